@@ -1,0 +1,35 @@
+# The newcomer's two commands: `make run` and `make test`. Both make a .venv of their own.
+# On Windows or without make, the one-line equivalents stand in the README.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+
+.PHONY: install run test test-slow lint types check
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --constraint constraints.txt --upgrade pip
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	@touch $@
+
+run: install
+	$(VENV)/bin/descend train
+
+test: install
+	$(PY) -m pytest -m "not slow"
+
+test-slow: install
+	$(PY) -m pytest -m slow
+
+lint: install
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(VENV)/bin/lint-imports
+
+types: install
+	$(PY) -m mypy
+
+check: lint types test

@@ -1,0 +1,45 @@
+"""Train small language models on your own text, and learn why when one will not learn.
+
+    from descend import run, run_on_model, load
+
+Importing this package is light: torch is loaded when a name below is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from descend.version import __version__
+
+if TYPE_CHECKING:
+    from descend.api import Model, load, resume, run, run_on_model
+    from descend.config import RunConfig
+    from descend.errors import DescendError
+
+_HOME = {
+    "DescendError": "descend.errors",
+    "Model": "descend.api",
+    "RunConfig": "descend.config",
+    "load": "descend.api",
+    "resume": "descend.api",
+    "run": "descend.api",
+    "run_on_model": "descend.api",
+}
+
+__all__ = [
+    "DescendError",
+    "Model",
+    "RunConfig",
+    "__version__",
+    "load",
+    "resume",
+    "run",
+    "run_on_model",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'descend' has no attribute {name!r}")

@@ -1,0 +1,239 @@
+"""The library in the guide's words: `run`, `run_on_model`, `load`."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from rich.console import Console
+
+from descend.config import RunConfig, nearest
+from descend.errors import ConfigError, UserError
+from descend.model.generate import Completion, Piece, complete, generate_text
+from descend.model.sampling import SamplingSettings
+from descend.model.transformer import Transformer
+from descend.report.live import show, show_before, show_stages
+from descend.report.words import paragraph
+from descend.runs.durable import write_file
+from descend.runs.folder import (
+    RunInfo,
+    Summary,
+    check_model_folder,
+    new_folder,
+    read_events,
+    read_info,
+    read_summary,
+)
+from descend.runs.model_files import load_model
+from descend.runs.records import Record
+from descend.settings import Settings, gather_settings
+from descend.signals.evaluate import Evaluation, evaluate
+from descend.text.stats import CorpusStats, corpus_stats
+from descend.text.store import encode_all, no_progress, prepare_text, prepare_tokens
+from descend.text.tokenizer import Tokenizer
+from descend.training.job import Job, continued_config, new_job, resumed_job, tokenizer_for
+from descend.training.work import work
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+Config = RunConfig | Mapping[str, Any] | None
+
+
+class Model:
+    """A trained model with the folder it lives in.
+
+    `summary` and `records` tell how its training went; they raise `RunFolderError` for a model
+    that descend did not train.
+    """
+
+    def __init__(self, folder: Path, network: Transformer, tokenizer: Tokenizer) -> None:
+        self.folder, self.network, self.tokenizer = folder, network, tokenizer
+
+    def predict(self, prompt: str, max_length: int = 50, **settings: Any) -> str:
+        """`prompt` and what the model writes after it, at most `max_length` tokens more.
+
+        `settings`: temperature, top_k, top_p, min_p, repetition_penalty, no_repeat_ngram_size,
+        greedy, seed, stop; see `SamplingSettings`.
+        """
+        return prompt + self.complete([prompt], max_length, **settings)[0].text
+
+    def complete(
+        self, prompts: list[str], max_length: int = 50, *, seed: int | None = None,
+        stop: Sequence[str] = (), **settings: Any,
+    ) -> list[Completion]:  # fmt: skip
+        """Continuations of several prompts at once, with their token ids."""
+        return complete(self._pieces(prompts, max_length, seed, stop, settings), len(prompts))
+
+    def stream(
+        self, prompt: str, max_length: int = 50, *, seed: int | None = None,
+        stop: Sequence[str] = (), **settings: Any,
+    ) -> Iterator[str]:  # fmt: skip
+        """The continuation of `prompt`, piece by piece as it is written."""
+        return (p.text for p in self._pieces([prompt], max_length, seed, stop, settings))
+
+    def _pieces(
+        self, prompts: list[str], max_length: int, seed: int | None, stop: Sequence[str],
+        settings: dict[str, Any],
+    ) -> Iterator[Piece]:  # fmt: skip
+        return generate_text(
+            self.network, self.tokenizer, prompts, make_settings(settings),
+            max_new_tokens=max_length, stop_strings=stop, context=self.trained_context,
+            seed=secrets.randbits(32) if seed is None else seed,
+        )  # fmt: skip
+
+    @property
+    def trained_context(self) -> int:
+        """Tokens of context that the model was trained with: it never saw later positions."""
+        if not (self.folder / "run.json").exists():
+            return self.network.shape.max_seq_len
+        return int(self.info.resolved["seq_len"])
+
+    def evaluate(self, corpus_dir: str | PathLike[str] | None) -> Evaluation:
+        """How well the model predicts all of a text; see `Evaluation`."""
+        text = prepare_text(RunConfig(corpus_dir=None if corpus_dir is None else str(corpus_dir)))
+        ids, _ = encode_all(text, self.tokenizer)
+        return evaluate(self.network, ids, self.tokenizer.byte_lengths, self.trained_context)
+
+    @cached_property
+    def info(self) -> RunInfo:
+        """What was asked for and what followed from it."""
+        return read_info(self.folder)
+
+    @property
+    def summary(self) -> Summary:
+        """The outcome: epochs, best epoch, validation loss, what it had to beat."""
+        return read_summary(self.folder)
+
+    @property
+    def records(self) -> list[Record]:
+        """Everything that was written down while training, in order."""
+        return read_events(self.folder)
+
+    @property
+    def train_bytes(self) -> int:
+        """UTF-8 bytes of the text it was trained on."""
+        return int(self.info.corpus["train_bytes"])
+
+    def explain(self) -> str:
+        """How the training went, in a paragraph of plain words."""
+        return paragraph(self.summary, self.train_bytes)
+
+    def __repr__(self) -> str:
+        shape = self.network.shape
+        return (
+            f"Model({str(self.folder)!r}: {shape.architecture}, {shape.num_layers} layers of "
+            f"{shape.embed_dim}, vocabulary {shape.vocab_size})"
+        )
+
+
+def run(config: Config = None, /, **keys: Any) -> Model:
+    """Train a model: `run()`, `run({"epoch": 20})`, `run(epoch=20)`, `run(RunConfig(...))`.
+
+    `preset` may be given among the keys. Progress goes to standard error; raises `ConfigError`,
+    `CorpusError` and the other errors of `descend.errors`.
+    """
+    return train_settings(_settings(config, keys), _console())
+
+
+def run_on_model(path: str | PathLike[str], config: Config = None, /, **keys: Any) -> Model:
+    """Train the model in folder `path` further, into a new folder; its shape cannot change."""
+    changes = config.model_dump(exclude_unset=True) if isinstance(config, RunConfig) else config
+    return train_further(Path(path), dict(changes or {}) | keys, _console())
+
+
+def load(path: str | PathLike[str], device: str = "cpu") -> Model:
+    """The model in folder `path`; `RunFolderError` names what is missing or damaged."""
+    folder = Path(path)
+    loaded = load_model(folder, device)
+    return Model(folder, loaded.model, loaded.tokenizer)
+
+
+def measure_corpus(config: RunConfig) -> CorpusStats:
+    """The corpus of `config` in numbers."""
+    text = prepare_text(config)
+    tokenizer = tokenizer_for(config, text)
+    return corpus_stats(text, prepare_tokens(text, tokenizer))
+
+
+class MadeTokenizer(msgspec.Struct, frozen=True):
+    """A tokenizer that was written, and how many bytes of held-out text a token stands for."""
+
+    vocab_size: int
+    bytes_per_token: float
+
+
+def make_tokenizer(config: RunConfig, output: Path) -> MadeTokenizer:
+    """Train the tokenizer that `config` asks for and write it to `output`."""
+    if output.exists():
+        raise UserError(str(output), "an existing file", "a new one", "choose another name")
+    text = prepare_text(config)
+    tokenizer = tokenizer_for(config, text)
+    write_file(output, tokenizer.to_bytes())
+    info = prepare_tokens(text, tokenizer).info
+    return MadeTokenizer(tokenizer.vocab_size, info.validation_bytes / info.validation_tokens)
+
+
+def train_settings(settings: Settings, console: Console | None = None) -> Model:
+    """Train what `settings` ask for, drawing on `console`."""
+    folder = new_folder(settings.config.save_dir)
+    progress = show_stages(console) if console else no_progress
+    return _carry(
+        new_job(settings.config, folder, preset=settings.preset, progress=progress), console
+    )
+
+
+def train_further(parent: Path, changes: dict[str, Any], console: Console | None = None) -> Model:
+    """Train the model in `parent` further with `changes` to its configuration."""
+    check_model_folder(parent)
+    config = continued_config(parent, changes)
+    folder = new_folder(config.save_dir)
+    progress = show_stages(console) if console else no_progress
+    preset = read_info(parent).preset
+    return _carry(new_job(config, folder, preset=preset, parent=parent, progress=progress), console)
+
+
+def resume(path: str | PathLike[str], console: Console | None = None) -> Model:
+    """Take the interrupted run in folder `path` up where it stopped."""
+    progress = show_stages(console) if console else no_progress
+    return _carry(resumed_job(Path(path), progress), console)
+
+
+def _carry(job: Job, console: Console | None) -> Model:
+    if console:
+        show_before(job, console)
+    records = work(job)
+    for _ in show(records, job, console) if console else records:
+        pass
+    job.state.model.eval()
+    return Model(job.folder, job.state.model, job.store.tokenizer)
+
+
+def _settings(config: Config, keys: dict[str, Any]) -> Settings:
+    if isinstance(config, RunConfig):
+        given = config.model_dump(exclude_unset=True) | keys
+    else:
+        given = dict(config or {}) | keys
+    preset = given.pop("preset", None)
+    return gather_settings(given, given_origin="argument", preset=preset)
+
+
+def make_settings(values: Mapping[str, Any]) -> SamplingSettings:
+    """Checked `SamplingSettings`; `ConfigError` names an unknown key or a value out of bounds."""
+    known = list(SamplingSettings.__struct_fields__)
+    for key in values:
+        if key not in known:
+            guess = nearest(key, known)
+            raise ConfigError(
+                key, "an unknown key", "one of " + ", ".join(known),
+                f"did you mean {guess}" if guess else "remove it",
+            )  # fmt: skip
+    return SamplingSettings(**values)
+
+
+def _console() -> Console:
+    return Console(stderr=True, highlight=False)

@@ -1,0 +1,58 @@
+"""`descend chat`: a conversation with a model that only knows how to go on with a text."""
+
+from __future__ import annotations
+
+import sys
+
+from descend.cli.flags import AsJson
+from descend.cli.generate import MaxLength, ModelFolder, Seed, Temperature
+from descend.cli.output import result_json, say
+
+QUIT = ("/quit", "/exit")
+
+
+def chat(
+    model: ModelFolder,
+    max_length: MaxLength = 80,
+    temperature: Temperature = 0.9,
+    seed: Seed = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take turns with a model: it goes on from all that was said, up to its context.
+
+    A model trained here has read your text and nothing else; it continues, it does not answer.
+    End with /quit or Ctrl-D; /new forgets what was said.
+    """
+    from descend.api import load
+
+    loaded = load(model)
+    if sys.stdin.isatty():
+        say(f"{loaded!r}\ntype a beginning; /new forgets what was said, /quit ends")
+    said, turn = "", 0
+    while (line := _ask()) is not None and line not in QUIT:
+        if line == "/new":
+            said = ""
+            continue
+        said += ("\n" if said else "") + line
+        turn += 1
+        pieces = loaded.stream(
+            said, max_length, temperature=temperature, seed=None if seed is None else seed + turn
+        )
+        answer = ""
+        for piece in pieces:
+            answer += piece
+            if not as_json:
+                sys.stdout.write(piece)
+                sys.stdout.flush()
+        said += answer
+        if as_json:
+            result_json({"prompt": line, "text": answer})
+        else:
+            sys.stdout.write("\n")
+
+
+def _ask() -> str | None:
+    try:
+        return input("> " if sys.stdin.isatty() else "")
+    except EOFError:
+        return None

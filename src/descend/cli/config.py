@@ -1,0 +1,67 @@
+"""`descend config show` and `descend config presets`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from descend.cli.flags import AsJson, ConfigFile, Preset, settings_from, with_config_flags
+from descend.cli.output import result_json
+from descend.config import PRESETS, RunConfig, make_config
+
+config_app = typer.Typer(help="Show what a run would be configured to do.", no_args_is_help=True)
+
+
+def show(
+    values: dict[str, Any],
+    config: ConfigFile = None,
+    preset: Preset = None,
+    as_json: AsJson = False,
+) -> None:
+    """Each key with its value, and where the value comes from."""
+    settings = settings_from(values, config, preset)
+    held = settings.config.model_dump(mode="json")
+    if as_json:
+        result_json({
+            key: {"value": held[key], "origin": settings.origins[key]} for key in held
+        })  # fmt: skip
+        return
+    rows = [(key, _word(held[key]), settings.origins[key], _sentence(key)) for key in held]
+    _print_table(("key", "value", "from", "meaning"), rows)
+
+
+def presets(as_json: AsJson = False) -> None:
+    """The presets side by side."""
+    held = {name: make_config(values).model_dump(mode="json") for name, values in PRESETS.items()}
+    if as_json:
+        result_json(held)
+        return
+    rows = [(key, *(_word(held[name][key]) for name in held)) for key in RunConfig.model_fields]
+    _print_table(("key", *held), rows)
+
+
+config_app.command("show")(with_config_flags(show))
+config_app.command("presets")(presets)
+
+
+def _word(value: object) -> str:
+    return "(open)" if value is None else str(value)
+
+
+def _sentence(key: str) -> str:
+    return RunConfig.model_fields[key].description or ""
+
+
+def _print_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    table = Table(*head, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    if not console.is_terminal:
+        console.width = 200
+    console.print(table)

@@ -1,0 +1,100 @@
+"""`descend corpus add` and `descend corpus stats`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from descend.cli.flags import AsJson, ConfigFile, Preset, settings_from, with_config_flags
+from descend.cli.output import result, result_json, set_up_logging
+
+corpus_app = typer.Typer(help="Gather and measure text.", no_args_is_help=True)
+
+
+def add(
+    src: Annotated[
+        list[Path], typer.Argument(metavar="SRC…", help="Files or folders to take from.")
+    ],
+    dest: Annotated[Path, typer.Argument(metavar="DEST", help="The corpus folder to add to.")],
+    extensions: Annotated[
+        str | None, typer.Option(metavar=".py,.md", help="Only files ending so.")
+    ] = None,
+    split: Annotated[
+        Literal["document", "line", "chunk"], typer.Option(help="What becomes one document.")
+    ] = "document",
+    chunk_chars: Annotated[
+        int, typer.Option("--chunk-chars", "--chunk_chars", help="Characters in a chunk.")
+    ] = 2000,
+    overlap_chars: Annotated[
+        int, typer.Option("--overlap-chars", "--overlap_chars", help="Characters chunks share.")
+    ] = 0,
+    min_length: Annotated[
+        int,
+        typer.Option("--min-length", "--min_length", help="Drop shorter documents (characters)."),
+    ] = 1,
+    max_files: Annotated[
+        int | None, typer.Option("--max-files", "--max_files", help="Read at most so many files.")
+    ] = None,
+    sample_size: Annotated[
+        int | None, typer.Option("--sample-size", "--sample_size", help="Keep so many documents.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides which documents are sampled.")] = 0,
+    deduplicate: Annotated[
+        Literal["none", "exact", "near"], typer.Option(help="Which repeated documents to drop.")
+    ] = "exact",
+    as_json: AsJson = False,
+) -> None:
+    """Gather text from files of many formats into a corpus folder.
+
+    descend corpus add notes/ papers/ my-corpus --extensions .md,.pdf
+    """
+    from descend.text.gather import gather
+
+    set_up_logging("info")
+    endings = tuple(e.strip() for e in extensions.split(",")) if extensions else None
+    done = gather(
+        src, dest, extensions=endings, split=split, chunk_chars=chunk_chars,
+        overlap_chars=overlap_chars, min_length=min_length, max_files=max_files,
+        sample_size=sample_size, seed=seed, deduplicate=deduplicate,
+    )  # fmt: skip
+    if as_json:
+        result_json(done)
+        return
+    result(
+        f"{done.documents} documents ({done.bytes:,} bytes) from {done.files} files are in "
+        f"{done.path}; dropped: {done.too_short} too short, {done.exact_duplicates} exact and "
+        f"{done.near_duplicates} near duplicates, {done.not_sampled} not sampled"
+    )
+
+
+def stats(
+    values: dict[str, Any],
+    corpus: Annotated[
+        str | None,
+        typer.Argument(metavar="[CORPUS]", help="A folder, a file, - or an embedded corpus."),
+    ] = None,
+    config: ConfigFile = None,
+    preset: Preset = None,
+    as_json: AsJson = False,
+) -> None:
+    """Documents, bytes, tokens, repeats, and the losses that any model must beat.
+
+    descend corpus stats my/texts
+    """
+    from descend.api import measure_corpus
+    from descend.report.words import corpus_lines
+
+    where = {} if corpus is None else {"corpus_dir": corpus}
+    settings = settings_from(values | where, config, preset)
+    set_up_logging(settings.config.log_level)
+    found = measure_corpus(settings.config)
+    if as_json:
+        result_json(found)
+    else:
+        result("\n".join(corpus_lines(found)))
+
+
+corpus_app.command("add")(add)
+corpus_app.command("stats")(with_config_flags(stats, leave_out=("corpus_dir",)))

@@ -1,0 +1,35 @@
+"""`descend evaluate`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from descend.cli.flags import AsJson
+from descend.cli.generate import ModelFolder
+from descend.cli.output import result, result_json
+
+
+def evaluate(
+    model: ModelFolder,
+    corpus: Annotated[
+        str, typer.Argument(metavar="CORPUS", help="A folder, a file, - or an embedded corpus.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Judge a model on all of a text, which it should not have trained on.
+
+    descend evaluate models/transformer_1735862400 other/texts
+    """
+    from descend.api import load
+
+    found = load(model).evaluate(corpus)
+    if as_json:
+        result_json(found)
+    else:
+        result(
+            f"loss {found.loss:.4f} nats per token, perplexity {found.perplexity:.1f}, "
+            f"{found.bits_per_byte:.3f} bits per byte, accuracy {found.accuracy:.1%} "
+            f"over {found.tokens:,} tokens ({found.bytes:,} bytes)"
+        )

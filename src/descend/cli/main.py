@@ -1,0 +1,115 @@
+"""`descend`: the verbs, and what happens when one of them fails."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+import typer
+from typer.exceptions import Exit, TyperException
+
+from descend.cli.chat import chat
+from descend.cli.config import config_app
+from descend.cli.corpus import corpus_app
+from descend.cli.evaluate import evaluate
+from descend.cli.flags import with_config_flags
+from descend.cli.generate import generate
+from descend.cli.resume import resume
+from descend.cli.tokenizer import tokenizer_app
+from descend.cli.train import continue_training, train
+from descend.errors import DescendError
+from descend.version import __version__
+
+HELP = """Train a small language model on your own text, and learn why when it will not learn.
+
+Two examples:
+
+  descend train                     the embedded corpus, about five minutes
+
+  descend train my/texts --epoch 5  your own text
+"""
+
+app = typer.Typer(
+    name="descend",
+    help=HELP,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"descend {__version__} (torch {version('torch')})")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version."
+    ),
+    debug: bool = typer.Option(
+        False, "--debug", help="Show a traceback with an error; works after the verb too."
+    ),
+) -> None:
+    pass
+
+
+app.command("train")(with_config_flags(train, leave_out=("corpus_dir",)))
+app.command("continue")(with_config_flags(continue_training, leave_out=("corpus_dir",)))
+app.command("resume")(resume)
+app.command("generate")(generate)
+app.command("chat")(chat)
+app.command("evaluate")(evaluate)
+app.add_typer(corpus_app, name="corpus")
+app.add_typer(tokenizer_app, name="tokenizer")
+app.add_typer(config_app, name="config")
+
+
+def main() -> None:
+    """Entry point: run the verb and end with its exit code.
+
+    0 done, 1 failure, 2 the user's mistake, 130 Ctrl-C, 143 SIGTERM.
+    """
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments or bool(os.environ.get("DESCEND_DEBUG"))
+    sys.exit(run([a for a in arguments if a != "--debug"], debug))
+
+
+def run(arguments: list[str], debug: bool = False) -> int:
+    """Run the command line `arguments`; returns the exit code."""
+    try:
+        outcome = app(arguments, standalone_mode=False)
+        return outcome if isinstance(outcome, int) else 0
+    except Exit as end:
+        return end.exit_code
+    except TyperException as problem:
+        return _fail(problem.format_message() or "", problem.exit_code, debug)
+    except DescendError as problem:
+        return _fail(str(problem), problem.exit_code, debug)
+    except (KeyboardInterrupt, EOFError):
+        return _fail("stopped", 130, debug)
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except BaseException as problem:
+        code = getattr(problem, "exit_code", None)
+        if code is None:
+            if isinstance(problem, SystemExit):
+                raise
+            say = f"{type(problem).__name__}: {problem} (a fault in descend; --debug shows where)"
+            return _fail(say, 1, debug)
+        return _fail(str(problem), code, debug)
+
+
+def _fail(message: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    if message:
+        prefix = "" if code in (130, 143) else "error: "
+        print(prefix + " ".join(message.split()), file=sys.stderr)
+    return code

@@ -1,0 +1,44 @@
+"""Standard output is for results, standard error for everything said on the way."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Any
+
+import msgspec
+from rich.console import Console
+
+TERMINAL_WIDTH_OF_FILES = 200
+
+
+def talk() -> Console:
+    """The console on standard error; honours NO_COLOR and TERM=dumb."""
+    return Console(stderr=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """One line on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def result(text: str) -> None:
+    """A result on standard output."""
+    print(text, flush=True)
+
+
+def result_json(value: Any) -> None:
+    """One JSON object on standard output."""
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    sys.stdout.flush()
+
+
+def set_up_logging(level: str) -> None:
+    """Send the library's log to standard error, a line each."""
+    logger = logging.getLogger("descend")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.handlers[:] = [handler]
+    logger.setLevel(level.upper())
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")

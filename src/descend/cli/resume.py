@@ -1,0 +1,24 @@
+"""`descend resume`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from descend.cli.flags import AsJson
+
+
+def resume(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The folder of the run.")],
+    as_json: AsJson = False,
+) -> None:
+    """Take an interrupted run up exactly where it stopped.
+
+    descend resume models/transformer_1735862400
+    """
+    from descend.api import resume as take_up
+    from descend.cli.watch import carry_through
+
+    carry_through(lambda shown: take_up(model, shown), as_json)

@@ -1,0 +1,52 @@
+"""`descend tokenizer train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from descend.cli.flags import AsJson, ConfigFile, Preset, settings_from, with_config_flags
+from descend.cli.output import result, result_json, set_up_logging
+
+tokenizer_app = typer.Typer(help="Make a tokenizer of its own.", no_args_is_help=True)
+
+
+@tokenizer_app.callback()
+def _only_a_group() -> None:
+    """Keeps `train` a verb of its own although it is the only one."""
+
+
+def train(
+    values: dict[str, Any],
+    corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="The text to learn from.")],
+    output: Annotated[Path, typer.Argument(metavar="FILE", help="The tokenizer.json to write.")],
+    config: ConfigFile = None,
+    preset: Preset = None,
+    as_json: AsJson = False,
+) -> None:
+    """Learn a vocabulary from text, for several runs to share through vocab_path.
+
+    descend tokenizer train my/texts tokenizer.json --vocab-size 4096
+    """
+    from descend.api import make_tokenizer
+
+    settings = settings_from(values | {"corpus_dir": corpus}, config, preset)
+    set_up_logging(settings.config.log_level)
+    made = make_tokenizer(settings.config, output)
+    facts = {
+        "path": str(output),
+        "vocab_size": made.vocab_size,
+        "bytes_per_token": made.bytes_per_token,
+    }
+    if as_json:
+        result_json(facts)
+    else:
+        result(
+            f"{made.vocab_size} tokens, {made.bytes_per_token:.2f} bytes each on held-out text; "
+            f"in {output}; use it with --vocab-path {output}"
+        )
+
+
+tokenizer_app.command("train")(with_config_flags(train, leave_out=("corpus_dir", "vocab_path")))

@@ -1,0 +1,71 @@
+"""`descend train` and `descend continue`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from descend.cli.flags import AsJson, ConfigFile, Preset, settings_from
+
+Corpus = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[CORPUS]",
+        help="A folder, a file, - for standard input, or an embedded corpus (python, stories).",
+    ),
+]
+
+
+def train(
+    values: dict[str, Any],
+    corpus: Corpus = None,
+    corpus_dir: Annotated[
+        str | None, typer.Option("--corpus-dir", "--corpus_dir", help="The same as CORPUS.")
+    ] = None,
+    config: ConfigFile = None,
+    preset: Preset = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model on text; without CORPUS on an embedded one.
+
+    descend train my/texts
+
+    descend train book.txt --epoch 5 --embed-dim 512
+    """
+    from descend.api import train_settings
+    from descend.cli.watch import carry_through
+
+    where = _one_corpus(corpus, corpus_dir)
+    settings = settings_from(values | where, config, preset)
+    level = settings.config.log_level
+    carry_through(lambda shown: train_settings(settings, shown), as_json, level)
+
+
+def continue_training(
+    values: dict[str, Any],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The folder of a trained model.")],
+    corpus: Corpus = None,
+    corpus_dir: Annotated[
+        str | None, typer.Option("--corpus-dir", "--corpus_dir", help="The same as CORPUS.")
+    ] = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train an existing model further, on the same or another text, into a new folder.
+
+    descend continue models/transformer_1735862400 --epoch 5 --learning-rate 0.0005
+    """
+    from descend.api import train_further
+    from descend.cli.watch import carry_through
+    from descend.settings import read_config_file
+
+    changes = (read_config_file(config) if config else {}) | values
+    changes |= _one_corpus(corpus, corpus_dir)
+    carry_through(lambda shown: train_further(model, changes, shown), as_json)
+
+
+def _one_corpus(corpus: str | None, corpus_dir: str | None) -> dict[str, str]:
+    found = corpus_dir if corpus is None else corpus
+    return {} if found is None else {"corpus_dir": found}

@@ -1,0 +1,305 @@
+"""What a run is asked to be: `RunConfig`, one flat frozen record, and its presets.
+
+Each key stands once, here, with default, bounds, unit and one sentence. Command-line
+flags, configuration files, error messages and the reference table are made from it.
+A key that is `None` is left open: the recipe fills it in from the size of the text
+(`training/recipe.py`) and says so; what the user sets is obeyed.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from descend.errors import ConfigError
+
+Rate = Annotated[float, Field(gt=0, le=10)]
+
+
+def _rates(value: object) -> object:
+    """Accept `1:1e-4,2:1e-3` (a flag) and string keys or numbers (TOML, JSON, YAML)."""
+    if isinstance(value, str) and ":" in value:
+        try:
+            return {int(k): float(v) for k, v in (part.split(":") for part in value.split(","))}
+        except ValueError:
+            return value
+    if isinstance(value, Mapping):
+        return {int(k) if isinstance(k, str) and k.isdigit() else k: v for k, v in value.items()}
+    return value
+
+
+def _key(default: Any, sentence: str, *, group: str, **bounds: Any) -> Any:
+    return Field(default, description=sentence, json_schema_extra={"group": group}, **bounds)
+
+
+class RunConfig(BaseModel):
+    """All that decides what a run learns, in the words of the guide.
+
+    Raises `ConfigError` through `make_config`; building it directly raises pydantic's
+    own `ValidationError`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    # The text.
+    corpus_dir: str | None = _key(
+        None,
+        "A folder, a file, - for standard input, or an embedded corpus (python, stories); "
+        "left open: python.",
+        group="Text",
+    )
+    sample_size: int | None = _key(
+        None, "How many documents to take, at random; left open: all.", group="Text", ge=1
+    )
+    validation_fraction: float = _key(
+        0.1, "Share of the text held out to judge the model.", group="Text", ge=0.01, le=0.5
+    )
+    normalize: Literal["none", "nfc"] = _key(
+        "none", "Unicode normalisation of the text before anything else.", group="Text"
+    )
+    tokenizer: Literal["bpe", "char", "byte"] = _key(
+        "bpe", "How text becomes tokens: learned pieces, characters, or bytes.", group="Text"
+    )
+    vocab_size: int | None = _key(
+        None,
+        "Number of different tokens (bpe); left open: chosen by the size of the text, "
+        "4096 in the guide.",
+        group="Text",
+        ge=257,
+        le=1_000_000,
+    )
+    vocab_path: str | None = _key(
+        None, "A tokenizer.json to use instead of training a tokenizer.", group="Text"
+    )
+
+    # The model.
+    architecture: Literal["gpt", "modern"] = _key(
+        "modern", "gpt: the guide's GPT-2; modern: what learns fastest.", group="Model"
+    )
+    embed_dim: int = _key(
+        256, "Width of the model: numbers per token.", group="Model", ge=8, le=16384
+    )
+    num_heads: int = _key(8, "Attention heads; must divide embed_dim.", group="Model", ge=1, le=256)
+    num_layers: int = _key(
+        4, "Transformer blocks on top of each other.", group="Model", ge=1, le=256
+    )
+    ff_dim: int = _key(
+        1024, "Width of the feed-forward layer in each block.", group="Model", ge=8, le=65536
+    )
+    max_seq_len: int = _key(
+        256, "Longest context the model can ever read, in tokens.", group="Model", ge=2, le=131072
+    )
+    dropout_rate: float = _key(
+        0.0, "Share of activations dropped in training (guide: 0.1).", group="Model", ge=0, lt=1
+    )
+
+    # The training.
+    batch_size: int = _key(16, "Sequences per training step.", group="Training", ge=1, le=65536)
+    seq_len: int = _key(
+        128, "Tokens per training sequence; at most max_seq_len.", group="Training", ge=2, le=131072
+    )
+    epoch: int | None = Field(
+        None,
+        description="Passes over the training text; left open: chosen by the size of the text, "
+        "10 in the guide.",
+        json_schema_extra={"group": "Training"},
+        ge=1,
+        le=100_000,
+        validation_alias=AliasChoices("epoch", "epochs"),
+    )
+    learning_rate: Annotated[
+        Rate | dict[Annotated[int, Field(ge=1)], Rate], BeforeValidator(_rates)
+    ] = _key(
+        0.001,
+        "Size of a step; a rate per epoch ({1: 1e-4, 2: 1e-3}) for the piecewise schedule.",
+        group="Training",
+    )
+    optimizer: Literal["adamw", "muon"] = _key(
+        "muon", "What turns gradients into steps.", group="Training"
+    )
+    schedule: Literal["constant", "linear", "cosine", "wsd", "piecewise"] = _key(
+        "wsd", "How the rate changes over the run.", group="Training"
+    )
+    warmup_steps: int | None = _key(
+        None,
+        "Steps in which the rate rises from 0; left open: 5 % of the run.",
+        group="Training",
+        ge=0,
+    )
+    weight_decay: float = _key(
+        0.1, "Pull of the matrices towards zero, times the rate.", group="Training", ge=0, le=10
+    )
+    gradient_clip: float = _key(
+        1.0, "Largest gradient norm let through; 0: no clipping.", group="Training", ge=0, le=1e6
+    )
+    label_smoothing: float = _key(
+        0.0,
+        "Probability given to all tokens alike in the training loss.",
+        group="Training",
+        ge=0,
+        lt=1,
+    )
+    gradient_accumulation: int = _key(
+        1,
+        "Parts a batch is computed in, one after the other, to save memory.",
+        group="Training",
+        ge=1,
+    )
+    activation_checkpointing: bool = _key(
+        False, "Recompute activations in the backward pass to save memory.", group="Training"
+    )
+    seed: int = _key(
+        42,
+        "Decides initial weights, the split and the order of the data.",
+        group="Training",
+        ge=0,
+        le=2**63 - 1,
+    )
+
+    # The machine.
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = _key(
+        "auto", "Number format of the matrix products; auto: what is fastest here.", group="Machine"
+    )
+    device: str = _key(
+        "auto",
+        "cpu, cuda, cuda:N, mps, or auto.",
+        group="Machine",
+        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+    )
+    save_dir: str | None = _key(
+        None, "Folder of the model; left open: models/transformer_<unix time>.", group="Machine"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = _key(
+        "info", "How much is said while working.", group="Machine"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_dict_of_rates_is_piecewise(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(_rates(values.get("learning_rate")), dict):
+            return {"schedule": "piecewise"} | values
+        return values
+
+    @model_validator(mode="after")
+    def _keys_fit_each_other(self) -> Self:
+        if self.embed_dim % self.num_heads:
+            fits = [h for h in range(1, self.embed_dim + 1) if self.embed_dim % h == 0]
+            nearest = min(fits, key=lambda h: abs(h - self.num_heads))
+            raise _misfit(
+                "num_heads",
+                f"{self.num_heads}",
+                f"a divisor of embed_dim {self.embed_dim}",
+                f"set num_heads to {nearest}",
+            )
+        if self.architecture == "modern" and (self.embed_dim // self.num_heads) % 2:
+            raise _misfit(
+                "num_heads",
+                f"{self.num_heads} (heads of odd size {self.embed_dim // self.num_heads})",
+                "heads of even size in the modern architecture",
+                "change num_heads or embed_dim, or set architecture to gpt",
+            )
+        if self.seq_len > self.max_seq_len:
+            raise _misfit(
+                "seq_len",
+                f"{self.seq_len}",
+                f"at most max_seq_len {self.max_seq_len}",
+                f"lower seq_len or set max_seq_len to {self.seq_len}",
+            )
+        if (self.schedule == "piecewise") != isinstance(self.learning_rate, dict):
+            raise _misfit(
+                "schedule",
+                f"{self.schedule} with learning_rate {self.learning_rate}",
+                "piecewise together with a rate per epoch, the others with one rate",
+                "give learning_rate as {1: 1e-4, 2: 1e-3} or choose another schedule",
+            )
+        if self.gradient_accumulation > self.batch_size:
+            raise _misfit(
+                "gradient_accumulation",
+                f"{self.gradient_accumulation}",
+                f"at most batch_size {self.batch_size}",
+                "lower it or raise batch_size",
+            )
+        return self
+
+
+class _Misfit(ValueError):
+    """Carries a finished `ConfigError` through pydantic's validation."""
+
+    def __init__(self, error: ConfigError) -> None:
+        self.error = error
+        super().__init__(str(error))
+
+
+def _misfit(where: str, found: str, expected: str, what_to_do: str) -> _Misfit:
+    return _Misfit(ConfigError(where, found, expected, what_to_do))
+
+
+def nearest(word: str, known: list[str]) -> str | None:
+    """The known word that `word` most likely means, or None if none is near."""
+    found = difflib.get_close_matches(word.lower().replace("-", "_"), known, n=1, cutoff=0.5)
+    return found[0] if found else None
+
+
+def make_config(values: Mapping[str, Any] | None = None) -> RunConfig:
+    """A checked `RunConfig` from key-value pairs; `ConfigError` names the first bad key."""
+    try:
+        return RunConfig.model_validate(dict(values or {}))
+    except ValidationError as problem:
+        raise _config_error(problem) from None
+
+
+def _config_error(problem: ValidationError) -> ConfigError:
+    """The one place where pydantic's words become ours."""
+    first = problem.errors()[0]
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, _Misfit):
+        return cause.error
+    key = str(first["loc"][0]) if first["loc"] else "configuration"
+    if first["type"] == "extra_forbidden":
+        known = list(RunConfig.model_fields)
+        guess = nearest(key, known)
+        return ConfigError(
+            key,
+            "an unknown key",
+            "one of the keys that `descend config show` lists",
+            f"did you mean {guess}" if guess else "remove it or correct its name",
+        )
+    expected = first["msg"].removeprefix("Input should be ")
+    sentence = RunConfig.model_fields[key].description if key in RunConfig.model_fields else ""
+    return ConfigError(
+        key,
+        repr(first["input"]),
+        expected,
+        f"change it ({(sentence or 'see descend config show').rstrip('.')})",
+    )
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # The default: the values of RunConfig itself.
+    "fast": {},
+    # The guide's improved values, taken literally.
+    "guide": {
+        "embed_dim": 256, "num_heads": 8, "num_layers": 4, "ff_dim": 1024, "max_seq_len": 256,
+        "batch_size": 16, "seq_len": 128, "epoch": 10, "learning_rate": 0.001, "vocab_size": 4096,
+        "architecture": "gpt", "optimizer": "adamw", "schedule": "constant", "warmup_steps": 0,
+        "weight_decay": 0.01, "gradient_clip": 0.0, "dropout_rate": 0.1, "precision": "float32",
+    },
+    # What the student had before reading the guide.
+    "old": {
+        "embed_dim": 128, "num_heads": 4, "num_layers": 2, "ff_dim": 512, "max_seq_len": 256,
+        "batch_size": 4, "seq_len": 32, "epoch": 3, "learning_rate": 0.0003, "vocab_size": 4096,
+        "architecture": "gpt", "optimizer": "adamw", "schedule": "constant", "warmup_steps": 0,
+        "weight_decay": 0.01, "gradient_clip": 0.0, "dropout_rate": 0.1, "precision": "float32",
+    },
+}  # fmt: skip

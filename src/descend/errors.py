@@ -1,0 +1,67 @@
+"""The errors a user may meet, each one sentence built from four facts.
+
+Every message names the place (a key, a file, a folder), what was found there, what was
+expected, and what to do. The four facts stay on the exception, so that a test can hold
+every error to that shape and another front end can word them differently.
+"""
+
+from __future__ import annotations
+
+
+class DescendError(Exception):
+    """Base of all errors that descend raises on purpose.
+
+    `exit_code` is what the command line ends with: 1 for a failure of the machine or the
+    run, 2 (see `UserError`) for a mistake that the user can mend.
+    """
+
+    exit_code = 1
+
+    def __init__(self, where: str, found: str, expected: str, what_to_do: str) -> None:
+        self.where = where
+        self.found = found
+        self.expected = expected
+        self.what_to_do = what_to_do
+        super().__init__(f"{where}: found {found}, expected {expected}; {what_to_do}.")
+
+
+class UserError(DescendError):
+    """A mistake that the user can mend; the command line ends with exit code 2."""
+
+    exit_code = 2
+
+
+class ConfigError(UserError):
+    """A configuration key is unknown, of the wrong type, or out of range."""
+
+
+class CorpusError(UserError):
+    """The text cannot be used: missing, empty, unreadable, or too short."""
+
+
+class TokenizerError(UserError):
+    """A vocabulary is missing, damaged, or does not fit the model."""
+
+
+class RunFolderError(UserError):
+    """A model folder lacks a part, or a part of it is damaged."""
+
+
+class LockedError(UserError):
+    """Another process is writing to this run folder."""
+
+
+class MissingExtraError(UserError):
+    """An optional package is needed for what was asked."""
+
+
+class DiskError(DescendError):
+    """Writing failed: the disk is full or not writable."""
+
+
+class OutOfMemoryError(DescendError):
+    """The model or batch does not fit into memory."""
+
+
+class DivergedError(DescendError):
+    """The loss is not a finite number any more."""

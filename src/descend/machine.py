@@ -1,0 +1,94 @@
+"""Facts of this machine, and `Execution`: how a run computes, fixed before its first step."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from descend.errors import ConfigError
+
+
+class Execution(msgspec.Struct, frozen=True):
+    """All that changes the bits of a result without changing what is computed.
+
+    Chosen once, stored with every checkpoint and taken again on resume: another choice rounds
+    differently, and the resumed run would not be the same to the last bit.
+    """
+
+    device: str
+    precision: Literal["float32", "bfloat16", "float16"]
+    attention: Literal["matmul", "fused"]
+    threads: int
+    torch: str
+    processor: str
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def processor() -> str:
+    """The processor's name as the operating system gives it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def memory_available() -> int | None:
+    """Bytes of memory that can be had without swapping; None where the system does not say."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return None
+
+
+def pick_device(asked: str) -> str:
+    """The device to use; `ConfigError` if the one asked for is not there."""
+    import torch
+
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if asked == "auto":
+        return "cuda" if cuda else "mps" if mps else "cpu"
+    here = ["cpu", *(["mps"] if mps else [])]
+    here += ["cuda", *(f"cuda:{n}" for n in range(torch.cuda.device_count()))] if cuda else []
+    if asked not in here:
+        raise ConfigError(
+            "device", asked, " or ".join(here), "set device to auto or to one of those"
+        )
+    return asked
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a result."""
+    names = ("torch", "tokenizers", "safetensors", "numpy")
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in names}
+
+
+def hardware(device: str) -> dict[str, Any]:
+    """What run.json says of the machine; no name of host or user."""
+    facts: dict[str, Any] = {
+        "system": platform.system(),
+        "processor": processor(),
+        "cores": cores(),
+        "memory_available": memory_available(),
+        "versions": versions(),
+    }
+    if device.startswith("cuda"):
+        import torch
+
+        facts["gpu"] = torch.cuda.get_device_name(device)
+    return facts

@@ -1,0 +1,1 @@
+"""The network, what it costs, and how it writes."""

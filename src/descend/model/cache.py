@@ -1,0 +1,36 @@
+"""Keys and values of the positions already read, so that each new token costs one position."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from descend.model.shape import ModelShape
+
+
+class KeyValueCache:
+    """Room for `shape.max_seq_len` positions of `batch` texts, filled from the front.
+
+    `length` counts the positions that are complete in all layers; the model moves it on once
+    at the end of a forward pass, and setting it back forgets the positions after it.
+    """
+
+    def __init__(
+        self, shape: ModelShape, batch: int, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        size = (shape.num_layers, batch, shape.num_heads, shape.max_seq_len, shape.head_dim)
+        self.keys_LBHSK = torch.empty(size, device=device, dtype=dtype)
+        self.values_LBHSK = torch.empty(size, device=device, dtype=dtype)
+        self.length = 0
+
+    def extend(self, layer: int, k_BHTK: Tensor, v_BHTK: Tensor) -> tuple[Tensor, Tensor]:
+        """Add T positions to `layer`; returns all of its keys and values, (B, H, S, K) each."""
+        end = self.length + k_BHTK.shape[2]
+        self.keys_LBHSK[layer, :, :, self.length : end] = k_BHTK
+        self.values_LBHSK[layer, :, :, self.length : end] = v_BHTK
+        return self.keys_LBHSK[layer, :, :, :end], self.values_LBHSK[layer, :, :, :end]
+
+    def keep(self, rows: list[int]) -> None:
+        """Forget all texts of the batch but `rows`."""
+        self.keys_LBHSK = self.keys_LBHSK[:, rows]
+        self.values_LBHSK = self.values_LBHSK[:, rows]

@@ -1,0 +1,147 @@
+"""What a network costs, from its sizes alone: parameters, floating-point operations, bytes.
+
+Needs no torch. The parameter count is exact; operations count a multiplication and an addition
+as two, and matrix products only; bytes of training are an estimate.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from descend.config import RunConfig
+from descend.model.shape import ModelShape
+
+Precision = Literal["float32", "bfloat16", "float16"]
+
+FLOAT32 = 4
+"""Bytes of a number in float32."""
+
+
+def parameter_count(shape: ModelShape) -> int:
+    """Trained numbers of the network; `gpt` shares token embedding and head."""
+    V, D, L = shape.vocab_size, shape.embed_dim, shape.num_layers
+    total = V * D + L * block_matrices(shape)
+    if shape.architecture == "gpt":
+        biases = 3 * D + D + shape.ff_dim + D
+        norms = 2 * 2 * D
+        return total + shape.max_seq_len * D + L * (biases + norms) + 2 * D
+    return total + V * D
+
+
+def block_matrices(shape: ModelShape) -> int:
+    """Numbers in the matrices of one block: attention 4 D², feed-forward 2 D M."""
+    return 4 * shape.embed_dim**2 + 2 * shape.embed_dim * shape.ff_dim
+
+
+def forward_flops_per_token(shape: ModelShape, seq_len: int) -> int:
+    """2 (matrices of all blocks + head) + 4 L T D, with T = `seq_len`.
+
+    The last term is attention over all T positions, as it is computed, the masked half too.
+    Source: Chowdhery et al. 2022 (PaLM), appendix B, whose 6 N + 12 L H Q T counts three times
+    this; a lookup in an embedding is no matrix product.
+    """
+    matrices = shape.num_layers * block_matrices(shape) + shape.vocab_size * shape.embed_dim
+    return 2 * matrices + 4 * shape.num_layers * seq_len * shape.embed_dim
+
+
+def training_flops_per_token(
+    shape: ModelShape, seq_len: int, activation_checkpointing: bool = False
+) -> int:
+    """Three times the forward pass: going back takes two products for each going forward
+    (Kaplan et al. 2020, section 2.1); with checkpointing the blocks go forward once more."""
+    forward = forward_flops_per_token(shape, seq_len)
+    blocks = forward - 2 * shape.vocab_size * shape.embed_dim
+    return 3 * forward + (blocks if activation_checkpointing else 0)
+
+
+class TrainingMemory(msgspec.Struct, frozen=True):
+    """Bytes that training holds at its peak, by what they are for."""
+
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int
+    kept_best: int
+    """The best weights so far, which become the model at the end."""
+
+    @property
+    def total(self) -> int:
+        """All of it, in bytes; Python and torch themselves (some 300 MB) come on top."""
+        return (
+            self.weights + self.gradients + self.optimizer + self.activations + self.kept_best
+        )
+
+
+def training_memory(config: RunConfig, shape: ModelShape) -> int:
+    """Bytes that training `shape` as `config` says takes at its peak; see `training_memory_parts`.
+
+    A precision of `auto` counts as float32, which takes most.
+    """
+    return training_memory_parts(config, shape).total
+
+
+def training_memory_parts(config: RunConfig, shape: ModelShape) -> TrainingMemory:
+    """Weights and gradients in float32; optimizer state: two numbers a weight for AdamW, one a
+    weight of the blocks' matrices for Muon; activations of one micro-batch.
+
+    Mixed precision keeps a second copy of the matrices in 16 bits while it computes.
+    """
+    parameters = parameter_count(shape)
+    in_blocks = shape.num_layers * block_matrices(shape)
+    states = 2 * parameters - (in_blocks if config.optimizer == "muon" else 0)
+    precision: Precision = "float32" if config.precision == "auto" else config.precision
+    sequences = -(-config.batch_size // config.gradient_accumulation)
+    return TrainingMemory(
+        weights=FLOAT32 * parameters + (0 if precision == "float32" else 2 * parameters),
+        gradients=FLOAT32 * parameters,
+        optimizer=FLOAT32 * states,
+        activations=activation_bytes(
+            shape,
+            sequences,
+            config.seq_len,
+            precision=precision,
+            dropout=config.dropout_rate > 0,
+            activation_checkpointing=config.activation_checkpointing,
+        ),
+        kept_best=FLOAT32 * parameters,
+    )
+
+
+def activation_bytes(
+    shape: ModelShape,
+    sequences: int,
+    seq_len: int,
+    *,
+    precision: Precision = "float32",
+    dropout: bool = False,
+    activation_checkpointing: bool = False,
+) -> int:
+    """Bytes that the forward pass keeps for the way back, at their peak; an estimate.
+
+    A block keeps, a token: `_STREAM` times D (inputs and outputs of norms and matrices, query,
+    key and value), 2 M (feed-forward before and after its bend) and H T attention weights
+    (written out, as the matmul kernel does; the fused one keeps none). The head keeps 3 V:
+    logits, their logarithms, and the gradient of the logits. Method: Korthikanti et al. 2022,
+    "Reducing activation recomputation", section 4, counted anew for this network. With
+    checkpointing a block keeps its input, and one block at a time all of it.
+    """
+    D, T = shape.embed_dim, seq_len
+    matrices = 4 if precision == "float32" else 2
+    masks = shape.num_heads * T * (matrices + 1) + 2 * D if dropout else 0
+    block = (
+        _STREAM[shape.architecture] * D * matrices
+        + 2 * shape.ff_dim * matrices
+        + shape.num_heads * T * max(matrices, FLOAT32)
+        + masks
+    )
+    blocks = shape.num_layers * block
+    if activation_checkpointing:
+        blocks = shape.num_layers * D * FLOAT32 + block
+    head = 3 * shape.vocab_size * FLOAT32 + 4 * D * FLOAT32
+    return sequences * T * (blocks + head)
+
+
+_STREAM = {"gpt": 13, "modern": 15}
+"""Activations of width D that a block keeps; counted on torch 2.13 (tests/model/test_cost.py)."""

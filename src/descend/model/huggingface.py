@@ -1,0 +1,318 @@
+"""Our network in the layouts of `transformers`, and back: names, orientation, config.json.
+
+Both architectures are networks that `transformers` ships, so a saved folder needs no code of
+ours: `gpt` is GPT-2, `modern` is NanoChat. What differs stands in the tables; the functions
+below them know no architecture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from descend.errors import RunFolderError
+from descend.model.sampling import SamplingSettings
+from descend.model.shape import Architecture, ModelShape
+from descend.model.transformer import NORM_EPSILON, ROTARY_BASE, Attention, Transformer
+from descend.text.tokenizer import END_OF_TEXT
+
+
+class Weight(NamedTuple):
+    """One of our weights and what `transformers` calls it.
+
+    Several names: ours is theirs, one below the other. `transposed`: GPT-2 keeps its matrices
+    as (inputs, outputs), torch's Linear as (outputs, inputs).
+    """
+
+    ours: str
+    theirs: tuple[str, ...]
+    transposed: bool = False
+
+
+class Layout(NamedTuple):
+    """How `transformers` writes one architecture down."""
+
+    sizes: dict[str, str]
+    """Field of `ModelShape` to key of config.json."""
+    fixed: dict[str, Any]
+    """Keys of config.json that decide what is computed, and are the same for every model."""
+    needed: frozenset[str]
+    """Those of them without which `transformers` would compute something else."""
+    notes: dict[str, Any]
+    """Keys that decide nothing here; not looked at when reading."""
+    outer: tuple[Weight, ...]
+    block: tuple[Weight, ...]
+    theirs_block: str
+    """What stands before the names of block number {}; before ours stands `OURS_BLOCK`."""
+
+
+OURS_BLOCK = "blocks.{}."
+
+
+LAYOUTS: dict[Architecture, Layout] = {
+    "gpt": Layout(
+        sizes={
+            "vocab_size": "vocab_size",
+            "embed_dim": "n_embd",
+            "num_heads": "n_head",
+            "num_layers": "n_layer",
+            "ff_dim": "n_inner",
+            "max_seq_len": "n_positions",
+        },
+        fixed={
+            "model_type": "gpt2",
+            "activation_function": "gelu_new",
+            "layer_norm_epsilon": NORM_EPSILON["gpt"],
+            "scale_attn_weights": True,
+            "scale_attn_by_inverse_layer_idx": False,
+            "reorder_and_upcast_attn": False,
+            "add_cross_attention": False,
+            "tie_word_embeddings": True,
+        },
+        needed=frozenset({"model_type"}),
+        notes={
+            "architectures": ["GPT2LMHeadModel"],
+            "attn_pdrop": 0.0,
+            "embd_pdrop": 0.0,
+            "resid_pdrop": 0.0,
+        },
+        outer=(
+            Weight("token_embedding.weight", ("transformer.wte.weight",)),
+            Weight("position_embedding.weight", ("transformer.wpe.weight",)),
+            Weight("final_norm.weight", ("transformer.ln_f.weight",)),
+            Weight("final_norm.bias", ("transformer.ln_f.bias",)),
+        ),
+        block=(
+            Weight("attention_norm.weight", ("ln_1.weight",)),
+            Weight("attention_norm.bias", ("ln_1.bias",)),
+            Weight("attention.query_key_value.weight", ("attn.c_attn.weight",), transposed=True),
+            Weight("attention.query_key_value.bias", ("attn.c_attn.bias",)),
+            Weight("attention.output.weight", ("attn.c_proj.weight",), transposed=True),
+            Weight("attention.output.bias", ("attn.c_proj.bias",)),
+            Weight("ff_norm.weight", ("ln_2.weight",)),
+            Weight("ff_norm.bias", ("ln_2.bias",)),
+            Weight("ff.up.weight", ("mlp.c_fc.weight",), transposed=True),
+            Weight("ff.up.bias", ("mlp.c_fc.bias",)),
+            Weight("ff.down.weight", ("mlp.c_proj.weight",), transposed=True),
+            Weight("ff.down.bias", ("mlp.c_proj.bias",)),
+        ),
+        theirs_block="transformer.h.{}.",
+    ),
+    "modern": Layout(
+        sizes={
+            "vocab_size": "vocab_size",
+            "embed_dim": "hidden_size",
+            "num_heads": "num_attention_heads",
+            "num_layers": "num_hidden_layers",
+            "ff_dim": "intermediate_size",
+            "max_seq_len": "max_position_embeddings",
+        },
+        fixed={
+            "model_type": "nanochat",
+            "hidden_act": "relu2",
+            "rms_norm_eps": NORM_EPSILON["modern"],
+            "rope_parameters": {"rope_type": "default", "rope_theta": ROTARY_BASE},
+            "final_logit_softcapping": None,
+            "attention_bias": False,
+            "tie_word_embeddings": False,
+        },
+        needed=frozenset({"model_type", "final_logit_softcapping"}),
+        notes={
+            "architectures": ["NanoChatForCausalLM"],
+            "attention_dropout": 0.0,
+        },
+        outer=(
+            Weight("token_embedding.weight", ("model.embed_tokens.weight",)),
+            Weight("head.weight", ("lm_head.weight",)),
+        ),
+        block=(
+            Weight(
+                "attention.query_key_value.weight",
+                ("self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight"),
+            ),
+            Weight("attention.output.weight", ("self_attn.o_proj.weight",)),
+            Weight("ff.up.weight", ("mlp.fc1.weight",)),
+            Weight("ff.down.weight", ("mlp.fc2.weight",)),
+        ),
+        theirs_block="model.layers.{}.",
+    ),
+}
+
+MOST = 2**24
+"""No size is as large: with it, the number of weights of a matrix stays a 64-bit number."""
+
+REPAIR = "restore it from a copy or train again"
+
+
+def to_huggingface(model: Transformer, end_id: int) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """config.json and the weights of `model`, on the CPU, as `transformers` names them."""
+    shape, state = model.shape, model.state_dict()
+    layout = LAYOUTS[shape.architecture]
+    weights = list(_weights(layout, shape.num_layers))
+    theirs: dict[str, Tensor] = {}
+    for weight in weights:
+        ours = state[weight.ours].detach().cpu()
+        for name, part in zip(weight.theirs, ours.chunk(len(weight.theirs)), strict=True):
+            theirs[name] = (part.T if weight.transposed else part).clone().contiguous()
+    left_out = {name for name, _ in model.named_parameters()} - {w.ours for w in weights}
+    if left_out:
+        raise NotImplementedError(f"{sorted(left_out)} have no place in LAYOUTS")
+    config = layout.fixed | layout.notes
+    config |= {key: getattr(shape, field) for field, key in layout.sizes.items()}
+    config |= {"bos_token_id": end_id, "eos_token_id": end_id, "pad_token_id": None}
+    dtype = str(model.token_embedding.weight.dtype).removeprefix("torch.")
+    config |= {"use_cache": True, "dtype": dtype}
+    return config, theirs
+
+
+def from_huggingface(
+    config: Mapping[str, Any],
+    state: Mapping[str, Tensor],
+    *,
+    dropout_rate: float = 0.0,
+    attention: Attention = "matmul",
+) -> Transformer:
+    """The network that config.json and the weights describe, in float32 on the CPU.
+
+    `RunFolderError` for another kind of network, and for weights that are missing, too many or
+    of another shape. Uses no random numbers.
+    """
+    shape = shape_from_config(config)
+    if shape.num_layers > len(state):
+        raise _unfit(f"{len(state)} weights", f"those of {shape.num_layers} blocks")
+    with torch.device("meta"):  # shapes only: what does not fit is refused before it is built
+        expected = {name: w.shape for name, w in Transformer(shape).state_dict().items()}
+    layout = LAYOUTS[shape.architecture]
+    names = {name for w in _weights(layout, shape.num_layers) for name in w.theirs}
+    if unknown := sorted(state.keys() - names):
+        raise _unfit(f"a weight {unknown[0]} that has no place in it", "those of the network")
+    ours = {w.ours: _joined(w, state, expected[w.ours]) for w in _weights(layout, shape.num_layers)}
+    if "head.weight" not in ours:  # tied
+        ours["head.weight"] = ours["token_embedding.weight"]
+    with torch.random.fork_rng(devices=[]):  # building draws weights, which are overwritten
+        model = Transformer(shape, dropout_rate, attention)
+    model.load_state_dict(ours)
+    return model.eval()
+
+
+def shape_from_config(config: Mapping[str, Any]) -> ModelShape:
+    """The sizes that config.json gives; `RunFolderError` if it is not of a network of ours."""
+    known = {layout.fixed["model_type"]: name for name, layout in LAYOUTS.items()}
+    architecture = known.get(str(config.get("model_type")))
+    if architecture is None:
+        raise _misfit(
+            f"model_type {config.get('model_type')!r}", " or ".join(known),
+            "use a folder that descend wrote",
+        )  # fmt: skip
+    layout = LAYOUTS[architecture]
+    for key, value in layout.fixed.items():
+        if config.get(key, value) != value or (key in layout.needed and key not in config):
+            found = f"{key} {config[key]!r}" if key in config else f"no {key}"
+            raise _misfit(found, f"{value!r} ({architecture})", "use a folder that descend wrote")
+    sizes = {field: config.get(key) for field, key in layout.sizes.items()}
+    for field, value in sizes.items():
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < MOST:
+            raise _misfit(
+                f"{layout.sizes[field]} {value!r}", f"a whole number from 1 to {MOST}", REPAIR
+            )
+    shape = msgspec.convert({"architecture": architecture} | sizes, ModelShape)
+    if shape.embed_dim % shape.num_heads or (architecture == "modern" and shape.head_dim % 2):
+        key = layout.sizes["num_heads"]
+        raise _misfit(
+            f"{key} {shape.num_heads}",
+            f"heads of equal{' and even' if architecture == 'modern' else ''} size within "
+            f"{layout.sizes['embed_dim']} {shape.embed_dim}",
+            REPAIR,
+        )
+    return shape
+
+
+def _weights(layout: Layout, num_layers: int) -> Iterator[Weight]:
+    """All weights of a network of `num_layers` blocks, by their full names."""
+    yield from layout.outer
+    for n in range(num_layers):
+        ours, theirs = OURS_BLOCK.format(n), layout.theirs_block.format(n)
+        for weight in layout.block:
+            names = tuple(theirs + name for name in weight.theirs)
+            yield Weight(ours + weight.ours, names, weight.transposed)
+
+
+def _joined(weight: Weight, state: Mapping[str, Tensor], expected: torch.Size) -> Tensor:
+    """Our weight from theirs; each part is checked before any is copied."""
+    parts = []
+    rows = expected[0] // len(weight.theirs)
+    for name in weight.theirs:
+        if name not in state:
+            raise _unfit(f"no weight {name}", "every weight of the network")
+        part = state[name].T if weight.transposed else state[name]
+        if part.shape != (rows, *expected[1:]) or not part.is_floating_point():
+            wanted = (rows, *expected[1:])[:: -1 if weight.transposed else 1]
+            raise _unfit(
+                f"weight {name} of shape {tuple(state[name].shape)} in {state[name].dtype}",
+                f"real numbers of shape {wanted}, as config.json says",
+            )
+        parts.append(part)
+    return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+
+def _misfit(found: str, expected: str, what_to_do: str) -> RunFolderError:
+    return RunFolderError("config.json", found, expected, what_to_do)
+
+
+def _unfit(found: str, expected: str) -> RunFolderError:
+    return RunFolderError("model.safetensors", found, expected, REPAIR)
+
+
+def weights_to_bytes(state: Mapping[str, Tensor]) -> bytes:
+    """What belongs into model.safetensors."""
+    return save(dict(state), metadata={"format": "pt"})  # transformers refuses it without
+
+
+def weights_from_bytes(content: bytes) -> dict[str, Tensor]:
+    """The weights in a model.safetensors; `RunFolderError` if it is damaged."""
+    try:
+        return load(content)
+    except (SafetensorError, ValueError, KeyError, RuntimeError, OverflowError) as problem:
+        reason = str(problem).splitlines()[0][:80] if str(problem) else type(problem).__name__
+        raise _unfit(f"a damaged file ({reason})", "the weights in safetensors format") from None
+
+
+def generation_config(end_id: int) -> dict[str, Any]:
+    """generation_config.json: our defaults, for `model.generate` of `transformers`."""
+    asked = SamplingSettings()
+    return {
+        "do_sample": not asked.greedy,
+        "temperature": asked.temperature,
+        "top_k": asked.top_k,
+        "top_p": asked.top_p,
+        "repetition_penalty": asked.repetition_penalty,
+        "no_repeat_ngram_size": asked.no_repeat_ngram_size,
+        "bos_token_id": end_id,
+        "eos_token_id": end_id,
+        "pad_token_id": end_id,
+    }
+
+
+def tokenizer_config(max_seq_len: int) -> dict[str, Any]:
+    """tokenizer_config.json: makes `AutoTokenizer` take tokenizer.json as it is.
+
+    `split_special_tokens`: as with us, text that spells the end token does not become it.
+    """
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": max_seq_len,
+        # Without it, transformers 4 gives token_type_ids too, and GPT-2 adds an embedding for them.
+        "model_input_names": ["input_ids", "attention_mask"],
+        "bos_token": END_OF_TEXT,
+        "eos_token": END_OF_TEXT,
+        "pad_token": END_OF_TEXT,
+        "padding_side": "left",
+        "clean_up_tokenization_spaces": False,
+        "split_special_tokens": True,
+    }

@@ -1,0 +1,210 @@
+"""The whole network, to be read from top to bottom.
+
+Two architectures share one file. `gpt` is the guide's: learned positions, LayerNorm, GELU,
+biases; the network of GPT-2 (Radford et al. 2019). `modern` has rotary positions (Su et al.
+2021), RMSNorm (Zhang and Sennrich 2019), normalised queries and keys (Henry et al. 2020) and a
+squared-ReLU feed-forward (So et al. 2021), no biases; the network that `transformers` ships as
+NanoChat. Both tie nothing to a machine: which attention kernel runs is an argument.
+
+Shapes: B batch, T position, S positions attended to, D embed_dim, H heads, K head size,
+M ff_dim, V vocabulary, L layers.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from descend.model.cache import KeyValueCache
+from descend.model.shape import ModelShape
+
+Attention = Literal["matmul", "fused"]
+
+ROTARY_BASE = 10_000.0
+NORM_EPSILON = {"gpt": 1e-5, "modern": 1e-6}
+
+
+class Transformer(nn.Module):
+    """Token ids (B, T) to logits over the next token (B, T, V).
+
+    `attention` picks the kernel: `matmul` writes the products out (faster on a CPU at small
+    sizes), `fused` calls torch's scaled_dot_product_attention (faster on a GPU, less memory).
+    """
+
+    def __init__(
+        self, shape: ModelShape, dropout_rate: float = 0.0, attention: Attention = "matmul"
+    ) -> None:
+        super().__init__()
+        self.shape = shape
+        self.checkpoint_activations = False
+        self.token_embedding = nn.Embedding(shape.vocab_size, shape.embed_dim)
+        self.position_embedding = (
+            nn.Embedding(shape.max_seq_len, shape.embed_dim)
+            if shape.architecture == "gpt"
+            else None
+        )
+        self.embedding_norm = _norm(shape) if shape.architecture == "modern" else nn.Identity()
+        self.blocks = nn.ModuleList(
+            Block(shape, dropout_rate, attention) for _ in range(shape.num_layers)
+        )
+        self.final_norm = _norm(shape)
+        self.dropout = nn.Dropout(dropout_rate)
+        self.head = nn.Linear(shape.embed_dim, shape.vocab_size, bias=False)
+        if shape.architecture == "gpt":
+            self.head.weight = self.token_embedding.weight  # tied, as in GPT-2
+
+    def forward(
+        self, ids_BT: Tensor, cache: KeyValueCache | None = None, last_only: bool = False
+    ) -> Tensor:
+        """Logits (B, T, V); with a `cache`, `ids_BT` continue what it holds and are added to it.
+
+        `last_only` gives (B, 1, V): who generates needs no logits of the positions before.
+        """
+        start = 0 if cache is None else cache.length
+        positions_T = torch.arange(start, start + ids_BT.shape[1], device=ids_BT.device)
+        x_BTD = self.token_embedding(ids_BT)
+        if self.position_embedding is not None:
+            x_BTD = x_BTD + self.position_embedding(positions_T)
+        x_BTD = self.dropout(self.embedding_norm(x_BTD))
+        rotation = rotary(positions_T, self.shape) if self.position_embedding is None else None
+        for layer, block in enumerate(self.blocks):
+            if self.checkpoint_activations and self.training:
+                x_BTD = checkpoint(block, x_BTD, rotation, layer, cache, use_reentrant=False)
+            else:
+                x_BTD = block(x_BTD, rotation, layer, cache)
+        if cache is not None:
+            cache.length += ids_BT.shape[1]
+        if last_only:
+            x_BTD = x_BTD[:, -1:]
+        logits_BTV: Tensor = self.head(self.final_norm(x_BTD))
+        return logits_BTV
+
+
+class Block(nn.Module):
+    """Attention, then feed-forward, each added to what came in (pre-norm)."""
+
+    def __init__(self, shape: ModelShape, dropout_rate: float, attention: Attention) -> None:
+        super().__init__()
+        self.attention_norm = _norm(shape)
+        self.attention = SelfAttention(shape, dropout_rate, attention)
+        self.ff_norm = _norm(shape)
+        self.ff = FeedForward(shape)
+        self.dropout = nn.Dropout(dropout_rate)
+
+    def forward(
+        self,
+        x_BTD: Tensor,
+        rotation: tuple[Tensor, Tensor] | None,
+        layer: int,
+        cache: KeyValueCache | None,
+    ) -> Tensor:
+        """(B, T, D) to (B, T, D)."""
+        attended = self.attention(self.attention_norm(x_BTD), rotation, layer, cache)
+        x_BTD = x_BTD + self.dropout(attended)
+        x_BTD = x_BTD + self.dropout(self.ff(self.ff_norm(x_BTD)))
+        return x_BTD
+
+
+class SelfAttention(nn.Module):
+    """Each position gathers from itself and the positions before it."""
+
+    def __init__(self, shape: ModelShape, dropout_rate: float, kernel: Attention) -> None:
+        super().__init__()
+        self.num_heads, self.dropout_rate, self.kernel = shape.num_heads, dropout_rate, kernel
+        bias = shape.architecture == "gpt"
+        self.query_key_value = nn.Linear(shape.embed_dim, 3 * shape.embed_dim, bias=bias)
+        self.output = nn.Linear(shape.embed_dim, shape.embed_dim, bias=bias)
+
+    def forward(
+        self,
+        x_BTD: Tensor,
+        rotation: tuple[Tensor, Tensor] | None,
+        layer: int,
+        cache: KeyValueCache | None,
+    ) -> Tensor:
+        """(B, T, D) to (B, T, D)."""
+        B, T, D = x_BTD.shape
+        split = self.query_key_value(x_BTD).view(B, T, 3, self.num_heads, D // self.num_heads)
+        q_BHTK, k_BHTK, v_BHTK = split.permute(2, 0, 3, 1, 4)
+        if rotation is not None:
+            q_BHTK, k_BHTK = (_unit(rotate(x, *rotation)) for x in (q_BHTK, k_BHTK))
+        if cache is not None:
+            k_BHTK, v_BHTK = cache.extend(layer, k_BHTK, v_BHTK)
+        dropout_rate = self.dropout_rate if self.training else 0.0
+        attend = _fused_attention if self.kernel == "fused" else _matmul_attention
+        mixed_BHTK = attend(q_BHTK, k_BHTK, v_BHTK, dropout_rate)
+        gathered: Tensor = self.output(mixed_BHTK.transpose(1, 2).reshape(B, T, D))
+        return gathered
+
+
+class FeedForward(nn.Module):
+    """Each position by itself: widen, bend, narrow."""
+
+    def __init__(self, shape: ModelShape) -> None:
+        super().__init__()
+        self.gelu = shape.architecture == "gpt"
+        self.up = nn.Linear(shape.embed_dim, shape.ff_dim, bias=self.gelu)
+        self.down = nn.Linear(shape.ff_dim, shape.embed_dim, bias=self.gelu)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """(B, T, D) to (B, T, D)."""
+        h_BTM = self.up(x_BTD)
+        h_BTM = F.gelu(h_BTM, approximate="tanh") if self.gelu else F.relu(h_BTM).square()
+        narrowed: Tensor = self.down(h_BTM)
+        return narrowed
+
+
+def _matmul_attention(q: Tensor, k: Tensor, v: Tensor, dropout_rate: float) -> Tensor:
+    """softmax(q k / sqrt(K)) v over (B, H, T, K) and (B, H, S, K), written out."""
+    scores_BHTS = (q * (1.0 / math.sqrt(q.shape[-1]))) @ k.transpose(-2, -1)
+    T, S = scores_BHTS.shape[-2:]
+    if T > 1:
+        scores_BHTS = scores_BHTS + _future_mask(T, S, scores_BHTS)
+    weights_BHTS = scores_BHTS.softmax(-1)
+    if dropout_rate:
+        weights_BHTS = F.dropout(weights_BHTS, dropout_rate)
+    return weights_BHTS.to(v.dtype) @ v
+
+
+def _fused_attention(q: Tensor, k: Tensor, v: Tensor, dropout_rate: float) -> Tensor:
+    T, S = q.shape[-2], k.shape[-2]
+    mask = None if T in (1, S) else _future_mask(T, S, q)
+    return F.scaled_dot_product_attention(
+        q, k, v, attn_mask=mask, dropout_p=dropout_rate, is_causal=mask is None and T > 1
+    )
+
+
+def _future_mask(T: int, S: int, like: Tensor) -> Tensor:
+    """(T, S): -inf where a position would see a later one; the T queries are the last of the S."""
+    full = torch.full((T, S), -torch.inf, dtype=like.dtype, device=like.device)
+    return full.triu(S - T + 1)
+
+
+def rotary(positions_T: Tensor, shape: ModelShape) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of each position's angles, (T, K / 2) each, in float32."""
+    exponents = torch.arange(0, shape.head_dim, 2, device=positions_T.device) / shape.head_dim
+    angles = positions_T.float()[:, None] * ROTARY_BASE**-exponents
+    return angles.cos(), angles.sin()
+
+
+def rotate(x_BHTK: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn each pair (i, i + K/2) of a head by the angle of its position."""
+    a, b = x_BHTK.chunk(2, dim=-1)
+    cos, sin = cos.to(a.dtype), sin.to(a.dtype)
+    return torch.cat((a * cos + b * sin, b * cos - a * sin), dim=-1)
+
+
+def _unit(x: Tensor) -> Tensor:
+    return F.rms_norm(x, (x.shape[-1],), eps=NORM_EPSILON["modern"])
+
+
+def _norm(shape: ModelShape) -> nn.Module:
+    eps = NORM_EPSILON[shape.architecture]
+    if shape.architecture == "gpt":
+        return nn.LayerNorm(shape.embed_dim, eps=eps)
+    return nn.RMSNorm(shape.embed_dim, eps=eps, elementwise_affine=False)

@@ -1,0 +1,113 @@
+"""A run as it goes, drawn on a terminal or told line by line; always on standard error."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from descend.report.before import before_lines
+from descend.report.words import epoch_line, step_line
+from descend.runs.records import Epoch, Record, Sample, Started, Step
+from descend.text.store import Progress as ShareTold
+from descend.training.job import Job
+
+REDRAWS_PER_SECOND = 4
+"""Few: drawing takes a core's time from training."""
+
+SECONDS_BETWEEN_LINES = 30
+"""Where no bar can be drawn."""
+
+
+def show_before(job: Job, console: Console) -> None:
+    """What is known before the first step: what was chosen, how large, how long."""
+    for line in before_lines(job):
+        _print(line, console)
+
+
+def show_stages(console: Console) -> ShareTold:
+    """A progress callback for the work before training: a line when a new stage begins."""
+    stages: list[str] = []
+
+    def told(stage: str, share: float) -> None:
+        if stage not in stages:
+            stages.append(stage)
+            _print(f"{stage} …", console, "dim")
+
+    return told
+
+
+def show(records: Iterator[Record], job: Job, console: Console) -> Iterator[Record]:
+    """Pass `records` on unchanged, drawing them on `console` on their way."""
+    return (_bar if console.is_terminal else _lines)(records, job, console)
+
+
+def _lines(records: Iterator[Record], job: Job, console: Console) -> Iterator[Record]:
+    """For files and pipes: a line an epoch, and one every half minute in long epochs."""
+    said = began = time.perf_counter()
+    first = job.state.step
+    for record in records:
+        now = time.perf_counter()
+        if isinstance(record, Step) and now - said >= SECONDS_BETWEEN_LINES:
+            said = now
+            left = (now - began) / (record.step - first) * (job.course.total_steps - record.step)
+            _print(step_line(record, job.course.total_steps, left), console)
+        elif not isinstance(record, Step):
+            _say(record, job, console)
+        yield record
+
+
+def _bar(records: Iterator[Record], job: Job, console: Console) -> Iterator[Record]:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("epoch {task.fields[epoch]}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]}  {task.fields[speed]} tokens/s"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    total, epochs = job.course.total_steps, job.course.epochs
+    with Progress(
+        *columns, console=console, refresh_per_second=REDRAWS_PER_SECOND, transient=True
+    ) as bar:
+        task = bar.add_task("", total=total, epoch=f"1/{epochs}", loss="-", speed="-")
+        smooth = None
+        for record in records:
+            if isinstance(record, Started):
+                bar.update(task, completed=record.step)
+            elif isinstance(record, Step):
+                smooth = record.seconds if smooth is None else 0.9 * smooth + 0.1 * record.seconds
+                bar.update(
+                    task,
+                    completed=record.step,
+                    epoch=f"{record.epoch}/{epochs}",
+                    loss=f"{record.loss:.3f}",
+                    speed=f"{job.course.batches.tokens_per_step / max(smooth, 1e-9):,.0f}",
+                )
+            else:
+                _say(record, job, bar.console)
+            yield record
+
+
+def _say(record: Record, job: Job, console: Console) -> None:
+    if isinstance(record, Epoch):
+        _print(epoch_line(record, job.course.epochs), console)
+    elif isinstance(record, Sample) and record.step < job.course.total_steps:
+        # Those of the last step are printed whole with the outcome.
+        _print("  sample: " + " ".join(f"{record.prompt}▸{record.text}".split()), console, "dim")
+
+
+def _print(line: str, console: Console, style: str | None = None) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True, style=style)

@@ -1,0 +1,164 @@
+"""The one place where numbers become sentences."""
+
+from __future__ import annotations
+
+from descend.runs.folder import Summary
+from descend.runs.records import Epoch, Sample, Step
+from descend.text.stats import CorpusStats
+from descend.units import duration, size
+
+# The guide's picture of a run that goes well: loss and accuracy on training batches, from the
+# start to the end of the first and of the tenth epoch.
+GUIDE_FIRST = (6.2, 4.8, 0.12, 0.25)
+GUIDE_TENTH = (1.9, 1.8, 0.58, 0.62)
+
+WORTH_SAYING = 0.02
+"""Nats by which two validation losses must differ before we call one lower: the spread between
+seeds of a small run is about 0.006 (three seeds, tiny Shakespeare), so this is three of it."""
+
+
+def epoch_line(epoch: Epoch, of: int) -> str:
+    """The guide's line for one epoch, and what the held-out text says beside it."""
+    return (
+        f"epoch {epoch.epoch:>2}/{of}  "
+        f"loss {epoch.loss_start:.2f} → {epoch.loss_end:.2f}  "
+        f"accuracy {epoch.accuracy_start:.0%} → {epoch.accuracy_end:.0%}  "
+        f"validation loss {epoch.validation_loss:.3f} ({epoch.bits_per_byte:.3f} bits/byte)  "
+        f"accuracy {epoch.validation_accuracy:.1%}  "
+        f"{epoch.tokens_per_second:,.0f} tokens/s  {duration(epoch.seconds)}"
+    )
+
+
+def step_line(step: Step, of: int, seconds_left: float) -> str:
+    """Where a long epoch stands."""
+    return f"step {step.step:,}/{of:,}  loss {step.loss:.3f}  {duration(seconds_left)} left"
+
+
+def ladder_line(ladder: dict[str, float]) -> str:
+    """What any model must beat, on the same held-out tokens."""
+    return (
+        f"to beat on held-out text: guessing {ladder['uniform']:.2f}, "
+        f"single tokens {ladder['unigram']:.2f}, pairs of tokens {ladder['bigram']:.2f} "
+        "nats per token"
+    )
+
+
+def samples_text(samples: list[Sample]) -> str:
+    """Samples as they are, the prompt set apart by a mark."""
+    blocks = [f"{s.prompt}▸{s.text}".strip() for s in samples]
+    return "\n\n".join(f"--- sample {n}\n{block}" for n, block in enumerate(blocks, 1))
+
+
+def outcome(summary: Summary, train_bytes: int) -> str:
+    """All that is printed at the end of a run."""
+    return "\n\n".join(
+        [
+            samples_text(summary.samples),
+            paragraph(summary, train_bytes),
+            f"saved in {summary.model_dir}",
+        ]
+    )
+
+
+def next_commands(model_dir: str) -> str:
+    """What one may want to type next."""
+    return (
+        f'next: descend generate {model_dir} "Once upon a time"   descend chat {model_dir}   '
+        f"descend continue {model_dir}"
+    )
+
+
+def paragraph(summary: Summary, train_bytes: int) -> str:
+    """How a finished run went, in plain words, honest about validation."""
+    sentences = [_outcome(summary), _against_counting(summary), _shape_of_the_curve(summary)]
+    return " ".join([*sentences, _against_the_guide(summary, train_bytes)])
+
+
+def _outcome(summary: Summary) -> str:
+    epochs = len(summary.epochs)
+    return (
+        f"In {epochs} epoch{'s' if epochs != 1 else ''} and {duration(summary.seconds)} the loss "
+        f"on held-out text came down to {summary.validation_loss:.2f} nats per token "
+        f"({summary.bits_per_byte:.2f} bits per byte); the model names the next token right "
+        f"{summary.validation_accuracy:.0%} of the time."
+    )
+
+
+def _against_counting(summary: Summary) -> str:
+    unigram, bigram = summary.loss_ladder["unigram"], summary.loss_ladder["bigram"]
+    loss = summary.validation_loss
+    if loss < bigram - WORTH_SAYING:
+        return (
+            f"That is {bigram - loss:.2f} below what counting pairs of tokens reaches "
+            f"({bigram:.2f}): it has learned from the context, not only which token follows which."
+        )
+    if loss < unigram - WORTH_SAYING:
+        return (
+            f"Counting pairs of tokens would do as well or better ({bigram:.2f}): it has learned "
+            "which tokens are frequent, and little of the context yet."
+        )
+    return (
+        f"Counting single tokens would do as well ({unigram:.2f}): it has hardly learned anything; "
+        "there is too little text, too little training, or a fault."
+    )
+
+
+def _shape_of_the_curve(summary: Summary) -> str:
+    first, last = summary.epochs[0], summary.epochs[-1]
+    best = min(summary.epochs, key=lambda e: e.validation_loss)
+    if last.validation_loss > best.validation_loss + WORTH_SAYING:
+        return (
+            f"The best epoch was {best.epoch}; after it the training loss went on falling to "
+            f"{last.loss_end:.2f} while the validation loss rose to {last.validation_loss:.2f}: "
+            "overfitting. The weights of the best epoch are the ones kept."
+        )
+    if last is first:
+        return "After a single epoch nothing can be said about more of them."
+    before = summary.epochs[-2].validation_loss
+    if before - last.validation_loss > WORTH_SAYING:
+        return "The validation loss was still falling in the last epoch."
+    return "The validation loss had levelled off by the last epoch."
+
+
+def _against_the_guide(summary: Summary, train_bytes: int) -> str:
+    first, last = summary.epochs[0], summary.epochs[-1]
+    return (
+        f"Training loss went from {first.loss_start:.1f} to {first.loss_end:.1f} in the first "
+        f"epoch and to {last.loss_end:.1f} in the last; the guide's picture is {GUIDE_FIRST[0]} to "
+        f"{GUIDE_FIRST[1]} in the first and {GUIDE_TENTH[0]} to {GUIDE_TENTH[1]} with "
+        f"{GUIDE_TENTH[2]:.0%} to {GUIDE_TENTH[3]:.0%} accuracy in the tenth. Those are losses on "
+        "text the model trains on, for a vocabulary and a text that the guide does not name: on "
+        f"{size(train_bytes)} of text, a held-out loss as low as that is not to be had with "
+        "tokens of this size, and knowing the training text by heart is no success."
+    )
+
+
+def corpus_lines(stats: CorpusStats) -> list[str]:
+    """`corpus stats` as text, the token frequencies drawn as bars."""
+    near = (
+        "not searched"
+        if stats.near_duplicate_share is None
+        else f"{stats.near_duplicate_share:.1%}"
+    )
+    ladder = stats.loss_ladder
+    lines = [
+        f"{stats.corpus}: {stats.documents:,} documents, {size(stats.bytes)}, "
+        f"{stats.characters:,} characters, {stats.tokens:,} tokens",
+        f"{stats.bytes_per_token:.2f} bytes per token with a vocabulary of {stats.vocab_size:,}",
+        f"repeats: {stats.duplicate_share:.1%} of the bytes in exact copies of documents, "
+        f"near copies: {near} of the documents, {stats.overlap_share:.1%} of the held-out text "
+        "also in training",
+        f"held out by {stats.split_by}: {stats.validation_tokens:,} of {stats.tokens:,} tokens",
+        ladder_line({"uniform": ladder.uniform, "unigram": ladder.unigram, "bigram": ladder.bigram})
+        + f", triples {ladder.trigram:.2f}",
+        f"{stats.rare_vocabulary_share:.0%} of the vocabulary stands fewer than 20 times in "
+        "training",
+        "how many tokens of the vocabulary are used how often in training:",
+    ]
+    most = max(stats.frequency_octaves)
+    for octave, count in enumerate(stats.frequency_octaves):
+        low, high = (0, 0) if octave == 0 else (2 ** (octave - 1), 2**octave - 1)
+        span = f"{low:,}" if low == high else f"{low:,}-{high:,}"
+        lines.append(f"{span:>19} times  {'█' * round(40 * count / most):<40} {count:,}")
+    frequent = "  ".join(f"{t.token!r} {t.count:,}" for t in stats.most_frequent)
+    return [*lines, f"most frequent: {frequent}"]

@@ -1,0 +1,220 @@
+"""The run folder as files: names, reading, and clear words for what is missing.
+
+config.json model.safetensors tokenizer.json tokenizer_config.json generation_config.json
+README.md                 the model, as `transformers` loads it
+run.json                  what was asked, what followed from it, where it ran
+events.jsonl              what happened, append-only
+summary.json              the outcome so far, rewritten once an epoch
+checkpoints/step_<n>/     all that a resume needs
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from descend.errors import RunFolderError
+from descend.runs.durable import disk_error, verify_folder, write_file
+from descend.runs.records import Epoch, Record, Sample, Started
+
+MODEL_FILES = {
+    "config.json": "the shape of the model",
+    "model.safetensors": "the weights",
+    "tokenizer.json": "the tokenizer",
+}
+T = TypeVar("T")
+
+_CHECKPOINT = re.compile(r"step_(\d+)")
+
+
+class RunInfo(msgspec.Struct, frozen=True):
+    """run.json: everything that made the run, as plain data."""
+
+    version: str
+    saved_at: str
+    preset: str
+    config: dict[str, Any]
+    """The RunConfig as asked for, before anything left open was chosen."""
+    resolved: dict[str, Any]
+    """RunConfig with every open key chosen, and what followed: steps, parameters, …"""
+    execution: dict[str, Any]
+    corpus: dict[str, Any]
+    hardware: dict[str, Any]
+    parent: str | None = None
+    """Folder of the model that this run continued."""
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """summary.json and `train --json`: the outcome in one object."""
+
+    model_dir: str
+    parameters: int
+    seconds: float
+    tokens_per_second: float
+    epochs: list[Epoch]
+    best_epoch: int
+    validation_loss: float
+    validation_accuracy: float
+    bits_per_byte: float
+    loss_ladder: dict[str, float]
+    finished: bool
+    samples: list[Sample]
+    """What the kept model writes after prompts from held-out text; empty before the end."""
+
+
+def new_folder(save_dir: str | None) -> Path:
+    """The folder for a new run; never one that already holds a run."""
+    if save_dir is not None:
+        folder = Path(save_dir)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise RunFolderError(
+                "save_dir", f"{folder}, which is not empty", "a new or empty folder",
+                "choose another save_dir, or use `descend resume` to go on with that run",
+            )  # fmt: skip
+        return folder
+    moment = int(time.time())
+    while (folder := Path("models") / f"transformer_{moment}").exists():
+        moment += 1
+    return folder
+
+
+def check_model_folder(folder: Path) -> None:
+    """`RunFolderError` that names the first part a model folder lacks."""
+    if not folder.is_dir():
+        known = (
+            sorted(p.name for p in folder.parent.glob("transformer_*"))
+            if folder.parent.is_dir()
+            else []
+        )
+        hint = (
+            f"use one of those there, such as {folder.parent / known[-1]}"
+            if known
+            else "check the path"
+        )
+        raise RunFolderError(str(folder), "no such folder", "a model folder", hint)
+    for name, meaning in MODEL_FILES.items():
+        if not (folder / name).is_file():
+            unfinished = newest_checkpoint(folder) is not None
+            raise RunFolderError(
+                str(folder), f"no {name}", f"{meaning} in {name}",
+                f"finish the run with `descend resume {folder}`" if unfinished
+                else "restore the file from a copy or train again",
+            )  # fmt: skip
+
+
+def write_info(folder: Path, info: RunInfo) -> None:
+    """Write run.json."""
+    write_file(folder / "run.json", msgspec.json.format(msgspec.json.encode(info)))
+
+
+def read_info(folder: Path) -> RunInfo:
+    """Read run.json; `RunFolderError` if it is missing or damaged."""
+    return _read(folder / "run.json", RunInfo)
+
+
+def write_summary(folder: Path, summary: Summary) -> None:
+    """Write summary.json."""
+    write_file(folder / "summary.json", msgspec.json.format(msgspec.json.encode(summary)))
+
+
+def read_summary(folder: Path) -> Summary:
+    """Read summary.json; `RunFolderError` if it is missing or damaged."""
+    return _read(folder / "summary.json", Summary)
+
+
+def _read(path: Path, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        raise RunFolderError(
+            str(path.parent), f"no {path.name}", "the folder of a descend run",
+            "check the path; a model from elsewhere can be generated from but not resumed",
+        ) from None  # fmt: skip
+    except (msgspec.DecodeError, OSError) as problem:
+        raise RunFolderError(
+            str(path), f"a damaged file ({problem})", "what descend wrote there",
+            "restore it from a copy or train again",
+        ) from None  # fmt: skip
+
+
+class EventLog:
+    """Appends records to events.jsonl; each line reaches the file system as it is written."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "events.jsonl"
+        self._encoder = msgspec.json.Encoder()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._mend_last_line()
+        self._file = self._path.open("ab", buffering=0)
+
+    def _mend_last_line(self) -> None:
+        """Cut off a line that a crash left half written: the next append must start a line."""
+        if self._path.exists() and (content := self._path.read_bytes()):
+            whole = content.rfind(b"\n") + 1
+            if whole != len(content):
+                with self._path.open("r+b") as file:
+                    file.truncate(whole)
+
+    def append(self, record: Record) -> None:
+        """Write one record; `DiskError` if the disk refuses."""
+        try:
+            self._file.write(self._encoder.encode(record) + b"\n")
+        except OSError as problem:
+            raise disk_error(self._path, problem) from None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_events(folder: Path) -> list[Record]:
+    """All records that count, in order.
+
+    A run that was interrupted after its last checkpoint trains those steps again; of the two
+    accounts the later one stands, so records beyond the step of a restart are left out.
+    """
+    decoder = msgspec.json.Decoder(Record)
+    kept: list[Record] = []
+    for line in _lines(folder / "events.jsonl"):
+        try:
+            record = decoder.decode(line)
+        except msgspec.DecodeError:
+            continue  # the half line of a crash
+        if isinstance(record, Started):
+            kept = [r for r in kept if r.step <= record.step]
+        kept.append(record)
+    return kept
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    if path.is_file():
+        with path.open("rb") as file:
+            yield from file
+
+
+def checkpoint_folder(folder: Path, step: int) -> Path:
+    """Where the checkpoint of `step` stands."""
+    return folder / "checkpoints" / f"step_{step}"
+
+
+def checkpoints(folder: Path) -> list[tuple[int, Path]]:
+    """Steps and folders of all checkpoints, oldest first, verified or not."""
+    found = [
+        (int(match[1]), path)
+        for path in (folder / "checkpoints").glob("step_*")
+        if (match := _CHECKPOINT.fullmatch(path.name))
+    ]
+    return sorted(found)
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint whose files are all as they were written, or None."""
+    for _, path in reversed(checkpoints(folder)):
+        if verify_folder(path):
+            return path
+    return None

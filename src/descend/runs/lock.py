@@ -1,0 +1,32 @@
+"""One writer at a time in a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from descend.errors import LockedError
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Hold `folder` for writing; `LockedError` at once if another process holds it.
+
+    The lock is the operating system's: it goes with the process, however that ends.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise LockedError(
+            str(folder), "another process that is training in it", "a folder of its own for a run",
+            "wait until that one ends, or choose another save_dir",
+        ) from None  # fmt: skip
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,258 @@
+"""The model within a run folder: written so that `transformers` loads it, read back with care.
+
+Each file is replaced in one step, the manifest with their SHA-256 last. It is taken away first:
+a crash between two files leaves a folder whose files are each whole and that loads, unverified.
+The other files of the folder are not touched. Imports torch only where weights are handled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from descend.errors import RunFolderError, TokenizerError
+from descend.machine import pick_device
+from descend.runs.durable import MANIFEST, disk_error, sync_folder, write_file
+from descend.runs.folder import MODEL_FILES, RunInfo, Summary, check_model_folder
+from descend.text.embedded import NAMES as EMBEDDED_CORPORA
+from descend.text.tokenizer import Tokenizer, load_tokenizer
+
+if TYPE_CHECKING:
+    from descend.model.shape import ModelShape
+    from descend.model.transformer import Attention, Transformer
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A network in evaluation mode and the tokenizer it was trained with."""
+
+    model: Transformer
+    tokenizer: Tokenizer
+
+
+def save_model(
+    folder: Path,
+    model: Transformer,
+    tokenizer: Tokenizer,
+    info: RunInfo | None = None,
+    summary: Summary | None = None,
+) -> None:
+    """Write the model into `folder`; `DiskError` if the disk refuses.
+
+    `info` and `summary` go into the model card.
+    """
+    files = model_files(model, tokenizer, info, summary)
+    manifest = folder / MANIFEST
+    try:
+        manifest.unlink(missing_ok=True)
+        if folder.is_dir():
+            sync_folder(folder)
+    except OSError as problem:
+        raise disk_error(manifest, problem) from None
+    for name, content in files.items():
+        write_file(folder / name, content)
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    write_file(manifest, _pretty(hashes))
+
+
+def model_files(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    info: RunInfo | None = None,
+    summary: Summary | None = None,
+) -> dict[str, bytes]:
+    """Name and content of each file that `transformers` reads, and of the model card."""
+    from descend.model.huggingface import (
+        generation_config,
+        to_huggingface,
+        tokenizer_config,
+        weights_to_bytes,
+    )
+
+    shape, end_id = model.shape, tokenizer.end_id
+    _check_vocabulary("model", shape.vocab_size, tokenizer)
+    config, state = to_huggingface(model, end_id)
+    parameters = sum(p.numel() for p in model.parameters())
+    return {
+        "config.json": _pretty(config),
+        "generation_config.json": _pretty(generation_config(end_id)),
+        "tokenizer_config.json": _pretty(tokenizer_config(shape.max_seq_len)),
+        "tokenizer.json": tokenizer.to_bytes(),
+        "README.md": model_card(shape, parameters, info, summary).encode(),
+        "model.safetensors": weights_to_bytes(state),
+    }
+
+
+def load_model(
+    folder: Path, device: str = "cpu", *, dropout_rate: float = 0.0, attention: Attention = "matmul"
+) -> LoadedModel:
+    """The model in `folder`, on `device` (as in the configuration), in float32.
+
+    `ConfigError` for a device that is not here, `RunFolderError` for a file that is missing,
+    damaged or does not fit, `TokenizerError` for a tokenizer that is damaged or of another
+    vocabulary.
+    """
+    check_model_folder(folder)
+    hashes = _manifest(folder)
+    contents = {name: _read(folder / name, hashes.get(name)) for name in MODEL_FILES}
+    tokenizer = load_tokenizer(folder)
+    from descend.model.huggingface import from_huggingface, weights_from_bytes
+
+    with _within(folder):
+        config = _json_object("config.json", contents["config.json"])
+        state = weights_from_bytes(contents["model.safetensors"])
+        model = from_huggingface(config, state, dropout_rate=dropout_rate, attention=attention)
+    _check_vocabulary(str(folder), model.shape.vocab_size, tokenizer)
+    return LoadedModel(model.to(pick_device(device)), tokenizer)
+
+
+def _manifest(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file by name; empty where there is no manifest (a model from elsewhere)."""
+    path = folder / MANIFEST
+    if not path.exists():
+        return {}
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+    except (OSError, msgspec.DecodeError) as problem:
+        raise RunFolderError(
+            str(path), f"a damaged file ({problem})", "the SHA-256 of each file of the model",
+            "restore it from a copy, or remove it to load the model unverified",
+        ) from None  # fmt: skip
+
+
+def _read(path: Path, expected: str | None) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as problem:
+        raise RunFolderError(
+            str(path), f"a file that cannot be read ({problem.strerror or problem})",
+            MODEL_FILES[path.name], "check its permissions or restore it from a copy",
+        ) from None  # fmt: skip
+    if expected is not None and hashlib.sha256(content).hexdigest() != expected:
+        raise RunFolderError(
+            str(path), "a damaged file (its SHA-256 is not the one in manifest.json)",
+            MODEL_FILES[path.name],
+            "restore it from a copy or train again; if you changed it on purpose, remove "
+            "manifest.json",
+        ) from None  # fmt: skip
+    return content
+
+
+def _json_object(name: str, content: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(content, type=dict[str, Any])
+    except msgspec.DecodeError as problem:
+        raise RunFolderError(
+            name, f"a damaged file ({problem})", MODEL_FILES[name],
+            "restore it from a copy or train again",
+        ) from None  # fmt: skip
+
+
+@contextmanager
+def _within(folder: Path) -> Iterator[None]:
+    """Errors that name a file of the model name its folder too."""
+    try:
+        yield
+    except RunFolderError as e:
+        raise RunFolderError(str(folder / e.where), e.found, e.expected, e.what_to_do) from None
+
+
+def _check_vocabulary(where: str, vocab_size: int, tokenizer: Tokenizer) -> None:
+    if tokenizer.vocab_size != vocab_size:
+        raise TokenizerError(
+            where, f"a tokenizer of {tokenizer.vocab_size} tokens",
+            f"the {vocab_size} tokens of the model",
+            "use the tokenizer.json that was saved with the model",
+        )  # fmt: skip
+
+
+def _pretty(values: Mapping[str, Any]) -> bytes:
+    return (json.dumps(values, indent=2) + "\n").encode()
+
+
+def model_card(
+    shape: ModelShape, parameters: int, info: RunInfo | None, summary: Summary | None
+) -> str:
+    """README.md: what the model is, how it was trained, how well it does, how to use it.
+
+    Never names or quotes the text it was trained on, unless that text came with descend.
+    """
+    sections = [
+        "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- descend\n---",
+        "# A small language model, trained with descend",
+        _table(
+            {
+                "parameters": f"{parameters:,}",
+                "architecture": shape.architecture,
+                "layers": shape.num_layers,
+                "width": shape.embed_dim,
+                "heads": shape.num_heads,
+                "feed-forward width": shape.ff_dim,
+                "longest context": f"{shape.max_seq_len:,} tokens",
+                "vocabulary": f"{shape.vocab_size:,} tokens",
+            }
+        ),
+        *(["## Training", _table(_training(info))] if info else []),
+        *(["## On held-out text", _table(_outcome(summary))] if summary else []),
+        "## Use",
+        "```python\n"
+        "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+        'folder = "."  # where this file lies\n'
+        "tokenizer = AutoTokenizer.from_pretrained(folder)\n"
+        "model = AutoModelForCausalLM.from_pretrained(folder)\n"
+        'ids = tokenizer("Once upon a time", return_tensors="pt")\n'
+        "print(tokenizer.decode(model.generate(**ids, max_new_tokens=50)[0]))\n"
+        "```",
+        'or `descend generate FOLDER "Once upon a time"`.',
+        "## Limits",
+        "It knows the text it was trained on and nothing else, states falsehoods as fluently as "
+        "facts, and may repeat passages of its training text word for word.",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _training(info: RunInfo) -> dict[str, object]:
+    asked, corpus = info.resolved, info.corpus
+    # Only names that came with descend: any other may be private.
+    name = corpus.get("corpus")
+    own = f"the corpus `{name}` of descend" if name in EMBEDDED_CORPORA else "a text of the user"
+    values: dict[str, object] = {"text": own}
+    for label, source, key in [
+        ("training tokens", corpus, "train_tokens"),
+        ("epochs", asked, "epoch"),
+        ("sequences a step", asked, "batch_size"),
+        ("tokens a sequence", asked, "seq_len"),
+        ("optimizer", asked, "optimizer"),
+        ("schedule", asked, "schedule"),
+        ("learning rate", asked, "learning_rate"),
+        ("weight decay", asked, "weight_decay"),
+        ("dropout", asked, "dropout_rate"),
+        ("precision", info.execution, "precision"),
+        ("seed", asked, "seed"),
+    ]:
+        if source.get(key) is not None:
+            values[label] = f"{source[key]:,}" if key == "train_tokens" else source[key]
+    return values | {"descend": info.version}
+
+
+def _outcome(summary: Summary) -> dict[str, object]:
+    values: dict[str, object] = {
+        "loss": f"{summary.validation_loss:.4f} nats per token",
+        "accuracy": f"{summary.validation_accuracy:.1%} of next tokens",
+        "bits per byte": f"{summary.bits_per_byte:.4f}",
+        "best epoch": f"{summary.best_epoch} of {len(summary.epochs)}",
+    }
+    for name, loss in summary.loss_ladder.items():
+        values[f"loss of the {name} model"] = f"{loss:.4f} nats per token"
+    return values
+
+
+def _table(values: Mapping[str, object]) -> str:
+    return "\n".join(["| | |", "|---|---|", *(f"| {key} | {v} |" for key, v in values.items())])

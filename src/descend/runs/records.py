@@ -1,0 +1,89 @@
+"""What a run writes down while it trains: one record a line, in events.jsonl.
+
+Losses are in nats per token, times in seconds. No number here can be not-a-number, for which JSON
+has no word: a loss that is not finite ends the run.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+SCHEMA = 1
+"""Raised when a field changes its meaning; readers refuse newer ones with a clear sentence."""
+
+
+class Started(msgspec.Struct, frozen=True, tag="started", tag_field="kind", omit_defaults=True):
+    """Training begins, or begins again after an interruption, at `step`."""
+
+    step: int
+    time: str
+    schema: int = SCHEMA
+
+
+class Step(msgspec.Struct, frozen=True, tag="step", tag_field="kind"):
+    """One update: `loss` and `accuracy` on its own training batch, before the update."""
+
+    step: int
+    epoch: int
+    loss: float
+    accuracy: float
+    learning_rate: float
+    gradient_norm: float | None
+    """None where float16 gradients overflowed and the update was left out."""
+    clipped: bool
+    seconds: float
+
+
+class Matrices(msgspec.Struct, frozen=True, tag="matrices", tag_field="kind"):
+    """Per weight matrix, every 25 steps: root mean squares of the weights, the gradient and the
+    ratio of update to weight (both as norms)."""
+
+    step: int
+    weight_rms: dict[str, float]
+    gradient_rms: dict[str, float]
+    update_ratio: dict[str, float]
+
+
+class Epoch(msgspec.Struct, frozen=True, tag="epoch", tag_field="kind"):
+    """One pass over the text. `start` and `end` are training means over the first and the last
+    twentieth of its steps; validation is unsmoothed and in evaluation mode."""
+
+    epoch: int
+    step: int
+    loss_start: float
+    loss_end: float
+    accuracy_start: float
+    accuracy_end: float
+    validation_loss: float
+    validation_accuracy: float
+    bits_per_byte: float
+    tokens_per_second: float
+    seconds: float
+
+
+class Saved(msgspec.Struct, frozen=True, tag="saved", tag_field="kind"):
+    """A checkpoint reached the disk."""
+
+    step: int
+    seconds: float
+
+
+class Sample(msgspec.Struct, frozen=True, tag="sample", tag_field="kind"):
+    """Text that the model wrote at the end of an epoch."""
+
+    step: int
+    prompt: str
+    text: str
+
+
+class Stopped(msgspec.Struct, frozen=True, tag="stopped", tag_field="kind"):
+    """Training ended."""
+
+    step: int
+    reason: Literal["finished", "interrupted", "diverged", "failed"]
+    time: str
+
+
+Record = Started | Step | Matrices | Epoch | Saved | Sample | Stopped

@@ -1,0 +1,1 @@
+"""Pure numbers about a model, without judgement."""

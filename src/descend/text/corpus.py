@@ -1,0 +1,317 @@
+"""A corpus: which files a person means, and the documents in them.
+
+`find_corpus` says where the text is without reading it; `read_documents` streams it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import logging
+import os
+import re
+import stat
+import sys
+import tempfile
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from descend.errors import CorpusError, DiskError
+from descend.text.cache import cache_dir
+from descend.text.document import Document
+from descend.text.readers import SUFFIXES, is_known, read
+from descend.text.readers.compressed import unreadable
+
+DEFAULT = "python"
+# The folder in the cache where streams are kept.
+_STREAMS = "stdin"
+_BLOCK_BYTES = 1 << 20
+# A document may begin with this many characters of nothing before it counts as text.
+_BLANK_CHARS = 1 << 24
+# Places where no character composes with the one before it, so that both sides of it can be
+# normalised apart: before ASCII, CJK punctuation and ideographs (and after any newline).
+_NFC_BOUNDARY = re.compile(r"(?<!\r)[\x00-\x7f\u3000-\u3029\u4e00-\u9fff]")
+
+_log = logging.getLogger("descend")
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusSource:
+    """Where the text of a corpus is.
+
+    `name` is for humans; `paths` are the files, sorted, below the folder `root` (the folder
+    of the file if one file was named); an embedded corpus has its name in `embedded` and no
+    files. `fingerprint` is a SHA-256 (hex) that changes when the text may have changed: over
+    path below root, size and modification time of each file; over what makes it for an
+    embedded corpus; over the content for standard input.
+    """
+
+    name: str
+    paths: tuple[Path, ...]
+    root: Path | None
+    embedded: str | None
+    fingerprint: str
+
+    @property
+    def spooled(self) -> bool:
+        """Whether this was a stream, of which the one file in `paths` is a copy."""
+        return self.root == cache_dir() / _STREAMS
+
+
+def is_text_file(path: Path) -> bool:
+    """Whether a file in a folder is taken: a known suffix, or none and text at its start."""
+    return is_known(path) or (not path.suffix and _begins_with_text(path))
+
+
+def find_corpus(
+    corpus_dir: str | None, accept: Callable[[Path], bool] = is_text_file
+) -> CorpusSource:
+    """What `corpus_dir` means: None, `-`, a folder, a file, or an embedded corpus.
+
+    None is the embedded corpus `python`, `-` standard input. A file or folder goes before
+    an embedded corpus of the same name. Of a folder, the files that `accept` takes are
+    the corpus. Raises `CorpusError` if it is missing, empty,
+    unreadable, or a folder without text files.
+    """
+    if corpus_dir is None:
+        return _embedded(DEFAULT)
+    if corpus_dir == "-":
+        return _spooled(sys.stdin.buffer, "standard input")
+    path = Path(corpus_dir).expanduser()
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        if corpus_dir in _embedded_names():
+            return _embedded(corpus_dir)
+        raise _missing(corpus_dir, path) from None
+    except OSError as error:
+        raise unreadable(corpus_dir, error) from None
+    if stat.S_ISDIR(mode):
+        paths = _list_files(path, accept)
+        return CorpusSource(corpus_dir, paths, path, None, _fingerprint(paths, path))
+    try:
+        with path.open("rb") as file:
+            if not stat.S_ISREG(mode):  # a pipe, as of `descend train <(zcat a.gz)`
+                return _spooled(file, corpus_dir)
+            empty = not file.read(1)
+    except OSError as error:
+        raise unreadable(corpus_dir, error) from None
+    if empty:
+        raise _empty(corpus_dir, "an empty file")
+    return CorpusSource(corpus_dir, (path,), path.parent, None, _fingerprint((path,), path.parent))
+
+
+def _list_files(root: Path, accept: Callable[[Path], bool]) -> tuple[Path, ...]:
+    """The files below `root` that `accept` takes, sorted, without hidden and empty ones.
+
+    Links are followed, but no folder is entered twice.
+    """
+    found: list[Path] = []
+    other: set[str] = set()
+    seen: set[tuple[int, int] | str] = set()
+    waiting, files = [root], 0
+    while waiting:
+        folder = waiting.pop()
+        try:
+            status = folder.stat()
+            # Windows has no inode numbers for some file systems: there the real path serves.
+            key = (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(folder)
+            entries = sorted(folder.iterdir()) if key not in seen else []
+        except OSError as error:
+            if folder == root:
+                raise unreadable(str(root), error) from None
+            _log.warning("%s: folder skipped, it cannot be read (%s)", folder, error.strerror)
+            continue
+        seen.add(key)
+        for path in entries:
+            if path.name.startswith("."):
+                continue
+            if path.is_dir():
+                waiting.append(path)
+            elif path.is_file():
+                files += 1
+                if accept(path) and path.stat().st_size:
+                    found.append(path)
+                else:
+                    other.add(path.suffix or path.name)
+    if not found:
+        raise _no_text_files(root, files, sorted(other))
+    return tuple(sorted(found))
+
+
+def read_documents(source: CorpusSource, *, normalize: str = "none") -> Iterator[Document]:
+    """All documents in order, those without any visible character left out.
+
+    `normalize='nfc'` gives the NFC form of each document. In a folder of several files, one
+    that cannot be read is skipped with a warning; raises `CorpusError` if nothing remains.
+    """
+    documents = _all_documents(source)
+    if normalize == "nfc":
+        documents = _normalized(documents)
+    any_text = False
+    for document in _without_blank(documents):
+        any_text = True
+        yield document
+    if not any_text:
+        raise CorpusError(
+            source.name, "no readable text", "files with text in them", "name another corpus"
+        )
+
+
+def _all_documents(source: CorpusSource) -> Iterator[Document]:
+    if source.embedded is not None:
+        from descend.text import embedded
+
+        yield from embedded.documents(source.embedded)
+        return
+    for path in source.paths:
+        name = _relative(path, source.root) if len(source.paths) > 1 else source.name
+        try:
+            yield from read(path, name=name)
+        except CorpusError as error:
+            if len(source.paths) == 1:
+                raise
+            _log.warning("skipped %s (found %s)", error.where, error.found)
+
+
+def _without_blank(documents: Iterator[Document]) -> Iterator[Document]:
+    """Drop documents of white space alone; their parts wait until one has more."""
+    held: list[Document] = []
+    blank = True
+    for document in documents:
+        if document.part == 0:
+            held, blank = [], True
+        held.append(document)
+        waiting = sum(len(part.text) for part in held)
+        if blank and not document.text.strip() and waiting <= _BLANK_CHARS:
+            continue
+        blank = False
+        yield from held
+        held = []
+
+
+def _normalized(documents: Iterator[Document]) -> Iterator[Document]:
+    """NFC of each document, whose parts are cut where both sides normalise apart."""
+    held: Document | None = None
+    for document in documents:
+        if held is not None and document.part > 0:
+            whole = held.text + document.text
+            cut = _last_boundary(whole)
+            yield Document(unicodedata.normalize("NFC", whole[:cut]), held.source, held.part)
+            held = Document(whole[cut:], document.source, document.part)
+            continue
+        if held is not None and held.text:
+            yield Document(unicodedata.normalize("NFC", held.text), held.source, held.part)
+        held = document
+    if held is not None and held.text:
+        yield Document(unicodedata.normalize("NFC", held.text), held.source, held.part)
+
+
+def _last_boundary(text: str) -> int:
+    """The last place to cut for NFC; 0, so that all waits for what follows, if there is none."""
+    after_newline = text.rfind("\n") + 1
+    if after_newline:
+        return after_newline
+    for at in range(len(text) - 1, 0, -1):
+        if _NFC_BOUNDARY.match(text, at):
+            return at
+    return 0
+
+
+def _spooled(stream: BinaryIO, name: str) -> CorpusSource:
+    """A stream as a file in the cache, named by its content, so that it can be read twice."""
+    folder = cache_dir() / _STREAMS
+    digest = hashlib.sha256()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, aside = tempfile.mkstemp(dir=folder)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                while block := stream.read(_BLOCK_BYTES):
+                    digest.update(block)
+                    file.write(block)
+                size = file.tell()
+            path = folder / f"{digest.hexdigest()}.txt"
+            os.replace(aside, path)
+        except BaseException:
+            Path(aside).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise DiskError(
+            str(folder), f"no way to keep {name} there ({error.strerror})", "a folder with room",
+            "free some space or set DESCEND_CACHE_DIR to another folder",
+        ) from None  # fmt: skip
+    if not size:
+        path.unlink()
+        raise _empty(name, "nothing")
+    return CorpusSource(name, (path,), folder, None, digest.hexdigest())
+
+
+def _fingerprint(paths: tuple[Path, ...], root: Path) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        status = path.stat()
+        line = f"{_relative(path, root)}\0{status.st_size}\0{status.st_mtime_ns}\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _relative(path: Path, root: Path | None) -> str:
+    return path.relative_to(root).as_posix() if root is not None else str(path)
+
+
+def _begins_with_text(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except OSError:
+        return False
+    # Cut off in a character, the head still decodes but for its last three bytes.
+    return b"\0" not in head and "\ufffd" not in head.decode("utf-8", "replace")[:-3]
+
+
+def _embedded_names() -> tuple[str, ...]:
+    from descend.text import embedded
+
+    return embedded.NAMES
+
+
+def _embedded(name: str) -> CorpusSource:
+    from descend.text import embedded
+
+    return CorpusSource(name, (), None, name, embedded.fingerprint(name))
+
+
+def _missing(corpus_dir: str, path: Path) -> CorpusError:
+    try:
+        siblings = [entry.name for entry in path.parent.iterdir()]
+    except OSError:
+        siblings = []
+    near = difflib.get_close_matches(path.name, siblings, n=1)
+    guess = str(path.parent / near[0]) if near else None
+    if guess is None:
+        guess = next(iter(difflib.get_close_matches(corpus_dir, _embedded_names(), n=1)), None)
+    names = ", ".join(_embedded_names())
+    return CorpusError(
+        corpus_dir, "no such file or folder",
+        f"a folder, a file, - for standard input, or an embedded corpus ({names})",
+        f"did you mean {guess}" if guess else "correct the path",
+    )  # fmt: skip
+
+
+def _empty(where: str, found: str) -> CorpusError:
+    return CorpusError(where, found, "text", "put text there or name another corpus")
+
+
+def _no_text_files(root: Path, files: int, seen: list[str]) -> CorpusError:
+    if not files:
+        return _empty(str(root), "an empty folder")
+    shown = ", ".join(seen[:8]) + (", …" if len(seen) > 8 else "")
+    return CorpusError(
+        str(root), f"no text files among {files} (only {shown or 'empty ones'})",
+        f"files such as {', '.join(SUFFIXES[:2])}, .html, .jsonl, .csv, .pdf, .docx or .epub",
+        "name a folder with such files, or name one file to have it read as plain text",
+    )  # fmt: skip

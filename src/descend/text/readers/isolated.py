@@ -1,0 +1,191 @@
+"""Foreign binary formats are parsed in a child process with limits of time and memory.
+
+Parsers of pdf, docx, epub and parquet are large and mostly native code; a crafted or
+damaged file may hang them, crash them, or make them fill the memory. In a child of our own
+each of these becomes one `CorpusError`, and the parent goes on. The child writes JSON
+lines: the parent takes nothing from it but strings and numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any
+
+from descend.errors import CorpusError
+from descend.text.document import Document
+from descend.text.readers.compressed import unreadable
+
+ForeignReader = Callable[[Path, str], Iterator[Document]]
+
+# format -> module and function; looked up by name so that the parent imports none of them.
+_READERS: dict[str, tuple[str, str]] = {
+    "pdf": ("descend.text.readers.pdf", "read_pdf"),
+    "docx": ("descend.text.readers.docx", "read_docx"),
+    "epub": ("descend.text.readers.epub", "read_epub"),
+    "parquet": ("descend.text.readers.parquet", "read_parquet"),
+}
+# The longest line taken from a child: a part of a document with every character escaped.
+_LINE_BYTES = 1 << 25
+_MAIN = "from descend.text.readers.isolated import main; main()"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one file may cost.
+
+    `seconds_idle`: without a new piece of text; `seconds`: waited for it altogether (time in
+    which the consumer works does not count); `megabytes`: memory of the child;
+    `characters`: of text.
+    """
+
+    seconds_idle: float = 60.0
+    seconds: float = 600.0
+    megabytes: int = 2048
+    characters: int = 1 << 30
+
+
+# A parquet file may be a data set of many gigabytes: only its speed is watched.
+_UNLIMITED = Limits(seconds=float("inf"), megabytes=4096, characters=1 << 62)
+
+
+def read_isolated(
+    kind: str, path: Path, name: str, limits: Limits | None = None
+) -> Iterator[Document]:
+    """The documents of a file of format `kind`, parsed in a child process.
+
+    Raises `CorpusError` if the file cannot be parsed, or if parsing it crashes or passes
+    `limits`; documents before that have been yielded.
+    """
+    limits = limits or (_UNLIMITED if kind == "parquet" else Limits())
+    child = subprocess.Popen(  # -P: a json.py in the folder of the user must not be imported
+        [sys.executable, "-P", "-c", _MAIN, kind, str(path.absolute()), name,
+         str(limits.megabytes)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": _import_path(), "ARROW_DEFAULT_MEMORY_POOL": "system"},
+    )  # fmt: skip
+    assert child.stdout is not None
+    lines: queue.Queue[bytes] = queue.Queue(maxsize=8)
+    listener = threading.Thread(target=_listen, args=(child.stdout, lines), daemon=True)
+    listener.start()
+    try:
+        yield from _received(kind, name, child, lines, limits)
+    finally:
+        child.kill()
+        while listener.is_alive():  # it may be waiting for room in the queue
+            try:
+                lines.get(timeout=0.02)
+            except queue.Empty:
+                continue
+        child.stdout.close()
+        child.wait()
+
+
+def _listen(stream: IO[bytes], lines: queue.Queue[bytes]) -> None:
+    """Pass lines on until the stream ends, which an empty line stands for."""
+    while line := stream.readline(_LINE_BYTES):
+        lines.put(line)
+    lines.put(b"")
+
+
+def _received(
+    kind: str, name: str, child: subprocess.Popen[bytes], lines: queue.Queue[bytes], limits: Limits
+) -> Iterator[Document]:
+    waited, characters = 0.0, 0
+    while True:
+        began = time.monotonic()
+        try:
+            line = lines.get(timeout=min(limits.seconds_idle, max(0.0, limits.seconds - waited)))
+        except queue.Empty:
+            found = f"a {kind} file that takes over {limits.seconds_idle:g} seconds to read on"
+            raise _refused(name, kind, found) from None
+        waited += time.monotonic() - began
+        message = _message(line)
+        if message is None:
+            code = child.wait()
+            raise _refused(name, kind, f"a {kind} file that crashes its reader (exit {code})")
+        if "end" in message:
+            return
+        if "error" in message:
+            raise CorpusError(*(str(fact) for fact in message["error"]))
+        document = Document(str(message["text"]), str(message["source"]), int(message["part"]))
+        characters += len(document.text)
+        if characters > limits.characters:
+            raise _refused(name, kind, f"over {limits.characters:,} characters of text in it")
+        yield document
+
+
+def _message(line: bytes) -> dict[str, Any] | None:
+    """What the child said; None if it ended without saying so, or said what it never says."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(message, dict) or message.keys().isdisjoint(("end", "error", "text")):
+        return None
+    return message
+
+
+def _refused(name: str, kind: str, found: str) -> CorpusError:
+    return CorpusError(
+        name, found, f"a {kind} file of text", "convert it to plain text first or remove it"
+    )
+
+
+def _import_path() -> str:
+    """`PYTHONPATH` by which the child finds this very package, installed or not."""
+    root = str(Path(__file__).resolve().parents[3])
+    return os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+
+
+def main() -> None:
+    """The child: `FORMAT PATH NAME MEGABYTES`; documents as JSON lines to standard output."""
+    kind, path, name, megabytes = sys.argv[1:]
+    _limit_memory(int(megabytes))
+    out = sys.stdout
+
+    def say(**message: object) -> None:
+        out.write(json.dumps(message) + "\n")
+        out.flush()
+
+    try:
+        module, function = _READERS[kind]
+        reader: ForeignReader = getattr(import_module(module), function)
+        for document in reader(Path(path), name):
+            say(text=document.text, source=document.source, part=document.part)
+        say(end=True)
+    except CorpusError as error:
+        say(error=[error.where, error.found, error.expected, error.what_to_do])
+    except OSError as error:
+        refused = unreadable(name, error)
+        say(error=[refused.where, refused.found, refused.expected, refused.what_to_do])
+    except MemoryError:
+        refused = _refused(name, kind, f"a {kind} file that needs over {megabytes} MB to read")
+        say(error=[refused.where, refused.found, refused.expected, refused.what_to_do])
+    except Exception as error:  # whatever a parser raises: it is not readable
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        refused = _refused(name, kind, f"a damaged {kind} file ({reason})")
+        say(error=[refused.where, refused.found, refused.expected, refused.what_to_do])
+
+
+def _limit_memory(megabytes: int) -> None:
+    """Let memory beyond this fail to be had, where the system can do that."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # a parser has nothing to write
+    except (ValueError, OSError):  # a lower limit is set already, or none can be (macOS)
+        return

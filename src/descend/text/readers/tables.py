@@ -1,0 +1,104 @@
+"""CSV and TSV: one row, one document, made of the columns that hold text."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+
+from descend.errors import CorpusError
+from descend.text.document import Document
+from descend.text.readers.cutting import MAX_LINE, in_parts, lines
+from descend.text.readers.encoding import Blocks, decode
+from descend.text.readers.json import TEXT_KEYS
+
+# As many rows are looked at to find out which columns hold text.
+LOOK_ROWS = 200
+# A column whose cells are this long on average, in characters, holds text, not labels.
+TEXT_CHARS = 20
+
+_NUMBER = re.compile(r"[-+]?[\d.,:/ eE%-]*")
+_TITLE = re.compile(r"[^\W\d][\w ()/-]{0,39}")
+
+
+def read_csv(blocks: Blocks, name: str) -> Iterator[Document]:
+    """A document per row; the delimiter is the one the first line has most of."""
+    rows = lines(decode(blocks, name), name)
+    first = next(rows, "")
+    delimiter = max(",;\t|", key=first.count)
+    yield from _documents(chain((first,), rows), delimiter, name)
+
+
+def read_tsv(blocks: Blocks, name: str) -> Iterator[Document]:
+    """A document per row, columns divided by tabs."""
+    yield from _documents(lines(decode(blocks, name), name), "\t", name)
+
+
+def text_columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    """Which columns hold text: those with a known title, else the long ones, else the longest.
+
+    `titles` may be empty. No column at all if every cell is a number.
+    """
+    by_title = {title.strip().lower(): at for at, title in reversed(list(enumerate(titles)))}
+    for key in TEXT_KEYS:
+        if key in by_title:
+            return [by_title[key]]
+    width = max(map(len, rows), default=0)
+    mean = []
+    for at in range(width):
+        cells = [row[at] for row in rows if at < len(row)]
+        words = [len(cell) for cell in cells if not _NUMBER.fullmatch(cell)]
+        mean.append(sum(words) / max(1, len(cells)))
+    long = [at for at, length in enumerate(mean) if length >= TEXT_CHARS]
+    if not long and max(mean, default=0) > 0:
+        long = [mean.index(max(mean))]
+    return long
+
+
+def _documents(text: Iterator[str], delimiter: str, name: str) -> Iterator[Document]:
+    rows = _rows(text, delimiter, name)
+    look = list(islice(rows, LOOK_ROWS))
+    titles = look[0] if look and _is_header(look[0], look[1:]) else []
+    look = look[1:] if titles else look
+    columns = text_columns(titles, look)
+    if look and not columns:
+        raise CorpusError(
+            name, "only numbers in its columns", "a column of text", "remove this file"
+        )
+    for number, row in enumerate(chain(look, rows), start=1):
+        cells = [row[at] for at in columns if at < len(row) and row[at]]
+        if cells:
+            yield from in_parts(("\n".join(cells),), f"{name}:{number}")
+
+
+def _rows(text: Iterator[str], delimiter: str, name: str) -> Iterator[list[str]]:
+    # The csv module has one limit for the whole process; it is only ever raised.
+    csv.field_size_limit(max(MAX_LINE, csv.field_size_limit()))
+    rows = csv.reader(text, delimiter=delimiter)
+    while True:
+        try:
+            row = next(rows, None)
+        except csv.Error as error:
+            raise CorpusError(
+                f"{name}, line {rows.line_num}", f"a broken row ({error})", "a row of a table",
+                "correct the file or remove it",
+            ) from None  # fmt: skip
+        if row is None:
+            return
+        if row:
+            yield row
+
+
+def _is_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row is titles: a known one, or short words over longer text."""
+    if any(cell.strip().lower() in TEXT_KEYS for cell in first):
+        return True
+    titles = [cell.strip() for cell in first]
+    if not rest or len(set(titles)) < len(titles):
+        return False
+    if not all(_TITLE.fullmatch(title) and title.count(" ") < 2 for title in titles):
+        return False
+    longest = max(sum(len(cell) for cell in row) for row in rest)
+    numbers = any(_NUMBER.fullmatch(cell) for row in rest for cell in row if cell)
+    return numbers or longest > 2 * sum(map(len, titles))

@@ -1,0 +1,121 @@
+"""Which bytes of a spool are trained on and which are held out to judge the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from descend.errors import CorpusError
+from descend.text.spool import Spool, shuffled
+
+# How far from the wanted share the held-out part may be, as factors of it.
+LEAST, MOST = 0.5, 1.5
+# A cut is moved to a newline at most this far, in bytes, and by at most a quarter of the
+# held-out part, so that it stays within the factors above.
+_NEAR_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Split:
+    """Byte spans of a spool for each side, each from its start up to before its end.
+
+    Spans ascend, never overlap, and each lies within one document (two spans never share
+    one but where the block was cut off). `how`: whole documents were chosen, or the last
+    block of the text was cut off.
+    """
+
+    train: list[tuple[int, int]]
+    validation: list[tuple[int, int]]
+    how: Literal["documents", "block"]
+
+    @property
+    def train_bytes(self) -> int:
+        """Bytes to train on."""
+        return sum(end - start for start, end in self.train)
+
+    @property
+    def validation_bytes(self) -> int:
+        """Bytes held out."""
+        return sum(end - start for start, end in self.validation)
+
+
+def split_documents(spool: Spool, fraction: float, seed: int) -> Split:
+    """Hold out about `fraction` (0 to 0.5) of the bytes, the same for the same seed.
+
+    Whole documents if a choice of them comes to between `LEAST` and `MOST` of the wanted
+    share, documents of equal text always on the same side; else (one document, or one
+    that outweighs the rest) the last block of the text. Raises `CorpusError` if there is
+    too little text for two sides, `ValueError` if `fraction` is out of range.
+    """
+    if not 0 < fraction <= 0.5:
+        raise ValueError(f"fraction {fraction}: expected above 0 and at most 0.5")
+    held_out = choose_documents(spool.lengths, spool.hashes, fraction, seed)
+    if held_out is not None:
+        return Split(_spans(spool, ~held_out), _spans(spool, held_out), "documents")
+    cut = _cut(spool, fraction)
+    spans = _spans(spool, np.ones(len(spool), dtype=np.bool_))
+    train = [(start, min(end, cut)) for start, end in spans if start < cut]
+    return Split(train, [(max(start, cut), end) for start, end in spans if end > cut], "block")
+
+
+def choose_documents(
+    nbytes: NDArray[np.int64], hashes: NDArray[np.uint64], fraction: float, seed: int
+) -> NDArray[np.bool_] | None:
+    """Which documents to hold out: bool (documents); None if no fair choice exists.
+
+    Groups of equal documents are gone through in an order decided by `seed`; each that
+    does not lift the sum over `MOST` of the wanted share is taken until the share is
+    reached. If that ends below `LEAST` of it, all smaller groups together are too small,
+    and one group of fitting size alone is taken, if there is one.
+    """
+    _, first, group = np.unique(hashes, return_index=True, return_inverse=True)
+    sizes = np.bincount(group, weights=nbytes).astype(np.int64)
+    wanted = fraction * float(nbytes.sum())
+    # In the order of first appearance, so that the hash function has no say in the choice.
+    order = np.argsort(first, kind="stable")[shuffled(len(sizes), seed)]
+    taken: list[int] = []
+    held = 0
+    for number, size in zip(order.tolist(), sizes[order].tolist(), strict=True):
+        if held + size <= MOST * wanted:
+            taken.append(number)
+            held += size
+        if held >= wanted:
+            break
+    if held < LEAST * wanted:
+        fitting = order[(sizes[order] >= LEAST * wanted) & (sizes[order] <= MOST * wanted)]
+        if not len(fitting):
+            return None
+        taken = [int(fitting[0])]
+    return np.isin(group, np.array(taken, dtype=group.dtype))
+
+
+def _spans(spool: Spool, chosen: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    starts, ends = spool.offsets[:-1][chosen], spool.offsets[1:][chosen]
+    return list(zip(starts.tolist(), ends.tolist(), strict=True))
+
+
+def _cut(spool: Spool, fraction: float) -> int:
+    """Where the held-out block begins: at a document, else after a newline, else between
+    two characters, whichever is near."""
+    total = spool.nbytes
+    wanted = total - max(1, round(fraction * total))
+    reach = min(_NEAR_BYTES, (total - wanted) // 4)
+    low, high = max(1, wanted - reach), min(total - 1, wanted + reach)
+    starts = spool.offsets[(spool.offsets >= low) & (spool.offsets <= high)]
+    if len(starts):
+        return int(starts[np.argmin(np.abs(starts - wanted))])
+    if low <= high:
+        newlines = np.flatnonzero(spool.text[low - 1 : high] == ord("\n")) + low
+        if len(newlines):
+            return int(newlines[np.argmin(np.abs(newlines - wanted))])
+    # UTF-8 characters have at most four bytes, all but the first of the form 10xxxxxx.
+    for cut in (wanted, wanted - 1, wanted - 2, wanted - 3, wanted + 1, wanted + 2, wanted + 3):
+        if 0 < cut < total and spool.text[cut] & 0xC0 != 0x80:
+            return cut
+    raise CorpusError(
+        "corpus", f"{total} bytes of text", "enough to learn from and to hold some out",
+        "add more text",
+    )  # fmt: skip

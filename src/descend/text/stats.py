@@ -1,0 +1,109 @@
+"""A corpus in numbers: how much, how repetitive, and what any model must beat on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from descend.text.baselines import LossLadder
+from descend.text.duplicates import exact_duplicates, near_duplicates
+from descend.text.store import PreparedText, TokenStore
+
+MOST_DOCUMENTS_COMPARED = 20_000
+"""Near duplicates are searched among so many documents: about ten seconds of MinHash."""
+
+RARE = 20
+"""Uses in training below which a token has hardly been learned (shared diagnosis notes, S15)."""
+
+FREQUENT = 20
+
+
+@dataclass(frozen=True)
+class TokenCount:
+    """A token as text, and how often it stands in the training text."""
+
+    token: str
+    count: int
+
+
+@dataclass(frozen=True)
+class CorpusStats:
+    """Sizes of the whole text; shares are between 0 and 1."""
+
+    corpus: str
+    documents: int
+    bytes: int
+    characters: int
+    tokens: int
+    bytes_per_token: float
+    vocab_size: int
+    duplicate_share: float
+    """Bytes in documents that repeat an earlier one exactly."""
+    near_duplicate_share: float | None
+    """Documents that nearly repeat an earlier one; None above `MOST_DOCUMENTS_COMPARED`."""
+    overlap_share: float
+    """Held-out tokens inside a run of 32 that stands in the training text too."""
+    most_frequent: list[TokenCount]
+    rare_vocabulary_share: float
+    """Share of the vocabulary with fewer than 20 uses in the training text."""
+    frequency_octaves: list[int]
+    """How many tokens of the vocabulary are used 0, 1, 2-3, 4-7, 8-15, … times in training."""
+    split_by: str
+    train_tokens: int
+    validation_tokens: int
+    loss_ladder: LossLadder
+
+
+def corpus_stats(text: PreparedText, store: TokenStore) -> CorpusStats:
+    """Count everything once; memory is bounded by the largest document."""
+    spool, info = text.spool, store.info
+    repeated = exact_duplicates(spool.hashes)
+    lengths = spool.lengths
+    counts = np.bincount(store.train, minlength=store.tokenizer.vocab_size)
+    tokens = info.train_tokens + info.validation_tokens
+    nbytes = info.train_bytes + info.validation_bytes
+    top = np.argsort(-counts, kind="stable")[:FREQUENT]
+    octave = np.where(counts == 0, 0, np.log2(np.maximum(counts, 1)).astype(np.int64) + 1)
+    return CorpusStats(
+        corpus=info.corpus,
+        documents=info.documents,
+        bytes=nbytes,
+        characters=_characters(text),
+        tokens=tokens,
+        bytes_per_token=nbytes / tokens,
+        vocab_size=store.tokenizer.vocab_size,
+        duplicate_share=float(lengths[list(repeated)].sum() / max(nbytes, 1)),
+        near_duplicate_share=_near_share(text),
+        overlap_share=info.overlap_share,
+        most_frequent=[TokenCount(_shown(store, int(i)), int(counts[i])) for i in top],
+        rare_vocabulary_share=float((counts < RARE).mean()),
+        frequency_octaves=np.bincount(octave).tolist(),
+        split_by=info.split_by,
+        train_tokens=info.train_tokens,
+        validation_tokens=info.validation_tokens,
+        loss_ladder=info.ladder,
+    )
+
+
+def _shown(store: TokenStore, index: int) -> str:
+    if index == store.tokenizer.end_id:
+        return "<|endoftext|>"
+    return store.tokenizer.decode([index])
+
+
+def _characters(text: PreparedText) -> int:
+    """Characters: the bytes that do not continue one (UTF-8 marks these with 10 in front)."""
+    spool, total = text.spool, 0
+    for start in range(0, spool.nbytes, 2**24):
+        piece = np.frombuffer(spool.bytes(start, min(start + 2**24, spool.nbytes)), dtype=np.uint8)
+        total += int(((piece & 0xC0) != 0x80).sum())
+    return total
+
+
+def _near_share(text: PreparedText) -> float | None:
+    count = len(text.spool)
+    if count > MOST_DOCUMENTS_COMPARED:
+        return None
+    documents = (text.spool.document_bytes(i).decode() for i in range(count))
+    return len(near_duplicates(documents)) / count

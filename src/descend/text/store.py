@@ -1,0 +1,248 @@
+"""Tokens on disk, memory-mapped: a corpus of any size trains in the same memory."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from descend.config import RunConfig
+from descend.text.baselines import LossLadder, loss_ladder
+from descend.text.cache import cache_dir
+from descend.text.corpus import CorpusSource, find_corpus, read_documents
+from descend.text.overlap import overlap
+from descend.text.pieces import newline_pieces
+from descend.text.split import Split, split_documents
+from descend.text.spool import Spool, build_spool, open_spool
+from descend.text.tokenizer import Kind, Tokenizer, load_tokenizer, train_tokenizer
+
+Progress = Callable[[str, float], None]
+"""Told the stage of the work and the share of it that is done, 0 to 1."""
+
+# Raised whenever extraction, split or token layout change, so that old caches are not met.
+_FORMAT = 1
+
+_PIECE_CHARACTERS = 2**18
+_PIECES_AT_ONCE = 16
+
+
+def no_progress(stage: str, share: float) -> None:
+    """Progress that nobody watches."""
+
+
+class StoreInfo(msgspec.Struct, frozen=True):
+    """What is known of a corpus once it is tokens; `*_bytes` are UTF-8 bytes of the text."""
+
+    corpus: str
+    corpus_sha256: str
+    documents: int
+    split_by: str
+    train_bytes: int
+    validation_bytes: int
+    train_tokens: int
+    validation_tokens: int
+    vocab_size: int
+    overlap_share: float
+    """Share of validation tokens inside a run of 32 tokens that stands in training too."""
+    ladder: LossLadder
+
+
+@dataclass(frozen=True)
+class PreparedText:
+    """Extracted text on disk and how it is divided; the first stage of preparing a corpus."""
+
+    source: CorpusSource
+    spool: Spool
+    split: Split
+    key: str
+
+    @property
+    def train_bytes(self) -> int:
+        """UTF-8 bytes of training text."""
+        return sum(end - start for start, end in self.split.train)
+
+    def train_texts(self) -> Iterator[str]:
+        """The training text, span by span, in pieces small enough to hold."""
+        return _texts(self.spool, self.split.train)
+
+
+@dataclass(frozen=True)
+class TokenStore:
+    """Both sides of a corpus as token ids, an end-of-text token before and after each document."""
+
+    train: NDArray[np.unsignedinteger]
+    validation: NDArray[np.unsignedinteger]
+    tokenizer: Tokenizer
+    info: StoreInfo
+
+
+def prepare_text(config: RunConfig, progress: Progress = no_progress) -> PreparedText:
+    """Find, read, sample and split the corpus of `config`; cached by what it was made from.
+
+    Raises `CorpusError` for text that is missing, unreadable, empty or too short.
+    """
+    source = find_corpus(config.corpus_dir)
+    made_from = (
+        _FORMAT, source.fingerprint, config.normalize, config.sample_size,
+        config.sample_size and config.seed,
+    )  # fmt: skip
+    key = hashlib.sha256(repr(made_from).encode()).hexdigest()[:24]
+    folder = cache_dir() / "text" / key
+
+    def build(aside: Path) -> None:
+        progress("reading text", 0.0)
+        documents = read_documents(source, normalize=config.normalize)
+        build_spool(documents, aside, sample_size=config.sample_size, seed=config.seed)
+
+    _build_once(folder, build)
+    spool = open_spool(folder)
+    split = split_documents(spool, config.validation_fraction, config.seed)
+    return PreparedText(source, spool, split, f"{key}-{config.validation_fraction}-{config.seed}")
+
+
+def prepare_tokenizer(
+    text: PreparedText, kind: Kind, vocab_size: int, progress: Progress = no_progress
+) -> Tokenizer:
+    """A tokenizer trained on the training side of `text`; cached."""
+    made_from = (_FORMAT, text.key, kind, vocab_size if kind == "bpe" else 0)
+    name = hashlib.sha256(repr(made_from).encode()).hexdigest()[:24]
+
+    def build(aside: Path) -> None:
+        progress("training the tokenizer", 0.0)
+        tokenizer = train_tokenizer(kind, vocab_size, text.train_texts)
+        (aside / "tokenizer.json").write_bytes(tokenizer.to_bytes())
+
+    return load_tokenizer(_build_once(cache_dir() / "tokenizers" / name, build))
+
+
+def prepare_tokens(
+    text: PreparedText, tokenizer: Tokenizer, progress: Progress = no_progress
+) -> TokenStore:
+    """Both sides of `text` as tokens, with what any model must beat; cached."""
+    made_from = (_FORMAT, text.key, tokenizer.fingerprint)
+    name = hashlib.sha256(repr(made_from).encode()).hexdigest()[:24]
+
+    def build(aside: Path) -> None:
+        total = text.spool.nbytes
+        done = _encode(text.spool, text.split.train, tokenizer, aside / "train.bin",
+                       lambda n: progress("tokenizing", n / total))  # fmt: skip
+        _encode(text.spool, text.split.validation, tokenizer, aside / "validation.bin",
+                lambda n: progress("tokenizing", (done + n) / total))  # fmt: skip
+        train, validation = _sides(aside, tokenizer)
+        progress("measuring the corpus", 0.0)
+        info = StoreInfo(
+            corpus=text.source.name,
+            corpus_sha256=text.spool.sha256,
+            documents=len(text.spool),
+            split_by=text.split.how,
+            train_bytes=text.train_bytes,
+            validation_bytes=sum(end - start for start, end in text.split.validation),
+            train_tokens=len(train),
+            validation_tokens=len(validation),
+            vocab_size=tokenizer.vocab_size,
+            overlap_share=overlap(train, validation).share,
+            ladder=loss_ladder(train, validation, tokenizer.vocab_size),
+        )
+        (aside / "info.json").write_bytes(msgspec.json.encode(info))
+
+    folder = _build_once(cache_dir() / "tokens" / name, build)
+    info = msgspec.json.decode((folder / "info.json").read_bytes(), type=StoreInfo)
+    train, validation = _sides(folder, tokenizer)
+    return TokenStore(train, validation, tokenizer, info)
+
+
+def encode_all(text: PreparedText, tokenizer: Tokenizer) -> tuple[NDArray[np.int64], int]:
+    """All of `text` as one stream of ids, and its UTF-8 bytes: for judging a model on it."""
+    spans = sorted([*text.split.train, *text.split.validation])
+    ids = [tokenizer.end_id]
+    for span in spans:
+        for piece in _texts(text.spool, [span]):
+            ids.extend(tokenizer.encode(piece))
+        ids.append(tokenizer.end_id)
+    return np.asarray(ids, dtype=np.int64), sum(end - start for start, end in spans)
+
+
+def _build_once(folder: Path, build: Callable[[Path], None]) -> Path:
+    """`folder`, built aside and moved into place, so that a half-built one is never seen."""
+    if folder.is_dir():
+        return folder
+    aside = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    try:
+        build(aside)
+        try:
+            aside.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process built the same meanwhile
+                raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return folder
+
+
+def _texts(spool: Spool, spans: list[tuple[int, int]]) -> Iterator[str]:
+    """The text of `spans` in pieces of about `_PIECE_CHARACTERS`; none crosses a span."""
+    for start, end in spans:
+        while start < end:
+            stop = min(end, start + 4 * _PIECE_CHARACTERS)
+            raw = spool.bytes(start, stop)
+            if stop < end:  # not inside a character, and after a newline where there is one
+                cut = raw.rfind(b"\n") + 1
+                while not cut and raw and (spool.bytes(stop, stop + 1)[0] & 0xC0) == 0x80:
+                    stop -= 1
+                    raw = raw[:-1]
+                raw = raw[:cut] if cut else raw
+            start += len(raw)
+            yield from newline_pieces(raw.decode(), _PIECE_CHARACTERS)
+
+
+def _encode(
+    spool: Spool,
+    spans: list[tuple[int, int]],
+    tokenizer: Tokenizer,
+    path: Path,
+    told: Callable[[int], None],
+) -> int:
+    """Write the ids of `spans` to `path` in fixed memory; returns the bytes of text encoded."""
+    dtype = _id_type(tokenizer)
+    end = np.array([tokenizer.end_id], dtype=dtype)
+    # None marks the end of a document.
+    pieces = itertools.chain.from_iterable(
+        itertools.chain(_texts(spool, [span]), [None]) for span in spans
+    )
+    done = 0
+    with path.open("wb") as file:
+        file.write(end.tobytes())
+        while group := list(itertools.islice(pieces, _PIECES_AT_ONCE * 16)):
+            encoded = iter(tokenizer.encode_batch([p for p in group if p is not None]))
+            for piece in group:
+                if piece is None:
+                    file.write(end.tobytes())
+                else:
+                    file.write(np.asarray(next(encoded), dtype=dtype).tobytes())
+                    done += len(piece.encode())
+            told(done)
+    return done
+
+
+def _id_type(tokenizer: Tokenizer) -> type[np.unsignedinteger]:
+    return np.uint16 if tokenizer.vocab_size <= 2**16 else np.uint32
+
+
+def _sides(
+    folder: Path, tokenizer: Tokenizer
+) -> tuple[NDArray[np.unsignedinteger], NDArray[np.unsignedinteger]]:
+    dtype = _id_type(tokenizer)
+    return (
+        np.memmap(folder / "train.bin", dtype=dtype, mode="r"),
+        np.memmap(folder / "validation.bin", dtype=dtype, mode="r"),
+    )

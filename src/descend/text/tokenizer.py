@@ -1,0 +1,168 @@
+"""Text to token ids and back, without loss, by Hugging Face `tokenizers`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer as FastTokenizer
+
+from descend.errors import TokenizerError
+from descend.text.pieces import newline_pieces
+
+Kind = Literal["bpe", "char", "byte"]
+
+END_OF_TEXT = "<|endoftext|>"
+
+# A sample of this size fixes the merges of a vocabulary as well as more text does, and keeps
+# the memory of training a tokenizer bounded (the trainer counts every distinct word).
+TRAINING_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """A trained tokenizer; `decode(encode(text)) == text` for every text without lone surrogates.
+
+    The text of a special token that happens to stand in the user's own text is encoded as
+    ordinary characters: text can never inject the end-of-text token.
+    """
+
+    fast: FastTokenizer
+
+    @cached_property
+    def vocab_size(self) -> int:
+        """Number of ids, special ones included."""
+        return int(self.fast.get_vocab_size(with_added_tokens=True))
+
+    @cached_property
+    def end_id(self) -> int:
+        """Id of the end-of-text token that stands between documents."""
+        found = self.fast.token_to_id(END_OF_TEXT)
+        if found is None:
+            raise TokenizerError(
+                "tokenizer.json", f"no {END_OF_TEXT} token", "a tokenizer made by descend",
+                "train one with `descend tokenizer train`",
+            )  # fmt: skip
+        return int(found)
+
+    @cached_property
+    def byte_lengths(self) -> NDArray[np.int64]:
+        """Bytes of UTF-8 text that each id stands for, (V,); 0 for the end-of-text token."""
+        lengths = np.zeros(self.vocab_size, dtype=np.int64)
+        spelled_by_byte = "ByteLevel" in json.dumps(json.loads(self.fast.to_str())["pre_tokenizer"])
+        for token, index in self.fast.get_vocab(with_added_tokens=True).items():
+            if token == END_OF_TEXT:
+                continue
+            if spelled_by_byte:  # each byte is written as one character
+                lengths[index] = len(token)
+            else:  # a character, or a byte for characters never seen, written <0x41>
+                lengths[index] = 1 if len(token) == len("<0x41>") else len(token.encode())
+        return lengths
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the tokenizer's own file."""
+        return hashlib.sha256(self.fast.to_str().encode()).hexdigest()
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of `text`, without an end-of-text token."""
+        return list(self.fast.encode(text, add_special_tokens=False).ids)
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """`encode` of many texts at once, on all cores."""
+        return [e.ids for e in self.fast.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of `ids`; bytes that are not UTF-8 become U+FFFD, the end token nothing."""
+        return str(
+            self.fast.decode([i for i in ids if i != self.end_id], skip_special_tokens=False)
+        )
+
+    def to_bytes(self) -> bytes:
+        """What belongs into `tokenizer.json`."""
+        return self.fast.to_str(pretty=False).encode()
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """Read a `tokenizer.json`, or a folder that holds one; `TokenizerError` if it cannot be."""
+    file = path / "tokenizer.json" if path.is_dir() else path
+    if not file.is_file():
+        raise TokenizerError(
+            str(file), "no such file", "a tokenizer.json",
+            "check the path, or train one with `descend tokenizer train`",
+        )  # fmt: skip
+    try:
+        fast = FastTokenizer.from_str(file.read_text(encoding="utf-8"))
+    except Exception as problem:  # the library raises bare Exception from Rust
+        raise TokenizerError(
+            str(file), f"a damaged file ({str(problem).splitlines()[0][:80]})",
+            "a tokenizer.json of the Hugging Face tokenizers library",
+            "restore it from a copy or train a new one with `descend tokenizer train`",
+        ) from None  # fmt: skip
+    fast.encode_special_tokens = True
+    tokenizer = Tokenizer(fast)
+    _ = tokenizer.end_id
+    return tokenizer
+
+
+def train_tokenizer(
+    kind: Kind,
+    vocab_size: int,
+    texts: Callable[[], Iterator[str]],
+    show_progress: bool = False,
+) -> Tokenizer:
+    """A tokenizer of at most `vocab_size` ids learned from `texts()`.
+
+    `bpe` merges frequent byte pairs inside words; `char` has one id a character seen, with
+    single bytes for all others; `byte` has the 256 bytes. All three add one end-of-text id.
+    `vocab_size` counts for bpe only; a small text may yield fewer.
+    """
+    if kind == "char":
+        fast = _char_tokenizer(texts())
+    else:
+        fast = FastTokenizer(models.BPE())
+        fast.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        fast.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocab_size if kind == "bpe" else 257,
+            special_tokens=[END_OF_TEXT],
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=show_progress,
+        )
+        source = _some(texts(), TRAINING_BYTES) if kind == "bpe" else iter(())
+        fast.train_from_iterator(source, trainer)
+    fast.encode_special_tokens = True
+    return Tokenizer(fast)
+
+
+def _char_tokenizer(texts: Iterator[str]) -> FastTokenizer:
+    characters: set[str] = set()
+    for text in texts:
+        characters.update(text)
+    vocabulary = {END_OF_TEXT: 0}
+    for token in [f"<0x{byte:02X}>" for byte in range(256)] + sorted(characters):
+        vocabulary.setdefault(token, len(vocabulary))
+    fast = FastTokenizer(models.BPE(vocab=vocabulary, merges=[], byte_fallback=True))
+    # One piece a character: without it the model would hold a whole text as one word.
+    fast.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), behavior="isolated")
+    fast.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    fast.add_special_tokens([AddedToken(END_OF_TEXT, special=True, normalized=False)])
+    return fast
+
+
+def _some(texts: Iterator[str], nbytes: int) -> Iterator[str]:
+    """The first `nbytes` or so of `texts`, in small pieces (the trainer buffers a batch)."""
+    for text in texts:
+        for piece in newline_pieces(text, 2**16):
+            nbytes -= len(piece)
+            yield piece
+        if nbytes <= 0:
+            return

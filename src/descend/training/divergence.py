@@ -1,0 +1,55 @@
+"""When the loss is not a number: where it began."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from descend.errors import DivergedError
+from descend.model.transformer import Transformer
+
+
+def describe_divergence(
+    model: Transformer, batch: NDArray[np.int64], step: int, epoch: int, loss: float
+) -> DivergedError:
+    """The error for a step whose loss or gradient is not finite, naming the first bad place."""
+    place = first_bad_place(model, batch)
+    what = "loss" if not math.isfinite(loss) else "gradient"
+    return DivergedError(
+        f"step {step + 1} (epoch {epoch})",
+        f"a {what} that is not a finite number, beginning in {place}",
+        "finite numbers",
+        "lower learning_rate to a third, or set gradient_clip to 1.0, or precision to float32; "
+        "what was saved before is untouched",
+    )
+
+
+@torch.no_grad()
+def first_bad_place(model: Transformer, batch: NDArray[np.int64]) -> str:
+    """The first weight, else the first module output, else the first gradient, not all finite."""
+    for name, weight in model.named_parameters():
+        if not torch.isfinite(weight).all():
+            return f"the weights of {name}"
+    found: list[str] = []
+    hooks = []
+    for name, module in model.named_modules():
+        if next(module.children(), None) is None:
+
+            def look(_: nn.Module, __: object, output: torch.Tensor, name: str = name) -> None:
+                if not found and not torch.isfinite(output).all():
+                    found.append(f"the output of {name}")
+
+            hooks.append(module.register_forward_hook(look))
+    try:
+        model(torch.from_numpy(batch[:, :-1]).to(next(model.parameters()).device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for name, weight in model.named_parameters():
+        if not found and weight.grad is not None and not torch.isfinite(weight.grad).all():
+            found.append(f"the gradient of {name}")
+    return found[0] if found else "the loss itself"

@@ -1,0 +1,261 @@
+"""From a configuration to a run that is ready to take its first step, or its next."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+
+from descend.config import RunConfig, make_config
+from descend.errors import ConfigError, CorpusError, RunFolderError
+from descend.machine import Execution, hardware, pick_device, processor
+from descend.model.initialize import initialize
+from descend.model.shape import ModelShape, shape_of
+from descend.model.transformer import Transformer
+from descend.runs.folder import RunInfo, newest_checkpoint, read_events, read_info
+from descend.runs.model_files import load_model
+from descend.runs.records import Epoch
+from descend.signals.evaluate import Evaluation, evaluate
+from descend.text.batches import BatchPlan
+from descend.text.store import (
+    PreparedText,
+    Progress,
+    TokenStore,
+    no_progress,
+    prepare_text,
+    prepare_tokenizer,
+    prepare_tokens,
+)
+from descend.text.tokenizer import Tokenizer, load_tokenizer
+from descend.training.checkpoint import load_checkpoint
+from descend.training.engine import Choice, choose_execution, name_of
+from descend.training.loop import Course
+from descend.training.memory import check_memory
+from descend.training.optimizer import make_optimizers
+from descend.training.precision import compute_in, make_scaler
+from descend.training.recipe import choose_epochs, choose_vocabulary, choose_warmup, chosen
+from descend.training.schedule import learning_rate
+from descend.training.state import TrainState
+from descend.version import __version__
+
+MOST_VALIDATION_TOKENS = 2**17
+"""Held-out tokens that each epoch is judged on: enough for a standard error near 0.01 nat."""
+
+OVERLAP_WORTH_A_WORD = 0.02
+"""Share of held-out tokens found in training from which the user is told: below it the effect on
+the loss is under about 0.05 nat, since a passage known by heart costs nearly nothing of 3."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run that is ready: what it follows, what it starts from, and what to say beforehand."""
+
+    folder: Path
+    info: RunInfo
+    shape: ModelShape
+    store: TokenStore
+    course: Course
+    state: TrainState
+    choice: Choice | None
+    epochs_before: tuple[Epoch, ...]
+    """Epochs of earlier sittings, where the run is resumed."""
+    notes: tuple[str, ...]
+    """Sentences for the user: what was chosen, what was found, what will differ."""
+
+
+def new_job(
+    config: RunConfig,
+    folder: Path,
+    *,
+    preset: str = "fast",
+    parent: Path | None = None,
+    progress: Progress = no_progress,
+) -> Job:
+    """A run from the start, or with `parent` one that trains its model further."""
+    loaded = load_model(parent, "cpu") if parent else None
+    text = prepare_text(config, progress)
+    tokenizer = loaded.tokenizer if loaded else tokenizer_for(config, text, progress)
+    store = prepare_tokens(text, tokenizer, progress)
+    batches = BatchPlan(store.train, config.seq_len, config.batch_size, config.seed)
+    _check_validation(store)
+    shape = loaded.model.shape if loaded else shape_of(config, tokenizer.vocab_size)
+    check_memory(config, shape, pick_device(config.device))
+    progress("trying this machine", 0.0)
+    choice = choose_execution(config, shape, batches)
+    resolved = _resolve(config, store, batches)
+    course = _course(resolved, choice.execution, store, batches)
+    torch.set_num_threads(choice.execution.threads)
+    model = Transformer(shape, config.dropout_rate, choice.execution.attention)
+    initialize(model, config.seed)
+    if loaded:
+        model.load_state_dict(loaded.model.state_dict())
+    info = RunInfo(
+        version=__version__,
+        saved_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        preset=preset,
+        config=config.model_dump(mode="json"),
+        resolved=resolved.model_dump(mode="json"),
+        execution=msgspec.to_builtins(choice.execution),
+        corpus=msgspec.to_builtins(store.info),
+        hardware=hardware(choice.execution.device),
+        parent=str(parent) if parent else None,
+    )
+    state = _fresh_state(model, resolved, choice.execution)
+    notes = _notes(config, resolved, store, choice)
+    return Job(folder, info, shape, store, course, state, choice, (), notes)
+
+
+def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
+    """The interrupted run in `folder`, to be taken up after its newest whole checkpoint."""
+    info = read_info(folder)
+    checkpoint = newest_checkpoint(folder)
+    if checkpoint is None:
+        raise RunFolderError(
+            str(folder), "no checkpoint that is whole", "one under checkpoints/",
+            "start again with `descend train`",
+        )  # fmt: skip
+    resolved = make_config(info.resolved)
+    execution = msgspec.convert(info.execution, Execution)
+    text = prepare_text(resolved, progress)
+    if text.spool.sha256 != info.corpus["corpus_sha256"]:
+        raise CorpusError(
+            str(resolved.corpus_dir or "corpus_dir"), "a text that changed since the run began",
+            "the same text, to go on exactly where it stopped",
+            f"restore the text, or train the model further with `descend continue {folder}`",
+        )  # fmt: skip
+    tokenizer = load_tokenizer(folder / "tokenizer.json")
+    store = prepare_tokens(text, tokenizer, progress)
+    batches = BatchPlan(store.train, resolved.seq_len, resolved.batch_size, resolved.seed)
+    shape = shape_of(resolved, tokenizer.vocab_size)
+    torch.set_num_threads(execution.threads)
+    model = Transformer(shape, resolved.dropout_rate, execution.attention)
+    state = _fresh_state(model, resolved, execution)
+    load_checkpoint(checkpoint, state)
+    course = _course(resolved, execution, store, batches)
+    notes = (f"taking up after step {state.step} of {course.total_steps}", *_differences(execution))
+    before = tuple(e for e in read_events(folder) if isinstance(e, Epoch) and e.step <= state.step)
+    return Job(folder, info, shape, store, course, state, None, before, notes)
+
+
+def continued_config(parent: Path, changes: dict[str, Any]) -> RunConfig:
+    """The configuration of a run that trains `parent` further with `changes`.
+
+    What fixes the network or its vocabulary cannot change. `epoch` counts anew.
+    """
+    fixed = ("architecture", "embed_dim", "num_heads", "num_layers", "ff_dim", "max_seq_len",
+             "tokenizer", "vocab_size", "vocab_path")  # fmt: skip
+    info = read_info(parent)
+    base = {k: v for k, v in info.config.items() if k not in ("save_dir", "warmup_steps")}
+    for key in fixed:
+        if key in changes and changes[key] != info.resolved[key]:
+            raise ConfigError(
+                key, str(changes[key]), f"{info.resolved[key]} as in the model {parent}",
+                "leave it out, or train a new model with `descend train`",
+            )  # fmt: skip
+    return make_config(base | changes)
+
+
+def tokenizer_for(
+    config: RunConfig, text: PreparedText, progress: Progress = no_progress
+) -> Tokenizer:
+    """The tokenizer that `config` names, or one trained on `text`."""
+    if config.vocab_path:
+        return _given_tokenizer(config)
+    size = choose_vocabulary(config, text.train_bytes)
+    return prepare_tokenizer(text, config.tokenizer, size, progress)
+
+
+def _given_tokenizer(config: RunConfig) -> Tokenizer:
+    assert config.vocab_path
+    tokenizer = load_tokenizer(Path(config.vocab_path))
+    if config.vocab_size not in (None, tokenizer.vocab_size):
+        raise ConfigError(
+            "vocab_size", str(config.vocab_size),
+            f"{tokenizer.vocab_size}, the size of {config.vocab_path}",
+            "leave vocab_size out when vocab_path is given",
+        )  # fmt: skip
+    return tokenizer
+
+
+def _check_validation(store: TokenStore) -> None:
+    if len(store.validation) < 2:
+        raise CorpusError(
+            "corpus_dir", "less than two tokens of held-out text", "enough to judge the model on",
+            "add text or raise validation_fraction",
+        )  # fmt: skip
+
+
+def _resolve(config: RunConfig, store: TokenStore, batches: BatchPlan) -> RunConfig:
+    """`config` with every open key that decides the result filled in."""
+    epochs = choose_epochs(config, len(store.train))
+    filled = {
+        "corpus_dir": config.corpus_dir or "python",
+        "vocab_size": store.tokenizer.vocab_size,
+        "epoch": epochs,
+        "warmup_steps": choose_warmup(config, batches.steps(epochs)),
+    }
+    return make_config(config.model_dump() | filled)
+
+
+def _course(
+    resolved: RunConfig, execution: Execution, store: TokenStore, batches: BatchPlan
+) -> Course:
+    epochs = resolved.epoch
+    assert epochs is not None
+    assert resolved.warmup_steps is not None
+
+    def judge(model: Transformer) -> Evaluation:
+        with compute_in(execution):
+            return evaluate(
+                model,
+                store.validation,
+                store.tokenizer.byte_lengths,
+                resolved.seq_len,
+                max_windows=max(1, MOST_VALIDATION_TOKENS // resolved.seq_len),
+            )
+
+    rate = learning_rate(resolved, resolved.warmup_steps, batches.steps(epochs), batches.epoch_of)
+    return Course(resolved, execution, batches, epochs, rate, judge)
+
+
+def _fresh_state(model: Transformer, config: RunConfig, execution: Execution) -> TrainState:
+    model.to(execution.device)
+    model.train()
+    model.checkpoint_activations = config.activation_checkpointing
+    return TrainState(model, make_optimizers(model, config), make_scaler(execution))
+
+
+def _differences(then: Execution) -> list[str]:
+    """What is not as it was when the run began, and so may round differently."""
+    now = {"torch": str(torch.__version__), "processor": processor()}
+    before = {"torch": then.torch, "processor": then.processor}
+    return [
+        f"{key} was {before[key]} and is {now[key]}: "
+        "losses will agree closely, but not to the last bit"
+        for key in now
+        if now[key] != before[key]
+    ]
+
+
+def _notes(
+    config: RunConfig, resolved: RunConfig, store: TokenStore, choice: Choice
+) -> tuple[str, ...]:
+    filled = {"vocab_size": resolved.vocab_size, "epoch": resolved.epoch}
+    by_size = chosen(config, filled)
+    notes = []
+    if by_size:
+        words = " and ".join(f"{key} = {value}" for key, value in by_size.items())
+        size = store.info.train_bytes / 1e6
+        notes.append(f"chosen for {size:.2f} MB of training text: {words}")
+    tried = ", ".join(f"{n}: {1 / s:,.0f}" for n, s in choice.seconds_per_token.items())
+    notes.append(f"computing in {name_of(choice.execution)} (tokens/s tried: {tried})")
+    if store.info.overlap_share > OVERLAP_WORTH_A_WORD:
+        notes.append(
+            f"{store.info.overlap_share:.0%} of the held-out text stands in the training text too, "
+            "so the validation loss flatters; `descend corpus add --deduplicate near` helps"
+        )
+    return tuple(notes)

@@ -1,0 +1,165 @@
+"""The training loop: a generator of records. Whoever wants to look, iterates.
+
+Nothing is handed in that watches; nothing here writes, prints or knows a folder.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from descend.config import RunConfig
+from descend.errors import DivergedError
+from descend.machine import Execution
+from descend.model.transformer import Transformer
+from descend.runs.records import Epoch, Matrices, Step
+from descend.signals.evaluate import Evaluation
+from descend.signals.matrices import EVERY, MatrixWatch
+from descend.text.batches import BatchPlan
+from descend.training.divergence import describe_divergence
+from descend.training.optimizer import clip_gradients, set_learning_rate
+from descend.training.precision import compute_in
+from descend.training.state import Best, Tally, TrainState, copy_weights
+
+MOST_SKIPPED = 50
+"""float16 steps in a row that may overflow while the loss scale is searched; each halves it."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a run follows: fixed before the first step, the same after a resume."""
+
+    config: RunConfig
+    execution: Execution
+    batches: BatchPlan
+    epochs: int
+    learning_rate: Callable[[int], float]
+    evaluate: Callable[[Transformer], Evaluation]
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run."""
+        return self.batches.steps(self.epochs)
+
+
+def train(state: TrainState, course: Course) -> Iterator[Step | Matrices | Epoch]:
+    """Train from `state` to the end of `course`; `state` is whole whenever a record comes out.
+
+    Raises `DivergedError` before an update that would put a number that is not finite into
+    the weights.
+    """
+    watch = MatrixWatch()
+    while state.step < course.total_steps:
+        began = time.perf_counter()
+        step, epoch = state.step, course.batches.epoch_of(state.step)
+        rate = course.learning_rate(step)
+        set_learning_rate(state.optimizers, rate)
+        # Dropout at step n follows from the seed and n alone, so nothing must be saved for it.
+        torch.manual_seed((course.config.seed * 1_000_003 + step) % 2**63)
+        loss, accuracy = backward(state, course, step)
+        norm = gradient_norm(state, course)
+        finite = math.isfinite(loss) and math.isfinite(norm)
+        if not finite and not may_skip(state, loss):
+            raise describe_divergence(state.model, course.batches.batch(step), step, epoch, loss)
+        watching = step % EVERY == 0 and finite
+        if watching:
+            watch.before(state.model)
+        update(state)
+        state.step += 1
+        state.skipped = 0 if finite else state.skipped + 1
+        seconds = time.perf_counter() - began
+        state.seconds += seconds
+        epoch_steps = course.batches.steps(epoch) - course.batches.steps(epoch - 1)
+        state.tally.add(epoch_steps, loss, accuracy, seconds)
+        clip = course.config.gradient_clip
+        yield Step(
+            state.step, epoch, loss, accuracy, rate, norm if finite else None,
+            clipped=bool(clip) and norm > clip, seconds=seconds,
+        )  # fmt: skip
+        if watching:
+            yield watch.after(state.model, state.step)
+        if state.step == course.batches.steps(epoch):
+            # A batch larger than the text finishes several passes at once: the last one counts.
+            yield finish_epoch(
+                state, course, min(course.batches.epochs_done(state.step), course.epochs)
+            )
+
+
+def backward(state: TrainState, course: Course, step: int) -> tuple[float, float]:
+    """Add the gradients of the batch of `step`; returns its mean loss (nats) and accuracy."""
+    batch = torch.from_numpy(course.batches.batch(step)).to(course.execution.device)
+    parts = batch.tensor_split(course.config.gradient_accumulation)
+    loss_sum = torch.zeros((), device=batch.device)
+    hits = torch.zeros((), device=batch.device, dtype=torch.long)
+    for part in parts:
+        inputs, targets = part[:, :-1], part[:, 1:]
+        with compute_in(course.execution):
+            logits = state.model(inputs)
+        loss = mean_loss(logits, targets, course.config.label_smoothing)
+        share = len(part) / len(batch)
+        state.scaler.scale(loss * share).backward()  # type: ignore[no-untyped-call]
+        loss_sum += loss.detach() * share
+        hits += (logits.detach().argmax(-1) == targets).sum()
+    return loss_sum.item(), hits.item() / batch[:, 1:].numel()
+
+
+def mean_loss(logits_BTV: Tensor, targets_BT: Tensor, label_smoothing: float) -> Tensor:
+    """Cross-entropy in nats per token, computed in float32."""
+    return F.cross_entropy(
+        logits_BTV.flatten(0, 1).float(), targets_BT.flatten(), label_smoothing=label_smoothing
+    )
+
+
+def gradient_norm(state: TrainState, course: Course) -> float:
+    """Norm of all gradients together, before they are clipped to `gradient_clip`."""
+    for optimizer in state.optimizers:
+        state.scaler.unscale_(optimizer)
+    return clip_gradients(state.model, course.config.gradient_clip).item()
+
+
+def may_skip(state: TrainState, loss: float) -> bool:
+    """Whether an overflow is float16's own: the loss is fine and the scale still falls."""
+    return state.scaler.is_enabled() and math.isfinite(loss) and state.skipped < MOST_SKIPPED
+
+
+def update(state: TrainState) -> None:
+    """Move the weights and forget the gradients."""
+    for optimizer in state.optimizers:
+        state.scaler.step(optimizer)
+        optimizer.zero_grad(set_to_none=True)
+    state.scaler.update()
+
+
+def finish_epoch(state: TrainState, course: Course, epoch: int) -> Epoch:
+    """Judge the model on held-out text, remember it if it is the best, begin a new tally."""
+    began = time.perf_counter()
+    result = course.evaluate(state.model)
+    state.seconds += time.perf_counter() - began
+    if not math.isfinite(result.loss):
+        raise DivergedError(
+            f"epoch {epoch}", f"a validation loss of {result.loss}", "a finite number",
+            "lower learning_rate and train again",
+        )  # fmt: skip
+    if state.best is None or result.loss < state.best.validation_loss:
+        state.best = Best(epoch, result.loss, copy_weights(state.model))
+    tally, state.tally = state.tally, Tally()
+    tokens = tally.steps * course.batches.tokens_per_step
+    return Epoch(
+        epoch=epoch,
+        step=state.step,
+        loss_start=tally.loss_start,
+        loss_end=tally.loss_end,
+        accuracy_start=tally.accuracy_start,
+        accuracy_end=tally.accuracy_end,
+        validation_loss=result.loss,
+        validation_accuracy=result.accuracy,
+        bits_per_byte=result.bits_per_byte,
+        tokens_per_second=tokens / max(tally.seconds, 1e-9),
+        seconds=tally.seconds,
+    )

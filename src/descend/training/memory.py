@@ -1,0 +1,82 @@
+"""Too little memory: said before the first step where it can be seen coming."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from descend.config import RunConfig
+from descend.errors import OutOfMemoryError
+from descend.machine import memory_available
+from descend.model.cost import training_memory
+from descend.model.shape import ModelShape
+from descend.units import size
+
+
+def check_memory(config: RunConfig, shape: ModelShape, device: str) -> None:
+    """`OutOfMemoryError` if training needs more memory than this machine can give.
+
+    For the main memory only: a GPU refuses by itself (`memory_errors`), while Linux promises
+    memory it does not have and then kills the process without a word.
+    """
+    available = memory_available()
+    needed = training_memory(config, shape)
+    if device == "cpu" and available is not None and needed > available:
+        raise _error(config, shape, f"a need of about {size(needed)}", available)
+
+
+@contextmanager
+def memory_errors(config: RunConfig, shape: ModelShape) -> Iterator[None]:
+    """Turns the allocator's words into one sentence: the one place where that is done."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise _error(config, shape, "no memory left on the device", None) from None
+    except RuntimeError as problem:
+        # The CPU allocator has no exception type of its own.
+        if "allocate memory" not in str(problem) and "Cannot allocate" not in str(problem):
+            raise
+        raise _error(config, shape, "no memory left", memory_available()) from None
+
+
+def _error(
+    config: RunConfig, shape: ModelShape, found: str, available: int | None
+) -> OutOfMemoryError:
+    room = "less" if available is None else f"at most the {size(available)} that are free"
+    return OutOfMemoryError("memory", found, room, remedy(config, shape, available))
+
+
+def remedy(config: RunConfig, shape: ModelShape, available: int | None) -> str:
+    """Which setting to lower and to what, so that the need fits `available` bytes (or halves)."""
+    target = training_memory(config, shape) / 2 if available is None else available
+    parts = config.gradient_accumulation
+    while parts < config.batch_size:
+        parts = min(2 * parts, config.batch_size)
+        lighter = config.model_copy(update={"gradient_accumulation": parts})
+        if training_memory(lighter, shape) <= target:
+            return f"set gradient_accumulation to {parts} (the result stays the same)"
+    smaller = config
+    while smaller.num_layers > 1 or smaller.embed_dim > config.num_heads * 4:
+        width = smaller.embed_dim // 2
+        if smaller.embed_dim % 2 == 0 and width % config.num_heads == 0 and width >= 8:
+            smaller = smaller.model_copy(update={"embed_dim": width, "ff_dim": smaller.ff_dim // 2})
+        elif smaller.num_layers > 1:
+            smaller = smaller.model_copy(update={"num_layers": smaller.num_layers // 2})
+        else:
+            break
+        small = smaller.model_copy(update={"gradient_accumulation": config.batch_size})
+        if training_memory(small, _resized(shape, small)) <= target:
+            return (
+                f"set embed_dim to {small.embed_dim}, num_layers to {small.num_layers}, ff_dim to "
+                f"{small.ff_dim} and gradient_accumulation to {config.batch_size}"
+            )
+    return f"lower vocab_size, now {shape.vocab_size}, or seq_len, now {config.seq_len}"
+
+
+def _resized(shape: ModelShape, config: RunConfig) -> ModelShape:
+    return ModelShape(
+        shape.architecture, shape.vocab_size, config.embed_dim, config.num_heads,
+        config.num_layers, config.ff_dim, shape.max_seq_len,
+    )  # fmt: skip

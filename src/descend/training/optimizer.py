@@ -1,0 +1,62 @@
+"""AdamW and Muon behind one learning rate."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.optim import AdamW, Muon, Optimizer
+
+from descend.config import RunConfig
+from descend.model.transformer import Transformer
+
+MUON_MATRICES = 20.0
+"""Muon's rate for the matrices of the blocks, in units of `learning_rate`: with it, 0.001 is
+near the best for either optimizer (the ladder in docs/speed.md)."""
+
+MUON_OTHERS = 3.0
+"""AdamW's rate for embeddings, head and vectors beside Muon, in units of `learning_rate`."""
+
+MUON_MOMENTUM = 0.95
+ADAM_BETAS = (0.9, 0.95)
+
+
+def make_optimizers(model: Transformer, config: RunConfig) -> list[Optimizer]:
+    """One or two optimizers over all weights, each weight in exactly one group.
+
+    Only matrices decay: not biases and norms; with Muon only the matrices of the blocks. Each
+    group carries `scale`, what `set_learning_rate` multiplies the rate by.
+    """
+    inner = {id(p) for p in model.blocks.parameters() if p.ndim == 2}
+    weights = list(model.parameters())
+    block_matrices = [p for p in weights if id(p) in inner]
+    tables = [p for p in weights if p.ndim >= 2 and id(p) not in inner]
+    vectors = [p for p in weights if p.ndim < 2]
+    fused = next(model.parameters()).device.type in ("cpu", "cuda")
+    if config.optimizer == "adamw":
+        groups = [
+            _group(block_matrices + tables, 1.0, config.weight_decay),
+            _group(vectors, 1.0, 0.0),
+        ]
+        return [AdamW([g for g in groups if g["params"]], lr=0.0, betas=ADAM_BETAS, fused=fused)]
+    return [
+        Muon([_group(block_matrices, MUON_MATRICES, config.weight_decay)], lr=0.0,
+             momentum=MUON_MOMENTUM),
+        AdamW([_group(tables + vectors, MUON_OTHERS, 0.0)], lr=0.0, betas=ADAM_BETAS, fused=fused),
+    ]  # fmt: skip
+
+
+def _group(params: list[nn.Parameter], scale: float, weight_decay: float) -> dict[str, object]:
+    return {"params": params, "scale": scale, "weight_decay": weight_decay}
+
+
+def set_learning_rate(optimizers: list[Optimizer], rate: float) -> None:
+    """Give every group its share of `rate`."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group["scale"]
+
+
+def clip_gradients(model: Transformer, norm: float) -> torch.Tensor:
+    """Scale all gradients so that their common norm is at most `norm` (0: leave them); returns
+    the norm as it was."""
+    return nn.utils.clip_grad_norm_(model.parameters(), norm or float("inf"), foreach=True)

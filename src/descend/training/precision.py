@@ -1,0 +1,26 @@
+"""Number formats: what the matrix products are computed in; weights stay float32."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from descend.machine import Execution
+
+
+def compute_in(execution: Execution) -> AbstractContextManager[object]:
+    """Inside it, matrix products run in the precision of `execution`."""
+    if execution.precision == "float32":
+        return nullcontext()
+    dtype = torch.bfloat16 if execution.precision == "bfloat16" else torch.float16
+    return torch.autocast(torch.device(execution.device).type, dtype=dtype)
+
+
+def make_scaler(execution: Execution) -> torch.amp.GradScaler:
+    """Scales losses so that float16 gradients do not underflow; idle in other precisions.
+
+    Source: Micikevicius et al. 2018, "Mixed precision training".
+    """
+    kind = torch.device(execution.device).type
+    return torch.amp.GradScaler(kind, enabled=execution.precision == "float16")

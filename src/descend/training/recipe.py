@@ -1,0 +1,51 @@
+"""What the recipe chooses where the user left a key open, by the size of the text.
+
+The rules come from paired runs; docs/speed.md shows the ladder they were read from.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from descend.config import RunConfig
+
+# Vocabulary by bytes of training text: a larger one shortens the text but spreads it thinner
+# over the tokens.
+_VOCABULARIES = ((300_000, 1024), (3_000_000, 2048), (30_000_000, 4096))
+_LARGEST_VOCABULARY = 8192
+
+# Passes over the text: with little text, repeats pay until the model begins to know it by heart.
+_MOST_EPOCHS = 10
+_LEAST_EPOCHS = 1
+_TOKENS_WANTED = 3_000_000
+
+WARMUP_FRACTION = 0.05
+
+
+def choose_vocabulary(config: RunConfig, train_bytes: int) -> int:
+    """`vocab_size`, or one that fits `train_bytes` of text."""
+    if config.vocab_size is not None:
+        return config.vocab_size
+    for limit, size in _VOCABULARIES:
+        if train_bytes < limit:
+            return size
+    return _LARGEST_VOCABULARY
+
+
+def choose_epochs(config: RunConfig, train_tokens: int) -> int:
+    """`epoch`, or as many passes as pay for `train_tokens` of text."""
+    if config.epoch is not None:
+        return config.epoch
+    return max(_LEAST_EPOCHS, min(_MOST_EPOCHS, round(_TOKENS_WANTED / max(train_tokens, 1))))
+
+
+def choose_warmup(config: RunConfig, total_steps: int) -> int:
+    """`warmup_steps`, or a twentieth of the run."""
+    if config.warmup_steps is not None:
+        return config.warmup_steps
+    return round(WARMUP_FRACTION * total_steps)
+
+
+def chosen(config: RunConfig, values: dict[str, Any]) -> dict[str, Any]:
+    """Those of `values` whose key the user left open, to be said aloud."""
+    return {key: value for key, value in values.items() if getattr(config, key) is None}

@@ -1,0 +1,50 @@
+"""The learning rate as a share of its peak, at each step of a run."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Callable
+
+from descend.config import RunConfig
+
+WSD_DECAY_FRACTION = 0.5
+"""Share of the run in which warmup-stable-decay falls to zero (the ladder in docs/speed.md)."""
+
+
+def learning_rate(
+    config: RunConfig, warmup_steps: int, total_steps: int, epoch_of: Callable[[int], int]
+) -> Callable[[int], float]:
+    """The rate at step s = 0, 1, …, `total_steps` - 1.
+
+    All but `piecewise` rise linearly over `warmup_steps` and end near zero (constant: at the
+    peak). `piecewise` holds the rate of the latest epoch named, the first one also before it.
+    """
+    rates = config.learning_rate
+    if isinstance(rates, dict):
+        epochs = sorted(rates)
+
+        def piecewise(step: int) -> float:
+            place = bisect.bisect_right(epochs, epoch_of(step)) - 1
+            return rates[epochs[max(place, 0)]] * warmup(step)
+
+    def warmup(step: int) -> float:
+        return min(1.0, (step + 1) / (warmup_steps + 1))
+
+    def single(step: int) -> float:
+        assert isinstance(rates, float)
+        left = (total_steps - step) / max(total_steps - warmup_steps, 1)
+        return rates * min(warmup(step), decay(config.schedule, min(left, 1.0)))
+
+    return piecewise if isinstance(rates, dict) else single
+
+
+def decay(schedule: str, left: float) -> float:
+    """Share of the peak when `left` (1 to 0) of the run after warmup remains."""
+    if schedule == "linear":
+        return left
+    if schedule == "cosine":
+        return 0.5 * (1 - math.cos(math.pi * left))
+    if schedule == "wsd":
+        return min(1.0, left / WSD_DECAY_FRACTION)
+    return 1.0

@@ -1,0 +1,151 @@
+"""A job carried through: records written, states saved, the best model kept.
+
+A generator again: whoever wants to show the run, iterates over its records.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from descend.errors import DescendError, DivergedError
+from descend.runs.durable import write_file
+from descend.runs.folder import EventLog, Summary, write_info, write_summary
+from descend.runs.lock import writing
+from descend.runs.model_files import save_model
+from descend.runs.records import Epoch, Record, Sample, Saved, Started, Stopped
+from descend.training.checkpoint import save_checkpoint
+from descend.training.interrupts import Interrupted, noticing_signals
+from descend.training.job import Job
+from descend.training.loop import train
+from descend.training.memory import memory_errors
+from descend.training.samples import held_out_prompts, write_sample
+from descend.training.state import put_weights
+
+SAVING_SHARE = 0.02
+"""Most that saving may cost, as a share of training time: the next save waits until then."""
+
+SAMPLING_SHARE = 0.02
+"""The same for the sample shown after an epoch."""
+
+
+@dataclass
+class Budget:
+    """Lets something costly happen only as often as its own cost allows."""
+
+    share: float
+    since: float = field(default_factory=time.perf_counter)
+    cost: float = 0.0
+
+    def due(self) -> bool:
+        """Whether enough time has passed since the last time to pay for the next."""
+        return time.perf_counter() - self.since >= self.cost / self.share
+
+    def paid(self, seconds: float) -> None:
+        """Note what it cost this time."""
+        self.cost, self.since = seconds, time.perf_counter()
+
+
+def work(job: Job) -> Iterator[Record]:
+    """Train `job` to its end, writing its folder; every record is yielded once it is written.
+
+    Raises `Interrupted` after a signal (saved, resumable), `DivergedError`, `DiskError`,
+    `OutOfMemoryError`; what was saved before stays as it was.
+    """
+    with writing(job.folder), closing(EventLog(job.folder)) as log:
+        if job.state.step == 0:
+            write_info(job.folder, job.info)
+            write_file(job.folder / "tokenizer.json", job.store.tokenizer.to_bytes())
+        try:
+            for record in _records(job):
+                log.append(record)
+                yield record
+        except (DescendError, Interrupted) as problem:
+            reason = (
+                "interrupted"
+                if isinstance(problem, Interrupted)
+                else ("diverged" if isinstance(problem, DivergedError) else "failed")
+            )
+            log.append(Stopped(job.state.step, reason, _now()))  # type: ignore[arg-type]
+            raise
+
+
+def _records(job: Job) -> Iterator[Record]:
+    state, folder = job.state, job.folder
+    saving, sampling = Budget(SAVING_SHARE), Budget(SAMPLING_SHARE)
+    epochs: list[Epoch] = list(job.epochs_before)
+    yield Started(state.step, _now())
+    with noticing_signals() as wish, memory_errors(job.course.config, job.shape):
+        for record in train(state, job.course):
+            yield record
+            if isinstance(record, Epoch):
+                epochs.append(record)
+                write_summary(folder, summarise(job, epochs, []))
+                more = state.step < job.course.total_steps
+                if more and sampling.due() and wish.signal_number is None:
+                    began = time.perf_counter()
+                    yield _sample(job, held_out_prompts(job.store)[0])
+                    sampling.paid(time.perf_counter() - began)
+            stop = wish.signal_number
+            if stop is not None or saving.due():
+                began = time.perf_counter()
+                save_checkpoint(folder, state)
+                saving.paid(time.perf_counter() - began)
+                yield Saved(state.step, saving.cost)
+            if stop is not None:
+                raise Interrupted(str(folder), state.step, stop)
+        save_checkpoint(folder, state)
+        yield from _finish(job, epochs)
+    yield Stopped(state.step, "finished", _now())
+
+
+def _finish(job: Job, epochs: list[Epoch]) -> Iterator[Record]:
+    """Keep the best weights as the model, let it write, save it."""
+    state = job.state
+    assert state.best is not None  # every run ends with an epoch, and every epoch is judged
+    put_weights(state.model, state.best.weights)
+    samples: list[Sample] = []
+    for prompt in held_out_prompts(job.store):
+        samples.append(_sample(job, prompt))
+        yield samples[-1]
+    summary = summarise(job, epochs, samples, finished=True)
+    save_model(job.folder, state.model, job.store.tokenizer, job.info, summary)
+    write_summary(job.folder, summary)
+
+
+def _sample(job: Job, prompt: str) -> Sample:
+    config = job.course.config
+    return write_sample(
+        job.state.model, job.store, prompt,
+        step=job.state.step, context=config.seq_len, seed=config.seed,
+    )  # fmt: skip
+
+
+def summarise(
+    job: Job, epochs: list[Epoch], samples: list[Sample], finished: bool = False
+) -> Summary:
+    """The outcome of `job` so far."""
+    best = min(epochs, key=lambda e: e.validation_loss)
+    batches = job.course.batches
+    ladder = job.store.info.ladder
+    return Summary(
+        model_dir=str(job.folder),
+        parameters=sum(p.numel() for p in job.state.model.parameters()),
+        seconds=job.state.seconds,
+        tokens_per_second=job.state.step * batches.tokens_per_step / max(job.state.seconds, 1e-9),
+        epochs=epochs,
+        best_epoch=best.epoch,
+        validation_loss=best.validation_loss,
+        validation_accuracy=best.validation_accuracy,
+        bits_per_byte=best.bits_per_byte,
+        loss_ladder={"uniform": ladder.uniform, "unigram": ladder.unigram, "bigram": ladder.bigram},
+        finished=finished,
+        samples=samples,
+    )
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

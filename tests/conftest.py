@@ -1,0 +1,63 @@
+"""What all tests share: a cache of their own, and small texts to train on."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Tests neither read nor fill the user's cache, nor see their environment."""
+    cache = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DESCEND_CACHE_DIR", str(cache))
+        yield cache
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Each test stands in an empty folder, where `models/` may be made."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """About 12 kB of sentences with something to learn: who does what where is not free."""
+    pick = random.Random(7)
+    places = {"the cat": "on the mat", "a dog": "in the yard", "the old owl": "up the tree"}
+    sentences = []
+    for _ in range(350):
+        who = pick.choice(list(places))
+        verb = pick.choice(["sleeps", "waits", "sings"])
+        sentences.append(f"{who.capitalize()} {verb} {places[who]}.\n")
+    path = tmp_path_factory.mktemp("text") / "animals.txt"
+    path.write_text("".join(sentences), encoding="utf-8")
+    return path
+
+
+TINY = {
+    "embed_dim": 16,
+    "num_heads": 2,
+    "num_layers": 2,
+    "ff_dim": 32,
+    "max_seq_len": 32,
+    "seq_len": 16,
+    "batch_size": 4,
+    "epoch": 2,
+    "vocab_size": 300,
+    "precision": "float32",
+}
+"""Sizes that train in about a second."""
+
+
+@pytest.fixture
+def tiny(text_file: Path) -> dict[str, object]:
+    """A configuration that trains in about a second, on `text_file`."""
+    return {"corpus_dir": str(text_file)} | TINY

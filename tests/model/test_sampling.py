@@ -1,0 +1,131 @@
+"""Sampling means what `transformers` means: its own logits processors are the oracle."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from transformers.generation import logits_process as oracle
+
+from descend.errors import ConfigError
+from descend.model import sampling
+from descend.model.sampling import SamplingSettings
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[Tensor, Tensor]:
+    """Logits (B, V) of distinct values and the tokens so far (B, T), repetitive on purpose."""
+    rows, vocab, length = draw(st.tuples(st.integers(1, 3), st.integers(4, 30), st.integers(1, 25)))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    scale = draw(st.sampled_from([0.3, 2.0, 8.0]))
+    logits = torch.randn(rows, vocab, generator=generator) * scale
+    few = draw(st.integers(1, vocab - 1))
+    return logits, torch.randint(0, few, (rows, length), generator=generator)
+
+
+@given(cases(), st.floats(0.2, 3.0).filter(lambda p: p != 1.0))
+def test_repetition_penalty(case: tuple[Tensor, Tensor], penalty: float) -> None:
+    logits, so_far = case
+    expected = oracle.RepetitionPenaltyLogitsProcessor(penalty)(so_far, logits.clone())
+    assert not torch.equal(expected, logits)
+    assert torch.equal(sampling.penalize_repetition(logits, so_far, penalty), expected)
+
+
+@given(cases(), st.integers(1, 5))
+def test_repeated_ngrams(case: tuple[Tensor, Tensor], size: int) -> None:
+    logits, so_far = case
+    expected = oracle.NoRepeatNGramLogitsProcessor(size)(so_far, logits.clone())
+    assert torch.equal(sampling.forbid_ngrams(logits, so_far, size), expected)
+
+
+def test_repeated_ngrams_are_found_at_all() -> None:
+    so_far = torch.tensor([[5, 6, 7, 1, 5, 6], [1, 2, 3, 4, 5, 6]])
+    banned = sampling.forbid_ngrams(torch.zeros(2, 8), so_far, 3).isinf()
+    assert banned.nonzero().tolist() == [[0, 7]]
+
+
+def test_ngrams_never_rule_out_every_token() -> None:
+    logits = torch.tensor([[1.0, 2.0]])
+    assert torch.equal(sampling.forbid_ngrams(logits, torch.tensor([[0, 1, 0]]), 1), logits)
+
+
+@given(cases(), st.integers(1, 40))
+def test_top_k(case: tuple[Tensor, Tensor], k: int) -> None:
+    logits, so_far = case
+    assert torch.equal(sampling.keep_top_k(logits, k), oracle.TopKLogitsWarper(k)(so_far, logits))
+
+
+@given(cases(), st.floats(0.01, 0.999))
+def test_top_p(case: tuple[Tensor, Tensor], p: float) -> None:
+    logits, so_far = case
+    assert torch.equal(sampling.keep_top_p(logits, p), oracle.TopPLogitsWarper(p)(so_far, logits))
+
+
+@given(cases(), st.floats(0.001, 1.0))
+def test_min_p(case: tuple[Tensor, Tensor], share: float) -> None:
+    logits, so_far = case
+    expected = oracle.MinPLogitsWarper(share)(so_far, logits)
+    assert torch.equal(sampling.keep_min_p(logits, share), expected)
+
+
+@given(cases(), st.floats(0.1, 3), st.integers(1, 40), st.floats(0.05, 0.99), st.floats(0.01, 0.9))
+@settings(max_examples=200)
+def test_all_together_in_order(
+    case: tuple[Tensor, Tensor], temperature: float, k: int, p: float, share: float
+) -> None:
+    logits, so_far = case
+    asked = SamplingSettings(temperature=temperature, top_k=k, top_p=p, min_p=share)
+    expected = oracle.LogitsProcessorList(
+        [
+            oracle.RepetitionPenaltyLogitsProcessor(asked.repetition_penalty),
+            oracle.NoRepeatNGramLogitsProcessor(asked.no_repeat_ngram_size),
+            oracle.TemperatureLogitsWarper(temperature),
+            oracle.TopKLogitsWarper(k),
+            oracle.TopPLogitsWarper(p),
+            oracle.MinPLogitsWarper(share),
+        ]
+    )(so_far, logits.clone())
+    assert torch.equal(sampling.processed(logits, so_far, asked), expected)
+
+
+@given(cases())
+def test_greedy_leaves_out_all_that_shapes_a_draw(case: tuple[Tensor, Tensor]) -> None:
+    logits, so_far = case
+    asked = SamplingSettings(greedy=True, top_k=1, temperature=50.0, no_repeat_ngram_size=0)
+    expected = oracle.RepetitionPenaltyLogitsProcessor(1.3)(so_far, logits.clone())
+    assert torch.equal(sampling.processed(logits, so_far, asked), expected)
+    assert sampling.likeliest(expected) == expected.argmax(-1).tolist()
+
+
+@given(cases(), st.floats(0, 1, exclude_max=True))
+def test_a_draw_never_takes_what_is_ruled_out(case: tuple[Tensor, Tensor], uniform: float) -> None:
+    logits, so_far = case
+    left = sampling.processed(logits, so_far, SamplingSettings(top_k=3))
+    assert left.isinf().any()
+    for row, chosen in enumerate(sampling.draw(left, [uniform] * len(left))):
+        assert left[row, chosen] > -torch.inf
+
+
+def test_draws_have_the_frequencies_of_the_softmax() -> None:
+    logits = torch.tensor([[0.0, 1.0, -torch.inf, 2.0]])
+    numbers = [(i + 0.5) / 4000 for i in range(4000)]
+    drawn = torch.tensor(sampling.draw(logits.expand(4000, 4), numbers))
+    frequencies = torch.bincount(drawn, minlength=4) / 4000
+    assert torch.allclose(frequencies, logits.softmax(-1)[0], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("temperature", 0), ("temperature", float("nan")), ("temperature", "1"), ("top_k", -1),
+        ("top_k", 2.5), ("top_k", True), ("top_p", 0.0), ("top_p", 1.1), ("min_p", -0.1),
+        ("repetition_penalty", 0), ("no_repeat_ngram_size", -1), ("greedy", 1),
+    ],
+)  # fmt: skip
+def test_out_of_bounds_is_refused_by_name(key: str, value: object) -> None:
+    with pytest.raises(ConfigError) as caught:
+        SamplingSettings(**{key: value})  # type: ignore[arg-type]
+    assert caught.value.where == key
+    assert SamplingSettings() == SamplingSettings(top_k=40, top_p=0.92, temperature=0.9)

@@ -1,0 +1,73 @@
+"""Flag over environment over file over preset over default."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from descend.errors import ConfigError
+from descend.settings import gather_settings
+
+
+def test_each_source_gives_way_to_the_next(own_folder: Path) -> None:
+    file = own_folder / "run.toml"
+    file.write_text("batch_size = 5\nseq_len = 20\nnum_layers = 3\n")
+    settings = gather_settings(
+        {"batch_size": "7"}, file=file, preset="old", environment={"DESCEND_SEQ_LEN": "24"}
+    )
+    assert settings.config.batch_size == 7
+    assert settings.config.seq_len == 24
+    assert settings.config.num_layers == 3
+    assert settings.config.embed_dim == 128
+    expected = {"batch_size": "flag", "seq_len": "environment", "num_layers": f"file {file}",
+                "embed_dim": "preset old", "seed": "default"}  # fmt: skip
+    assert {key: settings.origins[key] for key in expected} == expected
+
+
+def test_all_three_formats_say_the_same(own_folder: Path) -> None:
+    values = {"embed_dim": 64, "learning_rate": 0.0001, "preset": "guide"}
+    (own_folder / "a.toml").write_text(
+        'embed_dim = 64\nlearning_rate = 1e-4\npreset = "guide"\n'
+    )
+    (own_folder / "a.json").write_text(json.dumps(values))
+    # YAML reads 1e-4 as text; it must mean the number all the same.
+    (own_folder / "a.yaml").write_text("embed_dim: 64\nlearning_rate: 1e-4\npreset: guide\n")
+    configs = [
+        gather_settings(file=own_folder / f"a.{end}", environment={}) for end in ("toml", "json", "yaml")
+    ]
+    assert configs[0].config == configs[1].config == configs[2].config
+    assert configs[0].preset == "guide"
+    assert configs[0].config.architecture == "gpt"
+
+
+def test_a_rate_per_epoch_wins_over_the_schedule_of_a_preset() -> None:
+    config = gather_settings({"learning_rate": "1:1e-4,2:1e-3"}, preset="guide", environment={}).config
+    assert config.schedule == "piecewise"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "part"),
+    [
+        ("missing.toml", None, "No such file"),
+        ("bad.toml", "embed_dim = = 3", "syntax error"),
+        ("bad.json", "{", "syntax error"),
+        ("bad.yaml", "a: [1", "syntax error"),
+        ("list.json", "[1]", "a list at the top"),
+        ("key.toml", "embed_dmi = 3", "did you mean embed_dim"),
+    ],
+)
+def test_a_bad_file_is_named(own_folder: Path, name: str, content: str | None, part: str) -> None:
+    file = own_folder / name
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(ConfigError) as caught:
+        gather_settings(file=file, environment={})
+    assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_preset_is_named() -> None:
+    with pytest.raises(ConfigError, match="did you mean guide"):
+        gather_settings(preset="guid", environment={})

@@ -1,0 +1,120 @@
+"""The loss ladder against a slow count in dictionaries, and its laws."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from descend.errors import CorpusError, TokenizerError
+from descend.text.baselines import loss_ladder, ngram_loss, ngram_probabilities
+
+VOCAB = 5
+TOKENS = st.lists(st.integers(0, VOCAB - 1), max_size=60)
+SCORED = st.lists(st.integers(0, VOCAB - 1), min_size=2, max_size=8)
+
+
+def slow_kneser_ney(train: list[int], validation: list[int], vocab: int, order: int) -> list[float]:
+    """The formula of `ngram_probabilities`, read off word for word."""
+    order = min(order, len(train))
+    tables = []
+    for n in range(1, order + 1):
+        if n == order:
+            grams = [tuple(train[i : i + n]) for i in range(len(train) - n + 1)]
+            tables.append(Counter(grams))
+        else:
+            longer = {tuple(train[i : i + n + 1]) for i in range(len(train) - n)}
+            tables.append(Counter(gram[1:] for gram in longer))
+
+    def probability(word: int, context: tuple[int, ...]) -> float:
+        if not tables:
+            return 1 / vocab
+        below = probability(word, context[1:]) if context else 1 / vocab
+        counts = tables[len(context)]
+        once = sum(c == 1 for c in counts.values())
+        twice = sum(c == 2 for c in counts.values())
+        discount = min(once / (once + 2 * twice), 0.95) if once else 0.1
+        here = [counts[(*context, w)] for w in range(vocab)]
+        if not sum(here):
+            return below
+        rest = discount * sum(c > 0 for c in here) / sum(here)
+        return max(counts[(*context, word)] - discount, 0) / sum(here) + rest * below
+
+    return [
+        probability(validation[i], tuple(validation[max(0, i - order + 1) : i]))
+        for i in range(1, len(validation))
+    ]
+
+
+@given(TOKENS, SCORED, st.integers(1, 5))
+def test_kneser_ney_equals_the_formula(train: list[int], scored: list[int], order: int) -> None:
+    fast = ngram_probabilities(np.array(train, int), np.array(scored), VOCAB, order)
+    assert fast == pytest.approx(slow_kneser_ney(train, scored, VOCAB, order), rel=1e-12)
+
+
+@given(TOKENS, st.lists(st.integers(0, VOCAB - 1), min_size=1, max_size=6), st.integers(1, 5))
+def test_the_probabilities_of_all_next_tokens_sum_to_one(
+    train: list[int], context: list[int], order: int
+) -> None:
+    every = [
+        ngram_probabilities(np.array(train, int), np.array([*context, w]), VOCAB, order)[-1]
+        for w in range(VOCAB)
+    ]
+    assert min(every) > 0
+    assert sum(every) == pytest.approx(1, rel=1e-12)
+
+
+@given(TOKENS, SCORED)
+def test_the_ladder_is_finite_for_any_text(train: list[int], scored: list[int]) -> None:
+    ladder = loss_ladder(np.array(train, np.uint16), np.array(scored, np.uint16), VOCAB)
+    assert ladder.uniform == math.log(VOCAB)
+    for loss in (ladder.unigram, ladder.bigram, ladder.trigram):
+        assert 0 < loss < 50
+
+
+def test_the_unigram_counts_all_tokens_and_scores_all_but_the_first() -> None:
+    ladder = loss_ladder(np.array([0, 0, 0, 1]), np.array([2, 0, 1]), 3)
+    assert ladder.unigram == pytest.approx(-(math.log(3.5 / 5.5) + math.log(1.5 / 5.5)) / 2)
+
+
+def test_a_markov_chain_is_known_by_its_own_order_and_no_sooner() -> None:
+    # Order 2: the next symbol is, nine times in ten, the sum of the two before, modulo 7.
+    source = np.random.default_rng(0)
+    chain = [0, 1]
+    for _ in range(60_000):
+        told = source.random() < 0.9
+        chain.append((chain[-1] + chain[-2]) % 7 if told else int(source.integers(7)))
+    tokens = np.array(chain)
+    likely = 0.9 + 0.1 / 7
+    entropy = -likely * math.log(likely) - 6 * (0.1 / 7) * math.log(0.1 / 7)
+    ladder = loss_ladder(tokens[:50_000], tokens[50_000:], 7)
+    assert ladder.unigram == pytest.approx(math.log(7), abs=0.01)
+    assert ladder.bigram == pytest.approx(math.log(7), abs=0.02)
+    assert ladder.trigram == pytest.approx(entropy, abs=0.03)
+    assert ngram_loss(tokens[:50_000], tokens[50_000:], 7, 3) == ladder.trigram
+
+
+def test_vocabularies_of_millions_and_unseen_tokens_stay_finite() -> None:
+    ladder = loss_ladder(np.array([1, 2, 999_999, 1, 2]), np.array([5, 999_998, 2]), 1_000_000)
+    assert all(math.isfinite(x) for x in (ladder.unigram, ladder.bigram, ladder.trigram))
+    assert math.isfinite(ngram_loss(np.arange(1000), np.arange(500, 900), 2**31, 5))
+
+
+def test_too_little_validation_text_and_foreign_tokens_are_refused() -> None:
+    with pytest.raises(CorpusError, match="1 tokens, expected at least 2"):
+        loss_ladder(np.array([0, 1]), np.array([0]), 2)
+    with pytest.raises(TokenizerError, match="0 to 2, expected 0 to 1"):
+        loss_ladder(np.array([0, 1, 2]), np.array([0, 1]), 2)
+    with pytest.raises(ValueError, match="expected 1 to 5"):
+        ngram_loss(np.array([0, 1]), np.array([0, 1]), 2, 6)
+
+
+def test_the_slow_count_itself_on_a_case_worked_by_hand() -> None:
+    # Bigrams: 01 twice, 10 twice, 02 once: D = 1 / (1 + 2 * 2) = 0.2. Below: 0, 1 and 2 each
+    # follow one token: D = 0.95, p(1) = 0.05 / 3 + 0.95 * 3 / 3 / 3 = 1 / 3.
+    expected = (2 - 0.2) / 3 + 0.2 * 2 / 3 * (1 / 3)
+    assert slow_kneser_ney([0, 1, 0, 1, 0, 2], [0, 1], 3, 2) == pytest.approx([expected])

@@ -1,0 +1,175 @@
+"""What a corpus is found to be, what is read from it, and how mistakes are told."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from descend.errors import CorpusError
+from descend.text import cache, corpus
+from descend.text.corpus import CorpusSource, find_corpus, read_documents
+from descend.text.document import Document
+
+
+def make(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        path = folder / name.replace("__", "/").replace("_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    return folder
+
+
+def refusal(corpus_dir: Path | str) -> CorpusError:
+    with pytest.raises(CorpusError) as caught:
+        list(read_documents(find_corpus(str(corpus_dir))))
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+def test_a_folder_is_read_in_order_without_hidden_and_unknown_files(tmp_path: Path) -> None:
+    make(tmp_path, b_txt="B", a__z_md="Z", c_exe="no", _hidden__d_txt="no")
+    make(tmp_path, d_txt=" \n\t ", e_txt="")
+    (tmp_path / "README").write_text("readme")
+    (tmp_path / "data").write_bytes(b"\0\1\2")
+    source = find_corpus(str(tmp_path))
+    assert [(d.source, d.text) for d in read_documents(source)] == [
+        ("README", "readme"), ("a/z.md", "Z"), ("b.txt", "B"),
+    ]  # fmt: skip
+    assert source.root == tmp_path
+    assert list(source.paths) == sorted(source.paths)
+
+
+def test_links_that_lead_back_are_not_followed(tmp_path: Path) -> None:
+    make(tmp_path, a__b_txt="B")
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    (tmp_path / "broken.txt").symlink_to(tmp_path / "nowhere")
+    assert [d.text for d in read_documents(find_corpus(str(tmp_path)))] == ["B"]
+
+
+def test_the_fingerprint_changes_with_the_files_and_not_without(tmp_path: Path) -> None:
+    make(tmp_path, a_txt="one", b_txt="two")
+    first = find_corpus(str(tmp_path)).fingerprint
+    assert find_corpus(str(tmp_path)).fingerprint == first
+    os.utime(tmp_path / "a.txt", ns=(1, 1))
+    touched = find_corpus(str(tmp_path)).fingerprint
+    (tmp_path / "b.txt").rename(tmp_path / "c.txt")
+    assert len({first, touched, find_corpus(str(tmp_path)).fingerprint}) == 3
+
+
+def test_missing_corpora_suggest_the_nearest(tmp_path: Path) -> None:
+    make(tmp_path, texts__a_txt="A")
+    assert str(tmp_path / "texts") in refusal(tmp_path / "text").what_to_do
+    assert "python" in refusal("pyton").what_to_do
+    assert "no such" in refusal(tmp_path / "texts" / "a.txt" / "b").found
+
+
+def test_empty_and_textless_corpora_are_named(tmp_path: Path) -> None:
+    assert "an empty folder" in refusal(tmp_path).found
+    assert ".exe, .png" in refusal(make(tmp_path, b_exe="x", a_png="y")).found
+    make(tmp_path, a__empty_txt="", b__blank_txt=" \n")
+    assert "an empty file" in refusal(tmp_path / "a" / "empty.txt").found
+    assert "no readable text" in refusal(tmp_path / "b" / "blank.txt").found
+    assert "no readable text" in refusal(tmp_path / "b").found
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
+def test_unreadable_files_and_folders_are_named(tmp_path: Path) -> None:
+    make(tmp_path, a_txt="A")
+    (tmp_path / "a.txt").chmod(0)
+    assert "permission" in refusal(tmp_path / "a.txt").found
+
+
+def test_what_the_system_refuses_to_open_is_named(tmp_path: Path) -> None:
+    assert "name too long" in refusal(tmp_path / ("a" * 300)).found
+
+
+def test_one_bad_file_among_many_is_skipped_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make(tmp_path, a_txt="A", c_jsonl='{"text": "C"}\n{')
+    (tmp_path / "b.pdf").write_bytes(b"no pdf")
+    with caplog.at_level(logging.WARNING, "descend"):
+        documents = list(read_documents(find_corpus(str(tmp_path))))
+    assert [d.text for d in documents] == ["A", "C"]
+    assert [m.split()[1].rstrip(",") for m in caplog.messages] == ["b.pdf", "c.jsonl"]
+    (tmp_path / "a.txt").unlink()
+    (tmp_path / "c.jsonl").write_text("{")
+    assert "no readable text" in refusal(tmp_path).found
+
+
+def test_standard_input_is_kept_by_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DESCEND_CACHE_DIR", str(tmp_path))
+
+    def given_input(data: bytes) -> CorpusSource:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        return find_corpus("-")
+
+    one, same, other = given_input(b"A fox."), given_input(b"A fox."), given_input(b"A crow.")
+    assert one == same != other
+    assert one.spooled
+    assert list(read_documents(one)) == [Document("A fox.", "standard input")]
+    with pytest.raises(CorpusError, match="nothing"):
+        given_input(b"")
+    assert cache.cache_size() > 0
+    cache.clear_cache()
+    assert cache.cache_size() == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes in the file system")
+def test_a_pipe_is_read_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESCEND_CACHE_DIR", str(tmp_path))
+    out, into = os.pipe()
+    os.write(into, b"A fox.")
+    os.close(into)
+    source = find_corpus(f"/dev/fd/{out}")
+    os.close(out)
+    assert [d.text for d in read_documents(source)] == ["A fox."]
+
+
+def test_embedded_corpora_are_found_by_name_and_by_default() -> None:
+    source = find_corpus(None)
+    assert source.embedded == "python"
+    assert source == find_corpus("python")
+    assert source.fingerprint != find_corpus("stories").fingerprint
+    assert next(read_documents(find_corpus("stories"))).text.strip()
+
+
+# Marks that compose with what stands before them, and what they compose with.
+COMBINING = st.text(st.sampled_from("aeo\n\r \u0301\u0323\u0308\u1100\u1161\u11a8가東"))
+
+
+@given(st.lists(st.lists(COMBINING, min_size=1)))
+def test_nfc_of_parts_is_nfc_of_the_whole(documents: list[list[str]]) -> None:
+    stream = [Document(t, str(i), part) for i, d in enumerate(documents) for part, t in enumerate(d)]
+    joined = dict.fromkeys((str(i) for i in range(len(documents))), "")
+    for document in corpus._normalized(iter(stream)):
+        joined[document.source] += document.text
+    for i, parts in enumerate(documents):
+        assert joined[str(i)] == unicodedata.normalize("NFC", "".join(parts))
+
+
+@given(st.lists(st.lists(st.sampled_from(["", " ", "\n", "a", "b "]), min_size=1)))
+def test_only_documents_without_text_are_dropped(documents: list[list[str]]) -> None:
+    stream = [Document(t, str(i), part) for i, d in enumerate(documents) for part, t in enumerate(d)]
+    kept: dict[str, str] = {}
+    for document in corpus._without_blank(iter(stream)):
+        kept[document.source] = kept.get(document.source, "") + document.text
+    whole = {str(i): "".join(parts) for i, parts in enumerate(documents)}
+    assert kept == {name: text for name, text in whole.items() if text.strip()}
+
+
+def test_normalisation_is_done_only_if_asked(tmp_path: Path) -> None:
+    make(tmp_path, a_txt="cafe\u0301")
+    source = find_corpus(str(tmp_path))
+    assert [d.text for d in read_documents(source)] == ["cafe\u0301"]
+    assert [d.text for d in read_documents(source, normalize="nfc")] == ["café"]

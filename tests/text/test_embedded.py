@@ -1,0 +1,140 @@
+"""The built-in corpora: there without a download, clean, the same every time."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+import time
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from descend.errors import CorpusError
+from descend.text import embedded
+from descend.text.document import Document
+
+
+@pytest.fixture(scope="module")
+def python() -> list[Document]:
+    return list(embedded.documents("python"))
+
+
+def test_python_is_about_two_megabytes_of_prose_from_topics_and_docstrings(
+    python: list[Document],
+) -> None:
+    assert 1_000_000 < sum(len(document.text.encode()) for document in python) < 4_000_000
+    named = {document.source: document.text for document in python}
+    assert len(named) == len(python)
+    assert 'The "assert" statement' in named["python: topics/assert"]
+    assert "Generic (shallow and deep) copying operations." in named["python: copy"]
+    for document in python:
+        parts = document.source.removeprefix("python: ").split(".")
+        assert not {"test", "tests", "idlelib", "lib2to3", "turtledemo"} & set(parts)
+
+
+def test_no_long_paragraph_stands_twice(python: list[Document]) -> None:
+    long = Counter(
+        words
+        for document in python
+        for paragraph in document.text.split("\n\n")
+        if len(words := " ".join(paragraph.split())) >= embedded.UNIQUE_PARAGRAPH
+    )
+    assert len(long) > 3000
+    assert max(long.values()) == 1
+
+
+def test_order_and_text_are_the_same_every_time(python: list[Document]) -> None:
+    again = embedded.documents("python")
+    assert [next(again) for _ in range(50)] == python[:50]
+
+
+def test_the_fingerprint_is_quick_and_changes_with_the_sources(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        embedded.fingerprint("python")
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.05
+    assert embedded.fingerprint("python") == embedded.fingerprint("python")
+    assert embedded.fingerprint("python") != embedded.fingerprint("stories")
+    _library_at(monkeypatch, tmp_path)
+    (tmp_path / "os.py").write_text('"""One."""')
+    one = embedded.fingerprint("python")
+    (tmp_path / "os.py").write_text('"""Other."""')
+    assert embedded.fingerprint("python") != one
+
+
+def _library_at(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    paths = sysconfig.get_paths() | {"stdlib": str(folder)}
+    monkeypatch.setattr(sysconfig, "get_paths", lambda: paths)
+
+
+SOURCE = '''
+"""Module words.
+
+{long}
+"""
+class A:
+    """Class words."""
+    def f(self):
+        """Function words."""
+        if self:
+            async def g():
+                """Inner words."""
+'''
+
+
+def test_docstrings_come_in_source_order_and_twins_only_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    long = "a paragraph that is long enough to be told only once in the whole corpus, " * 4
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "hidden.py").write_text('"""' + long + '"""')
+    (tmp_path / "os.py").write_text(SOURCE.format(long=long))
+    (tmp_path / "_os.py").write_text(SOURCE.format(long=long))
+    (tmp_path / "broken.py").write_text("def (:")
+    _library_at(monkeypatch, tmp_path)
+    found = [d for d in embedded.documents("python") if "topics" not in d.source]
+    assert [d.source for d in found] == ["python: os"]
+    words = "Function words.\n\nInner words.\n"
+    assert found[0].text == f"Module words.\n\n{long.strip()}\n\nClass words.\n\n{words}"
+
+
+def test_a_library_in_a_zip_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    archive = tmp_path / f"python{sys.version_info[0]}{sys.version_info[1]}.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("email/__init__.py", '"""' + "Words of the zipped library. " * 20 + '"""')
+        file.writestr("email/test/x.py", '"""' + "Words of a test. " * 20 + '"""')
+    _library_at(monkeypatch, tmp_path / "missing")
+    monkeypatch.setattr(sys, "path", [str(archive)])
+    found = [d.source for d in embedded.documents("python") if "topics" not in d.source]
+    assert found == ["python: email"]
+    assert embedded.fingerprint("python")
+
+
+def test_without_sources_the_topics_remain_and_without_both_an_error_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _library_at(monkeypatch, tmp_path)
+    assert all("topics/" in d.source for d in embedded.documents("python"))
+    monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
+    with pytest.raises(CorpusError, match="neither documentation topics nor sources"):
+        next(embedded.documents("python"))
+
+
+def test_an_unknown_name_is_refused_at_once() -> None:
+    with pytest.raises(CorpusError, match=r"found 'pyton', expected .*python, stories"):
+        embedded.documents("pyton")
+    with pytest.raises(CorpusError, match="stories"):
+        embedded.fingerprint("story")
+
+
+def test_stories_are_about_two_megabytes() -> None:
+    told = list(embedded.documents("stories"))
+    assert 1_300_000 < sum(len(d.text.encode()) for d in told) < 2_500_000
+    assert told[3].source == "stories: 3"
+    assert told == list(embedded.documents("stories"))

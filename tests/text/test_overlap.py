@@ -1,0 +1,75 @@
+"""The overlap check against a set of tuples, and on planted copies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from descend.text import overlap as module
+from descend.text.overlap import overlap
+
+
+def slow_cover(train: list[int], validation: list[int], length: int) -> list[bool]:
+    """Every window of training in a set; every window of validation looked up in it."""
+    known = {tuple(train[i : i + length]) for i in range(len(train) - length + 1)}
+    covered = [False] * len(validation)
+    for i in range(len(validation) - length + 1):
+        if tuple(validation[i : i + length]) in known:
+            covered[i : i + length] = [True] * length
+    return covered
+
+
+TOKENS = st.lists(st.integers(0, 2), max_size=80)
+
+
+@given(TOKENS, TOKENS, st.sampled_from([1, 2, 4, 8]))
+def test_it_equals_a_set_of_tuples(train: list[int], validation: list[int], length: int) -> None:
+    result = overlap(np.array(train, np.uint16), np.array(validation, np.uint16), length)
+    expected = slow_cover(train, validation, length)
+    assert result.covered.tolist() == expected
+    assert result.share == (sum(expected) / len(expected) if expected else 0.0)
+
+
+@given(TOKENS, TOKENS)
+def test_it_does_not_depend_on_chunk_or_block(train: list[int], validation: list[int]) -> None:
+    whole = overlap(np.array(train, int), np.array(validation, int), 4).covered
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "CHUNK", 5)
+        patch.setattr(module, "BLOCK", 7)
+        parts = overlap(np.array(train, int), np.array(validation, int), 4).covered
+    assert parts.tolist() == whole.tolist()
+
+
+def test_planted_copies_are_found_in_a_memory_mapped_train_file(tmp_path: Path) -> None:
+    source = np.random.default_rng(1)
+    train = source.integers(0, 4096, 600_000).astype(np.uint16)
+    validation = source.integers(0, 4096, 50_000).astype(np.uint16)
+    edge = module.CHUNK  # a copy that lies across two chunks
+    validation[100:150] = train[1000:1050]
+    validation[7000:7064] = train[edge - 30 : edge + 34]
+    validation[9000:9031] = train[5:36]  # one token short of 32
+    validation[-32:] = train[-32:]
+    train.tofile(tmp_path / "train.bin")
+    mapped = np.memmap(tmp_path / "train.bin", np.uint16, "r")
+    result = overlap(mapped, validation, 32)
+    assert result.spans() == [(7000, 7064), (100, 150), (49_968, 50_000)]
+    assert result.spans(most=1) == [(7000, 7064)]
+    assert result.share == (50 + 64 + 32) / 50_000
+
+
+def test_texts_without_copies_share_nothing() -> None:
+    tokens = np.random.default_rng(2).integers(0, 4096, 100_000)
+    assert overlap(tokens[:50_000], tokens[50_000:]).share == 0
+    assert overlap(tokens, tokens).share == 1
+
+
+def test_short_texts_share_nothing_and_other_lengths_are_refused() -> None:
+    assert overlap(np.arange(5), np.arange(5), 8).share == 0
+    assert overlap(np.array([], int), np.arange(50), 8).share == 0
+    assert overlap(np.arange(50), np.array([], int), 8).share == 0
+    with pytest.raises(ValueError, match="found 12, expected a power of two"):
+        overlap(np.arange(5), np.arange(5), 12)

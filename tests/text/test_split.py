@@ -1,0 +1,108 @@
+"""Both sides of a split are disjoint, cover everything, and are decided by the seed."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from descend.errors import CorpusError
+from descend.text.document import Document
+from descend.text.split import LEAST, MOST, Split, choose_documents, split_documents
+from descend.text.spool import Spool, build_spool
+
+FRACTIONS = st.floats(0.01, 0.5)
+TEXTS = st.lists(st.text(st.sampled_from("ab\n é東🦊"), min_size=1, max_size=40), min_size=1)
+
+
+def split(texts: list[str], fraction: float, seed: int) -> tuple[Spool, Split]:
+    with tempfile.TemporaryDirectory() as folder:
+        documents = (Document(text, str(i)) for i, text in enumerate(texts))
+        built = build_spool(documents, Path(folder) / "s")
+        return built, split_documents(built, fraction, seed)
+
+
+@given(TEXTS, FRACTIONS, st.integers(0, 2**63 - 1))
+def test_sides_are_disjoint_cover_all_and_cut_no_character(
+    texts: list[str], fraction: float, seed: int
+) -> None:
+    try:
+        built, made = split(texts, fraction, seed)
+    except CorpusError as error:
+        assert sum(map(len, texts)) < 4, "only next to nothing cannot be split"
+        assert error.found.endswith("bytes of text")
+        return
+    spans = sorted(made.train + made.validation)
+    assert made.train
+    assert made.validation
+    assert spans[0][0] == 0
+    assert spans[-1][1] == built.nbytes
+    assert all(a[1] == b[0] for a, b in zip(spans, spans[1:], strict=False))
+    documents = list(zip(built.offsets[:-1].tolist(), built.offsets[1:].tolist(), strict=True))
+    for start, end in spans:
+        assert any(first <= start < end <= last for first, last in documents)
+        built.bytes(start, end).decode("utf-8")
+    assert made.train_bytes + made.validation_bytes == built.nbytes
+    if made.how == "documents":
+        share = made.validation_bytes / (fraction * built.nbytes)
+        assert LEAST <= share <= MOST
+        held = {built.bytes(*span) for span in made.validation}
+        assert held.isdisjoint(built.bytes(*span) for span in made.train)
+    else:
+        assert min(made.validation)[0] == max(made.train)[1]
+    assert split(texts, fraction, seed)[1] == made
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 1000), st.integers(0, 20)), min_size=1), FRACTIONS,
+    st.integers(0, 1000),
+)  # fmt: skip
+def test_a_choice_is_fair_or_none_exists(
+    documents: list[tuple[int, int]], fraction: float, seed: int
+) -> None:
+    hashes = np.array([hash_ for _, hash_ in documents], dtype=np.uint64)
+    nbytes = np.array([size for size, _ in documents], dtype=np.int64)
+    wanted = fraction * float(nbytes.sum())
+    held = choose_documents(nbytes, hashes, fraction, seed)
+    if held is None:
+        groups = [int(nbytes[hashes == one].sum()) for one in set(hashes.tolist())]
+        small = [size for size in groups if size <= MOST * wanted]
+        assert sum(small) < LEAST * wanted
+        return
+    assert LEAST * wanted <= nbytes[held].sum() <= MOST * wanted
+    assert set(hashes[held].tolist()).isdisjoint(hashes[~held].tolist())
+
+
+def test_another_seed_holds_out_other_documents() -> None:
+    texts = [f"document number {i}" for i in range(100)]
+    one, two = split(texts, 0.1, 1)[1], split(texts, 0.1, 2)[1]
+    assert one.how == two.how == "documents"
+    assert one.validation != two.validation
+
+
+def test_one_document_is_cut_after_a_line_near_the_wanted_share() -> None:
+    text = "".join(f"This is line {i} of it.\n" for i in range(5000))
+    built, made = split([text], 0.1, 0)
+    assert made.how == "block"
+    assert built.bytes(*made.train[0]).endswith(b"\n")
+    assert made.validation_bytes / built.nbytes == pytest.approx(0.1, abs=0.001)
+
+
+def test_one_huge_document_among_tiny_ones_gives_a_block() -> None:
+    _, made = split(["tiny", "fox " * 10_000, "small"], 0.1, 0)
+    assert made.how == "block"
+    assert len(made.validation) == 2, "the end of the huge one and the last one"
+
+
+def test_a_single_character_cannot_be_split() -> None:
+    with pytest.raises(CorpusError, match="3 bytes of text"):
+        split(["東"], 0.1, 0)
+
+
+def test_a_fraction_out_of_range_is_refused() -> None:
+    with pytest.raises(ValueError, match="fraction"):
+        split(["one", "two"], 0.6, 0)

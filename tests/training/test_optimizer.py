@@ -1,0 +1,74 @@
+"""Which weights are moved by what, and how far."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from descend.config import make_config
+from descend.model.initialize import initialize
+from descend.model.shape import Architecture, ModelShape
+from descend.model.transformer import Transformer
+from descend.training.optimizer import clip_gradients, make_optimizers, set_learning_rate
+
+
+def model_of(architecture: Architecture) -> Transformer:
+    model = Transformer(ModelShape(architecture, 40, 16, 2, 2, 24, 12))
+    initialize(model, 0)
+    return model
+
+
+@pytest.mark.parametrize("architecture", ["gpt", "modern"])
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_each_weight_is_in_exactly_one_group_and_vectors_never_decay(
+    architecture: Architecture, optimizer: str
+) -> None:
+    model = model_of(architecture)
+    made = make_optimizers(model, make_config({"optimizer": optimizer, "weight_decay": 0.1}))
+    groups = [g for o in made for g in o.param_groups]
+    held = [id(p) for g in groups for p in g["params"]]
+    assert sorted(held) == sorted(id(p) for p in model.parameters())
+    decaying = [g for g in groups if g["weight_decay"] > 0]
+    assert decaying
+    assert all(p.ndim == 2 for g in decaying for p in g["params"])
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_one_rate_serves_all_groups(optimizer: str) -> None:
+    made = make_optimizers(model_of("modern"), make_config({"optimizer": optimizer}))
+    set_learning_rate(made, 0.002)
+    for group in (g for o in made for g in o.param_groups):
+        assert group["lr"] == pytest.approx(0.002 * group["scale"])
+        assert group["scale"] >= 1
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_steps_lower_the_loss_of_a_batch(optimizer: str) -> None:
+    model = model_of("modern")
+    made = make_optimizers(model, make_config({"optimizer": optimizer}))
+    set_learning_rate(made, 0.001)
+    tokens = torch.arange(24).reshape(2, 12)
+    losses = []
+    for _ in range(12):
+        loss = torch.nn.functional.cross_entropy(
+            model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten()
+        )
+        loss.backward()
+        losses.append(loss.item())
+        for o in made:
+            o.step()
+            o.zero_grad()
+    assert losses[-1] < losses[0] - 0.02
+
+
+def test_clipping_bounds_the_common_norm_and_zero_leaves_it() -> None:
+    model = model_of("gpt")
+    for weight in model.parameters():
+        weight.grad = torch.ones_like(weight)
+    count = sum(p.numel() for p in model.parameters())
+    assert clip_gradients(model, 0.0).item() == pytest.approx(count**0.5)
+    assert model.head.weight.grad is not None
+    assert torch.all(model.head.weight.grad == 1)
+    assert clip_gradients(model, 1.0).item() == pytest.approx(count**0.5)
+    norm = sum(p.grad.square().sum() for p in model.parameters() if p.grad is not None)
+    assert float(norm) == pytest.approx(1.0, rel=1e-3)

@@ -1,0 +1,49 @@
+"""The rate over a run."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from descend.config import make_config
+from descend.training.schedule import learning_rate
+
+SINGLE = st.sampled_from(["constant", "linear", "cosine", "wsd"])
+
+
+@given(SINGLE, st.integers(1, 400), st.integers(0, 100), st.floats(1e-5, 1.0))
+def test_rates_rise_to_the_peak_and_never_leave_zero_to_peak(
+    schedule: str, steps: int, warmup: int, peak: float
+) -> None:
+    config = make_config({"schedule": schedule, "learning_rate": peak})
+    rate = learning_rate(config, min(warmup, steps), steps, lambda step: 1)
+    rates = [rate(step) for step in range(steps)]
+    assert all(0 < r <= peak for r in rates)
+    highest = rates.index(max(rates))
+    assert rates[: highest + 1] == sorted(rates[: highest + 1])
+    assert rates[highest:] == sorted(rates[highest:], reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "quarter", "half", "last"),
+    [("constant", 1, 1, 1), ("linear", 0.75, 0.5, 0.01), ("wsd", 1, 1, 0.02),
+     ("cosine", 0.854, 0.5, 0.0002)],
+)  # fmt: skip
+def test_each_schedule_has_its_shape(
+    schedule: str, quarter: float, half: float, last: float
+) -> None:
+    rate = learning_rate(make_config({"schedule": schedule, "learning_rate": 1.0}), 0, 100, int)
+    assert [rate(25), rate(50), rate(99)] == pytest.approx([quarter, half, last], abs=1e-3)
+
+
+def test_warmup_rises_evenly_from_above_zero() -> None:
+    config = make_config({"schedule": "constant", "learning_rate": 1.0})
+    rate = learning_rate(config, 4, 10, lambda step: 1)
+    assert [rate(s) for s in range(6)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 1])
+
+
+def test_piecewise_holds_the_rate_of_the_latest_epoch_named() -> None:
+    config = make_config({"learning_rate": {2: 1e-3, 4: 5e-4}})
+    rate = learning_rate(config, 0, 60, lambda step: step // 10 + 1)
+    assert [rate(s) for s in (0, 9, 10, 29, 30, 59)] == [1e-3, 1e-3, 1e-3, 1e-3, 5e-4, 5e-4]
