@@ -76,7 +76,9 @@ def test_there_and_back_is_the_same_to_the_bit(
     back = from_huggingface(config, weights_from_bytes(weights_to_bytes(state)), dropout_rate=0.2)
     assert torch.equal(torch.get_rng_state(), random_before)
     assert back.shape == model.shape
-    for (name, ours), again in zip(model.state_dict().items(), back.state_dict().values(), strict=True):
+    for (name, ours), again in zip(
+        model.state_dict().items(), back.state_dict().values(), strict=True
+    ):
         assert torch.equal(ours, again), name
     assert sum(p.numel() for p in back.parameters()) == sum(p.numel() for p in model.parameters())
     ids = torch.tensor([[1, 2, 3]])

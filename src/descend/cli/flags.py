@@ -61,8 +61,8 @@ def with_config_flags(
         verb(values={k: v for k, v in values.items() if v is not None}, **given)
 
     signature = inspect.Signature([*own, *flags])
-    del flat.__wrapped__  # type: ignore[attr-defined]  # typer would read its signature instead
-    flat.__signature__ = signature
+    del flat.__wrapped__  # typer would read its signature instead
+    flat.__signature__ = signature  # type: ignore[attr-defined]
     flat.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
     return flat
 

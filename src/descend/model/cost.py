@@ -69,9 +69,7 @@ class TrainingMemory(msgspec.Struct, frozen=True):
     @property
     def total(self) -> int:
         """All of it, in bytes; Python and torch themselves (some 300 MB) come on top."""
-        return (
-            self.weights + self.gradients + self.optimizer + self.activations + self.kept_best
-        )
+        return self.weights + self.gradients + self.optimizer + self.activations + self.kept_best
 
 
 def training_memory(config: RunConfig, shape: ModelShape) -> int:
@@ -120,28 +118,27 @@ def activation_bytes(
 ) -> int:
     """Bytes that the forward pass keeps for the way back, at their peak; an estimate.
 
-    A block keeps, a token: `_STREAM` times D (inputs and outputs of norms and matrices, query,
+    A block keeps, a token: `STREAM` times D (inputs and outputs of norms and matrices, query,
     key and value), 2 M (feed-forward before and after its bend) and H T attention weights
-    (written out, as the matmul kernel does; the fused one keeps none). The head keeps 3 V:
-    logits, their logarithms, and the gradient of the logits. Method: Korthikanti et al. 2022,
-    "Reducing activation recomputation", section 4, counted anew for this network. With
-    checkpointing a block keeps its input, and one block at a time all of it.
+    (written out, as the matmul kernel does; the fused one keeps none). On top comes what the way
+    back holds at once: in the head 3 V (logits, their logarithms, and the gradient), in a block
+    three times the attention weights. Method: Korthikanti et al. 2022, "Reducing activation
+    recomputation", section 4, counted anew for this network. With checkpointing a block keeps
+    its input, and one block at a time all of it.
     """
-    D, T = shape.embed_dim, seq_len
-    matrices = 4 if precision == "float32" else 2
-    masks = shape.num_heads * T * (matrices + 1) + 2 * D if dropout else 0
-    block = (
-        _STREAM[shape.architecture] * D * matrices
-        + 2 * shape.ff_dim * matrices
-        + shape.num_heads * T * max(matrices, FLOAT32)
-        + masks
-    )
-    blocks = shape.num_layers * block
+    D, T, HT = shape.embed_dim, seq_len, shape.num_heads * seq_len
+    short = FLOAT32 if precision == "float32" else 2
+    block = (STREAM[shape.architecture] * D + 2 * shape.ff_dim) * short + HT * FLOAT32
+    if dropout:  # torch on a CPU keeps its masks as numbers, and the weights after it
+        block += 2 * HT * short + 2 * D * FLOAT32
+    head, going_back = 3 * shape.vocab_size * FLOAT32, 3 * HT * FLOAT32
     if activation_checkpointing:
-        blocks = shape.num_layers * D * FLOAT32 + block
-    head = 3 * shape.vocab_size * FLOAT32 + 4 * D * FLOAT32
-    return sequences * T * (blocks + head)
+        per_token = shape.num_layers * D * FLOAT32 + max(head, block + going_back)
+    else:
+        per_token = shape.num_layers * block + max(head, going_back)
+    return sequences * T * (per_token + 2 * D * FLOAT32)
 
 
-_STREAM = {"gpt": 13, "modern": 15}
-"""Activations of width D that a block keeps; counted on torch 2.13 (tests/model/test_cost.py)."""
+STREAM = {"gpt": 9, "modern": 11}
+"""Activations of width D that a block keeps, fitted to what torch 2.13 allocates at its peak
+(tests/model/test_cost.py measures it anew)."""

@@ -17,7 +17,11 @@ MUON_OTHERS = 3.0
 """AdamW's rate for embeddings, head and vectors beside Muon, in units of `learning_rate`."""
 
 MUON_MOMENTUM = 0.95
-ADAM_BETAS = (0.9, 0.95)
+ADAMW_BETAS = (0.9, 0.999)
+"""torch's own defaults, which is what a guide that says "AdamW" means."""
+
+MUON_OTHERS_BETAS = (0.9, 0.95)
+"""A shorter memory suits the short runs that Muon makes possible (docs/speed.md)."""
 
 
 def make_optimizers(model: Transformer, config: RunConfig) -> list[Optimizer]:
@@ -37,11 +41,11 @@ def make_optimizers(model: Transformer, config: RunConfig) -> list[Optimizer]:
             _group(block_matrices + tables, 1.0, config.weight_decay),
             _group(vectors, 1.0, 0.0),
         ]
-        return [AdamW([g for g in groups if g["params"]], lr=0.0, betas=ADAM_BETAS, fused=fused)]
+        return [AdamW([g for g in groups if g["params"]], lr=0.0, betas=ADAMW_BETAS, fused=fused)]
     return [
         Muon([_group(block_matrices, MUON_MATRICES, config.weight_decay)], lr=0.0,
              momentum=MUON_MOMENTUM),
-        AdamW([_group(tables + vectors, MUON_OTHERS, 0.0)], lr=0.0, betas=ADAM_BETAS, fused=fused),
+        AdamW([_group(tables + vectors, MUON_OTHERS, 0.0)], lr=0.0, betas=MUON_OTHERS_BETAS, fused=fused),
     ]  # fmt: skip
 
 

@@ -1,0 +1,58 @@
+"""The three presets on real text: their curves, as measured.
+
+    python benchmarks/presets/curves.py RESULTS PRESET CORPUS [DESCEND FLAGS …]
+
+Trains one preset on one corpus with `descend train --json` and writes
+RESULTS/<corpus>_<preset>.json: the command, the machine, the commit, and the whole outcome.
+The loss of a run does not depend on how busy the machine is; its seconds do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from descend.machine import processor, versions
+
+
+def main() -> None:
+    results, preset, corpus, *flags = sys.argv[1:]
+    with tempfile.TemporaryDirectory() as folder:
+        command = [
+            sys.executable, "-m", "descend", "train", corpus, "--preset", preset,
+            "--save-dir", str(Path(folder) / "model"), "--json", *flags,
+        ]  # fmt: skip
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        run = json.loads((Path(folder) / "model" / "run.json").read_text())
+    outcome = json.loads(done.stdout)
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    name = Path(corpus).stem
+    record = {
+        "command": f"descend train {Path(corpus).name} --preset {preset} {' '.join(flags)}".strip(),
+        "commit": commit,
+        "machine": {
+            "processor": processor(),
+            "system": platform.system(),
+            "threads": run["execution"]["threads"],
+            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS"),
+            "versions": versions(),
+        },
+        "resolved": {k: v for k, v in run["resolved"].items() if k not in ("corpus_dir", "save_dir")},
+        "execution": run["execution"],
+        "corpus": {k: v for k, v in run["corpus"].items() if k != "corpus"},
+        "outcome": {k: v for k, v in outcome.items() if k != "model_dir"},
+    }
+    file = Path(results) / f"{name}_{preset}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

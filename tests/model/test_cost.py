@@ -1,0 +1,136 @@
+"""Costs computed from the sizes against what torch builds, counts and allocates."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+
+import descend
+from descend.config import make_config
+from descend.model.cost import (
+    activation_bytes,
+    forward_flops_per_token,
+    parameter_count,
+    training_flops_per_token,
+    training_memory,
+    training_memory_parts,
+)
+from descend.model.initialize import initialize
+from descend.model.shape import Architecture, ModelShape, shape_of
+from descend.model.transformer import Transformer
+
+ARCHITECTURES: list[Architecture] = ["gpt", "modern"]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@st.composite
+def shapes(draw: st.DrawFn) -> ModelShape:
+    heads = draw(st.integers(1, 4))
+    return ModelShape(
+        architecture=draw(st.sampled_from(ARCHITECTURES)),
+        vocab_size=draw(st.integers(2, 300)),
+        embed_dim=heads * 2 * draw(st.integers(1, 8)),
+        num_heads=heads,
+        num_layers=draw(st.integers(1, 4)),
+        ff_dim=draw(st.integers(1, 90)),
+        max_seq_len=draw(st.integers(2, 40)),
+    )
+
+
+@given(shapes())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_the_parameter_count_is_exact(shape: ModelShape) -> None:
+    assert parameter_count(shape) == sum(p.numel() for p in Transformer(shape).parameters())
+
+
+@given(shapes(), st.booleans())
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20
+)
+def test_operations_are_those_that_torch_counts(shape: ModelShape, checkpointing: bool) -> None:
+    model, tokens = Transformer(shape), 2 * shape.max_seq_len
+    model.checkpoint_activations = checkpointing
+    ids = torch.zeros((2, shape.max_seq_len), dtype=torch.long)
+    with FlopCounterMode(display=False) as counter:
+        loss = model(ids).sum()
+    assert counter.get_total_flops() == tokens * forward_flops_per_token(shape, shape.max_seq_len)
+    with FlopCounterMode(display=False) as counter:
+        loss = model(ids).sum()
+        loss.backward()
+    expected = tokens * training_flops_per_token(shape, shape.max_seq_len, checkpointing)
+    assert counter.get_total_flops() == pytest.approx(
+        expected, rel=0.02 if not checkpointing else 0.2
+    )
+
+
+def peak_bytes(shape: ModelShape, sequences: int, seq_len: int, **options: bool) -> int:
+    """What one training step allocates at its peak beyond weights and gradients."""
+    model = Transformer(shape, 0.1 if options.get("dropout") else 0.0)
+    initialize(model, 0)
+    model.checkpoint_activations = options.get("activation_checkpointing", False)
+    for weight in model.parameters():
+        weight.grad = torch.zeros_like(weight)
+    ids = torch.zeros((sequences, seq_len), dtype=torch.long)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        F.cross_entropy(model(ids).flatten(0, 1), ids.flatten()).backward()
+    kineto = profiler.profiler.kineto_results  # type: ignore[union-attr]
+    events = [e for e in kineto.events() if e.name() == "[memory]"]
+    held = peak = 0
+    for event in sorted(events, key=lambda e: e.start_ns()):
+        held += event.nbytes()
+        peak = max(peak, held)
+    return peak
+
+
+@pytest.mark.parametrize("options", [{}, {"dropout": True}, {"activation_checkpointing": True}])
+@pytest.mark.parametrize("sizes", [(512, 64, 4, 6, 256, 32), (4096, 128, 8, 4, 512, 128)])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_activations_are_near_what_torch_allocates(
+    architecture: Architecture, sizes: tuple[int, ...], options: dict[str, bool]
+) -> None:
+    shape = ModelShape(architecture, *sizes)
+    measured = peak_bytes(shape, 4, sizes[5], **options)
+    assert measured > 1e6
+    estimate = activation_bytes(shape, 4, sizes[5], **options)  # type: ignore[arg-type]
+    assert estimate == pytest.approx(measured, rel=0.25)
+
+
+def test_memory_follows_the_configuration() -> None:
+    config = make_config({"batch_size": 32, "optimizer": "adamw"})
+    shape = shape_of(config, 4096)
+    parts = training_memory_parts(config, shape)
+    assert parts.weights == parts.gradients == 4 * parameter_count(shape)
+    assert parts.optimizer == 2 * parts.weights
+    assert training_memory(config, shape) == parts.total
+    for change in (
+        {"batch_size": 16}, {"seq_len": 64}, {"gradient_accumulation": 2}, {"optimizer": "muon"},
+        {"activation_checkpointing": True}, {"precision": "bfloat16"},
+    ):  # fmt: skip
+        changed = make_config({"batch_size": 32, "optimizer": "adamw"} | change)
+        assert training_memory(changed, shape) < parts.total
+    assert training_memory(config.model_copy(update={"dropout_rate": 0.1}), shape) > parts.total
+
+
+def test_costs_need_no_torch() -> None:
+    source = Path(descend.__file__).parents[1]
+    probe = "import {}, sys; sys.exit('torch' in sys.modules)"
+    for module, loads_torch in [("descend.model.cost", 0), ("descend.model.transformer", 1)]:
+        command = [sys.executable, "-c", probe.format(module)]
+        assert subprocess.run(command, cwd=source, check=False).returncode == loads_torch
