@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
@@ -55,15 +55,13 @@ def shapes(draw: st.DrawFn) -> ModelShape:
 
 
 @given(shapes())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(deadline=None)
 def test_the_parameter_count_is_exact(shape: ModelShape) -> None:
     assert parameter_count(shape) == sum(p.numel() for p in Transformer(shape).parameters())
 
 
 @given(shapes(), st.booleans())
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20
-)
+@settings(deadline=None, max_examples=20)
 def test_operations_are_those_that_torch_counts(shape: ModelShape, checkpointing: bool) -> None:
     model, tokens = Transformer(shape), 2 * shape.max_seq_len
     model.checkpoint_activations = checkpointing

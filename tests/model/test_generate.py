@@ -238,6 +238,7 @@ def streamed(tokenizer: Tokenizer, ids: list[int], stops: list[str]) -> tuple[li
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(st.text(max_size=20).filter(lambda t: not t.endswith("\ufffd")))
+@settings(deadline=None)
 def test_streamed_text_is_the_text(kind: Kind, text: str) -> None:
     tokenizer = TOKENIZERS[kind]
     pieces, _ = streamed(tokenizer, tokenizer.encode(text), [])
@@ -247,7 +248,7 @@ def test_streamed_text_is_the_text(kind: Kind, text: str) -> None:
 
 
 @given(st.lists(st.integers(1, 256), max_size=40))
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 def test_streamed_bytes_are_what_decoding_them_at_once_gives(ids: list[int]) -> None:
     tokenizer = TOKENIZERS["byte"]
     at_once = tokenizer.decode(ids)
@@ -262,6 +263,7 @@ def test_streamed_bytes_are_what_decoding_them_at_once_gives(ids: list[int]) -> 
 @given(
     st.text("abé🙂", max_size=30), st.lists(st.text("abé🙂", min_size=1, max_size=4), max_size=3)
 )
+@settings(deadline=None)
 def test_a_stop_string_may_straddle_tokens(kind: Kind, text: str, stops: list[str]) -> None:
     tokenizer = TOKENIZERS[kind]
     pieces, stopped = streamed(tokenizer, tokenizer.encode(text), stops)

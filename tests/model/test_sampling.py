@@ -26,6 +26,7 @@ def cases(draw: st.DrawFn) -> tuple[Tensor, Tensor]:
 
 
 @given(cases(), st.floats(0.2, 3.0).filter(lambda p: p != 1.0))
+@settings(deadline=None)
 def test_repetition_penalty(case: tuple[Tensor, Tensor], penalty: float) -> None:
     logits, so_far = case
     expected = oracle.RepetitionPenaltyLogitsProcessor(penalty)(so_far, logits.clone())
@@ -34,6 +35,7 @@ def test_repetition_penalty(case: tuple[Tensor, Tensor], penalty: float) -> None
 
 
 @given(cases(), st.integers(1, 5))
+@settings(deadline=None)
 def test_repeated_ngrams(case: tuple[Tensor, Tensor], size: int) -> None:
     logits, so_far = case
     expected = oracle.NoRepeatNGramLogitsProcessor(size)(so_far, logits.clone())
@@ -52,18 +54,21 @@ def test_ngrams_never_rule_out_every_token() -> None:
 
 
 @given(cases(), st.integers(1, 40))
+@settings(deadline=None)
 def test_top_k(case: tuple[Tensor, Tensor], k: int) -> None:
     logits, so_far = case
     assert torch.equal(sampling.keep_top_k(logits, k), oracle.TopKLogitsWarper(k)(so_far, logits))
 
 
 @given(cases(), st.floats(0.01, 0.999))
+@settings(deadline=None)
 def test_top_p(case: tuple[Tensor, Tensor], p: float) -> None:
     logits, so_far = case
     assert torch.equal(sampling.keep_top_p(logits, p), oracle.TopPLogitsWarper(p)(so_far, logits))
 
 
 @given(cases(), st.floats(0.001, 1.0))
+@settings(deadline=None)
 def test_min_p(case: tuple[Tensor, Tensor], share: float) -> None:
     logits, so_far = case
     expected = oracle.MinPLogitsWarper(share)(so_far, logits)
@@ -71,7 +76,7 @@ def test_min_p(case: tuple[Tensor, Tensor], share: float) -> None:
 
 
 @given(cases(), st.floats(0.1, 3), st.integers(1, 40), st.floats(0.05, 0.99), st.floats(0.01, 0.9))
-@settings(max_examples=200)
+@settings(deadline=None, max_examples=200)
 def test_all_together_in_order(
     case: tuple[Tensor, Tensor], temperature: float, k: int, p: float, share: float
 ) -> None:
@@ -91,6 +96,7 @@ def test_all_together_in_order(
 
 
 @given(cases())
+@settings(deadline=None)
 def test_greedy_leaves_out_all_that_shapes_a_draw(case: tuple[Tensor, Tensor]) -> None:
     logits, so_far = case
     asked = SamplingSettings(greedy=True, top_k=1, temperature=50.0, no_repeat_ngram_size=0)
@@ -100,6 +106,7 @@ def test_greedy_leaves_out_all_that_shapes_a_draw(case: tuple[Tensor, Tensor]) -
 
 
 @given(cases(), st.floats(0, 1, exclude_max=True))
+@settings(deadline=None)
 def test_a_draw_never_takes_what_is_ruled_out(case: tuple[Tensor, Tensor], uniform: float) -> None:
     logits, so_far = case
     left = sampling.processed(logits, so_far, SamplingSettings(top_k=3))

@@ -297,6 +297,16 @@ def test_the_card_tells_sizes_training_and_loss_but_no_private_text() -> None:
     assert "`stories`" in model_card(shape, 1, _info("stories"), None)
 
 
+def test_the_example_of_the_card_runs(
+    saved: dict[str, bytes], own_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, content in saved.items():
+        (own_folder / name).write_bytes(content)
+    example = saved["README.md"].decode().split("```")[1].removeprefix("python\n")
+    exec(compile(example, "README.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("Once upon a time")
+
+
 def test_the_configuration_is_plain_json(saved: dict[str, bytes]) -> None:
     for name, content in saved.items():
         if name.endswith(".json"):

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -144,15 +145,19 @@ def test_embedded_corpora_are_found_by_name_and_by_default() -> None:
     assert next(read_documents(find_corpus("stories"))).text.strip()
 
 
+def in_parts(documents: list[list[str]]) -> Iterator[Document]:
+    for i, parts in enumerate(documents):
+        yield from (Document(text, str(i), part) for part, text in enumerate(parts))
+
+
 # Marks that compose with what stands before them, and what they compose with.
 COMBINING = st.text(st.sampled_from("aeo\n\r \u0301\u0323\u0308\u1100\u1161\u11a8가東"))
 
 
 @given(st.lists(st.lists(COMBINING, min_size=1)))
 def test_nfc_of_parts_is_nfc_of_the_whole(documents: list[list[str]]) -> None:
-    stream = [Document(t, str(i), part) for i, d in enumerate(documents) for part, t in enumerate(d)]
     joined = dict.fromkeys((str(i) for i in range(len(documents))), "")
-    for document in corpus._normalized(iter(stream)):
+    for document in corpus._normalized(in_parts(documents)):
         joined[document.source] += document.text
     for i, parts in enumerate(documents):
         assert joined[str(i)] == unicodedata.normalize("NFC", "".join(parts))
@@ -160,9 +165,8 @@ def test_nfc_of_parts_is_nfc_of_the_whole(documents: list[list[str]]) -> None:
 
 @given(st.lists(st.lists(st.sampled_from(["", " ", "\n", "a", "b "]), min_size=1)))
 def test_only_documents_without_text_are_dropped(documents: list[list[str]]) -> None:
-    stream = [Document(t, str(i), part) for i, d in enumerate(documents) for part, t in enumerate(d)]
     kept: dict[str, str] = {}
-    for document in corpus._without_blank(iter(stream)):
+    for document in corpus._without_blank(in_parts(documents)):
         kept[document.source] = kept.get(document.source, "") + document.text
     whole = {str(i): "".join(parts) for i, parts in enumerate(documents)}
     assert kept == {name: text for name, text in whole.items() if text.strip()}

@@ -111,11 +111,13 @@ def test_a_reader_that_hangs_is_ended(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.docx")  # opening it waits for a writer that never comes
     began = time.monotonic()
     error = refusal(tmp_path / "a.docx", "docx", Limits(seconds_idle=1.0))
-    assert "takes over 1 seconds" in error.found
+    assert "over 1 seconds" in error.found
     assert time.monotonic() - began < 10
 
 
-def test_a_reader_that_crashes_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_that_crashes_is_one_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # A module of the child's own path that ends it as a fault in native code would.
     (tmp_path / "pypdfium2.py").write_text("import ctypes\nctypes.string_at(0)\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

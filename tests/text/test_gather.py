@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def test_the_result_is_a_corpus_that_grows_by_sources(src: Path, tmp_path: Path)
     dest = tmp_path / "dest"
     other = tmp_path / "other" / "src"
     other.mkdir(parents=True)
-    (other / "e.txt").write_text("another \ud83e\udd8a".encode("utf-16", "surrogatepass").decode("utf-16"))
+    (other / "e.txt").write_text("another 🦊", "utf-8")
     first = gather(src, dest)
     second = gather(other, dest)
     assert first.path != second.path, "two sources of one name"
@@ -93,7 +94,7 @@ def test_chunks_overlap_and_join_to_the_whole(parts: list[str], size: int, overl
     chunks = list(_chunks(iter(parts), size, overlap))
     assert "".join(chunks[:1] + [chunk[overlap:] for chunk in chunks[1:]]) == whole
     assert all(len(chunk) == size for chunk in chunks[:-1])
-    for one, next_one in zip(chunks, chunks[1:], strict=False):
+    for one, next_one in pairwise(chunks):
         assert one[size - overlap :] == next_one[:overlap]
         assert len(next_one) > overlap
 
@@ -118,7 +119,8 @@ def test_near_duplicates_keep_what_differs() -> None:
     texts = [" ".join(f"w{word}" for word in row) for row in words]
     changed = [text.replace("w1", "v1", 1) for text in texts[:5]]
     assert near_duplicates([*texts, *changed]).tolist() == [50, 51, 52, 53, 54]
-    assert near_duplicates(["今天天气非常好大家都高兴", "今天天气非常好大家都高兴。", "我们去公园散步"]).tolist() == [1]
+    chinese = ["今天天气非常好大家都高兴", "今天天气非常好大家都高兴。", "我们去公园散步"]
+    assert near_duplicates(chinese).tolist() == [1]
     assert near_duplicates(["", "", "...", "one", "One!"]).tolist() == [4]
 
 

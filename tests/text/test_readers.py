@@ -6,6 +6,7 @@ import gzip
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,8 @@ def test_plain_text_comes_back_unchanged(tmp_path: Path, suffix: str) -> None:
     "codec", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "gb18030"]
 )
 def test_encodings_are_found_and_leave_no_mark(tmp_path: Path, codec: str) -> None:
-    story = STORY if codec != "gb18030" else "我们今天去公园散步，天气非常好，大家都很高兴。\r\n" * 3
+    chinese = "我们今天去公园散步，天气非常好，大家都很高兴。\r\n" * 3
+    story = chinese if codec == "gb18030" else STORY
     assert texts(write(tmp_path / "story.txt", story.encode(codec))) == [story]
 
 
@@ -97,7 +99,7 @@ def test_parts_join_to_the_whole_and_split_no_line_end(pieces: list[str]) -> Non
     cut = list(parts(iter(pieces)))
     assert "".join(cut) == "".join(pieces)
     assert all(0 < len(part) <= PART_CHARS for part in cut)
-    assert not any(a[-1] == "\r" and b[0] == "\n" for a, b in zip(cut, cut[1:], strict=False))
+    assert not any(a[-1] == "\r" and b[0] == "\n" for a, b in pairwise(cut))
 
 
 def test_a_large_file_arrives_in_parts_cut_at_lines(tmp_path: Path) -> None:
@@ -144,7 +146,7 @@ def test_json_takes_one_document_a_record(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.text(min_size=1), min_size=1), st.sampled_from([None, 1]))
-def test_json_values_are_found_whatever_the_pieces(
+def test_json_records_come_back_however_they_are_laid_out(
     tmp_path_factory: pytest.TempPathFactory, records: list[str], indent: int | None
 ) -> None:
     path = tmp_path_factory.mktemp("json") / "a.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -32,16 +33,15 @@ def test_sides_are_disjoint_cover_all_and_cut_no_character(
 ) -> None:
     try:
         built, made = split(texts, fraction, seed)
-    except CorpusError as error:
+    except CorpusError:
         assert sum(map(len, texts)) < 4, "only next to nothing cannot be split"
-        assert error.found.endswith("bytes of text")
         return
     spans = sorted(made.train + made.validation)
     assert made.train
     assert made.validation
     assert spans[0][0] == 0
     assert spans[-1][1] == built.nbytes
-    assert all(a[1] == b[0] for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in pairwise(spans))
     documents = list(zip(built.offsets[:-1].tolist(), built.offsets[1:].tolist(), strict=True))
     for start, end in spans:
         assert any(first <= start < end <= last for first, last in documents)

@@ -114,7 +114,8 @@ import resource, sys
 from pathlib import Path
 from descend.text.corpus import find_corpus, read_documents
 from descend.text.spool import build_spool
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (2**20 if sys.platform == 'darwin' else 2**10)
+unit = 2**20 if sys.platform == 'darwin' else 2**10
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit
 one, folder = sys.argv[1:]
 small = Path(folder, 'small.txt'); small.write_text('Der Fuchs läuft.\\n' * 100_000)
 build_spool(read_documents(find_corpus(str(small)), normalize='nfc'), Path(folder, 'a'))
@@ -124,7 +125,6 @@ print(peak() - before, built.nbytes)
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no resource module")
 def test_a_hundred_megabytes_need_little_memory(tmp_path: Path) -> None:
     path = tmp_path / "large.txt"

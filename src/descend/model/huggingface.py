@@ -271,7 +271,7 @@ def _unfit(found: str, expected: str) -> RunFolderError:
 
 def weights_to_bytes(state: Mapping[str, Tensor]) -> bytes:
     """What belongs into model.safetensors."""
-    return save(dict(state), metadata={"format": "pt"})  # transformers refuses it without
+    return save(dict(state), metadata={"format": "pt"})  # transformers 4 wants to be told
 
 
 def weights_from_bytes(content: bytes) -> dict[str, Tensor]:

@@ -129,9 +129,9 @@ def _list_files(root: Path, accept: Callable[[Path], bool]) -> tuple[Path, ...]:
         for path in entries:
             if path.name.startswith("."):
                 continue
-            if path.is_dir():
+            if os.path.isdir(path):  # unlike Path.is_dir, it never raises
                 waiting.append(path)
-            elif path.is_file():
+            elif os.path.isfile(path):
                 files += 1
                 if accept(path) and path.stat().st_size:
                     found.append(path)

@@ -36,6 +36,13 @@ _READERS: dict[str, tuple[str, str]] = {
 }
 # The longest line taken from a child: a part of a document with every character escaped.
 _LINE_BYTES = 1 << 25
+# On a machine of many cores the threads of pyarrow alone would pass the limit of memory.
+_FEW_THREADS = {
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "ARROW_IO_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "2",
+}
 _MAIN = "from descend.text.readers.isolated import main; main()"
 
 
@@ -71,7 +78,7 @@ def read_isolated(
         [sys.executable, "-P", "-c", _MAIN, kind, str(path.absolute()), name,
          str(limits.megabytes)],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        env=os.environ | {"PYTHONPATH": _import_path(), "ARROW_DEFAULT_MEMORY_POOL": "system"},
+        env=os.environ | _FEW_THREADS | {"PYTHONPATH": _import_path()},
     )  # fmt: skip
     assert child.stdout is not None
     lines: queue.Queue[bytes] = queue.Queue(maxsize=8)
@@ -103,10 +110,12 @@ def _received(
     waited, characters = 0.0, 0
     while True:
         began = time.monotonic()
+        patience = min(limits.seconds_idle, max(0.0, limits.seconds - waited))
         try:
-            line = lines.get(timeout=min(limits.seconds_idle, max(0.0, limits.seconds - waited)))
+            line = lines.get(timeout=patience)
         except queue.Empty:
-            found = f"a {kind} file that takes over {limits.seconds_idle:g} seconds to read on"
+            seconds = limits.seconds if patience < limits.seconds_idle else patience
+            found = f"a {kind} file that is not read after over {seconds:g} seconds"
             raise _refused(name, kind, found) from None
         waited += time.monotonic() - began
         message = _message(line)

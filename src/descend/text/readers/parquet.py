@@ -35,7 +35,7 @@ def read_parquet(path: Path, name: str) -> Iterator[Document]:
         for field in file.schema_arrow
         if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
     ]
-    first = next(file.iter_batches(batch_size=LOOK_ROWS, columns=titles), None)
+    first = next(file.iter_batches(LOOK_ROWS, columns=titles, use_threads=False), None)
     look = [[cell or "" for cell in row.values()] for row in first.to_pylist()] if first else []
     chosen = [titles[at] for at in text_columns(titles, look)] if titles else []
     if not chosen:

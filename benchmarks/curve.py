@@ -1,10 +1,10 @@
-"""The three presets on real text: their curves, as measured.
+"""One run, its curve and all that is needed to repeat it, in a file.
 
-    python benchmarks/presets/curves.py RESULTS PRESET CORPUS [DESCEND FLAGS …]
+    python benchmarks/curve.py RESULTS NAME CORPUS [DESCEND FLAGS …]
 
-Trains one preset on one corpus with `descend train --json` and writes
-RESULTS/<corpus>_<preset>.json: the command, the machine, the commit, and the whole outcome.
-The loss of a run does not depend on how busy the machine is; its seconds do.
+Trains with `descend train CORPUS FLAGS --json` and writes RESULTS/NAME.json: the command, the
+machine, the commit, and the whole outcome. The loss of a run does not depend on how busy the
+machine is; its seconds do.
 """
 
 from __future__ import annotations
@@ -21,21 +21,20 @@ from descend.machine import processor, versions
 
 
 def main() -> None:
-    results, preset, corpus, *flags = sys.argv[1:]
+    results, name, corpus, *flags = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
         command = [
-            sys.executable, "-m", "descend", "train", corpus, "--preset", preset,
+            sys.executable, "-m", "descend", "train", corpus,
             "--save-dir", str(Path(folder) / "model"), "--json", *flags,
         ]  # fmt: skip
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         run = json.loads((Path(folder) / "model" / "run.json").read_text())
     outcome = json.loads(done.stdout)
     commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True
+        ["git", "describe", "--always", "--dirty"], check=True, capture_output=True, text=True
     ).stdout.strip()
-    name = Path(corpus).stem
     record = {
-        "command": f"descend train {Path(corpus).name} --preset {preset} {' '.join(flags)}".strip(),
+        "command": f"descend train {Path(corpus).name} {' '.join(flags)}".strip(),
         "commit": commit,
         "machine": {
             "processor": processor(),
@@ -49,7 +48,7 @@ def main() -> None:
         "corpus": {k: v for k, v in run["corpus"].items() if k != "corpus"},
         "outcome": {k: v for k, v in outcome.items() if k != "model_dir"},
     }
-    file = Path(results) / f"{name}_{preset}.json"
+    file = Path(results) / f"{name}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
