@@ -54,28 +54,50 @@ def gather_settings(
     origins = dict.fromkeys(RunConfig.model_fields, "default")
     for origin, found in sources:
         for key, value in found.items():
-            known = "epoch" if key == "epochs" else key.replace("-", "_")
+            known = plain_name(key)
             values[known] = value
             origins[known] = origin
             if known == "learning_rate":
                 _follow_rate(values, origins, origin, found)
-    config = make_config(values)
+    try:
+        config = make_config(values)
+    except ConfigError as problem:
+        raise _placed(problem, origins) from None
     return Settings(config, {key: origins[key] for key in RunConfig.model_fields}, name)
+
+
+def plain_name(key: str) -> str:
+    """The name of a key that was written with dashes, or as `epochs`."""
+    return "epoch" if key == "epochs" else key.replace("-", "_")
+
+
+def is_per_epoch(rate: object) -> bool:
+    """Whether a learning rate, as yet unchecked, names a rate per epoch."""
+    return isinstance(rate, Mapping) or (isinstance(rate, str) and ":" in rate)
+
+
+def _placed(problem: ConfigError, origins: Mapping[str, str]) -> ConfigError:
+    """`problem` with the file or the environment variable that its key stands in."""
+    where, origin = problem.where, origins.get(problem.where, "")
+    if origin == "environment":
+        where = ENVIRONMENT_PREFIX + where.upper()
+    elif origin.startswith("file "):
+        where = f"{where} in {origin.removeprefix('file ')}"
+    return ConfigError(where, problem.found, problem.expected, problem.what_to_do)
 
 
 def _follow_rate(
     values: dict[str, Any], origins: dict[str, str], origin: str, found: Mapping[str, Any]
 ) -> None:
     """A rate per epoch asks for the piecewise schedule, whatever a weaker source says of it."""
-    rate = found["learning_rate"]
-    per_epoch = isinstance(rate, Mapping) or (isinstance(rate, str) and ":" in rate)
-    if per_epoch and "schedule" not in found:
+    rate = next(value for key, value in found.items() if plain_name(key) == "learning_rate")
+    if is_per_epoch(rate) and "schedule" not in found:
         values["schedule"], origins["schedule"] = "piecewise", origin
 
 
 def _preset(name: str) -> dict[str, Any]:
-    if name not in PRESETS:
-        guess = nearest(name, list(PRESETS))
+    if not isinstance(name, str) or name not in PRESETS:
+        guess = nearest(str(name), list(PRESETS))
         raise ConfigError(
             "preset", str(name), " or ".join(PRESETS),
             f"did you mean {guess}" if guess else "choose one of those",

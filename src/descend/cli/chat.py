@@ -28,15 +28,15 @@ def chat(
     loaded = load(model)
     if sys.stdin.isatty():
         say(f"{loaded!r}\ntype a beginning; /new forgets what was said, /quit ends")
-    said, turn = "", 0
+    said, turns = "", list[dict[str, str]]()
     while (line := _ask()) is not None and line not in QUIT:
         if line == "/new":
             said = ""
             continue
         said += ("\n" if said else "") + line
-        turn += 1
+        number = None if seed is None else seed + len(turns)
         pieces = loaded.stream(
-            said, max_length, temperature=temperature, seed=None if seed is None else seed + turn
+            said, max_length, temperature=temperature, seed=number
         )
         answer = ""
         for piece in pieces:
@@ -45,10 +45,11 @@ def chat(
                 sys.stdout.write(piece)
                 sys.stdout.flush()
         said += answer
-        if as_json:
-            result_json({"prompt": line, "text": answer})
-        else:
+        turns.append({"prompt": line, "text": answer})
+        if not as_json:
             sys.stdout.write("\n")
+    if as_json:
+        result_json({"turns": turns})
 
 
 def _ask() -> str | None:

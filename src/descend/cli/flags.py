@@ -78,8 +78,9 @@ def _annotation(name: str, field: FieldInfo) -> Any:
     help_text = f"{field.description} {default_words(field)}"
     panel = f"{group} (default preset: fast)"
     if field.annotation is bool:
-        spelled = f"--{dashed}/--no-{dashed}"
-        return Annotated[bool | None, typer.Option(spelled, help=help_text, rich_help_panel=panel)]
+        both = [f"--{dashed}/--no-{dashed}"]
+        both += [f"--{name}/--no_{name}"] if dashed != name else []
+        return Annotated[bool | None, typer.Option(*both, help=help_text, rich_help_panel=panel)]
     second = [f"--{name}"] if dashed != name else []
     if name == "epoch":
         second.append("--epochs")

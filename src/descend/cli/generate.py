@@ -66,6 +66,7 @@ def generate(
     descend generate models/transformer_1735862400 "Once upon a time"
     """
     import sys
+    from itertools import chain
 
     from descend.api import load
 
@@ -77,8 +78,9 @@ def generate(
     }  # fmt: skip
     loaded = load(model)
     if not as_json and len(given) == 1:
-        sys.stdout.write(given[0])
-        for piece in loaded.stream(given[0], max_length, seed=seed, stop=stop or (), **settings):
+        pieces = loaded.stream(given[0], max_length, seed=seed, stop=stop or (), **settings)
+        first = next(pieces, "")  # a mistake in the settings shows here, before anything is printed
+        for piece in chain([given[0], first], pieces):
             sys.stdout.write(piece)
             sys.stdout.flush()
         sys.stdout.write("\n")

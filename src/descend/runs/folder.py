@@ -71,10 +71,17 @@ def new_folder(save_dir: str | None) -> Path:
     """The folder for a new run; never one that already holds a run."""
     if save_dir is not None:
         folder = Path(save_dir)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists() and not folder.is_dir():
+            raise RunFolderError(
+                "save_dir", f"{folder}, which is a file", "a new or empty folder",
+                "choose another save_dir",
+            )  # fmt: skip
+        if folder.exists() and any(folder.iterdir()):
             raise RunFolderError(
                 "save_dir", f"{folder}, which is not empty", "a new or empty folder",
-                "choose another save_dir, or use `descend resume` to go on with that run",
+                f"go on with that run by `descend resume {folder}`, or choose another save_dir"
+                if newest_checkpoint(folder) and not is_finished(folder)
+                else "choose another save_dir",
             )  # fmt: skip
         return folder
     moment = int(time.time())
@@ -125,6 +132,11 @@ def write_summary(folder: Path, summary: Summary) -> None:
 def read_summary(folder: Path) -> Summary:
     """Read summary.json; `RunFolderError` if it is missing or damaged."""
     return _read(folder / "summary.json", Summary)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the run in `folder` came to its end and saved its model."""
+    return (folder / "summary.json").exists() and read_summary(folder).finished
 
 
 def _read(path: Path, kind: type[T]) -> T:

@@ -9,23 +9,27 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from descend.errors import LockedError
+from descend.runs.durable import disk_error
 
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Hold `folder` for writing; `LockedError` at once if another process holds it.
+    """Hold `folder` for writing; `LockedError` at once if another process holds it, `DiskError`
+    if it cannot be made.
 
     The lock is the operating system's: it goes with the process, however that ends.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         raise LockedError(
             str(folder), "another process that is training in it", "a folder of its own for a run",
             "wait until that one ends, or choose another save_dir",
         ) from None  # fmt: skip
+    except OSError as problem:
+        raise disk_error(folder, problem) from None
     try:
         yield
     finally:

@@ -40,7 +40,7 @@ class MatrixWatch:
             old = self._before.pop(name)
             weight_rms[name] = _rms(old)
             ratio[name] = _rms(weight.detach() - old) / max(weight_rms[name], 1e-12)
-        return Matrices(step, weight_rms, self._gradient_rms, ratio)
+        return Matrices(step, weight_rms, dict(self._gradient_rms), ratio)
 
 
 def _matrices(model: Transformer) -> list[tuple[str, torch.nn.Parameter]]:

@@ -16,9 +16,10 @@ from descend.machine import Execution, hardware, pick_device, processor
 from descend.model.initialize import initialize
 from descend.model.shape import ModelShape, shape_of
 from descend.model.transformer import Transformer
-from descend.runs.folder import RunInfo, newest_checkpoint, read_events, read_info
+from descend.runs.folder import RunInfo, is_finished, newest_checkpoint, read_events, read_info
 from descend.runs.model_files import load_model
 from descend.runs.records import Epoch
+from descend.settings import is_per_epoch, plain_name
 from descend.signals.evaluate import Evaluation, evaluate
 from descend.text.batches import BatchPlan
 from descend.text.store import (
@@ -34,7 +35,7 @@ from descend.text.tokenizer import Tokenizer, load_tokenizer
 from descend.training.checkpoint import load_checkpoint
 from descend.training.engine import Choice, choose_execution, name_of
 from descend.training.loop import Course
-from descend.training.memory import check_memory
+from descend.training.memory import check_memory, memory_errors
 from descend.training.optimizer import make_optimizers
 from descend.training.precision import compute_in, make_scaler
 from descend.training.recipe import choose_epochs, choose_vocabulary, choose_warmup, chosen
@@ -85,7 +86,8 @@ def new_job(
     shape = loaded.model.shape if loaded else shape_of(config, tokenizer.vocab_size)
     check_memory(config, shape, pick_device(config.device))
     progress("trying this machine", 0.0)
-    choice = choose_execution(config, shape, batches)
+    with memory_errors(config, shape):
+        choice = choose_execution(config, shape, batches)
     resolved = _resolve(config, store, batches)
     course = _course(resolved, choice.execution, store, batches)
     torch.set_num_threads(choice.execution.threads)
@@ -112,6 +114,11 @@ def new_job(
 def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
     """The interrupted run in `folder`, to be taken up after its newest whole checkpoint."""
     info = read_info(folder)
+    if is_finished(folder):
+        raise RunFolderError(
+            str(folder), "a run that is finished", "one that was interrupted",
+            f"train its model further with `descend continue {folder}`",
+        )  # fmt: skip
     checkpoint = newest_checkpoint(folder)
     if checkpoint is None:
         raise RunFolderError(
@@ -120,6 +127,7 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
         )  # fmt: skip
     resolved = make_config(info.resolved)
     execution = msgspec.convert(info.execution, Execution)
+    pick_device(execution.device)
     text = prepare_text(resolved, progress)
     if text.spool.sha256 != info.corpus["corpus_sha256"]:
         raise CorpusError(
@@ -150,13 +158,20 @@ def continued_config(parent: Path, changes: dict[str, Any]) -> RunConfig:
              "tokenizer", "vocab_size", "vocab_path")  # fmt: skip
     info = read_info(parent)
     base = {k: v for k, v in info.config.items() if k not in ("save_dir", "warmup_steps")}
+    changes = {plain_name(key): value for key, value in changes.items()}
+    if "learning_rate" in changes and "schedule" not in changes:
+        if is_per_epoch(changes["learning_rate"]):
+            base["schedule"] = "piecewise"
+        elif base["schedule"] == "piecewise":
+            del base["schedule"]
+    config = make_config(base | changes)
     for key in fixed:
-        if key in changes and changes[key] != info.resolved[key]:
+        if key in changes and getattr(config, key) != info.resolved[key]:
             raise ConfigError(
                 key, str(changes[key]), f"{info.resolved[key]} as in the model {parent}",
                 "leave it out, or train a new model with `descend train`",
             )  # fmt: skip
-    return make_config(base | changes)
+    return config
 
 
 def tokenizer_for(

@@ -48,8 +48,12 @@ class Course:
         return self.batches.steps(self.epochs)
 
 
-def train(state: TrainState, course: Course) -> Iterator[Step | Matrices | Epoch]:
-    """Train from `state` to the end of `course`; `state` is whole whenever a record comes out.
+def train(
+    state: TrainState, course: Course
+) -> Iterator[tuple[Step | Matrices | Epoch, ...]]:
+    """Train from `state` to the end of `course`: all records of a step at once.
+
+    `state` is whole whenever they come out, and can be saved: nothing of the step is still to do.
 
     Raises `DivergedError` before an update that would put a number that is not finite into
     the weights.
@@ -70,7 +74,7 @@ def train(state: TrainState, course: Course) -> Iterator[Step | Matrices | Epoch
         watching = step % EVERY == 0 and finite
         if watching:
             watch.before(state.model)
-        update(state)
+        update(state, finite)
         state.step += 1
         state.skipped = 0 if finite else state.skipped + 1
         seconds = time.perf_counter() - began
@@ -78,17 +82,17 @@ def train(state: TrainState, course: Course) -> Iterator[Step | Matrices | Epoch
         epoch_steps = course.batches.steps(epoch) - course.batches.steps(epoch - 1)
         state.tally.add(epoch_steps, loss, accuracy, seconds)
         clip = course.config.gradient_clip
-        yield Step(
+        records: list[Step | Matrices | Epoch] = [Step(
             state.step, epoch, loss, accuracy, rate, norm if finite else None,
-            clipped=bool(clip) and norm > clip, seconds=seconds,
-        )  # fmt: skip
+            clipped=finite and bool(clip) and norm > clip, seconds=seconds,
+        )]  # fmt: skip
         if watching:
-            yield watch.after(state.model, state.step)
+            records.append(watch.after(state.model, state.step))
         if state.step == course.batches.steps(epoch):
             # A batch larger than the text finishes several passes at once: the last one counts.
-            yield finish_epoch(
-                state, course, min(course.batches.epochs_done(state.step), course.epochs)
-            )
+            done = min(course.batches.epochs_done(state.step), course.epochs)
+            records.append(finish_epoch(state, course, done))
+        yield tuple(records)
 
 
 def backward(state: TrainState, course: Course, step: int) -> tuple[float, float]:
@@ -128,10 +132,15 @@ def may_skip(state: TrainState, loss: float) -> bool:
     return state.scaler.is_enabled() and math.isfinite(loss) and state.skipped < MOST_SKIPPED
 
 
-def update(state: TrainState) -> None:
-    """Move the weights and forget the gradients."""
+def update(state: TrainState, finite: bool) -> None:
+    """Move the weights, if the gradients are `finite`, and forget the gradients.
+
+    The scaler alone would hold back only the optimizer whose own gradients overflowed, while
+    clipping has spread what is not a number to all of them.
+    """
     for optimizer in state.optimizers:
-        state.scaler.step(optimizer)
+        if finite:
+            state.scaler.step(optimizer)
         optimizer.zero_grad(set_to_none=True)
     state.scaler.update()
 

@@ -79,9 +79,9 @@ def _records(job: Job) -> Iterator[Record]:
     epochs: list[Epoch] = list(job.epochs_before)
     yield Started(state.step, _now())
     with noticing_signals() as wish, memory_errors(job.course.config, job.shape):
-        for record in train(state, job.course):
-            yield record
-            if isinstance(record, Epoch):
+        for records in train(state, job.course):
+            yield from records
+            if isinstance(record := records[-1], Epoch):
                 epochs.append(record)
                 write_summary(folder, summarise(job, epochs, []))
                 more = state.step < job.course.total_steps

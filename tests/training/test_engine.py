@@ -1,0 +1,123 @@
+"""The way to compute is chosen by trying, remembered, and never against what was forced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+import torch
+
+from descend.config import make_config
+from descend.errors import ConfigError, OutOfMemoryError
+from descend.model.cost import training_memory
+from descend.model.shape import shape_of
+from descend.text.batches import BatchPlan
+from descend.training.engine import Choice, choose_execution, name_of
+from descend.training.memory import check_memory, memory_errors, remedy
+from descend.training.recipe import choose_epochs, choose_vocabulary, choose_warmup
+
+
+def choose(**keys: object) -> Choice:
+    config = make_config(
+        {"embed_dim": 16, "num_heads": 2, "num_layers": 1, "ff_dim": 16, "seq_len": 8,
+         "max_seq_len": 8, "device": "cpu"} | keys
+    )  # fmt: skip
+    tokens = torch.arange(500).numpy() % 300
+    return choose_execution(
+        config, shape_of(config, 300), BatchPlan(tokens, 8, config.batch_size, 0)
+    )
+
+
+def test_the_fastest_way_tried_is_taken_and_remembered() -> None:
+    choice = choose(batch_size=3)
+    assert len(choice.seconds_per_token) == 4
+    fastest = min(choice.seconds_per_token, key=lambda name: choice.seconds_per_token[name])
+    assert name_of(choice.execution) == fastest
+    assert choose(batch_size=3) == choice  # times never repeat: this one was read back
+    assert msgspec.json.decode(msgspec.json.encode(choice), type=Choice) == choice
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_a_forced_precision_is_obeyed(precision: str) -> None:
+    choice = choose(precision=precision)
+    assert choice.execution.precision == precision
+    assert all(name.startswith(precision) for name in choice.seconds_per_token)
+
+
+def test_choosing_leaves_no_trace_in_the_random_numbers_of_training() -> None:
+    # Step n seeds itself; still, the global generator must not decide anything here.
+    torch.manual_seed(1)
+    first = choose(batch_size=5).execution
+    torch.manual_seed(2)
+    assert choose(batch_size=5).execution == first
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_device_that_is_not_there_is_named() -> None:
+    with pytest.raises(ConfigError, match="device: found cuda, expected cpu"):
+        choose(device="cuda")
+
+
+def test_the_time_of_a_run_is_steps_times_both_parts() -> None:
+    choice = choose(batch_size=3)
+    per_token = choice.seconds_per_token[name_of(choice.execution)]
+    assert choice.seconds(100, 7) == pytest.approx(
+        7 * (100 * per_token + choice.seconds_per_update)
+    )
+
+
+def test_open_keys_are_chosen_by_the_size_of_the_text_and_set_ones_obeyed() -> None:
+    open_config = make_config({})
+    sizes = [choose_vocabulary(open_config, n) for n in (10**4, 10**6, 10**7, 10**9)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] >= 257
+    assert len(set(sizes)) > 1
+    epochs = [choose_epochs(open_config, n) for n in (10**4, 10**5, 10**6, 10**8)]
+    assert epochs == sorted(epochs, reverse=True)
+    assert epochs[-1] == 1
+    fixed = make_config({"vocab_size": 777, "epoch": 3, "warmup_steps": 9})
+    assert choose_vocabulary(fixed, 10**9) == 777
+    assert choose_epochs(fixed, 10**9) == 3
+    assert choose_warmup(fixed, 1000) == 9
+    assert choose_warmup(open_config, 1000) == 50
+
+
+def test_a_model_that_cannot_fit_is_refused_with_what_to_set() -> None:
+    config = make_config(
+        {"embed_dim": 16384, "num_heads": 128, "num_layers": 200, "ff_dim": 65536,
+         "batch_size": 1024}
+    )  # fmt: skip
+    shape = shape_of(config, 4096)
+    with pytest.raises(OutOfMemoryError, match="set embed_dim to") as caught:
+        check_memory(config, shape, "cpu")
+    assert caught.value.exit_code == 1
+
+
+def test_the_remedy_really_fits() -> None:
+    config = make_config({"batch_size": 4096})
+    shape = shape_of(config, 4096)
+    need = training_memory(config, shape)
+    advice = remedy(config, shape, need // 4)
+    assert advice.startswith("set gradient_accumulation to ")
+    parts = int(advice.split()[3])
+    lighter = config.model_copy(update={"gradient_accumulation": parts})
+    assert training_memory(lighter, shape) <= need // 4
+
+
+def test_an_allocator_that_refuses_becomes_one_sentence() -> None:
+    config = make_config({})
+    with pytest.raises(OutOfMemoryError, match="memory: found no memory left") as caught:
+        with memory_errors(config, shape_of(config, 4096)):
+            torch.empty(2**62, dtype=torch.uint8)
+    assert "gradient_accumulation" in str(caught.value)
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        with memory_errors(config, shape_of(config, 4096)):
+            torch.ones(2, 3) @ torch.ones(2, 3)
+
+
+def test_cache_files_are_whole(own_cache: Path) -> None:
+    choose(batch_size=3)
+    files = list((own_cache / "engine").iterdir())
+    assert files
+    assert all(f.suffix == ".json" for f in files)
