@@ -170,13 +170,13 @@ def test_what_does_not_fit_is_refused(architecture: Architecture, damage: str) -
     assert caught.value.where == where
 
 
-def test_soft_capped_logits_are_another_network() -> None:
+def test_other_rotary_positions_are_another_network() -> None:
     config, _ = to_huggingface(noisy("modern"), END_ID)
     shape_from_config(config)
-    for other in [config | {"final_logit_softcapping": 15.0}, dict(config)]:
-        if other == config:
-            del other["final_logit_softcapping"]  # transformers would take 15
-        with pytest.raises(RunFolderError, match="final_logit_softcapping"):
+    scaled = {"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0}
+    left_out = {k: v for k, v in config.items() if k != "rope_parameters"}
+    for other in [config | {"rope_parameters": scaled}, left_out]:
+        with pytest.raises(RunFolderError, match="rope_parameters"):
             shape_from_config(other)
 
 

@@ -37,9 +37,7 @@ def ids(batch: int = 3, length: int = 12, seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @settings(deadline=None, max_examples=20)
 @given(position=st.integers(1, 11), seed=st.integers(0, 1000))
-def test_no_position_sees_a_later_one(
-    architecture: Architecture, position: int, seed: int
-) -> None:
+def test_no_position_sees_a_later_one(architecture: Architecture, position: int, seed: int) -> None:
     model, one = build(architecture), ids(seed=seed)
     other = one.clone()
     other[:, position:] = (other[:, position:] + 1) % 50

@@ -83,12 +83,12 @@ def main() -> None:
 def run(arguments: list[str], debug: bool = False) -> int:
     """Run the command line `arguments`; returns the exit code."""
     try:
-        outcome = app(arguments, standalone_mode=False)
+        outcome = app(arguments, prog_name="descend", standalone_mode=False)
         return outcome if isinstance(outcome, int) else 0
     except Exit as end:
         return end.exit_code
     except TyperException as problem:
-        return _fail(problem.format_message() or "", problem.exit_code, debug)
+        return _fail(_usage_sentence(problem), problem.exit_code, debug)
     except DescendError as problem:
         return _fail(str(problem), problem.exit_code, debug)
     except (KeyboardInterrupt, EOFError):
@@ -104,6 +104,16 @@ def run(arguments: list[str], debug: bool = False) -> int:
             say = f"{type(problem).__name__}: {problem} (a fault in descend; --debug shows where)"
             return _fail(say, 1, debug)
         return _fail(str(problem), code, debug)
+
+
+def _usage_sentence(problem: TyperException) -> str:
+    """Typer's words with the verb they are about and where to read on."""
+    message = problem.format_message().rstrip(".")
+    context = getattr(problem, "ctx", None)
+    if not message or context is None:
+        return message
+    verb = context.command_path
+    return f"{verb}: {message[0].lower()}{message[1:]}; `{verb} --help` shows what is expected."
 
 
 def _fail(message: str, code: int, debug: bool) -> int:

@@ -27,7 +27,7 @@ def parameter_count(shape: ModelShape) -> int:
         biases = 3 * D + D + shape.ff_dim + D
         norms = 2 * 2 * D
         return total + shape.max_seq_len * D + L * (biases + norms) + 2 * D
-    return total + V * D
+    return total + V * D + (2 * L + 1) * D  # a head of its own; norms
 
 
 def block_matrices(shape: ModelShape) -> int:

@@ -1,7 +1,7 @@
 """Our network in the layouts of `transformers`, and back: names, orientation, config.json.
 
 Both architectures are networks that `transformers` ships, so a saved folder needs no code of
-ours: `gpt` is GPT-2, `modern` is NanoChat. What differs stands in the tables; the functions
+ours: `gpt` is GPT-2, `modern` is Arcee. What differs stands in the tables; the functions
 below them know no architecture.
 """
 
@@ -68,7 +68,7 @@ LAYOUTS: dict[Architecture, Layout] = {
         fixed={
             "model_type": "gpt2",
             "activation_function": "gelu_new",
-            "layer_norm_epsilon": NORM_EPSILON["gpt"],
+            "layer_norm_epsilon": NORM_EPSILON,
             "scale_attn_weights": True,
             "scale_attn_by_inverse_layer_idx": False,
             "reorder_and_upcast_attn": False,
@@ -114,31 +114,35 @@ LAYOUTS: dict[Architecture, Layout] = {
             "max_seq_len": "max_position_embeddings",
         },
         fixed={
-            "model_type": "nanochat",
+            "model_type": "arcee",
             "hidden_act": "relu2",
-            "rms_norm_eps": NORM_EPSILON["modern"],
+            "rms_norm_eps": NORM_EPSILON,
             "rope_parameters": {"rope_type": "default", "rope_theta": ROTARY_BASE},
-            "final_logit_softcapping": None,
             "attention_bias": False,
+            "mlp_bias": False,
             "tie_word_embeddings": False,
         },
-        needed=frozenset({"model_type", "final_logit_softcapping"}),
+        needed=frozenset({"model_type", "rope_parameters"}),
         notes={
-            "architectures": ["NanoChatForCausalLM"],
+            "architectures": ["ArceeForCausalLM"],
+            "rope_theta": ROTARY_BASE,  # where transformers 4 looks for it
             "attention_dropout": 0.0,
         },
         outer=(
             Weight("token_embedding.weight", ("model.embed_tokens.weight",)),
+            Weight("final_norm.weight", ("model.norm.weight",)),
             Weight("head.weight", ("lm_head.weight",)),
         ),
         block=(
+            Weight("attention_norm.weight", ("input_layernorm.weight",)),
             Weight(
                 "attention.query_key_value.weight",
                 ("self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight"),
             ),
             Weight("attention.output.weight", ("self_attn.o_proj.weight",)),
-            Weight("ff.up.weight", ("mlp.fc1.weight",)),
-            Weight("ff.down.weight", ("mlp.fc2.weight",)),
+            Weight("ff_norm.weight", ("post_attention_layernorm.weight",)),
+            Weight("ff.up.weight", ("mlp.up_proj.weight",)),
+            Weight("ff.down.weight", ("mlp.down_proj.weight",)),
         ),
         theirs_block="model.layers.{}.",
     ),

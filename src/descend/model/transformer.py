@@ -2,9 +2,9 @@
 
 Two architectures share one file. `gpt` is the guide's: learned positions, LayerNorm, GELU,
 biases; the network of GPT-2 (Radford et al. 2019). `modern` has rotary positions (Su et al.
-2021), RMSNorm (Zhang and Sennrich 2019), normalised queries and keys (Henry et al. 2020) and a
-squared-ReLU feed-forward (So et al. 2021), no biases; the network that `transformers` ships as
-NanoChat. Both tie nothing to a machine: which attention kernel runs is an argument.
+2021), RMSNorm (Zhang and Sennrich 2019) and a squared-ReLU feed-forward (So et al. 2021), no
+biases, and a head of its own; the network that `transformers` and llama.cpp know as Arcee. Neither
+is tied to a machine: which attention kernel runs is an argument.
 
 Shapes: B batch, T position, S positions attended to, D embed_dim, H heads, K head size,
 M ff_dim, V vocabulary, L layers.
@@ -26,7 +26,7 @@ from descend.model.shape import ModelShape
 Attention = Literal["matmul", "fused"]
 
 ROTARY_BASE = 10_000.0
-NORM_EPSILON = {"gpt": 1e-5, "modern": 1e-6}
+NORM_EPSILON = 1e-5
 
 
 class Transformer(nn.Module):
@@ -48,7 +48,6 @@ class Transformer(nn.Module):
             if shape.architecture == "gpt"
             else None
         )
-        self.embedding_norm = _norm(shape) if shape.architecture == "modern" else nn.Identity()
         self.blocks = nn.ModuleList(
             Block(shape, dropout_rate, attention) for _ in range(shape.num_layers)
         )
@@ -70,7 +69,7 @@ class Transformer(nn.Module):
         x_BTD = self.token_embedding(ids_BT)
         if self.position_embedding is not None:
             x_BTD = x_BTD + self.position_embedding(positions_T)
-        x_BTD = self.dropout(self.embedding_norm(x_BTD))
+        x_BTD = self.dropout(x_BTD)
         rotation = rotary(positions_T, self.shape) if self.position_embedding is None else None
         for layer, block in enumerate(self.blocks):
             if self.checkpoint_activations and self.training:
@@ -132,7 +131,7 @@ class SelfAttention(nn.Module):
         split = self.query_key_value(x_BTD).view(B, T, 3, self.num_heads, D // self.num_heads)
         q_BHTK, k_BHTK, v_BHTK = split.permute(2, 0, 3, 1, 4)
         if rotation is not None:
-            q_BHTK, k_BHTK = (_unit(rotate(x, *rotation)) for x in (q_BHTK, k_BHTK))
+            q_BHTK, k_BHTK = rotate(q_BHTK, *rotation), rotate(k_BHTK, *rotation)
         if cache is not None:
             k_BHTK, v_BHTK = cache.extend(layer, k_BHTK, v_BHTK)
         dropout_rate = self.dropout_rate if self.training else 0.0
@@ -196,15 +195,9 @@ def rotate(x_BHTK: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Turn each pair (i, i + K/2) of a head by the angle of its position."""
     a, b = x_BHTK.chunk(2, dim=-1)
     cos, sin = cos.to(a.dtype), sin.to(a.dtype)
-    return torch.cat((a * cos + b * sin, b * cos - a * sin), dim=-1)
-
-
-def _unit(x: Tensor) -> Tensor:
-    return F.rms_norm(x, (x.shape[-1],), eps=NORM_EPSILON["modern"])
+    return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
 
 
 def _norm(shape: ModelShape) -> nn.Module:
-    eps = NORM_EPSILON[shape.architecture]
-    if shape.architecture == "gpt":
-        return nn.LayerNorm(shape.embed_dim, eps=eps)
-    return nn.RMSNorm(shape.embed_dim, eps=eps, elementwise_affine=False)
+    kind = nn.LayerNorm if shape.architecture == "gpt" else nn.RMSNorm
+    return kind(shape.embed_dim, eps=NORM_EPSILON)

@@ -10,6 +10,7 @@ checkpoints/step_<n>/     all that a resume needs
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -160,9 +161,12 @@ class EventLog:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "events.jsonl"
         self._encoder = msgspec.json.Encoder()
-        folder.mkdir(parents=True, exist_ok=True)
-        self._mend_last_line()
-        self._file = self._path.open("ab", buffering=0)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._mend_last_line()
+            self._file = self._path.open("ab", buffering=0)
+        except OSError as problem:
+            raise disk_error(self._path, problem) from None
 
     def _mend_last_line(self) -> None:
         """Cut off a line that a crash left half written: the next append must start a line."""
@@ -173,9 +177,14 @@ class EventLog:
                     file.truncate(whole)
 
     def append(self, record: Record) -> None:
-        """Write one record; `DiskError` if the disk refuses."""
+        """Write one record; `DiskError` if the disk refuses.
+
+        An epoch is synced: a checkpoint that reaches the disk after it counts on its line.
+        """
         try:
             self._file.write(self._encoder.encode(record) + b"\n")
+            if isinstance(record, Epoch):
+                os.fsync(self._file.fileno())
         except OSError as problem:
             raise disk_error(self._path, problem) from None
 

@@ -66,10 +66,11 @@ def choose_execution(config: RunConfig, shape: ModelShape, batches: BatchPlan) -
     with suppress(OSError, msgspec.DecodeError):
         return msgspec.json.decode(file.read_bytes(), type=Choice)
     choice = _try_all(ways, config, shape, batches)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    aside = file.with_suffix(f".{os.getpid()}")
-    aside.write_bytes(msgspec.json.encode(choice))
-    aside.replace(file)
+    with suppress(OSError):  # not remembered, it is tried again next time
+        file.parent.mkdir(parents=True, exist_ok=True)
+        aside = file.with_suffix(f".{os.getpid()}")
+        aside.write_bytes(msgspec.json.encode(choice))
+        aside.replace(file)
     return choice
 
 

@@ -88,7 +88,7 @@ def new_job(
     progress("trying this machine", 0.0)
     with memory_errors(config, shape):
         choice = choose_execution(config, shape, batches)
-    resolved = _resolve(config, store, batches)
+    resolved = _resolve(config, text, store, batches)
     course = _course(resolved, choice.execution, store, batches)
     torch.set_num_threads(choice.execution.threads)
     model = Transformer(shape, config.dropout_rate, choice.execution.attention)
@@ -158,6 +158,7 @@ def continued_config(parent: Path, changes: dict[str, Any]) -> RunConfig:
              "tokenizer", "vocab_size", "vocab_path")  # fmt: skip
     info = read_info(parent)
     base = {k: v for k, v in info.config.items() if k not in ("save_dir", "warmup_steps")}
+    base["corpus_dir"] = info.resolved["corpus_dir"]
     changes = {plain_name(key): value for key, value in changes.items()}
     if "learning_rate" in changes and "schedule" not in changes:
         if is_per_epoch(changes["learning_rate"]):
@@ -204,11 +205,17 @@ def _check_validation(store: TokenStore) -> None:
         )  # fmt: skip
 
 
-def _resolve(config: RunConfig, store: TokenStore, batches: BatchPlan) -> RunConfig:
-    """`config` with every open key that decides the result filled in."""
+def _resolve(
+    config: RunConfig, text: PreparedText, store: TokenStore, batches: BatchPlan
+) -> RunConfig:
+    """`config` with every open key that decides the result filled in.
+
+    Text that came as a stream is named by its copy: a stream cannot be read again on resume.
+    """
     epochs = choose_epochs(config, len(store.train))
     filled = {
-        "corpus_dir": config.corpus_dir or "python",
+        "corpus_dir": str(text.source.paths[0]) if text.source.spooled
+        else config.corpus_dir or "python",
         "vocab_size": store.tokenizer.vocab_size,
         "epoch": epochs,
         "warmup_steps": choose_warmup(config, batches.steps(epochs)),

@@ -11,9 +11,9 @@ from descend.model.transformer import Transformer
 
 MUON_MATRICES = 20.0
 """Muon's rate for the matrices of the blocks, in units of `learning_rate`: with it, 0.001 is
-near the best for either optimizer (the ladder in docs/speed.md)."""
+near the best for either optimizer (the ladder in docs/recipe.md)."""
 
-MUON_OTHERS = 3.0
+MUON_OTHERS = 10.0
 """AdamW's rate for embeddings, head and vectors beside Muon, in units of `learning_rate`."""
 
 MUON_MOMENTUM = 0.95
@@ -21,7 +21,7 @@ ADAMW_BETAS = (0.9, 0.999)
 """torch's own defaults, which is what a guide that says "AdamW" means."""
 
 MUON_OTHERS_BETAS = (0.9, 0.95)
-"""A shorter memory suits the short runs that Muon makes possible (docs/speed.md)."""
+"""A shorter memory suits the short runs that Muon makes possible (docs/recipe.md)."""
 
 
 def make_optimizers(model: Transformer, config: RunConfig) -> list[Optimizer]:

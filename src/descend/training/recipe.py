@@ -1,6 +1,6 @@
 """What the recipe chooses where the user left a key open, by the size of the text.
 
-The rules come from paired runs; docs/speed.md shows the ladder they were read from.
+The rules come from paired runs; docs/recipe.md shows the ladder they were read from.
 """
 
 from __future__ import annotations

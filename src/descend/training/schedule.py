@@ -9,7 +9,7 @@ from collections.abc import Callable
 from descend.config import RunConfig
 
 WSD_DECAY_FRACTION = 0.5
-"""Share of the run in which warmup-stable-decay falls to zero (the ladder in docs/speed.md)."""
+"""Share of the run in which warmup-stable-decay falls to zero (the ladder in docs/recipe.md)."""
 
 
 def learning_rate(
