@@ -43,7 +43,9 @@ def main() -> None:
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS"),
             "versions": versions(),
         },
-        "resolved": {k: v for k, v in run["resolved"].items() if k not in ("corpus_dir", "save_dir")},
+        "resolved": {
+            k: v for k, v in run["resolved"].items() if k not in ("corpus_dir", "save_dir")
+        },
         "execution": run["execution"],
         "corpus": {k: v for k, v in run["corpus"].items() if k != "corpus"},
         "outcome": {k: v for k, v in outcome.items() if k != "model_dir"},

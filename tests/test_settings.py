@@ -28,22 +28,20 @@ def test_each_source_gives_way_to_the_next(own_folder: Path) -> None:
 
 def test_all_three_formats_say_the_same(own_folder: Path) -> None:
     values = {"embed_dim": 64, "learning_rate": 0.0001, "preset": "guide"}
-    (own_folder / "a.toml").write_text(
-        'embed_dim = 64\nlearning_rate = 1e-4\npreset = "guide"\n'
-    )
+    (own_folder / "a.toml").write_text('embed_dim = 64\nlearning_rate = 1e-4\npreset = "guide"\n')
     (own_folder / "a.json").write_text(json.dumps(values))
     # YAML reads 1e-4 as text; it must mean the number all the same.
     (own_folder / "a.yaml").write_text("embed_dim: 64\nlearning_rate: 1e-4\npreset: guide\n")
-    configs = [
-        gather_settings(file=own_folder / f"a.{end}", environment={}) for end in ("toml", "json", "yaml")
-    ]
+    files = [own_folder / f"a.{end}" for end in ("toml", "json", "yaml")]
+    configs = [gather_settings(file=file, environment={}) for file in files]
     assert configs[0].config == configs[1].config == configs[2].config
     assert configs[0].preset == "guide"
     assert configs[0].config.architecture == "gpt"
 
 
 def test_a_rate_per_epoch_wins_over_the_schedule_of_a_preset() -> None:
-    config = gather_settings({"learning_rate": "1:1e-4,2:1e-3"}, preset="guide", environment={}).config
+    rates = {"learning_rate": "1:1e-4,2:1e-3"}
+    config = gather_settings(rates, preset="guide", environment={}).config
     assert config.schedule == "piecewise"
 
 

@@ -24,7 +24,8 @@ def network(noise: float = 0.5) -> Transformer:
     initialize(model, 0)
     with torch.no_grad():
         for weight in model.parameters():
-            weight.add_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)) * noise)
+            generator = torch.Generator().manual_seed(1)
+            weight.add_(torch.randn(weight.shape, generator=generator) * noise)
     return model
 
 

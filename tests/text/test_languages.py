@@ -106,6 +106,7 @@ again
     3 | so.
 """
     made = small(rules)
+
     # Nature: 1/2 against 1/3, so 3/5 and 2/5. Continuing: geometric, 1/4 a time.
     def h(p: float) -> float:
         return -p * math.log(p) - (1 - p) * math.log(1 - p)

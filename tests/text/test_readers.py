@@ -156,7 +156,7 @@ def test_json_records_come_back_however_they_are_laid_out(
 
 
 def test_a_large_json_list_streams(tmp_path: Path) -> None:
-    records = [{"text": f"{i} " + "fox, [jumped] {over} \\ \"it\" " * 300} for i in range(400)]
+    records = [{"text": f"{i} " + 'fox, [jumped] {over} \\ "it" ' * 300} for i in range(400)]
     path = write(tmp_path / "a.json", json.dumps(records))
     assert path.stat().st_size > 3_000_000
     assert texts(path) == [record["text"] for record in records]

@@ -214,7 +214,8 @@ def _resolve(
     """
     epochs = choose_epochs(config, len(store.train))
     filled = {
-        "corpus_dir": str(text.source.paths[0]) if text.source.spooled
+        "corpus_dir": str(text.source.paths[0])
+        if text.source.spooled
         else config.corpus_dir or "python",
         "vocab_size": store.tokenizer.vocab_size,
         "epoch": epochs,

@@ -48,9 +48,7 @@ class Course:
         return self.batches.steps(self.epochs)
 
 
-def train(
-    state: TrainState, course: Course
-) -> Iterator[tuple[Step | Matrices | Epoch, ...]]:
+def train(state: TrainState, course: Course) -> Iterator[tuple[Step | Matrices | Epoch, ...]]:
     """Train from `state` to the end of `course`: all records of a step at once.
 
     `state` is whole whenever they come out, and can be saved: nothing of the step is still to do.

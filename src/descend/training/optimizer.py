@@ -42,11 +42,12 @@ def make_optimizers(model: Transformer, config: RunConfig) -> list[Optimizer]:
             _group(vectors, 1.0, 0.0),
         ]
         return [AdamW([g for g in groups if g["params"]], lr=0.0, betas=ADAMW_BETAS, fused=fused)]
+    inner_group = _group(block_matrices, MUON_MATRICES, config.weight_decay)
+    outer_group = _group(tables + vectors, MUON_OTHERS, 0.0)
     return [
-        Muon([_group(block_matrices, MUON_MATRICES, config.weight_decay)], lr=0.0,
-             momentum=MUON_MOMENTUM),
-        AdamW([_group(tables + vectors, MUON_OTHERS, 0.0)], lr=0.0, betas=MUON_OTHERS_BETAS, fused=fused),
-    ]  # fmt: skip
+        Muon([inner_group], lr=0.0, momentum=MUON_MOMENTUM),
+        AdamW([outer_group], lr=0.0, betas=MUON_OTHERS_BETAS, fused=fused),
+    ]
 
 
 def _group(params: list[nn.Parameter], scale: float, weight_decay: float) -> dict[str, object]:
