@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import descend
+
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -15,6 +17,8 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     cache = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DESCEND_CACHE_DIR", str(cache))
+        # Children stand in other folders: a relative path to the package would be lost.
+        patch.setenv("PYTHONPATH", str(Path(descend.__file__).parents[1]))
         yield cache
 
 
@@ -61,3 +65,21 @@ TINY = {
 def tiny(text_file: Path) -> dict[str, object]:
     """A configuration that trains in about a second, on `text_file`."""
     return {"corpus_dir": str(text_file)} | TINY
+
+
+@pytest.fixture(scope="session")
+def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`TINY` as a configuration file."""
+    file = tmp_path_factory.mktemp("config") / "tiny.toml"
+    file.write_text("".join(f"{key} = {value!r}\n" for key, value in TINY.items()))
+    return file
+
+
+@pytest.fixture(scope="session")
+def trained(text_file: Path, tmp_path_factory: pytest.TempPathFactory, own_cache: Path) -> Path:
+    """The folder of a finished run of `TINY` on `text_file`: for reading, not for changing."""
+    from descend import run
+
+    folder = tmp_path_factory.mktemp("models") / "finished"
+    run({"corpus_dir": str(text_file), "save_dir": str(folder)} | TINY)
+    return folder

@@ -181,6 +181,7 @@ def make_tokenizer(config: RunConfig, output: Path) -> MadeTokenizer:
 def train_settings(settings: Settings, console: Console | None = None) -> Model:
     """Train what `settings` ask for, drawing on `console`."""
     folder = new_folder(settings.config.save_dir)
+    console = _unless_quiet(console, settings.config)
     progress = show_stages(console) if console else no_progress
     return _carry(
         new_job(settings.config, folder, preset=settings.preset, progress=progress), console
@@ -192,6 +193,7 @@ def train_further(parent: Path, changes: dict[str, Any], console: Console | None
     check_model_folder(parent)
     config = continued_config(parent, changes)
     folder = new_folder(config.save_dir)
+    console = _unless_quiet(console, config)
     progress = show_stages(console) if console else no_progress
     preset = read_info(parent).preset
     return _carry(new_job(config, folder, preset=preset, parent=parent, progress=progress), console)
@@ -233,6 +235,10 @@ def make_settings(values: Mapping[str, Any]) -> SamplingSettings:
                 f"did you mean {guess}" if guess else "remove it",
             )  # fmt: skip
     return SamplingSettings(**values)
+
+
+def _unless_quiet(console: Console | None, config: RunConfig) -> Console | None:
+    return None if config.log_level in ("warning", "error") else console
 
 
 def _console() -> Console:

@@ -261,7 +261,10 @@ def make_config(values: Mapping[str, Any] | None = None) -> RunConfig:
 
 def _config_error(problem: ValidationError) -> ConfigError:
     """The one place where pydantic's words become ours."""
-    first = problem.errors()[0]
+    found = problem.errors()
+    # Where a key may be of several types, the error that lies deepest is of the one meant.
+    same_key = [e for e in found if e["loc"][:1] == found[0]["loc"][:1]]
+    first = max(same_key, key=lambda e: len(e["loc"]))
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, _Misfit):
         return cause.error

@@ -35,9 +35,7 @@ def chat(
             continue
         said += ("\n" if said else "") + line
         number = None if seed is None else seed + len(turns)
-        pieces = loaded.stream(
-            said, max_length, temperature=temperature, seed=number
-        )
+        pieces = loaded.stream(said, max_length, temperature=temperature, seed=number)
         answer = ""
         for piece in pieces:
             answer += piece

@@ -13,6 +13,7 @@ from descend.cli.chat import chat
 from descend.cli.config import config_app
 from descend.cli.corpus import corpus_app
 from descend.cli.evaluate import evaluate
+from descend.cli.explain import explain
 from descend.cli.flags import with_config_flags
 from descend.cli.generate import generate
 from descend.cli.resume import resume
@@ -65,6 +66,7 @@ app.command("resume")(resume)
 app.command("generate")(generate)
 app.command("chat")(chat)
 app.command("evaluate")(evaluate)
+app.command("explain")(explain)
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(tokenizer_app, name="tokenizer")
 app.add_typer(config_app, name="config")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -30,8 +31,14 @@ def result(text: str) -> None:
 
 def result_json(value: Any) -> None:
     """One JSON object on standard output."""
-    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    sys.stdout.write(msgspec.json.encode(value, enc_hook=_path_as_text).decode() + "\n")
     sys.stdout.flush()
+
+
+def _path_as_text(value: Any) -> str:
+    if isinstance(value, Path):
+        return str(value)
+    raise NotImplementedError(type(value))
 
 
 def set_up_logging(level: str) -> None:

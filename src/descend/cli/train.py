@@ -70,7 +70,10 @@ def continue_training(
 def _one_corpus(corpus: str | None, corpus_dir: str | None) -> dict[str, str]:
     if corpus is not None and corpus_dir not in (None, corpus):
         raise ConfigError(
-            "corpus_dir", f"{corpus_dir} beside CORPUS {corpus}", "one corpus", "leave one of them out"
+            "corpus_dir",
+            f"{corpus_dir} beside CORPUS {corpus}",
+            "one corpus",
+            "leave one of them out",
         )
     found = corpus_dir if corpus is None else corpus
     return {} if found is None else {"corpus_dir": found}

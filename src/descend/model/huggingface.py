@@ -24,15 +24,19 @@ from descend.text.tokenizer import END_OF_TEXT
 
 
 class Weight(NamedTuple):
-    """One of our weights and what `transformers` calls it.
+    """One weight as `transformers` keeps it, and which of ours it is.
 
-    Several names: ours is theirs, one below the other. `transposed`: GPT-2 keeps its matrices
-    as (inputs, outputs), torch's Linear as (outputs, inputs).
+    Several names of ours: theirs is ours, one below the other. `transposed`: GPT-2 keeps its
+    matrices as (inputs, outputs), torch's Linear as (outputs, inputs).
     """
 
-    ours: str
-    theirs: tuple[str, ...]
+    ours: tuple[str, ...]
+    theirs: str
     transposed: bool = False
+
+
+def _all_three(kind: str) -> tuple[str, ...]:
+    return tuple(f"attention.{part}.{kind}" for part in ("query", "key", "value"))
 
 
 class Layout(NamedTuple):
@@ -83,24 +87,24 @@ LAYOUTS: dict[Architecture, Layout] = {
             "resid_pdrop": 0.0,
         },
         outer=(
-            Weight("token_embedding.weight", ("transformer.wte.weight",)),
-            Weight("position_embedding.weight", ("transformer.wpe.weight",)),
-            Weight("final_norm.weight", ("transformer.ln_f.weight",)),
-            Weight("final_norm.bias", ("transformer.ln_f.bias",)),
+            Weight(("token_embedding.weight",), "transformer.wte.weight"),
+            Weight(("position_embedding.weight",), "transformer.wpe.weight"),
+            Weight(("final_norm.weight",), "transformer.ln_f.weight"),
+            Weight(("final_norm.bias",), "transformer.ln_f.bias"),
         ),
         block=(
-            Weight("attention_norm.weight", ("ln_1.weight",)),
-            Weight("attention_norm.bias", ("ln_1.bias",)),
-            Weight("attention.query_key_value.weight", ("attn.c_attn.weight",), transposed=True),
-            Weight("attention.query_key_value.bias", ("attn.c_attn.bias",)),
-            Weight("attention.output.weight", ("attn.c_proj.weight",), transposed=True),
-            Weight("attention.output.bias", ("attn.c_proj.bias",)),
-            Weight("ff_norm.weight", ("ln_2.weight",)),
-            Weight("ff_norm.bias", ("ln_2.bias",)),
-            Weight("ff.up.weight", ("mlp.c_fc.weight",), transposed=True),
-            Weight("ff.up.bias", ("mlp.c_fc.bias",)),
-            Weight("ff.down.weight", ("mlp.c_proj.weight",), transposed=True),
-            Weight("ff.down.bias", ("mlp.c_proj.bias",)),
+            Weight(("attention_norm.weight",), "ln_1.weight"),
+            Weight(("attention_norm.bias",), "ln_1.bias"),
+            Weight(_all_three("weight"), "attn.c_attn.weight", transposed=True),
+            Weight(_all_three("bias"), "attn.c_attn.bias"),
+            Weight(("attention.output.weight",), "attn.c_proj.weight", transposed=True),
+            Weight(("attention.output.bias",), "attn.c_proj.bias"),
+            Weight(("ff_norm.weight",), "ln_2.weight"),
+            Weight(("ff_norm.bias",), "ln_2.bias"),
+            Weight(("ff.up.weight",), "mlp.c_fc.weight", transposed=True),
+            Weight(("ff.up.bias",), "mlp.c_fc.bias"),
+            Weight(("ff.down.weight",), "mlp.c_proj.weight", transposed=True),
+            Weight(("ff.down.bias",), "mlp.c_proj.bias"),
         ),
         theirs_block="transformer.h.{}.",
     ),
@@ -129,20 +133,19 @@ LAYOUTS: dict[Architecture, Layout] = {
             "attention_dropout": 0.0,
         },
         outer=(
-            Weight("token_embedding.weight", ("model.embed_tokens.weight",)),
-            Weight("final_norm.weight", ("model.norm.weight",)),
-            Weight("head.weight", ("lm_head.weight",)),
+            Weight(("token_embedding.weight",), "model.embed_tokens.weight"),
+            Weight(("final_norm.weight",), "model.norm.weight"),
+            Weight(("head.weight",), "lm_head.weight"),
         ),
         block=(
-            Weight("attention_norm.weight", ("input_layernorm.weight",)),
-            Weight(
-                "attention.query_key_value.weight",
-                ("self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight"),
-            ),
-            Weight("attention.output.weight", ("self_attn.o_proj.weight",)),
-            Weight("ff_norm.weight", ("post_attention_layernorm.weight",)),
-            Weight("ff.up.weight", ("mlp.up_proj.weight",)),
-            Weight("ff.down.weight", ("mlp.down_proj.weight",)),
+            Weight(("attention_norm.weight",), "input_layernorm.weight"),
+            Weight(("attention.query.weight",), "self_attn.q_proj.weight"),
+            Weight(("attention.key.weight",), "self_attn.k_proj.weight"),
+            Weight(("attention.value.weight",), "self_attn.v_proj.weight"),
+            Weight(("attention.output.weight",), "self_attn.o_proj.weight"),
+            Weight(("ff_norm.weight",), "post_attention_layernorm.weight"),
+            Weight(("ff.up.weight",), "mlp.up_proj.weight"),
+            Weight(("ff.down.weight",), "mlp.down_proj.weight"),
         ),
         theirs_block="model.layers.{}.",
     ),
@@ -161,10 +164,9 @@ def to_huggingface(model: Transformer, end_id: int) -> tuple[dict[str, Any], dic
     weights = list(_weights(layout, shape.num_layers))
     theirs: dict[str, Tensor] = {}
     for weight in weights:
-        ours = state[weight.ours].detach().cpu()
-        for name, part in zip(weight.theirs, ours.chunk(len(weight.theirs)), strict=True):
-            theirs[name] = (part.T if weight.transposed else part).clone().contiguous()
-    left_out = {name for name, _ in model.named_parameters()} - {w.ours for w in weights}
+        joined = torch.cat([state[name].detach().cpu() for name in weight.ours])
+        theirs[weight.theirs] = (joined.T if weight.transposed else joined).contiguous()
+    left_out = {n for n, _ in model.named_parameters()} - {n for w in weights for n in w.ours}
     if left_out:
         raise NotImplementedError(f"{sorted(left_out)} have no place in LAYOUTS")
     config = layout.fixed | layout.notes
@@ -193,10 +195,11 @@ def from_huggingface(
     with torch.device("meta"):  # shapes only: what does not fit is refused before it is built
         expected = {name: w.shape for name, w in Transformer(shape).state_dict().items()}
     layout = LAYOUTS[shape.architecture]
-    names = {name for w in _weights(layout, shape.num_layers) for name in w.theirs}
+    weights = list(_weights(layout, shape.num_layers))
+    names = {w.theirs for w in weights}
     if unknown := sorted(state.keys() - names):
         raise _unfit(f"a weight {unknown[0]} that has no place in it", "those of the network")
-    ours = {w.ours: _joined(w, state, expected[w.ours]) for w in _weights(layout, shape.num_layers)}
+    ours = {n: part for w in weights for n, part in _parts(w, state, expected).items()}
     if "head.weight" not in ours:  # tied
         ours["head.weight"] = ours["token_embedding.weight"]
     with torch.random.fork_rng(devices=[]):  # building draws weights, which are overwritten
@@ -243,26 +246,26 @@ def _weights(layout: Layout, num_layers: int) -> Iterator[Weight]:
     for n in range(num_layers):
         ours, theirs = OURS_BLOCK.format(n), layout.theirs_block.format(n)
         for weight in layout.block:
-            names = tuple(theirs + name for name in weight.theirs)
-            yield Weight(ours + weight.ours, names, weight.transposed)
+            names = tuple(ours + name for name in weight.ours)
+            yield Weight(names, theirs + weight.theirs, weight.transposed)
 
 
-def _joined(weight: Weight, state: Mapping[str, Tensor], expected: torch.Size) -> Tensor:
-    """Our weight from theirs; each part is checked before any is copied."""
-    parts = []
-    rows = expected[0] // len(weight.theirs)
-    for name in weight.theirs:
-        if name not in state:
-            raise _unfit(f"no weight {name}", "every weight of the network")
-        part = state[name].T if weight.transposed else state[name]
-        if part.shape != (rows, *expected[1:]) or not part.is_floating_point():
-            wanted = (rows, *expected[1:])[:: -1 if weight.transposed else 1]
-            raise _unfit(
-                f"weight {name} of shape {tuple(state[name].shape)} in {state[name].dtype}",
-                f"real numbers of shape {wanted}, as config.json says",
-            )
-        parts.append(part)
-    return torch.cat(parts) if len(parts) > 1 else parts[0]
+def _parts(
+    weight: Weight, state: Mapping[str, Tensor], expected: Mapping[str, torch.Size]
+) -> dict[str, Tensor]:
+    """Our weights from theirs; the shape is checked before anything is copied."""
+    rows, *columns = expected[weight.ours[0]]
+    wanted = (rows * len(weight.ours), *columns)[:: -1 if weight.transposed else 1]
+    found = state.get(weight.theirs)
+    if found is None:
+        raise _unfit(f"no weight {weight.theirs}", "every weight of the network")
+    if found.shape != wanted or not found.is_floating_point():
+        raise _unfit(
+            f"weight {weight.theirs} of shape {tuple(found.shape)} in {found.dtype}",
+            f"real numbers of shape {wanted}, as config.json says",
+        )
+    parts = (found.T if weight.transposed else found).chunk(len(weight.ours))
+    return dict(zip(weight.ours, parts, strict=True))
 
 
 def _misfit(found: str, expected: str, what_to_do: str) -> RunFolderError:

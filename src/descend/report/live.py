@@ -36,13 +36,14 @@ def show_before(job: Job, console: Console) -> None:
 
 
 def show_stages(console: Console) -> ShareTold:
-    """A progress callback for the work before training: a line when a new stage begins."""
-    stages: list[str] = []
+    """A progress callback for the work before training: a line a stage, and each quarter of it."""
+    told_of: set[tuple[str, int]] = set()
 
     def told(stage: str, share: float) -> None:
-        if stage not in stages:
-            stages.append(stage)
-            _print(f"{stage} …", console, "dim")
+        quarter = int(share * 4)
+        if (stage, quarter) not in told_of and quarter < 4:
+            told_of.add((stage, quarter))
+            _print(f"{stage} …" + (f" {quarter / 4:.0%}" if quarter else ""), console, "dim")
 
     return told
 

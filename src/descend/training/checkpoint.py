@@ -29,10 +29,10 @@ class Scalars(msgspec.Struct, frozen=True):
     seconds: float
     skipped: int
     tally: Tally
-    scaler: dict[str, float]
+    scaler: dict[str, int | float]
     best_epoch: int | None
     best_validation_loss: float | None
-    optimizer_numbers: list[dict[str, dict[str, float]]]
+    optimizer_numbers: list[dict[str, dict[str, int | float]]]
 
 
 def save_checkpoint(folder: Path, state: TrainState) -> None:
@@ -86,10 +86,12 @@ def load_checkpoint(path: Path, state: TrainState) -> None:
         state.best = Best(scalars.best_epoch, scalars.best_validation_loss, best)
 
 
-def _take_apart(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, dict[str, float]]]:
+def _take_apart(
+    optimizer: Optimizer,
+) -> tuple[dict[str, Tensor], dict[str, dict[str, int | float]]]:
     """The state of `optimizer` as tensors and numbers, keyed by the place of the parameter."""
     tensors: dict[str, Tensor] = {}
-    numbers: dict[str, dict[str, float]] = {}
+    numbers: dict[str, dict[str, int | float]] = {}
     for place, held in optimizer.state_dict()["state"].items():
         for name, value in held.items():
             if isinstance(value, Tensor):
@@ -100,7 +102,7 @@ def _take_apart(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, dict
 
 
 def _put_together(
-    optimizer: Optimizer, tensors: dict[str, Tensor], numbers: dict[str, dict[str, float]]
+    optimizer: Optimizer, tensors: dict[str, Tensor], numbers: dict[str, dict[str, int | float]]
 ) -> None:
     state: dict[int, dict[str, Any]] = {}
     for key, tensor in tensors.items():

@@ -167,7 +167,9 @@ def continued_config(parent: Path, changes: dict[str, Any]) -> RunConfig:
             del base["schedule"]
     config = make_config(base | changes)
     for key in fixed:
-        if key in changes and getattr(config, key) != info.resolved[key]:
+        # A small text may yield fewer tokens than were asked for: either number means the same.
+        same = (info.resolved[key], info.config[key])
+        if key in changes and getattr(config, key) not in same:
             raise ConfigError(
                 key, str(changes[key]), f"{info.resolved[key]} as in the model {parent}",
                 "leave it out, or train a new model with `descend train`",

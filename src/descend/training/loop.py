@@ -22,7 +22,7 @@ from descend.runs.records import Epoch, Matrices, Step
 from descend.signals.evaluate import Evaluation
 from descend.signals.matrices import EVERY, MatrixWatch
 from descend.text.batches import BatchPlan
-from descend.training.divergence import describe_divergence
+from descend.training.divergence import describe_divergence, first_bad_place
 from descend.training.optimizer import clip_gradients, set_learning_rate
 from descend.training.precision import compute_in
 from descend.training.state import Best, Tally, TrainState, copy_weights
@@ -103,6 +103,7 @@ def backward(state: TrainState, course: Course, step: int) -> tuple[float, float
         inputs, targets = part[:, :-1], part[:, 1:]
         with compute_in(course.execution):
             logits = state.model(inputs)
+        logits = logits.float()
         loss = mean_loss(logits, targets, course.config.label_smoothing)
         share = len(part) / len(batch)
         state.scaler.scale(loss * share).backward()  # type: ignore[no-untyped-call]
@@ -112,9 +113,9 @@ def backward(state: TrainState, course: Course, step: int) -> tuple[float, float
 
 
 def mean_loss(logits_BTV: Tensor, targets_BT: Tensor, label_smoothing: float) -> Tensor:
-    """Cross-entropy in nats per token, computed in float32."""
+    """Cross-entropy in nats per token."""
     return F.cross_entropy(
-        logits_BTV.flatten(0, 1).float(), targets_BT.flatten(), label_smoothing=label_smoothing
+        logits_BTV.flatten(0, 1), targets_BT.flatten(), label_smoothing=label_smoothing
     )
 
 
@@ -150,7 +151,10 @@ def finish_epoch(state: TrainState, course: Course, epoch: int) -> Epoch:
     state.seconds += time.perf_counter() - began
     if not math.isfinite(result.loss):
         raise DivergedError(
-            f"epoch {epoch}", f"a validation loss of {result.loss}", "a finite number",
+            f"epoch {epoch}",
+            f"a validation loss of {result.loss}, beginning in "
+            + first_bad_place(state.model, course.batches.batch(state.step - 1)),
+            "a finite number",
             "lower learning_rate and train again",
         )  # fmt: skip
     if state.best is None or result.loss < state.best.validation_loss:

@@ -1,0 +1,98 @@
+"""Tokens per second of descend beside its peers, in turn, on this machine.
+
+    python benchmarks/speed/tokens_per_second.py RESULTS [--rounds 3] [--seconds 10] [--sizes guide,…]
+
+Each contestant runs in a process of its own; a round lets every contestant run once, so that a
+machine that drifts drifts for all. Quoted are medians, and ratios taken within a round.
+Needs `accelerate` beside the development dependencies, for the Trainer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from contestants import SIZES
+
+from descend.machine import cores, processor, versions
+
+CONTESTANTS = (
+    "descend",
+    "descend, dropout 0.1",
+    "textbook, float32",
+    "textbook, bfloat16",
+    "textbook, bfloat16, compiled",
+    "Trainer, float32",
+    "Trainer, bfloat16",
+    "Trainer, bfloat16, compiled",
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--sizes", default=",".join(SIZES))
+    asked = parser.parse_args()
+    here = Path(__file__).parent
+    raw: list[dict[str, object]] = []
+    for size in asked.sizes.split(","):
+        for number in range(asked.rounds):
+            for contestant in CONTESTANTS:
+                done = subprocess.run(
+                    [sys.executable, "contestants.py", contestant, size, str(asked.seconds)],
+                    cwd=here, capture_output=True, text=True, check=False,
+                )  # fmt: skip
+                if done.returncode:
+                    print(f"{contestant}, {size}: failed: {done.stderr.splitlines()[-1:]}")
+                    continue
+                found = json.loads(done.stdout.splitlines()[-1])
+                raw.append({"size": size, "round": number, "contestant": contestant} | found)
+                print(f"{size:6} {number} {contestant:30} {found['tokens_per_second']:9,.0f}")
+    asked.results.mkdir(parents=True, exist_ok=True)
+    record = {
+        "command": "python benchmarks/speed/tokens_per_second.py " + " ".join(sys.argv[1:]),
+        "machine": {"processor": processor(), "cores": cores(), "versions": versions()},
+        "sizes": SIZES,
+        "raw": raw,
+        "summary": summary(raw),
+    }
+    (asked.results / "tokens_per_second.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+def summary(raw: list[dict[str, object]]) -> list[dict[str, object]]:
+    """By size and contestant: median tokens/s, and how many times as fast descend is, by round."""
+    rows = []
+    for size in dict.fromkeys(str(r["size"]) for r in raw):
+        speeds = {
+            (str(r["contestant"]), r["round"]): float(str(r["tokens_per_second"]))
+            for r in raw
+            if r["size"] == size
+        }
+        for contestant in CONTESTANTS:
+            mine = {n: s for (c, n), s in speeds.items() if c == contestant}
+            if not mine:
+                continue
+            ratios = [speeds[("descend", n)] / s for n, s in mine.items()]
+            rows.append(
+                {
+                    "size": size,
+                    "contestant": contestant,
+                    "tokens_per_second": round(statistics.median(mine.values())),
+                    "descend_is_times_as_fast": [
+                        round(min(ratios), 2),
+                        round(statistics.median(ratios), 2),
+                        round(max(ratios), 2),
+                    ],
+                }
+            )
+    return rows
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""`descend explain`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from descend.cli.flags import AsJson
+from descend.cli.output import result, result_json
+
+
+def explain(
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="WHAT", help="A setting or an idea; left out: list all pages."),
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option("--run", metavar="RUN", help="Speak of this run, with its own numbers."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Explain a setting or an idea on a page, in simple words.
+
+    descend explain learning_rate --run models/transformer_1735862400
+    """
+    from descend.handbook.show import explained, listed
+
+    shown = explained(" ".join(what), run) if what else listed(run)
+    if as_json:
+        result_json(shown.data)
+    elif sys.stdout.isatty():
+        from rich.console import Console
+        from rich.markdown import Markdown
+
+        Console().print(Markdown(shown.text))
+    else:
+        result(shown.text)

@@ -1,0 +1,1 @@
+"""One Markdown page a hyperparameter and idea, and what each says of a run."""

@@ -1,0 +1,129 @@
+"""The pages of the handbook: read, checked, found by name.
+
+A page is a Markdown file in `pages/`: a head of `key: value` lines between two lines of `---`,
+then the seven `HEADINGS` in order. `{facts}` in it stands for default, bounds and presets, which
+are filled in from the configuration so that no page can disagree with it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from functools import cache
+from importlib.resources import files
+
+import msgspec
+
+from descend.errors import UserError
+from descend.handbook.facts import facts_about
+
+GROUPS = (
+    "Text", "Model", "Training", "Machine", "Choices", "Generation", "Ideas", "Signals",
+)  # fmt: skip
+"""In the order in which they are listed; the first four are those of the configuration keys."""
+
+HEADINGS = (
+    "What it is",
+    "An analogy",
+    "In technical words",
+    "More and less",
+    "Typical values",
+    "What to try",
+    "Further reading",
+)
+
+FACTS = "{facts}"
+
+NEAR_ENOUGH = 0.5
+"""Likeness (difflib's ratio) from which an unknown name is taken for a misspelt one."""
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A page as data; `sections` by heading, in order."""
+
+    name: str
+    title: str
+    group: str
+    see_also: tuple[str, ...]
+    aliases: tuple[str, ...]
+    """Other names that people use for it."""
+    sections: dict[str, str]
+
+    @property
+    def text(self) -> str:
+        """The page as Markdown."""
+        return page_text(self.title, self.sections, self.see_also)
+
+
+def page_text(title: str, sections: dict[str, str], see_also: tuple[str, ...]) -> str:
+    """Markdown of a title, sections by heading, and the names of related pages."""
+    parts = [f"# {title}", *(f"## {heading}\n\n{body}" for heading, body in sections.items())]
+    return "\n\n".join([*parts, "See also: " + ", ".join(f"`{name}`" for name in see_also)])
+
+
+@cache
+def all_pages() -> dict[str, Page]:
+    """Every page by name, sorted by group and then by title."""
+    folder = files("descend.handbook") / "pages"
+    found = [
+        parse(file.name.removesuffix(".md"), file.read_text(encoding="utf-8"))
+        for file in folder.iterdir()
+        if file.name.endswith(".md")
+    ]
+    found.sort(key=lambda page: (GROUPS.index(page.group), page.title.lower()))
+    return {page.name: page for page in found}
+
+
+def parse(name: str, content: str) -> Page:
+    """The page that stands in file `name`.md; `ValueError` says what is wrong with it."""
+    opening, head, body = (*content.split("---\n", 2), "", "")[:3]
+    fields = dict(line.split(": ", 1) for line in head.splitlines())
+    if opening or fields.keys() - {"aliases"} != {"name", "title", "group", "see_also"}:
+        raise ValueError(f"{name}.md: needs a head of name, title, group and see_also")
+    if fields["name"] != name or fields["group"] not in GROUPS:
+        raise ValueError(f"{name}.md: its name or group {fields['group']} is not right")
+    pieces = re.split(r"^## (.+)\n", body, flags=re.MULTILINE)
+    sections = {h: s.strip() for h, s in zip(pieces[1::2], pieces[2::2], strict=True)}
+    if pieces[0].strip() or tuple(pieces[1::2]) != HEADINGS or not all(sections.values()):
+        raise ValueError(f"{name}.md: needs these headings in order, none empty: {HEADINGS}")
+    if FACTS in body:
+        sections = {h: s.replace(FACTS, facts_about(name)) for h, s in sections.items()}
+    return Page(
+        name=name,
+        title=fields["title"],
+        group=fields["group"],
+        see_also=_listed(fields["see_also"]),
+        aliases=_listed(fields.get("aliases", "")),
+        sections=sections,
+    )
+
+
+def _listed(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def find(what: str) -> Page:
+    """The page that `what` names in any spelling; `UserError` suggests the nearest."""
+    names = _names()
+    wanted = _plain(what)
+    for spelling in (wanted, wanted.removesuffix("s"), wanted + "s"):
+        if spelling in names:
+            return all_pages()[names[spelling]]
+    near = difflib.get_close_matches(wanted, list(names), n=1, cutoff=NEAR_ENOUGH)
+    raise UserError(
+        what, "a name that no page has", "one of the pages that `descend explain` lists",
+        f"did you mean {names[near[0]]}" if near else "choose one of those",
+    )  # fmt: skip
+
+
+@cache
+def _names() -> dict[str, str]:
+    """The name of a page by each of its spellings; a name comes before titles and aliases."""
+    pages = all_pages().values()
+    other = {_plain(word): page.name for page in pages for word in (page.title, *page.aliases)}
+    return other | {_plain(page.name): page.name for page in pages}
+
+
+def _plain(word: str) -> str:
+    """Letters and digits alone: `Embed-dim`, `embed_dim` and `embed dim` are one word."""
+    return re.sub(r"[^a-z0-9]", "", word.lower())

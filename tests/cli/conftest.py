@@ -1,0 +1,65 @@
+"""The command line, called in this process or as its own."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from descend.cli.main import run
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command line came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """Standard output, which must be one JSON object on one line."""
+        assert self.code == 0, self.err
+        assert self.out.count("\n") == 1
+        found = json.loads(self.out)
+        assert isinstance(found, dict)
+        return found
+
+
+Descend = Callable[..., Outcome]
+
+
+@pytest.fixture
+def descend(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Descend:
+    """`descend(*words, stdin="")` in this process."""
+
+    def call(*words: object, stdin: str = "") -> Outcome:
+        pipe = io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")
+        monkeypatch.setattr(sys, "stdin", pipe)
+        capsys.readouterr()
+        code = run([str(word) for word in words])
+        said = capsys.readouterr()
+        return Outcome(code, said.out, said.err)
+
+    return call
+
+
+@pytest.fixture
+def shell() -> Descend:
+    """The same as a process of its own, `python -m descend`."""
+
+    def call(*words: object, stdin: str = "") -> Outcome:
+        done = subprocess.run(
+            [sys.executable, "-m", "descend", *map(str, words)],
+            input=stdin, capture_output=True, text=True, encoding="utf-8", timeout=60, check=False,
+        )  # fmt: skip
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    return call

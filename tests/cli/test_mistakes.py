@@ -1,0 +1,231 @@
+"""Every mistake of a user gets one clear sentence, exit code 2, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from descend.cli.main import run
+
+Descend = Callable[..., Any]
+
+
+@pytest.fixture
+def desk(own_folder: Path, text_file: Path, tiny_file: Path, trained: Path) -> Path:
+    """A folder with a text, a model, and things that are wrong in one way each."""
+    shutil.copy(text_file, "text.txt")
+    shutil.copy(tiny_file, "tiny.toml")
+    for name in ("model", "no_config", "no_tokenizer", "no_weights", "damaged", "other_tokenizer",
+                 "bare", "half"):  # fmt: skip
+        shutil.copytree(trained, name)
+    Path("no_config/config.json").unlink()
+    Path("no_tokenizer/tokenizer.json").unlink()
+    Path("no_weights/model.safetensors").unlink()
+    weights = bytearray(Path("damaged/model.safetensors").read_bytes())
+    weights[-100] ^= 1
+    Path("damaged/model.safetensors").write_bytes(weights)
+    Path("other_tokenizer/manifest.json").unlink()
+    assert run(["tokenizer", "train", "text.txt", "small.json", "--vocab-size", "270"]) == 0
+    shutil.copy("small.json", "other_tokenizer/tokenizer.json")
+    Path("bare/run.json").unlink()
+    shutil.rmtree("half/checkpoints")
+    Path("half/summary.json").unlink()
+    Path("empty").mkdir()
+    Path("pictures").mkdir()
+    Path("pictures/a.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
+    Path("empty.txt").touch()
+    Path("blank.txt").write_text(" \n\n\t ")
+    Path("short.txt").write_text("Hello, world.")
+    Path("not_a_tokenizer.json").write_text('{"a": 1}')
+    Path("broken.toml").write_text("embed_dim = = 3")
+    Path("unknown.toml").write_text("embed_dmi = 3")
+    Path("wrong.yaml").write_text("batch_size: many")
+    return own_folder
+
+
+TRAIN = ("train", "text.txt", "--config", "tiny.toml")
+
+MISTAKES: list[tuple[tuple[str, ...], list[str]]] = [
+    # Verbs and flags.
+    (("trian",), ["trian", "train", "--help"]),
+    (("corpus", "ad"), ["'ad'", "add", "descend corpus --help"]),
+    (("generate",), ["MODEL", "descend generate --help"]),
+    (("generate", "model"), ["PROMPT", "descend generate --help"]),
+    (("continue",), ["MODEL", "descend continue --help"]),
+    (("resume",), ["MODEL"]),
+    (("chat",), ["MODEL"]),
+    (("evaluate", "model"), ["CORPUS"]),
+    (("corpus", "add"), ["SRC"]),
+    (("tokenizer", "train", "text.txt"), ["FILE"]),
+    ((*TRAIN, "--embed-dmi", "8"), ["--embed-dmi", "--embed-dim"]),
+    ((*TRAIN, "--embed-dim"), ["--embed-dim", "requires an argument"]),
+    ((*TRAIN, "other.txt"), ["other.txt", "descend train --help"]),
+    ((*TRAIN, "--corpus-dir", "short.txt"), ["corpus_dir", "short.txt", "text.txt", "one corpus"]),
+    # Configuration.
+    ((*TRAIN, "--embed-dim", "wide"), ["embed_dim", "'wide'", "integer"]),
+    ((*TRAIN, "--embed-dim", "4"), ["embed_dim", "'4'", "greater than or equal to 8"]),
+    ((*TRAIN, "--learning-rate", "-1"), ["learning_rate", "-1"]),
+    ((*TRAIN, "--learning-rate", "fast"), ["learning_rate", "'fast'", "number"]),
+    ((*TRAIN, "--learning-rate", "0:0.1"), ["learning_rate", "0", "greater than or equal to 1"]),
+    ((*TRAIN, "--dropout-rate", "1"), ["dropout_rate", "less than 1"]),
+    ((*TRAIN, "--architecture", "rnn"), ["architecture", "'rnn'", "'gpt' or 'modern'"]),
+    ((*TRAIN, "--num-heads", "3"), ["num_heads", "3", "divisor of embed_dim 16", "set num_heads"]),
+    ((*TRAIN, "--seq-len", "64"), ["seq_len", "64", "at most max_seq_len 32"]),
+    ((*TRAIN, "--device", "gpu"), ["device", "'gpu'"]),
+    ((*TRAIN, "--device", "cuda:9"), ["device", "cuda:9", "cpu"]),
+    ((*TRAIN, "--schedule", "piecewise"), ["schedule", "a rate per epoch"]),
+    ((*TRAIN, "--log-level", "loud"), ["log_level", "'loud'"]),
+    (("train", "text.txt", "--preset", "guid"), ["preset", "guid", "did you mean guide"]),
+    (("train", "text.txt", "--config", "nowhere.toml"), ["nowhere.toml", "cannot be read"]),
+    (("train", "text.txt", "--config", "broken.toml"), ["broken.toml", "syntax error"]),
+    (("train", "text.txt", "--config", "unknown.toml"),
+     ["embed_dmi in unknown.toml", "did you mean embed_dim"]),
+    (("train", "text.txt", "--config", "wrong.yaml"), ["batch_size in wrong.yaml", "'many'"]),
+    (("config", "show", "--epoch", "0"), ["epoch", "'0'", "greater than or equal to 1"]),
+    # Text.
+    (("train", "nowhere.txt"), ["nowhere.txt", "no such file or folder"]),
+    (("train", "txt.txt"), ["txt.txt", "did you mean text.txt"]),
+    (("train", "empty"), ["empty", "an empty folder"]),
+    (("train", "pictures"), ["pictures", ".png", "no text files"]),
+    (("train", "empty.txt"), ["empty.txt", "an empty file"]),
+    (("train", "blank.txt"), ["blank.txt", "no readable text"]),
+    (("train", "-"), ["standard input", "nothing"]),
+    (("train", "short.txt"), ["tokens of training text", "seq_len 128"]),
+    (("train", "text.txt", "--config", "tiny.toml", "--seq-len", "5000", "--max-seq-len", "5000"),
+     ["tokens of training text", "seq_len 5000", "set seq_len to"]),
+    (("evaluate", "model", "nowhere.txt"), ["nowhere.txt", "no such file or folder"]),
+    (("corpus", "stats", "empty"), ["empty", "an empty folder"]),
+    (("corpus", "add", "nowhere", "dest"), ["nowhere", "no such file or folder"]),
+    (("corpus", "add", "text.txt", "dest", "--min-length", "-4"), ["min_length", "-4"]),
+    (("corpus", "add", "text.txt", "dest", "--split", "page"), ["--split", "page"]),
+    # Vocabularies.
+    (("train", "text.txt", "--vocab-path", "nowhere.json"), ["nowhere.json", "no such file"]),
+    (("train", "text.txt", "--vocab-path", "not_a_tokenizer.json"),
+     ["not_a_tokenizer.json", "damaged"]),
+    ((*TRAIN, "--vocab-path", "small.json"), ["vocab_size", "300", "270", "small.json"]),
+    (("tokenizer", "train", "text.txt", "small.json"), ["small.json", "an existing file"]),
+    (("generate", "other_tokenizer", "hi"), ["other_tokenizer", "270 tokens", "299 tokens"]),
+    # Folders of models.
+    (("generate", "nowhere", "hi"), ["nowhere", "no such folder"]),
+    (("generate", "no_config", "hi"), ["no_config", "no config.json"]),
+    (("generate", "no_tokenizer", "hi"), ["no_tokenizer", "no tokenizer.json"]),
+    (("chat", "no_weights"), ["no_weights", "no model.safetensors"]),
+    (("evaluate", "damaged", "text.txt"), ["damaged", "model.safetensors", "SHA-256"]),
+    (("continue", "no_weights"), ["no_weights", "no model.safetensors"]),
+    (("continue", "model", "--embed-dim", "32"), ["embed_dim", "32", "16 as in the model model"]),
+    (("continue", "model", "--architecture", "gpt"), ["architecture", "gpt", "modern"]),
+    (("continue", "model", "--vocab-size", "400"), ["vocab_size", "400", "as in the model model"]),
+    (("continue", "bare"), ["bare", "no run.json"]),
+    ((*TRAIN, "--save-dir", "model"), ["save_dir", "model", "not empty", "choose another"]),
+    ((*TRAIN, "--save-dir", "text.txt"), ["save_dir", "text.txt", "a file"]),
+    (("resume", "nowhere"), ["nowhere", "no run.json"]),
+    (("resume", "model"), ["model", "finished", "descend continue model"]),
+    (("resume", "half"), ["half", "no checkpoint", "descend train"]),
+    # Writing.
+    (("generate", "model", "hi", "--temperature", "0"), ["temperature", "0.0", "greedy"]),
+    (("generate", "model", "hi", "--top-p", "2"), ["top_p", "2.0"]),
+    (("generate", "model", "hi", "--max-length", "-1"), ["--max-length", "0"]),
+    (("generate", "model", "hi", "--seed", "x"), ["--seed", "integer"]),
+]  # fmt: skip
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_a_mistake_gets_one_sentence_and_leaves_nothing(descend: Descend, desk: Path) -> None:
+    before = files(desk)
+    wrong = []
+    for words, parts in MISTAKES:
+        done = descend(*words)
+        lines = done.err.splitlines()
+        said = lines[-1] if lines else ""
+        problems = [
+            *(["exit code"] if done.code != 2 else []),
+            *(["standard output"] if done.out else []),
+            *(["no error line"] if not said.startswith("error: ") else []),
+            *(["several lines"] if sum(line.startswith("error") for line in lines) != 1 else []),
+            *(["a traceback"] if "Traceback" in done.err else []),
+            *[f"without {part!r}" for part in parts if part not in said],
+        ]
+        if problems:
+            wrong.append((words, problems, done.code, done.out[:100], done.err[-300:]))
+    assert not wrong, "\n".join(map(str, wrong))
+    assert files(desk) == before
+    assert not Path("models").exists()
+
+
+def test_with_json_a_mistake_leaves_standard_output_empty(descend: Descend, desk: Path) -> None:
+    for words in (("train", "nowhere"), ("generate", "nowhere", "hi"), ("resume", "model"),
+                  ("corpus", "stats", "empty"), ("evaluate", "damaged", "text.txt")):  # fmt: skip
+        done = descend(*words, "--json")
+        assert (done.code, done.out) == (2, "")
+
+
+def test_an_environment_variable_is_named(
+    descend: Descend, desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DESCEND_BATCH_SIZE", "many")
+    done = descend("config", "show")
+    assert done.code == 2
+    assert done.err.startswith("error: DESCEND_BATCH_SIZE: found 'many'")
+
+
+def test_more_documents_asked_for_than_there_are_is_said_and_trains(
+    descend: Descend, desk: Path
+) -> None:
+    Path("text.txt").write_text(Path("text.txt").read_text() + "A new line, not in the cache.\n")
+    done = descend(*TRAIN, "--epoch", "1", "--sample-size", "99", "--json")
+    assert done.json["finished"]
+    said = [line for line in done.err.splitlines() if "sample_size" in line]
+    assert said == ["sample_size: 99 documents asked for, the corpus has 1; all are used"]
+
+
+def test_debug_shows_where_it_happened_and_only_debug(shell: Descend, own_folder: Path) -> None:
+    plain, debug = (
+        shell("config", "show", "--epoch", "0"),
+        shell("config", "show", "--epoch", "0", "--debug"),
+    )
+    assert plain.code == debug.code == 2
+    assert "Traceback" not in plain.err
+    assert len(plain.err.splitlines()) == 1
+    assert "Traceback" in debug.err
+    assert debug.err.splitlines()[-1] == plain.err.splitlines()[0]
+
+
+def test_a_folder_that_cannot_be_made_is_a_fault_of_the_disk(descend: Descend, desk: Path) -> None:
+    done = descend(*TRAIN, "--save-dir", "text.txt/model")
+    assert done.code == 1
+    said = done.err.splitlines()[-1]
+    assert said.startswith("error: text.txt/model: found a disk that refuses (Not a directory)")
+    assert "save_dir" in said
+
+
+def test_too_little_memory_is_said_before_the_first_step_with_a_remedy(
+    descend: Descend, desk: Path
+) -> None:
+    done = descend(*TRAIN, "--batch-size", "60000", "--seq-len", "512", "--max-seq-len", "512",
+                   "--embed-dim", "1024", "--num-layers", "64")  # fmt: skip
+    assert done.code == 1
+    said = done.err.splitlines()[-1]
+    assert said.startswith("error: memory: found a need of about ")
+    assert "set " in said
+    assert not Path("models").exists()
+
+
+def test_a_text_that_changed_is_not_resumed_on(descend: Descend, desk: Path) -> None:
+    summary = json.loads(Path("model/summary.json").read_text())
+    Path("model/summary.json").write_text(json.dumps(summary | {"finished": False}))
+    info = json.loads(Path("model/run.json").read_text())
+    info["resolved"]["corpus_dir"] = "text.txt"
+    Path("model/run.json").write_text(json.dumps(info))
+    Path("text.txt").write_text("Something else. " * 500)
+    done = descend("resume", "model")
+    assert done.code == 2
+    assert "a text that changed" in done.err.splitlines()[-1]
+    assert "descend continue model" in done.err.splitlines()[-1]

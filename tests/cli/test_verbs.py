@@ -1,0 +1,325 @@
+"""Every verb from the command line to its result, with real models of a second's training."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Descend = Callable[..., Any]
+
+EPOCH_KEYS = {
+    "epoch", "loss_start", "loss_end", "accuracy_start", "accuracy_end", "validation_loss",
+    "validation_accuracy", "bits_per_byte", "seconds",
+}  # fmt: skip
+
+
+def check_outcome(found: dict[str, Any], epochs: int) -> None:
+    """What the issue promises of `train --json`."""
+    assert [e["epoch"] for e in found["epochs"]] == list(range(1, epochs + 1))
+    for epoch in found["epochs"]:
+        assert set(epoch) >= EPOCH_KEYS
+        assert all(math.isfinite(epoch[key]) for key in EPOCH_KEYS)
+    assert found["parameters"] > 0
+    assert found["seconds"] > 0
+    assert found["tokens_per_second"] > 0
+    assert set(found["loss_ladder"]) == {"uniform", "unigram", "bigram"}
+    best = min(found["epochs"], key=lambda e: e["validation_loss"])
+    assert (found["best_epoch"], found["validation_loss"]) == (
+        best["epoch"], best["validation_loss"],
+    )  # fmt: skip
+    for name in ("config.json", "model.safetensors", "tokenizer.json", "run.json"):
+        assert (Path(found["model_dir"]) / name).is_file()
+
+
+def test_train_on_a_file_gives_one_object_and_says_the_rest_on_standard_error(
+    descend: Descend, tiny_file: Path, text_file: Path
+) -> None:
+    done = descend("train", text_file, "--config", tiny_file, "--sample-size", "99", "--json")
+    found = done.json
+    check_outcome(found, epochs=2)
+    assert found["epochs"][-1]["loss_end"] < found["epochs"][0]["loss_start"]
+    assert found["model_dir"].startswith("models/transformer_")
+    for told in ("parameters", "of memory", "epoch  2/2", "accuracy", "bits/byte", "tokens/s"):
+        assert told in done.err
+    # Before the first step: what it needs and how long it takes.
+    assert done.err.index("of memory") < done.err.index("82 steps") < done.err.index("epoch  1/2")
+
+
+def test_without_json_standard_output_has_samples_paragraph_and_folder(
+    descend: Descend, tiny_file: Path, text_file: Path
+) -> None:
+    done = descend("train", text_file, "--config", tiny_file, "--epoch", "1")
+    assert done.code == 0
+    assert done.out.count("--- sample") == 3
+    assert "In 1 epoch " in done.out
+    assert "saved in models/transformer_" in done.out
+    assert "next: descend generate" in done.err
+
+
+def test_train_takes_a_folder_and_a_stream(
+    descend: Descend, tiny_file: Path, text_file: Path, own_folder: Path
+) -> None:
+    folder = own_folder / "texts"
+    folder.mkdir()
+    text = text_file.read_text()
+    for number in range(4):
+        (folder / f"{number}.md").write_text(text[number * 2000 : number * 2000 + 2500])
+    tiny = ("--config", tiny_file, "--epoch", "1", "--json")
+    check_outcome(descend("train", folder, *tiny).json, epochs=1)
+    check_outcome(descend("train", "-", *tiny, stdin=text).json, epochs=1)
+
+
+@pytest.mark.slow
+def test_train_takes_an_embedded_corpus(descend: Descend, tiny_file: Path) -> None:
+    found = descend("train", "stories", "--config", tiny_file, "--epoch", "1",
+                    "--batch-size", "256", "--json").json  # fmt: skip
+    check_outcome(found, epochs=1)
+
+
+def test_corpus_dir_is_the_same_as_corpus(
+    descend: Descend, tiny_file: Path, text_file: Path
+) -> None:
+    tiny = ("--config", tiny_file, "--epoch", "1", "--json")
+    one = descend("train", text_file, *tiny).json
+    other = descend("train", "--corpus-dir", text_file, *tiny).json
+    third = descend("train", text_file, "--seed", "7", *tiny).json
+    assert one["model_dir"] != other["model_dir"]
+    assert one["validation_loss"] == other["validation_loss"] != third["validation_loss"]
+
+
+def test_the_module_and_the_shell_agree_with_the_function(
+    shell: Descend, descend: Descend, tiny_file: Path, text_file: Path, trained: Path
+) -> None:
+    done = shell("train", text_file, "--config", tiny_file, "--json")
+    assert done.json["validation_loss"] == json.loads(
+        (trained / "summary.json").read_text()
+    )["validation_loss"]  # fmt: skip
+    words = ("generate", trained, "The old", "--greedy", "--json")
+    assert shell(*words).json == descend(*words).json
+
+
+def test_evaluate_gives_its_numbers(descend: Descend, trained: Path, text_file: Path) -> None:
+    found = descend("evaluate", trained, text_file, "--json").json
+    assert set(found) == {"loss", "accuracy", "perplexity", "bits_per_byte", "tokens", "bytes"}
+    assert found["bytes"] == text_file.stat().st_size
+    assert found["perplexity"] == pytest.approx(math.exp(found["loss"]))
+    nats = found["loss"] * found["tokens"]
+    assert found["bits_per_byte"] == pytest.approx(nats / math.log(2) / found["bytes"])
+    assert f"loss {found['loss']:.4f} nats" in descend("evaluate", trained, text_file).out
+
+
+def test_generate_greedy_is_deterministic_and_begins_with_the_prompt(
+    descend: Descend, trained: Path
+) -> None:
+    words = ("generate", trained, "The old", "--greedy", "--max-length", "12")
+    first = descend(*words, "--json").json
+    assert first["text"].startswith("The old")
+    assert set(first) >= {"text", "token_ids"}
+    assert 12 < len(first["token_ids"]) <= 12 + len("The old")
+    assert descend(*words, "--json").json == first
+    assert descend(*words).out == first["text"] + "\n"
+
+
+def test_generate_with_a_seed_is_reproducible_and_other_seeds_differ(
+    descend: Descend, trained: Path
+) -> None:
+    def write(seed: int) -> str:
+        return str(descend("generate", trained, "A dog", "--seed", seed, "--json").json["text"])
+
+    assert write(1) == write(1) != write(2)
+
+
+def test_generate_takes_several_prompts_and_longer_ones_than_the_context(
+    descend: Descend, trained: Path
+) -> None:
+    long = "The old owl sleeps up the tree. " * 20
+    found = descend("generate", trained, "A", long, "--max-length", "5", "--json").json
+    assert [t["prompt"] for t in found["texts"]] == ["A", long]
+    assert all(len(t["new_token_ids"]) <= 5 for t in found["texts"])
+    assert descend("generate", trained, "-", "--max_length", "0", stdin="The").out == "The\n"
+
+
+def test_generate_stops_before_a_stop_string(descend: Descend, trained: Path) -> None:
+    words = ("generate", trained, "The old", "--greedy", "--json", "--max-length", "30")
+    whole = descend(*words).json["new_text"]
+    stop = whole[6:9]
+    cut = descend(*words, "--stop", stop).json
+    assert cut["new_text"] == whole[: whole.index(stop)]
+    assert cut["finish"] == "stop"
+
+
+def test_continue_trains_the_same_network_further(
+    descend: Descend, trained: Path, text_file: Path
+) -> None:
+    before = descend("evaluate", trained, text_file, "--json").json["loss"]
+    found = descend("continue", trained, "--epoch", "1", "--embed-dim", "16",
+                    "--learning-rate", "0.002", "--save_dir", "further", "--json").json  # fmt: skip
+    check_outcome(found, epochs=1)
+    assert found["model_dir"] == "further"
+    assert descend("evaluate", "further", text_file, "--json").json["loss"] < before
+    assert (Path("further") / "tokenizer.json").read_bytes() == (
+        trained / "tokenizer.json"
+    ).read_bytes()
+    assert json.loads(Path("further/run.json").read_text())["parent"] == str(trained)
+
+
+def test_continue_takes_a_rate_per_epoch_and_another_text(
+    descend: Descend, trained: Path, own_folder: Path, text_file: Path
+) -> None:
+    other = own_folder / "other.txt"
+    other.write_text(text_file.read_text()[::-1])
+    found = descend("continue", trained, other, "--epochs", "2",
+                    "--learning-rate", "1:1e-3,2:1e-4", "--json").json  # fmt: skip
+    check_outcome(found, epochs=2)
+    again = descend("continue", found["model_dir"], "--learning-rate", "0.001", "--epochs", "1",
+                    "--json").json  # fmt: skip
+    check_outcome(again, epochs=1)
+    assert json.loads((Path(again["model_dir"]) / "run.json").read_text())["config"][
+        "corpus_dir"
+    ] == str(other)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_tells_how_to_resume_and_resume_finishes(
+    descend: Descend, tiny_file: Path, text_file: Path, number: signal.Signals, code: int
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "descend", "train", "-", "--config", tiny_file,
+         "--epoch", "300", "--save-dir", "stopped", "--json"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdin
+    process.stdin.write(text_file.read_text())
+    process.stdin.close()
+    process.stdin = None
+    deadline = time.monotonic() + 60
+    while not list(Path("stopped").glob("checkpoints/step_*")) and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert out == ""
+    last = err.splitlines()[-1]
+    assert last.startswith("stopped after step ")
+    assert last.endswith("go on with `descend resume stopped`")
+    assert "Traceback" not in err
+
+    make_it_short(Path("stopped"))
+    done = descend("resume", "stopped", "--json")
+    assert "taking up after step" in done.err
+    assert done.json["finished"]
+
+
+def make_it_short(folder: Path) -> None:
+    """Let a run of many epochs end with the epoch under way, so that the test ends too."""
+    info = json.loads((folder / "run.json").read_text())
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    info["resolved"]["epoch"] = max(e["epoch"] for e in events if e["kind"] == "step")
+    (folder / "run.json").write_text(json.dumps(info))
+
+
+def test_chat_takes_turns_over_a_pipe(descend: Descend, trained: Path) -> None:
+    words = ("chat", trained, "--seed", "3", "--max-length", "6")
+    turns = descend(*words, "--json", stdin="The old\n/new\nA dog\n/quit\nno\n").json["turns"]
+    assert [turn["prompt"] for turn in turns] == ["The old", "A dog"]
+    plain = descend(*words, stdin="The old\n/new\nA dog\n")
+    assert plain.out == "".join(turn["text"] + "\n" for turn in turns)
+
+
+def test_corpus_add_gathers_and_stats_measures(
+    descend: Descend, own_folder: Path, text_file: Path, tiny_file: Path
+) -> None:
+    source = own_folder / "notes"
+    source.mkdir()
+    text = text_file.read_text()
+    for number in range(6):
+        (source / f"{number}.md").write_text(text[number * 1500 : number * 1500 + 1500])
+    (source / "copy.md").write_text((source / "0.md").read_text())
+    (source / "left.py").write_text("print('not taken')\n" * 9)
+    added = descend("corpus", "add", source, "mine", "--extensions", ".md,.txt", "--json").json
+    assert added["documents"] == 6
+    assert added["exact_duplicates"] == 1
+    assert "6 documents" in descend("corpus", "add", source, "again", "--extensions", ".md").out
+
+    words = ("corpus", "stats", "mine", "--vocab_size", "300")
+    stats = descend(*words, "--json").json
+    assert {"documents", "bytes", "characters", "tokens", "bytes_per_token", "duplicate_share",
+            "loss_ladder"} <= set(stats)  # fmt: skip
+    assert stats["documents"] == 6
+    ladder = stats["loss_ladder"]
+    assert ladder["bigram"] < ladder["unigram"] < ladder["uniform"]
+    picture = descend(*words).out
+    assert "6 documents" in picture
+    assert "█" in picture
+    check_outcome(descend("train", "mine", "--config", tiny_file, "--epoch", "1", "--json").json, 1)
+
+
+def test_a_tokenizer_of_its_own_serves_several_runs(
+    descend: Descend, text_file: Path, tiny_file: Path
+) -> None:
+    made = descend("tokenizer", "train", text_file, "tok.json", "--vocab-size", "280", "--json")
+    assert made.json["vocab_size"] == 280
+    assert made.json["bytes_per_token"] > 1
+    words = ("tokenizer", "train", text_file, "chars.json", "--tokenizer", "char")
+    assert "use it with --vocab-path chars.json" in descend(*words).out
+    from_file = Path("tiny.json")
+    keys = {"vocab_path": "tok.json", "vocab_size": None, "epoch": 1}
+    shown = descend("config", "show", "--config", tiny_file, "--json").json
+    tiny = {k: v["value"] for k, v in shown.items() if v["origin"].startswith("file")}
+    from_file.write_text(json.dumps(tiny | keys))
+    found = descend("train", text_file, "--config", from_file, "--json").json
+    used = Path(found["model_dir"]) / "tokenizer.json"
+    assert json.loads(used.read_text()) == json.loads(Path("tok.json").read_text())
+
+
+def test_config_show_says_where_a_value_comes_from(descend: Descend, own_folder: Path) -> None:
+    file = own_folder / "run.yaml"
+    file.write_text("batch_size: 5\nseq-len: 20\n")
+    words = ("config", "show", "--config", file, "--preset", "old", "--batch-size", "7")
+    found = descend(*words, "--json").json
+    assert found["batch_size"] == {"value": 7, "origin": "flag"}
+    assert found["seq_len"] == {"value": 20, "origin": f"file {file}"}
+    assert found["embed_dim"] == {"value": 128, "origin": "preset old"}
+    assert found["seed"] == {"value": 42, "origin": "default"}
+    assert "embed_dim" in descend(*words).out
+    presets = descend("config", "presets", "--json").json
+    assert set(presets) == {"old", "guide", "fast"}
+    assert presets["old"]["embed_dim"] == 128
+    assert "guide" in descend("config", "presets").out
+
+
+@pytest.mark.parametrize(
+    ("dashed", "plain", "key", "value"),
+    [
+        (("--embed-dim", "64"), ("--embed_dim", "64"), "embed_dim", 64),
+        (("--epoch", "3"), ("--epochs", "3"), "epoch", 3),
+        (("--activation-checkpointing",), ("--activation_checkpointing",),
+         "activation_checkpointing", True),
+        (("--no-activation-checkpointing",), ("--no_activation_checkpointing",),
+         "activation_checkpointing", False),
+    ],
+)  # fmt: skip
+def test_flags_have_both_spellings(
+    descend: Descend, dashed: tuple[str, ...], plain: tuple[str, ...], key: str, value: object
+) -> None:
+    for spelled in (dashed, plain):
+        found = descend("config", "show", *spelled, "--json").json
+        assert found[key] == {"value": value, "origin": "flag"}
+
+
+def test_help_and_version_answer(descend: Descend) -> None:
+    for words in (("--help",), ("train", "-h"), ("corpus", "--help"), ("corpus", "add", "--help")):
+        done = descend(*words)
+        assert done.code == 0
+        assert "descend" in done.out
+    assert descend("--version").out.startswith("descend ")

@@ -1,0 +1,224 @@
+"""Interrupted and taken up again is the same as never interrupted, to the last bit."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from descend.config import make_config
+from descend.report.live import show
+from descend.runs.folder import checkpoints, newest_checkpoint, read_events, read_summary
+from descend.runs.records import Epoch, Matrices, Record, Saved, Started, Step, Stopped
+from descend.training.interrupts import Interrupted
+from descend.training.job import Job, new_job, resumed_job
+from descend.training.work import work
+
+Tiny = dict[str, Any]
+
+
+def job_of(tiny: Tiny, folder: str) -> Job:
+    return new_job(make_config(tiny), Path(folder))
+
+
+def finish(job: Job) -> str:
+    """Carry `job` to its end; the hash of the model it leaves."""
+    for _ in work(job):
+        pass
+    return model_hash(job.folder)
+
+
+def model_hash(folder: Path) -> str:
+    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+
+
+def interrupt(job: Job, at: Callable[[Record], bool]) -> int:
+    """Press Ctrl-C while the record that `at` picks is out; the step it stopped after."""
+
+    def press_once() -> None:
+        pressed = False
+        for record in work(job):
+            if at(record) and not pressed:
+                pressed = True
+                signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted) as stopped:
+        press_once()
+    assert stopped.value.exit_code == 130
+    return stopped.value.step
+
+
+def at_step(step: int) -> Callable[[Record], bool]:
+    return lambda record: isinstance(record, Step) and record.step == step
+
+
+def losses(folder: Path) -> list[tuple[int, float]]:
+    return [(r.step, r.loss) for r in read_events(folder) if isinstance(r, Step)]
+
+
+def told(folder: Path) -> list[tuple[object, ...]]:
+    """All records but those of starts, ends and savings; without times."""
+    kept: list[tuple[object, ...]] = []
+    for record in read_events(folder):
+        if isinstance(record, Step):
+            kept.append(("step", record.step, record.loss, record.gradient_norm))
+        elif isinstance(record, Matrices):
+            kept.append(("matrices", record.step, tuple(record.weight_rms.values())))
+        elif isinstance(record, Epoch):
+            kept.append(("epoch", record.epoch, record.loss_start, record.loss_end,
+                         record.accuracy_end, record.validation_loss))  # fmt: skip
+    return kept
+
+
+SETTINGS = [
+    {"architecture": "modern", "optimizer": "muon", "dropout_rate": 0.2},
+    {"architecture": "gpt", "optimizer": "muon", "gradient_accumulation": 2, "dropout_rate": 0.1},
+    {"architecture": "modern", "optimizer": "adamw", "gradient_accumulation": 2},
+    {"architecture": "gpt", "optimizer": "adamw", "dropout_rate": 0.2, "schedule": "cosine"},
+    {"architecture": "modern", "optimizer": "muon", "precision": "bfloat16",
+     "activation_checkpointing": True, "dropout_rate": 0.1},
+    {"architecture": "gpt", "optimizer": "adamw", "precision": "float16"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: "-".join(map(str, s.values())))
+def test_resumed_equals_uninterrupted_to_the_last_bit(tiny: Tiny, settings: Tiny) -> None:
+    tiny |= {"batch_size": 8} | settings
+    whole = job_of(tiny, "whole")
+    end = whole.course.batches.steps(1)
+    expected = finish(whole)
+
+    parts = job_of(tiny, "parts")
+    # In the first step, at a matrices record, at the end of an epoch, and inside the second.
+    stops = [1, 25 if end > 26 else 5, end, end + 3]
+    for stop in stops:
+        assert interrupt(parts, at_step(stop)) == stop
+        assert newest_checkpoint(Path("parts")) == Path(f"parts/checkpoints/step_{stop}")
+        parts = resumed_job(Path("parts"))
+        assert parts.state.step == stop
+    assert finish(parts) == expected
+    assert losses(Path("parts")) == losses(Path("whole"))
+    assert told(Path("parts")) == told(Path("whole"))
+    seconds = ("seconds", "tokens_per_second", "model_dir", "epochs")
+    one, other = (
+        {f: getattr(read_summary(Path(name)), f) for f in ("best_epoch", "validation_loss",
+                                                           "samples", "parameters", "finished")}
+        for name in ("whole", "parts")
+    )  # fmt: skip
+    assert one == other, seconds
+
+
+def test_another_seed_is_not_equal(tiny: Tiny) -> None:
+    tiny["epoch"] = 1
+    assert finish(job_of(tiny, "one")) != finish(job_of(tiny | {"seed": 1}, "other"))
+
+
+def test_stopped_at_the_very_end_it_only_has_to_be_finished(tiny: Tiny) -> None:
+    tiny["epoch"] = 1
+    whole = job_of(tiny, "whole")
+    expected, last = finish(whole), whole.course.total_steps
+    parts = job_of(tiny, "parts")
+    assert interrupt(parts, lambda r: isinstance(r, Epoch)) == last
+    assert not (Path("parts") / "model.safetensors").exists()
+    assert finish(resumed_job(Path("parts"))) == expected
+
+
+def test_stopped_while_it_writes_a_sample_or_saves(tiny: Tiny) -> None:
+    expected = finish(job_of(tiny, "whole"))
+    parts = job_of(tiny, "parts")
+    interrupt(parts, lambda r: isinstance(r, Saved))
+    assert finish(resumed_job(Path("parts"))) == expected
+
+
+@pytest.mark.parametrize("tail", [b"", b'{"kind":"step","st', b"\0\0\0"])
+def test_after_a_crash_each_step_is_told_once(tiny: Tiny, tail: bytes) -> None:
+    expected = finish(job_of(tiny, "whole"))
+    parts = job_of(tiny, "parts")
+    records = work(parts)
+    for record in records:  # the first step is saved; then the power fails, some steps later
+        if isinstance(record, Step) and record.step == 9:
+            break
+    saved = parts.folder / "checkpoints" / "step_1"
+    if not saved.exists():
+        saved = checkpoints(parts.folder)[-1][1]
+    records.close()  # type: ignore[attr-defined]
+    with (parts.folder / "events.jsonl").open("ab") as file:
+        file.write(tail)
+    again = resumed_job(Path("parts"))
+    assert again.state.step < 9
+    assert finish(again) == expected
+    steps = [step for step, _ in losses(Path("parts"))]
+    assert steps == list(range(1, len(steps) + 1))
+    assert told(Path("parts")) == told(Path("whole"))
+
+
+def test_killed_without_warning_it_goes_on_from_the_last_checkpoint(
+    tiny: Tiny, tiny_file: Path, text_file: Path
+) -> None:
+    keys = ["--epoch", "4", "--dropout-rate", "0.1", "--batch-size", "2"]
+    command = [sys.executable, "-m", "descend", "train", str(text_file), "--config",
+               str(tiny_file), *keys]  # fmt: skip
+    process = subprocess.Popen([*command, "--save-dir", "killed"], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)  # fmt: skip
+    deadline = time.monotonic() + 60
+    events = Path("killed/events.jsonl")
+    while process.poll() is None and not (
+        events.exists() and events.read_bytes().count(b'"kind":"step"') > 60
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    assert not Path("killed/model.safetensors").exists(), "it was killed too late"
+    again = resumed_job(Path("killed"))
+    assert again.state.step > 0
+    resumed = finish(again)
+    whole = tiny | {"epoch": 4, "dropout_rate": 0.1, "batch_size": 2}
+    assert resumed == finish(job_of(whole, "whole"))
+    assert losses(Path("killed")) == losses(Path("whole"))
+
+
+def test_watching_does_not_change_the_weights(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told on a terminal, or driven by the bare loop that nobody watches: the same weights."""
+    import torch
+    from rich.console import Console
+
+    from descend.training.loop import train
+    from descend.training.state import put_weights
+
+    tiny["dropout_rate"] = 0.1
+    watched, bare = job_of(tiny, "watched"), job_of(tiny, "bare")
+    with open("terminal.txt", "w", encoding="utf-8") as file:
+        console = Console(file=file, force_terminal=True)
+        for _ in show(work(watched), watched, console):
+            pass
+    for _ in train(bare.state, bare.course):
+        pass
+    assert bare.state.best is not None
+    put_weights(bare.state.model, bare.state.best.weights)
+    pairs = zip(watched.state.model.parameters(), bare.state.model.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert Path("terminal.txt").stat().st_size > 1000
+
+
+def test_a_finished_run_says_all_in_order(tiny: Tiny) -> None:
+    job = job_of(tiny, "run")
+    seen = list(work(job))
+    written = read_events(Path("run"))
+    assert written == seen
+    assert isinstance(seen[0], Started)
+    assert isinstance(seen[-1], Stopped)
+    steps = [r.step for r in seen if isinstance(r, Step)]
+    assert steps == list(range(1, job.course.total_steps + 1))
+    assert all(a.step <= b.step for a, b in itertools.pairwise(seen))
+    assert [r.step for r in seen if isinstance(r, Matrices)] == list(
+        range(1, job.course.total_steps + 1, 25)
+    )

@@ -1,0 +1,115 @@
+"""A checkpoint holds all of `TrainState`, and only a whole one is taken."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from descend.config import make_config
+from descend.errors import RunFolderError
+from descend.runs.durable import verify_folder, write_folder
+from descend.runs.folder import checkpoints, newest_checkpoint
+from descend.training.checkpoint import load_checkpoint, save_checkpoint
+from descend.training.job import Job, new_job, resumed_job
+from descend.training.loop import train
+from descend.training.state import TrainState
+from descend.training.work import work
+
+Tiny = dict[str, Any]
+
+
+def some_steps(tiny: Tiny, steps: int) -> Job:
+    job = new_job(make_config(tiny), Path("run"))
+    for records in train(job.state, job.course):
+        if records[0].step == steps:
+            break
+    return job
+
+
+def plain(value: object) -> object:
+    """A field as something that `==` compares whole: tensors as their bytes."""
+    if isinstance(value, torch.Tensor):
+        return (str(value.dtype), tuple(value.shape), value.numpy().tobytes())
+    if isinstance(value, torch.nn.Module | torch.optim.Optimizer | torch.amp.GradScaler):
+        return plain(value.state_dict())  # type: ignore[union-attr]
+    if dataclasses.is_dataclass(value):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if hasattr(value, "__struct_fields__"):
+        return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, dict):
+        return {key: plain(held) for key, held in value.items() if key != "lr"}
+    if isinstance(value, list | tuple):
+        return [plain(held) for held in value]
+    return value
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_every_field_survives(tiny: Tiny, optimizer: str, precision: str) -> None:
+    tiny |= {"optimizer": optimizer, "precision": precision, "batch_size": 8}
+    steps = new_job(make_config(tiny), Path("run")).course.batches.steps(1) + 2
+    state = some_steps(tiny, steps).state
+    state.skipped = 1
+    save_checkpoint(Path("run"), state)
+    fresh = new_job(make_config(tiny), Path("other")).state
+    for held in dataclasses.fields(TrainState):
+        before, after = plain(getattr(fresh, held.name)), plain(getattr(state, held.name))
+        if held.name != "scaler":
+            assert before != after, f"{held.name} does not change in training: nothing is tested"
+    load_checkpoint(Path(f"run/checkpoints/step_{steps}"), fresh)
+    for held in dataclasses.fields(TrainState):
+        assert plain(getattr(fresh, held.name)) == plain(getattr(state, held.name)), held.name
+
+
+def test_an_older_one_goes_only_after_the_new_one_stands(tiny: Tiny) -> None:
+    state = some_steps(tiny, 2).state
+    save_checkpoint(Path("run"), state)
+    state.step = 3
+    save_checkpoint(Path("run"), state)
+    assert [step for step, _ in checkpoints(Path("run"))] == [3]
+    assert verify_folder(Path("run/checkpoints/step_3"))
+
+
+@pytest.fixture
+def stopped(tiny: Tiny) -> Path:
+    """A run that was left after some steps, with two checkpoints."""
+    job = new_job(make_config(tiny), Path("run"))
+    records = work(job)
+    for record in records:
+        if record.step == 7:
+            break
+    records.close()  # type: ignore[attr-defined]
+    save_checkpoint(job.folder, job.state)
+    newest = checkpoints(job.folder)[-1][1]
+    files = {p.name: p.read_bytes() for p in newest.iterdir() if p.name != "manifest.json"}
+    write_folder(newest.with_name("step_99"), files)
+    return job.folder
+
+
+@pytest.mark.parametrize("name", ["state.json", "model.safetensors", "optimizer_0.safetensors",
+                                  "best.safetensors", "manifest.json"])  # fmt: skip
+def test_a_damaged_newest_one_is_passed_over(stopped: Path, name: str) -> None:
+    file = stopped / "checkpoints" / "step_99" / name
+    assert newest_checkpoint(stopped) == file.parent
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    assert newest_checkpoint(stopped) == stopped / "checkpoints" / "step_7"
+    assert resumed_job(stopped).state.step == 7
+
+
+def test_without_a_whole_one_the_folder_is_named(stopped: Path) -> None:
+    for _, path in checkpoints(stopped):
+        (path / "model.safetensors").unlink()
+    with pytest.raises(RunFolderError, match="no checkpoint that is whole"):
+        resumed_job(stopped)
+
+
+def test_one_of_another_shape_is_refused(stopped: Path, tiny: Tiny) -> None:
+    other = new_job(make_config(tiny | {"num_layers": 3}), Path("other"))
+    with pytest.raises(RunFolderError, match="does not fit"):
+        load_checkpoint(stopped / "checkpoints" / "step_7", other.state)
