@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,14 +72,19 @@ def test_help_of_every_verb_loads_nothing_heavy() -> None:
     assert loaded_by(code) == set()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="the times of children are POSIX")
 def test_help_is_quick() -> None:
-    def seconds() -> float:
-        began = time.perf_counter()
+    def processor_seconds() -> float:
+        before = os.times()
         subprocess.run([sys.executable, "-m", "descend", "--help"], check=True, capture_output=True)
-        return time.perf_counter() - began
+        after = os.times()
+        return (after.children_user - before.children_user) + (
+            after.children_system - before.children_system
+        )
 
-    # The claim is 0.5 s on a quiet machine; importing torch alone would take over a second.
-    assert min(seconds() for _ in range(4)) < 0.9
+    # The claim is 0.5 s on a quiet machine. Processor time, since tests may run beside others;
+    # twice the claim, since a busy machine is slower: importing torch takes over 1.5.
+    assert min(processor_seconds() for _ in range(4)) < 1.0
 
 
 def test_every_public_name_resolves() -> None:

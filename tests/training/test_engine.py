@@ -29,13 +29,29 @@ def choose(**keys: object) -> Choice:
     )
 
 
-def test_the_fastest_way_tried_is_taken_and_remembered() -> None:
+def test_the_fastest_way_tried_is_taken_and_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
     choice = choose(batch_size=3)
     assert len(choice.seconds_per_token) == 4
     fastest = min(choice.seconds_per_token, key=lambda name: choice.seconds_per_token[name])
     assert name_of(choice.execution) == fastest
     assert choose(batch_size=3) == choice  # times never repeat: this one was read back
     assert msgspec.json.decode(msgspec.json.encode(choice), type=Choice) == choice
+
+
+def test_beside_a_busy_program_fewer_threads_are_tried_and_not_remembered(
+    monkeypatch: pytest.MonkeyPatch, own_cache: Path
+) -> None:
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
+    quiet = choose(batch_size=6)
+    assert quiet.execution.threads == 2
+    remembered = sorted((own_cache / "engine").iterdir())
+    monkeypatch.setattr("os.getloadavg", lambda: (1.5, 0.0, 0.0))
+    busy = choose(batch_size=6)
+    assert [name.rsplit(", ")[-1] for name in busy.seconds_per_token] == ["2 threads", "1 thread"]
+    assert busy.execution.precision == quiet.execution.precision
+    assert sorted((own_cache / "engine").iterdir()) == remembered
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
@@ -45,7 +61,10 @@ def test_a_forced_precision_is_obeyed(precision: str) -> None:
     assert all(name.startswith(precision) for name in choice.seconds_per_token)
 
 
-def test_choosing_leaves_no_trace_in_the_random_numbers_of_training() -> None:
+def test_choosing_leaves_no_trace_in_the_random_numbers_of_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
     # Step n seeds itself; still, the global generator must not decide anything here.
     torch.manual_seed(1)
     first = choose(batch_size=5).execution

@@ -10,6 +10,7 @@ checkpoints/step_<n>/     all that a resume needs
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import time
@@ -182,7 +183,9 @@ class EventLog:
         An epoch is synced: a checkpoint that reaches the disk after it counts on its line.
         """
         try:
-            self._file.write(self._encoder.encode(record) + b"\n")
+            line = self._encoder.encode(record) + b"\n"
+            if self._file.write(line) != len(line):  # a disk that just got full takes a part
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if isinstance(record, Epoch):
                 os.fsync(self._file.fileno())
         except OSError as problem:

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -33,6 +34,9 @@ PROBE_TOKENS = 1024
 """Tokens in a probing step: enough to keep all cores busy, few enough to be quick."""
 
 PROBE_REPEATS = 2
+
+BUSY_LOAD = 0.5
+"""Load average from which another program is thought to keep a core busy."""
 
 HOPELESS = 2.0
 """A way whose first step takes this many times the best so far is not timed further."""
@@ -63,15 +67,40 @@ def choose_execution(config: RunConfig, shape: ModelShape, batches: BatchPlan) -
                   config.dropout_rate, config.activation_checkpointing)  # fmt: skip
     key = hashlib.sha256(repr(decided_by).encode()).hexdigest()[:24]
     file = cache_dir() / "engine" / f"{key}.json"
+    choice = _remembered(file)
+    if choice is None:
+        choice = _try_all(ways, config, shape, batches)
+        _remember(file, choice)
+    if device == "cpu" and _others_are_busy():
+        # What a browser does to us this minute is no fact of the machine: not remembered.
+        return _try_all(_with_fewer_threads(choice.execution), config, shape, batches)
+    return choice
+
+
+def _remembered(file: Path) -> Choice | None:
     with suppress(OSError, msgspec.DecodeError):
         return msgspec.json.decode(file.read_bytes(), type=Choice)
-    choice = _try_all(ways, config, shape, batches)
+    return None
+
+
+def _remember(file: Path, choice: Choice) -> None:
     with suppress(OSError):  # not remembered, it is tried again next time
         file.parent.mkdir(parents=True, exist_ok=True)
         aside = file.with_suffix(f".{os.getpid()}")
         aside.write_bytes(msgspec.json.encode(choice))
         aside.replace(file)
-    return choice
+
+
+def _others_are_busy() -> bool:
+    """Whether other programs keep a core at work: the load of the last minute says so."""
+    return hasattr(os, "getloadavg") and os.getloadavg()[0] > BUSY_LOAD
+
+
+def _with_fewer_threads(way: Execution) -> list[Execution]:
+    """`way` as it is, and on fewer threads: each step waits for the slowest of them, so with one
+    core taken by another program all but one thread may wait for the last one's turn."""
+    counts = dict.fromkeys((way.threads, way.threads - 1, way.threads // 2))
+    return [msgspec.structs.replace(way, threads=n) for n in counts if n >= 1]
 
 
 def _try_all(
@@ -116,6 +145,7 @@ def _time_step(
     """Seconds per token of forward and backward, and seconds of an update: the fastest of a few
     after one to warm up; only that one if it took more than `limit` a token."""
     torch.manual_seed(0)
+    torch.set_num_threads(way.threads)
     model = Transformer(shape, config.dropout_rate, way.attention).to(way.device)
     model.checkpoint_activations = config.activation_checkpointing
     optimizers = make_optimizers(model, config)
@@ -148,4 +178,7 @@ def _wait_for(device: str) -> None:
 
 def name_of(way: Execution) -> str:
     """A way in words."""
-    return f"{way.precision}, {way.attention} attention"
+    way_in_short = f"{way.precision}, {way.attention} attention"
+    if way.device != "cpu":
+        return way_in_short
+    return f"{way_in_short}, {way.threads} thread{'s' if way.threads != 1 else ''}"
