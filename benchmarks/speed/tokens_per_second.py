@@ -1,6 +1,6 @@
 """Tokens per second of descend beside its peers, in turn, on this machine.
 
-    python benchmarks/speed/tokens_per_second.py RESULTS [--rounds 3] [--seconds 10] [--sizes guide,…]
+    python benchmarks/speed/tokens_per_second.py RESULTS [--rounds N] [--seconds S] [--sizes A,B]
 
 Each contestant runs in a process of its own; a round lets every contestant run once, so that a
 machine that drifts drifts for all. Quoted are medians, and ratios taken within a round.

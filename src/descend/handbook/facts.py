@@ -42,11 +42,11 @@ def bounds(name: str) -> str:
     field = RunConfig.model_fields[name]
     choices = _choices(field.annotation)
     if choices:
-        return ", ".join(choices)
+        return f"{', '.join(choices[:-1])} or {choices[-1]}"
     held: dict[str, Any] = {}
     for constraint in _constraints(field):
         held |= {k: getattr(constraint, k) for k in _WORDS if hasattr(constraint, k)}
-    return ", ".join(f"{_WORDS[k]} {_number(held[k])}" for k in _WORDS if k in held)
+    return " ".join(f"{_WORDS[k]} {_number(held[k])}" for k in _WORDS if k in held)
 
 
 def word(value: object) -> str:
@@ -55,6 +55,8 @@ def word(value: object) -> str:
         return "on" if value else "off"
     if isinstance(value, int | float):
         return _number(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{word(rate)} from epoch {epoch}" for epoch, rate in value.items())
     return str(value)
 
 
@@ -66,6 +68,8 @@ def _default(name: str) -> str:
     if field.default is not None:
         return word(field.default)
     told = (field.description or "").partition("left open: ")[2].rstrip(".")
+    if "<" in told:  # Markdown would take it for a tag
+        told = f"`{told}`"
     return f"left open, which means: {told}" if told else "none"
 
 

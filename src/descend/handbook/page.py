@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import textwrap
 from functools import cache
 from importlib.resources import files
 
@@ -33,6 +34,9 @@ HEADINGS = (
 )
 
 FACTS = "{facts}"
+
+WIDTH = 98
+"""Columns of a line of the pages."""
 
 NEAR_ENOUGH = 0.5
 """Likeness (difflib's ratio) from which an unknown name is taken for a misspelt one."""
@@ -77,17 +81,18 @@ def all_pages() -> dict[str, Page]:
 def parse(name: str, content: str) -> Page:
     """The page that stands in file `name`.md; `ValueError` says what is wrong with it."""
     opening, head, body = (*content.split("---\n", 2), "", "")[:3]
-    fields = dict(line.split(": ", 1) for line in head.splitlines())
+    fields = {key: value for key, _, value in (x.partition(": ") for x in head.splitlines())}
     if opening or fields.keys() - {"aliases"} != {"name", "title", "group", "see_also"}:
         raise ValueError(f"{name}.md: needs a head of name, title, group and see_also")
     if fields["name"] != name or fields["group"] not in GROUPS:
         raise ValueError(f"{name}.md: its name or group {fields['group']} is not right")
     pieces = re.split(r"^## (.+)\n", body, flags=re.MULTILINE)
-    sections = {h: s.strip() for h, s in zip(pieces[1::2], pieces[2::2], strict=True)}
+    sections = {h: s.strip("\n") for h, s in zip(pieces[1::2], pieces[2::2], strict=True)}
     if pieces[0].strip() or tuple(pieces[1::2]) != HEADINGS or not all(sections.values()):
         raise ValueError(f"{name}.md: needs these headings in order, none empty: {HEADINGS}")
     if FACTS in body:
-        sections = {h: s.replace(FACTS, facts_about(name)) for h, s in sections.items()}
+        facts = textwrap.fill(facts_about(name), WIDTH, break_on_hyphens=False)
+        sections = {h: s.replace(FACTS, facts) for h, s in sections.items()}
     return Page(
         name=name,
         title=fields["title"],

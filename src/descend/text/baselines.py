@@ -150,9 +150,7 @@ def _count(train: Ids, vocab_size: int, order: int) -> list[_Grams]:
     return counted
 
 
-def _kneser_ney(
-    grams: Sequence[_Grams], validation: Ids, vocab_size: int
-) -> Probabilities:
+def _kneser_ney(grams: Sequence[_Grams], validation: Ids, vocab_size: int) -> Probabilities:
     """The probabilities of `ngram_probabilities`; the last of `grams` is the highest order."""
     targets = validation[1:]
     p: Probabilities = np.full(len(targets), 1.0 / vocab_size)

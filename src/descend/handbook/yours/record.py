@@ -59,6 +59,11 @@ class RunRecord:
         """Losses in nats per token on the held-out text: uniform, unigram, bigram."""
         return self.summary.loss_ladder
 
+    @property
+    def bytes_per_token(self) -> float:
+        """Of the held-out text."""
+        return self.of_corpus("validation_bytes") / max(self.of_corpus("validation_tokens"), 1)
+
     def of_corpus(self, key: str) -> int:
         """A count of the corpus, such as `train_tokens`."""
         return int(self.info.corpus[key])

@@ -1,11 +1,17 @@
-"""What a run says of its updates: rate, batch, clipping, schedule."""
+"""What a run says of its updates: rates, batch, context, clipping, weights."""
 
 from __future__ import annotations
 
 import statistics
 
 from descend.handbook.yours.record import RunRecord
-from descend.handbook.yours.wording import rate, trial
+from descend.handbook.yours.wording import against, compared, other_rates, share, significant, trial
+
+MOST_MATRICES_SHOWN = 24
+"""Of a larger model, half as many from either end of the list are shown."""
+
+NEAR_PEAK = 0.9
+"""Share of the peak from which a rate is counted as being near it."""
 
 
 def learning_rate(run: RunRecord) -> str:
@@ -13,22 +19,148 @@ def learning_rate(run: RunRecord) -> str:
     rates = [s.learning_rate for s in run.steps]
     ratios = list(run.update_ratios.values())
     moved = (
-        f"An update moved a matrix by {rate(statistics.median(ratios))} of its size "
-        f"(median of {len(ratios)} matrices; from {rate(min(ratios))} to {rate(max(ratios))}). "
+        f"An update moved a matrix by {significant(statistics.median(ratios))} of its size "
+        f"(median of {len(ratios)} matrices, from {significant(min(ratios))} to "
+        f"{significant(max(ratios))}). "
         if ratios
         else ""
     )
-    peak = max(rates)
     return (
-        f"Over {len(rates):,} updates the rate went from {rate(rates[0])} to a largest of "
-        f"{rate(peak)} and ended at {rate(rates[-1])}. {moved}"
-        f"{run.clipped_share:.0%} of the updates had their gradients clipped. "
-        f"To learn whether another rate serves this text better, "
-        + trial(("learning_rate", peak * 3), ("learning_rate", peak / 3))
-        + f" and compare with the validation loss of {run.summary.validation_loss:.3f}."
+        f"Over {len(rates):,} updates the rate began at {significant(rates[0])}, was "
+        f"{significant(max(rates))} at most and {significant(rates[-1])} at the end. {moved}"
+        f"The gradients of {share(run.clipped_share)} of the updates were clipped. To learn "
+        f"whether another rate serves this text better, {compared(run, *other_rates(run))}."
     )
 
 
 def updates(run: RunRecord) -> str:
     """How the batch cuts the text into updates."""
-    return f"{run.updates}"
+    batch = run.config.batch_size
+    trials = ({"batch_size": batch // 2}, {"batch_size": batch * 2})
+    return (
+        f"Each update read {batch:,} sequences of {run.config.seq_len:,} tokens: "
+        f"{run.tokens_per_step:,} tokens. With {run.of_corpus('train_tokens'):,} training tokens "
+        f"the first epoch took {run.epochs[0].step:,} updates, and the run made {run.updates:,} in "
+        f"all. At the same number of epochs, half the batch makes twice as many updates and twice "
+        f"the batch half as many: {compared(run, *trials)}."
+    )
+
+
+def context(run: RunRecord) -> str:
+    """How much text a sequence covers, and what the context costs in updates."""
+    length, batch = run.config.seq_len, run.config.batch_size
+    covered = length * run.bytes_per_token
+    longer = {"seq_len": length * 2, "batch_size": batch // 2}
+    if length * 2 > run.config.max_seq_len:
+        longer["max_seq_len"] = length * 2
+    shorter = {"seq_len": length // 2, "batch_size": batch * 2}
+    return (
+        f"A training sequence had {length:,} tokens, about {covered:,.0f} bytes of this text "
+        f"({run.bytes_per_token:.2f} bytes a token); the model can read up to "
+        f"{run.config.max_seq_len:,} tokens. The run made {run.updates:,} updates of "
+        f"{run.tokens_per_step:,} tokens. To judge the context alone, keep the tokens of an "
+        f"update as they are: {compared(run, longer, shorter)}."
+    )
+
+
+def schedule(run: RunRecord) -> str:
+    """How long the rate stayed up and where it ended."""
+    rates = [s.learning_rate for s in run.steps]
+    peak = max(rates)
+    high = sum(r >= NEAR_PEAK * peak for r in rates) / len(rates)
+    rate = {"learning_rate": peak} if run.config.schedule == "piecewise" else {}
+    others = [s for s in ("wsd", "cosine", "linear") if s != run.config.schedule]
+    return (
+        f"Your run followed the `{run.config.schedule}` schedule: {share(high)} of its "
+        f"{len(rates):,} updates were made at {NEAR_PEAK:.0%} of the peak rate or more, and the "
+        f"last at {share(rates[-1] / peak)} of it. To see what the schedule does, "
+        f"{compared(run, *({'schedule': s} | rate for s in others))}."
+    )
+
+
+def warmup(run: RunRecord) -> str:
+    """How long the rate rose, and what the loss did meanwhile."""
+    steps = run.config.warmup_steps or 0
+    first, after = run.steps[0].loss, run.steps[min(steps, len(run.steps) - 1)].loss
+    highest = max(run.steps, key=lambda s: s.loss)
+    trials = ({"warmup_steps": max(2 * steps, 10)}, {"warmup_steps": 0})
+    return (
+        f"The rate rose over the first {steps:,} of {run.updates:,} updates "
+        f"({share(steps / run.updates)}). The training loss was {first:.3f} at the first update, "
+        f"{after:.3f} right after the warmup, and highest at update {highest.step:,} with "
+        f"{highest.loss:.3f}. To see what the warmup is worth, {compared(run, *trials)}."
+    )
+
+
+def gradients(run: RunRecord) -> str:
+    """Size of the gradients and what clipping did to them."""
+    norms, limit = run.gradient_norms, run.config.gradient_clip
+    largest = max(run.steps, key=lambda s: s.gradient_norm or 0.0)
+    clipped = (
+        f"clipping at {significant(limit)} scaled down {share(run.clipped_share)} of the updates"
+        if limit
+        else "clipping was off"
+    )
+    trials = ({"gradient_clip": 2 * limit or 1.0}, {"gradient_clip": 0.0})
+    return (
+        f"The norm of the gradient had a median of {significant(statistics.median(norms))} over "
+        f"{len(norms):,} updates and was largest, {significant(max(norms))}, at update "
+        f"{largest.step:,}; {clipped}. To see whether it matters here, "
+        f"{compared(run, *trials)}."
+    )
+
+
+def update_ratios(run: RunRecord) -> str:
+    """The ratio of each matrix, smallest first."""
+    ranked = sorted(run.update_ratios.items(), key=lambda item: item[1])
+    if not ranked:
+        return "Your run is too short to hold a ratio: try more epochs."
+    half = MOST_MATRICES_SHOWN // 2
+    shown = ranked if len(ranked) <= 2 * half else [*ranked[:half], *ranked[-half:]]
+    lines = [f"- `{name}`: {significant(ratio)}" for name, ratio in shown]
+    left = len(ranked) - len(shown)
+    middle = f" ({left} in between are left out)" if left else ""
+    return (
+        f"Medians over the records after the warmup, smallest first{middle}:\n\n"
+        + "\n".join(lines)
+        + f"\n\nTo move all of them, {compared(run, *other_rates(run))}."
+    )
+
+
+def optimizer(run: RunRecord) -> str:
+    """What an update took, and what it brought."""
+    seconds = statistics.median(s.seconds for s in run.steps)
+    other = "adamw" if run.config.optimizer == "muon" else "muon"
+    return (
+        f"Your run used `{run.config.optimizer}`: {run.updates:,} updates, "
+        f"{significant(seconds)} s each (median), {run.summary.tokens_per_second:,.0f} tokens a "
+        f"second. To compare, {trial(run, {'optimizer': other})}, at two or three rates, "
+        f"{against(run)}."
+    )
+
+
+def weight_decay(run: RunRecord) -> str:
+    """How the weights grew or shrank."""
+    if not run.matrices:
+        return "Your run is too short to hold the sizes of its weights: try more epochs."
+    before = statistics.median(run.matrices[0].weight_rms.values())
+    after = statistics.median(run.matrices[-1].weight_rms.values())
+    decay = run.config.weight_decay
+    trials = ({"weight_decay": 3 * decay or 0.1}, {"weight_decay": 0.0})
+    return (
+        f"The median size of a matrix (root mean square of its weights) was {significant(before)} "
+        f"at update {run.matrices[0].step:,} and {significant(after)} at update "
+        f"{run.matrices[-1].step:,}. To see what the decay does, {compared(run, *trials)}."
+    )
+
+
+def descent(run: RunRecord) -> str:
+    """From the first loss to the last."""
+    best = run.best
+    return (
+        f"In {run.updates:,} updates the loss on training batches went from "
+        f"{run.steps[0].loss:.3f} to {run.epochs[-1].loss_end:.3f} (mean of the last twentieth of "
+        f"the last epoch), and held-out text was predicted best after update {best.step:,}. To "
+        f"see whether longer or shorter steps go down further, {trial(run, *other_rates(run))} "
+        f"{against(run)}."
+    )

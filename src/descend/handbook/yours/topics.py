@@ -5,13 +5,75 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from descend.handbook.facts import word
+from descend.handbook.yours import learning, size, steps
 from descend.handbook.yours.record import RunRecord
-from descend.handbook.yours.steps import learning_rate, updates
 
 TOPICS: dict[str, Callable[[RunRecord], str]] = {
-    "learning_rate": learning_rate,
-    "batch_size": updates,
+    # The text.
+    "corpus_dir": learning.held_out,
+    "sample_size": learning.held_out,
+    "validation_fraction": learning.held_out,
+    "tokenizer": learning.text_bits,
+    "vocab_size": learning.text_bits,
+    # The model.
+    "architecture": size.architecture,
+    "embed_dim": size.parameters,
+    "num_heads": size.heads,
+    "num_layers": size.parameters,
+    "ff_dim": size.parameters,
+    "max_seq_len": steps.context,
+    "dropout_rate": learning.regularisation,
+    # The training.
+    "batch_size": steps.updates,
+    "seq_len": steps.context,
+    "epoch": learning.epochs,
+    "learning_rate": steps.learning_rate,
+    "optimizer": steps.optimizer,
+    "schedule": steps.schedule,
+    "warmup_steps": steps.warmup,
+    "weight_decay": steps.weight_decay,
+    "gradient_clip": steps.gradients,
+    "label_smoothing": learning.regularisation,
+    "gradient_accumulation": size.parts,
+    "activation_checkpointing": size.parts,
+    "seed": learning.another_seed,
+    # The machine.
+    "precision": size.machine,
+    "device": size.machine,
+    # Choices.
+    "gpt": size.architecture,
+    "modern": size.architecture,
+    "adamw": steps.optimizer,
+    "muon": steps.optimizer,
+    "constant": steps.schedule,
+    "linear": steps.schedule,
+    "cosine": steps.schedule,
+    "wsd": steps.schedule,
+    "piecewise": steps.schedule,
+    # Ideas.
+    "tokens": learning.text_bits,
+    "embedding": size.tables,
+    "attention": size.heads,
+    "transformer": size.parameters,
+    "gradient_descent": steps.descent,
+    "loss": learning.loss,
+    "perplexity": learning.perplexity,
+    "bits_per_byte": learning.text_bits,
+    "accuracy": learning.accuracy,
+    "overfitting": learning.epochs,
+    "underfitting": learning.epochs,
+    "validation": learning.epochs,
+    "epoch_and_step": steps.updates,
+    "loss_ladder": learning.ladder,
+    "entropy": learning.entropy,
+    "checkpoint": learning.checkpoint,
+    "parameter_count": size.parameters,
+    "key_value_cache": size.cache,
+    # Signals.
+    "update_to_weight_ratio": steps.update_ratios,
+    "gradient_norm": steps.gradients,
 }
+"""By page; a page that is not here and no setting has nothing to say of a run."""
 
 
 def setting(key: str, run: RunRecord) -> str:

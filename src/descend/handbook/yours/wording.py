@@ -2,18 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 
-def rate(value: float) -> str:
+from descend.config import make_config
+from descend.errors import ConfigError
+from descend.handbook.yours.record import RunRecord
+
+Change = Mapping[str, object]
+"""Keys of the configuration and the values to try."""
+
+
+def significant(value: float) -> str:
     """Three significant digits, without a power of ten: `0.00123`."""
     digits = f"{value:.3g}"
-    return f"{value:.10f}".rstrip("0") if "e-" in digits else digits
+    if "e" not in digits:
+        return digits
+    return f"{value:,.0f}" if abs(value) >= 1 else f"{float(digits):.12f}".rstrip("0")
 
 
-def trial(*changes: tuple[str, object]) -> str:
-    """`try --batch-size 8 or --batch-size 2`: flags of `descend train`."""
-    flags = [f"`--{key.replace('_', '-')} {_value(value)}`" for key, value in changes]
-    return "try " + " or ".join(flags)
+def share(part: float) -> str:
+    """`0.4%`, `37%`."""
+    return f"{part:.1%}" if 0 < part < 0.1 else f"{part:.0%}"
+
+
+def trial(run: RunRecord, *changes: Change) -> str:
+    """`try --batch-size 8 or --batch-size 2`: flags of `descend train`.
+
+    Only changes are named that a run like `run` would accept and that change something;
+    where none is left, another seed.
+    """
+    flags = [f"`{_flags(change)}`" for change in changes if _possible(run, change)]
+    if not flags:
+        return f"try another seed (`--seed {run.config.seed + 1}`)"
+    return "try " + " or ".join([", ".join(flags[:-1])] * (len(flags) > 1) + flags[-1:])
+
+
+def compared(run: RunRecord, *changes: Change) -> str:
+    """`trial` with what its outcome is to be held against."""
+    return f"{trial(run, *changes)} {against(run)}"
+
+
+def against(run: RunRecord) -> str:
+    """What the outcome of a trial is to be held against."""
+    loss = run.summary.validation_loss
+    return f"and compare with the validation loss of {loss:.3f} that this run reached"
+
+
+def other_rates(run: RunRecord) -> list[Change]:
+    """The peak rate of `run` times three and divided by three."""
+    peak = max(s.learning_rate for s in run.steps)
+    # A rate per epoch belongs to its own schedule: one rate needs another.
+    one: dict[str, object] = {"schedule": "wsd"} if run.config.schedule == "piecewise" else {}
+    return [one | {"learning_rate": peak * 3}, one | {"learning_rate": peak / 3}]
+
+
+def _possible(run: RunRecord, change: Change) -> bool:
+    values = run.config.model_dump()
+    try:
+        make_config(values | dict(change))
+    except ConfigError:
+        return False
+    return any(values[key] != value for key, value in change.items())
+
+
+def _flags(change: Change) -> str:
+    return " ".join(f"--{key.replace('_', '-')} {_value(value)}" for key, value in change.items())
 
 
 def _value(value: object) -> str:
-    return rate(value) if isinstance(value, float) else str(value)
+    return significant(value) if isinstance(value, float) else str(value)

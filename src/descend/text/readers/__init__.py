@@ -70,7 +70,5 @@ def read(path: Path, *, name: str | None = None) -> Iterator[Document]:
     if suffix in compressed.SUFFIXES:
         suffix = Path(path.stem).suffix.lower()
         if suffix in FOREIGN:
-            raise CorpusError(
-                name, f"a compressed {suffix} file", "a plain one", "unpack it first"
-            )
+            raise CorpusError(name, f"a compressed {suffix} file", "a plain one", "unpack it first")
     yield from READERS.get(suffix, read_plain)(file_blocks(path, name), name)

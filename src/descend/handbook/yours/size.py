@@ -1,0 +1,114 @@
+"""What a run says of its model: parameters, tables, heads, memory, the machine."""
+
+from __future__ import annotations
+
+from descend.handbook.yours.record import RunRecord
+from descend.handbook.yours.wording import against, compared, share, significant, trial
+from descend.units import size
+
+FLOAT32 = 4
+"""Bytes of a number in float32."""
+
+
+def parameters(run: RunRecord) -> str:
+    """Parameters in all, in the tables, and beside the text."""
+    total, tokens = run.summary.parameters, run.of_corpus("train_tokens")
+    tables, config = _tables(run), run.config
+    deeper = {"num_layers": 2 * config.num_layers}
+    wider = {"embed_dim": 2 * config.embed_dim, "ff_dim": 2 * config.ff_dim}
+    last = run.epochs[-1]
+    return (
+        f"Your model has {total:,} parameters: {tables:,} ({share(tables / total)}) in the tables "
+        f"of tokens, the rest in {config.num_layers} blocks (width {config.embed_dim}, "
+        f"feed-forward {config.ff_dim}) and small parts. With {tokens:,} training tokens that is "
+        f"{significant(total / tokens)} parameters for each token of text. At the end, training "
+        f"loss was {last.loss_end:.3f} and validation loss {last.validation_loss:.3f}. To see "
+        f"whether size is what is missing, {trial(run, wider, deeper)} "
+        f"{against(run)}."
+    )
+
+
+def heads(run: RunRecord) -> str:
+    """Heads and their size."""
+    width, count = run.config.embed_dim, run.config.num_heads
+    trials = ({"num_heads": count * 2}, {"num_heads": count // 2})
+    return (
+        f"In your run each of {run.config.num_layers} layers had {count} heads of size "
+        f"{width // count} (width {width}), looking back over at most {run.config.seq_len:,} "
+        f"tokens. Counting pairs of tokens, which needs no looking back, reaches "
+        f"{run.ladder['bigram']:.3f}; your model {run.summary.validation_loss:.3f}. To see what "
+        f"the "
+        f"number of heads does, {compared(run, *trials)}."
+    )
+
+
+def tables(run: RunRecord) -> str:
+    """The share of the tables in the parameters."""
+    vocabulary, width = run.config.vocab_size or 0, run.config.embed_dim
+    held, tokens = _tables(run), run.of_corpus("train_tokens")
+    return (
+        f"Your table has {vocabulary:,} rows of {width} numbers; with "
+        f"{'one table for both ends' if run.config.architecture == 'gpt' else 'a separate head'} "
+        f"that is {held:,} parameters, {share(held / run.summary.parameters)} of the model. A row "
+        f"meets its token {tokens / max(vocabulary, 1):,.0f} times an epoch on average. To see "
+        f"whether longer rows help, {compared(run, {'embed_dim': 2 * width})}."
+    )
+
+
+def cache(run: RunRecord) -> str:
+    """Memory of the cache for one text."""
+    config = run.config
+    full = 2 * config.num_layers * config.max_seq_len * config.embed_dim * FLOAT32
+    return (
+        f"For one text of {config.max_seq_len:,} tokens your model's cache holds "
+        f"{size(full)} in float32 (2 × {config.num_layers} layers × {config.max_seq_len:,} "
+        f"positions × {config.embed_dim} numbers × {FLOAT32} bytes). To see it at work, try "
+        f'`descend generate {run.folder} "Once upon a time"`.'
+    )
+
+
+def architecture(run: RunRecord) -> str:
+    """Which network it was."""
+    width, heads = run.config.embed_dim, run.config.num_heads
+    other: dict[str, object] = {"architecture": "gpt"}
+    if run.config.architecture == "gpt":
+        # Heads of modern are of even size.
+        other = {"architecture": "modern"} | (
+            {"embed_dim": 2 * width} if width // heads % 2 else {}
+        )
+    return (
+        f"Your run trained the `{run.config.architecture}` network with "
+        f"{run.summary.parameters:,} parameters to {run.summary.bits_per_byte:.3f} bits per byte. "
+        f"To compare, {trial(run, other)} with the same seed, {against(run)}."
+    )
+
+
+def machine(run: RunRecord) -> str:
+    """Where and how it was computed, and how fast."""
+    how = run.info.execution
+    other = "bfloat16" if how["precision"] == "float32" else "float32"
+    return (
+        f"Your run computed in {how['precision']} on {how['device']} ({how['processor']}) with "
+        f"{how['threads']} thread{'s' if how['threads'] != 1 else ''}: "
+        f"{run.summary.tokens_per_second:,.0f} tokens a second, "
+        f"validation included. To see what the format is worth here, "
+        f"{trial(run, {'precision': other})} and compare the tokens a second and the validation "
+        f"loss of {run.summary.validation_loss:.3f}."
+    )
+
+
+def parts(run: RunRecord) -> str:
+    """How a batch is computed."""
+    cut, batch = run.config.gradient_accumulation, run.config.batch_size
+    more = ({"gradient_accumulation": 2 * cut}, {"batch_size": batch // 2})
+    return (
+        f"A batch of {batch:,} sequences was computed in {cut} part{'s' if cut != 1 else ''} "
+        f"(activation checkpointing {'on' if run.config.activation_checkpointing else 'off'}), at "
+        f"{run.summary.tokens_per_second:,.0f} tokens a second. If memory is short, "
+        f"{trial(run, *more)}."
+    )
+
+
+def _tables(run: RunRecord) -> int:
+    once = (run.config.vocab_size or 0) * run.config.embed_dim
+    return once if run.config.architecture == "gpt" else 2 * once

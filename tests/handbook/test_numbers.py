@@ -1,0 +1,376 @@
+"""What pages say of a run: every number is held against the files of a real run."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from descend.handbook.page import all_pages
+from descend.handbook.yours import read_run, yours
+from descend.handbook.yours.topics import TOPICS
+from descend.handbook.yours.wording import significant
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A run as its files say, read without descend."""
+
+    folder: Path
+    info: dict[str, Any]
+    summary: dict[str, Any]
+    events: list[dict[str, Any]]
+    config: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "config", self.info["resolved"])
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        """The records of a kind, in order."""
+        return [e for e in self.events if e["kind"] == kind]
+
+
+def read_raw(folder: Path) -> Raw:
+    lines = (folder / "events.jsonl").read_text(encoding="utf-8").splitlines()
+    return Raw(
+        folder,
+        json.loads((folder / "run.json").read_text(encoding="utf-8")),
+        json.loads((folder / "summary.json").read_text(encoding="utf-8")),
+        [json.loads(line) for line in lines],
+    )
+
+
+Expected = Callable[[Raw], list[str]]
+
+
+def rates(raw: Raw) -> list[str]:
+    used = [e["learning_rate"] for e in raw.of("step")]
+    clipped = sum(e["clipped"] for e in raw.of("step")) / len(used)
+    ratios = medians(raw)
+    return [
+        f"Over {len(used):,} updates",
+        f"began at {significant(used[0])}, was {significant(max(used))} at most and "
+        f"{significant(used[-1])} at the end",
+        f"{significant(statistics.median(ratios.values()))} of its size (median of {len(ratios)} "
+        f"matrices, from {significant(min(ratios.values()))} to "
+        f"{significant(max(ratios.values()))})",
+        f"{clipped:.1%} of the updates" if 0 < clipped < 0.1 else f"{clipped:.0%} of the updates",
+        f"--learning-rate {significant(3 * max(used))}",
+    ]
+
+
+def medians(raw: Raw) -> dict[str, float]:
+    held: dict[str, list[float]] = {}
+    late = [m for m in raw.of("matrices") if m["step"] > raw.config["warmup_steps"]]
+    for record in late:
+        for name, ratio in record["update_ratio"].items():
+            if record["weight_rms"][name]:
+                held.setdefault(name, []).append(ratio)
+    assert held
+    return {name: statistics.median(values) for name, values in held.items()}
+
+
+def ratio_list(raw: Raw) -> list[str]:
+    return [f"- `{name}`: {significant(value)}" for name, value in medians(raw).items()]
+
+
+def updates(raw: Raw) -> list[str]:
+    batch, length = raw.config["batch_size"], raw.config["seq_len"]
+    return [
+        f"{batch} sequences of {length} tokens: {batch * length:,} tokens",
+        f"{raw.info['corpus']['train_tokens']:,} training tokens",
+        f"the first epoch took {raw.of('epoch')[0]['step']:,} updates",
+        f"made {len(raw.of('step')):,} in all",
+        f"--batch-size {batch // 2}", f"--batch-size {batch * 2}",
+    ]  # fmt: skip
+
+
+def per_token(raw: Raw) -> float:
+    corpus = raw.info["corpus"]
+    return float(corpus["validation_bytes"] / corpus["validation_tokens"])
+
+
+def context(raw: Raw) -> list[str]:
+    length = raw.config["seq_len"]
+    return [
+        f"had {length} tokens, about {length * per_token(raw):.0f} bytes",
+        f"({per_token(raw):.2f} bytes a token)",
+        f"up to {raw.config['max_seq_len']} tokens",
+        f"--seq-len {length // 2} --batch-size {raw.config['batch_size'] * 2}",
+    ]
+
+
+def schedule(raw: Raw) -> list[str]:
+    used = [e["learning_rate"] for e in raw.of("step")]
+    high = sum(rate >= 0.9 * max(used) for rate in used) / len(used)
+    return [f"`{raw.config['schedule']}` schedule: {high:.0%} of its {len(used)} updates"]
+
+
+def warmup(raw: Raw) -> list[str]:
+    losses = [e["loss"] for e in raw.of("step")]
+    steps = raw.config["warmup_steps"]
+    return [
+        f"the first {steps} of {len(losses)} updates", f"{losses[0]:.3f} at the first update",
+        f"{losses[steps]:.3f} right after the warmup", f"highest at update "
+        f"{losses.index(max(losses)) + 1} with {max(losses):.3f}",
+    ]  # fmt: skip
+
+
+def gradients(raw: Raw) -> list[str]:
+    norms = [e["gradient_norm"] for e in raw.of("step")]
+    return [
+        f"median of {significant(statistics.median(norms))} over {len(norms)} updates",
+        f"largest, {significant(max(norms))}, at update {norms.index(max(norms)) + 1}",
+        "clipping at 1 scaled down" if raw.config["gradient_clip"] else "clipping was off",
+    ]
+
+
+def optimizer(raw: Raw) -> list[str]:
+    seconds = statistics.median(e["seconds"] for e in raw.of("step"))
+    return [
+        f"used `{raw.config['optimizer']}`: {len(raw.of('step'))} updates",
+        f"{significant(seconds)} s each", f"{raw.summary['tokens_per_second']:,.0f} tokens a",
+    ]  # fmt: skip
+
+
+def weights(raw: Raw) -> list[str]:
+    first, last = raw.of("matrices")[0], raw.of("matrices")[-1]
+    return [
+        f"{significant(statistics.median(m['weight_rms'].values()))} at update {m['step']}"
+        for m in (first, last)
+    ]
+
+
+def descent(raw: Raw) -> list[str]:
+    return [
+        f"In {len(raw.of('step'))} updates",
+        f"from {raw.of('step')[0]['loss']:.3f} to {raw.of('epoch')[-1]['loss_end']:.3f}",
+        f"best after update {best(raw)['step']}",
+    ]
+
+
+def best(raw: Raw) -> dict[str, Any]:
+    return min(raw.of("epoch"), key=lambda e: e["validation_loss"])
+
+
+def on_the_ladder(raw: Raw) -> list[str]:
+    rungs, reached = raw.summary["loss_ladder"], best(raw)["validation_loss"]
+    return [
+        f"guessing {rungs['uniform']:.3f}, single tokens {rungs['unigram']:.3f}, pairs of tokens "
+        f"{rungs['bigram']:.3f}",
+        f"reached {reached:.3f}, which is {abs(rungs['bigram'] - reached):.3f} "
+        f"{'below' if reached <= rungs['bigram'] else 'above'} the pairs",
+    ]
+
+
+def loss(raw: Raw) -> list[str]:
+    return [
+        *on_the_ladder(raw), f"training loss of {raw.of('step')[0]['loss']:.3f}",
+        f"last epoch {raw.of('epoch')[-1]['loss_end']:.3f}",
+        f"the best epoch reached {best(raw)['validation_loss']:.3f}",
+    ]  # fmt: skip
+
+
+def perplexity(raw: Raw) -> list[str]:
+    rungs = raw.summary["loss_ladder"]
+    return [
+        f"among {math.exp(best(raw)['validation_loss']):,.1f} tokens",
+        f"pairs comes to {math.exp(rungs['bigram']):,.1f}",
+        f"single tokens to {math.exp(rungs['unigram']):,.1f}",
+        f"guessing to {math.exp(rungs['uniform']):,.1f}",
+    ]
+
+
+def accuracy(raw: Raw) -> list[str]:
+    return [
+        *on_the_ladder(raw), f"right {best(raw)['validation_accuracy']:.1%} of the time",
+        f"last epoch {raw.of('epoch')[-1]['accuracy_end']:.1%}",
+    ]  # fmt: skip
+
+
+def overlap(raw: Raw) -> str:
+    part = raw.info["corpus"]["overlap_share"]
+    return f"{part:.1%} of the held-out" if 0 < part < 0.1 else f"{part:.0%} of the held-out"
+
+
+def entropy(raw: Raw) -> list[str]:
+    return [
+        f"at most {best(raw)['validation_loss']:.3f} nats per token", overlap(raw),
+        f"{best(raw)['bits_per_byte']:.3f} bits per byte",
+    ]  # fmt: skip
+
+
+def text_bits(raw: Raw) -> list[str]:
+    rungs = raw.summary["loss_ladder"]
+    bits = {k: v / math.log(2) / per_token(raw) for k, v in rungs.items()}
+    return [
+        f"(`{raw.config['tokenizer']}`, {raw.config['vocab_size']} tokens)",
+        f"tokens of {per_token(raw):.2f} bytes", f"needs {best(raw)['bits_per_byte']:.3f} bits",
+        f"pairs of tokens needs {bits['bigram']:.3f}", f"single tokens {bits['unigram']:.3f}",
+    ]  # fmt: skip
+
+
+def epochs(raw: Raw) -> list[str]:
+    lines = [
+        f"- epoch {e['epoch']}: training {e['loss_end']:.3f}, validation "
+        f"{e['validation_loss']:.3f}, gap {e['validation_loss'] - e['loss_end']:+.3f}"
+        for e in raw.of("epoch")
+    ]
+    last, lowest = raw.of("epoch")[-1], best(raw)
+    after = (
+        "what more epochs would do was not seen"
+        if last is lowest
+        else f"{last['validation_loss'] - lowest['validation_loss']:.3f} higher by epoch "
+        f"{last['epoch']}"
+    )
+    return [*lines, f"that of epoch {lowest['epoch']}, ", after]
+
+
+def held_out(raw: Raw) -> list[str]:
+    corpus = raw.info["corpus"]
+    return [
+        f"{corpus['documents']} documents) was split by {corpus['split_by']}", overlap(raw),
+        f"{corpus['train_tokens']:,} tokens to train on, {corpus['validation_tokens']:,} held out",
+    ]  # fmt: skip
+
+
+def regularisation(raw: Raw) -> list[str]:
+    last = raw.of("epoch")[-1]
+    return [
+        f"dropout {raw.config['dropout_rate']:g} and label smoothing "
+        f"{raw.config['label_smoothing']:g}",
+        f"training loss of {last['loss_end']:.3f}",
+        f"validation loss of {last['validation_loss']:.3f}",
+        f"was {best(raw)['epoch']} of {len(raw.of('epoch'))}",
+    ]
+
+
+def checkpoint(raw: Raw) -> list[str]:
+    assert raw.summary["finished"]
+    return [
+        f"{len(raw.of('saved'))} checkpoints", f"`descend continue {raw.folder}`",
+        f"epoch {best(raw)['epoch']} (update {best(raw)['step']}",
+    ]  # fmt: skip
+
+
+def seed(raw: Raw) -> list[str]:
+    return [f"{best(raw)['validation_loss']:.3f}", f"--seed {raw.config['seed'] + 1}"]
+
+
+def tables(raw: Raw) -> int:
+    ends = 1 if raw.config["architecture"] == "gpt" else 2
+    return int(raw.config["vocab_size"] * raw.config["embed_dim"] * ends)
+
+
+def parameters(raw: Raw) -> list[str]:
+    total, tokens = raw.summary["parameters"], raw.info["corpus"]["train_tokens"]
+    return [
+        f"{total:,} parameters: {tables(raw):,} ({tables(raw) / total:.0%}) in the tables",
+        f"{significant(total / tokens)} parameters for each token",
+        f"{raw.config['num_layers']} blocks (width {raw.config['embed_dim']}, feed-forward "
+        f"{raw.config['ff_dim']})",
+    ]
+
+
+def embedding(raw: Raw) -> list[str]:
+    mean = raw.info["corpus"]["train_tokens"] / raw.config["vocab_size"]
+    return [
+        f"{raw.config['vocab_size']} rows of {raw.config['embed_dim']} numbers",
+        f"{tables(raw):,} parameters", f"token {mean:,.0f} times",
+    ]  # fmt: skip
+
+
+def heads(raw: Raw) -> list[str]:
+    count = raw.config["num_heads"]
+    return [
+        f"each of {raw.config['num_layers']} layers had {count} heads of size "
+        f"{raw.config['embed_dim'] // count}",
+        f"{raw.summary['loss_ladder']['bigram']:.3f}", f"{best(raw)['validation_loss']:.3f}",
+    ]  # fmt: skip
+
+
+def cache(raw: Raw) -> list[str]:
+    shape = raw.config
+    full = 2 * shape["num_layers"] * shape["max_seq_len"] * shape["embed_dim"] * 4
+    return [f"{full / 1000:.1f} kB in float32", f"`descend generate {raw.folder} "]
+
+
+def architecture(raw: Raw) -> list[str]:
+    return [
+        f"the `{raw.config['architecture']}` network with {raw.summary['parameters']:,} parameters",
+        f"{best(raw)['bits_per_byte']:.3f} bits per byte",
+    ]
+
+
+def machine(raw: Raw) -> list[str]:
+    how = raw.info["execution"]
+    return [
+        f"in {how['precision']} on {how['device']} ({how['processor']}) with {how['threads']} "
+        "thread",
+        f"{raw.summary['tokens_per_second']:,.0f} tokens a second",
+    ]
+
+
+def parts(raw: Raw) -> list[str]:
+    return [
+        f"{raw.config['batch_size']} sequences was computed in "
+        f"{raw.config['gradient_accumulation']} part",
+        f"{raw.summary['tokens_per_second']:,.0f} tokens a second",
+    ]
+
+
+EXPECTED: dict[str, Expected] = {
+    **dict.fromkeys(("corpus_dir", "sample_size", "validation_fraction"), held_out),
+    **dict.fromkeys(("tokenizer", "vocab_size", "tokens", "bits_per_byte"), text_bits),
+    **dict.fromkeys(("architecture", "gpt", "modern"), architecture),
+    **dict.fromkeys(
+        ("embed_dim", "num_layers", "ff_dim", "transformer", "parameter_count"), parameters
+    ),
+    **dict.fromkeys(("num_heads", "attention"), heads),
+    **dict.fromkeys(("max_seq_len", "seq_len"), context),
+    **dict.fromkeys(("dropout_rate", "label_smoothing"), regularisation),
+    **dict.fromkeys(("batch_size", "epoch_and_step"), updates),
+    **dict.fromkeys(("epoch", "overfitting", "underfitting", "validation"), epochs),
+    **dict.fromkeys(("optimizer", "adamw", "muon"), optimizer),
+    **dict.fromkeys(("schedule", "constant", "linear", "cosine", "wsd", "piecewise"), schedule),
+    **dict.fromkeys(("gradient_clip", "gradient_norm"), gradients),
+    **dict.fromkeys(("gradient_accumulation", "activation_checkpointing"), parts),
+    **dict.fromkeys(("precision", "device"), machine),
+    "learning_rate": rates,
+    "warmup_steps": warmup,
+    "weight_decay": weights,
+    "seed": seed,
+    "embedding": embedding,
+    "gradient_descent": descent,
+    "loss": loss,
+    "loss_ladder": on_the_ladder,
+    "perplexity": perplexity,
+    "accuracy": accuracy,
+    "entropy": entropy,
+    "checkpoint": checkpoint,
+    "key_value_cache": cache,
+    "update_to_weight_ratio": ratio_list,
+}
+
+
+def test_every_page_with_something_to_say_is_checked_here() -> None:
+    assert set(EXPECTED) == set(TOPICS)
+    assert set(TOPICS) <= set(all_pages())
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("which", ["trained", "astray"])
+def test_the_numbers_are_those_of_the_records(
+    name: str, which: str, request: pytest.FixtureRequest
+) -> None:
+    folder: Path = request.getfixturevalue(which)
+    said = yours(name, read_run(folder))
+    assert said is not None
+    for part in EXPECTED[name](read_raw(folder)):
+        assert part in said

@@ -1,0 +1,265 @@
+"""The pages: complete, in order, of reading length, and never at odds with the program."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from rich.markdown import Markdown
+
+import descend
+from descend.config import PRESETS, RunConfig, make_config
+from descend.errors import ConfigError, UserError
+from descend.handbook.facts import GENERATION, facts_about
+from descend.handbook.page import FACTS, GROUPS, HEADINGS, Page, all_pages, find, parse
+
+PAGES = all_pages()
+SETTINGS = [*RunConfig.model_fields, *GENERATION]
+FILES = Path(descend.__file__).parent / "handbook" / "pages"
+
+WORDS = (150, 350)
+"""Bounds of the length of a page, headings not counted."""
+
+IDEAS = {
+    "tokens", "embedding", "attention", "transformer", "gradient_descent", "loss", "perplexity",
+    "bits_per_byte", "accuracy", "overfitting", "underfitting", "validation", "epoch_and_step",
+    "loss_ladder", "entropy", "checkpoint", "parameter_count", "key_value_cache",
+    "update_to_weight_ratio", "gradient_norm",
+}  # fmt: skip
+
+CHOICES = {
+    choice
+    for key in ("architecture", "optimizer", "schedule")
+    for choice in RunConfig.model_fields[key].annotation.__args__  # type: ignore[union-attr]
+}
+
+
+def content(name: str) -> str:
+    return (FILES / f"{name}.md").read_text(encoding="utf-8")
+
+
+def test_every_setting_choice_and_idea_has_a_page_and_there_is_no_other() -> None:
+    assert len(CHOICES) == 9
+    assert set(PAGES) == set(SETTINGS) | CHOICES | IDEAS
+    assert {path.stem for path in FILES.iterdir()} == set(PAGES)
+
+
+def test_a_setting_stands_in_the_group_of_its_key() -> None:
+    for key, field in RunConfig.model_fields.items():
+        extra = field.json_schema_extra
+        assert isinstance(extra, dict)
+        assert PAGES[key].group == extra["group"]
+    assert {PAGES[name].group for name in GENERATION} == {"Generation"}
+    assert {PAGES[name].group for name in CHOICES} == {"Choices"}
+    assert {page.group for page in PAGES.values()} == set(GROUPS)
+
+
+@pytest.mark.parametrize("page", PAGES.values(), ids=list(PAGES))
+def test_a_page_has_all_headings_in_order_and_a_readable_length(page: Page) -> None:
+    assert tuple(page.sections) == HEADINGS
+    assert re.findall(r"^## (.+)$", page.text, re.MULTILINE) == list(HEADINGS)
+    assert WORDS[0] <= sum(len(body.split()) for body in page.sections.values()) <= WORDS[1]
+    assert all(len(body.split()) >= 6 for body in page.sections.values())
+    # A formula: a line set apart in the technical section, or a fact of formats in code marks.
+    technical = page.sections["In technical words"]
+    assert re.search(r"^    \S", technical, re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES.values(), ids=list(PAGES))
+def test_links_and_names_in_a_page_resolve(page: Page) -> None:
+    assert page.see_also
+    assert page.name not in page.see_also
+    assert set(page.see_also) <= set(PAGES)
+    assert "](" not in page.text  # names in code marks are the only links
+    named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", page.text))
+    assert named <= set(PAGES)
+    for key, value in re.findall(r"`(?:--)?([a-z_-]+)[ =]+([\w.:,-]+)`", page.text):
+        if key.replace("-", "_") in RunConfig.model_fields:
+            changes: dict[str, Any] = {key.replace("-", "_"): value}
+            if value == "piecewise":
+                changes["learning_rate"] = {1: 0.1}
+            make_config(changes)
+
+
+@pytest.mark.parametrize("page", PAGES.values(), ids=list(PAGES))
+def test_further_reading_names_a_year_or_a_documentation(page: Page) -> None:
+    reading = page.sections["Further reading"]
+    assert re.search(r"\((19|20)\d\d\), \"|[Dd]ocumentation|Standard Annex", reading)
+    assert "http" not in page.text
+
+
+def test_every_page_can_be_reached_from_another() -> None:
+    assert {name for page in PAGES.values() for name in page.see_also} >= IDEAS | CHOICES
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_defaults_and_bounds_are_filled_in_and_never_written_down(name: str) -> None:
+    raw = content(name)
+    assert raw.count(FACTS) == (1 if name in SETTINGS else 0)
+    if name in SETTINGS:
+        facts = " ".join(PAGES[name].sections["Typical values"].split())
+        assert facts.startswith(facts_about(name))
+    assert FACTS not in PAGES[name].text
+    assert not re.search(r"\bdefaults?\b[^.\n]{0,30}\d", raw, re.IGNORECASE)
+
+
+def test_no_page_claims_a_measurement_of_ours() -> None:
+    # There is nothing under benchmarks/results/ yet that a page could quote.
+    for name in PAGES:
+        claim = r"\b(prototype|we (measured|found|saw)|our (measurements?|runs?)|measured here)\b"
+        assert not re.search(claim, content(name), re.IGNORECASE)
+
+
+@pytest.mark.parametrize("key", RunConfig.model_fields)
+def test_facts_are_those_of_the_configuration(key: str) -> None:
+    facts, field = facts_about(key), RunConfig.model_fields[key]
+    if isinstance(field.default, int | float) and not isinstance(field.default, bool):
+        assert float(facts.split("Default: ")[1].split(". ")[0].rstrip(".").replace(",", "")) == (
+            field.default
+        )
+    elif isinstance(field.default, str):
+        assert f"Default: {field.default}." in facts
+    elif field.default is None:
+        assert "Default: left open" in facts or "Default: none" in facts
+    bounds = re.search(
+        r"Allowed: (from|more than) ([\d,.e+]+\d)(?: (up to|less than) (.+?))?\.(?: |$)", facts
+    )
+    if bounds is None:
+        return
+    kind, low, other, high = bounds.groups()
+    ends = [(float(low.replace(",", "")), kind == "from", -1.0)]
+    if other and "e+" not in high:
+        ends.append((float(high.replace(",", "")), other == "up to", 1.0))
+    for end, included, outwards in ends:
+        assert accepts(key, end) is included
+        assert not accepts(key, end + outwards)
+
+
+def accepts(key: str, value: float) -> bool:
+    """Whether the key's own bounds let `value` pass: how keys fit each other is not the point."""
+    try:
+        make_config({key: int(value) if float(value).is_integer() else value})
+    except ConfigError as problem:
+        return (
+            "a divisor of" in str(problem)
+            or "at most" in str(problem)
+            or "heads of" in str(problem)
+        )
+    return True
+
+
+def test_presets_in_the_facts_are_the_presets() -> None:
+    assert "0.001 in guide, 0.0003 in old" in facts_about("learning_rate")
+    for key in ("embed_dim", "batch_size", "seq_len", "num_layers"):
+        for preset in ("guide", "old"):
+            assert f"{PRESETS[preset][key]:,} in {preset}" in facts_about(key)
+
+
+def test_generation_settings_are_those_of_sampling() -> None:
+    from descend.model.sampling import SamplingSettings
+
+    defaults = SamplingSettings()
+    for name, (default, least, most) in GENERATION.items():
+        assert getattr(defaults, name) == default
+        for inside in (least, *([most] if most is not None else [])):
+            SamplingSettings(**{name: type(default)(inside)})
+        outside = [least - 1] if most is None else [least - 1, most + 1]
+        for value in outside:
+            with pytest.raises(ConfigError):
+                SamplingSettings(**{name: type(default)(value)})
+    # All of them but the switch for greedy, which the page on temperature mentions.
+    assert set(GENERATION) | {"greedy"} == set(SamplingSettings.__struct_fields__)
+
+
+def test_constants_that_pages_name_are_those_of_the_program() -> None:
+    from descend.signals.matrices import EVERY
+    from descend.text.stats import RARE
+
+    assert f"each {EVERY} steps" in PAGES["update_to_weight_ratio"].text.replace("\n", " ")
+    assert f"fewer than {RARE} times" in PAGES["vocab_size"].text.replace("\n", " ")
+    guide = PRESETS["guide"]
+    assert (guide["architecture"], guide["optimizer"], guide["schedule"]) == (
+        "gpt", "adamw", "constant",
+    )  # fmt: skip
+    assert "The guide's preset is this architecture with AdamW at a constant rate" in (
+        PAGES["gpt"].text.replace("\n", " ")
+    )
+
+
+@pytest.mark.parametrize("page", PAGES.values(), ids=list(PAGES))
+def test_a_page_renders_on_a_terminal(page: Page) -> None:
+    drawn = io.StringIO()
+    Console(file=drawn, width=80, force_terminal=True, color_system=None).print(Markdown(page.text))
+    for part in (page.title, *HEADINGS):
+        assert part in drawn.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [
+        ("embed-dim", "embed_dim"), ("embed_dim", "embed_dim"), ("Embed Dim", "embed_dim"),
+        ("learning rates", "learning_rate"), ("learning rate", "learning_rate"),
+        ("LR", "learning_rate"), ("epochs", "epoch"),
+        ("layer", "num_layers"), ("dropout", "dropout_rate"), ("token", "tokens"),
+        ("mixed precision", "precision"), ("warmup", "warmup_steps"), ("baselines", "loss_ladder"),
+        ("self-attention", "attention"), ("kv cache", "key_value_cache"), ("Top-P", "top_p"),
+        ("--batch-size", "batch_size"), ("gradient clipping", "gradient_clip"),
+    ],
+)  # fmt: skip
+def test_a_page_is_found_in_any_spelling(what: str, name: str) -> None:
+    assert find(what).name == name
+
+
+def test_no_two_pages_answer_to_the_same_word() -> None:
+    for page in PAGES.values():
+        for word in (page.name, page.title, *page.aliases):
+            assert find(word) is page
+
+
+@pytest.mark.parametrize(
+    ("what", "near"),
+    [
+        ("lerning_rate", "learning_rate"),
+        ("embeding_dim", "embed_dim"),
+        ("temprature", "temperature"),
+    ],
+)
+def test_an_unknown_word_is_answered_with_the_nearest_page(what: str, near: str) -> None:
+    with pytest.raises(UserError, match=f"^{what}: found .*did you mean {near}") as caught:
+        find(what)
+    assert caught.value.exit_code == 2
+
+
+def test_a_word_near_nothing_points_to_the_list() -> None:
+    with pytest.raises(UserError, match="one of the pages that `descend explain` lists; choose"):
+        find("qqqqzzzz")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("name: loss", "name: lost", "its name or group"),
+        ("group: Ideas", "group: Nonsense", "its name or group"),
+        ("title: Loss\n", "", "needs a head"),
+        ("## An analogy", "## A picture", "headings in order"),
+        ("---\nname", "name", "needs a head"),
+    ],
+)
+def test_a_page_that_is_not_whole_is_refused(old: str, new: str, said: str) -> None:
+    whole = content("loss")
+    assert old in whole
+    assert parse("loss", whole) == PAGES["loss"]
+    with pytest.raises(ValueError, match=said):
+        parse("loss", whole.replace(old, new, 1))
+
+
+def test_the_page_of_the_verb_lists_every_page() -> None:
+    root = Path(__file__).parents[2]
+    table = (root / "docs" / "explain.md").read_text(encoding="utf-8")
+    for group in GROUPS:
+        names = [f"`{page.name}`" for page in PAGES.values() if page.group == group]
+        assert f"| {group} | {', '.join(names)} |" in table

@@ -1,0 +1,156 @@
+"""What pages say of a run, beyond single numbers: what they suggest, leave out and refuse."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from descend.config import RunConfig, make_config
+from descend.errors import RunFolderError
+from descend.handbook.page import all_pages
+from descend.handbook.yours import read_run, yours
+from descend.handbook.yours.learning import MOST_EPOCHS_SHOWN
+from descend.handbook.yours.steps import MOST_MATRICES_SHOWN
+from descend.handbook.yours.topics import TOPICS
+from descend.handbook.yours.wording import significant, trial
+from descend.runs.records import Matrices
+from descend.settings import plain_name
+
+
+def test_the_run_astray_did_go_astray_and_the_other_did_not(trained: Path, astray: Path) -> None:
+    assert read_run(astray).best.epoch == 1
+    assert read_run(trained).best.epoch > 1
+    assert "higher by epoch 3" in (yours("overfitting", read_run(astray)) or "")
+    assert "`--epoch 1`" in (yours("epoch", read_run(astray)) or "")
+    assert "clipping was off" in (yours("gradient_clip", read_run(astray)) or "")
+
+
+@pytest.mark.parametrize("which", ["trained", "astray"])
+def test_every_section_ends_with_something_that_such_a_run_accepts(
+    which: str, request: pytest.FixtureRequest
+) -> None:
+    run = read_run(request.getfixturevalue(which))
+    for name in TOPICS:
+        said = yours(name, run)
+        assert said is not None
+        last = said.split("\n\n")[-1]
+        assert "try `" in last, name
+        flags = re.findall(r"`(--[^`]+)`", last)
+        assert flags or "`descend " in last, name
+        for flag in flags:
+            changes = dict(zip(flag.split()[::2], flag.split()[1::2], strict=True))
+            values = {plain_name(key.removeprefix("--")): v for key, v in changes.items()}
+            assert make_config(run.config.model_dump() | values) != run.config
+
+
+def test_every_setting_says_what_the_run_used_and_who_chose_it(trained: Path) -> None:
+    run = read_run(trained)
+    for key in RunConfig.model_fields:
+        said = yours(key, run) or ""
+        assert said.startswith((f"Your run used `{key}` ", f"Your run left `{key}` open."))
+    assert "used `embed_dim` 16." in (yours("embed_dim", run) or "")
+    steps = run.config.warmup_steps
+    assert f"used `warmup_steps` {steps}, chosen by descend." in (yours("warmup_steps", run) or "")
+
+
+def test_a_rate_per_epoch_is_told_epoch_by_epoch(astray: Path) -> None:
+    said = yours("learning_rate", read_run(astray)) or ""
+    assert said.startswith("Your run used `learning_rate` 0.01 from epoch 1, 2 from epoch 2.")
+    assert "`--schedule wsd --learning-rate 6`" in said
+
+
+def test_pages_about_writing_have_nothing_to_say_of_a_run(trained: Path) -> None:
+    silent = {name for name in all_pages() if yours(name, read_run(trained)) is None}
+    assert silent == {n for n, page in all_pages().items() if page.group == "Generation"}
+
+
+def test_a_matrix_that_starts_at_zero_counts_from_its_second_record(trained: Path) -> None:
+    run = read_run(trained)
+    first, second = run.matrices[:2]
+    zero = [name for name, rms in first.weight_rms.items() if rms == 0]
+    # An update of a matrix of zeros is endlessly large beside it; no median may show that.
+    assert max(first.update_ratio[name] for name in zero) > 1e4
+    whole = replace(run, records=[*run.steps, first, second], config=warmed_up(run.config, 999))
+    for name, ratio in whole.update_ratios.items():
+        both = (first.update_ratio[name] + second.update_ratio[name]) / 2
+        assert ratio == pytest.approx(second.update_ratio[name] if name in zero else both)
+
+
+def test_ratios_of_the_warmup_do_not_count(trained: Path) -> None:
+    run = read_run(trained)
+    steps = [m.step for m in run.matrices]
+    assert steps[:3] == [1, 26, 51]
+    late = replace(run, config=warmed_up(run.config, 26))
+    for name, ratio in late.update_ratios.items():
+        held = [m.update_ratio[name] for m in run.matrices[2:]]
+        assert ratio == pytest.approx(statistics.median(held))
+
+
+def warmed_up(config: RunConfig, steps: int) -> RunConfig:
+    return config.model_copy(update={"warmup_steps": steps})
+
+
+def test_of_many_matrices_the_ends_are_shown_and_the_rest_is_counted(trained: Path) -> None:
+    run = read_run(trained)
+    ratios = {f"blocks.{n}.ff.up.weight": (n + 1) / 1000 for n in range(100)}
+    many = Matrices(1000, dict.fromkeys(ratios, 1.0), dict.fromkeys(ratios, 1.0), ratios)
+    said = yours("update_to_weight_ratio", replace(run, records=[*run.steps, many])) or ""
+    assert said.count("\n- ") + said.startswith("- ") == MOST_MATRICES_SHOWN
+    assert "(76 in between are left out)" in said
+    assert "`blocks.0.ff.up.weight`: 0.001\n" in said
+    assert "`blocks.99.ff.up.weight`: 0.1\n" in said
+    assert "`blocks.50.ff.up.weight`" not in said
+
+
+def test_of_many_epochs_the_first_the_best_and_the_last_are_shown(trained: Path) -> None:
+    run = read_run(trained)
+    losses = [abs(n - 41) / 100 + 2 for n in range(1, 101)]
+    many = [
+        structs.replace(run.epochs[0], epoch=n, validation_loss=held)
+        for n, held in enumerate(losses, 1)
+    ]
+    summary = structs.replace(run.summary, epochs=many, best_epoch=41, validation_loss=2.0)
+    said = yours("overfitting", replace(run, summary=summary)) or ""
+    assert said.count("\n- epoch") <= MOST_EPOCHS_SHOWN + 1
+    for number in (1, 41, 100):
+        assert f"- epoch {number}: " in said
+    assert "that of epoch 41, 0.590 higher by epoch 100" in said
+    assert "`--epoch 41`" in said
+
+
+def test_an_unfinished_run_is_to_be_resumed(trained: Path) -> None:
+    run = read_run(trained)
+    summary = structs.replace(run.summary, finished=False)
+    assert "descend resume" in (yours("checkpoint", replace(run, summary=summary)) or "")
+
+
+def test_where_no_change_is_possible_another_seed_is_offered(trained: Path) -> None:
+    run = read_run(trained)
+    assert trial(run, {"embed_dim": 17}, {"embed_dim": 16}) == "try another seed (`--seed 43`)"
+    assert trial(run, {"embed_dim": 17}, {"embed_dim": 32}) == "try `--embed-dim 32`"
+    three = [{"batch_size": n} for n in (1, 2, 8)]
+    assert trial(run, *three) == "try `--batch-size 1`, `--batch-size 2` or `--batch-size 8`"
+
+
+def test_a_run_without_a_whole_epoch_is_refused_in_one_sentence(
+    trained: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "run.json").write_bytes((trained / "run.json").read_bytes())
+    lines = (trained / "events.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "events.jsonl").write_text("".join(lines[:5]), encoding="utf-8")
+    with pytest.raises(RunFolderError, match=r"not finished its first epoch.*descend resume"):
+        read_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.00123456, "0.00123"), (0.0000020387, "0.00000204"), (2.0, "2"), (12345.6, "12,346"),
+     (0.5, "0.5"), (333.3, "333"), (0.0, "0")],
+)  # fmt: skip
+def test_significant_writes_no_power_of_ten(value: float, text: str) -> None:
+    assert significant(value) == text
