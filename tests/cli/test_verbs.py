@@ -323,3 +323,15 @@ def test_help_and_version_answer(descend: Descend) -> None:
         assert done.code == 0
         assert "descend" in done.out
     assert descend("--version").out.startswith("descend ")
+
+
+def test_help_of_train_shows_defaults_and_whole_flags_on_a_narrow_terminal(
+    descend: Descend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = " ".join(descend("train", "--help").out.replace("│", " ").split())
+    for flag in ("--validation-fraction", "--learning-rate", "--label-smoothing", "--max-seq-len"):
+        assert f"{flag} " in shown
+    assert "Width of the model: numbers per token. (default: 256)" in shown
+    assert "(default: 0.0)" in shown  # a zero is a value
+    assert "One of constant, linear, cosine, wsd, piecewise." in shown

@@ -25,20 +25,20 @@ def add(
         Literal["document", "line", "chunk"], typer.Option(help="What becomes one document.")
     ] = "document",
     chunk_chars: Annotated[
-        int, typer.Option("--chunk-chars", "--chunk_chars", help="Characters in a chunk.")
+        int, typer.Option("--chunk-chars", help="Characters in a chunk.")
     ] = 2000,
     overlap_chars: Annotated[
-        int, typer.Option("--overlap-chars", "--overlap_chars", help="Characters chunks share.")
+        int, typer.Option("--overlap-chars", help="Characters chunks share.")
     ] = 0,
     min_length: Annotated[
         int,
-        typer.Option("--min-length", "--min_length", help="Drop shorter documents (characters)."),
+        typer.Option("--min-length", help="Drop shorter documents (characters)."),
     ] = 1,
     max_files: Annotated[
-        int | None, typer.Option("--max-files", "--max_files", help="Read at most so many files.")
+        int | None, typer.Option("--max-files", help="Read at most so many files.")
     ] = None,
     sample_size: Annotated[
-        int | None, typer.Option("--sample-size", "--sample_size", help="Keep so many documents.")
+        int | None, typer.Option("--sample-size", help="Keep so many documents.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides which documents are sampled.")] = 0,
     deduplicate: Annotated[
@@ -73,7 +73,7 @@ def stats(
     values: dict[str, Any],
     corpus: Annotated[
         str | None,
-        typer.Argument(metavar="[CORPUS]", help="A folder, a file, - or an embedded corpus."),
+        typer.Argument(metavar="CORPUS", help="A folder, a file, - or an embedded corpus."),
     ] = None,
     config: ConfigFile = None,
     preset: Preset = None,

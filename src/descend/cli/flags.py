@@ -30,6 +30,9 @@ Preset = Annotated[
     str | None, typer.Option("--preset", metavar="NAME", help=" or ".join(PRESETS) + ".")
 ]
 
+LONGEST_METAVAR = 16
+"""Characters that the help's second column may take of a terminal of 80."""
+
 
 def with_config_flags(
     verb: Callable[..., None], leave_out: tuple[str, ...] = ()
@@ -75,26 +78,34 @@ def settings_from(values: dict[str, Any], config: Path | None, preset: str | Non
 def _annotation(name: str, field: FieldInfo) -> Any:
     dashed = name.replace("_", "-")
     group = (field.json_schema_extra or {}).get("group")  # type: ignore[union-attr]
-    help_text = f"{field.description} {default_words(field)}"
+    help_text = f"{field.description} {_choices(field)}{default_words(field)}".strip()
     panel = f"{group} (default preset: fast)"
     if field.annotation is bool:
-        both = [f"--{dashed}/--no-{dashed}"]
-        both += [f"--{name}/--no_{name}"] if dashed != name else []
-        return Annotated[bool | None, typer.Option(*both, help=help_text, rich_help_panel=panel)]
-    second = [f"--{name}"] if dashed != name else []
-    if name == "epoch":
-        second.append("--epochs")
-    return Annotated[
-        str | None,
-        typer.Option(
-            f"--{dashed}", *second, help=help_text, metavar=_metavar(field), rich_help_panel=panel
-        ),
-    ]
+        switch = typer.Option(f"--{dashed}/--no-{dashed}", help=help_text, rich_help_panel=panel)
+        return Annotated[bool | None, switch]
+    flags = [f"--{dashed}", "--epochs"] if name == "epoch" else [f"--{dashed}"]
+    valued = typer.Option(*flags, help=help_text, metavar=_metavar(field), rich_help_panel=panel)
+    return Annotated[str | None, valued]
+
+
+def with_dashes(flag: str) -> str:
+    """`--embed_dim`, as the key is spelt in files and in Python, as the flag it means."""
+    return flag.replace("_", "-")
 
 
 def default_words(field: FieldInfo) -> str:
     """The default of a key as the help shows it."""
-    return "" if field.default is None else f"[default: {field.default}]"
+    if field.default is None:
+        return ""
+    word = ("off", "on")[field.default] if isinstance(field.default, bool) else field.default
+    return f"(default: {word})"  # square brackets would be taken for a style
+
+
+def _choices(field: FieldInfo) -> str:
+    """What may be given, where the column of the kinds of values is too narrow to say it."""
+    if get_origin(field.annotation) is Literal and _metavar(field) == "NAME":
+        return f"One of {', '.join(get_args(field.annotation))}. "
+    return ""
 
 
 def _metavar(field: FieldInfo) -> str:
@@ -104,7 +115,8 @@ def _metavar(field: FieldInfo) -> str:
     )
     for option in options:
         if get_origin(option) is Literal:
-            return "|".join(get_args(option))
+            choices = "|".join(get_args(option))
+            return choices if len(choices) <= LONGEST_METAVAR else "NAME"
     if int in options:
         return "N"
     return "TEXT" if str in options else "X"

@@ -13,30 +13,25 @@ from descend.cli.output import result, result_json
 ModelFolder = Annotated[
     Path, typer.Argument(metavar="MODEL", help="The folder of a trained model.")
 ]
-MaxLength = Annotated[
-    int, typer.Option("--max-length", "--max_length", help="Most tokens to write.", min=0)
-]
+MaxLength = Annotated[int, typer.Option("--max-length", help="Most tokens to write.", min=0)]
 Temperature = Annotated[float, typer.Option(help="Below 1: safer; above 1: bolder.")]
-TopK = Annotated[
-    int, typer.Option("--top-k", "--top_k", help="Only the k likeliest tokens; 0: all.")
-]
+TopK = Annotated[int, typer.Option("--top-k", help="Only the k likeliest tokens; 0: all.")]
 TopP = Annotated[
     float,
-    typer.Option("--top-p", "--top_p", help="Only tokens that reach this probability together."),
+    typer.Option("--top-p", help="Only tokens that reach this probability together."),
 ]
 MinP = Annotated[
     float,
-    typer.Option("--min-p", "--min_p", help="Only tokens this probable beside the likeliest."),
+    typer.Option("--min-p", help="Only tokens this probable beside the likeliest."),
 ]
 RepetitionPenalty = Annotated[
     float,
-    typer.Option("--repetition-penalty", "--repetition_penalty", help="Above 1: repeats less."),
+    typer.Option("--repetition-penalty", help="Above 1: repeats less."),
 ]
 NoRepeat = Annotated[
     int,
     typer.Option(
         "--no-repeat-ngram-size",
-        "--no_repeat_ngram_size",
         help="No so long sequence twice; 0: off.",
     ),
 ]

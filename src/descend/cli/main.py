@@ -14,7 +14,7 @@ from descend.cli.config import config_app
 from descend.cli.corpus import corpus_app
 from descend.cli.evaluate import evaluate
 from descend.cli.explain import explain
-from descend.cli.flags import with_config_flags
+from descend.cli.flags import with_config_flags, with_dashes
 from descend.cli.generate import generate
 from descend.cli.resume import resume
 from descend.cli.tokenizer import tokenizer_app
@@ -36,7 +36,7 @@ app = typer.Typer(
     help=HELP,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": with_dashes},
 )
 
 

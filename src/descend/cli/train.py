@@ -13,7 +13,7 @@ from descend.errors import ConfigError
 Corpus = Annotated[
     str | None,
     typer.Argument(
-        metavar="[CORPUS]",
+        metavar="CORPUS",
         help="A folder, a file, - for standard input, or an embedded corpus (python, stories).",
     ),
 ]
@@ -23,7 +23,7 @@ def train(
     values: dict[str, Any],
     corpus: Corpus = None,
     corpus_dir: Annotated[
-        str | None, typer.Option("--corpus-dir", "--corpus_dir", help="The same as CORPUS.")
+        str | None, typer.Option("--corpus-dir", help="The same as CORPUS.")
     ] = None,
     config: ConfigFile = None,
     preset: Preset = None,
@@ -49,7 +49,7 @@ def continue_training(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The folder of a trained model.")],
     corpus: Corpus = None,
     corpus_dir: Annotated[
-        str | None, typer.Option("--corpus-dir", "--corpus_dir", help="The same as CORPUS.")
+        str | None, typer.Option("--corpus-dir", help="The same as CORPUS.")
     ] = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
