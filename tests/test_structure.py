@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "src" / "descend").rglob("*.py"))
 
 HEAVY = ("torch", "transformers", "tokenizers", "numpy", "pyarrow", "safetensors", "rensa",
-         "docx", "pypdfium2", "selectolax", "yaml", "rich.progress")  # fmt: skip
+         "docx", "scipy", "pypdfium2", "selectolax", "yaml", "rich.progress")  # fmt: skip
 
 MOST_LINES_OF_A_FILE = 400
 MOST_LINES_OF_A_FUNCTION = 60

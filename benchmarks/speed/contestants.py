@@ -54,7 +54,7 @@ def ours(size: dict[str, int], dropout: float = 0.0) -> Callable[[], object]:
     model = Transformer(shape, dropout, execution.attention)
     initialize(model, 0)
     state = TrainState(model, make_optimizers(model, config), make_scaler(execution))
-    course = Course(config, execution, batches, 1, lambda _: 1e-5, lambda _: None)  # type: ignore[arg-type, return-value]
+    course = Course(config, execution, batches, 1, batches.steps(1), lambda _: 1e-5, None)
     records = train(state, course)
 
     def step() -> object:

@@ -34,8 +34,8 @@ def computing(job: Job, precision: str, attention: str) -> tuple[TrainState, Cou
     model = Transformer(job.shape, config.dropout_rate, way.attention)
     initialize(model, config.seed)
     model.train()
-    course = Course(config, way, job.course.batches, job.course.epochs, job.course.learning_rate,
-                    job.course.evaluate)  # fmt: skip
+    course = Course(config, way, job.course.batches, job.course.epochs, job.course.total_steps,
+                    job.course.learning_rate, job.course.evaluate)  # fmt: skip
     return TrainState(model, make_optimizers(model, config), make_scaler(way)), course
 
 

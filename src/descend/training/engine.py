@@ -111,7 +111,7 @@ def _try_all(
     updates: dict[Execution, float] = {}
     for way in ways:
         limit = timed[best] * HOPELESS if timed else float("inf")
-        timed[way], updates[way] = _time_step(way, config, shape, batches, limit)
+        timed[way], updates[way] = time_step(way, config, shape, batches, limit)
         if timed[way] < timed[best]:
             best = way
     return Choice(best, {name_of(way): s for way, s in timed.items()}, updates[best])
@@ -139,7 +139,7 @@ def _candidates(config: RunConfig, device: str) -> Iterator[Execution]:
             )
 
 
-def _time_step(
+def time_step(
     way: Execution, config: RunConfig, shape: ModelShape, batches: BatchPlan, limit: float
 ) -> tuple[float, float]:
     """Seconds per token of forward and backward, and seconds of an update: the fastest of a few

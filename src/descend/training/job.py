@@ -82,14 +82,14 @@ def new_job(
     tokenizer = loaded.tokenizer if loaded else tokenizer_for(config, text, progress)
     store = prepare_tokens(text, tokenizer, progress)
     batches = BatchPlan(store.train, config.seq_len, config.batch_size, config.seed)
-    _check_validation(store)
+    check_validation(store)
     shape = loaded.model.shape if loaded else shape_of(config, tokenizer.vocab_size)
     check_memory(config, shape, pick_device(config.device))
     progress("trying this machine", 0.0)
     with memory_errors(config, shape):
         choice = choose_execution(config, shape, batches)
-    resolved = _resolve(config, text, store, batches)
-    course = _course(resolved, choice.execution, store, batches)
+    resolved = resolve(config, text, store, batches)
+    course = course_for(resolved, choice.execution, store, batches)
     torch.set_num_threads(choice.execution.threads)
     model = Transformer(shape, config.dropout_rate, choice.execution.attention)
     initialize(model, config.seed)
@@ -106,7 +106,7 @@ def new_job(
         hardware=hardware(choice.execution.device),
         parent=str(parent) if parent else None,
     )
-    state = _fresh_state(model, resolved, choice.execution)
+    state = fresh_state(model, resolved, choice.execution)
     notes = _notes(config, resolved, store, choice)
     return Job(folder, info, shape, store, course, state, choice, (), notes)
 
@@ -141,9 +141,9 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
     shape = shape_of(resolved, tokenizer.vocab_size)
     torch.set_num_threads(execution.threads)
     model = Transformer(shape, resolved.dropout_rate, execution.attention)
-    state = _fresh_state(model, resolved, execution)
+    state = fresh_state(model, resolved, execution)
     load_checkpoint(checkpoint, state)
-    course = _course(resolved, execution, store, batches)
+    course = course_for(resolved, execution, store, batches)
     notes = (f"taking up after step {state.step} of {course.total_steps}", *_differences(execution))
     before = tuple(e for e in read_events(folder) if isinstance(e, Epoch) and e.step <= state.step)
     return Job(folder, info, shape, store, course, state, None, before, notes)
@@ -199,7 +199,8 @@ def _given_tokenizer(config: RunConfig) -> Tokenizer:
     return tokenizer
 
 
-def _check_validation(store: TokenStore) -> None:
+def check_validation(store: TokenStore) -> None:
+    """`CorpusError` if there is no held-out text to judge a model on."""
     if len(store.validation) < 2:
         raise CorpusError(
             "corpus_dir", "less than two tokens of held-out text", "enough to judge the model on",
@@ -207,28 +208,42 @@ def _check_validation(store: TokenStore) -> None:
         )  # fmt: skip
 
 
-def _resolve(
-    config: RunConfig, text: PreparedText, store: TokenStore, batches: BatchPlan
+def resolve(
+    config: RunConfig,
+    text: PreparedText,
+    store: TokenStore,
+    batches: BatchPlan,
+    steps: int | None = None,
 ) -> RunConfig:
     """`config` with every open key that decides the result filled in.
 
-    Text that came as a stream is named by its copy: a stream cannot be read again on resume.
+    With `steps`, the run is that long, whatever `epoch` says. Text that came as a stream is named
+    by its copy: a stream cannot be read again on resume.
     """
-    epochs = choose_epochs(config, len(store.train))
+    if steps is None:
+        epochs = choose_epochs(config, len(batches.tokens))
+        steps = batches.steps(epochs)
+    else:
+        epochs = batches.epoch_of(steps - 1)
     filled = {
         "corpus_dir": str(text.source.paths[0])
         if text.source.spooled
         else config.corpus_dir or "python",
         "vocab_size": store.tokenizer.vocab_size,
         "epoch": epochs,
-        "warmup_steps": choose_warmup(config, batches.steps(epochs)),
+        "warmup_steps": choose_warmup(config, steps),
     }
     return make_config(config.model_dump() | filled)
 
 
-def _course(
-    resolved: RunConfig, execution: Execution, store: TokenStore, batches: BatchPlan
+def course_for(
+    resolved: RunConfig,
+    execution: Execution,
+    store: TokenStore,
+    batches: BatchPlan,
+    steps: int | None = None,
 ) -> Course:
+    """The way of a run to the end of its last epoch, or of `steps`; each epoch is judged."""
     epochs = resolved.epoch
     assert epochs is not None
     assert resolved.warmup_steps is not None
@@ -243,11 +258,13 @@ def _course(
                 max_windows=max(1, MOST_VALIDATION_TOKENS // resolved.seq_len),
             )
 
-    rate = learning_rate(resolved, resolved.warmup_steps, batches.steps(epochs), batches.epoch_of)
-    return Course(resolved, execution, batches, epochs, rate, judge)
+    steps = batches.steps(epochs) if steps is None else steps
+    rate = learning_rate(resolved, resolved.warmup_steps, steps, batches.epoch_of)
+    return Course(resolved, execution, batches, epochs, steps, rate, judge)
 
 
-def _fresh_state(model: Transformer, config: RunConfig, execution: Execution) -> TrainState:
+def fresh_state(model: Transformer, config: RunConfig, execution: Execution) -> TrainState:
+    """`model` before its first step, where and as it will compute."""
     model.to(execution.device)
     model.train()
     model.checkpoint_activations = config.activation_checkpointing

@@ -39,13 +39,11 @@ class Course:
     execution: Execution
     batches: BatchPlan
     epochs: int
+    total_steps: int
+    """Steps of the whole run: `batches.steps(epochs)`, or fewer where a budget ends it sooner."""
     learning_rate: Callable[[int], float]
-    evaluate: Callable[[Transformer], Evaluation]
-
-    @property
-    def total_steps(self) -> int:
-        """Steps of the whole run."""
-        return self.batches.steps(self.epochs)
+    evaluate: Callable[[Transformer], Evaluation] | None
+    """Judges the model at the end of an epoch; None: epochs pass without judgment or record."""
 
 
 def train(state: TrainState, course: Course) -> Iterator[tuple[Step | Matrices | Epoch, ...]]:
@@ -86,10 +84,10 @@ def train(state: TrainState, course: Course) -> Iterator[tuple[Step | Matrices |
         )]  # fmt: skip
         if watching:
             records.append(watch.after(state.model, state.step))
-        if state.step == course.batches.steps(epoch):
+        if course.evaluate and state.step == course.batches.steps(epoch):
             # A batch larger than the text finishes several passes at once: the last one counts.
             done = min(course.batches.epochs_done(state.step), course.epochs)
-            records.append(finish_epoch(state, course, done))
+            records.append(finish_epoch(state, course, course.evaluate, done))
         yield tuple(records)
 
 
@@ -144,10 +142,12 @@ def update(state: TrainState, finite: bool) -> None:
     state.scaler.update()
 
 
-def finish_epoch(state: TrainState, course: Course, epoch: int) -> Epoch:
+def finish_epoch(
+    state: TrainState, course: Course, evaluate: Callable[[Transformer], Evaluation], epoch: int
+) -> Epoch:
     """Judge the model on held-out text, remember it if it is the best, begin a new tally."""
     began = time.perf_counter()
-    result = course.evaluate(state.model)
+    result = evaluate(state.model)
     state.seconds += time.perf_counter() - began
     if not math.isfinite(result.loss):
         raise DivergedError(

@@ -1,0 +1,152 @@
+"""What a trial is asked to be (`Arm`) and what came of it (`Outcome`): plain data, no torch.
+
+Two arms with the same seed and text share their initial weights (where the shapes agree), the
+order of their data and the held-out text they are judged on: pairs are made by seed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from descend.config import RunConfig
+from descend.errors import ConfigError
+from descend.text.corpus import find_corpus
+
+# Raised whenever a trial of the same arm would come out otherwise, so that old ones are not met.
+_FORMAT = 1
+
+EVALUATION_TOKENS = 32_768
+
+_DECIDES_NOTHING = ("save_dir", "log_level")
+
+
+class Arm(msgspec.Struct, frozen=True, kw_only=True):
+    """One run to be made: what is trained, on how much text, how far. Made by `arm_of`."""
+
+    config: dict[str, Any]
+    """`RunConfig.model_dump(mode="json")`, the seed included."""
+    steps: int | None = None
+    """Updates to make; the schedule spans exactly these. None: as `epoch` says."""
+    stop_at: int | None = None
+    """Stop after so many of them; the schedule still spans all of `steps`."""
+    train_share: float = 1.0
+    """Only this leading share of the training tokens may be used."""
+    evaluate_every: int | None = None
+    """Steps between judgments on held-out text; there is always one at the end."""
+    evaluation_tokens: int = EVALUATION_TOKENS
+    """Held-out text to judge on, counted at four bytes a token: see `trials/judge.py`."""
+    parent: str | None = None
+    """Folder of a finished model whose weights it starts from; its tokenizer and shape are kept."""
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of all that decides the outcome: equal arms have equal outcomes.
+
+        Raises `CorpusError` for missing text, `ConfigError` for a missing parent or vocabulary.
+        """
+        config = {
+            k: v for k, v in self.config.items() if k not in (*_DECIDES_NOTHING, "corpus_dir")
+        }
+        if config.get("vocab_path"):
+            config["vocab_path"] = _hash_of(Path(config["vocab_path"]), "vocab_path")
+        weights = self.parent and _hash_of(Path(self.parent) / "model.safetensors", "parent")
+        content = msgspec.structs.replace(self, config=config, parent=weights)
+        corpus = find_corpus(self.config["corpus_dir"]).fingerprint
+        made_of = (_FORMAT, metadata.version("torch"), corpus, content)
+        return hashlib.sha256(msgspec.json.encode(made_of, order="deterministic")).hexdigest()
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """A trial as it stood after `step` updates: losses in nats per token."""
+
+    step: int
+    tokens: int
+    """Tokens trained on so far, repeats counted."""
+    seconds: float
+    """Of training so far, judgments left out."""
+    train_loss: float
+    """Mean over the steps since the last point."""
+    validation_loss: float
+    accuracy: float
+    bits_per_byte: float
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of an arm. Losses in nats per token of held-out text."""
+
+    key: str
+    steps: int
+    """Updates made."""
+    tokens: int
+    """Tokens trained on, repeats counted."""
+    train_tokens: int
+    """Tokens of training text that could be used."""
+    vocab_size: int
+    parameters: int
+    seconds: float
+    """Of training, judgments and preparation left out."""
+    peak_bytes: int | None
+    """Most memory of the device that was held; None on a processor, where it is not measured."""
+    curve: list[Point]
+    validation_loss: float
+    """At the end; of a trial that diverged: at its last point, or that of guessing, ln V."""
+    accuracy: float
+    bits_per_byte: float
+    diverged_at: int | None
+    """Step whose loss, gradient or judgment was not a finite number any more."""
+    losses: list[float]
+    """Mean losses of pieces of the held-out text: the same pieces for the same tokenizer and seed.
+    Empty if the trial diverged before its first judgment."""
+
+
+def arm_of(
+    config: RunConfig,
+    *,
+    steps: int | None = None,
+    stop_at: int | None = None,
+    train_share: float = 1.0,
+    evaluate_every: int | None = None,
+    evaluation_tokens: int = EVALUATION_TOKENS,
+    parent: Path | str | None = None,
+) -> Arm:
+    """The arm that trains `config`; `ConfigError` for a budget that is none.
+
+    With `steps` the epochs no longer count and are left out, so that equal work is one arm.
+    """
+    least = {"steps": steps, "stop_at": stop_at, "evaluate_every": evaluate_every,
+             "evaluation_tokens": evaluation_tokens}  # fmt: skip
+    for name, value in least.items():
+        if value is not None and value < 1:
+            raise ConfigError(name, str(value), "at least 1", "give a larger budget")
+    if not 0 < train_share <= 1:
+        raise ConfigError("train_share", str(train_share), "above 0, at most 1", "choose a share")
+    values = config.model_dump(mode="json")
+    if steps is not None:
+        values["epoch"] = None
+    source = find_corpus(config.corpus_dir)
+    if source.spooled:  # a stream cannot be read again by another process
+        values["corpus_dir"] = str(source.paths[0])
+    return Arm(
+        config=values,
+        steps=steps,
+        stop_at=stop_at,
+        train_share=train_share,
+        evaluate_every=evaluate_every,
+        evaluation_tokens=evaluation_tokens,
+        parent=None if parent is None else str(parent),
+    )
+
+
+def _hash_of(file: Path, where: str) -> str:
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as problem:
+        raise ConfigError(
+            where, f"{file}, which cannot be read ({problem.strerror})", "a file", "check the path"
+        ) from None

@@ -1,0 +1,185 @@
+"""One arm carried out in this process, on a state in memory: no run folder is made."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from descend.config import RunConfig, make_config
+from descend.errors import ConfigError, DivergedError
+from descend.machine import Execution, cores, pick_device, processor
+from descend.model.initialize import initialize
+from descend.model.shape import ModelShape, shape_of
+from descend.model.transformer import Transformer
+from descend.runs.model_files import LoadedModel, load_model
+from descend.runs.records import Step
+from descend.text.batches import BatchPlan
+from descend.text.store import TokenStore, prepare_text, prepare_tokens
+from descend.training.job import (
+    check_validation,
+    course_for,
+    fresh_state,
+    resolve,
+    tokenizer_for,
+)
+from descend.training.loop import Course, train
+from descend.training.memory import check_memory, memory_errors
+from descend.training.state import TrainState
+from descend.trials.arms import Arm, Outcome, Point
+from descend.trials.judge import Judgment, judge, stretches
+
+
+@dataclass(frozen=True)
+class Ready:
+    """An arm with its text prepared: all but the network."""
+
+    arm: Arm
+    config: RunConfig
+    """With every open key chosen."""
+    store: TokenStore
+    batches: BatchPlan
+    shape: ModelShape
+    execution: Execution
+    parent: LoadedModel | None
+
+    @property
+    def steps(self) -> int:
+        """Updates that the schedule spans."""
+        assert self.config.epoch is not None
+        return self.arm.steps or self.batches.steps(self.config.epoch)
+
+    @property
+    def last_step(self) -> int:
+        """Updates to make."""
+        return min(self.steps, self.arm.stop_at or self.steps)
+
+
+def prepare(arm: Arm) -> Ready:
+    """Read, split and tokenize the text of `arm`, all of it cached; choose what was left open."""
+    asked = make_config(arm.config)
+    parent = load_model(Path(arm.parent), "cpu") if arm.parent else None
+    text = prepare_text(asked)
+    tokenizer = parent.tokenizer if parent else tokenizer_for(asked, text)
+    store = prepare_tokens(text, tokenizer)
+    check_validation(store)
+    usable = store.train[: max(2, round(arm.train_share * len(store.train)))]
+    batches = BatchPlan(usable, asked.seq_len, asked.batch_size, asked.seed)
+    shape = parent.model.shape if parent else shape_of(asked, tokenizer.vocab_size)
+    if asked.seq_len > shape.max_seq_len:
+        raise ConfigError(
+            "seq_len", str(asked.seq_len), f"at most {shape.max_seq_len}, the model's max_seq_len",
+            "lower seq_len",
+        )  # fmt: skip
+    config = resolve(asked, text, store, batches, arm.steps)
+    return Ready(arm, config, store, batches, shape, execution_of(asked), parent)
+
+
+def execution_of(config: RunConfig) -> Execution:
+    """How every trial of this configuration computes: nothing is tried, so that two are alike."""
+    device = pick_device(config.device)
+    return Execution(
+        device=device,
+        precision="float32" if config.precision == "auto" else config.precision,
+        attention="fused",
+        threads=1 if device == "cpu" else cores(),
+        torch=str(torch.__version__),
+        processor=processor(),
+    )
+
+
+def train_arm(arm: Arm) -> Outcome:
+    """Carry `arm` out. The thread count of torch is left as it was found."""
+    before = torch.get_num_threads()
+    try:
+        ready = prepare(arm)
+        torch.set_num_threads(ready.execution.threads)
+        check_memory(ready.config, ready.shape, ready.execution.device)
+        with memory_errors(ready.config, ready.shape):
+            return _train(ready)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _train(ready: Ready) -> Outcome:
+    execution, on_gpu = ready.execution, ready.execution.device.startswith("cuda")
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats(execution.device)
+    state = _state(ready)
+    curve, judgment, diverged_at = _follow(ready, state)
+    last = curve[-1] if curve else None
+    tokens = ready.store.tokenizer
+    guess = math.log(tokens.vocab_size)
+    # Bits per byte of guessing follow from the mean length of a token in held-out text.
+    mean_bytes = tokens.byte_lengths[ready.store.validation].mean()
+    return Outcome(
+        key=ready.arm.key,
+        steps=state.step,
+        tokens=state.step * ready.batches.tokens_per_step,
+        train_tokens=len(ready.batches.tokens),
+        vocab_size=tokens.vocab_size,
+        parameters=sum(p.numel() for p in state.model.parameters()),
+        seconds=state.seconds,
+        peak_bytes=torch.cuda.max_memory_allocated(execution.device) if on_gpu else None,
+        curve=curve,
+        validation_loss=last.validation_loss if last else guess,
+        accuracy=last.accuracy if last else 1 / tokens.vocab_size,
+        bits_per_byte=last.bits_per_byte if last else guess / math.log(2) / float(mean_bytes),
+        diverged_at=diverged_at,
+        losses=judgment.pieces if judgment else [],
+    )
+
+
+def _state(ready: Ready) -> TrainState:
+    model = Transformer(ready.shape, ready.config.dropout_rate, ready.execution.attention)
+    initialize(model, ready.config.seed)
+    if ready.parent:
+        model.load_state_dict(ready.parent.model.state_dict())
+    return fresh_state(model, ready.config, ready.execution)
+
+
+def _course(ready: Ready) -> Course:
+    config, execution = ready.config, ready.execution
+    course = course_for(config, execution, ready.store, ready.batches, ready.steps)
+    return replace(course, evaluate=None)
+
+
+def _follow(ready: Ready, state: TrainState) -> tuple[list[Point], Judgment | None, int | None]:
+    """Train to the last step; the points, the last finite judgment, and where it diverged."""
+    parts = stretches(ready.store, ready.arm.evaluation_tokens)
+    every, last_step = ready.arm.evaluate_every, ready.last_step
+    curve: list[Point] = []
+    judgment: Judgment | None = None
+    losses: list[float] = []
+    try:
+        for step, *_ in train(state, _course(ready)):
+            assert isinstance(step, Step)
+            losses.append(step.loss)
+            if state.step < last_step and not (every and state.step % every == 0):
+                continue
+            found = judge(state.model, ready.execution, ready.store, parts, ready.config.seq_len)
+            if not math.isfinite(found.loss):
+                return curve, judgment, state.step
+            judgment = found
+            curve.append(_point(ready, state, losses, found))
+            losses = []
+            if state.step >= last_step:
+                break
+    except DivergedError:
+        return curve, judgment, state.step + 1
+    return curve, judgment, None
+
+
+def _point(ready: Ready, state: TrainState, losses: list[float], found: Judgment) -> Point:
+    finite = [loss for loss in losses if math.isfinite(loss)]  # float16 may skip a step
+    return Point(
+        step=state.step,
+        tokens=state.step * ready.batches.tokens_per_step,
+        seconds=state.seconds,
+        train_loss=sum(finite) / max(len(finite), 1),
+        validation_loss=found.loss,
+        accuracy=found.accuracy,
+        bits_per_byte=found.bits_per_byte,
+    )

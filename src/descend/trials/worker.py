@@ -1,0 +1,48 @@
+"""`python -m descend.trials.worker`: one arm a line in, one message a line out."""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+
+import msgspec
+
+from descend.errors import DescendError
+from descend.trials.arms import Arm
+from descend.trials.executor import run_arm
+from descend.trials.workers import Fault, Message
+
+
+def main() -> None:
+    """Work until standard input ends; then stop at once, in the middle of an arm if need be."""
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(lines,), daemon=True).start()
+    # Whatever a library prints must not end up between our messages.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    while True:
+        arm = msgspec.json.decode(lines.get(), type=Arm)
+        answers.write(msgspec.json.encode(_carried_out(arm)) + b"\n")
+        answers.flush()
+
+
+def _listen(lines: queue.SimpleQueue[bytes]) -> None:
+    for line in sys.stdin.buffer:
+        lines.put(line)
+    os._exit(0)  # whoever asked is gone
+
+
+def _carried_out(arm: Arm) -> Message:
+    try:
+        return Message(outcome=run_arm(arm))
+    except DescendError as problem:
+        facts = (problem.where, problem.found, problem.expected, problem.what_to_do)
+        return Message(fault=Fault(type(problem).__name__, facts))
+    except Exception as problem:
+        return Message(fault=Fault(type(problem).__name__, None, str(problem)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Arms in processes of their own, spoken to in lines of JSON.
+
+A process is started as `python -m descend.trials.worker`, not forked or spawned from ours: torch
+does not survive a fork, and spawning would run the main file of whoever called us once more.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from descend import errors
+from descend.errors import DescendError
+from descend.trials.arms import Arm, Outcome
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """A `DescendError` on its way between two processes; for any other, `text` says what it was."""
+
+    kind: str
+    facts: tuple[str, str, str, str] | None = None
+    text: str = ""
+
+
+Answers = queue.SimpleQueue[tuple[str, Outcome] | BaseException]
+
+
+class Message(msgspec.Struct, frozen=True):
+    """What a worker says of one arm: exactly one of the two."""
+
+    outcome: Outcome | None = None
+    fault: Fault | None = None
+
+
+def run_in_workers(
+    arms: Mapping[str, Arm], count: int, done: Callable[[str, Outcome], None]
+) -> None:
+    """Carry `arms` out in `count` processes; `done` is called here, with each as it comes.
+
+    Raises the first error met. Ctrl-C, too, ends the processes at once.
+    """
+    waiting: queue.SimpleQueue[tuple[str, Arm]] = queue.SimpleQueue()
+    for item in arms.items():
+        waiting.put(item)
+    answers: Answers = queue.SimpleQueue()
+    processes = [_start() for _ in range(count)]
+    try:
+        for process in processes:
+            threading.Thread(target=_feed, args=(process, waiting, answers), daemon=True).start()
+        for _ in arms:
+            answer = answers.get()
+            if isinstance(answer, BaseException):
+                raise answer
+            done(*answer)
+    finally:
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.communicate()
+
+
+def _start() -> subprocess.Popen[bytes]:
+    # Where the package was found without PYTHONPATH, a child in the same Python finds it as well,
+    # unless the caller changed sys.path; with this it finds the same one in any case.
+    path = [str(Path(errors.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    own = {"PYTHONPATH": os.pathsep.join(p for p in path if p), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "descend.trials.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | own,
+        start_new_session=True,  # Ctrl-C reaches us alone, and we end them
+    )
+
+
+def _feed(
+    process: subprocess.Popen[bytes],
+    waiting: queue.SimpleQueue[tuple[str, Arm]],
+    answers: Answers,
+) -> None:
+    """Hand one arm after the other to `process`, in a thread of our own."""
+    assert process.stdin
+    assert process.stdout
+    while True:
+        try:
+            key, arm = waiting.get_nowait()
+        except queue.Empty:
+            return
+        try:
+            process.stdin.write(msgspec.json.encode(arm) + b"\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+        except (OSError, ValueError):  # closed, since the series ended
+            line = b""
+        if not line:
+            answers.put(RuntimeError("a process that trained a trial ended without a word"))
+            return
+        message = msgspec.json.decode(line, type=Message)
+        answers.put((key, message.outcome) if message.outcome else _error(message.fault))
+
+
+def _error(fault: Fault | None) -> BaseException:
+    assert fault is not None
+    kind = getattr(errors, fault.kind, None)
+    if fault.facts and isinstance(kind, type) and issubclass(kind, DescendError):
+        return kind(*fault.facts)
+    return RuntimeError(f"{fault.kind} in a trial: {fault.text}")

@@ -1,0 +1,87 @@
+"""Intervals, p-values and their correction, against scipy and closed forms."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from descend.trials.statistics import Interval, holm, paired_interval, paired_p, worth_claiming
+
+differences = st.lists(st.floats(-5, 5).map(lambda x: round(x, 3)), min_size=2, max_size=9).filter(
+    lambda xs: len(set(xs)) > 1
+)
+
+
+@given(differences, st.sampled_from([0.8, 0.95, 0.99]))
+def test_without_a_prior_it_is_the_paired_t_of_scipy(xs: list[float], level: float) -> None:
+    oracle = stats.ttest_1samp(xs, 0.0)
+    low, high = oracle.confidence_interval(level)
+    found = paired_interval(xs, level=level)
+    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-9, abs=1e-9)
+    assert paired_p(xs) == pytest.approx(oracle.pvalue, rel=1e-9)
+
+
+def test_a_prior_with_many_degrees_makes_it_the_normal_interval() -> None:
+    xs = [0.1, 0.3]
+    found = paired_interval(xs, pooled_sd=0.5, pooled_df=10**9)
+    assert found.value == pytest.approx(0.2)
+    assert found.high - found.value == pytest.approx(1.959964 * 0.5 / math.sqrt(2), rel=1e-5)
+    assert found != paired_interval(xs)
+
+
+def test_the_moderated_interval_covers_as_often_as_it_says() -> None:
+    # True mean 1, spread 2, the prior measured on 6 degrees of freedom of the same spread.
+    pick = np.random.default_rng(3)
+    covered = 0
+    for _ in range(2000):
+        prior = math.sqrt(4 * pick.chisquare(6) / 6)
+        found = paired_interval(list(pick.normal(1, 2, 3)), pooled_sd=prior, pooled_df=6)
+        covered += found.low <= 1 <= found.high
+    # 0.95 within three standard errors of the count.
+    assert abs(covered / 2000 - 0.95) < 3 * math.sqrt(0.95 * 0.05 / 2000)
+
+
+def test_one_difference_alone_says_nothing_of_its_spread() -> None:
+    assert paired_interval([0.4]) == Interval(0.4, -math.inf, math.inf)
+    assert paired_p([0.4]) == 1.0
+    assert not paired_interval([0.4]).excludes_zero
+    # With a spread from elsewhere it does.
+    assert paired_interval([0.4], pooled_sd=0.01, pooled_df=5).excludes_zero
+
+
+def test_differences_that_are_all_alike_have_no_spread() -> None:
+    assert paired_interval([0.5, 0.5, 0.5]) == Interval(0.5, 0.5, 0.5)
+    assert paired_p([0.5, 0.5]) == 0.0
+    assert paired_p([0.0, 0.0]) == 1.0
+
+
+def test_holm_by_hand() -> None:
+    # Sorted .01 .02 .03 .04 times 4 3 2 1: .04 .06 .06 .04, made rising: .04 .06 .06 .06.
+    assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_lies_between_the_raw_and_the_bonferroni_values(ps: list[float]) -> None:
+    found = holm(ps)
+    for raw, corrected in zip(ps, found, strict=True):
+        assert raw <= corrected <= min(1.0, raw * len(ps)) or corrected == max(
+            c for p, c in zip(ps, found, strict=True) if p <= raw
+        )
+    # Who was smaller stays smaller or becomes equal.
+    order = sorted(range(len(ps)), key=lambda i: ps[i])
+    assert [found[i] for i in order] == sorted(found)
+
+
+def test_a_gain_is_claimed_only_if_certain_and_large_enough() -> None:
+    assert worth_claiming(Interval(0.02, 0.005, 0.035), of=3.0)
+    assert not worth_claiming(Interval(0.02, -0.001, 0.041), of=3.0)  # not certain
+    assert not worth_claiming(Interval(0.012, 0.011, 0.013), of=3.0)  # below 0.5 % of 3
+    assert worth_claiming(Interval(0.012, 0.011, 0.013), of=2.0)
+    assert not worth_claiming(Interval(0.009, 0.008, 0.010), of=0.5)  # below 0.01 nat

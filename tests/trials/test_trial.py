@@ -1,0 +1,266 @@
+"""A trial is a run: same loss, same seed, same text, whichever process carries it out."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from descend import run
+from descend.config import RunConfig, make_config
+from descend.errors import ConfigError, CorpusError
+from descend.runs.model_files import load_model
+from descend.text.cache import cache_dir
+from descend.training.state import TrainState
+from descend.trials import trial
+from descend.trials.arms import Arm, Outcome, arm_of
+from descend.trials.executor import cached, run_arm, run_arms
+from descend.trials.expense import estimate_seconds
+from descend.trials.judge import BYTES_PER_TOKEN, STRETCHES, judge, stretches
+from descend.trials.trial import prepare, train_arm
+
+
+def config_of(tiny: dict[str, object], **keys: Any) -> RunConfig:
+    return make_config(tiny | keys)
+
+
+def forget(*arms: Arm) -> None:
+    for arm in arms:
+        (cache_dir() / "trials" / f"{arm.key}.json").unlink(missing_ok=True)
+
+
+def test_a_trial_of_a_whole_run_ends_at_its_loss(tiny: dict[str, object]) -> None:
+    model = run(tiny, log_level="error")
+    last = model.summary.epochs[-1]
+    outcome = run_arm(arm_of(config_of(tiny)))
+    assert outcome.steps == last.step
+    assert outcome.parameters == model.summary.parameters
+    assert outcome.validation_loss == pytest.approx(last.validation_loss, abs=1e-4)
+    assert outcome.accuracy == pytest.approx(last.validation_accuracy, abs=2e-3)
+    assert outcome.bits_per_byte == pytest.approx(last.bits_per_byte, abs=1e-4)
+    # The tolerance is far below what a different run gives.
+    other = run_arm(arm_of(config_of(tiny, seed=43)))
+    assert abs(other.validation_loss - last.validation_loss) > 1e-3
+
+
+def test_the_same_seed_twice_is_the_same_to_the_last_bit(tiny: dict[str, object]) -> None:
+    arm = arm_of(config_of(tiny), steps=8)
+    first, second = train_arm(arm), train_arm(arm)
+    assert first.validation_loss == second.validation_loss
+    assert first.losses == second.losses
+    assert train_arm(arm_of(config_of(tiny, seed=1), steps=8)).losses != first.losses
+
+
+def test_what_is_in_the_cache_is_not_trained(
+    tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arm = arm_of(config_of(tiny, learning_rate=0.0021), steps=5)
+    outcome = run_arm(arm)
+    assert outcome.steps == 5
+
+    def refuse(_: Arm) -> Outcome:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(trial, "train_arm", refuse)
+    assert run_arms([arm, arm], workers=1) == [outcome, outcome]
+    forget(arm)
+    with pytest.raises(AssertionError, match="trained again"):
+        run_arms([arm], workers=1)
+
+
+def test_a_damaged_file_in_the_cache_is_trained_anew(tiny: dict[str, object]) -> None:
+    arm = arm_of(config_of(tiny, learning_rate=0.0022), steps=5)
+    outcome = run_arm(arm)
+    (cache_dir() / "trials" / f"{arm.key}.json").write_text('{"key": 3')
+    assert cached(arm.key) is None
+    assert run_arm(arm).losses == outcome.losses
+
+
+def test_equal_arms_run_once_and_answers_keep_their_order(tiny: dict[str, object]) -> None:
+    arms = [arm_of(config_of(tiny, learning_rate=rate), steps=4) for rate in (0.003, 0.004)]
+    forget(*arms)
+    seen: list[tuple[int, int]] = []
+    outcomes = run_arms(
+        [arms[1], arms[0], arms[1]], workers=1, told=lambda d, n, *_: seen.append((d, n))
+    )
+    assert [o.key for o in outcomes] == [arms[1].key, arms[0].key, arms[1].key]
+    assert seen == [(1, 2), (2, 2)]
+
+
+def test_other_processes_give_the_same_bits_and_their_errors(tiny: dict[str, object]) -> None:
+    arms = [arm_of(config_of(tiny, seed=seed), steps=6) for seed in (5, 6)]
+    expected = [train_arm(arm) for arm in arms]
+    forget(*arms)
+    found = run_arms(arms, workers=2)
+    assert [o.losses for o in found] == [o.losses for o in expected]
+    assert cached(arms[0].key) == found[0]
+
+    too_little = [arm_of(config_of(tiny, seed=s), steps=2, train_share=0.001) for s in (5, 6)]
+    with pytest.raises(CorpusError, match="tokens of training text"):
+        run_arms(too_little, workers=2)
+
+
+def test_a_share_of_the_training_text_hides_the_rest(tiny: dict[str, object]) -> None:
+    whole = arm_of(config_of(tiny), steps=6)
+    half = arm_of(config_of(tiny), steps=6, train_share=0.5)
+    ready = prepare(half)
+    assert len(ready.batches.tokens) == round(0.5 * len(ready.store.train))
+    # Tokens behind the share can be anything: they never reach a batch.
+    spoiled = np.array(ready.store.train)
+    spoiled[len(ready.batches.tokens) :] = 0
+    batches = dataclasses.replace(ready.batches, tokens=spoiled[: len(ready.batches.tokens)])
+    assert all((batches.batch(n) == ready.batches.batch(n)).all() for n in range(6))
+    few, many = run_arm(half), run_arm(whole)
+    assert few.train_tokens == len(ready.batches.tokens) < many.train_tokens
+    assert few.validation_loss != many.validation_loss
+    # The same held-out text judges both.
+    assert len(few.losses) == len(many.losses)
+    # Left to its epochs, half the text is half the steps.
+    by_epoch = prepare(arm_of(config_of(tiny), train_share=0.5)).steps
+    assert by_epoch == pytest.approx(prepare(arm_of(config_of(tiny))).steps / 2, abs=2)
+
+
+def test_a_budget_sets_how_far_the_schedule_reaches(tiny: dict[str, object]) -> None:
+    # wsd ends near zero: stopped half way it has not fallen yet.
+    config = config_of(tiny, schedule="linear", warmup_steps=0)
+    course = trial._course(prepare(arm_of(config, steps=10)))
+    assert course.total_steps == 10
+    assert course.learning_rate(9) == pytest.approx(0.001 / 10)
+    stopped = arm_of(config, steps=10, stop_at=5, evaluate_every=2)
+    outcome = run_arm(stopped)
+    assert outcome.steps == 5
+    assert [p.step for p in outcome.curve] == [2, 4, 5]
+    whole = run_arm(arm_of(config, steps=10, evaluate_every=2))
+    assert [p.step for p in whole.curve] == [2, 4, 6, 8, 10]
+    # Up to there it is the same run.
+    assert whole.curve[1].validation_loss == outcome.curve[1].validation_loss
+    assert whole.curve[-1].seconds == pytest.approx(whole.seconds)
+    assert run_arm(arm_of(config, steps=5)).validation_loss != outcome.validation_loss
+
+
+def test_a_budget_in_steps_makes_epochs_one_arm(tiny: dict[str, object]) -> None:
+    assert (
+        arm_of(config_of(tiny, epoch=1), steps=9).key
+        == arm_of(config_of(tiny, epoch=3), steps=9).key
+    )
+    assert arm_of(config_of(tiny, epoch=1)).key != arm_of(config_of(tiny, epoch=3)).key
+
+
+def test_the_key_follows_content_and_not_names(tiny: dict[str, object], tmp_path: Path) -> None:
+    arm = arm_of(config_of(tiny), steps=9)
+    assert arm_of(config_of(tiny, save_dir=str(tmp_path)), steps=9).key == arm.key
+    assert arm_of(config_of(tiny, weight_decay=0.2), steps=9).key != arm.key
+    text = tmp_path / "own.txt"
+    text.write_text("one text " * 500)
+    mine = arm_of(config_of(tiny, corpus_dir=str(text)), steps=9)
+    before = mine.key
+    assert before != arm.key
+    text.write_text("two texts " * 500)
+    assert mine.key != before
+
+
+def test_a_parent_gives_its_weights_and_keeps_its_tokenizer(
+    tiny: dict[str, object], trained: Path
+) -> None:
+    config = config_of(tiny, learning_rate=1e-9)
+    child = run_arm(arm_of(config, steps=1, parent=trained))
+    parent = load_model(trained, "cpu")
+    ready = prepare(arm_of(config, steps=1, parent=trained))
+    assert ready.store.tokenizer.fingerprint == parent.tokenizer.fingerprint
+    parts = stretches(ready.store, ready.arm.evaluation_tokens)
+    found = judge(parent.model, ready.execution, ready.store, parts, 16)
+    # One step at no rate to speak of leaves the weights where the parent left them.
+    assert child.validation_loss == pytest.approx(found.loss, abs=1e-4)
+    fresh = run_arm(arm_of(config, steps=1))
+    assert fresh.validation_loss > child.validation_loss + 0.1
+    with pytest.raises(ConfigError, match="cannot be read"):
+        run_arm(arm_of(config, steps=1, parent="nowhere"))
+
+
+def test_a_trial_that_diverges_has_an_outcome(
+    tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    healthy = trial._state
+
+    def spoiled(ready: trial.Ready) -> TrainState:
+        state = healthy(ready)
+        with torch.no_grad():
+            next(state.model.parameters())[:] = torch.inf
+        return state
+
+    arm = arm_of(config_of(tiny), steps=4)
+    assert train_arm(arm).diverged_at is None
+    monkeypatch.setattr(trial, "_state", spoiled)
+    outcome = train_arm(arm)
+    assert outcome.diverged_at == 1
+    assert outcome.steps == 0
+    assert outcome.validation_loss == pytest.approx(math.log(outcome.vocab_size))
+    assert outcome.curve == outcome.losses == []
+    # As JSON it is whole: no number in it is infinite.
+    assert msgspec.json.decode(msgspec.json.encode(outcome), type=Outcome) == outcome
+
+
+def test_it_is_judged_on_the_same_bytes_whatever_the_tokenizer(tiny: dict[str, object]) -> None:
+    judged = {}
+    for name in ("byte", "bpe"):
+        ready = prepare(
+            arm_of(config_of(tiny, tokenizer=name, vocab_size=None if name == "byte" else 300))
+        )
+        parts = stretches(ready.store, 100)
+        assert len(parts) == STRETCHES
+        lengths = ready.store.tokenizer.byte_lengths
+        judged[name] = sum(int(lengths[part[1:]].sum()) for part in parts)
+        whole = stretches(ready.store, 10**6)
+        assert len(whole) == 1
+        assert len(whole[0]) == len(ready.store.validation)
+    # To within a token at either end of each stretch.
+    assert judged["byte"] == pytest.approx(100 * BYTES_PER_TOKEN, abs=STRETCHES)
+    assert abs(judged["byte"] - judged["bpe"]) < 2 * 10 * STRETCHES
+
+
+def test_every_context_is_judged_on_the_same_tokens(tiny: dict[str, object]) -> None:
+    ready = prepare(arm_of(config_of(tiny)))
+    state = trial._state(ready)
+    parts = stretches(ready.store, 200)
+    found = {n: judge(state.model, ready.execution, ready.store, parts, n) for n in (4, 7, 32)}
+    assert len({len(j.pieces) for j in found.values()}) == 1
+    # Fresh weights hardly use the context, so the same tokens give nearly the same losses.
+    assert found[4].loss == pytest.approx(found[32].loss, abs=0.05)
+    mean = np.mean(found[7].pieces)
+    assert found[7].loss == pytest.approx(mean, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("budget", "where"),
+    [({"steps": 0}, "steps"), ({"train_share": 0.0}, "train_share"),
+     ({"train_share": 1.1}, "train_share"), ({"stop_at": -1}, "stop_at"),
+     ({"evaluate_every": 0}, "evaluate_every")],
+)  # fmt: skip
+def test_a_budget_that_is_none_is_refused(
+    tiny: dict[str, object], budget: dict[str, Any], where: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        arm_of(config_of(tiny), **budget)
+    assert refused.value.where == where
+
+
+def test_the_cost_is_told_beforehand_and_nothing_for_what_is_known(tiny: dict[str, object]) -> None:
+    small = arm_of(config_of(tiny, seed=77), steps=10)
+    large = arm_of(config_of(tiny, seed=77), steps=1000)
+    cost = estimate_seconds([small], workers=1)
+    assert 0 < cost < estimate_seconds([large], workers=1)
+    assert estimate_seconds([small, large], workers=1) > estimate_seconds([large], workers=1)
+    run_arm(small)
+    assert estimate_seconds([small], workers=1) == 0
+
+
+def test_an_outcome_survives_its_file(tiny: dict[str, object]) -> None:
+    outcome = run_arm(arm_of(config_of(tiny), steps=3))
+    assert msgspec.json.decode(msgspec.json.encode(outcome), type=Outcome) == outcome
+    assert math.isfinite(outcome.seconds)
