@@ -162,4 +162,4 @@ print(path.stat().st_size, len(store.train), resource.getrusage(resource.RUSAGE_
         peaks[lines] = peak
     assert size > 80e6
     # Ten times the text; what grows is the pages of mapped files that the system keeps around.
-    assert peaks[100_000] < peaks[10_000] + 700_000  # KiB
+    assert peaks[100_000] < peaks[10_000] + 550_000  # KiB; the n-gram counts stop at 5 M tokens

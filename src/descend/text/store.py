@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,10 +28,12 @@ Progress = Callable[[str, float], None]
 """Told the stage of the work and the share of it that is done, 0 to 1."""
 
 # Raised whenever extraction, split or token layout change, so that old caches are not met.
-_FORMAT = 1
+_FORMAT = 2
 
-_PIECE_CHARACTERS = 2**18
-_PIECES_AT_ONCE = 16
+_PIECE_CHARACTERS = 2**16
+_CHARACTERS_AT_ONCE = 2**20
+"""Encoded together, on all cores: the library holds some 130 bytes a token until they are copied,
+so this bounds memory to about 50 MB, whatever the size of the corpus."""
 
 
 def no_progress(stage: str, share: float) -> None:
@@ -222,7 +224,7 @@ def _encode(
     done = 0
     with path.open("wb") as file:
         file.write(end.tobytes())
-        while group := list(itertools.islice(pieces, _PIECES_AT_ONCE * 16)):
+        for group in _groups(pieces):
             encoded = iter(tokenizer.encode_batch([p for p in group if p is not None]))
             for piece in group:
                 if piece is None:
@@ -232,6 +234,20 @@ def _encode(
                     done += len(piece.encode())
             told(done)
     return done
+
+
+def _groups(pieces: Iterable[str | None]) -> Iterator[list[str | None]]:
+    """`pieces` in order, in lists of about `_CHARACTERS_AT_ONCE` characters."""
+    group: list[str | None] = []
+    held = 0
+    for piece in pieces:
+        group.append(piece)
+        held += len(piece or "") + 1
+        if held >= _CHARACTERS_AT_ONCE:
+            yield group
+            group, held = [], 0
+    if group:
+        yield group
 
 
 def _id_type(tokenizer: Tokenizer) -> type[np.unsignedinteger]:
