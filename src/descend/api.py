@@ -12,6 +12,8 @@ import msgspec
 from rich.console import Console
 
 from descend.config import RunConfig, nearest
+from descend.doctor.consult import BUDGET, LEAST_SECONDS, consult, keep
+from descend.doctor.diagnosis import Diagnosis
 from descend.errors import ConfigError, UserError
 from descend.model.generate import Completion, Piece, complete, generate_text
 from descend.model.sampling import SamplingSettings
@@ -203,6 +205,26 @@ def resume(path: str | PathLike[str], console: Console | None = None) -> Model:
     """Take the interrupted run in folder `path` up where it stopped."""
     progress = show_stages(console) if console else no_progress
     return _carry(resumed_job(Path(path), progress), console)
+
+
+def diagnose(
+    path: str | PathLike[str],
+    *,
+    budget: float = BUDGET,
+    least_seconds: float = LEAST_SECONDS,
+    proof: bool = True,
+    console: Console | None = None,
+) -> Diagnosis:
+    """Why the run in folder `path` does not learn better, proved by trial; kept in its folder.
+
+    Trials take at most `budget` of the run's own time, but always `least_seconds`.
+    """
+    progress = show_stages(console) if console else no_progress
+    found = consult(
+        Path(path), budget=budget, least_seconds=least_seconds, proof=proof, told=progress
+    )
+    keep(found)
+    return found
 
 
 def _carry(job: Job, console: Console | None) -> Model:

@@ -12,6 +12,7 @@ from typer.exceptions import Exit, TyperException
 from descend.cli.chat import chat
 from descend.cli.config import config_app
 from descend.cli.corpus import corpus_app
+from descend.cli.diagnose import diagnose
 from descend.cli.evaluate import evaluate
 from descend.cli.explain import explain
 from descend.cli.flags import with_config_flags, with_dashes
@@ -67,6 +68,7 @@ app.command("generate")(generate)
 app.command("chat")(chat)
 app.command("evaluate")(evaluate)
 app.command("explain")(explain)
+app.command("diagnose")(diagnose)
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(tokenizer_app, name="tokenizer")
 app.add_typer(config_app, name="config")

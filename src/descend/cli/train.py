@@ -27,6 +27,13 @@ def train(
     ] = None,
     config: ConfigFile = None,
     preset: Preset = None,
+    from_run: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Take the settings of this run; flags change them."),
+    ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="With --from-run: and what its diagnosis prescribes.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a model on text; without CORPUS on an embedded one.
@@ -34,11 +41,18 @@ def train(
     descend train my/texts
 
     descend train book.txt --epoch 5 --embed-dim 512
+
+    descend train --from-run models/transformer_1735862400 --apply
     """
     from descend.api import train_settings
     from descend.cli.watch import carry_through
 
     where = _one_corpus(corpus, corpus_dir)
+    if from_run is not None:
+        values = _settings_of(from_run, apply, config, preset) | values
+        preset = None
+    elif apply:
+        raise ConfigError("--apply", "no --from-run", "the run that was diagnosed", "name it")
     settings = settings_from(values | where, config, preset)
     level = settings.config.log_level
     carry_through(lambda shown: train_settings(settings, shown), as_json, level)
@@ -65,6 +79,24 @@ def continue_training(
     changes = (read_config_file(config) if config else {}) | values
     changes |= _one_corpus(corpus, corpus_dir)
     carry_through(lambda shown: train_further(model, changes, shown), as_json)
+
+
+def _settings_of(run: Path, apply: bool, config: Path | None, preset: str | None) -> dict[str, Any]:
+    """The settings that `run` was asked for, with its prescription if it is to be applied."""
+    from descend.cli.output import say
+    from descend.doctor.prescription import prescribed_settings, settings_of_run
+    from descend.report.diagnosis import assignments
+
+    if config is not None or preset is not None:
+        raise ConfigError(
+            "--from-run", "a --config or --preset beside it", "settings from one place",
+            "leave one of them out",
+        )  # fmt: skip
+    if not apply:
+        return settings_of_run(run)
+    settings, changes = prescribed_settings(run)
+    say(f"prescribed for {run}: {assignments(changes)}")
+    return settings
 
 
 def _one_corpus(corpus: str | None, corpus_dir: str | None) -> dict[str, str]:

@@ -64,7 +64,7 @@ def overlap(train: Tokens, validation: Tokens, length: int = 32) -> Overlap:
 def _windows_found(train: Tokens, validation: Tokens, length: int) -> Mask:
     """For each window of the validation tokens, whether training holds the same window."""
     wanted, example, kind = np.unique(
-        _window_hashes(validation, length), return_index=True, return_inverse=True
+        window_hashes(validation, length), return_index=True, return_inverse=True
     )
     found = np.zeros(len(wanted), dtype=np.bool_)
     # A table of one byte for each value of the hash's leading bits, eight times as many as
@@ -76,7 +76,7 @@ def _windows_found(train: Tokens, validation: Tokens, length: int) -> Mask:
     inside = np.arange(length)
     for first in range(0, len(train) - length + 1, CHUNK):
         chunk = np.asarray(train[first : first + CHUNK + length - 1])
-        hashes = _window_hashes(chunk, length)
+        hashes = window_hashes(chunk, length)
         at = np.flatnonzero(maybe[hashes >> shift])
         which = np.minimum(np.searchsorted(wanted, hashes[at]), len(wanted) - 1)
         fresh = (wanted[which] == hashes[at]) & ~found[which]
@@ -87,7 +87,7 @@ def _windows_found(train: Tokens, validation: Tokens, length: int) -> Mask:
     return found[kind.reshape(-1)]
 
 
-def _window_hashes(tokens: Tokens, length: int) -> Hashes:
+def window_hashes(tokens: Tokens, length: int) -> Hashes:
     """A 64-bit hash of each window of `length` (a power of two) tokens.
 
     By doubling: the hash of 2m tokens mixes those of its two halves, log2(length) passes. A

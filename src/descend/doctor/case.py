@@ -1,0 +1,132 @@
+"""A run opened for examination: whatever of it there is, finished or not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from descend.config import RunConfig, make_config
+from descend.errors import DescendError, RunFolderError
+from descend.machine import Execution
+from descend.model.shape import ModelShape, shape_of
+from descend.runs.folder import RunInfo, is_finished, newest_checkpoint, read_events, read_info
+from descend.runs.records import Epoch, Matrices, Step, Stopped
+from descend.text.batches import BatchPlan
+from descend.text.store import Progress, TokenStore, no_progress, prepare_text, prepare_tokens
+from descend.text.tokenizer import load_tokenizer
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is known of a run before anything is measured.
+
+    `store` is None where the text is gone or is not what was trained on; `notes` says so.
+    """
+
+    folder: Path
+    info: RunInfo
+    config: RunConfig
+    """As resolved: every open key filled in."""
+    execution: Execution
+    shape: ModelShape
+    steps: tuple[Step, ...]
+    matrices: tuple[Matrices, ...]
+    epochs: tuple[Epoch, ...]
+    stopped: Stopped | None
+    finished: bool
+    checkpoint: Path | None
+    store: TokenStore | None
+    notes: tuple[str, ...]
+
+    @property
+    def diverged(self) -> bool:
+        """Whether training ended because its numbers were no longer finite."""
+        return self.stopped is not None and self.stopped.reason == "diverged"
+
+    @property
+    def total_steps(self) -> int:
+        """Steps that the run was to make; where the text is gone, those it made."""
+        if self.store is None or self.config.epoch is None:
+            return len(self.steps)
+        return self.batches.steps(self.config.epoch)
+
+    @property
+    def batches(self) -> BatchPlan:
+        """The run's own batches; needs the text."""
+        assert self.store is not None
+        config = self.config
+        return BatchPlan(self.store.train, config.seq_len, config.batch_size, config.seed)
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens predicted in one step."""
+        return self.config.batch_size * self.config.seq_len
+
+    @property
+    def seconds_per_step(self) -> float:
+        """As the run itself recorded it; 0 before the first step."""
+        return sum(s.seconds for s in self.steps) / max(len(self.steps), 1)
+
+    @property
+    def full_seconds(self) -> float:
+        """Training time of the whole run, had it come to its end."""
+        return self.seconds_per_step * max(self.total_steps, len(self.steps))
+
+
+def open_case(folder: Path, progress: Progress = no_progress) -> Case:
+    """Read the run in `folder`; `RunFolderError` where there is nothing to examine."""
+    if not folder.is_dir():
+        raise RunFolderError(
+            str(folder), "no such folder", "the folder of a descend run", "check the path"
+        )
+    info = read_info(folder)
+    config = make_config(info.resolved)
+    records = read_events(folder)
+    steps = tuple(r for r in records if isinstance(r, Step))
+    stops = [r for r in records if isinstance(r, Stopped)]
+    if not steps and not stops:
+        raise RunFolderError(
+            str(folder), "a run that never took a step", "at least its first records",
+            f"let it train a while: descend resume {folder}",
+        )  # fmt: skip
+    store, notes = _text(folder, config, info, progress)
+    vocab_size = store.tokenizer.vocab_size if store else int(info.corpus["vocab_size"])
+    finished = is_finished(folder)
+    if not finished and not (stops and stops[-1].reason == "diverged"):
+        notes = (*notes, f"the run is not finished: it stands at step {len(steps)}")
+    return Case(
+        folder=folder,
+        info=info,
+        config=config,
+        execution=msgspec.convert(info.execution, Execution),
+        shape=shape_of(config, vocab_size),
+        steps=steps,
+        matrices=tuple(r for r in records if isinstance(r, Matrices)),
+        epochs=tuple(r for r in records if isinstance(r, Epoch)),
+        stopped=stops[-1] if stops else None,
+        finished=finished,
+        checkpoint=newest_checkpoint(folder),
+        store=store,
+        notes=notes,
+    )
+
+
+def _text(
+    folder: Path, config: RunConfig, info: RunInfo, progress: Progress
+) -> tuple[TokenStore | None, tuple[str, ...]]:
+    """The tokens that the run trained on, or why they cannot be had."""
+    try:
+        text = prepare_text(config, progress)
+        if text.spool.sha256 != info.corpus["corpus_sha256"]:
+            return None, (
+                f"the text at {config.corpus_dir} changed since the run trained on it, so nothing "
+                "could be tried on it: what follows is read from the records alone",
+            )
+        return prepare_tokens(text, load_tokenizer(folder / "tokenizer.json"), progress), ()
+    except DescendError as problem:
+        return None, (
+            f"the text that the run trained on cannot be read ({problem}) so nothing could be "
+            "tried on it: what follows is read from the records alone",
+        )

@@ -1,0 +1,111 @@
+"""What a cause is: expectations, a ladder of remedies to try, and when it cannot be.
+
+Each cause is a file in `causes/` that ends by building one `Cause`. Causes never name each other:
+what tells two apart is computed from what each expects and from what its trial gains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from descend.config import RunConfig
+from descend.doctor.reading import Readings
+
+HEADINGS = (
+    "What it is",
+    "How it shows",
+    "Not to be confused",
+    "Proof",
+    "Remedy",
+    "When it is not this",
+    "Source",
+)
+"""Of the docstring of every cause: it becomes its page."""
+
+
+class Expectation(msgspec.Struct, frozen=True):
+    """What `signal` reads if the cause holds: from `low` to `high`, None: without bound."""
+
+    signal: str
+    low: float | None
+    high: float | None
+    weight: float
+    """How many nats of log-odds a reading inside is worth; outside it costs as many."""
+    why: str
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One thing done differently: what the treated run has that the control has not.
+
+    Seed, data order, evaluation and number of tokens (of bytes, where the vocabulary changes)
+    stay those of the control.
+    """
+
+    label: str
+    keys: dict[str, Any]
+    steps: float = 1.0
+    """Length in units of the control's."""
+    train_share: float = 1.0
+    """Share of the training text it may use."""
+    takes_away: bool = False
+    """The change makes it worse on purpose: what it costs is what undoing it once more gains."""
+
+
+def never(config: RunConfig, readings: Readings) -> str | None:
+    """For causes that only the evidence can rule out."""
+    return None
+
+
+def nothing(readings: Readings) -> float:
+    """For causes that only a trial can show."""
+    return 0.0
+
+
+@dataclass(frozen=True)
+class Cause:
+    """All there is to know of a cause. `name` is the file's."""
+
+    name: str
+    headline: str
+    """Completes "Your model learns less than it could: …"."""
+    page: str
+    expects: tuple[Expectation, ...]
+    trial: Callable[[RunConfig, Readings], tuple[Change, ...]]
+    """Remedies of growing strength; the next is tried where the one before gained."""
+    remedy: str
+    """What to do, in words; the numbers come from the change that won."""
+    cannot_be: Callable[[RunConfig, Readings], str | None] = never
+    """Why it is out of the question for this run, or None."""
+    prior: float = 0.0
+    """Log-odds (nats) before anything is read: how common the cause is among runs that people ask
+    about. First guesses."""
+    buys: bool = False
+    """The remedy costs training time or text, and more of it helps nearly every run a little."""
+    measured: Callable[[Readings], float] = nothing
+    """Nats by which the result is off because of it, for what is counted and not tried; 0: not."""
+
+
+def name_of(module: str) -> str:
+    """The cause that the file `module` is about."""
+    return module.rsplit(".", 1)[-1]
+
+
+def headings(page: str) -> list[str]:
+    """The headings of a page, in order: lines underlined by nothing, ended by a colon alone."""
+    return [line[:-1] for line in page.splitlines() if line.endswith(":") and line[:-1] in HEADINGS]
+
+
+def rates(config: RunConfig, factor: float) -> dict[str, Any]:
+    """`learning_rate` times `factor`, to two digits; of a rate per epoch every one."""
+    rate = config.learning_rate
+    if isinstance(rate, dict):
+        return {"learning_rate": {epoch: _two_digits(r * factor) for epoch, r in rate.items()}}
+    return {"learning_rate": _two_digits(rate * factor)}
+
+
+def _two_digits(number: float) -> float:
+    return float(f"{number:.2g}")

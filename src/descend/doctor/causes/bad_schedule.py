@@ -1,0 +1,75 @@
+"""The learning rate does not follow a good course.
+
+What it is:
+    The rate starts at its full height, stays there to the last step, or falls to nothing long
+    before the end.
+
+How it shows:
+    An early spike of the loss (no warmup); a noisy end (no fall); many steps at nearly no rate.
+
+Not to be confused:
+    A constant rate that is too high looks alike: lowering all of it helps there too, a fall at
+    the end helps more.
+
+Proof:
+    The same peak, rising over the first twentieth and falling to zero over the last half; equal
+    steps.
+
+Remedy:
+    The schedule `wsd` with its warmup.
+
+When it is not this:
+    The schedule already rises and falls, or the other one ends no lower.
+
+Source:
+    Warmup-stable-decay: arXiv 2405.18392; the ladder in docs/recipe.md.
+"""
+
+from __future__ import annotations
+
+from descend.config import RunConfig
+from descend.doctor.cause import Cause, Change, Expectation, name_of
+from descend.doctor.reading import Readings, value
+
+HIGH_END = 0.3
+"""Rate of the last step over the peak; first guess: a run that cools down ends under 0.1."""
+WASTED = 0.1
+"""Share of steps under a hundredth of the peak; first guess."""
+LONG_WARMUP = 0.3
+WARMUP = 0.05
+"""Share of the run (training/recipe.py)."""
+
+
+def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
+    """The schedule of the default recipe at the same peak."""
+    rate = config.learning_rate
+    peak = max(rate.values()) if isinstance(rate, dict) else rate
+    keys = {"schedule": "wsd", "warmup_steps": None, "learning_rate": peak}
+    return (Change("a rate that rises and falls", keys),)
+
+
+def cannot_be(config: RunConfig, readings: Readings) -> str | None:
+    """A schedule that warms up, and cools down over a good part of the run."""
+    warmup = (config.warmup_steps or 0) / max(value(readings, "steps", 1.0), 1.0)
+    falls = config.schedule in ("wsd", "cosine", "linear")
+    if falls and LEAST_WARMUP <= warmup <= LONG_WARMUP:
+        return f"the rate rises over {warmup:.0%} of the run and falls to zero ({config.schedule})"
+    return None
+
+
+LEAST_WARMUP = 0.005
+"""Share of the run; less is as good as none in runs of some hundred steps."""
+
+CAUSE = Cause(
+    name=name_of(__name__),
+    headline="the learning rate follows a bad course",
+    page=__doc__,
+    expects=(
+        Expectation("final_rate", HIGH_END, None, 1.5, "the rate of the last step over the peak"),
+        Expectation("idle_share", WASTED, None, 0.5, "of the steps at nearly no rate"),
+        Expectation("warmup_share", LONG_WARMUP, None, 0.5, "of the run spent rising"),
+    ),
+    trial=trial,
+    remedy="let the rate rise at the start and fall to zero at the end",
+    cannot_be=cannot_be,
+)

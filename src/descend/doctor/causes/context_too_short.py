@@ -1,0 +1,85 @@
+"""The context is too short.
+
+What it is:
+    The model reads fewer tokens than the text refers back to.
+
+How it shows:
+    The loss still falls with every token read, right up to the end of the window.
+
+Not to be confused:
+    With little training a longer context hurts: what stands far back has not been learned to be
+    used yet, and there are fewer sequences to a batch.
+
+Proof:
+    Four times the context and a quarter of the batch, so that a step has as many tokens, judged
+    on the same held-out tokens.
+
+Remedy:
+    The longer context.
+
+When it is not this:
+    The last doubling of the window brought nothing, or the longer context ends no lower.
+
+Source:
+    Contextwise loss: arXiv 2502.01481.
+"""
+
+from __future__ import annotations
+
+from descend.config import RunConfig
+from descend.doctor.cause import Cause, Change, Expectation, name_of
+from descend.doctor.reading import Readings, value
+
+STILL_FALLING = 0.02
+"""Nats won by the last doubling of the context (diagnosis notes; first guess)."""
+SHORT = 32.0
+FACTORS = (4, 16)
+
+
+def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
+    """Longer windows, fewer of them."""
+    return tuple(
+        Change(
+            f"{factor} times the context",
+            {
+                "seq_len": config.seq_len * factor,
+                "max_seq_len": max(config.max_seq_len, config.seq_len * factor),
+                "batch_size": max(1, config.batch_size // factor),
+                "gradient_accumulation": 1,
+            },
+        )
+        for factor in FACTORS
+        if config.seq_len * factor * LEAST_WINDOWS < value(readings, "train_tokens", 1e12)
+        and config.seq_len * factor < value(readings, "validation_tokens", 1e12)
+    )
+
+
+LEAST_WINDOWS = 8
+"""A longer window must still fit the text so many times."""
+
+
+def cannot_be(config: RunConfig, readings: Readings) -> str | None:
+    """A flat end of the loss by position."""
+    slope = readings.get("position_slope")
+    if slope is not None and slope.value + 2 * slope.error < STILL_FALLING / 2:
+        return (
+            f"the last doubling of the context lowers the loss by {slope.value:.3f} nats "
+            f"(standard error {slope.error:.3f}): further back there is nothing to find"
+        )
+    return None
+
+
+CAUSE = Cause(
+    name=name_of(__name__),
+    headline="the context is too short",
+    page=__doc__,
+    expects=(
+        Expectation(
+            "position_slope", STILL_FALLING, None, 1.5, "the loss still falls at the window's end"
+        ),
+    ),
+    trial=trial,
+    remedy="read more tokens at once",
+    cannot_be=cannot_be,
+    prior=0.5,
+)

@@ -1,0 +1,64 @@
+"""The held-out text is of another kind.
+
+What it is:
+    The model is judged on text unlike what it was trained on, such as another language, author
+    or subject.
+
+How it shows:
+    Even a counting model does worse on the held-out text than on stretches of the training text
+    that it did not count; the gap between known and held-out text is there from the start.
+
+Not to be confused:
+    Learning by heart opens the same gap, but later, and counting models do not show it.
+
+Proof:
+    A bigram model, counted on most of the training text, scored on the rest of it and on the
+    held-out text, with the standard error of the difference.
+
+Remedy:
+    Mix the text before it is split (many documents instead of one), or train on text of the
+    kind that is judged.
+
+When it is not this:
+    A counting model does as well on both.
+
+Source:
+    Dataset shift: Quionero-Candela et al. 2009.
+"""
+
+from __future__ import annotations
+
+from descend.config import RunConfig
+from descend.doctor.cause import Cause, Change, Expectation, name_of
+from descend.doctor.reading import Readings
+
+
+def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
+    """No setting to try: it is measured."""
+    return ()
+
+
+LEAST = 0.15
+"""Nats that a counting model does worse on held-out text; first guess: the last tenth of a book
+differs from the rest by under 0.1."""
+SURE = 3.0
+"""Standard errors."""
+
+
+def measured(readings: Readings) -> float:
+    """How much harder the held-out text is, for a model that cannot learn by heart."""
+    found = readings.get("shift")
+    if found is None or found.value < max(LEAST, SURE * found.error):
+        return 0.0
+    return found.value
+
+
+CAUSE = Cause(
+    name=name_of(__name__),
+    headline="the held-out text is of another kind than the training text",
+    page=__doc__,
+    expects=(Expectation("shift", 0.2, None, 3.0, "nats that a counting model does worse on it"),),
+    trial=trial,
+    remedy="mix the text before it is split, or train on text of the kind that is judged",
+    measured=measured,
+)

@@ -1,0 +1,65 @@
+"""The learning rate is too high.
+
+What it is:
+    Steps overshoot: the weights jump about the valley instead of walking down it.
+
+How it shows:
+    The loss is jagged or stays on a shelf; gradients have outliers; with a falling rate it
+    drops sharply once the rate is low. The multiplier does not show it: it reads 1 to 3, as on
+    a healthy run.
+
+Not to be confused:
+    A small batch is jagged too, and so is noisy text. A lower rate at the end of any run lowers
+    the loss: only a run with the same relative fall may be compared.
+
+Proof:
+    The same run at a third, a tenth, a thirtieth of the rate, with the same schedule in
+    relation to its peak, so that both sides cool down alike.
+
+Remedy:
+    The best rate of the trial.
+
+When it is not this:
+    A third of the rate ends no lower.
+
+Source:
+    Edge of stability: arXiv 2207.14484. Clipping and spikes: arXiv 2501.06842.
+"""
+
+from __future__ import annotations
+
+from descend.config import RunConfig
+from descend.doctor.cause import Cause, Change, Expectation, name_of, rates
+from descend.doctor.reading import Readings
+
+BIG_UPDATE = 0.012
+"""Update to weight a step. Origin: prototype: 0.0097 when healthy, 0.013 at three times it."""
+OUTLIERS = 4.0
+"""99th over 50th percentile of the gradient norm; first guess."""
+RISEN = 0.2
+"""Nats by which a running mean of the loss rose again; first guess."""
+FACTORS = (1 / 3, 1 / 10, 1 / 30)
+
+
+def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
+    """Lower rates."""
+    return tuple(
+        Change(f"1/{1 / factor:.0f} of the learning rate", rates(config, factor))
+        for factor in FACTORS
+    )
+
+
+CAUSE = Cause(
+    name=name_of(__name__),
+    headline="the learning rate is too high",
+    page=__doc__,
+    expects=(
+        Expectation("update_ratio", BIG_UPDATE, None, 0.7, "weights move a lot in every step"),
+        Expectation("gradient_spread", OUTLIERS, None, 0.7, "gradients have outliers"),
+        Expectation("loss_rise", RISEN, None, 0.7, "the loss rose again for a while"),
+        Expectation("multiplier_fresh", None, 3.0, 0.5, "steps are not too short"),
+    ),
+    trial=trial,
+    remedy="lower the learning rate",
+    prior=1.5,
+)

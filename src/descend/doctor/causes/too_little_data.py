@@ -1,0 +1,78 @@
+"""There is too little text: the model learns it by heart.
+
+What it is:
+    The text is so short, for the model and the number of passes, that going over it again
+    teaches the text and no longer the language.
+
+How it shows:
+    Training loss far below held-out loss, both in evaluation mode; the held-out loss reached
+    its lowest and rose again.
+
+Not to be confused:
+    Held-out text of another kind shows the same gap without any learning by heart; dropout
+    makes the training loss look high and hides the gap until both are measured in evaluation
+    mode.
+
+Proof:
+    Half the text, the same steps: what halving costs is about what doubling would gain, since
+    the loss falls as a power of the amount. Then the same text with dropout.
+
+Remedy:
+    More text of the same kind. Until then: stop at the best epoch (which is the one kept), and
+    dropout if the trial says so.
+
+When it is not this:
+    Half the text ends as low as all of it.
+
+Source:
+    Repeats count nearly as fresh text up to four passes: Muennighoff et al., NeurIPS 2023.
+"""
+
+from __future__ import annotations
+
+from descend.config import RunConfig
+from descend.doctor.cause import Cause, Change, Expectation, name_of
+from descend.doctor.reading import Readings, value
+
+GAP = 0.3
+"""Nats between seen and held-out text; first guess."""
+RISE = 0.02
+"""Nats after the best epoch: three times the spread between seeds (0.006, prototype)."""
+MANY_PASSES = 4.0
+"""Passes up to which repeated text is about as good as fresh (Muennighoff et al. 2023)."""
+FEW_TOKENS = 20_000.0
+"""Tokens of text that even the smallest network here knows by heart; first guess."""
+DROPOUT = 0.2
+
+
+def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
+    """What half the text costs, then what dropout makes good."""
+    changes = [Change("half the text", {}, train_share=0.5, takes_away=True)]
+    if config.dropout_rate < DROPOUT:
+        changes.append(Change(f"dropout {DROPOUT}", {"dropout_rate": DROPOUT}))
+    return tuple(changes)
+
+
+def cannot_be(config: RunConfig, readings: Readings) -> str | None:
+    """Text that is read at most once cannot be known by heart."""
+    gap = value(readings, "generalisation_gap", 1.0)
+    if (config.epoch or 1) == 1 and gap < GAP / 2:
+        return f"held-out text is only {gap:.2f} nats harder than text it trained on"
+    return None
+
+
+CAUSE = Cause(
+    name=name_of(__name__),
+    headline="there is too little text, and the model learns it by heart",
+    page=__doc__,
+    expects=(
+        Expectation("generalisation_gap", GAP, None, 2.0, "known text is much easier for it"),
+        Expectation("rise_after_best", RISE, None, 1.0, "held-out loss rose after its best epoch"),
+        Expectation("train_tokens", None, FEW_TOKENS, 1.5, "tokens of text are very few"),
+        Expectation("epochs", MANY_PASSES, None, 0.5, "passes over the text"),
+    ),
+    trial=trial,
+    remedy="more text of the same kind is the cure; until then stop at the best epoch",
+    cannot_be=cannot_be,
+    buys=True,
+)

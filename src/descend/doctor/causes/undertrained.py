@@ -1,0 +1,69 @@
+"""It was not trained long enough.
+
+What it is:
+    All is set well; the run just ended while the loss was still falling.
+
+How it shows:
+    The held-out loss falls in the last epoch as it did before, on known text and on held-out
+    text alike.
+
+Not to be confused:
+    A rate that is too low also leaves the loss falling; there a longer step helps at no cost. A
+    rate that fell to zero flattens any curve: flat is not finished.
+
+Proof:
+    The same run with twice the steps, its schedule stretched over them. Where a full-length run
+    cannot be afforded, complete runs of growing length are continued by a power law.
+
+Remedy:
+    Twice the steps. What the double would bring is said with it, so that everyone can decide.
+
+When it is not this:
+    The held-out loss had risen after its best epoch, or twice the steps end no lower.
+
+Source:
+    Learning curves as power laws: LCDB (Viering and Loog); cooled-down curves: arXiv
+    2405.18392.
+"""
+
+from __future__ import annotations
+
+from descend.config import RunConfig
+from descend.doctor.cause import Cause, Change, Expectation, name_of
+from descend.doctor.reading import Readings, value
+
+STILL_FALLING = 0.03
+"""Nats won in the last epoch; first guess."""
+
+
+def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
+    """Twice as long."""
+    return (Change("twice the steps", {"epoch": 2 * (config.epoch or 1)}, steps=2.0),)
+
+
+def cannot_be(config: RunConfig, readings: Readings) -> str | None:
+    """A run past its best epoch was long enough."""
+    rise = value(readings, "rise_after_best")
+    if rise > RISEN:
+        return f"the held-out loss had risen by {rise:.2f} nats after its best epoch"
+    return None
+
+
+RISEN = 0.02
+"""Three times the spread between seeds (0.006, prototype)."""
+
+CAUSE = Cause(
+    name=name_of(__name__),
+    headline="it was not trained long enough",
+    page=__doc__,
+    expects=(
+        Expectation("last_epoch_gain", STILL_FALLING, None, 1.0, "still falling in the last epoch"),
+        Expectation("generalisation_gap", None, 0.3, 0.5, "little is known by heart"),
+        Expectation("epochs", None, 4.0, 0.5, "passes over the text"),
+    ),
+    trial=trial,
+    remedy="train longer",
+    cannot_be=cannot_be,
+    buys=True,
+    prior=1.0,
+)

@@ -1,0 +1,212 @@
+"""A run examined from beginning to end: signals, suspects, race, verdict."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from descend.config import RunConfig, nearest
+from descend.doctor.case import Case, open_case
+from descend.doctor.causes import CAUSES
+from descend.doctor.diagnosis import Cost, Diagnosis, Finding, Trial
+from descend.doctor.divergence import judge_divergence
+from descend.doctor.gains import all_gains
+from descend.doctor.lanes import Lane, base_config, changed, prescription
+from descend.doctor.measure import measure
+from descend.doctor.race import FIRST_RACE, Race, choose_length, run_race
+from descend.doctor.reading import Readings, value
+from descend.doctor.suspicion import Suspect, evidence_of, suspects
+from descend.doctor.verdict import Judged, best_of_each, judge, judge_unproved
+from descend.errors import ConfigError
+from descend.runs.durable import write_file
+from descend.text.store import no_progress
+
+BUDGET = 0.15
+"""Of the run's own training time."""
+LEAST_SECONDS = 60.0
+"""That a race may always take: a run of seconds would otherwise allow no trial at all."""
+FEWEST_HELD_OUT = 1000
+"""Held-out tokens under which no difference between two runs can be told from chance: 0.1 nat is
+one standard error there."""
+MOST_SUSPECTS = 9
+"""Causes raced at first; each more makes all trials shorter."""
+SECOND_SUSPECTS = 4
+"""Causes raced after the best remedy."""
+
+Told = Callable[[str, float], None]
+
+
+def consult(
+    folder: Path,
+    *,
+    budget: float = BUDGET,
+    least_seconds: float = LEAST_SECONDS,
+    proof: bool = True,
+    told: Told = no_progress,
+) -> Diagnosis:
+    """Why the run in `folder` does not learn better; nothing is written.
+
+    `budget`: share of the run's own time that trials may take (but `least_seconds` always);
+    without `proof` the signals alone are read. Raises `RunFolderError` where there is no run.
+    """
+    began = time.monotonic()
+    case = open_case(folder, told)
+    told("reading the run", 0.0)
+    readings = measure(case)
+    found = suspects(CAUSES, case.config, readings)
+    notes = list(case.notes)
+    allowed = max(budget * case.full_seconds, least_seconds)
+    reason = _why_not(case, readings, proof)
+    if case.diverged:
+        judged, said = judge_divergence(case, found, readings, allowed if reason is None else 0.0,
+                                        told)  # fmt: skip
+        notes += said if reason is None else [reason]
+    elif reason is not None:
+        judged = judge_unproved(found, readings)
+        notes.append(reason)
+    else:
+        judged, said = _proved(case, found, readings, allowed, told)
+        notes += said
+    seconds = time.monotonic() - began
+    return Diagnosis(
+        run=str(folder),
+        verdict=judged.verdict,
+        probability=round(judged.probability, 3),
+        causes=judged.findings,
+        ruled_out=judged.ruled_out,
+        readings=[evidence_of(r, "") for r in readings.values()],
+        notes=notes,
+        cost=Cost(round(seconds, 1), round(seconds / max(case.full_seconds, 1e-9), 3)),
+    )
+
+
+def keep(diagnosis: Diagnosis) -> None:
+    """Write diagnosis.json into the run folder."""
+    content = msgspec.json.format(msgspec.json.encode(diagnosis))
+    write_file(Path(diagnosis.run) / "diagnosis.json", content)
+
+
+def check_causes(names: list[str]) -> set[str]:
+    """`names` as a set; `ConfigError` for one that is no verdict."""
+    known = [*(c.name for c in CAUSES), "healthy", "unknown"]
+    for name in names:
+        if name not in known:
+            guess = nearest(name, known)
+            raise ConfigError(
+                "--fail-on", name, "one of " + ", ".join(known),
+                f"did you mean {guess}" if guess else "choose one of those",
+            )  # fmt: skip
+    return set(names)
+
+
+def _why_not(case: Case, readings: Readings, proof: bool) -> str | None:
+    """Why nothing can be tried, or None."""
+    if case.store is None:
+        return "nothing was tried: the text is not at hand"
+    if not proof:
+        return "nothing was tried, as asked: the verdict rests on the signals alone"
+    if value(readings, "validation_tokens") < FEWEST_HELD_OUT:
+        return (
+            f"nothing was tried: on {value(readings, 'validation_tokens'):.0f} held-out tokens no "
+            "difference between two runs can be told from chance"
+        )
+    return None
+
+
+def _proved(
+    case: Case, found: list[Suspect], readings: Readings, allowed: float, told: Told
+) -> tuple[Judged, list[str]]:
+    """The verdict by trial, and what to say of the trials."""
+    base = base_config(case)
+    ladders = _ladders(case.config, found, readings)[:MOST_SUSPECTS]
+    buys = {c.name: c.buys for c in CAUSES}
+    began = time.monotonic()
+    steps, count = choose_length(case, base, ladders, FIRST_RACE * allowed)
+    ladders = ladders[:count]
+    race = Race(case, base, steps, began + FIRST_RACE * allowed, told)
+    run_race(race, ladders, "trying")
+    gains = all_gains(race, buys, readings)
+    share = steps / max(case.total_steps, 1)
+    judged = judge(found, readings, gains, _prescriptions(case, base, gains), share)
+    notes = [
+        f"each trial: {steps * case.tokens_per_step:,} tokens, {share:.0%} of the run, its "
+        "schedule over exactly these; the same seed, data order and held-out tokens on both sides"
+    ]
+    if share < 1:
+        notes.append(
+            "trials shorter than the run: gains are as measured, and beside them what is expected "
+            "of them at full length"
+        )
+    left = began + allowed - time.monotonic()
+    if judged.winner is not None and left > 0:
+        second = _second(case, race, judged, found, readings, left, told)
+        judged = _with_second(judged, second)
+    elif judged.winner is not None:
+        notes.append("no second race after the best remedy: the time allowed was spent")
+    return judged, notes
+
+
+def _ladders(config: RunConfig, found: list[Suspect], readings: Readings) -> list[list[Lane]]:
+    """The remedies to race, a ladder a cause, the most suspected first."""
+    ladders = []
+    for suspect in found:
+        if suspect.because is None and suspect.cause.name != "diverged":
+            changes = suspect.cause.trial(config, readings)
+            if changes:
+                ladders.append([Lane(suspect.cause.name, change) for change in changes])
+    return ladders
+
+
+def _prescriptions(case: Case, base: RunConfig, gains: list[Any]) -> dict[str, dict[str, Any]]:
+    return {
+        name: prescription(case, base, gain.lane.change)
+        for name, gain in best_of_each(gains).items()
+        if not gain.lane.change.takes_away
+    }
+
+
+def _second(
+    case: Case, race: Race, judged: Judged, found: list[Suspect], readings: Readings,
+    left: float, told: Told,
+) -> Finding | None:  # fmt: skip
+    """The best further remedy on top of the winner's, if there is one."""
+    assert judged.winner is not None
+    lane = judged.winner.lane
+    if lane.change.takes_away:
+        return None
+    base = changed(race.base, lane.change)
+    first = race.gains
+    done = {lane.cause, *(f.cause for f in judged.findings if f.trial is None)}
+    others = [ladder for ladder in _ladders(base, found, readings) if ladder[0].cause not in done]
+    # Those that gained most the first time, and those not yet raced, in order of suspicion.
+    others.sort(key=lambda x: -max([0.0, *(g[0] for y in x if (g := first(y)))]))
+    again = Race(case, base, race.steps, time.monotonic() + left, told)
+    for seed in again.seeds:
+        if (lane, seed) in race.outcomes and "vocab_size" not in lane.change.keys:
+            again.outcomes[None, seed] = race.outcomes[lane, seed]
+    if not others:
+        return None
+    run_race(again, others[:SECOND_SUSPECTS], "trying on top of it")
+    gains = all_gains(again, {c.name: c.buys for c in CAUSES}, readings)
+    share = race.steps / max(case.total_steps, 1)
+    result = judge(found, readings, gains, _prescriptions(case, base, gains), share)
+    tried = [f for f in result.findings if f.trial is not None]
+    return tried[0] if tried else None
+
+
+def _with_second(judged: Judged, second: Finding | None) -> Judged:
+    """The second cause right after the first; one found before gives way to it."""
+    if second is None or second.trial is None:
+        return judged
+    first = next(f for f in judged.findings if f.trial is not None)
+    trial: Trial = msgspec.structs.replace(second.trial, after=[first.cause])
+    second = msgspec.structs.replace(second, trial=trial)
+    place = judged.findings.index(first) + 1
+    rest = [f for f in judged.findings if f.cause != second.cause]
+    findings = [*rest[:place], second, *rest[place:]]
+    out = [r for r in judged.ruled_out if r.cause != second.cause]
+    return Judged(judged.verdict, judged.probability, findings, out, judged.winner)

@@ -1,0 +1,93 @@
+"""What a diagnosis says: the records behind `diagnose --json` and diagnosis.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+SCHEMA = 1
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """A number and why it speaks for (or is told beside) a cause."""
+
+    signal: str
+    value: float
+    unit: str
+    healthy_range: tuple[float | None, float | None]
+    why: str
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """A cause's remedy against the run's own settings: equal seed, data order and evaluation.
+
+    `gain` is control minus treated in `metric`, `ci95` its 95 % interval; over `seeds` pairs of
+    runs of `tokens` training tokens each (control's), `seconds` for all of them.
+    """
+
+    metric: str
+    change: str
+    control: float
+    treated: float
+    gain: float
+    ci95: tuple[float, float] | None
+    p_holm: float
+    """Chance of such a gain if the change did nothing, after Holm's correction over all raced."""
+    seeds: int
+    tokens: int
+    share_of_run: float
+    """The control's length as a share of the run that is diagnosed (1: as long)."""
+    seconds: float
+    cost_factor: float
+    """Training time of the treated run over the control's."""
+    gain_at_equal_time: float | None = None
+    """Where the remedy costs time: the gain over a control that trains as long in seconds."""
+    carried_gain: float | None = None
+    """Where the trial is shorter than the run: the gain expected at its full length (nats)."""
+    after: list[str] = []
+    """Causes whose remedies both sides already had (for the second fault of a double one)."""
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """A cause that holds: how likely, why, what to do."""
+
+    cause: str
+    probability: float
+    evidence: list[Evidence]
+    prescription: dict[str, Any]
+    remedy: str
+    """What to do, as a sentence; some remedies are no setting."""
+    trial: Trial | None = None
+
+
+class RuledOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A cause that does not hold, or is not the one, and the number that says so."""
+
+    cause: str
+    because: str
+    trial: Trial | None = None
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """What the diagnosis took; `fraction_of_run` is `seconds` over the run's own training time."""
+
+    seconds: float
+    fraction_of_run: float
+
+
+class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
+    """`diagnose --json`. `verdict`: `healthy`, `unknown`, or the first of `causes`."""
+
+    run: str
+    verdict: str
+    probability: float
+    """Of the verdict; see docs/diagnose.md for what it counts."""
+    causes: list[Finding]
+    ruled_out: list[RuledOut]
+    readings: list[Evidence]
+    """All that was read off the run, for `--explain`."""
+    notes: list[str]
+    """What could not be looked at, and why; how long the trials were."""
+    cost: Cost
+    schema: int = SCHEMA

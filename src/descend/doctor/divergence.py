@@ -1,0 +1,92 @@
+"""A run that ended in numbers that are not finite: what comes past the bad step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from descend.doctor.case import Case
+from descend.doctor.diagnosis import Finding, RuledOut, Trial
+from descend.doctor.lanes import Lane, base_config, prescription
+from descend.doctor.race import Race, lowest
+from descend.doctor.reading import Readings
+from descend.doctor.suspicion import Suspect, evidence
+from descend.doctor.verdict import Judged
+
+Told = Callable[[str, float], None]
+
+PAST = 2.0
+"""A remedy must come to twice the step at which the run diverged (diagnosis notes, 3b)."""
+LEAST_STEPS = 100
+SLACK = 0.02
+"""Of the loss, that a milder remedy may end higher than the best and still be preferred."""
+
+
+def judge_divergence(
+    case: Case, found: Sequence[Suspect], readings: Readings, allowed: float, told: Told
+) -> tuple[Judged, list[str]]:
+    """`diverged`, where it began, and the mildest change that comes past it."""
+    suspect = next(s for s in found if s.cause.name == "diverged")
+    step = case.stopped.step if case.stopped else len(case.steps)
+    notes = [f"training stopped at step {step + 1}: a loss or gradient was not a finite number"]
+    trial: Trial | None = None
+    keys: dict[str, Any] = {}
+    if allowed > 0:
+        trial, keys, said = _try(case, suspect, readings, step, allowed, told)
+        notes += said
+    finding = Finding(
+        cause="diverged",
+        probability=0.99,
+        evidence=evidence(suspect.cause, readings),
+        prescription=keys,
+        remedy=suspect.cause.remedy,
+        trial=trial,
+    )
+    out = [
+        RuledOut(cause=s.cause.name, because="the run diverged before it could show")
+        for s in found
+        if s.cause.name != "diverged"
+    ]
+    return Judged("diverged", 0.99, [finding], out, None), notes
+
+
+def _try(
+    case: Case, suspect: Suspect, readings: Readings, step: int, allowed: float, told: Told
+) -> tuple[Trial | None, dict[str, Any], list[str]]:
+    base = base_config(case)
+    steps = min(max(case.total_steps, 1), max(round(PAST * step), LEAST_STEPS))
+    race = Race(case, base, steps, time.monotonic() + allowed, told)
+    lanes = [Lane("diverged", change) for change in suspect.cause.trial(case.config, readings)]
+    race.run([(None, race.seed), *((lane, race.seed) for lane in lanes)], "trying")
+    control = race.outcomes[None, race.seed]
+    came_past = [
+        (lane, outcome)
+        for lane in lanes
+        if (outcome := race.outcomes.get((lane, race.seed))) and outcome.diverged_at is None
+    ]
+    notes = []
+    if control.diverged_at is None:
+        notes.append(
+            f"the same settings did not diverge again within {steps} steps of a schedule of that "
+            "length: it hangs on the length, or on chance"
+        )
+    if not came_past:
+        return None, {}, [*notes, "none of the changes tried came past it"]
+    best = min(lowest(o)[0] for _, o in came_past)
+    lane, outcome = next((x, o) for x, o in came_past if lowest(o)[0] <= best * (1 + SLACK))
+    trial = Trial(
+        metric="held-out loss, nats per token",
+        change=lane.change.label,
+        control=lowest(control)[0],
+        treated=lowest(outcome)[0],
+        gain=lowest(control)[0] - lowest(outcome)[0],
+        ci95=None,
+        p_holm=1.0,
+        seeds=1,
+        tokens=outcome.tokens,
+        share_of_run=steps / max(case.total_steps, 1),
+        seconds=race.seconds,
+        cost_factor=outcome.seconds / max(control.seconds, 1e-9),
+    )
+    return trial, prescription(case, base, lane.change), notes

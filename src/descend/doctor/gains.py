@@ -1,0 +1,195 @@
+"""What the race says of each remedy: its gain, how sure that is, what it is worth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from descend.doctor.case import Case
+from descend.doctor.lanes import Lane
+from descend.doctor.race import Race, lowest
+from descend.doctor.reading import Readings, value
+from descend.signals.curve import PowerLaw, fit
+from descend.trials.statistics import holm, paired_interval, paired_p
+
+PRIOR_SD = 0.015
+"""Spread (nats) of the paired difference between a control and a change that does nothing, before
+this race has shown its own. Origin: prototype, three seeds within 0.006; short runs spread more."""
+PRIOR_DF = 4
+"""How many degrees of freedom that guess is worth."""
+
+LEAST_SHARE, LEAST_NATS = 0.005, 0.01
+"""A gain counts from max(0.5 % of the loss, 0.01 nat); diagnosis notes, section 3d."""
+BOUGHT_SHARE = 0.015
+"""Of the loss, that a remedy must gain which costs as much time or text again: nearly every run
+gains a little by more. First guess."""
+BOUGHT_WORTH = 0.5
+"""What a nat is worth that costs twice the time, against one that costs nothing. First guess."""
+NEARLY_FULL = 0.7
+"""Share of the run from which a trial counts as of full length."""
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What a lane gained over the control, in nats per token of the run's own tokenizer."""
+
+    lane: Lane
+    control: float
+    treated: float
+    mean: float
+    low: float
+    high: float
+    error: float
+    """Standard error of `mean`."""
+    p: float
+    seeds: int
+    tokens: int
+    seconds: float
+    cost_factor: float
+    buys: bool
+    carried: float | None = None
+    equal_time: float | None = None
+
+    @property
+    def least(self) -> float:
+        """Nats from which this gain is worth a word."""
+        free = max(LEAST_SHARE * self.control, LEAST_NATS)
+        return max(free, BOUGHT_SHARE * self.control) if self.buys else free
+
+    @property
+    def at_full_length(self) -> float:
+        """The gain, as far as it is expected to last to the end of a full run."""
+        return self.mean if self.carried is None else min(self.mean, self.carried)
+
+    @property
+    def worth(self) -> float:
+        """Nats, those that were bought with time counted at what they cost."""
+        if not self.buys:
+            return self.at_full_length
+        fair = BOUGHT_WORTH * self.at_full_length
+        return fair if self.equal_time is None else max(fair, self.equal_time)
+
+    @property
+    def claimable(self) -> bool:
+        """Whether the interval excludes zero and the gain is worth having, in full runs too.
+
+        What costs time must bring more than the same time spent on more steps.
+        """
+        fair = self.equal_time is None or self.equal_time > 0
+        return self.low > 0 and self.at_full_length >= self.least and fair
+
+
+def all_gains(race: Race, buys: Mapping[str, bool], readings: Readings) -> list[Gain]:
+    """A `Gain` for every lane that ran; p-values corrected over all of them by Holm."""
+    lanes = [lane for lane in race.lanes() if race.gains(lane)]
+    spread, df = _pooled(race, lanes)
+    found = [_gain(race, lane, buys[lane.cause], spread, df) for lane in lanes]
+    corrected = holm([g.p for g in found])
+    law = _law(race, found, readings)
+    done = [replace(g, p=p) for g, p in zip(found, corrected, strict=True)]
+    return [_carried(race.case, race, g, law) for g in done]
+
+
+def _pooled(race: Race, lanes: Sequence[Lane]) -> tuple[float, int]:
+    """Spread of paired differences over all lanes with several seeds, with the prior."""
+    total, df = PRIOR_DF * PRIOR_SD**2, PRIOR_DF
+    for lane in lanes:
+        gains = race.gains(lane)
+        if len(gains) > 1:
+            total += float(np.sum((np.array(gains) - np.mean(gains)) ** 2))
+            df += len(gains) - 1
+    return math.sqrt(total / df), df
+
+
+def _gain(race: Race, lane: Lane, buys: bool, spread: float, df: int) -> Gain:
+    gains = race.gains(lane)
+    interval = paired_interval(gains, pooled_sd=spread, pooled_df=df)
+    error = math.hypot(spread / math.sqrt(len(gains)), _text_error(race, lane))
+    half = math.hypot((interval.high - interval.low) / 2, 1.96 * _text_error(race, lane))
+    seeds = [s for s in race.seeds if (lane, s) in race.outcomes and (None, s) in race.outcomes]
+    treated = [race.outcomes[lane, s] for s in seeds]
+    control = [race.outcomes[None, s] for s in seeds]
+    mean = float(np.mean(gains))
+    seconds = sum(o.seconds for o in treated)
+    control_loss = float(np.mean([lowest(o)[0] for o in control]))
+    sign = -1.0 if lane.change.takes_away else 1.0
+    return Gain(
+        lane=lane,
+        control=control_loss,
+        treated=control_loss - sign * mean,
+        mean=mean,
+        low=mean - half,
+        high=mean + half,
+        error=error,
+        p=paired_p(gains, spread, df),
+        seeds=len(gains),
+        tokens=control[0].tokens,
+        seconds=seconds + sum(o.seconds for o in control),
+        cost_factor=seconds / max(sum(o.seconds for o in control), 1e-9),
+        buys=buys,
+    )
+
+
+def _text_error(race: Race, lane: Lane) -> float:
+    """Standard error of the gain from having judged on so much text only, by its blocks (nats)."""
+    treated, control = (race.outcomes.get((x, race.seed)) for x in (lane, None))
+    if treated is None or control is None:
+        return 0.0
+    a, b = treated.losses, control.losses
+    if not a or not b or len(a) != len(b) or len(a) < 2:
+        return 0.0
+    if "vocab_size" in lane.change.keys:
+        return 0.0  # blocks of another tokenizer are other stretches of text
+    differences = np.array(b) - np.array(a)
+    return float(differences.std(ddof=1) / math.sqrt(len(differences)))
+
+
+def _law(race: Race, gains: Sequence[Gain], readings: Readings) -> PowerLaw | None:
+    """Loss of complete runs by length (steps): the control, one twice as long, and the user's."""
+    case = race.case
+    own = value(readings, "held_out_loss", math.nan)
+    if race.steps >= NEARLY_FULL * case.total_steps or not math.isfinite(own):
+        return None
+    points = {float(race.steps): lowest(race.outcomes[None, race.seed])[0]}
+    for gain in gains:
+        if gain.lane.change.steps != 1.0 and gain.lane.change.keys.keys() <= {"epoch"}:
+            points[race.steps * gain.lane.change.steps] = gain.treated
+    best = min(case.epochs, key=lambda e: e.validation_loss) if case.epochs else None
+    points[float(best.step if best else len(case.steps))] = own
+    if len(points) < 3:
+        return None
+    times = sorted(points)
+    return fit(times, [points[t] for t in times])
+
+
+def _carried(case: Case, race: Race, gain: Gain, law: PowerLaw | None) -> Gain:
+    """`gain` with what is expected of it at the run's full length, and at equal time.
+
+    A remedy that reaches in h steps what the control reaches in m h is taken to be worth m times
+    the steps at the end as well: L(N) - L(m N) by the control's own law.
+    """
+    equal = None
+    if gain.buys and gain.lane.change.steps == 1.0 and not gain.lane.change.takes_away:
+        equal = gain.mean - _bought_by_steps(race, gain.cost_factor)
+    if law is None:
+        return replace(gain, equal_time=equal)
+    h, n = float(race.steps), float(case.total_steps)
+    target = gain.control - gain.mean
+    most = n / h * 64
+    ratios = np.geomspace(1 / 64, most, 400)
+    reached = np.array([law.at(h * m) for m in ratios]) - law.at(h) + gain.control
+    below = np.flatnonzero(reached <= target)
+    m = float(ratios[below[0]]) if len(below) else float(most)
+    return replace(gain, carried=law.at(n) - law.at(n * m), equal_time=equal)
+
+
+def _bought_by_steps(race: Race, factor: float) -> float:
+    """Nats that the control would gain in `factor` times its steps, from the run twice as long."""
+    for lane in race.lanes():
+        if lane.change.steps == 2.0 and lane.change.keys.keys() <= {"epoch"}:
+            doubled = race.gains(lane)
+            return float(np.mean(doubled)) * math.log2(max(factor, 1.0)) if doubled else 0.0
+    return 0.0

@@ -1,0 +1,43 @@
+"""What each signal reads on a healthy run, and where the range comes from.
+
+One table, so that a page, an explanation and a piece of evidence can never disagree. None: no bound
+on that side. The ranges describe; no verdict hangs on them alone, since a trial decides.
+"""
+
+from __future__ import annotations
+
+Range = tuple[float | None, float | None]
+
+HEALTHY: dict[str, Range] = {
+    # Karpathy's recipe: before training every token is as likely as any other.
+    "loss_at_start": (0.9, 1.2),
+    # Prototype (2 layers, 64 wide, tiny Shakespeare): healthy 0.01, rate/30 0.0007, rate*30 0.022.
+    "update_ratio": (0.002, 0.03),
+    "clipped_share": (None, 0.5),
+    "gradient_spread": (None, 5.0),
+    "loss_rise": (None, 0.3),
+    # Three times the spread between seeds of a small run (0.006).
+    "rise_after_best": (None, 0.02),
+    "generalisation_gap": (None, 0.3),
+    "dropout_gap": (None, 0.15),
+    "clean_rise": (None, 0.02),
+    "overlap": (None, 0.02),
+    "repeats": (None, 0.05),
+    "shift": (-0.1, 0.1),
+    "rare_vocabulary": (None, 0.3),
+    "embedding_share": (None, 0.5),
+    "bytes_per_token": (2.0, None),
+    "position_slope": (None, 0.02),
+    "context_gain": (0.1, None),
+    "final_rate": (None, 0.1),
+    "idle_share": (None, 0.05),
+    # Prototype: 0.5 to 2.5 on healthy runs, 5 to 600 where the rate is 3 to 30 times too low.
+    "multiplier_fresh": (0.5, 6.0),
+    "multiplier_same": (1.0, 20.0),
+    "noise_scale": (0.3, 30.0),
+}
+
+
+def healthy_range(signal: str) -> Range:
+    """The range of `signal`; (None, None) where no value of it is unhealthy by itself."""
+    return HEALTHY.get(signal, (None, None))

@@ -1,0 +1,111 @@
+"""From a change to the run that tries it: what differs from the control, and what may not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from descend.config import RunConfig, make_config
+from descend.doctor.case import Case
+from descend.doctor.cause import Change
+from descend.text.store import prepare_text, prepare_tokens
+from descend.training.job import tokenizer_for
+from descend.training.recipe import WARMUP_FRACTION
+from descend.trials.arms import EVALUATION_TOKENS, Arm, arm_of
+
+EVALUATIONS = 6
+"""Looks at the held-out text where the run makes several passes: the best is what is kept."""
+
+SEVERAL_PASSES = 2.0
+"""Passes over the text within a trial from which it may be past its best before its end."""
+LEAST_JUDGED, JUDGED_SHARE = 8_192, 0.25
+"""Held-out tokens that a trial is judged on: a quarter of those it trains on, between these and
+`EVALUATION_TOKENS`. Both sides are judged on the same, so fewer will do for a difference."""
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A change of one cause: one runner of a race, known by its label."""
+
+    cause: str
+    change: Change
+
+    def __hash__(self) -> int:
+        return hash((self.cause, self.change.label))
+
+
+def base_config(case: Case) -> RunConfig:
+    """The run's own settings as a trial takes them: its very tokenizer, and as it computed."""
+    keys: dict[str, Any] = {
+        "vocab_path": str((case.folder / "tokenizer.json").resolve()),
+        "precision": case.execution.precision,
+        "device": case.execution.device if case.execution.device == "cpu" else "auto",
+        "save_dir": None,
+    }
+    return make_config(case.config.model_dump() | keys)
+
+
+def changed(config: RunConfig, change: Change | None) -> RunConfig:
+    """`config` with `change`; raises `ConfigError` where the two do not go together."""
+    if change is None:
+        return config
+    return make_config(config.model_dump() | change.keys)
+
+
+def arm_for(case: Case, base: RunConfig, change: Change | None, steps: int, seed: int) -> Arm:
+    """The run that tries `change` on `base`, as long as `steps` steps of the run examined.
+
+    Equal tokens: a step of another size changes the number of steps. Where the vocabulary
+    changes, equal bytes. Warmup keeps its share of the run.
+    """
+    config = changed(base, change)
+    tokens = steps * case.tokens_per_step * (change.steps if change else 1.0)
+    if change is not None and "vocab_size" in change.keys:
+        tokens *= _tokens_for_the_same_bytes(case, config)
+    count = max(1, round(tokens / (config.batch_size * config.seq_len)))
+    assert case.store is not None
+    passes = tokens / len(case.store.train)
+    own = steps * case.tokens_per_step
+    return arm_of(
+        make_config(_as_long(case, config, count).model_dump() | {"seed": seed}),
+        steps=count,
+        train_share=change.train_share if change else 1.0,
+        evaluate_every=max(1, count // EVALUATIONS) if passes > SEVERAL_PASSES else None,
+        evaluation_tokens=min(EVALUATION_TOKENS, max(LEAST_JUDGED, round(JUDGED_SHARE * own))),
+        parent=case.info.parent,
+    )
+
+
+def _as_long(case: Case, config: RunConfig, steps: int) -> RunConfig:
+    """`config` with the warmup that fits so many steps."""
+    if config.warmup_steps is None:
+        warmup = round(WARMUP_FRACTION * steps)
+    else:
+        whole = case.total_steps * case.tokens_per_step / (config.batch_size * config.seq_len)
+        warmup = round(config.warmup_steps / max(whole, 1.0) * steps)
+    return make_config(config.model_dump() | {"warmup_steps": warmup})
+
+
+def _tokens_for_the_same_bytes(case: Case, config: RunConfig) -> float:
+    """Tokens of the same text under the tokenizer of `config`, over those of the run's own."""
+    assert case.store is not None
+    text = prepare_text(config)
+    other = prepare_tokens(text, tokenizer_for(config, text))
+    return len(other.train) / max(len(case.store.train), 1)
+
+
+def prescription(case: Case, base: RunConfig, change: Change) -> dict[str, Any]:
+    """The keys of `change` that differ from the run's own, as they are for a run of full length."""
+    wanted = changed(base, change)
+    steps = round(
+        case.total_steps * case.tokens_per_step * change.steps
+        / (wanted.batch_size * wanted.seq_len)
+    )  # fmt: skip
+    own = case.config.model_dump()
+    keys = {k: v for k, v in change.keys.items() if k != "vocab_path" and own[k] != v}
+    if "warmup_steps" in keys and keys["warmup_steps"] is None:
+        keys["warmup_steps"] = round(WARMUP_FRACTION * steps)
+    elif case.config.warmup_steps and {"batch_size", "seq_len", "epoch"} & keys.keys():
+        # Warmup keeps its share of a run that now has another number of steps.
+        keys["warmup_steps"] = round(case.config.warmup_steps * steps / max(case.total_steps, 1))
+    return keys

@@ -1,0 +1,215 @@
+"""From a run to its readings: which signals are taken, and on how much.
+
+Everything here costs at most a few forward passes over some ten thousand tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+
+from descend.doctor.case import Case
+from descend.doctor.reading import Reading
+from descend.machine import Execution
+from descend.model.cost import parameter_count
+from descend.model.transformer import Transformer
+from descend.runs.model_files import load_model
+from descend.signals import breakdown, counting, recorded
+from descend.signals.steps import critical_multiplier, noise_scale
+from descend.text.baselines import ngram_loss
+from descend.text.overlap import overlap
+from descend.text.store import TokenStore
+from descend.training.checkpoint import load_checkpoint
+from descend.training.loop import mean_loss
+from descend.training.optimizer import make_optimizers, set_learning_rate
+from descend.training.precision import make_scaler
+from descend.training.state import TrainState
+
+MOST_TOKENS = 32_768
+"""Tokens that the model is looked at on: a standard error of the loss near 0.02 nat."""
+PROBE_TOKENS = 4_096
+"""Tokens of a batch that a step multiplier is searched on, at most 22 times."""
+MICRO_BATCHES = 8
+"""Parts for the gradient noise scale: enough for a factor of two either way."""
+RARE = 20
+"""Uses in training under which a token counts as rare (vocabulary scaling, arXiv 2407.13623)."""
+HIGHEST_ORDER = 4
+"""Of the n-gram ladder: above it, in a megabyte or less, nothing more is gained."""
+
+
+def measure(case: Case) -> dict[str, Reading]:
+    """All readings that can be taken of `case`, by signal name."""
+    found = [*_from_records(case), *_from_settings(case)]
+    if case.store is not None:
+        found += _from_text(case, case.store)
+        model = _model(case)
+        if model is not None:
+            found += _from_model(case, case.store, model)
+        if case.checkpoint is not None and not case.diverged:
+            found += _from_state(case)
+    readings = {r.signal: r for r in found if math.isfinite(r.value)}
+    if {"held_out_loss", "counting_loss"} <= readings.keys():
+        gap = readings["held_out_loss"].value - readings["counting_loss"].value
+        readings["floor_gap"] = Reading("floor_gap", gap, "nats")
+    return readings
+
+
+def _from_records(case: Case) -> Iterator[Reading]:
+    steps, epochs = case.steps, case.epochs
+    optional: list[tuple[str, float | None, str]] = [
+        ("loss_at_start", recorded.loss_at_start(steps, case.shape.vocab_size), "of ln V"),
+        ("update_ratio", recorded.update_ratio(case.matrices), "of the weight, a step"),
+        ("clipped_share", recorded.clipped_share(steps), "of steps"),
+        ("gradient_spread", recorded.gradient_spread(steps), "99th over 50th percentile"),
+        ("loss_jitter", recorded.loss_jitter(steps), "nats"),
+        ("loss_rise", recorded.highest_after_start(steps), "nats"),
+        ("rise_after_best", recorded.rise_after_best(epochs), "nats"),
+        ("last_epoch_gain", recorded.last_epoch_gain(epochs), "nats"),
+        ("final_rate", recorded.final_rate_share(steps) if case.finished else None, "of the peak"),
+        ("warmup_share", recorded.warmup_share(steps), "of the run"),
+        ("idle_share", recorded.idle_share(steps), "of steps"),
+    ]
+    for name, value, unit in optional:
+        if value is not None:
+            yield Reading(name, value, unit)
+    if epochs:
+        best = min(epochs, key=lambda e: e.validation_loss)
+        yield Reading("validation_loss", best.validation_loss, "nats per token")
+        yield Reading("validation_accuracy", best.validation_accuracy, "of tokens")
+        yield Reading("best_epoch", best.epoch / epochs[-1].epoch, "of the epochs")
+
+
+def _from_settings(case: Case) -> Iterator[Reading]:
+    config, shape = case.config, case.shape
+    parameters = parameter_count(shape)
+    yield Reading("epochs", float(config.epoch or 1), "passes over the text")
+    yield Reading("steps", float(case.total_steps), "updates")
+    yield Reading("parameters", float(parameters), "numbers")
+    tables = 1 if shape.architecture == "gpt" else 2
+    embedding = tables * shape.vocab_size * shape.embed_dim
+    yield Reading("embedding_share", embedding / parameters, "of the parameters")
+    if case.store is not None:
+        seen = case.total_steps * case.tokens_per_step
+        yield Reading("tokens_per_parameter", seen / parameters, "tokens trained on")
+
+
+def _from_text(case: Case, store: TokenStore) -> Iterator[Reading]:
+    info, size = store.info, store.tokenizer.vocab_size
+    counts = np.bincount(np.asarray(store.train), minlength=size)
+    yield Reading("train_tokens", float(len(store.train)), "tokens")
+    yield Reading("validation_tokens", float(len(store.validation)), "tokens")
+    yield Reading("bytes_per_token", info.train_bytes / max(len(store.train), 1), "bytes")
+    yield Reading("rare_vocabulary", float((counts < RARE).mean()), "of the vocabulary")
+    yield Reading("overlap", info.overlap_share, "of held-out tokens")
+    yield Reading("repeats", counting.repeated_share(store.train), "of the training text")
+    ladder = info.ladder
+    yield Reading("unigram_loss", ladder.unigram, "nats per token")
+    yield Reading("bigram_loss", ladder.bigram, "nats per token")
+    best = min(ladder.bigram, ladder.trigram, ladder.unigram)
+    highest = ngram_loss(store.train, store.validation, size, HIGHEST_ORDER)
+    yield Reading("counting_loss", min(best, highest), "nats per token")
+    yield Reading("counting_ladder", ladder.bigram - min(ladder.trigram, highest), "nats")
+    if len(store.train) > 16 * counting.PLACES and len(store.validation) > 2 * counting.BLOCKS:
+        found = counting.shift(store.train, store.validation, size)
+        yield Reading("shift", found.difference, "nats", found.error)
+
+
+def _model(case: Case) -> Transformer | None:
+    """The kept model, or of an unfinished run the one of its newest checkpoint."""
+    if case.finished:
+        return load_model(case.folder, "cpu").model
+    state = state_of(case)
+    return state.model if state else None
+
+
+def _from_model(case: Case, store: TokenStore, model: Transformer) -> Iterator[Reading]:
+    config = case.config
+    windows = max(1, MOST_TOKENS // config.seq_len)
+    held = breakdown.token_losses(model, store.validation, config.seq_len, windows=windows)
+    seen = breakdown.token_losses(model, store.train, config.seq_len, windows=windows)
+    held_loss, seen_loss = float(held.losses.mean()), float(seen.losses.mean())
+    error = float(held.losses.mean(1).std() / max(len(held.losses), 1) ** 0.5)
+    yield Reading("held_out_loss", held_loss, "nats per token", error)
+    yield Reading("seen_loss", seen_loss, "nats per token")
+    yield Reading("generalisation_gap", held_loss - seen_loss, "nats", 1.4 * error)
+    yield Reading("mean_confidence", float(held.confidence.mean()), "probability")
+    if case.epochs and not config.label_smoothing:
+        yield Reading("dropout_gap", case.epochs[-1].loss_end - seen_loss, "nats")
+    slope = breakdown.last_octave_slope(held)
+    yield Reading(
+        "position_slope", slope, "nats per doubling of the context", breakdown.slope_error(held)
+    )
+    yield Reading("context_gain", breakdown.context_gain(held), "nats")
+    covered = overlap(store.train, store.validation).covered
+    if 0 < covered.sum() < len(covered):
+        # The same windows as `held`: the covered tokens and the rest, each by itself.
+        length = held.losses.shape[1]
+        full = (len(store.validation) - 1) // length
+        chosen = np.unique(np.linspace(0, full - 1, min(windows, full)).astype(np.int64))
+        mask = covered[(chosen * length)[:, None] + np.arange(1, length + 1)]
+        if 0 < mask.sum() < mask.size:
+            rise = float(held.losses[~mask].mean()) - held_loss
+            yield Reading("clean_rise", rise, "nats")
+
+
+def _from_state(case: Case) -> Iterator[Reading]:
+    """What the next step would do, at the peak of the rate."""
+    state = state_of(case)
+    if state is None:
+        return
+    plan, model = case.batches, state.model
+    rows = max(1, min(case.config.batch_size, PROBE_TOKENS // case.config.seq_len))
+    numbers = np.arange(case.config.batch_size) + state.step * case.config.batch_size
+    own = torch.from_numpy(plan.sequences(numbers))
+    many = max(rows, PROBE_TOKENS // case.config.seq_len)
+    fresh = torch.from_numpy(plan.sequences(np.arange(many) + int(numbers[-1]) + 1))
+    model.eval()  # without dropout: two looks at one point must agree
+
+    def loss_on(batch: torch.Tensor) -> Callable[[], float]:
+        def found() -> float:
+            with torch.no_grad():
+                return float(mean_loss(model(batch[:, :-1]).float(), batch[:, 1:], 0.0))
+
+        return found
+
+    micro = _micro_batches(case, state.step)
+    if micro is not None:
+        scale = noise_scale(
+            model, micro, lambda b: mean_loss(model(b[:, :-1]).float(), b[:, 1:], 0.0)
+        )
+        yield Reading("noise_scale", scale.tokens / case.tokens_per_step, "batches")
+    weights = [p for p in model.parameters() if p.requires_grad]
+    before = [w.detach().clone() for w in weights]
+    model.zero_grad(set_to_none=True)
+    mean_loss(model(own[:, :-1]).float(), own[:, 1:], 0.0).backward()  # type: ignore[no-untyped-call]
+    set_learning_rate(state.optimizers, max(s.learning_rate for s in case.steps))
+    for optimizer in state.optimizers:
+        optimizer.step()
+    update = [w.detach() - b for w, b in zip(weights, before, strict=True)]
+    with torch.no_grad():
+        for weight, old in zip(weights, before, strict=True):
+            weight.copy_(old)
+    for name, batch in (("multiplier_same", own[:rows]), ("multiplier_fresh", fresh)):
+        yield Reading(name, critical_multiplier(weights, update, loss_on(batch)), "steps")
+
+
+def _micro_batches(case: Case, step: int) -> list[torch.Tensor] | None:
+    """`MICRO_BATCHES` equal parts of fresh text, of at most `PROBE_TOKENS` tokens together."""
+    rows = max(1, PROBE_TOKENS // MICRO_BATCHES // case.config.seq_len)
+    first = (step + 2) * case.config.batch_size
+    ids = case.batches.sequences(np.arange(MICRO_BATCHES * rows) + first)
+    return [torch.from_numpy(ids[n : n + rows]) for n in range(0, len(ids), rows)]
+
+
+def state_of(case: Case) -> TrainState | None:
+    """The newest checkpoint of the run, on the CPU in float32, or None."""
+    if case.checkpoint is None:
+        return None
+    execution = Execution("cpu", "float32", case.execution.attention, 1, "", "")
+    model = Transformer(case.shape, case.config.dropout_rate, execution.attention)
+    state = TrainState(model, make_optimizers(model, case.config), make_scaler(execution))
+    load_checkpoint(case.checkpoint, state)
+    return state

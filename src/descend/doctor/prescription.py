@@ -1,0 +1,67 @@
+"""What a diagnosis prescribes, as settings for the next run. Needs no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from descend.doctor.diagnosis import Diagnosis
+from descend.errors import RunFolderError
+from descend.runs.folder import read_info
+
+NOT_INHERITED = ("save_dir", "device", "precision", "log_level")
+"""Of where and how a run is made, not of what it learns."""
+
+
+def read_diagnosis(run: Path) -> Diagnosis:
+    """diagnosis.json of `run`; `RunFolderError` where there is none or it is damaged."""
+    try:
+        return msgspec.json.decode((run / "diagnosis.json").read_bytes(), type=Diagnosis)
+    except FileNotFoundError:
+        raise RunFolderError(
+            str(run), "no diagnosis.json", "a run that was diagnosed",
+            f"run `descend diagnose {run}` first",
+        ) from None  # fmt: skip
+    except (msgspec.DecodeError, OSError) as problem:
+        raise RunFolderError(
+            str(run / "diagnosis.json"), f"a damaged file ({problem})", "a diagnosis",
+            f"run `descend diagnose {run}` again",
+        ) from None  # fmt: skip
+
+
+def merged_prescription(diagnosis: Diagnosis) -> dict[str, Any]:
+    """The settings of all remedies that hold together: the first cause's and what came on top."""
+    keys: dict[str, Any] = {}
+    for finding in diagnosis.causes:
+        on_top = finding.trial is not None and bool(finding.trial.after)
+        if finding.prescription and finding.trial is not None and (not keys or on_top):
+            keys |= finding.prescription
+    return keys
+
+
+def settings_of_run(run: Path) -> dict[str, Any]:
+    """The settings that `run` was asked for; what was left open stays open."""
+    info = read_info(run)
+    asked = {k: v for k, v in info.config.items() if v is not None and k not in NOT_INHERITED}
+    return asked | {"corpus_dir": info.resolved["corpus_dir"]}
+
+
+def prescribed_settings(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings for a new run after the diagnosis of `run`, and which of them it changes.
+
+    Raises `RunFolderError` where nothing was prescribed.
+    """
+    diagnosis = read_diagnosis(run)
+    changes = merged_prescription(diagnosis)
+    if not changes:
+        said = diagnosis.causes[0].remedy if diagnosis.causes else "nothing to change"
+        raise RunFolderError(
+            str(run), f"a diagnosis ({diagnosis.verdict}) that prescribes no setting: {said}",
+            "one that does", "follow it, or leave --apply out",
+        )  # fmt: skip
+    settings = settings_of_run(run) | changes
+    if "vocab_size" in changes:
+        settings.pop("vocab_path", None)
+    return settings, changes

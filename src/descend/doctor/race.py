@@ -1,0 +1,228 @@
+"""The race of counterfactual trials: which remedies gain, by how much, how surely.
+
+Every remedy runs against the run's own settings with the same seed, data order, evaluation and
+number of tokens. All run once; where a remedy gained, the next stronger one is tried; the best few
+and the control then run with two more seeds, in pairs. Rounds end when the time allowed is spent.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from descend.config import RunConfig, make_config
+from descend.doctor.case import Case
+from descend.doctor.cause import Change
+from descend.doctor.lanes import Lane, arm_for
+from descend.errors import DescendError
+from descend.machine import cores
+from descend.model.cost import training_flops_per_token
+from descend.model.shape import shape_of
+from descend.trials.arms import Arm, Outcome
+from descend.trials.executor import run_arms
+
+SEEDS = 3
+"""Pairs of runs for the best few: with the pooled spread, enough for 0.02 nat (prototype)."""
+FINALISTS = 3
+"""Causes that run with all seeds."""
+FEWEST_STEPS = 150
+"""Shortest trial: in fewer steps a run hardly gets past its warmup."""
+SHARES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.125, 0.09, 0.06, 0.045, 0.03, 0.02, 0.015, 0.01)
+"""Lengths of a trial as shares of the run, longest first."""
+GOOD_SHARE = 0.1
+"""Of the run: shorter trials say little of how it ends."""
+LEAST_SUSPECTS = 5
+"""Causes raced even where that makes the trials shorter than they should be."""
+START_SECONDS = 1.0
+"""Of a trial before its first step: text, network, optimizer."""
+FIRST_RACE = 0.65
+"""Share of the time allowed for the first race; the rest is for a second fault."""
+HOPEFUL = 0.004
+"""Nats that a remedy must gain on one seed to be followed up: below, it is lost in the noise."""
+
+Told = Callable[[str, float], None]
+
+
+@dataclass
+class Race:
+    """All outcomes so far, by lane (None: the control) and seed; grows while it runs."""
+
+    case: Case
+    base: RunConfig
+    steps: int
+    """Length of the control, in steps of the run examined."""
+    ends: float
+    """When the time allowed is spent (monotonic seconds)."""
+    told: Told
+    outcomes: dict[tuple[Lane | None, int], Outcome] = field(default_factory=dict)
+    refused: dict[Lane, str] = field(default_factory=dict)
+    """Lanes that could not run, and why."""
+    seconds: float = 0.0
+
+    @property
+    def seed(self) -> int:
+        """The run's own."""
+        return self.case.config.seed
+
+    @property
+    def seeds(self) -> list[int]:
+        """The run's own seed and those that the best few run with as well."""
+        return [self.seed + n for n in range(SEEDS)]
+
+    def lanes(self) -> list[Lane]:
+        """Every lane that ran."""
+        return list(dict.fromkeys(lane for lane, _ in self.outcomes if lane is not None))
+
+    def left(self) -> float:
+        """Seconds that may still be spent."""
+        return self.ends - time.monotonic()
+
+    def run(self, wanted: Sequence[tuple[Lane | None, int]], stage: str) -> None:
+        """Make the runs that are not there yet, side by side."""
+        arms: dict[tuple[Lane | None, int], Arm] = {}
+        for lane, seed in wanted:
+            if (lane, seed) not in self.outcomes and lane not in self.refused:
+                arm = self.arm(lane, seed)
+                if arm is not None:
+                    arms[lane, seed] = arm
+        if not arms:
+            return
+        began = time.monotonic()
+
+        def told(done: int, total: int, *_: object) -> None:
+            self.told(stage, done / max(total, 1))
+
+        told(0, len(arms))
+        found = run_arms(list(arms.values()), told=told)
+        self.outcomes.update(zip(arms, found, strict=True))
+        self.seconds += time.monotonic() - began
+
+    def plan(self, lane: Lane | None) -> Arm | None:
+        """The run of `lane` as far as its cost goes; None where the settings do not allow it."""
+        change = lane.change if lane else None
+        try:
+            return arm_for(self.case, self.base, change, self.steps, self.seed)
+        except DescendError:
+            return None
+
+    def arm(self, lane: Lane | None, seed: int) -> Arm | None:
+        """The run of `lane`; None, with the reason kept, where the settings do not allow it."""
+        try:
+            return arm_for(self.case, self.base, lane.change if lane else None, self.steps, seed)
+        except DescendError as problem:
+            if lane is None:
+                raise
+            self.refused[lane] = f"{problem.where} {problem.found}: expected {problem.expected}"
+            return None
+
+    def loss(self, lane: Lane | None, seed: int) -> float | None:
+        """Lowest held-out loss of that run, in nats per token of the run's own tokenizer."""
+        outcome, control = self.outcomes.get((lane, seed)), self.outcomes.get((None, seed))
+        if outcome is None or control is None:
+            return None
+        return comparable_loss(outcome, control, lane.change if lane else None)
+
+    def gains(self, lane: Lane) -> list[float]:
+        """Control minus treated (nats), for every seed that both ran with."""
+        sign = -1.0 if lane.change.takes_away else 1.0
+        found = []
+        for seed in self.seeds:
+            control, treated = self.loss(None, seed), self.loss(lane, seed)
+            if control is not None and treated is not None:
+                found.append(sign * (control - treated))
+        return found
+
+
+def lowest(outcome: Outcome) -> tuple[float, float]:
+    """Held-out loss and bits per byte where the loss was lowest: those weights are kept."""
+    points = [(p.validation_loss, p.bits_per_byte) for p in outcome.curve]
+    return min([*points, (outcome.validation_loss, outcome.bits_per_byte)])
+
+
+def comparable_loss(outcome: Outcome, control: Outcome, change: Change | None) -> float:
+    """Nats per token; across tokenizers by bits per byte, in tokens of the control's size."""
+    loss, bits = lowest(outcome)
+    if change is None or not {"vocab_size", "tokenizer"} & change.keys.keys():
+        return loss
+    own, own_bits = lowest(control)
+    return bits * own / max(own_bits, 1e-12)
+
+
+def choose_length(
+    case: Case, base: RunConfig, ladders: Sequence[Sequence[Lane]], seconds: float
+) -> tuple[int, int]:
+    """Length of the control in steps, and how many of `ladders` to race, within `seconds`.
+
+    Worked out from the run's own speed alone, so that the same diagnosis asks for the same trials
+    again and takes up those that are kept. Fewer suspects before trials under `GOOD_SHARE`.
+    """
+    total = max(case.total_steps, 1)
+    shares = [s for s in SHARES if s * total >= FEWEST_STEPS] or [1.0]
+    for least_share in (GOOD_SHARE, 0.0):
+        for count in range(len(ladders), min(LEAST_SUSPECTS, len(ladders)) - 1, -1):
+            for share in shares:
+                steps = round(share * total)
+                if share >= least_share and _race_seconds(case, base, ladders[:count], steps) <= (
+                    seconds
+                ):
+                    return steps, count
+    return round(shares[-1] * total), min(LEAST_SUSPECTS, len(ladders))
+
+
+def _race_seconds(
+    case: Case, base: RunConfig, ladders: Sequence[Sequence[Lane]], steps: int
+) -> float:
+    """What a race will take here: all first remedies, two stronger ones, more seeds of the best."""
+    race = Race(case, base, steps, 0.0, lambda stage, share: None)
+    firsts = [_arm_seconds(case, arm) for x in ladders if (arm := race.plan(x[0]))]
+    control = _arm_seconds(case, race.plan(None))
+    more = (2 + (SEEDS - 1) * (FINALISTS + 1)) * control
+    return (control + sum(firsts) + more) / cores()
+
+
+def _arm_seconds(case: Case, planned: Arm | None) -> float:
+    """Seconds of a trial by the run's own speed and the operations that each takes."""
+    if planned is None:
+        return 0.0
+    config, own = make_config(planned.config), case.config
+    vocabulary = config.vocab_size or case.shape.vocab_size
+    operations = training_flops_per_token(shape_of(config, vocabulary), config.seq_len)
+    ratio = operations / training_flops_per_token(case.shape, own.seq_len)
+    per_token = case.seconds_per_step / case.tokens_per_step * ratio
+    trained = (planned.steps or 0) * config.batch_size * config.seq_len
+    looks = 1 + ((planned.steps or 0) // planned.evaluate_every if planned.evaluate_every else 0)
+    return START_SECONDS + per_token * (trained + looks * planned.evaluation_tokens / 3)
+
+
+def run_race(race: Race, ladders: Sequence[Sequence[Lane]], stage: str) -> None:
+    """Race the `ladders`, strongest suspicion first, until all is known or time is spent."""
+    race.run([(None, race.seed), *((ladder[0], race.seed) for ladder in ladders)], stage)
+    climbing = list(ladders)
+    for rung in range(1, max((len(ladder) for ladder in ladders), default=0)):
+        climbing = [x for x in climbing if len(x) > rung and _gains_by(race, x, rung)]
+        climbing.sort(key=lambda x: -race.gains(x[rung - 1])[0])
+        if not climbing or race.left() <= 0:
+            break
+        race.run([(x[rung], race.seed) for x in climbing[:FINALISTS]], f"{stage}: stronger")
+        climbing = climbing[:FINALISTS]
+    finalists = sorted(
+        (lane for x in ladders if (lane := best_lane(race, x)) and race.gains(lane)[0] > HOPEFUL),
+        key=lambda lane: -race.gains(lane)[0],
+    )[:FINALISTS]
+    for seed in race.seeds[1:]:
+        if not finalists or race.left() <= 0:
+            break
+        race.run([(None, seed), *((lane, seed) for lane in finalists)], f"{stage}: more seeds")
+
+
+def _gains_by(race: Race, ladder: Sequence[Lane], rung: int) -> bool:
+    """Whether the remedy below `rung` was no worse than those below it and better than none."""
+    gains = [g[0] for lane in ladder[:rung] if (g := race.gains(lane))]
+    return len(gains) == rung and gains[-1] > HOPEFUL and gains[-1] >= max(gains)
+
+
+def best_lane(race: Race, ladder: Sequence[Lane]) -> Lane | None:
+    """The remedy of a ladder that gained most on the run's own seed."""
+    ran = [lane for lane in ladder if race.gains(lane)]
+    return max(ran, key=lambda lane: race.gains(lane)[0]) if ran else None

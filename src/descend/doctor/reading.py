@@ -1,0 +1,25 @@
+"""A number that was read off a run: one word a step, Signal → Reading → Evidence → Finding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """What a signal reads on this run, with its unit, and its standard error where it has one."""
+
+    signal: str
+    value: float
+    unit: str
+    error: float = 0.0
+
+
+Readings = Mapping[str, Reading]
+
+
+def value(readings: Readings, signal: str, otherwise: float = 0.0) -> float:
+    """The reading of `signal`, or `otherwise` where it could not be taken."""
+    found = readings.get(signal)
+    return otherwise if found is None else found.value

@@ -1,0 +1,243 @@
+"""From suspicion and the race to a verdict: the cause whose remedy gains most, or none.
+
+The causes meet here and only here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from descend.doctor.cause import Cause
+from descend.doctor.diagnosis import Finding, RuledOut, Trial
+from descend.doctor.gains import Gain
+from descend.doctor.reading import Readings
+from descend.doctor.suspicion import Suspect, against, evidence, shares
+
+DRAWS = 4000
+"""Of the gains within their errors, to see how often which remedy is best: error under 0.01."""
+NOT_RACED = 0.03
+"""Probability left for what was not raced; first guess."""
+MEASURED = 0.95
+"""Probability of a cause that was counted, not tried; first guess."""
+LEAST_PROBABILITY = 0.5
+"""Under it the verdict is `unknown`."""
+HEALTHY_SCORE = 1.0
+"""Log-odds (nats) of a healthy run, before anything is tried; first guess."""
+LEAST_TOLD = 0.05
+"""Probability from which a cause is told beside the first; under it, it is told as less."""
+MEASURED_FROM = 0.05
+"""Nats from which a counted cause is told."""
+FLOOR_GAP, FLOOR_LADDER = 0.05, 0.02
+"""Nats above the best that counting reaches, and that longer counted contexts bring, under which
+a run that nothing improves is at the floor of its text; first guesses."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A verdict and all that led to it."""
+
+    verdict: str
+    probability: float
+    findings: list[Finding]
+    ruled_out: list[RuledOut]
+    winner: Gain | None
+    """The best claimed gain: what a second race starts from."""
+
+
+def judge(
+    found: Sequence[Suspect],
+    readings: Readings,
+    gains: Sequence[Gain],
+    prescriptions: Mapping[str, dict[str, Any]],
+    share_of_run: float,
+) -> Judged:
+    """The verdict over all causes; `prescriptions` by cause for the best lane of each."""
+    best = best_of_each(gains)
+    chances = chances_of(list(best.values()))
+    counted = sorted(
+        ((s.cause.measured(readings), s) for s in found), key=lambda x: -x[0]
+    )  # fmt: skip
+    findings: list[tuple[float, Finding]] = []
+    for effect, suspect in counted:
+        if effect >= MEASURED_FROM:
+            findings.append((effect, _finding(suspect.cause, readings, MEASURED, {}, None)))
+    certain = {f.cause for _, f in findings}
+    claimed = [g for g in best.values() if g.claimable and g.lane.cause not in certain]
+    left = 1.0 if not certain else 1.0 - MEASURED
+    for gain in claimed:
+        cause = _cause(found, gain.lane.cause)
+        probability = chances[cause.name] * left
+        if probability < LEAST_TOLD:
+            continue
+        findings.append((gain.worth, _finding(
+            cause, readings, probability, prescriptions.get(cause.name, {}),
+            trial_of(gain, share_of_run),
+        )))  # fmt: skip
+    # Counted causes spoil the number that every trial is judged by: they come first.
+    findings.sort(key=lambda x: (x[1].cause not in certain, -x[0]))
+    causes = [f for _, f in findings]
+    named = {f.cause for f in causes}
+    winner = max(claimed, key=lambda g: g.worth) if claimed else None
+    verdict, probability = _verdict(causes, best, chances, found, readings)
+    if verdict == "noise_floor":
+        cause = _cause(found, "noise_floor")
+        causes, named = [_finding(cause, readings, probability, {}, None)], {"noise_floor"}
+    out = [
+        RuledOut(
+            cause=s.cause.name,
+            because=_because(s, readings, best.get(s.cause.name), bool(gains)),
+            trial=trial_of(best[s.cause.name], share_of_run) if s.cause.name in best else None,
+        )
+        for s in found
+        if s.cause.name not in named
+    ]
+    return Judged(verdict, probability, causes, out, winner)
+
+
+def judge_unproved(found: Sequence[Suspect], readings: Readings) -> Judged:
+    """A verdict from the signals alone, where nothing could or should be tried."""
+    open_to = [s for s in found if s.because is None]
+    measured = {s.cause.name: s.cause.measured(readings) for s in open_to}
+    scores = [s.score + (4.0 if measured[s.cause.name] >= MEASURED_FROM else 0.0) for s in open_to]
+    *chances, healthy = shares(scores, HEALTHY_SCORE)
+    ranked = sorted(zip(chances, open_to, strict=True), key=lambda x: -x[0])
+    likely = [(p, s) for p, s in ranked if p > max(healthy, 0.1)][:3]
+    causes = [_finding(s.cause, readings, p, {}, None) for p, s in likely]
+    top = ranked[0][0] if ranked else 0.0
+    if healthy >= max(top, LEAST_PROBABILITY):
+        verdict, probability = "healthy", healthy
+    elif causes and top >= LEAST_PROBABILITY:
+        verdict, probability = causes[0].cause, top
+    else:
+        verdict, probability = "unknown", 1.0 - max(top, healthy)
+    named = {f.cause for f in causes}
+    out = [
+        RuledOut(cause=s.cause.name, because=_because(s, readings, None, False))
+        for s in found
+        if s.cause.name not in named
+    ]
+    return Judged(verdict, probability, causes, out, None)
+
+
+def best_of_each(gains: Sequence[Gain]) -> dict[str, Gain]:
+    """The lane of each cause that gained most, one that may be claimed before one that may not."""
+    best: dict[str, Gain] = {}
+    for gain in gains:
+        before = best.get(gain.lane.cause)
+        if before is None or (gain.claimable, gain.mean) > (before.claimable, before.mean):
+            best[gain.lane.cause] = gain
+    return best
+
+
+def chances_of(gains: Sequence[Gain]) -> dict[str, float]:
+    """How often each remedy is the best worth having, and `healthy` none, in `DRAWS` draws.
+
+    Each gain is drawn from a normal distribution of its mean and standard error; `NOT_RACED` is
+    set aside for causes that no trial stands for.
+    """
+    counts = dict.fromkeys([*(g.lane.cause for g in gains), "healthy"], 0.0)
+    if not gains:
+        return counts | {"healthy": 1.0 - NOT_RACED}
+    pick = np.random.default_rng(0)
+    noise = pick.standard_normal((DRAWS, len(gains))) * np.array([g.error for g in gains])
+    at_end = np.array([g.at_full_length for g in gains])
+    worth = np.array([g.worth for g in gains])
+    scale = worth / np.where(np.abs(at_end) > 1e-9, at_end, 1.0)
+    drawn = at_end + noise
+    scores = np.where(drawn >= np.array([g.least for g in gains]), drawn * np.abs(scale), -np.inf)
+    first = np.where(np.isfinite(scores.max(1)), scores.argmax(1), len(gains))
+    names = [*(g.lane.cause for g in gains), "healthy"]
+    for index, name in enumerate(names):
+        counts[name] += float((first == index).mean()) * (1.0 - NOT_RACED)
+    return counts
+
+
+def trial_of(gain: Gain, share_of_run: float) -> Trial:
+    """A gain as it is told."""
+    return Trial(
+        metric="held-out loss, nats per token"
+        + (" (by bits per byte)" if "vocab_size" in gain.lane.change.keys else ""),
+        change=gain.lane.change.label,
+        control=gain.control,
+        treated=gain.treated,
+        gain=gain.mean,
+        ci95=(gain.low, gain.high),
+        p_holm=gain.p,
+        seeds=gain.seeds,
+        tokens=gain.tokens,
+        share_of_run=share_of_run,
+        seconds=gain.seconds,
+        cost_factor=gain.cost_factor,
+        gain_at_equal_time=gain.equal_time,
+        carried_gain=gain.carried,
+    )
+
+
+def _verdict(
+    causes: Sequence[Finding],
+    best: Mapping[str, Gain],
+    chances: Mapping[str, float],
+    found: Sequence[Suspect],
+    readings: Readings,
+) -> tuple[str, float]:
+    if causes:
+        return causes[0].cause, causes[0].probability
+    healthy = chances["healthy"]
+    if not best:
+        return "unknown", 0.5
+    if healthy < LEAST_PROBABILITY:
+        return "unknown", 1.0 - healthy
+    ladder, gap = readings.get("counting_ladder"), readings.get("floor_gap")
+    at_floor = ladder and gap and ladder.value < FLOOR_LADDER and abs(gap.value) < FLOOR_GAP
+    return ("noise_floor" if at_floor else "healthy"), healthy
+
+
+def _finding(
+    cause: Cause,
+    readings: Readings,
+    probability: float,
+    prescription: dict[str, Any],
+    trial: Trial | None,
+) -> Finding:
+    return Finding(
+        cause=cause.name,
+        probability=round(probability, 3),
+        evidence=evidence(cause, readings),
+        prescription=prescription,
+        remedy=cause.remedy,
+        trial=trial,
+    )
+
+
+def _because(suspect: Suspect, readings: Readings, gain: Gain | None, raced: bool) -> str:
+    if suspect.because is not None:
+        return suspect.because
+    if gain is not None:
+        interval = f"{gain.mean:+.3f} nats (95 %: {gain.low:+.3f} to {gain.high:+.3f})"
+        if gain.lane.change.takes_away:
+            return f"{gain.lane.change.label} costs {interval}"
+        also = "" if not gain.claimable else ": real, and less than another remedy's"
+        if gain.low > 0 and gain.equal_time is not None and gain.equal_time <= 0:
+            also = f", and {gain.equal_time:+.3f} against the same time spent on more steps"
+        elif gain.low > 0 and gain.at_full_length < gain.least:
+            also = f", less than the {gain.least:.3f} from which it would count"
+            if gain.carried is not None and gain.carried < gain.mean:
+                also = f", of which {gain.carried:.3f} would be left in a run of full length" + also
+        return f"{gain.lane.change.label} gains {interval}{also}"
+    contrary = against(suspect.cause, readings)
+    if contrary:
+        e = contrary[0]
+        return f"{e.signal} reads {e.value:.3g} {e.unit}"
+    if suspect.cause.name == "diverged":
+        return "training stayed finite"
+    if raced:
+        return "it was less likely than those that were tried"
+    return f"nothing speaks for it (score {suspect.score:+.1f})"
+
+
+def _cause(found: Sequence[Suspect], name: str) -> Cause:
+    return next(s.cause for s in found if s.cause.name == name)

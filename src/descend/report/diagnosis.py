@@ -1,0 +1,139 @@
+"""A diagnosis in words: what holds, the numbers, the proof, what to do, what was ruled out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from descend.doctor.causes import CAUSES
+from descend.doctor.diagnosis import Diagnosis, Evidence, Finding, RuledOut, Trial
+from descend.doctor.prescription import merged_prescription
+from descend.units import duration
+
+_HEADLINE = {cause.name: cause.headline for cause in CAUSES}
+_LISTED = 4
+"""Trials that came to nothing, told in the short form."""
+
+
+def diagnosis_text(diagnosis: Diagnosis, explain: bool = False) -> str:
+    """What `descend diagnose` prints; with `explain` also how each other cause was ruled out."""
+    lines = [_headline(diagnosis)]
+    for place, finding in enumerate(diagnosis.causes):
+        lines += _finding(finding, place)
+    lines += _neutral(diagnosis)
+    lines += [f"  Note: {note}." for note in diagnosis.notes]
+    keys = merged_prescription(diagnosis)
+    if keys:
+        lines.append(
+            f"  Apply it: descend train --from-run {diagnosis.run} --apply   ({assignments(keys)})"
+        )
+    if explain:
+        lines += ["", "How each other cause was ruled out:"]
+        lines += [f"  {_word(r.cause)}: {r.because}." for r in diagnosis.ruled_out]
+        lines += ["", "What was read off the run:"]
+        lines += [f"  {_reading(e)}" for e in diagnosis.readings]
+    elif diagnosis.ruled_out and not _proved(diagnosis):
+        lines.append("  Causes that the signals speak less for: --explain.")
+    elif diagnosis.ruled_out:
+        names = ", ".join(_word(r.cause) for r in diagnosis.ruled_out)
+        lines.append(f"  Ruled out: {names} (how each was ruled out: --explain).")
+    lines.append(
+        f"  This took {duration(diagnosis.cost.seconds)}, "
+        f"{diagnosis.cost.fraction_of_run:.0%} of the run's own time."
+    )
+    return "\n".join(lines)
+
+
+def assignments(keys: dict[str, Any]) -> str:
+    """`learning_rate = 0.003, batch_size = 4`."""
+    return ", ".join(f"{key} = {value}" for key, value in keys.items())
+
+
+def _headline(diagnosis: Diagnosis) -> str:
+    sure = f"(confidence {diagnosis.probability:.2f})"
+    if diagnosis.verdict == "healthy":
+        return f"Nothing is wrong: no change that was tried gains anything worth having {sure}."
+    if diagnosis.verdict == "unknown":
+        return f"The cause cannot be told {sure}; what is known stands below."
+    if diagnosis.verdict in ("noise_floor", "leakage", "diverged"):
+        headline = _HEADLINE[diagnosis.verdict]
+        return f"{headline[0].upper()}{headline[1:]} {sure}."
+    return f"Your model learns less than it could: {_HEADLINE[diagnosis.verdict]} {sure}."
+
+
+def _proved(diagnosis: Diagnosis) -> bool:
+    """Whether anything was tried at all."""
+    trials = [*(f.trial for f in diagnosis.causes), *(r.trial for r in diagnosis.ruled_out)]
+    return any(trial is not None for trial in trials)
+
+
+def _finding(finding: Finding, place: int) -> list[str]:
+    lines = []
+    if place:
+        after = finding.trial.after if finding.trial else []
+        so = "On top of that" if after else "Also" if finding.trial else "Possibly"
+        lines.append(f"  {so}: {_HEADLINE[finding.cause]} (confidence {finding.probability:.2f}).")
+    told = [_reading(e) + (f": {e.why}" if e.why else "") for e in finding.evidence]
+    if told:
+        lines.append("  " + "; ".join(told) + ".")
+    if finding.trial:
+        lines.append(f"  Proof: {_proof(finding.trial)}.")
+    keys = f": {assignments(finding.prescription)}" if finding.prescription else ""
+    lines.append(f"  Remedy: {finding.remedy}{keys}.")
+    return lines
+
+
+def _proof(trial: Trial) -> str:
+    if trial.ci95 is None:
+        return (
+            f"with {trial.change} the same run comes past the bad step, to a held-out loss of "
+            f"{trial.treated:.2f}"
+        )
+    low, high = trial.ci95
+    verb = "ends" if trial.treated < trial.control else "costs: ends"
+    differs = "lower" if trial.treated < trial.control else "higher"
+    seeds = f"{trial.seeds} paired seed{'s' if trial.seeds != 1 else ''}"
+    text = (
+        f"the same {trial.tokens:,} tokens with {trial.change} {verb} {trial.gain:.2f} nats "
+        f"{differs} ({trial.control:.2f} → {trial.treated:.2f}; 95 %: {low:.2f} to {high:.2f}, "
+        f"{seeds})"
+    )
+    if trial.carried_gain is not None:
+        text += f"; in a run of full length about {min(trial.carried_gain, trial.gain):.2f}"
+    if trial.gain_at_equal_time is not None:
+        text += (
+            f"; it takes {trial.cost_factor:.1f} times as long, and at equal time it gains "
+            f"{trial.gain_at_equal_time:.2f}"
+        )
+    return text
+
+
+def _neutral(diagnosis: Diagnosis) -> list[str]:
+    tried: list[tuple[RuledOut, Trial]] = [
+        (r, r.trial) for r in diagnosis.ruled_out if r.trial is not None and r.trial.ci95
+    ]
+    if not tried:
+        return []
+    tried.sort(key=lambda x: -x[1].gain)
+    words = [
+        f"{t.change} {t.gain:+.2f} ({t.ci95[0]:+.2f} to {t.ci95[1]:+.2f})"
+        for _, t in tried[:_LISTED]
+        if t.ci95
+    ]
+    return [f"  Tried beside it, gain in nats: {'; '.join(words)}."]
+
+
+def _reading(evidence: Evidence) -> str:
+    low, high = evidence.healthy_range
+    if low is None and high is None:
+        healthy = ""
+    elif low is None:
+        healthy = f" (healthy: under {high:g})"
+    elif high is None:
+        healthy = f" (healthy: over {low:g})"
+    else:
+        healthy = f" (healthy: {low:g} to {high:g})"
+    return f"{_word(evidence.signal)} {evidence.value:.3g} {evidence.unit}{healthy}"
+
+
+def _word(name: str) -> str:
+    return name.replace("_", " ")

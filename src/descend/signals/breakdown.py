@@ -1,0 +1,142 @@
+"""Where in a text a model loses: by position in its window, and by how frequent the token is.
+
+Cost class: forward; one pass over the windows looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from descend.model.transformer import Transformer
+
+Losses = NDArray[np.float32]
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class TokenLosses:
+    """Loss of every predicted token (nats), in evaluation mode: `losses`, `targets` (N, T)."""
+
+    losses: Losses
+    targets: Ids
+    hits: NDArray[np.bool_]
+    confidence: Losses
+    """Probability that the model gives its own first choice."""
+
+
+class Band(msgspec.Struct, frozen=True):
+    """Mean loss (nats) of the tokens whose position or count lies in [`low`, `high`)."""
+
+    low: int
+    high: int
+    loss: float
+    tokens: int
+
+
+@torch.no_grad()
+def token_losses(
+    model: Transformer,
+    tokens: NDArray[np.unsignedinteger] | Ids,
+    seq_len: int,
+    *,
+    windows: int,
+    batch_size: int = 32,
+) -> TokenLosses:
+    """Losses on at most `windows` windows of `seq_len`, evenly spread over `tokens`.
+
+    The mode of the model is left as it was found. With less text than a window, one shorter one.
+    """
+    seq_len = min(seq_len, len(tokens) - 1)
+    full = (len(tokens) - 1) // seq_len
+    chosen = np.unique(np.linspace(0, full - 1, min(windows, full)).astype(np.int64))
+    ids = np.asarray(tokens[(chosen * seq_len)[:, None] + np.arange(seq_len + 1)]).astype(np.int64)
+    was_training = model.training
+    model.eval()
+    device = next(model.parameters()).device
+    found: list[tuple[Losses, NDArray[np.bool_], Losses]] = []
+    for first in range(0, len(ids), batch_size):
+        part = torch.from_numpy(ids[first : first + batch_size]).to(device)
+        inputs, targets = part[:, :-1], part[:, 1:]
+        logits = model(inputs).float()
+        losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
+        best = logits.max(-1)
+        found.append((
+            losses.view_as(targets).cpu().numpy(),
+            (best.indices == targets).cpu().numpy(),
+            (best.values - logits.logsumexp(-1)).exp().cpu().numpy(),
+        ))  # fmt: skip
+    model.train(was_training)
+    losses_NT, hits_NT, confidence_NT = (
+        np.concatenate(parts) for parts in zip(*found, strict=True)
+    )
+    return TokenLosses(losses_NT, ids[:, 1:], hits_NT, confidence_NT)
+
+
+def by_position(found: TokenLosses) -> list[Band]:
+    """Mean loss by octave of the number of tokens read before: 1, 2–3, 4–7, … (nats).
+
+    Healthy: falls with every octave as far as the text has something to say at that distance.
+    Source: contextwise loss curve, arXiv 2502.01481.
+    """
+    length = found.losses.shape[1]
+    bands, low = [], 1
+    while low <= length:
+        high = min(2 * low, length + 1)
+        part = found.losses[:, low - 1 : high - 1]
+        bands.append(Band(low, high, float(part.mean()), part.size))
+        low *= 2
+    return bands
+
+
+def last_octave_slope(found: TokenLosses) -> float:
+    """How much lower the loss is in the second half of the window than in the quarter before it
+    (nats per doubling of the context); noise of its sampling: see `slope_error`."""
+    length = found.losses.shape[1]
+    if length < 4:
+        return 0.0
+    late, before = found.losses[:, length // 2 :], found.losses[:, length // 4 : length // 2]
+    return float(before.mean() - late.mean())
+
+
+def slope_error(found: TokenLosses) -> float:
+    """Standard error of `last_octave_slope` (nats), from the spread between windows."""
+    length = found.losses.shape[1]
+    if length < 4 or len(found.losses) < 2:
+        return float("inf")
+    late = found.losses[:, length // 2 :].mean(1)
+    before = found.losses[:, length // 4 : length // 2].mean(1)
+    return float((before - late).std(ddof=1) / np.sqrt(len(late)))
+
+
+def context_gain(found: TokenLosses) -> float:
+    """Loss after one token read minus the loss in the second half of the window (nats).
+
+    Near 0: what stands further back than one token is of no use to this model.
+    """
+    length = found.losses.shape[1]
+    return float(found.losses[:, 0].mean() - found.losses[:, length // 2 :].mean())
+
+
+def by_frequency(found: TokenLosses, counts: NDArray[np.int64]) -> list[Band]:
+    """Mean loss by octave of how often the target stands in training, `counts` (V,): 0, 1, 2–3, …
+
+    Source: rare-token starvation of large vocabularies, arXiv 2407.13623.
+    """
+    seen = counts[found.targets.ravel()]
+    losses = found.losses.ravel()
+    octave = np.where(seen == 0, 0, np.floor(np.log2(np.maximum(seen, 1))) + 1).astype(np.int64)
+    return [
+        Band(
+            0 if o == 0 else 2 ** (o - 1),
+            1 if o == 0 else 2**o,
+            float(losses[octave == o].mean()),
+            int((octave == o).sum()),
+        )
+        for o in np.unique(octave).tolist()
+    ]

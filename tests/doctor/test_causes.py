@@ -1,0 +1,71 @@
+"""The causes: folder, tuple, pages and changes held against each other."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from descend.config import RunConfig, make_config
+from descend.doctor import causes
+from descend.doctor.cause import HEADINGS, Cause, headings
+from descend.doctor.causes import CAUSES
+from descend.doctor.healthy import HEALTHY
+from descend.doctor.reading import Reading
+
+FOLDER = Path(causes.__file__).parent
+NAMES = [
+    "learning_rate_too_low", "learning_rate_too_high", "diverged", "model_too_small",
+    "too_little_data", "undertrained", "batch_too_small", "batch_too_large", "context_too_short",
+    "context_unused", "vocabulary_too_large", "vocabulary_too_small", "noise_floor", "leakage",
+    "duplicates", "distribution_shift", "over_regularised", "bad_schedule", "bad_initialisation",
+]  # fmt: skip
+
+
+def test_folder_and_tuple_hold_the_causes_of_the_interface() -> None:
+    files = sorted(p.stem for p in FOLDER.glob("*.py") if p.stem != "__init__")
+    assert files == sorted(NAMES) == sorted(c.name for c in CAUSES)
+
+
+@pytest.mark.parametrize("cause", CAUSES, ids=lambda c: c.name)
+def test_every_page_has_its_headings_in_order(cause: Cause) -> None:
+    assert tuple(headings(cause.page)) == HEADINGS
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_cause_knows_another(name: str) -> None:
+    source = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
+    imported = [
+        node.module or ""
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom)
+    ]
+    assert not [m for m in imported if "causes" in m or m.startswith("torch")]
+    assert not [other for other in NAMES if other != name and f'"{other}"' in source]
+
+
+CONFIGS = [
+    RunConfig(vocab_size=2048, epoch=3, warmup_steps=0, dropout_rate=0.3),
+    make_config({"learning_rate": {1: 1e-3, 2: 1e-4}, "vocab_size": 512, "epoch": 4,
+                 "warmup_steps": 5, "batch_size": 2, "seq_len": 8, "embed_dim": 8, "num_heads": 1}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("cause", CAUSES, ids=lambda c: c.name)
+@pytest.mark.parametrize("config", CONFIGS, ids=["usual", "odd"])
+def test_every_change_makes_another_valid_configuration(cause: Cause, config: RunConfig) -> None:
+    readings = {"train_tokens": Reading("train_tokens", 1e6, "tokens"),
+                "validation_tokens": Reading("validation_tokens", 1e5, "tokens")}  # fmt: skip
+    changes = cause.trial(config, readings)
+    labels = [c.label for c in changes]
+    assert len(set(labels)) == len(labels)
+    for change in changes:
+        other = make_config(config.model_dump() | change.keys)
+        assert other != config or change.train_share != 1 or change.steps != 1
+
+
+def test_expectations_speak_of_signals_that_are_measured() -> None:
+    source = (FOLDER.parent / "measure.py").read_text(encoding="utf-8")
+    used = {e.signal for c in CAUSES for e in c.expects} | set(HEALTHY)
+    assert {s for s in used if f'"{s}"' not in source} == set()

@@ -1,0 +1,67 @@
+"""Losses by position and frequency, on a network whose losses are known in closed form."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from descend.model.shape import ModelShape
+from descend.model.transformer import Transformer
+from descend.signals.breakdown import (
+    TokenLosses,
+    by_frequency,
+    by_position,
+    context_gain,
+    last_octave_slope,
+    slope_error,
+    token_losses,
+)
+
+
+def losses_of(rows: list[list[float]], targets: list[list[int]] | None = None) -> TokenLosses:
+    losses = np.array(rows, dtype=np.float32)
+    ids = np.zeros(losses.shape, dtype=np.int64) if targets is None else np.array(targets)
+    return TokenLosses(losses, ids, losses > 0, losses)
+
+
+def test_position_bands_are_octaves_and_their_means() -> None:
+    found = losses_of([[8, 4, 4, 2, 2, 2, 2, 1]])
+    assert [(b.low, b.high, b.loss) for b in by_position(found)] == [
+        (1, 2, 8.0), (2, 4, 4.0), (4, 8, 2.0), (8, 9, 1.0),
+    ]  # fmt: skip
+    assert last_octave_slope(found) == pytest.approx((4 + 2) / 2 - (2 + 2 + 2 + 1) / 4)
+    assert context_gain(found) == pytest.approx(8 - 7 / 4)
+
+
+def test_the_error_of_the_slope_is_that_of_the_mean_over_windows() -> None:
+    found = losses_of([[0, 0, 1, 1], [0, 2, 1, 1], [0, 4, 1, 1]])
+    # Differences of the windows: -1, 1, 3: standard deviation 2.
+    assert last_octave_slope(found) == pytest.approx(1.0)
+    assert slope_error(found) == pytest.approx(2 / math.sqrt(3))
+
+
+def test_frequency_bands_go_by_the_count_of_the_target() -> None:
+    found = losses_of([[1, 2, 3, 5]], [[0, 1, 2, 3]])
+    bands = by_frequency(found, np.array([0, 1, 2, 3]))
+    assert [(b.low, b.high, b.loss, b.tokens) for b in bands] == [
+        (0, 1, 1.0, 1), (1, 2, 2.0, 1), (2, 4, 4.0, 2),
+    ]  # fmt: skip
+
+
+def test_a_network_that_knows_nothing_loses_ln_v_everywhere() -> None:
+    shape = ModelShape("gpt", 11, 8, 2, 1, 8, 8)
+    model = Transformer(shape, 0.5)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.zero_()
+    model.train()
+    found = token_losses(model, np.arange(100) % 11, 8, windows=5)
+    assert found.losses.shape == (5, 8)
+    np.testing.assert_allclose(found.losses, math.log(11), rtol=1e-6)
+    np.testing.assert_allclose(found.confidence, 1 / 11, rtol=1e-5)
+    assert model.training  # left as it was found
+    # The first window's targets are tokens 1 to 8, in order.
+    assert found.targets[0].tolist() == list(range(1, 9))

@@ -1,0 +1,33 @@
+"""A power law is found again from its own points, and continued."""
+
+from __future__ import annotations
+
+import pytest
+
+from descend.signals.curve import PowerLaw, fit, gain_of_doubling
+
+LAW = PowerLaw(floor=3.0, scale=20.0, offset=0.0, exponent=0.5)
+TIMES = [100.0, 200.0, 400.0, 800.0, 1600.0]
+
+
+def test_the_law_behind_exact_points_is_found() -> None:
+    found = fit(TIMES, [LAW.at(t) for t in TIMES])
+    assert found.at(6400) == pytest.approx(LAW.at(6400), abs=0.02)
+    assert found.floor == pytest.approx(3.0, abs=0.1)
+
+
+def test_what_doubling_brings_has_an_interval_around_the_truth() -> None:
+    noisy = [LAW.at(t) + (0.01 if n % 2 else -0.01) for n, t in enumerate(TIMES)]
+    gain, low, high = gain_of_doubling(TIMES, noisy)
+    truth = LAW.at(1600) - LAW.at(3200)
+    assert low <= truth <= high
+    assert low < gain < high
+
+
+def test_a_rising_curve_gains_nothing() -> None:
+    assert gain_of_doubling(TIMES, [1.0, 1.1, 1.2, 1.3, 1.4])[0] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_two_points_are_no_curve() -> None:
+    with pytest.raises(ValueError, match="2 points"):
+        fit([1.0, 2.0], [3.0, 2.0])

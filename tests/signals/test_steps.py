@@ -1,0 +1,54 @@
+"""Step multiplier and noise scale against their closed forms."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from descend.signals.steps import LARGEST, SMALLEST, critical_multiplier, noise_scale
+
+
+def multiplier(step: float, curvature: float = 3.0, at: float = 2.0) -> tuple[float, float]:
+    """On the parabola curvature/2 x², from x = `at`, by `step` times the exact way down."""
+    x = torch.tensor([at])
+    update = [torch.tensor([-step * at])]
+    found = critical_multiplier([x], update, lambda: float(curvature / 2 * x[0] ** 2))
+    return found, float(x[0])
+
+
+@pytest.mark.parametrize("step", [1.0, 0.1, 0.01, 1.5])
+def test_on_a_parabola_the_loss_rises_beyond_twice_the_way_down(step: float) -> None:
+    found, x = multiplier(step)
+    assert found == pytest.approx(2 / step, rel=0.1)
+    assert found <= 2 / step  # the last multiplier that does not rise
+    assert x == 2.0  # the weights are as they were
+
+
+def test_a_step_uphill_and_one_without_end() -> None:
+    assert multiplier(-1.0)[0] == SMALLEST
+    assert multiplier(1e-9)[0] == LARGEST
+
+
+class Mean(nn.Module):
+    """One weight; the loss on a batch of numbers is the mean of w times each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.ones(1))
+
+
+def test_noise_scale_of_gradients_with_known_mean_and_variance() -> None:
+    torch.manual_seed(0)
+    model, per_batch, count = Mean(), 256, 400
+    # A token's gradient is its own value: mean 0.5, variance 4, so tr Σ / |G|² = 16 tokens.
+    data = 0.5 + 2 * torch.randn(count, 1, per_batch + 1, dtype=torch.float64)
+    found = noise_scale(
+        model,  # type: ignore[arg-type]
+        list(data),
+        lambda batch: (model.w * batch[:, 1:].float()).mean(),
+    )
+    assert found.gradient_square == pytest.approx(0.25, rel=0.15)
+    assert found.noise_trace == pytest.approx(4.0, rel=0.25)
+    assert found.tokens == pytest.approx(16, rel=0.3)
+    assert model.w.grad is None
