@@ -20,7 +20,8 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "src" / "descend").rglob("*.py"))
 
 HEAVY = ("torch", "transformers", "tokenizers", "numpy", "pyarrow", "safetensors", "rensa",
-         "docx", "scipy", "pypdfium2", "selectolax", "yaml", "rich.progress")  # fmt: skip
+         "docx", "scipy", "pypdfium2", "selectolax", "yaml", "rich.progress", "jinja2",
+         "nicegui")  # fmt: skip
 
 MOST_LINES_OF_A_FILE = 400
 MOST_LINES_OF_A_FUNCTION = 60

@@ -17,6 +17,7 @@ from descend.cli.evaluate import evaluate
 from descend.cli.explain import explain
 from descend.cli.flags import with_config_flags, with_dashes
 from descend.cli.generate import generate
+from descend.cli.report import report
 from descend.cli.resume import resume
 from descend.cli.tokenizer import tokenizer_app
 from descend.cli.train import continue_training, train
@@ -69,6 +70,7 @@ app.command("chat")(chat)
 app.command("evaluate")(evaluate)
 app.command("explain")(explain)
 app.command("diagnose")(diagnose)
+app.command("report")(report)
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(tokenizer_app, name="tokenizer")
 app.add_typer(config_app, name="config")

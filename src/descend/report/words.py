@@ -70,8 +70,12 @@ def next_commands(model_dir: str) -> str:
 
 def paragraph(summary: Summary, train_bytes: int) -> str:
     """How a finished run went, in plain words, honest about validation."""
-    sentences = [_outcome(summary), _against_counting(summary), _shape_of_the_curve(summary)]
-    return " ".join([*sentences, _against_the_guide(summary, train_bytes)])
+    return f"{verdict(summary)} {_against_the_guide(summary, train_bytes)}"
+
+
+def verdict(summary: Summary) -> str:
+    """The outcome, held against counting, and how the curve ended."""
+    return " ".join([_outcome(summary), _against_counting(summary), shape_of_the_curve(summary)])
 
 
 def _outcome(summary: Summary) -> str:
@@ -103,7 +107,8 @@ def _against_counting(summary: Summary) -> str:
     )
 
 
-def _shape_of_the_curve(summary: Summary) -> str:
+def shape_of_the_curve(summary: Summary) -> str:
+    """Whether the held-out loss was still falling, had levelled off, or rose again."""
     first, last = summary.epochs[0], summary.epochs[-1]
     best = min(summary.epochs, key=lambda e: e.validation_loss)
     if last.validation_loss > best.validation_loss + WORTH_SAYING:
@@ -126,10 +131,17 @@ def _against_the_guide(summary: Summary, train_bytes: int) -> str:
         f"Training loss went from {first.loss_start:.1f} to {first.loss_end:.1f} in the first "
         f"epoch and to {last.loss_end:.1f} in the last; the guide's picture is {GUIDE_FIRST[0]} to "
         f"{GUIDE_FIRST[1]} in the first and {GUIDE_TENTH[0]} to {GUIDE_TENTH[1]} with "
-        f"{GUIDE_TENTH[2]:.0%} to {GUIDE_TENTH[3]:.0%} accuracy in the tenth. Those are losses on "
-        "text the model trains on, for a vocabulary and a text that the guide does not name: on "
-        f"{size(train_bytes)} of text, a held-out loss as low as that is not to be had with "
-        "tokens of this size, and knowing the training text by heart is no success."
+        f"{GUIDE_TENTH[2]:.0%} to {GUIDE_TENTH[3]:.0%} accuracy in the tenth. "
+        + guide_caution(train_bytes)
+    )
+
+
+def guide_caution(train_bytes: int) -> str:
+    """What the guide's numbers do not mean."""
+    return (
+        "Those are losses on text the model trains on, for a vocabulary and a text that the guide "
+        f"does not name: on {size(train_bytes)} of text, a held-out loss as low as that is not to "
+        "be had with tokens of this size, and knowing the training text by heart is no success."
     )
 
 

@@ -1,0 +1,35 @@
+"""`descend report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from descend.cli.flags import AsJson
+from descend.cli.output import result, result_json, say
+
+
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Left out: report.html in the folder."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write all that is known of a run into one HTML file that fetches nothing.
+
+    descend report models/transformer_1735862400
+    """
+    from descend.report.write import write_report
+
+    say("looking at the model and its held-out text …")
+    written = write_report(run, output)
+    for note in written.notes:
+        say(f"not shown: {note}")
+    if as_json:
+        result_json(written)
+    else:
+        result(f"{written.file} ({written.bytes / 1e6:.1f} MB): open it in a browser")

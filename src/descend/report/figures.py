@@ -1,0 +1,307 @@
+"""The one chart-maker: numbers into plain dicts of ECharts options.
+
+Colours are names (`@accent`), which the page puts into the colours of its light or dark dress.
+Everything else is plain JSON: no function, no date of today, so that the same numbers give the
+same dict. Nothing is animated: a report is read, not watched.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+Option = dict[str, Any]
+Dress = Literal["raw", "line", "points", "guide"]
+
+PIXELS = 700
+"""Points across that a curve is thinned to, in pairs of extremes: about the width of a figure."""
+
+DARKEST = 0.5
+"""Share of attention from which a square is as dark as it gets: few heads ever give more."""
+
+DIGITS = 4
+"""Significant digits of a drawn number."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points of one line. `dress` says how it is drawn: `raw` pale and thin behind the
+    smooth `line` of the same name, `points` with its points marked, `guide` dashed and grey."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    colour: str
+    dress: Dress = "line"
+
+
+@dataclass(frozen=True)
+class Area:
+    """A shaded field and the words in it."""
+
+    name: str
+    x: tuple[float, float]
+    y: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Level:
+    """A horizontal line to hold a curve against."""
+
+    name: str
+    y: float
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What is measured along it, in which unit."""
+
+    name: str
+    log: bool = False
+    least: float | None = None
+    most: float | None = None
+
+
+def thin(
+    x: Sequence[float], y: Sequence[float], pixels: int = PIXELS
+) -> tuple[list[float], list[float]]:
+    """At most two points a pixel, the lowest and the highest in their order: no spike is lost."""
+    if len(x) <= 2 * pixels:
+        return list(x), list(y)
+    values = np.asarray(y, dtype=np.float64)
+    edges = np.linspace(0, len(values), pixels + 1).astype(int)
+    kept: list[int] = []
+    for first, last in itertools.pairwise(edges.tolist()):
+        low, high = first + values[first:last].argmin(), first + values[first:last].argmax()
+        kept.extend(sorted({int(low), int(high)}))
+    kept = sorted({0, *kept, len(values) - 1})
+    return [x[i] for i in kept], [y[i] for i in kept]
+
+
+def smooth(y: Sequence[float], parts: int = 60) -> list[float]:
+    """Mean over about 1/`parts` of the points around each; near the ends over fewer, so that a
+    steep beginning is not dragged along."""
+    reach = max(1, len(y) // parts) // 2
+    total = np.concatenate([[0.0], np.cumsum(np.asarray(y, dtype=np.float64))])
+    place = np.arange(len(y))
+    near = np.minimum(reach, np.minimum(place, len(y) - 1 - place))
+    found: list[float] = ((total[place + near + 1] - total[place - near]) / (2 * near + 1)).tolist()
+    return found
+
+
+def curves(
+    lines: Sequence[Curve],
+    x_axis: Axis,
+    y_axis: Axis,
+    *,
+    areas: Sequence[Area] = (),
+    levels: Sequence[Level] = (),
+) -> Option:
+    """Lines over a common axis, with fields and levels behind them."""
+    series = [_line(line, y_axis.log) for line in lines]
+    if areas:
+        series.append(_areas(areas))
+    if levels:
+        series.append(_levels(levels))
+    named = list(dict.fromkeys(s["name"] for s in series if s["name"]))
+    legend = {"legend": _legend(named)} if len(named) > 1 else {}
+    return (
+        _base(top=40 if legend else 14)
+        | legend
+        | {
+            "xAxis": _axis(x_axis, middle=True),
+            "yAxis": _axis(y_axis),
+            "tooltip": {"trigger": "axis"},
+            "series": series,
+        }
+    )
+
+
+def _line(line: Curve, log: bool) -> Option:
+    x, y = thin(line.x, line.y)
+    # ECharts draws a gap for null: a log axis has no place for zero.
+    data = [[_round(a), None if log and b <= 0 else _round(b)] for a, b in zip(x, y, strict=True)]
+    width = {"raw": 1, "line": 2, "points": 2.5, "guide": 1.5}[line.dress]
+    style: Option = {"width": width, "color": line.colour}
+    if line.dress == "raw":
+        style["opacity"] = 0.4
+    if line.dress == "guide":
+        style["type"] = "dashed"
+    return {
+        "type": "line", "name": line.name, "data": data, "lineStyle": style,
+        "itemStyle": {"color": line.colour}, "showSymbol": line.dress == "points",
+        "symbol": "circle", "symbolSize": 7, "silent": line.dress == "raw",
+        "tooltip": {"show": line.dress != "raw"},
+        "z": {"raw": 2, "line": 3, "points": 4, "guide": 2}[line.dress],
+    }  # fmt: skip
+
+
+def _areas(areas: Sequence[Area]) -> Option:
+    """A series without points of its own, so that the fields have a name in the legend."""
+    name = areas[0].name
+    return {
+        "type": "line", "name": name, "data": [], "itemStyle": {"color": "@band"}, "z": 1,
+        "markArea": {
+            "silent": True, "itemStyle": {"color": "@band"},
+            "data": [
+                [{"coord": [a.x[0], a.y[0]]}, {"coord": [a.x[1], a.y[1]]}] for a in areas
+            ],
+        },
+    }  # fmt: skip
+
+
+def _levels(levels: Sequence[Level]) -> Option:
+    return {
+        "type": "line", "name": "", "data": [], "z": 1,
+        "markLine": {
+            "silent": True, "symbol": "none", "precision": 12,
+            "lineStyle": {"color": "@quiet", "type": "dashed", "width": 1},
+            "label": {
+                "position": "insideEndTop", "formatter": "{b}", "color": "@quiet", "fontSize": 11,
+            },
+            "data": [{"name": level.name, "yAxis": _round(level.y)} for level in levels],
+        },
+    }  # fmt: skip
+
+
+def bars(
+    names: Sequence[str],
+    values: Sequence[float],
+    axis: Axis,
+    *,
+    name_axis: str = "",
+    lying: bool = False,
+    strong: int | None = None,
+) -> Option:
+    """A bar a name; `lying` for long names, the first on top; `strong` is set apart by colour."""
+    data: list[Option] = [{"value": _round(v)} for v in values]
+    for number, item in enumerate(data):
+        item["itemStyle"] = {"color": "@accent" if strong in (None, number) else "@calm"}
+    category: Option = {
+        "type": "category", "data": list(names), "name": name_axis, "inverse": lying,
+        "nameLocation": "middle", "nameGap": 30, "axisTick": {"show": False},
+        "axisLabel": {"hideOverlap": True},
+    }  # fmt: skip
+    value = _axis(axis, middle=lying)
+    return _base(right=56 if lying else 20) | {
+        "xAxis": value if lying else category,
+        "yAxis": category if lying else value,
+        "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}},
+        "series": [{
+            "type": "bar", "name": axis.name, "data": data, "barCategoryGap": "35%",
+            "label": {"show": lying, "position": "right", "color": "@ink", "formatter": "{c}"},
+        }],
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Span:
+    """A value with its interval."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+def intervals(spans: Sequence[Span], axis: Axis) -> Option:
+    """A point and its interval a name, the first on top, around a line at zero.
+
+    The interval is two stacked bars, the first of them not seen: ECharts has no other that is
+    plain data.
+    """
+    line: Option = {
+        "type": "line", "name": "", "data": [], "markLine": {
+            "silent": True, "symbol": "none", "label": {"show": False},
+            "lineStyle": {"color": "@quiet", "type": "solid", "width": 1}, "data": [{"xAxis": 0}],
+        },
+    }  # fmt: skip
+    points = {
+        "type": "scatter", "name": axis.name, "symbolSize": 10, "itemStyle": {"color": "@accent"},
+        "data": [[_round(s.value), n] for n, s in enumerate(spans)], "z": 4,
+    }  # fmt: skip
+    whiskers = [
+        {
+            "type": "line", "name": "", "showSymbol": False, "silent": True, "z": 3,
+            "lineStyle": {"color": "@accent", "width": 3, "opacity": 0.45},
+            "data": [[_round(s.low), n], [_round(s.high), n]],
+        }
+        for n, s in enumerate(spans)
+    ]  # fmt: skip
+    return _base() | {
+        "xAxis": _axis(axis, middle=True),
+        "yAxis": {
+            "type": "category", "data": [s.name for s in spans], "inverse": True,
+            "axisTick": {"show": False},
+        },
+        "tooltip": {"trigger": "item"},
+        "series": [*whiskers, points, line],
+    }  # fmt: skip
+
+
+def heat(
+    rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[float | None]]
+) -> Option:
+    """A square of shades from 0 to `DARKEST`; None is left blank. The first row is on top."""
+    data = [
+        [column, row, round(value, 2)]
+        for row, line in enumerate(values)
+        for column, value in enumerate(line)
+        if value is not None
+    ]
+    label = {"interval": 0, "fontSize": 10, "fontFamily": "monospace"}
+    axis = {"type": "category", "axisTick": {"show": False}, "splitLine": {"show": False}}
+    return _base() | {
+        "xAxis": axis | {
+            "data": list(columns), "position": "top", "axisLabel": label | {"rotate": 90},
+        },
+        "yAxis": axis | {"data": list(rows), "inverse": True, "axisLabel": label},
+        "tooltip": {"trigger": "item"},
+        "visualMap": {
+            "show": False, "min": 0, "max": DARKEST, "inRange": {"color": ["@paper", "@accent"]},
+        },
+        "series": [{"type": "heatmap", "name": "share of attention", "data": data}],
+    }  # fmt: skip
+
+
+def _base(top: int = 14, right: int = 20) -> Option:
+    return {
+        "animation": False,
+        "grid": {"left": 8, "right": right, "top": top, "bottom": 24, "containLabel": True},
+        "aria": {"enabled": False},  # the page gives each figure its own words
+    }
+
+
+def _legend(names: Sequence[str]) -> Option:
+    return {
+        "data": list(names), "top": 0, "left": 0, "itemWidth": 16, "itemHeight": 8,
+        "icon": "roundRect",
+    }  # fmt: skip
+
+
+def _axis(axis: Axis, middle: bool = False) -> Option:
+    found: Option = {
+        "type": "log" if axis.log else "value", "name": axis.name, "scale": True,
+        "nameLocation": "middle" if middle else "end", "nameGap": 28 if middle else 14,
+        "splitNumber": 5,
+    }  # fmt: skip
+    if not middle:
+        found["nameTextStyle"] = {"align": "left"}
+        found["name"] = ""  # said above the figure: beside a narrow axis it would be cut off
+    if axis.least is not None:
+        found["min"] = axis.least
+    if axis.most is not None:
+        found["max"] = axis.most
+    return found
+
+
+def _round(value: float) -> float:
+    """To `DIGITS` significant digits: the payload of a curve halves and no eye sees it."""
+    if not value or not math.isfinite(value):
+        return 0.0
+    return round(value, DIGITS - 1 - math.floor(math.log10(abs(value))))

@@ -1,0 +1,61 @@
+"""What a report needs beyond the records: the finished model and the text it was judged on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from descend.config import make_config
+from descend.errors import DescendError
+from descend.handbook.yours.record import RunRecord
+from descend.model.transformer import Transformer
+from descend.runs.model_files import load_model
+from descend.signals.breakdown import TokenLosses, token_losses
+from descend.text.store import TokenStore, prepare_text, prepare_tokens
+from descend.text.tokenizer import load_tokenizer
+
+MOST_TOKENS = 2**15
+"""Held-out tokens that are looked at one by one: some seconds of a small model, and a standard
+error of the mean loss near 0.02 nat."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """The model in evaluation mode, its text, and its loss on every held-out token looked at."""
+
+    model: Transformer
+    store: TokenStore
+    seq_len: int
+    """The context that it was trained with, or what the held-out text has of it."""
+    found: TokenLosses
+
+    @property
+    def windows(self) -> int:
+        """Windows looked at."""
+        return len(self.found.losses)
+
+
+def open_text(run: RunRecord) -> TokenStore | str:
+    """The text of `run` as tokens, or why it cannot be shown."""
+    try:
+        text = prepare_text(make_config(run.info.resolved))
+        if text.spool.sha256 != run.info.corpus["corpus_sha256"]:
+            return "the text changed since the run began, so nothing is said of its tokens"
+        return prepare_tokens(text, load_tokenizer(run.folder / "tokenizer.json"))
+    except DescendError as problem:
+        return f"the text cannot be read again ({problem.where}: {problem.found})"
+
+
+def look(run: RunRecord, store: TokenStore) -> Look | str:
+    """The model of `run` on held-out text, or why it cannot be looked at."""
+    if not run.summary.finished:
+        return "the run is not finished, so there is no model to look into"
+    try:
+        model = load_model(Path(run.folder)).model
+    except DescendError as problem:
+        return f"the model cannot be loaded ({problem.where}: {problem.found})"
+    seq_len = min(run.config.seq_len, len(store.validation) - 1)
+    windows = max(1, MOST_TOKENS // seq_len)
+    return Look(
+        model, store, seq_len, token_losses(model, store.validation, seq_len, windows=windows)
+    )

@@ -1,0 +1,82 @@
+"""The text and the tokens it was cut into."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from descend.handbook.yours.record import RunRecord
+from descend.report.figures import Axis, Curve, bars, curves
+from descend.report.page import Block, Column, Fact, Facts, Figure, Paragraph, Section, Table
+from descend.report.pieces import marked, shown_pieces
+from descend.text.store import TokenStore
+from descend.units import size
+
+FREQUENT = 15
+
+
+def corpus(run: RunRecord, store: TokenStore | None) -> Section:
+    """Sizes of the text, and how often its tokens are used where the text is at hand."""
+    of, info = run.of_corpus, run.info.corpus
+    blocks: list[Block] = [
+        Paragraph(
+            f"{info['corpus']}: {of('documents'):,} document{'s' * (of('documents') != 1)}, held "
+            f"out by {info['split_by']}. {float(info['overlap_share']):.1%} of the held-out tokens "
+            "stand in a run of 32 that is in the training text too."
+        ),
+        Facts((
+            Fact("training text", size(of("train_bytes")), f"{of('train_tokens'):,} tokens"),
+            Fact("held out", size(of("validation_bytes")), f"{of('validation_tokens'):,} tokens"),
+            Fact("vocabulary", f"{of('vocab_size'):,}", f"{run.config.tokenizer} tokens"),
+            Fact("a token stands for", f"{run.bytes_per_token:.2f}", "bytes of held-out text"),
+        )),
+    ]  # fmt: skip
+    if store is not None:
+        counts = np.bincount(store.train, minlength=store.tokenizer.vocab_size)
+        blocks += [_ranks(counts), _octaves(counts), _frequent(store, counts)]
+    return Section("text", "The text and its tokens", tuple(blocks))
+
+
+def _ranks(counts: NDArray[np.int64]) -> Figure:
+    """Frequency by rank: a straight line where Zipf's law holds."""
+    used = np.sort(counts[counts > 0])[::-1].astype(float)
+    # Evenly spread over the logarithm: the left end of the curve has few points, the right many.
+    ranks = np.unique(np.geomspace(1, len(used), 300).round().astype(int))
+    return Figure(
+        "How often each token is used, from the most frequent to the rarest",
+        f"Frequency by rank, both logarithmic: the most frequent of {len(used):,} tokens in use "
+        f"stands {used[0]:,.0f} times in the training text, the middle one "
+        f"{used[len(used) // 2]:,.0f} times.",
+        curves([Curve("times in the training text", [float(r) for r in ranks],
+                      used[ranks - 1].tolist(), "@accent")],
+               Axis("rank", log=True, least=1), Axis("times", log=True, least=1)),
+        height=260,
+    )  # fmt: skip
+
+
+def _octaves(counts: NDArray[np.int64]) -> Figure:
+    octave = np.where(counts == 0, 0, np.log2(np.maximum(counts, 1)).astype(np.int64) + 1)
+    found = np.bincount(octave).tolist()
+    names = ["0"] + [
+        f"{2 ** (n - 1):,}" if n == 1 else f"{2 ** (n - 1):,}–{2**n - 1:,}"
+        for n in range(1, len(found))
+    ]
+    told = "; ".join(f"{c:,} tokens {n} times" for n, c in zip(names, found, strict=True))
+    return Figure(
+        "How many tokens of the vocabulary are used how often", f"Bars: {told}.",
+        bars(names, found, Axis("tokens", least=0), name_axis="times in the training text"),
+        height=240,
+    )  # fmt: skip
+
+
+def _frequent(store: TokenStore, counts: NDArray[np.int64]) -> Table:
+    top = [int(i) for i in np.argsort(-counts, kind="stable")[:FREQUENT] if counts[i]]
+    rows = tuple(
+        (
+            marked(next(shown_pieces(store.tokenizer, [i]))[0]), f"{counts[i]:,}",
+            f"{counts[i] / counts.sum():.2%}",
+        )
+        for i in top
+    )  # fmt: skip
+    columns = (Column("token", False), Column("times"), Column("share of the training text"))
+    return Table("The most frequent tokens (␣ a space, ↵ a line's end)", columns, rows, folded=True)

@@ -1,0 +1,98 @@
+"""What went on inside while it trained: rate, gradients, how far the weights moved."""
+
+from __future__ import annotations
+
+import statistics
+
+from descend.handbook.yours.record import RunRecord
+from descend.handbook.yours.wording import share, significant
+from descend.report.figures import Axis, Curve, Level, curves, smooth
+from descend.report.page import Block, Column, Figure, Paragraph, Section, Table
+from descend.report.parts.learning import progress_of
+
+USUAL_RATIO = 0.001
+"""Update to weight that goes with healthy learning. Source: Karpathy, makemore part 3 (2022)."""
+
+MOST_MATRICES = 60
+"""Rows of the table of matrices."""
+
+
+def inside(run: RunRecord) -> Section | None:
+    """Curves of the quantities that tell of trouble before the loss does."""
+    if not run.steps:
+        return None
+    blocks: list[Block] = [_rate(run), *_norm(run)]
+    if run.update_ratios:
+        blocks += _ratios(run)
+    return Section("inside", "Inside the training", (
+        Paragraph(
+            "These curves show trouble before the loss does: a gradient that grows or spikes, "
+            "weights that hardly move or move wildly."
+        ),
+        *blocks,
+    ))  # fmt: skip
+
+
+def _rate(run: RunRecord) -> Figure:
+    rates = [s.learning_rate for s in run.steps]
+    return Figure(
+        "Learning rate",
+        f"Learning rate by epoch: {significant(rates[0])} at first, {significant(max(rates))} at "
+        f"most, {significant(rates[-1])} at the end, schedule {run.config.schedule}.",
+        curves([Curve("learning rate", progress_of(run, [s.step for s in run.steps]), rates,
+                      "@second")], Axis("epochs", least=0), Axis("rate", least=0)),
+        height=200,
+    )  # fmt: skip
+
+
+def _norm(run: RunRecord) -> list[Figure | Paragraph]:
+    made = [s for s in run.steps if s.gradient_norm is not None]
+    norms = run.gradient_norms
+    if not norms:
+        return []
+    x = progress_of(run, [s.step for s in made])
+    clip = run.config.gradient_clip
+    levels = [Level("clipped above", clip)] if clip else []
+    median, largest = statistics.median(norms), max(norms)
+    told = (
+        f"The median was {significant(median)}, the largest {significant(largest)} at update "
+        f"{made[norms.index(largest)].step:,}"
+        + (f"; {share(run.clipped_share)} of the updates were clipped." if clip else ".")
+    )
+    return [
+        Figure(
+            "Norm of the gradient, before clipping", f"Gradient norm by epoch. {told}",
+            curves([Curve("gradient norm", x, norms, "@second", "raw"),
+                    Curve("gradient norm", x, smooth(norms), "@second")],
+                   Axis("epochs", least=0), Axis("norm", log=True), levels=levels),
+            height=240,
+        ),
+        Paragraph(told, quiet=True),
+    ]  # fmt: skip
+
+
+def _ratios(run: RunRecord) -> list[Figure | Table]:
+    medians = [
+        (m.step, statistics.median(held))
+        for m in run.matrices
+        if (held := [r for n, r in m.update_ratio.items() if m.weight_rms[n] > 0 and r > 0])
+    ]
+    rows = sorted(run.update_ratios.items(), key=lambda item: -item[1])[:MOST_MATRICES]
+    figure = Figure(
+        "How far one update moves the weights, as a share of their size",
+        "Median update-to-weight ratio by epoch; "
+        f"{significant(statistics.median(run.update_ratios.values()))} over the run. The table "
+        "below has every matrix.",
+        curves([Curve("median of the matrices", progress_of(run, [s for s, _ in medians]),
+                      [r for _, r in medians], "@second")],
+               Axis("epochs", least=0), Axis("ratio", log=True),
+               levels=[Level("usual", USUAL_RATIO)]),
+        height=220,
+    )  # fmt: skip
+    table = Table(
+        "The same for each weight matrix: median over the run after warmup",
+        (Column("matrix", numeric=False), Column("update ÷ weight")),
+        tuple((name.removesuffix(".weight"), significant(ratio)) for name, ratio in rows),
+        folded=True,
+    )
+    return [figure, table] if medians else [table]

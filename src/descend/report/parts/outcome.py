@@ -1,0 +1,78 @@
+"""The first thing to be read: how it went, in a paragraph and a few numbers."""
+
+from __future__ import annotations
+
+import math
+
+from descend.handbook.yours.record import RunRecord
+from descend.report.figures import Axis, bars
+from descend.report.page import Fact, Facts, Figure, Paragraph, Section
+from descend.report.words import verdict
+from descend.units import duration, size
+
+RUNGS = {
+    "uniform": "guessing blindly",
+    "unigram": "counting single tokens",
+    "bigram": "counting pairs",
+    "trigram": "counting triples",
+}
+
+
+def subtitle(run: RunRecord) -> str:
+    """What was trained on what, and when."""
+    when = run.info.saved_at.partition("T")[0]
+    return f"{corpus_name(run)}, {size(run.of_corpus('train_bytes'))} of training text · {when}"
+
+
+def corpus_name(run: RunRecord) -> str:
+    """The corpus as a person calls it."""
+    return str(run.info.corpus["corpus"]).rstrip("/").rpartition("/")[2] or "the corpus"
+
+
+def lead(run: RunRecord) -> tuple[str, ...]:
+    """The outcome in plain words."""
+    words = (verdict(run.summary),)
+    if run.summary.finished:
+        return words
+    return ("This run has not come to its end: all below is the state so far.", *words)
+
+
+def facts(run: RunRecord) -> Facts:
+    """The numbers that one compares runs by."""
+    summary = run.summary
+    return Facts((
+        Fact("loss on held-out text", f"{summary.validation_loss:.3f}", "nats per token"),
+        Fact("the same", f"{summary.bits_per_byte:.3f}", "bits per byte"),
+        Fact("next token right", f"{summary.validation_accuracy:.1%}", "of held-out tokens"),
+        Fact("as unsure as among", f"{math.exp(summary.validation_loss):,.1f}", "tokens"),
+        Fact("parameters", _millions(summary.parameters), run.config.architecture),
+        Fact("training time", duration(summary.seconds),
+             f"{summary.tokens_per_second:,.0f} tokens/s"),
+    ))  # fmt: skip
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.2f} M" if count >= 1e6 else f"{count / 1e3:.0f} k"
+
+
+def ladder(run: RunRecord) -> Section:
+    """The model among those that only count."""
+    rungs = {k: float(v) for k, v in run.info.corpus["ladder"].items() if k in RUNGS}
+    steps = [(RUNGS[k], v) for k, v in rungs.items()] + [
+        ("this model", run.summary.validation_loss)
+    ]
+    steps.sort(key=lambda step: -step[1])
+    names, values = [s[0] for s in steps], [s[1] for s in steps]
+    told = "; ".join(f"{name} {value:.2f}" for name, value in steps)
+    return Section("ladder", "What it had to beat", (
+        Paragraph(
+            "Programs that only count reach these losses on the same held-out text. A model that "
+            "has learned from more than the last few tokens lies below all of them."
+        ),
+        Figure(
+            "Loss on held-out text, nats per token: lower is better", f"Bars: {told}.",
+            bars(names, values, Axis("nats per token", least=0), lying=True,
+                 strong=names.index("this model")),
+            height=60 + 36 * len(names),
+        ),
+    ))  # fmt: skip

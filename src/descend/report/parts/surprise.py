@@ -1,0 +1,145 @@
+"""Where the model is surprised: in the text, by position, by token."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from descend.report.figures import Axis, Curve, bars, curves
+from descend.report.look import Look
+from descend.report.page import (
+    LEVELS,
+    Block,
+    Column,
+    Figure,
+    Paragraph,
+    Passage,
+    Piece,
+    Scale,
+    Section,
+    Table,
+)
+from descend.report.pieces import marked, shown_pieces
+from descend.signals.breakdown import by_frequency, by_position
+
+PASSAGE_TOKENS = 256
+"""Tokens of held-out text shown in shades, over the passages."""
+
+COSTLY = 15
+"""Tokens shown of those that cost the most."""
+
+NATS_A_LEVEL = 1.25
+"""Width of a shade: the last of them begins where the model gave the token 1 in 1,800."""
+
+
+def surprise(look: Look) -> Section:
+    """The held-out text in shades, and what its shades add up to."""
+    blocks: list[Block] = [
+        Paragraph(
+            "Held-out text, each token shaded by how little the model expected it after what came "
+            "before: plain where it was foreseen, dark where it came as a surprise."
+        )
+    ]
+    count = max(1, round(PASSAGE_TOKENS / look.found.losses.shape[1]))
+    rows = np.unique(np.linspace(0, look.windows - 1, count).astype(int))
+    blocks += [passage(look, int(row)) for row in rows]
+    blocks.append(Scale(scale()))
+    blocks += [_position_figure(look), _position_table(look)]
+    blocks += [_frequency_figure(look), costly_table(look)]
+    return Section("surprise", "Where it is surprised", tuple(blocks))
+
+
+def passage(look: Look, row: int) -> Passage:
+    """Window `row` in shades."""
+    ids = look.found.targets[row][:PASSAGE_TOKENS].tolist()
+    losses = look.found.losses[row]
+    pieces = []
+    for text, places in shown_pieces(look.store.tokenizer, ids):
+        nats = float(sum(losses[p] for p in places))
+        level = min(LEVELS - 1, int(nats / NATS_A_LEVEL))
+        hint = f"{nats:.2f} nats: expected with {_chance(nats)}"
+        pieces.append(Piece(text.replace("\n", "↵\n"), level, hint))
+    return Passage(tuple(pieces))
+
+
+def scale() -> tuple[str, ...]:
+    """What each shade means: the chance the model gave to the token."""
+    return tuple(
+        f"{_chance(level * NATS_A_LEVEL)} or less" if level else "more than "
+        + _chance(NATS_A_LEVEL)
+        for level in range(LEVELS)
+    )  # fmt: skip
+
+
+def _chance(nats: float) -> str:
+    chance = math.exp(-nats)
+    return f"{chance:.0%}" if chance >= 0.095 else f"1 in {1 / max(chance, 1e-12):,.0f}"
+
+
+def _position_figure(look: Look) -> Figure:
+    losses = look.found.losses.mean(0).astype(float).tolist()
+    bands = by_position(look.found)
+    # An octave is drawn at its middle, as the axis measures it.
+    middles = [math.sqrt(b.low * (b.high - 1)) for b in bands]
+    return Figure(
+        "Loss by position: how much the text before it helps",
+        f"Loss by the number of tokens read before: {bands[0].loss:.2f} after one token, "
+        f"{bands[-1].loss:.2f} after {_span(bands[-1].low, bands[-1].high)}. The table below has "
+        "it by octaves.",
+        curves(
+            [Curve("each position", [float(n) for n in range(1, len(losses) + 1)], losses,
+                   "@calm", "raw"),
+             Curve("by octave", middles, [b.loss for b in bands], "@accent", "points")],
+            Axis("tokens read before", least=1, most=len(losses), log=True),
+            Axis("nats per token"),
+        ),
+        height=260,
+    )  # fmt: skip
+
+
+def _position_table(look: Look) -> Table:
+    rows = tuple(
+        (_span(b.low, b.high), f"{b.loss:.3f}", f"{b.tokens:,}") for b in by_position(look.found)
+    )
+    columns = (Column("tokens read before", False), Column("loss, nats per token"),
+               Column("tokens judged"))  # fmt: skip
+    return Table("Loss by position", columns, rows, folded=True)
+
+
+def _span(low: int, high: int) -> str:
+    return f"{low:,}" if high == low + 1 else f"{low:,}–{high - 1:,}"
+
+
+def _frequency_figure(look: Look) -> Figure:
+    counts = np.bincount(look.store.train, minlength=look.store.tokenizer.vocab_size)
+    bands = by_frequency(look.found, counts)
+    names = [_span(b.low, b.high) for b in bands]
+    told = "; ".join(f"{n} times {b.loss:.2f}" for n, b in zip(names, bands, strict=True))
+    return Figure(
+        "Loss by how often the token stands in the training text, nats per token", f"Bars: {told}.",
+        bars(names, [b.loss for b in bands], Axis("nats per token", least=0),
+             name_axis="times in the training text"),
+        height=240,
+    )  # fmt: skip
+
+
+def costly_table(look: Look) -> Table:
+    """The tokens that make up most of the loss: frequent and hard to foresee."""
+    targets, losses = look.found.targets.ravel(), look.found.losses.ravel().astype(np.float64)
+    size = look.store.tokenizer.vocab_size
+    total = np.bincount(targets, losses, minlength=size)
+    count = np.bincount(targets, minlength=size)
+    hits = np.bincount(targets, look.found.hits.ravel(), minlength=size)
+    top = [int(i) for i in np.argsort(-total, kind="stable")[:COSTLY] if count[i]]
+    rows = tuple(
+        (
+            marked(next(shown_pieces(look.store.tokenizer, [i]))[0]),
+            f"{total[i] / losses.sum():.1%}",
+            f"{total[i] / count[i]:.2f}", f"{hits[i] / count[i]:.0%}", f"{count[i]:,}",
+        )
+        for i in top
+    )  # fmt: skip
+    columns = (Column("token", False), Column("share of all loss"), Column("its mean loss"),
+               Column("named right"), Column("times judged"))  # fmt: skip
+    return Table("The tokens that cost the most (␣ a space, ↵ a line's end)", columns, rows)

@@ -1,0 +1,45 @@
+"""What the model wrote: during training, and at its end."""
+
+from __future__ import annotations
+
+from descend.handbook.yours.record import RunRecord
+from descend.report.page import Paragraph, Section, Writing, Writings
+from descend.report.parts.learning import progress_of
+from descend.runs.records import Sample
+
+MOST_SAMPLES = 12
+"""Of a longer run, so many are shown, evenly picked, with the first and the last."""
+
+
+def writing(run: RunRecord) -> Section | None:
+    """Samples in the order in which they were written."""
+    samples = [r for r in run.records if isinstance(r, Sample)]
+    if not samples:
+        return None
+    last = run.updates
+    early, final = (
+        [s for s in samples if s.step < last], [s for s in samples if s.step == last]
+    )  # fmt: skip
+    shown = _some(early, MOST_SAMPLES - len(final)) + final
+    return Section("writing", "What it wrote", (
+        Paragraph(
+            "The beginning, in grey, is held-out text that the model never trained on; the rest is "
+            "its own. Sampled with the default settings, so another seed would write otherwise."
+        ),
+        Writings(tuple(
+            Writing(_when(run, s, last), s.prompt.strip("\n"), s.text.rstrip()) for s in shown
+        )),
+    ))  # fmt: skip
+
+
+def _when(run: RunRecord, sample: Sample, last: int) -> str:
+    if sample.step == last and run.summary.finished:
+        return f"the model kept (epoch {run.summary.best_epoch})"
+    return f"after epoch {progress_of(run, [sample.step])[0]:g}"
+
+
+def _some(samples: list[Sample], most: int) -> list[Sample]:
+    if len(samples) <= most:
+        return samples
+    picked = {round(i * (len(samples) - 1) / max(most - 1, 1)) for i in range(max(most, 1))}
+    return [samples[i] for i in sorted(picked)]

@@ -1,0 +1,42 @@
+"""Tokens as text that can be shown one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from descend.text.tokenizer import Tokenizer
+
+END = "⟨end⟩"
+"""How the token between two texts is shown."""
+
+_UNFINISHED = "\ufffd"
+
+MOST_IN_A_CHARACTER = 4
+"""Bytes of the longest character in UTF-8."""
+
+
+def shown_pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> Iterator[tuple[str, list[int]]]:
+    """The text of `ids` in pieces, with the places of the tokens that make each.
+
+    A piece is one token, or the few whose bytes make a character together.
+    """
+    held: list[int] = []
+    for place, index in enumerate(ids):
+        if index == tokenizer.end_id:
+            if held:
+                yield tokenizer.decode([ids[i] for i in held]), held
+                held = []
+            yield END, [place]
+            continue
+        held.append(place)
+        text = tokenizer.decode([ids[i] for i in held])
+        if not text.endswith(_UNFINISHED) or len(held) >= MOST_IN_A_CHARACTER:
+            yield text, held
+            held = []
+    if held:
+        yield tokenizer.decode([ids[i] for i in held]), held
+
+
+def marked(text: str) -> str:
+    """`text` with white space that can be seen: for cells and axes."""
+    return text.replace(" ", "␣").replace("\n", "↵").replace("\t", "⇥").replace("\r", "␍") or "∅"

@@ -1,0 +1,111 @@
+"""The report as a reader sees it, in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from descend import run
+from descend.report.write import write_report
+
+Visit = Callable[..., Any]
+
+HOSTILE = (
+    '</script><img src="https://example.invalid/x.png" onerror="hacked=1">'
+    "<script>hacked=1</script> @ink\n"
+)
+"""Text that would run or fetch something wherever it reached the page unescaped."""
+
+
+@pytest.fixture(scope="module")
+def report(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("report") / "report.html"
+    write_report(trained, file)
+    return file
+
+
+def drawn(seen: Any) -> int:
+    """How many figures have been drawn, once the last of them has."""
+    count = seen.page.locator("[data-figure]").count()
+    seen.page.locator(f'[data-figure="{count - 1}"] svg').wait_for()
+    return int(seen.page.locator("[data-figure] svg").count())
+
+
+def test_every_figure_is_drawn_without_an_error_or_a_request(visit: Visit, report: Path) -> None:
+    seen = visit(report)
+    assert drawn(seen) == seen.page.locator("[data-figure]").count() > 8
+    assert (seen.errors, seen.requests) == ([], [report.as_uri()])
+
+
+@pytest.mark.parametrize("width", [390, 1100])
+def test_the_page_never_scrolls_sideways(visit: Visit, report: Path, width: int) -> None:
+    seen = visit(report, width=width)
+    drawn(seen)
+    root = "document.documentElement"
+    assert seen.page.evaluate(f"{root}.scrollWidth") == width
+    assert seen.page.evaluate(f"{root}.scrollHeight") > 5000
+
+
+def test_dark_and_light_are_two_dresses_of_page_and_figures(visit: Visit, report: Path) -> None:
+    def colours(dark: bool) -> tuple[str, set[str]]:
+        seen = visit(report, dark=dark)
+        drawn(seen)
+        page = seen.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+        texts = seen.page.locator("[data-figure] svg text")
+        return page, set(texts.evaluate_all("all => all.map(t => t.getAttribute('fill'))"))
+
+    (light_page, light_words), (dark_page, dark_words) = colours(False), colours(True)
+    assert light_page != dark_page
+    assert light_words
+    assert not light_words & dark_words
+
+
+def test_without_a_script_the_numbers_stand_there_as_tables(visit: Visit, report: Path) -> None:
+    seen = visit(report, script=False)
+    assert not seen.page.locator("[data-figure]").first.is_visible()
+    rows = seen.page.locator("#learning table tbody tr")
+    assert rows.count() == 2
+    assert rows.first.is_visible()
+    assert seen.errors == []
+
+
+def test_a_head_can_be_chosen(visit: Visit, report: Path) -> None:
+    seen = visit(report)
+    drawn(seen)
+    place = seen.page.locator("[data-figure]:has(select)")
+    before = place.locator("svg").inner_html()
+    place.locator("select").select_option(index=1)
+    assert place.locator("svg").inner_html() != before
+
+
+def test_text_of_the_user_cannot_become_a_part_of_the_page(
+    visit: Visit, tiny: dict[str, object], own_folder: Path, tmp_path: Path
+) -> None:
+    corpus = own_folder / "<img src=x onerror=hacked=1>.txt"
+    corpus.write_text(HOSTILE * 60)
+    folder = own_folder / "<script>hacked=1<"
+    run(tiny | {"corpus_dir": str(corpus), "save_dir": str(folder), "tokenizer": "char"})
+    file = tmp_path / "hostile.html"
+    write_report(folder, file)
+    seen = visit(file)
+    assert drawn(seen) > 8
+    assert seen.page.evaluate("typeof hacked") == "undefined"
+    assert (seen.errors, seen.requests) == ([], [file.as_uri()])
+    assert seen.page.locator("h1").inner_text() == folder.name
+    assert "</script>" in seen.page.locator("#surprise .passage").first.inner_text()
+    # Also where a figure shows it on demand: the words beside the pointer are HTML.
+    seen.page.locator("[data-figure]:has(select) svg").hover()
+    assert seen.page.evaluate("typeof hacked") == "undefined"
+    assert seen.page.locator("img[onerror]").count() == 0
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_page_is_accessible(visit: Visit, report: Path, dark: bool) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    seen = visit(report, dark=dark, width=390)
+    drawn(seen)
+    found = axe.run(seen.page).response["violations"]
+    assert [(v["id"], v["nodes"][0]["html"]) for v in found] == []

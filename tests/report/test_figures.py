@@ -1,0 +1,100 @@
+"""The chart-maker: plain data, nothing lost that matters, the same each time."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from typing import Any
+
+from descend.report.figures import (
+    PIXELS,
+    Area,
+    Axis,
+    Curve,
+    Level,
+    Span,
+    bars,
+    curves,
+    heat,
+    intervals,
+    smooth,
+    thin,
+)
+
+LONG = 100_000
+
+
+def test_thinning_keeps_every_spike_and_both_ends() -> None:
+    pick = random.Random(3)
+    y = [pick.gauss(0, 1) for _ in range(LONG)]
+    spikes = {1: 50.0, 777: -60.0, 50_001: 70.0, LONG - 2: -80.0}
+    for place, value in spikes.items():
+        y[place] = value
+    x, kept = thin([float(i) for i in range(LONG)], y)
+    assert len(kept) <= 2 * PIXELS + 2
+    assert set(spikes.values()) <= set(kept)
+    assert x == sorted(x)
+    assert (x[0], x[-1]) == (0.0, LONG - 1.0)
+    assert all(y[int(a)] == b for a, b in zip(x, kept, strict=True))
+
+
+def test_a_short_curve_is_left_as_it_is() -> None:
+    assert thin([1.0, 2.0], [3.0, 4.0]) == ([1.0, 2.0], [3.0, 4.0])
+
+
+def test_a_running_mean_keeps_lines_and_the_beginning() -> None:
+    line = [float(i) for i in range(1000)]
+    assert all(abs(a - b) < 1e-9 for a, b in zip(smooth(line), line, strict=True))
+    noise = [random.Random(i).gauss(0, 1) for i in range(1000)]
+    assert max(smooth(noise)[100:-100]) < max(noise) / 3
+    steep = [10.0] + [1.0] * 999
+    assert smooth(steep)[0] == 10.0
+    assert smooth(steep)[20] == 1.0
+
+
+def option() -> dict[str, Any]:
+    return curves(
+        [Curve("a", [0, 1, 2], [0.0, 1.23456789, 100.0], "@accent"),
+         Curve("a", [0, 1, 2], [1.0, 1.0, 1.0], "@accent", "raw")],
+        Axis("epochs"), Axis("norm", log=True),
+        areas=[Area("band", (0, 1), (2, 3))], levels=[Level("usual", 0.001)],
+    )  # fmt: skip
+
+
+def test_options_are_plain_data_and_the_same_each_time() -> None:
+    made = [
+        option(),
+        bars(["x", "y"], [1.0, 2.0], Axis("tokens"), lying=True, strong=1),
+        intervals([Span("b", 0.1, -0.1, 0.3)], Axis("nats")),
+        heat(["r"], ["c", "d"], [[0.5, None]]),
+    ]
+    for one in made:
+        assert json.loads(json.dumps(one, allow_nan=False)) == one
+    assert option() == option()
+
+
+def test_numbers_are_drawn_as_they_are() -> None:
+    lines = {s["lineStyle"].get("opacity"): s["data"] for s in option()["series"][:2]}
+    # Four significant digits; a log axis has no place for zero.
+    assert lines[None] == [[0.0, None], [1.0, 1.235], [2.0, 100.0]]
+    field, level = option()["series"][2:]
+    assert field["markArea"]["data"] == [[{"coord": [0, 2]}, {"coord": [1, 3]}]]
+    assert level["markLine"]["data"] == [{"name": "usual", "yAxis": 0.001}]
+    # Two lines of one name are one entry.
+    assert option()["legend"]["data"] == ["a", "band"]
+    assert heat(["r"], ["c", "d"], [[0.5, None]])["series"][0]["data"] == [[0, 0, 0.5]]
+
+
+def test_the_strong_bar_is_set_apart() -> None:
+    made = bars(["x", "y", "z"], [1.0, 2.0, 3.0], Axis("tokens"), strong=1)
+    colours = [item["itemStyle"]["color"] for item in made["series"][0]["data"]]
+    assert colours[0] == colours[2] != colours[1]
+
+
+def test_an_interval_reaches_from_its_low_to_its_high() -> None:
+    made = intervals([Span("a", 0.5, 0.25, 0.75), Span("b", -1.0, -2.0, 0.0)], Axis("nats"))
+    whiskers = [s["data"] for s in made["series"] if s["type"] == "line" and s["data"]]
+    assert whiskers == [[[0.25, 0], [0.75, 0]], [[-2.0, 1], [0.0, 1]]]
+    assert made["yAxis"]["data"] == ["a", "b"]
+    assert all(math.isfinite(x) for data in whiskers for x, _ in data)

@@ -1,0 +1,199 @@
+"""What the report says, held against the files of a real run."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from descend import load, run
+from descend.cli.main import run as command_line
+from descend.config import RunConfig
+from descend.errors import MissingExtraError, RunFolderError, UserError
+from descend.handbook.yours import read_run
+from descend.report import drawing, html
+from descend.report.html import render
+from descend.report.page import LEVELS, Figure, Page, Passage, Pictures, Table
+from descend.report.parts.settings import repeat_command
+from descend.report.run_report import run_report
+from descend.report.write import NAME, write_report
+
+
+@pytest.fixture(scope="module")
+def page(trained: Path) -> Page:
+    return run_report(trained)
+
+
+def blocks(page: Page, kind: type[Any]) -> list[Any]:
+    return [b for s in page.sections for b in s.blocks if isinstance(b, kind)]
+
+
+def test_all_sections_stand_there_in_order(page: Page) -> None:
+    assert [s.name for s in page.sections] == [
+        "ladder", "learning", "writing", "surprise", "attention", "text", "inside", "settings",
+        "again",
+    ]  # fmt: skip
+    assert page.notes == ()
+
+
+def test_every_number_of_an_epoch_is_the_recorded_one(page: Page, trained: Path) -> None:
+    epochs = json.loads((trained / "summary.json").read_text())["epochs"]
+    table = next(t for t in blocks(page, Table) if t.caption.startswith("Each epoch"))
+    assert len(table.rows) == len(epochs) == 2
+    for row, epoch in zip(table.rows, epochs, strict=True):
+        assert row[0] == str(epoch["epoch"])
+        assert row[2] == f"{epoch['validation_loss']:.3f}"
+        assert row[3] == f"{epoch['bits_per_byte']:.3f}"
+    best = min(epochs, key=lambda e: e["validation_loss"])["epoch"]
+    assert table.strong == frozenset({best - 1})
+    assert all(len(row) == len(t.columns) for t in blocks(page, Table) for row in t.rows)
+
+
+def test_figures_say_in_words_what_they_show(page: Page) -> None:
+    figures = blocks(page, Figure)
+    assert len(figures) > 8
+    for figure in figures:
+        assert figure.title
+        assert re.search(r"\d|the table below", figure.label)
+
+
+def test_the_shaded_text_is_the_held_out_text(page: Page, trained: Path, text_file: Path) -> None:
+    passages = blocks(page, Passage)
+    text = text_file.read_text()
+    shown = "".join(p.text for p in passages[0].pieces).replace("↵", "").replace("⟨end⟩", "")
+    assert len(shown) > 20
+    assert shown in text
+    levels = {p.level for passage in passages for p in passage.pieces}
+    assert levels <= set(range(LEVELS))
+    assert len(levels) > 2
+
+
+def test_each_head_has_a_picture(page: Page) -> None:
+    (pictures,) = blocks(page, Pictures)
+    assert len(pictures.pictures) == 4
+    assert len({p.address for p in pictures.pictures}) == 4
+
+
+def test_the_command_repeats_the_run(trained: Path, own_folder: Path) -> None:
+    words = shlex.split(repeat_command(read_run(trained)))
+    assert words[:2] == ["descend", "train"]
+    assert command_line([*words[1:], "--save-dir", "again", "--log-level", "error"]) == 0
+    assert load("again").summary.validation_loss == load(trained).summary.validation_loss
+
+
+def test_the_command_of_another_preset_names_it(trained: Path, tiny: dict[str, object]) -> None:
+    run({**tiny, "preset": "old", "save_dir": "old", "epoch": 1, "learning_rate": {1: 1e-5}})
+    said = repeat_command(read_run(Path("old")))
+    assert "--preset old" in said
+    assert "--learning-rate 1:1e-05" in said
+    assert "--optimizer" not in said
+    assert "--schedule" not in said
+
+
+def test_the_same_run_gives_the_same_file(trained: Path, page: Page) -> None:
+    assert render(page) == render(run_report(trained))
+
+
+def test_without_the_model_the_rest_is_reported(tiny: dict[str, object]) -> None:
+    run(tiny | {"save_dir": "partial", "epoch": 1})
+    folder = Path("partial")
+    (folder / "model.safetensors").unlink()
+    page = run_report(folder)
+    assert "attention" not in [s.name for s in page.sections]
+    assert "learning" in [s.name for s in page.sections]
+    assert len(page.notes) == 1
+    assert "model.safetensors" in page.notes[0]
+
+
+def test_without_the_text_the_rest_is_reported(text_file: Path, tiny: dict[str, object]) -> None:
+    copy = Path("copy.txt")
+    copy.write_text(text_file.read_text())
+    run(tiny | {"corpus_dir": str(copy.resolve()), "save_dir": "gone", "epoch": 1})
+    copy.unlink()
+    page = run_report(Path("gone"))
+    assert "surprise" not in [s.name for s in page.sections]
+    assert "the text cannot be read again" in page.notes[0]
+
+
+def test_without_the_extra_the_tables_stay_and_it_is_said(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> None:
+        raise MissingExtraError("report", "no package", "the extra `report`", "install it")
+
+    whole = render(page)
+    monkeypatch.setattr(html, "drawing_script", missing)
+    bare = render(page)
+    assert "pip install" not in whole
+    assert "descend[report]" in bare
+    assert "<script" not in bare
+    assert bare.count("<table>") == whole.count("<table>") > 6
+    assert len(bare) < len(whole) / 3
+
+
+def test_the_drawing_script_travels_packed_and_asks_for_nothing(page: Page) -> None:
+    script = drawing.drawing_script()
+    assert gzip.decompress(base64.b64decode(script.packed)).decode() == script.code
+    assert script.policy in render(page)
+    assert "sourceMappingURL" not in script.code
+    assert len(render(page)) < 1_000_000
+
+
+@pytest.mark.parametrize("dist", [{}, {"index.js": "export {}"}])
+def test_a_package_of_another_make_is_a_missing_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dist: dict[str, str]
+) -> None:
+    folder = tmp_path / "nicegui" / "elements" / "echart" / "dist"
+    folder.mkdir(parents=True)
+    for name, content in dist.items():
+        (folder / name).write_text(content)
+    spec = type("Spec", (), {"submodule_search_locations": [str(tmp_path / "nicegui")]})()
+    monkeypatch.setattr(drawing, "find_spec", lambda name: spec)
+    drawing.drawing_script.cache_clear()
+    try:
+        with pytest.raises(MissingExtraError, match="pip install"):
+            drawing.drawing_script()
+    finally:
+        drawing.drawing_script.cache_clear()
+
+
+def test_it_goes_into_the_folder_and_only_a_report_is_replaced(tiny: dict[str, object]) -> None:
+    run(tiny | {"save_dir": "mine", "epoch": 1})
+    folder = Path("mine")
+    assert write_report(folder).file == str(folder / NAME)
+    assert write_report(folder).bytes == (folder / NAME).stat().st_size
+    other = Path("notes.html")
+    other.write_text("<p>my own notes</p>")
+    with pytest.raises(UserError, match="no report"):
+        write_report(folder, other)
+    assert other.read_text() == "<p>my own notes</p>"
+    with pytest.raises(UserError, match="a folder"):
+        write_report(folder, folder)
+
+
+def test_silly_mistakes_get_one_sentence(own_folder: Path, text_file: Path) -> None:
+    with pytest.raises(RunFolderError, match="no such folder"):
+        write_report(Path("nothing"))
+    with pytest.raises(RunFolderError, match="a file"):
+        write_report(text_file)
+    with pytest.raises(RunFolderError, match=r"no run\.json"):
+        write_report(own_folder)
+
+
+def test_the_verb_says_where_it_is(
+    trained: Path, capsys: pytest.CaptureFixture[str], own_folder: Path
+) -> None:
+    assert command_line(["report", str(trained), "--output", "r.html", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["file"] == "r.html"
+    assert said["bytes"] == Path("r.html").stat().st_size
+    assert said["figures"] > 8
+    assert set(RunConfig.model_fields) <= set(
+        re.findall(r"<td>(\w+)</td>", Path("r.html").read_text())
+    )

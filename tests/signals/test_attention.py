@@ -1,0 +1,53 @@
+"""Attention weights, held against what the layer itself makes of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from descend.model.shape import ModelShape
+from descend.model.transformer import SelfAttention, Transformer
+from descend.signals.attention import attention_weights, gazes
+
+
+@pytest.mark.parametrize("architecture", ["gpt", "modern"])
+@pytest.mark.parametrize("kernel", ["matmul", "fused"])
+def test_the_weights_are_those_that_make_the_output(architecture: str, kernel: str) -> None:
+    torch.manual_seed(1)
+    shape = ModelShape(
+        architecture=architecture, vocab_size=50, embed_dim=16, num_heads=2, num_layers=2,
+        ff_dim=32, max_seq_len=16,
+    )  # type: ignore[arg-type]  # fmt: skip
+    model = Transformer(shape, attention=kernel)  # type: ignore[arg-type]
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    ids = np.arange(3, 13)
+    given: list[tuple[SelfAttention, torch.Tensor, torch.Tensor]] = []
+    for module in model.modules():
+        if isinstance(module, SelfAttention):
+            module.register_forward_hook(lambda m, i, o: given.append((m, i[0], o)))
+    weights = attention_weights(model, ids)
+    assert weights.shape == (2, 2, 10, 10)
+    assert np.allclose(weights.sum(-1), 1, atol=1e-5)
+    assert (np.triu(weights, 1) == 0).all()
+    assert np.abs(weights[0] - weights[1]).max() > 0.01
+    for layer, (module, x_BTD, out_BTD) in enumerate(given):
+        v_BTHK = module.value(x_BTD).view(1, 10, 2, 8)
+        mixed = torch.einsum("hts,bshk->bthk", torch.from_numpy(weights[layer]), v_BTHK)
+        expected = module.output(mixed.reshape(1, 10, 16))
+        assert torch.allclose(expected, out_BTD, atol=1e-5)
+
+
+def test_a_gaze_is_told_in_closed_form() -> None:
+    even = np.tril(np.ones((4, 4))) / np.arange(1, 5)[:, None]
+    before = np.eye(4, k=-1)
+    before[0, 0] = 1
+    wide, narrow = gazes(np.stack([even, before])[None])
+    assert (wide.layer, wide.head, narrow.head) == (1, 1, 2)
+    assert wide.distance == pytest.approx((0.5 + 1 + 1.5) / 3)
+    assert wide.choice == pytest.approx((2 + 3 + 4) / 3)
+    assert wide.on_itself == wide.on_the_first == pytest.approx((1 / 2 + 1 / 3 + 1 / 4) / 3)
+    assert (narrow.distance, narrow.on_the_one_before, narrow.on_itself) == (1, 1, 0)
+    assert narrow.on_the_first == pytest.approx(1 / 3)
+    assert narrow.choice == pytest.approx(1)
