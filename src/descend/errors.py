@@ -47,6 +47,10 @@ class RunFolderError(UserError):
     """A model folder lacks a part, or a part of it is damaged."""
 
 
+class LogError(UserError):
+    """A loss log holds nothing that can be read as a curve."""
+
+
 class LockedError(UserError):
     """Another process is writing to this run folder."""
 

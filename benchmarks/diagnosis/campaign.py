@@ -1,0 +1,150 @@
+"""Every remedy tried on every case: what is really wrong with each.
+
+    python benchmarks/diagnosis/campaign.py RESULTS TEXTS [--sealed] [--confirm] [--part I/N]
+                                            [--only WORD] [--seconds N]
+
+Appends to RESULTS/runs-development.jsonl (or -sealed). What is in the table already is not run
+again, so it may be stopped at any time. `--confirm` then gives each case's best remedies two more
+paired seeds. `--part 0/2` and `--part 1/2` share the work between two processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from cases import Case, cases, config_values
+from corpora import sizes
+from remedies import Remedy, treatments
+from table import Trained, append, read
+
+from descend.config import make_config
+from descend.errors import DescendError
+from descend.trials.arms import Arm, Outcome, arm_of
+from descend.trials.executor import run_arm
+
+JUDGMENTS = 3
+"""On the way through a run: enough to see the minimum that early stopping would keep."""
+BYTES_PER_PIECE = 2.0
+"""About what a token of a small vocabulary stands for; only decides how often is judged."""
+CONFIRMED = 3
+"""Best remedies of a case that are given more seeds."""
+SEEDS = 3
+
+
+def arm(case: Case, texts: Path, seed: int) -> Arm:
+    """The trial of a case; `seed` 0 is the case's own."""
+    values = config_values(case, texts)
+    values["seed"] += 7919 * seed
+    config = make_config(values)
+    per_token = 1.0 if values["tokenizer"] in ("char", "byte") else BYTES_PER_PIECE
+    tokens = sizes(case.variant)[0] / per_token * values["epoch"]
+    steps = tokens / (config.batch_size * config.seq_len)
+    return arm_of(config, evaluate_every=max(1, round(steps / JUDGMENTS)))
+
+
+def row(case: Case, remedy: Remedy | None, seed: int, outcome: Outcome) -> Trained:
+    """What an outcome says, as a line of the table."""
+    best = min(outcome.curve, key=lambda p: p.bits_per_byte, default=None)
+    return Trained(
+        case=case.name, remedy=remedy.label if remedy else "", cause=remedy.cause if remedy else "",
+        seed=seed, best=best.bits_per_byte if best else outcome.bits_per_byte,
+        end=outcome.bits_per_byte, best_at=best.step / max(outcome.steps, 1) if best else 0.0,
+        nats_per_token=best.validation_loss if best else outcome.validation_loss,
+        steps=outcome.steps, tokens=outcome.tokens, seconds=round(outcome.seconds, 2),
+        diverged_at=outcome.diverged_at, key=outcome.key[:16],
+    )  # fmt: skip
+
+
+def wanted(case: Case) -> Iterator[tuple[Case, Remedy | None]]:
+    """The runs of a case at its own seed: as planted, its twin, every remedy."""
+    yield case, None
+    if case.planted:
+        yield twin(case), TWIN
+    for remedy, treated in treatments(case):
+        yield treated, remedy
+
+
+TWIN = Remedy("", "twin", lambda case: twin(case))
+
+
+def twin(case: Case) -> Case:
+    """The same run without what was planted."""
+    kind = case.variant.kind if case.variant.kind in ("noisy", "shifted") else "plain"
+    return replace(case, values=case.healthy, variant=replace(case.variant, share=1.0, kind=kind))
+
+
+Work = tuple[Case, Case, Remedy | None, int]
+
+
+def to_do(chosen: list[Case], rows: list[Trained], confirm: bool) -> Iterator[Work]:
+    """Case, what is run, the remedy that made it, seed: all that the table lacks, in order."""
+    done = {(r.case, r.remedy, r.seed) for r in rows}
+    by_case: dict[str, list[Trained]] = defaultdict(list)
+    for r in rows:
+        if r.seed == 0:
+            by_case[r.case].append(r)
+    for case in chosen:
+        runs = list(wanted(case))
+        if confirm:
+            best = sorted((r for r in by_case[case.name] if r.cause), key=lambda r: r.best)
+            labels = {"", *(r.remedy for r in best[:CONFIRMED])}
+            runs = [run for run in runs if (run[1].label if run[1] else "") in labels]
+        for seed in range(1, SEEDS) if confirm else (0,):
+            for treated, remedy in runs:
+                if (case.name, remedy.label if remedy else "", seed) not in done:
+                    yield case, treated, remedy, seed
+
+
+def in_turn(chosen: list[Case]) -> list[Case]:
+    """In random order, but one case of each kind before a second of any: a campaign cut short is
+    still a fair sample."""
+    mixed = random.Random(0).sample(chosen, len(chosen))
+    seen: dict[str, int] = defaultdict(int)
+    rank = {}
+    for case in mixed:
+        kind = "+".join(case.planted) or ("alarming" if case.alarming else "plain")
+        seen[kind] += 1
+        rank[case.name] = seen[kind]
+    return sorted(mixed, key=lambda case: rank[case.name])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("texts", type=Path)
+    parser.add_argument("--sealed", action="store_true")
+    parser.add_argument("--confirm", action="store_true")
+    parser.add_argument("--part", default="0/1")
+    parser.add_argument("--only", default="", help="cases whose name holds this word")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so many")
+    chosen = parser.parse_args()
+    table = chosen.results / f"runs-{'sealed' if chosen.sealed else 'development'}.jsonl"
+    found = [c for c in cases(sealed=chosen.sealed) if chosen.only in c.name]
+    found = in_turn(found)
+    number, of = (int(x) for x in chosen.part.split("/"))
+    work = list(to_do(found[number::of], read(table, Trained), chosen.confirm))
+    began = time.monotonic()
+    for done, (case, treated, remedy, seed) in enumerate(work, 1):
+        if time.monotonic() - began > chosen.seconds:
+            break
+        try:
+            outcome = run_arm(arm(treated, chosen.texts, seed))
+        except DescendError as problem:
+            print(f"{case.name}, {remedy}: {problem}", file=sys.stderr, flush=True)
+            continue
+        append(table, row(case, remedy, seed, outcome))
+        left = (time.monotonic() - began) / done * (len(work) - done)
+        print(f"{done}/{len(work)} {case.name} [{remedy.label if remedy else ''}] "
+              f"{outcome.bits_per_byte:.3f} bits/byte, {left / 60:.0f} min left",
+              file=sys.stderr, flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""The texts of the planted-fault benchmark: made here, or read from this Python's own library.
+
+A corpus is one file: its last block is held out, so that variants of it (less text, doubled text)
+can be judged on the same held-out bytes. Synthetic ones have a floor that is known exactly.
+`development` corpora may be looked at while the doctor is built; `sealed` ones only to report.
+"""
+
+from __future__ import annotations
+
+import itertools
+import string
+import sysconfig
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from descend.text import embedded
+from descend.text.languages import stories
+from descend.text.languages.chains import markov_chain, sample_chain
+from descend.text.languages.hidden import hidden_markov, sample_hidden
+from descend.text.languages.lexicon import lexicon_text, zipf_lexicon
+from descend.text.languages.recall import Recall, sample_recall
+
+NOISE = {"chain": 0.05, "recall": 0.2, "hidden": 0.02, "lexicon": 0.0}
+HIGH_NOISE = {"chain": 0.8, "recall": 0.9, "hidden": 0.8, "lexicon": 1.0}
+"""Share of symbols drawn at random, plainly and in the `noisy` variant."""
+
+_SYMBOLS_AT_ONCE = 2**19  # more than any case asks for, so that texts of any size are prefixes
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A source of text. `train_bytes`: a healthy run's training text, about 25,000 tokens."""
+
+    name: str
+    sealed: bool
+    tokenizer: str
+    train_bytes: int
+    text: Callable[[float | None], str]
+    other: str
+    """The corpus whose text is held out where a shift of distribution is planted."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One file made of a corpus. Held-out bytes are the same for every `share` and `kind` but
+    `shifted` and `noisy`."""
+
+    corpus: str
+    share: float = 1.0
+    """Of the corpus's training bytes."""
+    kind: str = "plain"
+    held_out_bytes: int = 0
+    """0: a third of the training bytes, at most as many as there are."""
+
+
+def _letters(symbols: Iterator[int] | list[int]) -> str:
+    return "".join(string.ascii_lowercase[s] for s in symbols)
+
+
+def _chain(noise: float | None) -> str:
+    share = NOISE["chain"] if noise is None else noise
+    chain = markov_chain(order=2, symbols=10, seed=11, concentration=0.3, noise=share)
+    return _letters(sample_chain(chain, _SYMBOLS_AT_ONCE, seed=12).tolist())
+
+
+def _recall(noise: float | None) -> str:
+    language = Recall(12, 8, NOISE["recall"] if noise is None else noise)
+    return _letters(sample_recall(language, _SYMBOLS_AT_ONCE, seed=13).tolist())
+
+
+def _hidden(noise: float | None) -> str:
+    share = NOISE["hidden"] if noise is None else noise
+    model = hidden_markov(states=8, symbols=14, seed=21, concentration=0.2, noise=share)
+    return _letters(sample_hidden(model, _SYMBOLS_AT_ONCE, seed=22).tolist())
+
+
+def _lexicon(noise: float | None) -> str:
+    share = NOISE["lexicon"] if noise is None else noise
+    lexicon = zipf_lexicon(stems=400, endings=7, seed=31, noise=share)
+    return lexicon_text(lexicon, _SYMBOLS_AT_ONCE // 6, seed=32)
+
+
+def _tales(_: float | None) -> str:
+    return "\n".join(text for text, _ in stories(seed=41, count=1500))
+
+
+def _prose(_: float | None) -> str:
+    topics = (d.text for d in embedded.documents("python") if d.source.startswith("python: topics"))
+    return "\n".join(itertools.islice(topics, 60))
+
+
+def _source(_: float | None) -> str:
+    folder = Path(sysconfig.get_paths()["stdlib"])
+    names = ("argparse", "ast", "calendar", "configparser", "csv", "datetime", "difflib",
+             "doctest", "fractions", "heapq", "inspect", "mailbox", "optparse", "pathlib",
+             "pickle")  # fmt: skip
+    files = (folder / f"{name}.py" for name in names)
+    return "\n".join(f.read_text(encoding="utf-8") for f in files if f.is_file())
+
+
+CORPORA = (
+    Corpus("chain", False, "char", 30_000, _chain, "recall"),
+    Corpus("recall", False, "char", 30_000, _recall, "chain"),
+    Corpus("tales", False, "bpe", 50_000, _tales, "prose"),
+    Corpus("prose", False, "bpe", 50_000, _prose, "tales"),
+    Corpus("hidden", True, "char", 30_000, _hidden, "chain"),
+    Corpus("lexicon", True, "bpe", 50_000, _lexicon, "tales"),
+    Corpus("source", True, "bpe", 50_000, _source, "prose"),
+)
+
+
+def corpus(name: str) -> Corpus:
+    """The corpus of that name."""
+    return next(c for c in CORPORA if c.name == name)
+
+
+def sizes(variant: Variant) -> tuple[int, int]:
+    """Bytes of training and held-out text."""
+    train = round(corpus(variant.corpus).train_bytes * variant.share)
+    return train, min(variant.held_out_bytes or corpus(variant.corpus).train_bytes // 3, train)
+
+
+def write(variant: Variant, folder: Path) -> tuple[Path, float]:
+    """The file of `variant`, made if need be, and the `validation_fraction` that cuts it right."""
+    train, held_out = sizes(variant)
+    name = f"{variant.corpus}-{variant.kind}-{train}-{held_out}.txt"
+    path = folder / name
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(".partial")
+        aside.write_text(_text(variant, train, held_out), encoding="utf-8")
+        aside.replace(path)
+    return path, held_out / (train + held_out)
+
+
+def _text(variant: Variant, train: int, held_out: int) -> str:
+    source = corpus(variant.corpus)
+    # Held out comes first in the stream, so that it is the same however much is trained on.
+    noise = HIGH_NOISE.get(source.name) if variant.kind == "noisy" else None
+    stream = _ascii(source.text(noise))
+    judged, learned = stream[:held_out], stream[source.train_bytes :][:train]
+    if len(learned) < train:
+        raise ValueError(f"{variant}: found {len(learned)} bytes of text, expected {train}")
+    if variant.kind == "shifted":
+        judged = _ascii(corpus(source.other).text(None))[:held_out]
+    if variant.kind == "doubled":  # an eighth of the text, eight times
+        learned = (learned[: train // 8] * 9)[:train]
+    if variant.kind == "leaking":  # the held-out text stands in the training text
+        learned = (judged + learned)[:train]
+    return learned[:-1] + "\n" + judged
+
+
+def _ascii(text: str) -> str:
+    """One byte a character, so that bytes can be cut anywhere."""
+    return text.encode("ascii", "replace").decode("ascii")

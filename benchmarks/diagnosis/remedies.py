@@ -1,0 +1,131 @@
+"""Every factor's remedy, to be tried on every case: what is really wrong with it.
+
+All at equal tokens (equal passes over equal text), but for more epochs; a larger model costs time.
+Two factors cannot be verified by a gain on held-out text, since what is wrong is that text itself:
+leakage and distribution shift. They are true by construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from cases import Case, Values, with_variant
+from corpora import corpus, sizes
+
+BY_CONSTRUCTION = ("leakage", "distribution_shift", "duplicates", "diverged")
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A change that mends one cause. `buys`: it costs training time or text."""
+
+    cause: str
+    label: str
+    apply: Callable[[Case], Case | None]
+    buys: bool = False
+
+
+def _set(case: Case, **changes: object) -> Case:
+    return replace(case, values=case.values | changes)
+
+
+def _rate(factor: float) -> Callable[[Case], Case | None]:
+    return lambda case: _set(case, learning_rate=min(case.values["learning_rate"] * factor, 10.0))
+
+
+def _wider(case: Case) -> Case | None:
+    v = case.values
+    return _set(case, embed_dim=2 * v["embed_dim"], ff_dim=max(2 * v["ff_dim"], 8))
+
+
+def _batch(factor: float) -> Callable[[Case], Case | None]:
+    def apply(case: Case) -> Case | None:
+        size = round(case.values["batch_size"] * factor)
+        return _set(case, batch_size=size, warmup_steps=None) if size >= 2 else None
+
+    return apply
+
+
+def _longer(case: Case) -> Case | None:
+    v = case.values
+    length = min(4 * v["seq_len"], 128)
+    size = v["batch_size"] * v["seq_len"] // length
+    return _set(case, seq_len=length, batch_size=size) if size >= 1 else None
+
+
+def _vocabulary(case: Case, size: int) -> Case | None:
+    if corpus(case.variant.corpus).tokenizer == "char":
+        return None  # letters: pieces of several would only hide the language
+    return _set(case, tokenizer="bpe", vocab_size=size)
+
+
+def _vocabulary_down(case: Case) -> Case | None:
+    now = case.values.get("vocab_size", 257)
+    return _vocabulary(case, max(now // 4, 270)) if now > 300 else None
+
+
+def _vocabulary_up(case: Case) -> Case | None:
+    return _vocabulary(case, round(case.values.get("vocab_size", 257) * 2))
+
+
+def _freer(case: Case) -> Case | None:
+    v = case.values
+    neutral = v["dropout_rate"] == 0 and v["weight_decay"] <= 0.15
+    return None if neutral else _set(case, dropout_rate=0.0, weight_decay=0.1)
+
+
+def _more_text(case: Case) -> Case | None:
+    v = case.values
+    if case.variant.kind == "doubled":
+        return with_variant(case, kind="plain")
+    if case.variant.kind != "plain":
+        return None
+    held_out = sizes(case.variant)[1]
+    factor = min(8, v["epoch"], 2 / case.variant.share)
+    passes = max(1, round(v["epoch"] / factor))
+    text = case.variant.share * v["epoch"] / passes
+    more = with_variant(case, share=text, held_out_bytes=held_out)
+    return _set(more, epoch=passes) if passes < v["epoch"] else None
+
+
+def _scheduled(case: Case) -> Case | None:
+    v = case.values
+    usual = v["schedule"] != "constant" and v.get("warmup_steps") is None
+    return None if usual else _set(case, schedule="wsd", warmup_steps=None)
+
+
+def _warmer(case: Case) -> Case | None:
+    return _set(case, epoch=2 * case.values["epoch"])
+
+
+REMEDIES = (
+    Remedy("learning_rate_too_low", "rate x 4", _rate(4)),
+    Remedy("learning_rate_too_high", "rate / 4", _rate(1 / 4)),
+    Remedy("learning_rate_too_high", "rate / 12", _rate(1 / 12)),
+    Remedy("model_too_small", "width x 2", _wider, buys=True),
+    Remedy("batch_too_small", "batch x 4", _batch(4)),
+    Remedy("batch_too_large", "batch / 4", _batch(1 / 4)),
+    Remedy("context_too_short", "context x 4", _longer),
+    Remedy("vocabulary_too_large", "vocabulary / 4", _vocabulary_down),
+    Remedy("vocabulary_too_small", "vocabulary x 2", _vocabulary_up),
+    Remedy("over_regularised", "no dropout, decay 0.1", _freer),
+    Remedy("too_little_data", "more text, as many tokens", _more_text, buys=True),
+    Remedy("bad_schedule", "warm-up 5 %, then decay", _scheduled),
+    Remedy("undertrained", "epochs x 2", _warmer, buys=True),
+)
+
+
+def treatments(case: Case) -> Iterator[tuple[Remedy, Case]]:
+    """Each remedy that applies to `case`, and the case so treated."""
+    for remedy in REMEDIES:
+        treated = remedy.apply(case)
+        if treated is not None:
+            yield remedy, treated
+
+
+def differs(one: Values, other: Values) -> bool:
+    """Whether two settings are not the same run."""
+    return {k: v for k, v in one.items() if v is not None} != {
+        k: v for k, v in other.items() if v is not None
+    }

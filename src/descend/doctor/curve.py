@@ -1,0 +1,165 @@
+"""What the shape of a loss curve says, without the run behind it.
+
+Numbers only; `doctor/from_log.py` judges. Needs no torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from descend.doctor.logs.log import Entry, Log
+
+Floats = NDArray[np.float64]
+
+EDGE = 0.05
+"""Share of the entries averaged at the start and at the end: single batches jump."""
+LATE = 0.5
+"""From here on, the slope says whether the loss still falls: this part is one doubling."""
+FEWEST_FOR_SLOPE = 4
+
+
+class CurveReading(msgspec.Struct, frozen=True, kw_only=True):
+    """A curve in numbers. Losses in nats per token as logged; None: the log does not tell."""
+
+    unit: str
+    """What places count: steps, epochs, or entries of the log."""
+    length: float
+    """The last place."""
+    entries: int
+    training_points: int
+    validation_points: int
+    first: float
+    """Of the curve read (training where logged, else validation): its first loss."""
+    start: float
+    """Mean over the first twentieth."""
+    end: float
+    """Mean over the last twentieth."""
+    lowest: float
+    """The lowest smoothed loss (running mean over a twentieth)."""
+    fallen_early: float
+    """Share of the whole fall that came in the first tenth of the run."""
+    slope_per_doubling: float
+    """Nats by which the loss falls while the run doubles, from its second half; negative: rises."""
+    slope_error: float
+    """Standard error of that slope."""
+    noise: float
+    """Standard deviation of the loss around its running mean in the second half (nats)."""
+    spikes: int
+    """Entries above the running mean by more than six times the noise, after the first tenth."""
+    highest_rise: float
+    """Largest rise of the smoothed loss above its lowest value so far (nats)."""
+    first_not_finite: float | None
+    """Place of the first loss that is not a finite number."""
+    validation_best: float | None
+    validation_best_at: float | None
+    validation_end: float | None
+    gap: float | None
+    """Validation minus training at the end."""
+    training_after_best: float | None
+    """Fall of the training loss after validation was at its best (nats)."""
+    rate_first: float | None
+    rate_highest: float | None
+    rate_last: float | None
+    gradient_norm_not_finite: bool
+
+
+def read_curve(log: Log) -> CurveReading | None:
+    """The curve of `log` in numbers; None if no finite loss is in it."""
+    training = _series(log.entries, "training")
+    validation = _series(log.entries, "validation")
+    places, losses = training if len(training[0]) >= len(validation[0]) else validation
+    finite = np.isfinite(losses)
+    if not finite.any():
+        return None
+    first_bad = float(places[~finite][0]) if not finite.all() else None
+    x, y = places[finite], losses[finite]
+    smooth = running_mean(y, max(1, round(EDGE * len(y))))
+    edge = max(1, round(EDGE * len(y)))
+    slope, error = slope_per_doubling(x, y)
+    late = slice(len(y) // 2, None)
+    noise = float(np.std(y[late] - smooth[late]))
+    early = smooth[x <= x[0] + 0.1 * (x[-1] - x[0])]
+    fall = float(y[0] - smooth[-1])
+    v = _validation(validation, training)
+    rates = [e.rate for e in log.entries if e.rate is not None]
+    norms = [e.gradient_norm for e in log.entries if e.gradient_norm is not None]
+    return CurveReading(
+        unit=log.unit, length=float(x[-1]), entries=len(log.entries),
+        training_points=len(training[0]), validation_points=len(validation[0]),
+        first=float(y[0]), start=float(y[:edge].mean()), end=float(y[-edge:].mean()),
+        lowest=float(smooth.min()),
+        fallen_early=float(y[0] - early.min()) / fall if fall > 0 else 0.0,
+        slope_per_doubling=slope, slope_error=error, noise=noise,
+        spikes=_spikes(y, smooth, noise),
+        highest_rise=float((smooth - np.minimum.accumulate(smooth)).max()),
+        first_not_finite=first_bad,
+        rate_first=rates[0] if rates else None, rate_highest=max(rates, default=None),
+        rate_last=rates[-1] if rates else None,
+        gradient_norm_not_finite=any(not math.isfinite(n) for n in norms),
+        **v,
+    )  # fmt: skip
+
+
+def running_mean(values: Floats, width: int) -> Floats:
+    """Centred mean over `width` values, over fewer at the ends; same length."""
+    total = np.concatenate(([0.0], np.cumsum(values)))
+    at = np.arange(len(values))
+    low = np.maximum(at - (width - 1) // 2, 0)
+    high = np.minimum(at + width // 2 + 1, len(values))
+    mean: Floats = (total[high] - total[low]) / (high - low)
+    return mean
+
+
+def slope_per_doubling(places: Floats, losses: Floats) -> tuple[float, float]:
+    """Fall in nats per doubling of the run, by least squares of the loss on log2 of the place over
+    the second half, and its standard error; (0, inf) with too few points there."""
+    late = places >= LATE * places[-1]
+    x, y = places[late], losses[late]
+    if len(x) < FEWEST_FOR_SLOPE or x[0] <= 0 or x[0] == x[-1]:
+        return 0.0, math.inf
+    octaves = np.log2(x)
+    centred = octaves - octaves.mean()
+    slope = float((centred * y).sum() / (centred**2).sum())
+    left = y - y.mean() - slope * centred
+    error = math.sqrt(float((left**2).sum()) / (len(x) - 2) / float((centred**2).sum()))
+    return -slope, error
+
+
+def _series(entries: Sequence[Entry], name: str) -> tuple[Floats, Floats]:
+    """Places and losses of one side, in order of place."""
+    pairs = [(e.at, loss) for e in entries if (loss := getattr(e, name)) is not None]
+    pairs.sort(key=lambda pair: pair[0])
+    both = np.array(pairs, dtype=np.float64).reshape(-1, 2)
+    return both[:, 0], both[:, 1]
+
+
+def _spikes(losses: Floats, smooth: Floats, noise: float) -> int:
+    after = len(losses) // 10
+    return int((losses[after:] - smooth[after:] > 6 * max(noise, 1e-9)).sum())
+
+
+def _validation(
+    validation: tuple[Floats, Floats], training: tuple[Floats, Floats]
+) -> dict[str, float | None]:
+    """What validation and training say of each other."""
+    names = ("validation_best", "validation_best_at", "validation_end", "gap",
+             "training_after_best")  # fmt: skip
+    places, losses = (side[np.isfinite(validation[1])] for side in validation)
+    if not len(losses):
+        return dict.fromkeys(names)
+    best = int(losses.argmin())
+    end = float(losses[-1])
+    gap = after = None
+    x, y = (side[np.isfinite(training[1])] for side in training)
+    if len(y):
+        smooth = running_mean(y, max(1, round(EDGE * len(y))))
+        gap = end - float(smooth[-1])
+        then = int(np.searchsorted(x, places[best]))
+        after = float(smooth[min(then, len(y) - 1)] - smooth[-1])
+    values = (float(losses[best]), float(places[best]), end, gap, after)
+    return dict(zip(names, values, strict=True))

@@ -1,0 +1,82 @@
+"""Which losses are to be expected: from the vocabulary, and from the text if it is at hand."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from descend.config import make_config
+from descend.errors import ConfigError
+
+START = (0.95, 1.15)
+"""First loss over ln V: an untrained network guesses, and its logits are small but not zero.
+Karpathy's recipe for 1; our two architectures begin at 1.00 to 1.08 (docs/recipe.md's runs)."""
+
+LEAST_OF_COUNTING = 0.5
+"""A small model's loss over what counting triples of tokens reaches: lower is suspect. Healthy runs
+of the planted-fault benchmark end above 0.6 of it."""
+
+LARGEST_VOCABULARY = 10_000_000
+
+
+class Band(msgspec.Struct, frozen=True, kw_only=True):
+    """Expected losses in nats per token; None where nothing is known. `low` and `high`: of
+    held-out text after a training that went well."""
+
+    start_low: float | None = None
+    start_high: float | None = None
+    low: float | None = None
+    high: float | None = None
+    unigram: float | None = None
+    """What counting single tokens reaches: above it the context is not used at all."""
+    source: str = (
+        "neither vocabulary nor corpus is known: only the shape of the curve can be judged"
+    )
+
+
+def expected_band(corpus: str | None, vocab_size: int | None) -> Band:
+    """The band for a text and a vocabulary; `ConfigError` for a vocabulary that is none."""
+    if vocab_size is not None and not 2 <= vocab_size <= LARGEST_VOCABULARY:
+        raise ConfigError(
+            "vocab_size", str(vocab_size), f"2 to {LARGEST_VOCABULARY:,}",
+            "give the number of different tokens of the model",
+        )  # fmt: skip
+    if corpus is not None:
+        return _of_text(corpus, vocab_size)
+    if vocab_size is None:
+        return Band()
+    guess = math.log(vocab_size)
+    return Band(
+        start_low=START[0] * guess,
+        start_high=START[1] * guess,
+        source=f"guessing among {vocab_size:,} tokens costs ln {vocab_size:,} = {guess:.2f}; how "
+        "low the loss can come depends on the text, which was not given (--corpus)",
+    )
+
+
+def _of_text(corpus: str, vocab_size: int | None) -> Band:
+    from descend.text.store import prepare_text, prepare_tokenizer, prepare_tokens
+    from descend.training.recipe import choose_vocabulary
+
+    small = vocab_size is not None and vocab_size < 257
+    config = make_config(
+        {"corpus_dir": corpus, "tokenizer": "char" if small else "bpe"}
+        | ({} if small else {"vocab_size": vocab_size})
+    )
+    text = prepare_text(config)
+    size = choose_vocabulary(config, text.train_bytes)
+    info = prepare_tokens(text, prepare_tokenizer(text, config.tokenizer, size)).info
+    guess = math.log(vocab_size or info.vocab_size)
+    ladder = info.ladder
+    return Band(
+        start_low=START[0] * guess,
+        start_high=START[1] * guess,
+        low=LEAST_OF_COUNTING * ladder.trigram,
+        high=ladder.bigram,
+        unigram=ladder.unigram,
+        source=f"{info.corpus} in {info.vocab_size:,} tokens of our own tokenizer, on held-out "
+        f"text: guessing {guess:.2f}, single tokens {ladder.unigram:.2f}, "
+        f"pairs {ladder.bigram:.2f}, triples {ladder.trigram:.2f}; "
+        "another tokenizer of the same size comes to about the same",
+    )

@@ -1,0 +1,174 @@
+"""A verdict from a loss log alone: what the curve shows, and what it cannot show.
+
+The same shape as a run's diagnosis, with `not_checked` and `normal` beside it. The verdicts are few
+and the probabilities modest on purpose: most causes leave the same curve.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from descend.doctor.curve import CurveReading, read_curve
+from descend.doctor.expected import Band, expected_band
+from descend.doctor.logs.log import Log
+from descend.doctor.logs.reading import read_log
+from descend.doctor.shapes import Judged, Shape, judge_shape
+
+SCHEMA = 1
+
+
+class CurveEvidence(msgspec.Struct, frozen=True):
+    """A number read off the curve and why it speaks for a cause."""
+
+    signal: str
+    value: float
+    unit: str
+    healthy_range: tuple[float | None, float | None]
+    why: str
+
+
+class CurveFinding(msgspec.Struct, frozen=True, kw_only=True):
+    """A cause that the curve supports. There is no trial: nothing was run."""
+
+    cause: str
+    probability: float
+    evidence: list[CurveEvidence]
+    prescription: dict[str, Any]
+    remedy: str
+    trial: None = None
+
+
+class CurveRuledOut(msgspec.Struct, frozen=True):
+    """A cause that the curve speaks against."""
+
+    cause: str
+    because: str
+
+
+class NotChecked(msgspec.Struct, frozen=True):
+    """A cause that no curve can show, and what it would take."""
+
+    cause: str
+    because: str
+
+
+class Normal(msgspec.Struct, frozen=True, kw_only=True):
+    """Is this curve normal? `answer`: yes, no, or cannot tell."""
+
+    answer: str
+    because: str
+    band: Band
+
+
+class LogCost(msgspec.Struct, frozen=True):
+    """What the reading took; the run's own time is not known."""
+
+    seconds: float
+    fraction_of_run: float | None = None
+
+
+class CurveDiagnosis(msgspec.Struct, frozen=True, kw_only=True):
+    """`diagnose LOG --json`."""
+
+    log: str
+    kind: str
+    """Which program's format it is in."""
+    normal: Normal
+    verdict: str
+    probability: float
+    causes: list[CurveFinding]
+    ruled_out: list[CurveRuledOut]
+    not_checked: list[NotChecked]
+    curve: CurveReading | None
+    notes: list[str]
+    cost: LogCost
+    schema: int = SCHEMA
+
+
+def diagnose_log(
+    path: Path, *, corpus: str | None = None, vocab_size: int | None = None
+) -> CurveDiagnosis:
+    """What the loss log at `path` says of its run.
+
+    With `corpus` (what the run trained on) and `vocab_size` the losses expected there are known.
+    `LogError` where there is no curve, `CorpusError` where the corpus cannot be read.
+    """
+    began = time.monotonic()
+    log = read_log(path)
+    curve = read_curve(log)
+    band = expected_band(corpus, vocab_size)
+    judged = judge_shape(Shape(log, curve, band))
+    return CurveDiagnosis(
+        log=str(path),
+        kind=log.kind,
+        normal=Normal(answer=judged.normal, because=judged.because, band=band),
+        verdict=judged.verdict,
+        probability=judged.probability,
+        causes=[_finding(judged)] if judged.cause else [],
+        ruled_out=[CurveRuledOut(c, why) for c, why in judged.ruled_out.items()],
+        not_checked=not_checked(log, judged),
+        curve=curve,
+        notes=[*judged.notes, *_notes(log)],
+        cost=LogCost(round(time.monotonic() - began, 2)),
+    )
+
+
+def _finding(judged: Judged) -> CurveFinding:
+    assert judged.cause is not None
+    return CurveFinding(
+        cause=judged.cause,
+        probability=judged.probability,
+        evidence=[CurveEvidence(*e) for e in judged.evidence],
+        prescription=judged.prescription,
+        remedy=judged.remedy,
+    )
+
+
+NEEDS: dict[str, str] = {
+    "learning_rate_too_low": "a slow curve is left by a low rate, a small model, a large batch and "
+    "hard text alike; a trial at a higher rate would tell",
+    "learning_rate_too_high": "a high rate may leave a smooth curve that ends too high; a trial at "
+    "a lower rate would tell",
+    "model_too_small": "needs the same training with a wider model",
+    "too_little_data": "needs losses on held-out text",
+    "undertrained": "needs enough entries to see whether the loss still falls",
+    "batch_too_small": "needs the gradients, or the same tokens in larger batches",
+    "batch_too_large": "needs the same tokens in smaller batches",
+    "context_too_short": "needs the loss by position, or a trial with a longer context",
+    "context_unused": "needs the model, and what counting pairs of tokens reaches on this text",
+    "vocabulary_too_large": "needs the tokenizer: losses of different vocabularies do not compare",
+    "vocabulary_too_small": "needs the tokenizer: losses of different vocabularies do not compare",
+    "noise_floor": "needs the text: how far down any model could come is a property of it",
+    "leakage": "needs the text: held-out passages that stand in training as well",
+    "duplicates": "needs the text: passages that are there twice",
+    "distribution_shift": "needs the text: whether both sides are of one kind",
+    "over_regularised": "needs the settings and the loss on training text in evaluation mode",
+    "bad_schedule": "needs the rate of every step",
+    "bad_initialisation": "needs the vocabulary and the loss at the first step",
+    "diverged": "needs the losses to the end",
+}
+"""All causes, and what it would take to see or to exclude each."""
+
+
+def not_checked(log: Log, judged: Judged) -> list[NotChecked]:
+    """All causes on which the curve is silent."""
+    known = {judged.cause, *judged.ruled_out}
+    return [NotChecked(cause, why) for cause, why in NEEDS.items() if cause not in known]
+
+
+def _notes(log: Log) -> list[str]:
+    notes = []
+    if log.unit == "epochs":
+        notes.append("the log names no steps: places are epochs")
+    elif log.unit == "entries":
+        notes.append("the log names neither steps nor epochs: places are its entries, in order")
+    if all(e.validation is None for e in log.entries):
+        notes.append(
+            "there is no loss on held-out text in this log: whether the model learned the language "
+            "or knows its text by heart cannot be seen"
+        )
+    return notes

@@ -1,0 +1,1 @@
+"""Loss logs that other programs wrote, a file a format."""

@@ -1,0 +1,297 @@
+"""From the shape of a curve to a verdict: a few rules, the surest first.
+
+Each threshold is named, with its origin. Where several causes leave the same shape the probability
+is low and the verdict `unknown`: a curve is a symptom, not a cause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from descend.doctor.curve import CurveReading
+from descend.doctor.expected import Band
+from descend.doctor.logs.log import Log
+
+EvidenceFacts = tuple[str, float, str, tuple[float | None, float | None], str]
+
+EXPLODED = 1.5
+"""Loss at the end over the loss at the start from which training has exploded, not just stalled."""
+OVERFIT_NATS = 0.05
+OVERFIT_SHARE = 0.01
+"""Rise of the validation loss above its lowest that counts: several times the spread between
+evaluations of a small run (0.006 nat on three seeds of tiny Shakespeare), and one in a hundred."""
+STILL_FALLING = 0.03
+"""Share of the loss that a doubling of the run gains, from which it was stopped too early."""
+FLAT = 0.01
+"""The same, below which it has levelled off."""
+HARDLY_FELL = 0.12
+"""Share of the first loss: a network that learns anything at all about a text comes further down
+by the frequencies of its tokens alone (on our corpora 15 to 45 %)."""
+WAVE = 0.05
+"""Share of the loss by which the smoothed curve may rise again on its way down."""
+JAGGED = 0.15
+"""Standard deviation around the running mean over the loss: batches of a few hundred tokens leave
+0.03 to 0.10."""
+BELOW_TRAINING = 0.1
+"""Nats that validation lies under training without a word: dropout and averages that lag do so."""
+SMALL_RATE = 3e-5
+"""Peak rates under this are for fine-tuning; small models are trained from the start at 3e-4 to
+1e-2."""
+OFTEN_SPIKED = 0.005
+"""Share of the entries that are spikes."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is judged."""
+
+    log: Log
+    curve: CurveReading | None
+    band: Band
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the rules say; `cause` is None for `healthy` and `unknown`."""
+
+    verdict: str
+    probability: float
+    normal: str
+    because: str
+    cause: str | None = None
+    evidence: list[EvidenceFacts] = field(default_factory=list)
+    prescription: dict[str, Any] = field(default_factory=dict)
+    remedy: str = ""
+    ruled_out: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def judge_shape(shape: Shape) -> Judged:
+    """The verdict of the first rule that holds, with what the curve rules out."""
+    for rule in RULES:
+        found = rule(shape)
+        if found is not None:
+            out = {c: why for c, why in ruled_out(shape).items() if c != found.cause}
+            return _with(found, out, _remarks(shape))
+    return _with(_nothing_found(shape), ruled_out(shape), _remarks(shape))
+
+
+def _with(found: Judged, out: dict[str, str], notes: list[str]) -> Judged:
+    facts = vars(found) | {"ruled_out": out, "notes": notes}
+    return Judged(**facts)
+
+
+def _diverged(shape: Shape) -> Judged | None:
+    curve = shape.curve
+    remedy = (
+        "lower the learning rate to a third, clip gradients at 1.0, or warm up for longer; go on "
+        "from a checkpoint before that place"
+    )
+    if curve is None or curve.first_not_finite is not None:
+        at = 0.0 if curve is None else curve.first_not_finite or 0.0
+        fact: EvidenceFacts = ("first_loss_not_finite", at, _unit(shape), (None, None),
+                               "from here on the loss is not a number")  # fmt: skip
+        return Judged("diverged", 0.95, "no", "the loss stops being a number", "diverged", [fact],
+                      {}, remedy)  # fmt: skip
+    if curve.gradient_norm_not_finite and curve.end == 0:
+        fact = ("loss_at_end", 0.0, "nats", (None, None),
+                "exactly 0, beside a gradient that is not a number: a failed run")  # fmt: skip
+        return Judged("diverged", 0.9, "no", "the gradient stops being a number", "diverged",
+                      [fact], {}, remedy)  # fmt: skip
+    if curve.end > EXPLODED * curve.start:
+        fact = ("rise_over_run", curve.end / curve.start, "times the loss at the start",
+                (None, 1.0), "the loss ends far above where it began")  # fmt: skip
+        return Judged("diverged", 0.85, "no", "the loss ends far above where it began", "diverged",
+                      [fact], {}, remedy)  # fmt: skip
+    return None
+
+
+def _overfitted(shape: Shape) -> Judged | None:
+    curve = shape.curve
+    assert curve is not None
+    if curve.validation_best is None or curve.validation_end is None:
+        return None
+    rise = curve.validation_end - curve.validation_best
+    if rise < max(OVERFIT_NATS, OVERFIT_SHARE * curve.validation_best):
+        return None
+    fell = curve.training_after_best
+    if fell is not None and fell < 0:
+        return None  # both rose: that is no overfitting
+    facts: list[EvidenceFacts] = [
+        ("validation_rise", rise, "nats", (None, OVERFIT_NATS),
+         f"validation was lowest at {curve.validation_best_at:g} {_unit(shape)}"),
+    ]  # fmt: skip
+    if fell is not None:
+        facts.append(("training_fall_after_best", fell, "nats", (None, None),
+                      "the training loss fell on meanwhile"))  # fmt: skip
+    because = "the held-out loss turns upward while training goes on"
+    remedy = (
+        f"keep the model of {curve.validation_best_at:g} {_unit(shape)}; to get lower, train on "
+        "more text, or with dropout, more weight decay or a smaller model"
+    )
+    sure = 0.8 if fell is not None and fell > rise / 2 else 0.6
+    return Judged("too_little_data", sure, "no", because, "too_little_data", facts, {}, remedy)
+
+
+def _rate_too_high(shape: Shape) -> Judged | None:
+    curve = shape.curve
+    assert curve is not None
+    waves = curve.highest_rise > WAVE * curve.end
+    spiky = curve.spikes > OFTEN_SPIKED * curve.entries and curve.noise > JAGGED * curve.end
+    if not waves and not spiky:
+        return None
+    facts: list[EvidenceFacts] = [
+        ("rise_of_smoothed_loss", curve.highest_rise, "nats", (None, WAVE * curve.end),
+         "on its way down the loss rose again"),
+        ("spikes", float(curve.spikes), "entries", (None, OFTEN_SPIKED * curve.entries),
+         "single losses far above their neighbours"),
+    ]  # fmt: skip
+    rate = curve.rate_highest
+    keys = {} if rate is None else {"learning_rate": float(f"{rate / 3:.2g}")}
+    return Judged(
+        "learning_rate_too_high", 0.5 if waves else 0.35, "no",
+        "the loss rises again on its way down", "learning_rate_too_high", facts, keys,
+        "lower the rate to a third, warm up, clip gradients at 1.0; if that changes nothing, look "
+        "at the order and the kind of the text at the places of the rises",
+    )  # fmt: skip
+
+
+def _stuck(shape: Shape) -> Judged | None:
+    curve = shape.curve
+    assert curve is not None
+    first = max(curve.first, shape.band.start_low or 0.0)
+    fell = (first - curve.end) / first
+    blind = shape.band.unigram is not None and _judged_loss(curve) >= shape.band.unigram
+    if fell >= HARDLY_FELL and not blind:
+        return None
+    fact: EvidenceFacts = ("fall_over_run", fell, "of the first loss", (HARDLY_FELL, None),
+                           "the loss hardly came down")  # fmt: skip
+    because = "the loss hardly falls" if fell < HARDLY_FELL else (
+        "the loss ends above what counting single tokens reaches"
+    )  # fmt: skip
+    low = curve.rate_highest is not None and curve.rate_highest < SMALL_RATE
+    falling = curve.slope_per_doubling > 2 * curve.slope_error
+    if not low and not falling:
+        return Judged(
+            "unknown", 0.5, "no", because, None, [fact], {},
+            "",
+        )  # fmt: skip
+    remedy = (
+        "raise the rate threefold, then tenfold, with a short warm-up; if nothing changes, look "
+        "for a fault in the program: `descend check` finds the usual ones"
+    )
+    keys = {}
+    if curve.rate_highest is not None:
+        keys = {"learning_rate": float(f"{curve.rate_highest * 10:.2g}")}
+    return Judged("learning_rate_too_low", 0.6 if low else 0.45, "no", because,
+                  "learning_rate_too_low", [fact], keys, remedy)  # fmt: skip
+
+
+def _stopped_early(shape: Shape) -> Judged | None:
+    curve = shape.curve
+    assert curve is not None
+    gain = curve.slope_per_doubling
+    if gain < STILL_FALLING * curve.end or gain < 2 * curve.slope_error:
+        return None
+    fact: EvidenceFacts = ("slope_per_doubling", gain, "nats", (None, STILL_FALLING * curve.end),
+                           "by so much the loss falls in the second half of the run")  # fmt: skip
+    return Judged(
+        "undertrained", 0.5, "yes", "it falls as it should, and was stopped while still falling",
+        "undertrained", [fact], {},
+        f"train about twice as long: up to {gain:.2f} nats lower, if nothing else is wrong; a "
+        "higher learning rate or smaller batches may do the same in the same time",
+    )  # fmt: skip
+
+
+RULES: tuple[Callable[[Shape], Judged | None], ...] = (
+    _diverged, _overfitted, _stuck, _rate_too_high, _stopped_early,
+)  # fmt: skip
+
+
+def _nothing_found(shape: Shape) -> Judged:
+    curve, band = shape.curve, shape.band
+    assert curve is not None
+    loss = _judged_loss(curve)
+    if band.high is not None and loss > band.high:
+        return Judged("unknown", 0.5, "no",
+                      f"it levels off at {loss:.2f}, above what counting pairs of tokens reaches "
+                      f"({band.high:.2f})")  # fmt: skip
+    if band.low is not None and loss < band.low:
+        return Judged("unknown", 0.5, "no",
+                      f"it ends at {loss:.2f}, lower than such a model comes on unseen text "
+                      f"({band.low:.2f}): does held-out text stand in training too?")  # fmt: skip
+    if curve.slope_error == float("inf"):
+        return Judged("unknown", 0.5, "cannot tell", "there are too few losses in its second half")
+    if curve.validation_best is None:
+        return Judged("unknown", 0.5, "yes", "it falls and levels off as training losses do; "
+                      "without held-out losses that is all that can be said")  # fmt: skip
+    sure = 0.6 if band.high is not None else 0.45
+    return Judged("healthy", sure, "yes", "it falls and levels off, and held-out text follows")
+
+
+def ruled_out(shape: Shape) -> dict[str, str]:
+    """Causes that the curve speaks against, and the number that does."""
+    curve = shape.curve
+    if curve is None or curve.first_not_finite is not None:
+        return {}
+    out = {}
+    if curve.end <= EXPLODED * curve.start and not curve.gradient_norm_not_finite:
+        out["diverged"] = (
+            f"all {curve.entries} losses are numbers, and the last ({curve.end:.2f}) is not above "
+            f"the first ({curve.start:.2f})"
+        )
+    if curve.validation_best is not None and curve.validation_end is not None:
+        rise = curve.validation_end - curve.validation_best
+        if rise < OVERFIT_NATS and curve.validation_points > 2:
+            out["too_little_data"] = f"held-out loss ends {rise:.2f} above its lowest: no turn"
+    slope, error = curve.slope_per_doubling, curve.slope_error
+    if slope + 2 * error < FLAT * curve.end:
+        out["undertrained"] = f"in its second half it falls by {slope:.3f} nats per doubling"
+    guess = shape.band.start_high
+    if guess is not None and _from_the_start(curve) and curve.first <= guess:
+        out["bad_initialisation"] = (
+            f"the first loss, {curve.first:.2f}, is not above that of guessing ({guess:.2f})"
+        )
+    if shape.band.high is not None and _judged_loss(curve) < shape.band.high:
+        out["context_unused"] = (
+            f"it ends at {_judged_loss(curve):.2f}, below what counting pairs of tokens reaches "
+            f"({shape.band.high:.2f})"
+        )
+    return out
+
+
+def _remarks(shape: Shape) -> list[str]:
+    curve, band = shape.curve, shape.band
+    if curve is None:
+        return []
+    notes = []
+    if band.start_high is not None and curve.first > band.start_high and _from_the_start(curve):
+        notes.append(
+            f"the first loss is {curve.first:.2f}, more than guessing costs "
+            f"({band.start_high:.2f}): initial weights or logits too large, or losses summed "
+            "and not averaged"
+        )
+    if curve.gap is not None and curve.gap < -BELOW_TRAINING:
+        notes.append(
+            f"held-out loss lies {-curve.gap:.2f} below the training loss: usual with dropout and "
+            "with averages that lag, else a sign that held-out text stands in training"
+        )
+    if curve.spikes:
+        notes.append(f"{curve.spikes} of {curve.entries} losses stand far above their neighbours")
+    return notes
+
+
+def _judged_loss(curve: CurveReading) -> float:
+    """The held-out loss where there is one."""
+    return curve.end if curve.validation_end is None else curve.validation_end
+
+
+def _from_the_start(curve: CurveReading) -> bool:
+    """Whether the first entry is of an untrained network, as far as places tell."""
+    return curve.unit == "steps" and curve.length > 0
+
+
+def _unit(shape: Shape) -> str:
+    return shape.log.unit

@@ -1,0 +1,85 @@
+"""A diagnosis from a loss log in words: normal or not, why, and what was not checked."""
+
+from __future__ import annotations
+
+from descend.doctor.curve import CurveReading
+from descend.doctor.from_log import CurveDiagnosis, CurveEvidence
+
+_ANSWER = {
+    "yes": "Yes, this curve is normal",
+    "no": "No, this curve is not normal",
+    "cannot tell": "Whether this curve is normal cannot be told",
+}
+
+
+def curve_text(found: CurveDiagnosis, explain: bool = False) -> str:
+    """What `descend diagnose LOG` prints."""
+    lines = [f"{_ANSWER[found.normal.answer]}: {found.normal.because}."]
+    if found.curve is not None:
+        lines.append(f"  {_curve(found.kind, found.curve)}")
+    lines.append(f"  Expected: {_band(found)}")
+    lines += _verdict(found)
+    for cause in found.causes:
+        lines.append("  " + "; ".join(_evidence(e) for e in cause.evidence) + ".")
+        lines.append(f"  Remedy: {cause.remedy}.")
+    lines += [f"  Note: {note}." for note in found.notes]
+    lines += [f"  Ruled out: {words_of(r.cause)}: {r.because}." for r in found.ruled_out]
+    names = ", ".join(words_of(n.cause) for n in found.not_checked)
+    if explain:
+        lines.append("  Not checked, since a curve cannot show it:")
+        lines += [f"    {words_of(n.cause)}: {n.because}." for n in found.not_checked]
+    else:
+        lines.append(
+            f"  Not checked, since a curve cannot show it: {names} "
+            "(what each would take: --explain)."
+        )
+    return "\n".join(lines)
+
+
+def _verdict(found: CurveDiagnosis) -> list[str]:
+    sure = f"(confidence {found.probability:.2f}: from a curve alone)"
+    if found.verdict == "healthy":
+        return [f"Nothing in it asks for a change {sure}."]
+    if found.verdict == "unknown":
+        return ["The cause, if there is one, cannot be told from this curve."]
+    return [f"Likeliest cause: {words_of(found.verdict)} {sure}."]
+
+
+def _curve(kind: str, curve: CurveReading) -> str:
+    text = (
+        f"Read as {kind}: {curve.entries:,} entries over {curve.length:,.6g} {curve.unit}, loss "
+        f"{curve.first:.2f} → {curve.end:.2f}"
+    )
+    if curve.validation_end is not None and curve.validation_best is not None:
+        text += (
+            f", held out {curve.validation_end:.2f} (lowest {curve.validation_best:.2f} at "
+            f"{curve.validation_best_at:,.6g})"
+        )
+    return text + "."
+
+
+def _band(found: CurveDiagnosis) -> str:
+    band = found.normal.band
+    parts = []
+    if band.start_low is not None and band.start_high is not None:
+        parts.append(f"a first loss of {band.start_low:.2f} to {band.start_high:.2f}")
+    if band.low is not None and band.high is not None:
+        parts.append(f"a held-out loss between {band.low:.2f} and {band.high:.2f} at the end")
+    told = " and ".join(parts)
+    return f"{told} ({band.source})." if told else f"{band.source}."
+
+
+def _evidence(evidence: CurveEvidence) -> str:
+    low, high = evidence.healthy_range
+    healthy = ""
+    if high is not None:
+        healthy = f" (healthy: under {high:.3g})"
+    elif low is not None:
+        healthy = f" (healthy: over {low:.3g})"
+    name = words_of(evidence.signal)
+    return f"{name} {evidence.value:.3g} {evidence.unit}{healthy}: {evidence.why}"
+
+
+def words_of(name: str) -> str:
+    """A name of a cause or signal as words."""
+    return name.replace("_", " ")

@@ -1,0 +1,184 @@
+"""Loss logs of other programs: each format is read as its program writes it."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from descend.doctor.from_log import NEEDS, diagnose_log
+from descend.doctor.logs.log import Entry
+from descend.doctor.logs.reading import read_log
+from descend.errors import ConfigError, LogError
+from descend.report.curve import curve_text
+
+SAMPLES = Path(__file__).parent / "samples"
+
+
+@pytest.mark.parametrize(
+    ("sample", "kind", "unit", "entries", "training", "validation"),
+    [
+        ("nanogpt_overfitting.txt", "nanoGPT", "steps", 201, 201, 9),
+        ("trainer_healthy.txt", "console", "epochs", 110, 120, 3),
+        ("trainer_diverged.txt", "console", "epochs", 40, 40, 0),
+        ("trainer_state_stuck.json", "trainer_state", "steps", 30, 30, 3),
+        ("lightning_metrics.csv", "table", "steps", 40, 40, 4),
+        ("wandb_wave.csv", "table", "steps", 40, 40, 0),
+        ("metrics.jsonl", "JSON lines", "steps", 60, 60, 5),
+    ],
+)
+def test_each_format_is_read(
+    sample: str, kind: str, unit: str, entries: int, training: int, validation: int
+) -> None:
+    log = read_log(SAMPLES / sample)
+    assert kind in log.kind
+    assert log.unit == unit
+    assert sum(e.validation is not None for e in log.entries) == validation
+    found = sum(e.training is not None for e in log.entries)
+    # Epochs are rounded to two digits in the Trainer's console: some entries fall together.
+    assert found == training or (unit == "epochs" and 0.8 * training < found <= training)
+    assert len(log.entries) >= 0.9 * entries
+
+
+def test_numbers_are_those_of_the_file() -> None:
+    log = read_log(SAMPLES / "trainer_diverged.txt")
+    first, last = log.entries[0], log.entries[-1]
+    assert first == Entry(at=0.05, training=8.32, rate=0.04938, gradient_norm=1.2)
+    assert last.training is not None
+    assert math.isnan(last.training)
+    evaluation = read_log(SAMPLES / "nanogpt_overfitting.txt").entries[0]
+    assert evaluation.at == 0
+    assert evaluation.validation == pytest.approx(4.21)
+
+
+@pytest.mark.parametrize(
+    ("sample", "verdict", "normal"),
+    [
+        ("nanogpt_overfitting.txt", "too_little_data", "no"),
+        ("trainer_healthy.txt", "healthy", "yes"),
+        ("trainer_diverged.txt", "diverged", "no"),
+        ("trainer_state_stuck.json", "learning_rate_too_low", "no"),
+        ("lightning_metrics.csv", "undertrained", "yes"),
+        ("wandb_wave.csv", "learning_rate_too_high", "no"),
+        ("metrics.jsonl", "healthy", "yes"),
+    ],
+)
+def test_the_shape_decides(sample: str, verdict: str, normal: str) -> None:
+    found = diagnose_log(SAMPLES / sample)
+    assert (found.verdict, found.normal.answer) == (verdict, normal)
+    assert found.probability <= 0.95
+    judged = {f.cause for f in found.causes} | {r.cause for r in found.ruled_out}
+    assert judged | {n.cause for n in found.not_checked} == set(NEEDS)
+    assert not judged & {n.cause for n in found.not_checked}
+    text = curve_text(found)
+    assert text.splitlines()[0].split(",")[0] in ("Yes", "No")
+    assert "Not checked" in text
+
+
+def test_without_validation_nothing_is_called_healthy(tmp_path: Path) -> None:
+    lines = (SAMPLES / "metrics.jsonl").read_text().splitlines()
+    log = tmp_path / "log.jsonl"
+    log.write_text("\n".join(line for line in lines if "eval" not in line))
+    found = diagnose_log(log)
+    assert found.verdict == "unknown"
+    assert "too_little_data" in {n.cause for n in found.not_checked}
+
+
+def test_a_vocabulary_tells_where_a_curve_must_begin() -> None:
+    right = diagnose_log(SAMPLES / "nanogpt_overfitting.txt", vocab_size=65)
+    assert "bad_initialisation" in {r.cause for r in right.ruled_out}
+    wrong = diagnose_log(SAMPLES / "nanogpt_overfitting.txt", vocab_size=20)
+    assert any("more than guessing" in note for note in wrong.notes)
+    with pytest.raises(ConfigError, match="vocab_size"):
+        diagnose_log(SAMPLES / "nanogpt_overfitting.txt", vocab_size=1)
+
+
+def test_a_corpus_tells_how_low_a_curve_should_come(text_file: Path) -> None:
+    found = diagnose_log(SAMPLES / "trainer_healthy.txt", corpus=str(text_file), vocab_size=300)
+    band = found.normal.band
+    assert band.low is not None
+    assert band.high is not None
+    assert band.unigram is not None
+    # The animals are learned to far below what this log ends at: that is not normal for them.
+    assert band.low < band.high < 2.6 < band.unigram
+    assert found.normal.answer == "no"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "an empty file"),
+        (b"hello\nworld\n", "it begins 'hello'"),
+        (b"step,loss\n1,2.0\n", "1 loss"),
+        (b"step,loss\n1,a\n2,b\n3,c\n", "no losses"),
+        (b"\x00\x01\x02" * 100, "no losses"),
+        (b'{"log_history": []}', "no losses"),
+    ],
+)
+def test_what_is_no_log_is_refused_in_a_sentence(content: bytes, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    path.write_bytes(content)
+    with pytest.raises(LogError, match=said):
+        read_log(path)
+
+
+def test_a_log_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LogError, match="no such file"):
+        read_log(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["step,loss", "Step;Train Loss", "iteration\ttraining_loss", "global_step,train/loss",
+     "iter,lossf", "Wall time,Step,Value", "step loss"],
+)  # fmt: skip
+def test_columns_are_known_by_many_spellings(header: str, tmp_path: Path) -> None:
+    separator = next((s for s in ",;\t" if s in header), " ")
+    wide = header.startswith("Wall")
+    rows = [[*(["1700000000"] if wide else []), str(s), f"{3 - s / 100}"] for s in range(9)]
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join([header, *(separator.join(r) for r in rows)]))
+    log = read_log(path)
+    assert [e.at for e in log.entries] == list(range(9))
+    assert log.entries[8].training == pytest.approx(2.92)
+
+
+def test_variants_of_console_lines(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    for lines in (
+        "step {s}/100 | loss 3.{s}00 | lr 1.00e-03 | norm 1.2 | 50 ms",
+        "step:{s} loss=3.{s}00",
+        "Epoch 1, Step {s}, Loss: 3.{s}00",
+        "[2026-01-01 10:00:00] iteration {s}: train_loss=3.{s}00",
+    ):
+        path.write_text("starting\n" + "\n".join(lines.format(s=s) for s in range(1, 6)))
+        log = read_log(path)
+        assert [e.at for e in log.entries] == [1, 2, 3, 4, 5]
+        assert log.entries[4].training == pytest.approx(3.5)
+
+
+def test_what_powershell_writes_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("step,loss\n0,3\n1,2\n2,1\n", encoding="utf-16")
+    assert len(read_log(path).entries) == 3
+
+
+def test_a_failed_trainer_state_holds_nan(tmp_path: Path) -> None:
+    history = [{"step": s, "loss": 3.0 - s / 10 if s < 5 else math.nan} for s in range(1, 9)]
+    path = tmp_path / "trainer_state.json"
+    path.write_text(json.dumps({"log_history": history}))
+    assert "NaN" in path.read_text()
+    found = diagnose_log(path)
+    assert found.verdict == "diverged"
+    assert found.causes[0].evidence[0].value == 5
+
+
+def test_the_record_is_json() -> None:
+    import msgspec
+
+    for sample in SAMPLES.iterdir():
+        record = json.loads(msgspec.json.encode(diagnose_log(sample)))
+        keys = {"verdict", "causes", "ruled_out", "cost", "not_checked", "curve", "normal"}
+        assert keys <= record.keys()
