@@ -118,7 +118,7 @@ def healthy_settings(name: str, seed: int) -> Values:
     """A run within the healthy region of a corpus; which one is decided by `seed`."""
     pick = random.Random(seed)
     text = corpus(name).tokenizer == "bpe"
-    width = pick.choice([32, 40, 48])
+    width = pick.choice([80, 96] if text else [32, 40, 48])
     values = BASE | {
         "embed_dim": width,
         "ff_dim": width * pick.choice([3, 4]),

@@ -1,0 +1,140 @@
+"""Each case really trained into a run folder, and every reader's verdict on it.
+
+    python benchmarks/diagnosis/examine.py RESULTS TEXTS FOLDERS [--sealed] [--only WORD]
+        [--proof SECONDS] [--seconds N]
+
+Appends to RESULTS/verdicts-development.jsonl (or -sealed). The doctor reads signals alone, or with
+`--proof` races trials for so many seconds a case; both are readers. The first advice of the doctor
+with proof is followed, and the outcome goes into the table of runs as the remedy `advice`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from baselines import RULES
+from campaign import arm, in_turn, row
+from cases import Case, cases, config_values
+from descend.doctor.consult import consult
+from descend.doctor.diagnosis import Diagnosis
+from record import read_record
+from remedies import Remedy
+from table import Diagnosed, Trained, append, read
+
+from descend import run
+from descend.doctor.from_log import diagnose_log
+from descend.errors import DescendError, DivergedError
+from descend.trials.executor import run_arm
+
+ADVICE = "advice"
+SIGNALS, PROOF, CURVE = "doctor, signals alone", "doctor", "curve alone"
+
+
+def run_folder(case: Case, texts: Path, folders: Path) -> Path:
+    """The run folder of a case, trained if it is not there."""
+    folder = folders / case.name
+    if not (folder / "run.json").is_file() or not _ended(folder):
+        with suppress(DivergedError):  # what was planted
+            run(config_values(case, texts) | {"save_dir": str(folder), "log_level": "error"})
+    return folder
+
+
+def _ended(folder: Path) -> bool:
+    events = (folder / "events.jsonl").read_text(encoding="utf-8")
+    return '"kind":"stopped"' in events
+
+
+def baselines(case: Case, folder: Path) -> Iterator[Diagnosed]:
+    """The verdicts that cost nothing: rules, and the curve alone."""
+    record = read_record(folder)
+    for name, rule in RULES:
+        ranked = rule(record)
+        yield _said(case, name, ranked[0], ranked, [1.0])
+    try:
+        found = diagnose_log(folder / "events.jsonl", vocab_size=record.vocab_size)
+    except DescendError:
+        yield _said(case, CURVE, "unknown", [], [])
+    else:
+        yield _said(case, CURVE, found.verdict, [f.cause for f in found.causes],
+                    [found.probability])  # fmt: skip
+
+
+def doctor(case: Case, folder: Path, proof: float) -> tuple[Diagnosed, Diagnosis]:
+    """The doctor's verdict; `proof`: seconds of trials, 0 for none."""
+    found = consult(folder, budget=0.0, least_seconds=proof, proof=proof > 0)
+    first = found.causes[0] if found.causes else None
+    said = Diagnosed(
+        case=case.name, reader=PROOF if proof else SIGNALS, verdict=found.verdict,
+        ranked=[f.cause for f in found.causes],
+        probabilities=[found.probability, *(f.probability for f in found.causes)],
+        prescription=first.prescription if first else {},
+        seconds=found.cost.seconds,
+        run_seconds=found.cost.seconds / max(found.cost.fraction_of_run, 1e-9),
+    )  # fmt: skip
+    return said, found
+
+
+def _said(case: Case, reader: str, verdict: str, ranked: list[str], sure: list[float]) -> Diagnosed:
+    return Diagnosed(
+        case=case.name, reader=reader, verdict=verdict, ranked=ranked, probabilities=sure,
+        prescription={}, seconds=0.0, run_seconds=0.0,
+    )  # fmt: skip
+
+
+def follow(case: Case, prescription: dict[str, Any], texts: Path) -> Trained | None:
+    """The case trained once more as advised, at its own seed; None if it cannot be set."""
+    from dataclasses import replace
+
+    if not prescription:
+        return None
+    treated = replace(case, values=case.values | prescription)
+    try:
+        outcome = run_arm(arm(treated, texts, 0))
+    except DescendError as problem:
+        print(f"{case.name}: the advice {prescription} fails: {problem}", file=sys.stderr)
+        return None
+    return row(case, Remedy("", ADVICE, lambda c: c), 0, outcome)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("texts", type=Path)
+    parser.add_argument("folders", type=Path)
+    parser.add_argument("--sealed", action="store_true")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--proof", type=float, default=0.0)
+    parser.add_argument("--seconds", type=float, default=float("inf"))
+    asked = parser.parse_args()
+    half = "sealed" if asked.sealed else "development"
+    table = asked.results / f"verdicts-{half}.jsonl"
+    done = {(d.case, d.reader) for d in read(table, Diagnosed)}
+    known = {r.case for r in read(asked.results / f"runs-{half}.jsonl", Trained)}
+    began = time.monotonic()
+    for case in in_turn([c for c in cases(sealed=asked.sealed) if asked.only in c.name]):
+        if time.monotonic() - began > asked.seconds:
+            break
+        if case.name not in known:
+            continue  # without labels a verdict is worth nothing yet
+        reader = PROOF if asked.proof else SIGNALS
+        if (case.name, reader) in done:
+            continue
+        folder = run_folder(case, asked.texts, asked.folders)
+        if (case.name, CURVE) not in done:
+            for said in baselines(case, folder):
+                append(table, said)
+        said, _ = doctor(case, folder, asked.proof)
+        append(table, said)
+        print(f"{case.name}: {said.verdict} {said.ranked[:3]}", file=sys.stderr, flush=True)
+        if asked.proof and (advised := follow(case, said.prescription, asked.texts)):
+            append(asked.results / f"runs-{half}.jsonl", advised)
+
+
+if __name__ == "__main__":
+    main()

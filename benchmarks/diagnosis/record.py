@@ -1,0 +1,48 @@
+"""What a run leaves behind, as the baselines see it: settings and curve, no text, no weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from descend.runs.folder import read_events, read_info
+from descend.runs.records import Epoch, Matrices, Step, Stopped
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """`losses`, `norms`: one a step; `validation`, `training`: one an epoch (nats per token)."""
+
+    config: dict[str, Any]
+    vocab_size: int
+    train_tokens: int
+    uniform: float
+    unigram: float
+    losses: list[float]
+    norms: list[float]
+    validation: list[float]
+    training: list[float]
+    update_ratios: list[float]
+    diverged: bool
+
+
+def read_record(folder: Path) -> RunRecord:
+    """The record of the run in `folder`."""
+    info, events = read_info(folder), read_events(folder)
+    steps = [r for r in events if isinstance(r, Step)]
+    epochs = [r for r in events if isinstance(r, Epoch)]
+    matrices = [r for r in events if isinstance(r, Matrices)]
+    return RunRecord(
+        config=info.resolved,
+        vocab_size=int(info.corpus["vocab_size"]),
+        train_tokens=int(info.corpus["train_tokens"]),
+        uniform=info.corpus["ladder"]["uniform"],
+        unigram=info.corpus["ladder"]["unigram"],
+        losses=[s.loss for s in steps],
+        norms=[s.gradient_norm for s in steps if s.gradient_norm is not None],
+        validation=[e.validation_loss for e in epochs],
+        training=[e.loss_end for e in epochs],
+        update_ratios=[r for m in matrices for r in m.update_ratio.values()],
+        diverged=any(isinstance(r, Stopped) and r.reason == "diverged" for r in events),
+    )

@@ -1,0 +1,224 @@
+"""Scores from the tables, without any training.
+
+    python benchmarks/diagnosis/score.py RESULTS [--sealed]
+
+Prints, and writes to RESULTS/scores-development.json (or -sealed): how labels stood the test, and
+for each reader top-1 and top-3 in the truth set, macro-F1, false alarms, calibration, repair and
+harm, with 95 % intervals from a bootstrap over corpora, then cases within them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from cases import cases
+from examine import ADVICE
+from table import Diagnosed, Trained, read
+from truth import WORTH, Truth, truths
+
+DRAWS = 2000
+REPAIRED = 0.02
+"""Within so much of the healthy twin's loss the advice counts as a repair."""
+RANDOM_TRIES = 4
+"""Remedies that random search may try: about what the doctor's first race tries."""
+
+Scored = tuple[Truth, Diagnosed]
+
+
+def right(truth: Truth, said: Diagnosed, first: int = 1) -> bool:
+    """Whether one of the first so many of what was said is accepted."""
+    told = [said.verdict, *said.ranked] if first > 1 else [said.verdict]
+    return bool(set(list(dict.fromkeys(told))[:first]) & truth.accepted)
+
+
+def macro_f1(pairs: Sequence[Scored]) -> float:
+    """Mean F1 over the causes that are true somewhere, `healthy` among them. A verdict within the
+    truth set counts for that cause; else the case counts for the cause that gains most."""
+    true: Counter[str] = Counter()
+    said: Counter[str] = Counter()
+    both: Counter[str] = Counter()
+    for truth, diagnosed in pairs:
+        hit = diagnosed.verdict in truth.accepted
+        label = diagnosed.verdict if hit else label_of(truth)
+        true[label] += 1
+        said[diagnosed.verdict] += 1
+        both[label] += hit
+    return statistics.mean(2 * both[c] / (true[c] + said[c]) for c in true) if true else 0.0
+
+
+def label_of(truth: Truth) -> str:
+    """One name for a truth set: the cause that gains most."""
+    if not truth.causes:
+        return "healthy"
+    return max(sorted(truth.causes), key=lambda c: truth.gains.get(c, 0.0))
+
+
+def false_alarms(pairs: Sequence[Scored]) -> float | None:
+    """Share of the healthy that were given a cause."""
+    healthy = [said for truth, said in pairs if not truth.causes]
+    alarms = [s for s in healthy if s.verdict not in ("healthy", "unknown", "noise_floor")]
+    return len(alarms) / len(healthy) if healthy else None
+
+
+def interval(
+    pairs: Sequence[Scored], score: Callable[[Sequence[Scored]], float | None]
+) -> list[float] | None:
+    """95 % of the score when corpora, then cases within each, are drawn with replacement."""
+    by_corpus: dict[str, list[Scored]] = defaultdict(list)
+    for pair in pairs:
+        by_corpus[pair[0].case.variant.corpus].append(pair)
+    groups, pick = list(by_corpus.values()), random.Random(0)
+    found = []
+    for _ in range(DRAWS):
+        drawn = [p for g in pick.choices(groups, k=len(groups)) for p in pick.choices(g, k=len(g))]
+        value = score(drawn)
+        if value is not None:
+            found.append(value)
+    found.sort()
+    if not found:
+        return None
+    return [round(found[int(0.025 * len(found))], 3), round(found[int(0.975 * len(found)) - 1], 3)]
+
+
+def scores_of(pairs: Sequence[Scored]) -> dict[str, Any]:
+    """All scores of one reader."""
+    measures: dict[str, Callable[[Sequence[Scored]], float | None]] = {
+        "top1": lambda p: statistics.mean(right(*x) for x in p),
+        "top3": lambda p: statistics.mean(right(*x, first=3) for x in p),
+        "macro_f1": macro_f1,
+        "false_alarms": false_alarms,
+        "abstained": lambda p: statistics.mean(x[1].verdict == "unknown" for x in p),
+    }
+    plain = [p for p in pairs if not p[0].causes and not p[0].case.alarming]
+    alarming = [p for p in pairs if not p[0].causes and p[0].case.alarming]
+    found: dict[str, Any] = {"cases": len(pairs)}
+    for name, score in measures.items():
+        value = score(pairs)
+        found[name] = None if value is None else round(value, 3)
+        found[f"{name}_ci95"] = interval(pairs, score)
+    found["false_alarms_plain"] = [false_alarms(plain), len(plain)]
+    found["false_alarms_alarming"] = [false_alarms(alarming), len(alarming)]
+    found["faults_top1"] = round(
+        statistics.mean([right(*p) for p in pairs if p[0].causes] or [0.0]), 3
+    )
+    found["seconds"] = round(statistics.median(p[1].seconds for p in pairs), 1)
+    found["run_seconds"] = round(statistics.median(p[1].run_seconds for p in pairs), 1)
+    return found
+
+
+def calibration(pairs: Sequence[Scored]) -> list[dict[str, float]]:
+    """Of the stated probability of the verdict, in fifths: how often it was right."""
+    bins: dict[int, list[tuple[float, bool]]] = defaultdict(list)
+    for truth, said in pairs:
+        if said.probabilities and said.verdict != "unknown":
+            p = said.probabilities[0]
+            bins[min(int(5 * p), 4)].append((p, right(truth, said)))
+    return [
+        {"stated": round(statistics.mean(p for p, _ in b), 3),
+         "right": round(statistics.mean(r for _, r in b), 3), "cases": len(b)}
+        for _, b in sorted(bins.items())
+    ]  # fmt: skip
+
+
+def confusion(pairs: Sequence[Scored]) -> dict[str, dict[str, int]]:
+    """Truth (as `label_of`, or the verdict where it is accepted) by verdict."""
+    table: dict[str, Counter[str]] = defaultdict(Counter)
+    for truth, said in pairs:
+        label = said.verdict if said.verdict in truth.accepted else label_of(truth)
+        table[label][said.verdict] += 1
+    return {label: dict(row.most_common()) for label, row in sorted(table.items())}
+
+
+def repair(found: Sequence[Truth], rows: Sequence[Trained]) -> dict[str, Any]:
+    """What following the first advice came to, beside random search over the same remedies."""
+    advised = {r.case: r.best for r in rows if r.remedy == ADVICE}
+    cases_of = [t for t in found if t.case.name in advised and t.causes and t.twin is not None]
+    losses: dict[str, list[float]] = defaultdict(list)
+    for r in rows:
+        if r.cause and r.seed == 0 and r.remedy != ADVICE:
+            losses[r.case].append(r.best)
+    pick, chance = random.Random(0), []
+    for t in cases_of:
+        tries = losses[t.case.name]
+        assert t.twin is not None
+        chance += [
+            min([t.control, *pick.sample(tries, min(RANDOM_TRIES, len(tries)))])
+            <= (1 + REPAIRED) * t.twin
+            for _ in range(200)
+        ]
+    mended = [advised[t.case.name] <= (1 + REPAIRED) * t.twin for t in cases_of if t.twin]
+    harmed = [advised[t.case.name] > (1 + WORTH) * t.control for t in found
+              if t.case.name in advised]  # fmt: skip
+    return {
+        "cases": len(cases_of),
+        "repaired": round(statistics.mean(mended), 3) if mended else None,
+        "repaired_by_random_search": round(statistics.mean(chance), 3) if chance else None,
+        "advised": len(harmed),
+        "harmed": round(statistics.mean(harmed), 3) if harmed else None,
+    }
+
+
+def labels(found: Sequence[Truth]) -> dict[str, Any]:
+    """How often the planted label did not stand the test."""
+    by_cause: dict[str, list[bool]] = defaultdict(list)
+    for t in found:
+        by_cause["+".join(t.case.planted) or "healthy"].append(t.relabelled)
+    return {
+        "cases": len(found),
+        "relabelled": round(statistics.mean(t.relabelled for t in found), 3),
+        "by_planted": {c: [sum(b), len(b)] for c, b in sorted(by_cause.items())},
+        "truth": {
+            t.case.name: {
+                "planted": list(t.case.planted), "truth": sorted(t.causes) or ["healthy"],
+                "gains": {c: round(g, 4) for c, g in sorted(t.gains.items(), key=lambda x: -x[1])},
+            }
+            for t in found
+        },
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--sealed", action="store_true")
+    asked = parser.parse_args()
+    half = "sealed" if asked.sealed else "development"
+    rows = read(asked.results / f"runs-{half}.jsonl", Trained)
+    found = [t for t in truths(cases(sealed=asked.sealed), rows) if t.remedies >= 5
+             or (t.case.planted and t.causes)]  # fmt: skip
+    by_name = {t.case.name: t for t in found}
+    by_reader: dict[str, list[Scored]] = defaultdict(list)
+    for said in read(asked.results / f"verdicts-{half}.jsonl", Diagnosed):
+        if said.case in by_name:
+            by_reader[said.reader].append((by_name[said.case], said))
+    result = {
+        "labels": labels(found),
+        "readers": {name: scores_of(pairs) for name, pairs in by_reader.items()},
+        "confusion": {n: confusion(p) for n, p in by_reader.items() if n.startswith("doctor")},
+        "calibration": {n: calibration(p) for n, p in by_reader.items() if n.startswith("doctor")},
+        "repair": repair(found, rows),
+    }
+    path = asked.results / f"scores-{half}.json"
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    said = result["labels"]
+    print(f"{half}: {said['cases']} cases, {said['relabelled']:.0%} relabelled")
+    for name, s in sorted(result["readers"].items(), key=lambda x: -x[1]["top1"]):
+        print(
+            f"{name:32} n {s['cases']:3}  top-1 {s['top1']:.2f} {s['top1_ci95']}  "
+            f"top-3 {s['top3']:.2f}  F1 {s['macro_f1']:.2f}  alarms {s['false_alarms']}"
+        )
+    print("repair", result["repair"])
+    for name, t in said["truth"].items():
+        best = list(t["gains"].items())[:3]
+        print(f"  {name}: {t['truth']} {best}")
+
+
+if __name__ == "__main__":
+    main()

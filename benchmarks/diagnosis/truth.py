@@ -1,0 +1,130 @@
+"""What is really wrong with each case: the remedies that gained most when they were tried.
+
+The truth is a set: causes whose best remedy gains nearly as much as the best of all, and more than
+noise. An empty set makes the case healthy, whatever was planted.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cases import Case
+from remedies import BY_CONSTRUCTION, REMEDIES
+from table import Trained
+
+WORTH = 0.01
+"""Share of the loss that a remedy must gain at equal tokens."""
+WORTH_BUYING = 0.03
+"""The same where the remedy doubles training time or text: nearly every run gains a little then."""
+NOISE = 3.0
+"""Standard deviations of paired differences between seeds that a gain must exceed."""
+AS_GOOD = 0.1
+"""Share of the best gain by which another may fall short and still be in the truth set."""
+FALLBACK_DEVIATION = 0.004
+"""Of paired relative differences, where a corpus has no repeated seeds: the median over those that
+have (first guess: the spread of three seeds on tiny Shakespeare, 0.006 of 3.74 nats, twice)."""
+
+BUYS = {r.cause for r in REMEDIES if r.buys}
+
+
+@dataclass(frozen=True)
+class Truth:
+    """`gains`: by cause the best remedy's share of the control's loss; no `causes`: healthy."""
+
+    case: Case
+    causes: frozenset[str]
+    gains: dict[str, float]
+    control: float
+    twin: float | None
+    remedies: int
+
+    @property
+    def relabelled(self) -> bool:
+        """Whether none of what was planted is in the truth."""
+        wanted = set(self.case.planted) - {"noise_floor"}
+        return bool(wanted - self.causes == wanted if wanted else self.causes)
+
+    @property
+    def accepted(self) -> frozenset[str]:
+        """Verdicts that are right."""
+        if self.causes:
+            return self.causes
+        floor = {"noise_floor"} if self.case.variant.kind == "noisy" else set()
+        return frozenset({"healthy"} | floor)
+
+
+def deviations(rows: Iterable[Trained], corpus_of: dict[str, str]) -> dict[str, float]:
+    """By corpus, the pooled deviation of relative paired gains between seeds."""
+    losses: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
+    for r in rows:
+        losses[r.case, r.remedy][r.seed] = r.best
+    squares: dict[str, list[float]] = defaultdict(list)
+    for (case, remedy), by_seed in losses.items():
+        control = losses.get((case, ""), {})
+        gains = [(control[s] - b) / control[s] for s, b in by_seed.items() if s in control]
+        if remedy not in ("", "twin") and len(gains) > 1 and case in corpus_of:
+            squares[corpus_of[case]].append(statistics.variance(gains))
+    return {corpus: math.sqrt(statistics.median(v)) for corpus, v in squares.items()}
+
+
+def truths(cases: list[Case], rows: list[Trained]) -> list[Truth]:
+    """The truth of every case whose remedies were all tried at least once."""
+    by_case: dict[str, list[Trained]] = defaultdict(list)
+    for r in rows:
+        by_case[r.case].append(r)
+    noise = deviations(rows, {c.name: c.variant.corpus for c in cases})
+    usual = statistics.median(noise.values()) if noise else FALLBACK_DEVIATION
+    found = []
+    for case in cases:
+        own = by_case[case.name]
+        control = {r.seed: r.best for r in own if r.remedy == ""}
+        if not control:
+            continue
+        deviation = noise.get(case.variant.corpus, usual)
+        found.append(_truth(case, own, control, deviation))
+    return found
+
+
+def _truth(case: Case, own: list[Trained], control: dict[int, float], deviation: float) -> Truth:
+    by_remedy: dict[str, list[tuple[str, float]]] = defaultdict(list)
+    for r in own:
+        if r.cause and r.seed in control and r.diverged_at is None:
+            by_remedy[r.remedy].append((r.cause, (control[r.seed] - r.best) / control[r.seed]))
+    gains: dict[str, float] = {}
+    claimed: dict[str, float] = {}
+    errors: dict[str, float] = {}
+    for pairs in by_remedy.values():
+        cause = pairs[0][0]
+        gain = statistics.mean(g for _, g in pairs)
+        error = deviation / math.sqrt(len(pairs))
+        if gain > gains.get(cause, -math.inf):
+            gains[cause], errors[cause] = gain, error
+        worth = WORTH_BUYING if cause in BUYS else WORTH
+        if gain > max(worth, NOISE * error) and gain > claimed.get(cause, 0.0):
+            claimed[cause] = gain
+    best = max(claimed.values(), default=0.0)
+    causes = {c for c, g in claimed.items() if g >= best - max(AS_GOOD * best, errors[c])}
+    own_control = next((r for r in own if r.remedy == "" and r.seed == 0), None)
+    causes = _by_construction(case, causes, claimed, own_control)
+    twin = next((r.best for r in own if r.remedy == "twin" and r.seed == 0), None)
+    first = control.get(0, statistics.mean(control.values()))
+    tried = len(by_remedy)
+    return Truth(case, frozenset(causes), gains, first, twin, tried)
+
+
+def _by_construction(
+    case: Case, causes: set[str], claimed: dict[str, float], control: Trained | None
+) -> set[str]:
+    """Faults of the held-out text show in no gain; doubled text is mended by more text."""
+    if control is not None and control.diverged_at is not None:
+        return {"diverged"}
+    fixed = set(case.planted) & set(BY_CONSTRUCTION) - {"diverged", "duplicates"}
+    if fixed:
+        return fixed
+    if "duplicates" in case.planted and "too_little_data" in claimed:
+        return causes | {"duplicates"}
+    return causes
