@@ -11,11 +11,12 @@ from descend.errors import ConfigError
 
 START = (0.95, 1.15)
 """First loss over ln V: an untrained network guesses, and its logits are small but not zero.
-Karpathy's recipe for 1; our two architectures begin at 1.00 to 1.08 (docs/recipe.md's runs)."""
+1 is
+Karpathy's recipe; the width of the band is a first guess."""
 
 LEAST_OF_COUNTING = 0.5
-"""A small model's loss over what counting triples of tokens reaches: lower is suspect. Healthy runs
-of the planted-fault benchmark end above 0.6 of it."""
+"""A small model's loss over what counting triples of tokens reaches: lower is suspect. A first
+guess: networks pass counting by a third or so on little text, and by far only on what repeats."""
 
 LARGEST_VOCABULARY = 10_000_000
 

@@ -28,12 +28,12 @@ FLAT = 0.01
 """The same, below which it has levelled off."""
 HARDLY_FELL = 0.12
 """Share of the first loss: a network that learns anything at all about a text comes further down
-by the frequencies of its tokens alone (on our corpora 15 to 45 %)."""
+by the frequencies of its tokens alone. A first guess."""
 WAVE = 0.05
 """Share of the loss by which the smoothed curve may rise again on its way down."""
 JAGGED = 0.15
-"""Standard deviation around the running mean over the loss: batches of a few hundred tokens leave
-0.03 to 0.10."""
+"""Standard deviation around the running mean over the loss: more than the chance of
+which text a batch holds leaves, unless batches are tiny. A first guess."""
 BELOW_TRAINING = 0.1
 """Nats that validation lies under training without a word: dropout and averages that lag do so."""
 SMALL_RATE = 3e-5
