@@ -21,13 +21,13 @@ from typing import Any
 from baselines import RULES
 from campaign import arm, in_turn, row
 from cases import Case, cases, config_values
-from descend.doctor.consult import consult
-from descend.doctor.diagnosis import Diagnosis
 from record import read_record
 from remedies import Remedy
 from table import Diagnosed, Trained, append, read
 
 from descend import run
+from descend.doctor.consult import consult
+from descend.doctor.diagnosis import Diagnosis
 from descend.doctor.from_log import diagnose_log
 from descend.errors import DescendError, DivergedError
 from descend.trials.executor import run_arm

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -182,3 +184,24 @@ def test_the_record_is_json() -> None:
         record = json.loads(msgspec.json.encode(diagnose_log(sample)))
         keys = {"verdict", "causes", "ruled_out", "cost", "not_checked", "curve", "normal"}
         assert keys <= record.keys()
+
+
+def descend(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "descend", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def test_the_verb_takes_a_log(tmp_path: Path) -> None:
+    sample = str(SAMPLES / "nanogpt_overfitting.txt")
+    told = descend("diagnose", sample, "--vocab-size", "65", "--explain").stdout
+    assert told.startswith("No, this curve is not normal")
+    assert "needs the same training with a wider model" in told
+    found = json.loads(descend("diagnose", sample, "--json").stdout)
+    assert found["verdict"] == "too_little_data"
+    descend("diagnose", sample, "--fail-on", "too_little_data", code=1)
+    refused = descend("diagnose", str(tmp_path), "--vocab-size", "65", code=2).stderr
+    assert "for a loss log only" in refused
+    assert descend("diagnose", __file__, code=2).stderr.count("\n") == 1

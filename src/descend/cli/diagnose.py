@@ -9,9 +9,14 @@ import typer
 
 from descend.cli.flags import AsJson
 from descend.cli.output import result, result_json, talk
+from descend.errors import ConfigError
 
 RunFolder = Annotated[
-    Path, typer.Argument(metavar="RUN", help="The folder of a run, finished or not.")
+    Path,
+    typer.Argument(
+        metavar="RUN_OR_LOG",
+        help="The folder of a run, finished or not, or another program's loss log.",
+    ),
 ]
 
 
@@ -31,21 +36,55 @@ def diagnose(
         list[str] | None,
         typer.Option(metavar="CAUSE", help="End with exit code 1 if this is the verdict."),
     ] = None,
+    corpus: Annotated[
+        str | None,
+        typer.Option(metavar="CORPUS", help="For a log: the text that its run trained on."),
+    ] = None,
+    vocab_size: Annotated[
+        int | None,
+        typer.Option("--vocab-size", "--vocab_size", help="For a log: the vocabulary's size."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say why a run does not learn better, with proof by trial.
 
     descend diagnose models/transformer_1735862400
+
+    descend diagnose train.log --vocab-size 50257
     """
-    from descend.api import diagnose as examine
     from descend.doctor.consult import check_causes
-    from descend.report.diagnosis import diagnosis_text
 
     named = check_causes(fail_on or [])
-    found = examine(run, budget=budget, proof=not no_proof, console=talk())
+    if run.is_file():
+        from descend.doctor.from_log import diagnose_log
+        from descend.report.curve import curve_text
+
+        of_log = diagnose_log(run, corpus=corpus, vocab_size=vocab_size)
+        _tell(of_log, curve_text(of_log, explain), as_json)
+        told = {of_log.verdict, *(f.cause for f in of_log.causes)}
+    else:
+        from descend.api import diagnose as examine
+        from descend.report.diagnosis import diagnosis_text
+
+        _refuse_for_a_run(corpus=corpus, vocab_size=vocab_size)
+        found = examine(run, budget=budget, proof=not no_proof, console=talk())
+        _tell(found, diagnosis_text(found, explain), as_json)
+        told = {found.verdict, *(f.cause for f in found.causes)}
+    if told & named:
+        raise typer.Exit(1)
+
+
+def _tell(found: object, text: str, as_json: bool) -> None:
     if as_json:
         result_json(found)
     else:
-        result(diagnosis_text(found, explain))
-    if found.verdict in named or any(f.cause in named for f in found.causes):
-        raise typer.Exit(1)
+        result(text)
+
+
+def _refuse_for_a_run(**given: object) -> None:
+    for key, value in given.items():
+        if value is not None:
+            raise ConfigError(
+                key, f"{value} beside the folder of a run", "it for a loss log only",
+                "leave it out: a run knows its own",
+            )  # fmt: skip
