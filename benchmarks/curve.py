@@ -1,10 +1,11 @@
 """One run, its curve and all that is needed to repeat it, in a file.
 
-    python benchmarks/curve.py RESULTS NAME CORPUS [DESCEND FLAGS …]
+    python benchmarks/curve.py RESULTS NAME CORPUS [DESCEND FLAGS …] [--constant=PLACE=VALUE …]
 
 Trains with `descend train CORPUS FLAGS --json` and writes RESULTS/NAME.json: the command, the
 machine, the commit, and the whole outcome. The loss of a run does not depend on how busy the
-machine is; its seconds do.
+machine is; its seconds do. `--constant=training.schedule.WSD_DECAY_FRACTION=0.3` trains with
+another value of a constant.
 """
 
 from __future__ import annotations
@@ -20,11 +21,23 @@ from pathlib import Path
 from descend.machine import processor, versions
 
 
+def program(constants: list[str]) -> str:
+    """`descend` with other constants: `training.optimizer.MUON_MATRICES=10` and so on."""
+    lines = []
+    for constant in constants:
+        name, value = constant.split("=")
+        module, attribute = f"descend.{name}".rsplit(".", 1)
+        lines.append(f"import {module}; {module}.{attribute} = {value}")
+    return "\n".join([*lines, "from descend.cli.main import main; main()"])
+
+
 def main() -> None:
     results, name, corpus, *flags = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
+        constants = [f.split("=", 1)[1] for f in flags if f.startswith("--constant=")]
+        flags = [f for f in flags if not f.startswith("--constant=")]
         command = [
-            sys.executable, "-m", "descend", "train", corpus,
+            sys.executable, "-c", program(constants), "train", corpus,
             "--save-dir", str(Path(folder) / "model"), "--json", *flags,
         ]  # fmt: skip
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
@@ -35,6 +48,7 @@ def main() -> None:
     ).stdout.strip()
     record = {
         "command": f"descend train {Path(corpus).name} {' '.join(flags)}".strip(),
+        "constants": constants,
         "commit": commit,
         "machine": {
             "processor": processor(),

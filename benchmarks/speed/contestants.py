@@ -33,7 +33,19 @@ VOCABULARY = 4096
 WARM_UP_STEPS = 3
 
 
-def ours(size: dict[str, int], dropout: float = 0.0) -> Callable[[], object]:
+def size_of(name: str) -> dict[str, int]:
+    """A size by its name; `width N`: the guide's, N wide."""
+    if name in SIZES:
+        return SIZES[name]
+    width = int(name.removeprefix("width "))
+    return SIZES["guide"] | {"embed_dim": width, "ff_dim": 4 * width}
+
+
+LONG_RUN = 5000
+"""Steps of a run that is long enough for the engine to compile."""
+
+
+def ours(size: dict[str, int], dropout: float = 0.0, steps: int = 0) -> Callable[[], object]:
     """A step of descend's own loop with the `fast` recipe, engine choice included."""
     from descend.config import make_config
     from descend.model.initialize import initialize
@@ -50,10 +62,11 @@ def ours(size: dict[str, int], dropout: float = 0.0) -> Callable[[], object]:
     shape = shape_of(config, VOCABULARY)
     tokens = np.random.default_rng(0).integers(0, VOCABULARY, 5_000_000).astype(np.uint16)
     batches = BatchPlan(tokens, config.seq_len, config.batch_size, 0)
-    execution = choose_execution(config, shape, batches).execution
+    execution = choose_execution(config, shape, batches, steps).execution
     model = Transformer(shape, dropout, execution.attention)
     initialize(model, 0)
-    state = TrainState(model, make_optimizers(model, config), make_scaler(execution))
+    optimizers = make_optimizers(model, config, execution.precision)
+    state = TrainState(model, optimizers, make_scaler(execution))
     course = Course(config, execution, batches, 1, batches.steps(1), lambda _: 1e-5, None)
     records = train(state, course)
 
@@ -156,6 +169,8 @@ def measure(contestant: str, size: dict[str, int], seconds: float) -> dict[str, 
     match contestant:
         case "descend":
             return timed(ours(size), seconds)
+        case "descend, long run":
+            return timed(ours(size, steps=LONG_RUN), seconds)
         case "descend, dropout 0.1":
             return timed(ours(size, dropout=0.1), seconds)
         case "textbook, float32":
@@ -175,7 +190,7 @@ def measure(contestant: str, size: dict[str, int], seconds: float) -> dict[str, 
 
 def main() -> None:
     contestant, size_name, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
-    size = SIZES[size_name]
+    size = size_of(size_name)
     found = measure(contestant, size, seconds)
     tokens = found["steps"] * size["batch_size"] * size["seq_len"]
     found["tokens_per_second"] = tokens / found["seconds"]

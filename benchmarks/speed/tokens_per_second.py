@@ -22,6 +22,7 @@ from descend.machine import cores, processor, versions
 
 CONTESTANTS = (
     "descend",
+    "descend, long run",
     "descend, dropout 0.1",
     "textbook, float32",
     "textbook, bfloat16",

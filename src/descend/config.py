@@ -103,6 +103,13 @@ class RunConfig(BaseModel):
     dropout_rate: float = _key(
         0.0, "Share of activations dropped in training (guide: 0.1).", group="Model", ge=0, lt=1
     )
+    blank_rate: float | None = _key(
+        None,
+        "Share of input tokens hidden in training; left open: the more passes, the more.",
+        group="Model",
+        ge=0,
+        lt=1,
+    )
 
     # The training.
     batch_size: int = _key(16, "Sequences per training step.", group="Training", ge=1, le=65536)
@@ -296,13 +303,15 @@ PRESETS: dict[str, dict[str, Any]] = {
         "embed_dim": 256, "num_heads": 8, "num_layers": 4, "ff_dim": 1024, "max_seq_len": 256,
         "batch_size": 16, "seq_len": 128, "epoch": 10, "learning_rate": 0.001, "vocab_size": 4096,
         "architecture": "gpt", "optimizer": "adamw", "schedule": "constant", "warmup_steps": 0,
-        "weight_decay": 0.01, "gradient_clip": 0.0, "dropout_rate": 0.1, "precision": "float32",
+        "weight_decay": 0.01, "gradient_clip": 0.0, "dropout_rate": 0.1, "blank_rate": 0.0,
+        "precision": "float32",
     },
     # What the student had before reading the guide.
     "old": {
         "embed_dim": 128, "num_heads": 4, "num_layers": 2, "ff_dim": 512, "max_seq_len": 256,
         "batch_size": 4, "seq_len": 32, "epoch": 3, "learning_rate": 0.0003, "vocab_size": 4096,
         "architecture": "gpt", "optimizer": "adamw", "schedule": "constant", "warmup_steps": 0,
-        "weight_decay": 0.01, "gradient_clip": 0.0, "dropout_rate": 0.1, "precision": "float32",
+        "weight_decay": 0.01, "gradient_clip": 0.0, "dropout_rate": 0.1, "blank_rate": 0.0,
+        "precision": "float32",
     },
 }  # fmt: skip

@@ -26,6 +26,8 @@ class Execution(msgspec.Struct, frozen=True):
     threads: int
     torch: str
     processor: str
+    compiled: bool = False
+    """Whether the network is compiled for this machine and these sizes."""
 
 
 def cores() -> int:

@@ -92,6 +92,21 @@ def test_dropout_acts_in_training_only(architecture: Architecture) -> None:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_blanked_tokens_are_hidden_in_training_only(architecture: Architecture) -> None:
+    model = build(architecture)
+    one, other = torch.zeros(1, 8, dtype=torch.long), torch.ones(1, 8, dtype=torch.long)
+    with torch.no_grad():
+        seen = model(one)
+        model.blank_rate = 0.999999
+        assert torch.equal(model(one), seen)
+        model.train()
+        assert not torch.equal(model(one), seen)
+        assert torch.equal(model(one), model(other))
+        model.blank_rate = 0.5
+        assert not torch.equal(model(one), model(other))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_fresh_network_knows_nothing(architecture: Architecture) -> None:
     shape = ModelShape(architecture, 500, 64, 4, 3, 128, 32)
     model = Transformer(shape)

@@ -10,22 +10,29 @@ import torch
 
 from descend.config import make_config
 from descend.errors import ConfigError, OutOfMemoryError
+from descend.machine import Execution
 from descend.model.cost import training_memory
 from descend.model.shape import shape_of
 from descend.text.batches import BatchPlan
 from descend.training.engine import Choice, choose_execution, name_of
 from descend.training.memory import check_memory, memory_errors, remedy
-from descend.training.recipe import choose_epochs, choose_vocabulary, choose_warmup
+from descend.training.objective import can_compile
+from descend.training.recipe import (
+    choose_blank_rate,
+    choose_epochs,
+    choose_vocabulary,
+    choose_warmup,
+)
 
 
-def choose(**keys: object) -> Choice:
+def choose(steps: int = 0, **keys: object) -> Choice:
     config = make_config(
         {"embed_dim": 16, "num_heads": 2, "num_layers": 1, "ff_dim": 16, "seq_len": 8,
          "max_seq_len": 8, "device": "cpu"} | keys
     )  # fmt: skip
     tokens = torch.arange(500).numpy() % 300
     return choose_execution(
-        config, shape_of(config, 300), BatchPlan(tokens, 8, config.batch_size, 0)
+        config, shape_of(config, 300), BatchPlan(tokens, 8, config.batch_size, 0), steps
     )
 
 
@@ -78,6 +85,33 @@ def test_a_device_that_is_not_there_is_named() -> None:
         choose(device="cuda")
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not can_compile(), reason="no C++ compiler here")
+@pytest.mark.filterwarnings("ignore")
+def test_only_a_run_that_is_long_enough_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
+    size: dict[str, object] = {"batch_size": 7, "embed_dim": 64, "ff_dim": 256}
+    assert not choose(steps=10, **size).execution.compiled
+    long = choose(steps=10**7, **size)
+    assert name_of(long.execution) in long.seconds_per_token
+    assert any("compiled" in name for name in long.seconds_per_token)
+    assert choose(steps=10**7, **size) == long
+    assert not choose(steps=10, **size).execution.compiled
+
+
+def test_a_machine_without_compiler_is_not_asked_to_compile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    assert not choose(steps=10**9, batch_size=9).execution.compiled
+
+
+def test_an_execution_stored_before_compiling_was_known_can_be_read() -> None:
+    stored = msgspec.to_builtins(choose(batch_size=3).execution)
+    del stored["compiled"]
+    assert not msgspec.convert(stored, Execution).compiled
+
+
 def test_the_time_of_a_run_is_steps_times_both_parts() -> None:
     choice = choose(batch_size=3)
     per_token = choice.seconds_per_token[name_of(choice.execution)]
@@ -95,6 +129,11 @@ def test_open_keys_are_chosen_by_the_size_of_the_text_and_set_ones_obeyed() -> N
     epochs = [choose_epochs(open_config, n) for n in (10**4, 10**5, 10**6, 10**8)]
     assert epochs == sorted(epochs, reverse=True)
     assert epochs[-1] == 1
+    blank = [choose_blank_rate(open_config, n) for n in (1, 3, 5, 100)]
+    assert blank[0] == 0.0
+    assert blank == sorted(blank)
+    assert 0 == blank[1] < blank[2] < blank[3] < 0.5
+    assert choose_blank_rate(make_config({"blank_rate": 0.0}), 100) == 0.0
     fixed = make_config({"vocab_size": 777, "epoch": 3, "warmup_steps": 9})
     assert choose_vocabulary(fixed, 10**9) == 777
     assert choose_epochs(fixed, 10**9) == 3

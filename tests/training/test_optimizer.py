@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from descend.config import make_config
 from descend.model.initialize import initialize
 from descend.model.shape import Architecture, ModelShape
 from descend.model.transformer import Transformer
+from descend.training.muon import Muon, orthogonal
 from descend.training.optimizer import clip_gradients, make_optimizers, set_learning_rate
 
 
@@ -72,3 +74,30 @@ def test_clipping_bounds_the_common_norm_and_zero_leaves_it() -> None:
     assert clip_gradients(model, 1.0).item() == pytest.approx(count**0.5)
     norm = sum(p.grad.square().sum() for p in model.parameters() if p.grad is not None)
     assert float(norm) == pytest.approx(1.0, rel=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_our_muon_is_the_muon_of_torch(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    start = [torch.randn(24, 16), torch.randn(16, 24), torch.randn(24, 16), torch.randn(16, 16)]
+    ours, theirs = ([nn.Parameter(p.clone()) for p in start] for _ in range(2))
+    one = Muon([{"params": ours, "weight_decay": 0.1}], 0.02, 0.95, dtype)
+    other = torch.optim.Muon(theirs, lr=0.02, momentum=0.95, weight_decay=0.1)
+    for _ in range(5):
+        for mine, its in zip(ours, theirs, strict=True):
+            mine.grad = torch.randn_like(mine)
+            its.grad = mine.grad.clone()
+        one.step()
+        other.step()
+    for begun, mine, its in zip(start, ours, theirs, strict=True):
+        moved, expected = (mine - begun).flatten(), (its - begun).flatten()
+        assert expected.norm() > 0.1
+        assert (moved - expected).norm() < 0.02 * expected.norm()
+
+
+def test_orthogonal_matrices_have_singular_values_near_one() -> None:
+    torch.manual_seed(0)
+    for rows, columns in ((16, 48), (48, 16), (32, 32)):
+        values = torch.linalg.svdvals(orthogonal(torch.randn(3, rows, columns)))
+        assert values.max() < 1.3
+        assert values.median() > 0.6

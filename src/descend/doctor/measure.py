@@ -23,7 +23,7 @@ from descend.text.baselines import ngram_loss
 from descend.text.overlap import overlap
 from descend.text.store import TokenStore
 from descend.training.checkpoint import load_checkpoint
-from descend.training.loop import mean_loss
+from descend.training.objective import mean_loss
 from descend.training.optimizer import make_optimizers, set_learning_rate
 from descend.training.precision import make_scaler
 from descend.training.state import TrainState

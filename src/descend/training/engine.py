@@ -1,7 +1,8 @@
 """How to compute on this machine, decided by trying: the choice is one line in the log.
 
 A step of the real network on a real batch is timed in each candidate way, for a second or so
-in all; the weights are not moved. What was forced by the configuration is not tried.
+in all; the weights are not moved. What was forced by the configuration is not tried. Compiling
+takes seconds by itself, so it is tried only where the run is long enough to earn them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from typing import Literal
 
 import msgspec
 import torch
-from torch.nn import functional
 
 from descend.config import RunConfig
 from descend.errors import ConfigError
@@ -25,10 +25,11 @@ from descend.model.shape import ModelShape
 from descend.model.transformer import Transformer
 from descend.text.batches import BatchPlan
 from descend.text.cache import cache_dir
+from descend.training.objective import can_compile, objective_for
 from descend.training.optimizer import make_optimizers
 from descend.training.precision import compute_in
 
-_FORMAT = 1
+_FORMAT = 2
 
 PROBE_TOKENS = 1024
 """Tokens in a probing step: enough to keep all cores busy, few enough to be quick."""
@@ -40,6 +41,18 @@ BUSY_LOAD = 0.5
 
 HOPELESS = 2.0
 """A way whose first step takes this many times the best so far is not timed further."""
+
+COMPILE_SECONDS = 20.0
+"""What compiling the guide's network for the first time takes on two cores, at worst."""
+
+BUSY_FACTOR = 5.0
+"""How much longer compiling takes beside other programs: it runs many small processes."""
+
+COMPILE_AGAIN_SECONDS = 6.0
+"""The same when the compiled code is still in the cache."""
+
+HOPED_SAVING = 0.25
+"""Share of the time that compiling is thought to save before it was tried."""
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -56,25 +69,76 @@ class Choice(msgspec.Struct, frozen=True):
         return steps * (tokens_per_step * per_token + self.seconds_per_update)
 
 
-def choose_execution(config: RunConfig, shape: ModelShape, batches: BatchPlan) -> Choice:
-    """Time the candidate ways on this machine and take the fastest; remembered in the cache."""
+def choose_execution(
+    config: RunConfig, shape: ModelShape, batches: BatchPlan, steps: int = 0
+) -> Choice:
+    """Time the candidate ways on this machine and take the fastest; remembered in the cache.
+
+    `steps` is how long the run will be: what costs a start must be earned back in them.
+    """
     device = pick_device(config.device)
     if device == "mps" and config.precision == "float16":
         raise ConfigError("precision", "float16 on mps", "float32 or bfloat16 there",
                           "set precision to auto")  # fmt: skip
     ways = list(_candidates(config, device))
     decided_by = (_FORMAT, shape, ways, config.optimizer, config.seq_len, config.batch_size,
-                  config.dropout_rate, config.activation_checkpointing)  # fmt: skip
+                  config.dropout_rate, config.blank_rate,
+                  config.activation_checkpointing)  # fmt: skip
     key = hashlib.sha256(repr(decided_by).encode()).hexdigest()[:24]
     file = cache_dir() / "engine" / f"{key}.json"
     choice = _remembered(file)
     if choice is None:
         choice = _try_all(ways, config, shape, batches)
         _remember(file, choice)
-    if device == "cpu" and _others_are_busy():
+    if device != "cpu":
+        return choice
+    busy = _others_are_busy()
+    if busy:
         # What a browser does to us this minute is no fact of the machine: not remembered.
-        return _try_all(_with_fewer_threads(choice.execution), config, shape, batches)
-    return choice
+        choice = _try_all(_with_fewer_threads(choice.execution), config, shape, batches)
+        file = file.with_stem(f"{key}-{choice.execution.threads}")
+    if config.activation_checkpointing:
+        return choice
+    cost = COMPILE_SECONDS * (BUSY_FACTOR if busy else 1)
+    return _compiled_if_it_pays(choice, file, config, shape, batches, steps, cost)
+
+
+def _compiled_if_it_pays(
+    choice: Choice, file: Path, config: RunConfig, shape: ModelShape, batches: BatchPlan,
+    steps: int, cost: float,
+) -> Choice:  # fmt: skip
+    """`choice`, or the same compiled, if a run of `steps` earns the seconds that it costs."""
+    tokens = batches.tokens_per_step
+    plainly = choice.seconds(tokens, steps)
+    way = msgspec.structs.replace(choice.execution, compiled=True)
+    file = file.with_stem(f"{file.stem}-{way.precision}-{way.attention}-compiled")
+    tried = _remembered(file)
+    if tried is None:
+        if plainly * HOPED_SAVING < cost or not can_compile():
+            return choice
+        tried = _try_compiled(way, config, shape, batches) or choice
+        _remember(file, tried)
+        paid = 0.0
+    else:
+        paid = COMPILE_AGAIN_SECONDS
+    if not tried.execution.compiled or tried.seconds(tokens, steps) + paid >= plainly:
+        return choice
+    known = choice.seconds_per_token | tried.seconds_per_token
+    return Choice(way, known, choice.seconds_per_update)
+
+
+def _try_compiled(
+    way: Execution, config: RunConfig, shape: ModelShape, batches: BatchPlan
+) -> Choice | None:
+    """How fast `way` is, or None where this machine cannot compile: training does not need it."""
+    try:
+        per_token, per_update = time_step(
+            way, config, shape, batches, float("inf"),
+            sequences=-(-config.batch_size // config.gradient_accumulation),
+        )  # fmt: skip
+    except Exception:  # torch has no class of its own for what a compiler may say
+        return None
+    return Choice(way, {name_of(way): per_token}, per_update)
 
 
 def _remembered(file: Path) -> Choice | None:
@@ -140,23 +204,25 @@ def _candidates(config: RunConfig, device: str) -> Iterator[Execution]:
 
 
 def time_step(
-    way: Execution, config: RunConfig, shape: ModelShape, batches: BatchPlan, limit: float
-) -> tuple[float, float]:
+    way: Execution, config: RunConfig, shape: ModelShape, batches: BatchPlan, limit: float,
+    sequences: int = 0,
+) -> tuple[float, float]:  # fmt: skip
     """Seconds per token of forward and backward, and seconds of an update: the fastest of a few
     after one to warm up; only that one if it took more than `limit` a token."""
     torch.manual_seed(0)
     torch.set_num_threads(way.threads)
     model = Transformer(shape, config.dropout_rate, way.attention).to(way.device)
     model.checkpoint_activations = config.activation_checkpointing
-    optimizers = make_optimizers(model, config)
-    sequences = max(1, min(config.batch_size, PROBE_TOKENS // config.seq_len))
+    model.blank_rate = config.blank_rate or 0.0
+    optimizers = make_optimizers(model, config, way.precision)
+    sequences = sequences or max(1, min(config.batch_size, PROBE_TOKENS // config.seq_len))
+    compute = objective_for(way)
     batch = torch.from_numpy(batches.batch(0)[:sequences]).to(way.device)
     steps, updates = [], []
     for _ in range(PROBE_REPEATS + 1):
         began = time.perf_counter()
         with compute_in(way):
-            logits = model(batch[:, :-1])
-        loss = functional.cross_entropy(logits.flatten(0, 1).float(), batch[:, 1:].flatten())
+            loss, _ = compute(model, batch[:, :-1], batch[:, 1:], config.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
         _wait_for(way.device)
         between = time.perf_counter()
@@ -179,6 +245,8 @@ def _wait_for(device: str) -> None:
 def name_of(way: Execution) -> str:
     """A way in words."""
     way_in_short = f"{way.precision}, {way.attention} attention"
+    if way.compiled:
+        way_in_short += ", compiled"
     if way.device != "cpu":
         return way_in_short
     return f"{way_in_short}, {way.threads} thread{'s' if way.threads != 1 else ''}"

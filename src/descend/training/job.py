@@ -36,9 +36,16 @@ from descend.training.checkpoint import load_checkpoint
 from descend.training.engine import Choice, choose_execution, name_of
 from descend.training.loop import Course
 from descend.training.memory import check_memory, memory_errors
+from descend.training.objective import can_compile
 from descend.training.optimizer import make_optimizers
 from descend.training.precision import compute_in, make_scaler
-from descend.training.recipe import choose_epochs, choose_vocabulary, choose_warmup, chosen
+from descend.training.recipe import (
+    choose_blank_rate,
+    choose_epochs,
+    choose_vocabulary,
+    choose_warmup,
+    chosen,
+)
 from descend.training.schedule import learning_rate
 from descend.training.state import TrainState
 from descend.version import __version__
@@ -85,10 +92,10 @@ def new_job(
     check_validation(store)
     shape = loaded.model.shape if loaded else shape_of(config, tokenizer.vocab_size)
     check_memory(config, shape, pick_device(config.device))
+    resolved = resolve(config, text, store, batches)
     progress("trying this machine", 0.0)
     with memory_errors(config, shape):
-        choice = choose_execution(config, shape, batches)
-    resolved = resolve(config, text, store, batches)
+        choice = choose_execution(resolved, shape, batches, batches.steps(resolved.epoch or 1))
     course = course_for(resolved, choice.execution, store, batches)
     torch.set_num_threads(choice.execution.threads)
     model = Transformer(shape, config.dropout_rate, choice.execution.attention)
@@ -128,6 +135,9 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
     resolved = make_config(info.resolved)
     execution = msgspec.convert(info.execution, Execution)
     pick_device(execution.device)
+    differences = _differences(execution)
+    if execution.compiled and not can_compile():
+        execution = msgspec.structs.replace(execution, compiled=False)
     text = prepare_text(resolved, progress)
     if text.spool.sha256 != info.corpus["corpus_sha256"]:
         raise CorpusError(
@@ -144,7 +154,7 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
     state = fresh_state(model, resolved, execution)
     load_checkpoint(checkpoint, state)
     course = course_for(resolved, execution, store, batches)
-    notes = (f"taking up after step {state.step} of {course.total_steps}", *_differences(execution))
+    notes = (f"taking up after step {state.step} of {course.total_steps}", *differences)
     before = tuple(e for e in read_events(folder) if isinstance(e, Epoch) and e.step <= state.step)
     return Job(folder, info, shape, store, course, state, None, before, notes)
 
@@ -232,6 +242,7 @@ def resolve(
         "vocab_size": store.tokenizer.vocab_size,
         "epoch": epochs,
         "warmup_steps": choose_warmup(config, steps),
+        "blank_rate": choose_blank_rate(config, epochs),
     }
     return make_config(config.model_dump() | filled)
 
@@ -268,13 +279,16 @@ def fresh_state(model: Transformer, config: RunConfig, execution: Execution) -> 
     model.to(execution.device)
     model.train()
     model.checkpoint_activations = config.activation_checkpointing
-    return TrainState(model, make_optimizers(model, config), make_scaler(execution))
+    model.blank_rate = config.blank_rate or 0.0
+    optimizers = make_optimizers(model, config, execution.precision)
+    return TrainState(model, optimizers, make_scaler(execution))
 
 
 def _differences(then: Execution) -> list[str]:
     """What is not as it was when the run began, and so may round differently."""
-    now = {"torch": str(torch.__version__), "processor": processor()}
-    before = {"torch": then.torch, "processor": then.processor}
+    compiler = "missing" if then.compiled and not can_compile() else "here"
+    now = {"torch": str(torch.__version__), "processor": processor(), "C++ compiler": compiler}
+    before = {"torch": then.torch, "processor": then.processor, "C++ compiler": "here"}
     return [
         f"{key} was {before[key]} and is {now[key]}: "
         "losses will agree closely, but not to the last bit"
@@ -286,11 +300,15 @@ def _differences(then: Execution) -> list[str]:
 def _notes(
     config: RunConfig, resolved: RunConfig, store: TokenStore, choice: Choice
 ) -> tuple[str, ...]:
-    filled = {"vocab_size": resolved.vocab_size, "epoch": resolved.epoch}
+    filled = {
+        "vocab_size": resolved.vocab_size,
+        "epoch": resolved.epoch,
+        "blank_rate": resolved.blank_rate,
+    }
     by_size = chosen(config, filled)
     notes = []
     if by_size:
-        words = " and ".join(f"{key} = {value}" for key, value in by_size.items())
+        words = ", ".join(f"{key} = {value}" for key, value in by_size.items())
         size = store.info.train_bytes / 1e6
         notes.append(f"chosen for {size:.2f} MB of training text: {words}")
     tried = ", ".join(f"{n}: {1 / s:,.0f}" for n, s in choice.seconds_per_token.items())

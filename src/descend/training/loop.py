@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from descend.config import RunConfig
 from descend.errors import DivergedError
@@ -23,6 +21,7 @@ from descend.signals.evaluate import Evaluation
 from descend.signals.matrices import EVERY, MatrixWatch
 from descend.text.batches import BatchPlan
 from descend.training.divergence import describe_divergence, first_bad_place
+from descend.training.objective import objective_for
 from descend.training.optimizer import clip_gradients, set_learning_rate
 from descend.training.precision import compute_in
 from descend.training.state import Best, Tally, TrainState, copy_weights
@@ -94,27 +93,19 @@ def train(state: TrainState, course: Course) -> Iterator[tuple[Step | Matrices |
 def backward(state: TrainState, course: Course, step: int) -> tuple[float, float]:
     """Add the gradients of the batch of `step`; returns its mean loss (nats) and accuracy."""
     batch = torch.from_numpy(course.batches.batch(step)).to(course.execution.device)
+    compute = objective_for(course.execution)
     parts = batch.tensor_split(course.config.gradient_accumulation)
     loss_sum = torch.zeros((), device=batch.device)
     hits = torch.zeros((), device=batch.device, dtype=torch.long)
     for part in parts:
         inputs, targets = part[:, :-1], part[:, 1:]
         with compute_in(course.execution):
-            logits = state.model(inputs)
-        logits = logits.float()
-        loss = mean_loss(logits, targets, course.config.label_smoothing)
+            loss, right = compute(state.model, inputs, targets, course.config.label_smoothing)
         share = len(part) / len(batch)
         state.scaler.scale(loss * share).backward()  # type: ignore[no-untyped-call]
         loss_sum += loss.detach() * share
-        hits += (logits.detach().argmax(-1) == targets).sum()
+        hits += right
     return loss_sum.item(), hits.item() / batch[:, 1:].numel()
-
-
-def mean_loss(logits_BTV: Tensor, targets_BT: Tensor, label_smoothing: float) -> Tensor:
-    """Cross-entropy in nats per token."""
-    return F.cross_entropy(
-        logits_BTV.flatten(0, 1), targets_BT.flatten(), label_smoothing=label_smoothing
-    )
 
 
 def gradient_norm(state: TrainState, course: Course) -> float:

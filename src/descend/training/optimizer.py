@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.optim import AdamW, Muon, Optimizer
+from torch.optim import AdamW, Optimizer
 
 from descend.config import RunConfig
 from descend.model.transformer import Transformer
+from descend.training.muon import Muon
 
 MUON_MATRICES = 20.0
 """Muon's rate for the matrices of the blocks, in units of `learning_rate`: with it, 0.001 is
@@ -24,8 +25,12 @@ MUON_OTHERS_BETAS = (0.9, 0.95)
 """A shorter memory suits the short runs that Muon makes possible (docs/recipe.md)."""
 
 
-def make_optimizers(model: Transformer, config: RunConfig) -> list[Optimizer]:
+def make_optimizers(
+    model: Transformer, config: RunConfig, precision: str = "bfloat16"
+) -> list[Optimizer]:
     """One or two optimizers over all weights, each weight in exactly one group.
+
+    `precision` is that of the run's matrix products: Muon computes in it too.
 
     Only matrices decay: not biases and norms; with Muon only the matrices of the blocks. Each
     group carries `scale`, what `set_learning_rate` multiplies the rate by.
@@ -44,8 +49,10 @@ def make_optimizers(model: Transformer, config: RunConfig) -> list[Optimizer]:
         return [AdamW([g for g in groups if g["params"]], lr=0.0, betas=ADAMW_BETAS, fused=fused)]
     inner_group = _group(block_matrices, MUON_MATRICES, config.weight_decay)
     outer_group = _group(tables + vectors, MUON_OTHERS, 0.0)
+    # float16 cannot hold the small products on the way.
+    muon_type = torch.float32 if precision == "float32" else torch.bfloat16
     return [
-        Muon([inner_group], lr=0.0, momentum=MUON_MOMENTUM),
+        Muon([inner_group], 0.0, MUON_MOMENTUM, muon_type),
         AdamW([outer_group], lr=0.0, betas=MUON_OTHERS_BETAS, fused=fused),
     ]
 

@@ -17,7 +17,12 @@ _LARGEST_VOCABULARY = 8192
 # Passes over the text: with little text, repeats pay until the model begins to know it by heart.
 _MOST_EPOCHS = 10
 _LEAST_EPOCHS = 1
-_TOKENS_WANTED = 3_000_000
+_TOKENS_WANTED = 2_000_000
+
+# Tokens hidden from the model: none while repeats teach something new, then more with each pass.
+_PASSES_WITHOUT_BLANKS = 3
+_BLANK_RATE_PER_PASS = 0.05
+_MOST_BLANK = 0.2
 
 WARMUP_FRACTION = 0.05
 
@@ -37,6 +42,14 @@ def choose_epochs(config: RunConfig, train_tokens: int) -> int:
     if config.epoch is not None:
         return config.epoch
     return max(_LEAST_EPOCHS, min(_MOST_EPOCHS, round(_TOKENS_WANTED / max(train_tokens, 1))))
+
+
+def choose_blank_rate(config: RunConfig, epochs: int) -> float:
+    """`blank_rate`, or the more the more often the text is repeated."""
+    if config.blank_rate is not None:
+        return config.blank_rate
+    beyond = max(0, epochs - _PASSES_WITHOUT_BLANKS)
+    return min(_MOST_BLANK, round(_BLANK_RATE_PER_PASS * beyond, 2))
 
 
 def choose_warmup(config: RunConfig, total_steps: int) -> int:

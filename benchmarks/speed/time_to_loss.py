@@ -1,0 +1,109 @@
+"""From the key press to a held-out loss: start-up, compiling, judging and saving all counted.
+
+    python benchmarks/speed/time_to_loss.py RESULTS TEXT [--rounds N]
+
+By characters, against nanoGPT's recipe for a CPU (`textbook_run.py`) on the same text and sizes:
+the seconds and the loss of both. In pieces (BPE): `descend train` with fewer passes than it would
+choose, and as it comes. Each in a process of its own, in turn; the cache of the corpus is warm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from descend.machine import cores, processor, versions
+
+NANOGPT_SIZES = ["--tokenizer", "char", "--num-layers", "4", "--embed-dim", "128", "--num-heads",
+                 "4", "--ff-dim", "512", "--seq-len", "64", "--max-seq-len", "64"]  # fmt: skip
+RUNS: dict[str, list[str]] = {
+    "characters, one pass": [*NANOGPT_SIZES, "--epoch", "1"],
+    "pieces, two passes": ["--epoch", "2"],
+    "pieces, three passes": ["--epoch", "3"],
+    "pieces, as it comes": [],
+}
+
+
+def ours(text: str, flags: list[str], seed: int) -> dict[str, Any]:
+    """One `descend train`, timed from outside."""
+    with tempfile.TemporaryDirectory() as folder:
+        model, said = Path(folder) / "model", Path(folder) / "said"
+        command = [
+            sys.executable, "-m", "descend", "train", text, "--seed", str(seed), *flags,
+            "--save-dir", str(model), "--json",
+        ]  # fmt: skip
+        clock = time.perf_counter()
+        with said.open("w") as aside:
+            running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=aside, text=True)
+            first_step = _wait_for_a_step(model / "events.jsonl", running) - clock
+            printed, _ = running.communicate()
+        seconds = time.perf_counter() - clock
+        if running.returncode:
+            raise SystemExit(said.read_text())
+        outcome = json.loads(printed)
+        chosen = [line for line in said.read_text().splitlines() if "computing in" in line]
+    return {
+        "seconds": seconds,
+        "first_step_after": first_step,
+        "training_seconds": outcome["seconds"],
+        "tokens_per_second": outcome["tokens_per_second"],
+        "loss": outcome["validation_loss"],
+        "bits_per_byte": outcome["bits_per_byte"],
+        "best_epoch": outcome["best_epoch"],
+        "said": chosen,
+    }
+
+
+def _wait_for_a_step(events: Path, running: subprocess.Popen[str]) -> float:
+    """The moment when the first step is on record."""
+    while running.poll() is None:
+        if events.exists() and b'"kind":"step"' in events.read_bytes():
+            break
+        time.sleep(0.02)
+    return time.perf_counter()
+
+
+def theirs(text: str) -> dict[str, Any]:
+    """nanoGPT's recipe; its own clock starts before torch is imported."""
+    done = subprocess.run(
+        [sys.executable, "textbook_run.py", text],
+        cwd=Path(__file__).parent, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("results", type=Path)
+    parser.add_argument("text")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--runs", default=";".join(["nanoGPT", *RUNS]))
+    asked = parser.parse_args()
+    text = str(Path(asked.text).resolve())
+    raw = []
+    for number in range(asked.rounds):
+        for name in asked.runs.split(";"):
+            found = theirs(text) if name == "nanoGPT" else ours(text, RUNS[name], number + 1)
+            raw.append({"round": number, "run": name, "flags": RUNS.get(name)} | found)
+            print(f"{name:24} {found['seconds']:6.1f} s  {found['loss']:.4f}", flush=True)
+    name = Path(text).stem
+    asked.results.mkdir(parents=True, exist_ok=True)
+    file = asked.results / f"time_to_loss_{name}.json"
+    before = json.loads(file.read_text())["raw"] if file.exists() else []
+    record = {
+        "command": f"python benchmarks/speed/time_to_loss.py RESULTS {Path(text).name}",
+        "machine": {"processor": processor(), "cores": cores(), "versions": versions()},
+        "raw": before + raw,
+    }
+    file.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
