@@ -27,6 +27,7 @@ from descend.text.store import no_progress
 
 BUDGET = 0.15
 """Of the run's own training time."""
+MOST_BUDGET = 100.0
 LEAST_SECONDS = 60.0
 """That a race may always take: a run of seconds would otherwise allow no trial at all."""
 FEWEST_HELD_OUT = 1000
@@ -53,6 +54,11 @@ def consult(
     `budget`: share of the run's own time that trials may take (but `least_seconds` always);
     without `proof` the signals alone are read. Raises `RunFolderError` where there is no run.
     """
+    if not 0 <= budget <= MOST_BUDGET:
+        raise ConfigError(
+            "--budget", f"{budget:g}", f"a share of the run's own time, 0 to {MOST_BUDGET:g}",
+            "0.15 is usual; 1 allows trials that take as long as the run",
+        )  # fmt: skip
     began = time.monotonic()
     case = open_case(folder, told)
     told("reading the run", 0.0)

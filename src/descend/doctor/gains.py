@@ -23,11 +23,11 @@ PRIOR_DF = 4
 
 LEAST_SHARE, LEAST_NATS = 0.005, 0.01
 """A gain counts from max(0.5 % of the loss, 0.01 nat); diagnosis notes, section 3d."""
-BOUGHT_SHARE = 0.015
+BOUGHT_SHARE = 0.03
 """Of the loss, that a remedy must gain which costs as much time or text again: nearly every run
-gains a little by more. First guess."""
-BOUGHT_WORTH = 0.5
-"""What a nat is worth that costs twice the time, against one that costs nothing. First guess."""
+gains a little by more. First guess, that of the benchmark's labels too."""
+BOUGHT_WORTH = 0.8
+"""What a nat is worth that costs time or text, against one that is free. First guess."""
 NEARLY_FULL = 0.7
 """Share of the run from which a trial counts as of full length."""
 
@@ -67,19 +67,12 @@ class Gain:
     @property
     def worth(self) -> float:
         """Nats, those that were bought with time counted at what they cost."""
-        if not self.buys:
-            return self.at_full_length
-        fair = BOUGHT_WORTH * self.at_full_length
-        return fair if self.equal_time is None else max(fair, self.equal_time)
+        return self.at_full_length * (BOUGHT_WORTH if self.buys else 1.0)
 
     @property
     def claimable(self) -> bool:
-        """Whether the interval excludes zero and the gain is worth having, in full runs too.
-
-        What costs time must bring more than the same time spent on more steps.
-        """
-        fair = self.equal_time is None or self.equal_time > 0
-        return self.low > 0 and self.at_full_length >= self.least and fair
+        """Whether the interval excludes zero and the gain is worth having, in full runs too."""
+        return self.low > 0 and self.at_full_length >= self.least
 
 
 def all_gains(race: Race, buys: Mapping[str, bool], readings: Readings) -> list[Gain]:

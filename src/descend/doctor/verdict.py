@@ -221,9 +221,9 @@ def _because(suspect: Suspect, readings: Readings, gain: Gain | None, raced: boo
         if gain.lane.change.takes_away:
             return f"{gain.lane.change.label} costs {interval}"
         also = "" if not gain.claimable else ": real, and less than another remedy's"
-        if gain.low > 0 and gain.equal_time is not None and gain.equal_time <= 0:
-            also = f", and {gain.equal_time:+.3f} against the same time spent on more steps"
-        elif gain.low > 0 and gain.at_full_length < gain.least:
+        if gain.low > 0 and gain.equal_time is not None:
+            also += f", and {gain.equal_time:+.3f} against the same time spent on more steps"
+        if gain.low > 0 and gain.at_full_length < gain.least:
             also = f", less than the {gain.least:.3f} from which it would count"
             if gain.carried is not None and gain.carried < gain.mean:
                 also = f", of which {gain.carried:.3f} would be left in a run of full length" + also

@@ -1,0 +1,121 @@
+"""Obvious faults and real runs, each trained and diagnosed by the commands a person would type.
+
+    python benchmarks/doctor/real_cases.py RESULTS TEXTS FOLDERS [NAME …]
+
+TEXTS holds tinyshakespeare.txt; run folders and made texts go to FOLDERS. Writes RESULTS/NAME.json:
+the commands, what the run reached, the diagnosis. A case whose file is there is left out, so the
+series can be stopped and taken up.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+SMALL = {
+    "embed-dim": 64, "num-heads": 2, "num-layers": 2, "ff-dim": 256, "seq-len": 64,
+    "batch-size": 16, "vocab-size": 512, "epoch": 1, "learning-rate": 0.001,
+    "precision": "float32",
+}  # fmt: skip
+"""About ten seconds on one core; 0.001 is near the best rate of the default recipe."""
+
+TEN = """The lighthouse keeper counts the ships that pass before dawn.
+Every morning the baker opens her shop while the street still sleeps.
+A red kite was caught in the branches of the old chestnut tree.
+My grandfather repaired clocks and never once arrived on time.
+The river freezes in January, and children skate to school on it.
+Nobody in the village remembers who planted the orchard by the church.
+She writes her letters in green ink and forgets to post them.
+The train stopped between two stations and the lights went out.
+In summer the cats sleep on the warm roof of the fire station.
+He learned to play the violin because the piano would not fit through the door.
+"""
+
+Text = Callable[[str], str]
+
+
+def whole(text: str) -> str:
+    return text
+
+
+def first(count: int) -> Text:
+    return lambda text: text[:count]
+
+
+def four_times(text: str) -> str:
+    return text[:250_000] * 4
+
+
+def leaking(text: str) -> str:
+    """What will be held out (the last tenth) stands at the beginning too."""
+    part = text[:400_000]
+    return part[-44_000:] + part
+
+
+CASES: dict[str, tuple[Text, dict[str, object]]] = {
+    "healthy": (whole, SMALL),
+    "rate_over_30": (whole, SMALL | {"learning-rate": 0.001 / 30}),
+    "rate_times_30": (whole, SMALL | {"learning-rate": 0.03}),
+    "width_8": (whole, SMALL | {"embed-dim": 8, "ff-dim": 32}),
+    "dropout_07": (whole, SMALL | {"dropout-rate": 0.7}),
+    "batch_256": (whole, SMALL | {"batch-size": 256}),
+    "context_4": (whole, SMALL | {"seq-len": 4, "batch-size": 256}),
+    "20_epochs_of_20_kB": (first(20_000), SMALL | {"epoch": 20}),
+    "vocabulary_8000_on_200_kB": (first(200_000), SMALL | {"vocab-size": 8000, "epoch": 3}),
+    "text_four_times": (four_times, SMALL),
+    "held_out_text_in_training": (leaking, SMALL | {"epoch": 3}),
+    "ten_sentences": (lambda _: TEN, {"seq-len": 32}),
+    "old": (whole, {"preset": "old"}),
+    "fast": (whole, {}),
+}
+
+
+def descend(*words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "descend", *words], stdout=subprocess.PIPE, text=True, check=True
+    )
+    return done.stdout
+
+
+def carry_out(name: str, results: Path, texts: Path, folders: Path) -> None:
+    make, flags = CASES[name]
+    text = folders / f"{name}.txt"
+    text.write_text(make((texts / "tinyshakespeare.txt").read_text(encoding="utf-8")))
+    words = [w for key, value in flags.items() for w in (f"--{key}", str(value))]
+    run = folders / name
+    if not (run / "summary.json").exists():
+        descend("train", str(text), *words, "--save-dir", str(run), "--json")
+    summary = json.loads((run / "summary.json").read_text())
+    shown = descend("diagnose", str(run), "--explain")
+    diagnosis = json.loads((run / "diagnosis.json").read_text())
+    record = {
+        "commands": [
+            " ".join(["descend train", text.name, *words, "--save-dir", name]),
+            f"descend diagnose {name} --explain",
+        ],
+        "reached": {
+            k: summary[k]
+            for k in ("validation_loss", "validation_accuracy", "bits_per_byte", "seconds")
+        },
+        "verdict": diagnosis["verdict"],
+        "shown": shown.replace(str(folders) + "/", ""),
+        "diagnosis": diagnosis | {"run": name},
+    }
+    results.mkdir(parents=True, exist_ok=True)
+    (results / f"{name}.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+
+def main() -> None:
+    results, texts, folders = (Path(a) for a in sys.argv[1:4])
+    folders.mkdir(parents=True, exist_ok=True)
+    for name in sys.argv[4:] or CASES:
+        if not (results / f"{name}.json").exists():
+            carry_out(name, results, texts, folders)
+            print(f"{name} done", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""Real runs examined: tiny, and made so that the answer is known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from descend import run
+from descend.cli.main import run as cli
+from descend.doctor.case import open_case
+from descend.doctor.cause import Change
+from descend.doctor.consult import consult
+from descend.doctor.lanes import base_config, prescription
+from descend.doctor.measure import measure
+from descend.errors import ConfigError, DivergedError, RunFolderError
+from descend.runs.folder import read_events
+
+FIELDS = {"verdict", "causes", "ruled_out", "cost"}
+
+
+def test_a_run_without_proof(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(p.name for p in trained.iterdir())
+    assert cli(["diagnose", str(trained), "--no-proof", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found.keys() >= FIELDS
+    assert found["cost"].keys() == {"seconds", "fraction_of_run"}
+    named = {c["cause"] for c in found["causes"]} | {r["cause"] for r in found["ruled_out"]}
+    assert len(named) == 19
+    assert sorted(p.name for p in trained.iterdir()) == sorted({*before, "diagnosis.json"})
+    assert json.loads((trained / "diagnosis.json").read_text()) == found
+    (trained / "diagnosis.json").unlink()
+
+
+def test_readings_agree_with_what_training_recorded(trained: Path) -> None:
+    case = open_case(trained)
+    readings = measure(case)
+    best = min(case.epochs, key=lambda e: e.validation_loss)
+    assert readings["held_out_loss"].value == pytest.approx(best.validation_loss, abs=0.01)
+    assert readings["loss_at_start"].value == pytest.approx(1.0, abs=0.1)
+    assert readings["steps"].value == case.total_steps == len(case.steps)
+    assert readings["multiplier_fresh"].value > 0
+
+
+def test_measuring_leaves_the_run_as_it_was(trained: Path) -> None:
+    files = {p: p.read_bytes() for p in trained.rglob("*") if p.is_file()}
+    measure(open_case(trained))
+    assert {p: p.read_bytes() for p in trained.rglob("*") if p.is_file()} == files
+
+
+def test_the_prescription_keeps_the_share_of_warmup(trained: Path) -> None:
+    case = open_case(trained)
+    base = base_config(case)
+    keys = prescription(case, base, Change("", {"batch_size": 1, "seq_len": 16}))
+    assert keys["batch_size"] == 1
+    assert "seq_len" not in keys  # as it was
+    assert keys["warmup_steps"] == pytest.approx(4 * (case.config.warmup_steps or 0), abs=4)
+
+
+def test_a_text_that_moved_is_said_so(tiny: dict[str, Any], tmp_path: Path) -> None:
+    text = tmp_path / "moving.txt"
+    text.write_text(Path(tiny["corpus_dir"]).read_text())
+    run(tiny | {"corpus_dir": str(text), "save_dir": "moved", "epoch": 1})
+    text.write_text(text.read_text() + "And more.\n" * 50)
+    changed = consult(Path("moved"))
+    assert "changed since" in changed.notes[0]
+    text.unlink()
+    gone = consult(Path("moved"))
+    assert "cannot be read" in gone.notes[0]
+    assert all(f.trial is None for f in (*changed.causes, *gone.causes))
+
+
+def test_mistakes_get_a_line(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli(["diagnose", "nowhere"]) == 2
+    assert cli(["diagnose", str(trained), "--fail-on", "lerning_rate_too_low"]) == 2
+    assert "did you mean learning_rate_too_low" in capsys.readouterr().err
+    assert cli(["diagnose", str(trained), "--budget", "-1"]) == 2
+    assert cli(["train", "--apply"]) == 2
+    assert cli(["train", "--from-run", str(trained), "--apply"]) == 2
+    assert "descend diagnose" in capsys.readouterr().err
+    Path("empty").mkdir()
+    with pytest.raises(RunFolderError):
+        consult(Path("empty"))
+
+
+SMALL = {"embed_dim": 32, "num_heads": 2, "num_layers": 1, "ff_dim": 64, "epoch": 3,
+         "optimizer": "adamw", "seed": 1}  # fmt: skip
+
+
+def learner(tiny: dict[str, Any], **changes: Any) -> Path:
+    """A run of about a second that would be well with a rate of 0.01."""
+    folder = Path("run")
+    run(tiny | SMALL | {"learning_rate": 0.01} | changes | {"save_dir": str(folder)})
+    return folder
+
+
+@pytest.mark.slow
+def test_a_rate_far_too_low_is_proved_and_mended(tiny: dict[str, Any]) -> None:
+    folder = learner(tiny, learning_rate=0.0001)
+    assert cli(["diagnose", str(folder), "--fail-on", "learning_rate_too_low"]) == 1
+    found = json.loads((folder / "diagnosis.json").read_text())
+    assert found["verdict"] == "learning_rate_too_low"
+    first = found["causes"][0]
+    assert first["prescription"]["learning_rate"] >= 0.0003
+    assert first["trial"]["ci95"][0] > 0
+    assert cli(["train", "--from-run", str(folder), "--apply", "--save-dir", "mended"]) == 0
+    before = json.loads((folder / "summary.json").read_text())["validation_loss"]
+    after = json.loads(Path("mended/summary.json").read_text())["validation_loss"]
+    assert after < before - first["trial"]["gain"] / 2
+
+
+@pytest.mark.slow
+def test_a_run_that_diverged_is_brought_past_the_bad_step(tiny: dict[str, Any]) -> None:
+    with pytest.raises(DivergedError):
+        learner(tiny, learning_rate=10.0, weight_decay=10.0, gradient_clip=0.0, warmup_steps=0)
+    assert read_events(Path("run"))
+    found = consult(Path("run"), least_seconds=20.0)
+    assert found.verdict == "diverged"
+    assert found.causes[0].trial is not None
+    assert found.causes[0].prescription
+
+
+def test_a_budget_must_be_a_share(trained: Path) -> None:
+    with pytest.raises(ConfigError, match="budget"):
+        consult(trained, budget=-0.1)

@@ -1,0 +1,120 @@
+"""Verdicts over gains and readings made up so that the answer is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from descend.config import RunConfig
+from descend.doctor.cause import Change
+from descend.doctor.causes import CAUSES
+from descend.doctor.gains import Gain
+from descend.doctor.lanes import Lane
+from descend.doctor.reading import Reading, Readings
+from descend.doctor.suspicion import shares, suspects
+from descend.doctor.verdict import Judged, chances_of, judge, judge_unproved
+
+CONFIG = RunConfig(vocab_size=2048, epoch=3, warmup_steps=0, schedule="constant")
+
+
+def gain(cause: str, mean: float, error: float = 0.01, *, buys: bool = False) -> Gain:
+    return Gain(
+        lane=Lane(cause, Change(cause, {"batch_size": 3})), control=4.0, treated=4.0 - mean,
+        mean=mean, low=mean - 2 * error, high=mean + 2 * error, error=error, p=0.001, seeds=3,
+        tokens=1000, seconds=1.0, cost_factor=1.0, buys=buys,
+    )  # fmt: skip
+
+
+def readings(**values: float) -> Readings:
+    return {name: Reading(name, value, "") for name, value in values.items()}
+
+
+def verdict(gains: list[Gain], **values: float) -> Judged:
+    found = suspects(CAUSES, CONFIG, readings(**values))
+    prescriptions = {g.lane.cause: {"batch_size": 3} for g in gains}
+    return judge(found, readings(**values), gains, prescriptions, 1.0)
+
+
+def test_the_cause_whose_remedy_gains_most_is_the_verdict() -> None:
+    judged = verdict([gain("learning_rate_too_low", 0.2), gain("batch_too_large", 0.3)])
+    assert judged.verdict == "batch_too_large"
+    assert judged.probability > 0.9
+    assert judged.findings[0].prescription == {"batch_size": 3}
+    assert judged.winner is not None
+    because = {r.cause: r.because for r in judged.ruled_out}
+    assert "less than another" in because["learning_rate_too_low"]
+
+
+def test_gains_that_overlap_share_the_probability() -> None:
+    judged = verdict(
+        [gain("learning_rate_too_low", 0.29, 0.05), gain("batch_too_large", 0.3, 0.05)]
+    )
+    assert judged.verdict == "batch_too_large"
+    assert [f.cause for f in judged.findings] == ["batch_too_large", "learning_rate_too_low"]
+    assert 0.4 < judged.probability < 0.7
+    assert sum(f.probability for f in judged.findings) <= 1.0
+
+
+@pytest.mark.parametrize("mean", [-0.2, 0.0, 0.01])
+def test_nothing_worth_having_is_healthy(mean: float) -> None:
+    # 0.01 of 4 nats is under half a percent.
+    judged = verdict([gain("learning_rate_too_low", mean, 0.002), gain("bad_schedule", -0.1)])
+    assert judged.verdict == "healthy"
+    assert judged.findings == []
+
+
+def test_what_is_bought_must_gain_more() -> None:
+    assert verdict([gain("model_too_small", 0.08, buys=True)]).verdict == "healthy"
+    assert verdict([gain("model_too_small", 0.08)]).verdict == "model_too_small"
+    assert verdict([gain("model_too_small", 0.2, buys=True)]).verdict == "model_too_small"
+
+
+def test_a_gain_that_may_be_chance_is_unknown() -> None:
+    judged = verdict([gain("learning_rate_too_low", 0.05, 0.03)])
+    assert judged.verdict == "unknown"
+    assert judged.findings == []
+
+
+def test_a_gain_that_does_not_last_is_none() -> None:
+    lasting = replace(gain("learning_rate_too_low", 0.2), carried=0.15)
+    assert verdict([lasting]).verdict == "learning_rate_too_low"
+    assert verdict([replace(lasting, carried=0.001)]).verdict == "healthy"
+
+
+def test_neutral_changes_at_the_floor_of_the_text_are_the_floor() -> None:
+    neutral = [gain("learning_rate_too_low", 0.0), gain("bad_schedule", -0.01)]
+    assert verdict(neutral, counting_ladder=0.0, floor_gap=0.01).verdict == "noise_floor"
+    assert verdict(neutral, counting_ladder=0.3, floor_gap=0.01).verdict == "healthy"
+    assert verdict(neutral, counting_ladder=0.0, floor_gap=0.4).verdict == "healthy"
+
+
+def test_what_spoils_the_measure_comes_before_what_gains() -> None:
+    leaky = {"overlap": 0.4, "clean_rise": 0.5, "repeats": 0.0}
+    judged = verdict([gain("learning_rate_too_low", 0.9)], **leaky)
+    assert judged.verdict == "leakage"
+    copied = {"overlap": 1.0, "repeats": 0.75}
+    assert verdict([], **copied).verdict == "duplicates"
+    assert verdict([], shift=0.5).verdict == "distribution_shift"
+
+
+def test_chances_sum_to_one_less_what_was_not_raced() -> None:
+    chances = chances_of([gain("a", 0.1), gain("b", 0.1), gain("c", 0.0)])
+    assert sum(chances.values()) == pytest.approx(0.97)
+    assert chances["a"] == pytest.approx(chances["b"], abs=0.05)
+    assert chances["c"] < 0.01
+    assert shares([0.0, 0.0], 0.0) == pytest.approx([1 / 3] * 3)
+
+
+def test_without_trials_the_signals_speak() -> None:
+    slow = {"multiplier_fresh": 200.0, "update_ratio": 0.0005}
+    found = suspects(CAUSES, CONFIG, readings(**slow))
+    assert judge_unproved(found, readings(**slow)).verdict == "learning_rate_too_low"
+    known = {
+        "generalisation_gap": 2.0,
+        "rise_after_best": 0.5,
+        "epochs": 20.0,
+        "train_tokens": 500.0,
+    }
+    found = suspects(CAUSES, CONFIG, readings(**known))
+    assert judge_unproved(found, readings(**known)).verdict == "too_little_data"
