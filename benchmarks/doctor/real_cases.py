@@ -16,11 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 SMALL = {
-    "embed-dim": 64, "num-heads": 2, "num-layers": 2, "ff-dim": 256, "seq-len": 64,
-    "batch-size": 16, "vocab-size": 512, "epoch": 1, "learning-rate": 0.001,
+    "embed-dim": 48, "num-heads": 2, "num-layers": 1, "ff-dim": 144, "seq-len": 32,
+    "batch-size": 16, "vocab-size": 400, "epoch": 2, "learning-rate": 0.001,
     "precision": "float32",
 }  # fmt: skip
-"""About ten seconds on one core; 0.001 is near the best rate of the default recipe."""
+"""A few seconds on one core; 0.001 is near the best rate of the default recipe."""
 
 TEN = """The lighthouse keeper counts the ships that pass before dawn.
 Every morning the baker opens her shop while the street still sleeps.
@@ -34,6 +34,9 @@ In summer the cats sleep on the warm roof of the fire station.
 He learned to play the violin because the piano would not fit through the door.
 """
 
+BUDGET = "1"
+"""Of the run's own time: the machine was shared, and a run's recorded seconds too high."""
+
 Text = Callable[[str], str]
 
 
@@ -41,32 +44,36 @@ def whole(text: str) -> str:
     return text
 
 
+def part(text: str) -> str:
+    return text[:400_000]
+
+
 def first(count: int) -> Text:
     return lambda text: text[:count]
 
 
 def four_times(text: str) -> str:
-    return text[:250_000] * 4
+    return text[:100_000] * 4
 
 
 def leaking(text: str) -> str:
     """What will be held out (the last tenth) stands at the beginning too."""
-    part = text[:400_000]
-    return part[-44_000:] + part
+    some = part(text)
+    return some[-44_000:] + some
 
 
 CASES: dict[str, tuple[Text, dict[str, object]]] = {
-    "healthy": (whole, SMALL),
-    "rate_over_30": (whole, SMALL | {"learning-rate": 0.001 / 30}),
-    "rate_times_30": (whole, SMALL | {"learning-rate": 0.03}),
-    "width_8": (whole, SMALL | {"embed-dim": 8, "ff-dim": 32}),
-    "dropout_07": (whole, SMALL | {"dropout-rate": 0.7}),
-    "batch_256": (whole, SMALL | {"batch-size": 256}),
-    "context_4": (whole, SMALL | {"seq-len": 4, "batch-size": 256}),
+    "healthy": (part, SMALL),
+    "rate_over_30": (part, SMALL | {"learning-rate": 0.001 / 30}),
+    "rate_times_30": (part, SMALL | {"learning-rate": 0.03}),
+    "width_8": (part, SMALL | {"embed-dim": 8, "ff-dim": 32}),
+    "dropout_07": (part, SMALL | {"dropout-rate": 0.7}),
+    "batch_256": (part, SMALL | {"batch-size": 256}),
+    "context_4": (part, SMALL | {"seq-len": 4, "batch-size": 128}),
     "20_epochs_of_20_kB": (first(20_000), SMALL | {"epoch": 20}),
-    "vocabulary_8000_on_200_kB": (first(200_000), SMALL | {"vocab-size": 8000, "epoch": 3}),
+    "vocabulary_8000_on_200_kB": (first(200_000), SMALL | {"vocab-size": 8000}),
     "text_four_times": (four_times, SMALL),
-    "held_out_text_in_training": (leaking, SMALL | {"epoch": 3}),
+    "held_out_text_in_training": (leaking, SMALL),
     "ten_sentences": (lambda _: TEN, {"seq-len": 32}),
     "old": (whole, {"preset": "old"}),
     "fast": (whole, {}),
@@ -89,12 +96,12 @@ def carry_out(name: str, results: Path, texts: Path, folders: Path) -> None:
     if not (run / "summary.json").exists():
         descend("train", str(text), *words, "--save-dir", str(run), "--json")
     summary = json.loads((run / "summary.json").read_text())
-    shown = descend("diagnose", str(run), "--explain")
+    shown = descend("diagnose", str(run), "--explain", "--budget", BUDGET)
     diagnosis = json.loads((run / "diagnosis.json").read_text())
     record = {
         "commands": [
             " ".join(["descend train", text.name, *words, "--save-dir", name]),
-            f"descend diagnose {name} --explain",
+            f"descend diagnose {name} --explain --budget {BUDGET}",
         ],
         "reached": {
             k: summary[k]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from rich.console import Console
 from descend.config import RunConfig, nearest
 from descend.doctor.consult import BUDGET, LEAST_SECONDS, consult, keep
 from descend.doctor.diagnosis import Diagnosis
+from descend.doctor.treatment import Treatment, Turn, treat
 from descend.errors import ConfigError, UserError
 from descend.model.generate import Completion, Piece, complete, generate_text
 from descend.model.sampling import SamplingSettings
@@ -225,6 +226,34 @@ def diagnose(
     )
     keep(found)
     return found
+
+
+def cure(
+    what: str | PathLike[str],
+    minutes: float,
+    *,
+    budget: float = BUDGET,
+    console: Console | None = None,
+    seen: Callable[[Turn], None] = lambda turn: None,
+) -> Treatment:
+    """Diagnose, apply, train and again, for at most about `minutes`; see `treat`.
+
+    `what`: the folder of a run, or a corpus to train on first with the default recipe.
+    """
+    if minutes <= 0:
+        raise ConfigError("--minutes", f"{minutes:g}", "more than 0", "give it some time")
+    run = Path(what)
+    start: Path | dict[str, Any] = run if (run / "run.json").exists() else {"corpus_dir": str(what)}
+    if isinstance(start, Path):
+        read_summary(start)  # a run that is not finished has nothing to compare with
+
+    def train(settings: dict[str, Any]) -> Path:
+        return train_settings(gather_settings(settings), console).folder
+
+    def examine(folder: Path) -> Diagnosis:
+        return diagnose(folder, budget=budget, console=console)
+
+    return treat(start, 60 * minutes, train, examine, seen)
 
 
 def _carry(job: Job, console: Console | None) -> Model:

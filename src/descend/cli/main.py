@@ -12,6 +12,7 @@ from typer.exceptions import Exit, TyperException
 from descend.cli.chat import chat
 from descend.cli.config import config_app
 from descend.cli.corpus import corpus_app
+from descend.cli.cure import cure
 from descend.cli.diagnose import diagnose
 from descend.cli.evaluate import evaluate
 from descend.cli.explain import explain
@@ -71,6 +72,7 @@ app.command("evaluate")(evaluate)
 app.command("explain")(explain)
 app.command("diagnose")(diagnose)
 app.command("report")(report)
+app.command("cure")(cure)
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(tokenizer_app, name="tokenizer")
 app.add_typer(config_app, name="config")

@@ -7,6 +7,7 @@ from typing import Any
 from descend.doctor.causes import CAUSES
 from descend.doctor.diagnosis import Diagnosis, Evidence, Finding, RuledOut, Trial
 from descend.doctor.prescription import merged_prescription
+from descend.doctor.treatment import Treatment, Turn
 from descend.units import duration
 
 _HEADLINE = {cause.name: cause.headline for cause in CAUSES}
@@ -137,3 +138,24 @@ def _reading(evidence: Evidence) -> str:
 
 def _word(name: str) -> str:
     return name.replace("_", " ")
+
+
+def turn_line(turn: Turn) -> str:
+    """One turn of a cure."""
+    line = f"{turn.run}: {turn.bits_per_byte:.3f} bits per byte ({turn.validation_loss:.3f} nats)"
+    if turn.gain is None:
+        return f"{line}, where the cure begins"
+    changed = f"{assignments(turn.applied)}, for {_word(turn.verdict_before or '')}"
+    return f"{line}, {turn.gain:+.3f} gained by {changed}"
+
+
+def treatment_text(treatment: Treatment) -> str:
+    """What `descend cure` prints at its end."""
+    lines = [turn_line(turn) for turn in treatment.turns]
+    first = treatment.turns[0].bits_per_byte
+    best = min(turn.bits_per_byte for turn in treatment.turns)
+    lines.append(
+        f"Ended after {duration(treatment.seconds)}: {treatment.stopped}. "
+        f"In all {first - best:.3f} bits per byte gained; the best model is {treatment.best}."
+    )
+    return "\n".join(lines)

@@ -1,0 +1,109 @@
+"""When a cure goes on and when it ends; training and examining are played by tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from descend import run
+from descend.cli.main import run as cli
+from descend.doctor.diagnosis import Cost, Diagnosis, Finding, Trial
+from descend.doctor.prescription import merged_prescription
+from descend.doctor.treatment import Treatment, treat
+from descend.runs.folder import read_info, read_summary, write_info, write_summary
+
+
+def trial(**changes: Any) -> Trial:
+    fields: dict[str, Any] = {
+        "metric": "", "change": "", "control": 4.0, "treated": 3.9, "gain": 0.1,
+        "ci95": (0.05, 0.15), "p_holm": 0.01, "seeds": 3, "tokens": 1, "share_of_run": 1.0,
+        "seconds": 1.0, "cost_factor": 1.0,
+    }  # fmt: skip
+    return Trial(**fields | changes)
+
+
+def diagnosis(*found: tuple[str, dict[str, Any], Trial | None]) -> Diagnosis:
+    causes = [
+        Finding(cause=c, probability=0.9, evidence=[], prescription=keys, remedy="", trial=t)
+        for c, keys, t in found
+    ]
+    verdict = causes[0].cause if causes else "healthy"
+    return Diagnosis(run="", verdict=verdict, probability=0.9, causes=causes, ruled_out=[],
+                     readings=[], notes=[], cost=Cost(1.0, 0.1))  # fmt: skip
+
+
+def test_prescriptions_merge_only_what_was_tried_together() -> None:
+    first = ("learning_rate_too_low", {"learning_rate": 0.01}, trial())
+    beside = ("batch_too_large", {"batch_size": 4}, trial())
+    on_top = ("model_too_small", {"embed_dim": 32}, trial(after=["learning_rate_too_low"]))
+    found = merged_prescription(diagnosis(first, on_top, beside))
+    assert found == {"learning_rate": 0.01, "embed_dim": 32}
+    # What nothing was tried for is a suspicion and not applied.
+    assert merged_prescription(diagnosis(("undertrained", {"epoch": 4}, None))) == {}
+
+
+def played(
+    trained: Path, tmp_path: Path, bits: list[float], diagnoses: list[Diagnosis],
+    seconds: float = 100.0,
+) -> tuple[Treatment, list[dict[str, Any]]]:  # fmt: skip
+    asked: list[dict[str, Any]] = []
+    summary = read_summary(trained)
+
+    def make(number: int) -> Path:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        write_info(folder, read_info(trained))
+        write_summary(
+            folder, msgspec.structs.replace(summary, bits_per_byte=bits[number], seconds=10.0)
+        )
+        return folder
+
+    def train(settings: dict[str, Any]) -> Path:
+        asked.append(settings)
+        return make(len(asked))
+
+    says = iter(diagnoses)
+    found = treat(make(0), seconds, train, lambda folder: next(says), lambda turn: None)
+    return found, asked
+
+
+HIGHER = diagnosis(("learning_rate_too_low", {"learning_rate": 0.01}, trial()))
+
+
+def test_it_goes_on_until_nothing_is_prescribed(trained: Path, tmp_path: Path) -> None:
+    found, asked = played(trained, tmp_path, [3.0, 2.5], [HIGHER, diagnosis()])
+    assert [t.bits_per_byte for t in found.turns] == [3.0, 2.5]
+    assert found.turns[1].gain == pytest.approx(0.5)
+    assert asked[0]["learning_rate"] == 0.01
+    assert asked[0]["embed_dim"] == read_info(trained).config["embed_dim"]
+    assert (found.verdict, found.best) == ("healthy", str(tmp_path / "1"))
+
+
+def test_it_ends_where_a_change_gains_nothing_and_keeps_the_better(
+    trained: Path, tmp_path: Path
+) -> None:
+    found, _ = played(trained, tmp_path, [3.0, 3.1], [HIGHER])
+    assert "nothing worth having" in found.stopped
+    assert found.best == str(tmp_path / "0")
+
+
+def test_nothing_is_begun_that_does_not_fit(trained: Path, tmp_path: Path) -> None:
+    found, asked = played(trained, tmp_path, [3.0], [HIGHER], seconds=5.0)
+    assert asked == []
+    assert "about 10 s" in found.stopped
+
+
+def test_silly_wishes_get_a_line(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli(["cure", str(trained), "--minutes", "0"]) == 2
+    assert cli(["cure", "no/such/text"]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_real_run_is_cured(tiny: dict[str, Any]) -> None:
+    small = {"embed_dim": 32, "num_layers": 1, "ff_dim": 64, "optimizer": "adamw"}
+    run(tiny | small | {"learning_rate": 0.0001, "save_dir": "ill"})
+    assert cli(["cure", "ill", "--minutes", "2", "--json"]) == 0
