@@ -1,10 +1,11 @@
 """Tokens per second of descend beside its peers, in turn, on this machine.
 
     python benchmarks/speed/tokens_per_second.py RESULTS [--rounds N] [--seconds S] [--sizes A,B]
+        [--contestants A;B]
 
 Each contestant runs in a process of its own; a round lets every contestant run once, so that a
-machine that drifts drifts for all. Quoted are medians, and ratios taken within a round.
-Needs `accelerate` beside the development dependencies, for the Trainer.
+machine that drifts drifts for all. Quoted are medians, and ratios taken within a round. Rounds are
+added to those that RESULTS already holds. Needs `--group bench`, for the Trainer.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from contestants import SIZES
 
@@ -39,12 +41,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--sizes", default=",".join(SIZES))
+    parser.add_argument("--contestants", default=";".join(CONTESTANTS))
     asked = parser.parse_args()
     here = Path(__file__).parent
-    raw: list[dict[str, object]] = []
+    file = asked.results / "tokens_per_second.json"
+    raw: list[dict[str, Any]] = json.loads(file.read_text())["raw"] if file.exists() else []
+    before = 1 + max((r["round"] for r in raw), default=-1)
     for size in asked.sizes.split(","):
-        for number in range(asked.rounds):
-            for contestant in CONTESTANTS:
+        for number in range(before, before + asked.rounds):
+            for contestant in asked.contestants.split(";"):
                 done = subprocess.run(
                     [sys.executable, "contestants.py", contestant, size, str(asked.seconds)],
                     cwd=here, capture_output=True, text=True, check=False,
@@ -57,16 +62,16 @@ def main() -> None:
                 print(f"{size:6} {number} {contestant:30} {found['tokens_per_second']:9,.0f}")
     asked.results.mkdir(parents=True, exist_ok=True)
     record = {
-        "command": "python benchmarks/speed/tokens_per_second.py " + " ".join(sys.argv[1:]),
+        "command": "python benchmarks/speed/tokens_per_second.py RESULTS",
         "machine": {"processor": processor(), "cores": cores(), "versions": versions()},
         "sizes": SIZES,
         "raw": raw,
         "summary": summary(raw),
     }
-    (asked.results / "tokens_per_second.json").write_text(json.dumps(record, indent=1) + "\n")
+    file.write_text(json.dumps(record, indent=1) + "\n")
 
 
-def summary(raw: list[dict[str, object]]) -> list[dict[str, object]]:
+def summary(raw: list[dict[str, Any]]) -> list[dict[str, object]]:
     """By size and contestant: median tokens/s, and how many times as fast descend is, by round."""
     rows = []
     for size in dict.fromkeys(str(r["size"]) for r in raw):
@@ -79,12 +84,20 @@ def summary(raw: list[dict[str, object]]) -> list[dict[str, object]]:
             mine = {n: s for (c, n), s in speeds.items() if c == contestant}
             if not mine:
                 continue
-            ratios = [speeds[("descend", n)] / s for n, s in mine.items()]
+            ratios = [speeds["descend", n] / s for n, s in mine.items()]  # descend runs in each
             rows.append(
                 {
                     "size": size,
                     "contestant": contestant,
+                    "rounds": len(mine),
                     "tokens_per_second": round(statistics.median(mine.values())),
+                    "peak_megabytes": round(
+                        max(
+                            r["peak_megabytes"]
+                            for r in raw
+                            if (r["size"], r["contestant"]) == (size, contestant)
+                        )
+                    ),
                     "descend_is_times_as_fast": [
                         round(min(ratios), 2),
                         round(statistics.median(ratios), 2),

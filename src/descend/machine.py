@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +35,34 @@ def cores() -> int:
     """Processor cores that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+BUSY_WATCH_SECONDS = 0.1
+"""How long the processor's counters are watched: ten ticks of the usual clock."""
+
+
+def busy_cores() -> float:
+    """How many cores other programs keep at work just now; those that give way (nice) left out.
+
+    Where the system keeps no such counters, the load of the last minute, which lags behind.
+    """
+    before = _core_times()
+    if before is None:
+        return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    time.sleep(BUSY_WATCH_SECONDS)
+    after = _core_times() or before
+    worked, passed = after[0] - before[0], after[1] - before[1]
+    return worked / passed * (os.cpu_count() or 1) if passed else 0.0
+
+
+def _core_times() -> tuple[int, int] | None:
+    """Ticks that all cores have worked at ordinary priority, and all ticks, since the start."""
+    try:
+        first = Path("/proc/stat").read_text().splitlines()[0].split()
+    except OSError:
+        return None
+    user, nice, system, *rest = (int(ticks) for ticks in first[1:9])
+    return user + system, user + nice + system + sum(rest)
 
 
 def processor() -> str:

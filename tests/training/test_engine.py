@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,7 @@ import torch
 
 from descend.config import make_config
 from descend.errors import ConfigError, OutOfMemoryError
-from descend.machine import Execution
+from descend.machine import Execution, busy_cores
 from descend.model.cost import training_memory
 from descend.model.shape import shape_of
 from descend.text.batches import BatchPlan
@@ -37,7 +38,7 @@ def choose(steps: int = 0, **keys: object) -> Choice:
 
 
 def test_the_fastest_way_tried_is_taken_and_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
+    monkeypatch.setattr("descend.training.engine.busy_cores", lambda: 0.0)
     choice = choose(batch_size=3)
     assert len(choice.seconds_per_token) == 4
     fastest = min(choice.seconds_per_token, key=lambda name: choice.seconds_per_token[name])
@@ -50,15 +51,19 @@ def test_beside_a_busy_program_fewer_threads_are_tried_and_not_remembered(
     monkeypatch: pytest.MonkeyPatch, own_cache: Path
 ) -> None:
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
-    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
+    monkeypatch.setattr("descend.training.engine.busy_cores", lambda: 0.0)
     quiet = choose(batch_size=6)
     assert quiet.execution.threads == 2
     remembered = sorted((own_cache / "engine").iterdir())
-    monkeypatch.setattr("os.getloadavg", lambda: (1.5, 0.0, 0.0))
+    monkeypatch.setattr("descend.training.engine.busy_cores", lambda: 1.5)
     busy = choose(batch_size=6)
     assert [name.rsplit(", ")[-1] for name in busy.seconds_per_token] == ["2 threads", "1 thread"]
     assert busy.execution.precision == quiet.execution.precision
     assert sorted((own_cache / "engine").iterdir()) == remembered
+
+
+def test_busy_cores_are_a_share_of_those_there_are() -> None:
+    assert 0 <= busy_cores() <= (os.cpu_count() or 1)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
@@ -71,7 +76,7 @@ def test_a_forced_precision_is_obeyed(precision: str) -> None:
 def test_choosing_leaves_no_trace_in_the_random_numbers_of_training(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
+    monkeypatch.setattr("descend.training.engine.busy_cores", lambda: 0.0)
     # Step n seeds itself; still, the global generator must not decide anything here.
     torch.manual_seed(1)
     first = choose(batch_size=5).execution
@@ -89,7 +94,7 @@ def test_a_device_that_is_not_there_is_named() -> None:
 @pytest.mark.skipif(not can_compile(), reason="no C++ compiler here")
 @pytest.mark.filterwarnings("ignore")
 def test_only_a_run_that_is_long_enough_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
+    monkeypatch.setattr("descend.training.engine.busy_cores", lambda: 0.0)
     size: dict[str, object] = {"batch_size": 7, "embed_dim": 64, "ff_dim": 256}
     assert not choose(steps=10, **size).execution.compiled
     long = choose(steps=10**7, **size)

@@ -103,7 +103,8 @@ def test_gradients_point_the_same_way(tiny: Tiny, architecture: str) -> None:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.filterwarnings("ignore")
 def test_compiled_code_computes_what_is_written(tiny: Tiny, precision: str) -> None:
-    tiny |= {"embed_dim": 64, "batch_size": 16, "learning_rate": 3e-4}
+    tiny |= {"embed_dim": 64, "batch_size": 16, "learning_rate": 3e-4, "epoch": 20}
+    tiny |= {"blank_rate": 0.0}  # compiled code draws other random numbers
     job = new_job(make_config(tiny), Path("run"))
     exact = gradients(job, "float32", "matmul")
     found = gradients(job, precision, "matmul", compiled=True)

@@ -20,7 +20,7 @@ import torch
 
 from descend.config import RunConfig
 from descend.errors import ConfigError
-from descend.machine import Execution, cores, pick_device, processor
+from descend.machine import Execution, busy_cores, cores, pick_device, processor
 from descend.model.shape import ModelShape
 from descend.model.transformer import Transformer
 from descend.text.batches import BatchPlan
@@ -36,8 +36,8 @@ PROBE_TOKENS = 1024
 
 PROBE_REPEATS = 2
 
-BUSY_LOAD = 0.5
-"""Load average from which another program is thought to keep a core busy."""
+BUSY_CORES = 0.5
+"""Cores at work for others from which a thread more may cost more than it brings."""
 
 HOPELESS = 2.0
 """A way whose first step takes this many times the best so far is not timed further."""
@@ -92,7 +92,7 @@ def choose_execution(
         _remember(file, choice)
     if device != "cpu":
         return choice
-    busy = _others_are_busy()
+    busy = busy_cores() > BUSY_CORES
     if busy:
         # What a browser does to us this minute is no fact of the machine: not remembered.
         choice = _try_all(_with_fewer_threads(choice.execution), config, shape, batches)
@@ -153,11 +153,6 @@ def _remember(file: Path, choice: Choice) -> None:
         aside = file.with_suffix(f".{os.getpid()}")
         aside.write_bytes(msgspec.json.encode(choice))
         aside.replace(file)
-
-
-def _others_are_busy() -> bool:
-    """Whether other programs keep a core at work: the load of the last minute says so."""
-    return hasattr(os, "getloadavg") and os.getloadavg()[0] > BUSY_LOAD
 
 
 def _with_fewer_threads(way: Execution) -> list[Execution]:
