@@ -19,6 +19,7 @@ from descend.errors import ConfigError, UserError
 from descend.model.generate import Completion, Piece, complete, generate_text
 from descend.model.sampling import SamplingSettings
 from descend.model.transformer import Transformer
+from descend.report.cards import diagnosis_card, model_card, plain_card
 from descend.report.live import show, show_before, show_stages
 from descend.report.words import paragraph
 from descend.runs.durable import write_file
@@ -125,6 +126,12 @@ class Model:
     def explain(self) -> str:
         """How the training went, in a paragraph of plain words."""
         return paragraph(self.summary, self.train_bytes)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: how the training went, its curve and its epochs."""
+        if not (self.folder / "summary.json").exists():
+            return plain_card(repr(self))
+        return model_card(repr(self), self.summary)
 
     def __repr__(self) -> str:
         shape = self.network.shape
@@ -294,3 +301,7 @@ def _unless_quiet(console: Console | None, config: RunConfig) -> Console | None:
 
 def _console() -> Console:
     return Console(stderr=True, highlight=False)
+
+
+# What a notebook shows of a record. The words that show it stand above the records, in `report`.
+Diagnosis._repr_html_ = diagnosis_card  # type: ignore[attr-defined]

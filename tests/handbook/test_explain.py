@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from descend.handbook.find import every_page
 from descend.handbook.page import GROUPS, HEADINGS, all_pages
 
 Explain = Callable[..., Any]
@@ -74,7 +75,7 @@ def test_json_has_the_page_as_data(explain: Explain) -> None:
 
 def test_json_of_the_list_names_every_page(explain: Explain) -> None:
     found = json.loads(explain("--json").out)
-    assert {page["name"] for page in found["pages"]} == set(all_pages())
+    assert {page["name"] for page in found["pages"]} == set(every_page())
     assert set(found["pages"][0]) == {"name", "title", "group"}
 
 

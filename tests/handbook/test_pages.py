@@ -15,7 +15,8 @@ import descend
 from descend.config import PRESETS, RunConfig, make_config
 from descend.errors import ConfigError, UserError
 from descend.handbook.facts import GENERATION, facts_about
-from descend.handbook.page import FACTS, GROUPS, HEADINGS, Page, all_pages, find, parse
+from descend.handbook.find import find
+from descend.handbook.page import FACTS, GROUPS, HEADINGS, Page, all_pages, parse
 
 PAGES = all_pages()
 SETTINGS = [*RunConfig.model_fields, *GENERATION]

@@ -36,8 +36,8 @@ def blocks(page: Page, kind: type[Any]) -> list[Any]:
 
 def test_all_sections_stand_there_in_order(page: Page) -> None:
     assert [s.name for s in page.sections] == [
-        "ladder", "learning", "writing", "surprise", "attention", "text", "inside", "settings",
-        "again",
+        "rules", "ladder", "learning", "writing", "surprise", "attention", "text", "inside",
+        "settings", "again",
     ]  # fmt: skip
     assert page.notes == ()
 

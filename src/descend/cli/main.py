@@ -10,6 +10,7 @@ import typer
 from typer.exceptions import Exit, TyperException
 
 from descend.cli.chat import chat
+from descend.cli.checklist import checklist
 from descend.cli.config import config_app
 from descend.cli.corpus import corpus_app
 from descend.cli.cure import cure
@@ -71,6 +72,7 @@ app.command("chat")(chat)
 app.command("evaluate")(evaluate)
 app.command("explain")(explain)
 app.command("diagnose")(diagnose)
+app.command("checklist")(checklist)
 app.command("report")(report)
 app.command("cure")(cure)
 app.add_typer(corpus_app, name="corpus")

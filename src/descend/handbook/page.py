@@ -1,4 +1,4 @@
-"""The pages of the handbook: read, checked, found by name.
+"""The pages of the handbook: read and checked.
 
 A page is a Markdown file in `pages/`: a head of `key: value` lines between two lines of `---`,
 then the seven `HEADINGS` in order. `{facts}` in it stands for default, bounds and presets, which
@@ -7,7 +7,6 @@ are filled in from the configuration so that no page can disagree with it.
 
 from __future__ import annotations
 
-import difflib
 import re
 import textwrap
 from functools import cache
@@ -15,7 +14,6 @@ from importlib.resources import files
 
 import msgspec
 
-from descend.errors import UserError
 from descend.handbook.facts import facts_about
 
 GROUPS = (
@@ -38,9 +36,6 @@ FACTS = "{facts}"
 WIDTH = 98
 """Columns of a line of the pages."""
 
-NEAR_ENOUGH = 0.5
-"""Likeness (difflib's ratio) from which an unknown name is taken for a misspelt one."""
-
 
 class Page(msgspec.Struct, frozen=True):
     """A page as data; `sections` by heading, in order."""
@@ -62,7 +57,8 @@ class Page(msgspec.Struct, frozen=True):
 def page_text(title: str, sections: dict[str, str], see_also: tuple[str, ...]) -> str:
     """Markdown of a title, sections by heading, and the names of related pages."""
     parts = [f"# {title}", *(f"## {heading}\n\n{body}" for heading, body in sections.items())]
-    return "\n\n".join([*parts, "See also: " + ", ".join(f"`{name}`" for name in see_also)])
+    links = ["See also: " + ", ".join(f"`{name}`" for name in see_also)] if see_also else []
+    return "\n\n".join([*parts, *links])
 
 
 @cache
@@ -105,30 +101,3 @@ def parse(name: str, content: str) -> Page:
 
 def _listed(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
-
-
-def find(what: str) -> Page:
-    """The page that `what` names in any spelling; `UserError` suggests the nearest."""
-    names = _names()
-    wanted = _plain(what)
-    for spelling in (wanted, wanted.removesuffix("s"), wanted + "s"):
-        if spelling in names:
-            return all_pages()[names[spelling]]
-    near = difflib.get_close_matches(wanted, list(names), n=1, cutoff=NEAR_ENOUGH)
-    raise UserError(
-        what, "a name that no page has", "one of the pages that `descend explain` lists",
-        f"did you mean {names[near[0]]}" if near else "choose one of those",
-    )  # fmt: skip
-
-
-@cache
-def _names() -> dict[str, str]:
-    """The name of a page by each of its spellings; a name comes before titles and aliases."""
-    pages = all_pages().values()
-    other = {_plain(word): page.name for page in pages for word in (page.title, *page.aliases)}
-    return other | {_plain(page.name): page.name for page in pages}
-
-
-def _plain(word: str) -> str:
-    """Letters and digits alone: `Embed-dim`, `embed_dim` and `embed dim` are one word."""
-    return re.sub(r"[^a-z0-9]", "", word.lower())

@@ -8,8 +8,11 @@ from typing import Any
 import msgspec
 
 from descend.errors import UserError
-from descend.handbook.page import GROUPS, all_pages, find, page_text
+from descend.handbook import docstrings
+from descend.handbook.find import every_page, find
+from descend.handbook.page import GROUPS, page_text
 from descend.handbook.yours import read_run, yours
+from descend.handbook.yours.found import found
 
 YOURS = "In your run"
 
@@ -30,7 +33,7 @@ def explained(what: str, run: Path | None = None) -> Shown:
     sections = page.sections
     data: dict[str, Any] = {"name": page.name, "title": page.title, "group": page.group}
     if run is not None:
-        said = yours(page.name, read_run(run))
+        said = yours(page.name, read_run(run)) if page.group != "Causes" else found(page.name, run)
         data["yours"] = said
         sections = {YOURS: said or "A run holds no number about this."} | sections
     text = page_text(page.title, sections, page.see_also)
@@ -44,9 +47,9 @@ def listed(run: Path | None = None) -> Shown:
             "--run", "no WHAT beside it", "the name of a page",
             f"try `descend explain learning_rate --run {run}`",
         )  # fmt: skip
-    pages = all_pages().values()
+    pages = every_page().values()
     blocks = ["# Pages of the handbook"]
-    for group in GROUPS:
+    for group in (*GROUPS, *docstrings.GROUPS):
         lines = [f"- `{page.name}`: {page.title}" for page in pages if page.group == group]
         blocks.append("\n".join([f"## {group}", "", *lines]))
     blocks.append("`descend explain NAME` shows one; with `--run RUN` it speaks of that run.")

@@ -17,7 +17,7 @@ _LISTED = 4
 
 def diagnosis_text(diagnosis: Diagnosis, explain: bool = False) -> str:
     """What `descend diagnose` prints; with `explain` also how each other cause was ruled out."""
-    lines = [_headline(diagnosis)]
+    lines = [headline(diagnosis)]
     for place, finding in enumerate(diagnosis.causes):
         lines += _finding(finding, place)
     lines += _neutral(diagnosis)
@@ -29,13 +29,13 @@ def diagnosis_text(diagnosis: Diagnosis, explain: bool = False) -> str:
         )
     if explain:
         lines += ["", "How each other cause was ruled out:"]
-        lines += [f"  {_word(r.cause)}: {r.because}." for r in diagnosis.ruled_out]
+        lines += [f"  {word(r.cause)}: {r.because}." for r in diagnosis.ruled_out]
         lines += ["", "What was read off the run:"]
         lines += [f"  {_reading(e)}" for e in diagnosis.readings]
     elif diagnosis.ruled_out and not _proved(diagnosis):
         lines.append("  Causes that the signals speak less for: --explain.")
     elif diagnosis.ruled_out:
-        names = ", ".join(_word(r.cause) for r in diagnosis.ruled_out)
+        names = ", ".join(word(r.cause) for r in diagnosis.ruled_out)
         lines.append(f"  Ruled out: {names} (how each was ruled out: --explain).")
     lines.append(
         f"  This took {duration(diagnosis.cost.seconds)}, "
@@ -49,15 +49,16 @@ def assignments(keys: dict[str, Any]) -> str:
     return ", ".join(f"{key} = {value}" for key, value in keys.items())
 
 
-def _headline(diagnosis: Diagnosis) -> str:
+def headline(diagnosis: Diagnosis) -> str:
+    """The verdict as a sentence."""
     sure = f"(confidence {diagnosis.probability:.2f})"
     if diagnosis.verdict == "healthy":
         return f"Nothing is wrong: no change that was tried gains anything worth having {sure}."
     if diagnosis.verdict == "unknown":
         return f"The cause cannot be told {sure}; what is known stands below."
     if diagnosis.verdict in ("noise_floor", "leakage", "diverged"):
-        headline = _HEADLINE[diagnosis.verdict]
-        return f"{headline[0].upper()}{headline[1:]} {sure}."
+        words = _HEADLINE[diagnosis.verdict]
+        return f"{words[0].upper()}{words[1:]} {sure}."
     return f"Your model learns less than it could: {_HEADLINE[diagnosis.verdict]} {sure}."
 
 
@@ -77,13 +78,14 @@ def _finding(finding: Finding, place: int) -> list[str]:
     if told:
         lines.append("  " + "; ".join(told) + ".")
     if finding.trial:
-        lines.append(f"  Proof: {_proof(finding.trial)}.")
+        lines.append(f"  Proof: {proof(finding.trial)}.")
     keys = f": {assignments(finding.prescription)}" if finding.prescription else ""
     lines.append(f"  Remedy: {finding.remedy}{keys}.")
     return lines
 
 
-def _proof(trial: Trial) -> str:
+def proof(trial: Trial) -> str:
+    """What a trial showed, with its interval."""
     if trial.ci95 is None:
         return (
             f"with {trial.change} the same run comes past the bad step, to a held-out loss of "
@@ -124,19 +126,21 @@ def _neutral(diagnosis: Diagnosis) -> list[str]:
 
 
 def _reading(evidence: Evidence) -> str:
+    healthy = healthy_range(evidence)
+    healthy = f" (healthy: {healthy})" if healthy else ""
+    return f"{word(evidence.signal)} {evidence.value:.3g} {evidence.unit}{healthy}"
+
+
+def healthy_range(evidence: Evidence) -> str:
+    """`2 to 6`, `under 3`; empty where there is none."""
     low, high = evidence.healthy_range
-    if low is None and high is None:
-        healthy = ""
-    elif low is None:
-        healthy = f" (healthy: under {high:g})"
-    elif high is None:
-        healthy = f" (healthy: over {low:g})"
-    else:
-        healthy = f" (healthy: {low:g} to {high:g})"
-    return f"{_word(evidence.signal)} {evidence.value:.3g} {evidence.unit}{healthy}"
+    if low is None:
+        return "" if high is None else f"under {high:g}"
+    return f"over {low:g}" if high is None else f"{low:g} to {high:g}"
 
 
-def _word(name: str) -> str:
+def word(name: str) -> str:
+    """A name as a person writes it."""
     return name.replace("_", " ")
 
 
@@ -145,7 +149,7 @@ def turn_line(turn: Turn) -> str:
     line = f"{turn.run}: {turn.bits_per_byte:.3f} bits per byte ({turn.validation_loss:.3f} nats)"
     if turn.gain is None:
         return f"{line}, where the cure begins"
-    changed = f"{assignments(turn.applied)}, for {_word(turn.verdict_before or '')}"
+    changed = f"{assignments(turn.applied)}, for {word(turn.verdict_before or '')}"
     return f"{line}, {turn.gain:+.3f} gained by {changed}"
 
 

@@ -17,6 +17,7 @@ from rich.progress import (
 )
 
 from descend.report.before import before_lines
+from descend.report.live_notebook import show_in_notebook
 from descend.report.words import epoch_line, step_line
 from descend.runs.records import Epoch, Record, Sample, Started, Step
 from descend.text.store import Progress as ShareTold
@@ -50,6 +51,8 @@ def show_stages(console: Console) -> ShareTold:
 
 def show(records: Iterator[Record], job: Job, console: Console) -> Iterator[Record]:
     """Pass `records` on unchanged, drawing them on `console` on their way."""
+    if console.is_jupyter:
+        return show_in_notebook(records, job)
     return (_bar if console.is_terminal else _lines)(records, job, console)
 
 
@@ -111,4 +114,7 @@ def _say(record: Record, job: Job, console: Console) -> None:
 
 
 def _print(line: str, console: Console, style: str | None = None) -> None:
+    if console.is_jupyter:  # there each print of rich would be an output of its own
+        print(line)
+        return
     console.print(line, markup=False, highlight=False, soft_wrap=True, style=style)

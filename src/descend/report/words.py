@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from descend.handbook.checklist import Checklist
 from descend.runs.folder import Summary
 from descend.runs.records import Epoch, Sample, Step
 from descend.text.stats import CorpusStats
@@ -143,6 +144,18 @@ def guide_caution(train_bytes: int) -> str:
         f"does not name: on {size(train_bytes)} of text, a held-out loss as low as that is not to "
         "be had with tokens of this size, and knowing the training text by heart is no success."
     )
+
+
+def checklist_text(found: Checklist) -> str:
+    """`descend checklist`: a question, its answer, whether that is proved, and why."""
+    marks = {"yes": "✓", "no": "✗", "open": "?"}
+    lines = [
+        f"{marks[a.answer]} {a.question} {a.answer}"
+        + ("" if a.answer == "open" else ", tried" if a.proved else ", not tried")
+        + f"\n    {a.because}"
+        for a in found.answers
+    ]
+    return "\n".join([*lines, found.sentence])
 
 
 def corpus_lines(stats: CorpusStats) -> list[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
+from descend.doctor.diagnosis import Diagnosis
 from descend.handbook.yours.record import RunRecord
+from descend.report.diagnosis import headline
 from descend.report.figures import Axis, bars
 from descend.report.page import Fact, Facts, Figure, Paragraph, Section
 from descend.report.words import verdict
@@ -29,12 +31,14 @@ def corpus_name(run: RunRecord) -> str:
     return str(run.info.corpus["corpus"]).rstrip("/").rpartition("/")[2] or "the corpus"
 
 
-def lead(run: RunRecord) -> tuple[str, ...]:
-    """The outcome in plain words."""
-    words = (verdict(run.summary),)
-    if run.summary.finished:
-        return words
-    return ("This run has not come to its end: all below is the state so far.", *words)
+def lead(run: RunRecord, diagnosed: Diagnosis | None = None) -> tuple[str, ...]:
+    """The outcome in plain words, what the diagnosis says first."""
+    words = []
+    if not run.summary.finished:
+        words.append("This run has not come to its end: all below is the state so far.")
+    if diagnosed:
+        words.append(headline(diagnosed))
+    return (*words, verdict(run.summary))
 
 
 def facts(run: RunRecord) -> Facts:

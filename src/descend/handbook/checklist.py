@@ -1,0 +1,193 @@
+"""The golden rules, asked of a run: each answered by what was tried on it, or not answered.
+
+The guide's checklist for a model that does not learn asks five questions. A number alone answers
+none of them: a model is too small if a larger one does better, on this text, for its time. So the
+answers come from the trials of a diagnosis; without one the recorded numbers are told and the
+answer is left open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from descend.doctor.diagnosis import Diagnosis, Finding, RuledOut, Trial
+from descend.handbook.yours import read_run
+from descend.handbook.yours.found import kept_diagnosis
+from descend.handbook.yours.record import RunRecord
+from descend.handbook.yours.wording import share, significant
+
+Answer = Literal["yes", "no", "open"]
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """A question of the checklist and what is known of it."""
+
+    rule: str
+    question: str
+    answer: Answer
+    proved: bool
+    """Whether a counterfactual run answered it; else a signal did, or nothing."""
+    because: str
+    page: str
+    """The page that tells more."""
+
+
+class Checklist(msgspec.Struct, frozen=True):
+    """`checklist --json`."""
+
+    run: str
+    diagnosed: bool
+    answers: list[Answered]
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A question, the causes that would answer it with no, and what a run records about it."""
+
+    name: str
+    question: str
+    causes: tuple[str, ...]
+    recorded: Callable[[RunRecord], str]
+
+
+def checklist(folder: Path) -> Checklist:
+    """The five questions asked of the run in `folder`; `RunFolderError` if it is none."""
+    run, diagnosis = read_run(folder), kept_diagnosis(folder)
+    answers = [_answered(rule, run, diagnosis) for rule in RULES]
+    return Checklist(str(folder), diagnosis is not None, answers, _sentence(folder, answers))
+
+
+def _answered(rule: Rule, run: RunRecord, diagnosis: Diagnosis | None) -> Answered:
+    answer, proved, because = _from_diagnosis(rule, diagnosis) or ("open", False, "")
+    if answer == "open":
+        because = f"{because}{' ' if because else ''}{rule.recorded(run)}"
+    return Answered(
+        rule=rule.name, question=rule.question, answer=answer, proved=proved, because=because,
+        page=rule.causes[0],
+    )  # fmt: skip
+
+
+def _from_diagnosis(rule: Rule, diagnosis: Diagnosis | None) -> tuple[Answer, bool, str] | None:
+    """No if one of the causes holds, yes if all were ruled out, None if neither was said."""
+    if diagnosis is None:
+        return None
+    for finding in diagnosis.causes:
+        if finding.cause in rule.causes:
+            return "no", finding.trial is not None, _holds(finding)
+    out = [r for r in diagnosis.ruled_out if r.cause in rule.causes]
+    if len(out) < len(rule.causes):
+        return None
+    tried = [r for r in out if r.trial is not None]
+    if not diagnosis_tried(diagnosis):
+        return "open", False, "The diagnosis tried nothing."
+    return (
+        "yes",
+        len(tried) == len(out),
+        _sentence_case("; ".join(dict.fromkeys(_out(r) for r in out))) + ".",
+    )
+
+
+def diagnosis_tried(diagnosis: Diagnosis) -> bool:
+    """Whether any trial was made at all."""
+    judged: list[Finding | RuledOut] = [*diagnosis.causes, *diagnosis.ruled_out]
+    return any(one.trial is not None for one in judged)
+
+
+def _holds(finding: Finding) -> str:
+    told = _tried(finding.trial) if finding.trial else "; ".join(
+        f"{e.signal.replace('_', ' ')} {e.value:.3g} {e.unit}".rstrip() for e in finding.evidence
+    )  # fmt: skip
+    keys = ", ".join(f"{key} = {value}" for key, value in finding.prescription.items())
+    words = f"{finding.cause.replace('_', ' ')}: {told or finding.remedy}".rstrip(".")
+    return _sentence_case(words) + "." + (f" Prescribed: {keys}." if keys else "")
+
+
+def _out(other: RuledOut) -> str:
+    return _tried(other.trial) if other.trial else other.because.rstrip(".").replace("_", " ")
+
+
+def _tried(trial: Trial | None) -> str:
+    assert trial is not None
+    width = f" (95 %: {trial.ci95[0]:+.3f} to {trial.ci95[1]:+.3f})" if trial.ci95 else ""
+    return f"{trial.change} gains {trial.gain:+.3f} nats{width}"
+
+
+def _sentence_case(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _sentence(folder: Path, answers: list[Answered]) -> str:
+    no = [a.rule for a in answers if a.answer == "no"]
+    unproved = [a for a in answers if not a.proved]
+    words = f"Answered with no: {', '.join(no)}." if no else "None is answered with no."
+    if unproved:
+        words += (
+            f" {len(unproved)} of {len(answers)} answers are not proved: numbers that were "
+            f"recorded prove none of these. `descend diagnose {folder}` tries each of them."
+        )
+    return words
+
+
+def _size(run: RunRecord) -> str:
+    per = run.of_corpus("train_tokens") / max(run.summary.parameters, 1)
+    return (
+        f"Recorded: {run.summary.parameters:,} parameters, {significant(per)} training tokens for "
+        f"each; {_gap(run)}."
+    )
+
+
+def _rate(run: RunRecord) -> str:
+    words = f"Recorded: at most {significant(max(s.learning_rate for s in run.steps))}"
+    ratios = sorted(run.update_ratios.values())
+    if ratios:
+        words += (
+            f"; an update moves the middle matrix by {significant(ratios[len(ratios) // 2])} of "
+            "its size"
+        )
+    return f"{words}; {share(run.clipped_share)} of the updates were clipped."
+
+
+def _batch(run: RunRecord) -> str:
+    return (
+        f"Recorded: {run.updates:,} updates of {run.tokens_per_step:,} tokens each; a larger batch "
+        "means fewer of them on the same text."
+    )
+
+
+def _context(run: RunRecord) -> str:
+    length = run.config.seq_len
+    return (
+        f"Recorded: {length} tokens, about {length * run.bytes_per_token:.0f} bytes of text."
+    )  # fmt: skip
+
+
+def _data(run: RunRecord) -> str:
+    return (
+        f"Recorded: {run.of_corpus('train_tokens'):,} training tokens, seen "
+        f"{run.epochs[-1].epoch} times; {_gap(run)}."
+    )
+
+
+def _gap(run: RunRecord) -> str:
+    best, last = run.best, run.epochs[-1]
+    return (
+        f"at the best epoch, {best.epoch} of {last.epoch}, the loss was {best.loss_end:.2f} on "
+        f"training batches and {best.validation_loss:.2f} on held-out text"
+    )
+
+
+RULES = (
+    Rule("model size", "Is the model big enough?", ("model_too_small",), _size),
+    Rule("learning rate", "Is the learning rate right?",
+         ("learning_rate_too_low", "learning_rate_too_high"), _rate),
+    Rule("batch size", "Is the batch size right?", ("batch_too_small", "batch_too_large"), _batch),
+    Rule("context", "Is the context long enough?", ("context_too_short",), _context),
+    Rule("data", "Is there enough text?", ("too_little_data",), _data),
+)  # fmt: skip
+"""The golden rules of the guide, in its order."""

@@ -1,0 +1,46 @@
+"""A page by any name that a person gives it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from functools import cache
+
+from descend.errors import UserError
+from descend.handbook.docstrings import doctor_pages
+from descend.handbook.page import Page, all_pages
+
+NEAR_ENOUGH = 0.5
+"""Likeness (difflib's ratio) from which an unknown name is taken for a misspelt one."""
+
+
+def every_page() -> dict[str, Page]:
+    """Settings, choices, ideas and signals, then causes and bugs."""
+    return all_pages() | doctor_pages()
+
+
+def find(what: str) -> Page:
+    """The page that `what` names in any spelling; `UserError` suggests the nearest."""
+    names = _names()
+    wanted = _plain(what)
+    for spelling in (wanted, wanted.removesuffix("s"), wanted + "s"):
+        if spelling in names:
+            return every_page()[names[spelling]]
+    near = difflib.get_close_matches(wanted, list(names), n=1, cutoff=NEAR_ENOUGH)
+    raise UserError(
+        what, "a name that no page has", "one of the pages that `descend explain` lists",
+        f"did you mean {names[near[0]]}" if near else "choose one of those",
+    )  # fmt: skip
+
+
+@cache
+def _names() -> dict[str, str]:
+    """The name of a page by each of its spellings; a name comes before titles and aliases."""
+    pages = every_page().values()
+    other = {_plain(word): page.name for page in pages for word in (page.title, *page.aliases)}
+    return other | {_plain(page.name): page.name for page in pages}
+
+
+def _plain(word: str) -> str:
+    """Letters and digits alone: `Embed-dim`, `embed_dim` and `embed dim` are one word."""
+    return re.sub(r"[^a-z0-9]", "", word.lower())

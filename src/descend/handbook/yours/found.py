@@ -1,0 +1,60 @@
+"""What the diagnosis of a run says of one cause, where the run has been diagnosed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from descend.doctor.diagnosis import Diagnosis, Trial
+from descend.doctor.prescription import read_diagnosis
+
+DIAGNOSIS = "diagnosis.json"
+
+
+def kept_diagnosis(run: Path) -> Diagnosis | None:
+    """The diagnosis in a run folder, or None; `RunFolderError` if it is damaged."""
+    return read_diagnosis(run) if (run / DIAGNOSIS).exists() else None
+
+
+def found(cause: str, run: Path) -> str:
+    """Whether `cause` holds in the run in folder `run`, by what number, or how to find out."""
+    diagnosis = kept_diagnosis(run)
+    if diagnosis is None:
+        return (
+            f"This run has not been diagnosed. `descend diagnose {run}` tries this cause and the "
+            "others on it."
+        )
+    return _holds(cause, diagnosis) or _ruled_out(cause, diagnosis) or (
+        f"The diagnosis of this run ({diagnosis.verdict.replace('_', ' ')}) says nothing of it."
+    )  # fmt: skip
+
+
+def _holds(cause: str, diagnosis: Diagnosis) -> str | None:
+    for finding in diagnosis.causes:
+        if finding.cause == cause:
+            keys = ", ".join(f"`{k} = {v}`" for k, v in finding.prescription.items())
+            told = "; ".join(f"{e.signal.replace('_', ' ')} {e.value:.3g} {e.unit}".rstrip()
+                             for e in finding.evidence)  # fmt: skip
+            return (
+                f"The diagnosis of this run found it, with confidence {finding.probability:.2f}."
+                + (f" Evidence: {told}." if told else "")
+                + _tried(finding.trial)
+                + f" Remedy: {finding.remedy.rstrip('.')}."
+                + (f" Try {keys}." if keys else "")
+            )
+    return None
+
+
+def _ruled_out(cause: str, diagnosis: Diagnosis) -> str | None:
+    for other in diagnosis.ruled_out:
+        if other.cause == cause:
+            return f"The diagnosis of this run ruled it out: {other.because.rstrip('.')}." + _tried(
+                other.trial
+            )
+    return None
+
+
+def _tried(trial: Trial | None) -> str:
+    if trial is None:
+        return " It was not tried."
+    width = f" (95 %: {trial.ci95[0]:+.3f} to {trial.ci95[1]:+.3f})" if trial.ci95 else ""
+    return f" Tried: {trial.change} gains {trial.gain:+.3f} nats{width}."

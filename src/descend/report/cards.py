@@ -1,0 +1,116 @@
+"""Small pictures of records for a notebook: HTML that needs no script and takes the notebook's own
+colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from descend.doctor.diagnosis import Diagnosis, Finding, RuledOut
+from descend.report.diagnosis import headline, word
+from descend.report.words import verdict
+from descend.runs.folder import Summary
+from descend.runs.records import Epoch
+from descend.units import duration
+
+MOST_EPOCHS = 8
+"""Rows of a card; of a longer run the first, the best and the last are among them."""
+
+WIDTH, HEIGHT = 260, 64
+"""Of the curve, in CSS pixels."""
+
+TRIALS = ("changed", "for the cause", "gain, nats", "95 %")
+EPOCHS = ("epoch", "training loss", "held-out loss", "held-out accuracy", "time")
+
+
+def model_card(name: str, summary: Summary) -> str:
+    """A trained model: how it went, its curve, its epochs."""
+    rows = [epoch_row(e) for e in some_epochs(summary.epochs, summary.best_epoch)]
+    curves = [[e.loss_end for e in summary.epochs], [e.validation_loss for e in summary.epochs]]
+    return _card(
+        name, [verdict(summary)], EPOCHS, rows, lines=polylines(curves),
+        foot=f"descend report {summary.model_dir}",
+    )  # fmt: skip
+
+
+def plain_card(name: str) -> str:
+    """A model of which nothing more is known."""
+    return _card(name, [], (), [])
+
+
+def diagnosis_card(found: Diagnosis) -> str:
+    """A diagnosis: the verdict, and every trial that was made."""
+    judged: list[Finding | RuledOut] = [*found.causes, *found.ruled_out]
+    raced = [(c.cause, c.trial) for c in judged if c.trial is not None]  # fmt: skip
+    raced.sort(key=lambda pair: -pair[1].gain)
+    rows = [
+        (t.change, word(cause), f"{t.gain:+.3f}",
+         f"{t.ci95[0]:+.3f} to {t.ci95[1]:+.3f}" if t.ci95 else "–")
+        for cause, t in raced
+    ]  # fmt: skip
+    remedies = [f"Remedy: {f.remedy.rstrip('.')}." for f in found.causes]
+    return _card(
+        "Diagnosis", [headline(found), *remedies], TRIALS, rows,
+        foot=f"descend diagnose {found.run} --explain",
+    )  # fmt: skip
+
+
+def progress_card(
+    share: float, words: str, epochs: Sequence[Epoch], of: int, sample: str | None
+) -> str:
+    """A run as it goes: how far it is, its epochs so far, what it wrote last."""
+    shown = some_epochs(epochs, 0)
+    return _card(
+        f"epoch {min(len(epochs) + 1, of)} of {of}" if share < 1 else "trained", [words], EPOCHS,
+        [epoch_row(e) for e in shown], share=share, foot=f"it writes: {sample}" if sample else "",
+    )  # fmt: skip
+
+
+def epoch_row(e: Epoch) -> tuple[str, ...]:
+    """An epoch as cells of `EPOCHS`."""
+    return (
+        str(e.epoch), f"{e.loss_start:.2f} → {e.loss_end:.2f}", f"{e.validation_loss:.3f}",
+        f"{e.validation_accuracy:.1%}", duration(e.seconds),
+    )  # fmt: skip
+
+
+def some_epochs(epochs: Sequence[Epoch], best: int) -> list[Epoch]:
+    """At most `MOST_EPOCHS` of them, evenly picked, with the first, the best and the last."""
+    if len(epochs) <= MOST_EPOCHS:
+        return list(epochs)
+    last = len(epochs) - 1
+    picked = {round(i * last / (MOST_EPOCHS - 2)) for i in range(MOST_EPOCHS - 1)}
+    return [e for n, e in enumerate(epochs) if n in picked or e.epoch == best]
+
+
+def polylines(curves: Sequence[Sequence[float]]) -> list[str]:
+    """Points of SVG polylines over a common scale, the highest value on top."""
+    values = [v for curve in curves for v in curve]
+    low, high = min(values), max(values)
+    found = []
+    for curve in curves:
+        across, up = WIDTH / max(len(curve) - 1, 1), HEIGHT / max(high - low, 1e-9)
+        found.append(
+            " ".join(f"{n * across:.1f},{(high - v) * up:.1f}" for n, v in enumerate(curve))
+        )
+    return found if len(curves[0]) > 1 else []
+
+
+def _card(
+    title: str, words: Sequence[str], columns: Sequence[str], rows: Sequence[tuple[str, ...]],
+    *, lines: Sequence[str] = (), share: float | None = None, foot: str = "",
+) -> str:  # fmt: skip
+    return _environment().get_template("card.html").render(
+        title=title, words=words, columns=columns, rows=rows, lines=lines, share=share, foot=foot,
+        width=WIDTH, height=HEIGHT,
+    )  # fmt: skip
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("descend.report"), undefined=StrictUndefined,
+        autoescape=select_autoescape(default=True), trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip

@@ -1,0 +1,63 @@
+"""A run as it goes, in a notebook: one output that is renewed in place.
+
+It needs no widgets, which have broken time and again between versions of notebooks: an output with
+an id is what every front end can renew.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from descend.report.cards import progress_card
+from descend.runs.records import Epoch, Record, Sample, Step
+from descend.units import duration
+
+if TYPE_CHECKING:
+    from descend.training.job import Job
+
+SECONDS_BETWEEN_RENEWALS = 0.5
+"""Each sends some kilobytes to the browser; an epoch is shown at once."""
+
+
+def show_in_notebook(records: Iterator[Record], job: Job) -> Iterator[Record]:
+    """Pass `records` on unchanged, drawing them in the cell on their way."""
+    epochs, sample, words = list(job.epochs_before), None, "starting …"
+    of, total = job.course.epochs, job.course.total_steps
+    first, began = job.state.step, time.perf_counter()
+    handle = _display(progress_card(first / total, words, epochs, of, None))
+    renewed, step = began, first
+    for record in records:
+        now = time.perf_counter()
+        if isinstance(record, Step):
+            step = record.step
+            left = (now - began) / (step - first) * (total - step)
+            rate = (step - first) * job.course.batches.tokens_per_step / max(now - began, 1e-9)
+            words = (
+                f"step {step:,} of {total:,} · loss {record.loss:.3f} · {rate:,.0f} tokens/s · "
+                f"{duration(left)} left"
+            )
+        elif isinstance(record, Epoch):
+            epochs.append(record)
+        elif isinstance(record, Sample):
+            sample = " ".join(f"{record.prompt}▸{record.text}".split())
+        if isinstance(record, Epoch) or now - renewed >= SECONDS_BETWEEN_RENEWALS:
+            renewed = now
+            handle.update(_html(progress_card(step / total, words, epochs, of, sample)))
+        yield record
+    words = f"{step:,} steps in {duration(time.perf_counter() - began)}"
+    handle.update(_html(progress_card(step / total, words, epochs, of, sample)))
+
+
+def _display(html: str) -> Any:
+    """Show `html` in the cell; what comes back can put other HTML in its place."""
+    from IPython.display import display
+
+    return display(_html(html), display_id=True)  # type: ignore[no-untyped-call]
+
+
+def _html(html: str) -> Any:
+    from IPython.display import HTML
+
+    return HTML(html)  # type: ignore[no-untyped-call]

@@ -1,0 +1,94 @@
+"""The golden rules: answered by trials, left open without them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from descend.cli.main import run as command_line
+from descend.doctor.causes import CAUSES
+from descend.errors import RunFolderError
+from descend.handbook.checklist import RULES, checklist
+
+
+def trial(gain: float, change: str = "twice the width") -> dict[str, Any]:
+    return {
+        "metric": "validation_loss", "change": change, "control": 4.0, "treated": 4.0 - gain,
+        "gain": gain, "ci95": [gain - 0.05, gain + 0.05], "p_holm": 0.5, "seeds": 3, "tokens": 9,
+        "share_of_run": 1.0, "seconds": 2.0, "cost_factor": 1.0,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def diagnosed(trained: Path, own_folder: Path) -> Path:
+    """A run whose rate was found too low by trial, and whose size was cleared by one."""
+    folder = own_folder / "run"
+    shutil.copytree(trained, folder)
+    finding = {
+        "cause": "learning_rate_too_low", "probability": 0.9, "evidence": [], "remedy": "raise it",
+        "prescription": {"learning_rate": 0.01}, "trial": trial(0.4, "3 times the learning rate"),
+    }  # fmt: skip
+    ruled_out = [
+        {"cause": "learning_rate_too_high", "because": "steps are short"},
+        {"cause": "model_too_small", "because": "no gain", "trial": trial(0.01)},
+        {"cause": "batch_too_small", "because": "batch_is fine"},
+        {"cause": "batch_too_large", "because": "batch_is fine"},
+    ]
+    content = {
+        "run": str(folder), "verdict": "learning_rate_too_low", "probability": 0.9,
+        "causes": [finding], "ruled_out": ruled_out, "readings": [], "notes": [],
+        "cost": {"seconds": 1.0, "fraction_of_run": 0.1},
+    }  # fmt: skip
+    (folder / "diagnosis.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_the_causes_of_the_rules_are_causes_of_the_doctor() -> None:
+    assert {name for rule in RULES for name in rule.causes} <= {cause.name for cause in CAUSES}
+    assert len(RULES) == 5
+
+
+def test_without_a_diagnosis_every_answer_is_open_and_that_is_said(trained: Path) -> None:
+    found = checklist(trained)
+    assert not found.diagnosed
+    assert {(a.answer, a.proved) for a in found.answers} == {("open", False)}
+    assert all(a.because.startswith("Recorded: ") for a in found.answers)
+    assert "5 of 5 answers are not proved" in found.sentence
+    assert f"descend diagnose {trained}" in found.sentence
+    summary = json.loads((trained / "summary.json").read_text())
+    assert f"{summary['parameters']:,} parameters" in found.answers[0].because
+
+
+def test_with_a_diagnosis_the_trials_answer(diagnosed: Path) -> None:
+    size, rate, batch, context, data = checklist(diagnosed).answers
+    assert (size.answer, size.proved) == ("yes", True)
+    assert size.because == "Twice the width gains +0.010 nats (95 %: -0.040 to +0.060)."
+    assert (rate.answer, rate.proved) == ("no", True)
+    assert "3 times the learning rate gains +0.400" in rate.because
+    assert "learning_rate = 0.01" in rate.because
+    # Ruled out by a signal alone, and said once: an answer, but no proof.
+    assert (batch.answer, batch.proved, batch.because) == ("yes", False, "Batch is fine.")
+    assert (context.answer, data.answer) == ("open", "open")
+    assert "3 of 5" in checklist(diagnosed).sentence
+
+
+def test_the_verb_prints_lines_or_one_object(
+    trained: Path, diagnosed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command_line(["checklist", str(diagnosed)]) == 0
+    out = capsys.readouterr().out
+    assert "✗ Is the learning rate right? no, tried" in out
+    assert "✓ Is the model big enough? yes, tried" in out
+    assert "? Is there enough text? open" in out
+    assert command_line(["checklist", str(trained), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [a["rule"] for a in found["answers"]] == [rule.name for rule in RULES]
+
+
+def test_a_folder_that_is_no_run_gets_one_sentence(own_folder: Path) -> None:
+    with pytest.raises(RunFolderError, match=r"no run\.json"):
+        checklist(own_folder)
