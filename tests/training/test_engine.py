@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -82,6 +85,22 @@ def test_choosing_leaves_no_trace_in_the_random_numbers_of_training(
     first = choose(batch_size=5).execution
     torch.manual_seed(2)
     assert choose(batch_size=5).execution == first
+
+
+@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="not x86")
+def test_a_processor_without_bfloat16_is_not_kept_waiting_for_it() -> None:
+    # oneDNN can be told to forget all instructions newer than AVX2, before it is loaded.
+    program = (
+        "import torch, msgspec; from descend.training import engine\n"
+        "from descend.config import make_config\n"
+        "print([w.precision for w in engine._candidates(make_config({}), 'cpu')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True,
+        env=os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"},
+    )  # fmt: skip
+    assert "bfloat16" not in done.stdout
+    assert "float32" in done.stdout
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")

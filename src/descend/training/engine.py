@@ -36,6 +36,9 @@ PROBE_TOKENS = 1024
 
 PROBE_REPEATS = 2
 
+TASTE_SIZE = 256
+"""Rows and columns of a matrix whose product takes well under a millisecond where it is quick."""
+
 BUSY_CORES = 0.5
 """Cores at work for others from which a thread more may cost more than it brings."""
 
@@ -183,6 +186,8 @@ def _candidates(config: RunConfig, device: str) -> Iterator[Execution]:
         precisions = [asked]
     elif device.startswith("cuda") and not torch.cuda.is_bf16_supported(including_emulation=False):
         precisions = ["float32", "float16"]
+    elif device == "cpu" and not _bfloat16_is_quick():
+        precisions = ["float32"]
     else:
         precisions = ["float32", "bfloat16"]
     kernels: list[Literal["matmul", "fused"]] = ["matmul", "fused"]
@@ -196,6 +201,24 @@ def _candidates(config: RunConfig, device: str) -> Iterator[Execution]:
                 torch=str(torch.__version__),
                 processor=processor(),
             )
+
+
+def _bfloat16_is_quick() -> bool:
+    """Whether a small product in bfloat16 is worth comparing with one in float32.
+
+    Without instructions for it, one is hundreds of times slower, and a whole step would take
+    minutes to try.
+    """
+    exact = torch.ones(TASTE_SIZE, TASTE_SIZE)
+    limit = HOPELESS * min(_product_seconds(exact) for _ in range(PROBE_REPEATS + 1))
+    half = exact.bfloat16()
+    return any(_product_seconds(half) < limit for _ in range(PROBE_REPEATS + 1))
+
+
+def _product_seconds(matrix: torch.Tensor) -> float:
+    began = time.perf_counter()
+    matrix @ matrix
+    return time.perf_counter() - began
 
 
 def time_step(

@@ -26,7 +26,7 @@ MUON_OTHERS_BETAS = (0.9, 0.95)
 
 
 def make_optimizers(
-    model: Transformer, config: RunConfig, precision: str = "bfloat16"
+    model: Transformer, config: RunConfig, precision: str = "float32"
 ) -> list[Optimizer]:
     """One or two optimizers over all weights, each weight in exactly one group.
 
