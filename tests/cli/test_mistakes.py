@@ -126,6 +126,18 @@ MISTAKES: list[tuple[tuple[str, ...], list[str]]] = [
     (("resume", "nowhere"), ["nowhere", "no run.json"]),
     (("resume", "model"), ["model", "finished", "descend continue model"]),
     (("resume", "half"), ["half", "no checkpoint", "descend train"]),
+    # Experiments.
+    (("compare", "text.txt"), ["compare", "one configuration", "--vary"]),
+    (("compare", "text.txt", "--vary", "embed_dmi=8,16"), ["vary", "did you mean embed_dim"]),
+    (("compare", "nowhere.txt", "--vary", "ff_dim=8,16"), ["nowhere.txt", "no such file"]),
+    (("compare", "text.txt", "--config", "tiny.toml", "--vary", "ff_dim=8,16", "--budget", "3"),
+     ["budget", "less than a step"]),
+    (("compare", "text.txt", "--arm", "old", "--preset", "guide"), ["arm", "--preset"]),
+    (("attribute", "old", "old", "text.txt"), ["no difference"]),
+    (("attribute", "old", "guied", "text.txt"), ["guied", "did you mean guide"]),
+    (("attribute", "old", "empty", "text.txt"), ["empty", "no run.json"]),
+    (("attribute", "old", "guide", "text.txt", "--runs", "3"), ["runs", "at least 8"]),
+    (("attribute", "old", "guide", "text.txt", "--train-share", "2"), ["train_share", "2.0"]),
     # Writing.
     (("generate", "model", "hi", "--temperature", "0"), ["temperature", "0.0", "greedy"]),
     (("generate", "model", "hi", "--top-p", "2"), ["top_p", "2.0"]),

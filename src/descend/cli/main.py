@@ -9,8 +9,10 @@ import traceback
 import typer
 from typer.exceptions import Exit, TyperException
 
+from descend.cli.attribute import attribute
 from descend.cli.chat import chat
 from descend.cli.checklist import checklist
+from descend.cli.compare import compare
 from descend.cli.config import config_app
 from descend.cli.corpus import corpus_app
 from descend.cli.cure import cure
@@ -75,6 +77,8 @@ app.command("diagnose")(diagnose)
 app.command("checklist")(checklist)
 app.command("report")(report)
 app.command("cure")(cure)
+app.command("compare")(with_config_flags(compare, leave_out=("corpus_dir", "save_dir")))
+app.command("attribute")(attribute)
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(tokenizer_app, name="tokenizer")
 app.add_typer(config_app, name="config")

@@ -12,12 +12,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from descend import errors
-from descend.errors import DescendError
+from descend.errors import DescendError, OutOfMemoryError
 from descend.trials.arms import Arm, Outcome
 
 
@@ -50,10 +51,14 @@ def run_in_workers(
     for item in arms.items():
         waiting.put(item)
     answers: Answers = queue.SimpleQueue()
-    processes = [_start() for _ in range(count)]
+    processes: list[subprocess.Popen[bytes]] = []
+    threads: list[threading.Thread] = []
     try:
-        for process in processes:
-            threading.Thread(target=_feed, args=(process, waiting, answers), daemon=True).start()
+        for _ in range(count):
+            processes.append(_start())
+            thread = threading.Thread(target=_feed, args=(processes[-1], waiting, answers))
+            thread.start()
+            threads.append(thread)
         for _ in arms:
             answer = answers.get()
             if isinstance(answer, BaseException):
@@ -62,8 +67,11 @@ def run_in_workers(
     finally:
         for process in processes:
             process.kill()
+        for thread in threads:  # which meet the end of their process, and so their own
+            thread.join()
         for process in processes:
-            process.communicate()
+            process.wait()
+            _close(process)
 
 
 def _start() -> subprocess.Popen[bytes]:
@@ -78,6 +86,13 @@ def _start() -> subprocess.Popen[bytes]:
         env=os.environ | own,
         start_new_session=True,  # Ctrl-C reaches us alone, and we end them
     )
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdin, process.stdout):
+        with suppress(OSError):  # what was still to be written has no reader any more
+            if pipe:
+                pipe.close()
 
 
 def _feed(
@@ -100,10 +115,17 @@ def _feed(
         except (OSError, ValueError):  # closed, since the series ended
             line = b""
         if not line:
-            answers.put(RuntimeError("a process that trained a trial ended without a word"))
+            answers.put(_ended())
             return
         message = msgspec.json.decode(line, type=Message)
         answers.put((key, message.outcome) if message.outcome else _error(message.fault))
+
+
+def _ended() -> DescendError:
+    return OutOfMemoryError(
+        "trials", "a process that ended in the middle of a run", "one that says what came of it",
+        "it may be memory that is short: train fewer at a time (--workers 1)",
+    )  # fmt: skip
 
 
 def _error(fault: Fault | None) -> BaseException:

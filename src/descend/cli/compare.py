@@ -1,0 +1,98 @@
+"""`descend compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from descend.cli.flags import AsJson, ConfigFile, Preset, settings_from
+from descend.cli.output import result, result_json, say
+from descend.cli.series import JudgedOn, Seeds, Workers, announced
+from descend.errors import ConfigError
+from descend.trials.arms import EVALUATION_TOKENS
+
+if TYPE_CHECKING:
+    from descend.lab.arms import Contestant
+
+
+def compare(
+    values: dict[str, Any],
+    corpus: Annotated[
+        str | None, typer.Argument(metavar="[CORPUS]", help="The text; left open: as in train.")
+    ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option("--vary", metavar="KEY=A,B", help="Values to try; several keys: a grid."),
+    ] = None,
+    arm: Annotated[
+        list[str] | None,
+        typer.Option("--arm", metavar="NAME", help="A preset, file or run to compare; repeatable."),
+    ] = None,
+    match: Annotated[
+        str, typer.Option("--match", metavar="tokens|seconds|steps|epoch", help="What is equal.")
+    ] = "tokens",
+    budget: Annotated[
+        float | None,
+        typer.Option("--budget", help="So many of it; left open: what the first one needs."),
+    ] = None,
+    seeds: Seeds = 3,
+    points: Annotated[
+        int, typer.Option("--points", min=1, help="Judgments along each run, for curves.")
+    ] = 1,
+    evaluation_tokens: JudgedOn = EVALUATION_TOKENS,
+    workers: Workers = None,
+    config: ConfigFile = None,
+    preset: Preset = None,
+    save_dir: Annotated[
+        Path | None, typer.Option("--save-dir", help="Left open: comparisons/<unix time>.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare configurations: which learns best, and is it sure?
+
+    descend compare my/texts --vary embed_dim=128,256 --vary batch_size=8,32
+    """
+    from descend.lab.compare import compare as carry_out
+    from descend.lab.compare import plan_comparison
+    from descend.lab.folder import COMPARISON, new_experiment_folder, write_record
+    from descend.report.experiments import comparison_text
+
+    folder = new_experiment_folder(save_dir)
+    text = {} if corpus is None else {"corpus_dir": corpus}
+    chosen = _contestants(values | text, vary or [], arm or [], config, preset)
+    plan = plan_comparison(
+        chosen, match=match, budget=budget, seeds=seeds, points=points,  # type: ignore[arg-type]
+        evaluation_tokens=evaluation_tokens,
+    )  # fmt: skip
+    told = announced(plan.all_arms, workers)
+    found = carry_out(plan, workers=workers, told=told)
+    write_record(folder, COMPARISON, found)
+    if as_json:
+        result_json(found)
+    else:
+        result(comparison_text(found))
+    say(f"saved in {folder}")
+
+
+def _contestants(
+    values: dict[str, Any],
+    vary: list[str],
+    arm: list[str],
+    config: Path | None,
+    preset: str | None,
+) -> list[Contestant]:
+    """The named arms, or one made by the flags, with all that is varied."""
+    from descend.lab.arms import contestants, parse_vary
+    from descend.lab.sources import Named, named_config
+
+    named = [named_config(name, values) for name in arm]
+    if not named:
+        named = [Named("base", settings_from(values, config, preset).config)]
+    elif config or preset:
+        raise ConfigError(
+            "arm", "--arm beside --config or --preset", "one way to name configurations",
+            "name the file or preset as an --arm too",
+        )  # fmt: skip
+    return contestants(named, parse_vary(vary))

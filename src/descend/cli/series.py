@@ -1,0 +1,69 @@
+"""What the verbs that make several runs share: the cost beforehand, and how far they are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from descend.cli.output import say
+from descend.units import duration
+
+if TYPE_CHECKING:
+    from descend.trials.arms import Arm, Outcome
+    from descend.trials.executor import Told
+
+Seeds = Annotated[
+    int, typer.Option("--seeds", min=1, max=100, help="Runs of each, paired by seed.")
+]
+JudgedOn = Annotated[
+    int,
+    typer.Option(
+        "--evaluation-tokens",
+        min=1,
+        metavar="N",
+        help="Held-out text to judge on, at 4 bytes each.",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, metavar="N", help="Runs at a time; left open: one a core."),
+]
+
+
+def announced(arms: Sequence[Arm], workers: int | None) -> Told:
+    """Say what `arms` will cost; returns who is to be told of each that is done."""
+    from descend.trials.executor import worker_count
+    from descend.trials.expense import estimate_each
+
+    say("preparing the text, and timing a step or two")
+    costs = estimate_each(arms)
+    total = len({arm.key for arm in arms})
+    missing = [arm for arm in arms if arm.key in costs]
+    count = worker_count(missing, workers)
+    seconds = max(max(costs.values(), default=0.0), sum(costs.values()) / count)
+    known = total - len(costs)
+    say(
+        f"{total} runs"
+        + (f", {known} of them made before" if known else "")
+        + f": about {duration(seconds)}, {count} at a time; "
+        "Ctrl-C stops, and the same command goes on from there"
+    )
+    began = time.perf_counter()
+    done_cost = 0.0
+
+    def told(done: int, of: int, arm: Arm, outcome: Outcome) -> None:
+        nonlocal done_cost
+        cost = costs.get(arm.key)
+        if cost is None:
+            return
+        done_cost += cost
+        left = (sum(costs.values()) - done_cost) * (time.perf_counter() - began) / done_cost
+        end = f"validation loss {outcome.validation_loss:.3f}"
+        if outcome.diverged_at is not None:
+            end = f"diverged at step {outcome.diverged_at}"
+        say(f"{done} of {of} runs, about {duration(left)} left: {end}")
+
+    return told

@@ -1,0 +1,1 @@
+"""Experiments: one question, paired runs, an answer with its interval."""

@@ -1,0 +1,87 @@
+"""The contestants of a comparison: named configurations, and a grid of varied keys over each."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from descend.config import RunConfig, make_config, nearest
+from descend.errors import ConfigError
+from descend.lab.changes import OF_THE_TEXT
+from descend.lab.sources import DECIDES_NO_LOSS, Named
+from descend.settings import plain_name
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A configuration, what it is called, and the keys that were varied to make it."""
+
+    name: str
+    config: RunConfig
+    varied: tuple[str, ...]
+
+
+def parse_vary(texts: Sequence[str]) -> dict[str, list[str]]:
+    """`embed_dim=128,256` to the key and its values; `ConfigError` for what is not of that form."""
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        key, equals, values = text.partition("=")
+        key, parts = plain_name(key.strip()), [v.strip() for v in values.split(",") if v.strip()]
+        if not equals or not parts:
+            raise ConfigError(
+                "vary", text, "a key and its values, such as embed_dim=128,256",
+                "write it like that",
+            )  # fmt: skip
+        if key not in RunConfig.model_fields:
+            guess = nearest(key, list(RunConfig.model_fields))
+            raise ConfigError(
+                "vary", f"the unknown key {key}",
+                "one of the keys that `descend config show` lists",
+                f"did you mean {guess}" if guess else "correct its name",
+            )  # fmt: skip
+        if key in (*OF_THE_TEXT, *DECIDES_NO_LOSS):
+            raise ConfigError(
+                "vary", key, "a key that leaves the text and the seeds as they are",
+                "use --seeds for other seeds" if key == "seed" else "vary another key",
+            )  # fmt: skip
+        found.setdefault(key, []).extend(v for v in parts if v not in found.get(key, []))
+    return found
+
+
+def contestants(named: Sequence[Named], vary: dict[str, list[str]]) -> list[Contestant]:
+    """Each of `named` with each combination of the values in `vary`.
+
+    `ConfigError` if that makes fewer than two, if keys do not fit each other, or if the texts
+    of two named ones differ.
+    """
+    made: dict[str, Contestant] = {}
+    for base in named:
+        for values in itertools.product(*vary.values()):
+            changes = dict(zip(vary, values, strict=True))
+            config = _changed(base.config, changes)
+            _check_same_text(named[0], base)
+            words = [f"{key}={value}" for key, value in changes.items()]
+            name = " ".join([base.name, *words] if len(named) > 1 or not words else words)
+            made.setdefault(config.model_dump_json(), Contestant(name, config, tuple(vary)))
+    if len(made) < 2:
+        raise ConfigError(
+            "compare", "one configuration", "at least two to compare",
+            "add --vary embed_dim=128,256, or --arm with a preset, a file or a run folder",
+        )  # fmt: skip
+    return list(made.values())
+
+
+def _changed(config: RunConfig, changes: dict[str, Any]) -> RunConfig:
+    return make_config(config.model_dump(mode="json") | changes)
+
+
+def _check_same_text(first: Named, other: Named) -> None:
+    for key in OF_THE_TEXT:
+        mine, its = getattr(first.config, key), getattr(other.config, key)
+        if mine != its:
+            raise ConfigError(
+                key, f"{mine} in {first.name} and {its} in {other.name}", "one text for all",
+                "name one CORPUS, and read it alike",
+            )  # fmt: skip

@@ -1,0 +1,325 @@
+"""From one configuration to another: which change brought how much?
+
+Every set of changes is a configuration that can be trained; what a change brings depends on which
+others are made already. Its share is what it brings, averaged over all orders of making them: the
+Shapley value (`trials/shapley.py`). Few changes are tried in all their sets, more along a number
+of random orders. Runs of one seed share initial weights, data order and held-out text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from descend.config import RunConfig
+from descend.errors import ConfigError
+from descend.lab.changes import Change, changes_between, with_changes
+from descend.lab.measured import Measured, measured
+from descend.lab.sources import Named
+from descend.trials.arms import EVALUATION_TOKENS, Arm, Outcome, arm_of
+from descend.trials.executor import Told, run_arms, silent
+from descend.trials.shapley import (
+    Coalition,
+    Game,
+    coalitions,
+    coalitions_of,
+    exact_interaction,
+    exact_shares,
+    walk_shares,
+    walks,
+)
+
+_FORMAT = 1
+
+
+class Share(msgspec.Struct, frozen=True, kw_only=True):
+    """What one change brought, as a part of the whole difference. Negative losses are gains."""
+
+    key: str
+    change: str
+    value: float
+    """Of the loss: nats per token, or bits per byte where the vocabulary changes."""
+    ci95: tuple[float, float] | None
+    accuracy: Measured
+    seconds: Measured
+    alone: float | None
+    """What it brings (loss) when nothing else is changed; None if no order began with it."""
+    last: float | None
+    """What it brings when all else is changed already; None if no order ended with it."""
+
+
+class Interaction(msgspec.Struct, frozen=True):
+    """What two changes bring together beyond what each brings alone (loss); below 0: they help
+    each other."""
+
+    keys: tuple[str, str]
+    value: float
+
+
+class Tried(msgspec.Struct, frozen=True):
+    """One run: the seed, the changes made, and what came of it."""
+
+    seed: int
+    changed: list[str]
+    validation_loss: float
+    bits_per_byte: float
+    accuracy: float
+    seconds: float
+    steps: int
+    tokens: int
+    diverged: bool
+
+
+class Attribution(msgspec.Struct, frozen=True, kw_only=True):
+    """attribution.json and `attribute --json`."""
+
+    a: str
+    b: str
+    corpus: str
+    unit: str
+    """Of the loss: `nats per token` or `bits per byte`."""
+    method: str
+    """`exact` or `sampled`."""
+    seeds: list[int]
+    orders: int
+    """Orders followed for each seed; 0 when exact."""
+    train_share: float
+    evaluation_tokens: int
+    """Held-out text judged on, counted at four bytes a token."""
+    base: dict[str, Any]
+    """The configuration of A, as asked."""
+    total: Measured
+    total_accuracy: Measured
+    total_seconds: Measured
+    shares: list[Share]
+    interactions: list[Interaction]
+    """Largest first; empty when sampled."""
+    sentence: str
+    runs: list[Tried]
+    format: int = _FORMAT
+
+
+@dataclass(frozen=True)
+class Design:
+    """Which runs answer the question."""
+
+    a: Named
+    b: Named
+    changes: list[Change]
+    seeds: list[int]
+    orders: dict[int, list[tuple[int, ...]]]
+    """Of each seed; empty when all sets of changes are tried."""
+    train_share: float
+    evaluation_tokens: int
+
+    @property
+    def exact(self) -> bool:
+        """Whether all sets of changes are tried."""
+        return not self.orders
+
+    def needed(self) -> list[tuple[int, Coalition]]:
+        """Each run, by its seed and the changes made, once."""
+        met: dict[tuple[int, Coalition], None] = {}
+        for seed in self.seeds:
+            found = (
+                list(coalitions(len(self.changes)))
+                if self.exact
+                else [c for order in self.orders[seed] for c in coalitions_of(order)]
+            )
+            met |= dict.fromkeys((seed, members) for members in found)
+        return list(met)
+
+    def arm(self, seed: int, members: Coalition) -> Arm:
+        """The run of `seed` with these changes made."""
+        made = [self.changes[number] for number in sorted(members)]
+        config = with_changes(self.a.config, made, seed)
+        return arm_of(
+            config, train_share=self.train_share, evaluation_tokens=self.evaluation_tokens
+        )
+
+    def arms(self) -> list[Arm]:
+        """All that must be run, in the order of `needed`."""
+        return [self.arm(*one) for one in self.needed()]
+
+
+def design(
+    a: Named,
+    b: Named,
+    *,
+    seeds: int = 1,
+    runs: int = 64,
+    train_share: float = 1.0,
+    evaluation_tokens: int = EVALUATION_TOKENS,
+) -> Design:
+    """All sets of changes if `runs` allow it, else as many random orders as they pay for.
+
+    Seeds count on from that of A. `ConfigError` if A and B do not differ or `runs` are too few.
+    """
+    changes = changes_between(a.config, b.config)
+    count = len(changes)
+    numbers = [a.config.seed + n for n in range(seeds)]
+    orders: dict[int, list[tuple[int, ...]]] = {}
+    if seeds * 2**count > runs:
+        least = seeds * (count + 1)
+        if runs < least:
+            raise ConfigError(
+                "runs", str(runs), f"at least {least}: {count} changes and {seeds} seeds",
+                "allow more runs or take fewer seeds",
+            )  # fmt: skip
+        # Orders of one seed share the run without and the run with all changes.
+        each = max(1, (runs // seeds - 2) // max(1, count - 1))
+        orders = {seed: walks(count, each, seed) for seed in numbers}
+    return Design(a, b, changes, numbers, orders, train_share, evaluation_tokens)
+
+
+def attribute(plan: Design, *, workers: int | None = None, told: Told = silent) -> Attribution:
+    """Carry the runs of `plan` out and share the difference among its changes."""
+    needed = plan.needed()
+    outcomes = run_arms(plan.arms(), workers=workers, told=told)
+    return shared_out(plan, dict(zip(needed, outcomes, strict=True)))
+
+
+def shared_out(plan: Design, found: dict[tuple[int, Coalition], Outcome]) -> Attribution:
+    """The attribution that follows from these outcomes."""
+    in_bits = len({outcome.vocab_size for outcome in found.values()}) > 1
+
+    def loss(outcome: Outcome) -> float:
+        return outcome.bits_per_byte if in_bits else outcome.validation_loss
+
+    def table(of: Callable[[Outcome], float]) -> dict[int, Game]:
+        return {
+            seed: {members: of(o) for (s, members), o in found.items() if s == seed}
+            for seed in plan.seeds
+        }
+
+    losses, accuracies = table(loss), table(lambda o: o.accuracy)
+    seconds = table(lambda o: o.seconds)
+    parts, other, time = (_samples(plan, games) for games in (losses, accuracies, seconds))
+    shares = [
+        _share(plan, losses, number, (parts[number], other[number], time[number]))
+        for number in range(len(plan.changes))
+    ]
+    shares.sort(key=lambda share: share.value)
+    unit = "bits per byte" if in_bits else "nats per token"
+    total = _whole(losses)
+    return Attribution(
+        a=plan.a.name,
+        b=plan.b.name,
+        corpus=str(plan.a.config.corpus_dir or "python"),
+        unit=unit,
+        method="exact" if plan.exact else "sampled",
+        seeds=plan.seeds,
+        orders=0 if plan.exact else len(plan.orders[plan.seeds[0]]),
+        train_share=plan.train_share,
+        evaluation_tokens=plan.evaluation_tokens,
+        base=plan.a.config.model_dump(mode="json"),
+        total=total,
+        total_accuracy=_whole(accuracies),
+        total_seconds=_whole(seconds),
+        shares=shares,
+        interactions=_interactions(plan, losses),
+        sentence=sentence_of(plan.a.name, plan.b.name, total, shares, unit),
+        runs=[_tried(plan, *one, outcome) for one, outcome in found.items()],
+    )
+
+
+def _samples(plan: Design, games: dict[int, Game]) -> list[list[float]]:
+    """For each change its shares: one a seed when exact, else one an order of each seed."""
+    count = len(plan.changes)
+    if plan.exact:
+        rows = [exact_shares(games[seed], count) for seed in plan.seeds]
+    else:
+        rows = [
+            walk_shares(games[seed], order) for seed in plan.seeds for order in plan.orders[seed]
+        ]
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _share(
+    plan: Design, losses: dict[int, Game], number: int, samples: tuple[list[float], ...]
+) -> Share:
+    of_loss, of_accuracy, of_seconds = (measured(s) for s in samples)
+    everyone = frozenset(range(len(plan.changes)))
+    return Share(
+        key=plan.changes[number].name,
+        change=plan.changes[number].words,
+        value=of_loss.value,
+        ci95=of_loss.ci95,
+        accuracy=of_accuracy,
+        seconds=of_seconds,
+        alone=_step(losses, frozenset(), number),
+        last=_step(losses, everyone - {number}, number),
+    )
+
+
+def _step(games: dict[int, Game], before: Coalition, number: int) -> float | None:
+    """What one change brings after the changes `before`, over the seeds where that was run."""
+    after = before | {number}
+    steps = [g[after] - g[before] for g in games.values() if after in g and before in g]
+    return float(np.mean(steps)) if steps else None
+
+
+def _whole(games: dict[int, Game]) -> Measured:
+    def ends(game: Game) -> float:
+        return game[max(game, key=len)] - game[frozenset()]
+
+    return measured([ends(game) for game in games.values()])
+
+
+def _interactions(plan: Design, losses: dict[int, Game]) -> list[Interaction]:
+    if not plan.exact:
+        return []
+    count = len(plan.changes)
+    found = []
+    for i in range(count):
+        for j in range(i + 1, count):
+            value = np.mean([exact_interaction(g, count, i, j) for g in losses.values()])
+            keys = (plan.changes[i].name, plan.changes[j].name)
+            found.append(Interaction(keys, float(value)))
+    return sorted(found, key=lambda one: -abs(one.value))
+
+
+def _tried(plan: Design, seed: int, members: Coalition, outcome: Outcome) -> Tried:
+    return Tried(
+        seed=seed,
+        changed=[plan.changes[number].name for number in sorted(members)],
+        validation_loss=outcome.validation_loss,
+        bits_per_byte=outcome.bits_per_byte,
+        accuracy=outcome.accuracy,
+        seconds=outcome.seconds,
+        steps=outcome.steps,
+        tokens=outcome.tokens,
+        diverged=outcome.diverged_at is not None,
+    )
+
+
+def sentence_of(a: str, b: str, total: Measured, shares: list[Share], unit: str) -> str:
+    """The answer in plain words; `shares` from the largest gain to the largest harm."""
+    direction = "lowers" if total.value < 0 else "raises"
+    words = f"From {a} to {b} {direction} the held-out loss by {abs(total.value):.3f} {unit}"
+    sure = [s for s in shares if s.ci95 is None or s.ci95[0] > 0 or s.ci95[1] < 0]
+    gains = [f"{s.key} ({s.value:+.3f})" for s in sure if s.value < 0]
+    harms = [f"{s.key} ({s.value:+.3f})" for s in reversed(sure) if s.value > 0]
+    unsure = [s.key for s in shares if s not in sure]
+    if gains:
+        words += "; what helped: " + ", ".join(gains)
+    if harms:
+        words += "; what hurt: " + ", ".join(harms)
+    if unsure:
+        words += "; not told apart from nothing: " + ", ".join(unsure)
+    return words + "."
+
+
+def config_pair(a: Named, b: Named, corpus_dir: str | None) -> tuple[Named, Named]:
+    """Both on one text: that of CORPUS if given, else what A names, else what B names."""
+    corpus = corpus_dir or a.config.corpus_dir or b.config.corpus_dir
+    return _on(a, corpus), _on(b, corpus if corpus_dir else b.config.corpus_dir or corpus)
+
+
+def _on(named: Named, corpus: str | None) -> Named:
+    config: RunConfig = named.config.model_copy(update={"corpus_dir": corpus})
+    return Named(named.name, config)

@@ -1,0 +1,258 @@
+"""Several configurations on one text, paired by seed, with an equal budget each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from descend.errors import ConfigError
+from descend.lab.arms import Contestant
+from descend.lab.measured import Measured, measured
+from descend.lab.sentences import comparison_sentence
+from descend.model.cost import training_memory
+from descend.model.shape import shape_of
+from descend.trials.arms import EVALUATION_TOKENS, Arm, Outcome, Point, arm_of
+from descend.trials.executor import Told, run_arms, silent
+from descend.trials.statistics import Interval, holm, paired_interval, paired_p, worth_claiming
+
+_FORMAT = 1
+
+Match = Literal["tokens", "seconds", "steps", "epoch"]
+MATCHES = ("tokens", "seconds", "steps", "epoch")
+
+CERTAIN = 0.05
+"""Holm-corrected p-value below which a difference is called one."""
+
+
+class OfSeed(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of an arm."""
+
+    seed: int
+    validation_loss: float
+    accuracy: float
+    bits_per_byte: float
+    seconds: float
+    diverged_at: int | None
+    curve: list[Point]
+
+
+class ComparedArm(msgspec.Struct, frozen=True, kw_only=True):
+    """An arm and what came of it, as means over the seeds."""
+
+    name: str
+    config: dict[str, Any]
+    """As asked; the seed is that of the first run."""
+    steps: int
+    tokens: int
+    """Trained on, repeats counted."""
+    vocab_size: int
+    parameters: int
+    memory: int
+    """Bytes: measured on a GPU, on a processor counted from the sizes."""
+    validation_loss: float
+    accuracy: float
+    bits_per_byte: float
+    seconds: float
+    """Of training, one run at a time on a thread."""
+    difference: Measured | None
+    """Of the loss to the first arm, paired by seed; None for the first."""
+    p: float | None
+    """That there is no difference; corrected by Holm for the number of arms."""
+    verdict: str
+    """`first`, `better`, `worse` or `not told apart`."""
+    seeds: list[OfSeed]
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """comparison.json and `compare --json`."""
+
+    corpus: str
+    match: str
+    budget: float | None
+    """Tokens, seconds or steps that each run had; None when each had its own epochs."""
+    unit: str
+    """Of the differences: `nats per token`, or `bits per byte` where vocabularies differ."""
+    varied: list[str]
+    seeds: list[int]
+    arms: list[ComparedArm]
+    sentence: str
+    format: int = _FORMAT
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which runs answer the question."""
+
+    contestants: Sequence[Contestant]
+    match: Match
+    budget: float | None
+    seeds: list[int]
+    arms: list[list[Arm]]
+    """Of each contestant, one a seed."""
+
+    @property
+    def all_arms(self) -> list[Arm]:
+        """The runs, seed by seed: a series that is stopped has whole pairs."""
+        return [arms[n] for n in range(len(self.seeds)) for arms in self.arms]
+
+
+def plan_comparison(
+    contestants: Sequence[Contestant],
+    *,
+    match: Match = "tokens",
+    budget: float | None = None,
+    seeds: int = 3,
+    points: int = 1,
+    evaluation_tokens: int = EVALUATION_TOKENS,
+) -> Plan:
+    """The runs of `contestants` with `seeds` each, `points` judgments along each.
+
+    With no `budget`, each has what the first one needs for its epochs. `ConfigError` for a budget
+    that is too small for a step, or for epochs that would be overruled.
+    """
+    if match not in MATCHES:
+        raise ConfigError("match", str(match), " or ".join(MATCHES), "choose one of those")
+    if match != "epoch" and any("epoch" in c.varied for c in contestants):
+        raise ConfigError(
+            "vary", f"epoch with an equal number of {match}", "a budget that epochs decide",
+            "add --match epoch",
+        )  # fmt: skip
+    first = contestants[0].config.seed
+    numbers = [first + n for n in range(seeds)]
+    if match == "epoch":
+        budget = None
+    elif budget is None:
+        budget = _budget_of(contestants[0], match)
+    each = partial(_arm, match=match, budget=budget, points=points, judged=evaluation_tokens)
+    arms = [[each(c, seed) for seed in numbers] for c in contestants]
+    return Plan(contestants, match, budget, numbers, arms)
+
+
+def compare(plan: Plan, *, workers: int | None = None, told: Told = silent) -> Comparison:
+    """Carry the runs of `plan` out and set each arm against the first."""
+    outcomes = run_arms(plan.all_arms, workers=workers, told=told)
+    found = dict(zip((arm.key for arm in plan.all_arms), outcomes, strict=True))
+    table = [[found[arm.key] for arm in arms] for arms in plan.arms]
+    in_bits = len({o.vocab_size for row in table for o in row}) > 1
+    losses = [[o.bits_per_byte if in_bits else o.validation_loss for o in row] for row in table]
+    differences = [[x - y for x, y in zip(row, losses[0], strict=True)] for row in losses]
+    corrected = holm([paired_p(d) for d in differences[1:]])
+    arms = [
+        _compared(plan, number, table[number], differences[number], p, float(np.mean(losses[0])))
+        for number, p in enumerate([None, *corrected])
+    ]
+    unit = "bits per byte" if in_bits else "nats per token"
+    return Comparison(
+        corpus=str(plan.contestants[0].config.corpus_dir or "python"),
+        match=plan.match,
+        budget=plan.budget,
+        unit=unit,
+        varied=list(dict.fromkeys(k for c in plan.contestants for k in c.varied)),
+        seeds=plan.seeds,
+        arms=arms,
+        sentence=comparison_sentence(arms, unit, plan.match, len(plan.seeds)),
+    )
+
+
+def _budget_of(contestant: Contestant, match: Match) -> float:
+    """What the first arm needs for its own epochs."""
+    from descend.trials.expense import measured_speed
+    from descend.trials.trial import prepare
+
+    arm = arm_of(contestant.config)
+    ready = prepare(arm)
+    if match == "steps":
+        return ready.steps
+    if match == "tokens":
+        return ready.steps * ready.batches.tokens_per_step
+    speed = measured_speed(arm)
+    per_step = ready.batches.tokens_per_step * speed.per_token + speed.per_update
+    return round(ready.steps * per_step, 1)
+
+
+def _arm(
+    contestant: Contestant,
+    seed: int,
+    *,
+    match: Match,
+    budget: float | None,
+    points: int,
+    judged: int,
+) -> Arm:
+    config = contestant.config.model_copy(update={"seed": seed})
+    if budget is None:
+        return arm_of(config, evaluation_tokens=judged)
+    per_step = 1.0
+    if match == "tokens":
+        per_step = config.batch_size * config.seq_len
+    if match == "seconds":
+        from descend.trials.expense import measured_speed
+
+        speed = measured_speed(arm_of(contestant.config))
+        per_step = config.batch_size * config.seq_len * speed.per_token + speed.per_update
+    steps = round(budget / per_step)
+    if steps < 1:
+        raise ConfigError(
+            "budget", f"{budget:g} {match}, less than a step of {contestant.name} needs",
+            f"at least {per_step:g}", "give a larger budget",
+        )  # fmt: skip
+    every = -(-steps // points) if points > 1 else None
+    return arm_of(config, steps=steps, evaluate_every=every, evaluation_tokens=judged)
+
+
+def _compared(
+    plan: Plan,
+    number: int,
+    outcomes: list[Outcome],
+    differences: list[float],
+    p: float | None,
+    of: float,
+) -> ComparedArm:
+    contestant, first = plan.contestants[number], outcomes[0]
+    shape = shape_of(contestant.config, first.vocab_size)
+
+    def mean(key: str) -> float:
+        return float(np.mean([getattr(o, key) for o in outcomes]))
+
+    return ComparedArm(
+        name=contestant.name,
+        config=contestant.config.model_dump(mode="json"),
+        steps=first.steps,
+        tokens=first.tokens,
+        vocab_size=first.vocab_size,
+        parameters=first.parameters,
+        memory=first.peak_bytes or training_memory(contestant.config, shape),
+        validation_loss=mean("validation_loss"),
+        accuracy=mean("accuracy"),
+        bits_per_byte=mean("bits_per_byte"),
+        seconds=mean("seconds"),
+        difference=measured(differences) if number else None,
+        p=p,
+        verdict="first" if p is None else _verdict(paired_interval(differences), p, of),
+        seeds=[
+            OfSeed(
+                seed=seed,
+                validation_loss=o.validation_loss,
+                accuracy=o.accuracy,
+                bits_per_byte=o.bits_per_byte,
+                seconds=o.seconds,
+                diverged_at=o.diverged_at,
+                curve=o.curve,
+            )
+            for seed, o in zip(plan.seeds, outcomes, strict=True)
+        ],
+    )
+
+
+def _verdict(difference: Interval, p: float, of: float) -> str:
+    if p >= CERTAIN:
+        return "not told apart"
+    gain = Interval(-difference.value, -difference.high, -difference.low)
+    if worth_claiming(gain, of):
+        return "better"
+    return "worse" if worth_claiming(difference, of) else "not told apart"

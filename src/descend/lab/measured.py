@@ -1,0 +1,22 @@
+"""A number with its interval, as records keep it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from descend.trials.statistics import paired_interval
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """A mean and its 95 % interval; None where there was one measurement alone."""
+
+    value: float
+    ci95: tuple[float, float] | None
+
+
+def measured(samples: Sequence[float]) -> Measured:
+    """The mean of `samples` and its interval."""
+    found = paired_interval(samples)
+    return Measured(found.value, (found.low, found.high) if len(samples) > 1 else None)

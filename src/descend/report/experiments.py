@@ -1,0 +1,125 @@
+"""Experiments as tables of text, with bars where a picture helps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from descend.lab.attribute import Attribution
+from descend.lab.compare import Comparison
+from descend.lab.measured import Measured
+from descend.units import duration, size
+
+BAR = 20
+"""Characters of the longest bar."""
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Columns aligned, the first `left` to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+
+    def line(row: Sequence[str]) -> str:
+        cells = [
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        return "  ".join(cells).rstrip()
+
+    rule = "  ".join("─" * width for width in widths)
+    return "\n".join([line(head), rule, *map(line, rows)])
+
+
+def signed(value: float, ci95: tuple[float, float] | None, digits: int = 3) -> str:
+    """`-0.123 [-0.150, -0.096]`."""
+    text = f"{value:+.{digits}f}"
+    return text if ci95 is None else f"{text} [{ci95[0]:+.{digits}f}, {ci95[1]:+.{digits}f}]"
+
+
+def bar(value: float, most: float) -> str:
+    """A bar to the left of the middle for a gain, to the right for a harm."""
+    length = round(BAR / 2 * abs(value) / most) if most else 0
+    half = BAR // 2
+    if value < 0:
+        return " " * (half - length) + "█" * length + "│" + " " * half
+    return " " * half + "│" + "█" * length + " " * (half - length)
+
+
+def attribution_text(found: Attribution) -> str:
+    """`attribute` in the terminal."""
+    most = max(abs(share.value) for share in found.shares)
+    rows = [
+        (s.change, signed(s.value, s.ci95), bar(s.value, most), _plain(s.alone), _plain(s.last),
+         f"{s.accuracy.value:+.1%}", _time(s.seconds))
+        for s in found.shares
+    ]  # fmt: skip
+    whole = ("all of it", signed(found.total.value, found.total.ci95), " " * BAR, "", "",
+             f"{found.total_accuracy.value:+.1%}", _time(found.total_seconds))  # fmt: skip
+    head = ("change", f"loss ({found.unit})", "gain │ harm".center(BAR + 1), "alone", "last",
+            "accuracy", "time")  # fmt: skip
+    blocks = [table(head, [*rows, whole]), found.sentence]
+    strong = found.interactions[:3]
+    if strong:
+        pairs = [f"{i.keys[0]} with {i.keys[1]} {i.value:+.3f}" for i in strong]
+        blocks.append("beyond the sum of both: " + ", ".join(pairs) + f" {found.unit}")
+    return "\n\n".join([*blocks, how_found(found)])
+
+
+def how_found(found: Attribution) -> str:
+    """The method in a sentence."""
+    seeds = f"{len(found.seeds)} seed{'s' if len(found.seeds) != 1 else ''}"
+    orders = f"{found.orders} random order{'s' if found.orders != 1 else ''} of the changes"
+    way = "all sets of changes were trained" if found.method == "exact" else orders
+    share = "" if found.train_share == 1 else f", on {found.train_share:.0%} of the training text"
+    intervals = "" if found.shares[0].ci95 is None else "; in brackets 95 % intervals"
+    return f"{len(found.runs)} runs: {way}, {seeds}{share}{intervals}"
+
+
+def _plain(value: float | None) -> str:
+    return "" if value is None else f"{value:+.3f}"
+
+
+def _time(seconds: Measured) -> str:
+    return ("-" if seconds.value < 0 else "+") + duration(abs(seconds.value))
+
+
+AXIS = 40
+"""Characters of the picture of a comparison."""
+
+
+def comparison_text(found: Comparison) -> str:
+    """`compare` in the terminal."""
+    in_bits = found.unit == "bits per byte"
+    rows = []
+    for arm, drawn in zip(found.arms, _dots(found), strict=True):
+        difference = arm.difference
+        rows.append(
+            (arm.name, f"{arm.validation_loss:.3f}", f"{arm.bits_per_byte:.3f}",
+             f"{arm.accuracy:.1%}", duration(arm.seconds), size(arm.memory),
+             f"{arm.parameters:,}", f"{arm.steps:,}",
+             "" if difference is None else signed(difference.value, difference.ci95),
+             "" if arm.verdict == "first" else arm.verdict, drawn)
+        )  # fmt: skip
+    measure = "bits per byte" if in_bits else "loss"
+    head = ("arm", "loss", "bits/byte", "accuracy", "time", "memory", "parameters", "steps",
+            f"difference in {measure}", "", f"{measure} of each seed, lower is left")  # fmt: skip
+    blocks = [table(head, rows), found.sentence]
+    if in_bits:
+        blocks.append(
+            "Vocabularies differ, so a token is not the same thing in all arms: "
+            "they are compared by bits per byte."
+        )
+    return "\n\n".join(blocks)
+
+
+def _dots(found: Comparison) -> list[str]:
+    """A line an arm: a dot for each seed, on one axis for all."""
+    in_bits = found.unit == "bits per byte"
+    values = [[s.bits_per_byte if in_bits else s.validation_loss for s in arm.seeds]
+              for arm in found.arms]  # fmt: skip
+    low, high = min(map(min, values)), max(map(max, values))
+    lines = []
+    for row in values:
+        line = [" "] * AXIS
+        for value in row:
+            line[round((AXIS - 1) * (value - low) / ((high - low) or 1.0))] = "●"
+        lines.append("".join(line))
+    return lines

@@ -1,0 +1,152 @@
+"""Attribution: shares add up, whichever way they were found; what differs is found in groups."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from descend.cli.main import run as descend
+from descend.config import PRESETS, RunConfig, make_config
+from descend.errors import ConfigError
+from descend.lab.attribute import Attribution, attribute, config_pair, design, shared_out
+from descend.lab.changes import changes_between, with_changes
+from descend.lab.folder import ATTRIBUTION, read_record
+from descend.lab.sources import Named
+from descend.report.experiments import attribution_text
+from descend.trials.arms import Outcome
+
+
+def pair(tiny: dict[str, object], **changes: Any) -> tuple[Named, Named]:
+    values = tiny | {"epoch": 1}
+    return Named("a", make_config(values)), Named("b", make_config(values | changes))
+
+
+def outcome(loss: float, vocab_size: int = 300) -> Outcome:
+    return Outcome(
+        key="", steps=1, tokens=64, train_tokens=64, vocab_size=vocab_size, parameters=1,
+        seconds=2 * loss, peak_bytes=None, curve=[], validation_loss=loss, accuracy=1 - loss,
+        bits_per_byte=loss / 2, diverged_at=None, losses=[],
+    )  # fmt: skip
+
+
+def test_from_old_to_guide_there_are_seven_changes() -> None:
+    changes = changes_between(make_config(PRESETS["old"]), make_config(PRESETS["guide"]))
+    assert [c.name for c in changes] == [
+        "embed_dim + num_heads", "num_layers", "ff_dim", "batch_size", "seq_len", "epoch",
+        "learning_rate",
+    ]  # fmt: skip
+    assert changes[0].words == "embed_dim 128 → 256, num_heads 4 → 8"
+    whole = with_changes(make_config(PRESETS["old"]), changes, seed=42)
+    assert whole == make_config(PRESETS["guide"])
+
+
+def test_tied_keys_change_together_so_that_every_step_is_valid() -> None:
+    old = make_config({"max_seq_len": 64, "seq_len": 32, "learning_rate": 0.001})
+    new = make_config({"max_seq_len": 256, "seq_len": 128, "learning_rate": {1: 1e-4, 2: 1e-3}})
+    changes = changes_between(old, new)
+    assert [c.name for c in changes] == ["max_seq_len + seq_len", "learning_rate + schedule"]
+    for change in changes:
+        assert isinstance(with_changes(old, [change], 1), RunConfig)
+
+
+def test_known_shares_are_found_exactly_and_by_orders(tiny: dict[str, object]) -> None:
+    # loss = 3 - 1 [epoch] + 0.5 [batch] - 0.4 [epoch and batch]; weight decay changes nothing.
+    a, b = pair(tiny, epoch=2, batch_size=8, weight_decay=0.2)
+
+    def loss(names: set[str]) -> float:
+        return (3 - ("epoch" in names) + 0.5 * ("batch_size" in names)
+                - 0.4 * ({"epoch", "batch_size"} <= names))  # fmt: skip
+
+    for runs in (100, 7):
+        plan = design(a, b, seeds=1, runs=runs)
+        assert plan.exact == (runs == 100)
+        assert len(plan.needed()) <= runs
+        found = shared_out(plan, {
+            (seed, members): outcome(loss({plan.changes[m].name for m in members}))
+            for seed, members in plan.needed()
+        })  # fmt: skip
+        shares = {s.key: s for s in found.shares}
+        assert sum(s.value for s in found.shares) == pytest.approx(found.total.value)
+        assert sum(s.seconds.value for s in found.shares) == pytest.approx(2 * found.total.value)
+        assert found.total.value == pytest.approx(-0.9)
+        assert shares["weight_decay"].value == pytest.approx(0)
+        if plan.exact:
+            assert shares["epoch"].value == pytest.approx(-1.2)
+            assert shares["batch_size"].value == pytest.approx(0.3)
+            assert shares["epoch"].alone == pytest.approx(-1.0)
+            assert shares["epoch"].last == pytest.approx(-1.4)
+            assert set(found.interactions[0].keys) == {"epoch", "batch_size"}
+            assert found.interactions[0].value == pytest.approx(-0.4)
+            assert found.interactions[1].value == pytest.approx(0)
+    # Two changes alike in all they do get the same share.
+    plan = design(a, b, runs=100)
+    alike = shared_out(plan, {
+        (seed, members): outcome(3.0 - 0.2 * len(members) ** 2) for seed, members in plan.needed()
+    })  # fmt: skip
+    assert len({round(s.value, 9) for s in alike.shares}) == 1
+
+
+def test_where_the_vocabulary_changes_bytes_are_shared_out(tiny: dict[str, object]) -> None:
+    a, b = pair(tiny, vocab_size=320)
+    plan = design(a, b)
+    found = shared_out(
+        plan, {(s, m): outcome(3.0 - len(m), 300 + 20 * len(m)) for s, m in plan.needed()}
+    )
+    assert found.unit == "bits per byte"
+    assert found.total.value == pytest.approx(-0.5)
+
+
+def test_real_runs_add_up(tiny: dict[str, object]) -> None:
+    a, b = pair(tiny, learning_rate=0.004, epoch=2)
+    found = attribute(design(a, b, seeds=2, train_share=0.4), workers=1)
+    assert found.method == "exact"
+    assert len(found.runs) == 8
+    ends = {
+        seed: [r.validation_loss for r in found.runs if r.seed == seed and len(r.changed) in (0, 2)]
+        for seed in found.seeds
+    }
+    total = sum(last - first for first, last in ends.values()) / 2
+    assert found.total.value == pytest.approx(total)
+    assert sum(s.value for s in found.shares) == pytest.approx(total)
+    assert sum(s.accuracy.value for s in found.shares) == pytest.approx(found.total_accuracy.value)
+    assert found.total.value < -0.1
+    assert all(s.ci95 is not None for s in found.shares)
+    text = attribution_text(found)
+    assert "learning_rate 0.001 → 0.004" in text
+    assert "all sets of changes were trained, 2 seeds" in text
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Attribution) == found
+
+
+def test_the_verb(
+    tiny: dict[str, object], tiny_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text(tiny_file.read_text().replace("epoch = 2", "epoch = 1"))
+    line = ["attribute", str(tiny_file), str(other), str(tiny["corpus_dir"]), "--json",
+            "--train-share", "0.5", "--workers", "1", "--save-dir", "here"]  # fmt: skip
+    assert descend(line) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert [s["key"] for s in found["shares"]] == ["epoch"]
+    assert found["shares"][0]["value"] > 0
+    assert found["shares"][0]["ci95"] is None
+    assert "2 runs: about" in err
+    assert read_record(Path("here"), ATTRIBUTION, Attribution).train_share == 0.5
+
+
+def test_mistakes_get_one_clear_line(tiny: dict[str, object]) -> None:
+    a, b = pair(tiny)
+    with pytest.raises(ConfigError, match="no difference"):
+        design(a, b)
+    with pytest.raises(ConfigError, match="same text on both sides"):
+        design(*pair(tiny, validation_fraction=0.2))
+    with pytest.raises(ConfigError, match="at least 9: 2 changes and 3 seeds"):
+        design(*pair(tiny, epoch=2, batch_size=8), seeds=3, runs=8)
+    elsewhere = Named("b", make_config(tiny | {"corpus_dir": "stories", "epoch": 1}))
+    with pytest.raises(ConfigError, match="corpus_dir"):
+        design(*config_pair(a, elsewhere, None))
+    assert config_pair(a, elsewhere, "python")[1].config.corpus_dir == "python"

@@ -1,0 +1,188 @@
+"""Comparisons: equal budgets, pairs by seed, claims only where they are due."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from scipy import stats
+
+from descend.cli.main import run as descend
+from descend.config import make_config
+from descend.errors import ConfigError, RunFolderError
+from descend.lab.arms import Contestant, contestants, parse_vary
+from descend.lab.compare import Comparison, _verdict, compare, plan_comparison
+from descend.lab.folder import COMPARISON, new_experiment_folder, read_record, write_record
+from descend.lab.sources import Named, named_config
+from descend.report.experiments import comparison_text
+from descend.trials.expense import measured_speed
+from descend.trials.statistics import Interval
+
+
+def base(tiny: dict[str, object], **keys: Any) -> list[Named]:
+    return [Named("base", make_config(tiny | {"epoch": 1} | keys))]
+
+
+def test_a_comparison_is_its_pairs(tiny: dict[str, object]) -> None:
+    arms = contestants(base(tiny), parse_vary(["learning_rate=0.0001,0.003"]))
+    result = compare(plan_comparison(arms, seeds=2, budget=2000), workers=1)
+    assert [arm.name for arm in result.arms] == ["learning_rate=0.0001", "learning_rate=0.003"]
+    first, second = result.arms
+    assert [s.seed for s in first.seeds] == [s.seed for s in second.seeds] == [42, 43]
+    pairs = [b.validation_loss - a.validation_loss
+             for a, b in zip(first.seeds, second.seeds, strict=True)]  # fmt: skip
+    oracle = stats.ttest_1samp(pairs, 0)
+    assert second.difference is not None
+    assert second.difference.value == pytest.approx(np.mean(pairs))
+    assert second.difference.ci95 == pytest.approx(tuple(oracle.confidence_interval(0.95)))
+    assert second.p == pytest.approx(oracle.pvalue)
+    assert first.difference is None
+    assert first.verdict == "first"
+    assert second.validation_loss < first.validation_loss - 0.1
+    # 2000 tokens in steps of 4 x 16.
+    assert first.steps == second.steps == round(2000 / 64)
+    assert result.unit == "nats per token"
+    assert "learning_rate=0.003" in result.sentence
+    text = comparison_text(result)
+    assert all("●" in line for line in text.splitlines()[2:4])
+    assert f"{second.validation_loss:.3f}" in text
+    assert msgspec.json.decode(msgspec.json.encode(result), type=Comparison) == result
+
+
+def test_equal_tokens_steps_and_time_are_what_they_say(tiny: dict[str, object]) -> None:
+    arms = contestants(base(tiny), parse_vary(["batch_size=4,16"]))
+    tokens = plan_comparison(arms, match="tokens", budget=6400, seeds=1)
+    assert [a.steps for a in tokens.all_arms] == [100, 25]
+    steps = plan_comparison(arms, match="steps", budget=50, seeds=1)
+    assert [a.steps for a in steps.all_arms] == [50, 50]
+    seconds = plan_comparison(arms, match="seconds", budget=1.0, seeds=1)
+    for one in seconds.all_arms:
+        # How fast a network is here is remembered, so the same number comes back.
+        speed, size = measured_speed(one), one.config["batch_size"] * 16
+        assert one.steps == round(1.0 / (size * speed.per_token + speed.per_update))
+    own = plan_comparison(arms, match="epoch", seeds=1)
+    assert [a.steps for a in own.all_arms] == [None, None]
+    # Left open, the budget is what the first one needs for its epoch.
+    by_first = plan_comparison(arms, match="tokens", seeds=1)
+    assert by_first.budget == (by_first.all_arms[0].steps or 0) * 64
+    assert (by_first.all_arms[1].steps or 0) == pytest.approx(by_first.budget / 256, abs=0.5)
+
+
+def test_where_vocabularies_differ_bytes_are_compared(tiny: dict[str, object]) -> None:
+    arms = contestants(base(tiny), parse_vary(["vocab_size=280,320"]))
+    result = compare(plan_comparison(arms, seeds=2, budget=640), workers=1)
+    first, second = result.arms
+    assert result.unit == "bits per byte"
+    assert first.vocab_size != second.vocab_size
+    assert second.difference is not None
+    assert second.difference.value == pytest.approx(second.bits_per_byte - first.bits_per_byte)
+    assert "bits per byte" in comparison_text(result)
+
+
+def test_a_grid_and_named_arms(tiny: dict[str, object], tiny_file: Path, trained: Path) -> None:
+    grid = contestants(base(tiny), parse_vary(["embed_dim=16,32", "batch_size=4,8"]))
+    assert [c.name for c in grid] == [
+        "embed_dim=16 batch_size=4", "embed_dim=16 batch_size=8",
+        "embed_dim=32 batch_size=4", "embed_dim=32 batch_size=8",
+    ]  # fmt: skip
+    corpus = {"corpus_dir": str(tiny["corpus_dir"])}
+    named = [named_config(str(tiny_file), corpus | {"seq_len": "8"}), named_config(str(trained))]
+    arms = contestants(named, {})
+    assert [c.name for c in arms] == [tiny_file.stem, trained.name]
+    assert [c.config.seq_len for c in arms] == [8, 16]
+    assert arms[1].config.epoch == 2
+
+
+def test_claims_need_certainty_and_size() -> None:
+    assert _verdict(Interval(-0.1, -0.12, -0.08), 0.01, of=3.0) == "better"
+    assert _verdict(Interval(0.1, 0.08, 0.12), 0.01, of=3.0) == "worse"
+    assert _verdict(Interval(-0.1, -0.12, -0.08), 0.06, of=3.0) == "not told apart"
+    assert _verdict(Interval(-0.005, -0.006, -0.004), 0.001, of=3.0) == "not told apart"
+
+
+def test_one_seed_claims_nothing(tiny: dict[str, object]) -> None:
+    arms = contestants(base(tiny), parse_vary(["learning_rate=0.0001,0.003"]))
+    result = compare(plan_comparison(arms, seeds=1, budget=2000), workers=1)
+    assert result.arms[1].difference is not None
+    assert result.arms[1].difference.ci95 is None
+    assert result.arms[1].verdict == "not told apart"
+    assert "nothing is claimed" in result.sentence
+
+
+@pytest.mark.parametrize(
+    ("vary", "words"),
+    [("embed_dim", "such as embed_dim=128,256"), ("embed_dim=", "such as embed_dim=128,256"),
+     ("embed_dmi=8,16", "did you mean embed_dim"), ("seed=1,2", "use --seeds"),
+     ("corpus_dir=a,b", "vary another key"), ("embed_dim=16,banana", "'banana'"),
+     ("embed_dim=16,17", "a divisor of embed_dim 17"), ("embed_dim=16,16", "at least two"),
+     ("epoch=1,2", "--match epoch"), ("seq_len=16,64", "at most max_seq_len 32")],
+)  # fmt: skip
+def test_mistakes_get_one_clear_line(tiny: dict[str, object], vary: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        plan_comparison(contestants(base(tiny), parse_vary([vary])), budget=1000)
+
+
+def test_more_mistakes(tiny: dict[str, object], tmp_path: Path) -> None:
+    arms = contestants(base(tiny), parse_vary(["batch_size=4,8"]))
+    with pytest.raises(ConfigError, match="less than a step of batch_size=4"):
+        plan_comparison(arms, budget=1)
+    with pytest.raises(ConfigError, match="match: found hours"):
+        plan_comparison(arms, match="hours")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="did you mean guide"):
+        named_config("guied")
+    with pytest.raises(RunFolderError, match="found no run"):
+        named_config(str(tmp_path))
+    other = Named("other", make_config(tiny | {"validation_fraction": 0.2}))
+    with pytest.raises(ConfigError, match="validation_fraction"):
+        contestants([*base(tiny), other], {})
+
+
+def test_the_verb_says_the_cost_and_prints_one_object(
+    tiny: dict[str, object], tiny_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["compare", str(tiny["corpus_dir"]), "--config", str(tiny_file), "--json",
+            "--vary", "dropout_rate=0,0.2", "--seeds", "2", "--budget", "640", "--workers", "1",
+            "--points", "2", "--save-dir", "here"]  # fmt: skip
+    assert descend(line) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert {
+        "config",
+        "validation_loss",
+        "accuracy",
+        "bits_per_byte",
+        "seconds",
+        "difference",
+    } <= set(found["arms"][1])
+    assert set(found["arms"][1]["difference"]) == {"value", "ci95"}
+    assert len(found["arms"][0]["seeds"][0]["curve"]) == 2
+    assert "4 runs: about" in err
+    assert "4 of 4 runs" in err
+    assert read_record(Path("here"), COMPARISON, Comparison).sentence == found["sentence"]
+    # The same again costs nothing, and nothing is written over.
+    assert descend([*line[:-1], "there"]) == 0
+    assert "4 of them made before: about 0.0 s" in capsys.readouterr().err
+    assert descend(line) == 2
+    assert "which holds comparison.json" in capsys.readouterr().err
+
+
+def test_experiments_have_folders_of_their_own(tmp_path: Path) -> None:
+    class Note(msgspec.Struct):
+        text: str
+
+    first = new_experiment_folder()
+    write_record(first, COMPARISON, Note("kept"))
+    assert new_experiment_folder() != first
+    assert read_record(first, COMPARISON, Note) == Note("kept")
+    (first / COMPARISON).write_text("{")
+    with pytest.raises(RunFolderError, match="cannot be read"):
+        read_record(first, COMPARISON, Note)
+
+
+def test_contestants_are_plain(tiny: dict[str, object]) -> None:
+    one = contestants(base(tiny), parse_vary(["weight-decay=0,0.1"]))[0]
+    assert one == Contestant("weight_decay=0", one.config, ("weight_decay",))
