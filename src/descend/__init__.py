@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from descend.version import __version__
 
 if TYPE_CHECKING:
-    from descend.api import Model, load, resume, run, run_on_model
+    from descend.api import Model, check, load, resume, run, run_on_model
     from descend.config import RunConfig
     from descend.errors import DescendError
 
@@ -21,6 +21,7 @@ _HOME = {
     "DescendError": "descend.errors",
     "Model": "descend.api",
     "RunConfig": "descend.config",
+    "check": "descend.api",
     "load": "descend.api",
     "resume": "descend.api",
     "run": "descend.api",
@@ -32,6 +33,7 @@ __all__ = [
     "Model",
     "RunConfig",
     "__version__",
+    "check",
     "load",
     "resume",
     "run",

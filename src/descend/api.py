@@ -44,6 +44,9 @@ from descend.training.work import work
 
 if TYPE_CHECKING:
     from os import PathLike
+    from types import ModuleType
+
+    from descend.doctor.preflight.check import Checked
 
 Config = RunConfig | Mapping[str, Any] | None
 
@@ -168,6 +171,17 @@ def measure_corpus(config: RunConfig) -> CorpusStats:
     text = prepare_text(config)
     tokenizer = tokenizer_for(config, text)
     return corpus_stats(text, prepare_tokens(text, tokenizer))
+
+
+def check(program: str | ModuleType | Mapping[str, Any]) -> Checked:
+    """Look for bugs in a PyTorch training program: a module, its names, or where to import it.
+
+    The conventions are those of docs/check.md. What is given as a module or a mapping is left as
+    it was found. Raises `ProgramError` (a `UserError`) without a model or when an import fails.
+    """
+    from descend.doctor.preflight.check import check_file, check_namespace
+
+    return check_file(program) if isinstance(program, str) else check_namespace(program)
 
 
 class MadeTokenizer(msgspec.Struct, frozen=True):

@@ -69,3 +69,7 @@ class OutOfMemoryError(DescendError):
 
 class DivergedError(DescendError):
     """The loss is not a finite number any more."""
+
+
+class PreflightError(DescendError):
+    """The network or its optimizers are not as they should be before the first step."""

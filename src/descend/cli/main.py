@@ -11,6 +11,7 @@ from typer.exceptions import Exit, TyperException
 
 from descend.cli.attribute import attribute
 from descend.cli.chat import chat
+from descend.cli.check import check
 from descend.cli.checklist import checklist
 from descend.cli.compare import compare
 from descend.cli.config import config_app
@@ -79,6 +80,7 @@ app.command("report")(report)
 app.command("cure")(cure)
 app.command("compare")(with_config_flags(compare, leave_out=("corpus_dir", "save_dir")))
 app.command("attribute")(attribute)
+app.command("check")(check)
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(tokenizer_app, name="tokenizer")
 app.add_typer(config_app, name="config")

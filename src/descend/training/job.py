@@ -39,6 +39,7 @@ from descend.training.memory import check_memory, memory_errors
 from descend.training.objective import can_compile
 from descend.training.optimizer import make_optimizers
 from descend.training.precision import compute_in, make_scaler
+from descend.training.preflight import preflight
 from descend.training.recipe import (
     choose_blank_rate,
     choose_epochs,
@@ -114,6 +115,7 @@ def new_job(
         parent=str(parent) if parent else None,
     )
     state = fresh_state(model, resolved, choice.execution)
+    preflight(model, state.optimizers, batches.batch(0), fresh=loaded is None)
     notes = _notes(config, resolved, store, choice)
     return Job(folder, info, shape, store, course, state, choice, (), notes)
 

@@ -1,0 +1,102 @@
+"""Batches are repeated.
+
+What it is:
+    The same batch comes again and again: it is drawn outside the loop, workers draw the same random
+    numbers, or a step ignores the batch that it is given.
+
+How it shows:
+    The training loss falls to zero within few steps, and the validation loss rises from the start.
+
+Not to be confused:
+    A new epoch over a small text brings the same batches back, after all others have been seen.
+
+Proof:
+    The first batches are compared token by token, and so are those that the network really gets.
+
+How to mend:
+    Draw inside the loop; seed each worker differently (`worker_init_fn`), and do not reseed before
+    every draw.
+
+When it is not this:
+    One batch is learned by heart on purpose, as a test; the whole text fits into one batch.
+
+Source:
+    PyTorch and numpy random seeds in workers: T. Bekman, tanelp.github.io (2021).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from descend.doctor.preflight.corpus import rows, texts
+from descend.doctor.preflight.findings import (
+    Bug,
+    CannotTell,
+    CouldNotCheck,
+    Found,
+    NotFound,
+    Outcome,
+    name_of,
+)
+from descend.doctor.preflight.program import Program
+from descend.doctor.preflight.rehearsal import rehearse
+
+FEWEST = 4
+"""Batches below which a repetition says nothing."""
+
+REPEATED = 0.25
+"""Share of batches that stood before, from which it is no chance."""
+
+COVERED = 0.5
+"""Share of the text that must have been seen before it may begin anew."""
+
+
+def look(program: Program) -> Outcome:
+    """Compare batches with those before them."""
+    if not program.has("batches"):
+        return _as_given(program) or CouldNotCheck("there is no `batches`")
+    held = program.once(rows)
+    if len(held) < FEWEST:
+        return CouldNotCheck(f"only {len(held)} batches before they end")
+    keys = [_key(batch) for batch in held]
+    again = sum(key in keys[:n] for n, key in enumerate(keys))
+    alike = sum(len({_key(row) for row in batch}) == 1 for batch in held if len(batch) > 1)
+    where = program.where("batches")
+    if again >= REPEATED * len(keys) and not _new_epoch(program, held, keys):
+        return Found(f"{again} of the first {len(keys)} batches stood before", where)
+    if alike >= REPEATED * len(keys):
+        return Found(f"{alike} of the first {len(keys)} batches hold one row many times", where)
+    return _as_given(program) or NotFound(f"{again} of the first {len(keys)} batches stood before")
+
+
+def _new_epoch(program: Program, held: list[Tensor], keys: list[bytes]) -> bool:
+    """Whether the batches came back since the text had been seen."""
+    period = next((n for n in range(1, len(keys)) if keys[n] == keys[0]), len(keys))
+    distinct = len(set(keys[:period])) == period and period > 1
+    longest = max((t.numel() for t in texts(program)), default=None)
+    seen = sum(batch.numel() for batch in held[:period])
+    if longest is not None:
+        return seen >= COVERED * longest
+    return distinct and period >= FEWEST
+
+
+def _as_given(program: Program) -> Outcome | None:
+    """Whether the network gets the same ids in every step though the batches differ."""
+    try:
+        seen = program.once(rehearse)
+    except CannotTell:
+        return None
+    got = [_key(calls[0].ids_BT) for calls in seen.seen if calls]
+    given = {_key(batch) for batch in program.once(rows)} if program.has("batches") else None
+    if len(got) >= FEWEST and len(set(got)) == 1 and (given is None or len(given) > 1):
+        return Found(
+            f"the network got the same ids in all of {len(got)} steps", program.where("step")
+        )
+    return None
+
+
+def _key(ids: Tensor) -> bytes:
+    return ids.cpu().contiguous().numpy().tobytes()
+
+
+BUG = Bug(name_of(__name__), look, "draw a new batch in every step; seed workers differently")

@@ -1,0 +1,57 @@
+"""The causal mask leaks.
+
+What it is:
+    Some of the future gets through: the mask is off by one, one layer or head has none, its
+    numbers are too small, or something else mixes positions (a norm or a mean over time, a
+    convolution padded on both sides).
+
+How it shows:
+    The loss is lower than it should be, more so the longer one trains; what the network writes is
+    worse than its loss promises.
+
+Not to be confused:
+    Without any mask all positions see all others, in every layer.
+
+Proof:
+    One token at a time is changed, in evaluation mode. Logits before it must not move by more
+    than rounding explains.
+
+How to mend:
+    `torch.triu(torch.ones(T, T), diagonal=1)` is what must be hidden: the diagonal is the
+    position itself. Use -inf. Pad convolutions on the left only, norm over features only.
+
+When it is not this:
+    Differences of a few millionths between calls are rounding.
+
+Source:
+    Vaswani et al. 2017, section 3.2.3; diagnosis by changed tokens: Karpathy, nn-zero-to-hero.
+"""
+
+from __future__ import annotations
+
+from descend.doctor.bugs.causal_mask_missing import is_missing
+from descend.doctor.preflight.findings import Bug, Found, NotFound, Outcome, name_of
+from descend.doctor.preflight.influence import future
+from descend.doctor.preflight.program import Program
+
+
+def look(program: Program) -> Outcome:
+    """Change later tokens and watch earlier logits."""
+    seen = program.once(future)
+    if not seen.felt:
+        return NotFound(f"{seen.pairs} pairs of positions tried: no logit moves before a change")
+    if is_missing(seen):
+        return NotFound("nothing of the future is hidden: see causal_mask_missing")
+    assert seen.nearest
+    earlier, later = seen.nearest
+    return Found(
+        f"the logits at position {earlier} move when the token at {later} changes "
+        f"({seen.felt} of {seen.pairs} pairs tried, by up to {seen.strength:.2g} of their size)",
+        ", ".join(f"model.{name}" for name in seen.open_parts[:3]) or program.where("model"),
+    )
+
+
+BUG = Bug(
+    name_of(__name__), look,
+    "hide exactly what comes after the position itself, with -inf, in every layer and head",
+)  # fmt: skip

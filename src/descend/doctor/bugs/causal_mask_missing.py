@@ -1,0 +1,63 @@
+"""There is no causal mask.
+
+What it is:
+    Every position of the text sees all others, also those that come after it. The network reads
+    the answer instead of predicting it.
+
+How it shows:
+    The loss falls far below what text of this kind allows, and the network writes nonsense. A
+    token that is changed at the end moves the logits at the beginning.
+
+Not to be confused:
+    A mask that leaks lets some of the future through: by one position, in one layer, or weakly.
+
+Proof:
+    One token at a time is changed, in evaluation mode. Logits before it must not move by more
+    than rounding explains.
+
+How to mend:
+    Add -inf to the attention scores where the key comes after the query, before the softmax;
+    `is_causal=True` in `scaled_dot_product_attention`; a recurrent network must run one way.
+
+When it is not this:
+    A network that is meant to see both sides, such as BERT's, is not trained on the next token.
+
+Source:
+    Vaswani et al. 2017, section 3.2.3; diagnosis by changed tokens: Karpathy, nn-zero-to-hero.
+"""
+
+from __future__ import annotations
+
+from descend.doctor.preflight.findings import Bug, Found, NotFound, Outcome, name_of
+from descend.doctor.preflight.influence import Influence, future
+from descend.doctor.preflight.program import Program
+
+
+def look(program: Program) -> Outcome:
+    """Change later tokens and watch earlier logits."""
+    seen = program.once(future)
+    if not seen.felt:
+        return NotFound(f"{seen.pairs} pairs of positions tried: no logit moves before a change")
+    if not is_missing(seen):
+        return NotFound("some of the future is hidden: see causal_mask_leaky")
+    return Found(
+        f"a changed token moves the logits of all positions before it "
+        f"({seen.felt} of {seen.pairs} pairs tried, by up to {seen.strength:.2g} of their size)",
+        ", ".join(f"model.{name}" for name in seen.open_parts[:3]) or program.where("model"),
+    )
+
+
+def is_missing(seen: Influence) -> bool:
+    """Whether nothing is hidden, in no part of the network that mixes positions."""
+    everywhere = seen.felt == seen.pairs and not seen.closed_parts
+    return everywhere and seen.balance >= EVEN
+
+
+EVEN = 0.3
+"""Effect on earlier over effect on later tokens from which nothing holds the future back: 1 without
+a mask; a mask of -3 in place of -inf gives 0.05."""
+
+BUG = Bug(
+    name_of(__name__), look,
+    "mask the scores of later positions with -inf before the softmax (or `is_causal=True`)",
+)  # fmt: skip

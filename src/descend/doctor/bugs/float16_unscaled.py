@@ -1,0 +1,62 @@
+"""float16 without loss scaling.
+
+What it is:
+    Gradients are computed in float16, whose smallest number is 6e-8: without a scaled loss many
+    become zero. Or they are clipped while they are still scaled.
+
+How it shows:
+    Training in float16 stalls or ends higher than in float32, without an error.
+
+Not to be confused:
+    bfloat16 has the range of float32 and needs no scaling.
+
+Proof:
+    Seen while the program steps: float16 is asked for, no gradient scaler takes part, and the
+    weight of the tokens at the logits is not enlarged.
+
+How to mend:
+    `torch.amp.GradScaler`: scale, backward, unscale_, clip, step, update. Or bfloat16.
+
+When it is not this:
+    float16 in evaluation only.
+
+Source:
+    Micikevicius et al. 2018, Mixed Precision Training; torch.amp documentation.
+"""
+
+from __future__ import annotations
+
+from descend.doctor.preflight.findings import Bug, Found, NotFound, Outcome, name_of
+from descend.doctor.preflight.program import Program
+from descend.doctor.preflight.rehearsal import rehearse
+from descend.doctor.preflight.rescale import LEAST_SCALE, loss_scale
+
+CLIPPED_AWAY = 1e-3
+"""Share of the gradients that is left if they were clipped to about 1 before they were unscaled:
+1 over a scale of 65536 or so, times a norm of at most a hundred."""
+
+
+def look(program: Program) -> Outcome:
+    """See what the steps ask for."""
+    seen = program.once(rehearse)
+    learned = seen.learned()
+    half = seen.precision.half or any(s.half for s in learned)
+    if not half:
+        return NotFound("no training in float16")
+    where = program.where("step")
+    scale = loss_scale(program)
+    by_hand = max((s.total_weight for s in learned), default=0.0)
+    if not seen.precision.scaled and by_hand < LEAST_SCALE:
+        return Found("the network is trained in float16 and no gradient scaler takes part", where)
+    left = [u.new * scale for u in seen.updates if u.new is not None]
+    if scale >= LEAST_SCALE and left and max(left) < CLIPPED_AWAY:
+        return Found(
+            f"{max(left):.1e} of the gradients is left: they are clipped while still scaled "
+            f"by {scale:g}",
+            where,
+            "call `scaler.unscale_(optimizer)` before clipping",
+        )
+    return NotFound("the loss is scaled")
+
+
+BUG = Bug(name_of(__name__), look, "scale the loss with `torch.amp.GradScaler`, or use bfloat16")

@@ -1,0 +1,95 @@
+"""Weights start too large.
+
+What it is:
+    What flows through the network grows from layer to layer, or the logits are far too large.
+
+How it shows:
+    The first loss is several times ln(vocabulary), or not a number.
+
+Not to be confused:
+    A summed loss, which is as many times too large as there are tokens. A token embedding of
+    deviation 1 that is also the head, torch's own default: the first loss is high, and training
+    mends it; that is a remark.
+
+Proof:
+    Mean loss of the untouched network on the first batch against ln(vocabulary), and the root mean
+    square of what each part puts out.
+
+How to mend:
+    Deviations of 0.02, or 1 / sqrt(inputs); 0.02 / sqrt(2 layers) where a block writes its result.
+
+When it is not this:
+    A trained network on text that it does not know.
+
+Source:
+    Karpathy, A Recipe for Training Neural Networks (2019), "verify loss at init"; GPT-2.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from descend.doctor.preflight.ask import vocabulary_of
+from descend.doctor.preflight.findings import (
+    Bug,
+    CouldNotCheck,
+    Found,
+    Noted,
+    NotFound,
+    Outcome,
+    name_of,
+)
+from descend.doctor.preflight.program import Program
+from descend.doctor.preflight.start import start
+from descend.doctor.preflight.weights import looks_fresh
+
+TIMES_TOO_HIGH = 3.0
+AT_LEAST_HIGHER = 5.0
+"""The first loss must exceed ln V by this factor and by this many nats. Logits of deviation s cost
+about s^2 / 2 nats while s is small: 5 nats are a deviation above 3; torch's linear layers give
+0.6."""
+
+HIGHER = 1.0
+LARGE = 30.0
+"""Or by this many nats while some part puts out numbers of this size: norms put out 1."""
+
+DEFAULT_TABLE = (0.8, 1.2)
+"""Deviation of an embedding as torch draws it."""
+
+
+def look(program: Program) -> Outcome:
+    """Compare the first loss with ln V."""
+    seen = program.once(start)
+    where = f"model.{seen.where}" if seen.where else program.where("model")
+    fresh = looks_fresh(program.model)
+    if not seen.from_program and not fresh:
+        return CouldNotCheck("no text of the program, and the network is trained")
+    words = (
+        f"the first loss is {seen.loss:.1f} nats per token, ln(vocabulary) is {seen.uniform:.1f}"
+    )
+    if not seen.finite:
+        return Found("the outputs of the untouched network are not finite", where)
+    if seen.loss > seen.uniform + HIGHER and seen.largest > LARGE:
+        return Found(f"{words}; {where} puts out numbers of size {seen.largest:.2g}", where)
+    if seen.loss > max(TIMES_TOO_HIGH * seen.uniform, seen.uniform + AT_LEAST_HIGHER):
+        if _default_tied(program):
+            return Noted(f"{words}: the head is a token embedding of deviation 1", where)
+        return Found(words, program.where("model"))
+    return NotFound(words)
+
+
+def _default_tied(program: Program) -> bool:
+    """Whether the head is a token embedding as torch draws it."""
+    size = vocabulary_of(program.model)
+    modules = list(program.model.modules())
+    tables = [m.weight for m in modules if isinstance(m, nn.Embedding) and m.num_embeddings == size]
+    heads = [m.weight for m in modules if isinstance(m, nn.Linear) and m.out_features == size]
+    low, high = DEFAULT_TABLE
+    return any(
+        low < float(table.detach().float().std()) < high
+        and (not heads or any(head is table for head in heads))
+        for table in tables
+    )
+
+
+BUG = Bug(name_of(__name__), look, "draw weights with a deviation of 0.02 or 1 / sqrt(inputs)")

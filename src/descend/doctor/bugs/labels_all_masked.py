@@ -1,0 +1,56 @@
+"""All labels are masked.
+
+What it is:
+    Every target is left out (-100 or the like), so there is nothing to learn from.
+
+How it shows:
+    The loss is not a number, or 0 from the first step.
+
+Not to be confused:
+    A network whose outputs are not finite: there the loss is broken too.
+
+Proof:
+    The gradient at the logits is nothing at every position, or not a number though the logits are
+    finite, in more than half of the first batches.
+
+How to mend:
+    Look at one batch: which labels are kept? Often the mask is upside down, or the answer was cut
+    off.
+
+When it is not this:
+    Single batches without a label, in fine-tuning on long prompts.
+
+Source:
+    torch.nn.functional.cross_entropy: the mean over no targets is not a number; trl issues.
+"""
+
+from __future__ import annotations
+
+from descend.doctor.preflight.findings import Bug, Found, NotFound, Outcome, name_of
+from descend.doctor.preflight.lessons import lessons
+from descend.doctor.preflight.program import Program
+from descend.doctor.preflight.tap import Seen
+
+
+def look(program: Program) -> Outcome:
+    """Look for targets that count."""
+    kept = 0
+    for lesson in lessons(program):
+        empty = [s for s in lesson.seen if _is_empty(s)]
+        if 2 * len(empty) > len(lesson.seen):
+            return Found(
+                f"no target counts in {len(empty)} of {len(lesson.seen)} batches; the first loss "
+                f"is {lesson.loss}",
+                program.where(lesson.part),
+            )
+        kept = sum(int((s.weights_BT > 0).sum()) for s in lesson.seen if s.weights_BT is not None)
+    return NotFound(f"{kept} targets count")
+
+
+def _is_empty(seen: Seen) -> bool:
+    if seen.broken:
+        return seen.finite_logits
+    return seen.weights_BT is not None and not bool((seen.weights_BT != 0).any())
+
+
+BUG = Bug(name_of(__name__), look, "keep the labels that are to be learned: look at one batch")

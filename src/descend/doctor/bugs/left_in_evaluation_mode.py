@@ -1,0 +1,52 @@
+"""The network is left in evaluation mode.
+
+What it is:
+    After an evaluation or from the start the network trains as if it were being judged: no
+    dropout, and norms over batches stand still.
+
+How it shows:
+    The training loss takes a step down after the first evaluation; overfitting comes early.
+
+Not to be confused:
+    A dropout rate of zero, which is a choice.
+
+Proof:
+    The mode is noted each time that a gradient comes back: after the program's own evaluation,
+    where it has one, and for many steps. A remark only if the mode makes no difference.
+
+How to mend:
+    `model.train()` at the start of every step, or after every evaluation.
+
+When it is not this:
+    Parts that are kept in evaluation mode on purpose while the rest trains.
+
+Source:
+    torch.nn.Module.eval; TrainCheck (OSDI 2025), the most common silent error it found.
+"""
+
+from __future__ import annotations
+
+from descend.doctor.preflight.findings import Bug, Found, Noted, NotFound, Outcome, name_of
+from descend.doctor.preflight.modes import after_evaluation, modes_matter
+from descend.doctor.preflight.program import Program
+from descend.doctor.preflight.rehearsal import rehearse
+
+
+def look(program: Program) -> Outcome:
+    """Note the mode whenever a gradient comes back."""
+    learned = program.once(rehearse).learned()
+    asleep = [s for s in learned if not s.training]
+    evidence = f"{len(asleep)} of {len(learned)} trained forwards were in evaluation mode"
+    where = program.where("step")
+    if not asleep and program.has("evaluate"):
+        asleep = [s for s in program.once(after_evaluation) if not s.training]
+        evidence = "after an evaluation, `step` trains the network in evaluation mode"
+        where = program.where("evaluate")
+    if not asleep:
+        return NotFound(f"{len(learned)} trained forwards were in training mode")
+    if not program.once(modes_matter):
+        return Noted(evidence + "; its outputs are the same in both", where)
+    return Found(evidence, where)
+
+
+BUG = Bug(name_of(__name__), look, "call `model.train()` at the start of every step")

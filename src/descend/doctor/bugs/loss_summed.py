@@ -1,0 +1,79 @@
+"""The loss is summed, not averaged.
+
+What it is:
+    The loss is the sum over all tokens of a batch, so gradients grow with batch and length.
+
+How it shows:
+    A first loss of thousands instead of ln(vocabulary); steps that are always clipped; a learning
+    rate that must be changed with the batch.
+
+Not to be confused:
+    A sum that is divided by the number of tokens afterwards.
+
+Proof:
+    The weights of all tokens, read from the gradient at the logits, add up to the number of tokens
+    (or of rows, or of positions) instead of 1, and the optimizer is given them so.
+
+How to mend:
+    `reduction="mean"`, or divide by the number of tokens that count.
+
+When it is not this:
+    The sum is meant, and the learning rate was chosen for it; then say so by dividing both.
+
+Source:
+    torch.nn.functional.cross_entropy, `reduction`; Karpathy's check of the first loss.
+"""
+
+from __future__ import annotations
+
+from descend.doctor.preflight.findings import Bug, CannotTell, Found, NotFound, Outcome, name_of
+from descend.doctor.preflight.lessons import Lesson, lessons, of_step
+from descend.doctor.preflight.program import Program
+from descend.doctor.preflight.rehearsal import rehearse
+from descend.doctor.preflight.rescale import effective_weight, loss_scale
+
+SUMMED = 3.0
+"""Total weight from which tokens are not averaged: a mean gives 1, and a sum the number of tokens,
+rows or positions, of which there are more."""
+
+
+def look(program: Program) -> Outcome:
+    """Add up the weights of all tokens."""
+    for lesson in lessons(program):
+        total = _total(program, lesson)
+        if total is not None and total >= SUMMED:
+            seen = lesson.seen[0]
+            tokens = int((seen.weights_BT > 0).sum()) if seen.weights_BT is not None else 0
+            stated = f"; the first loss is {lesson.loss:,.1f}" if lesson.loss is not None else ""
+            return Found(
+                f"the {tokens} tokens of a batch weigh {total:,.3g} in all, instead of 1{stated}",
+                program.where(lesson.part),
+            )
+    return NotFound("the tokens of a batch weigh about 1 in all")
+
+
+def _total(program: Program, lesson: Lesson) -> float | None:
+    if lesson.part == "step":
+        updates = [u for u in program.once(rehearse).updates if u.seen]
+        scale = loss_scale(program)
+        # Many forwards a step are the business of accumulation_misreduced: each is judged alone.
+        each = [effective_weight(u, scale) / len(u.seen) for u in updates]
+        if each:
+            return sorted(each)[len(each) // 2]
+        return lesson.seen[0].total_weight / scale
+    if _mended_in_step(program):
+        return None
+    return lesson.seen[0].total_weight
+
+
+def _mended_in_step(program: Program) -> bool:
+    """Whether `step`, which is what trains, averages what `loss` sums."""
+    try:
+        lesson = program.once(of_step)
+    except CannotTell:
+        return False
+    total = _total(program, lesson)
+    return total is not None and total < SUMMED
+
+
+BUG = Bug(name_of(__name__), look, 'average over the tokens that count (`reduction="mean"`)')

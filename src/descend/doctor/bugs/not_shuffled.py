@@ -1,0 +1,128 @@
+"""The data is not shuffled.
+
+What it is:
+    Batches run through the text from its beginning, neighbours together.
+
+How it shows:
+    The loss rises and falls with the text, each epoch in the same way; what stands at the end of
+    the text is remembered best.
+
+Not to be confused:
+    A recurrent network that carries its state on is given a text in order on purpose: there each
+    row goes on in the same row of the next batch.
+
+Proof:
+    The rows of the first batches are found in the program's own text; their places must not form
+    one rising line.
+
+How to mend:
+    `shuffle=True` in the DataLoader, or a new permutation of the windows each epoch.
+
+When it is not this:
+    A stream that was shuffled before, or is read once and too large to matter.
+
+Source:
+    Karpathy, A Recipe for Training Neural Networks (2019); torch DataLoader: shuffle is False.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import Tensor
+from torch.utils.data import DataLoader, SequentialSampler
+
+from descend.doctor.preflight.corpus import Places, places, rows
+from descend.doctor.preflight.findings import (
+    Bug,
+    CannotTell,
+    CouldNotCheck,
+    Found,
+    NotFound,
+    Outcome,
+    name_of,
+)
+from descend.doctor.preflight.program import Program
+
+FEWEST = 12
+"""Rows whose order says something: by chance 12 stand in order once in 479 million times."""
+
+FEWEST_BATCHES = 6
+
+IN_ORDER = 0.95
+"""Share of rows that go on where the one before stood, or just after it."""
+
+
+def look(program: Program) -> Outcome:
+    """Find the rows in the text."""
+    try:
+        found = program.once(places)
+    except CannotTell as reason:
+        return _without_text(program, str(reason))
+    if len(found.starts) < FEWEST:
+        return CouldNotCheck(f"only {len(found.starts)} rows in the first batches")
+    on, of = _goes_on(found)
+    if on >= IN_ORDER * of:
+        return Found(
+            f"{on} of {of} rows go on where the row before stood, from token "
+            f"{min(found.starts[0] or [0]):,} on",
+            program.where("batches"),
+        )
+    if _batch_by_batch(found):
+        return Found(
+            "each batch covers the stretch of the text after the one before",
+            program.where("batches"),
+        )
+    return NotFound(f"{on} of {of} rows go on where the row before stood")
+
+
+def _goes_on(found: Places) -> tuple[int, int]:
+    """Rows that can stand after the row before, and rows of which that could be asked."""
+    known = [(n, starts) for n, starts in enumerate(found.starts) if starts]
+    on = 0
+    last, before = known[0]
+    for number, starts in known[1:]:
+        reach = 2 * found.width * (number - last)
+        after = [b for b in starts if any(0 < b - a <= reach for a in before)]
+        on += bool(after)
+        last, before = number, after or starts
+    return on, len(known) - 1
+
+
+def _batch_by_batch(found: Places) -> bool:
+    """Whether batches follow the text though rows inside a batch are mixed."""
+    size = found.rows_a_batch
+    parts = [found.starts[i : i + size] for i in range(0, len(found.starts) - size + 1, size)]
+    known = [[starts[0] for starts in part if len(starts) == 1] for part in parts]
+    if size < 2 or len(known) < FEWEST_BATCHES or not all(known):
+        return False
+    return all(max(a) <= min(b) for a, b in pairwise(known))
+
+
+def _without_text(program: Program, reason: str) -> Outcome:
+    """What the rows say of each other, and what a DataLoader says of itself."""
+    held = program.once(rows)
+    flat = [row for batch in held for row in batch]
+    if len(flat) >= FEWEST and _overlap(flat):
+        return Found(
+            "each row of the first batches is the one before, moved on by a few tokens",
+            program.where("batches"),
+        )
+    loader = program.part("batches")
+    if isinstance(loader, DataLoader) and not isinstance(loader.sampler, SequentialSampler):
+        return NotFound(f"the loader draws by {type(loader.sampler).__name__}")
+    return CouldNotCheck(reason)
+
+
+def _overlap(flat: list[Tensor]) -> bool:
+    """Whether each row repeats most of the one before, moved on."""
+    width = flat[0].numel()
+    for stride in range(1, width // 2 + 1):
+        pairs = list(pairwise(flat))
+        same = sum(a.shape == b.shape and bool((a[stride:] == b[:-stride]).all()) for a, b in pairs)
+        if same >= IN_ORDER * len(pairs) and not all(bool((r == r[0]).all()) for r in flat):
+            return True
+    return False
+
+
+BUG = Bug(name_of(__name__), look, "shuffle the windows anew in each epoch (`shuffle=True`)")

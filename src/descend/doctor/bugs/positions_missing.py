@@ -1,0 +1,95 @@
+"""The network knows no positions.
+
+What it is:
+    Nothing tells the network where in the text a token stands: no position embedding, no rotation,
+    no bias by distance.
+
+How it shows:
+    Often hardly at all: a causal network of two and more layers can work positions out from what
+    it may see. This is a remark, never an error.
+
+Not to be confused:
+    Positions that are there but constant have the same effect.
+
+Proof:
+    The first part that mixes positions is given equal vectors at all places; and its output at the
+    last place does not change when earlier places are swapped.
+
+How to mend:
+    Add learned or rotary positions.
+
+When it is not this:
+    Left out on purpose (NoPE).
+
+Source:
+    Haviv et al. 2022, Kazemnejad et al. 2023: causal networks without positions.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from descend.doctor.preflight.ask import Network, asked, network
+from descend.doctor.preflight.findings import Bug, CannotTell, Noted, NotFound, Outcome, name_of
+from descend.doctor.preflight.influence import Mixer, mixers
+from descend.doctor.preflight.program import Program
+from descend.signals.influence import MOVED
+
+
+def look(program: Program) -> Outcome:
+    """Ask the first part that mixes positions."""
+    knows = program.once(knows_positions)
+    if knows:
+        return NotFound(knows)
+    return Noted(
+        "equal tokens give equal vectors at every place, and attention does not see their order",
+        program.where("model"),
+    )
+
+
+def knows_positions(program: Program) -> str:
+    """How positions come in; "" if they do not."""
+    net = program.once(network)
+    if net.length < 4:
+        raise CannotTell("the texts are shorter than four tokens")
+    with asked(program.model):
+        first = next(mixers(program.model, net), None)
+        if first is None:
+            raise CannotTell("no part of the network mixes positions")
+        if _by_place(program, net, first):
+            return "equal tokens give different vectors at different places"
+        if _by_order(net, first):
+            return "attention sees the order of what it is given"
+    return ""
+
+
+def _by_place(program: Program, net: Network, first: Mixer) -> bool:
+    same = net.ids_BT.clone()
+    same[:] = net.ids_BT[0, 0]
+    caught: list[torch.Tensor] = []
+
+    def catch(_module: object, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+        caught.extend(x for x in (*args, *kwargs.values())
+                      if isinstance(x, torch.Tensor) and x.shape == first.x.shape)  # fmt: skip
+
+    hook = first.module.register_forward_pre_hook(catch, with_kwargs=True)
+    try:
+        net.forward(same)
+    finally:
+        hook.remove()
+    if not caught:
+        raise CannotTell("the network takes another way for equal tokens")
+    x = net.by_position(caught[0].float())
+    return float((x - x[:1]).abs().max()) > MOVED * float(x.square().mean().sqrt())
+
+
+def _by_order(net: Network, first: Mixer) -> bool:
+    swapped = first.x.clone()
+    view = swapped if net.time == 1 else swapped.transpose(0, 1)
+    view[:, [0, 1]] = view[:, [1, 0]].clone()
+    base, other = first.output(first.x).float(), first.output(swapped).float()
+    moved = net.by_position((other - base).abs()).amax(1)[-1]
+    return float(moved) > MOVED * float(base.square().mean().sqrt())
+
+
+BUG = Bug(name_of(__name__), look, "add learned or rotary positions, unless left out on purpose")

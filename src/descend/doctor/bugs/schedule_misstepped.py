@@ -1,0 +1,106 @@
+"""The schedule is stepped wrongly.
+
+What it is:
+    The learning rate does not follow the schedule that was written down: it is stepped once an
+    epoch though it counts steps, twice a step, once a micro-batch, never, or on behalf of another
+    optimizer.
+
+How it shows:
+    Warmup that never ends or is over at once; a rate of zero long before the end, or one that
+    never falls.
+
+Not to be confused:
+    A schedule that is right but badly chosen.
+
+Proof:
+    The schedule's own count before and after each step of the optimizer, and the rates that the
+    optimizer really used.
+
+How to mend:
+    `scheduler.step()` exactly once after each `optimizer.step()`, with a length counted in steps.
+
+When it is not this:
+    A schedule counted in epochs, stepped after each epoch; one that waits for a plateau.
+
+Source:
+    torch.optim documentation, "How to adjust learning rate"; TrainCheck (OSDI 2025).
+"""
+
+from __future__ import annotations
+
+from descend.doctor.preflight.findings import Bug, CouldNotCheck, Found, NotFound, Outcome, name_of
+from descend.doctor.preflight.program import Program
+from descend.doctor.preflight.rehearsal import Rehearsal, rehearse
+from descend.doctor.preflight.schedule import (
+    batches_an_epoch,
+    epochs_of,
+    horizon,
+    stepped_elsewhere,
+)
+
+FEWEST = 3
+"""Steps of the optimizer below which nothing can be said of a rate."""
+
+
+def look(program: Program) -> Outcome:
+    """Compare the counts of schedules with the steps of optimizers."""
+    seen = program.once(rehearse)
+    if len(seen.updates) < FEWEST:
+        return CouldNotCheck(f"only {len(seen.updates)} steps of an optimizer could be watched")
+    where = program.where("scheduler" if program.has("scheduler") else "step")
+    if all(rate == 0 for u in seen.updates for rate in u.rates):
+        return Found(f"the learning rate was 0 in all of {len(seen.updates)} steps", where)
+    for index in range(len(seen.schedulers)):
+        evidence = _wrong(program, seen, index)
+        if evidence:
+            return Found(evidence, where)
+    if not seen.schedulers:
+        return CouldNotCheck("there is no torch schedule")
+    return NotFound(f"stepped {seen.schedules[-1][0] - seen.schedules[0][0]} times in "
+                    f"{len(seen.updates)} steps of the optimizer")  # fmt: skip
+
+
+def _wrong(program: Program, seen: Rehearsal, index: int) -> str:
+    scheduler = seen.schedulers[index]
+    updates = [u for u in seen.updates if u.optimizer is scheduler.optimizer]
+    steps = seen.schedules[-1][index] - seen.schedules[0][index]
+    if not updates:
+        return (
+            f"the schedule drives an optimizer that never stepped in {seen.calls} calls of `step`"
+        )
+    if steps == 0:
+        return _never(program, index, len(updates))
+    ratio = steps / len(updates)
+    if ratio > 1.5:
+        return f"the schedule was stepped {steps} times in {len(updates)} steps of the optimizer"
+    before = [u.schedules[index] - seen.schedules[0][index] for u in updates]
+    if ratio > 0.5 and all(count == number + 1 for number, count in enumerate(before)):
+        return "the schedule is stepped before the optimizer, so its first rate is never used"
+    return ""
+
+
+def _never(program: Program, index: int, updates: int) -> str:
+    """What is wrong with a schedule that `step` does not step; "" if it is stepped by epochs."""
+    scheduler = program.once(rehearse).schedulers[index]
+    elsewhere = stepped_elsewhere(program)
+    if not elsewhere and not program.has("after_epoch"):
+        return f"the schedule was never stepped in {updates} steps of the optimizer, nor elsewhere"
+    length = horizon(scheduler)
+    if length is None or not program.has("batches"):
+        return ""
+    epochs, an_epoch = epochs_of(program), batches_an_epoch(program)
+    total = program.part("total_steps") if program.has("total_steps") else None
+    if epochs and an_epoch:
+        total = total or epochs * an_epoch
+    if isinstance(total, int) and total != epochs and 0.9 * total <= length:
+        return (
+            f"the schedule is {length} steps long, as the run is ({total}), and is not stepped in "
+            "`step` but elsewhere: once an epoch"
+        )
+    return ""
+
+
+BUG = Bug(
+    name_of(__name__), look,
+    "call `scheduler.step()` exactly once after each `optimizer.step()`",
+)  # fmt: skip

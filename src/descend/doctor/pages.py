@@ -1,0 +1,58 @@
+"""The page of each bug: its file's docstring, read without importing it."""
+
+from __future__ import annotations
+
+import ast
+import re
+import textwrap
+from functools import cache
+from importlib.resources import files
+
+import msgspec
+
+HEADINGS = (
+    "What it is", "How it shows", "Not to be confused", "Proof", "How to mend",
+    "When it is not this", "Source",
+)  # fmt: skip
+"""Of the docstring of every bug, in this order."""
+
+
+class BugPage(msgspec.Struct, frozen=True):
+    """A bug in words; `sections` by heading."""
+
+    name: str
+    title: str
+    sections: dict[str, str]
+
+    @property
+    def text(self) -> str:
+        """The page as Markdown."""
+        parts = [f"## {heading}\n\n{body}" for heading, body in self.sections.items()]
+        return "\n\n".join([f"# {self.title} (`{self.name}`)", *parts])
+
+
+@cache
+def pages_of_bugs() -> dict[str, BugPage]:
+    """A page for every bug, by name. Loads nothing heavy."""
+    folder = files("descend.doctor") / "bugs"
+    names = sorted(f.name for f in folder.iterdir() if f.name.endswith(".py"))
+    return {
+        name.removesuffix(".py"): page_of(
+            name.removesuffix(".py"), (folder / name).read_text(encoding="utf-8")
+        )
+        for name in names
+        if name != "__init__.py"
+    }
+
+
+def page_of(name: str, source: str) -> BugPage:
+    """The page that stands in the docstring of `source`; `ValueError` if headings are not right."""
+    words = ast.get_docstring(ast.parse(source)) or ""
+    title, *pieces = re.split(r"^([A-Z][\w ]+):\n", words, flags=re.MULTILINE)
+    sections = {
+        heading: textwrap.dedent(body).strip()
+        for heading, body in zip(pieces[::2], pieces[1::2], strict=True)
+    }
+    if tuple(sections) != HEADINGS or not all(sections.values()):
+        raise ValueError(f"{name}: needs these headings in order, none empty: {HEADINGS}")
+    return BugPage(name, title.strip().rstrip("."), sections)

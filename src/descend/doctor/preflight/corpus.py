@@ -1,0 +1,132 @@
+"""Where the batches of a program come from in its text: rows found in its long runs of tokens.
+
+Shapes: N tokens of the text, B batch, T position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from descend.doctor.preflight.findings import CannotTell
+from descend.doctor.preflight.lessons import first_seen
+from descend.doctor.preflight.program import Program
+from descend.doctor.preflight.reach import reachable
+from descend.doctor.preflight.supply import supply, tokens_of
+
+SHORTEST_TEXT = 256
+"""Tokens from which a run of whole numbers is taken for a text."""
+
+MOST_TOKENS = 2**24
+"""Of a longer text so much is searched."""
+
+MOST_ROWS = 512
+
+MOST_PLACES = 16
+"""Places of a row up to which its order can be told: a text repeats itself."""
+
+MOST_FOUND = 0.5
+"""Share of rows that must have so few places, for the others not to matter."""
+
+
+def rows(program: Program) -> list[Tensor]:
+    """The ids of the first batches as (B, T), in order."""
+    found = [t for t in map(tokens_of, program.once(supply).batches) if t is not None]
+    if not found:
+        raise CannotTell("the batches hold no token ids of two dimensions")
+    try:
+        seen = first_seen(program).ids_BT
+        columns = seen.shape == found[0].T.shape and torch.equal(seen, found[0].T)
+    except CannotTell:
+        columns = False
+    return [t.T if columns else t for t in (x.cpu().long() for x in found)]
+
+
+def texts(program: Program) -> list[Tensor]:
+    """Every long run of whole numbers that the program can get at, as (N,) each."""
+    found = []
+    for value in reachable(program.namespace, program.parts):
+        ids = _run_of(value)
+        if ids is not None and ids.numel() >= SHORTEST_TEXT:
+            found.append(ids[:MOST_TOKENS])
+    return found
+
+
+def _run_of(value: Any) -> Tensor | None:
+    if isinstance(value, Tensor):
+        whole = (
+            not value.is_floating_point() and not value.is_complex() and value.dtype != torch.bool
+        )
+        return value.detach().cpu().long() if whole and value.ndim == 1 else None
+    if isinstance(value, np.ndarray):
+        fits = value.ndim == 1 and value.dtype.kind in "iu"
+        return torch.from_numpy(np.asarray(value[:MOST_TOKENS]).astype(np.int64)) if fits else None
+    if isinstance(value, list) and len(value) >= SHORTEST_TEXT:
+        ids = value[:MOST_TOKENS]
+        return torch.tensor(ids) if all(type(x) is int for x in ids) else None
+    return None
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where rows begin in the text they come from."""
+
+    starts: list[list[int]]
+    """Of each row every place where it stands; empty where there are too many to say."""
+    width: int
+    """Tokens of a row."""
+    rows_a_batch: int
+    text: int
+    """Tokens of the text."""
+
+
+def places(program: Program) -> Places:
+    """Find the rows of the first batches in the program's text; `CannotTell` where they are not."""
+    held = program.once(rows)
+    width = held[0].shape[1]
+    flat = [row for batch in held if batch.shape[1] == width for row in batch][:MOST_ROWS]
+    for text in texts(program):
+        starts = _find(text, flat, width)
+        if starts is not None:
+            return Places(starts, width, held[0].shape[0], text.numel())
+    raise CannotTell("the batches could not be found in a text that the module holds")
+
+
+def _find(text: Tensor, flat: list[Tensor], width: int) -> list[list[int]] | None:
+    """Where each row begins in `text`; None unless all are there, and most at few places."""
+    if text.numel() <= width:
+        return None
+    windows = text.unfold(0, width, 1)
+    starts: list[list[int]] = []
+    for row in flat:
+        hits = (windows[:, 0] == row[0]).nonzero()[:, 0]
+        for column in range(1, width):
+            if len(hits) <= 1:
+                break
+            hits = hits[windows[hits, column] == row[column]]
+        exact = [int(h) for h in hits if torch.equal(windows[h], row)]
+        if not exact:
+            return None
+        starts.append(exact if len(exact) <= MOST_PLACES else [])
+    return starts if sum(map(bool, starts)) >= MOST_FOUND * len(starts) else None
+
+
+def strings(program: Program) -> list[str]:
+    """Every long text that the program can get at."""
+    found: list[str] = []
+    spaces: list[Mapping[str, Any]] = [program.namespace]
+    spaces += [v for v in reachable(program.namespace, program.parts) if isinstance(v, dict)]
+    for names in spaces:
+        for value in list(names.values()):
+            if isinstance(value, str) and len(value) >= SHORTEST_TEXT:
+                found.append(value)
+            elif (
+                isinstance(value, list) and value and all(isinstance(x, str) for x in value[:1000])
+            ):
+                found.append("\n".join(value[:1000]))
+    return [s for s in dict.fromkeys(found) if len(s) >= SHORTEST_TEXT]

@@ -1,0 +1,63 @@
+"""What looking for a bug comes to: found, not found, or not to be told, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from descend.doctor.preflight.program import Program
+
+
+@dataclass(frozen=True)
+class Found:
+    """The bug is there. `evidence` holds the measured numbers, `where` a place in the program."""
+
+    evidence: str
+    where: str
+    how_to_mend: str = ""
+    """Empty: what the bug's own record says."""
+
+
+@dataclass(frozen=True)
+class NotFound:
+    """Looked, and it is not there. `evidence` says what was seen instead."""
+
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Noted:
+    """Worth a remark, and no error."""
+
+    evidence: str
+    where: str
+
+
+@dataclass(frozen=True)
+class CouldNotCheck:
+    """The program does not show what is needed to tell."""
+
+    because: str
+
+
+Outcome = Found | NotFound | Noted | CouldNotCheck
+
+
+class CannotTell(Exception):
+    """Raised by a probe that the program gives no hold for; becomes `CouldNotCheck`."""
+
+
+@dataclass(frozen=True)
+class Bug:
+    """A bug as the list of bugs knows it: its name, how to look for it, how to mend it."""
+
+    name: str
+    look: Callable[[Program], Outcome]
+    how_to_mend: str
+
+
+def name_of(module: str) -> str:
+    """The name of the bug that stands in a module: that of the file."""
+    return module.rpartition(".")[2]

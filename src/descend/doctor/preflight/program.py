@@ -1,0 +1,212 @@
+"""Somebody's training program: what it is made of, and how its parts are called.
+
+A program is a Python module with a `model` and, where it has them, the parts of `PARTS`. Nothing
+is asked of it that such programs do not have anyway; docs/check.md lists the conventions.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import random
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from descend.doctor.preflight.findings import CannotTell
+from descend.doctor.preflight.keep import kept
+from descend.doctor.preflight.loads import Loads, watched_loads
+from descend.doctor.preflight.precision import watched_precision
+from descend.doctor.preflight.reach import reachable
+from descend.errors import UserError
+
+T = TypeVar("T")
+
+SEED = 20_240_229
+"""Every probe starts from these random numbers, so that a check says the same twice."""
+
+PARTS: dict[str, tuple[str, ...]] = {
+    "model": ("model",),
+    "loss": ("loss", "compute_loss"),
+    "optimizer": ("optimizer", "optimizers"),
+    "step": ("step", "train_step", "training_step"),
+    "batches": ("batches", "train_loader", "train_batches", "get_batch", "train_dataloader"),
+    "tokenizer": ("tokenizer",),
+    "scheduler": ("scheduler", "lr_scheduler"),
+    "evaluate": ("evaluate", "validate", "estimate_loss", "evaluation", "eval_loss", "eval_step"),
+    "save": ("save", "save_checkpoint"),
+    "load": ("load", "load_weights"),
+    "resume": ("resume", "load_checkpoint"),
+    "after_epoch": ("after_epoch",),
+    "checkpoint": ("checkpoint",),
+    "text": ("text",),
+    "pad_id": ("pad_id", "pad_token_id"),
+    "total_steps": ("total_steps", "max_steps"),
+}
+"""What is looked for in a module, by the names it may bear there; the first one found counts."""
+
+
+FUNCTIONS = {"loss", "step", "evaluate", "save", "load", "resume", "after_epoch"}
+"""Of these, the ones that must be functions: a number called `step` is a counter."""
+
+
+class ProgramError(UserError):
+    """A module cannot be checked: missing, broken, or without a model."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What was found in a module. Probes are cached: each is carried out once a check."""
+
+    name: str
+    parts: Mapping[str, Any]
+    namespace: Mapping[str, Any]
+    file: str | None = None
+    loads: Loads | None = None
+    """What it loaded while it was imported; None if that was not seen."""
+    trained_while_imported: bool = False
+    _probes: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def model(self) -> nn.Module:
+        """The network."""
+        return cast(nn.Module, self.parts["model"])
+
+    def has(self, part: str) -> bool:
+        """Whether the program has this part."""
+        return self.parts.get(part) is not None
+
+    def part(self, part: str) -> Any:
+        """A part of the program; `CannotTell` without it."""
+        if not self.has(part):
+            raise CannotTell(f"there is no `{part}`")
+        return self.parts[part]
+
+    def all_of(self, kind: type[T]) -> tuple[T, ...]:
+        """Every object of `kind` that the program can get at, wherever it keeps it."""
+        return tuple(v for v in reachable(self.namespace, self.parts) if isinstance(v, kind))
+
+    @property
+    def optimizers(self) -> tuple[Optimizer, ...]:
+        """All torch optimizers of the program."""
+        return self.all_of(Optimizer)
+
+    def where(self, part: str) -> str:
+        """File and line where a part was written, as exactly as Python knows."""
+        value = self.parts.get(part)
+        target = type(value) if isinstance(value, nn.Module) else value
+        with suppress(TypeError, OSError):
+            target = inspect.unwrap(cast(Callable[..., Any], target))
+            file = inspect.getsourcefile(target)
+            line = inspect.getsourcelines(target)[1]
+            return f"{_short(file or self.name)}:{line} (`{part}`)"
+        return f"{_short(self.file or self.name)} (`{part}`)"
+
+    def once(self, probe: Callable[[Program], T]) -> T:
+        """The result of `probe`, from a fixed seed, with the program put back afterwards."""
+        if probe not in self._probes:
+            with kept(self.namespace, self.parts), torch.enable_grad():
+                seed_all()
+                try:
+                    self._probes[probe] = probe(self)
+                except CannotTell as reason:
+                    self._probes[probe] = reason
+                except Exception as problem:
+                    self._probes[probe] = CannotTell(f"it failed with {describe(problem)}")
+        held = self._probes[probe]
+        if isinstance(held, CannotTell):
+            raise CannotTell(*held.args)
+        return cast(T, held)
+
+
+def seed_all() -> None:
+    """Set all random numbers that a program is likely to draw."""
+    random.seed(SEED)
+    np.random.seed(SEED % 2**32)
+    torch.manual_seed(SEED)
+
+
+def describe(problem: BaseException) -> str:
+    """An exception in one short line."""
+    lines = str(problem).strip().splitlines() or [""]
+    return f"{type(problem).__name__}: {lines[0][:120]}"
+
+
+def program_of(
+    namespace: Mapping[str, Any], name: str, file: str | None = None,
+    loads: Loads | None = None, trained: bool = False,
+) -> Program:  # fmt: skip
+    """The program that stands in `namespace`; `ProgramError` without a model."""
+    parts: dict[str, Any] = {}
+    for part, names in PARTS.items():
+        found = next((namespace[n] for n in names if namespace.get(n) is not None), None)
+        if found is None or isinstance(found, ModuleType):
+            continue
+        if part not in FUNCTIONS or (callable(found) and not isinstance(found, nn.Module)):
+            parts[part] = found
+    if not isinstance(parts.get("model"), nn.Module):
+        found_words = type(parts["model"]).__name__ if "model" in parts else "no `model`"
+        raise ProgramError(
+            name, found_words, "a torch.nn.Module under the name `model`",
+            "bind the network that you train to the name `model` in that module",
+        )  # fmt: skip
+    return Program(name, parts, namespace, file, loads, trained)
+
+
+def load_program(spec: str) -> Program:
+    """Import the module `spec`, a dotted name or a path to a .py file. This executes it."""
+    path = Path(spec)
+    is_file = spec.endswith(".py") or path.is_file()
+    if is_file and not path.is_file():
+        raise ProgramError(spec, "no such file", "a Python file", "check the path")
+    folder = str(path.resolve().parent) if is_file else str(Path.cwd())
+    added = folder not in sys.path
+    if added:
+        sys.path.insert(0, folder)
+    trained: list[object] = []
+    hook = register_optimizer_step_post_hook(lambda *_: trained.append(None))
+    try:
+        with watched_loads() as loads, watched_precision():
+            module = _import_file(path) if is_file else importlib.import_module(spec)
+    except (Exception, SystemExit) as problem:
+        raise ProgramError(
+            spec, f"a module that fails on import ({describe(problem)})",
+            "one that can be imported", "run it with python first and mend what fails",
+        ) from problem  # fmt: skip
+    finally:
+        hook.remove()
+        if added and folder in sys.path:
+            sys.path.remove(folder)
+    return program_of(vars(module), spec, module.__file__, loads, bool(trained))
+
+
+def _import_file(path: Path) -> ModuleType:
+    name = f"_checked_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look a class's module up there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _short(file: str) -> str:
+    with suppress(ValueError):
+        return str(Path(file).resolve().relative_to(Path.cwd()))
+    return file

@@ -1,0 +1,78 @@
+"""How far the targets stand from the tokens that they are predicted from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from descend.doctor.preflight.findings import CannotTell
+from descend.doctor.preflight.lessons import Lesson, lessons
+from descend.doctor.preflight.program import Program
+
+OFFSETS = (-1, 0, 1, 2, 3)
+MOST_SEEN = 8
+FEWEST_TARGETS = 16
+"""Targets below which a match says nothing."""
+
+AGREE = 0.98
+"""Share of targets that must be the token at an offset: all, but for what a program masks."""
+DISAGREE = 0.9
+"""Share up to which they are not the next token: in repetitive text many tokens equal their
+neighbour, so less than all is asked for."""
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Share of the targets that are the token so many positions on."""
+
+    part: str
+    agreement: dict[int, float]
+    targets: int
+
+    def only_at(self, *offsets: int) -> int | None:
+        """The offset among `offsets` at which the targets are, if they are not the next token."""
+        best = max(offsets, key=lambda o: self.agreement[o])
+        wrong = self.agreement[best] >= AGREE and self.agreement[1] <= DISAGREE
+        return best if wrong else None
+
+
+def shifts(program: Program) -> tuple[Shift, ...]:
+    """One for each part of the program that computes a loss."""
+    found = [s for s in map(shift_of, lessons(program)) if s is not None]
+    if not found:
+        raise CannotTell("the targets cannot be laid beside the tokens")
+    return tuple(found)
+
+
+def shift_of(lesson: Lesson) -> Shift | None:
+    """How far the targets of a lesson are from its tokens; None where that cannot be told."""
+    ways = [s for s in (_along(lesson, 1), _along(lesson, 0)) if s is not None]
+    return max(ways, key=lambda s: max(s.agreement.values()), default=None)
+
+
+def _along(lesson: Lesson, time: int) -> Shift | None:
+    same, total = dict.fromkeys(OFFSETS, 0), dict.fromkeys(OFFSETS, 0)
+    for seen in lesson.seen[:MOST_SEEN]:
+        y, w, ids = seen.targets_BT, seen.weights_BT, seen.ids_BT
+        if y is None or w is None or y.shape != ids.shape or ids.ndim != 2:
+            continue
+        if time == 0:
+            y, w, ids = y.T, w.T, ids.T
+        for offset in OFFSETS:
+            hits, of = _matches(y, w, ids, offset)
+            same[offset] += hits
+            total[offset] += of
+    if min(total.values()) < FEWEST_TARGETS:
+        return None
+    return Shift(lesson.part, {o: same[o] / total[o] for o in OFFSETS}, total[1])
+
+
+def _matches(y: Tensor, w: Tensor, ids: Tensor, offset: int) -> tuple[int, int]:
+    length = y.shape[1]
+    first, last = max(0, -offset), length - max(0, offset)
+    if last <= first:
+        return 0, 0
+    live = w[:, first:last] > 0
+    equal = (y[:, first:last] == ids[:, first + offset : last + offset]) & live
+    return int(equal.sum()), int(live.sum())

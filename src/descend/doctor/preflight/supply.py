@@ -1,0 +1,79 @@
+"""The batches of a program: a list, a loader, a generator, or a function that draws one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from descend.doctor.preflight.calls import call
+from descend.doctor.preflight.findings import CannotTell
+from descend.doctor.preflight.program import Program, describe
+
+MOST_BATCHES = 48
+"""Batches that are drawn: enough to see an order, few enough to take no time."""
+
+
+@dataclass(frozen=True)
+class Supply:
+    """The first batches, in order."""
+
+    batches: tuple[Any, ...]
+    ended: bool
+    """Whether there were no more of them."""
+    drawn: bool
+    """Whether each was drawn by a call of its own."""
+
+
+def supply(program: Program) -> Supply:
+    """The first batches of `program`; `CannotTell` where it has none."""
+    held = program.part("batches")
+    try:
+        if not callable(held) or isinstance(held, Iterable):
+            return _from(held)
+        value = call(program, "batches")
+        if is_batch(value):
+            more = [call(program, "batches") for _ in range(MOST_BATCHES - 1)]
+            return Supply((value, *more), ended=False, drawn=True)
+        return _from(value)
+    except CannotTell:
+        raise
+    except Exception as problem:
+        raise CannotTell(f"`batches` raised {describe(problem)}") from problem
+
+
+def _from(value: Any) -> Supply:
+    if not isinstance(value, Iterable):
+        raise CannotTell(f"`batches` gives {type(value).__name__}, which holds no batches")
+    found = tuple(islice(iter(value), MOST_BATCHES))
+    if not found:
+        raise CannotTell("`batches` gives no batch")
+    if isinstance(value, Tensor):
+        found = tuple(x if x.ndim > 1 else x[None] for x in found)
+    return Supply(found, ended=len(found) < MOST_BATCHES, drawn=False)
+
+
+def is_batch(value: Any) -> bool:
+    """Whether a function of batches returned one batch rather than something that holds many."""
+    if isinstance(value, Tensor):
+        return value.ndim == 2
+    if isinstance(value, Mapping):
+        return any(isinstance(x, Tensor) for x in value.values())
+    return isinstance(value, tuple) and bool(value) and all(isinstance(x, Tensor) for x in value)
+
+
+def tokens_of(batch: Any) -> Tensor | None:
+    """The ids (B, T) in a batch; None where there are none."""
+    if isinstance(batch, Mapping):
+        inner = [batch.get(k) for k in ("input_ids", "ids", "tokens", "x", "input")]
+        return next((t for t in map(tokens_of, [*inner, *batch.values()]) if t is not None), None)
+    if isinstance(batch, tuple | list):
+        return next((t for t in map(tokens_of, batch) if t is not None), None)
+    if isinstance(batch, Tensor) and batch.dtype in (torch.int64, torch.int32, torch.int16,
+                                                     torch.uint8) and batch.ndim == 2:  # fmt: skip
+        return batch
+    return None

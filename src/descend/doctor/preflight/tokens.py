@@ -1,0 +1,74 @@
+"""Somebody's tokenizer: `encode`, `decode` and its size, in the forms that are in use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from descend.doctor.preflight.findings import CannotTell
+from descend.doctor.preflight.program import Program, describe
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What is needed of a tokenizer."""
+
+    encode: Callable[[str], list[int]]
+    decode: Callable[[list[int]], str]
+    size: int | None
+
+
+def tokens(program: Program) -> Tokens:
+    """The program's tokenizer; `CannotTell` where it is of no known form."""
+    held = program.part("tokenizer")
+    encode, decode = getattr(held, "encode", None), getattr(held, "decode", None)
+    if isinstance(held, dict):
+        encode, decode = held.get("encode"), held.get("decode")
+    if not callable(encode) or not callable(decode):
+        raise CannotTell("the tokenizer has no `encode` and `decode`")
+
+    def to_ids(text: str) -> list[int]:
+        try:
+            try:
+                ids = encode(text, add_special_tokens=False)
+            except TypeError:
+                ids = encode(text)
+        except Exception as problem:
+            raise CannotTell(f"the tokenizer raised {describe(problem)}") from problem
+        ids = getattr(ids, "ids", ids)
+        ids = ids.tolist() if hasattr(ids, "tolist") else ids
+        return [int(i) for i in ids]
+
+    def to_text(ids: list[int]) -> str:
+        try:
+            text = decode(ids)
+        except (KeyError, IndexError, ValueError):
+            return "\ufffd" * len(ids)  # ids that it does not know
+        except Exception as problem:
+            raise CannotTell(f"the tokenizer raised {describe(problem)}") from problem
+        return text if isinstance(text, str) else "".join(map(str, text))
+
+    return Tokens(to_ids, to_text, _size(held))
+
+
+def _size(held: Any) -> int | None:
+    for name in ("get_vocab_size", "vocab_size", "n_vocab", "get_vocab", "vocab", "stoi", "itos"):
+        value = getattr(held, name, None)
+        try:
+            value = value() if callable(value) else value
+        except Exception:
+            continue
+        if isinstance(value, int) and not isinstance(value, bool):
+            return max(value, _length(held))
+        if isinstance(value, dict | list) and value:
+            return max(len(value), _length(held))
+    return _length(held) or None
+
+
+def _length(held: Any) -> int:
+    """`len()`: with transformers' tokenizers it counts tokens that were added later."""
+    try:
+        return len(held)
+    except Exception:
+        return 0

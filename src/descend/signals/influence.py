@@ -1,0 +1,30 @@
+"""How much a changed token moves what a network says at each position."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+MOVED = 1e-5
+"""Change of a logit, as a share of their root mean square, that rounding does not explain
+(float32 keeps 1e-7; sums over a thousand terms lose a digit)."""
+
+
+def moves(base: Tensor, other: Tensor) -> Tensor:
+    """Change of each logit as a share of the root mean square of all of `base`; same shape."""
+    size = base.float().square().mean().sqrt().clamp_min(1e-30)
+    return (other.float() - base.float()).abs() / size
+
+
+def moves_by_position(
+    forward: Callable[[Tensor], Tensor], ids_BT: Tensor, changed_BT: Tensor
+) -> Tensor:
+    """Largest move of any logit at each position, (T,); free of a verdict.
+
+    A causal network gives 0 (up to rounding) before the first position where the ids differ.
+    Cost: two forwards.
+    """
+    with torch.no_grad():
+        return moves(forward(ids_BT), forward(changed_BT)).amax((0, 2))

@@ -1,0 +1,82 @@
+"""`descend check` from the command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "diagnosis" / "programs"))
+
+from pieces import source, swap
+
+Descend = Callable[..., Any]
+
+FORGOTTEN = swap("step", ("    optimizer.zero_grad()\n", '    print("training")\n'))
+
+
+@pytest.fixture
+def program(own_folder: Path) -> Callable[[dict[str, str]], str]:
+    """Write a program where the test stands; its path."""
+
+    def write(pieces: dict[str, str]) -> str:
+        (own_folder / "mine.py").write_text(source(pieces), encoding="utf-8")
+        return "mine.py"
+
+    return write
+
+
+def test_a_bug_ends_with_1_and_json_is_one_object(descend: Descend, program: Any) -> None:
+    done = descend("check", program(FORGOTTEN), "--json")
+    assert done.code == 1
+    assert done.out.count("\n") == 1
+    found = json.loads(done.out)
+    assert set(found) == {"program", "bugs", "remarks", "checked", "not_checked"}
+    (bug,) = found["bugs"]
+    assert set(bug) == {"bug", "evidence", "where", "how_to_mend"}
+    assert bug["bug"] == "gradients_not_zeroed"
+    assert bug["where"].startswith("mine.py:")
+    line = int(bug["where"].split(":")[1].split()[0])
+    assert Path("mine.py").read_text().splitlines()[line - 1] == "def step(batch):"
+    assert all(set(n) == {"bug", "why"} for n in found["not_checked"])
+
+
+def test_in_words(descend: Descend, program: Any) -> None:
+    done = descend("check", program(FORGOTTEN))
+    assert (done.code, done.err) == (1, "")
+    assert done.out.startswith("mine.py: 1 bug found\n\ngradients_not_zeroed\n")
+    assert "descend explain gradients_not_zeroed" in done.out
+
+
+def test_a_sound_program_by_its_dotted_name_ends_with_0(descend: Descend, program: Any) -> None:
+    program({})
+    done = descend("check", "mine")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("mine: no bug found")
+    assert "not checked" in done.out
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "no such file"),
+        ("def broken(:\n", "SyntaxError"),
+        ("import nothing_of_that_name\n", "ModuleNotFoundError"),
+        ("raise SystemExit(3)\n", "SystemExit"),
+        ("net = 1\n", "no `model`"),
+        ("model = 'gpt2'\n", "str"),
+    ],
+)
+def test_what_is_no_program_gets_one_sentence_and_2(
+    descend: Descend, own_folder: Path, content: str | None, words: str
+) -> None:
+    if content is not None:
+        (own_folder / "odd.py").write_text(content)
+    done = descend("check", "odd.py")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.count("\n") == 1
+    assert words in done.err

@@ -1,0 +1,52 @@
+"""A bug is a file: folder, tuple and page agree."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import descend.doctor.bugs as folder
+from descend.doctor.bugs import BUGS
+from descend.doctor.pages import HEADINGS, page_of, pages_of_bugs
+
+NAMES = [bug.name for bug in BUGS]
+
+
+def test_the_tuple_is_the_folder() -> None:
+    files = {p.stem for p in Path(folder.__file__).parent.glob("*.py")} - {"__init__"}
+    assert len(NAMES) == len(set(NAMES)) == 27
+    assert set(NAMES) == files
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_bug_has_its_page(name: str) -> None:
+    page = pages_of_bugs()[name]
+    assert tuple(page.sections) == HEADINGS
+    assert all(len(body.split()) >= 4 for body in page.sections.values())
+    assert len(page.title.split()) <= 8
+
+
+def test_explain_shows_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    from descend.cli.main import run
+
+    assert run(["explain", "causal", "mask", "missing"]) == 0
+    shown = capsys.readouterr().out
+    assert shown == pages_of_bugs()["causal_mask_missing"].text + "\n"
+    assert all(f"## {heading}\n" in shown for heading in HEADINGS)
+
+
+def test_a_page_with_a_heading_missing_is_refused() -> None:
+    with pytest.raises(ValueError, match="headings in order"):
+        page_of("some_bug", '"""Title.\n\nWhat it is:\n    Words.\n"""\n')
+
+
+def test_reading_the_pages_loads_nothing_heavy() -> None:
+    code = (
+        "from descend.doctor.pages import pages_of_bugs; assert len(pages_of_bugs()) == 27\n"
+        "import sys; print(*[m for m in ('torch', 'numpy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
