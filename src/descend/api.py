@@ -16,10 +16,11 @@ from descend.doctor.consult import BUDGET, LEAST_SECONDS, consult, keep
 from descend.doctor.diagnosis import Diagnosis
 from descend.doctor.treatment import Treatment, Turn, treat
 from descend.errors import ConfigError, UserError
+from descend.lab.compare import Comparison
 from descend.model.generate import Completion, Piece, complete, generate_text
 from descend.model.sampling import SamplingSettings
 from descend.model.transformer import Transformer
-from descend.report.cards import diagnosis_card, model_card, plain_card
+from descend.report.cards import comparison_card, diagnosis_card, model_card, plain_card
 from descend.report.live import show, show_before, show_stages
 from descend.report.words import paragraph
 from descend.runs.durable import write_file
@@ -317,5 +318,6 @@ def _console() -> Console:
     return Console(stderr=True, highlight=False)
 
 
-# What a notebook shows of a record. The words that show it stand above the records, in `report`.
+# What a notebook shows of a record: the words for it stand above the records, in `report`.
 Diagnosis._repr_html_ = diagnosis_card  # type: ignore[attr-defined]
+Comparison._repr_html_ = comparison_card  # type: ignore[attr-defined]

@@ -34,7 +34,7 @@ def diagnosed(trained: Path, own_folder: Path) -> Path:
     }  # fmt: skip
     ruled_out = [
         {"cause": "learning_rate_too_high", "because": "steps are short"},
-        {"cause": "model_too_small", "because": "no gain", "trial": trial(0.01)},
+        {"cause": "model_too_small", "because": "twice the width: no gain", "trial": trial(0.01)},
         {"cause": "batch_too_small", "because": "batch_is fine"},
         {"cause": "batch_too_large", "because": "batch_is fine"},
     ]
@@ -66,7 +66,7 @@ def test_without_a_diagnosis_every_answer_is_open_and_that_is_said(trained: Path
 def test_with_a_diagnosis_the_trials_answer(diagnosed: Path) -> None:
     size, rate, batch, context, data = checklist(diagnosed).answers
     assert (size.answer, size.proved) == ("yes", True)
-    assert size.because == "Twice the width gains +0.010 nats (95 %: -0.040 to +0.060)."
+    assert size.because == "Twice the width: no gain."
     assert (rate.answer, rate.proved) == ("no", True)
     assert "3 times the learning rate gains +0.400" in rate.because
     assert "learning_rate = 0.01" in rate.because
@@ -74,6 +74,27 @@ def test_with_a_diagnosis_the_trials_answer(diagnosed: Path) -> None:
     assert (batch.answer, batch.proved, batch.because) == ("yes", False, "Batch is fine.")
     assert (context.answer, data.answer) == ("open", "open")
     assert "3 of 5" in checklist(diagnosed).sentence
+
+
+def test_a_gain_that_is_real_but_not_the_largest_answers_too(diagnosed: Path) -> None:
+    file = diagnosed / "diagnosis.json"
+    content = json.loads(file.read_text())
+    content["ruled_out"].append({
+        "cause": "too_little_data", "because": "half the text costs +0.300 nats: real, but less",
+        "trial": trial(0.3, "half the text") | {"treated": 4.3},
+    })  # fmt: skip
+    file.write_text(json.dumps(content))
+    data = checklist(diagnosed).answers[-1]
+    assert (data.answer, data.proved) == ("no", True)
+    assert data.because == "Half the text costs +0.300 nats: real, but less."
+
+
+def test_a_run_that_diverged_answers_nothing_more(diagnosed: Path) -> None:
+    file = diagnosed / "diagnosis.json"
+    content = json.loads(file.read_text())
+    content |= {"verdict": "diverged", "causes": []}
+    file.write_text(json.dumps(content))
+    assert {a.answer for a in checklist(diagnosed).answers} == {"open"}
 
 
 def test_the_verb_prints_lines_or_one_object(

@@ -29,7 +29,8 @@ IDEAS = {
     "tokens", "embedding", "attention", "transformer", "gradient_descent", "loss", "perplexity",
     "bits_per_byte", "accuracy", "overfitting", "underfitting", "validation", "epoch_and_step",
     "loss_ladder", "entropy", "checkpoint", "parameter_count", "key_value_cache",
-    "update_to_weight_ratio", "gradient_norm",
+    "update_to_weight_ratio", "gradient_norm", "critical_step_multiplier", "gradient_noise_scale",
+    "loss_by_position", "generalisation_gap",
 }  # fmt: skip
 
 CHOICES = {

@@ -12,20 +12,22 @@ from descend.cli.output import result, result_json, say
 
 
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="The folder of a run, or of a comparison.")
+    ],
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Left out: report.html in the folder."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write all that is known of a run into one HTML file that fetches nothing.
+    """Write all that is known of a run or a comparison into one HTML file.
 
     descend report models/transformer_1735862400
     """
     from descend.report.write import write_report
 
-    say("looking at the model and its held-out text …")
+    say("looking closely …")
     written = write_report(run, output)
     for note in written.notes:
         say(f"not shown: {note}")

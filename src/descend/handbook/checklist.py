@@ -17,7 +17,7 @@ import msgspec
 
 from descend.doctor.diagnosis import Diagnosis, Finding, RuledOut, Trial
 from descend.handbook.yours import read_run
-from descend.handbook.yours.found import kept_diagnosis
+from descend.handbook.yours.found import kept_diagnosis, trial_words
 from descend.handbook.yours.record import RunRecord
 from descend.handbook.yours.wording import share, significant
 
@@ -60,7 +60,12 @@ def checklist(folder: Path) -> Checklist:
     """The five questions asked of the run in `folder`; `RunFolderError` if it is none."""
     run, diagnosis = read_run(folder), kept_diagnosis(folder)
     answers = [_answered(rule, run, diagnosis) for rule in RULES]
-    return Checklist(str(folder), diagnosis is not None, answers, _sentence(folder, answers))
+    return Checklist(
+        str(folder),
+        diagnosis is not None,
+        answers,
+        _sentence(folder, answers, diagnosis is not None),
+    )
 
 
 def _answered(rule: Rule, run: RunRecord, diagnosis: Diagnosis | None) -> Answered:
@@ -80,17 +85,31 @@ def _from_diagnosis(rule: Rule, diagnosis: Diagnosis | None) -> tuple[Answer, bo
     for finding in diagnosis.causes:
         if finding.cause in rule.causes:
             return "no", finding.trial is not None, _holds(finding)
+    if diagnosis.verdict == "diverged":
+        return "open", False, "The run diverged before it could show."
     out = [r for r in diagnosis.ruled_out if r.cause in rule.causes]
+    gaining = [r for r in out if r.trial is not None and _worth_having(r.trial)]
+    if gaining:  # real, though another remedy gains more
+        return "no", True, _reasons(gaining)
     if len(out) < len(rule.causes):
         return None
-    tried = [r for r in out if r.trial is not None]
     if not diagnosis_tried(diagnosis):
         return "open", False, "The diagnosis tried nothing."
-    return (
-        "yes",
-        len(tried) == len(out),
-        _sentence_case("; ".join(dict.fromkeys(_out(r) for r in out))) + ".",
+    return "yes", all(r.trial is not None for r in out), _reasons(out)
+
+
+def _worth_having(trial: Trial) -> bool:
+    from descend.trials.statistics import Interval, worth_claiming
+
+    return trial.ci95 is not None and worth_claiming(
+        Interval(trial.gain, *trial.ci95), trial.control
     )
+
+
+def _reasons(out: list[RuledOut]) -> str:
+    # Two causes may share one.
+    reasons = dict.fromkeys(r.because.rstrip(".").replace("_", " ") for r in out)
+    return _sentence_case("; ".join(reasons)) + "."
 
 
 def diagnosis_tried(diagnosis: Diagnosis) -> bool:
@@ -100,7 +119,7 @@ def diagnosis_tried(diagnosis: Diagnosis) -> bool:
 
 
 def _holds(finding: Finding) -> str:
-    told = _tried(finding.trial) if finding.trial else "; ".join(
+    told = trial_words(finding.trial) if finding.trial else "; ".join(
         f"{e.signal.replace('_', ' ')} {e.value:.3g} {e.unit}".rstrip() for e in finding.evidence
     )  # fmt: skip
     keys = ", ".join(f"{key} = {value}" for key, value in finding.prescription.items())
@@ -108,28 +127,21 @@ def _holds(finding: Finding) -> str:
     return _sentence_case(words) + "." + (f" Prescribed: {keys}." if keys else "")
 
 
-def _out(other: RuledOut) -> str:
-    return _tried(other.trial) if other.trial else other.because.rstrip(".").replace("_", " ")
-
-
-def _tried(trial: Trial | None) -> str:
-    assert trial is not None
-    width = f" (95 %: {trial.ci95[0]:+.3f} to {trial.ci95[1]:+.3f})" if trial.ci95 else ""
-    return f"{trial.change} gains {trial.gain:+.3f} nats{width}"
-
-
 def _sentence_case(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _sentence(folder: Path, answers: list[Answered]) -> str:
+def _sentence(folder: Path, answers: list[Answered], diagnosed: bool) -> str:
     no = [a.rule for a in answers if a.answer == "no"]
     unproved = [a for a in answers if not a.proved]
     words = f"Answered with no: {', '.join(no)}." if no else "None is answered with no."
     if unproved:
+        how = f"`descend diagnose {folder}` tries each of them"
+        if diagnosed:
+            how = f"`descend diagnose {folder} --budget 0.5` has more time to try them"
         words += (
-            f" {len(unproved)} of {len(answers)} answers are not proved: numbers that were "
-            f"recorded prove none of these. `descend diagnose {folder}` tries each of them."
+            f" {len(unproved)} of {len(answers)} answers are not proved by a trial: numbers that "
+            f"were recorded prove none of these. {how}."
         )
     return words
 

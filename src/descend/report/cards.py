@@ -9,7 +9,9 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from descend.doctor.diagnosis import Diagnosis, Finding, RuledOut
-from descend.report.diagnosis import headline, word
+from descend.lab.compare import Comparison
+from descend.report.diagnosis import change_word, headline, word
+from descend.report.experiment_report import with_interval
 from descend.report.words import verdict
 from descend.runs.folder import Summary
 from descend.runs.records import Epoch
@@ -21,6 +23,7 @@ MOST_EPOCHS = 8
 WIDTH, HEIGHT = 260, 64
 """Of the curve, in CSS pixels."""
 
+ARMS = ("configuration", "held-out loss", "difference (95 %)", "verdict", "accuracy", "time")
 TRIALS = ("changed", "for the cause", "gain, nats", "95 %")
 EPOCHS = ("epoch", "training loss", "held-out loss", "held-out accuracy", "time")
 
@@ -46,7 +49,7 @@ def diagnosis_card(found: Diagnosis) -> str:
     raced = [(c.cause, c.trial) for c in judged if c.trial is not None]  # fmt: skip
     raced.sort(key=lambda pair: -pair[1].gain)
     rows = [
-        (t.change, word(cause), f"{t.gain:+.3f}",
+        (change_word(t), word(cause), f"{t.gain:+.3f}",
          f"{t.ci95[0]:+.3f} to {t.ci95[1]:+.3f}" if t.ci95 else "–")
         for cause, t in raced
     ]  # fmt: skip
@@ -55,6 +58,16 @@ def diagnosis_card(found: Diagnosis) -> str:
         "Diagnosis", [headline(found), *remedies], TRIALS, rows,
         foot=f"descend diagnose {found.run} --explain",
     )  # fmt: skip
+
+
+def comparison_card(found: Comparison) -> str:
+    """A comparison: its answer, and every configuration as a row."""
+    rows = [
+        (a.name, f"{a.validation_loss:.3f}", with_interval(a.difference), a.verdict,
+         f"{a.accuracy:.1%}", duration(a.seconds))
+        for a in found.arms
+    ]  # fmt: skip
+    return _card("Comparison", [found.sentence], ARMS, rows)
 
 
 def progress_card(

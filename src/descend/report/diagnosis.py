@@ -8,6 +8,7 @@ from descend.doctor.causes import CAUSES
 from descend.doctor.diagnosis import Diagnosis, Evidence, Finding, RuledOut, Trial
 from descend.doctor.prescription import merged_prescription
 from descend.doctor.treatment import Treatment, Turn
+from descend.handbook.yours.found import takes_away
 from descend.units import duration
 
 _HEADLINE = {cause.name: cause.headline for cause in CAUSES}
@@ -137,6 +138,11 @@ def healthy_range(evidence: Evidence) -> str:
     if low is None:
         return "" if high is None else f"under {high:g}"
     return f"over {low:g}" if high is None else f"{low:g} to {high:g}"
+
+
+def change_word(trial: Trial) -> str:
+    """What was changed; of what was taken away, that the gain is what it costs."""
+    return f"{trial.change} (what it costs)" if takes_away(trial) else trial.change
 
 
 def word(name: str) -> str:

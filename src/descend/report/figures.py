@@ -18,6 +18,9 @@ import numpy as np
 Option = dict[str, Any]
 Dress = Literal["raw", "line", "points", "guide"]
 
+SERIES = ("@accent", "@second", "@calm", "@fourth", "@fifth", "@sixth")
+"""Colours of lines that have no meaning of their own."""
+
 PIXELS = 700
 """Points across that a curve is thinned to, in pairs of extremes: about the width of a figure."""
 
@@ -234,7 +237,7 @@ def intervals(spans: Sequence[Span], axis: Axis) -> Option:
         for n, s in enumerate(spans)
     ]  # fmt: skip
     return _base() | {
-        "xAxis": _axis(axis, middle=True),
+        "xAxis": _axis(axis, middle=True) | {"scale": False},  # zero is what they are held against
         "yAxis": {
             "type": "category", "data": [s.name for s in spans], "inverse": True,
             "axisTick": {"show": False},
@@ -288,7 +291,7 @@ def _axis(axis: Axis, middle: bool = False) -> Option:
     found: Option = {
         "type": "log" if axis.log else "value", "name": axis.name, "scale": True,
         "nameLocation": "middle" if middle else "end", "nameGap": 28 if middle else 14,
-        "splitNumber": 5,
+        "splitNumber": 5, "axisLabel": {"hideOverlap": True},
     }  # fmt: skip
     if not middle:
         found["nameTextStyle"] = {"align": "left"}

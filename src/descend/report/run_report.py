@@ -43,8 +43,8 @@ def run_report(folder: Path) -> Page:
         *(_seen(seen) if isinstance(seen, Look) else ()),
         corpus(run, store),
         inside(run),
-        settings(run),
-        again(run),
+        settings(run.info, folder),
+        again(run.info, folder),
     ]
     return Page(
         title=folder.resolve().name,

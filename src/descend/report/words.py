@@ -151,7 +151,7 @@ def checklist_text(found: Checklist) -> str:
     marks = {"yes": "✓", "no": "✗", "open": "?"}
     lines = [
         f"{marks[a.answer]} {a.question} {a.answer}"
-        + ("" if a.answer == "open" else ", tried" if a.proved else ", not tried")
+        + ("" if a.answer == "open" else ", tried" if a.proved else ", not all tried")
         + f"\n    {a.because}"
         for a in found.answers
     ]

@@ -7,11 +7,21 @@ from pathlib import Path
 import msgspec
 
 from descend.errors import RunFolderError, UserError
+from descend.lab.attribute import Attribution
+from descend.lab.compare import Comparison
+from descend.lab.folder import ATTRIBUTION, COMPARISON, read_record
+from descend.report.early_report import early_report, is_early
+from descend.report.experiment_report import attribution_report, comparison_report
 from descend.report.html import MARK, render
+from descend.report.page import Page
 from descend.report.run_report import run_report
 from descend.runs.durable import write_file
+from descend.runs.folder import read_events
 
 NAME = "report.html"
+
+EXPERIMENTS = (COMPARISON, ATTRIBUTION)
+"""Files that may be named instead of their folder."""
 
 HEAD_BYTES = 2048
 """The maker of a report is named within so much of its beginning."""
@@ -28,25 +38,36 @@ class WrittenReport(msgspec.Struct, frozen=True):
 
 
 def write_report(what: Path, output: Path | None = None) -> WrittenReport:
-    """Write the report on `what`, the folder of a run, to `output` or into its folder.
+    """Write the report on `what`, the folder of a run or an experiment, to `output` or there.
 
-    Raises `RunFolderError` where there is no run, `UserError` where another file would be
+    Raises `RunFolderError` where there is neither, `UserError` where another file would be
     overwritten, `DiskError` if the disk refuses.
     """
-    if not what.is_dir():
+    folder = what.parent if what.name in EXPERIMENTS and what.is_file() else what
+    if not folder.is_dir():
         raise RunFolderError(
-            str(what), "a file" if what.exists() else "no such folder", "the folder of a run",
-            "check the path",
+            str(what), "a file" if what.exists() else "no such folder",
+            "the folder of a run or of a comparison", "check the path",
         )  # fmt: skip
-    file = what / NAME if output is None else output
+    file = folder / NAME if output is None else output
     _check_place(file)
-    page = run_report(what)
+    page = _page(folder)
     content = render(page).encode()
     write_file(file, content)
     return WrittenReport(
         str(file), len(content), [s.name for s in page.sections], len(page.figures()),
         list(page.notes),
     )  # fmt: skip
+
+
+def _page(folder: Path) -> Page:
+    if (folder / "run.json").exists():
+        return early_report(folder) if is_early(read_events(folder)) else run_report(folder)
+    if (folder / COMPARISON).exists():
+        return comparison_report(read_record(folder, COMPARISON, Comparison), folder)
+    if (folder / ATTRIBUTION).exists():
+        return attribution_report(read_record(folder, ATTRIBUTION, Attribution), folder)
+    return run_report(folder)  # which says what is missing
 
 
 def _check_place(file: Path) -> None:

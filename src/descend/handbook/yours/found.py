@@ -54,7 +54,17 @@ def _ruled_out(cause: str, diagnosis: Diagnosis) -> str | None:
 
 
 def _tried(trial: Trial | None) -> str:
-    if trial is None:
-        return " It was not tried."
+    return " It was not tried." if trial is None else f" Tried: {trial_words(trial)}."
+
+
+def trial_words(trial: Trial) -> str:
+    """`twice the width gains +0.020 nats (95 %: -0.010 to +0.050)`."""
     width = f" (95 %: {trial.ci95[0]:+.3f} to {trial.ci95[1]:+.3f})" if trial.ci95 else ""
-    return f" Tried: {trial.change} gains {trial.gain:+.3f} nats{width}."
+    verb = "costs" if takes_away(trial) else "gains"
+    return f"{trial.change} {verb} {trial.gain:+.3f} nats{width}"
+
+
+def takes_away(trial: Trial) -> bool:
+    """Whether the trial made the run worse on purpose, such as by half the text: what that costs
+    is what more of it would gain."""
+    return trial.gain > 0 and trial.treated > trial.control

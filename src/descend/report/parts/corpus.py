@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from descend.handbook.yours.record import RunRecord
 from descend.report.figures import Axis, Curve, bars, curves
+from descend.report.look import token_counts
 from descend.report.page import Block, Column, Fact, Facts, Figure, Paragraph, Section, Table
 from descend.report.pieces import marked, shown_pieces
 from descend.text.store import TokenStore
@@ -32,7 +33,7 @@ def corpus(run: RunRecord, store: TokenStore | None) -> Section:
         )),
     ]  # fmt: skip
     if store is not None:
-        counts = np.bincount(store.train, minlength=store.tokenizer.vocab_size)
+        counts = token_counts(store)
         blocks += [_ranks(counts), _octaves(counts), _frequent(store, counts)]
     return Section("text", "The text and its tokens", tuple(blocks))
 

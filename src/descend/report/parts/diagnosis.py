@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from descend.doctor.diagnosis import Diagnosis, Evidence, Finding, RuledOut, Trial
 from descend.doctor.prescription import merged_prescription
-from descend.report.diagnosis import assignments, headline, healthy_range, proof, word
+from descend.report.diagnosis import assignments, change_word, healthy_range, proof, word
 from descend.report.figures import Axis, Span, intervals
 from descend.report.page import Block, Column, Command, Figure, Paragraph, Section, Table
 
 
 def diagnosis_section(found: Diagnosis) -> Section:
     """Verdict, evidence, proof, remedy, and how the other causes were ruled out."""
-    blocks: list[Block] = [Paragraph(headline(found))]
+    blocks: list[Block] = []
     for finding in found.causes:
         blocks += _finding(finding)
     blocks += _trials(found)
@@ -29,20 +29,21 @@ def diagnosis_section(found: Diagnosis) -> Section:
         ))  # fmt: skip
     if found.readings:
         blocks.append(_evidence_table("All that was read off the run", found.readings, True))
-    blocks += [Paragraph(f"{note.rstrip('.')}.", quiet=True) for note in found.notes]
+    blocks += [
+        Paragraph(f"{note[:1].upper()}{note[1:].rstrip('.')}.", quiet=True) for note in found.notes
+    ]
     return Section("diagnosis", "What holds it back", tuple(blocks))
 
 
 def _finding(finding: Finding) -> list[Block]:
     title = f"{word(finding.cause).capitalize()}, confidence {finding.probability:.2f}"
-    blocks: list[Block] = []
-    if finding.evidence:
-        blocks.append(_evidence_table(f"{title}: the evidence", finding.evidence, False))
     tried = f"Proof: {proof(finding.trial)}. " if finding.trial else ""
     keys = f": {assignments(finding.prescription)}" if finding.prescription else ""
-    blocks.append(
+    blocks: list[Block] = [
         Paragraph(f"{title}. {tried}Remedy: {finding.remedy.rstrip('.')}{keys}.")
-    )  # fmt: skip
+    ]
+    if finding.evidence:
+        blocks.append(_evidence_table("The evidence", finding.evidence, False))
     return blocks
 
 
@@ -69,7 +70,7 @@ def _trials(found: Diagnosis) -> list[Block]:
     if not raced:
         return []
     raced.sort(key=lambda pair: -pair[1].gain)
-    spans = [Span(t.change, t.gain, *t.ci95) for _, t in raced if t.ci95]
+    spans = [Span(change_word(t), t.gain, *t.ci95) for _, t in raced if t.ci95]
     told = "; ".join(f"{s.name} {s.value:+.3f} ({s.low:+.3f} to {s.high:+.3f})" for s in spans)
     return [
         Figure(
@@ -94,7 +95,7 @@ def _row(cause: str, trial: Trial) -> tuple[str, ...]:
     assert trial.ci95 is not None
     equal = trial.gain_at_equal_time
     return (
-        trial.change, word(cause), f"{trial.gain:+.3f}",
+        change_word(trial), word(cause), f"{trial.gain:+.3f}",
         f"{trial.ci95[0]:+.3f} to {trial.ci95[1]:+.3f}", "–" if equal is None else f"{equal:+.3f}",
         f"{trial.p_holm:.3f}", str(trial.seeds),
     )  # fmt: skip

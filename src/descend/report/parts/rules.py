@@ -9,7 +9,7 @@ from descend.report.page import Column, Paragraph, Section, Table
 def rules(found: Checklist) -> Section:
     """Each question, its answer and what it rests on."""
     rows = tuple(
-        (a.question, a.answer, "tried" if a.proved else "not tried", a.because)
+        (a.question, a.answer, "tried" if a.proved else "not all tried", a.because)
         for a in found.answers
     )
     columns = (Column("question", False), Column("answer", False), Column("proof", False),

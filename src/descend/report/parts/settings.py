@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import Any
 
 from descend.config import PRESETS, RunConfig
 from descend.handbook.facts import word
-from descend.handbook.yours.record import RunRecord
 from descend.report.page import Column, Command, Paragraph, Section, Table
+from descend.runs.folder import RunInfo
 
 _MACHINE = ("device", "precision", "attention", "threads", "torch", "processor")
 
 
-def settings(run: RunRecord) -> Section:
+def settings(info: RunInfo, folder: Path) -> Section:
     """Every key: its value, where it came from, the default. What was asked for is set apart."""
     rows: list[tuple[str, ...]] = []
     strong: set[int] = set()
     for key, field in RunConfig.model_fields.items():
-        asked, used = run.info.config.get(key), run.info.resolved.get(key)
+        asked, used = info.config.get(key), info.resolved.get(key)
         origin = "default" if asked == field.default else "asked"
         if asked is None and used is not None:
             origin = "chosen"
         if origin == "asked":
             strong.add(len(rows))
         rows.append((key, _shown(used), origin, _shown(field.default)))
-    executed = run.info.execution
+    executed = info.execution
     computed = ", ".join(f"{k} {executed[k]}" for k in _MACHINE if k in executed)
     return Section("settings", "Settings", (
         Paragraph(
-            f"Preset {run.info.preset}. In bold what was asked for, by a flag, a file or the "
+            f"Preset {info.preset}. In bold what was asked for, by a flag, a file or the "
             "preset; what was left open was chosen, mostly by the size of the text. "
-            f"`descend explain SETTING --run {run.summary.model_dir}` tells what each one did here."
+            f"`descend explain SETTING --run {folder}` tells what each one did here."
         ),
         Table("All settings", (Column("setting", False), Column("value", False),
                                Column("from", False), Column("default", False)),
@@ -40,41 +41,41 @@ def settings(run: RunRecord) -> Section:
     ))  # fmt: skip
 
 
-def again(run: RunRecord) -> Section:
+def again(info: RunInfo, folder: Path) -> Section:
     """The commands that repeat the run and go on from it."""
-    model = shlex.quote(run.summary.model_dir)
+    model = shlex.quote(str(folder))
     return Section("again", "Do it again", (
         Paragraph("The same settings and seed on the same text; equal to the last bit where "
                   "torch, threads and number format are the same."),
-        Command(repeat_command(run)),
+        Command(repeat_command(info)),
         Paragraph("Go on from this model, ask what is wrong, or let it write:"),
         Command(f"descend continue {model}\ndescend diagnose {model}\n"
                 f'descend generate {model} "Once upon a time"'),
     ))  # fmt: skip
 
 
-def repeat_command(run: RunRecord) -> str:
+def repeat_command(info: RunInfo) -> str:
     """`descend train …` with every key that differs from the preset."""
-    asked = {k: v for k, v in run.info.config.items() if k in RunConfig.model_fields}
+    asked = {k: v for k, v in info.config.items() if k in RunConfig.model_fields}
     base: dict[str, Any] = {k: f.default for k, f in RunConfig.model_fields.items()}
-    base |= PRESETS.get(run.info.preset, {})
+    base |= PRESETS.get(info.preset, {})
     given = {
         key: value for key, value in asked.items()
         if value != base[key] and key not in ("corpus_dir", "save_dir", "log_level")
     }  # fmt: skip
     if isinstance(given.get("learning_rate"), dict):
         given.pop("schedule", None)
-    corpus = run.info.resolved.get("corpus_dir") or "python"
-    if run.info.parent:
-        words = ["descend", "continue", run.info.parent, str(corpus)]
+    corpus = info.resolved.get("corpus_dir") or "python"
+    if info.parent:
+        words = ["descend", "continue", info.parent, str(corpus)]
         given.pop("vocab_path", None)
         shape = ("architecture", "embed_dim", "num_heads", "num_layers", "ff_dim", "max_seq_len",
                  "tokenizer", "vocab_size")  # fmt: skip
         given = {key: value for key, value in given.items() if key not in shape}
     else:
         words = ["descend", "train", str(corpus)]
-        if run.info.preset != "fast":
-            words += ["--preset", run.info.preset]
+        if info.preset != "fast":
+            words += ["--preset", info.preset]
     for key, value in given.items():
         flag = "--" + key.replace("_", "-")
         if value is True:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from descend.report.figures import Axis, Curve, bars, curves
-from descend.report.look import Look
+from descend.report.look import Look, token_counts
 from descend.report.page import (
     LEVELS,
     Block,
@@ -112,8 +112,7 @@ def _span(low: int, high: int) -> str:
 
 
 def _frequency_figure(look: Look) -> Figure:
-    counts = np.bincount(look.store.train, minlength=look.store.tokenizer.vocab_size)
-    bands = by_frequency(look.found, counts)
+    bands = by_frequency(look.found, token_counts(look.store))
     names = [_span(b.low, b.high) for b in bands]
     told = "; ".join(f"{n} times {b.loss:.2f}" for n, b in zip(names, bands, strict=True))
     return Figure(

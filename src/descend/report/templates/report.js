@@ -17,7 +17,7 @@
   const dress = () => {
     const style = getComputedStyle(document.documentElement);
     const colours = {};
-    for (const name of ["ink", "quiet", "line", "paper", "accent", "second", "calm", "band"])
+    for (const name of ["ink", "quiet", "line", "paper", "accent", "second", "calm", "fourth", "fifth", "sixth", "band"])
       colours[name] = style.getPropertyValue("--" + name).trim();
     return colours;
   };

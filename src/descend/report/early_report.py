@@ -1,0 +1,119 @@
+"""The report of a run that has not finished an epoch: most often one that went astray."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from descend.errors import RunFolderError
+from descend.handbook.yours.found import kept_diagnosis
+from descend.handbook.yours.wording import significant
+from descend.report.diagnosis import headline
+from descend.report.figures import Axis, Curve, Level, curves, smooth
+from descend.report.page import Column, Fact, Facts, Figure, Page, Section, Table
+from descend.report.parts.diagnosis import diagnosis_section
+from descend.report.parts.settings import again, settings
+from descend.runs.folder import RunInfo, read_events, read_info
+from descend.runs.records import Epoch, Record, Step, Stopped
+
+LAST = 12
+"""Updates shown as a table: the ones before the end."""
+
+WILD = 100.0
+"""Nats per token: far above what guessing costs; beyond it only a log axis shows all."""
+
+_ENDED = {
+    "diverged": "its numbers were no longer finite",
+    "interrupted": "it was interrupted",
+    "failed": "it failed",
+    "finished": "it was finished",
+}
+
+
+def is_early(records: Sequence[Record]) -> bool:
+    """Whether the run has made a step but not finished an epoch."""
+    return any(isinstance(r, Step) for r in records) and not any(
+        isinstance(r, Epoch) for r in records
+    )
+
+
+def early_report(folder: Path) -> Page:
+    """What the updates made so far show; `RunFolderError` if `folder` is no run or made none."""
+    info, records = read_info(folder), read_events(folder)
+    steps = [r for r in records if isinstance(r, Step)]
+    if not steps:
+        raise RunFolderError(
+            str(folder), "a run without a single update", "at least one",
+            f"take it up with `descend resume {folder}` or train again",
+        )  # fmt: skip
+    diagnosed = kept_diagnosis(folder)
+    sections = [
+        diagnosis_section(diagnosed) if diagnosed else None,
+        _updates(info, steps),
+        settings(info, folder),
+        again(info, folder),
+    ]
+    lead = (_how_it_ended(records, steps),)
+    return Page(
+        title=folder.resolve().name,
+        subtitle=f"{info.corpus['corpus']} · {info.saved_at.partition('T')[0]}",
+        lead=(headline(diagnosed), *lead) if diagnosed else lead,
+        facts=Facts((
+            Fact("updates made", f"{steps[-1].step:,}", "before the first epoch ended"),
+            Fact("first loss", loss_word(steps[0].loss), "nats per token"),
+            Fact("last loss", loss_word(steps[-1].loss), "nats per token"),
+            Fact("highest rate", significant(max(s.learning_rate for s in steps)), ""),
+        )),
+        sections=tuple(s for s in sections if s is not None),
+        made_by=f"Report of a training run · descend {info.version}",
+        notes=("there was no judgment on held-out text yet, and so no model to look into",),
+    )  # fmt: skip
+
+
+def loss_word(loss: float) -> str:
+    """A loss, also one that has run away."""
+    return f"{loss:.3f}" if loss < WILD else significant(loss)
+
+
+def _how_it_ended(records: Sequence[Record], steps: Sequence[Step]) -> str:
+    last = next((r for r in reversed(records) if isinstance(r, Stopped)), None)
+    why = f"{_ENDED[last.reason]}" if last else "it may still be training"
+    return (
+        f"This run has made {steps[-1].step:,} updates and not finished its first epoch: {why}. "
+        f"Its training loss went from {loss_word(steps[0].loss)} to {loss_word(steps[-1].loss)}, "
+        f"the lowest was {loss_word(min(s.loss for s in steps))}."
+    )
+
+
+def _updates(info: RunInfo, steps: Sequence[Step]) -> Section:
+    x = [float(s.step) for s in steps]
+    losses = [s.loss for s in steps]
+    made = [(float(s.step), s.gradient_norm) for s in steps if s.gradient_norm is not None]
+    norms = [norm for _, norm in made]
+    clip = float(info.resolved.get("gradient_clip") or 0)
+    level = [Level("clipped above", clip)] if clip else []
+    table = Table(
+        f"The last {min(LAST, len(steps))} updates",
+        (Column("update"), Column("loss"), Column("gradient norm"), Column("rate"),
+         Column("clipped", False)),
+        tuple(
+            (f"{s.step:,}", loss_word(s.loss),
+             "not finite" if s.gradient_norm is None else significant(s.gradient_norm),
+             significant(s.learning_rate), "yes" if s.clipped else "no")
+            for s in steps[-LAST:]
+        ),
+    )  # fmt: skip
+    return Section("updates", "What it did", (
+        Figure("Loss of each update on its own batch, nats per token",
+               f"From {loss_word(losses[0])} to {loss_word(losses[-1])}; the table below has the "
+               "last updates.",
+               curves([Curve("loss", x, losses, "@calm", "raw"),
+                       Curve("loss", x, smooth(losses), "@calm")],
+                      Axis("updates"), Axis("nats per token", log=max(losses) > WILD)), height=300),
+        Figure("Norm of the gradient, before clipping",
+               f"From {significant(norms[0]) if norms else 'none'} to "
+               f"{significant(norms[-1]) if norms else 'none'}; the table below has the last.",
+               curves([Curve("gradient norm", [a for a, _ in made], norms, "@second")],
+                      Axis("updates"), Axis("norm", log=True), levels=level), height=240),
+        table,
+    ))  # fmt: skip

@@ -1,0 +1,248 @@
+"""The report of an experiment: configurations compared, or a change attributed to its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from descend.config import RunConfig
+from descend.handbook.facts import word
+from descend.lab.attribute import Attribution
+from descend.lab.compare import ComparedArm, Comparison
+from descend.lab.measured import Measured
+from descend.report.figures import SERIES, Axis, Curve, Span, curves, intervals
+from descend.report.page import (
+    Block,
+    Column,
+    Fact,
+    Facts,
+    Figure,
+    Page,
+    Paragraph,
+    Section,
+    Table,
+)
+from descend.units import duration, size
+from descend.version import __version__
+
+MADE_BY = f"Report of an experiment · descend {__version__}"
+
+NOT_SHARED = ("seed", "save_dir", "log_level", "device")
+"""Settings that are no part of what is compared."""
+
+
+def comparison_report(found: Comparison, folder: Path) -> Page:
+    """Arms side by side: differences with intervals, curves, every number as a table."""
+    best = min(found.arms, key=lambda a: _loss(a, found))
+    return Page(
+        title=folder.resolve().name,
+        subtitle=f"{found.corpus} · {len(found.arms)} configurations, "
+        f"{len(found.seeds)} seed{'s' * (len(found.seeds) != 1)} each",
+        lead=(found.sentence,),
+        facts=Facts((
+            Fact("lowest held-out loss", f"{_loss(best, found):.3f}", f"{found.unit}: {best.name}"),
+            Fact("made equal", found.match, _budget(found)),
+            Fact("time of training", duration(sum(s.seconds for a in found.arms for s in a.seeds)),
+                 "over all runs"),
+        )),
+        sections=tuple(s for s in (_differences(found), _curves(found), _settings(found)) if s),
+        made_by=MADE_BY,
+    )  # fmt: skip
+
+
+def _budget(found: Comparison) -> str:
+    return "each its own" if found.budget is None else f"{found.budget:,.6g} for each run"
+
+
+def _loss(arm: ComparedArm, found: Comparison) -> float:
+    return arm.bits_per_byte if found.unit == "bits per byte" else arm.validation_loss
+
+
+def _differences(found: Comparison) -> Section:
+    first = found.arms[0].name
+    others = [(a, a.difference) for a in found.arms if a.difference is not None]
+    spans = [_span(a.name, d) for a, d in others]
+    told = "; ".join(f"{s.name} {s.value:+.3f}" for s in spans)
+    blocks: list[Block] = [
+        Paragraph(
+            f"Each is set against {first}, seed by seed: same initial weights where the shape "
+            "allows, same order of the text, same held-out text. Left of zero is better."
+        ),
+        Figure(
+            f"Difference in held-out loss to {first}, {found.unit}, with 95 % intervals",
+            f"Differences to {first}: {told}.",
+            intervals(spans, Axis(found.unit)), height=70 + 34 * max(len(spans), 1),
+        ),
+        _arms(found),
+        _sizes(found),
+        _seeds(found),
+    ]  # fmt: skip
+    return Section("difference", "What differs", tuple(blocks))
+
+
+def _span(name: str, found: Measured) -> Span:
+    low, high = found.ci95 or (found.value, found.value)
+    return Span(name, found.value, low, high)
+
+
+def _arms(found: Comparison) -> Table:
+    columns = (
+        Column("configuration", False), Column("held-out loss"), Column("difference (95 %)"),
+        Column("verdict", False), Column("accuracy"), Column("bits per byte"), Column("time"),
+    )  # fmt: skip
+    rows = tuple(
+        (
+            a.name, f"{a.validation_loss:.3f}", with_interval(a.difference), a.verdict,
+            f"{a.accuracy:.1%}", f"{a.bits_per_byte:.3f}", duration(a.seconds),
+        )
+        for a in found.arms
+    )  # fmt: skip
+    strong = frozenset(n for n, a in enumerate(found.arms) if a.verdict == "better")
+    return Table("Each configuration, as means over its seeds", columns, rows, strong)
+
+
+def with_interval(found: Measured | None) -> str:
+    """`-0.236 (-0.302 to -0.170)`; a dash for what the others are held against."""
+    if found is None:
+        return "–"
+    return f"{found.value:+.3f}" + (f" ({_interval(found)})" if found.ci95 else "")
+
+
+def _sizes(found: Comparison) -> Table:
+    columns = (Column("configuration", False), Column("parameters"), Column("memory"),
+               Column("vocabulary"), Column("updates"), Column("tokens"))  # fmt: skip
+    rows = tuple(
+        (a.name, f"{a.parameters:,}", size(a.memory), f"{a.vocab_size:,}", f"{a.steps:,}",
+         f"{a.tokens:,}")
+        for a in found.arms
+    )  # fmt: skip
+    return Table("How large each is, and what it was given", columns, rows, folded=True)
+
+
+def _interval(found: Measured | None) -> str:
+    return f"{found.ci95[0]:+.3f} to {found.ci95[1]:+.3f}" if found and found.ci95 else "–"
+
+
+def _seeds(found: Comparison) -> Table:
+    columns = (Column("configuration", False), Column("seed"), Column("held-out loss"),
+               Column("accuracy"), Column("bits per byte"), Column("time"),
+               Column("went astray at update"))  # fmt: skip
+    rows = tuple(
+        (a.name, str(s.seed), f"{s.validation_loss:.3f}", f"{s.accuracy:.1%}",
+         f"{s.bits_per_byte:.3f}", duration(s.seconds),
+         "–" if s.diverged_at is None else f"{s.diverged_at:,}")
+        for a in found.arms for s in a.seeds
+    )  # fmt: skip
+    return Table("Every run", columns, rows, folded=True)
+
+
+def _curves(found: Comparison) -> Section | None:
+    """Held-out loss along the runs, where they were judged more than once."""
+    bits = found.unit == "bits per byte"
+    lines = []
+    for arm, colour in zip(found.arms, SERIES * len(found.arms), strict=False):
+        points = [s.curve for s in arm.seeds if s.curve]
+        length = min((len(p) for p in points), default=0)
+        if length < 2:
+            continue
+        means = [
+            sum(p[n].bits_per_byte if bits else p[n].validation_loss for p in points) / len(points)
+            for n in range(length)
+        ]
+        x = [float(p.tokens) for p in points[0][:length]]
+        lines.append(Curve(arm.name, x, means, colour, "points"))
+    if not lines:
+        return None
+    told = "; ".join(f"{c.name} from {c.y[0]:.2f} to {c.y[-1]:.2f}" for c in lines)
+    return Section("curves", "How each learned", (
+        Figure(f"Held-out loss, {found.unit}, over tokens trained on (means over the seeds)",
+               f"{told}.", curves(lines, Axis("tokens"), Axis(found.unit)), height=360),
+    ))  # fmt: skip
+
+
+def _settings(found: Comparison) -> Section:
+    """What the arms do not share, and what they share that is no default."""
+    keys = [k for k in RunConfig.model_fields if k not in NOT_SHARED]
+    values = {k: [a.config.get(k) for a in found.arms] for k in keys}
+    differing = [k for k in keys if any(v != values[k][0] for v in values[k])]
+    shared = [
+        (k, _word(values[k][0]), _word(RunConfig.model_fields[k].default)) for k in keys
+        if k not in differing and values[k][0] != RunConfig.model_fields[k].default
+    ]  # fmt: skip
+    blocks: list[Block] = [
+        Table("What differs",
+              (Column("configuration", False), *(Column(k, False) for k in differing)),
+              tuple((a.name, *(_word(a.config.get(k)) for k in differing)) for a in found.arms)),
+    ]  # fmt: skip
+    if shared:
+        blocks.append(Table(
+            "What all share that is not the default",
+            (Column("setting", False), Column("value", False), Column("default", False)),
+            tuple(shared),
+        ))  # fmt: skip
+    return Section("settings", "Settings", tuple(blocks))
+
+
+def attribution_report(found: Attribution, folder: Path) -> Page:
+    """Shares of the changes with intervals, interactions, every run."""
+    return Page(
+        title=folder.resolve().name,
+        subtitle=f"from {found.a} to {found.b} · {found.corpus}",
+        lead=(found.sentence,),
+        facts=Facts((
+            Fact("all changes together", f"{found.total.value:+.3f}", found.unit),
+            Fact("accuracy", f"{found.total_accuracy.value:+.1%}", "of held-out tokens"),
+            Fact("training time", _seconds(found.total_seconds), "for each run"),
+            Fact("runs", f"{len(found.runs):,}", f"{len(found.seeds)} seeds, {found.method}"),
+        )),
+        sections=(_shares(found), *_interactions(found)),
+        made_by=MADE_BY,
+    )  # fmt: skip
+
+
+def _seconds(found: Measured) -> str:
+    return f"{'+' if found.value >= 0 else '−'}{duration(abs(found.value))}"
+
+
+def _shares(found: Attribution) -> Section:
+    spans = [_span(s.change, Measured(s.value, s.ci95)) for s in found.shares]
+    told = "; ".join(f"{s.name} {s.value:+.3f}" for s in spans)
+    columns = (
+        Column("change", False), Column("share of the loss"), Column("95 %"), Column("alone"),
+        Column("made last"), Column("accuracy"), Column("time"),
+    )  # fmt: skip
+    rows = tuple(
+        (s.change, f"{s.value:+.3f}", _interval(Measured(s.value, s.ci95)), _plain(s.alone),
+         _plain(s.last), f"{s.accuracy.value:+.1%}", _seconds(s.seconds))
+        for s in found.shares
+    )  # fmt: skip
+    return Section("shares", "Which change brought how much", (
+        Paragraph(
+            "What a change brings depends on which others are made already. Its share is what it "
+            "brings on average over all orders of making them (the Shapley value): the shares add "
+            "up to the whole. Left of zero the loss falls, which is better."
+        ),
+        Figure(f"Share of each change in the held-out loss, {found.unit}, with 95 % intervals",
+               f"Shares: {told}.", intervals(spans, Axis(found.unit)),
+               height=70 + 34 * len(spans)),
+        Table("Each change", columns, rows),
+    ))  # fmt: skip
+
+
+def _interactions(found: Attribution) -> Sequence[Section]:
+    if not found.interactions:
+        return ()
+    rows = tuple((*i.keys, f"{i.value:+.3f}") for i in found.interactions)
+    return (Section("together", "What two changes do together", (
+        Paragraph("Beyond what each brings alone: below zero they help each other."),
+        Table("Pairs of changes, the strongest first",
+              (Column("one", False), Column("other", False), Column(found.unit)), rows),
+    )),)  # fmt: skip
+
+
+def _plain(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.3f}"
+
+
+def _word(value: object) -> str:
+    return "left open" if value is None else word(value)

@@ -1,0 +1,186 @@
+"""The report of a comparison and of an attribution, held against their records."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from descend.config import RunConfig
+from descend.errors import RunFolderError
+from descend.lab.attribute import Attribution, Interaction, Share, Tried
+from descend.lab.compare import ComparedArm, Comparison, OfSeed
+from descend.lab.folder import ATTRIBUTION, COMPARISON, write_record
+from descend.lab.measured import Measured
+from descend.report.experiment_report import attribution_report, comparison_report
+from descend.report.page import Figure, Page, Table
+from descend.report.write import write_report
+from descend.trials.arms import Point
+
+
+def arm(name: str, loss: float, difference: Measured | None, **keys: object) -> ComparedArm:
+    points = [
+        Point(
+            step=n,
+            tokens=100 * n,
+            seconds=1.0 * n,
+            train_loss=loss,
+            validation_loss=loss + 3 - n,
+            accuracy=0.2,
+            bits_per_byte=2.0,
+        )
+        for n in (1, 2, 3)
+    ]
+    run = OfSeed(
+        seed=7,
+        validation_loss=loss,
+        accuracy=0.25,
+        bits_per_byte=2.0,
+        seconds=3.0,
+        diverged_at=None,
+        curve=points,
+    )
+    return ComparedArm(
+        name=name,
+        config=RunConfig(**keys).model_dump(mode="json"),
+        steps=30,
+        tokens=300,  # type: ignore[arg-type]
+        vocab_size=300,
+        parameters=1234,
+        memory=5_000_000,
+        validation_loss=loss,
+        accuracy=0.25,
+        bits_per_byte=2.0,
+        seconds=3.0,
+        difference=difference,
+        p=None if difference is None else 0.01,
+        verdict="first" if difference is None else "better",
+        seeds=[run],
+    )
+
+
+@pytest.fixture
+def compared() -> Comparison:
+    return Comparison(
+        corpus="my/texts",
+        match="tokens",
+        budget=300.0,
+        unit="nats per token",
+        varied=["embed_dim"],
+        seeds=[7],
+        sentence="On equal tokens: 32 is better <b>.",
+        arms=[
+            arm("embed_dim=16", 4.0, None, embed_dim=16, epoch=2),
+            arm("embed_dim=32", 3.5, Measured(-0.5, (-0.6, -0.4)), embed_dim=32, epoch=2),
+            arm("embed_dim=64", 3.4, Measured(-0.6, None), embed_dim=64, epoch=2),
+        ],
+    )
+
+
+@pytest.fixture
+def attributed() -> Attribution:
+    def share(key: str, value: float) -> Share:
+        return Share(
+            key=key,
+            change=f"{key} 1 → 2",
+            value=value,
+            ci95=(value - 0.1, value + 0.1),
+            accuracy=Measured(0.01, (0.0, 0.02)),
+            seconds=Measured(-2.0, None),
+            alone=value,
+            last=None,
+        )
+
+    return Attribution(
+        a="old",
+        b="guide",
+        corpus="my/texts",
+        unit="nats per token",
+        method="exact",
+        seeds=[1],
+        orders=0,
+        train_share=1.0,
+        evaluation_tokens=100,
+        base={},
+        total=Measured(-0.3, (-0.4, -0.2)),
+        total_accuracy=Measured(0.02, None),
+        total_seconds=Measured(4.0, None),
+        shares=[share("learning_rate", -0.4), share("batch_size", 0.1)],
+        interactions=[Interaction(("learning_rate", "batch_size"), -0.05)],
+        sentence="The rate did.",
+        runs=[
+            Tried(
+                seed=1,
+                changed=[],
+                validation_loss=4,
+                bits_per_byte=2,
+                accuracy=0.2,
+                seconds=1,
+                steps=3,
+                tokens=9,
+                diverged=False,
+            )
+        ],
+    )
+
+
+def table(page: Page, caption: str) -> Table:
+    return next(
+        b for s in page.sections for b in s.blocks if isinstance(b, Table) and caption in b.caption
+    )
+
+
+def test_a_comparison_is_shown_with_its_intervals(compared: Comparison) -> None:
+    page = comparison_report(compared, Path("comparisons/9"))
+    assert page.lead == (compared.sentence,)
+    assert (page.title, page.facts.facts[0].value) == ("9", "3.400")
+    rows = {row[0]: row for row in table(page, "Each configuration").rows}
+    assert rows["embed_dim=16"][1:4] == ("4.000", "–", "first")
+    assert rows["embed_dim=32"][1:4] == ("3.500", "-0.500 (-0.600 to -0.400)", "better")
+    assert rows["embed_dim=64"][2] == "-0.600"
+    differences, curves = (b for s in page.sections for b in s.blocks if isinstance(b, Figure))
+    whiskers = [
+        s["data"] for s in differences.option["series"] if s["type"] == "line" and s["data"]
+    ]
+    assert whiskers == [[[-0.6, 0], [-0.4, 0]], [[-0.6, 1], [-0.6, 1]]]
+    assert curves.option["series"][1]["data"] == [[100, 5.5], [200, 4.5], [300, 3.5]]
+    assert table(page, "What differs").rows[1] == ("embed_dim=32", "32")
+    assert ("epoch", "2", "left open") in table(page, "What all share").rows
+
+
+def test_a_notebook_shows_a_comparison(compared: Comparison) -> None:
+    import descend.api
+
+    assert descend.api.Comparison is Comparison
+    shown = compared._repr_html_()  # type: ignore[attr-defined]
+    for part in ("32 is better &lt;b&gt;", "-0.500 (-0.600 to -0.400)", ">4.000<"):
+        assert part in shown
+
+
+def test_an_attribution_is_shown_with_its_shares(attributed: Attribution) -> None:
+    page = attribution_report(attributed, Path("a"))
+    rate, batch = table(page, "Each change").rows
+    assert rate[:4] == ("learning_rate 1 → 2", "-0.400", "-0.500 to -0.300", "-0.400")
+    assert (batch[1], batch[4]) == ("+0.100", "–")
+    assert table(page, "Pairs").rows == (("learning_rate", "batch_size", "-0.050"),)
+
+
+def test_the_folder_or_the_file_can_be_named(
+    compared: Comparison, attributed: Attribution, own_folder: Path
+) -> None:
+    for name, record in ((COMPARISON, compared), (ATTRIBUTION, attributed)):
+        folder = own_folder / name.removesuffix(".json")
+        write_record(folder, name, record)
+        by_folder, by_file = write_report(folder), write_report(folder / name)
+        assert by_folder == by_file
+        written = Path(by_folder.file).read_text(encoding="utf-8")
+        assert Path(by_folder.file).parent == folder
+        assert "<b>" not in written
+        assert by_folder.notes == []
+
+
+def test_a_damaged_record_gets_one_sentence(own_folder: Path) -> None:
+    (own_folder / COMPARISON).write_text(json.dumps({"arms": 1}))
+    with pytest.raises(RunFolderError, match="cannot be read"):
+        write_report(own_folder)
