@@ -21,6 +21,11 @@ from descend.machine import processor, versions
 
 def main() -> None:
     results, name, verb, *arguments = sys.argv[1:]
+    keep(results, name, verb, arguments)
+
+
+def keep(results: str, name: str, verb: str, arguments: list[str]) -> None:
+    """Run `descend VERB ARGUMENTS` and write what came of it to RESULTS/NAME.json."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "descend", verb, *arguments, "--json",
                    "--save-dir", str(Path(folder) / "experiment")]  # fmt: skip

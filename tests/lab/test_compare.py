@@ -48,7 +48,10 @@ def test_a_comparison_is_its_pairs(tiny: dict[str, object]) -> None:
     assert result.unit == "nats per token"
     assert "learning_rate=0.003" in result.sentence
     text = comparison_text(result)
-    assert all("●" in line for line in text.splitlines()[2:4])
+    dots = [line for line in text.splitlines() if "●" in line]
+    assert [line.split()[0] for line in dots] == [first.name, second.name]
+    # Lower losses stand further left.
+    assert dots[1].index("●") < dots[0].index("●")
     assert f"{second.validation_loss:.3f}" in text
     assert msgspec.json.decode(msgspec.json.encode(result), type=Comparison) == result
 

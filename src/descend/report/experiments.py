@@ -88,20 +88,19 @@ AXIS = 40
 def comparison_text(found: Comparison) -> str:
     """`compare` in the terminal."""
     in_bits = found.unit == "bits per byte"
+    measure = "bits/byte" if in_bits else "loss"
     rows = []
-    for arm, drawn in zip(found.arms, _dots(found), strict=True):
+    for arm in found.arms:
         difference = arm.difference
         rows.append(
             (arm.name, f"{arm.validation_loss:.3f}", f"{arm.bits_per_byte:.3f}",
              f"{arm.accuracy:.1%}", duration(arm.seconds), size(arm.memory),
-             f"{arm.parameters:,}", f"{arm.steps:,}",
              "" if difference is None else signed(difference.value, difference.ci95),
-             "" if arm.verdict == "first" else arm.verdict, drawn)
+             "" if arm.verdict == "first" else arm.verdict)
         )  # fmt: skip
-    measure = "bits per byte" if in_bits else "loss"
-    head = ("arm", "loss", "bits/byte", "accuracy", "time", "memory", "parameters", "steps",
-            f"difference in {measure}", "", f"{measure} of each seed, lower is left")  # fmt: skip
-    blocks = [table(head, rows), found.sentence]
+    head = ("arm", "loss", "bits/byte", "accuracy", "time", "memory",
+            f"difference in {measure}", "")  # fmt: skip
+    blocks = [table(head, rows), picture(found), found.sentence]
     if in_bits:
         blocks.append(
             "Vocabularies differ, so a token is not the same thing in all arms: "
@@ -110,16 +109,18 @@ def comparison_text(found: Comparison) -> str:
     return "\n\n".join(blocks)
 
 
-def _dots(found: Comparison) -> list[str]:
-    """A line an arm: a dot for each seed, on one axis for all."""
+def picture(found: Comparison) -> str:
+    """A line an arm, a dot for each seed, on one axis for all."""
     in_bits = found.unit == "bits per byte"
     values = [[s.bits_per_byte if in_bits else s.validation_loss for s in arm.seeds]
               for arm in found.arms]  # fmt: skip
     low, high = min(map(min, values)), max(map(max, values))
+    width = max(len(arm.name) for arm in found.arms)
     lines = []
-    for row in values:
-        line = [" "] * AXIS
+    for arm, row in zip(found.arms, values, strict=True):
+        line = ["·"] * AXIS
         for value in row:
             line[round((AXIS - 1) * (value - low) / ((high - low) or 1.0))] = "●"
-        lines.append("".join(line))
-    return lines
+        lines.append(f"{arm.name.ljust(width)}  {''.join(line)}")
+    ends = f"{low:.3f}".ljust(AXIS - 5) + f"{high:.3f}"
+    return "\n".join([*lines, f"{' ' * width}  {ends}  {found.unit}, a dot a seed"])
