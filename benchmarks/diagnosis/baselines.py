@@ -12,17 +12,14 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 
+from cases import Case
+from corpora import sizes
 from record import RunRecord
 
 from descend.config import PRESETS
 
 Verdict = list[str]
 """Causes, likeliest first; ["healthy"] where no rule fires."""
-
-
-def majority(_: RunRecord) -> Verdict:
-    """The most frequent cause of the development set, whatever the run."""
-    return ["learning_rate_too_high", "learning_rate_too_low", "model_too_small"]
 
 
 def checklist(record: RunRecord) -> Verdict:
@@ -110,17 +107,17 @@ def umlaut(record: RunRecord) -> Verdict:
 Features = tuple[float, ...]
 
 
-def configuration(record: RunRecord) -> Features:
+def configuration(case: Case) -> Features:
     """What a reader of the settings alone may look at, as logarithms."""
-    config = record.config
-    rate = config["learning_rate"] if isinstance(config["learning_rate"], float) else 1e-3
-    steps = config["epoch"] * record.train_tokens / (config["batch_size"] * config["seq_len"])
+    config = case.values
+    nbytes = sizes(case.variant)[0]
+    steps = config["epoch"] * nbytes / (config["batch_size"] * config["seq_len"])
     return (
-        math.log(rate), math.log(config["embed_dim"]), math.log(config["batch_size"]),
-        math.log(config["seq_len"]), math.log(config["epoch"]), math.log(record.vocab_size),
-        math.log(record.train_tokens), math.log(max(steps, 1)), 10 * config["dropout_rate"],
-        math.log(0.01 + config["weight_decay"]), 5.0 * (config["schedule"] == "constant"),
-        math.log(1 + config["warmup_steps"]),
+        math.log(config["learning_rate"]), math.log(config["embed_dim"]),
+        math.log(config["batch_size"]), math.log(config["seq_len"]), math.log(config["epoch"]),
+        math.log(config.get("vocab_size", 257)), math.log(nbytes), math.log(steps),
+        10 * config["dropout_rate"], math.log(0.01 + config["weight_decay"]),
+        5.0 * (config["schedule"] == "constant"), math.log(1 + (config.get("warmup_steps") or 10)),
     )  # fmt: skip
 
 
@@ -136,7 +133,6 @@ def nearest(of: Features, known: Sequence[tuple[Features, str]], neighbours: int
 
 
 RULES: tuple[tuple[str, Callable[[RunRecord], Verdict]], ...] = (
-    ("majority class", majority),
     ("the guide's checklist", checklist),
     ("SageMaker Debugger's rules", sagemaker),
     ("AutoTrainer's rules", autotrainer),

@@ -1,7 +1,7 @@
 """Every remedy tried on every case: what is really wrong with each.
 
     python benchmarks/diagnosis/campaign.py RESULTS TEXTS [--sealed] [--confirm] [--part I/N]
-                                            [--only WORD] [--seconds N]
+                                            [--only WORD,…] [--seconds N]
 
 Appends to RESULTS/runs-development.jsonl (or -sealed). What is in the table already is not run
 again, so it may be stopped at any time. `--confirm` then gives each case's best remedies two more
@@ -102,6 +102,11 @@ def to_do(chosen: list[Case], rows: list[Trained], confirm: bool) -> Iterator[Wo
                     yield case, treated, remedy, seed
 
 
+def named(case: Case, words: str) -> bool:
+    """Whether the name of `case` holds one of `words` (separated by commas)."""
+    return any(word in case.name for word in words.split(","))
+
+
 def in_turn(chosen: list[Case]) -> list[Case]:
     """In random order, but one case of each kind before a second of any: a campaign cut short is
     still a fair sample."""
@@ -122,11 +127,11 @@ def main() -> None:
     parser.add_argument("--sealed", action="store_true")
     parser.add_argument("--confirm", action="store_true")
     parser.add_argument("--part", default="0/1")
-    parser.add_argument("--only", default="", help="cases whose name holds this word")
+    parser.add_argument("--only", default="", help="cases whose name holds one of these words")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so many")
     chosen = parser.parse_args()
     table = chosen.results / f"runs-{'sealed' if chosen.sealed else 'development'}.jsonl"
-    found = [c for c in cases(sealed=chosen.sealed) if chosen.only in c.name]
+    found = [c for c in cases(sealed=chosen.sealed) if named(c, chosen.only)]
     found = in_turn(found)
     number, of = (int(x) for x in chosen.part.split("/"))
     work = list(to_do(found[number::of], read(table, Trained), chosen.confirm))

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from baselines import RULES
-from campaign import arm, in_turn, row
+from campaign import arm, in_turn, named, row
 from cases import Case, cases, config_values
 from record import read_record
 from remedies import Remedy
@@ -117,7 +117,7 @@ def main() -> None:
     done = {(d.case, d.reader) for d in read(table, Diagnosed)}
     known = {r.case for r in read(asked.results / f"runs-{half}.jsonl", Trained)}
     began = time.monotonic()
-    for case in in_turn([c for c in cases(sealed=asked.sealed) if asked.only in c.name]):
+    for case in in_turn([c for c in cases(sealed=asked.sealed) if named(c, asked.only)]):
         if time.monotonic() - began > asked.seconds:
             break
         if case.name not in known:

@@ -18,8 +18,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from baselines import configuration, nearest
 from cases import cases
 from examine import ADVICE
+from remedies import BY_CONSTRUCTION
 from table import Diagnosed, Trained, read
 from truth import WORTH, Truth, truths
 
@@ -28,6 +30,9 @@ REPAIRED = 0.02
 """Within so much of the healthy twin's loss the advice counts as a repair."""
 RANDOM_TRIES = 4
 """Remedies that random search may try: about what the doctor's first race tries."""
+
+FEWEST = 7
+"""Remedies that must have been tried for a label to stand, where a campaign was cut short."""
 
 Scored = tuple[Truth, Diagnosed]
 
@@ -184,17 +189,62 @@ def labels(found: Sequence[Truth]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _verdict(truth: Truth, reader: str, ranked: list[str]) -> Scored:
+    """What a reader made here says, as a row of the table of verdicts."""
+    return truth, Diagnosed(
+        case=truth.case.name, reader=reader, verdict=ranked[0], ranked=ranked[:3],
+        probabilities=[], prescription={}, seconds=0.0, run_seconds=0.0,
+    )  # fmt: skip
+
+
+def made_here(
+    found: Sequence[Truth], known: Sequence[Truth], rows: Sequence[Trained]
+) -> dict[str, list[Scored]]:
+    """Readers that need the labels of development (`known`), or the remedies themselves.
+
+    On development a case is read with the labels of the other corpora alone.
+    """
+    readers: dict[str, list[Scored]] = defaultdict(list)
+    tried: dict[str, list[Trained]] = defaultdict(list)
+    for r in rows:
+        if r.cause and r.seed == 0 and r.remedy != ADVICE:
+            tried[r.case].append(r)
+    pick = random.Random(0)
+    for t in found:
+        others = [k for k in known if k.case.variant.corpus != t.case.variant.corpus]
+        if others:
+            named = [(configuration(k.case), label_of(k)) for k in others]
+            ranked = nearest(configuration(t.case), named)
+            readers["settings alone"].append(_verdict(t, "settings alone", ranked))
+            common = [c for c, _ in Counter(label for _, label in named).most_common(3)]
+            readers["most frequent"].append(_verdict(t, "most frequent", common))
+        own = tried[t.case.name]
+        drawn = pick.sample(own, min(RANDOM_TRIES, len(own)))
+        better = sorted((r.best, r.cause) for r in drawn if r.best < (1 - WORTH) * t.control)
+        ranked = [cause for _, cause in better] or ["healthy"]
+        name = f"random search, {RANDOM_TRIES} remedies"
+        readers[name].append(_verdict(t, name, ranked))
+    return readers
+
+
+def labelled(results: Path, half: str) -> tuple[list[Truth], list[Trained]]:
+    """The cases of one half whose label stands on at least `FEWEST` remedies, and all runs."""
+    rows = read(results / f"runs-{half}.jsonl", Trained)
+    found = truths(cases(sealed=half == "sealed"), rows)
+    sure = [t for t in found if t.remedies >= FEWEST or t.causes & set(BY_CONSTRUCTION)]
+    return sure, rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path)
     parser.add_argument("--sealed", action="store_true")
     asked = parser.parse_args()
     half = "sealed" if asked.sealed else "development"
-    rows = read(asked.results / f"runs-{half}.jsonl", Trained)
-    found = [t for t in truths(cases(sealed=asked.sealed), rows) if t.remedies >= 5
-             or (t.case.planted and t.causes)]  # fmt: skip
+    found, rows = labelled(asked.results, half)
+    known, _ = labelled(asked.results, "development")
     by_name = {t.case.name: t for t in found}
-    by_reader: dict[str, list[Scored]] = defaultdict(list)
+    by_reader = made_here(found, known, rows)
     for said in read(asked.results / f"verdicts-{half}.jsonl", Diagnosed):
         if said.case in by_name:
             by_reader[said.reader].append((by_name[said.case], said))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from descend.doctor.from_log import NEEDS, diagnose_log
+from descend.doctor.from_log import NEEDS, CurveDiagnosis, diagnose_log
 from descend.doctor.logs.log import Entry
 from descend.doctor.logs.reading import read_log
 from descend.errors import ConfigError, LogError
@@ -184,6 +186,38 @@ def test_the_record_is_json() -> None:
         record = json.loads(msgspec.json.encode(diagnose_log(sample)))
         keys = {"verdict", "causes", "ruled_out", "cost", "not_checked", "curve", "normal"}
         assert keys <= record.keys()
+
+
+def falling(path: Path, steps: int, rate: Callable[[float], float]) -> CurveDiagnosis:
+    """The verdict on a loss that falls to the end, at a rate as given by the share of the run."""
+    rows = [f"{s},{2 + 4 * (1 + s / 9) ** -0.4},{rate(s / steps)}" for s in range(steps)]
+    path.write_text("\n".join(["step,loss,lr", *rows]))
+    return diagnose_log(path)
+
+
+def test_a_fall_that_the_decay_brings_is_no_sign_of_too_few_steps(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    assert falling(path, 500, lambda share: 1e-3).verdict == "undertrained"
+    decayed = falling(path, 500, lambda share: 1e-3 * (1 - share))
+    assert (decayed.verdict, decayed.normal.answer) == ("unknown", "yes")
+    assert "undertrained" in {n.cause for n in decayed.not_checked}
+    half = falling(path, 500, lambda share: 1e-3 * min(1.0, 2 - 2 * share))
+    assert half.verdict == "undertrained"
+
+
+def test_a_few_updates_are_too_few_before_anything_else(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join(["step,loss", *(f"{s},{6 - s / 100}" for s in range(20))]))
+    assert diagnose_log(path).verdict == "undertrained"
+    path.write_text("\n".join(["step,loss", *(f"{100 * s},{6 - s / 100}" for s in range(20))]))
+    assert diagnose_log(path).verdict == "learning_rate_too_low"
+
+
+def test_chance_makes_waves_on_a_short_curve(tmp_path: Path) -> None:
+    draw, path = random.Random(1), tmp_path / "log.csv"
+    losses = [0.5 + 6 * (1 + s / 3) ** -1.5 + draw.gauss(0, 0.03) for s in range(80)]
+    path.write_text("\n".join(["step,loss", *(f"{s},{x}" for s, x in enumerate(losses))]))
+    assert diagnose_log(path).verdict != "learning_rate_too_high"
 
 
 def descend(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:

@@ -21,6 +21,11 @@ EDGE = 0.05
 LATE = 0.5
 """From here on, the slope says whether the loss still falls: this part is one doubling."""
 FEWEST_FOR_SLOPE = 4
+AT_PEAK, DECAYED = 0.9, 0.5
+"""Shares of the peak rate: from the first on a step counts as at the peak, under the second at the
+end the rate counts as decayed."""
+STEADY_SHARE = 0.3
+"""Of the run that must be at the peak rate for a slope to be read there."""
 
 
 class CurveReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +52,13 @@ class CurveReading(msgspec.Struct, frozen=True, kw_only=True):
     """Nats by which the loss falls while the run doubles, from its second half; negative: rises."""
     slope_error: float
     """Standard error of that slope."""
+    rate_decayed: bool
+    """Whether the logged rate ends below half its peak: the fall then owes much to the decay."""
+    steady_slope: float | None
+    """Where it decayed: the slope over the second half of the part at the peak rate, if that part
+    is long enough."""
+    noise_of_mean: float
+    """Standard error of the smoothed loss, from `noise` (nats)."""
     noise: float
     """Standard deviation of the loss around its running mean in the second half (nats)."""
     spikes: int
@@ -78,7 +90,8 @@ def read_curve(log: Log) -> CurveReading | None:
         return None
     first_bad = float(places[~finite][0]) if not finite.all() else None
     x, y = places[finite], losses[finite]
-    smooth = running_mean(y, max(1, round(EDGE * len(y))))
+    width = max(1, round(EDGE * len(y)))
+    smooth = running_mean(y, width)
     edge = max(1, round(EDGE * len(y)))
     slope, error = slope_per_doubling(x, y)
     late = slice(len(y) // 2, None)
@@ -95,7 +108,9 @@ def read_curve(log: Log) -> CurveReading | None:
         lowest=float(smooth.min()),
         fallen_early=float(y[0] - early.min()) / fall if fall > 0 else 0.0,
         slope_per_doubling=slope, slope_error=error, noise=noise,
-        spikes=_spikes(y, smooth, noise),
+        spikes=_spikes(y, smooth, noise), noise_of_mean=noise / math.sqrt(width),
+        rate_decayed=bool(rates) and rates[-1] < DECAYED * max(rates),
+        steady_slope=_steady_slope(log.entries, x, y),
         highest_rise=float((smooth - np.minimum.accumulate(smooth)).max()),
         first_not_finite=first_bad,
         rate_first=rates[0] if rates else None, rate_highest=max(rates, default=None),
@@ -128,6 +143,20 @@ def slope_per_doubling(places: Floats, losses: Floats) -> tuple[float, float]:
     left = y - y.mean() - slope * centred
     error = math.sqrt(float((left**2).sum()) / (len(x) - 2) / float((centred**2).sum()))
     return -slope, error
+
+
+def _steady_slope(entries: Sequence[Entry], places: Floats, losses: Floats) -> float | None:
+    """The slope per doubling while the rate stood at its peak; None if that was too short."""
+    rates = [(e.at, e.rate) for e in entries if e.rate is not None]
+    if not rates:
+        return None
+    peak = max(rate for _, rate in rates)
+    at_peak = [at for at, rate in rates if rate >= AT_PEAK * peak]
+    here = (places >= at_peak[0]) & (places <= at_peak[-1])
+    if not here.any() or at_peak[-1] - at_peak[0] < STEADY_SHARE * float(places[-1]):
+        return None
+    slope, error = slope_per_doubling(places[here], losses[here])
+    return slope if slope > 2 * error else 0.0 if math.isfinite(error) else None
 
 
 def _series(entries: Sequence[Entry], name: str) -> tuple[Floats, Floats]:

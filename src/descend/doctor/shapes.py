@@ -31,6 +31,11 @@ HARDLY_FELL = 0.12
 by the frequencies of its tokens alone. A first guess."""
 WAVE = 0.05
 """Share of the loss by which the smoothed curve may rise again on its way down."""
+WAVE_NOISE, WAVE_FALL = 8.0, 0.02
+"""The rise must also exceed so many standard errors of the smoothed loss, and such a share of the
+whole fall: on short runs of few entries chance alone makes waves."""
+FEW_UPDATES = 100
+"""Steps that teach a network nothing to speak of, at any rate."""
 JAGGED = 0.15
 """Standard deviation around the running mean over the loss: more than the chance of
 which text a batch holds leaves, unless batches are tiny. A first guess."""
@@ -138,12 +143,14 @@ def _overfitted(shape: Shape) -> Judged | None:
 def _rate_too_high(shape: Shape) -> Judged | None:
     curve = shape.curve
     assert curve is not None
-    waves = curve.highest_rise > WAVE * curve.end
+    least = max(WAVE * curve.end, WAVE_NOISE * curve.noise_of_mean,
+                WAVE_FALL * (curve.first - curve.lowest))  # fmt: skip
+    waves = curve.highest_rise > least
     spiky = curve.spikes > OFTEN_SPIKED * curve.entries and curve.noise > JAGGED * curve.end
     if not waves and not spiky:
         return None
     facts: list[EvidenceFacts] = [
-        ("rise_of_smoothed_loss", curve.highest_rise, "nats", (None, WAVE * curve.end),
+        ("rise_of_smoothed_loss", curve.highest_rise, "nats", (None, least),
          "on its way down the loss rose again"),
         ("spikes", float(curve.spikes), "entries", (None, OFTEN_SPIKED * curve.entries),
          "single losses far above their neighbours"),
@@ -171,6 +178,10 @@ def _stuck(shape: Shape) -> Judged | None:
     because = "the loss hardly falls" if fell < HARDLY_FELL else (
         "the loss ends above what counting single tokens reaches"
     )  # fmt: skip
+    if curve.unit == "steps" and curve.length < FEW_UPDATES:
+        fact = ("steps", curve.length, "updates", (FEW_UPDATES, None), "so few teach nothing")
+        return Judged("undertrained", 0.6, "no", because, "undertrained", [fact], {},
+                      "train for longer before judging anything else")  # fmt: skip
     low = curve.rate_highest is not None and curve.rate_highest < SMALL_RATE
     falling = curve.slope_per_doubling > 2 * curve.slope_error
     if not low and not falling:
@@ -192,14 +203,18 @@ def _stuck(shape: Shape) -> Judged | None:
 def _stopped_early(shape: Shape) -> Judged | None:
     curve = shape.curve
     assert curve is not None
-    gain = curve.slope_per_doubling
-    if gain < STILL_FALLING * curve.end or gain < 2 * curve.slope_error:
+    gain, error = curve.slope_per_doubling, curve.slope_error
+    if curve.rate_decayed:
+        if curve.steady_slope is None:
+            return None
+        gain, error = curve.steady_slope, 0.0
+    if gain < STILL_FALLING * curve.end or gain < 2 * error:
         return None
     fact: EvidenceFacts = ("slope_per_doubling", gain, "nats", (None, STILL_FALLING * curve.end),
                            "by so much the loss falls in the second half of the run")  # fmt: skip
     return Judged(
-        "undertrained", 0.5, "yes", "it falls as it should, and was stopped while still falling",
-        "undertrained", [fact], {},
+        "undertrained", 0.5 if curve.rate_highest else 0.4, "yes",
+        "it falls as it should, and was stopped while still falling", "undertrained", [fact], {},
         f"train about twice as long: up to {gain:.2f} nats lower, if nothing else is wrong; a "
         "higher learning rate or smaller batches may do the same in the same time",
     )  # fmt: skip
@@ -227,8 +242,18 @@ def _nothing_found(shape: Shape) -> Judged:
     if curve.validation_best is None:
         return Judged("unknown", 0.5, "yes", "it falls and levels off as training losses do; "
                       "without held-out losses that is all that can be said")  # fmt: skip
+    if _decay_hides(curve):
+        return Judged("unknown", 0.5, "yes",
+                      "it falls to the end, as it should while the rate decays; "
+                      "if more steps would help cannot be read off that")  # fmt: skip
     sure = 0.6 if band.high is not None else 0.45
     return Judged("healthy", sure, "yes", "it falls and levels off, and held-out text follows")
+
+
+def _decay_hides(curve: CurveReading) -> bool:
+    """Whether the fall at the end may be the decay's own, so that it says nothing of more steps."""
+    falling = curve.slope_per_doubling >= STILL_FALLING * curve.end
+    return curve.rate_decayed and curve.steady_slope is None and falling
 
 
 def ruled_out(shape: Shape) -> dict[str, str]:
