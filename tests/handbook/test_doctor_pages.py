@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 import descend
+from descend.doctor.bugs import BUGS
 from descend.doctor.causes import CAUSES
 from descend.handbook.docstrings import GROUPS, doctor_pages
 from descend.handbook.find import every_page, find
 from descend.handbook.page import all_pages
+from descend.handbook.show import explained
 
 Explain = Callable[..., Any]
 
@@ -23,20 +25,20 @@ PAGES = doctor_pages()
 
 def test_every_cause_and_every_bug_has_a_page_and_there_is_no_other() -> None:
     assert {p.name for p in PAGES.values() if p.group == "Causes"} == {c.name for c in CAUSES}
-    assert len(PAGES) == len(CAUSES) > 15
+    assert {p.name for p in PAGES.values() if p.group == "Bugs"} == {b.name for b in BUGS}
+    assert len(PAGES) == len(CAUSES) + len(BUGS) > 40
     assert not PAGES.keys() & all_pages().keys()
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_whole(explain: Explain, name: str) -> None:
+def test_a_page_is_whole(name: str) -> None:
     page = PAGES[name]
     assert {"What it is", "How it shows", "Proof", "When it is not this"} <= set(page.sections)
     assert all(len(body.split()) >= 3 for body in page.sections.values())
     assert set(page.see_also) <= every_page().keys() - {name}
     assert find(name) is page
     assert find(page.title) is page
-    done = explain(name)
-    assert (done.code, done.out) == (0, page.text + "\n")
+    assert explained(name).text == page.text
 
 
 def test_the_docstring_is_the_page(explain: Explain) -> None:
@@ -45,13 +47,17 @@ def test_the_docstring_is_the_page(explain: Explain) -> None:
     words = " ".join(source.read_text(encoding="utf-8").split('"""')[1].split())
     for heading, body in page.sections.items():
         assert f"{heading}: {' '.join(body.split())}" in words
+    assert explain(page.name).out == page.text + "\n"
+    found = json.loads(explain("causal", "mask", "missing", "--json").out)
+    assert (found["name"], found["group"]) == ("causal_mask_missing", "Bugs")
+    assert found["sections"] == PAGES["causal_mask_missing"].sections
 
 
 def test_the_list_has_them_in_groups(explain: Explain) -> None:
     listed = explain().out
     for group in GROUPS:
         assert f"\n## {group}\n" in listed
-    assert listed.index("## Signals") < listed.index("## Causes")
+    assert listed.index("## Signals") < listed.index("## Causes") < listed.index("## Bugs")
     for page in PAGES.values():
         assert f"- `{page.name}`: {page.title}\n" in listed
 

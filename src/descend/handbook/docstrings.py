@@ -11,10 +11,10 @@ import textwrap
 from functools import cache
 from importlib.resources import files
 
+from descend.doctor.pages import pages_of_bugs
 from descend.handbook.page import Page, all_pages
 
-GROUPS = {"Causes": "causes"}
-"""Each group of pages and the folder of the doctor that it is read from."""
+GROUPS = ("Causes", "Bugs")
 
 _HEADING = re.compile(r"^([A-Z][\w ]+):\n", re.MULTILINE)
 _NAME = re.compile(r"\b[a-z]+(?:_[a-z0-9]+)*\b")
@@ -23,20 +23,21 @@ _NAME = re.compile(r"\b[a-z]+(?:_[a-z0-9]+)*\b")
 @cache
 def doctor_pages() -> dict[str, Page]:
     """Every cause and bug by name, sorted by group and then by title."""
-    found = []
-    for group, folder in GROUPS.items():
-        place = files("descend.doctor") / folder
-        pages = [
-            _page(file.name.removesuffix(".py"), group, file.read_text(encoding="utf-8"))
-            for file in place.iterdir()
-            if file.name.endswith(".py") and file.name != "__init__.py"
-        ]
-        found += sorted(pages, key=lambda page: page.title.lower())
+    place = files("descend.doctor") / "causes"
+    causes = [
+        _cause(file.name.removesuffix(".py"), file.read_text(encoding="utf-8"))
+        for file in place.iterdir()
+        if file.name.endswith(".py") and file.name != "__init__.py"
+    ]
+    bugs = [
+        Page(bug.name, bug.title, "Bugs", (), (), bug.sections) for bug in pages_of_bugs().values()
+    ]
+    found = sorted([*causes, *bugs], key=lambda p: (GROUPS.index(p.group), p.title.lower()))
     names = {page.name for page in found} | all_pages().keys()
     return {page.name: _linked(page, names) for page in found}
 
 
-def _page(name: str, group: str, source: str) -> Page:
+def _cause(name: str, source: str) -> Page:
     words = ast.get_docstring(ast.parse(source)) or ""
     title, *pieces = _HEADING.split(words)
     sections = {
@@ -46,7 +47,7 @@ def _page(name: str, group: str, source: str) -> Page:
     if not title.strip() or not sections or not all(sections.values()):
         raise ValueError(f"{name}.py: its docstring needs a title and headings, none empty")
     return Page(
-        name=name, title=title.strip().rstrip("."), group=group, see_also=(), aliases=(),
+        name=name, title=title.strip().rstrip("."), group="Causes", see_also=(), aliases=(),
         sections=sections,
     )  # fmt: skip
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from descend.doctor.pages import pages_of_bugs
 from descend.errors import UserError
 from descend.handbook import docstrings
 from descend.handbook.find import every_page, find
@@ -30,11 +29,6 @@ def explained(what: str, run: Path | None = None) -> Shown:
 
     Raises `UserError` if no page has that name or `run` is no folder of a run.
     """
-    bug = pages_of_bugs().get(what.strip().lower().replace("-", "_").replace(" ", "_"))
-    if bug is not None and run is None:
-        text = bug.text
-        return Shown(text, {"name": bug.name, "title": bug.title, "group": "Bugs",
-                            "see_also": (), "sections": bug.sections, "text": text})  # fmt: skip
     page = find(what)
     sections = page.sections
     data: dict[str, Any] = {"name": page.name, "title": page.title, "group": page.group}
@@ -59,8 +53,5 @@ def listed(run: Path | None = None) -> Shown:
         lines = [f"- `{page.name}`: {page.title}" for page in pages if page.group == group]
         blocks.append("\n".join([f"## {group}", "", *lines]))
     blocks.append("`descend explain NAME` shows one; with `--run RUN` it speaks of that run.")
-    blocks.append(
-        "Bugs that `descend check` finds: " + ", ".join(f"`{b}`" for b in pages_of_bugs())
-    )
     data = [{"name": p.name, "title": p.title, "group": p.group} for p in pages]
     return Shown("\n\n".join(blocks), {"pages": data})
