@@ -16,7 +16,12 @@ from descend.doctor.consult import BUDGET, LEAST_SECONDS, consult, keep
 from descend.doctor.diagnosis import Diagnosis
 from descend.doctor.treatment import Treatment, Turn, treat
 from descend.errors import ConfigError, UserError
-from descend.lab.compare import Comparison
+from descend.lab.arms import checked_vary, contestants
+from descend.lab.attribute import Attribution, config_pair, design
+from descend.lab.attribute import attribute as share_out
+from descend.lab.compare import Comparison, Match, plan_comparison
+from descend.lab.compare import compare as carry_out
+from descend.lab.sources import Named, named_config
 from descend.model.generate import Completion, Piece, complete, generate_text
 from descend.model.sampling import SamplingSettings
 from descend.model.transformer import Transformer
@@ -276,6 +281,43 @@ def cure(
         return diagnose(folder, budget=budget, console=console)
 
     return treat(start, 60 * minutes, train, examine, seen)
+
+
+def compare(
+    config: Config = None,
+    /,
+    *,
+    vary: Mapping[str, Sequence[Any]],
+    match: Match = "tokens",
+    budget: float | None = None,
+    seeds: int = 3,
+    workers: int | None = None,
+    **keys: Any,
+) -> Comparison:
+    """Train `config` with each combination of the values in `vary`, paired by seed.
+
+    `compare(corpus_dir="my/texts", vary={"embed_dim": [128, 256]})`. Each run has an equal number
+    of what `match` says; see docs/compare.md. Runs made before come from the cache.
+    """
+    named = [Named("base", _settings(config, keys).config)]
+    chosen = contestants(named, checked_vary(vary))
+    plan = plan_comparison(chosen, match=match, budget=budget, seeds=seeds)
+    return carry_out(plan, workers=workers)
+
+
+def attribute(
+    a: str | PathLike[str],
+    b: str | PathLike[str],
+    corpus_dir: str | PathLike[str] | None = None,
+    *,
+    seeds: int = 1,
+    runs: int = 64,
+    workers: int | None = None,
+) -> Attribution:
+    """Which change from `a` to `b` (presets, files of keys or run folders) brought how much."""
+    text = None if corpus_dir is None else str(corpus_dir)
+    pair = config_pair(named_config(str(a)), named_config(str(b)), text)
+    return share_out(design(*pair, seeds=seeds, runs=runs), workers=workers)
 
 
 def _carry(job: Job, console: Console | None) -> Model:

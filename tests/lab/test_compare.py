@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from descend import compare as library_compare
 from descend.cli.main import run as descend
 from descend.config import make_config
 from descend.errors import ConfigError, RunFolderError
@@ -189,3 +190,12 @@ def test_experiments_have_folders_of_their_own(tmp_path: Path) -> None:
 def test_contestants_are_plain(tiny: dict[str, object]) -> None:
     one = contestants(base(tiny), parse_vary(["weight-decay=0,0.1"]))[0]
     assert one == Contestant("weight_decay=0", one.config, ("weight_decay",))
+
+
+def test_the_library_does_the_same_as_the_verb(tiny: dict[str, object]) -> None:
+    keys = tiny | {"epoch": 1}
+    found = library_compare(keys, vary={"dropout_rate": [0.0, 0.2]}, seeds=2, budget=640, workers=1)
+    by_hand = contestants(base(tiny), parse_vary(["dropout_rate=0.0,0.2"]))
+    assert found == compare(plan_comparison(by_hand, seeds=2, budget=640), workers=1)
+    with pytest.raises(ConfigError, match="did you mean embed_dim"):
+        library_compare(keys, vary={"embed_dmi": [8, 16]})

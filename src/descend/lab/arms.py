@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,17 +23,26 @@ class Contestant:
     varied: tuple[str, ...]
 
 
-def parse_vary(texts: Sequence[str]) -> dict[str, list[str]]:
+def parse_vary(texts: Sequence[str]) -> dict[str, list[Any]]:
     """`embed_dim=128,256` to the key and its values; `ConfigError` for what is not of that form."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[Any]] = {}
     for text in texts:
         key, equals, values = text.partition("=")
-        key, parts = plain_name(key.strip()), [v.strip() for v in values.split(",") if v.strip()]
+        parts = [v.strip() for v in values.split(",") if v.strip()]
         if not equals or not parts:
             raise ConfigError(
                 "vary", text, "a key and its values, such as embed_dim=128,256",
                 "write it like that",
             )  # fmt: skip
+        found.setdefault(key.strip(), []).extend(parts)
+    return checked_vary(found)
+
+
+def checked_vary(vary: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+    """The same with plain names and each value once; `ConfigError` for a key not to be varied."""
+    found: dict[str, list[Any]] = {}
+    for name, values in vary.items():
+        key = plain_name(name)
         if key not in RunConfig.model_fields:
             guess = nearest(key, list(RunConfig.model_fields))
             raise ConfigError(
@@ -46,11 +55,13 @@ def parse_vary(texts: Sequence[str]) -> dict[str, list[str]]:
                 "vary", key, "a key that leaves the text and the seeds as they are",
                 "use --seeds for other seeds" if key == "seed" else "vary another key",
             )  # fmt: skip
-        found.setdefault(key, []).extend(v for v in parts if v not in found.get(key, []))
+        for value in values:
+            if value not in found.setdefault(key, []):
+                found[key].append(value)
     return found
 
 
-def contestants(named: Sequence[Named], vary: dict[str, list[str]]) -> list[Contestant]:
+def contestants(named: Sequence[Named], vary: Mapping[str, Sequence[Any]]) -> list[Contestant]:
     """Each of `named` with each combination of the values in `vary`.
 
     `ConfigError` if that makes fewer than two, if keys do not fit each other, or if the texts
