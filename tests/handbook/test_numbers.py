@@ -243,8 +243,8 @@ def held_out(raw: Raw) -> list[str]:
 def regularisation(raw: Raw) -> list[str]:
     last = raw.of("epoch")[-1]
     return [
-        f"dropout {raw.config['dropout_rate']:g} and label smoothing "
-        f"{raw.config['label_smoothing']:g}",
+        f"dropout {raw.config['dropout_rate']:g}, blanked tokens {raw.config['blank_rate']:g} and",
+        f"label smoothing {raw.config['label_smoothing']:g}",
         f"training loss of {last['loss_end']:.3f}",
         f"validation loss of {last['validation_loss']:.3f}",
         f"was {best(raw)['epoch']} of {len(raw.of('epoch'))}",
@@ -334,7 +334,7 @@ EXPECTED: dict[str, Expected] = {
     ),
     **dict.fromkeys(("num_heads", "attention"), heads),
     **dict.fromkeys(("max_seq_len", "seq_len"), context),
-    **dict.fromkeys(("dropout_rate", "label_smoothing"), regularisation),
+    **dict.fromkeys(("dropout_rate", "blank_rate", "label_smoothing"), regularisation),
     **dict.fromkeys(("batch_size", "epoch_and_step"), updates),
     **dict.fromkeys(("epoch", "overfitting", "underfitting", "validation"), epochs),
     **dict.fromkeys(("optimizer", "adamw", "muon"), optimizer),

@@ -42,6 +42,8 @@ def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
     keys: dict[str, float] = {}
     if config.dropout_rate:
         keys["dropout_rate"] = 0.0
+    if config.blank_rate:
+        keys["blank_rate"] = 0.0
     if config.label_smoothing:
         keys["label_smoothing"] = 0.0
     if config.weight_decay > LITTLE_DECAY:
@@ -52,7 +54,8 @@ def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
 def cannot_be(config: RunConfig, readings: Readings) -> str | None:
     """None on."""
     if not trial(config, readings):
-        return f"there is none: no dropout, no smoothing, weight decay {config.weight_decay:g}"
+        decay = f"weight decay {config.weight_decay:g}"
+        return f"there is none: no dropout, no blanked tokens, no smoothing, {decay}"
     return None
 
 

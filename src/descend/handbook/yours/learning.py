@@ -137,11 +137,11 @@ def regularisation(run: RunRecord) -> str:
     """The gap that holding back is meant to close."""
     last = run.epochs[-1]
     stronger = {"dropout_rate": round(run.config.dropout_rate + 0.1, 4)}
-    weaker = ({"dropout_rate": 0.0}, {"label_smoothing": 0.0})
+    weaker = ({"dropout_rate": 0.0}, {"blank_rate": 0.0}, {"label_smoothing": 0.0})
     return (
-        f"With dropout {run.config.dropout_rate:g} and label smoothing "
-        f"{run.config.label_smoothing:g} the last epoch ended with a training loss of "
-        f"{last.loss_end:.3f}, measured with both, and a validation loss of "
+        f"With dropout {run.config.dropout_rate:g}, blanked tokens {run.config.blank_rate or 0:g} "
+        f"and label smoothing {run.config.label_smoothing:g} the last epoch ended with a training "
+        f"loss of {last.loss_end:.3f}, measured with all of them, and a validation loss of "
         f"{last.validation_loss:.3f}, measured without; the best epoch was {run.best.epoch} of "
         f"{len(run.epochs)}. To see the effect, {compared(run, stronger, *weaker)}."
     )

@@ -23,6 +23,7 @@ TOPICS: dict[str, Callable[[RunRecord], str]] = {
     "ff_dim": size.parameters,
     "max_seq_len": steps.context,
     "dropout_rate": learning.regularisation,
+    "blank_rate": learning.regularisation,
     # The training.
     "batch_size": steps.updates,
     "seq_len": steps.context,
