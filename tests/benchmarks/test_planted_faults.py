@@ -97,6 +97,16 @@ def test_the_truth_is_what_gains_most(bench: dict[str, ModuleType]) -> None:
     assert truth({lower: 2.5, larger: 1.97})[0] == {"batch_too_small"}
 
 
+def test_the_committed_table_is_scored_without_training(bench: dict[str, ModuleType]) -> None:
+    table = FOLDER.parent / "results" / "diagnosis" / "runs-development.jsonl"
+    rows = bench["table"].read(table, bench["table"].Trained)
+    assert rows
+    found = bench["truth"].truths(bench["cases"].cases(sealed=False), rows)
+    double = next(t for t in found if "+" in t.case.name and t.case.variant.corpus == "chain")
+    assert double.causes == {"batch_too_large", "learning_rate_too_low"}
+    assert not double.relabelled
+
+
 @pytest.mark.slow
 def test_a_rate_far_too_low_is_true_by_ablation(
     bench: dict[str, ModuleType], tmp_path: Path
