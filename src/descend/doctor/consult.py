@@ -16,7 +16,7 @@ from descend.doctor.diagnosis import Cost, Diagnosis, Finding, Trial
 from descend.doctor.divergence import judge_divergence
 from descend.doctor.gains import all_gains
 from descend.doctor.lanes import Lane, base_config, changed, prescription
-from descend.doctor.measure import measure
+from descend.doctor.measure import measure, own_loss
 from descend.doctor.race import FIRST_RACE, Race, choose_length, run_race
 from descend.doctor.reading import Readings, value
 from descend.doctor.suspicion import Suspect, evidence_of, suspects
@@ -35,6 +35,8 @@ FEWEST_HELD_OUT = 1000
 one standard error there."""
 MOST_SUSPECTS = 9
 """Causes raced at first; each more makes all trials shorter."""
+FIXED_BY_PARENT = ("embed_dim", "max_seq_len", "vocab_size")
+"""What a run that went on from another model cannot change."""
 SECOND_SUSPECTS = 4
 """Causes raced after the best remedy."""
 
@@ -128,14 +130,18 @@ def _proved(
 ) -> tuple[Judged, list[str]]:
     """The verdict by trial, and what to say of the trials."""
     base = base_config(case)
-    ladders = _ladders(case.config, found, readings)[:MOST_SUSPECTS]
+    ladders = _ladders(case, case.config, found, readings)[:MOST_SUSPECTS]
     buys = {c.name: c.buys for c in CAUSES}
     began = time.monotonic()
     steps, count = choose_length(case, base, ladders, FIRST_RACE * allowed)
     ladders = ladders[:count]
     race = Race(case, base, steps, began + FIRST_RACE * allowed, told)
     run_race(race, ladders, "trying")
-    gains = all_gains(race, buys, readings)
+    control = race.arm(None, race.seed)
+    own = (
+        own_loss(case, control.evaluation_tokens) if control and steps < case.total_steps else None
+    )
+    gains = all_gains(race, buys, own)
     share = steps / max(case.total_steps, 1)
     judged = judge(found, readings, gains, _prescriptions(case, base, gains), share)
     notes = [
@@ -156,14 +162,19 @@ def _proved(
     return judged, notes
 
 
-def _ladders(config: RunConfig, found: list[Suspect], readings: Readings) -> list[list[Lane]]:
+def _ladders(
+    case: Case, config: RunConfig, found: list[Suspect], readings: Readings
+) -> list[list[Lane]]:
     """The remedies to race, a ladder a cause, the most suspected first."""
+    fixed = set(FIXED_BY_PARENT) if case.info.parent else set()
     ladders = []
     for suspect in found:
         if suspect.because is None and suspect.cause.name != "diverged":
-            changes = suspect.cause.trial(config, readings)
+            changes = [
+                c for c in suspect.cause.trial(config, readings) if not fixed & c.keys.keys()
+            ]
             if changes:
-                ladders.append([Lane(suspect.cause.name, change) for change in changes])
+                ladders.append([Lane(suspect.cause.name, change) for change in allowed])
     return ladders
 
 
@@ -187,7 +198,9 @@ def _second(
     base = changed(race.base, lane.change)
     first = race.gains
     done = {lane.cause, *(f.cause for f in judged.findings if f.trial is None)}
-    others = [ladder for ladder in _ladders(base, found, readings) if ladder[0].cause not in done]
+    others = [
+        ladder for ladder in _ladders(case, base, found, readings) if ladder[0].cause not in done
+    ]
     # Those that gained most the first time, and those not yet raced, in order of suspicion.
     others.sort(key=lambda x: -max([0.0, *(g[0] for y in x if (g := first(y)))]))
     again = Race(case, base, race.steps, time.monotonic() + left, told)
@@ -197,7 +210,7 @@ def _second(
     if not others:
         return None
     run_race(again, others[:SECOND_SUSPECTS], "trying on top of it")
-    gains = all_gains(again, {c.name: c.buys for c in CAUSES}, readings)
+    gains = all_gains(again, {c.name: c.buys for c in CAUSES}, None)
     share = race.steps / max(case.total_steps, 1)
     result = judge(found, readings, gains, _prescriptions(case, base, gains), share)
     tried = [f for f in result.findings if f.trial is not None]

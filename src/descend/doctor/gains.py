@@ -11,7 +11,6 @@ import numpy as np
 from descend.doctor.case import Case
 from descend.doctor.lanes import Lane
 from descend.doctor.race import Race, lowest
-from descend.doctor.reading import Readings, value
 from descend.signals.curve import PowerLaw, fit
 from descend.trials.statistics import holm, paired_interval, paired_p
 
@@ -75,13 +74,17 @@ class Gain:
         return self.low > 0 and self.at_full_length >= self.least
 
 
-def all_gains(race: Race, buys: Mapping[str, bool], readings: Readings) -> list[Gain]:
-    """A `Gain` for every lane that ran; p-values corrected over all of them by Holm."""
+def all_gains(race: Race, buys: Mapping[str, bool], own_loss: float | None) -> list[Gain]:
+    """A `Gain` for every lane that ran; p-values corrected over all of them by Holm.
+
+    `own_loss`: of the run itself, on the text that trials are judged on; None where the trials do
+    not have the run's own settings, or it has no model.
+    """
     lanes = [lane for lane in race.lanes() if race.gains(lane)]
     spread, df = _pooled(race, lanes)
     found = [_gain(race, lane, buys[lane.cause], spread, df) for lane in lanes]
     corrected = holm([g.p for g in found])
-    law = _law(race, found, readings)
+    law = _law(race, found, own_loss)
     done = [replace(g, p=p) for g, p in zip(found, corrected, strict=True)]
     return [_carried(race.case, race, g, law) for g in done]
 
@@ -140,18 +143,17 @@ def _text_error(race: Race, lane: Lane) -> float:
     return float(differences.std(ddof=1) / math.sqrt(len(differences)))
 
 
-def _law(race: Race, gains: Sequence[Gain], readings: Readings) -> PowerLaw | None:
+def _law(race: Race, gains: Sequence[Gain], own_loss: float | None) -> PowerLaw | None:
     """Loss of complete runs by length (steps): the control, one twice as long, and the user's."""
     case = race.case
-    own = value(readings, "held_out_loss", math.nan)
-    if race.steps >= NEARLY_FULL * case.total_steps or not math.isfinite(own):
+    if race.steps >= NEARLY_FULL * case.total_steps or own_loss is None:
         return None
     points = {float(race.steps): lowest(race.outcomes[None, race.seed])[0]}
     for gain in gains:
         if gain.lane.change.steps != 1.0 and gain.lane.change.keys.keys() <= {"epoch"}:
             points[race.steps * gain.lane.change.steps] = gain.treated
     best = min(case.epochs, key=lambda e: e.validation_loss) if case.epochs else None
-    points[float(best.step if best else len(case.steps))] = own
+    points[float(best.step if best else len(case.steps))] = own_loss
     if len(points) < 3:
         return None
     times = sorted(points)

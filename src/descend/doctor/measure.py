@@ -27,6 +27,7 @@ from descend.training.objective import mean_loss
 from descend.training.optimizer import make_optimizers, set_learning_rate
 from descend.training.precision import make_scaler
 from descend.training.state import TrainState
+from descend.trials.judge import judge, stretches
 
 MOST_TOKENS = 32_768
 """Tokens that the model is looked at on: a standard error of the loss near 0.02 nat."""
@@ -115,6 +116,16 @@ def _from_text(case: Case, store: TokenStore) -> Iterator[Reading]:
     if len(store.train) > 16 * counting.PLACES and len(store.validation) > 2 * counting.BLOCKS:
         found = counting.shift(store.train, store.validation, size)
         yield Reading("shift", found.difference, "nats", found.error)
+
+
+def own_loss(case: Case, evaluation_tokens: int) -> float | None:
+    """Held-out loss (nats) of the model of `case` on the very text that a trial is judged on."""
+    model = _model(case) if case.store is not None and case.epochs else None
+    if model is None or case.store is None:
+        return None
+    parts = stretches(case.store, evaluation_tokens)
+    execution = Execution("cpu", "float32", "fused", 1, "", "")
+    return judge(model, execution, case.store, parts, case.config.seq_len).loss
 
 
 def _model(case: Case) -> Transformer | None:

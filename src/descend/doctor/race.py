@@ -8,7 +8,7 @@ and the control then run with two more seeds, in pairs. Rounds end when the time
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from descend.config import RunConfig, make_config
@@ -94,9 +94,23 @@ class Race:
             self.told(stage, done / max(total, 1))
 
         told(0, len(arms))
-        found = run_arms(list(arms.values()), told=told)
-        self.outcomes.update(zip(arms, found, strict=True))
+        try:
+            found = run_arms(list(arms.values()), told=told)
+            self.outcomes.update(zip(arms, found, strict=True))
+        except DescendError:
+            self._one_by_one(arms)
         self.seconds += time.monotonic() - began
+
+    def _one_by_one(self, arms: Mapping[tuple[Lane | None, int], Arm]) -> None:
+        """The same runs after one of them failed: what does not fit or go together is left out."""
+        for (lane, seed), arm in arms.items():
+            try:
+                self.outcomes[lane, seed] = run_arms([arm])[0]
+            except DescendError as problem:
+                if lane is None and seed == self.seed:
+                    raise
+                if lane is not None:
+                    self.refused[lane] = _reason(problem)
 
     def plan(self, lane: Lane | None) -> Arm | None:
         """The run of `lane` as far as its cost goes; None where the settings do not allow it."""
@@ -113,7 +127,7 @@ class Race:
         except DescendError as problem:
             if lane is None:
                 raise
-            self.refused[lane] = f"{problem.where} {problem.found}: expected {problem.expected}"
+            self.refused[lane] = _reason(problem)
             return None
 
     def loss(self, lane: Lane | None, seed: int) -> float | None:
@@ -132,6 +146,10 @@ class Race:
             if control is not None and treated is not None:
                 found.append(sign * (control - treated))
         return found
+
+
+def _reason(problem: DescendError) -> str:
+    return f"{problem.where} {problem.found}: expected {problem.expected}"
 
 
 def lowest(outcome: Outcome) -> tuple[float, float]:

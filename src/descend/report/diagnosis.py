@@ -22,6 +22,7 @@ def diagnosis_text(diagnosis: Diagnosis, explain: bool = False) -> str:
     for place, finding in enumerate(diagnosis.causes):
         lines += _finding(finding, place)
     lines += _neutral(diagnosis)
+    lines += _accuracy(diagnosis)
     lines += [f"  Note: {note}." for note in diagnosis.notes]
     keys = merged_prescription(diagnosis)
     if keys:
@@ -93,13 +94,11 @@ def proof(trial: Trial) -> str:
             f"{trial.treated:.2f}"
         )
     low, high = trial.ci95
-    verb = "ends" if trial.treated < trial.control else "costs: ends"
     differs = "lower" if trial.treated < trial.control else "higher"
     seeds = f"{trial.seeds} paired seed{'s' if trial.seeds != 1 else ''}"
     text = (
-        f"the same {trial.tokens:,} tokens with {trial.change} {verb} {trial.gain:.2f} nats "
-        f"{differs} ({trial.control:.2f} → {trial.treated:.2f}; 95 %: {low:.2f} to {high:.2f}, "
-        f"{seeds})"
+        f"with {trial.change} the same {trial.tokens:,} tokens end {trial.gain:.2f} nats {differs} "
+        f"({trial.control:.2f} → {trial.treated:.2f}; 95 %: {low:.2f} to {high:.2f}, {seeds})"
     )
     if trial.carried_gain is not None:
         text += f"; in a run of full length about {min(trial.carried_gain, trial.gain):.2f}"
@@ -109,6 +108,24 @@ def proof(trial: Trial) -> str:
             f"{trial.gain_at_equal_time:.2f}"
         )
     return text
+
+
+def _accuracy(diagnosis: Diagnosis) -> list[str]:
+    """Whether a low accuracy is the model's fault or the text's."""
+    found = {e.signal: e.value for e in diagnosis.readings}
+    if not {"validation_accuracy", "mean_confidence", "counting_loss"} <= found.keys():
+        return []
+    hits, expected = found["validation_accuracy"], found["mean_confidence"]
+    same = "about as often as it expects to" if abs(hits - expected) < NEAR else "it expects"
+    return [
+        f"  Accuracy: it names the next token of held-out text right {hits:.0%} of the time, "
+        f"{same} ({expected:.0%}); its loss there is {found['held_out_loss']:.2f}, "
+        f"the best that counting reaches {found['counting_loss']:.2f}."
+    ]
+
+
+NEAR = 0.05
+"""Difference of accuracy and confidence under which the model knows how hard the text is."""
 
 
 def _neutral(diagnosis: Diagnosis) -> list[str]:

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 EXPONENTS = np.geomspace(0.05, 2.0, 40)
 """Searched values of a: loss exponents of language models lie between 0.05 and 1."""
 OFFSETS = (0.0, 0.03, 0.1, 0.3, 1.0)
-"""Searched t0, as shares of the last t."""
+"""Searched t0, as shares of the last t; with fewer than `ENOUGH` points t0 = 0, since they would
+fit any."""
+ENOUGH = 5
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def fit(times: Sequence[float], losses: Sequence[float]) -> PowerLaw:
     if len(t) < 3:
         raise ValueError(f"{len(t)} points: expected at least 3")
     best: tuple[float, PowerLaw] | None = None
-    for share in OFFSETS:
+    for share in OFFSETS if len(t) >= ENOUGH else (0.0,):
         offset = share * float(t.max())
         for exponent in EXPONENTS.tolist():
             x = (t + offset) ** -exponent

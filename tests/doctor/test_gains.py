@@ -1,0 +1,81 @@
+"""What is made of outcomes: intervals, and what a short trial is worth at full length."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from descend.doctor.cause import Change
+from descend.doctor.gains import all_gains
+from descend.doctor.lanes import Lane
+from descend.doctor.race import Race
+from descend.signals.curve import PowerLaw
+from descend.trials.arms import Outcome
+
+LAW = PowerLaw(floor=2.0, scale=40.0, offset=0.0, exponent=0.5)
+FULL = 10_000
+BUYS = {"undertrained": True, "learning_rate_too_low": False}
+TWICE = Lane("undertrained", Change("twice the steps", {"epoch": 2}, steps=2.0))
+HIGHER = Lane("learning_rate_too_low", Change("three times", {"learning_rate": 0.003}))
+
+
+def outcome(loss: float) -> Outcome:
+    return Outcome(
+        key="", steps=1, tokens=1000, train_tokens=1000, vocab_size=10, parameters=1, seconds=1.0,
+        peak_bytes=None, curve=[], validation_loss=loss, accuracy=0.1, bits_per_byte=loss,
+        diverged_at=None, losses=[],
+    )  # fmt: skip
+
+
+def race(steps: int, losses: dict[Lane | None, list[float]]) -> Race:
+    """A race that was run, with these losses by lane and seed."""
+    case = SimpleNamespace(
+        total_steps=FULL, config=SimpleNamespace(seed=0), epochs=(), steps=range(FULL)
+    )
+    found = Race(cast(Any, case), cast(Any, None), steps, 0.0, lambda stage, share: None)
+    for lane, by_seed in losses.items():
+        for seed, loss in enumerate(by_seed):
+            found.outcomes[lane, seed] = outcome(loss)
+    return found
+
+
+def test_the_interval_is_that_of_the_paired_differences() -> None:
+    losses: dict[Lane | None, list[float]] = {None: [4.0, 5.0, 6.0], HIGHER: [3.8, 4.8, 5.8]}
+    (gain,) = all_gains(race(FULL, losses), BUYS, None)
+    assert gain.mean == pytest.approx(0.2)  # pairs cancel what seeds have in common
+    assert gain.seeds == 3
+    assert 0.15 < gain.low < 0.2 < gain.high < 0.25
+    assert gain.carried is None
+    assert gain.claimable
+
+
+def test_what_takes_away_gains_what_it_costs() -> None:
+    half = Lane("undertrained", Change("half", {}, train_share=0.5, takes_away=True))
+    (gain,) = all_gains(race(FULL, {None: [4.0], half: [4.3]}), BUYS, None)
+    assert gain.mean == pytest.approx(0.3)
+    assert gain.treated == pytest.approx(4.3)
+
+
+def test_a_short_trial_is_worth_the_steps_it_saves() -> None:
+    steps = 1000
+    losses: dict[Lane | None, list[float]] = {
+        None: [LAW.at(steps)], TWICE: [LAW.at(2 * steps)], HIGHER: [LAW.at(4 * steps)],
+    }  # fmt: skip
+    twice, higher = all_gains(race(steps, losses), BUYS, LAW.at(FULL))
+    # The higher rate saves three quarters of the steps, at full length too.
+    assert higher.carried == pytest.approx(LAW.at(FULL) - LAW.at(4 * FULL), rel=0.1)
+    assert higher.mean == pytest.approx(LAW.at(steps) - LAW.at(4 * steps))
+    assert higher.at_full_length < higher.mean / 2
+    assert twice.carried == pytest.approx(LAW.at(FULL) - LAW.at(2 * FULL), rel=0.1)
+
+
+def test_what_loses_is_not_turned_into_a_gain() -> None:
+    steps = 1000
+    losses: dict[Lane | None, list[float]] = {
+        None: [LAW.at(steps)], TWICE: [LAW.at(2 * steps)], HIGHER: [LAW.at(steps) + 0.3],
+    }  # fmt: skip
+    _, higher = all_gains(race(steps, losses), BUYS, LAW.at(FULL))
+    assert higher.at_full_length < 0
+    assert not higher.claimable
