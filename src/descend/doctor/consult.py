@@ -170,10 +170,9 @@ def _ladders(
     ladders = []
     for suspect in found:
         if suspect.because is None and suspect.cause.name != "diverged":
-            changes = [
-                c for c in suspect.cause.trial(config, readings) if not fixed & c.keys.keys()
-            ]
-            if changes:
+            changes = suspect.cause.trial(config, readings)
+            allowed = [c for c in changes if not fixed & c.keys.keys()]
+            if allowed:
                 ladders.append([Lane(suspect.cause.name, change) for change in allowed])
     return ladders
 

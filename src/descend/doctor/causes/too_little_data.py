@@ -68,7 +68,7 @@ CAUSE = Cause(
     expects=(
         Expectation("generalisation_gap", GAP, None, 2.0, "known text is much easier for it"),
         Expectation("rise_after_best", RISE, None, 1.0, "held-out loss rose after its best epoch"),
-        Expectation("train_tokens", None, FEW_TOKENS, 1.5, "tokens of text are very few"),
+        Expectation("train_tokens", None, FEW_TOKENS, 2.5, "tokens of text are very few"),
         Expectation("epochs", MANY_PASSES, None, 0.5, "passes over the text"),
     ),
     trial=trial,
