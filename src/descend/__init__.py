@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Any
 from descend.version import __version__
 
 if TYPE_CHECKING:
-    from descend.api import Model, check, load, resume, run, run_on_model
+    from descend.api import (
+        Model,
+        attribute,
+        check,
+        compare,
+        diagnose,
+        load,
+        resume,
+        run,
+        run_on_model,
+    )
     from descend.config import RunConfig
     from descend.errors import DescendError
 
@@ -24,6 +34,7 @@ _HOME = {
     "attribute": "descend.api",
     "check": "descend.api",
     "compare": "descend.api",
+    "diagnose": "descend.api",
     "load": "descend.api",
     "resume": "descend.api",
     "run": "descend.api",
@@ -38,6 +49,7 @@ __all__ = [
     "attribute",
     "check",
     "compare",
+    "diagnose",
     "load",
     "resume",
     "run",

@@ -26,7 +26,8 @@ from descend.model.generate import Completion, Piece, complete, generate_text
 from descend.model.sampling import SamplingSettings
 from descend.model.transformer import Transformer
 from descend.report.cards import comparison_card, diagnosis_card, model_card, plain_card
-from descend.report.live import show, show_before, show_stages
+from descend.report.doctors_view import watched
+from descend.report.live import show, show_before, show_line, show_stages
 from descend.report.words import paragraph
 from descend.runs.durable import write_file
 from descend.runs.folder import (
@@ -208,14 +209,15 @@ def make_tokenizer(config: RunConfig, output: Path) -> MadeTokenizer:
     return MadeTokenizer(tokenizer.vocab_size, info.validation_bytes / info.validation_tokens)
 
 
-def train_settings(settings: Settings, console: Console | None = None) -> Model:
-    """Train what `settings` ask for, drawing on `console`."""
+def train_settings(
+    settings: Settings, console: Console | None = None, *, watch: bool = False
+) -> Model:
+    """Train what `settings` ask for, drawing on `console`; `watch`: the doctor's signals too."""
     folder = new_folder(settings.config.save_dir)
     console = _unless_quiet(console, settings.config)
     progress = show_stages(console) if console else no_progress
-    return _carry(
-        new_job(settings.config, folder, preset=settings.preset, progress=progress), console
-    )
+    job = new_job(settings.config, folder, preset=settings.preset, progress=progress)
+    return _carry(job, console, watch=watch)
 
 
 def train_further(parent: Path, changes: dict[str, Any], console: Console | None = None) -> Model:
@@ -320,10 +322,13 @@ def attribute(
     return share_out(design(*pair, seeds=seeds, runs=runs), workers=workers)
 
 
-def _carry(job: Job, console: Console | None) -> Model:
+def _carry(job: Job, console: Console | None, *, watch: bool = False) -> Model:
     if console:
         show_before(job, console)
     records = work(job)
+    if console and watch:
+        steps = job.course.batches.steps(1)
+        records = watched(records, steps, job.shape.vocab_size, show_line(console))
     for _ in show(records, job, console) if console else records:
         pass
     job.state.model.eval()

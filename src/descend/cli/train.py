@@ -34,6 +34,9 @@ def train(
     apply: Annotated[
         bool, typer.Option("--apply", help="With --from-run: and what its diagnosis prescribes.")
     ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show the doctor's signals beside the curve.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a model on text; without CORPUS on an embedded one.
@@ -55,7 +58,7 @@ def train(
         raise ConfigError("--apply", "no --from-run", "the run that was diagnosed", "name it")
     settings = settings_from(values | where, config, preset)
     level = settings.config.log_level
-    carry_through(lambda shown: train_settings(settings, shown), as_json, level)
+    carry_through(lambda shown: train_settings(settings, shown, watch=watch), as_json, level)
 
 
 def continue_training(

@@ -24,6 +24,7 @@ from descend.doctor.verdict import Judged, best_of_each, judge, judge_unproved
 from descend.errors import ConfigError
 from descend.runs.durable import write_file
 from descend.text.store import no_progress
+from descend.units import duration
 
 BUDGET = 0.15
 """Of the run's own training time."""
@@ -135,6 +136,9 @@ def _proved(
     began = time.monotonic()
     steps, count = choose_length(case, base, ladders, FIRST_RACE * allowed)
     ladders = ladders[:count]
+    share = steps / max(case.total_steps, 1)
+    plan = f"trying {count} changes, each on {share:.0%} of the run, for about {duration(allowed)}"
+    told(plan, 0.0)
     race = Race(case, base, steps, began + FIRST_RACE * allowed, told)
     run_race(race, ladders, "trying")
     control = race.arm(None, race.seed)
@@ -142,7 +146,6 @@ def _proved(
         own_loss(case, control.evaluation_tokens) if control and steps < case.total_steps else None
     )
     gains = all_gains(race, buys, own)
-    share = steps / max(case.total_steps, 1)
     judged = judge(found, readings, gains, _prescriptions(case, base, gains), share)
     notes = [
         f"each trial: {steps * case.tokens_per_step:,} tokens, {share:.0%} of the run, its "

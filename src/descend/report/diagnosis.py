@@ -30,7 +30,8 @@ def diagnosis_text(diagnosis: Diagnosis, explain: bool = False) -> str:
             f"  Apply it: descend train --from-run {diagnosis.run} --apply   ({assignments(keys)})"
         )
     if explain:
-        lines += ["", "How each other cause was ruled out:"]
+        proved = _proved(diagnosis)
+        lines += ["", "How each other cause was ruled out:" if proved else "Of the other causes:"]
         lines += [f"  {word(r.cause)}: {r.because}." for r in diagnosis.ruled_out]
         lines += ["", "What was read off the run:"]
         lines += [f"  {_reading(e)}" for e in diagnosis.readings]

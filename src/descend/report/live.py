@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rich.console import Console
 from rich.progress import (
@@ -47,6 +47,11 @@ def show_stages(console: Console) -> ShareTold:
             _print(f"{stage} …" + (f" {quarter / 4:.0%}" if quarter else ""), console, "dim")
 
     return told
+
+
+def show_line(console: Console) -> Callable[[str], None]:
+    """Tells a line beside whatever is being drawn."""
+    return lambda line: _print(line, console, "cyan")
 
 
 def show(records: Iterator[Record], job: Job, console: Console) -> Iterator[Record]:
