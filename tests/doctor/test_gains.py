@@ -51,6 +51,16 @@ def test_the_interval_is_that_of_the_paired_differences() -> None:
     assert gain.claimable
 
 
+def test_a_gain_among_many_on_one_seed_must_be_large() -> None:
+    others = [Lane("learning_rate_too_low", Change(f"no {n}", {})) for n in range(9)]
+    losses: dict[Lane | None, list[float]] = {None: [4.0], HIGHER: [3.945]}
+    alone = all_gains(race(FULL, losses), BUYS, None)[0]
+    among = all_gains(race(FULL, losses | {x: [4.0] for x in others}), BUYS, None)[0]
+    assert alone.low == among.low > 0
+    assert alone.claimable
+    assert not among.claimable  # one of ten gains as much by chance
+
+
 def test_what_takes_away_gains_what_it_costs() -> None:
     half = Lane("undertrained", Change("half", {}, train_share=0.5, takes_away=True))
     (gain,) = all_gains(race(FULL, {None: [4.0], half: [4.3]}), BUYS, None)

@@ -27,6 +27,8 @@ BOUGHT_SHARE = 0.03
 gains a little by more. First guess, that of the benchmark's labels too."""
 BOUGHT_WORTH = 0.8
 """What a nat is worth that costs time or text, against one that is free. First guess."""
+CHANCE = 0.05
+"""p-value, corrected for all that was raced, under which a gain is no chance."""
 NEARLY_FULL = 0.7
 """Share of the run from which a trial counts as of full length."""
 
@@ -70,8 +72,8 @@ class Gain:
 
     @property
     def claimable(self) -> bool:
-        """Whether the interval excludes zero and the gain is worth having, in full runs too."""
-        return self.low > 0 and self.at_full_length >= self.least
+        """Whether it is no chance, by its interval and by Holm, and worth having in full runs too."""
+        return self.low > 0 and self.p < CHANCE and self.at_full_length >= self.least
 
 
 def all_gains(race: Race, buys: Mapping[str, bool], own_loss: float | None) -> list[Gain]:

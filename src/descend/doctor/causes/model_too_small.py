@@ -12,7 +12,7 @@ Not to be confused:
     costs more time, which could have been spent on more steps.
 
 Proof:
-    The same run at twice and four times the width, equal tokens. The gain at equal time is told
+    The same run at two, four and eight times the width, equal tokens. The gain at equal time is told
     beside it: the control's own curve says what the extra seconds would have brought it.
 
 Remedy:
@@ -35,7 +35,7 @@ NO_GAP = 0.15
 """Nats between seen and held-out text up to which nothing is known by heart; first guess."""
 MUCH_TEXT = 20.0
 """Training tokens for each parameter from which size is the usual limit (Hoffmann et al. 2022)."""
-FACTORS = (2, 4)
+FACTORS = (2, 4, 8)
 WIDEST = 4096
 """Not tried beyond: such a trial would not fit the budget of any run."""
 
