@@ -72,7 +72,7 @@ class Gain:
 
     @property
     def claimable(self) -> bool:
-        """Whether it is no chance, by its interval and by Holm, and worth having in full runs too."""
+        """Whether it is no chance, by interval and by Holm, and worth having in full runs too."""
         return self.low > 0 and self.p < CHANCE and self.at_full_length >= self.least
 
 

@@ -12,8 +12,8 @@ Not to be confused:
     costs more time, which could have been spent on more steps.
 
 Proof:
-    The same run at two, four and eight times the width, equal tokens. The gain at equal time is told
-    beside it: the control's own curve says what the extra seconds would have brought it.
+    The same run at two, four and eight times the width, equal tokens. The gain at equal time is
+    told beside it: the control's own curve says what the extra seconds would have brought it.
 
 Remedy:
     The smallest model whose gain is worth its time.
