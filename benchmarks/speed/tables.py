@@ -120,8 +120,23 @@ def small() -> str:
     return markdown(head, rows)
 
 
+def passes() -> str:
+    """The guide's size, pass by pass."""
+    rows = []
+    for file in sorted((RESULTS / "recipe").glob("*.json")):
+        run = json.loads(file.read_text(encoding="utf-8"))
+        epochs = run["outcome"]["epochs"]
+        rows.append([
+            f"`{run['command'].removeprefix('descend train ')}`",
+            " ".join(f"{e['bits_per_byte']:.3f}" for e in epochs),
+            f"{epochs[-1]['loss_end']:.2f}",
+        ])  # fmt: skip
+    return markdown(["descend train …", "bits per byte after each pass",
+                     "training loss at the end"], rows)  # fmt: skip
+
+
 TABLES: dict[str, Callable[[], str]] = {
-    f.__name__: f for f in (tokens, to_loss, writing, corpora, small)
+    f.__name__: f for f in (tokens, to_loss, writing, corpora, small, passes)
 }
 
 

@@ -17,7 +17,7 @@ _LARGEST_VOCABULARY = 8192
 # Passes over the text: with little text, repeats pay until the model begins to know it by heart.
 _MOST_EPOCHS = 10
 _LEAST_EPOCHS = 1
-_TOKENS_WANTED = 2_000_000
+_TOKENS_WANTED = 1_000_000
 
 # Tokens hidden from the model: none while repeats teach something new, then more with each pass.
 _PASSES_WITHOUT_BLANKS = 3
