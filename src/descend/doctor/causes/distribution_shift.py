@@ -38,9 +38,10 @@ def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
     return ()
 
 
-LEAST = 0.15
-"""Nats that a counting model does worse on held-out text; first guess: the last tenth of a book
-differs from the rest by under 0.1."""
+LEAST = 0.5
+"""Nats that a counting model does worse on held-out text. Origin: the last tenth of tiny
+Shakespeare, other plays of one author, reads 0.19 and 0.21 (vocabularies of 4,096 and 2,048), and
+is no fault; text of another language differs by whole nats."""
 SURE = 3.0
 """Standard errors."""
 
@@ -57,7 +58,9 @@ CAUSE = Cause(
     name=name_of(__name__),
     headline="the held-out text is of another kind than the training text",
     page=__doc__,
-    expects=(Expectation("shift", 0.2, None, 3.0, "nats that a counting model does worse on it"),),
+    expects=(
+        Expectation("shift", LEAST, None, 3.0, "nats that a counting model does worse on it"),
+    ),
     trial=trial,
     remedy="mix the text before it is split, or train on text of the kind that is judged",
     measured=measured,
