@@ -18,7 +18,7 @@ from descend.config import RunConfig
 from descend.errors import DivergedError, MissingExtraError, RunFolderError, UserError
 from descend.report import drawing, html
 from descend.report.early_report import loss_word
-from descend.report.html import render
+from descend.report.html import as_data, render
 from descend.report.page import LEVELS, Figure, Page, Passage, Pictures, Table
 from descend.report.parts.settings import repeat_command
 from descend.report.run_report import run_report
@@ -136,6 +136,13 @@ def test_without_the_extra_the_tables_stay_and_it_is_said(
     assert "<script" not in bare
     assert bare.count("<table") == whole.count("<table") > 6
     assert len(bare) < len(whole) / 3
+
+
+def test_data_cannot_end_the_element_that_holds_it() -> None:
+    hostile = ["</script><script>hacked()</script>", "<!--<script>"]
+    packed = as_data(hostile)
+    assert "<" not in packed
+    assert json.loads(packed) == hostile
 
 
 def test_the_drawing_script_travels_packed_and_asks_for_nothing(page: Page) -> None:
