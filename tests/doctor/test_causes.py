@@ -69,3 +69,13 @@ def test_expectations_speak_of_signals_that_are_measured() -> None:
     source = (FOLDER.parent / "measure.py").read_text(encoding="utf-8")
     used = {e.signal for c in CAUSES for e in c.expects} | set(HEALTHY)
     assert {s for s in used if f'"{s}"' not in source} == set()
+
+
+def test_a_run_past_its_best_is_tried_with_fewer_passes() -> None:
+    too_little = next(c for c in CAUSES if c.name == "too_little_data")
+    past = {"best_epoch": Reading("best_epoch", 0.667, ""),
+            "rise_after_best": Reading("rise_after_best", 0.86, "")}  # fmt: skip
+    changes = too_little.trial(make_config({"epoch": 9}), past)
+    fewer = [c for c in changes if c.keys.get("epoch")]
+    assert [(c.keys, c.steps) for c in fewer] == [({"epoch": 6}, pytest.approx(6 / 9))]
+    assert not [c for c in too_little.trial(make_config({"epoch": 9}), {}) if c.keys.get("epoch")]

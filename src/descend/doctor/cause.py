@@ -36,6 +36,8 @@ class Expectation(msgspec.Struct, frozen=True):
     weight: float
     """How many nats of log-odds a reading inside is worth; outside it costs as many."""
     why: str
+    outside: float | None = None
+    """How many it costs outside, where that is not as many: what is rare says little by absence."""
 
 
 class Change(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from descend.doctor.case import Case, open_case
 from descend.doctor.causes import CAUSES
 from descend.doctor.diagnosis import Cost, Diagnosis, Finding, Trial
 from descend.doctor.divergence import judge_divergence
-from descend.doctor.gains import all_gains
+from descend.doctor.gains import Gain, all_gains
 from descend.doctor.lanes import Lane, base_config, changed, prescription
 from descend.doctor.measure import measure, own_loss
 from descend.doctor.race import FIRST_RACE, Race, choose_length, run_race
@@ -180,11 +180,13 @@ def _ladders(
     return ladders
 
 
-def _prescriptions(case: Case, base: RunConfig, gains: list[Any]) -> dict[str, dict[str, Any]]:
+def _prescriptions(case: Case, base: RunConfig, gains: list[Gain]) -> dict[str, dict[str, Any]]:
+    """The settings of each cause's best remedy; what only takes away is no remedy."""
+    remedies = [g for g in gains if not g.lane.change.takes_away]
     return {
         name: prescription(case, base, gain.lane.change)
-        for name, gain in best_of_each(gains).items()
-        if not gain.lane.change.takes_away
+        for name, gain in best_of_each(remedies).items()
+        if gain.claimable
     }
 
 
