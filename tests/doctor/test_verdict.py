@@ -120,7 +120,7 @@ def test_without_trials_the_signals_speak() -> None:
     }
     found = suspects(CAUSES, CONFIG, readings(**known))
     assert judge_unproved(found, readings(**known)).verdict == "too_little_data"
-    # The default recipe on tiny Shakespeare, nine passes: much text, and known by heart all the same.
+    # The default recipe on tiny Shakespeare, nine passes: much text, yet known by heart.
     much = known | {"generalisation_gap": 1.14, "epochs": 9.0, "train_tokens": 3.5e5}
     found = suspects(CAUSES, CONFIG, readings(**much))
     assert judge_unproved(found, readings(**much)).verdict == "too_little_data"
