@@ -125,6 +125,13 @@ class RunConfig(BaseModel):
         le=100_000,
         validation_alias=AliasChoices("epoch", "epochs"),
     )
+    max_steps: int | None = _key(
+        None,
+        "Updates after which training ends, whatever epoch says; left open: as epoch says.",
+        group="Training",
+        ge=1,
+        le=10**9,
+    )
     learning_rate: Annotated[
         Rate | dict[Annotated[int, Field(ge=1)], Rate], BeforeValidator(_rates)
     ] = _key(

@@ -21,7 +21,9 @@ from descend.cli.diagnose import diagnose
 from descend.cli.evaluate import evaluate
 from descend.cli.explain import explain
 from descend.cli.flags import with_config_flags, with_dashes
+from descend.cli.forecast import forecast
 from descend.cli.generate import generate
+from descend.cli.plan import plan
 from descend.cli.report import report
 from descend.cli.resume import resume
 from descend.cli.tokenizer import tokenizer_app
@@ -81,6 +83,8 @@ app.command("cure")(cure)
 app.command("compare")(with_config_flags(compare, leave_out=("corpus_dir", "save_dir")))
 app.command("attribute")(attribute)
 app.command("check")(check)
+app.command("forecast")(forecast)
+app.command("plan")(plan)
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(tokenizer_app, name="tokenizer")
 app.add_typer(config_app, name="config")

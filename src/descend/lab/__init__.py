@@ -1,1 +1,1 @@
-"""Experiments: one question, paired runs, an answer with its interval."""
+"""Experiments, forecasts and plans: a question each, an answer with its interval."""

@@ -93,11 +93,12 @@ def new_job(
     check_validation(store)
     shape = loaded.model.shape if loaded else shape_of(config, tokenizer.vocab_size)
     check_memory(config, shape, pick_device(config.device))
-    resolved = resolve(config, text, store, batches)
+    resolved = resolve(config, text, store, batches, config.max_steps)
     progress("trying this machine", 0.0)
     with memory_errors(config, shape):
-        choice = choose_execution(resolved, shape, batches, batches.steps(resolved.epoch or 1))
-    course = course_for(resolved, choice.execution, store, batches)
+        steps = resolved.max_steps or batches.steps(resolved.epoch or 1)
+        choice = choose_execution(resolved, shape, batches, steps)
+    course = course_for(resolved, choice.execution, store, batches, resolved.max_steps)
     torch.set_num_threads(choice.execution.threads)
     model = Transformer(shape, config.dropout_rate, choice.execution.attention)
     initialize(model, config.seed)
@@ -155,7 +156,7 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
     model = Transformer(shape, resolved.dropout_rate, execution.attention)
     state = fresh_state(model, resolved, execution)
     load_checkpoint(checkpoint, state)
-    course = course_for(resolved, execution, store, batches)
+    course = course_for(resolved, execution, store, batches, resolved.max_steps)
     notes = (f"taking up after step {state.step} of {course.total_steps}", *differences)
     before = tuple(e for e in read_events(folder) if isinstance(e, Epoch) and e.step <= state.step)
     return Job(folder, info, shape, store, course, state, None, before, notes)
@@ -164,12 +165,14 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
 def continued_config(parent: Path, changes: dict[str, Any]) -> RunConfig:
     """The configuration of a run that trains `parent` further with `changes`.
 
-    What fixes the network or its vocabulary cannot change. `epoch` counts anew.
+    What fixes the network or its vocabulary cannot change. `epoch` counts anew, and where the
+    parent ended by `max_steps` does not matter any more.
     """
     fixed = ("architecture", "embed_dim", "num_heads", "num_layers", "ff_dim", "max_seq_len",
              "tokenizer", "vocab_size", "vocab_path")  # fmt: skip
     info = read_info(parent)
-    base = {k: v for k, v in info.config.items() if k not in ("save_dir", "warmup_steps")}
+    left = ("save_dir", "warmup_steps", "max_steps")
+    base = {k: v for k, v in info.config.items() if k not in left}
     base["corpus_dir"] = info.resolved["corpus_dir"]
     changes = {plain_name(key): value for key, value in changes.items()}
     if "learning_rate" in changes and "schedule" not in changes:
@@ -307,6 +310,8 @@ def _notes(
         "epoch": resolved.epoch,
         "blank_rate": resolved.blank_rate,
     }
+    if config.max_steps:  # then it, not the size of the text, decides how many passes are begun
+        del filled["epoch"]
     by_size = chosen(config, filled)
     notes = []
     if by_size:

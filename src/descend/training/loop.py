@@ -74,7 +74,8 @@ def train(state: TrainState, course: Course) -> Iterator[tuple[Step | Matrices |
         state.skipped = 0 if finite else state.skipped + 1
         seconds = time.perf_counter() - began
         state.seconds += seconds
-        epoch_steps = course.batches.steps(epoch) - course.batches.steps(epoch - 1)
+        epoch_ends = min(course.batches.steps(epoch), course.total_steps)
+        epoch_steps = epoch_ends - course.batches.steps(epoch - 1)
         state.tally.add(epoch_steps, loss, accuracy, seconds)
         clip = course.config.gradient_clip
         records: list[Step | Matrices | Epoch] = [Step(
@@ -83,9 +84,10 @@ def train(state: TrainState, course: Course) -> Iterator[tuple[Step | Matrices |
         )]  # fmt: skip
         if watching:
             records.append(watch.after(state.model, state.step))
-        if course.evaluate and state.step == course.batches.steps(epoch):
+        if course.evaluate and state.step == epoch_ends:
             # A batch larger than the text finishes several passes at once: the last one counts.
-            done = min(course.batches.epochs_done(state.step), course.epochs)
+            # The last pass may be a part of one.
+            done = min(max(course.batches.epochs_done(state.step), epoch), course.epochs)
             records.append(finish_epoch(state, course, course.evaluate, done))
         yield tuple(records)
 

@@ -49,7 +49,7 @@ class Ready:
     def steps(self) -> int:
         """Updates that the schedule spans."""
         assert self.config.epoch is not None
-        return self.arm.steps or self.batches.steps(self.config.epoch)
+        return self.arm.steps or self.config.max_steps or self.batches.steps(self.config.epoch)
 
     @property
     def last_step(self) -> int:
@@ -73,7 +73,7 @@ def prepare(arm: Arm) -> Ready:
             "seq_len", str(asked.seq_len), f"at most {shape.max_seq_len}, the model's max_seq_len",
             "lower seq_len",
         )  # fmt: skip
-    config = resolve(asked, text, store, batches, arm.steps)
+    config = resolve(asked, text, store, batches, arm.steps or asked.max_steps)
     return Ready(arm, config, store, batches, shape, execution_of(asked), parent)
 
 

@@ -28,6 +28,7 @@ TOPICS: dict[str, Callable[[RunRecord], str]] = {
     "batch_size": steps.updates,
     "seq_len": steps.context,
     "epoch": learning.epochs,
+    "max_steps": steps.updates,
     "learning_rate": steps.learning_rate,
     "optimizer": steps.optimizer,
     "schedule": steps.schedule,

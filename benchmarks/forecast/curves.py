@@ -1,0 +1,133 @@
+"""The recorded curves, and each cut as if only a part of it had been seen."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from descend.config import make_config
+from descend.lab.belief import Seen, Traits
+from descend.lab.formula import Floats, Points
+from descend.lab.way import Spans, Way, see, way_of
+
+FITTING = (0, 1)
+"""Of each five runs, by number, those that the constants are fitted to; the others are scored."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A part of a run, and what came after it."""
+
+    number: int
+    corpus: str
+    traits: Traits
+    seen: Seen
+    ahead: Points
+    """The ends of the epochs after the cut; the last is the end of the run."""
+    truth: Floats
+    accuracy: Floats
+    seen_accuracy: float | None
+    spans: Spans
+    held_steps: Floats
+    steps: int
+    epochs: int
+
+
+def load(file: Path) -> list[dict[str, Any]]:
+    """All recorded runs, in order."""
+    found = [json.loads(line) for line in file.read_text().splitlines()]
+    return sorted(found, key=lambda r: int(r["number"]))
+
+
+def is_fitting(record: dict[str, Any]) -> bool:
+    """Whether constants may be fitted to this run."""
+    return record["number"] % 5 in FITTING
+
+
+def case_of(record: dict[str, Any], share: float, training_error: float) -> Case | None:
+    """The first `share` of a run as seen; None if nothing comes after."""
+    run = record["runs"][0]
+    way, traits = way_for(record, 0), traits_of(record)
+    cut = int(run["steps"] * share)
+    spans = spans_of(run).until(cut)
+    done = [e for e in run["epochs"] if e["step"] <= cut]
+    ahead = [e for e in run["epochs"] if e["step"] > cut]
+    if not ahead or len(spans.ends) < 4:
+        return None
+    return Case(
+        number=record["number"], corpus=record["corpus"], traits=traits,
+        seen=_see(record, way, spans, done, training_error),
+        ahead=way.after(np.array([float(e["step"]) for e in ahead])),
+        truth=np.array([e["validation_loss"] for e in ahead]),
+        accuracy=np.array([e["validation_accuracy"] for e in ahead]),
+        seen_accuracy=done[-1]["validation_accuracy"] if done else None,
+        spans=spans, held_steps=np.array([float(e["step"]) for e in done]),
+        steps=run["steps"], epochs=len(run["epochs"]),
+    )  # fmt: skip
+
+
+def further_case(record: dict[str, Any], training_error: float) -> Case | None:
+    """The whole of a run as seen, and its continuation as what comes after."""
+    if len(record["runs"]) < 2:
+        return None
+    run, more = record["runs"]
+    way = way_for(record, 0)
+    best = min(run["epochs"], key=lambda e: e["validation_loss"])
+    at = way.after(np.array([float(best["step"])]))
+    on = way_for(record, 1, (float(at.trained[0]), float(at.passes[0])))
+    spans = spans_of(run)
+    return Case(
+        number=record["number"], corpus=record["corpus"], traits=traits_of(record),
+        seen=_see(record, way, spans, run["epochs"], training_error),
+        ahead=on.after(np.array([float(e["step"]) for e in more["epochs"]])),
+        truth=np.array([e["validation_loss"] for e in more["epochs"]]),
+        accuracy=np.array([e["validation_accuracy"] for e in more["epochs"]]),
+        seen_accuracy=best["validation_accuracy"],
+        spans=spans, held_steps=np.array([float(e["step"]) for e in run["epochs"]]),
+        steps=run["steps"], epochs=len(run["epochs"]),
+    )  # fmt: skip
+
+
+def traits_of(record: dict[str, Any]) -> Traits:
+    """What the run was."""
+    config = record["config"]
+    return Traits(
+        peak_rate=config["learning_rate"],
+        tokens_per_step=record["runs"][0]["tokens_per_step"],
+        parameters=record["parameters"],
+        train_tokens=record["train_tokens"],
+        vocab_size=config["vocab_size"],
+        adamw=config["optimizer"] == "adamw",
+        dropout=config["dropout_rate"],
+    )
+
+
+def way_for(record: dict[str, Any], index: int, before: tuple[float, float] = (0.0, 0.0)) -> Way:
+    """The way of the run, or (1) of its continuation."""
+    run = record["runs"][index]
+    config = make_config(record["config"] | {"epoch": run["epochs_planned"]})
+    per_step = run["tokens_per_step"]
+    per_pass = round(run["steps"] * per_step / run["epochs_planned"])
+    return way_of(config, run["warmup_steps"], run["steps"], per_pass, before)
+
+
+def spans_of(run: dict[str, Any]) -> Spans:
+    """Training losses as recorded."""
+    ends = np.unique(np.linspace(0, run["steps"], len(run["bins"]) + 1).round())[1:]
+    return Spans(ends, np.array(run["bins"]))
+
+
+def _see(
+    record: dict[str, Any], way: Way, spans: Spans, epochs: list[dict[str, Any]],
+    training_error: float,
+) -> Seen:  # fmt: skip
+    return see(
+        way, spans, np.array([float(e["step"]) for e in epochs]),
+        np.array([e["validation_loss"] for e in epochs]),
+        start=spans_of(record["runs"][0]).losses[0], scale=record["ladder"]["unigram"],
+        training_error=training_error,
+    )  # fmt: skip

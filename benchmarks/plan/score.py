@@ -1,0 +1,76 @@
+"""Scores `descend plan`: the planned run against a search and against two fixed configurations.
+
+    python benchmarks/plan/score.py TEXTS OUT CORPORA LIMIT [SECONDS]
+
+For each corpus, at LIMIT reference seconds (see `trial.py`): the plan, made from `samples.json` and
+`rates.json` by the outlook that comes with the package; the `guide` preset cut to the limit; and a
+configuration like nanoGPT's for tiny Shakespeare. Trials are kept in OUT/trials, as those of
+`search.py`; with SECONDS it stops after the trial in which these are over, to be taken up again.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+import msgspec
+from corpora import corpus_file
+from search import show
+from trial import HERE, trial
+
+from descend.config import PRESETS
+from descend.lab.outlook import learned_outlook
+from descend.lab.plan import SAVING_SHARE, Plan, make_plan
+from descend.lab.rates import Rates
+from descend.lab.sample import Sample
+
+NANOGPT = {
+    "architecture": "gpt", "optimizer": "adamw", "embed_dim": 128, "num_heads": 4, "num_layers": 4,
+    "ff_dim": 512, "max_seq_len": 64, "seq_len": 64, "batch_size": 12, "learning_rate": 0.001,
+    "schedule": "cosine", "warmup_steps": 100, "weight_decay": 0.1, "dropout_rate": 0.0,
+    "vocab_size": 4096, "seed": 1,
+}  # fmt: skip
+"""What nanoGPT's README gives for a processor: `--n_layer=4 --n_head=4 --n_embd=128 --block_size=64
+--batch_size=12 --dropout=0.0`, on pieces of the guide's vocabulary instead of characters."""
+
+
+def plan_of(corpus: str, limit: float) -> Plan:
+    """The plan for reference seconds of pure training: saving and judging are not counted here."""
+    samples = json.loads((HERE / "samples.json").read_text())
+    rates = Rates(**json.loads((HERE / "rates.json").read_text())["rates"])
+    sample = msgspec.convert(samples[corpus], type=Sample, strict=False)
+    # Nothing held out: judging then costs nothing, as in the trials.
+    sample = msgspec.structs.replace(sample, validation_bytes=0)
+    return make_plan(sample, rates, learned_outlook(), limit / 60 / (1 - SAVING_SHARE))
+
+
+def configurations(corpus: str, limit: float) -> dict[str, dict[str, Any]]:
+    """What is tried at this limit, by name."""
+    guide = {k: v for k, v in PRESETS["guide"].items() if k not in ("epoch", "precision")}
+    planned = {k: v for k, v in plan_of(corpus, limit).config.items() if k != "max_steps"}
+    return {"plan": planned | {"seed": 1}, "guide": guide | {"seed": 1}, "nanogpt": NANOGPT}
+
+
+def main() -> None:
+    texts, out, corpora, limit = (
+        Path(sys.argv[1]),
+        Path(sys.argv[2]),
+        sys.argv[3],
+        float(sys.argv[4]),
+    )
+    until = time.monotonic() + (float(sys.argv[5]) if len(sys.argv) > 5 else float("inf"))
+    for corpus in corpora.split(","):
+        text = corpus_file(corpus, texts, out / "texts")
+        for name, values in configurations(corpus, limit).items():
+            if time.monotonic() > until:
+                return
+            print(name, end="  ")
+            show(trial(out / "trials", corpus, text, values, limit))
+
+
+if __name__ == "__main__":
+    main()

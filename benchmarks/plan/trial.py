@@ -1,0 +1,129 @@
+"""One training run of so many reference seconds, kept as a file: the coin of this benchmark.
+
+Seconds on a shared machine measure its other users. So a limit is counted in reference seconds: the
+time that each step of a configuration takes by `rates.json`, which was fitted to steps timed on one
+quiet core. Every configuration gets as many steps as fit, however long they then take.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from descend.config import RunConfig, make_config
+from descend.lab.rates import Rates, Work
+from descend.machine import Execution, processor
+from descend.model.initialize import initialize
+from descend.model.shape import ModelShape, shape_of
+from descend.model.transformer import Transformer
+from descend.signals.evaluate import Evaluation, evaluate
+from descend.text.batches import BatchPlan
+from descend.text.store import TokenStore, prepare_text, prepare_tokens
+from descend.training.job import tokenizer_for
+from descend.training.loop import backward, gradient_norm, update
+from descend.training.optimizer import make_optimizers, set_learning_rate
+from descend.training.precision import make_scaler
+from descend.training.recipe import choose_warmup
+from descend.training.schedule import learning_rate
+from descend.training.state import TrainState
+
+HERE = Path(__file__).parent
+JUDGED_BYTES = 100_000
+"""Held-out text that every trial on a corpus is judged on: the same bytes for each vocabulary."""
+
+MOST_JUDGMENTS = 10
+"""Times a run of several passes is judged, evenly spread; the best counts, as its model is kept."""
+
+
+def seconds_per_step(config: RunConfig, vocab_size: int) -> float:
+    """Reference seconds of one step."""
+    rates = Rates(**json.loads((HERE / "rates.json").read_text())["rates"])
+    shape = shape_of(config, vocab_size)
+    muon = config.optimizer == "muon"
+    return rates.seconds(Work(shape, config.batch_size, config.seq_len, muon))
+
+
+def trial(folder: Path, corpus: str, text: Path, values: dict[str, Any], seconds: float) -> Any:
+    """Train `values` on `text` for so many reference seconds; kept in `folder`."""
+    name = hashlib.sha256(json.dumps([corpus, values, seconds], sort_keys=True).encode())
+    file = folder / f"{corpus}_{seconds:g}_{name.hexdigest()[:12]}.json"
+    if file.exists():
+        return json.loads(file.read_text())
+    config = make_config(values | {"corpus_dir": str(text)})
+    prepared = prepare_text(config)
+    store = prepare_tokens(prepared, tokenizer_for(config, prepared))
+    shape = shape_of(config, store.tokenizer.vocab_size)
+    per_step = seconds_per_step(config, shape.vocab_size)
+    steps = max(1, int(seconds / per_step))
+    judged = run(config, shape, store, steps)
+    best = min(judged, key=lambda j: j["bits_per_byte"])
+    result = {
+        "corpus": corpus, "seconds": seconds, "values": values, "steps": steps,
+        "seconds_per_step": per_step, "vocab_size": shape.vocab_size,
+        "train_bytes": store.info.train_bytes, "train_tokens": store.info.train_tokens,
+        "passes": steps * config.batch_size * config.seq_len / store.info.train_tokens,
+        "bits_per_byte": best["bits_per_byte"], "best": best, "judged": judged,
+    }  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = file.with_suffix(f".{os.getpid()}")
+    aside.write_text(json.dumps(result))
+    aside.replace(file)
+    return result
+
+
+def run(config: RunConfig, shape: ModelShape, store: TokenStore, steps: int) -> list[Any]:
+    """Judgments of a run of `steps`; a diverged one ends where it was last finite."""
+    batches = BatchPlan(store.train, config.seq_len, config.batch_size, config.seed)
+    way = Execution("cpu", "bfloat16" if config.precision == "auto" else "float32", "matmul",
+                    torch.get_num_threads(), str(torch.__version__), processor())  # fmt: skip
+    model = Transformer(shape, config.dropout_rate, way.attention)
+    initialize(model, config.seed)
+    model.train()
+    state = TrainState(model, make_optimizers(model, config), make_scaler(way))
+    rate = learning_rate(config, choose_warmup(config, steps), steps, batches.epoch_of)
+    course = Course(config, way, batches)
+    ids = judged_tokens(store)
+    passes = batches.epochs_done(steps)
+    times = {steps} | {round(steps * (i + 1) / MOST_JUDGMENTS)
+                       for i in range(MOST_JUDGMENTS) if passes > 1 and i >= 2}  # fmt: skip
+    judged: list[Any] = []
+    for step in range(steps):
+        set_learning_rate(state.optimizers, rate(step))
+        torch.manual_seed((config.seed * 1_000_003 + step) % 2**63)
+        loss, _ = backward(state, course, step)  # type: ignore[arg-type]
+        gradient_norm(state, course)  # type: ignore[arg-type]
+        if not np.isfinite(loss):
+            break
+        update(state, True)
+        if step + 1 in times:
+            found = judge(model, ids, store, config)
+            judged.append({"step": step + 1, "train_loss": round(loss, 4),
+                           "loss": round(found.loss, 5),
+                           "accuracy": round(found.accuracy, 5),
+                           "bits_per_byte": round(found.bits_per_byte, 5)})  # fmt: skip
+    return judged or [{"step": steps, "bits_per_byte": 8.0}]
+
+
+class Course:
+    """What the steps of the training loop look at."""
+
+    def __init__(self, config: RunConfig, execution: Execution, batches: BatchPlan) -> None:
+        self.config, self.execution, self.batches = config, execution, batches
+
+
+def judge(model: Transformer, ids: Any, store: TokenStore, config: RunConfig) -> Evaluation:
+    """On the same text for all."""
+    return evaluate(model, ids, store.tokenizer.byte_lengths, config.seq_len)
+
+
+def judged_tokens(store: TokenStore) -> Any:
+    """The first held-out tokens that make `JUDGED_BYTES`."""
+    ids = np.asarray(store.validation[: JUDGED_BYTES + 2])
+    lengths = np.cumsum(store.tokenizer.byte_lengths[ids])
+    return ids[: int(np.searchsorted(lengths, JUDGED_BYTES)) + 1]

@@ -1,0 +1,83 @@
+"""`descend plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from descend.cli.flags import AsJson
+from descend.cli.output import result, result_json, say, set_up_logging, talk
+from descend.errors import ConfigError
+
+if TYPE_CHECKING:
+    from descend.lab.planning import Planned
+
+DEFAULT_MINUTES = 10.0
+
+
+def plan(
+    corpus: Annotated[
+        str | None,
+        typer.Argument(metavar="[CORPUS]", help="A folder, a file, - or an embedded corpus."),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option("--minutes", metavar="X", help="Time for training.  [default: 10]"),
+    ] = None,
+    target_loss: Annotated[
+        float | None,
+        typer.Option(
+            "--target-loss", "--target_loss", metavar="BITS",
+            help="Rather: the shortest time to so many bits per byte of held-out text.",
+        ),
+    ] = None,
+    max_memory: Annotated[
+        float | None,
+        typer.Option("--max-memory", "--max_memory", metavar="GB",
+                     help="Most memory that training may take, in GB (10^9 bytes)."),
+    ] = None,
+    save_dir: Annotated[
+        str | None,
+        typer.Option("--save-dir", "--save_dir", help="Folder of the model, with --run."),
+    ] = None,
+    run: Annotated[bool, typer.Option("--run", help="Train it, and compare.")] = False,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Choose what to train on a text in a given time, and say what to expect.
+
+    descend plan my/texts --minutes 10
+
+    descend plan my/texts --minutes 10 --run
+    """
+    if minutes is not None and target_loss is not None:
+        raise ConfigError("target_loss", "--target-loss beside --minutes", "one of the two",
+                          "leave one of them out")  # fmt: skip
+    from descend.lab.planning import check_bounds, config_of, plan_for
+
+    set_up_logging("info")
+    chosen = DEFAULT_MINUTES if minutes is None and target_loss is None else minutes
+    check_bounds(chosen, target_loss, max_memory)
+    say("measuring this machine and the text: a few seconds")
+    planned = plan_for(corpus, chosen, target_loss, max_memory)
+    _show(planned, say if as_json else result)
+    found = planned.as_json()
+    if run:
+        from descend.api import train_settings
+        from descend.report.plans import beside
+        from descend.settings import Settings
+
+        settings = Settings(config_of(planned, save_dir), {}, "fast")
+        summary = train_settings(settings, talk()).summary
+        found |= {"measured": summary}
+        (say if as_json else result)(beside(planned.plan, summary))
+    if as_json:
+        result_json(found)
+
+
+def _show(planned: Planned, tell: Callable[[str], None]) -> None:
+    from descend.report.plans import plan_lines
+
+    for line in plan_lines(planned.plan, planned.machine, planned.corpus):
+        tell(line)

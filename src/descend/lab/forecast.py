@@ -1,0 +1,299 @@
+"""Will more epochs help? The curve of a run, carried on by what is believed of such curves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from descend.config import RunConfig, make_config
+from descend.errors import ConfigError, RunFolderError
+from descend.lab.belief import Belief, Posterior, Traits, believe, learned_belief
+from descend.lab.formula import Floats, Points
+from descend.lab.way import Spans, Way, see, way_of
+from descend.model.cost import parameter_count
+from descend.model.shape import shape_of
+from descend.runs.folder import RunInfo, is_finished, read_events, read_info
+from descend.runs.records import Epoch, Step, Stopped
+from descend.text.batches import BatchPlan
+from descend.training.recipe import choose_warmup
+
+DRAWS = 1000
+"""Draws of the parameters: the ends of an 80 % interval are then known to 3 % of its width."""
+
+TAIL = 0.1
+"""Share of the draws left out at each end: an interval of 80 %."""
+
+LEAST_STEPS = 16
+"""Steps below which a curve says nothing yet."""
+
+MOST_EPOCHS = 1000
+
+RISE_WORTH_SAYING = 0.02
+"""Nats by which the loss must be expected to rise to be called overfitting: about three times the
+spread between seeds of a small run (see `report.words`)."""
+
+
+class Ahead(msgspec.Struct, frozen=True):
+    """An epoch to come. Losses in nats per token of held-out text; the interval is one of 80 %."""
+
+    epoch: int
+    """Counted on from the epochs that the run has behind it."""
+    validation_loss: float
+    low: float
+    high: float
+    accuracy: float
+
+
+class Forecast(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be expected of a run."""
+
+    run: str
+    finished: bool
+    """Whether the run came to its end: then it is continued; else it is finished first."""
+    epochs_seen: int
+    steps_seen: int
+    epochs_ahead: int
+    """Epochs (the last may have begun) until the moment the forecast is for."""
+    validation_loss_now: float | None
+    """Of the best epoch so far; None before the end of the first."""
+    accuracy_now: float | None
+    validation_loss: float
+    """Expected after the last epoch ahead."""
+    validation_loss_interval: tuple[float, float]
+    """80 %: one in ten ends below it, one in ten above."""
+    accuracy: float
+    gain: float
+    """Loss now less loss expected; before the end of the first epoch, from where the formula
+    sees the run today."""
+    minutes: float
+    """Training time ahead, at the pace so far."""
+    gain_per_minute: float
+    best_epoch: int
+    """The epoch ahead with the lowest loss expected."""
+    overfits_at_epoch: int | None
+    """First epoch whose validation loss is higher than that of an earlier one and stays so."""
+    by_epoch: list[Ahead]
+
+
+@dataclass(frozen=True)
+class History:
+    """What a run folder holds that a forecast needs."""
+
+    folder: Path
+    info: RunInfo
+    config: RunConfig
+    steps: list[Step]
+    epochs: list[Epoch]
+    finished: bool
+
+    @property
+    def batches(self) -> BatchPlan:
+        """The plan of the run over as many tokens, which are not looked at."""
+        tokens = np.broadcast_to(
+            np.zeros(1, dtype=np.uint16), (int(self.info.corpus["train_tokens"]),)
+        )
+        return BatchPlan(tokens, self.config.seq_len, self.config.batch_size, self.config.seed)
+
+
+def forecast_run(folder: Path, epochs: int | None = None) -> Forecast:
+    """What `epochs` more of them will bring the finished run in `folder`, or of an unfinished one
+    what its own remaining epochs will (and `epochs` more after them, if given).
+
+    Without `epochs` a finished run is thought to be continued for as many as it had.
+
+    Raises `RunFolderError` for a folder that is no run or has hardly begun, `ConfigError` for a
+    number of epochs out of bounds.
+    """
+    if epochs is not None and not 1 <= epochs <= MOST_EPOCHS:
+        raise ConfigError("epochs", str(epochs), f"1 to {MOST_EPOCHS}", "choose another number")
+    history = _read(folder)
+    belief = learned_belief()
+    run = _way(history)
+    posterior = _posterior(history, run, belief)
+    points, minutes = _points_ahead(history, run, epochs)
+    return _forecast(history, run, posterior, points, minutes)
+
+
+def _read(folder: Path) -> History:
+    info = read_info(folder)
+    records = read_events(folder)
+    steps = [r for r in records if isinstance(r, Step)]
+    stopped = [r for r in records if isinstance(r, Stopped)]
+    if stopped and stopped[-1].reason == "diverged" and stopped[-1] is records[-1]:
+        raise RunFolderError(
+            str(folder), "a run that diverged", "one whose loss is a finite number",
+            "lower learning_rate and train again",
+        )  # fmt: skip
+    if len(steps) < LEAST_STEPS:
+        raise RunFolderError(
+            str(folder), f"{len(steps)} recorded steps", f"at least {LEAST_STEPS}",
+            "let it train on for a while, or choose a run of more steps",
+        )  # fmt: skip
+    epochs = [r for r in records if isinstance(r, Epoch)]
+    return History(folder, info, make_config(info.resolved), steps, epochs, is_finished(folder))
+
+
+def _way(history: History) -> Way:
+    config, batches = history.config, history.batches
+    assert config.epoch is not None
+    assert config.warmup_steps is not None
+    steps = max(batches.steps(config.epoch), history.steps[-1].step)
+    if history.finished:  # a run may have been given fewer steps than its epochs take
+        steps = history.steps[-1].step
+    return way_of(config, config.warmup_steps, steps, batches.sequences_per_epoch * config.seq_len)
+
+
+def _posterior(history: History, run: Way, belief: Belief) -> Posterior:
+    ladder = history.info.corpus["ladder"]
+    # A smoothed loss is not on the scale of the validation loss.
+    usable = [] if history.config.label_smoothing else history.steps
+    spans = Spans(np.array([float(s.step) for s in usable]), np.array([s.loss for s in usable]))
+    start = history.steps[0].loss if history.info.parent else float(ladder["uniform"])
+    seen = see(
+        run, spans, np.array([float(e.step) for e in history.epochs]),
+        np.array([e.validation_loss for e in history.epochs]),
+        start=start, scale=float(ladder["unigram"]), training_error=belief.training_error,
+    )  # fmt: skip
+    return believe(seen, _traits(history), belief)
+
+
+def _traits(history: History) -> Traits:
+    config = history.config
+    assert config.vocab_size is not None
+    rate = config.learning_rate
+    return Traits(
+        peak_rate=max(rate.values()) if isinstance(rate, dict) else rate,
+        tokens_per_step=history.batches.tokens_per_step,
+        parameters=parameter_count(shape_of(config, config.vocab_size)),
+        train_tokens=len(history.batches.tokens),
+        vocab_size=config.vocab_size,
+        adamw=config.optimizer == "adamw",
+        dropout=config.dropout_rate,
+        blank_rate=config.blank_rate or 0.0,
+    )
+
+
+def _points_ahead(history: History, run: Way, epochs: int | None) -> tuple[Points, float]:
+    """The ends of the epochs to come, and the minutes until the last of them."""
+    batches, per_step = history.batches, float(np.mean([s.seconds for s in history.steps]))
+    parts, steps_ahead = [], 0
+    now = history.steps[-1].step
+    if not history.finished:
+        assert history.config.epoch is not None
+        ends = [float(batches.steps(e)) for e in range(1, history.config.epoch + 1)]
+        parts.append(run.after(np.array([e for e in ends if e > now])))
+        steps_ahead += run.steps - now
+    if history.finished or epochs:
+        more = epochs or len(history.epochs)
+        base = {
+            k: v for k, v in history.info.config.items() if k not in ("save_dir", "warmup_steps")
+        }
+        config = make_config(base | {"epoch": more})
+        best = (
+            min(history.epochs, key=lambda e: e.validation_loss).step
+            if history.finished
+            else run.steps
+        )
+        at = run.after(np.array([float(best)]))
+        steps = batches.steps(more)
+        on = way_of(
+            config, choose_warmup(config, steps), steps, run.tokens_per_pass,
+            (float(at.trained[0]), float(at.passes[0])),
+        )  # fmt: skip
+        parts.append(on.after(np.array([float(batches.steps(e)) for e in range(1, more + 1)])))
+        steps_ahead += steps
+    joined = Points(*(np.concatenate([getattr(p, f) for p in parts])
+                      for f in ("trained", "rate", "passes")))  # fmt: skip
+    return joined, steps_ahead * per_step / 60
+
+
+def _forecast(
+    history: History, run: Way, posterior: Posterior, points: Points, minutes: float
+) -> Forecast:
+    belief = learned_belief()
+    here = run.after(np.array([float(history.steps[-1].step)]))
+    all_points = Points(*(np.concatenate([getattr(here, f), getattr(points, f)])
+                          for f in ("trained", "rate", "passes")))  # fmt: skip
+    draws = posterior.held_out(all_points, DRAWS)
+    today, values, low, high = float(draws[0, 0]), *interval(draws[:, 1:], belief)
+    best = min(history.epochs, key=lambda e: e.validation_loss, default=None)
+    seen_loss, seen_accuracy = _accuracy_seen(history)
+    accuracies = expected_accuracy(values, seen_loss, seen_accuracy, belief)
+    behind = _epochs_behind(history)
+    by_epoch = [
+        Ahead(behind + i + 1, *map(float, row))
+        for i, row in enumerate(zip(values, low, high, accuracies, strict=True))
+    ]
+    known = best.validation_loss if best else today
+    return Forecast(
+        run=str(history.folder),
+        finished=history.finished,
+        epochs_seen=len(history.epochs),
+        steps_seen=history.steps[-1].step,
+        epochs_ahead=len(by_epoch),
+        validation_loss_now=best.validation_loss if best else None,
+        accuracy_now=best.validation_accuracy if best else None,
+        validation_loss=by_epoch[-1].validation_loss,
+        validation_loss_interval=(by_epoch[-1].low, by_epoch[-1].high),
+        accuracy=by_epoch[-1].accuracy,
+        gain=known - by_epoch[-1].validation_loss,
+        minutes=minutes,
+        gain_per_minute=(known - by_epoch[-1].validation_loss) / max(minutes, 1e-9),
+        best_epoch=min(by_epoch, key=lambda a: a.validation_loss).epoch,
+        overfits_at_epoch=_overfits(history, by_epoch),
+        by_epoch=by_epoch,
+    )
+
+
+def _epochs_behind(history: History) -> int:
+    """Epochs that count as behind: a continued run goes on from its best one."""
+    if not history.finished:
+        return len(history.epochs)
+    return min(history.epochs, key=lambda e: e.validation_loss).epoch
+
+
+def interval(draws: Floats, belief: Belief) -> tuple[Floats, Floats, Floats]:
+    """Value and ends of the 80 % interval at each point, from `draws` (draws, points) of which the
+    first is the most probable; widened as the fitting runs demanded."""
+    noise = np.random.default_rng(1).standard_normal(draws.shape) * belief.validation_error
+    low, high = np.quantile(draws + noise, [TAIL, 1 - TAIL], axis=0)
+    value = draws[0]
+    below = np.maximum(value - low, 0) * belief.widening
+    above = np.maximum(high - value, 0) * belief.widening
+    return value, np.maximum(value - below, 0), value + above
+
+
+def expected_accuracy(losses: Floats, from_loss: float, accuracy: float, belief: Belief) -> Floats:
+    """Accuracy at `losses`, from one known pair: falling loss buys more of it than rising costs."""
+    gained = from_loss - losses
+    slope = np.where(gained > 0, belief.accuracy_slope, belief.accuracy_slope_rising)
+    found: Floats = np.clip(accuracy + slope * gained, 0, 1)
+    return found
+
+
+def _accuracy_seen(history: History) -> tuple[float, float]:
+    """A loss and the accuracy that went with it: of the best epoch, or of the latest training."""
+    if history.epochs:
+        best = min(history.epochs, key=lambda e: e.validation_loss)
+        return best.validation_loss, best.validation_accuracy
+    latest = history.steps[-max(1, len(history.steps) // 10) :]
+    return (
+        float(np.mean([s.loss for s in latest])),
+        float(np.mean([s.accuracy for s in latest])),
+    )
+
+
+def _overfits(history: History, ahead: list[Ahead]) -> int | None:
+    """The epoch after the lowest one, if the loss is then seen or expected to rise for good."""
+    behind = [
+        (e.epoch, e.validation_loss) for e in history.epochs if e.epoch <= _epochs_behind(history)
+    ]
+    curve = [*behind, *((a.epoch, a.validation_loss) for a in ahead)]
+    lowest = min(range(len(curve)), key=lambda i: curve[i][1])
+    later = [loss for _, loss in curve[lowest + 1 :]]
+    if not later or later[-1] < curve[lowest][1] + RISE_WORTH_SAYING:
+        return None
+    return curve[lowest + 1][0]

@@ -1,0 +1,79 @@
+"""The formula that a learning curve is read with.
+
+With S the tokens trained on, each counted at its share of the peak rate, eta that share now, p
+the passes over the text that are complete and r the passes counted continuously:
+
+    learned(S)    = E + (L0 - E) (1 + S / k)^-a
+    held out      = learned(S) + C eta S / (S + k) + H max(r - 1, 0)^1.5 + offset
+    training      = learned(S) + C eta S / (S + k) - M p^0.5 (1 + B (1 - eta))
+
+The first line is the power law of learning curves, begun at the loss before the first step. C is
+what a high rate holds back and the decay of the schedule gives free (Tissue et al. 2024, arXiv
+2408.11029, where the area under the decay plays this part). M is what the model knows of a text by
+heart after seeing it, and H what that costs on other text: Muennighoff et al. 2023 describe the
+same as data that is worth less each time. All losses are in nats per token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+PARAMETERS = ("floor", "pace", "bend", "noise", "memory", "harm", "offset")
+"""ln(E / scale), ln k, ln a, ln C, ln M, ln H, offset: all free to be any number."""
+
+MEMORY_POWER, HARM_POWER, DECAY_BOOST = 0.5, 1.5, 0.5
+"""Exponents and B of the formula, the same for all runs: the best of a small grid on the fitting
+runs (benchmarks/forecast/fit.py)."""
+
+LARGEST_EXPONENT = 30.0
+"""Logarithms beyond this mean nothing and would overflow."""
+
+
+@dataclass(frozen=True)
+class Points:
+    """Places on the way of a run, arrays of one length."""
+
+    trained: Floats
+    """Tokens so far, each at its share of the peak rate."""
+    rate: Floats
+    """Share of the peak rate, 0 to 1."""
+    passes: Floats
+    """Passes over the text, counted continuously."""
+
+    def __len__(self) -> int:
+        return len(self.trained)
+
+    def __getitem__(self, which: slice | NDArray[np.intp] | NDArray[np.bool_]) -> Points:
+        return Points(self.trained[which], self.rate[which], self.passes[which])
+
+
+def learned(z: Floats, points: Points, start: float, scale: float) -> Floats:
+    """Loss on fresh text from the same source: power law and what the rate holds back."""
+    floor, pace, bend, noise = np.exp(np.clip(z[:4], -LARGEST_EXPONENT, LARGEST_EXPONENT))
+    floor *= scale
+    share = points.trained / pace
+    fresh = floor + (start - floor) * (1 + share) ** -bend
+    held_back: Floats = fresh + noise * points.rate * share / (1 + share)
+    return held_back
+
+
+def held_out(z: Floats, points: Points, start: float, scale: float) -> Floats:
+    """Validation loss at `points`."""
+    harm = np.exp(np.clip(z[5], -LARGEST_EXPONENT, LARGEST_EXPONENT))
+    repeats = np.maximum(points.passes - 1, 0)
+    found: Floats = learned(z, points, start, scale) + harm * repeats**HARM_POWER + z[6]
+    return found
+
+
+def on_training(z: Floats, points: Points, start: float, scale: float) -> Floats:
+    """Loss on training batches, each before its update."""
+    memory = np.exp(np.clip(z[4], -LARGEST_EXPONENT, LARGEST_EXPONENT))
+    complete = np.floor(points.passes)
+    boost = 1 + DECAY_BOOST * (1 - points.rate)
+    found: Floats = learned(z, points, start, scale) - memory * complete**MEMORY_POWER * boost
+    return found

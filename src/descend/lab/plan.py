@@ -1,0 +1,287 @@
+"""What to train on a text in a given time: every sensible configuration is weighed, none is run.
+
+How many steps of a configuration fit comes from `rates`, what they will reach from `outlook`; the
+configuration with the lowest bits per byte expected is the plan.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from descend.config import make_config
+from descend.errors import ConfigError, UserError
+from descend.lab.outlook import Outlook, Setting
+from descend.lab.rates import Rates, Work
+from descend.lab.sample import Sample
+from descend.model.cost import block_matrices, parameter_count, training_memory
+from descend.model.shape import ModelShape
+
+WIDTHS = (32, 48, 64, 96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024, 1280, 1536, 2048)
+LAYERS = (1, 2, 3, 4, 6, 8, 12, 16, 24)
+BATCH_TOKENS = tuple(2**n for n in range(8, 17))
+CONTEXTS = (64, 128, 256)
+HEAD_SIZE, LARGE_HEAD_SIZE, LARGE_WIDTH = 32, 64, 512
+FF_FACTOR = 4
+
+THINNEST, FATTEST = 16, 128
+"""Width over layers: outside it networks are known to learn less for their size (Kaplan et al.
+2020, figure 5, finds the loss within 2 % over this range)."""
+
+LEAST_RATE, MOST_RATE = 2e-4, 8e-3
+"""Rates between which the outlook was fitted; beyond them it knows nothing."""
+
+LEAST_STEPS = 50
+"""Fewer updates are no training."""
+
+JUDGED_TOKENS = 2**17
+"""Held-out tokens judged after each pass, as training does (`training.job`)."""
+
+JUDGING_SHARE = 1 / 3
+"""Time of judging a token, of training on it: the way ahead of ahead and back (`model.cost`)."""
+
+SAVING_SHARE = 0.04
+"""Most that checkpoints and samples take of a run (`training.work`)."""
+
+SHORTEST, LONGEST = 1 / 60, 60 * 24 * 30
+"""Minutes a plan may be made for: a second to a month."""
+
+USELESS_PASSES = 3.0
+"""Passes over the text after the first, in units of those that are worth anything: from there on
+less than a twentieth of their worth is left, and overfitting is what remains."""
+
+
+class Prediction(msgspec.Struct, frozen=True):
+    """What a planned run is expected to come to; intervals are of 80 %."""
+
+    validation_loss: float
+    """Nats per token of held-out text."""
+    interval: tuple[float, float]
+    bits_per_byte: float
+    bits_per_byte_interval: tuple[float, float]
+    seconds: float
+    """Of training, judging and saving."""
+    seconds_per_step: float
+    steps: int
+    passes: float
+    tokens: int
+    parameters: int
+    memory_bytes: int
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """A configuration that was weighed."""
+
+    shape: ModelShape
+    batch_size: int
+    seq_len: int
+    steps: int
+    seconds_per_step: float
+    setting: Setting
+    bits_per_byte: float
+
+    def config(self, rate: float) -> dict[str, Any]:
+        """As keys of `RunConfig`."""
+        return {
+            "vocab_size": self.shape.vocab_size,
+            "embed_dim": self.shape.embed_dim,
+            "num_heads": self.shape.num_heads,
+            "num_layers": self.shape.num_layers,
+            "ff_dim": self.shape.ff_dim,
+            "max_seq_len": self.shape.max_seq_len,
+            "batch_size": self.batch_size,
+            "seq_len": self.seq_len,
+            "learning_rate": rate,
+            "schedule": "wsd",
+            "optimizer": "muon",
+            "architecture": "modern",
+            "max_steps": self.steps,
+        }
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A configuration, why it was chosen, and what is expected of it."""
+
+    minutes: float
+    config: dict[str, Any]
+    predicted: Prediction
+    sample: Sample
+    rates: Rates
+    weighed: int
+    """Configurations compared."""
+    rivals: list[Candidate]
+    """The best of each other size of network, best first: what the plan was chosen over."""
+
+
+def make_plan(
+    sample: Sample, rates: Rates, outlook: Outlook, minutes: float, max_memory: int | None = None
+) -> Plan:
+    """The best configuration for `minutes` of training; `max_memory` in bytes.
+
+    Raises `ConfigError` for a time out of bounds, `UserError` if nothing fits.
+    """
+    if not SHORTEST <= minutes <= LONGEST:
+        raise ConfigError(
+            "minutes", f"{minutes:g}", f"{SHORTEST:.2g} to {LONGEST:,} minutes",
+            "choose a time between them",
+        )  # fmt: skip
+    weighed = sorted(
+        _candidates(sample, rates, outlook, minutes * 60), key=lambda c: c.bits_per_byte
+    )
+    if not weighed:
+        raise UserError(
+            "minutes", f"{minutes:g}", f"time for {LEAST_STEPS} steps of the smallest network",
+            "give more minutes",
+        )  # fmt: skip
+    best = _first_that_fits(weighed, outlook, max_memory)
+    config = best.config(_rate(outlook, best))
+    sizes: dict[tuple[int, int], Candidate] = {}
+    for other in weighed:
+        sizes.setdefault((other.shape.embed_dim, other.shape.num_layers), other)
+    return Plan(
+        minutes=minutes,
+        config=config,
+        predicted=_predict(best, outlook, sample),
+        sample=sample,
+        rates=rates,
+        weighed=len(weighed),
+        rivals=[c for c in sizes.values() if c.shape != best.shape][:RIVALS],
+    )
+
+
+RIVALS = 4
+
+
+def minutes_for(
+    target: float, sample: Sample, rates: Rates, outlook: Outlook, max_memory: int | None = None
+) -> Plan:
+    """The plan for the shortest time (within 5 %) expected to reach `target` bits per byte.
+
+    Raises `ConfigError` for a target not above zero, `UserError` for one out of reach.
+    """
+    if not target > 0:
+        raise ConfigError(
+            "target_loss", f"{target:g}", "bits per byte above 0", "choose a loss above 0"
+        )
+    low, high, plan = math.log(SHORTEST), math.log(LONGEST), None
+    while high - low > CLOSE_ENOUGH:
+        middle = (low + high) / 2
+        try:
+            found = make_plan(sample, rates, outlook, math.exp(middle), max_memory)
+        except UserError:
+            low = middle
+            continue
+        if found.predicted.bits_per_byte <= target:
+            high, plan = middle, found
+        else:
+            low = middle
+    if plan is None:
+        best = make_plan(sample, rates, outlook, LONGEST, max_memory).predicted.bits_per_byte
+        raise UserError(
+            "target_loss", f"{target:g} bits per byte",
+            f"{best:.2f} or more, the least expected on this text within {LONGEST // 1440} days",
+            "choose a higher target, or give more text",
+        )  # fmt: skip
+    return plan
+
+
+CLOSE_ENOUGH = 0.05
+
+
+def _candidates(
+    sample: Sample, rates: Rates, outlook: Outlook, seconds: float
+) -> Iterator[Candidate]:
+    """Every combination that is sound, with as many steps as fit into `seconds`."""
+    passes_worth = math.exp(outlook.parameters[5])
+    for vocab, ratio in sample.bytes_per_token.items():
+        train_tokens = sample.train_bytes / ratio
+        judged = min(sample.validation_bytes / ratio, JUDGED_TOKENS)
+        for width, layers, context in itertools.product(WIDTHS, LAYERS, CONTEXTS):
+            if not THINNEST <= width / layers <= FATTEST or context >= train_tokens:
+                continue
+            shape = shape_for(vocab, width, layers, context)
+            for batch_tokens in BATCH_TOKENS:
+                batch = batch_tokens // context
+                if batch < 1 or batch_tokens > train_tokens:
+                    continue
+                each = rates.seconds(Work(shape, batch, context))
+                judging = JUDGING_SHARE * judged * each / batch_tokens
+                steps_per_pass = train_tokens / batch_tokens
+                usable = seconds * (1 - SAVING_SHARE) - judging
+                steps = int(min(
+                    usable / (each + judging / steps_per_pass),
+                    steps_per_pass * (1 + USELESS_PASSES * passes_worth),
+                ))  # fmt: skip
+                if steps < LEAST_STEPS:
+                    continue
+                setting = Setting(
+                    hardness=sample.trigram, block_numbers=layers * block_matrices(shape),
+                    width=width, vocab_size=vocab, bytes_per_token=ratio,
+                    train_tokens=train_tokens, tokens=steps * batch_tokens,
+                    batch_tokens=batch_tokens, context=context,
+                )  # fmt: skip
+                yield Candidate(shape, batch, context, steps, each, setting,
+                                outlook.bits_per_byte(setting))  # fmt: skip
+
+
+def shape_for(vocab: int, width: int, layers: int, context: int) -> ModelShape:
+    """The network of a width: heads of 32 numbers, of 64 from 512 on."""
+    head = LARGE_HEAD_SIZE if width >= LARGE_WIDTH else HEAD_SIZE
+    heads = max(1, width // head)
+    while width % heads or (width // heads) % 2:
+        heads -= 1
+    return ModelShape("modern", vocab, width, heads, layers, FF_FACTOR * width, context)
+
+
+def _first_that_fits(
+    weighed: list[Candidate], outlook: Outlook, max_memory: int | None
+) -> Candidate:
+    if max_memory is None:
+        return weighed[0]
+    for candidate in weighed:
+        if _memory(candidate) <= max_memory:
+            return candidate
+    least = min(_memory(c) for c in weighed)
+    raise ConfigError(
+        "max_memory", f"{max_memory:,} bytes", f"at least {least:,} for the smallest network",
+        "allow more memory",
+    )  # fmt: skip
+
+
+def _memory(candidate: Candidate) -> int:
+    keys = candidate.config(LEAST_RATE)
+    keys.pop("max_steps")
+    return training_memory(make_config(keys), candidate.shape)
+
+
+def _rate(outlook: Outlook, candidate: Candidate) -> float:
+    setting = candidate.setting
+    best = outlook.best_rate(setting.batch_tokens, setting.width)
+    return float(f"{min(max(best, LEAST_RATE), MOST_RATE):.2g}")
+
+
+def _predict(candidate: Candidate, outlook: Outlook, sample: Sample) -> Prediction:
+    setting = candidate.setting
+    low, high = outlook.interval(setting)
+    to_nats = math.log(2) * setting.bytes_per_token
+    each, steps = candidate.seconds_per_step, candidate.steps
+    judged = min(sample.validation_bytes / setting.bytes_per_token, JUDGED_TOKENS)
+    judgments = math.ceil(setting.tokens / setting.train_tokens)
+    judging = judgments * JUDGING_SHARE * judged * each / setting.batch_tokens
+    return Prediction(
+        validation_loss=candidate.bits_per_byte * to_nats,
+        interval=(low * to_nats, high * to_nats),
+        bits_per_byte=candidate.bits_per_byte,
+        bits_per_byte_interval=(low, high),
+        seconds=(steps * each + judging) / (1 - SAVING_SHARE),
+        seconds_per_step=each,
+        steps=steps,
+        passes=setting.tokens / setting.train_tokens,
+        tokens=int(setting.tokens),
+        parameters=parameter_count(candidate.shape),
+        memory_bytes=_memory(candidate),
+    )

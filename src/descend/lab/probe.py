@@ -1,0 +1,60 @@
+"""This machine in numbers: a few small networks are timed for a second or so each."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from descend.config import RunConfig, make_config
+from descend.lab.rates import Rates, Timed, Work, fit_rates
+from descend.machine import Execution
+from descend.model.shape import shape_of
+from descend.text.batches import BatchPlan
+from descend.training.engine import choose_execution, name_of, time_step
+
+PROBES = ((32, 2, 512), (128, 2, 1024), (192, 4, 2048))
+"""Width, layers and vocabulary of what is timed: as good as four or sixteen shapes in predicting
+widths up to 512 (see `rates`)."""
+
+SEQ_LEN, BATCH_SIZE = 64, 16
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """How fast this machine trains."""
+
+    rates: Rates
+    way: str
+    """How it computes, in words."""
+    timed: list[Timed]
+
+
+def measure_machine(device: str = "auto") -> Machine:
+    """Time the probes in the way that is fastest here."""
+    ways: Execution | None = None
+    timed = []
+    for width, layers, vocab in sorted(PROBES, key=lambda p: p[0] != MIDDLE_WIDTH):
+        config = _config(width, layers, device)
+        shape = shape_of(config, vocab)
+        batches = BatchPlan(_tokens(vocab), SEQ_LEN, BATCH_SIZE, config.seed)
+        ways = ways or choose_execution(config, shape, batches).execution
+        per_token, update = time_step(ways, config, shape, batches, float("inf"))
+        work = Work(shape, BATCH_SIZE, SEQ_LEN)
+        timed.append(Timed(work, per_token * work.tokens, update))
+    assert ways is not None
+    return Machine(fit_rates(timed), name_of(ways), timed)
+
+
+MIDDLE_WIDTH = 128
+"""The probe on which the way of computing is chosen."""
+
+
+def _config(width: int, layers: int, device: str) -> RunConfig:
+    return make_config({
+        "embed_dim": width, "num_heads": width // 32, "num_layers": layers, "ff_dim": 4 * width,
+        "seq_len": SEQ_LEN, "max_seq_len": SEQ_LEN, "batch_size": BATCH_SIZE, "device": device,
+    })  # fmt: skip
+
+
+def _tokens(vocab: int) -> np.ndarray:
+    """Any tokens: what they say costs no time."""
+    return np.random.default_rng(0).integers(0, vocab, 4 * SEQ_LEN * BATCH_SIZE).astype(np.uint16)

@@ -1,0 +1,118 @@
+"""A sample of a corpus in numbers: how much there is, how it tokenizes, how hard it is."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+
+from descend.text.baselines import loss_ladder
+from descend.text.overlap import overlap
+from descend.text.store import PreparedText
+from descend.text.tokenizer import Tokenizer, train_tokenizer
+
+VOCABULARIES = (512, 1024, 2048, 4096, 8192)
+"""Sizes weighed against each other."""
+
+LEAST_BYTES_PER_TOKEN_OF_VOCABULARY = 40
+"""Bytes of training text that a vocabulary needs for each of its tokens: below this most of them
+are seen too seldom to be learned."""
+
+SAMPLE_BYTES = 1_000_000
+"""Training text on which tokenizers are tried: a second or two."""
+
+COUNTED_BYTES = 100_000
+"""Training text that the n-gram ladder counts, and held-out text it is scored on: the same for
+every corpus, so that its losses compare the texts and not how much of them there is."""
+
+SLICES = 16
+"""Places, evenly spread, that a sample is taken from."""
+
+LADDER_VOCABULARY = 1024
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """A corpus, as far as a plan needs to know it."""
+
+    train_bytes: int
+    validation_bytes: int
+    documents: int
+    bytes_per_token: dict[int, float]
+    """By size of vocabulary, on held-out text."""
+    unigram: float
+    """Bits per byte of knowing how frequent each token is (vocabulary 1,024)."""
+    bigram: float
+    """Of knowing the token before."""
+    trigram: float
+    """Of knowing the two tokens before: how hard the text is."""
+    overlap_share: float
+    """Held-out tokens inside a run of 32 that stands in the sample of training text too."""
+    seconds_to_prepare: float
+    """Estimate for tokenizing all of the text, once."""
+
+
+def sample_corpus(text: PreparedText) -> Sample:
+    """Look at a sample of `text`; a few seconds at most, whatever its size."""
+    split = text.split
+    train = "".join(_slices(text, split.train, SAMPLE_BYTES))
+    held = "".join(_slices(text, split.validation, COUNTED_BYTES))
+    counted = "".join(_slices(text, split.train, COUNTED_BYTES))
+    began = time.perf_counter()
+    ratios, ladder = {}, None
+    for size in fitting_vocabularies(text.train_bytes):
+        tokenizer = train_tokenizer("bpe", size, lambda: iter([train]))
+        ids = _ids(tokenizer, held)
+        ratios[size] = len(held.encode()) / max(len(ids) - 1, 1)
+        if size == LADDER_VOCABULARY or ladder is None:
+            ladder = _ladder(tokenizer, counted, ids, ratios[size])
+    seconds = time.perf_counter() - began
+    assert ladder is not None
+    share = len(train.encode()) / max(text.train_bytes, 1)
+    return Sample(
+        train_bytes=text.train_bytes,
+        validation_bytes=split.validation_bytes,
+        documents=len(text.spool),
+        bytes_per_token=ratios,
+        unigram=ladder[0], bigram=ladder[1], trigram=ladder[2], overlap_share=ladder[3],
+        seconds_to_prepare=seconds / len(ratios) / max(share, 1e-9),
+    )  # fmt: skip
+
+
+def fitting_vocabularies(train_bytes: int) -> tuple[int, ...]:
+    """The sizes of vocabulary that `train_bytes` of text can teach; at least the smallest."""
+    least = LEAST_BYTES_PER_TOKEN_OF_VOCABULARY
+    found = tuple(v for v in VOCABULARIES if v * least <= train_bytes)
+    return found or VOCABULARIES[:1]
+
+
+def _ladder(
+    tokenizer: Tokenizer, counted: str, held: np.ndarray, ratio: float
+) -> tuple[float, float, float, float]:
+    train = _ids(tokenizer, counted)
+    found = loss_ladder(train, held, tokenizer.vocab_size)
+    to_bits = 1 / math.log(2) / ratio
+    shared = overlap(train, held).share
+    return found.unigram * to_bits, found.bigram * to_bits, found.trigram * to_bits, shared
+
+
+def _ids(tokenizer: Tokenizer, text: str) -> np.ndarray:
+    return np.array([tokenizer.end_id, *tokenizer.encode(text)], dtype=np.int64)
+
+
+def _slices(text: PreparedText, spans: list[tuple[int, int]], wanted: int) -> Iterator[str]:
+    """About `wanted` bytes of `spans`, from `SLICES` places evenly spread over them."""
+    total = sum(end - start for start, end in spans)
+    if total <= wanted:
+        for start, end in spans:
+            yield text.spool.bytes(start, end).decode("utf-8", "ignore")
+        return
+    ends = np.cumsum([end - start for start, end in spans])
+    for place in np.linspace(0, total - wanted // SLICES, SLICES).astype(np.int64):
+        number = int(np.searchsorted(ends, place, side="right"))
+        begun = int(ends[number - 1]) if number else 0
+        start, end = spans[number]
+        at = start + int(place) - begun
+        yield text.spool.bytes(at, min(end, at + wanted // SLICES)).decode("utf-8", "ignore")

@@ -1,0 +1,52 @@
+"""Least squares of a nonlinear formula: damped Gauss-Newton, for a handful of parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from descend.lab.formula import Floats
+
+STEPS_OF_FIT = 50
+"""Most Gauss-Newton steps; a fit of seven parameters takes about ten."""
+
+SMALLEST_CHANGE = 1e-4
+"""Standard deviations of the belief within which a fit has arrived."""
+
+DAMPINGS = 8
+"""Halvings of a step that does not improve before the fit counts as arrived."""
+
+DIFFERENCE = 1e-4
+"""Step of the numeric derivatives, in units of the parameters (logarithms mostly)."""
+
+
+def least_squares(misses: Callable[[Floats], Floats], start: Floats) -> tuple[Floats, Floats]:
+    """Where the sum of squares of `misses` is least, by damped Gauss-Newton; with J'J there."""
+    z, found = start, misses(start)
+    for _ in range(STEPS_OF_FIT):
+        slope = _slope(misses, z, found)
+        curvature = slope.T @ slope
+        step = -np.linalg.solve(curvature, slope.T @ found)
+        for halving in range(DAMPINGS):
+            tried = z + step / 2**halving
+            there = misses(tried)
+            if there @ there < found @ found:
+                break
+        else:
+            break
+        size = float(np.abs(tried - z).max())
+        z, found = tried, there
+        if size < SMALLEST_CHANGE:
+            break
+    slope = _slope(misses, z, found)
+    return z, slope.T @ slope
+
+
+def _slope(misses: Callable[[Floats], Floats], z: Floats, here: Floats) -> Floats:
+    columns = []
+    for i in range(len(z)):
+        moved = z.copy()
+        moved[i] += DIFFERENCE
+        columns.append((misses(moved) - here) / DIFFERENCE)
+    return np.stack(columns, axis=1)

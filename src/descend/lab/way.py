@@ -1,0 +1,106 @@
+"""The way of a run: where on the curve each of its steps stands, past and to come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from descend.config import RunConfig
+from descend.lab.belief import Seen
+from descend.lab.formula import Floats, Points
+from descend.training.schedule import learning_rate
+
+GROUPS = 32
+"""Training losses enter a fit as means over so many equal spans: single batches are noise."""
+
+OLD_PARTS_COUNT_LESS = 4.0
+"""How much further the formula may be from the beginning of a run than from what was seen last, as
+a factor of the error: what is asked for is the end."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """Steps under one schedule, from a place that earlier training may have reached."""
+
+    rates: Floats
+    """Share of the peak rate at each step."""
+    tokens_per_step: int
+    tokens_per_pass: int
+    trained_before: float = 0.0
+    passes_before: float = 0.0
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole way."""
+        return len(self.rates)
+
+    def after(self, steps: Floats) -> Points:
+        """The places after so many steps of this way (fractions allowed)."""
+        sums = np.concatenate([[0.0], np.cumsum(self.rates)]) * self.tokens_per_step
+        trained = np.interp(steps, np.arange(self.steps + 1), sums)
+        last = np.clip(np.ceil(steps).astype(np.int64) - 1, 0, self.steps - 1)
+        passes = steps * self.tokens_per_step / self.tokens_per_pass
+        return Points(self.trained_before + trained, self.rates[last], self.passes_before + passes)
+
+
+def way_of(
+    config: RunConfig, warmup_steps: int, steps: int, tokens_per_pass: int,
+    before: tuple[float, float] = (0.0, 0.0),
+) -> Way:  # fmt: skip
+    """The way of `steps` steps that `config` asks for, after `before` (tokens trained on, passes).
+
+    `tokens_per_pass` are the tokens that one pass over the text predicts.
+    """
+    per_step = config.batch_size * config.seq_len
+
+    def epoch_of(step: int) -> int:
+        return step * per_step // tokens_per_pass + 1
+
+    rate = learning_rate(config, warmup_steps, steps, epoch_of)
+    found = np.array([rate(step) for step in range(steps)])
+    return Way(found / found.max(), per_step, tokens_per_pass, *before)
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Training losses in order: the mean over each span of steps, ending after step `ends`."""
+
+    ends: Floats
+    losses: Floats
+
+    def until(self, step: int) -> Spans:
+        """Those that end by `step`."""
+        kept = self.ends <= step
+        return Spans(self.ends[kept], self.losses[kept])
+
+
+def see(
+    way: Way, spans: Spans, epoch_steps: Floats, held_losses: Floats, *,
+    start: float, scale: float, training_error: float,
+) -> Seen:  # fmt: skip
+    """What `way` has shown so far, the training losses in at most `GROUPS` groups."""
+    groups = np.array_split(np.arange(len(spans.ends)), min(GROUPS, len(spans.ends)))
+    begins = np.concatenate([[0.0], spans.ends[:-1]])
+    middles = np.array([(begins[g[0]] + spans.ends[g[-1]]) / 2 for g in groups])
+    means = np.array([spans.losses[g].mean() for g in groups])
+    noise = np.array([_error_of_mean(spans.losses[g]) for g in groups])
+    points = way.after(middles)
+    age = 1 - points.trained / max(points.trained[-1], 1e-9) if len(points) else points.trained
+    missed = training_error * (1 + OLD_PARTS_COUNT_LESS * age**2)
+    return Seen(
+        train_points=points,
+        train_losses=means,
+        train_errors=np.hypot(missed, noise),
+        held_points=way.after(epoch_steps),
+        held_losses=held_losses,
+        start=start,
+        scale=scale,
+    )
+
+
+def _error_of_mean(losses: Floats) -> float:
+    """Standard error of the mean of `losses`, without trend: from neighbours' differences."""
+    if len(losses) < 2:
+        return 0.0
+    return float(np.std(np.diff(losses)) / np.sqrt(2 * len(losses)))

@@ -1,0 +1,99 @@
+"""A plan, its reasons line by line, and how the run came out beside it."""
+
+from __future__ import annotations
+
+from descend.lab.plan import Plan
+from descend.lab.probe import Machine
+from descend.runs.folder import Summary
+from descend.units import duration, size
+
+
+def plan_lines(plan: Plan, machine: Machine, corpus: str) -> list[str]:
+    """The whole of it, as printed."""
+    return [*_machine(machine), *_text(plan), *_choice(plan), "", plan_sentence(plan, corpus)]
+
+
+def _machine(machine: Machine) -> list[str]:
+    lines = [f"machine    computing in {machine.way}"]
+    for timed in machine.timed:
+        shape, work = timed.work.shape, timed.work
+        each = timed.ahead_and_back + timed.update
+        lines.append(
+            f"           {shape.num_layers} layers of {shape.embed_dim}, vocabulary "
+            f"{shape.vocab_size:,}: {work.tokens / each:,.0f} tokens/s"
+        )
+    return lines
+
+
+def _text(plan: Plan) -> list[str]:
+    sample = plan.sample
+    ratios = ", ".join(f"{v:,}: {r:.2f}" for v, r in sample.bytes_per_token.items())
+    return [
+        f"text       {size(sample.train_bytes)} to train on, {sample.documents:,} "
+        f"document{'s' if sample.documents != 1 else ''}; bytes per token by vocabulary {ratios}",
+        f"           counting reaches {sample.unigram:.2f} bits per byte with single tokens, "
+        f"{sample.bigram:.2f} with pairs, {sample.trigram:.2f} with triples "
+        "(100 kB counted)",
+        f"           {sample.overlap_share:.1%} of the held-out sample stands in the training "
+        "sample; preparing all of the text takes about "
+        f"{duration(sample.seconds_to_prepare)}, once",
+    ]
+
+
+def _choice(plan: Plan) -> list[str]:
+    found, config = plan.predicted, plan.config
+    lines = [
+        f"weighed    {plan.weighed:,} configurations that fit into {duration(plan.minutes * 60)}",
+        f"chosen     {config['num_layers']} layers of {config['embed_dim']} "
+        f"({found.parameters:,} parameters), vocabulary {config['vocab_size']:,}: "
+        f"{found.seconds_per_step * 1000:.0f} ms a step, {found.steps:,} steps of "
+        f"{config['batch_size']} x {config['seq_len']} tokens",
+        f"           {found.tokens:,} tokens, {found.passes:.2g} passes over the text; "
+        f"rate {config['learning_rate']}, falling to zero over the last half; "
+        f"{size(found.memory_bytes)} of memory",
+    ]
+    lines += [
+        f"rather than {rival.shape.num_layers} layers of {rival.shape.embed_dim}: "
+        f"{rival.steps:,} steps of {rival.batch_size} x {rival.seq_len}, "
+        f"{rival.bits_per_byte:.3f} bits per byte expected"
+        for rival in plan.rivals
+    ]
+    return lines
+
+
+def plan_sentence(plan: Plan, corpus: str) -> str:
+    """What is expected, and the command that does it."""
+    found = plan.predicted
+    low, high = found.bits_per_byte_interval
+    return (
+        f"In {duration(found.seconds)} of training, {found.bits_per_byte:.3f} bits per byte of "
+        f"held-out text are expected ({low:.3f} to {high:.3f} in four cases of five), which is a "
+        f"validation loss of {found.validation_loss:.2f} with this vocabulary. "
+        f"`{plan_command(plan, corpus)}` does it."
+    )
+
+
+def plan_command(plan: Plan, corpus: str) -> str:
+    """`descend train` with the keys of the plan that are not the defaults."""
+    from descend.config import RunConfig
+
+    fields = RunConfig.model_fields
+    flags = [
+        f"--{key.replace('_', '-')} {value}"
+        for key, value in plan.config.items()
+        if value != fields[key].default
+    ]
+    return f"descend train {corpus} {' '.join(flags)}"
+
+
+def beside(plan: Plan, summary: Summary) -> str:
+    """Predicted beside measured, after `--run`."""
+    low, high = plan.predicted.bits_per_byte_interval
+    measured = summary.bits_per_byte
+    inside = "inside" if low <= measured <= high else "outside"
+    return (
+        f"predicted {plan.predicted.bits_per_byte:.3f} bits per byte ({low:.3f} to {high:.3f}), "
+        f"measured {measured:.3f}: {measured / plan.predicted.bits_per_byte - 1:+.1%}, {inside} "
+        f"the interval; predicted {duration(plan.predicted.seconds)}, "
+        f"measured {duration(summary.seconds)}"
+    )

@@ -1,0 +1,77 @@
+"""A forecast in plain words."""
+
+from __future__ import annotations
+
+from descend.lab.forecast import RISE_WORTH_SAYING, Ahead, Forecast
+from descend.units import duration
+
+WIDE = 0.05
+"""Width of the interval, as a share of the loss, from which it is called wide."""
+
+FEW_EPOCHS = 3
+
+
+def forecast_sentence(found: Forecast) -> str:
+    """What is to be expected, in one paragraph."""
+    low, high = found.validation_loss_interval
+    sentences = [
+        f"{_when(found)} the validation loss is expected at {found.validation_loss:.3f} "
+        f"({low:.3f} to {high:.3f} in four cases of five) and the accuracy at "
+        f"{found.accuracy:.1%}.",
+        _worth(found),
+    ]
+    if found.overfits_at_epoch is not None:
+        sentences.append(
+            f"From epoch {found.overfits_at_epoch} on it is expected to rise: overfitting. "
+            "The weights of the best epoch are the ones kept."
+        )
+    elif found.epochs_ahead > 1:
+        sentences.append("No overfitting is foreseen until then.")
+    if high - low > WIDE * found.validation_loss and found.epochs_seen < FEW_EPOCHS:
+        seen = f"{found.epochs_seen} epoch{'s' if found.epochs_seen != 1 else ''}"
+        sentences.append(f"The interval is wide because only {seen} could be seen.")
+    return " ".join(sentences)
+
+
+def forecast_lines(found: Forecast) -> list[str]:
+    """The forecast as a small table of the epochs to come, then the paragraph."""
+    lines = []
+    if found.validation_loss_now is not None:
+        lines.append(f"best so far     validation loss {found.validation_loss_now:.3f}")
+    lines += [_line(ahead) for ahead in _a_few(found.by_epoch)]
+    return [*lines, "", forecast_sentence(found)]
+
+
+MOST_LINES = 12
+
+
+def _a_few(epochs: list[Ahead]) -> list[Ahead]:
+    """All, or about `MOST_LINES` evenly spread with the last."""
+    every = -(-len(epochs) // MOST_LINES)
+    return [a for i, a in enumerate(epochs) if (len(epochs) - 1 - i) % every == 0]
+
+
+def _line(ahead: Ahead) -> str:
+    return (
+        f"epoch {ahead.epoch:>4}      validation loss {ahead.validation_loss:.3f} "
+        f"({ahead.low:.3f} to {ahead.high:.3f})  accuracy {ahead.accuracy:.1%}"
+    )
+
+
+def _when(found: Forecast) -> str:
+    epochs = f"{found.epochs_ahead} more epoch{'s' if found.epochs_ahead != 1 else ''}"
+    if found.finished:
+        return f"After {epochs} (`descend continue {found.run} --epoch {found.epochs_ahead}`)"
+    return f"At the end of this run ({epochs} to finish)"
+
+
+def _worth(found: Forecast) -> str:
+    if found.gain < -RISE_WORTH_SAYING:
+        return f"That is {-found.gain:.3f} worse than now: more epochs will not help."
+    if found.gain < RISE_WORTH_SAYING:
+        return "That is no change worth having: more epochs will hardly help."
+    minutes = max(found.minutes, 1 / 60)
+    return (
+        f"That is a gain of {found.gain:.3f} nat in {duration(found.minutes * 60)}, "
+        f"{found.gain / minutes:.3g} a minute."
+    )

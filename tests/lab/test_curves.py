@@ -1,0 +1,134 @@
+"""Learning curves read and carried on: known parameters come back, intervals cover."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from descend.config import make_config
+from descend.lab.belief import Belief, Seen, Traits, believe, learned_belief
+from descend.lab.forecast import expected_accuracy, interval
+from descend.lab.formula import PARAMETERS, Floats, held_out, learned, on_training
+from descend.lab.squares import least_squares
+from descend.lab.way import GROUPS, Spans, Way, see, way_of
+
+TRAITS = Traits(
+    peak_rate=0.001, tokens_per_step=1024, parameters=300_000, train_tokens=100_000,
+    vocab_size=1024, adamw=False, dropout=0.0,
+)  # fmt: skip
+START, SCALE = float(np.log(1024)), 5.5
+STEPS = 400
+
+
+def way(schedule: str = "wsd", steps: int = STEPS) -> Way:
+    """Four passes over the text."""
+    config = make_config({"schedule": schedule, "seq_len": 64, "batch_size": 16, "max_seq_len": 64})
+    return way_of(config, 20, steps, 1024 * steps // 4)
+
+
+def flat(belief: Belief, deviation: float) -> Belief:
+    """The same belief, so wide that it says nothing."""
+    wide = np.eye(len(PARAMETERS)) * deviation**2
+    return msgspec.structs.replace(belief, covariance=wide.tolist(), validation_error=0.003,
+                                   training_error=0.003, widening=1.0)  # fmt: skip
+
+
+def shown(z: Floats, path: Way, until: int, noise: float = 0.0, seed: int = 0) -> Seen:
+    """What a run that follows the formula exactly has shown by step `until`."""
+    pick = np.random.default_rng(seed)
+    ends = np.arange(1.0, until + 1)
+    train = on_training(z, path.after(ends - 0.5), START, SCALE)
+    epochs = np.arange(STEPS // 4, until + 1, STEPS // 4, dtype=np.float64)
+    held = held_out(z, path.after(epochs), START, SCALE)
+    return see(
+        path, Spans(ends, train + noise * pick.standard_normal(until)), epochs,
+        held + noise / 10 * pick.standard_normal(len(epochs)),
+        start=START, scale=SCALE, training_error=0.003,
+    )  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    floor=st.floats(0.3, 0.7), pace=st.floats(8e3, 4e4), bend=st.floats(0.3, 0.9),
+    noise=st.floats(0.05, 0.3),
+)  # fmt: skip
+def test_the_parameters_of_a_curve_seen_whole_come_back(
+    floor: float, pace: float, bend: float, noise: float
+) -> None:
+    mean = np.array(learned_belief().mean) @ TRAITS.features()
+    z = np.concatenate([np.log([floor, pace, bend, noise]), mean[4:]])
+    found = believe(shown(z, way(), STEPS), TRAITS, flat(learned_belief(), 2.0))
+    whole = way().after(np.arange(20.0, STEPS + 1))
+    np.testing.assert_allclose(
+        learned(found.z, whole, START, SCALE), learned(z, whole, START, SCALE), atol=0.02
+    )
+    # What the decay gives free is seen, so it is told from the power law.
+    assert np.exp(found.z[3]) == pytest.approx(noise, abs=0.03)
+
+
+def test_intervals_cover_curves_drawn_from_the_belief() -> None:
+    belief = msgspec.structs.replace(learned_belief(), widening=1.0)
+    mean = np.array(belief.mean) @ TRAITS.features()
+    root = np.linalg.cholesky(np.array(belief.covariance))
+    pick = np.random.default_rng(3)
+    inside, path, runs = 0, way(), 60
+    for number in range(runs):
+        z = mean + root @ pick.standard_normal(len(mean))
+        seen = shown(z, path, STEPS // 2, noise=0.05, seed=number)
+        end = path.after(np.array([float(STEPS)]))
+        _, low, high = interval(believe(seen, TRAITS, belief).held_out(end, 300), belief)
+        truth = held_out(z, end, START, SCALE)[0]
+        inside += int(low[0] <= truth <= high[0])
+    # 80 % are meant; the simulated curves have less noise than the belief allows for, so more.
+    assert 0.75 <= inside / runs <= 1.0
+
+
+def test_the_interval_narrows_with_what_was_seen() -> None:
+    belief, path = learned_belief(), way()
+    z = np.array(belief.mean) @ TRAITS.features()
+    end = path.after(np.array([float(STEPS)]))
+    widths = []
+    for until in (20, STEPS // 2, STEPS - 1):
+        _, low, high = interval(
+            believe(shown(z, path, until), TRAITS, belief).held_out(end, 300), belief
+        )
+        widths.append(float(high[0] - low[0]))
+    assert widths[0] > 1.5 * widths[1] > 1.5 * widths[2]
+
+
+def test_a_way_counts_tokens_by_their_rate() -> None:
+    constant = way("constant").after(np.array([0.0, 100.0, float(STEPS)]))
+    falling = way("linear").after(np.array([0.0, 100.0, float(STEPS)]))
+    assert constant.trained[0] == falling.trained[0] == 0
+    assert constant.trained[-1] > 1.9 * falling.trained[-1] > 0
+    assert constant.passes[-1] == falling.passes[-1] == pytest.approx(4)
+    assert falling.rate[-1] < 0.01 < 0.99 < constant.rate[-1]
+
+
+def test_training_losses_are_grouped_and_their_noise_estimated() -> None:
+    ends = np.arange(1.0, STEPS + 1)
+    noisy = 3 + np.random.default_rng(0).standard_normal(STEPS)
+    seen = see(way(), Spans(ends, noisy), np.array([]), np.array([]),
+               start=START, scale=SCALE, training_error=0.0)  # fmt: skip
+    assert len(seen.train_losses) == GROUPS
+    per_group = STEPS / GROUPS
+    assert np.median(seen.train_errors) == pytest.approx(per_group**-0.5, rel=0.25)
+
+
+def test_least_squares_finds_the_bottom_of_a_valley() -> None:
+    # Rosenbrock's function as a sum of squares: least at (1, 1).
+    z, curvature = least_squares(
+        lambda z: np.array([10 * (z[1] - z[0] ** 2), 1 - z[0]]), np.array([-1.2, 1.0])
+    )
+    np.testing.assert_allclose(z, [1, 1], atol=1e-3)
+    np.testing.assert_allclose(curvature, [[401, -200], [-200, 100]], rtol=0.01)
+
+
+def test_accuracy_follows_a_falling_loss_more_than_a_rising_one() -> None:
+    belief = learned_belief()
+    better, worse = expected_accuracy(np.array([3.0, 5.0]), 4.0, 0.3, belief)
+    assert better - 0.3 > abs(worse - 0.3)
+    assert 0 <= worse <= 0.3 < better <= 1

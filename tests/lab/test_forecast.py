@@ -1,0 +1,128 @@
+"""`descend forecast` on real runs: finished, unfinished, with little seen, and on none."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from descend import run, run_on_model
+from descend.config import make_config
+from descend.errors import ConfigError, RunFolderError
+from descend.lab.forecast import forecast_run
+from descend.report.prospects import forecast_lines, forecast_sentence
+from descend.settings import read_config_file
+from descend.training.job import new_job
+from descend.training.work import work
+
+
+@pytest.fixture(scope="module")
+def unfinished(text_file: Path, tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of four epochs, stopped in the third."""
+    folder = tmp_path_factory.mktemp("models") / "unfinished"
+    config = make_config(read_config_file(tiny_file) | {"corpus_dir": str(text_file), "epoch": 4})
+    job = new_job(config, folder)
+    records = work(job)
+    for record in records:
+        if record.step > job.course.total_steps * 0.6:
+            break
+    records.close()  # type: ignore[attr-defined]
+    return folder
+
+
+def test_a_finished_run_is_forecast_as_if_continued(trained: Path) -> None:
+    found = forecast_run(trained, 3)
+    assert found.finished
+    assert found.epochs_ahead == len(found.by_epoch) == 3
+    assert [a.epoch for a in found.by_epoch] == [3, 4, 5]
+    low, high = found.validation_loss_interval
+    assert 0 < low < found.validation_loss < high
+    assert 0 < found.accuracy < 1
+    assert found.validation_loss_now is not None
+    assert found.gain == pytest.approx(found.validation_loss_now - found.validation_loss)
+    assert found.gain_per_minute * found.minutes == pytest.approx(found.gain)
+    assert f"descend continue {trained} --epoch 3" in forecast_sentence(found)
+    measured = run_on_model(trained, epoch=3).summary.epochs[-1].validation_loss
+    assert low < measured < high
+
+
+def test_without_a_number_as_many_epochs_as_it_had(trained: Path) -> None:
+    assert forecast_run(trained).epochs_ahead == 2
+
+
+def test_an_unfinished_run_is_forecast_to_its_own_end(unfinished: Path) -> None:
+    found = forecast_run(unfinished)
+    assert not found.finished
+    assert found.epochs_seen == 2
+    assert [a.epoch for a in found.by_epoch] == [3, 4]
+    assert "At the end of this run" in "\n".join(forecast_lines(found))
+    further = forecast_run(unfinished, 2)
+    assert [a.epoch for a in further.by_epoch] == [3, 4, 5, 6]
+    assert further.by_epoch[0].validation_loss == found.by_epoch[0].validation_loss
+    assert further.minutes > found.minutes
+
+
+def test_with_less_seen_the_interval_is_wider(unfinished: Path, tmp_path: Path) -> None:
+    early = tmp_path / "early"
+    shutil.copytree(unfinished, early)
+    lines = (early / "events.jsonl").read_text().splitlines(keepends=True)
+    first_epoch = next(i for i, line in enumerate(lines) if '"kind":"epoch"' in line)
+    (early / "events.jsonl").write_text("".join(lines[: first_epoch // 2]))
+    before, after = forecast_run(early), forecast_run(unfinished)
+    assert before.epochs_seen == 0
+    assert before.validation_loss_now is None
+
+    def width(found: Any) -> float:
+        low, high = found.validation_loss_interval
+        return float(high - low)
+
+    assert width(before) > width(after)
+    assert "could be seen" in forecast_sentence(before)
+
+
+def test_overfitting_that_was_seen_is_said(tmp_path: Path) -> None:
+    # A text of random words: nothing to learn but by heart.
+    import random
+
+    pick = random.Random(1)
+    words = ["".join(pick.choices("abcdefghij", k=4)) for _ in range(300)]
+    file = tmp_path / "noise.txt"
+    file.write_text("".join(" ".join(pick.choices(words, k=8)) + ".\n" for _ in range(150)))
+    model = run(
+        corpus_dir=str(file), tokenizer="byte", embed_dim=64, num_heads=4, ff_dim=256,
+        num_layers=2, seq_len=32, max_seq_len=32, batch_size=4, epoch=12, learning_rate=0.002,
+        precision="float32", schedule="constant",
+    )  # fmt: skip
+    losses = [e.validation_loss for e in model.summary.epochs]
+    assert losses[-1] > min(losses) + 0.05
+    found = forecast_run(model.folder, 12)
+    assert found.overfits_at_epoch is not None
+    assert "overfitting" in forecast_sentence(found)
+
+
+@pytest.mark.parametrize("epochs", [0, -3, 100_000])
+def test_epochs_out_of_bounds(trained: Path, epochs: int) -> None:
+    with pytest.raises(ConfigError, match="epochs: found"):
+        forecast_run(trained, epochs)
+
+
+def test_folders_that_are_no_runs(tmp_path: Path, trained: Path) -> None:
+    with pytest.raises(RunFolderError, match="expected the folder of a descend run"):
+        forecast_run(tmp_path)
+    with pytest.raises(RunFolderError):
+        forecast_run(tmp_path / "nothing")
+    young = tmp_path / "young"
+    shutil.copytree(trained, young)
+    lines = (young / "events.jsonl").read_text().splitlines(keepends=True)
+    (young / "events.jsonl").write_text("".join(lines[:6]))
+    with pytest.raises(RunFolderError, match="recorded steps, expected at least"):
+        forecast_run(young)
+    diverged = tmp_path / "diverged"
+    shutil.copytree(trained, diverged)
+    with (diverged / "events.jsonl").open("a") as file:
+        file.write(json.dumps({"kind": "stopped", "step": 9**6, "reason": "diverged", "time": ""}))
+    with pytest.raises(RunFolderError, match="a run that diverged"):
+        forecast_run(diverged)

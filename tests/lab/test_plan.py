@@ -1,0 +1,160 @@
+"""Plans: sound, within their limits, no worse with more time; and one carried out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from descend.config import RunConfig, make_config
+from descend.errors import ConfigError, UserError
+from descend.lab.outlook import Setting, learned_outlook
+from descend.lab.plan import LAYERS, MOST_RATE, WIDTHS, make_plan, minutes_for, shape_for
+from descend.lab.rates import Rates, Timed, Work, fit_rates
+from descend.lab.sample import Sample, fitting_vocabularies, sample_corpus
+from descend.text.store import prepare_text
+
+RATES = Rates(0.0011, 0.0055, 0.41, 0.0024, 0.005, 0.0022)
+"""About those of one core of a server of 2024."""
+
+OUTLOOK = learned_outlook()
+
+
+def sample(train_bytes: int) -> Sample:
+    """A text like a novel."""
+    ratios = {512: 1.9, 1024: 2.3, 2048: 2.8, 4096: 3.2, 8192: 3.6}
+    fit = fitting_vocabularies(train_bytes)
+    return Sample(
+        train_bytes=train_bytes, validation_bytes=train_bytes // 9, documents=1,
+        bytes_per_token={v: ratios[v] for v in fit}, unigram=3.9, bigram=3.1, trigram=2.9,
+        overlap_share=0.0, seconds_to_prepare=1.0,
+    )  # fmt: skip
+
+
+@settings(max_examples=10, deadline=None)
+@given(minutes=st.floats(0.2, 3000), train_bytes=st.integers(30_000, 10**9))
+def test_every_plan_is_a_sound_configuration_within_its_time(
+    minutes: float, train_bytes: int
+) -> None:
+    plan = make_plan(sample(train_bytes), RATES, OUTLOOK, minutes)
+    config = make_config(plan.config)
+    assert config.max_steps == plan.predicted.steps > 0
+    assert plan.predicted.seconds <= minutes * 60 * 1.001
+    shape = shape_for(
+        plan.config["vocab_size"], config.embed_dim, config.num_layers, config.seq_len
+    )
+    each = RATES.seconds(Work(shape, config.batch_size, config.seq_len))
+    assert plan.predicted.steps * each <= minutes * 60
+    assert config.batch_size * config.seq_len <= train_bytes
+    assert config.learning_rate <= MOST_RATE  # type: ignore[operator]
+    low, high = plan.predicted.bits_per_byte_interval
+    assert 0 < low < plan.predicted.bits_per_byte < high
+    low, high = plan.predicted.interval
+    assert 0 < low < plan.predicted.validation_loss < high
+
+
+def test_more_minutes_never_promise_a_higher_loss() -> None:
+    for train_bytes in (100_000, 2_000_000, 10**8):
+        losses = [
+            make_plan(sample(train_bytes), RATES, OUTLOOK, minutes).predicted.bits_per_byte
+            for minutes in (0.3, 1, 3, 10, 60, 600)
+        ]
+        assert losses == sorted(losses, reverse=True)
+        assert losses[0] > losses[-1]
+
+
+def test_more_time_or_a_faster_machine_mean_a_larger_network() -> None:
+    short = make_plan(sample(10**8), RATES, OUTLOOK, 1).predicted.parameters
+    long = make_plan(sample(10**8), RATES, OUTLOOK, 600).predicted.parameters
+    tenfold = Rates(*(x / 10 for x in msgspec.structs.astuple(RATES)))
+    fast = make_plan(sample(10**8), tenfold, OUTLOOK, 60).predicted.parameters
+    assert short < long
+    assert fast == pytest.approx(long, rel=0.5)
+
+
+def test_a_bound_on_memory_is_kept() -> None:
+    free = make_plan(sample(10**8), RATES, OUTLOOK, 600)
+    bound = free.predicted.memory_bytes // 3
+    tight = make_plan(sample(10**8), RATES, OUTLOOK, 600, bound)
+    assert tight.predicted.memory_bytes <= bound < free.predicted.memory_bytes
+    assert tight.predicted.bits_per_byte > free.predicted.bits_per_byte
+    with pytest.raises(ConfigError, match="max_memory: found 1,000 bytes, expected at least"):
+        make_plan(sample(10**8), RATES, OUTLOOK, 600, 1000)
+
+
+def test_the_time_for_a_target_is_the_time_that_reaches_it() -> None:
+    wanted = make_plan(sample(10**7), RATES, OUTLOOK, 10).predicted.bits_per_byte
+    plan = minutes_for(wanted, sample(10**7), RATES, OUTLOOK)
+    assert plan.predicted.bits_per_byte <= wanted
+    assert 5 < plan.minutes < 11
+
+
+@pytest.mark.parametrize("target", [0.0, -1.0])
+def test_a_loss_below_zero_is_refused(target: float) -> None:
+    with pytest.raises(ConfigError, match="target_loss"):
+        minutes_for(target, sample(10**6), RATES, OUTLOOK)
+
+
+def test_a_loss_out_of_reach_is_said_to_be() -> None:
+    with pytest.raises(UserError, match="the least expected on this text"):
+        minutes_for(0.01, sample(10**6), RATES, OUTLOOK)
+
+
+@pytest.mark.parametrize("minutes", [0.0, -5.0, float("nan"), 10.0**9])
+def test_times_out_of_bounds(minutes: float) -> None:
+    with pytest.raises(ConfigError, match="minutes: found"):
+        make_plan(sample(10**6), RATES, OUTLOOK, minutes)
+
+
+def test_rates_come_back_from_what_they_predict() -> None:
+    works = [
+        Work(shape_for(vocab, width, layers, 64), 16, 64)
+        for width, layers, vocab in ((32, 2, 512), (128, 2, 1024), (192, 4, 2048), (384, 4, 4096))
+    ]
+    timed = [Timed(w, RATES.seconds(w) * 0.7, RATES.seconds(w) * 0.3) for w in works]
+    found = fit_rates(timed)
+    assert all(x >= 0 for x in msgspec.structs.astuple(found))
+    for work in works:
+        assert found.seconds(work) == pytest.approx(RATES.seconds(work), rel=0.1)
+
+
+def test_heads_fit_every_width() -> None:
+    for width in WIDTHS:
+        shape = shape_for(1024, width, LAYERS[0], 64)
+        RunConfig(embed_dim=width, num_heads=shape.num_heads)  # raises if they do not
+        assert shape.ff_dim == 4 * width
+
+
+def test_more_text_more_tokens_or_a_larger_network_never_raise_the_loss_expected() -> None:
+    base = Setting(
+        hardness=2.9, block_numbers=400_000, width=128, vocab_size=1024, bytes_per_token=2.3,
+        train_tokens=400_000, tokens=300_000, batch_tokens=1024, context=64,
+    )  # fmt: skip
+    here = OUTLOOK.bits_per_byte(base)
+    for change in ({"tokens": 10**6}, {"tokens": 10**6, "train_tokens": 10**6},
+                   {"block_numbers": 10**6}, {"batch_tokens": 256}):  # fmt: skip
+        assert OUTLOOK.bits_per_byte(msgspec.structs.replace(base, **change)) < here
+    rate = OUTLOOK.best_rate(base.batch_tokens, base.width)
+    for factor in (0.3, 3):
+        off = msgspec.structs.replace(base, learning_rate=rate * factor)
+        assert OUTLOOK.bits_per_byte(off) > here
+    assert 2e-4 < rate < 2e-2
+
+
+def test_a_sample_measures_the_text(text_file: Path, tmp_path: Path) -> None:
+    text = prepare_text(make_config({"corpus_dir": str(text_file)}))
+    found = sample_corpus(text)
+    assert found.train_bytes == text.train_bytes
+    assert found.trigram < found.bigram < found.unigram < 8
+    assert found.overlap_share > 0.3  # the same few sentences again and again
+    noise = tmp_path / "noise.txt"
+    letters = np.random.default_rng(0).choice(list("abcdefgh"), 20_000)
+    noise.write_text("".join(letters))
+    hard = sample_corpus(prepare_text(make_config({"corpus_dir": str(noise)})))
+    # Random letters of eight kinds carry three bits each.
+    assert hard.trigram == pytest.approx(3, abs=0.25)
+    assert hard.overlap_share == 0

@@ -1,0 +1,35 @@
+"""A run that ends in the middle of a pass over the text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from descend import run, run_on_model
+from descend.runs.records import Epoch, Step
+
+
+def test_the_last_part_of_a_pass_is_judged_and_the_schedule_spans_the_steps(
+    tiny: dict[str, Any],
+) -> None:
+    whole = run(tiny, epoch=1)
+    one_pass = len([r for r in whole.records if isinstance(r, Step)])
+    wanted = one_pass + one_pass // 2
+    model = run(tiny, epoch=9, max_steps=wanted)
+    steps = [r for r in model.records if isinstance(r, Step)]
+    epochs = [r for r in model.records if isinstance(r, Epoch)]
+    assert len(steps) == wanted
+    assert [(e.epoch, e.step) for e in epochs] == [(1, one_pass), (2, wanted)]
+    assert model.info.resolved["epoch"] == 2
+    # Means over a twentieth of the half pass: near its own steps, not near zero.
+    last = [s.loss for s in steps[-(wanted - one_pass) // 20 :]]
+    assert min(last) * 0.9 < epochs[-1].loss_end < max(last) * 1.1
+    peak = max(s.learning_rate for s in steps)
+    assert steps[wanted // 3].learning_rate == peak
+    assert steps[-1].learning_rate < 0.05 * peak
+
+
+def test_training_further_forgets_it(tiny: dict[str, Any]) -> None:
+    model = run(tiny, max_steps=20)
+    further = run_on_model(model.folder, epoch=1)
+    assert further.info.config["max_steps"] is None
+    assert len([r for r in further.records if isinstance(r, Step)]) > 20
