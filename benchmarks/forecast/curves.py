@@ -103,6 +103,7 @@ def traits_of(record: dict[str, Any]) -> Traits:
         vocab_size=config["vocab_size"],
         adamw=config["optimizer"] == "adamw",
         dropout=config["dropout_rate"],
+        blank_rate=config.get("blank_rate") or 0.0,
     )
 
 

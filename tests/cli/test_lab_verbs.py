@@ -25,7 +25,7 @@ def test_forecast_as_text_and_as_json(descend: Descend, trained: Path) -> None:
 
 def test_plan_trains_what_it_promised(descend: Descend, text_file: Path, tmp_path: Path) -> None:
     folder = tmp_path / "planned"
-    done = descend("plan", text_file, "--minutes", "0.03", "--run", "--save-dir", folder, "--json")
+    done = descend("plan", text_file, "--minutes", "0.06", "--run", "--save-dir", folder, "--json")
     found = done.json
     predicted, measured = found["predicted"], found["measured"]
     assert set(predicted) >= {"validation_loss", "interval", "bits_per_byte"}
@@ -38,12 +38,12 @@ def test_plan_trains_what_it_promised(descend: Descend, text_file: Path, tmp_pat
 
 
 def test_plan_shows_its_reasons_and_a_command_that_works(descend: Descend, text_file: Path) -> None:
-    text = descend("plan", text_file, "--minutes", "0.02").out
+    text = descend("plan", text_file, "--minutes", "1").out
     for word in ("machine", "tokens/s", "bytes per token", "triples", "chosen", "rather than"):
         assert word in text
     command = text.rsplit("`", 2)[1].split()
     assert command[:3] == ["descend", "train", str(text_file)]
-    assert descend(*command[1:]).code == 0
+    assert descend(*command[1:], "--max-steps", "5").code == 0
 
 
 @pytest.mark.parametrize(

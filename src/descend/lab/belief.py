@@ -16,19 +16,13 @@ from importlib.resources import files
 import msgspec
 import numpy as np
 
-from descend.lab.formula import PARAMETERS, Floats, Points, held_out, on_training
+from descend.lab.formula import Floats, Points, held_out, on_training
 from descend.lab.squares import least_squares
 
 FEATURES = (
     "one", "rate", "batch_tokens", "parameters", "train_tokens", "vocabulary", "adamw", "dropout",
+    "blank_rate",
 )  # fmt: skip
-
-
-OFFSET = PARAMETERS.index("offset")
-
-BLANKS_LIFT = 2.0
-"""Nats by which a training loss may lie too high for each token hidden from the model, in place of
-a belief: the recorded runs hid none. With a fifth hidden, 0.4 nat."""
 
 
 class Belief(msgspec.Struct, frozen=True):
@@ -75,6 +69,7 @@ class Traits:
             math.log(self.vocab_size / 1024),
             float(self.adamw),
             10 * self.dropout,
+            10 * self.blank_rate,
         ])  # fmt: skip
 
 
@@ -110,7 +105,7 @@ class Posterior:
         root = np.linalg.cholesky(self.covariance)
         zs = self.z + pick.standard_normal((draws, len(self.z))) @ root.T
         zs[0] = self.z
-        return np.stack([held_out(z, points, self.start, self.scale) for z in zs])
+        return held_out(zs, points, self.start, self.scale)
 
 
 @cache
@@ -124,7 +119,6 @@ def believe(seen: Seen, traits: Traits, belief: Belief) -> Posterior:
     """The parameters of a run, given what it has shown."""
     mean = np.array(belief.mean) @ traits.features()
     covariance = np.array(belief.covariance)
-    covariance[OFFSET, OFFSET] += (BLANKS_LIFT * traits.blank_rate) ** 2
     precision_root = np.linalg.cholesky(np.linalg.inv(covariance)).T
 
     def misses(z: Floats) -> Floats:
@@ -133,8 +127,8 @@ def believe(seen: Seen, traits: Traits, belief: Belief) -> Posterior:
         return np.concatenate([
             train / seen.train_errors,
             held / belief.validation_error,
-            precision_root @ (z - mean),
-        ])  # fmt: skip
+            (z - mean) @ precision_root.T,
+        ], axis=-1)  # fmt: skip
 
     z, curvature = least_squares(misses, mean)
     left = np.asarray(np.linalg.inv(curvature), dtype=np.float64)

@@ -4,14 +4,14 @@ With S the tokens trained on, each counted at its share of the peak rate, eta th
 the passes over the text that are complete and r the passes counted continuously:
 
     learned(S)    = E + (L0 - E) (1 + S / k)^-a
-    held out      = learned(S) + C eta S / (S + k) + H max(r - 1, 0)^1.5 + offset
-    training      = learned(S) + C eta S / (S + k) - M p^0.5 (1 + B (1 - eta))
+    held out      = learned(S) + C eta S / (S + k) + H max(r - 1, 0)^1.5 (1 + 1 - eta) + offset
+    training      = learned(S) + C eta S / (S + k) - M p^0.5 (1 + (1 - eta) / 2)
 
 The first line is the power law of learning curves, begun at the loss before the first step. C is
 what a high rate holds back and the decay of the schedule gives free (Tissue et al. 2024, arXiv
 2408.11029, where the area under the decay plays this part). M is what the model knows of a text by
-heart after seeing it, and H what that costs on other text: Muennighoff et al. 2023 describe the
-same as data that is worth less each time. All losses are in nats per token.
+heart after seeing it, and H what that costs on other text, both the more as the rate falls:
+Muennighoff et al. 2023 describe the same as data that is worth less each time. All losses are in nats per token.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ Floats = NDArray[np.float64]
 PARAMETERS = ("floor", "pace", "bend", "noise", "memory", "harm", "offset")
 """ln(E / scale), ln k, ln a, ln C, ln M, ln H, offset: all free to be any number."""
 
-MEMORY_POWER, HARM_POWER, DECAY_BOOST = 0.5, 1.5, 0.5
-"""Exponents and B of the formula, the same for all runs: the best of a small grid on the fitting
-runs (benchmarks/forecast/fit.py)."""
+MEMORY_POWER, HARM_POWER = 0.5, 1.5
+MEMORY_BOOST, HARM_BOOST = 0.5, 1.0
+"""Exponents, and what falls to the rate, the same for all runs: chosen among a few by how well
+recorded runs were forecast (benchmarks/forecast/fit.py)."""
 
 LARGEST_EXPONENT = 30.0
 """Logarithms beyond this mean nothing and would overflow."""
@@ -53,27 +54,29 @@ class Points:
 
 
 def learned(z: Floats, points: Points, start: float, scale: float) -> Floats:
-    """Loss on fresh text from the same source: power law and what the rate holds back."""
-    floor, pace, bend, noise = np.exp(np.clip(z[:4], -LARGEST_EXPONENT, LARGEST_EXPONENT))
-    floor *= scale
+    """Loss on fresh text from the same source: power law and what the rate holds back.
+
+    `z` is (parameters,) or (draws, parameters); so is the result (points,) or (draws, points).
+    """
+    positive = np.exp(np.clip(z[..., :4, None], -LARGEST_EXPONENT, LARGEST_EXPONENT))
+    floor, pace, bend, noise = (positive[..., i, :] for i in range(4))
     share = points.trained / pace
-    fresh = floor + (start - floor) * (1 + share) ** -bend
+    fresh = scale * floor + (start - scale * floor) * (1 + share) ** -bend
     held_back: Floats = fresh + noise * points.rate * share / (1 + share)
     return held_back
 
 
 def held_out(z: Floats, points: Points, start: float, scale: float) -> Floats:
     """Validation loss at `points`."""
-    harm = np.exp(np.clip(z[5], -LARGEST_EXPONENT, LARGEST_EXPONENT))
-    repeats = np.maximum(points.passes - 1, 0)
-    found: Floats = learned(z, points, start, scale) + harm * repeats**HARM_POWER + z[6]
+    harm = np.exp(np.clip(z[..., 5, None], -LARGEST_EXPONENT, LARGEST_EXPONENT))
+    repeats = np.maximum(points.passes - 1, 0) ** HARM_POWER * (1 + HARM_BOOST * (1 - points.rate))
+    found: Floats = learned(z, points, start, scale) + harm * repeats + z[..., 6, None]
     return found
 
 
 def on_training(z: Floats, points: Points, start: float, scale: float) -> Floats:
     """Loss on training batches, each before its update."""
-    memory = np.exp(np.clip(z[4], -LARGEST_EXPONENT, LARGEST_EXPONENT))
-    complete = np.floor(points.passes)
-    boost = 1 + DECAY_BOOST * (1 - points.rate)
-    found: Floats = learned(z, points, start, scale) - memory * complete**MEMORY_POWER * boost
+    memory = np.exp(np.clip(z[..., 4, None], -LARGEST_EXPONENT, LARGEST_EXPONENT))
+    known = np.floor(points.passes) ** MEMORY_POWER * (1 + MEMORY_BOOST * (1 - points.rate))
+    found: Floats = learned(z, points, start, scale) - memory * known
     return found

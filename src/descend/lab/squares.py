@@ -22,7 +22,10 @@ DIFFERENCE = 1e-4
 
 
 def least_squares(misses: Callable[[Floats], Floats], start: Floats) -> tuple[Floats, Floats]:
-    """Where the sum of squares of `misses` is least, by damped Gauss-Newton; with J'J there."""
+    """Where the sum of squares of `misses` is least, by damped Gauss-Newton; with J'J there.
+
+    `misses` takes (parameters,) to (misses,), and several rows of parameters to as many rows.
+    """
     z, found = start, misses(start)
     for _ in range(STEPS_OF_FIT):
         slope = _slope(misses, z, found)
@@ -44,9 +47,7 @@ def least_squares(misses: Callable[[Floats], Floats], start: Floats) -> tuple[Fl
 
 
 def _slope(misses: Callable[[Floats], Floats], z: Floats, here: Floats) -> Floats:
-    columns = []
-    for i in range(len(z)):
-        moved = z.copy()
-        moved[i] += DIFFERENCE
-        columns.append((misses(moved) - here) / DIFFERENCE)
-    return np.stack(columns, axis=1)
+    """The derivatives of `misses` at `z`, (misses, parameters)."""
+    moved = misses(z + DIFFERENCE * np.eye(len(z)))
+    slope: Floats = (moved - here).T / DIFFERENCE
+    return slope

@@ -14,7 +14,7 @@ from descend.training.schedule import learning_rate
 GROUPS = 32
 """Training losses enter a fit as means over so many equal spans: single batches are noise."""
 
-OLD_PARTS_COUNT_LESS = 4.0
+OLD_PARTS_COUNT_LESS = 20.0
 """How much further the formula may be from the beginning of a run than from what was seen last, as
 a factor of the error: what is asked for is the end."""
 
