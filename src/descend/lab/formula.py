@@ -3,15 +3,17 @@
 With S the tokens trained on, each counted at its share of the peak rate, eta that share now, p
 the passes over the text that are complete and r the passes counted continuously:
 
-    learned(S)    = E + (L0 - E) (1 + S / k)^-a
-    held out      = learned(S) + C eta S / (S + k) + H max(r - 1, 0)^1.5 (1 + 1 - eta) + offset
-    training      = learned(S) + C eta S / (S + k) - M p^0.5 (1 + (1 - eta) / 2)
+    learned(S) = E + (L0 - E) (1 + S / k)^-a
+    slack(S)   = C eta S / (S + k)
+    held out   = learned(S) + slack(S) + H max(r - 1, 0)^1.5 (2 - eta) + offset
+    training   = learned(S) + slack(S) - M p^0.5 (1 + (1 - eta) / 2)
 
-The first line is the power law of learning curves, begun at the loss before the first step. C is
-what a high rate holds back and the decay of the schedule gives free (Tissue et al. 2024, arXiv
-2408.11029, where the area under the decay plays this part). M is what the model knows of a text by
-heart after seeing it, and H what that costs on other text, both the more as the rate falls:
-Muennighoff et al. 2023 describe the same as data that is worth less each time. All losses are in nats per token.
+The first line is the power law of learning curves, begun at the loss before the first step. The
+second is what a high rate holds back and the decay of the schedule gives free (Tissue et al. 2024,
+arXiv 2408.11029, where the area under the decay plays this part). M is what the model knows of a
+text by heart after seeing it, and H what that costs on other text, both the more as the rate falls:
+Muennighoff et al. 2023 describe the same as data that is worth less each time. All losses are in
+nats per token.
 """
 
 from __future__ import annotations
