@@ -14,9 +14,6 @@ from descend.lab.belief import Seen, Traits
 from descend.lab.formula import Floats, Points
 from descend.lab.way import Spans, Way, see, way_of
 
-FITTING = (0, 1)
-"""Of each five runs, by number, those that the constants are fitted to; the others are scored."""
-
 
 @dataclass(frozen=True)
 class Case:
@@ -43,9 +40,17 @@ def load(file: Path) -> list[dict[str, Any]]:
     return sorted(found, key=lambda r: int(r["number"]))
 
 
-def is_fitting(record: dict[str, Any]) -> bool:
-    """Whether constants may be fitted to this run."""
-    return record["number"] % 5 in FITTING
+def whole_case(record: dict[str, Any], training_error: float) -> Case:
+    """A run of which everything was seen: for learning, not for forecasting."""
+    run, way = record["runs"][0], way_for(record, 0)
+    spans = spans_of(run)
+    return Case(
+        number=record["number"], corpus=record["corpus"], traits=traits_of(record),
+        seen=_see(record, way, spans, run["epochs"], training_error),
+        ahead=way.after(np.array([float(run["steps"])])), truth=np.array([0.0]),
+        accuracy=np.array([0.0]), seen_accuracy=None, spans=spans,
+        held_steps=np.array([]), steps=run["steps"], epochs=len(run["epochs"]),
+    )  # fmt: skip
 
 
 def case_of(record: dict[str, Any], share: float, training_error: float) -> Case | None:

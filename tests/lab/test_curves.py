@@ -33,7 +33,7 @@ def flat(belief: Belief, deviation: float) -> Belief:
     """The same belief, so wide that it says nothing."""
     wide = np.eye(len(PARAMETERS)) * deviation**2
     return msgspec.structs.replace(belief, covariance=wide.tolist(), validation_error=0.003,
-                                   training_error=0.003, widening=1.0)  # fmt: skip
+                                   training_error=0.003)  # fmt: skip
 
 
 def shown(z: Floats, path: Way, until: int, noise: float = 0.0, seed: int = 0) -> Seen:
@@ -70,7 +70,7 @@ def test_the_parameters_of_a_curve_seen_whole_come_back(
 
 
 def test_intervals_cover_curves_drawn_from_the_belief() -> None:
-    belief = msgspec.structs.replace(learned_belief(), widening=1.0)
+    belief = learned_belief()
     mean = np.array(belief.mean) @ TRAITS.features()
     root = np.linalg.cholesky(np.array(belief.covariance))
     pick = np.random.default_rng(3)
@@ -79,7 +79,8 @@ def test_intervals_cover_curves_drawn_from_the_belief() -> None:
         z = mean + root @ pick.standard_normal(len(mean))
         seen = shown(z, path, STEPS // 2, noise=0.05, seed=number)
         end = path.after(np.array([float(STEPS)]))
-        _, low, high = interval(believe(seen, TRAITS, belief).held_out(end, 300), belief)
+        draws = believe(seen, TRAITS, belief).held_out(end, 300)
+        _, low, high = interval(draws, belief.validation_error, 1.0)
         truth = held_out(z, end, START, SCALE)[0]
         inside += int(low[0] <= truth <= high[0])
     # 80 % are meant; the simulated curves have less noise than the belief allows for, so more.
@@ -92,9 +93,8 @@ def test_the_interval_narrows_with_what_was_seen() -> None:
     end = path.after(np.array([float(STEPS)]))
     widths = []
     for until in (20, STEPS // 2, STEPS - 1):
-        _, low, high = interval(
-            believe(shown(z, path, until), TRAITS, belief).held_out(end, 300), belief
-        )
+        draws = believe(shown(z, path, until), TRAITS, belief).held_out(end, 300)
+        _, low, high = interval(draws, belief.validation_error, belief.widening)
         widths.append(float(high[0] - low[0]))
     assert widths[0] > 1.5 * widths[1] > 1.5 * widths[2]
 

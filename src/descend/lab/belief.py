@@ -36,7 +36,9 @@ class Belief(msgspec.Struct, frozen=True):
     training_error: float
     """The same for the mean training loss of a thirty-second of what was seen."""
     widening: float
-    """Factor that makes four of five recorded fitting runs fall into their interval of 80 %."""
+    """Factor that makes four of five recorded runs fall into their interval of 80 %."""
+    widening_continued: float
+    """The same for runs that were continued after their end."""
     accuracy_slope: float
     """Accuracy gained per nat of validation loss lost, while the loss falls."""
     accuracy_slope_rising: float

@@ -218,7 +218,9 @@ def _forecast(
     all_points = Points(*(np.concatenate([getattr(here, f), getattr(points, f)])
                           for f in ("trained", "rate", "passes")))  # fmt: skip
     draws = posterior.held_out(all_points, DRAWS)
-    today, values, low, high = float(draws[0, 0]), *interval(draws[:, 1:], belief)
+    widening = belief.widening_continued if history.finished else belief.widening
+    today = float(draws[0, 0])
+    values, low, high = interval(draws[:, 1:], belief.validation_error, widening)
     best = min(history.epochs, key=lambda e: e.validation_loss, default=None)
     seen_loss, seen_accuracy = _accuracy_seen(history)
     accuracies = expected_accuracy(values, seen_loss, seen_accuracy, belief)
@@ -255,14 +257,16 @@ def _epochs_behind(history: History) -> int:
     return min(history.epochs, key=lambda e: e.validation_loss).epoch
 
 
-def interval(draws: Floats, belief: Belief) -> tuple[Floats, Floats, Floats]:
+def interval(
+    draws: Floats, validation_error: float, widening: float
+) -> tuple[Floats, Floats, Floats]:
     """Value and ends of the 80 % interval at each point, from `draws` (draws, points) of which the
-    first is the most probable; widened as the fitting runs demanded."""
-    noise = np.random.default_rng(1).standard_normal(draws.shape) * belief.validation_error
+    first is the most probable; widened as the recorded runs demanded."""
+    noise = np.random.default_rng(1).standard_normal(draws.shape) * validation_error
     low, high = np.quantile(draws + noise, [TAIL, 1 - TAIL], axis=0)
     value = draws[0]
-    below = np.maximum(value - low, 0) * belief.widening
-    above = np.maximum(high - value, 0) * belief.widening
+    below = np.maximum(value - low, 0) * widening
+    above = np.maximum(high - value, 0) * widening
     return value, np.maximum(value - below, 0), value + above
 
 
