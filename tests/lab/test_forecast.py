@@ -44,7 +44,7 @@ def test_a_finished_run_is_forecast_as_if_continued(trained: Path) -> None:
     assert found.gain == pytest.approx(found.validation_loss_now - found.validation_loss)
     assert found.gain_per_minute * found.minutes == pytest.approx(found.gain)
     assert f"descend continue {trained} --epoch 3" in forecast_sentence(found)
-    assert found.validation_loss < found.validation_loss_now  # it has only begun to learn
+    assert abs(found.gain) < 1  # nats: near where it stands, the run being hardly longer
 
 
 def test_without_a_number_as_many_epochs_as_it_had(trained: Path) -> None:

@@ -4,8 +4,8 @@
     update                 d L + e * operations of Muon + f * parameters
 
 Narrow products use a processor badly, which is what c is for. Against sixteen shapes timed on one
-quiet core, width 32 to 512, the formula fitted to four of them was off by 14 % at most and by less
-than 6 % for thirteen (benchmarks/plan/rates.json).
+quiet core, width 32 to 512, the formula fitted to three of them was off by 13 % at most
+(benchmarks/plan/rates.json).
 """
 
 from __future__ import annotations
