@@ -39,7 +39,7 @@ def test_plan_trains_what_it_promised(descend: Descend, text_file: Path, tmp_pat
 
 def test_plan_shows_its_reasons_and_a_command_that_works(descend: Descend, text_file: Path) -> None:
     text = descend("plan", text_file, "--minutes", "1").out
-    for word in ("machine", "tokens/s", "bytes per token", "triples", "chosen", "rather than"):
+    for word in ("machine", "tokens/s", "bytes per token", "triples", "weighed", "chosen"):
         assert word in text
     command = text.rsplit("`", 2)[1].split()
     assert command[:3] == ["descend", "train", str(text_file)]
