@@ -145,7 +145,7 @@ def test_a_comparison_is_shown_with_its_intervals(compared: Comparison) -> None:
     ]
     assert whiskers == [[[-0.6, 0], [-0.4, 0]], [[-0.6, 1], [-0.6, 1]]]
     assert curves.option["series"][1]["data"] == [[100, 5.5], [200, 4.5], [300, 3.5]]
-    assert table(page, "What differs").rows[1] == ("embed_dim=32", "32")
+    assert table(page, "settings that differ").rows[1] == ("embed_dim=32", "32")
     assert ("epoch", "2", "left open") in table(page, "What all share").rows
 
 

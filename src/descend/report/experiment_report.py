@@ -170,7 +170,7 @@ def _settings(found: Comparison) -> Section:
         if k not in differing and values[k][0] != RunConfig.model_fields[k].default
     ]  # fmt: skip
     blocks: list[Block] = [
-        Table("What differs",
+        Table("The settings that differ",
               (Column("configuration", False), *(Column(k, False) for k in differing)),
               tuple((a.name, *(_word(a.config.get(k)) for k in differing)) for a in found.arms)),
     ]  # fmt: skip

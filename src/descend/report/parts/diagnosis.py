@@ -74,9 +74,9 @@ def _trials(found: Diagnosis) -> list[Block]:
     told = "; ".join(f"{s.name} {s.value:+.3f} ({s.low:+.3f} to {s.high:+.3f})" for s in spans)
     return [
         Figure(
-            "What each change gained: points with their 95 % intervals, right of zero is better",
+            "Gain of each change in held-out loss, with 95 % intervals: right of zero is better",
             f"Gain of each trial: {told}.",
-            intervals(spans, Axis("gain in held-out loss, nats per token")),
+            intervals(spans, Axis("gain, nats per token")),
             height=70 + 34 * len(spans),
         ),
         Table(
