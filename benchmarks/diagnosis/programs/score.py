@@ -1,8 +1,8 @@
 """How many planted bugs `descend check` finds, and how often it cries without one.
 
-    python benchmarks/diagnosis/programs/score.py [--only TEXT] [--write FOLDER]
+    python benchmarks/diagnosis/programs/score.py --write benchmarks/results/bugs
 
-Writes raw.csv (a row a program) and summary.json. The programs are small: about half a second each.
+Writes raw.csv (a row a program) and summary.json; can be stopped and taken up again.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from descend.doctor.preflight.check import Checked, check_file
 
 
 def check(case: Case, folder: Path) -> tuple[Checked, float]:
-    """The preflight of one program, and its seconds, import included."""
+    """The preflight of one program, and its seconds of processor time, import included."""
     path = folder / "program.py"
     path.write_text(case.source, encoding="utf-8")
-    began = time.perf_counter()
+    began = time.process_time()
     found = check_file(str(path))
-    return found, time.perf_counter() - began
+    return found, time.process_time() - began
 
 
 def judge(case: Case, found: Checked) -> tuple[bool, list[str]]:
@@ -43,69 +43,77 @@ def judge(case: Case, found: Checked) -> tuple[bool, list[str]]:
     return case.bug in said, [n for n in named if n != case.bug]
 
 
+HEADER = ("kind", "bug", "program", "found", "other_bugs", "remarks", "not_checked",
+          "cpu_seconds")  # fmt: skip
+
+
 def main() -> None:
-    """Score all programs."""
+    """Score all programs; those that stand in raw.csv already are not run again."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--only", default="")
-    parser.add_argument("--kind", default="")
-    parser.add_argument("--write", type=Path)
+    parser.add_argument("--only", default="", help="parts of names, with commas")
+    parser.add_argument("--kind", default="", help="planted, healthy or alike")
+    parser.add_argument("--write", type=Path, required=True, help="folder of raw.csv")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows = []
+    options.write.mkdir(parents=True, exist_ok=True)
+    raw = options.write / "raw.csv"
+    if not raw.exists():
+        raw.write_text(",".join(HEADER) + "\n", encoding="utf-8")
+    done = {row["program"] for row in read(raw)}
+    wanted = [c for c in all_cases() if c.name not in done and options.kind in c.kind
+              and any(part in c.name for part in options.only.split(","))]  # fmt: skip
     with tempfile.TemporaryDirectory() as name:
-        for case in (
-            c
-            for c in all_cases()
-            if any(o in c.name for o in options.only.split(",")) and options.kind in c.kind
-        ):
-            found, seconds = check(case, Path(name))
-            hit, others = judge(case, found)
-            remarks = " ".join(b.bug for b in found.remarks)
-            print(f"{len(rows)} {case.name}", file=sys.stderr)
-            rows.append((case.kind, case.bug or "", case.name, int(hit), " ".join(others), remarks,
-                         len(found.not_checked), f"{seconds:.2f}"))  # fmt: skip
-            if others or (case.bug and not hit):
-                why = [n.why for n in found.not_checked if n.bug == case.bug]
-                print(f"{case.name}: found {hit}, others {others} {why}", file=sys.stderr)
-                for b in found.bugs:
-                    print(f"    {b.bug}: {b.evidence}", file=sys.stderr)
-    summary = summarise(rows)
-    print(json.dumps(summary, indent=1))
-    if options.write:
-        options.write.mkdir(parents=True, exist_ok=True)
-        with (options.write / "raw.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(("kind", "bug", "program", "found", "other_bugs", "remarks",
-                             "not_checked", "seconds"))  # fmt: skip
-            writer.writerows(rows)
-        (options.write / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+        for number, case in enumerate(wanted, 1):
+            row = score(case, Path(name))
+            print(f"{number}/{len(wanted)} {row['cpu_seconds']} s", *row.values(), file=sys.stderr)
+            with raw.open("a", newline="", encoding="utf-8") as file:
+                csv.DictWriter(file, HEADER).writerow(row)
+    summary = summarise(read(raw))
+    (options.write / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    print(json.dumps(summary))
 
 
-def summarise(rows: list[tuple[object, ...]]) -> dict[str, object]:
+def score(case: Case, folder: Path) -> dict[str, str]:
+    """A row of raw.csv."""
+    found, seconds = check(case, folder)
+    hit, others = judge(case, found)
+    remarks = " ".join(b.bug for b in found.remarks)
+    values = (case.kind, case.bug or "", case.name, str(int(hit)), " ".join(others), remarks,
+              str(len(found.not_checked)), f"{seconds:.2f}")  # fmt: skip
+    return dict(zip(HEADER, values, strict=True))
+
+
+def read(raw: Path) -> list[dict[str, str]]:
+    """The rows of raw.csv."""
+    with raw.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def summarise(rows: list[dict[str, str]]) -> dict[str, object]:
     """Counts, shares and 95 % intervals."""
-    planted = [r for r in rows if r[0] == "planted"]
-    sound = [r for r in rows if r[0] != "planted"]
-    hits = sum(int(str(r[3])) for r in planted)
-    alarms = sum(bool(r[4]) for r in sound)
+    planted = [r for r in rows if r["kind"] == "planted"]
+    sound = [r for r in rows if r["kind"] != "planted"]
+    hits = sum(r["found"] == "1" for r in planted)
+    alarms = sum(bool(r["other_bugs"]) for r in sound)
     every = {b.name for b in BUGS}
-    whole = {bug for bug in every if all(r[3] for r in planted if r[1] == bug)}
-    some = {str(r[1]) for r in planted if r[3]}
-    seconds = sorted(float(str(r[7])) for r in rows)
+    missed = {r["bug"] for r in planted if r["found"] == "0"}
+    seconds = sorted(float(r["cpu_seconds"]) for r in rows if r["cpu_seconds"])
     return {
         "bugs": len(every),
-        "bugs_found_in_every_program": len(whole),
-        "bugs_found_in_some_program": len(some),
+        "bugs_found_in_every_program": len(every & {r["bug"] for r in planted} - missed),
+        "bugs_found_in_some_program": len({r["bug"] for r in planted if r["found"] == "1"}),
         "planted": len(planted),
         "found": hits,
         "found_share_95": interval(hits, len(planted)),
-        "planted_with_another_bug_named_too": sum(bool(r[4]) for r in planted),
+        "planted_with_another_bug_named_too": sum(bool(r["other_bugs"]) for r in planted),
         "healthy": len(sound),
         "alarms": alarms,
         "alarm_share_95": interval(alarms, len(sound)),
-        "seconds_median": seconds[len(seconds) // 2] if seconds else None,
-        "seconds_95th": seconds[int(0.95 * (len(seconds) - 1))] if seconds else None,
+        "cpu_seconds_median": seconds[len(seconds) // 2],
+        "cpu_seconds_95th": seconds[int(0.95 * (len(seconds) - 1))],
         "threads": torch.get_num_threads(),
         "torch": str(torch.__version__),
+        "command": "python benchmarks/diagnosis/programs/score.py --write benchmarks/results/bugs",
     }
 
 

@@ -24,12 +24,6 @@ class BugPage(msgspec.Struct, frozen=True):
     title: str
     sections: dict[str, str]
 
-    @property
-    def text(self) -> str:
-        """The page as Markdown."""
-        parts = [f"## {heading}\n\n{body}" for heading, body in self.sections.items()]
-        return "\n\n".join([f"# {self.title} (`{self.name}`)", *parts])
-
 
 @cache
 def pages_of_bugs() -> dict[str, BugPage]:

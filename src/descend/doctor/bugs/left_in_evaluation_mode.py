@@ -26,15 +26,38 @@ Source:
 
 from __future__ import annotations
 
+import re
+
 from descend.doctor.preflight.findings import Bug, Found, Noted, NotFound, Outcome, name_of
 from descend.doctor.preflight.modes import after_evaluation, modes_matter
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.rehearsal import rehearse
+from descend.doctor.preflight.rehearsal import Rehearsal, rehearse, run_steps
+
+EVERY = re.compile(
+    r"(eval|val|valid).*(interval|every|freq|steps)|every.*(eval|val)", re.IGNORECASE
+)
+
+
+MOST_CALLS = 300
+"""Calls of `step` that are made to see what follows an evaluation inside it."""
+
+
+def interval(program: Program) -> int | None:
+    """After how many steps the program evaluates, where a number of it says so."""
+    values = [v for name, v in program.namespace.items()
+              if EVERY.search(name) and isinstance(v, int) and 0 < v < MOST_CALLS]  # fmt: skip
+    return max(values, default=None)
+
+
+def past_interval(program: Program) -> Rehearsal:
+    """A rehearsal that is long enough to see the step after an evaluation."""
+    calls = program.once(rehearse).calls
+    return run_steps(program, max(calls, min(MOST_CALLS, (interval(program) or 0) + 3)))
 
 
 def look(program: Program) -> Outcome:
     """Note the mode whenever a gradient comes back."""
-    learned = program.once(rehearse).learned()
+    learned = program.once(rehearse if interval(program) is None else past_interval).learned()
     asleep = [s for s in learned if not s.training]
     evidence = f"{len(asleep)} of {len(learned)} trained forwards were in evaluation mode"
     where = program.where("step")

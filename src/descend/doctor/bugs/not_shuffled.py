@@ -28,7 +28,9 @@ Source:
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, SequentialSampler
 
@@ -43,6 +45,7 @@ from descend.doctor.preflight.findings import (
     name_of,
 )
 from descend.doctor.preflight.program import Program
+from descend.doctor.preflight.supply import tokens_of
 
 FEWEST = 12
 """Rows whose order says something: by chance 12 stand in order once in 479 million times."""
@@ -96,7 +99,7 @@ def _batch_by_batch(found: Places) -> bool:
     known = [[starts[0] for starts in part if len(starts) == 1] for part in parts]
     if size < 2 or len(known) < FEWEST_BATCHES or not all(known):
         return False
-    return all(max(a) <= min(b) for a, b in pairwise(known))
+    return all(max(a) < min(b) for a, b in pairwise(known))
 
 
 def _without_text(program: Program, reason: str) -> Outcome:
@@ -109,9 +112,29 @@ def _without_text(program: Program, reason: str) -> Outcome:
             program.where("batches"),
         )
     loader = program.part("batches")
-    if isinstance(loader, DataLoader) and not isinstance(loader.sampler, SequentialSampler):
-        return NotFound(f"the loader draws by {type(loader.sampler).__name__}")
+    if isinstance(loader, DataLoader):
+        if not isinstance(loader.sampler, SequentialSampler):
+            return NotFound(f"the loader draws by {type(loader.sampler).__name__}")
+        data: Any = loader.dataset
+        if _gives_the_same(data) and loader.batch_size != len(data):
+            return Found(
+                f"the loader goes through its {len(data)} rows in order, from the first "
+                "on (SequentialSampler)",
+                program.where("batches"),
+            )
     return CouldNotCheck(reason)
+
+
+def _gives_the_same(dataset: Any) -> bool:
+    """Whether a data set has fixed rows: one that draws anew each time is shuffled as it is."""
+    first, again = tokens_of([dataset[0]]), tokens_of([dataset[0]])
+    if first is None or again is None:
+        one, other = dataset[0], dataset[0]
+        pairs = zip(one, other, strict=True) if isinstance(one, tuple | list) else [(one, other)]
+        return all(
+            a is b or bool((torch.as_tensor(a) == torch.as_tensor(b)).all()) for a, b in pairs
+        )
+    return torch.equal(first, again)
 
 
 def _overlap(flat: list[Tensor]) -> bool:

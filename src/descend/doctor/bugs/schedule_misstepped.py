@@ -31,15 +31,13 @@ from __future__ import annotations
 from descend.doctor.preflight.findings import Bug, CouldNotCheck, Found, NotFound, Outcome, name_of
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.rehearsal import Rehearsal, rehearse
-from descend.doctor.preflight.schedule import (
-    batches_an_epoch,
-    epochs_of,
-    horizon,
-    stepped_elsewhere,
-)
+from descend.doctor.preflight.schedule import batches_an_epoch, horizon, steppings
 
 FEWEST = 3
 """Steps of the optimizer below which nothing can be said of a rate."""
+
+FAR_TOO_LONG = 3
+"""Length of a schedule over the number of epochs from which it was counted in steps."""
 
 
 def look(program: Program) -> Outcome:
@@ -81,22 +79,22 @@ def _wrong(program: Program, seen: Rehearsal, index: int) -> str:
 
 def _never(program: Program, index: int, updates: int) -> str:
     """What is wrong with a schedule that `step` does not step; "" if it is stepped by epochs."""
-    scheduler = program.once(rehearse).schedulers[index]
-    elsewhere = stepped_elsewhere(program)
-    if not elsewhere and not program.has("after_epoch"):
+    places = steppings(program)
+    if places == () and not program.has("after_epoch"):
         return f"the schedule was never stepped in {updates} steps of the optimizer, nor elsewhere"
-    length = horizon(scheduler)
-    if length is None or not program.has("batches"):
+    length = horizon(program.once(rehearse).schedulers[index])
+    if not places or length is None or not all(p.by_epoch for p in places):
         return ""
-    epochs, an_epoch = epochs_of(program), batches_an_epoch(program)
-    total = program.part("total_steps") if program.has("total_steps") else None
-    if epochs and an_epoch:
-        total = total or epochs * an_epoch
-    if isinstance(total, int) and total != epochs and 0.9 * total <= length:
+    epochs = next((p.times for p in places if p.times), None)
+    if epochs and length >= FAR_TOO_LONG * epochs:
         return (
-            f"the schedule is {length} steps long, as the run is ({total}), and is not stepped in "
-            "`step` but elsewhere: once an epoch"
+            f"the schedule is {length} steps long, and is stepped once in each of {epochs} epochs"
         )
+    if not epochs and program.has("batches"):
+        an_epoch = batches_an_epoch(program) or 0
+        total = program.part("total_steps") if program.has("total_steps") else None
+        if isinstance(total, int) and 1 < an_epoch < total and 0.9 * total <= length:
+            return f"the schedule is {length} steps long, as the run is, and is stepped by epochs"
     return ""
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ast
-import contextlib
-import inspect
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -29,47 +28,76 @@ def horizon(scheduler: Any) -> int | None:
     return None
 
 
-def stepped_elsewhere(program: Program) -> bool:
-    """Whether the source steps a schedule outside of `step`: a last resort, since the loop that
-    does so (under `if __name__ == "__main__"`, or in a function) is not run."""
-    if program.file is None:
-        return False
-    try:
-        tree = ast.parse(Path(program.file).read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError):
-        return False
-    own: set[int] = set()
-    with contextlib.suppress(TypeError, OSError, KeyError):
-        lines, first = inspect.getsourcelines(program.parts["step"])
-        own = set(range(first, first + len(lines)))
-    return any(
-        isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-        and node.func.attr == "step" and node.lineno not in own
-        and "sched" in ast.unparse(node.func.value).lower()
-        for node in ast.walk(tree)
-    )  # fmt: skip
+@dataclass(frozen=True)
+class Stepping:
+    """A place in the source where a schedule is stepped."""
+
+    by_epoch: bool
+    """Whether the loop around it has an inner loop that trains."""
+    times: int | None
+    """How often the loop around it runs, where the source says so."""
 
 
-def epochs_of(program: Program) -> int | None:
-    """How many epochs the program says that it trains: a number of that name, or the range of the
-    loop in its source around the schedule's step."""
-    for name, value in program.namespace.items():
-        if "epoch" in name.lower() and isinstance(value, int) and value > 0:
-            return value
-    if program.file is None:
-        return None
+def steppings(program: Program) -> tuple[Stepping, ...] | None:
+    """Where the source steps a schedule; None if there is no source to read.
+
+    A last resort: a loop in `main()` or under `if __name__ == "__main__"` is not run.
+    """
     try:
-        tree = ast.parse(Path(program.file).read_text(encoding="utf-8"))
+        tree = ast.parse(Path(program.file or "").read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError):
         return None
-    for loop in (n for n in ast.walk(tree) if isinstance(n, ast.For)):
-        head = ast.unparse(loop.iter)
-        counted = isinstance(loop.iter, ast.Call) and head.startswith("range(")
-        if counted and "epoch" in ast.unparse(loop.target).lower():
-            last = loop.iter.args[-1] if isinstance(loop.iter, ast.Call) else None
-            if isinstance(last, ast.Constant) and isinstance(last.value, int):
-                return last.value
-    return None
+    around: dict[ast.AST, ast.AST] = {}
+    for node in ast.walk(tree):
+        for child in ast.iter_child_nodes(node):
+            around[child] = node
+    return tuple(
+        _stepping(program, node, around) for node in ast.walk(tree) if _is_step(node, True)
+    )
+
+
+def _is_step(node: ast.AST, of_schedule: bool) -> bool:
+    """Whether `node` calls the step of a schedule, or the program's own step of training."""
+    if not isinstance(node, ast.Call):
+        return False
+    if isinstance(node.func, ast.Attribute) and node.func.attr == "step":
+        return ("sched" in ast.unparse(node.func.value).lower()) is of_schedule
+    return not of_schedule and ast.unparse(node.func).endswith(("step", "train_batch"))
+
+
+def _stepping(program: Program, call: ast.AST, around: dict[ast.AST, ast.AST]) -> Stepping:
+    loop: ast.AST | None = call
+    while loop is not None and not isinstance(loop, ast.For | ast.While):
+        loop = around.get(loop)
+    if loop is None:
+        return Stepping(False, None)
+    inner = [n for n in ast.walk(loop) if isinstance(n, ast.For | ast.While) and n is not loop]
+    trains = any(_is_step(n, False) for each in inner for n in ast.walk(each))
+    return Stepping(trains, _times(program, loop, around))
+
+
+def _times(program: Program, loop: ast.AST, around: dict[ast.AST, ast.AST]) -> int | None:
+    """N of `for … in range(N)`: a number, a name of the module, or a default of the function."""
+    if not isinstance(loop, ast.For) or not isinstance(loop.iter, ast.Call):
+        return None
+    if ast.unparse(loop.iter.func) != "range" or not loop.iter.args:
+        return None
+    last: ast.AST | None = loop.iter.args[min(1, len(loop.iter.args) - 1)]
+    if isinstance(last, ast.Name):
+        function = around.get(loop)
+        while function is not None and not isinstance(function, ast.FunctionDef):
+            function = around.get(function)
+        defaults: dict[str, ast.AST] = {}
+        if isinstance(function, ast.FunctionDef):
+            given = function.args.defaults
+            names = [a.arg for a in function.args.args][len(function.args.args) - len(given) :]
+            defaults = dict(zip(names, given, strict=True))
+        value = program.namespace.get(last.id)
+        if last.id not in defaults:
+            return value if isinstance(value, int) else None
+        last = defaults[last.id]
+    held = last.value if isinstance(last, ast.Constant) else None
+    return held if isinstance(held, int) else None
 
 
 LONGEST_EPOCH = 5_000
