@@ -86,7 +86,9 @@ def test_neutral_changes_at_the_floor_of_the_text_are_the_floor() -> None:
     neutral = [gain("learning_rate_too_low", 0.0), gain("bad_schedule", -0.01)]
     assert verdict(neutral, counting_ladder=0.0, floor_gap=0.01).verdict == "noise_floor"
     assert verdict(neutral, counting_ladder=0.3, floor_gap=0.01).verdict == "healthy"
-    assert verdict(neutral, counting_ladder=0.0, floor_gap=0.4).verdict == "healthy"
+    assert verdict(neutral, counting_ladder=0.0, floor_gap=0.2).verdict == "healthy"
+    # Worse than counting is not healthy, whatever the changes that were tried did.
+    assert verdict(neutral, counting_ladder=0.3, floor_gap=1.07).verdict == "unknown"
 
 
 def test_what_spoils_the_measure_comes_before_what_gains() -> None:

@@ -23,6 +23,9 @@ NOT_RACED = 0.03
 """Probability left for what was not raced; first guess."""
 MEASURED = 0.95
 """Probability of a cause that was counted, not tried; first guess."""
+WORSE_THAN_COUNTING = 0.3
+"""Nats above what counting reaches from which a run is not called healthy, whatever was tried. A
+model 8 wide (benchmarks/results/doctor/width_8.json) stood 1.07 above; first guess."""
 LEAST_PROBABILITY = 0.5
 """Under it the verdict is `unknown`."""
 HEALTHY_SCORE = 1.0
@@ -192,6 +195,8 @@ def _verdict(
     if healthy < LEAST_PROBABILITY:
         return "unknown", 1.0 - healthy
     ladder, gap = readings.get("counting_ladder"), readings.get("floor_gap")
+    if gap and gap.value > WORSE_THAN_COUNTING:
+        return "unknown", 1.0 - NOT_RACED
     at_floor = ladder and gap and ladder.value < FLOOR_LADDER and abs(gap.value) < FLOOR_GAP
     return ("noise_floor" if at_floor else "healthy"), healthy
 
