@@ -118,7 +118,7 @@ def _why_not(case: Case, readings: Readings, proof: bool) -> str | None:
         return "nothing was tried: the text is not at hand"
     if not proof:
         return "nothing was tried, as asked: the verdict rests on the signals alone"
-    if value(readings, "validation_tokens") < FEWEST_HELD_OUT:
+    if not case.diverged and value(readings, "validation_tokens") < FEWEST_HELD_OUT:
         return (
             f"nothing was tried: on {value(readings, 'validation_tokens'):.0f} held-out tokens no "
             "difference between two runs can be told from chance"
