@@ -19,8 +19,9 @@ from descend.errors import ConfigError, UserError
 from descend.lab.arms import checked_vary, contestants
 from descend.lab.attribute import Attribution, config_pair, design
 from descend.lab.attribute import attribute as share_out
-from descend.lab.compare import Comparison, Match, plan_comparison
+from descend.lab.compare import Match, plan_comparison
 from descend.lab.compare import compare as carry_out
+from descend.lab.comparison import Comparison
 from descend.lab.sources import Named, named_config
 from descend.model.generate import Completion, Piece, complete, generate_text
 from descend.model.sampling import SamplingSettings

@@ -16,7 +16,8 @@ from descend.cli.main import run as descend
 from descend.config import make_config
 from descend.errors import ConfigError, RunFolderError
 from descend.lab.arms import Contestant, contestants, parse_vary
-from descend.lab.compare import Comparison, _verdict, compare, plan_comparison
+from descend.lab.compare import _verdict, compare, plan_comparison
+from descend.lab.comparison import Comparison
 from descend.lab.folder import COMPARISON, new_experiment_folder, read_record, write_record
 from descend.lab.sources import Named, named_config
 from descend.report.experiments import comparison_text

@@ -10,7 +10,7 @@ import pytest
 from descend.config import RunConfig
 from descend.errors import RunFolderError
 from descend.lab.attribute import Attribution, Interaction, Share, Tried
-from descend.lab.compare import ComparedArm, Comparison, OfSeed
+from descend.lab.comparison import ComparedArm, Comparison, OfSeed
 from descend.lab.folder import ATTRIBUTION, COMPARISON, write_record
 from descend.lab.measured import Measured
 from descend.report.experiment_report import attribution_report, comparison_report

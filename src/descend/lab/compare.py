@@ -5,83 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
-import msgspec
 import numpy as np
 
 from descend.errors import ConfigError
 from descend.lab.arms import Contestant
-from descend.lab.measured import Measured, measured
+from descend.lab.comparison import ComparedArm, Comparison, OfSeed
+from descend.lab.measured import measured
 from descend.lab.sentences import comparison_sentence
 from descend.model.cost import training_memory
 from descend.model.shape import shape_of
-from descend.trials.arms import EVALUATION_TOKENS, Arm, Outcome, Point, arm_of
+from descend.trials.arms import EVALUATION_TOKENS, Arm, Outcome, arm_of
 from descend.trials.executor import Told, run_arms, silent
 from descend.trials.statistics import Interval, holm, paired_interval, paired_p, worth_claiming
-
-_FORMAT = 1
 
 Match = Literal["tokens", "seconds", "steps", "epoch"]
 MATCHES = ("tokens", "seconds", "steps", "epoch")
 
 CERTAIN = 0.05
 """Holm-corrected p-value below which a difference is called one."""
-
-
-class OfSeed(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of an arm."""
-
-    seed: int
-    validation_loss: float
-    accuracy: float
-    bits_per_byte: float
-    seconds: float
-    diverged_at: int | None
-    curve: list[Point]
-
-
-class ComparedArm(msgspec.Struct, frozen=True, kw_only=True):
-    """An arm and what came of it, as means over the seeds."""
-
-    name: str
-    config: dict[str, Any]
-    """As asked; the seed is that of the first run."""
-    steps: int
-    tokens: int
-    """Trained on, repeats counted."""
-    vocab_size: int
-    parameters: int
-    memory: int
-    """Bytes: measured on a GPU, on a processor counted from the sizes."""
-    validation_loss: float
-    accuracy: float
-    bits_per_byte: float
-    seconds: float
-    """Of training, one run at a time on a thread."""
-    difference: Measured | None
-    """Of the loss to the first arm, paired by seed; None for the first."""
-    p: float | None
-    """That there is no difference; corrected by Holm for the number of arms."""
-    verdict: str
-    """`first`, `better`, `worse` or `not told apart`."""
-    seeds: list[OfSeed]
-
-
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """comparison.json and `compare --json`."""
-
-    corpus: str
-    match: str
-    budget: float | None
-    """Tokens, seconds or steps that each run had; None when each had its own epochs."""
-    unit: str
-    """Of the differences: `nats per token`, or `bits per byte` where vocabularies differ."""
-    varied: list[str]
-    seeds: list[int]
-    arms: list[ComparedArm]
-    sentence: str
-    format: int = _FORMAT
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from descend.lab.compare import ComparedArm
+from descend.lab.comparison import ComparedArm
 
 _EQUAL = {
     "tokens": "on equal tokens",

@@ -9,7 +9,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from descend.doctor.diagnosis import Diagnosis, Finding, RuledOut
-from descend.lab.compare import Comparison
+from descend.lab.comparison import Comparison
 from descend.report.diagnosis import change_word, headline, word
 from descend.report.experiment_report import with_interval
 from descend.report.words import verdict

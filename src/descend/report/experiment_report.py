@@ -8,7 +8,7 @@ from pathlib import Path
 from descend.config import RunConfig
 from descend.handbook.facts import word
 from descend.lab.attribute import Attribution
-from descend.lab.compare import ComparedArm, Comparison
+from descend.lab.comparison import ComparedArm, Comparison
 from descend.lab.measured import Measured
 from descend.report.figures import SERIES, Axis, Curve, Span, curves, intervals
 from descend.report.page import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from descend.lab.attribute import Attribution
-from descend.lab.compare import Comparison
+from descend.lab.comparison import Comparison
 from descend.lab.measured import Measured
 from descend.units import duration, size
 

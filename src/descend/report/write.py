@@ -8,7 +8,7 @@ import msgspec
 
 from descend.errors import RunFolderError, UserError
 from descend.lab.attribute import Attribution
-from descend.lab.compare import Comparison
+from descend.lab.comparison import Comparison
 from descend.lab.folder import ATTRIBUTION, COMPARISON, read_record
 from descend.report.early_report import early_report, is_early
 from descend.report.experiment_report import attribution_report, comparison_report

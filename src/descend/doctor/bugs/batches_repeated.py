@@ -29,9 +29,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from descend.doctor.preflight.corpus import rows, texts
+from descend.doctor.preflight.doubt import CannotTell
 from descend.doctor.preflight.findings import (
     Bug,
-    CannotTell,
     CouldNotCheck,
     Found,
     NotFound,

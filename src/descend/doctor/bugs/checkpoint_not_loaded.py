@@ -29,9 +29,9 @@ from __future__ import annotations
 
 import torch
 
+from descend.doctor.preflight.doubt import CannotTell
 from descend.doctor.preflight.findings import (
     Bug,
-    CannotTell,
     CouldNotCheck,
     Found,
     NotFound,

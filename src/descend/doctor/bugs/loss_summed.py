@@ -26,7 +26,8 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.preflight.findings import Bug, CannotTell, Found, NotFound, Outcome, name_of
+from descend.doctor.preflight.doubt import CannotTell
+from descend.doctor.preflight.findings import Bug, Found, NotFound, Outcome, name_of
 from descend.doctor.preflight.lessons import Lesson, lessons, of_step
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.rehearsal import rehearse

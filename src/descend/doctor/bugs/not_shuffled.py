@@ -35,9 +35,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, SequentialSampler
 
 from descend.doctor.preflight.corpus import Places, places, rows
+from descend.doctor.preflight.doubt import CannotTell
 from descend.doctor.preflight.findings import (
     Bug,
-    CannotTell,
     CouldNotCheck,
     Found,
     NotFound,

@@ -30,7 +30,8 @@ from __future__ import annotations
 import torch
 
 from descend.doctor.preflight.ask import Network, asked, network
-from descend.doctor.preflight.findings import Bug, CannotTell, Noted, NotFound, Outcome, name_of
+from descend.doctor.preflight.doubt import CannotTell
+from descend.doctor.preflight.findings import Bug, Noted, NotFound, Outcome, name_of
 from descend.doctor.preflight.influence import Mixer, mixers
 from descend.doctor.preflight.program import Program
 from descend.signals.influence import MOVED

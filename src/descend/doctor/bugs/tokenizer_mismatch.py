@@ -30,9 +30,9 @@ from collections import Counter
 
 from descend.doctor.preflight.ask import network, vocabulary_of
 from descend.doctor.preflight.corpus import rows, strings
+from descend.doctor.preflight.doubt import CannotTell
 from descend.doctor.preflight.findings import (
     Bug,
-    CannotTell,
     CouldNotCheck,
     Found,
     NotFound,

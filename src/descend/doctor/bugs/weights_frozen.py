@@ -30,7 +30,8 @@ from __future__ import annotations
 
 import re
 
-from descend.doctor.preflight.findings import Bug, CannotTell, Found, NotFound, Outcome, name_of
+from descend.doctor.preflight.doubt import CannotTell
+from descend.doctor.preflight.findings import Bug, Found, NotFound, Outcome, name_of
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.weights import looks_random, rehearsal_of, unreached, used
 

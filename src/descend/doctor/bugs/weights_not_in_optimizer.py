@@ -27,9 +27,9 @@ Source:
 
 from __future__ import annotations
 
+from descend.doctor.preflight.doubt import CannotTell
 from descend.doctor.preflight.findings import (
     Bug,
-    CannotTell,
     CouldNotCheck,
     Found,
     NotFound,

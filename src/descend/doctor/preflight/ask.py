@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from descend.doctor.preflight.findings import CannotTell
+from descend.doctor.preflight.doubt import CannotTell
 from descend.doctor.preflight.lessons import first_seen
 from descend.doctor.preflight.program import Program, describe
 from descend.doctor.preflight.supply import supply, tokens_of

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from descend.doctor.preflight.findings import CannotTell
+from descend.doctor.preflight.doubt import CannotTell
 from descend.doctor.preflight.program import Program, describe
 
 GUESSES: tuple[tuple[tuple[str, ...], Any], ...] = (

@@ -13,7 +13,8 @@ import msgspec
 import torch
 
 from descend.doctor.bugs import BUGS
-from descend.doctor.preflight.findings import Bug, CannotTell, CouldNotCheck, Found, Noted, Outcome
+from descend.doctor.preflight.doubt import CannotTell
+from descend.doctor.preflight.findings import Bug, CouldNotCheck, Found, Noted, Outcome
 from descend.doctor.preflight.keep import kept
 from descend.doctor.preflight.program import Program, describe, load_program, program_of, seed_all
 

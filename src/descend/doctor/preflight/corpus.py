@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from descend.doctor.preflight.findings import CannotTell
+from descend.doctor.preflight.doubt import CannotTell
 from descend.doctor.preflight.lessons import first_seen
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.reach import reachable

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from descend.doctor.preflight.program import Program
+from descend.doctor.preflight.program import Program
 
 
 @dataclass(frozen=True)
@@ -43,10 +41,6 @@ class CouldNotCheck:
 
 
 Outcome = Found | NotFound | Noted | CouldNotCheck
-
-
-class CannotTell(Exception):
-    """Raised by a probe that the program gives no hold for; becomes `CouldNotCheck`."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from descend.doctor.preflight.calls import call
-from descend.doctor.preflight.findings import CannotTell
+from descend.doctor.preflight.doubt import CannotTell
 from descend.doctor.preflight.program import Program, describe
 from descend.doctor.preflight.rehearsal import rehearse
 from descend.doctor.preflight.supply import supply

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from descend.doctor.preflight.ask import asked, network
 from descend.doctor.preflight.calls import call
-from descend.doctor.preflight.findings import CannotTell
+from descend.doctor.preflight.doubt import CannotTell
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.supply import supply
 from descend.doctor.preflight.tap import Seen, tap

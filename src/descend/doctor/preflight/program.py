@@ -24,7 +24,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from descend.doctor.preflight.findings import CannotTell
+from descend.doctor.preflight.doubt import CannotTell
 from descend.doctor.preflight.keep import kept
 from descend.doctor.preflight.loads import Loads, watched_loads
 from descend.doctor.preflight.precision import watched_precision

@@ -22,7 +22,7 @@ from torch.optim.optimizer import (
 )
 
 from descend.doctor.preflight.calls import call
-from descend.doctor.preflight.findings import CannotTell
+from descend.doctor.preflight.doubt import CannotTell
 from descend.doctor.preflight.precision import Precision, watched_precision
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.supply import supply, tokens_of

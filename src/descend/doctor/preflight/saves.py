@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from descend.doctor.preflight.calls import call
-from descend.doctor.preflight.findings import CannotTell
+from descend.doctor.preflight.doubt import CannotTell
 from descend.doctor.preflight.keep import kept
 from descend.doctor.preflight.loads import optimizer_states, watched_loads
 from descend.doctor.preflight.program import Program, seed_all

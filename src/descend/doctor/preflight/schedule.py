@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from descend.doctor.preflight.calls import call
-from descend.doctor.preflight.findings import CannotTell
+from descend.doctor.preflight.doubt import CannotTell
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.supply import is_batch
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from descend.doctor.preflight.ask import asked, network
-from descend.doctor.preflight.findings import CannotTell
+from descend.doctor.preflight.doubt import CannotTell
 from descend.doctor.preflight.program import Program
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from descend.doctor.preflight.calls import call
-from descend.doctor.preflight.findings import CannotTell
+from descend.doctor.preflight.doubt import CannotTell
 from descend.doctor.preflight.program import Program, describe
 
 MOST_BATCHES = 48

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from descend.doctor.preflight.ask import asked, network
-from descend.doctor.preflight.findings import CannotTell
+from descend.doctor.preflight.doubt import CannotTell
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.rehearsal import Rehearsal, rehearse
 

@@ -1,0 +1,210 @@
+"""Puts the measured numbers into docs/: the only way they get into these tables.
+
+    python benchmarks/tables.py            rewrite the tables
+    python benchmarks/tables.py --check    exit 1 if a table is not what the results say
+
+A table stands between `<!-- measured: NAME -->` and `<!-- end -->`; NAME is a function below.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGES = tuple(ROOT / "docs" / name for name in ("presets.md", "speed.md", "recipe.md"))
+PRESET_RUNS = [(c, p) for c in ("python", "tinyshakespeare") for p in ("old", "guide", "fast")]
+NOT_MEASURED = "*Not measured yet.*\n"
+TABLE = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def read(name: str) -> dict[str, Any]:
+    """One result."""
+    found: dict[str, Any] = json.loads((RESULTS / name).read_text(encoding="utf-8"))
+    return found
+
+
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
+
+
+def span(three: list[float]) -> str:
+    """Median with the least and the most, where they differ."""
+    least, middle, most = three
+    return f"{middle:.2f}" if least == most else f"{middle:.2f} ({least:.2f} to {most:.2f})"
+
+
+def tokens() -> str:
+    """Tokens a second of each contestant."""
+    rows = [
+        [
+            r["size"], r["contestant"], str(r["rounds"]), f"{r['tokens_per_second']:,}",
+            span(r["descend_is_times_as_fast"]), f"{r['peak_megabytes']:,}",
+        ]
+        for r in read("speed/tokens_per_second.json")["summary"]
+    ]  # fmt: skip
+    head = ["size", "contestant", "rounds", "tokens/s", "descend is times as fast", "peak MB"]
+    return markdown(head, rows)
+
+
+def to_loss() -> str:
+    """Seconds from the key press and what was reached."""
+    rows = []
+    for file in sorted((RESULTS / "speed").glob("time_to_loss_*.json")):
+        for r in json.loads(file.read_text())["raw"]:
+            first = f"{r['first_step_after']:.1f}" if "first_step_after" in r else ""
+            bits = f"{r['bits_per_byte']:.3f}" if "bits_per_byte" in r else ""
+            rows.append([
+                file.stem.removeprefix("time_to_loss_"), r["run"], f"{r['seconds']:.1f}", first,
+                f"{r['loss']:.3f}", bits,
+            ])  # fmt: skip
+    if not rows:
+        return ""
+    head = ["text", "run", "seconds, all in all", "first step after", "held-out loss",
+            "bits per byte"]  # fmt: skip
+    return markdown(head, rows)
+
+
+def writing() -> str:
+    """Generation."""
+    rows = [
+        [
+            str(r["prompts"]), f"{r['descend']:,}", f"{r['transformers']:,}",
+            span(r["descend_is_times_as_fast"]),
+        ]
+        for r in read("speed/generation.json")["summary"]
+    ]  # fmt: skip
+    return markdown(
+        ["prompts", "descend, tokens/s", "transformers, tokens/s", "times as fast"], rows
+    )
+
+
+def corpora() -> str:
+    """Growth with the text."""
+    rows = [
+        [
+            f"{r['megabytes']:,.0f}", f"{r['reading']:.1f}", f"{r['tokenizer_training']:.1f}",
+            f"{r['encoding_and_baselines']:.1f}", f"{r['peak_megabytes']:,.0f}",
+        ]
+        for r in read("speed/growth.json")["corpora"]
+    ]  # fmt: skip
+    head = ["MB of text", "reading, s", "training the tokenizer, s", "encoding and baselines, s",
+            "peak MB, training included"]  # fmt: skip
+    return markdown(head, rows)
+
+
+def small() -> str:
+    """The recipe at a tenth of the size."""
+    lines = (RESULTS / "recipe_small" / "runs.jsonl").read_text(encoding="utf-8").splitlines()
+    runs: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for run in map(json.loads, lines):
+        runs.setdefault((run["corpus"], run["arm"]), []).append(run)
+    rows = []
+    for (corpus, arm), found in sorted(runs.items(), key=lambda item: item[0][0]):
+        best = [min(r["bits_per_byte"]) for r in found]
+        last = [r["bits_per_byte"][-1] for r in found]
+        curve = found[0]["bits_per_byte"]
+        rows.append([
+            corpus, arm.replace(",", ", "), str(len(found)), f"{statistics.mean(best):.3f}",
+            f"{statistics.mean(last):.3f}", str(1 + curve.index(min(curve))),
+            f"{statistics.mean(r['training_loss'][-1] for r in found):.2f}",
+        ])  # fmt: skip
+    head = ["text", "settings", "seeds", "best", "at the end", "best epoch",
+            "training loss at the end"]  # fmt: skip
+    return markdown(head, rows)
+
+
+def passes() -> str:
+    """The guide's size, pass by pass."""
+    rows = []
+    for file in sorted((RESULTS / "recipe").glob("*.json")):
+        run = json.loads(file.read_text(encoding="utf-8"))
+        epochs = run["outcome"]["epochs"]
+        rows.append([
+            f"`{run['command'].removeprefix('descend train ')}`",
+            " ".join(f"{e['bits_per_byte']:.3f}" for e in epochs),
+            f"{epochs[-1]['loss_end']:.2f}",
+        ])  # fmt: skip
+    return markdown(["descend train …", "bits per byte after each pass",
+                     "training loss at the end"], rows)  # fmt: skip
+
+
+def presets() -> str:
+    """Where each preset ends on each text."""
+    rows = []
+    for corpus, preset in PRESET_RUNS:
+        found = read(f"presets/{corpus}_{preset}.json")
+        outcome = found["outcome"]
+        last = outcome["epochs"][-1]
+        rows.append([
+            corpus, f"`{preset}`", str(len(outcome["epochs"])),
+            f"{found['resolved']['vocab_size']:,}", f"{last['step']:,}",
+            f"{last['loss_end']:.2f}, {last['accuracy_end']:.0%}",
+            f"**{outcome['validation_loss']:.3f}**, {outcome['validation_accuracy']:.1%}",
+            f"{outcome['loss_ladder']['bigram']:.2f}", f"**{outcome['bits_per_byte']:.3f}**",
+        ])  # fmt: skip
+    head = ["text", "preset", "epochs", "vocabulary", "updates",
+            "training: loss, accuracy at the end", "held out: loss, accuracy (best epoch)",
+            "pairs of tokens reach", "bits per byte"]  # fmt: skip
+    return markdown(head, rows)
+
+
+def curves() -> str:
+    """Epoch by epoch, the guide's line and the held-out loss."""
+    head = ["epoch", "training loss", "training accuracy", "held-out loss", "held-out accuracy",
+            "bits per byte"]  # fmt: skip
+    parts = []
+    for corpus, preset in PRESET_RUNS:
+        rows = [
+            [
+                str(e["epoch"]), f"{e['loss_start']:.2f} → {e['loss_end']:.2f}",
+                f"{e['accuracy_start']:.0%} → {e['accuracy_end']:.0%}",
+                f"{e['validation_loss']:.3f}", f"{e['validation_accuracy']:.1%}",
+                f"{e['bits_per_byte']:.3f}",
+            ]
+            for e in read(f"presets/{corpus}_{preset}.json")["outcome"]["epochs"]
+        ]  # fmt: skip
+        parts.append(f"#### `{preset}` on {corpus}\n\n" + markdown(head, rows))
+    return "\n".join(parts)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    f.__name__: f for f in (tokens, to_loss, writing, corpora, small, passes, presets, curves)
+}
+
+
+def table(name: str) -> str:
+    """The table of that name, or the word that its benchmark was not run yet."""
+    try:
+        return TABLES[name]() or NOT_MEASURED
+    except FileNotFoundError:
+        return NOT_MEASURED
+
+
+def filled(text: str) -> str:
+    """`text` with every table as the results say."""
+    return TABLE.sub(lambda m: m[1] + table(m[2]) + m[3], text)
+
+
+def main() -> int:
+    """Rewrite, or check."""
+    wrong = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        if (right := filled(text)) != text:
+            wrong.append(page.name)
+            if "--check" not in sys.argv:
+                page.write_text(right, encoding="utf-8")
+    print("tables that differ:", ", ".join(wrong) or "none")
+    return int(bool(wrong) and "--check" in sys.argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""The pages with measured tables quote what was measured, and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = ROOT / "benchmarks" / "tables.py"
+
+
+def test_every_measured_table_says_what_the_results_say() -> None:
+    done = subprocess.run(
+        [sys.executable, PROGRAM, "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_number_changed_by_hand_is_noticed() -> None:
+    program: dict[str, object] = {"__name__": "tables", "__file__": str(PROGRAM)}
+    exec(compile(PROGRAM.read_text(encoding="utf-8"), PROGRAM, "exec"), program)
+    filled = program["filled"]
+    text = (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8")
+    assert callable(filled)
+    assert filled(text) == text
+    assert filled(text.replace("2.356", "2.256")) == text
+    assert "2.356" in text
