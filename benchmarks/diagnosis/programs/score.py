@@ -19,7 +19,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cases import Case, all_cases
+from examples import Case, all_cases
 from wilson import interval
 
 from descend.doctor.bugs import BUGS

@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks" / "diagnosis" / "programs"))
 
 from alike import ALIKE
-from cases import all_cases
+from examples import all_cases
 from pieces import source
 from planted import PLANTED
 

@@ -1,0 +1,84 @@
+"""The documentation against the code that it speaks of."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from descend.cli.main import app
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+ANYWHERE = {"--debug"}
+
+
+def command_lines(page: Path) -> Iterator[list[str]]:
+    """The words of each `descend …` in a code block or between backticks, comments left out."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    lines = [x for kind, block in blocks if kind in ("", "sh") for x in block.splitlines()]
+    lines += re.findall(r"`([^`\n]+)`", text)
+    for line in lines:
+        line = line.strip().removeprefix("$ ")
+        if line.startswith("descend ") and "…" not in line:
+            yield shlex.split(line.split("  ")[0], comments=True)[1:]
+
+
+def unknown_flags(words: list[str]) -> list[str]:
+    """Those flags of a command line that its verb does not have; the verb itself, if there is
+    none of that name."""
+    command: Any = get_command(app)
+    while words and hasattr(command, "commands"):
+        if words[0].startswith("-"):
+            break
+        if words[0] not in command.commands:
+            return [words[0]]
+        command, words = command.commands[words[0]], words[1:]
+    known = {flag for p in command.params for flag in (*p.opts, *p.secondary_opts)}
+    known |= {"--help", "-h"} | ANYWHERE
+    return [w for w in words if re.match(r"--?[a-z]", w) and w.split("=")[0] not in known]
+
+
+def test_unknown_flags_are_noticed() -> None:
+    assert unknown_flags(["train", "my/texts", "--epoch", "3"]) == []
+    assert unknown_flags(["train", "--epoch", "3", "--epoc"]) == ["--epoc"]
+    assert unknown_flags(["corpus", "stats", "x", "--seed", "1", "--minutes", "1"]) == ["--minutes"]
+    assert unknown_flags(["frobnicate"]) == ["frobnicate"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_commands_have_verbs_and_flags_that_exist(page: Path) -> None:
+    wrong = {" ".join(words): bad for words in command_lines(page) if (bad := unknown_flags(words))}
+    assert wrong == {}
+
+
+def test_the_readme_shows_commands() -> None:
+    assert len(list(command_lines(ROOT / "README.md"))) > 15
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)\)", page.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    reached = set(re.findall(r"\]\((docs/[^)#\s]+)\)", text))
+    for page in (ROOT / "docs").glob("*.md"):
+        linked = any(f"({page.name})" in (ROOT / at).read_text(encoding="utf-8") for at in reached)
+        assert f"docs/{page.name}" in reached or linked, page.name
+
+
+def test_the_examples_of_the_readme_are_python() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        compile(block, "README.md", "exec")
