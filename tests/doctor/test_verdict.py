@@ -65,8 +65,8 @@ def test_nothing_worth_having_is_healthy(mean: float) -> None:
 
 
 def test_what_is_bought_must_gain_more() -> None:
-    assert verdict([gain("model_too_small", 0.08, buys=True)]).verdict == "healthy"
-    assert verdict([gain("model_too_small", 0.08)]).verdict == "model_too_small"
+    assert verdict([gain("model_too_small", 0.07, buys=True)]).verdict == "healthy"
+    assert verdict([gain("model_too_small", 0.07)]).verdict == "model_too_small"
     assert verdict([gain("model_too_small", 0.2, buys=True)]).verdict == "model_too_small"
 
 

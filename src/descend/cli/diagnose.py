@@ -24,7 +24,9 @@ def diagnose(
     run: RunFolder,
     budget: Annotated[
         float,
-        typer.Option(metavar="SHARE", help="Of the run's own time, for trials; at least a minute."),
+        typer.Option(
+            metavar="SHARE", help="Of the run's own time, for trials; at least three minutes."
+        ),
     ] = 0.15,
     no_proof: Annotated[
         bool, typer.Option("--no-proof", help="Read the signals only, try nothing.")

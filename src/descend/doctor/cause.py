@@ -87,6 +87,9 @@ class Cause:
     about. First guesses."""
     buys: bool = False
     """The remedy costs training time or text, and more of it helps nearly every run a little."""
+    asked: bool = False
+    """The well-known guide asks for it of every run, so it is tried wherever time allows, suspected
+    or not: size, rate, batch, context, epochs."""
     measured: Callable[[Readings], float] = nothing
     """Nats by which the result is off because of it, for what is counted and not tried; 0: not."""
 

@@ -29,7 +29,7 @@ from descend.units import duration
 BUDGET = 0.15
 """Of the run's own training time."""
 MOST_BUDGET = 100.0
-LEAST_SECONDS = 60.0
+LEAST_SECONDS = 180.0
 """That a race may always take: a run of seconds would otherwise allow no trial at all."""
 FEWEST_HELD_OUT = 1000
 """Held-out tokens under which no difference between two runs can be told from chance: 0.1 nat is
@@ -38,6 +38,8 @@ MOST_SUSPECTS = 9
 """Causes raced at first; each more makes all trials shorter."""
 FIXED_BY_PARENT = ("embed_dim", "max_seq_len", "vocab_size")
 """What a run that went on from another model cannot change."""
+MOST_SUSPECTED = 4
+"""Of them by suspicion alone; then those that the guide asks for, then the rest."""
 SECOND_SUSPECTS = 4
 """Causes raced after the best remedy."""
 
@@ -131,7 +133,7 @@ def _proved(
 ) -> tuple[Judged, list[str]]:
     """The verdict by trial, and what to say of the trials."""
     base = base_config(case)
-    ladders = _ladders(case, case.config, found, readings)[:MOST_SUSPECTS]
+    ladders = _in_order(_ladders(case, case.config, found, readings))[:MOST_SUSPECTS]
     buys = {c.name: c.buys for c in CAUSES}
     began = time.monotonic()
     steps, count = choose_length(case, base, ladders, FIRST_RACE * allowed)
@@ -178,6 +180,13 @@ def _ladders(
             if allowed:
                 ladders.append([Lane(suspect.cause.name, change) for change in allowed])
     return ladders
+
+
+def _in_order(ladders: list[list[Lane]]) -> list[list[Lane]]:
+    """Whom to race first: the most suspected few, then what the guide asks for, then the others."""
+    asked = {c.name for c in CAUSES if c.asked}
+    first, rest = ladders[:MOST_SUSPECTED], ladders[MOST_SUSPECTED:]
+    return first + sorted(rest, key=lambda ladder: ladder[0].cause not in asked)
 
 
 def _prescriptions(case: Case, base: RunConfig, gains: list[Gain]) -> dict[str, dict[str, Any]]:

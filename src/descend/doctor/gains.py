@@ -22,7 +22,7 @@ PRIOR_DF = 4
 
 LEAST_SHARE, LEAST_NATS = 0.005, 0.01
 """A gain counts from max(0.5 % of the loss, 0.01 nat); diagnosis notes, section 3d."""
-BOUGHT_SHARE = 0.03
+BOUGHT_SHARE = 0.02
 """Of the loss, that a remedy must gain which costs as much time or text again: nearly every run
 gains a little by more. First guess, that of the benchmark's labels too."""
 BOUGHT_WORTH = 0.8
@@ -52,13 +52,17 @@ class Gain:
     cost_factor: float
     buys: bool
     carried: float | None = None
+    """The gain expected at the end of a run of full length."""
+    ends_at: float | None = None
+    """Loss of the control at the end of such a run."""
     equal_time: float | None = None
 
     @property
     def least(self) -> float:
         """Nats from which this gain is worth a word."""
-        free = max(LEAST_SHARE * self.control, LEAST_NATS)
-        return max(free, BOUGHT_SHARE * self.control) if self.buys else free
+        loss = self.control if self.ends_at is None else self.ends_at
+        free = max(LEAST_SHARE * loss, LEAST_NATS)
+        return max(free, BOUGHT_SHARE * loss) if self.buys else free
 
     @property
     def at_full_length(self) -> float:
@@ -180,7 +184,7 @@ def _carried(case: Case, race: Race, gain: Gain, law: PowerLaw | None) -> Gain:
     reached = np.array([law.at(h * m) for m in ratios]) - law.at(h) + gain.control
     below = np.flatnonzero(reached <= target)
     m = float(ratios[below[0]]) if len(below) else float(most)
-    return replace(gain, carried=law.at(n) - law.at(n * m), equal_time=equal)
+    return replace(gain, carried=law.at(n) - law.at(n * m), ends_at=law.at(n), equal_time=equal)
 
 
 def _bought_by_steps(race: Race, factor: float) -> float:

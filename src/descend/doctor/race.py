@@ -32,7 +32,7 @@ SHARES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.125, 0.09, 0.06, 0.045, 0.03, 0.02,
 """Lengths of a trial as shares of the run, longest first."""
 GOOD_SHARE = 0.1
 """Of the run: shorter trials say little of how it ends."""
-LEAST_SUSPECTS = 5
+LEAST_SUSPECTS = 8
 """Causes raced even where that makes the trials shorter than they should be."""
 START_SECONDS = 1.0
 """Of a trial before its first step: text, network, optimizer."""

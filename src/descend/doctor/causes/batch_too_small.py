@@ -71,6 +71,7 @@ CAUSE = Cause(
         Expectation("steps", 2000.0, None, 0.5, "there are steps to spare"),
     ),
     trial=trial,
+    asked=True,
     remedy="use a larger batch with a higher rate",
     cannot_be=cannot_be,
 )

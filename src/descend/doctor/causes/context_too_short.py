@@ -79,6 +79,7 @@ CAUSE = Cause(
         ),
     ),
     trial=trial,
+    asked=True,
     remedy="read more tokens at once",
     cannot_be=cannot_be,
     prior=0.5,

@@ -67,6 +67,7 @@ CAUSE = Cause(
         Expectation("update_ratio", None, SMALL_UPDATE, 1.0, "weights hardly move a step"),
     ),
     trial=trial,
+    asked=True,
     remedy="raise the learning rate",
     prior=2.0,
 )  # fmt: skip

@@ -84,6 +84,7 @@ CAUSE = Cause(
         ),
     ),
     trial=trial,
+    asked=True,
     remedy="use a wider model",
     cannot_be=cannot_be,
     buys=True,

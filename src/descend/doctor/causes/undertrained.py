@@ -62,6 +62,7 @@ CAUSE = Cause(
         Expectation("epochs", None, 4.0, 0.5, "passes over the text"),
     ),
     trial=trial,
+    asked=True,
     remedy="train longer",
     cannot_be=cannot_be,
     buys=True,
