@@ -1,11 +1,12 @@
 """Fits the outlook of `descend plan` to the trials on all corpora but those kept for reporting.
 
-    python benchmarks/plan/fit.py TRIALS OUTLOOK [CURVES]
+    python benchmarks/plan/fit.py TRIALS OUTLOOK [CURVES [RUN …]]
 
 TRIALS is the file of trials, CURVES that of the forecast benchmark: its runs with the recipe's
-network, optimizer and schedule are small trials on more texts. What each parameter was thought to
-be before (`BEFORE`) comes from the literature named in `outlook.py`; it counts little where there
-is data.
+network, optimizer and schedule are small trials on more texts. RUN are files of
+`benchmarks/curve.py`, such as benchmarks/results/presets/*_fast.json: runs of full size. What each
+parameter was thought to be before (`BEFORE`) comes from the literature named in `outlook.py`, the
+rate from the recipe; it counts little where there is data.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ BEFORE = {
     "size": (math.log(0.12), 0.7), "size_power": (math.log(0.34), 0.2),
     "text": (math.log(0.30), 0.7), "text_power": (math.log(0.30), 0.3),
     "passes": (math.log(4.0), 0.7), "batch": (0.0, 1.0), "vocabulary": (math.log(0.5), 1.0),
-    "rate_curve": (math.log(0.02), 1.0), "best_rate": (math.log(0.002), 0.7),
+    "rate_curve": (math.log(0.02), 1.0), "best_rate": (math.log(0.001), 0.3),
     "rate_by_batch": (0.3, 0.3), "rate_by_width": (-0.3, 0.3), "context": (0.01, 0.02),
 }  # fmt: skip
 """Mean and standard deviation of each parameter."""
@@ -93,6 +94,25 @@ def curve_rows(curves: Path, hardness: dict[str, float]) -> list[dict[str, Any]]
     return rows
 
 
+def run_row(file: Path, hardness: dict[str, float]) -> dict[str, Any]:
+    """The same from one run of full size."""
+    run = json.loads(file.read_text())
+    c, corpus, outcome = run["resolved"], run["corpus"], run["outcome"]
+    name = run["command"].split()[2].removesuffix(".txt")
+    batch = c["batch_size"] * c["seq_len"]
+    last = outcome["epochs"][-1]
+    setting = Setting(
+        hardness=hardness[name],
+        block_numbers=12 * c["num_layers"] * c["embed_dim"] ** 2,
+        width=c["embed_dim"], vocab_size=c["vocab_size"],
+        bytes_per_token=corpus["train_bytes"] / corpus["train_tokens"],
+        train_tokens=corpus["train_tokens"], tokens=last["step"] * batch,
+        batch_tokens=batch, context=c["seq_len"], learning_rate=c["learning_rate"],
+    )  # fmt: skip
+    return {"corpus": name, "setting": setting, "seconds": outcome["seconds"],
+            "steps": last["step"], "measured": outcome["bits_per_byte"]}  # fmt: skip
+
+
 def fit(rows: list[dict[str, Any]], scatter: float = SCATTER) -> tuple[Any, Any, dict[str, float]]:
     """Parameters, their covariance, and for each corpus what it strays by (as a logarithm).
 
@@ -143,6 +163,7 @@ def main() -> None:
     rows = rows_of(Path(sys.argv[1]), hardness)
     if len(sys.argv) > 3:
         rows += curve_rows(Path(sys.argv[3]), hardness)
+    rows += [run_row(Path(file), hardness) for file in sys.argv[4:]]
     rows = [r for r in rows if r["corpus"] not in REPORT_ONLY]
     z, covariance, offsets = fit(rows)
     rest = [
