@@ -17,7 +17,13 @@ from descend.doctor.divergence import judge_divergence
 from descend.doctor.gains import Gain, all_gains
 from descend.doctor.lanes import Lane, base_config, changed, prescription
 from descend.doctor.measure import measure, own_loss
-from descend.doctor.race import FIRST_RACE, Race, choose_length, run_race
+from descend.doctor.race import (
+    FIRST_RACE,
+    Race,
+    choose_length,
+    first_round_seconds,
+    run_race,
+)
 from descend.doctor.reading import Readings, value
 from descend.doctor.suspicion import Suspect, evidence_of, suspects
 from descend.doctor.verdict import Judged, best_of_each, judge, judge_unproved
@@ -139,7 +145,8 @@ def _proved(
     steps, count = choose_length(case, base, ladders, FIRST_RACE * allowed)
     ladders = ladders[:count]
     share = steps / max(case.total_steps, 1)
-    plan = f"trying {count} changes, each on {share:.0%} of the run, for about {duration(allowed)}"
+    longest = max(allowed, first_round_seconds(case, base, ladders, steps))
+    plan = f"trying {count} changes, each on {share:.0%} of the run, for about {duration(longest)}"
     told(plan, 0.0)
     race = Race(case, base, steps, began + FIRST_RACE * allowed, told)
     run_race(race, ladders, "trying")

@@ -26,7 +26,7 @@ SEEDS = 3
 """Pairs of runs for the best few: with the pooled spread, enough for 0.02 nat (prototype)."""
 FINALISTS = 3
 """Causes that run with all seeds."""
-FEWEST_STEPS = 150
+FEWEST_STEPS = 100
 """Shortest trial: in fewer steps a run hardly gets past its warmup."""
 SHARES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.125, 0.09, 0.06, 0.045, 0.03, 0.02, 0.015, 0.01)
 """Lengths of a trial as shares of the run, longest first."""
@@ -34,6 +34,8 @@ GOOD_SHARE = 0.1
 """Of the run: shorter trials say little of how it ends."""
 LEAST_SUSPECTS = 8
 """Causes raced even where that makes the trials shorter than they should be."""
+FEWEST_SUSPECTS = 6
+"""Causes raced where even the shortest trials take longer than is allowed."""
 START_SECONDS = 1.0
 """Of a trial before its first step: text, network, optimizer."""
 FIRST_RACE = 0.65
@@ -185,7 +187,16 @@ def choose_length(
                     seconds
                 ):
                     return steps, count
-    return round(shares[-1] * total), min(LEAST_SUSPECTS, len(ladders))
+    return round(shares[-1] * total), min(FEWEST_SUSPECTS, len(ladders))
+
+
+def first_round_seconds(
+    case: Case, base: RunConfig, ladders: Sequence[Sequence[Lane]], steps: int
+) -> float:
+    """What the first round will take here: it is not cut short."""
+    race = Race(case, base, steps, 0.0, lambda stage, share: None)
+    planned = [race.plan(None), *(race.plan(x[0]) for x in ladders)]
+    return sum(_arm_seconds(case, arm) for arm in planned) / cores()
 
 
 def _race_seconds(
@@ -207,7 +218,9 @@ def _arm_seconds(case: Case, planned: Arm | None) -> float:
     vocabulary = config.vocab_size or case.shape.vocab_size
     operations = training_flops_per_token(shape_of(config, vocabulary), config.seq_len)
     ratio = operations / training_flops_per_token(case.shape, own.seq_len)
-    per_token = case.seconds_per_step / case.tokens_per_step * ratio
+    # A trial has one thread; the run's own speed is that of all its threads.
+    threads = case.execution.threads if case.execution.device == "cpu" else 1
+    per_token = case.seconds_per_step / case.tokens_per_step * ratio * threads
     trained = (planned.steps or 0) * config.batch_size * config.seq_len
     looks = 1 + ((planned.steps or 0) // planned.evaluate_every if planned.evaluate_every else 0)
     return START_SECONDS + per_token * (trained + looks * planned.evaluation_tokens / 3)
