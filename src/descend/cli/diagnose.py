@@ -44,7 +44,7 @@ def diagnose(
     ] = None,
     vocab_size: Annotated[
         int | None,
-        typer.Option("--vocab-size", "--vocab_size", help="For a log: the vocabulary's size."),
+        typer.Option("--vocab-size", help="For a log: the vocabulary's size."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -29,18 +29,18 @@ def plan(
     target_loss: Annotated[
         float | None,
         typer.Option(
-            "--target-loss", "--target_loss", metavar="BITS",
+            "--target-loss", metavar="BITS",
             help="Rather: the shortest time to so many bits per byte of held-out text.",
         ),
     ] = None,
     max_memory: Annotated[
         float | None,
-        typer.Option("--max-memory", "--max_memory", metavar="GB",
+        typer.Option("--max-memory", metavar="GB",
                      help="Most memory that training may take, in GB (10^9 bytes)."),
     ] = None,
     save_dir: Annotated[
         str | None,
-        typer.Option("--save-dir", "--save_dir", help="Folder of the model, with --run."),
+        typer.Option("--save-dir", help="Folder of the model, with --run."),
     ] = None,
     run: Annotated[bool, typer.Option("--run", help="Train it, and compare.")] = False,
     as_json: AsJson = False,

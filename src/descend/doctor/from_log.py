@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from descend.doctor.curve import CurveReading, read_curve
+from descend.doctor.diagnosis import Evidence
 from descend.doctor.expected import Band, expected_band
 from descend.doctor.logs.log import Log
 from descend.doctor.logs.reading import read_log
@@ -21,22 +22,12 @@ from descend.doctor.shapes import Judged, Shape, judge_shape
 SCHEMA = 1
 
 
-class CurveEvidence(msgspec.Struct, frozen=True):
-    """A number read off the curve and why it speaks for a cause."""
-
-    signal: str
-    value: float
-    unit: str
-    healthy_range: tuple[float | None, float | None]
-    why: str
-
-
 class CurveFinding(msgspec.Struct, frozen=True, kw_only=True):
     """A cause that the curve supports. There is no trial: nothing was run."""
 
     cause: str
     probability: float
-    evidence: list[CurveEvidence]
+    evidence: list[Evidence]
     prescription: dict[str, Any]
     remedy: str
     trial: None = None
@@ -122,7 +113,7 @@ def _finding(judged: Judged) -> CurveFinding:
     return CurveFinding(
         cause=judged.cause,
         probability=judged.probability,
-        evidence=[CurveEvidence(*e) for e in judged.evidence],
+        evidence=[Evidence(*e) for e in judged.evidence],
         prescription=judged.prescription,
         remedy=judged.remedy,
     )

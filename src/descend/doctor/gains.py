@@ -12,7 +12,7 @@ from descend.doctor.case import Case
 from descend.doctor.lanes import Lane
 from descend.doctor.race import Race, lowest
 from descend.signals.curve import PowerLaw, fit
-from descend.trials.statistics import holm, paired_interval, paired_p
+from descend.trials.statistics import LEAST_NATS, LEAST_SHARE, holm, paired_interval, paired_p
 
 PRIOR_SD = 0.015
 """Spread (nats) of the paired difference between a control and a change that does nothing, before
@@ -20,8 +20,6 @@ this race has shown its own. Origin: prototype, three seeds within 0.006; short 
 PRIOR_DF = 4
 """How many degrees of freedom that guess is worth."""
 
-LEAST_SHARE, LEAST_NATS = 0.005, 0.01
-"""A gain counts from max(0.5 % of the loss, 0.01 nat); diagnosis notes, section 3d."""
 BOUGHT_SHARE = 0.02
 """Of the loss, that a remedy must gain which costs as much time or text again: nearly every run
 gains a little by more. First guess, that of the benchmark's labels too."""

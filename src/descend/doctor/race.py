@@ -203,11 +203,9 @@ def _race_seconds(
     case: Case, base: RunConfig, ladders: Sequence[Sequence[Lane]], steps: int
 ) -> float:
     """What a race will take here: all first remedies, two stronger ones, more seeds of the best."""
-    race = Race(case, base, steps, 0.0, lambda stage, share: None)
-    firsts = [_arm_seconds(case, arm) for x in ladders if (arm := race.plan(x[0]))]
-    control = _arm_seconds(case, race.plan(None))
-    more = (2 + (SEEDS - 1) * (FINALISTS + 1)) * control
-    return (control + sum(firsts) + more) / cores()
+    control = Race(case, base, steps, 0.0, lambda stage, share: None).plan(None)
+    more = (2 + (SEEDS - 1) * (FINALISTS + 1)) * _arm_seconds(case, control)
+    return first_round_seconds(case, base, ladders, steps) + more / cores()
 
 
 def _arm_seconds(case: Case, planned: Arm | None) -> float:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from descend.doctor.curve import CurveReading
-from descend.doctor.from_log import CurveDiagnosis, CurveEvidence
+from descend.doctor.diagnosis import Evidence
+from descend.doctor.from_log import CurveDiagnosis
 
 _ANSWER = {
     "yes": "Yes, this curve is normal",
@@ -69,7 +70,7 @@ def _band(found: CurveDiagnosis) -> str:
     return f"{told} ({band.source})." if told else f"{band.source}."
 
 
-def _evidence(evidence: CurveEvidence) -> str:
+def _evidence(evidence: Evidence) -> str:
     low, high = evidence.healthy_range
     healthy = ""
     if high is not None:
