@@ -41,7 +41,8 @@ def run_folder(case: Case, texts: Path, folders: Path) -> Path:
     folder = folders / case.name
     if not (folder / "run.json").is_file() or not _ended(folder):
         with suppress(DivergedError):  # what was planted
-            run(config_values(case, texts) | {"save_dir": str(folder), "log_level": "error"})
+            asked = {"save_dir": str(folder), "log_level": "error", "rescue": "off"}
+            run(config_values(case, texts) | asked)
     return folder
 
 

@@ -39,6 +39,11 @@ def _rates(value: object) -> object:
     return value
 
 
+def _on_off(value: object) -> object:
+    """Accept what YAML makes of the words `on` and `off`, and TOML's and JSON's own for them."""
+    return ("off", "on")[value] if isinstance(value, bool) else value
+
+
 def _key(default: Any, sentence: str, *, group: str, **bounds: Any) -> Any:
     return Field(default, description=sentence, json_schema_extra={"group": group}, **bounds)
 
@@ -172,6 +177,11 @@ class RunConfig(BaseModel):
     )
     activation_checkpointing: bool = _key(
         False, "Recompute activations in the backward pass to save memory.", group="Training"
+    )
+    rescue: Annotated[Literal["on", "off"], BeforeValidator(_on_off)] = _key(
+        "on",
+        "on: a run whose numbers run away goes back and tries one change after the other.",
+        group="Training",
     )
     seed: int = _key(
         42,

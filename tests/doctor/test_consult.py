@@ -12,11 +12,14 @@ from descend import run
 from descend.cli.main import run as cli
 from descend.doctor.case import open_case
 from descend.doctor.cause import Change
-from descend.doctor.consult import consult
+from descend.doctor.consult import consult, keep
+from descend.doctor.diagnosis import Diagnosis
 from descend.doctor.lanes import base_config, prescription
 from descend.doctor.measure import measure
+from descend.doctor.prescription import prescribed_settings
 from descend.errors import ConfigError, DivergedError, RunFolderError
-from descend.runs.folder import read_events
+from descend.report.diagnosis import diagnosis_text
+from descend.runs.folder import read_events, read_summary
 
 FIELDS = {"verdict", "causes", "ruled_out", "cost"}
 
@@ -89,6 +92,14 @@ SMALL = {"embed_dim": 32, "num_heads": 2, "num_layers": 1, "ff_dim": 64, "epoch"
          "optimizer": "adamw", "seed": 1}  # fmt: skip
 
 
+EXPLODING = {"learning_rate": 10.0, "weight_decay": 10.0, "gradient_clip": 0.0, "warmup_steps": 0}
+
+
+def prescribed(folder: Path, found: Diagnosis) -> tuple[dict[str, Any], dict[str, Any]]:
+    keep(found)
+    return prescribed_settings(folder)
+
+
 def learner(tiny: dict[str, Any], **changes: Any) -> Path:
     """A run of about a second that would be well with a rate of 0.01."""
     folder = Path("run")
@@ -99,12 +110,42 @@ def learner(tiny: dict[str, Any], **changes: Any) -> Path:
 @pytest.mark.slow
 def test_a_run_that_diverged_is_brought_past_the_bad_step(tiny: dict[str, Any]) -> None:
     with pytest.raises(DivergedError):
-        learner(tiny, learning_rate=10.0, weight_decay=10.0, gradient_clip=0.0, warmup_steps=0)
+        learner(tiny, **EXPLODING, rescue="off")
     assert read_events(Path("run"))
     found = consult(Path("run"), least_seconds=20.0)
     assert found.verdict == "diverged"
     assert found.causes[0].trial is not None
     assert found.causes[0].prescription
+    first = found.causes[0].evidence[0]
+    assert (first.signal, first.value) == ("first_bad_step", len(read_events(Path("run"))) - 3)
+    assert "not a finite number, beginning in" in first.why
+
+
+def test_a_rescued_run_is_told_by_its_rescues(tiny: dict[str, Any]) -> None:
+    learner(tiny, **EXPLODING)
+    found = consult(Path("run"), proof=False)
+    assert found.verdict == "diverged"
+    first, times, *_ = found.causes[0].evidence
+    (one, *_, last) = rescues = read_summary(Path("run")).rescues
+    assert (first.value, first.why) == (one.bad_step, one.found)
+    assert (times.signal, times.value) == ("rescues", len(rescues))
+    assert f"the rate times {last.value:.2g}" in times.why
+    said = diagnosis_text(found)
+    assert f"first bad step {one.bad_step} of the run: {one.found}" in said
+
+
+@pytest.mark.slow
+def test_what_would_have_spared_a_rescue_is_found_by_trial(tiny: dict[str, Any]) -> None:
+    learner(tiny, **EXPLODING)
+    found = consult(Path("run"), least_seconds=20.0)
+    assert found.verdict == "diverged"
+    (cause,) = found.causes
+    assert cause.trial is not None
+    assert cause.trial.treated < cause.trial.control
+    settings, changes = prescribed(Path("run"), found)
+    assert changes == cause.prescription
+    run(settings | {"save_dir": "mended"})
+    assert not read_summary(Path("mended")).rescues
 
 
 def test_a_budget_must_be_a_share(trained: Path) -> None:

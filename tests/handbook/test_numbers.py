@@ -131,6 +131,14 @@ def gradients(raw: Raw) -> list[str]:
     ]
 
 
+def rescues(raw: Raw) -> list[str]:
+    losses = [e["loss"] for e in raw.of("step")]
+    return [
+        f"never ran away: over {len(losses)} updates",
+        f"highest at update {losses.index(max(losses)) + 1}, with {max(losses):.3f}",
+    ]
+
+
 def optimizer(raw: Raw) -> list[str]:
     seconds = statistics.median(e["seconds"] for e in raw.of("step"))
     return [
@@ -340,6 +348,7 @@ EXPECTED: dict[str, Expected] = {
     **dict.fromkeys(("optimizer", "adamw", "muon"), optimizer),
     **dict.fromkeys(("schedule", "constant", "linear", "cosine", "wsd", "piecewise"), schedule),
     **dict.fromkeys(("gradient_clip", "gradient_norm"), gradients),
+    "rescue": rescues,
     **dict.fromkeys(("gradient_accumulation", "activation_checkpointing"), parts),
     **dict.fromkeys(("precision", "device"), machine),
     "learning_rate": rates,

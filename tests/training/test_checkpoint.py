@@ -16,7 +16,7 @@ from descend.runs.folder import checkpoints, newest_checkpoint
 from descend.training.checkpoint import load_checkpoint, save_checkpoint
 from descend.training.job import Job, new_job, resumed_job
 from descend.training.loop import train
-from descend.training.state import TrainState
+from descend.training.state import Rescued, TrainState
 from descend.training.work import work
 
 Tiny = dict[str, Any]
@@ -53,7 +53,7 @@ def test_every_field_survives(tiny: Tiny, optimizer: str, precision: str) -> Non
     tiny |= {"optimizer": optimizer, "precision": precision, "batch_size": 8}
     steps = new_job(make_config(tiny), Path("run")).course.batches.steps(1) + 2
     state = some_steps(tiny, steps).state
-    state.skipped = 1
+    state.skipped, state.rescued = 1, Rescued(times=1, gradient_clip=0.1)
     save_checkpoint(Path("run"), state)
     fresh = new_job(make_config(tiny), Path("other")).state
     for held in dataclasses.fields(TrainState):

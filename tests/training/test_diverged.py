@@ -1,4 +1,4 @@
-"""A loss that is not a number stops the run, says where it began, and spoils nothing."""
+"""A loss that is not a number stops a run without rescue, says where, and spoils nothing."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def until_it_breaks(job: Job, spoil_at: int | None = None, where: str = "") -> D
 def test_a_rate_far_too_high_is_named_with_its_step(tiny: Tiny, optimizer: str) -> None:
     tiny |= {"learning_rate": 10.0, "gradient_clip": 0.0, "schedule": "constant", "epoch": 20,
              "warmup_steps": 0, "optimizer": optimizer, "architecture": "gpt",
-             "precision": "float16"}  # fmt: skip
+             "precision": "float16", "rescue": "off"}  # fmt: skip
     error = until_it_breaks(new_job(make_config(tiny), Path("run")))
     assert error.exit_code == 1
     assert "step " in error.where or "epoch " in error.where
@@ -51,7 +51,7 @@ def test_a_rate_far_too_high_is_named_with_its_step(tiny: Tiny, optimizer: str) 
 
 @pytest.mark.parametrize("place", ["first", "last"])
 def test_the_first_bad_place_is_named_and_saved_states_stay_whole(tiny: Tiny, place: str) -> None:
-    tiny["epoch"] = 1
+    tiny |= {"epoch": 1, "rescue": "off"}
     job = new_job(make_config(tiny), Path("run"))
     names = [name for name, p in job.state.model.named_parameters() if p.ndim == 2]
     name = names[0] if place == "first" else names[-1]
@@ -66,7 +66,7 @@ def test_the_first_bad_place_is_named_and_saved_states_stay_whole(tiny: Tiny, pl
 
 
 def test_what_was_saved_before_can_still_be_taken_up(tiny: Tiny) -> None:
-    tiny["epoch"] = 1
+    tiny |= {"epoch": 1, "rescue": "off"}
     job = new_job(make_config(tiny), Path("run"))
     # The very first record: no step has been made, so nothing bad can have been saved.
     error = until_it_breaks(job, spoil_at=0, where=next(iter(job.state.model.state_dict())))

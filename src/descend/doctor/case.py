@@ -12,7 +12,7 @@ from descend.errors import DescendError, RunFolderError
 from descend.machine import Execution
 from descend.model.shape import ModelShape, shape_of
 from descend.runs.folder import RunInfo, is_finished, newest_checkpoint, read_events, read_info
-from descend.runs.records import Epoch, Matrices, Step, Stopped
+from descend.runs.records import Epoch, Matrices, Rescue, Step, Stopped
 from descend.text.batches import BatchPlan
 from descend.text.store import Progress, TokenStore, no_progress, prepare_text, prepare_tokens
 from descend.text.tokenizer import load_tokenizer
@@ -34,6 +34,7 @@ class Case:
     steps: tuple[Step, ...]
     matrices: tuple[Matrices, ...]
     epochs: tuple[Epoch, ...]
+    rescues: tuple[Rescue, ...]
     stopped: Stopped | None
     finished: bool
     checkpoint: Path | None
@@ -42,8 +43,13 @@ class Case:
 
     @property
     def diverged(self) -> bool:
-        """Whether training ended because its numbers were no longer finite."""
+        """Whether training ended because its numbers ran away."""
         return self.stopped is not None and self.stopped.reason == "diverged"
+
+    @property
+    def ran_away(self) -> bool:
+        """Whether its numbers did so at any time, even if it was rescued."""
+        return self.diverged or bool(self.rescues)
 
     @property
     def total_steps(self) -> int:
@@ -105,6 +111,7 @@ def open_case(folder: Path, progress: Progress = no_progress) -> Case:
         steps=steps,
         matrices=tuple(r for r in records if isinstance(r, Matrices)),
         epochs=tuple(r for r in records if isinstance(r, Epoch)),
+        rescues=tuple(r for r in records if isinstance(r, Rescue)),
         stopped=stops[-1] if stops else None,
         finished=finished,
         checkpoint=newest_checkpoint(folder),

@@ -78,7 +78,7 @@ def consult(
     notes = list(case.notes)
     allowed = max(budget * case.full_seconds, least_seconds)
     reason = _why_not(case, readings, proof)
-    if case.diverged:
+    if case.ran_away:
         judged, said = judge_divergence(case, found, readings, allowed if reason is None else 0.0,
                                         told)  # fmt: skip
         notes += said if reason is None else [reason]
@@ -126,7 +126,7 @@ def _why_not(case: Case, readings: Readings, proof: bool) -> str | None:
         return "nothing was tried: the text is not at hand"
     if not proof:
         return "nothing was tried, as asked: the verdict rests on the signals alone"
-    if not case.diverged and value(readings, "validation_tokens") < FEWEST_HELD_OUT:
+    if not case.ran_away and value(readings, "validation_tokens") < FEWEST_HELD_OUT:
         return (
             f"nothing was tried: on {value(readings, 'validation_tokens'):.0f} held-out tokens no "
             "difference between two runs can be told from chance"

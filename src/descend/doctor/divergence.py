@@ -1,18 +1,21 @@
-"""A run that ended in numbers that are not finite: what comes past the bad step."""
+"""A run whose numbers ran away, rescued or not: what comes past the bad step."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from descend.doctor.case import Case
-from descend.doctor.diagnosis import Finding, RuledOut, Trial
+from descend.doctor.diagnosis import Evidence, Finding, RuledOut, Trial
 from descend.doctor.lanes import Lane, base_config, prescription
 from descend.doctor.race import Race, lowest
 from descend.doctor.reading import Readings
 from descend.doctor.suspicion import Suspect, evidence
 from descend.doctor.verdict import Judged
+from descend.training.rescue import LEAST
+from descend.trials.arms import Outcome
 
 Told = Callable[[str, float], None]
 
@@ -28,17 +31,19 @@ def judge_divergence(
 ) -> tuple[Judged, list[str]]:
     """`diverged`, where it began, and the mildest change that comes past it."""
     suspect = next(s for s in found if s.cause.name == "diverged")
-    step = case.stopped.step if case.stopped else len(case.steps)
-    notes = [f"training stopped at step {step + 1}: a loss or gradient was not a finite number"]
+    notes = []
+    if case.diverged:
+        times = f" and {len(case.rescues)} rescues" if case.rescues else ""
+        notes = [f"training stopped after {len(case.steps)} steps{times}"]
     trial: Trial | None = None
     keys: dict[str, Any] = {}
     if allowed > 0:
-        trial, keys, said = _try(case, suspect, readings, step, allowed, told)
+        trial, keys, said = _try(case, suspect, readings, allowed, told)
         notes += said
     finding = Finding(
         cause="diverged",
         probability=0.99,
-        evidence=evidence(suspect.cause, readings),
+        evidence=[_first_bad(case), *_rescued(case), *evidence(suspect.cause, readings)],
         prescription=keys,
         remedy=suspect.cause.remedy,
         trial=trial,
@@ -51,10 +56,38 @@ def judge_divergence(
     return Judged("diverged", 0.99, [finding], out, None), notes
 
 
+def _first_bad(case: Case) -> Evidence:
+    """The first step that was not as it should be, and what was found there."""
+    if case.rescues:
+        step, found = case.rescues[0].bad_step, case.rescues[0].found
+    else:
+        step = 1 + (case.stopped.step if case.stopped else len(case.steps))
+        found = case.stopped.found if case.stopped else ""
+    found = found or "a loss or gradient that is not a finite number"
+    return Evidence("first_bad_step", float(step), "of the run", (None, None), found)
+
+
+def _rescued(case: Case) -> list[Evidence]:
+    """How often the run was rescued, and what it took in the end."""
+    if not case.rescues:
+        return []
+    last = case.rescues[-1]
+    done = {"skip": f"{last.value:.0f} batches left out", "clip": f"clipping at {last.value:g}",
+            "rate": f"the rate times {last.value:.2g}"}[last.change]  # fmt: skip
+    why = f"the last time with {done}"
+    return [Evidence("rescues", float(len(case.rescues)), "times", (None, 0.0), why)]
+
+
+def _ran_away(outcome: Outcome) -> bool:
+    """Whether a trial did: to numbers that are not finite, or far above guessing."""
+    guessing = math.log(outcome.vocab_size)
+    return outcome.diverged_at is not None or outcome.validation_loss > guessing + LEAST
+
+
 def _try(
-    case: Case, suspect: Suspect, readings: Readings, step: int, allowed: float, told: Told
+    case: Case, suspect: Suspect, readings: Readings, allowed: float, told: Told
 ) -> tuple[Trial | None, dict[str, Any], list[str]]:
-    base = base_config(case)
+    base, step = base_config(case), round(_first_bad(case).value) - 1
     steps = min(max(case.total_steps, 1), max(round(PAST * step), LEAST_STEPS))
     race = Race(case, base, steps, time.monotonic() + allowed, told)
     lanes = [Lane("diverged", change) for change in suspect.cause.trial(case.config, readings)]
@@ -63,10 +96,10 @@ def _try(
     came_past = [
         (lane, outcome)
         for lane in lanes
-        if (outcome := race.outcomes.get((lane, race.seed))) and outcome.diverged_at is None
+        if (outcome := race.outcomes.get((lane, race.seed))) and not _ran_away(outcome)
     ]
     notes = []
-    if control.diverged_at is None:
+    if not _ran_away(control):
         notes.append(
             f"the same settings did not diverge again within {steps} steps of a schedule of that "
             "length: it hangs on the length, or on chance"

@@ -65,11 +65,14 @@ class TrainingMemory(msgspec.Struct, frozen=True):
     activations: int
     kept_best: int
     """The best weights so far, which become the model at the end."""
+    kept_good: int
+    """Weights and optimizer state that a rescue would go back to."""
 
     @property
     def total(self) -> int:
         """All of it, in bytes; Python and torch themselves (some 300 MB) come on top."""
-        return self.weights + self.gradients + self.optimizer + self.activations + self.kept_best
+        kept = self.kept_best + self.kept_good
+        return self.weights + self.gradients + self.optimizer + self.activations + kept
 
 
 def training_memory(config: RunConfig, shape: ModelShape) -> int:
@@ -104,6 +107,7 @@ def training_memory_parts(config: RunConfig, shape: ModelShape) -> TrainingMemor
             activation_checkpointing=config.activation_checkpointing,
         ),
         kept_best=FLOAT32 * parameters,
+        kept_good=FLOAT32 * (parameters + states) if config.rescue == "on" else 0,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from descend.doctor.healthy import healthy_range
-from descend.runs.records import Epoch, Matrices, Record, Step
+from descend.runs.records import Epoch, Matrices, Record, Rescue, Step
 from descend.signals import recorded
 
 LOOKS_AN_EPOCH = 4
@@ -29,6 +29,10 @@ def watched(
             matrices.append(record)
         elif isinstance(record, Epoch):
             epochs.append(record)
+        elif isinstance(record, Rescue):
+            steps = [s for s in steps if s.step <= record.step]
+            matrices = [m for m in matrices if m.step <= record.step]
+            epochs = [e for e in epochs if e.step <= record.step]
         yield record
         if isinstance(record, Step) and len(steps) % every == 0:
             tell(view_line(steps, matrices, epochs, vocab_size))

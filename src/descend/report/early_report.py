@@ -23,7 +23,7 @@ WILD = 100.0
 """Nats per token: far above what guessing costs; beyond it only a log axis shows all."""
 
 _ENDED = {
-    "diverged": "its numbers were no longer finite",
+    "diverged": "its numbers ran away",
     "interrupted": "it was interrupted",
     "failed": "it failed",
     "finished": "it was finished",

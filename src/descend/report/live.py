@@ -18,8 +18,8 @@ from rich.progress import (
 
 from descend.report.before import before_lines
 from descend.report.live_notebook import show_in_notebook
-from descend.report.words import epoch_line, step_line
-from descend.runs.records import Epoch, Record, Sample, Started, Step
+from descend.report.words import epoch_line, rescue_line, step_line
+from descend.runs.records import Epoch, Record, Rescue, Sample, Started, Step
 from descend.text.store import Progress as ShareTold
 from descend.training.job import Job
 
@@ -69,7 +69,8 @@ def _lines(records: Iterator[Record], job: Job, console: Console) -> Iterator[Re
         now = time.perf_counter()
         if isinstance(record, Step) and now - said >= SECONDS_BETWEEN_LINES:
             said = now
-            left = (now - began) / (record.step - first) * (job.course.total_steps - record.step)
+            done = max(record.step - first, 1)  # a rescue may go back further than a resume began
+            left = (now - began) / done * (job.course.total_steps - record.step)
             _print(step_line(record, job.course.total_steps, left), console)
         elif not isinstance(record, Step):
             _say(record, job, console)
@@ -94,7 +95,7 @@ def _bar(records: Iterator[Record], job: Job, console: Console) -> Iterator[Reco
         task = bar.add_task("", total=total, epoch=f"1/{epochs}", loss="-", speed="-")
         smooth = None
         for record in records:
-            if isinstance(record, Started):
+            if isinstance(record, Started | Rescue):
                 bar.update(task, completed=record.step)
             elif isinstance(record, Step):
                 smooth = record.seconds if smooth is None else 0.9 * smooth + 0.1 * record.seconds
@@ -105,7 +106,7 @@ def _bar(records: Iterator[Record], job: Job, console: Console) -> Iterator[Reco
                     loss=f"{record.loss:.3f}",
                     speed=f"{job.course.batches.tokens_per_step / max(smooth, 1e-9):,.0f}",
                 )
-            else:
+            if not isinstance(record, Step):
                 _say(record, job, bar.console)
             yield record
 
@@ -113,6 +114,8 @@ def _bar(records: Iterator[Record], job: Job, console: Console) -> Iterator[Reco
 def _say(record: Record, job: Job, console: Console) -> None:
     if isinstance(record, Epoch):
         _print(epoch_line(record, job.course.epochs), console)
+    elif isinstance(record, Rescue):
+        _print("  " + rescue_line(record), console, "yellow")
     elif isinstance(record, Sample) and record.step < job.course.total_steps:
         # Those of the last step are printed whole with the outcome.
         _print("  sample: " + " ".join(f"{record.prompt}▸{record.text}".split()), console, "dim")

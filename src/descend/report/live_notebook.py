@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from descend.report.cards import progress_card
-from descend.runs.records import Epoch, Record, Sample, Step
+from descend.report.words import rescue_line
+from descend.runs.records import Epoch, Record, Rescue, Sample, Step
 from descend.units import duration
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ SECONDS_BETWEEN_RENEWALS = 0.5
 
 def show_in_notebook(records: Iterator[Record], job: Job) -> Iterator[Record]:
     """Pass `records` on unchanged, drawing them in the cell on their way."""
-    epochs, sample, words = list(job.epochs_before), None, "starting …"
+    epochs, sample, words, trouble = list(job.epochs_before), None, "starting …", ""
     of, total = job.course.epochs, job.course.total_steps
     first, began = job.state.step, time.perf_counter()
     handle = _display(progress_card(first / total, words, epochs, of, None))
@@ -32,17 +33,21 @@ def show_in_notebook(records: Iterator[Record], job: Job) -> Iterator[Record]:
         now = time.perf_counter()
         if isinstance(record, Step):
             step = record.step
-            left = (now - began) / (step - first) * (total - step)
-            rate = (step - first) * job.course.batches.tokens_per_step / max(now - began, 1e-9)
+            done = max(step - first, 1)  # a rescue may go back further than a resume began
+            left = (now - began) / done * (total - step)
+            rate = done * job.course.batches.tokens_per_step / max(now - began, 1e-9)
             words = (
                 f"step {step:,} of {total:,} · loss {record.loss:.3f} · {rate:,.0f} tokens/s · "
-                f"{duration(left)} left"
+                f"{duration(left)} left{trouble}"
             )
         elif isinstance(record, Epoch):
             epochs.append(record)
+        elif isinstance(record, Rescue):
+            step, epochs = record.step, [e for e in epochs if e.step <= record.step]
+            trouble = f" · {rescue_line(record)}"
         elif isinstance(record, Sample):
             sample = " ".join(f"{record.prompt}▸{record.text}".split())
-        if isinstance(record, Epoch) or now - renewed >= SECONDS_BETWEEN_RENEWALS:
+        if isinstance(record, Epoch | Rescue) or now - renewed >= SECONDS_BETWEEN_RENEWALS:
             renewed = now
             handle.update(_html(progress_card(step / total, words, epochs, of, sample)))
         yield record

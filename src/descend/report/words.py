@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from descend.handbook.checklist import Checklist
 from descend.runs.folder import Summary
-from descend.runs.records import Epoch, Sample, Step
+from descend.runs.records import Epoch, Rescue, Sample, Step
 from descend.text.stats import CorpusStats
 from descend.units import duration, size
 
@@ -33,6 +33,16 @@ def epoch_line(epoch: Epoch, of: int) -> str:
 def step_line(step: Step, of: int, seconds_left: float) -> str:
     """Where a long epoch stands."""
     return f"step {step.step:,}/{of:,}  loss {step.loss:.3f}  {duration(seconds_left)} left"
+
+
+def rescue_line(rescue: Rescue) -> str:
+    """What ran away, where, and what is done about it."""
+    change = {
+        "skip": f"leaving {rescue.value:.0f} batch{'es' if rescue.value != 1 else ''} out",
+        "clip": f"with gradients clipped at {rescue.value:g}",
+        "rate": f"with the learning rate times {rescue.value:.2g}",
+    }[rescue.change]
+    return f"step {rescue.bad_step:,}: {rescue.found}; back to step {rescue.step:,}, {change}"
 
 
 def ladder_line(ladder: dict[str, float]) -> str:
@@ -76,7 +86,24 @@ def paragraph(summary: Summary, train_bytes: int) -> str:
 
 def verdict(summary: Summary) -> str:
     """The outcome, held against counting, and how the curve ended."""
-    return " ".join([_outcome(summary), _against_counting(summary), shape_of_the_curve(summary)])
+    return " ".join([
+        _outcome(summary), *_rescues(summary), _against_counting(summary),
+        shape_of_the_curve(summary),
+    ])  # fmt: skip
+
+
+def _rescues(summary: Summary) -> list[str]:
+    """That the numbers ran away on the way, and what it took to go on."""
+    if not summary.rescues:
+        return []
+    first, last = summary.rescues[0], summary.rescues[-1]
+    times = {1: "once", 2: "twice"}.get(len(summary.rescues), f"{len(summary.rescues)} times")
+    what = {"skip": "some batches left out", "clip": f"gradients clipped at {last.value:g}",
+            "rate": f"the learning rate times {last.value:.2g}"}[last.change]  # fmt: skip
+    return [
+        f"The numbers ran away {times}, first at step {first.bad_step:,} ({first.found}); training "
+        f"went back and came through with {what}."
+    ]
 
 
 def _outcome(summary: Summary) -> str:

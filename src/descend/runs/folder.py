@@ -11,6 +11,7 @@ checkpoints/step_<n>/     all that a resume needs
 from __future__ import annotations
 
 import errno
+import math
 import os
 import re
 import time
@@ -22,7 +23,7 @@ import msgspec
 
 from descend.errors import RunFolderError
 from descend.runs.durable import disk_error, verify_folder, write_file
-from descend.runs.records import Epoch, Record, Sample, Started
+from descend.runs.records import Epoch, Record, Rescue, Sample, Saved, Started, Stopped
 
 MODEL_FILES = {
     "config.json": "the shape of the model",
@@ -67,6 +68,8 @@ class Summary(msgspec.Struct, frozen=True):
     finished: bool
     samples: list[Sample]
     """What the kept model writes after prompts from held-out text; empty before the end."""
+    rescues: list[Rescue] = []
+    """Each time that the numbers ran away and training went back."""
 
 
 def new_folder(save_dir: str | None) -> Path:
@@ -196,11 +199,12 @@ class EventLog:
         self._file.close()
 
 
-def read_events(folder: Path) -> list[Record]:
-    """All records that count, in order.
+def read_events(folder: Path, until: int | None = None) -> list[Record]:
+    """All records that count, in order; those that count for who goes on from the checkpoint of
+    step `until`.
 
-    A run that was interrupted after its last checkpoint trains those steps again; of the two
-    accounts the later one stands, so records beyond the step of a restart are left out.
+    A run that was interrupted after its last checkpoint trains those steps again, as does one that
+    was rescued; of the two accounts the later one stands.
     """
     decoder = msgspec.json.Decoder(Record)
     kept: list[Record] = []
@@ -210,9 +214,35 @@ def read_events(folder: Path) -> list[Record]:
         except msgspec.DecodeError:
             continue  # the half line of a crash
         if isinstance(record, Started):
-            kept = [r for r in kept if r.step <= record.step]
+            kept = _before_checkpoint(kept, record.step)
         kept.append(record)
-    return kept
+    if until is not None:
+        kept = _before_checkpoint(kept, until)
+    return _without_undone(kept)
+
+
+def _before_checkpoint(records: list[Record], step: int) -> list[Record]:
+    """Those of `records` that count once training goes on from the checkpoint of `step`.
+
+    A rescue goes back to lower steps, so whether it came before that checkpoint was saved is told
+    by the place of its record, not by its step.
+    """
+    saves = [n for n, r in enumerate(records) if isinstance(r, Saved) and r.step == step]
+    place = saves[-1] + 1 if saves else len(records)
+    later = (r for r in records[place:] if isinstance(r, Started | Stopped))
+    return [r for r in (*records[:place], *later) if r.step <= step or isinstance(r, Rescue)]
+
+
+def _without_undone(records: list[Record]) -> list[Record]:
+    """`records` without those of steps that a rescue after them went back before."""
+    kept: list[Record] = []
+    lowest = math.inf
+    for record in reversed(records):
+        if record.step <= lowest or isinstance(record, Rescue | Stopped):
+            kept.append(record)
+        if isinstance(record, Rescue):
+            lowest = min(lowest, record.step)
+    return kept[::-1]
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -78,12 +78,28 @@ class Sample(msgspec.Struct, frozen=True, tag="sample", tag_field="kind"):
     text: str
 
 
-class Stopped(msgspec.Struct, frozen=True, tag="stopped", tag_field="kind"):
+class Rescue(msgspec.Struct, frozen=True, tag="rescue", tag_field="kind"):
+    """The numbers ran away: training went back to after `step`, the records of the steps since then
+    no longer count, and from there one thing is done differently."""
+
+    step: int
+    bad_step: int
+    """The first step whose loss or gradient was not as it should be; it may be one told before."""
+    found: str
+    """What was found there, and where it began."""
+    change: Literal["skip", "clip", "rate"]
+    value: float
+    """Batches left out; the new largest gradient norm; the factor on the configured rate."""
+
+
+class Stopped(msgspec.Struct, frozen=True, tag="stopped", tag_field="kind", omit_defaults=True):
     """Training ended."""
 
     step: int
     reason: Literal["finished", "interrupted", "diverged", "failed"]
     time: str
+    found: str = ""
+    """Of a run that diverged: what was not as it should be, and where it began."""
 
 
-Record = Started | Step | Matrices | Epoch | Saved | Sample | Stopped
+Record = Started | Step | Matrices | Epoch | Saved | Sample | Rescue | Stopped

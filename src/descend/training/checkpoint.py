@@ -7,55 +7,30 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
-from torch.optim import Optimizer
 
 from descend.errors import RunFolderError
 from descend.runs.durable import write_folder
 from descend.runs.folder import checkpoint_folder, checkpoints
-from descend.training.state import Best, Tally, TrainState, copy_weights, put_weights
+from descend.training.snapshot import put, view
+from descend.training.state import Best, Scalars, Snapshot, TrainState
 
-
-class Scalars(msgspec.Struct, frozen=True):
-    """Everything of a `TrainState` that is not a tensor."""
-
-    step: int
-    seconds: float
-    skipped: int
-    tally: Tally
-    scaler: dict[str, int | float]
-    best_epoch: int | None
-    best_validation_loss: float | None
-    optimizer_numbers: list[dict[str, dict[str, int | float]]]
+GOOD = "good_"
+"""Begins the names of the files of the state that a rescue would go back to."""
 
 
 def save_checkpoint(folder: Path, state: TrainState) -> None:
     """Write `checkpoints/step_<n>`; older ones go only after the new one was read back."""
-    tensors, numbers = zip(*(_take_apart(o) for o in state.optimizers), strict=True)
-    best = state.best
-    scalars = Scalars(
-        step=state.step,
-        seconds=state.seconds,
-        skipped=state.skipped,
-        tally=state.tally,
-        scaler=state.scaler.state_dict(),
-        best_epoch=best.epoch if best else None,
-        best_validation_loss=best.validation_loss if best else None,
-        optimizer_numbers=list(numbers),
-    )
-    files = {
-        "state.json": msgspec.json.encode(scalars),
-        "model.safetensors": save(copy_weights(state.model)),
-        "best.safetensors": save(best.weights if best else {}),
-    }
-    for index, held in enumerate(tensors):
-        files[f"optimizer_{index}.safetensors"] = save(held)
+    now = view(state)
+    files = _files(now) | {"best.safetensors": _best_file(now)}
+    if state.good is not None:
+        files |= {GOOD + name: content for name, content in _files(state.good).items()}
+        if state.good.best is not state.best:  # an epoch ended since: the rare case
+            files[GOOD + "best.safetensors"] = _best_file(state.good)
     new = checkpoint_folder(folder, state.step)
     write_folder(new, files)
     for _, path in checkpoints(folder):
@@ -66,52 +41,55 @@ def save_checkpoint(folder: Path, state: TrainState) -> None:
 def load_checkpoint(path: Path, state: TrainState) -> None:
     """Fill `state`, built for the same configuration, from the checkpoint at `path`."""
     try:
-        scalars = msgspec.json.decode((path / "state.json").read_bytes(), type=Scalars)
-        put_weights(state.model, load((path / "model.safetensors").read_bytes()))
-        for index, optimizer in enumerate(state.optimizers):
-            held = load((path / f"optimizer_{index}.safetensors").read_bytes())
-            _put_together(optimizer, held, scalars.optimizer_numbers[index])
-        best = load((path / "best.safetensors").read_bytes())
-    except (OSError, KeyError, IndexError, RuntimeError, SafetensorError, msgspec.DecodeError) as e:
+        now = _read(path, "", None)
+        put(now, state)
+        state.rescued = now.scalars.rescued
+        if (path / f"{GOOD}state.json").exists():
+            state.good = _read(path, GOOD, state.best)
+    except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as e:
         raise RunFolderError(
             str(path), f"a checkpoint that does not fit ({str(e).splitlines()[0]})",
             "what descend wrote there for this configuration",
             "restore the run folder from a copy, or train again",
         ) from None  # fmt: skip
-    if scalars.scaler:
-        state.scaler.load_state_dict(scalars.scaler)
-    state.step, state.seconds, state.skipped = scalars.step, scalars.seconds, scalars.skipped
-    state.tally = scalars.tally
-    if scalars.best_epoch is not None and scalars.best_validation_loss is not None:
-        state.best = Best(scalars.best_epoch, scalars.best_validation_loss, best)
 
 
-def _take_apart(
-    optimizer: Optimizer,
-) -> tuple[dict[str, Tensor], dict[str, dict[str, int | float]]]:
-    """The state of `optimizer` as tensors and numbers, keyed by the place of the parameter."""
-    tensors: dict[str, Tensor] = {}
-    numbers: dict[str, dict[str, int | float]] = {}
-    for place, held in optimizer.state_dict()["state"].items():
-        for name, value in held.items():
-            if isinstance(value, Tensor):
-                tensors[f"{place}.{name}"] = value.detach().cpu().contiguous()
-            else:
-                numbers.setdefault(str(place), {})[name] = value
-    return tensors, numbers
+def _files(snapshot: Snapshot) -> dict[str, bytes]:
+    """The content of each file but that of the best weights, by name."""
+    files = {
+        "state.json": msgspec.json.encode(snapshot.scalars),
+        "model.safetensors": _saved(snapshot.weights),
+    }
+    for index, held in enumerate(snapshot.optimizers):
+        files[f"optimizer_{index}.safetensors"] = _saved(held)
+    return files
 
 
-def _put_together(
-    optimizer: Optimizer, tensors: dict[str, Tensor], numbers: dict[str, dict[str, int | float]]
-) -> None:
-    state: dict[int, dict[str, Any]] = {}
-    for key, tensor in tensors.items():
-        place, name = key.split(".", 1)
-        state.setdefault(int(place), {})[name] = tensor
-    for number_place, held in numbers.items():
-        state.setdefault(int(number_place), {}).update(held)
-    optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
-    for held_state in optimizer.state.values():
-        for name, value in held_state.items():
-            # Adam counts its steps in a float32 tensor, whatever the type of the weights.
-            assert not isinstance(value, torch.Tensor) or value.dtype == torch.float32, name
+def _best_file(snapshot: Snapshot) -> bytes:
+    return save(snapshot.best.weights if snapshot.best else {})
+
+
+def _saved(tensors: dict[str, Tensor]) -> bytes:
+    return save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
+
+
+def _read(path: Path, prefix: str, best: Best | None) -> Snapshot:
+    """The snapshot in the files that begin with `prefix`; `best` if it has none of its own."""
+
+    def content(name: str) -> bytes:
+        return (path / f"{prefix}{name}").read_bytes()
+
+    scalars = msgspec.json.decode(content("state.json"), type=Scalars)
+    if (path / f"{prefix}best.safetensors").exists():
+        weights = load(content("best.safetensors"))
+        epoch, loss = scalars.best_epoch, scalars.best_validation_loss
+        best = None if epoch is None or loss is None else Best(epoch, loss, weights)
+    return Snapshot(
+        weights=load(content("model.safetensors")),
+        optimizers=[
+            load(content(f"optimizer_{index}.safetensors"))
+            for index in range(len(scalars.optimizer_numbers))
+        ],
+        best=best,
+        scalars=scalars,
+    )

@@ -12,6 +12,11 @@ from torch import nn
 from descend.errors import DivergedError
 from descend.model.transformer import Transformer
 
+WHAT_TO_DO = (
+    "lower learning_rate to a third, or set gradient_clip to 1.0, or precision to float32; "
+    "what was saved before is untouched"
+)
+
 
 def describe_divergence(
     model: Transformer, batch: NDArray[np.int64], step: int, epoch: int, loss: float
@@ -23,8 +28,7 @@ def describe_divergence(
         f"step {step + 1} (epoch {epoch})",
         f"a {what} that is not a finite number, beginning in {place}",
         "finite numbers",
-        "lower learning_rate to a third, or set gradient_clip to 1.0, or precision to float32; "
-        "what was saved before is untouched",
+        WHAT_TO_DO,
     )
 
 

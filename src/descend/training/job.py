@@ -18,7 +18,7 @@ from descend.model.shape import ModelShape, shape_of
 from descend.model.transformer import Transformer
 from descend.runs.folder import RunInfo, is_finished, newest_checkpoint, read_events, read_info
 from descend.runs.model_files import load_model
-from descend.runs.records import Epoch
+from descend.runs.records import Epoch, Rescue
 from descend.settings import is_per_epoch, plain_name
 from descend.signals.evaluate import Evaluation, evaluate
 from descend.text.batches import BatchPlan
@@ -72,6 +72,7 @@ class Job:
     choice: Choice | None
     epochs_before: tuple[Epoch, ...]
     """Epochs of earlier sittings, where the run is resumed."""
+    rescues_before: tuple[Rescue, ...]
     notes: tuple[str, ...]
     """Sentences for the user: what was chosen, what was found, what will differ."""
 
@@ -118,7 +119,7 @@ def new_job(
     state = fresh_state(model, resolved, choice.execution)
     preflight(model, state.optimizers, batches.batch(0), fresh=loaded is None)
     notes = _notes(config, resolved, store, choice)
-    return Job(folder, info, shape, store, course, state, choice, (), notes)
+    return Job(folder, info, shape, store, course, state, choice, (), (), notes)
 
 
 def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
@@ -158,8 +159,10 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
     load_checkpoint(checkpoint, state)
     course = course_for(resolved, execution, store, batches, resolved.max_steps)
     notes = (f"taking up after step {state.step} of {course.total_steps}", *differences)
-    before = tuple(e for e in read_events(folder) if isinstance(e, Epoch) and e.step <= state.step)
-    return Job(folder, info, shape, store, course, state, None, before, notes)
+    before = read_events(folder, until=state.step)
+    epochs = tuple(r for r in before if isinstance(r, Epoch))
+    rescues = tuple(r for r in before if isinstance(r, Rescue))
+    return Job(folder, info, shape, store, course, state, None, epochs, rescues, notes)
 
 
 def continued_config(parent: Path, changes: dict[str, Any]) -> RunConfig:

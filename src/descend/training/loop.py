@@ -10,13 +10,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from descend.config import RunConfig
 from descend.errors import DivergedError
 from descend.machine import Execution
 from descend.model.transformer import Transformer
-from descend.runs.records import Epoch, Matrices, Step
+from descend.runs.records import Epoch, Matrices, Rescue, Step
 from descend.signals.evaluate import Evaluation
 from descend.signals.matrices import EVERY, MatrixWatch
 from descend.text.batches import BatchPlan
@@ -24,6 +26,7 @@ from descend.training.divergence import describe_divergence, first_bad_place
 from descend.training.objective import objective_for
 from descend.training.optimizer import clip_gradients, set_learning_rate
 from descend.training.precision import compute_in
+from descend.training.rescue import clip_of, look, rescue
 from descend.training.state import Best, Tally, TrainState, copy_weights
 
 MOST_SKIPPED = 50
@@ -45,56 +48,78 @@ class Course:
     """Judges the model at the end of an epoch; None: epochs pass without judgment or record."""
 
 
-def train(state: TrainState, course: Course) -> Iterator[tuple[Step | Matrices | Epoch, ...]]:
+Records = tuple[Step | Matrices | Epoch | Rescue, ...]
+
+
+def train(state: TrainState, course: Course) -> Iterator[Records]:
     """Train from `state` to the end of `course`: all records of a step at once.
 
     `state` is whole whenever they come out, and can be saved: nothing of the step is still to do.
+    After a `Rescue` it is an earlier one.
 
     Raises `DivergedError` before an update that would put a number that is not finite into
-    the weights.
+    the weights, and where no rescue is left.
     """
     watch = MatrixWatch()
     while state.step < course.total_steps:
-        began = time.perf_counter()
-        step, epoch = state.step, course.batches.epoch_of(state.step)
-        rate = course.learning_rate(step)
-        set_learning_rate(state.optimizers, rate)
-        # Dropout at step n follows from the seed and n alone, so nothing must be saved for it.
-        torch.manual_seed((course.config.seed * 1_000_003 + step) % 2**63)
-        loss, accuracy = backward(state, course, step)
-        norm = gradient_norm(state, course)
-        finite = math.isfinite(loss) and math.isfinite(norm)
-        if not finite and not may_skip(state, loss):
-            raise describe_divergence(state.model, course.batches.batch(step), step, epoch, loss)
-        watching = step % EVERY == 0 and finite
-        if watching:
-            watch.before(state.model)
-        update(state, finite)
-        state.step += 1
-        state.skipped = 0 if finite else state.skipped + 1
-        seconds = time.perf_counter() - began
-        state.seconds += seconds
-        epoch_ends = min(course.batches.steps(epoch), course.total_steps)
-        epoch_steps = epoch_ends - course.batches.steps(epoch - 1)
-        state.tally.add(epoch_steps, loss, accuracy, seconds)
-        clip = course.config.gradient_clip
-        records: list[Step | Matrices | Epoch] = [Step(
-            state.step, epoch, loss, accuracy, rate, norm if finite else None,
-            clipped=finite and bool(clip) and norm > clip, seconds=seconds,
-        )]  # fmt: skip
-        if watching:
-            records.append(watch.after(state.model, state.step))
-        if course.evaluate and state.step == epoch_ends:
-            # A batch larger than the text finishes several passes at once: the last one counts.
-            # The last pass may be a part of one.
-            done = min(max(course.batches.epochs_done(state.step), epoch), course.epochs)
-            records.append(finish_epoch(state, course, course.evaluate, done))
-        yield tuple(records)
+        number = state.step + 1
+        try:
+            records = take_step(state, course, watch)
+        except DivergedError as trouble:
+            records = (rescue(state, course.config, number, trouble),)
+        yield records
+
+
+def take_step(state: TrainState, course: Course, watch: MatrixWatch) -> Records:
+    """One update, and what is due after it; `DivergedError` as for `train`."""
+    began = time.perf_counter()
+    step, epoch = state.step, course.batches.epoch_of(state.step)
+    rate = course.learning_rate(step) * state.rescued.rate_factor
+    set_learning_rate(state.optimizers, rate)
+    # Dropout at step n follows from the seed and n alone, so nothing must be saved for it.
+    torch.manual_seed((course.config.seed * 1_000_003 + step) % 2**63)
+    loss, accuracy = backward(state, course, step)
+    norm = gradient_norm(state, course)
+    finite = math.isfinite(loss) and math.isfinite(norm)
+    if not finite and not may_skip(state, loss):
+        batch = batch_of(state, course, step)
+        raise describe_divergence(state.model, batch, step, epoch, loss)
+    if finite and course.config.rescue == "on":
+        look(state, loss, epoch)
+    watching = step % EVERY == 0 and finite
+    if watching:
+        watch.before(state.model)
+    update(state, finite)
+    state.step += 1
+    state.skipped = 0 if finite else state.skipped + 1
+    seconds = time.perf_counter() - began
+    state.seconds += seconds
+    epoch_ends = min(course.batches.steps(epoch), course.total_steps)
+    epoch_steps = epoch_ends - course.batches.steps(epoch - 1)
+    state.tally.add(epoch_steps, loss, accuracy, seconds)
+    clip = clip_of(state.rescued, course.config)
+    records: list[Step | Matrices | Epoch] = [Step(
+        state.step, epoch, loss, accuracy, rate, norm if finite else None,
+        clipped=finite and bool(clip) and norm > clip, seconds=seconds,
+    )]  # fmt: skip
+    if watching:
+        records.append(watch.after(state.model, state.step))
+    if course.evaluate and state.step == epoch_ends:
+        # A batch larger than the text finishes several passes at once: the last one counts.
+        # The last pass may be a part of one.
+        done = min(max(course.batches.epochs_done(state.step), epoch), course.epochs)
+        records.append(finish_epoch(state, course, course.evaluate, done))
+    return tuple(records)
+
+
+def batch_of(state: TrainState, course: Course, step: int) -> NDArray[np.int64]:
+    """Token ids of `step` (from 0): its own batch, or a later one where some were left out."""
+    return course.batches.batch(step + state.rescued.batches_skipped)
 
 
 def backward(state: TrainState, course: Course, step: int) -> tuple[float, float]:
     """Add the gradients of the batch of `step`; returns its mean loss (nats) and accuracy."""
-    batch = torch.from_numpy(course.batches.batch(step)).to(course.execution.device)
+    batch = torch.from_numpy(batch_of(state, course, step)).to(course.execution.device)
     compute = objective_for(course.execution)
     parts = batch.tensor_split(course.config.gradient_accumulation)
     loss_sum = torch.zeros((), device=batch.device)
@@ -114,7 +139,7 @@ def gradient_norm(state: TrainState, course: Course) -> float:
     """Norm of all gradients together, before they are clipped to `gradient_clip`."""
     for optimizer in state.optimizers:
         state.scaler.unscale_(optimizer)
-    return clip_gradients(state.model, course.config.gradient_clip).item()
+    return clip_gradients(state.model, clip_of(state.rescued, course.config)).item()
 
 
 def may_skip(state: TrainState, loss: float) -> bool:
@@ -146,7 +171,7 @@ def finish_epoch(
         raise DivergedError(
             f"epoch {epoch}",
             f"a validation loss of {result.loss}, beginning in "
-            + first_bad_place(state.model, course.batches.batch(state.step - 1)),
+            + first_bad_place(state.model, batch_of(state, course, state.step - 1)),
             "a finite number",
             "lower learning_rate and train again",
         )  # fmt: skip

@@ -44,13 +44,62 @@ def edge_steps(epoch_steps: int) -> int:
     return max(1, epoch_steps // 20)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Best:
     """The weights with the lowest validation loss so far; on the CPU."""
 
     epoch: int
     validation_loss: float
     weights: dict[str, Tensor]
+
+
+class Recent(msgspec.Struct):
+    """Training losses of late (nats), which the next one is held against; see `rescue`."""
+
+    losses: list[float] = msgspec.field(default_factory=list)
+    above: int = 0
+    """Steps in a row whose loss stood far above them; those are not among them."""
+
+
+class Rescued(msgspec.Struct, frozen=True):
+    """What rescues changed: going back does not undo it."""
+
+    times: int = 0
+    tried: int = 0
+    """Changes tried against the last trouble."""
+    last_step: int = 0
+    """Step at which that was noticed."""
+    batches_skipped: int = 0
+    """Step n reads the batch of step n + this."""
+    gradient_clip: float | None = None
+    """Instead of the configuration's."""
+    rate_factor: float = 1.0
+    """On the learning rate."""
+
+
+class Scalars(msgspec.Struct, frozen=True):
+    """Everything of a `TrainState` that is not a tensor."""
+
+    step: int
+    seconds: float
+    skipped: int
+    tally: Tally
+    scaler: dict[str, int | float]
+    best_epoch: int | None
+    best_validation_loss: float | None
+    optimizer_numbers: list[dict[str, dict[str, int | float]]]
+    recent: Recent = msgspec.field(default_factory=Recent)
+    rescued: Rescued = Rescued()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A run between two steps as plain data; made and put back by `snapshot`."""
+
+    weights: dict[str, Tensor]
+    optimizers: list[dict[str, Tensor]]
+    best: Best | None
+    scalars: Scalars
 
 
 @dataclass
@@ -67,6 +116,10 @@ class TrainState:
     """Time spent in training steps and evaluation, over all sittings."""
     skipped: int = 0
     """Steps in a row without an update, because float16 gradients overflowed."""
+    recent: Recent = field(default_factory=Recent)
+    rescued: Rescued = field(default_factory=Rescued)
+    good: Snapshot | None = None
+    """The last state whose next loss was found to be as usual: what a rescue goes back to."""
 
 
 def copy_weights(model: Transformer) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from descend.runs.durable import write_file
 from descend.runs.folder import EventLog, Summary, write_info, write_summary
 from descend.runs.lock import writing
 from descend.runs.model_files import save_model
-from descend.runs.records import Epoch, Record, Sample, Saved, Started, Stopped
+from descend.runs.records import Epoch, Record, Rescue, Sample, Saved, Started, Stopped
 from descend.training.checkpoint import save_checkpoint
 from descend.training.interrupts import Interrupted, noticing_signals
 from descend.training.job import Job
@@ -69,21 +69,26 @@ def work(job: Job) -> Iterator[Record]:
                 if isinstance(problem, Interrupted)
                 else ("diverged" if isinstance(problem, DivergedError) else "failed")
             )
-            log.append(Stopped(job.state.step, reason, _now()))  # type: ignore[arg-type]
+            found = problem.found if isinstance(problem, DivergedError) else ""
+            log.append(Stopped(job.state.step, reason, _now(), found))  # type: ignore[arg-type]
             raise
 
 
 def _records(job: Job) -> Iterator[Record]:
     state, folder = job.state, job.folder
     saving, sampling = Budget(SAVING_SHARE), Budget(SAMPLING_SHARE)
-    epochs: list[Epoch] = list(job.epochs_before)
+    epochs, rescues = list(job.epochs_before), list(job.rescues_before)
     yield Started(state.step, _now())
     with noticing_signals() as wish, memory_errors(job.course.config, job.shape):
         for records in train(state, job.course):
             yield from records
-            if isinstance(record := records[-1], Epoch):
+            record = records[-1]
+            if isinstance(record, Rescue):
+                rescues.append(record)
+                epochs = [e for e in epochs if e.step <= record.step]
+            if isinstance(record, Epoch):
                 epochs.append(record)
-                write_summary(folder, summarise(job, epochs, []))
+                write_summary(folder, summarise(job, epochs, rescues, []))
                 more = state.step < job.course.total_steps
                 if more and sampling.due() and wish.signal_number is None:
                     began = time.perf_counter()
@@ -98,11 +103,11 @@ def _records(job: Job) -> Iterator[Record]:
             if stop is not None:
                 raise Interrupted(str(folder), state.step, stop)
         save_checkpoint(folder, state)
-        yield from _finish(job, epochs)
+        yield from _finish(job, epochs, rescues)
     yield Stopped(state.step, "finished", _now())
 
 
-def _finish(job: Job, epochs: list[Epoch]) -> Iterator[Record]:
+def _finish(job: Job, epochs: list[Epoch], rescues: list[Rescue]) -> Iterator[Record]:
     """Keep the best weights as the model, let it write, save it."""
     state = job.state
     assert state.best is not None  # every run ends with an epoch, and every epoch is judged
@@ -111,7 +116,7 @@ def _finish(job: Job, epochs: list[Epoch]) -> Iterator[Record]:
     for prompt in held_out_prompts(job.store):
         samples.append(_sample(job, prompt))
         yield samples[-1]
-    summary = summarise(job, epochs, samples, finished=True)
+    summary = summarise(job, epochs, rescues, samples, finished=True)
     save_model(job.folder, state.model, job.store.tokenizer, job.info, summary)
     write_summary(job.folder, summary)
 
@@ -125,7 +130,11 @@ def _sample(job: Job, prompt: str) -> Sample:
 
 
 def summarise(
-    job: Job, epochs: list[Epoch], samples: list[Sample], finished: bool = False
+    job: Job,
+    epochs: list[Epoch],
+    rescues: list[Rescue],
+    samples: list[Sample],
+    finished: bool = False,
 ) -> Summary:
     """The outcome of `job` so far."""
     best = min(epochs, key=lambda e: e.validation_loss)
@@ -144,6 +153,7 @@ def summarise(
         loss_ladder={"uniform": ladder.uniform, "unigram": ladder.unigram, "bigram": ladder.bigram},
         finished=finished,
         samples=samples,
+        rescues=rescues,
     )
 
 

@@ -22,7 +22,8 @@ _FORMAT = 1
 
 EVALUATION_TOKENS = 32_768
 
-_DECIDES_NOTHING = ("save_dir", "log_level")
+_DECIDES_NOTHING = ("save_dir", "log_level", "rescue")
+"""No trial is rescued: what diverges must be seen to diverge."""
 
 
 class Arm(msgspec.Struct, frozen=True, kw_only=True):

@@ -59,7 +59,7 @@ class Ready:
 
 def prepare(arm: Arm) -> Ready:
     """Read, split and tokenize the text of `arm`, all of it cached; choose what was left open."""
-    asked = make_config(arm.config)
+    asked = make_config(arm.config | {"rescue": "off"})
     parent = load_model(Path(arm.parent), "cpu") if arm.parent else None
     text = prepare_text(asked)
     tokenizer = parent.tokenizer if parent else tokenizer_for(asked, text)

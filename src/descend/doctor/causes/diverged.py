@@ -1,12 +1,13 @@
 """The numbers ran away: not a number, or an explosion.
 
 What it is:
-    A step made the loss or a gradient infinite or not a number, and training stopped before it
-    could reach the weights; or the loss exploded and never came back.
+    A step made the loss or a gradient infinite or not a number, or the loss exploded and did not
+    come back. Training went back to the last good state and tried one change after the other; it
+    stopped where none helped, or where that was switched off.
 
 How it shows:
-    The records end with `diverged`; before it the gradient norm rises by orders of magnitude,
-    or clipping works at every step.
+    The records hold rescues or end with `diverged`, with the first bad step and place; before it
+    the gradient norm rises by orders of magnitude, or clipping works at every step.
 
 Not to be confused:
     A jagged loss alone is no divergence. A single bad batch can do it; then leaving out that
@@ -20,7 +21,7 @@ Remedy:
     The mildest change that comes past the step with the lowest loss.
 
 When it is not this:
-    The records say that training ended otherwise.
+    The records hold no rescue and say that training ended otherwise.
 
 Source:
     Spikes before divergence: arXiv 2501.06842. float16 overflow: Micikevicius et al. 2018.

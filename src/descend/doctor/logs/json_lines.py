@@ -18,6 +18,8 @@ def parse(text: str) -> Log | None:
     skipped = 0
     for value in _values(text):
         if isinstance(value, dict):
+            if value.get("kind") == "rescue":  # its own: what it went back before is undone
+                objects = [o for o in objects if o.get("step", 0) <= value["step"]]
             objects.append(_flat(value))
         else:
             skipped += 1

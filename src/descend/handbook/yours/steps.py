@@ -110,6 +110,27 @@ def gradients(run: RunRecord) -> str:
     )
 
 
+def rescues(run: RunRecord) -> str:
+    """When the numbers ran away and what was done, or how far they were from it."""
+    found = run.summary.rescues
+    highest = max(run.steps, key=lambda s: s.loss)
+    if found:
+        told = "; ".join(
+            f"at update {r.bad_step:,} ({r.found}), back to update {r.step:,}, "
+            f"{r.change} {significant(r.value)}"
+            for r in found
+        )
+        said = f"The numbers ran away {len(found):,} times: {told}."
+    else:
+        said = (
+            f"The numbers never ran away: over {run.updates:,} updates the training loss was "
+            f"highest at update {highest.step:,}, with {highest.loss:.3f}."
+        )
+    limit = run.config.gradient_clip
+    calmer = ({"gradient_clip": limit / 2 or 1.0}, other_rates(run)[1])
+    return f"{said} To see whether a calmer run ends lower, {compared(run, *calmer)}."
+
+
 def update_ratios(run: RunRecord) -> str:
     """The ratio of each matrix, smallest first."""
     ranked = sorted(run.update_ratios.items(), key=lambda item: item[1])

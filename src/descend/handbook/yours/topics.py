@@ -38,6 +38,7 @@ TOPICS: dict[str, Callable[[RunRecord], str]] = {
     "label_smoothing": learning.regularisation,
     "gradient_accumulation": size.parts,
     "activation_checkpointing": size.parts,
+    "rescue": steps.rescues,
     "seed": learning.another_seed,
     # The machine.
     "precision": size.machine,

@@ -1,0 +1,88 @@
+"""A run between two steps as plain data: what a checkpoint holds, and a rescue goes back to."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from descend.training.state import Scalars, Snapshot, TrainState, put_weights
+
+Numbers = dict[str, dict[str, int | float]]
+
+
+def view(state: TrainState) -> Snapshot:
+    """All of `state`; its tensors are those that train on."""
+    tensors, numbers = zip(*(_take_apart(o) for o in state.optimizers), strict=True)
+    scalars = Scalars(
+        step=state.step,
+        seconds=state.seconds,
+        skipped=state.skipped,
+        tally=copy.copy(state.tally),
+        scaler=state.scaler.state_dict(),
+        best_epoch=state.best.epoch if state.best else None,
+        best_validation_loss=state.best.validation_loss if state.best else None,
+        optimizer_numbers=list(numbers),
+        recent=copy.deepcopy(state.recent),
+        rescued=state.rescued,
+    )
+    weights = {name: p.detach() for name, p in state.model.named_parameters()}
+    return Snapshot(weights, list(tensors), state.best, scalars)
+
+
+def take(state: TrainState) -> Snapshot:
+    """The same with tensors of its own, on the same device."""
+    seen = view(state)
+    return replace(
+        seen,
+        weights={name: t.clone() for name, t in seen.weights.items()},
+        optimizers=[{name: t.clone() for name, t in held.items()} for held in seen.optimizers],
+    )
+
+
+def put(snapshot: Snapshot, state: TrainState) -> None:
+    """Make `state`, built for the same configuration, what it was; the snapshot stays whole.
+
+    What it knows of rescues stays: going back would undo what was changed.
+    """
+    scalars = snapshot.scalars
+    put_weights(state.model, snapshot.weights)
+    held = zip(state.optimizers, snapshot.optimizers, scalars.optimizer_numbers, strict=True)
+    for optimizer, tensors, numbers in held:
+        _put_together(optimizer, tensors, numbers)
+    if scalars.scaler:
+        state.scaler.load_state_dict(scalars.scaler)
+    state.step, state.seconds, state.skipped = scalars.step, scalars.seconds, scalars.skipped
+    state.tally, state.recent = copy.copy(scalars.tally), copy.deepcopy(scalars.recent)
+    state.best = snapshot.best
+
+
+def _take_apart(optimizer: Optimizer) -> tuple[dict[str, Tensor], Numbers]:
+    """The state of `optimizer` as tensors and numbers, keyed by the place of the parameter."""
+    tensors: dict[str, Tensor] = {}
+    numbers: Numbers = {}
+    for place, held in optimizer.state_dict()["state"].items():
+        for name, value in held.items():
+            if isinstance(value, Tensor):
+                tensors[f"{place}.{name}"] = value.detach()
+            else:
+                numbers.setdefault(str(place), {})[name] = value
+    return tensors, numbers
+
+
+def _put_together(optimizer: Optimizer, tensors: dict[str, Tensor], numbers: Numbers) -> None:
+    state: dict[int, dict[str, Any]] = {}
+    for key, tensor in tensors.items():
+        place, name = key.split(".", 1)
+        # The optimizer would train on in the very tensors that it is given.
+        state.setdefault(int(place), {})[name] = tensor.clone()
+    for number_place, held in numbers.items():
+        state.setdefault(int(number_place), {}).update(held)
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
+    for held_state in optimizer.state.values():
+        for name, value in held_state.items():
+            # Adam counts its steps in a float32 tensor, whatever the type of the weights.
+            assert not isinstance(value, Tensor) or value.dtype.is_floating_point, name
