@@ -44,7 +44,9 @@ BUSY_WATCH_SECONDS = 0.1
 def busy_cores() -> float:
     """How many cores other programs keep at work just now; those that give way (nice) left out.
 
-    Where the system keeps no such counters, the load of the last minute, which lags behind.
+    Under Linux's autogroups (most desktops) a nice program gives way only to those of its own
+    terminal, so there it counts. Where the system keeps no such counters: the load of the last
+    minute, which lags behind.
     """
     before = _core_times()
     if before is None:
@@ -56,13 +58,22 @@ def busy_cores() -> float:
 
 
 def _core_times() -> tuple[int, int] | None:
-    """Ticks that all cores have worked at ordinary priority, and all ticks, since the start."""
+    """Ticks that all cores have worked for others than who give way, and all ticks so far."""
     try:
         first = Path("/proc/stat").read_text().splitlines()[0].split()
     except OSError:
         return None
     user, nice, system, *rest = (int(ticks) for ticks in first[1:9])
-    return user + system, user + nice + system + sum(rest)
+    worked = user + system + (nice if _autogroups() else 0)
+    return worked, user + nice + system + sum(rest)
+
+
+def _autogroups() -> bool:
+    """Whether Linux shares its cores by terminal first, and by `nice` only within one."""
+    try:
+        return Path("/proc/sys/kernel/sched_autogroup_enabled").read_text().strip() == "1"
+    except OSError:
+        return False
 
 
 def processor() -> str:

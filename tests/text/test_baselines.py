@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from descend.errors import CorpusError, TokenizerError
+from descend.text import baselines
 from descend.text.baselines import loss_ladder, ngram_loss, ngram_probabilities
 
 VOCAB = 5
@@ -118,3 +119,10 @@ def test_the_slow_count_itself_on_a_case_worked_by_hand() -> None:
     # follow one token: D = 0.95, p(1) = 0.05 / 3 + 0.95 * 3 / 3 / 3 = 1 / 3.
     expected = (2 - 0.2) / 3 + 0.2 * 2 / 3 * (1 / 3)
     assert slow_kneser_ney([0, 1, 0, 1, 0, 2], [0, 1], 3, 2) == pytest.approx([expected])
+
+
+def test_a_ladder_judges_no_more_than_a_million_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baselines, "MOST_VALIDATION_TOKENS", 50)
+    tokens = np.random.default_rng(0).integers(0, 7, 500)
+    whole = loss_ladder(tokens, np.concatenate([tokens[:50], np.zeros(400, np.int64)]), 7)
+    assert whole == loss_ladder(tokens, tokens[:50], 7)

@@ -48,17 +48,17 @@ def overlap(train: Tokens, validation: Tokens, length: int = 32) -> Overlap:
     mislead: chance n^2 / 2^65 for n validation tokens, 3e-8 for a million.) `train` may be
     memory-mapped: it is read in chunks, once for every `BLOCK` validation tokens.
 
-    `length` is a power of two; `ValueError` otherwise.
+    `length` is a power of two below 2^15; `ValueError` otherwise.
     """
-    if length < 1 or length & (length - 1):
-        raise ValueError(f"length: found {length}, expected a power of two")
-    starts = np.zeros(len(validation) + 1, dtype=np.int64)
+    if not 1 <= length < 2**15 or length & (length - 1):
+        raise ValueError(f"length: found {length}, expected a power of two below {2**15}")
+    starts = np.zeros(len(validation) + 1, dtype=np.int16)  # `length` open windows at most
     for first in range(0, len(validation) - length + 1, BLOCK):
         found = _windows_found(train, validation[first : first + BLOCK + length - 1], length)
         places = first + np.flatnonzero(found)
         starts[places] += 1  # the change of the number of open windows at each token
         starts[places + length] -= 1
-    return Overlap(length, np.cumsum(starts[:-1]) > 0)
+    return Overlap(length, np.cumsum(starts[:-1], dtype=np.int16) > 0)
 
 
 def _windows_found(train: Tokens, validation: Tokens, length: int) -> Mask:
