@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         resume,
         run,
         run_on_model,
+        search,
     )
     from descend.config import RunConfig
     from descend.errors import DescendError
@@ -39,6 +40,7 @@ _HOME = {
     "resume": "descend.api",
     "run": "descend.api",
     "run_on_model": "descend.api",
+    "search": "descend.api",
 }
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "resume",
     "run",
     "run_on_model",
+    "search",
 ]
 
 

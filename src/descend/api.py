@@ -22,6 +22,8 @@ from descend.lab.attribute import attribute as share_out
 from descend.lab.compare import Match, plan_comparison
 from descend.lab.compare import compare as carry_out
 from descend.lab.comparison import Comparison
+from descend.lab.search import Terms, search_and_keep
+from descend.lab.searched import Search
 from descend.lab.sources import Named, named_config
 from descend.model.generate import Completion, Piece, complete, generate_text
 from descend.model.sampling import SamplingSettings
@@ -321,6 +323,29 @@ def attribute(
     text = None if corpus_dir is None else str(corpus_dir)
     pair = config_pair(named_config(str(a)), named_config(str(b)), text)
     return share_out(design(*pair, seeds=seeds, runs=runs), workers=workers)
+
+
+def search(
+    config: Config = None,
+    /,
+    *,
+    minutes: float,
+    over: Mapping[str, Any] | None = None,
+    match: Match = "seconds",
+    budget: float | None = None,
+    seeds: int = 3,
+    workers: int | None = None,
+    **keys: Any,
+) -> Search:
+    """Search the best settings around `config` for a text, in so many minutes.
+
+    `search(corpus_dir="my/texts", minutes=30, over={"learning_rate": (0.0003, 0.01), "embed_dim":
+    [128, 256]})`: a tuple is a range, a list are values. The study is kept below `save_dir`, or in
+    `searches/`; the same call goes on from there, and costs nothing once it is done. Needs the
+    extra `search`; see docs/search.md.
+    """
+    terms = Terms(minutes, match, budget, seeds, workers=workers)
+    return search_and_keep(_settings(config, keys).config, over, terms)
 
 
 def _carry(job: Job, console: Console | None, *, watch: bool = False) -> Model:

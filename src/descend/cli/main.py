@@ -26,6 +26,7 @@ from descend.cli.generate import generate
 from descend.cli.plan import plan
 from descend.cli.report import report
 from descend.cli.resume import resume
+from descend.cli.search import search
 from descend.cli.tokenizer import tokenizer_app
 from descend.cli.train import continue_training, train
 from descend.errors import DescendError
@@ -82,6 +83,7 @@ app.command("report")(report)
 app.command("cure")(cure)
 app.command("compare")(with_config_flags(compare, leave_out=("corpus_dir", "save_dir")))
 app.command("attribute")(attribute)
+app.command("search")(with_config_flags(search, leave_out=("corpus_dir", "save_dir")))
 app.command("check")(check)
 app.command("forecast")(forecast)
 app.command("plan")(plan)
@@ -103,7 +105,8 @@ def main() -> None:
 def run(arguments: list[str], debug: bool = False) -> int:
     """Run the command line `arguments`; returns the exit code."""
     try:
-        outcome = app(arguments, prog_name="descend", standalone_mode=False)
+        # What was typed goes along, for the verbs that write down how to repeat them.
+        outcome = app(arguments, prog_name="descend", standalone_mode=False, obj=arguments)
         return outcome if isinstance(outcome, int) else 0
     except Exit as end:
         return end.exit_code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -31,6 +32,18 @@ Workers = Annotated[
     int | None,
     typer.Option("--workers", min=1, metavar="N", help="Runs at a time; left open: one a core."),
 ]
+
+
+def typed(context: typer.Context, *but: str) -> str:
+    """The command as it was typed; without `--json`, and without the flags in `but`, each of which
+    has a value."""
+    words, skip = ["descend"], False
+    for word in context.obj or []:
+        flag, equals, _ = word.partition("=")
+        if not skip and word != "--json" and flag not in but:
+            words.append(word)
+        skip = not skip and not equals and flag in but
+    return shlex.join(words)
 
 
 def announced(arms: Sequence[Arm], workers: int | None) -> Told:

@@ -42,23 +42,28 @@ def checked_vary(vary: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
     """The same with plain names and each value once; `ConfigError` for a key not to be varied."""
     found: dict[str, list[Any]] = {}
     for name, values in vary.items():
-        key = plain_name(name)
-        if key not in RunConfig.model_fields:
-            guess = nearest(key, list(RunConfig.model_fields))
-            raise ConfigError(
-                "vary", f"the unknown key {key}",
-                "one of the keys that `descend config show` lists",
-                f"did you mean {guess}" if guess else "correct its name",
-            )  # fmt: skip
-        if key in (*OF_THE_TEXT, *DECIDES_NO_LOSS):
-            raise ConfigError(
-                "vary", key, "a key that leaves the text and the seeds as they are",
-                "use --seeds for other seeds" if key == "seed" else "vary another key",
-            )  # fmt: skip
+        key = known_key(name, "vary")
         for value in values:
             if value not in found.setdefault(key, []):
                 found[key].append(value)
     return found
+
+
+def known_key(name: str, where: str) -> str:
+    """`name` as the key that it means; `ConfigError` at `where` for one not to be varied."""
+    key = plain_name(name)
+    if key not in RunConfig.model_fields:
+        guess = nearest(key, list(RunConfig.model_fields))
+        raise ConfigError(
+            where, f"the unknown key {key}", "one of the keys that `descend config show` lists",
+            f"did you mean {guess}" if guess else "correct its name",
+        )  # fmt: skip
+    if key in (*OF_THE_TEXT, *DECIDES_NO_LOSS):
+        raise ConfigError(
+            where, key, "a key that leaves the text and the seeds as they are",
+            "use --seeds for other seeds" if key == "seed" else "vary another key",
+        )  # fmt: skip
+    return key
 
 
 def contestants(named: Sequence[Named], vary: Mapping[str, Sequence[Any]]) -> list[Contestant]:

@@ -58,8 +58,7 @@ def plan_comparison(
     With no `budget`, each has what the first one needs for its epochs. `ConfigError` for a budget
     that is too small for a step, or for epochs that would be overruled.
     """
-    if match not in MATCHES:
-        raise ConfigError("match", str(match), " or ".join(MATCHES), "choose one of those")
+    check_match(match)
     if match != "epoch" and any("epoch" in c.varied for c in contestants):
         raise ConfigError(
             "vary", f"epoch with an equal number of {match}", "a budget that epochs decide",
@@ -71,9 +70,15 @@ def plan_comparison(
         budget = None
     elif budget is None:
         budget = _budget_of(contestants[0], match)
-    each = partial(_arm, match=match, budget=budget, points=points, judged=evaluation_tokens)
+    each = partial(arm_for, match=match, budget=budget, points=points, judged=evaluation_tokens)
     arms = [[each(c, seed) for seed in numbers] for c in contestants]
     return Plan(contestants, match, budget, numbers, arms)
+
+
+def check_match(match: str) -> None:
+    """`ConfigError` for what is no way of making runs equal."""
+    if match not in MATCHES:
+        raise ConfigError("match", str(match), " or ".join(MATCHES), "choose one of those")
 
 
 def compare(plan: Plan, *, workers: int | None = None, told: Told = silent) -> Comparison:
@@ -118,7 +123,7 @@ def _budget_of(contestant: Contestant, match: Match) -> float:
     return round(ready.steps * per_step, 1)
 
 
-def _arm(
+def arm_for(
     contestant: Contestant,
     seed: int,
     *,
@@ -127,6 +132,8 @@ def _arm(
     points: int,
     judged: int,
 ) -> Arm:
+    """The run of `contestant` with `seed`, as long as `budget` (of what `match` says) lets it be;
+    None: its own epochs. `ConfigError` for less than a step."""
     config = contestant.config.model_copy(update={"seed": seed})
     if budget is None:
         return arm_of(config, evaluation_tokens=judged)

@@ -13,6 +13,7 @@ from descend.runs.durable import write_file
 
 COMPARISON = "comparison.json"
 ATTRIBUTION = "attribution.json"
+SEARCH = "search.json"
 
 T = TypeVar("T")
 

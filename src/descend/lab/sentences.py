@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from descend.lab.comparison import ComparedArm
+from descend.lab.comparison import ComparedArm, Comparison
+from descend.lab.searched import Tried
+
+_OF = {"tokens": "tokens", "seconds": "s of training", "steps": "steps"}
 
 _EQUAL = {
     "tokens": "on equal tokens",
@@ -37,6 +40,37 @@ def comparison_sentence(arms: Sequence[ComparedArm], unit: str, match: str, seed
     if unsure:
         parts.append(f"not told apart from {first.name}: {', '.join(unsure)}")
     return f"{words[0].upper()}{words[1:]}, in {unit}: {'; '.join(parts)}."
+
+
+def search_sentence(
+    tried: Sequence[Tried], best: Tried, found: Comparison | None, match: str, budget: float | None
+) -> str:
+    """What may be claimed of the best of a search, and what not."""
+    each = "its own epochs" if budget is None else f"{budget:,.10g} {_OF[match]}"
+    stopped = sum(t.state == "stopped" for t in tried)
+    early = f", {stopped} of them ended early" if stopped else ""
+    values = ", ".join(f"{key} {value_word(value)}" for key, value in best.values.items())
+    words = f"Of {len(tried)} configurations tried with {each} each{early}, "
+    if found is None:
+        return words + f"none was better than the base itself ({values})."
+    words += f"the best is {values}. "
+    arm = found.arms[1]
+    said = {"better": "better than", "worse": "worse than"}.get(arm.verdict, "not told apart from")
+    interval = arm.difference.ci95 if arm.difference else None
+    span = f" [{interval[0]:+.3f}, {interval[1]:+.3f}]" if interval else ""
+    seeds = f"{len(found.seeds)} fresh seed{'s' if len(found.seeds) != 1 else ''}"
+    words += (
+        f"Trained again with {seeds} it is {said} the base: {_difference(arm):+.3f}{span} "
+        f"{found.unit}"
+    )
+    if len(found.seeds) == 1:
+        words += " (one seed shows no spread, so nothing is claimed)"
+    return words + "."
+
+
+def value_word(value: object) -> str:
+    """`0.00211`: a drawn number is not worth more than three digits to read."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _difference(arm: ComparedArm) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from descend.lab.command import train_command
 from descend.lab.plan import Plan
 from descend.lab.probe import Machine
 from descend.runs.folder import Summary
@@ -69,21 +70,8 @@ def plan_sentence(plan: Plan, corpus: str) -> str:
         f"In {duration(found.seconds)} of training, {found.bits_per_byte:.3f} bits per byte of "
         f"held-out text are expected ({low:.3f} to {high:.3f} in four cases of five), which is a "
         f"validation loss of {found.validation_loss:.2f} with this vocabulary. "
-        f"`{plan_command(plan, corpus)}` does it."
+        f"`{train_command(plan.config, corpus)}` does it."
     )
-
-
-def plan_command(plan: Plan, corpus: str) -> str:
-    """`descend train` with the keys of the plan that are not the defaults."""
-    from descend.config import RunConfig
-
-    fields = RunConfig.model_fields
-    flags = [
-        f"--{key.replace('_', '-')} {value}"
-        for key, value in plan.config.items()
-        if value != fields[key].default
-    ]
-    return f"descend train {corpus} {' '.join(flags)}"
 
 
 def beside(plan: Plan, summary: Summary) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -223,7 +223,7 @@ def _product_seconds(matrix: torch.Tensor) -> float:
 
 def time_step(
     way: Execution, config: RunConfig, shape: ModelShape, batches: BatchPlan, limit: float,
-    sequences: int = 0,
+    sequences: int = 0, clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[float, float]:  # fmt: skip
     """Seconds per token of forward and backward, and seconds of an update: the fastest of a few
     after one to warm up; only that one if it took more than `limit` a token."""
@@ -238,18 +238,18 @@ def time_step(
     batch = torch.from_numpy(batches.batch(0)[:sequences]).to(way.device)
     steps, updates = [], []
     for _ in range(PROBE_REPEATS + 1):
-        began = time.perf_counter()
+        began = clock()
         with compute_in(way):
             loss, _ = compute(model, batch[:, :-1], batch[:, 1:], config.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
         _wait_for(way.device)
-        between = time.perf_counter()
+        between = clock()
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
         _wait_for(way.device)
         steps.append((between - began) / (sequences * config.seq_len))
-        updates.append(time.perf_counter() - between)
+        updates.append(clock() - between)
         if steps[0] > limit:
             break
     return min(steps[1:] or steps), min(updates[1:] or updates)

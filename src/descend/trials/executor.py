@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,6 +18,9 @@ from descend.machine import cores, pick_device
 from descend.runs.durable import write_file
 from descend.text.cache import cache_dir
 from descend.trials.arms import Arm, Outcome
+
+if TYPE_CHECKING:
+    from descend.trials.trial import Seen
 
 Told = Callable[[int, int, Arm, Outcome], None]
 """Told how many arms are done, of how many, and the one that came last with its outcome."""
@@ -58,15 +62,18 @@ def run_arms(
     return [outcomes[key] for key in keys]
 
 
-def run_arm(arm: Arm) -> Outcome:
-    """The outcome of `arm`: from the cache, or trained in this process and kept there."""
-    from descend.trials.trial import train_arm
+def run_arm(arm: Arm, seen: Seen | None = None) -> Outcome:
+    """The outcome of `arm`: from the cache, or trained in this process and kept there.
 
-    key = arm.key
-    outcome = cached(key)
+    `seen` may end it early (`trials.trial`); what came of it is then kept as what it is, the
+    outcome of an arm that stops there.
+    """
+    from descend.trials.trial import let_go_on, train_arm
+
+    outcome = cached(arm.key)
     if outcome is None:
-        outcome = train_arm(arm)
-        write_file(_file(key), msgspec.json.encode(outcome))
+        outcome = train_arm(arm, seen or let_go_on)
+        write_file(_file(outcome.key), msgspec.json.encode(outcome))
     return outcome
 
 

@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from descend.model.cost import forward_flops_per_token, training_flops_per_token
-from descend.runs.durable import write_file
-from descend.text.cache import cache_dir
 from descend.trials.arms import Arm
 from descend.trials.executor import cached, worker_count
+from descend.trials.speed import Speed, speed_of
 
 if TYPE_CHECKING:
     from descend.trials.trial import Ready
-
-_FORMAT = 1
-
-
-class Speed(msgspec.Struct, frozen=True):
-    """Seconds of a network on this machine, computed as trials compute it."""
-
-    per_token: float
-    """Forward and backward."""
-    per_update: float
 
 
 def estimate_seconds(arms: Sequence[Arm], workers: int | None = None) -> float:
@@ -51,7 +35,7 @@ def estimate_each(arms: Sequence[Arm]) -> dict[str, float]:
     ready = {key: prepare(arm) for key, arm in missing.items()}
     weight = {key: _flops(one) for key, one in ready.items()}
     light, heavy = min(weight, key=weight.__getitem__), max(weight, key=weight.__getitem__)
-    low, high = _speed(ready[light]), _speed(ready[heavy])
+    low, high = speed_of(ready[light]), speed_of(ready[heavy])
     span = (weight[heavy] - weight[light]) or 1.0
     costs = {}
     for key, one in ready.items():
@@ -66,7 +50,7 @@ def measured_speed(arm: Arm) -> Speed:
     """Time a step of the network of `arm`; remembered for its shape and batch."""
     from descend.trials.trial import prepare
 
-    return _speed(prepare(arm))
+    return speed_of(prepare(arm))
 
 
 def _flops(ready: Ready) -> float:
@@ -74,35 +58,19 @@ def _flops(ready: Ready) -> float:
 
 
 def _seconds(ready: Ready, speed: Speed) -> float:
-    arm, steps = ready.arm, ready.last_step
-    judged = min(arm.evaluation_tokens, len(ready.store.validation))
-    judgments = 1 + (steps // arm.evaluate_every if arm.evaluate_every else 0)
+    every = ready.arm.evaluate_every
+    judgments = 1 + (ready.last_step // every if every else 0)
+    training = training_seconds(ready, speed, ready.last_step)
+    return training + judgments * judging_seconds(ready, speed)
+
+
+def training_seconds(ready: Ready, speed: Speed, steps: int) -> float:
+    """What `steps` of it take."""
+    return steps * (ready.batches.tokens_per_step * speed.per_token + speed.per_update)
+
+
+def judging_seconds(ready: Ready, speed: Speed) -> float:
+    """What one judgment on held-out text takes."""
+    judged = min(ready.arm.evaluation_tokens, len(ready.store.validation))
     forward = forward_flops_per_token(ready.shape, ready.config.seq_len) / _flops(ready)
-    training = steps * (ready.batches.tokens_per_step * speed.per_token + speed.per_update)
-    return training + judgments * judged * forward * speed.per_token
-
-
-def _speed(ready: Ready) -> Speed:
-    import torch
-
-    from descend.training.engine import time_step
-
-    keys = ("optimizer", "seq_len", "batch_size", "dropout_rate", "activation_checkpointing")
-    values = [getattr(ready.config, key) for key in keys]
-    decided_by = (_FORMAT, ready.shape, ready.execution, values)
-    key = hashlib.sha256(repr(decided_by).encode()).hexdigest()
-    file = cache_dir() / "trials" / "speed" / f"{key}.json"
-    found = _remembered(file)
-    if found is None:
-        before = torch.get_num_threads()
-        timed = time_step(ready.execution, ready.config, ready.shape, ready.batches, float("inf"))
-        torch.set_num_threads(before)
-        found = Speed(*timed)
-        write_file(file, msgspec.json.encode(found))
-    return found
-
-
-def _remembered(file: Path) -> Speed | None:
-    with suppress(OSError, msgspec.DecodeError):
-        return msgspec.json.decode(file.read_bytes(), type=Speed)
-    return None
+    return judged * forward * speed.per_token

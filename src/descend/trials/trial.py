@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import torch
 
 from descend.config import RunConfig, make_config
@@ -30,6 +32,14 @@ from descend.training.memory import check_memory, memory_errors
 from descend.training.state import TrainState
 from descend.trials.arms import Arm, Outcome, Point
 from descend.trials.judge import Judgment, judge, stretches
+
+Seen = Callable[[Point], bool]
+"""Told each judgment on the way as it is made; True ends the trial there."""
+
+
+def let_go_on(point: Point) -> bool:
+    """Whoever looks at a trial and never ends it."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -90,32 +100,38 @@ def execution_of(config: RunConfig) -> Execution:
     )
 
 
-def train_arm(arm: Arm) -> Outcome:
-    """Carry `arm` out. The thread count of torch is left as it was found."""
+def train_arm(arm: Arm, seen: Seen = let_go_on) -> Outcome:
+    """Carry `arm` out. The thread count of torch is left as it was found.
+
+    One that `seen` ended has the outcome, and the key, of the arm that stops there.
+    """
     before = torch.get_num_threads()
     try:
         ready = prepare(arm)
         torch.set_num_threads(ready.execution.threads)
         check_memory(ready.config, ready.shape, ready.execution.device)
         with memory_errors(ready.config, ready.shape):
-            return _train(ready)
+            return _train(ready, seen)
     finally:
         torch.set_num_threads(before)
 
 
-def _train(ready: Ready) -> Outcome:
+def _train(ready: Ready, seen: Seen) -> Outcome:
     execution, on_gpu = ready.execution, ready.execution.device.startswith("cuda")
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(execution.device)
     state = _state(ready)
-    curve, judgment, diverged_at = _follow(ready, state)
+    curve, judgment, diverged_at = _follow(ready, state, seen)
+    arm = ready.arm
+    if diverged_at is None and state.step < ready.last_step:
+        arm = msgspec.structs.replace(arm, stop_at=state.step)
     last = curve[-1] if curve else None
     tokens = ready.store.tokenizer
     guess = math.log(tokens.vocab_size)
     # Bits per byte of guessing follow from the mean length of a token in held-out text.
     mean_bytes = tokens.byte_lengths[ready.store.validation].mean()
     return Outcome(
-        key=ready.arm.key,
+        key=arm.key,
         steps=state.step,
         tokens=state.step * ready.batches.tokens_per_step,
         train_tokens=len(ready.batches.tokens),
@@ -146,8 +162,11 @@ def _course(ready: Ready) -> Course:
     return replace(course, evaluate=None)
 
 
-def _follow(ready: Ready, state: TrainState) -> tuple[list[Point], Judgment | None, int | None]:
-    """Train to the last step; the points, the last finite judgment, and where it diverged."""
+def _follow(
+    ready: Ready, state: TrainState, seen: Seen
+) -> tuple[list[Point], Judgment | None, int | None]:
+    """Train to the last step, or to where `seen` ends it; the points, the last finite judgment, and
+    where it diverged."""
     parts = stretches(ready.store, ready.arm.evaluation_tokens)
     every, last_step = ready.arm.evaluate_every, ready.last_step
     curve: list[Point] = []
@@ -165,7 +184,7 @@ def _follow(ready: Ready, state: TrainState) -> tuple[list[Point], Judgment | No
             judgment = found
             curve.append(_point(ready, state, losses, found))
             losses = []
-            if state.step >= last_step:
+            if state.step >= last_step or seen(curve[-1]):
                 break
     except DivergedError:
         return curve, judgment, state.step + 1

@@ -1,4 +1,8 @@
-"""`python -m descend.trials.worker`: one arm a line in, one message a line out."""
+"""`python -m descend.trials.worker`: one arm a line in, one message a line out.
+
+With `steered` behind it, each judgment on the way is a message too, and answered by a line: `STOP`
+ends the arm there, any other lets it go on.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,14 @@ import os
 import queue
 import sys
 import threading
+from collections.abc import Callable
 
 import msgspec
 
 from descend.errors import DescendError
-from descend.trials.arms import Arm
+from descend.trials.arms import Arm, Point
 from descend.trials.executor import run_arm
-from descend.trials.workers import Fault, Message
+from descend.trials.workers import STEERED, STOP, Fault, Message
 
 
 def main() -> None:
@@ -22,10 +27,19 @@ def main() -> None:
     # Whatever a library prints must not end up between our messages.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+
+    def tell(message: Message) -> None:
+        answers.write(msgspec.json.encode(message) + b"\n")
+        answers.flush()
+
+    def seen(point: Point) -> bool:
+        tell(Message(point=point))
+        return lines.get() == STOP
+
+    steered = STEERED in sys.argv[1:]
     while True:
         arm = msgspec.json.decode(lines.get(), type=Arm)
-        answers.write(msgspec.json.encode(_carried_out(arm)) + b"\n")
-        answers.flush()
+        tell(_carried_out(arm, seen if steered else None))
 
 
 def _listen(lines: queue.SimpleQueue[bytes]) -> None:
@@ -34,9 +48,9 @@ def _listen(lines: queue.SimpleQueue[bytes]) -> None:
     os._exit(0)  # whoever asked is gone
 
 
-def _carried_out(arm: Arm) -> Message:
+def _carried_out(arm: Arm, seen: Callable[[Point], bool] | None) -> Message:
     try:
-        return Message(outcome=run_arm(arm))
+        return Message(outcome=run_arm(arm, seen))
     except DescendError as problem:
         facts = (problem.where, problem.found, problem.expected, problem.what_to_do)
         return Message(fault=Fault(type(problem).__name__, facts))

@@ -19,7 +19,10 @@ import msgspec
 
 from descend import errors
 from descend.errors import DescendError, OutOfMemoryError
-from descend.trials.arms import Arm, Outcome
+from descend.trials.arms import Arm, Outcome, Point
+
+STEERED, STOP = "steered", b"stop\n"
+"""How a worker is told to say how its arm goes, and to end it."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -34,10 +37,12 @@ Answers = queue.SimpleQueue[tuple[str, Outcome] | BaseException]
 
 
 class Message(msgspec.Struct, frozen=True):
-    """What a worker says of one arm: exactly one of the two."""
+    """What a worker says of one arm: exactly one of the three."""
 
     outcome: Outcome | None = None
     fault: Fault | None = None
+    point: Point | None = None
+    """A judgment on the way, from a worker that is steered."""
 
 
 def run_in_workers(
@@ -55,7 +60,7 @@ def run_in_workers(
     threads: list[threading.Thread] = []
     try:
         for _ in range(count):
-            processes.append(_start())
+            processes.append(start_worker())
             thread = threading.Thread(target=_feed, args=(processes[-1], waiting, answers))
             thread.start()
             threads.append(thread)
@@ -71,16 +76,17 @@ def run_in_workers(
             thread.join()
         for process in processes:
             process.wait()
-            _close(process)
+            close_pipes(process)
 
 
-def _start() -> subprocess.Popen[bytes]:
+def start_worker(*words: str) -> subprocess.Popen[bytes]:
+    """A process that waits for arms; `words` stand behind its name."""
     # Where the package was found without PYTHONPATH, a child in the same Python finds it as well,
     # unless the caller changed sys.path; with this it finds the same one in any case.
     path = [str(Path(errors.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     own = {"PYTHONPATH": os.pathsep.join(p for p in path if p), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, "-m", "descend.trials.worker"],
+        [sys.executable, "-m", "descend.trials.worker", *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=os.environ | own,
@@ -88,7 +94,8 @@ def _start() -> subprocess.Popen[bytes]:
     )
 
 
-def _close(process: subprocess.Popen[bytes]) -> None:
+def close_pipes(process: subprocess.Popen[bytes]) -> None:
+    """Close both ends that we hold of a process that has ended."""
     for pipe in (process.stdin, process.stdout):
         with suppress(OSError):  # what was still to be written has no reader any more
             if pipe:
@@ -115,20 +122,22 @@ def _feed(
         except (OSError, ValueError):  # closed, since the series ended
             line = b""
         if not line:
-            answers.put(_ended())
+            answers.put(worker_ended())
             return
         message = msgspec.json.decode(line, type=Message)
-        answers.put((key, message.outcome) if message.outcome else _error(message.fault))
+        answers.put((key, message.outcome) if message.outcome else error_of(message.fault))
 
 
-def _ended() -> DescendError:
+def worker_ended() -> DescendError:
+    """What is said of a process that was gone before its arm was done."""
     return OutOfMemoryError(
         "trials", "a process that ended in the middle of a run", "one that says what came of it",
         "it may be memory that is short: train fewer at a time (--workers 1)",
     )  # fmt: skip
 
 
-def _error(fault: Fault | None) -> BaseException:
+def error_of(fault: Fault | None) -> BaseException:
+    """The error that a worker met, as it would have been raised here."""
     assert fault is not None
     kind = getattr(errors, fault.kind, None)
     if fault.facts and isinstance(kind, type) and issubclass(kind, DescendError):

@@ -8,6 +8,7 @@ from typing import Any
 
 from descend.config import PRESETS, RunConfig
 from descend.handbook.facts import word
+from descend.lab.command import flags_of
 from descend.report.page import Column, Command, Paragraph, Section, Table
 from descend.runs.folder import RunInfo
 
@@ -76,19 +77,7 @@ def repeat_command(info: RunInfo) -> str:
         words = ["descend", "train", str(corpus)]
         if info.preset != "fast":
             words += ["--preset", info.preset]
-    for key, value in given.items():
-        flag = "--" + key.replace("_", "-")
-        if value is True:
-            words.append(flag)
-        elif value is not None and value is not False:
-            words += [flag, _flag_value(value)]
-    return shlex.join(words)
-
-
-def _flag_value(value: object) -> str:
-    if isinstance(value, dict):
-        return ",".join(f"{epoch}:{rate!r}" for epoch, rate in value.items())
-    return str(value)
+    return shlex.join([*words, *flags_of(given)])
 
 
 def _shown(value: object) -> str:

@@ -1,0 +1,117 @@
+"""What a search is asked and what it found: plain records, as they are written, read and shown."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Literal
+
+import msgspec
+
+from descend.config import RunConfig
+from descend.lab.comparison import Comparison
+from descend.lab.space import Span
+
+_FORMAT = 1
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What decides what its trials are: a study is taken up again for the same question only."""
+
+    fingerprint: str
+    """Of the text."""
+    base: dict[str, Any]
+    """The configuration around which is searched; its seed is that of all trials."""
+    space: list[Span]
+    match: str
+    evaluation_tokens: int
+    format: int = _FORMAT
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of all of it but the paths."""
+        left_out = ("corpus_dir", "save_dir", "log_level")
+        base = {k: v for k, v in self.base.items() if k not in left_out}
+        content = msgspec.structs.replace(self, base=base)
+        return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
+
+
+class Tried(msgspec.Struct, frozen=True, kw_only=True):
+    """One configuration that was tried; numbers as of its last judgment."""
+
+    number: int
+    """Counted from 0."""
+    values: dict[str, Any]
+    """Of the keys that were searched."""
+    state: Literal["finished", "stopped", "failed"]
+    """`stopped`: hopeless beside the others; `failed`: could not be trained."""
+    bits_per_byte: float | None
+    validation_loss: float | None
+    accuracy: float | None
+    seconds: float | None
+    """Of training."""
+    steps: int | None
+    parameters: int | None
+    diverged_at: int | None
+    why: str | None
+    """It failed."""
+
+
+class Weight(msgspec.Struct, frozen=True):
+    """How much a key decided about being among the best, as a share of all keys."""
+
+    key: str
+    share: float
+
+
+class Search(msgspec.Struct, frozen=True, kw_only=True):
+    """search.json and `search --json`."""
+
+    corpus: str
+    match: str
+    budget: float | None
+    """Seconds, tokens or steps that each trial had; None when each had its own epochs."""
+    minutes: float
+    """Asked for."""
+    minutes_used: float
+    """By the trials; the confirmation comes on top."""
+    space: list[Span]
+    seed: int
+    """Of all trials; the confirmation has those that follow."""
+    evaluation_tokens: int
+    base: dict[str, Any]
+    tried: list[Tried]
+    base_number: int | None
+    """Which of them was the base itself; None where it lies outside what is searched."""
+    best_number: int
+    best: dict[str, Any]
+    """The configuration of the best one, whole."""
+    importance: list[Weight]
+    """Most important first; empty where too few were tried to say."""
+    confirmation: Comparison | None
+    """Base and best trained once more, with seeds that had no part in the choice; None where the
+    base itself is the best."""
+    sentence: str
+    train: str
+    """The command that trains the best one."""
+    command: str
+    """The command that repeats the search, or goes on with it."""
+    study: str
+    """The file of Optuna's study."""
+    format: int = _FORMAT
+
+    @property
+    def ranking(self) -> list[Tried]:
+        """Those that were finished, the best first, each configuration once."""
+        finished = [t for t in self.tried if t.state == "finished"]
+        finished.sort(key=lambda t: t.bits_per_byte or float("inf"))
+        once: dict[str, Tried] = {}
+        for one in finished:
+            once.setdefault(repr(sorted(one.values.items())), one)
+        return list(once.values())
+
+    def config_of(self, tried: Tried) -> RunConfig:
+        """The whole configuration of one of them."""
+        from descend.config import make_config
+        from descend.lab.space import whole_of
+
+        return whole_of(make_config(self.base), tried.values)

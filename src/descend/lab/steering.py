@@ -1,0 +1,175 @@
+"""A search under way: which trial is next, which is hopeless, and when the time is over."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from descend.errors import ConfigError, DescendError, OutOfMemoryError
+from descend.lab import study as studies
+from descend.lab.searched import Tried
+from descend.lab.space import size_of
+from descend.runs.lock import writing
+from descend.trials.arms import Arm, Outcome, Point
+from descend.trials.executor import cached
+from descend.trials.expense import estimate_each
+from descend.trials.steered import run_steered
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import Trial
+
+    from descend.lab.search import SearchPlan
+
+MOST_IDLE = 20
+"""Configurations in a row that cannot be tried or were tried before: then there is nothing new."""
+
+MOST_FAILURES = 3
+"""Trials in a row that fail while they are trained: then it is not the configuration."""
+
+
+HARDLY_MORE = 1.001
+"""So that time divided into equal parts is not short of the last by a rounding."""
+
+
+class Heard(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said of a trial that has come to an end."""
+
+    values: dict[str, Any]
+    bits_per_byte: float | None
+    """None: it failed."""
+    stopped: bool
+    why: str | None
+    done: int
+    """Trials by now, this one too."""
+    best: float | None
+    seconds_left: float
+    """Of the search; what confirms its best one comes after."""
+
+
+Told = Callable[[Heard], None]
+
+
+def silent(heard: Heard) -> None:
+    """Progress that nobody watches."""
+
+
+def carry_out(plan: SearchPlan, told: Told) -> tuple[Study, float]:
+    """Make trials until the time for them is over, or all are made; returns the study and the
+    seconds used in all, before too."""
+    with writing(plan.file.parent):
+        steered = _Steered(plan, told)
+        if steered.time_for_another():
+            run_steered(steered, plan.workers)
+        if steered.fault is not None:
+            raise steered.fault
+        return steered.study, steered.used
+
+
+class _Steered:
+    """The state of it, told by `run_steered` of all that happens."""
+
+    def __init__(self, plan: SearchPlan, told: Told) -> None:
+        self.plan, self.told = plan, told
+        self.study: Study = studies.open_study(plan.file, plan.question, plan.budget)
+        self.progress = studies.progress_of(self.study, plan.file)
+        self.began = time.monotonic()
+        self.running: dict[str, tuple[Trial, float, float]] = {}
+        """By the key of the arm: the trial, when it began, and what it was thought to cost."""
+        self.stopped: set[str] = set()
+        self.seen_points: dict[str, int] = {}
+        self.paces: list[float] = []
+        """Seconds that finished trials took, for each that they were thought to."""
+        self.failures = 0
+        self.fault: DescendError | None = None
+
+    @property
+    def used(self) -> float:
+        return self.progress.seconds_used + time.monotonic() - self.began
+
+    @property
+    def left(self) -> float:
+        """Seconds until the confirmation must begin."""
+        return self.plan.seconds - self.plan.confirming * self.pace - self.used
+
+    @property
+    def pace(self) -> float:
+        """The middle one of `paces`: one trial in which the machine slept says nothing."""
+        return max(statistics.median(self.paces), 1.0) if self.paces else 1.0
+
+    def time_for_another(self) -> bool:
+        return self.plan.cost * self.pace <= self.left * HARDLY_MORE
+
+    def next_arm(self) -> Arm | None:
+        idle = 0
+        while idle < MOST_IDLE and self.fault is None and self.time_for_another():
+            if len(self.tried()) + len(self.running) >= size_of(self.plan.space):
+                return None
+            idle += 1
+            trial = studies.ask(self.study, self.plan.space)
+            if studies.told_as_before(self.study, trial):
+                continue
+            try:
+                arm = self.plan.arm(studies.values_of(trial, self.plan.space))
+                outcome = cached(arm.key)
+                cost = sum(estimate_each([arm]).values())
+            except (ConfigError, OutOfMemoryError) as problem:
+                studies.tell_failed(self.study, trial, str(problem))
+                self._say(trial, None, why=str(problem))
+                continue
+            if outcome is not None:
+                idle = 0
+                studies.tell(self.study, trial, outcome, stopped=False)
+                self._say(trial, outcome)
+            elif arm.key in self.running or cost * self.pace > self.left * HARDLY_MORE:
+                studies.drop(self.study, trial)
+            else:
+                self.running[arm.key] = trial, time.monotonic(), cost
+                return arm
+        return None
+
+    def seen(self, key: str, point: Point) -> bool:
+        number = self.seen_points[key] = self.seen_points.get(key, 0) + 1
+        if studies.report(self.running[key][0], number, point):
+            self.stopped.add(key)
+            return True
+        return False
+
+    def done(self, key: str, outcome: Outcome | DescendError) -> None:
+        trial, began, thought = self.running.pop(key)
+        if isinstance(outcome, DescendError):
+            self.failures += 1
+            studies.tell_failed(self.study, trial, str(outcome))
+            self._say(trial, None, why=str(outcome))
+            self.fault = outcome if self.failures >= MOST_FAILURES else None
+            return
+        self.failures = 0
+        if key not in self.stopped:
+            self.paces.append((time.monotonic() - began) / thought)
+        studies.tell(self.study, trial, outcome, stopped=key in self.stopped)
+        studies.keep(self.study, msgspec.structs.replace(self.progress, seconds_used=self.used))
+        self._say(trial, outcome, stopped=key in self.stopped)
+
+    def tried(self) -> list[Tried]:
+        return studies.tried_of(self.study, self.plan.space)
+
+    def _say(
+        self, trial: Trial, outcome: Outcome | None, stopped: bool = False, why: str | None = None
+    ) -> None:
+        tried = self.tried()
+        finished = [t.bits_per_byte for t in tried if t.state == "finished" and t.bits_per_byte]
+        self.told(
+            Heard(
+                values=studies.values_of(trial, self.plan.space),
+                bits_per_byte=None if outcome is None else outcome.bits_per_byte,
+                stopped=stopped,
+                why=why,
+                done=len(tried),
+                best=min(finished, default=None),
+                seconds_left=max(self.left, 0.0),
+            )
+        )

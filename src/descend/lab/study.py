@@ -1,0 +1,287 @@
+"""The study of a search: Optuna chooses what is tried next, ends what is hopeless, and keeps it all
+in one SQLite file, which other tools of Optuna read as well.
+
+Sampler: the tree-structured Parzen estimator (Bergstra et al. 2011, NeurIPS), over all keys
+together. Pruner: the median rule of Golovin et al. 2017 (Google Vizier, KDD, section 3.4): a trial
+whose best judgment so far is worse than the median of the others at the same share of their
+budgets is ended. It needs a few finished trials only; Hyperband (Li et al. 2018) divides its trials
+among brackets, which is more than a search of twenty trials can fill.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from descend.errors import MissingExtraError, RunFolderError
+from descend.lab.searched import Question, Tried, Weight
+from descend.lab.space import Choice, Span
+from descend.trials.arms import Outcome, Point
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial, Trial
+
+FILE = "study.db"
+NAME = "descend search"
+
+FIRST_AT_RANDOM = 8
+"""Trials before the sampler begins to learn from them: Optuna's 10, less two, since the whole is
+about twenty."""
+
+FIRST_UNPRUNED = 4
+"""Trials that are finished in any case: of fewer a median says little."""
+
+POINTS = 6
+"""Judgments along each trial."""
+
+SAFE_POINTS = 3
+"""None is ended before so many of them: before its rate falls (the last half of the schedule `wsd`)
+a trial with a high rate looks worse than it will be."""
+
+TOP_SHARE, LEAST_TOP = 0.25, 5
+"""Importance is that for being among so many of the best; PED-ANOVA wants five of them at least
+(Optuna's own note)."""
+
+LEAST_FOR_IMPORTANCE = 12
+"""Trials below which the keys are not weighed: half of them would be the best five."""
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """What a study has used and decided so far; kept in it."""
+
+    question: Question
+    key: str
+    budget: float | None
+    seconds_used: float
+
+
+def open_study(file: Path, question: Question, budget: float | None) -> Study:
+    """The study in `file`, made if there is none; one that was interrupted is made ready again.
+
+    Raises `RunFolderError` for a file that is not such a study, or one of another question.
+    """
+    optuna = _optuna()
+    study = _load(file, optuna)
+    if study is None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        study = optuna.create_study(storage=_address(file), study_name=NAME)
+        keep(study, Progress(question=question, key=question.key, budget=budget, seconds_used=0.0))
+        first = {s.key: question.base[s.key] for s in question.space}
+        if all(s.holds(first[s.key]) for s in question.space):
+            study.enqueue_trial(first)
+    elif progress_of(study, file).key != question.key:
+        raise RunFolderError(
+            str(file), "a search for something else (text, ranges, base or what is equal)",
+            "one of the same question", "choose another save_dir, or repeat its command",
+        )  # fmt: skip
+    _put_back(study, optuna)
+    # Another seed each time it is taken up: the sampler would else draw what it drew before.
+    study.sampler = optuna.samplers.TPESampler(
+        seed=int(question.base["seed"]) % 2**32 + len(study.trials),
+        n_startup_trials=FIRST_AT_RANDOM, multivariate=True,
+    )  # fmt: skip
+    study.pruner = optuna.pruners.MedianPruner(FIRST_UNPRUNED, SAFE_POINTS)
+    return study
+
+
+def known_budget(file: Path) -> tuple[float | None] | None:
+    """The budget of the study in `file`, in a tuple; None if there is no study yet."""
+    study = _load(file, _optuna())
+    return None if study is None else (progress_of(study, file).budget,)
+
+
+def progress_of(study: Study, file: Path) -> Progress:
+    """What it has used so far; `RunFolderError` if descend did not make it."""
+    found = study.user_attrs.get("descend")
+    with suppress(msgspec.ValidationError):
+        return msgspec.convert(found, type=Progress)
+    raise _foreign(file, "a study of Optuna that `descend search` did not make")
+
+
+def keep(study: Study, progress: Progress) -> None:
+    """Write `progress` into the study."""
+    study.set_user_attr("descend", msgspec.to_builtins(progress))
+
+
+def ask(study: Study, space: list[Span]) -> Trial:
+    """The next trial."""
+    return study.ask({span.key: _distribution(span) for span in space})
+
+
+def values_of(trial: Trial | FrozenTrial, space: list[Span]) -> dict[str, Any]:
+    """What is tried in it: what was drawn, made readable."""
+    return {span.key: span.readable(trial.params[span.key]) for span in space}
+
+
+def report(trial: Trial, number: int, point: Point) -> bool:
+    """Tell the judgment of that number (from 1) of `trial`; whether it is hopeless."""
+    trial.report(point.bits_per_byte, number)
+    return trial.should_prune()
+
+
+def tell(study: Study, trial: Trial, outcome: Outcome, stopped: bool) -> None:
+    """Tell what came of `trial`."""
+    from optuna.trial import TrialState
+
+    told = study.get_trials(deepcopy=False)[trial.number].intermediate_values
+    for number, point in enumerate(outcome.curve, 1):
+        if number not in told:  # all of them, when the outcome came from the cache
+            trial.report(point.bits_per_byte, number)
+    kept = ("bits_per_byte", "validation_loss", "accuracy", "seconds", "steps", "parameters",
+            "diverged_at", "key")  # fmt: skip
+    trial.set_user_attr("outcome", {name: getattr(outcome, name) for name in kept})
+    if stopped:
+        study.tell(trial, state=TrialState.PRUNED)
+    else:
+        study.tell(trial, outcome.bits_per_byte)
+
+
+def tell_failed(study: Study, trial: Trial, why: str) -> None:
+    """Tell that `trial` cannot be trained."""
+    from optuna.trial import TrialState
+
+    trial.set_user_attr("why", why)
+    study.tell(trial, state=TrialState.FAIL)
+
+
+def told_as_before(study: Study, trial: Trial) -> bool:
+    """Whether the values of `trial` were tried already; it is then told what came of them."""
+    from optuna.trial import TrialState
+
+    for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
+        if other.params != trial.params:
+            continue
+        trial.set_user_attr("repeats", other.number)
+        for number, value in other.intermediate_values.items():
+            trial.report(value, number)
+        if other.state is TrialState.COMPLETE:
+            study.tell(trial, other.value)
+        else:
+            study.tell(trial, state=TrialState.PRUNED)
+        return True
+    return False
+
+
+def drop(study: Study, trial: Trial) -> None:
+    """Leave `trial` as if it had not been asked for."""
+    from optuna.trial import TrialState
+
+    study.tell(trial, state=TrialState.FAIL)
+
+
+def tried_of(study: Study, space: list[Span]) -> list[Tried]:
+    """Every trial that has come to an end; repetitions, and those that we left, are left out."""
+    states = {"COMPLETE": "finished", "PRUNED": "stopped", "FAIL": "failed"}
+    found = []
+    for trial in study.get_trials(deepcopy=False):
+        left = trial.state.name == "FAIL" and "why" not in trial.user_attrs
+        if trial.state.name not in states or left or "repeats" in trial.user_attrs:
+            continue
+        outcome = trial.user_attrs.get("outcome", {})
+        numbers = {k: outcome.get(k) for k in Tried.__struct_fields__[3:-1]}
+        found.append(
+            Tried(
+                number=trial.number,
+                values=values_of(trial, space),
+                state=states[trial.state.name],  # type: ignore[arg-type]
+                why=trial.user_attrs.get("why"),
+                **numbers,
+            )
+        )
+    return found
+
+
+def importance(study: Study) -> list[Weight]:
+    """How much each key decided about being among the best: PED-ANOVA (Watanabe, Bansal and Hutter
+    2023, IJCAI), which needs the order of the trials only, so that ended ones count as well."""
+    optuna = _optuna()
+    ended = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+    all_ended = study.get_trials(deepcopy=False, states=ended)
+    trials = [t for t in all_ended if "repeats" not in t.user_attrs]
+    varied = {k for t in trials for k in t.params if len({u.params[k] for u in trials}) > 1}
+    if len(trials) < LEAST_FOR_IMPORTANCE or len(varied) < 2:
+        return []
+    last = 1 + max(t.value for t in trials if t.value is not None)
+    copy = optuna.create_study()
+    for trial in trials:
+        copy.add_trial(_as_finished(optuna, trial, last))
+    share = max(TOP_SHARE, LEAST_TOP / len(trials))
+    judge = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=share)
+    found: Mapping[str, float] = optuna.importance.get_param_importances(
+        copy, evaluator=judge, params=sorted(varied)
+    )
+    return [Weight(k, v) for k, v in found.items() if math.isfinite(v)]
+
+
+def _as_finished(optuna: Any, trial: FrozenTrial, last: float) -> FrozenTrial:
+    found: FrozenTrial = optuna.trial.create_trial(
+        params=trial.params, distributions=trial.distributions,
+        value=trial.value if trial.state.name == "COMPLETE" else last,
+    )  # fmt: skip
+    return found
+
+
+def _distribution(span: Span) -> BaseDistribution:
+    from optuna.distributions import (
+        CategoricalDistribution,
+        FloatDistribution,
+        IntDistribution,
+    )
+
+    if isinstance(span, Choice):
+        return CategoricalDistribution(span.values)
+    if span.whole:
+        return IntDistribution(int(span.low), int(span.high), log=span.log, step=span.step)
+    return FloatDistribution(span.low, span.high, log=span.log)
+
+
+def _put_back(study: Study, optuna: Any) -> None:
+    """Trials under way when the search was stopped: tried again, as what they are."""
+    running = optuna.trial.TrialState.RUNNING
+    for trial in study.get_trials(deepcopy=False, states=(running,)):
+        if trial.params:
+            study.enqueue_trial(trial.params)
+        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+
+
+def _load(file: Path, optuna: Any) -> Study | None:
+    if not file.exists():
+        return None
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        found: Study = optuna.load_study(storage=_address(file), study_name=NAME)
+    except KeyError:
+        raise _foreign(file, "a file without a study of descend") from None
+    except (SQLAlchemyError, RuntimeError, OSError):
+        raise _foreign(file, "a file that is no study of Optuna") from None
+    return found
+
+
+def _address(file: Path) -> str:
+    return f"sqlite:///{file.absolute()}"
+
+
+def _foreign(file: Path, what: str) -> RunFolderError:
+    return RunFolderError(
+        str(file), what, f"a {FILE} that `descend search` wrote", "choose another save_dir"
+    )
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError:
+        raise MissingExtraError(
+            "search", "no package optuna", "the extra `search`",
+            "install it (pip install 'descend[search]')",
+        ) from None  # fmt: skip
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna

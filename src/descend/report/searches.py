@@ -1,0 +1,51 @@
+"""A search as text: the best of it, what decided, what may be claimed, and what to type."""
+
+from __future__ import annotations
+
+from descend.lab.searched import Search, Tried
+from descend.lab.sentences import value_word
+from descend.report.experiments import AXIS, table
+from descend.units import duration
+
+SHOWN = 5
+"""Of the best."""
+
+
+def search_text(found: Search) -> str:
+    """`search` in the terminal."""
+    keys = [span.key for span in found.space]
+    head = ["rank", *keys, "bits/byte", "loss", "accuracy", "time"]
+    shown = found.ranking[:SHOWN]
+    rows = [search_row(n, t, keys) for n, t in enumerate(shown, 1)]
+    base = base_of(found)
+    if base is not None and base not in shown:
+        rows.append(("base", *search_row(0, base, keys)[1:]))
+    blocks = [table(head, rows), *([weights(found)] if found.importance else [])]
+    return "\n\n".join([*blocks, found.sentence, train_line(found)])
+
+
+def search_row(rank: int, tried: Tried, keys: list[str]) -> tuple[str, ...]:
+    """A trial as cells: rank, values, bits per byte, loss, accuracy, seconds."""
+    numbers = (tried.bits_per_byte or 0.0, tried.validation_loss or 0.0)
+    return (
+        str(rank), *(value_word(tried.values[k]) for k in keys), *(f"{n:.3f}" for n in numbers),
+        f"{tried.accuracy or 0.0:.1%}", duration(tried.seconds or 0.0),
+    )  # fmt: skip
+
+
+def base_of(found: Search) -> Tried | None:
+    """The base among what was tried, if it was."""
+    return next((t for t in found.tried if t.number == found.base_number), None)
+
+
+def weights(found: Search) -> str:
+    """A bar a key."""
+    width = max(len(w.key) for w in found.importance)
+    bars = [f"{w.key.ljust(width)}  {w.share:4.0%}  {'█' * round(AXIS * w.share)}"
+            for w in found.importance]  # fmt: skip
+    return "\n".join(["what decided, by the trials made", *bars])
+
+
+def train_line(found: Search) -> str:
+    """The command that trains the best one."""
+    return f"to train the best one:\n{found.train}"

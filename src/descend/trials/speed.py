@@ -1,0 +1,117 @@
+"""How fast a network trains on this machine, as trials compute it: timed once, and remembered.
+
+Two things make a timing wrong that was taken beside other programs: waiting for a core, and sharing
+caches and memory with whoever has the others. Against the first, a network on one thread is timed
+by the processor time of this process, in which waiting does not count. Against the second, a timing
+from a busy machine is taken again as soon as the machine is quiet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from descend.machine import Execution, busy_cores, cores
+from descend.runs.durable import write_file
+from descend.text.cache import cache_dir
+
+if TYPE_CHECKING:
+    from descend.trials.trial import Ready
+
+_FORMAT = 2
+
+OLD = 7 * 24 * 3600.0
+"""Seconds after which a timing is taken again: a week, in which cooling, power settings or a driver
+may have changed without a word."""
+
+ALIKE = 0.1
+"""Timings that differ by less say the same: the older one stands, so that the same command makes
+the same runs again. On a crowded machine processor times of one network lay from 6 % below to 18 %
+above their median, where the clock of the wall said more than three times as much
+(benchmarks/results/speed/timing_noise.txt)."""
+
+TAKEN = 0.5
+"""Cores at work for others, beyond those that we leave them, from which a timing is doubted."""
+
+
+class Speed(msgspec.Struct, frozen=True):
+    """Seconds of a network on this machine, computed as trials compute it."""
+
+    per_token: float
+    """Forward and backward."""
+    per_update: float
+
+
+class _Timing(msgspec.Struct, frozen=True):
+    """A speed as it was measured."""
+
+    speed: Speed
+    at: float
+    """Seconds since 1970."""
+    busy: bool
+    """Other programs had the cores that it needs."""
+
+
+def speed_of(ready: Ready) -> Speed:
+    """Time a step of the network of `ready`, unless a timing is remembered that can be trusted."""
+    file = _file(ready)
+    found = _remembered(file)
+    trusted = found is not None and not found.busy and abs(time.time() - found.at) < OLD
+    if found is not None and (trusted or _busy(ready.execution)):
+        return found.speed  # a doubtful one cannot be bettered while the machine is busy
+    timing = _time(ready)
+    if found is not None and _alike(found.speed, timing.speed):
+        timing = msgspec.structs.replace(timing, speed=found.speed)
+    write_file(file, msgspec.json.encode(timing))
+    return timing.speed
+
+
+def _file(ready: Ready) -> Path:
+    keys = ("optimizer", "seq_len", "batch_size", "dropout_rate", "activation_checkpointing")
+    values = [getattr(ready.config, key) for key in keys]
+    decided_by = (_FORMAT, ready.shape, ready.execution, values)
+    key = hashlib.sha256(repr(decided_by).encode()).hexdigest()
+    return cache_dir() / "trials" / "speed" / f"{key}.json"
+
+
+def _remembered(file: Path) -> _Timing | None:
+    with suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode(file.read_bytes(), type=_Timing)
+    return None
+
+
+def _time(ready: Ready) -> _Timing:
+    import torch
+
+    from descend.training.engine import time_step
+
+    way, before = ready.execution, torch.get_num_threads()
+    busy = _busy(way)
+    alone = way.device == "cpu" and way.threads == 1
+    try:
+        timed = time_step(
+            way, ready.config, ready.shape, ready.batches, float("inf"),
+            clock=time.process_time if alone else time.perf_counter,
+        )  # fmt: skip
+    finally:
+        torch.set_num_threads(before)
+    return _Timing(Speed(*timed), time.time(), busy or _busy(way))
+
+
+def _busy(way: Execution) -> bool:
+    """Whether others have the cores that `way` needs."""
+    left = cores() - (way.threads if way.device == "cpu" else 1)
+    return busy_cores() > left + TAKEN
+
+
+def _alike(one: Speed, other: Speed) -> bool:
+    """Whether they say the same of a step of `PROBE_TOKENS`, which is what was timed."""
+    from descend.training.engine import PROBE_TOKENS
+
+    a, b = (s.per_token * PROBE_TOKENS + s.per_update for s in (one, other))
+    return abs(a - b) <= ALIKE * max(a, b)

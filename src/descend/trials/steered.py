@@ -1,0 +1,134 @@
+"""Trials one after the other, each chosen when there is room for it, and ended when it is hopeless.
+
+Who steers is called in the thread that called us, one call at a time, however many processes work.
+"""
+
+from __future__ import annotations
+
+import queue
+import subprocess
+import threading
+from typing import Protocol
+
+import msgspec
+
+from descend.errors import DescendError
+from descend.trials.arms import Arm, Outcome, Point
+from descend.trials.executor import run_arm
+from descend.trials.workers import (
+    STEERED,
+    STOP,
+    Message,
+    close_pipes,
+    error_of,
+    start_worker,
+    worker_ended,
+)
+
+_GO_ON = b"go on\n"
+
+
+class Steering(Protocol):
+    """Chooses the next arm, and judges those that are under way by their keys."""
+
+    def next_arm(self) -> Arm | None:
+        """What to train next; None when there is nothing more."""
+
+    def seen(self, key: str, point: Point) -> bool:
+        """Told each judgment of an arm; True ends it there."""
+
+    def done(self, key: str, outcome: Outcome | DescendError) -> None:
+        """Told what came of an arm: of one that was ended, up to there."""
+
+
+def run_steered(steering: Steering, workers: int) -> None:
+    """Train what `steering` asks for until it asks for nothing more, `workers` at a time.
+
+    An arm that fails is told to it; any other fault is raised. Ctrl-C ends the processes at once.
+    """
+    if workers == 1:
+        while (arm := steering.next_arm()) is not None:
+            _run_here(steering, arm)
+    else:
+        _run_in_workers(steering, workers)
+
+
+def _run_here(steering: Steering, arm: Arm) -> None:
+    key = arm.key
+    outcome: Outcome | DescendError
+    try:
+        outcome = run_arm(arm, lambda point: steering.seen(key, point))
+    except DescendError as problem:
+        outcome = problem
+    steering.done(key, outcome)
+
+
+Lines = queue.SimpleQueue[tuple[subprocess.Popen[bytes], bytes]]
+
+
+def _run_in_workers(steering: Steering, count: int) -> None:
+    lines: Lines = queue.SimpleQueue()
+    processes: list[subprocess.Popen[bytes]] = []
+    threads: list[threading.Thread] = []
+    busy: dict[subprocess.Popen[bytes], str] = {}
+
+    def start() -> subprocess.Popen[bytes]:
+        process = start_worker(STEERED)
+        processes.append(process)
+        threads.append(threading.Thread(target=_listen, args=(process, lines)))
+        threads[-1].start()
+        return process
+
+    def feed(process: subprocess.Popen[bytes]) -> None:
+        arm = steering.next_arm()
+        if arm is not None:
+            busy[process] = arm.key
+            _write(process, msgspec.json.encode(arm) + b"\n")
+
+    try:
+        for _ in range(count):
+            feed(start())
+        while busy:
+            process, line = lines.get()
+            if process not in busy:
+                continue
+            message = msgspec.json.decode(line, type=Message) if line else Message()
+            if message.point is not None:
+                _write(process, STOP if steering.seen(busy[process], message.point) else _GO_ON)
+                continue
+            steering.done(busy.pop(process), _outcome_of(message, ended=not line))
+            feed(process if line else start())
+    finally:
+        for process in processes:
+            process.kill()
+        for thread in threads:  # which meet the end of their process, and so their own
+            thread.join()
+        for process in processes:
+            process.wait()
+            close_pipes(process)
+
+
+def _outcome_of(message: Message, ended: bool) -> Outcome | DescendError:
+    if message.outcome is not None:
+        return message.outcome
+    error = worker_ended() if ended else error_of(message.fault)
+    if isinstance(error, DescendError):
+        return error
+    raise error
+
+
+def _listen(process: subprocess.Popen[bytes], lines: Lines) -> None:
+    """Pass on what `process` says, in a thread of our own; an empty line when it has ended."""
+    assert process.stdout
+    for line in process.stdout:
+        lines.put((process, line))
+    lines.put((process, b""))
+
+
+def _write(process: subprocess.Popen[bytes], line: bytes) -> None:
+    assert process.stdin
+    try:
+        process.stdin.write(line)
+        process.stdin.flush()
+    except OSError:
+        pass  # it has ended, which `_listen` says

@@ -1,0 +1,241 @@
+"""A search: which trials it makes, what it ends, what it claims, and that it can be taken up."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import optuna
+import pytest
+
+from descend import search as library_search
+from descend.cli.main import run as descend
+from descend.config import RunConfig, make_config
+from descend.errors import ConfigError, MissingExtraError, RunFolderError
+from descend.lab import study as studies
+from descend.lab.folder import SEARCH, read_record
+from descend.lab.search import SearchPlan, Terms, plan_search, search
+from descend.lab.searched import Search
+from descend.lab.space import parse_over, space_of
+from descend.report.searches import search_text
+from descend.trials import trial as trials
+from descend.trials.arms import Outcome, Point
+from descend.trials.executor import cached
+
+RATES = ["learning_rate=0.0001,0.001,0.004", "batch_size=4,8"]
+
+
+def base(tiny: dict[str, object], **keys: Any) -> RunConfig:
+    return make_config(tiny | {"epoch": 1} | keys)
+
+
+def planned(
+    tiny: dict[str, object], over: list[str], folder: Path | None = None, **terms: Any
+) -> SearchPlan:
+    config = base(tiny)
+    told: dict[str, Any] = {"minutes": 5.0, "match": "steps", "budget": 24, "seeds": 2,
+                            "evaluation_tokens": 1000, "workers": 1}  # fmt: skip
+    return plan_search(config, space_of(parse_over(over), config), Terms(**told | terms), folder)
+
+
+@pytest.fixture(scope="module")
+def found(text_file: Path, tmp_path_factory: pytest.TempPathFactory, own_cache: Path) -> Search:
+    from tests.conftest import TINY
+
+    folder = tmp_path_factory.mktemp("search")
+    return search(planned({"corpus_dir": str(text_file)} | TINY, RATES, folder))
+
+
+def test_the_best_of_all_is_found(found: Search) -> None:
+    # Six configurations are all there are: then it ends.
+    assert len(found.tried) == 6
+    assert len({repr(t.values) for t in found.tried}) == len(found.tried)
+    assert found.tried[0].values == {"learning_rate": 0.001, "batch_size": 4}
+    assert found.base_number == found.tried[0].number
+    finished = [t for t in found.tried if t.state == "finished"]
+    best = min(finished, key=lambda t: t.bits_per_byte or 9)
+    assert best.number == found.best_number == found.ranking[0].number
+    assert best.values["learning_rate"] == 0.004
+    assert found.best["learning_rate"] == 0.004
+    assert all(t.steps == 24 for t in finished)
+
+
+def test_the_difference_comes_from_fresh_seeds(found: Search) -> None:
+    confirmation = found.confirmation
+    assert confirmation is not None
+    assert found.seed not in confirmation.seeds
+    first, second = confirmation.arms
+    assert first.config["learning_rate"] == 0.001
+    assert second.config == found.best | {"seed": confirmation.seeds[0]}
+    assert second.difference is not None
+    assert f"{second.difference.value:+.3f} [" in found.sentence
+    claimed = {"better": "is better than", "worse": "is worse than",
+               "not told apart": "is not told apart from"}  # fmt: skip
+    assert f"{claimed[second.verdict]} the base" in found.sentence
+    assert "2 fresh seeds" in found.sentence
+
+
+def test_the_command_trains_the_best_one(found: Search) -> None:
+    words = shlex.split(found.train)
+    assert words[:2] == ["descend", "train"]
+    assert descend([*words[1:], "--save-dir", "best", "--log-level", "error"]) == 0
+    text = Path("best/run.json").read_text()
+    assert '"learning_rate":0.004' in text.replace(" ", "")
+    assert '"max_steps":24' in text.replace(" ", "")
+
+
+def test_what_was_found_is_kept_and_shown(found: Search) -> None:
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Search) == found
+    text = search_text(found)
+    assert found.train in text
+    assert found.sentence in text
+    first_row = text.splitlines()[2].split()
+    assert first_row[:2] == ["1", "0.004"]
+    study = optuna.load_study(storage=f"sqlite:///{found.study}", study_name=None)
+    assert study.best_value == found.ranking[0].bits_per_byte
+
+
+def test_a_search_is_taken_up_and_costs_nothing_twice(
+    tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(tiny, RATES)
+    study = studies.open_study(plan.file, plan.question, plan.budget)
+    broken_off = studies.ask(study, plan.space)  # and the machine loses power
+    first = search(plan)
+    assert first.tried[0].values == studies.values_of(broken_off, plan.space)
+    assert broken_off.number not in {t.number for t in first.tried}
+
+    def refuse(*_: object) -> Outcome:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(trials, "train_arm", refuse)
+    again = search(planned(tiny, RATES))
+    assert again.tried[: len(first.tried)] == first.tried
+    assert again.sentence == first.sentence
+    assert plan.file.parent.parent == Path("searches")
+
+
+def test_the_base_may_be_the_best(tiny: dict[str, object]) -> None:
+    found = search(planned(tiny, ["learning_rate=0.00001,0.001"]))
+    assert found.best_number == found.base_number
+    assert found.confirmation is None
+    assert "none was better than the base" in found.sentence
+
+
+def point(number: int, bits: float) -> Point:
+    return Point(step=number, tokens=number, seconds=1.0, train_loss=bits, validation_loss=bits,
+                 accuracy=0.1, bits_per_byte=bits)  # fmt: skip
+
+
+def test_hopeless_trials_are_ended_but_not_before_half(tiny: dict[str, object]) -> None:
+    plan = planned(tiny, ["learning_rate=0.0001..0.01"])
+    study = studies.open_study(plan.file, plan.question, plan.budget)
+    for n in range(studies.FIRST_UNPRUNED):
+        trial = studies.ask(study, plan.space)
+        for number in range(1, studies.POINTS):
+            assert not studies.report(trial, number, point(number, 2.0 + n / 10))
+        study.tell(trial, 2.0)
+    bad, good = studies.ask(study, plan.space), studies.ask(study, plan.space)
+    answers = [studies.report(bad, n, point(n, 3.0)) for n in range(1, studies.POINTS)]
+    assert answers.index(True) == studies.SAFE_POINTS - 1
+    assert not any(studies.report(good, n, point(n, 1.9)) for n in range(1, studies.POINTS))
+
+
+def test_the_key_that_decides_weighs_most(tiny: dict[str, object]) -> None:
+    plan = planned(tiny, ["learning_rate=0.0001..0.01", "dropout_rate=0..0.3"])
+    study = studies.open_study(plan.file, plan.question, plan.budget)
+    for n in range(studies.LEAST_FOR_IMPORTANCE):
+        assert studies.importance(study) == []
+        trial = studies.ask(study, plan.space)
+        if n % 3 == 2 and trial.params["learning_rate"] > 0.001:
+            trial.report(9.0, 1)  # those that were ended count as well
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        else:
+            study.tell(trial, trial.params["learning_rate"])
+    weights = studies.importance(study)
+    assert [w.key for w in weights] == ["learning_rate", "dropout_rate"]
+    assert sum(w.share for w in weights) == pytest.approx(1)
+
+
+def test_equal_seconds_are_shared_out(tiny: dict[str, object]) -> None:
+    plan = planned(tiny, ["learning_rate=0.0001..0.01"], match="seconds", budget=None, minutes=2.0)
+    # 24 runs of the base, four of them for the confirmation.
+    assert plan.cost * 24 == pytest.approx(120, rel=0.02)
+    assert plan.confirming == pytest.approx(4 * plan.cost)
+    assert plan.budget == pytest.approx(plan.training, rel=0.01)
+    tokens = planned(tiny, ["learning_rate=0.0001..0.01"], match="tokens", budget=None, minutes=2.0)
+    arm = tokens.arm({"learning_rate": 0.002})
+    assert tokens.budget == pytest.approx((arm.steps or 0) * 64, abs=64)
+    assert arm.config["seed"] == 42
+    assert cached(arm.key) is None
+
+
+def test_mistakes_get_one_clear_line(tiny: dict[str, object], tmp_path: Path) -> None:
+    over = ["learning_rate=0.0001..0.01"]
+    for terms, words in [
+        ({"minutes": 0}, "minutes: found 0"), ({"minutes": float("nan")}, "minutes: found nan"),
+        ({"minutes": 1e-4, "match": "seconds", "budget": None}, "less than a sensible trial"),
+        ({"minutes": 0.01, "match": "seconds", "budget": 9}, "too few for two trials"),
+        ({"match": "hours"}, "match: found hours"), ({"budget": -1}, "budget: found -1"),
+        ({"budget": 1e-9, "match": "seconds"}, "less than a step"),
+        ({"match": "epoch"}, "beside --match epoch"),
+    ]:  # fmt: skip
+        with pytest.raises(ConfigError, match=words):
+            planned(tiny, over, **terms)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="add --match epoch"):
+        planned(tiny, ["epoch=1,2"])
+    no_study = tmp_path / "other"
+    no_study.mkdir()
+    (no_study / studies.FILE).write_text("no database")
+    with pytest.raises(RunFolderError, match="no study of Optuna"):
+        planned(tiny, over, no_study)
+    optuna.create_study(storage=f"sqlite:///{tmp_path / studies.FILE}", study_name="theirs")
+    with pytest.raises(RunFolderError, match="without a study of descend"):
+        planned(tiny, over, tmp_path)
+
+
+def test_a_study_is_of_one_question(tiny: dict[str, object], tmp_path: Path) -> None:
+    plan = planned(tiny, ["learning_rate=0.0001..0.01"], tmp_path)
+    studies.open_study(plan.file, plan.question, plan.budget)
+    with pytest.raises(RunFolderError, match="a search for something else"):
+        search(planned(tiny, ["learning_rate=0.0001..0.02"], tmp_path))
+    with pytest.raises(ConfigError, match="has 24"):
+        planned(tiny, ["learning_rate=0.0001..0.01"], tmp_path, budget=30)
+    # More time goes on with the budget it began with.
+    longer = planned(tiny, ["learning_rate=0.0001..0.01"], tmp_path, budget=None, minutes=60.0)
+    assert longer.budget == 24
+
+
+def test_without_optuna_the_extra_is_named(
+    tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "optuna", None)
+    with pytest.raises(MissingExtraError, match=r"descend\[search\]"):
+        planned(tiny, RATES)
+
+
+def test_the_verb_and_the_library(
+    tiny: dict[str, object], tiny_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["search", str(tiny["corpus_dir"]), "--config", str(tiny_file), "--match", "steps",
+            "--budget", "20", "--over", "learning_rate=0.0001,0.003", "--seeds", "2",
+            "--workers", "1", "--evaluation-tokens", "1000", "--save-dir", "here",
+            "--json"]  # fmt: skip
+    assert descend(line) == 0
+    out, err = capsys.readouterr()
+    told = msgspec.json.decode(out, type=Search)
+    assert told == read_record(Path("here"), SEARCH, Search)
+    assert told.command == shlex.join(["descend", *line[:-1]])
+    assert "in all:" in err
+    assert "trial 1, about" in err
+    assert "4 runs: about" in err
+    assert descend([*line[:-1], "--minutes", "0"]) == 2
+    assert capsys.readouterr().err.count("\n") <= 2
+    same = library_search(
+        make_config(tiny), over={"learning_rate": [0.0001, 0.003]}, match="steps", budget=20,
+        seeds=2, workers=1, minutes=30, save_dir="there",
+    )  # fmt: skip
+    assert [t.values for t in same.tried] == [t.values for t in told.tried]
+    assert same.best["learning_rate"] == told.best["learning_rate"] == 0.003

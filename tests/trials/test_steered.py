@@ -1,0 +1,82 @@
+"""Trials that are chosen as there is room, and ended where they are hopeless."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from descend.config import make_config
+from descend.errors import ConfigError, DescendError
+from descend.trials.arms import Arm, Outcome, Point, arm_of
+from descend.trials.executor import cached, run_arm
+from descend.trials.steered import run_steered
+
+
+class EndAt:
+    """Asks for arms in order, and ends each after so many judgments."""
+
+    def __init__(self, arms: list[Arm], points: int) -> None:
+        self.arms, self.points = arms, points
+        self.seen_steps: dict[str, list[int]] = {}
+        self.outcomes: dict[str, Outcome | DescendError] = {}
+
+    def next_arm(self) -> Arm | None:
+        return self.arms.pop(0) if self.arms else None
+
+    def seen(self, key: str, point: Point) -> bool:
+        steps = self.seen_steps.setdefault(key, [])
+        steps.append(point.step)
+        return len(steps) >= self.points
+
+    def done(self, key: str, outcome: Outcome | DescendError) -> None:
+        self.outcomes[key] = outcome
+
+
+def arms(tiny: dict[str, object], *rates: float, **keys: Any) -> list[Arm]:
+    configs = [make_config(tiny | {"learning_rate": rate} | keys) for rate in rates]
+    return [arm_of(config, steps=12, evaluate_every=4) for config in configs]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_ended_trial_is_the_arm_that_stops_there(tiny: dict[str, object], workers: int) -> None:
+    rates = [0.01 * workers + n / 1000 for n in (1, 2, 3)]
+    wanted = arms(tiny, *rates)
+    keys = [arm.key for arm in wanted]
+    steering = EndAt(list(wanted), points=2)
+    run_steered(steering, workers)
+    assert set(steering.outcomes) == set(keys)
+    for arm in wanted:
+        outcome = steering.outcomes[arm.key]
+        assert isinstance(outcome, Outcome)
+        assert steering.seen_steps[arm.key] == [4, 8]
+        assert outcome.steps == 8
+        assert cached(arm.key) is None  # the whole arm was not made
+        shorter = msgspec.structs.replace(arm, stop_at=8)
+        assert outcome.key == shorter.key
+        again = run_arm(msgspec.structs.replace(shorter, evaluation_tokens=32_767))
+        assert outcome.validation_loss == pytest.approx(again.validation_loss, abs=1e-6)
+
+
+def test_a_trial_that_is_let_go_on_is_whole_and_kept(tiny: dict[str, object]) -> None:
+    (arm,) = arms(tiny, 0.0301)
+    steering = EndAt([arm], points=99)
+    run_steered(steering, 1)
+    # The last judgment is the end: there is nothing to decide.
+    assert steering.seen_steps[arm.key] == [4, 8]
+    assert steering.outcomes[arm.key] == cached(arm.key)
+    again = EndAt([arm], points=1)
+    run_steered(again, 1)
+    assert again.seen_steps == {}
+    assert again.outcomes == steering.outcomes
+
+
+def test_a_trial_that_fails_is_told(tiny: dict[str, object]) -> None:
+    (bad,) = arms(tiny, 0.0302)
+    bad = msgspec.structs.replace(bad, config=bad.config | {"learning_rate": -1})
+    (good,) = arms(tiny, 0.0303)
+    steering = EndAt([bad, good], points=1)
+    run_steered(steering, 1)
+    assert isinstance(steering.outcomes[bad.key], ConfigError)
+    assert isinstance(steering.outcomes[good.key], Outcome)
