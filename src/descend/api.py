@@ -15,10 +15,11 @@ from descend.config import RunConfig, nearest
 from descend.doctor.consult import BUDGET, LEAST_SECONDS, consult, keep
 from descend.doctor.diagnosis import Diagnosis
 from descend.doctor.treatment import Treatment, Turn, treat
-from descend.errors import ConfigError, UserError
+from descend.errors import ConfigError
 from descend.lab.arms import checked_vary, contestants
 from descend.lab.attribute import Attribution, config_pair, design
 from descend.lab.attribute import attribute as share_out
+from descend.lab.command import call_of, changed_keys
 from descend.lab.compare import Match, plan_comparison
 from descend.lab.compare import compare as carry_out
 from descend.lab.comparison import Comparison
@@ -28,11 +29,16 @@ from descend.lab.sources import Named, named_config
 from descend.model.generate import Completion, Piece, complete, generate_text
 from descend.model.sampling import SamplingSettings
 from descend.model.transformer import Transformer
-from descend.report.cards import comparison_card, diagnosis_card, model_card, plain_card
+from descend.report.cards import (
+    comparison_card,
+    diagnosis_card,
+    model_card,
+    plain_card,
+    search_card,
+)
 from descend.report.doctors_view import watched
 from descend.report.live import show, show_before, show_line, show_stages
 from descend.report.words import paragraph
-from descend.runs.durable import write_file
 from descend.runs.folder import (
     RunInfo,
     Summary,
@@ -194,24 +200,6 @@ def check(program: str | ModuleType | Mapping[str, Any]) -> Checked:
     return check_file(program) if isinstance(program, str) else check_namespace(program)
 
 
-class MadeTokenizer(msgspec.Struct, frozen=True):
-    """A tokenizer that was written, and how many bytes of held-out text a token stands for."""
-
-    vocab_size: int
-    bytes_per_token: float
-
-
-def make_tokenizer(config: RunConfig, output: Path) -> MadeTokenizer:
-    """Train the tokenizer that `config` asks for and write it to `output`."""
-    if output.exists():
-        raise UserError(str(output), "an existing file", "a new one", "choose another name")
-    text = prepare_text(config)
-    tokenizer = tokenizer_for(config, text)
-    write_file(output, tokenizer.to_bytes())
-    info = prepare_tokens(text, tokenizer).info
-    return MadeTokenizer(tokenizer.vocab_size, info.validation_bytes / info.validation_tokens)
-
-
 def train_settings(
     settings: Settings, console: Console | None = None, *, watch: bool = False
 ) -> Model:
@@ -307,7 +295,12 @@ def compare(
     named = [Named("base", _settings(config, keys).config)]
     chosen = contestants(named, checked_vary(vary))
     plan = plan_comparison(chosen, match=match, budget=budget, seeds=seeds)
-    return carry_out(plan, workers=workers)
+    found = carry_out(plan, workers=workers)
+    again = call_of(
+        "compare", changed_keys(named[0].config.model_dump(mode="json")), vary=dict(vary),
+        match=match, budget=plan.budget, seeds=seeds,
+    )  # fmt: skip
+    return msgspec.structs.replace(found, command=again)
 
 
 def attribute(
@@ -322,7 +315,9 @@ def attribute(
     """Which change from `a` to `b` (presets, files of keys or run folders) brought how much."""
     text = None if corpus_dir is None else str(corpus_dir)
     pair = config_pair(named_config(str(a)), named_config(str(b)), text)
-    return share_out(design(*pair, seeds=seeds, runs=runs), workers=workers)
+    found = share_out(design(*pair, seeds=seeds, runs=runs), workers=workers)
+    again = call_of("attribute", str(a), str(b), text, seeds=seeds, runs=runs)
+    return msgspec.structs.replace(found, command=again)
 
 
 def search(
@@ -394,3 +389,4 @@ def _console() -> Console:
 # What a notebook shows of a record: the words for it stand above the records, in `report`.
 Diagnosis._repr_html_ = diagnosis_card  # type: ignore[attr-defined]
 Comparison._repr_html_ = comparison_card  # type: ignore[attr-defined]
+Search._repr_html_ = search_card  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import descend as library
 from descend import compare as library_compare
 from descend.cli.main import run as descend
 from descend.config import make_config
@@ -168,6 +170,9 @@ def test_the_verb_says_the_cost_and_prints_one_object(
     assert "4 runs: about" in err
     assert "4 of 4 runs" in err
     assert read_record(Path("here"), COMPARISON, Comparison).sentence == found["sentence"]
+    # What repeats it: as typed, but for what would be in its way.
+    assert "--json" in line
+    assert shlex.split(found["command"])[1:] == [w for w in line[:-2] if w != "--json"]
     # The same again costs nothing, and nothing is written over.
     assert descend([*line[:-1], "there"]) == 0
     assert "4 of them made before: about 0.0 s" in capsys.readouterr().err
@@ -197,6 +202,8 @@ def test_the_library_does_the_same_as_the_verb(tiny: dict[str, object]) -> None:
     keys = tiny | {"epoch": 1}
     found = library_compare(keys, vary={"dropout_rate": [0.0, 0.2]}, seeds=2, budget=640, workers=1)
     by_hand = contestants(base(tiny), parse_vary(["dropout_rate=0.0,0.2"]))
-    assert found == compare(plan_comparison(by_hand, seeds=2, budget=640), workers=1)
+    same = compare(plan_comparison(by_hand, seeds=2, budget=640), workers=1)
+    assert msgspec.structs.replace(found, command="") == same
+    assert eval(found.command, {"descend": library}) == found
     with pytest.raises(ConfigError, match="did you mean embed_dim"):
         library_compare(keys, vary={"embed_dmi": [8, 16]})

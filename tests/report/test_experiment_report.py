@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from descend.config import RunConfig
@@ -14,7 +15,7 @@ from descend.lab.comparison import ComparedArm, Comparison, OfSeed
 from descend.lab.folder import ATTRIBUTION, COMPARISON, write_record
 from descend.lab.measured import Measured
 from descend.report.experiment_report import attribution_report, comparison_report
-from descend.report.page import Figure, Page, Table
+from descend.report.page import Command, Figure, Page, Table
 from descend.report.write import write_report
 from descend.trials.arms import Point
 
@@ -184,3 +185,13 @@ def test_a_damaged_record_gets_one_sentence(own_folder: Path) -> None:
     (own_folder / COMPARISON).write_text(json.dumps({"arms": 1}))
     with pytest.raises(RunFolderError, match="cannot be read"):
         write_report(own_folder)
+
+
+def test_the_command_that_repeats_it_stands_at_the_end(
+    compared: Comparison, tmp_path: Path
+) -> None:
+    assert comparison_report(compared, tmp_path).sections[-1].name == "settings"
+    again = msgspec.structs.replace(compared, command="descend compare 'my texts' --seeds 1")
+    last = comparison_report(again, tmp_path).sections[-1]
+    assert last.name == "again"
+    assert [b.text for b in last.blocks if isinstance(b, Command)] == [again.command]

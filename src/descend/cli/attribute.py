@@ -9,11 +9,12 @@ import typer
 
 from descend.cli.flags import AsJson
 from descend.cli.output import result, result_json, say
-from descend.cli.series import JudgedOn, Seeds, Workers, announced
+from descend.cli.series import JudgedOn, Seeds, Workers, announced, typed
 from descend.trials.arms import EVALUATION_TOKENS
 
 
 def attribute(
+    context: typer.Context,
     a: Annotated[str, typer.Argument(metavar="A", help="A preset, a file of keys, or a run.")],
     b: Annotated[str, typer.Argument(metavar="B", help="The same; what A is changed to.")],
     corpus: Annotated[
@@ -38,6 +39,8 @@ def attribute(
 
     descend attribute old guide my/texts --runs 128
     """
+    from msgspec import structs
+
     from descend.lab.attribute import attribute as carry_out
     from descend.lab.attribute import config_pair, design
     from descend.lab.folder import ATTRIBUTION, new_experiment_folder, write_record
@@ -50,7 +53,9 @@ def attribute(
         *pair, seeds=seeds, runs=runs, train_share=train_share, evaluation_tokens=evaluation_tokens
     )
     told = announced(plan.arms(), workers)
-    found = carry_out(plan, workers=workers, told=told)
+    found = structs.replace(
+        carry_out(plan, workers=workers, told=told), command=typed(context, "--save-dir")
+    )
     write_record(folder, ATTRIBUTION, found)
     if as_json:
         result_json(found)

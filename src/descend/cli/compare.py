@@ -9,7 +9,7 @@ import typer
 
 from descend.cli.flags import AsJson, ConfigFile, Preset, settings_from
 from descend.cli.output import result, result_json, say
-from descend.cli.series import JudgedOn, Seeds, Workers, announced
+from descend.cli.series import JudgedOn, Match, Seeds, Workers, announced, typed
 from descend.errors import ConfigError
 from descend.trials.arms import EVALUATION_TOKENS
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def compare(
+    context: typer.Context,
     values: dict[str, Any],
     corpus: Annotated[
         str | None, typer.Argument(metavar="[CORPUS]", help="The text; left open: as in train.")
@@ -30,9 +31,7 @@ def compare(
         list[str] | None,
         typer.Option("--arm", metavar="NAME", help="A preset, file or run to compare; repeatable."),
     ] = None,
-    match: Annotated[
-        str, typer.Option("--match", metavar="tokens|seconds|steps|epoch", help="What is equal.")
-    ] = "tokens",
+    match: Match = "tokens",
     budget: Annotated[
         float | None,
         typer.Option("--budget", help="So many of it; left open: what the first one needs."),
@@ -54,6 +53,8 @@ def compare(
 
     descend compare my/texts --vary embed_dim=128,256 --vary batch_size=8,32
     """
+    from msgspec import structs
+
     from descend.lab.compare import compare as carry_out
     from descend.lab.compare import plan_comparison
     from descend.lab.folder import COMPARISON, new_experiment_folder, write_record
@@ -67,7 +68,9 @@ def compare(
         evaluation_tokens=evaluation_tokens,
     )  # fmt: skip
     told = announced(plan.all_arms, workers)
-    found = carry_out(plan, workers=workers, told=told)
+    found = structs.replace(
+        carry_out(plan, workers=workers, told=told), command=typed(context, "--save-dir")
+    )
     write_record(folder, COMPARISON, found)
     if as_json:
         result_json(found)

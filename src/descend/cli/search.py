@@ -9,12 +9,24 @@ import typer
 
 from descend.cli.flags import AsJson, ConfigFile, Preset, settings_from
 from descend.cli.output import result, result_json, say
-from descend.cli.series import Workers, announced, typed
+from descend.cli.series import JudgedOn, Match, Workers, announced, typed
+from descend.trials.arms import OFTEN_EVALUATION_TOKENS
 from descend.units import duration
 
 if TYPE_CHECKING:
     from descend.lab.search import SearchPlan
     from descend.lab.steering import Heard
+
+
+Over = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--over",
+        metavar="KEY=A..B",
+        help="A range, or values KEY=A,B; repeatable. Left open: learning_rate, embed_dim, "
+        "num_layers and batch_size.",
+    ),
+]
 
 
 def search(
@@ -26,17 +38,8 @@ def search(
     minutes: Annotated[
         float, typer.Option("--minutes", metavar="X", help="Time for all of it.")
     ] = 30.0,
-    over: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--over", metavar="KEY=A..B",
-            help="A range, or values KEY=A,B; repeatable. Left open: learning_rate, embed_dim, "
-            "num_layers and batch_size.",
-        ),
-    ] = None,
-    match: Annotated[
-        str, typer.Option("--match", metavar="seconds|tokens|steps|epoch", help="What is equal.")
-    ] = "seconds",
+    over: Over = None,
+    match: Match = "seconds",
     budget: Annotated[
         float | None,
         typer.Option("--budget", help="So many of it for each trial; left open: by --minutes."),
@@ -45,11 +48,7 @@ def search(
         int,
         typer.Option("--seeds", min=1, max=100, help="Fresh runs of base and best at the end."),
     ] = 3,
-    evaluation_tokens: Annotated[
-        int | None,
-        typer.Option("--evaluation-tokens", min=1, metavar="N",
-                     help="Held-out text to judge on, at 4 bytes each.  [default: 16384]"),
-    ] = None,
+    evaluation_tokens: JudgedOn = OFTEN_EVALUATION_TOKENS,
     workers: Workers = None,
     config: ConfigFile = None,
     preset: Preset = None,
@@ -65,7 +64,7 @@ def search(
     descend search my/texts --over learning_rate=0.0003..0.01 --over embed_dim=128,256,512
     """
     from descend.lab.folder import SEARCH, write_record
-    from descend.lab.search import EVALUATION_TOKENS, Terms, plan_search
+    from descend.lab.search import Terms, plan_search
     from descend.lab.search import search as carry_out
     from descend.lab.space import DEFAULT_OVER, parse_over, space_of
     from descend.report.searches import search_text
@@ -75,7 +74,7 @@ def search(
     space = space_of(parse_over(over or DEFAULT_OVER), base)
     say("preparing the text, and timing a step or two")
     terms = Terms(
-        minutes, match, budget, seeds, evaluation_tokens or EVALUATION_TOKENS, workers  # type: ignore[arg-type]
+        minutes, match, budget, seeds, evaluation_tokens, workers  # type: ignore[arg-type]
     )  # fmt: skip
     plan = plan_search(base, space, terms, save_dir)
     say(_announcement(plan))

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Seeds = Annotated[
     int, typer.Option("--seeds", min=1, max=100, help="Runs of each, paired by seed.")
 ]
+Match = Annotated[
+    str, typer.Option("--match", metavar="tokens|seconds|steps|epoch", help="What is equal.")
+]
 JudgedOn = Annotated[
     int,
     typer.Option(

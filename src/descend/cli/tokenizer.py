@@ -30,7 +30,7 @@ def train(
 
     descend tokenizer train my/texts tokenizer.json --vocab-size 4096
     """
-    from descend.api import make_tokenizer
+    from descend.training.new_tokenizer import make_tokenizer
 
     settings = settings_from(values | {"corpus_dir": corpus}, config, preset)
     set_up_logging(settings.config.log_level)

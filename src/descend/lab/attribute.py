@@ -100,6 +100,8 @@ class Attribution(msgspec.Struct, frozen=True, kw_only=True):
     """Largest first; empty when sampled."""
     sentence: str
     runs: list[Tried]
+    command: str = ""
+    """What repeats it, as it was typed or called; empty where that is not known."""
     format: int = _FORMAT
 
 

@@ -8,17 +8,29 @@ from typing import Any
 
 from descend.config import RunConfig
 
-NO_FLAG = ("corpus_dir", "save_dir", "log_level")
-"""Said otherwise, or of no consequence for what is learned."""
+OF_NO_CONSEQUENCE = ("save_dir", "log_level")
+"""For what is learned."""
 
 
 def train_command(config: Mapping[str, Any], corpus: str) -> str:
     """`descend train CORPUS` with a flag for each key that is not the default."""
-    given = {
-        key: value for key, value in config.items()
-        if key not in NO_FLAG and value != RunConfig.model_fields[key].default
-    }  # fmt: skip
+    given = {key: value for key, value in changed_keys(config).items() if key != "corpus_dir"}
     return shlex.join(["descend", "train", corpus, *flags_of(given)])
+
+
+def call_of(verb: str, *given: Any, **keywords: Any) -> str:
+    """`descend.compare({…}, vary={…})`: the Python that does it again; what is None is left out."""
+    words = [repr(value) for value in given if value is not None]
+    words += [f"{name}={value!r}" for name, value in keywords.items() if value is not None]
+    return f"descend.{verb}({', '.join(words)})"
+
+
+def changed_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a configuration that are not the default, without where it is kept."""
+    return {
+        key: value for key, value in config.items()
+        if key not in OF_NO_CONSEQUENCE and value != RunConfig.model_fields[key].default
+    }  # fmt: skip
 
 
 def flags_of(given: Mapping[str, Any]) -> list[str]:

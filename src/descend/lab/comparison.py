@@ -64,4 +64,6 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     seeds: list[int]
     arms: list[ComparedArm]
     sentence: str
+    command: str = ""
+    """What repeats it, as it was typed or called; empty where that is not known."""
     format: int = _FORMAT

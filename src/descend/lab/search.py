@@ -16,7 +16,7 @@ from descend.config import RunConfig
 from descend.errors import ConfigError, UserError
 from descend.lab import study as studies
 from descend.lab.arms import Contestant
-from descend.lab.command import train_command
+from descend.lab.command import call_of, changed_keys, train_command
 from descend.lab.compare import Match, Plan, arm_for, check_match, compare, plan_comparison
 from descend.lab.folder import SEARCH, write_record
 from descend.lab.searched import Question, Search, Tried
@@ -24,7 +24,7 @@ from descend.lab.sentences import search_sentence
 from descend.lab.space import DEFAULT_OVER, Span, parse_over, space_of, whole_of
 from descend.lab.steering import HARDLY_MORE, Told, carry_out, silent
 from descend.text.corpus import find_corpus
-from descend.trials.arms import Arm, arm_of
+from descend.trials.arms import OFTEN_EVALUATION_TOKENS, Arm, arm_of
 from descend.trials.executor import Told as ToldOfRun
 from descend.trials.executor import silent as silent_of_runs
 from descend.trials.executor import worker_count
@@ -40,10 +40,6 @@ LEAST_STEPS = 20
 LEAST_TRIALS = 2
 """Trials that must fit in beside the confirmation: the base and another."""
 
-EVALUATION_TOKENS = 16_384
-"""Held-out text that trials are judged on (at four bytes a token): half of what a comparison has,
-since each is judged several times."""
-
 
 @dataclass(frozen=True)
 class Terms:
@@ -56,7 +52,7 @@ class Terms:
     study began with."""
     seeds: int = 3
     """Pairs of the confirmation."""
-    evaluation_tokens: int = EVALUATION_TOKENS
+    evaluation_tokens: int = OFTEN_EVALUATION_TOKENS
     workers: int | None = None
     """Trials at a time; None: one a core."""
 
@@ -255,7 +251,12 @@ def search_and_keep(base: RunConfig, over: Mapping[str, Any] | None, terms: Term
     space = space_of(parse_over(DEFAULT_OVER) if over is None else over, base)
     folder = None if base.save_dir is None else Path(base.save_dir)
     plan = plan_search(base.model_copy(update={"save_dir": None}), space, terms, folder)
-    found = search(plan)
+    again = call_of(
+        "search", changed_keys(base.model_dump(mode="json")), minutes=terms.minutes,
+        over=None if over is None else dict(over), match=terms.match, budget=terms.budget,
+        seeds=terms.seeds, save_dir=base.save_dir,
+    )  # fmt: skip
+    found = search(plan, command=again)
     write_record(plan.file.parent, SEARCH, found)
     return found
 

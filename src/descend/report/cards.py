@@ -10,8 +10,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from descend.doctor.diagnosis import Diagnosis, Finding, RuledOut
 from descend.lab.comparison import Comparison
+from descend.lab.searched import Search
 from descend.report.diagnosis import change_word, headline, word
 from descend.report.experiment_report import with_interval
+from descend.report.searches import NUMBERS, SHOWN, search_row
 from descend.report.words import verdict
 from descend.runs.folder import Summary
 from descend.runs.records import Epoch
@@ -68,6 +70,14 @@ def comparison_card(found: Comparison) -> str:
         for a in found.arms
     ]  # fmt: skip
     return _card("Comparison", [found.sentence], ARMS, rows)
+
+
+def search_card(found: Search) -> str:
+    """A search: its answer, the best of it, and the command that trains the best."""
+    keys = [span.key for span in found.space]
+    rows = [search_row(n, t, keys) for n, t in enumerate(found.ranking[:SHOWN], 1)]
+    columns = ("rank", *keys, *NUMBERS)
+    return _card("Search", [found.sentence], columns, rows, foot=found.train)
 
 
 def progress_card(

@@ -14,6 +14,7 @@ from descend.report.figures import SERIES, Axis, Curve, Span, curves, intervals
 from descend.report.page import (
     Block,
     Column,
+    Command,
     Fact,
     Facts,
     Figure,
@@ -45,9 +46,22 @@ def comparison_report(found: Comparison, folder: Path) -> Page:
             Fact("time of training", duration(sum(s.seconds for a in found.arms for s in a.seeds)),
                  "over all runs"),
         )),
-        sections=tuple(s for s in (_differences(found), _curves(found), _settings(found)) if s),
+        sections=tuple(s for s in (
+            differences(found), learning_curves(found), _settings(found), again(found.command)
+        ) if s),
         made_by=MADE_BY,
     )  # fmt: skip
+
+
+def again(command: str) -> Section | None:
+    """What repeats an experiment; None where it was not written down."""
+    if not command:
+        return None
+    return Section("again", "Do it again", (
+        Paragraph("As it was typed or called, on the same text. Runs that are still in the cache "
+                  "cost nothing."),
+        Command(command),
+    ))  # fmt: skip
 
 
 def _budget(found: Comparison) -> str:
@@ -58,7 +72,8 @@ def _loss(arm: ComparedArm, found: Comparison) -> float:
     return arm.bits_per_byte if found.unit == "bits per byte" else arm.validation_loss
 
 
-def _differences(found: Comparison) -> Section:
+def differences(found: Comparison) -> Section:
+    """Each arm against the first, in a figure and as rows."""
     first = found.arms[0].name
     others = [(a, a.difference) for a in found.arms if a.difference is not None]
     spans = [_span(a.name, d) for a, d in others]
@@ -136,7 +151,7 @@ def _seeds(found: Comparison) -> Table:
     return Table("Every run", columns, rows, folded=True)
 
 
-def _curves(found: Comparison) -> Section | None:
+def learning_curves(found: Comparison) -> Section | None:
     """Held-out loss along the runs, where they were judged more than once."""
     bits = found.unit == "bits per byte"
     lines = []
@@ -195,7 +210,9 @@ def attribution_report(found: Attribution, folder: Path) -> Page:
             Fact("training time", _seconds(found.total_seconds), "for each run"),
             Fact("runs", f"{len(found.runs):,}", f"{len(found.seeds)} seeds, {found.method}"),
         )),
-        sections=(_shares(found), *_interactions(found)),
+        sections=tuple(s for s in (
+            _shares(found), *_interactions(found), again(found.command)
+        ) if s),
         made_by=MADE_BY,
     )  # fmt: skip
 

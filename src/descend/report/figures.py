@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 Option = dict[str, Any]
-Dress = Literal["raw", "line", "points", "guide"]
+Dress = Literal["raw", "line", "points", "dots", "guide"]
 
 SERIES = ("@accent", "@second", "@calm", "@fourth", "@fifth", "@sixth")
 """Colours of lines that have no meaning of their own."""
@@ -34,7 +34,8 @@ DIGITS = 4
 @dataclass(frozen=True)
 class Curve:
     """Points of one line. `dress` says how it is drawn: `raw` pale and thin behind the
-    smooth `line` of the same name, `points` with its points marked, `guide` dashed and grey."""
+    smooth `line` of the same name, `points` with its points marked, `dots` as points alone, `guide`
+    dashed and grey."""
 
     name: str
     x: Sequence[float]
@@ -129,7 +130,7 @@ def _line(line: Curve, log: bool) -> Option:
     x, y = thin(line.x, line.y)
     # ECharts draws a gap for null: a log axis has no place for zero.
     data = [[_round(a), None if log and b <= 0 else _round(b)] for a, b in zip(x, y, strict=True)]
-    width = {"raw": 1, "line": 2, "points": 2.5, "guide": 1.5}[line.dress]
+    width = {"raw": 1, "line": 2, "points": 2.5, "dots": 0, "guide": 1.5}[line.dress]
     style: Option = {"width": width, "color": line.colour}
     if line.dress == "raw":
         style["opacity"] = 0.4
@@ -137,10 +138,10 @@ def _line(line: Curve, log: bool) -> Option:
         style["type"] = "dashed"
     return {
         "type": "line", "name": line.name, "data": data, "lineStyle": style,
-        "itemStyle": {"color": line.colour}, "showSymbol": line.dress == "points",
+        "itemStyle": {"color": line.colour}, "showSymbol": line.dress in ("points", "dots"),
         "symbol": "circle", "symbolSize": 7, "silent": line.dress == "raw",
         "tooltip": {"show": line.dress != "raw"},
-        "z": {"raw": 2, "line": 3, "points": 4, "guide": 2}[line.dress],
+        "z": {"raw": 2, "line": 3, "points": 4, "dots": 4, "guide": 2}[line.dress],
     }  # fmt: skip
 
 

@@ -7,6 +7,9 @@ from descend.lab.sentences import value_word
 from descend.report.experiments import AXIS, table
 from descend.units import duration
 
+NUMBERS = ("bits/byte", "loss", "accuracy", "time")
+"""What is said of each trial, behind its values."""
+
 SHOWN = 5
 """Of the best."""
 
@@ -14,7 +17,7 @@ SHOWN = 5
 def search_text(found: Search) -> str:
     """`search` in the terminal."""
     keys = [span.key for span in found.space]
-    head = ["rank", *keys, "bits/byte", "loss", "accuracy", "time"]
+    head = ["rank", *keys, *NUMBERS]
     shown = found.ranking[:SHOWN]
     rows = [search_row(n, t, keys) for n, t in enumerate(shown, 1)]
     base = base_of(found)
@@ -26,9 +29,11 @@ def search_text(found: Search) -> str:
 
 def search_row(rank: int, tried: Tried, keys: list[str]) -> tuple[str, ...]:
     """A trial as cells: rank, values, bits per byte, loss, accuracy, seconds."""
-    numbers = (tried.bits_per_byte or 0.0, tried.validation_loss or 0.0)
+    named = (str(rank), *(value_word(tried.values[k]) for k in keys))
+    if tried.bits_per_byte is None:
+        return (*named, *("–" for _ in NUMBERS))
     return (
-        str(rank), *(value_word(tried.values[k]) for k in keys), *(f"{n:.3f}" for n in numbers),
+        *named, f"{tried.bits_per_byte:.3f}", f"{tried.validation_loss or 0.0:.3f}",
         f"{tried.accuracy or 0.0:.1%}", duration(tried.seconds or 0.0),
     )  # fmt: skip
 

@@ -9,18 +9,20 @@ import msgspec
 from descend.errors import RunFolderError, UserError
 from descend.lab.attribute import Attribution
 from descend.lab.comparison import Comparison
-from descend.lab.folder import ATTRIBUTION, COMPARISON, read_record
+from descend.lab.folder import ATTRIBUTION, COMPARISON, SEARCH, read_record
+from descend.lab.searched import Search
 from descend.report.early_report import early_report, is_early
 from descend.report.experiment_report import attribution_report, comparison_report
 from descend.report.html import MARK, render
 from descend.report.page import Page
 from descend.report.run_report import run_report
+from descend.report.search_report import search_report
 from descend.runs.durable import write_file
 from descend.runs.folder import read_events
 
 NAME = "report.html"
 
-EXPERIMENTS = (COMPARISON, ATTRIBUTION)
+EXPERIMENTS = (COMPARISON, ATTRIBUTION, SEARCH)
 """Files that may be named instead of their folder."""
 
 HEAD_BYTES = 2048
@@ -47,7 +49,7 @@ def write_report(what: Path, output: Path | None = None) -> WrittenReport:
     if not folder.is_dir():
         raise RunFolderError(
             str(what), "a file" if what.exists() else "no such folder",
-            "the folder of a run or of a comparison", "check the path",
+            "the folder of a run or of an experiment", "check the path",
         )  # fmt: skip
     file = folder / NAME if output is None else output
     _check_place(file)
@@ -67,6 +69,8 @@ def _page(folder: Path) -> Page:
         return comparison_report(read_record(folder, COMPARISON, Comparison), folder)
     if (folder / ATTRIBUTION).exists():
         return attribution_report(read_record(folder, ATTRIBUTION, Attribution), folder)
+    if (folder / SEARCH).exists():
+        return search_report(read_record(folder, SEARCH, Search), folder)
     return run_report(folder)  # which says what is missing
 
 

@@ -22,6 +22,9 @@ _FORMAT = 1
 
 EVALUATION_TOKENS = 32_768
 
+OFTEN_EVALUATION_TOKENS = EVALUATION_TOKENS // 2
+"""For trials that are judged several times along their way."""
+
 _DECIDES_NOTHING = ("save_dir", "log_level", "rescue")
 """No trial is rescued: what diverges must be seen to diverge."""
 
