@@ -36,6 +36,7 @@ def keep(results: str, name: str, verb: str, arguments: list[str]) -> None:
     # The folder of a text is of this machine only; its name says which text it is.
     plain = [Path(a).name if Path(a).is_absolute() else a for a in arguments]
     outcome = json.loads(done.stdout)
+    outcome.pop("command")  # with the paths of this machine; it stands beside, without them
     record = {
         "command": f"descend {verb} {' '.join(plain)}",
         "commit": commit,

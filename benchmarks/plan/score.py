@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 import msgspec
+from asked import asked
 from corpora import corpus_file
 from search import show
 from trial import HERE, trial
@@ -56,20 +56,14 @@ def configurations(corpus: str, limit: float) -> dict[str, dict[str, Any]]:
 
 
 def main() -> None:
-    texts, out, corpora, limit = (
-        Path(sys.argv[1]),
-        Path(sys.argv[2]),
-        sys.argv[3],
-        float(sys.argv[4]),
-    )
-    until = time.monotonic() + (float(sys.argv[5]) if len(sys.argv) > 5 else float("inf"))
-    for corpus in corpora.split(","):
-        text = corpus_file(corpus, texts, out / "texts")
-        for name, values in configurations(corpus, limit).items():
-            if time.monotonic() > until:
+    wanted = asked()
+    for corpus in wanted.corpora:
+        text = corpus_file(corpus, wanted.texts, wanted.out / "texts")
+        for name, values in configurations(corpus, wanted.limit).items():
+            if wanted.over:
                 return
             print(name, end="  ")
-            show(trial(out / "trials", corpus, text, values, limit))
+            show(trial(wanted.trials, corpus, text, values, wanted.limit))
 
 
 if __name__ == "__main__":

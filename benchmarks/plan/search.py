@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import random
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
+from asked import asked
 from corpora import corpus_file
 from trial import trial
 
@@ -46,26 +46,20 @@ def draws(corpus: str) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    texts, out, corpora, limit = (
-        Path(sys.argv[1]),
-        Path(sys.argv[2]),
-        sys.argv[3],
-        float(sys.argv[4]),
-    )
-    until = time.monotonic() + (float(sys.argv[5]) if len(sys.argv) > 5 else float("inf"))
-    for corpus in corpora.split(","):
-        text = corpus_file(corpus, texts, out / "texts")
+    wanted = asked()
+    for corpus in wanted.corpora:
+        text = corpus_file(corpus, wanted.texts, wanted.out / "texts")
         first = []
         for values in draws(corpus):
-            if time.monotonic() > until:
+            if wanted.over:
                 return
-            first.append(trial(out / "trials", corpus, text, values, round(limit / 3, 1)))
+            first.append(trial(wanted.trials, corpus, text, values, round(wanted.limit / 3, 1)))
             show(first[-1])
         first.sort(key=lambda r: r["bits_per_byte"])
         for better in first[:KEPT]:
-            if time.monotonic() > until:
+            if wanted.over:
                 return
-            show(trial(out / "trials", corpus, text, better["values"], limit))
+            show(trial(wanted.trials, corpus, text, better["values"], wanted.limit))
 
 
 def show(r: Any) -> None:

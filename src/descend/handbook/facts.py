@@ -60,6 +60,11 @@ def word(value: object) -> str:
     return str(value)
 
 
+def shown(value: object) -> str:
+    """The same for a setting, which may be left open (None)."""
+    return "left open" if value is None else word(value)
+
+
 _WORDS = {"gt": "more than", "ge": "from", "lt": "less than", "le": "up to"}
 
 

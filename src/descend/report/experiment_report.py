@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from descend.config import RunConfig
-from descend.handbook.facts import word
+from descend.handbook.facts import shown
 from descend.lab.attribute import Attribution
 from descend.lab.comparison import ComparedArm, Comparison
 from descend.lab.measured import Measured
@@ -181,13 +181,13 @@ def _settings(found: Comparison) -> Section:
     values = {k: [a.config.get(k) for a in found.arms] for k in keys}
     differing = [k for k in keys if any(v != values[k][0] for v in values[k])]
     shared = [
-        (k, _word(values[k][0]), _word(RunConfig.model_fields[k].default)) for k in keys
+        (k, shown(values[k][0]), shown(RunConfig.model_fields[k].default)) for k in keys
         if k not in differing and values[k][0] != RunConfig.model_fields[k].default
     ]  # fmt: skip
     blocks: list[Block] = [
         Table("The settings that differ",
               (Column("configuration", False), *(Column(k, False) for k in differing)),
-              tuple((a.name, *(_word(a.config.get(k)) for k in differing)) for a in found.arms)),
+              tuple((a.name, *(shown(a.config.get(k)) for k in differing)) for a in found.arms)),
     ]  # fmt: skip
     if shared:
         blocks.append(Table(
@@ -259,7 +259,3 @@ def _interactions(found: Attribution) -> Sequence[Section]:
 
 def _plain(value: float | None) -> str:
     return "–" if value is None else f"{value:+.3f}"
-
-
-def _word(value: object) -> str:
-    return "left open" if value is None else word(value)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from descend.config import PRESETS, RunConfig
-from descend.handbook.facts import word
+from descend.handbook.facts import shown
 from descend.lab.command import flags_of
 from descend.report.page import Column, Command, Paragraph, Section, Table
 from descend.runs.folder import RunInfo
@@ -26,7 +26,7 @@ def settings(info: RunInfo, folder: Path) -> Section:
             origin = "chosen"
         if origin == "asked":
             strong.add(len(rows))
-        rows.append((key, _shown(used), origin, _shown(field.default)))
+        rows.append((key, shown(used), origin, shown(field.default)))
     executed = info.execution
     computed = ", ".join(f"{k} {executed[k]}" for k in _MACHINE if k in executed)
     return Section("settings", "Settings", (
@@ -78,7 +78,3 @@ def repeat_command(info: RunInfo) -> str:
         if info.preset != "fast":
             words += ["--preset", info.preset]
     return shlex.join([*words, *flags_of(given)])
-
-
-def _shown(value: object) -> str:
-    return "left open" if value is None else word(value)
