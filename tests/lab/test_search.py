@@ -16,13 +16,14 @@ from descend.config import RunConfig, make_config
 from descend.errors import ConfigError, MissingExtraError, RunFolderError
 from descend.lab import study as studies
 from descend.lab.folder import SEARCH, read_record
+from descend.lab.hopeless import hopeless, loss_at
 from descend.lab.search import SearchPlan, Terms, plan_search, search
 from descend.lab.searched import Search
 from descend.lab.space import parse_over, space_of
 from descend.report.searches import search_text
 from descend.trials import trial as trials
-from descend.trials.arms import Outcome, Point
-from descend.trials.executor import cached
+from descend.trials.arms import Outcome
+from descend.trials.executor import cached, run_arm
 
 RATES = ["learning_rate=0.0001,0.001,0.004", "batch_size=4,8"]
 
@@ -124,23 +125,43 @@ def test_the_base_may_be_the_best(tiny: dict[str, object]) -> None:
     assert "none was better than the base" in found.sentence
 
 
-def point(number: int, bits: float) -> Point:
-    return Point(step=number, tokens=number, seconds=1.0, train_loss=bits, validation_loss=bits,
-                 accuracy=0.1, bits_per_byte=bits)  # fmt: skip
+def test_a_hopeless_trial_is_ended_and_one_that_may_win_is_not() -> None:
+    # Four finished ones fell to 0.9, 0.9, 0.8 and 0.95 of what they had at half.
+    finished = [{500: 3.0, 1000: 2.7}, {500: 2.5, 1000: 2.25}, {500: 3.0, 1000: 2.4},
+                {500: 3.0, 1000: 2.85}]  # fmt: skip
+    # The best ended at 2.25: at the largest gain, 0.8, one from 2.8 would end there as well.
+    assert not hopeless({500: 2.8}, finished)
+    assert not hopeless({500: 2.85}, finished)
+    assert hopeless({500: 2.9}, finished)
+    # Its last judgment counts; what is not finished does not; four are needed.
+    assert not hopeless({400: 9.0, 500: 2.8}, finished)
+    assert not hopeless({500: 2.9}, finished[:3])
+    assert not hopeless({500: 2.9}, [*finished[:3], {500: 3.0, 800: 2.85}])
+    # Early judgments are no reason.
+    assert not hopeless({100: 9.0}, finished)
+    assert hopeless({300: 9.0}, finished)
 
 
-def test_hopeless_trials_are_ended_but_not_before_half(tiny: dict[str, object]) -> None:
-    plan = planned(tiny, ["learning_rate=0.0001..0.01"])
-    study = studies.open_study(plan.file, plan.question, plan.budget)
-    for n in range(studies.FIRST_UNPRUNED):
-        trial = studies.ask(study, plan.space)
-        for number in range(1, studies.POINTS):
-            assert not studies.report(trial, number, point(number, 2.0 + n / 10))
-        study.tell(trial, 2.0)
-    bad, good = studies.ask(study, plan.space), studies.ask(study, plan.space)
-    answers = [studies.report(bad, n, point(n, 3.0)) for n in range(1, studies.POINTS)]
-    assert answers.index(True) == studies.SAFE_POINTS - 1
-    assert not any(studies.report(good, n, point(n, 1.9)) for n in range(1, studies.POINTS))
+def test_between_two_judgments_a_loss_lies_in_proportion() -> None:
+    curve = {200: 4.0, 600: 3.0, 1000: 2.0}
+    places = (100, 200, 300, 600, 800, 1000)
+    assert [loss_at(curve, p) for p in places] == [4.0, 4.0, 3.75, 3.0, 2.5, 2.0]
+
+
+def test_a_search_ends_what_is_hopeless(tiny: dict[str, object]) -> None:
+    rates = ",".join(f"{n / 1000:g}" for n in range(1, 9))
+    plan = planned(tiny, [f"learning_rate={rates},0.00001,0.00002"], budget=48)
+    found = search(plan)
+    stopped = [t for t in found.tried if t.state == "stopped"]
+    slow = [t for t in stopped if t.values["learning_rate"] < 0.0001]
+    assert slow
+    for one in slow:
+        assert 0.3 <= one.judged[-1][0] < 1
+        assert one.judged[-1][1] == one.bits_per_byte
+        # Finished for itself it is far behind the best, as was foreseen.
+        whole = run_arm(plan.arm(one.values))
+        assert whole.steps == 48 > (one.steps or 0)
+        assert whole.bits_per_byte > 2 * (found.ranking[0].bits_per_byte or 0)
 
 
 def test_the_key_that_decides_weighs_most(tiny: dict[str, object]) -> None:

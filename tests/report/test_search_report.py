@@ -28,6 +28,7 @@ def tried(number: int, rate: float, width: int, bits: float, **keys: Any) -> Tri
         "number": number, "values": {"learning_rate": rate, "embed_dim": width},
         "state": "finished", "bits_per_byte": bits, "validation_loss": 2 * bits, "accuracy": 0.25,
         "seconds": 3.0, "steps": 30, "parameters": 99, "diverged_at": None, "why": None,
+        "judged": [(0.5, bits + 1), (1.0, bits)],
     }  # fmt: skip
     return Tried(**values | keys)
 

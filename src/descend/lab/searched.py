@@ -54,6 +54,8 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     diverged_at: int | None
     why: str | None
     """It failed."""
+    judged: list[tuple[float, float]]
+    """Share of its budget, and bits per byte of held-out text."""
 
 
 class Weight(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -70,6 +70,15 @@ def carry_out(plan: SearchPlan, told: Told) -> tuple[Study, float]:
         return steered.study, steered.used
 
 
+class _Running(NamedTuple):
+    trial: Trial
+    began: float
+    thought: float
+    """Seconds it will take."""
+    steps: int | None
+    """Updates it is to make; None where its epochs say so, and it is judged at its end alone."""
+
+
 class _Steered:
     """The state of it, told by `run_steered` of all that happens."""
 
@@ -78,10 +87,9 @@ class _Steered:
         self.study: Study = studies.open_study(plan.file, plan.question, plan.budget)
         self.progress = studies.progress_of(self.study, plan.file)
         self.began = time.monotonic()
-        self.running: dict[str, tuple[Trial, float, float]] = {}
-        """By the key of the arm: the trial, when it began, and what it was thought to cost."""
+        self.running: dict[str, _Running] = {}
+        """By the key of the arm."""
         self.stopped: set[str] = set()
-        self.seen_points: dict[str, int] = {}
         self.paces: list[float] = []
         """Seconds that finished trials took, for each that they were thought to."""
         self.failures = 0
@@ -123,24 +131,26 @@ class _Steered:
                 continue
             if outcome is not None:
                 idle = 0
-                studies.tell(self.study, trial, outcome, stopped=False)
+                steps = arm.steps or outcome.steps
+                studies.tell(self.study, trial, steps, outcome, stopped=False)
                 self._say(trial, outcome)
             elif arm.key in self.running or cost * self.pace > self.left * HARDLY_MORE:
                 studies.drop(self.study, trial)
             else:
-                self.running[arm.key] = trial, time.monotonic(), cost
+                self.running[arm.key] = _Running(trial, time.monotonic(), cost, arm.steps)
                 return arm
         return None
 
     def seen(self, key: str, point: Point) -> bool:
-        number = self.seen_points[key] = self.seen_points.get(key, 0) + 1
-        if studies.report(self.running[key][0], number, point):
+        one = self.running[key]
+        if one.steps and studies.report(self.study, one.trial, one.steps, point):
             self.stopped.add(key)
             return True
         return False
 
     def done(self, key: str, outcome: Outcome | DescendError) -> None:
-        trial, began, thought = self.running.pop(key)
+        one = self.running.pop(key)
+        trial = one.trial
         if isinstance(outcome, DescendError):
             self.failures += 1
             studies.tell_failed(self.study, trial, str(outcome))
@@ -149,8 +159,9 @@ class _Steered:
             return
         self.failures = 0
         if key not in self.stopped:
-            self.paces.append((time.monotonic() - began) / thought)
-        studies.tell(self.study, trial, outcome, stopped=key in self.stopped)
+            self.paces.append((time.monotonic() - one.began) / one.thought)
+        steps = one.steps or outcome.steps
+        studies.tell(self.study, trial, steps, outcome, stopped=key in self.stopped)
         studies.keep(self.study, msgspec.structs.replace(self.progress, seconds_used=self.used))
         self._say(trial, outcome, stopped=key in self.stopped)
 

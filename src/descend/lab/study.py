@@ -2,10 +2,8 @@
 in one SQLite file, which other tools of Optuna read as well.
 
 Sampler: the tree-structured Parzen estimator (Bergstra et al. 2011, NeurIPS), over all keys
-together. Pruner: the median rule of Golovin et al. 2017 (Google Vizier, KDD, section 3.4): a trial
-whose best judgment so far is worse than the median of the others at the same share of their
-budgets is ended. It needs a few finished trials only; Hyperband (Li et al. 2018) divides its trials
-among brackets, which is more than a search of twenty trials can fill.
+together. What is ended early is decided by `hopeless`; Hyperband (Li et al. 2018) divides its
+trials among brackets, which is more than a search of twenty trials can fill.
 """
 
 from __future__ import annotations
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from descend.errors import MissingExtraError, RunFolderError
+from descend.lab.hopeless import WHOLE, hopeless
 from descend.lab.searched import Question, Tried, Weight
 from descend.lab.space import Choice, Span
 from descend.trials.arms import Outcome, Point
@@ -35,15 +34,8 @@ FIRST_AT_RANDOM = 8
 """Trials before the sampler begins to learn from them: Optuna's 10, less two, since the whole is
 about twenty."""
 
-FIRST_UNPRUNED = 4
-"""Trials that are finished in any case: of fewer a median says little."""
-
 POINTS = 6
 """Judgments along each trial."""
-
-SAFE_POINTS = 3
-"""None is ended before so many of them: before its rate falls (the last half of the schedule `wsd`)
-a trial with a high rate looks worse than it will be."""
 
 TOP_SHARE, LEAST_TOP = 0.25, 5
 """Importance is that for being among so many of the best; PED-ANOVA wants five of them at least
@@ -87,7 +79,7 @@ def open_study(file: Path, question: Question, budget: float | None) -> Study:
         seed=int(question.base["seed"]) % 2**32 + len(study.trials),
         n_startup_trials=FIRST_AT_RANDOM, multivariate=True,
     )  # fmt: skip
-    study.pruner = optuna.pruners.MedianPruner(FIRST_UNPRUNED, SAFE_POINTS)
+    study.pruner = optuna.pruners.NopPruner()
     return study
 
 
@@ -120,20 +112,30 @@ def values_of(trial: Trial | FrozenTrial, space: list[Span]) -> dict[str, Any]:
     return {span.key: span.readable(trial.params[span.key]) for span in space}
 
 
-def report(trial: Trial, number: int, point: Point) -> bool:
-    """Tell the judgment of that number (from 1) of `trial`; whether it is hopeless."""
-    trial.report(point.bits_per_byte, number)
-    return trial.should_prune()
+def report(study: Study, trial: Trial, steps: int, point: Point) -> bool:
+    """Tell a judgment of `trial`, which is to make `steps`; whether it is hopeless."""
+    from optuna.trial import TrialState
+
+    trial.report(point.bits_per_byte, _place(point, steps))
+    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    seen = study.get_trials(deepcopy=False)[trial.number].intermediate_values
+    return hopeless(seen, [other.intermediate_values for other in finished])
 
 
-def tell(study: Study, trial: Trial, outcome: Outcome, stopped: bool) -> None:
-    """Tell what came of `trial`."""
+def _place(point: Point, steps: int) -> int:
+    """The part of its budget that a trial had used, in thousandths: Optuna wants whole numbers."""
+    return round(WHOLE * point.step / steps)
+
+
+def tell(study: Study, trial: Trial, steps: int, outcome: Outcome, stopped: bool) -> None:
+    """Tell what came of `trial`, which was to make `steps`."""
     from optuna.trial import TrialState
 
     told = study.get_trials(deepcopy=False)[trial.number].intermediate_values
-    for number, point in enumerate(outcome.curve, 1):
-        if number not in told:  # all of them, when the outcome came from the cache
-            trial.report(point.bits_per_byte, number)
+    for point in outcome.curve:
+        place = _place(point, steps)
+        if place not in told:  # all of them, when the outcome came from the cache
+            trial.report(point.bits_per_byte, place)
     kept = ("bits_per_byte", "validation_loss", "accuracy", "seconds", "steps", "parameters",
             "diverged_at", "key")  # fmt: skip
     trial.set_user_attr("outcome", {name: getattr(outcome, name) for name in kept})
@@ -185,13 +187,14 @@ def tried_of(study: Study, space: list[Span]) -> list[Tried]:
         if trial.state.name not in states or left or "repeats" in trial.user_attrs:
             continue
         outcome = trial.user_attrs.get("outcome", {})
-        numbers = {k: outcome.get(k) for k in Tried.__struct_fields__[3:-1]}
+        numbers = {k: outcome.get(k) for k in Tried.__struct_fields__[3:-2]}
         found.append(
             Tried(
                 number=trial.number,
                 values=values_of(trial, space),
                 state=states[trial.state.name],  # type: ignore[arg-type]
                 why=trial.user_attrs.get("why"),
+                judged=[(p / WHOLE, v) for p, v in sorted(trial.intermediate_values.items())],
                 **numbers,
             )
         )

@@ -1,0 +1,50 @@
+"""When a trial under way is hopeless: even with the largest gain that any finished trial made from
+there on it would end clearly behind the best.
+
+Predictive termination as by Domhan, Springenberg and Hutter (2015, IJCAI), with what the finished
+trials gained in place of a model of the curve. The median rule (Golovin et al. 2017, section 3.4)
+was tried first: once the sampler has found where the good ones are, trials stand so close together
+halfway that it ends the best of them (benchmarks/results/search/rules.txt).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+Curve = Mapping[int, float]
+"""Losses by the part of the budget that is used, in thousandths."""
+
+WHOLE = 1000
+
+FIRST_FINISHED = 4
+"""Trials that are finished in any case: the gains of fewer say little."""
+
+NOT_BEFORE = WHOLE * 3 // 10
+"""Judgments in the first third, of which the warmup is a part, say little."""
+
+CLEARLY = 0.02
+"""Share of the loss by which it must be behind at the end: more than the seed decides."""
+
+
+def hopeless(seen: Curve, finished: Sequence[Curve]) -> bool:
+    """Whether the trial whose judgments are `seen` should be ended, as `finished` ones went."""
+    whole = [curve for curve in finished if WHOLE in curve]
+    now = max(seen)
+    if len(whole) < FIRST_FINISHED or now < NOT_BEFORE:
+        return False
+    largest_gain = min(curve[WHOLE] / loss_at(curve, now) for curve in whole)
+    best = min(curve[WHOLE] for curve in whole)
+    return seen[now] * largest_gain > best * (1 + CLEARLY)
+
+
+def loss_at(curve: Curve, place: int) -> float:
+    """The loss of `curve` at `place`: between two judgments in proportion."""
+    places = sorted(curve)
+    if place <= places[0]:
+        return curve[places[0]]
+    for before, after in itertools.pairwise(places):
+        if place <= after:
+            share = (place - before) / (after - before)
+            return curve[before] + share * (curve[after] - curve[before])
+    return curve[places[-1]]
