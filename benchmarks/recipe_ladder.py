@@ -1,0 +1,190 @@
+"""The `fast` recipe, one change at a time: what each of its decisions is worth.
+
+    python benchmarks/recipe_ladder.py RESULTS TEXT[,TEXT…] [--seeds 1,2,3] [--only WORD,…]
+
+Each rung is the recipe with one change, on the first 200,000 bytes of each text, with a network and
+steps of a quarter of the guide's: small enough for three seeds on three texts. Seeds share initial
+weights, order of the data and held-out text, so differences are paired. `passes …` are the recipe
+itself made shorter or longer: they tell how many passes a difference is worth. Each run adds a line
+to RESULTS/ladder.jsonl; what is there is not run again. The loss does not depend on how busy the
+machine is; the time of a step does, so it is the tenth percentile of a run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from descend.config import make_config
+from descend.model import initialize
+from descend.runs.records import Epoch, Step
+from descend.training import muon, optimizer, schedule
+from descend.training.job import new_job
+from descend.training.loop import train
+
+BYTES = 200_000
+SIZES: dict[str, Any] = {
+    "embed_dim": 128, "num_heads": 4, "num_layers": 2, "ff_dim": 512, "max_seq_len": 64,
+    "seq_len": 64, "batch_size": 8, "vocab_size": 1024, "epoch": 3, "precision": "bfloat16",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A change of settings, and of constants of the recipe: (module, name) to value."""
+
+    name: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    constants: dict[tuple[Any, str], Any] = field(default_factory=dict)
+
+
+def _every_second(
+    self: muon.Muon, weights: list[Tensor], rate: float, momentum: float, decay: float
+) -> None:
+    """Muon's rule, but a direction serves for two steps: half of the matrix products."""
+    gradients = [p.grad for p in weights if p.grad is not None]
+    for p in weights:
+        if not self.state[p]:
+            self.state[p] |= {"momentum_buffer": torch.zeros_like(p), "steps": 0}
+    buffers = [self.state[p]["momentum_buffer"] for p in weights]
+    torch._foreach_lerp_(buffers, gradients, 1 - momentum)
+    ahead = torch._foreach_lerp(gradients, buffers, momentum)
+    for p, direction in zip(weights, ahead, strict=True):
+        state = self.state[p]
+        if state["steps"] % 2 == 0:
+            state["direction"] = muon.orthogonal(direction[None].to(self.dtype))[0]
+        state["steps"] += 1
+        scale = max(1.0, p.shape[0] / p.shape[1]) ** 0.5
+        p.mul_(1 - rate * decay).add_(state["direction"], alpha=-rate * scale)
+
+
+POLAR_EXPRESS = (  # Amsel et al. 2025, "The Polar Express", their first coefficients
+    (8.28721201814563, -23.595886519098837, 17.300387312530933),
+    (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
+    (3.9486908534822946, -2.908902115962949, 0.5518191394370137),
+    (3.3184196573706015, -2.488488024314874, 0.51004894012372),
+)
+
+
+def _polar_express(matrices_NRC: Tensor) -> Tensor:
+    """Four steps, each with coefficients of its own."""
+    tall = matrices_NRC.shape[1] > matrices_NRC.shape[2]
+    x = matrices_NRC.mT if tall else matrices_NRC
+    x = x / (1.01 * x.norm(dim=(-2, -1), keepdim=True).clamp(min=muon.SMALLEST_NORM))
+    for a, b, c in POLAR_EXPRESS:
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if tall else x
+
+
+def _small_embeddings(name: str, weight: Any, shape: Any, generator: Any) -> None:
+    FILL(name, weight, shape, generator)
+    if name == "token_embedding.weight":
+        weight.mul_(initialize.STD)
+
+
+FILL = initialize._fill
+
+RUNGS = (
+    Rung("the recipe"),
+    *(Rung(f"passes {n}", {"epoch": n}) for n in (2, 4)),
+    Rung("AdamW 0.001", {"optimizer": "adamw"}),
+    Rung("AdamW 0.003", {"optimizer": "adamw", "learning_rate": 0.003}),
+    Rung("GPT-2's network", {"architecture": "gpt"}),
+    Rung("embeddings of deviation 0.02", constants={(initialize, "_fill"): _small_embeddings}),
+    Rung("Muon's rate x 2", constants={(optimizer, "MUON_MATRICES"): 40.0}),
+    Rung("Muon's rate / 2", constants={(optimizer, "MUON_MATRICES"): 10.0}),
+    Rung("rate of the rest x 2", constants={(optimizer, "MUON_OTHERS"): 20.0}),
+    Rung("rate of the rest / 2", constants={(optimizer, "MUON_OTHERS"): 5.0}),
+    Rung("momentum 0.9", constants={(optimizer, "MUON_MOMENTUM"): 0.9}),
+    Rung("cosine", {"schedule": "cosine"}),
+    Rung("constant rate", {"schedule": "constant"}),
+    Rung("decay over the last fifth", constants={(schedule, "WSD_DECAY_FRACTION"): 0.2}),
+    Rung("no warm-up", {"warmup_steps": 0}),
+    Rung("half the batch", {"batch_size": 4}),
+    Rung("twice the batch", {"batch_size": 16}),
+    Rung("dropout 0.1", {"dropout_rate": 0.1}),
+    Rung("blank rate 0.1", {"blank_rate": 0.1}),
+    Rung("label smoothing 0.1", {"label_smoothing": 0.1}),
+    Rung("no weight decay", {"weight_decay": 0.0}),
+    Rung("weight decay x 5", {"weight_decay": 0.5}),
+    Rung("no clipping", {"gradient_clip": 0.0}),
+    Rung("eight heads", {"num_heads": 8}),
+    Rung("vocabulary 512", {"vocab_size": 512}),
+    Rung("vocabulary 2,048", {"vocab_size": 2048}),
+    Rung("a direction for two steps", constants={(muon.Muon, "_move"): _every_second}),
+    Rung("four Newton-Schulz steps", constants={(muon, "NEWTON_SCHULZ_STEPS"): 4}),
+    Rung("three Newton-Schulz steps", constants={(muon, "NEWTON_SCHULZ_STEPS"): 3}),
+    Rung("Polar Express, four steps", constants={(muon, "orthogonal"): _polar_express}),
+)
+
+
+@contextmanager
+def changed(constants: dict[tuple[Any, str], Any]) -> Iterator[None]:
+    """The recipe with other constants, for as long as it lasts."""
+    before = {place: getattr(*place) for place in constants}
+    try:
+        for place, value in constants.items():
+            setattr(*place, value)
+        yield
+    finally:
+        for place, value in before.items():
+            setattr(*place, value)
+
+
+def run(rung: Rung, text: Path, seed: int) -> dict[str, object]:
+    """The held-out bits per byte after each pass, and what a step took."""
+    torch.set_num_threads(1)
+    config = make_config(SIZES | {"corpus_dir": str(text), "seed": seed} | rung.settings)
+    with changed(rung.constants):
+        job = new_job(config, Path("none"))
+        records = [r for found in train(job.state, job.course) for r in found]
+    epochs = [r.bits_per_byte for r in records if isinstance(r, Epoch)]
+    steps = [r.seconds for r in records if isinstance(r, Step)]
+    return {
+        "rung": rung.name, "text": text.stem, "seed": seed, "steps": len(steps),
+        "bits_per_byte": [round(b, 4) for b in epochs],
+        "step_milliseconds": round(1000 * float(np.quantile(steps, 0.1)), 2),
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("results", type=Path)
+    parser.add_argument("texts", help="files, separated by commas")
+    parser.add_argument("--seeds", default="1,2,3")
+    parser.add_argument("--only", default="", help="rungs whose name holds one of these words")
+    asked = parser.parse_args()
+    table = asked.results / "ladder.jsonl"
+    table.parent.mkdir(parents=True, exist_ok=True)
+    lines = table.read_text(encoding="utf-8").splitlines() if table.exists() else []
+    done = {(r["rung"], r["text"], r["seed"]) for r in map(json.loads, lines)}
+    rungs = [r for r in RUNGS if any(word in r.name for word in asked.only.split(","))]
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in map(int, asked.seeds.split(",")):
+            for source in map(Path, asked.texts.split(",")):
+                text = Path(folder) / source.name
+                beginning = source.read_bytes()[:BYTES]
+                text.write_text(beginning.decode("utf-8", errors="ignore"), encoding="utf-8")
+                for rung in rungs:
+                    if (rung.name, text.stem, seed) in done:
+                        continue
+                    found = run(rung, text, seed)
+                    with table.open("a", encoding="utf-8") as out:
+                        out.write(json.dumps(found) + "\n")
+                    print(found, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
