@@ -63,6 +63,8 @@ def test_beside_a_busy_program_fewer_threads_are_tried_and_not_remembered(
     assert [name.rsplit(", ")[-1] for name in busy.seconds_per_token] == ["2 threads", "1 thread"]
     assert busy.execution.precision == quiet.execution.precision
     assert sorted((own_cache / "engine").iterdir()) == remembered
+    choose(batch_size=7)  # a size never tried at rest
+    assert sorted((own_cache / "engine").iterdir()) == remembered
 
 
 def test_busy_cores_are_a_share_of_those_there_are() -> None:

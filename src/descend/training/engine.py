@@ -95,9 +95,8 @@ def choose_execution(
         _remember(file, choice)
     if device != "cpu":
         return choice
-    busy = busy_cores() > BUSY_CORES
+    busy = _busy()
     if busy:
-        # What a browser does to us this minute is no fact of the machine: not remembered.
         choice = _try_all(_with_fewer_threads(choice.execution), config, shape, batches)
         file = file.with_stem(f"{key}-{choice.execution.threads}")
     if config.activation_checkpointing:
@@ -150,7 +149,16 @@ def _remembered(file: Path) -> Choice | None:
     return None
 
 
+def _busy() -> bool:
+    """Whether other programs take so much of the processor that a thread less may be faster."""
+    return busy_cores() > BUSY_CORES
+
+
 def _remember(file: Path, choice: Choice) -> None:
+    """Keep `choice`, unless others disturbed the trial: what a browser does to us this minute is
+    no fact of the machine."""
+    if choice.execution.device == "cpu" and _busy():
+        return
     with suppress(OSError):  # not remembered, it is tried again next time
         file.parent.mkdir(parents=True, exist_ok=True)
         aside = file.with_suffix(f".{os.getpid()}")
