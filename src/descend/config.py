@@ -95,7 +95,9 @@ class RunConfig(BaseModel):
     embed_dim: int = _key(
         256, "Width of the model: numbers per token.", group="Model", ge=8, le=16384
     )
-    num_heads: int = _key(8, "Attention heads; must divide embed_dim.", group="Model", ge=1, le=256)
+    num_heads: int = _key(
+        4, "Attention heads; must divide embed_dim (guide: 8).", group="Model", ge=1, le=256
+    )
     num_layers: int = _key(
         4, "Transformer blocks on top of each other.", group="Model", ge=1, le=256
     )
