@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +78,12 @@ POLAR_EXPRESS = (  # Amsel et al. 2025, "The Polar Express", their first coeffic
 )
 
 
-def _polar_express(matrices_NRC: Tensor) -> Tensor:
-    """Four steps, each with coefficients of its own."""
+def _polar_express(matrices_NRC: Tensor, steps: int) -> Tensor:
+    """Each step with coefficients of its own."""
     tall = matrices_NRC.shape[1] > matrices_NRC.shape[2]
     x = matrices_NRC.mT if tall else matrices_NRC
     x = x / (1.01 * x.norm(dim=(-2, -1), keepdim=True).clamp(min=muon.SMALLEST_NORM))
-    for a, b, c in POLAR_EXPRESS:
+    for a, b, c in POLAR_EXPRESS[:steps]:
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.mT if tall else x
@@ -123,10 +124,17 @@ RUNGS = (
     Rung("eight heads", {"num_heads": 8}),
     Rung("vocabulary 512", {"vocab_size": 512}),
     Rung("vocabulary 2,048", {"vocab_size": 2048}),
+    Rung("vocabulary 4,096", {"vocab_size": 4096}),
     Rung("a direction for two steps", constants={(muon.Muon, "_move"): _every_second}),
     Rung("four Newton-Schulz steps", constants={(muon, "NEWTON_SCHULZ_STEPS"): 4}),
     Rung("three Newton-Schulz steps", constants={(muon, "NEWTON_SCHULZ_STEPS"): 3}),
-    Rung("Polar Express, four steps", constants={(muon, "orthogonal"): _polar_express}),
+    *(
+        Rung(
+            f"Polar Express, {words} steps",
+            constants={(muon, "orthogonal"): partial(_polar_express, steps=steps)},
+        )
+        for words, steps in (("four", 4), ("three", 3))
+    ),
 )
 
 
