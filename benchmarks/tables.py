@@ -121,6 +121,28 @@ def small() -> str:
     return markdown(head, rows)
 
 
+def ladder() -> str:
+    """Each change of the recipe: paired differences over texts and seeds."""
+    lines = (RESULTS / "recipe" / "ladder.jsonl").read_text(encoding="utf-8").splitlines()
+    ends: dict[str, dict[tuple[str, int], float]] = {}
+    for r in map(json.loads, lines):
+        ends.setdefault(r["rung"], {})[r["text"], r["seed"]] = r["bits_per_byte"][-1]
+    base = ends.pop("the recipe")
+    rows = []
+    for rung, found in ends.items():
+        gains = [loss - base[pair] for pair, loss in found.items() if pair in base]
+        mean, count = statistics.mean(gains), len(gains)
+        margin = T_95[count] * statistics.stdev(gains) / count**0.5
+        rows.append((mean, [rung, f"{mean:+.3f} ({mean - margin:+.3f} to {mean + margin:+.3f})",
+                            str(count)]))  # fmt: skip
+    head = ["change", "bits per byte against the recipe (95 %)", "pairs"]
+    return markdown(head, [row for _, row in sorted(rows)])
+
+
+T_95 = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31}
+"""Student's t for a two-sided interval of 95 %, by the number of pairs."""
+
+
 def passes() -> str:
     """The guide's size, pass by pass."""
     rows = []
@@ -176,7 +198,8 @@ def curves() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    f.__name__: f for f in (tokens, to_loss, writing, corpora, small, passes, presets, curves)
+    f.__name__: f
+    for f in (tokens, to_loss, writing, corpora, small, ladder, passes, presets, curves)
 }
 
 

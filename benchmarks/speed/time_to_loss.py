@@ -4,7 +4,8 @@
 
 By characters, against nanoGPT's recipe for a CPU (`textbook_run.py`) on the same text and sizes:
 the seconds and the loss of both: `descend train` for about as many steps as reach nanoGPT's loss,
-and for one pass. In pieces (BPE): as it comes. Each in a process of its own, in turn; the cache of the corpus is warm.
+and for one pass. In pieces (BPE): as it comes. Each in a process of its own, in turn; the cache of
+the corpus is warm.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def test_our_muon_is_the_muon_of_torch(dtype: torch.dtype) -> None:
     start = [torch.randn(24, 16), torch.randn(16, 24), torch.randn(24, 16), torch.randn(16, 16)]
     ours, theirs = ([nn.Parameter(p.clone()) for p in start] for _ in range(2))
     one = Muon([{"params": ours, "weight_decay": 0.1}], 0.02, 0.95, dtype)
-    other = torch.optim.Muon(theirs, lr=0.02, momentum=0.95, weight_decay=0.1)
+    other = torch.optim.Muon(theirs, lr=0.02, momentum=0.95, weight_decay=0.1, ns_steps=3)
     for _ in range(5):
         for mine, its in zip(ours, theirs, strict=True):
             mine.grad = torch.randn_like(mine)

@@ -11,7 +11,7 @@ from descend.config import RunConfig
 
 # Vocabulary by bytes of training text: a larger one shortens the text but spreads it thinner
 # over the tokens.
-_VOCABULARIES = ((300_000, 1024), (3_000_000, 2048), (30_000_000, 4096))
+_VOCABULARIES = ((150_000, 1024), (3_000_000, 2048), (30_000_000, 4096))
 _LARGEST_VOCABULARY = 8192
 
 # Passes over the text: with little text, repeats pay until the model begins to know it by heart.
