@@ -221,7 +221,7 @@ def test_a_study_is_of_one_question(tiny: dict[str, object], tmp_path: Path) -> 
     plan = planned(tiny, ["learning_rate=0.0001..0.01"], tmp_path)
     studies.open_study(plan.file, plan.question, plan.budget)
     with pytest.raises(RunFolderError, match="a search for something else"):
-        search(planned(tiny, ["learning_rate=0.0001..0.02"], tmp_path))
+        planned(tiny, ["learning_rate=0.0001..0.02"], tmp_path)
     with pytest.raises(ConfigError, match="has 24"):
         planned(tiny, ["learning_rate=0.0001..0.01"], tmp_path, budget=30)
     # More time goes on with the budget it began with.

@@ -11,7 +11,7 @@ import pytest
 from descend.config import make_config
 from descend.trials import speed
 from descend.trials.arms import arm_of
-from descend.trials.speed import ALIKE, OLD, Speed, speed_of
+from descend.trials.speed import ALIKE, OLD, SOON, Speed, speed_of
 from descend.trials.trial import Ready, prepare
 
 
@@ -50,6 +50,8 @@ def test_one_from_a_busy_machine_is_taken_again_when_it_is_quiet(
     others_take(monkeypatch, 1.0)  # one of two cores: ours is free
     speed_of(ready)
     remember(ready, WRONG, busy=True)
+    assert speed_of(ready) == WRONG  # all runs of one series have the same
+    remember(ready, WRONG, age=SOON + 1, busy=True)
     others_take(monkeypatch, 1.8)
     assert speed_of(ready) == WRONG  # a new one would be no better
     others_take(monkeypatch, 0.0)

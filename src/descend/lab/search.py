@@ -28,6 +28,7 @@ from descend.trials.arms import OFTEN_EVALUATION_TOKENS, Arm, arm_of
 from descend.trials.executor import Told as ToldOfRun
 from descend.trials.executor import silent as silent_of_runs
 from descend.trials.executor import worker_count
+from descend.units import duration
 
 LEAST_RUNS = 24
 """Whole runs that the time is divided into where no budget is given: what confirms the best one is
@@ -123,15 +124,15 @@ def plan_search(
         space=space, match=terms.match, evaluation_tokens=terms.evaluation_tokens,
     )  # fmt: skip
     file = (folder or _folder_of(question)) / studies.FILE
-    known = studies.known_budget(file)
+    known = studies.known(file, question)
     budget = terms.budget
     if known is not None:
-        if budget not in (None, known[0]):
+        if budget not in (None, known.budget):
             raise ConfigError(
-                "budget", f"{budget:g}, where the study in {file.parent} has {known[0]:g}",
+                "budget", f"{budget:g}, where the study in {file.parent} has {known.budget:g}",
                 "the budget it began with", "leave it out, or choose another save_dir",
             )  # fmt: skip
-        budget = known[0]
+        budget = known.budget
     workers = worker_count([arm_of(base)] * MOST_WORKERS, terms.workers)
     plan = SearchPlan(base, space, terms, budget, workers, file, question)
     return _costed(plan, begun=known is not None)
@@ -184,7 +185,7 @@ def _costed(plan: SearchPlan, begun: bool) -> SearchPlan:
     if not begun and needed > plan.seconds * HARDLY_MORE:
         raise ConfigError(
             "minutes", f"{plan.terms.minutes:g}, too few for two trials and the confirmation",
-            f"at least {needed / 60:.2g} with runs of {training:.2g} s",
+            f"at least {needed / 60:.2g} with {duration(training)} of training each",
             "give it more time, a smaller budget or fewer seeds",
         )  # fmt: skip
     return plan

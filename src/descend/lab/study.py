@@ -68,11 +68,8 @@ def open_study(file: Path, question: Question, budget: float | None) -> Study:
         first = {s.key: question.base[s.key] for s in question.space}
         if all(s.holds(first[s.key]) for s in question.space):
             study.enqueue_trial(first)
-    elif progress_of(study, file).key != question.key:
-        raise RunFolderError(
-            str(file), "a search for something else (text, ranges, base or what is equal)",
-            "one of the same question", "choose another save_dir, or repeat its command",
-        )  # fmt: skip
+    else:
+        _check_same(study, file, question)
     _put_back(study, optuna)
     # Another seed each time it is taken up: the sampler would else draw what it drew before.
     study.sampler = optuna.samplers.TPESampler(
@@ -83,10 +80,24 @@ def open_study(file: Path, question: Question, budget: float | None) -> Study:
     return study
 
 
-def known_budget(file: Path) -> tuple[float | None] | None:
-    """The budget of the study in `file`, in a tuple; None if there is no study yet."""
+def known(file: Path, question: Question) -> Progress | None:
+    """How far the study in `file` is; None if there is none yet.
+
+    `RunFolderError` as in `open_study`.
+    """
     study = _load(file, _optuna())
-    return None if study is None else (progress_of(study, file).budget,)
+    if study is None:
+        return None
+    _check_same(study, file, question)
+    return progress_of(study, file)
+
+
+def _check_same(study: Study, file: Path, question: Question) -> None:
+    if progress_of(study, file).key != question.key:
+        raise RunFolderError(
+            str(file), "a search for something else (text, ranges, base or what is equal)",
+            "one of the same question", "choose another save_dir, or repeat its command",
+        )  # fmt: skip
 
 
 def progress_of(study: Study, file: Path) -> Progress:

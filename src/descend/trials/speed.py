@@ -29,6 +29,10 @@ OLD = 7 * 24 * 3600.0
 """Seconds after which a timing is taken again: a week, in which cooling, power settings or a driver
 may have changed without a word."""
 
+SOON = 600.0
+"""Seconds for which a timing stands even if it is doubted: all runs of a series that begins now
+have the same one."""
+
 ALIKE = 0.1
 """Timings that differ by less say the same: the older one stands, so that the same command makes
 the same runs again. On a crowded machine processor times of one network lay from 6 % below to 18 %
@@ -61,7 +65,8 @@ def speed_of(ready: Ready) -> Speed:
     """Time a step of the network of `ready`, unless a timing is remembered that can be trusted."""
     file = _file(ready)
     found = _remembered(file)
-    trusted = found is not None and not found.busy and abs(time.time() - found.at) < OLD
+    age = abs(time.time() - found.at) if found else OLD
+    trusted = found is not None and age < (SOON if found.busy else OLD)
     if found is not None and (trusted or _busy(ready.execution)):
         return found.speed  # a doubtful one cannot be bettered while the machine is busy
     timing = _time(ready)
