@@ -8,36 +8,17 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from descend.doctor.curve import CurveReading, read_curve
-from descend.doctor.diagnosis import Evidence
+from descend.doctor.diagnosis import Evidence, Finding, RuledOut
 from descend.doctor.expected import Band, expected_band
 from descend.doctor.logs.log import Log
 from descend.doctor.logs.reading import read_log
 from descend.doctor.shapes import Judged, Shape, judge_shape
 
 SCHEMA = 1
-
-
-class CurveFinding(msgspec.Struct, frozen=True, kw_only=True):
-    """A cause that the curve supports. There is no trial: nothing was run."""
-
-    cause: str
-    probability: float
-    evidence: list[Evidence]
-    prescription: dict[str, Any]
-    remedy: str
-    trial: None = None
-
-
-class CurveRuledOut(msgspec.Struct, frozen=True):
-    """A cause that the curve speaks against."""
-
-    cause: str
-    because: str
 
 
 class NotChecked(msgspec.Struct, frozen=True):
@@ -71,8 +52,9 @@ class CurveDiagnosis(msgspec.Struct, frozen=True, kw_only=True):
     normal: Normal
     verdict: str
     probability: float
-    causes: list[CurveFinding]
-    ruled_out: list[CurveRuledOut]
+    causes: list[Finding]
+    """None of them tried: nothing was run."""
+    ruled_out: list[RuledOut]
     not_checked: list[NotChecked]
     curve: CurveReading | None
     notes: list[str]
@@ -100,7 +82,7 @@ def diagnose_log(
         verdict=judged.verdict,
         probability=judged.probability,
         causes=[_finding(judged)] if judged.cause else [],
-        ruled_out=[CurveRuledOut(c, why) for c, why in judged.ruled_out.items()],
+        ruled_out=[RuledOut(cause=c, because=why) for c, why in judged.ruled_out.items()],
         not_checked=not_checked(log, judged),
         curve=curve,
         notes=[*judged.notes, *_notes(log)],
@@ -108,9 +90,9 @@ def diagnose_log(
     )
 
 
-def _finding(judged: Judged) -> CurveFinding:
+def _finding(judged: Judged) -> Finding:
     assert judged.cause is not None
-    return CurveFinding(
+    return Finding(
         cause=judged.cause,
         probability=judged.probability,
         evidence=[Evidence(*e) for e in judged.evidence],

@@ -114,14 +114,6 @@ class Race:
                 if lane is not None:
                     self.refused[lane] = _reason(problem)
 
-    def plan(self, lane: Lane | None) -> Arm | None:
-        """The run of `lane` as far as its cost goes; None where the settings do not allow it."""
-        change = lane.change if lane else None
-        try:
-            return arm_for(self.case, self.base, change, self.steps, self.seed)
-        except DescendError:
-            return None
-
     def arm(self, lane: Lane | None, seed: int) -> Arm | None:
         """The run of `lane`; None, with the reason kept, where the settings do not allow it."""
         try:
@@ -195,7 +187,7 @@ def first_round_seconds(
 ) -> float:
     """What the first round will take here: it is not cut short."""
     race = Race(case, base, steps, 0.0, lambda stage, share: None)
-    planned = [race.plan(None), *(race.plan(x[0]) for x in ladders)]
+    planned = [race.arm(lane, race.seed) for lane in (None, *(x[0] for x in ladders))]
     return sum(_arm_seconds(case, arm) for arm in planned) / cores()
 
 
@@ -203,7 +195,7 @@ def _race_seconds(
     case: Case, base: RunConfig, ladders: Sequence[Sequence[Lane]], steps: int
 ) -> float:
     """What a race will take here: all first remedies, two stronger ones, more seeds of the best."""
-    control = Race(case, base, steps, 0.0, lambda stage, share: None).plan(None)
+    control = arm_for(case, base, None, steps, case.config.seed)
     more = (2 + (SEEDS - 1) * (FINALISTS + 1)) * _arm_seconds(case, control)
     return first_round_seconds(case, base, ladders, steps) + more / cores()
 

@@ -1,0 +1,90 @@
+"""From a real fault to a better model: diagnosed, proved, applied, trained again; all real."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from descend import run
+from descend.cli.main import run as cli
+from descend.doctor.consult import consult, keep
+from descend.doctor.diagnosis import Diagnosis
+from descend.doctor.prescription import NOT_INHERITED
+from descend.doctor.treatment import treat
+from descend.runs.folder import read_info, read_summary
+
+SMALL = {
+    "embed_dim": 32, "num_heads": 2, "num_layers": 1, "ff_dim": 64, "seq_len": 16, "batch_size": 8,
+    "max_seq_len": 64, "tokenizer": "char", "epoch": 1, "optimizer": "adamw",
+    "precision": "float32",
+}  # fmt: skip
+WELL = 0.01
+"""A rate that is near the best for it; a thirtieth of it is the fault."""
+SECONDS = 15.0
+"""For the trials of a diagnosis."""
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> str:
+    """30 kB of words, each followed by one of twelve: much to learn, and hardly a phrase twice."""
+    pick = random.Random(3)
+    words = ["".join(pick.choices("abcdefghij", k=pick.randrange(2, 7))) for _ in range(40)]
+    after = {word: pick.sample(words, 12) for word in words}
+    said = [words[0]]
+    while len(said) < 6_000:
+        said.append(pick.choice(after[said[-1]]))
+    path = tmp_path / "chain.txt"
+    path.write_text(" ".join(said), encoding="utf-8")
+    return str(path)
+
+
+def loss_of(folder: str) -> float:
+    return read_summary(Path(folder)).validation_loss
+
+
+@pytest.mark.slow
+def test_a_rate_far_too_low_is_found_proved_applied_and_better(chain: str) -> None:
+    for folder, rate in (("slow", WELL / 30), ("well", WELL)):
+        run(SMALL | {"corpus_dir": chain, "learning_rate": rate, "save_dir": folder})
+    found = consult(Path("slow"), least_seconds=SECONDS)
+    assert found.verdict == "learning_rate_too_low"
+    first = found.causes[0]
+    assert first.trial is not None
+    assert first.trial.ci95 is not None
+    assert first.trial.ci95[0] > 0
+    assert first.prescription["learning_rate"] > WELL / 10
+
+    keep(found)
+    assert cli(["train", "--from-run", "slow", "--apply", "--save-dir", "mended"]) == 0
+    asked = read_info(Path("mended")).config
+    assert {key: asked[key] for key in first.prescription} == first.prescription
+    kept = SMALL.keys() - first.prescription.keys() - set(NOT_INHERITED)
+    assert all(asked[key] == SMALL[key] for key in kept)
+    assert loss_of("slow") - loss_of("mended") > 0.8 * (loss_of("slow") - loss_of("well"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_real_text_is_trained_on_and_cured(chain: str) -> None:
+    made: list[Path] = []
+
+    def train(settings: dict[str, Any]) -> Path:
+        return run(settings | {"save_dir": f"turn{len(list(Path().glob('turn*')))}"}).folder
+
+    def examine(folder: Path) -> Diagnosis:
+        made.append(folder)
+        return consult(folder, least_seconds=SECONDS)
+
+    ill = SMALL | {"corpus_dir": chain, "learning_rate": WELL / 30}
+    found = treat(ill, 400.0, train, examine, lambda turn: None)
+    first, second = found.turns[:2]
+    assert made[0] == Path(first.run) == Path("turn0")
+    assert second.verdict_before == "learning_rate_too_low"
+    assert second.gain is not None
+    assert second.gain > 0.1
+    best = min(found.turns, key=lambda turn: turn.bits_per_byte)
+    assert found.best == best.run != first.run
+    assert found.stopped
