@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from descend.doctor.case import open_case
 from descend.doctor.cause import Change
 from descend.doctor.consult import consult, keep
 from descend.doctor.diagnosis import Diagnosis
+from descend.doctor.healthy import healthy_range
 from descend.doctor.lanes import base_config, prescription
 from descend.doctor.measure import measure
 from descend.doctor.prescription import prescribed_settings
@@ -45,6 +47,16 @@ def test_readings_agree_with_what_training_recorded(trained: Path) -> None:
     assert readings["loss_at_start"].value == pytest.approx(1.0, abs=0.1)
     assert readings["steps"].value == case.total_steps == len(case.steps)
     assert readings["multiplier_fresh"].value > 0
+
+
+def test_a_sound_network_is_sound_inside(trained: Path) -> None:
+    found = measure(open_case(trained))
+    for signal in ("attention_logit", "attention_entropy", "stream_size", "dead_units",
+                   "effective_rank"):  # fmt: skip
+        low, high = healthy_range(signal)
+        assert (low or 0.0) <= found[signal].value <= (high or math.inf), signal
+    assert found["effective_rank"].value <= 1.0
+    assert 0 < found["rare_loss"].value < 1
 
 
 def test_measuring_leaves_the_run_as_it_was(trained: Path) -> None:

@@ -122,6 +122,15 @@ def test_without_trials_the_signals_speak() -> None:
     }
     found = suspects(CAUSES, CONFIG, readings(**known))
     assert judge_unproved(found, readings(**known)).verdict == "too_little_data"
+    # A rate 30 times too high whose curve fell smoothly: only inside the network it shows.
+    calm = {"update_ratio": 0.013, "gradient_spread": 2.0, "loss_rise": 0.05}
+    assert suspects(CAUSES, CONFIG, readings(**calm))[0].cause.name != "learning_rate_too_high"
+    ruined = calm | {"attention_logit": 1302.0, "effective_rank": 0.15, "dead_units": 0.0}
+    assert suspects(CAUSES, CONFIG, readings(**ruined))[0].cause.name == "learning_rate_too_high"
+    sound = {"attention_logit": 17.0, "effective_rank": 0.9, "dead_units": 0.0}
+    both = (suspects(CAUSES, CONFIG, readings(**calm | x)) for x in ({}, sound))
+    one, other = ({s.cause.name: s.score for s in found} for found in both)
+    assert one == other, "that nothing is ruined says nothing"
     # The default recipe on tiny Shakespeare, nine passes: much text, yet known by heart.
     much = known | {"generalisation_gap": 1.14, "epochs": 9.0, "train_tokens": 3.5e5}
     found = suspects(CAUSES, CONFIG, readings(**much))

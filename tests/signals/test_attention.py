@@ -8,7 +8,7 @@ import torch
 
 from descend.model.shape import ModelShape
 from descend.model.transformer import SelfAttention, Transformer
-from descend.signals.attention import attention_weights, gazes
+from descend.signals.attention import attention_weights, gazes, sharpness
 
 
 @pytest.mark.parametrize("architecture", ["gpt", "modern"])
@@ -51,3 +51,32 @@ def test_a_gaze_is_told_in_closed_form() -> None:
     assert (narrow.distance, narrow.on_the_one_before, narrow.on_itself) == (1, 1, 0)
     assert narrow.on_the_first == pytest.approx(1 / 3)
     assert narrow.choice == pytest.approx(1)
+
+
+def test_sharpness_of_heads_made_by_hand() -> None:
+    """Keys and queries of nothing look evenly; large ones at one place, with a known score."""
+    shape = ModelShape(
+        architecture="gpt", vocab_size=8, embed_dim=8, num_heads=2, num_layers=1, ff_dim=16,
+        max_seq_len=12,
+    )  # fmt: skip
+    model = Transformer(shape)
+    attention = model.blocks[0].attention
+    assert isinstance(attention, SelfAttention)
+    with torch.no_grad():
+        for part in (attention.query, attention.key):
+            part.weight.zero_()
+            part.bias.zero_()
+    even = sharpness(model, np.arange(8))
+    assert [(h.layer, h.head) for h in even] == [(1, 1), (1, 2)]
+    assert all(h.entropy == pytest.approx(1, abs=1e-6) for h in even)
+    assert all(h.largest_logit == 0 for h in even)
+    given: list[torch.Tensor] = []
+    attention.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0][0]))
+    with torch.no_grad():
+        attention.query.weight[:4] = attention.key.weight[:4] = 100 * torch.eye(8)[:4]
+    sharp, other = sharpness(model, np.arange(8))
+    x_TK = given[0][:, :4].double() * 100
+    expected = (x_TK @ x_TK.T / 2).tril()  # K = 4, whose root is 2
+    assert sharp.largest_logit == pytest.approx(float(expected.abs().max()), rel=1e-4)
+    assert sharp.entropy < 0.01
+    assert other.entropy == pytest.approx(1, abs=1e-6)

@@ -16,6 +16,7 @@ from descend.signals.breakdown import (
     by_position,
     context_gain,
     last_octave_slope,
+    rare_share,
     slope_error,
     token_losses,
 )
@@ -49,6 +50,13 @@ def test_frequency_bands_go_by_the_count_of_the_target() -> None:
     assert [(b.low, b.high, b.loss, b.tokens) for b in bands] == [
         (0, 1, 1.0, 1), (1, 2, 2.0, 1), (2, 4, 4.0, 2),
     ]  # fmt: skip
+
+
+def test_the_share_of_the_rare_is_of_the_loss_not_of_the_tokens() -> None:
+    found = losses_of([[1, 2, 3, 5]], [[0, 1, 2, 3]])
+    counts = np.array([50, 19, 20, 0])
+    assert rare_share(found, counts, 20) == pytest.approx((2 + 5) / 11)
+    assert rare_share(losses_of([[0, 0]]), counts, 99) == 0.0
 
 
 def test_a_network_that_knows_nothing_loses_ln_v_everywhere() -> None:

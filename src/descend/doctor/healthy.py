@@ -35,6 +35,13 @@ HEALTHY: dict[str, Range] = {
     # Prototype: 0.5 to 2.5 on healthy runs, 5 to 600 where the rate is 3 to 30 times too low.
     "multiplier_fresh": (0.5, 6.0),
     "multiplier_same": (1.0, 20.0),
+    # benchmarks/results/doctor/inside.json: at the usual rates under 30, over 0.2, under 3, 0, 0.7.
+    "attention_logit": (None, 100.0),
+    "rare_loss": (None, 0.5),
+    "attention_entropy": (0.05, None),
+    "stream_size": (None, 10.0),
+    "dead_units": (None, 0.25),
+    "effective_rank": (0.3, None),
     "noise_scale": (0.3, 30.0),
 }
 

@@ -18,6 +18,8 @@ from descend.model.cost import parameter_count
 from descend.model.transformer import Transformer
 from descend.runs.model_files import load_model
 from descend.signals import breakdown, counting, recorded
+from descend.signals.activations import flows
+from descend.signals.attention import sharpness
 from descend.signals.steps import critical_multiplier, noise_scale
 from descend.text.baselines import ngram_loss
 from descend.text.overlap import overlap
@@ -33,6 +35,8 @@ MOST_TOKENS = 32_768
 """Tokens that the model is looked at on: a standard error of the loss near 0.02 nat."""
 PROBE_TOKENS = 4_096
 """Tokens of a batch that a step multiplier is searched on, at most 22 times."""
+PASSAGE = 256
+"""Tokens of the one passage that is followed head by head: memory grows with its square."""
 MICRO_BATCHES = 8
 """Parts for the gradient noise scale: enough for a factor of two either way."""
 RARE = 20
@@ -154,6 +158,9 @@ def _from_model(case: Case, store: TokenStore, model: Transformer) -> Iterator[R
         "position_slope", slope, "nats per doubling of the context", breakdown.slope_error(held)
     )
     yield Reading("context_gain", breakdown.context_gain(held), "nats")
+    yield from _from_inside(model, held.targets)
+    counts = np.bincount(np.asarray(store.train), minlength=store.tokenizer.vocab_size)
+    yield Reading("rare_loss", breakdown.rare_share(held, counts, RARE), "of the held-out loss")
     covered = overlap(store.train, store.validation).covered
     if 0 < covered.sum() < len(covered):
         # The same windows as `held`: the covered tokens and the rest, each by itself.
@@ -164,6 +171,19 @@ def _from_model(case: Case, store: TokenStore, model: Transformer) -> Iterator[R
         if 0 < mask.sum() < mask.size:
             rise = float(held.losses[~mask].mean()) - held_loss
             yield Reading("clean_rise", rise, "nats")
+
+
+def _from_inside(model: Transformer, ids_NT: breakdown.Ids) -> Iterator[Reading]:
+    """What goes on in the network while it reads: the worst head and the worst block."""
+    heads = sharpness(model, ids_NT[0, :PASSAGE])
+    if heads:
+        yield Reading("attention_logit", max(h.largest_logit for h in heads), "at most")
+        yield Reading("attention_entropy", min(h.entropy for h in heads), "of an even look")
+    blocks = flows(model, ids_NT[: max(1, PROBE_TOKENS // ids_NT.shape[1])])
+    yield Reading("stream_size", max(b.rms for b in blocks), "root mean square")
+    yield Reading("dead_units", max(b.dead_share for b in blocks), "of a block's units")
+    rank = min(b.effective_rank for b in blocks) / model.shape.embed_dim
+    yield Reading("effective_rank", rank, "of the width")
 
 
 def _from_state(case: Case) -> Iterator[Reading]:

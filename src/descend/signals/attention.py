@@ -37,6 +37,17 @@ class Gaze(msgspec.Struct, frozen=True):
     """exp of the entropy: as if spread evenly over so many positions."""
 
 
+class Sharpness(msgspec.Struct, frozen=True):
+    """How hard a head looks, over the positions of a passage but the first."""
+
+    layer: int
+    head: int
+    entropy: float
+    """Mean entropy of its weights over that of an even look at as many positions (0 to 1)."""
+    largest_logit: float
+    """Largest size of a score before the softmax, q k / sqrt(K)."""
+
+
 @torch.no_grad()
 def attention_weights(model: Transformer, ids_T: NDArray[np.int64]) -> Weights:
     """(L, H, T, T): what position t (third axis) takes from position s <= t; rows sum to 1.
@@ -44,10 +55,41 @@ def attention_weights(model: Transformer, ids_T: NDArray[np.int64]) -> Weights:
     In evaluation mode; the mode of the model is left as it was found. The weights are computed
     again from what each layer was given, since the fused kernel never writes them down.
     """
+    weights: Weights = _scores(model, ids_T).softmax(-1).float().cpu().numpy()
+    return weights
+
+
+@torch.no_grad()
+def sharpness(model: Transformer, ids_T: NDArray[np.int64]) -> list[Sharpness]:
+    """How hard each head looks, layer by layer, head by head (both counted from 1).
+
+    Healthy: entropies well above 0, logits of some tens. Entropies of 0 and logits of thousands: a
+    head is stuck on one position and no gradient comes through. Source of the entropy: Zhai et al.
+    2023, "Stabilizing Transformer Training by Preventing Attention Entropy Collapse"; of the
+    largest logit: Dehghani et al. 2023, "Scaling Vision Transformers to 22 Billion Parameters".
+    """
+    scores_LHTT = _scores(model, ids_T).double()
+    weights_LHTT = scores_LHTT.softmax(-1)
+    length = weights_LHTT.shape[-1]
+    if length < 2:
+        return []
+    even_T = torch.arange(2, length + 1, device=weights_LHTT.device).log()
+    entropy_LHT = -torch.special.xlogy(weights_LHTT, weights_LHTT).sum(-1)[..., 1:] / even_T
+    sizes_LHTT = scores_LHTT.masked_fill(scores_LHTT.isinf(), 0.0).abs()
+    largest_LH = sizes_LHTT.amax((-2, -1))
+    return [
+        Sharpness(layer + 1, head + 1, float(entropy_T.mean()), float(largest_LH[layer, head]))
+        for layer, heads in enumerate(entropy_LHT)
+        for head, entropy_T in enumerate(heads)
+    ]
+
+
+def _scores(model: Transformer, ids_T: NDArray[np.int64]) -> Tensor:
+    """(L, H, T, T) before the softmax, as each layer's forward computes them; -inf: not seen."""
     caught: list[Tensor] = []
 
     def catch(layer: SelfAttention, given: tuple[Any, ...]) -> None:
-        caught.append(_weights(layer, given[0], given[1])[0])
+        caught.append(_scores_of(layer, given[0], given[1])[0])
 
     hooks = [
         module.register_forward_pre_hook(catch)
@@ -62,11 +104,13 @@ def attention_weights(model: Transformer, ids_T: NDArray[np.int64]) -> Weights:
         for hook in hooks:
             hook.remove()
         model.train(was_training)
-    return torch.stack(caught).float().cpu().numpy()
+    return torch.stack(caught)
 
 
-def _weights(layer: SelfAttention, x_BTD: Tensor, rotation: tuple[Tensor, Tensor] | None) -> Tensor:
-    """(B, H, T, T) of one layer, as its forward computes them."""
+def _scores_of(
+    layer: SelfAttention, x_BTD: Tensor, rotation: tuple[Tensor, Tensor] | None
+) -> Tensor:
+    """(B, H, T, T) of one layer."""
     B, T, D = x_BTD.shape
     split = layer._query_key_value(x_BTD).view(B, T, 3, layer.num_heads, D // layer.num_heads)
     q_BHTK, k_BHTK, _ = split.permute(2, 0, 3, 1, 4)
@@ -74,8 +118,8 @@ def _weights(layer: SelfAttention, x_BTD: Tensor, rotation: tuple[Tensor, Tensor
         q_BHTK, k_BHTK = rotate(q_BHTK, *rotation), rotate(k_BHTK, *rotation)
     scores_BHTS = q_BHTK @ k_BHTK.transpose(-2, -1) / math.sqrt(D // layer.num_heads)
     future_TS = torch.ones(T, T, dtype=torch.bool, device=x_BTD.device).triu(1)
-    weights_BHTS: Tensor = scores_BHTS.masked_fill(future_TS, -torch.inf).softmax(-1)
-    return weights_BHTS
+    seen_BHTS: Tensor = scores_BHTS.masked_fill(future_TS, -torch.inf)
+    return seen_BHTS
 
 
 def gazes(weights_LHTT: Weights) -> list[Gaze]:

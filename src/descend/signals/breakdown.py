@@ -123,6 +123,16 @@ def context_gain(found: TokenLosses) -> float:
     return float(found.losses[:, 0].mean() - found.losses[:, length // 2 :].mean())
 
 
+def rare_share(found: TokenLosses, counts: NDArray[np.int64], rare: int) -> float:
+    """Share of all the loss that falls on targets used under `rare` times in training (0 to 1);
+    `counts` (V,).
+
+    Source: rare-token starvation of large vocabularies, arXiv 2407.13623.
+    """
+    scarce = counts[found.targets] < rare
+    return float(found.losses[scarce].sum() / max(float(found.losses.sum()), 1e-12))
+
+
 def by_frequency(found: TokenLosses, counts: NDArray[np.int64]) -> list[Band]:
     """Mean loss by octave of how often the target stands in training, `counts` (V,): 0, 1, 2–3, …
 

@@ -5,7 +5,7 @@ What it is:
 
 How it shows:
     The first loss is far above ln V, the loss of guessing; or the run went on from a model that
-    was no good start.
+    was no good start: most units of a block, say, silent whatever they are given.
 
 Not to be confused:
     A high loss after many steps says nothing about the start. Only the first step tells.
@@ -20,7 +20,8 @@ When it is not this:
     The first loss is near ln V and the run began from fresh weights.
 
 Source:
-    Karpathy, A recipe for training neural networks (2019); Glorot and Bengio 2010.
+    Karpathy, A recipe for training neural networks (2019); Glorot and Bengio 2010; Lu et al.
+    2019, Dying ReLU and initialization.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
     return ()
 
 
+MOSTLY_DEAD = 0.5
+"""Share of a block's feed-forward units that are silent whatever it reads; none are in a sound
+network (benchmarks/results/doctor/inside.json)."""
 FAR_OFF = 1.3
 """First loss over ln V; first guess: normal starts read 1.0, a head ten times too large over 2."""
 
@@ -49,7 +53,10 @@ CAUSE = Cause(
     name=name_of(__name__),
     headline="it began from bad weights",
     page=__doc__,
-    expects=(Expectation("loss_at_start", 1.3, None, 3.0, "of ln V at the first step"),),
+    expects=(
+        Expectation("loss_at_start", 1.3, None, 3.0, "of ln V at the first step"),
+        Expectation("dead_units", MOSTLY_DEAD, None, 1.5, "never speak", outside=0.0),
+    ),
     trial=trial,
     remedy="start from fresh weights",
     measured=measured,

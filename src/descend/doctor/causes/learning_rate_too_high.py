@@ -6,7 +6,8 @@ What it is:
 How it shows:
     The loss is jagged or stays on a shelf; gradients have outliers; with a falling rate it
     drops sharply once the rate is low. The multiplier does not show it: it reads 1 to 3, as on
-    a healthy run.
+    a healthy run. Far too high, it leaves ruins inside: attention scores of thousands, heads
+    stuck on one position, blocks that use few directions.
 
 Not to be confused:
     A small batch is jagged too, and so is noisy text. A lower rate at the end of any run lowers
@@ -23,7 +24,8 @@ When it is not this:
     A third of the rate ends no lower.
 
 Source:
-    Edge of stability: arXiv 2207.14484. Clipping and spikes: arXiv 2501.06842.
+    Edge of stability: arXiv 2207.14484. Clipping and spikes: arXiv 2501.06842. Growth of
+    attention logits: arXiv 2309.14322; entropy collapse: Zhai et al. 2023.
 """
 
 from __future__ import annotations
@@ -38,6 +40,11 @@ OUTLIERS = 4.0
 """99th over 50th percentile of the gradient norm; first guess."""
 RISEN = 0.2
 """Nats by which a running mean of the loss rose again; first guess."""
+RUINED_LOGIT = 100.0
+"""Largest attention score before the softmax. Origin: benchmarks/results/doctor/inside.json: under
+30 at the usual rates and below, over 1,000 at 30 times them."""
+FEW_DIRECTIONS = 0.3
+"""Effective rank over the width; same origin: 0.6 and more at the usual rates and below."""
 FACTORS = (1 / 3, 1 / 10, 1 / 30)
 
 
@@ -58,8 +65,16 @@ CAUSE = Cause(
         Expectation("gradient_spread", OUTLIERS, None, 0.7, "gradients have outliers"),
         Expectation("loss_rise", RISEN, None, 0.7, "the loss rose again for a while"),
         Expectation("multiplier_fresh", None, 3.0, 0.5, "steps are not too short"),
+        Expectation(
+            "attention_logit", RUINED_LOGIT, None, 1.5,
+            "a head's scores are so large that it is stuck on one position", outside=0.0,
+        ),
+        Expectation(
+            "effective_rank", None, FEW_DIRECTIONS, 0.7,
+            "what leaves a block uses few directions", outside=0.0,
+        ),
     ),
     trial=trial,
     remedy="lower the learning rate",
     prior=1.5,
-)
+)  # fmt: skip

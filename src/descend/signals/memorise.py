@@ -1,0 +1,75 @@
+"""Whether a network can learn by heart at all: K sequences of random tokens, from fresh weights.
+
+Nothing can be told ahead in random tokens, so what is learned is memory alone. A network that
+cannot keep one sequence has a fault; one that keeps few has little room. Cost class: run; up to
+`MOST_STEPS` steps on K sequences.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import msgspec
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from descend.model.transformer import Transformer
+
+KNOWN = 0.1
+"""Nats per token from which a sequence counts as known by heart (diagnosis notes, S10)."""
+MOST_STEPS = 200
+"""In which a sound network knows one batch (the same)."""
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """What came of K sequences of T random tokens."""
+
+    sequences: int
+    steps: int | None
+    """Updates until the mean loss was under `KNOWN`; None: it was not within those allowed."""
+    loss: float
+    """Nats per token after the last of them."""
+    bits_per_parameter: float
+    """Bits of the sequences that it knows by then, over its parameters; the most that trained
+    transformers hold is about 2 (Allen-Zhu and Li 2024) to 3.6 (Morris et al. 2025)."""
+
+
+def memorise(
+    model: Transformer,
+    optimizers: list[Optimizer],
+    sequences: int,
+    seq_len: int,
+    *,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    most_steps: int = MOST_STEPS,
+    seed: int = 0,
+) -> Memory:
+    """Train `model`, in its mode as it is, on the same `sequences` of `seq_len` random tokens at
+    every step; it is changed. `optimizers` hold their rates. `loss`: logits (B, T, V) and targets
+    to nats per token.
+
+    Source: Zhang et al. 2017, "Understanding deep learning requires rethinking generalization";
+    as a first check of any network: Karpathy, "A recipe for training neural networks" (2019).
+    """
+    pick = torch.Generator().manual_seed(seed)
+    vocab_size = model.shape.vocab_size
+    ids = torch.randint(vocab_size, (sequences, seq_len + 1), generator=pick)
+    ids = ids.to(next(model.parameters()).device)
+    steps, now = None, math.inf
+    for step in range(most_steps + 1):
+        found = loss(model(ids[:, :-1]), ids[:, 1:])
+        now = float(found.detach())
+        if now < KNOWN:
+            steps = step
+            break
+        if step == most_steps or not math.isfinite(now):
+            break
+        found.backward()  # type: ignore[no-untyped-call]
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+    parameters = sum(p.numel() for p in model.parameters())
+    bits = max(0.0, math.log(vocab_size) - now) / math.log(2) * sequences * seq_len
+    return Memory(sequences, steps, now, bits / parameters)

@@ -1,0 +1,46 @@
+"""How many steps it takes to know random sequences by heart."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch.nn import functional as F
+from torch.optim import AdamW
+
+from descend.model.shape import ModelShape
+from descend.model.transformer import Transformer
+from descend.signals.memorise import KNOWN, Memory, memorise
+
+
+def memory(sequences: int, rate: float = 0.01, width: int = 32, steps: int = 200) -> Memory:
+    torch.manual_seed(0)
+    shape = ModelShape(
+        architecture="gpt", vocab_size=64, embed_dim=width, num_heads=2, num_layers=1,
+        ff_dim=2 * width, max_seq_len=16,
+    )  # fmt: skip
+    model = Transformer(shape)
+    return memorise(
+        model, [AdamW(model.parameters(), lr=rate)], sequences, 16, most_steps=steps,
+        loss=lambda logits, targets: F.cross_entropy(logits.flatten(0, 1), targets.flatten()),
+    )  # fmt: skip
+
+
+def test_one_sequence_is_soon_known_and_more_take_longer() -> None:
+    one, four = memory(1), memory(4)
+    assert one.steps is not None
+    assert four.steps is not None
+    assert 1 < one.steps < four.steps
+    assert one.loss < KNOWN
+    parameters = 64 * 32 + 16 * 32 + 4 * (32 * 32 + 32) + 2 * 32 * 64 + 64 + 32 + 6 * 32
+    expected = (math.log2(64) - one.loss / math.log(2)) * 16 / parameters
+    assert abs(one.bits_per_parameter - expected) < 1e-9
+
+
+def test_without_steps_nothing_is_known_and_a_small_one_cannot_hold_many() -> None:
+    still = memory(4, rate=0.0, steps=5)
+    assert still.steps is None
+    assert still.bits_per_parameter < 0.01
+    small, large = memory(64, width=8), memory(64, width=64)
+    assert small.steps is None
+    assert small.loss > large.loss + 0.5
