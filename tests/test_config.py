@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from descend.config import PRESETS, RunConfig, make_config
@@ -84,6 +84,8 @@ def test_a_mistake_gets_one_sentence_with_place_found_expected_remedy(
     assert error.exit_code == 2
 
 
+# Where other programs take the cores, drawing the values is slow; that is no fault of the test.
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     st.fixed_dictionaries(
         {},

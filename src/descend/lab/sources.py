@@ -11,8 +11,8 @@ from descend.errors import ConfigError, RunFolderError
 from descend.runs.folder import read_info
 from descend.settings import gather_settings
 
-DECIDES_NO_LOSS = ("seed", "save_dir", "log_level", "device")
-"""Keys of a run that an experiment sets itself."""
+DECIDES_NO_LOSS = ("seed", "save_dir", "log_level", "device", "rescue")
+"""Keys of a run that an experiment sets itself. No trial is rescued."""
 
 
 @dataclass(frozen=True)
