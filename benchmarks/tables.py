@@ -18,7 +18,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = tuple(ROOT / "docs" / name for name in ("presets.md", "speed.md", "recipe.md"))
+PAGES = tuple(ROOT / "docs" / name for name in ("presets.md", "speed.md", "recipe.md",
+                                                        "diagnosis_benchmark.md"))  # fmt: skip
 PRESET_RUNS = [(c, p) for c in ("python", "tinyshakespeare") for p in ("old", "guide", "fast")]
 NOT_MEASURED = "*Not measured yet.*\n"
 TABLE = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -197,9 +198,104 @@ def curves() -> str:
     return "\n".join(parts)
 
 
+HALVES = ("sealed", "development")
+"""Of the planted-fault benchmark; the one to be believed first."""
+
+
+def share(value: float | None, interval: list[float] | None = None) -> str:
+    """A share with its 95 % interval."""
+    if value is None:
+        return "–"
+    return f"{value:.2f}" + (f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else "")
+
+
+def by_half(one: Callable[[dict[str, Any]], str]) -> str:
+    """A table of each half of the planted-fault benchmark that has scores."""
+    there = [h for h in HALVES if (RESULTS / f"diagnosis/scores-{h}.json").exists()]
+    return "\n".join(f"#### {h}\n\n" + one(read(f"diagnosis/scores-{h}.json")) for h in there)
+
+
+def doctor_scores() -> str:
+    """Every reader of the planted faults."""
+    head = ["reader", "cases", "top-1", "top-3", "macro-F1", "faults, top-1", "false alarms"]
+
+    def one(found: dict[str, Any]) -> str:
+        readers = sorted(found["readers"].items(), key=lambda x: (-x[1]["top1"], x[0]))
+        return markdown(head, [
+            [
+                name, str(r["cases"]), share(r["top1"], r["top1_ci95"]),
+                share(r["top3"], r["top3_ci95"]), share(r["macro_f1"], r["macro_f1_ci95"]),
+                share(r["faults_top1"]), share(r["false_alarms"], r["false_alarms_ci95"]),
+            ]
+            for name, r in readers
+        ])  # fmt: skip
+
+    return by_half(one)
+
+
+def doctor_confusion() -> str:
+    """What was true against what the doctor with trials said; right ones on one line."""
+
+    def one(found: dict[str, Any]) -> str:
+        table = found["confusion"].get("doctor", {})
+        rows = [
+            [
+                truth, str(sum(said.values())), str(said.get(truth, 0)),
+                ", ".join(f"{n} {name}" for name, n in said.items() if name != truth),
+            ]
+            for truth, said in table.items()
+        ]  # fmt: skip
+        return markdown(["in truth", "cases", "said so", "said instead"], rows)
+
+    return by_half(one)
+
+
+def doctor_repair() -> str:
+    """What came of following the advice."""
+    head = ["half", "faults with a twin", "repaired", "by random search", "gap closed, median",
+            "advice followed", "harmed"]  # fmt: skip
+    rows = []
+    for half in HALVES:
+        if (RESULTS / f"diagnosis/scores-{half}.json").exists():
+            r = read(f"diagnosis/scores-{half}.json")["repair"]
+            rows.append([
+                half, str(r["cases"]), share(r["repaired"], r["repaired_ci95"]),
+                share(r["repaired_by_random_search"]), share(r["gap_closed"]),
+                str(r["advised"]), share(r["harmed"], r["harmed_ci95"]),
+            ])  # fmt: skip
+    return markdown(head, rows) if rows else ""
+
+
+def doctor_labels() -> str:
+    """How often what was planted did not stand the test."""
+
+    def one(found: dict[str, Any]) -> str:
+        rows = [
+            [cause, str(of), str(wrong)]
+            for cause, (wrong, of) in found["labels"]["by_planted"].items()
+        ]  # fmt: skip
+        return markdown(["planted", "cases", "of them something else in truth"], rows)
+
+    return by_half(one)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     f.__name__: f
-    for f in (tokens, to_loss, writing, corpora, small, ladder, passes, presets, curves)
+    for f in (
+        tokens,
+        to_loss,
+        writing,
+        corpora,
+        small,
+        ladder,
+        passes,
+        presets,
+        curves,
+        doctor_scores,
+        doctor_confusion,
+        doctor_repair,
+        doctor_labels,
+    )
 }
 
 

@@ -21,8 +21,9 @@ from pathlib import Path
 
 from cases import Case, cases, config_values
 from corpora import sizes
-from remedies import Remedy, treatments
+from remedies import REMEDIES, Remedy, treatments
 from table import Trained, append, read
+from truth import WORTH
 
 from descend.config import make_config
 from descend.errors import DescendError
@@ -35,7 +36,11 @@ BYTES_PER_PIECE = 2.0
 """About what a token of a small vocabulary stands for; only decides how often is judged."""
 CONFIRMED = 3
 """Best remedies of a case that are given more seeds."""
+NEAR = 0.7
+"""Share of the best gain that a remedy must have shown to be given them."""
 SEEDS = 3
+HOPELESS = 99.0
+"""Bits per byte of a run that could not be made."""
 
 
 def arm(case: Case, texts: Path, seed: int) -> Arm:
@@ -62,6 +67,15 @@ def row(case: Case, remedy: Remedy | None, seed: int, outcome: Outcome) -> Train
     )  # fmt: skip
 
 
+def refused(case: Case, remedy: Remedy | None, seed: int) -> Trained:
+    """The line of a run whose settings do not go together: tried, and of no help."""
+    return Trained(
+        case=case.name, remedy=remedy.label if remedy else "", cause=remedy.cause if remedy else "",
+        seed=seed, best=HOPELESS, end=HOPELESS, best_at=0.0, nats_per_token=HOPELESS, steps=0,
+        tokens=0, seconds=0.0, diverged_at=0, key="",
+    )  # fmt: skip
+
+
 def wanted(case: Case) -> Iterator[tuple[Case, Remedy | None]]:
     """The runs of a case at its own seed: as planted, its twin, every remedy."""
     yield case, None
@@ -84,22 +98,45 @@ Work = tuple[Case, Case, Remedy | None, int]
 
 
 def to_do(chosen: list[Case], rows: list[Trained], confirm: bool) -> Iterator[Work]:
-    """Case, what is run, the remedy that made it, seed: all that the table lacks, in order."""
-    done = {(r.case, r.remedy, r.seed) for r in rows}
-    by_case: dict[str, list[Trained]] = defaultdict(list)
-    for r in rows:
-        if r.seed == 0:
-            by_case[r.case].append(r)
+    """Case, what is run, the remedy that made it, seed: all that `rows` lacks, in order.
+
+    `rows` may grow on the way: a stronger remedy is asked for once the weaker one has gained.
+    """
     for case in chosen:
-        runs = list(wanted(case))
-        if confirm:
-            best = sorted((r for r in by_case[case.name] if r.cause), key=lambda r: r.best)
-            labels = {"", *(r.remedy for r in best[:CONFIRMED])}
-            runs = [run for run in runs if (run[1].label if run[1] else "") in labels]
         for seed in range(1, SEEDS) if confirm else (0,):
-            for treated, remedy in runs:
-                if (case.name, remedy.label if remedy else "", seed) not in done:
-                    yield case, treated, remedy, seed
+            for treated, remedy in wanted(case):
+                label = remedy.label if remedy else ""
+                gains = gains_of(case, rows)
+                if (case.name, label, seed) in {(r.case, r.remedy, r.seed) for r in rows}:
+                    continue
+                if confirm and label not in doubtful(gains):
+                    continue
+                if remedy and remedy.after and gains.get(remedy.after, 0.0) <= WORTH:
+                    continue
+                yield case, treated, remedy, seed
+
+
+def complete(case: Case, rows: list[Trained]) -> bool:
+    """Whether every remedy of `case` was tried that is asked for."""
+    return next(to_do([case], rows, confirm=False), None) is None
+
+
+def gains_of(case: Case, rows: list[Trained]) -> dict[str, float]:
+    """Share of the control's loss that each remedy of `case` gained with the case's own seed."""
+    own = {r.remedy: r.best for r in rows if r.case == case.name and r.seed == 0}
+    control = own.pop("", None)
+    if control is None:
+        return {}
+    tried = {r.label for r in REMEDIES}
+    return {label: (control - best) / control for label, best in own.items() if label in tried}
+
+
+def doubtful(gains: dict[str, float]) -> set[str]:
+    """The remedies that may be in the truth set, and the control: worth more seeds."""
+    best = sorted(gains, key=lambda label: -gains[label])[:CONFIRMED]
+    least = max(WORTH / 2, NEAR * max(gains.values(), default=0.0))
+    found = {label for label in best if gains[label] >= least}
+    return found | {""} if found else set()
 
 
 def named(case: Case, words: str) -> bool:
@@ -114,7 +151,7 @@ def in_turn(chosen: list[Case]) -> list[Case]:
     seen: dict[str, int] = defaultdict(int)
     rank = {}
     for case in mixed:
-        kind = "+".join(case.planted) or ("alarming" if case.alarming else "plain")
+        kind = "+".join(case.planted) or case.alarming or f"healthy {case.severity}"
         seen[kind] += 1
         rank[case.name] = seen[kind]
     return sorted(mixed, key=lambda case: rank[case.name])
@@ -134,20 +171,24 @@ def main() -> None:
     found = [c for c in cases(sealed=chosen.sealed) if named(c, chosen.only)]
     found = in_turn(found)
     number, of = (int(x) for x in chosen.part.split("/"))
-    work = list(to_do(found[number::of], read(table, Trained), chosen.confirm))
+    rows = read(table, Trained)
+    mine = found[number::of]
+    most = sum(1 for _ in to_do(mine, rows, chosen.confirm))
     began = time.monotonic()
-    for done, (case, treated, remedy, seed) in enumerate(work, 1):
+    for done, (case, treated, remedy, seed) in enumerate(to_do(mine, rows, chosen.confirm), 1):
         if time.monotonic() - began > chosen.seconds:
             break
         try:
             outcome = run_arm(arm(treated, chosen.texts, seed))
         except DescendError as problem:
             print(f"{case.name}, {remedy}: {problem}", file=sys.stderr, flush=True)
-            continue
-        append(table, row(case, remedy, seed, outcome))
-        left = (time.monotonic() - began) / done * (len(work) - done)
-        print(f"{done}/{len(work)} {case.name} [{remedy.label if remedy else ''}] "
-              f"{outcome.bits_per_byte:.3f} bits/byte, {left / 60:.0f} min left",
+            rows.append(refused(case, remedy, seed))
+        else:
+            rows.append(row(case, remedy, seed, outcome))
+        append(table, rows[-1])
+        left = (time.monotonic() - began) / done * max(most - done, 0)
+        print(f"{done}/{most} {case.name} [{remedy.label if remedy else ''}] "
+              f"{rows[-1].end:.3f} bits/byte, {left / 60:.0f} min left",
               file=sys.stderr, flush=True)  # fmt: skip
 
 

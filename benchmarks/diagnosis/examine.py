@@ -4,8 +4,9 @@
         [--proof SECONDS] [--seconds N]
 
 Appends to RESULTS/verdicts-development.jsonl (or -sealed). The doctor reads signals alone, or with
-`--proof` races trials for so many seconds a case; both are readers. The first advice of the doctor
-with proof is followed, and the outcome goes into the table of runs as the remedy `advice`.
+`--proof` races trials for so many seconds a case; both are readers. The advice of the doctor with
+proof is followed (all that `descend train --from-run RUN --apply` would change), and the outcome
+goes into the table of runs as the remedy `advice`.
 """
 
 from __future__ import annotations
@@ -15,20 +16,23 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from baselines import RULES
-from campaign import arm, in_turn, named, row
+from campaign import arm, complete, in_turn, named, row
 from cases import Case, cases, config_values
 from record import read_record
 from remedies import Remedy
 from table import Diagnosed, Trained, append, read
 
 from descend import run
-from descend.doctor.consult import consult
+from descend.doctor import consult as consultation
+from descend.doctor import race
 from descend.doctor.diagnosis import Diagnosis
 from descend.doctor.from_log import diagnose_log
+from descend.doctor.prescription import merged_prescription
 from descend.errors import DescendError, DivergedError
 from descend.trials.executor import run_arm
 
@@ -66,15 +70,21 @@ def baselines(case: Case, folder: Path) -> Iterator[Diagnosed]:
                     [found.probability])  # fmt: skip
 
 
+class _OwnTime:
+    monotonic = staticmethod(time.process_time)
+
+
 def doctor(case: Case, folder: Path, proof: float) -> tuple[Diagnosed, Diagnosis]:
     """The doctor's verdict; `proof`: seconds of trials, 0 for none."""
-    found = consult(folder, budget=0.0, least_seconds=proof, proof=proof > 0)
-    first = found.causes[0] if found.causes else None
+    # Of this process: a machine that is stopped now and then must not cost the doctor its trials.
+    # They run in this process where it may use one core only.
+    consultation.time = race.time = _OwnTime  # type: ignore[assignment]
+    found = consultation.consult(folder, budget=0.0, least_seconds=proof, proof=proof > 0)
     said = Diagnosed(
         case=case.name, reader=PROOF if proof else SIGNALS, verdict=found.verdict,
         ranked=[f.cause for f in found.causes],
         probabilities=[found.probability, *(f.probability for f in found.causes)],
-        prescription=first.prescription if first else {},
+        prescription=merged_prescription(found),
         seconds=found.cost.seconds,
         run_seconds=found.cost.seconds / max(found.cost.fraction_of_run, 1e-9),
     )  # fmt: skip
@@ -90,8 +100,6 @@ def _said(case: Case, reader: str, verdict: str, ranked: list[str], sure: list[f
 
 def follow(case: Case, prescription: dict[str, Any], texts: Path) -> Trained | None:
     """The case trained once more as advised, at its own seed; None if it cannot be set."""
-    from dataclasses import replace
-
     if not prescription:
         return None
     treated = replace(case, values=case.values | prescription)
@@ -116,13 +124,13 @@ def main() -> None:
     half = "sealed" if asked.sealed else "development"
     table = asked.results / f"verdicts-{half}.jsonl"
     done = {(d.case, d.reader) for d in read(table, Diagnosed)}
-    known = {r.case for r in read(asked.results / f"runs-{half}.jsonl", Trained)}
+    rows = read(asked.results / f"runs-{half}.jsonl", Trained)
     began = time.monotonic()
     for case in in_turn([c for c in cases(sealed=asked.sealed) if named(c, asked.only)]):
         if time.monotonic() - began > asked.seconds:
             break
-        if case.name not in known:
-            continue  # without labels a verdict is worth nothing yet
+        if not complete(case, rows):
+            continue  # without its label a verdict is worth nothing yet
         reader = PROOF if asked.proof else SIGNALS
         if (case.name, reader) in done:
             continue

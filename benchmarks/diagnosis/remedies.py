@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from cases import Case, Values, with_variant
-from corpora import corpus, sizes
+from corpora import sizes
 
 BY_CONSTRUCTION = ("leakage", "distribution_shift", "duplicates", "diverged")
 
@@ -24,6 +24,8 @@ class Remedy:
     label: str
     apply: Callable[[Case], Case | None]
     buys: bool = False
+    after: str = ""
+    """Label of the weaker remedy of its kind; this one is tried where that one gained."""
 
 
 def _set(case: Case, **changes: object) -> Case:
@@ -34,29 +36,35 @@ def _rate(factor: float) -> Callable[[Case], Case | None]:
     return lambda case: _set(case, learning_rate=min(case.values["learning_rate"] * factor, 10.0))
 
 
-def _wider(case: Case) -> Case | None:
-    v = case.values
-    return _set(case, embed_dim=2 * v["embed_dim"], ff_dim=max(2 * v["ff_dim"], 8))
+def _wider(factor: int) -> Callable[[Case], Case | None]:
+    def apply(case: Case) -> Case | None:
+        v = case.values
+        return _set(case, embed_dim=factor * v["embed_dim"], ff_dim=max(factor * v["ff_dim"], 8))
+
+    return apply
 
 
 def _batch(factor: float) -> Callable[[Case], Case | None]:
     def apply(case: Case) -> Case | None:
         size = round(case.values["batch_size"] * factor)
-        return _set(case, batch_size=size, warmup_steps=None) if size >= 2 else None
+        return _set(case, batch_size=size) if size >= 1 else None
 
     return apply
 
 
-def _longer(case: Case) -> Case | None:
-    v = case.values
-    length = min(4 * v["seq_len"], 128)
-    size = v["batch_size"] * v["seq_len"] // length
-    return _set(case, seq_len=length, batch_size=size) if size >= 1 else None
+def _context(factor: float) -> Callable[[Case], Case | None]:
+    """Windows of another length, as many tokens in a step."""
+
+    def apply(case: Case) -> Case | None:
+        v = case.values
+        length = max(2, min(round(factor * v["seq_len"]), 512))
+        size = max(1, v["batch_size"] * v["seq_len"] // length)
+        return None if length == v["seq_len"] else _set(case, seq_len=length, batch_size=size)
+
+    return apply
 
 
-def _vocabulary(case: Case, size: int) -> Case | None:
-    if corpus(case.variant.corpus).tokenizer == "char":
-        return None  # letters: pieces of several would only hide the language
+def _vocabulary(case: Case, size: int) -> Case:
     return _set(case, tokenizer="bpe", vocab_size=size)
 
 
@@ -65,8 +73,9 @@ def _vocabulary_down(case: Case) -> Case | None:
     return _vocabulary(case, max(now // 4, 270)) if now > 300 else None
 
 
-def _vocabulary_up(case: Case) -> Case | None:
-    return _vocabulary(case, round(case.values.get("vocab_size", 257) * 2))
+def _vocabulary_up(factor: int) -> Callable[[Case], Case | None]:
+    """Of bytes and letters: pieces instead."""
+    return lambda case: _vocabulary(case, case.values.get("vocab_size", 257) * factor)
 
 
 def _freer(case: Case) -> Case | None:
@@ -101,19 +110,26 @@ def _warmer(case: Case) -> Case | None:
 
 REMEDIES = (
     Remedy("learning_rate_too_low", "rate x 4", _rate(4)),
+    Remedy("learning_rate_too_low", "rate x 16", _rate(16), after="rate x 4"),
     Remedy("learning_rate_too_high", "rate / 4", _rate(1 / 4)),
-    Remedy("learning_rate_too_high", "rate / 12", _rate(1 / 12)),
-    Remedy("model_too_small", "width x 2", _wider, buys=True),
+    Remedy("learning_rate_too_high", "rate / 16", _rate(1 / 16), after="rate / 4"),
+    Remedy("model_too_small", "width x 2", _wider(2), buys=True),
+    Remedy("model_too_small", "width x 4", _wider(4), buys=True, after="width x 2"),
     Remedy("batch_too_small", "batch x 4", _batch(4)),
     Remedy("batch_too_large", "batch / 4", _batch(1 / 4)),
-    Remedy("context_too_short", "context x 4", _longer),
+    Remedy("batch_too_large", "batch / 16", _batch(1 / 16), after="batch / 4"),
+    Remedy("context_too_short", "context x 4", _context(4)),
+    Remedy("context_too_short", "context x 16", _context(16), after="context x 4"),
+    Remedy("context_unused", "context / 4", _context(1 / 4)),
     Remedy("vocabulary_too_large", "vocabulary / 4", _vocabulary_down),
-    Remedy("vocabulary_too_small", "vocabulary x 2", _vocabulary_up),
+    Remedy("vocabulary_too_small", "vocabulary x 2", _vocabulary_up(2)),
+    Remedy("vocabulary_too_small", "vocabulary x 8", _vocabulary_up(8), after="vocabulary x 2"),
     Remedy("over_regularised", "no dropout, decay 0.1", _freer),
     Remedy("too_little_data", "more text, as many tokens", _more_text, buys=True),
     Remedy("bad_schedule", "warm-up 5 %, then decay", _scheduled),
     Remedy("undertrained", "epochs x 2", _warmer, buys=True),
 )
+"""What hurts less than its weaker neighbour is not worth a stronger dose: `after`."""
 
 
 def treatments(case: Case) -> Iterator[tuple[Remedy, Case]]:

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from baselines import configuration, nearest
+from campaign import complete
 from cases import cases
-from examine import ADVICE
-from remedies import BY_CONSTRUCTION
+from examine import ADVICE, PROOF
 from table import Diagnosed, Trained, read
 from truth import WORTH, Truth, truths
 
@@ -30,9 +30,6 @@ REPAIRED = 0.02
 """Within so much of the healthy twin's loss the advice counts as a repair."""
 RANDOM_TRIES = 4
 """Remedies that random search may try: about what the doctor's first race tries."""
-
-FEWEST = 7
-"""Remedies that must have been tried for a label to stand, where a campaign was cut short."""
 
 Scored = tuple[Truth, Diagnosed]
 
@@ -141,33 +138,56 @@ def confusion(pairs: Sequence[Scored]) -> dict[str, dict[str, int]]:
     return {label: dict(row.most_common()) for label, row in sorted(table.items())}
 
 
-def repair(found: Sequence[Truth], rows: Sequence[Trained]) -> dict[str, Any]:
-    """What following the first advice came to, beside random search over the same remedies."""
+def repair(found: Sequence[Truth], rows: Sequence[Trained], examined: set[str]) -> dict[str, Any]:
+    """What following the advice came to in the cases `examined`, beside random search over the
+    same remedies.
+
+    A fault that got no advice counts as not repaired. `gap_closed`: median share of the way from
+    the faulty run's loss to its twin's.
+    """
     advised = {r.case: r.best for r in rows if r.remedy == ADVICE}
-    cases_of = [t for t in found if t.case.name in advised and t.causes and t.twin is not None]
     losses: dict[str, list[float]] = defaultdict(list)
     for r in rows:
         if r.cause and r.seed == 0 and r.remedy != ADVICE:
             losses[r.case].append(r.best)
-    pick, chance = random.Random(0), []
-    for t in cases_of:
+    pick, chance, mended, closed = random.Random(0), [], [], []
+    for t in found:
+        if not t.causes or t.twin is None or t.case.name not in examined:
+            continue
+        goal = (1 + REPAIRED) * t.twin
+        end = advised.get(t.case.name, t.control)
+        mended.append(end <= goal)
+        if t.control > goal:
+            closed.append((t.control - end) / (t.control - t.twin))
         tries = losses[t.case.name]
-        assert t.twin is not None
         chance += [
-            min([t.control, *pick.sample(tries, min(RANDOM_TRIES, len(tries)))])
-            <= (1 + REPAIRED) * t.twin
+            min([t.control, *pick.sample(tries, min(RANDOM_TRIES, len(tries)))]) <= goal
             for _ in range(200)
         ]
-    mended = [advised[t.case.name] <= (1 + REPAIRED) * t.twin for t in cases_of if t.twin]
     harmed = [advised[t.case.name] > (1 + WORTH) * t.control for t in found
               if t.case.name in advised]  # fmt: skip
     return {
-        "cases": len(cases_of),
-        "repaired": round(statistics.mean(mended), 3) if mended else None,
-        "repaired_by_random_search": round(statistics.mean(chance), 3) if chance else None,
+        "cases": len(mended),
+        "repaired": _share(mended), "repaired_ci95": _wilson(mended),
+        "repaired_by_random_search": _share(chance),
+        "gap_closed": round(statistics.median(closed), 3) if closed else None,
         "advised": len(harmed),
-        "harmed": round(statistics.mean(harmed), 3) if harmed else None,
-    }
+        "harmed": _share(harmed), "harmed_ci95": _wilson(harmed),
+    }  # fmt: skip
+
+
+def _share(hits: Sequence[bool]) -> float | None:
+    return round(statistics.mean(hits), 3) if hits else None
+
+
+def _wilson(hits: Sequence[bool]) -> list[float] | None:
+    """95 % interval of a share (Wilson 1927)."""
+    if not hits:
+        return None
+    n, p, z = len(hits), statistics.mean(hits), 1.96
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * ((p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5)
+    return [round(max(0.0, centre - half), 3), round(min(1.0, centre + half), 3)]
 
 
 def labels(found: Sequence[Truth]) -> dict[str, Any]:
@@ -228,11 +248,10 @@ def made_here(
 
 
 def labelled(results: Path, half: str) -> tuple[list[Truth], list[Trained]]:
-    """The cases of one half whose label stands on at least `FEWEST` remedies, and all runs."""
+    """The cases of one half on which every remedy was tried, and all runs."""
     rows = read(results / f"runs-{half}.jsonl", Trained)
-    found = truths(cases(sealed=half == "sealed"), rows)
-    sure = [t for t in found if t.remedies >= FEWEST or t.causes & set(BY_CONSTRUCTION)]
-    return sure, rows
+    whole = [c for c in cases(sealed=half == "sealed") if complete(c, rows)]
+    return truths(whole, rows), rows
 
 
 def main() -> None:
@@ -253,7 +272,7 @@ def main() -> None:
         "readers": {name: scores_of(pairs) for name, pairs in by_reader.items()},
         "confusion": {n: confusion(p) for n, p in by_reader.items() if n.startswith("doctor")},
         "calibration": {n: calibration(p) for n, p in by_reader.items() if n.startswith("doctor")},
-        "repair": repair(found, rows),
+        "repair": repair(found, rows, {d.case for _, d in by_reader[PROOF]}),
     }
     path = asked.results / f"scores-{half}.json"
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

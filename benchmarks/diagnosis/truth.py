@@ -24,6 +24,9 @@ NOISE = 3.0
 """Standard deviations of paired differences between seeds that a gain must exceed."""
 AS_GOOD = 0.1
 """Share of the best gain by which another may fall short and still be in the truth set."""
+PRICE = 0.8
+"""What a gain that doubles training time or text is worth beside one that costs nothing. Whoever
+follows the free remedy first is right too, if it gains nearly that much."""
 FALLBACK_DEVIATION = 0.004
 """Of paired relative differences, where a corpus has no repeated seeds: the median over those that
 have (first guess: the spread of three seeds on tiny Shakespeare, 0.006 of 3.74 nats, twice)."""
@@ -106,14 +109,23 @@ def _truth(case: Case, own: list[Trained], control: dict[int, float], deviation:
         worth = WORTH_BUYING if cause in BUYS else WORTH
         if gain > max(worth, NOISE * error) and gain > claimed.get(cause, 0.0):
             claimed[cause] = gain
-    best = max(claimed.values(), default=0.0)
-    causes = {c for c, g in claimed.items() if g >= best - max(AS_GOOD * best, errors[c])}
+    causes = {c for c, g in claimed.items() if g >= least_for(c, claimed) - errors[c]}
     own_control = next((r for r in own if r.remedy == "" and r.seed == 0), None)
     causes = _by_construction(case, causes, claimed, own_control)
     twin = next((r.best for r in own if r.remedy == "twin" and r.seed == 0), None)
     first = control.get(0, statistics.mean(control.values()))
     tried = len(by_remedy)
     return Truth(case, frozenset(causes), gains, first, twin, tried)
+
+
+def least_for(cause: str, claimed: dict[str, float]) -> float:
+    """Gain from which `cause` is in the truth set: within `AS_GOOD` of the best, where what must
+    be bought counts at its `PRICE` against what is free."""
+    others = (
+        gain * (PRICE if other in BUYS and cause not in BUYS else 1.0)
+        for other, gain in claimed.items()
+    )
+    return (1 - AS_GOOD) * max(others, default=0.0)
 
 
 def _by_construction(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,16 +96,48 @@ def test_the_truth_is_what_gains_most(bench: dict[str, ModuleType]) -> None:
     # Under the threshold: 1 % at equal tokens, 3 % where it costs.
     assert truth({lower: 1.99, larger: 1.985, longer: 1.95}) == (set(), True)
     assert truth({lower: 2.5, larger: 1.97})[0] == {"batch_too_small"}
+    # What must be bought does not hide what is free and gains nearly as much.
+    assert truth({longer: 1.75, larger: 1.79})[0] == {"undertrained", "batch_too_small"}
+    assert truth({longer: 1.60, larger: 1.79})[0] == {"undertrained"}
 
 
-def test_the_committed_table_is_scored_without_training(bench: dict[str, ModuleType]) -> None:
-    table = FOLDER.parent / "results" / "diagnosis" / "runs-development.jsonl"
-    rows = bench["table"].read(table, bench["table"].Trained)
-    assert rows
-    found = bench["truth"].truths(bench["cases"].cases(sealed=False), rows)
-    double = next(t for t in found if "+" in t.case.name and t.case.variant.corpus == "chain")
-    assert double.causes == {"batch_too_large", "learning_rate_too_low"}
-    assert not double.relabelled
+def test_a_stronger_remedy_is_asked_for_once_the_weaker_one_has_gained(
+    bench: dict[str, ModuleType],
+) -> None:
+    case = next(c for c in bench["cases"].cases(sealed=False) if "rate_too_low" in c.name)
+    campaign = bench["campaign"]
+    weak, rows = ("rate x 4", "learning_rate_too_low"), {("", ""): 2.0}
+
+    def asked(found: dict[tuple[str, str], float]) -> set[str]:
+        told = rows_of(bench, case.name, found)
+        return {w[2].label for w in campaign.to_do([case], told, False) if w[2]}
+
+    assert "rate x 16" not in asked(rows | {weak: 1.99})
+    assert "rate x 16" in asked(rows | {weak: 1.9})
+
+
+RESULTS = FOLDER.parent / "results" / "diagnosis"
+HALVES = [h for h in ("development", "sealed") if (RESULTS / f"scores-{h}.json").is_file()]
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_the_committed_tables_are_scored_again_without_training(
+    bench: dict[str, ModuleType], half: str
+) -> None:
+    """Truths, and how often each reader named one, worked out anew from the raw tables."""
+    kept = json.loads((RESULTS / f"scores-{half}.json").read_text(encoding="utf-8"))
+    rows = bench["table"].read(RESULTS / f"runs-{half}.jsonl", bench["table"].Trained)
+    known = {c.name: c for c in bench["cases"].cases(sealed=half == "sealed")}
+    labels = kept["labels"]["truth"]
+    assert len(labels) >= 20
+    found = {t.case.name: t for t in bench["truth"].truths([known[n] for n in labels], rows)}
+    for name, label in labels.items():
+        assert sorted(found[name].causes) == [c for c in label["truth"] if c != "healthy"], name
+    said = bench["table"].read(RESULTS / f"verdicts-{half}.jsonl", bench["table"].Diagnosed)
+    for reader in {d.reader for d in said}:
+        hits = [d.verdict in found[d.case].accepted for d in said
+                if d.reader == reader and d.case in found]  # fmt: skip
+        assert round(sum(hits) / len(hits), 3) == kept["readers"][reader]["top1"], reader
 
 
 @pytest.mark.slow

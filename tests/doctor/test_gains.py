@@ -89,3 +89,19 @@ def test_what_loses_is_not_turned_into_a_gain() -> None:
     _, higher = all_gains(race(steps, losses), BUYS, LAW.at(FULL))
     assert higher.at_full_length < 0
     assert not higher.claimable
+
+
+def test_remedies_that_hurt_do_not_make_one_that_helps_doubtful() -> None:
+    worse = Lane("learning_rate_too_low", Change("worse", {}))
+    losses: dict[Lane | None, list[float]] = {None: [4.0], HIGHER: [3.95], worse: [4.4]}
+    helps, hurts = all_gains(race(FULL, losses), BUYS, None)
+    assert helps.claimable
+    assert hurts.p > 0.5
+
+
+def test_what_is_a_gain_is_a_share_where_a_token_says_little() -> None:
+    """Letters and texts of few words: a hundredth of a nat is much there."""
+    losses: dict[Lane | None, list[float]] = {None: [0.3] * 3, HIGHER: [0.29, 0.2905, 0.2895]}
+    (gain,) = all_gains(race(FULL, losses), BUYS, None)
+    assert gain.least == pytest.approx(0.003)
+    assert gain.claimable

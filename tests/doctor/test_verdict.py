@@ -102,6 +102,13 @@ def test_what_spoils_the_measure_comes_before_what_gains() -> None:
     assert verdict([gain("bad_schedule", 0.0)], shift=0.21).verdict == "healthy"
 
 
+def test_many_neutral_remedies_leave_a_healthy_run_in_no_doubt() -> None:
+    neutral = [gain(name, 0.004, 0.016) for name in "abcdefghi"]
+    assert chances_of(neutral)["healthy"] == pytest.approx(0.97)
+    # One that was measured worth having, and may be chance, does.
+    assert chances_of([*neutral, gain("j", 0.05, 0.03)])["healthy"] < 0.5
+
+
 def test_chances_sum_to_one_less_what_was_not_raced() -> None:
     chances = chances_of([gain("a", 0.1), gain("b", 0.1), gain("c", 0.0)])
     assert sum(chances.values()) == pytest.approx(0.97)

@@ -14,15 +14,21 @@ from descend.doctor.race import Race, lowest
 from descend.signals.curve import PowerLaw, fit
 from descend.trials.statistics import LEAST_NATS, LEAST_SHARE, holm, paired_interval, paired_p
 
-PRIOR_SD = 0.015
-"""Spread (nats) of the paired difference between a control and a change that does nothing, before
-this race has shown its own. Origin: prototype, three seeds within 0.006; short runs spread more."""
+PRIOR_SHARE = 0.004
+"""Spread of the paired difference between a control and a change that does nothing, as a share of
+the loss, before this race has shown its own: a text of 0.3 nat a token (letters, few words) spreads
+less in nats than one of 4. Origin: prototype, three seeds within 0.006 of 3.74 nats; short runs
+spread more."""
 PRIOR_DF = 4
 """How many degrees of freedom that guess is worth."""
 
-BOUGHT_SHARE = 0.02
+LEAST_SHARE_OF_LITTLE = 0.01
+"""Of the loss, in place of `LEAST_NATS` where a token carries under a nat: a hundredth of a nat
+would be a large part of it there."""
+BOUGHT_SHARE = 0.03
 """Of the loss, that a remedy must gain which costs as much time or text again: nearly every run
-gains a little by more. First guess, that of the benchmark's labels too."""
+gains a little by more. Origin: healthy tiny runs gain up to 3 % by twice the passes
+(benchmarks/results/diagnosis); that of the benchmark's labels too."""
 BOUGHT_WORTH = 0.8
 """What a nat is worth that costs time or text, against one that is free. First guess."""
 CHANCE = 0.05
@@ -59,7 +65,7 @@ class Gain:
     def least(self) -> float:
         """Nats from which this gain is worth a word."""
         loss = self.control if self.ends_at is None else self.ends_at
-        free = max(LEAST_SHARE * loss, LEAST_NATS)
+        free = max(LEAST_SHARE * loss, min(LEAST_NATS, LEAST_SHARE_OF_LITTLE * loss))
         return max(free, BOUGHT_SHARE * loss) if self.buys else free
 
     @property
@@ -95,7 +101,8 @@ def all_gains(race: Race, buys: Mapping[str, bool], own_loss: float | None) -> l
 
 def _pooled(race: Race, lanes: Sequence[Lane]) -> tuple[float, int]:
     """Spread of paired differences over all lanes with several seeds, with the prior."""
-    total, df = PRIOR_DF * PRIOR_SD**2, PRIOR_DF
+    control = race.loss(None, race.seed) or 1.0
+    total, df = PRIOR_DF * (PRIOR_SHARE * control) ** 2, PRIOR_DF
     for lane in lanes:
         gains = race.gains(lane)
         if len(gains) > 1:
@@ -124,13 +131,20 @@ def _gain(race: Race, lane: Lane, buys: bool, spread: float, df: int) -> Gain:
         low=mean - half,
         high=mean + half,
         error=error,
-        p=paired_p(gains, spread, df),
+        p=_of_no_gain(gains, spread, df),
         seeds=len(gains),
         tokens=control[0].tokens,
         seconds=seconds + sum(o.seconds for o in control),
         cost_factor=seconds / max(sum(o.seconds for o in control), 1e-9),
         buys=buys,
     )
+
+
+def _of_no_gain(gains: Sequence[float], spread: float, df: int) -> float:
+    """One-sided p-value: only a remedy that gains is ever claimed, and those that hurt, which most
+    do in a race of ten, must not make it harder to believe the one that helps."""
+    both = paired_p(gains, spread, df)
+    return both / 2 if np.mean(gains) > 0 else 1 - both / 2
 
 
 def _text_error(race: Race, lane: Lane) -> float:

@@ -52,7 +52,8 @@ def measure(case: Case) -> dict[str, Reading]:
         found += _from_text(case, case.store)
         model = _model(case)
         if model is not None:
-            found += _from_model(case, case.store, model)
+            counted = {r.signal: r.value for r in found}
+            found += _from_model(case, case.store, model, counted.get("counting_loss", 0.0))
         if case.checkpoint is not None and not case.diverged:
             found += _from_state(case)
     readings = {r.signal: r for r in found if math.isfinite(r.value)}
@@ -107,15 +108,20 @@ def _from_text(case: Case, store: TokenStore) -> Iterator[Reading]:
     yield Reading("train_tokens", float(len(store.train)), "tokens")
     yield Reading("validation_tokens", float(len(store.validation)), "tokens")
     yield Reading("bytes_per_token", info.train_bytes / max(len(store.train), 1), "bytes")
-    yield Reading("rare_vocabulary", float((counts < RARE).mean()), "of the vocabulary")
-    yield Reading("overlap", info.overlap_share, "of held-out tokens")
-    yield Reading("repeats", counting.repeated_share(store.train), "of the training text")
+    used = counts[counts > 0]  # the bytes that stand by for what never comes are no fault
+    yield Reading("rare_vocabulary", float((used < RARE).mean()), "of the tokens that are used")
     ladder = info.ladder
     yield Reading("unigram_loss", ladder.unigram, "nats per token")
     yield Reading("bigram_loss", ladder.bigram, "nats per token")
     best = min(ladder.bigram, ladder.trigram, ladder.unigram)
     highest = ngram_loss(store.train, store.validation, size, HIGHEST_ORDER)
     yield Reading("counting_loss", min(best, highest), "nats per token")
+    length = counting.telling_length(len(store.train), min(best, highest))
+    if length is not None:
+        shared = overlap(store.train, store.validation, length).share
+        yield Reading("overlap", shared, "of held-out tokens")
+        repeats = counting.repeated_share(store.train, length)
+        yield Reading("repeats", repeats, "of the training text")
     yield Reading("counting_ladder", ladder.bigram - min(ladder.trigram, highest), "nats")
     if len(store.train) > 16 * counting.PLACES and len(store.validation) > 2 * counting.BLOCKS:
         found = counting.shift(store.train, store.validation, size)
@@ -140,7 +146,9 @@ def _model(case: Case) -> Transformer | None:
     return state.model if state else None
 
 
-def _from_model(case: Case, store: TokenStore, model: Transformer) -> Iterator[Reading]:
+def _from_model(
+    case: Case, store: TokenStore, model: Transformer, counting_loss: float
+) -> Iterator[Reading]:
     config = case.config
     windows = max(1, MOST_TOKENS // config.seq_len)
     held = breakdown.token_losses(model, store.validation, config.seq_len, windows=windows)
@@ -161,7 +169,10 @@ def _from_model(case: Case, store: TokenStore, model: Transformer) -> Iterator[R
     yield from _from_inside(model, held.targets)
     counts = np.bincount(np.asarray(store.train), minlength=store.tokenizer.vocab_size)
     yield Reading("rare_loss", breakdown.rare_share(held, counts, RARE), "of the held-out loss")
-    covered = overlap(store.train, store.validation).covered
+    run = counting.telling_length(len(store.train), counting_loss)
+    if run is None:
+        return
+    covered = overlap(store.train, store.validation, run).covered
     if 0 < covered.sum() < len(covered):
         # The same windows as `held`: the covered tokens and the rest, each by itself.
         length = held.losses.shape[1]

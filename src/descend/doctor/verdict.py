@@ -140,9 +140,12 @@ def chances_of(gains: Sequence[Gain]) -> dict[str, float]:
     """How often each remedy is the best worth having, and `healthy` none, in `DRAWS` draws.
 
     Each gain is drawn from a normal distribution of its mean and standard error; `NOT_RACED` is
-    set aside for causes that no trial stands for.
+    set aside for causes that no trial stands for. A gain that was measured too small to be worth
+    having is not drawn: of ten neutral remedies chance alone would lift one or another over the
+    mark, and every healthy run would be left in doubt.
     """
     counts = dict.fromkeys([*(g.lane.cause for g in gains), "healthy"], 0.0)
+    gains = [g for g in gains if g.at_full_length >= g.least]
     if not gains:
         return counts | {"healthy": 1.0 - NOT_RACED}
     pick = np.random.default_rng(0)

@@ -3,6 +3,7 @@ training text is there twice. Cost class: counting, seconds for a megabyte; need
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,3 +72,25 @@ def repeated_share(train: Tokens, length: int = 32) -> float:
     """
     hashes = window_hashes(np.asarray(train[:MOST]), length)
     return 1.0 - len(np.unique(hashes)) / max(len(hashes), 1)
+
+
+SHORTEST_RUN = 32
+"""Tokens of a run that count as a copy in ordinary text."""
+FEWEST_RUNS = 32
+"""Such runs must fit into the text end to end, or their share means nothing."""
+
+
+def telling_length(tokens: int, nats: float) -> int | None:
+    """Tokens (a power of two) that a run must have in common with a text of `tokens` tokens to be
+    a copy and no chance; None where no run is long enough to tell.
+
+    A run of n tokens of a text of `nats` a token comes up by chance about `tokens` exp(-n `nats`)
+    times; asked for is less than one in `tokens`. Text of few words says the same again and again
+    without having been copied.
+    """
+    length = SHORTEST_RUN
+    while length * nats < 2 * math.log(max(tokens, 2)):
+        length *= 2
+        if length * FEWEST_RUNS > tokens:
+            return None
+    return length

@@ -32,7 +32,10 @@ from descend.doctor.reading import Readings, value
 
 STILL_FALLING = 0.02
 """Nats won by the last doubling of the context (diagnosis notes; first guess)."""
-SHORT = 32.0
+SHORT = 32
+"""Tokens under which a flat end rules nothing out. Origin: letters that repeat the one twelve back,
+read in windows of four: the loss is flat at the window's end, since what helps lies beyond it. Of
+text, most of what a context brings lies within some ten words."""
 FACTORS = (4, 16)
 
 
@@ -59,9 +62,11 @@ LEAST_WINDOWS = 8
 
 
 def cannot_be(config: RunConfig, readings: Readings) -> str | None:
-    """A flat end of the loss by position."""
+    """A flat end of the loss by position, in a window long enough to show what lies beyond it."""
     slope = readings.get("position_slope")
-    if slope is not None and slope.value + 2 * slope.error < STILL_FALLING / 2:
+    if config.seq_len < SHORT or slope is None:
+        return None
+    if slope.value + 2 * slope.error < STILL_FALLING / 2:
         return (
             f"the last doubling of the context lowers the loss by {slope.value:.3f} nats "
             f"(standard error {slope.error:.3f}): further back there is nothing to find"
