@@ -105,3 +105,15 @@ def test_what_is_a_gain_is_a_share_where_a_token_says_little() -> None:
     (gain,) = all_gains(race(FULL, losses), BUYS, None)
     assert gain.least == pytest.approx(0.003)
     assert gain.claimable
+
+
+def test_a_remedy_is_judged_by_its_own_seeds() -> None:
+    """That another one swings from seed to seed does not hide a gain that never fails."""
+    swinging = Lane("learning_rate_too_low", Change("swinging", {}))
+    losses: dict[Lane | None, list[float]] = {
+        None: [4.0, 4.0, 4.0], HIGHER: [3.8, 3.81, 3.79], swinging: [3.2, 4.5, 3.9],
+    }  # fmt: skip
+    steady, wild = all_gains(race(FULL, losses), BUYS, None)
+    assert steady.claimable
+    assert steady.error < wild.error / 10
+    assert not wild.claimable

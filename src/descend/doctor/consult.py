@@ -139,7 +139,8 @@ def _proved(
 ) -> tuple[Judged, list[str]]:
     """The verdict by trial, and what to say of the trials."""
     base = base_config(case)
-    ladders = _in_order(_ladders(case, case.config, found, readings))[:MOST_SUSPECTS]
+    everyone = _in_order(_ladders(case, case.config, found, readings))
+    ladders = everyone[:MOST_SUSPECTS]
     buys = {c.name: c.buys for c in CAUSES}
     began = time.monotonic()
     steps, count = choose_length(case, base, ladders, FIRST_RACE * allowed)
@@ -154,8 +155,13 @@ def _proved(
     own = (
         own_loss(case, control.evaluation_tokens) if control and steps < case.total_steps else None
     )
-    gains = all_gains(race, buys, own)
-    judged = judge(found, readings, gains, _prescriptions(case, base, gains), share)
+    judged = _judged(race, found, readings, buys, own)
+    race.ends = began + allowed
+    rest = _that_fit(race, everyone[count:])
+    if judged.winner is None and rest:
+        # Nothing is called healthy while there is time to try what was suspected least.
+        run_race(race, rest, "trying the rest")
+        judged = _judged(race, found, readings, buys, own)
     notes = [
         f"each trial: {steps * case.tokens_per_step:,} tokens, {share:.0%} of the run, its "
         "schedule over exactly these; the same seed, data order and held-out tokens on both sides"
@@ -172,6 +178,26 @@ def _proved(
     elif judged.winner is not None:
         notes.append("no second race after the best remedy: the time allowed was spent")
     return judged, notes
+
+
+def _judged(
+    race: Race, found: list[Suspect], readings: Readings, buys: dict[str, bool], own: float | None
+) -> Judged:
+    """The verdict by all that was raced so far."""
+    gains = all_gains(race, buys, own)
+    prescriptions = _prescriptions(race.case, race.base, gains)
+    share = race.steps / max(race.case.total_steps, 1)
+    return judge(found, readings, gains, prescriptions, share)
+
+
+def _that_fit(race: Race, ladders: list[list[Lane]]) -> list[list[Lane]]:
+    """As many of `ladders` as can be tried in the time that is left."""
+    count = len(ladders)
+    while count and first_round_seconds(race.case, race.base, ladders[:count], race.steps) > (
+        race.left()
+    ):
+        count -= 1
+    return ladders[:count]
 
 
 def _ladders(

@@ -101,8 +101,7 @@ def all_gains(race: Race, buys: Mapping[str, bool], own_loss: float | None) -> l
 
 def _pooled(race: Race, lanes: Sequence[Lane]) -> tuple[float, int]:
     """Spread of paired differences over all lanes with several seeds, with the prior."""
-    control = race.loss(None, race.seed) or 1.0
-    total, df = PRIOR_DF * (PRIOR_SHARE * control) ** 2, PRIOR_DF
+    total, df = PRIOR_DF * _prior(race) ** 2, PRIOR_DF
     for lane in lanes:
         gains = race.gains(lane)
         if len(gains) > 1:
@@ -111,10 +110,20 @@ def _pooled(race: Race, lanes: Sequence[Lane]) -> tuple[float, int]:
     return math.sqrt(total / df), df
 
 
+def _prior(race: Race) -> float:
+    """Spread (nats) of a paired difference, before any was seen."""
+    return PRIOR_SHARE * (race.loss(None, race.seed) or 1.0)
+
+
 def _gain(race: Race, lane: Lane, buys: bool, spread: float, df: int) -> Gain:
     gains = race.gains(lane)
+    if len(gains) > 1:
+        # Judged by its own seeds: that another remedy swings from seed to seed says nothing of it.
+        spread, df = _prior(race), PRIOR_DF
     interval = paired_interval(gains, pooled_sd=spread, pooled_df=df)
-    error = math.hypot(spread / math.sqrt(len(gains)), _text_error(race, lane))
+    own = float(np.sum((np.array(gains) - np.mean(gains)) ** 2))
+    moderated = math.sqrt((df * spread**2 + own) / (df + len(gains) - 1))
+    error = math.hypot(moderated / math.sqrt(len(gains)), _text_error(race, lane))
     half = math.hypot((interval.high - interval.low) / 2, 1.96 * _text_error(race, lane))
     seeds = [s for s in race.seeds if (lane, s) in race.outcomes and (None, s) in race.outcomes]
     treated = [race.outcomes[lane, s] for s in seeds]
