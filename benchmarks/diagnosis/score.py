@@ -96,6 +96,9 @@ def scores_of(pairs: Sequence[Scored]) -> dict[str, Any]:
         "top3": lambda p: statistics.mean(right(*x, first=3) for x in p),
         "macro_f1": macro_f1,
         "false_alarms": false_alarms,
+        "top1_nothing_to_gain": lambda p: statistics.mean(
+            right(*x) or (not x[0].causes and x[1].verdict == "noise_floor") for x in p
+        ),
         "abstained": lambda p: statistics.mean(x[1].verdict == "unknown" for x in p),
     }
     plain = [p for p in pairs if not p[0].causes and not p[0].case.alarming]
