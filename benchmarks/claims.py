@@ -28,7 +28,7 @@ EXPERIMENTS: dict[str, tuple[str, ...]] = {
     "compare/smoothing": ("compare", *AT_RATE, "--vary", "label_smoothing=0,0.1"),
     # The guide's claim itself, from little text to all of it: on how much does it turn?
     **{
-        f"attribute/old_guide_{share}": ("attribute", "old", "guide", "--runs", "44",
+        f"attribute/old_guide_{share}": ("attribute", "old", "guide", "--runs", "22",
                                          "--train-share", share)
         for share in ("0.02", "0.05", "0.2", "1.0")
     },

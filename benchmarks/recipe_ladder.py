@@ -19,7 +19,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,23 +69,11 @@ def _every_second(
         p.mul_(1 - rate * decay).add_(state["direction"], alpha=-rate * scale)
 
 
-POLAR_EXPRESS = (  # Amsel et al. 2025, "The Polar Express", their first coefficients
-    (8.28721201814563, -23.595886519098837, 17.300387312530933),
-    (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
-    (3.9486908534822946, -2.908902115962949, 0.5518191394370137),
-    (3.3184196573706015, -2.488488024314874, 0.51004894012372),
-)
+JORDAN = (3.4445, -4.7750, 2.0315)
+"""Of each Newton-Schulz step (Jordan et al. 2024)."""
 
-
-def _polar_express(matrices_NRC: Tensor, steps: int) -> Tensor:
-    """Each step with coefficients of its own."""
-    tall = matrices_NRC.shape[1] > matrices_NRC.shape[2]
-    x = matrices_NRC.mT if tall else matrices_NRC
-    x = x / (1.01 * x.norm(dim=(-2, -1), keepdim=True).clamp(min=muon.SMALLEST_NORM))
-    for a, b, c in POLAR_EXPRESS[:steps]:
-        gram = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x.mT if tall else x
+POLAR_EXPRESS = (*muon.POLYNOMIALS, (3.3184196573706015, -2.488488024314874, 0.51004894012372))
+"""The fourth of Amsel et al. 2025 as well."""
 
 
 def _small_embeddings(name: str, weight: Any, shape: Any, generator: Any) -> None:
@@ -97,8 +84,13 @@ def _small_embeddings(name: str, weight: Any, shape: Any, generator: Any) -> Non
 
 FILL = initialize._fill
 
-AS_IT_WAS = {(muon, "NEWTON_SCHULZ_STEPS"): 5}
-"""Of the recipe when the ladder was climbed; "three Newton-Schulz steps" led to the present one."""
+AS_IT_WAS = {(muon, "POLYNOMIALS"): (JORDAN,) * 5, (muon, "SAFETY"): 1.0}
+"""Of the recipe when the ladder was climbed; "Polar Express, three steps" is the present one."""
+
+
+def _steps(*polynomials: tuple[float, float, float], safety: float) -> dict[tuple[Any, str], Any]:
+    return {(muon, "POLYNOMIALS"): polynomials, (muon, "SAFETY"): safety}
+
 
 RUNGS = (
     Rung("the recipe"),
@@ -129,15 +121,10 @@ RUNGS = (
     Rung("vocabulary 2,048", {"vocab_size": 2048}),
     Rung("vocabulary 4,096", {"vocab_size": 4096}),
     Rung("a direction for two steps", constants={(muon.Muon, "_move"): _every_second}),
-    Rung("four Newton-Schulz steps", constants={(muon, "NEWTON_SCHULZ_STEPS"): 4}),
-    Rung("three Newton-Schulz steps", constants={(muon, "NEWTON_SCHULZ_STEPS"): 3}),
-    *(
-        Rung(
-            f"Polar Express, {words} steps",
-            constants={(muon, "orthogonal"): partial(_polar_express, steps=steps)},
-        )
-        for words, steps in (("four", 4), ("three", 3))
-    ),
+    Rung("four Newton-Schulz steps", constants=_steps(*(JORDAN,) * 4, safety=1.0)),
+    Rung("three Newton-Schulz steps", constants=_steps(*(JORDAN,) * 3, safety=1.0)),
+    Rung("Polar Express, four steps", constants=_steps(*POLAR_EXPRESS, safety=1.01)),
+    Rung("Polar Express, three steps", constants=_steps(*POLAR_EXPRESS[:3], safety=1.01)),
 )
 
 

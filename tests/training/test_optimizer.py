@@ -10,6 +10,7 @@ from descend.config import make_config
 from descend.model.initialize import initialize
 from descend.model.shape import Architecture, ModelShape
 from descend.model.transformer import Transformer
+from descend.training import muon
 from descend.training.muon import Muon, orthogonal
 from descend.training.optimizer import clip_gradients, make_optimizers, set_learning_rate
 
@@ -77,12 +78,16 @@ def test_clipping_bounds_the_common_norm_and_zero_leaves_it() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_our_muon_is_the_muon_of_torch(dtype: torch.dtype) -> None:
+def test_with_its_polynomials_our_muon_is_the_muon_of_torch(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(muon, "POLYNOMIALS", ((3.4445, -4.7750, 2.0315),) * 5)
+    monkeypatch.setattr(muon, "SAFETY", 1.0)
     torch.manual_seed(0)
     start = [torch.randn(24, 16), torch.randn(16, 24), torch.randn(24, 16), torch.randn(16, 16)]
     ours, theirs = ([nn.Parameter(p.clone()) for p in start] for _ in range(2))
     one = Muon([{"params": ours, "weight_decay": 0.1}], 0.02, 0.95, dtype)
-    other = torch.optim.Muon(theirs, lr=0.02, momentum=0.95, weight_decay=0.1, ns_steps=3)
+    other = torch.optim.Muon(theirs, lr=0.02, momentum=0.95, weight_decay=0.1)
     for _ in range(5):
         for mine, its in zip(ours, theirs, strict=True):
             mine.grad = torch.randn_like(mine)
@@ -95,9 +100,14 @@ def test_our_muon_is_the_muon_of_torch(dtype: torch.dtype) -> None:
         assert (moved - expected).norm() < 0.02 * expected.norm()
 
 
-def test_orthogonal_matrices_have_singular_values_near_one() -> None:
+@pytest.mark.parametrize(("rows", "columns"), [(16, 48), (48, 16), (32, 32)])
+def test_orthogonal_keeps_directions_and_bends_singular_values(rows: int, columns: int) -> None:
     torch.manual_seed(0)
-    for rows, columns in ((16, 48), (48, 16), (32, 32)):
-        values = torch.linalg.svdvals(orthogonal(torch.randn(3, rows, columns)))
-        assert values.max() < 1.3
-        assert values.median() > 0.6
+    matrix = torch.randn(rows, columns)
+    left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+    values /= muon.SAFETY * values.norm()
+    for a, b, c in muon.POLYNOMIALS:
+        values = a * values + b * values**3 + c * values**5
+    assert torch.allclose(orthogonal(matrix[None])[0], left * values @ right, atol=1e-4)
+    assert values.median() > 0.6
+    assert values.max() < 2

@@ -20,8 +20,8 @@ from descend.model.shape import ModelShape
 BILLION = 1e9
 
 MUON_OPERATIONS = 15
-"""Operations of Muon for each number in the matrices of the blocks, times D: three Newton-Schulz
-steps of three products, 18 D^3 for each of four D x D matrices and 54 D^3 for each of two D x 4 D,
+"""Operations of Muon for each number in the matrices of the blocks, times D: three steps of
+three products, 18 D^3 for each of four D x D matrices and 54 D^3 for each of two D x 4 D,
 over their 12 D^2 numbers."""
 
 

@@ -1,7 +1,7 @@
 """Muon: momentum, made orthogonal (Jordan et al. 2024), all matrices of a shape at once.
 
-The same rule as `torch.optim.Muon`, which goes through the matrices one by one in bfloat16 whatever
-the processor: where it has no instructions for that, that is many times slower than float32.
+Not `torch.optim.Muon`, which goes through the matrices one by one in bfloat16 whatever the
+processor: where it has no instructions for that, that is many times slower than float32.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
-"""Coefficients of X, XXᵀX and XXᵀXXᵀX in a step towards orthogonal (Jordan et al. 2024): steepest
-at zero; after five, singular values lie between about 0.7 and 1.2."""
+POLYNOMIALS = (
+    (8.28721201814563, -23.595886519098837, 17.300387312530933),
+    (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
+    (3.9486908534822946, -2.908902115962949, 0.5518191394370137),
+)
+"""Coefficients of X, XXᵀX and XXᵀXXᵀX in each step towards orthogonal: the first three of "The
+Polar Express" (Amsel et al. 2025), which end as low as five equal steps do (docs/recipe.md)."""
 
-NEWTON_SCHULZ_STEPS = 3
-"""Jordan takes five. Three leave the smallest singular values below 0.7, for 0.003 bits per byte
-(-0.002 to 0.009 on three texts, docs/recipe.md) and two fifths of Muon's time."""
+SAFETY = 1.01
+"""Singular values must begin below 1 even when they are rounded (the same)."""
 
 SMALLEST_NORM = 1e-7
 
@@ -67,9 +70,8 @@ def orthogonal(matrices_NRC: Tensor) -> Tensor:
     iteration: matrix products only."""
     tall = matrices_NRC.shape[1] > matrices_NRC.shape[2]
     x = matrices_NRC.mT if tall else matrices_NRC
-    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=SMALLEST_NORM)
-    a, b, c = NEWTON_SCHULZ
-    for _ in range(NEWTON_SCHULZ_STEPS):
+    x = x / (SAFETY * x.norm(dim=(-2, -1), keepdim=True).clamp(min=SMALLEST_NORM))
+    for a, b, c in POLYNOMIALS:
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.mT if tall else x

@@ -18,7 +18,7 @@ from descend.errors import ConfigError
 from descend.text.corpus import find_corpus
 
 # Raised whenever a trial of the same arm would come out otherwise, so that old ones are not met.
-_FORMAT = 2
+_FORMAT = 3
 
 EVALUATION_TOKENS = 32_768
 
