@@ -63,8 +63,23 @@ def test_beside_a_busy_program_fewer_threads_are_tried_and_not_remembered(
     assert [name.rsplit(", ")[-1] for name in busy.seconds_per_token] == ["2 threads", "1 thread"]
     assert busy.execution.precision == quiet.execution.precision
     assert sorted((own_cache / "engine").iterdir()) == remembered
-    choose(batch_size=7)  # a size never tried at rest
-    assert sorted((own_cache / "engine").iterdir()) == remembered
+
+
+def test_what_was_tried_beside_a_busy_program_is_tried_again_at_rest(
+    monkeypatch: pytest.MonkeyPatch, own_cache: Path
+) -> None:
+    monkeypatch.setattr("torch.get_num_threads", lambda: 1)
+    before = set((own_cache / "engine").glob("*"))
+    kept = []
+    for busy in (1.5, 1.5, 0.0, 0.0, 1.5):
+        monkeypatch.setattr("descend.training.engine.busy_cores", lambda busy=busy: busy)
+        choose(batch_size=7, precision="float32")
+        (file,) = set((own_cache / "engine").iterdir()) - before
+        kept.append(file.read_bytes())
+    first, second, third, fourth, fifth = kept
+    assert first == second
+    assert second != third
+    assert third == fourth == fifth
 
 
 def test_busy_cores_are_a_share_of_those_there_are() -> None:

@@ -65,6 +65,8 @@ class Choice(msgspec.Struct, frozen=True):
     seconds_per_token: dict[str, float]
     """Forward and backward, by the name of the way."""
     seconds_per_update: float
+    disturbed: bool = False
+    """Other programs kept the cores busy while it was tried."""
 
     def seconds(self, tokens_per_step: int, steps: int) -> float:
         """Time that `steps` will take, validation and saving left out."""
@@ -89,37 +91,38 @@ def choose_execution(
                   config.activation_checkpointing)  # fmt: skip
     key = hashlib.sha256(repr(decided_by).encode()).hexdigest()[:24]
     file = cache_dir() / "engine" / f"{key}.json"
-    choice = _remembered(file)
+    busy = device == "cpu" and busy_cores() > BUSY_CORES
+    choice = _remembered(file, busy)
     if choice is None:
         choice = _try_all(ways, config, shape, batches)
-        _remember(file, choice)
+        _remember(file, choice, busy)
     if device != "cpu":
         return choice
-    busy = _busy()
     if busy:
+        # What a browser does to us this minute is no fact of the machine: not remembered.
         choice = _try_all(_with_fewer_threads(choice.execution), config, shape, batches)
         file = file.with_stem(f"{key}-{choice.execution.threads}")
     if config.activation_checkpointing:
         return choice
-    cost = COMPILE_SECONDS * (BUSY_FACTOR if busy else 1)
-    return _compiled_if_it_pays(choice, file, config, shape, batches, steps, cost)
+    return _compiled_if_it_pays(choice, file, config, shape, batches, steps, busy)
 
 
 def _compiled_if_it_pays(
     choice: Choice, file: Path, config: RunConfig, shape: ModelShape, batches: BatchPlan,
-    steps: int, cost: float,
+    steps: int, busy: bool,
 ) -> Choice:  # fmt: skip
     """`choice`, or the same compiled, if a run of `steps` earns the seconds that it costs."""
     tokens = batches.tokens_per_step
     plainly = choice.seconds(tokens, steps)
     way = msgspec.structs.replace(choice.execution, compiled=True)
     file = file.with_stem(f"{file.stem}-{way.precision}-{way.attention}-compiled")
-    tried = _remembered(file)
+    tried = _remembered(file, busy)
     if tried is None:
+        cost = COMPILE_SECONDS * (BUSY_FACTOR if busy else 1)
         if plainly * HOPED_SAVING < cost or not can_compile():
             return choice
         tried = _try_compiled(way, config, shape, batches) or choice
-        _remember(file, tried)
+        _remember(file, tried, busy)
         paid = 0.0
     else:
         paid = COMPILE_AGAIN_SECONDS
@@ -143,22 +146,17 @@ def _try_compiled(
     return Choice(way, {name_of(way): per_token}, per_update)
 
 
-def _remembered(file: Path) -> Choice | None:
+def _remembered(file: Path, busy: bool) -> Choice | None:
+    """The choice in `file`; one that was made beside busy programs only while there are some."""
     with suppress(OSError, msgspec.DecodeError):
-        return msgspec.json.decode(file.read_bytes(), type=Choice)
+        choice = msgspec.json.decode(file.read_bytes(), type=Choice)
+        return choice if busy or not choice.disturbed else None
     return None
 
 
-def _busy() -> bool:
-    """Whether other programs take so much of the processor that a thread less may be faster."""
-    return busy_cores() > BUSY_CORES
-
-
-def _remember(file: Path, choice: Choice) -> None:
-    """Keep `choice`, unless others disturbed the trial: what a browser does to us this minute is
-    no fact of the machine."""
-    if choice.execution.device == "cpu" and _busy():
-        return
+def _remember(file: Path, choice: Choice, busy: bool) -> None:
+    """Keep `choice` in `file`, so that the same run computes in the same way next time."""
+    choice = msgspec.structs.replace(choice, disturbed=busy)
     with suppress(OSError):  # not remembered, it is tried again next time
         file.parent.mkdir(parents=True, exist_ok=True)
         aside = file.with_suffix(f".{os.getpid()}")
