@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from descend.signals.activations import flows
 from descend.signals.attention import sharpness
 from descend.signals.steps import critical_multiplier, noise_scale
 from descend.text.baselines import ngram_loss
-from descend.text.overlap import overlap
+from descend.text.overlap import Overlap, overlap
 from descend.text.store import TokenStore
 from descend.training.checkpoint import load_checkpoint
 from descend.training.objective import mean_loss
@@ -49,11 +50,11 @@ def measure(case: Case) -> dict[str, Reading]:
     """All readings that can be taken of `case`, by signal name."""
     found = [*_from_records(case), *_from_settings(case)]
     if case.store is not None:
-        found += _from_text(case, case.store)
+        counted = _count(case.store)
+        found += _from_text(case.store, counted)
         model = _model(case)
         if model is not None:
-            counted = {r.signal: r.value for r in found}
-            found += _from_model(case, case.store, model, counted.get("counting_loss", 0.0))
+            found += _from_model(case, case.store, model, counted)
         if case.checkpoint is not None and not case.diverged:
             found += _from_state(case)
     readings = {r.signal: r for r in found if math.isfinite(r.value)}
@@ -102,27 +103,55 @@ def _from_settings(case: Case) -> Iterator[Reading]:
         yield Reading("tokens_per_parameter", seen / parameters, "tokens trained on")
 
 
-def _from_text(case: Case, store: TokenStore) -> Iterator[Reading]:
+@dataclass(frozen=True)
+class _Counted:
+    """What is counted in a text once, for its own readings and for those of the model."""
+
+    uses: breakdown.Ids
+    """Of each token in training (V,)."""
+    fourgram_loss: float
+    """Of counting to `HIGHEST_ORDER` (nats per token)."""
+    loss: float
+    """The lowest that counting reaches (nats per token)."""
+    copy_length: int | None
+    """Tokens of a run that count as a copy; None: no run tells."""
+    copies: Overlap | None
+    """Of training text in held-out text."""
+
+
+def _count(store: TokenStore) -> _Counted:
+    size, ladder = store.tokenizer.vocab_size, store.info.ladder
+    fourgram = ngram_loss(store.train, store.validation, size, HIGHEST_ORDER)
+    loss = min(ladder.bigram, ladder.trigram, ladder.unigram, fourgram)
+    length = counting.telling_length(len(store.train), loss)
+    return _Counted(
+        uses=np.bincount(np.asarray(store.train), minlength=size),
+        fourgram_loss=fourgram,
+        loss=loss,
+        copy_length=length,
+        copies=None if length is None else overlap(store.train, store.validation, length),
+    )
+
+
+def _from_text(store: TokenStore, counted: _Counted) -> Iterator[Reading]:
     info, size = store.info, store.tokenizer.vocab_size
-    counts = np.bincount(np.asarray(store.train), minlength=size)
     yield Reading("train_tokens", float(len(store.train)), "tokens")
     yield Reading("validation_tokens", float(len(store.validation)), "tokens")
     yield Reading("bytes_per_token", info.train_bytes / max(len(store.train), 1), "bytes")
-    used = counts[counts > 0]  # the bytes that stand by for what never comes are no fault
+    used = counted.uses[
+        counted.uses > 0
+    ]  # the bytes that stand by for what never comes are no fault
     yield Reading("rare_vocabulary", float((used < RARE).mean()), "of the tokens that are used")
     ladder = info.ladder
     yield Reading("unigram_loss", ladder.unigram, "nats per token")
     yield Reading("bigram_loss", ladder.bigram, "nats per token")
-    best = min(ladder.bigram, ladder.trigram, ladder.unigram)
-    highest = ngram_loss(store.train, store.validation, size, HIGHEST_ORDER)
-    yield Reading("counting_loss", min(best, highest), "nats per token")
-    length = counting.telling_length(len(store.train), min(best, highest))
-    if length is not None:
-        shared = overlap(store.train, store.validation, length).share
-        yield Reading("overlap", shared, "of held-out tokens")
-        repeats = counting.repeated_share(store.train, length)
+    yield Reading("counting_loss", counted.loss, "nats per token")
+    if counted.copies is not None and counted.copy_length is not None:
+        yield Reading("overlap", counted.copies.share, "of held-out tokens")
+        repeats = counting.repeated_share(store.train, counted.copy_length)
         yield Reading("repeats", repeats, "of the training text")
-    yield Reading("counting_ladder", ladder.bigram - min(ladder.trigram, highest), "nats")
+    higher = min(ladder.trigram, counted.fourgram_loss)
+    yield Reading("counting_ladder", ladder.bigram - higher, "nats")
     if len(store.train) > 16 * counting.PLACES and len(store.validation) > 2 * counting.BLOCKS:
         found = counting.shift(store.train, store.validation, size)
         yield Reading("shift", found.difference, "nats", found.error)
@@ -147,7 +176,7 @@ def _model(case: Case) -> Transformer | None:
 
 
 def _from_model(
-    case: Case, store: TokenStore, model: Transformer, counting_loss: float
+    case: Case, store: TokenStore, model: Transformer, counted: _Counted
 ) -> Iterator[Reading]:
     config = case.config
     windows = max(1, MOST_TOKENS // config.seq_len)
@@ -167,12 +196,11 @@ def _from_model(
     )
     yield Reading("context_gain", breakdown.context_gain(held), "nats")
     yield from _from_inside(model, held.targets)
-    counts = np.bincount(np.asarray(store.train), minlength=store.tokenizer.vocab_size)
-    yield Reading("rare_loss", breakdown.rare_share(held, counts, RARE), "of the held-out loss")
-    run = counting.telling_length(len(store.train), counting_loss)
-    if run is None:
+    rare = breakdown.rare_share(held, counted.uses, RARE)
+    yield Reading("rare_loss", rare, "of the held-out loss")
+    if counted.copies is None:
         return
-    covered = overlap(store.train, store.validation, run).covered
+    covered = counted.copies.covered
     if 0 < covered.sum() < len(covered):
         # The same windows as `held`: the covered tokens and the rest, each by itself.
         length = held.losses.shape[1]
