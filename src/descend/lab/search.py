@@ -27,7 +27,7 @@ from descend.text.corpus import find_corpus
 from descend.trials.arms import OFTEN_EVALUATION_TOKENS, Arm, arm_of
 from descend.trials.executor import Told as ToldOfRun
 from descend.trials.executor import silent as silent_of_runs
-from descend.trials.executor import worker_count
+from descend.trials.executor import workers_on
 from descend.units import duration
 
 LEAST_RUNS = 24
@@ -133,13 +133,9 @@ def plan_search(
                 "the budget it began with", "leave it out, or choose another save_dir",
             )  # fmt: skip
         budget = known.budget
-    workers = worker_count([arm_of(base)] * MOST_WORKERS, terms.workers)
+    workers = workers_on({base.device}) if terms.workers is None else max(1, terms.workers)
     plan = SearchPlan(base, space, terms, budget, workers, file, question)
     return _costed(plan, begun=known is not None)
-
-
-MOST_WORKERS = 1000
-"""Trials that there are to share out: more than any machine has cores."""
 
 
 def _folder_of(question: Question) -> Path:

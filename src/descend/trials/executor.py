@@ -87,9 +87,13 @@ def cached(key: str) -> Outcome | None:
 def worker_count(arms: Sequence[Arm], asked: int | None = None) -> int:
     """Processes to train `arms` with: no more than there are arms; on a GPU one, unless asked."""
     if asked is None:
-        devices = {pick_device(make_config(arm.config).device) for arm in arms}
-        asked = cores() if devices <= {"cpu"} else 1
+        asked = workers_on({make_config(arm.config).device for arm in arms})
     return max(1, min(asked, len(arms)))
+
+
+def workers_on(devices: set[str]) -> int:
+    """Processes that train side by side on `devices`, as configurations name them."""
+    return cores() if {pick_device(device) for device in devices} <= {"cpu"} else 1
 
 
 def _file(key: str) -> Path:

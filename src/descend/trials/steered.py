@@ -19,7 +19,7 @@ from descend.trials.workers import (
     STEERED,
     STOP,
     Message,
-    close_pipes,
+    end_workers,
     error_of,
     start_worker,
     worker_ended,
@@ -99,13 +99,7 @@ def _run_in_workers(steering: Steering, count: int) -> None:
             steering.done(busy.pop(process), _outcome_of(message, ended=not line))
             feed(process if line else start())
     finally:
-        for process in processes:
-            process.kill()
-        for thread in threads:  # which meet the end of their process, and so their own
-            thread.join()
-        for process in processes:
-            process.wait()
-            close_pipes(process)
+        end_workers(processes, threads)
 
 
 def _outcome_of(message: Message, ended: bool) -> Outcome | DescendError:

@@ -11,7 +11,7 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -70,13 +70,7 @@ def run_in_workers(
                 raise answer
             done(*answer)
     finally:
-        for process in processes:
-            process.kill()
-        for thread in threads:  # which meet the end of their process, and so their own
-            thread.join()
-        for process in processes:
-            process.wait()
-            close_pipes(process)
+        end_workers(processes, threads)
 
 
 def start_worker(*words: str) -> subprocess.Popen[bytes]:
@@ -94,7 +88,20 @@ def start_worker(*words: str) -> subprocess.Popen[bytes]:
     )
 
 
-def close_pipes(process: subprocess.Popen[bytes]) -> None:
+def end_workers(
+    processes: Sequence[subprocess.Popen[bytes]], threads: Sequence[threading.Thread]
+) -> None:
+    """End `processes` at once, and the `threads` that speak to them."""
+    for process in processes:
+        process.kill()
+    for thread in threads:  # which meet the end of their process, and so their own
+        thread.join()
+    for process in processes:
+        process.wait()
+        _close_pipes(process)
+
+
+def _close_pipes(process: subprocess.Popen[bytes]) -> None:
     """Close both ends that we hold of a process that has ended."""
     for pipe in (process.stdin, process.stdout):
         with suppress(OSError):  # what was still to be written has no reader any more
