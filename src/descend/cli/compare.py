@@ -9,7 +9,7 @@ import typer
 
 from descend.cli.flags import AsJson, ConfigFile, Preset, settings_from
 from descend.cli.output import result, result_json, say
-from descend.cli.series import JudgedOn, Match, Seeds, Workers, announced, typed
+from descend.cli.series import Corpus, JudgedOn, Match, Seeds, Workers, announced, typed
 from descend.errors import ConfigError
 from descend.trials.arms import EVALUATION_TOKENS
 
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 def compare(
     context: typer.Context,
     values: dict[str, Any],
-    corpus: Annotated[
-        str | None, typer.Argument(metavar="[CORPUS]", help="The text; left open: as in train.")
-    ] = None,
+    corpus: Corpus = None,
     vary: Annotated[
         list[str] | None,
         typer.Option("--vary", metavar="KEY=A,B", help="Values to try; several keys: a grid."),

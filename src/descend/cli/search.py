@@ -9,7 +9,7 @@ import typer
 
 from descend.cli.flags import AsJson, ConfigFile, Preset, settings_from
 from descend.cli.output import result, result_json, say
-from descend.cli.series import JudgedOn, Match, Workers, announced, typed
+from descend.cli.series import Corpus, JudgedOn, Match, Workers, announced, typed
 from descend.trials.arms import OFTEN_EVALUATION_TOKENS
 from descend.units import duration
 
@@ -32,9 +32,7 @@ Over = Annotated[
 def search(
     context: typer.Context,
     values: dict[str, Any],
-    corpus: Annotated[
-        str | None, typer.Argument(metavar="[CORPUS]", help="The text; left open: as in train.")
-    ] = None,
+    corpus: Corpus = None,
     minutes: Annotated[
         float, typer.Option("--minutes", metavar="X", help="Time for all of it.")
     ] = 30.0,

@@ -22,6 +22,9 @@ Seeds = Annotated[
 Match = Annotated[
     str, typer.Option("--match", metavar="tokens|seconds|steps|epoch", help="What is equal.")
 ]
+Corpus = Annotated[
+    str | None, typer.Argument(metavar="[CORPUS]", help="The text; left open: as in train.")
+]
 JudgedOn = Annotated[
     int,
     typer.Option(
