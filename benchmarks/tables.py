@@ -16,6 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from descend.lab.measured import measured
+from descend.report.experiment_report import with_interval
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGES = tuple(ROOT / "docs" / name for name in ("presets.md", "speed.md", "recipe.md",
@@ -132,16 +135,10 @@ def ladder() -> str:
     rows = []
     for rung, found in ends.items():
         gains = [loss - base[pair] for pair, loss in found.items() if pair in base]
-        mean, count = statistics.mean(gains), len(gains)
-        margin = T_95[count] * statistics.stdev(gains) / count**0.5
-        rows.append((mean, [rung, f"{mean:+.3f} ({mean - margin:+.3f} to {mean + margin:+.3f})",
-                            str(count)]))  # fmt: skip
+        mean = measured(gains)
+        rows.append((mean.value, [rung, with_interval(mean), str(len(gains))]))
     head = ["change", "bits per byte against the recipe (95 %)", "pairs"]
     return markdown(head, [row for _, row in sorted(rows)])
-
-
-T_95 = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31}
-"""Student's t for a two-sided interval of 95 %, by the number of pairs."""
 
 
 def passes() -> str:
