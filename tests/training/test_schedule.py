@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from descend.config import make_config
-from descend.training.schedule import learning_rate
+from descend.training.schedule import learning_rate, phases
 
 SINGLE = st.sampled_from(["constant", "linear", "cosine", "wsd"])
 
@@ -47,3 +47,19 @@ def test_piecewise_holds_the_rate_of_the_latest_epoch_named() -> None:
     config = make_config({"learning_rate": {2: 1e-3, 4: 5e-4}})
     rate = learning_rate(config, 0, 60, lambda step: step // 10 + 1)
     assert [rate(s) for s in (0, 9, 10, 29, 30, 59)] == [1e-3, 1e-3, 1e-3, 1e-3, 5e-4, 5e-4]
+
+
+@given(SINGLE, st.integers(2, 400), st.integers(0, 100))
+def test_a_phase_begins_where_the_rate_turns(schedule: str, steps: int, warmup: int) -> None:
+    config = make_config({"schedule": schedule, "learning_rate": 1.0})
+    rate = learning_rate(config, warmup, steps, lambda step: 1)
+    for step, words in phases(config, warmup, steps):
+        assert 0 < step < steps
+        if words == "warmup ends":
+            assert rate(step) >= rate(step - 1)
+            assert step + 1 >= steps or rate(step + 1) <= rate(step)
+        elif schedule == "wsd" and step > warmup + 1:
+            assert rate(step - 1) == 1.0
+            assert step + 1 >= steps or rate(step + 1) < 1.0
+        elif step + 1 < steps:
+            assert rate(step + 1) < rate(step)

@@ -132,16 +132,19 @@ def _sentence_case(words: str) -> str:
 
 
 def _sentence(folder: Path, answers: list[Answered], diagnosed: bool) -> str:
+    if not diagnosed:
+        return (
+            "All five are open: what one run records cannot say whether another choice would have "
+            f"done better. `descend diagnose {folder}` tries other choices."
+        )
     no = [a.rule for a in answers if a.answer == "no"]
     unproved = [a for a in answers if not a.proved]
     words = f"Answered with no: {', '.join(no)}." if no else "None is answered with no."
     if unproved:
-        how = f"`descend diagnose {folder}` tries each of them"
-        if diagnosed:
-            how = f"`descend diagnose {folder} --budget 0.5` has more time to try them"
         words += (
             f" {len(unproved)} of {len(answers)} answers are not proved by a trial: numbers that "
-            f"were recorded prove none of these. {how}."
+            f"were recorded prove none of these. `descend diagnose {folder} --budget 0.5` has more "
+            "time to try them."
         )
     return words
 

@@ -62,6 +62,16 @@ class Level:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """A vertical line where something happened. `loud` for what should not have; a quiet one's
+    words stand along it, so that they fit beside a steep curve."""
+
+    name: str
+    x: float
+    loud: bool = False
+
+
+@dataclass(frozen=True)
 class Axis:
     """What is measured along it, in which unit."""
 
@@ -105,17 +115,21 @@ def curves(
     *,
     areas: Sequence[Area] = (),
     levels: Sequence[Level] = (),
+    marks: Sequence[Mark] = (),
 ) -> Option:
-    """Lines over a common axis, with fields and levels behind them."""
+    """Lines over a common axis, with the fields, levels and marks that they are held against."""
     series = [_line(line, y_axis.log) for line in lines]
     if areas:
         series.append(_areas(areas))
     if levels:
-        series.append(_levels(levels))
+        series.append(_levels(levels, lines[0].x[0]))
+    if marks:
+        series.append(_marks(marks))
     named = list(dict.fromkeys(s["name"] for s in series if s["name"]))
     legend = {"legend": _legend(named)} if len(named) > 1 else {}
+    above = 18 if any(mark.loud for mark in marks) else 0  # the names of loud marks
     return (
-        _base(top=40 if legend else 14)
+        _base(top=(40 if legend else 14) + above)
         | legend
         | {
             "xAxis": _axis(x_axis, middle=True),
@@ -146,10 +160,10 @@ def _line(line: Curve, log: bool) -> Option:
 
 
 def _areas(areas: Sequence[Area]) -> Option:
-    """A series without points of its own, so that the fields have a name in the legend."""
-    name = areas[0].name
-    return {
-        "type": "line", "name": name, "data": [], "itemStyle": {"color": "@band"}, "z": 1,
+    """A series of its own, so that the fields have a name in the legend."""
+    corners = [[a.x[n], a.y[n]] for a in areas for n in (0, 1)]
+    return _unseen(areas[0].name, corners) | {
+        "itemStyle": {"color": "@band"}, "z": 1,
         "markArea": {
             "silent": True, "itemStyle": {"color": "@band"},
             "data": [
@@ -159,17 +173,46 @@ def _areas(areas: Sequence[Area]) -> Option:
     }  # fmt: skip
 
 
-def _levels(levels: Sequence[Level]) -> Option:
-    return {
-        "type": "line", "name": "", "data": [], "z": 1,
+def _levels(levels: Sequence[Level], x: float) -> Option:
+    return _unseen("", [[_round(x), _round(level.y)] for level in levels]) | {
+        "z": 5,  # its words above the curve, which may run through them
         "markLine": {
             "silent": True, "symbol": "none", "precision": 12,
             "lineStyle": {"color": "@quiet", "type": "dashed", "width": 1},
-            "label": {
-                "position": "insideEndTop", "formatter": "{b}", "color": "@quiet", "fontSize": 11,
-            },
+            "label": {"position": "insideEndTop", "formatter": "{b}", "color": "@quiet"} | _HALO,
             "data": [{"name": level.name, "yAxis": _round(level.y)} for level in levels],
         },
+    }  # fmt: skip
+
+
+def _marks(marks: Sequence[Mark]) -> Option:
+    data: list[Option] = []
+    for mark in marks:
+        colour = "@sixth" if mark.loud else "@quiet"
+        data.append({
+            "name": mark.name, "xAxis": _round(mark.x),
+            "lineStyle": {"color": colour, "type": "solid" if mark.loud else "dotted"},
+            "label": {"color": colour} | ({"position": "end", "align": "left"} if mark.loud
+                                          else {"position": "insideEndTop"}),
+        })  # fmt: skip
+    return _unseen("", []) | {
+        "z": 5,
+        "markLine": {
+            "silent": True, "symbol": "none", "lineStyle": {"width": 1},
+            "label": {"formatter": "{b}"} | _HALO, "data": data,
+        },
+    }  # fmt: skip
+
+
+_HALO = {"fontSize": 11, "textBorderColor": "@paper", "textBorderWidth": 3}
+"""Keeps words readable where a line runs behind them."""
+
+
+def _unseen(name: str, data: list[list[float]]) -> Option:
+    """A series that is there for what it carries; the axes reach as far as its `data`."""
+    return {
+        "type": "line", "name": name, "data": data, "showSymbol": False, "silent": True,
+        "lineStyle": {"opacity": 0}, "tooltip": {"show": False},
     }  # fmt: skip
 
 
@@ -188,7 +231,7 @@ def bars(
         item["itemStyle"] = {"color": "@accent" if strong in (None, number) else "@calm"}
     category: Option = {
         "type": "category", "data": list(names), "name": name_axis, "inverse": lying,
-        "nameLocation": "middle", "nameGap": 30, "axisTick": {"show": False},
+        "nameLocation": "middle", "nameGap": 26, "axisTick": {"show": False},
         "axisLabel": {"hideOverlap": True},
     }  # fmt: skip
     value = _axis(axis, middle=lying)

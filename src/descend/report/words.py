@@ -168,8 +168,8 @@ def guide_caution(train_bytes: int) -> str:
     """What the guide's numbers do not mean."""
     return (
         "Those are losses on text the model trains on, for a vocabulary and a text that the guide "
-        f"does not name: on {size(train_bytes)} of text, a held-out loss as low as that is not to "
-        "be had with tokens of this size, and knowing the training text by heart is no success."
+        f"does not name. How low a loss can be on your {size(train_bytes)}, with your tokens, they "
+        "do not say; and knowing the training text by heart is no success."
     )
 
 

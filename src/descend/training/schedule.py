@@ -48,3 +48,17 @@ def decay(schedule: str, left: float) -> float:
     if schedule == "wsd":
         return min(1.0, left / WSD_DECAY_FRACTION)
     return 1.0
+
+
+def phases(config: RunConfig, warmup_steps: int, total_steps: int) -> list[tuple[int, str]]:
+    """Where the rate begins to behave otherwise: the steps made by then, and what begins.
+
+    Of `piecewise` the warmup alone: its other phases are the epochs that it names.
+    """
+    found = [(warmup_steps, "warmup ends")] if warmup_steps else []
+    if config.schedule in ("linear", "cosine") and warmup_steps:
+        found = [(warmup_steps, "rate falls")]
+    if config.schedule == "wsd":
+        left = WSD_DECAY_FRACTION * max(total_steps - warmup_steps, 1)
+        found.append((round(total_steps - left), "rate falls"))
+    return [(step, words) for step, words in found if 0 < step < total_steps]

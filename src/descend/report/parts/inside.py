@@ -8,7 +8,8 @@ from descend.handbook.yours.record import RunRecord
 from descend.handbook.yours.wording import share, significant
 from descend.report.figures import Axis, Curve, Level, curves, smooth
 from descend.report.page import Block, Column, Figure, Paragraph, Section, Table
-from descend.report.parts.learning import progress_of
+from descend.report.parts.marks import marks
+from descend.report.parts.progress import progress_of
 
 USUAL_RATIO = 0.001
 """Update to weight that goes with healthy learning. Source: Karpathy, makemore part 3 (2022)."""
@@ -40,7 +41,8 @@ def _rate(run: RunRecord) -> Figure:
         f"Learning rate by epoch: {significant(rates[0])} at first, {significant(max(rates))} at "
         f"most, {significant(rates[-1])} at the end, schedule {run.config.schedule}.",
         curves([Curve("learning rate", progress_of(run, [s.step for s in run.steps]), rates,
-                      "@second")], Axis("epochs", least=0), Axis("rate", least=0)),
+                      "@second")],
+               Axis("epochs", least=0), Axis("rate", least=0), marks=marks(run)),
         height=200,
     )  # fmt: skip
 
@@ -51,7 +53,8 @@ def _norm(run: RunRecord) -> list[Figure | Paragraph]:
     if not norms:
         return []
     x = progress_of(run, [s.step for s in made])
-    clip = run.config.gradient_clip
+    after = [r.value for r in run.summary.rescues if r.change == "clip"]
+    clip = after[-1] if after else run.config.gradient_clip
     levels = [Level("clipped above", clip)] if clip else []
     median, largest = statistics.median(norms), max(norms)
     told = (
@@ -64,7 +67,8 @@ def _norm(run: RunRecord) -> list[Figure | Paragraph]:
             "Norm of the gradient, before clipping", f"Gradient norm by epoch. {told}",
             curves([Curve("gradient norm", x, norms, "@second", "raw"),
                     Curve("gradient norm", x, smooth(norms), "@second")],
-                   Axis("epochs", least=0), Axis("norm", log=True), levels=levels),
+                   Axis("epochs", least=0), Axis("norm", log=True), levels=levels,
+                   marks=marks(run)),
             height=240,
         ),
         Paragraph(told, quiet=True),

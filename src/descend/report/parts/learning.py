@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-
 from descend.handbook.yours.record import RunRecord
-from descend.report.figures import Area, Axis, Curve, Level, Option, curves, smooth
+from descend.report.figures import Area, Axis, Curve, Level, Mark, curves, smooth
 from descend.report.page import Column, Figure, Paragraph, Section, Table
+from descend.report.parts.marks import marks, rescues
+from descend.report.parts.progress import progress_of
 from descend.report.words import GUIDE_FIRST, GUIDE_TENTH, guide_caution, shape_of_the_curve
 from descend.units import duration
 
 GUIDE = "the guide's picture"
-
-HEADROOM = 1.05
-"""The axis of the loss ends so far above the first loss: a spike beyond it is told in words."""
 
 
 def learning(run: RunRecord) -> Section:
@@ -23,30 +18,20 @@ def learning(run: RunRecord) -> Section:
     return Section("learning", "How it learned", (
         Paragraph(shape_of_the_curve(run.summary)),
         _figure(run, "loss"),
+        *rescues(run),
         _figure(run, "accuracy"),
+        *_harder(run),
         Paragraph(_about_the_bands(run), quiet=True),
         epoch_table(run),
     ))  # fmt: skip
 
 
-def progress_of(run: RunRecord, steps: Sequence[int]) -> list[float]:
-    """Each step as epochs gone by: 0 at the start, 1 after the first."""
-    ends = [0, *(e.step for e in run.epochs)]
-    done = [0.0, *(float(e.epoch) for e in run.epochs)]
-    per_step = (done[-1] - done[-2]) / max(ends[-1] - ends[-2], 1)
-    return [
-        float(np.interp(step, ends, done)) if step <= ends[-1]
-        else done[-1] + (step - ends[-1]) * per_step
-        for step in steps
-    ]  # fmt: skip
-
-
 def _figure(run: RunRecord, what: str) -> Figure:
     loss = what == "loss"
     x = progress_of(run, [s.step for s in run.steps])
-    train = [s.loss if loss else s.accuracy for s in run.steps]
+    train = [s.loss if loss else 100 * s.accuracy for s in run.steps]
     ends = [float(e.epoch) for e in run.epochs]
-    held_out = [e.validation_loss if loss else e.validation_accuracy for e in run.epochs]
+    held_out = [e.validation_loss if loss else 100 * e.validation_accuracy for e in run.epochs]
     lines = [
         Curve("training batches", x, train, "@calm", "raw"),
         Curve("training batches", x, smooth(train), "@calm"),
@@ -64,30 +49,48 @@ def _figure(run: RunRecord, what: str) -> Figure:
         f"{held_out[ends.index(best.epoch)]:.3g} after the best, {best.epoch}. "
         "The table below has every epoch."
     )
-    most = max(held_out) if not loss else None
+    axis = Axis("nats per token") if loss else Axis("percent", least=0)
+    last = max(run.epochs[-1].epoch, x[-1])
+    kept = [Mark("best epoch", float(best.epoch))] if best.epoch < run.epochs[-1].epoch else []
+    drawn = curves(
+        lines, Axis("epochs", least=0, most=last), axis,
+        areas=_bands(run, loss), levels=levels, marks=[*marks(run), *kept],
+    )  # fmt: skip
     return Figure(
-        "Loss, nats per token: lower is better" if loss else "Share of next tokens named right",
-        label, _option(run, lines, levels, loss, most), height=340 if loss else 260,
+        "Loss, nats per token: lower is better" if loss else "Next tokens named right, percent",
+        label, drawn, height=340 if loss else 260,
     )  # fmt: skip
 
 
-def _option(
-    run: RunRecord, lines: list[Curve], levels: list[Level], loss: bool, most: float | None
-) -> Option:
-    axis = Axis("nats per token") if loss else Axis("share right", least=0)
-    return curves(
-        lines, Axis("epochs", least=0, most=max(run.epochs[-1].epoch, lines[0].x[-1])), axis,
-        areas=_bands(run, loss), levels=levels,
-    )  # fmt: skip
+def _harder(run: RunRecord) -> list[Paragraph]:
+    """Why the training loss stands above that on held-out text, where it does."""
+    config, best = run.config, run.best
+    made_harder = [
+        words for value, words in (
+            (config.blank_rate, f"{config.blank_rate or 0:.0%} of their tokens were hidden "
+                                "(blank_rate)"),
+            (config.dropout_rate, f"{config.dropout_rate:.0%} of the numbers between layers were "
+                                  "left out (dropout_rate)"),
+            (config.label_smoothing, "their loss counts label_smoothing as well"),
+        ) if value
+    ]  # fmt: skip
+    if not made_harder or best.loss_end <= best.validation_loss:
+        return []
+    return [Paragraph(
+        f"The training loss stands above that on held-out text because training batches were made "
+        f"harder on purpose: {' and '.join(made_harder)}. Held-out text is judged without that."
+    )]  # fmt: skip
 
 
 def _bands(run: RunRecord, loss: bool) -> list[Area]:
     """The guide's first epoch, and its tenth where the run came so far."""
-    start, end = (0, 1) if loss else (2, 3)
-    bands = [Area(GUIDE, (0.0, 1.0), (GUIDE_FIRST[end], GUIDE_FIRST[start]))]
-    if run.epochs[-1].epoch >= 10:
-        bands.append(Area(GUIDE, (9.0, 10.0), (GUIDE_TENTH[end], GUIDE_TENTH[start])))
-    return bands
+
+    def band(last: float, numbers: tuple[float, ...]) -> Area:
+        low, high = sorted(numbers[:2] if loss else [100 * n for n in numbers[2:]])
+        return Area(GUIDE, (last - 1, last), (low, high))
+
+    tenth = [band(10.0, GUIDE_TENTH)] if run.epochs[-1].epoch >= 10 else []
+    return [band(1.0, GUIDE_FIRST), *tenth]
 
 
 def _about_the_bands(run: RunRecord) -> str:

@@ -9,9 +9,12 @@ from descend.report.page import Column, Paragraph, Section, Table
 def rules(found: Checklist) -> Section:
     """Each question, its answer and what it rests on."""
     rows = tuple(
-        (a.question, a.answer, "tried" if a.proved else "not all tried", a.because)
+        (
+            a.question, a.answer,
+            "tried" if a.proved else "–" if a.answer == "open" else "not all tried", a.because,
+        )
         for a in found.answers
-    )
+    )  # fmt: skip
     columns = (Column("question", False), Column("answer", False), Column("proof", False),
                Column("because", False))  # fmt: skip
     return Section("rules", "The golden rules", (

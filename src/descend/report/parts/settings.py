@@ -16,28 +16,31 @@ _MACHINE = ("device", "precision", "attention", "threads", "torch", "processor")
 
 
 def settings(info: RunInfo, folder: Path) -> Section:
-    """Every key: its value, where it came from, the default. What was asked for is set apart."""
-    rows: list[tuple[str, ...]] = []
-    strong: set[int] = set()
+    """Every key: its value, where it came from, the default; first what is not the default."""
+    other: list[tuple[str, ...]] = []
+    default: list[tuple[str, ...]] = []
     for key, field in RunConfig.model_fields.items():
         asked, used = info.config.get(key), info.resolved.get(key)
-        origin = "default" if asked == field.default else "asked"
-        if asked is None and used is not None:
-            origin = "chosen"
-        if origin == "asked":
-            strong.add(len(rows))
-        rows.append((key, shown(used), origin, shown(field.default)))
+        value = "–" if used is None else shown(used)
+        if asked != field.default:
+            other.append((key, value, "asked", shown(field.default)))
+        elif asked is None and used is not None:
+            other.append((key, value, "chosen", shown(field.default)))
+        else:
+            default.append((key, value))
     executed = info.execution
     computed = ", ".join(f"{k} {executed[k]}" for k in _MACHINE if k in executed)
     return Section("settings", "Settings", (
         Paragraph(
-            f"Preset {info.preset}. In bold what was asked for, by a flag, a file or the "
-            "preset; what was left open was chosen, mostly by the size of the text. "
+            f"Preset {info.preset}. What was asked for came by a flag, a file or the preset; what "
+            "was left open was chosen, mostly by the size of the text. "
             f"`descend explain SETTING --run {folder}` tells what each one did here."
         ),
-        Table("All settings", (Column("setting", False), Column("value", False),
-                               Column("from", False), Column("default", False)),
-              tuple(rows), frozenset(strong)),
+        Table("What was asked for, and what was chosen",
+              (Column("setting", False), Column("value", False), Column("from", False),
+               Column("default", False)), tuple(other)),
+        Table("All other settings, which kept their default",
+              (Column("setting", False), Column("value", False)), tuple(default), folded=True),
         Paragraph(f"Computed with {computed}.", quiet=True),
     ))  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from descend.handbook.yours.record import RunRecord
 from descend.report.page import Paragraph, Section, Writing, Writings
-from descend.report.parts.learning import progress_of
+from descend.report.parts.progress import progress_of
 from descend.runs.records import Sample
 
 MOST_SAMPLES = 12

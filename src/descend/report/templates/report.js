@@ -26,7 +26,7 @@
     if (Array.isArray(value)) return value.map((v) => coloured(v, colours, key));
     if (value && typeof value === "object")
       return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, coloured(v, colours, k)]));
-    if (key === "color" && typeof value === "string" && value[0] === "@")
+    if (/color$/i.test(key) && typeof value === "string" && value[0] === "@")
       return colours[value.slice(1)];
     return value;
   };

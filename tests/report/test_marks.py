@@ -1,0 +1,93 @@
+"""What happened on the way stands in the curves where it happened, and in a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from descend import run
+from descend.report.page import Figure, Section, Table
+from descend.report.run_report import run_report
+from descend.runs.folder import read_summary
+
+ABSURD = {"learning_rate": 10.0, "gradient_clip": 0.0, "schedule": "constant", "warmup_steps": 0,
+          "optimizer": "adamw", "architecture": "gpt"}  # fmt: skip
+"""Settings with which the numbers run away in the second step."""
+
+
+@pytest.fixture(scope="module")
+def rescued(text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from ..conftest import TINY
+
+    folder = tmp_path_factory.mktemp("models") / "rescued"
+    run({"corpus_dir": str(text_file), "save_dir": str(folder)} | TINY | ABSURD)
+    return folder
+
+
+def section(folder: Path, name: str) -> Section:
+    return next(s for s in run_report(folder).sections if s.name == name)
+
+
+def marks(figure: Figure) -> list[tuple[str, float]]:
+    return [
+        (mark["name"], mark["xAxis"])
+        for series in figure.option["series"]
+        for mark in series.get("markLine", {}).get("data", [])
+        if "xAxis" in mark
+    ]
+
+
+def figures(section: Section) -> list[Figure]:
+    return [b for b in section.blocks if isinstance(b, Figure)]
+
+
+def test_every_rescue_is_a_row_and_stands_in_the_curves_by_its_number(rescued: Path) -> None:
+    found = read_summary(rescued).rescues
+    assert len(found) > 2
+    learning, inside = section(rescued, "learning"), section(rescued, "inside")
+    table = next(b for b in learning.blocks if isinstance(b, Table) and "ran away" in b.caption)
+    assert [row[0] for row in table.rows] == [str(n) for n in range(1, len(found) + 1)]
+    for row, rescue in zip(table.rows, found, strict=True):
+        assert row[1:4] == (f"{rescue.bad_step:,}", rescue.found, f"{rescue.step:,}")
+    assert table.rows[1][4] == "gradients clipped at 1"
+    assert all(r.step == 0 for r in found)
+    for figure in [*figures(learning), *figures(inside)[:2]]:
+        assert (f"1–{len(found)}", 0.0) in marks(figure)
+
+
+def test_a_calm_run_has_no_such_table_but_the_phases_of_its_schedule(trained: Path) -> None:
+    learning = section(trained, "learning")
+    assert not any("ran away" in b.caption for b in learning.blocks if isinstance(b, Table))
+    named: dict[str, Any] = dict(marks(figures(learning)[0]))
+    assert list(named)[:2] == ["warmup ends", "rate falls"]
+    assert 0 < named["warmup ends"] < 0.2
+    assert 1.0 < named["rate falls"] < 1.1  # after half of what follows a short warmup
+
+
+def test_a_rate_per_epoch_is_marked_where_the_epoch_begins(tiny: dict[str, object]) -> None:
+    run({**tiny, "save_dir": "steps", "learning_rate": {1: 0.01, 2: 0.002}, "warmup_steps": 0})
+    (loss, _) = figures(section(Path("steps"), "learning"))
+    assert ("rate 0.002", 1.0) in marks(loss)
+
+
+def test_a_training_loss_above_the_held_out_one_is_explained(
+    trained: Path, tiny: dict[str, object]
+) -> None:
+    def words(folder: Path) -> str:
+        return " ".join(getattr(b, "text", "") for b in section(folder, "learning").blocks)
+
+    run(tiny | {"save_dir": "hidden", "blank_rate": 0.5})
+    assert "50% of their tokens were hidden (blank_rate)" in words(Path("hidden"))
+    assert "made harder on purpose" not in words(trained)
+
+
+def test_settings_that_differ_from_the_default_stand_first(trained: Path) -> None:
+    asked, kept = (b for b in section(trained, "settings").blocks if isinstance(b, Table))
+    rows = {row[0]: row[1:] for row in asked.rows}
+    assert rows["embed_dim"] == ("16", "asked", "256")
+    assert rows["warmup_steps"][1:] == ("chosen", "left open")
+    assert ("max_steps", "–") in kept.rows
+    assert not set(rows) & {row[0] for row in kept.rows}
+    assert kept.folded
