@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from descend.text import overlap as module
-from descend.text.overlap import overlap
+from descend.text.overlap import overlap, overlap_share
 
 
 def slow_cover(train: list[int], validation: list[int], length: int) -> list[bool]:
@@ -65,6 +65,18 @@ def test_texts_without_copies_share_nothing() -> None:
     tokens = np.random.default_rng(2).integers(0, 4096, 100_000)
     assert overlap(tokens[:50_000], tokens[50_000:]).share == 0
     assert overlap(tokens, tokens).share == 1
+
+
+def test_the_share_of_much_text_is_that_of_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = np.random.default_rng(3)
+    train, validation = source.integers(0, 4096, (2, 100_000)).astype(np.uint16)
+    validation[:40_000] = train[:40_000]
+    exact = overlap(train, validation).share
+    assert exact == 0.4
+    assert overlap_share(train, validation) == exact
+    monkeypatch.setattr(module, "MOST_JUDGED", 20_000)
+    monkeypatch.setattr(module, "STRETCHES", 50)
+    assert overlap_share(train, validation) == pytest.approx(exact, abs=0.02)
 
 
 def test_short_texts_share_nothing_and_other_lengths_are_refused() -> None:

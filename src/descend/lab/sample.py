@@ -11,6 +11,7 @@ import numpy as np
 
 from descend.text.baselines import loss_ladder
 from descend.text.overlap import overlap
+from descend.text.split import Spans
 from descend.text.store import PreparedText
 from descend.text.tokenizer import Tokenizer, train_tokenizer
 
@@ -102,14 +103,15 @@ def _ids(tokenizer: Tokenizer, text: str) -> np.ndarray:
     return np.array([tokenizer.end_id, *tokenizer.encode(text)], dtype=np.int64)
 
 
-def _slices(text: PreparedText, spans: list[tuple[int, int]], wanted: int) -> Iterator[str]:
+def _slices(text: PreparedText, spans: Spans, wanted: int) -> Iterator[str]:
     """About `wanted` bytes of `spans`, from `SLICES` places evenly spread over them."""
-    total = sum(end - start for start, end in spans)
+    lengths = spans[:, 1] - spans[:, 0]
+    total = int(lengths.sum())
     if total <= wanted:
         for start, end in spans:
             yield text.spool.bytes(start, end).decode("utf-8", "ignore")
         return
-    ends = np.cumsum([end - start for start, end in spans])
+    ends = np.cumsum(lengths)
     for place in np.linspace(0, total - wanted // SLICES, SLICES).astype(np.int64):
         number = int(np.searchsorted(ends, place, side="right"))
         begun = int(ends[number - 1]) if number else 0

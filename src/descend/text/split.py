@@ -18,28 +18,32 @@ LEAST, MOST = 0.5, 1.5
 _NEAR_BYTES = 1 << 16
 
 
-@dataclass(frozen=True)
+Spans = NDArray[np.int64]
+"""(n, 2): each from its start up to before its end, in bytes."""
+
+
+@dataclass(frozen=True, eq=False)
 class Split:
-    """Byte spans of a spool for each side, each from its start up to before its end.
+    """Byte spans of a spool for each side: arrays, since there may be millions of documents.
 
     Spans ascend, never overlap, and each lies within one document (two spans never share
     one but where the block was cut off). `how`: whole documents were chosen, or the last
     block of the text was cut off.
     """
 
-    train: list[tuple[int, int]]
-    validation: list[tuple[int, int]]
+    train: Spans
+    validation: Spans
     how: Literal["documents", "block"]
 
     @property
     def train_bytes(self) -> int:
         """Bytes to train on."""
-        return sum(end - start for start, end in self.train)
+        return _bytes(self.train)
 
     @property
     def validation_bytes(self) -> int:
         """Bytes held out."""
-        return sum(end - start for start, end in self.validation)
+        return _bytes(self.validation)
 
 
 def split_documents(spool: Spool, fraction: float, seed: int) -> Split:
@@ -57,8 +61,8 @@ def split_documents(spool: Spool, fraction: float, seed: int) -> Split:
         return Split(_spans(spool, ~held_out), _spans(spool, held_out), "documents")
     cut = _cut(spool, fraction)
     spans = _spans(spool, np.ones(len(spool), dtype=np.bool_))
-    train = [(start, min(end, cut)) for start, end in spans if start < cut]
-    return Split(train, [(max(start, cut), end) for start, end in spans if end > cut], "block")
+    train = np.minimum(spans[spans[:, 0] < cut], cut)
+    return Split(train, np.maximum(spans[spans[:, 1] > cut], cut), "block")
 
 
 def choose_documents(
@@ -78,9 +82,10 @@ def choose_documents(
     order = np.argsort(first, kind="stable")[shuffled(len(sizes), seed)]
     taken: list[int] = []
     held = 0
-    for number, size in zip(order.tolist(), sizes[order].tolist(), strict=True):
+    for number in order:  # not made a list: it ends early, and there may be millions
+        size = int(sizes[number])
         if held + size <= MOST * wanted:
-            taken.append(number)
+            taken.append(int(number))
             held += size
         if held >= wanted:
             break
@@ -92,9 +97,12 @@ def choose_documents(
     return np.isin(group, np.array(taken, dtype=group.dtype))
 
 
-def _spans(spool: Spool, chosen: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    starts, ends = spool.offsets[:-1][chosen], spool.offsets[1:][chosen]
-    return list(zip(starts.tolist(), ends.tolist(), strict=True))
+def _spans(spool: Spool, chosen: NDArray[np.bool_]) -> Spans:
+    return np.stack((spool.offsets[:-1][chosen], spool.offsets[1:][chosen]), axis=1)
+
+
+def _bytes(spans: Spans) -> int:
+    return int((spans[:, 1] - spans[:, 0]).sum())
 
 
 def _cut(spool: Spool, fraction: float) -> int:

@@ -18,9 +18,10 @@ from descend.config import RunConfig
 from descend.text.baselines import LossLadder, loss_ladder
 from descend.text.cache import cache_dir
 from descend.text.corpus import CorpusSource, find_corpus, read_documents
-from descend.text.overlap import overlap
+from descend.text.encoding import encoder, id_type
+from descend.text.overlap import overlap_share
 from descend.text.pieces import newline_pieces
-from descend.text.split import Split, split_documents
+from descend.text.split import Spans, Split, split_documents
 from descend.text.spool import Spool, build_spool, open_spool
 from descend.text.tokenizer import Kind, Tokenizer, load_tokenizer, train_tokenizer
 
@@ -32,7 +33,7 @@ _FORMAT = 2
 
 _PIECE_CHARACTERS = 2**16
 _CHARACTERS_AT_ONCE = 2**20
-"""Encoded together, on all cores: the library holds some 130 bytes a token until they are copied,
+"""Encoded together, on all cores: the tokenizer holds some 130 bytes a token until they are copied,
 so this bounds memory to about 50 MB, whatever the size of the corpus."""
 
 
@@ -69,7 +70,7 @@ class PreparedText:
     @property
     def train_bytes(self) -> int:
         """UTF-8 bytes of training text."""
-        return sum(end - start for start, end in self.split.train)
+        return self.split.train_bytes
 
     def train_texts(self) -> Iterator[str]:
         """The training text, span by span, in pieces small enough to hold."""
@@ -146,11 +147,11 @@ def prepare_tokens(
             documents=len(text.spool),
             split_by=text.split.how,
             train_bytes=text.train_bytes,
-            validation_bytes=sum(end - start for start, end in text.split.validation),
+            validation_bytes=text.split.validation_bytes,
             train_tokens=len(train),
             validation_tokens=len(validation),
             vocab_size=tokenizer.vocab_size,
-            overlap_share=overlap(train, validation).share,
+            overlap_share=overlap_share(train, validation),
             ladder=loss_ladder(train, validation, tokenizer.vocab_size),
         )
         (aside / "info.json").write_bytes(msgspec.json.encode(info))
@@ -161,15 +162,12 @@ def prepare_tokens(
     return TokenStore(train, validation, tokenizer, info)
 
 
-def encode_all(text: PreparedText, tokenizer: Tokenizer) -> tuple[NDArray[np.int64], int]:
+def encode_all(text: PreparedText, tokenizer: Tokenizer) -> tuple[NDArray[np.unsignedinteger], int]:
     """All of `text` as one stream of ids, and its UTF-8 bytes: for judging a model on it."""
-    spans = sorted([*text.split.train, *text.split.validation])
-    ids = [tokenizer.end_id]
-    for span in spans:
-        for piece in _texts(text.spool, [span]):
-            ids.extend(tokenizer.encode(piece))
-        ids.append(tokenizer.end_id)
-    return np.asarray(ids, dtype=np.int64), sum(end - start for start, end in spans)
+    spans = np.concatenate((text.split.train, text.split.validation))
+    spans = spans[np.argsort(spans[:, 0])]
+    ids = b"".join(ids for ids, _ in _encoded(text.spool, spans, tokenizer))
+    return np.frombuffer(ids, id_type(tokenizer)), int((spans[:, 1] - spans[:, 0]).sum())
 
 
 def _build_once(folder: Path, build: Callable[[Path], None]) -> Path:
@@ -191,7 +189,7 @@ def _build_once(folder: Path, build: Callable[[Path], None]) -> Path:
     return folder
 
 
-def _texts(spool: Spool, spans: list[tuple[int, int]]) -> Iterator[str]:
+def _texts(spool: Spool, spans: Spans) -> Iterator[str]:
     """The text of `spans` in pieces of about `_PIECE_CHARACTERS`; none crosses a span."""
     for start, end in spans:
         while start < end:
@@ -208,32 +206,33 @@ def _texts(spool: Spool, spans: list[tuple[int, int]]) -> Iterator[str]:
 
 
 def _encode(
-    spool: Spool,
-    spans: list[tuple[int, int]],
-    tokenizer: Tokenizer,
-    path: Path,
-    told: Callable[[int], None],
+    spool: Spool, spans: Spans, tokenizer: Tokenizer, path: Path, told: Callable[[int], None]
 ) -> int:
     """Write the ids of `spans` to `path` in fixed memory; returns the bytes of text encoded."""
-    dtype = _id_type(tokenizer)
-    end = np.array([tokenizer.end_id], dtype=dtype)
-    # None marks the end of a document.
-    pieces = itertools.chain.from_iterable(
-        itertools.chain(_texts(spool, [span]), [None]) for span in spans
-    )
     done = 0
     with path.open("wb") as file:
-        file.write(end.tobytes())
-        for group in _groups(pieces):
-            encoded = iter(tokenizer.encode_batch([p for p in group if p is not None]))
-            for piece in group:
-                if piece is None:
-                    file.write(end.tobytes())
-                else:
-                    file.write(np.asarray(next(encoded), dtype=dtype).tobytes())
-                    done += len(piece.encode())
+        for ids, nbytes in _encoded(spool, spans, tokenizer):
+            file.write(ids)
+            done += nbytes
             told(done)
     return done
+
+
+def _encoded(spool: Spool, spans: Spans, tokenizer: Tokenizer) -> Iterator[tuple[bytes, int]]:
+    """The ids of `spans` in order, an end-of-text token before and after each, and the bytes of
+    text that they stand for; a stretch at a time."""
+    end = np.array([tokenizer.end_id], dtype=id_type(tokenizer)).tobytes()
+    encode = encoder(tokenizer)
+    # None marks the end of a document.
+    pieces = itertools.chain.from_iterable(
+        itertools.chain(_texts(spool, spans[i : i + 1]), [None]) for i in range(len(spans))
+    )
+    yield end, 0
+    for group in _groups(pieces):
+        texts = [piece for piece in group if piece is not None]
+        encoded = iter(encode(texts))
+        ids = b"".join(end if piece is None else next(encoded) for piece in group)
+        yield ids, sum(len(text.encode()) for text in texts)
 
 
 def _groups(pieces: Iterable[str | None]) -> Iterator[list[str | None]]:
@@ -250,14 +249,10 @@ def _groups(pieces: Iterable[str | None]) -> Iterator[list[str | None]]:
         yield group
 
 
-def _id_type(tokenizer: Tokenizer) -> type[np.unsignedinteger]:
-    return np.uint16 if tokenizer.vocab_size <= 2**16 else np.uint32
-
-
 def _sides(
     folder: Path, tokenizer: Tokenizer
 ) -> tuple[NDArray[np.unsignedinteger], NDArray[np.unsignedinteger]]:
-    dtype = _id_type(tokenizer)
+    dtype = id_type(tokenizer)
     return (
         np.memmap(folder / "train.bin", dtype=dtype, mode="r"),
         np.memmap(folder / "validation.bin", dtype=dtype, mode="r"),
