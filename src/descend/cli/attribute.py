@@ -26,7 +26,10 @@ def attribute(
         typer.Option("--runs", min=2, help="Most runs to make; all sets of changes if they fit."),
     ] = 64,
     train_share: Annotated[
-        float, typer.Option("--train-share", help="Leading share of the training text to use.")
+        float,
+        typer.Option(
+            "--train-share", help="Share of the training text to use, spread evenly over it."
+        ),
     ] = 1.0,
     evaluation_tokens: JudgedOn = EVALUATION_TOKENS,
     workers: Workers = None,

@@ -18,7 +18,7 @@ from descend.errors import ConfigError
 from descend.text.corpus import find_corpus
 
 # Raised whenever a trial of the same arm would come out otherwise, so that old ones are not met.
-_FORMAT = 3
+_FORMAT = 4
 
 EVALUATION_TOKENS = 32_768
 
@@ -39,7 +39,7 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     stop_at: int | None = None
     """Stop after so many of them; the schedule still spans all of `steps`."""
     train_share: float = 1.0
-    """Only this leading share of the training tokens may be used."""
+    """Only this share of the training tokens may be used, spread evenly: see `trials/share.py`."""
     evaluate_every: int | None = None
     """Steps between judgments on held-out text; there is always one at the end."""
     evaluation_tokens: int = EVALUATION_TOKENS

@@ -32,6 +32,7 @@ from descend.training.memory import check_memory, memory_errors
 from descend.training.state import TrainState
 from descend.trials.arms import Arm, Outcome, Point
 from descend.trials.judge import Judgment, judge, stretches
+from descend.trials.share import part_of
 
 Seen = Callable[[Point], bool]
 """Told each judgment on the way as it is made; True ends the trial there."""
@@ -75,7 +76,7 @@ def prepare(arm: Arm) -> Ready:
     tokenizer = parent.tokenizer if parent else tokenizer_for(asked, text)
     store = prepare_tokens(text, tokenizer)
     check_validation(store)
-    usable = store.train[: max(2, round(arm.train_share * len(store.train)))]
+    usable = part_of(store.train, arm.train_share)
     batches = BatchPlan(usable, asked.seq_len, asked.batch_size, asked.seed)
     shape = parent.model.shape if parent else shape_of(asked, tokenizer.vocab_size)
     if asked.seq_len > shape.max_seq_len:
