@@ -22,26 +22,43 @@ def test_a_text_that_is_there_k_times_repeats_itself_so_much() -> None:
 
 def test_more_of_the_same_text_is_no_shift() -> None:
     found = shift(words(1, 20_000), words(2, 4_000), 100)
+    assert found is not None
     assert abs(found.difference) < 3 * found.error
-    assert found.error < 0.02
+    assert found.error < 0.05
+
+
+def test_the_next_chapter_of_a_text_of_chapters_is_no_shift() -> None:
+    # Each chapter has words of its own beside those of all: what is held out is as new as each.
+    def chapter(n: int) -> np.ndarray:
+        own = words(n, 400, 50 + 5 * n, 55 + 5 * n)
+        return np.where(words(100 + n, 400, 0, 3) == 0, own, words(200 + n, 400))
+
+    book = np.concatenate([chapter(n) for n in range(32)])
+    held_out = np.concatenate([chapter(n) for n in range(32, 36)])
+    found = shift(book, held_out, 250)
+    assert found is not None
+    assert found.difference < 3 * found.error
+    assert shift(book[:500], book[:30], 250) is None
 
 
 def test_text_of_another_vocabulary_is_a_shift() -> None:
     # Known: half the held-out tokens never stand in training; the rest are as there.
     train, other = words(1, 20_000), words(2, 4_000, 25, 75)
     found = shift(train, other, 100)
+    assert found is not None
     assert found.difference > 10 * found.error
     assert found.difference > math.log(2)
 
 
 def test_a_copy_must_be_longer_where_the_text_says_little() -> None:
-    assert telling_length(1_000_000, 3.0) == 32  # ordinary text
-    assert telling_length(60_000, 0.3) == 128
-    assert telling_length(60_000, 0.0001) is None
+    assert telling_length(1_000_000, 3.0, 5.0) == 32  # ordinary text
+    assert telling_length(1_000_000, 1.5, 1.0) == 256  # letters: a phrase is no copy
+    assert telling_length(60_000, 0.3, 2.0) == 128
+    assert telling_length(60_000, 0.0001, 1.0) is None
     # Two symbols, nearly always the same: runs of 32 recur by themselves, copied or not.
     text = (np.random.default_rng(0).random(60_000) < 0.02).astype(np.int64)
     nats = 0.098  # of a coin that falls on its head in 2 of 100 throws
-    length = telling_length(len(text), nats)
+    length = telling_length(len(text), nats, 1.0)
     assert repeated_share(text) > 0.5
     assert length is not None
     assert repeated_share(text, length) < 0.05

@@ -46,6 +46,8 @@ FIXED_BY_PARENT = ("embed_dim", "max_seq_len", "vocab_size")
 """What a run that went on from another model cannot change."""
 MOST_SUSPECTED = 4
 """Of them by suspicion alone; then those that the guide asks for, then the rest."""
+EASIER = 0.3
+"""Nats by which known text is easier than held-out text, from which a healthy run is told so."""
 SECOND_SUSPECTS = 4
 """Causes raced after the best remedy."""
 
@@ -88,6 +90,8 @@ def consult(
     else:
         judged, said = _proved(case, found, readings, allowed, told)
         notes += said
+    if judged.verdict == "healthy":
+        notes += _remarks(readings)
     seconds = time.monotonic() - began
     return Diagnosis(
         run=str(folder),
@@ -99,6 +103,17 @@ def consult(
         notes=notes,
         cost=Cost(round(seconds, 1), round(seconds / max(case.full_seconds, 1e-9), 3)),
     )
+
+
+def _remarks(readings: Readings) -> list[str]:
+    """What is worth knowing of a run with nothing wrong."""
+    gap = value(readings, "generalisation_gap")
+    if gap < EASIER:
+        return []
+    return [
+        f"text it trained on is {gap:.2f} nats easier for it than held-out text: no setting is at "
+        "fault, and more text of the same kind is what would help most"
+    ]
 
 
 def keep(diagnosis: Diagnosis) -> None:

@@ -123,7 +123,8 @@ def _count(store: TokenStore) -> _Counted:
     size, ladder = store.tokenizer.vocab_size, store.info.ladder
     fourgram = ngram_loss(store.train, store.validation, size, HIGHEST_ORDER)
     loss = min(ladder.bigram, ladder.trigram, ladder.unigram, fourgram)
-    length = counting.telling_length(len(store.train), loss)
+    bytes_per_token = store.info.train_bytes / max(len(store.train), 1)
+    length = counting.telling_length(len(store.train), loss, bytes_per_token)
     return _Counted(
         uses=np.bincount(np.asarray(store.train), minlength=size),
         fourgram_loss=fourgram,
@@ -152,8 +153,8 @@ def _from_text(store: TokenStore, counted: _Counted) -> Iterator[Reading]:
         yield Reading("repeats", repeats, "of the training text")
     higher = min(ladder.trigram, counted.fourgram_loss)
     yield Reading("counting_ladder", ladder.bigram - higher, "nats")
-    if len(store.train) > 16 * counting.PLACES and len(store.validation) > 2 * counting.BLOCKS:
-        found = counting.shift(store.train, store.validation, size)
+    found = counting.shift(store.train, store.validation, size)
+    if found is not None:
         yield Reading("shift", found.difference, "nats", found.error)
 
 
