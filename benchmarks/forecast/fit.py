@@ -118,10 +118,15 @@ def cross(records: list[dict[str, Any]]) -> list[Forecast]:
     for fold in range(FOLDS):
         belief = learn([r for i, r in enumerate(records) if i % FOLDS != fold])
         for record in records[fold::FOLDS]:
-            cases = [(s, case_of(record, s, TRAINING_ERROR)) for s in SHARES]
-            cases.append((1.0, further_case(record, TRAINING_ERROR)))
-            rows += [Forecast(fold, s, c, *forecast(c, belief), belief) for s, c in cases if c]
+            rows += forecasts_of(record, belief, fold)
     return rows
+
+
+def forecasts_of(record: dict[str, Any], belief: Belief, fold: int) -> list[Forecast]:
+    """What `belief` says of a run of which so much was seen, each of `SHARES` and all of it."""
+    cases = [(s, case_of(record, s, TRAINING_ERROR)) for s in SHARES]
+    cases.append((1.0, further_case(record, TRAINING_ERROR)))
+    return [Forecast(fold, s, c, *forecast(c, belief), belief) for s, c in cases if c]
 
 
 def widening(rows: list[Forecast]) -> float:

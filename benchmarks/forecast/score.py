@@ -1,9 +1,11 @@
 """Scores `descend forecast` on recorded runs; nothing is trained.
 
-    python benchmarks/forecast/score.py CURVES OUT
+    python benchmarks/forecast/score.py CURVES OUT [FRESH]
 
-Each run is forecast by a belief learned without it, its intervals widened as the runs of the other
-folds demanded. Writes OUT/scores.json (a line a forecast) and OUT/summary.md: coverage of the 80 %
+Each run of CURVES is forecast by a belief learned without it, its intervals widened as the runs of
+the other folds demanded. With FRESH, a second file of curves, its runs are forecast instead, by the
+belief learned from all of CURVES and widened as its folds demanded: they had no part in anything.
+Writes OUT/scores.json (a line a forecast) and OUT/summary.md: coverage of the 80 %
 interval and the error of the forecast beside that of two simpler ones, by share seen and by corpus,
 with 95 % intervals over runs.
 """
@@ -20,7 +22,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 from curves import Case, load
-from fit import FOLDS, Forecast, cross, widening
+from fit import FOLDS, Forecast, cross, forecasts_of, learn, widening
 
 from descend.lab.forecast import expected_accuracy
 from descend.lab.squares import least_squares
@@ -82,21 +84,28 @@ def score(found: Forecast, factor: float, steps_ahead: float) -> dict[str, Any]:
     return row
 
 
-def rows_of(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """All scored forecasts."""
-    further = {r["number"]: r["runs"][1]["steps"] for r in records if len(r["runs"]) > 1}
+def rows_of(records: list[dict[str, Any]], fresh: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All scored forecasts: of `fresh`, or where there are none of `records` by each other."""
     forecasts = cross(records)
+    if fresh:
+        belief, factors = learn(records), _factors(forecasts)
+        judged = [(f, factors) for r in fresh for f in forecasts_of(r, belief, fold=-1)]
+    else:
+        by_fold = [_factors([f for f in forecasts if f.fold != fold]) for fold in range(FOLDS)]
+        judged = [(f, by_fold[f.fold]) for f in forecasts]
+    further = {r["number"]: r["runs"][1]["steps"] for r in fresh or records if len(r["runs"]) > 1}
     rows = []
-    for fold in range(FOLDS):
-        others = [f for f in forecasts if f.fold != fold]
-        factors = [
-            widening([f for f in others if (f.share == 1) is whole]) for whole in (False, True)
-        ]
-        for found in (f for f in forecasts if f.fold == fold):
-            left = found.case.steps - found.case.spans.ends[-1]
-            ahead = further[found.case.number] if found.share == 1 else left
-            rows.append(score(found, factors[found.share == 1], ahead))
+    for found, factors in judged:
+        whole = found.share == 1
+        left = found.case.steps - found.case.spans.ends[-1]
+        ahead = further[found.case.number] if whole else left
+        rows.append(score(found, factors[whole], ahead))
     return sorted(rows, key=lambda r: (r["run"], r["seen"]))
+
+
+def _factors(forecasts: list[Forecast]) -> list[float]:
+    """How much wider intervals must be, of runs under way and of those continued."""
+    return [widening([f for f in forecasts if (f.share == 1) is whole]) for whole in (False, True)]
 
 
 def bootstrap(values: Any, statistic: Callable[[Any], float]) -> tuple[float, float]:
@@ -150,12 +159,13 @@ def summary(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     records = load(Path(sys.argv[1]))
     out = Path(sys.argv[2])
-    rows = rows_of(records)
+    fresh = load(Path(sys.argv[3])) if len(sys.argv) > 3 else []
+    rows = rows_of(records, fresh)
     out.mkdir(parents=True, exist_ok=True)
     (out / "scores.json").write_text("[\n" + ",\n".join(json.dumps(r) for r in rows) + "\n]\n")
     text = summary(rows)
     (out / "summary.md").write_text(text)
-    print(len(records), "runs")
+    print(len(fresh or records), "runs")
     print(text)
 
 
