@@ -51,7 +51,8 @@ def main() -> None:
                         "tokens": written, "tokens_per_second": written / seconds,
                     })  # fmt: skip
     record = {
-        "command": "python benchmarks/speed/generation.py RESULTS",
+        "command": "python benchmarks/speed/generation.py RESULTS "
+        f"--rounds {asked.rounds} --tokens {asked.tokens}",
         "machine": {"processor": processor(), "cores": cores(), "versions": versions()},
         "raw": raw,
         "summary": summary(raw),

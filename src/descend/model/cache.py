@@ -22,6 +22,11 @@ class KeyValueCache:
         self.keys_LBHSK = torch.empty(size, device=device, dtype=dtype)
         self.values_LBHSK = torch.empty(size, device=device, dtype=dtype)
         self.length = 0
+        self.joined: dict[int, tuple[Tensor, Tensor | None]] = {}
+        """Weight and bias of query, key and value of each layer in one, made at the first pass:
+        the weights must stay as they are as long as the cache is used."""
+        self.rotation: tuple[Tensor, Tensor] | None = None
+        """`rotary` of all positions."""
 
     def extend(self, layer: int, k_BHTK: Tensor, v_BHTK: Tensor) -> tuple[Tensor, Tensor]:
         """Add T positions to `layer`; returns all of its keys and values, (B, H, S, K) each."""

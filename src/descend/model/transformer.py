@@ -75,7 +75,7 @@ class Transformer(nn.Module):
         if self.position_embedding is not None:
             x_BTD = x_BTD + self.position_embedding(positions_T)
         x_BTD = self.dropout(x_BTD)
-        rotation = rotary(positions_T, self.shape) if self.position_embedding is None else None
+        rotation = self._rotation(positions_T, cache) if self.position_embedding is None else None
         for layer, block in enumerate(self.blocks):
             if self.checkpoint_activations and self.training:
                 x_BTD = checkpoint(block, x_BTD, rotation, layer, cache, use_reentrant=False)
@@ -87,6 +87,16 @@ class Transformer(nn.Module):
             x_BTD = x_BTD[:, -1:]
         logits_BTV: Tensor = self.head(self.final_norm(x_BTD))
         return logits_BTV
+
+    def _rotation(self, positions_T: Tensor, cache: KeyValueCache | None) -> tuple[Tensor, Tensor]:
+        """`rotary` of the positions; with a `cache`, looked up in what it holds for all of them."""
+        if cache is None:
+            return rotary(positions_T, self.shape)
+        if cache.rotation is None:
+            everywhere_S = torch.arange(self.shape.max_seq_len, device=positions_T.device)
+            cache.rotation = rotary(everywhere_S, self.shape)
+        here = slice(cache.length, cache.length + len(positions_T))
+        return cache.rotation[0][here], cache.rotation[1][here]
 
 
 class Block(nn.Module):
@@ -135,24 +145,36 @@ class SelfAttention(nn.Module):
     ) -> Tensor:
         """(B, T, D) to (B, T, D)."""
         B, T, D = x_BTD.shape
-        split = self._query_key_value(x_BTD).view(B, T, 3, self.num_heads, D // self.num_heads)
+        weight, bias = self.joined(layer, cache)
+        split = F.linear(x_BTD, weight, bias).view(B, T, 3, self.num_heads, D // self.num_heads)
         q_BHTK, k_BHTK, v_BHTK = split.permute(2, 0, 3, 1, 4)
         if rotation is not None:
             q_BHTK, k_BHTK = rotate(q_BHTK, *rotation), rotate(k_BHTK, *rotation)
         if cache is not None:
             k_BHTK, v_BHTK = cache.extend(layer, k_BHTK, v_BHTK)
         dropout_rate = self.dropout_rate if self.training else 0.0
-        attend = _fused_attention if self.kernel == "fused" else _matmul_attention
+        # For a single position torch's kernel is the faster one at every size.
+        fused = self.kernel == "fused" or (cache is not None and T == 1)
+        attend = _fused_attention if fused else _matmul_attention
         mixed_BHTK = attend(q_BHTK, k_BHTK, v_BHTK, dropout_rate)
         gathered: Tensor = self.output(mixed_BHTK.transpose(1, 2).reshape(B, T, D))
         return gathered
 
-    def _query_key_value(self, x_BTD: Tensor) -> Tensor:
-        """(B, T, 3 D) in one product, which is faster than three."""
+    def joined(
+        self, layer: int = 0, cache: KeyValueCache | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Weight (3 D, D) and bias (3 D) of query, key and value: one product is faster than three.
+
+        Joining them costs as much as the product of a single position, so a `cache` keeps it.
+        """
+        if cache is not None and layer in cache.joined:
+            return cache.joined[layer]
         parts = (self.query, self.key, self.value)
         weight = torch.cat([part.weight for part in parts])
         bias = None if self.query.bias is None else torch.cat([part.bias for part in parts])
-        return F.linear(x_BTD, weight, bias)
+        if cache is not None:
+            cache.joined[layer] = (weight, bias)
+        return weight, bias
 
 
 class FeedForward(nn.Module):

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from descend.model.transformer import SelfAttention, Transformer, rotate
 
@@ -112,7 +113,8 @@ def _scores_of(
 ) -> Tensor:
     """(B, H, T, T) of one layer."""
     B, T, D = x_BTD.shape
-    split = layer._query_key_value(x_BTD).view(B, T, 3, layer.num_heads, D // layer.num_heads)
+    joined = F.linear(x_BTD, *layer.joined())
+    split = joined.view(B, T, 3, layer.num_heads, D // layer.num_heads)
     q_BHTK, k_BHTK, _ = split.permute(2, 0, 3, 1, 4)
     if rotation is not None:
         q_BHTK, k_BHTK = rotate(q_BHTK, *rotation), rotate(k_BHTK, *rotation)
