@@ -30,6 +30,7 @@ from descend.model.generate import Completion, Piece, complete, generate_text
 from descend.model.sampling import SamplingSettings
 from descend.model.transformer import Transformer
 from descend.report.cards import (
+    attribution_card,
     comparison_card,
     diagnosis_card,
     model_card,
@@ -389,4 +390,5 @@ def _console() -> Console:
 # What a notebook shows of a record: the words for it stand above the records, in `report`.
 Diagnosis._repr_html_ = diagnosis_card  # type: ignore[attr-defined]
 Comparison._repr_html_ = comparison_card  # type: ignore[attr-defined]
+Attribution._repr_html_ = attribution_card  # type: ignore[attr-defined]
 Search._repr_html_ = search_card  # type: ignore[attr-defined]

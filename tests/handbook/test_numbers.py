@@ -16,6 +16,7 @@ from descend.handbook.page import all_pages
 from descend.handbook.yours import read_run, yours
 from descend.handbook.yours.topics import TOPICS
 from descend.handbook.yours.wording import significant
+from descend.units import size
 
 
 @dataclass(frozen=True)
@@ -333,6 +334,31 @@ def parts(raw: Raw) -> list[str]:
     ]
 
 
+def first(raw: Raw) -> list[str]:
+    began, guessing = raw.of("step")[0]["loss"], math.log(raw.info["corpus"]["vocab_size"])
+    return [
+        f"of the first update was {began:.3f}", f"ln V = {guessing:.3f}",
+        f"began at {began / guessing:.2f} of that",
+    ]  # fmt: skip
+
+
+def memory(raw: Raw) -> list[str]:
+    text, bits = raw.info["corpus"]["train_bytes"], raw.summary["bits_per_byte"]
+    return [
+        f"{raw.summary['parameters']:,} parameters",
+        f"could hold {raw.summary['parameters'] / 4 / 1000:.1f} kB",
+        f"training text has {text / 1000:.1f} kB; at the {bits:.3f} bits per byte",
+        f"that is {size(text * bits / 8)} to know by heart",
+        f"seen {len(raw.summary['epochs'])} times",
+    ]
+
+
+def copied(raw: Raw) -> list[str]:
+    part = raw.info["corpus"]["overlap_share"]
+    assert part > 0.1
+    return [f"{part:.0%} of the held-out tokens", f"--seed {raw.config['seed'] + 1}"]
+
+
 EXPECTED: dict[str, Expected] = {
     **dict.fromkeys(("corpus_dir", "sample_size", "validation_fraction"), held_out),
     **dict.fromkeys(("tokenizer", "vocab_size", "tokens", "bits_per_byte"), text_bits),
@@ -348,7 +374,10 @@ EXPECTED: dict[str, Expected] = {
     **dict.fromkeys(("optimizer", "adamw", "muon"), optimizer),
     **dict.fromkeys(("schedule", "constant", "linear", "cosine", "wsd", "piecewise"), schedule),
     **dict.fromkeys(("gradient_clip", "gradient_norm"), gradients),
-    "rescue": rescues,
+    **dict.fromkeys(("rescue", "loss_rise"), rescues),
+    "first_loss": first,
+    "memorise": memory,
+    "overlap": copied,
     **dict.fromkeys(("gradient_accumulation", "activation_checkpointing"), parts),
     **dict.fromkeys(("precision", "device"), machine),
     "learning_rate": rates,

@@ -13,10 +13,12 @@ from rich.markdown import Markdown
 
 import descend
 from descend.config import PRESETS, RunConfig, make_config
+from descend.doctor.healthy import HEALTHY as HEALTHY_RANGES
 from descend.errors import ConfigError, UserError
 from descend.handbook.facts import GENERATION, facts_about
 from descend.handbook.find import find
 from descend.handbook.page import FACTS, GROUPS, HEADINGS, Page, all_pages, parse
+from descend.handbook.signals import HEALTHY, READINGS
 
 PAGES = all_pages()
 SETTINGS = [*RunConfig.model_fields, *GENERATION]
@@ -30,7 +32,9 @@ IDEAS = {
     "bits_per_byte", "accuracy", "overfitting", "underfitting", "validation", "epoch_and_step",
     "loss_ladder", "entropy", "checkpoint", "parameter_count", "key_value_cache",
     "update_to_weight_ratio", "gradient_norm", "critical_step_multiplier", "gradient_noise_scale",
-    "loss_by_position", "generalisation_gap",
+    "loss_by_position", "generalisation_gap", "attention_sharpness", "dead_units",
+    "effective_rank", "first_loss", "loss_rise", "memorise", "overlap", "rare_tokens", "shift",
+    "stream_size",
 }  # fmt: skip
 
 CHOICES = {
@@ -107,6 +111,19 @@ def test_defaults_and_bounds_are_filled_in_and_never_written_down(name: str) -> 
         assert facts.startswith(facts_about(name))
     assert FACTS not in PAGES[name].text
     assert not re.search(r"\bdefaults?\b[^.\n]{0,30}\d", raw, re.IGNORECASE)
+
+
+def test_healthy_ranges_are_filled_in_and_are_those_of_the_doctor() -> None:
+    named = [reading for readings in READINGS.values() for reading in readings]
+    assert len(named) == len(set(named))
+    assert set(HEALTHY_RANGES) <= set(named)
+    for name, page in PAGES.items():
+        ranges = [HEALTHY_RANGES[r] for r in READINGS.get(name, ()) if r in HEALTHY_RANGES]
+        told = " ".join(page.sections["Typical values"].split())
+        assert content(name).count(HEALTHY) == int(bool(ranges) and page.group == "Signals")
+        for low, high in ranges if page.group == "Signals" else ():
+            assert all(re.search(rf"(?<![\d.]){bound:g}(?![\d.]\d)", told)
+                       for bound in (low, high) if bound is not None)  # fmt: skip
 
 
 def test_no_page_claims_a_measurement_of_ours() -> None:

@@ -64,15 +64,10 @@ def test_a_rate_per_epoch_is_told_epoch_by_epoch(astray: Path) -> None:
     assert "`--schedule wsd --learning-rate 6`" in said
 
 
-MEASURED_BY_DIAGNOSE = {"critical_step_multiplier", "generalisation_gap", "gradient_noise_scale",
-                        "loss_by_position"}  # fmt: skip
-"""Signals that no run records by itself."""
-
-
-def test_pages_of_what_no_run_records_have_nothing_to_say_of_one(trained: Path) -> None:
+def test_pages_about_writing_have_nothing_to_say_of_a_run(trained: Path) -> None:
     silent = {name for name in all_pages() if yours(name, read_run(trained)) is None}
     about_writing = {n for n, page in all_pages().items() if page.group == "Generation"}
-    assert silent == about_writing | MEASURED_BY_DIAGNOSE
+    assert silent == about_writing
 
 
 def test_a_matrix_that_starts_at_zero_counts_from_its_second_record(trained: Path) -> None:

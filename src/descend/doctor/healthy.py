@@ -46,6 +46,14 @@ HEALTHY: dict[str, Range] = {
 }
 
 
+def in_words(held: Range) -> str:
+    """`0.5 to 6`, `under 3`, `over 2`; empty where there is no bound."""
+    low, high = held
+    if low is None:
+        return "" if high is None else f"under {high:g}"
+    return f"over {low:g}" if high is None else f"{low:g} to {high:g}"
+
+
 def healthy_range(signal: str) -> Range:
     """The range of `signal`; (None, None) where no value of it is unhealthy by itself."""
     return HEALTHY.get(signal, (None, None))

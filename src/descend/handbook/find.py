@@ -9,6 +9,7 @@ from functools import cache
 from descend.errors import UserError
 from descend.handbook.docstrings import doctor_pages
 from descend.handbook.page import Page, all_pages
+from descend.handbook.signals import READINGS
 
 NEAR_ENOUGH = 0.5
 """Likeness (difflib's ratio) from which an unknown name is taken for a misspelt one."""
@@ -35,9 +36,11 @@ def find(what: str) -> Page:
 
 @cache
 def _names() -> dict[str, str]:
-    """The name of a page by each of its spellings; a name comes before titles and aliases."""
+    """The name of a page by each of its spellings; a name comes before titles and aliases, these
+    before the readings that it is about."""
     pages = every_page().values()
-    other = {_plain(word): page.name for page in pages for word in (page.title, *page.aliases)}
+    other = {_plain(word): page for page, words in READINGS.items() for word in words}
+    other |= {_plain(word): page.name for page in pages for word in (page.title, *page.aliases)}
     return other | {_plain(page.name): page.name for page in pages}
 
 

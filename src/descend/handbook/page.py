@@ -2,7 +2,8 @@
 
 A page is a Markdown file in `pages/`: a head of `key: value` lines between two lines of `---`,
 then the seven `HEADINGS` in order. `{facts}` in it stands for default, bounds and presets, which
-are filled in from the configuration so that no page can disagree with it.
+are filled in from the configuration so that no page can disagree with it; `{healthy}` for the
+ranges that the doctor takes for healthy.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from importlib.resources import files
 import msgspec
 
 from descend.handbook.facts import facts_about
+from descend.handbook.signals import HEALTHY, healthy_about
 
 GROUPS = (
     "Text", "Model", "Training", "Machine", "Choices", "Generation", "Ideas", "Signals",
@@ -86,9 +88,10 @@ def parse(name: str, content: str) -> Page:
     sections = {h: s.strip("\n") for h, s in zip(pieces[1::2], pieces[2::2], strict=True)}
     if pieces[0].strip() or tuple(pieces[1::2]) != HEADINGS or not all(sections.values()):
         raise ValueError(f"{name}.md: needs these headings in order, none empty: {HEADINGS}")
-    if FACTS in body:
-        facts = textwrap.fill(facts_about(name), WIDTH, break_on_hyphens=False)
-        sections = {h: s.replace(FACTS, facts) for h, s in sections.items()}
+    for mark, about in ((FACTS, facts_about), (HEALTHY, healthy_about)):
+        if mark in body:
+            told = textwrap.fill(about(name), WIDTH, break_on_hyphens=False)
+            sections = {h: s.replace(mark, told) for h, s in sections.items()}
     return Page(
         name=name,
         title=fields["title"],

@@ -9,10 +9,13 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from descend.doctor.diagnosis import Diagnosis, Finding, RuledOut
+from descend.lab.attribute import Attribution
 from descend.lab.comparison import Comparison
+from descend.lab.measured import Measured
 from descend.lab.searched import Search
 from descend.report.diagnosis import change_word, headline, word
-from descend.report.experiment_report import with_interval
+from descend.report.experiment_report import more_time, plain, with_interval
+from descend.report.experiments import how_found
 from descend.report.searches import NUMBERS, SHOWN, search_row
 from descend.report.words import verdict
 from descend.runs.folder import Summary
@@ -27,6 +30,7 @@ WIDTH, HEIGHT = 260, 64
 
 ARMS = ("configuration", "held-out loss", "difference (95 %)", "verdict", "accuracy", "time")
 TRIALS = ("changed", "for the cause", "gain, nats", "95 %")
+SHARES = ("alone", "made last", "accuracy", "time")
 EPOCHS = ("epoch", "training loss", "held-out loss", "held-out accuracy", "time")
 
 
@@ -70,6 +74,22 @@ def comparison_card(found: Comparison) -> str:
         for a in found.arms
     ]  # fmt: skip
     return _card("Comparison", [found.sentence], ARMS, rows)
+
+
+def attribution_card(found: Attribution) -> str:
+    """An attribution: its answer, and every change as a row, the largest gain first."""
+    rows = [
+        (s.change, with_interval(Measured(s.value, s.ci95)), plain(s.alone), plain(s.last),
+         f"{s.accuracy.value:+.1%}", more_time(s.seconds))
+        for s in sorted(found.shares, key=lambda s: s.value)
+    ]  # fmt: skip
+    rows.append((
+        "all of it", with_interval(found.total), "", "", f"{found.total_accuracy.value:+.1%}",
+        more_time(found.total_seconds),
+    ))  # fmt: skip
+    words = [found.sentence, f"Loss in {found.unit}: below zero is better. {how_found(found)}."]
+    columns = ("change", "share of the loss (95 %)", *SHARES)
+    return _card("Attribution", words, columns, rows, foot=found.command)
 
 
 def search_card(found: Search) -> str:

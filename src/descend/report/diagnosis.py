@@ -6,6 +6,7 @@ from typing import Any
 
 from descend.doctor.causes import CAUSES
 from descend.doctor.diagnosis import Diagnosis, Evidence, Finding, RuledOut, Trial
+from descend.doctor.healthy import in_words
 from descend.doctor.prescription import merged_prescription
 from descend.doctor.treatment import Treatment, Turn
 from descend.handbook.yours.found import takes_away
@@ -145,17 +146,9 @@ def _neutral(diagnosis: Diagnosis) -> list[str]:
 
 
 def _reading(evidence: Evidence) -> str:
-    healthy = healthy_range(evidence)
+    healthy = in_words(evidence.healthy_range)
     healthy = f" (healthy: {healthy})" if healthy else ""
     return f"{word(evidence.signal)} {evidence.value:.3g} {evidence.unit}{healthy}"
-
-
-def healthy_range(evidence: Evidence) -> str:
-    """`2 to 6`, `under 3`; empty where there is none."""
-    low, high = evidence.healthy_range
-    if low is None:
-        return "" if high is None else f"under {high:g}"
-    return f"over {low:g}" if high is None else f"{low:g} to {high:g}"
 
 
 def change_word(trial: Trial) -> str:

@@ -207,7 +207,7 @@ def attribution_report(found: Attribution, folder: Path) -> Page:
         facts=Facts((
             Fact("all changes together", f"{found.total.value:+.3f}", found.unit),
             Fact("accuracy", f"{found.total_accuracy.value:+.1%}", "of held-out tokens"),
-            Fact("training time", _seconds(found.total_seconds), "for each run"),
+            Fact("training time", more_time(found.total_seconds), "for each run"),
             Fact("runs", f"{len(found.runs):,}", f"{len(found.seeds)} seeds, {found.method}"),
         )),
         sections=tuple(s for s in (
@@ -217,7 +217,8 @@ def attribution_report(found: Attribution, folder: Path) -> Page:
     )  # fmt: skip
 
 
-def _seconds(found: Measured) -> str:
+def more_time(found: Measured) -> str:
+    """`+12 s`."""
     return f"{'+' if found.value >= 0 else '−'}{duration(abs(found.value))}"
 
 
@@ -229,8 +230,8 @@ def _shares(found: Attribution) -> Section:
         Column("made last"), Column("accuracy"), Column("time"),
     )  # fmt: skip
     rows = tuple(
-        (s.change, f"{s.value:+.3f}", _interval(Measured(s.value, s.ci95)), _plain(s.alone),
-         _plain(s.last), f"{s.accuracy.value:+.1%}", _seconds(s.seconds))
+        (s.change, f"{s.value:+.3f}", _interval(Measured(s.value, s.ci95)), plain(s.alone),
+         plain(s.last), f"{s.accuracy.value:+.1%}", more_time(s.seconds))
         for s in found.shares
     )  # fmt: skip
     return Section("shares", "Which change brought how much", (
@@ -257,5 +258,6 @@ def _interactions(found: Attribution) -> Sequence[Section]:
     )),)  # fmt: skip
 
 
-def _plain(value: float | None) -> str:
+def plain(value: float | None) -> str:
+    """`-0.236`; a dash where it is not known."""
     return "–" if value is None else f"{value:+.3f}"

@@ -6,6 +6,8 @@ The functions state what was recorded and end with something to try; none of the
 from __future__ import annotations
 
 from descend.config import RunConfig
+from descend.handbook.signals import READINGS
+from descend.handbook.yours.measured import measured, to_be_measured
 from descend.handbook.yours.record import RunRecord, read_run
 from descend.handbook.yours.topics import TOPICS, setting
 
@@ -15,6 +17,10 @@ __all__ = ["read_run", "yours"]
 def yours(name: str, run: RunRecord) -> str | None:
     """The section of page `name` about `run`; None where a run holds no number about it."""
     said = [setting(name, run)] if name in RunConfig.model_fields else []
+    if told := measured(name, run):
+        said.append(told)
+    elif name not in TOPICS and name in READINGS:
+        said.append(to_be_measured(run))
     if name in TOPICS:
         said.append(TOPICS[name](run))
     return "\n\n".join(said) or None

@@ -9,6 +9,10 @@ from descend.units import size
 FLOAT32 = 4
 """Bytes of a number in float32."""
 
+BITS_A_PARAMETER = 2.0
+"""That a trained transformer can hold. Source: Allen-Zhu and Li 2024, "Physics of Language Models:
+Part 3.3, Knowledge Capacity Scaling Laws"."""
+
 
 def parameters(run: RunRecord) -> str:
     """Parameters in all, in the tables, and beside the text."""
@@ -25,6 +29,22 @@ def parameters(run: RunRecord) -> str:
         f"loss was {last.loss_end:.3f} and validation loss {last.validation_loss:.3f}. To see "
         f"whether size is what is missing, {trial(run, wider, deeper)} "
         f"{against(run)}."
+    )
+
+
+def memory(run: RunRecord) -> str:
+    """What the model could hold by heart, beside the text."""
+    room = BITS_A_PARAMETER * run.summary.parameters / 8
+    text = run.of_corpus("train_bytes")
+    told = text * run.summary.bits_per_byte / 8
+    narrower = {"embed_dim": run.config.embed_dim // 2, "ff_dim": run.config.ff_dim // 2}
+    fewer = {"epoch": max(1, run.epochs[-1].epoch // 2)}
+    return (
+        f"Your model has {run.summary.parameters:,} parameters, which at {BITS_A_PARAMETER:g} bits "
+        f"each could hold {size(room)}. The training text has {size(text)}; at the "
+        f"{run.summary.bits_per_byte:.3f} bits per byte that it costs your model when it is new, "
+        f"that is {size(told)} to know by heart. It was seen {run.epochs[-1].epoch} times. "
+        f"To leave less room or less time for that, {compared(run, narrower, fewer)}."
     )
 
 

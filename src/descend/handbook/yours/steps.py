@@ -131,6 +131,22 @@ def rescues(run: RunRecord) -> str:
     return f"{said} To see whether a calmer run ends lower, {compared(run, *calmer)}."
 
 
+def first_loss(run: RunRecord) -> str:
+    """The first loss beside that of guessing."""
+    first, guessing = run.steps[0], run.ladder["uniform"]
+    began = (
+        f"It went on from the model {run.info.parent}, so it did not begin at guessing. "
+        if run.info.parent
+        else ""
+    )
+    return (
+        f"The training loss of the first update was {first.loss:.3f}. Guessing blindly among your "
+        f"{run.of_corpus('vocab_size'):,} tokens costs ln V = {guessing:.3f}, so the run began at "
+        f"{first.loss / guessing:.2f} of that. {began}To see how much of it is chance, "
+        f"{trial(run, {'seed': run.config.seed + 1})}."
+    )
+
+
 def update_ratios(run: RunRecord) -> str:
     """The ratio of each matrix, smallest first."""
     ranked = sorted(run.update_ratios.items(), key=lambda item: item[1])

@@ -75,6 +75,10 @@ TOPICS: dict[str, Callable[[RunRecord], str]] = {
     # Signals.
     "update_to_weight_ratio": steps.update_ratios,
     "gradient_norm": steps.gradients,
+    "first_loss": steps.first_loss,
+    "loss_rise": steps.rescues,
+    "memorise": size.memory,
+    "overlap": learning.copies,
 }
 """By page; a page that is not here and no setting has nothing to say of a run."""
 

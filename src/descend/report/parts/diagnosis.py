@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from descend.doctor.diagnosis import Diagnosis, Evidence, Finding, RuledOut, Trial
+from descend.doctor.healthy import in_words
 from descend.doctor.prescription import merged_prescription
-from descend.report.diagnosis import assignments, change_word, healthy_range, proof, word
+from descend.report.diagnosis import assignments, change_word, proof, word
 from descend.report.figures import Axis, Span, intervals
 from descend.report.page import Block, Column, Command, Figure, Paragraph, Section, Table
 
@@ -54,7 +55,9 @@ def _evidence_table(caption: str, evidence: list[Evidence], folded: bool) -> Tab
     if with_reasons:
         columns.append(Column("why it matters", False))
     rows = tuple(
-        (word(e.signal), f"{e.value:.3g}", e.unit, healthy_range(e) or "–", e.why)[: len(columns)]
+        (word(e.signal), f"{e.value:.3g}", e.unit, in_words(e.healthy_range) or "–", e.why)[
+            : len(columns)
+        ]
         for e in evidence
     )
     return Table(caption, tuple(columns), rows, folded=folded)

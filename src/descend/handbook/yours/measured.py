@@ -1,0 +1,49 @@
+"""What the diagnosis of a run read of the signals that a page is about."""
+
+from __future__ import annotations
+
+from descend.doctor.diagnosis import Evidence
+from descend.doctor.healthy import in_words
+from descend.handbook.signals import READINGS
+from descend.handbook.yours.found import kept_diagnosis
+from descend.handbook.yours.record import RunRecord
+from descend.handbook.yours.wording import significant
+
+IN_THE_RECORDS = {
+    "parameters", "steps", "epochs", "train_tokens", "validation_tokens", "validation_loss",
+    "validation_accuracy",
+}  # fmt: skip
+"""Pages tell these from the run itself."""
+
+
+def measured(page: str, run: RunRecord) -> str | None:
+    """A sentence of the readings; None where the diagnosis took none of them or there is none."""
+    diagnosis = kept_diagnosis(run.folder) if page in READINGS else None
+    if diagnosis is None:
+        return None
+    found = {e.signal: e for e in diagnosis.readings}
+    told = [_words(found[name]) for name in READINGS[page]
+            if name in found and name not in IN_THE_RECORDS]  # fmt: skip
+    return f"The diagnosis of your run read: {'; '.join(told)}." if told else None
+
+
+def to_be_measured(run: RunRecord) -> str:
+    """What is said where a page lives on what a diagnosis measures, and it did not."""
+    if kept_diagnosis(run.folder) is None:
+        return (
+            f"A run does not record this by itself: `descend diagnose {run.folder}` measures it, "
+            "and this page then tells it."
+        )
+    return (
+        "The diagnosis of your run did not measure it: the text, the model or a checkpoint was "
+        "not at hand, or the run is too short for it."
+    )
+
+
+def _words(reading: Evidence) -> str:
+    low, high = reading.healthy_range
+    healthy = in_words((low, high))
+    return (
+        f"{reading.signal.replace('_', ' ')} {significant(reading.value)} {reading.unit}".rstrip()
+        + (f" (healthy: {healthy})" if healthy else "")
+    )
