@@ -68,7 +68,7 @@ def test_with_a_diagnosis_the_trials_answer(diagnosed: Path) -> None:
     assert (size.answer, size.proved) == ("yes", True)
     assert size.because == "Twice the width: no gain."
     assert (rate.answer, rate.proved) == ("no", True)
-    assert "3 times the learning rate gains +0.400" in rate.because
+    assert "3 times the learning rate ends 0.400 nats better" in rate.because
     assert "learning_rate = 0.01" in rate.because
     # Ruled out by a signal alone, and said once: an answer, but no proof.
     assert (batch.answer, batch.proved, batch.because) == ("yes", False, "Batch is fine.")
@@ -87,6 +87,15 @@ def test_a_gain_that_is_real_but_not_the_largest_answers_too(diagnosed: Path) ->
     data = checklist(diagnosed).answers[-1]
     assert (data.answer, data.proved) == ("no", True)
     assert data.because == "Half the text costs +0.300 nats: real, but less."
+
+
+def test_what_more_steps_in_the_same_time_would_beat_is_no_fault(diagnosed: Path) -> None:
+    file = diagnosed / "diagnosis.json"
+    content = json.loads(file.read_text())
+    for equal, answer in ((0.2, "no"), (-0.2, "yes")):
+        content["ruled_out"][1]["trial"] = trial(0.4) | {"gain_at_equal_time": equal}
+        file.write_text(json.dumps(content))
+        assert checklist(diagnosed).answers[0].answer == answer
 
 
 def test_a_run_that_diverged_answers_nothing_more(diagnosed: Path) -> None:

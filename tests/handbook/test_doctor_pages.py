@@ -85,8 +85,8 @@ def test_a_cause_speaks_of_the_diagnosis_of_a_run(
     }  # fmt: skip
     (run / "diagnosis.json").write_text(json.dumps(content))
     said = explain(name, "--run", run).out
-    for part in ("confidence 0.93", "3 times the learning rate gains +0.500 nats",
-                 "+0.400 to +0.600", "`learning_rate = 0.003`"):  # fmt: skip
+    for part in ("confidence 0.93", "3 times the learning rate ends 0.500 nats better",
+                 "(95 %: 0.400 to 0.600)", "`learning_rate = 0.003`"):  # fmt: skip
         assert part in said
     assert "ruled it out: nothing of it stands in training" in explain("leakage", "--run", run).out
     assert "says nothing of it" in explain("diverged", "--run", run).out

@@ -166,7 +166,7 @@ def test_a_notebook_shows_an_attribution(attributed: Attribution) -> None:
     hostile = msgspec.structs.replace(attributed, sentence="The <b>rate</b> did.")
     shown = hostile._repr_html_()  # type: ignore[attr-defined]
     for part in ("The &lt;b&gt;rate&lt;/b&gt; did.", ">-0.400 (-0.500 to -0.300)<", ">-0.300 (-0",
-                 "1 runs: all sets of changes were trained, 1 seed", "+2.0%"):  # fmt: skip
+                 "1 run: all sets of changes were trained, 1 seed", "+2.0%"):  # fmt: skip
         assert part in shown
     assert shown.index("learning_rate 1") < shown.index("batch_size 1") < shown.index("all of it")
     assert "<b>" not in shown
@@ -174,7 +174,10 @@ def test_a_notebook_shows_an_attribution(attributed: Attribution) -> None:
 
 def test_an_attribution_is_shown_with_its_shares(attributed: Attribution) -> None:
     page = attribution_report(attributed, Path("a"))
-    rate, batch = table(page, "Each change").rows
+    rate, batch, whole = table(page, "Each change").rows
+    assert whole[:3] == ("all of it", "-0.300", "-0.400 to -0.200")
+    assert page.title == "old → guide"
+    assert table(page, "Every run").rows[0][:3] == ("1", "none: old", "4.000")
     assert rate[:4] == ("learning_rate 1 → 2", "-0.400", "-0.500 to -0.300", "-0.400")
     assert (batch[1], batch[4]) == ("+0.100", "–")
     assert table(page, "Pairs").rows == (("learning_rate", "batch_size", "-0.050"),)

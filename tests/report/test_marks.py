@@ -79,7 +79,7 @@ def test_a_training_loss_above_the_held_out_one_is_explained(
         return " ".join(getattr(b, "text", "") for b in section(folder, "learning").blocks)
 
     run(tiny | {"save_dir": "hidden", "blank_rate": 0.5})
-    assert "50% of their tokens were hidden (blank_rate)" in words(Path("hidden"))
+    assert "50% of their tokens were hidden (`blank_rate`)" in words(Path("hidden"))
     assert "made harder on purpose" not in words(trained)
 
 

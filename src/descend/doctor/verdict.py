@@ -13,6 +13,7 @@ import numpy as np
 
 from descend.doctor.cause import Cause
 from descend.doctor.diagnosis import Finding, RuledOut, Trial
+from descend.doctor.gained import gained
 from descend.doctor.gains import Gain
 from descend.doctor.reading import Readings, value
 from descend.doctor.suspicion import Suspect, against, evidence, shares
@@ -231,26 +232,34 @@ def _because(suspect: Suspect, readings: Readings, gain: Gain | None, raced: boo
     if suspect.because is not None:
         return suspect.because
     if gain is not None:
-        interval = f"{gain.mean:+.3f} nats (95 %: {gain.low:+.3f} to {gain.high:+.3f})"
-        if gain.lane.change.takes_away:
-            return f"{gain.lane.change.label} costs {interval}"
+        change = gain.lane.change
+        told = gained(change.label, gain.mean, (gain.low, gain.high), change.takes_away)
+        if change.takes_away:
+            return told
         also = "" if not gain.claimable else ": real, and less than another remedy's"
         if gain.low > 0 and gain.equal_time is not None:
-            also += f", and {gain.equal_time:+.3f} against the same time spent on more steps"
+            also += f"; {_at_equal_time(gain.equal_time)}"
         if gain.low > 0 and gain.at_full_length < gain.least:
             also = f", less than the {gain.least:.3f} from which it would count"
             if gain.carried is not None and gain.carried < gain.mean:
                 also = f", of which {gain.carried:.3f} would be left in a run of full length" + also
-        return f"{gain.lane.change.label} gains {interval}{also}"
+        return told + also
     contrary = against(suspect.cause, readings)
     if contrary:
         e = contrary[0]
-        return f"{e.signal} reads {e.value:.3g} {e.unit}"
+        number = f"{e.value:,.0f}" if abs(e.value) >= 100 else f"{e.value:.3g}"
+        return f"{e.signal} reads {number} {e.unit}"
     if suspect.cause.name == "diverged":
         return "training stayed finite"
     if raced:
         return "it was less likely than those that were tried"
     return f"nothing speaks for it (score {suspect.score:+.1f})"
+
+
+def _at_equal_time(gain: float) -> str:
+    """Against more steps in the time that the change takes more."""
+    better = "better" if gain >= 0 else "worse"
+    return f"{abs(gain):.3f} {better} than more steps in the same time"
 
 
 def _cause(found: Sequence[Suspect], name: str) -> Cause:

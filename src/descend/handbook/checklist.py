@@ -101,9 +101,10 @@ def _from_diagnosis(rule: Rule, diagnosis: Diagnosis | None) -> tuple[Answer, bo
 def _worth_having(trial: Trial) -> bool:
     from descend.trials.statistics import Interval, worth_claiming
 
-    return trial.ci95 is not None and worth_claiming(
-        Interval(trial.gain, *trial.ci95), trial.control
-    )
+    # A larger model that takes longer must also beat more steps in that time.
+    if trial.ci95 is None or (trial.gain_at_equal_time or 0.0) < 0:
+        return False
+    return worth_claiming(Interval(trial.gain, *trial.ci95), trial.control)
 
 
 def _reasons(out: list[RuledOut]) -> str:
@@ -142,9 +143,9 @@ def _sentence(folder: Path, answers: list[Answered], diagnosed: bool) -> str:
     words = f"Answered with no: {', '.join(no)}." if no else "None is answered with no."
     if unproved:
         words += (
-            f" {len(unproved)} of {len(answers)} answers are not proved by a trial: numbers that "
-            f"were recorded prove none of these. `descend diagnose {folder} --budget 0.5` has more "
-            "time to try them."
+            f" {len(unproved)} of {len(answers)} answers rest on recorded numbers, which prove "
+            f"less than a trial does: `descend diagnose {folder} --budget 0.5` has more time to "
+            "try."
         )
     return words
 

@@ -10,6 +10,7 @@ from descend.handbook.facts import shown
 from descend.lab.attribute import Attribution
 from descend.lab.comparison import ComparedArm, Comparison
 from descend.lab.measured import Measured
+from descend.report.experiments import how_found
 from descend.report.figures import SERIES, Axis, Curve, Span, curves, intervals
 from descend.report.page import (
     Block,
@@ -38,7 +39,7 @@ def comparison_report(found: Comparison, folder: Path) -> Page:
     return Page(
         title=folder.resolve().name,
         subtitle=f"{found.corpus} · {len(found.arms)} configurations, "
-        f"{len(found.seeds)} seed{'s' * (len(found.seeds) != 1)} each",
+        f"{_of(len(found.seeds), 'seed')} each",
         lead=(found.sentence,),
         facts=Facts((
             Fact("lowest held-out loss", f"{_loss(best, found):.3f}", f"{found.unit}: {best.name}"),
@@ -201,17 +202,18 @@ def _settings(found: Comparison) -> Section:
 def attribution_report(found: Attribution, folder: Path) -> Page:
     """Shares of the changes with intervals, interactions, every run."""
     return Page(
-        title=folder.resolve().name,
-        subtitle=f"from {found.a} to {found.b} · {found.corpus}",
+        title=f"{found.a} → {found.b}",
+        subtitle=f"{found.corpus} · {folder.resolve().name}",
         lead=(found.sentence,),
         facts=Facts((
             Fact("all changes together", f"{found.total.value:+.3f}", found.unit),
             Fact("accuracy", f"{found.total_accuracy.value:+.1%}", "of held-out tokens"),
             Fact("training time", more_time(found.total_seconds), "for each run"),
-            Fact("runs", f"{len(found.runs):,}", f"{len(found.seeds)} seeds, {found.method}"),
+            Fact("runs", f"{len(found.runs):,}",
+                 f"{_of(len(found.seeds), 'seed')}, {found.method}"),
         )),
         sections=tuple(s for s in (
-            _shares(found), *_interactions(found), again(found.command)
+            _shares(found), *_interactions(found), _runs(found), again(found.command)
         ) if s),
         made_by=MADE_BY,
     )  # fmt: skip
@@ -219,7 +221,7 @@ def attribution_report(found: Attribution, folder: Path) -> Page:
 
 def more_time(found: Measured) -> str:
     """`+12 s`."""
-    return f"{'+' if found.value >= 0 else '−'}{duration(abs(found.value))}"
+    return f"{'+' if found.value >= 0 else '-'}{duration(abs(found.value))}"
 
 
 def _shares(found: Attribution) -> Section:
@@ -229,11 +231,15 @@ def _shares(found: Attribution) -> Section:
         Column("change", False), Column("share of the loss"), Column("95 %"), Column("alone"),
         Column("made last"), Column("accuracy"), Column("time"),
     )  # fmt: skip
-    rows = tuple(
+    rows = [
         (s.change, f"{s.value:+.3f}", _interval(Measured(s.value, s.ci95)), plain(s.alone),
          plain(s.last), f"{s.accuracy.value:+.1%}", more_time(s.seconds))
         for s in found.shares
-    )  # fmt: skip
+    ]  # fmt: skip
+    rows.append((
+        "all of it", f"{found.total.value:+.3f}", _interval(found.total), "", "",
+        f"{found.total_accuracy.value:+.1%}", more_time(found.total_seconds),
+    ))  # fmt: skip
     return Section("shares", "Which change brought how much", (
         Paragraph(
             "What a change brings depends on which others are made already. Its share is what it "
@@ -243,8 +249,45 @@ def _shares(found: Attribution) -> Section:
         Figure(f"Share of each change in the held-out loss, {found.unit}, with 95 % intervals",
                f"Shares: {told}.", intervals(spans, Axis(found.unit)),
                height=70 + 34 * len(spans)),
-        Table("Each change", columns, rows),
+        Table("Each change", columns, tuple(rows), frozenset({len(rows) - 1})),
     ))  # fmt: skip
+
+
+def _runs(found: Attribution) -> Section:
+    """How it was found: every run, and what all of them share."""
+    names = {s.key: s.change for s in found.shares}
+    columns = (Column("seed"), Column("changes made", False), Column("held-out loss"),
+               Column("bits per byte"), Column("accuracy"), Column("updates"),
+               Column("time"))  # fmt: skip
+    rows = tuple(
+        (
+            str(r.seed), "; ".join(names.get(key, key) for key in r.changed) or f"none: {found.a}",
+            f"{r.validation_loss:.3f}" + (" (went astray)" if r.diverged else ""),
+            f"{r.bits_per_byte:.3f}", f"{r.accuracy:.1%}", f"{r.steps:,}", duration(r.seconds),
+        )
+        for r in found.runs
+    )  # fmt: skip
+    blocks: list[Block] = [
+        Paragraph(f"{how_found(found)}. Runs of one seed share initial weights where the shape "
+                  "allows, the order of the text, and the held-out text."),
+        Table("Every run", columns, rows, folded=True),
+    ]  # fmt: skip
+    base = tuple(
+        (key, shown(found.base.get(key)), shown(field.default))
+        for key, field in RunConfig.model_fields.items()
+        if key not in NOT_SHARED and found.base.get(key, field.default) != field.default
+    )
+    if base:
+        blocks.append(Table(
+            f"The settings of {found.a} that are not the default",
+            (Column("setting", False), Column("value", False), Column("default", False)), base,
+            folded=True,
+        ))  # fmt: skip
+    return Section("runs", "How it was found", tuple(blocks))
+
+
+def _of(count: int, word: str) -> str:
+    return f"{count:,} {word}{'s' * (count != 1)}"
 
 
 def _interactions(found: Attribution) -> Sequence[Section]:

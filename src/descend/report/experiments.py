@@ -70,7 +70,8 @@ def how_found(found: Attribution) -> str:
     way = "all sets of changes were trained" if found.method == "exact" else orders
     share = "" if found.train_share == 1 else f", on {found.train_share:.0%} of the training text"
     intervals = "" if found.shares[0].ci95 is None else "; in brackets 95 % intervals"
-    return f"{len(found.runs)} runs: {way}, {seeds}{share}{intervals}"
+    runs = f"{len(found.runs)} run{'s' if len(found.runs) != 1 else ''}"
+    return f"{runs}: {way}, {seeds}{share}{intervals}"
 
 
 def _plain(value: float | None) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -26,6 +27,10 @@ PIXELS = 700
 
 DARKEST = 0.5
 """Share of attention from which a square is as dark as it gets: few heads ever give more."""
+
+NAMES = 130
+"""Pixels for long names beside a figure, broken into lines: on a telephone more than half is left
+for the figure."""
 
 DIGITS = 4
 """Significant digits of a drawn number."""
@@ -283,12 +288,18 @@ def intervals(spans: Sequence[Span], axis: Axis) -> Option:
     return _base() | {
         "xAxis": _axis(axis, middle=True) | {"scale": False},  # zero is what they are held against
         "yAxis": {
-            "type": "category", "data": [s.name for s in spans], "inverse": True,
+            "type": "category", "data": [_unbroken(s.name) for s in spans], "inverse": True,
             "axisTick": {"show": False},
+            "axisLabel": {"width": NAMES, "overflow": "break", "lineHeight": 14, "interval": 0},
         },
         "tooltip": {"trigger": "item"},
         "series": [*whiskers, points, line],
     }  # fmt: skip
+
+
+def _unbroken(name: str) -> str:
+    """`name` with its thousands set apart by a narrow space: ECharts would break at a comma."""
+    return re.sub(r"(?<=\d),(?=\d{3})", "\u202f", name)
 
 
 def heat(
@@ -316,7 +327,7 @@ def heat(
     }  # fmt: skip
 
 
-def _base(top: int = 14, right: int = 20) -> Option:
+def _base(top: int = 14, right: int = 30) -> Option:
     return {
         "animation": False,
         "grid": {"left": 8, "right": right, "top": top, "bottom": 24, "containLabel": True},

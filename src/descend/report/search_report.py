@@ -98,7 +98,7 @@ def _decided(found: Search) -> Section:
                 "How much each key decided about being among the best quarter of the trials "
                 "(PED-ANOVA). Of so few trials it is rough."
             ),
-            Table("What decided", (Column("key", False), Column("share")),
+            Table("The part of each key in it", (Column("key", False), Column("share")),
                   tuple((w.key, f"{w.share:.0%}") for w in found.importance)),
         ]  # fmt: skip
     return Section("decided", "What decided", tuple(blocks))

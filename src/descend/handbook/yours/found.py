@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from descend.doctor.diagnosis import Diagnosis, Trial
+from descend.doctor.gained import gained
 from descend.doctor.prescription import read_diagnosis
 
 DIAGNOSIS = "diagnosis.json"
@@ -58,10 +59,8 @@ def _tried(trial: Trial | None) -> str:
 
 
 def trial_words(trial: Trial) -> str:
-    """`twice the width gains +0.020 nats (95 %: -0.010 to +0.050)`."""
-    width = f" (95 %: {trial.ci95[0]:+.3f} to {trial.ci95[1]:+.3f})" if trial.ci95 else ""
-    verb = "costs" if takes_away(trial) else "gains"
-    return f"{trial.change} {verb} {trial.gain:+.3f} nats{width}"
+    """`twice the width ends 0.020 nats better (95 %: -0.010 to 0.050)`."""
+    return gained(trial.change, trial.gain, trial.ci95, takes_away(trial))
 
 
 def takes_away(trial: Trial) -> bool:

@@ -107,13 +107,35 @@ def epochs(run: RunRecord) -> str:
         if last is not best
         else "and it was the last one, so what more epochs would do was not seen"
     )
+    harder = made_harder(run)
     stronger = {"dropout_rate": round(run.config.dropout_rate + 0.1, 4)}
     trials = [{"epoch": best.epoch}, stronger] if last is not best else [_more_epochs(run)]
     return (
         "Loss in nats per token, training as the mean over the last twentieth of an epoch:\n\n"
         + "\n".join(lines)
+        + (f"\n\n{harder}" if harder else "")
         + f"\n\nThe lowest validation loss was that of epoch {best.epoch}, {after}. As a next "
         f"step, {compared(run, *trials)}."
+    )
+
+
+def made_harder(run: RunRecord) -> str | None:
+    """Why the training loss stands above that on held-out text, where settings make it so."""
+    config, best = run.config, run.best
+    what = [
+        words for value, words in (
+            (config.blank_rate, f"{config.blank_rate or 0:.0%} of their tokens were hidden "
+                                "(`blank_rate`)"),
+            (config.dropout_rate, f"{config.dropout_rate:.0%} of the numbers between layers were "
+                                  "left out (`dropout_rate`)"),
+            (config.label_smoothing, "their loss counts `label_smoothing` as well"),
+        ) if value
+    ]  # fmt: skip
+    if not what or best.loss_end <= best.validation_loss:
+        return None
+    return (
+        "The training loss stands above that on held-out text because training batches were made "
+        f"harder on purpose: {' and '.join(what)}. Held-out text is judged without that."
     )
 
 

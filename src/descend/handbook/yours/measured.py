@@ -11,7 +11,7 @@ from descend.handbook.yours.wording import significant
 
 IN_THE_RECORDS = {
     "parameters", "steps", "epochs", "train_tokens", "validation_tokens", "validation_loss",
-    "validation_accuracy",
+    "validation_accuracy", "best_epoch",
 }  # fmt: skip
 """Pages tell these from the run itself."""
 

@@ -9,6 +9,9 @@ from descend.report.diagnosis import assignments, change_word, proof, word
 from descend.report.figures import Axis, Span, intervals
 from descend.report.page import Block, Column, Command, Figure, Paragraph, Section, Table
 
+LEAST_P = 0.001
+"""Smaller ones are not told apart: they rest on the shape of a distribution far out."""
+
 
 def diagnosis_section(found: Diagnosis) -> Section:
     """Verdict, evidence, proof, remedy, and how the other causes were ruled out."""
@@ -53,7 +56,7 @@ def _evidence_table(caption: str, evidence: list[Evidence], folded: bool) -> Tab
     columns = [Column("signal", False), Column("value"), Column("unit", False),
                Column("healthy", False)]  # fmt: skip
     if with_reasons:
-        columns.append(Column("why it matters", False))
+        columns.append(Column("which means", False))
     rows = tuple(
         (word(e.signal), f"{e.value:.3g}", e.unit, in_words(e.healthy_range) or "–", e.why)[
             : len(columns)
@@ -100,5 +103,5 @@ def _row(cause: str, trial: Trial) -> tuple[str, ...]:
     return (
         change_word(trial), word(cause), f"{trial.gain:+.3f}",
         f"{trial.ci95[0]:+.3f} to {trial.ci95[1]:+.3f}", "–" if equal is None else f"{equal:+.3f}",
-        f"{trial.p_holm:.3f}", str(trial.seeds),
+        "under 0.001" if trial.p_holm < LEAST_P else f"{trial.p_holm:.3f}", str(trial.seeds),
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from descend.handbook.yours.learning import made_harder
 from descend.handbook.yours.record import RunRecord
 from descend.report.figures import Area, Axis, Curve, Level, Mark, curves, smooth
 from descend.report.page import Column, Figure, Paragraph, Section, Table
@@ -20,7 +21,7 @@ def learning(run: RunRecord) -> Section:
         _figure(run, "loss"),
         *rescues(run),
         _figure(run, "accuracy"),
-        *_harder(run),
+        *((Paragraph(harder),) if (harder := made_harder(run)) else ()),
         Paragraph(_about_the_bands(run), quiet=True),
         epoch_table(run),
     ))  # fmt: skip
@@ -60,26 +61,6 @@ def _figure(run: RunRecord, what: str) -> Figure:
         "Loss, nats per token: lower is better" if loss else "Next tokens named right, percent",
         label, drawn, height=340 if loss else 260,
     )  # fmt: skip
-
-
-def _harder(run: RunRecord) -> list[Paragraph]:
-    """Why the training loss stands above that on held-out text, where it does."""
-    config, best = run.config, run.best
-    made_harder = [
-        words for value, words in (
-            (config.blank_rate, f"{config.blank_rate or 0:.0%} of their tokens were hidden "
-                                "(blank_rate)"),
-            (config.dropout_rate, f"{config.dropout_rate:.0%} of the numbers between layers were "
-                                  "left out (dropout_rate)"),
-            (config.label_smoothing, "their loss counts label_smoothing as well"),
-        ) if value
-    ]  # fmt: skip
-    if not made_harder or best.loss_end <= best.validation_loss:
-        return []
-    return [Paragraph(
-        f"The training loss stands above that on held-out text because training batches were made "
-        f"harder on purpose: {' and '.join(made_harder)}. Held-out text is judged without that."
-    )]  # fmt: skip
 
 
 def _bands(run: RunRecord, loss: bool) -> list[Area]:

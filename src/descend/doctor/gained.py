@@ -1,0 +1,21 @@
+"""What a change did to the loss, as one says it: better, worse, or what taking away costs."""
+
+from __future__ import annotations
+
+
+def gained(
+    change: str, gain: float, ci95: tuple[float, float] | None, takes_away: bool = False
+) -> str:
+    """`twice the width ends 0.020 nats better (95 %: -0.010 to 0.050)`.
+
+    `gain` and its interval in nats per token, above 0: the loss fell. With `takes_away` the gain is
+    what the run loses by a change that made it worse on purpose, such as half the text. The
+    interval is told in the direction of the word before it.
+    """
+    sign = 1.0 if takes_away or gain >= 0 else -1.0
+    nats = f"{sign * gain:.3f} nats"
+    words = f"costs {nats}" if takes_away else f"ends {nats} {'better' if sign > 0 else 'worse'}"
+    if ci95 is None:
+        return f"{change} {words}"
+    low, high = sorted(sign * bound for bound in ci95)
+    return f"{change} {words} (95 %: {low:.3f} to {high:.3f})"
