@@ -90,6 +90,15 @@ def writing() -> str:
     )
 
 
+def starting() -> str:
+    """Start-up."""
+    rows = [
+        [r["run"], str(r["rounds"]), "{1:.1f} ({0:.1f} to {2:.1f})".format(*r["seconds"])]
+        for r in read("speed/first_step.json")["summary"]
+    ]
+    return markdown(["run", "rounds", "first step after, s"], rows)
+
+
 def corpora() -> str:
     """Growth with the text."""
     rows = [
@@ -282,6 +291,7 @@ TABLES: dict[str, Callable[[], str]] = {
         tokens,
         to_loss,
         writing,
+        starting,
         corpora,
         small,
         ladder,

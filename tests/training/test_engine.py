@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import torch
+from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from descend.config import make_config
 from descend.errors import ConfigError, OutOfMemoryError
@@ -20,7 +21,7 @@ from descend.model.shape import shape_of
 from descend.text.batches import BatchPlan
 from descend.training.engine import Choice, choose_execution, name_of
 from descend.training.memory import check_memory, memory_errors, remedy
-from descend.training.objective import can_compile
+from descend.training.objective import can_compile, keep_code
 from descend.training.recipe import (
     choose_blank_rate,
     choose_epochs,
@@ -129,15 +130,32 @@ def test_a_device_that_is_not_there_is_named() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not can_compile(), reason="no C++ compiler here")
 @pytest.mark.filterwarnings("ignore")
-def test_only_a_run_that_is_long_enough_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_run_that_is_long_enough_is_compiled(
+    monkeypatch: pytest.MonkeyPatch, own_cache: Path
+) -> None:
     monkeypatch.setattr("descend.training.engine.busy_cores", lambda: 0.0)
     size: dict[str, object] = {"batch_size": 7, "embed_dim": 64, "ff_dim": 256}
     assert not choose(steps=10, **size).execution.compiled
     long = choose(steps=10**7, **size)
     assert name_of(long.execution) in long.seconds_per_token
     assert any("compiled" in name for name in long.seconds_per_token)
+    assert any((own_cache / "compiled").rglob("*.so")), "the code is kept with the rest"
     assert choose(steps=10**7, **size) == long
     assert not choose(steps=10, **size).execution.compiled
+
+
+@pytest.mark.parametrize("own", [None, "default", "/somewhere/else"])
+def test_compiled_code_is_kept_in_the_cache_unless_the_user_has_a_place_for_it(
+    monkeypatch: pytest.MonkeyPatch, own_cache: Path, own: str | None
+) -> None:
+    name = "TORCHINDUCTOR_CACHE_DIR"
+    if own is None:
+        monkeypatch.delenv(name, raising=False)
+    else:  # torch sets its own where an optimizer was made before
+        monkeypatch.setenv(name, default_cache_dir() if own == "default" else own)
+    keep_code()
+    expected = own if own == "/somewhere/else" else str(own_cache / "compiled")
+    assert os.environ[name] == expected
 
 
 def test_a_machine_without_compiler_is_not_asked_to_compile(

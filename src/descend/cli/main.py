@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -48,6 +49,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": with_dashes},
 )
+
+
+GARBAGE_THRESHOLD = 100_000
+"""Objects made since the last look for circular garbage before the next; Python's own 700 has it
+look hundreds of times while torch is imported, which makes millions, all to stay."""
 
 
 def _version(wanted: bool) -> None:
@@ -97,6 +103,7 @@ def main() -> None:
 
     0 done, 1 failure, 2 the user's mistake, 130 Ctrl-C, 143 SIGTERM.
     """
+    gc.set_threshold(GARBAGE_THRESHOLD)
     arguments = sys.argv[1:]
     debug = "--debug" in arguments or bool(os.environ.get("DESCEND_DEBUG"))
     sys.exit(run([a for a in arguments if a != "--debug"], debug))

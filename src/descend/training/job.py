@@ -36,7 +36,7 @@ from descend.training.checkpoint import load_checkpoint
 from descend.training.engine import Choice, choose_execution, name_of
 from descend.training.loop import Course
 from descend.training.memory import check_memory, memory_errors
-from descend.training.objective import can_compile
+from descend.training.objective import can_compile, look_at_compiler
 from descend.training.optimizer import make_optimizers
 from descend.training.precision import compute_in, make_scaler
 from descend.training.preflight import preflight
@@ -289,6 +289,8 @@ def fresh_state(model: Transformer, config: RunConfig, execution: Execution) -> 
     model.checkpoint_activations = config.activation_checkpointing
     model.blank_rate = config.blank_rate or 0.0
     optimizers = make_optimizers(model, config, execution.precision)
+    if execution.compiled:
+        look_at_compiler()
     return TrainState(model, optimizers, make_scaler(execution))
 
 

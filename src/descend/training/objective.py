@@ -5,8 +5,11 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import threading
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -103,11 +106,40 @@ def can_compile() -> bool:
     return any(name and shutil.which(name) for name in names)
 
 
+def look_at_compiler() -> None:
+    """Have torch find out, beside other work, which instructions its compiler may use.
+
+    It tries each set in a process of its own, a second in all, even where the code is in the
+    cache already. To be called once the optimizers are there, which have the rest imported.
+    """
+    from torch._inductor import codecache, cpp_builder, cpu_vec_isa  # noqa: F401  (see below)
+
+    keep_code()
+    # What it needs is imported above: two threads in torch's circular imports would meet halves.
+    threading.Thread(target=_pick_instructions, args=(cpu_vec_isa,), daemon=True).start()
+
+
+def _pick_instructions(module: ModuleType) -> None:
+    with suppress(Exception):  # whoever compiles is told
+        module.pick_vec_isa()
+
+
 @functools.cache
 def _compiled() -> Objective:
-    # Kept between runs, so that only the first run with a shape pays in full.
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_dir() / "compiled"))
+    keep_code()
     # What its probing of the processor has to say is nothing that a user could mend.
     warnings.filterwarnings("ignore", module=r"torch\._(inductor|dynamo)")
     compiled: Objective = torch.compile(objective, dynamic=False)
     return compiled
+
+
+def keep_code() -> None:
+    """Keep compiled code between runs, so that only the first run with a shape pays in full.
+
+    torch may have set its own folder below the temporary ones by now; a user's own is respected.
+    """
+    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+
+    name, torchs_own = "TORCHINDUCTOR_CACHE_DIR", default_cache_dir()
+    if os.environ.get(name, torchs_own) == torchs_own:
+        os.environ[name] = str(cache_dir() / "compiled")

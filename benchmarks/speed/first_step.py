@@ -1,0 +1,75 @@
+"""From the key press to the first step of `descend train`, and to the end of its imports.
+
+    python benchmarks/speed/first_step.py RESULTS TEXT [--rounds N]
+
+The corpus, the choice of the engine and the compiled code are in the cache after a run that is not
+counted. Two runs in turn: one that is long enough to be compiled (the preset's), one that is
+not (`--max-steps 20`). Each is ended after its first step is on record.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from time_to_loss import _wait_for_a_step
+
+from descend.machine import cores, processor, versions
+
+RUNS = {"compiled": [], "not compiled": ["--max-steps", "20"]}
+
+
+def first_step(text: str, flags: list[str]) -> dict[str, Any]:
+    """Seconds to the first step, and how it computed."""
+    with tempfile.TemporaryDirectory() as folder:
+        model, said = Path(folder) / "model", Path(folder) / "said"
+        command = [
+            sys.executable, "-m", "descend", "train", text, *flags,
+            "--save-dir", str(model), "--json",
+        ]  # fmt: skip
+        clock = time.perf_counter()
+        with said.open("w") as aside:
+            running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=aside)
+            seconds = _wait_for_a_step(model / "events.jsonl", running) - clock
+            running.kill()
+            running.wait()
+        chosen = [line for line in said.read_text().splitlines() if "computing in" in line]
+    return {"seconds": round(seconds, 2), "said": chosen}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("results", type=Path)
+    parser.add_argument("text")
+    parser.add_argument("--rounds", type=int, default=5)
+    asked = parser.parse_args()
+    text = str(Path(asked.text).resolve())
+    raw = []
+    for number in range(-1, asked.rounds):
+        for name, flags in RUNS.items():
+            found = {"round": number, "run": name} | first_step(text, flags)
+            print(found, flush=True)
+            raw.append(found)
+    counted = {n: [r["seconds"] for r in raw if r["run"] == n and r["round"] >= 0] for n in RUNS}
+    record = {
+        "command": f"python benchmarks/speed/first_step.py RESULTS {Path(text).name}",
+        "machine": {"processor": processor(), "cores": cores(), "versions": versions()},
+        "raw": raw,
+        "summary": [
+            {"run": n, "rounds": len(s), "seconds": [min(s), statistics.median(s), max(s)]}
+            for n, s in counted.items()
+        ],
+    }
+    asked.results.mkdir(parents=True, exist_ok=True)
+    (asked.results / "first_step.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
