@@ -53,6 +53,9 @@ def test_what_follows_from_a_width_and_a_context() -> None:
     assert whole_of(base, {"embed_dim": 96, "num_heads": 1}).num_heads == 1
     # 50 cannot be divided into parts of 32: one head of 50 has an even size, two of 25 do not.
     assert whole_of(base, {"embed_dim": 50}).num_heads == 1
+    # Of narrow feed-forward layers no less is left than may be asked for.
+    flat = make_config({"embed_dim": 256, "ff_dim": 64})
+    assert whole_of(flat, {"embed_dim": 16}).ff_dim == 8
     assert whole_of(BASE, {"learning_rate": 0.002}) == BASE.model_copy(
         update={"learning_rate": 0.002}
     )

@@ -169,7 +169,8 @@ def design(
         least = seeds * (count + 1)
         if runs < least:
             raise ConfigError(
-                "runs", str(runs), f"at least {least}: {count} changes and {seeds} seeds",
+                "runs", str(runs),
+                f"at least {least}: {count} changes and {seeds} seed{'s' * (seeds != 1)}",
                 "allow more runs or take fewer seeds",
             )  # fmt: skip
         # Orders of one seed share the run without and the run with all changes.

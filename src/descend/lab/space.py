@@ -157,6 +157,10 @@ def space_of(over: Mapping[str, Any], base: RunConfig) -> list[Span]:
     return typed
 
 
+NARROWEST = 8
+"""Least `ff_dim` that `RunConfig` takes."""
+
+
 def whole_of(base: RunConfig, values: Mapping[str, Any]) -> RunConfig:
     """`base` with `values`, and with what must follow from them if it was not chosen as well.
 
@@ -169,7 +173,7 @@ def whole_of(base: RunConfig, values: Mapping[str, Any]) -> RunConfig:
         if "num_heads" not in values:
             found["num_heads"] = _heads(width, base.embed_dim // base.num_heads)
         if "ff_dim" not in values:
-            found["ff_dim"] = round(width * base.ff_dim / base.embed_dim)
+            found["ff_dim"] = max(NARROWEST, round(width * base.ff_dim / base.embed_dim))
     if "max_seq_len" not in values:
         found["max_seq_len"] = max(base.max_seq_len, context)
     return make_config(found)

@@ -28,7 +28,7 @@ PIXELS = 700
 DARKEST = 0.5
 """Share of attention from which a square is as dark as it gets: few heads ever give more."""
 
-NAMES = 130
+NAMES = 150
 """Pixels for long names beside a figure, broken into lines: on a telephone more than half is left
 for the figure."""
 
@@ -197,7 +197,7 @@ def _marks(marks: Sequence[Mark]) -> Option:
         data.append({
             "name": mark.name, "xAxis": _round(mark.x),
             "lineStyle": {"color": colour, "type": "solid" if mark.loud else "dotted"},
-            "label": {"color": colour} | ({"position": "end", "align": "left"} if mark.loud
+            "label": {"color": colour} | ({"position": "end", "offset": [14, 0]} if mark.loud
                                           else {"position": "insideEndTop"}),
         })  # fmt: skip
     return _unseen("", []) | {
@@ -240,7 +240,7 @@ def bars(
         "axisLabel": {"hideOverlap": True},
     }  # fmt: skip
     value = _axis(axis, middle=lying)
-    return _base(right=56 if lying else 20) | {
+    return _base(right=56 if lying else 20, bottom=28) | {
         "xAxis": value if lying else category,
         "yAxis": category if lying else value,
         "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}},
@@ -327,10 +327,10 @@ def heat(
     }  # fmt: skip
 
 
-def _base(top: int = 14, right: int = 30) -> Option:
+def _base(top: int = 14, right: int = 30, bottom: int = 24) -> Option:
     return {
         "animation": False,
-        "grid": {"left": 8, "right": right, "top": top, "bottom": 24, "containLabel": True},
+        "grid": {"left": 8, "right": right, "top": top, "bottom": bottom, "containLabel": True},
         "aria": {"enabled": False},  # the page gives each figure its own words
     }
 
