@@ -15,7 +15,7 @@ from descend.doctor.healthy import healthy_range
 from descend.doctor.measure import measure
 from descend.doctor.reading import Reading
 from descend.handbook.find import every_page, find
-from descend.handbook.signals import READINGS
+from descend.handbook.signals import GLOSSES, READINGS
 from descend.handbook.yours import read_run, yours
 from descend.handbook.yours.measured import IN_THE_RECORDS
 from descend.handbook.yours.topics import TOPICS
@@ -68,9 +68,10 @@ def test_a_page_tells_what_the_diagnosis_read(
             told += 1
     assert told > 20
     sharpness = yours("attention_sharpness", run) or ""
-    assert sharpness.startswith("The diagnosis of your run read: attention entropy ")
+    assert sharpness.startswith("The diagnosis of your run read:\n\n- attention entropy ")
     assert "(healthy: over 0.05)" in sharpness
-    assert "(healthy: under 100)" in sharpness
+    assert "(healthy: under 100): the largest score of any head" in sharpness
+    assert {name for held in READINGS.values() for name in held} >= GLOSSES.keys()
 
 
 def test_without_a_diagnosis_such_a_page_says_how_to_get_one(trained: Path) -> None:

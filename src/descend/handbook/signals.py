@@ -40,6 +40,42 @@ READINGS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """By page; each reading belongs to one."""
 
+GLOSSES = {
+    "attention_entropy": "of the head that looks least evenly",
+    "attention_logit": "the largest score of any head",
+    "best_epoch": "whose weights were kept",
+    "clean_rise": "how much higher the loss is on what training does not have",
+    "context_gain": "loss after one token read, minus that in the second half of the window",
+    "counting_ladder": "what counting three and four tokens gains over pairs",
+    "counting_loss": "the lowest that counting up to four tokens reaches",
+    "dead_units": "of the worst block",
+    "dropout_gap": "training loss as recorded, minus the loss on training text without dropout",
+    "effective_rank": "of the block with the lowest",
+    "embedding_share": "held by the tables of tokens",
+    "final_rate": "the rate of the last step",
+    "floor_gap": "the loss of your model, minus the lowest that counting reaches",
+    "gradient_spread": "of the norm of the gradient",
+    "held_out_loss": "on text that it never saw",
+    "idle_share": "made at under a hundredth of the highest rate",
+    "last_epoch_gain": "by which the last epoch lowered the validation loss",
+    "loss_at_start": "the first loss",
+    "loss_jitter": "of single steps around their running median",
+    "loss_rise": "of 50 steps in a row over the lowest before them",
+    "mean_confidence": "that the model gives to its own first choice",
+    "multiplier_fresh": "so many would go on lowering the loss on fresh text",
+    "multiplier_same": "the same on the batch that the step was made from",
+    "position_slope": "what the last doubling brought",
+    "rare_loss": "on tokens used fewer than 20 times in training",
+    "rare_vocabulary": "used fewer than 20 times in training",
+    "repeats": "that stood there before",
+    "rise_after_best": "of the validation loss, from the best epoch to the last",
+    "seen_loss": "on text that it trained on, judged in the same way",
+    "shift": "between the held-out text and the training text",
+    "stream_size": "of the largest block",
+    "warmup_share": "before the rate was highest",
+}
+"""What a reading is, where its name and unit do not say it."""
+
 HEALTHY = "{healthy}"
 """Stands in a page for `healthy_about` it."""
 

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from descend.doctor.diagnosis import Evidence
 from descend.doctor.healthy import in_words
-from descend.handbook.signals import READINGS
+from descend.handbook.signals import GLOSSES, READINGS
 from descend.handbook.yours.found import kept_diagnosis
 from descend.handbook.yours.record import RunRecord
 from descend.handbook.yours.wording import significant
 
 IN_THE_RECORDS = {
     "parameters", "steps", "epochs", "train_tokens", "validation_tokens", "validation_loss",
-    "validation_accuracy", "best_epoch",
+    "validation_accuracy", "best_epoch", "unigram_loss", "bigram_loss",
 }  # fmt: skip
 """Pages tell these from the run itself."""
 
 
 def measured(page: str, run: RunRecord) -> str | None:
-    """A sentence of the readings; None where the diagnosis took none of them or there is none."""
+    """The readings, a line each; None where the diagnosis took none of them or there is none."""
     diagnosis = kept_diagnosis(run.folder) if page in READINGS else None
     if diagnosis is None:
         return None
     found = {e.signal: e for e in diagnosis.readings}
     told = [_words(found[name]) for name in READINGS[page]
             if name in found and name not in IN_THE_RECORDS]  # fmt: skip
-    return f"The diagnosis of your run read: {'; '.join(told)}." if told else None
+    return "The diagnosis of your run read:\n\n" + "\n".join(told) if told else None
 
 
 def to_be_measured(run: RunRecord) -> str:
@@ -41,9 +41,10 @@ def to_be_measured(run: RunRecord) -> str:
 
 
 def _words(reading: Evidence) -> str:
-    low, high = reading.healthy_range
-    healthy = in_words((low, high))
+    """A line: `- dead units 0 of a block's units (healthy: under 0.25): of the worst block`."""
+    healthy, gloss = in_words(reading.healthy_range), GLOSSES.get(reading.signal)
     return (
-        f"{reading.signal.replace('_', ' ')} {significant(reading.value)} {reading.unit}".rstrip()
+        f"- {reading.signal.replace('_', ' ')} {significant(reading.value)} {reading.unit}".rstrip()
         + (f" (healthy: {healthy})" if healthy else "")
+        + (f": {gloss}" if gloss else "")
     )
