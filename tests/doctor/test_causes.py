@@ -65,6 +65,19 @@ def test_every_change_makes_another_valid_configuration(cause: Cause, config: Ru
         assert other != config or change.train_share != 1 or change.steps != 1
 
 
+def test_a_run_that_learned_nothing_is_tried_at_a_far_lower_rate_at_once() -> None:
+    cause = next(c for c in CAUSES if c.name == "learning_rate_too_high")
+
+    def factors(held_out: float) -> list[float]:
+        losses = {"held_out_loss": held_out, "unigram_loss": 5.6}
+        readings = {name: Reading(name, x, "nats per token") for name, x in losses.items()}
+        changes = cause.trial(RunConfig(learning_rate=1.0), readings)
+        return [c.keys["learning_rate"] for c in changes]
+
+    assert factors(4.0) == pytest.approx([0.33, 0.1, 0.033])
+    assert factors(5.65) == pytest.approx([0.1, 0.033])
+
+
 def test_expectations_speak_of_signals_that_are_measured() -> None:
     source = (FOLDER.parent / "measure.py").read_text(encoding="utf-8")
     used = {e.signal for c in CAUSES for e in c.expects} | set(HEALTHY)

@@ -30,9 +30,11 @@ Source:
 
 from __future__ import annotations
 
+import math
+
 from descend.config import RunConfig
 from descend.doctor.cause import Cause, Change, Expectation, name_of, rates
-from descend.doctor.reading import Readings
+from descend.doctor.reading import Readings, value
 
 BIG_UPDATE = 0.012
 """Update to weight a step. Origin: prototype: 0.0097 when healthy, 0.013 at three times it."""
@@ -46,13 +48,19 @@ RUINED_LOGIT = 100.0
 FEW_DIRECTIONS = 0.3
 """Effective rank over the width; same origin: 0.6 and more at the usual rates and below."""
 FACTORS = (1 / 3, 1 / 10, 1 / 30)
+LEARNED_NOTHING = 0.97
+"""Of the loss of token frequencies alone: a run that ends above it knows nothing else, and a third
+of such a rate most often ends there too (a tiny run at six times the rate and dropout 0.5: a third
+of it gained nothing, a tenth 0.9 nats)."""
 
 
 def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
-    """Lower rates."""
+    """Lower rates; of a run that has learned nothing much lower ones."""
+    known = value(readings, "held_out_loss", 0.0)
+    stuck = known > LEARNED_NOTHING * value(readings, "unigram_loss", math.inf)
     return tuple(
         Change(f"1/{1 / factor:.0f} of the learning rate", rates(config, factor))
-        for factor in FACTORS
+        for factor in (FACTORS[1:] if stuck else FACTORS)
     )
 
 
