@@ -101,15 +101,22 @@ def starting() -> str:
 
 def corpora() -> str:
     """Growth with the text."""
+    stages = ("reading", "tokenizer", "tokens")
     rows = [
         [
-            f"{r['megabytes']:,.0f}", f"{r['reading']:.1f}", f"{r['tokenizer_training']:.1f}",
-            f"{r['encoding_and_baselines']:.1f}", f"{r['peak_megabytes']:,.0f}",
+            f"{r['megabytes']:,.0f}", f"{r['documents']:,}",
+            *(f"{r[f'{stage}_seconds']:.1f}" for stage in stages),
+            f"{max(r[f'{stage}_anonymous_megabytes'] for stage in stages):,.0f}",
+            f"{r['training_anonymous_megabytes']:,.0f}",
+            f"{max(r[f'{stage}_megabytes'] for stage in (*stages, 'training')):,.0f}",
+            "at rest" if r["at_rest"] else "busy",
         ]
-        for r in read("speed/growth.json")["corpora"]
+        for r in sorted(read("speed/growth.json")["corpora"],
+                        key=lambda r: (round(r["megabytes"]), r["documents"]))
     ]  # fmt: skip
-    head = ["MB of text", "reading, s", "training the tokenizer, s", "encoding and baselines, s",
-            "peak MB, training included"]  # fmt: skip
+    head = ["MB of text", "documents", "reading, s", "training the tokenizer, s",
+            "encoding and baselines, s", "MB of its own, preparing", "MB of its own, training",
+            "MB with mapped files", "machine"]  # fmt: skip
     return markdown(head, rows)
 
 

@@ -1,11 +1,17 @@
 """What a larger text and a larger model cost: seconds and peak memory, a process a size.
 
-    python benchmarks/speed/growth.py RESULTS TEXT [--megabytes 1,10,100] [--widths 128,256,512]
+    python benchmarks/speed/growth.py RESULTS TEXT... [--megabytes 1,10,100] [--widths 128,256,512]
+                                      [--documents one,many] [--busy]
 
-The text is TEXT over and over with the words of each copy's lines in another order, so that it is
-not the same text again. Each size is prepared from nothing (read, split, tokenizer of 4,096,
-encoded, baselines) and then trained for `STEPS` steps of the guide's model. Widths: the guide's
-model made wider, on random tokens (`contestants.py`).
+The text is that of all TEXTs over and over with the words of each copy's lines in another order and
+the letters of one word in fifty too, so that it is not the same text again and has ever more
+different words. It is one document (.txt), or many of about a kilobyte (.jsonl). Each size is
+prepared from nothing (read, split, tokenizer of 4,096, encoded, baselines) and then trained for
+`STEPS` steps of the guide's model. Widths: the guide's model made wider, on random tokens
+(`contestants.py`).
+
+Memory is looked at every `WATCH_SECONDS`: what the process holds of its own (anonymous), and that
+with the pages of mapped files, which the system may drop.
 """
 
 from __future__ import annotations
@@ -14,63 +20,111 @@ import argparse
 import json
 import os
 import random
-import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from descend.machine import cores, processor, versions
 
 STEPS = 20
+WATCH_SECONDS = 0.02
+NEW_WORDS = 0.02
+DOCUMENT_CHARACTERS = 1000
+
+
+@contextmanager
+def watched(stage: str, found: dict[str, float]) -> Iterator[None]:
+    """Seconds of a stage and the most memory it took, in MB, into `found`."""
+    done = threading.Event()
+    most = {"RssAnon": 0, "VmRSS": 0}
+
+    def watch() -> None:
+        while True:
+            for line in Path("/proc/self/status").read_text().splitlines():
+                name, _, value = line.partition(":")
+                if name in most:
+                    most[name] = max(most[name], int(value.split()[0]))
+            if done.wait(WATCH_SECONDS):
+                return
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        found[f"{stage}_seconds"] = round(time.perf_counter() - began, 3)
+        done.set()
+        thread.join()
+        found[f"{stage}_anonymous_megabytes"] = round(most["RssAnon"] / 1024, 1)
+        found[f"{stage}_megabytes"] = round(most["VmRSS"] / 1024, 1)
 
 
 def one(text: str) -> dict[str, float]:
-    """Prepare and train on `text` here; seconds of each stage in MB/s where it reads text."""
+    """Prepare and train on `text` here: seconds and memory of each stage."""
     from descend.config import make_config
     from descend.text.store import prepare_text, prepare_tokenizer, prepare_tokens
     from descend.training.job import new_job
     from descend.training.loop import train
 
-    config = make_config({"corpus_dir": text, "vocab_size": 4096, "epoch": 1})
-    megabytes = Path(text).stat().st_size / 1e6
-    marks = [time.perf_counter()]
-    prepared = prepare_text(config)
-    marks.append(time.perf_counter())
-    tokenizer = prepare_tokenizer(prepared, "bpe", 4096)
-    marks.append(time.perf_counter())
-    prepare_tokens(prepared, tokenizer)
-    marks.append(time.perf_counter())
-    job = new_job(config, Path("unused"))
-    for number, _ in enumerate(train(job.state, job.course), 1):
-        if number == STEPS:
-            break
-    return {
-        "megabytes": megabytes,
-        "reading": marks[1] - marks[0],
-        "tokenizer_training": marks[2] - marks[1],
-        "encoding_and_baselines": marks[3] - marks[2],
-        "seconds_per_step": job.state.seconds / STEPS,
-        "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }
+    # So short that it is never compiled, which costs memory of its own whatever the text.
+    asked = {"corpus_dir": text, "vocab_size": 4096, "max_steps": STEPS + 1}
+    config = make_config(asked)
+    found: dict[str, float] = {"megabytes": Path(text).stat().st_size / 1e6}
+    with watched("reading", found):
+        prepared = prepare_text(config)
+    with watched("tokenizer", found):
+        tokenizer = prepare_tokenizer(prepared, "bpe", 4096)
+    with watched("tokens", found):
+        prepare_tokens(prepared, tokenizer)
+    found["documents"] = len(prepared.spool)
+    del prepared, tokenizer
+    with watched("job", found):
+        job = new_job(config, Path("unused"))
+    with watched("training", found):
+        for number, _ in enumerate(train(job.state, job.course), 1):
+            if number == STEPS:
+                break
+    return found
 
 
-def write_text(source: str, path: Path, megabytes: float) -> None:
-    """About so many megabytes made of `source`."""
-    lines = source.splitlines()
+def write_text(sources: list[str], path: Path, megabytes: float, many: bool) -> None:
+    """About so many megabytes made of `sources`."""
+    lines = [line.split() for source in sources for line in source.splitlines()]
     shuffled = random.Random(0)
-    written = 0
+    left = megabytes * 1e6
+    first = True
     with path.open("w", encoding="utf-8") as file:
-        while written < megabytes * 1e6:
-            for line in lines:
-                words = line.split()
-                if written:
+        while left > 0:
+            held: list[str] = []
+            held_characters = 0
+            for words in lines:
+                if not first:
                     shuffled.shuffle(words)
-                written += file.write(" ".join(words) + "\n")
-                if written >= megabytes * 1e6:
+                    if words and shuffled.random() < NEW_WORDS * len(words):
+                        words = [_scrambled(words[0], shuffled), *words[1:]]
+                held.append(" ".join(words) + "\n")
+                held_characters += len(held[-1])
+                if held_characters < DOCUMENT_CHARACTERS:
+                    continue
+                text = "".join(held)
+                text = json.dumps({"text": text}, ensure_ascii=False) + "\n" if many else text
+                file.write(text)
+                left -= len(text.encode())
+                held, held_characters = [], 0
+                if left <= 0:
                     break
+            first = False
+
+
+def _scrambled(word: str, shuffled: random.Random) -> str:
+    return "".join(shuffled.sample(word, len(word)))
 
 
 def main() -> None:
@@ -79,26 +133,33 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser()
     parser.add_argument("results", type=Path)
-    parser.add_argument("text", type=Path)
+    parser.add_argument("texts", type=Path, nargs="+")
     parser.add_argument("--megabytes", default="1,10,100")
+    parser.add_argument("--documents", default="one,many")
     parser.add_argument("--widths", default="128,256,512")
+    parser.add_argument("--busy", action="store_true", help="Other programs run beside it.")
     asked = parser.parse_args()
     corpora, models = [], []
+    sources = [text.read_text(encoding="utf-8") for text in asked.texts]
     for megabytes in filter(None, asked.megabytes.split(",")):
-        with tempfile.TemporaryDirectory() as folder:
-            text = Path(folder) / "text.txt"
-            write_text(asked.text.read_text(encoding="utf-8"), text, float(megabytes))
-            corpora.append(_child([__file__, "--one", str(text)], Path(folder)))
-            print(corpora[-1], flush=True)
+        for documents in filter(None, asked.documents.split(",")):
+            with tempfile.TemporaryDirectory() as folder:
+                many = documents == "many"
+                text = Path(folder) / ("text.jsonl" if many else "text.txt")
+                write_text(sources, text, float(megabytes), many)
+                found = _child([__file__, "--one", str(text)], Path(folder))
+                corpora.append(found | {"at_rest": not asked.busy})
+                print(corpora[-1], flush=True)
     for width in filter(None, asked.widths.split(",")):
         contestants = Path(__file__).with_name("contestants.py")
         found = _child([str(contestants), "descend", f"width {width}", "5"], None)
         models.append({"width": int(width)} | found)
         print(models[-1], flush=True)
     file = asked.results / "growth.json"
+    names = " ".join(text.name for text in asked.texts)
     before = json.loads(file.read_text()) if file.exists() else {"corpora": [], "models": []}
     record = {
-        "command": f"python benchmarks/speed/growth.py RESULTS {asked.text.name}",
+        "command": f"python benchmarks/speed/growth.py RESULTS {names}",
         "machine": {"processor": processor(), "cores": cores(), "versions": versions()},
         "corpora": before["corpora"] + corpora,
         "models": before["models"] + models,
