@@ -11,6 +11,7 @@ from descend.config import RunConfig, make_config
 from descend.doctor import causes
 from descend.doctor.cause import HEADINGS, Cause, headings
 from descend.doctor.causes import CAUSES
+from descend.doctor.causes.too_little_data import doubling_over_halving
 from descend.doctor.healthy import HEALTHY
 from descend.doctor.reading import Reading
 
@@ -92,3 +93,11 @@ def test_a_run_past_its_best_is_tried_with_fewer_passes() -> None:
     fewer = [c for c in changes if c.keys.get("epoch")]
     assert [(c.keys, c.steps) for c in fewer] == [({"epoch": 6}, pytest.approx(6 / 9))]
     assert not [c for c in too_little.trial(make_config({"epoch": 9}), {}) if c.keys.get("epoch")]
+
+
+def test_twice_the_text_gains_less_than_half_of_it_costs_and_nothing_in_one_pass() -> None:
+    shares = [doubling_over_halving(p) for p in (1, 2, 3, 8, 30, 200)]
+    assert shares[0] == pytest.approx(0, abs=1e-9)
+    assert shares == sorted(shares)
+    assert shares[1] < 0.35  # 0.30: by hand, w(1) = 1, w(2) = 1.93, w(4) = 3.43
+    assert shares[-1] == pytest.approx(1, abs=0.02)

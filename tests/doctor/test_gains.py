@@ -81,6 +81,22 @@ def test_a_short_trial_is_worth_the_steps_it_saves() -> None:
     assert twice.carried == pytest.approx(LAW.at(FULL) - LAW.at(2 * FULL), rel=0.1)
 
 
+def test_what_no_number_of_steps_reaches_is_kept_whole() -> None:
+    """Letters that repeat those further back than the run reads: its curve is flat for ever."""
+    losses: dict[Lane | None, list[float]] = {None: [1.95], TWICE: [1.95], HIGHER: [1.2]}
+    _, higher = all_gains(race(1000, losses), BUYS, 1.95)
+    assert higher.at_full_length == pytest.approx(0.75)
+    assert higher.claimable
+
+
+def test_half_of_a_text_read_twice_says_little_of_twice_the_text() -> None:
+    change = Change("half", {}, train_share=0.5, takes_away=True, opposite=0.3)
+    (gain,) = all_gains(race(FULL, {None: [4.0], Lane("undertrained", change): [4.2]}), BUYS, None)
+    assert gain.mean == pytest.approx(0.2)
+    assert gain.at_full_length == pytest.approx(0.06)
+    assert not gain.claimable  # 3 % of 4 nats would have to be bought
+
+
 def test_what_loses_is_not_turned_into_a_gain() -> None:
     steps = 1000
     losses: dict[Lane | None, list[float]] = {

@@ -54,7 +54,9 @@ class Change(msgspec.Struct, frozen=True):
     train_share: float = 1.0
     """Share of the training text it may use."""
     takes_away: bool = False
-    """The change makes it worse on purpose: what it costs is what undoing it once more gains."""
+    """The change makes it worse on purpose: what it costs says what doing the opposite gains."""
+    opposite: float = 1.0
+    """Share of that cost which the opposite is expected to gain."""
 
 
 def never(config: RunConfig, readings: Readings) -> str | None:

@@ -70,8 +70,10 @@ class Gain:
 
     @property
     def at_full_length(self) -> float:
-        """The gain, as far as it is expected to last to the end of a full run."""
-        return self.mean if self.carried is None else min(self.mean, self.carried)
+        """The gain, as far as it is expected to last to the end of a full run; of what was taken
+        away, what the opposite is expected to gain."""
+        gain = self.mean if self.carried is None else min(self.mean, self.carried)
+        return gain * self.lane.change.opposite
 
     @property
     def worth(self) -> float:
@@ -191,7 +193,8 @@ def _carried(case: Case, race: Race, gain: Gain, law: PowerLaw | None) -> Gain:
     """`gain` with what is expected of it at the run's full length, and at equal time.
 
     A remedy that reaches in h steps what the control reaches in m h is taken to be worth m times
-    the steps at the end as well: L(N) - L(m N) by the control's own law.
+    the steps at the end as well: L(N) - L(m N) by the control's own law. What the control never
+    reaches is expected to last.
     """
     equal = None
     if gain.buys and gain.lane.change.steps == 1.0 and not gain.lane.change.takes_away:
@@ -204,7 +207,10 @@ def _carried(case: Case, race: Race, gain: Gain, law: PowerLaw | None) -> Gain:
     ratios = np.geomspace(1 / 64, most, 400)
     reached = np.array([law.at(h * m) for m in ratios]) - law.at(h) + gain.control
     below = np.flatnonzero(reached <= target)
-    m = float(ratios[below[0]]) if len(below) else float(most)
+    if not len(below):
+        # No number of steps brings the control there: what was gained is no mere head start.
+        return replace(gain, ends_at=law.at(n), equal_time=equal)
+    m = float(ratios[below[0]])
     return replace(gain, carried=law.at(n) - law.at(n * m), ends_at=law.at(n), equal_time=equal)
 
 

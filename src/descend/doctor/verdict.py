@@ -235,7 +235,9 @@ def _because(suspect: Suspect, readings: Readings, gain: Gain | None, raced: boo
         change = gain.lane.change
         told = gained(change.label, gain.mean, (gain.low, gain.high), change.takes_away)
         if change.takes_away:
-            return told
+            if gain.low <= 0:
+                return told
+            return f"{told}; the opposite is expected to gain {gain.at_full_length:.3f}"
         also = "" if not gain.claimable else ": real, and less than another remedy's"
         if gain.low > 0 and gain.equal_time is not None:
             also += f"; {_at_equal_time(gain.equal_time)}"

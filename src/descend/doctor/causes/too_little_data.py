@@ -14,8 +14,9 @@ Not to be confused:
     mode.
 
 Proof:
-    Half the text, the same steps: what halving costs is about what doubling would gain, since
-    the loss falls as a power of the amount. Then the same text with dropout.
+    Half the text, the same steps: what halving costs says what doubling would gain, all of it
+    after many passes, hardly any of it after one or two, since those are as good as fresh text.
+    Then the same text with dropout.
 
 Remedy:
     More text of the same kind. Until then: stop at the best epoch (which is the one kept), and
@@ -29,6 +30,8 @@ Source:
 """
 
 from __future__ import annotations
+
+import math
 
 from descend.config import RunConfig
 from descend.doctor.cause import Cause, Change, Expectation, name_of
@@ -47,8 +50,15 @@ DROPOUT = 0.2
 
 def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
     """What half the text costs, then what fewer passes and dropout make good."""
-    changes = [Change("half the text", {}, train_share=0.5, takes_away=True)]
     passes = config.epoch or 1
+    half = Change(
+        "half the text",
+        {},
+        train_share=0.5,
+        takes_away=True,
+        opposite=doubling_over_halving(passes),
+    )
+    changes = [half]
     best = max(1, round(value(readings, "best_epoch", 1.0) * passes))
     if value(readings, "rise_after_best") > RISE and best < passes:
         label = f"{best} passes over the text instead of {passes}"
@@ -56,6 +66,26 @@ def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
     if config.dropout_rate < DROPOUT:
         changes.append(Change(f"dropout {DROPOUT}", {"dropout_rate": DROPOUT}))
     return tuple(changes)
+
+
+def doubling_over_halving(passes: float) -> float:
+    """What twice the text gains, of what half of it costs, at equal tokens (0 to 1).
+
+    The loss follows the logarithm of what the text is worth, its tokens times w(P) for P passes,
+    w(P) = 1 + R (1 - exp(-(P - 1) / R)) (Muennighoff et al. 2023): few passes are nearly as good
+    as fresh text, so that a run of two has little to gain, and one of many nearly what it costs.
+    """
+
+    def worth(p: float) -> float:
+        return math.log(p if p < 1 else 1 + WORTH * (1 - math.exp(-(p - 1) / WORTH)))
+
+    cost = math.log(2) + worth(passes) - worth(2 * passes)
+    return (math.log(2) + worth(passes / 2) - worth(passes)) / cost
+
+
+WORTH = 6.8
+"""R: passes that repeated text is worth at most. Origin: fitted to trials of small networks
+(benchmarks/plan/fit.py); 15 in the paper, of large ones."""
 
 
 def cannot_be(config: RunConfig, readings: Readings) -> str | None:
