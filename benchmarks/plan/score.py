@@ -11,6 +11,7 @@ configuration like nanoGPT's for tiny Shakespeare. Trials are kept in OUT/trials
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,12 @@ from corpora import corpus_file
 from search import show
 from trial import HERE, trial
 
-from descend.config import PRESETS
+from descend.config import PRESETS, make_config
 from descend.lab.outlook import learned_outlook
 from descend.lab.plan import SAVING_SHARE, Plan, make_plan
 from descend.lab.rates import Rates
 from descend.lab.sample import Sample
+from descend.training.recipe import choose_blank_rate
 
 NANOGPT = {
     "architecture": "gpt", "optimizer": "adamw", "embed_dim": 128, "num_heads": 4, "num_layers": 4,
@@ -51,8 +53,14 @@ def plan_of(corpus: str, limit: float) -> Plan:
 def configurations(corpus: str, limit: float) -> dict[str, dict[str, Any]]:
     """What is tried at this limit, by name."""
     guide = {k: v for k, v in PRESETS["guide"].items() if k not in ("epoch", "precision")}
-    planned = {k: v for k, v in plan_of(corpus, limit).config.items() if k != "max_steps"}
-    return {"plan": planned | {"seed": 1}, "guide": guide | {"seed": 1}, "nanogpt": NANOGPT}
+    plan = plan_of(corpus, limit)
+    passes = math.ceil(plan.predicted.passes)
+    open_key = {"blank_rate": choose_blank_rate(make_config(plan.config), passes)}
+    return {
+        "plan": plan.config | open_key | {"seed": 1},
+        "guide": guide | {"seed": 1},
+        "nanogpt": NANOGPT,
+    }
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def trial(folder: Path, corpus: str, text: Path, values: dict[str, Any], seconds
     store = prepare_tokens(prepared, tokenizer_for(config, prepared))
     shape = shape_of(config, store.tokenizer.vocab_size)
     per_step = seconds_per_step(config, shape.vocab_size)
-    steps = max(1, int(seconds / per_step))
+    steps = max(1, min(int(seconds / per_step), config.max_steps or sys.maxsize))
     judged = run(config, shape, store, steps)
     best = min(judged, key=lambda j: j["bits_per_byte"])
     result = {
@@ -84,6 +85,7 @@ def run(config: RunConfig, shape: ModelShape, store: TokenStore, steps: int) -> 
                     torch.get_num_threads(), str(torch.__version__), processor())  # fmt: skip
     model = Transformer(shape, config.dropout_rate, way.attention)
     initialize(model, config.seed)
+    model.blank_rate = config.blank_rate or 0.0
     model.train()
     state = TrainState(model, make_optimizers(model, config), make_scaler(way))
     rate = learning_rate(config, choose_warmup(config, steps), steps, batches.epoch_of)

@@ -4,12 +4,14 @@ In units of what counting triples of tokens reaches on the same text (`Sample.tr
 per byte of a run are
 
     e + a N^-alpha + d B^-beta + h (V / T)^0.5 + k (ln rate - ln best rate)^2 - q ln(context)
+      + m (passes - 1) (N / U)^0.5
 
 with N numbers in the matrices of the blocks (in 100,000), V the vocabulary, T the tokens trained on
-and B the bytes they stand for (in millions). Both count less when repeated, R passes at most being
-worth anything (Muennighoff et al. 2023), and when a step takes many at once: T / (1 + batch / C)
-(the critical batch of McCandlish et al. 2018). The first three terms are those of Hoffmann et al.
-2022; the rest came from where the trials of benchmarks/plan strayed from them.
+and B the bytes they stand for (in millions). T and B count less when repeated, R passes at most
+being worth anything (Muennighoff et al. 2023), and when a step takes many at once:
+T / (1 + batch / C) (the critical batch of McCandlish et al. 2018). The first three terms are those
+of Hoffmann et al. 2022; the rest came from where the trials of benchmarks/plan strayed from them:
+the last is what is learned by heart in passes after the first over a text of U tokens.
 """
 
 from __future__ import annotations
@@ -25,11 +27,11 @@ from descend.lab.formula import Floats
 
 PARAMETERS = (
     "floor", "size", "size_power", "text", "text_power", "passes", "batch", "vocabulary",
-    "rate_curve", "best_rate", "rate_by_batch", "rate_by_width", "context",
+    "rate_curve", "by_heart", "best_rate", "rate_by_batch", "rate_by_width", "context",
 )  # fmt: skip
 """Logarithms, but for `best_rate` (already one), `rate_by_batch`, `rate_by_width`, `context`."""
 
-LOGARITHMS = 9
+LOGARITHMS = 10
 """The first so many of `PARAMETERS` are logarithms of what they stand for."""
 
 MIDDLE_NUMBERS, MIDDLE_BYTES, MIDDLE_BATCH, MIDDLE_WIDTH, MIDDLE_CONTEXT = 1e5, 1e6, 1024, 128, 64
@@ -107,15 +109,19 @@ def effective_tokens(z: Floats, setting: Setting) -> float:
 
 def bits_per_byte(z: Floats, setting: Setting) -> float:
     """The formula at parameters `z`."""
-    floor, size, size_power, text, text_power, _, _, vocabulary, curve = np.exp(z[:LOGARITHMS])
+    floor, size, size_power, text, text_power, _, _, vocabulary, curve, by_heart = np.exp(
+        z[:LOGARITHMS]
+    )
     tokens = effective_tokens(z, setting)
+    again = max(setting.tokens / setting.train_tokens - 1, 0.0)
     nbytes = tokens * setting.bytes_per_token / MIDDLE_BYTES
     share = (
         floor
         + size * (setting.block_numbers / MIDDLE_NUMBERS) ** -size_power
         + text * nbytes**-text_power
         + vocabulary * math.sqrt(setting.vocab_size / tokens)
-        - z[12] * math.log(setting.context / MIDDLE_CONTEXT)
+        - z[13] * math.log(setting.context / MIDDLE_CONTEXT)
+        + by_heart * again * math.sqrt(setting.block_numbers / setting.train_tokens)
     )
     if setting.learning_rate is not None:
         best = _log_best_rate(z, setting.batch_tokens, setting.width)
@@ -125,7 +131,7 @@ def bits_per_byte(z: Floats, setting: Setting) -> float:
 
 def _log_best_rate(z: Floats, batch_tokens: int, width: int) -> float:
     return float(
-        z[9]
-        + z[10] * math.log(batch_tokens / MIDDLE_BATCH)
-        + z[11] * math.log(width / MIDDLE_WIDTH)
+        z[10]
+        + z[11] * math.log(batch_tokens / MIDDLE_BATCH)
+        + z[12] * math.log(width / MIDDLE_WIDTH)
     )

@@ -230,8 +230,25 @@ def _candidates(
                     train_tokens=train_tokens, tokens=steps * batch_tokens,
                     batch_tokens=batch_tokens, context=context,
                 )  # fmt: skip
-                yield Candidate(shape, batch, context, steps, each, setting,
-                                outlook.bits_per_byte(setting))  # fmt: skip
+                longest = Candidate(shape, batch, context, steps, each, setting,
+                                    outlook.bits_per_byte(setting))  # fmt: skip
+                yield _long_enough(longest, outlook)
+
+
+def _long_enough(longest: Candidate, outlook: Outlook) -> Candidate:
+    """`longest`, or fewer steps of it where more would only be learned by heart."""
+    best = longest
+    while (steps := int(best.steps * SHORTER)) >= LEAST_STEPS:
+        setting = msgspec.structs.replace(best.setting, tokens=steps * best.setting.batch_tokens)
+        expected = outlook.bits_per_byte(setting)
+        if expected >= best.bits_per_byte:
+            break
+        best = msgspec.structs.replace(best, steps=steps, setting=setting, bits_per_byte=expected)
+    return best
+
+
+SHORTER = 0.9
+"""Lengths that are weighed, of the next longer one."""
 
 
 def shape_for(vocab: int, width: int, layers: int, context: int) -> ModelShape:
