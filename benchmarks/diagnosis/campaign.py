@@ -132,10 +132,11 @@ def gains_of(case: Case, rows: list[Trained]) -> dict[str, float]:
 
 
 def doubtful(gains: dict[str, float]) -> set[str]:
-    """The remedies that may be in the truth set, and the control: worth more seeds."""
+    """The remedies that may be in the truth set, and the control: worth more seeds. Where one seed
+    gains nothing another may, so the best are tried there too."""
     best = sorted(gains, key=lambda label: -gains[label])[:CONFIRMED]
-    least = max(WORTH / 2, NEAR * max(gains.values(), default=0.0))
-    found = {label for label in best if gains[label] >= least}
+    least = NEAR * max([0.0, *gains.values()])
+    found = {label for label in best if gains[label] >= least or least < WORTH}
     return found | {""} if found else set()
 
 

@@ -3,6 +3,7 @@
 A corpus is one file: its last block is held out, so that variants of it (less text, doubled text)
 can be judged on the same held-out bytes. Synthetic ones have a floor that is known exactly.
 `development` corpora may be looked at while the doctor is built; `sealed` ones only to report.
+`hidden`, `lexicon` and `source` were sealed until the doctor had been asked about them once.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import itertools
 import string
 import sysconfig
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +22,10 @@ from descend.text.languages.hidden import hidden_markov, sample_hidden
 from descend.text.languages.lexicon import lexicon_text, zipf_lexicon
 from descend.text.languages.recall import Recall, sample_recall
 
-NOISE = {"chain": 0.05, "recall": 0.4, "words": 0.05, "hidden": 0.02, "lexicon": 0.0}
-HIGH_NOISE = {"chain": 0.8, "recall": 0.95, "words": 0.9, "hidden": 0.8, "lexicon": 1.0}
+NOISE = {"chain": 0.05, "recall": 0.4, "words": 0.05, "hidden": 0.02, "lexicon": 0.0,
+         "markov": 0.05, "echo": 0.3}  # fmt: skip
+HIGH_NOISE = {"chain": 0.8, "recall": 0.95, "words": 0.9, "hidden": 0.8, "lexicon": 1.0,
+              "markov": 0.8, "echo": 0.95}  # fmt: skip
 """Share of symbols drawn at random, plainly and in the `noisy` variant."""
 
 WORDS = ("the", "mill", "a", "river")
@@ -39,7 +43,8 @@ class Corpus:
     sealed: bool
     tokenizer: str
     train_bytes: int
-    text: Callable[[float | None], str]
+    text: Callable[[float | None, Path], str]
+    """Of a share of noise (None: the usual) and the folder where files of text lie."""
     other: str
     """The corpus whose text is held out where a shift of distribution is planted."""
 
@@ -61,42 +66,42 @@ def _letters(symbols: Iterator[int] | list[int]) -> str:
     return "".join(string.ascii_lowercase[s] for s in symbols)
 
 
-def _chain(noise: float | None) -> str:
+def _chain(noise: float | None, _: Path) -> str:
     share = NOISE["chain"] if noise is None else noise
     chain = markov_chain(order=2, symbols=4, seed=11, concentration=0.3, noise=share)
     return _letters(sample_chain(chain, _SYMBOLS_AT_ONCE, seed=12).tolist())
 
 
-def _recall(noise: float | None) -> str:
+def _recall(noise: float | None, _: Path) -> str:
     language = Recall(2, 5, NOISE["recall"] if noise is None else noise)
     return _letters(sample_recall(language, _SYMBOLS_AT_ONCE, seed=13).tolist())
 
 
-def _words(noise: float | None) -> str:
+def _words(noise: float | None, _: Path) -> str:
     share = NOISE["words"] if noise is None else noise
     chain = markov_chain(order=2, symbols=len(WORDS), seed=51, concentration=0.3, noise=share)
     told = sample_chain(chain, _SYMBOLS_AT_ONCE // 4, seed=53).tolist()
     return " ".join(WORDS[n] for n in told)
 
 
-def _hidden(noise: float | None) -> str:
+def _hidden(noise: float | None, _: Path) -> str:
     share = NOISE["hidden"] if noise is None else noise
     model = hidden_markov(states=5, symbols=6, seed=21, concentration=0.1, noise=share)
     return _letters(sample_hidden(model, _SYMBOLS_AT_ONCE, seed=22).tolist())
 
 
-def _lexicon(noise: float | None) -> str:
+def _lexicon(noise: float | None, _: Path) -> str:
     share = NOISE["lexicon"] if noise is None else noise
     lexicon = zipf_lexicon(stems=40, endings=4, seed=31, noise=share)
     return lexicon_text(lexicon, _SYMBOLS_AT_ONCE // 6, seed=32)
 
 
-def _prose(_: float | None) -> str:
+def _prose(_noise: float | None, _: Path) -> str:
     topics = (d.text for d in embedded.documents("python") if d.source.startswith("python: topics"))
     return "\n".join(itertools.islice(topics, 60))
 
 
-def _source(_: float | None) -> str:
+def _source(_noise: float | None, _: Path) -> str:
     folder = Path(sysconfig.get_paths()["stdlib"])
     names = ("argparse", "ast", "calendar", "configparser", "csv", "datetime", "difflib",
              "doctest", "fractions", "heapq", "inspect", "mailbox", "optparse", "pathlib",
@@ -105,14 +110,54 @@ def _source(_: float | None) -> str:
     return "\n".join(f.read_text(encoding="utf-8") for f in files if f.is_file())
 
 
+def _markov(noise: float | None, _: Path) -> str:
+    share = NOISE["markov"] if noise is None else noise
+    chain = markov_chain(order=3, symbols=4, seed=61, concentration=0.2, noise=share)
+    return _letters(sample_chain(chain, _SYMBOLS_AT_ONCE, seed=62).tolist())
+
+
+def _echo(noise: float | None, _: Path) -> str:
+    language = Recall(5, 7, NOISE["echo"] if noise is None else noise)
+    return _letters(sample_recall(language, _SYMBOLS_AT_ONCE, seed=63).tolist())
+
+
+def _stories(_noise: float | None, _: Path) -> str:
+    return "\n".join(d.text for d in itertools.islice(embedded.documents("stories"), 2000))
+
+
+def _spanish(_noise: float | None, folder: Path) -> str:
+    """Without its accents: a byte a letter."""
+    letters = unicodedata.normalize("NFKD", _file(folder / "quijote.txt"))
+    return "".join(x for x in letters if not unicodedata.combining(x))
+
+
+def _novel(_noise: float | None, folder: Path) -> str:
+    return _file(folder / "moby_dick.txt")
+
+
+_BEGINS = 40_000
+"""Where a book is read from: past its titles, contents and quotations."""
+
+
+def _file(path: Path) -> str:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: not found; put the book there (see the page)")
+    return path.read_text(encoding="utf-8")[_BEGINS : _BEGINS + _SYMBOLS_AT_ONCE]
+
+
 CORPORA = (
     Corpus("chain", False, "char", 27_000, _chain, "recall"),
     Corpus("recall", False, "char", 27_000, _recall, "chain"),
     Corpus("words", False, "bpe", 60_000, _words, "prose"),
     Corpus("prose", False, "bpe", 28_000, _prose, "words"),
-    Corpus("hidden", True, "char", 27_000, _hidden, "chain"),
-    Corpus("lexicon", True, "bpe", 50_000, _lexicon, "words"),
-    Corpus("source", True, "bpe", 28_000, _source, "prose"),
+    Corpus("hidden", False, "char", 27_000, _hidden, "chain"),
+    Corpus("lexicon", False, "bpe", 50_000, _lexicon, "words"),
+    Corpus("source", False, "bpe", 28_000, _source, "prose"),
+    Corpus("markov", True, "char", 27_000, _markov, "echo"),
+    Corpus("echo", True, "char", 27_000, _echo, "markov"),
+    Corpus("stories", True, "bpe", 60_000, _stories, "novel"),
+    Corpus("spanish", True, "bpe", 42_000, _spanish, "novel"),
+    Corpus("novel", True, "bpe", 42_000, _novel, "spanish"),
 )
 
 
@@ -135,21 +180,21 @@ def write(variant: Variant, folder: Path) -> tuple[Path, float]:
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         aside = path.with_suffix(".partial")
-        aside.write_text(_text(variant, train, held_out), encoding="utf-8")
+        aside.write_text(_text(variant, train, held_out, folder), encoding="utf-8")
         aside.replace(path)
     return path, held_out / (train + held_out)
 
 
-def _text(variant: Variant, train: int, held_out: int) -> str:
+def _text(variant: Variant, train: int, held_out: int, folder: Path) -> str:
     source = corpus(variant.corpus)
     # Held out comes first in the stream, so that it is the same however much is trained on.
     noise = HIGH_NOISE.get(source.name) if variant.kind == "noisy" else None
-    stream = _ascii(source.text(noise))
+    stream = _ascii(source.text(noise, folder))
     judged, learned = stream[:held_out], stream[source.train_bytes :][:train]
     if len(learned) < train:
         raise ValueError(f"{variant}: found {len(learned)} bytes of text, expected {train}")
     if variant.kind == "shifted":
-        judged = _ascii(corpus(source.other).text(None))[:held_out]
+        judged = _ascii(corpus(source.other).text(None, folder))[:held_out]
     if variant.kind == "doubled":  # an eighth of the text, eight times
         learned = (learned[: train // 8] * 9)[:train]
     if variant.kind == "leaking":  # the held-out text stands in the training text

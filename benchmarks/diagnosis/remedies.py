@@ -80,8 +80,14 @@ def _vocabulary_up(factor: int) -> Callable[[Case], Case | None]:
 
 def _freer(case: Case) -> Case | None:
     v = case.values
-    neutral = v["dropout_rate"] == 0 and v["weight_decay"] <= 0.15
-    return None if neutral else _set(case, dropout_rate=0.0, weight_decay=0.1)
+    neutral = v["dropout_rate"] == 0 and v["weight_decay"] <= 0.15 and v["epoch"] <= NO_BLANKS
+    if neutral:
+        return None
+    return _set(case, dropout_rate=0.0, weight_decay=min(v["weight_decay"], 0.1), blank_rate=0.0)
+
+
+NO_BLANKS = 3
+"""Passes up to which the recipe hides no tokens by itself (`training.recipe`)."""
 
 
 def _more_text(case: Case) -> Case | None:
