@@ -81,7 +81,7 @@ def test_a_short_trial_is_worth_the_steps_it_saves() -> None:
     assert twice.carried == pytest.approx(LAW.at(FULL) - LAW.at(2 * FULL), rel=0.1)
 
 
-def test_what_no_number_of_steps_reaches_is_kept_whole() -> None:
+def test_what_no_number_of_steps_reaches_is_no_head_start() -> None:
     """Letters that repeat those further back than the run reads: its curve is flat for ever."""
     losses: dict[Lane | None, list[float]] = {None: [1.95], TWICE: [1.95], HIGHER: [1.2]}
     _, higher = all_gains(race(1000, losses), BUYS, 1.95)

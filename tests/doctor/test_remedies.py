@@ -18,8 +18,7 @@ from descend.runs.folder import read_info, read_summary
 
 SMALL = {
     "embed_dim": 32, "num_heads": 2, "num_layers": 1, "ff_dim": 64, "seq_len": 16, "batch_size": 8,
-    "max_seq_len": 64, "tokenizer": "char", "epoch": 1, "optimizer": "adamw",
-    "precision": "float32",
+    "max_seq_len": 64, "vocab_size": 400, "epoch": 1, "optimizer": "adamw", "precision": "float32",
 }  # fmt: skip
 WELL = 0.01
 """A rate that is near the best for it; a thirtieth of it is the fault."""
@@ -29,12 +28,14 @@ SECONDS = 15.0
 
 @pytest.fixture
 def chain(tmp_path: Path) -> str:
-    """30 kB of words, each followed by one of twelve: much to learn, and hardly a phrase twice."""
+    """60 kB of words, each followed by one of twelve: much to learn, and hardly a phrase twice. In
+    pieces: of a run that has hardly begun to learn letters, whole words would be the best remedy.
+    """
     pick = random.Random(3)
     words = ["".join(pick.choices("abcdefghij", k=pick.randrange(2, 7))) for _ in range(40)]
     after = {word: pick.sample(words, 12) for word in words}
     said = [words[0]]
-    while len(said) < 6_000:
+    while len(said) < 12_000:
         said.append(pick.choice(after[said[-1]]))
     path = tmp_path / "chain.txt"
     path.write_text(" ".join(said), encoding="utf-8")

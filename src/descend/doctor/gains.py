@@ -33,6 +33,10 @@ BOUGHT_WORTH = 0.8
 """What a nat is worth that costs time or text, against one that is free. First guess."""
 CHANCE = 0.05
 """p-value, corrected for all that was raced, under which a gain is no chance."""
+MOST_STEPS = 64
+"""Times the steps of the run, up to which the control's curve is followed."""
+FLAT = 0.1
+"""Of a gain, that the control gains less by twice the steps: it will not come there by steps."""
 NEARLY_FULL = 0.7
 """Share of the run from which a trial counts as of full length."""
 
@@ -193,8 +197,8 @@ def _carried(case: Case, race: Race, gain: Gain, law: PowerLaw | None) -> Gain:
     """`gain` with what is expected of it at the run's full length, and at equal time.
 
     A remedy that reaches in h steps what the control reaches in m h is taken to be worth m times
-    the steps at the end as well: L(N) - L(m N) by the control's own law. What the control never
-    reaches is expected to last.
+    the steps at the end as well: L(N) - L(m N) by the control's own law. What lies beyond all that
+    a control reaches which hardly falls any more is expected to last.
     """
     equal = None
     if gain.buys and gain.lane.change.steps == 1.0 and not gain.lane.change.takes_away:
@@ -203,15 +207,17 @@ def _carried(case: Case, race: Race, gain: Gain, law: PowerLaw | None) -> Gain:
         return replace(gain, equal_time=equal)
     h, n = float(race.steps), float(case.total_steps)
     target = gain.control - gain.mean
-    most = n / h * 64
+    most = n / h * MOST_STEPS
     ratios = np.geomspace(1 / 64, most, 400)
     reached = np.array([law.at(h * m) for m in ratios]) - law.at(h) + gain.control
     below = np.flatnonzero(reached <= target)
-    if not len(below):
-        # No number of steps brings the control there: what was gained is no mere head start.
-        return replace(gain, ends_at=law.at(n), equal_time=equal)
-    m = float(ratios[below[0]])
-    return replace(gain, carried=law.at(n) - law.at(n * m), ends_at=law.at(n), equal_time=equal)
+    m = float(ratios[below[0]]) if len(below) else most
+    # What no number of steps brings a flat curve to is no head start, and kept whole. Of a steep
+    # curve the law does not know yet how far it falls.
+    flat = law.at(h) - law.at(2 * h) < FLAT * gain.mean
+    beyond = max(float(reached[-1]) - target, 0.0) if flat else 0.0
+    carried = law.at(n) - law.at(n * m) + beyond
+    return replace(gain, carried=carried, ends_at=law.at(n), equal_time=equal)
 
 
 def _bought_by_steps(race: Race, factor: float) -> float:
