@@ -15,6 +15,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def counted(count: int, word: str) -> str:
+    """`1 seed`, `3 seeds`, `2,000 seeds`."""
+    return f"{count:,} {word}{'s' * (count != 1)}"
+
+
 def size(nbytes: float) -> str:
     """`3.2 kB`, `17 MB`, `1.4 GB`; powers of ten."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):

@@ -15,6 +15,7 @@ from descend.doctor.causes import CAUSES
 from descend.doctor.diagnosis import Cost, Diagnosis, Finding, Trial
 from descend.doctor.divergence import judge_divergence
 from descend.doctor.gains import Gain, all_gains
+from descend.doctor.healthy import healthy_range
 from descend.doctor.lanes import Lane, base_config, changed, prescription
 from descend.doctor.measure import measure, own_loss
 from descend.doctor.race import (
@@ -46,8 +47,6 @@ FIXED_BY_PARENT = ("embed_dim", "max_seq_len", "vocab_size")
 """What a run that went on from another model cannot change."""
 MOST_SUSPECTED = 4
 """Of them by suspicion alone; then those that the guide asks for, then the rest."""
-EASIER = 0.3
-"""Nats by which known text is easier than held-out text, from which a healthy run is told so."""
 SECOND_SUSPECTS = 4
 """Causes raced after the best remedy."""
 
@@ -108,7 +107,8 @@ def consult(
 def _remarks(readings: Readings) -> list[str]:
     """What is worth knowing of a run with nothing wrong."""
     gap = value(readings, "generalisation_gap")
-    if gap < EASIER:
+    _, usual = healthy_range("generalisation_gap")
+    if usual is None or gap < usual:
         return []
     return [
         f"text it trained on is {gap:.2f} nats easier for it than held-out text: no setting is at "
@@ -156,27 +156,26 @@ def _proved(
     base = base_config(case)
     everyone = _in_order(_ladders(case, case.config, found, readings))
     ladders = everyone[:MOST_SUSPECTS]
-    buys = {c.name: c.buys for c in CAUSES}
     began = time.monotonic()
     steps, count = choose_length(case, base, ladders, FIRST_RACE * allowed)
     ladders = ladders[:count]
-    share = steps / max(case.total_steps, 1)
     longest = max(allowed, first_round_seconds(case, base, ladders, steps))
+    race = Race(case, base, steps, began + FIRST_RACE * allowed, told)
+    share = race.share_of_run
     plan = f"trying {count} changes, each on {share:.0%} of the run, for about {duration(longest)}"
     told(plan, 0.0)
-    race = Race(case, base, steps, began + FIRST_RACE * allowed, told)
     run_race(race, ladders, "trying")
     control = race.arm(None, race.seed)
     own = (
         own_loss(case, control.evaluation_tokens) if control and steps < case.total_steps else None
     )
-    judged = _judged(race, found, readings, buys, own)
+    judged = _judged(race, found, readings, own)
     race.ends = began + allowed
     rest = _that_fit(race, everyone[count:])
     if judged.winner is None and rest:
         # Nothing is called healthy while there is time to try what was suspected least.
         run_race(race, rest, "trying the rest")
-        judged = _judged(race, found, readings, buys, own)
+        judged = _judged(race, found, readings, own)
     notes = [
         f"each trial: {steps * case.tokens_per_step:,} tokens, {share:.0%} of the run, its "
         "schedule over exactly these; the same seed, data order and held-out tokens on both sides"
@@ -195,14 +194,11 @@ def _proved(
     return judged, notes
 
 
-def _judged(
-    race: Race, found: list[Suspect], readings: Readings, buys: dict[str, bool], own: float | None
-) -> Judged:
-    """The verdict by all that was raced so far."""
-    gains = all_gains(race, buys, own)
+def _judged(race: Race, found: list[Suspect], readings: Readings, own: float | None) -> Judged:
+    """The verdict by all that was raced so far; `own` as in `all_gains`."""
+    gains = all_gains(race, {c.name: c.buys for c in CAUSES}, own)
     prescriptions = _prescriptions(race.case, race.base, gains)
-    share = race.steps / max(race.case.total_steps, 1)
-    return judge(found, readings, gains, prescriptions, share)
+    return judge(found, readings, gains, prescriptions, race.share_of_run)
 
 
 def _that_fit(race: Race, ladders: list[list[Lane]]) -> list[list[Lane]]:
@@ -271,10 +267,7 @@ def _second(
     if not others:
         return None
     run_race(again, others[:SECOND_SUSPECTS], "trying on top of it")
-    gains = all_gains(again, {c.name: c.buys for c in CAUSES}, None)
-    share = race.steps / max(case.total_steps, 1)
-    result = judge(found, readings, gains, _prescriptions(case, base, gains), share)
-    tried = [f for f in result.findings if f.trial is not None]
+    tried = [f for f in _judged(again, found, readings, None).findings if f.trial is not None]
     return tried[0] if tried else None
 
 

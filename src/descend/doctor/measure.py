@@ -109,6 +109,8 @@ class _Counted:
 
     uses: breakdown.Ids
     """Of each token in training (V,)."""
+    bytes_per_token: float
+    """Of training text."""
     fourgram_loss: float
     """Of counting to `HIGHEST_ORDER` (nats per token)."""
     loss: float
@@ -127,6 +129,7 @@ def _count(store: TokenStore) -> _Counted:
     length = counting.telling_length(len(store.train), loss, bytes_per_token)
     return _Counted(
         uses=np.bincount(np.asarray(store.train), minlength=size),
+        bytes_per_token=bytes_per_token,
         fourgram_loss=fourgram,
         loss=loss,
         copy_length=length,
@@ -135,15 +138,13 @@ def _count(store: TokenStore) -> _Counted:
 
 
 def _from_text(store: TokenStore, counted: _Counted) -> Iterator[Reading]:
-    info, size = store.info, store.tokenizer.vocab_size
+    ladder, size = store.info.ladder, store.tokenizer.vocab_size
     yield Reading("train_tokens", float(len(store.train)), "tokens")
     yield Reading("validation_tokens", float(len(store.validation)), "tokens")
-    yield Reading("bytes_per_token", info.train_bytes / max(len(store.train), 1), "bytes")
-    used = counted.uses[
-        counted.uses > 0
-    ]  # the bytes that stand by for what never comes are no fault
+    yield Reading("bytes_per_token", counted.bytes_per_token, "bytes")
+    # The bytes that stand by for what never comes are no fault.
+    used = counted.uses[counted.uses > 0]
     yield Reading("rare_vocabulary", float((used < RARE).mean()), "of the tokens that are used")
-    ladder = info.ladder
     yield Reading("unigram_loss", ladder.unigram, "nats per token")
     yield Reading("bigram_loss", ladder.bigram, "nats per token")
     yield Reading("counting_loss", counted.loss, "nats per token")

@@ -68,6 +68,11 @@ class Race:
     seconds: float = 0.0
 
     @property
+    def share_of_run(self) -> float:
+        """Length of the control over that of the run."""
+        return self.steps / max(self.case.total_steps, 1)
+
+    @property
     def seed(self) -> int:
         """The run's own."""
         return self.case.config.seed

@@ -32,6 +32,7 @@ from descend.trials.shapley import (
     walk_shares,
     walks,
 )
+from descend.units import counted
 
 _FORMAT = 1
 
@@ -170,7 +171,7 @@ def design(
         if runs < least:
             raise ConfigError(
                 "runs", str(runs),
-                f"at least {least}: {count} changes and {seeds} seed{'s' * (seeds != 1)}",
+                f"at least {least}: {count} changes and {counted(seeds, 'seed')}",
                 "allow more runs or take fewer seeds",
             )  # fmt: skip
         # Orders of one seed share the run without and the run with all changes.

@@ -56,6 +56,11 @@ class Setting(msgspec.Struct, frozen=True):
     learning_rate: float | None = None
     """None: the best rate of the formula."""
 
+    @property
+    def again(self) -> float:
+        """Passes over the text after the first."""
+        return max(self.tokens / self.train_tokens - 1, 0.0)
+
 
 class Outlook(msgspec.Struct, frozen=True):
     """The formula with its parameters as fitted, and how far from it runs end."""
@@ -102,8 +107,7 @@ def effective_tokens(z: Floats, setting: Setting) -> float:
     """Tokens trained on, repeats and large batches counted for what they are worth."""
     passes, batch = np.exp(z[5:7])
     seen = min(setting.tokens, setting.train_tokens)
-    again = max(setting.tokens / setting.train_tokens - 1, 0.0)
-    worth = seen + setting.train_tokens * passes * (1 - math.exp(-again / passes))
+    worth = seen + setting.train_tokens * passes * (1 - math.exp(-setting.again / passes))
     return float(worth / (1 + setting.batch_tokens / (MIDDLE_BATCH * batch)))
 
 
@@ -113,7 +117,6 @@ def bits_per_byte(z: Floats, setting: Setting) -> float:
         z[:LOGARITHMS]
     )
     tokens = effective_tokens(z, setting)
-    again = max(setting.tokens / setting.train_tokens - 1, 0.0)
     nbytes = tokens * setting.bytes_per_token / MIDDLE_BYTES
     share = (
         floor
@@ -121,7 +124,7 @@ def bits_per_byte(z: Floats, setting: Setting) -> float:
         + text * nbytes**-text_power
         + vocabulary * math.sqrt(setting.vocab_size / tokens)
         - z[13] * math.log(setting.context / MIDDLE_CONTEXT)
-        + by_heart * again * math.sqrt(setting.block_numbers / setting.train_tokens)
+        + by_heart * setting.again * math.sqrt(setting.block_numbers / setting.train_tokens)
     )
     if setting.learning_rate is not None:
         best = _log_best_rate(z, setting.batch_tokens, setting.width)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from descend.lab.comparison import ComparedArm, Comparison
 from descend.lab.searched import Tried
+from descend.units import counted
 
 _OF = {"tokens": "tokens", "seconds": "s of training", "steps": "steps"}
 
@@ -20,7 +21,7 @@ _EQUAL = {
 def comparison_sentence(arms: Sequence[ComparedArm], unit: str, match: str, seeds: int) -> str:
     """What may be claimed of the arms against the first, and what may not."""
     first, others = arms[0], arms[1:]
-    words = f"{_EQUAL[match]}, {seeds} seed{'s' if seeds != 1 else ''} each"
+    words = f"{_EQUAL[match]}, {counted(seeds, 'seed')} each"
     if seeds == 1:
         words += " (one seed shows no spread, so nothing is claimed)"
     better = sorted((a for a in others if a.verdict == "better"), key=_difference)
@@ -58,7 +59,7 @@ def search_sentence(
     said = {"better": "better than", "worse": "worse than"}.get(arm.verdict, "not told apart from")
     interval = arm.difference.ci95 if arm.difference else None
     span = f" [{interval[0]:+.3f}, {interval[1]:+.3f}]" if interval else ""
-    seeds = f"{len(found.seeds)} fresh seed{'s' if len(found.seeds) != 1 else ''}"
+    seeds = counted(len(found.seeds), "fresh seed")
     words += (
         f"Trained again with {seeds} it is {said} the base: {_difference(arm):+.3f}{span} "
         f"{found.unit}"

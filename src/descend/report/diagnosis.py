@@ -10,7 +10,7 @@ from descend.doctor.healthy import in_words
 from descend.doctor.prescription import merged_prescription
 from descend.doctor.treatment import Treatment, Turn
 from descend.handbook.yours.found import takes_away
-from descend.units import duration
+from descend.units import counted, duration
 
 _HEADLINE = {cause.name: cause.headline for cause in CAUSES}
 _LISTED = 4
@@ -97,7 +97,7 @@ def proof(trial: Trial) -> str:
         )
     low, high = trial.ci95
     differs = "lower" if trial.treated < trial.control else "higher"
-    seeds = f"{trial.seeds} paired seed{'s' if trial.seeds != 1 else ''}"
+    seeds = counted(trial.seeds, "paired seed")
     text = (
         f"with {trial.change} the same {trial.tokens:,} tokens end {trial.gain:.2f} nats {differs} "
         f"({trial.control:.2f} → {trial.treated:.2f}; 95 %: {low:.2f} to {high:.2f}, {seeds})"

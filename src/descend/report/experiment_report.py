@@ -24,7 +24,7 @@ from descend.report.page import (
     Section,
     Table,
 )
-from descend.units import duration, size
+from descend.units import counted, duration, size
 from descend.version import __version__
 
 MADE_BY = f"Report of an experiment · descend {__version__}"
@@ -39,7 +39,7 @@ def comparison_report(found: Comparison, folder: Path) -> Page:
     return Page(
         title=folder.resolve().name,
         subtitle=f"{found.corpus} · {len(found.arms)} configurations, "
-        f"{_of(len(found.seeds), 'seed')} each",
+        f"{counted(len(found.seeds), 'seed')} each",
         lead=(found.sentence,),
         facts=Facts((
             Fact("lowest held-out loss", f"{_loss(best, found):.3f}", f"{found.unit}: {best.name}"),
@@ -210,7 +210,7 @@ def attribution_report(found: Attribution, folder: Path) -> Page:
             Fact("accuracy", f"{found.total_accuracy.value:+.1%}", "of held-out tokens"),
             Fact("training time", more_time(found.total_seconds), "for each run"),
             Fact("runs", f"{len(found.runs):,}",
-                 f"{_of(len(found.seeds), 'seed')}, {found.method}"),
+                 f"{counted(len(found.seeds), 'seed')}, {found.method}"),
         )),
         sections=tuple(s for s in (
             _shares(found), *_interactions(found), _runs(found), again(found.command)
@@ -284,10 +284,6 @@ def _runs(found: Attribution) -> Section:
             folded=True,
         ))  # fmt: skip
     return Section("runs", "How it was found", tuple(blocks))
-
-
-def _of(count: int, word: str) -> str:
-    return f"{count:,} {word}{'s' * (count != 1)}"
 
 
 def _interactions(found: Attribution) -> Sequence[Section]:

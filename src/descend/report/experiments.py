@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from descend.lab.attribute import Attribution
 from descend.lab.comparison import Comparison
 from descend.lab.measured import Measured
-from descend.units import duration, size
+from descend.units import counted, duration, size
 
 BAR = 20
 """Characters of the longest bar."""
@@ -65,13 +65,12 @@ def attribution_text(found: Attribution) -> str:
 
 def how_found(found: Attribution) -> str:
     """The method in a sentence."""
-    seeds = f"{len(found.seeds)} seed{'s' if len(found.seeds) != 1 else ''}"
-    orders = f"{found.orders} random order{'s' if found.orders != 1 else ''} of the changes"
+    seeds = counted(len(found.seeds), "seed")
+    orders = f"{counted(found.orders, 'random order')} of the changes"
     way = "all sets of changes were trained" if found.method == "exact" else orders
     share = "" if found.train_share == 1 else f", on {found.train_share:.0%} of the training text"
     intervals = "" if found.shares[0].ci95 is None else "; in brackets 95 % intervals"
-    runs = f"{len(found.runs)} run{'s' if len(found.runs) != 1 else ''}"
-    return f"{runs}: {way}, {seeds}{share}{intervals}"
+    return f"{counted(len(found.runs), 'run')}: {way}, {seeds}{share}{intervals}"
 
 
 def _plain(value: float | None) -> str:

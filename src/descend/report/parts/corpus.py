@@ -11,7 +11,7 @@ from descend.report.look import token_counts
 from descend.report.page import Block, Column, Fact, Facts, Figure, Paragraph, Section, Table
 from descend.report.pieces import marked, shown_pieces
 from descend.text.store import TokenStore
-from descend.units import size
+from descend.units import counted, size
 
 FREQUENT = 15
 
@@ -21,7 +21,7 @@ def corpus(run: RunRecord, store: TokenStore | None) -> Section:
     of, info = run.of_corpus, run.info.corpus
     blocks: list[Block] = [
         Paragraph(
-            f"{info['corpus']}: {of('documents'):,} document{'s' * (of('documents') != 1)}, held "
+            f"{info['corpus']}: {counted(of('documents'), 'document')}, held "
             f"out by {info['split_by']}. {float(info['overlap_share']):.1%} of the held-out tokens "
             "stand in a run of 32 that is in the training text too."
         ),
