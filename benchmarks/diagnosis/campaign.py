@@ -22,7 +22,7 @@ from pathlib import Path
 from cases import Case, cases, config_values
 from corpora import sizes
 from remedies import REMEDIES, Remedy, treatments
-from table import Trained, append, read
+from table import Trained, append, half_named, read
 from truth import WORTH
 
 from descend.config import make_config
@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="cases whose name holds one of these words")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so many")
     chosen = parser.parse_args()
-    table = chosen.results / f"runs-{'sealed' if chosen.sealed else 'development'}.jsonl"
+    table = chosen.results / f"runs-{half_named(sealed=chosen.sealed)}.jsonl"
     found = [c for c in cases(sealed=chosen.sealed) if named(c, chosen.only)]
     found = in_turn(found)
     number, of = (int(x) for x in chosen.part.split("/"))

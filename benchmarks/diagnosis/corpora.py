@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from descend.text import embedded
-from descend.text.languages.chains import markov_chain, sample_chain
+from descend.text.languages.chains import MarkovChain, markov_chain, sample_chain
 from descend.text.languages.hidden import hidden_markov, sample_hidden
 from descend.text.languages.lexicon import lexicon_text, zipf_lexicon
 from descend.text.languages.recall import Recall, sample_recall
@@ -43,8 +43,8 @@ class Corpus:
     sealed: bool
     tokenizer: str
     train_bytes: int
-    text: Callable[[float | None, Path], str]
-    """Of a share of noise (None: the usual) and the folder where files of text lie."""
+    text: Callable[[float, Path], str]
+    """Of a share of noise and the folder where files of text lie."""
     other: str
     """The corpus whose text is held out where a shift of distribution is planted."""
 
@@ -66,42 +66,44 @@ def _letters(symbols: Iterator[int] | list[int]) -> str:
     return "".join(string.ascii_lowercase[s] for s in symbols)
 
 
-def _chain(noise: float | None, _: Path) -> str:
-    share = NOISE["chain"] if noise is None else noise
-    chain = markov_chain(order=2, symbols=4, seed=11, concentration=0.3, noise=share)
-    return _letters(sample_chain(chain, _SYMBOLS_AT_ONCE, seed=12).tolist())
+def _of_chain(chain: MarkovChain, seed: int) -> str:
+    return _letters(sample_chain(chain, _SYMBOLS_AT_ONCE, seed).tolist())
 
 
-def _recall(noise: float | None, _: Path) -> str:
-    language = Recall(2, 5, NOISE["recall"] if noise is None else noise)
-    return _letters(sample_recall(language, _SYMBOLS_AT_ONCE, seed=13).tolist())
+def _of_recall(language: Recall, seed: int) -> str:
+    return _letters(sample_recall(language, _SYMBOLS_AT_ONCE, seed).tolist())
 
 
-def _words(noise: float | None, _: Path) -> str:
-    share = NOISE["words"] if noise is None else noise
-    chain = markov_chain(order=2, symbols=len(WORDS), seed=51, concentration=0.3, noise=share)
+def _chain(noise: float, _: Path) -> str:
+    return _of_chain(markov_chain(2, 4, seed=11, concentration=0.3, noise=noise), seed=12)
+
+
+def _recall(noise: float, _: Path) -> str:
+    return _of_recall(Recall(2, 5, noise), seed=13)
+
+
+def _words(noise: float, _: Path) -> str:
+    chain = markov_chain(order=2, symbols=len(WORDS), seed=51, concentration=0.3, noise=noise)
     told = sample_chain(chain, _SYMBOLS_AT_ONCE // 4, seed=53).tolist()
     return " ".join(WORDS[n] for n in told)
 
 
-def _hidden(noise: float | None, _: Path) -> str:
-    share = NOISE["hidden"] if noise is None else noise
-    model = hidden_markov(states=5, symbols=6, seed=21, concentration=0.1, noise=share)
+def _hidden(noise: float, _: Path) -> str:
+    model = hidden_markov(states=5, symbols=6, seed=21, concentration=0.1, noise=noise)
     return _letters(sample_hidden(model, _SYMBOLS_AT_ONCE, seed=22).tolist())
 
 
-def _lexicon(noise: float | None, _: Path) -> str:
-    share = NOISE["lexicon"] if noise is None else noise
-    lexicon = zipf_lexicon(stems=40, endings=4, seed=31, noise=share)
+def _lexicon(noise: float, _: Path) -> str:
+    lexicon = zipf_lexicon(stems=40, endings=4, seed=31, noise=noise)
     return lexicon_text(lexicon, _SYMBOLS_AT_ONCE // 6, seed=32)
 
 
-def _prose(_noise: float | None, _: Path) -> str:
+def _prose(_noise: float, _: Path) -> str:
     topics = (d.text for d in embedded.documents("python") if d.source.startswith("python: topics"))
     return "\n".join(itertools.islice(topics, 60))
 
 
-def _source(_noise: float | None, _: Path) -> str:
+def _source(_noise: float, _: Path) -> str:
     folder = Path(sysconfig.get_paths()["stdlib"])
     names = ("argparse", "ast", "calendar", "configparser", "csv", "datetime", "difflib",
              "doctest", "fractions", "heapq", "inspect", "mailbox", "optparse", "pathlib",
@@ -110,28 +112,25 @@ def _source(_noise: float | None, _: Path) -> str:
     return "\n".join(f.read_text(encoding="utf-8") for f in files if f.is_file())
 
 
-def _markov(noise: float | None, _: Path) -> str:
-    share = NOISE["markov"] if noise is None else noise
-    chain = markov_chain(order=3, symbols=4, seed=61, concentration=0.2, noise=share)
-    return _letters(sample_chain(chain, _SYMBOLS_AT_ONCE, seed=62).tolist())
+def _markov(noise: float, _: Path) -> str:
+    return _of_chain(markov_chain(3, 4, seed=61, concentration=0.2, noise=noise), seed=62)
 
 
-def _echo(noise: float | None, _: Path) -> str:
-    language = Recall(5, 7, NOISE["echo"] if noise is None else noise)
-    return _letters(sample_recall(language, _SYMBOLS_AT_ONCE, seed=63).tolist())
+def _echo(noise: float, _: Path) -> str:
+    return _of_recall(Recall(5, 7, noise), seed=63)
 
 
-def _stories(_noise: float | None, _: Path) -> str:
+def _stories(_noise: float, _: Path) -> str:
     return "\n".join(d.text for d in itertools.islice(embedded.documents("stories"), 2000))
 
 
-def _spanish(_noise: float | None, folder: Path) -> str:
+def _spanish(_noise: float, folder: Path) -> str:
     """Without its accents: a byte a letter."""
     letters = unicodedata.normalize("NFKD", _file(folder / "quijote.txt"))
     return "".join(x for x in letters if not unicodedata.combining(x))
 
 
-def _novel(_noise: float | None, folder: Path) -> str:
+def _novel(_noise: float, folder: Path) -> str:
     return _file(folder / "moby_dick.txt")
 
 
@@ -188,18 +187,21 @@ def write(variant: Variant, folder: Path) -> tuple[Path, float]:
 def _text(variant: Variant, train: int, held_out: int, folder: Path) -> str:
     source = corpus(variant.corpus)
     # Held out comes first in the stream, so that it is the same however much is trained on.
-    noise = HIGH_NOISE.get(source.name) if variant.kind == "noisy" else None
-    stream = _ascii(source.text(noise, folder))
+    stream = _stream(source, HIGH_NOISE if variant.kind == "noisy" else NOISE, folder)
     judged, learned = stream[:held_out], stream[source.train_bytes :][:train]
     if len(learned) < train:
         raise ValueError(f"{variant}: found {len(learned)} bytes of text, expected {train}")
     if variant.kind == "shifted":
-        judged = _ascii(corpus(source.other).text(None, folder))[:held_out]
+        judged = _stream(corpus(source.other), NOISE, folder)[:held_out]
     if variant.kind == "doubled":  # an eighth of the text, eight times
         learned = (learned[: train // 8] * 9)[:train]
     if variant.kind == "leaking":  # the held-out text stands in the training text
         learned = (judged + learned)[:train]
     return learned[:-1] + "\n" + judged
+
+
+def _stream(source: Corpus, noise: dict[str, float], folder: Path) -> str:
+    return _ascii(source.text(noise.get(source.name, 0.0), folder))
 
 
 def _ascii(text: str) -> str:

@@ -25,7 +25,7 @@ from campaign import arm, complete, in_turn, named, row
 from cases import Case, cases, config_values
 from record import read_record
 from remedies import Remedy
-from table import Diagnosed, Trained, append, read
+from table import Diagnosed, Trained, append, half_named, read
 
 from descend import run
 from descend.doctor import consult as consultation
@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("--proof", type=float, default=0.0)
     parser.add_argument("--seconds", type=float, default=float("inf"))
     asked = parser.parse_args()
-    half = "sealed" if asked.sealed else "development"
+    half = half_named(sealed=asked.sealed)
     table = asked.results / f"verdicts-{half}.jsonl"
     done = {(d.case, d.reader) for d in read(table, Diagnosed)}
     rows = read(asked.results / f"runs-{half}.jsonl", Trained)

@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from table import Diagnosed, append, read
+from table import Diagnosed, append, half_named, read
 
 from descend.runs.folder import read_events
 from descend.runs.records import Epoch, Step
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("programs", type=Path)
     parser.add_argument("--sealed", action="store_true")
     asked = parser.parse_args()
-    table = asked.results / f"verdicts-{'sealed' if asked.sealed else 'development'}.jsonl"
+    table = asked.results / f"verdicts-{half_named(sealed=asked.sealed)}.jsonl"
     rows = read(table, Diagnosed)
     done = {(d.case, d.reader) for d in rows}
     with tempfile.TemporaryDirectory() as scratch:

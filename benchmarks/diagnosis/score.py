@@ -22,7 +22,7 @@ from baselines import configuration, nearest
 from campaign import complete
 from cases import cases
 from examine import ADVICE, PROOF
-from table import Diagnosed, Trained, read
+from table import Diagnosed, Trained, half_named, read
 from truth import WORTH, Truth, truths
 
 DRAWS = 2000
@@ -262,7 +262,7 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("--sealed", action="store_true")
     asked = parser.parse_args()
-    half = "sealed" if asked.sealed else "development"
+    half = half_named(sealed=asked.sealed)
     found, rows = labelled(asked.results, half)
     known, _ = labelled(asked.results, "development")
     by_name = {t.case.name: t for t in found}

@@ -45,6 +45,11 @@ class Diagnosed(msgspec.Struct, frozen=True, kw_only=True):
     run_seconds: float
 
 
+def half_named(*, sealed: bool) -> str:
+    """Which half of the corpora, as the names of its files say it."""
+    return "sealed" if sealed else "development"
+
+
 T = TypeVar("T", Trained, Diagnosed)
 
 
