@@ -18,7 +18,7 @@ from descend.runs.folder import read_info, read_summary
 
 SMALL = {
     "embed_dim": 32, "num_heads": 2, "num_layers": 1, "ff_dim": 64, "seq_len": 16, "batch_size": 8,
-    "max_seq_len": 64, "vocab_size": 400, "epoch": 1, "optimizer": "adamw", "precision": "float32",
+    "max_seq_len": 64, "vocab_size": 300, "epoch": 1, "optimizer": "adamw", "precision": "float32",
 }  # fmt: skip
 WELL = 0.01
 """A rate that is near the best for it; a thirtieth of it is the fault."""
