@@ -142,8 +142,8 @@ REGIONS = {
     "markov": Region((48, 64), 4, 300), "echo": Region((32, 40), 3, 300),
     "stories": Region((64, 72), 3, 1000),
     "spanish": Region((48, 64), 2, 600), "novel": Region((48, 64), 2, 600),
-    "triads": Region((48, 64), 3, 300),
-    "regency": Region((48, 64), 2, 600), "headers": Region((48, 64), 2, 600),
+    "triads": Region((48, 64), 3, 300), "veiled": Region((40, 56), 3, 300),
+    "regency": Region((48, 64), 2, 800), "headers": Region((48, 64), 2, 600),
 }  # fmt: skip
 """Of those that differ from `EASY`. More text helps every tiny run on real text."""
 

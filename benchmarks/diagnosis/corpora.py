@@ -144,7 +144,7 @@ def _far(noise: float, _: Path) -> str:
 
 
 def _veiled(noise: float, _: Path) -> str:
-    model = hidden_markov(states=8, symbols=8, seed=81, concentration=0.04, noise=noise)
+    model = hidden_markov(states=12, symbols=8, seed=86, concentration=0.05, noise=noise)
     return _letters(sample_hidden(model, _SYMBOLS_AT_ONCE, seed=82).tolist())
 
 
