@@ -156,7 +156,7 @@ def _from_text(store: TokenStore, counted: _Counted) -> Iterator[Reading]:
     yield Reading("counting_ladder", ladder.bigram - higher, "nats")
     found = counting.shift(store.train, store.validation, size)
     if found is not None:
-        yield Reading("shift", found.difference, "nats", found.error)
+        yield Reading("shift", found, "nats")
 
 
 def own_loss(case: Case, evaluation_tokens: int) -> float | None:

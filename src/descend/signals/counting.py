@@ -4,7 +4,6 @@ training text is there twice. Cost class: counting, seconds for a megabyte; need
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,29 +21,22 @@ MOST = 5_000_000
 PLACES = 8
 """Stretches of training text that are set aside in turn, evenly spread, each to stand for more of
 the same."""
-FEWEST_JUDGED = 64
-"""Tokens of a stretch: of fewer the loss is mostly chance."""
+FEWEST_JUDGED = 128
+"""Tokens of a stretch, half of which are counted and half judged: of fewer the loss is mostly
+chance."""
 MOST_COMPARED = 1_000_000
 """Training tokens that stretches are taken from and counted on: about a second for each of them."""
 
 
-@dataclass(frozen=True)
-class Shift:
-    """How much worse a counting model does on held-out text than on more of the same (nats)."""
+def shift(train: Tokens, validation: Tokens, vocab_size: int) -> float | None:
+    """How much more foreign the held-out text is to the training text than any stretch of that is
+    to the rest (nats a token); None where the text is too short for it.
 
-    difference: float
-    error: float
-    """Standard error of the prediction: how much stretches of the text itself differ."""
-
-
-def shift(train: Tokens, validation: Tokens, vocab_size: int) -> Shift | None:
-    """Loss of a bigram model on `validation`, minus its loss on stretches of `train` as long, each
-    counted without (nats a token); None where the text is too short for it.
-
-    Near 0: both are the same kind of text. Above, by several errors: the held-out text is another
-    kind, and no setting of training can close that gap. A book changes its subject from chapter to
-    chapter, and program text its names from file to file: then stretches differ much among
-    themselves, and what is held out at the end is one of them.
+    Foreign: what a bigram model loses on the second half of a stretch by having counted the
+    training text (without the stretch) and not the stretch's own first half. So text that is only
+    harder or easier is not foreign, since it is that for its own kind too. Up to 0: the same kind
+    of text. A book changes its subject from chapter to chapter, and program text its names from
+    file to file: what is held out at the end may differ as much as the most different of them.
     """
     train = np.asarray(train[:MOST_COMPARED])
     size = min(len(validation), len(train) // (PLACES + 1))
@@ -53,14 +45,15 @@ def shift(train: Tokens, validation: Tokens, vocab_size: int) -> Shift | None:
     same = []
     for start in np.linspace(0, len(train) - size, PLACES).astype(np.int64).tolist():
         others = np.concatenate([train[:start], train[start + size :]])
-        same.append(_loss(others, train[start : start + size], vocab_size))
-    other = _loss(train, np.asarray(validation[:MOST_COMPARED]), vocab_size)
-    error = float(np.std(same, ddof=1)) * math.sqrt(1 + 1 / PLACES)
-    return Shift(other - float(np.mean(same)), error)
+        same.append(_foreign(others, train[start : start + size], vocab_size))
+    return _foreign(train, np.asarray(validation[:size]), vocab_size) - max(same)
 
 
-def _loss(counted: Tokens, judged: Tokens, vocab_size: int) -> float:
-    return ngram_loss(counted, judged, vocab_size, ORDER)
+def _foreign(train: Tokens, stretch: Tokens, vocab_size: int) -> float:
+    known, judged = np.array_split(stretch, 2)
+    return ngram_loss(train, judged, vocab_size, ORDER) - ngram_loss(
+        known, judged, vocab_size, ORDER
+    )
 
 
 def repeated_share(train: Tokens, length: int = 32) -> float:

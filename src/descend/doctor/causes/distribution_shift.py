@@ -5,22 +5,23 @@ What it is:
     or subject.
 
 How it shows:
-    Even a counting model does worse on the held-out text than on stretches of the training text
-    that it did not count; the gap between known and held-out text is there from the start.
+    A counting model foretells the held-out text far better from a piece of that text than from all
+    of the training text, which is not so of any stretch of the training text itself; the gap
+    between known and held-out text is there from the start.
 
 Not to be confused:
     Learning by heart opens the same gap, but later, and counting models do not show it.
 
 Proof:
-    A bigram model scored on the held-out text, and on eight stretches of the training text as
-    long, each left out of what it counts; the error is how much these differ among themselves.
+    The same comparison for eight stretches of the training text as long, each left out of what
+    is counted: the held-out text must be more foreign than the most foreign of them.
 
 Remedy:
     Mix the text before it is split (many documents instead of one), or train on text of the
     kind that is judged.
 
 When it is not this:
-    A counting model does as well on both.
+    Some stretch of the training text is about as foreign to the rest of it.
 
 Source:
     Dataset shift: Quionero-Candela et al. 2009.
@@ -39,10 +40,9 @@ def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
 
 
 LEAST = 0.5
-"""Nats that a counting model does worse on held-out text. First guess; text of another language
-differs by whole nats, the end of a book by less than 0.1."""
-SURE = 3.0
-"""Standard errors."""
+"""Nats by which the held-out text is more foreign than any stretch of the training text. Origin:
+0.73 to 6.1 in ten planted shifts (benchmarks/diagnosis, development), 0.09 at most where there is
+none, four books and program text among them."""
 
 
 MOST_COPIES = 0.15
@@ -51,11 +51,9 @@ easy then, since it stands elsewhere too."""
 
 
 def measured(readings: Readings) -> float:
-    """How much harder the held-out text is, for a model that cannot learn by heart."""
-    found = readings.get("shift")
-    if found is None or value(readings, "repeats") >= MOST_COPIES:
-        return 0.0
-    return found.value if found.value >= max(LEAST, SURE * found.error) else 0.0
+    """How much more foreign the held-out text is than what differs within the training text."""
+    found = value(readings, "shift")
+    return found if found >= LEAST and value(readings, "repeats") < MOST_COPIES else 0.0
 
 
 CAUSE = Cause(
@@ -63,7 +61,13 @@ CAUSE = Cause(
     headline="the held-out text is of another kind than the training text",
     page=__doc__,
     expects=(
-        Expectation("shift", LEAST, None, 3.0, "nats that a counting model does worse on it"),
+        Expectation(
+            "shift",
+            LEAST,
+            None,
+            3.0,
+            "nats that it is more foreign than any part of the training text",
+        ),
     ),
     trial=trial,
     remedy="mix the text before it is split, or train on text of the kind that is judged",
