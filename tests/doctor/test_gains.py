@@ -53,7 +53,7 @@ def test_the_interval_is_that_of_the_paired_differences() -> None:
 
 def test_a_gain_among_many_on_one_seed_must_be_large() -> None:
     others = [Lane("learning_rate_too_low", Change(f"no {n}", {})) for n in range(9)]
-    losses: dict[Lane | None, list[float]] = {None: [4.0], HIGHER: [3.945]}
+    losses: dict[Lane | None, list[float]] = {None: [4.0], HIGHER: [3.92]}
     alone = all_gains(race(FULL, losses), BUYS, None)[0]
     among = all_gains(race(FULL, losses | {x: [4.0] for x in others}), BUYS, None)[0]
     assert alone.low == among.low > 0
@@ -109,7 +109,7 @@ def test_what_loses_is_not_turned_into_a_gain() -> None:
 
 def test_remedies_that_hurt_do_not_make_one_that_helps_doubtful() -> None:
     worse = Lane("learning_rate_too_low", Change("worse", {}))
-    losses: dict[Lane | None, list[float]] = {None: [4.0], HIGHER: [3.95], worse: [4.4]}
+    losses: dict[Lane | None, list[float]] = {None: [4.0], HIGHER: [3.9], worse: [4.4]}
     helps, hurts = all_gains(race(FULL, losses), BUYS, None)
     assert helps.claimable
     assert hurts.p > 0.5

@@ -30,10 +30,10 @@ def readings(**values: float) -> Readings:
     return {name: Reading(name, value, "") for name, value in values.items()}
 
 
-def verdict(gains: list[Gain], **values: float) -> Judged:
+def verdict(gains: list[Gain], share_of_run: float = 1.0, **values: float) -> Judged:
     found = suspects(CAUSES, CONFIG, readings(**values))
     prescriptions = {g.lane.cause: {"batch_size": 3} for g in gains}
-    return judge(found, readings(**values), gains, prescriptions, 1.0)
+    return judge(found, readings(**values), gains, prescriptions, share_of_run)
 
 
 def test_the_cause_whose_remedy_gains_most_is_the_verdict() -> None:
@@ -87,8 +87,9 @@ def test_neutral_changes_at_the_floor_of_the_text_are_the_floor() -> None:
     assert verdict(neutral, counting_ladder=0.0, floor_gap=0.01).verdict == "noise_floor"
     assert verdict(neutral, counting_ladder=0.3, floor_gap=0.01).verdict == "healthy"
     assert verdict(neutral, counting_ladder=0.0, floor_gap=0.2).verdict == "healthy"
-    # Worse than counting is not healthy, whatever the changes that were tried did.
-    assert verdict(neutral, counting_ladder=0.3, floor_gap=1.07).verdict == "unknown"
+    # Worse than counting is not healthy because short trials gained nothing.
+    assert verdict(neutral, 0.1, counting_ladder=0.3, floor_gap=1.07).verdict == "unknown"
+    assert verdict(neutral, 1.0, counting_ladder=0.3, floor_gap=1.07).verdict == "healthy"
 
 
 def test_what_spoils_the_measure_comes_before_what_gains() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,15 +11,15 @@ import numpy as np
 
 from descend.doctor.case import Case
 from descend.doctor.lanes import Lane
-from descend.doctor.race import Race, lowest
+from descend.doctor.race import HALF, Race, lowest
 from descend.signals.curve import PowerLaw, fit
 from descend.trials.statistics import LEAST_NATS, LEAST_SHARE, holm, paired_interval, paired_p
 
-PRIOR_SHARE = 0.004
+PRIOR_SHARE = 0.006
 """Spread of the paired difference between a control and a change that does nothing, as a share of
 the loss, before this race has shown its own: a text of 0.3 nat a token (letters, few words) spreads
-less in nats than one of 4. Origin: prototype, three seeds within 0.006 of 3.74 nats; short runs
-spread more."""
+less in nats than one of 4. Origin: 0.001 to 0.014 on nine of ten corpora of tiny runs
+(benchmarks/results/diagnosis), 0.002 on larger ones."""
 PRIOR_DF = 4
 """How many degrees of freedom that guess is worth."""
 
@@ -37,8 +38,6 @@ MOST_STEPS = 64
 """Times the steps of the run, up to which the control's curve is followed."""
 FLAT = 0.1
 """Of a gain, that the control gains less by twice the steps: it will not come there by steps."""
-NEARLY_FULL = 0.7
-"""Share of the run from which a trial counts as of full length."""
 
 
 @dataclass(frozen=True)
@@ -97,23 +96,19 @@ def all_gains(race: Race, buys: Mapping[str, bool], own_loss: float | None) -> l
     not have the run's own settings, or it has no model.
     """
     lanes = [lane for lane in race.lanes() if race.gains(lane)]
-    spread, df = _pooled(race, lanes)
-    found = [_gain(race, lane, buys[lane.cause], spread, df) for lane in lanes]
+    spread = _usual_spread(race, lanes)
+    found = [_gain(race, lane, buys[lane.cause], spread) for lane in lanes]
     corrected = holm([g.p for g in found])
     law = _law(race, found, own_loss)
     done = [replace(g, p=p) for g, p in zip(found, corrected, strict=True)]
     return [_carried(race.case, race, g, law) for g in done]
 
 
-def _pooled(race: Race, lanes: Sequence[Lane]) -> tuple[float, int]:
-    """Spread of paired differences over all lanes with several seeds, with the prior."""
-    total, df = PRIOR_DF * _prior(race) ** 2, PRIOR_DF
-    for lane in lanes:
-        gains = race.gains(lane)
-        if len(gains) > 1:
-            total += float(np.sum((np.array(gains) - np.mean(gains)) ** 2))
-            df += len(gains) - 1
-    return math.sqrt(total / df), df
+def _usual_spread(race: Race, lanes: Sequence[Lane]) -> float:
+    """Spread of a paired difference in this race: the lower median over the lanes that ran with
+    several seeds, since one that swings by itself says nothing of the others; or the prior."""
+    own = [statistics.stdev(gains) for lane in lanes if len(gains := race.gains(lane)) > 1]
+    return max([_prior(race), *([statistics.median_low(own)] if own else [])])
 
 
 def _prior(race: Race) -> float:
@@ -121,11 +116,8 @@ def _prior(race: Race) -> float:
     return PRIOR_SHARE * (race.loss(None, race.seed) or 1.0)
 
 
-def _gain(race: Race, lane: Lane, buys: bool, spread: float, df: int) -> Gain:
-    gains = race.gains(lane)
-    if len(gains) > 1:
-        # Judged by its own seeds: that another remedy swings from seed to seed says nothing of it.
-        spread, df = _prior(race), PRIOR_DF
+def _gain(race: Race, lane: Lane, buys: bool, spread: float) -> Gain:
+    gains, df = race.gains(lane), PRIOR_DF
     interval = paired_interval(gains, pooled_sd=spread, pooled_df=df)
     own = float(np.sum((np.array(gains) - np.mean(gains)) ** 2))
     moderated = math.sqrt((df * spread**2 + own) / (df + len(gains) - 1))
@@ -179,9 +171,12 @@ def _text_error(race: Race, lane: Lane) -> float:
 def _law(race: Race, gains: Sequence[Gain], own_loss: float | None) -> PowerLaw | None:
     """Loss of complete runs by length (steps): the control, one twice as long, and the user's."""
     case = race.case
-    if race.steps >= NEARLY_FULL * case.total_steps or own_loss is None:
+    if race.full or own_loss is None:
         return None
     points = {float(race.steps): lowest(race.outcomes[None, race.seed])[0]}
+    half = race.outcomes.get((HALF, race.seed))
+    if half is not None:
+        points[race.steps * HALF.change.steps] = lowest(half)[0]
     for gain in gains:
         if gain.lane.change.steps != 1.0 and gain.lane.change.keys.keys() <= {"epoch"}:
             points[race.steps * gain.lane.change.steps] = gain.treated

@@ -44,9 +44,13 @@ FIRST_RACE = 0.65
 CLOSE = 0.5
 """Share of the best gain that a remedy must have shown to run with more seeds: what gained not half
 as much will not be the best after all."""
-HOPEFUL = 0.001
+HOPEFUL = 0.002
 """Share of the loss that a remedy must gain on one seed to be followed up: below, it is lost in the
 noise."""
+NEARLY_FULL = 0.7
+"""Share of the run from which a trial counts as of full length."""
+HALF = Lane("", Change("half the steps", {}, steps=0.5))
+"""The control, half as long: no remedy, but a point of its curve by length."""
 
 Told = Callable[[str, float], None]
 
@@ -83,8 +87,14 @@ class Race:
         return [self.seed + n for n in range(SEEDS)]
 
     def lanes(self) -> list[Lane]:
-        """Every lane that ran."""
-        return list(dict.fromkeys(lane for lane, _ in self.outcomes if lane is not None))
+        """Every remedy that ran."""
+        ran = dict.fromkeys(lane for lane, _ in self.outcomes)
+        return [lane for lane in ran if lane not in (None, HALF)]
+
+    @property
+    def full(self) -> bool:
+        """Whether its trials are as good as of full length."""
+        return self.steps >= NEARLY_FULL * self.case.total_steps
 
     def left(self) -> float:
         """Seconds that may still be spent."""
@@ -233,15 +243,16 @@ def _arm_seconds(case: Case, planned: Arm | None) -> float:
 
 def run_race(race: Race, ladders: Sequence[Sequence[Lane]], stage: str) -> None:
     """Race the `ladders`, strongest suspicion first, until all is known or time is spent."""
-    race.run([(None, race.seed), *((ladder[0], race.seed) for ladder in ladders)], stage)
+    first: list[Lane | None] = [None, *(ladder[0] for ladder in ladders)]
+    race.run([(lane, race.seed) for lane in ([*first] if race.full else [*first, HALF])], stage)
     climbing = list(ladders)
     for rung in range(1, max((len(ladder) for ladder in ladders), default=0)):
         climbing = [x for x in climbing if len(x) > rung and _gains_by(race, x, rung)]
         climbing.sort(key=lambda x: -race.gains(x[rung - 1])[0])
-        if not climbing or race.left() <= 0:
+        climbing = climbing[: _that_leave_time(race, [x[rung] for x in climbing[:FINALISTS]])]
+        if not climbing:
             break
-        race.run([(x[rung], race.seed) for x in climbing[:FINALISTS]], f"{stage}: stronger")
-        climbing = climbing[:FINALISTS]
+        race.run([(x[rung], race.seed) for x in climbing], f"{stage}: stronger")
     finalists = sorted(
         (
             lane
@@ -256,6 +267,20 @@ def run_race(race: Race, ladders: Sequence[Sequence[Lane]], stage: str) -> None:
         if not finalists or race.left() <= 0:
             break
         race.run([(None, seed), *((lane, seed) for lane in finalists)], f"{stage}: more seeds")
+
+
+def _that_leave_time(race: Race, wanted: Sequence[Lane]) -> int:
+    """How many of `wanted` leave time to run the best few with more seeds: what gained once only
+    proves little, however strong the remedy."""
+    control = race.outcomes[None, race.seed].seconds
+    seeds = (SEEDS - 1) * (FINALISTS + 1) * control / cores()
+    count = 0
+    for lane in wanted:
+        seeds += _arm_seconds(race.case, race.arm(lane, race.seed)) / cores()
+        if seeds > race.left():
+            break
+        count += 1
+    return count
 
 
 def _gains_by(race: Race, ladder: Sequence[Lane], rung: int) -> bool:

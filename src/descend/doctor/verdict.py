@@ -15,6 +15,7 @@ from descend.doctor.cause import Cause
 from descend.doctor.diagnosis import Finding, RuledOut, Trial
 from descend.doctor.gained import gained
 from descend.doctor.gains import Gain
+from descend.doctor.race import NEARLY_FULL
 from descend.doctor.reading import Readings, value
 from descend.doctor.suspicion import Suspect, against, evidence, shares
 
@@ -25,8 +26,9 @@ NOT_RACED = 0.03
 MEASURED = 0.95
 """Probability of a cause that was counted, not tried; first guess."""
 WORSE_THAN_COUNTING = 0.3
-"""Nats above what counting reaches from which a run is not called healthy, whatever was tried. A
-model 8 wide (benchmarks/results/doctor/width_8.json) stood 1.07 above; first guess."""
+"""Nats above what counting reaches from which a run is not called healthy only since trials shorter
+than it gained nothing. A model 8 wide (benchmarks/results/doctor/width_8.json) stood 1.07 above;
+first guess."""
 LEAST_PROBABILITY = 0.5
 """Under it the verdict is `unknown`."""
 HEALTHY_SCORE = 1.0
@@ -90,7 +92,8 @@ def judge(
     causes = [f for _, f in findings]
     named = {f.cause for f in causes}
     winner = max(claimed, key=lambda g: g.worth) if claimed else None
-    verdict, probability = _verdict(causes, best, chances, found, readings)
+    short = share_of_run < NEARLY_FULL
+    verdict, probability = _verdict(causes, best, chances, readings, short)
     if verdict == "noise_floor":
         cause = _cause(found, "noise_floor")
         causes, named = [_finding(cause, readings, probability, {}, None)], {"noise_floor"}
@@ -192,9 +195,11 @@ def _verdict(
     causes: Sequence[Finding],
     best: Mapping[str, Gain],
     chances: Mapping[str, float],
-    found: Sequence[Suspect],
     readings: Readings,
+    short: bool,
 ) -> tuple[str, float]:
+    """`short`: the trials were much shorter than the run, and may have missed what a full one
+    would have gained."""
     if causes:
         return causes[0].cause, causes[0].probability
     healthy = chances["healthy"]
@@ -203,7 +208,7 @@ def _verdict(
     if healthy < LEAST_PROBABILITY:
         return "unknown", 1.0 - healthy
     ladder, gap = readings.get("counting_ladder"), readings.get("floor_gap")
-    if gap and gap.value > WORSE_THAN_COUNTING:
+    if short and gap and gap.value > WORSE_THAN_COUNTING:
         return "unknown", 1.0 - NOT_RACED
     at_floor = ladder and gap and ladder.value < FLOOR_LADDER and abs(gap.value) < FLOOR_GAP
     held, unigram = value(readings, "held_out_loss"), value(readings, "unigram_loss")

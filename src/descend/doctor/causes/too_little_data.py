@@ -14,9 +14,9 @@ Not to be confused:
     mode.
 
 Proof:
-    Half the text, the same steps: what halving costs says what doubling would gain, all of it
-    after many passes, hardly any of it after one or two, since those are as good as fresh text.
-    Then the same text with dropout.
+    Half the text, the same steps: what halving costs says what more text would gain, as much of it
+    as makes one pass of all steps, at most eight times; hardly anything after one or two passes,
+    since those are as good as fresh text. Then the same text with dropout.
 
 Remedy:
     More text of the same kind. Until then: stop at the best epoch (which is the one kept), and
@@ -56,7 +56,7 @@ def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
         {},
         train_share=0.5,
         takes_away=True,
-        opposite=doubling_over_halving(passes),
+        opposite=adding_over_halving(passes),
     )
     changes = [half]
     best = max(1, round(value(readings, "best_epoch", 1.0) * passes))
@@ -68,21 +68,26 @@ def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
     return tuple(changes)
 
 
-def doubling_over_halving(passes: float) -> float:
-    """What twice the text gains, of what half of it costs, at equal tokens (0 to 1).
+def adding_over_halving(passes: float) -> float:
+    """What more text gains, of what half of it costs, at equal tokens (0 and up).
 
-    The loss follows the logarithm of what the text is worth, its tokens times w(P) for P passes,
-    w(P) = 1 + R (1 - exp(-(P - 1) / R)) (Muennighoff et al. 2023): few passes are nearly as good
-    as fresh text, so that a run of two has little to gain, and one of many nearly what it costs.
+    More: as much as makes a single pass of `passes`, at most `MOST_MORE` times, as a model is made
+    up to so many times as wide. The loss follows the logarithm of what the text is worth, its
+    tokens times w(P) for P passes, w(P) = 1 + R (1 - exp(-(P - 1) / R)) (Muennighoff et al. 2023):
+    few passes are nearly as good as fresh text, so that a run of two has little to gain, and one
+    of many more than halving costs.
     """
 
     def worth(p: float) -> float:
         return math.log(p if p < 1 else 1 + WORTH * (1 - math.exp(-(p - 1) / WORTH)))
 
+    more = max(1.0, min(MOST_MORE, passes))
     cost = math.log(2) + worth(passes) - worth(2 * passes)
-    return (math.log(2) + worth(passes / 2) - worth(passes)) / cost
+    return (math.log(more) + worth(passes / more) - worth(passes)) / cost
 
 
+MOST_MORE = 8.0
+"""Times the text that may be asked for."""
 WORTH = 6.8
 """R: passes that repeated text is worth at most. Origin: fitted to trials of small networks
 (benchmarks/plan/fit.py); 15 in the paper, of large ones."""
