@@ -16,8 +16,7 @@ from descend.trials.arms import Outcome
 
 LAW = PowerLaw(floor=2.0, scale=40.0, offset=0.0, exponent=0.5)
 FULL = 10_000
-BUYS = {"undertrained": True, "learning_rate_too_low": False}
-TWICE = Lane("undertrained", Change("twice the steps", {"epoch": 2}, steps=2.0))
+TWICE = Lane("undertrained", Change("twice the steps", {"epoch": 2}, steps=2.0), buys=True)
 HIGHER = Lane("learning_rate_too_low", Change("three times", {"learning_rate": 0.003}))
 
 
@@ -43,7 +42,7 @@ def race(steps: int, losses: dict[Lane | None, list[float]]) -> Race:
 
 def test_the_interval_is_that_of_the_paired_differences() -> None:
     losses: dict[Lane | None, list[float]] = {None: [4.0, 5.0, 6.0], HIGHER: [3.8, 4.8, 5.8]}
-    (gain,) = all_gains(race(FULL, losses), BUYS, None)
+    (gain,) = all_gains(race(FULL, losses), None)
     assert gain.mean == pytest.approx(0.2)  # pairs cancel what seeds have in common
     assert gain.seeds == 3
     assert 0.15 < gain.low < 0.2 < gain.high < 0.25
@@ -54,16 +53,16 @@ def test_the_interval_is_that_of_the_paired_differences() -> None:
 def test_a_gain_among_many_on_one_seed_must_be_large() -> None:
     others = [Lane("learning_rate_too_low", Change(f"no {n}", {})) for n in range(9)]
     losses: dict[Lane | None, list[float]] = {None: [4.0], HIGHER: [3.92]}
-    alone = all_gains(race(FULL, losses), BUYS, None)[0]
-    among = all_gains(race(FULL, losses | {x: [4.0] for x in others}), BUYS, None)[0]
+    alone = all_gains(race(FULL, losses), None)[0]
+    among = all_gains(race(FULL, losses | {x: [4.0] for x in others}), None)[0]
     assert alone.low == among.low > 0
     assert alone.claimable
     assert not among.claimable  # one of ten gains as much by chance
 
 
 def test_what_takes_away_gains_what_it_costs() -> None:
-    half = Lane("undertrained", Change("half", {}, train_share=0.5, takes_away=True))
-    (gain,) = all_gains(race(FULL, {None: [4.0], half: [4.3]}), BUYS, None)
+    half = Lane("undertrained", Change("half", {}, train_share=0.5, takes_away=True), buys=True)
+    (gain,) = all_gains(race(FULL, {None: [4.0], half: [4.3]}), None)
     assert gain.mean == pytest.approx(0.3)
     assert gain.treated == pytest.approx(4.3)
 
@@ -73,7 +72,7 @@ def test_a_short_trial_is_worth_the_steps_it_saves() -> None:
     losses: dict[Lane | None, list[float]] = {
         None: [LAW.at(steps)], TWICE: [LAW.at(2 * steps)], HIGHER: [LAW.at(4 * steps)],
     }  # fmt: skip
-    twice, higher = all_gains(race(steps, losses), BUYS, LAW.at(FULL))
+    twice, higher = all_gains(race(steps, losses), LAW.at(FULL))
     # The higher rate saves three quarters of the steps, at full length too.
     assert higher.carried == pytest.approx(LAW.at(FULL) - LAW.at(4 * FULL), rel=0.1)
     assert higher.mean == pytest.approx(LAW.at(steps) - LAW.at(4 * steps))
@@ -84,14 +83,15 @@ def test_a_short_trial_is_worth_the_steps_it_saves() -> None:
 def test_what_no_number_of_steps_reaches_is_no_head_start() -> None:
     """Letters that repeat those further back than the run reads: its curve is flat for ever."""
     losses: dict[Lane | None, list[float]] = {None: [1.95], TWICE: [1.95], HIGHER: [1.2]}
-    _, higher = all_gains(race(1000, losses), BUYS, 1.95)
+    _, higher = all_gains(race(1000, losses), 1.95)
     assert higher.at_full_length == pytest.approx(0.75)
     assert higher.claimable
 
 
 def test_half_of_a_text_read_twice_says_little_of_twice_the_text() -> None:
     change = Change("half", {}, train_share=0.5, takes_away=True, opposite=0.3)
-    (gain,) = all_gains(race(FULL, {None: [4.0], Lane("undertrained", change): [4.2]}), BUYS, None)
+    lane = Lane("undertrained", change, buys=True)
+    (gain,) = all_gains(race(FULL, {None: [4.0], lane: [4.2]}), None)
     assert gain.mean == pytest.approx(0.2)
     assert gain.at_full_length == pytest.approx(0.06)
     assert not gain.claimable  # 3 % of 4 nats would have to be bought
@@ -102,7 +102,7 @@ def test_what_loses_is_not_turned_into_a_gain() -> None:
     losses: dict[Lane | None, list[float]] = {
         None: [LAW.at(steps)], TWICE: [LAW.at(2 * steps)], HIGHER: [LAW.at(steps) + 0.3],
     }  # fmt: skip
-    _, higher = all_gains(race(steps, losses), BUYS, LAW.at(FULL))
+    _, higher = all_gains(race(steps, losses), LAW.at(FULL))
     assert higher.at_full_length < 0
     assert not higher.claimable
 
@@ -110,7 +110,7 @@ def test_what_loses_is_not_turned_into_a_gain() -> None:
 def test_remedies_that_hurt_do_not_make_one_that_helps_doubtful() -> None:
     worse = Lane("learning_rate_too_low", Change("worse", {}))
     losses: dict[Lane | None, list[float]] = {None: [4.0], HIGHER: [3.9], worse: [4.4]}
-    helps, hurts = all_gains(race(FULL, losses), BUYS, None)
+    helps, hurts = all_gains(race(FULL, losses), None)
     assert helps.claimable
     assert hurts.p > 0.5
 
@@ -118,7 +118,7 @@ def test_remedies_that_hurt_do_not_make_one_that_helps_doubtful() -> None:
 def test_what_is_a_gain_is_a_share_where_a_token_says_little() -> None:
     """Letters and texts of few words: a hundredth of a nat is much there."""
     losses: dict[Lane | None, list[float]] = {None: [0.3] * 3, HIGHER: [0.29, 0.2905, 0.2895]}
-    (gain,) = all_gains(race(FULL, losses), BUYS, None)
+    (gain,) = all_gains(race(FULL, losses), None)
     assert gain.least == pytest.approx(0.003)
     assert gain.claimable
 
@@ -129,7 +129,7 @@ def test_a_remedy_is_judged_by_its_own_seeds() -> None:
     losses: dict[Lane | None, list[float]] = {
         None: [4.0, 4.0, 4.0], HIGHER: [3.8, 3.81, 3.79], swinging: [3.2, 4.5, 3.9],
     }  # fmt: skip
-    steady, wild = all_gains(race(FULL, losses), BUYS, None)
+    steady, wild = all_gains(race(FULL, losses), None)
     assert steady.claimable
     assert steady.error < wild.error / 10
     assert not wild.claimable

@@ -20,9 +20,9 @@ CONFIG = RunConfig(vocab_size=2048, epoch=3, warmup_steps=0, schedule="constant"
 
 def gain(cause: str, mean: float, error: float = 0.01, *, buys: bool = False) -> Gain:
     return Gain(
-        lane=Lane(cause, Change(cause, {"batch_size": 3})), control=4.0, treated=4.0 - mean,
+        lane=Lane(cause, Change(cause, {"batch_size": 3}), buys), control=4.0, treated=4.0 - mean,
         mean=mean, low=mean - 2 * error, high=mean + 2 * error, error=error, p=0.001, seeds=3,
-        tokens=1000, seconds=1.0, cost_factor=1.0, buys=buys,
+        tokens=1000, seconds=1.0, cost_factor=1.0,
     )  # fmt: skip
 
 

@@ -196,7 +196,7 @@ def _proved(
 
 def _judged(race: Race, found: list[Suspect], readings: Readings, own: float | None) -> Judged:
     """The verdict by all that was raced so far; `own` as in `all_gains`."""
-    gains = all_gains(race, {c.name: c.buys for c in CAUSES}, own)
+    gains = all_gains(race, own)
     prescriptions = _prescriptions(race.case, race.base, gains)
     return judge(found, readings, gains, prescriptions, race.share_of_run)
 
@@ -222,7 +222,9 @@ def _ladders(
             changes = suspect.cause.trial(config, readings)
             allowed = [c for c in changes if not fixed & c.keys.keys()]
             if allowed:
-                ladders.append([Lane(suspect.cause.name, change) for change in allowed])
+                ladders.append(
+                    [Lane(suspect.cause.name, change, suspect.cause.buys) for change in allowed]
+                )
     return ladders
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from descend.doctor.case import Case
-from descend.doctor.lanes import Lane
+from descend.doctor.lanes import Lane, least_worth
 from descend.doctor.race import HALF, Race, lowest
 from descend.signals.curve import PowerLaw, fit
-from descend.trials.statistics import LEAST_NATS, LEAST_SHARE, holm, paired_interval, paired_p
+from descend.trials.statistics import holm, paired_interval, paired_p
 
 PRIOR_SHARE = 0.006
 """Spread of the paired difference between a control and a change that does nothing, as a share of
@@ -23,13 +23,6 @@ less in nats than one of 4. Origin: 0.001 to 0.014 on nine of ten corpora of tin
 PRIOR_DF = 4
 """How many degrees of freedom that guess is worth."""
 
-LEAST_SHARE_OF_LITTLE = 0.01
-"""Of the loss, in place of `LEAST_NATS` where a token carries under a nat: a hundredth of a nat
-would be a large part of it there."""
-BOUGHT_SHARE = 0.03
-"""Of the loss, that a remedy must gain which costs as much time or text again: nearly every run
-gains a little by more. Origin: healthy tiny runs gain up to 3 % by twice the passes
-(benchmarks/results/diagnosis); that of the benchmark's labels too."""
 BOUGHT_WORTH = 0.8
 """What a nat is worth that costs time or text, against one that is free. First guess."""
 CHANCE = 0.05
@@ -57,7 +50,6 @@ class Gain:
     tokens: int
     seconds: float
     cost_factor: float
-    buys: bool
     carried: float | None = None
     """The gain expected at the end of a run of full length."""
     ends_at: float | None = None
@@ -68,8 +60,7 @@ class Gain:
     def least(self) -> float:
         """Nats from which this gain is worth a word."""
         loss = self.control if self.ends_at is None else self.ends_at
-        free = max(LEAST_SHARE * loss, min(LEAST_NATS, LEAST_SHARE_OF_LITTLE * loss))
-        return max(free, BOUGHT_SHARE * loss) if self.buys else free
+        return least_worth(self.lane, loss)
 
     @property
     def at_full_length(self) -> float:
@@ -81,7 +72,7 @@ class Gain:
     @property
     def worth(self) -> float:
         """Nats, those that were bought with time counted at what they cost."""
-        return self.at_full_length * (BOUGHT_WORTH if self.buys else 1.0)
+        return self.at_full_length * (BOUGHT_WORTH if self.lane.buys else 1.0)
 
     @property
     def claimable(self) -> bool:
@@ -89,7 +80,7 @@ class Gain:
         return self.low > 0 and self.p < CHANCE and self.at_full_length >= self.least
 
 
-def all_gains(race: Race, buys: Mapping[str, bool], own_loss: float | None) -> list[Gain]:
+def all_gains(race: Race, own_loss: float | None) -> list[Gain]:
     """A `Gain` for every lane that ran; p-values corrected over all of them by Holm.
 
     `own_loss`: of the run itself, on the text that trials are judged on; None where the trials do
@@ -97,7 +88,7 @@ def all_gains(race: Race, buys: Mapping[str, bool], own_loss: float | None) -> l
     """
     lanes = [lane for lane in race.lanes() if race.gains(lane)]
     spread = _usual_spread(race, lanes)
-    found = [_gain(race, lane, buys[lane.cause], spread) for lane in lanes]
+    found = [_gain(race, lane, spread) for lane in lanes]
     corrected = holm([g.p for g in found])
     law = _law(race, found, own_loss)
     done = [replace(g, p=p) for g, p in zip(found, corrected, strict=True)]
@@ -116,7 +107,7 @@ def _prior(race: Race) -> float:
     return PRIOR_SHARE * (race.loss(None, race.seed) or 1.0)
 
 
-def _gain(race: Race, lane: Lane, buys: bool, spread: float) -> Gain:
+def _gain(race: Race, lane: Lane, spread: float) -> Gain:
     gains, df = race.gains(lane), PRIOR_DF
     interval = paired_interval(gains, pooled_sd=spread, pooled_df=df)
     own = float(np.sum((np.array(gains) - np.mean(gains)) ** 2))
@@ -143,7 +134,6 @@ def _gain(race: Race, lane: Lane, buys: bool, spread: float) -> Gain:
         tokens=control[0].tokens,
         seconds=seconds + sum(o.seconds for o in control),
         cost_factor=seconds / max(sum(o.seconds for o in control), 1e-9),
-        buys=buys,
     )
 
 
@@ -196,7 +186,7 @@ def _carried(case: Case, race: Race, gain: Gain, law: PowerLaw | None) -> Gain:
     a control reaches which hardly falls any more is expected to last.
     """
     equal = None
-    if gain.buys and gain.lane.change.steps == 1.0 and not gain.lane.change.takes_away:
+    if gain.lane.buys and gain.lane.change.steps == 1.0 and not gain.lane.change.takes_away:
         equal = gain.mean - _bought_by_steps(race, gain.cost_factor)
     if law is None:
         return replace(gain, equal_time=equal)

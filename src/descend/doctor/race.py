@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from descend.config import RunConfig, make_config
 from descend.doctor.case import Case
 from descend.doctor.cause import Change
-from descend.doctor.lanes import Lane, arm_for
+from descend.doctor.lanes import Lane, arm_for, least_worth
 from descend.errors import DescendError
 from descend.machine import cores
 from descend.model.cost import training_flops_per_token
@@ -44,6 +44,8 @@ FIRST_RACE = 0.65
 CLOSE = 0.5
 """Share of the best gain that a remedy must have shown to run with more seeds: what gained not half
 as much will not be the best after all."""
+POSSIBLE = 0.7
+"""Of what a gain must reach to count, that one seed must have shown to run with more."""
 HOPEFUL = 0.002
 """Share of the loss that a remedy must gain on one seed to be followed up: below, it is lost in the
 noise."""
@@ -253,20 +255,25 @@ def run_race(race: Race, ladders: Sequence[Sequence[Lane]], stage: str) -> None:
         if not climbing:
             break
         race.run([(x[rung], race.seed) for x in climbing], f"{stage}: stronger")
-    finalists = sorted(
-        (
-            lane
-            for x in ladders
-            if (lane := best_lane(race, x)) and race.gains(lane)[0] > race.hopeful
-        ),
-        key=lambda lane: -race.gains(lane)[0],
-    )[:FINALISTS]
-    best = race.gains(finalists[0])[0] if finalists else 0.0
-    finalists = [lane for lane in finalists if race.gains(lane)[0] >= CLOSE * best]
+    finalists = _finalists(race, ladders)
     for seed in race.seeds[1:]:
         if not finalists or race.left() <= 0:
             break
         race.run([(None, seed), *((lane, seed) for lane in finalists)], f"{stage}: more seeds")
+
+
+def _finalists(race: Race, ladders: Sequence[Sequence[Lane]]) -> list[Lane]:
+    """The remedies that run with more seeds: those that may turn out to count, the best first."""
+    control = race.loss(None, race.seed) or 0.0
+    promise = {
+        lane: race.gains(lane)[0] * lane.change.opposite
+        for ladder in ladders
+        if (lane := best_lane(race, ladder))
+    }
+    wanted = [x for x in promise if promise[x] > POSSIBLE * least_worth(x, control)]
+    wanted.sort(key=lambda lane: -promise[lane])
+    best = promise[wanted[0]] if wanted else 0.0
+    return [lane for lane in wanted if promise[lane] >= CLOSE * best][:FINALISTS]
 
 
 def _that_leave_time(race: Race, wanted: Sequence[Lane]) -> int:

@@ -88,10 +88,10 @@ def judge(
             trial_of(gain, share_of_run),
         )))  # fmt: skip
     # Counted causes spoil the number that every trial is judged by: they come first.
-    findings.sort(key=lambda x: (x[1].cause not in certain, -x[0]))
+    findings.sort(key=lambda x: (x[1].cause not in certain, -x[1].probability, -x[0]))
     causes = [f for _, f in findings]
     named = {f.cause for f in causes}
-    winner = max(claimed, key=lambda g: g.worth) if claimed else None
+    winner = max(claimed, key=lambda g: (chances[g.lane.cause], g.worth)) if claimed else None
     short = share_of_run < NEARLY_FULL
     verdict, probability = _verdict(causes, best, chances, readings, short)
     if verdict == "noise_floor":
