@@ -92,6 +92,13 @@ def test_neutral_changes_at_the_floor_of_the_text_are_the_floor() -> None:
     assert verdict(neutral, 1.0, counting_ladder=0.3, floor_gap=1.07).verdict == "healthy"
 
 
+def test_a_run_that_knows_frequencies_alone_is_not_at_the_floor_of_a_text_that_tells_more() -> None:
+    neutral = [gain("learning_rate_too_low", 0.0), gain("bad_schedule", -0.01)]
+    known = {"counting_ladder": 0.0, "floor_gap": 0.0, "held_out_loss": 1.94, "unigram_loss": 1.95}
+    assert verdict(neutral, 1.0, information=0.003, **known).verdict == "noise_floor"
+    assert verdict(neutral, 1.0, information=0.9, **known).verdict == "unknown"
+
+
 def test_what_spoils_the_measure_comes_before_what_gains() -> None:
     leaky = {"overlap": 0.4, "clean_rise": 0.5, "repeats": 0.0}
     judged = verdict([gain("learning_rate_too_low", 0.9)], **leaky)

@@ -34,7 +34,7 @@ IDEAS = {
     "update_to_weight_ratio", "gradient_norm", "critical_step_multiplier", "gradient_noise_scale",
     "loss_by_position", "generalisation_gap", "attention_sharpness", "dead_units",
     "effective_rank", "first_loss", "loss_rise", "memorise", "overlap", "rare_tokens", "shift",
-    "stream_size",
+    "stream_size", "token_information",
 }  # fmt: skip
 
 CHOICES = {

@@ -15,6 +15,7 @@ from descend.signals.breakdown import (
     by_frequency,
     by_position,
     context_gain,
+    context_needed,
     last_octave_slope,
     rare_share,
     slope_error,
@@ -35,6 +36,17 @@ def test_position_bands_are_octaves_and_their_means() -> None:
     ]  # fmt: skip
     assert last_octave_slope(found) == pytest.approx((4 + 2) / 2 - (2 + 2 + 2 + 1) / 4)
     assert context_gain(found) == pytest.approx(8 - 7 / 4)
+
+
+def test_no_more_context_is_needed_than_after_which_the_loss_falls_no_further() -> None:
+    falls = [8, 4, 4, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
+    assert context_needed(losses_of([falls] * 3)) == 4
+    assert context_needed(losses_of([[3] * 16] * 3)) == 1
+    to_the_end = [16 - n for n in range(16)]
+    assert context_needed(losses_of([to_the_end] * 3)) == 16
+    # What differs between windows more than it falls is chance; of one window nothing is known.
+    assert context_needed(losses_of([[3.1] * 8 + [3] * 8, [3] * 8 + [3.1] * 8])) == 1
+    assert context_needed(losses_of([falls])) == 1
 
 
 def test_the_error_of_the_slope_is_that_of_the_mean_over_windows() -> None:

@@ -30,6 +30,9 @@ HEALTHY: dict[str, Range] = {
     "bytes_per_token": (2.0, None),
     "position_slope": (None, 0.02),
     "context_gain": (0.1, None),
+    "context_needed": (0.25, None),
+    "information": (0.02, None),
+    "information_beyond": (None, 0.03),
     "final_rate": (None, 0.1),
     "idle_share": (None, 0.05),
     # Prototype: 0.5 to 2.5 on healthy runs, 5 to 600 where the rate is 3 to 30 times too low.

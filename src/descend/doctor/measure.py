@@ -21,6 +21,7 @@ from descend.runs.model_files import load_model
 from descend.signals import breakdown, counting, recorded
 from descend.signals.activations import flows
 from descend.signals.attention import sharpness
+from descend.signals.distance import information
 from descend.signals.steps import critical_multiplier, noise_scale
 from descend.text.baselines import ngram_loss
 from descend.text.overlap import Overlap, overlap
@@ -32,6 +33,8 @@ from descend.training.precision import make_scaler
 from descend.training.state import TrainState
 from descend.trials.judge import judge, stretches
 
+DISTANCES = [*range(1, 33), 48, 64, 96, 128, 192, 256, 384, 512]
+"""Tokens apart, at which one is asked what it tells of another."""
 MOST_TOKENS = 32_768
 """Tokens that the model is looked at on: a standard error of the loss near 0.02 nat."""
 PROBE_TOKENS = 4_096
@@ -51,7 +54,7 @@ def measure(case: Case) -> dict[str, Reading]:
     found = [*_from_records(case), *_from_settings(case)]
     if case.store is not None:
         counted = _count(case.store)
-        found += _from_text(case.store, counted)
+        found += _from_text(case.store, counted, case.config.seq_len)
         model = _model(case)
         if model is not None:
             found += _from_model(case, case.store, model, counted)
@@ -137,7 +140,7 @@ def _count(store: TokenStore) -> _Counted:
     )
 
 
-def _from_text(store: TokenStore, counted: _Counted) -> Iterator[Reading]:
+def _from_text(store: TokenStore, counted: _Counted, seq_len: int) -> Iterator[Reading]:
     ladder, size = store.info.ladder, store.tokenizer.vocab_size
     yield Reading("train_tokens", float(len(store.train)), "tokens")
     yield Reading("validation_tokens", float(len(store.validation)), "tokens")
@@ -154,6 +157,11 @@ def _from_text(store: TokenStore, counted: _Counted) -> Iterator[Reading]:
         yield Reading("repeats", repeats, "of the training text")
     higher = min(ladder.trigram, counted.fourgram_loss)
     yield Reading("counting_ladder", ladder.bigram - higher, "nats")
+    beyond = [d for d in DISTANCES if d > seq_len]
+    told = dict(zip(DISTANCES, information(store.train, DISTANCES).tolist(), strict=True))
+    yield Reading("information", max(told.values()), "nats")
+    if beyond:
+        yield Reading("information_beyond", max(told[d] for d in beyond), "nats")
     found = counting.shift(store.train, store.validation, size)
     if found is not None:
         yield Reading("shift", found, "nats")
@@ -197,6 +205,8 @@ def _from_model(
         "position_slope", slope, "nats per doubling of the context", breakdown.slope_error(held)
     )
     yield Reading("context_gain", breakdown.context_gain(held), "nats")
+    needed = breakdown.context_needed(held)
+    yield Reading("context_needed", needed / held.losses.shape[1], "of the context")
     yield from _from_inside(model, held.targets)
     rare = breakdown.rare_share(held, counted.uses, RARE)
     yield Reading("rare_loss", rare, "of the held-out loss")

@@ -5,6 +5,7 @@ Cost class: forward; one pass over the windows looked at.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import msgspec
@@ -121,6 +122,27 @@ def context_gain(found: TokenLosses) -> float:
     """
     length = found.losses.shape[1]
     return float(found.losses[:, 0].mean() - found.losses[:, length // 2 :].mean())
+
+
+NO_LOWER = 0.01
+"""Share of the loss by which tokens further on must be foretold better to count."""
+
+
+def context_needed(found: TokenLosses) -> int:
+    """Tokens (a power of two) after which the loss falls no further in the window: to read more
+    before a token is of no use to this model. By octaves, as `by_position`; lower is what is so by
+    1 % and two standard errors."""
+    length, needed = found.losses.shape[1], 1
+    least = NO_LOWER * float(found.losses.mean())
+    low = 1
+    while 2 * low <= length:
+        here, later = found.losses[:, low - 1 : 2 * low - 1].mean(1), found.losses[:, 2 * low - 1 :]
+        gains = here - later.mean(1)
+        error = float(gains.std(ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else math.inf
+        if float(gains.mean()) > max(least, 2 * error):
+            needed = 2 * low
+        low *= 2
+    return needed
 
 
 def rare_share(found: TokenLosses, counts: NDArray[np.int64], rare: int) -> float:

@@ -4,8 +4,8 @@ What it is:
     The model reads many tokens and predicts as if it had read one or two.
 
 How it shows:
-    The loss does not fall with the number of tokens read; it stays near what counting pairs
-    reaches.
+    The loss does not fall with the number of tokens read, or no further after the first quarter
+    of them.
 
 Not to be confused:
     Early in training every model passes through this state. Text of which each token depends on
@@ -59,6 +59,8 @@ def cannot_be(config: RunConfig, readings: Readings) -> str | None:
     return None
 
 
+NEEDED = 0.25
+"""Share of the context; a quarter of it is what is tried."""
 USED = 0.2
 """Nats from which the context is clearly used; first guess."""
 
@@ -68,7 +70,7 @@ CAUSE = Cause(
     page=__doc__,
     expects=(
         Expectation("context_gain", None, UNUSED, 1.5, "nats that reading further back brings"),
-        Expectation("position_slope", None, 0.005, 0.5, "nats that its last doubling brings"),
+        Expectation("context_needed", None, NEEDED, 1.5, "after so much of it nothing is gained"),
     ),
     trial=trial,
     remedy="use a shorter context",

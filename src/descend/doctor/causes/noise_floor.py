@@ -4,8 +4,8 @@ What it is:
     The rest of the loss is real uncertainty of the text, which no model can remove.
 
 How it shows:
-    The model predicts as well as counting does, and counting longer contexts brings nothing
-    more; no change of any setting lowers the loss.
+    The model predicts as well as counting does, counting longer contexts brings nothing more, and
+    no token tells anything of one further on; no change of any setting lowers the loss.
 
 Not to be confused:
     A run that has not begun to use its context also stands where counting stands; there,
@@ -43,6 +43,7 @@ CAUSE = Cause(
     expects=(
         Expectation("counting_ladder", None, 0.02, 2.0, "nats that longer counted contexts bring"),
         Expectation("floor_gap", None, 0.05, 2.0, "nats above the best that counting reaches"),
+        Expectation("information", None, 0.02, 2.0, "nats that a token tells of one further on"),
     ),
     trial=trial,
     remedy="nothing is left to gain on this text; cleaner text would have a lower floor",
