@@ -34,10 +34,11 @@ RANDOM_TRIES = 4
 Scored = tuple[Truth, Diagnosed]
 
 
-def right(truth: Truth, said: Diagnosed, first: int = 1) -> bool:
+def right(truth: Truth, said: Diagnosed, first: int = 1, *, strict: bool = False) -> bool:
     """Whether one of the first so many of what was said is accepted."""
     told = [said.verdict, *said.ranked] if first > 1 else [said.verdict]
-    return bool(set(list(dict.fromkeys(told))[:first]) & truth.accepted)
+    accepted = truth.strict if strict else truth.accepted
+    return bool(set(list(dict.fromkeys(told))[:first]) & accepted)
 
 
 def macro_f1(pairs: Sequence[Scored]) -> float:
@@ -63,9 +64,10 @@ def label_of(truth: Truth) -> str:
 
 
 def false_alarms(pairs: Sequence[Scored]) -> float | None:
-    """Share of the healthy that were given a cause."""
-    healthy = [said for truth, said in pairs if not truth.causes]
-    alarms = [s for s in healthy if s.verdict not in ("healthy", "unknown", "noise_floor")]
+    """Share of the healthy that were given a cause, other than one that may be true."""
+    healthy = [(truth, said) for truth, said in pairs if not truth.causes]
+    none = {"healthy", "unknown", "noise_floor"}
+    alarms = [s for t, s in healthy if s.verdict not in none | t.accepted]
     return len(alarms) / len(healthy) if healthy else None
 
 
@@ -93,6 +95,7 @@ def scores_of(pairs: Sequence[Scored]) -> dict[str, Any]:
     """All scores of one reader."""
     measures: dict[str, Callable[[Sequence[Scored]], float | None]] = {
         "top1": lambda p: statistics.mean(right(*x) for x in p),
+        "top1_strict": lambda p: statistics.mean(right(*x, strict=True) for x in p),
         "top3": lambda p: statistics.mean(right(*x, first=3) for x in p),
         "macro_f1": macro_f1,
         "false_alarms": false_alarms,
@@ -200,11 +203,13 @@ def labels(found: Sequence[Truth]) -> dict[str, Any]:
         by_cause["+".join(t.case.planted) or "healthy"].append(t.relabelled)
     return {
         "cases": len(found),
+        "undecided": sum(bool(t.undecided) for t in found),
         "relabelled": round(statistics.mean(t.relabelled for t in found), 3),
         "by_planted": {c: [sum(b), len(b)] for c, b in sorted(by_cause.items())},
         "truth": {
             t.case.name: {
                 "planted": list(t.case.planted), "truth": sorted(t.causes) or ["healthy"],
+                "undecided": sorted(t.undecided),
                 "gains": {c: round(g, 4) for c, g in sorted(t.gains.items(), key=lambda x: -x[1])},
             }
             for t in found

@@ -39,10 +39,13 @@ BUYS = {r.cause for r in REMEDIES if r.buys}
 
 @dataclass(frozen=True)
 class Truth:
-    """`gains`: by cause the best remedy's share of the control's loss; no `causes`: healthy."""
+    """`gains`: by cause the best remedy's share of the control's loss; no `causes`: healthy.
+    `undecided`: what the trials do not tell from `causes`, by one standard error: causes whose gain
+    is worth having but within noise, or `healthy` where the best gain only just is."""
 
     case: Case
     causes: frozenset[str]
+    undecided: frozenset[str]
     gains: dict[str, float]
     control: float
     twin: float | None
@@ -56,6 +59,11 @@ class Truth:
 
     @property
     def accepted(self) -> frozenset[str]:
+        """Verdicts that are right, or not wrong by anything measured."""
+        return self.strict | self.undecided
+
+    @property
+    def strict(self) -> frozenset[str]:
         """Verdicts that are right."""
         if self.causes:
             return self.causes
@@ -111,16 +119,32 @@ def _truth(case: Case, own: list[Trained], control: dict[int, float], deviation:
         error = deviation / math.sqrt(len(pairs))
         if gain > gains.get(cause, -math.inf):
             gains[cause], errors[cause] = gain, error
-        worth = WORTH_BUYING if cause in BUYS else WORTH
-        if gain > max(worth, NOISE * error) and gain > claimed.get(cause, 0.0):
+        if gain > max(_worth(cause), NOISE * error) and gain > claimed.get(cause, 0.0):
             claimed[cause] = gain
     causes = {c for c, g in claimed.items() if g >= least_for(c, claimed) - errors[c]}
+    undecided = _undecided(gains, claimed, errors)
     own_control = next((r for r in own if r.remedy == "" and r.seed == 0), None)
-    causes = _by_construction(case, causes, claimed, own_control)
+    fixed = _by_construction(case, own_control)
+    if fixed:
+        causes, undecided = fixed, {"healthy", *causes} if fixed == {"duplicates"} else set()
     twin = next((r.best for r in own if r.remedy == "twin" and r.seed == 0), None)
     first = control.get(0, statistics.mean(control.values()))
     tried = len(by_remedy)
-    return Truth(case, frozenset(causes), gains, first, twin, tried)
+    return Truth(case, frozenset(causes), frozenset(undecided), gains, first, twin, tried)
+
+
+def _undecided(
+    gains: dict[str, float], claimed: dict[str, float], errors: dict[str, float]
+) -> set[str]:
+    if claimed:
+        best = max(claimed, key=lambda c: claimed[c])
+        return {"healthy"} if claimed[best] - _worth(best) < errors[best] else set()
+    worth = {c: g for c, g in gains.items() if g >= _worth(c) - errors[c] and g > 0}
+    return {c for c, g in worth.items() if g >= least_for(c, worth) - errors[c]}
+
+
+def _worth(cause: str) -> float:
+    return WORTH_BUYING if cause in BUYS else WORTH
 
 
 def least_for(cause: str, claimed: dict[str, float]) -> float:
@@ -133,15 +157,9 @@ def least_for(cause: str, claimed: dict[str, float]) -> float:
     return (1 - AS_GOOD) * max(others, default=0.0)
 
 
-def _by_construction(
-    case: Case, causes: set[str], claimed: dict[str, float], control: Trained | None
-) -> set[str]:
-    """Faults of the held-out text show in no gain; doubled text is mended by more text."""
+def _by_construction(case: Case, control: Trained | None) -> set[str]:
+    """Faults of the text show in no gain of a setting, or of none that can be tried here; a text
+    of copies is that, whether or not more text would help much."""
     if control is not None and control.diverged_at is not None:
         return {"diverged"}
-    fixed = set(case.planted) & set(BY_CONSTRUCTION) - {"diverged", "duplicates"}
-    if fixed:
-        return fixed
-    if "duplicates" in case.planted and "too_little_data" in claimed:
-        return causes | {"duplicates"}
-    return causes
+    return set(case.planted) & set(BY_CONSTRUCTION) - {"diverged"}
