@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from descend.doctor.case import Case
 from descend.doctor.lanes import Lane, least_worth
-from descend.doctor.race import HALF, Race, lowest
-from descend.signals.curve import PowerLaw, fit
+from descend.doctor.race import Race, lowest
+from descend.signals.curve import Measured, through
 from descend.trials.statistics import holm, paired_interval, paired_p
 
 PRIOR_SHARE = 0.006
@@ -90,9 +89,9 @@ def all_gains(race: Race, own_loss: float | None) -> list[Gain]:
     spread = _usual_spread(race, lanes)
     found = [_gain(race, lane, spread) for lane in lanes]
     corrected = holm([g.p for g in found])
-    law = _law(race, found, own_loss)
+    curve = _curve(race, own_loss)
     done = [replace(g, p=p) for g, p in zip(found, corrected, strict=True)]
-    return [_carried(race.case, race, g, law) for g in done]
+    return [_carried(race, g, curve) for g in done]
 
 
 def _usual_spread(race: Race, lanes: Sequence[Lane]) -> float:
@@ -158,51 +157,41 @@ def _text_error(race: Race, lane: Lane) -> float:
     return float(differences.std(ddof=1) / math.sqrt(len(differences)))
 
 
-def _law(race: Race, gains: Sequence[Gain], own_loss: float | None) -> PowerLaw | None:
-    """Loss of complete runs by length (steps): the control, one twice as long, and the user's."""
+def _curve(race: Race, own_loss: float | None) -> Measured | None:
+    """Loss of complete runs by length (steps): the control at its lengths, and the user's run."""
     case = race.case
     if race.full or own_loss is None:
         return None
-    points = {float(race.steps): lowest(race.outcomes[None, race.seed])[0]}
-    half = race.outcomes.get((HALF, race.seed))
-    if half is not None:
-        points[race.steps * HALF.change.steps] = lowest(half)[0]
-    for gain in gains:
-        if gain.lane.change.steps != 1.0 and gain.lane.change.keys.keys() <= {"epoch"}:
-            points[race.steps * gain.lane.change.steps] = gain.treated
     best = min(case.epochs, key=lambda e: e.validation_loss) if case.epochs else None
-    points[float(best.step if best else len(case.steps))] = own_loss
-    if len(points) < 3:
-        return None
-    times = sorted(points)
-    return fit(times, [points[t] for t in times])
+    points = race.lengths | {float(best.step if best else len(case.steps)): own_loss}
+    return through(points) if len(points) >= 3 else None
 
 
-def _carried(case: Case, race: Race, gain: Gain, law: PowerLaw | None) -> Gain:
+def _carried(race: Race, gain: Gain, curve: Measured | None) -> Gain:
     """`gain` with what is expected of it at the run's full length, and at equal time.
 
     A remedy that reaches in h steps what the control reaches in m h is taken to be worth m times
-    the steps at the end as well: L(N) - L(m N) by the control's own law. What lies beyond all that
-    a control reaches which hardly falls any more is expected to last.
+    the steps at the end as well: L(N) - L(m N) by the control's own curve. What lies beyond all
+    that a control reaches which hardly falls any more is expected to last.
     """
     equal = None
     if gain.lane.buys and gain.lane.change.steps == 1.0 and not gain.lane.change.takes_away:
         equal = gain.mean - _bought_by_steps(race, gain.cost_factor)
-    if law is None:
+    if curve is None:
         return replace(gain, equal_time=equal)
-    h, n = float(race.steps), float(case.total_steps)
+    h, n = float(race.steps), float(race.case.total_steps)
     target = gain.control - gain.mean
     most = n / h * MOST_STEPS
     ratios = np.geomspace(1 / 64, most, 400)
-    reached = np.array([law.at(h * m) for m in ratios]) - law.at(h) + gain.control
+    reached = np.array([curve.at(h * m) for m in ratios]) - curve.at(h) + gain.control
     below = np.flatnonzero(reached <= target)
     m = float(ratios[below[0]]) if len(below) else most
-    # What no number of steps brings a flat curve to is no head start, and kept whole. Of a steep
-    # curve the law does not know yet how far it falls.
-    flat = law.at(h) - law.at(2 * h) < FLAT * gain.mean
+    # What no number of steps brings a flat curve to is no head start, and kept whole. Of a
+    # steep curve it is not known yet how far it falls.
+    flat = curve.at(h) - curve.at(2 * h) < FLAT * gain.mean
     beyond = max(float(reached[-1]) - target, 0.0) if flat else 0.0
-    carried = law.at(n) - law.at(n * m) + beyond
-    return replace(gain, carried=carried, ends_at=law.at(n), equal_time=equal)
+    carried = curve.at(n) - curve.at(n * m) + beyond
+    return replace(gain, carried=carried, ends_at=curve.at(n), equal_time=equal)
 
 
 def _bought_by_steps(race: Race, factor: float) -> float:

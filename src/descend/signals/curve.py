@@ -6,7 +6,8 @@ curves (LCDB 1.1, Viering and Loog); its interval is wide with few points and sa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,29 @@ class PowerLaw:
     def at(self, t: float) -> float:
         """Loss after `t` (steps or tokens, as fitted)."""
         return float(self.floor + self.scale * (t + self.offset) ** -self.exponent)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A curve through points that were measured: `law`, and between and beyond them what they
+    lie off it."""
+
+    times: tuple[float, ...]
+    """Growing."""
+    losses: tuple[float, ...]
+    law: PowerLaw
+
+    def at(self, t: float) -> float:
+        """Loss after `t`."""
+        off = [loss - self.law.at(time) for time, loss in zip(self.times, self.losses, strict=True)]
+        return self.law.at(t) + float(np.interp(math.log(t), np.log(self.times), off))
+
+
+def through(points: Mapping[float, float]) -> Measured:
+    """The curve through `points`, losses by time, three at least; a `fit` says how it goes on."""
+    times = tuple(sorted(points))
+    losses = tuple(points[t] for t in times)
+    return Measured(times, losses, fit(times, losses))
 
 
 def fit(times: Sequence[float], losses: Sequence[float]) -> PowerLaw:
