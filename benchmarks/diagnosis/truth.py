@@ -136,11 +136,12 @@ def _truth(case: Case, own: list[Trained], control: dict[int, float], deviation:
 def _undecided(
     gains: dict[str, float], claimed: dict[str, float], errors: dict[str, float]
 ) -> set[str]:
-    if claimed:
-        best = max(claimed, key=lambda c: claimed[c])
-        return {"healthy"} if claimed[best] - _worth(best) < errors[best] else set()
     worth = {c: g for c, g in gains.items() if g >= _worth(c) - errors[c] and g > 0}
-    return {c for c, g in worth.items() if g >= least_for(c, worth) - errors[c]}
+    as_good = {c for c, g in worth.items() if g >= least_for(c, worth) - errors[c]} - {*claimed}
+    best = max(claimed, key=lambda c: claimed[c], default=None)
+    if best is not None and claimed[best] - _worth(best) < errors[best]:
+        as_good.add("healthy")
+    return as_good
 
 
 def _worth(cause: str) -> float:

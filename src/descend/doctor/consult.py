@@ -20,10 +20,12 @@ from descend.doctor.lanes import Lane, base_config, changed, prescription
 from descend.doctor.measure import measure, own_loss
 from descend.doctor.race import (
     FIRST_RACE,
+    SEEDS,
     Race,
     choose_length,
     first_round_seconds,
     run_race,
+    that_fit,
 )
 from descend.doctor.reading import Readings, value
 from descend.doctor.suspicion import Suspect, evidence_of, suspects
@@ -45,6 +47,10 @@ MOST_SUSPECTS = 9
 """Causes raced at first; each more makes all trials shorter."""
 FIXED_BY_PARENT = ("embed_dim", "max_seq_len", "vocab_size")
 """What a run that went on from another model cannot change."""
+CONTENDERS = 2
+"""Remedies that are given more seeds where three leave the verdict in doubt."""
+SURE = 0.8
+"""Probability of a verdict from which it is in no doubt."""
 MOST_SUSPECTED = 4
 """Of them by suspicion alone; then those that the guide asks for, then the rest."""
 SECOND_SUSPECTS = 4
@@ -176,6 +182,7 @@ def _proved(
         # Nothing is called healthy while there is time to try what was suspected least.
         run_race(race, rest, "trying the rest")
         judged = _judged(race, found, readings, own)
+    judged = _settled(race, found, readings, own, judged)
     notes = [
         f"each trial: {steps * case.tokens_per_step:,} tokens, {share:.0%} of the run, its "
         "schedule over exactly these; the same seed, data order and held-out tokens on both sides"
@@ -199,6 +206,22 @@ def _judged(race: Race, found: list[Suspect], readings: Readings, own: float | N
     gains = all_gains(race, own)
     prescriptions = _prescriptions(race.case, race.base, gains)
     return judge(found, readings, gains, prescriptions, race.share_of_run)
+
+
+def _settled(
+    race: Race, found: list[Suspect], readings: Readings, own: float | None, judged: Judged
+) -> Judged:
+    """`judged` after more seeds for its contenders, while it is in doubt and time is left."""
+    for seed in race.seeds[SEEDS:]:
+        lanes = [None, *(gain.lane for gain in judged.contenders[:CONTENDERS])]
+        if judged.probability >= SURE and judged.verdict != "unknown":
+            break
+        if len(lanes) == 1 or not that_fit(race, lanes):
+            break
+        early = race.seeds[1:SEEDS]  # of one that was not among the best few at first
+        race.run([(lane, s) for s in (*early, seed) for lane in lanes], "more seeds")
+        judged = _judged(race, found, readings, own)
+    return judged
 
 
 def _that_fit(race: Race, ladders: list[list[Lane]]) -> list[list[Lane]]:

@@ -24,6 +24,8 @@ from descend.trials.executor import run_arms
 
 SEEDS = 3
 """Pairs of runs for the best few: with the pooled spread, enough for 0.02 nat (prototype)."""
+MOST_SEEDS = 8
+"""Pairs for those that three leave in doubt, while time is left."""
 FINALISTS = 3
 """Causes that run with all seeds."""
 FEWEST_STEPS = 100
@@ -90,8 +92,8 @@ class Race:
 
     @property
     def seeds(self) -> list[int]:
-        """The run's own seed and those that the best few run with as well."""
-        return [self.seed + n for n in range(SEEDS)]
+        """The run's own seed and those that the best few may run with as well."""
+        return [self.seed + n for n in range(MOST_SEEDS)]
 
     def lanes(self) -> list[Lane]:
         """Every remedy that ran."""
@@ -275,11 +277,11 @@ def run_race(race: Race, ladders: Sequence[Sequence[Lane]], stage: str) -> None:
             break
         race.run([(x[rung], race.seed) for x in climbing], f"{stage}: stronger")
     finalists = _finalists(race, ladders)
-    for seed in race.seeds[1:]:
+    for seed in race.seeds[1:SEEDS]:
         if not finalists or race.left() <= 0:
             break
         race.run([(None, seed), *((lane, seed) for lane in finalists)], f"{stage}: more seeds")
-    if finalists and not race.full and _that_fits(race, twice := _twice_the_run(race)):
+    if finalists and not race.full and that_fit(race, [twice := _twice_the_run(race)]):
         race.run([(twice, race.seed)], f"{stage}: twice the run")
 
 
@@ -293,8 +295,10 @@ def _twice_the_run(race: Race) -> Lane:
     return Lane(OF_THE_CURVE, longer)
 
 
-def _that_fits(race: Race, lane: Lane) -> bool:
-    return _arm_seconds(race.case, race.arm(lane, race.seed)) <= race.left()
+def that_fit(race: Race, lanes: Sequence[Lane | None]) -> bool:
+    """Whether all of `lanes` can be run in the time that is left."""
+    seconds = sum(_arm_seconds(race.case, race.arm(lane, race.seed)) for lane in lanes)
+    return seconds / cores() <= race.left()
 
 
 def _finalists(race: Race, ladders: Sequence[Sequence[Lane]]) -> list[Lane]:

@@ -59,6 +59,8 @@ class Judged:
     ruled_out: list[RuledOut]
     winner: Gain | None
     """The best claimed gain: what a second race starts from."""
+    contenders: tuple[Gain, ...] = ()
+    """The gains that would count if they were no chance, the surest first."""
 
 
 def judge(
@@ -109,7 +111,9 @@ def judge(
         for s in found
         if s.cause.name not in named
     ]
-    return Judged(verdict, probability, causes, out, winner)
+    large = [g for g in best.values() if g.at_full_length >= g.least]
+    contenders = tuple(sorted(large, key=lambda g: (g.p, -g.worth)))
+    return Judged(verdict, probability, causes, out, winner, contenders)
 
 
 def judge_unproved(found: Sequence[Suspect], readings: Readings) -> Judged:
