@@ -73,7 +73,12 @@ def test_what_is_bought_must_gain_more() -> None:
 def test_a_gain_that_may_be_chance_is_unknown() -> None:
     judged = verdict([gain("learning_rate_too_low", 0.05, 0.03)])
     assert judged.verdict == "unknown"
-    assert judged.findings == []
+    assert judged.winner is None
+    # It is told as what may be, and not prescribed.
+    assert [f.cause for f in judged.findings] == ["learning_rate_too_low"]
+    assert judged.findings[0].probability < 0.9
+    assert judged.findings[0].prescription == {}
+    assert judged.findings[0].trial is not None
 
 
 def test_a_gain_that_does_not_last_is_none() -> None:

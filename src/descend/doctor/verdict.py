@@ -35,6 +35,8 @@ HEALTHY_SCORE = 1.0
 """Log-odds (nats) of a healthy run, before anything is tried; first guess."""
 LEAST_TOLD = 0.05
 """Probability from which a cause is told beside the first; under it, it is told as less."""
+TOLD_IN_DOUBT = 3
+"""Remedies that are told where the verdict is `unknown`: those that gained, and may by chance."""
 MEASURED_FROM = 0.05
 """Nats from which a counted cause is told."""
 FLOOR_GAP, FLOOR_LADDER = 0.05, 0.02
@@ -102,6 +104,11 @@ def judge(
     if verdict == "noise_floor":
         cause = _cause(found, "noise_floor")
         causes, named = [_finding(cause, readings, probability, {}, None)], {"noise_floor"}
+    large = [g for g in best.values() if g.at_full_length >= g.least]
+    contenders = tuple(sorted(large, key=lambda g: (g.p, -g.worth)))
+    if verdict == "unknown":
+        causes = _perhaps(found, readings, large, chances, share_of_run)
+        named = {f.cause for f in causes}
     out = [
         RuledOut(
             cause=s.cause.name,
@@ -111,9 +118,25 @@ def judge(
         for s in found
         if s.cause.name not in named
     ]
-    large = [g for g in best.values() if g.at_full_length >= g.least]
-    contenders = tuple(sorted(large, key=lambda g: (g.p, -g.worth)))
     return Judged(verdict, probability, causes, out, winner, contenders)
+
+
+def _perhaps(
+    found: Sequence[Suspect],
+    readings: Readings,
+    large: Sequence[Gain],
+    chances: Mapping[str, float],
+    share_of_run: float,
+) -> list[Finding]:
+    """What may be wrong where nothing is proved; nothing is prescribed on that ground."""
+    likely = sorted(large, key=lambda g: -chances[g.lane.cause])[:TOLD_IN_DOUBT]
+    return [
+        _finding(
+            _cause(found, g.lane.cause), readings, chances[g.lane.cause], {},
+            trial_of(g, share_of_run),
+        )
+        for g in likely
+    ]  # fmt: skip
 
 
 def judge_unproved(found: Sequence[Suspect], readings: Readings) -> Judged:

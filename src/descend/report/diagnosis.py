@@ -21,7 +21,7 @@ def diagnosis_text(diagnosis: Diagnosis, explain: bool = False) -> str:
     """What `descend diagnose` prints; with `explain` also how each other cause was ruled out."""
     lines = [headline(diagnosis)]
     for place, finding in enumerate(diagnosis.causes):
-        lines += _finding(finding, place)
+        lines += _finding(finding, place, doubtful=diagnosis.verdict == "unknown")
     lines += _neutral(diagnosis)
     lines += _accuracy(diagnosis)
     lines += [f"  Note: {note}." for note in diagnosis.notes]
@@ -72,17 +72,18 @@ def _proved(diagnosis: Diagnosis) -> bool:
     return any(trial is not None for trial in trials)
 
 
-def _finding(finding: Finding, place: int) -> list[str]:
+def _finding(finding: Finding, place: int, *, doubtful: bool) -> list[str]:
     lines = []
-    if place:
+    if place or doubtful:
         after = finding.trial.after if finding.trial else []
-        so = "On top of that" if after else "Also" if finding.trial else "Possibly"
+        proved = finding.trial and not doubtful
+        so = "On top of that" if after else "Also" if proved else "Possibly"
         lines.append(f"  {so}: {_HEADLINE[finding.cause]} (confidence {finding.probability:.2f}).")
     told = [_reading(e) + (f": {e.why}" if e.why else "") for e in finding.evidence]
     if told:
         lines.append("  " + "; ".join(told) + ".")
     if finding.trial:
-        lines.append(f"  Proof: {proof(finding.trial)}.")
+        lines.append(f"  {'Tried' if doubtful else 'Proof'}: {proof(finding.trial)}.")
     keys = f": {assignments(finding.prescription)}" if finding.prescription else ""
     lines.append(f"  Remedy: {finding.remedy}{keys}.")
     return lines
