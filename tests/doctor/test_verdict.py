@@ -119,7 +119,13 @@ def test_many_neutral_remedies_leave_a_healthy_run_in_no_doubt() -> None:
     neutral = [gain(name, 0.004, 0.016) for name in "abcdefghi"]
     assert chances_of(neutral)["healthy"] == pytest.approx(0.97)
     # One that was measured worth having, and may be chance, does.
-    assert chances_of([*neutral, gain("j", 0.05, 0.03)])["healthy"] < 0.5
+    assert 0.3 < chances_of([*neutral, gain("j", 0.05, 0.03)])["healthy"] < 0.7
+
+
+def test_of_two_gains_the_surer_is_the_likelier_best() -> None:
+    # One seed that gained 0.11 within 0.11 says less than eight that gained 0.09 within 0.02.
+    chances = chances_of([gain("swings", 0.11, 0.11), gain("sure", 0.09, 0.02)])
+    assert chances["sure"] > chances["swings"]
 
 
 def test_chances_sum_to_one_less_what_was_not_raced() -> None:

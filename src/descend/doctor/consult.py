@@ -193,6 +193,8 @@ def _proved(
             "of them at full length"
         )
     left = began + allowed - time.monotonic()
+    if judged.verdict == "unknown":
+        return judged, notes
     if judged.winner is not None and left > 0:
         second = _second(case, race, judged, found, readings, left, told)
         judged = _with_second(judged, second)

@@ -62,7 +62,8 @@ class Judged:
     winner: Gain | None
     """The best claimed gain: what a second race starts from."""
     contenders: tuple[Gain, ...] = ()
-    """The gains that would count if they were no chance, the surest first."""
+    """The gains that would count if they were no chance, first those of which more seeds would tell
+    most for their cost."""
 
 
 def judge(
@@ -105,7 +106,9 @@ def judge(
         cause = _cause(found, "noise_floor")
         causes, named = [_finding(cause, readings, probability, {}, None)], {"noise_floor"}
     large = [g for g in best.values() if g.at_full_length >= g.least]
-    contenders = tuple(sorted(large, key=lambda g: (g.p, -g.worth)))
+    contenders = tuple(
+        sorted(large, key=lambda g: -chances[g.lane.cause] * g.error / g.cost_factor)
+    )
     if verdict == "unknown":
         causes = _perhaps(found, readings, large, chances, share_of_run)
         named = {f.cause for f in causes}
@@ -177,21 +180,27 @@ def best_of_each(gains: Sequence[Gain]) -> dict[str, Gain]:
 def chances_of(gains: Sequence[Gain]) -> dict[str, float]:
     """How often each remedy is the best worth having, and `healthy` none, in `DRAWS` draws.
 
-    Each gain is drawn from a normal distribution of its mean and standard error; `NOT_RACED` is
-    set aside for causes that no trial stands for. A gain that was measured too small to be worth
-    having is not drawn: of ten neutral remedies chance alone would lift one or another over the
-    mark, and every healthy run would be left in doubt.
+    Each gain is drawn from a normal distribution of its mean and standard error, both shrunk by how
+    much gains of this race are spread beyond their errors (the empirical Bayes rule of James and
+    Stein): of many the least certain would else be the best most often. `NOT_RACED` is set aside
+    for causes that no trial stands for. A gain that was measured too small to be worth having is
+    not drawn: of ten neutral remedies chance alone would lift one or another over the mark, and
+    every healthy run would be left in doubt.
     """
     counts = dict.fromkeys([*(g.lane.cause for g in gains), "healthy"], 0.0)
+    own = [g.at_full_length**2 - g.error**2 for g in gains if g.at_full_length > 0]
     gains = [g for g in gains if g.at_full_length >= g.least]
     if not gains:
         return counts | {"healthy": 1.0 - NOT_RACED}
+    spread = max(float(np.mean(own)), min(g.least for g in gains) ** 2)
     pick = np.random.default_rng(0)
-    noise = pick.standard_normal((DRAWS, len(gains))) * np.array([g.error for g in gains])
+    errors = np.array([g.error for g in gains])
+    kept = spread / (spread + errors**2)
+    noise = pick.standard_normal((DRAWS, len(gains))) * errors * np.sqrt(kept)
     at_end = np.array([g.at_full_length for g in gains])
     worth = np.array([g.worth for g in gains])
     scale = worth / np.where(np.abs(at_end) > 1e-9, at_end, 1.0)
-    drawn = at_end + noise
+    drawn = kept * at_end + noise
     scores = np.where(drawn >= np.array([g.least for g in gains]), drawn * np.abs(scale), -np.inf)
     first = np.where(np.isfinite(scores.max(1)), scores.argmax(1), len(gains))
     names = [*(g.lane.cause for g in gains), "healthy"]
