@@ -239,9 +239,11 @@ def _verdict(
 ) -> tuple[str, float]:
     """`short`: the trials were much shorter than the run, and may have missed what a full one
     would have gained."""
+    healthy = chances["healthy"]
+    if causes and causes[0].trial and causes[0].probability < healthy:
+        return "unknown", 1.0 - healthy
     if causes:
         return causes[0].cause, causes[0].probability
-    healthy = chances["healthy"]
     if not best:
         return "unknown", 0.5
     if healthy < LEAST_PROBABILITY:
