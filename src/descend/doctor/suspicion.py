@@ -32,7 +32,7 @@ def score(cause: Cause, readings: Readings) -> float:
     """Its prior and the weights of what it expects: for a reading inside, against one outside."""
     return cause.prior + sum(
         e.weight
-        if _inside(e, readings[e.signal])
+        if inside(e, readings[e.signal])
         else -(e.weight if e.outside is None else e.outside)
         for e in cause.expects
         if e.signal in readings
@@ -52,7 +52,7 @@ def evidence(cause: Cause, readings: Readings) -> list[Evidence]:
     return [
         evidence_of(readings[e.signal], e.why)
         for e in cause.expects
-        if e.signal in readings and _inside(e, readings[e.signal])
+        if e.signal in readings and inside(e, readings[e.signal])
     ]
 
 
@@ -61,7 +61,7 @@ def against(cause: Cause, readings: Readings) -> list[Evidence]:
     return [
         evidence_of(readings[e.signal], e.why)
         for e in cause.expects
-        if e.signal in readings and not _inside(e, readings[e.signal])
+        if e.signal in readings and not inside(e, readings[e.signal])
     ]
 
 
@@ -70,7 +70,8 @@ def evidence_of(reading: Reading, why: str) -> Evidence:
     return Evidence(reading.signal, reading.value, reading.unit, healthy_range(reading.signal), why)
 
 
-def _inside(expected: Expectation, reading: Reading) -> bool:
+def inside(expected: Expectation, reading: Reading) -> bool:
+    """Whether `reading` is what is expected."""
     low = -math.inf if expected.low is None else expected.low
     high = math.inf if expected.high is None else expected.high
     return low <= reading.value <= high

@@ -31,6 +31,8 @@ than it gained nothing. A model 8 wide (benchmarks/results/doctor/width_8.json) 
 first guess."""
 LEAST_PROBABILITY = 0.5
 """Under it the verdict is `unknown`."""
+MEASURED_SCORE = 4.0
+"""Log-odds (nats) that a cause gains by having been counted; first guess."""
 HEALTHY_SCORE = 1.0
 """Log-odds (nats) of a healthy run, before anything is tried; first guess."""
 LEAST_TOLD = 0.05
@@ -146,7 +148,10 @@ def judge_unproved(found: Sequence[Suspect], readings: Readings) -> Judged:
     """A verdict from the signals alone, where nothing could or should be tried."""
     open_to = [s for s in found if s.because is None]
     measured = {s.cause.name: s.cause.measured(readings) for s in open_to}
-    scores = [s.score + (4.0 if measured[s.cause.name] >= MEASURED_FROM else 0.0) for s in open_to]
+    scores = [
+        s.score + (MEASURED_SCORE if measured[s.cause.name] >= MEASURED_FROM else 0.0)
+        for s in open_to
+    ]
     *chances, healthy = shares(scores, HEALTHY_SCORE)
     ranked = sorted(zip(chances, open_to, strict=True), key=lambda x: -x[0])
     likely = [(p, s) for p, s in ranked if p > max(healthy, 0.1)][:3]

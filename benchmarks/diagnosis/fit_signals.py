@@ -1,0 +1,169 @@
+"""What each reading is worth as evidence: weights of expectations, by maximum likelihood.
+
+    python benchmarks/diagnosis/fit_signals.py RESULTS FOLDERS READINGS
+
+Of every labelled development case the readings are taken (kept in the file READINGS), and the
+log-odds of all causes turned into probabilities as `descend diagnose --no-proof` does. Weights are
+changed to make what is true likely, held near those that stand in `doctor/causes/`; how near is
+chosen by leaving out one corpus at a time. Prints that, and the weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from scipy.optimize import minimize
+from score import labelled
+
+from descend.doctor.case import open_case
+from descend.doctor.causes import CAUSES
+from descend.doctor.measure import measure
+from descend.doctor.reading import Reading, Readings
+from descend.doctor.suspicion import inside
+from descend.doctor.verdict import HEALTHY_SCORE, MEASURED_FROM, MEASURED_SCORE
+
+STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)
+"""Of the pull towards the weights that stand: log-likelihood lost by one that moves by 1 nat."""
+NAMES = [c.name for c in CAUSES]
+EXPECTED = [(c.name, e) for c in CAUSES for e in c.expects]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One case: `score` (C + 1,) without what is fitted, `uses` (C + 1, K) of the K weights, and
+    which of the C causes and `healthy`, the last, are `right` (C + 1,)."""
+
+    corpus: str
+    score: np.ndarray
+    uses: np.ndarray
+    right: np.ndarray
+
+
+def standing() -> np.ndarray:
+    """The weights as they are: inside and outside of each expectation, then each prior (K,)."""
+    pairs = [(e.weight, e.weight if e.outside is None else e.outside) for _, e in EXPECTED]
+    return np.array([*(w for pair in pairs for w in pair), *(c.prior for c in CAUSES)])
+
+
+def seen(corpus: str, config: object, readings: Readings, accepted: frozenset[str]) -> Seen:
+    """A case as numbers."""
+    uses = np.zeros((len(NAMES) + 1, 2 * len(EXPECTED) + len(NAMES)))
+    for place, (cause, e) in enumerate(EXPECTED):
+        if e.signal in readings:
+            within = inside(e, readings[e.signal])
+            uses[NAMES.index(cause), 2 * place + (not within)] = 1.0 if within else -1.0
+    score = np.zeros(len(NAMES) + 1)
+    for row, cause in enumerate(CAUSES):
+        uses[row, 2 * len(EXPECTED) + row] = 1.0
+        if cause.measured(readings) >= MEASURED_FROM:
+            score[row] += MEASURED_SCORE
+        if cause.cannot_be(config, readings) is not None:  # type: ignore[arg-type]
+            score[row], uses[row] = -40.0, 0.0
+    score[-1] = HEALTHY_SCORE
+    right = np.array([name in accepted for name in [*NAMES, "healthy"]])
+    return Seen(corpus, score, uses, right)
+
+
+def chances(case: Seen, weights: np.ndarray) -> np.ndarray:
+    """Probability of each cause and of `healthy` (C + 1,)."""
+    logits = case.score + case.uses @ weights
+    grown = np.exp(logits - logits.max())
+    return grown / grown.sum()
+
+
+def fitted(cases: Sequence[Seen], start: np.ndarray, strength: float) -> np.ndarray:
+    """The weights (K,), none of an expectation below 0."""
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        total, slope = 0.0, np.zeros_like(weights)
+        for case in cases:
+            p = chances(case, weights)
+            hit = float(p[case.right].sum())
+            total -= np.log(max(hit, 1e-12))
+            better = np.where(case.right, p / max(hit, 1e-12), 0.0)
+            slope += case.uses.T @ (p - better)
+        away = weights - start
+        return total + strength * float(away @ away), slope + 2 * strength * away
+
+    bounds = [(0.0, None)] * (2 * len(EXPECTED)) + [(None, None)] * len(NAMES)
+    return np.asarray(minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x)
+
+
+def accuracy(cases: Sequence[Seen], weights: np.ndarray) -> float:
+    """How often the likeliest is right."""
+    return float(np.mean([c.right[chances(c, weights).argmax()] for c in cases]))
+
+
+def likelihood(cases: Sequence[Seen], weights: np.ndarray) -> float:
+    """Mean log-probability of what is right (nats)."""
+    told = [np.log(max(float(chances(c, weights)[c.right].sum()), 1e-12)) for c in cases]
+    return float(np.mean(told))
+
+
+def left_out(cases: Sequence[Seen], start: np.ndarray, strength: float) -> tuple[float, float]:
+    """Accuracy and likelihood on corpora that the weights were not fitted to."""
+    hits, told = [], []
+    for corpus in sorted({c.corpus for c in cases}):
+        own = [c for c in cases if c.corpus == corpus]
+        weights = fitted([c for c in cases if c.corpus != corpus], start, strength)
+        hits += [accuracy([c], weights) for c in own]
+        told += [likelihood([c], weights) for c in own]
+    return float(np.mean(hits)), float(np.mean(told))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("folders", type=Path)
+    parser.add_argument("readings", type=Path)
+    asked = parser.parse_args()
+    found, _ = labelled(asked.results, "development")
+    kept = json.loads(asked.readings.read_text()) if asked.readings.is_file() else {}
+    cases = []
+    for truth in found:
+        folder = asked.folders / truth.case.name
+        if truth.case.name not in kept and (folder / "run.json").is_file():
+            print(f"reading {folder.name}", file=sys.stderr, flush=True)
+            opened = open_case(folder)
+            taken = measure(opened)
+            kept[folder.name] = {
+                "config": opened.config.model_dump(mode="json"),
+                "readings": msgspec.to_builtins(list(taken.values())),
+            }
+            asked.readings.write_text(json.dumps(kept), encoding="utf-8")
+        if truth.case.name in kept:
+            from descend.config import make_config
+
+            own = kept[truth.case.name]
+            taken_again = {r["signal"]: Reading(**r) for r in own["readings"]}
+            corpus = truth.case.variant.corpus
+            config = make_config(own["config"])
+            cases.append(seen(corpus, config, taken_again, truth.accepted))
+    start = standing()
+    print(f"{len(cases)} cases; as they stand: {accuracy(cases, start):.3f} right, "
+          f"{likelihood(cases, start):.3f} nats")  # fmt: skip
+    tried = {s: left_out(cases, start, s) for s in STRENGTHS}
+    for strength, (hits, told) in tried.items():
+        print(f"pull {strength:5}: {hits:.3f} right, {told:.3f} nats on corpora left out")
+    best = max(tried, key=lambda s: tried[s][1])
+    weights = fitted(cases, start, best)
+    print(f"pull {best}: {accuracy(cases, weights):.3f} right on all")
+    for place, (cause, e) in enumerate(EXPECTED):
+        old, new = start[2 * place : 2 * place + 2], weights[2 * place : 2 * place + 2]
+        print(
+            f"{cause:24} {e.signal:22} {old[0]:.1f} / {old[1]:.1f} -> {new[0]:.1f} / {new[1]:.1f}"
+        )
+    for row, name in enumerate(NAMES):
+        print(f"{name:24} prior {start[2 * len(EXPECTED) + row]:.1f} -> "
+              f"{weights[2 * len(EXPECTED) + row]:.1f}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
