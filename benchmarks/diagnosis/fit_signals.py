@@ -92,7 +92,12 @@ def fitted(cases: Sequence[Seen], start: np.ndarray, strength: float) -> np.ndar
         away = weights - start
         return total + strength * float(away @ away), slope + 2 * strength * away
 
-    bounds = [(0.0, None)] * (2 * len(EXPECTED)) + [(None, None)] * len(NAMES)
+    # Signs that are rare by nature (absence says nothing) are known from larger runs, and kept.
+    pairs = [
+        [(start[2 * i], start[2 * i]), (0.0, 0.0)] if e.outside == 0.0 else [(0.0, None)] * 2
+        for i, (_, e) in enumerate(EXPECTED)
+    ]
+    bounds = [b for pair in pairs for b in pair] + [(None, None)] * len(NAMES)
     return np.asarray(minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x)
 
 

@@ -149,7 +149,9 @@ def test_without_trials_the_signals_speak() -> None:
     found = suspects(CAUSES, CONFIG, readings(**known))
     assert judge_unproved(found, readings(**known)).verdict == "too_little_data"
     # A rate 30 times too high whose curve fell smoothly: only inside the network it shows.
-    calm = {"update_ratio": 0.013, "gradient_spread": 2.0, "loss_rise": 0.05}
+    calm = {
+        "update_ratio": 0.013, "gradient_spread": 2.0, "loss_rise": 0.05, "multiplier_fresh": 2.0,
+    }  # fmt: skip
     assert suspects(CAUSES, CONFIG, readings(**calm))[0].cause.name != "learning_rate_too_high"
     ruined = calm | {"attention_logit": 1302.0, "effective_rank": 0.15, "dead_units": 0.0}
     assert suspects(CAUSES, CONFIG, readings(**ruined))[0].cause.name == "learning_rate_too_high"

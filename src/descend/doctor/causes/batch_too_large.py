@@ -66,11 +66,14 @@ CAUSE = Cause(
     headline="the batch is too large: the text is used up in too few steps",
     page=__doc__,
     expects=(
-        Expectation("steps", None, FEW_STEPS, 1.5, "updates in the whole run"),
-        Expectation("noise_scale", None, QUIET, 0.7, "a batch averages more than it needs"),
-        Expectation("multiplier_fresh", 2.0, None, 0.5, "steps could be longer"),
+        Expectation("steps", None, FEW_STEPS, 1.2, "updates in the whole run", outside=1.5),
+        Expectation(
+            "noise_scale", None, QUIET, 0.8, "a batch averages more than it needs", outside=1.1
+        ),
+        Expectation("multiplier_fresh", 2.0, None, 0.4, "steps could be longer", outside=0.5),
     ),
     trial=trial,
     remedy="use a smaller batch",
     cannot_be=cannot_be,
+    prior=-0.3,
 )

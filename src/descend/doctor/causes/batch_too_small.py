@@ -66,12 +66,17 @@ CAUSE = Cause(
     headline="the batch is too small",
     page=__doc__,
     expects=(
-        Expectation("noise_scale", NOISY, None, 0.7, "noise drowns the gradient of a batch"),
-        Expectation("multiplier_fresh", None, 2.0, 0.3, "a step is long for fresh text"),
-        Expectation("steps", 2000.0, None, 0.5, "there are steps to spare"),
+        Expectation(
+            "noise_scale", NOISY, None, 0.5, "noise drowns the gradient of a batch", outside=0.8
+        ),
+        Expectation(
+            "multiplier_fresh", None, 2.0, 0.0, "a step is long for fresh text", outside=0.1
+        ),
+        Expectation("steps", 2000.0, None, 0.5, "there are steps to spare", outside=0.9),
     ),
     trial=trial,
     asked=True,
     remedy="use a larger batch with a higher rate",
     cannot_be=cannot_be,
+    prior=-0.4,
 )

@@ -84,7 +84,12 @@ CAUSE = Cause(
     page=__doc__,
     expects=(
         Expectation(
-            "position_slope", STILL_FALLING, None, 1.5, "the loss still falls at the window's end"
+            "position_slope",
+            STILL_FALLING,
+            None,
+            0.2,
+            "the loss still falls at the window's end",
+            outside=0.7,
         ),
         Expectation(
             "information_beyond",
@@ -99,5 +104,5 @@ CAUSE = Cause(
     asked=True,
     remedy="read more tokens at once",
     cannot_be=cannot_be,
-    prior=0.5,
+    prior=0.0,
 )

@@ -69,10 +69,20 @@ CAUSE = Cause(
     headline="most of the context is not used",
     page=__doc__,
     expects=(
-        Expectation("context_gain", None, UNUSED, 1.5, "nats that reading further back brings"),
-        Expectation("context_needed", None, NEEDED, 1.5, "after so much of it nothing is gained"),
+        Expectation(
+            "context_gain", None, UNUSED, 0.6, "nats that reading further back brings", outside=1.3
+        ),
+        Expectation(
+            "context_needed",
+            None,
+            NEEDED,
+            0.8,
+            "after so much of it nothing is gained",
+            outside=1.5,
+        ),
     ),
     trial=trial,
     remedy="use a shorter context",
     cannot_be=cannot_be,
+    prior=-0.7,
 )

@@ -69,12 +69,14 @@ CAUSE = Cause(
     headline="the learning rate is too high",
     page=__doc__,
     expects=(
-        Expectation("update_ratio", BIG_UPDATE, None, 0.7, "weights move a lot in every step"),
-        Expectation("gradient_spread", OUTLIERS, None, 0.7, "gradients have outliers"),
-        Expectation("loss_rise", RISEN, None, 0.7, "the loss rose again for a while"),
-        Expectation("multiplier_fresh", None, 3.0, 0.5, "steps are not too short"),
         Expectation(
-            "attention_logit", RUINED_LOGIT, None, 1.5,
+            "update_ratio", BIG_UPDATE, None, 0.0, "weights move a lot in every step", outside=0.8
+        ),
+        Expectation("gradient_spread", OUTLIERS, None, 0.0, "gradients have outliers", outside=0.6),
+        Expectation("loss_rise", RISEN, None, 0.7, "the loss rose again for a while", outside=1.4),
+        Expectation("multiplier_fresh", None, 3.0, 0.0, "steps are not too short", outside=0.3),
+        Expectation(
+            "attention_logit", RUINED_LOGIT, None, 3.0,
             "a head's scores are so large that it is stuck on one position", outside=0.0,
         ),
         Expectation(
@@ -84,5 +86,5 @@ CAUSE = Cause(
     ),
     trial=trial,
     remedy="lower the learning rate",
-    prior=1.5,
+    prior=-0.3,
 )  # fmt: skip

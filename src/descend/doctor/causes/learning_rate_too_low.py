@@ -61,13 +61,16 @@ CAUSE = Cause(
     page=__doc__,
     expects=(
         Expectation(
-            "multiplier_fresh", LONG_STEP, None, 2.0,
+            "multiplier_fresh", LONG_STEP, None, 2.8,
             "a step could be so many times longer before the loss on fresh text would rise",
+            outside=2.7,
         ),
-        Expectation("update_ratio", None, SMALL_UPDATE, 1.0, "weights hardly move a step"),
+        Expectation(
+            "update_ratio", None, SMALL_UPDATE, 1.0, "weights hardly move a step", outside=0.8
+        ),
     ),
     trial=trial,
     asked=True,
     remedy="raise the learning rate",
-    prior=2.0,
+    prior=1.6,
 )  # fmt: skip

@@ -64,10 +64,15 @@ CAUSE = Cause(
     headline="too much regularisation holds it back",
     page=__doc__,
     expects=(
-        Expectation("dropout_gap", DEAR, None, 1.5, "nats that dropout costs while training"),
-        Expectation("generalisation_gap", None, 0.15, 0.7, "hardly anything is known by heart"),
+        Expectation(
+            "dropout_gap", DEAR, None, 1.2, "nats that dropout costs while training", outside=0.8
+        ),
+        Expectation(
+            "generalisation_gap", None, 0.15, 1.0, "hardly anything is known by heart", outside=0.8
+        ),
     ),
     trial=trial,
     remedy="switch the regularisation off",
     cannot_be=cannot_be,
+    prior=0.1,
 )

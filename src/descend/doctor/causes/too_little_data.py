@@ -106,13 +106,25 @@ CAUSE = Cause(
     headline="there is too little text, and the model learns it by heart",
     page=__doc__,
     expects=(
-        Expectation("generalisation_gap", GAP, None, 2.0, "known text is much easier for it"),
-        Expectation("rise_after_best", RISE, None, 1.0, "held-out loss rose after its best epoch"),
-        Expectation("train_tokens", None, FEW_TOKENS, 2.5, "tokens of text are very few", 0.0),
-        Expectation("epochs", MANY_PASSES, None, 0.5, "passes over the text"),
+        Expectation(
+            "generalisation_gap", GAP, None, 1.7, "known text is much easier for it", outside=1.8
+        ),
+        Expectation(
+            "rise_after_best",
+            RISE,
+            None,
+            1.3,
+            "held-out loss rose after its best epoch",
+            outside=1.1,
+        ),
+        Expectation(
+            "train_tokens", None, FEW_TOKENS, 2.5, "tokens of text are very few", outside=0.0
+        ),
+        Expectation("epochs", MANY_PASSES, None, 1.0, "passes over the text", outside=1.1),
     ),
     trial=trial,
     remedy="more text of the same kind is the cure; until then stop at the best epoch",
     cannot_be=cannot_be,
     buys=True,
+    prior=-0.1,
 )

@@ -75,10 +75,15 @@ CAUSE = Cause(
     headline="the vocabulary is too small",
     page=__doc__,
     expects=(
-        Expectation("bytes_per_token", None, SHORT_TOKENS, 1.0, "bytes to a token are few"),
-        Expectation("rare_vocabulary", None, FEW_RARE, 0.7, "of the vocabulary is rare"),
+        Expectation(
+            "bytes_per_token", None, SHORT_TOKENS, 0.5, "bytes to a token are few", outside=0.9
+        ),
+        Expectation(
+            "rare_vocabulary", None, FEW_RARE, 0.9, "of the vocabulary is rare", outside=1.2
+        ),
     ),
     trial=trial,
     remedy="use a larger vocabulary",
     cannot_be=cannot_be,
+    prior=-0.3,
 )
