@@ -34,7 +34,8 @@ class Expectation(msgspec.Struct, frozen=True):
     low: float | None
     high: float | None
     weight: float
-    """How many nats of log-odds a reading inside is worth; outside it costs as many."""
+    """How many nats of log-odds a reading inside is worth; outside it costs as many. Fitted
+    (benchmarks/diagnosis/fit_signals.py), but for signs that are rare by nature."""
     why: str
     outside: float | None = None
     """How many it costs outside, where that is not as many: what is rare says little by absence."""
@@ -86,7 +87,7 @@ class Cause:
     """Why it is out of the question for this run, or None."""
     prior: float = 0.0
     """Log-odds (nats) before anything is read: how common the cause is among runs that people ask
-    about. First guesses."""
+    about. Fitted with the weights of what it expects."""
     buys: bool = False
     """The remedy costs training time or text, and more of it helps nearly every run a little."""
     asked: bool = False
