@@ -230,15 +230,21 @@ def by_half(one: Callable[[dict[str, Any]], str]) -> str:
 
 def doctor_scores() -> str:
     """Every reader of the planted faults."""
-    head = ["reader", "cases", "top-1", "top-3", "macro-F1", "faults, top-1", "false alarms"]
+    head = ["reader", "cases", "top-1", "strictly", "top-3", "macro-F1", "faults, top-1",
+            "false alarms", "plain", "alarming"]  # fmt: skip
+
+    def of(alarms: list[Any]) -> str:
+        return "" if alarms[0] is None else f"{share(alarms[0])} of {alarms[1]}"
 
     def one(found: dict[str, Any]) -> str:
         readers = sorted(found["readers"].items(), key=lambda x: (-x[1]["top1"], x[0]))
         return markdown(head, [
             [
                 name, str(r["cases"]), share(r["top1"], r["top1_ci95"]),
+                share(r["top1_strict"]),
                 share(r["top3"], r["top3_ci95"]), share(r["macro_f1"], r["macro_f1_ci95"]),
                 share(r["faults_top1"]), share(r["false_alarms"], r["false_alarms_ci95"]),
+                of(r["false_alarms_plain"]), of(r["false_alarms_alarming"]),
             ]
             for name, r in readers
         ])  # fmt: skip

@@ -12,7 +12,7 @@ import msgspec
 from rich.console import Console
 
 from descend.config import RunConfig, nearest
-from descend.doctor.consult import BUDGET, LEAST_SECONDS, consult, keep
+from descend.doctor.consult import BUDGET, consult, keep
 from descend.doctor.diagnosis import Diagnosis
 from descend.doctor.treatment import Treatment, Turn, treat
 from descend.errors import ConfigError
@@ -233,13 +233,14 @@ def diagnose(
     path: str | PathLike[str],
     *,
     budget: float = BUDGET,
-    least_seconds: float = LEAST_SECONDS,
+    least_seconds: float | None = None,
     proof: bool = True,
     console: Console | None = None,
 ) -> Diagnosis:
     """Why the run in folder `path` does not learn better, proved by trial; kept in its folder.
 
-    Trials take at most `budget` of the run's own time, but always `least_seconds`.
+    Trials take at most `budget` of the run's own time, but always `least_seconds`: without it
+    one to three minutes, by the run's own time.
     """
     progress = show_stages(console) if console else no_progress
     found = consult(

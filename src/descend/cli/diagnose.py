@@ -25,7 +25,7 @@ def diagnose(
     budget: Annotated[
         float,
         typer.Option(
-            metavar="SHARE", help="Of the run's own time, for trials; at least three minutes."
+            metavar="SHARE", help="Of the run's own time, for trials; at least one minute."
         ),
     ] = 0.15,
     no_proof: Annotated[

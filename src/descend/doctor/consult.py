@@ -38,8 +38,10 @@ from descend.units import duration
 BUDGET = 0.15
 """Of the run's own training time."""
 MOST_BUDGET = 100.0
-LEAST_SECONDS = 180.0
-"""That a race may always take: a run of seconds would otherwise allow no trial at all."""
+LEAST_SECONDS, MOST_LEAST_SECONDS, LEAST_SHARE = 60.0, 180.0, 20.0
+"""That a race may always take, since a run of seconds would otherwise allow no trial at all: so
+many times the run, at least and at most so long. Sixty seconds of one core are what the scores of
+docs/diagnosis_benchmark.md are made with, of runs of one to five."""
 FEWEST_HELD_OUT = 1000
 """Held-out tokens under which no difference between two runs can be told from chance: 0.1 nat is
 one standard error there."""
@@ -63,13 +65,14 @@ def consult(
     folder: Path,
     *,
     budget: float = BUDGET,
-    least_seconds: float = LEAST_SECONDS,
+    least_seconds: float | None = None,
     proof: bool = True,
     told: Told = no_progress,
 ) -> Diagnosis:
     """Why the run in `folder` does not learn better; nothing is written.
 
-    `budget`: share of the run's own time that trials may take (but `least_seconds` always);
+    `budget`: share of the run's own time that trials may take (but `least_seconds` always, one to
+    three minutes by the run's own time);
     without `proof` the signals alone are read. Raises `RunFolderError` where there is no run.
     """
     if not 0 <= budget <= MOST_BUDGET:
@@ -83,6 +86,8 @@ def consult(
     readings = measure(case)
     found = suspects(CAUSES, case.config, readings)
     notes = list(case.notes)
+    if least_seconds is None:
+        least_seconds = min(max(LEAST_SHARE * case.full_seconds, LEAST_SECONDS), MOST_LEAST_SECONDS)
     allowed = max(budget * case.full_seconds, least_seconds)
     reason = _why_not(case, readings, proof)
     if case.ran_away:
