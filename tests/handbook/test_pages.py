@@ -13,6 +13,8 @@ from rich.markdown import Markdown
 
 import descend
 from descend.config import PRESETS, RunConfig, make_config
+from descend.doctor import shapes
+from descend.doctor.causes import CAUSES
 from descend.doctor.healthy import HEALTHY as HEALTHY_RANGES
 from descend.errors import ConfigError, UserError
 from descend.handbook.facts import GENERATION, facts_about
@@ -96,6 +98,14 @@ def test_further_reading_names_a_year_or_a_documentation(page: Page) -> None:
     reading = page.sections["Further reading"]
     assert re.search(r"\((19|20)\d\d\), \"|[Dd]ocumentation|Standard Annex", reading)
     assert "http" not in page.text
+
+
+def test_what_a_foreign_log_shows_has_a_page() -> None:
+    source = (Path(shapes.__file__)).read_text(encoding="utf-8")
+    told = set(re.findall(r'"([a-z]+_[a-z_]+)", ', source)) - {c.name for c in CAUSES}
+    assert len(told) > 5
+    for signal in told:
+        assert find(signal).name in PAGES
 
 
 def test_every_page_can_be_reached_from_another() -> None:
