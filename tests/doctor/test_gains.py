@@ -10,7 +10,7 @@ import pytest
 from descend.doctor.cause import Change
 from descend.doctor.gains import all_gains
 from descend.doctor.lanes import Lane
-from descend.doctor.race import Race
+from descend.doctor.race import HALF, OF_THE_CURVE, Race
 from descend.signals.curve import PowerLaw
 from descend.trials.arms import Outcome
 
@@ -78,6 +78,36 @@ def test_a_short_trial_is_worth_the_steps_it_saves() -> None:
     assert higher.mean == pytest.approx(LAW.at(steps) - LAW.at(4 * steps))
     assert higher.at_full_length < higher.mean / 2
     assert twice.carried == pytest.approx(LAW.at(FULL) - LAW.at(2 * FULL), rel=0.1)
+
+
+def test_the_control_at_other_lengths_is_a_curve_and_no_remedy() -> None:
+    """It jumps at 5,000 steps, and no more after 10,000: twice the steps of a short trial gain
+    much, twice the run nothing, which only a run of that length shows."""
+    steps = 3000
+    twice_the_run = Lane(
+        OF_THE_CURVE, Change("twice the run", {"epoch": 2}, steps=2 * FULL / steps)
+    )
+    losses: dict[Lane | None, list[float]] = {None: [2.0], HALF: [2.05], TWICE: [1.0]}
+    found = race(steps, losses)
+    (unseen,) = all_gains(found, 0.99)
+    found.outcomes[twice_the_run, 0] = outcome(0.99)
+    (seen,) = all_gains(found, 0.99)
+    assert found.lanes() == [TWICE]
+    assert found.lengths == {1500.0: 2.05, 3000.0: 2.0, 6000.0: 1.0, 2.0 * FULL: 0.99}
+    assert seen.mean == unseen.mean == pytest.approx(1.0)
+    assert seen.at_full_length == pytest.approx(0.0, abs=0.01)
+    assert not seen.claimable
+
+
+def test_how_far_seeds_differ_is_taken_from_the_race() -> None:
+    """A gain of 0.1 on one seed says less where others swing by that from seed to seed."""
+    swings = [Lane("learning_rate_too_low", Change(f"swings {n}", {})) for n in range(2)]
+    losses: dict[Lane | None, list[float]] = {None: [4.0, 4.0, 4.0], HIGHER: [3.9]}
+    (calm,) = all_gains(race(FULL, losses), None)
+    *_, among = all_gains(race(FULL, {x: [4.0, 4.15, 3.85] for x in swings} | losses), None)
+    assert among.lane == HIGHER
+    assert among.mean == calm.mean
+    assert among.error > 3 * calm.error
 
 
 def test_what_no_number_of_steps_reaches_is_no_head_start() -> None:
