@@ -97,6 +97,7 @@ def _from_settings(case: Case) -> Iterator[Reading]:
     parameters = parameter_count(shape)
     yield Reading("epochs", float(config.epoch or 1), "passes over the text")
     yield Reading("steps", float(case.total_steps), "updates")
+    yield Reading("dropout_rate", config.dropout_rate, "of the units")
     yield Reading("parameters", float(parameters), "numbers")
     tables = 1 if shape.architecture == "gpt" else 2
     embedding = tables * shape.vocab_size * shape.embed_dim

@@ -24,7 +24,7 @@ READINGS: dict[str, tuple[str, ...]] = {
     "update_to_weight_ratio": ("update_ratio",),
     # Pages on settings and ideas.
     "accuracy": ("validation_accuracy", "mean_confidence"),
-    "dropout_rate": ("dropout_gap",),
+    "dropout_rate": ("dropout_gap", "dropout_rate"),
     "embedding": ("embedding_share",),
     "epoch": ("epochs",),
     "epoch_and_step": ("steps",),
