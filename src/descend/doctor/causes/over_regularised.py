@@ -51,7 +51,7 @@ def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
         keys["label_smoothing"] = 0.0
     if config.weight_decay > LITTLE_DECAY:
         keys["weight_decay"] = LITTLE_DECAY
-    return (Change("without regularisation", keys),) if keys else ()
+    return (Change("no regularisation", keys),) if keys else ()
 
 
 def cannot_be(config: RunConfig, readings: Readings) -> str | None:
