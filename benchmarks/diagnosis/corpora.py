@@ -19,7 +19,7 @@ from pathlib import Path
 
 from descend.text import embedded
 from descend.text.languages.chains import MarkovChain, markov_chain, sample_chain
-from descend.text.languages.hidden import hidden_markov, sample_hidden
+from descend.text.languages.hidden import HiddenMarkov, hidden_markov, sample_hidden
 from descend.text.languages.lexicon import lexicon_text, zipf_lexicon
 from descend.text.languages.recall import Recall, sample_recall
 
@@ -75,6 +75,10 @@ def _of_recall(language: Recall, seed: int) -> str:
     return _letters(sample_recall(language, _SYMBOLS_AT_ONCE, seed).tolist())
 
 
+def _of_hidden(model: HiddenMarkov, seed: int) -> str:
+    return _letters(sample_hidden(model, _SYMBOLS_AT_ONCE, seed).tolist())
+
+
 def _chain(noise: float, _: Path) -> str:
     return _of_chain(markov_chain(2, 4, seed=11, concentration=0.3, noise=noise), seed=12)
 
@@ -91,7 +95,7 @@ def _words(noise: float, _: Path) -> str:
 
 def _hidden(noise: float, _: Path) -> str:
     model = hidden_markov(states=5, symbols=6, seed=21, concentration=0.1, noise=noise)
-    return _letters(sample_hidden(model, _SYMBOLS_AT_ONCE, seed=22).tolist())
+    return _of_hidden(model, seed=22)
 
 
 def _lexicon(noise: float, _: Path) -> str:
@@ -145,7 +149,7 @@ def _far(noise: float, _: Path) -> str:
 
 def _veiled(noise: float, _: Path) -> str:
     model = hidden_markov(states=12, symbols=8, seed=86, concentration=0.05, noise=noise)
-    return _letters(sample_hidden(model, _SYMBOLS_AT_ONCE, seed=82).tolist())
+    return _of_hidden(model, seed=82)
 
 
 def _regency(_noise: float, folder: Path) -> str:

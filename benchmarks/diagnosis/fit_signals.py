@@ -22,11 +22,12 @@ import numpy as np
 from scipy.optimize import minimize
 from score import labelled
 
+from descend.config import RunConfig, make_config
 from descend.doctor.case import open_case
 from descend.doctor.causes import CAUSES
 from descend.doctor.measure import measure
 from descend.doctor.reading import Reading, Readings
-from descend.doctor.suspicion import inside
+from descend.doctor.suspicion import inside, shares
 from descend.doctor.verdict import HEALTHY_SCORE, MEASURED_FROM, MEASURED_SCORE
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)
@@ -48,11 +49,11 @@ class Seen:
 
 def standing() -> np.ndarray:
     """The weights as they are: inside and outside of each expectation, then each prior (K,)."""
-    pairs = [(e.weight, e.weight if e.outside is None else e.outside) for _, e in EXPECTED]
+    pairs = [(e.weight, e.cost) for _, e in EXPECTED]
     return np.array([*(w for pair in pairs for w in pair), *(c.prior for c in CAUSES)])
 
 
-def seen(corpus: str, config: object, readings: Readings, accepted: frozenset[str]) -> Seen:
+def seen(corpus: str, config: RunConfig, readings: Readings, accepted: frozenset[str]) -> Seen:
     """A case as numbers."""
     uses = np.zeros((len(NAMES) + 1, 2 * len(EXPECTED) + len(NAMES)))
     for place, (cause, e) in enumerate(EXPECTED):
@@ -64,7 +65,7 @@ def seen(corpus: str, config: object, readings: Readings, accepted: frozenset[st
         uses[row, 2 * len(EXPECTED) + row] = 1.0
         if cause.measured(readings) >= MEASURED_FROM:
             score[row] += MEASURED_SCORE
-        if cause.cannot_be(config, readings) is not None:  # type: ignore[arg-type]
+        if cause.cannot_be(config, readings) is not None:
             score[row], uses[row] = -40.0, 0.0
     score[-1] = HEALTHY_SCORE
     right = np.array([name in accepted for name in [*NAMES, "healthy"]])
@@ -73,9 +74,8 @@ def seen(corpus: str, config: object, readings: Readings, accepted: frozenset[st
 
 def chances(case: Seen, weights: np.ndarray) -> np.ndarray:
     """Probability of each cause and of `healthy` (C + 1,)."""
-    logits = case.score + case.uses @ weights
-    grown = np.exp(logits - logits.max())
-    return grown / grown.sum()
+    *scores, healthy = (case.score + case.uses @ weights).tolist()
+    return np.array(shares(scores, healthy))
 
 
 def fitted(cases: Sequence[Seen], start: np.ndarray, strength: float) -> np.ndarray:
@@ -144,8 +144,6 @@ def main() -> None:
             }
             asked.readings.write_text(json.dumps(kept), encoding="utf-8")
         if truth.case.name in kept:
-            from descend.config import make_config
-
             own = kept[truth.case.name]
             taken_again = {r["signal"]: Reading(**r) for r in own["readings"]}
             corpus = truth.case.variant.corpus

@@ -40,6 +40,11 @@ class Expectation(msgspec.Struct, frozen=True):
     outside: float | None = None
     """How many it costs outside, where that is not as many: what is rare says little by absence."""
 
+    @property
+    def cost(self) -> float:
+        """Nats of log-odds that a reading outside costs."""
+        return self.weight if self.outside is None else self.outside
+
 
 class Change(msgspec.Struct, frozen=True):
     """One thing done differently: what the treated run has that the control has not.

@@ -182,7 +182,7 @@ def _proved(
     )
     judged = _judged(race, found, readings, own)
     race.ends = began + allowed
-    rest = _that_fit(race, everyone[count:])
+    rest = _as_many_as_fit(race, everyone[count:])
     if judged.winner is None and rest:
         # Nothing is called healthy while there is time to try what was suspected least.
         run_race(race, rest, "trying the rest")
@@ -231,12 +231,10 @@ def _settled(
     return judged
 
 
-def _that_fit(race: Race, ladders: list[list[Lane]]) -> list[list[Lane]]:
+def _as_many_as_fit(race: Race, ladders: list[list[Lane]]) -> list[list[Lane]]:
     """As many of `ladders` as can be tried in the time that is left."""
     count = len(ladders)
-    while count and first_round_seconds(race.case, race.base, ladders[:count], race.steps) > (
-        race.left()
-    ):
+    while count and not that_fit(race, [None, *(ladder[0] for ladder in ladders[:count])]):
         count -= 1
     return ladders[:count]
 

@@ -12,7 +12,7 @@ import numpy as np
 from descend.doctor.lanes import Lane, least_worth
 from descend.doctor.race import Race, lowest
 from descend.signals.curve import Measured, through
-from descend.trials.statistics import holm, paired_interval, paired_p
+from descend.trials.statistics import holm, paired_interval, paired_p, spread
 
 PRIOR_SHARE = 0.006
 """Spread of the paired difference between a control and a change that does nothing, as a share of
@@ -86,8 +86,8 @@ def all_gains(race: Race, own_loss: float | None) -> list[Gain]:
     not have the run's own settings, or it has no model.
     """
     lanes = [lane for lane in race.lanes() if race.gains(lane)]
-    spread = _usual_spread(race, lanes)
-    found = [_gain(race, lane, spread) for lane in lanes]
+    usual = _usual_spread(race, lanes)
+    found = [_gain(race, lane, usual) for lane in lanes]
     corrected = holm([g.p for g in found])
     curve = _curve(race, own_loss)
     done = [replace(g, p=p) for g, p in zip(found, corrected, strict=True)]
@@ -97,7 +97,7 @@ def all_gains(race: Race, own_loss: float | None) -> list[Gain]:
 def _usual_spread(race: Race, lanes: Sequence[Lane]) -> float:
     """Spread of a paired difference in this race: the lower median over the lanes that ran with
     several seeds, since one that swings by itself says nothing of the others; or the prior."""
-    own = [statistics.stdev(gains) for lane in lanes if len(gains := race.gains(lane)) > 1]
+    own = [spread(gains) for lane in lanes if len(gains := race.gains(lane)) > 1]
     return max([_prior(race), *([statistics.median_low(own)] if own else [])])
 
 

@@ -112,7 +112,7 @@ class Race:
     @property
     def full(self) -> bool:
         """Whether its trials are as good as of full length."""
-        return self.steps >= NEARLY_FULL * self.case.total_steps
+        return self.share_of_run >= NEARLY_FULL
 
     def left(self) -> float:
         """Seconds that may still be spent."""
@@ -230,8 +230,13 @@ def first_round_seconds(
 ) -> float:
     """What the first round will take here: it is not cut short."""
     race = Race(case, base, steps, 0.0, lambda stage, share: None)
-    planned = [race.arm(lane, race.seed) for lane in (None, *(x[0] for x in ladders))]
-    return sum(_arm_seconds(case, arm) for arm in planned) / cores()
+    return _seconds_for(race, [None, *(x[0] for x in ladders)])
+
+
+def _seconds_for(race: Race, lanes: Sequence[Lane | None]) -> float:
+    """What running all of `lanes` once will take here, side by side."""
+    arms = (race.arm(lane, race.seed) for lane in lanes)
+    return sum(_arm_seconds(race.case, arm) for arm in arms) / cores()
 
 
 def _race_seconds(
@@ -266,8 +271,8 @@ def _arm_seconds(case: Case, planned: Arm | None) -> float:
 
 def run_race(race: Race, ladders: Sequence[Sequence[Lane]], stage: str) -> None:
     """Race the `ladders`, strongest suspicion first, until all is known or time is spent."""
-    first: list[Lane | None] = [None, *(ladder[0] for ladder in ladders)]
-    race.run([(lane, race.seed) for lane in ([*first] if race.full else [*first, HALF])], stage)
+    first = [None, *(ladder[0] for ladder in ladders), *([] if race.full else [HALF])]
+    race.run([(lane, race.seed) for lane in first], stage)
     climbing = list(ladders)
     for rung in range(1, max((len(ladder) for ladder in ladders), default=0)):
         climbing = [x for x in climbing if len(x) > rung and _gains_by(race, x, rung)]
@@ -297,8 +302,7 @@ def _twice_the_run(race: Race) -> Lane:
 
 def that_fit(race: Race, lanes: Sequence[Lane | None]) -> bool:
     """Whether all of `lanes` can be run in the time that is left."""
-    seconds = sum(_arm_seconds(race.case, race.arm(lane, race.seed)) for lane in lanes)
-    return seconds / cores() <= race.left()
+    return _seconds_for(race, lanes) <= race.left()
 
 
 def _finalists(race: Race, ladders: Sequence[Sequence[Lane]]) -> list[Lane]:
@@ -322,7 +326,7 @@ def _that_leave_time(race: Race, wanted: Sequence[Lane]) -> int:
     seeds = (SEEDS - 1) * (FINALISTS + 1) * control / cores()
     count = 0
     for lane in wanted:
-        seeds += _arm_seconds(race.case, race.arm(lane, race.seed)) / cores()
+        seeds += _seconds_for(race, [lane])
         if seeds > race.left():
             break
         count += 1

@@ -31,9 +31,7 @@ def suspects(causes: Sequence[Cause], config: RunConfig, readings: Readings) -> 
 def score(cause: Cause, readings: Readings) -> float:
     """Its prior and the weights of what it expects: for a reading inside, against one outside."""
     return cause.prior + sum(
-        e.weight
-        if inside(e, readings[e.signal])
-        else -(e.weight if e.outside is None else e.outside)
+        e.weight if inside(e, readings[e.signal]) else -e.cost
         for e in cause.expects
         if e.signal in readings
     )

@@ -38,24 +38,22 @@ class PowerLaw:
 @dataclass(frozen=True)
 class Measured:
     """A curve through points that were measured: `law`, and between and beyond them what they
-    lie off it."""
+    lie off it (`off`, nats), at `times`, growing."""
 
     times: tuple[float, ...]
-    """Growing."""
-    losses: tuple[float, ...]
+    off: tuple[float, ...]
     law: PowerLaw
 
     def at(self, t: float) -> float:
         """Loss after `t`."""
-        off = [loss - self.law.at(time) for time, loss in zip(self.times, self.losses, strict=True)]
-        return self.law.at(t) + float(np.interp(math.log(t), np.log(self.times), off))
+        return self.law.at(t) + float(np.interp(math.log(t), np.log(self.times), self.off))
 
 
 def through(points: Mapping[float, float]) -> Measured:
     """The curve through `points`, losses by time, three at least; a `fit` says how it goes on."""
     times = tuple(sorted(points))
-    losses = tuple(points[t] for t in times)
-    return Measured(times, losses, fit(times, losses))
+    law = fit(times, [points[t] for t in times])
+    return Measured(times, tuple(points[t] - law.at(t) for t in times), law)
 
 
 def fit(times: Sequence[float], losses: Sequence[float]) -> PowerLaw:

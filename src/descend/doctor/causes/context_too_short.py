@@ -104,5 +104,4 @@ CAUSE = Cause(
     asked=True,
     remedy="read more tokens at once",
     cannot_be=cannot_be,
-    prior=0.0,
 )
