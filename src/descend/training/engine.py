@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -38,6 +39,9 @@ PROBE_REPEATS = 2
 
 TASTE_SIZE = 256
 """Rows and columns of a matrix whose product takes well under a millisecond where it is quick."""
+
+TASTES = 10
+"""Such products of each kind: the quickest counts, whatever else the cores do meanwhile."""
 
 BUSY_CORES = 0.5
 """Cores at work for others from which a thread more may cost more than it brings."""
@@ -209,16 +213,17 @@ def _candidates(config: RunConfig, device: str) -> Iterator[Execution]:
             )
 
 
+@cache
 def _bfloat16_is_quick() -> bool:
     """Whether a small product in bfloat16 is worth comparing with one in float32.
 
     Without instructions for it, one is hundreds of times slower, and a whole step would take
-    minutes to try.
+    minutes to try. Asked once: what is remembered is found again by the ways that there are.
     """
     exact = torch.ones(TASTE_SIZE, TASTE_SIZE)
-    limit = HOPELESS * min(_product_seconds(exact) for _ in range(PROBE_REPEATS + 1))
+    limit = HOPELESS * min(_product_seconds(exact) for _ in range(TASTES))
     half = exact.bfloat16()
-    return any(_product_seconds(half) < limit for _ in range(PROBE_REPEATS + 1))
+    return any(_product_seconds(half) < limit for _ in range(TASTES))
 
 
 def _product_seconds(matrix: torch.Tensor) -> float:
