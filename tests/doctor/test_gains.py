@@ -118,6 +118,17 @@ def test_what_no_number_of_steps_reaches_is_no_head_start() -> None:
     assert higher.claimable
 
 
+def test_of_two_gains_beyond_a_steep_curve_the_larger_stays_larger() -> None:
+    """Neither is reached by steps that are followed; as head starts both are worth one."""
+    words = Lane("vocabulary_too_small", Change("more tokens", {"vocab_size": 1200}))
+    losses: dict[Lane | None, list[float]] = {
+        None: [LAW.at(1000)], TWICE: [LAW.at(2000)], words: [1.7], HIGHER: [1.3],
+    }  # fmt: skip
+    _, smaller, larger = all_gains(race(1000, losses), LAW.at(FULL))
+    assert larger.at_full_length > smaller.at_full_length + 0.05
+    assert larger.at_full_length < larger.mean / 2  # what lasts of it is what lasts of the rest
+
+
 def test_half_of_a_text_read_twice_says_little_of_twice_the_text() -> None:
     change = Change("half", {}, train_share=0.5, takes_away=True, opposite=0.3)
     lane = Lane("undertrained", change, buys=True)

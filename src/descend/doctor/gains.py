@@ -186,11 +186,13 @@ def _carried(race: Race, gain: Gain, curve: Measured | None) -> Gain:
     reached = np.array([curve.at(h * m) for m in ratios]) - curve.at(h) + gain.control
     below = np.flatnonzero(reached <= target)
     m = float(ratios[below[0]]) if len(below) else most
+    beyond = max(float(reached[-1]) - target, 0.0)
+    at_the_end, here = curve.at(n) - curve.at(n * m), curve.at(h) - curve.at(h * m)
     # What no number of steps brings a flat curve to is no head start, and kept whole. Of a
-    # steep curve it is not known yet how far it falls.
+    # steep curve it is not known yet how far it falls: what is beyond it lasts as the rest does.
     flat = curve.at(h) - curve.at(2 * h) < FLAT * gain.mean
-    beyond = max(float(reached[-1]) - target, 0.0) if flat else 0.0
-    carried = curve.at(n) - curve.at(n * m) + beyond
+    lasting = 1.0 if flat else min(max(at_the_end / here, 0.0), 1.0) if here > 0 else 0.0
+    carried = at_the_end + beyond * lasting
     return replace(gain, carried=carried, ends_at=curve.at(n), equal_time=equal)
 
 
