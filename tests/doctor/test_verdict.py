@@ -122,6 +122,14 @@ def test_many_neutral_remedies_leave_a_healthy_run_in_no_doubt() -> None:
     assert 0.3 < chances_of([*neutral, gain("j", 0.05, 0.03)])["healthy"] < 0.7
 
 
+def test_a_gain_just_under_what_counts_makes_healthy_less_sure() -> None:
+    """By a hair is not 0.97: of 4 nats a bought gain counts from 0.12."""
+    near = chances_of([gain("a", 0.119, 0.02, buys=True), gain("b", 0.0)])
+    assert near["healthy"] == pytest.approx(0.5, abs=0.03)
+    far = chances_of([gain("a", 0.05, 0.02, buys=True), gain("b", 0.0)])
+    assert far["healthy"] == pytest.approx(0.97, abs=0.001)
+
+
 def test_of_two_gains_the_surer_is_the_likelier_best() -> None:
     # One seed that gained 0.11 within 0.11 says less than eight that gained 0.09 within 0.02.
     chances = chances_of([gain("swings", 0.11, 0.11), gain("sure", 0.09, 0.02)])

@@ -5,6 +5,7 @@ The causes meet here and only here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -193,13 +194,15 @@ def chances_of(gains: Sequence[Gain]) -> dict[str, float]:
     Stein): of many the least certain would else be the best most often. `NOT_RACED` is set aside
     for causes that no trial stands for. A gain that was measured too small to be worth having is
     not drawn: of ten neutral remedies chance alone would lift one or another over the mark, and
-    every healthy run would be left in doubt.
+    every healthy run would be left in doubt. Where all are too small, one that is surely above zero
+    and may yet be large enough takes from `healthy` what chance it has.
     """
     counts = dict.fromkeys([*(g.lane.cause for g in gains), "healthy"], 0.0)
     own = [g.at_full_length**2 - g.error**2 for g in gains if g.at_full_length > 0]
-    gains = [g for g in gains if g.at_full_length >= g.least]
+    small, gains = gains, [g for g in gains if g.at_full_length >= g.least]
     if not gains:
-        return counts | {"healthy": 1.0 - NOT_RACED}
+        counts |= {g.lane.cause: (1.0 - NOT_RACED) * _yet_enough(g) for g in small}
+        return counts | {"healthy": 1.0 - NOT_RACED - max([0.0, *counts.values()])}
     spread = max(float(np.mean(own)), min(g.least for g in gains) ** 2)
     pick = np.random.default_rng(0)
     errors = np.array([g.error for g in gains])
@@ -215,6 +218,13 @@ def chances_of(gains: Sequence[Gain]) -> dict[str, float]:
     for index, name in enumerate(names):
         counts[name] += float((first == index).mean()) * (1.0 - NOT_RACED)
     return counts
+
+
+def _yet_enough(gain: Gain) -> float:
+    """Chance that a gain measured too small to be worth having is large enough, under a half."""
+    if gain.low <= 0 or gain.error <= 0:
+        return 0.0
+    return 0.5 * math.erfc((gain.least - gain.at_full_length) / gain.error / math.sqrt(2))
 
 
 def trial_of(gain: Gain, share_of_run: float) -> Trial:
