@@ -119,6 +119,7 @@ def test_standard_input_is_kept_by_its_content(
     assert one == same != other
     assert one.spooled
     assert list(read_documents(one)) == [Document("A fox.", "standard input")]
+    assert find_corpus("-") == other, "it is at its end: only the copy can be read again"
     with pytest.raises(CorpusError, match="nothing"):
         given_input(b"")
     assert cache.cache_size() > 0
@@ -133,6 +134,7 @@ def test_a_pipe_is_read_once_and_kept(tmp_path: Path, monkeypatch: pytest.Monkey
     os.write(into, b"A fox.")
     os.close(into)
     source = find_corpus(f"/dev/fd/{out}")
+    assert find_corpus(f"/dev/fd/{out}") == source
     os.close(out)
     assert [d.text for d in read_documents(source)] == ["A fox."]
 

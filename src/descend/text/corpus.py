@@ -37,6 +37,10 @@ _NFC_BOUNDARY = re.compile(r"(?<!\r)[\x00-\x7f\u3000-\u3029\u4e00-\u9fff]")
 
 _log = logging.getLogger("descend")
 
+# A stream can be read once, but a verb asks for its text more than once: the copy of each, by the
+# object of standard input or by device and number of a pipe.
+_copies: dict[object, CorpusSource] = {}
+
 
 @dataclass(frozen=True, slots=True)
 class CorpusSource:
@@ -71,31 +75,31 @@ def find_corpus(
 ) -> CorpusSource:
     """What `corpus_dir` means: None, `-`, a folder, a file, or an embedded corpus.
 
-    None is the embedded corpus `python`, `-` standard input. A file or folder goes before
-    an embedded corpus of the same name. Of a folder, the files that `accept` takes are
-    the corpus. Raises `CorpusError` if it is missing, empty,
-    unreadable, or a folder without text files.
+    None is the embedded corpus `python`, `-` standard input. A stream is read by the first call
+    of a process; later ones get the same copy. A file or folder goes before an embedded corpus
+    of the same name. Of a folder, the files that `accept` takes are the corpus. Raises
+    `CorpusError` if it is missing, empty, unreadable, or a folder without text files.
     """
     if corpus_dir is None:
         return _embedded(DEFAULT)
     if corpus_dir == "-":
-        return _spooled(sys.stdin.buffer, "standard input")
+        return _copied(sys.stdin, lambda: _spooled(sys.stdin.buffer, "standard input"))
     path = Path(corpus_dir).expanduser()
     try:
-        mode = path.stat().st_mode
+        status = path.stat()
     except (FileNotFoundError, NotADirectoryError, ValueError):
         if corpus_dir in _embedded_names():
             return _embedded(corpus_dir)
         raise _missing(corpus_dir, path) from None
     except OSError as error:
         raise unreadable(corpus_dir, error) from None
-    if stat.S_ISDIR(mode):
+    if stat.S_ISDIR(status.st_mode):
         paths = _list_files(path, accept)
         return CorpusSource(corpus_dir, paths, path, None, _fingerprint(paths, path))
     try:
+        if not stat.S_ISREG(status.st_mode):  # a pipe, as of `descend train <(zcat a.gz)`
+            return _copied((status.st_dev, status.st_ino), lambda: _piped(path, corpus_dir))
         with path.open("rb") as file:
-            if not stat.S_ISREG(mode):  # a pipe, as of `descend train <(zcat a.gz)`
-                return _spooled(file, corpus_dir)
             empty = not file.read(1)
     except OSError as error:
         raise unreadable(corpus_dir, error) from None
@@ -219,6 +223,18 @@ def _last_boundary(text: str) -> int:
         if _NFC_BOUNDARY.match(text, at):
             return at
     return 0
+
+
+def _copied(stream: object, copy: Callable[[], CorpusSource]) -> CorpusSource:
+    """The copy of `stream`, made where this process has none yet."""
+    if stream not in _copies:
+        _copies[stream] = copy()
+    return _copies[stream]
+
+
+def _piped(path: Path, name: str) -> CorpusSource:
+    with path.open("rb") as file:
+        return _spooled(file, name)
 
 
 def _spooled(stream: BinaryIO, name: str) -> CorpusSource:
