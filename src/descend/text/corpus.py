@@ -14,7 +14,7 @@ import stat
 import sys
 import tempfile
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -94,8 +94,8 @@ def find_corpus(
     except OSError as error:
         raise unreadable(corpus_dir, error) from None
     if stat.S_ISDIR(status.st_mode):
-        paths = _list_files(path, accept)
-        return CorpusSource(corpus_dir, paths, path, None, _fingerprint(paths, path))
+        files = _list_files(path, accept)
+        return CorpusSource(corpus_dir, tuple(files), path, None, _fingerprint(files, path))
     try:
         if not stat.S_ISREG(status.st_mode):  # a pipe, as of `descend train <(zcat a.gz)`
             return _copied((status.st_dev, status.st_ino), lambda: _piped(path, corpus_dir))
@@ -105,24 +105,25 @@ def find_corpus(
         raise unreadable(corpus_dir, error) from None
     if empty:
         raise _empty(corpus_dir, "an empty file")
-    return CorpusSource(corpus_dir, (path,), path.parent, None, _fingerprint((path,), path.parent))
+    fingerprint = _fingerprint({path: status}, path.parent)
+    return CorpusSource(corpus_dir, (path,), path.parent, None, fingerprint)
 
 
-def _list_files(root: Path, accept: Callable[[Path], bool]) -> tuple[Path, ...]:
+def _list_files(root: Path, accept: Callable[[Path], bool]) -> dict[Path, os.stat_result]:
     """The files below `root` that `accept` takes, sorted, without hidden and empty ones.
 
-    Links are followed, but no folder is entered twice.
+    Links are followed, but no folder is entered twice. A file may vanish meanwhile.
     """
-    found: list[Path] = []
+    found: dict[Path, os.stat_result] = {}
     other: set[str] = set()
     seen: set[tuple[int, int] | str] = set()
     waiting, files = [root], 0
     while waiting:
         folder = waiting.pop()
         try:
-            status = folder.stat()
+            at = folder.stat()
             # Windows has no inode numbers for some file systems: there the real path serves.
-            key = (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(folder)
+            key = (at.st_dev, at.st_ino) if at.st_ino else os.path.realpath(folder)
             entries = sorted(folder.iterdir()) if key not in seen else []
         except OSError as error:
             if folder == root:
@@ -137,13 +138,13 @@ def _list_files(root: Path, accept: Callable[[Path], bool]) -> tuple[Path, ...]:
                 waiting.append(path)
             elif os.path.isfile(path):
                 files += 1
-                if accept(path) and path.stat().st_size:
-                    found.append(path)
+                if accept(path) and (status := _status(path)) and status.st_size:
+                    found[path] = status
                 else:
                     other.add(path.suffix or path.name)
     if not found:
         raise _no_text_files(root, files, sorted(other))
-    return tuple(sorted(found))
+    return dict(sorted(found.items()))
 
 
 def read_documents(source: CorpusSource, *, normalize: str = "none") -> Iterator[Document]:
@@ -266,10 +267,16 @@ def _spooled(stream: BinaryIO, name: str) -> CorpusSource:
     return CorpusSource(name, (path,), folder, None, digest.hexdigest())
 
 
-def _fingerprint(paths: tuple[Path, ...], root: Path) -> str:
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
+def _fingerprint(files: Mapping[Path, os.stat_result], root: Path) -> str:
     digest = hashlib.sha256()
-    for path in paths:
-        status = path.stat()
+    for path, status in files.items():
         line = f"{_relative(path, root)}\0{status.st_size}\0{status.st_mtime_ns}\n"
         digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()

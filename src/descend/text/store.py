@@ -22,7 +22,7 @@ from descend.text.encoding import encoder, id_type
 from descend.text.overlap import overlap_share
 from descend.text.pieces import newline_pieces
 from descend.text.split import Spans, Split, split_documents
-from descend.text.spool import Spool, build_spool, open_spool
+from descend.text.spool import Spool, build_spool, disk_errors, open_spool
 from descend.text.tokenizer import Kind, Tokenizer, load_tokenizer, train_tokenizer
 
 Progress = Callable[[str, float], None]
@@ -171,21 +171,25 @@ def encode_all(text: PreparedText, tokenizer: Tokenizer) -> tuple[NDArray[np.uns
 
 
 def _build_once(folder: Path, build: Callable[[Path], None]) -> Path:
-    """`folder`, built aside and moved into place, so that a half-built one is never seen."""
-    if folder.is_dir():
-        return folder
+    """`folder`, built aside and moved into place, so that a half-built one is never seen.
+
+    `DiskError` if the cache cannot be written.
+    """
     aside = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    try:
-        build(aside)
-        try:
-            aside.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process built the same meanwhile
-                raise
-    finally:
+    with disk_errors(folder):
+        if folder.is_dir():
+            return folder
         shutil.rmtree(aside, ignore_errors=True)
+        try:
+            aside.mkdir(parents=True)
+            build(aside)
+            try:
+                aside.rename(folder)
+            except OSError:
+                if not folder.is_dir():  # else another process built the same meanwhile
+                    raise
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
     return folder
 
 
