@@ -212,10 +212,12 @@ def train_settings(
     return _carry(job, console, watch=watch)
 
 
-def train_further(parent: Path, changes: dict[str, Any], console: Console | None = None) -> Model:
-    """Train the model in `parent` further with `changes` to its configuration."""
+def train_further(
+    parent: Path, changes: dict[str, Any], console: Console | None = None, file: Path | None = None
+) -> Model:
+    """Train the model in `parent` further with `changes`, and those in `file`, to its settings."""
     check_model_folder(parent)
-    config = continued_config(parent, changes)
+    config = continued_config(parent, changes, file)
     folder = new_folder(config.save_dir)
     console = _unless_quiet(console, config)
     progress = show_stages(console) if console else no_progress
