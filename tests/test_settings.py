@@ -39,6 +39,18 @@ def test_all_three_formats_say_the_same(own_folder: Path) -> None:
     assert configs[0].config.architecture == "gpt"
 
 
+def test_a_variable_may_spell_a_key_as_a_file_may() -> None:
+    settings = gather_settings(environment={"DESCEND_EPOCHS": "7", "DESCENDEPOCH": "3"})
+    assert (settings.config.epoch, settings.origins["epoch"]) == (7, "environment")
+
+
+@pytest.mark.parametrize("name", ["a.toml", "a.json", "a.yaml"])
+def test_a_file_may_begin_with_a_byte_order_mark(own_folder: Path, name: str) -> None:
+    text = {"a.toml": "epochs = 7", "a.json": '{"epochs": 7}', "a.yaml": "epochs: 7"}[name]
+    (own_folder / name).write_text(text, encoding="utf-8-sig")
+    assert gather_settings(file=own_folder / name, environment={}).config.epoch == 7
+
+
 def test_a_rate_per_epoch_wins_over_the_schedule_of_a_preset() -> None:
     rates = {"learning_rate": "1:1e-4,2:1e-3"}
     config = gather_settings(rates, preset="guide", environment={}).config

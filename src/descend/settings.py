@@ -44,10 +44,11 @@ def gather_settings(
     """
     from_file = read_config_file(file) if file else {}
     from_environment = {
-        name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
+        key: value
         for name, value in (os.environ if environment is None else environment).items()
-        if name.removeprefix(ENVIRONMENT_PREFIX).lower() in RunConfig.model_fields
-        and name.startswith(ENVIRONMENT_PREFIX)
+        if name.startswith(ENVIRONMENT_PREFIX)
+        and (key := plain_name(name.removeprefix(ENVIRONMENT_PREFIX).lower()))
+        in RunConfig.model_fields
     }
     from_file_preset = from_file.pop("preset", None)
     name = preset or from_file_preset or DEFAULT_PRESET
@@ -123,7 +124,7 @@ def read_config_file(file: Path) -> dict[str, Any]:
     """The keys of a TOML, YAML or JSON file; `ConfigError` if it cannot be read as one."""
     expected = "a TOML, YAML or JSON file of configuration keys"
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
     except (OSError, UnicodeDecodeError) as problem:
         reason = getattr(problem, "strerror", None) or "not UTF-8 text"
         raise ConfigError(
