@@ -30,6 +30,7 @@ MODEL_FILES = {
     "model.safetensors": "the weights",
     "tokenizer.json": "the tokenizer",
 }
+CHECKPOINTS = "checkpoints"
 T = TypeVar("T")
 
 _CHECKPOINT = re.compile(r"step_(\d+)")
@@ -253,14 +254,14 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 def checkpoint_folder(folder: Path, step: int) -> Path:
     """Where the checkpoint of `step` stands."""
-    return folder / "checkpoints" / f"step_{step}"
+    return folder / CHECKPOINTS / f"step_{step}"
 
 
 def checkpoints(folder: Path) -> list[tuple[int, Path]]:
     """Steps and folders of all checkpoints, oldest first, verified or not."""
     found = [
         (int(match[1]), path)
-        for path in (folder / "checkpoints").glob("step_*")
+        for path in (folder / CHECKPOINTS).glob("step_*")
         if (match := _CHECKPOINT.fullmatch(path.name))
     ]
     return sorted(found)

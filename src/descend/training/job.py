@@ -17,6 +17,7 @@ from descend.model.initialize import initialize
 from descend.model.shape import ModelShape, shape_of
 from descend.model.transformer import Transformer
 from descend.runs.folder import RunInfo, is_finished, newest_checkpoint, read_events, read_info
+from descend.runs.lock import writing
 from descend.runs.model_files import load_model
 from descend.runs.records import Epoch, Rescue
 from descend.settings import gather_settings, place_of
@@ -130,7 +131,8 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
             str(folder), "a run that is finished", "one that was interrupted",
             f"train its model further with `descend continue {folder}`",
         )  # fmt: skip
-    checkpoint = newest_checkpoint(folder)
+    with writing(folder):  # puts right what a process that was killed left there
+        checkpoint = newest_checkpoint(folder)
     if checkpoint is None:
         raise RunFolderError(
             str(folder), "no checkpoint that is whole", "one under checkpoints/",
