@@ -15,7 +15,7 @@ from descend.config import RunConfig, nearest
 from descend.doctor.consult import BUDGET, consult, keep
 from descend.doctor.diagnosis import Diagnosis
 from descend.doctor.treatment import Treatment, Turn, treat
-from descend.errors import ConfigError
+from descend.errors import ConfigError, RunFolderError
 from descend.lab.arms import checked_vary, contestants
 from descend.lab.attribute import Attribution, config_pair, design
 from descend.lab.attribute import attribute as share_out
@@ -44,6 +44,7 @@ from descend.runs.folder import (
     RunInfo,
     Summary,
     check_model_folder,
+    is_finished,
     new_folder,
     read_events,
     read_info,
@@ -268,8 +269,9 @@ def cure(
         raise ConfigError("--minutes", f"{minutes:g}", "more than 0", "give it some time")
     run = Path(what)
     start: Path | dict[str, Any] = run if (run / "run.json").exists() else {"corpus_dir": str(what)}
-    if isinstance(start, Path):
-        read_summary(start)  # a run that is not finished has nothing to compare with
+    if isinstance(start, Path) and not is_finished(start):  # it has nothing to compare with
+        raise RunFolderError(str(run), "a run that is not finished", "one that is",
+                             f"finish it with `descend resume {run}`")  # fmt: skip
 
     def train(settings: dict[str, Any]) -> Path:
         return train_settings(gather_settings(settings), console).folder
