@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +65,17 @@ def test_a_second_preparation_reads_the_cache(text_file: Path, own_folder: Path)
     other = store_of(corpus)
     assert other.train.filename != first.train.filename  # type: ignore[attr-defined]
     assert "One more line" in other.tokenizer.decode(other.validation.tolist())
+
+
+def test_a_copy_elsewhere_shares_the_tokens_but_not_the_name(
+    text_file: Path, own_folder: Path
+) -> None:
+    stores = []
+    for name in ("one", "other"):
+        shutil.copytree(text_file.parent, own_folder / name, copy_function=shutil.copy2)
+        stores.append(store_of(own_folder / name))
+    assert stores[0].train.filename == stores[1].train.filename  # type: ignore[attr-defined]
+    assert [Path(s.info.corpus).name for s in stores] == ["one", "other"]
 
 
 def test_other_seeds_hold_out_other_documents(own_folder: Path) -> None:

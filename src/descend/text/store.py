@@ -158,6 +158,8 @@ def prepare_tokens(
 
     folder = _build_once(cache_dir() / "tokens" / name, build)
     info = msgspec.json.decode((folder / "info.json").read_bytes(), type=StoreInfo)
+    # Another folder with the same text has the same tokens, but not the same name.
+    info = msgspec.structs.replace(info, corpus=text.source.name)
     train, validation = _sides(folder, tokenizer)
     return TokenStore(train, validation, tokenizer, info)
 
