@@ -14,7 +14,7 @@ import stat
 import sys
 import tempfile
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -147,13 +147,16 @@ def _list_files(root: Path, accept: Callable[[Path], bool]) -> dict[Path, os.sta
     return dict(sorted(found.items()))
 
 
-def read_documents(source: CorpusSource, *, normalize: str = "none") -> Iterator[Document]:
+def read_documents(
+    source: CorpusSource, *, normalize: str = "none", skipped: list[str] | None = None
+) -> Iterator[Document]:
     """All documents in order, those without any visible character left out.
 
     `normalize='nfc'` gives the NFC form of each document. In a folder of several files, one
-    that cannot be read is skipped with a warning; raises `CorpusError` if nothing remains.
+    that cannot be read is skipped with a warning, and its name added to `skipped`; raises
+    `CorpusError` if nothing remains.
     """
-    documents = _all_documents(source)
+    documents = _all_documents(source, [] if skipped is None else skipped)
     if normalize == "nfc":
         documents = _normalized(documents)
     any_text = False
@@ -166,7 +169,24 @@ def read_documents(source: CorpusSource, *, normalize: str = "none") -> Iterator
         )
 
 
-def _all_documents(source: CorpusSource) -> Iterator[Document]:
+def reads_now(source: CorpusSource, skipped: Collection[str]) -> bool:
+    """Whether a file of `source` that was skipped can be read now; warns of those that cannot."""
+    names = {_relative(path, source.root): path for path in source.paths} if skipped else {}
+    found = False
+    for name in skipped:
+        try:
+            # To its end: damage may stand anywhere.
+            found |= sum(1 for _ in read(names[name], name=name)) > 0
+        except CorpusError as error:
+            _warn_of_skipped(error)
+    return found
+
+
+def _warn_of_skipped(error: CorpusError) -> None:
+    _log.warning("skipped %s (found %s)", error.where, error.found)
+
+
+def _all_documents(source: CorpusSource, skipped: list[str]) -> Iterator[Document]:
     if source.embedded is not None:
         from descend.text import embedded
 
@@ -179,7 +199,8 @@ def _all_documents(source: CorpusSource) -> Iterator[Document]:
         except CorpusError as error:
             if len(source.paths) == 1:
                 raise
-            _log.warning("skipped %s (found %s)", error.where, error.found)
+            _warn_of_skipped(error)
+            skipped.append(name)
 
 
 def _without_blank(documents: Iterator[Document]) -> Iterator[Document]:

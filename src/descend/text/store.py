@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from descend.config import RunConfig
 from descend.text.baselines import LossLadder, loss_ladder
 from descend.text.cache import cache_dir
-from descend.text.corpus import CorpusSource, find_corpus, read_documents
+from descend.text.corpus import CorpusSource, find_corpus, read_documents, reads_now
 from descend.text.encoding import encoder, id_type
 from descend.text.overlap import overlap_share
 from descend.text.pieces import newline_pieces
@@ -30,6 +30,8 @@ Progress = Callable[[str, float], None]
 
 # Raised whenever extraction, split or token layout change, so that old caches are not met.
 _FORMAT = 2
+
+_SKIPPED = "skipped.json"
 
 _PIECE_CHARACTERS = 2**16
 _CHARACTERS_AT_ONCE = 2**20
@@ -87,10 +89,14 @@ class TokenStore:
     info: StoreInfo
 
 
-def prepare_text(config: RunConfig, progress: Progress = no_progress) -> PreparedText:
+def prepare_text(
+    config: RunConfig, progress: Progress = no_progress, *, retry_skipped: bool = False
+) -> PreparedText:
     """Find, read, sample and split the corpus of `config`; cached by what it was made from.
 
-    Raises `CorpusError` for text that is missing, unreadable, empty or too short.
+    With `retry_skipped`, files that could not be read when it was cached are tried again: what
+    begins anew wants them, what looks back at a run wants the text that it had. Raises
+    `CorpusError` for text that is missing, unreadable, empty or too short.
     """
     source = find_corpus(config.corpus_dir)
     made_from = (
@@ -102,13 +108,24 @@ def prepare_text(config: RunConfig, progress: Progress = no_progress) -> Prepare
 
     def build(aside: Path) -> None:
         progress("reading text", 0.0)
-        documents = read_documents(source, normalize=config.normalize)
+        skipped: list[str] = []
+        documents = read_documents(source, normalize=config.normalize, skipped=skipped)
         build_spool(documents, aside, sample_size=config.sample_size, seed=config.seed)
+        if skipped:
+            (aside / _SKIPPED).write_bytes(msgspec.json.encode(skipped))
 
-    _build_once(folder, build)
+    _build_once(folder, build, retry_skipped and reads_now(source, _skipped(folder)))
     spool = open_spool(folder)
     split = split_documents(spool, config.validation_fraction, config.seed)
+    if _skipped(folder):  # the same files may come to another text the next time
+        key += f"-{spool.sha256[:24]}"
     return PreparedText(source, spool, split, f"{key}-{config.validation_fraction}-{config.seed}")
+
+
+def _skipped(folder: Path) -> list[str]:
+    """Names of the files that could not be read when the text in `folder` was made."""
+    file = folder / _SKIPPED
+    return msgspec.json.decode(file.read_bytes(), type=list[str]) if file.is_file() else []
 
 
 def prepare_tokenizer(
@@ -172,19 +189,21 @@ def encode_all(text: PreparedText, tokenizer: Tokenizer) -> tuple[NDArray[np.uns
     return np.frombuffer(ids, id_type(tokenizer)), int((spans[:, 1] - spans[:, 0]).sum())
 
 
-def _build_once(folder: Path, build: Callable[[Path], None]) -> Path:
+def _build_once(folder: Path, build: Callable[[Path], None], anew: bool = False) -> Path:
     """`folder`, built aside and moved into place, so that a half-built one is never seen.
 
-    `DiskError` if the cache cannot be written.
+    With `anew`, in the place of one that is there. `DiskError` if the cache cannot be written.
     """
     aside = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
     with disk_errors(folder):
-        if folder.is_dir():
+        if folder.is_dir() and not anew:
             return folder
         shutil.rmtree(aside, ignore_errors=True)
         try:
             aside.mkdir(parents=True)
             build(aside)
+            if anew:
+                shutil.rmtree(folder, ignore_errors=True)
             try:
                 aside.rename(folder)
             except OSError:
