@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from rich.console import Console
 
-from descend.config import RunConfig, nearest
+from descend.config import RunConfig
 from descend.doctor.consult import BUDGET, consult, keep
 from descend.doctor.diagnosis import Diagnosis
 from descend.doctor.treatment import Treatment, Turn, treat
@@ -27,7 +27,7 @@ from descend.lab.search import Terms, search_and_keep
 from descend.lab.searched import Search
 from descend.lab.sources import Named, named_config
 from descend.model.generate import Completion, Piece, complete, generate_text
-from descend.model.sampling import SamplingSettings
+from descend.model.sampling import make_settings
 from descend.model.transformer import Transformer
 from descend.report.cards import (
     attribution_card,
@@ -114,13 +114,19 @@ class Model:
     @property
     def trained_context(self) -> int:
         """Tokens of context that the model was trained with: it never saw later positions."""
-        if not (self.folder / "run.json").exists():
-            return self.network.shape.max_seq_len
-        return int(self.info.resolved["seq_len"])
+        return int(self._used("seq_len", self.network.shape.max_seq_len))
+
+    def _used(self, key: str, otherwise: Any) -> Any:
+        """What its run used for `key`; `otherwise` for a model that descend did not train."""
+        known = (self.folder / "run.json").exists()
+        return self.info.resolved[key] if known else otherwise
 
     def evaluate(self, corpus_dir: str | PathLike[str] | None) -> Evaluation:
         """How well the model predicts all of a text; see `Evaluation`."""
-        text = prepare_text(RunConfig(corpus_dir=None if corpus_dir is None else str(corpus_dir)))
+        text = prepare_text(RunConfig(
+            corpus_dir=None if corpus_dir is None else str(corpus_dir),
+            normalize=self._used("normalize", "none"),
+        ))  # fmt: skip
         ids, _ = encode_all(text, self.tokenizer)
         return evaluate(self.network, ids, self.tokenizer.byte_lengths, self.trained_context)
 
@@ -369,19 +375,6 @@ def _settings(config: Config, keys: dict[str, Any]) -> Settings:
         given = dict(config or {}) | keys
     preset = given.pop("preset", None)
     return gather_settings(given, given_origin="argument", preset=preset)
-
-
-def make_settings(values: Mapping[str, Any]) -> SamplingSettings:
-    """Checked `SamplingSettings`; `ConfigError` names an unknown key or a value out of bounds."""
-    known = list(SamplingSettings.__struct_fields__)
-    for key in values:
-        if key not in known:
-            guess = nearest(key, known)
-            raise ConfigError(
-                key, "an unknown key", "one of " + ", ".join(known),
-                f"did you mean {guess}" if guess else "remove it",
-            )  # fmt: skip
-    return SamplingSettings(**values)
 
 
 def _unless_quiet(console: Console | None, config: RunConfig) -> Console | None:

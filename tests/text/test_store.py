@@ -126,6 +126,8 @@ def test_encode_all_covers_the_whole_text(text_file: Path) -> None:
     ids, nbytes = encode_all(text, tokenizer)
     assert tokenizer.decode(ids.tolist()) == text_file.read_text()
     assert nbytes == len(text_file.read_bytes())
+    assert text.split.how == "block"
+    assert np.count_nonzero(ids == tokenizer.end_id) == 2, "none where the split cut the document"
 
 
 def test_long_documents_are_cut_without_loss(own_folder: Path) -> None:

@@ -183,10 +183,11 @@ def prepare_tokens(
 
 def encode_all(text: PreparedText, tokenizer: Tokenizer) -> tuple[NDArray[np.unsignedinteger], int]:
     """All of `text` as one stream of ids, and its UTF-8 bytes: for judging a model on it."""
-    spans = np.concatenate((text.split.train, text.split.validation))
-    spans = spans[np.argsort(spans[:, 0])]
-    ids = b"".join(ids for ids, _ in _encoded(text.spool, spans, tokenizer))
-    return np.frombuffer(ids, id_type(tokenizer)), int((spans[:, 1] - spans[:, 0]).sum())
+    offsets = text.spool.offsets
+    # By document, not by the spans of the split: a document that it cut has no end there.
+    documents = np.stack((offsets[:-1], offsets[1:]), axis=1)
+    ids = b"".join(ids for ids, _ in _encoded(text.spool, documents, tokenizer))
+    return np.frombuffer(ids, id_type(tokenizer)), text.spool.nbytes
 
 
 def _build_once(folder: Path, build: Callable[[Path], None], anew: bool = False) -> Path:
