@@ -23,7 +23,16 @@ import msgspec
 
 from descend.errors import RunFolderError
 from descend.runs.durable import disk_error, verify_folder, write_file
-from descend.runs.records import Epoch, Record, Rescue, Sample, Saved, Started, Stopped
+from descend.runs.records import (
+    SCHEMA,
+    Epoch,
+    Record,
+    Rescue,
+    Sample,
+    Saved,
+    Started,
+    Stopped,
+)
 
 MODEL_FILES = {
     "config.json": "the shape of the model",
@@ -202,7 +211,7 @@ class EventLog:
 
 def read_events(folder: Path, until: int | None = None) -> list[Record]:
     """All records that count, in order; those that count for who goes on from the checkpoint of
-    step `until`.
+    step `until`. `RunFolderError` if a newer descend wrote them.
 
     A run that was interrupted after its last checkpoint trains those steps again, as does one that
     was rescued; of the two accounts the later one stands.
@@ -215,11 +224,20 @@ def read_events(folder: Path, until: int | None = None) -> list[Record]:
         except msgspec.DecodeError:
             continue  # the half line of a crash
         if isinstance(record, Started):
+            _check_schema(folder, record.schema)
             kept = _before_checkpoint(kept, record.step)
         kept.append(record)
     if until is not None:
         kept = _before_checkpoint(kept, until)
     return _without_undone(kept)
+
+
+def _check_schema(folder: Path, schema: int) -> None:
+    if schema > SCHEMA:
+        raise RunFolderError(
+            str(folder / "events.jsonl"), f"records of schema {schema}", f"at most {SCHEMA}",
+            "read them with the newer descend that wrote them",
+        )  # fmt: skip
 
 
 def _before_checkpoint(records: list[Record], step: int) -> list[Record]:
