@@ -12,8 +12,8 @@ import msgspec
 from rich.console import Console
 
 from descend.config import RunConfig
-from descend.doctor.consult import BUDGET, consult, keep
-from descend.doctor.diagnosis import Diagnosis
+from descend.doctor.consult import consult, keep
+from descend.doctor.diagnosis import BUDGET, Diagnosis
 from descend.doctor.treatment import Treatment, Turn, treat
 from descend.errors import ConfigError, RunFolderError
 from descend.lab.arms import checked_vary, contestants
