@@ -44,7 +44,9 @@ from descend.runs.folder import (
     RunInfo,
     Summary,
     check_model_folder,
+    has_summary,
     is_finished,
+    is_run,
     new_folder,
     read_events,
     read_info,
@@ -118,8 +120,7 @@ class Model:
 
     def _used(self, key: str, otherwise: Any) -> Any:
         """What its run used for `key`; `otherwise` for a model that descend did not train."""
-        known = (self.folder / "run.json").exists()
-        return self.info.resolved[key] if known else otherwise
+        return self.info.resolved[key] if is_run(self.folder) else otherwise
 
     def evaluate(self, corpus_dir: str | PathLike[str] | None) -> Evaluation:
         """How well the model predicts all of a text; see `Evaluation`."""
@@ -156,7 +157,7 @@ class Model:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: how the training went, its curve and its epochs."""
-        if not (self.folder / "summary.json").exists():
+        if not has_summary(self.folder):
             return plain_card(repr(self))
         return model_card(repr(self), self.summary)
 
@@ -274,7 +275,7 @@ def cure(
     if minutes <= 0:
         raise ConfigError("--minutes", f"{minutes:g}", "more than 0", "give it some time")
     run = Path(what)
-    start: Path | dict[str, Any] = run if (run / "run.json").exists() else {"corpus_dir": str(what)}
+    start: Path | dict[str, Any] = run if is_run(run) else {"corpus_dir": str(what)}
     if isinstance(start, Path) and not is_finished(start):  # it has nothing to compare with
         raise RunFolderError(str(run), "a run that is not finished", "one that is",
                              f"finish it with `descend resume {run}`")  # fmt: skip

@@ -16,7 +16,14 @@ from descend.machine import Execution, hardware, pick_device, processor
 from descend.model.initialize import initialize
 from descend.model.shape import ModelShape, shape_of
 from descend.model.transformer import Transformer
-from descend.runs.folder import RunInfo, is_finished, newest_checkpoint, read_events, read_info
+from descend.runs.folder import (
+    TOKENIZER,
+    RunInfo,
+    is_finished,
+    newest_checkpoint,
+    read_events,
+    read_info,
+)
 from descend.runs.lock import writing
 from descend.runs.model_files import load_model
 from descend.runs.records import Epoch, Rescue
@@ -151,7 +158,7 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
             "the same text, to go on exactly where it stopped",
             f"restore the text, or train the model further with `descend continue {folder}`",
         )  # fmt: skip
-    tokenizer = load_tokenizer(folder / "tokenizer.json")
+    tokenizer = load_tokenizer(folder / TOKENIZER)
     store = prepare_tokens(text, tokenizer, progress)
     batches = BatchPlan(store.train, resolved.seq_len, resolved.batch_size, resolved.seed)
     shape = shape_of(resolved, tokenizer.vocab_size)

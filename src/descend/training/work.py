@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from descend.errors import DescendError, DivergedError
 from descend.runs.durable import write_file
-from descend.runs.folder import EventLog, Summary, write_info, write_summary
+from descend.runs.folder import TOKENIZER, EventLog, Summary, write_info, write_summary
 from descend.runs.lock import writing
 from descend.runs.model_files import save_model
 from descend.runs.records import Epoch, Record, Rescue, Sample, Saved, Started, Stopped
@@ -58,7 +58,7 @@ def work(job: Job) -> Iterator[Record]:
     with writing(job.folder), closing(EventLog(job.folder)) as log:
         if job.state.step == 0:
             write_info(job.folder, job.info)
-            write_file(job.folder / "tokenizer.json", job.store.tokenizer.to_bytes())
+            write_file(job.folder / TOKENIZER, job.store.tokenizer.to_bytes())
         try:
             for record in _records(job):
                 log.append(record)
