@@ -99,8 +99,7 @@ def _as_long(case: Case, config: RunConfig, steps: int) -> RunConfig:
     if config.warmup_steps is None:
         warmup = round(WARMUP_FRACTION * steps)
     else:
-        whole = case.total_steps * case.tokens_per_step / (config.batch_size * config.seq_len)
-        warmup = round(config.warmup_steps / max(whole, 1.0) * steps)
+        warmup = round(config.warmup_steps / max(case.total_steps, 1) * steps)
     return make_config(config.model_dump() | {"warmup_steps": warmup})
 
 
