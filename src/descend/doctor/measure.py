@@ -95,7 +95,7 @@ def _from_records(case: Case) -> Iterator[Reading]:
 def _from_settings(case: Case) -> Iterator[Reading]:
     config, shape = case.config, case.shape
     parameters = parameter_count(shape)
-    yield Reading("epochs", float(config.epoch or 1), "passes over the text")
+    yield Reading("epochs", case.passes, "passes over the text")
     yield Reading("steps", float(case.total_steps), "updates")
     yield Reading("dropout_rate", config.dropout_rate, "of the units")
     yield Reading("parameters", float(parameters), "numbers")

@@ -78,12 +78,14 @@ class Race:
     outcomes: dict[tuple[Lane | None, int], Outcome] = field(default_factory=dict)
     refused: dict[Lane, str] = field(default_factory=dict)
     """Lanes that could not run, and why."""
+    longer: float = 1.0
+    """Length of a full run of `base` over that of the run examined."""
     seconds: float = 0.0
 
     @property
     def share_of_run(self) -> float:
-        """Length of the control over that of the run."""
-        return self.steps / max(self.case.total_steps, 1)
+        """Length of the control over that of a full run of `base`."""
+        return self.steps / max(self.case.total_steps * self.longer, 1.0)
 
     @property
     def seed(self) -> int:
@@ -295,7 +297,7 @@ def _twice_the_run(race: Race) -> Lane:
     longer = Change(
         "twice the run",
         {"epoch": 2 * (race.base.epoch or 1)},
-        steps=2 * race.case.total_steps / race.steps,
+        steps=2 / race.share_of_run,
     )
     return Lane(OF_THE_CURVE, longer)
 

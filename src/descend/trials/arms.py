@@ -120,7 +120,8 @@ def arm_of(
 ) -> Arm:
     """The arm that trains `config`; `ConfigError` for a budget that is none.
 
-    With `steps` the epochs no longer count and are left out, so that equal work is one arm.
+    With `steps` neither the epochs nor `max_steps` count any more; they are left out, so that
+    equal work is one arm.
     """
     least = {"steps": steps, "stop_at": stop_at, "evaluate_every": evaluate_every,
              "evaluation_tokens": evaluation_tokens}  # fmt: skip
@@ -131,7 +132,7 @@ def arm_of(
         raise ConfigError("train_share", str(train_share), "above 0, at most 1", "choose a share")
     values = config.model_dump(mode="json")
     if steps is not None:
-        values["epoch"] = None
+        values |= {"epoch": None, "max_steps": None}
     source = find_corpus(config.corpus_dir)
     if source.spooled:  # a stream cannot be read again by another process
         values["corpus_dir"] = str(source.paths[0])
