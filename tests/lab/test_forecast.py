@@ -80,6 +80,21 @@ def test_an_unfinished_run_of_so_many_steps_ends_there(tiny: dict[str, Any]) -> 
     assert found.minutes == pytest.approx(ahead * per_step / 60)
 
 
+def test_smoothed_losses_are_left_out(tiny: dict[str, Any], trained: Path) -> None:
+    """Of a run with label smoothing the epochs alone speak; before the first, nothing does."""
+    stopped_at(0.7, Path("smooth"), tiny | {"label_smoothing": 0.1})
+    found = forecast_run(Path("smooth"))
+    plain = forecast_run(trained)
+    assert found.epochs_seen == 1
+    assert [a.epoch for a in found.by_epoch] == [2]
+    low, high = found.validation_loss_interval
+    assert 0 < low < found.validation_loss < high
+    assert abs(found.validation_loss - (plain.validation_loss_now or 0)) < 1
+    stopped_at(0.4, Path("young"), tiny | {"label_smoothing": 0.1})
+    with pytest.raises(RunFolderError, match="label_smoothing in its first epoch"):
+        forecast_run(Path("young"))
+
+
 def test_with_less_seen_the_interval_is_wider(unfinished: Path, tmp_path: Path) -> None:
     early = tmp_path / "early"
     shutil.copytree(unfinished, early)

@@ -133,7 +133,13 @@ def _read(folder: Path) -> History:
             "let it train on for a while, or choose a run of more steps",
         )  # fmt: skip
     epochs = [r for r in records if isinstance(r, Epoch)]
-    return History(folder, info, make_config(info.resolved), steps, epochs, is_finished(folder))
+    config = make_config(info.resolved)
+    if config.label_smoothing and not epochs:
+        raise RunFolderError(
+            str(folder), "a run with label_smoothing in its first epoch",
+            "one whose loss is on the scale of held-out text", "let it train to the end of an epoch",
+        )  # fmt: skip
+    return History(folder, info, config, steps, epochs, is_finished(folder))
 
 
 def _way(history: History) -> Way:
