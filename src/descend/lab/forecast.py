@@ -137,7 +137,7 @@ def _read(folder: Path) -> History:
     if config.label_smoothing and not epochs:
         raise RunFolderError(
             str(folder), "a run with label_smoothing in its first epoch",
-            "one whose loss is on the scale of held-out text", "let it train to the end of an epoch",
+            "a loss on the scale of held-out text", "let it train to the end of an epoch",
         )  # fmt: skip
     return History(folder, info, config, steps, epochs, is_finished(folder))
 
