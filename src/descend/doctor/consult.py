@@ -33,6 +33,7 @@ from descend.doctor.verdict import Judged, best_of_each, judge, judge_unproved
 from descend.errors import ConfigError
 from descend.runs.durable import write_file
 from descend.text.store import no_progress
+from descend.trials.arms import weights_of
 from descend.units import duration
 
 BUDGET = 0.15
@@ -150,6 +151,11 @@ def _why_not(case: Case, readings: Readings, proof: bool) -> str | None:
     """Why nothing can be tried, or None."""
     if case.store is None:
         return "nothing was tried: the text is not at hand"
+    if case.info.parent and not weights_of(case.info.parent).is_file():
+        return (
+            f"nothing was tried: the model that the run went on from is not at {case.info.parent} "
+            "(as seen from this folder)"
+        )
     if not proof:
         return "nothing was tried, as asked: the verdict rests on the signals alone"
     if not case.ran_away and value(readings, "validation_tokens") < FEWEST_HELD_OUT:

@@ -58,7 +58,7 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
         }
         if config.get("vocab_path"):
             config["vocab_path"] = _hash_of(Path(config["vocab_path"]), "vocab_path")
-        weights = self.parent and _hash_of(Path(self.parent) / "model.safetensors", "parent")
+        weights = self.parent and _hash_of(weights_of(self.parent), "parent")
         content = msgspec.structs.replace(self, config=config, parent=weights)
         corpus = find_corpus(self.config["corpus_dir"]).fingerprint
         made_of = (_FORMAT, metadata.version("torch"), corpus, content)
@@ -145,6 +145,11 @@ def arm_of(
         evaluation_tokens=evaluation_tokens,
         parent=None if parent is None else str(parent),
     )
+
+
+def weights_of(parent: str) -> Path:
+    """The file that a trial which starts from the model `parent` needs."""
+    return Path(parent) / "model.safetensors"
 
 
 def _hash_of(file: Path, where: str) -> str:
