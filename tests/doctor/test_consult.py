@@ -23,6 +23,7 @@ from descend.doctor.measure import measure
 from descend.doctor.prescription import prescribed_settings
 from descend.doctor.race import first_round_seconds
 from descend.errors import ConfigError, DivergedError, RunFolderError
+from descend.model.transformer import Transformer
 from descend.report.diagnosis import diagnosis_text
 from descend.runs.folder import read_events, read_summary
 
@@ -98,6 +99,30 @@ def test_a_parent_that_is_gone_leaves_the_signals(tiny: dict[str, Any]) -> None:
     assert "the model that the run went on from is not at parent" in found.notes[-1]
     assert found.readings
     assert all(one.trial is None for one in (*found.causes, *found.ruled_out))
+
+
+def test_a_batch_is_measured_in_the_parts_that_training_takes(tiny: dict[str, Any]) -> None:
+    """A run that fits into memory only in parts must fit when it is diagnosed as well."""
+    longest, multipliers = [], []
+    for parts in (1, 4):
+        folder = Path(f"in_{parts}")
+        keys = {"batch_size": 128, "gradient_accumulation": parts, "max_steps": 4}
+        run(tiny | keys | {"save_dir": str(folder)})
+        rows = []
+
+        def note(module: Any, inputs: Any, rows: list[int] = rows) -> None:
+            if isinstance(module, Transformer) and torch.is_grad_enabled():
+                rows.append(len(inputs[0]))
+
+        hook = torch.nn.modules.module.register_module_forward_pre_hook(note)
+        try:
+            found = measure(open_case(folder))
+        finally:
+            hook.remove()
+        longest.append(max(rows))
+        multipliers.append(found["multiplier_same"].value)
+    assert longest == [128, 32]
+    assert multipliers[1] == pytest.approx(multipliers[0], rel=0.05)
 
 
 def test_trials_are_timed_as_many_at_once_as_they_run(
