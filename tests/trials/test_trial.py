@@ -148,6 +148,19 @@ def test_a_budget_in_steps_makes_epochs_one_arm(tiny: dict[str, object]) -> None
     assert arm_of(config_of(tiny, epoch=1)).key != arm_of(config_of(tiny, epoch=3)).key
 
 
+def test_the_key_follows_the_device_that_computes(
+    tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seconds of one are not those of another."""
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    arm = arm_of(config_of(tiny, device="auto"), steps=9)
+    here = arm.key
+    assert here == arm_of(config_of(tiny, device="cpu"), steps=9).key
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert arm.key != here
+
+
 def test_the_key_follows_content_and_not_names(tiny: dict[str, object], tmp_path: Path) -> None:
     arm = arm_of(config_of(tiny), steps=9)
     assert arm_of(config_of(tiny, save_dir=str(tmp_path)), steps=9).key == arm.key

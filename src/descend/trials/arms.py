@@ -15,6 +15,7 @@ import msgspec
 
 from descend.config import RunConfig
 from descend.errors import ConfigError
+from descend.machine import pick_device
 from descend.text.corpus import find_corpus
 
 # Raised whenever a trial of the same arm would come out otherwise, so that old ones are not met.
@@ -51,11 +52,13 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     def key(self) -> str:
         """SHA-256 of all that decides the outcome: equal arms have equal outcomes.
 
-        Raises `CorpusError` for missing text, `ConfigError` for a missing parent or vocabulary.
+        Seconds and memory are part of it, so the device is, as `auto` is understood here. Raises
+        `CorpusError` for missing text, `ConfigError` for a missing parent, vocabulary or device.
         """
         config = {
             k: v for k, v in self.config.items() if k not in (*_DECIDES_NOTHING, "corpus_dir")
         }
+        config["device"] = pick_device(config["device"])
         if config.get("vocab_path"):
             config["vocab_path"] = _hash_of(Path(config["vocab_path"]), "vocab_path")
         weights = self.parent and _hash_of(weights_of(self.parent), "parent")
