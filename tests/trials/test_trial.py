@@ -20,7 +20,7 @@ from descend.training.state import TrainState
 from descend.trials import trial
 from descend.trials.arms import Arm, Outcome, arm_of
 from descend.trials.executor import cached, run_arm, run_arms
-from descend.trials.expense import estimate_seconds
+from descend.trials.expense import estimate_each
 from descend.trials.judge import BYTES_PER_TOKEN, STRETCHES, judge, stretches
 from descend.trials.share import part_of
 from descend.trials.trial import prepare, train_arm
@@ -262,11 +262,10 @@ def test_a_budget_that_is_none_is_refused(
 def test_the_cost_is_told_beforehand_and_nothing_for_what_is_known(tiny: dict[str, object]) -> None:
     small = arm_of(config_of(tiny, seed=77), steps=10)
     large = arm_of(config_of(tiny, seed=77), steps=1000)
-    cost = estimate_seconds([small], workers=1)
-    assert 0 < cost < estimate_seconds([large], workers=1)
-    assert estimate_seconds([small, large], workers=1) > estimate_seconds([large], workers=1)
+    costs = estimate_each([small, large])
+    assert 0 < costs[small.key] < costs[large.key]
     run_arm(small)
-    assert estimate_seconds([small], workers=1) == 0
+    assert estimate_each([small, large]).keys() == {large.key}
 
 
 def test_an_outcome_survives_its_file(tiny: dict[str, object]) -> None:

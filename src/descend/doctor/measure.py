@@ -263,7 +263,7 @@ def _from_state(case: Case) -> Iterator[Reading]:
         scale = noise_scale(
             model, micro, lambda b: mean_loss(model(b[:, :-1]).float(), b[:, 1:], 0.0)
         )
-        yield Reading("noise_scale", scale.tokens / case.tokens_per_step, "batches")
+        yield Reading("noise_scale", scale / case.tokens_per_step, "batches")
     weights = [p for p in model.parameters() if p.requires_grad]
     before = [w.detach().clone() for w in weights]
     model.zero_grad(set_to_none=True)
