@@ -9,10 +9,9 @@ import msgspec
 import pytest
 
 from descend.config import make_config
-from descend.training.engine import time_step
 from descend.trials import speed
 from descend.trials.arms import arm_of
-from descend.trials.speed import ALIKE, OLD, SOON, TICKS, Speed, speed_of, tick_of
+from descend.trials.speed import ALIKE, OLD, SOON, Speed, speed_of
 from descend.trials.trial import Ready, prepare
 
 
@@ -81,39 +80,6 @@ def test_a_new_timing_that_says_the_same_changes_nothing(
     far = Speed(true.per_token * (1 - ALIKE * 2), 0.0)
     remember(ready, far, age=OLD + 100)
     assert speed_of(ready) == true
-
-
-class Ticking:
-    """A clock on which a thousandth of a second passes with every look, told in whole ticks."""
-
-    def __init__(self, tick: float) -> None:
-        self.tick, self.looks = tick, 0
-
-    def __call__(self) -> float:
-        self.looks += 1
-        return self.looks // round(self.tick / 0.001) * self.tick
-
-
-def test_a_step_shorter_than_a_tick_of_the_clock_takes_time(ready: Ready) -> None:
-    """From one look to the next: a thousandth for a step, and one for its update."""
-
-    def timed(least: float) -> tuple[float, float]:
-        return time_step(ready.execution, ready.config, ready.shape, ready.batches, float("inf"),
-                         clock=Ticking(0.016), least=least)  # fmt: skip
-
-    assert timed(0.0) == (0.0, 0.0)
-    assert tick_of(Ticking(0.016)) == pytest.approx(0.016)
-    per_token, per_update = timed(TICKS * 0.016)
-    tokens = ready.config.batch_size * ready.config.seq_len
-    assert per_token * tokens + per_update == pytest.approx(0.003, rel=0.4)
-
-
-def test_a_network_is_timed_where_the_clock_ticks_slowly(
-    ready: Ready, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(time, "process_time", Ticking(0.016))
-    found = speed_of(ready)
-    assert found.per_token + found.per_update > 0
 
 
 def test_waiting_for_a_core_is_not_counted(ready: Ready) -> None:
