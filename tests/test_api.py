@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,19 @@ def test_the_best_epoch_is_the_one_kept(tiny: dict[str, Any], text_file: Path) -
     assert model.summary.best_epoch == 1
     model.network.train(False)
     assert model.evaluate(text_file).loss < second.validation_loss
+
+
+def test_a_text_is_judged_normalised_as_the_model_was_trained(
+    tiny: dict[str, Any], tmp_path: Path
+) -> None:
+    composed, apart = tmp_path / "composed.txt", tmp_path / "apart.txt"
+    composed.write_text("caf\u00e9 \u00fcber na\u00efve\n" * 400, encoding="utf-8")
+    apart.write_text(unicodedata.normalize("NFD", composed.read_text("utf-8")), encoding="utf-8")
+    own = tiny | {"corpus_dir": str(composed), "max_steps": 2}
+    for normalize in ("nfc", "none"):
+        model = run(own | {"normalize": normalize})
+        same_text = model.evaluate(apart).bytes == model.evaluate(composed).bytes
+        assert same_text is (normalize == "nfc")
 
 
 def test_run_on_model_trains_further_into_a_new_folder(folder: Path, text_file: Path) -> None:

@@ -39,10 +39,56 @@ def test_all_three_formats_say_the_same(own_folder: Path) -> None:
     assert configs[0].config.architecture == "gpt"
 
 
+def test_a_variable_may_spell_a_key_as_a_file_may() -> None:
+    settings = gather_settings(environment={"DESCEND_EPOCHS": "7", "DESCENDEPOCH": "3"})
+    assert (settings.config.epoch, settings.origins["epoch"]) == (7, "environment")
+
+
+@pytest.mark.parametrize("name", ["a.toml", "a.json", "a.yaml"])
+def test_a_file_may_begin_with_a_byte_order_mark(own_folder: Path, name: str) -> None:
+    text = {"a.toml": "epochs = 7", "a.json": '{"epochs": 7}', "a.yaml": "epochs: 7"}[name]
+    (own_folder / name).write_text(text, encoding="utf-8-sig")
+    assert gather_settings(file=own_folder / name, environment={}).config.epoch == 7
+
+
 def test_a_rate_per_epoch_wins_over_the_schedule_of_a_preset() -> None:
     rates = {"learning_rate": "1:1e-4,2:1e-3"}
     config = gather_settings(rates, preset="guide", environment={}).config
     assert config.schedule == "piecewise"
+
+
+PER_EPOCH = "learning_rate = {1 = 1e-3, 2 = 1e-4}\n"
+
+
+@pytest.mark.parametrize("named", ["", 'schedule = "piecewise"\n'])
+def test_a_plain_rate_takes_a_rate_per_epoch_and_its_schedule_away(
+    own_folder: Path, named: str
+) -> None:
+    file = own_folder / "run.toml"
+    file.write_text('preset = "guide"\n' + PER_EPOCH + named)
+    alone = gather_settings(file=file, environment={})
+    assert (alone.config.schedule, alone.origins["schedule"]) == ("piecewise", f"file {file}")
+    over = gather_settings({"learning_rate": "0.002"}, file=file, environment={})
+    assert (over.config.learning_rate, over.config.schedule) == (0.002, "constant")
+    assert over.origins["schedule"] == "preset guide"
+
+
+def test_a_schedule_that_contradicts_a_weaker_rate_is_named() -> None:
+    rates = {"DESCEND_LEARNING_RATE": "1:1e-3,2:1e-4"}
+    with pytest.raises(ConfigError, match="schedule: found cosine"):
+        gather_settings({"schedule": "cosine"}, environment=rates)
+
+
+def test_a_run_gives_way_to_all_that_is_asked_now(own_folder: Path) -> None:
+    run = (own_folder, {"batch_size": 3, "seq_len": 20, "schedule": "piecewise",
+                        "learning_rate": {"1": 0.1}})  # fmt: skip
+    settings = gather_settings(
+        {"learning_rate": 0.002}, run=run, preset="old", environment={"DESCEND_SEQ_LEN": "24"}
+    )
+    config = settings.config
+    assert (config.batch_size, config.seq_len) == (4, 24)
+    assert (config.learning_rate, config.schedule) == (0.002, "constant")
+    assert gather_settings(run=run, environment={}).config.schedule == "piecewise"
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def loaded_by(code: str) -> set[str]:
     """Which of `HEAVY` are imported once `code` has run in a fresh Python."""
     probe = f"{code}\nimport sys\nprint(*[m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run(
-        [sys.executable, "-c", probe], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", probe], capture_output=True, text=True, check=True, timeout=240
     )
     return set(done.stdout.splitlines()[-1].split())
 

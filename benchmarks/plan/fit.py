@@ -32,14 +32,21 @@ BEFORE = {
     "size": (math.log(0.12), 0.7), "size_power": (math.log(0.34), 0.2),
     "text": (math.log(0.30), 0.7), "text_power": (math.log(0.30), 0.3),
     "passes": (math.log(4.0), 0.7), "batch": (0.0, 1.0), "vocabulary": (math.log(0.5), 1.0),
-    "rate_curve": (math.log(0.02), 1.0), "by_heart": (math.log(0.005), 1.0),
+    "rate_curve": (math.log(0.02), 1.0), "by_heart": (math.log(0.01), 1.0),
     "best_rate": (math.log(0.001), 0.3), "rate_by_batch": (0.3, 0.3),
-    "rate_by_width": (-0.3, 0.3), "context": (0.01, 0.02),
+    "rate_by_width": (-0.3, 0.3), "context": (0.01, 0.02), "long_tokens": (0.0, 0.1),
 }  # fmt: skip
 """Mean and standard deviation of each parameter."""
 
 SCATTER = 0.04
 """Share of the loss by which a run is first thought to stray from the formula."""
+
+NEAR = 0.05
+"""Share of the loss behind the best trial of a text and limit, at which a trial counts half: a plan
+has to tell good configurations from better ones, and how bad a bad one is need not be known."""
+
+UNRIVALLED = 0.1
+"""The same for runs that had no rivals: those of the forecast benchmark and of full size."""
 
 SHORTEST_STEPS = 20
 """Trials of fewer updates are left out: the formula does not describe the first moments."""
@@ -64,7 +71,7 @@ def rows_of(trials: Path, hardness: dict[str, float]) -> list[dict[str, Any]]:
             learning_rate=v["learning_rate"],
         )  # fmt: skip
         rows.append({"corpus": r["corpus"], "setting": setting, "measured": r["bits_per_byte"],
-                     "seconds": r["seconds"], "steps": steps})  # fmt: skip
+                     "seconds": r["seconds"], "steps": steps, "rivals": True})  # fmt: skip
     return rows
 
 
@@ -90,6 +97,7 @@ def curve_rows(curves: Path, hardness: dict[str, float]) -> list[dict[str, Any]]
         )  # fmt: skip
         rows.append({
             "corpus": r["corpus"], "setting": setting, "seconds": 0.0, "steps": run["steps"],
+            "rivals": False,
             "measured": min(e["bits_per_byte"] for e in run["epochs"]),
         })  # fmt: skip
     return rows
@@ -110,8 +118,22 @@ def run_row(file: Path, hardness: dict[str, float]) -> dict[str, Any]:
         train_tokens=corpus["train_tokens"], tokens=last["step"] * batch,
         batch_tokens=batch, context=c["seq_len"], learning_rate=c["learning_rate"],
     )  # fmt: skip
-    return {"corpus": name, "setting": setting, "seconds": outcome["seconds"],
-            "steps": last["step"], "measured": outcome["bits_per_byte"]}  # fmt: skip
+    return {
+        "corpus": name, "setting": setting, "seconds": outcome["seconds"], "steps": last["step"],
+        "measured": outcome["bits_per_byte"], "rivals": False,
+    }  # fmt: skip
+
+
+def behind(rows: list[dict[str, Any]]) -> Any:
+    """Share of the loss by which each trial is behind the best of its text and limit."""
+    best: dict[tuple[str, float], float] = {}
+    for r in rows:
+        key = (r["corpus"], r["seconds"])
+        best[key] = min(best.get(key, r["measured"]), r["measured"])
+    return np.array([
+        math.log(r["measured"] / best[r["corpus"], r["seconds"]]) if r["rivals"] else UNRIVALLED
+        for r in rows
+    ])  # fmt: skip
 
 
 def fit(rows: list[dict[str, Any]], scatter: float = SCATTER) -> tuple[Any, Any, dict[str, float]]:
@@ -125,6 +147,7 @@ def fit(rows: list[dict[str, Any]], scatter: float = SCATTER) -> tuple[Any, Any,
     means = np.array([BEFORE[p][0] for p in PARAMETERS])
     spreads = np.array([BEFORE[p][1] for p in PARAMETERS])
     measured = np.log([r["measured"] for r in rows])
+    doubts = scatter * (1 + behind(rows) / NEAR)
 
     def misses(z: Any) -> Any:
         if z.ndim > 1:
@@ -132,7 +155,7 @@ def fit(rows: list[dict[str, Any]], scatter: float = SCATTER) -> tuple[Any, Any,
         head = z[: len(PARAMETERS)]
         expected = np.log([bits_per_byte(head, r["setting"]) for r in rows])
         offsets = z[[place[r["corpus"]] for r in rows]]
-        error = (expected + offsets - measured) / scatter
+        error = (expected + offsets - measured) / doubts
         # Like Huber's: far strays count in proportion, not squared.
         size = np.abs(error)
         error = np.sign(error) * np.where(size < 2, size, np.sqrt(np.maximum(4 * size - 4, 0)))
@@ -167,15 +190,16 @@ def main() -> None:
     rows += [run_row(Path(file), hardness) for file in sys.argv[4:]]
     rows = [r for r in rows if r["corpus"] not in REPORT_ONLY]
     z, covariance, offsets = fit(rows)
-    rest = [
+    rest = np.array([
         math.log(r["measured"] / bits_per_byte(z, r["setting"])) - offsets[r["corpus"]]
         for r in rows
-    ]
+    ])  # fmt: skip
+    near = behind(rows) < NEAR
     texts = list(offsets.values())
     outlook = Outlook(
         parameters=[float(x) for x in z], covariance=covariance.tolist(),
         text_deviation=max(float(np.std(texts)), 0.02),
-        run_deviation=GAUSSIAN * float(np.median(np.abs(rest))),
+        run_deviation=GAUSSIAN * float(np.median(np.abs(rest)[near])),
         learned_from=f"benchmarks/plan/fit.py, {len(rows)} runs on {len(texts)} texts, "
         f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
     )  # fmt: skip

@@ -38,6 +38,10 @@ HERE = Path(__file__).parent
 JUDGED_BYTES = 100_000
 """Held-out text that every trial on a corpus is judged on: the same bytes for each vocabulary."""
 
+SPREAD_FROM, STRETCHES = 4, 16
+"""Times as many held-out tokens as bytes that are judged, from which they are taken from so many
+places."""
+
 MOST_JUDGMENTS = 10
 """Times a run of several passes is judged, evenly spread; the best counts, as its model is kept."""
 
@@ -125,7 +129,16 @@ def judge(model: Transformer, ids: Any, store: TokenStore, config: RunConfig) ->
 
 
 def judged_tokens(store: TokenStore) -> Any:
-    """The first held-out tokens that make `JUDGED_BYTES`."""
-    ids = np.asarray(store.validation[: JUDGED_BYTES + 2])
+    """Held-out tokens that make `JUDGED_BYTES`: the first ones, or, of much more text, stretches
+    evenly spread over it, since one place of twenty megabytes may be tables and the next prose."""
+    held = store.validation
+    if len(held) <= SPREAD_FROM * JUDGED_BYTES:
+        return _first(np.asarray(held[: JUDGED_BYTES + 2]), store, JUDGED_BYTES)
+    starts = np.linspace(0, len(held) - JUDGED_BYTES, STRETCHES).astype(np.int64)
+    each = JUDGED_BYTES // STRETCHES
+    return np.concatenate([_first(np.asarray(held[s : s + each]), store, each) for s in starts])
+
+
+def _first(ids: Any, store: TokenStore, nbytes: int) -> Any:
     lengths = np.cumsum(store.tokenizer.byte_lengths[ids])
-    return ids[: int(np.searchsorted(lengths, JUDGED_BYTES)) + 1]
+    return ids[: int(np.searchsorted(lengths, nbytes)) + 1]

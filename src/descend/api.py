@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from rich.console import Console
 
-from descend.config import RunConfig, nearest
-from descend.doctor.consult import BUDGET, consult, keep
-from descend.doctor.diagnosis import Diagnosis
+from descend.config import RunConfig
+from descend.doctor.consult import consult, keep
+from descend.doctor.diagnosis import BUDGET, Diagnosis
 from descend.doctor.treatment import Treatment, Turn, treat
-from descend.errors import ConfigError
+from descend.errors import ConfigError, RunFolderError
 from descend.lab.arms import checked_vary, contestants
 from descend.lab.attribute import Attribution, config_pair, design
 from descend.lab.attribute import attribute as share_out
@@ -27,7 +27,7 @@ from descend.lab.search import Terms, search_and_keep
 from descend.lab.searched import Search
 from descend.lab.sources import Named, named_config
 from descend.model.generate import Completion, Piece, complete, generate_text
-from descend.model.sampling import SamplingSettings
+from descend.model.sampling import make_settings
 from descend.model.transformer import Transformer
 from descend.report.cards import (
     attribution_card,
@@ -44,6 +44,9 @@ from descend.runs.folder import (
     RunInfo,
     Summary,
     check_model_folder,
+    has_summary,
+    is_finished,
+    is_run,
     new_folder,
     read_events,
     read_info,
@@ -113,13 +116,18 @@ class Model:
     @property
     def trained_context(self) -> int:
         """Tokens of context that the model was trained with: it never saw later positions."""
-        if not (self.folder / "run.json").exists():
-            return self.network.shape.max_seq_len
-        return int(self.info.resolved["seq_len"])
+        return int(self._used("seq_len", self.network.shape.max_seq_len))
+
+    def _used(self, key: str, otherwise: Any) -> Any:
+        """What its run used for `key`; `otherwise` for a model that descend did not train."""
+        return self.info.resolved[key] if is_run(self.folder) else otherwise
 
     def evaluate(self, corpus_dir: str | PathLike[str] | None) -> Evaluation:
         """How well the model predicts all of a text; see `Evaluation`."""
-        text = prepare_text(RunConfig(corpus_dir=None if corpus_dir is None else str(corpus_dir)))
+        text = prepare_text(RunConfig(
+            corpus_dir=None if corpus_dir is None else str(corpus_dir),
+            normalize=self._used("normalize", "none"),
+        ))  # fmt: skip
         ids, _ = encode_all(text, self.tokenizer)
         return evaluate(self.network, ids, self.tokenizer.byte_lengths, self.trained_context)
 
@@ -149,7 +157,7 @@ class Model:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: how the training went, its curve and its epochs."""
-        if not (self.folder / "summary.json").exists():
+        if not has_summary(self.folder):
             return plain_card(repr(self))
         return model_card(repr(self), self.summary)
 
@@ -185,7 +193,7 @@ def load(path: str | PathLike[str], device: str = "cpu") -> Model:
 
 def measure_corpus(config: RunConfig) -> CorpusStats:
     """The corpus of `config` in numbers."""
-    text = prepare_text(config)
+    text = prepare_text(config, retry_skipped=True)
     tokenizer = tokenizer_for(config, text)
     return corpus_stats(text, prepare_tokens(text, tokenizer))
 
@@ -212,10 +220,12 @@ def train_settings(
     return _carry(job, console, watch=watch)
 
 
-def train_further(parent: Path, changes: dict[str, Any], console: Console | None = None) -> Model:
-    """Train the model in `parent` further with `changes` to its configuration."""
+def train_further(
+    parent: Path, changes: dict[str, Any], console: Console | None = None, file: Path | None = None
+) -> Model:
+    """Train the model in `parent` further with `changes`, and those in `file`, to its settings."""
     check_model_folder(parent)
-    config = continued_config(parent, changes)
+    config = continued_config(parent, changes, file)
     folder = new_folder(config.save_dir)
     console = _unless_quiet(console, config)
     progress = show_stages(console) if console else no_progress
@@ -265,9 +275,10 @@ def cure(
     if minutes <= 0:
         raise ConfigError("--minutes", f"{minutes:g}", "more than 0", "give it some time")
     run = Path(what)
-    start: Path | dict[str, Any] = run if (run / "run.json").exists() else {"corpus_dir": str(what)}
-    if isinstance(start, Path):
-        read_summary(start)  # a run that is not finished has nothing to compare with
+    start: Path | dict[str, Any] = run if is_run(run) else {"corpus_dir": str(what)}
+    if isinstance(start, Path) and not is_finished(start):  # it has nothing to compare with
+        raise RunFolderError(str(run), "a run that is not finished", "one that is",
+                             f"finish it with `descend resume {run}`")  # fmt: skip
 
     def train(settings: dict[str, Any]) -> Path:
         return train_settings(gather_settings(settings), console).folder
@@ -365,19 +376,6 @@ def _settings(config: Config, keys: dict[str, Any]) -> Settings:
         given = dict(config or {}) | keys
     preset = given.pop("preset", None)
     return gather_settings(given, given_origin="argument", preset=preset)
-
-
-def make_settings(values: Mapping[str, Any]) -> SamplingSettings:
-    """Checked `SamplingSettings`; `ConfigError` names an unknown key or a value out of bounds."""
-    known = list(SamplingSettings.__struct_fields__)
-    for key in values:
-        if key not in known:
-            guess = nearest(key, known)
-            raise ConfigError(
-                key, "an unknown key", "one of " + ", ".join(known),
-                f"did you mean {guess}" if guess else "remove it",
-            )  # fmt: skip
-    return SamplingSettings(**values)
 
 
 def _unless_quiet(console: Console | None, config: RunConfig) -> Console | None:

@@ -314,6 +314,9 @@ def _config_error(problem: ValidationError) -> ConfigError:
     )
 
 
+OF_NO_CONSEQUENCE = ("save_dir", "log_level")
+"""Keys that decide nothing of what is learned."""
+
 PRESETS: dict[str, dict[str, Any]] = {
     # The default: the values of RunConfig itself.
     "fast": {},

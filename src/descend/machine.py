@@ -41,6 +41,11 @@ BUSY_WATCH_SECONDS = 0.1
 """How long the processor's counters are watched: ten ticks of the usual clock."""
 
 
+SOON = 600.0
+"""Seconds for which a timing stands even if other programs disturbed it: all runs of a series that
+begins now have the same one, and compute in the same way to the last bit."""
+
+
 def busy_cores() -> float:
     """How many cores other programs keep at work just now; those that give way (nice) left out.
 

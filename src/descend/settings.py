@@ -1,4 +1,7 @@
-"""Where configuration values come from: flag > environment > file > preset > default."""
+"""Where configuration values come from: flag > environment > file > preset > default.
+
+Where a run is gone on from, its settings stand between preset and default.
+"""
 
 from __future__ import annotations
 
@@ -33,18 +36,24 @@ def gather_settings(
     file: Path | None = None,
     preset: str | None = None,
     environment: Mapping[str, str] | None = None,
+    run: tuple[Path, Mapping[str, Any]] | None = None,
 ) -> Settings:
-    """Put the sources together; `ConfigError` names the first key or file that is wrong."""
+    """Put the sources together; `ConfigError` names the first key or file that is wrong.
+
+    `run`: the folder of a run, and the settings that it gives.
+    """
     from_file = read_config_file(file) if file else {}
     from_environment = {
-        name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
+        key: value
         for name, value in (os.environ if environment is None else environment).items()
-        if name.removeprefix(ENVIRONMENT_PREFIX).lower() in RunConfig.model_fields
-        and name.startswith(ENVIRONMENT_PREFIX)
+        if name.startswith(ENVIRONMENT_PREFIX)
+        and (key := plain_name(name.removeprefix(ENVIRONMENT_PREFIX).lower()))
+        in RunConfig.model_fields
     }
     from_file_preset = from_file.pop("preset", None)
     name = preset or from_file_preset or DEFAULT_PRESET
     sources = (
+        *([(f"run {run[0]}", run[1])] if run else []),
         (f"preset {name}", _preset(name)),
         (f"file {file}", from_file),
         ("environment", from_environment),
@@ -52,13 +61,14 @@ def gather_settings(
     )
     values: dict[str, Any] = {}
     origins = dict.fromkeys(RunConfig.model_fields, "default")
-    for origin, found in sources:
-        for key, value in found.items():
-            known = plain_name(key)
-            values[known] = value
-            origins[known] = origin
-            if known == "learning_rate":
-                _follow_rate(values, origins, origin, found)
+    place: dict[str, int] = {}
+    for number, (origin, found) in enumerate(sources):
+        for key, value in without_what_follows(found).items():
+            values[key], origins[key], place[key] = value, origin, number
+    if _is_per_epoch(values.get("learning_rate")) and (
+        place.get("schedule", -1) < place["learning_rate"]
+    ):
+        values["schedule"], origins["schedule"] = "piecewise", origins["learning_rate"]
     try:
         config = make_config(values)
     except ConfigError as problem:
@@ -71,28 +81,33 @@ def plain_name(key: str) -> str:
     return "epoch" if key == "epochs" else key.replace("-", "_")
 
 
-def is_per_epoch(rate: object) -> bool:
+def _is_per_epoch(rate: object) -> bool:
     """Whether a learning rate, as yet unchecked, names a rate per epoch."""
     return isinstance(rate, Mapping) or (isinstance(rate, str) and ":" in rate)
 
 
 def _placed(problem: ConfigError, origins: Mapping[str, str]) -> ConfigError:
     """`problem` with the file or the environment variable that its key stands in."""
-    where, origin = problem.where, origins.get(problem.where, "")
-    if origin == "environment":
-        where = ENVIRONMENT_PREFIX + where.upper()
-    elif origin.startswith("file "):
-        where = f"{where} in {origin.removeprefix('file ')}"
+    where = place_of(problem.where, origins.get(problem.where, ""))
     return ConfigError(where, problem.found, problem.expected, problem.what_to_do)
 
 
-def _follow_rate(
-    values: dict[str, Any], origins: dict[str, str], origin: str, found: Mapping[str, Any]
-) -> None:
-    """A rate per epoch asks for the piecewise schedule, whatever a weaker source says of it."""
-    rate = next(value for key, value in found.items() if plain_name(key) == "learning_rate")
-    if is_per_epoch(rate) and "schedule" not in found:
-        values["schedule"], origins["schedule"] = "piecewise", origin
+def place_of(key: str, origin: str) -> str:
+    """`key` with the file, the preset or the environment variable that it stands in."""
+    if origin == "environment":
+        return ENVIRONMENT_PREFIX + key.upper()
+    if origin.startswith("file "):
+        return f"{key} in {origin.removeprefix('file ')}"
+    return f"{key} of {origin}" if origin.startswith("preset ") else key
+
+
+def without_what_follows(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a source by their plain names, without a schedule that its rates ask for anyway:
+    a rate per epoch asks for the piecewise one, and a stronger rate takes both away."""
+    named = {plain_name(key): value for key, value in found.items()}
+    if named.get("schedule") == "piecewise" and _is_per_epoch(named.get("learning_rate")):
+        del named["schedule"]
+    return named
 
 
 def _preset(name: str) -> dict[str, Any]:
@@ -109,7 +124,7 @@ def read_config_file(file: Path) -> dict[str, Any]:
     """The keys of a TOML, YAML or JSON file; `ConfigError` if it cannot be read as one."""
     expected = "a TOML, YAML or JSON file of configuration keys"
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
     except (OSError, UnicodeDecodeError) as problem:
         reason = getattr(problem, "strerror", None) or "not UTF-8 text"
         raise ConfigError(

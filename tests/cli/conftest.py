@@ -58,7 +58,7 @@ def shell() -> Descend:
     def call(*words: object, stdin: str = "") -> Outcome:
         done = subprocess.run(
             [sys.executable, "-m", "descend", *map(str, words)],
-            input=stdin, capture_output=True, text=True, encoding="utf-8", timeout=60, check=False,
+            input=stdin, capture_output=True, text=True, encoding="utf-8", timeout=240, check=False,
         )  # fmt: skip
         return Outcome(done.returncode, done.stdout, done.stderr)
 

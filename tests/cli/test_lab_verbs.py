@@ -46,6 +46,29 @@ def test_plan_shows_its_reasons_and_a_command_that_works(descend: Descend, text_
     assert descend(*command[1:], "--max-steps", "5").code == 0
 
 
+QUICK = ["--evaluation-tokens", 256, "--workers", 1, "--save-dir", "here", "--json"]
+TWO_STEPS = ["--match", "steps", "--budget", 2]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["compare", "-", "--config", "TINY", "--vary", "seq_len=8,16", *TWO_STEPS, *QUICK],
+        ["search", "-", "--config", "TINY", "--over", "seq_len=8,16", *TWO_STEPS, *QUICK],
+        ["attribute", "TINY", "short.toml", "-", *QUICK],
+        ["plan", "-", "--minutes", "0.02", "--run", "--json"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_text_on_standard_input_is_enough(
+    descend: Descend, text_file: Path, tiny_file: Path, words: list[str]
+) -> None:
+    tiny = tiny_file.read_text()
+    Path("short.toml").write_text(tiny.replace("\nseq_len = 16", "\nseq_len = 8"))
+    named = [tiny_file if word == "TINY" else word for word in words]
+    assert descend(*named, stdin=text_file.read_text()).json
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

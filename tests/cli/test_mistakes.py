@@ -218,6 +218,16 @@ def test_a_folder_that_cannot_be_made_is_a_fault_of_the_disk(descend: Descend, d
     assert "save_dir" in said
 
 
+def test_a_cache_that_cannot_be_made_is_named(
+    descend: Descend, desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DESCEND_CACHE_DIR", "text.txt")
+    done = descend(*TRAIN)
+    assert done.code == 1
+    assert done.err.splitlines()[-1].startswith("error: text.txt/text/")
+    assert "set DESCEND_CACHE_DIR to another folder" in done.err
+
+
 def test_too_little_memory_is_said_before_the_first_step_with_a_remedy(
     descend: Descend, desk: Path
 ) -> None:

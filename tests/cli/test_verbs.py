@@ -180,12 +180,34 @@ def test_continue_takes_a_rate_per_epoch_and_another_text(
     found = descend("continue", trained, other, "--epochs", "2",
                     "--learning-rate", "1:1e-3,2:1e-4", "--json").json  # fmt: skip
     check_outcome(found, epochs=2)
+    fresh = descend("train", "--from-run", found["model_dir"], "--learning-rate", "0.001",
+                    "--max-steps", "5", "--json").json  # fmt: skip
+    assert (
+        json.loads((Path(fresh["model_dir"]) / "run.json").read_text())["config"]["schedule"]
+        == "wsd"
+    )
     again = descend("continue", found["model_dir"], "--learning-rate", "0.001", "--epochs", "1",
                     "--json").json  # fmt: skip
     check_outcome(again, epochs=1)
     assert json.loads((Path(again["model_dir"]) / "run.json").read_text())["config"][
         "corpus_dir"
     ] == str(other)
+
+
+def test_continue_heeds_a_file_with_a_preset_and_the_environment(
+    descend: Descend, trained: Path, tiny_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = Path("again.toml")
+    file.write_text('preset = "fast"\nbatch_size = 8\n' + tiny_file.read_text().replace(
+        "batch_size = 4\n", ""))  # fmt: skip
+    monkeypatch.setenv("DESCEND_MAX_STEPS", "3")
+    found = descend("continue", trained, "--config", file, "--json").json
+    config = json.loads((Path(found["model_dir"]) / "run.json").read_text())["config"]
+    assert (config["batch_size"], config["max_steps"]) == (8, 3)
+    monkeypatch.setenv("DESCEND_NUM_LAYERS", "3")
+    refused = descend("continue", trained)
+    assert refused.code == 2
+    assert refused.err.startswith("error: DESCEND_NUM_LAYERS: found 3, expected 2 as in the model")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -201,12 +223,12 @@ def test_a_signal_saves_tells_how_to_resume_and_resume_finishes(
     process.stdin.write(text_file.read_text())
     process.stdin.close()
     process.stdin = None
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not list(Path("stopped").glob("checkpoints/step_*")) and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     assert process.returncode == code, err
     assert out == ""
     last = err.splitlines()[-1]

@@ -119,6 +119,7 @@ def test_a_corpus_tells_how_low_a_curve_should_come(text_file: Path) -> None:
         (b"step,loss\n1,a\n2,b\n3,c\n", "no losses"),
         (b"\x00\x01\x02" * 100, "no losses"),
         (b'{"log_history": []}', "no losses"),
+        (b'step,loss\n1,"2.0\n' + b"2,1.9\n" * 30_000, "no losses"),
     ],
 )
 def test_what_is_no_log_is_refused_in_a_sentence(content: bytes, said: str, tmp_path: Path) -> None:
@@ -218,6 +219,15 @@ def test_chance_makes_waves_on_a_short_curve(tmp_path: Path) -> None:
     losses = [0.5 + 6 * (1 + s / 3) ** -1.5 + draw.gauss(0, 0.03) for s in range(80)]
     path.write_text("\n".join(["step,loss", *(f"{s},{x}" for s, x in enumerate(losses))]))
     assert diagnose_log(path).verdict != "learning_rate_too_high"
+
+
+@pytest.mark.parametrize("losses", [[0.0] * 50, [0.0] * 25 + [3.0] * 25])
+def test_a_loss_of_zero_from_the_start_is_not_normal(losses: list[float], tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join(["step,loss", *(f"{s},{x}" for s, x in enumerate(losses))]))
+    found = diagnose_log(path)
+    assert (found.verdict, found.normal.answer) == ("unknown", "no")
+    assert "the first loss is 0" in found.normal.because
 
 
 def descend(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:

@@ -22,7 +22,7 @@ SMALL = {
 }  # fmt: skip
 WELL = 0.01
 """A rate that is near the best for it; a thirtieth of it is the fault."""
-SECONDS = 15.0
+SECONDS = 30.0
 """For the trials of a diagnosis."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,13 @@ def test_nothing_is_begun_that_does_not_fit(trained: Path, tmp_path: Path) -> No
 def test_silly_wishes_get_a_line(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli(["cure", str(trained), "--minutes", "0"]) == 2
     assert cli(["cure", "no/such/text"]) == 2
-    assert "Traceback" not in capsys.readouterr().err
+    shutil.copytree(trained, "half")
+    write_summary(Path("half"), msgspec.structs.replace(read_summary(trained), finished=False))
+    assert cli(["cure", "half"]) == 2
+    said = capsys.readouterr().err
+    assert "half: found a run that is not finished" in said
+    assert "descend resume half" in said
+    assert "Traceback" not in said
 
 
 @pytest.mark.slow

@@ -44,7 +44,7 @@ def python() -> Callable[[str], str]:
 
     def call(code: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=240
         )
         return done.stdout
 

@@ -20,7 +20,14 @@ from descend.errors import ConfigError, RunFolderError
 from descend.lab.arms import Contestant, contestants, parse_vary
 from descend.lab.compare import _verdict, compare, nats_of_unit, plan_comparison
 from descend.lab.comparison import Comparison
-from descend.lab.folder import COMPARISON, new_experiment_folder, read_record, write_record
+from descend.lab.folder import (
+    ATTRIBUTION,
+    COMPARISON,
+    SEARCH,
+    new_experiment_folder,
+    read_record,
+    write_record,
+)
 from descend.lab.sources import Named, named_config
 from descend.report.experiments import comparison_text
 from descend.trials.arms import arm_of
@@ -208,6 +215,14 @@ def test_experiments_have_folders_of_their_own(tmp_path: Path) -> None:
     (first / COMPARISON).write_text("{")
     with pytest.raises(RunFolderError, match="cannot be read"):
         read_record(first, COMPARISON, Note)
+
+
+@pytest.mark.parametrize("name", [COMPARISON, ATTRIBUTION, SEARCH])
+def test_no_experiment_is_written_over_another(tmp_path: Path, name: str) -> None:
+    assert new_experiment_folder(tmp_path) == tmp_path
+    (tmp_path / name).touch()
+    with pytest.raises(RunFolderError, match=f"which holds {name}"):
+        new_experiment_folder(tmp_path)
 
 
 def test_contestants_are_plain(tiny: dict[str, object]) -> None:

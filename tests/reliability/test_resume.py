@@ -163,12 +163,12 @@ def test_after_a_crash_each_step_is_told_once(tiny: Tiny, tail: bytes) -> None:
 def test_killed_without_warning_it_goes_on_from_the_last_checkpoint(
     tiny: Tiny, tiny_file: Path, text_file: Path
 ) -> None:
-    keys = ["--epoch", "4", "--dropout-rate", "0.1", "--batch-size", "2"]
+    keys = ["--epoch", "12", "--dropout-rate", "0.1", "--batch-size", "2"]
     command = [sys.executable, "-m", "descend", "train", str(text_file), "--config",
                str(tiny_file), *keys]  # fmt: skip
     process = subprocess.Popen([*command, "--save-dir", "killed"], stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL)  # fmt: skip
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     events = Path("killed/events.jsonl")
     while process.poll() is None and not (
         events.exists() and events.read_bytes().count(b'"kind":"step"') > 60
@@ -181,7 +181,7 @@ def test_killed_without_warning_it_goes_on_from_the_last_checkpoint(
     again = resumed_job(Path("killed"))
     assert again.state.step > 0
     resumed = finish(again)
-    whole = tiny | {"epoch": 4, "dropout_rate": 0.1, "batch_size": 2}
+    whole = tiny | {"epoch": 12, "dropout_rate": 0.1, "batch_size": 2}
     assert resumed == finish(job_of(whole, "whole"))
     assert losses(Path("killed")) == losses(Path("whole"))
 

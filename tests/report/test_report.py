@@ -22,8 +22,8 @@ from descend.report.html import as_data, render
 from descend.report.page import LEVELS, Figure, Page, Passage, Pictures, Table
 from descend.report.parts.settings import repeat_command
 from descend.report.run_report import run_report
-from descend.report.write import NAME, write_report
-from descend.runs.folder import read_info
+from descend.report.write import write_report
+from descend.runs.folder import REPORT, read_info
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +179,7 @@ def test_a_run_that_went_astray_in_its_first_epoch_has_a_report(tiny: dict[str, 
         run(tiny | changes)
     written = write_report(Path("astray"))
     assert written.sections == ["updates", "settings", "again"]
-    said = (Path("astray") / NAME).read_text()
+    said = (Path("astray") / REPORT).read_text()
     assert "not finished its first epoch: its numbers ran away" in said
     steps = [json.loads(x) for x in (Path("astray") / "events.jsonl").read_text().splitlines()]
     last = [s for s in steps if s["kind"] == "step"][-1]
@@ -189,8 +189,8 @@ def test_a_run_that_went_astray_in_its_first_epoch_has_a_report(tiny: dict[str, 
 def test_it_goes_into_the_folder_and_only_a_report_is_replaced(tiny: dict[str, object]) -> None:
     run(tiny | {"save_dir": "mine", "epoch": 1})
     folder = Path("mine")
-    assert write_report(folder).file == str(folder / NAME)
-    assert write_report(folder).bytes == (folder / NAME).stat().st_size
+    assert write_report(folder).file == str(folder / REPORT)
+    assert write_report(folder).bytes == (folder / REPORT).stat().st_size
     other = Path("notes.html")
     other.write_text("<p>my own notes</p>")
     with pytest.raises(UserError, match="no report"):

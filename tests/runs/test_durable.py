@@ -128,7 +128,7 @@ def test_a_run_that_meets_a_full_disk_ends_with_a_sentence_and_keeps_the_model(
     train = [str(text_file), "--config", str(tiny_file), "--save-dir", "new"]
     done = subprocess.run(
         [sys.executable, "-c", LIMITED, "30000", "train", *train],
-        capture_output=True, text=True, check=False, timeout=60,
+        capture_output=True, text=True, check=False, timeout=240,
         preexec_fn=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
@@ -142,7 +142,7 @@ def test_a_run_that_meets_a_full_disk_ends_with_a_sentence_and_keeps_the_model(
     # Over an earlier model: a run that is continued into a folder of its own leaves it be.
     further = subprocess.run(
         [sys.executable, "-c", LIMITED, "30000", "continue", "model", "--save-dir", "further"],
-        capture_output=True, text=True, check=False, timeout=60,
+        capture_output=True, text=True, check=False, timeout=240,
         preexec_fn=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
     )  # fmt: skip
     assert further.returncode == 1

@@ -106,6 +106,16 @@ def test_one_bad_file_among_many_is_skipped_with_a_warning(
     assert "no readable text" in refusal(tmp_path).found
 
 
+def test_a_file_that_vanishes_while_they_are_listed_is_left_out(tmp_path: Path) -> None:
+    make(tmp_path, a_txt="A", b_txt="B")
+
+    def accept(path: Path) -> bool:
+        (tmp_path / "b.txt").unlink(missing_ok=True)
+        return True
+
+    assert [p.name for p in find_corpus(str(tmp_path), accept).paths] == ["a.txt"]
+
+
 def test_standard_input_is_kept_by_its_content(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +129,7 @@ def test_standard_input_is_kept_by_its_content(
     assert one == same != other
     assert one.spooled
     assert list(read_documents(one)) == [Document("A fox.", "standard input")]
+    assert find_corpus("-") == other, "it is at its end: only the copy can be read again"
     with pytest.raises(CorpusError, match="nothing"):
         given_input(b"")
 
@@ -130,6 +141,7 @@ def test_a_pipe_is_read_once_and_kept(tmp_path: Path, monkeypatch: pytest.Monkey
     os.write(into, b"A fox.")
     os.close(into)
     source = find_corpus(f"/dev/fd/{out}")
+    assert find_corpus(f"/dev/fd/{out}") == source
     os.close(out)
     assert [d.text for d in read_documents(source)] == ["A fox."]
 

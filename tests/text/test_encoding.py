@@ -75,6 +75,7 @@ def test_it_does_not_hold_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> N
 def test_tokenizers_of_other_kinds_are_asked_for_all_of_it() -> None:
     fast = FastTokenizer(models.BPE())
     fast.add_special_tokens([END_OF_TEXT])
+    assert not cuts_at_white_space(Tokenizer(fast)), "it has no pre-tokenizer"
     for first, known in (
         (pre_tokenizers.ByteLevel(add_prefix_space=False), True),
         (pre_tokenizers.ByteLevel(add_prefix_space=True), False),

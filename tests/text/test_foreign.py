@@ -101,9 +101,8 @@ def test_pdf_bomb_ends_at_the_memory_limit(tmp_path: Path) -> None:
     content = zlib.compress(zlib.compress(b"(x) Tj " * (30 << 20)))
     path = write_pdf(tmp_path / "a.pdf", [content], b"/Filter[/FlateDecode/FlateDecode]")
     assert path.stat().st_size < 1 << 20
-    began = time.monotonic()
-    refusal(path, "pdf", Limits(megabytes=200, seconds=30, seconds_idle=30))
-    assert time.monotonic() - began < 60
+    error = refusal(path, "pdf", Limits(megabytes=200, seconds=240, seconds_idle=240))
+    assert "over 200 MB to read" in error.found
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no named pipes in the file system")
@@ -112,7 +111,7 @@ def test_a_reader_that_hangs_is_ended(tmp_path: Path) -> None:
     began = time.monotonic()
     error = refusal(tmp_path / "a.docx", "docx", Limits(seconds_idle=1.0))
     assert "over 1 seconds" in error.found
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 def test_a_reader_that_crashes_is_one_error(

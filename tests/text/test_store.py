@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +68,40 @@ def test_a_second_preparation_reads_the_cache(text_file: Path, own_folder: Path)
     assert "One more line" in other.tokenizer.decode(other.validation.tolist())
 
 
+def test_a_copy_elsewhere_shares_the_tokens_but_not_the_name(
+    text_file: Path, own_folder: Path
+) -> None:
+    stores = []
+    for name in ("one", "other"):
+        shutil.copytree(text_file.parent, own_folder / name, copy_function=shutil.copy2)
+        stores.append(store_of(own_folder / name))
+    assert stores[0].train.filename == stores[1].train.filename  # type: ignore[attr-defined]
+    assert [Path(s.info.corpus).name for s in stores] == ["one", "other"]
+
+
+def test_what_could_not_be_read_is_tried_again_by_what_begins_anew(
+    text_file: Path, own_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    corpus = own_folder / "corpus"
+    shutil.copytree(text_file.parent, corpus)
+    late, good = corpus / "late.jsonl", '{"text": "It came late."}\n'
+    late.write_text(good.replace("}", "{"))
+    status = late.stat()
+    config = make_config({"corpus_dir": str(corpus), "vocab_size": 300})
+    first = prepare_text(config, retry_skipped=True)
+    assert prepare_text(config, retry_skipped=True).key == first.key
+    assert [m.split()[:2] for m in caplog.messages] == [["skipped", "late.jsonl,"]] * 2
+    # As after a timeout or a permission that was missing, neither size nor time tells.
+    late.write_text(good)
+    os.utime(late, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert prepare_text(config).key == first.key
+    again = prepare_text(config, retry_skipped=True)
+    assert again.key != first.key
+    assert b"It came late." in again.spool.bytes(0, again.spool.nbytes)
+    assert prepare_text(config).key == again.key
+    assert len(caplog.messages) == 2
+
+
 def test_other_seeds_hold_out_other_documents(own_folder: Path) -> None:
     corpus = own_folder / "corpus"
     corpus.mkdir()
@@ -90,6 +126,8 @@ def test_encode_all_covers_the_whole_text(text_file: Path) -> None:
     ids, nbytes = encode_all(text, tokenizer)
     assert tokenizer.decode(ids.tolist()) == text_file.read_text()
     assert nbytes == len(text_file.read_bytes())
+    assert text.split.how == "block"
+    assert np.count_nonzero(ids == tokenizer.end_id) == 2, "none where the split cut the document"
 
 
 def test_long_documents_are_cut_without_loss(own_folder: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from descend.errors import TokenizerError
+from descend.text import tokenizer as tokenizers
 from descend.text.pieces import newline_pieces
 from descend.text.tokenizer import END_OF_TEXT, Kind, Tokenizer, load_tokenizer, train_tokenizer
 
@@ -91,3 +92,8 @@ def test_pieces_join_back(text: str, length: int) -> None:
 def test_pieces_end_after_newlines_where_there_are_any() -> None:
     assert list(newline_pieces("ab\ncd\nefgh", 5)) == ["ab\n", "cd\n", "efgh"]
     assert np.array_equal([len(p) for p in newline_pieces("x" * 12, 5)], [5, 5, 2])
+
+
+def test_the_sample_that_is_trained_on_is_counted_in_bytes() -> None:
+    taken = "".join(tokenizers._some(iter(["日本語\n" * 10] * 9), 250))
+    assert len(taken.encode()) == 300

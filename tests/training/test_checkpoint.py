@@ -12,7 +12,8 @@ import torch
 from descend.config import make_config
 from descend.errors import RunFolderError
 from descend.runs.durable import verify_folder, write_folder
-from descend.runs.folder import checkpoints, newest_checkpoint
+from descend.runs.folder import checkpoints, is_finished, newest_checkpoint
+from descend.runs.records import Saved
 from descend.training.checkpoint import load_checkpoint, save_checkpoint
 from descend.training.job import Job, new_job, resumed_job
 from descend.training.loop import train
@@ -107,6 +108,31 @@ def test_without_a_whole_one_the_folder_is_named(stopped: Path) -> None:
         (path / "model.safetensors").unlink()
     with pytest.raises(RunFolderError, match="no checkpoint that is whole"):
         resumed_job(stopped)
+
+
+def test_one_that_a_killed_process_had_moved_away_comes_back(stopped: Path) -> None:
+    for step, path in checkpoints(stopped):
+        path.rename(path.with_name(f".step_{step}.123.{'old' if step == 7 else 'partial'}"))
+    half = stopped / ".model.safetensors.123.partial"
+    half.touch()
+    others = stopped / ".diagnosis.json.123.partial"
+    others.touch()
+    assert newest_checkpoint(stopped) is None
+    assert resumed_job(stopped).state.step == 7
+    assert [p.name for p in (stopped / "checkpoints").iterdir()] == ["step_7"]
+    assert not half.exists()
+    assert others.exists(), "a diagnosis is written without the lock: it may be of now"
+
+
+def test_a_step_that_was_just_saved_is_not_saved_again(tiny: Tiny) -> None:
+    job = new_job(make_config(tiny | {"max_steps": 1}), Path("run"))
+    folder = Path("run/checkpoints/step_1")
+    first = [folder.stat().st_ino for record in work(job) if isinstance(record, Saved)]
+    assert first == [folder.stat().st_ino]
+    Path("run/summary.json").unlink()
+    assert list(work(resumed_job(Path("run"))))
+    assert first == [folder.stat().st_ino]
+    assert is_finished(Path("run"))
 
 
 def test_one_of_another_shape_is_refused(stopped: Path, tiny: Tiny) -> None:

@@ -15,9 +15,9 @@ import torch
 
 from descend.cli.main import run as command_line
 from descend.config import make_config
-from descend.errors import DivergedError
+from descend.errors import DivergedError, RunFolderError
 from descend.runs.folder import EventLog, read_events, read_summary
-from descend.runs.records import Epoch, Record, Rescue, Saved, Started, Step, Stopped
+from descend.runs.records import SCHEMA, Epoch, Record, Rescue, Saved, Started, Step, Stopped
 from descend.training.interrupts import Interrupted
 from descend.training.job import Job, new_job, resumed_job
 from descend.training.loop import train
@@ -254,6 +254,17 @@ def test_of_what_was_trained_twice_the_later_account_stands() -> None:
         log.append(record)
     assert read_events(Path("run")) == [*first[:3], back, *first[9:11], *again]
     log.close()
+
+
+def test_records_of_a_newer_descend_are_refused() -> None:
+    log = EventLog(Path("run"))
+    log.append(Started(0, "", SCHEMA))
+    assert read_events(Path("run")) == [Started(0, "")]
+    assert f'"schema":{SCHEMA}' in Path("run/events.jsonl").read_text()
+    log.append(Started(3, "", SCHEMA + 1))
+    log.close()
+    with pytest.raises(RunFolderError, match=f"schema {SCHEMA + 1}, expected at most {SCHEMA}"):
+        read_events(Path("run"))
 
 
 def test_a_checkpoint_from_before_the_rescue_knows_nothing_of_it() -> None:

@@ -14,15 +14,17 @@ import torch
 from descend import run
 from descend.config import RunConfig, make_config
 from descend.errors import ConfigError, CorpusError
+from descend.model.cost import forward_flops_per_token, training_flops_per_token
 from descend.runs.model_files import load_model
 from descend.text.cache import cache_dir
 from descend.training.state import TrainState
 from descend.trials import trial
 from descend.trials.arms import Arm, Outcome, arm_of
 from descend.trials.executor import cached, run_arm, run_arms
-from descend.trials.expense import estimate_each
+from descend.trials.expense import estimate_each, judging_seconds
 from descend.trials.judge import BYTES_PER_TOKEN, STRETCHES, judge, stretches
 from descend.trials.share import part_of
+from descend.trials.speed import Speed
 from descend.trials.trial import prepare, train_arm
 
 
@@ -266,6 +268,23 @@ def test_the_cost_is_told_beforehand_and_nothing_for_what_is_known(tiny: dict[st
     assert 0 < costs[small.key] < costs[large.key]
     run_arm(small)
     assert estimate_each([small, large]).keys() == {large.key}
+
+
+@pytest.mark.parametrize("tokenizer", ["bpe", "byte"])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_judging_costs_by_the_tokens_that_are_judged(
+    tiny: dict[str, object], tokenizer: str, checkpointing: bool
+) -> None:
+    config = config_of(tiny, tokenizer=tokenizer, activation_checkpointing=checkpointing)
+    config = config.model_copy(update={"validation_fraction": 0.5})
+    ready = prepare(arm_of(config, evaluation_tokens=400))
+    tokens = sum(len(part) - 1 for part in stretches(ready.store, 400))
+    assert tokens < len(ready.store.validation) / 2, "else all of it is judged anyway"
+    forward = forward_flops_per_token(ready.shape, config.seq_len)
+    step = training_flops_per_token(ready.shape, config.seq_len, checkpointing)
+    assert (step > 3 * forward) is checkpointing
+    seconds = judging_seconds(ready, Speed(per_token=1.0, per_update=0.0))
+    assert seconds == pytest.approx(tokens * forward / step, rel=0.1)
 
 
 def test_an_outcome_survives_its_file(tiny: dict[str, object]) -> None:

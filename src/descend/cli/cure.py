@@ -8,6 +8,7 @@ import typer
 
 from descend.cli.flags import AsJson
 from descend.cli.output import result, result_json, say, talk
+from descend.doctor.diagnosis import BUDGET
 
 
 def cure(
@@ -22,7 +23,7 @@ def cure(
     ] = 30.0,
     budget: Annotated[
         float, typer.Option(metavar="SHARE", help="Of each run's time, for the trials on it.")
-    ] = 0.15,
+    ] = BUDGET,
     as_json: AsJson = False,
 ) -> None:
     """Diagnose, apply what is prescribed, train, and again, within a time limit.

@@ -9,6 +9,7 @@ import typer
 
 from descend.cli.flags import AsJson
 from descend.cli.output import result, result_json, talk
+from descend.doctor.diagnosis import BUDGET
 from descend.errors import ConfigError
 
 RunFolder = Annotated[
@@ -27,7 +28,7 @@ def diagnose(
         typer.Option(
             metavar="SHARE", help="Of the run's own time, for trials; at least one minute."
         ),
-    ] = 0.15,
+    ] = BUDGET,
     no_proof: Annotated[
         bool, typer.Option("--no-proof", help="Read the signals only, try nothing.")
     ] = False,

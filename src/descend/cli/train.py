@@ -9,6 +9,7 @@ import typer
 
 from descend.cli.flags import AsJson, ConfigFile, Preset, settings_from
 from descend.errors import ConfigError
+from descend.settings import gather_settings
 
 Corpus = Annotated[
     str | None,
@@ -50,13 +51,14 @@ def train(
     from descend.api import train_settings
     from descend.cli.watch import carry_through
 
-    where = _one_corpus(corpus, corpus_dir)
+    given = values | _one_corpus(corpus, corpus_dir)
     if from_run is not None:
-        values = _settings_of(from_run, apply, config, preset) | values
-        preset = None
+        run = (from_run, _settings_of(from_run, apply, config, preset))
+        settings = gather_settings(given, run=run)
     elif apply:
         raise ConfigError("--apply", "no --from-run", "the run that was diagnosed", "name it")
-    settings = settings_from(values | where, config, preset)
+    else:
+        settings = settings_from(given, config, preset)
     level = settings.config.log_level
     carry_through(lambda shown: train_settings(settings, shown, watch=watch), as_json, level)
 
@@ -77,11 +79,9 @@ def continue_training(
     """
     from descend.api import train_further
     from descend.cli.watch import carry_through
-    from descend.settings import read_config_file
 
-    changes = (read_config_file(config) if config else {}) | values
-    changes |= _one_corpus(corpus, corpus_dir)
-    carry_through(lambda shown: train_further(model, changes, shown), as_json)
+    changes = values | _one_corpus(corpus, corpus_dir)
+    carry_through(lambda shown: train_further(model, changes, shown, config), as_json)
 
 
 def _settings_of(run: Path, apply: bool, config: Path | None, preset: str | None) -> dict[str, Any]:

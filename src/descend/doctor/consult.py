@@ -12,7 +12,7 @@ import msgspec
 from descend.config import RunConfig, nearest
 from descend.doctor.case import Case, open_case
 from descend.doctor.causes import CAUSES
-from descend.doctor.diagnosis import Cost, Diagnosis, Finding, Trial
+from descend.doctor.diagnosis import BUDGET, Cost, Diagnosis, Finding, Trial
 from descend.doctor.divergence import judge_divergence
 from descend.doctor.gains import Gain, all_gains
 from descend.doctor.healthy import healthy_range
@@ -36,8 +36,6 @@ from descend.text.store import no_progress
 from descend.trials.arms import weights_of
 from descend.units import duration
 
-BUDGET = 0.15
-"""Of the run's own training time."""
 MOST_BUDGET = 100.0
 LEAST_SECONDS, MOST_LEAST_SECONDS, LEAST_SHARE = 60.0, 180.0, 20.0
 """That a race may always take, since a run of seconds would otherwise allow no trial at all: so

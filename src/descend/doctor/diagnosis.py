@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 
 SCHEMA = 1
+BUDGET = 0.15
+"""Share of the run's own training time that its trials may take, unless told otherwise."""
 
 
 class Evidence(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ import msgspec
 from descend.doctor.diagnosis import Diagnosis
 from descend.errors import RunFolderError
 from descend.runs.folder import read_info
+from descend.settings import without_what_follows
 
 NOT_INHERITED = ("save_dir", "device", "precision", "log_level")
 """Of where and how a run is made, not of what it learns."""
@@ -45,7 +46,7 @@ def settings_of_run(run: Path) -> dict[str, Any]:
     """The settings that `run` was asked for; what was left open stays open."""
     info = read_info(run)
     asked = {k: v for k, v in info.config.items() if v is not None and k not in NOT_INHERITED}
-    return asked | {"corpus_dir": info.resolved["corpus_dir"]}
+    return without_what_follows(asked) | {"corpus_dir": info.resolved["corpus_dir"]}
 
 
 def changed_settings(run: Path, changes: dict[str, Any]) -> dict[str, Any]:

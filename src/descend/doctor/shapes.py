@@ -105,7 +105,7 @@ def _diverged(shape: Shape) -> Judged | None:
                 "exactly 0, beside a gradient that is not a number: a failed run")  # fmt: skip
         return Judged("diverged", 0.9, "no", "the gradient stops being a number", "diverged",
                       [fact], {}, remedy)  # fmt: skip
-    if curve.end > EXPLODED * curve.start:
+    if curve.end > EXPLODED * curve.start > 0:
         fact = ("rise_over_run", curve.end / curve.start, "times the loss at the start",
                 (None, 1.0), "the loss ends far above where it began")  # fmt: skip
         return Judged("diverged", 0.85, "no", "the loss ends far above where it began", "diverged",
@@ -169,6 +169,12 @@ def _stuck(shape: Shape) -> Judged | None:
     curve = shape.curve
     assert curve is not None
     first = max(curve.first, shape.band.start_low or 0.0)
+    if first <= 0:
+        return Judged(
+            "unknown", 0.5, "no",
+            f"the first loss is {first:g}: a network that knows nothing yet cannot be so sure, so "
+            "what was logged is no loss, or the gradients were not numbers",
+        )  # fmt: skip
     fell = (first - curve.end) / first
     blind = shape.band.unigram is not None and _judged_loss(curve) >= shape.band.unigram
     if fell >= HARDLY_FELL and not blind:

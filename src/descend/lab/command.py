@@ -6,10 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from descend.config import RunConfig
-
-OF_NO_CONSEQUENCE = ("save_dir", "log_level")
-"""For what is learned."""
+from descend.config import OF_NO_CONSEQUENCE, RunConfig
 
 
 def train_command(config: Mapping[str, Any], corpus: str) -> str:

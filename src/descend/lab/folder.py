@@ -21,7 +21,7 @@ T = TypeVar("T")
 def new_experiment_folder(save_dir: Path | None = None) -> Path:
     """A folder that holds no experiment yet; it is made when the result is written."""
     if save_dir is not None:
-        for name in (COMPARISON, ATTRIBUTION):
+        for name in (COMPARISON, ATTRIBUTION, SEARCH):
             if (save_dir / name).exists():
                 raise RunFolderError(
                     "save_dir", f"{save_dir}, which holds {name}", "a new folder",

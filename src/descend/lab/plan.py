@@ -201,9 +201,9 @@ def _candidates(
 ) -> Iterator[Candidate]:
     """Every combination that is sound, with as many steps as fit into `seconds`."""
     passes_worth = math.exp(outlook.parameters[5])
-    for vocab, ratio in sample.bytes_per_token.items():
+    for vocab, ratio in sample.train_bytes_per_token.items():
         train_tokens = sample.train_bytes / ratio
-        judged = min(sample.validation_bytes / ratio, JUDGED_TOKENS)
+        judged = _judged(sample, vocab)
         for width, layers, context in itertools.product(WIDTHS, LAYERS, CONTEXTS):
             if not THINNEST <= width / layers <= FATTEST or context >= train_tokens:
                 continue
@@ -233,6 +233,11 @@ def _candidates(
                 longest = Candidate(shape, batch, context, steps, each, setting,
                                     outlook.bits_per_byte(setting))  # fmt: skip
                 yield _long_enough(longest, outlook)
+
+
+def _judged(sample: Sample, vocab_size: int) -> float:
+    """Held-out tokens that are judged after each pass."""
+    return min(sample.validation_bytes / sample.bytes_per_token[vocab_size], JUDGED_TOKENS)
 
 
 def _long_enough(longest: Candidate, outlook: Outlook) -> Candidate:
@@ -290,10 +295,10 @@ def _rate(outlook: Outlook, candidate: Candidate) -> float:
 def _predict(candidate: Candidate, outlook: Outlook, sample: Sample) -> Prediction:
     setting = candidate.setting
     low, high = outlook.interval(setting)
-    to_nats = math.log(2) * setting.bytes_per_token
+    to_nats = math.log(2) * sample.bytes_per_token[setting.vocab_size]
     each, steps = candidate.seconds_per_step, candidate.steps
-    judged = min(sample.validation_bytes / setting.bytes_per_token, JUDGED_TOKENS)
     judgments = math.ceil(setting.tokens / setting.train_tokens)
+    judged = _judged(sample, setting.vocab_size)
     judging = judgments * JUDGING_SHARE * judged * each / setting.batch_tokens
     return Prediction(
         validation_loss=candidate.bits_per_byte * to_nats,

@@ -43,6 +43,8 @@ class Sample(msgspec.Struct, frozen=True):
     documents: int
     bytes_per_token: dict[int, float]
     """By size of vocabulary, on held-out text."""
+    train_bytes_per_token: dict[int, float]
+    """The same on training text, where the tokenizer knows the phrases: more, on a small text."""
     unigram: float
     """Bits per byte of knowing how frequent each token is (vocabulary 1,024)."""
     bigram: float
@@ -62,13 +64,15 @@ def sample_corpus(text: PreparedText) -> Sample:
     held = "".join(_slices(text, split.validation, COUNTED_BYTES))
     counted = "".join(_slices(text, split.train, COUNTED_BYTES))
     began = time.perf_counter()
-    ratios, ladder = {}, None
+    ratios, train_ratios, ladder = {}, {}, None
     for size in fitting_vocabularies(text.train_bytes):
         tokenizer = train_tokenizer("bpe", size, lambda: iter([train]))
         ids = _ids(tokenizer, held)
         ratios[size] = len(held.encode()) / max(len(ids) - 1, 1)
+        learned = _ids(tokenizer, counted)
+        train_ratios[size] = len(counted.encode()) / max(len(learned) - 1, 1)
         if size == LADDER_VOCABULARY or ladder is None:
-            ladder = _ladder(tokenizer, counted, ids, ratios[size])
+            ladder = _ladder(learned, ids, tokenizer.vocab_size, ratios[size])
     seconds = time.perf_counter() - began
     assert ladder is not None
     share = len(train.encode()) / max(text.train_bytes, 1)
@@ -77,6 +81,7 @@ def sample_corpus(text: PreparedText) -> Sample:
         validation_bytes=split.validation_bytes,
         documents=len(text.spool),
         bytes_per_token=ratios,
+        train_bytes_per_token=train_ratios,
         unigram=ladder[0], bigram=ladder[1], trigram=ladder[2], overlap_share=ladder[3],
         seconds_to_prepare=seconds / len(ratios) / max(share, 1e-9),
     )  # fmt: skip
@@ -90,10 +95,9 @@ def fitting_vocabularies(train_bytes: int) -> tuple[int, ...]:
 
 
 def _ladder(
-    tokenizer: Tokenizer, counted: str, held: np.ndarray, ratio: float
+    train: np.ndarray, held: np.ndarray, vocab_size: int, ratio: float
 ) -> tuple[float, float, float, float]:
-    train = _ids(tokenizer, counted)
-    found = loss_ladder(train, held, tokenizer.vocab_size)
+    found = loss_ladder(train, held, vocab_size)
     to_bits = 1 / math.log(2) / ratio
     shared = overlap(train, held).share
     return found.unigram * to_bits, found.bigram * to_bits, found.trigram * to_bits, shared

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from descend.config import RunConfig
+from descend.config import OF_NO_CONSEQUENCE, RunConfig
 from descend.lab.comparison import Comparison
 from descend.lab.space import Span
 
@@ -29,7 +29,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         """SHA-256 of all of it but the paths."""
-        left_out = ("corpus_dir", "save_dir", "log_level")
+        left_out = ("corpus_dir", *OF_NO_CONSEQUENCE)
         base = {k: v for k, v in self.base.items() if k not in left_out}
         content = msgspec.structs.replace(self, base=base)
         return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from descend.config import PRESETS, RunConfig, nearest
+from descend.config import OF_NO_CONSEQUENCE, PRESETS, RunConfig, nearest
 from descend.errors import ConfigError, RunFolderError
 from descend.runs.folder import read_info
 from descend.settings import gather_settings
 
-DECIDES_NO_LOSS = ("seed", "save_dir", "log_level", "device", "rescue")
+DECIDES_NO_LOSS = ("seed", "device", "rescue", *OF_NO_CONSEQUENCE)
 """Keys of a run that an experiment sets itself. No trial is rescued."""
 
 

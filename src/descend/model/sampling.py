@@ -8,11 +8,14 @@ top_k, top_p and min_p where a token is drawn. B texts, T tokens so far, V vocab
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 import torch
 from torch import Tensor
 
+from descend.config import nearest
 from descend.errors import ConfigError
 
 
@@ -46,6 +49,19 @@ class SamplingSettings(msgspec.Struct, frozen=True, kw_only=True):
         _whole("no_repeat_ngram_size", self.no_repeat_ngram_size)
         if not isinstance(self.greedy, bool):
             raise ConfigError("greedy", repr(self.greedy), "true or false", "set it to one of them")
+
+
+def make_settings(values: Mapping[str, Any]) -> SamplingSettings:
+    """Checked `SamplingSettings`; `ConfigError` names an unknown key or a value out of bounds."""
+    known = list(SamplingSettings.__struct_fields__)
+    for key in values:
+        if key not in known:
+            guess = nearest(key, known)
+            raise ConfigError(
+                key, "an unknown key", "one of " + ", ".join(known),
+                f"did you mean {guess}" if guess else "remove it",
+            )  # fmt: skip
+    return SamplingSettings(**values)
 
 
 def _number(key: str, value: object, low: float, high: float, hint: str) -> None:

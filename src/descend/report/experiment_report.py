@@ -10,6 +10,7 @@ from descend.handbook.facts import shown
 from descend.lab.attribute import Attribution
 from descend.lab.comparison import ComparedArm, Comparison
 from descend.lab.measured import Measured
+from descend.lab.sources import DECIDES_NO_LOSS
 from descend.report.experiments import how_found
 from descend.report.figures import SERIES, Axis, Curve, Span, curves, intervals
 from descend.report.page import (
@@ -28,9 +29,6 @@ from descend.units import counted, duration, size
 from descend.version import __version__
 
 MADE_BY = f"Report of an experiment · descend {__version__}"
-
-NOT_SHARED = ("seed", "save_dir", "log_level", "device")
-"""Settings that are no part of what is compared."""
 
 
 def comparison_report(found: Comparison, folder: Path) -> Page:
@@ -178,7 +176,7 @@ def learning_curves(found: Comparison) -> Section | None:
 
 def _settings(found: Comparison) -> Section:
     """What the arms do not share, and what they share that is no default."""
-    keys = [k for k in RunConfig.model_fields if k not in NOT_SHARED]
+    keys = [k for k in RunConfig.model_fields if k not in DECIDES_NO_LOSS]
     values = {k: [a.config.get(k) for a in found.arms] for k in keys}
     differing = [k for k in keys if any(v != values[k][0] for v in values[k])]
     shared = [
@@ -275,7 +273,7 @@ def _runs(found: Attribution) -> Section:
     base = tuple(
         (key, shown(found.base.get(key)), shown(field.default))
         for key, field in RunConfig.model_fields.items()
-        if key not in NOT_SHARED and found.base.get(key, field.default) != field.default
+        if key not in DECIDES_NO_LOSS and found.base.get(key, field.default) != field.default
     )
     if base:
         blocks.append(Table(

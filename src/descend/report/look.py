@@ -12,6 +12,7 @@ from descend.config import make_config
 from descend.errors import DescendError
 from descend.handbook.yours.record import RunRecord
 from descend.model.transformer import Transformer
+from descend.runs.folder import TOKENIZER
 from descend.runs.model_files import load_model
 from descend.signals.breakdown import TokenLosses, token_losses
 from descend.text.store import TokenStore, prepare_text, prepare_tokens
@@ -59,7 +60,7 @@ def open_text(run: RunRecord) -> TokenStore | str:
         text = prepare_text(make_config(run.info.resolved))
         if text.spool.sha256 != run.info.corpus["corpus_sha256"]:
             return "the text changed since the run began, so nothing is said of its tokens"
-        return prepare_tokens(text, load_tokenizer(run.folder / "tokenizer.json"))
+        return prepare_tokens(text, load_tokenizer(run.folder / TOKENIZER))
     except DescendError as problem:
         return f"the text cannot be read again ({problem.where}: {problem.found})"
 

@@ -18,9 +18,7 @@ from descend.report.page import Page
 from descend.report.run_report import run_report
 from descend.report.search_report import search_report
 from descend.runs.durable import write_file
-from descend.runs.folder import read_events
-
-NAME = "report.html"
+from descend.runs.folder import REPORT, is_run, read_events
 
 EXPERIMENTS = (COMPARISON, ATTRIBUTION, SEARCH)
 """Files that may be named instead of their folder."""
@@ -51,7 +49,7 @@ def write_report(what: Path, output: Path | None = None) -> WrittenReport:
             str(what), "a file" if what.exists() else "no such folder",
             "the folder of a run or of an experiment", "check the path",
         )  # fmt: skip
-    file = folder / NAME if output is None else output
+    file = folder / REPORT if output is None else output
     _check_place(file)
     page = _page(folder)
     content = render(page).encode()
@@ -63,7 +61,7 @@ def write_report(what: Path, output: Path | None = None) -> WrittenReport:
 
 
 def _page(folder: Path) -> Page:
-    if (folder / "run.json").exists():
+    if is_run(folder):
         return early_report(folder) if is_early(read_events(folder)) else run_report(folder)
     if (folder / COMPARISON).exists():
         return comparison_report(read_record(folder, COMPARISON, Comparison), folder)
@@ -78,7 +76,7 @@ def _check_place(file: Path) -> None:
     """A report may replace a report, nothing else."""
     if file.is_dir():
         raise UserError(
-            str(file), "a folder", "the name of a file", f"write to {file / NAME}"
+            str(file), "a folder", "the name of a file", f"write to {file / REPORT}"
         )  # fmt: skip
     if file.exists():
         with file.open("rb") as opened:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +20,9 @@ import msgspec
 from descend.errors import DiskError
 
 MANIFEST = "manifest.json"
+
+# What `write_file` and `write_folder` write aside and move away, with the number of their process.
+_ASIDE = re.compile(r"\.(.+)\.\d+\.(partial|old)")
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -61,6 +65,26 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
             shutil.rmtree(aside, ignore_errors=True)
             if folder.exists():
                 shutil.rmtree(old, ignore_errors=True)
+
+
+def sweep(folder: Path, names: Container[str] | None = None) -> None:
+    """Put right what killed writers of `folder` left aside, of `names` or of all.
+
+    What was half written goes; what had been moved away comes back if nothing stands in its place.
+    Only for who alone may write there. `DiskError` if the disk refuses.
+    """
+    with _disk_errors(folder):
+        for aside in list(folder.glob(".*")):
+            match = _ASIDE.fullmatch(aside.name)
+            if match is None or (names is not None and match[1] not in names):
+                continue
+            place = folder / match[1]
+            if match[2] == "old" and not place.exists() and verify_folder(aside):
+                aside.rename(place)
+            elif aside.is_dir():
+                shutil.rmtree(aside, ignore_errors=True)
+            else:
+                aside.unlink(missing_ok=True)
 
 
 def verify_folder(folder: Path) -> bool:

@@ -6,6 +6,8 @@ run.json                  what was asked, what followed from it, where it ran
 events.jsonl              what happened, append-only
 summary.json              the outcome so far, rewritten once an epoch
 checkpoints/step_<n>/     all that a resume needs
+diagnosis.json            why it does not learn better, once that was asked
+report.html               the report, once that was written
 """
 
 from __future__ import annotations
@@ -23,13 +25,29 @@ import msgspec
 
 from descend.errors import RunFolderError
 from descend.runs.durable import disk_error, verify_folder, write_file
-from descend.runs.records import Epoch, Record, Rescue, Sample, Saved, Started, Stopped
+from descend.runs.records import (
+    SCHEMA,
+    Epoch,
+    Record,
+    Rescue,
+    Sample,
+    Saved,
+    Started,
+    Stopped,
+)
+
+WEIGHTS = "model.safetensors"
+TOKENIZER = "tokenizer.json"
+DIAGNOSIS = "diagnosis.json"
+REPORT = "report.html"
+_RUN, _SUMMARY, _EVENTS = "run.json", "summary.json", "events.jsonl"
 
 MODEL_FILES = {
     "config.json": "the shape of the model",
-    "model.safetensors": "the weights",
-    "tokenizer.json": "the tokenizer",
+    WEIGHTS: "the weights",
+    TOKENIZER: "the tokenizer",
 }
+CHECKPOINTS = "checkpoints"
 T = TypeVar("T")
 
 _CHECKPOINT = re.compile(r"step_(\d+)")
@@ -121,27 +139,37 @@ def check_model_folder(folder: Path) -> None:
 
 def write_info(folder: Path, info: RunInfo) -> None:
     """Write run.json."""
-    write_file(folder / "run.json", msgspec.json.format(msgspec.json.encode(info)))
+    write_file(folder / _RUN, msgspec.json.format(msgspec.json.encode(info)))
 
 
 def read_info(folder: Path) -> RunInfo:
     """Read run.json; `RunFolderError` if it is missing or damaged."""
-    return _read(folder / "run.json", RunInfo)
+    return _read(folder / _RUN, RunInfo)
 
 
 def write_summary(folder: Path, summary: Summary) -> None:
     """Write summary.json."""
-    write_file(folder / "summary.json", msgspec.json.format(msgspec.json.encode(summary)))
+    write_file(folder / _SUMMARY, msgspec.json.format(msgspec.json.encode(summary)))
 
 
 def read_summary(folder: Path) -> Summary:
     """Read summary.json; `RunFolderError` if it is missing or damaged."""
-    return _read(folder / "summary.json", Summary)
+    return _read(folder / _SUMMARY, Summary)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether `folder` is that of a run, finished or not."""
+    return (folder / _RUN).exists()
+
+
+def has_summary(folder: Path) -> bool:
+    """Whether the run in `folder` came to the end of an epoch."""
+    return (folder / _SUMMARY).exists()
 
 
 def is_finished(folder: Path) -> bool:
     """Whether the run in `folder` came to its end and saved its model."""
-    return (folder / "summary.json").exists() and read_summary(folder).finished
+    return has_summary(folder) and read_summary(folder).finished
 
 
 def _read(path: Path, kind: type[T]) -> T:
@@ -163,7 +191,7 @@ class EventLog:
     """Appends records to events.jsonl; each line reaches the file system as it is written."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "events.jsonl"
+        self._path = folder / _EVENTS
         self._encoder = msgspec.json.Encoder()
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -201,24 +229,33 @@ class EventLog:
 
 def read_events(folder: Path, until: int | None = None) -> list[Record]:
     """All records that count, in order; those that count for who goes on from the checkpoint of
-    step `until`.
+    step `until`. `RunFolderError` if a newer descend wrote them.
 
     A run that was interrupted after its last checkpoint trains those steps again, as does one that
     was rescued; of the two accounts the later one stands.
     """
     decoder = msgspec.json.Decoder(Record)
     kept: list[Record] = []
-    for line in _lines(folder / "events.jsonl"):
+    for line in _lines(folder / _EVENTS):
         try:
             record = decoder.decode(line)
         except msgspec.DecodeError:
             continue  # the half line of a crash
         if isinstance(record, Started):
+            _check_schema(folder, record.schema)
             kept = _before_checkpoint(kept, record.step)
         kept.append(record)
     if until is not None:
         kept = _before_checkpoint(kept, until)
     return _without_undone(kept)
+
+
+def _check_schema(folder: Path, schema: int) -> None:
+    if schema > SCHEMA:
+        raise RunFolderError(
+            str(folder / _EVENTS), f"records of schema {schema}", f"at most {SCHEMA}",
+            "read them with the newer descend that wrote them",
+        )  # fmt: skip
 
 
 def _before_checkpoint(records: list[Record], step: int) -> list[Record]:
@@ -253,14 +290,14 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 def checkpoint_folder(folder: Path, step: int) -> Path:
     """Where the checkpoint of `step` stands."""
-    return folder / "checkpoints" / f"step_{step}"
+    return folder / CHECKPOINTS / f"step_{step}"
 
 
 def checkpoints(folder: Path) -> list[tuple[int, Path]]:
     """Steps and folders of all checkpoints, oldest first, verified or not."""
     found = [
         (int(match[1]), path)
-        for path in (folder / "checkpoints").glob("step_*")
+        for path in (folder / CHECKPOINTS).glob("step_*")
         if (match := _CHECKPOINT.fullmatch(path.name))
     ]
     return sorted(found)

@@ -9,13 +9,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from descend.errors import LockedError
-from descend.runs.durable import disk_error
+from descend.runs.durable import disk_error, sweep
+from descend.runs.folder import CHECKPOINTS, MODEL_FILES
 
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
     """Hold `folder` for writing; `LockedError` at once if another process holds it, `DiskError`
-    if it cannot be made.
+    if it cannot be made. What a writer that was killed left there is put right first.
 
     The lock is the operating system's: it goes with the process, however that ends.
     """
@@ -31,6 +32,8 @@ def writing(folder: Path) -> Iterator[None]:
     except OSError as problem:
         raise disk_error(folder, problem) from None
     try:
+        sweep(folder / CHECKPOINTS)
+        sweep(folder, MODEL_FILES)  # records beside the model may be written without the lock
         yield
     finally:
         lock.release()

@@ -20,7 +20,14 @@ import msgspec
 from descend.errors import RunFolderError, TokenizerError
 from descend.machine import pick_device
 from descend.runs.durable import MANIFEST, disk_error, sync_folder, write_file
-from descend.runs.folder import MODEL_FILES, RunInfo, Summary, check_model_folder
+from descend.runs.folder import (
+    MODEL_FILES,
+    TOKENIZER,
+    WEIGHTS,
+    RunInfo,
+    Summary,
+    check_model_folder,
+)
 from descend.text.embedded import NAMES as EMBEDDED_CORPORA
 from descend.text.tokenizer import Tokenizer, load_tokenizer
 
@@ -84,9 +91,9 @@ def model_files(
         "config.json": _pretty(config),
         "generation_config.json": _pretty(generation_config(end_id)),
         "tokenizer_config.json": _pretty(tokenizer_config(shape.max_seq_len)),
-        "tokenizer.json": tokenizer.to_bytes(),
+        TOKENIZER: tokenizer.to_bytes(),
         "README.md": model_card(shape, parameters, info, summary).encode(),
-        "model.safetensors": weights_to_bytes(state),
+        WEIGHTS: weights_to_bytes(state),
     }
 
 
@@ -107,7 +114,7 @@ def load_model(
 
     with _within(folder):
         config = _json_object("config.json", contents["config.json"])
-        state = weights_from_bytes(contents["model.safetensors"])
+        state = weights_from_bytes(contents[WEIGHTS])
         model = from_huggingface(config, state, dropout_rate=dropout_rate, attention=attention)
     _check_vocabulary(str(folder), model.shape.vocab_size, tokenizer)
     return LoadedModel(model.to(pick_device(device)), tokenizer)

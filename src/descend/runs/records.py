@@ -14,8 +14,11 @@ SCHEMA = 1
 """Raised when a field changes its meaning; readers refuse newer ones with a clear sentence."""
 
 
-class Started(msgspec.Struct, frozen=True, tag="started", tag_field="kind", omit_defaults=True):
-    """Training begins, or begins again after an interruption, at `step`."""
+class Started(msgspec.Struct, frozen=True, tag="started", tag_field="kind"):
+    """Training begins, or begins again after an interruption, at `step`.
+
+    `schema` is written always: a reader of another number would take its absence for its own.
+    """
 
     step: int
     time: str

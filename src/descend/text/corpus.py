@@ -14,7 +14,7 @@ import stat
 import sys
 import tempfile
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -36,6 +36,10 @@ _BLANK_CHARS = 1 << 24
 _NFC_BOUNDARY = re.compile(r"(?<!\r)[\x00-\x7f\u3000-\u3029\u4e00-\u9fff]")
 
 _log = logging.getLogger("descend")
+
+# A stream can be read once, but a verb asks for its text more than once: the copy of each, by the
+# object of standard input or by device and number of a pipe.
+_copies: dict[object, CorpusSource] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,54 +75,55 @@ def find_corpus(
 ) -> CorpusSource:
     """What `corpus_dir` means: None, `-`, a folder, a file, or an embedded corpus.
 
-    None is the embedded corpus `python`, `-` standard input. A file or folder goes before
-    an embedded corpus of the same name. Of a folder, the files that `accept` takes are
-    the corpus. Raises `CorpusError` if it is missing, empty,
-    unreadable, or a folder without text files.
+    None is the embedded corpus `python`, `-` standard input. A stream is read by the first call
+    of a process; later ones get the same copy. A file or folder goes before an embedded corpus
+    of the same name. Of a folder, the files that `accept` takes are the corpus. Raises
+    `CorpusError` if it is missing, empty, unreadable, or a folder without text files.
     """
     if corpus_dir is None:
         return _embedded(DEFAULT)
     if corpus_dir == "-":
-        return _spooled(sys.stdin.buffer, "standard input")
+        return _copied(sys.stdin, lambda: _spooled(sys.stdin.buffer, "standard input"))
     path = Path(corpus_dir).expanduser()
     try:
-        mode = path.stat().st_mode
+        status = path.stat()
     except (FileNotFoundError, NotADirectoryError, ValueError):
         if corpus_dir in _embedded_names():
             return _embedded(corpus_dir)
         raise _missing(corpus_dir, path) from None
     except OSError as error:
         raise unreadable(corpus_dir, error) from None
-    if stat.S_ISDIR(mode):
-        paths = _list_files(path, accept)
-        return CorpusSource(corpus_dir, paths, path, None, _fingerprint(paths, path))
+    if stat.S_ISDIR(status.st_mode):
+        files = _list_files(path, accept)
+        return CorpusSource(corpus_dir, tuple(files), path, None, _fingerprint(files, path))
     try:
+        if not stat.S_ISREG(status.st_mode):  # a pipe, as of `descend train <(zcat a.gz)`
+            return _copied((status.st_dev, status.st_ino), lambda: _piped(path, corpus_dir))
         with path.open("rb") as file:
-            if not stat.S_ISREG(mode):  # a pipe, as of `descend train <(zcat a.gz)`
-                return _spooled(file, corpus_dir)
             empty = not file.read(1)
     except OSError as error:
         raise unreadable(corpus_dir, error) from None
     if empty:
         raise _empty(corpus_dir, "an empty file")
-    return CorpusSource(corpus_dir, (path,), path.parent, None, _fingerprint((path,), path.parent))
+    fingerprint = _fingerprint({path: status}, path.parent)
+    return CorpusSource(corpus_dir, (path,), path.parent, None, fingerprint)
 
 
-def _list_files(root: Path, accept: Callable[[Path], bool]) -> tuple[Path, ...]:
+def _list_files(root: Path, accept: Callable[[Path], bool]) -> dict[Path, os.stat_result]:
     """The files below `root` that `accept` takes, sorted, without hidden and empty ones.
 
-    Links are followed, but no folder is entered twice.
+    Links are followed, but no folder is entered twice. A file may vanish meanwhile.
     """
-    found: list[Path] = []
+    found: dict[Path, os.stat_result] = {}
     other: set[str] = set()
     seen: set[tuple[int, int] | str] = set()
     waiting, files = [root], 0
     while waiting:
         folder = waiting.pop()
         try:
-            status = folder.stat()
+            at = folder.stat()
             # Windows has no inode numbers for some file systems: there the real path serves.
-            key = (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(folder)
+            key = (at.st_dev, at.st_ino) if at.st_ino else os.path.realpath(folder)
             entries = sorted(folder.iterdir()) if key not in seen else []
         except OSError as error:
             if folder == root:
@@ -133,22 +138,25 @@ def _list_files(root: Path, accept: Callable[[Path], bool]) -> tuple[Path, ...]:
                 waiting.append(path)
             elif os.path.isfile(path):
                 files += 1
-                if accept(path) and path.stat().st_size:
-                    found.append(path)
+                if accept(path) and (status := _status(path)) and status.st_size:
+                    found[path] = status
                 else:
                     other.add(path.suffix or path.name)
     if not found:
         raise _no_text_files(root, files, sorted(other))
-    return tuple(sorted(found))
+    return dict(sorted(found.items()))
 
 
-def read_documents(source: CorpusSource, *, normalize: str = "none") -> Iterator[Document]:
+def read_documents(
+    source: CorpusSource, *, normalize: str = "none", skipped: list[str] | None = None
+) -> Iterator[Document]:
     """All documents in order, those without any visible character left out.
 
     `normalize='nfc'` gives the NFC form of each document. In a folder of several files, one
-    that cannot be read is skipped with a warning; raises `CorpusError` if nothing remains.
+    that cannot be read is skipped with a warning, and its name added to `skipped`; raises
+    `CorpusError` if nothing remains.
     """
-    documents = _all_documents(source)
+    documents = _all_documents(source, [] if skipped is None else skipped)
     if normalize == "nfc":
         documents = _normalized(documents)
     any_text = False
@@ -161,7 +169,24 @@ def read_documents(source: CorpusSource, *, normalize: str = "none") -> Iterator
         )
 
 
-def _all_documents(source: CorpusSource) -> Iterator[Document]:
+def reads_now(source: CorpusSource, skipped: Collection[str]) -> bool:
+    """Whether a file of `source` that was skipped can be read now; warns of those that cannot."""
+    names = {_relative(path, source.root): path for path in source.paths} if skipped else {}
+    found = False
+    for name in skipped:
+        try:
+            # To its end: damage may stand anywhere.
+            found |= sum(1 for _ in read(names[name], name=name)) > 0
+        except CorpusError as error:
+            _warn_of_skipped(error)
+    return found
+
+
+def _warn_of_skipped(error: CorpusError) -> None:
+    _log.warning("skipped %s (found %s)", error.where, error.found)
+
+
+def _all_documents(source: CorpusSource, skipped: list[str]) -> Iterator[Document]:
     if source.embedded is not None:
         from descend.text import embedded
 
@@ -174,7 +199,8 @@ def _all_documents(source: CorpusSource) -> Iterator[Document]:
         except CorpusError as error:
             if len(source.paths) == 1:
                 raise
-            _log.warning("skipped %s (found %s)", error.where, error.found)
+            _warn_of_skipped(error)
+            skipped.append(name)
 
 
 def _without_blank(documents: Iterator[Document]) -> Iterator[Document]:
@@ -221,6 +247,18 @@ def _last_boundary(text: str) -> int:
     return 0
 
 
+def _copied(stream: object, copy: Callable[[], CorpusSource]) -> CorpusSource:
+    """The copy of `stream`, made where this process has none yet."""
+    if stream not in _copies:
+        _copies[stream] = copy()
+    return _copies[stream]
+
+
+def _piped(path: Path, name: str) -> CorpusSource:
+    with path.open("rb") as file:
+        return _spooled(file, name)
+
+
 def _spooled(stream: BinaryIO, name: str) -> CorpusSource:
     """A stream as a file in the cache, named by its content, so that it can be read twice."""
     folder = cache_dir() / _STREAMS
@@ -250,10 +288,16 @@ def _spooled(stream: BinaryIO, name: str) -> CorpusSource:
     return CorpusSource(name, (path,), folder, None, digest.hexdigest())
 
 
-def _fingerprint(paths: tuple[Path, ...], root: Path) -> str:
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
+def _fingerprint(files: Mapping[Path, os.stat_result], root: Path) -> str:
     digest = hashlib.sha256()
-    for path in paths:
-        status = path.stat()
+    for path, status in files.items():
         line = f"{_relative(path, root)}\0{status.st_size}\0{status.st_mtime_ns}\n"
         digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()

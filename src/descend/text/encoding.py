@@ -74,7 +74,7 @@ def cuts_at_white_space(tokenizer: Tokenizer) -> bool:
         spelled["normalizer"] is None
         and spelled["model"]["type"] == "BPE"
         and not spelled["model"]["dropout"]
-        and (first["type"], first.get("add_prefix_space"), first.get("use_regex"))
+        and (first.get("type"), first.get("add_prefix_space"), first.get("use_regex"))
         == ("ByteLevel", False, True)
         and all(token["special"] for token in spelled["added_tokens"])
     )

@@ -84,7 +84,7 @@ def build_spool(
     warning says so. Raises `CorpusError` if there is no text, `DiskError` if it cannot be
     written.
     """
-    with _disk(folder):
+    with disk_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -97,10 +97,10 @@ def build_spool(
                 )  # fmt: skip
             elif sample_size < len(hashes):
                 chosen = sample_indices(len(hashes), sample_size, seed)
-                with _disk(folder):
+                with disk_errors(folder):
                     offsets, sha256 = _keep(aside / "text.bin", offsets, chosen)
                 hashes = hashes[chosen]
-        with _disk(folder):
+        with disk_errors(folder):
             np.save(aside / "offsets.npy", offsets)
             np.save(aside / "hashes.npy", hashes)
             facts = {"format": _FORMAT, "documents": len(hashes), "bytes": int(offsets[-1])}
@@ -173,7 +173,7 @@ def _write_text(
             _write(file, data, folder)
             position += len(data)
         end_document()
-        with _disk(folder):
+        with disk_errors(folder):
             file.flush()
     if not hashes:
         raise CorpusError("corpus", "no text", "documents with text in them", "name another corpus")
@@ -215,7 +215,7 @@ def utf8(text: str) -> bytes:
 
 
 def _write(file: BinaryIO, data: bytes, folder: Path) -> None:
-    with _disk(folder):
+    with disk_errors(folder):
         file.write(data)
 
 
@@ -230,7 +230,7 @@ def _replace(aside: Path, folder: Path) -> None:
         os.replace(aside, folder)
 
 
-class _disk:
+class disk_errors:
     """Failures to write become one `DiskError` that names the folder."""
 
     def __init__(self, folder: Path) -> None:

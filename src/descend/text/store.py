@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from descend.config import RunConfig
 from descend.text.baselines import LossLadder, loss_ladder
 from descend.text.cache import cache_dir
-from descend.text.corpus import CorpusSource, find_corpus, read_documents
+from descend.text.corpus import CorpusSource, find_corpus, read_documents, reads_now
 from descend.text.encoding import encoder, id_type
 from descend.text.overlap import overlap_share
 from descend.text.pieces import newline_pieces
 from descend.text.split import Spans, Split, split_documents
-from descend.text.spool import Spool, build_spool, open_spool
+from descend.text.spool import Spool, build_spool, disk_errors, open_spool
 from descend.text.tokenizer import Kind, Tokenizer, load_tokenizer, train_tokenizer
 
 Progress = Callable[[str, float], None]
@@ -30,6 +30,8 @@ Progress = Callable[[str, float], None]
 
 # Raised whenever extraction, split or token layout change, so that old caches are not met.
 _FORMAT = 2
+
+_SKIPPED = "skipped.json"
 
 _PIECE_CHARACTERS = 2**16
 _CHARACTERS_AT_ONCE = 2**20
@@ -87,10 +89,14 @@ class TokenStore:
     info: StoreInfo
 
 
-def prepare_text(config: RunConfig, progress: Progress = no_progress) -> PreparedText:
+def prepare_text(
+    config: RunConfig, progress: Progress = no_progress, *, retry_skipped: bool = False
+) -> PreparedText:
     """Find, read, sample and split the corpus of `config`; cached by what it was made from.
 
-    Raises `CorpusError` for text that is missing, unreadable, empty or too short.
+    With `retry_skipped`, files that could not be read when it was cached are tried again: what
+    begins anew wants them, what looks back at a run wants the text that it had. Raises
+    `CorpusError` for text that is missing, unreadable, empty or too short.
     """
     source = find_corpus(config.corpus_dir)
     made_from = (
@@ -102,13 +108,24 @@ def prepare_text(config: RunConfig, progress: Progress = no_progress) -> Prepare
 
     def build(aside: Path) -> None:
         progress("reading text", 0.0)
-        documents = read_documents(source, normalize=config.normalize)
+        skipped: list[str] = []
+        documents = read_documents(source, normalize=config.normalize, skipped=skipped)
         build_spool(documents, aside, sample_size=config.sample_size, seed=config.seed)
+        if skipped:
+            (aside / _SKIPPED).write_bytes(msgspec.json.encode(skipped))
 
-    _build_once(folder, build)
+    _build_once(folder, build, retry_skipped and reads_now(source, _skipped(folder)))
     spool = open_spool(folder)
     split = split_documents(spool, config.validation_fraction, config.seed)
+    if _skipped(folder):  # the same files may come to another text the next time
+        key += f"-{spool.sha256[:24]}"
     return PreparedText(source, spool, split, f"{key}-{config.validation_fraction}-{config.seed}")
+
+
+def _skipped(folder: Path) -> list[str]:
+    """Names of the files that could not be read when the text in `folder` was made."""
+    file = folder / _SKIPPED
+    return msgspec.json.decode(file.read_bytes(), type=list[str]) if file.is_file() else []
 
 
 def prepare_tokenizer(
@@ -158,34 +175,43 @@ def prepare_tokens(
 
     folder = _build_once(cache_dir() / "tokens" / name, build)
     info = msgspec.json.decode((folder / "info.json").read_bytes(), type=StoreInfo)
+    # Another folder with the same text has the same tokens, but not the same name.
+    info = msgspec.structs.replace(info, corpus=text.source.name)
     train, validation = _sides(folder, tokenizer)
     return TokenStore(train, validation, tokenizer, info)
 
 
 def encode_all(text: PreparedText, tokenizer: Tokenizer) -> tuple[NDArray[np.unsignedinteger], int]:
     """All of `text` as one stream of ids, and its UTF-8 bytes: for judging a model on it."""
-    spans = np.concatenate((text.split.train, text.split.validation))
-    spans = spans[np.argsort(spans[:, 0])]
-    ids = b"".join(ids for ids, _ in _encoded(text.spool, spans, tokenizer))
-    return np.frombuffer(ids, id_type(tokenizer)), int((spans[:, 1] - spans[:, 0]).sum())
+    offsets = text.spool.offsets
+    # By document, not by the spans of the split: a document that it cut has no end there.
+    documents = np.stack((offsets[:-1], offsets[1:]), axis=1)
+    ids = b"".join(ids for ids, _ in _encoded(text.spool, documents, tokenizer))
+    return np.frombuffer(ids, id_type(tokenizer)), text.spool.nbytes
 
 
-def _build_once(folder: Path, build: Callable[[Path], None]) -> Path:
-    """`folder`, built aside and moved into place, so that a half-built one is never seen."""
-    if folder.is_dir():
-        return folder
+def _build_once(folder: Path, build: Callable[[Path], None], anew: bool = False) -> Path:
+    """`folder`, built aside and moved into place, so that a half-built one is never seen.
+
+    With `anew`, in the place of one that is there. `DiskError` if the cache cannot be written.
+    """
     aside = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    try:
-        build(aside)
-        try:
-            aside.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process built the same meanwhile
-                raise
-    finally:
+    with disk_errors(folder):
+        if folder.is_dir() and not anew:
+            return folder
         shutil.rmtree(aside, ignore_errors=True)
+        try:
+            aside.mkdir(parents=True)
+            build(aside)
+            if anew:
+                shutil.rmtree(folder, ignore_errors=True)
+            try:
+                aside.rename(folder)
+            except OSError:
+                if not folder.is_dir():  # else another process built the same meanwhile
+                    raise
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
     return folder
 
 

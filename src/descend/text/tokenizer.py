@@ -162,7 +162,7 @@ def _some(texts: Iterator[str], nbytes: int) -> Iterator[str]:
     """The first `nbytes` or so of `texts`, in small pieces (the trainer buffers a batch)."""
     for text in texts:
         for piece in newline_pieces(text, 2**16):
-            nbytes -= len(piece)
+            nbytes -= len(piece.encode())
             yield piece
         if nbytes <= 0:
             return

@@ -21,7 +21,7 @@ import torch
 
 from descend.config import RunConfig
 from descend.errors import ConfigError
-from descend.machine import Execution, busy_cores, cores, pick_device, processor
+from descend.machine import SOON, Execution, busy_cores, cores, pick_device, processor
 from descend.model.shape import ModelShape
 from descend.model.transformer import Transformer
 from descend.text.batches import BatchPlan
@@ -151,10 +151,11 @@ def _try_compiled(
 
 
 def _remembered(file: Path, busy: bool) -> Choice | None:
-    """The choice in `file`; one that was made beside busy programs only while there are some."""
+    """The choice in `file`; one made beside busy programs while there are some, or `SOON` after."""
     with suppress(OSError, msgspec.DecodeError):
         choice = msgspec.json.decode(file.read_bytes(), type=Choice)
-        return choice if busy or not choice.disturbed else None
+        soon = abs(time.time() - file.stat().st_mtime) < SOON
+        return choice if busy or soon or not choice.disturbed else None
     return None
 
 

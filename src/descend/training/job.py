@@ -16,10 +16,18 @@ from descend.machine import Execution, hardware, pick_device, processor
 from descend.model.initialize import initialize
 from descend.model.shape import ModelShape, shape_of
 from descend.model.transformer import Transformer
-from descend.runs.folder import RunInfo, is_finished, newest_checkpoint, read_events, read_info
+from descend.runs.folder import (
+    TOKENIZER,
+    RunInfo,
+    is_finished,
+    newest_checkpoint,
+    read_events,
+    read_info,
+)
+from descend.runs.lock import writing
 from descend.runs.model_files import load_model
 from descend.runs.records import Epoch, Rescue
-from descend.settings import is_per_epoch, plain_name
+from descend.settings import gather_settings, place_of
 from descend.signals.evaluate import Evaluation, evaluate
 from descend.text.batches import BatchPlan
 from descend.text.store import (
@@ -87,7 +95,7 @@ def new_job(
 ) -> Job:
     """A run from the start, or with `parent` one that trains its model further."""
     loaded = load_model(parent, "cpu") if parent else None
-    text = prepare_text(config, progress)
+    text = prepare_text(config, progress, retry_skipped=True)
     tokenizer = loaded.tokenizer if loaded else tokenizer_for(config, text, progress)
     store = prepare_tokens(text, tokenizer, progress)
     batches = BatchPlan(store.train, config.seq_len, config.batch_size, config.seed)
@@ -130,7 +138,8 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
             str(folder), "a run that is finished", "one that was interrupted",
             f"train its model further with `descend continue {folder}`",
         )  # fmt: skip
-    checkpoint = newest_checkpoint(folder)
+    with writing(folder):  # puts right what a process that was killed left there
+        checkpoint = newest_checkpoint(folder)
     if checkpoint is None:
         raise RunFolderError(
             str(folder), "no checkpoint that is whole", "one under checkpoints/",
@@ -149,7 +158,7 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
             "the same text, to go on exactly where it stopped",
             f"restore the text, or train the model further with `descend continue {folder}`",
         )  # fmt: skip
-    tokenizer = load_tokenizer(folder / "tokenizer.json")
+    tokenizer = load_tokenizer(folder / TOKENIZER)
     store = prepare_tokens(text, tokenizer, progress)
     batches = BatchPlan(store.train, resolved.seq_len, resolved.batch_size, resolved.seed)
     shape = shape_of(resolved, tokenizer.vocab_size)
@@ -165,8 +174,9 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
     return Job(folder, info, shape, store, course, state, None, epochs, rescues, notes)
 
 
-def continued_config(parent: Path, changes: dict[str, Any]) -> RunConfig:
-    """The configuration of a run that trains `parent` further with `changes`.
+def continued_config(parent: Path, changes: dict[str, Any], file: Path | None = None) -> RunConfig:
+    """The configuration of a run that trains `parent` further with `changes` and those of `file`
+    and of the environment.
 
     What fixes the network or its vocabulary cannot change. `epoch` counts anew, and where the
     parent ended by `max_steps` does not matter any more.
@@ -177,22 +187,18 @@ def continued_config(parent: Path, changes: dict[str, Any]) -> RunConfig:
     left = ("save_dir", "warmup_steps", "max_steps")
     base = {k: v for k, v in info.config.items() if k not in left}
     base["corpus_dir"] = info.resolved["corpus_dir"]
-    changes = {plain_name(key): value for key, value in changes.items()}
-    if "learning_rate" in changes and "schedule" not in changes:
-        if is_per_epoch(changes["learning_rate"]):
-            base["schedule"] = "piecewise"
-        elif base["schedule"] == "piecewise":
-            del base["schedule"]
-    config = make_config(base | changes)
+    settings = gather_settings(changes, file=file, run=(parent, base))
     for key in fixed:
         # A small text may yield fewer tokens than were asked for: either number means the same.
         same = (info.resolved[key], info.config[key])
-        if key in changes and getattr(config, key) not in same:
+        value = getattr(settings.config, key)
+        if value not in same:
             raise ConfigError(
-                key, str(changes[key]), f"{info.resolved[key]} as in the model {parent}",
+                place_of(key, settings.origins[key]), str(value),
+                f"{info.resolved[key]} as in the model {parent}",
                 "leave it out, or train a new model with `descend train`",
             )  # fmt: skip
-    return config
+    return settings.config
 
 
 def tokenizer_for(

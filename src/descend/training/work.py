@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from descend.errors import DescendError, DivergedError
 from descend.runs.durable import write_file
-from descend.runs.folder import EventLog, Summary, write_info, write_summary
+from descend.runs.folder import TOKENIZER, EventLog, Summary, write_info, write_summary
 from descend.runs.lock import writing
 from descend.runs.model_files import save_model
 from descend.runs.records import Epoch, Record, Rescue, Sample, Saved, Started, Stopped
@@ -58,7 +58,7 @@ def work(job: Job) -> Iterator[Record]:
     with writing(job.folder), closing(EventLog(job.folder)) as log:
         if job.state.step == 0:
             write_info(job.folder, job.info)
-            write_file(job.folder / "tokenizer.json", job.store.tokenizer.to_bytes())
+            write_file(job.folder / TOKENIZER, job.store.tokenizer.to_bytes())
         try:
             for record in _records(job):
                 log.append(record)
@@ -78,6 +78,7 @@ def _records(job: Job) -> Iterator[Record]:
     state, folder = job.state, job.folder
     saving, sampling = Budget(SAVING_SHARE), Budget(SAMPLING_SHARE)
     epochs, rescues = list(job.epochs_before), list(job.rescues_before)
+    saved = state.step > 0  # a resumed run stands where its checkpoint does
     yield Started(state.step, _now())
     with noticing_signals() as wish, memory_errors(job.course.config, job.shape):
         for records in train(state, job.course):
@@ -95,14 +96,16 @@ def _records(job: Job) -> Iterator[Record]:
                     yield _sample(job, held_out_prompts(job.store)[0])
                     sampling.paid(time.perf_counter() - began)
             stop = wish.signal_number
-            if stop is not None or saving.due():
+            saved = stop is not None or saving.due()
+            if saved:
                 began = time.perf_counter()
                 save_checkpoint(folder, state)
                 saving.paid(time.perf_counter() - began)
                 yield Saved(state.step, saving.cost)
             if stop is not None:
                 raise Interrupted(str(folder), state.step, stop)
-        save_checkpoint(folder, state)
+        if not saved:
+            save_checkpoint(folder, state)
         yield from _finish(job, epochs, rescues)
     yield Stopped(state.step, "finished", _now())
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from descend.config import RunConfig
+from descend.config import OF_NO_CONSEQUENCE, RunConfig
 from descend.errors import ConfigError
 from descend.machine import pick_device
 from descend.text.corpus import find_corpus
@@ -26,7 +26,7 @@ EVALUATION_TOKENS = 32_768
 OFTEN_EVALUATION_TOKENS = EVALUATION_TOKENS // 2
 """For trials that are judged several times along their way."""
 
-_DECIDES_NOTHING = ("save_dir", "log_level", "rescue")
+_DECIDES_NOTHING = (*OF_NO_CONSEQUENCE, "rescue")
 """No trial is rescued: what diverges must be seen to diverge."""
 
 

@@ -47,7 +47,8 @@ def measured_speed(arm: Arm) -> Speed:
 
 
 def _flops(ready: Ready) -> float:
-    return training_flops_per_token(ready.shape, ready.config.seq_len)
+    config = ready.config
+    return training_flops_per_token(ready.shape, config.seq_len, config.activation_checkpointing)
 
 
 def _seconds(ready: Ready, speed: Speed) -> float:
@@ -64,6 +65,10 @@ def training_seconds(ready: Ready, speed: Speed, steps: int) -> float:
 
 def judging_seconds(ready: Ready, speed: Speed) -> float:
     """What one judgment on held-out text takes."""
-    judged = min(ready.arm.evaluation_tokens, len(ready.store.validation))
+    from descend.trials.judge import BYTES_PER_TOKEN
+
+    info = ready.store.info
+    judged_bytes = min(ready.arm.evaluation_tokens * BYTES_PER_TOKEN, info.validation_bytes)
+    judged = judged_bytes * info.validation_tokens / info.validation_bytes
     forward = forward_flops_per_token(ready.shape, ready.config.seq_len) / _flops(ready)
     return judged * forward * speed.per_token

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from descend.machine import Execution, busy_cores, cores
+from descend.machine import SOON, Execution, busy_cores, cores
 from descend.runs.durable import write_file
 from descend.text.cache import cache_dir
 
@@ -29,10 +29,6 @@ _FORMAT = 2
 OLD = 7 * 24 * 3600.0
 """Seconds after which a timing is taken again: a week, in which cooling, power settings or a driver
 may have changed without a word."""
-
-SOON = 600.0
-"""Seconds for which a timing stands even if it is doubted: all runs of a series that begins now
-have the same one."""
 
 ALIKE = 0.1
 """Timings that differ by less say the same: the older one stands, so that the same command makes

@@ -26,7 +26,10 @@ def parse(text: str) -> Log | None:
     if separator is None:
         header, *cells = [line.split() for line in lines]
     else:
-        header, *cells = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=separator))
+        try:
+            header, *cells = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=separator))
+        except csv.Error:  # a field of over 131,072 characters: an unbalanced quote, no table
+            return None
     names = [_name(column) for column in header]
     if tuple(plain(n) for n in names) == _TENSORBOARD:
         names = ["wall_time", "step", "loss"]

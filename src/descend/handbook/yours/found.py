@@ -7,8 +7,7 @@ from pathlib import Path
 from descend.doctor.diagnosis import Diagnosis, Trial
 from descend.doctor.gained import gained
 from descend.doctor.prescription import read_diagnosis
-
-DIAGNOSIS = "diagnosis.json"
+from descend.runs.folder import DIAGNOSIS
 
 
 def kept_diagnosis(run: Path) -> Diagnosis | None:

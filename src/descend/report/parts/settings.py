@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from descend.config import PRESETS, RunConfig
+from descend.config import OF_NO_CONSEQUENCE, PRESETS, RunConfig
 from descend.handbook.facts import shown
 from descend.lab.command import flags_of
 from descend.report.page import Column, Command, Paragraph, Section, Table
@@ -65,7 +65,7 @@ def repeat_command(info: RunInfo) -> str:
     base |= PRESETS.get(info.preset, {})
     given = {
         key: value for key, value in asked.items()
-        if value != base[key] and key not in ("corpus_dir", "save_dir", "log_level")
+        if value != base[key] and key not in ("corpus_dir", *OF_NO_CONSEQUENCE)
     }  # fmt: skip
     if isinstance(given.get("learning_rate"), dict):
         given.pop("schedule", None)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -121,7 +122,10 @@ def _received(
         message = _message(line)
         if message is None:
             code = child.wait()
-            raise _refused(name, kind, f"a {kind} file that crashes its reader (exit {code})")
+            why = f"(exit {code})"
+            if code == -signal.SIGABRT:  # so a library in C ends that is refused more memory
+                why = f"or needs over {limits.megabytes} MB to read"
+            raise _refused(name, kind, f"a {kind} file that crashes its reader {why}")
         if "end" in message:
             return
         if "error" in message:
