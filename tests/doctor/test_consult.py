@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from descend import run
+from descend import run, run_on_model
 from descend.cli.main import run as cli
 from descend.doctor.case import open_case
 from descend.doctor.cause import Change
 from descend.doctor.consult import consult, keep
 from descend.doctor.diagnosis import Diagnosis
 from descend.doctor.healthy import healthy_range
-from descend.doctor.lanes import base_config, prescription
+from descend.doctor.lanes import Lane, base_config, prescription
 from descend.doctor.measure import measure
 from descend.doctor.prescription import prescribed_settings
+from descend.doctor.race import first_round_seconds
 from descend.errors import ConfigError, DivergedError, RunFolderError
+from descend.model.transformer import Transformer
 from descend.report.diagnosis import diagnosis_text
 from descend.runs.folder import read_events, read_summary
 
@@ -85,6 +89,56 @@ def test_a_text_that_moved_is_said_so(tiny: dict[str, Any], tmp_path: Path) -> N
     gone = consult(Path("moved"))
     assert "cannot be read" in gone.notes[0]
     assert all(f.trial is None for f in (*changed.causes, *gone.causes))
+
+
+def test_a_parent_that_is_gone_leaves_the_signals(tiny: dict[str, Any]) -> None:
+    run(tiny | {"save_dir": "parent", "epoch": 1})
+    run_on_model("parent", save_dir="child", epoch=1)
+    Path("parent").rename("elsewhere")
+    found = consult(Path("child"))
+    assert "the model that the run went on from is not at parent" in found.notes[-1]
+    assert found.readings
+    assert all(one.trial is None for one in (*found.causes, *found.ruled_out))
+
+
+def test_a_batch_is_measured_in_the_parts_that_training_takes(tiny: dict[str, Any]) -> None:
+    """A run that fits into memory only in parts must fit when it is diagnosed as well."""
+    longest, multipliers = [], []
+    for parts in (1, 4):
+        folder = Path(f"in_{parts}")
+        keys = {"batch_size": 128, "gradient_accumulation": parts, "max_steps": 4}
+        run(tiny | keys | {"save_dir": str(folder)})
+        rows = []
+
+        def note(module: Any, inputs: Any, rows: list[int] = rows) -> None:
+            if isinstance(module, Transformer) and torch.is_grad_enabled():
+                rows.append(len(inputs[0]))
+
+        hook = torch.nn.modules.module.register_module_forward_pre_hook(note)
+        try:
+            found = measure(open_case(folder))
+        finally:
+            hook.remove()
+        longest.append(max(rows))
+        multipliers.append(found["multiplier_same"].value)
+    assert longest == [128, 32]
+    assert multipliers[1] == pytest.approx(multipliers[0], rel=0.05)
+
+
+def test_trials_are_timed_as_many_at_once_as_they_run(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = open_case(trained)
+    base = base_config(case).model_copy(update={"device": "auto"})
+    ladders = [[Lane("", Change(str(n), {}))] for n in range(3)]
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    seconds = []
+    for gpu in (False, True):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=gpu: there)
+        seconds.append(first_round_seconds(case, base, ladders, 100))
+    on_processor, on_gpu = seconds
+    assert on_gpu == pytest.approx(4 * on_processor)
 
 
 def test_mistakes_get_a_line(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from descend import run
 from descend.cli.main import run as cli
 from descend.doctor.diagnosis import Cost, Diagnosis, Finding, Trial
-from descend.doctor.prescription import merged_prescription
+from descend.doctor.prescription import changed_settings, merged_prescription
 from descend.doctor.treatment import Treatment, treat
 from descend.runs.folder import read_info, read_summary, write_info, write_summary
 
@@ -81,6 +81,17 @@ def test_it_goes_on_until_nothing_is_prescribed(trained: Path, tmp_path: Path) -
     assert asked[0]["learning_rate"] == 0.01
     assert asked[0]["embed_dim"] == read_info(trained).config["embed_dim"]
     assert (found.verdict, found.best) == ("healthy", str(tmp_path / "1"))
+
+
+def test_a_prescribed_vocabulary_takes_the_place_of_a_given_tokenizer(
+    tiny: dict[str, Any], trained: Path
+) -> None:
+    tokenizer = str(trained / "tokenizer.json")
+    settings = {k: v for k, v in tiny.items() if k != "vocab_size"} | {"epoch": 1}
+    run(settings | {"vocab_path": tokenizer, "save_dir": "given"})
+    assert changed_settings(Path("given"), {"epoch": 2})["vocab_path"] == tokenizer
+    changed = changed_settings(Path("given"), {"vocab_size": 280})
+    assert run(changed | {"save_dir": "made"}).info.resolved["vocab_size"] == 280
 
 
 def test_it_ends_where_a_change_gains_nothing_and_keeps_the_better(

@@ -7,19 +7,25 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from descend.cli.main import run as command_line
+from descend.doctor.cause import Change
 from descend.doctor.causes import CAUSES
+from descend.doctor.gains import Gain
+from descend.doctor.lanes import Lane
+from descend.doctor.verdict import trial_of
 from descend.errors import RunFolderError
 from descend.handbook.checklist import RULES, checklist
 
 
-def trial(gain: float, change: str = "twice the width") -> dict[str, Any]:
+def trial(gain: float, change: str = "twice the width", counts: bool = True) -> dict[str, Any]:
     return {
         "metric": "validation_loss", "change": change, "control": 4.0, "treated": 4.0 - gain,
         "gain": gain, "ci95": [gain - 0.05, gain + 0.05], "p_holm": 0.5, "seeds": 3, "tokens": 9,
         "share_of_run": 1.0, "seconds": 2.0, "cost_factor": 1.0,
+        "counts": counts,
     }  # fmt: skip
 
 
@@ -34,7 +40,11 @@ def diagnosed(trained: Path, own_folder: Path) -> Path:
     }  # fmt: skip
     ruled_out = [
         {"cause": "learning_rate_too_high", "because": "steps are short"},
-        {"cause": "model_too_small", "because": "twice the width: no gain", "trial": trial(0.01)},
+        {
+            "cause": "model_too_small",
+            "because": "twice the width: no gain",
+            "trial": trial(0.01, counts=False),
+        },
         {"cause": "batch_too_small", "because": "batch_is fine"},
         {"cause": "batch_too_large", "because": "batch_is fine"},
     ]
@@ -87,6 +97,47 @@ def test_a_gain_that_is_real_but_not_the_largest_answers_too(diagnosed: Path) ->
     data = checklist(diagnosed).answers[-1]
     assert (data.answer, data.proved) == ("no", True)
     assert data.because == "Half the text costs +0.300 nats: real, but less."
+
+
+def gain_of(takes_away: bool, mean: float, opposite: float = 1.0) -> Gain:
+    change = Change("a change", {}, takes_away=takes_away, opposite=opposite)
+    treated = 4.0 + mean if takes_away else 4.0 - mean
+    return Gain(Lane("cause", change, buys=True), 4.0, treated, mean, mean - 0.01, mean + 0.01,
+                0.005, 0.001, 3, 9, 1.0, 1.0)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("question", "cause", "gain", "answer"),
+    [
+        ("data", "too_little_data", gain_of(True, 0.4), "no"),
+        # Half the text costs much, and more of it would bring nothing: one pass.
+        ("data", "too_little_data", gain_of(True, 0.4, opposite=0.0), "yes"),
+        ("model size", "model_too_small", gain_of(False, 0.2), "no"),
+        # Certain, and less than what is bought must gain (0.12 of a loss of 4).
+        ("model size", "model_too_small", gain_of(False, 0.1), "yes"),
+    ],
+)
+def test_the_doctors_own_judgement_is_the_answer(
+    diagnosed: Path, question: str, cause: str, gain: Gain, answer: str
+) -> None:
+    file = diagnosed / "diagnosis.json"
+    content = json.loads(file.read_text())
+    told = msgspec.to_builtins(trial_of(gain, 1.0))
+    out = [r for r in content["ruled_out"] if r["cause"] != cause]
+    content["ruled_out"] = [*out, {"cause": cause, "because": "as tried", "trial": told}]
+    file.write_text(json.dumps(content))
+    found = {a.rule: a for a in checklist(diagnosed).answers}[question]
+    assert (found.answer, found.proved) == (answer, True)
+
+
+def test_a_diagnosis_that_judged_no_trial_leaves_it_open(diagnosed: Path) -> None:
+    file = diagnosed / "diagnosis.json"
+    content = json.loads(file.read_text())
+    del content["ruled_out"][1]["trial"]["counts"]
+    file.write_text(json.dumps(content))
+    size = checklist(diagnosed).answers[0]
+    assert (size.answer, size.proved) == ("open", False)
+    assert "older" in size.because
 
 
 def test_what_more_steps_in_the_same_time_would_beat_is_no_fault(diagnosed: Path) -> None:

@@ -18,7 +18,7 @@ from descend.cli.main import run as descend
 from descend.config import make_config
 from descend.errors import ConfigError, RunFolderError
 from descend.lab.arms import Contestant, contestants, parse_vary
-from descend.lab.compare import _verdict, compare, plan_comparison
+from descend.lab.compare import _verdict, compare, nats_of_unit, plan_comparison
 from descend.lab.comparison import Comparison
 from descend.lab.folder import (
     ATTRIBUTION,
@@ -30,8 +30,11 @@ from descend.lab.folder import (
 )
 from descend.lab.sources import Named, named_config
 from descend.report.experiments import comparison_text
+from descend.trials.arms import arm_of
+from descend.trials.executor import run_arms
 from descend.trials.expense import measured_speed
 from descend.trials.statistics import Interval
+from descend.trials.trial import prepare
 
 
 def base(tiny: dict[str, object], **keys: Any) -> list[Named]:
@@ -95,6 +98,20 @@ def test_where_vocabularies_differ_bytes_are_compared(tiny: dict[str, object]) -
     assert second.difference is not None
     assert second.difference.value == pytest.approx(second.bits_per_byte - first.bits_per_byte)
     assert "bits per byte" in comparison_text(result)
+
+
+def test_a_bit_per_byte_is_judged_by_the_nats_of_a_token(tiny: dict[str, object]) -> None:
+    """A bit a byte of long tokens is more nats than one of letters."""
+    for size, tokenizer in ((320, "bpe"), (300, "char")):
+        arm = arm_of(make_config(tiny | {"vocab_size": size, "tokenizer": tokenizer}), steps=1)
+        outcome, store = run_arms([arm], workers=1)[0], prepare(arm).store
+        bytes_per_token = float(store.tokenizer.byte_lengths[store.validation[1:]].mean())
+        found = nats_of_unit([outcome], in_bits=True)
+        assert found == pytest.approx(np.log(2) * bytes_per_token, rel=0.02)
+        assert nats_of_unit([outcome], in_bits=False) == 1.0
+        # A certain difference of 0.012 bits of 1 a byte: 0.026 nats of a token, 0.008 of a letter.
+        told = _verdict(Interval(*(-x * found for x in (0.012, 0.013, 0.011))), 0.001, of=found)
+        assert told == ("better" if tokenizer == "bpe" else "not told apart")
 
 
 def test_a_grid_and_named_arms(tiny: dict[str, object], tiny_file: Path, trained: Path) -> None:

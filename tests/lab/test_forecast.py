@@ -13,23 +13,29 @@ from descend.config import make_config
 from descend.errors import ConfigError, RunFolderError
 from descend.lab.forecast import forecast_run
 from descend.report.prospects import forecast_lines, forecast_sentence
+from descend.runs.folder import read_events
+from descend.runs.records import Step
 from descend.settings import read_config_file
 from descend.training.job import new_job
 from descend.training.work import work
 
 
-@pytest.fixture(scope="module")
-def unfinished(text_file: Path, tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of four epochs, stopped in the third."""
-    folder = tmp_path_factory.mktemp("models") / "unfinished"
-    config = make_config(read_config_file(tiny_file) | {"corpus_dir": str(text_file), "epoch": 4})
-    job = new_job(config, folder)
+def stopped_at(share: float, folder: Path, settings: dict[str, Any]) -> Path:
+    """A run that was stopped after `share` of its steps."""
+    job = new_job(make_config(settings), folder)
     records = work(job)
     for record in records:
-        if record.step > job.course.total_steps * 0.6:
+        if record.step > job.course.total_steps * share:
             break
     records.close()  # type: ignore[attr-defined]
     return folder
+
+
+@pytest.fixture(scope="module")
+def unfinished(text_file: Path, tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of four epochs, stopped in the third."""
+    settings = read_config_file(tiny_file) | {"corpus_dir": str(text_file), "epoch": 4}
+    return stopped_at(0.6, tmp_path_factory.mktemp("models") / "unfinished", settings)
 
 
 def test_a_finished_run_is_forecast_as_if_continued(trained: Path) -> None:
@@ -61,6 +67,32 @@ def test_an_unfinished_run_is_forecast_to_its_own_end(unfinished: Path) -> None:
     assert [a.epoch for a in further.by_epoch] == [3, 4, 5, 6]
     assert further.by_epoch[0].validation_loss == found.by_epoch[0].validation_loss
     assert further.minutes > found.minutes
+
+
+def test_an_unfinished_run_of_so_many_steps_ends_there(tiny: dict[str, Any]) -> None:
+    """In the midst of its second pass: 0.4 of 60 steps are ahead of it, not those of two passes."""
+    stopped_at(0.6, Path("short"), tiny | {"max_steps": 60})
+    found = forecast_run(Path("short"))
+    steps = [r for r in read_events(Path("short")) if isinstance(r, Step)]
+    ahead = 60 - steps[-1].step
+    assert [a.epoch for a in found.by_epoch] == [1, 2]
+    per_step = sum(s.seconds for s in steps) / len(steps)
+    assert found.minutes == pytest.approx(ahead * per_step / 60)
+
+
+def test_smoothed_losses_are_left_out(tiny: dict[str, Any], trained: Path) -> None:
+    """Of a run with label smoothing the epochs alone speak; before the first, nothing does."""
+    stopped_at(0.7, Path("smooth"), tiny | {"label_smoothing": 0.1})
+    found = forecast_run(Path("smooth"))
+    plain = forecast_run(trained)
+    assert found.epochs_seen == 1
+    assert [a.epoch for a in found.by_epoch] == [2]
+    low, high = found.validation_loss_interval
+    assert 0 < low < found.validation_loss < high
+    assert abs(found.validation_loss - (plain.validation_loss_now or 0)) < 1
+    stopped_at(0.4, Path("young"), tiny | {"label_smoothing": 0.1})
+    with pytest.raises(RunFolderError, match="label_smoothing in its first epoch"):
+        forecast_run(Path("young"))
 
 
 def test_with_less_seen_the_interval_is_wider(unfinished: Path, tmp_path: Path) -> None:

@@ -125,6 +125,18 @@ def test_the_base_may_be_the_best(tiny: dict[str, object]) -> None:
     assert "none was better than the base" in found.sentence
 
 
+@pytest.mark.parametrize("over", ["blank_rate=0.1..0.1000001", "learning_rate=0.002..0.0020001"])
+def test_a_base_outside_of_what_is_searched_is_none_of_the_trials(
+    tiny: dict[str, object], over: str
+) -> None:
+    """A share of blanks that was left open, and a rate below the range; of such ranges one trial is
+    all there is."""
+    found = search(planned(tiny, [over]))
+    assert len(found.tried) == 1
+    assert found.base_number is None
+    assert found.confirmation is not None
+
+
 def test_a_hopeless_trial_is_ended_and_one_that_may_win_is_not() -> None:
     # Four finished ones fell to 0.9, 0.9, 0.8 and 0.95 of what they had at half.
     finished = [{500: 3.0, 1000: 2.7}, {500: 2.5, 1000: 2.25}, {500: 3.0, 1000: 2.4},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from descend.signals.curve import PowerLaw, fit, gain_of_doubling, through
+from descend.signals.curve import PowerLaw, fit, through
 
 LAW = PowerLaw(floor=3.0, scale=20.0, offset=0.0, exponent=0.5)
 TIMES = [100.0, 200.0, 400.0, 800.0, 1600.0]
@@ -23,18 +23,6 @@ def test_a_curve_goes_through_its_points_and_on_by_the_law() -> None:
     # A jump between two lengths is kept, and not made a slope that goes on.
     jumped = through({100.0: 2.0, 200.0: 1.9, 400.0: 1.0, 800.0: 1.0})
     assert [jumped.at(t) for t in (100, 200, 400, 800)] == pytest.approx([2.0, 1.9, 1.0, 1.0])
-
-
-def test_what_doubling_brings_has_an_interval_around_the_truth() -> None:
-    noisy = [LAW.at(t) + (0.01 if n % 2 else -0.01) for n, t in enumerate(TIMES)]
-    gain, low, high = gain_of_doubling(TIMES, noisy)
-    truth = LAW.at(1600) - LAW.at(3200)
-    assert low <= truth <= high
-    assert low < gain < high
-
-
-def test_a_rising_curve_gains_nothing() -> None:
-    assert gain_of_doubling(TIMES, [1.0, 1.1, 1.2, 1.3, 1.4])[0] == pytest.approx(0.0, abs=1e-9)
 
 
 def test_two_points_are_no_curve() -> None:

@@ -48,7 +48,5 @@ def test_noise_scale_of_gradients_with_known_mean_and_variance() -> None:
         list(data),
         lambda batch: (model.w * batch[:, 1:].float()).mean(),
     )
-    assert found.gradient_square == pytest.approx(0.25, rel=0.15)
-    assert found.noise_trace == pytest.approx(4.0, rel=0.25)
-    assert found.tokens == pytest.approx(16, rel=0.3)
+    assert found == pytest.approx(16, rel=0.3)
     assert model.w.grad is None

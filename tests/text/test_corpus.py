@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from descend.errors import CorpusError
-from descend.text import cache, corpus
+from descend.text import corpus
 from descend.text.corpus import CorpusSource, find_corpus, read_documents
 from descend.text.document import Document
 
@@ -132,9 +132,6 @@ def test_standard_input_is_kept_by_its_content(
     assert find_corpus("-") == other, "it is at its end: only the copy can be read again"
     with pytest.raises(CorpusError, match="nothing"):
         given_input(b"")
-    assert cache.cache_size() > 0
-    cache.clear_cache()
-    assert cache.cache_size() == 0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no named pipes in the file system")

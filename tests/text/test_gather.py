@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from descend.cli.main import run as command_line
 from descend.errors import ConfigError, CorpusError, DiskError
 from descend.text.corpus import find_corpus, read_documents
 from descend.text.duplicates import exact_duplicates, near_duplicates
@@ -151,6 +152,16 @@ def test_bad_files_are_counted_and_told(
         result = gather(src, tmp_path / "dest")
     assert (result.files, result.files_unreadable, result.documents) == (4, 1, 3)
     assert "e.pdf" in caplog.text
+
+
+def test_the_verb_tells_bad_files_where_there_are_some(
+    src: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command_line(["corpus", "add", str(src), "whole"]) == 0
+    assert "from 3 files are in" in capsys.readouterr().out
+    (src / "e.pdf").write_bytes(b"no pdf")
+    assert command_line(["corpus", "add", str(src), "dest"]) == 0
+    assert "from 4 files (1 of them could not be read) are in" in capsys.readouterr().out
 
 
 def test_mistakes_are_named_and_leave_the_destination(src: Path, tmp_path: Path) -> None:

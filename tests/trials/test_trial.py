@@ -21,7 +21,7 @@ from descend.training.state import TrainState
 from descend.trials import trial
 from descend.trials.arms import Arm, Outcome, arm_of
 from descend.trials.executor import cached, run_arm, run_arms
-from descend.trials.expense import estimate_seconds, judging_seconds
+from descend.trials.expense import estimate_each, judging_seconds
 from descend.trials.judge import BYTES_PER_TOKEN, STRETCHES, judge, stretches
 from descend.trials.share import part_of
 from descend.trials.speed import Speed
@@ -150,6 +150,19 @@ def test_a_budget_in_steps_makes_epochs_one_arm(tiny: dict[str, object]) -> None
     assert arm_of(config_of(tiny, epoch=1)).key != arm_of(config_of(tiny, epoch=3)).key
 
 
+def test_the_key_follows_the_device_that_computes(
+    tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seconds of one are not those of another."""
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    arm = arm_of(config_of(tiny, device="auto"), steps=9)
+    here = arm.key
+    assert here == arm_of(config_of(tiny, device="cpu"), steps=9).key
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert arm.key != here
+
+
 def test_the_key_follows_content_and_not_names(tiny: dict[str, object], tmp_path: Path) -> None:
     arm = arm_of(config_of(tiny), steps=9)
     assert arm_of(config_of(tiny, save_dir=str(tmp_path)), steps=9).key == arm.key
@@ -251,11 +264,10 @@ def test_a_budget_that_is_none_is_refused(
 def test_the_cost_is_told_beforehand_and_nothing_for_what_is_known(tiny: dict[str, object]) -> None:
     small = arm_of(config_of(tiny, seed=77), steps=10)
     large = arm_of(config_of(tiny, seed=77), steps=1000)
-    cost = estimate_seconds([small], workers=1)
-    assert 0 < cost < estimate_seconds([large], workers=1)
-    assert estimate_seconds([small, large], workers=1) > estimate_seconds([large], workers=1)
+    costs = estimate_each([small, large])
+    assert 0 < costs[small.key] < costs[large.key]
     run_arm(small)
-    assert estimate_seconds([small], workers=1) == 0
+    assert estimate_each([small, large]).keys() == {large.key}
 
 
 @pytest.mark.parametrize("tokenizer", ["bpe", "byte"])

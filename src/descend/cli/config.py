@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from descend.cli.flags import AsJson, ConfigFile, Preset, settings_from, with_config_flags
-from descend.cli.output import result_json
+from descend.cli.output import TERMINAL_WIDTH_OF_FILES, result_json
 from descend.config import PRESETS, RunConfig, make_config
 
 config_app = typer.Typer(help="Show what a run would be configured to do.", no_args_is_help=True)
@@ -63,5 +63,5 @@ def _print_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None
     for row in rows:
         table.add_row(*row)
     if not console.is_terminal:
-        console.width = 200
+        console.width = TERMINAL_WIDTH_OF_FILES
     console.print(table)

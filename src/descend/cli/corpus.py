@@ -62,10 +62,13 @@ def add(
     if as_json:
         result_json(done)
         return
+    count = done.files_unreadable
+    unreadable = f" ({count} of them could not be read)" if count else ""
     result(
-        f"{done.documents} documents ({done.bytes:,} bytes) from {done.files} files are in "
-        f"{done.path}; dropped: {done.too_short} too short, {done.exact_duplicates} exact and "
-        f"{done.near_duplicates} near duplicates, {done.not_sampled} not sampled"
+        f"{done.documents} documents ({done.bytes:,} bytes) from {done.files} files"
+        f"{unreadable} are in {done.path}; dropped: {done.too_short} too short, "
+        f"{done.exact_duplicates} exact and {done.near_duplicates} near duplicates, "
+        f"{done.not_sampled} not sampled"
     )
 
 

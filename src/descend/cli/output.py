@@ -12,6 +12,7 @@ import msgspec
 from rich.console import Console
 
 TERMINAL_WIDTH_OF_FILES = 200
+"""Columns of a table that is written to a file or a pipe."""
 
 
 def talk() -> Console:

@@ -57,7 +57,15 @@ class Case:
         """Steps that the run was to make; where the text is gone, those it made."""
         if self.store is None or self.config.epoch is None:
             return len(self.steps)
-        return self.batches.steps(self.config.epoch)
+        steps = self.batches.steps(self.config.epoch)
+        return min(steps, self.config.max_steps or steps)
+
+    @property
+    def passes(self) -> float:
+        """How often the run was to read its text; the last pass may be a part of one."""
+        if self.store is None or not self.config.max_steps:
+            return float(self.config.epoch or 1)
+        return self.total_steps * self.config.batch_size / self.batches.sequences_per_epoch
 
     @property
     def batches(self) -> BatchPlan:

@@ -33,6 +33,7 @@ from descend.doctor.verdict import Judged, best_of_each, judge, judge_unproved
 from descend.errors import ConfigError
 from descend.runs.durable import write_file
 from descend.text.store import no_progress
+from descend.trials.arms import weights_of
 from descend.units import duration
 
 MOST_BUDGET = 100.0
@@ -148,6 +149,11 @@ def _why_not(case: Case, readings: Readings, proof: bool) -> str | None:
     """Why nothing can be tried, or None."""
     if case.store is None:
         return "nothing was tried: the text is not at hand"
+    if case.info.parent and not weights_of(case.info.parent).is_file():
+        return (
+            f"nothing was tried: the model that the run went on from is not at {case.info.parent} "
+            "(as seen from this folder)"
+        )
     if not proof:
         return "nothing was tried, as asked: the verdict rests on the signals alone"
     if not case.ran_away and value(readings, "validation_tokens") < FEWEST_HELD_OUT:
@@ -199,7 +205,7 @@ def _proved(
     if judged.verdict == "unknown":
         return judged, notes
     if judged.winner is not None and left > 0:
-        second = _second(case, race, judged, found, readings, left, told)
+        second = _second(race, judged, found, readings, left, told)
         judged = _with_second(judged, second)
     elif judged.winner is not None:
         notes.append("no second race after the best remedy: the time allowed was spent")
@@ -209,7 +215,7 @@ def _proved(
 def _judged(race: Race, found: list[Suspect], readings: Readings, own: float | None) -> Judged:
     """The verdict by all that was raced so far; `own` as in `all_gains`."""
     gains = all_gains(race, own)
-    prescriptions = _prescriptions(race.case, race.base, gains)
+    prescriptions = _prescriptions(race, gains)
     return judge(found, readings, gains, prescriptions, race.share_of_run)
 
 
@@ -261,42 +267,47 @@ def _in_order(ladders: list[list[Lane]]) -> list[list[Lane]]:
     return first + sorted(rest, key=lambda ladder: ladder[0].cause not in asked)
 
 
-def _prescriptions(case: Case, base: RunConfig, gains: list[Gain]) -> dict[str, dict[str, Any]]:
+def _prescriptions(race: Race, gains: list[Gain]) -> dict[str, dict[str, Any]]:
     """The settings of each cause's best remedy; what only takes away is no remedy."""
     remedies = [g for g in gains if not g.lane.change.takes_away]
     return {
-        name: prescription(case, base, gain.lane.change)
+        name: prescription(race.case, race.base, gain.lane.change, race.longer)
         for name, gain in best_of_each(remedies).items()
         if gain.claimable
     }
 
 
 def _second(
-    case: Case, race: Race, judged: Judged, found: list[Suspect], readings: Readings,
-    left: float, told: Told,
-) -> Finding | None:  # fmt: skip
+    race: Race, judged: Judged, found: list[Suspect], readings: Readings, left: float, told: Told
+) -> Finding | None:
     """The best further remedy on top of the winner's, if there is one."""
     assert judged.winner is not None
     lane = judged.winner.lane
     if lane.change.takes_away:
         return None
-    base = changed(race.base, lane.change)
+    again = race_on_top(race, lane, left, told)
     first = race.gains
     done = {lane.cause, *(f.cause for f in judged.findings if f.trial is None)}
-    others = [
-        ladder for ladder in _ladders(case, base, found, readings) if ladder[0].cause not in done
-    ]
+    ladders = _ladders(race.case, again.base, found, readings)
+    others = [ladder for ladder in ladders if ladder[0].cause not in done]
     # Those that gained most the first time, and those not yet raced, in order of suspicion.
     others.sort(key=lambda x: -max([0.0, *(g[0] for y in x if (g := first(y)))]))
-    again = Race(case, base, race.steps, time.monotonic() + left, told)
-    for seed in again.seeds:
-        if (lane, seed) in race.outcomes and "vocab_size" not in lane.change.keys:
-            again.outcomes[None, seed] = race.outcomes[lane, seed]
+    others = others[:SECOND_SUSPECTS]
+    if again.longer > 1:  # the first round is not cut short, and takes as much longer
+        others = _as_many_as_fit(again, others)
     if not others:
         return None
-    run_race(again, others[:SECOND_SUSPECTS], "trying on top of it")
+    run_race(again, others, "trying on top of it")
     tried = [f for f in _judged(again, found, readings, None).findings if f.trial is not None]
     return tried[0] if tried else None
+
+
+def race_on_top(race: Race, lane: Lane, seconds: float, told: Told) -> Race:
+    """A race of at most `seconds` more in which both sides have the remedy of `lane`: where it is
+    more steps, both make them. Runs of `race` that are the same here are in the cache of trials."""
+    base, longer = changed(race.base, lane.change), lane.change.steps
+    steps, ends = round(longer * race.steps), time.monotonic() + seconds
+    return Race(race.case, base, steps, ends, told, longer=longer)
 
 
 def _with_second(judged: Judged, second: Finding | None) -> Judged:

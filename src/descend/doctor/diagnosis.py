@@ -47,6 +47,9 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """Where the remedy costs time: the gain over a control that trains as long in seconds."""
     carried_gain: float | None = None
     """Where the trial is shorter than the run: the gain expected at its full length (nats)."""
+    counts: bool | None = None
+    """Whether the gain is no chance and large enough in a run of full length, as the doctor judges
+    it; None where that was not judged."""
     after: list[str] = []
     """Causes whose remedies both sides already had (for the second fault of a double one)."""
 

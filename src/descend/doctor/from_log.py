@@ -83,7 +83,7 @@ def diagnose_log(
         probability=judged.probability,
         causes=[_finding(judged)] if judged.cause else [],
         ruled_out=[RuledOut(cause=c, because=why) for c, why in judged.ruled_out.items()],
-        not_checked=not_checked(log, judged),
+        not_checked=not_checked(judged),
         curve=curve,
         notes=[*judged.notes, *_notes(log)],
         cost=LogCost(round(time.monotonic() - began, 2)),
@@ -127,7 +127,7 @@ NEEDS: dict[str, str] = {
 """All causes, and what it would take to see or to exclude each."""
 
 
-def not_checked(log: Log, judged: Judged) -> list[NotChecked]:
+def not_checked(judged: Judged) -> list[NotChecked]:
     """All causes on which the curve is silent."""
     known = {judged.cause, *judged.ruled_out}
     return [NotChecked(cause, why) for cause, why in NEEDS.items() if cause not in known]

@@ -23,6 +23,9 @@ LEAST_JUDGED, JUDGED_SHARE = 8_192, 0.25
 """Held-out tokens that a trial is judged on: a quarter of those it trains on, between these and
 `EVALUATION_TOKENS`. Both sides are judged on the same, so fewer will do for a difference."""
 
+RESIZING = {"batch_size", "seq_len", "epoch", "max_steps"}
+"""Keys that give a run another number of steps."""
+
 
 @dataclass(frozen=True)
 class Lane:
@@ -99,8 +102,7 @@ def _as_long(case: Case, config: RunConfig, steps: int) -> RunConfig:
     if config.warmup_steps is None:
         warmup = round(WARMUP_FRACTION * steps)
     else:
-        whole = case.total_steps * case.tokens_per_step / (config.batch_size * config.seq_len)
-        warmup = round(config.warmup_steps / max(whole, 1.0) * steps)
+        warmup = round(config.warmup_steps / max(case.total_steps, 1) * steps)
     return make_config(config.model_dump() | {"warmup_steps": warmup})
 
 
@@ -112,18 +114,27 @@ def _tokens_for_the_same_bytes(case: Case, config: RunConfig) -> float:
     return len(other.train) / max(len(case.store.train), 1)
 
 
-def prescription(case: Case, base: RunConfig, change: Change) -> dict[str, Any]:
-    """The keys of `change` that differ from the run's own, as they are for a run of full length."""
+def prescription(
+    case: Case, base: RunConfig, change: Change, longer: float = 1.0
+) -> dict[str, Any]:
+    """The keys of `change` that differ from the run's own, as they are for a run of full length.
+
+    A full run of `base` is `longer` times as long as the run examined.
+    """
     wanted = changed(base, change)
-    steps = round(
-        case.total_steps * case.tokens_per_step * change.steps
-        / (wanted.batch_size * wanted.seq_len)
-    )  # fmt: skip
+    tokens = case.total_steps * case.tokens_per_step * longer * change.steps
+    if case.config.max_steps and wanted.vocab_size != case.config.vocab_size:
+        tokens *= _tokens_for_the_same_bytes(case, wanted)
+    steps = max(1, round(tokens / (wanted.batch_size * wanted.seq_len)))
     own = case.config.model_dump()
     keys = {k: v for k, v in change.keys.items() if k != "vocab_path" and own[k] != v}
+    if case.config.max_steps and (RESIZING | {"vocab_size"}) & keys.keys():
+        # The run ends there, whatever its epochs say: more of those would change nothing.
+        keys.pop("epoch", None)
+        keys["max_steps"] = steps
     if "warmup_steps" in keys and keys["warmup_steps"] is None:
         keys["warmup_steps"] = round(WARMUP_FRACTION * steps)
-    elif case.config.warmup_steps and {"batch_size", "seq_len", "epoch"} & keys.keys():
+    elif case.config.warmup_steps and RESIZING & keys.keys():
         # Warmup keeps its share of a run that now has another number of steps.
         keys["warmup_steps"] = round(case.config.warmup_steps * steps / max(case.total_steps, 1))
     return keys

@@ -95,7 +95,7 @@ def _from_records(case: Case) -> Iterator[Reading]:
 def _from_settings(case: Case) -> Iterator[Reading]:
     config, shape = case.config, case.shape
     parameters = parameter_count(shape)
-    yield Reading("epochs", float(config.epoch or 1), "passes over the text")
+    yield Reading("epochs", case.passes, "passes over the text")
     yield Reading("steps", float(case.total_steps), "updates")
     yield Reading("dropout_rate", config.dropout_rate, "of the units")
     yield Reading("parameters", float(parameters), "numbers")
@@ -263,11 +263,13 @@ def _from_state(case: Case) -> Iterator[Reading]:
         scale = noise_scale(
             model, micro, lambda b: mean_loss(model(b[:, :-1]).float(), b[:, 1:], 0.0)
         )
-        yield Reading("noise_scale", scale.tokens / case.tokens_per_step, "batches")
+        yield Reading("noise_scale", scale / case.tokens_per_step, "batches")
     weights = [p for p in model.parameters() if p.requires_grad]
     before = [w.detach().clone() for w in weights]
     model.zero_grad(set_to_none=True)
-    mean_loss(model(own[:, :-1]).float(), own[:, 1:], 0.0).backward()  # type: ignore[no-untyped-call]
+    for part in own.tensor_split(case.config.gradient_accumulation):  # as training does
+        loss = mean_loss(model(part[:, :-1]).float(), part[:, 1:], 0.0)
+        (loss * (len(part) / len(own))).backward()  # type: ignore[no-untyped-call]
     set_learning_rate(state.optimizers, max(s.learning_rate for s in case.steps))
     for optimizer in state.optimizers:
         optimizer.step()

@@ -49,6 +49,14 @@ def settings_of_run(run: Path) -> dict[str, Any]:
     return without_what_follows(asked) | {"corpus_dir": info.resolved["corpus_dir"]}
 
 
+def changed_settings(run: Path, changes: dict[str, Any]) -> dict[str, Any]:
+    """The settings that `run` was asked for, with `changes`."""
+    settings = settings_of_run(run) | changes
+    if "vocab_size" in changes:  # a tokenizer that was given has a size of its own
+        settings.pop("vocab_path", None)
+    return settings
+
+
 def prescribed_settings(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The settings for a new run after the diagnosis of `run`, and which of them it changes.
 
@@ -62,7 +70,4 @@ def prescribed_settings(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             str(run), f"a diagnosis ({diagnosis.verdict}) that prescribes no setting: {said}",
             "one that does", "follow it, or leave --apply out",
         )  # fmt: skip
-    settings = settings_of_run(run) | changes
-    if "vocab_size" in changes:
-        settings.pop("vocab_path", None)
-    return settings, changes
+    return changed_settings(run, changes), changes

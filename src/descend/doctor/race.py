@@ -16,11 +16,10 @@ from descend.doctor.case import Case
 from descend.doctor.cause import Change
 from descend.doctor.lanes import Lane, arm_for, least_worth
 from descend.errors import DescendError
-from descend.machine import cores
 from descend.model.cost import training_flops_per_token
 from descend.model.shape import shape_of
 from descend.trials.arms import Arm, Outcome
-from descend.trials.executor import run_arms
+from descend.trials.executor import run_arms, workers_on
 
 SEEDS = 3
 """Pairs of runs for the best few: with the pooled spread, enough for 0.02 nat (prototype)."""
@@ -78,12 +77,14 @@ class Race:
     outcomes: dict[tuple[Lane | None, int], Outcome] = field(default_factory=dict)
     refused: dict[Lane, str] = field(default_factory=dict)
     """Lanes that could not run, and why."""
+    longer: float = 1.0
+    """Length of a full run of `base` over that of the run examined."""
     seconds: float = 0.0
 
     @property
     def share_of_run(self) -> float:
-        """Length of the control over that of the run."""
-        return self.steps / max(self.case.total_steps, 1)
+        """Length of the control over that of a full run of `base`."""
+        return self.steps / max(self.case.total_steps * self.longer, 1.0)
 
     @property
     def seed(self) -> int:
@@ -236,7 +237,12 @@ def first_round_seconds(
 def _seconds_for(race: Race, lanes: Sequence[Lane | None]) -> float:
     """What running all of `lanes` once will take here, side by side."""
     arms = (race.arm(lane, race.seed) for lane in lanes)
-    return sum(_arm_seconds(race.case, arm) for arm in arms) / cores()
+    return sum(_arm_seconds(race.case, arm) for arm in arms) / _at_once(race.base)
+
+
+def _at_once(base: RunConfig) -> int:
+    """Trials that run side by side here: one a core, and one alone on a GPU."""
+    return workers_on({base.device})
 
 
 def _race_seconds(
@@ -245,7 +251,7 @@ def _race_seconds(
     """What a race will take here: all first remedies, two stronger ones, more seeds of the best."""
     control = arm_for(case, base, None, steps, case.config.seed)
     more = (2 + (SEEDS - 1) * (FINALISTS + 1)) * _arm_seconds(case, control)
-    return first_round_seconds(case, base, ladders, steps) + more / cores()
+    return first_round_seconds(case, base, ladders, steps) + more / _at_once(base)
 
 
 def _arm_seconds(case: Case, planned: Arm | None) -> float:
@@ -295,7 +301,7 @@ def _twice_the_run(race: Race) -> Lane:
     longer = Change(
         "twice the run",
         {"epoch": 2 * (race.base.epoch or 1)},
-        steps=2 * race.case.total_steps / race.steps,
+        steps=2 / race.share_of_run,
     )
     return Lane(OF_THE_CURVE, longer)
 
@@ -323,7 +329,7 @@ def _that_leave_time(race: Race, wanted: Sequence[Lane]) -> int:
     """How many of `wanted` leave time to run the best few with more seeds: what gained once only
     proves little, however strong the remedy."""
     control = race.outcomes[None, race.seed].seconds
-    seeds = (SEEDS - 1) * (FINALISTS + 1) * control / cores()
+    seeds = (SEEDS - 1) * (FINALISTS + 1) * control / _at_once(race.base)
     count = 0
     for lane in wanted:
         seeds += _seconds_for(race, [lane])

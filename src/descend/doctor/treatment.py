@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from descend.doctor.diagnosis import Diagnosis
-from descend.doctor.prescription import merged_prescription, settings_of_run
+from descend.doctor.prescription import changed_settings, merged_prescription
 from descend.runs.folder import read_summary
 
 MOST_TURNS = 6
@@ -87,10 +87,7 @@ def treat(
                 f"are left; it would change {', '.join(changes)}"
             )
             return _end(turns, verdict, why, began)
-        settings = settings_of_run(run) | changes
-        if "vocab_size" in changes:
-            settings.pop("vocab_path", None)
-        run = train(settings)
+        run = train(changed_settings(run, changes))
         turns.append(_turn(run, changes, verdict, turns[-1]))
         seen(turns[-1])
         if (turns[-1].gain or 0.0) < LEAST_GAIN * turns[-2].bits_per_byte:

@@ -245,6 +245,7 @@ def trial_of(gain: Gain, share_of_run: float) -> Trial:
         cost_factor=gain.cost_factor,
         gain_at_equal_time=gain.equal_time,
         carried_gain=gain.carried,
+        counts=gain.claimable,
     )
 
 

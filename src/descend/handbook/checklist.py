@@ -88,6 +88,8 @@ def _from_diagnosis(rule: Rule, diagnosis: Diagnosis | None) -> tuple[Answer, bo
     if diagnosis.verdict == "diverged":
         return "open", False, "The run diverged before it could show."
     out = [r for r in diagnosis.ruled_out if r.cause in rule.causes]
+    if any(r.trial is not None and r.trial.counts is None for r in out):
+        return "open", False, "The diagnosis is older than this version of descend."
     gaining = [r for r in out if r.trial is not None and _worth_having(r.trial)]
     if gaining:  # real, though another remedy gains more
         return "no", True, _reasons(gaining)
@@ -99,12 +101,8 @@ def _from_diagnosis(rule: Rule, diagnosis: Diagnosis | None) -> tuple[Answer, bo
 
 
 def _worth_having(trial: Trial) -> bool:
-    from descend.trials.statistics import Interval, worth_claiming
-
     # A larger model that takes longer must also beat more steps in that time.
-    if trial.ci95 is None or (trial.gain_at_equal_time or 0.0) < 0:
-        return False
-    return worth_claiming(Interval(trial.gain, *trial.ci95), trial.control)
+    return bool(trial.counts) and (trial.gain_at_equal_time or 0.0) >= 0
 
 
 def _reasons(out: list[RuledOut]) -> str:

@@ -90,9 +90,16 @@ def compare(plan: Plan, *, workers: int | None = None, told: Told = silent) -> C
     losses = [[o.bits_per_byte if in_bits else o.validation_loss for o in row] for row in table]
     differences = [[x - y for x, y in zip(row, losses[0], strict=True)] for row in losses]
     corrected = holm([paired_p(d) for d in differences[1:]])
+    in_nats = nats_of_unit(table[0], in_bits)
+    of = float(np.mean(losses[0])) * in_nats
+    verdicts = [
+        _verdict(paired_interval([x * in_nats for x in d]), p, of)
+        for d, p in zip(differences[1:], corrected, strict=True)
+    ]
+    judged = zip([None, *corrected], ["first", *verdicts], strict=True)
     arms = [
-        _compared(plan, number, table[number], differences[number], p, float(np.mean(losses[0])))
-        for number, p in enumerate([None, *corrected])
+        _compared(plan, number, table[number], differences[number], p, verdict)
+        for number, (p, verdict) in enumerate(judged)
     ]
     unit = "bits per byte" if in_bits else "nats per token"
     return Comparison(
@@ -161,7 +168,7 @@ def _compared(
     outcomes: list[Outcome],
     differences: list[float],
     p: float | None,
-    of: float,
+    verdict: str,
 ) -> ComparedArm:
     contestant, first = plan.contestants[number], outcomes[0]
     shape = shape_of(contestant.config, first.vocab_size)
@@ -183,7 +190,7 @@ def _compared(
         seconds=mean("seconds"),
         difference=measured(differences) if number else None,
         p=p,
-        verdict="first" if p is None else _verdict(paired_interval(differences), p, of),
+        verdict=verdict,
         seeds=[
             OfSeed(
                 seed=seed,
@@ -199,7 +206,17 @@ def _compared(
     )
 
 
+def nats_of_unit(first: Sequence[Outcome], in_bits: bool) -> float:
+    """Nats per token of the first arm that one of the unit of a comparison is: of a bit per byte,
+    ln 2 times the bytes of a token."""
+    if not in_bits:
+        return 1.0
+    bits = float(np.mean([o.bits_per_byte for o in first]))
+    return float(np.mean([o.validation_loss for o in first])) / max(bits, 1e-12)
+
+
 def _verdict(difference: Interval, p: float, of: float) -> str:
+    """`difference` and `of` in nats per token."""
     if p >= CERTAIN:
         return "not told apart"
     gain = Interval(-difference.value, -difference.high, -difference.low)

@@ -133,16 +133,24 @@ def _read(folder: Path) -> History:
             "let it train on for a while, or choose a run of more steps",
         )  # fmt: skip
     epochs = [r for r in records if isinstance(r, Epoch)]
-    return History(folder, info, make_config(info.resolved), steps, epochs, is_finished(folder))
+    config = make_config(info.resolved)
+    if config.label_smoothing and not epochs:
+        raise RunFolderError(
+            str(folder), "a run with label_smoothing in its first epoch",
+            "a loss on the scale of held-out text", "let it train to the end of an epoch",
+        )  # fmt: skip
+    return History(folder, info, config, steps, epochs, is_finished(folder))
 
 
 def _way(history: History) -> Way:
     config, batches = history.config, history.batches
     assert config.epoch is not None
     assert config.warmup_steps is not None
-    steps = max(batches.steps(config.epoch), history.steps[-1].step)
-    if history.finished:  # a run may have been given fewer steps than its epochs take
-        steps = history.steps[-1].step
+    planned = batches.steps(config.epoch)
+    planned = min(planned, config.max_steps or planned)
+    now = history.steps[-1].step
+    # A finished run may have been given fewer steps than its epochs take.
+    steps = now if history.finished else max(planned, now)
     return way_of(config, config.warmup_steps, steps, batches.sequences_per_epoch * config.seq_len)
 
 
@@ -183,14 +191,14 @@ def _points_ahead(history: History, run: Way, epochs: int | None) -> tuple[Point
     now = history.steps[-1].step
     if not history.finished:
         assert history.config.epoch is not None
-        ends = [float(batches.steps(e)) for e in range(1, history.config.epoch + 1)]
+        # The last epoch may be a part of one.
+        ends = [float(min(batches.steps(e), run.steps)) for e in range(1, history.config.epoch + 1)]
         parts.append(run.after(np.array([e for e in ends if e > now])))
         steps_ahead += run.steps - now
     if history.finished or epochs:
         more = epochs or len(history.epochs)
-        base = {
-            k: v for k, v in history.info.config.items() if k not in ("save_dir", "warmup_steps")
-        }
+        left = ("save_dir", "warmup_steps", "max_steps")  # as `continued_config` leaves them out
+        base = {k: v for k, v in history.info.config.items() if k not in left}
         config = make_config(base | {"epoch": more})
         best = (
             min(history.epochs, key=lambda e: e.validation_loss).step

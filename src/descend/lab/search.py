@@ -222,7 +222,7 @@ def search(
             "at least one", "give it more minutes or other ranges",
         )  # fmt: skip
     best = min(finished, key=lambda t: t.bits_per_byte or float("inf"))
-    own = {s.key: s.readable(plan.question.base[s.key]) for s in plan.space}
+    own = {s.key: _own(s, plan.question.base[s.key]) for s in plan.space}
     base = next((t for t in tried if t.values == own), None)
     config = whole_of(plan.base, best.values)
     confirmation = None
@@ -240,6 +240,12 @@ def search(
         sentence=search_sentence(tried, best, confirmation, plan.terms.match, plan.budget),
         train=_train(plan, config, best), command=command, study=str(plan.file),
     )  # fmt: skip
+
+
+def _own(span: Span, value: Any) -> Any:
+    """The base's value as trials are given theirs; as it is where `span` does not hold it, such as
+    one that was left open: the nearest of `span` would be another run."""
+    return span.readable(value) if span.holds(value) else value
 
 
 def search_and_keep(base: RunConfig, over: Mapping[str, Any] | None, terms: Terms) -> Search:

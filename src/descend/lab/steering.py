@@ -119,7 +119,7 @@ class _Steered:
                 return None
             idle += 1
             trial = studies.ask(self.study, self.plan.space)
-            if studies.told_as_before(self.study, trial):
+            if studies.told_as_before(self.study, trial, self.plan.space):
                 continue
             try:
                 arm = self.plan.arm(studies.values_of(trial, self.plan.space))

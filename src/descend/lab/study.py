@@ -164,12 +164,12 @@ def tell_failed(study: Study, trial: Trial, why: str) -> None:
     study.tell(trial, state=TrialState.FAIL)
 
 
-def told_as_before(study: Study, trial: Trial) -> bool:
+def told_as_before(study: Study, trial: Trial, space: list[Span]) -> bool:
     """Whether the values of `trial` were tried already; it is then told what came of them."""
     from optuna.trial import TrialState
 
     for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
-        if other.params != trial.params:
+        if values_of(other, space) != values_of(trial, space):
             continue
         trial.set_user_attr("repeats", other.number)
         for number, value in other.intermediate_values.items():

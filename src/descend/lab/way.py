@@ -80,7 +80,8 @@ def see(
     start: float, scale: float, training_error: float,
 ) -> Seen:  # fmt: skip
     """What `way` has shown so far, the training losses in at most `GROUPS` groups."""
-    groups = np.array_split(np.arange(len(spans.ends)), min(GROUPS, len(spans.ends)))
+    places = np.arange(len(spans.ends))
+    groups = np.array_split(places, min(GROUPS, len(places))) if len(places) else []
     begins = np.concatenate([[0.0], spans.ends[:-1]])
     middles = np.array([(begins[g[0]] + spans.ends[g[-1]]) / 2 for g in groups])
     means = np.array([spans.losses[g].mean() for g in groups])

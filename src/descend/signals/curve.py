@@ -1,4 +1,4 @@
-"""A learning curve continued: the power law POW4, E + A (t + t0)^-a, with bootstrap.
+"""A learning curve continued: the power law POW4, E + A (t + t0)^-a.
 
 Cost class: free; needs no torch. Chosen since POW4 extrapolates best on thousands of learning
 curves (LCDB 1.1, Viering and Loog); its interval is wide with few points and says so.
@@ -80,23 +80,3 @@ def _line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]
     slope = float(((x - x.mean()) * (y - y.mean())).sum() / spread) if spread > 0 else 0.0
     slope = max(slope, 0.0)
     return slope, float(y.mean() - slope * x.mean())
-
-
-def gain_of_doubling(
-    times: Sequence[float], losses: Sequence[float], *, draws: int = 200, seed: int = 0
-) -> tuple[float, float, float]:
-    """L(t) - L(2 t) at the last t by the fitted law (nats), and its 95 % bootstrap interval.
-
-    The residuals of the fit are drawn anew, `draws` times.
-    """
-    law = fit(times, losses)
-    end = float(times[-1])
-    fitted = np.array([law.at(t) for t in times])
-    residuals = np.asarray(losses) - fitted
-    pick = np.random.default_rng(seed)
-    gains = []
-    for _ in range(draws):
-        again = fit(times, (fitted + pick.choice(residuals, len(residuals))).tolist())
-        gains.append(again.at(end) - again.at(2 * end))
-    low, high = np.quantile(gains, [0.025, 0.975])
-    return law.at(end) - law.at(2 * end), float(low), float(high)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import msgspec
 import torch
 from torch import Tensor
 
@@ -64,26 +63,17 @@ def critical_multiplier(weights: Sequence[Tensor], update: Sequence[Tensor], los
             weight.copy_(origin)
 
 
-class NoiseScale(msgspec.Struct, frozen=True):
-    """`tokens`: tr(Σ) / |G|², the batch at which noise and signal of the gradient are equal.
-
-    inf where no signal can be told from the noise with so few micro-batches.
-    """
-
-    tokens: float
-    gradient_square: float
-    noise_trace: float
-
-
 def noise_scale(
     model: Transformer, micro_batches: Sequence[Tensor], loss: Callable[[Tensor], Tensor]
-) -> NoiseScale:
-    """Gradient noise scale from the gradients of equal micro-batches (b, T + 1) of token ids.
+) -> float:
+    """Gradient noise scale from the gradients of equal micro-batches (b, T + 1) of token ids:
+    tr(Σ) / |G|², the tokens of a batch at which noise and signal of the gradient are equal.
 
     With q_s the mean squared norm of a micro-batch's gradient and q_b that of all together:
     |G|² = (b_b q_b - b_s q_s) / (b_b - b_s), tr Σ = (q_s - q_b) / (1/b_s - 1/b_b).
     Source: McCandlish et al. 2018, appendix A. Cost class: backward, one a micro-batch. Screens
     only: whether another batch size helps is for a trial to say. Gradients are set to None.
+    inf where no signal can be told from the noise with so few micro-batches.
     """
     weights = [p for p in model.parameters() if p.requires_grad]
     total = [torch.zeros_like(w) for w in weights]
@@ -102,4 +92,4 @@ def noise_scale(
     q_small, q_big = squares / count, sum(float(t.square().sum()) for t in total) / count**2
     signal = (big * q_big - small * q_small) / (big - small)
     noise = (q_small - q_big) / (1 / small - 1 / big)
-    return NoiseScale(noise / signal if signal > 0 else float("inf"), signal, noise)
+    return noise / signal if signal > 0 else float("inf")

@@ -91,8 +91,8 @@ def choose_execution(
                           "set precision to auto")  # fmt: skip
     ways = list(_candidates(config, device))
     decided_by = (_FORMAT, shape, ways, config.optimizer, config.seq_len, config.batch_size,
-                  config.dropout_rate, config.blank_rate,
-                  config.activation_checkpointing)  # fmt: skip
+                  config.dropout_rate, config.blank_rate, config.activation_checkpointing,
+                  config.gradient_accumulation, config.label_smoothing)  # fmt: skip
     key = hashlib.sha256(repr(decided_by).encode()).hexdigest()[:24]
     file = cache_dir() / "engine" / f"{key}.json"
     busy = device == "cpu" and busy_cores() > BUSY_CORES
@@ -235,10 +235,13 @@ def _product_seconds(matrix: torch.Tensor) -> float:
 
 def time_step(
     way: Execution, config: RunConfig, shape: ModelShape, batches: BatchPlan, limit: float,
-    sequences: int = 0, clock: Callable[[], float] = time.perf_counter,
+    sequences: int = 0, clock: Callable[[], float] = time.perf_counter, least: float = 0.0,
 ) -> tuple[float, float]:  # fmt: skip
     """Seconds per token of forward and backward, and seconds of an update: the fastest of a few
-    after one to warm up; only that one if it took more than `limit` a token."""
+    after one to warm up; only that one if it took more than `limit` a token.
+
+    Each of the few is one step, or the mean of as many as take `least` seconds by `clock`.
+    """
     torch.manual_seed(0)
     torch.set_num_threads(way.threads)
     model = Transformer(shape, config.dropout_rate, way.attention).to(way.device)
@@ -250,18 +253,23 @@ def time_step(
     batch = torch.from_numpy(batches.batch(0)[:sequences]).to(way.device)
     steps, updates = [], []
     for _ in range(PROBE_REPEATS + 1):
-        began = clock()
-        with compute_in(way):
-            loss, _ = compute(model, batch[:, :-1], batch[:, 1:], config.label_smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
-        _wait_for(way.device)
-        between = clock()
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
-        _wait_for(way.device)
-        steps.append((between - began) / (sequences * config.seq_len))
-        updates.append(clock() - between)
+        count, forward, update = 0, 0.0, 0.0
+        while count == 0 or forward + update < least:
+            began = clock()
+            with compute_in(way):
+                loss, _ = compute(model, batch[:, :-1], batch[:, 1:], config.label_smoothing)
+            loss.backward()  # type: ignore[no-untyped-call]
+            _wait_for(way.device)
+            between = clock()
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad()
+            _wait_for(way.device)
+            count, forward, update = (
+                count + 1, forward + between - began, update + clock() - between
+            )  # fmt: skip
+        steps.append(forward / (count * sequences * config.seq_len))
+        updates.append(update / count)
         if steps[0] > limit:
             break
     return min(steps[1:] or steps), min(updates[1:] or updates)

@@ -15,6 +15,7 @@ import msgspec
 
 from descend.config import OF_NO_CONSEQUENCE, RunConfig
 from descend.errors import ConfigError
+from descend.machine import pick_device
 from descend.text.corpus import find_corpus
 
 # Raised whenever a trial of the same arm would come out otherwise, so that old ones are not met.
@@ -51,14 +52,16 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     def key(self) -> str:
         """SHA-256 of all that decides the outcome: equal arms have equal outcomes.
 
-        Raises `CorpusError` for missing text, `ConfigError` for a missing parent or vocabulary.
+        Seconds and memory are part of it, so the device is, as `auto` is understood here. Raises
+        `CorpusError` for missing text, `ConfigError` for a missing parent, vocabulary or device.
         """
         config = {
             k: v for k, v in self.config.items() if k not in (*_DECIDES_NOTHING, "corpus_dir")
         }
+        config["device"] = pick_device(config["device"])
         if config.get("vocab_path"):
             config["vocab_path"] = _hash_of(Path(config["vocab_path"]), "vocab_path")
-        weights = self.parent and _hash_of(Path(self.parent) / "model.safetensors", "parent")
+        weights = self.parent and _hash_of(weights_of(self.parent), "parent")
         content = msgspec.structs.replace(self, config=config, parent=weights)
         corpus = find_corpus(self.config["corpus_dir"]).fingerprint
         made_of = (_FORMAT, metadata.version("torch"), corpus, content)
@@ -120,7 +123,8 @@ def arm_of(
 ) -> Arm:
     """The arm that trains `config`; `ConfigError` for a budget that is none.
 
-    With `steps` the epochs no longer count and are left out, so that equal work is one arm.
+    With `steps` neither the epochs nor `max_steps` count any more; they are left out, so that
+    equal work is one arm.
     """
     least = {"steps": steps, "stop_at": stop_at, "evaluate_every": evaluate_every,
              "evaluation_tokens": evaluation_tokens}  # fmt: skip
@@ -131,7 +135,7 @@ def arm_of(
         raise ConfigError("train_share", str(train_share), "above 0, at most 1", "choose a share")
     values = config.model_dump(mode="json")
     if steps is not None:
-        values["epoch"] = None
+        values |= {"epoch": None, "max_steps": None}
     source = find_corpus(config.corpus_dir)
     if source.spooled:  # a stream cannot be read again by another process
         values["corpus_dir"] = str(source.paths[0])
@@ -144,6 +148,11 @@ def arm_of(
         evaluation_tokens=evaluation_tokens,
         parent=None if parent is None else str(parent),
     )
+
+
+def weights_of(parent: str) -> Path:
+    """The file that a trial which starts from the model `parent` needs."""
+    return Path(parent) / "model.safetensors"
 
 
 def _hash_of(file: Path, where: str) -> str:

@@ -7,18 +7,11 @@ from typing import TYPE_CHECKING
 
 from descend.model.cost import forward_flops_per_token, training_flops_per_token
 from descend.trials.arms import Arm
-from descend.trials.executor import cached, worker_count
+from descend.trials.executor import cached
 from descend.trials.speed import Speed, speed_of
 
 if TYPE_CHECKING:
     from descend.trials.trial import Ready
-
-
-def estimate_seconds(arms: Sequence[Arm], workers: int | None = None) -> float:
-    """Seconds that `arms` will take with `workers`, those in the cache for nothing."""
-    costs = list(estimate_each(arms).values())
-    missing = [arm for arm in arms if cached(arm.key) is None]
-    return max(max(costs), sum(costs) / worker_count(missing, workers)) if costs else 0.0
 
 
 def estimate_each(arms: Sequence[Arm]) -> dict[str, float]:

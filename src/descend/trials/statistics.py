@@ -27,11 +27,6 @@ class Interval(msgspec.Struct, frozen=True):
     low: float
     high: float
 
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether all of the interval lies on one side of zero."""
-        return self.low > 0 or self.high < 0
-
 
 def paired_interval(
     differences: Sequence[float],

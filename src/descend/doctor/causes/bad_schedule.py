@@ -36,8 +36,6 @@ HIGH_END = 0.3
 WASTED = 0.1
 """Share of steps under a hundredth of the peak; first guess."""
 LONG_WARMUP = 0.3
-WARMUP = 0.05
-"""Share of the run (training/recipe.py)."""
 
 
 def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:

@@ -35,7 +35,6 @@ from descend.doctor.reading import Readings, value
 
 NOISY = 20.0
 """Noise scale in batches; first guess: a larger batch pays up to about the noise scale."""
-OWN_OVER_FRESH = 4.0
 FACTORS = (4, 16)
 
 

@@ -61,8 +61,9 @@ def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
     changes = [half]
     best = max(1, round(value(readings, "best_epoch", 1.0) * passes))
     if value(readings, "rise_after_best") > RISE and best < passes:
-        label = f"{best} passes over the text instead of {passes}"
-        changes.append(Change(label, {"epoch": best}, steps=best / passes))
+        begun = value(readings, "epochs", float(passes))  # the last may have been cut short
+        label = f"{best} passes over the text instead of {round(begun, 1):g}"
+        changes.append(Change(label, {"epoch": best}, steps=best / begun))
     if config.dropout_rate < DROPOUT:
         changes.append(Change(f"dropout {DROPOUT}", {"dropout_rate": DROPOUT}))
     return tuple(changes)

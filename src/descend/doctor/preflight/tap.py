@@ -35,7 +35,6 @@ class Seen:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     training: bool
-    with_gradient: bool
     half: bool
     """Whether some of it was computed in float16."""
     logits_shape: tuple[int, ...] = ()
@@ -89,8 +88,7 @@ def tap(model: nn.Module) -> Iterator[Tap]:
         ids = ids_of(args, kwargs)
         if ids is None:
             return
-        seen = Seen(ids.detach().clone(), ids, args, kwargs, module.training,
-                    torch.is_grad_enabled(), half[0])  # fmt: skip
+        seen = Seen(ids.detach().clone(), ids, args, kwargs, module.training, half[0])
         opened.seen.append(seen)
         logits = logits_of(output)
         if logits is None:

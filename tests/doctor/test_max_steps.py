@@ -1,0 +1,105 @@
+"""What is tried and prescribed for a run that a number of steps ends, whatever its epochs say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from descend import run
+from descend.doctor.case import Case, open_case
+from descend.doctor.cause import Change
+from descend.doctor.causes import too_little_data, undertrained
+from descend.doctor.consult import race_on_top
+from descend.doctor.lanes import Lane, arm_for, base_config, prescription
+from descend.doctor.measure import measure
+from descend.doctor.race import Race
+from descend.doctor.reading import Reading
+from descend.runs.records import Step
+
+STEPS = 24
+"""Of a run that is cut short within its first pass over the text."""
+
+
+@pytest.fixture
+def short(tiny: dict[str, Any]) -> Case:
+    """A finished run of `STEPS` steps and of 3 of warmup."""
+    run(tiny | {"max_steps": STEPS, "warmup_steps": 3, "save_dir": "short"})
+    return open_case(Path("short"))
+
+
+def test_the_length_of_the_run_is_that_of_its_steps(short: Case) -> None:
+    one_pass = short.batches.steps(1)
+    assert one_pass > 1.5 * STEPS
+    assert short.total_steps == len(short.steps) == STEPS
+    readings = measure(short)
+    assert readings["steps"].value == STEPS
+    assert readings["epochs"].value == pytest.approx(STEPS / one_pass, rel=0.02)
+
+
+def test_twice_the_steps_are_twice_the_steps(short: Case, tiny: dict[str, Any]) -> None:
+    base = base_config(short)
+    (twice,) = undertrained.trial(base, {})
+    assert arm_for(short, base, twice, STEPS, 0).steps == 2 * STEPS
+    keys = prescription(short, base, twice)
+    assert keys == {"max_steps": 2 * STEPS, "warmup_steps": 6}
+    asked = tiny | {"max_steps": STEPS, "warmup_steps": 3} | keys
+    longer = run(asked | {"save_dir": "longer"})
+    assert sum(isinstance(r, Step) for r in longer.records) == 2 * STEPS
+
+
+@pytest.mark.parametrize(("key", "factor"), [("batch_size", 4), ("batch_size", 0.25),
+                                             ("seq_len", 2)])  # fmt: skip
+def test_another_step_makes_as_many_more_or_fewer_of_them(
+    short: Case, key: str, factor: float
+) -> None:
+    base = base_config(short)
+    change = Change("", {key: int(short.config.model_dump()[key] * factor)})
+    keys = prescription(short, base, change)
+    assert keys["max_steps"] == STEPS / factor  # equal tokens
+    assert keys["warmup_steps"] == round(3 / factor)
+    arm = arm_for(short, base, change, STEPS, 0)
+    # What is tried is what is prescribed.
+    assert (arm.steps, arm.config["warmup_steps"]) == (keys["max_steps"], keys["warmup_steps"])
+
+
+def test_another_vocabulary_reads_the_same_text(short: Case) -> None:
+    base = base_config(short)
+    change = Change("", {"vocab_size": 270, "vocab_path": None})
+    keys = prescription(short, base, change)
+    assert keys["vocab_size"] == 270
+    assert keys["max_steps"] == arm_for(short, base, change, STEPS, 0).steps
+    assert keys["max_steps"] > 1.1 * STEPS  # shorter tokens, so more of them
+
+
+def test_fewer_passes_are_counted_from_those_it_made(tiny: dict[str, Any], short: Case) -> None:
+    readings = {
+        "best_epoch": Reading("best_epoch", 2 / 3, ""),
+        "rise_after_best": Reading("rise_after_best", 1.0, ""),
+        "epochs": Reading("epochs", 2.5, ""),
+    }
+    base = base_config(short).model_copy(update={"epoch": 3})
+    fewer = next(c for c in too_little_data.trial(base, readings) if "epoch" in c.keys)
+    assert fewer.label == "2 passes over the text instead of 2.5"
+    assert fewer.steps == pytest.approx(0.8)
+
+
+def test_what_is_tried_on_top_of_more_steps_makes_them_too(short: Case) -> None:
+    base = base_config(short)
+    (change,) = undertrained.trial(base, {})
+    twice = Lane("undertrained", change)
+    race = Race(short, base, STEPS, 0.0, lambda stage, share: None)
+    again = race_on_top(race, twice, 60.0, lambda stage, share: None)
+    rate = Lane("learning_rate_too_low", Change("a higher rate", {"learning_rate": 0.02}))
+    again.run([(None, again.seed), (rate, again.seed)], "")
+    control, treated = again.outcomes[None, again.seed], again.outcomes[rate, again.seed]
+    assert control.steps == treated.steps == 2 * STEPS
+    assert again.share_of_run == race.share_of_run == 1
+    tried = arm_for(short, base, rate.change, STEPS, race.seed)
+    on_top = race_on_top(race, rate, 60.0, lambda stage, share: None).arm(None, race.seed)
+    assert on_top is not None
+    assert on_top.key == tried.key  # so that it is not trained again
+    batch = Change("half the batch", {"batch_size": 2})
+    keys = prescription(short, again.base, batch, again.longer)
+    assert keys["max_steps"] == 4 * STEPS

@@ -1,0 +1,53 @@
+"""A network is timed by a clock whose ticks are longer than its steps."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from descend.config import make_config
+from descend.training.engine import time_step
+from descend.trials.arms import arm_of
+from descend.trials.speed import TICKS, speed_of, tick_of
+from descend.trials.trial import Ready, prepare
+
+
+@pytest.fixture
+def ready(tiny: dict[str, object]) -> Ready:
+    return prepare(arm_of(make_config(tiny)))
+
+
+class Ticking:
+    """A clock on which a thousandth of a second passes with every look, told in whole ticks."""
+
+    def __init__(self, tick: float) -> None:
+        self.tick, self.looks = tick, 0
+
+    def __call__(self) -> float:
+        self.looks += 1
+        return self.looks // round(self.tick / 0.001) * self.tick
+
+
+def test_a_step_shorter_than_a_tick_of_the_clock_takes_time(ready: Ready) -> None:
+    """From one look to the next: a thousandth for a step, and one for its update."""
+
+    def timed(least: float) -> tuple[float, float]:
+        return time_step(ready.execution, ready.config, ready.shape, ready.batches, float("inf"),
+                         clock=Ticking(0.016), least=least)  # fmt: skip
+
+    assert timed(0.0) == (0.0, 0.0)
+    assert tick_of(Ticking(0.016)) == pytest.approx(0.016)
+    per_token, per_update = timed(TICKS * 0.016)
+    tokens = ready.config.batch_size * ready.config.seq_len
+    assert per_token * tokens + per_update == pytest.approx(0.003, rel=0.4)
+
+
+def test_a_network_is_timed_where_the_clock_ticks_slowly(
+    ready: Ready, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DESCEND_CACHE_DIR", str(tmp_path / "own"))
+    monkeypatch.setattr(time, "process_time", Ticking(0.016))
+    found = speed_of(ready)
+    assert found.per_token + found.per_update > 0
