@@ -35,6 +35,7 @@ BEFORE = {
     "rate_curve": (math.log(0.02), 1.0), "by_heart": (math.log(0.01), 1.0),
     "best_rate": (math.log(0.001), 0.3), "rate_by_batch": (0.3, 0.3),
     "rate_by_width": (-0.3, 0.3), "context": (0.01, 0.02), "long_tokens": (0.0, 0.1),
+    "less_noise": (0.0, 0.02),
 }  # fmt: skip
 """Mean and standard deviation of each parameter."""
 

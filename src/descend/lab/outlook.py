@@ -4,16 +4,16 @@ In units of what counting triples of tokens reaches on the same text (`Sample.tr
 per byte of a run are
 
     e + a N^-alpha + d B^-beta + h (V / T)^0.5 + k (ln rate - ln best rate)^2 - q ln(context)
-      - p ln(bytes per token) + m ln(passes) (N V / U)^0.5
+      - p ln(bytes per token) - r ln(batch) + m ln(passes) (N V / U)^0.5
 
 with N numbers in the matrices of the blocks (in 100,000), V the vocabulary, T the tokens trained on
 and B the bytes they stand for (in millions). T and B count less when repeated, R passes at most
 being worth anything (Muennighoff et al. 2023), and when a step takes many at once:
 T / (1 + batch / C) (the critical batch of McCandlish et al. 2018). The first three terms are those
 of Hoffmann et al. 2022; the rest came from where the trials of benchmarks/plan strayed from them:
-long tokens reach further back and need fewer guesses, which their rarity (h) costs at first; the
-last term is what is learned by heart in passes after the first over a text of U tokens: more by a
-larger network, and of tokens that are rarer.
+a larger batch ends with less noise; long tokens reach further back and need fewer guesses, which
+their rarity (h) costs at first; the last term is what is learned by heart in passes after the first
+over a text of U tokens: more by a larger network, and of tokens that are rarer.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from descend.lab.formula import Floats
 PARAMETERS = (
     "floor", "size", "size_power", "text", "text_power", "passes", "batch", "vocabulary",
     "rate_curve", "by_heart", "best_rate", "rate_by_batch", "rate_by_width", "context",
-    "long_tokens",
+    "long_tokens", "less_noise",
 )  # fmt: skip
 """Logarithms, but for `best_rate` (already one), `rate_by_batch`, `rate_by_width`, `context`,
-`long_tokens`."""
+`long_tokens`, `less_noise`."""
 
 LOGARITHMS = 10
 """The first so many of `PARAMETERS` are logarithms of what they stand for."""
@@ -130,6 +130,7 @@ def bits_per_byte(z: Floats, setting: Setting) -> float:
         + vocabulary * math.sqrt(setting.vocab_size / tokens)
         - z[13] * math.log(setting.context / MIDDLE_CONTEXT)
         - z[14] * math.log(setting.bytes_per_token / MIDDLE_TOKEN)
+        - z[15] * math.log(setting.batch_tokens / MIDDLE_BATCH)
         + by_heart
         * math.log1p(setting.again)
         * math.sqrt(
