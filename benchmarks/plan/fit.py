@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from corpora import REPORT_ONLY
 
 from descend.lab.outlook import PARAMETERS, Outlook, Setting, bits_per_byte
+from descend.lab.sample import Sample
 from descend.lab.squares import least_squares
 
 BEFORE = {
@@ -184,7 +185,10 @@ stray does not widen all intervals."""
 
 def main() -> None:
     samples = json.loads((Path(__file__).parent / "samples.json").read_text())
-    hardness = {name: found["trigram"] for name, found in samples.items()}
+    hardness = {
+        name: msgspec.convert(found, type=Sample, strict=False).hardness
+        for name, found in samples.items()
+    }
     rows = rows_of(Path(sys.argv[1]), hardness)
     if len(sys.argv) > 3:
         rows += curve_rows(Path(sys.argv[3]), hardness)

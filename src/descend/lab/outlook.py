@@ -1,7 +1,7 @@
 """What loss a run will end with, before it is made: a formula fitted to measured trials.
 
-In units of what counting triples of tokens reaches on the same text (`Sample.trigram`), the bits
-per byte of a run are
+In units of how hard the text is by counts of its tokens (`Sample.hardness`), the bits per byte of
+a run are
 
     e + a N^-alpha + d B^-beta + h (V / T)^0.5 + k (ln rate - ln best rate)^2 - q ln(context)
       - p ln(bytes per token) - r ln(batch) + m ln(passes) (N V / U)^0.5
@@ -47,7 +47,7 @@ class Setting(msgspec.Struct, frozen=True):
     """A run to be made, as far as its loss follows from it."""
 
     hardness: float
-    """Bits per byte of counting triples of tokens."""
+    """Of the text, in bits per byte (`Sample.hardness`)."""
     block_numbers: int
     width: int
     vocab_size: int

@@ -225,7 +225,7 @@ def _candidates(
                 if steps < LEAST_STEPS:
                     continue
                 setting = Setting(
-                    hardness=sample.trigram, block_numbers=layers * block_matrices(shape),
+                    hardness=sample.hardness, block_numbers=layers * block_matrices(shape),
                     width=width, vocab_size=vocab, bytes_per_token=ratio,
                     train_tokens=train_tokens, tokens=steps * batch_tokens,
                     batch_tokens=batch_tokens, context=context,

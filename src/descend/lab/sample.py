@@ -50,11 +50,22 @@ class Sample(msgspec.Struct, frozen=True):
     bigram: float
     """Of knowing the token before."""
     trigram: float
-    """Of knowing the two tokens before: how hard the text is."""
+    """Of knowing the two tokens before."""
     overlap_share: float
     """Held-out tokens inside a run of 32 that stands in the sample of training text too."""
     seconds_to_prepare: float
     """Estimate for tokenizing all of the text, once."""
+
+    @property
+    def hardness(self) -> float:
+        """How hard the text is, in bits per byte: between what single tokens reach and triples.
+
+        What triples reach is not enough: counted in so little text they say too little of source
+        code, which a network learns better than prose of the same count. With the geometric mean
+        eight texts lie within 2.7 % of each other, with triples alone within 4.5 %
+        (benchmarks/plan/fit.py).
+        """
+        return math.sqrt(self.unigram * self.trigram)
 
 
 def sample_corpus(text: PreparedText) -> Sample:
