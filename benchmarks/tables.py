@@ -21,8 +21,10 @@ from descend.report.experiment_report import with_interval
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = tuple(ROOT / "docs" / name for name in ("presets.md", "speed.md", "recipe.md",
-                                                        "diagnosis_benchmark.md"))  # fmt: skip
+PAGES = tuple(
+    ROOT / "docs" / name
+    for name in ("presets.md", "speed.md", "recipe.md", "diagnosis_benchmark.md", "plan.md")
+)
 PRESET_RUNS = [(c, p) for c in ("python", "tinyshakespeare") for p in ("old", "guide", "fast")]
 NOT_MEASURED = "*Not measured yet.*\n"
 TABLE = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -298,6 +300,27 @@ def doctor_labels() -> str:
     return by_half(one)
 
 
+def plans() -> str:
+    """The plan beside a search and two fixed configurations."""
+    rows = []
+    for r in read("plan/summary.json")["rows"]:
+        if r["plan"] is None:
+            continue
+        tried = {name: r[name] for name in ("plan", "search", "guide", "nanogpt")}
+        best = min(bits for bits in tried.values() if bits is not None)
+        shown = {
+            name: "–" if bits is None else f"**{bits:.3f}**" if bits == best else f"{bits:.3f}"
+            for name, bits in tried.items()
+        }
+        only = " (report only)" if r["report_only"] else ""
+        rows.append([
+            f"{r['corpus']}, {r['seconds']:g}{only}", shown["plan"], f"{r['expected']:.3f}",
+            shown["search"], shown["guide"], shown["nanogpt"],
+        ])  # fmt: skip
+    head = ["text, seconds", "plan", "expected", "best of the search", "guide", "nanoGPT-like"]
+    return markdown(head, rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     f.__name__: f
     for f in (
@@ -315,6 +338,7 @@ TABLES: dict[str, Callable[[], str]] = {
         doctor_confusion,
         doctor_repair,
         doctor_labels,
+        plans,
     )
 }
 
