@@ -193,7 +193,7 @@ def load(path: str | PathLike[str], device: str = "cpu") -> Model:
 
 def measure_corpus(config: RunConfig) -> CorpusStats:
     """The corpus of `config` in numbers."""
-    text = prepare_text(config, retry_skipped=True)
+    text = prepare_text(config, anew=True)
     tokenizer = tokenizer_for(config, text)
     return corpus_stats(text, prepare_tokens(text, tokenizer))
 

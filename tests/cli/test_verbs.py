@@ -78,6 +78,26 @@ def test_train_takes_a_folder_and_a_stream(
     check_outcome(descend("train", "-", *tiny, stdin=text).json, epochs=1)
 
 
+def test_a_second_training_in_a_folder_does_not_read_what_the_first_left(
+    descend: Descend, tiny_file: Path, text_file: Path, own_folder: Path
+) -> None:
+    (own_folder / "text.txt").write_text(text_file.read_text())
+    (own_folder / "old.doc").write_text("not read")
+    tiny = ("--config", tiny_file, "--epoch", "1", "--json")
+    first, second = descend("train", ".", *tiny), descend("train", ".", *tiny)
+    corpora = [json.loads((Path(d.json["model_dir"]) / "run.json").read_text())["corpus"]
+               for d in (first, second)]  # fmt: skip
+    assert corpora[0] == corpora[1]
+    folder = first.json["model_dir"]
+    assert first.err.splitlines()[0] == "not read: 1 .doc"
+    assert second.err.splitlines()[:2] == [
+        f"not read: 1 folder that descend wrote ({folder})", "not read: 1 .doc",
+    ]  # fmt: skip
+    refused = descend("train", folder)
+    assert refused.code == 2
+    assert f"descend continue {folder}" in refused.err
+
+
 @pytest.mark.slow
 def test_train_takes_an_embedded_corpus(descend: Descend, tiny_file: Path) -> None:
     found = descend("train", "stories", "--config", tiny_file, "--epoch", "1",

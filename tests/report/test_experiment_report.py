@@ -12,8 +12,9 @@ from descend.config import RunConfig
 from descend.errors import RunFolderError
 from descend.lab.attribute import Attribution, Interaction, Share, Tried
 from descend.lab.comparison import ComparedArm, Comparison, OfSeed
-from descend.lab.folder import ATTRIBUTION, COMPARISON, write_record
+from descend.lab.folder import write_record
 from descend.lab.measured import Measured
+from descend.outputs import ATTRIBUTION, COMPARISON
 from descend.report.experiment_report import attribution_report, comparison_report
 from descend.report.page import Command, Figure, Page, Table
 from descend.report.write import write_report

@@ -95,7 +95,7 @@ def new_job(
 ) -> Job:
     """A run from the start, or with `parent` one that trains its model further."""
     loaded = load_model(parent, "cpu") if parent else None
-    text = prepare_text(config, progress, retry_skipped=True)
+    text = prepare_text(config, progress, anew=True)
     tokenizer = loaded.tokenizer if loaded else tokenizer_for(config, text, progress)
     store = prepare_tokens(text, tokenizer, progress)
     batches = BatchPlan(store.train, config.seq_len, config.batch_size, config.seed)
