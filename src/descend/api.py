@@ -54,7 +54,7 @@ from descend.runs.folder import (
 )
 from descend.runs.model_files import load_model
 from descend.runs.records import Record
-from descend.settings import Settings, gather_settings
+from descend.settings import Settings, gather_settings, given_keys
 from descend.signals.evaluate import Evaluation, evaluate
 from descend.text.stats import CorpusStats, corpus_stats
 from descend.text.store import encode_all, no_progress, prepare_text, prepare_tokens
@@ -180,8 +180,7 @@ def run(config: Config = None, /, **keys: Any) -> Model:
 
 def run_on_model(path: str | PathLike[str], config: Config = None, /, **keys: Any) -> Model:
     """Train the model in folder `path` further, into a new folder; its shape cannot change."""
-    changes = config.model_dump(exclude_unset=True) if isinstance(config, RunConfig) else config
-    return train_further(Path(path), dict(changes or {}) | keys, _console())
+    return train_further(Path(path), given_keys(config) | keys, _console())
 
 
 def load(path: str | PathLike[str], device: str = "cpu") -> Model:
@@ -370,10 +369,7 @@ def _carry(job: Job, console: Console | None, *, watch: bool = False) -> Model:
 
 
 def _settings(config: Config, keys: dict[str, Any]) -> Settings:
-    if isinstance(config, RunConfig):
-        given = config.model_dump(exclude_unset=True) | keys
-    else:
-        given = dict(config or {}) | keys
+    given = given_keys(config) | keys
     preset = given.pop("preset", None)
     return gather_settings(given, given_origin="argument", preset=preset)
 

@@ -80,6 +80,11 @@ def find_corpus(
     """
     if corpus_dir is None:
         return _embedded(DEFAULT)
+    if not corpus_dir.strip():  # else the folder that one happens to stand in
+        raise CorpusError(
+            "corpus_dir", "an empty name", "a folder, a file or an embedded corpus",
+            "name one, `.` for this folder",
+        )  # fmt: skip
     if corpus_dir == "-":
         return _copied(sys.stdin, lambda: _spooled(sys.stdin.buffer, "standard input"))
     path = Path(corpus_dir).expanduser()
