@@ -39,7 +39,7 @@ from descend.report.cards import (
 )
 from descend.report.doctors_view import watched
 from descend.report.live import show, show_before, show_line, show_stages
-from descend.report.words import paragraph
+from descend.report.words import paragraph, trained_on
 from descend.runs.folder import (
     RunInfo,
     Summary,
@@ -56,6 +56,7 @@ from descend.runs.model_files import load_model
 from descend.runs.records import Record
 from descend.settings import Settings, gather_settings, given_keys
 from descend.signals.evaluate import Evaluation, evaluate
+from descend.text.notes import warn_all
 from descend.text.stats import CorpusStats, corpus_stats
 from descend.text.store import encode_all, no_progress, prepare_text, prepare_tokens
 from descend.text.tokenizer import Tokenizer
@@ -123,11 +124,16 @@ class Model:
         return self.info.resolved[key] if is_run(self.folder) else otherwise
 
     def evaluate(self, corpus_dir: str | PathLike[str] | None) -> Evaluation:
-        """How well the model predicts all of a text; see `Evaluation`."""
+        """How well the model predicts all of a text; see `Evaluation`.
+
+        Warns where it is the text that the model was trained on.
+        """
         text = prepare_text(RunConfig(
             corpus_dir=None if corpus_dir is None else str(corpus_dir),
             normalize=self._used("normalize", "none"),
-        ))  # fmt: skip
+        ), anew=True)  # fmt: skip
+        if is_run(self.folder) and self.info.corpus["corpus_sha256"] == text.spool.sha256:
+            warn_all([trained_on(self.info.corpus)])
         ids, _ = encode_all(text, self.tokenizer)
         return evaluate(self.network, ids, self.tokenizer.byte_lengths, self.trained_context)
 

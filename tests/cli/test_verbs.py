@@ -137,6 +137,16 @@ def test_evaluate_gives_its_numbers(descend: Descend, trained: Path, text_file: 
     assert f"loss {found['loss']:.4f} nats" in descend("evaluate", trained, text_file).out
 
 
+def test_evaluate_says_where_a_text_was_trained_on(
+    descend: Descend, trained: Path, text_file: Path, own_folder: Path
+) -> None:
+    own = descend("evaluate", trained, text_file)
+    assert own.err.startswith("this is the text that the model was trained on: it knows 90% of it")
+    other = own_folder / "other.txt"
+    other.write_text("The cow " + text_file.read_text())
+    assert descend("evaluate", trained, other).err == ""
+
+
 def test_generate_greedy_is_deterministic_and_begins_with_the_prompt(
     descend: Descend, trained: Path
 ) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from descend.handbook.checklist import Checklist
 from descend.runs.folder import Summary
 from descend.runs.records import Epoch, Rescue, Sample, Step
@@ -170,6 +173,15 @@ def guide_caution(train_bytes: int) -> str:
         "Those are losses on text the model trains on, for a vocabulary and a text that the guide "
         f"does not name. How low a loss can be on your {size(train_bytes)}, with your tokens, they "
         "do not say; and knowing the training text by heart is no success."
+    )
+
+
+def trained_on(corpus: Mapping[str, Any]) -> str:
+    """What a judgment on its own text, as run.json describes it, says of a model."""
+    known = corpus["train_bytes"] / (corpus["train_bytes"] + corpus["validation_bytes"])
+    return (
+        f"this is the text that the model was trained on: it knows {known:.0%} of it, so what "
+        "follows flatters; its validation loss is the one on text that it does not know"
     )
 
 
