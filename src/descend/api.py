@@ -159,7 +159,7 @@ class Model:
 
     def explain(self) -> str:
         """How the training went, in a paragraph of plain words."""
-        return paragraph(self.summary, self.train_bytes)
+        return paragraph(self.summary)
 
     def _repr_html_(self) -> str:
         """What a notebook shows: how the training went, its curve and its epochs."""

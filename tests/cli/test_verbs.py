@@ -200,6 +200,25 @@ def test_continue_trains_the_same_network_further(
         trained / "tokenizer.json"
     ).read_bytes()
     assert json.loads(Path("further/run.json").read_text())["parent"] == str(trained)
+    began = json.loads((trained / "summary.json").read_text())["validation_loss"]
+    assert found["loss_before"] == began > found["validation_loss"]
+
+
+def test_a_continued_run_that_got_worse_says_so_and_what_is_inherited_is_not_called_chosen(
+    descend: Descend, tiny_file: Path, text_file: Path, own_folder: Path
+) -> None:
+    open_vocabulary = own_folder / "open.toml"
+    open_vocabulary.write_text(tiny_file.read_text().replace("vocab_size = 300\n", ""))
+    first = descend("train", text_file, "--config", open_vocabulary, "--save-dir", "first")
+    assert "kB of training text: vocab_size = " in first.err
+    # A rate that ruins it.
+    further = descend("continue", "first", "--learning-rate", "0.5", "--gradient-clip", "0",
+                      "--max-steps", "1")  # fmt: skip
+    assert further.code == 0, further.err
+    assert "1 epoch, 1 step of" in further.err
+    assert "vocab_size" not in further.err
+    assert "no better; the model it began from is still the better one" in further.out
+    assert "guide" not in further.out
 
 
 def test_continue_takes_a_rate_per_epoch_and_another_text(
@@ -210,6 +229,7 @@ def test_continue_takes_a_rate_per_epoch_and_another_text(
     found = descend("continue", trained, other, "--epochs", "2",
                     "--learning-rate", "1:1e-3,2:1e-4", "--json").json  # fmt: skip
     check_outcome(found, epochs=2)
+    assert found["loss_before"] is None, "it was not judged on that text"
     fresh = descend("train", "--from-run", found["model_dir"], "--learning-rate", "0.001",
                     "--max-steps", "5", "--json").json  # fmt: skip
     assert (

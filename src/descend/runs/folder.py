@@ -69,6 +69,8 @@ class RunInfo(msgspec.Struct, frozen=True):
     hardware: dict[str, Any]
     parent: str | None = None
     """Folder of the model that this run continued."""
+    parent_loss: float | None = None
+    """Validation loss of that model, where it was judged on the same held-out text."""
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -89,6 +91,10 @@ class Summary(msgspec.Struct, frozen=True):
     """What the kept model writes after prompts from held-out text; empty before the end."""
     rescues: list[Rescue] = []
     """Each time that the numbers ran away and training went back."""
+    continued: bool = False
+    """Whether it trained a finished model further."""
+    loss_before: float | None = None
+    """Validation loss of that model, where it was judged on the same held-out text."""
 
 
 def new_folder(save_dir: str | None) -> Path:
