@@ -167,7 +167,7 @@ def test_a_notebook_shows_an_attribution(attributed: Attribution) -> None:
     hostile = msgspec.structs.replace(attributed, sentence="The <b>rate</b> did.")
     shown = hostile._repr_html_()  # type: ignore[attr-defined]
     for part in ("The &lt;b&gt;rate&lt;/b&gt; did.", ">-0.400 (-0.500 to -0.300)<", ">-0.300 (-0",
-                 "1 run: all sets of changes were trained, 1 seed", "+2.0%"):  # fmt: skip
+                 "1 run: all sets of changes were trained, 1 seed", "+2.0 points"):  # fmt: skip
         assert part in shown
     assert shown.index("learning_rate 1") < shown.index("batch_size 1") < shown.index("all of it")
     assert "<b>" not in shown

@@ -8,7 +8,7 @@ import pytest
 from descend.report.words import epoch_line, next_commands, paragraph
 from descend.runs.folder import Summary
 from descend.runs.records import Epoch, Sample
-from descend.units import duration, size
+from descend.units import duration, points, size
 
 
 def epoch(number: int, validation_loss: float, loss_end: float = 3.0) -> Epoch:
@@ -97,6 +97,7 @@ def test_the_line_of_an_epoch_has_the_guides_numbers_and_ours() -> None:
 
 
 def test_units_read_well() -> None:
+    assert [points(d) for d in (-0.014, 0.0, 0.2)] == ["-1.4 points", "+0.0 points", "+20.0 points"]
     shown = [duration(s) for s in (0.25, 42, 200, 7500)]
     assert shown == ["0.2 s", "42 s", "3 min 20 s", "2 h 05 min"]
     assert [size(n) for n in (999, 3200, 17e6, 1.4e9)] == ["999 bytes", "3.2 kB", "17 MB", "1.4 GB"]
