@@ -130,6 +130,11 @@ def test_mistakes_are_exceptions_with_four_facts(tiny: dict[str, Any], folder: P
         error = caught.value
         assert isinstance(error, DescendError)
         assert all((error.where, error.found, error.expected, error.what_to_do))
+    for wrong in (lambda: run("de.txt"), lambda: run_on_model(folder, Path("de.txt"))):  # type: ignore[arg-type]
+        with pytest.raises(ConfigError, match=r"write \{'corpus_dir': 'de.txt'\}"):
+            wrong()
+    with pytest.raises(ConfigError, match="keys with their values"):
+        run(["de.txt"])  # type: ignore[arg-type]
     with pytest.raises(RunFolderError, match="no such folder"):
         load("nowhere")
     with pytest.raises(RunFolderError, match="finished"):

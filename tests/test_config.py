@@ -55,7 +55,7 @@ def test_a_rate_per_epoch_makes_the_schedule_piecewise() -> None:
         ({"embed_dmi": 64}, "embed_dmi", ["unknown key", "did you mean embed_dim"]),
         ({"batchsize": 64}, "batchsize", ["did you mean batch_size"]),
         ({"xyzzy": 1}, "xyzzy", ["unknown key", "descend config show"]),
-        ({"embed_dim": "wide"}, "embed_dim", ["'wide'", "integer"]),
+        ({"embed_dim": "wide"}, "embed_dim", ["'wide'", "whole number"]),
         ({"embed_dim": 4}, "embed_dim", ["4", "greater than or equal to 8"]),
         ({"learning_rate": -1}, "learning_rate", ["-1"]),
         ({"learning_rate": float("nan")}, "learning_rate", ["nan"]),

@@ -44,6 +44,17 @@ def test_a_variable_may_spell_a_key_as_a_file_may() -> None:
     assert (settings.config.epoch, settings.origins["epoch"]) == (7, "environment")
 
 
+def test_a_variable_that_means_nothing_is_refused_as_such_a_key_in_a_file_is() -> None:
+    environment = {"DESCEND_CACHE_DIR": "x", "DESCEND_DEBUG": "1", "DESCENDING": "1"}
+    assert set(gather_settings(environment=environment).origins.values()) == {"default"}
+    for name, meant in (("EMBED_DMI", "DESCEND_EMBED_DIM"), ("CACHEDIR", "DESCEND_CACHE_DIR"),
+                        ("QXZ", "unset it")):  # fmt: skip
+        with pytest.raises(ConfigError) as caught:
+            gather_settings(environment={f"DESCEND_{name}": "1"})
+        assert caught.value.where == f"DESCEND_{name}"
+        assert meant in caught.value.what_to_do
+
+
 @pytest.mark.parametrize("name", ["a.toml", "a.json", "a.yaml"])
 def test_a_file_may_begin_with_a_byte_order_mark(own_folder: Path, name: str) -> None:
     text = {"a.toml": "epochs = 7", "a.json": '{"epochs": 7}', "a.yaml": "epochs: 7"}[name]

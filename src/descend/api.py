@@ -39,7 +39,7 @@ from descend.report.cards import (
 )
 from descend.report.doctors_view import watched
 from descend.report.live import show, show_before, show_line, show_stages
-from descend.report.words import paragraph
+from descend.report.words import paragraph, trained_on
 from descend.runs.folder import (
     RunInfo,
     Summary,
@@ -54,8 +54,9 @@ from descend.runs.folder import (
 )
 from descend.runs.model_files import load_model
 from descend.runs.records import Record
-from descend.settings import Settings, gather_settings
+from descend.settings import Settings, gather_settings, given_keys
 from descend.signals.evaluate import Evaluation, evaluate
+from descend.text.notes import warn_all
 from descend.text.stats import CorpusStats, corpus_stats
 from descend.text.store import encode_all, no_progress, prepare_text, prepare_tokens
 from descend.text.tokenizer import Tokenizer
@@ -123,11 +124,16 @@ class Model:
         return self.info.resolved[key] if is_run(self.folder) else otherwise
 
     def evaluate(self, corpus_dir: str | PathLike[str] | None) -> Evaluation:
-        """How well the model predicts all of a text; see `Evaluation`."""
+        """How well the model predicts all of a text; see `Evaluation`.
+
+        Warns where it is the text that the model was trained on.
+        """
         text = prepare_text(RunConfig(
             corpus_dir=None if corpus_dir is None else str(corpus_dir),
             normalize=self._used("normalize", "none"),
-        ))  # fmt: skip
+        ), anew=True)  # fmt: skip
+        if is_run(self.folder) and self.info.corpus["corpus_sha256"] == text.spool.sha256:
+            warn_all([trained_on(self.info.corpus)])
         ids, _ = encode_all(text, self.tokenizer)
         return evaluate(self.network, ids, self.tokenizer.byte_lengths, self.trained_context)
 
@@ -153,7 +159,7 @@ class Model:
 
     def explain(self) -> str:
         """How the training went, in a paragraph of plain words."""
-        return paragraph(self.summary, self.train_bytes)
+        return paragraph(self.summary)
 
     def _repr_html_(self) -> str:
         """What a notebook shows: how the training went, its curve and its epochs."""
@@ -180,8 +186,7 @@ def run(config: Config = None, /, **keys: Any) -> Model:
 
 def run_on_model(path: str | PathLike[str], config: Config = None, /, **keys: Any) -> Model:
     """Train the model in folder `path` further, into a new folder; its shape cannot change."""
-    changes = config.model_dump(exclude_unset=True) if isinstance(config, RunConfig) else config
-    return train_further(Path(path), dict(changes or {}) | keys, _console())
+    return train_further(Path(path), given_keys(config) | keys, _console())
 
 
 def load(path: str | PathLike[str], device: str = "cpu") -> Model:
@@ -193,7 +198,7 @@ def load(path: str | PathLike[str], device: str = "cpu") -> Model:
 
 def measure_corpus(config: RunConfig) -> CorpusStats:
     """The corpus of `config` in numbers."""
-    text = prepare_text(config, retry_skipped=True)
+    text = prepare_text(config, anew=True)
     tokenizer = tokenizer_for(config, text)
     return corpus_stats(text, prepare_tokens(text, tokenizer))
 
@@ -370,10 +375,7 @@ def _carry(job: Job, console: Console | None, *, watch: bool = False) -> Model:
 
 
 def _settings(config: Config, keys: dict[str, Any]) -> Settings:
-    if isinstance(config, RunConfig):
-        given = config.model_dump(exclude_unset=True) | keys
-    else:
-        given = dict(config or {}) | keys
+    given = given_keys(config) | keys
     preset = given.pop("preset", None)
     return gather_settings(given, given_origin="argument", preset=preset)
 

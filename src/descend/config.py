@@ -285,6 +285,15 @@ def make_config(values: Mapping[str, Any] | None = None) -> RunConfig:
         raise _config_error(problem) from None
 
 
+# What pydantic calls the wrong type of a value, and what we expect then.
+_KINDS = {
+    **dict.fromkeys(("float_parsing", "float_type"), "a number"),
+    **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("bool_parsing", "bool_type"), "true or false"),
+    "string_type": "text",
+}
+
+
 def _config_error(problem: ValidationError) -> ConfigError:
     """The one place where pydantic's words become ours."""
     found = problem.errors()
@@ -304,7 +313,7 @@ def _config_error(problem: ValidationError) -> ConfigError:
             "one of the keys that `descend config show` lists",
             f"did you mean {guess}" if guess else "remove it or correct its name",
         )
-    expected = first["msg"].removeprefix("Input should be ")
+    expected = _KINDS.get(first["type"]) or first["msg"].removeprefix("Input should be ")
     sentence = RunConfig.model_fields[key].description if key in RunConfig.model_fields else ""
     return ConfigError(
         key,

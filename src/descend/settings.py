@@ -17,6 +17,8 @@ from descend.config import PRESETS, RunConfig, make_config, nearest
 from descend.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "DESCEND_"
+# What else is read from the environment, by `text.cache` and the command line.
+_OTHER_VARIABLES = ("CACHE_DIR", "DEBUG")
 DEFAULT_PRESET = "fast"
 
 
@@ -43,13 +45,7 @@ def gather_settings(
     `run`: the folder of a run, and the settings that it gives.
     """
     from_file = read_config_file(file) if file else {}
-    from_environment = {
-        key: value
-        for name, value in (os.environ if environment is None else environment).items()
-        if name.startswith(ENVIRONMENT_PREFIX)
-        and (key := plain_name(name.removeprefix(ENVIRONMENT_PREFIX).lower()))
-        in RunConfig.model_fields
-    }
+    from_environment = _from_environment(os.environ if environment is None else environment)
     from_file_preset = from_file.pop("preset", None)
     name = preset or from_file_preset or DEFAULT_PRESET
     sources = (
@@ -74,6 +70,38 @@ def gather_settings(
     except ConfigError as problem:
         raise _placed(problem, origins) from None
     return Settings(config, {key: origins[key] for key in RunConfig.model_fields}, name)
+
+
+def given_keys(config: RunConfig | Mapping[str, Any] | None) -> dict[str, Any]:
+    """The keys that a caller set in `config`; `ConfigError` if it is none."""
+    if isinstance(config, RunConfig):
+        return config.model_dump(exclude_unset=True)
+    if config is None or isinstance(config, Mapping):
+        return dict(config or {})
+    is_path = isinstance(config, str | os.PathLike)
+    example = os.fspath(config) if is_path else "my/texts"
+    raise ConfigError(
+        "config", repr(config), "keys with their values",
+        f"{'if that is the text, ' if is_path else ''}write {{'corpus_dir': {example!r}}}",
+    )  # fmt: skip
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The keys that variables set; `ConfigError` for a variable of ours that means nothing."""
+    found = {}
+    for name, value in environment.items():
+        word = name.removeprefix(ENVIRONMENT_PREFIX)
+        if word == name or word in _OTHER_VARIABLES:
+            continue
+        if (key := plain_name(word.lower())) not in RunConfig.model_fields:
+            guess = nearest(word, [*RunConfig.model_fields, *map(str.lower, _OTHER_VARIABLES)])
+            raise ConfigError(
+                name, "an unknown variable",
+                f"{ENVIRONMENT_PREFIX} and one of the keys that `descend config show` lists",
+                f"did you mean {ENVIRONMENT_PREFIX}{guess.upper()}" if guess else "unset it",
+            )  # fmt: skip
+        found[key] = value
+    return found
 
 
 def plain_name(key: str) -> str:

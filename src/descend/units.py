@@ -20,6 +20,11 @@ def counted(count: int, word: str) -> str:
     return f"{count:,} {word}{'s' * (count != 1)}"
 
 
+def points(difference: float) -> str:
+    """`-1.4 points`: of two shares, in percentage points; a percentage would be of the first."""
+    return f"{100 * difference:+.1f} points"
+
+
 def size(nbytes: float) -> str:
     """`3.2 kB`, `17 MB`, `1.4 GB`; powers of ten."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):

@@ -12,8 +12,9 @@ import pytest
 
 from descend.lab.attribute import Attribution
 from descend.lab.comparison import Comparison
-from descend.lab.folder import ATTRIBUTION, COMPARISON, SEARCH, write_record
+from descend.lab.folder import write_record
 from descend.lab.searched import Search
+from descend.outputs import ATTRIBUTION, COMPARISON, SEARCH
 from descend.report.write import write_report
 
 from .test_report import HOSTILE, drawn, inaccessible

@@ -54,6 +54,13 @@ def test_the_page_never_scrolls_sideways(visit: Visit, report: Path, width: int)
     root = "document.documentElement"
     assert seen.page.evaluate(f"{root}.scrollWidth") == width
     assert seen.page.evaluate(f"{root}.scrollHeight") > 5000
+    # A flag stays whole: else it would be broken at its hyphens.
+    heights = seen.page.evaluate(
+        "[...document.querySelectorAll('p code span')].filter(word => "
+        "/^-*[a-z]+(-[a-z]+)*$/.test(word.innerText)).map(word => word.offsetHeight)"
+    )
+    assert heights
+    assert max(heights) < 30
 
 
 def test_dark_and_light_are_two_dresses_of_page_and_figures(visit: Visit, report: Path) -> None:

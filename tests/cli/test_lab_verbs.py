@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from descend.outputs import is_output
 from descend.runs.folder import read_summary
 
 Descend = Callable[..., Any]
@@ -67,6 +68,8 @@ def test_text_on_standard_input_is_enough(
     Path("short.toml").write_text(tiny.replace("\nseq_len = 16", "\nseq_len = 8"))
     named = [tiny_file if word == "TINY" else word for word in words]
     assert descend(*named, stdin=text_file.read_text()).json
+    if words[0] in ("compare", "attribute", "search"):
+        assert is_output(Path("here")), "else it would be trained on with the text beside it"
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ TRAIN = ("train", "text.txt", "--config", "tiny.toml")
 
 MISTAKES: list[tuple[tuple[str, ...], list[str]]] = [
     # Verbs and flags.
-    (("trian",), ["trian", "train", "--help"]),
+    (("trian",), ["'trian', did you mean 'train'; `descend --help`"]),
     (("corpus", "ad"), ["'ad'", "add", "descend corpus --help"]),
     (("generate",), ["MODEL", "descend generate --help"]),
     (("generate", "model"), ["PROMPT", "descend generate --help"]),
@@ -63,14 +63,17 @@ MISTAKES: list[tuple[tuple[str, ...], list[str]]] = [
     (("corpus", "add"), ["SRC"]),
     (("tokenizer", "train", "text.txt"), ["FILE"]),
     ((*TRAIN, "--embed-dmi", "8"), ["--embed-dmi", "--embed-dim"]),
-    ((*TRAIN, "--embed-dim"), ["--embed-dim", "requires an argument"]),
+    ((*TRAIN, "--embed-dim"),
+     ["descend train: option '--embed-dim' requires an argument; `descend train --help`"]),
+    (("corpus", "add", "--split"), ["descend corpus add: option", "`descend corpus add --help`"]),
     ((*TRAIN, "other.txt"), ["other.txt", "descend train --help"]),
     ((*TRAIN, "--corpus-dir", "short.txt"), ["corpus_dir", "short.txt", "text.txt", "one corpus"]),
     # Configuration.
-    ((*TRAIN, "--embed-dim", "wide"), ["embed_dim", "'wide'", "integer"]),
+    ((*TRAIN, "--embed-dim", "wide"), ["embed_dim: found 'wide', expected a whole number; change"]),
     ((*TRAIN, "--embed-dim", "4"), ["embed_dim", "'4'", "greater than or equal to 8"]),
     ((*TRAIN, "--learning-rate", "-1"), ["learning_rate", "-1"]),
-    ((*TRAIN, "--learning-rate", "fast"), ["learning_rate", "'fast'", "number"]),
+    ((*TRAIN, "--learning-rate", "fast"),
+     ["learning_rate: found 'fast', expected a number; change"]),
     ((*TRAIN, "--learning-rate", "0:0.1"), ["learning_rate", "0", "greater than or equal to 1"]),
     ((*TRAIN, "--dropout-rate", "1"), ["dropout_rate", "less than 1"]),
     ((*TRAIN, "--architecture", "rnn"), ["architecture", "'rnn'", "'gpt' or 'modern'"]),
@@ -89,6 +92,8 @@ MISTAKES: list[tuple[tuple[str, ...], list[str]]] = [
     (("config", "show", "--epoch", "0"), ["epoch", "'0'", "greater than or equal to 1"]),
     # Text.
     (("train", "nowhere.txt"), ["nowhere.txt", "no such file or folder"]),
+    (("train", ""), ["corpus_dir", "an empty name", "`.` for this folder"]),
+    (("evaluate", "model", " "), ["an empty name"]),
     (("train", "txt.txt"), ["txt.txt", "did you mean text.txt"]),
     (("train", "empty"), ["empty", "an empty folder"]),
     (("train", "pictures"), ["pictures", ".png", "no text files"]),
@@ -186,6 +191,12 @@ def test_an_environment_variable_is_named(
     done = descend("config", "show")
     assert done.code == 2
     assert done.err.startswith("error: DESCEND_BATCH_SIZE: found 'many'")
+    monkeypatch.delenv("DESCEND_BATCH_SIZE")
+    monkeypatch.setenv("DESCEND_EPOHC", "3")
+    done = descend("config", "show")
+    assert done.code == 2
+    assert done.err.startswith("error: DESCEND_EPOHC: found an unknown variable")
+    assert "did you mean DESCEND_EPOCH." in done.err
 
 
 def test_more_documents_asked_for_than_there_are_is_said_and_trains(

@@ -78,6 +78,26 @@ def test_train_takes_a_folder_and_a_stream(
     check_outcome(descend("train", "-", *tiny, stdin=text).json, epochs=1)
 
 
+def test_a_second_training_in_a_folder_does_not_read_what_the_first_left(
+    descend: Descend, tiny_file: Path, text_file: Path, own_folder: Path
+) -> None:
+    (own_folder / "text.txt").write_text(text_file.read_text())
+    (own_folder / "old.doc").write_text("not read")
+    tiny = ("--config", tiny_file, "--epoch", "1", "--json")
+    first, second = descend("train", ".", *tiny), descend("train", ".", *tiny)
+    corpora = [json.loads((Path(d.json["model_dir"]) / "run.json").read_text())["corpus"]
+               for d in (first, second)]  # fmt: skip
+    assert corpora[0] == corpora[1]
+    folder = first.json["model_dir"]
+    assert first.err.splitlines()[0] == "not read: 1 .doc"
+    assert second.err.splitlines()[:2] == [
+        f"not read: 1 folder that descend wrote ({folder})", "not read: 1 .doc",
+    ]  # fmt: skip
+    refused = descend("train", folder)
+    assert refused.code == 2
+    assert f"descend continue {folder}" in refused.err
+
+
 @pytest.mark.slow
 def test_train_takes_an_embedded_corpus(descend: Descend, tiny_file: Path) -> None:
     found = descend("train", "stories", "--config", tiny_file, "--epoch", "1",
@@ -115,6 +135,16 @@ def test_evaluate_gives_its_numbers(descend: Descend, trained: Path, text_file: 
     nats = found["loss"] * found["tokens"]
     assert found["bits_per_byte"] == pytest.approx(nats / math.log(2) / found["bytes"])
     assert f"loss {found['loss']:.4f} nats" in descend("evaluate", trained, text_file).out
+
+
+def test_evaluate_says_where_a_text_was_trained_on(
+    descend: Descend, trained: Path, text_file: Path, own_folder: Path
+) -> None:
+    own = descend("evaluate", trained, text_file)
+    assert own.err.startswith("this is the text that the model was trained on: it knows 90% of it")
+    other = own_folder / "other.txt"
+    other.write_text("The cow " + text_file.read_text())
+    assert descend("evaluate", trained, other).err == ""
 
 
 def test_generate_greedy_is_deterministic_and_begins_with_the_prompt(
@@ -170,6 +200,25 @@ def test_continue_trains_the_same_network_further(
         trained / "tokenizer.json"
     ).read_bytes()
     assert json.loads(Path("further/run.json").read_text())["parent"] == str(trained)
+    began = json.loads((trained / "summary.json").read_text())["validation_loss"]
+    assert found["loss_before"] == began > found["validation_loss"]
+
+
+def test_a_continued_run_that_got_worse_says_so_and_what_is_inherited_is_not_called_chosen(
+    descend: Descend, tiny_file: Path, text_file: Path, own_folder: Path
+) -> None:
+    open_vocabulary = own_folder / "open.toml"
+    open_vocabulary.write_text(tiny_file.read_text().replace("vocab_size = 300\n", ""))
+    first = descend("train", text_file, "--config", open_vocabulary, "--save-dir", "first")
+    assert "kB of training text: vocab_size = " in first.err
+    # A rate that ruins it.
+    further = descend("continue", "first", "--learning-rate", "0.5", "--gradient-clip", "0",
+                      "--max-steps", "1")  # fmt: skip
+    assert further.code == 0, further.err
+    assert "1 epoch, 1 step of" in further.err
+    assert "vocab_size" not in further.err
+    assert "no better; the model it began from is still the better one" in further.out
+    assert "guide" not in further.out
 
 
 def test_continue_takes_a_rate_per_epoch_and_another_text(
@@ -180,6 +229,7 @@ def test_continue_takes_a_rate_per_epoch_and_another_text(
     found = descend("continue", trained, other, "--epochs", "2",
                     "--learning-rate", "1:1e-3,2:1e-4", "--json").json  # fmt: skip
     check_outcome(found, epochs=2)
+    assert found["loss_before"] is None, "it was not judged on that text"
     fresh = descend("train", "--from-run", found["model_dir"], "--learning-rate", "0.001",
                     "--max-steps", "5", "--json").json  # fmt: skip
     assert (

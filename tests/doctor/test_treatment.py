@@ -120,6 +120,14 @@ def test_silly_wishes_get_a_line(trained: Path, capsys: pytest.CaptureFixture[st
     assert "Traceback" not in said
 
 
+def test_where_a_cure_begins_is_told_once(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli(["cure", str(trained), "--minutes", "0.00001"]) == 0
+    said = capsys.readouterr()
+    assert (said.out + said.err).count("where the cure begins") == 1
+
+
 @pytest.mark.slow
 def test_a_real_run_is_cured(tiny: dict[str, Any]) -> None:
     small = {"embed_dim": 32, "num_layers": 1, "ff_dim": 64, "optimizer": "adamw"}

@@ -387,6 +387,7 @@ EXPECTED: dict[str, Expected] = {
     "embedding": embedding,
     "gradient_descent": descent,
     "loss": loss,
+    "nats": loss,
     "loss_ladder": on_the_ladder,
     "perplexity": perplexity,
     "accuracy": accuracy,

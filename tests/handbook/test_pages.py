@@ -32,7 +32,7 @@ WORDS = (150, 350)
 IDEAS = {
     "tokens", "embedding", "attention", "transformer", "gradient_descent", "loss", "perplexity",
     "bits_per_byte", "accuracy", "overfitting", "underfitting", "validation", "epoch_and_step",
-    "loss_ladder", "entropy", "checkpoint", "parameter_count", "key_value_cache",
+    "loss_ladder", "entropy", "checkpoint", "parameter_count", "key_value_cache", "nats",
     "update_to_weight_ratio", "gradient_norm", "critical_step_multiplier", "gradient_noise_scale",
     "loss_by_position", "generalisation_gap", "attention_sharpness", "dead_units",
     "effective_rank", "first_loss", "loss_rise", "memorise", "overlap", "rare_tokens", "shift",

@@ -14,8 +14,9 @@ from descend.config import PRESETS, RunConfig, make_config
 from descend.errors import ConfigError
 from descend.lab.attribute import Attribution, attribute, config_pair, design, shared_out
 from descend.lab.changes import changes_between, with_changes
-from descend.lab.folder import ATTRIBUTION, read_record
+from descend.lab.folder import read_record
 from descend.lab.sources import Named
+from descend.outputs import ATTRIBUTION
 from descend.report.experiments import attribution_text
 from descend.trials.arms import Outcome
 

@@ -20,15 +20,9 @@ from descend.errors import ConfigError, RunFolderError
 from descend.lab.arms import Contestant, contestants, parse_vary
 from descend.lab.compare import _verdict, compare, nats_of_unit, plan_comparison
 from descend.lab.comparison import Comparison
-from descend.lab.folder import (
-    ATTRIBUTION,
-    COMPARISON,
-    SEARCH,
-    new_experiment_folder,
-    read_record,
-    write_record,
-)
+from descend.lab.folder import new_experiment_folder, read_record, write_record
 from descend.lab.sources import Named, named_config
+from descend.outputs import ATTRIBUTION, COMPARISON, SEARCH
 from descend.report.experiments import comparison_text
 from descend.trials.arms import arm_of
 from descend.trials.executor import run_arms

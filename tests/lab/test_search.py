@@ -15,11 +15,12 @@ from descend.cli.main import run as descend
 from descend.config import RunConfig, make_config
 from descend.errors import ConfigError, MissingExtraError, RunFolderError
 from descend.lab import study as studies
-from descend.lab.folder import SEARCH, read_record
+from descend.lab.folder import read_record
 from descend.lab.hopeless import hopeless, loss_at
 from descend.lab.search import SearchPlan, Terms, plan_search, search
 from descend.lab.searched import Search
 from descend.lab.space import parse_over, space_of
+from descend.outputs import SEARCH
 from descend.report.searches import search_text
 from descend.trials import trial as trials
 from descend.trials.arms import Outcome

@@ -12,8 +12,9 @@ from descend.config import RunConfig
 from descend.errors import RunFolderError
 from descend.lab.attribute import Attribution, Interaction, Share, Tried
 from descend.lab.comparison import ComparedArm, Comparison, OfSeed
-from descend.lab.folder import ATTRIBUTION, COMPARISON, write_record
+from descend.lab.folder import write_record
 from descend.lab.measured import Measured
+from descend.outputs import ATTRIBUTION, COMPARISON
 from descend.report.experiment_report import attribution_report, comparison_report
 from descend.report.page import Command, Figure, Page, Table
 from descend.report.write import write_report
@@ -166,7 +167,7 @@ def test_a_notebook_shows_an_attribution(attributed: Attribution) -> None:
     hostile = msgspec.structs.replace(attributed, sentence="The <b>rate</b> did.")
     shown = hostile._repr_html_()  # type: ignore[attr-defined]
     for part in ("The &lt;b&gt;rate&lt;/b&gt; did.", ">-0.400 (-0.500 to -0.300)<", ">-0.300 (-0",
-                 "1 run: all sets of changes were trained, 1 seed", "+2.0%"):  # fmt: skip
+                 "1 run: all sets of changes were trained, 1 seed", "+2.0 points"):  # fmt: skip
         assert part in shown
     assert shown.index("learning_rate 1") < shown.index("batch_size 1") < shown.index("all of it")
     assert "<b>" not in shown

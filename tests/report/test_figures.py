@@ -13,6 +13,7 @@ from descend.report.figures import (
     Axis,
     Curve,
     Level,
+    Mark,
     Span,
     bars,
     curves,
@@ -84,6 +85,31 @@ def test_numbers_are_drawn_as_they_are() -> None:
     # Two lines of one name are one entry.
     assert option()["legend"]["data"] == ["a", "band"]
     assert heat(["r"], ["c", "d"], [[0.5, None]])["series"][0]["data"] == [[0, 0, 0.5]]
+
+
+def test_words_stand_where_no_marked_point_is() -> None:
+    def drawn(y: list[float]) -> list[dict[str, Any]]:
+        made = curves([Curve("held-out", [1, 2, 3, 4], y, "@accent", "points")], Axis("epochs"),
+                      Axis("nats"), levels=[Level("pairs", 3.0)],
+                      marks=[Mark("best", 4)])  # fmt: skip
+        return [s for s in made["series"] if "markLine" in s]
+
+    def places(y: list[float]) -> list[str]:
+        return [s["markLine"]["data"][0].get("label", {}).get(
+            "position", s["markLine"]["label"].get("position")) for s in drawn(y)]  # fmt: skip
+
+    # A curve that comes down to the level, and one that leaves it upwards.
+    assert places([6.0, 5.0, 4.0, 3.0]) == ["insideStartTop", "insideEndTop"]
+    assert places([3.0, 4.0, 5.0, 6.0]) == ["insideEndTop", "insideStartTop"]
+    # Should words and points meet all the same, the points are drawn above them.
+    dots = curves([Curve("held-out", [1], [2.0], "@accent", "points")], Axis("e"), Axis("n"))
+    assert all(s["z"] < dots["series"][0]["z"] for s in drawn([3.0, 3.0, 3.0, 3.0]))
+
+
+def test_an_axis_of_whole_numbers_has_no_ticks_between() -> None:
+    made = curves([Curve("a", [1, 2], [0.0, 1.0], "@accent")], Axis("trial", whole=True), Axis("y"))
+    assert made["xAxis"]["minInterval"] == 1
+    assert "minInterval" not in made["yAxis"]
 
 
 def test_the_strong_bar_is_set_apart() -> None:

@@ -11,9 +11,10 @@ import pytest
 
 from descend.config import RunConfig
 from descend.lab.comparison import Comparison
-from descend.lab.folder import SEARCH, write_record
+from descend.lab.folder import write_record
 from descend.lab.searched import Search, Tried, Weight
 from descend.lab.space import Choice, Range
+from descend.outputs import SEARCH
 from descend.report.cards import search_card
 from descend.report.page import Command, Figure, Page, Table
 from descend.report.search_report import search_report

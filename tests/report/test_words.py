@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from descend.report.words import epoch_line, paragraph
+from descend.report.words import epoch_line, next_commands, paragraph
 from descend.runs.folder import Summary
-from descend.runs.records import Epoch
-from descend.units import duration, size
+from descend.runs.records import Epoch, Sample
+from descend.units import duration, points, size
 
 
 def epoch(number: int, validation_loss: float, loss_end: float = 3.0) -> Epoch:
@@ -43,17 +44,50 @@ def summary(*losses: float, last_train_loss: float = 3.0) -> Summary:
 def test_the_paragraph_tells_the_curves_apart(
     losses: tuple[float, ...], said: list[str], not_said: list[str]
 ) -> None:
-    text = paragraph(summary(*losses), 1_000_000)
+    text = paragraph(summary(*losses))
     for part in said:
         assert part in text
     for part in not_said:
         assert part not in text
 
 
-def test_the_paragraph_never_compares_the_guide_with_held_out_text_unawares() -> None:
-    text = paragraph(summary(4.2, 4.0), 1_000_000)
-    assert "the guide's picture is 6.2 to 4.8 in the first and 1.9 to 1.8" in text
-    assert "Those are losses on text the model trains on" in text
+def test_the_guides_numbers_are_told_as_those_of_training_text_where_they_speak_of_the_run() -> (
+    None
+):
+    text = paragraph(summary(4.2, 4.0))
+    assert "On the text it trains on, the loss went from 6.0 to 3.0 in the first epoch" in text
+    assert "shows 6.2 to 4.8, and 1.8 in the tenth" in text
+    further = msgspec.structs.replace(summary(4.2, 4.0), continued=True)
+    for other in (paragraph(summary(4.2)), paragraph(further)):
+        assert "guide" not in other
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        (4.5, "which was 4.500 nats per token, is now 4.000 (2.00 bits per byte): better."),
+        (4.01, "hardly better"),
+        (3.998, "no better; the model it began from is still the better one"),
+    ],
+)
+def test_a_continued_run_is_held_against_what_it_began_from(before: float, said: str) -> None:
+    further = msgspec.structs.replace(summary(4.2, 4.0), continued=True, loss_before=before)
+    assert said in paragraph(further)
+    assert "came down" not in paragraph(further)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "command"),
+    [
+        (" Der Schüler\nlernt heute.", '"Der Schüler lernt"'),
+        ('Er sagte "ja" und', "'Er sagte \"ja\"'"),
+        ("\n", '"Once upon a time"'),
+        ("東" * 40, f'"{"東" * 30}"'),
+    ],
+)
+def test_a_prompt_is_proposed_in_the_language_of_the_text(prompt: str, command: str) -> None:
+    done = msgspec.structs.replace(summary(4.0), samples=[Sample(1, prompt, "…")])
+    assert next_commands(done).startswith(f"next: descend generate models/x {command}   descend")
 
 
 def test_the_line_of_an_epoch_has_the_guides_numbers_and_ours() -> None:
@@ -63,6 +97,7 @@ def test_the_line_of_an_epoch_has_the_guides_numbers_and_ours() -> None:
 
 
 def test_units_read_well() -> None:
+    assert [points(d) for d in (-0.014, 0.0, 0.2)] == ["-1.4 points", "+0.0 points", "+20.0 points"]
     shown = [duration(s) for s in (0.25, 42, 200, 7500)]
     assert shown == ["0.2 s", "42 s", "3 min 20 s", "2 h 05 min"]
     assert [size(n) for n in (999, 3200, 17e6, 1.4e9)] == ["999 bytes", "3.2 kB", "17 MB", "1.4 GB"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import shutil
 import sys
 import unicodedata
 from collections.abc import Iterator
@@ -46,6 +47,28 @@ def test_a_folder_is_read_in_order_without_hidden_and_unknown_files(tmp_path: Pa
     ]  # fmt: skip
     assert source.root == tmp_path
     assert list(source.paths) == sorted(source.paths)
+
+
+def test_what_is_left_out_of_a_folder_is_counted(tmp_path: Path) -> None:
+    make(tmp_path, a_txt="A")
+    assert find_corpus(str(tmp_path)).notes == ()
+    make(tmp_path, b_doc="old", b__c_jpg="x", b__d_jpg="y", e_txt="", _hidden_jpg="z")
+    assert find_corpus(str(tmp_path)).notes == ("not read: 2 .jpg, 1 .doc, 1 empty",)
+
+
+def test_what_descend_wrote_is_no_text(tmp_path: Path, trained: Path) -> None:
+    make(tmp_path, a_txt="A")
+    shutil.copytree(trained, tmp_path / "models" / "one")
+    shutil.copytree(trained, tmp_path / "models" / "two")
+    # A file of that name is not enough: it may be anybody's.
+    make(tmp_path, mine__run_json='{"text": "B"}')
+    source = find_corpus(str(tmp_path))
+    assert [d.text for d in read_documents(source)] == ["A", "B"]
+    assert source.notes == ("not read: 2 folders that descend wrote (models/one, models/two)",)
+    assert "nothing but what descend wrote" in refusal(tmp_path / "models").found
+    alone = refusal(tmp_path / "models" / "one")
+    assert alone.found == "a run of descend"
+    assert f"descend continue {tmp_path / 'models' / 'one'}" in alone.what_to_do
 
 
 def test_links_that_lead_back_are_not_followed(tmp_path: Path) -> None:

@@ -88,18 +88,36 @@ def test_what_could_not_be_read_is_tried_again_by_what_begins_anew(
     late.write_text(good.replace("}", "{"))
     status = late.stat()
     config = make_config({"corpus_dir": str(corpus), "vocab_size": 300})
-    first = prepare_text(config, retry_skipped=True)
-    assert prepare_text(config, retry_skipped=True).key == first.key
+    first = prepare_text(config, anew=True)
+    assert prepare_text(config, anew=True).key == first.key
     assert [m.split()[:2] for m in caplog.messages] == [["skipped", "late.jsonl,"]] * 2
     # As after a timeout or a permission that was missing, neither size nor time tells.
     late.write_text(good)
     os.utime(late, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert prepare_text(config).key == first.key
-    again = prepare_text(config, retry_skipped=True)
+    again = prepare_text(config, anew=True)
     assert again.key != first.key
     assert b"It came late." in again.spool.bytes(0, again.spool.nbytes)
     assert prepare_text(config).key == again.key
     assert len(caplog.messages) == 2
+
+
+def test_what_was_warned_of_is_told_to_the_next_who_begins_too(
+    text_file: Path, own_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    corpus = own_folder / "corpus"
+    shutil.copytree(text_file.parent, corpus)
+    (corpus / "latin1.txt").write_bytes("Ein schöner Tag für Bücher und Vögel.\n".encode("cp1252"))
+    (corpus / "photo.jpg").write_bytes(b"\xff\xd8")
+    config = make_config({"corpus_dir": str(corpus), "vocab_size": 300})
+    told = ["not read: 1 .jpg", "latin1.txt: not valid UTF-8, read as cp1252"]
+    for _ in range(2):
+        caplog.clear()
+        prepare_text(config, anew=True)
+        assert caplog.messages == told
+    caplog.clear()
+    prepare_text(config)
+    assert not caplog.messages, "who looks back has been told"
 
 
 def test_other_seeds_hold_out_other_documents(own_folder: Path) -> None:

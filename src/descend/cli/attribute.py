@@ -46,8 +46,9 @@ def attribute(
 
     from descend.lab.attribute import attribute as carry_out
     from descend.lab.attribute import config_pair, design
-    from descend.lab.folder import ATTRIBUTION, new_experiment_folder, write_record
+    from descend.lab.folder import new_experiment_folder, write_record
     from descend.lab.sources import named_config
+    from descend.outputs import ATTRIBUTION
     from descend.report.experiments import attribution_text
 
     folder = new_experiment_folder(save_dir)

@@ -55,7 +55,8 @@ def compare(
 
     from descend.lab.compare import compare as carry_out
     from descend.lab.compare import plan_comparison
-    from descend.lab.folder import COMPARISON, new_experiment_folder, write_record
+    from descend.lab.folder import new_experiment_folder, write_record
+    from descend.outputs import COMPARISON
     from descend.report.experiments import comparison_text
 
     folder = new_experiment_folder(save_dir)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from descend.cli.flags import AsJson
 from descend.cli.output import result, result_json, say, talk
 from descend.doctor.diagnosis import BUDGET
+
+if TYPE_CHECKING:
+    from descend.doctor.treatment import Turn
 
 
 def cure(
@@ -33,9 +36,11 @@ def cure(
     from descend.api import cure as treat
     from descend.report.diagnosis import treatment_text, turn_line
 
-    found = treat(
-        what, minutes, budget=budget, console=talk(), seen=lambda turn: say(turn_line(turn))
-    )
+    def seen(turn: Turn) -> None:
+        if turn.gain is not None:  # where it begins is known, and told at the end
+            say(turn_line(turn))
+
+    found = treat(what, minutes, budget=budget, console=talk(), seen=seen)
     if as_json:
         result_json(found)
     else:

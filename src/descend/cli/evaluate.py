@@ -8,7 +8,7 @@ import typer
 
 from descend.cli.flags import AsJson
 from descend.cli.generate import ModelFolder
-from descend.cli.output import result, result_json
+from descend.cli.output import result, result_json, set_up_logging
 
 
 def evaluate(
@@ -24,6 +24,7 @@ def evaluate(
     """
     from descend.api import load
 
+    set_up_logging("info")
     found = load(model).evaluate(corpus)
     if as_json:
         result_json(found)

@@ -9,6 +9,7 @@ import traceback
 
 import typer
 from typer.exceptions import Exit, TyperException
+from typer.main import get_command
 
 from descend.cli.attribute import attribute
 from descend.cli.chat import chat
@@ -118,7 +119,7 @@ def run(arguments: list[str], debug: bool = False) -> int:
     except Exit as end:
         return end.exit_code
     except TyperException as problem:
-        return _fail(_usage_sentence(problem), problem.exit_code, debug)
+        return _fail(_usage_sentence(problem, arguments), problem.exit_code, debug)
     except DescendError as problem:
         return _fail(str(problem), problem.exit_code, debug)
     except (KeyboardInterrupt, EOFError):
@@ -136,14 +137,25 @@ def run(arguments: list[str], debug: bool = False) -> int:
         return _fail(str(problem), code, debug)
 
 
-def _usage_sentence(problem: TyperException) -> str:
+def _usage_sentence(problem: TyperException, arguments: list[str]) -> str:
     """Typer's words with the verb they are about and where to read on."""
-    message = problem.format_message().rstrip(".")
-    context = getattr(problem, "ctx", None)
-    if not message or context is None:
+    message = problem.format_message().rstrip(".?").replace(". Did you mean", ", did you mean")
+    if not message:
         return message
-    verb = context.command_path
+    context = getattr(problem, "ctx", None)
+    verb = context.command_path if context else _verb(arguments)
     return f"{verb}: {message[0].lower()}{message[1:]}; `{verb} --help` shows what is expected."
+
+
+def _verb(arguments: list[str]) -> str:
+    """The verb that `arguments` begin with, behind `descend`."""
+    command, path = get_command(app), ["descend"]
+    for word in arguments:
+        child = getattr(command, "commands", {}).get(word)
+        if child is None:
+            break
+        command, path = child, [*path, word]
+    return " ".join(path)
 
 
 def _fail(message: str, code: int, debug: bool) -> int:

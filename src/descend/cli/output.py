@@ -47,6 +47,8 @@ def set_up_logging(level: str) -> None:
     logger = logging.getLogger("descend")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
+    # At the handler, not the logger: the cache keeps warnings, also those that are not shown.
+    handler.setLevel(level.upper())
     logger.handlers[:] = [handler]
-    logger.setLevel(level.upper())
+    logger.setLevel(logging.DEBUG)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")

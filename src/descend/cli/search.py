@@ -61,10 +61,11 @@ def search(
 
     descend search my/texts --over learning_rate=0.0003..0.01 --over embed_dim=128,256,512
     """
-    from descend.lab.folder import SEARCH, write_record
+    from descend.lab.folder import write_record
     from descend.lab.search import Terms, plan_search
     from descend.lab.search import search as carry_out
     from descend.lab.space import DEFAULT_OVER, parse_over, space_of
+    from descend.outputs import SEARCH
     from descend.report.searches import search_text
 
     text = {} if corpus is None else {"corpus_dir": corpus}

@@ -24,5 +24,5 @@ def carry_through(
     if as_json:
         result_json(model.summary)
     else:
-        result(outcome(model.summary, model.train_bytes))
-        say(next_commands(model.summary.model_dir))
+        result(outcome(model.summary))
+        say(next_commands(model.summary))

@@ -9,11 +9,8 @@ from typing import TypeVar
 import msgspec
 
 from descend.errors import RunFolderError
+from descend.outputs import ATTRIBUTION, COMPARISON, SEARCH
 from descend.runs.durable import write_file
-
-COMPARISON = "comparison.json"
-ATTRIBUTION = "attribution.json"
-SEARCH = "search.json"
 
 T = TypeVar("T")
 

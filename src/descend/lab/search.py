@@ -18,11 +18,12 @@ from descend.lab import study as studies
 from descend.lab.arms import Contestant
 from descend.lab.command import call_of, changed_keys, train_command
 from descend.lab.compare import Match, Plan, arm_for, check_match, compare, plan_comparison
-from descend.lab.folder import SEARCH, write_record
+from descend.lab.folder import write_record
 from descend.lab.searched import Question, Search, Tried
 from descend.lab.sentences import search_sentence
 from descend.lab.space import DEFAULT_OVER, Span, parse_over, space_of, whole_of
 from descend.lab.steering import HARDLY_MORE, Told, carry_out, silent
+from descend.outputs import SEARCH
 from descend.text.corpus import find_corpus
 from descend.trials.arms import OFTEN_EVALUATION_TOKENS, Arm, arm_of
 from descend.trials.executor import Told as ToldOfRun

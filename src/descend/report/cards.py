@@ -20,7 +20,7 @@ from descend.report.searches import NUMBERS, SHOWN, search_row
 from descend.report.words import verdict
 from descend.runs.folder import Summary
 from descend.runs.records import Epoch
-from descend.units import duration
+from descend.units import duration, points
 
 MOST_EPOCHS = 8
 """Rows of a card; of a longer run the first, the best and the last are among them."""
@@ -80,11 +80,11 @@ def attribution_card(found: Attribution) -> str:
     """An attribution: its answer, and every change as a row, the largest gain first."""
     rows = [
         (s.change, with_interval(Measured(s.value, s.ci95)), plain(s.alone), plain(s.last),
-         f"{s.accuracy.value:+.1%}", more_time(s.seconds))
+         points(s.accuracy.value), more_time(s.seconds))
         for s in sorted(found.shares, key=lambda s: s.value)
     ]  # fmt: skip
     rows.append((
-        "all of it", with_interval(found.total), "", "", f"{found.total_accuracy.value:+.1%}",
+        "all of it", with_interval(found.total), "", "", points(found.total_accuracy.value),
         more_time(found.total_seconds),
     ))  # fmt: skip
     words = [found.sentence, f"Loss in {found.unit}: below zero is better. {how_found(found)}."]

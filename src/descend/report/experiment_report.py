@@ -25,7 +25,7 @@ from descend.report.page import (
     Section,
     Table,
 )
-from descend.units import counted, duration, size
+from descend.units import counted, duration, points, size
 from descend.version import __version__
 
 MADE_BY = f"Report of an experiment · descend {__version__}"
@@ -205,7 +205,7 @@ def attribution_report(found: Attribution, folder: Path) -> Page:
         lead=(found.sentence,),
         facts=Facts((
             Fact("all changes together", f"{found.total.value:+.3f}", found.unit),
-            Fact("accuracy", f"{found.total_accuracy.value:+.1%}", "of held-out tokens"),
+            Fact("accuracy", points(found.total_accuracy.value), "of held-out tokens"),
             Fact("training time", more_time(found.total_seconds), "for each run"),
             Fact("runs", f"{len(found.runs):,}",
                  f"{counted(len(found.seeds), 'seed')}, {found.method}"),
@@ -231,12 +231,12 @@ def _shares(found: Attribution) -> Section:
     )  # fmt: skip
     rows = [
         (s.change, f"{s.value:+.3f}", _interval(Measured(s.value, s.ci95)), plain(s.alone),
-         plain(s.last), f"{s.accuracy.value:+.1%}", more_time(s.seconds))
+         plain(s.last), points(s.accuracy.value), more_time(s.seconds))
         for s in found.shares
     ]  # fmt: skip
     rows.append((
         "all of it", f"{found.total.value:+.3f}", _interval(found.total), "", "",
-        f"{found.total_accuracy.value:+.1%}", more_time(found.total_seconds),
+        points(found.total_accuracy.value), more_time(found.total_seconds),
     ))  # fmt: skip
     return Section("shares", "Which change brought how much", (
         Paragraph(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from descend.lab.attribute import Attribution
 from descend.lab.comparison import Comparison
 from descend.lab.measured import Measured
-from descend.units import counted, duration, size
+from descend.units import counted, duration, points, size
 
 BAR = 20
 """Characters of the longest bar."""
@@ -48,11 +48,11 @@ def attribution_text(found: Attribution) -> str:
     most = max(abs(share.value) for share in found.shares)
     rows = [
         (s.change, signed(s.value, s.ci95), bar(s.value, most), _plain(s.alone), _plain(s.last),
-         f"{s.accuracy.value:+.1%}", _time(s.seconds))
+         points(s.accuracy.value), _time(s.seconds))
         for s in found.shares
     ]  # fmt: skip
     whole = ("all of it", signed(found.total.value, found.total.ci95), " " * BAR, "", "",
-             f"{found.total_accuracy.value:+.1%}", _time(found.total_seconds))  # fmt: skip
+             points(found.total_accuracy.value), _time(found.total_seconds))  # fmt: skip
     head = ("change", f"loss ({found.unit})", "gain │ harm".center(BAR + 1), "alone", "last",
             "accuracy", "time")  # fmt: skip
     blocks = [table(head, [*rows, whole]), found.sentence]

@@ -84,6 +84,8 @@ class Axis:
     log: bool = False
     least: float | None = None
     most: float | None = None
+    whole: bool = False
+    """Whether nothing lies between whole numbers."""
 
 
 def thin(
@@ -127,9 +129,9 @@ def curves(
     if areas:
         series.append(_areas(areas))
     if levels:
-        series.append(_levels(levels, lines[0].x[0]))
+        series.append(_levels(levels, lines))
     if marks:
-        series.append(_marks(marks))
+        series.append(_marks(marks, lines, y_axis))
     named = list(dict.fromkeys(s["name"] for s in series if s["name"]))
     legend = {"legend": _legend(named)} if len(named) > 1 else {}
     above = 18 if any(mark.loud for mark in marks) else 0  # the names of loud marks
@@ -178,30 +180,55 @@ def _areas(areas: Sequence[Area]) -> Option:
     }  # fmt: skip
 
 
-def _levels(levels: Sequence[Level], x: float) -> Option:
-    return _unseen("", [[_round(x), _round(level.y)] for level in levels]) | {
-        "z": 5,  # its words above the curve, which may run through them
+def _levels(levels: Sequence[Level], lines: Sequence[Curve]) -> Option:
+    """The words stand at the end of the level from which the curves keep further away."""
+    points = _judged(lines)
+
+    def nearest(y: float, late: bool) -> float:
+        half = (points[0][0] + points[-1][0]) / 2
+        return min((abs(b - y) for a, b in points if (a > half) is late), default=math.inf)
+
+    data = [
+        {"name": level.name, "yAxis": _round(level.y), "label": {"position": "insideStartTop"}}
+        if nearest(level.y, late=True) < nearest(level.y, late=False)
+        else {"name": level.name, "yAxis": _round(level.y)}
+        for level in levels
+    ]
+    return _unseen("", [[_round(lines[0].x[0]), _round(level.y)] for level in levels]) | {
+        "z": 3,
         "markLine": {
             "silent": True, "symbol": "none", "precision": 12,
             "lineStyle": {"color": "@quiet", "type": "dashed", "width": 1},
             "label": {"position": "insideEndTop", "formatter": "{b}", "color": "@quiet"} | _HALO,
-            "data": [{"name": level.name, "yAxis": _round(level.y)} for level in levels],
+            "data": data,
         },
     }  # fmt: skip
 
 
-def _marks(marks: Sequence[Mark]) -> Option:
+def _judged(lines: Sequence[Curve]) -> list[tuple[float, float]]:
+    """The points that words must not cover: those that are marked, or of all curves."""
+    marked = [line for line in lines if line.dress == "points"] or lines
+    return sorted(point for line in marked for point in zip(line.x, line.y, strict=True))
+
+
+def _marks(marks: Sequence[Mark], lines: Sequence[Curve], y_axis: Axis) -> Option:
+    """The words of a quiet mark stand above the curves where they run low, else below them."""
+    heights = [y for line in lines for y in line.y]
+    least = min(heights) if y_axis.least is None else y_axis.least
+    middle = (least + max(heights)) / 2
     data: list[Option] = []
     for mark in marks:
         colour = "@sixth" if mark.loud else "@quiet"
+        there = [float(np.interp(mark.x, line.x, line.y)) for line in lines if line.dress != "raw"]
+        place = "insideStartTop" if sum(there) / len(there) > middle else "insideEndTop"
         data.append({
             "name": mark.name, "xAxis": _round(mark.x),
             "lineStyle": {"color": colour, "type": "solid" if mark.loud else "dotted"},
             "label": {"color": colour} | ({"position": "end", "offset": [14, 0]} if mark.loud
-                                          else {"position": "insideEndTop"}),
+                                          else {"position": place}),
         })  # fmt: skip
     return _unseen("", []) | {
-        "z": 5,
+        "z": 3,  # below marked points, which no words must hide
         "markLine": {
             "silent": True, "symbol": "none", "lineStyle": {"width": 1},
             "label": {"formatter": "{b}"} | _HALO, "data": data,
@@ -348,9 +375,13 @@ def _axis(axis: Axis, middle: bool = False) -> Option:
         "nameLocation": "middle" if middle else "end", "nameGap": 28 if middle else 14,
         "splitNumber": 5, "axisLabel": {"hideOverlap": True},
     }  # fmt: skip
-    if not middle:
+    if middle:  # else a wide first number touches the lowest one of the axis beside it
+        found |= {"axisLabel": {"hideOverlap": True, "margin": 13}, "nameGap": 32}
+    else:
         found["nameTextStyle"] = {"align": "left"}
         found["name"] = ""  # said above the figure: beside a narrow axis it would be cut off
+    if axis.whole:
+        found["minInterval"] = 1
     if axis.least is not None:
         found["min"] = axis.least
     if axis.most is not None:

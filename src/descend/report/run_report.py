@@ -44,7 +44,7 @@ def run_report(folder: Path) -> Page:
         corpus(run, store),
         inside(run),
         settings(run.info, folder),
-        again(run.info, folder),
+        again(run.info, folder, run.summary.samples),
     ]
     return Page(
         title=folder.resolve().name,

@@ -121,7 +121,7 @@ def _trials(found: Search) -> Section:
     return Section("trials", "Every trial", (
         Figure(f"Held-out loss of the finished trials in the order they were made, {UNIT}",
                f"From {losses[0]:.3f} to {lowest[-1]:.3f} {UNIT} in {len(losses)} trials.",
-               curves(lines, Axis("trial"), Axis(UNIT))),
+               curves(lines, Axis("trial", whole=True), Axis(UNIT))),
         Table("All trials; of those ended early the numbers of their last judgment",
               (*map(Column, ("trial", *keys, *NUMBERS)), Column("", False)),
               rows, frozenset(n for n, t in enumerate(found.tried)

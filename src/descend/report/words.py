@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from descend.handbook.checklist import Checklist
+from descend.handbook.yours.wording import generate_command
 from descend.runs.folder import Summary
 from descend.runs.records import Epoch, Rescue, Sample, Step
 from descend.text.stats import CorpusStats
-from descend.units import duration, size
+from descend.units import counted, duration, size
 
 # The guide's picture of a run that goes well: loss and accuracy on training batches, from the
 # start to the end of the first and of the tenth epoch.
@@ -60,28 +64,27 @@ def samples_text(samples: list[Sample]) -> str:
     return "\n\n".join(f"--- sample {n}\n{block}" for n, block in enumerate(blocks, 1))
 
 
-def outcome(summary: Summary, train_bytes: int) -> str:
+def outcome(summary: Summary) -> str:
     """All that is printed at the end of a run."""
     return "\n\n".join(
         [
             samples_text(summary.samples),
-            paragraph(summary, train_bytes),
+            paragraph(summary),
             f"saved in {summary.model_dir}",
         ]
     )
 
 
-def next_commands(model_dir: str) -> str:
-    """What one may want to type next."""
-    return (
-        f'next: descend generate {model_dir} "Once upon a time"   descend chat {model_dir}   '
-        f"descend continue {model_dir}"
-    )
+def next_commands(summary: Summary) -> str:
+    """What one may want to type next, with a prompt in the language of the text."""
+    folder = summary.model_dir
+    written = generate_command(folder, summary.samples)
+    return f"next: {written}   descend chat {folder}   descend continue {folder}"
 
 
-def paragraph(summary: Summary, train_bytes: int) -> str:
+def paragraph(summary: Summary) -> str:
     """How a finished run went, in plain words, honest about validation."""
-    return f"{verdict(summary)} {_against_the_guide(summary, train_bytes)}"
+    return " ".join([verdict(summary), *_against_the_guide(summary)])
 
 
 def verdict(summary: Summary) -> str:
@@ -107,12 +110,24 @@ def _rescues(summary: Summary) -> list[str]:
 
 
 def _outcome(summary: Summary) -> str:
-    epochs = len(summary.epochs)
+    spent = f"In {counted(len(summary.epochs), 'epoch')} and {duration(summary.seconds)}"
+    right = f"the model names the next token right {summary.validation_accuracy:.0%} of the time."
+    loss, before = summary.validation_loss, summary.loss_before
+    if before is None:
+        return (
+            f"{spent} the loss on held-out text came down to {loss:.2f} nats per token "
+            f"({summary.bits_per_byte:.2f} bits per byte); the model {right}"
+        )
+    if loss >= before:
+        change = "no better; the model it began from is still the better one"
+    elif loss >= before - WORTH_SAYING:
+        change = "hardly better, by less than what another seed may change"
+    else:
+        change = "better"
     return (
-        f"In {epochs} epoch{'s' if epochs != 1 else ''} and {duration(summary.seconds)} the loss "
-        f"on held-out text came down to {summary.validation_loss:.2f} nats per token "
-        f"({summary.bits_per_byte:.2f} bits per byte); the model names the next token right "
-        f"{summary.validation_accuracy:.0%} of the time."
+        f"{spent} of further training the loss on held-out text, which was {before:.3f} nats per "
+        f"token, is now {loss:.3f} ({summary.bits_per_byte:.2f} bits per byte): {change}. "
+        f"The model {right}"
     )
 
 
@@ -153,15 +168,18 @@ def shape_of_the_curve(summary: Summary) -> str:
     return "The validation loss had levelled off by the last epoch."
 
 
-def _against_the_guide(summary: Summary, train_bytes: int) -> str:
+def _against_the_guide(summary: Summary) -> list[str]:
+    """The guide's numbers beside those of a run that it speaks of: a new one, of several epochs."""
     first, last = summary.epochs[0], summary.epochs[-1]
-    return (
-        f"Training loss went from {first.loss_start:.1f} to {first.loss_end:.1f} in the first "
-        f"epoch and to {last.loss_end:.1f} in the last; the guide's picture is {GUIDE_FIRST[0]} to "
-        f"{GUIDE_FIRST[1]} in the first and {GUIDE_TENTH[0]} to {GUIDE_TENTH[1]} with "
-        f"{GUIDE_TENTH[2]:.0%} to {GUIDE_TENTH[3]:.0%} accuracy in the tenth. "
-        + guide_caution(train_bytes)
-    )
+    if summary.continued or last is first:
+        return []
+    return [
+        f"On the text it trains on, the loss went from {first.loss_start:.1f} to "
+        f"{first.loss_end:.1f} in the first epoch and to {last.loss_end:.1f} in the last; the "
+        f"guide that descend follows shows {GUIDE_FIRST[0]} to {GUIDE_FIRST[1]}, and "
+        f"{GUIDE_TENTH[1]} in the tenth, for a text and a vocabulary that it does not name. "
+        "Knowing the training text by heart is no success."
+    ]
 
 
 def guide_caution(train_bytes: int) -> str:
@@ -170,6 +188,15 @@ def guide_caution(train_bytes: int) -> str:
         "Those are losses on text the model trains on, for a vocabulary and a text that the guide "
         f"does not name. How low a loss can be on your {size(train_bytes)}, with your tokens, they "
         "do not say; and knowing the training text by heart is no success."
+    )
+
+
+def trained_on(corpus: Mapping[str, Any]) -> str:
+    """What a judgment on its own text, as run.json describes it, says of a model."""
+    known = corpus["train_bytes"] / (corpus["train_bytes"] + corpus["validation_bytes"])
+    return (
+        f"this is the text that the model was trained on: it knows {known:.0%} of it, so what "
+        "follows flatters; its validation loss is the one on text that it does not know"
     )
 
 

@@ -9,8 +9,9 @@ import msgspec
 from descend.errors import RunFolderError, UserError
 from descend.lab.attribute import Attribution
 from descend.lab.comparison import Comparison
-from descend.lab.folder import ATTRIBUTION, COMPARISON, SEARCH, read_record
+from descend.lab.folder import read_record
 from descend.lab.searched import Search
+from descend.outputs import ATTRIBUTION, COMPARISON, SEARCH
 from descend.report.early_report import early_report, is_early
 from descend.report.experiment_report import attribution_report, comparison_report
 from descend.report.html import MARK, render

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from descend.errors import RunFolderError
+from descend.outputs import RUN
 from descend.runs.durable import disk_error, verify_folder, write_file
 from descend.runs.records import (
     SCHEMA,
@@ -40,7 +41,7 @@ WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
 DIAGNOSIS = "diagnosis.json"
 REPORT = "report.html"
-_RUN, _SUMMARY, _EVENTS = "run.json", "summary.json", "events.jsonl"
+_SUMMARY, _EVENTS = "summary.json", "events.jsonl"
 
 MODEL_FILES = {
     "config.json": "the shape of the model",
@@ -68,6 +69,8 @@ class RunInfo(msgspec.Struct, frozen=True):
     hardware: dict[str, Any]
     parent: str | None = None
     """Folder of the model that this run continued."""
+    parent_loss: float | None = None
+    """Validation loss of that model, where it was judged on the same held-out text."""
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -88,6 +91,10 @@ class Summary(msgspec.Struct, frozen=True):
     """What the kept model writes after prompts from held-out text; empty before the end."""
     rescues: list[Rescue] = []
     """Each time that the numbers ran away and training went back."""
+    continued: bool = False
+    """Whether it trained a finished model further."""
+    loss_before: float | None = None
+    """Validation loss of that model, where it was judged on the same held-out text."""
 
 
 def new_folder(save_dir: str | None) -> Path:
@@ -139,12 +146,12 @@ def check_model_folder(folder: Path) -> None:
 
 def write_info(folder: Path, info: RunInfo) -> None:
     """Write run.json."""
-    write_file(folder / _RUN, msgspec.json.format(msgspec.json.encode(info)))
+    write_file(folder / RUN, msgspec.json.format(msgspec.json.encode(info)))
 
 
 def read_info(folder: Path) -> RunInfo:
     """Read run.json; `RunFolderError` if it is missing or damaged."""
-    return _read(folder / _RUN, RunInfo)
+    return _read(folder / RUN, RunInfo)
 
 
 def write_summary(folder: Path, summary: Summary) -> None:
@@ -159,7 +166,7 @@ def read_summary(folder: Path) -> Summary:
 
 def is_run(folder: Path) -> bool:
     """Whether `folder` is that of a run, finished or not."""
-    return (folder / _RUN).exists()
+    return (folder / RUN).exists()
 
 
 def has_summary(folder: Path) -> bool:

@@ -22,7 +22,8 @@ from typing import BinaryIO
 from descend.errors import CorpusError, DiskError
 from descend.text.cache import cache_dir
 from descend.text.document import Document
-from descend.text.readers import SUFFIXES, is_known, read
+from descend.text.files import is_text_file, list_files
+from descend.text.readers import read
 from descend.text.readers.compressed import unreadable
 
 DEFAULT = "python"
@@ -50,7 +51,8 @@ class CorpusSource:
     of the file if one file was named); an embedded corpus has its name in `embedded` and no
     files. `fingerprint` is a SHA-256 (hex) that changes when the text may have changed: over
     path below root, size and modification time of each file; over what makes it for an
-    embedded corpus; over the content for standard input.
+    embedded corpus; over the content for standard input. `notes` are sentences on what of a
+    folder is left out, for whoever begins to read it.
     """
 
     name: str
@@ -58,16 +60,12 @@ class CorpusSource:
     root: Path | None
     embedded: str | None
     fingerprint: str
+    notes: tuple[str, ...] = ()
 
     @property
     def spooled(self) -> bool:
         """Whether this was a stream, of which the one file in `paths` is a copy."""
         return self.root == cache_dir() / _STREAMS
-
-
-def is_text_file(path: Path) -> bool:
-    """Whether a file in a folder is taken: a known suffix, or none and text at its start."""
-    return is_known(path) or (not path.suffix and _begins_with_text(path))
 
 
 def find_corpus(
@@ -82,6 +80,11 @@ def find_corpus(
     """
     if corpus_dir is None:
         return _embedded(DEFAULT)
+    if not corpus_dir.strip():  # else the folder that one happens to stand in
+        raise CorpusError(
+            "corpus_dir", "an empty name", "a folder, a file or an embedded corpus",
+            "name one, `.` for this folder",
+        )  # fmt: skip
     if corpus_dir == "-":
         return _copied(sys.stdin, lambda: _spooled(sys.stdin.buffer, "standard input"))
     path = Path(corpus_dir).expanduser()
@@ -94,8 +97,9 @@ def find_corpus(
     except OSError as error:
         raise unreadable(corpus_dir, error) from None
     if stat.S_ISDIR(status.st_mode):
-        files = _list_files(path, accept)
-        return CorpusSource(corpus_dir, tuple(files), path, None, _fingerprint(files, path))
+        listed = list_files(path, accept)
+        fingerprint = _fingerprint(listed.files, path)
+        return CorpusSource(corpus_dir, tuple(listed.files), path, None, fingerprint, listed.notes)
     try:
         if not stat.S_ISREG(status.st_mode):  # a pipe, as of `descend train <(zcat a.gz)`
             return _copied((status.st_dev, status.st_ino), lambda: _piped(path, corpus_dir))
@@ -107,44 +111,6 @@ def find_corpus(
         raise _empty(corpus_dir, "an empty file")
     fingerprint = _fingerprint({path: status}, path.parent)
     return CorpusSource(corpus_dir, (path,), path.parent, None, fingerprint)
-
-
-def _list_files(root: Path, accept: Callable[[Path], bool]) -> dict[Path, os.stat_result]:
-    """The files below `root` that `accept` takes, sorted, without hidden and empty ones.
-
-    Links are followed, but no folder is entered twice. A file may vanish meanwhile.
-    """
-    found: dict[Path, os.stat_result] = {}
-    other: set[str] = set()
-    seen: set[tuple[int, int] | str] = set()
-    waiting, files = [root], 0
-    while waiting:
-        folder = waiting.pop()
-        try:
-            at = folder.stat()
-            # Windows has no inode numbers for some file systems: there the real path serves.
-            key = (at.st_dev, at.st_ino) if at.st_ino else os.path.realpath(folder)
-            entries = sorted(folder.iterdir()) if key not in seen else []
-        except OSError as error:
-            if folder == root:
-                raise unreadable(str(root), error) from None
-            _log.warning("%s: folder skipped, it cannot be read (%s)", folder, error.strerror)
-            continue
-        seen.add(key)
-        for path in entries:
-            if path.name.startswith("."):
-                continue
-            if os.path.isdir(path):  # unlike Path.is_dir, it never raises
-                waiting.append(path)
-            elif os.path.isfile(path):
-                files += 1
-                if accept(path) and (status := _status(path)) and status.st_size:
-                    found[path] = status
-                else:
-                    other.add(path.suffix or path.name)
-    if not found:
-        raise _no_text_files(root, files, sorted(other))
-    return dict(sorted(found.items()))
 
 
 def read_documents(
@@ -170,20 +136,16 @@ def read_documents(
 
 
 def reads_now(source: CorpusSource, skipped: Collection[str]) -> bool:
-    """Whether a file of `source` that was skipped can be read now; warns of those that cannot."""
+    """Whether a file of `source` that was skipped before can be read now."""
     names = {_relative(path, source.root): path for path in source.paths} if skipped else {}
     found = False
     for name in skipped:
         try:
             # To its end: damage may stand anywhere.
             found |= sum(1 for _ in read(names[name], name=name)) > 0
-        except CorpusError as error:
-            _warn_of_skipped(error)
+        except CorpusError:
+            continue
     return found
-
-
-def _warn_of_skipped(error: CorpusError) -> None:
-    _log.warning("skipped %s (found %s)", error.where, error.found)
 
 
 def _all_documents(source: CorpusSource, skipped: list[str]) -> Iterator[Document]:
@@ -199,7 +161,7 @@ def _all_documents(source: CorpusSource, skipped: list[str]) -> Iterator[Documen
         except CorpusError as error:
             if len(source.paths) == 1:
                 raise
-            _warn_of_skipped(error)
+            _log.warning("skipped %s (found %s)", error.where, error.found)
             skipped.append(name)
 
 
@@ -288,13 +250,6 @@ def _spooled(stream: BinaryIO, name: str) -> CorpusSource:
     return CorpusSource(name, (path,), folder, None, digest.hexdigest())
 
 
-def _status(path: Path) -> os.stat_result | None:
-    try:
-        return path.stat()
-    except OSError:
-        return None
-
-
 def _fingerprint(files: Mapping[Path, os.stat_result], root: Path) -> str:
     digest = hashlib.sha256()
     for path, status in files.items():
@@ -305,16 +260,6 @@ def _fingerprint(files: Mapping[Path, os.stat_result], root: Path) -> str:
 
 def _relative(path: Path, root: Path | None) -> str:
     return path.relative_to(root).as_posix() if root is not None else str(path)
-
-
-def _begins_with_text(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            head = file.read(4096)
-    except OSError:
-        return False
-    # Cut off in a character, the head still decodes but for its last three bytes.
-    return b"\0" not in head and "\ufffd" not in head.decode("utf-8", "replace")[:-3]
 
 
 def _embedded_names() -> tuple[str, ...]:
@@ -348,14 +293,3 @@ def _missing(corpus_dir: str, path: Path) -> CorpusError:
 
 def _empty(where: str, found: str) -> CorpusError:
     return CorpusError(where, found, "text", "put text there or name another corpus")
-
-
-def _no_text_files(root: Path, files: int, seen: list[str]) -> CorpusError:
-    if not files:
-        return _empty(str(root), "an empty folder")
-    shown = ", ".join(seen[:8]) + (", …" if len(seen) > 8 else "")
-    return CorpusError(
-        str(root), f"no text files among {files} (only {shown or 'empty ones'})",
-        f"files such as {', '.join(SUFFIXES[:2])}, .html, .jsonl, .csv, .pdf, .docx or .epub",
-        "name a folder with such files, or name one file to have it read as plain text",
-    )  # fmt: skip

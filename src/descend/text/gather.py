@@ -25,9 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descend.errors import ConfigError, CorpusError, DiskError
-from descend.text.corpus import CorpusSource, find_corpus, is_text_file, read_documents
+from descend.text.corpus import CorpusSource, find_corpus, read_documents
 from descend.text.document import Document
 from descend.text.duplicates import near_duplicates
+from descend.text.files import is_text_file
+from descend.text.notes import warn_all
 from descend.text.readers import read
 from descend.text.readers.cutting import lines
 from descend.text.spool import sample_indices, utf8
@@ -115,6 +117,7 @@ def gather(  # noqa: PLR0913 - the options of `descend corpus add`, all by name
         return wanted and inside not in path.resolve().parents
 
     sources = [find_corpus(str(path), accept) for path in ([src] if isinstance(src, Path) else src)]
+    warn_all(note for source in sources for note in source.notes)
     try:
         dest.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".gather-", dir=dest) as aside:

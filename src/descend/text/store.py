@@ -19,6 +19,7 @@ from descend.text.baselines import LossLadder, loss_ladder
 from descend.text.cache import cache_dir
 from descend.text.corpus import CorpusSource, find_corpus, read_documents, reads_now
 from descend.text.encoding import encoder, id_type
+from descend.text.notes import warn_all, warnings_kept
 from descend.text.overlap import overlap_share
 from descend.text.pieces import newline_pieces
 from descend.text.split import Spans, Split, split_documents
@@ -31,7 +32,8 @@ Progress = Callable[[str, float], None]
 # Raised whenever extraction, split or token layout change, so that old caches are not met.
 _FORMAT = 2
 
-_SKIPPED = "skipped.json"
+# Beside a text: names of the files that could not be read, and all that was warned of.
+_SKIPPED, _NOTES = "skipped.json", "notes.json"
 
 _PIECE_CHARACTERS = 2**16
 _CHARACTERS_AT_ONCE = 2**20
@@ -90,13 +92,13 @@ class TokenStore:
 
 
 def prepare_text(
-    config: RunConfig, progress: Progress = no_progress, *, retry_skipped: bool = False
+    config: RunConfig, progress: Progress = no_progress, *, anew: bool = False
 ) -> PreparedText:
     """Find, read, sample and split the corpus of `config`; cached by what it was made from.
 
-    With `retry_skipped`, files that could not be read when it was cached are tried again: what
-    begins anew wants them, what looks back at a run wants the text that it had. Raises
-    `CorpusError` for text that is missing, unreadable, empty or too short.
+    Who begins `anew` has files tried again that could not be read when it was cached, and is
+    warned of all that is left out or guessed; what looks back at a run wants the text that it had.
+    Raises `CorpusError` for text that is missing, unreadable, empty or too short.
     """
     source = find_corpus(config.corpus_dir)
     made_from = (
@@ -110,21 +112,28 @@ def prepare_text(
         progress("reading text", 0.0)
         skipped: list[str] = []
         documents = read_documents(source, normalize=config.normalize, skipped=skipped)
-        build_spool(documents, aside, sample_size=config.sample_size, seed=config.seed)
-        if skipped:
-            (aside / _SKIPPED).write_bytes(msgspec.json.encode(skipped))
+        with warnings_kept() as told:
+            build_spool(documents, aside, sample_size=config.sample_size, seed=config.seed)
+        for name, names in ((_SKIPPED, skipped), (_NOTES, told)):
+            if names:
+                (aside / name).write_bytes(msgspec.json.encode(names))
 
-    _build_once(folder, build, retry_skipped and reads_now(source, _skipped(folder)))
+    again = anew and reads_now(source, _listed(folder / _SKIPPED))
+    reading = again or not folder.is_dir()
+    if anew or reading:
+        warn_all(source.notes)
+    _build_once(folder, build, again)
+    if anew and not reading:
+        warn_all(_listed(folder / _NOTES))
     spool = open_spool(folder)
     split = split_documents(spool, config.validation_fraction, config.seed)
-    if _skipped(folder):  # the same files may come to another text the next time
+    if _listed(folder / _SKIPPED):  # the same files may come to another text the next time
         key += f"-{spool.sha256[:24]}"
     return PreparedText(source, spool, split, f"{key}-{config.validation_fraction}-{config.seed}")
 
 
-def _skipped(folder: Path) -> list[str]:
-    """Names of the files that could not be read when the text in `folder` was made."""
-    file = folder / _SKIPPED
+def _listed(file: Path) -> list[str]:
+    """The strings kept in `file` when the text beside it was read; none without it."""
     return msgspec.json.decode(file.read_bytes(), type=list[str]) if file.is_file() else []
 
 

@@ -23,6 +23,7 @@ from descend.runs.folder import (
     newest_checkpoint,
     read_events,
     read_info,
+    read_summary,
 )
 from descend.runs.lock import writing
 from descend.runs.model_files import load_model
@@ -57,6 +58,7 @@ from descend.training.recipe import (
 )
 from descend.training.schedule import learning_rate
 from descend.training.state import TrainState
+from descend.units import size
 from descend.version import __version__
 
 MOST_VALIDATION_TOKENS = 2**17
@@ -95,7 +97,7 @@ def new_job(
 ) -> Job:
     """A run from the start, or with `parent` one that trains its model further."""
     loaded = load_model(parent, "cpu") if parent else None
-    text = prepare_text(config, progress, retry_skipped=True)
+    text = prepare_text(config, progress, anew=True)
     tokenizer = loaded.tokenizer if loaded else tokenizer_for(config, text, progress)
     store = prepare_tokens(text, tokenizer, progress)
     batches = BatchPlan(store.train, config.seq_len, config.batch_size, config.seed)
@@ -123,10 +125,11 @@ def new_job(
         corpus=msgspec.to_builtins(store.info),
         hardware=hardware(choice.execution.device),
         parent=str(parent) if parent else None,
+        parent_loss=_loss_of(parent, resolved, store) if parent else None,
     )
     state = fresh_state(model, resolved, choice.execution)
     preflight(model, state.optimizers, batches.batch(0), fresh=loaded is None)
-    notes = _notes(config, resolved, store, choice)
+    notes = _notes(config, resolved, store, choice, own_tokens=loaded is None)
     return Job(folder, info, shape, store, course, state, choice, (), (), notes)
 
 
@@ -207,8 +210,8 @@ def tokenizer_for(
     """The tokenizer that `config` names, or one trained on `text`."""
     if config.vocab_path:
         return _given_tokenizer(config)
-    size = choose_vocabulary(config, text.train_bytes)
-    return prepare_tokenizer(text, config.tokenizer, size, progress)
+    vocab_size = choose_vocabulary(config, text.train_bytes)
+    return prepare_tokenizer(text, config.tokenizer, vocab_size, progress)
 
 
 def _given_tokenizer(config: RunConfig) -> Tokenizer:
@@ -313,22 +316,33 @@ def _differences(then: Execution) -> list[str]:
     ]
 
 
+def _loss_of(parent: Path, resolved: RunConfig, store: TokenStore) -> float | None:
+    """Validation loss of `parent`; None if it was judged on other text, or with another context."""
+    info = read_info(parent)
+    same_text = info.corpus["corpus_sha256"] == store.info.corpus_sha256
+    judged_by = ("seed", "validation_fraction", "seq_len")
+    if not same_text or any(info.resolved[k] != getattr(resolved, k) for k in judged_by):
+        return None
+    return read_summary(parent).validation_loss
+
+
 def _notes(
-    config: RunConfig, resolved: RunConfig, store: TokenStore, choice: Choice
+    config: RunConfig, resolved: RunConfig, store: TokenStore, choice: Choice, own_tokens: bool
 ) -> tuple[str, ...]:
     filled = {
         "vocab_size": resolved.vocab_size,
         "epoch": resolved.epoch,
         "blank_rate": resolved.blank_rate,
     }
+    if not own_tokens:
+        del filled["vocab_size"]
     if config.max_steps:  # then it, not the size of the text, decides how many passes are begun
         del filled["epoch"]
     by_size = chosen(config, filled)
     notes = []
     if by_size:
         words = ", ".join(f"{key} = {value}" for key, value in by_size.items())
-        size = store.info.train_bytes / 1e6
-        notes.append(f"chosen for {size:.2f} MB of training text: {words}")
+        notes.append(f"chosen for {size(store.info.train_bytes)} of training text: {words}")
     tried = ", ".join(f"{n}: {1 / s:,.0f}" for n, s in choice.seconds_per_token.items())
     notes.append(f"computing in {name_of(choice.execution)} (tokens/s tried: {tried})")
     if store.info.overlap_share > OVERLAP_WORTH_A_WORD:

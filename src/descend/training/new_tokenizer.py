@@ -24,7 +24,7 @@ def make_tokenizer(config: RunConfig, output: Path) -> MadeTokenizer:
     """Train the tokenizer that `config` asks for and write it to `output`."""
     if output.exists():
         raise UserError(str(output), "an existing file", "a new one", "choose another name")
-    text = prepare_text(config, retry_skipped=True)
+    text = prepare_text(config, anew=True)
     tokenizer = tokenizer_for(config, text)
     write_file(output, tokenizer.to_bytes())
     info = prepare_tokens(text, tokenizer).info

@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from descend.model.generate import complete, generate_text
 from descend.model.sampling import SamplingSettings
 from descend.model.transformer import Transformer
 from descend.runs.records import Sample
 from descend.text.store import TokenStore
+from descend.text.tokenizer import Tokenizer
 
 PROMPTS = 3
 PROMPT_TOKENS = 16
 SAMPLE_TOKENS = 80
+WINDOW = 4 * PROMPT_TOKENS
+"""Tokens of held-out text in which a prompt is looked for."""
 
 
 def held_out_prompts(store: TokenStore) -> list[str]:
-    """`PROMPTS` beginnings, evenly spread over the held-out text, each starting at a word."""
-    tokens, tokenizer = store.validation, store.tokenizer
-    starts = np.linspace(0, max(0, len(tokens) - 4 * PROMPT_TOKENS), PROMPTS).astype(int)
-    prompts = []
-    for start in starts:
-        text = tokenizer.decode(tokens[start : start + 4 * PROMPT_TOKENS].tolist())
+    """`PROMPTS` beginnings, evenly spread over the held-out text, each of one document and
+    starting at a word."""
+    tokens = store.validation
+    starts = np.linspace(0, max(0, len(tokens) - WINDOW), PROMPTS).astype(int)
+    return [_prompt(tokens[start : start + WINDOW], store.tokenizer) for start in starts]
+
+
+def _prompt(window: NDArray[np.unsignedinteger], tokenizer: Tokenizer) -> str:
+    """A beginning from the longest piece of a document in `window`: decoded together, the end of
+    one document and the next would read as one text."""
+    ends = np.flatnonzero(window == tokenizer.end_id)
+    pieces = np.split(window, ends)
+    piece = max(range(len(pieces)), key=lambda n: len(pieces[n]))
+    text = tokenizer.decode(pieces[piece].tolist())
+    if piece == 0:
         # A window begins anywhere, even inside a character: begin with the next word instead.
-        words = text.lstrip("\ufffd").partition(" ")[2].lstrip() or text
-        prompts.append(tokenizer.decode(tokenizer.encode(words)[:PROMPT_TOKENS]).rstrip("\ufffd"))
-    return prompts
+        text = text.lstrip("\ufffd").partition(" ")[2].lstrip() or text
+    ids = tokenizer.encode(text)
+    # Of a document that ends here half is left for the model to write.
+    most = min(PROMPT_TOKENS, -(-len(ids) // 2)) if piece < len(ends) else PROMPT_TOKENS
+    return tokenizer.decode(ids[:most]).rstrip("\ufffd")
 
 
 def write_sample(

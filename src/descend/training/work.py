@@ -157,6 +157,8 @@ def summarise(
         finished=finished,
         samples=samples,
         rescues=rescues,
+        continued=job.info.parent is not None,
+        loss_before=job.info.parent_loss,
     )
 
 

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from descend.handbook.yours.record import RunRecord
-from descend.handbook.yours.wording import against, compared, share, significant, trial
+from descend.handbook.yours.wording import (
+    against,
+    compared,
+    generate_command,
+    share,
+    significant,
+    trial,
+)
 from descend.units import size
 
 FLOAT32 = 4
@@ -83,7 +90,7 @@ def cache(run: RunRecord) -> str:
         f"For one text of {config.max_seq_len:,} tokens your model's cache holds "
         f"{size(full)} in float32 (2 × {config.num_layers} layers × {config.max_seq_len:,} "
         f"positions × {config.embed_dim} numbers × {FLOAT32} bytes). To see it at work, try "
-        f'`descend generate {run.folder} "Once upon a time"`.'
+        f"`{generate_command(run.folder, run.summary.samples)}`."
     )
 
 

@@ -60,6 +60,7 @@ TOPICS: dict[str, Callable[[RunRecord], str]] = {
     "transformer": size.parameters,
     "gradient_descent": steps.descent,
     "loss": learning.loss,
+    "nats": learning.loss,
     "perplexity": learning.perplexity,
     "bits_per_byte": learning.text_bits,
     "accuracy": learning.accuracy,

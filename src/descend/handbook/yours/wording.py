@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from descend.config import make_config
 from descend.errors import ConfigError
 from descend.handbook.yours.record import RunRecord
+from descend.runs.records import Sample
 
 Change = Mapping[str, object]
 """Keys of the configuration and the values to try."""
+
+PROMPT_WORDS, PROMPT_CHARACTERS = 3, 30
+"""Of a prompt that is proposed."""
 
 
 def significant(value: float) -> str:
@@ -23,6 +29,17 @@ def significant(value: float) -> str:
 def share(part: float) -> str:
     """`0.4%`, `37%`."""
     return f"{part:.1%}" if 0 < part < 0.1 else f"{part:.0%}"
+
+
+def generate_command(folder: Path | str, samples: Sequence[Sample] = ()) -> str:
+    """`descend generate …` with the first words of a sample, which are in the language of the text;
+    with an English beginning where there is none."""
+    # Without spaces between words (Chinese, Japanese) a word may be the whole prompt.
+    prompts = (" ".join(s.prompt.split()[:PROMPT_WORDS])[:PROMPT_CHARACTERS] for s in samples)
+    prompt = next((p.strip() for p in prompts if p.strip()), "Once upon a time")
+    # Double quotes are those of every shell; within them some characters mean something else.
+    quoted = shlex.quote(prompt) if set(prompt) & set('"$`\\!') else f'"{prompt}"'
+    return f"descend generate {shlex.quote(str(folder))} {quoted}"
 
 
 def trial(run: RunRecord, *changes: Change) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from descend.config import OF_NO_CONSEQUENCE, PRESETS, RunConfig
 from descend.handbook.facts import shown
+from descend.handbook.yours.wording import generate_command
 from descend.lab.command import flags_of
 from descend.report.page import Column, Command, Paragraph, Section, Table
 from descend.runs.folder import RunInfo
+from descend.runs.records import Sample
 
 _MACHINE = ("device", "precision", "attention", "threads", "torch", "processor")
 
@@ -45,7 +48,7 @@ def settings(info: RunInfo, folder: Path) -> Section:
     ))  # fmt: skip
 
 
-def again(info: RunInfo, folder: Path) -> Section:
+def again(info: RunInfo, folder: Path, samples: Sequence[Sample] = ()) -> Section:
     """The commands that repeat the run and go on from it."""
     model = shlex.quote(str(folder))
     return Section("again", "Do it again", (
@@ -54,7 +57,7 @@ def again(info: RunInfo, folder: Path) -> Section:
         Command(repeat_command(info)),
         Paragraph("Go on from this model, ask what is wrong, or let it write:"),
         Command(f"descend continue {model}\ndescend diagnose {model}\n"
-                f'descend generate {model} "Once upon a time"'),
+                f"{generate_command(folder, samples)}"),
     ))  # fmt: skip
 
 

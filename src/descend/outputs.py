@@ -1,0 +1,30 @@
+"""The folders that descend writes, and the file by which each kind is known.
+
+They stand beside the text that they were made from, and must not be taken for text.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+RUN = "run.json"
+COMPARISON = "comparison.json"
+ATTRIBUTION = "attribution.json"
+SEARCH = "search.json"
+
+# Others may use such a name too: a key that stands in ours tells.
+_KEYS = {RUN: "resolved", COMPARISON: "arms", ATTRIBUTION: "shares", SEARCH: "study"}
+
+
+def is_output(folder: Path) -> bool:
+    """Whether `folder` is that of a run or an experiment of descend."""
+    return any(_has_key(folder / name, key) for name, key in _KEYS.items())
+
+
+def _has_key(file: Path, key: str) -> bool:
+    try:
+        found = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and key in found

@@ -1,0 +1,142 @@
+"""The text files below a folder, and a word on what is left out."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from descend.errors import CorpusError
+from descend.outputs import RUN, is_output
+from descend.text.readers import SUFFIXES, is_known
+from descend.text.readers.compressed import unreadable
+
+_KINDS_SHOWN, _FOLDERS_SHOWN = 8, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The `files` that are taken, sorted, and `notes`: sentences on what is left out."""
+
+    files: dict[Path, os.stat_result]
+    notes: tuple[str, ...]
+
+
+def is_text_file(path: Path) -> bool:
+    """Whether a file in a folder is taken: a known suffix, or none and text at its start."""
+    return is_known(path) or (not path.suffix and _begins_with_text(path))
+
+
+def list_files(root: Path, accept: Callable[[Path], bool]) -> Listing:
+    """The files below `root` that `accept` takes, without hidden and empty ones.
+
+    Links are followed, but no folder is entered twice, and none that descend wrote. A file may
+    vanish meanwhile. Raises `CorpusError` if none remains or `root` cannot be read.
+    """
+    if is_output(root):
+        raise _own_output(root)
+    found: dict[Path, os.stat_result] = {}
+    other: Counter[str] = Counter()
+    outputs: list[str] = []
+    notes: list[str] = []
+    seen: set[tuple[int, int] | str] = set()
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            entries = _entries(folder, seen)
+        except OSError as error:
+            if folder == root:
+                raise unreadable(str(root), error) from None
+            notes.append(f"{folder}: folder skipped, it cannot be read ({error.strerror})")
+            continue
+        for path in entries:
+            if os.path.isdir(path):  # unlike Path.is_dir, it never raises
+                if is_output(path):
+                    outputs.append(path.relative_to(root).as_posix())
+                else:
+                    waiting.append(path)
+            elif os.path.isfile(path):
+                status = file_status(path)
+                if status and status.st_size and accept(path):
+                    found[path] = status
+                else:
+                    empty = status is not None and not status.st_size
+                    other["empty" if empty else path.suffix or path.name] += 1
+    if not found:
+        raise _no_text_files(root, other, outputs)
+    return Listing(
+        dict(sorted(found.items())), (*notes, *_of_outputs(outputs), *_of_other(other))
+    )  # fmt: skip
+
+
+def file_status(path: Path) -> os.stat_result | None:
+    """What the system says of a file; None for one that vanished or is forbidden."""
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
+def _entries(folder: Path, seen: set[tuple[int, int] | str]) -> list[Path]:
+    """What stands in `folder`, without hidden things; nothing if it is among those `seen`."""
+    at = folder.stat()
+    # Windows has no inode numbers for some file systems: there the real path serves.
+    key = (at.st_dev, at.st_ino) if at.st_ino else os.path.realpath(folder)
+    if key in seen:
+        return []
+    entries = sorted(folder.iterdir())
+    seen.add(key)
+    return [path for path in entries if not path.name.startswith(".")]
+
+
+def _begins_with_text(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except OSError:
+        return False
+    # Cut off in a character, the head still decodes but for its last three bytes.
+    return b"\0" not in head and "\ufffd" not in head.decode("utf-8", "replace")[:-3]
+
+
+def _of_outputs(outputs: list[str]) -> list[str]:
+    if not outputs:
+        return []
+    outputs = sorted(outputs)
+    shown = ", ".join(outputs[:_FOLDERS_SHOWN]) + (", …" if outputs[_FOLDERS_SHOWN:] else "")
+    folders = "1 folder" if len(outputs) == 1 else f"{len(outputs)} folders"
+    return [f"not read: {folders} that descend wrote ({shown})"]
+
+
+def _of_other(other: Counter[str]) -> list[str]:
+    if not other:
+        return []
+    kinds = sorted(other.items(), key=lambda kind: (-kind[1], kind[0]))
+    shown = ", ".join(f"{count} {kind}" for kind, count in kinds[:_KINDS_SHOWN])
+    return [f"not read: {shown}" + (", …" if kinds[_KINDS_SHOWN:] else "")]
+
+
+def _own_output(root: Path) -> CorpusError:
+    is_run = (root / RUN).exists()
+    return CorpusError(
+        str(root), f"{'a run' if is_run else 'an experiment'} of descend", "text",
+        f"name a folder of text, or train that model further with `descend continue {root}`"
+        if is_run
+        else "name a folder of text",
+    )  # fmt: skip
+
+
+def _no_text_files(root: Path, other: Counter[str], outputs: list[str]) -> CorpusError:
+    if not other:
+        found = "nothing but what descend wrote" if outputs else "an empty folder"
+        return CorpusError(str(root), found, "text", "put text there or name another corpus")
+    kinds = sorted(other)
+    shown = ", ".join(kinds[:_KINDS_SHOWN]) + (", …" if kinds[_KINDS_SHOWN:] else "")
+    return CorpusError(
+        str(root), f"no text files among {other.total()} (only {shown})",
+        f"files such as {', '.join(SUFFIXES[:2])}, .html, .jsonl, .csv, .pdf, .docx or .epub",
+        "name a folder with such files, or name one file to have it read as plain text",
+    )  # fmt: skip
