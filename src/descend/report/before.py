@@ -8,8 +8,8 @@ from descend.training.job import Job
 from descend.units import duration, size
 
 
-def before_lines(job: Job) -> list[str]:
-    """Corpus, model, machine and time, a line each."""
+def before_lines(job: Job, given: float | None = None) -> list[str]:
+    """Corpus, model, machine and time, a line each; `given`: seconds that it should take."""
     info, batches, config = job.store.info, job.course.batches, job.course.config
     steps = job.course.total_steps - job.state.step
     epochs = f"{job.course.epochs} epoch{'s' if job.course.epochs != 1 else ''}"
@@ -24,6 +24,12 @@ def before_lines(job: Job) -> list[str]:
         *job.notes,
     ]  # fmt: skip
     plan = f"{epochs}, {steps:,} steps of {batches.tokens_per_step:,} tokens"
-    if job.choice is not None:
-        plan += f", about {duration(job.choice.seconds(batches.tokens_per_step, steps))}"
-    return [*lines, f"{plan}; the model goes to {job.folder}"]
+    seconds = job.choice.seconds(batches.tokens_per_step, steps) if job.choice else 0.0
+    if seconds:
+        plan += f", about {duration(seconds)}"
+    lines.append(f"{plan}; the model goes to {job.folder}")
+    if given is not None and seconds > given:
+        lines.append(
+            f"that is more than the {duration(given)} given for all; it is made all the same"
+        )
+    return lines

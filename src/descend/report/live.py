@@ -30,9 +30,10 @@ SECONDS_BETWEEN_LINES = 30
 """Where no bar can be drawn."""
 
 
-def show_before(job: Job, console: Console) -> None:
-    """What is known before the first step: what was chosen, how large, how long."""
-    for line in before_lines(job):
+def show_before(job: Job, console: Console, given: float | None = None) -> None:
+    """What is known before the first step: what was chosen, how large, how long; and where that is
+    longer than the `given` seconds."""
+    for line in before_lines(job, given):
         _print(line, console)
 
 
