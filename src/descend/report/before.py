@@ -24,7 +24,9 @@ def before_lines(job: Job, given: float | None = None) -> list[str]:
         *job.notes,
     ]  # fmt: skip
     plan = f"{epochs}, {steps:,} steps of {batches.tokens_per_step:,} tokens"
-    seconds = job.choice.seconds(batches.tokens_per_step, steps) if job.choice else 0.0
+    seconds = (job.step_seconds or 0.0) * steps
+    if job.choice is not None:
+        seconds = job.choice.seconds(batches.tokens_per_step, steps)
     if seconds:
         plan += f", about {duration(seconds)}"
     lines.append(f"{plan}; the model goes to {job.folder}")
