@@ -47,8 +47,12 @@ def _verdict(found: CurveDiagnosis) -> list[str]:
 
 
 def _curve(kind: str, curve: CurveReading) -> str:
+    numbers = ""
+    if curve.first_not_finite is not None:
+        numbers = f", {curve.finite_points:,} of them numbers,"
+    over = f" over {curve.length:,.6g} {curve.unit}" if curve.unit != "entries" else ""
     text = (
-        f"Read as {kind}: {curve.entries:,} entries over {curve.length:,.6g} {curve.unit}, loss "
+        f"Read as {kind}: {curve.entries:,} entries{numbers}{over}, loss "
         f"{curve.first:.2f} → {curve.end:.2f}"
     )
     if curve.validation_end is not None and curve.validation_best is not None:
