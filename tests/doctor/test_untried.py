@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from descend import run
+from descend.doctor.causes import CAUSES
 from descend.doctor.consult import consult, remarks
-from descend.doctor.diagnosis import Cost, Diagnosis, RuledOut, Trial, tried
+from descend.doctor.diagnosis import Cost, Diagnosis, Evidence, Finding, RuledOut, Trial, tried
 from descend.doctor.reading import Reading
 from descend.doctor.treatment import treat
 from descend.report.diagnosis import diagnosis_text, headline
@@ -32,6 +33,23 @@ def test_no_change_is_called_useless_that_was_not_tried() -> None:
     assert "nothing was tried" in said
     assert "0.36" in said
     assert "gain" not in said
+
+
+def test_evidence_is_written_out_and_each_thing_said_once() -> None:
+    found = [
+        Evidence("train_tokens", 7550.0, "tokens", (None, None), "very little text"),
+        Evidence("update_ratio", 0.00062649, "of the weight", (0.002, 0.03), "small"),
+        Evidence("epochs", 60.0, "passes over the text", (None, 4.0), "many of them"),
+    ]
+    one = Finding(cause="too_little_data", probability=0.5, evidence=found, prescription={},
+                  remedy="more text")  # fmt: skip
+    said = diagnosis_text(msgspec.structs.replace(healthy(None), verdict=one.cause, causes=[one]))
+    assert "train tokens 7,550: very little text;" in said
+    assert "update ratio 0.000626 of the weight (healthy: 0.002 to 0.03)" in said
+    assert "epochs 60 passes over the text (healthy: under 4): many of them." in said
+    for cause in CAUSES:
+        for expected in cause.expects:
+            assert expected.why not in ("passes over the text", expected.signal.replace("_", " "))
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from descend.doctor.diagnosis import Diagnosis, Finding, RuledOut, Trial, tried
 from descend.handbook.yours import read_run
 from descend.handbook.yours.found import kept_diagnosis, trial_words
 from descend.handbook.yours.record import RunRecord
-from descend.handbook.yours.wording import share, significant
+from descend.handbook.yours.wording import reading_words, share, significant
 
 Answer = Literal["yes", "no", "open"]
 
@@ -115,7 +115,7 @@ def _reasons(out: list[RuledOut]) -> str:
 
 def _holds(finding: Finding) -> str:
     told = trial_words(finding.trial) if finding.trial else "; ".join(
-        f"{e.signal.replace('_', ' ')} {e.value:.3g} {e.unit}".rstrip() for e in finding.evidence
+        reading_words(e.signal, e.value, e.unit) for e in finding.evidence
     )  # fmt: skip
     keys = ", ".join(f"{key} = {value}" for key, value in finding.prescription.items())
     words = f"{finding.cause.replace('_', ' ')}: {told or finding.remedy}".rstrip(".")

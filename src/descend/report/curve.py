@@ -5,6 +5,7 @@ from __future__ import annotations
 from descend.doctor.curve import CurveReading
 from descend.doctor.diagnosis import Evidence
 from descend.doctor.from_log import CurveDiagnosis
+from descend.handbook.yours.wording import reading_words
 
 _ANSWER = {
     "yes": "Yes, this curve is normal",
@@ -81,8 +82,8 @@ def _evidence(evidence: Evidence) -> str:
         healthy = f" (healthy: under {high:.3g})"
     elif low is not None:
         healthy = f" (healthy: over {low:.3g})"
-    name = words_of(evidence.signal)
-    return f"{name} {evidence.value:.3g} {evidence.unit}{healthy}: {evidence.why}"
+    told = reading_words(evidence.signal, evidence.value, evidence.unit)
+    return f"{told}{healthy}: {evidence.why}"
 
 
 def words_of(name: str) -> str:

@@ -10,6 +10,7 @@ from descend.doctor.healthy import in_words
 from descend.doctor.prescription import merged_prescription
 from descend.doctor.treatment import Treatment, Turn
 from descend.handbook.yours.found import takes_away
+from descend.handbook.yours.wording import reading_words
 from descend.units import counted, duration
 
 _HEADLINE = {cause.name: cause.headline for cause in CAUSES}
@@ -145,7 +146,7 @@ def _neutral(diagnosis: Diagnosis) -> list[str]:
 def _reading(evidence: Evidence) -> str:
     healthy = in_words(evidence.healthy_range)
     healthy = f" (healthy: {healthy})" if healthy else ""
-    return f"{word(evidence.signal)} {evidence.value:.3g} {evidence.unit}{healthy}"
+    return reading_words(evidence.signal, evidence.value, evidence.unit) + healthy
 
 
 def change_word(trial: Trial) -> str:
