@@ -38,3 +38,17 @@ def test_a_resumed_run_is_told_how_long_it_will_take(tiny: dict[str, Any], tmp_p
     assert resumed.step_seconds > 0
     (plan,) = [line for line in before_lines(resumed) if "steps of" in line]
     assert ", about " in plan
+
+
+def test_a_run_that_ends_within_a_pass_is_told_in_parts_of_it(
+    tiny: dict[str, Any], tmp_path: Path
+) -> None:
+    def plan_of(name: str, **keys: Any) -> str:
+        (line,) = [x for x in before_lines(new_job(make_config(tiny | keys), tmp_path / name))
+                   if "steps of" in x]  # fmt: skip
+        return line
+
+    whole = plan_of("whole", epoch=2)
+    assert whole.startswith("2 epochs, ")
+    steps = int(whole.split(", ")[1].split()[0])
+    assert plan_of("part", epoch=2, max_steps=round(0.75 * steps)).startswith("1.5 epochs, ")

@@ -5,14 +5,17 @@ from __future__ import annotations
 from descend.model.cost import parameter_count, training_memory
 from descend.report.words import ladder_line
 from descend.training.job import Job
-from descend.units import duration, size
+from descend.units import counted, duration, size
 
 
 def before_lines(job: Job, given: float | None = None) -> list[str]:
     """Corpus, model, machine and time, a line each; `given`: seconds that it should take."""
     info, batches, config = job.store.info, job.course.batches, job.course.config
     steps = job.course.total_steps - job.state.step
-    epochs = f"{job.course.epochs} epoch{'s' if job.course.epochs != 1 else ''}"
+    passes = job.course.total_steps * config.batch_size / batches.sequences_per_epoch
+    # Where `max_steps` ends the last one early, the part is told: a plan counts passes so too.
+    part = job.course.total_steps < batches.steps(job.course.epochs)
+    epochs = f"{passes:.1f} epochs" if part else counted(job.course.epochs, "epoch")
     lines = [
         f"text: {info.corpus}, {info.documents} document{'s' if info.documents != 1 else ''}, "
         f"{size(info.train_bytes)} to train on ({info.train_tokens:,} tokens) and "
