@@ -215,14 +215,16 @@ def check(program: str | ModuleType | Mapping[str, Any]) -> Checked:
 
 
 def train_settings(
-    settings: Settings, console: Console | None = None, *, watch: bool = False
-) -> Model:
-    """Train what `settings` ask for, drawing on `console`; `watch`: the doctor's signals too."""
+    settings: Settings, console: Console | None = None, *, watch: bool = False,
+    given: float | None = None,
+) -> Model:  # fmt: skip
+    """Train what `settings` ask for, drawing on `console`; `watch`: the doctor's signals too.
+    `given`: the seconds it should fit into; where it will not, that is told."""
     folder = new_folder(settings.config.save_dir)
     console = _unless_quiet(console, settings.config)
     progress = show_stages(console) if console else no_progress
     job = new_job(settings.config, folder, preset=settings.preset, progress=progress)
-    return _carry(job, console, watch=watch)
+    return _carry(job, console, watch=watch, given=given)
 
 
 def train_further(
@@ -286,7 +288,7 @@ def cure(
                              f"finish it with `descend resume {run}`")  # fmt: skip
 
     def train(settings: dict[str, Any]) -> Path:
-        return train_settings(gather_settings(settings), console).folder
+        return train_settings(gather_settings(settings), console, given=60 * minutes).folder
 
     def examine(folder: Path) -> Diagnosis:
         return diagnose(folder, budget=budget, console=console)
@@ -361,9 +363,11 @@ def search(
     return search_and_keep(_settings(config, keys).config, over, terms)
 
 
-def _carry(job: Job, console: Console | None, *, watch: bool = False) -> Model:
+def _carry(
+    job: Job, console: Console | None, *, watch: bool = False, given: float | None = None
+) -> Model:
     if console:
-        show_before(job, console)
+        show_before(job, console, given)
     records = work(job)
     if console and watch:
         steps = job.course.batches.steps(1)

@@ -62,6 +62,12 @@ def busy_cores() -> float:
     return worked / passed * (os.cpu_count() or 1) if passed else 0.0
 
 
+def crowding(processes: int) -> float:
+    """How many times as long so many processes of a thread each take beside other programs than on
+    a machine at rest, if the cores are shared evenly; at least 1."""
+    return max(1.0, (processes + busy_cores()) / cores())
+
+
 def _core_times() -> tuple[int, int] | None:
     """Ticks that all cores have worked for others than who give way, and all ticks so far."""
     try:

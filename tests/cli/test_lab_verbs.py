@@ -27,6 +27,7 @@ def test_forecast_as_text_and_as_json(descend: Descend, trained: Path) -> None:
 def test_plan_trains_what_it_promised(descend: Descend, text_file: Path, tmp_path: Path) -> None:
     folder = tmp_path / "planned"
     done = descend("plan", text_file, "--minutes", "0.06", "--run", "--save-dir", folder, "--json")
+    assert f"saved in {folder}\nnext: descend generate {folder}" in done.err
     found = done.json
     predicted, measured = found["predicted"], found["measured"]
     assert set(predicted) >= {"validation_loss", "interval", "bits_per_byte"}
@@ -40,6 +41,8 @@ def test_plan_trains_what_it_promised(descend: Descend, text_file: Path, tmp_pat
 
 def test_plan_shows_its_reasons_and_a_command_that_works(descend: Descend, text_file: Path) -> None:
     text = descend("plan", text_file, "--minutes", "1").out
+    assert "100 kB counted" not in text  # there are 11
+    assert "kB counted)" in text
     for word in ("machine", "tokens/s", "bytes per token", "triples", "weighed", "chosen"):
         assert word in text
     command = text.rsplit("`", 2)[1].split()

@@ -164,6 +164,63 @@ def test_variants_of_console_lines(tmp_path: Path) -> None:
         assert log.entries[4].training == pytest.approx(3.5)
 
 
+KERAS_2 = "{n}/5 [===>....] - ETA: 0s - loss: {s}.9 - accuracy: 0.5"
+KERAS_3 = (
+    "\x1b[1m{n}/5\x1b[0m \x1b[32m━━━\x1b[0m\x1b[37m━━━\x1b[0m \x1b[1m0s\x1b[0m 8ms/step - "
+    "accuracy: 0.5000 - loss: {s}.9"
+)
+
+
+@pytest.mark.parametrize("progress", [KERAS_2, KERAS_3])
+@pytest.mark.parametrize("drawn_over", ["\r", "\n", "\x08" * 30])
+@pytest.mark.parametrize("headings", [True, False])
+def test_keras_draws_its_lines_over_themselves(
+    progress: str, drawn_over: str, headings: bool, tmp_path: Path
+) -> None:
+    text = "Model compiled.\n"
+    for epoch in range(1, 5):
+        text += f"Epoch {epoch}/4\n" * headings
+        lines = [progress.format(n=n, s=9 - epoch) for n in range(1, 6)]
+        lines.append(f"5/5 [=====] - 1s 2ms/step - loss: {9 - epoch}.5 - val_loss: {9 - epoch}.75")
+        text += drawn_over.join(lines) + "\n"
+    (tmp_path / "log.txt").write_text(text)
+    log = read_log(tmp_path / "log.txt")
+    assert "Keras" in log.kind
+    assert log.unit == "epochs"
+    assert [e.at for e in log.entries] == [1, 2, 3, 4]
+    assert [e.training for e in log.entries] == [8.5, 7.5, 6.5, 5.5]
+    assert [e.validation for e in log.entries] == [8.75, 7.75, 6.75, 5.75]
+
+
+def test_the_last_lines_of_kerass_epochs_alone_are_epochs_too(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    path.write_text("".join(f"5/5 - 1s - loss: {9 - n}.5 - val_loss: 9\n" for n in range(4)))
+    assert [e.training for e in read_log(path).entries] == [9.5, 8.5, 7.5, 6.5]
+
+
+def test_lines_of_the_loss_alone_are_read_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    path.write_text("loss 3.0\n")
+    with pytest.raises(LogError, match="found 1 loss, expected at least 3"):
+        read_log(path)
+    path.write_text("loss 3.0\nloss 2.5\nloss: 2.25\n")
+    log = read_log(path)
+    assert log.unit == "entries"
+    assert [e.training for e in log.entries] == [3.0, 2.5, 2.25]
+    placed = "".join(f"step {s} loss {3 - s / 9}\n" for s in range(5))
+    path.write_text(placed + "done, loss 9\n")
+    assert [e.at for e in read_log(path).entries] == [0, 1, 2, 3, 4]
+
+
+def test_entries_that_are_no_numbers_are_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    path.write_text(
+        "".join(f"step {s} loss {4 - s / 20 if s < 20 else 'nan'}\n" for s in range(60))
+    )
+    said = curve_text(diagnose_log(path))
+    assert "60 entries, 20 of them numbers, over 19 steps" in said
+
+
 def test_what_powershell_writes_is_read(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("step,loss\n0,3\n1,2\n2,1\n", encoding="utf-16")

@@ -108,6 +108,20 @@ def test_nothing_is_begun_that_does_not_fit(trained: Path, tmp_path: Path) -> No
     assert "about 10 s" in found.stopped
 
 
+def test_a_first_training_that_does_not_fit_is_told_beforehand(
+    text_file: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    for key, value in (("EMBED_DIM", "16"), ("NUM_HEADS", "2"), ("NUM_LAYERS", "1"),
+                       ("FF_DIM", "32"), ("SEQ_LEN", "16"), ("MAX_SEQ_LEN", "16"),
+                       ("EPOCHS", "1"), ("VOCAB_SIZE", "300")):  # fmt: skip
+        monkeypatch.setenv(f"DESCEND_{key}", value)
+    assert cli(["cure", str(text_file), "--minutes", "0.00001"]) == 0
+    said = capsys.readouterr().err
+    assert "more than the 0.0 s given" in said, said
+    assert said.index("more than the") < said.index("tokens/s  ")
+
+
 def test_silly_wishes_get_a_line(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli(["cure", str(trained), "--minutes", "0"]) == 2
     assert cli(["cure", "no/such/text"]) == 2

@@ -83,7 +83,21 @@ def test_with_a_diagnosis_the_trials_answer(diagnosed: Path) -> None:
     # Ruled out by a signal alone, and said once: an answer, but no proof.
     assert (batch.answer, batch.proved, batch.because) == ("yes", False, "Batch is fine.")
     assert (context.answer, data.answer) == ("open", "open")
-    assert "3 of 5" in checklist(diagnosed).sentence
+    told = checklist(diagnosed).sentence
+    assert "1 of 5 rest on recorded numbers" in told
+    assert "Open: context, data." in told
+    assert "--budget 0.5" in told
+
+
+def test_the_advice_follows_from_why_nothing_was_tried(diagnosed: Path) -> None:
+    file = diagnosed / "diagnosis.json"
+    content = json.loads(file.read_text())
+    for one in [*content["causes"], *content["ruled_out"]]:
+        one["trial"] = None
+    content |= {"verdict": "unknown", "causes": [], "untried": "nothing was tried: hold out more"}
+    file.write_text(json.dumps(content))
+    told = checklist(diagnosed).sentence
+    assert told == "All five are open. Nothing was tried: hold out more."
 
 
 def test_a_gain_that_is_real_but_not_the_largest_answers_too(diagnosed: Path) -> None:

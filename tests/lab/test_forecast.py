@@ -114,19 +114,40 @@ def test_with_less_seen_the_interval_is_wider(unfinished: Path, tmp_path: Path) 
 
 
 def test_overfitting_that_was_seen_is_said(unfinished: Path, tmp_path: Path) -> None:
-    rising = tmp_path / "rising"
-    shutil.copytree(unfinished, rising)
-    losses = {1: 3.0, 2: 3.5}
-    records = [json.loads(line) for line in (rising / "events.jsonl").read_text().splitlines()]
-    for record in records:
-        if record["kind"] == "epoch":
-            record["validation_loss"] = losses[record["epoch"]]
-    (rising / "events.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+    rising = with_losses(unfinished, tmp_path / "rising", {1: 3.0, 2: 3.5})
     found = forecast_run(rising)
     assert found.overfits_at_epoch == 2
     assert found.gain < 0
     assert "overfitting" in forecast_sentence(found)
     assert "more epochs will not help" in forecast_sentence(found)
+
+
+def with_losses(run: Path, folder: Path, losses: dict[int, float]) -> Path:
+    """A copy of `run` in `folder` whose epochs ended at `losses`."""
+    shutil.copytree(run, folder)
+    records = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    for record in records:
+        if record["kind"] == "epoch":
+            record["validation_loss"] = losses[record["epoch"]]
+    (folder / "events.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+    return folder
+
+
+def test_no_gain_is_promised_to_a_run_that_rose_after_its_best_epoch(
+    text_file: Path, tiny_file: Path, tmp_path: Path
+) -> None:
+    config = make_config(read_config_file(tiny_file) | {"corpus_dir": str(text_file), "epoch": 4})
+    list(work(new_job(config, tmp_path / "run")))
+    fell = with_losses(tmp_path / "run", tmp_path / "fell", {1: 4.4, 2: 3.9, 3: 3.7, 4: 3.6})
+    assert "The run went on after" not in forecast_sentence(forecast_run(fell, 2))
+    losses = {1: 2.0, 2: 1.0, 3: 1.01, 4: 1.03}
+    found = forecast_run(with_losses(tmp_path / "run", tmp_path / "rose", losses), 2)
+    assert found.overfits_at_epoch == 3
+    assert found.gain <= 0
+    said = forecast_sentence(found)
+    assert "after epoch 2, its best" in said
+    assert "rose from 1.000 to 1.030 by epoch 4" in said
+    assert "overfitting is foreseen" not in said
 
 
 @pytest.mark.parametrize("epochs", [0, -3, 100_000])

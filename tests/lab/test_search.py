@@ -19,6 +19,7 @@ from descend.lab.folder import read_record
 from descend.lab.hopeless import hopeless, loss_at
 from descend.lab.search import SearchPlan, Terms, plan_search, search
 from descend.lab.searched import Search
+from descend.lab.sentences import few_sentence
 from descend.lab.space import parse_over, space_of
 from descend.outputs import SEARCH
 from descend.report.searches import search_text
@@ -48,6 +49,11 @@ def found(text_file: Path, tmp_path_factory: pytest.TempPathFactory, own_cache: 
 
     folder = tmp_path_factory.mktemp("search")
     return search(planned({"corpus_dir": str(text_file)} | TINY, RATES, folder))
+
+
+def test_two_trials_are_called_no_search() -> None:
+    assert "Time was enough for 2 trials only" in few_sentence(2, 100)
+    assert few_sentence(2, 2) == few_sentence(3, 100) == ""
 
 
 def test_the_best_of_all_is_found(found: Search) -> None:

@@ -67,9 +67,37 @@ def test_beside_a_busy_program_fewer_threads_are_tried_and_not_remembered(
     remembered = sorted((own_cache / "engine").iterdir())
     monkeypatch.setattr("descend.training.engine.busy_cores", lambda: 1.5)
     busy = choose(batch_size=6)
-    assert [name.rsplit(", ")[-1] for name in busy.seconds_per_token] == ["2 threads", "1 thread"]
+    assert {name.rsplit(", ")[-1] for name in busy.seconds_per_token} == {"2 threads", "1 thread"}
     assert busy.execution.precision == quiet.execution.precision
     assert sorted((own_cache / "engine").iterdir()) == remembered
+
+
+def test_a_short_run_is_not_kept_waiting_for_all_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("descend.training.engine.busy_cores", lambda: 0.0)
+    # To try one way takes more than a quarter of the one step that is to be made.
+    short = choose(steps=1, batch_size=10)
+    assert len(short.seconds_per_token) == 1
+    assert choose(steps=1, batch_size=10) == short  # read back
+    long = choose(batch_size=10)
+    assert len(long.seconds_per_token) > 1
+    assert choose(steps=1, batch_size=10) == long
+
+
+def test_beside_busy_programs_the_threads_are_chosen_before_the_ways(
+    monkeypatch: pytest.MonkeyPatch, own_cache: Path
+) -> None:
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    monkeypatch.setattr("descend.training.engine.busy_cores", lambda: 1.5)
+    before = set((own_cache / "engine").glob("*"))
+    choice = choose(batch_size=12, precision="float32")
+    (best,) = {name.rsplit(", ")[-1] for name in choice.seconds_per_token if "fused" in name}
+    assert name_of(choice.execution).endswith(best)  # the others were tried on no other number
+    (file,) = set((own_cache / "engine").glob("*")) - before
+    kept = msgspec.json.decode(file.read_bytes(), type=Choice)
+    assert kept.execution.threads == 2
+    assert kept.seconds(100, 7) > 0
+    again = choose(batch_size=12, precision="float32")
+    assert again.execution.attention == choice.execution.attention
 
 
 def test_what_was_tried_beside_a_busy_program_is_tried_again_at_rest(

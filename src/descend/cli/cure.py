@@ -22,7 +22,12 @@ def cure(
         ),
     ],
     minutes: Annotated[
-        float, typer.Option(metavar="M", help="Nothing is begun that would not fit into them.")
+        float,
+        typer.Option(
+            metavar="M",
+            help="Nothing is begun that would not fit into them; of a "
+            "text the first training is always made.",
+        ),
     ] = 30.0,
     budget: Annotated[
         float, typer.Option(metavar="SHARE", help="Of each run's time, for the trials on it.")

@@ -66,12 +66,14 @@ def plan(
     if run:
         from descend.api import train_settings
         from descend.report.plans import beside
+        from descend.report.words import next_commands
         from descend.settings import Settings
 
         settings = Settings(config_of(planned, save_dir), {}, "fast")
         summary = train_settings(settings, talk()).summary
         found |= {"measured": summary}
         (say if as_json else result)(beside(planned.plan, summary))
+        say(f"saved in {summary.model_dir}\n{next_commands(summary.model_dir)}")
     if as_json:
         result_json(found)
 

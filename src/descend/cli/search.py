@@ -9,7 +9,7 @@ import typer
 
 from descend.cli.flags import AsJson, ConfigFile, Preset, settings_from
 from descend.cli.output import result, result_json, say
-from descend.cli.series import Corpus, JudgedOn, Match, Workers, announced, typed
+from descend.cli.series import Corpus, JudgedOn, Match, Workers, announced, beside, typed
 from descend.trials.arms import OFTEN_EVALUATION_TOKENS
 from descend.units import duration
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from descend.lab.search import SearchPlan
     from descend.lab.steering import Heard
 
+
+NO_TIME = "no time left for another"
+"""Beside what confirms the best one, at the pace of the trials so far."""
 
 Over = Annotated[
     list[str] | None,
@@ -91,13 +94,19 @@ def search(
 
 def _announcement(plan: SearchPlan) -> str:
     """What it will cost."""
-    trials = max(0.0, plan.seconds - plan.confirming) * plan.workers / plan.cost
+    from descend.lab.search import LEAST_TRIALS
+    from descend.machine import crowding
+
+    crowd = crowding(plan.workers)
+    searching = max(0.0, plan.for_runs - plan.confirming * crowd)
+    trials = max(float(LEAST_TRIALS), searching * plan.workers / (plan.cost * crowd))
     spans = "; ".join(span.words for span in plan.space)
     return (
         f"searching {spans}\n"
         f"about {duration(plan.seconds)} in all: {trials:.0f} trials or more of "
-        f"{duration(plan.training)} of training, {plan.workers} at a time, then base and best "
-        f"{plan.terms.seeds} times each with fresh seeds ({duration(plan.confirming)}); kept in "
+        f"{duration(plan.training)} of training, {plan.workers} at a time{beside(crowd)}, "
+        f"then base and best {plan.terms.seeds} times each with fresh seeds "
+        f"({duration(plan.confirming)}); kept in "
         f"{plan.file.parent}; Ctrl-C stops, and the same command goes on from there"
     )
 
@@ -113,4 +122,5 @@ def _heard(heard: Heard) -> None:
             ", ended early" if heard.stopped else ""
         )
     best = "" if heard.best is None else f"; best {heard.best:.3f}"
-    say(f"trial {heard.done}, about {duration(heard.seconds_left)} left: {values}: {end}{best}")
+    left = f"about {duration(heard.seconds_left)} left" if heard.seconds_left else NO_TIME
+    say(f"trial {heard.done}, {left}: {values}: {end}{best}")

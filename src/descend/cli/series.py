@@ -40,6 +40,10 @@ Workers = Annotated[
 ]
 
 
+CROWDED = 1.2
+"""Times as long as alone from which it is told."""
+
+
 def typed(context: typer.Context, *but: str) -> str:
     """The command as it was typed; without `--json`, and without the flags in `but`, each of which
     has a value."""
@@ -52,22 +56,31 @@ def typed(context: typer.Context, *but: str) -> str:
     return shlex.join(words)
 
 
+def beside(crowd: float) -> str:
+    """That other programs are at work, where they make it `crowd` times as long."""
+    return f", beside other programs {crowd:.1f} times as long as alone" if crowd > CROWDED else ""
+
+
 def announced(arms: Sequence[Arm], workers: int | None) -> Told:
     """Say what `arms` will cost; returns who is to be told of each that is done."""
+    from descend.machine import crowding
     from descend.trials.executor import worker_count
     from descend.trials.expense import estimate_each
+    from descend.trials.starting import start_seconds
 
     say("preparing the text, and timing a step or two")
     costs = estimate_each(arms)
     total = len({arm.key for arm in arms})
     missing = [arm for arm in arms if arm.key in costs]
     count = worker_count(missing, workers)
-    seconds = max(max(costs.values(), default=0.0), sum(costs.values()) / count)
+    start = start_seconds() if count > 1 else 0.0
+    crowd = crowding(count)
+    seconds = start + crowd * max(max(costs.values(), default=0.0), sum(costs.values()) / count)
     known = total - len(costs)
     say(
         f"{total} runs"
         + (f", {known} of them made before" if known else "")
-        + f": about {duration(seconds)}, {count} at a time; "
+        + f": about {duration(seconds)}, {count} at a time{beside(crowd)}; "
         "Ctrl-C stops, and the same command goes on from there"
     )
     began = time.perf_counter()
@@ -79,7 +92,8 @@ def announced(arms: Sequence[Arm], workers: int | None) -> Told:
         if cost is None:
             return
         done_cost += cost
-        left = (sum(costs.values()) - done_cost) * (time.perf_counter() - began) / done_cost
+        training = max(time.perf_counter() - began - start, 0.0)
+        left = (sum(costs.values()) - done_cost) * training / done_cost
         end = f"validation loss {outcome.validation_loss:.3f}"
         if outcome.diverged_at is not None:
             end = f"diverged at step {outcome.diverged_at}"

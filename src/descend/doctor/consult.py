@@ -12,6 +12,7 @@ import msgspec
 from descend.config import RunConfig, nearest
 from descend.doctor.case import Case, open_case
 from descend.doctor.causes import CAUSES
+from descend.doctor.causes.undertrained import STILL_FALLING
 from descend.doctor.diagnosis import BUDGET, Cost, Diagnosis, Finding, Trial
 from descend.doctor.divergence import judge_divergence
 from descend.doctor.gains import Gain, all_gains
@@ -100,7 +101,7 @@ def consult(
         judged, said = _proved(case, found, readings, allowed, told)
         notes += said
     if judged.verdict == "healthy":
-        notes += _remarks(readings)
+        notes += remarks(readings, folder, reason)
     seconds = time.monotonic() - began
     return Diagnosis(
         run=str(folder),
@@ -111,19 +112,27 @@ def consult(
         readings=[evidence_of(r, "") for r in readings.values()],
         notes=notes,
         cost=Cost(round(seconds, 1), round(seconds / max(case.full_seconds, 1e-9), 3)),
+        untried=reason,
     )
 
 
-def _remarks(readings: Readings) -> list[str]:
-    """What is worth knowing of a run with nothing wrong."""
-    gap = value(readings, "generalisation_gap")
+def remarks(readings: Readings, folder: Path, untried: str | None) -> list[str]:
+    """What is worth knowing of a run with nothing wrong; `untried`: why that is not proved."""
+    told = []
+    gap, falls = value(readings, "generalisation_gap"), value(readings, "last_epoch_gain")
     _, usual = healthy_range("generalisation_gap")
-    if usual is None or gap < usual:
-        return []
-    return [
-        f"text it trained on is {gap:.2f} nats easier for it than held-out text: no setting is at "
-        "fault, and more text of the same kind is what would help most"
-    ]
+    if usual is not None and gap >= usual:
+        fault = "" if untried else "no setting is at fault, and "
+        told.append(
+            f"text it trained on is {gap:.2f} nats easier for it than held-out text: {fault}more "
+            "text of the same kind is what would help most"
+        )
+    if untried and falls >= STILL_FALLING:  # else twice the steps were tried
+        told.append(
+            f"the held-out loss still fell by {falls:.2f} nats in the last epoch, so more epochs "
+            f"may help: descend forecast {folder}"
+        )
+    return told
 
 
 def keep(diagnosis: Diagnosis) -> None:
@@ -148,18 +157,22 @@ def check_causes(names: list[str]) -> set[str]:
 def _why_not(case: Case, readings: Readings, proof: bool) -> str | None:
     """Why nothing can be tried, or None."""
     if case.store is None:
-        return "nothing was tried: the text is not at hand"
+        return "nothing was tried: the text is not at hand; put it back where the run read it"
     if case.info.parent and not weights_of(case.info.parent).is_file():
         return (
             f"nothing was tried: the model that the run went on from is not at {case.info.parent} "
             "(as seen from this folder)"
         )
     if not proof:
-        return "nothing was tried, as asked: the verdict rests on the signals alone"
+        return (
+            "nothing was tried, as asked: the verdict rests on the signals alone; without "
+            "--no-proof changes are tried"
+        )
     if not case.ran_away and value(readings, "validation_tokens") < FEWEST_HELD_OUT:
         return (
             f"nothing was tried: on {value(readings, 'validation_tokens'):.0f} held-out tokens no "
-            "difference between two runs can be told from chance"
+            "difference between two runs can be told from chance; train on more text, or with a "
+            f"larger --validation-fraction, so that {FEWEST_HELD_OUT:,} are held out"
         )
     return None
 

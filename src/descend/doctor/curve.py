@@ -38,6 +38,8 @@ class CurveReading(msgspec.Struct, frozen=True, kw_only=True):
     entries: int
     training_points: int
     validation_points: int
+    finite_points: int
+    """Losses of the curve read that are numbers: all that is said of it rests on these."""
     first: float
     """Of the curve read (training where logged, else validation): its first loss."""
     start: float
@@ -104,6 +106,7 @@ def read_curve(log: Log) -> CurveReading | None:
     return CurveReading(
         unit=log.unit, length=float(x[-1]), entries=len(log.entries),
         training_points=len(training[0]), validation_points=len(validation[0]),
+        finite_points=len(y),
         first=float(y[0]), start=float(y[:edge].mean()), end=float(y[-edge:].mean()),
         lowest=float(smooth.min()),
         fallen_early=float(y[0] - early.min()) / fall if fall > 0 else 0.0,

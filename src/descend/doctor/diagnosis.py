@@ -95,4 +95,13 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str]
     """What could not be looked at, and why; how long the trials were."""
     cost: Cost
+    untried: str | None = None
+    """Why nothing was tried, and what would let it be, as a sentence; None where trials were made.
+    Of notes it is one."""
     schema: int = SCHEMA
+
+
+def tried(diagnosis: Diagnosis) -> bool:
+    """Whether any trial was made at all."""
+    judged: list[Finding | RuledOut] = [*diagnosis.causes, *diagnosis.ruled_out]
+    return any(one.trial is not None for one in judged)

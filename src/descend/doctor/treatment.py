@@ -78,6 +78,8 @@ def treat(
         changes = merged_prescription(diagnosis)
         if not changes:
             why = f"the diagnosis ({verdict}) asks for no other setting"
+            if diagnosis.untried:
+                why = f"no other setting is proved better, and {diagnosis.untried}"
             return _end(turns, verdict, why, began)
         expected = turns[-1].seconds * _cost(diagnosis)
         left = seconds - (time.monotonic() - began)

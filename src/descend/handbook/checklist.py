@@ -15,11 +15,11 @@ from typing import Literal
 
 import msgspec
 
-from descend.doctor.diagnosis import Diagnosis, Finding, RuledOut, Trial
+from descend.doctor.diagnosis import Diagnosis, Finding, RuledOut, Trial, tried
 from descend.handbook.yours import read_run
 from descend.handbook.yours.found import kept_diagnosis, trial_words
 from descend.handbook.yours.record import RunRecord
-from descend.handbook.yours.wording import share, significant
+from descend.handbook.yours.wording import reading_words, share, significant
 
 Answer = Literal["yes", "no", "open"]
 
@@ -64,7 +64,7 @@ def checklist(folder: Path) -> Checklist:
         str(folder),
         diagnosis is not None,
         answers,
-        _sentence(folder, answers, diagnosis is not None),
+        _sentence(folder, answers, diagnosis),
     )
 
 
@@ -95,7 +95,7 @@ def _from_diagnosis(rule: Rule, diagnosis: Diagnosis | None) -> tuple[Answer, bo
         return "no", True, _reasons(gaining)
     if len(out) < len(rule.causes):
         return None
-    if not diagnosis_tried(diagnosis):
+    if not tried(diagnosis):
         return "open", False, "The diagnosis tried nothing."
     return "yes", all(r.trial is not None for r in out), _reasons(out)
 
@@ -111,15 +111,9 @@ def _reasons(out: list[RuledOut]) -> str:
     return _sentence_case("; ".join(reasons)) + "."
 
 
-def diagnosis_tried(diagnosis: Diagnosis) -> bool:
-    """Whether any trial was made at all."""
-    judged: list[Finding | RuledOut] = [*diagnosis.causes, *diagnosis.ruled_out]
-    return any(one.trial is not None for one in judged)
-
-
 def _holds(finding: Finding) -> str:
     told = trial_words(finding.trial) if finding.trial else "; ".join(
-        f"{e.signal.replace('_', ' ')} {e.value:.3g} {e.unit}".rstrip() for e in finding.evidence
+        reading_words(e.signal, e.value, e.unit) for e in finding.evidence
     )  # fmt: skip
     keys = ", ".join(f"{key} = {value}" for key, value in finding.prescription.items())
     words = f"{finding.cause.replace('_', ' ')}: {told or finding.remedy}".rstrip(".")
@@ -130,22 +124,36 @@ def _sentence_case(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _sentence(folder: Path, answers: list[Answered], diagnosed: bool) -> str:
-    if not diagnosed:
+def _sentence(folder: Path, answers: list[Answered], diagnosis: Diagnosis | None) -> str:
+    if diagnosis is None:
         return (
             "All five are open: what one run records cannot say whether another choice would have "
             f"done better. `descend diagnose {folder}` tries other choices."
         )
     no = [a.rule for a in answers if a.answer == "no"]
-    unproved = [a for a in answers if not a.proved]
-    words = f"Answered with no: {', '.join(no)}." if no else "None is answered with no."
-    if unproved:
-        words += (
-            f" {len(unproved)} of {len(answers)} answers rest on recorded numbers, which prove "
-            f"less than a trial does: `descend diagnose {folder} --budget 0.5` has more time to "
-            "try."
-        )
-    return words
+    still_open = [a for a in answers if a.answer == "open"]
+    unproved = [a for a in answers if not a.proved and a.answer != "open"]
+    if len(still_open) == len(answers):
+        words = "All five are open."
+    else:
+        words = f"Answered with no: {', '.join(no)}." if no else "None is answered with no."
+        if unproved:
+            words += (
+                f" {len(unproved)} of {len(answers)} rest on recorded numbers, which prove less "
+                "than a trial does."
+            )
+        if still_open:
+            words += f" Open: {', '.join(a.rule for a in still_open)}."
+    return f"{words} {_advice(folder, diagnosis)}" if unproved or still_open else words
+
+
+def _advice(folder: Path, diagnosis: Diagnosis) -> str:
+    """How to have more tried, by what stood in the way."""
+    if diagnosis.verdict == "diverged":
+        return f"Ask a run that does not diverge: `descend train --from-run {folder} --apply`."
+    if diagnosis.untried:
+        return _sentence_case(diagnosis.untried) + "."
+    return f"`descend diagnose {folder} --budget 0.5` has more time to try."
 
 
 def _size(run: RunRecord) -> str:

@@ -59,6 +59,8 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     """Epochs (the last may have begun) until the moment the forecast is for."""
     validation_loss_now: float | None
     """Of the best epoch so far; None before the end of the first."""
+    validation_loss_last: float | None
+    """Of the newest epoch: above that of the best one where the run has gone on for too long."""
     accuracy_now: float | None
     validation_loss: float
     """Expected after the last epoch ahead."""
@@ -230,6 +232,11 @@ def _forecast(
     today = float(draws[0, 0])
     values, low, high = interval(draws[:, 1:], belief.validation_error, widening)
     best = min(history.epochs, key=lambda e: e.validation_loss, default=None)
+    if best and _rose(history):
+        # Its own later epochs, which ended at the lowest rate, speak against any gain: the one
+        # recorded run that had risen so ended 0.05 higher when continued from its best epoch.
+        values = np.maximum(values, best.validation_loss)
+        high = np.maximum(high, values)
     seen_loss, seen_accuracy = _accuracy_seen(history)
     accuracies = expected_accuracy(values, seen_loss, seen_accuracy, belief)
     behind = _epochs_behind(history)
@@ -245,6 +252,7 @@ def _forecast(
         steps_seen=history.steps[-1].step,
         epochs_ahead=len(by_epoch),
         validation_loss_now=best.validation_loss if best else None,
+        validation_loss_last=history.epochs[-1].validation_loss if best else None,
         accuracy_now=best.validation_accuracy if best else None,
         validation_loss=by_epoch[-1].validation_loss,
         validation_loss_interval=(by_epoch[-1].low, by_epoch[-1].high),
@@ -298,8 +306,18 @@ def _accuracy_seen(history: History) -> tuple[float, float]:
     )
 
 
+def _rose(history: History) -> bool:
+    """Whether a finished run ended above its best epoch."""
+    if not (history.finished and history.epochs):
+        return False
+    best = min(e.validation_loss for e in history.epochs)
+    return history.epochs[-1].validation_loss >= best + RISE_WORTH_SAYING
+
+
 def _overfits(history: History, ahead: list[Ahead]) -> int | None:
     """The epoch after the lowest one, if the loss is then seen or expected to rise for good."""
+    if _rose(history):
+        return _epochs_behind(history) + 1
     behind = [
         (e.epoch, e.validation_loss) for e in history.epochs if e.epoch <= _epochs_behind(history)
     ]

@@ -20,8 +20,8 @@ from descend.lab.command import call_of, changed_keys, train_command
 from descend.lab.compare import Match, Plan, arm_for, check_match, compare, plan_comparison
 from descend.lab.folder import write_record
 from descend.lab.searched import Question, Search, Tried
-from descend.lab.sentences import search_sentence
-from descend.lab.space import DEFAULT_OVER, Span, parse_over, space_of, whole_of
+from descend.lab.sentences import few_sentence, search_sentence
+from descend.lab.space import DEFAULT_OVER, Span, parse_over, size_of, space_of, whole_of
 from descend.lab.steering import HARDLY_MORE, Told, carry_out, silent
 from descend.outputs import SEARCH
 from descend.text.corpus import find_corpus
@@ -29,6 +29,7 @@ from descend.trials.arms import OFTEN_EVALUATION_TOKENS, Arm, arm_of
 from descend.trials.executor import Told as ToldOfRun
 from descend.trials.executor import silent as silent_of_runs
 from descend.trials.executor import workers_on
+from descend.trials.starting import start_seconds
 from descend.units import duration
 
 LEAST_RUNS = 24
@@ -98,6 +99,16 @@ class SearchPlan:
         return -(-2 * self.terms.seeds // self.workers) * self.cost
 
     @property
+    def starting(self) -> float:
+        """Seconds until the workers can train; those of the confirmation are started anew."""
+        return start_seconds() if self.workers > 1 else 0.0
+
+    @property
+    def for_runs(self) -> float:
+        """Seconds in which something is trained."""
+        return self.seconds - 2 * self.starting
+
+    @property
     def seconds(self) -> float:
         """For all of it."""
         return 60 * self.terms.minutes
@@ -158,9 +169,9 @@ def _costed(plan: SearchPlan, begun: bool) -> SearchPlan:
     if plan.terms.match == "epoch":
         training = ready.steps * per_step
     elif plan.budget is None:
-        training = plan.seconds * plan.workers / LEAST_RUNS - judging
+        training = plan.for_runs * plan.workers / LEAST_RUNS - judging
         if training < least:
-            needed = (least + judging) * LEAST_RUNS / plan.workers / 60
+            needed = ((least + judging) * LEAST_RUNS / plan.workers + 2 * plan.starting) / 60
             raise ConfigError(
                 "minutes", f"{plan.terms.minutes:g}, less than a sensible trial needs",
                 f"at least {needed:.2g}: {LEAST_RUNS} runs of {LEAST_STEPS} updates, judged",
@@ -178,7 +189,8 @@ def _costed(plan: SearchPlan, begun: bool) -> SearchPlan:
                 "give a larger budget",
             )  # fmt: skip
     plan = replace(plan, cost=training + judging, training=training)
-    needed = plan.confirming + LEAST_TRIALS * plan.cost / min(plan.workers, LEAST_TRIALS)
+    trials = LEAST_TRIALS * plan.cost / min(plan.workers, LEAST_TRIALS)
+    needed = 2 * plan.starting + plan.confirming + trials
     if not begun and needed > plan.seconds * HARDLY_MORE:
         raise ConfigError(
             "minutes", f"{plan.terms.minutes:g}, too few for two trials and the confirmation",
@@ -238,7 +250,8 @@ def search(
         base_number=None if base is None else base.number, best_number=best.number,
         best=config.model_dump(mode="json"), importance=studies.importance(study),
         confirmation=confirmation,
-        sentence=search_sentence(tried, best, confirmation, plan.terms.match, plan.budget),
+        sentence=search_sentence(tried, best, confirmation, plan.terms.match, plan.budget)
+        + few_sentence(len(tried), size_of(plan.space)),
         train=_train(plan, config, best), command=command, study=str(plan.file),
     )  # fmt: skip
 

@@ -10,6 +10,9 @@ from descend.units import counted
 
 _OF = {"tokens": "tokens", "seconds": "s of training", "steps": "steps"}
 
+FEWEST_TRIED = 3
+"""Trials under which nothing was searched: the base and another are a comparison."""
+
 _EQUAL = {
     "tokens": "on equal tokens",
     "seconds": "in equal time",
@@ -67,6 +70,16 @@ def search_sentence(
     if len(found.seeds) == 1:
         words += " (one seed shows no spread, so nothing is claimed)"
     return words + "."
+
+
+def few_sentence(tried: int, there_are: float) -> str:
+    """What is added to it where time was too short to search: no more than the base and another."""
+    if tried >= min(FEWEST_TRIED, there_are):
+        return ""
+    return (
+        f" Time was enough for {counted(tried, 'trial')} only, which is no search: give it more "
+        "minutes, or a smaller base."
+    )
 
 
 def value_word(value: object) -> str:

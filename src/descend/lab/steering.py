@@ -102,7 +102,8 @@ class _Steered:
     @property
     def left(self) -> float:
         """Seconds until the confirmation must begin."""
-        return self.plan.seconds - self.plan.confirming * self.pace - self.used
+        plan = self.plan
+        return plan.seconds - plan.starting - plan.confirming * self.pace - self.used
 
     @property
     def pace(self) -> float:

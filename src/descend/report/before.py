@@ -8,10 +8,14 @@ from descend.training.job import Job
 from descend.units import counted, duration, size
 
 
-def before_lines(job: Job) -> list[str]:
-    """Corpus, model, machine and time, a line each."""
+def before_lines(job: Job, given: float | None = None) -> list[str]:
+    """Corpus, model, machine and time, a line each; `given`: seconds that it should take."""
     info, batches, config = job.store.info, job.course.batches, job.course.config
     steps = job.course.total_steps - job.state.step
+    passes = job.course.total_steps * config.batch_size / batches.sequences_per_epoch
+    # Where `max_steps` ends the last one early, the part is told: a plan counts passes so too.
+    part = job.course.total_steps < batches.steps(job.course.epochs)
+    epochs = f"{passes:.1f} epochs" if part else counted(job.course.epochs, "epoch")
     lines = [
         f"text: {info.corpus}, {counted(info.documents, 'document')}, "
         f"{size(info.train_bytes)} to train on ({info.train_tokens:,} tokens) and "
@@ -22,10 +26,15 @@ def before_lines(job: Job) -> list[str]:
         f"about {size(training_memory(config, job.shape))} of memory",
         *job.notes,
     ]  # fmt: skip
-    plan = (
-        f"{counted(job.course.epochs, 'epoch')}, {counted(steps, 'step')} of "
-        f"{batches.tokens_per_step:,} tokens"
-    )
+    plan = f"{epochs}, {counted(steps, 'step')} of {batches.tokens_per_step:,} tokens"
+    seconds = (job.step_seconds or 0.0) * steps
     if job.choice is not None:
-        plan += f", about {duration(job.choice.seconds(batches.tokens_per_step, steps))}"
-    return [*lines, f"{plan}; the model goes to {job.folder}"]
+        seconds = job.choice.seconds(batches.tokens_per_step, steps)
+    if seconds:
+        plan += f", about {duration(seconds)}"
+    lines.append(f"{plan}; the model goes to {job.folder}")
+    if given is not None and seconds > given:
+        lines.append(
+            f"that is more than the {duration(given)} given for all; it is made all the same"
+        )
+    return lines

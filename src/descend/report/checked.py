@@ -3,6 +3,21 @@
 from __future__ import annotations
 
 from descend.doctor.preflight.check import Checked, FoundBug
+from descend.units import counted
+
+NO_STEP = "there is no `step`"
+
+STEP = """\
+to have the rest looked for, let the file hold these (docs/check.md):
+  batches = ...                 # a list, generator or DataLoader: what your loop goes over
+
+  def step(batch):              # the body of your loop, as it is
+      ...
+      return loss
+
+  if __name__ == "__main__":    # a check makes no long training
+      for batch in batches:
+          step(batch)"""
 
 
 def checked_text(found: Checked) -> str:
@@ -24,13 +39,26 @@ def checked_text(found: Checked) -> str:
         for one in found.not_checked:
             by_reason.setdefault(one.why, []).append(one.bug)
         lines += [f"  {', '.join(names)}: {why}" for why, names in by_reason.items()]
-    return "\n".join(lines)
+    return "\n".join(lines + _how_to_be_checked(found))
 
 
 def _headline(found: Checked) -> str:
-    count = len(found.bugs)
-    words = "no bug found" if not count else f"{count} bug{'s' if count > 1 else ''} found"
+    """Never that there is no bug where most were not looked for."""
+    bugs, closed = len(found.bugs), len(found.not_checked)
+    looked = bugs + len(found.remarks) + len(found.checked)
+    words = "no bug found" if not bugs else counted(bugs, "bug") + " found"
+    if closed > looked:
+        words = f"{looked} of {looked + closed} bugs could be looked for, and " + (
+            f"{bugs} found" if bugs else "none of these found"
+        )
     return f"{found.program}: {words}"
+
+
+def _how_to_be_checked(found: Checked) -> list[str]:
+    """The lines that let more be tried, where most was not since there is no `step`."""
+    looked = len(found.bugs) + len(found.remarks) + len(found.checked)
+    by_step = sum(NO_STEP in one.why for one in found.not_checked)
+    return ["", *STEP.splitlines()] if by_step and len(found.not_checked) > looked else []
 
 
 def _entry(bug: FoundBug, before: str = "") -> list[str]:

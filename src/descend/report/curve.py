@@ -5,6 +5,7 @@ from __future__ import annotations
 from descend.doctor.curve import CurveReading
 from descend.doctor.diagnosis import Evidence
 from descend.doctor.from_log import CurveDiagnosis
+from descend.handbook.yours.wording import reading_words
 
 _ANSWER = {
     "yes": "Yes, this curve is normal",
@@ -47,8 +48,12 @@ def _verdict(found: CurveDiagnosis) -> list[str]:
 
 
 def _curve(kind: str, curve: CurveReading) -> str:
+    numbers = ""
+    if curve.first_not_finite is not None:
+        numbers = f", {curve.finite_points:,} of them numbers,"
+    over = f" over {curve.length:,.6g} {curve.unit}" if curve.unit != "entries" else ""
     text = (
-        f"Read as {kind}: {curve.entries:,} entries over {curve.length:,.6g} {curve.unit}, loss "
+        f"Read as {kind}: {curve.entries:,} entries{numbers}{over}, loss "
         f"{curve.first:.2f} → {curve.end:.2f}"
     )
     if curve.validation_end is not None and curve.validation_best is not None:
@@ -77,8 +82,8 @@ def _evidence(evidence: Evidence) -> str:
         healthy = f" (healthy: under {high:.3g})"
     elif low is not None:
         healthy = f" (healthy: over {low:.3g})"
-    name = words_of(evidence.signal)
-    return f"{name} {evidence.value:.3g} {evidence.unit}{healthy}: {evidence.why}"
+    told = reading_words(evidence.signal, evidence.value, evidence.unit)
+    return f"{told}{healthy}: {evidence.why}"
 
 
 def words_of(name: str) -> str:

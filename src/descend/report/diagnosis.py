@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from descend.doctor.causes import CAUSES
-from descend.doctor.diagnosis import Diagnosis, Evidence, Finding, RuledOut, Trial
+from descend.doctor.diagnosis import Diagnosis, Evidence, Finding, RuledOut, Trial, tried
 from descend.doctor.healthy import in_words
 from descend.doctor.prescription import merged_prescription
 from descend.doctor.treatment import Treatment, Turn
 from descend.handbook.yours.found import takes_away
+from descend.handbook.yours.wording import reading_words
 from descend.units import counted, duration
 
 _HEADLINE = {cause.name: cause.headline for cause in CAUSES}
@@ -31,12 +32,12 @@ def diagnosis_text(diagnosis: Diagnosis, explain: bool = False) -> str:
             f"  Apply it: descend train --from-run {diagnosis.run} --apply   ({assignments(keys)})"
         )
     if explain:
-        proved = _proved(diagnosis)
+        proved = tried(diagnosis)
         lines += ["", "How each other cause was ruled out:" if proved else "Of the other causes:"]
         lines += [f"  {word(r.cause)}: {r.because}." for r in diagnosis.ruled_out]
         lines += ["", "What was read off the run:"]
         lines += [f"  {_reading(e)}" for e in diagnosis.readings]
-    elif diagnosis.ruled_out and not _proved(diagnosis):
+    elif diagnosis.ruled_out and not tried(diagnosis):
         lines.append("  Causes that the signals speak less for: --explain.")
     elif diagnosis.ruled_out:
         names = ", ".join(word(r.cause) for r in diagnosis.ruled_out)
@@ -56,6 +57,8 @@ def assignments(keys: dict[str, Any]) -> str:
 def headline(diagnosis: Diagnosis) -> str:
     """The verdict as a sentence."""
     sure = f"(confidence {diagnosis.probability:.2f})"
+    if diagnosis.verdict == "healthy" and not tried(diagnosis):
+        return f"By its signals alone nothing is wrong, and nothing was tried {sure}."
     if diagnosis.verdict == "healthy":
         return f"Nothing is wrong: no change that was tried gains anything worth having {sure}."
     if diagnosis.verdict == "unknown":
@@ -64,12 +67,6 @@ def headline(diagnosis: Diagnosis) -> str:
         words = _HEADLINE[diagnosis.verdict]
         return f"{words[0].upper()}{words[1:]} {sure}."
     return f"Your model learns less than it could: {_HEADLINE[diagnosis.verdict]} {sure}."
-
-
-def _proved(diagnosis: Diagnosis) -> bool:
-    """Whether anything was tried at all."""
-    trials = [*(f.trial for f in diagnosis.causes), *(r.trial for r in diagnosis.ruled_out)]
-    return any(trial is not None for trial in trials)
 
 
 def _finding(finding: Finding, place: int, *, doubtful: bool) -> list[str]:
@@ -132,15 +129,15 @@ NEAR = 0.05
 
 
 def _neutral(diagnosis: Diagnosis) -> list[str]:
-    tried: list[tuple[RuledOut, Trial]] = [
+    neutral: list[tuple[RuledOut, Trial]] = [
         (r, r.trial) for r in diagnosis.ruled_out if r.trial is not None and r.trial.ci95
     ]
-    if not tried:
+    if not neutral:
         return []
-    tried.sort(key=lambda x: -x[1].gain)
+    neutral.sort(key=lambda x: -x[1].gain)
     words = [
         f"{t.change} {t.gain:+.2f} ({t.ci95[0]:+.2f} to {t.ci95[1]:+.2f})"
-        for _, t in tried[:_LISTED]
+        for _, t in neutral[:_LISTED]
         if t.ci95
     ]
     return [f"  Tried beside it, gain in nats: {'; '.join(words)}."]
@@ -149,7 +146,7 @@ def _neutral(diagnosis: Diagnosis) -> list[str]:
 def _reading(evidence: Evidence) -> str:
     healthy = in_words(evidence.healthy_range)
     healthy = f" (healthy: {healthy})" if healthy else ""
-    return f"{word(evidence.signal)} {evidence.value:.3g} {evidence.unit}{healthy}"
+    return reading_words(evidence.signal, evidence.value, evidence.unit) + healthy
 
 
 def change_word(trial: Trial) -> str:

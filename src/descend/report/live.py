@@ -18,6 +18,7 @@ from rich.progress import (
 
 from descend.report.before import before_lines
 from descend.report.live_notebook import show_in_notebook
+from descend.report.pace import pace_of_steps
 from descend.report.words import epoch_line, rescue_line, step_line
 from descend.runs.records import Epoch, Record, Rescue, Sample, Started, Step
 from descend.text.store import Progress as ShareTold
@@ -30,9 +31,10 @@ SECONDS_BETWEEN_LINES = 30
 """Where no bar can be drawn."""
 
 
-def show_before(job: Job, console: Console) -> None:
-    """What is known before the first step: what was chosen, how large, how long."""
-    for line in before_lines(job):
+def show_before(job: Job, console: Console, given: float | None = None) -> None:
+    """What is known before the first step: what was chosen, how large, how long; and where that is
+    longer than the `given` seconds."""
+    for line in before_lines(job, given):
         _print(line, console)
 
 
@@ -63,15 +65,15 @@ def show(records: Iterator[Record], job: Job, console: Console) -> Iterator[Reco
 
 def _lines(records: Iterator[Record], job: Job, console: Console) -> Iterator[Record]:
     """For files and pipes: a line an epoch, and one every half minute in long epochs."""
-    said = began = time.perf_counter()
-    first = job.state.step
+    said = time.perf_counter()
+    another, total = pace_of_steps(time.perf_counter), job.course.total_steps
     for record in records:
         now = time.perf_counter()
+        pace = another() if isinstance(record, Step) else None
         if isinstance(record, Step) and now - said >= SECONDS_BETWEEN_LINES:
             said = now
-            done = max(record.step - first, 1)  # a rescue may go back further than a resume began
-            left = (now - began) / done * (job.course.total_steps - record.step)
-            _print(step_line(record, job.course.total_steps, left), console)
+            left = None if pace is None else pace * (total - record.step)
+            _print(step_line(record, total, left), console)
         elif not isinstance(record, Step):
             _say(record, job, console)
         yield record

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from descend.report.cards import progress_card
+from descend.report.pace import pace_of_steps
 from descend.report.words import rescue_line
 from descend.runs.records import Epoch, Record, Rescue, Sample, Step
 from descend.units import duration
@@ -28,18 +29,17 @@ def show_in_notebook(records: Iterator[Record], job: Job) -> Iterator[Record]:
     of, total = job.course.epochs, job.course.total_steps
     first, began = job.state.step, time.perf_counter()
     handle = _display(progress_card(first / total, words, epochs, of, None))
-    renewed, step = began, first
+    renewed, step, another = began, first, pace_of_steps(time.perf_counter)
     for record in records:
         now = time.perf_counter()
         if isinstance(record, Step):
             step = record.step
-            done = max(step - first, 1)  # a rescue may go back further than a resume began
-            left = (now - began) / done * (total - step)
-            rate = done * job.course.batches.tokens_per_step / max(now - began, 1e-9)
-            words = (
-                f"step {step:,} of {total:,} · loss {record.loss:.3f} · {rate:,.0f} tokens/s · "
-                f"{duration(left)} left{trouble}"
-            )
+            pace = another()
+            words = f"step {step:,} of {total:,} · loss {record.loss:.3f}"
+            if pace is not None:
+                rate = job.course.batches.tokens_per_step / max(pace, 1e-9)
+                words += f" · {rate:,.0f} tokens/s · {duration(pace * (total - step))} left"
+            words += trouble
         elif isinstance(record, Epoch):
             epochs.append(record)
         elif isinstance(record, Rescue):

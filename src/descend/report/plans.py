@@ -5,6 +5,7 @@ from __future__ import annotations
 from descend.lab.command import train_command
 from descend.lab.plan import Plan
 from descend.lab.probe import Machine
+from descend.lab.sample import COUNTED_BYTES
 from descend.runs.folder import Summary
 from descend.units import duration, size
 
@@ -34,9 +35,9 @@ def _text(plan: Plan) -> list[str]:
         f"document{'s' if sample.documents != 1 else ''}; bytes per token by vocabulary {ratios}",
         f"           counting reaches {sample.unigram:.2f} bits per byte with single tokens, "
         f"{sample.bigram:.2f} with pairs, {sample.trigram:.2f} with triples "
-        "(100 kB counted)",
-        f"           {sample.overlap_share:.1%} of the held-out sample stands in the training "
-        "sample; preparing all of the text takes about "
+        f"({size(min(COUNTED_BYTES, sample.train_bytes))} counted)",
+        f"           {sample.overlap_share:.1%} of a sample of the held-out text stands in one "
+        "of the training text (a run looks at all of both); preparing all of the text takes about "
         f"{duration(sample.seconds_to_prepare)}, once",
     ]
 
@@ -49,7 +50,7 @@ def _choice(plan: Plan) -> list[str]:
         f"({found.parameters:,} parameters), vocabulary {config['vocab_size']:,}: "
         f"{found.seconds_per_step * 1000:.0f} ms a step, {found.steps:,} steps of "
         f"{config['batch_size']} x {config['seq_len']} tokens",
-        f"           {found.tokens:,} tokens, {found.passes:.2g} passes over the text; "
+        f"           {found.tokens:,} tokens, {found.passes:.1f} passes over the text; "
         f"rate {config['learning_rate']}, falling to zero over the last half; "
         f"{size(found.memory_bytes)} of memory",
     ]

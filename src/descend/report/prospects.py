@@ -20,7 +20,14 @@ def forecast_sentence(found: Forecast) -> str:
         f"{found.accuracy:.1%}.",
         _worth(found),
     ]
-    if found.overfits_at_epoch is not None:
+    if found.overfits_at_epoch is not None and found.overfits_at_epoch <= found.epochs_seen:
+        sentences.append(
+            f"The run went on after epoch {found.overfits_at_epoch - 1}, its best, and the "
+            f"validation loss rose from {found.validation_loss_now:.3f} to "
+            f"{found.validation_loss_last:.3f} by epoch {found.epochs_seen}: overfitting. The "
+            "weights of the best epoch are the ones kept."
+        )
+    elif found.overfits_at_epoch is not None:
         sentences.append(
             f"From epoch {found.overfits_at_epoch} on it is expected to rise: overfitting. "
             "The weights of the best epoch are the ones kept."

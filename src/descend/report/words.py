@@ -34,9 +34,10 @@ def epoch_line(epoch: Epoch, of: int) -> str:
     )
 
 
-def step_line(step: Step, of: int, seconds_left: float) -> str:
-    """Where a long epoch stands."""
-    return f"step {step.step:,}/{of:,}  loss {step.loss:.3f}  {duration(seconds_left)} left"
+def step_line(step: Step, of: int, seconds_left: float | None) -> str:
+    """Where a long epoch stands; how long is left only where that is known."""
+    left = "" if seconds_left is None else f"  {duration(seconds_left)} left"
+    return f"step {step.step:,}/{of:,}  loss {step.loss:.3f}{left}"
 
 
 def rescue_line(rescue: Rescue) -> str:

@@ -49,6 +49,10 @@ BUSY_CORES = 0.5
 HOPELESS = 2.0
 """A way whose first step takes this many times the best so far is not timed further."""
 
+TRYING_SHARE = 0.25
+"""Of the time that training is thought to take: once trying took so long, no further way is tried.
+The ways of one device differ by about as much, so that more could not be earned back."""
+
 COMPILE_SECONDS = 20.0
 """What compiling the guide's network for the first time takes on two cores, at worst."""
 
@@ -71,6 +75,8 @@ class Choice(msgspec.Struct, frozen=True):
     seconds_per_update: float
     disturbed: bool = False
     """Other programs kept the cores busy while it was tried."""
+    spent: float = 0.0
+    """Seconds that trying took where it was ended early; 0: all ways were tried."""
 
     def seconds(self, tokens_per_step: int, steps: int) -> float:
         """Time that `steps` will take, validation and saving left out."""
@@ -83,7 +89,8 @@ def choose_execution(
 ) -> Choice:
     """Time the candidate ways on this machine and take the fastest; remembered in the cache.
 
-    `steps` is how long the run will be: what costs a start must be earned back in them.
+    `steps` is how long the run will be (0: as long as can be): what costs a start must be earned
+    back in them.
     """
     device = pick_device(config.device)
     if device == "mps" and config.precision == "float16":
@@ -97,15 +104,23 @@ def choose_execution(
     file = cache_dir() / "engine" / f"{key}.json"
     busy = device == "cpu" and busy_cores() > BUSY_CORES
     choice = _remembered(file, busy)
-    if choice is None:
-        choice = _try_all(ways, config, shape, batches)
+    if choice is not None and choice.spent and _worth_more(choice, batches, steps):
+        choice = None  # what was not tried for a short run is tried for a longer one
+    if busy:
+        # What a browser does to us this minute is no fact of the machine: not remembered.
+        known = None if choice is None else choice.execution
+        by_threads = _try_all(_with_fewer_threads(known or ways[0]), config, shape, batches)
+        if choice is None:
+            choice = _try_beside_others(ways, by_threads, config, shape, batches, steps)
+            _remember(file, _at_rest(choice, by_threads, ways[0].threads), busy)
+        else:
+            choice = by_threads
+        file = file.with_stem(f"{key}-{choice.execution.threads}")
+    elif choice is None:
+        choice = _try_all(ways, config, shape, batches, steps)
         _remember(file, choice, busy)
     if device != "cpu":
         return choice
-    if busy:
-        # What a browser does to us this minute is no fact of the machine: not remembered.
-        choice = _try_all(_with_fewer_threads(choice.execution), config, shape, batches)
-        file = file.with_stem(f"{key}-{choice.execution.threads}")
     if config.activation_checkpointing:
         return choice
     return _compiled_if_it_pays(choice, file, config, shape, batches, steps, busy)
@@ -172,22 +187,61 @@ def _remember(file: Path, choice: Choice, busy: bool) -> None:
 def _with_fewer_threads(way: Execution) -> list[Execution]:
     """`way` as it is, and on fewer threads: each step waits for the slowest of them, so with one
     core taken by another program all but one thread may wait for the last one's turn."""
-    counts = dict.fromkeys((way.threads, way.threads - 1, way.threads // 2))
+    counts = dict.fromkeys((way.threads // 2, way.threads - 1, way.threads))
+    # The fewest first: where they are enough, more of them are hopeless, and seen to be so sooner.
     return [msgspec.structs.replace(way, threads=n) for n in counts if n >= 1]
 
 
+def _try_beside_others(
+    ways: list[Execution], by_threads: Choice, config: RunConfig, shape: ModelShape,
+    batches: BatchPlan, steps: int,
+) -> Choice:  # fmt: skip
+    """The best of `ways` on as many threads as were best for the first of them."""
+    threads = by_threads.execution.threads
+    ways = [msgspec.structs.replace(way, threads=threads) for way in ways]
+    found = _try_all(ways, config, shape, batches, steps)
+    known = by_threads.seconds_per_token | found.seconds_per_token
+    return msgspec.structs.replace(found, seconds_per_token=known)
+
+
+def _at_rest(choice: Choice, by_threads: Choice, threads: int) -> Choice:
+    """`choice` on all `threads`, as it is remembered: how many are best is tried again each time.
+    Of ways that were not timed on all of them, the time of the one that was is taken."""
+    way = msgspec.structs.replace(choice.execution, threads=threads)
+    full = by_threads.seconds_per_token[
+        name_of(msgspec.structs.replace(by_threads.execution, threads=threads))
+    ]
+    known = {name_of(way): full} | choice.seconds_per_token
+    return msgspec.structs.replace(choice, execution=way, seconds_per_token=known)
+
+
+def _worth_more(choice: Choice, batches: BatchPlan, steps: int) -> bool:
+    """Whether a run of `steps` is long enough to try more than `choice` was tried among."""
+    allowed = TRYING_SHARE * choice.seconds(batches.tokens_per_step, steps)
+    return steps == 0 or allowed > choice.spent
+
+
 def _try_all(
-    ways: list[Execution], config: RunConfig, shape: ModelShape, batches: BatchPlan
+    ways: list[Execution], config: RunConfig, shape: ModelShape, batches: BatchPlan, steps: int = 0
 ) -> Choice:
+    """The fastest of `ways`; no more of them than a run of `steps` can earn back."""
     best = ways[0]
     timed: dict[Execution, float] = {}
     updates: dict[Execution, float] = {}
+    began = time.perf_counter()
+    spent = 0.0
     for way in ways:
         limit = timed[best] * HOPELESS if timed else float("inf")
         timed[way], updates[way] = time_step(way, config, shape, batches, limit)
         if timed[way] < timed[best]:
             best = way
-    return Choice(best, {name_of(way): s for way, s in timed.items()}, updates[best])
+        found = Choice(best, {name_of(w): s for w, s in timed.items()}, updates[best])
+        trying = time.perf_counter() - began
+        allowed = TRYING_SHARE * found.seconds(batches.tokens_per_step, steps)
+        if steps and trying > allowed and way is not ways[-1]:
+            spent = trying
+            break
+    return msgspec.structs.replace(found, spent=spent)
 
 
 def _candidates(config: RunConfig, device: str) -> Iterator[Execution]:

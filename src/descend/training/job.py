@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from descend.runs.folder import (
 )
 from descend.runs.lock import writing
 from descend.runs.model_files import load_model
-from descend.runs.records import Epoch, Rescue
+from descend.runs.records import Epoch, Rescue, Step
 from descend.settings import gather_settings, place_of
 from descend.signals.evaluate import Evaluation, evaluate
 from descend.text.batches import BatchPlan
@@ -85,6 +86,8 @@ class Job:
     rescues_before: tuple[Rescue, ...]
     notes: tuple[str, ...]
     """Sentences for the user: what was chosen, what was found, what will differ."""
+    step_seconds: float | None = None
+    """What the middle step of the earlier sittings took, where the run is resumed."""
 
 
 def new_job(
@@ -174,7 +177,9 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
     before = read_events(folder, until=state.step)
     epochs = tuple(r for r in before if isinstance(r, Epoch))
     rescues = tuple(r for r in before if isinstance(r, Rescue))
-    return Job(folder, info, shape, store, course, state, None, epochs, rescues, notes)
+    took = [r.seconds for r in before if isinstance(r, Step)]
+    middle = statistics.median(took) if took else None
+    return Job(folder, info, shape, store, course, state, None, epochs, rescues, notes, middle)
 
 
 def continued_config(parent: Path, changes: dict[str, Any], file: Path | None = None) -> RunConfig:

@@ -22,6 +22,7 @@ from descend.trials.workers import (
     end_workers,
     error_of,
     start_worker,
+    wait_for,
     worker_ended,
 )
 
@@ -72,12 +73,15 @@ def _run_in_workers(steering: Steering, count: int) -> None:
     threads: list[threading.Thread] = []
     busy: dict[subprocess.Popen[bytes], str] = {}
 
-    def start() -> subprocess.Popen[bytes]:
-        process = start_worker(STEERED)
-        processes.append(process)
-        threads.append(threading.Thread(target=_listen, args=(process, lines)))
-        threads[-1].start()
-        return process
+    def start(number: int) -> list[subprocess.Popen[bytes]]:
+        # Nothing is asked for before they can train: it would be charged with their start.
+        started = [start_worker(STEERED) for _ in range(number)]
+        processes.extend(started)
+        wait_for(started)
+        for process in started:
+            threads.append(threading.Thread(target=_listen, args=(process, lines)))
+            threads[-1].start()
+        return started
 
     def feed(process: subprocess.Popen[bytes]) -> None:
         arm = steering.next_arm()
@@ -86,8 +90,8 @@ def _run_in_workers(steering: Steering, count: int) -> None:
             _write(process, msgspec.json.encode(arm) + b"\n")
 
     try:
-        for _ in range(count):
-            feed(start())
+        for process in start(count):
+            feed(process)
         while busy:
             process, line = lines.get()
             if process not in busy:
@@ -97,7 +101,7 @@ def _run_in_workers(steering: Steering, count: int) -> None:
                 _write(process, STOP if steering.seen(busy[process], message.point) else _GO_ON)
                 continue
             steering.done(busy.pop(process), _outcome_of(message, ended=not line))
-            feed(process if line else start())
+            feed(process if line else start(1)[0])
     finally:
         end_workers(processes, threads)
 

@@ -1,4 +1,4 @@
-"""`python -m descend.trials.worker`: one arm a line in, one message a line out.
+"""`python -m descend.trials.worker`: `READY`, then one arm a line in, one message a line out.
 
 With `steered` behind it, each judgment on the way is a message too, and answered by a line: `STOP`
 ends the arm there, any other lets it go on.
@@ -17,7 +17,7 @@ import msgspec
 from descend.errors import DescendError
 from descend.trials.arms import Arm, Point
 from descend.trials.executor import run_arm
-from descend.trials.workers import STEERED, STOP, Fault, Message
+from descend.trials.workers import READY, STEERED, STOP, Fault, Message
 
 
 def main() -> None:
@@ -36,6 +36,10 @@ def main() -> None:
         tell(Message(point=point))
         return lines.get() == STOP
 
+    import descend.trials.trial  # noqa: F401  (it reads torch in, which takes seconds)
+
+    answers.write(READY)
+    answers.flush()
     steered = STEERED in sys.argv[1:]
     while True:
         arm = msgspec.json.decode(lines.get(), type=Arm)

@@ -11,6 +11,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,9 +21,13 @@ import msgspec
 from descend import errors
 from descend.errors import DescendError, OutOfMemoryError
 from descend.trials.arms import Arm, Outcome, Point
+from descend.trials.starting import keep_start
 
 STEERED, STOP = "steered", b"stop\n"
 """How a worker is told to say how its arm goes, and to end it."""
+
+READY = b"ready\n"
+"""The first line of every worker: it can train."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -59,9 +64,10 @@ def run_in_workers(
     processes: list[subprocess.Popen[bytes]] = []
     threads: list[threading.Thread] = []
     try:
-        for _ in range(count):
-            processes.append(start_worker())
-            thread = threading.Thread(target=_feed, args=(processes[-1], waiting, answers))
+        processes.extend(start_worker() for _ in range(count))
+        wait_for(processes)
+        for process in processes:
+            thread = threading.Thread(target=_feed, args=(process, waiting, answers))
             thread.start()
             threads.append(thread)
         for _ in arms:
@@ -86,6 +92,17 @@ def start_worker(*words: str) -> subprocess.Popen[bytes]:
         env=os.environ | own,
         start_new_session=True,  # Ctrl-C reaches us alone, and we end them
     )
+
+
+def wait_for(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Until all `processes`, just started, can train; one that ended is met when spoken to."""
+    began = time.monotonic()
+    ready = []
+    for process in processes:
+        assert process.stdout
+        ready.append(process.stdout.readline() == READY)
+    if all(ready):
+        keep_start(began)
 
 
 def end_workers(

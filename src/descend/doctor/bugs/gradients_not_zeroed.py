@@ -36,7 +36,11 @@ KEPT = 0.5
 
 def look(program: Program) -> Outcome:
     """Compare what optimizers are given with what arrived since their last step."""
-    old = [u.old for u in program.once(rehearse).updates if u.old is not None]
+    if not program.has("step") and program.lived.old:  # the loop of a plain script
+        old, where = program.lived.old, program.where_it_trained()
+    else:
+        old = [u.old for u in program.once(rehearse).updates if u.old is not None]
+        where = program.where("step")
     if not old:
         return CouldNotCheck("no two steps of an optimizer whose gradients could be told apart")
     middle = sorted(old)[len(old) // 2]
@@ -45,7 +49,7 @@ def look(program: Program) -> Outcome:
     return Found(
         f"in {sum(x >= KEPT for x in old)} of {len(old)} steps the gradients of the one before are "
         f"still there ({middle:.0%} of them)",
-        program.where("step"),
+        where,
     )
 
 

@@ -118,10 +118,8 @@ CAUSE = Cause(
             "held-out loss rose after its best epoch",
             outside=1.1,
         ),
-        Expectation(
-            "train_tokens", None, FEW_TOKENS, 2.5, "tokens of text are very few", outside=0.0
-        ),
-        Expectation("epochs", MANY_PASSES, None, 1.0, "passes over the text", outside=1.1),
+        Expectation("train_tokens", None, FEW_TOKENS, 2.5, "very little text", outside=0.0),
+        Expectation("epochs", MANY_PASSES, None, 1.0, "many of them", outside=1.1),
     ),
     trial=trial,
     remedy="more text of the same kind is the cure; until then stop at the best epoch",

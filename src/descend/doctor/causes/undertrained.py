@@ -77,7 +77,7 @@ CAUSE = Cause(
             outside=1.3,
         ),
         Expectation("generalisation_gap", None, 0.3, 0.0, "little is known by heart", outside=0.6),
-        Expectation("epochs", None, 4.0, 0.0, "passes over the text", outside=0.5),
+        Expectation("epochs", None, 4.0, 0.0, "few of them", outside=0.5),
     ),
     trial=trial,
     asked=True,

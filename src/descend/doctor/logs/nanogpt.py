@@ -2,6 +2,7 @@
 `step 250: train loss 1.9600, val loss 2.0100` for an evaluation.
 
 Programs descended from it vary the words; what is common is `step|iter N` (or `N/M`), then losses.
+Lines with a loss and no place (`loss 3.0`) are read in their order, where no other line has one.
 Source: github.com/karpathy/nanoGPT, train.py; llm.c and modded-nanogpt for the variants.
 """
 
@@ -38,9 +39,11 @@ def parse(text: str) -> Log | None:
             skipped += bool(line.strip())
         else:
             rows.append(row)
-    by_step = [row for row in rows if "step" in row]
-    if by_step:
-        rows = by_step
+    # Losses without a place are a curve where there are no others: a print of the loss alone.
+    for place in ("step", "epoch"):
+        if placed := [row for row in rows if place in row]:
+            rows = placed
+            break
     return log_of("console lines as of nanoGPT", _one_name(rows), skipped) if rows else None
 
 
@@ -55,7 +58,7 @@ def _row(line: str) -> dict[str, Any] | None:
         found["step"] = place[1]
     if epoch := _EPOCH.search(line):
         found["epoch"] = epoch[1]
-    return found if {"step", "epoch"} & found.keys() else None
+    return found
 
 
 def _one_name(rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

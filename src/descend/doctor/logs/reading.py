@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from descend.doctor.logs import hugging_face, json_lines, nanogpt, table
+from descend.doctor.logs import hugging_face, json_lines, keras, nanogpt, table
 from descend.doctor.logs.log import Log
 from descend.errors import LogError
 
@@ -15,11 +15,12 @@ FORMATS: tuple[Callable[[str], Log | None], ...] = (
     json_lines.parse,
     hugging_face.parse_console,
     table.parse,
+    keras.parse,
     nanogpt.parse,
 )
 
 KNOWN = (
-    "a CSV with a loss column, nanoGPT's or the Hugging Face Trainer's console output, "
+    "a CSV with a loss column, console output of nanoGPT, the Hugging Face Trainer or Keras, "
     "trainer_state.json, or JSON lines"
 )
 LARGEST_BYTES = 256 * 2**20

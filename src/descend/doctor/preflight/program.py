@@ -22,10 +22,10 @@ import numpy as np
 import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from descend.doctor.preflight.doubt import CannotTell
 from descend.doctor.preflight.keep import kept
+from descend.doctor.preflight.lived import Lived, watched_steps
 from descend.doctor.preflight.loads import Loads, watched_loads
 from descend.doctor.preflight.precision import watched_precision
 from descend.doctor.preflight.reach import reachable
@@ -75,7 +75,8 @@ class Program:
     file: str | None = None
     loads: Loads | None = None
     """What it loaded while it was imported; None if that was not seen."""
-    trained_while_imported: bool = False
+    lived: Lived = field(default_factory=Lived)
+    """The steps it made while it was imported."""
     _probes: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -98,6 +99,11 @@ class Program:
         return tuple(v for v in reachable(self.namespace, self.parts) if isinstance(v, kind))
 
     @property
+    def trained_while_imported(self) -> bool:
+        """Whether an optimizer was stepped before anything could be tried."""
+        return self.lived.steps > 0
+
+    @property
     def optimizers(self) -> tuple[Optimizer, ...]:
         """All torch optimizers of the program."""
         return self.all_of(Optimizer)
@@ -112,6 +118,11 @@ class Program:
             line = inspect.getsourcelines(target)[1]
             return f"{_short(file or self.name)}:{line} (`{part}`)"
         return f"{_short(self.file or self.name)} (`{part}`)"
+
+    def where_it_trained(self) -> str:
+        """File and line of the first step that was made while it was imported."""
+        line = f":{self.lived.line}" if self.lived.line else ""
+        return f"{_short(self.file or self.name)}{line}"
 
     def once(self, probe: Callable[[Program], T]) -> T:
         """The result of `probe`, from a fixed seed, with the program put back afterwards."""
@@ -145,7 +156,7 @@ def describe(problem: BaseException) -> str:
 
 def program_of(
     namespace: Mapping[str, Any], name: str, file: str | None = None,
-    loads: Loads | None = None, trained: bool = False,
+    loads: Loads | None = None, lived: Lived | None = None,
 ) -> Program:  # fmt: skip
     """The program that stands in `namespace`; `ProgramError` without a model."""
     parts: dict[str, Any] = {}
@@ -161,7 +172,7 @@ def program_of(
             name, found_words, "a torch.nn.Module under the name `model`",
             "bind the network that you train to the name `model` in that module",
         )  # fmt: skip
-    return Program(name, parts, namespace, file, loads, trained)
+    return Program(name, parts, namespace, file, loads, lived or Lived())
 
 
 def load_program(spec: str) -> Program:
@@ -174,10 +185,9 @@ def load_program(spec: str) -> Program:
     added = folder not in sys.path
     if added:
         sys.path.insert(0, folder)
-    trained: list[object] = []
-    hook = register_optimizer_step_post_hook(lambda *_: trained.append(None))
     try:
-        with watched_loads() as loads, watched_precision():
+        own = path.resolve() if is_file else None
+        with watched_loads() as loads, watched_precision(), watched_steps(own) as lived:
             module = _import_file(path) if is_file else importlib.import_module(spec)
     except (Exception, SystemExit) as problem:
         raise ProgramError(
@@ -185,10 +195,9 @@ def load_program(spec: str) -> Program:
             "one that can be imported", "run it with python first and mend what fails",
         ) from problem  # fmt: skip
     finally:
-        hook.remove()
         if added and folder in sys.path:
             sys.path.remove(folder)
-    return program_of(vars(module), spec, module.__file__, loads, bool(trained))
+    return program_of(vars(module), spec, module.__file__, loads, lived)
 
 
 def _import_file(path: Path) -> ModuleType:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.optimizer import (
@@ -23,6 +22,7 @@ from torch.optim.optimizer import (
 
 from descend.doctor.preflight.calls import call
 from descend.doctor.preflight.doubt import CannotTell
+from descend.doctor.preflight.ledger import Ledger
 from descend.doctor.preflight.precision import Precision, watched_precision
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.supply import supply, tokens_of
@@ -33,16 +33,6 @@ FEWEST_CALLS, MOST_CALLS = 6, 48
 
 FLOPS = 4e9
 """Floating-point operations that a rehearsal may take: about a second on one core."""
-
-WATCHED_WEIGHTS = 8
-LARGEST_WATCHED = 2**18
-"""So many weights, none larger than this, have their gradients added up beside torch."""
-
-WELL_EXPLAINED = 0.05
-"""Share of a gradient that may be left unexplained when it is split into old and new."""
-
-APART = 0.995
-"""Cosine of old and new gradient above which no split can tell them apart."""
 
 
 @dataclass
@@ -89,84 +79,6 @@ class Rehearsal:
         return [s for calls in self.seen for s in calls if s.learned_from]
 
 
-class Ledger:
-    """Gradients as they arrive, beside what torch makes of them."""
-
-    def __init__(self, model: nn.Module) -> None:
-        named = [(n, p) for n, p in model.named_parameters() if p.requires_grad and p.is_leaf]
-        small = [p for _, p in named if p.numel() <= LARGEST_WATCHED]
-        stride = max(1, len(small) // WATCHED_WEIGHTS)
-        self.watched = small[::stride][:WATCHED_WEIGHTS]
-        self.came: dict[int, Tensor] = {}
-        self.left: dict[int, Tensor] = {}
-        self.arrived: set[str] = set()
-        self.any_since: set[int] = set()
-        self.hooks = [p.register_hook(self._noter(n, p)) for n, p in named]  # type: ignore[no-untyped-call]
-
-    def _noter(self, name: str, weight: Tensor) -> Any:
-        key, watched = id(weight), any(weight is w for w in self.watched)
-
-        def note(gradient: Tensor) -> None:
-            self.arrived.add(name)
-            if key not in self.any_since and bool(gradient.any()):
-                self.any_since.add(key)
-            if watched:
-                plain = gradient.detach()
-                plain = plain.to_dense() if plain.is_sparse else plain
-                self.came[key] = self.came[key] + plain if key in self.came else plain.clone()
-
-        return note
-
-    def split(self, weights: list[Tensor]) -> tuple[float | None, float | None]:
-        """How much of the gradients now held is old and new: medians over the watched weights."""
-        old, new = [], []
-        for w in self.watched:
-            if any(w is x for x in weights) and w.grad is not None and id(w) in self.came:
-                a, b = _parts(w.grad, self.came[id(w)], self.left.get(id(w)))
-                new.extend([] if a is None else [a])
-                old.extend([] if b is None else [b])
-        return _median(old), _median(new)
-
-    def after_update(self, weights: list[Tensor]) -> None:
-        """Begin to count anew for `weights`."""
-        for w in self.watched:
-            if any(w is x for x in weights):
-                self.came.pop(id(w), None)
-                self.left.pop(id(w), None)
-                if w.grad is not None:
-                    self.left[id(w)] = w.grad.detach().clone()
-        self.any_since -= {id(w) for w in weights}
-
-
-def _parts(held: Tensor, came: Tensor, left: Tensor | None) -> tuple[float | None, float | None]:
-    """`held` as new x came + old x left, by least squares: (new, old); None: not to be told."""
-    g, s = held.detach().double().flatten(), came.double().flatten()
-    if not (torch.isfinite(g).all() and torch.isfinite(s).all()) or not s.any():
-        return None, None
-    if left is None or not left.any():
-        a = float(g @ s / (s @ s))
-        return (a, None) if _rest(g, a * s) < WELL_EXPLAINED else (None, None)
-    o = left.double().flatten()
-    ss, oo, so = s @ s, o @ o, s @ o
-    if float(so.abs() / (ss * oo).sqrt()) > APART:
-        return None, None
-    det = ss * oo - so * so
-    a = float((oo * (g @ s) - so * (g @ o)) / det)
-    b = float((ss * (g @ o) - so * (g @ s)) / det)
-    if _rest(g, a * s + b * o) > WELL_EXPLAINED:
-        return None, None
-    # Clipping scales both alike: old is told in units of new.
-    return a, b / a if abs(a) > 1e-12 else None
-
-
-def _rest(g: Tensor, like: Tensor) -> float:
-    return float((g - like).norm() / g.norm().clamp_min(1e-300))
-
-
-def _median(values: list[float]) -> float | None:
-    return sorted(values)[len(values) // 2] if values else None
-
-
 def schedulers_of(program: Program) -> tuple[LRScheduler, ...]:
     """The schedules of the program that count steps, without those inside another."""
     found = program.all_of(LRScheduler)
@@ -188,7 +100,7 @@ def run_steps(program: Program, calls: int | None) -> Rehearsal:
         calls = affordable(program, batches)
     schedulers = schedulers_of(program)
     before = {n: p.detach().clone() for n, p in program.model.named_parameters()}
-    ledger = Ledger(program.model)
+    ledger = Ledger(program.model.named_parameters())
     found = Rehearsal(0, [], [], [], schedulers, [_positions(schedulers)], set(), ledger.arrived,
                       Precision(), batches=batches)  # fmt: skip
     with tap(program.model) as opened, watched_precision() as found.precision:
@@ -197,8 +109,7 @@ def run_steps(program: Program, calls: int | None) -> Rehearsal:
                 _one_call(program, found, opened, batches, number)
                 if found.problem:
                     break
-    for hook in ledger.hooks:
-        hook.remove()
+    ledger.close()
     if not found.calls:
         raise CannotTell(found.problem)
     found.moved = {

@@ -7,6 +7,7 @@ from pathlib import Path
 from descend.doctor.diagnosis import Diagnosis, Trial
 from descend.doctor.gained import gained
 from descend.doctor.prescription import read_diagnosis
+from descend.handbook.yours.wording import reading_words
 from descend.runs.folder import DIAGNOSIS
 
 
@@ -32,8 +33,7 @@ def _holds(cause: str, diagnosis: Diagnosis) -> str | None:
     for finding in diagnosis.causes:
         if finding.cause == cause:
             keys = ", ".join(f"`{k} = {v}`" for k, v in finding.prescription.items())
-            told = "; ".join(f"{e.signal.replace('_', ' ')} {e.value:.3g} {e.unit}".rstrip()
-                             for e in finding.evidence)  # fmt: skip
+            told = "; ".join(reading_words(e.signal, e.value, e.unit) for e in finding.evidence)
             return (
                 f"The diagnosis of this run found it, with confidence {finding.probability:.2f}."
                 + (f" Evidence: {told}." if told else "")

@@ -26,6 +26,13 @@ def significant(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1 else f"{float(digits):.12f}".rstrip("0")
 
 
+def reading_words(signal: str, value: float, unit: str) -> str:
+    """`update ratio 0.0006 of the weight, a step`; a unit that the name ends in is said once:
+    `train tokens 7,550`."""
+    name = signal.replace("_", " ")
+    return f"{name} {significant(value)} {'' if name.endswith(unit) else unit}".rstrip()
+
+
 def share(part: float) -> str:
     """`0.4%`, `37%`."""
     return f"{part:.1%}" if 0 < part < 0.1 else f"{part:.0%}"

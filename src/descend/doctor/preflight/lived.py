@@ -1,0 +1,85 @@
+"""The steps that a program makes while it is imported: a loop that stands in no function.
+
+They are made once and cannot be made again, so little is noted of them, and of the first few alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
+
+from descend.doctor.preflight.ledger import Ledger
+
+MOST_NOTED = 24
+"""Steps of an optimizer that are watched; a script may make a million."""
+
+
+@dataclass
+class Lived:
+    """What was seen of them."""
+
+    steps: int = 0
+    old: list[float] = field(default_factory=list)
+    """Of each that could be told: the share of the gradients of the step before still in it."""
+    line: int | None = None
+    """Of the program's file: where an optimizer was stepped first."""
+
+
+@contextmanager
+def watched_steps(file: Path | None) -> Iterator[Lived]:
+    """Watch every torch optimizer; `file` is the program's, None if that is not known."""
+    lived, ledgers = Lived(), dict[int, tuple[Ledger, list[Tensor], list[None]]]()
+
+    def before(optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
+        lived.steps += 1
+        if lived.line is None and file is not None:
+            lived.line = _line_in(file)
+        if id(optimizer) in ledgers:
+            ledger, weights, noted = ledgers[id(optimizer)]
+            if len(noted) < MOST_NOTED:
+                with suppress(RuntimeError):  # sparse gradients; the program is to go on
+                    old, _ = ledger.split(weights)
+                    lived.old.extend([] if old is None else [old])
+
+    def after(optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
+        if id(optimizer) not in ledgers:
+            weights = [p for g in optimizer.param_groups for p in g["params"]]
+            named = [(str(n), p) for n, p in enumerate(weights)]
+            ledgers[id(optimizer)] = (Ledger(named), weights, [])
+        ledger, weights, noted = ledgers[id(optimizer)]
+        noted.append(None)
+        if len(noted) < MOST_NOTED:
+            ledger.after_update(weights)
+        else:
+            ledger.close()
+
+    hooks = [register_optimizer_step_pre_hook(before), register_optimizer_step_post_hook(after)]
+    try:
+        yield lived
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for ledger, *_ in ledgers.values():
+            ledger.close()
+
+
+def _line_in(file: Path) -> int | None:
+    """The line of `file` that is being carried out."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        with suppress(OSError):
+            if Path(frame.f_code.co_filename).resolve() == file:
+                return frame.f_lineno
+        frame = frame.f_back  # type: ignore[assignment]
+    return None

@@ -1,0 +1,87 @@
+"""What a diagnosis says where nothing could be tried."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from descend import run
+from descend.doctor.causes import CAUSES
+from descend.doctor.consult import consult, remarks
+from descend.doctor.diagnosis import Cost, Diagnosis, Evidence, Finding, RuledOut, Trial, tried
+from descend.doctor.reading import Reading
+from descend.doctor.treatment import treat
+from descend.report.diagnosis import diagnosis_text, headline
+
+TRIAL = Trial(metric="", change="", control=4.0, treated=4.0, gain=0.0, ci95=(-0.1, 0.1), p_holm=1,
+              seeds=3, tokens=1, share_of_run=1.0, seconds=1.0, cost_factor=1.0)  # fmt: skip
+
+
+def healthy(trial: Trial | None) -> Diagnosis:
+    out = RuledOut(cause="undertrained", because="no gain", trial=trial)
+    return Diagnosis(run="", verdict="healthy", probability=0.36, causes=[], ruled_out=[out],
+                     readings=[], notes=[], cost=Cost(1.0, 0.1))  # fmt: skip
+
+
+def test_no_change_is_called_useless_that_was_not_tried() -> None:
+    assert "no change that was tried gains" in headline(healthy(TRIAL))
+    said = headline(healthy(None))
+    assert "by its signals alone" in said.lower()
+    assert "nothing was tried" in said
+    assert "0.36" in said
+    assert "gain" not in said
+
+
+def test_evidence_is_written_out_and_each_thing_said_once() -> None:
+    found = [
+        Evidence("train_tokens", 7550.0, "tokens", (None, None), "very little text"),
+        Evidence("update_ratio", 0.00062649, "of the weight", (0.002, 0.03), "small"),
+        Evidence("epochs", 60.0, "passes over the text", (None, 4.0), "many of them"),
+    ]
+    one = Finding(cause="too_little_data", probability=0.5, evidence=found, prescription={},
+                  remedy="more text")  # fmt: skip
+    said = diagnosis_text(msgspec.structs.replace(healthy(None), verdict=one.cause, causes=[one]))
+    assert "train tokens 7,550: very little text;" in said
+    assert "update ratio 0.000626 of the weight (healthy: 0.002 to 0.03)" in said
+    assert "epochs 60 passes over the text (healthy: under 4): many of them." in said
+    for cause in CAUSES:
+        for expected in cause.expects:
+            assert expected.why not in ("passes over the text", expected.signal.replace("_", " "))
+
+
+@pytest.fixture
+def falling(tiny: dict[str, Any]) -> Path:
+    """A run of one short pass, ended while its loss fell fast."""
+    run(tiny | {"save_dir": "falling", "epoch": 2, "learning_rate": 0.003})
+    return Path("falling")
+
+
+def test_too_little_held_out_text_is_told_with_what_helps(falling: Path) -> None:
+    found = consult(falling)
+    assert not tried(found)
+    assert found.untried in found.notes
+    assert found.untried is not None
+    assert "--validation-fraction" in found.untried
+    assert "--no-proof" in (consult(falling, proof=False).untried or "")
+    said = diagnosis_text(msgspec.structs.replace(found, verdict="healthy"))
+    assert "no change that was tried" not in said
+
+
+def test_a_loss_that_still_fell_is_told_where_more_steps_were_not_tried() -> None:
+    def told(fell: float, untried: str | None) -> list[str]:
+        return remarks(
+            {"last_epoch_gain": Reading("last_epoch_gain", fell, "nats")}, Path("run"), untried
+        )
+
+    assert "descend forecast run" in told(0.1, "nothing was tried")[0]
+    assert told(0.1, None) == told(0.0, "nothing was tried") == []
+
+
+def test_a_cure_that_could_try_nothing_says_so(falling: Path) -> None:
+    nothing = msgspec.structs.replace(consult(falling), causes=[], verdict="healthy")
+    ended = treat(falling, 100.0, lambda settings: falling, lambda run: nothing, lambda turn: None)
+    assert "nothing was tried" in ended.stopped
+    assert "asks for no other" not in ended.stopped

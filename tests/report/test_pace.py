@@ -1,0 +1,54 @@
+"""What is left of a run is told by its steps, without the first few."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from descend.config import make_config
+from descend.report.before import before_lines
+from descend.report.pace import SETTLING, pace_of_steps
+from descend.training.job import new_job, resumed_job
+from descend.training.work import work
+
+
+def test_a_first_step_that_compiles_says_nothing_of_the_others() -> None:
+    def clock() -> Iterator[float]:
+        yield from (60.0 + n for n in range(100))  # the first step ended after a minute
+
+    times = clock()
+    another = pace_of_steps(lambda: next(times))
+    paces = [another() for _ in range(SETTLING + 5)]
+    assert paces[:SETTLING] == [None] * SETTLING
+    assert paces[SETTLING:] == [pytest.approx(1.0)] * 5
+
+
+def test_a_resumed_run_is_told_how_long_it_will_take(tiny: dict[str, Any], tmp_path: Path) -> None:
+    job = new_job(make_config(tiny | {"epoch": 3}), tmp_path / "run")
+    records = work(job)
+    for record in records:
+        if record.step > job.course.total_steps * 0.6:
+            break
+    records.close()  # type: ignore[attr-defined]
+    resumed = resumed_job(tmp_path / "run")
+    assert resumed.step_seconds is not None
+    assert resumed.step_seconds > 0
+    (plan,) = [line for line in before_lines(resumed) if "steps of" in line]
+    assert ", about " in plan
+
+
+def test_a_run_that_ends_within_a_pass_is_told_in_parts_of_it(
+    tiny: dict[str, Any], tmp_path: Path
+) -> None:
+    def plan_of(name: str, **keys: Any) -> str:
+        (line,) = [x for x in before_lines(new_job(make_config(tiny | keys), tmp_path / name))
+                   if "steps of" in x]  # fmt: skip
+        return line
+
+    whole = plan_of("whole", epoch=2)
+    assert whole.startswith("2 epochs, ")
+    steps = int(whole.split(", ")[1].split()[0])
+    assert plan_of("part", epoch=2, max_steps=round(0.75 * steps)).startswith("1.5 epochs, ")

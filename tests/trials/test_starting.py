@@ -1,0 +1,82 @@
+"""What a worker's start takes is measured, and told apart from its trials."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from descend.cli.main import run as descend
+from descend.cli.series import announced
+from descend.config import make_config
+from descend.trials.arms import Arm, Outcome, Point, arm_of
+from descend.trials.starting import FIRST_GUESS, keep_start, start_seconds
+from descend.trials.steered import run_steered
+
+
+@pytest.fixture(autouse=True)
+def fresh_cache(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESCEND_CACHE_DIR", str(tmp_path / "cache"))
+
+
+def two(tiny: dict[str, object]) -> list[Arm]:
+    return [arm_of(make_config(tiny | {"learning_rate": rate}), steps=6) for rate in (0.01, 0.02)]
+
+
+def test_the_start_is_guessed_until_it_was_measured(tiny: dict[str, object]) -> None:
+    assert start_seconds() == FIRST_GUESS
+    asked: list[float] = []
+
+    class Two:
+        arms = two(tiny)
+
+        def next_arm(self) -> Arm | None:
+            asked.append(time.monotonic())
+            return self.arms.pop() if self.arms else None
+
+        def seen(self, key: str, point: Point) -> bool:
+            return False
+
+        def done(self, key: str, outcome: Any) -> None:
+            assert isinstance(outcome, Outcome)
+
+    began = time.monotonic()
+    run_steered(Two(), 2)
+    measured = start_seconds()
+    assert measured != FIRST_GUESS
+    # Nothing was asked for before the workers could train: no trial is charged with their start.
+    assert asked[0] - began >= measured - 0.01
+
+
+def test_a_series_is_announced_with_the_start_of_its_workers(
+    tiny: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep_start(time.monotonic() - 7200)
+    announced(two(tiny), 2)
+    assert "about 2 h" in capsys.readouterr().err
+    announced(two(tiny), 1)
+    assert "about 2 h" not in capsys.readouterr().err
+
+
+def test_a_search_counts_the_start_of_its_workers(
+    tiny: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep_start(time.monotonic() - 600)
+    flags = [f"--{key.replace('_', '-')}={value}" for key, value in tiny.items()
+             if key not in ("corpus_dir", "epoch")]  # fmt: skip
+    asked = ["search", str(tiny["corpus_dir"]), *flags, "--minutes", "1"]
+    assert descend([*asked, "--workers", "2"]) == 2
+    assert "at least 2" in capsys.readouterr().err  # twice ten minutes, and what is trained
+
+
+def test_other_programs_are_counted_where_they_have_the_cores(
+    tiny: dict[str, object], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("descend.machine.cores", lambda: 2)
+    monkeypatch.setattr("descend.machine.busy_cores", lambda: 2.0)
+    announced(two(tiny), 2)
+    assert "beside other programs 2.0 times as long as alone" in capsys.readouterr().err
+    monkeypatch.setattr("descend.machine.busy_cores", lambda: 0.1)
+    announced(two(tiny), 2)
+    assert "beside other programs" not in capsys.readouterr().err
