@@ -73,7 +73,7 @@ def plan(
         summary = train_settings(settings, talk()).summary
         found |= {"measured": summary}
         (say if as_json else result)(beside(planned.plan, summary))
-        say(f"saved in {summary.model_dir}\n{next_commands(summary.model_dir)}")
+        say(f"saved in {summary.model_dir}\n{next_commands(summary)}")
     if as_json:
         result_json(found)
 
