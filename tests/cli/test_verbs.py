@@ -215,7 +215,8 @@ def test_a_continued_run_that_got_worse_says_so_and_what_is_inherited_is_not_cal
     further = descend("continue", "first", "--learning-rate", "0.5", "--gradient-clip", "0",
                       "--max-steps", "1")  # fmt: skip
     assert further.code == 0, further.err
-    assert "1 epoch, 1 step of" in further.err
+    assert " epochs, 1 step of" in further.err
+    assert "0.0 epochs" not in further.err
     assert "vocab_size" not in further.err
     assert "no better; the model it began from is still the better one" in further.out
     assert "guide" not in further.out

@@ -70,7 +70,7 @@ def test_what_follows_from_a_width_and_a_context() -> None:
      (["learning_rate=0.1..0.01"], "upside down.* write learning_rate=0.01..0.1"),
      (["learning_rate=0.1..0.1"], "an empty range"), (["learning_rate=x..y"], "two numbers"),
      (["learning_rate=1..20"], "less than or equal to 10"), (["optimizer=a..b"], "give values"),
-     (["optimizer=adam"], "'adamw' or 'muon'"), (["embed_dim=a,b"], "a valid integer"),
+     (["optimizer=adam"], "'adamw' or 'muon'"), (["embed_dim=a,b"], "a whole number"),
      (["embed_dim=1..20"], "fewer than two multiples"), (["batch_size=1.5..4"], "whole numbers"),
      (["num_heads=7,8"], "a divisor of embed_dim 256"), (["embed_dim=128"], "something to choose"),
      (["seed=1,2"], "use --seeds"), (["num_layers=1..2", "num_layers=3,4"], "each key once"),

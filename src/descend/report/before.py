@@ -15,7 +15,8 @@ def before_lines(job: Job, given: float | None = None) -> list[str]:
     passes = job.course.total_steps * config.batch_size / batches.sequences_per_epoch
     # Where `max_steps` ends the last one early, the part is told: a plan counts passes so too.
     part = job.course.total_steps < batches.steps(job.course.epochs)
-    epochs = f"{passes:.1f} epochs" if part else counted(job.course.epochs, "epoch")
+    told = f"{passes:.1f}" if passes >= 1 else f"{passes:.2g}"
+    epochs = f"{told} epochs" if part else counted(job.course.epochs, "epoch")
     lines = [
         f"text: {info.corpus}, {counted(info.documents, 'document')}, "
         f"{size(info.train_bytes)} to train on ({info.train_tokens:,} tokens) and "
