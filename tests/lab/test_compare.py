@@ -122,6 +122,17 @@ def test_a_grid_and_named_arms(tiny: dict[str, object], tiny_file: Path, trained
     assert arms[1].config.epoch == 2
 
 
+def test_a_plain_rate_takes_a_rate_per_epoch_away(tiny: dict[str, Any]) -> None:
+    """Of the base, with the schedule that followed from it; where it is not varied it stays."""
+    (one,) = base(tiny | {"learning_rate": {"1": 0.003, "2": 0.001}})
+    assert one.config.schedule == "piecewise"
+    arms = contestants([one], parse_vary(["learning_rate=0.0001,0.003"]))
+    assert [a.config.learning_rate for a in arms] == [0.0001, 0.003]
+    assert {a.config.schedule for a in arms} == {make_config({}).schedule}
+    kept = contestants([one], parse_vary(["batch_size=4,8"]))
+    assert {a.config.schedule for a in kept} == {"piecewise"}
+
+
 def test_claims_need_certainty_and_size() -> None:
     assert _verdict(Interval(-0.1, -0.12, -0.08), 0.01, of=3.0) == "better"
     assert _verdict(Interval(0.1, 0.08, 0.12), 0.01, of=3.0) == "worse"

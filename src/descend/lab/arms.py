@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from descend.config import RunConfig, make_config, nearest
+from descend.config import RunConfig, nearest
 from descend.errors import ConfigError
 from descend.lab.changes import OF_THE_TEXT
 from descend.lab.sources import DECIDES_NO_LOSS, Named
-from descend.settings import plain_name
+from descend.settings import gather_settings, plain_name
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,9 @@ def contestants(named: Sequence[Named], vary: Mapping[str, Sequence[Any]]) -> li
 
 
 def _changed(config: RunConfig, changes: dict[str, Any]) -> RunConfig:
-    return make_config(config.model_dump(mode="json") | changes)
+    """`config` with `changes`; a plain rate takes a rate per epoch away with its schedule."""
+    base = (Path("base"), config.model_dump(mode="json"))
+    return gather_settings(changes, environment={}, run=base).config
 
 
 def _check_same_text(first: Named, other: Named) -> None:

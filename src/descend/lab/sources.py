@@ -8,7 +8,7 @@ from typing import Any
 
 from descend.config import OF_NO_CONSEQUENCE, PRESETS, RunConfig, nearest
 from descend.errors import ConfigError, RunFolderError
-from descend.runs.folder import read_info
+from descend.runs.folder import is_run, read_info
 from descend.settings import gather_settings
 
 DECIDES_NO_LOSS = ("seed", "device", "rescue", *OF_NO_CONSEQUENCE)
@@ -33,7 +33,7 @@ def named_config(name: str, changes: dict[str, Any] | None = None) -> Named:
     if name in PRESETS:
         return Named(name, gather_settings(changes, preset=name).config)
     if path.is_dir():
-        if not (path / "run.json").is_file():
+        if not is_run(path):
             raise RunFolderError(
                 name, "no run.json", "a preset, a configuration file or the folder of a run",
                 "check the path",
@@ -52,4 +52,4 @@ def named_config(name: str, changes: dict[str, Any] | None = None) -> Named:
 def _of_run(folder: Path, changes: dict[str, Any]) -> RunConfig:
     resolved = read_info(folder).resolved
     base = {k: v for k, v in resolved.items() if k not in DECIDES_NO_LOSS}
-    return gather_settings(base | changes, given_origin=str(folder)).config
+    return gather_settings(changes, run=(folder, base)).config
