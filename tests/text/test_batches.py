@@ -75,6 +75,14 @@ def test_epochs_end_where_steps_says(length: int, batch: int, epochs: int) -> No
         assert chosen.steps(chosen.epoch_of(step) - 1) <= step < chosen.steps(chosen.epoch_of(step))
 
 
+def test_passes_are_told_in_parts_too() -> None:
+    batches = plan(batch_size=1)
+    whole = batches.sequences_per_epoch
+    assert batches.passes(3 * whole) == 3
+    assert batches.passes(whole + 1) == 1 + 1 / whole
+    assert plan(batch_size=4).passes(whole) == 4
+
+
 def test_a_text_of_one_sequence_is_enough_and_less_is_refused() -> None:
     assert plan(length=17).batch(0).shape == (4, 17)
     with pytest.raises(CorpusError, match="set seq_len to 7 or less"):

@@ -12,7 +12,14 @@ from descend.config import RunConfig, make_config
 from descend.errors import DescendError, RunFolderError
 from descend.machine import Execution
 from descend.model.shape import ModelShape, shape_of
-from descend.runs.folder import RunInfo, is_finished, newest_checkpoint, read_events, read_info
+from descend.runs.folder import (
+    TOKENIZER,
+    RunInfo,
+    is_finished,
+    newest_checkpoint,
+    read_events,
+    read_info,
+)
 from descend.runs.records import Epoch, Matrices, Rescue, Step, Stopped
 from descend.text.batches import BatchPlan
 from descend.text.store import Progress, TokenStore, no_progress, prepare_text, prepare_tokens
@@ -65,7 +72,7 @@ class Case:
         """How often the run was to read its text; the last pass may be a part of one."""
         if self.store is None or not self.config.max_steps:
             return float(self.config.epoch or 1)
-        return self.total_steps * self.config.batch_size / self.batches.sequences_per_epoch
+        return self.batches.passes(self.total_steps)
 
     @property
     def batches(self) -> BatchPlan:
@@ -141,7 +148,7 @@ def _text(
                 f"the text at {config.corpus_dir} changed since the run trained on it, so nothing "
                 "could be tried on it: what follows is read from the records alone",
             )
-        return prepare_tokens(text, load_tokenizer(folder / "tokenizer.json"), progress), ()
+        return prepare_tokens(text, load_tokenizer(folder / TOKENIZER), progress), ()
     except DescendError as problem:
         return None, (
             f"the text that the run trained on cannot be read ({problem}) so nothing could be "

@@ -33,6 +33,7 @@ from descend.doctor.suspicion import Suspect, evidence_of, suspects
 from descend.doctor.verdict import Judged, best_of_each, judge, judge_unproved
 from descend.errors import ConfigError
 from descend.runs.durable import write_file
+from descend.runs.folder import DIAGNOSIS
 from descend.text.store import no_progress
 from descend.trials.arms import weights_of
 from descend.units import duration
@@ -138,7 +139,7 @@ def remarks(readings: Readings, folder: Path, untried: str | None) -> list[str]:
 def keep(diagnosis: Diagnosis) -> None:
     """Write diagnosis.json into the run folder."""
     content = msgspec.json.format(msgspec.json.encode(diagnosis))
-    write_file(Path(diagnosis.run) / "diagnosis.json", content)
+    write_file(Path(diagnosis.run) / DIAGNOSIS, content)
 
 
 def check_causes(names: list[str]) -> set[str]:

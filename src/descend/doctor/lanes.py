@@ -8,6 +8,7 @@ from typing import Any
 from descend.config import RunConfig, make_config
 from descend.doctor.case import Case
 from descend.doctor.cause import Change
+from descend.runs.folder import TOKENIZER
 from descend.text.store import prepare_text, prepare_tokens
 from descend.training.job import tokenizer_for
 from descend.training.recipe import WARMUP_FRACTION
@@ -58,7 +59,7 @@ def least_worth(lane: Lane, loss: float) -> float:
 def base_config(case: Case) -> RunConfig:
     """The run's own settings as a trial takes them: its very tokenizer, and as it computed."""
     keys: dict[str, Any] = {
-        "vocab_path": str((case.folder / "tokenizer.json").resolve()),
+        "vocab_path": str((case.folder / TOKENIZER).resolve()),
         "precision": case.execution.precision,
         "device": case.execution.device if case.execution.device == "cpu" else "auto",
         "save_dir": None,

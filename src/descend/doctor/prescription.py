@@ -9,7 +9,7 @@ import msgspec
 
 from descend.doctor.diagnosis import Diagnosis
 from descend.errors import RunFolderError
-from descend.runs.folder import read_info
+from descend.runs.folder import DIAGNOSIS, read_info
 from descend.settings import without_what_follows
 
 NOT_INHERITED = ("save_dir", "device", "precision", "log_level")
@@ -19,7 +19,7 @@ NOT_INHERITED = ("save_dir", "device", "precision", "log_level")
 def read_diagnosis(run: Path) -> Diagnosis:
     """diagnosis.json of `run`; `RunFolderError` where there is none or it is damaged."""
     try:
-        return msgspec.json.decode((run / "diagnosis.json").read_bytes(), type=Diagnosis)
+        return msgspec.json.decode((run / DIAGNOSIS).read_bytes(), type=Diagnosis)
     except FileNotFoundError:
         raise RunFolderError(
             str(run), "no diagnosis.json", "a run that was diagnosed",
@@ -27,7 +27,7 @@ def read_diagnosis(run: Path) -> Diagnosis:
         ) from None  # fmt: skip
     except (msgspec.DecodeError, OSError) as problem:
         raise RunFolderError(
-            str(run / "diagnosis.json"), f"a damaged file ({problem})", "a diagnosis",
+            str(run / DIAGNOSIS), f"a damaged file ({problem})", "a diagnosis",
             f"run `descend diagnose {run}` again",
         ) from None  # fmt: skip
 

@@ -12,7 +12,7 @@ def before_lines(job: Job, given: float | None = None) -> list[str]:
     """Corpus, model, machine and time, a line each; `given`: seconds that it should take."""
     info, batches, config = job.store.info, job.course.batches, job.course.config
     steps = job.course.total_steps - job.state.step
-    passes = job.course.total_steps * config.batch_size / batches.sequences_per_epoch
+    passes = batches.passes(job.course.total_steps)
     # Where `max_steps` ends the last one early, the part is told: a plan counts passes so too.
     part = job.course.total_steps < batches.steps(job.course.epochs)
     told = f"{passes:.1f}" if passes >= 1 else f"{passes:.2g}"

@@ -65,6 +65,10 @@ class BatchPlan:
         """Passes that are complete after `steps` steps."""
         return steps * self.batch_size // self.sequences_per_epoch
 
+    def passes(self, steps: int) -> float:
+        """How often `steps` steps read the text; the last pass may be a part of one."""
+        return steps * self.batch_size / self.sequences_per_epoch
+
     def batch(self, step: int) -> NDArray[np.int64]:
         """Token ids of step `step`, (B, T + 1): inputs are [:, :-1], targets [:, 1:]."""
         first = step * self.batch_size

@@ -16,6 +16,7 @@ import msgspec
 from descend.config import OF_NO_CONSEQUENCE, RunConfig
 from descend.errors import ConfigError
 from descend.machine import pick_device
+from descend.runs.folder import WEIGHTS
 from descend.text.corpus import find_corpus
 
 # Raised whenever a trial of the same arm would come out otherwise, so that old ones are not met.
@@ -152,7 +153,7 @@ def arm_of(
 
 def weights_of(parent: str) -> Path:
     """The file that a trial which starts from the model `parent` needs."""
-    return Path(parent) / "model.safetensors"
+    return Path(parent) / WEIGHTS
 
 
 def _hash_of(file: Path, where: str) -> str:
