@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from descend.config import make_config
 from descend.errors import ConfigError
-from descend.settings import gather_settings
+from descend.settings import changed, gather_settings
 
 
 def test_each_source_gives_way_to_the_next(own_folder: Path) -> None:
@@ -82,6 +83,15 @@ def test_a_plain_rate_takes_a_rate_per_epoch_and_its_schedule_away(
     over = gather_settings({"learning_rate": "0.002"}, file=file, environment={})
     assert (over.config.learning_rate, over.config.schedule) == (0.002, "constant")
     assert over.origins["schedule"] == "preset guide"
+
+
+def test_a_change_of_a_configuration_follows_the_same_rule() -> None:
+    by_epoch = make_config({"learning_rate": {1: 1e-4, 2: 1e-3}})
+    assert by_epoch.schedule == "piecewise"
+    assert changed(by_epoch, {"learning_rate": 0.002}) == make_config({"learning_rate": 0.002})
+    wider = changed(by_epoch, {"embed_dim": 64})
+    assert wider == make_config({"learning_rate": {1: 1e-4, 2: 1e-3}, "embed_dim": 64})
+    assert changed(make_config({}), {"learning_rate": {1: 1e-4}}).schedule == "piecewise"
 
 
 def test_a_schedule_that_contradicts_a_weaker_rate_is_named() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,8 +55,29 @@ def gather_settings(
         ("environment", from_environment),
         (given_origin, dict(given or {})),
     )
+    values, origins = _stronger_last(sources)
+    try:
+        config = make_config(values)
+    except ConfigError as problem:
+        raise _placed(problem, origins) from None
+    return Settings(config, {k: origins.get(k, "default") for k in RunConfig.model_fields}, name)
+
+
+def changed(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
+    """`config` with `changes`, and with the schedule that a changed learning rate asks for.
+
+    `ConfigError` where the two do not go together.
+    """
+    values, _ = _stronger_last([("before", config.model_dump()), ("change", changes)])
+    return make_config(values)
+
+
+def _stronger_last(
+    sources: Iterable[tuple[str, Mapping[str, Any]]],
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The values that named sources give together, and for each key the name of its source."""
     values: dict[str, Any] = {}
-    origins = dict.fromkeys(RunConfig.model_fields, "default")
+    origins: dict[str, str] = {}
     place: dict[str, int] = {}
     for number, (origin, found) in enumerate(sources):
         for key, value in without_what_follows(found).items():
@@ -65,11 +86,7 @@ def gather_settings(
         place.get("schedule", -1) < place["learning_rate"]
     ):
         values["schedule"], origins["schedule"] = "piecewise", origins["learning_rate"]
-    try:
-        config = make_config(values)
-    except ConfigError as problem:
-        raise _placed(problem, origins) from None
-    return Settings(config, {key: origins[key] for key in RunConfig.model_fields}, name)
+    return values, origins
 
 
 def given_keys(config: RunConfig | Mapping[str, Any] | None) -> dict[str, Any]:

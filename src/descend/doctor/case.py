@@ -24,6 +24,7 @@ from descend.runs.records import Epoch, Matrices, Rescue, Step, Stopped
 from descend.text.batches import BatchPlan
 from descend.text.store import Progress, TokenStore, no_progress, prepare_text, prepare_tokens
 from descend.text.tokenizer import load_tokenizer
+from descend.training.recipe import total_steps
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,7 @@ class Case:
         """Steps that the run was to make; where the text is gone, those it made."""
         if self.store is None or self.config.epoch is None:
             return len(self.steps)
-        steps = self.batches.steps(self.config.epoch)
-        return min(steps, self.config.max_steps or steps)
+        return total_steps(self.config, self.batches)
 
     @property
     def passes(self) -> float:

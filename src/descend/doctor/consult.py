@@ -17,7 +17,7 @@ from descend.doctor.diagnosis import BUDGET, Cost, Diagnosis, Finding, Trial
 from descend.doctor.divergence import judge_divergence
 from descend.doctor.gains import Gain, all_gains
 from descend.doctor.healthy import healthy_range
-from descend.doctor.lanes import Lane, base_config, changed, prescription
+from descend.doctor.lanes import Lane, base_config, prescription
 from descend.doctor.measure import measure, own_loss
 from descend.doctor.race import (
     FIRST_RACE,
@@ -34,6 +34,7 @@ from descend.doctor.verdict import Judged, best_of_each, judge, judge_unproved
 from descend.errors import ConfigError
 from descend.runs.durable import write_file
 from descend.runs.folder import DIAGNOSIS
+from descend.settings import changed
 from descend.text.store import no_progress
 from descend.trials.arms import weights_of
 from descend.units import duration
@@ -319,7 +320,7 @@ def _second(
 def race_on_top(race: Race, lane: Lane, seconds: float, told: Told) -> Race:
     """A race of at most `seconds` more in which both sides have the remedy of `lane`: where it is
     more steps, both make them. Runs of `race` that are the same here are in the cache of trials."""
-    base, longer = changed(race.base, lane.change), lane.change.steps
+    base, longer = changed(race.base, lane.change.keys), lane.change.steps
     steps, ends = round(longer * race.steps), time.monotonic() + seconds
     return Race(race.case, base, steps, ends, told, longer=longer)
 

@@ -9,6 +9,7 @@ from descend.config import RunConfig, make_config
 from descend.doctor.case import Case
 from descend.doctor.cause import Change
 from descend.runs.folder import TOKENIZER
+from descend.settings import changed
 from descend.text.store import prepare_text, prepare_tokens
 from descend.training.job import tokenizer_for
 from descend.training.recipe import WARMUP_FRACTION
@@ -67,20 +68,13 @@ def base_config(case: Case) -> RunConfig:
     return make_config(case.config.model_dump() | keys)
 
 
-def changed(config: RunConfig, change: Change | None) -> RunConfig:
-    """`config` with `change`; raises `ConfigError` where the two do not go together."""
-    if change is None:
-        return config
-    return make_config(config.model_dump() | change.keys)
-
-
 def arm_for(case: Case, base: RunConfig, change: Change | None, steps: int, seed: int) -> Arm:
     """The run that tries `change` on `base`, as long as `steps` steps of the run examined.
 
     Equal tokens: a step of another size changes the number of steps. Where the vocabulary
     changes, equal bytes. Warmup keeps its share of the run.
     """
-    config = changed(base, change)
+    config = changed(base, change.keys if change else {})
     tokens = steps * case.tokens_per_step * (change.steps if change else 1.0)
     if change is not None and "vocab_size" in change.keys:
         tokens *= _tokens_for_the_same_bytes(case, config)
@@ -122,7 +116,7 @@ def prescription(
 
     A full run of `base` is `longer` times as long as the run examined.
     """
-    wanted = changed(base, change)
+    wanted = changed(base, change.keys)
     tokens = case.total_steps * case.tokens_per_step * longer * change.steps
     if case.config.max_steps and wanted.vocab_size != case.config.vocab_size:
         tokens *= _tokens_for_the_same_bytes(case, wanted)

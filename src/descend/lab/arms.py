@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from descend.config import RunConfig, nearest
 from descend.errors import ConfigError
 from descend.lab.changes import OF_THE_TEXT
 from descend.lab.sources import DECIDES_NO_LOSS, Named
-from descend.settings import gather_settings, plain_name
+from descend.settings import changed, plain_name
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def contestants(named: Sequence[Named], vary: Mapping[str, Sequence[Any]]) -> li
     for base in named:
         for values in itertools.product(*vary.values()):
             changes = dict(zip(vary, values, strict=True))
-            config = _changed(base.config, changes)
+            config = changed(base.config, changes)
             _check_same_text(named[0], base)
             words = [f"{key}={value}" for key, value in changes.items()]
             name = " ".join([base.name, *words] if len(named) > 1 or not words else words)
@@ -88,12 +87,6 @@ def contestants(named: Sequence[Named], vary: Mapping[str, Sequence[Any]]) -> li
             "add --vary embed_dim=128,256, or --arm with a preset, a file or a run folder",
         )  # fmt: skip
     return list(made.values())
-
-
-def _changed(config: RunConfig, changes: dict[str, Any]) -> RunConfig:
-    """`config` with `changes`; a plain rate takes a rate per epoch away with its schedule."""
-    base = (Path("base"), config.model_dump(mode="json"))
-    return gather_settings(changes, environment={}, run=base).config
 
 
 def _check_same_text(first: Named, other: Named) -> None:

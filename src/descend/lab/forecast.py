@@ -18,7 +18,8 @@ from descend.model.shape import shape_of
 from descend.runs.folder import RunInfo, is_finished, read_events, read_info
 from descend.runs.records import Epoch, Step, Stopped
 from descend.text.batches import BatchPlan
-from descend.training.recipe import choose_warmup
+from descend.training.job import inherited
+from descend.training.recipe import choose_warmup, total_steps
 
 DRAWS = 1000
 """Draws of the parameters: the ends of an 80 % interval are then known to 3 % of its width."""
@@ -148,8 +149,7 @@ def _way(history: History) -> Way:
     config, batches = history.config, history.batches
     assert config.epoch is not None
     assert config.warmup_steps is not None
-    planned = batches.steps(config.epoch)
-    planned = min(planned, config.max_steps or planned)
+    planned = total_steps(config, batches)
     now = history.steps[-1].step
     # A finished run may have been given fewer steps than its epochs take.
     steps = now if history.finished else max(planned, now)
@@ -199,9 +199,7 @@ def _points_ahead(history: History, run: Way, epochs: int | None) -> tuple[Point
         steps_ahead += run.steps - now
     if history.finished or epochs:
         more = epochs or len(history.epochs)
-        left = ("save_dir", "warmup_steps", "max_steps")  # as `continued_config` leaves them out
-        base = {k: v for k, v in history.info.config.items() if k not in left}
-        config = make_config(base | {"epoch": more})
+        config = make_config(inherited(history.info) | {"epoch": more})
         best = (
             min(history.epochs, key=lambda e: e.validation_loss).step
             if history.finished

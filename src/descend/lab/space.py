@@ -13,6 +13,7 @@ import msgspec
 from descend.config import RunConfig, make_config
 from descend.errors import ConfigError
 from descend.lab.arms import known_key
+from descend.settings import changed
 
 WIDE = 10.0
 """A range from above 0 that spans this factor or more is drawn by its logarithm."""
@@ -167,8 +168,9 @@ def whole_of(base: RunConfig, values: Mapping[str, Any]) -> RunConfig:
     A width keeps the size of the heads (as nearly as it can be divided) and the proportion of the
     feed-forward layers; a longer context raises `max_seq_len`. `ConfigError` for a misfit.
     """
-    found: dict[str, Any] = base.model_dump(mode="json") | dict(values)
-    width, context = int(found["embed_dim"]), int(found["seq_len"])
+    found = dict(values)
+    width = int(values.get("embed_dim", base.embed_dim))
+    context = int(values.get("seq_len", base.seq_len))
     if width != base.embed_dim:
         if "num_heads" not in values:
             found["num_heads"] = _heads(width, base.embed_dim // base.num_heads)
@@ -176,7 +178,7 @@ def whole_of(base: RunConfig, values: Mapping[str, Any]) -> RunConfig:
             found["ff_dim"] = max(NARROWEST, round(width * base.ff_dim / base.embed_dim))
     if "max_seq_len" not in values:
         found["max_seq_len"] = max(base.max_seq_len, context)
-    return make_config(found)
+    return changed(base, found)
 
 
 def _heads(width: int, size: int) -> int:

@@ -56,6 +56,7 @@ from descend.training.recipe import (
     choose_vocabulary,
     choose_warmup,
     chosen,
+    total_steps,
 )
 from descend.training.schedule import learning_rate
 from descend.training.state import TrainState
@@ -107,12 +108,11 @@ def new_job(
     check_validation(store)
     shape = loaded.model.shape if loaded else shape_of(config, tokenizer.vocab_size)
     check_memory(config, shape, pick_device(config.device))
-    resolved = resolve(config, text, store, batches, config.max_steps)
+    resolved = resolve(config, text, store, batches)
     progress("trying this machine", 0.0)
     with memory_errors(config, shape):
-        steps = resolved.max_steps or batches.steps(resolved.epoch or 1)
-        choice = choose_execution(resolved, shape, batches, steps)
-    course = course_for(resolved, choice.execution, store, batches, resolved.max_steps)
+        choice = choose_execution(resolved, shape, batches, total_steps(resolved, batches))
+    course = course_for(resolved, choice.execution, store, batches)
     torch.set_num_threads(choice.execution.threads)
     model = Transformer(shape, config.dropout_rate, choice.execution.attention)
     initialize(model, config.seed)
@@ -172,7 +172,7 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
     model = Transformer(shape, resolved.dropout_rate, execution.attention)
     state = fresh_state(model, resolved, execution)
     load_checkpoint(checkpoint, state)
-    course = course_for(resolved, execution, store, batches, resolved.max_steps)
+    course = course_for(resolved, execution, store, batches)
     notes = (f"taking up after step {state.step} of {course.total_steps}", *differences)
     before = read_events(folder, until=state.step)
     epochs = tuple(r for r in before if isinstance(r, Epoch))
@@ -186,16 +186,12 @@ def continued_config(parent: Path, changes: dict[str, Any], file: Path | None = 
     """The configuration of a run that trains `parent` further with `changes` and those of `file`
     and of the environment.
 
-    What fixes the network or its vocabulary cannot change. `epoch` counts anew, and where the
-    parent ended by `max_steps` does not matter any more.
+    What fixes the network or its vocabulary cannot change.
     """
     fixed = ("architecture", "embed_dim", "num_heads", "num_layers", "ff_dim", "max_seq_len",
              "tokenizer", "vocab_size", "vocab_path")  # fmt: skip
     info = read_info(parent)
-    left = ("save_dir", "warmup_steps", "max_steps")
-    base = {k: v for k, v in info.config.items() if k not in left}
-    base["corpus_dir"] = info.resolved["corpus_dir"]
-    settings = gather_settings(changes, file=file, run=(parent, base))
+    settings = gather_settings(changes, file=file, run=(parent, inherited(info)))
     for key in fixed:
         # A small text may yield fewer tokens than were asked for: either number means the same.
         same = (info.resolved[key], info.config[key])
@@ -207,6 +203,16 @@ def continued_config(parent: Path, changes: dict[str, Any], file: Path | None = 
                 "leave it out, or train a new model with `descend train`",
             )  # fmt: skip
     return settings.config
+
+
+def inherited(info: RunInfo) -> dict[str, Any]:
+    """The settings that a run which goes on from another starts with.
+
+    `epoch` counts anew, and where the parent ended by `max_steps` does not matter any more.
+    """
+    left = ("save_dir", "warmup_steps", "max_steps")
+    kept = {k: v for k, v in info.config.items() if k not in left}
+    return kept | {"corpus_dir": info.resolved["corpus_dir"]}
 
 
 def tokenizer_for(
@@ -249,9 +255,10 @@ def resolve(
 ) -> RunConfig:
     """`config` with every open key that decides the result filled in.
 
-    With `steps`, the run is that long, whatever `epoch` says. Text that came as a stream is named
-    by its copy: a stream cannot be read again on resume.
+    With `steps`, else with `max_steps`, the run is that long, whatever `epoch` says. Text that
+    came as a stream is named by its copy: a stream cannot be read again on resume.
     """
+    steps = steps or config.max_steps
     if steps is None:
         epochs = choose_epochs(config, len(batches.tokens))
         steps = batches.steps(epochs)
@@ -276,9 +283,8 @@ def course_for(
     batches: BatchPlan,
     steps: int | None = None,
 ) -> Course:
-    """The way of a run to the end of its last epoch, or of `steps`; each epoch is judged."""
-    epochs = resolved.epoch
-    assert epochs is not None
+    """The way of a run to its end, or to that of `steps`; each epoch is judged."""
+    assert resolved.epoch is not None
     assert resolved.warmup_steps is not None
 
     def judge(model: Transformer) -> Evaluation:
@@ -291,9 +297,9 @@ def course_for(
                 max_windows=max(1, MOST_VALIDATION_TOKENS // resolved.seq_len),
             )
 
-    steps = batches.steps(epochs) if steps is None else steps
+    steps = steps or total_steps(resolved, batches)
     rate = learning_rate(resolved, resolved.warmup_steps, steps, batches.epoch_of)
-    return Course(resolved, execution, batches, epochs, steps, rate, judge)
+    return Course(resolved, execution, batches, resolved.epoch, steps, rate, judge)
 
 
 def fresh_state(model: Transformer, config: RunConfig, execution: Execution) -> TrainState:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from descend.config import RunConfig
+from descend.text.batches import BatchPlan
 
 # Vocabulary by bytes of training text: a larger one shortens the text but spreads it thinner
 # over the tokens.
@@ -57,6 +58,12 @@ def choose_warmup(config: RunConfig, total_steps: int) -> int:
     if config.warmup_steps is not None:
         return config.warmup_steps
     return round(WARMUP_FRACTION * total_steps)
+
+
+def total_steps(resolved: RunConfig, batches: BatchPlan) -> int:
+    """Updates of a whole run; `resolved` has no open key."""
+    assert resolved.epoch is not None
+    return resolved.max_steps or batches.steps(resolved.epoch)
 
 
 def chosen(config: RunConfig, values: dict[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from descend.training.job import (
 )
 from descend.training.loop import Course, train
 from descend.training.memory import check_memory, memory_errors
+from descend.training.recipe import total_steps
 from descend.training.state import TrainState
 from descend.trials.arms import Arm, Outcome, Point
 from descend.trials.judge import Judgment, judge, stretches
@@ -59,8 +60,7 @@ class Ready:
     @property
     def steps(self) -> int:
         """Updates that the schedule spans."""
-        assert self.config.epoch is not None
-        return self.arm.steps or self.config.max_steps or self.batches.steps(self.config.epoch)
+        return self.arm.steps or total_steps(self.config, self.batches)
 
     @property
     def last_step(self) -> int:
@@ -84,7 +84,7 @@ def prepare(arm: Arm) -> Ready:
             "seq_len", str(asked.seq_len), f"at most {shape.max_seq_len}, the model's max_seq_len",
             "lower seq_len",
         )  # fmt: skip
-    config = resolve(asked, text, store, batches, arm.steps or asked.max_steps)
+    config = resolve(asked, text, store, batches, arm.steps)
     return Ready(arm, config, store, batches, shape, execution_of(asked), parent)
 
 
