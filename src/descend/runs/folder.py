@@ -49,6 +49,7 @@ MODEL_FILES = {
     TOKENIZER: "the tokenizer",
 }
 CHECKPOINTS = "checkpoints"
+_PATHS = ("corpus_dir", "vocab_path")
 T = TypeVar("T")
 
 _CHECKPOINT = re.compile(r"step_(\d+)")
@@ -71,6 +72,9 @@ class RunInfo(msgspec.Struct, frozen=True):
     """Folder of the model that this run continued."""
     parent_loss: float | None = None
     """Validation loss of that model, where it was judged on the same held-out text."""
+    started_in: str | None = None
+    """Where the run was begun, as seen from its folder: what the paths in `config`, `resolved`
+    and `parent` are relative to."""
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -150,8 +154,42 @@ def write_info(folder: Path, info: RunInfo) -> None:
 
 
 def read_info(folder: Path) -> RunInfo:
-    """Read run.json; `RunFolderError` if it is missing or damaged."""
-    return _read(folder / RUN, RunInfo)
+    """Read run.json; `RunFolderError` if it is missing or damaged.
+
+    Text, vocabulary and parent are named by paths that hold in the current folder, even if the
+    run was begun in another.
+    """
+    info = _read(folder / RUN, RunInfo)
+    if info.started_in is None:
+        return info
+    base = Path(os.path.normpath(folder.resolve() / info.started_in))
+    if base == Path.cwd():
+        return info
+
+    def moved(values: dict[str, Any]) -> dict[str, Any]:
+        return values | {key: _from_here(base, values.get(key)) for key in _PATHS}
+
+    return msgspec.structs.replace(
+        info,
+        config=moved(info.config),
+        resolved=moved(info.resolved),
+        parent=_from_here(base, info.parent),
+    )
+
+
+def seen_from(folder: Path) -> str | None:
+    """The current folder as `folder` sees it; None on another drive."""
+    try:
+        return os.path.relpath(Path.cwd(), folder.resolve())
+    except ValueError:
+        return None
+
+
+def _from_here(base: Path, path: str | None) -> str | None:
+    """`path`, relative to `base`, as it is written here; as it is if nothing is there."""
+    if path is None or Path(path).expanduser().is_absolute() or not (base / path).exists():
+        return path
+    return os.path.relpath(base / path)
 
 
 def write_summary(folder: Path, summary: Summary) -> None:

@@ -25,6 +25,7 @@ from descend.runs.folder import (
     read_events,
     read_info,
     read_summary,
+    seen_from,
 )
 from descend.runs.lock import writing
 from descend.runs.model_files import load_model
@@ -129,6 +130,7 @@ def new_job(
         hardware=hardware(choice.execution.device),
         parent=str(parent) if parent else None,
         parent_loss=_loss_of(parent, resolved, store) if parent else None,
+        started_in=seen_from(folder),
     )
     state = fresh_state(model, resolved, choice.execution)
     preflight(model, state.optimizers, batches.batch(0), fresh=loaded is None)
