@@ -1,18 +1,22 @@
 """The `fast` recipe, one change at a time: what each of its decisions is worth.
 
     python benchmarks/recipe_ladder.py RESULTS TEXT[,TEXT…] [--seeds 1,2,3] [--only WORD,…]
+    python benchmarks/recipe_ladder.py RESULTS TEXT --times ROUNDS
 
 Each rung is the recipe with one change, on the first 200,000 bytes of each text, with a network and
 steps of a quarter of the guide's: small enough for three seeds on three texts. Seeds share initial
 weights, order of the data and held-out text, so differences are paired. `passes …` are the recipe
 itself made shorter or longer: they tell how many passes a difference is worth. Each run adds a line
 to RESULTS/ladder.jsonl; what is there is not run again. The loss does not depend on how busy the
-machine is; the time of a step does, so it is the tenth percentile of a run.
+machine is; the time of a step does, so it is the tenth percentile of a run, and compared between
+rungs only by `--times`: all of them take some steps in turn, round by round, for
+RESULTS/step_times.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import tempfile
@@ -27,13 +31,16 @@ import torch
 from torch import Tensor
 
 from descend.config import make_config
+from descend.machine import processor, versions
 from descend.model import initialize
 from descend.runs.records import Epoch, Step
 from descend.training import muon, optimizer, schedule
-from descend.training.job import new_job
+from descend.training.job import Job, new_job
 from descend.training.loop import train
 
 BYTES = 200_000
+STEPS = 12
+"""Of each rung in a round of `--times`."""
 SIZES: dict[str, Any] = {
     "embed_dim": 128, "num_heads": 4, "num_layers": 2, "ff_dim": 512, "max_seq_len": 64,
     "seq_len": 64, "batch_size": 8, "vocab_size": 1024, "epoch": 3, "precision": "bfloat16",
@@ -47,6 +54,8 @@ class Rung:
     name: str
     settings: dict[str, Any] = field(default_factory=dict)
     constants: dict[tuple[Any, str], Any] = field(default_factory=dict)
+    averaged: float = 0.0
+    """Share of the run, at its end, over which the weights that are judged are averaged."""
 
 
 def _every_second(
@@ -94,7 +103,7 @@ def _steps(*polynomials: tuple[float, float, float], safety: float) -> dict[tupl
 
 RUNGS = (
     Rung("the recipe"),
-    *(Rung(f"passes {n}", {"epoch": n}) for n in (2, 4)),
+    *(Rung(f"passes {n}", {"epoch": n}) for n in (1, 2, 4)),
     Rung("AdamW 0.001", {"optimizer": "adamw"}),
     Rung("AdamW 0.003", {"optimizer": "adamw", "learning_rate": 0.003}),
     Rung("GPT-2's network", {"architecture": "gpt"}),
@@ -106,6 +115,8 @@ RUNGS = (
     Rung("momentum 0.9", constants={(optimizer, "MUON_MOMENTUM"): 0.9}),
     Rung("cosine", {"schedule": "cosine"}),
     Rung("constant rate", {"schedule": "constant"}),
+    Rung("last tenth averaged", averaged=0.1),
+    Rung("constant rate, last fifth averaged", {"schedule": "constant"}, averaged=0.2),
     Rung("decay over the last fifth", constants={(schedule, "WSD_DECAY_FRACTION"): 0.2}),
     Rung("no warm-up", {"warmup_steps": 0}),
     Rung("half the batch", {"batch_size": 4}),
@@ -141,14 +152,38 @@ def changed(constants: dict[tuple[Any, str], Any]) -> Iterator[None]:
             setattr(*place, value)
 
 
-def run(rung: Rung, text: Path, seed: int) -> dict[str, object]:
-    """The held-out bits per byte after each pass, and what a step took."""
+def begun(rung: Rung, text: Path, seed: int) -> Job:
+    """A rung before its first step; to be called, and trained, with its constants `changed`."""
     torch.set_num_threads(1)
     config = make_config(SIZES | {"corpus_dir": str(text), "seed": seed} | rung.settings)
+    return new_job(config, Path("none"))
+
+
+def trained(job: Job, averaged: float) -> tuple[list[Any], dict[str, Tensor]]:
+    """What training records, and the mean of the weights over its last `averaged` share."""
+    records: list[Any] = []
+    mean: dict[str, Tensor] = {}
+    for found in train(job.state, job.course):
+        records += found
+        ahead = job.state.step - (1 - averaged) * job.course.total_steps
+        if ahead > 0:
+            weights = job.state.model.state_dict()
+            mean = mean or {name: w.clone() for name, w in weights.items()}
+            for name, w in weights.items():
+                mean[name].lerp_(w, 1 / ahead if ahead > 1 else 1.0)
+    return records, mean
+
+
+def run(rung: Rung, text: Path, seed: int) -> dict[str, object]:
+    """The held-out bits per byte after each pass, and what a step took."""
     with changed(AS_IT_WAS | rung.constants):
-        job = new_job(config, Path("none"))
-        records = [r for found in train(job.state, job.course) for r in found]
+        job = begun(rung, text, seed)
+        records, mean = trained(job, rung.averaged)
     epochs = [r.bits_per_byte for r in records if isinstance(r, Epoch)]
+    if mean:
+        job.state.model.load_state_dict(mean)
+        assert job.course.evaluate
+        epochs[-1] = job.course.evaluate(job.state.model).bits_per_byte
     steps = [r.seconds for r in records if isinstance(r, Step)]
     return {
         "rung": rung.name, "text": text.stem, "seed": seed, "steps": len(steps),
@@ -157,31 +192,70 @@ def run(rung: Rung, text: Path, seed: int) -> dict[str, object]:
     }  # fmt: skip
 
 
+def step_times(rungs: list[Rung], text: Path, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of a step of each rung, round by round; in a round each is asked in turn."""
+    runs = []
+    for rung in rungs:
+        with changed(AS_IT_WAS | rung.constants):
+            job = begun(rung, text, 1)
+            runs.append((rung, train(job.state, job.course)))
+    found: dict[str, list[float]] = {rung.name: [] for rung in rungs}
+    for _ in range(1 + rounds):  # the first to warm up
+        for rung, records in runs:
+            with changed(AS_IT_WAS | rung.constants):
+                took = [r.seconds for _ in range(STEPS) for r in next(records)
+                        if isinstance(r, Step)]  # fmt: skip
+            found[rung.name].append(round(1000 * float(np.median(took)), 2))
+    return {name: times[1:] for name, times in found.items()}
+
+
+def write_times(results: Path, text: Path, rungs: list[Rung], rounds: int) -> None:
+    """RESULTS/step_times.json."""
+    record = {
+        "command": f"python benchmarks/recipe_ladder.py RESULTS {text.name} --times {rounds}",
+        "machine": {"processor": processor(), "threads": 1, "versions": versions()},
+        "milliseconds": step_times(rungs, text, rounds),
+    }
+    (results / "step_times.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+def beginning(source: Path, folder: Path) -> Path:
+    """The first `BYTES` of a text, in a file of the same name."""
+    text = folder / source.name
+    text.write_text(source.read_bytes()[:BYTES].decode("utf-8", errors="ignore"), encoding="utf-8")
+    return text
+
+
+def climb(results: Path, texts: list[Path], rungs: list[Rung], seeds: list[int]) -> None:
+    """Add what is not there yet to RESULTS/ladder.jsonl."""
+    table = results / "ladder.jsonl"
+    lines = table.read_text(encoding="utf-8").splitlines() if table.exists() else []
+    done = {(r["rung"], r["text"], r["seed"]) for r in map(json.loads, lines)}
+    for seed, text, rung in itertools.product(seeds, texts, rungs):
+        if (rung.name, text.stem, seed) in done:
+            continue
+        found = run(rung, text, seed)
+        with table.open("a", encoding="utf-8") as out:
+            out.write(json.dumps(found) + "\n")
+        print(found, file=sys.stderr, flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("results", type=Path)
     parser.add_argument("texts", help="files, separated by commas")
+    parser.add_argument("--times", type=int, default=0, help="rounds in which steps are timed")
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--only", default="", help="rungs whose name holds one of these words")
     asked = parser.parse_args()
-    table = asked.results / "ladder.jsonl"
-    table.parent.mkdir(parents=True, exist_ok=True)
-    lines = table.read_text(encoding="utf-8").splitlines() if table.exists() else []
-    done = {(r["rung"], r["text"], r["seed"]) for r in map(json.loads, lines)}
+    asked.results.mkdir(parents=True, exist_ok=True)
     rungs = [r for r in RUNGS if any(word in r.name for word in asked.only.split(","))]
     with tempfile.TemporaryDirectory() as folder:
-        for seed in map(int, asked.seeds.split(",")):
-            for source in map(Path, asked.texts.split(",")):
-                text = Path(folder) / source.name
-                beginning = source.read_bytes()[:BYTES]
-                text.write_text(beginning.decode("utf-8", errors="ignore"), encoding="utf-8")
-                for rung in rungs:
-                    if (rung.name, text.stem, seed) in done:
-                        continue
-                    found = run(rung, text, seed)
-                    with table.open("a", encoding="utf-8") as out:
-                        out.write(json.dumps(found) + "\n")
-                    print(found, file=sys.stderr, flush=True)
+        texts = [beginning(Path(source), Path(folder)) for source in asked.texts.split(",")]
+        if asked.times:
+            write_times(asked.results, texts[0], rungs, asked.times)
+        else:
+            climb(asked.results, texts, rungs, [int(seed) for seed in asked.seeds.split(",")])
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -82,3 +83,25 @@ def test_the_examples_of_the_readme_are_python() -> None:
     assert blocks
     for block in blocks:
         compile(block, "README.md", "exec")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_results_that_are_cited_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    cited = set(re.findall(r"benchmarks/results(?:/[\w.-]*\w)*/?", text))
+    assert {path for path in cited if not (ROOT / path).exists()} == set()
+
+
+SHOWN = re.compile(
+    r"`benchmarks/results/(doctor/\w+\.json)`[^`]*```\n(.*?)^```", re.DOTALL | re.MULTILINE
+)
+
+
+def test_answers_of_the_doctor_are_quoted_as_it_gave_them() -> None:
+    found = SHOWN.findall((ROOT / "docs" / "diagnose.md").read_text(encoding="utf-8"))
+    assert len(found) >= 2
+    for name, quoted in found:
+        file = ROOT / "benchmarks" / "results" / name
+        shown = "".join(json.loads(file.read_text(encoding="utf-8"))["shown"].split())
+        for part in quoted.split("…"):
+            assert "".join(part.split()) in shown, name

@@ -20,6 +20,13 @@ def counted(count: int, word: str) -> str:
     return f"{count:,} {word}{'s' * (count != 1)}"
 
 
+def epochs_told(passes: float, begun: int) -> str:
+    """`3 epochs`, or, where the last of those begun was not read to its end, `2.4 epochs`."""
+    if passes >= begun:
+        return counted(begun, "epoch")
+    return f"{passes:.1f} epochs" if passes >= 1 else f"{passes:.2g} epochs"
+
+
 def points(difference: float) -> str:
     """`-1.4 points`: of two shares, in percentage points; a percentage would be of the first."""
     return f"{100 * difference:+.1f} points"

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 
@@ -15,16 +16,18 @@ from descend import run, run_on_model
 from descend.cli.main import run as cli
 from descend.doctor.case import open_case
 from descend.doctor.cause import Change
-from descend.doctor.consult import consult, keep
-from descend.doctor.diagnosis import Diagnosis
+from descend.doctor.consult import _with_second, consult, keep
+from descend.doctor.diagnosis import Diagnosis, Finding, RuledOut
+from descend.doctor.gains import Gain
 from descend.doctor.healthy import healthy_range
 from descend.doctor.lanes import Lane, base_config, prescription
 from descend.doctor.measure import measure
 from descend.doctor.prescription import prescribed_settings
 from descend.doctor.race import first_round_seconds
+from descend.doctor.verdict import Judged, trial_of
 from descend.errors import ConfigError, DivergedError, RunFolderError
 from descend.model.transformer import Transformer
-from descend.report.diagnosis import diagnosis_text
+from descend.report.diagnosis import diagnosis_text, proof
 from descend.runs.folder import read_events, read_summary
 
 FIELDS = {"verdict", "causes", "ruled_out", "cost"}
@@ -41,6 +44,28 @@ def test_a_run_without_proof(trained: Path, capsys: pytest.CaptureFixture[str]) 
     assert sorted(p.name for p in trained.iterdir()) == sorted({*before, "diagnosis.json"})
     assert json.loads((trained / "diagnosis.json").read_text()) == found
     (trained / "diagnosis.json").unlink()
+
+
+@pytest.mark.parametrize("keys", [{"learning_rate": 0.01}, {"vocab_size": 512}])
+def test_a_second_fault_stands_after_the_first_and_says_in_which_tokens_it_is_told(
+    keys: dict[str, Any],
+) -> None:
+    gain = Gain(Lane("vocabulary_too_small", Change("first", keys)), 1.5, 1.0, 0.5, 0.4, 0.6, 0.05,
+                0.001, 3, 1000, 9.0, 1.0)  # fmt: skip
+    winner, other = (
+        Finding(cause=cause, probability=0.9, evidence=[], prescription={}, remedy="r", trial=trial)
+        for cause, trial in (("vocabulary_too_small", trial_of(gain, 1.0)), ("undertrained", None))
+    )
+    on_top = msgspec.structs.replace(other, trial=trial_of(gain, 1.0))
+    told = [RuledOut(cause=cause, because="b") for cause in ("undertrained", "leakage")]
+    judged = _with_second(Judged("vocabulary_too_small", 0.9, [winner], told, gain), on_top)
+    assert [f.cause for f in judged.findings] == ["vocabulary_too_small", "undertrained"]
+    assert [r.cause for r in judged.ruled_out] == ["leakage"]
+    trial = judged.findings[1].trial
+    assert trial is not None
+    assert trial.after == ["vocabulary_too_small"]
+    assert ("of the new vocabulary" in proof(trial)) == ("vocab_size" in keys)
+    assert _with_second(judged, None) is judged
 
 
 def test_readings_agree_with_what_training_recorded(trained: Path) -> None:

@@ -355,7 +355,6 @@ def memory(raw: Raw) -> list[str]:
 
 def copied(raw: Raw) -> list[str]:
     part = raw.info["corpus"]["overlap_share"]
-    assert part > 0.1
     return [f"{part:.0%} of the held-out tokens", f"--seed {raw.config['seed'] + 1}"]
 
 

@@ -51,6 +51,14 @@ def test_the_paragraph_tells_the_curves_apart(
         assert part not in text
 
 
+def test_a_last_epoch_that_was_cut_short_is_told_as_the_part_it_is() -> None:
+    whole = summary(5.0, 4.2, 4.0)
+    assert paragraph(whole).startswith("In 3 epochs and 1 min 30 s the loss")
+    assert "the model names the next token right 25% of the time" in paragraph(whole)
+    cut = msgspec.structs.replace(whole, passes=2.04)
+    assert paragraph(cut).startswith("In 2.0 epochs and 1 min 30 s the loss")
+
+
 def test_the_guides_numbers_are_told_as_those_of_training_text_where_they_speak_of_the_run() -> (
     None
 ):

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from descend.signals.counting import repeated_share, shift, telling_length
+from descend.signals.counting import repeated_share, shift
 
 
 def words(seed: int, count: int, low: int = 0, high: int = 50) -> np.ndarray:
@@ -54,18 +54,3 @@ def test_text_that_is_harder_or_easier_in_its_own_way_is_told_from_foreign_text(
     found = shift(words(1, 20_000, 0, 7), words(2, 4_000, 0, 4), 8)
     assert found is not None
     assert found == pytest.approx(math.log(7 / 4), abs=0.1)
-
-
-def test_a_copy_must_be_longer_where_the_text_says_little() -> None:
-    assert telling_length(1_000_000, 3.0, 5.0) == 32  # ordinary text
-    assert telling_length(1_000_000, 1.5, 1.0) == 256  # letters: a phrase is no copy
-    assert telling_length(60_000, 0.3, 2.0) == 128
-    assert telling_length(60_000, 0.0001, 1.0) is None
-    # Two symbols, nearly always the same: runs of 32 recur by themselves, copied or not.
-    text = (np.random.default_rng(0).random(60_000) < 0.02).astype(np.int64)
-    nats = 0.098  # of a coin that falls on its head in 2 of 100 throws
-    length = telling_length(len(text), nats, 1.0)
-    assert repeated_share(text) > 0.5
-    assert length is not None
-    assert repeated_share(text, length) < 0.05
-    assert repeated_share(np.tile(text[:15_000], 4), length) == pytest.approx(0.75, abs=0.02)

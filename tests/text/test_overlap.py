@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from descend.signals.counting import repeated_share
 from descend.text import overlap as module
-from descend.text.overlap import overlap, overlap_share
+from descend.text.overlap import overlap, overlap_share, telling_length
 
 
 def slow_cover(train: list[int], validation: list[int], length: int) -> list[bool]:
@@ -73,10 +74,10 @@ def test_the_share_of_much_text_is_that_of_a_sample(monkeypatch: pytest.MonkeyPa
     validation[:40_000] = train[:40_000]
     exact = overlap(train, validation).share
     assert exact == 0.4
-    assert overlap_share(train, validation) == exact
+    assert overlap_share(train, validation, 8.3, 5.0) == exact
     monkeypatch.setattr(module, "MOST_JUDGED", 20_000)
     monkeypatch.setattr(module, "STRETCHES", 50)
-    assert overlap_share(train, validation) == pytest.approx(exact, abs=0.02)
+    assert overlap_share(train, validation, 8.3, 5.0) == pytest.approx(exact, abs=0.02)
 
 
 def test_short_texts_share_nothing_and_other_lengths_are_refused() -> None:
@@ -85,3 +86,26 @@ def test_short_texts_share_nothing_and_other_lengths_are_refused() -> None:
     assert overlap(np.arange(50), np.array([], int), 8).share == 0
     with pytest.raises(ValueError, match="found 12, expected a power of two"):
         overlap(np.arange(5), np.arange(5), 12)
+
+
+def test_a_copy_must_be_longer_where_the_text_says_little() -> None:
+    assert telling_length(1_000_000, 3.0, 5.0) == 32  # ordinary text
+    assert telling_length(1_000_000, 1.5, 1.0) == 256  # letters: a phrase is no copy
+    assert telling_length(60_000, 0.3, 2.0) == 128
+    assert telling_length(60_000, 0.0001, 1.0) is None
+    # Two symbols, nearly always the same: runs of 32 recur by themselves, copied or not.
+    text = (np.random.default_rng(0).random(60_000) < 0.02).astype(np.int64)
+    nats = 0.098  # of a coin that falls on its head in 2 of 100 throws
+    length = telling_length(len(text), nats, 1.0)
+    assert repeated_share(text) > 0.5
+    assert length is not None
+    assert repeated_share(text, length) < 0.05
+    assert repeated_share(np.tile(text[:15_000], 4), length) == pytest.approx(0.75, abs=0.02)
+
+
+def test_what_chance_repeats_is_no_copy() -> None:
+    source = np.random.default_rng(4)
+    train, validation = (source.random((2, 60_000)) < 0.02).astype(np.int64)
+    assert overlap(train, validation).share > 0.9
+    assert overlap_share(train, validation, 0.098, 1.0) < 0.3
+    assert overlap_share(train, validation, 1e-5, 1.0) == 0

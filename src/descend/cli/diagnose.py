@@ -26,7 +26,8 @@ def diagnose(
     budget: Annotated[
         float,
         typer.Option(
-            metavar="SHARE", help="Of the run's own time, for trials; at least one minute."
+            metavar="SHARE",
+            help="Of the run's own time, for trials; one to three minutes at least.",
         ),
     ] = BUDGET,
     no_proof: Annotated[
@@ -37,7 +38,7 @@ def diagnose(
     ] = False,
     fail_on: Annotated[
         list[str] | None,
-        typer.Option(metavar="CAUSE", help="End with exit code 1 if this is the verdict."),
+        typer.Option(metavar="CAUSE", help="End with exit code 1 if this cause is found."),
     ] = None,
     corpus: Annotated[
         str | None,

@@ -13,7 +13,7 @@ from descend.config import RunConfig, nearest
 from descend.doctor.case import Case, open_case
 from descend.doctor.causes import CAUSES
 from descend.doctor.causes.undertrained import STILL_FALLING
-from descend.doctor.diagnosis import BUDGET, Cost, Diagnosis, Finding, Trial
+from descend.doctor.diagnosis import BUDGET, OF_A_NEW_VOCABULARY, Cost, Diagnosis, Finding, Trial
 from descend.doctor.divergence import judge_divergence
 from descend.doctor.gains import Gain, all_gains
 from descend.doctor.healthy import healthy_range
@@ -331,6 +331,8 @@ def _with_second(judged: Judged, second: Finding | None) -> Judged:
         return judged
     first = next(f for f in judged.findings if f.trial is not None)
     trial: Trial = msgspec.structs.replace(second.trial, after=[first.cause])
+    if judged.winner and {"vocab_size", "tokenizer"} & judged.winner.lane.change.keys.keys():
+        trial = msgspec.structs.replace(trial, metric=OF_A_NEW_VOCABULARY)
     second = msgspec.structs.replace(second, trial=trial)
     place = judged.findings.index(first) + 1
     rest = [f for f in judged.findings if f.cause != second.cause]

@@ -21,6 +21,11 @@ class Evidence(msgspec.Struct, frozen=True):
     why: str
 
 
+OF_A_NEW_VOCABULARY = "held-out loss, nats per token of the new vocabulary"
+"""Metric of a second trial where the first changed the vocabulary: its tokens are of another size
+than those of the first trial."""
+
+
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """A cause's remedy against the run's own settings: equal seed, data order and evaluation.
 

@@ -176,7 +176,8 @@ def _carried(race: Race, gain: Gain, curve: Measured | None) -> Gain:
     """
     equal = None
     if gain.lane.buys and gain.lane.change.steps == 1.0 and not gain.lane.change.takes_away:
-        equal = gain.mean - _bought_by_steps(race, gain.cost_factor)
+        bought = _bought_by_steps(race, gain.cost_factor)
+        equal = None if bought is None else gain.mean - bought
     if curve is None:
         return replace(gain, equal_time=equal)
     h, n = float(race.steps), float(race.case.total_steps)
@@ -196,10 +197,11 @@ def _carried(race: Race, gain: Gain, curve: Measured | None) -> Gain:
     return replace(gain, carried=carried, ends_at=curve.at(n), equal_time=equal)
 
 
-def _bought_by_steps(race: Race, factor: float) -> float:
-    """Nats that the control would gain in `factor` times its steps, from the run twice as long."""
+def _bought_by_steps(race: Race, factor: float) -> float | None:
+    """Nats that the control would gain in `factor` times its steps, from the run twice as long;
+    None where that was not tried."""
     for lane in race.lanes():
         if lane.change.steps == 2.0 and lane.change.keys.keys() <= {"epoch"}:
             doubled = race.gains(lane)
-            return float(np.mean(doubled)) * math.log2(max(factor, 1.0)) if doubled else 0.0
-    return 0.0
+            return float(np.mean(doubled)) * math.log2(max(factor, 1.0)) if doubled else None
+    return None

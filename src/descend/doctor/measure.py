@@ -24,7 +24,7 @@ from descend.signals.attention import sharpness
 from descend.signals.distance import information
 from descend.signals.steps import critical_multiplier, noise_scale
 from descend.text.baselines import ngram_loss
-from descend.text.overlap import Overlap, overlap
+from descend.text.overlap import Overlap, overlap, telling_length
 from descend.text.store import TokenStore
 from descend.training.checkpoint import load_checkpoint
 from descend.training.objective import mean_loss
@@ -130,7 +130,7 @@ def _count(store: TokenStore) -> _Counted:
     fourgram = ngram_loss(store.train, store.validation, size, HIGHEST_ORDER)
     loss = min(ladder.bigram, ladder.trigram, ladder.unigram, fourgram)
     bytes_per_token = store.info.train_bytes / max(len(store.train), 1)
-    length = counting.telling_length(len(store.train), loss, bytes_per_token)
+    length = telling_length(len(store.train), loss, bytes_per_token)
     return _Counted(
         uses=np.bincount(np.asarray(store.train), minlength=size),
         bytes_per_token=bytes_per_token,

@@ -319,7 +319,7 @@ def _because(suspect: Suspect, readings: Readings, gain: Gain | None, raced: boo
     if contrary:
         e = contrary[0]
         number = f"{e.value:,.0f}" if abs(e.value) >= 100 else f"{e.value:.3g}"
-        return f"{e.signal} reads {number} {e.unit}"
+        return f"{e.signal} reads {number} ({e.unit})"
     if suspect.cause.name == "diverged":
         return "training stayed finite"
     if raced:

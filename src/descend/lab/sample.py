@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from descend.text.baselines import loss_ladder
-from descend.text.overlap import overlap
+from descend.text.overlap import overlap_share
 from descend.text.split import Spans
 from descend.text.store import PreparedText
 from descend.text.tokenizer import Tokenizer, train_tokenizer
@@ -52,7 +52,7 @@ class Sample(msgspec.Struct, frozen=True):
     trigram: float
     """Of knowing the two tokens before."""
     overlap_share: float
-    """Held-out tokens inside a run of 32 that stands in the sample of training text too."""
+    """Held-out tokens that are copied from the sample of training text."""
     seconds_to_prepare: float
     """Estimate for tokenizing all of the text, once."""
 
@@ -110,7 +110,8 @@ def _ladder(
 ) -> tuple[float, float, float, float]:
     found = loss_ladder(train, held, vocab_size)
     to_bits = 1 / math.log(2) / ratio
-    shared = overlap(train, held).share
+    nats = min(found.unigram, found.bigram, found.trigram)
+    shared = overlap_share(train, held, nats, ratio)
     return found.unigram * to_bits, found.bigram * to_bits, found.trigram * to_bits, shared
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from descend.model.cost import parameter_count, training_memory
 from descend.report.words import ladder_line
 from descend.training.job import Job
-from descend.units import counted, duration, size
+from descend.units import counted, duration, epochs_told, size
 
 
 def before_lines(job: Job, given: float | None = None) -> list[str]:
@@ -14,9 +14,7 @@ def before_lines(job: Job, given: float | None = None) -> list[str]:
     steps = job.course.total_steps - job.state.step
     passes = batches.passes(job.course.total_steps)
     # Where `max_steps` ends the last one early, the part is told: a plan counts passes so too.
-    part = job.course.total_steps < batches.steps(job.course.epochs)
-    told = f"{passes:.1f}" if passes >= 1 else f"{passes:.2g}"
-    epochs = f"{told} epochs" if part else counted(job.course.epochs, "epoch")
+    epochs = epochs_told(passes, job.course.epochs)
     lines = [
         f"text: {info.corpus}, {counted(info.documents, 'document')}, "
         f"{size(info.train_bytes)} to train on ({info.train_tokens:,} tokens) and "

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from descend.doctor.causes import CAUSES
-from descend.doctor.diagnosis import Diagnosis, Evidence, Finding, RuledOut, Trial, tried
+from descend.doctor.diagnosis import (
+    OF_A_NEW_VOCABULARY,
+    Diagnosis,
+    Evidence,
+    Finding,
+    RuledOut,
+    Trial,
+    tried,
+)
 from descend.doctor.healthy import in_words
 from descend.doctor.prescription import merged_prescription
 from descend.doctor.treatment import Treatment, Turn
@@ -100,6 +108,8 @@ def proof(trial: Trial) -> str:
         f"with {trial.change} the same {trial.tokens:,} tokens end {trial.gain:.2f} nats {differs} "
         f"({trial.control:.2f} → {trial.treated:.2f}; 95 %: {low:.2f} to {high:.2f}, {seeds})"
     )
+    if trial.metric == OF_A_NEW_VOCABULARY:
+        text += ", a token being one of the new vocabulary"
     if trial.carried_gain is not None:
         text += f"; in a run of full length about {min(trial.carried_gain, trial.gain):.2f}"
     if trial.gain_at_equal_time is not None:
@@ -136,7 +146,7 @@ def _neutral(diagnosis: Diagnosis) -> list[str]:
         return []
     neutral.sort(key=lambda x: -x[1].gain)
     words = [
-        f"{t.change} {t.gain:+.2f} ({t.ci95[0]:+.2f} to {t.ci95[1]:+.2f})"
+        f"{change_word(t)} {t.gain:+.2f} ({t.ci95[0]:+.2f} to {t.ci95[1]:+.2f})"
         for _, t in neutral[:_LISTED]
         if t.ci95
     ]

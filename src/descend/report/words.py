@@ -10,7 +10,7 @@ from descend.handbook.yours.wording import generate_command
 from descend.runs.folder import Summary
 from descend.runs.records import Epoch, Rescue, Sample, Step
 from descend.text.stats import CorpusStats
-from descend.units import counted, duration, size
+from descend.units import duration, epochs_told, size
 
 # The guide's picture of a run that goes well: loss and accuracy on training batches, from the
 # start to the end of the first and of the tenth epoch.
@@ -111,8 +111,10 @@ def _rescues(summary: Summary) -> list[str]:
 
 
 def _outcome(summary: Summary) -> str:
-    spent = f"In {counted(len(summary.epochs), 'epoch')} and {duration(summary.seconds)}"
-    right = f"the model names the next token right {summary.validation_accuracy:.0%} of the time."
+    begun = summary.epochs[-1].epoch
+    passes = begun if summary.passes is None else summary.passes  # of an older version
+    spent = f"In {epochs_told(passes, begun)} and {duration(summary.seconds)}"
+    right = f"names the next token right {summary.validation_accuracy:.0%} of the time."
     loss, before = summary.validation_loss, summary.loss_before
     if before is None:
         return (

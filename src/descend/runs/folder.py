@@ -99,6 +99,8 @@ class Summary(msgspec.Struct, frozen=True):
     """Whether it trained a finished model further."""
     loss_before: float | None = None
     """Validation loss of that model, where it was judged on the same held-out text."""
+    passes: float | None = None
+    """How often it read its text so far; the last of `epochs` may be a part of one."""
 
 
 def new_folder(save_dir: str | None) -> Path:

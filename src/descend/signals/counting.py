@@ -3,7 +3,6 @@ training text is there twice. Cost class: counting, seconds for a megabyte; need
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -65,28 +64,3 @@ def repeated_share(train: Tokens, length: int = 32) -> float:
     """
     hashes = window_hashes(np.asarray(train[:MOST]), length)
     return 1.0 - len(np.unique(hashes)) / max(len(hashes), 1)
-
-
-SHORTEST_RUN = 32
-"""Tokens of a run that count as a copy in ordinary text."""
-SHORTEST_COPY = 160
-"""Bytes of it: a phrase of 32 letters recurs in program text without having been copied. Lee et al.
-2021 ask for 50 tokens of GPT-2, about 200 bytes; lengths here are powers of two."""
-FEWEST_RUNS = 32
-"""Such runs must fit into the text end to end, or their share means nothing."""
-
-
-def telling_length(tokens: int, nats: float, bytes_per_token: float) -> int | None:
-    """Tokens (a power of two) that a run must have in common with a text of `tokens` tokens to be
-    a copy and no chance; None where no run is long enough to tell.
-
-    A run of n tokens of a text of `nats` a token comes up by chance about `tokens` exp(-n `nats`)
-    times; asked for is less than one in `tokens`. Text of few words says the same again and again
-    without having been copied.
-    """
-    length = SHORTEST_RUN
-    while length * nats < 2 * math.log(max(tokens, 2)) or length * bytes_per_token < SHORTEST_COPY:
-        length *= 2
-        if length * FEWEST_RUNS > tokens:
-            return None
-    return length

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,15 @@ training is read once, and a share is known to a tenth of a percent."""
 
 STRETCHES = 256
 """Places from which that sample comes, evenly spread, so that it is of many documents."""
+
+
+SHORTEST_RUN = 32
+"""Tokens of a run that count as a copy in ordinary text."""
+SHORTEST_COPY = 160
+"""Bytes of it: a phrase of 32 letters recurs in program text without having been copied. Lee et al.
+2021 ask for 50 tokens of GPT-2, about 200 bytes; lengths here are powers of two."""
+FEWEST_RUNS = 32
+"""Such runs must fit into the text end to end, or their share means nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,13 +79,36 @@ def overlap(train: Tokens, validation: Tokens, length: int = 32) -> Overlap:
     return Overlap(length, np.cumsum(starts[:-1], dtype=np.int16) > 0)
 
 
-def overlap_share(train: Tokens, validation: Tokens) -> float:
-    """The share of `overlap`; of more than `MOST_JUDGED` validation tokens, that of a sample."""
+def overlap_share(train: Tokens, validation: Tokens, nats: float, bytes_per_token: float) -> float:
+    """The share of held-out tokens that are copies of training text, of any `telling_length`.
+
+    `nats` per token of the text, as counting finds them. Of more than `MOST_JUDGED` validation
+    tokens, that of a sample; 0 where no length tells.
+    """
+    length = telling_length(len(train), nats, bytes_per_token)
+    if length is None:
+        return 0.0
     if len(validation) > MOST_JUDGED:
         each = MOST_JUDGED // STRETCHES
         places = np.linspace(0, len(validation) - each, STRETCHES).astype(np.int64)
         validation = np.concatenate([validation[place : place + each] for place in places])
-    return overlap(train, validation).share
+    return overlap(train, validation, length).share
+
+
+def telling_length(tokens: int, nats: float, bytes_per_token: float) -> int | None:
+    """Tokens (a power of two) that a run must have in common with a text of `tokens` tokens to be
+    a copy and no chance; None where no run is long enough to tell.
+
+    A run of n tokens of a text of `nats` a token comes up by chance about `tokens` exp(-n `nats`)
+    times; asked for is less than one in `tokens`. Text of few words says the same again and again
+    without having been copied.
+    """
+    length = SHORTEST_RUN
+    while length * nats < 2 * math.log(max(tokens, 2)) or length * bytes_per_token < SHORTEST_COPY:
+        length *= 2
+        if length * FEWEST_RUNS > tokens:
+            return None
+    return length
 
 
 def _windows_found(train: Tokens, validation: Tokens, length: int) -> Mask:

@@ -30,7 +30,7 @@ Progress = Callable[[str, float], None]
 """Told the stage of the work and the share of it that is done, 0 to 1."""
 
 # Raised whenever extraction, split or token layout change, so that old caches are not met.
-_FORMAT = 2
+_FORMAT = 3
 
 # Beside a text: names of the files that could not be read, and all that was warned of.
 _SKIPPED, _NOTES = "skipped.json", "notes.json"
@@ -167,6 +167,9 @@ def prepare_tokens(
                 lambda n: progress("tokenizing", (done + n) / total))  # fmt: skip
         train, validation = _sides(aside, tokenizer)
         progress("measuring the corpus", 0.0)
+        ladder = loss_ladder(train, validation, tokenizer.vocab_size)
+        share = overlap_share(train, validation, min(ladder.unigram, ladder.bigram, ladder.trigram),
+                              text.train_bytes / max(len(train), 1))  # fmt: skip
         info = StoreInfo(
             corpus=text.source.name,
             corpus_sha256=text.spool.sha256,
@@ -177,8 +180,8 @@ def prepare_tokens(
             train_tokens=len(train),
             validation_tokens=len(validation),
             vocab_size=tokenizer.vocab_size,
-            overlap_share=overlap_share(train, validation),
-            ladder=loss_ladder(train, validation, tokenizer.vocab_size),
+            overlap_share=share,
+            ladder=ladder,
         )
         (aside / "info.json").write_bytes(msgspec.json.encode(info))
 

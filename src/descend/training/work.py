@@ -159,6 +159,7 @@ def summarise(
         rescues=rescues,
         continued=job.info.parent is not None,
         loss_before=job.info.parent_loss,
+        passes=batches.passes(job.state.step),
     )
 
 

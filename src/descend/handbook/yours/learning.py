@@ -159,7 +159,7 @@ def copies(run: RunRecord) -> str:
     """How much of the held-out text training has too."""
     return (
         f"Of your text ({run.info.corpus['corpus']}, split by {run.info.corpus['split_by']}), "
-        f"{_overlap(run)}: runs of 32 tokens or more, word for word. To see whether another part "
+        f"{_overlap(run)}, word for word. To see whether another part "
         f"held out is harder, {compared(run, {'seed': run.config.seed + 1})}."
     )
 
