@@ -273,15 +273,18 @@ def doctor_confusion() -> str:
 
 def doctor_repair() -> str:
     """What came of following the advice."""
-    head = ["half", "faults with a twin", "repaired", "by random search", "gap closed, median",
+    head = ["half", "faults with a twin", "repaired", "by random search, 4 runs",
+            "as long as the doctor", "the same, settings only", "gap closed, median",
             "advice followed", "harmed"]  # fmt: skip
+    searches = ("", "_as_long", "_of_settings_as_long")
     rows = []
     for half in HALVES:
         if (RESULTS / f"diagnosis/scores-{half}.json").exists():
             r = read(f"diagnosis/scores-{half}.json")["repair"]
             rows.append([
                 half, str(r["cases"]), share(r["repaired"], r["repaired_ci95"]),
-                share(r["repaired_by_random_search"]), share(r["gap_closed"]),
+                *(share(r[f"repaired_by_random_search{how}"]) for how in searches),
+                share(r["gap_closed"]),
                 str(r["advised"]), share(r["harmed"], r["harmed_ci95"]),
             ])  # fmt: skip
     return markdown(head, rows) if rows else ""

@@ -14,7 +14,7 @@ import json
 import random
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,9 @@ REPAIRED = 0.02
 """Within so much of the healthy twin's loss the advice counts as a repair."""
 RANDOM_TRIES = 4
 """Remedies that random search may try: about what the doctor's first race tries."""
+
+MORE_TEXT = "too_little_data"
+"""Cause whose remedy is no setting."""
 
 Scored = tuple[Truth, Diagnosed]
 
@@ -144,38 +147,45 @@ def confusion(pairs: Sequence[Scored]) -> dict[str, dict[str, int]]:
     return {label: dict(row.most_common()) for label, row in sorted(table.items())}
 
 
-def repair(found: Sequence[Truth], rows: Sequence[Trained], examined: set[str]) -> dict[str, Any]:
-    """What following the advice came to in the cases `examined`, beside random search over the
-    same remedies.
+def repair(
+    found: Sequence[Truth], rows: Sequence[Trained], lengths: Mapping[str, float]
+) -> dict[str, Any]:
+    """What following the advice came to, beside random search over the same remedies.
 
-    A fault that got no advice counts as not repaired. `gap_closed`: median share of the way from
-    the faulty run's loss to its twin's.
+    `lengths`: by examined case, what the diagnosis took, in times of the run. Random search may
+    try `RANDOM_TRIES` full runs; or as many as take so long, or all there are; or that without
+    more text, which no advice can bring. A fault that got no advice counts as not repaired.
+    `gap_closed`: median share of the way from the faulty run's loss to its twin's.
     """
     advised = {r.case: r.best for r in rows if r.remedy == ADVICE}
-    losses: dict[str, list[float]] = defaultdict(list)
+    losses: dict[str, list[tuple[float, str]]] = defaultdict(list)
     for r in rows:
         if r.cause and r.seed == 0 and r.remedy != ADVICE:
-            losses[r.case].append(r.best)
-    pick, chance, mended, closed = random.Random(0), [], [], []
+            losses[r.case].append((r.best, r.cause))
+    pick, mended, closed = random.Random(0), [], []
+    chance: dict[str, list[bool]] = {"": [], "_as_long": [], "_of_settings_as_long": []}
     for t in found:
-        if not t.causes or t.twin is None or t.case.name not in examined:
+        if not t.causes or t.twin is None or t.case.name not in lengths:
             continue
         goal = (1 + REPAIRED) * t.twin
         end = advised.get(t.case.name, t.control)
         mended.append(end <= goal)
         if t.control > goal:
             closed.append((t.control - end) / (t.control - t.twin))
-        tries = losses[t.case.name]
-        chance += [
-            min([t.control, *pick.sample(tries, min(RANDOM_TRIES, len(tries)))]) <= goal
-            for _ in range(200)
-        ]
+        for name, hits in chance.items():
+            count = int(lengths[t.case.name]) if name else RANDOM_TRIES
+            tries = [best for best, cause in losses[t.case.name]
+                     if cause != MORE_TEXT or "settings" not in name]  # fmt: skip
+            hits += [
+                min([t.control, *pick.sample(tries, min(count, len(tries)))]) <= goal
+                for _ in range(200)
+            ]
     harmed = [advised[t.case.name] > (1 + WORTH) * t.control for t in found
               if t.case.name in advised]  # fmt: skip
     return {
         "cases": len(mended),
         "repaired": _share(mended), "repaired_ci95": _wilson(mended),
-        "repaired_by_random_search": _share(chance),
+        **{f"repaired_by_random_search{name}": _share(hits) for name, hits in chance.items()},
         "gap_closed": round(statistics.median(closed), 3) if closed else None,
         "advised": len(harmed),
         "harmed": _share(harmed), "harmed_ci95": _wilson(harmed),
@@ -280,7 +290,9 @@ def main() -> None:
         "readers": {name: scores_of(pairs) for name, pairs in by_reader.items()},
         "confusion": {n: confusion(p) for n, p in by_reader.items() if n.startswith("doctor")},
         "calibration": {n: calibration(p) for n, p in by_reader.items() if n.startswith("doctor")},
-        "repair": repair(found, rows, {d.case for _, d in by_reader[PROOF]}),
+        "repair": repair(
+            found, rows, {d.case: d.seconds / d.run_seconds for _, d in by_reader[PROOF]}
+        ),
     }
     path = asked.results / f"scores-{half}.json"
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
