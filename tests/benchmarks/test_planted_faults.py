@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -138,6 +139,32 @@ def test_the_committed_tables_are_scored_again_without_training(
         hits = [d.verdict in found[d.case].accepted for d in said
                 if d.reader == reader and d.case in found]  # fmt: skip
         assert round(sum(hits) / len(hits), 3) == kept["readers"][reader]["top1"], reader
+
+
+SUBSET = ("words-diverged-extreme", "recall-noise_floor-strong", "chain-batch_too_large-strong")
+
+
+def test_forty_runs_made_anew_come_to_the_committed_labels(
+    bench: dict[str, ModuleType], tmp_path: Path
+) -> None:
+    from descend.trials.executor import run_arm
+
+    campaign, truth, table = bench["campaign"], bench["truth"], bench["table"]
+    chosen = [c for c in bench["cases"].cases(sealed=False) if c.name in SUBSET]
+    rows: list = []
+    for case, treated, remedy, seed in campaign.to_do(chosen, rows, False):
+        outcome = run_arm(campaign.arm(treated, tmp_path, seed))
+        rows.append(campaign.row(case, remedy, seed, outcome))
+    kept = {(r.case, r.remedy, r.seed): r.best
+            for r in table.read(RESULTS / "runs-development.jsonl", table.Trained)}  # fmt: skip
+    off = [abs(r.best / kept[r.case, r.remedy, r.seed] - 1) for r in rows
+           if (r.case, r.remedy, r.seed) in kept]  # fmt: skip
+    assert len(off) >= 40, len(off)
+    assert statistics.median(off) < 0.01
+    labels = json.loads((RESULTS / "scores-development.json").read_text())["labels"]["truth"]
+    for found in truth.truths(chosen, rows):
+        label = labels[found.case.name]
+        assert sorted(found.causes) == [c for c in label["truth"] if c != "healthy"], found
 
 
 @pytest.mark.slow

@@ -209,6 +209,29 @@ def test_watching_does_not_change_the_weights(tiny: Tiny, monkeypatch: pytest.Mo
     assert Path("terminal.txt").stat().st_size > 1000
 
 
+def test_recording_does_not_change_the_weights(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the watch over the matrices taken out of the loop: the same weights, bit for bit."""
+    import torch
+
+    from descend.training import loop
+
+    class Blind:
+        def before(self, model: torch.nn.Module) -> None:
+            """Look at nothing."""
+
+        def after(self, model: torch.nn.Module, step: int) -> None:
+            """Record nothing."""
+
+    recorded, bare = job_of(tiny, "recorded"), job_of(tiny, "bare")
+    seen = [r for found in loop.train(recorded.state, recorded.course) for r in found]
+    assert any(isinstance(r, Matrices) for r in seen)
+    monkeypatch.setattr(loop, "MatrixWatch", Blind)
+    seen = [r for found in loop.train(bare.state, bare.course) for r in found]
+    assert not any(isinstance(r, Matrices) for r in seen)
+    pairs = zip(recorded.state.model.parameters(), bare.state.model.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
 def test_a_finished_run_says_all_in_order(tiny: Tiny) -> None:
     job = job_of(tiny, "run")
     seen = list(work(job))

@@ -1,0 +1,65 @@
+"""What each rung of the recipe's ladder is worth: in bits per byte, and in time to the same loss.
+
+Fewer bits at the end are turned into time by the recipe's own curve over its passes: a rung that
+ends where the recipe would after p passes of n needs n / p as many passes for the same loss, each
+as much longer or shorter as its steps are.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from itertools import pairwise
+from pathlib import Path
+
+from descend.lab.measured import measured
+
+RECIPE, PASSES = "the recipe", 3
+
+Pair = tuple[str, int]
+Row = tuple[str, list[float], float]
+"""A rung, its paired differences in bits per byte, and the time of its run over the recipe's."""
+
+
+def rows(folder: Path) -> list[Row]:
+    """The rungs in `folder`, best first."""
+    lines = (folder / "ladder.jsonl").read_text(encoding="utf-8").splitlines()
+    ends: dict[str, dict[Pair, float]] = {}
+    steps: dict[str, dict[Pair, int]] = {}
+    for r in map(json.loads, lines):
+        ends.setdefault(r["rung"], {})[r["text"], r["seed"]] = r["bits_per_byte"][-1]
+        steps.setdefault(r["rung"], {})[r["text"], r["seed"]] = r["steps"]
+    times = json.loads((folder / "step_times.json").read_text())["milliseconds"]
+    found: list[Row] = []
+    for rung, bits in ends.items():
+        pairs = [pair for pair in bits if pair in ends[RECIPE]]
+        longer = statistics.mean(steps[rung][p] / steps[RECIPE][p] for p in pairs)
+        slower = [a / b for a, b in zip(times[rung], times[RECIPE], strict=True)]
+        gains = [bits[p] - ends[RECIPE][p] for p in pairs]
+        found.append((rung, gains, longer * statistics.median(slower)))
+    return sorted(found, key=lambda row: statistics.mean(row[1]))
+
+
+def curve(found: list[Row]) -> list[tuple[float, float]]:
+    """(bits per byte against the recipe, logarithm of passes), falling."""
+    known = {f"passes {n}": n for n in range(1, 2 * PASSES)} | {RECIPE: PASSES}
+    points = [(statistics.mean(d), math.log(known[name])) for name, d, _ in found if name in known]
+    return sorted(points, reverse=True)
+
+
+def passes(bits: float, points: list[tuple[float, float]]) -> float:
+    """Passes after which the recipe is `bits` above its loss; beyond the ends, the last slope."""
+    for (above, fewer), (below, more) in pairwise(points):
+        if bits >= below or (below, more) == points[-1]:
+            return math.exp(fewer + (above - bits) / (above - below) * (more - fewer))
+    raise ValueError("a curve has two points at least")
+
+
+def times_as_long(row: Row, points: list[tuple[float, float]]) -> tuple[float, float, float]:
+    """Time to the recipe's loss over the recipe's own: least, middle and most (95 %)."""
+    _, gains, share = row
+    mean = measured(gains)
+    low, high = mean.ci95 or (mean.value, mean.value)
+    least, middle, most = (share * PASSES / passes(b, points) for b in (low, mean.value, high))
+    return least, middle, most
