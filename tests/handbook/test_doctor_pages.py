@@ -3,24 +3,54 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import descend
+from descend.config import RunConfig, make_config
+from descend.doctor import cause as causes
+from descend.doctor import pages as bugs
+from descend.doctor import verdict
 from descend.doctor.bugs import BUGS
-from descend.doctor.causes import CAUSES
-from descend.handbook.docstrings import GROUPS, doctor_pages
+from descend.doctor.causes import (
+    CAUSES,
+    bad_initialisation,
+    distribution_shift,
+    duplicates,
+    leakage,
+    model_too_small,
+    over_regularised,
+    too_little_data,
+)
+from descend.doctor.healthy import healthy_range, in_words
+from descend.handbook.docstrings import GROUPS, doctor_pages, page_of
 from descend.handbook.find import every_page, find
-from descend.handbook.page import all_pages
+from descend.handbook.page import HEADINGS, Page, all_pages
 from descend.handbook.show import explained
+from descend.signals import activations, breakdown, counting
+from descend.text.stats import RARE
+from descend.training import optimizer, recipe, rescue, schedule
 
 Explain = Callable[..., Any]
 
 PAGES = doctor_pages()
+OF_CAUSES = [page for page in PAGES.values() if page.group == "Causes"]
+
+WORDS = (250, 476)
+"""Bounds of the length of the page of a cause: two minutes at 238 words a minute (Brysbaert 2019,
+"How many words do we read per minute?")."""
+
+
+def flat(page: Page) -> str:
+    """Its text without line breaks."""
+    return " ".join(page.text.split())
 
 
 def test_every_cause_and_every_bug_has_a_page_and_there_is_no_other() -> None:
@@ -33,7 +63,8 @@ def test_every_cause_and_every_bug_has_a_page_and_there_is_no_other() -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_whole(name: str) -> None:
     page = PAGES[name]
-    assert {"What it is", "How it shows", "Proof", "When it is not this"} <= set(page.sections)
+    wanted = causes.HEADINGS if page.group == "Causes" else bugs.HEADINGS
+    assert tuple(page.sections) == wanted
     assert all(len(body.split()) >= 3 for body in page.sections.values())
     assert set(page.see_also) <= every_page().keys() - {name}
     assert find(name) is page
@@ -41,12 +72,97 @@ def test_a_page_is_whole(name: str) -> None:
     assert explained(name).text == page.text
 
 
+def test_a_cause_has_all_that_a_setting_has_in_the_same_order() -> None:
+    assert tuple(h for h in causes.HEADINGS if h in HEADINGS) == HEADINGS
+    assert len(set(causes.HEADINGS)) == len(causes.HEADINGS)
+
+
+@pytest.mark.parametrize("page", OF_CAUSES, ids=lambda p: p.name)
+def test_the_page_of_a_cause_is_read_in_two_minutes_and_says_something(page: Page) -> None:
+    assert WORDS[0] <= sum(len(body.split()) for body in page.sections.values()) <= WORDS[1]
+    least = {"An analogy": 15, "In technical words": 30, "More and less": 25, "Typical values": 20}
+    for heading, words in least.items():
+        assert len(page.sections[heading].split()) >= words
+    assert re.search(r"^    \S.*[=≈≤<>←]", page.sections["In technical words"], re.MULTILINE)
+    assert re.search(r'\((19|20)\d\d\), "', page.sections["Further reading"])
+
+
+@pytest.mark.parametrize("page", OF_CAUSES, ids=lambda p: p.name)
+def test_names_in_the_page_of_a_cause_resolve(page: Page) -> None:
+    assert set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", page.text)) <= every_page().keys()
+    for key, value in re.findall(r"`([a-z_]+) = ([\w.]+)`", page.text):
+        assert key in RunConfig.model_fields
+        make_config({key: value})
+
+
+@pytest.mark.parametrize("cause", CAUSES, ids=lambda c: c.name)
+def test_the_page_of_a_cause_tells_what_the_doctor_expects(cause: causes.Cause) -> None:
+    told = " ".join(PAGES[cause.name].sections["Typical values"].split())
+    assert "{" not in told
+    for sign in cause.expects:
+        words = f"{sign.signal.replace('_', ' ')} {in_words((sign.low, sign.high))}"
+        healthy = in_words(healthy_range(sign.signal))
+        assert (f"{words} (healthy: {healthy})" if healthy else words) in told
+
+
+def test_a_page_that_is_not_whole_is_refused() -> None:
+    cause = CAUSES[0]
+    assert page_of(cause).sections == PAGES[cause.name].sections
+    broken = replace(cause, page=cause.page.replace("An analogy:", "A picture:"))
+    with pytest.raises(ValueError, match=f"{cause.name}: needs these headings in order"):
+        page_of(broken)
+
+
+def smoothing_floor(share: float, vocabulary: int) -> float:
+    """Entropy (nats) of the targets that label smoothing asks for."""
+    other = share / vocabulary
+    right = 1 - share + other
+    return -right * math.log(right) - (vocabulary - 1) * other * math.log(other)
+
+
+@pytest.mark.parametrize(
+    ("name", "phrase"),
+    [
+        ("bad_initialisation", f"max |u| ≤ {activations.SILENT:g} · rms"),
+        ("bad_initialisation", "for 2,048 tokens it stands for logits that scatter by s = "
+         f"{math.sqrt(2 * (bad_initialisation.FAR_OFF - 1) * math.log(2048)):.1f}"),
+        ("bad_schedule", f"u / {schedule.WSD_DECAY_FRACTION:g}"),
+        ("bad_schedule", f"over a {({0.05: 'twentieth'})[recipe.WARMUP_FRACTION]}"),
+        ("context_unused", f"falls no further (by {breakdown.NO_LOWER:.0%}".replace("%", " %")),
+        ("distribution_shift", f"for {({8: 'eight'})[counting.PLACES]} stretches"),
+        ("distribution_shift", f"shift over {distribution_shift.LEAST:g}"),
+        ("diverged", f"for {rescue.PATIENCE} steps in a row"),
+        ("diverged", f"max({rescue.LARGE:g} σ, (ln V − m) / 2, {rescue.LEAST:g} nat)"),
+        ("duplicates", f"{counting.SHORTEST_RUN}, or more"),
+        ("duplicates", f"under {counting.SHORTEST_COPY} bytes"),
+        ("duplicates", f"From {duplicates.LEAST:g} on"),
+        ("leakage", f"overlap · {leakage.BY_HEART:g} nat"),
+        ("leakage", f"From {leakage.LEAST:g} on"),
+        ("leakage", f"n is {counting.SHORTEST_RUN}"),
+        ("learning_rate_too_low", f"≈ {optimizer.MUON_MATRICES:g} η"),
+        ("model_too_small", f"D ≈ {model_too_small.MUCH_TEXT:g} · N"),
+        ("noise_floor", f"at least {verdict.CHANCE_SHARE:g} of that of token frequencies"),
+        ("over_regularised", f"η is {optimizer.MUON_MATRICES:g} times the `learning_rate`"),
+        ("over_regularised", f"`weight_decay = {over_regularised.LITTLE_DECAY:g}`"),
+        ("over_regularised", f"V = 2,048 is {smoothing_floor(0.1, 2048):.2f} nats"),
+        ("too_little_data", f"{too_little_data.WORTH:g} fitted to small ones"),
+        ("too_little_data", f"`dropout_rate = {too_little_data.DROPOUT:g}`"),
+        ("too_little_data", f"at most {({8: 'eight'})[too_little_data.MOST_MORE]} times"),
+        ("vocabulary_too_large", f"fewer than {RARE} uses"),
+    ],
+)  # fmt: skip
+def test_constants_that_a_cause_names_are_those_of_the_program(name: str, phrase: str) -> None:
+    assert phrase in flat(PAGES[name])
+
+
 def test_the_docstring_is_the_page(explain: Explain) -> None:
     source = Path(descend.__file__).parent / "doctor" / "causes" / "learning_rate_too_low.py"
     page = PAGES["learning_rate_too_low"]
     words = " ".join(source.read_text(encoding="utf-8").split('"""')[1].split())
     for heading, body in page.sections.items():
-        assert f"{heading}: {' '.join(body.split())}" in words
+        own = body.split("\n\n", 1)[1] if heading == "Typical values" else body
+        assert " ".join(own.split()) in words
+        assert f" {heading}: " in words
     assert explain(page.name).out == page.text + "\n"
     found = json.loads(explain("causal", "mask", "missing", "--json").out)
     assert (found["name"], found["group"]) == ("causal_mask_missing", "Bugs")

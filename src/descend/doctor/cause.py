@@ -17,14 +17,19 @@ from descend.doctor.reading import Readings
 
 HEADINGS = (
     "What it is",
+    "An analogy",
+    "In technical words",
     "How it shows",
     "Not to be confused",
+    "More and less",
+    "Typical values",
     "Proof",
-    "Remedy",
+    "What to try",
     "When it is not this",
-    "Source",
+    "Further reading",
 )
-"""Of the docstring of every cause: it becomes its page."""
+"""Of the docstring of every cause, which becomes its page: those of the handbook, and between them
+what tells one cause from another. `{expected}` in it stands for what the cause `expects`."""
 
 
 class Expectation(msgspec.Struct, frozen=True):

@@ -1,7 +1,8 @@
 """What each signal reads on a healthy run, and where the range comes from.
 
 One table, so that a page, an explanation and a piece of evidence can never disagree. None: no bound
-on that side. The ranges describe; no verdict hangs on them alone, since a trial decides.
+on that side. The ranges describe; no verdict hangs on them alone, since a trial decides. A range is
+a first guess unless `ORIGINS` says otherwise.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ Range = tuple[float | None, float | None]
 HEALTHY: dict[str, Range] = {
     # Karpathy's recipe: before training every token is as likely as any other.
     "loss_at_start": (0.9, 1.2),
-    # Prototype (2 layers, 64 wide, tiny Shakespeare): healthy 0.01, rate/30 0.0007, rate*30 0.022.
+    # 2 layers, 64 wide, tiny Shakespeare: healthy 0.01, rate/30 0.0007, rate*30 0.022.
     "update_ratio": (0.002, 0.03),
     "clipped_share": (None, 0.5),
     "gradient_spread": (None, 5.0),
@@ -35,18 +36,38 @@ HEALTHY: dict[str, Range] = {
     "information_beyond": (None, 0.03),
     "final_rate": (None, 0.1),
     "idle_share": (None, 0.05),
-    # Prototype: 0.5 to 2.5 on healthy runs, 5 to 600 where the rate is 3 to 30 times too low.
+    # 0.5 to 2.5 on healthy runs, 5 to 600 where the rate is 3 to 30 times too low.
     "multiplier_fresh": (0.5, 6.0),
     "multiplier_same": (1.0, 20.0),
-    # benchmarks/results/doctor/inside.json: at the usual rates under 30, over 0.2, under 3, 0, 0.7.
+    # At the usual rates under 30, over 0.2, under 3, 0, 0.7.
     "attention_logit": (None, 100.0),
-    "rare_loss": (None, 0.5),
     "attention_entropy": (0.05, None),
     "stream_size": (None, 10.0),
     "dead_units": (None, 0.25),
     "effective_rank": (0.3, None),
+    "rare_loss": (None, 0.5),
     "noise_scale": (0.3, 30.0),
 }
+
+FIRST_GUESS = "a first guess"
+PROTOTYPE = "a prototype's first guess, whose runs were not kept"
+INSIDE = "read off benchmarks/results/doctor/inside.json"
+
+ORIGINS: dict[str, str] = {
+    "loss_at_start": "around ln V, as in Karpathy's recipe",
+    "update_ratio": PROTOTYPE,
+    "rise_after_best": PROTOTYPE,
+    "multiplier_fresh": PROTOTYPE,
+    "multiplier_same": PROTOTYPE,
+    "attention_logit": INSIDE,
+    "attention_entropy": INSIDE,
+    "stream_size": INSIDE,
+    "dead_units": INSIDE,
+    "effective_rank": INSIDE,
+    "rare_loss": "read off benchmarks/results/doctor/rare_tokens.json",
+}
+"""Where a range comes from, of those that are more than a first guess, or less: the prototype was a
+script that is gone (docs/recipe.md)."""
 
 
 def in_words(held: Range) -> str:
@@ -55,6 +76,11 @@ def in_words(held: Range) -> str:
     if low is None:
         return "" if high is None else f"under {high:g}"
     return f"over {low:g}" if high is None else f"{low:g} to {high:g}"
+
+
+def origin(signal: str) -> str:
+    """Whose number the range of `signal` is."""
+    return ORIGINS.get(signal, FIRST_GUESS)
 
 
 def healthy_range(signal: str) -> Range:

@@ -1,18 +1,20 @@
 """The pages of causes and bugs: each is the docstring of its file in the doctor.
 
-Read as text, without importing it: to explain a cause must not load torch.
+Those of bugs are read as text: their files load torch, which to explain one must not.
 """
 
 from __future__ import annotations
 
-import ast
+import inspect
 import re
 import textwrap
 from functools import cache
-from importlib.resources import files
 
+from descend.doctor.cause import HEADINGS, Cause
+from descend.doctor.causes import CAUSES
 from descend.doctor.pages import pages_of_bugs
-from descend.handbook.page import Page, all_pages
+from descend.handbook.page import WIDTH, Page, all_pages
+from descend.handbook.signals import EXPECTED, READINGS, expected_about
 
 GROUPS = ("Causes", "Bugs")
 
@@ -23,12 +25,7 @@ _NAME = re.compile(r"\b[a-z]+(?:_[a-z0-9]+)*\b")
 @cache
 def doctor_pages() -> dict[str, Page]:
     """Every cause and bug by name, sorted by group and then by title."""
-    place = files("descend.doctor") / "causes"
-    causes = [
-        _cause(file.name.removesuffix(".py"), file.read_text(encoding="utf-8"))
-        for file in place.iterdir()
-        if file.name.endswith(".py") and file.name != "__init__.py"
-    ]
+    causes = [page_of(cause) for cause in CAUSES]
     bugs = [
         Page(bug.name, bug.title, "Bugs", (), (), bug.sections) for bug in pages_of_bugs().values()
     ]
@@ -37,26 +34,31 @@ def doctor_pages() -> dict[str, Page]:
     return {page.name: _linked(page, names) for page in found}
 
 
-def _cause(name: str, source: str) -> Page:
-    words = ast.get_docstring(ast.parse(source)) or ""
-    title, *pieces = _HEADING.split(words)
+def page_of(cause: Cause) -> Page:
+    """The page of `cause`; `ValueError` if its headings are not right."""
+    title, *pieces = _HEADING.split(inspect.cleandoc(cause.page))
+    expected = textwrap.fill(expected_about(cause), WIDTH, break_on_hyphens=False)
     sections = {
-        heading: textwrap.dedent(body).strip("\n")
+        heading: textwrap.dedent(body).strip("\n").replace(EXPECTED, expected)
         for heading, body in zip(pieces[::2], pieces[1::2], strict=True)
     }
-    if not title.strip() or not sections or not all(sections.values()):
-        raise ValueError(f"{name}.py: its docstring needs a title and headings, none empty")
+    if not title.strip() or tuple(sections) != HEADINGS or not all(sections.values()):
+        raise ValueError(f"{cause.name}: needs these headings in order, none empty: {HEADINGS}")
+    signals = {e.signal for e in cause.expects}
+    about = tuple(page for page, readings in READINGS.items() if signals & set(readings))
     return Page(
-        name=name, title=title.strip().rstrip("."), group="Causes", see_also=(), aliases=(),
-        sections=sections,
+        name=cause.name, title=title.strip().rstrip("."), group="Causes", see_also=about,
+        aliases=(), sections=sections,
     )  # fmt: skip
 
 
 def _linked(page: Page, names: set[str]) -> Page:
-    """`page` with the pages that it mentions by a name that is no everyday word."""
+    """`page` with the pages that it mentions by a name that is no everyday word, before those that
+    it has already."""
     text = "\n".join(page.sections.values())
     mentioned = dict.fromkeys(
         word for word in _NAME.findall(text)
         if word in names and word != page.name and ("_" in word or f"`{word}`" in text)
     )  # fmt: skip
-    return Page(page.name, page.title, page.group, tuple(mentioned), page.aliases, page.sections)
+    see_also = tuple(mentioned | dict.fromkeys(page.see_also))
+    return Page(page.name, page.title, page.group, see_also, page.aliases, page.sections)

@@ -1,8 +1,10 @@
-"""Which readings of the doctor each page is about, and their healthy ranges in words."""
+"""Which readings of the doctor each page is about, and in words what is healthy and what a cause
+expects."""
 
 from __future__ import annotations
 
-from descend.doctor.healthy import healthy_range, in_words
+from descend.doctor.cause import Cause, Expectation
+from descend.doctor.healthy import healthy_range, in_words, origin
 
 READINGS: dict[str, tuple[str, ...]] = {
     # Pages on signals.
@@ -84,11 +86,34 @@ HEALTHY = "{healthy}"
 """Stands in a page for `healthy_about` it."""
 
 
+EXPECTED = "{expected}"
+"""Stands in the page of a cause for `expected_about` it."""
+
+
 def healthy_about(page: str) -> str:
-    """The ranges that the doctor takes for healthy, of the readings that `page` is about."""
-    told = [
-        f"{reading.replace('_', ' ')} {words}"
-        for reading in READINGS[page]
-        if (words := in_words(healthy_range(reading)))
-    ]
-    return f"The doctor takes for healthy: {'; '.join(told)}."
+    """The ranges that the doctor takes for healthy, of the readings that `page` is about, with
+    whose numbers they are."""
+    told: dict[str, list[str]] = {}
+    for reading in READINGS[page]:
+        words = in_words(healthy_range(reading))
+        if words:
+            told.setdefault(origin(reading), []).append(f"{reading.replace('_', ' ')} {words}")
+    ranges = [f"{', '.join(of_it)} ({whose})" for whose, of_it in told.items()]
+    return f"The doctor takes for healthy: {'; '.join(ranges)}."
+
+
+def expected_about(cause: Cause) -> str:
+    """What the doctor expects to read if `cause` holds, beside what is healthy."""
+    signs = [_expected(e) for e in cause.expects if e.weight > 0]
+    needed = [_expected(e) for e in cause.expects if e.weight == 0]
+    told = [f"The doctor suspects it by: {'; '.join(signs)}."] if signs else []
+    if needed:
+        told.append(f"Only their lack counts, against it: {'; '.join(needed)}.")
+    return " ".join(told)
+
+
+def _expected(expectation: Expectation) -> str:
+    words = in_words((expectation.low, expectation.high))
+    healthy = in_words(healthy_range(expectation.signal))
+    beside = f" (healthy: {healthy})" if healthy else ""
+    return f"{expectation.signal.replace('_', ' ')} {words}{beside}"

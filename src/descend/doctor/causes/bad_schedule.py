@@ -4,6 +4,23 @@ What it is:
     The rate starts at its full height, stays there to the last step, or falls to nothing long
     before the end.
 
+An analogy:
+    Landing an aeroplane. Whoever never slows down does not touch the ground, and whoever brakes
+    to a halt in mid-air does not reach the runway.
+
+In technical words:
+    Noise keeps the weights bouncing above the bottom of the valley. For plain gradient descent in
+    a quadratic valley, with the covariance Σ of the gradient's noise, they come to rest higher by
+
+        η · tr(Σ) / 4
+
+    so that a rate that falls to zero takes this away. The schedule `wsd` has, over w steps of
+    warmup, with u the share left after it,
+
+        η(s) = η_peak · min( (s + 1) / (w + 1), u / 0.5, 1 )
+
+    Warmup is there because the first gradients are large and Adam's averages still empty.
+
 How it shows:
     An early spike of the loss (no warmup); a noisy end (no fall); many steps at nearly no rate.
 
@@ -11,18 +28,33 @@ Not to be confused:
     A constant rate that is too high looks alike: lowering all of it helps there too, a fall at
     the end helps more.
 
+More and less:
+    A longer fall: a calmer end, less way made at full rate. A longer warmup: safer at high rates,
+    wasted at low ones. A constant rate can be prolonged at will, but looks worse than it is until
+    it is brought down.
+
+Typical values:
+    {expected}
+
+    These are first guesses. Real runs (benchmarks/results/doctor/): final rate 0.0041 in
+    `fast_tinyshakespeare.json`, the default, 1 in `old_tinyshakespeare.json`, a constant rate. In
+    the recipe's ladder a rate that never falls cost as much as a whole pass of three
+    (benchmarks/results/recipe/ladder.jsonl). The default warms up over a twentieth of the run.
+
 Proof:
     The same peak, rising over the first twentieth and falling to zero over the last half; equal
     steps.
 
-Remedy:
-    The schedule `wsd` with its warmup.
+What to try:
+    `schedule = wsd`, with `warmup_steps` left open.
 
 When it is not this:
     The schedule already rises and falls, or the other one ends no lower.
 
-Source:
-    Warmup-stable-decay: arXiv 2405.18392; the ladder in docs/recipe.md.
+Further reading:
+    Hägele et al. (2024), "Scaling Laws and Compute-Optimal Training Beyond Fixed Training
+    Durations". Mandt, Hoffman and Blei (2017), "Stochastic Gradient Descent as Approximate
+    Bayesian Inference".
 """
 
 from __future__ import annotations

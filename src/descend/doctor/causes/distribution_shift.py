@@ -4,6 +4,22 @@ What it is:
     The model is judged on text unlike what it was trained on, such as another language, author
     or subject.
 
+An analogy:
+    Learning from cookery books and being examined in law. The marks are poor however hard you
+    study, and no teacher is to blame.
+
+In technical words:
+    A model that learned the distribution p perfectly loses on text of a distribution q
+
+        loss = H(q) + KL(q ‖ p)
+
+    H(q) is the uncertainty of that text itself, the divergence KL the price of having learned
+    another. descend measures it without a model, by counting pairs of tokens, on the second half
+    of a stretch of text:
+
+        foreign = loss(by the training text) − loss(by its own first half)
+        shift   = foreign(held-out) − largest foreign(stretch of the training text)
+
 How it shows:
     A counting model foretells the held-out text far better from a piece of that text than from all
     of the training text, which is not so of any stretch of the training text itself; the gap
@@ -12,19 +28,33 @@ How it shows:
 Not to be confused:
     Learning by heart opens the same gap, but later, and counting models do not show it.
 
+More and less:
+    Text mixed before the split: an honest number for text like this, and none for other text.
+    Text held out by document, author or year: a harder test that says more of what is to come,
+    and looks like this cause if the difference is large.
+
+Typical values:
+    {expected}
+
+    The note beside the bound in the code says 0.73 to 6.1 of ten planted shifts, and 0.09 at most
+    without one; those readings were not kept. Real runs (benchmarks/results/doctor/): shift
+    -0.092 in `fast_tinyshakespeare.json`, -0.72 in `width_8.json`, both without a shift.
+
 Proof:
     The same comparison for eight stretches of the training text as long, each left out of what
     is counted: the held-out text must be more foreign than the most foreign of them.
 
-Remedy:
-    Mix the text before it is split (many documents instead of one), or train on text of the
-    kind that is judged.
+What to try:
+    Mix the text before it is split (many documents instead of one), or train on text of the kind
+    that is judged. `descend corpus stats FOLDER` says how it was split; another `seed` chooses
+    other documents.
 
 When it is not this:
     Some stretch of the training text is about as foreign to the rest of it.
 
-Source:
-    Dataset shift: Quionero-Candela et al. 2009.
+Further reading:
+    Quiñonero-Candela et al. (2009), "Dataset Shift in Machine Learning". Gururangan et al.
+    (2020), "Don't Stop Pretraining: Adapt Language Models to Domains and Tasks".
 """
 
 from __future__ import annotations

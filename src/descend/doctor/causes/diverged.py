@@ -5,6 +5,22 @@ What it is:
     come back. Training went back to the last good state and tried one change after the other; it
     stopped where none helped, or where that was switched off.
 
+An analogy:
+    A microphone before its own loudspeaker. Each sound comes back a little louder, and within a
+    second there is nothing but a howl.
+
+In technical words:
+    In a valley of curvature λ each step of plain gradient descent multiplies the distance from
+    the bottom by |1 − η λ|; over 1, it grows without end. Clipping bounds the norm of the
+    gradient g by k:
+
+        g ← g · min(1, k / ‖g‖)
+
+    A loss counts as run away if for 10 steps in a row, with the median m and the deviation σ of
+    those before and V tokens in the vocabulary,
+
+        loss > m + max(7 σ, (ln V − m) / 2, 1 nat)
+
 How it shows:
     The records hold rescues or end with `diverged`, with the first bad step and place; before it
     the gradient norm rises by orders of magnitude, or clipping works at every step.
@@ -13,18 +29,33 @@ Not to be confused:
     A jagged loss alone is no divergence. A single bad batch can do it; then leaving out that
     batch is enough.
 
+More and less:
+    Lower limits, lower rates and longer warmups make it rarer; too much of them makes a run slow.
+    In float16 numbers above 65,504 overflow; bfloat16 and float32 reach to about 3 · 10³⁸.
+
+Typical values:
+    {expected}
+
+    That bound is a first guess. Runs that did not diverge (benchmarks/results/doctor/): gradient
+    spread 1.8 in `fast_tinyshakespeare.json`, the default, 3.7 in `rate_times_30.json`. Huang and
+    others report gradients of up to a thousand times their usual size. Clipping at 1 is the
+    custom.
+
 Proof:
     The run again from the start with one thing changed at a time: a third of the rate, clipping
     at 1, warmup. Whatever comes past the bad step is the remedy.
 
-Remedy:
-    The mildest change that comes past the step with the lowest loss.
+What to try:
+    The mildest change that comes past the step with about the lowest loss: `gradient_clip = 1`, a
+    longer `warmup_steps`, a third of `learning_rate`. With `rescue` on a run goes back by itself.
 
 When it is not this:
     The records hold no rescue and say that training ended otherwise.
 
-Source:
-    Spikes before divergence: arXiv 2501.06842. float16 overflow: Micikevicius et al. 2018.
+Further reading:
+    Huang et al. (2025), "SPAM: Spike-Aware Adam with Momentum Reset for Stable LLM Training".
+    Pascanu, Mikolov and Bengio (2013), "On the difficulty of training recurrent neural networks".
+    Micikevicius et al. (2018), "Mixed Precision Training".
 """
 
 from __future__ import annotations

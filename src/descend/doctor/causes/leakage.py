@@ -3,6 +3,22 @@
 What it is:
     Passages that should judge the model were trained on; its score says how well it remembers.
 
+An analogy:
+    An examination whose questions were handed out the week before. The marks are good, and nobody
+    knows what the pupils can do.
+
+In technical words:
+    A held-out token is covered if it lies in a run of n tokens that is in the training text too;
+    n is 32, and longer where so short a run comes up by chance or is under 160 bytes:
+
+        overlap = covered held-out tokens / all held-out tokens
+        clean rise = loss(tokens not covered) − loss(all held-out tokens)
+
+    The loss on honest text is higher by the clean rise. Copies that stand all over the text
+    explain as much of it as their share, r, so what is told is
+
+        max(clean rise, overlap · 1 nat) · (1 − r)
+
 How it shows:
     Runs of 32 tokens of the held-out text stand word for word in training; on the rest the loss
     is much higher.
@@ -10,17 +26,31 @@ How it shows:
 Not to be confused:
     Common phrases and licence headers overlap in honest splits as well, by a few percent.
 
+More and less:
+    The more overlap, the more the held-out loss flatters, and the more so the larger the model
+    and the more passes it made. It also hides overfitting: the best epoch is chosen by what is
+    remembered. Removing too much, such as every stock phrase, makes the text less like itself.
+
+Typical values:
+    {expected}
+
+    From 0.05 on it is told as a leak. These are first guesses. A real run
+    (benchmarks/results/doctor/): overlap 0 in `fast_tinyshakespeare.json`. Lee and others found
+    that it touches over 4 % of the held-out part of standard datasets.
+
 Proof:
     The same model judged on the held-out tokens that do not stand in training.
 
-Remedy:
-    Remove the copies (`descend corpus add --deduplicate near`) and train again.
+What to try:
+    Remove the copies (`descend corpus add FROM TO --deduplicate near`) and train again. Expect
+    the held-out loss to rise: to what it should have been.
 
 When it is not this:
     The loss without the copied passages is the same.
 
-Source:
-    Deduplicating training data: Lee et al. 2021, arXiv 2107.06499.
+Further reading:
+    Lee et al. (2022), "Deduplicating Training Data Makes Language Models Better". Carlini et al.
+    (2022), "Quantifying Memorization Across Neural Language Models".
 """
 
 from __future__ import annotations

@@ -3,29 +3,61 @@
 What it is:
     Steps overshoot: the weights jump about the valley instead of walking down it.
 
+An analogy:
+    Seven-league boots in a narrow valley. Each stride lands on the opposite slope, no lower than
+    the one before; only shorter strides lead down to the stream.
+
+In technical words:
+    In a valley of curvature λ (the largest eigenvalue of the Hessian) a step of plain gradient
+    descent makes the loss rise if
+
+        η · λ > 2
+
+    With Adam, and the curvature taken in the units that Adam gives the weights, the bound is
+
+        η · λ > (2 + 2 β₁) / (1 − β₁) = 38 for β₁ = 0.9
+
+    With large batches training drives λ up to that bound and stays there, the edge of stability.
+
 How it shows:
-    The loss is jagged or stays on a shelf; gradients have outliers; with a falling rate it
-    drops sharply once the rate is low. The multiplier does not show it: it reads 1 to 3, as on
-    a healthy run. Far too high, it leaves ruins inside: attention scores of thousands, heads
+    The loss is jagged or stays on a shelf; gradients have outliers; with a falling rate it drops
+    sharply once the rate is low. The multiplier hardly shows it: most often it reads 1 to 3, as
+    on a healthy run. Far too high, it leaves ruins inside: attention scores of thousands, heads
     stuck on one position, blocks that use few directions.
 
 Not to be confused:
     A small batch is jagged too, and so is noisy text. A lower rate at the end of any run lowers
     the loss: only a run with the same relative fall may be compared.
 
+More and less:
+    Higher still: stuck heads and dead units, at last numbers that are not finite (`diverged`).
+    Lower: calmer steps that come to rest deeper, but from some rate on do not get there in time
+    (`learning_rate_too_low`).
+
+Typical values:
+    {expected}
+
+    The update ratio is a prototype's first guess; loss rise, gradient spread and multiplier are
+    first guesses; attention logit and effective rank were read off
+    benchmarks/results/doctor/inside.json. Real runs (benchmarks/results/doctor/): update ratio
+    0.025 in `fast_tinyshakespeare.json`, the default, 0.1 in `rate_times_30.json`; attention
+    logit 50 in `fast_tinyshakespeare.json`, 5100 in `rate_times_30.json`.
+
 Proof:
     The same run at a third, a tenth, a thirtieth of the rate, with the same schedule in
     relation to its peak, so that both sides cool down alike.
 
-Remedy:
-    The best rate of the trial.
+What to try:
+    The best rate of the trial: `descend train --from-run RUN --apply`. Without a diagnosis, a
+    third of `learning_rate`; then a longer `warmup_steps` and `gradient_clip = 1`, one at a time.
 
 When it is not this:
     A third of the rate ends no lower.
 
-Source:
-    Edge of stability: arXiv 2207.14484. Clipping and spikes: arXiv 2501.06842. Growth of
-    attention logits: arXiv 2309.14322; entropy collapse: Zhai et al. 2023.
+Further reading:
+    Cohen et al. (2022), "Adaptive Gradient Methods at the Edge of Stability". Wortsman et al.
+    (2023), "Small-scale proxies for large-scale Transformer training instabilities". Zhai et al.
+    (2023), "Stabilizing Transformer Training by Preventing Attention Entropy Collapse".
 """
 
 from __future__ import annotations

@@ -4,30 +4,59 @@ What it is:
     Every step goes in a good direction and stops far too soon, so that the run ends before it
     has come anywhere near what the same number of steps could reach.
 
+An analogy:
+    Walking down a long valley in steps of a hand's breadth. Every step leads down and none is
+    wrong, but night falls while the river is still miles away.
+
+In technical words:
+    AdamW and Muon fix how far a step goes, so that the rate η alone bounds the whole way:
+
+        AdamW:  |Δw| up to about η a step, η · steps in a run
+        Muon:   rms(ΔW) ≈ 20 η / √(columns of W), 20 being the factor of descend
+
+    How much longer a step could be, the critical step multiplier says. With weights w, the next
+    update u and the loss L:
+
+        c = the largest c with L(w + c · u) ≤ L(w)
+
 How it shows:
     The loss falls smoothly and is still falling at the end. A step could be many times as long
-    before the loss rises; weights move by much less than a thousandth of their size a step.
+    before the loss rises; weights hardly move in a step.
 
 Not to be confused:
     A model that is too small also ends high, but there a longer step makes the loss rise. A run
-    that is only too short has steps of a sensible size.
+    that is only too short has steps of a sensible size. Much dropout can raise it too.
+
+More and less:
+    The lower the rate, the smoother the curve and the less is learned. Higher, the same steps
+    reach further at no cost in time, until they overshoot (`learning_rate_too_high`).
+
+Typical values:
+    {expected}
+
+    The bounds are a prototype's first guesses. Real runs (benchmarks/results/doctor/): multiplier
+    fresh 2.8 in `fast_tinyshakespeare.json`, the default, 170 in `rate_over_30.json`, 19 in
+    `dropout_07.json`, where the rate is not to blame; update ratio 0.025 in
+    `fast_tinyshakespeare.json`, 0.00088 in `rate_over_30.json`.
 
 Proof:
     The same run at three, ten, thirty times the rate: equal seed, data order, tokens and
     evaluation. The rate is too low if a higher one ends lower by more than the spread between
     seeds.
 
-Remedy:
-    The best rate of the trial. Where there was no warmup, a short one: a high rate is dangerous
-    only in the first steps.
+What to try:
+    The best rate of the trial: `descend train --from-run RUN --apply`. Without a diagnosis, three
+    and then ten times `learning_rate`. Where there was no warmup, a short one: a high rate is
+    dangerous only in the first steps.
 
 When it is not this:
     The multiplier is near 1, gradients are clipped at most steps, or three times the rate ends
     no lower.
 
-Source:
-    Critical sharpness: arXiv 2601.16979. Update to weight near 0.001: Karpathy, makemore part
-    3.
+Further reading:
+    Kalra et al. (2026), "A Scalable Measure of Loss Landscape Curvature for Analyzing the
+    Training Dynamics of LLMs". Karpathy (2022), "Building makemore Part 3: Activations &
+    Gradients, BatchNorm" (lecture). Liu et al. (2025), "Muon is Scalable for LLM Training".
 """
 
 from __future__ import annotations

@@ -3,6 +3,23 @@
 What it is:
     The network has too few numbers to hold what the text would teach it.
 
+An analogy:
+    Taking notes of a whole course on a single sheet. However long you study, what does not fit on
+    it is lost.
+
+In technical words:
+    With N parameters and D tokens to train on, the loss falls about as
+
+        L(N, D) = E + A / N^a + B / D^b
+
+    E is the text's own uncertainty. The model is too small where A / N^a is the largest part that
+    is left. Computing costs C ≈ 6 · N · D; the lowest loss for a given C has about
+
+        D ≈ 20 · N
+
+    in large models (Hoffmann and others). Twice the width is about four times the parameters of
+    the blocks.
+
 How it shows:
     The loss levels off well above what counting or a larger model reaches, on training text as
     on held-out text: there is no gap between the two.
@@ -11,18 +28,33 @@ Not to be confused:
     A low rate ends high as well. And a larger model helps nearly every run a little: it also
     costs more time, which could have been spent on more steps.
 
+More and less:
+    Wider or deeper: a lower loss for the same text; but each step takes longer, memory grows, and
+    little text is sooner known by heart. Smaller: quick steps, the better choice where time is
+    short.
+
+Typical values:
+    {expected}
+
+    First guesses, but for the 20 tokens to a parameter, which are Hoffmann's. Small texts stay
+    under those, so that the floor gap tells more. Real runs (benchmarks/results/doctor/): floor
+    gap -0.25 in `fast_tinyshakespeare.json`, the default, 0.96 in `width_8.json`, a network 8
+    wide; tokens per parameter 0.25 in `fast_tinyshakespeare.json`, 7 in `width_8.json`.
+
 Proof:
     The same run at two, four and eight times the width, equal tokens. The gain at equal time is
     told beside it: the control's own curve says what the extra seconds would have brought it.
 
-Remedy:
-    The smallest model whose gain is worth its time.
+What to try:
+    The smallest model whose gain is worth its time: twice `embed_dim`, `ff_dim` and `num_heads`.
+    Look for the rate again, since a wider model usually wants a lower one.
 
 When it is not this:
     Twice the width ends no lower, or the training loss is far below the held-out loss already.
 
-Source:
-    L(N) = E + A/N^a: Kaplan et al. 2020, Hoffmann et al. 2022.
+Further reading:
+    Kaplan et al. (2020), "Scaling Laws for Neural Language Models". Hoffmann et al. (2022),
+    "Training Compute-Optimal Large Language Models".
 """
 
 from __future__ import annotations
@@ -70,7 +102,8 @@ KNOWN_BY_HEART = 0.5
 """Gap over training loss from which more room would only hold more by heart; first guess."""
 
 WORSE = 0.3
-"""Nats above what counting reaches; first guess. A model 8 wide read 1.07 on 200 kB."""
+"""Nats above what counting reaches; first guess. A model 8 wide read 0.96 on 200 kB
+(benchmarks/results/doctor/width_8.json)."""
 
 CAUSE = Cause(
     name=name_of(__name__),

@@ -3,6 +3,19 @@
 What it is:
     All is set well; the run just ended while the loss was still falling.
 
+An analogy:
+    Bread taken from the oven too soon. The dough was right and so was the heat; all that it lacks
+    is the rest of the hour.
+
+In technical words:
+    Over the number of steps n the loss falls about as a power law,
+
+        L(n) = E + A · n^(−a)
+
+    so that twice the steps gain A · n^(−a) · (1 − 2^(−a)): with every doubling less, never
+    nothing. What a run is worth shows only once its rate has come down, so runs of different
+    lengths may be compared only if each has its own full schedule.
+
 How it shows:
     The held-out loss falls in the last epoch as it did before, on known text and on held-out
     text alike.
@@ -11,20 +24,34 @@ Not to be confused:
     A rate that is too low also leaves the loss falling; there a longer step helps at no cost. A
     rate that fell to zero flattens any curve: flat is not finished.
 
+More and less:
+    Longer: a lower loss at a price that doubles for each gain, until the text is known by heart
+    (`too_little_data`). Shorter: more tries in the same time, which is worth more while the rate
+    and the size are not settled.
+
+Typical values:
+    {expected}
+
+    These are first guesses, and the rise of 0.02 nats that rules it out is a prototype's first
+    guess. A rate that falls makes the last epoch gain by itself: last epoch gain 0.13 in
+    `old_tinyshakespeare.json`, whose rate is constant, 0.19 in `fast_tinyshakespeare.json`, whose
+    rate falls to zero (benchmarks/results/doctor/). Only the trial decides.
+
 Proof:
     The same run with twice the steps, its schedule stretched over them. Where a full-length run
     cannot be afforded, complete runs of growing length are continued by a power law.
 
-Remedy:
-    Twice the steps. What the double would bring is said with it, so that everyone can decide.
+What to try:
+    Twice `epoch`. What the double would bring is said with it, so that everyone can decide;
+    `descend forecast RUN` tells what more epochs are expected to bring, with an interval.
 
 When it is not this:
     The held-out loss had risen after its best epoch, or known text is far easier than held-out
     text already, or twice the steps end no lower.
 
-Source:
-    Learning curves as power laws: LCDB (Viering and Loog); cooled-down curves: arXiv
-    2405.18392.
+Further reading:
+    Viering and Loog (2022), "The Shape of Learning Curves: A Review". Hägele et al. (2024),
+    "Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations".
 """
 
 from __future__ import annotations

@@ -1,0 +1,124 @@
+"""Numbers of ours in the pages: whose they are, and that they are what the files hold."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from descend.doctor import causes
+from descend.doctor.causes import CAUSES
+from descend.doctor.healthy import PROTOTYPE
+from descend.handbook.docstrings import doctor_pages
+from descend.handbook.find import every_page
+from descend.handbook.signals import READINGS
+
+ROOT = Path(__file__).parents[2]
+RUNS = ROOT / "benchmarks" / "results" / "doctor"
+PAGES = every_page()
+TITLES = {"Further reading", "Source"}
+"""Sections that name the works of others."""
+
+CLAIM = re.compile(
+    r"\b(prototypes?|real runs?|benchmarks?|we (measured|found|saw)|our (measurements?|runs?)|"
+    r"measured here|tiny Shakespeare)\b",
+    re.IGNORECASE,
+)
+
+
+def unfounded(text: str) -> list[str]:
+    """Paragraphs that claim a measurement of ours and name neither a file of results that is
+    there, nor that the runs are gone."""
+    bad = []
+    for paragraph in re.split(r"\n\s*\n", text):
+        named = re.findall(r"benchmarks/[\w./]*\w", paragraph)
+        there = all(f.startswith("benchmarks/results/") and (ROOT / f).exists() for f in named)
+        gone = "not kept" in paragraph or "prototype's first guess" in " ".join(paragraph.split())
+        if CLAIM.search(paragraph) and not (there and (named or gone)):
+            bad.append(paragraph)
+    return bad
+
+
+def test_an_unfounded_claim_is_noticed() -> None:
+    assert unfounded("Real runs read 3.")
+    assert unfounded("A prototype read 3.")
+    assert unfounded("It read 3 (benchmarks/results/nothing/there.json).")
+    assert not unfounded("Real runs read 3 (benchmarks/results/doctor/inside.json).")
+    assert not unfounded("Three is a prototype's\nfirst guess.")
+    assert not unfounded("Papers read 3.")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_claim_of_a_measurement_of_ours_names_its_file_or_what_it_is(name: str) -> None:
+    told = {h: body for h, body in PAGES[name].sections.items() if h not in TITLES}
+    assert [bad for body in told.values() for bad in unfounded(body)] == []
+
+
+def test_pages_do_claim_measurements() -> None:
+    assert sum(bool(CLAIM.search(page.text)) for page in PAGES.values()) > 20
+
+
+@cache
+def readings_of(run: str) -> dict[str, float]:
+    """What the diagnosis of a real run read, by signal."""
+    content = json.loads((RUNS / f"{run}.json").read_text(encoding="utf-8"))
+    return {r["signal"]: r["value"] for r in content["diagnosis"]["readings"]}
+
+
+SIGNALS = {r.replace("_", " "): r for readings in READINGS.values() for r in readings}
+
+
+def quoted(text: str) -> Iterator[tuple[str, str, str]]:
+    """Signal, number and run of each ``update ratio 0.025 in `run.json`, 0.1 in `other.json```."""
+    signal = ""
+    for words, number, run in re.findall(
+        r"([a-z ]*?)(-?[\d.]+) in `(\w+)\.json`", " ".join(text.split())
+    ):
+        named = [s for s in SIGNALS if words.strip().endswith(s)]
+        signal = SIGNALS[max(named, key=len)] if named else signal
+        yield signal, number, run
+
+
+def shown(value: float, number: str) -> str:
+    """`value` with as many digits as `number` has."""
+    digits = number.lstrip("-0.").replace(".", "")
+    return f"{value:.{max(1, len(digits if '.' in number else digits.rstrip('0')))}g}"
+
+
+def test_quotes_are_read_as_they_are_meant() -> None:
+    text = "Real: update ratio 0.025 in `a.json`, the first, 170 in\n`b.json`; steps -5 in `a.json`"
+    assert list(quoted(text)) == [
+        ("update_ratio", "0.025", "a"), ("update_ratio", "170", "b"), ("steps", "-5", "a"),
+    ]  # fmt: skip
+    assert [shown(0.0253, "0.025"), float(shown(166, "170"))] == ["0.025", 170]
+    assert float(shown(176, "170")) != 170
+
+
+def test_what_pages_quote_of_real_runs_is_what_was_read() -> None:
+    told = [(page.name, *q) for page in PAGES.values() for q in quoted(page.text)]
+    assert len(told) > 40
+    wrong = [
+        (page, signal, number, run, readings_of(run)[signal])
+        for page, signal, number, run in told
+        if float(shown(readings_of(run)[signal], number)) != float(number)
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("cause", CAUSES, ids=lambda c: c.name)
+def test_a_threshold_that_is_a_guess_is_called_one(cause: causes.Cause) -> None:
+    folder = Path(causes.__file__).parent
+    code = (folder / f"{cause.name}.py").read_text(encoding="utf-8").split('"""', 2)[2]
+    told = " ".join(doctor_pages()[cause.name].sections["Typical values"].split()).lower()
+    assert "first guess" not in code.lower() or "first guess" in told
+    assert "prototype" not in code.lower() or "prototype's first guess" in told
+
+
+def test_the_prototype_is_what_the_recipe_says_it_was() -> None:
+    recipe = (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8")
+    assert "Neither script nor raw losses were kept" in recipe
+    assert "not kept" in PROTOTYPE
