@@ -35,6 +35,7 @@ from descend.handbook.find import every_page, find
 from descend.handbook.page import HEADINGS, Page, all_pages
 from descend.handbook.show import explained
 from descend.signals import activations, breakdown, counting
+from descend.text import overlap
 from descend.text.stats import RARE
 from descend.training import optimizer, recipe, rescue, schedule
 
@@ -133,12 +134,12 @@ def smoothing_floor(share: float, vocabulary: int) -> float:
         ("distribution_shift", f"shift over {distribution_shift.LEAST:g}"),
         ("diverged", f"for {rescue.PATIENCE} steps in a row"),
         ("diverged", f"max({rescue.LARGE:g} σ, (ln V − m) / 2, {rescue.LEAST:g} nat)"),
-        ("duplicates", f"{counting.SHORTEST_RUN}, or more"),
-        ("duplicates", f"under {counting.SHORTEST_COPY} bytes"),
+        ("duplicates", f"{overlap.SHORTEST_RUN}, or more"),
+        ("duplicates", f"under {overlap.SHORTEST_COPY} bytes"),
         ("duplicates", f"From {duplicates.LEAST:g} on"),
         ("leakage", f"overlap · {leakage.BY_HEART:g} nat"),
         ("leakage", f"From {leakage.LEAST:g} on"),
-        ("leakage", f"n is {counting.SHORTEST_RUN}"),
+        ("leakage", f"n is {overlap.SHORTEST_RUN}"),
         ("learning_rate_too_low", f"≈ {optimizer.MUON_MATRICES:g} η"),
         ("model_too_small", f"D ≈ {model_too_small.MUCH_TEXT:g} · N"),
         ("noise_floor", f"at least {verdict.CHANCE_SHARE:g} of that of token frequencies"),
