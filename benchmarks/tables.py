@@ -16,29 +16,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent))
+from told import RESULTS, markdown, rates, read, shares_2, shares_2_moby, shares_5
+
 from descend.lab.measured import measured
 from descend.report.experiment_report import with_interval
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
 PAGES = tuple(
     ROOT / "docs" / name
-    for name in ("presets.md", "speed.md", "recipe.md", "diagnosis_benchmark.md", "plan.md")
-)
+    for name in ("presets.md", "speed.md", "recipe.md", "diagnosis_benchmark.md", "plan.md",
+                 "compare.md", "attribute.md")
+)  # fmt: skip
 PRESET_RUNS = [(c, p) for c in ("python", "tinyshakespeare") for p in ("old", "guide", "fast")]
 NOT_MEASURED = "*Not measured yet.*\n"
 TABLE = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-
-
-def read(name: str) -> dict[str, Any]:
-    """One result."""
-    found: dict[str, Any] = json.loads((RESULTS / name).read_text(encoding="utf-8"))
-    return found
-
-
-def markdown(head: list[str], rows: list[list[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
 
 
 def span(three: list[float]) -> str:
@@ -339,6 +331,10 @@ TABLES: dict[str, Callable[[], str]] = {
         doctor_repair,
         doctor_labels,
         plans,
+        rates,
+        shares_2,
+        shares_2_moby,
+        shares_5,
     )
 }
 

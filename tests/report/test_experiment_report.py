@@ -16,7 +16,7 @@ from descend.lab.folder import write_record
 from descend.lab.measured import Measured
 from descend.outputs import ATTRIBUTION, COMPARISON
 from descend.report.experiment_report import attribution_report, comparison_report
-from descend.report.page import Command, Figure, Page, Table
+from descend.report.page import Command, Figure, Page, Paragraph, Table
 from descend.report.write import write_report
 from descend.trials.arms import Point
 
@@ -109,7 +109,7 @@ def attributed() -> Attribution:
         total_accuracy=Measured(0.02, None),
         total_seconds=Measured(4.0, None),
         shares=[share("learning_rate", -0.4), share("batch_size", 0.1)],
-        interactions=[Interaction(("learning_rate", "batch_size"), -0.05)],
+        interactions=[Interaction(("learning_rate", "batch_size"), -0.05, 1, (-0.05, -0.05))],
         sentence="The rate did.",
         runs=[
             Tried(
@@ -167,7 +167,8 @@ def test_a_notebook_shows_an_attribution(attributed: Attribution) -> None:
     hostile = msgspec.structs.replace(attributed, sentence="The <b>rate</b> did.")
     shown = hostile._repr_html_()  # type: ignore[attr-defined]
     for part in ("The &lt;b&gt;rate&lt;/b&gt; did.", ">-0.400 (-0.500 to -0.300)<", ">-0.300 (-0",
-                 "1 run: all sets of changes were trained, 1 seed", "+2.0 points"):  # fmt: skip
+                 "1 run: all sets of changes were trained, 1 seed", "+2.0 points",
+                 "learning_rate with batch_size -0.050"):  # fmt: skip
         assert part in shown
     assert shown.index("learning_rate 1") < shown.index("batch_size 1") < shown.index("all of it")
     assert "<b>" not in shown
@@ -181,7 +182,18 @@ def test_an_attribution_is_shown_with_its_shares(attributed: Attribution) -> Non
     assert table(page, "Every run").rows[0][:3] == ("1", "none: old", "4.000")
     assert rate[:4] == ("learning_rate 1 → 2", "-0.400", "-0.500 to -0.300", "-0.400")
     assert (batch[1], batch[4]) == ("+0.100", "–")
-    assert table(page, "Pairs").rows == (("learning_rate", "batch_size", "-0.050"),)
+    (pair,) = table(page, "Pairs").rows
+    assert pair == ("learning_rate", "batch_size", "-0.050", "1", "-0.050 to -0.050")
+    (said,) = [b for s in page.sections if s.name == "together" for b in s.blocks
+               if isinstance(b, Paragraph)]  # fmt: skip
+    assert "Shapley interaction index" in said.text
+    sampled = attribution_report(msgspec.structs.replace(attributed, method="sampled"), Path("a"))
+    assert "estimated beside the sets" in str(sampled.sections)
+    # A record made before the sets were counted is still shown.
+    plain = msgspec.structs.replace(
+        attributed, interactions=[Interaction(("learning_rate", "batch_size"), -0.05)]
+    )
+    assert table(attribution_report(plain, Path("a")), "Pairs").rows[0][2:] == ("-0.050", "–", "–")
 
 
 def test_the_folder_or_the_file_can_be_named(

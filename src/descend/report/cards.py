@@ -15,7 +15,7 @@ from descend.lab.measured import Measured
 from descend.lab.searched import Search
 from descend.report.diagnosis import change_word, headline, word
 from descend.report.experiment_report import more_time, plain, with_interval
-from descend.report.experiments import how_found
+from descend.report.experiments import how_found, pairs_words
 from descend.report.searches import NUMBERS, SHOWN, search_row
 from descend.report.words import verdict
 from descend.runs.folder import Summary
@@ -88,6 +88,8 @@ def attribution_card(found: Attribution) -> str:
         more_time(found.total_seconds),
     ))  # fmt: skip
     words = [found.sentence, f"Loss in {found.unit}: below zero is better. {how_found(found)}."]
+    if found.interactions:
+        words.append(f"Of {pairs_words(found)}.")
     columns = ("change", "share of the loss (95 %)", *SHARES)
     return _card("Attribution", words, columns, rows, foot=found.command)
 
