@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from descend.lab.comparison import ComparedArm, Comparison, OfSeed
 from descend.lab.folder import write_record
 from descend.lab.measured import Measured
 from descend.outputs import ATTRIBUTION, COMPARISON
+from descend.report.cards import comparison_card
 from descend.report.experiment_report import attribution_report, comparison_report
 from descend.report.page import Command, Figure, Page, Paragraph, Table
 from descend.report.write import write_report
@@ -156,8 +158,32 @@ def test_a_notebook_shows_a_comparison(compared: Comparison) -> None:
 
     assert descend.api.Comparison is Comparison
     shown = compared._repr_html_()  # type: ignore[attr-defined]
-    for part in ("32 is better &lt;b&gt;", "-0.500 (-0.600 to -0.400)", ">4.000<"):
+    for part in ("32 is better &lt;b&gt;", "-0.500 (-0.600 to -0.400)", ">4.000<", ">2.000<",
+                 ">5.0 MB<", ">better<"):  # fmt: skip
         assert part in shown
+    dots = [
+        (float(x), float(y)) for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', shown)
+    ]
+    # The losses are 4.0, 3.5 and 3.4, from the first arm down; lower ones stand further left.
+    assert [y for _, y in dots] == sorted({y for _, y in dots})
+    assert [x / dots[0][0] for x, _ in dots] == pytest.approx([1, 0.1 / 0.6, 0], abs=0.01)
+    drawn = re.findall(r"<text[^>]*>([^<]*)<", shown)
+    assert drawn == [*(a.name for a in compared.arms), "3.400", "4.000", "nats per token"]
+
+
+def test_a_notebook_draws_what_is_compared_and_nothing_of_a_name(compared: Comparison) -> None:
+    first = compared.arms[0]
+    seeds = [msgspec.structs.replace(first.seeds[0], bits_per_byte=b) for b in (2.0, 2.5)]
+    hostile = msgspec.structs.replace(first, name="<b>" + 60 * "x", seeds=seeds)
+    shown = comparison_card(
+        msgspec.structs.replace(compared, unit="bits per byte", arms=[hostile, *compared.arms[1:]])
+    )
+    assert ">2.500<" in shown
+    assert "<b>" not in shown
+    assert "xxx…<" in shown
+    # One value for all is drawn, not divided by.
+    alike = msgspec.structs.replace(compared, arms=[first])
+    assert 'cx="0.0"' in comparison_card(alike)
 
 
 def test_a_notebook_shows_an_attribution(attributed: Attribution) -> None:

@@ -134,11 +134,18 @@ def comparison_text(found: Comparison) -> str:
     return "\n\n".join(blocks)
 
 
+def seed_losses(found: Comparison) -> list[list[float]]:
+    """What is compared: of each arm, the loss of each seed in the unit of the differences."""
+    in_bits = found.unit == "bits per byte"
+    return [
+        [s.bits_per_byte if in_bits else s.validation_loss for s in arm.seeds]
+        for arm in found.arms
+    ]  # fmt: skip
+
+
 def picture(found: Comparison) -> str:
     """A line an arm, a dot for each seed, on one axis for all."""
-    in_bits = found.unit == "bits per byte"
-    values = [[s.bits_per_byte if in_bits else s.validation_loss for s in arm.seeds]
-              for arm in found.arms]  # fmt: skip
+    values = seed_losses(found)
     low, high = min(map(min, values)), max(map(max, values))
     width = max(len(arm.name) for arm in found.arms)
     lines = []
