@@ -294,8 +294,8 @@ def doctor_labels() -> str:
 
 def plans() -> str:
     """The plan beside a search and two fixed configurations."""
-    rows = []
-    for r in read("plan/summary.json")["rows"]:
+    summary, rows = read("plan/summary.json"), []
+    for r in summary["rows"]:
         if r["plan"] is None:
             continue
         tried = {name: r[name] for name in ("plan", "search", "guide", "nanogpt")}
@@ -305,12 +305,19 @@ def plans() -> str:
             for name, bits in tried.items()
         }
         only = " (report only)" if r["report_only"] else ""
+        low, high = r["interval"]
         rows.append([
-            f"{r['corpus']}, {r['seconds']:g}{only}", shown["plan"], f"{r['expected']:.3f}",
+            f"{r['corpus']}, {r['seconds']:g}{only}", shown["plan"],
+            f"{r['expected']:.3f} ({low:.3f} to {high:.3f})",
             shown["search"], shown["guide"], shown["nanogpt"],
         ])  # fmt: skip
-    head = ["text, seconds", "plan", "expected", "best of the search", "guide", "nanoGPT-like"]
-    return markdown(head, rows)
+    head = ["text, seconds", "plan", "expected (80 %)", "best of the search", "guide",
+            "nanoGPT-like"]  # fmt: skip
+    held = f"{summary['inside_interval']} of {summary['of_plans']}"
+    return markdown(head, rows) + (
+        f"\n{held} plans ended inside the interval of 80 % that was told; outside: "
+        f"{'; '.join(summary['outside_interval']) or 'none'}.\n"
+    )
 
 
 TABLES: dict[str, Callable[[], str]] = {
