@@ -16,29 +16,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent))
+from told import RESULTS, markdown, rates, read, shares_2, shares_2_moby, shares_5
+
 from descend.lab.measured import measured
 from descend.report.experiment_report import with_interval
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
 PAGES = tuple(
     ROOT / "docs" / name
-    for name in ("presets.md", "speed.md", "recipe.md", "diagnosis_benchmark.md", "plan.md")
-)
+    for name in ("presets.md", "speed.md", "recipe.md", "diagnosis_benchmark.md", "plan.md",
+                 "compare.md", "attribute.md")
+)  # fmt: skip
 PRESET_RUNS = [(c, p) for c in ("python", "tinyshakespeare") for p in ("old", "guide", "fast")]
 NOT_MEASURED = "*Not measured yet.*\n"
 TABLE = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-
-
-def read(name: str) -> dict[str, Any]:
-    """One result."""
-    found: dict[str, Any] = json.loads((RESULTS / name).read_text(encoding="utf-8"))
-    return found
-
-
-def markdown(head: list[str], rows: list[list[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
 
 
 def span(three: list[float]) -> str:
@@ -305,8 +297,8 @@ def doctor_labels() -> str:
 
 def plans() -> str:
     """The plan beside a search and two fixed configurations."""
-    rows = []
-    for r in read("plan/summary.json")["rows"]:
+    summary, rows = read("plan/summary.json"), []
+    for r in summary["rows"]:
         if r["plan"] is None:
             continue
         tried = {name: r[name] for name in ("plan", "search", "guide", "nanogpt")}
@@ -316,12 +308,19 @@ def plans() -> str:
             for name, bits in tried.items()
         }
         only = " (report only)" if r["report_only"] else ""
+        low, high = r["interval"]
         rows.append([
-            f"{r['corpus']}, {r['seconds']:g}{only}", shown["plan"], f"{r['expected']:.3f}",
+            f"{r['corpus']}, {r['seconds']:g}{only}", shown["plan"],
+            f"{r['expected']:.3f} ({low:.3f} to {high:.3f})",
             shown["search"], shown["guide"], shown["nanogpt"],
         ])  # fmt: skip
-    head = ["text, seconds", "plan", "expected", "best of the search", "guide", "nanoGPT-like"]
-    return markdown(head, rows)
+    head = ["text, seconds", "plan", "expected (80 %)", "best of the search", "guide",
+            "nanoGPT-like"]  # fmt: skip
+    held = f"{summary['inside_interval']} of {summary['of_plans']}"
+    return markdown(head, rows) + (
+        f"\n{held} plans ended inside the interval of 80 % that was told; outside: "
+        f"{'; '.join(summary['outside_interval']) or 'none'}.\n"
+    )
 
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -342,6 +341,10 @@ TABLES: dict[str, Callable[[], str]] = {
         doctor_repair,
         doctor_labels,
         plans,
+        rates,
+        shares_2,
+        shares_2_moby,
+        shares_5,
     )
 }
 

@@ -3,9 +3,9 @@
     python benchmarks/plan/summary.py TRIALS OUT
 
 TRIALS is the file of trials (benchmarks/results/plan/trials.jsonl). For each corpus and limit:
-bits per byte of the plan that the package makes today and what it expects, of the best of the
-search if its twelve draws and four finals are all there, and of the fixed configurations. What was
-not tried is null.
+bits per byte of the plan that the package makes today, what it expects with its interval of 80 %,
+of the best of the search if its twelve draws and four finals are all there, and of the fixed
+configurations. What was not tried is null.
 """
 
 from __future__ import annotations
@@ -42,9 +42,10 @@ def row(trials: Trials, corpus: str, limit: float) -> dict[str, Any]:
         name: trials.get((corpus, limit, _key(values)))
         for name, values in configurations(corpus, limit).items()
     }
+    predicted = plan_of(corpus, limit).predicted
     return {
         "corpus": corpus, "seconds": limit, "report_only": corpus in REPORT_ONLY,
-        "expected": plan_of(corpus, limit).predicted.bits_per_byte, **tried,
+        "expected": predicted.bits_per_byte, "interval": predicted.bits_per_byte_interval, **tried,
         "search": searched(trials, corpus, limit),
     }  # fmt: skip
 
@@ -64,6 +65,15 @@ def _key(values: dict[str, Any]) -> str:
     return json.dumps(values, sort_keys=True)
 
 
+def outside(made: list[dict[str, Any]]) -> list[str]:
+    """The plans that ended outside the interval that was told."""
+    return [called(r) for r in made if not r["interval"][0] <= r["plan"] <= r["interval"][1]]
+
+
+def called(r: dict[str, Any]) -> str:
+    return f"{r['corpus']}, {r['seconds']:g}"
+
+
 def main() -> None:
     trials, out = read_trials(Path(sys.argv[1])), Path(sys.argv[2])
     rows = [row(trials, corpus, limit) for limit in LIMITS for corpus in CORPORA]
@@ -71,10 +81,11 @@ def main() -> None:
     summary = {
         "rows": rows,
         "median_error": statistics.median(abs(r["expected"] / r["plan"] - 1) for r in made),
+        "inside_interval": len(made) - len(outside(made)),
+        "of_plans": len(made),
+        "outside_interval": outside(made),
         "behind_search": {
-            f"{r['corpus']}, {r['seconds']:g}": r["plan"] / r["search"] - 1
-            for r in made
-            if r["search"] is not None
+            called(r): r["plan"] / r["search"] - 1 for r in made if r["search"] is not None
         },
     }
     out.write_text(json.dumps(summary, indent=1) + "\n")

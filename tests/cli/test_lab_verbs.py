@@ -1,7 +1,13 @@
-"""`descend forecast` and `descend plan` as typed, with their mistakes."""
+"""The verbs of the lab as typed, with their mistakes, and stopped half-way."""
 
 from __future__ import annotations
 
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,6 +54,84 @@ def test_plan_shows_its_reasons_and_a_command_that_works(descend: Descend, text_
     command = text.rsplit("`", 2)[1].split()
     assert command[:3] == ["descend", "train", str(text_file)]
     assert descend(*command[1:], "--max-steps", "5").code == 0
+
+
+@pytest.fixture
+def varied_text(own_folder: Path) -> Path:
+    """80 kB of made-up words: enough that networks of many sizes are sound."""
+    pick = random.Random(3)
+    words = ["".join(pick.choices("abcdefghiklmnoprstu", k=pick.randint(2, 8))) for _ in range(600)]
+    often = [1 / n for n in range(1, len(words) + 1)]
+    lines = [" ".join(pick.choices(words, often, k=12)) + ".\n" for _ in range(1300)]
+    path = own_folder / "varied.txt"
+    path.write_text("".join(lines))
+    return path
+
+
+def test_plan_for_a_loss_tells_the_time_it_takes(descend: Descend, varied_text: Path) -> None:
+    free = descend("plan", varied_text, "--minutes", "2", "--json").json
+    target = round(1.15 * free["predicted"]["bits_per_byte"], 3)
+    found = descend("plan", varied_text, "--target-loss", target, "--json").json
+    assert found["predicted"]["bits_per_byte"] <= target
+    # The shortest time for it, not the best that the time of the other plan allows.
+    assert found["predicted"]["bits_per_byte"] > free["predicted"]["bits_per_byte"]
+    assert found["minutes"] < free["minutes"]
+    assert found["predicted"]["seconds"] <= 60 * found["minutes"] * 1.001
+    refused = descend("plan", varied_text, "--target-loss", "0.01")
+    assert refused.code == 2
+    assert "error: target_loss: found 0.01 bits per byte, expected" in refused.err
+    assert "the least expected on this text" in refused.err
+
+
+def test_plan_keeps_a_bound_on_memory(descend: Descend, varied_text: Path) -> None:
+    free = descend("plan", varied_text, "--minutes", "2", "--json").json["predicted"]
+    bound = round(0.7 * free["memory_bytes"] / 1e9, 6)
+    found = descend("plan", varied_text, "--minutes", "2", "--max-memory", bound, "--json").json
+    assert 0 < found["predicted"]["memory_bytes"] <= 1e9 * bound < free["memory_bytes"]
+    refused = descend("plan", varied_text, "--minutes", "2", "--max-memory", "0.0001")
+    assert refused.code == 2
+    assert "error: max_memory: found 100,000 bytes, expected at least" in refused.err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no groups of processes to send a signal to")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_in_compare_keeps_what_is_done_and_the_same_command_goes_on(
+    descend: Descend, tiny_file: Path, text_file: Path, own_folder: Path,
+    monkeypatch: pytest.MonkeyPatch, workers: int,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("DESCEND_CACHE_DIR", str(own_folder / "cache"))
+    words = ["compare", text_file, "--config", tiny_file, "--vary", "dropout_rate=0,0.1",
+             "--seeds", 3, "--match", "steps", "--budget", 150, "--evaluation-tokens", 256,
+             "--workers", workers, "--save-dir", "kept", "--json"]  # fmt: skip
+    # A terminal sends Ctrl-C to all processes of the command.
+    process = subprocess.Popen(
+        [sys.executable, "-m", "descend", *map(str, words)], start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+    def trials() -> dict[Path, int]:
+        named_by_key = (own_folder / "cache/trials").glob("?" * 64 + ".json")
+        return {file: file.stat().st_mtime_ns for file in named_by_key}
+
+    deadline = time.monotonic() + 240
+    while not trials() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 130, err
+    assert (out, err.splitlines()[-1]) == ("", "stopped")
+    assert "Traceback" not in err
+    before = trials()
+    assert 1 <= len(before) < 6
+
+    done = descend(*words)
+    assert len(done.json["arms"]) == 2
+    assert f"6 runs, {len(before)} of them made before: about" in done.err
+    after = trials()
+    assert len(after) == 6
+    assert before.items() <= after.items(), "none was made or written again"
+    assert is_output(Path("kept"))
 
 
 QUICK = ["--evaluation-tokens", 256, "--workers", 1, "--save-dir", "here", "--json"]

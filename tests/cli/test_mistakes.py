@@ -137,6 +137,14 @@ MISTAKES: list[tuple[tuple[str, ...], list[str]]] = [
     (("compare", "nowhere.txt", "--vary", "ff_dim=8,16"), ["nowhere.txt", "no such file"]),
     (("compare", "text.txt", "--config", "tiny.toml", "--vary", "ff_dim=8,16", "--budget", "3"),
      ["budget", "less than a step"]),
+    (("compare", "text.txt", "--config", "tiny.toml", "--vary", "ff_dim=8,16", "--budget", "nan"),
+     ["budget: found nan, expected a finite number above 0"]),
+    (("compare", "text.txt", "--config", "tiny.toml", "--vary", "ff_dim=8,16", "--budget", "9",
+      "--match", "epoch"), ["budget: found 9 beside --match epoch", "leave one of them out"]),
+    # A file where a run is meant.
+    *(((*words,), ["text.txt: found a file, expected the folder of a descend run"]) for words in (
+        ("forecast", "text.txt"), ("checklist", "text.txt"), ("resume", "text.txt"),
+        ("explain", "loss", "--run", "text.txt"), ("train", "--from-run", "text.txt"))),
     (("compare", "text.txt", "--arm", "old", "--preset", "guide"), ["arm", "--preset"]),
     (("attribute", "old", "old", "text.txt"), ["no difference"]),
     (("attribute", "old", "guied", "text.txt"), ["guied", "did you mean guide"]),

@@ -11,13 +11,18 @@ import msgspec
 import pytest
 
 from descend.cli.main import run as command_line
+from descend.doctor.case import open_case
 from descend.doctor.cause import Change
 from descend.doctor.causes import CAUSES
+from descend.doctor.diagnosis import trial_seconds
 from descend.doctor.gains import Gain
 from descend.doctor.lanes import Lane
 from descend.doctor.verdict import trial_of
 from descend.errors import RunFolderError
 from descend.handbook.checklist import RULES, checklist
+from descend.handbook.yours import read_run
+from descend.report.words import checklist_text
+from descend.units import duration
 
 
 def trial(gain: float, change: str = "twice the width", counts: bool = True) -> dict[str, Any]:
@@ -67,10 +72,21 @@ def test_without_a_diagnosis_every_answer_is_open_and_that_is_said(trained: Path
     assert not found.diagnosed
     assert {(a.answer, a.proved) for a in found.answers} == {("open", False)}
     assert all(a.because.startswith("Recorded: ") for a in found.answers)
-    assert found.sentence.startswith("All five are open")
-    assert f"descend diagnose {trained}" in found.sentence
+    assert found.sentence.startswith("Not diagnosed yet, so all five are open")
+    (last,) = [line for line in checklist_text(found).splitlines() if "diagnose" in line]
+    seconds = read_run(trained).full_seconds
+    assert seconds > 0
+    assert seconds == pytest.approx(open_case(trained).full_seconds), "as the doctor counts it"
+    cost = duration(trial_seconds(seconds))
+    assert f"`descend diagnose {trained}` tries some for about {cost};" in last
     summary = json.loads((trained / "summary.json").read_text())
     assert f"{summary['parameters']:,} parameters" in found.answers[0].because
+
+
+def test_a_diagnosis_may_take_its_share_of_a_long_run_and_some_time_of_any() -> None:
+    assert [trial_seconds(full) for full in (1, 5, 600, 10_000)] == [60, 100, 180, 1500]
+    assert trial_seconds(10_000, 0.5) == 5000
+    assert trial_seconds(1, 0.5, least=2) == 2
 
 
 def test_with_a_diagnosis_the_trials_answer(diagnosed: Path) -> None:

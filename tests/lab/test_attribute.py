@@ -82,6 +82,7 @@ def test_known_shares_are_found_exactly_and_by_orders(tiny: dict[str, object]) -
             assert shares["epoch"].last == pytest.approx(-1.4)
             assert set(found.interactions[0].keys) == {"epoch", "batch_size"}
             assert found.interactions[0].value == pytest.approx(-0.4)
+            assert found.interactions[0].sets == 2  # with and without weight decay
             assert found.interactions[1].value == pytest.approx(0)
     # Two changes alike in all they do get the same share.
     plan = design(a, b, runs=100)
@@ -89,6 +90,69 @@ def test_known_shares_are_found_exactly_and_by_orders(tiny: dict[str, object]) -
         (seed, members): outcome(3.0 - 0.2 * len(members) ** 2) for seed, members in plan.needed()
     })  # fmt: skip
     assert len({round(s.value, 9) for s in alike.shares}) == 1
+
+
+def test_pairs_are_estimated_from_the_sets_that_the_orders_met(tiny: dict[str, object]) -> None:
+    # Beside num_layers the pair of epoch and batch_size brings -0.4, beside nothing -0.2.
+    a, b = pair(tiny, epoch=2, batch_size=8, weight_decay=0.2, num_layers=3)
+
+    def loss(names: set[str]) -> float:
+        both = {"epoch", "batch_size"} <= names
+        return 3 - ("epoch" in names) - both * (0.2 + 0.2 * ("num_layers" in names))
+
+    plan = design(a, b, runs=14)
+    assert len(plan.orders[plan.seeds[0]]) == 4
+    games = {
+        (seed, members): outcome(loss({plan.changes[m].name for m in members}))
+        for seed, members in plan.needed()
+    }
+    found = shared_out(plan, games)
+    strongest = found.interactions[0]
+    assert set(strongest.keys) == {"epoch", "batch_size"}
+    assert strongest.sets == 2
+    assert strongest.span == pytest.approx((-0.4, -0.2))
+    assert strongest.value == pytest.approx(-0.3)
+    text = attribution_text(found)
+    assert "estimated beside the sets of others that the orders met" in text
+    assert "-0.300 (2 sets: -0.400 to -0.200)" in text
+    # A single order meets no pair without, with each and with both.
+    alone = design(a, b, runs=5)
+    one = shared_out(alone, {key: games.get(key, outcome(3.0)) for key in alone.needed()})
+    assert one.interactions == []
+    assert "sum of both" not in attribution_text(one)
+
+
+def test_one_seed_and_one_order_claim_nothing(tiny: dict[str, object]) -> None:
+    a, b = pair(tiny, epoch=2, batch_size=8)
+
+    def said(**terms: int) -> str:
+        plan = design(a, b, **terms)
+        # Each change brings what it brings, with a little chance of each seed's own.
+        return shared_out(plan, {
+            (seed, members): outcome(3.0 - 0.5 * len(members) - 0.001 * seed * len(members) ** 2)
+            for seed, members in plan.needed()
+        }).sentence  # fmt: skip
+
+    start = "The change from a to b lowers the held-out loss by "
+    assert said(seeds=1) == (
+        f"{start}1.168 nats per token with the one seed tried; one seed shows no spread, so no "
+        "change is said to help or to hurt."
+    )
+    assert "; one order of one seed shows no spread, so no change" in said(runs=3)
+    assert said(seeds=3) == (
+        f"{start}1.172 nats per token; what helped: batch_size (-0.586), epoch (-0.586)."
+    )
+
+
+def test_orders_of_one_seed_say_that_they_are_of_one(tiny: dict[str, object]) -> None:
+    a, b = pair(tiny, epoch=2, batch_size=8, weight_decay=0.2)
+    plan = design(a, b, runs=7)
+    assert not plan.exact
+    found = shared_out(plan, {
+        (seed, members): outcome(3.0 - sum(0.1 * m + 0.1 for m in members))
+        for seed, members in plan.needed()
+    })  # fmt: skip
+    assert " with the one seed tried; over its 2 orders, what helped: " in found.sentence
 
 
 def test_where_the_vocabulary_changes_bytes_are_shared_out(tiny: dict[str, object]) -> None:

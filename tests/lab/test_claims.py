@@ -1,28 +1,128 @@
-"""What docs/claims.md quotes is what the committed results hold."""
+"""What the pages on experiments quote is what the committed results hold."""
 
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from descend.report.experiments import signed
 
 ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+BLOCK = re.compile(r"<!-- measured: \w+ -->.*?<!-- end -->", re.DOTALL)
+EFFECT = re.compile(r"[+-]\d+\.\d+")
+
+
+def read(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+def claim_rows() -> dict[str, list[str]]:
+    """The cells after each claim."""
+    lines = [line for line in page("claims.md").splitlines() if line.startswith("| ")]
+    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    return {row[0]: row[1:] for row in rows[1:]}
 
 
 def test_every_measured_difference_is_quoted_as_it_is() -> None:
-    page = (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
-    files = sorted((ROOT / "benchmarks" / "results" / "compare").glob("*.json"))
+    text = page("claims.md")
+    files = sorted((RESULTS / "compare").glob("*.json"))
     assert files
     for file in files:
         record = json.loads(file.read_text(encoding="utf-8"))
-        assert f"`compare/{file.stem}`" in page
+        assert f"`compare/{file.stem}`" in text
         for arm in record["outcome"]["arms"][1:]:
             difference = arm["difference"]
-            assert signed(difference["value"], tuple(difference["ci95"])) in page
+            assert signed(difference["value"], tuple(difference["ci95"])) in text
         assert "/work" not in file.read_text(encoding="utf-8")
 
 
 def test_the_quoted_numbers_are_noticed_when_wrong() -> None:
-    page = (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
-    assert signed(-0.102, (-0.191, -0.010)) not in page
+    assert signed(-0.102, (-0.191, -0.010)) not in page("claims.md")
+
+
+def test_every_claim_has_the_command_that_repeats_it() -> None:
+    rows = claim_rows()
+    assert len(rows) > 9
+    for claim, (experiment, *_, command) in rows.items():
+        names = re.findall(r"`(compare/\w+)`", experiment)
+        if names:
+            assert command == f"`{read(names[0])['command']}`", claim
+        else:
+            assert re.match(r"`(descend|python benchmarks)", command), claim
+
+
+def test_the_row_on_all_changes_quotes_runs_of_both_kinds() -> None:
+    found = claim_rows()["the five changes from `old` to `guide` make the model learn"]
+    names = [f"attribute/old_guide_{share}_tinyshakespeare" for share in ("0.02", "0.05")]
+    little, more = (read(name)["outcome"] for name in names)
+    shares = {s["key"]: s["value"] for s in more["shares"]}
+    totals = [one["total"]["value"] for one in (little, more)]
+    wanted = [*totals, shares["epoch"], shares["seq_len"]]
+    assert EFFECT.findall(found[1]) == [f"{value:+.3f}" for value in wanted]
+    ends = [read(f"presets/tinyshakespeare_{p}") for p in ("old", "guide")]
+    losses = [f"{one['outcome']['validation_loss']:.3f}" for one in ends]
+    assert " → ".join(losses) in found[1]
+    assert " for `old`, ".join(losses) + " for\n`guide`" in page("attribute.md")
+    for record in (*map(read, names), *ends):
+        assert f"`{record['command']}`" in found[-1]
+
+
+def test_the_row_on_precision_quotes_the_timings() -> None:
+    record = read("speed/tokens_per_second")
+    found = claim_rows()["mixed precision is twice as fast"]
+    speeds = {r["contestant"]: r for r in record["summary"] if r["size"] == "guide"}
+    assert {r["rounds"] for r in speeds.values()} == {1}, "the row says one round"
+    for program in ("textbook", "Trainer"):
+        fast, plain = (speeds[f"{program}, {kind}"] for kind in ("bfloat16", "float32"))
+        times = fast["tokens_per_second"] / plain["tokens_per_second"]
+        assert f"{times:.2f} times" in found[1], program
+    assert found[-1].startswith(f"`{record['command']}")
+
+
+def test_the_row_on_epochs_quotes_the_run() -> None:
+    found = claim_rows()["loss and accuracy by epoch"]
+    record = read("presets/tinyshakespeare_guide")
+    last = record["outcome"]["epochs"][-1]
+    assert (
+        f"loss {last['loss_end']:.2f} and accuracy {last['accuracy_end'] * 100:.0f} %" in found[1]
+    )
+    assert found[-1] == f"`{record['command']}`"
+
+
+@pytest.mark.parametrize("name", ["attribute.md", "compare.md"])
+def test_no_effect_is_told_that_no_table_of_the_page_shows(name: str) -> None:
+    """Tables and examples are made from the results (tests/benchmarks/test_tables.py)."""
+    text = page(name)
+    shown = "".join(BLOCK.findall(text))
+    assert EFFECT.findall(shown)
+    assert set(EFFECT.findall(BLOCK.sub("", text))) <= set(EFFECT.findall(shown))
+
+
+def test_attributions_hold_what_follows_from_their_runs() -> None:
+    """Copied, so that a file which differs is not mended by the test."""
+    files = sorted((RESULTS / "attribute").glob("*.json"))
+    assert files
+    for file in files:
+        copy = Path(file.name)
+        copy.write_bytes(file.read_bytes())
+        subprocess.run([sys.executable, ROOT / "benchmarks" / "attribution.py", copy], check=True)
+        found, kept = (rounded_outcome(one) for one in (copy, file))
+        assert found == kept
+
+
+def rounded_outcome(file: Path) -> object:
+    """Without the last digits, in which processors differ."""
+    record = json.loads(file.read_bytes(), parse_float=lambda digits: round(float(digits), 9))
+    return record["outcome"]

@@ -166,6 +166,12 @@ def test_more_mistakes(tiny: dict[str, object], tmp_path: Path) -> None:
     arms = contestants(base(tiny), parse_vary(["batch_size=4,8"]))
     with pytest.raises(ConfigError, match="less than a step of batch_size=4"):
         plan_comparison(arms, budget=1)
+    for budget in (float("nan"), float("inf"), 0, -5):
+        for match in ("tokens", "steps", "seconds", "epoch"):
+            with pytest.raises(ConfigError, match=r"budget: found .*, expected a finite number"):
+                plan_comparison(arms, match=match, budget=budget)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="budget: found 640 beside --match epoch"):
+        plan_comparison(arms, match="epoch", budget=640)
     with pytest.raises(ConfigError, match="match: found hours"):
         plan_comparison(arms, match="hours")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="did you mean guide"):

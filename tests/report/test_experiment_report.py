@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import msgspec
@@ -15,8 +16,9 @@ from descend.lab.comparison import ComparedArm, Comparison, OfSeed
 from descend.lab.folder import write_record
 from descend.lab.measured import Measured
 from descend.outputs import ATTRIBUTION, COMPARISON
+from descend.report.cards import comparison_card
 from descend.report.experiment_report import attribution_report, comparison_report
-from descend.report.page import Command, Figure, Page, Table
+from descend.report.page import Command, Figure, Page, Paragraph, Table
 from descend.report.write import write_report
 from descend.trials.arms import Point
 
@@ -109,7 +111,7 @@ def attributed() -> Attribution:
         total_accuracy=Measured(0.02, None),
         total_seconds=Measured(4.0, None),
         shares=[share("learning_rate", -0.4), share("batch_size", 0.1)],
-        interactions=[Interaction(("learning_rate", "batch_size"), -0.05)],
+        interactions=[Interaction(("learning_rate", "batch_size"), -0.05, 1, (-0.05, -0.05))],
         sentence="The rate did.",
         runs=[
             Tried(
@@ -156,8 +158,32 @@ def test_a_notebook_shows_a_comparison(compared: Comparison) -> None:
 
     assert descend.api.Comparison is Comparison
     shown = compared._repr_html_()  # type: ignore[attr-defined]
-    for part in ("32 is better &lt;b&gt;", "-0.500 (-0.600 to -0.400)", ">4.000<"):
+    for part in ("32 is better &lt;b&gt;", "-0.500 (-0.600 to -0.400)", ">4.000<", ">2.000<",
+                 ">5.0 MB<", ">better<"):  # fmt: skip
         assert part in shown
+    dots = [
+        (float(x), float(y)) for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', shown)
+    ]
+    # The losses are 4.0, 3.5 and 3.4, from the first arm down; lower ones stand further left.
+    assert [y for _, y in dots] == sorted({y for _, y in dots})
+    assert [x / dots[0][0] for x, _ in dots] == pytest.approx([1, 0.1 / 0.6, 0], abs=0.01)
+    drawn = re.findall(r"<text[^>]*>([^<]*)<", shown)
+    assert drawn == [*(a.name for a in compared.arms), "3.400", "4.000", "nats per token"]
+
+
+def test_a_notebook_draws_what_is_compared_and_nothing_of_a_name(compared: Comparison) -> None:
+    first = compared.arms[0]
+    seeds = [msgspec.structs.replace(first.seeds[0], bits_per_byte=b) for b in (2.0, 2.5)]
+    hostile = msgspec.structs.replace(first, name="<b>" + 60 * "x", seeds=seeds)
+    shown = comparison_card(
+        msgspec.structs.replace(compared, unit="bits per byte", arms=[hostile, *compared.arms[1:]])
+    )
+    assert ">2.500<" in shown
+    assert "<b>" not in shown
+    assert "xxx…<" in shown
+    # One value for all is drawn, not divided by.
+    alike = msgspec.structs.replace(compared, arms=[first])
+    assert 'cx="0.0"' in comparison_card(alike)
 
 
 def test_a_notebook_shows_an_attribution(attributed: Attribution) -> None:
@@ -167,7 +193,8 @@ def test_a_notebook_shows_an_attribution(attributed: Attribution) -> None:
     hostile = msgspec.structs.replace(attributed, sentence="The <b>rate</b> did.")
     shown = hostile._repr_html_()  # type: ignore[attr-defined]
     for part in ("The &lt;b&gt;rate&lt;/b&gt; did.", ">-0.400 (-0.500 to -0.300)<", ">-0.300 (-0",
-                 "1 run: all sets of changes were trained, 1 seed", "+2.0 points"):  # fmt: skip
+                 "1 run: all sets of changes were trained, 1 seed", "+2.0 points",
+                 "learning_rate with batch_size -0.050"):  # fmt: skip
         assert part in shown
     assert shown.index("learning_rate 1") < shown.index("batch_size 1") < shown.index("all of it")
     assert "<b>" not in shown
@@ -181,7 +208,18 @@ def test_an_attribution_is_shown_with_its_shares(attributed: Attribution) -> Non
     assert table(page, "Every run").rows[0][:3] == ("1", "none: old", "4.000")
     assert rate[:4] == ("learning_rate 1 → 2", "-0.400", "-0.500 to -0.300", "-0.400")
     assert (batch[1], batch[4]) == ("+0.100", "–")
-    assert table(page, "Pairs").rows == (("learning_rate", "batch_size", "-0.050"),)
+    (pair,) = table(page, "Pairs").rows
+    assert pair == ("learning_rate", "batch_size", "-0.050", "1", "-0.050 to -0.050")
+    (said,) = [b for s in page.sections if s.name == "together" for b in s.blocks
+               if isinstance(b, Paragraph)]  # fmt: skip
+    assert "Shapley interaction index" in said.text
+    sampled = attribution_report(msgspec.structs.replace(attributed, method="sampled"), Path("a"))
+    assert "estimated beside the sets" in str(sampled.sections)
+    # A record made before the sets were counted is still shown.
+    plain = msgspec.structs.replace(
+        attributed, interactions=[Interaction(("learning_rate", "batch_size"), -0.05)]
+    )
+    assert table(attribution_report(plain, Path("a")), "Pairs").rows[0][2:] == ("-0.050", "–", "–")
 
 
 def test_the_folder_or_the_file_can_be_named(

@@ -13,8 +13,9 @@ from descend.trials.shapley import (
     Game,
     coalitions,
     coalitions_of,
-    exact_interaction,
     exact_shares,
+    interaction,
+    together,
     walk_shares,
     walks,
 )
@@ -59,7 +60,7 @@ def test_a_player_who_changes_nothing_gets_nothing() -> None:
     shares = exact_shares(game, 4)
     assert shares[3] == pytest.approx(0)
     assert abs(shares[0]) > 0.01
-    assert exact_interaction(game, 4, 0, 3) == pytest.approx(0)
+    assert interaction(together(game, 0, 3)) == pytest.approx(0)
     assert all(walk_shares(game, walk)[3] == 0 for walk in walks(4, 8, 1))
 
 
@@ -76,9 +77,50 @@ def test_interaction_of_two_is_what_is_missing_to_the_sum() -> None:
         frozenset({1}): 4.0,
         frozenset({0, 1}): 10.0,
     }
-    assert exact_interaction(game, 2, 0, 1) == pytest.approx(10 - 3 - 4 + 1)
+    assert together(game, 0, 1) == {frozenset(): pytest.approx(10 - 3 - 4 + 1)}
     additive = {m: float(sum(m)) for m in coalitions(4)}
-    assert exact_interaction(additive, 4, 1, 2) == pytest.approx(0)
+    assert interaction(together(additive, 1, 2)) == pytest.approx(0)
+
+
+@given(st.tuples(st.integers(2, 5), st.integers(0, 10**6)))
+def test_interaction_of_all_coalitions_is_the_index_of_grabisch_and_roubens(
+    given: tuple[int, int],
+) -> None:
+    """By their recursion: the share of the two as one player, less those of each without the other
+    there to join."""
+    players, seed = given
+    game = game_of(players, seed)
+    others = range(2, players)
+
+    def share_of_first(block: frozenset[int]) -> float:
+        """That of `block` as one player among the others."""
+        small = {
+            members: game[frozenset(others[m - 1] for m in members if m) | (block if 0 in members
+                          else frozenset())]
+            for members in coalitions(players - 1)
+        }  # fmt: skip
+        return exact_shares(small, players - 1)[0]
+
+    both, first, second = frozenset({0, 1}), frozenset({0}), frozenset({1})
+    met = together(game, 0, 1)
+    assert len(met) == 2 ** (players - 2)
+    oracle = share_of_first(both) - share_of_first(first) - share_of_first(second)
+    assert interaction(met) == pytest.approx(oracle, abs=1e-9)
+
+
+def test_interaction_is_seen_only_where_all_four_values_are_known() -> None:
+    game = game_of(4, 3)
+    orders = [(0, 1, 2, 3), (1, 0, 2, 3)]
+    known = {m: game[m] for order in orders for m in coalitions_of(order)}
+    assert set(together(known, 0, 1)) == {frozenset()}
+    assert together(known, 0, 1)[frozenset()] == together(game, 0, 1)[frozenset()]
+    assert together(known, 2, 3) == {}
+    # All turns of one order show every pair twice: beside what stands between the two on each side.
+    turns = walks(7, 7, seed=42)
+    known = {m: value for m, value in game_of(7, 1).items()
+             if any(m in coalitions_of(order) for order in turns)}  # fmt: skip
+    for one, other in itertools.combinations(range(7), 2):
+        assert len(together(known, one, other)) == 2
 
 
 def test_sampled_orders_take_every_place_and_come_near_the_exact_shares() -> None:

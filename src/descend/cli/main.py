@@ -52,6 +52,9 @@ app = typer.Typer(
 )
 
 
+CTRL_C = 130
+"""Exit code: 128 and the number of SIGINT."""
+
 GARBAGE_THRESHOLD = 100_000
 """Objects made since the last look for circular garbage before the next; Python's own 700 has it
 look hundreds of times while torch is imported, which makes millions, all to stay."""
@@ -115,6 +118,8 @@ def run(arguments: list[str], debug: bool = False) -> int:
     try:
         # What was typed goes along, for the verbs that write down how to repeat them.
         outcome = app(arguments, prog_name="descend", standalone_mode=False, obj=arguments)
+        if outcome == CTRL_C:  # the parser makes an exit code of it, without a word
+            raise KeyboardInterrupt
         return outcome if isinstance(outcome, int) else 0
     except Exit as end:
         return end.exit_code
@@ -123,7 +128,7 @@ def run(arguments: list[str], debug: bool = False) -> int:
     except DescendError as problem:
         return _fail(str(problem), problem.exit_code, debug)
     except (KeyboardInterrupt, EOFError):
-        return _fail("stopped", 130, debug)
+        return _fail("stopped", CTRL_C, debug)
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -162,6 +167,6 @@ def _fail(message: str, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
     if message:
-        prefix = "" if code in (130, 143) else "error: "
+        prefix = "" if code in (CTRL_C, 143) else "error: "
         print(prefix + " ".join(message.split()), file=sys.stderr)
     return code

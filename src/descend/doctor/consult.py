@@ -13,7 +13,15 @@ from descend.config import RunConfig, nearest
 from descend.doctor.case import Case, open_case
 from descend.doctor.causes import CAUSES
 from descend.doctor.causes.undertrained import STILL_FALLING
-from descend.doctor.diagnosis import BUDGET, OF_A_NEW_VOCABULARY, Cost, Diagnosis, Finding, Trial
+from descend.doctor.diagnosis import (
+    BUDGET,
+    OF_A_NEW_VOCABULARY,
+    Cost,
+    Diagnosis,
+    Finding,
+    Trial,
+    trial_seconds,
+)
 from descend.doctor.divergence import judge_divergence
 from descend.doctor.gains import Gain, all_gains
 from descend.doctor.healthy import healthy_range
@@ -40,10 +48,6 @@ from descend.trials.arms import weights_of
 from descend.units import duration
 
 MOST_BUDGET = 100.0
-LEAST_SECONDS, MOST_LEAST_SECONDS, LEAST_SHARE = 60.0, 180.0, 20.0
-"""That a race may always take, since a run of seconds would otherwise allow no trial at all: so
-many times the run, at least and at most so long. Sixty seconds of one core are what the scores of
-docs/diagnosis_benchmark.md are made with, of runs of one to five."""
 FEWEST_HELD_OUT = 1000
 """Held-out tokens under which no difference between two runs can be told from chance: 0.1 nat is
 one standard error there."""
@@ -88,9 +92,7 @@ def consult(
     readings = measure(case)
     found = suspects(CAUSES, case.config, readings)
     notes = list(case.notes)
-    if least_seconds is None:
-        least_seconds = min(max(LEAST_SHARE * case.full_seconds, LEAST_SECONDS), MOST_LEAST_SECONDS)
-    allowed = max(budget * case.full_seconds, least_seconds)
+    allowed = trial_seconds(case.full_seconds, budget, least_seconds)
     reason = _why_not(case, readings, proof)
     if case.ran_away:
         judged, said = judge_divergence(case, found, readings, allowed if reason is None else 0.0,

@@ -10,6 +10,19 @@ SCHEMA = 1
 BUDGET = 0.15
 """Share of the run's own training time that its trials may take, unless told otherwise."""
 
+LEAST_SECONDS, MOST_LEAST_SECONDS, LEAST_SHARE = 60.0, 180.0, 20.0
+"""That trials may always take, since a run of seconds would otherwise allow none at all: so
+many times the run, at least and at most so long. Sixty seconds of one core are what the scores of
+docs/diagnosis_benchmark.md are made with, of runs of one to five."""
+
+
+def trial_seconds(full: float, budget: float = BUDGET, least: float | None = None) -> float:
+    """Seconds that the trials of a run of `full` seconds may take: its share, or at the least
+    `least` (None: what every run is given)."""
+    if least is None:
+        least = min(max(LEAST_SHARE * full, LEAST_SECONDS), MOST_LEAST_SECONDS)
+    return max(budget * full, least)
+
 
 class Evidence(msgspec.Struct, frozen=True):
     """A number and why it speaks for (or is told beside) a cause."""

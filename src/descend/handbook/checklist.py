@@ -15,11 +15,12 @@ from typing import Literal
 
 import msgspec
 
-from descend.doctor.diagnosis import Diagnosis, Finding, RuledOut, Trial, tried
+from descend.doctor.diagnosis import Diagnosis, Finding, RuledOut, Trial, trial_seconds, tried
 from descend.handbook.yours import read_run
 from descend.handbook.yours.found import kept_diagnosis, trial_words
 from descend.handbook.yours.record import RunRecord
 from descend.handbook.yours.wording import reading_words, share, significant
+from descend.units import duration
 
 Answer = Literal["yes", "no", "open"]
 
@@ -64,7 +65,7 @@ def checklist(folder: Path) -> Checklist:
         str(folder),
         diagnosis is not None,
         answers,
-        _sentence(folder, answers, diagnosis),
+        _sentence(run, answers, diagnosis),
     )
 
 
@@ -124,11 +125,13 @@ def _sentence_case(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _sentence(folder: Path, answers: list[Answered], diagnosis: Diagnosis | None) -> str:
+def _sentence(run: RunRecord, answers: list[Answered], diagnosis: Diagnosis | None) -> str:
+    folder = run.folder
     if diagnosis is None:
         return (
-            "All five are open: what one run records cannot say whether another choice would have "
-            f"done better. `descend diagnose {folder}` tries other choices."
+            "Not diagnosed yet, so all five are open: what one run records cannot say whether "
+            f"another choice would have done better. `descend diagnose {folder}` tries some for "
+            f"about {duration(trial_seconds(run.full_seconds))}; ask again after it."
         )
     no = [a.rule for a in answers if a.answer == "no"]
     still_open = [a for a in answers if a.answer == "open"]

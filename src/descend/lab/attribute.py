@@ -8,6 +8,7 @@ of random orders. Runs of one seed share initial weights, data order and held-ou
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -27,8 +28,9 @@ from descend.trials.shapley import (
     Game,
     coalitions,
     coalitions_of,
-    exact_interaction,
     exact_shares,
+    interaction,
+    together,
     walk_shares,
     walks,
 )
@@ -55,10 +57,14 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
 
 class Interaction(msgspec.Struct, frozen=True):
     """What two changes bring together beyond what each brings alone (loss); below 0: they help
-    each other."""
+    each other. The Shapley interaction index when exact, else an estimate of it."""
 
     keys: tuple[str, str]
     value: float
+    sets: int = 0
+    """Sets of other changes, over all seeds, beside which it was seen (0: not written down)."""
+    span: tuple[float, float] | None = None
+    """The least and the most seen beside one of them."""
 
 
 class Tried(msgspec.Struct, frozen=True):
@@ -98,7 +104,7 @@ class Attribution(msgspec.Struct, frozen=True, kw_only=True):
     total_seconds: Measured
     shares: list[Share]
     interactions: list[Interaction]
-    """Largest first; empty when sampled."""
+    """Largest first; when sampled, of the pairs that were met without, with each and with both."""
     sentence: str
     runs: list[Tried]
     command: str = ""
@@ -123,6 +129,11 @@ class Design:
     def exact(self) -> bool:
         """Whether all sets of changes are tried."""
         return not self.orders
+
+    @property
+    def order_count(self) -> int:
+        """Orders followed for each seed; 0 when exact."""
+        return 0 if self.exact else len(self.orders[self.seeds[0]])
 
     def needed(self) -> list[tuple[int, Coalition]]:
         """Each run, by its seed and the changes made, once."""
@@ -217,7 +228,7 @@ def shared_out(plan: Design, found: dict[tuple[int, Coalition], Outcome]) -> Att
         unit=unit,
         method="exact" if plan.exact else "sampled",
         seeds=plan.seeds,
-        orders=0 if plan.exact else len(plan.orders[plan.seeds[0]]),
+        orders=plan.order_count,
         train_share=plan.train_share,
         evaluation_tokens=plan.evaluation_tokens,
         base=plan.a.config.model_dump(mode="json"),
@@ -226,7 +237,7 @@ def shared_out(plan: Design, found: dict[tuple[int, Coalition], Outcome]) -> Att
         total_seconds=_whole(seconds),
         shares=shares,
         interactions=_interactions(plan, losses),
-        sentence=sentence_of(plan.a.name, plan.b.name, total, shares, unit),
+        sentence=_sentence(plan, total, shares, unit),
         runs=[_tried(plan, *one, outcome) for one, outcome in found.items()],
     )
 
@@ -275,15 +286,14 @@ def _whole(games: dict[int, Game]) -> Measured:
 
 
 def _interactions(plan: Design, losses: dict[int, Game]) -> list[Interaction]:
-    if not plan.exact:
-        return []
-    count = len(plan.changes)
     found = []
-    for i in range(count):
-        for j in range(i + 1, count):
-            value = np.mean([exact_interaction(g, count, i, j) for g in losses.values()])
-            keys = (plan.changes[i].name, plan.changes[j].name)
-            found.append(Interaction(keys, float(value)))
+    for (i, first), (j, second) in itertools.combinations(enumerate(plan.changes), 2):
+        of_seeds = [met for game in losses.values() if (met := together(game, i, j))]
+        seen = [value for met in of_seeds for value in met.values()]
+        if seen:
+            value = float(np.mean([interaction(met) for met in of_seeds]))
+            span = (min(seen), max(seen))
+            found.append(Interaction((first.name, second.name), value, len(seen), span))
     return sorted(found, key=lambda one: -abs(one.value))
 
 
@@ -301,21 +311,36 @@ def _tried(plan: Design, seed: int, members: Coalition, outcome: Outcome) -> Tri
     )
 
 
-def sentence_of(a: str, b: str, total: Measured, shares: list[Share], unit: str) -> str:
+def _sentence(plan: Design, total: Measured, shares: list[Share], unit: str) -> str:
     """The answer in plain words; `shares` from the largest gain to the largest harm."""
     direction = "lowers" if total.value < 0 else "raises"
-    words = f"From {a} to {b} {direction} the held-out loss by {abs(total.value):.3f} {unit}"
-    sure = [s for s in shares if s.ci95 is None or s.ci95[0] > 0 or s.ci95[1] < 0]
-    gains = [f"{s.key} ({s.value:+.3f})" for s in sure if s.value < 0]
-    harms = [f"{s.key} ({s.value:+.3f})" for s in reversed(sure) if s.value > 0]
-    unsure = [s.key for s in shares if s not in sure]
-    if gains:
-        words += "; what helped: " + ", ".join(gains)
-    if harms:
-        words += "; what hurt: " + ", ".join(harms)
-    if unsure:
-        words += "; not told apart from nothing: " + ", ".join(unsure)
-    return words + "."
+    words = (
+        f"The change from {plan.a.name} to {plan.b.name} {direction} the held-out loss by "
+        f"{abs(total.value):.3f} {unit}"
+    )
+    if len(plan.seeds) == 1:
+        words += " with the one seed tried"
+    elif not _sure(total.ci95):
+        words += " (not told apart from nothing)"
+    if shares[0].ci95 is None:
+        seen = "one seed shows" if plan.exact else "one order of one seed shows"
+        return f"{words}; {seen} no spread, so no change is said to help or to hurt."
+    parts = []
+    gains = [f"{s.key} ({s.value:+.3f})" for s in shares if _sure(s.ci95) and s.value < 0]
+    harms = [f"{s.key} ({s.value:+.3f})" for s in shares[::-1] if _sure(s.ci95) and s.value > 0]
+    unsure = [s.key for s in shares if not _sure(s.ci95)]
+    for said, keys in (("what helped", gains), ("what hurt", harms),
+                       ("not told apart from nothing", unsure)):  # fmt: skip
+        if keys:
+            parts.append(f"{said}: {', '.join(keys)}")
+    # Intervals over the orders of one seed say nothing of other seeds.
+    where = f"over its {plan.order_count} orders, " if len(plan.seeds) == 1 else ""
+    return f"{words}; {where}{'; '.join(parts)}."
+
+
+def _sure(ci95: tuple[float, float] | None) -> bool:
+    """Whether there is an interval and zero lies outside it."""
+    return ci95 is not None and (ci95[0] > 0 or ci95[1] < 0)
 
 
 def config_pair(a: Named, b: Named, corpus_dir: str | None) -> tuple[Named, Named]:

@@ -56,9 +56,10 @@ def plan_comparison(
     """The runs of `contestants` with `seeds` each, `points` judgments along each.
 
     With no `budget`, each has what the first one needs for its epochs. `ConfigError` for a budget
-    that is too small for a step, or for epochs that would be overruled.
+    that is none, is too small for a step or stands beside epochs, or for epochs that would be
+    overruled.
     """
-    check_match(match)
+    check_budget(budget, match)
     if match != "epoch" and any("epoch" in c.varied for c in contestants):
         raise ConfigError(
             "vary", f"epoch with an equal number of {match}", "a budget that epochs decide",
@@ -66,19 +67,24 @@ def plan_comparison(
         )  # fmt: skip
     first = contestants[0].config.seed
     numbers = [first + n for n in range(seeds)]
-    if match == "epoch":
-        budget = None
-    elif budget is None:
+    if match != "epoch" and budget is None:
         budget = _budget_of(contestants[0], match)
     each = partial(arm_for, match=match, budget=budget, points=points, judged=evaluation_tokens)
     arms = [[each(c, seed) for seed in numbers] for c in contestants]
     return Plan(contestants, match, budget, numbers, arms)
 
 
-def check_match(match: str) -> None:
-    """`ConfigError` for what is no way of making runs equal."""
+def check_budget(budget: float | None, match: str) -> None:
+    """`ConfigError` for what is no way of making runs equal, or no amount of it."""
     if match not in MATCHES:
         raise ConfigError("match", str(match), " or ".join(MATCHES), "choose one of those")
+    if budget is None:
+        return
+    if not 0 < budget < float("inf"):
+        raise ConfigError("budget", f"{budget:g}", "a finite number above 0", "choose another")
+    if match == "epoch":
+        raise ConfigError("budget", f"{budget:g} beside --match epoch", "epochs that decide it",
+                          "leave one of them out")  # fmt: skip
 
 
 def compare(plan: Plan, *, workers: int | None = None, told: Told = silent) -> Comparison:

@@ -17,7 +17,7 @@ from descend.errors import ConfigError, UserError
 from descend.lab import study as studies
 from descend.lab.arms import Contestant
 from descend.lab.command import call_of, changed_keys, train_command
-from descend.lab.compare import Match, Plan, arm_for, check_match, compare, plan_comparison
+from descend.lab.compare import Match, Plan, arm_for, check_budget, compare, plan_comparison
 from descend.lab.folder import write_record
 from descend.lab.searched import Question, Search, Tried
 from descend.lab.sentences import few_sentence, search_sentence
@@ -61,15 +61,9 @@ class Terms:
 
     def check(self, space: list[Span]) -> None:
         """`ConfigError` for what cannot be, whatever the text."""
-        check_match(self.match)
+        check_budget(self.budget, self.match)
         if not 0 < self.minutes < float("inf"):
             raise ConfigError("minutes", f"{self.minutes:g}", "a number above 0", "give some time")
-        budget = self.budget
-        if budget is not None and not 0 < budget < float("inf"):
-            raise ConfigError("budget", f"{budget:g}", "a number above 0", "give a larger budget")
-        if budget is not None and self.match == "epoch":
-            raise ConfigError("budget", f"{budget:g} beside --match epoch", "epochs that decide it",
-                              "leave one of them out")  # fmt: skip
         for span in space:
             if span.key in ("epoch", "max_steps") and self.match != "epoch":
                 raise ConfigError("over", f"{span.key} with an equal number of {self.match}",

@@ -4,6 +4,7 @@ colours."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -15,12 +16,12 @@ from descend.lab.measured import Measured
 from descend.lab.searched import Search
 from descend.report.diagnosis import change_word, headline, word
 from descend.report.experiment_report import more_time, plain, with_interval
-from descend.report.experiments import how_found
+from descend.report.experiments import how_found, pairs_words, seed_losses
 from descend.report.searches import NUMBERS, SHOWN, search_row
 from descend.report.words import verdict
 from descend.runs.folder import Summary
 from descend.runs.records import Epoch
-from descend.units import duration, points
+from descend.units import duration, points, size
 
 MOST_EPOCHS = 8
 """Rows of a card; of a longer run the first, the best and the last are among them."""
@@ -28,10 +29,57 @@ MOST_EPOCHS = 8
 WIDTH, HEIGHT = 260, 64
 """Of the curve, in CSS pixels."""
 
-ARMS = ("configuration", "held-out loss", "difference (95 %)", "verdict", "accuracy", "time")
+ROW, LETTER, LONGEST = 18, 7, 40
+"""Of a row of dots and a letter of its name, in CSS pixels; letters of a name that are shown."""
+
+STRONG, QUIET, PALE = "#14908a", "#8a98a8", "rgba(128,128,128,.3)"
+"""Colours that can be seen on a light and on a dark page."""
+
+ARMS = ("configuration", "held-out loss", "bits/byte", "difference (95 %)", "verdict",
+        "accuracy", "time", "memory")  # fmt: skip
 TRIALS = ("changed", "for the cause", "gain, nats", "95 %")
 SHARES = ("alone", "made last", "accuracy", "time")
 EPOCHS = ("epoch", "training loss", "held-out loss", "held-out accuracy", "time")
+
+
+@dataclass(frozen=True)
+class Line:
+    """Points of an SVG polyline."""
+
+    points: str
+    colour: str
+    thick: float = 1.5
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One value."""
+
+    x: float
+    y: float
+    colour: str
+
+
+@dataclass(frozen=True)
+class Label:
+    """Words at the `side` (start or end) by which they stand at x."""
+
+    x: float
+    y: float
+    side: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is drawn, in CSS pixels, and what it shows in words."""
+
+    told: str
+    width: float
+    height: float
+    lines: Sequence[Line] = ()
+    dots: Sequence[Dot] = ()
+    labels: Sequence[Label] = ()
 
 
 def model_card(name: str, summary: Summary) -> str:
@@ -39,9 +87,19 @@ def model_card(name: str, summary: Summary) -> str:
     rows = [epoch_row(e) for e in some_epochs(summary.epochs, summary.best_epoch)]
     curves = [[e.loss_end for e in summary.epochs], [e.validation_loss for e in summary.epochs]]
     return _card(
-        name, [verdict(summary)], EPOCHS, rows, lines=polylines(curves),
+        name, [verdict(summary)], EPOCHS, rows, picture=_by_epoch(curves),
         foot=f"descend report {summary.model_dir}",
     )  # fmt: skip
+
+
+def _by_epoch(curves: Sequence[Sequence[float]]) -> Picture | None:
+    """None for one epoch, which is no line."""
+    lines = polylines(curves)
+    if not lines:
+        return None
+    told = "Loss by epoch: grey on training batches, green on held-out text"
+    drawn = (Line(lines[0], QUIET), Line(lines[1], STRONG, 2))
+    return Picture(told, WIDTH, HEIGHT, drawn)
 
 
 def plain_card(name: str) -> str:
@@ -67,13 +125,41 @@ def diagnosis_card(found: Diagnosis) -> str:
 
 
 def comparison_card(found: Comparison) -> str:
-    """A comparison: its answer, and every configuration as a row."""
+    """A comparison: its answer, a dot a run, and every configuration as a row."""
     rows = [
-        (a.name, f"{a.validation_loss:.3f}", with_interval(a.difference), a.verdict,
-         f"{a.accuracy:.1%}", duration(a.seconds))
+        (a.name, f"{a.validation_loss:.3f}", f"{a.bits_per_byte:.3f}", with_interval(a.difference),
+         a.verdict, f"{a.accuracy:.1%}", duration(a.seconds), size(a.memory))
         for a in found.arms
     ]  # fmt: skip
-    return _card("Comparison", [found.sentence], ARMS, rows)
+    return _card(
+        "Comparison", [found.sentence], ARMS, rows, picture=_by_arm(found), foot=found.command
+    )
+
+
+def _by_arm(found: Comparison) -> Picture:
+    """A row an arm, a dot for each seed, on one axis for all; what all are set against is grey."""
+    values = seed_losses(found)
+    low, high = min(map(min, values)), max(map(max, values))
+    bottom = ROW * len(values)
+    lines, dots, labels = [], [], []
+    for number, (arm, row) in enumerate(zip(found.arms, values, strict=True)):
+        y = ROW * (number + 0.5)
+        lines.append(Line(f"0,{y} {WIDTH},{y}", PALE, 1))
+        dots += [
+            Dot(round(WIDTH * (value - low) / ((high - low) or 1.0), 1), y,
+                STRONG if number else QUIET)
+            for value in row
+        ]  # fmt: skip
+        short = arm.name if len(arm.name) <= LONGEST else arm.name[: LONGEST - 1] + "…"
+        labels.append(Label(WIDTH + 12, y + 4, "start", short))
+    labels += [Label(0, bottom + 12, "start", f"{low:.3f}"),
+               Label(WIDTH, bottom + 12, "end", f"{high:.3f}"),
+               Label(WIDTH + 12, bottom + 12, "start", found.unit)]  # fmt: skip
+    widest = max(len(label.text) for label in labels)
+    return Picture(
+        f"Held-out loss, {found.unit}, a dot a seed: further left is better",
+        WIDTH + 12 + LETTER * widest, bottom + ROW, lines, dots, labels,
+    )  # fmt: skip
 
 
 def attribution_card(found: Attribution) -> str:
@@ -88,6 +174,8 @@ def attribution_card(found: Attribution) -> str:
         more_time(found.total_seconds),
     ))  # fmt: skip
     words = [found.sentence, f"Loss in {found.unit}: below zero is better. {how_found(found)}."]
+    if found.interactions:
+        words.append(f"Of {pairs_words(found)}.")
     columns = ("change", "share of the loss (95 %)", *SHARES)
     return _card("Attribution", words, columns, rows, foot=found.command)
 
@@ -143,11 +231,11 @@ def polylines(curves: Sequence[Sequence[float]]) -> list[str]:
 
 def _card(
     title: str, words: Sequence[str], columns: Sequence[str], rows: Sequence[tuple[str, ...]],
-    *, lines: Sequence[str] = (), share: float | None = None, foot: str = "",
+    *, picture: Picture | None = None, share: float | None = None, foot: str = "",
 ) -> str:  # fmt: skip
     return _environment().get_template("card.html").render(
-        title=title, words=words, columns=columns, rows=rows, lines=lines, share=share, foot=foot,
-        width=WIDTH, height=HEIGHT,
+        title=title, words=words, columns=columns, rows=rows, picture=picture, share=share,
+        foot=foot,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from descend.lab.attribute import Attribution
 from descend.lab.comparison import ComparedArm, Comparison
 from descend.lab.measured import Measured
 from descend.lab.sources import DECIDES_NO_LOSS
-from descend.report.experiments import how_found
+from descend.report.experiments import how_found, pairs_method
 from descend.report.figures import SERIES, Axis, Curve, Span, curves, intervals
 from descend.report.page import (
     Block,
@@ -287,11 +287,19 @@ def _runs(found: Attribution) -> Section:
 def _interactions(found: Attribution) -> Sequence[Section]:
     if not found.interactions:
         return ()
-    rows = tuple((*i.keys, f"{i.value:+.3f}") for i in found.interactions)
+    rows = tuple(
+        (*i.keys, f"{i.value:+.3f}", f"{i.sets}" if i.sets else "–",
+         f"{i.span[0]:+.3f} to {i.span[1]:+.3f}" if i.span else "–")
+        for i in found.interactions
+    )  # fmt: skip
+    columns = (Column("one", False), Column("other", False), Column(found.unit),
+               Column("sets of others"), Column("least to most"))  # fmt: skip
     return (Section("together", "What two changes do together", (
-        Paragraph("Beyond what each brings alone: below zero they help each other."),
-        Table("Pairs of changes, the strongest first",
-              (Column("one", False), Column("other", False), Column(found.unit)), rows),
+        Paragraph(
+            "Beyond what each brings alone: below zero they help each other. In "
+            f"{pairs_method(found)}; what is seen beside few sets may be chance."
+        ),
+        Table("Pairs of changes, the strongest first", columns, rows),
     )),)  # fmt: skip
 
 

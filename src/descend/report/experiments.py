@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from descend.lab.attribute import Attribution
+from descend.lab.attribute import Attribution, Interaction
 from descend.lab.comparison import Comparison
 from descend.lab.measured import Measured
 from descend.units import counted, duration, points, size
@@ -56,11 +56,36 @@ def attribution_text(found: Attribution) -> str:
     head = ("change", f"loss ({found.unit})", "gain │ harm".center(BAR + 1), "alone", "last",
             "accuracy", "time")  # fmt: skip
     blocks = [table(head, [*rows, whole]), found.sentence]
-    strong = found.interactions[:3]
-    if strong:
-        pairs = [f"{i.keys[0]} with {i.keys[1]} {i.value:+.3f}" for i in strong]
-        blocks.append("beyond the sum of both: " + ", ".join(pairs) + f" {found.unit}")
+    if found.interactions:
+        blocks.append(pairs_words(found))
     return "\n\n".join([*blocks, how_found(found)])
+
+
+STRONGEST = 3
+"""Pairs that are named where there is no room for all."""
+
+
+def pairs_words(found: Attribution) -> str:
+    """The strongest pairs in a sentence."""
+    pairs = [
+        f"{i.keys[0]} with {i.keys[1]} {i.value:+.3f}"
+        + ("" if found.method == "exact" else f" ({counted(i.sets, 'set')}{_from_to(i)})")
+        for i in found.interactions[:STRONGEST]
+    ]
+    return f"two changes beyond the sum of both, {pairs_method(found)}: {', '.join(pairs)}"
+
+
+def pairs_method(found: Attribution) -> str:
+    """What the numbers of pairs are."""
+    if found.method == "exact":
+        return f"{found.unit} (Shapley interaction index, over all sets of the others)"
+    return f"{found.unit} (estimated beside the sets of others that the orders met)"
+
+
+def _from_to(pair: Interaction) -> str:
+    if pair.sets < 2 or pair.span is None:
+        return ""
+    return f": {pair.span[0]:+.3f} to {pair.span[1]:+.3f}"
 
 
 def how_found(found: Attribution) -> str:
@@ -109,11 +134,18 @@ def comparison_text(found: Comparison) -> str:
     return "\n\n".join(blocks)
 
 
+def seed_losses(found: Comparison) -> list[list[float]]:
+    """What is compared: of each arm, the loss of each seed in the unit of the differences."""
+    in_bits = found.unit == "bits per byte"
+    return [
+        [s.bits_per_byte if in_bits else s.validation_loss for s in arm.seeds]
+        for arm in found.arms
+    ]  # fmt: skip
+
+
 def picture(found: Comparison) -> str:
     """A line an arm, a dot for each seed, on one axis for all."""
-    in_bits = found.unit == "bits per byte"
-    values = [[s.bits_per_byte if in_bits else s.validation_loss for s in arm.seeds]
-              for arm in found.arms]  # fmt: skip
+    values = seed_losses(found)
     low, high = min(map(min, values)), max(map(max, values))
     width = max(len(arm.name) for arm in found.arms)
     lines = []

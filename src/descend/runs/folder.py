@@ -222,9 +222,12 @@ def is_finished(folder: Path) -> bool:
 def _read(path: Path, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
+        # A path below a file is "not found" on Windows, "not a directory" elsewhere.
+        of_file = path.parent.is_file()
         raise RunFolderError(
-            str(path.parent), f"no {path.name}", "the folder of a descend run",
+            str(path.parent), "a file" if of_file else f"no {path.name}",
+            "the folder of a descend run", "name the folder" if of_file else
             "check the path; a model from elsewhere can be generated from but not resumed",
         ) from None  # fmt: skip
     except (msgspec.DecodeError, OSError) as problem:

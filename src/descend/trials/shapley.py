@@ -34,24 +34,28 @@ def exact_shares(game: Game, players: int) -> list[float]:
     return shares
 
 
-def exact_interaction(game: Game, players: int, first: int, second: int) -> float:
-    """What two players bring together beyond what each brings alone, averaged over who is there.
-
-    Source: Grabisch and Roubens 1999, "An axiomatic approach to the concept of interaction".
-    """
-    total = 0.0
+def together(game: Game, first: int, second: int) -> dict[Coalition, float]:
+    """What two players bring beyond what each brings alone, by the coalition that is there already;
+    for those of which `game` holds all four values that tell it."""
     pair = frozenset((first, second))
-    for members in coalitions(players):
-        if members & pair:
-            continue
-        weight = _orders(len(members), players - 1) / math.factorial(players - 1)
-        total += weight * (
-            game[members | pair]
-            - game[members | {first}]
-            - game[members | {second}]
-            + game[members]
-        )
-    return total
+    found = {}
+    for members in game:
+        four = (members | pair, members | {first}, members | {second}, members)
+        if not members & pair and all(one in game for one in four):
+            found[members] = game[four[0]] - game[four[1]] - game[four[2]] + game[four[3]]
+    return found
+
+
+def interaction(of_pair: Mapping[Coalition, float]) -> float:
+    """The mean over coalitions of one size, then over the sizes.
+
+    For all coalitions the Shapley interaction index (Grabisch and Roubens 1999, "An axiomatic
+    approach to the concept of interaction"), for some of them an estimate of it.
+    """
+    sizes: dict[int, list[float]] = {}
+    for members, value in of_pair.items():
+        sizes.setdefault(len(members), []).append(value)
+    return float(np.mean([np.mean(values) for values in sizes.values()]))
 
 
 def walks(players: int, count: int, seed: int) -> list[tuple[int, ...]]:

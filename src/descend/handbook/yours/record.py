@@ -55,6 +55,15 @@ class RunRecord:
         return self.steps[-1].step
 
     @property
+    def full_seconds(self) -> float:
+        """Training time of the whole run, had it come to its end: by the median of its steps."""
+        last, passes = self.epochs[-1], self.config.epoch
+        steps: float = last.step
+        if not self.summary.finished and passes:
+            steps *= passes / last.epoch
+        return steps * statistics.median(s.seconds for s in self.steps) if self.steps else 0.0
+
+    @property
     def ladder(self) -> dict[str, float]:
         """Losses in nats per token on the held-out text: uniform, unigram, bigram."""
         return self.summary.loss_ladder

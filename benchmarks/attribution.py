@@ -1,0 +1,75 @@
+"""The committed attributions reckoned anew from their runs, without training.
+
+    python benchmarks/attribution.py RESULTS/attribute/FILE.json …
+
+For when descend reads more out of the same runs than it did when they were made. A file whose
+shares would change is left as it is, and said: its runs are another experiment's then.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from descend.config import PRESETS, make_config
+from descend.lab.attribute import Attribution, Design, Tried, design, shared_out
+from descend.lab.sources import Named
+from descend.trials.arms import Outcome
+
+
+def reckoned(record: dict[str, Any]) -> Attribution:
+    """What the runs of `record` say today; `KeyError` for runs that its command does not make."""
+    kept = msgspec.convert(record["outcome"], Attribution)
+    words = shlex.split(record["command"])
+    runs = int(words[words.index("--runs") + 1])
+    pair = [Named(name, make_config(PRESETS[name])) for name in (kept.a, kept.b)]
+    plan = design(
+        *pair, seeds=len(kept.seeds), runs=runs, train_share=kept.train_share,
+        evaluation_tokens=kept.evaluation_tokens,
+    )  # fmt: skip
+    made = {(run.seed, frozenset(run.changed)): outcome_of(run) for run in kept.runs}
+    found = shared_out(plan, {one: made[named(plan, *one)] for one in plan.needed()})
+    return msgspec.structs.replace(found, corpus=kept.corpus, base=kept.base)
+
+
+def named(plan: Design, seed: int, members: frozenset[int]) -> tuple[int, frozenset[str]]:
+    return seed, frozenset(plan.changes[number].name for number in members)
+
+
+def outcome_of(run: Tried) -> Outcome:
+    """As much of a run as shares are made of; presets have one vocabulary."""
+    return Outcome(
+        key="", steps=run.steps, tokens=run.tokens, train_tokens=0, vocab_size=0, parameters=0,
+        seconds=run.seconds, peak_bytes=None, curve=[], validation_loss=run.validation_loss,
+        accuracy=run.accuracy, bits_per_byte=run.bits_per_byte,
+        diverged_at=run.steps if run.diverged else None, losses=[],
+    )  # fmt: skip
+
+
+def rounded(value: object) -> object:
+    """`value` without the last digits, in which processors differ."""
+    return json.loads(json.dumps(value), parse_float=lambda digits: round(float(digits), 9))
+
+
+def main() -> int:
+    differing = 0
+    for file in map(Path, sys.argv[1:]):
+        record = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(msgspec.json.encode(reckoned(record)))
+        found.pop("command")
+        if rounded(found["shares"]) != rounded(record["outcome"]["shares"]):
+            print(f"{file}: other shares than it holds; left as it is")
+            differing += 1
+            continue
+        record |= {"outcome": found, "reckoned_by": "python benchmarks/attribution.py"}
+        file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return int(differing > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

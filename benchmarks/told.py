@@ -1,0 +1,85 @@
+"""Committed experiments as blocks of a page: what `tables.py` puts into docs/."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from descend.lab.attribute import Attribution, Tried
+from descend.lab.comparison import Comparison
+from descend.lab.measured import Measured
+from descend.report.experiment_report import plain, with_interval
+from descend.report.experiments import comparison_text
+from descend.units import counted
+
+RESULTS = Path(__file__).parent / "results"
+
+PAIRS = 6
+"""Of an attribution that a page names."""
+
+
+def read(name: str) -> dict[str, Any]:
+    """One result."""
+    found: dict[str, Any] = json.loads((RESULTS / name).read_text(encoding="utf-8"))
+    return found
+
+
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
+
+
+def rates() -> str:
+    """What `descend compare` prints of the claim on rates."""
+    record = read("compare/rates.json")
+    found = msgspec.convert(record["outcome"], Comparison)
+    return f"```\n{record['command']}\n\n{comparison_text(found)}\n```\n"
+
+
+def attributed(name: str) -> str:
+    """An attribution: the whole, its parts, and its strongest pairs."""
+    record = read(f"attribute/{name}.json")
+    found = msgspec.convert(record["outcome"], Attribution)
+    first, last = (end(found, most) for most in (False, True))
+    head = ["change", f"part, {found.unit}", "alone", "last"]
+    parts = [
+        [s.change, with_interval(Measured(s.value, s.ci95)), plain(s.alone), plain(s.last)]
+        for s in found.shares
+    ]
+    pairs = [
+        [" and ".join(f"`{key}`" for key in i.keys), f"{i.value:+.3f}", str(i.sets),
+         "–" if i.span is None or i.sets < 2 else f"{i.span[0]:+.3f} to {i.span[1]:+.3f}"]
+        for i in found.interactions[:PAIRS]
+    ]  # fmt: skip
+    return "\n".join([
+        f"`{record['command']}`: {first.validation_loss:.3f} → {last.validation_loss:.3f} "
+        f"{found.unit}, {with_interval(found.total)} ({counted(len(found.seeds), 'seed')}, "
+        f"{counted(found.orders, 'order')}, {counted(len(found.runs), 'run')})",
+        "", markdown(head, parts),
+        markdown(["two together, beyond their sum", "estimate", "sets of others",
+                  "least to most"], pairs),
+    ])  # fmt: skip
+
+
+def end(found: Attribution, all_made: bool) -> Tried:
+    """The run of the first seed with none or all of the changes made."""
+    count = len(found.shares) if all_made else 0
+    return next(r for r in found.runs if r.seed == found.seeds[0] and len(r.changed) == count)
+
+
+def shares_2() -> str:
+    """Two hundredths of tiny Shakespeare."""
+    return attributed("old_guide_0.02_tinyshakespeare")
+
+
+def shares_2_moby() -> str:
+    """Two hundredths of Moby Dick."""
+    return attributed("old_guide_0.02_moby_dick")
+
+
+def shares_5() -> str:
+    """Five hundredths of tiny Shakespeare."""
+    return attributed("old_guide_0.05_tinyshakespeare")
