@@ -64,24 +64,27 @@ def beside(crowd: float) -> str:
 def announced(arms: Sequence[Arm], workers: int | None) -> Told:
     """Say what `arms` will cost; returns who is to be told of each that is done."""
     from descend.machine import crowding
-    from descend.trials.executor import worker_count
+    from descend.trials.executor import cached, worker_count
     from descend.trials.expense import estimate_each
+    from descend.trials.on_ray import cluster
     from descend.trials.starting import start_seconds
 
+    distinct = {arm.key: arm for arm in arms}
+    total, address = len(distinct), cluster()
+    # Before anything is timed: a cluster that cannot be had ends it here.
+    count = worker_count([a for key, a in distinct.items() if cached(key) is None], workers)
     say("preparing the text, and timing a step or two")
     costs = estimate_each(arms)
-    total = len({arm.key for arm in arms})
-    missing = [arm for arm in arms if arm.key in costs]
-    count = worker_count(missing, workers)
-    start = start_seconds() if count > 1 else 0.0
-    crowd = crowding(count)
+    start = start_seconds() if count > 1 and not address else 0.0
+    crowd = 1.0 if address else crowding(count)
     seconds = start + crowd * max(max(costs.values(), default=0.0), sum(costs.values()) / count)
     known = total - len(costs)
     say(
         f"{total} runs"
         + (f", {known} of them made before" if known else "")
-        + f": about {duration(seconds)}, {count} at a time{beside(crowd)}; "
-        "Ctrl-C stops, and the same command goes on from there"
+        + f": about {duration(seconds)}, {count} at a time{beside(crowd)}"
+        + (f" on the cluster {address}, if it is as fast as this machine; " if address else "; ")
+        + "Ctrl-C stops, and the same command goes on from there"
     )
     began = time.perf_counter()
     done_cost = 0.0

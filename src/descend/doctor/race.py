@@ -120,7 +120,10 @@ class Race:
         return self.ends - time.monotonic()
 
     def run(self, wanted: Sequence[tuple[Lane | None, int]], stage: str) -> None:
-        """Make the runs that are not there yet, side by side."""
+        """Make the runs that are not there yet, side by side.
+
+        On this machine alone, by whose speed their length was chosen, whatever cluster is named.
+        """
         arms: dict[tuple[Lane | None, int], Arm] = {}
         for lane, seed in wanted:
             if (lane, seed) not in self.outcomes and lane not in self.refused:
@@ -136,7 +139,7 @@ class Race:
 
         told(0, len(arms))
         try:
-            found = run_arms(list(arms.values()), told=told)
+            found = run_arms(list(arms.values()), told=told, here=True)
             self.outcomes.update(zip(arms, found, strict=True))
         except DescendError:
             self._one_by_one(arms)
@@ -146,7 +149,7 @@ class Race:
         """The same runs after one of them failed: what does not fit or go together is left out."""
         for (lane, seed), arm in arms.items():
             try:
-                self.outcomes[lane, seed] = run_arms([arm])[0]
+                self.outcomes[lane, seed] = run_arms([arm], here=True)[0]
             except DescendError as problem:
                 if lane is None and seed == self.seed:
                     raise
