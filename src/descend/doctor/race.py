@@ -16,6 +16,7 @@ from descend.doctor.case import Case
 from descend.doctor.cause import Change
 from descend.doctor.lanes import Lane, arm_for, least_worth
 from descend.errors import DescendError
+from descend.machine import crowding
 from descend.model.cost import training_flops_per_token
 from descend.model.shape import shape_of
 from descend.trials.arms import Arm, Outcome
@@ -331,8 +332,10 @@ def _finalists(race: Race, ladders: Sequence[Sequence[Lane]]) -> list[Lane]:
 def _that_leave_time(race: Race, wanted: Sequence[Lane]) -> int:
     """How many of `wanted` leave time to run the best few with more seeds: what gained once only
     proves little, however strong the remedy."""
-    control = race.outcomes[None, race.seed].seconds
-    seeds = (SEEDS - 1) * (FINALISTS + 1) * control / _at_once(race.base)
+    at_once = _at_once(race.base)
+    # Seconds at work, of which the clock of the wall shows more where others have the cores.
+    control = race.outcomes[None, race.seed].seconds * crowding(at_once)
+    seeds = (SEEDS - 1) * (FINALISTS + 1) * control / at_once
     count = 0
     for lane in wanted:
         seeds += _seconds_for(race, [lane])
