@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: install run test test-slow lint types check
+.PHONY: install run test test-slow test-ray lint types check
 
 install: $(VENV)/installed
 
@@ -23,6 +23,10 @@ test: install
 
 test-slow: install
 	$(PY) -m pytest -m slow
+
+test-ray: install
+	$(PY) -m pip install --quiet --constraint constraints.txt --group ray
+	$(PY) -m pytest tests/trials/test_on_ray.py
 
 lint: install
 	$(PY) -m ruff check .

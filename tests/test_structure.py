@@ -21,7 +21,7 @@ SOURCES = sorted((ROOT / "src" / "descend").rglob("*.py"))
 
 HEAVY = ("torch", "transformers", "tokenizers", "numpy", "pyarrow", "safetensors", "rensa",
          "docx", "scipy", "pypdfium2", "selectolax", "yaml", "rich.progress", "jinja2",
-         "nicegui", "optuna", "sqlalchemy")  # fmt: skip
+         "nicegui", "optuna", "sqlalchemy", "ray")  # fmt: skip
 
 MOST_LINES_OF_A_FILE = 400
 MOST_LINES_OF_A_FUNCTION = 60

@@ -1,10 +1,13 @@
-"""A network is timed by a clock whose ticks are longer than its steps."""
+"""By which clock training is timed: one that counts no waiting, though its ticks may be long."""
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from descend.config import make_config
@@ -12,6 +15,7 @@ from descend.training.engine import time_step
 from descend.trials.arms import arm_of
 from descend.trials.speed import TICKS, speed_of, tick_of
 from descend.trials.trial import Ready, prepare
+from descend.trials.workers import STEERED, Message, end_workers, start_worker, wait_for
 
 
 @pytest.fixture
@@ -51,3 +55,34 @@ def test_a_network_is_timed_where_the_clock_ticks_slowly(
     monkeypatch.setattr(time, "process_time", Ticking(0.016))
     found = speed_of(ready)
     assert found.per_token + found.per_update > 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a process is stopped by a signal there")
+def test_a_trial_counts_the_time_at_work_alone(tiny: dict[str, object]) -> None:
+    """A worker that is stopped in the middle of its steps waits, as one that has no core does."""
+    arm = arm_of(make_config(tiny | {"learning_rate": 0.0077}), steps=200, evaluate_every=10,
+                 evaluation_tokens=100)  # fmt: skip
+    prepare(arm)
+    worker = start_worker(STEERED)
+    assert worker.stdin
+    assert worker.stdout
+    try:
+        wait_for([worker])
+        worker.stdin.write(msgspec.json.encode(arm) + b"\n")
+        worker.stdin.flush()
+        stops = 0
+        while (message := msgspec.json.decode(worker.stdout.readline(), type=Message)).point:
+            worker.stdin.write(b"go on\n")
+            worker.stdin.flush()
+            if stops < 10:
+                time.sleep(0.003)  # it trains by now
+                os.kill(worker.pid, signal.SIGSTOP)
+                time.sleep(0.5)
+                os.kill(worker.pid, signal.SIGCONT)
+                stops += 1
+    finally:
+        end_workers([worker], [])
+    outcome = message.outcome
+    assert outcome
+    assert stops == 10  # five seconds in all
+    assert 0 < outcome.seconds == outcome.curve[-1].seconds < 2.5

@@ -6,10 +6,11 @@ import time
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from descend.cli.main import run as descend
-from descend.cli.series import announced
 from descend.config import make_config
+from descend.report.series import series_shown
 from descend.trials.arms import Arm, Outcome, Point, arm_of
 from descend.trials.starting import FIRST_GUESS, keep_start, start_seconds
 from descend.trials.steered import run_steered
@@ -22,6 +23,11 @@ def fresh_cache(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def two(tiny: dict[str, object]) -> list[Arm]:
     return [arm_of(make_config(tiny | {"learning_rate": rate}), steps=6) for rate in (0.01, 0.02)]
+
+
+def announce(arms: list[Arm], workers: int) -> None:
+    with series_shown(arms, workers, Console(stderr=True, width=400)):
+        pass
 
 
 def test_the_start_is_guessed_until_it_was_measured(tiny: dict[str, object]) -> None:
@@ -53,9 +59,9 @@ def test_a_series_is_announced_with_the_start_of_its_workers(
     tiny: dict[str, object], capsys: pytest.CaptureFixture[str]
 ) -> None:
     keep_start(time.monotonic() - 7200)
-    announced(two(tiny), 2)
+    announce(two(tiny), 2)
     assert "about 2 h" in capsys.readouterr().err
-    announced(two(tiny), 1)
+    announce(two(tiny), 1)
     assert "about 2 h" not in capsys.readouterr().err
 
 
@@ -75,8 +81,8 @@ def test_other_programs_are_counted_where_they_have_the_cores(
 ) -> None:
     monkeypatch.setattr("descend.machine.cores", lambda: 2)
     monkeypatch.setattr("descend.machine.busy_cores", lambda: 2.0)
-    announced(two(tiny), 2)
+    announce(two(tiny), 2)
     assert "beside other programs 2.0 times as long as alone" in capsys.readouterr().err
     monkeypatch.setattr("descend.machine.busy_cores", lambda: 0.1)
-    announced(two(tiny), 2)
+    announce(two(tiny), 2)
     assert "beside other programs" not in capsys.readouterr().err

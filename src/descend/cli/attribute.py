@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from descend.cli.flags import AsJson
-from descend.cli.output import result, result_json, say
-from descend.cli.series import JudgedOn, Seeds, Workers, announced, typed
+from descend.cli.output import result, result_json, say, talk
+from descend.cli.series import JudgedOn, Seeds, Workers, typed
 from descend.trials.arms import EVALUATION_TOKENS
 
 
@@ -42,13 +42,10 @@ def attribute(
 
     descend attribute old guide my/texts --runs 128
     """
-    from msgspec import structs
-
-    from descend.lab.attribute import attribute as carry_out
+    from descend.api import make_attribution
     from descend.lab.attribute import config_pair, design
-    from descend.lab.folder import new_experiment_folder, write_record
+    from descend.lab.folder import new_experiment_folder
     from descend.lab.sources import named_config
-    from descend.outputs import ATTRIBUTION
     from descend.report.experiments import attribution_text
 
     folder = new_experiment_folder(save_dir)
@@ -56,11 +53,9 @@ def attribute(
     plan = design(
         *pair, seeds=seeds, runs=runs, train_share=train_share, evaluation_tokens=evaluation_tokens
     )
-    told = announced(plan.arms(), workers)
-    found = structs.replace(
-        carry_out(plan, workers=workers, told=told), command=typed(context, "--save-dir")
+    found = make_attribution(
+        plan, folder, command=typed(context, "--save-dir"), workers=workers, console=talk()
     )
-    write_record(folder, ATTRIBUTION, found)
     if as_json:
         result_json(found)
     else:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from descend.cli.flags import AsJson, ConfigFile, Preset, settings_from
-from descend.cli.output import result, result_json, say
-from descend.cli.series import Corpus, JudgedOn, Match, Seeds, Workers, announced, typed
+from descend.cli.output import result, result_json, say, talk
+from descend.cli.series import Corpus, JudgedOn, Match, Seeds, Workers, typed
 from descend.errors import ConfigError
 from descend.trials.arms import EVALUATION_TOKENS
 
@@ -51,12 +51,9 @@ def compare(
 
     descend compare my/texts --vary embed_dim=128,256 --vary batch_size=8,32
     """
-    from msgspec import structs
-
-    from descend.lab.compare import compare as carry_out
+    from descend.api import make_comparison
     from descend.lab.compare import plan_comparison
-    from descend.lab.folder import new_experiment_folder, write_record
-    from descend.outputs import COMPARISON
+    from descend.lab.folder import new_experiment_folder
     from descend.report.experiments import comparison_text
 
     folder = new_experiment_folder(save_dir)
@@ -66,11 +63,9 @@ def compare(
         chosen, match=match, budget=budget, seeds=seeds, points=points,  # type: ignore[arg-type]
         evaluation_tokens=evaluation_tokens,
     )  # fmt: skip
-    told = announced(plan.all_arms, workers)
-    found = structs.replace(
-        carry_out(plan, workers=workers, told=told), command=typed(context, "--save-dir")
+    found = make_comparison(
+        plan, folder, command=typed(context, "--save-dir"), workers=workers, console=talk()
     )
-    write_record(folder, COMPARISON, found)
     if as_json:
         result_json(found)
     else:

@@ -43,7 +43,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """A cause's remedy against the run's own settings: equal seed, data order and evaluation.
 
     `gain` is control minus treated in `metric`, `ci95` its 95 % interval; over `seeds` pairs of
-    runs of `tokens` training tokens each (control's), `seconds` for all of them.
+    runs of `tokens` training tokens each (control's), `seconds` of training for all of them, as
+    `Outcome` counts them.
     """
 
     metric: str

@@ -16,6 +16,7 @@ from descend.doctor.case import Case
 from descend.doctor.cause import Change
 from descend.doctor.lanes import Lane, arm_for, least_worth
 from descend.errors import DescendError
+from descend.machine import crowding
 from descend.model.cost import training_flops_per_token
 from descend.model.shape import shape_of
 from descend.trials.arms import Arm, Outcome
@@ -120,7 +121,10 @@ class Race:
         return self.ends - time.monotonic()
 
     def run(self, wanted: Sequence[tuple[Lane | None, int]], stage: str) -> None:
-        """Make the runs that are not there yet, side by side."""
+        """Make the runs that are not there yet, side by side.
+
+        On this machine alone, by whose speed their length was chosen, whatever cluster is named.
+        """
         arms: dict[tuple[Lane | None, int], Arm] = {}
         for lane, seed in wanted:
             if (lane, seed) not in self.outcomes and lane not in self.refused:
@@ -136,7 +140,7 @@ class Race:
 
         told(0, len(arms))
         try:
-            found = run_arms(list(arms.values()), told=told)
+            found = run_arms(list(arms.values()), told=told, here=True)
             self.outcomes.update(zip(arms, found, strict=True))
         except DescendError:
             self._one_by_one(arms)
@@ -146,7 +150,7 @@ class Race:
         """The same runs after one of them failed: what does not fit or go together is left out."""
         for (lane, seed), arm in arms.items():
             try:
-                self.outcomes[lane, seed] = run_arms([arm])[0]
+                self.outcomes[lane, seed] = run_arms([arm], here=True)[0]
             except DescendError as problem:
                 if lane is None and seed == self.seed:
                     raise
@@ -328,8 +332,10 @@ def _finalists(race: Race, ladders: Sequence[Sequence[Lane]]) -> list[Lane]:
 def _that_leave_time(race: Race, wanted: Sequence[Lane]) -> int:
     """How many of `wanted` leave time to run the best few with more seeds: what gained once only
     proves little, however strong the remedy."""
-    control = race.outcomes[None, race.seed].seconds
-    seeds = (SEEDS - 1) * (FINALISTS + 1) * control / _at_once(race.base)
+    at_once = _at_once(race.base)
+    # Seconds at work, of which the clock of the wall shows more where others have the cores.
+    control = race.outcomes[None, race.seed].seconds * crowding(at_once)
+    seeds = (SEEDS - 1) * (FINALISTS + 1) * control / at_once
     count = 0
     for lane in wanted:
         seeds += _seconds_for(race, [lane])

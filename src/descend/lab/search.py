@@ -8,6 +8,7 @@ was chosen. So the best one and the base are trained again with seeds that had n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,19 @@ from descend.config import RunConfig
 from descend.errors import ConfigError, UserError
 from descend.lab import study as studies
 from descend.lab.arms import Contestant
-from descend.lab.command import call_of, changed_keys, train_command
-from descend.lab.compare import Match, Plan, arm_for, check_budget, compare, plan_comparison
-from descend.lab.folder import write_record
+from descend.lab.command import train_command
+from descend.lab.compare import (
+    Match,
+    Plan,
+    arm_for,
+    check_budget,
+    compare,
+    plan_comparison,
+)
 from descend.lab.searched import Question, Search, Tried
 from descend.lab.sentences import few_sentence, search_sentence
-from descend.lab.space import DEFAULT_OVER, Span, parse_over, size_of, space_of, whole_of
+from descend.lab.space import Span, size_of, whole_of
 from descend.lab.steering import HARDLY_MORE, Told, carry_out, silent
-from descend.outputs import SEARCH
 from descend.text.corpus import find_corpus
 from descend.trials.arms import OFTEN_EVALUATION_TOKENS, Arm, arm_of
 from descend.trials.executor import Told as ToldOfRun
@@ -205,19 +211,19 @@ def _budget(match: Match, seconds: float, per_step: float, config: RunConfig) ->
     return float(round(seconds / per_step * _of_a_step(match, config)))
 
 
-def nobody(arms: list[Arm]) -> ToldOfRun:
+def nobody(arms: list[Arm]) -> AbstractContextManager[ToldOfRun]:
     """The confirmation is not watched."""
-    return silent_of_runs
+    return nullcontext(silent_of_runs)
 
 
 def search(
     plan: SearchPlan, *, command: str = "", told: Told = silent,
-    confirming: Callable[[list[Arm]], ToldOfRun] = nobody,
+    confirming: Callable[[list[Arm]], AbstractContextManager[ToldOfRun]] = nobody,
 ) -> Search:  # fmt: skip
     """Carry `plan` out: the trials that time allows, then the confirmation.
 
-    `told` hears of each trial; `confirming` is given the runs of the confirmation, and returns who
-    is told of them. `UserError` if no trial came to its end.
+    `told` hears of each trial; `confirming` is given the runs of the confirmation, and gives who is
+    told of them while they are made. `UserError` if no trial came to its end.
     """
     study, used = carry_out(plan, told)
     tried = studies.tried_of(study, plan.space)
@@ -235,8 +241,8 @@ def search(
     confirmation = None
     if best.values != own:
         runs = _confirmation(plan, config)
-        told_of_run = confirming(runs.all_arms)
-        confirmation = compare(runs, workers=plan.workers, told=told_of_run)
+        with confirming(runs.all_arms) as told_of_run:
+            confirmation = compare(runs, workers=plan.workers, told=told_of_run)
     return Search(
         corpus=str(plan.base.corpus_dir or "python"), match=plan.terms.match, budget=plan.budget,
         minutes=plan.terms.minutes, minutes_used=used / 60, space=plan.space, seed=plan.base.seed,
@@ -254,22 +260,6 @@ def _own(span: Span, value: Any) -> Any:
     """The base's value as trials are given theirs; as it is where `span` does not hold it, such as
     one that was left open: the nearest of `span` would be another run."""
     return span.readable(value) if span.holds(value) else value
-
-
-def search_and_keep(base: RunConfig, over: Mapping[str, Any] | None, terms: Terms) -> Search:
-    """Search `over` (see `space_of`; None: the default ranges) and write what was found beside the
-    study, in `base.save_dir` or where it belongs."""
-    space = space_of(parse_over(DEFAULT_OVER) if over is None else over, base)
-    folder = None if base.save_dir is None else Path(base.save_dir)
-    plan = plan_search(base.model_copy(update={"save_dir": None}), space, terms, folder)
-    again = call_of(
-        "search", changed_keys(base.model_dump(mode="json")), minutes=terms.minutes,
-        over=None if over is None else dict(over), match=terms.match, budget=terms.budget,
-        seeds=terms.seeds, save_dir=base.save_dir,
-    )  # fmt: skip
-    found = search(plan, command=again)
-    write_record(plan.file.parent, SEARCH, found)
-    return found
 
 
 def _confirmation(plan: SearchPlan, best: RunConfig) -> Plan:

@@ -35,7 +35,7 @@ def show_before(job: Job, console: Console, given: float | None = None) -> None:
     """What is known before the first step: what was chosen, how large, how long; and where that is
     longer than the `given` seconds."""
     for line in before_lines(job, given):
-        _print(line, console)
+        print_line(line, console)
 
 
 def show_stages(console: Console) -> ShareTold:
@@ -46,14 +46,14 @@ def show_stages(console: Console) -> ShareTold:
         quarter = int(share * 4)
         if (stage, quarter) not in told_of and quarter < 4:
             told_of.add((stage, quarter))
-            _print(f"{stage} …" + (f" {quarter / 4:.0%}" if quarter else ""), console, "dim")
+            print_line(f"{stage} …" + (f" {quarter / 4:.0%}" if quarter else ""), console, "dim")
 
     return told
 
 
 def show_line(console: Console) -> Callable[[str], None]:
     """Tells a line beside whatever is being drawn."""
-    return lambda line: _print(line, console, "cyan")
+    return lambda line: print_line(line, console, "cyan")
 
 
 def show(records: Iterator[Record], job: Job, console: Console) -> Iterator[Record]:
@@ -73,7 +73,7 @@ def _lines(records: Iterator[Record], job: Job, console: Console) -> Iterator[Re
         if isinstance(record, Step) and now - said >= SECONDS_BETWEEN_LINES:
             said = now
             left = None if pace is None else pace * (total - record.step)
-            _print(step_line(record, total, left), console)
+            print_line(step_line(record, total, left), console)
         elif not isinstance(record, Step):
             _say(record, job, console)
         yield record
@@ -115,15 +115,18 @@ def _bar(records: Iterator[Record], job: Job, console: Console) -> Iterator[Reco
 
 def _say(record: Record, job: Job, console: Console) -> None:
     if isinstance(record, Epoch):
-        _print(epoch_line(record, job.course.epochs), console)
+        print_line(epoch_line(record, job.course.epochs), console)
     elif isinstance(record, Rescue):
-        _print("  " + rescue_line(record), console, "yellow")
+        print_line("  " + rescue_line(record), console, "yellow")
     elif isinstance(record, Sample) and record.step < job.course.total_steps:
         # Those of the last step are printed whole with the outcome.
-        _print("  sample: " + " ".join(f"{record.prompt}▸{record.text}".split()), console, "dim")
+        print_line(
+            "  sample: " + " ".join(f"{record.prompt}▸{record.text}".split()), console, "dim"
+        )
 
 
-def _print(line: str, console: Console, style: str | None = None) -> None:
+def print_line(line: str, console: Console, style: str | None = None) -> None:
+    """`line` as it is, however long."""
     if console.is_jupyter:  # there each print of rich would be an output of its own
         print(line)
         return

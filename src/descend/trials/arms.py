@@ -20,7 +20,8 @@ from descend.runs.folder import WEIGHTS
 from descend.text.corpus import find_corpus
 
 # Raised whenever a trial of the same arm would come out otherwise, so that old ones are not met.
-_FORMAT = 4
+# Since 5, seconds on a processor are those at work; before, they told how busy the machine was.
+_FORMAT = 5
 
 EVALUATION_TOKENS = 32_768
 
@@ -76,7 +77,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int
     """Tokens trained on so far, repeats counted."""
     seconds: float
-    """Of training so far, judgments left out."""
+    """Of training so far, as in `Outcome`."""
     train_loss: float
     """Mean over the steps since the last point."""
     validation_loss: float
@@ -97,7 +98,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     vocab_size: int
     parameters: int
     seconds: float
-    """Of training, judgments and preparation left out."""
+    """Of training, judgments and preparation left out: on a processor the time at work of the one
+    thread, so that outcomes of a quiet and of a busy hour can be compared; on a GPU by the clock of
+    the wall."""
     peak_bytes: int | None
     """Most memory of the device that was held; None on a processor, where it is not measured."""
     curve: list[Point]

@@ -1,7 +1,7 @@
 """A series of arms carried out: equal ones once, finished ones from the cache, several at a time.
 
-Each outcome is kept as soon as it is there, so a series that was stopped is taken up by asking
-for it again.
+They are made on this machine, or on the cluster that `RAY_ADDRESS` names. Each outcome is kept as
+soon as it is there, so a series that was stopped is taken up by asking for it again.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from descend.config import make_config
 from descend.machine import cores, pick_device
 from descend.runs.durable import write_file
 from descend.text.cache import cache_dir
 from descend.trials.arms import Arm, Outcome
+from descend.trials.on_ray import cluster, run_on_ray, slots
 
 if TYPE_CHECKING:
     from descend.trials.trial import Seen
@@ -31,11 +31,12 @@ def silent(done: int, total: int, arm: Arm, outcome: Outcome) -> None:
 
 
 def run_arms(
-    arms: Sequence[Arm], *, workers: int | None = None, told: Told = silent
+    arms: Sequence[Arm], *, workers: int | None = None, told: Told = silent, here: bool = False
 ) -> list[Outcome]:
     """The outcomes of `arms`, in that order.
 
-    `workers` processes with a thread each (left open: one a core, or one alone on a GPU).
+    `workers` at a time with a thread each (left open: one a core, or one alone on a GPU; on a
+    cluster as many as it takes). `here`: on this machine, also where a cluster is named.
     Raises the first error that an arm met; what was finished before stays in the cache.
     """
     keys = [arm.key for arm in arms]
@@ -51,8 +52,14 @@ def run_arms(
         if found is not None:
             done(key, found)
     missing = {key: arm for key, arm in distinct.items() if key not in outcomes}
-    count = worker_count(list(missing.values()), workers)
-    if count > 1:
+    if missing and cluster() and not here:
+
+        def kept(key: str, outcome: Outcome) -> None:
+            keep(outcome)
+            done(key, outcome)
+
+        run_on_ray(missing, workers, kept)
+    elif (count := local_count(list(missing.values()), workers)) > 1:
         from descend.trials.workers import run_in_workers
 
         run_in_workers(missing, count, done)
@@ -73,8 +80,13 @@ def run_arm(arm: Arm, seen: Seen | None = None) -> Outcome:
     outcome = cached(arm.key)
     if outcome is None:
         outcome = train_arm(arm, seen or let_go_on)
-        write_file(_file(outcome.key), msgspec.json.encode(outcome))
+        keep(outcome)
     return outcome
+
+
+def keep(outcome: Outcome) -> None:
+    """Put `outcome` into the cache."""
+    write_file(_file(outcome.key), msgspec.json.encode(outcome))
 
 
 def cached(key: str) -> Outcome | None:
@@ -85,10 +97,22 @@ def cached(key: str) -> Outcome | None:
 
 
 def worker_count(arms: Sequence[Arm], asked: int | None = None) -> int:
-    """Processes to train `arms` with: no more than there are arms; on a GPU one, unless asked."""
-    if asked is None:
-        asked = workers_on({make_config(arm.config).device for arm in arms})
-    return max(1, min(asked, len(arms)))
+    """How many of `arms` `run_arms` trains at a time: as many as there is room for, unless asked;
+    on a cluster by the room that it has in all."""
+    if not cluster() or not arms:
+        return local_count(arms, asked)
+    room = slots(_devices(arms))
+    return min(room, asked or room, len(arms))
+
+
+def local_count(arms: Sequence[Arm], asked: int | None = None) -> int:
+    """Processes to train `arms` with on this machine: no more than there are arms; on a GPU one,
+    unless asked."""
+    return max(1, min(workers_on(_devices(arms)) if asked is None else asked, len(arms)))
+
+
+def _devices(arms: Sequence[Arm]) -> set[str]:
+    return {arm.config["device"] for arm in arms}
 
 
 def workers_on(devices: set[str]) -> int:

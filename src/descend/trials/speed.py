@@ -97,17 +97,22 @@ def _time(ready: Ready) -> _Timing:
     from descend.training.engine import time_step
 
     way, before = ready.execution, torch.get_num_threads()
-    busy = _busy(way)
-    alone = way.device == "cpu" and way.threads == 1
+    busy, clock = _busy(way), clock_of(ready.execution)
     try:
         timed = time_step(
             way, ready.config, ready.shape, ready.batches, float("inf"),
-            clock=time.process_time if alone else time.perf_counter,
-            least=TICKS * tick_of(time.process_time) if alone else 0.0,
+            clock=clock, least=TICKS * tick_of(clock),
         )  # fmt: skip
     finally:
         torch.set_num_threads(before)
     return _Timing(Speed(*timed), time.time(), busy or _busy(way))
+
+
+def clock_of(way: Execution) -> Callable[[], float]:
+    """The clock by which training is timed: of one thread on a processor the time at work, in which
+    waiting for a core does not count, and of all else that of the wall."""
+    alone = way.device == "cpu" and way.threads == 1
+    return time.process_time if alone else time.perf_counter
 
 
 def tick_of(clock: Callable[[], float]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,13 +27,14 @@ from descend.training.job import (
     resolve,
     tokenizer_for,
 )
-from descend.training.loop import Course, train
+from descend.training.loop import Course, Records, train
 from descend.training.memory import check_memory, memory_errors
 from descend.training.recipe import total_steps
 from descend.training.state import TrainState
 from descend.trials.arms import Arm, Outcome, Point
 from descend.trials.judge import Judgment, judge, stretches
 from descend.trials.share import part_of
+from descend.trials.speed import clock_of
 
 Seen = Callable[[Point], bool]
 """Told each judgment on the way as it is made; True ends the trial there."""
@@ -122,7 +123,7 @@ def _train(ready: Ready, seen: Seen) -> Outcome:
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(execution.device)
     state = _state(ready)
-    curve, judgment, diverged_at = _follow(ready, state, seen)
+    curve, judgment, diverged_at, seconds = _follow(ready, state, seen)
     arm = ready.arm
     if diverged_at is None and state.step < ready.last_step:
         arm = msgspec.structs.replace(arm, stop_at=state.step)
@@ -138,7 +139,7 @@ def _train(ready: Ready, seen: Seen) -> Outcome:
         train_tokens=len(ready.batches.tokens),
         vocab_size=tokens.vocab_size,
         parameters=sum(p.numel() for p in state.model.parameters()),
-        seconds=state.seconds,
+        seconds=seconds,
         peak_bytes=torch.cuda.max_memory_allocated(execution.device) if on_gpu else None,
         curve=curve,
         validation_loss=last.validation_loss if last else guess,
@@ -165,39 +166,55 @@ def _course(ready: Ready) -> Course:
 
 def _follow(
     ready: Ready, state: TrainState, seen: Seen
-) -> tuple[list[Point], Judgment | None, int | None]:
-    """Train to the last step, or to where `seen` ends it; the points, the last finite judgment, and
-    where it diverged."""
+) -> tuple[list[Point], Judgment | None, int | None, float]:
+    """Train to the last step, or to where `seen` ends it; the points, the last finite judgment,
+    where it diverged, and the seconds of training."""
     parts = stretches(ready.store, ready.arm.evaluation_tokens)
     every, last_step = ready.arm.evaluate_every, ready.last_step
     curve: list[Point] = []
     judgment: Judgment | None = None
     losses: list[float] = []
+    seconds = 0.0
     try:
-        for step, *_ in train(state, _course(ready)):
-            assert isinstance(step, Step)
+        for step, seconds in _timed(train(state, _course(ready)), clock_of(ready.execution)):
             losses.append(step.loss)
             if state.step < last_step and not (every and state.step % every == 0):
                 continue
             found = judge(state.model, ready.execution, ready.store, parts, ready.config.seq_len)
             if not math.isfinite(found.loss):
-                return curve, judgment, state.step
+                return curve, judgment, state.step, seconds
             judgment = found
-            curve.append(_point(ready, state, losses, found))
+            curve.append(_point(ready, state, losses, found, seconds))
             losses = []
             if state.step >= last_step or seen(curve[-1]):
                 break
     except DivergedError:
-        return curve, judgment, state.step + 1
-    return curve, judgment, None
+        return curve, judgment, state.step + 1, seconds
+    return curve, judgment, None, seconds
 
 
-def _point(ready: Ready, state: TrainState, losses: list[float], found: Judgment) -> Point:
+def _timed(records: Iterator[Records], clock: Callable[[], float]) -> Iterator[tuple[Step, float]]:
+    """Each step with the seconds of training by then; what is done between two does not count."""
+    seconds = 0.0
+    while True:
+        began = clock()
+        of_step = next(records, None)
+        seconds += clock() - began
+        if of_step is None:
+            return
+        step = of_step[0]
+        assert isinstance(step, Step)
+        yield step, seconds
+
+
+def _point(
+    ready: Ready, state: TrainState, losses: list[float], found: Judgment, seconds: float
+) -> Point:
     finite = [loss for loss in losses if math.isfinite(loss)]  # float16 may skip a step
     return Point(
         step=state.step,
         tokens=state.step * ready.batches.tokens_per_step,
-        seconds=state.seconds,
+        seconds=seconds,
         train_loss=sum(finite) / max(len(finite), 1),
         validation_loss=found.loss,
         accuracy=found.accuracy,

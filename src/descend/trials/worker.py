@@ -43,7 +43,7 @@ def main() -> None:
     steered = STEERED in sys.argv[1:]
     while True:
         arm = msgspec.json.decode(lines.get(), type=Arm)
-        tell(_carried_out(arm, seen if steered else None))
+        tell(carried_out(arm, seen if steered else None))
 
 
 def _listen(lines: queue.SimpleQueue[bytes]) -> None:
@@ -52,8 +52,12 @@ def _listen(lines: queue.SimpleQueue[bytes]) -> None:
     os._exit(0)  # whoever asked is gone
 
 
-def _carried_out(arm: Arm, seen: Callable[[Point], bool] | None) -> Message:
+def carried_out(
+    arm: Arm, seen: Callable[[Point], bool] | None, first: Callable[[], None] = lambda: None
+) -> Message:
+    """What came of `arm`, errors too, also those of what is done `first`."""
     try:
+        first()
         return Message(outcome=run_arm(arm, seen))
     except DescendError as problem:
         facts = (problem.where, problem.found, problem.expected, problem.what_to_do)

@@ -1,4 +1,4 @@
-"""The library in the guide's words: `run`, `run_on_model`, `load`."""
+"""What a person does with one model: `run`, `run_on_model`, `load`, `resume`, `diagnose`."""
 
 from __future__ import annotations
 
@@ -8,35 +8,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from rich.console import Console
 
+from descend.api.asked import Config, console_of_calls, settings_of, unless_quiet
 from descend.config import RunConfig
 from descend.doctor.consult import consult, keep
 from descend.doctor.diagnosis import BUDGET, Diagnosis
 from descend.doctor.treatment import Treatment, Turn, treat
 from descend.errors import ConfigError, RunFolderError
-from descend.lab.arms import checked_vary, contestants
-from descend.lab.attribute import Attribution, config_pair, design
-from descend.lab.attribute import attribute as share_out
-from descend.lab.command import call_of, changed_keys
-from descend.lab.compare import Match, plan_comparison
-from descend.lab.compare import compare as carry_out
-from descend.lab.comparison import Comparison
-from descend.lab.search import Terms, search_and_keep
-from descend.lab.searched import Search
-from descend.lab.sources import Named, named_config
 from descend.model.generate import Completion, Piece, complete, generate_text
 from descend.model.sampling import make_settings
 from descend.model.transformer import Transformer
-from descend.report.cards import (
-    attribution_card,
-    comparison_card,
-    diagnosis_card,
-    model_card,
-    plain_card,
-    search_card,
-)
+from descend.report.cards import model_card, plain_card
 from descend.report.doctors_view import watched
 from descend.report.live import show, show_before, show_line, show_stages
 from descend.report.words import paragraph, trained_on
@@ -68,8 +51,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from descend.doctor.preflight.check import Checked
-
-Config = RunConfig | Mapping[str, Any] | None
 
 
 class Model:
@@ -181,12 +162,12 @@ def run(config: Config = None, /, **keys: Any) -> Model:
     `preset` may be given among the keys. Progress goes to standard error; raises `ConfigError`,
     `CorpusError` and the other errors of `descend.errors`.
     """
-    return train_settings(_settings(config, keys), _console())
+    return train_settings(settings_of(config, keys), console_of_calls())
 
 
 def run_on_model(path: str | PathLike[str], config: Config = None, /, **keys: Any) -> Model:
     """Train the model in folder `path` further, into a new folder; its shape cannot change."""
-    return train_further(Path(path), given_keys(config) | keys, _console())
+    return train_further(Path(path), given_keys(config) | keys, console_of_calls())
 
 
 def load(path: str | PathLike[str], device: str = "cpu") -> Model:
@@ -221,7 +202,7 @@ def train_settings(
     """Train what `settings` ask for, drawing on `console`; `watch`: the doctor's signals too.
     `given`: the seconds it should fit into; where it will not, that is told."""
     folder = new_folder(settings.config.save_dir)
-    console = _unless_quiet(console, settings.config)
+    console = unless_quiet(console, settings.config)
     progress = show_stages(console) if console else no_progress
     job = new_job(settings.config, folder, preset=settings.preset, progress=progress)
     return _carry(job, console, watch=watch, given=given)
@@ -234,7 +215,7 @@ def train_further(
     check_model_folder(parent)
     config = continued_config(parent, changes, file)
     folder = new_folder(config.save_dir)
-    console = _unless_quiet(console, config)
+    console = unless_quiet(console, config)
     progress = show_stages(console) if console else no_progress
     preset = read_info(parent).preset
     return _carry(new_job(config, folder, preset=preset, parent=parent, progress=progress), console)
@@ -296,73 +277,6 @@ def cure(
     return treat(start, 60 * minutes, train, examine, seen)
 
 
-def compare(
-    config: Config = None,
-    /,
-    *,
-    vary: Mapping[str, Sequence[Any]],
-    match: Match = "tokens",
-    budget: float | None = None,
-    seeds: int = 3,
-    workers: int | None = None,
-    **keys: Any,
-) -> Comparison:
-    """Train `config` with each combination of the values in `vary`, paired by seed.
-
-    `compare(corpus_dir="my/texts", vary={"embed_dim": [128, 256]})`. Each run has an equal number
-    of what `match` says; see docs/compare.md. Runs made before come from the cache.
-    """
-    named = [Named("base", _settings(config, keys).config)]
-    chosen = contestants(named, checked_vary(vary))
-    plan = plan_comparison(chosen, match=match, budget=budget, seeds=seeds)
-    found = carry_out(plan, workers=workers)
-    again = call_of(
-        "compare", changed_keys(named[0].config.model_dump(mode="json")), vary=dict(vary),
-        match=match, budget=plan.budget, seeds=seeds,
-    )  # fmt: skip
-    return msgspec.structs.replace(found, command=again)
-
-
-def attribute(
-    a: str | PathLike[str],
-    b: str | PathLike[str],
-    corpus_dir: str | PathLike[str] | None = None,
-    *,
-    seeds: int = 1,
-    runs: int = 64,
-    workers: int | None = None,
-) -> Attribution:
-    """Which change from `a` to `b` (presets, files of keys or run folders) brought how much."""
-    text = None if corpus_dir is None else str(corpus_dir)
-    pair = config_pair(named_config(str(a)), named_config(str(b)), text)
-    found = share_out(design(*pair, seeds=seeds, runs=runs), workers=workers)
-    again = call_of("attribute", str(a), str(b), text, seeds=seeds, runs=runs)
-    return msgspec.structs.replace(found, command=again)
-
-
-def search(
-    config: Config = None,
-    /,
-    *,
-    minutes: float,
-    over: Mapping[str, Any] | None = None,
-    match: Match = "seconds",
-    budget: float | None = None,
-    seeds: int = 3,
-    workers: int | None = None,
-    **keys: Any,
-) -> Search:
-    """Search the best settings around `config` for a text, in so many minutes.
-
-    `search(corpus_dir="my/texts", minutes=30, over={"learning_rate": (0.0003, 0.01), "embed_dim":
-    [128, 256]})`: a tuple is a range, a list are values. The study is kept below `save_dir`, or in
-    `searches/`; the same call goes on from there, and costs nothing once it is done. Needs the
-    extra `search`; see docs/search.md.
-    """
-    terms = Terms(minutes, match, budget, seeds, workers=workers)
-    return search_and_keep(_settings(config, keys).config, over, terms)
-
-
 def _carry(
     job: Job, console: Console | None, *, watch: bool = False, given: float | None = None
 ) -> Model:
@@ -376,24 +290,3 @@ def _carry(
         pass
     job.state.model.eval()
     return Model(job.folder, job.state.model, job.store.tokenizer)
-
-
-def _settings(config: Config, keys: dict[str, Any]) -> Settings:
-    given = given_keys(config) | keys
-    preset = given.pop("preset", None)
-    return gather_settings(given, given_origin="argument", preset=preset)
-
-
-def _unless_quiet(console: Console | None, config: RunConfig) -> Console | None:
-    return None if config.log_level in ("warning", "error") else console
-
-
-def _console() -> Console:
-    return Console(stderr=True, highlight=False)
-
-
-# What a notebook shows of a record: the words for it stand above the records, in `report`.
-Diagnosis._repr_html_ = diagnosis_card  # type: ignore[attr-defined]
-Comparison._repr_html_ = comparison_card  # type: ignore[attr-defined]
-Attribution._repr_html_ = attribution_card  # type: ignore[attr-defined]
-Search._repr_html_ = search_card  # type: ignore[attr-defined]

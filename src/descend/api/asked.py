@@ -1,0 +1,37 @@
+"""What the calls of the library share: how they are asked, and where they tell of what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from descend.config import RunConfig
+from descend.settings import Settings, gather_settings, given_keys
+
+Config = RunConfig | Mapping[str, Any] | None
+
+
+def settings_of(config: Config, keys: Mapping[str, Any]) -> Settings:
+    """What a call asks for: `keys` before those of `config`, and `preset` may be among them."""
+    given = given_keys(config) | dict(keys)
+    preset = given.pop("preset", None)
+    return gather_settings(given, given_origin="argument", preset=preset)
+
+
+def folder_of(config: Config, keys: Mapping[str, Any]) -> Path | None:
+    """The `save_dir` of a call; None if it names none."""
+    named = (given_keys(config) | dict(keys)).get("save_dir")
+    return None if named is None else Path(named)
+
+
+def console_of_calls() -> Console:
+    """Standard error, or the cell of a notebook."""
+    return Console(stderr=True, highlight=False)
+
+
+def unless_quiet(console: Console | None, config: RunConfig) -> Console | None:
+    """`console`, but None where `log_level` asks for warnings or errors only."""
+    return None if config.log_level in ("warning", "error") else console

@@ -1,0 +1,90 @@
+"""The experiments from Python: told, kept, and quiet where that is asked for, as the verbs are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import descend as library
+from descend.cli.main import run as descend
+from descend.errors import RunFolderError
+from descend.lab.attribute import Attribution
+from descend.lab.comparison import Comparison
+from descend.lab.folder import read_record
+from descend.outputs import ATTRIBUTION, COMPARISON
+
+Shown = pytest.CaptureFixture[str]
+
+
+def compared(tiny: dict[str, Any], **more: Any) -> Comparison:
+    keys = tiny | {"epoch": 1} | more
+    return library.compare(
+        keys, vary={"learning_rate": [0.001, 0.004]}, seeds=1, budget=640, workers=1
+    )
+
+
+def test_a_comparison_is_told_and_kept(tiny: dict[str, Any], capsys: Shown) -> None:
+    found = compared(tiny, save_dir="here", seed=71)
+    lines = capsys.readouterr().err.splitlines()
+    assert any(line.startswith("2 runs: about ") for line in lines)
+    assert any(line.startswith("2 of 2 runs") for line in lines)
+    assert lines[-1] == "saved in here"
+    assert read_record(Path("here"), COMPARISON, Comparison) == found
+    assert descend(["report", "here", "--output", "page.html"]) == 0
+    assert found.sentence.split(":")[0] in Path("page.html").read_text(encoding="utf-8")
+    with pytest.raises(RunFolderError, match=r"found here, which holds comparison\.json"):
+        compared(tiny, save_dir="here", seed=71)
+
+
+def test_without_a_folder_it_is_kept_where_the_verb_keeps_it(tiny: dict[str, Any]) -> None:
+    found = compared(tiny)
+    (folder,) = Path("comparisons").iterdir()
+    assert read_record(folder, COMPARISON, Comparison) == found
+
+
+def test_a_quiet_comparison_says_nothing(tiny: dict[str, Any], capsys: Shown) -> None:
+    loud = compared(tiny, seed=72)
+    assert "2 of 2 runs" in capsys.readouterr().err
+    for again in (73, 72):  # made anew, and from the cache
+        found = compared(tiny, seed=again, log_level="warning", save_dir=f"quiet{again}")
+        assert capsys.readouterr() == ("", "")
+    assert found.arms[0].validation_loss == loud.arms[0].validation_loss
+
+
+def test_an_attribution_is_told_and_kept(
+    tiny: dict[str, Any], tmp_path: Path, capsys: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = {key: value for key, value in tiny.items() if key != "corpus_dir"} | {"epoch": 1}
+    for name, rate in (("a", 0.001), ("b", 0.004)):
+        lines = [f"{key} = {value!r}\n" for key, value in (keys | {"learning_rate": rate}).items()]
+        (tmp_path / f"{name}.toml").write_text("".join(lines))
+    pair = (tmp_path / "a.toml", tmp_path / "b.toml", str(tiny["corpus_dir"]))
+    found = library.attribute(*pair, workers=1, save_dir="there")
+    said = capsys.readouterr().err
+    assert "2 runs: about " in said
+    assert said.endswith("saved in there\n")
+    assert read_record(Path("there"), ATTRIBUTION, Attribution) == found
+    monkeypatch.setenv("DESCEND_LOG_LEVEL", "error")
+    assert library.attribute(*pair, workers=1).shares == found.shares
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_search_is_told(tiny: dict[str, Any], capsys: Shown) -> None:
+    pytest.importorskip("optuna")
+
+    def searched(**more: Any) -> None:
+        library.search(
+            tiny | {"epoch": None} | more, minutes=30, over={"learning_rate": [0.0001, 0.003]},
+            match="steps", budget=20, seeds=2, workers=1,
+        )  # fmt: skip
+
+    searched(save_dir="study")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[1] == "searching learning_rate 0.0001, 0.003"
+    assert lines[2].startswith("about 30 min 00 s in all: ")
+    assert any(line.startswith("trial 2, ") for line in lines)
+    assert lines[-1] == "saved in study"
+    searched(save_dir="quiet", log_level="error")
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,237 @@
+"""Arms on a Ray cluster: the same outcome as on a local worker, one error, nothing left running.
+
+A real cluster of this machine, with its own processes: `make test-ray`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from descend.config import make_config
+from descend.errors import ConfigError, CorpusError, MissingExtraError
+from descend.text.cache import cache_dir
+from descend.trials.arms import Arm, Outcome, arm_of
+from descend.trials.executor import cached, run_arms, worker_count
+from descend.trials.on_ray import VARIABLE
+
+PORT = 26379
+"""Not Ray's usual one, on which a cluster of the developer may run."""
+
+
+def arms_of(tiny: dict[str, object], *rates: float, **keys: Any) -> list[Arm]:
+    return [arm_of(make_config(tiny | {"learning_rate": r} | keys), steps=6) for r in rates]
+
+
+def forget(*arms: Arm) -> None:
+    for arm in arms:
+        (cache_dir() / "trials" / f"{arm.key}.json").unlink(missing_ok=True)
+
+
+def but_time(outcome: Outcome) -> Outcome:
+    curve = [msgspec.structs.replace(point, seconds=0.0) for point in outcome.curve]
+    return msgspec.structs.replace(outcome, seconds=0.0, curve=curve)
+
+
+def test_without_ray_the_extra_is_named(
+    tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setenv(VARIABLE, "auto")
+    with pytest.raises(MissingExtraError, match=r"pip install 'descend\[ray\]', or unset"):
+        run_arms(arms_of(tiny, 0.0061))
+
+
+def test_what_is_in_the_cache_needs_no_cluster(
+    tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arms = arms_of(tiny, 0.0062)
+    found = run_arms(arms, workers=1)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setenv(VARIABLE, "auto")
+    assert run_arms(arms) == found
+    # Without the cache it does need one.
+    forget(*arms)
+    with pytest.raises(MissingExtraError):
+        run_arms(arms)
+
+
+def test_what_must_be_made_here_is(
+    tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setenv(VARIABLE, "auto")
+    assert run_arms(arms_of(tiny, 0.0063), here=True)[0].steps == 6
+
+
+@pytest.mark.slow
+def test_an_address_where_nobody_is_gets_one_line_soon(
+    tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    began = time.monotonic()
+    for address in ("127.0.0.1:1", "ray://127.0.0.1:1", "auto"):
+        monkeypatch.setenv(VARIABLE, address)
+        with pytest.raises(ConfigError, match=f"{VARIABLE}: found {address}, where no cluster"):
+            run_arms(arms_of(tiny, 0.0064))
+    assert time.monotonic() - began < 30
+
+
+@pytest.fixture(scope="module")
+def head(own_cache: Path) -> Iterator[str]:
+    """The address of a cluster of this machine with two places; ends with all its processes."""
+    pytest.importorskip("ray")
+    folder = Path("/tmp") / f"ray_{os.getpid()}"  # Ray's sockets allow no long path
+    command = [sys.executable, "-m", "ray.scripts.scripts"]
+    quiet = os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
+    process = subprocess.Popen(
+        [*command, "start", "--head", "--block", f"--port={PORT}", "--num-cpus=2",
+         "--include-dashboard=false", "--disable-usage-stats", f"--temp-dir={folder}",
+         "--node-ip-address=127.0.0.1"],
+        env=quiet, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    address = f"127.0.0.1:{PORT}"
+    try:
+        for _ in range(60):
+            done = subprocess.run(
+                [*command, "status", f"--address={address}"],
+                env=quiet, capture_output=True, check=False,
+            )  # fmt: skip
+            if done.returncode == 0:
+                break
+            time.sleep(1)
+        yield address
+    finally:
+        process.terminate()  # which ends the processes that it started
+        process.wait(60)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def on_cluster(head: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The environment names it for the length of a test."""
+    import ray
+
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv(VARIABLE, head)
+    yield head
+    ray.shutdown()
+
+
+@pytest.mark.slow
+def test_the_outcome_is_that_of_a_local_worker_bit_for_bit(
+    tiny: dict[str, object], on_cluster: str, monkeypatch: pytest.MonkeyPatch, text_file: Path
+) -> None:
+    monkeypatch.chdir(text_file.parent)  # a path as it is typed, which a machine elsewhere lacks
+    arms = arms_of(tiny, 0.0065, 0.0066, 0.0067, corpus_dir=text_file.name)
+    assert worker_count(arms) == 2
+    told: list[tuple[int, int]] = []
+    there = run_arms([*arms, arms[0]], told=lambda done, of, *_: told.append((done, of)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert [cached(arm.key) for arm in arms] == there[:3]
+    forget(*arms)
+    monkeypatch.delenv(VARIABLE)
+    here = run_arms(arms, workers=2)
+    assert [but_time(one) for one in there[:3]] == [but_time(one) for one in here]
+    assert there[0].losses != there[1].losses
+
+
+@pytest.mark.slow
+def test_the_first_error_is_raised_and_the_rest_cancelled(
+    tiny: dict[str, object], on_cluster: str
+) -> None:
+    import ray
+
+    # One ends only when it is ended; of the other it is found out there that its text is too short.
+    long = arm_of(make_config(tiny), steps=1_000_000)
+    fails = arm_of(make_config(tiny), train_share=0.001)
+    with pytest.raises(CorpusError, match=r"corpus_dir, on \S+: found 3 tokens"):
+        run_arms([long, fails])
+    wait_until(lambda: ray.available_resources().get("CPU") == 2)
+
+
+@pytest.mark.slow
+def test_another_text_there_is_noticed(
+    tiny: dict[str, object], on_cluster: str, text_file: Path, tmp_path: Path
+) -> None:
+    from descend.trials.on_ray import _carry_out
+    from descend.trials.workers import Message, error_of
+
+    text = tmp_path / "text.txt"
+    text.write_bytes(text_file.read_bytes())
+    arm = arms_of(tiny, 0.0069, corpus_dir=str(text))[0]
+    line, key = msgspec.json.encode(arm), arm.key
+    import ray
+
+    def answer() -> Message:
+        there = ray.get(ray.remote(_carry_out).remote(line, key))
+        return msgspec.json.decode(there, type=Message)
+
+    text.unlink()
+    assert isinstance(error_of(answer().fault), CorpusError)
+    text.write_bytes(text_file.read_bytes() + b"more")
+    found = error_of(answer().fault)
+    assert isinstance(found, ConfigError)
+    assert "rsync -a" in str(found)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is a signal there")
+def test_ctrl_c_cancels_what_is_under_way(
+    tiny: dict[str, object], on_cluster: str, text_file: Path
+) -> None:
+    import ray
+
+    process = subprocess.Popen(
+        [sys.executable, "-m", "descend", "compare", str(text_file), "--vary",
+         "learning_rate=0.001,0.002", "--embed-dim", "32", "--num-heads", "2", "--ff-dim", "32",
+         "--seeds", "1", "--match", "steps", "--budget", "100000"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    try:
+        assert any(f"2 at a time on the cluster {on_cluster}" in line for line in process.stderr)
+        ray.init(log_to_driver=False)
+        wait_until(lambda: ray.available_resources().get("CPU", 0) == 0)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(30) == 130
+        wait_until(lambda: ray.available_resources().get("CPU") == 2)
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def wait_until(what: Any) -> None:
+    for _ in range(600):
+        if what():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it did not come to that")
+
+
+@pytest.mark.slow
+def test_a_cluster_of_its_own_is_one_word(
+    tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = pytest.importorskip("ray")
+    monkeypatch.setenv(VARIABLE, "local")
+    try:
+        arm = arms_of(tiny, 0.0071)[0]
+        there = run_arms([arm])[0]
+        forget(arm)
+        monkeypatch.delenv(VARIABLE)
+        assert but_time(there) == but_time(run_arms([arm])[0])
+    finally:
+        ray.shutdown()
