@@ -136,7 +136,7 @@ def test_the_outcome_is_that_of_a_local_worker_bit_for_bit(
     arms = arms_of(tiny, 0.0065, 0.0066, 0.0067, corpus_dir=text_file.name)
     assert worker_count(arms) == 2
     told: list[tuple[int, int]] = []
-    there = run_arms([*arms, arms[0]], told=lambda done, of, *_: told.append((done, of)))
+    there = run_arms([*arms, arms[0]], told=lambda n: told.append((n.done, n.total)))
     assert told == [(1, 3), (2, 3), (3, 3)]
     assert [cached(arm.key) for arm in arms] == there[:3]
     forget(*arms)
@@ -161,6 +161,16 @@ def test_the_first_error_is_raised_and_the_rest_cancelled(
 
 
 @pytest.mark.slow
+def test_a_run_there_says_how_far_it_is(tiny: dict[str, object], on_cluster: str) -> None:
+    shares: list[float] = []
+    arm = arm_of(make_config(tiny | {"learning_rate": 0.0072}), steps=4000)
+    run_arms([arm], told=lambda news: shares.append(news.share))
+    assert len(shares) > 1
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < shares[-1] == 1.0
+
+
+@pytest.mark.slow
 def test_another_text_there_is_noticed(
     tiny: dict[str, object], on_cluster: str, text_file: Path, tmp_path: Path
 ) -> None:
@@ -174,7 +184,7 @@ def test_another_text_there_is_noticed(
     import ray
 
     def answer() -> Message:
-        there = ray.get(ray.remote(_carry_out).remote(line, key))
+        there = ray.get(ray.remote(_carry_out).remote(line, key, None, ""))
         return msgspec.json.decode(there, type=Message)
 
     text.unlink()

@@ -44,6 +44,9 @@ def test_the_start_is_guessed_until_it_was_measured(tiny: dict[str, object]) -> 
         def seen(self, key: str, point: Point) -> bool:
             return False
 
+        def moved(self, key: str, share: float) -> None:
+            pass
+
         def done(self, key: str, outcome: Any) -> None:
             assert isinstance(outcome, Outcome)
 

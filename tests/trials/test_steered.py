@@ -9,6 +9,7 @@ import pytest
 
 from descend.config import make_config
 from descend.errors import ConfigError, DescendError
+from descend.trials import trial
 from descend.trials.arms import Arm, Outcome, Point, arm_of
 from descend.trials.executor import cached, run_arm
 from descend.trials.steered import run_steered
@@ -20,6 +21,7 @@ class EndAt:
     def __init__(self, arms: list[Arm], points: int) -> None:
         self.arms, self.points = arms, points
         self.seen_steps: dict[str, list[int]] = {}
+        self.shares: list[tuple[str, float]] = []
         self.outcomes: dict[str, Outcome | DescendError] = {}
 
     def next_arm(self) -> Arm | None:
@@ -29,6 +31,9 @@ class EndAt:
         steps = self.seen_steps.setdefault(key, [])
         steps.append(point.step)
         return len(steps) >= self.points
+
+    def moved(self, key: str, share: float) -> None:
+        self.shares.append((key, share))
 
     def done(self, key: str, outcome: Outcome | DescendError) -> None:
         self.outcomes[key] = outcome
@@ -70,6 +75,29 @@ def test_a_trial_that_is_let_go_on_is_whole_and_kept(tiny: dict[str, object]) ->
     run_steered(again, 1)
     assert again.seen_steps == {}
     assert again.outcomes == steering.outcomes
+
+
+def test_a_steered_trial_says_how_far_it_is(
+    tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "MOVED_EVERY", 0.0)
+    (arm,) = arms(tiny, 0.0303)
+    steering = EndAt([arm], points=1)
+    run_steered(steering, 1)
+    assert steering.shares == [(arm.key, pytest.approx(step / 12)) for step in (1, 2, 3, 4)]
+
+
+@pytest.mark.slow
+def test_workers_that_are_steered_say_it_too(tiny: dict[str, object]) -> None:
+    config = make_config(tiny | {"learning_rate": 0.0304})
+    arm = arm_of(config, steps=4000, evaluate_every=1000)
+    steering = EndAt([arm], points=99)
+    run_steered(steering, 2)
+    shares = [share for key, share in steering.shares if key == arm.key]
+    assert shares
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < 1
+    assert isinstance(steering.outcomes[arm.key], Outcome)
 
 
 def test_a_trial_that_fails_is_told(tiny: dict[str, object]) -> None:

@@ -89,7 +89,9 @@ def test_equal_arms_run_once_and_answers_keep_their_order(tiny: dict[str, object
     forget(*arms)
     seen: list[tuple[int, int]] = []
     outcomes = run_arms(
-        [arms[1], arms[0], arms[1]], workers=1, told=lambda d, n, *_: seen.append((d, n))
+        [arms[1], arms[0], arms[1]],
+        workers=1,
+        told=lambda news: seen.append((news.done, news.total)),
     )
     assert [o.key for o in outcomes] == [arms[1].key, arms[0].key, arms[1].key]
     assert seen == [(1, 2), (2, 2)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,8 +26,10 @@ from descend.lab.sources import Named, named_config
 from descend.lab.space import DEFAULT_OVER, parse_over, space_of
 from descend.outputs import ATTRIBUTION, COMPARISON, SEARCH
 from descend.report.live import print_line
-from descend.report.series import PREPARING, hearing, series_shown, tell_search
+from descend.report.series import PREPARING, series_shown, tell_search, trials_shown
 from descend.settings import gather_settings
+from descend.trials.arms import Arm
+from descend.trials.executor import Told
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -151,10 +154,14 @@ def make_search(plan: SearchPlan, *, command: str, console: Console | None) -> S
     """Carry `plan` out, shown on `console`; the result, which `command` repeats, is written beside
     its study."""
     tell_search(plan, console)
-    found = find_best(
-        plan, told=hearing(console),
-        confirming=lambda arms: series_shown(arms, plan.workers, console),
-    )  # fmt: skip
+    with ExitStack() as trials:
+
+        def confirming(arms: list[Arm]) -> AbstractContextManager[Told]:
+            trials.close()  # the line of the trials gives way to that of the confirmation
+            return series_shown(arms, plan.workers, console)
+
+        told = trials.enter_context(trials_shown(console))
+        found = find_best(plan, told=told, confirming=confirming)
     return _kept(found, command, plan.file.parent, SEARCH)
 
 

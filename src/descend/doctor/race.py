@@ -20,7 +20,7 @@ from descend.machine import crowding
 from descend.model.cost import training_flops_per_token
 from descend.model.shape import shape_of
 from descend.trials.arms import Arm, Outcome
-from descend.trials.executor import run_arms, workers_on
+from descend.trials.executor import News, run_arms, workers_on
 
 SEEDS = 3
 """Pairs of runs for the best few: with the pooled spread, enough for 0.02 nat (prototype)."""
@@ -135,10 +135,13 @@ class Race:
             return
         began = time.monotonic()
 
-        def told(done: int, total: int, *_: object) -> None:
-            self.told(stage, done / max(total, 1))
+        shares: dict[str, float] = {}
 
-        told(0, len(arms))
+        def told(news: News) -> None:
+            shares[news.key] = news.share
+            self.told(stage, sum(shares.values()) / news.total)
+
+        self.told(stage, 0.0)
         try:
             found = run_arms(list(arms.values()), told=told, here=True)
             self.outcomes.update(zip(arms, found, strict=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -51,10 +51,23 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     """Of the search; what confirms its best one comes after."""
 
 
-Told = Callable[[Heard], None]
+class UnderWay(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the trials are that are being made."""
+
+    shares: list[float]
+    """Of the steps of each."""
+    done: int
+    """Trials that have come to an end."""
+    best: float | None
+    """Bits per byte."""
+    seconds_left: float
+    """As in `Heard`."""
 
 
-def silent(heard: Heard) -> None:
+Told = Callable[[Heard | UnderWay], None]
+
+
+def silent(heard: Heard | UnderWay) -> None:
     """Progress that nobody watches."""
 
 
@@ -89,6 +102,8 @@ class _Steered:
         self.began = time.monotonic()
         self.running: dict[str, _Running] = {}
         """By the key of the arm."""
+        self.shares: dict[str, float] = {}
+        """Of the steps of those that have said it."""
         self.stopped: set[str] = set()
         self.paces: list[float] = []
         """Seconds that finished trials took, for each that they were thought to."""
@@ -149,8 +164,21 @@ class _Steered:
             return True
         return False
 
+    def moved(self, key: str, share: float) -> None:
+        self.shares[key] = share
+        tried = self.tried()
+        self.told(
+            UnderWay(
+                shares=[self.shares.get(key, 0.0) for key in self.running],
+                done=len(tried),
+                best=_best_of(tried),
+                seconds_left=max(self.left, 0.0),
+            )
+        )
+
     def done(self, key: str, outcome: Outcome | DescendError) -> None:
         one = self.running.pop(key)
+        self.shares.pop(key, None)
         trial = one.trial
         if isinstance(outcome, DescendError):
             self.failures += 1
@@ -173,7 +201,6 @@ class _Steered:
         self, trial: Trial, outcome: Outcome | None, stopped: bool = False, why: str | None = None
     ) -> None:
         tried = self.tried()
-        finished = [t.bits_per_byte for t in tried if t.state == "finished" and t.bits_per_byte]
         self.told(
             Heard(
                 values=studies.values_of(trial, self.plan.space),
@@ -181,7 +208,13 @@ class _Steered:
                 stopped=stopped,
                 why=why,
                 done=len(tried),
-                best=min(finished, default=None),
+                best=_best_of(tried),
                 seconds_left=max(self.left, 0.0),
             )
         )
+
+
+def _best_of(tried: Sequence[Tried]) -> float | None:
+    """Bits per byte of the best that was finished."""
+    finished = (t.bits_per_byte for t in tried if t.state == "finished" and t.bits_per_byte)
+    return min(finished, default=None)

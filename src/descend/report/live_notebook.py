@@ -28,7 +28,7 @@ def show_in_notebook(records: Iterator[Record], job: Job) -> Iterator[Record]:
     epochs, sample, words, trouble = list(job.epochs_before), None, "starting …", ""
     of, total = job.course.epochs, job.course.total_steps
     first, began = job.state.step, time.perf_counter()
-    handle = _display(progress_card(first / total, words, epochs, of, None))
+    handle = shown_in_cell(progress_card(first / total, words, epochs, of, None))
     renewed, step, another = began, first, pace_of_steps(time.perf_counter)
     for record in records:
         now = time.perf_counter()
@@ -49,17 +49,22 @@ def show_in_notebook(records: Iterator[Record], job: Job) -> Iterator[Record]:
             sample = " ".join(f"{record.prompt}▸{record.text}".split())
         if isinstance(record, Epoch | Rescue) or now - renewed >= SECONDS_BETWEEN_RENEWALS:
             renewed = now
-            handle.update(_html(progress_card(step / total, words, epochs, of, sample)))
+            renew_cell(handle, progress_card(step / total, words, epochs, of, sample))
         yield record
     words = f"{step:,} steps in {duration(time.perf_counter() - began)}"
-    handle.update(_html(progress_card(step / total, words, epochs, of, sample)))
+    renew_cell(handle, progress_card(step / total, words, epochs, of, sample))
 
 
-def _display(html: str) -> Any:
+def shown_in_cell(html: str) -> Any:
     """Show `html` in the cell; what comes back can put other HTML in its place."""
     from IPython.display import display
 
     return display(_html(html), display_id=True)  # type: ignore[no-untyped-call]
+
+
+def renew_cell(shown: Any, html: str) -> None:
+    """Put `html` in the place of what was shown."""
+    shown.update(_html(html))
 
 
 def _html(html: str) -> Any:

@@ -5,20 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from html import escape
 
 from rich.console import Console
+from rich.live import Live
+from rich.text import Text
 
 from descend.lab.search import LEAST_TRIALS, SearchPlan
 from descend.lab.sentences import value_word
-from descend.lab.steering import Heard
+from descend.lab.steering import Heard, UnderWay
 from descend.machine import crowding
 from descend.report.live import print_line
+from descend.report.live_notebook import renew_cell, shown_in_cell
 from descend.trials.arms import Arm, Outcome
-from descend.trials.executor import Told, cached, silent, worker_count
+from descend.trials.executor import News, Told, cached, silent, worker_count
 from descend.trials.expense import estimate_each
 from descend.trials.on_ray import cluster
 from descend.trials.starting import start_seconds
-from descend.units import duration
+from descend.units import counted, duration
+
+Renew = Callable[[str], None]
+
+SECONDS_BETWEEN_LINES = 60.0
+"""Where no line can be renewed in place: a run that takes hours leaves some hundred lines."""
 
 CROWDED = 1.2
 """Times as long as alone from which it is told."""
@@ -35,8 +44,8 @@ NO_TIME = "no time left for another"
 def series_shown(
     arms: Sequence[Arm], workers: int | None, console: Console | None
 ) -> Iterator[Told]:
-    """Say what `arms` will cost; gives who is to be told of each that is done. Without a console
-    nothing is said."""
+    """Say what `arms` will cost; gives who is to be told of them: each that is done is a line, and
+    how far the others are is renewed in place. Without a console nothing is said."""
     if console is None:
         yield silent
         return
@@ -47,7 +56,8 @@ def series_shown(
     costs = estimate_each(arms)
     start = start_seconds() if count > 1 and not cluster() else 0.0
     print_line(_cost_line(len(distinct), costs, count, start), console)
-    yield _telling(costs, start, console)
+    with line_on(console) as renew:
+        yield _telling(costs, start, count, console, renew)
 
 
 def _cost_line(total: int, costs: Mapping[str, float], count: int, start: float) -> str:
@@ -65,24 +75,76 @@ def _cost_line(total: int, costs: Mapping[str, float], count: int, start: float)
     )
 
 
-def _telling(costs: Mapping[str, float], start: float, console: Console) -> Told:
+def _telling(
+    costs: Mapping[str, float], start: float, count: int, console: Console, renew: Renew
+) -> Told:
     began = time.perf_counter()
-    done_cost = 0.0
+    shares: dict[str, float] = {}
 
-    def told(done: int, of: int, arm: Arm, outcome: Outcome) -> None:
-        nonlocal done_cost
-        cost = costs.get(arm.key)
-        if cost is None:
+    def told(news: News) -> None:
+        if news.key not in costs:
             return
-        done_cost += cost
+        shares[news.key] = news.share
         training = max(time.perf_counter() - began - start, 0.0)
-        left = (sum(costs.values()) - done_cost) * training / done_cost
-        end = f"validation loss {outcome.validation_loss:.3f}"
-        if outcome.diverged_at is not None:
-            end = f"diverged at step {outcome.diverged_at}"
-        print_line(f"{done} of {of} runs, about {duration(left)} left: {end}", console)
+        left = seconds_left(costs, shares, training, count)
+        done = f"{news.done} of {news.total} runs"
+        if left is not None and news.done < news.total:
+            done += f", about {duration(left)} left"
+        if news.outcome is not None:
+            print_line(f"{done}: {_end_of(news.outcome)}", console)
+        under_way = [share for share in shares.values() if share < 1]
+        renew(done + (f": {_shares(under_way)}" if under_way else ""))
 
     return told
+
+
+def seconds_left(
+    costs: Mapping[str, float], shares: Mapping[str, float], seconds: float, count: int
+) -> float | None:
+    """What is left of runs that each cost so much, `count` at a time, when in `seconds` these
+    `shares` of them were made; None where nothing was. At least what the longest of them needs."""
+    made = sum(costs[key] * share for key, share in shares.items())
+    if made <= 0:
+        return None
+    pace = seconds / made
+    rest = {key: cost * (1 - shares.get(key, 0.0)) for key, cost in costs.items()}
+    # One run alone is made by one of the workers, at its part of the pace of all.
+    return pace * max(sum(rest.values()), max(rest.values()) * count)
+
+
+def _shares(under_way: Sequence[float]) -> str:
+    return ", ".join(f"{share:.0%}" for share in under_way) + " made of those under way"
+
+
+def _end_of(outcome: Outcome) -> str:
+    if outcome.diverged_at is not None:
+        return f"diverged at step {outcome.diverged_at}"
+    return f"validation loss {outcome.validation_loss:.3f}"
+
+
+@contextmanager
+def line_on(console: Console) -> Iterator[Renew]:
+    """A line that is renewed in place until the end; where that cannot be, told once a minute."""
+    if console.is_jupyter:
+        cell = shown_in_cell("<p></p>")
+        yield lambda line: renew_cell(cell, f"<p>{escape(line)}</p>")
+    elif console.is_terminal and not console.is_dumb_terminal:
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            yield lambda line: live.update(_one_line(line), refresh=True)
+    else:
+        said = time.monotonic()
+
+        def seldom(line: str) -> None:
+            nonlocal said
+            if (now := time.monotonic()) - said >= SECONDS_BETWEEN_LINES:
+                said = now
+                print_line(line, console)
+
+        yield seldom
+
+
+def _one_line(text: str) -> Text:
+    return Text(text, style="dim", no_wrap=True, overflow="ellipsis")
 
 
 def beside(crowd: float) -> str:
@@ -107,14 +169,28 @@ def tell_search(plan: SearchPlan, console: Console | None) -> None:
     )
 
 
-def hearing(console: Console | None) -> Callable[[Heard], None]:
-    """Who is to be told of each trial of a search that has come to its end."""
+@contextmanager
+def trials_shown(console: Console | None) -> Iterator[Callable[[Heard | UnderWay], None]]:
+    """Who is to be told of the trials of a search: each that has ended is a line, and how far the
+    others are is renewed in place."""
+    if console is None:
+        yield lambda one: None
+        return
+    with line_on(console) as renew:
 
-    def heard(one: Heard) -> None:
-        if console:
-            print_line(_trial_line(one), console)
+        def heard(one: Heard | UnderWay) -> None:
+            if isinstance(one, Heard):
+                print_line(_trial_line(one), console)
+            else:
+                renew(_under_way_line(one))
 
-    return heard
+        yield heard
+
+
+def _under_way_line(one: UnderWay) -> str:
+    best = "" if one.best is None else f"; best {one.best:.3f}"
+    left = f"about {duration(one.seconds_left)} left" if one.seconds_left else NO_TIME
+    return f"{counted(one.done, 'trial')}, {left}: {_shares(one.shares)}{best}"
 
 
 def _trial_line(heard: Heard) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,13 +21,27 @@ from descend.trials.arms import Arm, Outcome
 from descend.trials.on_ray import cluster, run_on_ray, slots
 
 if TYPE_CHECKING:
-    from descend.trials.trial import Seen
-
-Told = Callable[[int, int, Arm, Outcome], None]
-"""Told how many arms are done, of how many, and the one that came last with its outcome."""
+    from descend.trials.trial import Moved, Seen
 
 
-def silent(done: int, total: int, arm: Arm, outcome: Outcome) -> None:
+class News(msgspec.Struct, frozen=True):
+    """What is heard of a series: that an arm is done, or every few seconds how far it is."""
+
+    done: int
+    """Arms by now."""
+    total: int
+    key: str
+    """Of the arm that this is of."""
+    share: float
+    """Of its steps."""
+    outcome: Outcome | None
+    """None while it is under way."""
+
+
+Told = Callable[[News], None]
+
+
+def silent(news: News) -> None:
     """Progress that nobody watches."""
 
 
@@ -45,7 +60,10 @@ def run_arms(
 
     def done(key: str, outcome: Outcome) -> None:
         outcomes[key] = outcome
-        told(len(outcomes), len(distinct), distinct[key], outcome)
+        told(News(len(outcomes), len(distinct), key, 1.0, outcome))
+
+    def moved(key: str, share: float) -> None:
+        told(News(len(outcomes), len(distinct), key, share, None))
 
     for key in distinct:
         found = cached(key)
@@ -58,28 +76,28 @@ def run_arms(
             keep(outcome)
             done(key, outcome)
 
-        run_on_ray(missing, workers, kept)
+        run_on_ray(missing, workers, kept, moved)
     elif (count := local_count(list(missing.values()), workers)) > 1:
         from descend.trials.workers import run_in_workers
 
-        run_in_workers(missing, count, done)
+        run_in_workers(missing, count, done, moved)
     else:
         for key, arm in missing.items():
-            done(key, run_arm(arm))
+            done(key, run_arm(arm, moved=partial(moved, key)))
     return [outcomes[key] for key in keys]
 
 
-def run_arm(arm: Arm, seen: Seen | None = None) -> Outcome:
+def run_arm(arm: Arm, seen: Seen | None = None, moved: Moved | None = None) -> Outcome:
     """The outcome of `arm`: from the cache, or trained in this process and kept there.
 
-    `seen` may end it early (`trials.trial`); what came of it is then kept as what it is, the
-    outcome of an arm that stops there.
+    `moved` is told how far it is, and `seen` may end it early (`trials.trial`); what came of it is
+    then kept as what it is, the outcome of an arm that stops there.
     """
-    from descend.trials.trial import let_go_on, train_arm
+    from descend.trials.trial import let_go_on, train_arm, unwatched
 
     outcome = cached(arm.key)
     if outcome is None:
-        outcome = train_arm(arm, seen or let_go_on)
+        outcome = train_arm(arm, seen or let_go_on, moved or unwatched)
         keep(outcome)
     return outcome
 

@@ -7,6 +7,7 @@ Ray itself is imported only here, and only when it is needed.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import socket
@@ -33,6 +34,9 @@ more than three minutes."""
 RETRIES = 1
 """Times that Ray begins an arm again whose machine was lost; a second loss is told."""
 
+LISTENING = 3.0
+"""Seconds between two questions how far the arms are, of which each says it about as often."""
+
 HERE_ALONE = f"unset {VARIABLE} to train on this machine alone"
 
 
@@ -57,25 +61,35 @@ def slots(devices: set[str]) -> int:
 
 
 def run_on_ray(
-    arms: Mapping[str, Arm], most: int | None, done: Callable[[str, Outcome], None]
+    arms: Mapping[str, Arm],
+    most: int | None,
+    done: Callable[[str, Outcome], None],
+    moved: Callable[[str, float], None],
 ) -> None:
     """Carry `arms` out on the cluster, at `most` so many at a time; `done` is called here, with
-    each as it comes.
+    each as it comes, and `moved` on the way.
 
     Raises the first error met, and cancels the others; so does Ctrl-C.
     """
     slots({arm.config["device"] for arm in arms.values()})  # or an error, where Ray would wait
     ray = _connected()
-    task = ray.remote(_carry_out)
+    task, ear = ray.remote(_carry_out), _ear()
     waiting = list(arms.items())
     running: dict[Any, str] = {}
+    heard = ear.heard.remote()
     try:
         while waiting or running:
             while waiting and len(running) < (most or len(arms)):
                 key, arm = waiting.pop(0)
-                running[_begin(task, _to_send(arm))] = key
-            ready, _ = ray.wait(list(running))
+                running[_begin(task, _to_send(arm), ear, key)] = key
+            ready, _ = ray.wait([*running, heard])
             for one in ready:
+                if one == heard:
+                    for key, share in ray.get(heard).items():
+                        if key in running.values():
+                            moved(key, share)
+                    heard = ear.heard.remote()
+                    continue
                 key = running.pop(one)
                 message = msgspec.json.decode(ray.get(one), type=Message)
                 if message.outcome is None:
@@ -92,10 +106,33 @@ def run_on_ray(
             ray.cancel(one, force=True)
 
 
-def _begin(task: Any, arm: Arm) -> Any:
+def _ear() -> Any:
+    """It costs no core, and is begun again where its machine is lost."""
+    import ray
+
+    return ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Ear).remote()
+
+
+class _Ear:
+    """Where tasks say how far they are: a process of the cluster."""
+
+    def __init__(self) -> None:
+        self.shares: dict[str, float] = {}
+
+    async def moved(self, key: str, share: float) -> None:
+        self.shares[key] = share
+
+    async def heard(self) -> dict[str, float]:
+        """What was said within the next few seconds."""
+        await asyncio.sleep(LISTENING)
+        new, self.shares = self.shares, {}
+        return new
+
+
+def _begin(task: Any, arm: Arm, ear: Any, name: str) -> Any:
     gpus = 1 if _on_gpu(arm.config["device"]) else 0
     placed = task.options(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)
-    return placed.remote(msgspec.json.encode(arm), arm.key)
+    return placed.remote(msgspec.json.encode(arm), arm.key, ear, name)
 
 
 def _on_gpu(device: str) -> bool:
@@ -120,9 +157,9 @@ def _whole(path: str) -> str:
     return str(Path(path).expanduser().absolute())
 
 
-def _carry_out(line: bytes, key: str) -> bytes:
+def _carry_out(line: bytes, key: str, ear: Any, name: str) -> bytes:
     """What a machine of the cluster does: train the arm of `line`, which must be that of `key`
-    there as well; returns a `Message`."""
+    there as well; returns a `Message`. `ear` is told how far it is, by its `name`."""
     from descend.trials.worker import carried_out
 
     arm = msgspec.json.decode(line, type=Arm)
@@ -136,7 +173,10 @@ def _carry_out(line: bytes, key: str) -> bytes:
                 "versions",
             )  # fmt: skip
 
-    message = carried_out(arm, None, first=as_here)
+    def moved(share: float) -> None:
+        ear.moved.remote(name, share)
+
+    message = carried_out(arm, None, moved, as_here)
     fault = message.fault
     if fault is not None and fault.facts is not None:
         place, *others = fault.facts

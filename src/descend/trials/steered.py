@@ -8,6 +8,7 @@ from __future__ import annotations
 import queue
 import subprocess
 import threading
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -38,6 +39,9 @@ class Steering(Protocol):
     def seen(self, key: str, point: Point) -> bool:
         """Told each judgment of an arm; True ends it there."""
 
+    def moved(self, key: str, share: float) -> None:
+        """Told every few seconds what share of an arm is made."""
+
     def done(self, key: str, outcome: Outcome | DescendError) -> None:
         """Told what came of an arm: of one that was ended, up to there."""
 
@@ -58,7 +62,7 @@ def _run_here(steering: Steering, arm: Arm) -> None:
     key = arm.key
     outcome: Outcome | DescendError
     try:
-        outcome = run_arm(arm, lambda point: steering.seen(key, point))
+        outcome = run_arm(arm, partial(steering.seen, key), partial(steering.moved, key))
     except DescendError as problem:
         outcome = problem
     steering.done(key, outcome)
@@ -99,6 +103,9 @@ def _run_in_workers(steering: Steering, count: int) -> None:
             message = msgspec.json.decode(line, type=Message) if line else Message()
             if message.point is not None:
                 _write(process, STOP if steering.seen(busy[process], message.point) else _GO_ON)
+                continue
+            if message.share is not None:
+                steering.moved(busy[process], message.share)
                 continue
             steering.done(busy.pop(process), _outcome_of(message, ended=not line))
             feed(process if line else start(1)[0])

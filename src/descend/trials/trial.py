@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,6 +44,17 @@ Seen = Callable[[Point], bool]
 def let_go_on(point: Point) -> bool:
     """Whoever looks at a trial and never ends it."""
     return False
+
+
+Moved = Callable[[float], None]
+"""Told now and then what share of its steps a trial has made."""
+
+MOVED_EVERY = 3.0
+"""Seconds between two such words: enough for a person, and nothing beside the steps between."""
+
+
+def unwatched(share: float) -> None:
+    """Nobody is told how far a trial is."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +114,7 @@ def execution_of(config: RunConfig) -> Execution:
     )
 
 
-def train_arm(arm: Arm, seen: Seen = let_go_on) -> Outcome:
+def train_arm(arm: Arm, seen: Seen = let_go_on, moved: Moved = unwatched) -> Outcome:
     """Carry `arm` out. The thread count of torch is left as it was found.
 
     One that `seen` ended has the outcome, and the key, of the arm that stops there.
@@ -113,17 +125,17 @@ def train_arm(arm: Arm, seen: Seen = let_go_on) -> Outcome:
         torch.set_num_threads(ready.execution.threads)
         check_memory(ready.config, ready.shape, ready.execution.device)
         with memory_errors(ready.config, ready.shape):
-            return _train(ready, seen)
+            return _train(ready, seen, _now_and_then(moved))
     finally:
         torch.set_num_threads(before)
 
 
-def _train(ready: Ready, seen: Seen) -> Outcome:
+def _train(ready: Ready, seen: Seen, moved: Moved) -> Outcome:
     execution, on_gpu = ready.execution, ready.execution.device.startswith("cuda")
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(execution.device)
     state = _state(ready)
-    curve, judgment, diverged_at, seconds = _follow(ready, state, seen)
+    curve, judgment, diverged_at, seconds = _follow(ready, state, seen, moved)
     arm = ready.arm
     if diverged_at is None and state.step < ready.last_step:
         arm = msgspec.structs.replace(arm, stop_at=state.step)
@@ -165,7 +177,7 @@ def _course(ready: Ready) -> Course:
 
 
 def _follow(
-    ready: Ready, state: TrainState, seen: Seen
+    ready: Ready, state: TrainState, seen: Seen, moved: Moved
 ) -> tuple[list[Point], Judgment | None, int | None, float]:
     """Train to the last step, or to where `seen` ends it; the points, the last finite judgment,
     where it diverged, and the seconds of training."""
@@ -178,6 +190,7 @@ def _follow(
     try:
         for step, seconds in _timed(train(state, _course(ready)), clock_of(ready.execution)):
             losses.append(step.loss)
+            moved(state.step / last_step)
             if state.step < last_step and not (every and state.step % every == 0):
                 continue
             found = judge(state.model, ready.execution, ready.store, parts, ready.config.seq_len)
@@ -191,6 +204,19 @@ def _follow(
     except DivergedError:
         return curve, judgment, state.step + 1, seconds
     return curve, judgment, None, seconds
+
+
+def _now_and_then(moved: Moved) -> Moved:
+    """`moved`, called every few seconds however often this is."""
+    said = time.monotonic()
+
+    def seldom(share: float) -> None:
+        nonlocal said
+        if (now := time.monotonic()) - said >= MOVED_EVERY:
+            said = now
+            moved(share)
+
+    return seldom
 
 
 def _timed(records: Iterator[Records], clock: Callable[[], float]) -> Iterator[tuple[Step, float]]:

@@ -1,7 +1,8 @@
-"""`python -m descend.trials.worker`: `READY`, then one arm a line in, one message a line out.
+"""`python -m descend.trials.worker`: `READY`, then one arm a line in, messages a line each out.
 
-With `steered` behind it, each judgment on the way is a message too, and answered by a line: `STOP`
-ends the arm there, any other lets it go on.
+The last message of an arm says what came of it, those before how far it is. With `steered` behind
+it, each judgment on the way is a message too, and answered by a line: `STOP` ends the arm there,
+any other lets it go on.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ def main() -> None:
         tell(Message(point=point))
         return lines.get() == STOP
 
+    def moved(share: float) -> None:
+        tell(Message(share=share))
+
     import descend.trials.trial  # noqa: F401  (it reads torch in, which takes seconds)
 
     answers.write(READY)
@@ -43,7 +47,7 @@ def main() -> None:
     steered = STEERED in sys.argv[1:]
     while True:
         arm = msgspec.json.decode(lines.get(), type=Arm)
-        tell(carried_out(arm, seen if steered else None))
+        tell(carried_out(arm, seen if steered else None, moved))
 
 
 def _listen(lines: queue.SimpleQueue[bytes]) -> None:
@@ -53,12 +57,15 @@ def _listen(lines: queue.SimpleQueue[bytes]) -> None:
 
 
 def carried_out(
-    arm: Arm, seen: Callable[[Point], bool] | None, first: Callable[[], None] = lambda: None
+    arm: Arm,
+    seen: Callable[[Point], bool] | None,
+    moved: Callable[[float], None],
+    first: Callable[[], None] = lambda: None,
 ) -> Message:
     """What came of `arm`, errors too, also those of what is done `first`."""
     try:
         first()
-        return Message(outcome=run_arm(arm, seen))
+        return Message(outcome=run_arm(arm, seen, moved))
     except DescendError as problem:
         facts = (problem.where, problem.found, problem.expected, problem.what_to_do)
         return Message(fault=Fault(type(problem).__name__, facts))

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
@@ -38,22 +39,29 @@ class Fault(msgspec.Struct, frozen=True):
     text: str = ""
 
 
-Answers = queue.SimpleQueue[tuple[str, Outcome] | BaseException]
+Answers = queue.SimpleQueue[tuple[str, Outcome | float] | BaseException]
+"""Of an arm by its key: what came of it, or the share of it that is made."""
 
 
 class Message(msgspec.Struct, frozen=True):
-    """What a worker says of one arm: exactly one of the three."""
+    """What a worker says of one arm: exactly one of the four."""
 
     outcome: Outcome | None = None
     fault: Fault | None = None
     point: Point | None = None
     """A judgment on the way, from a worker that is steered."""
+    share: float | None = None
+    """Of its steps, every few seconds."""
 
 
 def run_in_workers(
-    arms: Mapping[str, Arm], count: int, done: Callable[[str, Outcome], None]
+    arms: Mapping[str, Arm],
+    count: int,
+    done: Callable[[str, Outcome], None],
+    moved: Callable[[str, float], None],
 ) -> None:
-    """Carry `arms` out in `count` processes; `done` is called here, with each as it comes.
+    """Carry `arms` out in `count` processes; `done` is called here, with each as it comes, and
+    `moved` on the way.
 
     Raises the first error met. Ctrl-C, too, ends the processes at once.
     """
@@ -70,11 +78,17 @@ def run_in_workers(
             thread = threading.Thread(target=_feed, args=(process, waiting, answers))
             thread.start()
             threads.append(thread)
-        for _ in arms:
+        left = len(arms)
+        while left:
             answer = answers.get()
             if isinstance(answer, BaseException):
                 raise answer
-            done(*answer)
+            key, what = answer
+            if isinstance(what, float):
+                moved(key, what)
+            else:
+                left -= 1
+                done(key, what)
     finally:
         end_workers(processes, threads)
 
@@ -142,14 +156,20 @@ def _feed(
         try:
             process.stdin.write(msgspec.json.encode(arm) + b"\n")
             process.stdin.flush()
-            line = process.stdout.readline()
-        except (OSError, ValueError):  # closed, since the series ended
-            line = b""
-        if not line:
+            while (message := _next_message(process.stdout)).share is not None:
+                answers.put((key, message.share))
+        except (OSError, ValueError, EOFError):  # it has ended, or the series has
             answers.put(worker_ended())
             return
-        message = msgspec.json.decode(line, type=Message)
         answers.put((key, message.outcome) if message.outcome else error_of(message.fault))
+
+
+def _next_message(lines: IO[bytes]) -> Message:
+    """`EOFError` where a worker ended before it had said it."""
+    line = lines.readline()
+    if not line:
+        raise EOFError
+    return msgspec.json.decode(line, type=Message)
 
 
 def worker_ended() -> DescendError:

@@ -1,0 +1,127 @@
+"""A series is told while its runs are made: how far each is, and what is left."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from descend.config import make_config
+from descend.report import series
+from descend.report.series import line_on, seconds_left, series_shown
+from descend.trials import trial
+from descend.trials.arms import arm_of
+from descend.trials.executor import News, run_arms
+
+
+def test_what_is_left_by_hand() -> None:
+    costs = {"a": 10.0, "b": 10.0, "c": 20.0}
+    assert seconds_left(costs, {}, 5.0, 2) is None
+    # Two at a time made 15 of 40 in 30 seconds: 2 a unit, and 25 are left.
+    assert seconds_left(costs, {"a": 1.0, "b": 0.5}, 30.0, 2) == pytest.approx(80.0)  # c alone
+    assert seconds_left(costs, {"a": 1.0, "b": 0.5}, 30.0, 1) == pytest.approx(50.0)
+    assert seconds_left(costs, {"a": 1.0, "b": 1.0, "c": 1.0}, 30.0, 2) == 0.0
+
+
+def test_a_run_in_this_process_says_how_far_it_is(
+    tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "MOVED_EVERY", 0.0)
+    heard: list[News] = []
+    arms = [arm_of(make_config(tiny | {"learning_rate": r}), steps=5) for r in (0.0081, 0.0082)]
+    run_arms(arms, workers=1, told=heard.append)
+    shares = [[news.share for news in heard if news.key == arm.key] for arm in arms]
+    assert shares == [[0.2, 0.4, 0.6, 0.8, 1.0, 1.0]] * 2
+    assert [(n.done, n.total) for n in heard if n.outcome] == [(1, 2), (2, 2)]
+    assert heard[4].outcome is None  # its last step is made, but it is not judged yet
+
+
+def test_without_a_terminal_a_line_is_told_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series, "SECONDS_BETWEEN_LINES", 0.2)
+    console = Console(file=io.StringIO(), width=200)
+    with line_on(console) as renew:
+        renew("too soon")
+        time.sleep(0.25)
+        renew("a line")
+        renew("too soon again")
+    assert console.file.getvalue() == "a line\n"  # type: ignore[attr-defined]
+
+
+def test_on_a_terminal_it_is_renewed_in_place_and_gone_at_the_end(tiny: dict[str, object]) -> None:
+    console = Console(file=io.StringIO(), width=60, force_terminal=True, _environ={"TERM": "xterm"})
+    arm = arm_of(make_config(tiny | {"learning_rate": 0.0083}), steps=5)
+    with series_shown([arm], 1, console) as told:
+        for share in (0.25, 0.5):
+            told(News(0, 1, arm.key, share, None))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    lines = shown[shown.index("Ctrl-C") :]
+    assert "25% made of those under way" in lines
+    assert "50% made of those under way" in lines
+    assert lines.count("\r\x1b[2K") >= 2  # each is taken away before the next is drawn
+    assert lines.rstrip("\x1b[?25h\r").endswith("\x1b[2K")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="a terminal of ours is POSIX")
+def test_the_verb_shows_its_workers_on_a_terminal(text_file: Path, tiny_file: Path) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "descend", "compare", str(text_file), "--config", str(tiny_file),
+         "--vary", "learning_rate=0.0084,0.0085", "--seeds", "1", "--workers", "2",
+         "--match", "steps", "--budget", "4000"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=theirs,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "200"},
+    )  # fmt: skip
+    os.close(theirs)
+    said = b""
+    try:
+        while more := os.read(ours, 4096):
+            said += more
+    except OSError:  # Linux: the other end is closed
+        pass
+    finally:
+        os.close(ours)
+    assert process.wait(60) == 0
+    text = said.decode()
+    assert "0 of 2 runs, about " in text
+    assert "% made of those under way" in text
+    assert text.count("2 of 2 runs: validation loss") == 1
+
+
+NOTEBOOK = """
+from descend import compare
+found = compare(corpus_dir={corpus!r}, vary={{"learning_rate": [0.001, 0.004]}}, seeds=1, workers=1,
+                embed_dim=16, num_heads=2, num_layers=1, ff_dim=32, max_seq_len=16, seq_len=16,
+                batch_size=4, epoch=1, vocab_size=300, budget=640)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_a_notebook_shows_a_comparison_as_it_goes(
+    text_file: Path, own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    monkeypatch.setenv("IPYTHONDIR", str(own_folder / "ipython"))
+    book = nbformat.v4.new_notebook()
+    book.cells = [nbformat.v4.new_code_cell(NOTEBOOK.format(corpus=str(text_file)))]
+    NotebookClient(
+        book, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(own_folder)}}
+    ).execute()
+    outputs = book.cells[0].outputs
+    (line,) = (o for o in outputs if o.output_type == "display_data")
+    assert line.data["text/html"] == "<p>2 of 2 runs</p>"
+    told = "".join(o.text for o in outputs if o.output_type == "stream")
+    assert "2 runs: about " in told
+    assert "saved in comparisons/" in told
+    assert any((own_folder / "comparisons").iterdir())
