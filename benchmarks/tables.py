@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from told import RESULTS, markdown, rates, read, shares_2, shares_2_moby, shares_5
+import speed_tables
+from ladder import RECIPE, curve, times_as_long
+from ladder import rows as rungs
+from shown import RESULTS, ROOT, markdown, read
+from told import rates, shares_2, shares_2_moby, shares_5
 
 from descend.lab.measured import measured
 from descend.report.experiment_report import with_interval
 
-ROOT = Path(__file__).parents[1]
 PAGES = tuple(
     ROOT / "docs" / name
     for name in ("presets.md", "speed.md", "recipe.md", "diagnosis_benchmark.md", "plan.md",
@@ -31,87 +34,6 @@ PAGES = tuple(
 PRESET_RUNS = [(c, p) for c in ("python", "tinyshakespeare") for p in ("old", "guide", "fast")]
 NOT_MEASURED = "*Not measured yet.*\n"
 TABLE = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-
-
-def span(three: list[float]) -> str:
-    """Median with the least and the most, where they differ."""
-    least, middle, most = three
-    return f"{middle:.2f}" if least == most else f"{middle:.2f} ({least:.2f} to {most:.2f})"
-
-
-def tokens() -> str:
-    """Tokens a second of each contestant."""
-    rows = [
-        [
-            r["size"], r["contestant"], str(r["rounds"]), f"{r['tokens_per_second']:,}",
-            span(r["descend_is_times_as_fast"]), f"{r['peak_megabytes']:,}",
-        ]
-        for r in read("speed/tokens_per_second.json")["summary"]
-    ]  # fmt: skip
-    head = ["size", "contestant", "rounds", "tokens/s", "descend is times as fast", "peak MB"]
-    return markdown(head, rows)
-
-
-def to_loss() -> str:
-    """Seconds from the key press and what was reached."""
-    rows = []
-    for file in sorted((RESULTS / "speed").glob("time_to_loss_*.json")):
-        for r in json.loads(file.read_text())["raw"]:
-            first = f"{r['first_step_after']:.1f}" if "first_step_after" in r else ""
-            bits = f"{r['bits_per_byte']:.3f}" if "bits_per_byte" in r else ""
-            rows.append([
-                file.stem.removeprefix("time_to_loss_"), r["run"], f"{r['seconds']:.1f}", first,
-                f"{r['loss']:.3f}", bits,
-            ])  # fmt: skip
-    if not rows:
-        return ""
-    head = ["text", "run", "seconds, all in all", "first step after", "held-out loss",
-            "bits per byte"]  # fmt: skip
-    return markdown(head, rows)
-
-
-def writing() -> str:
-    """Generation."""
-    rows = [
-        [
-            str(r["prompts"]), f"{r['descend']:,}", f"{r['transformers']:,}",
-            span(r["descend_is_times_as_fast"]),
-        ]
-        for r in read("speed/generation.json")["summary"]
-    ]  # fmt: skip
-    return markdown(
-        ["prompts", "descend, tokens/s", "transformers, tokens/s", "times as fast"], rows
-    )
-
-
-def starting() -> str:
-    """Start-up."""
-    rows = [
-        [r["run"], str(r["rounds"]), "{1:.1f} ({0:.1f} to {2:.1f})".format(*r["seconds"])]
-        for r in read("speed/first_step.json")["summary"]
-    ]
-    return markdown(["run", "rounds", "first step after, s"], rows)
-
-
-def corpora() -> str:
-    """Growth with the text."""
-    stages = ("reading", "tokenizer", "tokens")
-    rows = [
-        [
-            f"{r['megabytes']:,.0f}", f"{r['documents']:,}",
-            *(f"{r[f'{stage}_seconds']:.1f}" for stage in stages),
-            f"{max(r[f'{stage}_anonymous_megabytes'] for stage in stages):,.0f}",
-            f"{r['training_anonymous_megabytes']:,.0f}",
-            f"{max(r[f'{stage}_megabytes'] for stage in (*stages, 'training')):,.0f}",
-            "at rest" if r["at_rest"] else "busy",
-        ]
-        for r in sorted(read("speed/growth.json")["corpora"],
-                        key=lambda r: (round(r["megabytes"]), r["documents"]))
-    ]  # fmt: skip
-    head = ["MB of text", "documents", "reading, s", "training the tokenizer, s",
-            "encoding and baselines, s", "MB of its own, preparing", "MB of its own, training",
-            "MB with mapped files", "machine"]  # fmt: skip
-    return markdown(head, rows)
 
 
 def small() -> str:
@@ -137,24 +59,24 @@ def small() -> str:
 
 def ladder() -> str:
     """Each change of the recipe: paired differences over texts and seeds."""
-    lines = (RESULTS / "recipe" / "ladder.jsonl").read_text(encoding="utf-8").splitlines()
-    ends: dict[str, dict[tuple[str, int], float]] = {}
-    for r in map(json.loads, lines):
-        ends.setdefault(r["rung"], {})[r["text"], r["seed"]] = r["bits_per_byte"][-1]
-    base = ends.pop("the recipe")
-    rows = []
-    for rung, found in ends.items():
-        gains = [loss - base[pair] for pair, loss in found.items() if pair in base]
-        mean = measured(gains)
-        rows.append((mean.value, [rung, with_interval(mean), str(len(gains))]))
-    head = ["change", "bits per byte against the recipe (95 %)", "pairs"]
-    return markdown(head, [row for _, row in sorted(rows)])
+    found = rungs(RESULTS / "recipe")
+    points = curve(found)
+    lines = []
+    for name, gains, share in found:
+        least, middle, most = times_as_long((name, gains, share), points)
+        lines.append([
+            name, with_interval(measured(gains)), f"{share:.2f}",
+            f"{middle:.2f} ({least:.2f} to {most:.2f})", str(len(gains)),
+        ])  # fmt: skip
+    head = ["change", "bits per byte against the recipe (95 %)", "its run takes, times",
+            "to the recipe's loss, times as long (95 %)", "pairs"]  # fmt: skip
+    return markdown(head, [line for line in lines if line[0] != RECIPE])
 
 
 def passes() -> str:
     """The guide's size, pass by pass."""
     rows = []
-    for file in sorted((RESULTS / "recipe").glob("*.json")):
+    for file in sorted((RESULTS / "recipe").glob("*_passes*.json")):
         run = json.loads(file.read_text(encoding="utf-8"))
         epochs = run["outcome"]["epochs"]
         rows.append([
@@ -326,11 +248,14 @@ def plans() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     f.__name__: f
     for f in (
-        tokens,
-        to_loss,
-        writing,
-        starting,
-        corpora,
+        speed_tables.tokens,
+        speed_tables.to_loss,
+        speed_tables.writing,
+        speed_tables.starting,
+        speed_tables.corpora,
+        speed_tables.models,
+        speed_tables.recording,
+        speed_tables.tokenizing,
         small,
         ladder,
         passes,

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
-
 import msgspec
+from shown import markdown, read
 
 from descend.lab.attribute import Attribution, Tried
 from descend.lab.comparison import Comparison
@@ -15,21 +12,8 @@ from descend.report.experiment_report import plain, with_interval
 from descend.report.experiments import comparison_text
 from descend.units import counted
 
-RESULTS = Path(__file__).parent / "results"
-
 PAIRS = 6
 """Of an attribution that a page names."""
-
-
-def read(name: str) -> dict[str, Any]:
-    """One result."""
-    found: dict[str, Any] = json.loads((RESULTS / name).read_text(encoding="utf-8"))
-    return found
-
-
-def markdown(head: list[str], rows: list[list[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
 
 
 def rates() -> str:

@@ -171,16 +171,22 @@ def measure(contestant: str, size: dict[str, int], seconds: float) -> dict[str, 
             return timed(ours(size), seconds)
         case "descend, long run":
             return timed(ours(size, steps=LONG_RUN), seconds)
+        case "descend, four heads":
+            return timed(ours(size | {"num_heads": 4}, steps=LONG_RUN), seconds)
         case "descend, dropout 0.1":
             return timed(ours(size, dropout=0.1), seconds)
         case "textbook, float32":
             return timed(textbook(size, autocast=False, compiled=False), seconds)
+        case "textbook, float32, compiled":
+            return timed(textbook(size, autocast=False, compiled=True), seconds)
         case "textbook, bfloat16":
             return timed(textbook(size, autocast=True, compiled=False), seconds)
         case "textbook, bfloat16, compiled":
             return timed(textbook(size, autocast=True, compiled=True), seconds)
         case "Trainer, float32":
             return trainer(size, bf16=False, compiled=False, seconds=seconds)
+        case "Trainer, float32, compiled":
+            return trainer(size, bf16=False, compiled=True, seconds=seconds)
         case "Trainer, bfloat16":
             return trainer(size, bf16=True, compiled=False, seconds=seconds)
         case "Trainer, bfloat16, compiled":

@@ -4,8 +4,9 @@
 
 By characters, against nanoGPT's recipe for a CPU (`textbook_run.py`) on the same text and sizes:
 the seconds and the loss of both: `descend train` for about as many steps as reach nanoGPT's loss,
-and for one pass. In pieces (BPE): as it comes. Each in a process of its own, in turn; the cache of
-the corpus is warm.
+and for one pass. In pieces (BPE): as it comes, as the guide has it, and planned for a minute or
+five; against the textbook loop at the guide's sizes. Each in a process of its own, in turn; the
+cache of the corpus is warm.
 """
 
 from __future__ import annotations
@@ -27,16 +28,24 @@ RUNS: dict[str, list[str]] = {
     "characters, 230 steps": [*NANOGPT_SIZES, "--max-steps", "230"],
     "characters, one pass": [*NANOGPT_SIZES, "--epoch", "1"],
     "pieces, as it comes": [],
+    "pieces, preset guide": ["--preset", "guide"],
+    "pieces, planned for a minute": ["--minutes", "1", "--run"],
+    "pieces, planned for five": ["--minutes", "5", "--run"],
+}
+PEERS: dict[str, list[str]] = {
+    "nanoGPT": [],
+    "textbook, pieces, 3 passes": ["--pieces", "2048", "--passes", "3"],
+    "textbook, pieces, 6 passes": ["--pieces", "2048", "--passes", "6"],
 }
 
 
 def ours(text: str, flags: list[str], seed: int) -> dict[str, Any]:
-    """One `descend train`, timed from outside."""
+    """One `descend train`, or `descend plan --run`, timed from outside."""
+    words = ["plan", text] if "--run" in flags else ["train", text, "--seed", str(seed)]
     with tempfile.TemporaryDirectory() as folder:
         model, said = Path(folder) / "model", Path(folder) / "said"
         command = [
-            sys.executable, "-m", "descend", "train", text, "--seed", str(seed), *flags,
-            "--save-dir", str(model), "--json",
+            sys.executable, "-m", "descend", *words, *flags, "--save-dir", str(model), "--json",
         ]  # fmt: skip
         clock = time.perf_counter()
         with said.open("w") as aside:
@@ -47,6 +56,7 @@ def ours(text: str, flags: list[str], seed: int) -> dict[str, Any]:
         if running.returncode:
             raise SystemExit(said.read_text())
         outcome = json.loads(printed)
+        outcome = outcome.get("measured", outcome)
         chosen = [line for line in said.read_text().splitlines() if "computing in" in line]
     return {
         "seconds": seconds,
@@ -69,10 +79,10 @@ def _wait_for_a_step(events: Path, running: subprocess.Popen[str]) -> float:
     return time.perf_counter()
 
 
-def theirs(text: str) -> dict[str, Any]:
-    """nanoGPT's recipe; its own clock starts before torch is imported."""
+def theirs(text: str, flags: list[str]) -> dict[str, Any]:
+    """A textbook loop; its own clock starts before torch is imported."""
     done = subprocess.run(
-        [sys.executable, "textbook_run.py", text],
+        [sys.executable, "textbook_run.py", text, *flags],
         cwd=Path(__file__).parent, check=True, capture_output=True, text=True,
     )  # fmt: skip
     found: dict[str, Any] = json.loads(done.stdout)
@@ -84,14 +94,18 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("text")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--runs", default=";".join(["nanoGPT", *RUNS]))
+    parser.add_argument("--runs", default=";".join([*PEERS, *RUNS]))
     asked = parser.parse_args()
     text = str(Path(asked.text).resolve())
     raw = []
     for number in range(asked.rounds):
         for name in asked.runs.split(";"):
-            found = theirs(text) if name == "nanoGPT" else ours(text, RUNS[name], number + 1)
-            raw.append({"round": number, "run": name, "flags": RUNS.get(name)} | found)
+            if name in PEERS:
+                found = theirs(text, PEERS[name])
+            else:
+                found = ours(text, RUNS[name], number + 1)
+            flags = PEERS.get(name) or RUNS.get(name)
+            raw.append({"round": number, "run": name, "flags": flags} | found)
             print(f"{name:24} {found['seconds']:6.1f} s  {found['loss']:.4f}", flush=True)
     name = Path(text).stem
     asked.results.mkdir(parents=True, exist_ok=True)

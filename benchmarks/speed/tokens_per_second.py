@@ -25,11 +25,14 @@ from descend.machine import cores, processor, versions
 CONTESTANTS = (
     "descend",
     "descend, long run",
+    "descend, four heads",
     "descend, dropout 0.1",
     "textbook, float32",
+    "textbook, float32, compiled",
     "textbook, bfloat16",
     "textbook, bfloat16, compiled",
     "Trainer, float32",
+    "Trainer, float32, compiled",
     "Trainer, bfloat16",
     "Trainer, bfloat16, compiled",
 )

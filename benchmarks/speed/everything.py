@@ -1,0 +1,39 @@
+"""All of the speed benchmarks, one after the other; stop other programs first.
+
+    python benchmarks/speed/everything.py RESULTS TEXT [--rounds N]
+
+About an hour and a half a round on two cores. Each script adds to what RESULTS holds, and can be
+called by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("results")
+    parser.add_argument("text")
+    parser.add_argument("--rounds", default="3")
+    asked = parser.parse_args()
+    rounds = ["--rounds", asked.rounds]
+    for script, arguments in {
+        "tokens_per_second": rounds,
+        "time_to_loss": [asked.text, *rounds],
+        "first_step": [asked.text, *rounds],
+        "generation": rounds,
+        "tokenizing": [asked.text, *rounds],
+        "recording": [asked.text],
+        "growth": [asked.text],
+    }.items():
+        file = Path(__file__).with_name(f"{script}.py")
+        print(f"{script}:", flush=True)
+        subprocess.run([sys.executable, file, asked.results, *arguments], check=True)
+
+
+if __name__ == "__main__":
+    main()
