@@ -68,6 +68,15 @@ def test_a_rate_per_epoch_makes_the_schedule_piecewise() -> None:
         ({"gradient_accumulation": 17}, "gradient_accumulation", ["17", "batch_size 16"]),
         ({"embed_dim": 24, "num_heads": 8}, "num_heads", ["even size"]),
         ({"device": "gpu"}, "device", ["'gpu'"]),
+        ({"attention": "flash"}, "attention", ["'flash'", "'auto', 'matmul' or 'fused'"]),
+        ({"compile": "yes"}, "compile", ["'yes'", "'auto', 'on' or 'off'"]),
+        ({"threads": 0}, "threads", ["0", "greater than or equal to 1"]),
+        ({"threads": 10**6}, "threads", ["1000000", "less than or equal to 1024"]),
+        (
+            {"compile": True, "activation_checkpointing": True},
+            "compile",
+            ["on together with activation_checkpointing", "one of the two", "set compile to auto"],
+        ),
     ],
 )
 def test_a_mistake_gets_one_sentence_with_place_found_expected_remedy(

@@ -63,6 +63,7 @@ def ours(size: dict[str, int], dropout: float = 0.0, steps: int = 0) -> Callable
     tokens = np.random.default_rng(0).integers(0, VOCABULARY, 5_000_000).astype(np.uint16)
     batches = BatchPlan(tokens, config.seq_len, config.batch_size, 0)
     execution = choose_execution(config, shape, batches, steps).execution
+    torch.set_num_threads(execution.threads)
     model = Transformer(shape, dropout, execution.attention)
     initialize(model, 0)
     optimizers = make_optimizers(model, config, execution.precision)

@@ -26,6 +26,9 @@ from descend.errors import ConfigError
 
 Rate = Annotated[float, Field(gt=0, le=10)]
 
+MOST_THREADS = 1024
+"""Of a number beyond what the system can start, OpenMP ends the process without a word of ours."""
+
 
 def _rates(value: object) -> object:
     """Accept `1:1e-4,2:1e-3` (a flag) and string keys or numbers (TOML, JSON, YAML)."""
@@ -203,6 +206,23 @@ class RunConfig(BaseModel):
         group="Machine",
         pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
     )
+    attention: Literal["auto", "matmul", "fused"] = _key(
+        "auto",
+        "How attention is computed: plain products or torch's kernel; auto: what is fastest here.",
+        group="Machine",
+    )
+    compile: Annotated[Literal["auto", "on", "off"], BeforeValidator(_on_off)] = _key(
+        "auto",
+        "Compile the network for this machine; auto: where the run earns it.",
+        group="Machine",
+    )
+    threads: int | None = _key(
+        None,
+        "Threads of the processor; left open: all cores, fewer beside busy programs.",
+        group="Machine",
+        ge=1,
+        le=MOST_THREADS,
+    )
     save_dir: str | None = _key(
         None, "Folder of the model; left open: models/transformer_<unix time>.", group="Machine"
     )
@@ -255,6 +275,13 @@ class RunConfig(BaseModel):
                 f"{self.gradient_accumulation}",
                 f"at most batch_size {self.batch_size}",
                 "lower it or raise batch_size",
+            )
+        if self.compile == "on" and self.activation_checkpointing:
+            raise _misfit(
+                "compile",
+                "on together with activation_checkpointing",
+                "one of the two",
+                "set compile to auto or activation_checkpointing to false",
             )
         return self
 

@@ -17,8 +17,8 @@ from descend.errors import ConfigError
 class Execution(msgspec.Struct, frozen=True):
     """All that changes the bits of a result without changing what is computed.
 
-    Chosen once, stored with every checkpoint and taken again on resume: another choice rounds
-    differently, and the resumed run would not be the same to the last bit.
+    Chosen once, stored in run.json of the run folder and taken again on resume: another choice
+    rounds differently, and the resumed run would not be the same to the last bit.
     """
 
     device: str

@@ -326,6 +326,22 @@ def machine(raw: Raw) -> list[str]:
     ]
 
 
+def attention(raw: Raw) -> list[str]:
+    kernel = raw.info["execution"]["attention"]
+    other = {"matmul": "fused", "fused": "matmul"}[kernel]
+    return [*heads(raw), *machine(raw), f"and {kernel} attention", f"`--attention {other}`"]
+
+
+def compiling(raw: Raw) -> list[str]:
+    assert not raw.info["execution"]["compiled"]
+    return [*machine(raw), "attention, not compiled:", "`--compile on`"]
+
+
+def threads(raw: Raw) -> list[str]:
+    count = raw.info["execution"]["threads"]
+    return [*machine(raw), f"`--threads {count // 2 if count > 1 else 2}`"]
+
+
 def parts(raw: Raw) -> list[str]:
     return [
         f"{raw.config['batch_size']} sequences was computed in "
@@ -365,7 +381,7 @@ EXPECTED: dict[str, Expected] = {
     **dict.fromkeys(
         ("embed_dim", "num_layers", "ff_dim", "transformer", "parameter_count"), parameters
     ),
-    **dict.fromkeys(("num_heads", "attention"), heads),
+    "num_heads": heads,
     **dict.fromkeys(("max_seq_len", "seq_len"), context),
     **dict.fromkeys(("dropout_rate", "blank_rate", "label_smoothing"), regularisation),
     **dict.fromkeys(("batch_size", "epoch_and_step", "max_steps"), updates),
@@ -379,6 +395,9 @@ EXPECTED: dict[str, Expected] = {
     "overlap": copied,
     **dict.fromkeys(("gradient_accumulation", "activation_checkpointing"), parts),
     **dict.fromkeys(("precision", "device"), machine),
+    "attention": attention,
+    "compile": compiling,
+    "threads": threads,
     "learning_rate": rates,
     "warmup_steps": warmup,
     "weight_decay": weights,

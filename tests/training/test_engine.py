@@ -19,7 +19,7 @@ from descend.machine import SOON, Execution, busy_cores
 from descend.model.cost import training_memory
 from descend.model.shape import shape_of
 from descend.text.batches import BatchPlan
-from descend.training.engine import Choice, choose_execution, name_of
+from descend.training.engine import Choice, choose_execution
 from descend.training.memory import check_memory, memory_errors, remedy
 from descend.training.objective import can_compile, keep_code
 from descend.training.recipe import (
@@ -28,6 +28,7 @@ from descend.training.recipe import (
     choose_vocabulary,
     choose_warmup,
 )
+from descend.training.ways import name_of
 
 
 def choose(steps: int = 0, **keys: object) -> Choice:
@@ -134,9 +135,9 @@ def test_a_forced_precision_is_obeyed(precision: str) -> None:
 def test_a_processor_without_bfloat16_is_not_kept_waiting_for_it() -> None:
     # oneDNN can be told to forget all instructions newer than AVX2, before it is loaded.
     program = (
-        "import torch, msgspec; from descend.training import engine\n"
+        "import torch, msgspec; from descend.training import ways\n"
         "from descend.config import make_config\n"
-        "print([w.precision for w in engine._candidates(make_config({}), 'cpu')])"
+        "print([w.precision for w in ways.candidates(make_config({}), 'cpu')])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True,

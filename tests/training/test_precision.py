@@ -1,14 +1,16 @@
-"""Half precision learns what float32 learns; both ways to compute attention agree."""
+"""Every fast path learns what plain float32 learns: precisions, kernels of attention, compiling."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from torch import Tensor
+from torch._dynamo.utils import counters
 
 from descend.config import make_config
 from descend.machine import Execution
@@ -23,7 +25,12 @@ from descend.training.precision import make_scaler
 from descend.training.state import TrainState
 
 Tiny = dict[str, Any]
+Weights = dict[str, Tensor]
+
 STEPS = 50
+
+COSINES = {"float32": 0.9999999, "bfloat16": 0.999, "float16": 0.9999}
+"""Least, of all gradients in a row with those of float32."""
 
 
 def computing(
@@ -44,76 +51,127 @@ def computing(
     return TrainState(model, optimizers, make_scaler(way)), course
 
 
-def curve(job: Job, precision: str, compiled: bool = False) -> list[float]:
-    state, course = computing(job, precision, "matmul", compiled)
+def learned(
+    job: Job, precision: str, attention: str, compiled: bool = False
+) -> tuple[list[float], TrainState]:
+    """The losses of `STEPS` steps, and the state after them."""
+    state, course = computing(job, precision, attention, compiled)
     found: list[float] = []
     for records in train(state, course):
         first = records[0]
         assert isinstance(first, Step)
         found.append(first.loss)
         if len(found) == STEPS:
-            return found
+            return found, state
     raise AssertionError("too few steps")
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_half_precision_follows_the_curve_of_float32(tiny: Tiny, optimizer: str) -> None:
-    # Small steps: over fifty large ones rounding alone leads two runs apart.
-    tiny |= {"optimizer": optimizer, "learning_rate": 3e-4, "architecture": "gpt"}
-    job = new_job(make_config(tiny), Path("run"))
-    exact = curve(job, "float32")
-    assert exact[-1] < exact[0] - 0.2
-    for precision, within in (("bfloat16", 0.02), ("float16", 0.01)):
-        found = curve(job, precision)
-        assert found != exact
-        # The scaler may skip a first step or two while it looks for its scale.
-        assert found[-1] == pytest.approx(exact[-1], rel=within)
-        assert max(abs(a - b) / b for a, b in zip(found, exact, strict=True)) < 2 * within
-
-
-def gradients(
-    job: Job, precision: str, attention: str, compiled: bool = False
-) -> dict[str, Tensor]:
+def gradient(
+    job: Job, precision: str, attention: str, compiled: bool = False,
+    weights: Weights | None = None,
+) -> Tensor:  # fmt: skip
+    """Of the first batch at the first weights or at `weights`: that of all parameters in a row."""
     state, course = computing(job, precision, attention, compiled)
+    if weights is not None:
+        state.model.load_state_dict(weights)
     backward(state, course, 0)
     for optimizer in state.optimizers:
         state.scaler.unscale_(optimizer)
-    return {name: p.grad for name, p in state.model.named_parameters() if p.grad is not None}
+    found = [p.grad for p in state.model.parameters()]
+    return torch.cat([g.flatten().double() for g in found if g is not None])
 
 
-@pytest.mark.parametrize("architecture", ["gpt", "modern"])
-def test_gradients_point_the_same_way(tiny: Tiny, architecture: str) -> None:
-    tiny |= {"architecture": architecture, "embed_dim": 64, "batch_size": 16}
-    job = new_job(make_config(tiny), Path("run"))
-    exact = gradients(job, "float32", "matmul")
-    ways = [("float32", "fused", 0.9999999), ("bfloat16", "matmul", 0.999),
-            ("bfloat16", "fused", 0.999), ("float16", "matmul", 0.9999)]  # fmt: skip
-    for precision, attention, least in ways:
-        found = gradients(job, precision, attention)
-        assert found.keys() == exact.keys()
-        one, other = (torch.cat([g.flatten().double() for g in gs.values()])
-                      for gs in (found, exact))  # fmt: skip
-        cosine = torch.nn.functional.cosine_similarity(one, other, dim=0).item()
-        assert cosine > least, (precision, attention)
-        assert one.norm().item() == pytest.approx(other.norm().item(), rel=0.01)
+def cosine(one: Tensor, other: Tensor) -> float:
+    assert len(one) == len(other)
+    return torch.nn.functional.cosine_similarity(one, other, dim=0).item()
+
+
+class Exact(NamedTuple):
+    """What plain float32 with attention written out does: the run that all are held against."""
+
+    job: Job
+    losses: list[float]
+    weights: Weights
+    """After `STEPS` steps."""
+    gradient_before: Tensor
+    gradient_after: Tensor
+
+
+def exact_run(text_file: Path, architecture: str, optimizer: str) -> Exact:
+    """A network of 32 that learns two nats in fifty steps, calmly.
+
+    In steps of one length (Muon's), rounding is amplified: at a rate of 0.001 and a width of 64 two
+    half-precision runs are 7 % apart halfway and meet again. At these rates no path was more than
+    0.2 % from float32 over three seeds, so that the bound of 1 % is one of errors, not of luck.
+    """
+    rate = {"adamw": 1e-3, "muon": 1e-4}[optimizer]
+    sizes = {"embed_dim": 32, "ff_dim": 64, "num_heads": 2, "num_layers": 2, "vocab_size": 300,
+             "seq_len": 16, "max_seq_len": 32, "batch_size": 8}  # fmt: skip
+    # Hidden tokens are drawn by chance, and by compiled code from other numbers.
+    job = new_job(make_config(sizes | {
+        "corpus_dir": str(text_file), "architecture": architecture, "optimizer": optimizer,
+        "learning_rate": rate, "epoch": 10, "blank_rate": 0.0, "device": "cpu",
+        "precision": "float32", "attention": "matmul", "compile": "off",
+    }), Path("run"))  # fmt: skip
+    losses, state = learned(job, "float32", "matmul")
+    weights = state.model.state_dict()
+    return Exact(job, losses, weights, gradient(job, "float32", "matmul"),
+                 gradient(job, "float32", "matmul", weights=weights))  # fmt: skip
+
+
+def check(exact: Exact, precision: str, attention: str, compiled: bool = False) -> None:
+    """`AssertionError` if this path is not within rounding of `exact`."""
+    way = (precision, attention, compiled)
+    for expected, weights in (
+        (exact.gradient_before, None), (exact.gradient_after, exact.weights)
+    ):  # fmt: skip
+        found = gradient(exact.job, *way, weights=weights)
+        assert cosine(found, expected) > COSINES[precision]
+        assert found.norm().item() == pytest.approx(expected.norm().item(), rel=0.01)
+    losses, _ = learned(exact.job, *way)
+    assert exact.losses[-1] < exact.losses[0] - 1.5
+    assert losses != exact.losses  # they were computed in another way
+    assert losses == pytest.approx(exact.losses, rel=0.01)
+
+
+@pytest.fixture(
+    scope="module",
+    params=list(itertools.product(("gpt", "modern"), ("adamw", "muon"))),
+    ids=lambda p: "-".join(p),
+)
+def exact(request: pytest.FixtureRequest, text_file: Path) -> Exact:
+    """`exact_run` of each network with each optimizer."""
+    return exact_run(text_file, *request.param)
+
+
+@pytest.mark.parametrize(
+    ("precision", "attention"),
+    [("float32", "fused"), ("bfloat16", "matmul"), ("bfloat16", "fused"),
+     ("float16", "matmul"), ("float16", "fused")],
+)  # fmt: skip
+def test_every_fast_path_follows_plain_float32(
+    exact: Exact, precision: str, attention: str
+) -> None:
+    """The loss of each of fifty steps within 1 %, gradients before and after them by cosine."""
+    check(exact, precision, attention)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not can_compile(), reason="no C++ compiler here")
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.filterwarnings("ignore")
-def test_compiled_code_computes_what_is_written(tiny: Tiny, precision: str) -> None:
-    tiny |= {"embed_dim": 64, "batch_size": 16, "learning_rate": 3e-4, "epoch": 20}
-    tiny |= {"blank_rate": 0.0}  # compiled code draws other random numbers
-    job = new_job(make_config(tiny), Path("run"))
-    exact = gradients(job, "float32", "matmul")
-    found = gradients(job, precision, "matmul", compiled=True)
-    one, other = (torch.cat([g.flatten().double() for g in gs.values()]) for gs in (found, exact))
-    assert torch.nn.functional.cosine_similarity(one, other, dim=0).item() > 0.999
-    plain, compiled = curve(job, "float32"), curve(job, precision, compiled=True)
-    assert plain[-1] < plain[0] - 0.2
-    assert compiled != plain
-    assert compiled == pytest.approx(plain, rel=0.01)
+@pytest.mark.parametrize(
+    ("architecture", "precision", "attention"),
+    [("modern", "float32", "matmul"), ("modern", "float32", "fused"),
+     ("modern", "bfloat16", "matmul"), ("modern", "bfloat16", "fused"),
+     ("gpt", "bfloat16", "fused")],
+)  # fmt: skip
+def test_compiled_code_computes_what_is_written(
+    text_file: Path, architecture: str, precision: str, attention: str
+) -> None:
+    torch._dynamo.reset()  # after eight shapes in a process torch goes on uncompiled, and says little
+    before = counters["stats"]["unique_graphs"]
+    check(exact_run(text_file, architecture, "muon"), precision, attention, compiled=True)
+    assert counters["stats"]["unique_graphs"] == before + 1
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])

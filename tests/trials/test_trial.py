@@ -165,6 +165,20 @@ def test_the_key_follows_the_device_that_computes(
     assert arm.key != here
 
 
+def test_a_trial_computes_attention_as_forced_and_takes_a_thread_uncompiled(
+    tiny: dict[str, object],
+) -> None:
+    arm = arm_of(config_of(tiny), steps=9)
+    assert prepare(arm).execution.attention == "fused"
+    for attention in ("matmul", "fused"):
+        ready = prepare(arm_of(config_of(tiny, attention=attention, compile="on", threads=2)))
+        way = ready.execution
+        assert (way.attention, way.threads, way.compiled) == (attention, 1, False)
+    # Seconds of one kernel are not those of another; the rest no trial heeds.
+    assert arm_of(config_of(tiny, attention="matmul"), steps=9).key != arm.key
+    assert arm_of(config_of(tiny, compile="on", threads=2), steps=9).key == arm.key
+
+
 def test_the_key_follows_content_and_not_names(tiny: dict[str, object], tmp_path: Path) -> None:
     arm = arm_of(config_of(tiny), steps=9)
     assert arm_of(config_of(tiny, save_dir=str(tmp_path)), steps=9).key == arm.key

@@ -12,7 +12,9 @@ from descend.errors import RunFolderError
 from descend.runs.folder import DIAGNOSIS, read_info
 from descend.settings import without_what_follows
 
-NOT_INHERITED = ("save_dir", "device", "precision", "log_level")
+NOT_INHERITED = (
+    "save_dir", "device", "precision", "attention", "compile", "threads", "log_level",
+)  # fmt: skip
 """Of where and how a run is made, not of what it learns."""
 
 

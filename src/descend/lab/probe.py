@@ -10,7 +10,8 @@ from descend.lab.rates import Rates, Timed, Work, fit_rates
 from descend.machine import Execution
 from descend.model.shape import shape_of
 from descend.text.batches import BatchPlan
-from descend.training.engine import choose_execution, name_of, time_step
+from descend.training.engine import choose_execution, time_step
+from descend.training.ways import name_of
 
 PROBES = ((32, 2, 512), (128, 2, 1024), (192, 4, 2048))
 """Width, layers and vocabulary of what is timed: as good as four or sixteen shapes in predicting

@@ -11,8 +11,11 @@ from descend.errors import ConfigError, RunFolderError
 from descend.runs.folder import is_run, read_info
 from descend.settings import gather_settings
 
-DECIDES_NO_LOSS = ("seed", "device", "rescue", *OF_NO_CONSEQUENCE)
-"""Keys of a run that an experiment sets itself. No trial is rescued."""
+DECIDES_NO_LOSS = (
+    "seed", "device", "attention", "compile", "threads", "rescue", *OF_NO_CONSEQUENCE,
+)  # fmt: skip
+"""Keys of a run that an experiment sets itself, or that change a loss by rounding alone. No trial
+is rescued or compiled, and each takes a thread."""
 
 
 @dataclass(frozen=True)

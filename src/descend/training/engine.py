@@ -1,8 +1,9 @@
 """How to compute on this machine, decided by trying: the choice is one line in the log.
 
-A step of the real network on a real batch is timed in each candidate way, for a second or so
-in all; the weights are not moved. What was forced by the configuration is not tried. Compiling
-takes seconds by itself, so it is tried only where the run is long enough to earn them.
+A step of the real network on a real batch is timed in each candidate way (`ways`), for a second or
+so in all; the weights are not moved. What was forced by the configuration is not tried against
+anything else. Compiling takes seconds by itself, so where it is left open it is tried only if the
+run is long enough to earn them.
 """
 
 from __future__ import annotations
@@ -11,24 +12,24 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from functools import cache
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 import torch
 
 from descend.config import RunConfig
-from descend.errors import ConfigError
-from descend.machine import SOON, Execution, busy_cores, cores, pick_device, processor
+from descend.errors import ConfigError, DescendError
+from descend.machine import SOON, Execution, busy_cores
 from descend.model.shape import ModelShape
 from descend.model.transformer import Transformer
 from descend.text.batches import BatchPlan
 from descend.text.cache import cache_dir
+from descend.training.memory import memory_errors
 from descend.training.objective import can_compile, objective_for
 from descend.training.optimizer import make_optimizers
 from descend.training.precision import compute_in
+from descend.training.ways import HOPELESS, candidates, device_for, name_of
 
 _FORMAT = 2
 
@@ -37,17 +38,8 @@ PROBE_TOKENS = 1024
 
 PROBE_REPEATS = 2
 
-TASTE_SIZE = 256
-"""Rows and columns of a matrix whose product takes well under a millisecond where it is quick."""
-
-TASTES = 10
-"""Such products of each kind: the quickest counts, whatever else the cores do meanwhile."""
-
 BUSY_CORES = 0.5
 """Cores at work for others from which a thread more may cost more than it brings."""
-
-HOPELESS = 2.0
-"""A way whose first step takes this many times the best so far is not timed further."""
 
 TRYING_SHARE = 0.25
 """Of the time that training is thought to take: once trying took so long, no further way is tried.
@@ -84,29 +76,39 @@ class Choice(msgspec.Struct, frozen=True):
         return steps * (tokens_per_step * per_token + self.seconds_per_update)
 
 
+@contextmanager
+def threads_kept() -> Iterator[None]:
+    """Gives torch back the threads that it had: they are what a later choice finds as all there
+    are."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@threads_kept()
 def choose_execution(
     config: RunConfig, shape: ModelShape, batches: BatchPlan, steps: int = 0
 ) -> Choice:
     """Time the candidate ways on this machine and take the fastest; remembered in the cache.
 
     `steps` is how long the run will be (0: as long as can be): what costs a start must be earned
-    back in them.
+    back in them. `ConfigError` for a way that is forced and is not here.
     """
-    device = pick_device(config.device)
-    if device == "mps" and config.precision == "float16":
-        raise ConfigError("precision", "float16 on mps", "float32 or bfloat16 there",
-                          "set precision to auto")  # fmt: skip
-    ways = list(_candidates(config, device))
+    device = device_for(config)
+    ways = list(candidates(config, device))
     decided_by = (_FORMAT, shape, ways, config.optimizer, config.seq_len, config.batch_size,
                   config.dropout_rate, config.blank_rate, config.activation_checkpointing,
-                  config.gradient_accumulation, config.label_smoothing)  # fmt: skip
+                  config.gradient_accumulation, config.label_smoothing,
+                  config.compile, config.threads)  # fmt: skip
     key = hashlib.sha256(repr(decided_by).encode()).hexdigest()[:24]
     file = cache_dir() / "engine" / f"{key}.json"
     busy = device == "cpu" and busy_cores() > BUSY_CORES
     choice = _remembered(file, busy)
     if choice is not None and choice.spent and _worth_more(choice, batches, steps):
         choice = None  # what was not tried for a short run is tried for a longer one
-    if busy:
+    if busy and config.threads is None:
         # What a browser does to us this minute is no fact of the machine: not remembered.
         known = None if choice is None else choice.execution
         by_threads = _try_all(_with_fewer_threads(known or ways[0]), config, shape, batches)
@@ -119,33 +121,33 @@ def choose_execution(
     elif choice is None:
         choice = _try_all(ways, config, shape, batches, steps)
         _remember(file, choice, busy)
-    if device != "cpu":
+    if device != "cpu" or config.activation_checkpointing or config.compile == "off":
         return choice
-    if config.activation_checkpointing:
-        return choice
-    return _compiled_if_it_pays(choice, file, config, shape, batches, steps, busy)
+    return _perhaps_compiled(choice, file, config, shape, batches, steps, busy)
 
 
-def _compiled_if_it_pays(
+def _perhaps_compiled(
     choice: Choice, file: Path, config: RunConfig, shape: ModelShape, batches: BatchPlan,
     steps: int, busy: bool,
 ) -> Choice:  # fmt: skip
-    """`choice`, or the same compiled, if a run of `steps` earns the seconds that it costs."""
-    tokens = batches.tokens_per_step
+    """`choice`, or the same compiled, if that is forced or a run of `steps` earns the seconds that
+    it costs."""
+    tokens, left_open = batches.tokens_per_step, config.compile == "auto"
     plainly = choice.seconds(tokens, steps)
     way = msgspec.structs.replace(choice.execution, compiled=True)
     file = file.with_stem(f"{file.stem}-{way.precision}-{way.attention}-compiled")
     tried = _remembered(file, busy)
     if tried is None:
         cost = COMPILE_SECONDS * (BUSY_FACTOR if busy else 1)
-        if plainly * HOPED_SAVING < cost or not can_compile():
+        if left_open and (plainly * HOPED_SAVING < cost or not can_compile()):
             return choice
         tried = _try_compiled(way, config, shape, batches) or choice
         _remember(file, tried, busy)
         paid = 0.0
     else:
         paid = COMPILE_AGAIN_SECONDS
-    if not tried.execution.compiled or tried.seconds(tokens, steps) + paid >= plainly:
+    earned = tried.execution.compiled and tried.seconds(tokens, steps) + paid < plainly
+    if left_open and not earned:
         return choice
     known = choice.seconds_per_token | tried.seconds_per_token
     return Choice(way, known, choice.seconds_per_update)
@@ -154,14 +156,23 @@ def _compiled_if_it_pays(
 def _try_compiled(
     way: Execution, config: RunConfig, shape: ModelShape, batches: BatchPlan
 ) -> Choice | None:
-    """How fast `way` is, or None where this machine cannot compile: training does not need it."""
+    """How fast `way` is, or None where this machine cannot compile: training does not need it.
+    `ConfigError` if compiling is forced."""
     try:
-        per_token, per_update = time_step(
-            way, config, shape, batches, float("inf"),
-            sequences=-(-config.batch_size // config.gradient_accumulation),
-        )  # fmt: skip
-    except Exception:  # torch has no class of its own for what a compiler may say
-        return None
+        with memory_errors(config, shape):
+            per_token, per_update = time_step(
+                way, config, shape, batches, float("inf"),
+                sequences=-(-config.batch_size // config.gradient_accumulation),
+            )  # fmt: skip
+    except Exception as problem:  # torch has no class of its own for what a compiler may say
+        if config.compile == "auto":
+            return None
+        if isinstance(problem, DescendError):
+            raise
+        raise ConfigError(
+            "compile", f"on where compiling fails ({type(problem).__name__})",
+            "a C++ compiler that torch can use", "set compile to auto",
+        ) from problem  # fmt: skip
     return Choice(way, {name_of(way): per_token}, per_update)
 
 
@@ -244,49 +255,6 @@ def _try_all(
     return msgspec.structs.replace(found, spent=spent)
 
 
-def _candidates(config: RunConfig, device: str) -> Iterator[Execution]:
-    asked = config.precision
-    precisions: list[Literal["float32", "bfloat16", "float16"]]
-    if asked != "auto":
-        precisions = [asked]
-    elif device.startswith("cuda") and not torch.cuda.is_bf16_supported(including_emulation=False):
-        precisions = ["float32", "float16"]
-    elif device == "cpu" and not _bfloat16_is_quick():
-        precisions = ["float32"]
-    else:
-        precisions = ["float32", "bfloat16"]
-    kernels: list[Literal["matmul", "fused"]] = ["matmul", "fused"]
-    for precision in precisions:
-        for attention in kernels:
-            yield Execution(
-                device=device,
-                precision=precision,
-                attention=attention,
-                threads=torch.get_num_threads() if device == "cpu" else cores(),
-                torch=str(torch.__version__),
-                processor=processor(),
-            )
-
-
-@cache
-def _bfloat16_is_quick() -> bool:
-    """Whether a small product in bfloat16 is worth comparing with one in float32.
-
-    Without instructions for it, one is hundreds of times slower, and a whole step would take
-    minutes to try. Asked once: what is remembered is found again by the ways that there are.
-    """
-    exact = torch.ones(TASTE_SIZE, TASTE_SIZE)
-    limit = HOPELESS * min(_product_seconds(exact) for _ in range(TASTES))
-    half = exact.bfloat16()
-    return any(_product_seconds(half) < limit for _ in range(TASTES))
-
-
-def _product_seconds(matrix: torch.Tensor) -> float:
-    began = time.perf_counter()
-    matrix @ matrix
-    return time.perf_counter() - began
-
-
 def time_step(
     way: Execution, config: RunConfig, shape: ModelShape, batches: BatchPlan, limit: float,
     sequences: int = 0, clock: Callable[[], float] = time.perf_counter, least: float = 0.0,
@@ -332,13 +300,3 @@ def time_step(
 def _wait_for(device: str) -> None:
     if device.startswith("cuda"):
         torch.cuda.synchronize(device)
-
-
-def name_of(way: Execution) -> str:
-    """A way in words."""
-    way_in_short = f"{way.precision}, {way.attention} attention"
-    if way.compiled:
-        way_in_short += ", compiled"
-    if way.device != "cpu":
-        return way_in_short
-    return f"{way_in_short}, {way.threads} thread{'s' if way.threads != 1 else ''}"

@@ -44,7 +44,7 @@ from descend.text.store import (
 )
 from descend.text.tokenizer import Tokenizer, load_tokenizer
 from descend.training.checkpoint import load_checkpoint
-from descend.training.engine import Choice, choose_execution, name_of
+from descend.training.engine import Choice, choose_execution
 from descend.training.loop import Course
 from descend.training.memory import check_memory, memory_errors
 from descend.training.objective import can_compile, look_at_compiler
@@ -61,6 +61,7 @@ from descend.training.recipe import (
 )
 from descend.training.schedule import learning_rate
 from descend.training.state import TrainState
+from descend.training.ways import device_for, forced, name_of
 from descend.units import size
 from descend.version import __version__
 
@@ -101,6 +102,7 @@ def new_job(
     progress: Progress = no_progress,
 ) -> Job:
     """A run from the start, or with `parent` one that trains its model further."""
+    device = device_for(config)  # what cannot be is refused before a large text is read
     loaded = load_model(parent, "cpu") if parent else None
     text = prepare_text(config, progress, anew=True)
     tokenizer = loaded.tokenizer if loaded else tokenizer_for(config, text, progress)
@@ -108,13 +110,12 @@ def new_job(
     batches = BatchPlan(store.train, config.seq_len, config.batch_size, config.seed)
     check_validation(store)
     shape = loaded.model.shape if loaded else shape_of(config, tokenizer.vocab_size)
-    check_memory(config, shape, pick_device(config.device))
+    check_memory(config, shape, device)
     resolved = resolve(config, text, store, batches)
     progress("trying this machine", 0.0)
     with memory_errors(config, shape):
         choice = choose_execution(resolved, shape, batches, total_steps(resolved, batches))
     course = course_for(resolved, choice.execution, store, batches)
-    torch.set_num_threads(choice.execution.threads)
     model = Transformer(shape, config.dropout_rate, choice.execution.attention)
     initialize(model, config.seed)
     if loaded:
@@ -170,7 +171,6 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
     store = prepare_tokens(text, tokenizer, progress)
     batches = BatchPlan(store.train, resolved.seq_len, resolved.batch_size, resolved.seed)
     shape = shape_of(resolved, tokenizer.vocab_size)
-    torch.set_num_threads(execution.threads)
     model = Transformer(shape, resolved.dropout_rate, execution.attention)
     state = fresh_state(model, resolved, execution)
     load_checkpoint(checkpoint, state)
@@ -357,7 +357,8 @@ def _notes(
         words = ", ".join(f"{key} = {value}" for key, value in by_size.items())
         notes.append(f"chosen for {size(store.info.train_bytes)} of training text: {words}")
     tried = ", ".join(f"{n}: {1 / s:,.0f}" for n, s in choice.seconds_per_token.items())
-    notes.append(f"computing in {name_of(choice.execution)} (tokens/s tried: {tried})")
+    asked = f"asked for: {', '.join(keys)}; " if (keys := forced(config)) else ""
+    notes.append(f"computing in {name_of(choice.execution)} ({asked}tokens/s tried: {tried})")
     if store.info.overlap_share > OVERLAP_WORTH_A_WORD:
         notes.append(
             f"{store.info.overlap_share:.0%} of the held-out text stands in the training text too, "

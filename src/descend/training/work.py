@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 
+import torch
+
 from descend.errors import DescendError, DivergedError
 from descend.runs.durable import write_file
 from descend.runs.folder import TOKENIZER, EventLog, Summary, write_info, write_summary
@@ -18,6 +20,7 @@ from descend.runs.lock import writing
 from descend.runs.model_files import save_model
 from descend.runs.records import Epoch, Record, Rescue, Sample, Saved, Started, Stopped
 from descend.training.checkpoint import save_checkpoint
+from descend.training.engine import threads_kept
 from descend.training.interrupts import Interrupted, noticing_signals
 from descend.training.job import Job
 from descend.training.loop import train
@@ -55,7 +58,8 @@ def work(job: Job) -> Iterator[Record]:
     Raises `Interrupted` after a signal (saved, resumable), `DivergedError`, `DiskError`,
     `OutOfMemoryError`; what was saved before stays as it was.
     """
-    with writing(job.folder), closing(EventLog(job.folder)) as log:
+    with writing(job.folder), closing(EventLog(job.folder)) as log, threads_kept():
+        torch.set_num_threads(job.course.execution.threads)
         if job.state.step == 0:
             write_info(job.folder, job.info)
             write_file(job.folder / TOKENIZER, job.store.tokenizer.to_bytes())

@@ -28,8 +28,9 @@ EVALUATION_TOKENS = 32_768
 OFTEN_EVALUATION_TOKENS = EVALUATION_TOKENS // 2
 """For trials that are judged several times along their way."""
 
-_DECIDES_NOTHING = (*OF_NO_CONSEQUENCE, "rescue")
-"""No trial is rescued: what diverges must be seen to diverge."""
+_DECIDES_NOTHING = (*OF_NO_CONSEQUENCE, "rescue", "compile", "threads")
+"""No trial is rescued: what diverges must be seen to diverge. None is compiled, and on a processor
+each takes a thread, however a run computes."""
 
 
 class Arm(msgspec.Struct, frozen=True, kw_only=True):

@@ -102,12 +102,13 @@ def prepare(arm: Arm) -> Ready:
 
 
 def execution_of(config: RunConfig) -> Execution:
-    """How every trial of this configuration computes: nothing is tried, so that two are alike."""
+    """How every trial of this configuration computes: nothing is tried, so that two are alike, and
+    several at a time take a thread each; compiling would take longer than most of them."""
     device = pick_device(config.device)
     return Execution(
         device=device,
         precision="float32" if config.precision == "auto" else config.precision,
-        attention="fused",
+        attention="fused" if config.attention == "auto" else config.attention,
         threads=1 if device == "cpu" else cores(),
         torch=str(torch.__version__),
         processor=processor(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from descend.handbook.yours.record import RunRecord
 from descend.handbook.yours.wording import (
+    Change,
     against,
     compared,
     generate_command,
@@ -112,15 +113,40 @@ def architecture(run: RunRecord) -> str:
 
 def machine(run: RunRecord) -> str:
     """Where and how it was computed, and how fast."""
+    other = "bfloat16" if run.info.execution["precision"] == "float32" else "float32"
+    return _computed(run, "the format", {"precision": other})
+
+
+def attention(run: RunRecord) -> str:
+    """Heads and their size, and how they were computed."""
+    other = "matmul" if run.info.execution["attention"] == "fused" else "fused"
+    return f"{heads(run)}\n\n{_computed(run, 'the kernel', {'attention': other})}"
+
+
+def compiling(run: RunRecord) -> str:
+    """Whether it was compiled, and how fast it was."""
+    other = "off" if run.info.execution.get("compiled") else "on"
+    there = {} if run.info.execution["device"] == "cpu" else {"device": "cpu"}
+    return _computed(run, "compiling", {"compile": other} | there)
+
+
+def threads(run: RunRecord) -> str:
+    """On how many threads it was computed, and how fast."""
+    count = run.info.execution["threads"]
+    return _computed(run, "their number", {"threads": count // 2 if count > 1 else 2})
+
+
+def _computed(run: RunRecord, what: str, change: Change) -> str:
+    """How the run was computed and how fast; `change` to see what `what` is worth."""
     how = run.info.execution
-    other = "bfloat16" if how["precision"] == "float32" else "float32"
+    compiled = "compiled" if how.get("compiled") else "not compiled"
     return (
         f"Your run computed in {how['precision']} on {how['device']} ({how['processor']}) with "
-        f"{how['threads']} thread{'s' if how['threads'] != 1 else ''}: "
-        f"{run.summary.tokens_per_second:,.0f} tokens a second, "
-        f"validation included. To see what the format is worth here, "
-        f"{trial(run, {'precision': other})} and compare the tokens a second and the validation "
-        f"loss of {run.summary.validation_loss:.3f}."
+        f"{how['threads']} thread{'s' if how['threads'] != 1 else ''} and {how['attention']} "
+        f"attention, {compiled}: {run.summary.tokens_per_second:,.0f} tokens a second, "
+        f"validation included. To see what {what} is worth here, {trial(run, change)} "
+        f"and compare the tokens a second and the validation loss of "
+        f"{run.summary.validation_loss:.3f}."
     )
 
 

@@ -43,6 +43,9 @@ TOPICS: dict[str, Callable[[RunRecord], str]] = {
     # The machine.
     "precision": size.machine,
     "device": size.machine,
+    "attention": size.attention,
+    "compile": size.compiling,
+    "threads": size.threads,
     # Choices.
     "gpt": size.architecture,
     "modern": size.architecture,
@@ -56,7 +59,6 @@ TOPICS: dict[str, Callable[[RunRecord], str]] = {
     # Ideas.
     "tokens": learning.text_bits,
     "embedding": size.tables,
-    "attention": size.heads,
     "transformer": size.parameters,
     "gradient_descent": steps.descent,
     "loss": learning.loss,

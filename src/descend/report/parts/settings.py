@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from descend.config import OF_NO_CONSEQUENCE, PRESETS, RunConfig
-from descend.handbook.facts import shown
+from descend.handbook.facts import shown, word
 from descend.handbook.yours.wording import generate_command
 from descend.lab.command import flags_of
 from descend.report.page import Column, Command, Paragraph, Section, Table
 from descend.runs.folder import RunInfo
 from descend.runs.records import Sample
 
-_MACHINE = ("device", "precision", "attention", "threads", "torch", "processor")
+_MACHINE = ("device", "precision", "attention", "compiled", "threads", "torch", "processor")
 
 
 def settings(info: RunInfo, folder: Path) -> Section:
@@ -32,7 +32,7 @@ def settings(info: RunInfo, folder: Path) -> Section:
         else:
             default.append((key, value))
     executed = info.execution
-    computed = ", ".join(f"{k} {executed[k]}" for k in _MACHINE if k in executed)
+    computed = ", ".join(f"{k} {word(executed[k])}" for k in _MACHINE if k in executed)
     return Section("settings", "Settings", (
         Paragraph(
             f"Preset {info.preset}. What was asked for came by a flag, a file or the preset; what "

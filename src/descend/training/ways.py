@@ -1,0 +1,108 @@
+"""The ways to compute that there are on this machine, less those that were ruled out by force."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from functools import cache
+from typing import Literal
+
+import torch
+
+from descend.config import RunConfig
+from descend.errors import ConfigError
+from descend.machine import Execution, cores, pick_device, processor
+from descend.training.objective import can_compile
+
+TASTE_SIZE = 256
+"""Rows and columns of a matrix whose product takes well under a millisecond where it is quick."""
+
+TASTES = 10
+"""Such products of each kind: the quickest counts, whatever else the cores do meanwhile."""
+
+HOPELESS = 2.0
+"""A way whose first step takes this many times the best so far is not timed further."""
+
+FORCIBLE = ("device", "precision", "attention", "compile", "threads")
+"""Keys by which a part of the choice is taken from the engine."""
+
+
+def forced(config: RunConfig) -> list[str]:
+    """Those of `FORCIBLE` that `config` sets."""
+    return [key for key in FORCIBLE if getattr(config, key) not in ("auto", None)]
+
+
+def device_for(config: RunConfig) -> str:
+    """The device to compute on; `ConfigError` for a way that is asked for and is not here."""
+    device = pick_device(config.device)
+    if device == "mps" and config.precision == "float16":
+        raise ConfigError("precision", "float16 on mps", "float32 or bfloat16 there",
+                          "set precision to auto")  # fmt: skip
+    if config.compile == "on" and device != "cpu":
+        raise ConfigError("compile", f"on with device {device}", "auto or off on all but cpu",
+                          "set compile to auto or device to cpu")  # fmt: skip
+    if config.compile == "on" and not can_compile():
+        raise ConfigError(
+            "compile", "on without a C++ compiler",
+            "g++, clang++ or another that the environment variable CXX names",
+            "install one or set compile to auto",
+        )  # fmt: skip
+    return device
+
+
+def candidates(config: RunConfig, device: str) -> Iterator[Execution]:
+    """Every way but compiled ones; of what is forced, only that."""
+    asked = config.precision
+    precisions: list[Literal["float32", "bfloat16", "float16"]]
+    if asked != "auto":
+        precisions = [asked]
+    elif device.startswith("cuda") and not torch.cuda.is_bf16_supported(including_emulation=False):
+        precisions = ["float32", "float16"]
+    elif device == "cpu" and not _bfloat16_is_quick():
+        precisions = ["float32"]
+    else:
+        precisions = ["float32", "bfloat16"]
+    kernels: list[Literal["matmul", "fused"]] = ["matmul", "fused"]
+    if config.attention != "auto":
+        kernels = [config.attention]
+    # Less than all cores where the user says so to torch.
+    threads = config.threads or (torch.get_num_threads() if device == "cpu" else cores())
+    for precision in precisions:
+        for attention in kernels:
+            yield Execution(
+                device=device,
+                precision=precision,
+                attention=attention,
+                threads=threads,
+                torch=str(torch.__version__),
+                processor=processor(),
+            )
+
+
+@cache
+def _bfloat16_is_quick() -> bool:
+    """Whether a small product in bfloat16 is worth comparing with one in float32.
+
+    Without instructions for it, one is hundreds of times slower, and a whole step would take
+    minutes to try. Asked once: what is remembered is found again by the ways that there are.
+    """
+    exact = torch.ones(TASTE_SIZE, TASTE_SIZE)
+    limit = HOPELESS * min(_product_seconds(exact) for _ in range(TASTES))
+    half = exact.bfloat16()
+    return any(_product_seconds(half) < limit for _ in range(TASTES))
+
+
+def _product_seconds(matrix: torch.Tensor) -> float:
+    began = time.perf_counter()
+    matrix @ matrix
+    return time.perf_counter() - began
+
+
+def name_of(way: Execution) -> str:
+    """A way in words."""
+    way_in_short = f"{way.precision}, {way.attention} attention"
+    if way.compiled:
+        way_in_short += ", compiled"
+    if way.device != "cpu":
+        return way_in_short
+    return f"{way_in_short}, {way.threads} thread{'s' if way.threads != 1 else ''}"

@@ -1,0 +1,261 @@
+"""What the configuration forces is obeyed, told, stored and taken again on resume."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from descend.config import make_config
+from descend.errors import ConfigError
+from descend.machine import Execution
+from descend.model.shape import shape_of
+from descend.runs.folder import read_info
+from descend.text.batches import BatchPlan
+from descend.training.engine import Choice, choose_execution
+from descend.training.interrupts import Interrupted
+from descend.training.job import new_job, resumed_job
+from descend.training.objective import can_compile
+from descend.training.ways import name_of
+from descend.training.work import work
+
+Tiny = dict[str, Any]
+Timing = Callable[..., tuple[float, float]]
+
+SMALL = {"embed_dim": 16, "num_heads": 2, "num_layers": 1, "ff_dim": 16, "seq_len": 8,
+         "max_seq_len": 8, "device": "cpu"}  # fmt: skip
+
+
+def choose(steps: int = 0, **keys: object) -> Choice:
+    config = make_config(SMALL | keys)
+    tokens = torch.arange(500).numpy() % 300
+    return choose_execution(
+        config, shape_of(config, 300), BatchPlan(tokens, 8, config.batch_size, 0), steps
+    )
+
+
+def timing(tried: list[Execution], compiled: float = 2e-6) -> Timing:
+    """A clock that gives every way a microsecond a token, compiled ones `compiled`; without it a
+    test would have to compile."""
+
+    def time_step(way: Execution, *_: object, **__: object) -> tuple[float, float]:
+        tried.append(way)
+        return compiled if way.compiled else 1e-6, 1e-6
+
+    return time_step
+
+
+@pytest.fixture
+def at_rest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine with two cores at rest, a compiler, and nothing remembered: its cache."""
+    monkeypatch.setenv("DESCEND_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    monkeypatch.setattr("descend.training.engine.busy_cores", lambda: 0.0)
+    monkeypatch.setattr("descend.training.engine.can_compile", lambda: True)
+    monkeypatch.setattr("descend.training.ways.can_compile", lambda: True)
+    return tmp_path / "cache" / "engine"
+
+
+@pytest.mark.parametrize("kernel", ["matmul", "fused"])
+def test_a_forced_kernel_is_not_tried_against_the_other(at_rest: Path, kernel: str) -> None:
+    choice = choose(attention=kernel)
+    assert choice.execution.attention == kernel
+    assert all(f"{kernel} attention" in name for name in choice.seconds_per_token)
+    assert len({name.split(" attention")[0] for name in choose().seconds_per_token}) > 1
+
+
+@pytest.mark.parametrize("busy", [0.0, 1.5])
+def test_a_forced_number_of_threads_stands_beside_busy_programs_too(
+    at_rest: Path, monkeypatch: pytest.MonkeyPatch, busy: float
+) -> None:
+    monkeypatch.setattr("descend.training.engine.busy_cores", lambda: busy)
+    choice = choose(threads=3)  # more than there are: obeyed all the same
+    assert choice.execution.threads == 3
+    assert {name.rsplit(", ")[-1] for name in choice.seconds_per_token} == {"3 threads"}
+    assert choose(threads=3).execution == choice.execution  # read back
+    free = {name.rsplit(", ")[-1] for name in choose().seconds_per_token}
+    assert free == ({"2 threads", "1 thread"} if busy else {"2 threads"})
+
+
+def test_forced_threads_are_those_of_that_run_alone() -> None:
+    before = torch.get_num_threads()
+    assert choose(threads=before + 1).execution.threads == before + 1
+    assert torch.get_num_threads() == before
+    assert choose().execution.threads <= before
+
+
+def test_what_is_forced_and_what_is_left_open_are_remembered_apart(
+    at_rest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[Execution] = []
+    monkeypatch.setattr("descend.training.engine.time_step", timing(tried))
+    free = choose(10**9)
+    ways: list[dict[str, object]] = [
+        {"attention": free.execution.attention}, {"threads": free.execution.threads},
+        {"compile": "off"}, {"compile": "on"}, {"precision": "float32", "attention": "fused"},
+    ]  # fmt: skip
+    for number, way in enumerate(ways):
+        before, files = len(tried), set(at_rest.iterdir())
+        choose(10**9, **way)
+        assert len(tried) > before, way  # not read back from another's
+        assert set(at_rest.iterdir()) > files, way
+        again = len(tried)
+        for known in ways[: number + 1]:
+            choose(10**9, **known)
+        assert choose(10**9).execution == free.execution
+        assert len(tried) == again, way
+
+
+def test_compile_on_compiles_however_short_the_run_and_however_slow_the_code(
+    at_rest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[Execution] = []
+    monkeypatch.setattr("descend.training.engine.time_step", timing(tried))
+    choice = choose(1, compile="on", attention="fused", precision="float32")
+    assert choice.execution.compiled
+    assert [way.compiled for way in tried] == [False, True]
+    assert choice.seconds_per_token[name_of(choice.execution)] == 2e-6
+    assert choose(1, compile="on", attention="fused", precision="float32") == choice
+    assert not choose(1).execution.compiled
+    assert not choose(10**9).execution.compiled  # slower: only tried
+
+
+def test_compile_off_never_compiles(at_rest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[Execution] = []
+    monkeypatch.setattr("descend.training.engine.time_step", timing(tried, compiled=1e-9))
+    assert not choose(10**9, compile="off").execution.compiled
+    assert not any(way.compiled for way in tried)
+    assert choose(10**9).execution.compiled
+
+
+def refusal(**keys: object) -> str:
+    with pytest.raises(ConfigError) as caught:
+        choose(**keys)  # type: ignore[arg-type]
+    error = caught.value
+    assert all((error.where == "compile", error.found, error.expected, error.what_to_do))
+    assert "\n" not in str(error)
+    assert error.exit_code == 2
+    return str(error)
+
+
+def test_compile_on_without_compiler_is_refused(
+    at_rest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("descend.training.ways.can_compile", lambda: False)
+    assert "without a C++ compiler" in refusal(compile="on")
+    assert choose(compile="off").execution.device == "cpu"
+
+
+def test_compile_on_is_refused_where_we_never_compile(
+    at_rest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("descend.training.ways.pick_device", lambda _: "cuda")
+    assert "compile: found on with device cuda" in refusal(compile="on")
+
+
+def test_compile_on_with_activation_checkpointing_is_refused(at_rest: Path) -> None:
+    said = refusal(compile="on", activation_checkpointing=True)
+    assert "found on together with activation_checkpointing" in said
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiler_that_fails_is_told_if_compiling_is_forced_and_passed_over_if_not(
+    at_rest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = timing([])
+
+    def failing(way: Execution, *_: object, **__: object) -> tuple[float, float]:
+        if way.compiled:
+            raise RuntimeError("ld: cannot find\nanything")
+        return honest(way)
+
+    monkeypatch.setattr("descend.training.engine.time_step", failing)
+    assert "compiling fails (RuntimeError)" in refusal(compile="on")
+    assert not choose(10**9).execution.compiled
+
+
+def test_what_cannot_be_is_refused_before_the_text_is_read(
+    at_rest: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("descend.training.ways.can_compile", lambda: False)
+    with pytest.raises(ConfigError, match=r"^compile: "):
+        new_job(make_config(tiny | {"compile": "on", "corpus_dir": "nowhere"}), Path("run"))
+
+
+@pytest.mark.parametrize(("given", "meant"), [(True, "on"), (False, "off"), ("auto", "auto")])
+def test_compile_takes_what_yaml_makes_of_on_and_off(given: object, meant: str) -> None:
+    assert make_config({"compile": given}).compile == meant
+
+
+FORCED = {"attention": "fused", "threads": 2, "compile": "off"}
+
+
+def test_the_line_that_tells_the_choice_says_what_was_asked_for(at_rest: Path, tiny: Tiny) -> None:
+    (line,) = (n for n in new_job(make_config(tiny | FORCED), Path("run")).notes if "comput" in n)
+    assert line.startswith(
+        "computing in float32, fused attention, 2 threads "
+        "(asked for: precision, attention, compile, threads; tokens/s tried: float32, "
+    )
+    free = make_config(tiny | {"precision": "auto"})
+    (line,) = (n for n in new_job(free, Path("run")).notes if "computing in" in n)
+    assert "asked for" not in line
+    assert "(tokens/s tried: " in line
+
+
+def stopped_at_once(config: Tiny, folder: Path) -> Execution:
+    """The way of a run that was interrupted after its first record."""
+    job = new_job(make_config(config), folder)
+
+    def press() -> None:
+        for number, _ in enumerate(work(job)):
+            if number == 1:
+                signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        press()
+    return job.course.execution
+
+
+@pytest.mark.parametrize("kernel", ["matmul", "fused"])
+def test_a_forced_way_stands_in_run_json_and_is_taken_on_resume(
+    tiny: Tiny, kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, before = Path("run"), torch.get_num_threads()
+    asked = FORCED | {"attention": kernel, "threads": before + 1}
+    way = stopped_at_once(tiny | asked, folder)
+    info = read_info(folder)
+    assert {key: info.config[key] for key in asked} == asked
+    assert {key: info.resolved[key] for key in asked} == asked
+    stored = info.execution
+    assert (stored["attention"], stored["threads"], stored["compiled"]) == (
+        kernel, before + 1, False,
+    )  # fmt: skip
+    # Neither what is quickest now nor the environment has a say.
+    monkeypatch.setenv("DESCEND_THREADS", "7")
+    monkeypatch.setattr("descend.training.engine.busy_cores", lambda: 1.5)
+    job = resumed_job(folder)
+    assert job.course.execution == way
+    assert {block.attention.kernel for block in job.state.model.blocks} == {kernel}
+    during = {torch.get_num_threads() for _ in work(job)}
+    assert during == {before + 1}
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not can_compile(), reason="no C++ compiler here")
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_a_short_run_is_compiled_if_that_is_forced_and_so_is_the_rest_of_it(
+    tiny: Tiny, precision: str
+) -> None:
+    folder = Path("run")
+    asked = tiny | {"compile": "on", "epoch": 1, "precision": precision}
+    assert stopped_at_once(asked, folder).compiled
+    assert read_info(folder).execution["compiled"] is True
+    job = resumed_job(folder)
+    assert job.course.execution.compiled
+    assert len(list(work(job))) > 3
