@@ -168,7 +168,7 @@ def test_every_fast_path_follows_plain_float32(
 def test_compiled_code_computes_what_is_written(
     text_file: Path, architecture: str, precision: str, attention: str
 ) -> None:
-    torch._dynamo.reset()  # after eight shapes in a process torch goes on uncompiled, unsaid
+    torch._dynamo.reset()  # after eight shapes torch goes on uncompiled, and says little of it
     before = counters["stats"]["unique_graphs"]
     check(exact_run(text_file, architecture, "muon"), precision, attention, compiled=True)
     assert counters["stats"]["unique_graphs"] == before + 1
