@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         # Children stand in other folders: a relative path to the package would be lost.
         patch.setenv("PYTHONPATH", str(Path(descend.__file__).parents[1]))
         yield cache
+
+
+@pytest.fixture(autouse=True, scope="session")
+def heeding_ctrl_c() -> None:
+    """Programs that tests start heed Ctrl-C, even where a shell has the tests themselves ignore it
+    (in the background)."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
