@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections import defaultdict
+from typing import Any
 
 from shown import RESULTS, markdown, read
 
@@ -15,33 +15,46 @@ def span(three: list[float]) -> str:
     return f"{middle:.2f}" if least == most else f"{middle:.2f} ({least:.2f} to {most:.2f})"
 
 
+MACHINES = ("epyc", "xeon")
+"""Folders of results that depend on the processor; docs/speed.md says which these are."""
+
+
+def by_machine(name: str) -> list[tuple[str, dict[str, Any]]]:
+    """The result of that name of each machine that has one."""
+    there = [m for m in MACHINES if (RESULTS / "speed" / m / f"{name}.json").exists()]
+    return [(machine, read(f"speed/{machine}/{name}.json")) for machine in there]
+
+
 def tokens() -> str:
     """Tokens a second of each contestant."""
     rows = [
         [
-            r["size"], r["contestant"], str(r["rounds"]), f"{r['tokens_per_second']:,}",
+            machine, r["size"], r["contestant"], str(r["rounds"]), f"{r['tokens_per_second']:,}",
             span(r["descend_is_times_as_fast"]), f"{r['peak_megabytes']:,}",
         ]
-        for r in read("speed/tokens_per_second.json")["summary"]
+        for machine, found in by_machine("tokens_per_second") for r in found["summary"]
     ]  # fmt: skip
-    head = ["size", "contestant", "rounds", "tokens/s", "descend is times as fast", "peak MB"]
+    head = [
+        "machine",
+        "size",
+        "contestant",
+        "rounds",
+        "tokens/s",
+        "descend is times as fast",
+        "peak MB",
+    ]
     return markdown(head, rows)
 
 
 def to_loss() -> str:
     """Seconds from the key press and what was reached."""
     rows = []
-    for file in sorted((RESULTS / "speed").glob("time_to_loss_*.json")):
-        for r in json.loads(file.read_text())["raw"]:
+    for machine, found in by_machine("time_to_loss_tinyshakespeare"):
+        for r in found["raw"]:
             first = f"{r['first_step_after']:.1f}" if "first_step_after" in r else ""
             bits = f"{r['bits_per_byte']:.3f}" if "bits_per_byte" in r else ""
-            rows.append([
-                file.stem.removeprefix("time_to_loss_"), r["run"], f"{r['seconds']:.1f}", first,
-                f"{r['loss']:.3f}", bits,
-            ])  # fmt: skip
-    if not rows:
-        return ""
-    head = ["text", "run", "seconds, all in all", "first step after", "held-out loss",
+            rows.append([machine, r["run"], f"{r['seconds']:.1f}", first, f"{r['loss']:.3f}", bits])
+    head = ["machine", "run", "seconds, all in all", "first step after", "held-out loss",
             "bits per byte"]  # fmt: skip
     return markdown(head, rows)
 
@@ -50,23 +63,24 @@ def writing() -> str:
     """Generation."""
     rows = [
         [
-            str(r["prompts"]), f"{r['descend']:,}", f"{r['transformers']:,}",
+            machine, str(r["prompts"]), f"{r['descend']:,}", f"{r['transformers']:,}",
             span(r["descend_is_times_as_fast"]),
         ]
-        for r in read("speed/generation.json")["summary"]
+        for machine, found in by_machine("generation") for r in found["summary"]
     ]  # fmt: skip
     return markdown(
-        ["prompts", "descend, tokens/s", "transformers, tokens/s", "times as fast"], rows
+        ["machine", "prompts", "descend, tokens/s", "transformers, tokens/s", "times as fast"], rows
     )
 
 
 def starting() -> str:
     """Start-up."""
     rows = [
-        [r["run"], str(r["rounds"]), "{1:.1f} ({0:.1f} to {2:.1f})".format(*r["seconds"])]
-        for r in read("speed/first_step.json")["summary"]
-    ]
-    return markdown(["run", "rounds", "first step after, s"], rows)
+        [machine, r["run"], str(r["rounds"]),
+         "{1:.1f} ({0:.1f} to {2:.1f})".format(*r["seconds"])]
+        for machine, found in by_machine("first_step") for r in found["summary"]
+    ]  # fmt: skip
+    return markdown(["machine", "run", "rounds", "first step after, s"], rows)
 
 
 def corpora() -> str:
@@ -110,7 +124,7 @@ def recording() -> str:
     rows = [
         [size, str(r["steps"]), f"{r['seconds']:.1f}", f"{r['recording_seconds']:.3f}",
          f"{r['share']:.2%}"]
-        for size, r in read("speed/recording.json")["sizes"].items()
+        for size, r in read("speed/xeon/recording.json")["sizes"].items()
     ]  # fmt: skip
     return markdown(["network", "steps", "training, s", "of it recording, s", "share"], rows)
 
@@ -120,6 +134,6 @@ def tokenizing() -> str:
     rows = [
         [r["text"], f"{r['megabytes']:.1f}", r["who"], span(r["training_megabytes_per_second"]),
          span(r["encoding_megabytes_per_second"])]
-        for r in read("speed/tokenizing.json")["summary"]
+        for r in read("speed/xeon/tokenizing.json")["summary"]
     ]  # fmt: skip
     return markdown(["text", "MB", "who", "learning, MB/s", "encoding, MB/s"], rows)

@@ -28,6 +28,7 @@ RUNS: dict[str, list[str]] = {
     "characters, 230 steps": [*NANOGPT_SIZES, "--max-steps", "230"],
     "characters, one pass": [*NANOGPT_SIZES, "--epoch", "1"],
     "pieces, as it comes": [],
+    "pieces, one pass": ["--epoch", "1"],
     "pieces, preset guide": ["--preset", "guide"],
     "pieces, planned for a minute": ["--minutes", "1", "--run"],
     "pieces, planned for five": ["--minutes", "5", "--run"],
