@@ -71,7 +71,12 @@ def test_a_trial_counts_the_time_at_work_alone(tiny: dict[str, object]) -> None:
         worker.stdin.write(msgspec.json.encode(arm) + b"\n")
         worker.stdin.flush()
         stops = 0
-        while (message := msgspec.json.decode(worker.stdout.readline(), type=Message)).point:
+        while True:
+            message = msgspec.json.decode(worker.stdout.readline(), type=Message)
+            if message.outcome or message.fault:
+                break
+            if not message.point:  # how far it is
+                continue
             worker.stdin.write(b"go on\n")
             worker.stdin.flush()
             if stops < 10:
