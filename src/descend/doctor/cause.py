@@ -69,6 +69,11 @@ class Change(msgspec.Struct, frozen=True):
     opposite: float = 1.0
     """Share of that cost which the opposite is expected to gain."""
 
+    @property
+    def new_vocabulary(self) -> bool:
+        """Whether a token of the treated run is not one of the control's."""
+        return bool({"vocab_size", "tokenizer"} & self.keys.keys())
+
 
 def never(config: RunConfig, readings: Readings) -> str | None:
     """For causes that only the evidence can rule out."""

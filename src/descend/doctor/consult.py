@@ -333,7 +333,7 @@ def _with_second(judged: Judged, second: Finding | None) -> Judged:
         return judged
     first = next(f for f in judged.findings if f.trial is not None)
     trial: Trial = msgspec.structs.replace(second.trial, after=[first.cause])
-    if judged.winner and {"vocab_size", "tokenizer"} & judged.winner.lane.change.keys.keys():
+    if judged.winner and judged.winner.lane.change.new_vocabulary:
         trial = msgspec.structs.replace(trial, metric=OF_A_NEW_VOCABULARY)
     second = msgspec.structs.replace(second, trial=trial)
     place = judged.findings.index(first) + 1

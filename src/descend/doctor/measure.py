@@ -128,7 +128,7 @@ class _Counted:
 def _count(store: TokenStore) -> _Counted:
     size, ladder = store.tokenizer.vocab_size, store.info.ladder
     fourgram = ngram_loss(store.train, store.validation, size, HIGHEST_ORDER)
-    loss = min(ladder.bigram, ladder.trigram, ladder.unigram, fourgram)
+    loss = min(ladder.lowest, fourgram)
     bytes_per_token = store.info.train_bytes / max(len(store.train), 1)
     length = telling_length(len(store.train), loss, bytes_per_token)
     return _Counted(

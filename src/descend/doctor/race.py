@@ -206,7 +206,7 @@ def lowest(outcome: Outcome) -> tuple[float, float]:
 def comparable_loss(outcome: Outcome, control: Outcome, change: Change | None) -> float:
     """Nats per token; across tokenizers by bits per byte, in tokens of the control's size."""
     loss, bits = lowest(outcome)
-    if change is None or not {"vocab_size", "tokenizer"} & change.keys.keys():
+    if change is None or not change.new_vocabulary:
         return loss
     own, own_bits = lowest(control)
     return bits * own / max(own_bits, 1e-12)

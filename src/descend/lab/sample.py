@@ -110,8 +110,7 @@ def _ladder(
 ) -> tuple[float, float, float, float]:
     found = loss_ladder(train, held, vocab_size)
     to_bits = 1 / math.log(2) / ratio
-    nats = min(found.unigram, found.bigram, found.trigram)
-    shared = overlap_share(train, held, nats, ratio)
+    shared = overlap_share(train, held, found.lowest, ratio)
     return found.unigram * to_bits, found.bigram * to_bits, found.trigram * to_bits, shared
 
 

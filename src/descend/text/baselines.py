@@ -45,6 +45,11 @@ class LossLadder:
     trigram: float
     """The same on the two tokens before."""
 
+    @property
+    def lowest(self) -> float:
+        """The lowest that counting reaches: in little text that need not be the longest context."""
+        return min(self.unigram, self.bigram, self.trigram)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Grams:

@@ -168,8 +168,8 @@ def prepare_tokens(
         train, validation = _sides(aside, tokenizer)
         progress("measuring the corpus", 0.0)
         ladder = loss_ladder(train, validation, tokenizer.vocab_size)
-        share = overlap_share(train, validation, min(ladder.unigram, ladder.bigram, ladder.trigram),
-                              text.train_bytes / max(len(train), 1))  # fmt: skip
+        bytes_per_token = text.train_bytes / max(len(train), 1)
+        share = overlap_share(train, validation, ladder.lowest, bytes_per_token)
         info = StoreInfo(
             corpus=text.source.name,
             corpus_sha256=text.spool.sha256,

@@ -92,19 +92,15 @@ def _remembered(file: Path) -> _Timing | None:
 
 
 def _time(ready: Ready) -> _Timing:
-    import torch
+    from descend.training.engine import threads_kept, time_step
 
-    from descend.training.engine import time_step
-
-    way, before = ready.execution, torch.get_num_threads()
-    busy, clock = _busy(way), clock_of(ready.execution)
-    try:
+    way = ready.execution
+    busy, clock = _busy(way), clock_of(way)
+    with threads_kept():
         timed = time_step(
             way, ready.config, ready.shape, ready.batches, float("inf"),
             clock=clock, least=TICKS * tick_of(clock),
         )  # fmt: skip
-    finally:
-        torch.set_num_threads(before)
     return _Timing(Speed(*timed), time.time(), busy or _busy(way))
 
 

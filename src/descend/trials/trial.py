@@ -21,6 +21,7 @@ from descend.runs.model_files import LoadedModel, load_model
 from descend.runs.records import Step
 from descend.text.batches import BatchPlan
 from descend.text.store import TokenStore, prepare_text, prepare_tokens
+from descend.training.engine import threads_kept
 from descend.training.job import (
     check_validation,
     course_for,
@@ -120,15 +121,12 @@ def train_arm(arm: Arm, seen: Seen = let_go_on, moved: Moved = unwatched) -> Out
 
     One that `seen` ended has the outcome, and the key, of the arm that stops there.
     """
-    before = torch.get_num_threads()
-    try:
+    with threads_kept():
         ready = prepare(arm)
         torch.set_num_threads(ready.execution.threads)
         check_memory(ready.config, ready.shape, ready.execution.device)
         with memory_errors(ready.config, ready.shape):
             return _train(ready, seen, _now_and_then(moved))
-    finally:
-        torch.set_num_threads(before)
 
 
 def _train(ready: Ready, seen: Seen, moved: Moved) -> Outcome:
