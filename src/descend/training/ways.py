@@ -13,6 +13,7 @@ from descend.config import RunConfig
 from descend.errors import ConfigError
 from descend.machine import Execution, cores, pick_device, processor
 from descend.training.objective import can_compile
+from descend.units import counted
 
 TASTE_SIZE = 256
 """Rows and columns of a matrix whose product takes well under a millisecond where it is quick."""
@@ -105,4 +106,4 @@ def name_of(way: Execution) -> str:
         way_in_short += ", compiled"
     if way.device != "cpu":
         return way_in_short
-    return f"{way_in_short}, {way.threads} thread{'s' if way.threads != 1 else ''}"
+    return f"{way_in_short}, {counted(way.threads, 'thread')}"

@@ -55,13 +55,20 @@ class RunRecord:
         return self.steps[-1].step
 
     @property
+    def all_steps(self) -> int:
+        """Of the whole run; of an unfinished one as many as its epochs so far lead to expect."""
+        last = self.epochs[-1]
+        if self.summary.finished:
+            return last.step
+        steps = round(last.step / last.epoch * (self.config.epoch or 1))
+        return min(steps, self.config.max_steps or steps)
+
+    @property
     def full_seconds(self) -> float:
         """Training time of the whole run, had it come to its end: by the median of its steps."""
-        last, passes = self.epochs[-1], self.config.epoch
-        steps: float = last.step
-        if not self.summary.finished and passes:
-            steps *= passes / last.epoch
-        return steps * statistics.median(s.seconds for s in self.steps) if self.steps else 0.0
+        if not self.steps:
+            return 0.0
+        return self.all_steps * statistics.median(s.seconds for s in self.steps)
 
     @property
     def ladder(self) -> dict[str, float]:

@@ -12,7 +12,7 @@ from descend.handbook.yours.wording import (
     significant,
     trial,
 )
-from descend.units import size
+from descend.units import counted, size
 
 FLOAT32 = 4
 """Bytes of a number in float32."""
@@ -142,7 +142,7 @@ def _computed(run: RunRecord, what: str, change: Change) -> str:
     compiled = "compiled" if how.get("compiled") else "not compiled"
     return (
         f"Your run computed in {how['precision']} on {how['device']} ({how['processor']}) with "
-        f"{how['threads']} thread{'s' if how['threads'] != 1 else ''} and {how['attention']} "
+        f"{counted(how['threads'], 'thread')} and {how['attention']} "
         f"attention, {compiled}: {run.summary.tokens_per_second:,.0f} tokens a second, "
         f"validation included. To see what {what} is worth here, {trial(run, change)} "
         f"and compare the tokens a second and the validation loss of "

@@ -18,7 +18,7 @@ def marks(run: RunRecord) -> list[Mark]:
 
 def _phases(run: RunRecord) -> list[Mark]:
     """Where a phase begins: after that many steps, on the axis of epochs."""
-    found = phases(run.config, run.config.warmup_steps or 0, _all_steps(run))
+    found = phases(run.config, run.config.warmup_steps or 0, run.all_steps)
     places = progress_of(run, [step for step, _ in found])
     last = progress_of(run, [run.updates])[0]
     by_step = [Mark(words, x) for (_, words), x in zip(found, places, strict=True) if x < last]
@@ -27,14 +27,6 @@ def _phases(run: RunRecord) -> list[Mark]:
         return by_step
     later = [epoch for epoch in sorted(rates)[1:] if epoch - 1 < last]
     return by_step + [Mark(f"rate {significant(rates[e])}", e - 1.0) for e in later]
-
-
-def _all_steps(run: RunRecord) -> int:
-    """Of the whole run; of an unfinished one as many as its epochs so far lead to expect."""
-    if run.summary.finished:
-        return run.updates
-    steps = round(run.epochs[-1].step / run.epochs[-1].epoch * (run.config.epoch or 1))
-    return min(steps, run.config.max_steps or steps)
 
 
 def _rescues(run: RunRecord) -> list[Mark]:
