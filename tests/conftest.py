@@ -23,7 +23,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DESCEND_CACHE_DIR", str(cache))
         # Children stand in other folders: a relative path to the package would be lost.
-        patch.setenv("PYTHONPATH", str(Path(descend.__file__).parents[1]))
+        patch.setenv("PYTHONPATH", str(Path(descend.__file__).parents[1]), prepend=os.pathsep)
         yield cache
 
 

@@ -28,6 +28,7 @@ from descend.text.batches import BatchPlan
 from descend.text.store import TokenStore, prepare_text, prepare_tokens
 from descend.training.job import tokenizer_for
 from descend.training.loop import backward, gradient_norm, update
+from descend.training.objective import objective_for
 from descend.training.optimizer import make_optimizers, set_learning_rate
 from descend.training.precision import make_scaler
 from descend.training.recipe import choose_warmup
@@ -121,6 +122,7 @@ class Course:
 
     def __init__(self, config: RunConfig, execution: Execution, batches: BatchPlan) -> None:
         self.config, self.execution, self.batches = config, execution, batches
+        self.compute = objective_for(execution)
 
 
 def judge(model: Transformer, ids: Any, store: TokenStore, config: RunConfig) -> Evaluation:

@@ -28,9 +28,16 @@ SIZES: dict[str, dict[str, int]] = {
              "max_seq_len": 256, "seq_len": 128, "batch_size": 16},
     "long": {"embed_dim": 256, "num_heads": 8, "num_layers": 4, "ff_dim": 1024,
              "max_seq_len": 512, "seq_len": 512, "batch_size": 4},
+    "baby": {"embed_dim": 384, "num_heads": 6, "num_layers": 6, "ff_dim": 1536,
+             "max_seq_len": 256, "seq_len": 256, "batch_size": 64},
+    "gpt2": {"embed_dim": 768, "num_heads": 12, "num_layers": 12, "ff_dim": 3072,
+             "max_seq_len": 1024, "seq_len": 1024, "batch_size": 16},
 }  # fmt: skip
+"""The last two for a GPU only: nanoGPT's `baby GPT` and GPT-2's smallest."""
+
 VOCABULARY = 4096
 WARM_UP_STEPS = 3
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def size_of(name: str) -> dict[str, int]:
@@ -66,6 +73,7 @@ def ours(size: dict[str, int], dropout: float = 0.0, steps: int = 0) -> Callable
     torch.set_num_threads(execution.threads)
     model = Transformer(shape, dropout, execution.attention)
     initialize(model, 0)
+    model.to(execution.device)
     optimizers = make_optimizers(model, config, execution.precision)
     state = TrainState(model, optimizers, make_scaler(execution))
     course = Course(config, execution, batches, 1, batches.steps(1), lambda _: 1e-5, None)
@@ -87,13 +95,13 @@ def textbook(size: dict[str, int], autocast: bool, compiled: bool) -> Callable[[
     model: Any = TextbookGPT(
         VOCABULARY, size["embed_dim"], size["num_heads"], size["num_layers"], size["ff_dim"],
         size["max_seq_len"],
-    )  # fmt: skip
+    ).to(DEVICE)  # fmt: skip
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
     forward = torch.compile(model) if compiled else model
 
     def step() -> object:
-        ids = torch.randint(0, VOCABULARY, (size["batch_size"], size["seq_len"] + 1))
-        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        ids = torch.randint(0, VOCABULARY, (size["batch_size"], size["seq_len"] + 1)).to(DEVICE)
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=autocast):
             logits = forward(ids[:, :-1])
             loss = F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
         optimizer.zero_grad()
@@ -139,7 +147,7 @@ def trainer(size: dict[str, int], bf16: bool, compiled: bool, seconds: float) ->
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             folder, per_device_train_batch_size=size["batch_size"], num_train_epochs=1,
-            learning_rate=1e-5, bf16=bf16, use_cpu=True, torch_compile=compiled,
+            learning_rate=1e-5, bf16=bf16, use_cpu=DEVICE == "cpu", torch_compile=compiled,
             report_to=[], save_strategy="no", logging_strategy="no", disable_tqdm=True,
         )  # fmt: skip
         Trainer(model, arguments, train_dataset=data, callbacks=[Clock()]).train()
@@ -163,6 +171,13 @@ def timed(step: Callable[[], object], seconds: float) -> dict[str, float]:
     return {
         "steps": count, "seconds": time.perf_counter() - start, "warm_up": start - began
     }  # fmt: skip
+
+
+def peak() -> float:
+    """Megabytes: of the GPU, or of the process."""
+    if DEVICE == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def measure(contestant: str, size: dict[str, int], seconds: float) -> dict[str, float]:
@@ -201,7 +216,7 @@ def main() -> None:
     found = measure(contestant, size, seconds)
     tokens = found["steps"] * size["batch_size"] * size["seq_len"]
     found["tokens_per_second"] = tokens / found["seconds"]
-    found["peak_megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found["peak_megabytes"] = peak()
     print(json.dumps(found))
 
 

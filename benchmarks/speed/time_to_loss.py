@@ -20,15 +20,33 @@ import time
 from pathlib import Path
 from typing import Any
 
-from descend.machine import cores, processor, versions
+from descend.machine import hardware, pick_device
 
 NANOGPT_SIZES = ["--tokenizer", "char", "--num-layers", "4", "--embed-dim", "128", "--num-heads",
                  "4", "--ff-dim", "512", "--seq-len", "64", "--max-seq-len", "64"]  # fmt: skip
+BABY = ["--embed-dim", "384", "--num-heads", "6", "--num-layers", "6", "--ff-dim", "1536",
+        "--seq-len", "256", "--max-seq-len", "256"]  # fmt: skip
+"""The sizes of nanoGPT's recipe for a GPU, of its `baby GPT`."""
+
 RUNS: dict[str, list[str]] = {
     "characters, 230 steps": [*NANOGPT_SIZES, "--max-steps", "230"],
     "characters, one pass": [*NANOGPT_SIZES, "--epoch", "1"],
     "pieces, as it comes": [],
     "pieces, one pass": ["--epoch", "1"],
+    "pieces, baby GPT": [*BABY, "--batch-size", "16", "--epoch", "8", "--dropout-rate", "0.3"],
+    "characters, baby GPT": [
+        *BABY,
+        "--tokenizer",
+        "char",
+        "--batch-size",
+        "16",
+        "--epoch",
+        "8",
+        "--dropout-rate",
+        "0.2",
+        "--blank-rate",
+        "0",
+    ],
     "pieces, preset guide": ["--preset", "guide"],
     "pieces, planned for a minute": ["--minutes", "1", "--run"],
     "pieces, planned for five": ["--minutes", "5", "--run"],
@@ -114,7 +132,7 @@ def main() -> None:
     before = json.loads(file.read_text())["raw"] if file.exists() else []
     record = {
         "command": f"python benchmarks/speed/time_to_loss.py RESULTS {Path(text).name}",
-        "machine": {"processor": processor(), "cores": cores(), "versions": versions()},
+        "machine": hardware(pick_device("auto")),
         "raw": before + raw,
     }
     file.write_text(json.dumps(record, indent=1) + "\n")

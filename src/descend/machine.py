@@ -29,6 +29,8 @@ class Execution(msgspec.Struct, frozen=True):
     processor: str
     compiled: bool = False
     """Whether the network is compiled for this machine and these sizes."""
+    replayed: bool = False
+    """Whether what a step has the GPU do is recorded once and replayed (a CUDA graph)."""
 
 
 def cores() -> int:

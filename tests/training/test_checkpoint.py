@@ -34,7 +34,7 @@ def some_steps(tiny: Tiny, steps: int) -> Job:
 def plain(value: object) -> object:
     """A field as something that `==` compares whole: tensors as their bytes."""
     if isinstance(value, torch.Tensor):
-        return (str(value.dtype), tuple(value.shape), value.numpy().tobytes())
+        return (str(value.dtype), tuple(value.shape), value.cpu().numpy().tobytes())
     if isinstance(value, torch.nn.Module | torch.optim.Optimizer | torch.amp.GradScaler):
         return plain(value.state_dict())  # type: ignore[union-attr]
     if dataclasses.is_dataclass(value):

@@ -55,8 +55,8 @@ def at_rest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("DESCEND_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
     monkeypatch.setattr("descend.training.engine.busy_cores", lambda: 0.0)
-    monkeypatch.setattr("descend.training.engine.can_compile", lambda: True)
-    monkeypatch.setattr("descend.training.ways.can_compile", lambda: True)
+    monkeypatch.setattr("descend.training.engine.can_compile", lambda *_: True)
+    monkeypatch.setattr("descend.training.ways.can_compile", lambda *_: True)
     return tmp_path / "cache" / "engine"
 
 
@@ -145,7 +145,7 @@ def refusal(**keys: object) -> str:
 def test_compile_on_without_compiler_is_refused(
     at_rest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("descend.training.ways.can_compile", lambda: False)
+    monkeypatch.setattr("descend.training.ways.can_compile", lambda *_: False)
     assert "without a C++ compiler" in refusal(compile="on")
     assert choose(compile="off").execution.device == "cpu"
 
@@ -153,8 +153,14 @@ def test_compile_on_without_compiler_is_refused(
 def test_compile_on_is_refused_where_we_never_compile(
     at_rest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("descend.training.ways.pick_device", lambda _: "mps")
+    assert "compile: found on with device mps" in refusal(compile="on")
+
+
+def test_compile_on_a_gpu_asks_for_triton(at_rest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("descend.training.ways.pick_device", lambda _: "cuda")
-    assert "compile: found on with device cuda" in refusal(compile="on")
+    monkeypatch.setattr("descend.training.ways.can_compile", lambda device="cpu": device == "cpu")
+    assert "found on without a C++ compiler and Triton" in refusal(compile="on")
 
 
 def test_compile_on_with_activation_checkpointing_is_refused(at_rest: Path) -> None:
@@ -181,7 +187,7 @@ def test_a_compiler_that_fails_is_told_if_compiling_is_forced_and_passed_over_if
 def test_what_cannot_be_is_refused_before_the_text_is_read(
     at_rest: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("descend.training.ways.can_compile", lambda: False)
+    monkeypatch.setattr("descend.training.ways.can_compile", lambda *_: False)
     with pytest.raises(ConfigError, match=r"^compile: "):
         new_job(make_config(tiny | {"compile": "on", "corpus_dir": "nowhere"}), Path("run"))
 
@@ -191,14 +197,14 @@ def test_compile_takes_what_yaml_makes_of_on_and_off(given: object, meant: str) 
     assert make_config({"compile": given}).compile == meant
 
 
-FORCED = {"attention": "fused", "threads": 2, "compile": "off"}
+FORCED = {"attention": "fused", "threads": 2, "compile": "off", "device": "cpu"}
 
 
 def test_the_line_that_tells_the_choice_says_what_was_asked_for(at_rest: Path, tiny: Tiny) -> None:
     (line,) = (n for n in new_job(make_config(tiny | FORCED), Path("run")).notes if "comput" in n)
     assert line.startswith(
         "computing in float32, fused attention, 2 threads "
-        "(asked for: precision, attention, compile, threads; tokens/s tried: float32, "
+        "(asked for: device, precision, attention, compile, threads; tokens/s tried: float32, "
     )
     free = make_config(tiny | {"precision": "auto"})
     (line,) = (n for n in new_job(free, Path("run")).notes if "computing in" in n)

@@ -171,7 +171,8 @@ def test_a_trial_computes_attention_as_forced_and_takes_a_thread_uncompiled(
     arm = arm_of(config_of(tiny), steps=9)
     assert prepare(arm).execution.attention == "fused"
     for attention in ("matmul", "fused"):
-        ready = prepare(arm_of(config_of(tiny, attention=attention, compile="on", threads=2)))
+        asked = config_of(tiny, attention=attention, compile="on", threads=2, device="cpu")
+        ready = prepare(arm_of(asked))
         way = ready.execution
         assert (way.attention, way.threads, way.compiled) == (attention, 1, False)
     # Seconds of one kernel are not those of another; the rest no trial heeds.
@@ -201,7 +202,7 @@ def test_a_parent_gives_its_weights_and_keeps_its_tokenizer(
     ready = prepare(arm_of(config, steps=1, parent=trained))
     assert ready.store.tokenizer.fingerprint == parent.tokenizer.fingerprint
     parts = stretches(ready.store, ready.arm.evaluation_tokens)
-    found = judge(parent.model, ready.execution, ready.store, parts, 16)
+    found = judge(parent.model.to(ready.execution.device), ready.execution, ready.store, parts, 16)
     # One step at no rate to speak of leaves the weights where the parent left them.
     assert child.validation_loss == pytest.approx(found.loss, abs=1e-4)
     fresh = run_arm(arm_of(config, steps=1))

@@ -31,12 +31,15 @@ from descend.training.optimizer import make_optimizers
 from descend.training.precision import compute_in
 from descend.training.ways import HOPELESS, candidates, device_for, name_of
 
-_FORMAT = 2
+_FORMAT = 3
 
 PROBE_TOKENS = 1024
 """Tokens in a probing step: enough to keep all cores busy, few enough to be quick."""
 
 PROBE_REPEATS = 2
+
+GPU_PROBE_SECONDS = 0.05
+"""Least time that steps on a GPU are timed for: one takes a few milliseconds, and is uneven."""
 
 BUSY_CORES = 0.5
 """Cores at work for others from which a thread more may cost more than it brings."""
@@ -121,7 +124,7 @@ def choose_execution(
     elif choice is None:
         choice = _try_all(ways, config, shape, batches, steps)
         _remember(file, choice, busy)
-    if device != "cpu" or config.activation_checkpointing or config.compile == "off":
+    if device == "mps" or config.activation_checkpointing or config.compile == "off":
         return choice
     return _perhaps_compiled(choice, file, config, shape, batches, steps, busy)
 
@@ -135,11 +138,12 @@ def _perhaps_compiled(
     tokens, left_open = batches.tokens_per_step, config.compile == "auto"
     plainly = choice.seconds(tokens, steps)
     way = msgspec.structs.replace(choice.execution, compiled=True)
-    file = file.with_stem(f"{file.stem}-{way.precision}-{way.attention}-compiled")
+    replayed = "-replayed" if way.replayed else ""
+    file = file.with_stem(f"{file.stem}-{way.precision}-{way.attention}{replayed}-compiled")
     tried = _remembered(file, busy)
     if tried is None:
         cost = COMPILE_SECONDS * (BUSY_FACTOR if busy else 1)
-        if left_open and (plainly * HOPED_SAVING < cost or not can_compile()):
+        if left_open and (plainly * HOPED_SAVING < cost or not can_compile(way.device)):
             return choice
         tried = _try_compiled(way, config, shape, batches) or choice
         _remember(file, tried, busy)
@@ -160,10 +164,7 @@ def _try_compiled(
     `ConfigError` if compiling is forced."""
     try:
         with memory_errors(config, shape):
-            per_token, per_update = time_step(
-                way, config, shape, batches, float("inf"),
-                sequences=-(-config.batch_size // config.gradient_accumulation),
-            )  # fmt: skip
+            per_token, per_update = _time_whole_batch(way, config, shape, batches)
     except Exception as problem:  # torch has no class of its own for what a compiler may say
         if config.compile == "auto":
             return None
@@ -239,20 +240,49 @@ def _try_all(
     best = ways[0]
     timed: dict[Execution, float] = {}
     updates: dict[Execution, float] = {}
+    _wake(best.device)
     began = time.perf_counter()
     spent = 0.0
     for way in ways:
         limit = timed[best] * HOPELESS if timed else float("inf")
-        timed[way], updates[way] = time_step(way, config, shape, batches, limit)
+        timed[way], updates[way] = _time_or_pass(way, config, shape, batches, limit)
         if timed[way] < timed[best]:
             best = way
-        found = Choice(best, {name_of(w): s for w, s in timed.items()}, updates[best])
+        known = {name_of(w): s for w, s in timed.items() if s < float("inf")}
+        found = Choice(best, known, updates[best])
+        if not known:
+            continue
         trying = time.perf_counter() - began
         allowed = TRYING_SHARE * found.seconds(batches.tokens_per_step, steps)
         if steps and trying > allowed and way is not ways[-1]:
             spent = trying
             break
+    if not known:
+        raise torch.OutOfMemoryError("in every way")
     return msgspec.structs.replace(found, spent=spent)
+
+
+def _time_or_pass(
+    way: Execution, config: RunConfig, shape: ModelShape, batches: BatchPlan, limit: float
+) -> tuple[float, float]:
+    """`time_step`; on a GPU with the whole batch, as its time does not follow the tokens, and
+    infinite for a way that its memory is too small for."""
+    if way.device == "cpu":
+        return time_step(way, config, shape, batches, limit)
+    try:
+        # A GPU's first step is slow whatever the way, and so tells nothing.
+        return _time_whole_batch(way, config, shape, batches)
+    except torch.OutOfMemoryError:
+        return float("inf"), float("inf")
+
+
+def _time_whole_batch(
+    way: Execution, config: RunConfig, shape: ModelShape, batches: BatchPlan
+) -> tuple[float, float]:
+    """`time_step` with as many sequences as go through the network together."""
+    together = -(-config.batch_size // config.gradient_accumulation)
+    least = 0.0 if way.device == "cpu" else GPU_PROBE_SECONDS
+    return time_step(way, config, shape, batches, float("inf"), sequences=together, least=least)
 
 
 def time_step(
@@ -295,6 +325,14 @@ def time_step(
         if steps[0] > limit:
             break
     return min(steps[1:] or steps), min(updates[1:] or updates)
+
+
+def _wake(device: str) -> None:
+    """Have a GPU load what its first product takes seconds for, whoever is the first to ask."""
+    if device != "cpu":
+        matrix = torch.zeros(8, 8, device=device)
+        matrix @ matrix
+        _wait_for(device)
 
 
 def _wait_for(device: str) -> None:

@@ -158,7 +158,7 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
     execution = msgspec.convert(info.execution, Execution)
     pick_device(execution.device)
     differences = _differences(execution)
-    if execution.compiled and not can_compile():
+    if execution.compiled and not can_compile(execution.device):
         execution = msgspec.structs.replace(execution, compiled=False)
     text = prepare_text(resolved, progress)
     if text.spool.sha256 != info.corpus["corpus_sha256"]:
@@ -318,7 +318,7 @@ def fresh_state(model: Transformer, config: RunConfig, execution: Execution) -> 
 
 def _differences(then: Execution) -> list[str]:
     """What is not as it was when the run began, and so may round differently."""
-    compiler = "missing" if then.compiled and not can_compile() else "here"
+    compiler = "missing" if then.compiled and not can_compile(then.device) else "here"
     now = {"torch": str(torch.__version__), "processor": processor(), "C++ compiler": compiler}
     before = {"torch": then.torch, "processor": then.processor, "C++ compiler": "here"}
     return [

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from descend.signals.evaluate import Evaluation
 from descend.signals.matrices import EVERY, MatrixWatch
 from descend.text.batches import BatchPlan
 from descend.training.divergence import describe_divergence, first_bad_place
-from descend.training.objective import objective_for
+from descend.training.objective import Objective, objective_for
 from descend.training.optimizer import clip_gradients, set_learning_rate
 from descend.training.precision import compute_in
 from descend.training.rescue import clip_of, look, rescue
@@ -46,6 +47,11 @@ class Course:
     learning_rate: Callable[[int], float]
     evaluate: Callable[[Transformer], Evaluation] | None
     """Judges the model at the end of an epoch; None: epochs pass without judgment or record."""
+
+    @cached_property
+    def compute(self) -> Objective:
+        """Loss and hits of a batch; what is recorded for a GPU lives as long as the course."""
+        return objective_for(self.execution)
 
 
 Records = tuple[Step | Matrices | Epoch | Rescue, ...]
@@ -120,14 +126,15 @@ def batch_of(state: TrainState, course: Course, step: int) -> NDArray[np.int64]:
 def backward(state: TrainState, course: Course, step: int) -> tuple[float, float]:
     """Add the gradients of the batch of `step`; returns its mean loss (nats) and accuracy."""
     batch = torch.from_numpy(batch_of(state, course, step)).to(course.execution.device)
-    compute = objective_for(course.execution)
     parts = batch.tensor_split(course.config.gradient_accumulation)
     loss_sum = torch.zeros((), device=batch.device)
     hits = torch.zeros((), device=batch.device, dtype=torch.long)
     for part in parts:
         inputs, targets = part[:, :-1], part[:, 1:]
         with compute_in(course.execution):
-            loss, right = compute(state.model, inputs, targets, course.config.label_smoothing)
+            loss, right = course.compute(
+                state.model, inputs, targets, course.config.label_smoothing
+            )
         share = len(part) / len(batch)
         state.scaler.scale(loss * share).backward()  # type: ignore[no-untyped-call]
         loss_sum += loss.detach() * share

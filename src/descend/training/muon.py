@@ -59,10 +59,11 @@ class Muon(Optimizer):
         torch._foreach_mul_(weights, 1 - rate * decay)
         for shape in dict.fromkeys(p.shape for p in weights):
             alike = [n for n, p in enumerate(weights) if p.shape == shape]
-            stacked = torch.stack([ahead[n].to(self.dtype) for n in alike])
+            moved = [weights[n] for n in alike]
+            stacked = torch.stack([ahead[n] for n in alike]).to(self.dtype)
+            directions = orthogonal(stacked).to(moved[0].dtype).unbind()
             scale = math.sqrt(max(1.0, shape[0] / shape[1]))
-            for n, direction in zip(alike, orthogonal(stacked), strict=True):
-                weights[n].add_(direction, alpha=-rate * scale)
+            torch._foreach_add_(moved, directions, alpha=-rate * scale)
 
 
 def orthogonal(matrices_NRC: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
 import shutil
 import threading
@@ -19,9 +20,13 @@ from torch.nn import functional as F
 from descend.machine import Execution
 from descend.model.transformer import Transformer
 from descend.text.cache import cache_dir
+from descend.training.replay import Replayed
 
 ROWS_AT_ONCE = 256
-"""Positions whose logits are worked on together."""
+"""Positions whose logits are worked on together, so that they stay in a processor's cache."""
+
+LOGITS_AT_ONCE = 2**26
+"""The same on a GPU, in logits (a quarter of a gigabyte): there every part costs launches."""
 
 Objective = Callable[[Transformer, Tensor, Tensor, float], tuple[Tensor, Tensor]]
 
@@ -69,7 +74,9 @@ class _CrossEntropy(torch.autograd.Function):
         gradient_NV = torch.empty_like(logits_NV)
         total = torch.zeros((), device=logits_NV.device)
         hits = torch.zeros((), device=logits_NV.device, dtype=torch.long)
-        parts = (torch.split(t, ROWS_AT_ONCE) for t in (logits_NV, targets_N, gradient_NV))
+        on_cpu = logits_NV.device.type == "cpu"
+        rows = ROWS_AT_ONCE if on_cpu else max(1, LOGITS_AT_ONCE // vocabulary)
+        parts = (torch.split(t, rows) for t in (logits_NV, targets_N, gradient_NV))
         for logits, targets, gradient in zip(*parts, strict=True):
             x = logits.to(torch.float32, copy=True)
             top, likeliest = x.max(-1, keepdim=True)
@@ -96,14 +103,19 @@ class _CrossEntropy(torch.autograd.Function):
 
 
 def objective_for(execution: Execution) -> Objective:
-    """`objective`, compiled if `execution` says so: at its first call, for seconds."""
-    return _compiled() if execution.compiled else objective
+    """`objective`, compiled or recorded if `execution` says so: at its first call, for seconds."""
+    compute = _compiled() if execution.compiled else objective
+    return Replayed(compute, execution) if execution.replayed else compute
 
 
-def can_compile() -> bool:
-    """Whether a C++ compiler is here, which torch needs to compile for the CPU."""
+def can_compile(device: str = "cpu") -> bool:
+    """Whether what torch needs to compile for `device` is here: a C++ compiler, and Triton for a
+    GPU of NVIDIA. For others we do not."""
     names = (os.environ.get("CXX", ""), "g++", "clang++", "c++", "cl")
-    return any(name and shutil.which(name) for name in names)
+    compiler = any(name and shutil.which(name) for name in names)
+    if device.startswith("cuda"):
+        return compiler and importlib.util.find_spec("triton") is not None
+    return compiler and device == "cpu"
 
 
 def look_at_compiler() -> None:

@@ -9,12 +9,15 @@ import torch
 from descend.machine import Execution
 
 
-def compute_in(execution: Execution) -> AbstractContextManager[object]:
-    """Inside it, matrix products run in the precision of `execution`."""
+def compute_in(execution: Execution, keep: bool = True) -> AbstractContextManager[object]:
+    """Inside it, matrix products run in the precision of `execution`.
+
+    Weights that were rounded once are kept until its end, unless `keep` is false.
+    """
     if execution.precision == "float32":
         return nullcontext()
     dtype = torch.bfloat16 if execution.precision == "bfloat16" else torch.float16
-    return torch.autocast(torch.device(execution.device).type, dtype=dtype)
+    return torch.autocast(torch.device(execution.device).type, dtype=dtype, cache_enabled=keep)
 
 
 def make_scaler(execution: Execution) -> torch.amp.GradScaler:

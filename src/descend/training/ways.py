@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from functools import cache
@@ -39,45 +40,58 @@ def device_for(config: RunConfig) -> str:
     if device == "mps" and config.precision == "float16":
         raise ConfigError("precision", "float16 on mps", "float32 or bfloat16 there",
                           "set precision to auto")  # fmt: skip
-    if config.compile == "on" and device != "cpu":
-        raise ConfigError("compile", f"on with device {device}", "auto or off on all but cpu",
+    if config.compile == "on" and device == "mps":
+        raise ConfigError("compile", "on with device mps", "auto or off there",
                           "set compile to auto or device to cpu")  # fmt: skip
-    if config.compile == "on" and not can_compile():
+    if config.compile == "on" and not can_compile(device):
+        gpu = device != "cpu"
         raise ConfigError(
-            "compile", "on without a C++ compiler",
-            "g++, clang++ or another that the environment variable CXX names",
-            "install one or set compile to auto",
+            "compile", f"on without a C++ compiler{' and Triton' if gpu else ''}",
+            "g++, clang++ or another that the environment variable CXX names"
+            + (", and the package triton" if gpu else ""),
+            "install what is missing or set compile to auto",
         )  # fmt: skip
     return device
 
 
+def can_replay(config: RunConfig, device: str) -> bool:
+    """Whether a step of `config` can be recorded and replayed (`replay`); where nothing may be
+    compiled, nothing is recorded either."""
+    in_one = config.gradient_accumulation == 1 and not config.activation_checkpointing
+    return device.startswith("cuda") and in_one and config.compile != "off"
+
+
 def candidates(config: RunConfig, device: str) -> Iterator[Execution]:
-    """Every way but compiled ones; of what is forced, only that."""
+    """Every way but compiled ones; of what is forced, only that. For a GPU the one first that is
+    likely the best: a short run tries no more than that."""
     asked = config.precision
+    gpu = device.startswith("cuda")
     precisions: list[Literal["float32", "bfloat16", "float16"]]
     if asked != "auto":
         precisions = [asked]
-    elif device.startswith("cuda") and not torch.cuda.is_bf16_supported(including_emulation=False):
-        precisions = ["float32", "float16"]
+    elif gpu and not torch.cuda.is_bf16_supported(including_emulation=False):
+        precisions = ["float16", "float32"]
     elif device == "cpu" and not _bfloat16_is_quick():
         precisions = ["float32"]
     else:
-        precisions = ["float32", "bfloat16"]
-    kernels: list[Literal["matmul", "fused"]] = ["matmul", "fused"]
+        precisions = ["bfloat16", "float32"] if gpu else ["float32", "bfloat16"]
+    # On a GPU of NVIDIA torch's kernel was never the slower one, and takes less memory.
+    kernels: list[Literal["matmul", "fused"]] = ["fused"] if gpu else ["matmul", "fused"]
     if config.attention != "auto":
         kernels = [config.attention]
     # Less than all cores where the user says so to torch.
     threads = config.threads or (torch.get_num_threads() if device == "cpu" else cores())
-    for precision in precisions:
-        for attention in kernels:
-            yield Execution(
-                device=device,
-                precision=precision,
-                attention=attention,
-                threads=threads,
-                torch=str(torch.__version__),
-                processor=processor(),
-            )
+    replays = [True, False] if can_replay(config, device) else [False]
+    for precision, attention, replayed in itertools.product(precisions, kernels, replays):
+        yield Execution(
+            device=device,
+            precision=precision,
+            attention=attention,
+            threads=threads,
+            torch=str(torch.__version__),
+            processor=processor(),
+            replayed=replayed,
+        )
 
 
 @cache
@@ -104,6 +118,8 @@ def name_of(way: Execution) -> str:
     way_in_short = f"{way.precision}, {way.attention} attention"
     if way.compiled:
         way_in_short += ", compiled"
+    if way.replayed:
+        way_in_short += ", replayed"
     if way.device != "cpu":
         return way_in_short
     return f"{way_in_short}, {counted(way.threads, 'thread')}"

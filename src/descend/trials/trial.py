@@ -33,6 +33,7 @@ from descend.training.loop import Course, Records, train
 from descend.training.memory import check_memory, memory_errors
 from descend.training.recipe import total_steps
 from descend.training.state import TrainState
+from descend.training.ways import can_replay
 from descend.trials.arms import Arm, Outcome, Point
 from descend.trials.judge import Judgment, judge, stretches
 from descend.trials.share import part_of
@@ -113,6 +114,7 @@ def execution_of(config: RunConfig) -> Execution:
         threads=1 if device == "cpu" else cores(),
         torch=str(torch.__version__),
         processor=processor(),
+        replayed=can_replay(config, device),
     )
 
 

@@ -1,0 +1,67 @@
+"""What a step has a GPU do, recorded once and replayed: a CUDA graph.
+
+A small network keeps a GPU waiting: to launch its hundreds of little kernels one by one takes
+longer than to carry them out. Replayed, they are launched at once (docs/speed.md says what it
+brings). The kernels stay the same, and so do the numbers.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from descend.machine import Execution
+from descend.model.transformer import Transformer
+from descend.training.precision import compute_in
+
+Compute = Callable[[Transformer, Tensor, Tensor, float], tuple[Tensor, Tensor]]
+
+
+class Replayed:
+    """`compute` of one model, recorded anew whenever the model or the size of a batch is another.
+
+    Only for whoever takes what comes out, the gradients too, before the next call: it lies where
+    the next will lie. So batches must not be in parts whose gradients are added up.
+    """
+
+    def __init__(self, compute: Compute, execution: Execution) -> None:
+        self.compute, self.execution = compute, execution
+        self.key: tuple[object, ...] = ()
+        self.recorded: Callable[..., Any] = compute
+
+    def __call__(
+        self, model: Transformer, inputs_BT: Tensor, targets_BT: Tensor, label_smoothing: float
+    ) -> tuple[Tensor, Tensor]:
+        """As `compute`; to be called within `compute_in`."""
+        weights = tuple(model.parameters())
+        key = (id(model), inputs_BT.shape, label_smoothing, model.training)
+        if key != self.key:
+            self.recorded = self._record(model, inputs_BT, targets_BT, label_smoothing, weights)
+            self.key = key
+        loss, hits = self.recorded(inputs_BT, targets_BT, *weights)
+        return loss, hits
+
+    def _record(
+        self, model: Transformer, inputs_BT: Tensor, targets_BT: Tensor, label_smoothing: float,
+        weights: tuple[Tensor, ...],
+    ) -> Callable[..., Any]:  # fmt: skip
+        def forward(inputs: Tensor, targets: Tensor, *_weights: Tensor) -> tuple[Tensor, Tensor]:
+            # The model holds the weights; torch asks for them to know whose gradients are wanted.
+            return self.compute(model, inputs, targets, label_smoothing)
+
+        device = torch.device(self.execution.device)
+        # Trying it out before the recording draws random numbers, which the step must not miss.
+        chance = torch.cuda.get_rng_state(device)
+        samples = (inputs_BT.clone().contiguous(), targets_BT.clone().contiguous(), *weights)
+        with compute_in(self.execution, keep=False), warnings.catch_warnings():
+            # It is recorded on a stream of its own, on purpose.
+            warnings.filterwarnings("ignore", message=".*AccumulateGrad")
+            recorded: Callable[..., Any] = torch.cuda.make_graphed_callables(
+                forward, samples, allow_unused_input=True
+            )
+        torch.cuda.set_rng_state(chance, device)
+        return recorded

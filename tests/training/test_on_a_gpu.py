@@ -1,0 +1,108 @@
+"""What only a GPU can show: steps that are replayed and compiled, bits, the engine's choice."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from descend.config import make_config
+from descend.machine import Execution
+from descend.model.initialize import initialize
+from descend.model.transformer import Transformer
+from descend.runs.records import Step
+from descend.training.engine import choose_execution
+from descend.training.job import Job, fresh_state, new_job
+from descend.training.loop import Course, train
+from descend.training.objective import can_compile
+from descend.training.ways import can_replay, candidates
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU of NVIDIA here")
+
+Tiny = dict[str, Any]
+
+STEPS = 30
+
+
+def losses(job: Job, config: Tiny, **how: object) -> list[float]:
+    """Of the first `STEPS` steps of `job`, computed on the GPU as `how` says."""
+    way: dict[str, Any] = {"device": "cuda", "precision": "float32", "attention": "fused",
+                           "threads": 1, "torch": "", "processor": ""}  # fmt: skip
+    resolved, execution = job.course.config, Execution(**(way | how))
+    model = Transformer(job.shape, resolved.dropout_rate, execution.attention)
+    initialize(model, resolved.seed)
+    course = Course(resolved, execution, job.course.batches, job.course.epochs,
+                    job.course.total_steps, job.course.learning_rate, None)  # fmt: skip
+    found = (r[0] for r in train(fresh_state(model, resolved, execution), course))
+    return [r.loss for r in itertools.islice(found, STEPS) if isinstance(r, Step)]
+
+
+@pytest.fixture(params=["adamw", "muon"])
+def job(request: pytest.FixtureRequest, tiny: Tiny) -> Job:
+    return new_job(make_config(tiny | {
+        "optimizer": request.param, "dropout_rate": 0.2, "blank_rate": 0.1, "epoch": 9,
+        "learning_rate": {"adamw": 1e-3, "muon": 1e-4}[request.param],
+    }), Path("run"))  # fmt: skip
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_what_is_replayed_is_what_was_computed_with_chance_and_all(
+    job: Job, tiny: Tiny, precision: str
+) -> None:
+    plainly = losses(job, tiny, precision=precision)
+    replayed = losses(job, tiny, precision=precision, replayed=True)
+    assert len(replayed) == STEPS
+    # The same hidden tokens and the same dropout: other ones would be apart by far more.
+    assert replayed == pytest.approx(plainly, rel=1e-3)
+    assert losses(job, tiny, precision=precision, replayed=True) == replayed
+    assert losses(job, tiny, precision=precision) == plainly
+
+
+@pytest.mark.skipif(not can_compile("cuda"), reason="no C++ compiler or no Triton here")
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("replayed", [False, True])
+def test_compiled_code_learns_the_same(tiny: Tiny, replayed: bool) -> None:
+    torch._dynamo.reset()
+    job = new_job(make_config(tiny | {"blank_rate": 0.0, "epoch": 9, "learning_rate": 1e-4}),
+                  Path("run"))  # fmt: skip
+    plainly = losses(job, tiny, precision="bfloat16")
+    compiled = losses(job, tiny, precision="bfloat16", compiled=True, replayed=replayed)
+    assert compiled == pytest.approx(plainly, rel=1e-2)
+
+
+def test_the_engine_tries_to_replay_where_it_may(tiny: Tiny) -> None:
+    config = make_config(tiny | {"precision": "auto"})
+    job = new_job(config, Path("run"))
+    ways = list(candidates(config, "cuda"))
+    assert {way.replayed for way in ways} == {False, True}
+    choice = choose_execution(config, job.shape, job.course.batches)
+    assert choice.execution.device == "cuda"
+    assert len(choice.seconds_per_token) == len(ways)
+    assert choose_execution(config, job.shape, job.course.batches) == choice
+    for key, value in (
+        ("compile", "off"), ("gradient_accumulation", 2), ("activation_checkpointing", True)
+    ):  # fmt: skip
+        assert not can_replay(make_config(tiny | {key: value}), "cuda")
+
+
+def test_a_way_that_does_not_fit_is_passed_over(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from descend.training import engine
+
+    honest = engine.time_step
+
+    def short(way: Execution, *rest: Any, **more: Any) -> tuple[float, float]:
+        if way.replayed:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return honest(way, *rest, **more)
+
+    monkeypatch.setattr(engine, "time_step", short)
+    config = make_config(tiny | {"batch_size": 3})
+    job = new_job(config, Path("run"))
+    assert not job.course.execution.replayed
+    assert job.choice is not None
+    assert all("replayed" not in name for name in job.choice.seconds_per_token)
