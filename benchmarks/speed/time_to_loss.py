@@ -12,6 +12,7 @@ cache of the corpus is warm.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
@@ -116,26 +117,20 @@ def main() -> None:
     parser.add_argument("--runs", default=";".join([*PEERS, *RUNS]))
     asked = parser.parse_args()
     text = str(Path(asked.text).resolve())
-    raw = []
-    for number in range(asked.rounds):
-        for name in asked.runs.split(";"):
-            if name in PEERS:
-                found = theirs(text, PEERS[name])
-            else:
-                found = ours(text, RUNS[name], number + 1)
-            flags = PEERS.get(name) or RUNS.get(name)
-            raw.append({"round": number, "run": name, "flags": flags} | found)
-            print(f"{name:24} {found['seconds']:6.1f} s  {found['loss']:.4f}", flush=True)
-    name = Path(text).stem
+    file = asked.results / f"time_to_loss_{Path(text).stem}.json"
     asked.results.mkdir(parents=True, exist_ok=True)
-    file = asked.results / f"time_to_loss_{name}.json"
-    before = json.loads(file.read_text())["raw"] if file.exists() else []
-    record = {
-        "command": f"python benchmarks/speed/time_to_loss.py RESULTS {Path(text).name}",
-        "machine": hardware(pick_device("auto")),
-        "raw": before + raw,
-    }
-    file.write_text(json.dumps(record, indent=1) + "\n")
+    raw = json.loads(file.read_text())["raw"] if file.exists() else []
+    for number, name in itertools.product(range(asked.rounds), asked.runs.split(";")):
+        flags = (PEERS | RUNS)[name]
+        found = theirs(text, flags) if name in PEERS else ours(text, flags, number + 1)
+        raw.append({"round": number, "run": name, "flags": flags} | found)
+        print(f"{name:24} {found['seconds']:6.1f} s  {found['loss']:.4f}", flush=True)
+        record = {
+            "command": f"python benchmarks/speed/time_to_loss.py RESULTS {Path(text).name}",
+            "machine": hardware(pick_device("auto")),
+            "raw": raw,
+        }
+        file.write_text(json.dumps(record, indent=1) + "\n")  # what was measured is kept at once
 
 
 if __name__ == "__main__":

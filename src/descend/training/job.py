@@ -321,12 +321,10 @@ def _differences(then: Execution) -> list[str]:
     compiler = "missing" if then.compiled and not can_compile(then.device) else "here"
     now = {"torch": str(torch.__version__), "processor": processor(), "C++ compiler": compiler}
     before = {"torch": then.torch, "processor": then.processor, "C++ compiler": "here"}
-    return [
-        f"{key} was {before[key]} and is {now[key]}: "
-        "losses will agree closely, but not to the last bit"
-        for key in now
-        if now[key] != before[key]
-    ]
+    causes = [f"{k} was {before[k]} and is {now[k]}" for k in now if now[k] != before[k]]
+    if not causes and then.device != "cpu":
+        causes = ["a GPU may add up in another order each time"]
+    return [f"{cause}: losses will agree closely, but not to the last bit" for cause in causes]
 
 
 def _loss_of(parent: Path, resolved: RunConfig, store: TokenStore) -> float | None:
