@@ -36,6 +36,16 @@ def heeding_ctrl_c() -> None:
 
 
 @pytest.fixture(autouse=True)
+def own_threads() -> Iterator[None]:
+    """What a test does to torch's threads ends with it: on another number, bits differ."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Each test stands in an empty folder, where `models/` may be made."""
     folder = tmp_path / "here"

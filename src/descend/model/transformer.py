@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from descend.model.cache import KeyValueCache
+from descend.model.kernels import RMSNorm, rotate, squared_relu
 from descend.model.shape import ModelShape
 
 Attention = Literal["matmul", "fused"]
@@ -189,7 +190,7 @@ class FeedForward(nn.Module):
     def forward(self, x_BTD: Tensor) -> Tensor:
         """(B, T, D) to (B, T, D)."""
         h_BTM = self.up(x_BTD)
-        h_BTM = F.gelu(h_BTM, approximate="tanh") if self.gelu else F.relu(h_BTM).square()
+        h_BTM = F.gelu(h_BTM, approximate="tanh") if self.gelu else squared_relu(h_BTM)
         narrowed: Tensor = self.down(h_BTM)
         return narrowed
 
@@ -227,13 +228,6 @@ def rotary(positions_T: Tensor, shape: ModelShape) -> tuple[Tensor, Tensor]:
     return angles.cos(), angles.sin()
 
 
-def rotate(x_BHTK: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn each pair (i, i + K/2) of a head by the angle of its position."""
-    a, b = x_BHTK.chunk(2, dim=-1)
-    cos, sin = cos.to(a.dtype), sin.to(a.dtype)
-    return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
-
-
 def _norm(shape: ModelShape) -> nn.Module:
-    kind = nn.LayerNorm if shape.architecture == "gpt" else nn.RMSNorm
+    kind = nn.LayerNorm if shape.architecture == "gpt" else RMSNorm
     return kind(shape.embed_dim, eps=NORM_EPSILON)

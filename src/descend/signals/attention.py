@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from descend.model.transformer import SelfAttention, Transformer, rotate
+from descend.model.kernels import rotate
+from descend.model.transformer import SelfAttention, Transformer
 
 Weights = NDArray[np.float32]
 

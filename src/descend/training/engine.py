@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -29,6 +29,7 @@ from descend.training.memory import memory_errors
 from descend.training.objective import can_compile, objective_for
 from descend.training.optimizer import make_optimizers
 from descend.training.precision import compute_in
+from descend.training.process import process_kept
 from descend.training.ways import HOPELESS, candidates, device_for, name_of
 
 _FORMAT = 3
@@ -79,18 +80,7 @@ class Choice(msgspec.Struct, frozen=True):
         return steps * (tokens_per_step * per_token + self.seconds_per_update)
 
 
-@contextmanager
-def threads_kept() -> Iterator[None]:
-    """Gives torch back the threads that it had: they are what a later choice finds as all there
-    are."""
-    before = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@threads_kept()
+@process_kept()
 def choose_execution(
     config: RunConfig, shape: ModelShape, batches: BatchPlan, steps: int = 0
 ) -> Choice:

@@ -78,20 +78,23 @@ class _CrossEntropy(torch.autograd.Function):
         rows = ROWS_AT_ONCE if on_cpu else max(1, LOGITS_AT_ONCE // vocabulary)
         parts = (torch.split(t, rows) for t in (logits_NV, targets_N, gradient_NV))
         for logits, targets, gradient in zip(*parts, strict=True):
-            x = logits.to(torch.float32, copy=True)
-            top, likeliest = x.max(-1, keepdim=True)
+            exact = gradient.dtype == torch.float32  # then worked out where it is kept
+            logits = logits.float()
+            top, likeliest = logits.max(-1, keepdim=True)
             right = targets[:, None]
             hits += (likeliest == right).sum()
-            wanted = (1 - label_smoothing) * x.gather(1, right)
+            wanted = (1 - label_smoothing) * logits.gather(1, right)
             if label_smoothing:
-                wanted += label_smoothing * x.mean(-1, keepdim=True)
-            scale = x.sub_(top).exp_().sum(-1, keepdim=True)
+                wanted += label_smoothing * logits.mean(-1, keepdim=True)
+            x = torch.sub(logits, top, out=gradient if exact else None).exp_()
+            scale = x.sum(-1, keepdim=True)
             total += (top + scale.log() - wanted).sum()
-            x.div_(scale)
+            x.div_(scale.mul_(count))
             if label_smoothing:
-                x.sub_(label_smoothing / vocabulary)
-            x.scatter_add_(1, right, torch.full_like(wanted, label_smoothing - 1))
-            gradient.copy_(x)
+                x.sub_(label_smoothing / vocabulary / count)
+            x.scatter_add_(1, right, torch.full_like(wanted, (label_smoothing - 1) / count))
+            if not exact:
+                gradient.copy_(x)
         ctx.save_for_backward(gradient_NV)
         ctx.mark_non_differentiable(hits)
         return total / count, hits
@@ -99,7 +102,9 @@ class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, outer: Tensor, _hits: Tensor) -> tuple[Tensor, None, None]:
         (gradient_NV,) = ctx.saved_tensors
-        return gradient_NV * (outer / len(gradient_NV)), None, None
+        if outer.device.type == "cpu" and outer.item() == 1.0:  # a GPU would have to be waited for
+            return gradient_NV, None, None
+        return gradient_NV * outer, None, None
 
 
 def objective_for(execution: Execution) -> Objective:

@@ -20,11 +20,11 @@ from descend.runs.lock import writing
 from descend.runs.model_files import save_model
 from descend.runs.records import Epoch, Record, Rescue, Sample, Saved, Started, Stopped
 from descend.training.checkpoint import save_checkpoint
-from descend.training.engine import threads_kept
 from descend.training.interrupts import Interrupted, noticing_signals
 from descend.training.job import Job
 from descend.training.loop import train
 from descend.training.memory import memory_errors
+from descend.training.process import process_kept
 from descend.training.samples import held_out_prompts, write_sample
 from descend.training.state import put_weights
 
@@ -58,7 +58,7 @@ def work(job: Job) -> Iterator[Record]:
     Raises `Interrupted` after a signal (saved, resumable), `DivergedError`, `DiskError`,
     `OutOfMemoryError`; what was saved before stays as it was.
     """
-    with writing(job.folder), closing(EventLog(job.folder)) as log, threads_kept():
+    with writing(job.folder), closing(EventLog(job.folder)) as log, process_kept():
         torch.set_num_threads(job.course.execution.threads)
         if job.state.step == 0:
             write_info(job.folder, job.info)

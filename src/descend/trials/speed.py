@@ -92,11 +92,12 @@ def _remembered(file: Path) -> _Timing | None:
 
 
 def _time(ready: Ready) -> _Timing:
-    from descend.training.engine import threads_kept, time_step
+    from descend.training.engine import time_step
+    from descend.training.process import process_kept
 
     way = ready.execution
     busy, clock = _busy(way), clock_of(way)
-    with threads_kept():
+    with process_kept():
         timed = time_step(
             way, ready.config, ready.shape, ready.batches, float("inf"),
             clock=clock, least=TICKS * tick_of(clock),

@@ -21,7 +21,6 @@ from descend.runs.model_files import LoadedModel, load_model
 from descend.runs.records import Step
 from descend.text.batches import BatchPlan
 from descend.text.store import TokenStore, prepare_text, prepare_tokens
-from descend.training.engine import threads_kept
 from descend.training.job import (
     check_validation,
     course_for,
@@ -31,6 +30,7 @@ from descend.training.job import (
 )
 from descend.training.loop import Course, Records, train
 from descend.training.memory import check_memory, memory_errors
+from descend.training.process import process_kept
 from descend.training.recipe import total_steps
 from descend.training.state import TrainState
 from descend.training.ways import can_replay
@@ -123,7 +123,7 @@ def train_arm(arm: Arm, seen: Seen = let_go_on, moved: Moved = unwatched) -> Out
 
     One that `seen` ended has the outcome, and the key, of the arm that stops there.
     """
-    with threads_kept():
+    with process_kept():
         ready = prepare(arm)
         torch.set_num_threads(ready.execution.threads)
         check_memory(ready.config, ready.shape, ready.execution.device)

@@ -1,0 +1,106 @@
+"""Small operations between the large products, with gradients worked out by hand.
+
+Each is what torch would make of the plain line beside it. Torch goes over the numbers once for
+every operation and once or twice more for its gradient; here both ways take as few rounds as they
+can. That counts on a processor in float32, uncompiled (docs/speed.md); elsewhere the plain line is
+used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def by_hand(x: Tensor) -> bool:
+    """Whether gradients of `x` are wanted where working them out by hand is quicker."""
+    wanted = torch.is_grad_enabled() and x.requires_grad
+    quicker = x.device.type == "cpu" and x.dtype == torch.float32
+    return wanted and quicker and not torch.compiler.is_compiling()
+
+
+def squared_relu(x: Tensor) -> Tensor:
+    """The square of what is above zero, and zero."""
+    if not by_hand(x):
+        return F.relu(x).square()
+    y: Tensor = _SquaredReLU.apply(x)  # type: ignore[no-untyped-call]
+    return y
+
+
+class _SquaredReLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        above = x.relu()
+        ctx.save_for_backward(above)
+        return above.square()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, outer: Tensor) -> Tensor:
+        (above,) = ctx.saved_tensors
+        return torch.addcmul(outer.new_zeros(()), outer, above, value=2)
+
+
+class RMSNorm(nn.RMSNorm):
+    """Each position divided by the root of its mean square, times a weight for each feature."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not by_hand(x):
+            plainly: Tensor = super().forward(x)
+            return plainly
+        assert self.eps is not None
+        y: Tensor = _RMSNorm.apply(x, self.weight, self.eps)  # type: ignore[no-untyped-call]
+        return y
+
+
+class _RMSNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        inverse = norm.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+        normal = x * inverse
+        ctx.save_for_backward(normal, inverse, weight)
+        return torch.mul(normal, weight)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, Tensor, None]:
+        normal, inverse, weight = ctx.saved_tensors
+        each = (outer * normal).flatten(0, -2)  # serves both sums
+        along = (each @ weight).div_(len(weight)).view_as(inverse)
+        inner = (outer * weight).addcmul_(normal, along, value=-1).mul_(inverse)
+        return inner, each.sum(0), None
+
+
+def rotate(x_BHTK: Tensor, cos_TJ: Tensor, sin_TJ: Tensor) -> Tensor:
+    """Turn each pair (i, i + K/2) of a head by the angle of its position; J is K/2."""
+    if by_hand(x_BHTK):
+        turned: Tensor = _Rotate.apply(x_BHTK, cos_TJ, sin_TJ)  # type: ignore[no-untyped-call]
+        return turned
+    a, b = x_BHTK.chunk(2, dim=-1)
+    cos, sin = cos_TJ.to(a.dtype), sin_TJ.to(a.dtype)
+    return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
+
+
+class _Rotate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        ctx.save_for_backward(cos, sin)
+        return _turn(x, cos, sin)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None, None]:
+        cos, sin = ctx.saved_tensors
+        return _turn(outer, cos, -sin), None, None
+
+
+def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    turned = torch.empty_like(x, memory_format=torch.contiguous_format)
+    (a, b), (turned_a, turned_b) = x.chunk(2, dim=-1), turned.chunk(2, dim=-1)
+    torch.mul(a, cos, out=turned_a).addcmul_(b, sin, value=-1)
+    torch.mul(b, cos, out=turned_b).addcmul_(a, sin)
+    return turned
