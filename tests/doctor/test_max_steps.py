@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from descend import run
@@ -17,6 +18,7 @@ from descend.doctor.measure import measure
 from descend.doctor.race import Race
 from descend.doctor.reading import Reading
 from descend.runs.records import Step
+from descend.text.batches import BatchPlan
 
 STEPS = 24
 """Of a run that is cut short within its first pass over the text."""
@@ -36,6 +38,40 @@ def test_the_length_of_the_run_is_that_of_its_steps(short: Case) -> None:
     readings = measure(short)
     assert readings["steps"].value == STEPS
     assert readings["epochs"].value == pytest.approx(STEPS / one_pass, rel=0.02)
+
+
+def test_text_that_the_run_did_not_come_to_is_asked_apart(
+    short: Case, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[np.ndarray[Any, Any]] = []
+    honest = BatchPlan.sequences
+
+    def noting(plan: BatchPlan, numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        read.append(numbers)
+        return honest(plan, numbers)
+
+    monkeypatch.setattr(BatchPlan, "sequences", noting)
+    readings = measure(short)
+    done = STEPS * short.config.batch_size
+    # All of it after what was read, and still of the first pass.
+    assert any(n.min() >= done and n.max() < short.batches.sequences_per_epoch for n in read)
+    gap = readings["held_out_loss"].value - readings["unseen_loss"].value
+    assert readings["split_gap"].value == pytest.approx(gap)
+    assert readings["split_gap"].error
+    assert not {"unseen_loss", "split_gap"} & measure(open_case(trained)).keys()  # two passes
+
+
+def test_held_out_text_of_another_kind_is_told_from_text_that_was_not_read_yet(
+    tiny: dict[str, Any], tmp_path: Path
+) -> None:
+    words = "the cat sat on the mat and the dog lay in the yard. "
+    text = tmp_path / "two.txt"
+    text.write_text(words * 700 + "QZXJ VKWQ! " * 370, encoding="utf-8")
+    run(tiny | {"corpus_dir": str(text), "max_steps": STEPS, "save_dir": "two", "epoch": 1})
+    readings = measure(open_case(Path("two")))
+    error = readings["split_gap"].error
+    assert error is not None
+    assert readings["split_gap"].value > max(0.3, 5 * error)
 
 
 def test_twice_the_steps_are_twice_the_steps(short: Case, tiny: dict[str, Any]) -> None:

@@ -26,6 +26,7 @@ HEALTHY: dict[str, Range] = {
     "repeats": (None, 0.05),
     # Ends of four books, of program text and of made-up languages read 0.1 at most.
     "shift": (None, 0.3),
+    "split_gap": (None, 0.3),
     "rare_vocabulary": (None, 0.3),
     "embedding_share": (None, 0.5),
     "bytes_per_token": (2.0, None),

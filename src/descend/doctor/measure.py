@@ -22,6 +22,7 @@ from descend.signals import breakdown, counting, recorded
 from descend.signals.activations import flows
 from descend.signals.attention import sharpness
 from descend.signals.distance import information
+from descend.signals.recurrence import recurrence_distances, recurring_share
 from descend.signals.steps import critical_multiplier, noise_scale
 from descend.text.baselines import ngram_loss
 from descend.text.overlap import Overlap, overlap, telling_length
@@ -45,6 +46,10 @@ MICRO_BATCHES = 8
 """Parts for the gradient noise scale: enough for a factor of two either way."""
 RARE = 20
 """Uses in training under which a token counts as rare (vocabulary scaling, arXiv 2407.13623)."""
+CONTEXTS = 4
+"""Contexts back that are looked for the same tokens: as far as a remedy would lengthen it."""
+LEAST_UNSEEN = 8
+"""Windows of training text not read yet, from which their loss is told."""
 HIGHEST_ORDER = 4
 """Of the n-gram ladder: above it, in a megabyte or less, nothing more is gained."""
 
@@ -163,6 +168,11 @@ def _from_text(store: TokenStore, counted: _Counted, seq_len: int) -> Iterator[R
     yield Reading("information", max(told.values()), "nats")
     if beyond:
         yield Reading("information_beyond", max(told[d] for d in beyond), "nats")
+    apart = recurrence_distances(store.train)
+    within = recurring_share(apart, 0, seq_len)
+    yield Reading("recurrence", within, "of runs of four tokens")
+    further = recurring_share(apart, seq_len, CONTEXTS * seq_len)
+    yield Reading("recurrence_beyond", further, "of runs of four tokens")
     found = counting.shift(store.train, store.validation, size)
     if found is not None:
         yield Reading("shift", found, "nats")
@@ -198,6 +208,14 @@ def _from_model(
     yield Reading("held_out_loss", held_loss, "nats per token", error)
     yield Reading("seen_loss", seen_loss, "nats per token")
     yield Reading("generalisation_gap", held_loss - seen_loss, "nats", 1.4 * error)
+    unseen = _unseen(case, windows)
+    if unseen is not None:
+        fresh = breakdown.losses_of(model, unseen).losses
+        spread = float(fresh.mean(1).std() / len(fresh) ** 0.5)
+        yield Reading("unseen_loss", float(fresh.mean()), "nats per token", spread)
+        yield Reading(
+            "split_gap", held_loss - float(fresh.mean()), "nats", math.hypot(error, spread)
+        )
     yield Reading("mean_confidence", float(held.confidence.mean()), "probability")
     if case.epochs and not config.label_smoothing:
         yield Reading("dropout_gap", case.epochs[-1].loss_end - seen_loss, "nats")
@@ -223,6 +241,17 @@ def _from_model(
         if 0 < mask.sum() < mask.size:
             rise = float(held.losses[~mask].mean()) - held_loss
             yield Reading("clean_rise", rise, "nats")
+
+
+def _unseen(case: Case, windows: int) -> breakdown.Ids | None:
+    """Windows (N, T + 1) of the training text that the run has not read: only where it made less
+    than a pass."""
+    read, there = len(case.steps) * case.config.batch_size, case.batches.sequences_per_epoch
+    left = there - read
+    if left < LEAST_UNSEEN:
+        return None
+    numbers = read + np.linspace(0, left - 1, min(windows, left)).astype(np.int64)
+    return case.batches.sequences(np.unique(numbers))
 
 
 def _from_inside(model: Transformer, ids_NT: breakdown.Ids) -> Iterator[Reading]:

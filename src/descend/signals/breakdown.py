@@ -40,7 +40,6 @@ class Band(msgspec.Struct, frozen=True):
     tokens: int
 
 
-@torch.no_grad()
 def token_losses(
     model: Transformer,
     tokens: NDArray[np.unsignedinteger] | Ids,
@@ -57,6 +56,13 @@ def token_losses(
     full = (len(tokens) - 1) // seq_len
     chosen = np.unique(np.linspace(0, full - 1, min(windows, full)).astype(np.int64))
     ids = np.asarray(tokens[(chosen * seq_len)[:, None] + np.arange(seq_len + 1)]).astype(np.int64)
+    return losses_of(model, ids, batch_size=batch_size)
+
+
+@torch.no_grad()
+def losses_of(model: Transformer, ids: Ids, *, batch_size: int = 32) -> TokenLosses:
+    """Losses on the windows `ids` (N, T + 1), each by itself; the mode of the model is left as it
+    was found."""
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
