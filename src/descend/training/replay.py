@@ -57,7 +57,11 @@ class Replayed:
         # Trying it out before the recording draws random numbers, which the step must not miss.
         chance = torch.cuda.get_rng_state(device)
         samples = (inputs_BT.clone().contiguous(), targets_BT.clone().contiguous(), *weights)
-        with compute_in(self.execution, keep=False), warnings.catch_warnings():
+        with (
+            torch.cuda.device(device),  # of several cards the one that the model is on
+            compute_in(self.execution, keep=False),
+            warnings.catch_warnings(),
+        ):
             # It is recorded on a stream of its own, on purpose.
             warnings.filterwarnings("ignore", message=".*AccumulateGrad")
             recorded: Callable[..., Any] = torch.cuda.make_graphed_callables(
