@@ -27,7 +27,7 @@ Tiny = dict[str, Any]
 STEPS = 30
 
 
-def losses(job: Job, config: Tiny, **how: object) -> list[float]:
+def losses(job: Job, **how: object) -> list[float]:
     """Of the first `STEPS` steps of `job`, computed on the GPU as `how` says."""
     way: dict[str, Any] = {"device": "cuda", "precision": "float32", "attention": "fused",
                            "threads": 1, "torch": "", "processor": ""}  # fmt: skip
@@ -50,15 +50,15 @@ def job(request: pytest.FixtureRequest, tiny: Tiny) -> Job:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_what_is_replayed_is_what_was_computed_with_chance_and_all(
-    job: Job, tiny: Tiny, precision: str
+    job: Job, precision: str
 ) -> None:
-    plainly = losses(job, tiny, precision=precision)
-    replayed = losses(job, tiny, precision=precision, replayed=True)
+    plainly = losses(job, precision=precision)
+    replayed = losses(job, precision=precision, replayed=True)
     assert len(replayed) == STEPS
     # The same hidden tokens and the same dropout: other ones would be apart by far more.
     assert replayed == pytest.approx(plainly, rel=1e-3)
-    assert losses(job, tiny, precision=precision, replayed=True) == replayed
-    assert losses(job, tiny, precision=precision) == plainly
+    assert losses(job, precision=precision, replayed=True) == replayed
+    assert losses(job, precision=precision) == plainly
 
 
 @pytest.mark.skipif(not can_compile("cuda"), reason="no C++ compiler or no Triton here")
@@ -68,8 +68,8 @@ def test_compiled_code_learns_the_same(tiny: Tiny, replayed: bool) -> None:
     torch._dynamo.reset()
     job = new_job(make_config(tiny | {"blank_rate": 0.0, "epoch": 9, "learning_rate": 1e-4}),
                   Path("run"))  # fmt: skip
-    plainly = losses(job, tiny, precision="bfloat16")
-    compiled = losses(job, tiny, precision="bfloat16", compiled=True, replayed=replayed)
+    plainly = losses(job, precision="bfloat16")
+    compiled = losses(job, precision="bfloat16", compiled=True, replayed=replayed)
     assert compiled == pytest.approx(plainly, rel=1e-2)
 
 

@@ -203,19 +203,16 @@ def _from_model(
     windows = max(1, MOST_TOKENS // config.seq_len)
     held = breakdown.token_losses(model, store.validation, config.seq_len, windows=windows)
     seen = breakdown.token_losses(model, store.train, config.seq_len, windows=windows)
-    held_loss, seen_loss = float(held.losses.mean()), float(seen.losses.mean())
-    error = float(held.losses.mean(1).std() / max(len(held.losses), 1) ** 0.5)
+    held_loss, error = _mean_and_error(held)
+    seen_loss, _ = _mean_and_error(seen)
     yield Reading("held_out_loss", held_loss, "nats per token", error)
     yield Reading("seen_loss", seen_loss, "nats per token")
     yield Reading("generalisation_gap", held_loss - seen_loss, "nats", 1.4 * error)
     unseen = _unseen(case, windows)
     if unseen is not None:
-        fresh = breakdown.losses_of(model, unseen).losses
-        spread = float(fresh.mean(1).std() / len(fresh) ** 0.5)
-        yield Reading("unseen_loss", float(fresh.mean()), "nats per token", spread)
-        yield Reading(
-            "split_gap", held_loss - float(fresh.mean()), "nats", math.hypot(error, spread)
-        )
+        fresh_loss, spread = _mean_and_error(breakdown.losses_of(model, unseen))
+        yield Reading("unseen_loss", fresh_loss, "nats per token", spread)
+        yield Reading("split_gap", held_loss - fresh_loss, "nats", math.hypot(error, spread))
     yield Reading("mean_confidence", float(held.confidence.mean()), "probability")
     if case.epochs and not config.label_smoothing:
         yield Reading("dropout_gap", case.epochs[-1].loss_end - seen_loss, "nats")
@@ -241,6 +238,12 @@ def _from_model(
         if 0 < mask.sum() < mask.size:
             rise = float(held.losses[~mask].mean()) - held_loss
             yield Reading("clean_rise", rise, "nats")
+
+
+def _mean_and_error(found: breakdown.TokenLosses) -> tuple[float, float]:
+    """Mean loss (nats per token) and its standard error, each window taken for a draw."""
+    error = float(found.losses.mean(1).std() / max(len(found.losses), 1) ** 0.5)
+    return float(found.losses.mean()), error
 
 
 def _unseen(case: Case, windows: int) -> breakdown.Ids | None:

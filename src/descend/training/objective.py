@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from descend.machine import Execution
 from descend.model.transformer import Transformer
 from descend.text.cache import cache_dir
-from descend.training.replay import Replayed
+from descend.training.replay import Compute, Replayed
 
 ROWS_AT_ONCE = 256
 """Positions whose logits are worked on together, so that they stay in a processor's cache."""
@@ -28,7 +28,7 @@ ROWS_AT_ONCE = 256
 LOGITS_AT_ONCE = 2**26
 """The same on a GPU, in logits (a quarter of a gigabyte): there every part costs launches."""
 
-Objective = Callable[[Transformer, Tensor, Tensor, float], tuple[Tensor, Tensor]]
+Objective = Compute
 
 
 def objective(

@@ -37,18 +37,18 @@ class Replayed:
         self, model: Transformer, inputs_BT: Tensor, targets_BT: Tensor, label_smoothing: float
     ) -> tuple[Tensor, Tensor]:
         """As `compute`; to be called within `compute_in`."""
-        weights = tuple(model.parameters())
         key = (id(model), inputs_BT.shape, label_smoothing, model.training)
         if key != self.key:
-            self.recorded = self._record(model, inputs_BT, targets_BT, label_smoothing, weights)
+            self.recorded = self._record(model, inputs_BT, targets_BT, label_smoothing)
             self.key = key
-        loss, hits = self.recorded(inputs_BT, targets_BT, *weights)
+        loss, hits = self.recorded(inputs_BT, targets_BT)
         return loss, hits
 
     def _record(
-        self, model: Transformer, inputs_BT: Tensor, targets_BT: Tensor, label_smoothing: float,
-        weights: tuple[Tensor, ...],
-    ) -> Callable[..., Any]:  # fmt: skip
+        self, model: Transformer, inputs_BT: Tensor, targets_BT: Tensor, label_smoothing: float
+    ) -> Callable[..., Any]:
+        weights = tuple(model.parameters())
+
         def forward(inputs: Tensor, targets: Tensor, *_weights: Tensor) -> tuple[Tensor, Tensor]:
             # The model holds the weights; torch asks for them to know whose gradients are wanted.
             return self.compute(model, inputs, targets, label_smoothing)
@@ -68,4 +68,4 @@ class Replayed:
                 forward, samples, allow_unused_input=True
             )
         torch.cuda.set_rng_state(chance, device)
-        return recorded
+        return lambda inputs, targets: recorded(inputs, targets, *weights)
