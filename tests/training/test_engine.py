@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -21,7 +23,7 @@ from descend.model.shape import shape_of
 from descend.text.batches import BatchPlan
 from descend.training.engine import Choice, choose_execution
 from descend.training.memory import check_memory, memory_errors, remedy
-from descend.training.objective import can_compile, keep_code
+from descend.training.objective import Objective, can_compile, keep_code, objective_for
 from descend.training.recipe import (
     choose_blank_rate,
     choose_epochs,
@@ -71,6 +73,29 @@ def test_beside_a_busy_program_fewer_threads_are_tried_and_not_remembered(
     assert {name.rsplit(", ")[-1] for name in busy.seconds_per_token} == {"2 threads", "1 thread"}
     assert busy.execution.precision == quiet.execution.precision
     assert sorted((own_cache / "engine").iterdir()) == remembered
+
+
+@pytest.mark.parametrize("architecture", ["gpt", "modern"])
+def test_the_network_that_is_timed_is_as_new_as_one_to_train(
+    architecture: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses: list[float] = []
+
+    def noted(way: Execution) -> Objective:
+        compute = objective_for(way)
+
+        def computed(*given: Any) -> tuple[torch.Tensor, torch.Tensor]:
+            loss, hits = compute(*given)
+            losses.append(loss.item())
+            return loss, hits
+
+        return computed
+
+    monkeypatch.setattr("descend.training.engine.objective_for", noted)
+    choose(architecture=architecture)
+    # What torch alone would start with is at 5 to 80 nats, and its products are of numbers so
+    # small that processors are slow at them.
+    assert losses[0] == pytest.approx(math.log(300), rel=0.05)
 
 
 def test_a_short_run_is_not_kept_waiting_for_all_ways(monkeypatch: pytest.MonkeyPatch) -> None:

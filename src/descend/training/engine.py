@@ -21,6 +21,7 @@ import torch
 from descend.config import RunConfig
 from descend.errors import ConfigError, DescendError
 from descend.machine import SOON, Execution, busy_cores
+from descend.model.initialize import initialize
 from descend.model.shape import ModelShape
 from descend.model.transformer import Transformer
 from descend.text.batches import BatchPlan
@@ -32,7 +33,7 @@ from descend.training.precision import compute_in
 from descend.training.process import process_kept
 from descend.training.ways import HOPELESS, candidates, device_for, name_of
 
-_FORMAT = 3
+_FORMAT = 4
 
 PROBE_TOKENS = 1024
 """Tokens in a probing step: enough to keep all cores busy, few enough to be quick."""
@@ -286,9 +287,7 @@ def time_step(
     """
     torch.manual_seed(0)
     torch.set_num_threads(way.threads)
-    model = Transformer(shape, config.dropout_rate, way.attention).to(way.device)
-    model.checkpoint_activations = config.activation_checkpointing
-    model.blank_rate = config.blank_rate or 0.0
+    model = _network(way, config, shape)
     optimizers = make_optimizers(model, config, way.precision)
     sequences = sequences or max(1, min(config.batch_size, PROBE_TOKENS // config.seq_len))
     compute = objective_for(way)
@@ -315,6 +314,19 @@ def time_step(
         if steps[0] > limit:
             break
     return min(steps[1:] or steps), min(updates[1:] or updates)
+
+
+def _network(way: Execution, config: RunConfig, shape: ModelShape) -> Transformer:
+    """The network to time, with the weights that training would start from.
+
+    torch's own first weights make probabilities of gpt's tied head so small that a processor leaves
+    its quick arithmetic for them: a step took twelve times what it does in training.
+    """
+    model = Transformer(shape, config.dropout_rate, way.attention)
+    initialize(model, config.seed)
+    model.checkpoint_activations = config.activation_checkpointing
+    model.blank_rate = config.blank_rate or 0.0
+    return model.to(way.device)
 
 
 def _wake(device: str) -> None:
