@@ -74,7 +74,7 @@ def ours(size: dict[str, int], dropout: float = 0.0, steps: int = 0) -> Callable
     model = Transformer(shape, dropout, execution.attention)
     initialize(model, 0)
     model.to(execution.device)
-    optimizers = make_optimizers(model, config, execution.precision)
+    optimizers = make_optimizers(model, config, execution)
     state = TrainState(model, optimizers, make_scaler(execution))
     course = Course(config, execution, batches, 1, batches.steps(1), lambda _: 1e-5, None)
     records = train(state, course)

@@ -17,7 +17,9 @@ from descend.runs.records import Step
 from descend.training.engine import choose_execution
 from descend.training.job import Job, fresh_state, new_job
 from descend.training.loop import Course, train
+from descend.training.muon import orthogonal
 from descend.training.objective import can_compile
+from descend.training.replay import Recorded
 from descend.training.ways import can_replay, candidates
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU of NVIDIA here")
@@ -106,3 +108,13 @@ def test_a_way_that_does_not_fit_is_passed_over(
     assert not job.course.execution.replayed
     assert job.choice is not None
     assert all("replayed" not in name for name in job.choice.seconds_per_token)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_recorded_products_are_what_they_are_otherwise(dtype: torch.dtype) -> None:
+    recorded = Recorded(orthogonal)
+    for shape in [(3, 8, 24), (2, 16, 16), (3, 8, 24)]:
+        given = torch.randn(shape, device="cuda", dtype=dtype)
+        assert torch.equal(recorded(given), orthogonal(given))
+        assert torch.equal(recorded(-given), orthogonal(-given))
+    assert len(recorded.graphs) == 2

@@ -47,7 +47,7 @@ def computing(
     model.train()
     course = Course(config, way, job.course.batches, job.course.epochs, job.course.total_steps,
                     job.course.learning_rate, job.course.evaluate)  # fmt: skip
-    optimizers = make_optimizers(model, config, way.precision)
+    optimizers = make_optimizers(model, config, way)
     return TrainState(model, optimizers, make_scaler(way)), course
 
 

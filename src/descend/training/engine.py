@@ -288,7 +288,7 @@ def time_step(
     torch.manual_seed(0)
     torch.set_num_threads(way.threads)
     model = _network(way, config, shape)
-    optimizers = make_optimizers(model, config, way.precision)
+    optimizers = make_optimizers(model, config, way)
     sequences = sequences or max(1, min(config.batch_size, PROBE_TOKENS // config.seq_len))
     compute = objective_for(way)
     batch = torch.from_numpy(batches.batch(0)[:sequences]).to(way.device)

@@ -310,7 +310,7 @@ def fresh_state(model: Transformer, config: RunConfig, execution: Execution) -> 
     model.train()
     model.checkpoint_activations = config.activation_checkpointing
     model.blank_rate = config.blank_rate or 0.0
-    optimizers = make_optimizers(model, config, execution.precision)
+    optimizers = make_optimizers(model, config, execution)
     if execution.compiled:
         look_at_compiler()
     return TrainState(model, optimizers, make_scaler(execution))

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from descend.training.replay import Recorded
+
 POLYNOMIALS = (
     (8.28721201814563, -23.595886519098837, 17.300387312530933),
     (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
@@ -34,13 +36,16 @@ LONG = 2
 class Muon(Optimizer):
     """For matrices only; weight decay is decoupled, times the rate, as in AdamW.
 
-    `dtype` is what the orthogonal matrices are computed in.
+    `dtype` is what the orthogonal matrices are computed in; `recorded`, whether that is recorded on
+    a GPU and replayed: the products are many and small, and to launch them is most of an update.
     """
 
     def __init__(
-        self, groups: list[dict[str, Any]], lr: float, momentum: float, dtype: torch.dtype
-    ) -> None:
+        self, groups: list[dict[str, Any]], lr: float, momentum: float, dtype: torch.dtype,
+        recorded: bool = False,
+    ) -> None:  # fmt: skip
         self.dtype = dtype
+        self.orthogonal = Recorded(orthogonal) if recorded else orthogonal
         super().__init__(groups, {"lr": lr, "momentum": momentum, "weight_decay": 0.0})
 
     @torch.no_grad()
@@ -64,7 +69,7 @@ class Muon(Optimizer):
             alike = [n for n, p in enumerate(weights) if p.shape == shape]
             moved = [weights[n] for n in alike]
             stacked = torch.stack([ahead[n] for n in alike]).to(self.dtype)
-            directions = orthogonal(stacked).to(moved[0].dtype).unbind()
+            directions = self.orthogonal(stacked).to(moved[0].dtype).unbind()
             scale = math.sqrt(max(1.0, shape[0] / shape[1]))
             torch._foreach_add_(moved, directions, alpha=-rate * scale)
 

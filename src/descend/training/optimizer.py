@@ -7,6 +7,7 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 
 from descend.config import RunConfig
+from descend.machine import Execution
 from descend.model.transformer import Transformer
 from descend.training.muon import Muon
 
@@ -26,11 +27,12 @@ MUON_OTHERS_BETAS = (0.9, 0.95)
 
 
 def make_optimizers(
-    model: Transformer, config: RunConfig, precision: str = "float32"
+    model: Transformer, config: RunConfig, execution: Execution | None = None
 ) -> list[Optimizer]:
     """One or two optimizers over all weights, each weight in exactly one group.
 
-    `precision` is that of the run's matrix products: Muon computes in it too.
+    Muon's matrix products are as those of `execution`: in its precision, and recorded where steps
+    are replayed. Without it in float32.
 
     Only matrices decay: not biases and norms; with Muon only the matrices of the blocks. Each
     group carries `scale`, what `set_learning_rate` multiplies the rate by.
@@ -50,9 +52,11 @@ def make_optimizers(
     inner_group = _group(block_matrices, MUON_MATRICES, config.weight_decay)
     outer_group = _group(tables + vectors, MUON_OTHERS, 0.0)
     # float16 cannot hold the small products on the way.
-    muon_type = torch.float32 if precision == "float32" else torch.bfloat16
+    exact = execution is None or execution.precision == "float32"
+    muon_type = torch.float32 if exact else torch.bfloat16
+    recorded = execution is not None and execution.replayed
     return [
-        Muon([inner_group], 0.0, MUON_MOMENTUM, muon_type),
+        Muon([inner_group], 0.0, MUON_MOMENTUM, muon_type, recorded),
         AdamW([outer_group], lr=0.0, betas=MUON_OTHERS_BETAS, fused=fused),
     ]
 

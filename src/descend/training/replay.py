@@ -18,6 +18,9 @@ from descend.machine import Execution
 from descend.model.transformer import Transformer
 from descend.training.precision import compute_in
 
+WARM_UP = 3
+"""Calls before a recording, as torch's own notes on CUDA graphs have it."""
+
 Compute = Callable[[Transformer, Tensor, Tensor, float], tuple[Tensor, Tensor]]
 
 
@@ -69,3 +72,35 @@ class Replayed:
             )
         torch.cuda.set_rng_state(chance, device)
         return lambda inputs, targets: recorded(inputs, targets, *weights)
+
+
+class Recorded:
+    """`function` of a tensor on a GPU, recorded for each size that it is called with. It must draw
+    no random numbers. What comes out lies where the next result of that size will lie."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        self.function = function
+        self.graphs: dict[torch.Size, tuple[torch.cuda.CUDAGraph, Tensor, Tensor]] = {}
+
+    @torch.no_grad()
+    def __call__(self, given: Tensor) -> Tensor:
+        """As `function`."""
+        if given.shape not in self.graphs:
+            self.graphs[given.shape] = self._record(given.clone())
+        graph, read, written = self.graphs[given.shape]
+        read.copy_(given)
+        graph.replay()
+        return written
+
+    def _record(self, read: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor, Tensor]:
+        with torch.cuda.device(read.device):
+            beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            beside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(beside):  # libraries set themselves up before they are recorded
+                for _ in range(WARM_UP):
+                    self.function(read)
+            torch.cuda.current_stream().wait_stream(beside)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                written = self.function(read)
+        return graph, read, written
