@@ -174,9 +174,9 @@ class RunConfig(BaseModel):
         ge=0,
         lt=1,
     )
-    gradient_accumulation: int = _key(
-        1,
-        "Parts a batch is computed in, one after the other, to save memory.",
+    gradient_accumulation: int | None = _key(
+        None,
+        "Parts a batch is computed in, one after the other; left open: as few as fit into memory.",
         group="Training",
         ge=1,
     )
@@ -269,7 +269,7 @@ class RunConfig(BaseModel):
                 "piecewise together with a rate per epoch, the others with one rate",
                 "give learning_rate as {1: 1e-4, 2: 1e-3} or choose another schedule",
             )
-        if self.gradient_accumulation > self.batch_size:
+        if (self.gradient_accumulation or 1) > self.batch_size:
             raise _misfit(
                 "gradient_accumulation",
                 f"{self.gradient_accumulation}",

@@ -93,7 +93,7 @@ def training_memory_parts(config: RunConfig, shape: ModelShape) -> TrainingMemor
     in_blocks = shape.num_layers * block_matrices(shape)
     states = 2 * parameters - (in_blocks if config.optimizer == "muon" else 0)
     precision: Precision = "float32" if config.precision == "auto" else config.precision
-    sequences = -(-config.batch_size // config.gradient_accumulation)
+    sequences = -(-config.batch_size // (config.gradient_accumulation or 1))
     return TrainingMemory(
         weights=FLOAT32 * parameters + (0 if precision == "float32" else 2 * parameters),
         gradients=FLOAT32 * parameters,

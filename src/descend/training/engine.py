@@ -271,9 +271,15 @@ def _time_whole_batch(
     way: Execution, config: RunConfig, shape: ModelShape, batches: BatchPlan
 ) -> tuple[float, float]:
     """`time_step` with as many sequences as go through the network together."""
-    together = -(-config.batch_size // config.gradient_accumulation)
     least = 0.0 if way.device == "cpu" else GPU_PROBE_SECONDS
-    return time_step(way, config, shape, batches, float("inf"), sequences=together, least=least)
+    return time_step(
+        way, config, shape, batches, float("inf"), sequences=_together(config), least=least
+    )
+
+
+def _together(config: RunConfig) -> int:
+    """Sequences that go through the network at once."""
+    return -(-config.batch_size // (config.gradient_accumulation or 1))
 
 
 def time_step(
@@ -289,7 +295,7 @@ def time_step(
     torch.set_num_threads(way.threads)
     model = _network(way, config, shape)
     optimizers = make_optimizers(model, config, way)
-    sequences = sequences or max(1, min(config.batch_size, PROBE_TOKENS // config.seq_len))
+    sequences = sequences or max(1, min(_together(config), PROBE_TOKENS // config.seq_len))
     compute = objective_for(way)
     batch = torch.from_numpy(batches.batch(0)[:sequences]).to(way.device)
     steps, updates = [], []

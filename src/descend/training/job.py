@@ -46,7 +46,7 @@ from descend.text.tokenizer import Tokenizer, load_tokenizer
 from descend.training.checkpoint import load_checkpoint
 from descend.training.engine import Choice, choose_execution
 from descend.training.loop import Course
-from descend.training.memory import check_memory, memory_errors
+from descend.training.memory import check_memory, fitting, in_more_parts, memory_errors
 from descend.training.objective import can_compile, look_at_compiler
 from descend.training.optimizer import make_optimizers
 from descend.training.precision import compute_in, make_scaler
@@ -110,11 +110,13 @@ def new_job(
     batches = BatchPlan(store.train, config.seq_len, config.batch_size, config.seed)
     check_validation(store)
     shape = loaded.model.shape if loaded else shape_of(config, tokenizer.vocab_size)
-    check_memory(config, shape, device)
-    resolved = resolve(config, text, store, batches)
+    fitted = fitting(config, shape, device)
+    check_memory(fitted, shape, device)
+    resolved = resolve(fitted, text, store, batches)
     progress("trying this machine", 0.0)
     with memory_errors(config, shape):
-        choice = choose_execution(resolved, shape, batches, total_steps(resolved, batches))
+        left_open = config.gradient_accumulation is None
+        resolved, choice = _choice_that_fits(resolved, shape, batches, left_open)
     course = course_for(resolved, choice.execution, store, batches)
     model = Transformer(shape, config.dropout_rate, choice.execution.attention)
     initialize(model, config.seed)
@@ -137,6 +139,22 @@ def new_job(
     preflight(model, state.optimizers, batches.batch(0), fresh=loaded is None)
     notes = _notes(config, resolved, store, choice, own_tokens=loaded is None)
     return Job(folder, info, shape, store, course, state, choice, (), (), notes)
+
+
+def _choice_that_fits(
+    resolved: RunConfig, shape: ModelShape, batches: BatchPlan, left_open: bool
+) -> tuple[RunConfig, Choice]:
+    """How to compute, and `resolved` with the batch in as many parts as the device has memory for,
+    if that was left open: a GPU tells only when it is tried."""
+    while True:
+        try:
+            steps = total_steps(resolved, batches)
+            return resolved, choose_execution(resolved, shape, batches, steps)
+        except torch.OutOfMemoryError:
+            more = in_more_parts(resolved) if left_open else None
+            if more is None:
+                raise
+            resolved = more
 
 
 def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
@@ -274,6 +292,7 @@ def resolve(
         "epoch": epochs,
         "warmup_steps": choose_warmup(config, steps),
         "blank_rate": choose_blank_rate(config, epochs),
+        "gradient_accumulation": config.gradient_accumulation or 1,
     }
     return make_config(config.model_dump() | filled)
 
@@ -357,6 +376,8 @@ def _notes(
     tried = ", ".join(f"{n}: {1 / s:,.0f}" for n, s in choice.seconds_per_token.items())
     asked = f"asked for: {', '.join(keys)}; " if (keys := forced(config)) else ""
     notes.append(f"computing in {name_of(choice.execution)} ({asked}tokens/s tried: {tried})")
+    if config.gradient_accumulation is None and (parts := resolved.gradient_accumulation or 1) > 1:
+        notes.append(f"each batch is computed in {parts} parts, so that it fits into memory")
     if store.info.overlap_share > OVERLAP_WORTH_A_WORD:
         notes.append(
             f"{store.info.overlap_share:.0%} of the held-out text stands in the training text too, "

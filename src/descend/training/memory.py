@@ -27,6 +27,32 @@ def check_memory(config: RunConfig, shape: ModelShape, device: str) -> None:
         raise _error(config, shape, f"a need of about {size(needed)}", available)
 
 
+def fitting(config: RunConfig, shape: ModelShape, device: str) -> RunConfig:
+    """`config`, where the parts of a batch were left open with as few as the main memory has room
+    for by the estimate; one, if not even single sequences have room."""
+    if config.gradient_accumulation is not None:
+        return config
+    available = memory_available() if device == "cpu" else None
+    for parts in _numbers_of_parts(1, config.batch_size):
+        fewer = config.model_copy(update={"gradient_accumulation": parts})
+        if available is None or training_memory(fewer, shape) <= available:
+            return fewer
+    return config.model_copy(update={"gradient_accumulation": 1})
+
+
+def in_more_parts(config: RunConfig) -> RunConfig | None:
+    """`config` with the batch in twice as many parts; None where each is one sequence already."""
+    more = list(_numbers_of_parts(config.gradient_accumulation or 1, config.batch_size))[1:]
+    return config.model_copy(update={"gradient_accumulation": more[0]}) if more else None
+
+
+def _numbers_of_parts(parts: int, most: int) -> Iterator[int]:
+    while parts < most:
+        yield parts
+        parts = min(2 * parts, most)
+    yield most
+
+
 @contextmanager
 def memory_errors(config: RunConfig, shape: ModelShape) -> Iterator[None]:
     """Turns the allocator's words into one sentence: the one place where that is done."""
@@ -51,9 +77,7 @@ def _error(
 def remedy(config: RunConfig, shape: ModelShape, available: int | None) -> str:
     """Which setting to lower and to what, so that the need fits `available` bytes (or halves)."""
     target = training_memory(config, shape) / 2 if available is None else available
-    parts = config.gradient_accumulation
-    while parts < config.batch_size:
-        parts = min(2 * parts, config.batch_size)
+    for parts in list(_numbers_of_parts(config.gradient_accumulation or 1, config.batch_size))[1:]:
         lighter = config.model_copy(update={"gradient_accumulation": parts})
         if training_memory(lighter, shape) <= target:
             return f"set gradient_accumulation to {parts} (the result stays the same)"

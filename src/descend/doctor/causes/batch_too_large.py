@@ -80,7 +80,7 @@ def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
             {
                 "batch_size": config.batch_size // factor,
                 "gradient_accumulation": min(
-                    config.gradient_accumulation, config.batch_size // factor
+                    config.gradient_accumulation or 1, config.batch_size // factor
                 ),
             },
         )
