@@ -31,7 +31,11 @@ PAGES = tuple(
     for name in ("presets.md", "speed.md", "recipe.md", "diagnosis_benchmark.md", "plan.md",
                  "compare.md", "attribute.md")
 )  # fmt: skip
-PRESET_RUNS = [(c, p) for c in ("python", "tinyshakespeare") for p in ("old", "guide", "fast")]
+PRESET_RUNS = [
+    *(("python", run) for run in ("old", "guide", "fast")),
+    *(("tinyshakespeare", run) for run in ("old", "old_10", "guide", "fast")),
+]
+PRESET_NAMES = {"old_10": "old --epoch 10"}
 NOT_MEASURED = "*Not measured yet.*\n"
 TABLE = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -96,7 +100,7 @@ def presets() -> str:
         outcome = found["outcome"]
         last = outcome["epochs"][-1]
         rows.append([
-            corpus, f"`{preset}`", str(len(outcome["epochs"])),
+            corpus, f"`{PRESET_NAMES.get(preset, preset)}`", str(len(outcome["epochs"])),
             f"{found['resolved']['vocab_size']:,}", f"{last['step']:,}",
             f"{last['loss_end']:.2f}, {last['accuracy_end']:.0%}",
             f"**{outcome['validation_loss']:.3f}**, {outcome['validation_accuracy']:.1%}",
@@ -123,7 +127,8 @@ def curves() -> str:
             ]
             for e in read(f"presets/{corpus}_{preset}.json")["outcome"]["epochs"]
         ]  # fmt: skip
-        parts.append(f"#### `{preset}` on {corpus}\n\n" + markdown(head, rows))
+        name = PRESET_NAMES.get(preset, preset)
+        parts.append(f"#### `{name}` on {corpus}\n\n" + markdown(head, rows))
     return "\n".join(parts)
 
 
