@@ -36,8 +36,8 @@ IDEAS = {
     "loss_ladder", "entropy", "checkpoint", "parameter_count", "key_value_cache", "nats",
     "update_to_weight_ratio", "gradient_norm", "critical_step_multiplier", "gradient_noise_scale",
     "loss_by_position", "generalisation_gap", "attention_sharpness", "dead_units",
-    "effective_rank", "first_loss", "loss_rise", "memorise", "overlap", "rare_tokens", "shift",
-    "stream_size", "token_information",
+    "effective_rank", "first_loss", "loss_rise", "memorise", "overlap", "power_law",
+    "rare_tokens", "shift", "stream_size", "token_information",
 }  # fmt: skip
 
 CHOICES = {

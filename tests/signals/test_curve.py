@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-import pytest
+import time
 
-from descend.signals.curve import PowerLaw, fit, through
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from descend.signals.curve import (
+    FEWEST_POINTS,
+    LEAST_IN_A_POINT,
+    Floats,
+    Heading,
+    PowerLaw,
+    bootstrap,
+    fit,
+    heading,
+    through,
+)
 
 LAW = PowerLaw(floor=3.0, scale=20.0, offset=0.0, exponent=0.5)
 TIMES = [100.0, 200.0, 400.0, 800.0, 1600.0]
@@ -28,3 +43,98 @@ def test_a_curve_goes_through_its_points_and_on_by_the_law() -> None:
 def test_two_points_are_no_curve() -> None:
     with pytest.raises(ValueError, match="2 points"):
         fit([1.0, 2.0], [3.0, 2.0])
+
+
+STEPS = np.arange(1.0, 401.0)
+
+
+def noisy(seed: int, alike: float = 0.0, law: PowerLaw = LAW) -> Floats:
+    """Losses of `STEPS` by `law` with a spread of 0.1, each error `alike` the one before it."""
+    errors = np.random.default_rng(seed).standard_normal(len(STEPS)) * 0.1
+    for n in range(1, len(errors)):
+        errors[n] += alike * errors[n - 1]
+    return np.array([law.at(t) for t in STEPS]) + errors
+
+
+def headed(times: Floats, losses: Floats, seed: int = 0) -> Heading:
+    found = heading(times, losses, seed)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.7])
+def test_intervals_hold_the_truth_about_as_often_as_they_say(alike: float) -> None:
+    found = [headed(STEPS, noisy(seed, alike)) for seed in range(40)]
+    truth = LAW.at(800)
+    assert found[0].at == 800
+    # 95 % of 40 are 38; fewer than 33 would be a chance of one in a hundred.
+    assert sum(h.ci95[0] <= truth <= h.ci95[1] for h in found) >= 33
+    assert sum(h.floor_ci95[0] <= LAW.floor <= h.floor_ci95[1] for h in found) >= 33
+    # Not by being endless: the law itself falls by 0.3 from the last step to there.
+    assert np.median([h.ci95[1] - h.ci95[0] for h in found]) < 0.5
+
+
+def test_errors_that_last_are_worth_fewer_points() -> None:
+    times = np.linspace(100.0, 1600.0, 40)
+    swings = 0.05 * np.sign(np.sin(np.arange(40) * np.pi / 4))  # four points up, four down
+    jumps = 0.05 * np.where(np.arange(40) % 2, 1.0, -1.0)
+    assert swings.std() == pytest.approx(jumps.std(), rel=0.05)
+    widths = []
+    for off in (swings, jumps):
+        losses = np.array([LAW.at(t) for t in times]) + off
+        floors = bootstrap(times, losses, fit(times.tolist(), losses.tolist()))[0]
+        widths.append(float(np.quantile(floors, 0.975) - np.quantile(floors, 0.025)))
+    assert widths[0] > 1.5 * widths[1]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.floats(0.5, 6.0), st.floats(0.2, 1.0), st.floats(0.5, 4.0), st.integers(0, 2**32 - 1)
+)  # fmt: skip
+def test_a_heading_is_in_order_and_the_same_each_time(
+    floor: float, exponent: float, fall: float, seed: int
+) -> None:
+    law = PowerLaw(floor, fall * 40**exponent, 0.0, exponent)
+    losses = noisy(seed % 1000, law=law)
+    found = headed(STEPS, losses, seed)
+    assert found == headed(STEPS, losses, seed)
+    assert 0 <= found.floor_ci95[0] <= found.floor_ci95[1]
+    assert found.ci95[0] < found.ci95[1]
+    assert found.floor_ci95[1] <= found.ci95[1] + 1e-9  # a law only falls
+    # In other units nothing changes but the units.
+    double = headed(STEPS, 2 * losses, seed)
+    assert double.ci95 == pytest.approx([2 * x for x in found.ci95], rel=1e-6)
+    later = headed(10 * STEPS, losses, seed)
+    assert later.at == 10 * found.at
+    assert later.ci95 == pytest.approx(found.ci95, rel=1e-6)
+
+
+def test_other_draws_differ_a_little() -> None:
+    losses = noisy(0)
+    one, other = headed(STEPS, losses, 1), headed(STEPS, losses, 2)
+    assert one.loss == other.loss
+    assert one.ci95 != other.ci95
+    assert one.ci95 == pytest.approx(other.ci95, abs=0.2 * (one.ci95[1] - one.ci95[0]))
+
+
+def test_a_floor_is_no_less_than_nothing() -> None:
+    falling = 1.0 - 0.15 * np.log(STEPS)  # no power law: it has no end
+    found = headed(STEPS, falling)
+    assert fit(STEPS.tolist(), falling.tolist()).floor < 0
+    assert found.floor == found.floor_ci95[0] == 0.0
+
+
+def test_too_short_a_curve_has_no_heading() -> None:
+    least = round(FEWEST_POINTS * LEAST_IN_A_POINT / 0.8)  # a fifth is left out
+    assert heading(STEPS[:least], noisy(0)[:least]) is not None
+    assert heading(STEPS[: least - 2], noisy(0)[: least - 2]) is None
+    assert heading(STEPS[:0], STEPS[:0]) is None
+
+
+def test_a_thousand_draws_take_well_under_a_second() -> None:
+    times = np.linspace(100.0, 1600.0, 50)
+    losses = np.array([LAW.at(t) for t in times]) + np.random.default_rng(0).normal(0, 0.02, 50)
+    law = fit(times.tolist(), losses.tolist())
+    began = time.process_time()
+    assert bootstrap(times, losses, law).shape == (4, 1000)
+    assert time.process_time() - began < 0.8

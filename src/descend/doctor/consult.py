@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from descend.config import RunConfig, nearest
+from descend.doctor.by_heart import SHARE, by_heart
 from descend.doctor.case import Case, open_case
 from descend.doctor.causes import CAUSES
 from descend.doctor.causes.undertrained import STILL_FALLING
@@ -94,6 +95,10 @@ def consult(
     notes = list(case.notes)
     allowed = trial_seconds(case.full_seconds, budget, least_seconds)
     reason = _why_not(case, readings, proof)
+    if proof and case.store is not None:
+        told("learning by heart", 0.0)
+        learned, said = by_heart(case, SHARE * allowed)
+        readings, notes = readings | learned, notes + said
     if case.ran_away:
         judged, said = judge_divergence(case, found, readings, allowed if reason is None else 0.0,
                                         told)  # fmt: skip

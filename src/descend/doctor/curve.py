@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descend.doctor.logs.log import Entry, Log
+from descend.doctor.reading import Reading
+from descend.signals.curve import Heading, heading
 
 Floats = NDArray[np.float64]
 
@@ -59,6 +61,9 @@ class CurveReading(msgspec.Struct, frozen=True, kw_only=True):
     steady_slope: float | None
     """Where it decayed: the slope over the second half of the part at the peak rate, if that part
     is long enough."""
+    heading: Heading | None
+    """Where the loss was going at the peak rate; None where no rate is logged or too little of the
+    run was at its peak."""
     noise_of_mean: float
     """Standard error of the smoothed loss, from `noise` (nats)."""
     noise: float
@@ -113,7 +118,7 @@ def read_curve(log: Log) -> CurveReading | None:
         slope_per_doubling=slope, slope_error=error, noise=noise,
         spikes=_spikes(y, smooth, noise), noise_of_mean=noise / math.sqrt(width),
         rate_decayed=bool(rates) and rates[-1] < DECAYED * max(rates),
-        steady_slope=_steady_slope(log.entries, x, y),
+        steady_slope=_steady_slope(log.entries, x, y), heading=_heading(log.entries, x, y),
         highest_rise=float((smooth - np.minimum.accumulate(smooth)).max()),
         first_not_finite=first_bad,
         rate_first=rates[0] if rates else None, rate_highest=max(rates, default=None),
@@ -150,16 +155,36 @@ def slope_per_doubling(places: Floats, losses: Floats) -> tuple[float, float]:
 
 def _steady_slope(entries: Sequence[Entry], places: Floats, losses: Floats) -> float | None:
     """The slope per doubling while the rate stood at its peak; None if that was too short."""
-    rates = [(e.at, e.rate) for e in entries if e.rate is not None]
-    if not rates:
-        return None
-    peak = max(rate for _, rate in rates)
-    at_peak = [at for at, rate in rates if rate >= AT_PEAK * peak]
-    here = (places >= at_peak[0]) & (places <= at_peak[-1])
-    if not here.any() or at_peak[-1] - at_peak[0] < STEADY_SHARE * float(places[-1]):
+    here = at_peak([(e.at, e.rate) for e in entries if e.rate is not None], places)
+    if here is None:
         return None
     slope, error = slope_per_doubling(places[here], losses[here])
     return slope if slope > 2 * error else 0.0 if math.isfinite(error) else None
+
+
+def _heading(entries: Sequence[Entry], places: Floats, losses: Floats) -> Heading | None:
+    here = at_peak([(e.at, e.rate) for e in entries if e.rate is not None], places)
+    return None if here is None else heading(places[here], losses[here])
+
+
+def at_peak(rates: Sequence[tuple[float, float]], places: Floats) -> NDArray[np.bool_] | None:
+    """Which of `places` (growing) lie where the rate stood at its peak, by `rates` (place, rate);
+    None where no rate is known or that part is too short to say anything of the run."""
+    peak = max((rate for _, rate in rates), default=0.0)
+    there = [at for at, rate in rates if rate >= AT_PEAK * peak]
+    if not there or there[-1] - there[0] < STEADY_SHARE * float(places[-1]):
+        return None
+    here: NDArray[np.bool_] = (places >= there[0]) & (places <= there[-1])
+    return here if here.any() else None
+
+
+def heading_readings(found: Heading, unit: str) -> tuple[Reading, Reading]:
+    """Where a curve is going, after twice its length and at last; `unit`: what places count."""
+    return (
+        Reading("loss_ahead", found.loss, f"nats per token at {unit} {found.at:,.6g}",
+                ci95=found.ci95),
+        Reading("loss_at_last", found.floor, "nats per token", ci95=found.floor_ci95),
+    )  # fmt: skip
 
 
 def _series(entries: Sequence[Entry], name: str) -> tuple[Floats, Floats]:

@@ -32,6 +32,8 @@ class Evidence(msgspec.Struct, frozen=True):
     unit: str
     healthy_range: tuple[float | None, float | None]
     why: str
+    ci95: tuple[float, float] | None = None
+    """Of `value`, where it is an estimate that has one."""
 
 
 OF_A_NEW_VOCABULARY = "held-out loss, nats per token of the new vocabulary"

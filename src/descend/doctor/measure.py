@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from descend.doctor.case import Case
+from descend.doctor.curve import at_peak, heading_readings
 from descend.doctor.reading import Reading
 from descend.machine import Execution
 from descend.model.cost import parameter_count
@@ -21,6 +22,7 @@ from descend.runs.model_files import load_model
 from descend.signals import breakdown, counting, recorded
 from descend.signals.activations import flows
 from descend.signals.attention import sharpness
+from descend.signals.curve import heading
 from descend.signals.distance import information
 from descend.signals.recurrence import recurrence_distances, recurring_share
 from descend.signals.steps import critical_multiplier, noise_scale
@@ -95,6 +97,21 @@ def _from_records(case: Case) -> Iterator[Reading]:
         yield Reading("validation_loss", best.validation_loss, "nats per token")
         yield Reading("validation_accuracy", best.validation_accuracy, "of tokens")
         yield Reading("best_epoch", best.epoch / epochs[-1].epoch, "of the epochs")
+    yield from _heading(case)
+
+
+def _heading(case: Case) -> Iterator[Reading]:
+    """Where the training loss was going at the peak of the rate: its decay is no part of the law.
+    Smoothed losses are on another scale than all others that are told."""
+    if case.diverged or case.config.label_smoothing or not case.steps:
+        return
+    places = np.array([float(s.step) for s in case.steps])
+    here = at_peak([(s.step, s.learning_rate) for s in case.steps], places)
+    if here is None:
+        return
+    found = heading(places[here], np.array([s.loss for s in case.steps])[here])
+    if found is not None:
+        yield from heading_readings(found, "step")
 
 
 def _from_settings(case: Case) -> Iterator[Reading]:

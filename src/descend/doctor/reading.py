@@ -8,12 +8,14 @@ import msgspec
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """What a signal reads on this run, with its unit, and its standard error where it has one."""
+    """What a signal reads on this run, with its unit, and its standard error or its 95 % interval
+    where it has one."""
 
     signal: str
     value: float
     unit: str
     error: float = 0.0
+    ci95: tuple[float, float] | None = None
 
 
 Readings = Mapping[str, Reading]

@@ -65,7 +65,8 @@ def against(cause: Cause, readings: Readings) -> list[Evidence]:
 
 def evidence_of(reading: Reading, why: str) -> Evidence:
     """A reading with its healthy range and what it means."""
-    return Evidence(reading.signal, reading.value, reading.unit, healthy_range(reading.signal), why)
+    held = healthy_range(reading.signal)
+    return Evidence(reading.signal, reading.value, reading.unit, held, why, reading.ci95)
 
 
 def inside(expected: Expectation, reading: Reading) -> bool:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from descend.doctor.curve import CurveReading
+from descend.doctor.curve import CurveReading, heading_readings
 from descend.doctor.diagnosis import Evidence
 from descend.doctor.from_log import CurveDiagnosis
 from descend.handbook.yours.wording import reading_words
+from descend.report.diagnosis import heading_sentence
 
 _ANSWER = {
     "yes": "Yes, this curve is normal",
     "no": "No, this curve is not normal",
     "cannot tell": "Whether this curve is normal cannot be told",
 }
+_ONE = {"steps": "step", "epochs": "epoch", "entries": "entry"}
 
 
 def curve_text(found: CurveDiagnosis, explain: bool = False) -> str:
@@ -19,6 +21,9 @@ def curve_text(found: CurveDiagnosis, explain: bool = False) -> str:
     lines = [f"{_ANSWER[found.normal.answer]}: {found.normal.because}."]
     if found.curve is not None:
         lines.append(f"  {_curve(found.kind, found.curve)}")
+        if found.curve.heading is not None:
+            readings = heading_readings(found.curve.heading, _ONE[found.curve.unit])
+            lines.append(f"  {heading_sentence(*readings, curve='loss')}")
     lines.append(f"  Expected: {_band(found)}")
     lines += _verdict(found)
     for cause in found.causes:

@@ -16,9 +16,10 @@ from descend.doctor.diagnosis import (
 )
 from descend.doctor.healthy import in_words
 from descend.doctor.prescription import merged_prescription
+from descend.doctor.reading import Reading
 from descend.doctor.treatment import Treatment, Turn
 from descend.handbook.yours.found import takes_away
-from descend.handbook.yours.wording import reading_words
+from descend.handbook.yours.wording import interval_words, reading_words
 from descend.units import counted, duration
 
 _HEADLINE = {cause.name: cause.headline for cause in CAUSES}
@@ -33,6 +34,7 @@ def diagnosis_text(diagnosis: Diagnosis, explain: bool = False) -> str:
         lines += _finding(finding, place, doubtful=diagnosis.verdict == "unknown")
     lines += _neutral(diagnosis)
     lines += _accuracy(diagnosis)
+    lines += _heading(diagnosis)
     lines += [f"  Note: {note}." for note in diagnosis.notes]
     keys = merged_prescription(diagnosis)
     if keys:
@@ -138,6 +140,23 @@ NEAR = 0.05
 """Difference of accuracy and confidence under which the model knows how hard the text is."""
 
 
+def _heading(diagnosis: Diagnosis) -> list[str]:
+    found = {e.signal: e for e in diagnosis.readings}
+    ahead, last = found.get("loss_ahead"), found.get("loss_at_last")
+    return [] if ahead is None or last is None else [f"  {heading_sentence(ahead, last)}"]
+
+
+def heading_sentence(
+    ahead: Evidence | Reading, last: Evidence | Reading, curve: str = "training loss"
+) -> str:
+    """Where a curve was going, from the readings `loss_ahead` and `loss_at_last`."""
+    return (
+        f"Curve: at its highest rate the {curve} was going to {ahead.value:.2f} {ahead.unit}"
+        f"{interval_words(ahead.ci95)}, and at last to {last.value:.2f}"
+        f"{interval_words(last.ci95)}: a power law through that part of this curve alone."
+    )
+
+
 def _neutral(diagnosis: Diagnosis) -> list[str]:
     neutral: list[tuple[RuledOut, Trial]] = [
         (r, r.trial) for r in diagnosis.ruled_out if r.trial is not None and r.trial.ci95
@@ -156,7 +175,8 @@ def _neutral(diagnosis: Diagnosis) -> list[str]:
 def _reading(evidence: Evidence) -> str:
     healthy = in_words(evidence.healthy_range)
     healthy = f" (healthy: {healthy})" if healthy else ""
-    return reading_words(evidence.signal, evidence.value, evidence.unit) + healthy
+    told = reading_words(evidence.signal, evidence.value, evidence.unit)
+    return told + interval_words(evidence.ci95) + healthy
 
 
 def change_word(trial: Trial) -> str:

@@ -2,12 +2,13 @@
 
 Nothing can be told ahead in random tokens, so what is learned is memory alone. A network that
 cannot keep one sequence has a fault; one that keeps few has little room. Cost class: run; up to
-`MOST_STEPS` steps on K sequences.
+`MOST_STEPS` steps on K sequences, or what time is given.
 """
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -29,6 +30,9 @@ class Memory(msgspec.Struct, frozen=True):
     sequences: int
     steps: int | None
     """Updates until the mean loss was under `KNOWN`; None: it was not within those allowed."""
+    updates: int
+    """Made in all: fewer than allowed if known before, if the time was spent, or if the loss was no
+    number any more."""
     loss: float
     """Nats per token after the last of them."""
     bits_per_parameter: float
@@ -44,11 +48,12 @@ def memorise(
     *,
     loss: Callable[[Tensor, Tensor], Tensor],
     most_steps: int = MOST_STEPS,
+    most_seconds: float = math.inf,
     seed: int = 0,
 ) -> Memory:
     """Train `model`, in its mode as it is, on the same `sequences` of `seq_len` random tokens at
-    every step; it is changed. `optimizers` hold their rates. `loss`: logits (B, T, V) and targets
-    to nats per token.
+    every step, until they are known or steps or time are spent; it is changed. `optimizers` hold
+    their rates. `loss`: logits (B, T, V) and targets to nats per token.
 
     Source: Zhang et al. 2017, "Understanding deep learning requires rethinking generalization";
     as a first check of any network: Karpathy, "A recipe for training neural networks" (2019).
@@ -57,14 +62,15 @@ def memorise(
     vocab_size = model.shape.vocab_size
     ids = torch.randint(vocab_size, (sequences, seq_len + 1), generator=pick)
     ids = ids.to(next(model.parameters()).device)
-    steps, now = None, math.inf
-    for step in range(most_steps + 1):
+    steps, now, updates = None, math.inf, 0
+    ends = time.monotonic() + most_seconds
+    for updates in range(most_steps + 1):
         found = loss(model(ids[:, :-1]), ids[:, 1:])
         now = float(found.detach())
         if now < KNOWN:
-            steps = step
+            steps = updates
             break
-        if step == most_steps or not math.isfinite(now):
+        if updates == most_steps or not math.isfinite(now) or time.monotonic() >= ends:
             break
         found.backward()  # type: ignore[no-untyped-call]
         for optimizer in optimizers:
@@ -72,4 +78,4 @@ def memorise(
             optimizer.zero_grad(set_to_none=True)
     parameters = sum(p.numel() for p in model.parameters())
     bits = max(0.0, math.log(vocab_size) - now) / math.log(2) * sequences * seq_len
-    return Memory(sequences, steps, now, bits / parameters)
+    return Memory(sequences, steps, updates, now, bits / parameters)

@@ -7,7 +7,7 @@ from descend.doctor.healthy import in_words
 from descend.handbook.signals import GLOSSES, READINGS
 from descend.handbook.yours.found import kept_diagnosis
 from descend.handbook.yours.record import RunRecord
-from descend.handbook.yours.wording import significant
+from descend.handbook.yours.wording import interval_words, significant
 
 IN_THE_RECORDS = {
     "parameters", "steps", "epochs", "train_tokens", "validation_tokens", "validation_loss",
@@ -45,6 +45,7 @@ def _words(reading: Evidence) -> str:
     healthy, gloss = in_words(reading.healthy_range), GLOSSES.get(reading.signal)
     return (
         f"- {reading.signal.replace('_', ' ')} {significant(reading.value)} {reading.unit}".rstrip()
+        + interval_words(reading.ci95)
         + (f" (healthy: {healthy})" if healthy else "")
         + (f": {gloss}" if gloss else "")
     )

@@ -33,6 +33,11 @@ def reading_words(signal: str, value: float, unit: str) -> str:
     return f"{name} {significant(value)} {'' if name.endswith(unit) else unit}".rstrip()
 
 
+def interval_words(ci95: tuple[float, float] | None) -> str:
+    """` (95 %: 4.05 to 4.2)`, to stand behind a number; empty where it has no interval."""
+    return "" if ci95 is None else f" (95 %: {significant(ci95[0])} to {significant(ci95[1])})"
+
+
 def share(part: float) -> str:
     """`0.4%`, `37%`."""
     return f"{part:.1%}" if 0 < part < 0.1 else f"{part:.0%}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from descend.doctor.diagnosis import Diagnosis, Evidence, Finding, RuledOut, Trial
 from descend.doctor.healthy import in_words
 from descend.doctor.prescription import merged_prescription
-from descend.handbook.yours.wording import significant
+from descend.handbook.yours.wording import interval_words, significant
 from descend.report.diagnosis import assignments, change_word, proof, word
 from descend.report.figures import Axis, Span, intervals
 from descend.report.page import Block, Column, Command, Figure, Paragraph, Section, Table
@@ -59,11 +59,12 @@ def _evidence_table(caption: str, evidence: list[Evidence], folded: bool) -> Tab
     if with_reasons:
         columns.append(Column("which means", False))
     rows = tuple(
-        (word(e.signal), significant(e.value), e.unit, in_words(e.healthy_range) or "–", e.why)[
-            : len(columns)
-        ]
+        (
+            word(e.signal), significant(e.value), e.unit + interval_words(e.ci95),
+            in_words(e.healthy_range) or "–", e.why,
+        )[: len(columns)]
         for e in evidence
-    )
+    )  # fmt: skip
     return Table(caption, tuple(columns), rows, folded=folded)
 
 

@@ -1,0 +1,58 @@
+"""Whether the network of a run can learn a few random sequences by heart, as the run learned.
+
+The only signal that trains, so it is taken of a diagnosis that may try things, and for a share of
+the time that it may take. What it reads is told, and weighed in no verdict: a low rate leaves the
+same trace as a fault, and rates are tried by trial.
+"""
+
+from __future__ import annotations
+
+import math
+
+from descend.doctor.case import Case
+from descend.doctor.reading import Reading
+from descend.model.initialize import initialize
+from descend.model.transformer import Transformer
+from descend.signals.memorise import MOST_STEPS, memorise
+from descend.training.objective import mean_loss
+from descend.training.optimizer import make_optimizers, set_learning_rate
+from descend.units import duration
+
+SEQUENCES = 4
+"""Few, so that room is no question: what fails here fails for another reason."""
+LONGEST = 32
+"""Tokens of a sequence at most: with them no preset takes more than some seconds on one core
+(benchmarks/results/doctor/by_heart.json)."""
+SHARE = 0.1
+"""Of the time that trials may take; beyond it the probe is given up."""
+
+
+def by_heart(case: Case, seconds: float) -> tuple[dict[str, Reading], list[str]]:
+    """The readings `memorise_loss` and, where the sequences came to be known, `memorise_steps`; and
+    what there is to note. No readings where it took more than `seconds`, or the numbers ran away.
+
+    Fresh weights of the run's shape and seed, on the CPU in float32, with the run's optimizer at
+    the peak of its rate from the first step on. Without dropout: whether the network can is asked.
+    """
+    if not case.steps:
+        return {}, []
+    model = Transformer(case.shape, 0.0, case.execution.attention)
+    initialize(model, case.config.seed)
+    optimizers = make_optimizers(model, case.config)
+    set_learning_rate(optimizers, max(s.learning_rate for s in case.steps))
+    found = memorise(
+        model, optimizers, SEQUENCES, min(case.config.seq_len, LONGEST),
+        loss=lambda logits, targets: mean_loss(logits.float(), targets, 0.0),
+        most_seconds=seconds, seed=case.config.seed,
+    )  # fmt: skip
+    if not math.isfinite(found.loss):
+        return {}, ["its numbers ran away while it learned random tokens by heart"]
+    if found.steps is None and found.updates < MOST_STEPS:
+        return {}, [
+            "whether the network can learn random tokens by heart was not seen to the end in "
+            f"{duration(seconds)}; a larger --budget gives it more"
+        ]
+    readings = [Reading("memorise_loss", found.loss, "nats per token")]
+    if found.steps is not None:
+        readings.append(Reading("memorise_steps", float(found.steps), "updates"))
+    return {r.signal: r for r in readings}, []
