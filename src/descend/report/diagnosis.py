@@ -153,7 +153,8 @@ def heading_sentence(
     return (
         f"Curve: at its highest rate the {curve} was going to {ahead.value:.2f} {ahead.unit}"
         f"{interval_words(ahead.ci95)}, and at last to {last.value:.2f}"
-        f"{interval_words(last.ci95)}: a power law through that part of this curve alone."
+        f"{interval_words(last.ci95)}: a power law through that part of this curve alone, and the "
+        "truth is outside such an interval more often than it says."
     )
 
 
