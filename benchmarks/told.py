@@ -9,7 +9,7 @@ from descend.lab.attribute import Attribution, Tried
 from descend.lab.comparison import Comparison
 from descend.lab.measured import Measured
 from descend.report.experiment_report import plain, with_interval
-from descend.report.experiments import comparison_text
+from descend.report.experiments import chance, comparison_text
 from descend.units import counted
 
 PAIRS = 6
@@ -28,9 +28,15 @@ def attributed(name: str) -> str:
     record = read(f"attribute/{name}.json")
     found = msgspec.convert(record["outcome"], Attribution)
     first, last = (end(found, most) for most in (False, True))
-    head = ["change", f"part, {found.unit}", "alone", "last"]
+    head = ["change", f"part, {found.unit}", "p (Holm)", "alone", "last"]
     parts = [
-        [s.change, with_interval(Measured(s.value, s.ci95)), plain(s.alone), plain(s.last)]
+        [
+            s.change,
+            with_interval(Measured(s.value, s.ci95)),
+            chance(s.p),
+            plain(s.alone),
+            plain(s.last),
+        ]
         for s in found.shares
     ]
     pairs = [

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
+from numpy.random import Generator
 
 from descend.cli.main import run as descend
 from descend.config import PRESETS, RunConfig, make_config
 from descend.errors import ConfigError
-from descend.lab.attribute import Attribution, attribute, config_pair, design, shared_out
+from descend.lab.attribute import Attribution, Design, attribute, config_pair, design, shared_out
 from descend.lab.changes import changes_between, with_changes
 from descend.lab.folder import read_record
 from descend.lab.sources import Named
 from descend.outputs import ATTRIBUTION
-from descend.report.experiments import attribution_text
+from descend.report.experiments import attribution_text, how_found
 from descend.trials.arms import Outcome
+from descend.trials.shapley import Game, coalitions, exact_shares
 
 
 def pair(tiny: dict[str, object], **changes: Any) -> tuple[Named, Named]:
@@ -153,6 +157,101 @@ def test_orders_of_one_seed_say_that_they_are_of_one(tiny: dict[str, object]) ->
         for seed, members in plan.needed()
     })  # fmt: skip
     assert " with the one seed tried; over its 2 orders, what helped: " in found.sentence
+
+
+def test_many_orders_of_each_seed_say_that_they_are_of_these_seeds() -> None:
+    presets = [Named(name, make_config(PRESETS[name])) for name in ("old", "guide")]
+
+    def said(orders: int) -> str:
+        plan = design(*presets, seeds=2, runs=2 * (2 + 6 * orders))
+        assert plan.order_count == orders
+        return shared_out(plan, {
+            (seed, made): outcome(3.0 - 0.1 * len(made)) for seed, made in plan.needed()
+        }).sentence  # fmt: skip
+
+    # As many orders as changes meet every run once.
+    assert " nats per token; what helped: " in said(7)
+    assert " nats per token; over 8 orders of each of these 2 seeds, what helped: " in said(8)
+
+
+EXPERIMENTS = 150
+"""Made up: so many that of 5 % wrong ones a tenth is out of the ordinary."""
+
+
+def wrong_ones(plan: Design, game_of: Callable[[Generator], Game]) -> tuple[float, float]:
+    """Shares of made-up experiments with some interval without zero, and with a word on a change,
+    where each seed has a game of its own."""
+    pick = np.random.default_rng(0)
+    alone, said = 0, 0
+    for _ in range(EXPERIMENTS):
+        games = {seed: game_of(pick) for seed in plan.seeds}
+        found = shared_out(plan, {one: outcome(3 + games[one[0]][one[1]]) for one in plan.needed()})
+        alone += any(s.ci95 is not None and s.ci95[0] * s.ci95[1] > 0 for s in found.shares)
+        said += "what helped" in found.sentence or "what hurt" in found.sentence
+    return alone / EXPERIMENTS, said / EXPERIMENTS
+
+
+def noise(pick: Generator) -> dict[frozenset[int], float]:
+    """Seven changes that do nothing; every run ends where chance will have it."""
+    return {members: 0.01 * pick.standard_normal() for members in coalitions(7)}
+
+
+def shared_by_none(pick: Generator) -> dict[frozenset[int], float]:
+    """A game of seven in which all depends on the others, and each share is zero all the same."""
+    game = noise(pick)
+    shares = exact_shares(game, 7)
+    return {members: value - sum(shares[m] for m in members) for members, value in game.items()}
+
+
+def test_of_seven_changes_that_do_nothing_few_experiments_say_a_word() -> None:
+    old, guide = (Named(name, make_config(PRESETS[name])) for name in ("old", "guide"))
+    plan = design(old, guide, seeds=3)
+    assert (len(plan.changes), plan.order_count) == (7, 3)
+    # One of seven intervals alone leaves zero out by chance in about three experiments of ten.
+    alone, said = wrong_ones(plan, noise)
+    assert alone > 0.2
+    assert said < 0.1
+    # What orders of one seed say is said of that seed: its own shares are what must be zero.
+    plan = design(old, guide)
+    assert plan.order_count == 10
+    alone, said = wrong_ones(plan, shared_by_none)
+    assert alone > 0.08
+    assert said < 0.06
+
+
+def test_words_are_corrected_for_the_number_of_changes_and_intervals_are_not(
+    tiny: dict[str, object],
+) -> None:
+    # What a change brings with each of three seeds: the first is told apart, the second by itself.
+    brings = {"epoch": (-0.30, -0.31, -0.29), "batch_size": (0.10, 0.13, 0.06)}
+
+    def found(names: set[str]) -> Attribution:
+        changes = {"epoch": 2, "batch_size": 8, "weight_decay": 0.2}
+        a, b = pair(tiny, **{name: changes[name] for name in names})
+        plan = design(a, b, seeds=3)
+        return shared_out(plan, {
+            (seed, made): outcome(3.0 + sum(
+                brings.get(plan.changes[m].name, (0.0, 0.0, 0.0))[seed - plan.seeds[0]]
+                for m in made
+            )) for seed, made in plan.needed()
+        })  # fmt: skip
+
+    three, one = found({"epoch", "batch_size", "weight_decay"}), found({"batch_size"})
+    batch = three.shares[-1]
+    assert batch.key == "batch_size"
+    assert batch.ci95 == pytest.approx(one.shares[0].ci95)
+    assert batch.ci95 is not None
+    assert batch.ci95[0] > 0
+    assert batch.p == pytest.approx(2 * (one.shares[0].p or 0))
+    assert three.sentence.endswith(
+        "what helped: epoch (-0.300); not told apart from nothing: weight_decay, batch_size."
+    )
+    assert one.sentence.endswith("what hurt: batch_size (+0.097).")
+    assert how_found(three).endswith(
+        "in brackets 95 % intervals, each of its row alone; what is said to help or to hurt is "
+        "corrected for all 3 changes (Holm)"
+    )
+    assert how_found(one).endswith("; in brackets 95 % intervals")
 
 
 def test_where_the_vocabulary_changes_bytes_are_shared_out(tiny: dict[str, object]) -> None:

@@ -18,6 +18,7 @@ from descend.lab.measured import Measured
 from descend.outputs import ATTRIBUTION, COMPARISON
 from descend.report.cards import comparison_card
 from descend.report.experiment_report import attribution_report, comparison_report
+from descend.report.experiments import how_found
 from descend.report.page import Command, Figure, Page, Paragraph, Table
 from descend.report.write import write_report
 from descend.trials.arms import Point
@@ -90,6 +91,7 @@ def attributed() -> Attribution:
             change=f"{key} 1 → 2",
             value=value,
             ci95=(value - 0.1, value + 0.1),
+            p=0.0004 if value < 0 else 0.03,
             accuracy=Measured(0.01, (0.0, 0.02)),
             seconds=Measured(-2.0, None),
             alone=value,
@@ -206,8 +208,9 @@ def test_an_attribution_is_shown_with_its_shares(attributed: Attribution) -> Non
     assert whole[:3] == ("all of it", "-0.300", "-0.400 to -0.200")
     assert page.title == "old → guide"
     assert table(page, "Every run").rows[0][:3] == ("1", "none: old", "4.000")
-    assert rate[:4] == ("learning_rate 1 → 2", "-0.400", "-0.500 to -0.300", "-0.400")
-    assert (batch[1], batch[4]) == ("+0.100", "–")
+    assert rate[:4] == ("learning_rate 1 → 2", "-0.400", "-0.500 to -0.300", "under 0.001")
+    assert (rate[4], batch[3]) == ("-0.400", "0.030")
+    assert (batch[1], batch[5]) == ("+0.100", "–")
     (pair,) = table(page, "Pairs").rows
     assert pair == ("learning_rate", "batch_size", "-0.050", "1", "-0.050 to -0.050")
     (said,) = [b for s in page.sections if s.name == "together" for b in s.blocks
@@ -215,10 +218,15 @@ def test_an_attribution_is_shown_with_its_shares(attributed: Attribution) -> Non
     assert "Shapley interaction index" in said.text
     sampled = attribution_report(msgspec.structs.replace(attributed, method="sampled"), Path("a"))
     assert "estimated beside the sets" in str(sampled.sections)
-    # A record made before the sets were counted is still shown.
+    assert "corrected for all 2 changes (Holm)" in str(page.sections)
+    # A record made before the sets were counted and p-values kept is still shown.
     plain = msgspec.structs.replace(
-        attributed, interactions=[Interaction(("learning_rate", "batch_size"), -0.05)]
+        attributed,
+        shares=[msgspec.structs.replace(s, p=None) for s in attributed.shares],
+        interactions=[Interaction(("learning_rate", "batch_size"), -0.05)],
     )
+    assert table(attribution_report(plain, Path("a")), "Each change").rows[0][3] == "–"
+    assert "(Holm)" not in how_found(plain)
     assert table(attribution_report(plain, Path("a")), "Pairs").rows[0][2:] == ("-0.050", "–", "–")
 
 

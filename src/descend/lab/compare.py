@@ -18,13 +18,17 @@ from descend.model.cost import training_memory
 from descend.model.shape import shape_of
 from descend.trials.arms import EVALUATION_TOKENS, Arm, Outcome, arm_of
 from descend.trials.executor import Told, run_arms, silent
-from descend.trials.statistics import Interval, holm, paired_interval, paired_p, worth_claiming
+from descend.trials.statistics import (
+    CERTAIN,
+    Interval,
+    holm,
+    paired_interval,
+    paired_p,
+    worth_claiming,
+)
 
 Match = Literal["tokens", "seconds", "steps", "epoch"]
 MATCHES = ("tokens", "seconds", "steps", "epoch")
-
-CERTAIN = 0.05
-"""Holm-corrected p-value below which a difference is called one."""
 
 
 @dataclass(frozen=True)

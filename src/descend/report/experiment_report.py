@@ -11,7 +11,7 @@ from descend.lab.attribute import Attribution
 from descend.lab.comparison import ComparedArm, Comparison
 from descend.lab.measured import Measured
 from descend.lab.sources import DECIDES_NO_LOSS
-from descend.report.experiments import how_found, pairs_method
+from descend.report.experiments import chance, how_found, pairs_method
 from descend.report.figures import SERIES, Axis, Curve, Span, curves, intervals
 from descend.report.page import (
     Block,
@@ -226,23 +226,24 @@ def _shares(found: Attribution) -> Section:
     spans = [_span(s.change, Measured(s.value, s.ci95)) for s in found.shares]
     told = "; ".join(f"{s.name} {s.value:+.3f}" for s in spans)
     columns = (
-        Column("change", False), Column("share of the loss"), Column("95 %"), Column("alone"),
-        Column("made last"), Column("accuracy"), Column("time"),
+        Column("change", False), Column("share of the loss"), Column("95 %"), Column("p (Holm)"),
+        Column("alone"), Column("made last"), Column("accuracy"), Column("time"),
     )  # fmt: skip
     rows = [
-        (s.change, f"{s.value:+.3f}", _interval(Measured(s.value, s.ci95)), plain(s.alone),
-         plain(s.last), points(s.accuracy.value), more_time(s.seconds))
+        (s.change, f"{s.value:+.3f}", _interval(Measured(s.value, s.ci95)), chance(s.p),
+         plain(s.alone), plain(s.last), points(s.accuracy.value), more_time(s.seconds))
         for s in found.shares
     ]  # fmt: skip
     rows.append((
-        "all of it", f"{found.total.value:+.3f}", _interval(found.total), "", "",
+        "all of it", f"{found.total.value:+.3f}", _interval(found.total), "", "", "",
         points(found.total_accuracy.value), more_time(found.total_seconds),
     ))  # fmt: skip
     return Section("shares", "Which change brought how much", (
         Paragraph(
             "What a change brings depends on which others are made already. Its share is what it "
             "brings on average over all orders of making them (the Shapley value): the shares add "
-            "up to the whole. Left of zero the loss falls, which is better."
+            "up to the whole. Left of zero the loss falls, which is better. Each interval speaks "
+            "for its own change; p, corrected for their number, for what is said of all of them."
         ),
         Figure(f"Share of each change in the held-out loss, {found.unit}, with 95 % intervals",
                f"Shares: {told}.", intervals(spans, Axis(found.unit)),

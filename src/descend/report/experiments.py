@@ -12,6 +12,9 @@ from descend.units import counted, duration, points, size
 BAR = 20
 """Characters of the longest bar."""
 
+LEAST_P = 0.001
+"""Smaller ones are not told apart: they rest on the shape of a distribution far out."""
+
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """Columns aligned, the first `left` to the left, the others to the right."""
@@ -32,6 +35,13 @@ def signed(value: float, ci95: tuple[float, float] | None, digits: int = 3) -> s
     """`-0.123 [-0.150, -0.096]`."""
     text = f"{value:+.{digits}f}"
     return text if ci95 is None else f"{text} [{ci95[0]:+.{digits}f}, {ci95[1]:+.{digits}f}]"
+
+
+def chance(p: float | None) -> str:
+    """A p-value; a dash where there is none."""
+    if p is None:
+        return "–"
+    return f"under {LEAST_P}" if p < LEAST_P else f"{p:.3f}"
 
 
 def bar(value: float, most: float) -> str:
@@ -94,8 +104,17 @@ def how_found(found: Attribution) -> str:
     orders = f"{counted(found.orders, 'random order')} of the changes"
     way = "all sets of changes were trained" if found.method == "exact" else orders
     share = "" if found.train_share == 1 else f", on {found.train_share:.0%} of the training text"
-    intervals = "" if found.shares[0].ci95 is None else "; in brackets 95 % intervals"
-    return f"{counted(len(found.runs), 'run')}: {way}, {seeds}{share}{intervals}"
+    made = f"{counted(len(found.runs), 'run')}: {way}, {seeds}{share}"
+    if found.shares[0].ci95 is None:
+        return made
+    made += "; in brackets 95 % intervals"
+    # Not corrected: the only change there is, and a record made before p-values were kept.
+    if len(found.shares) == 1 or found.shares[0].p is None:
+        return made
+    return (
+        f"{made}, each of its row alone; what is said to help or to hurt is corrected for all "
+        f"{len(found.shares)} changes (Holm)"
+    )
 
 
 def _plain(value: float | None) -> str:

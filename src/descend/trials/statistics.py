@@ -10,6 +10,10 @@ import numpy as np
 
 LEVEL = 0.95
 
+CERTAIN = 0.05
+"""p-value, corrected for all that was asked at once (`holm`), below which an experiment says that
+there is an effect: what `LEVEL` leaves."""
+
 LEAST_SHARE = 0.005
 """A gain below this share of the loss is not worth a word, however certain it is."""
 

@@ -7,11 +7,9 @@ from descend.doctor.healthy import in_words
 from descend.doctor.prescription import merged_prescription
 from descend.handbook.yours.wording import interval_words, significant
 from descend.report.diagnosis import assignments, change_word, proof, word
+from descend.report.experiments import chance
 from descend.report.figures import Axis, Span, intervals
 from descend.report.page import Block, Column, Command, Figure, Paragraph, Section, Table
-
-LEAST_P = 0.001
-"""Smaller ones are not told apart: they rest on the shape of a distribution far out."""
 
 
 def diagnosis_section(found: Diagnosis) -> Section:
@@ -105,5 +103,5 @@ def _row(cause: str, trial: Trial) -> tuple[str, ...]:
     return (
         change_word(trial), word(cause), f"{trial.gain:+.3f}",
         f"{trial.ci95[0]:+.3f} to {trial.ci95[1]:+.3f}", "–" if equal is None else f"{equal:+.3f}",
-        "under 0.001" if trial.p_holm < LEAST_P else f"{trial.p_holm:.3f}", str(trial.seeds),
+        chance(trial.p_holm), str(trial.seeds),
     )  # fmt: skip
