@@ -64,6 +64,11 @@ def busy_cores() -> float:
     return worked / passed * (os.cpu_count() or 1) if passed else 0.0
 
 
+def quiet_cores() -> int:
+    """Cores that no other program keeps at work just now; at least one."""
+    return max(1, cores() - round(busy_cores()))
+
+
 def crowding(processes: int) -> float:
     """How many times as long so many processes of a thread each take beside other programs than on
     a machine at rest, if the cores are shared evenly; at least 1."""

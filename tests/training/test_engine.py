@@ -21,6 +21,7 @@ from descend.machine import SOON, Execution, busy_cores
 from descend.model.cost import training_memory
 from descend.model.shape import shape_of
 from descend.text.batches import BatchPlan
+from descend.training import engine
 from descend.training.engine import Choice, choose_execution
 from descend.training.memory import check_memory, memory_errors, remedy
 from descend.training.objective import Objective, can_compile, keep_code, objective_for
@@ -69,10 +70,37 @@ def test_beside_a_busy_program_fewer_threads_are_tried_and_not_remembered(
     assert quiet.execution.threads == 2
     remembered = sorted((own_cache / "engine").iterdir())
     monkeypatch.setattr("descend.training.engine.busy_cores", lambda: 1.5)
+    tried = []
+
+    def noted(way: Execution, *rest: Any, **more: Any) -> tuple[float, float]:
+        tried.append((way.threads, more.get("sequences", 0)))
+        return honest(way, *rest, **more)
+
+    honest = engine.time_step
+    monkeypatch.setattr(engine, "time_step", noted)
     busy = choose(batch_size=6)
-    assert {name.rsplit(", ")[-1] for name in busy.seconds_per_token} == {"2 threads", "1 thread"}
+    assert {threads for threads, _ in tried} == {1, 2}
+    assert name_of(busy.execution) in busy.seconds_per_token
     assert busy.execution.precision == quiet.execution.precision
     assert sorted((own_cache / "engine").iterdir()) == remembered
+
+
+def test_threads_that_are_hopeless_beside_a_busy_program_are_only_tasted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def crowded(way: Execution, *rest: Any, **more: Any) -> tuple[float, float]:
+        asked.append((way.threads, more.get("sequences", 0)))
+        return (1e-4 if way.threads == 1 else 1e-2), 1e-4
+
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    monkeypatch.setattr("descend.training.engine.busy_cores", lambda: 1.5)
+    monkeypatch.setattr(engine, "time_step", crowded)
+    choice = choose(batch_size=64, precision="float32")
+    assert choice.execution.threads == 1
+    assert [few for threads, few in asked if threads == 2] == [32]  # 256 tokens, eight a sequence
+    assert all(threads == 1 for threads, few in asked if not few)
 
 
 @pytest.mark.parametrize("architecture", ["gpt", "modern"])

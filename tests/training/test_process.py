@@ -5,11 +5,13 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
-from descend.training.process import process_kept
+from descend import load
+from descend.training.process import beside_others, process_kept
 
 
 def has_glibc() -> bool:
@@ -66,3 +68,22 @@ def test_threads_come_back_even_after_an_error() -> None:
     with pytest.raises(ValueError, match="oh"):
         failing()
     assert torch.get_num_threads() == before
+
+
+def test_beside_other_programs_there_are_fewer_threads_for_a_while(
+    monkeypatch: pytest.MonkeyPatch, trained: Path
+) -> None:
+    torch.set_num_threads(2)
+    monkeypatch.setattr("descend.training.process.quiet_cores", lambda: 1)
+    with beside_others():
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 2
+    pieces = load(trained).stream("a", 5, seed=1)
+    assert torch.get_num_threads() == 2
+    next(pieces)
+    assert torch.get_num_threads() == 1
+    list(pieces)
+    assert torch.get_num_threads() == 2
+    monkeypatch.setattr("descend.training.process.quiet_cores", lambda: 64)
+    with beside_others():
+        assert torch.get_num_threads() == 2  # no more than the user gave torch

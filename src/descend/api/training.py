@@ -44,6 +44,7 @@ from descend.text.stats import CorpusStats, corpus_stats
 from descend.text.store import encode_all, no_progress, prepare_text, prepare_tokens
 from descend.text.tokenizer import Tokenizer
 from descend.training.job import Job, continued_config, new_job, resumed_job, tokenizer_for
+from descend.training.process import beside_others
 from descend.training.work import work
 
 if TYPE_CHECKING:
@@ -76,14 +77,21 @@ class Model:
         stop: Sequence[str] = (), **settings: Any,
     ) -> list[Completion]:  # fmt: skip
         """Continuations of several prompts at once, with their token ids."""
-        return complete(self._pieces(prompts, max_length, seed, stop, settings), len(prompts))
+        with beside_others():
+            return complete(self._pieces(prompts, max_length, seed, stop, settings), len(prompts))
 
     def stream(
         self, prompt: str, max_length: int = 50, *, seed: int | None = None,
         stop: Sequence[str] = (), **settings: Any,
     ) -> Iterator[str]:  # fmt: skip
         """The continuation of `prompt`, piece by piece as it is written."""
-        return (p.text for p in self._pieces([prompt], max_length, seed, stop, settings))
+        pieces = self._pieces([prompt], max_length, seed, stop, settings)
+
+        def written() -> Iterator[str]:
+            with beside_others():
+                yield from (piece.text for piece in pieces)
+
+        return written()
 
     def _pieces(
         self, prompts: list[str], max_length: int, seed: int | None, stop: Sequence[str],
@@ -116,7 +124,8 @@ class Model:
         if is_run(self.folder) and self.info.corpus["corpus_sha256"] == text.spool.sha256:
             warn_all([trained_on(self.info.corpus)])
         ids, _ = encode_all(text, self.tokenizer)
-        return evaluate(self.network, ids, self.tokenizer.byte_lengths, self.trained_context)
+        with beside_others():
+            return evaluate(self.network, ids, self.tokenizer.byte_lengths, self.trained_context)
 
     @cached_property
     def info(self) -> RunInfo:
@@ -192,7 +201,8 @@ def check(program: str | ModuleType | Mapping[str, Any]) -> Checked:
     """
     from descend.doctor.preflight.check import check_file, check_namespace
 
-    return check_file(program) if isinstance(program, str) else check_namespace(program)
+    with beside_others():
+        return check_file(program) if isinstance(program, str) else check_namespace(program)
 
 
 def train_settings(

@@ -32,6 +32,7 @@ from descend.doctor.race import (
     FIRST_RACE,
     SEEDS,
     Race,
+    at_once,
     choose_length,
     first_round_seconds,
     run_race,
@@ -41,10 +42,12 @@ from descend.doctor.reading import Readings, value
 from descend.doctor.suspicion import Suspect, evidence_of, suspects
 from descend.doctor.verdict import Judged, best_of_each, judge, judge_unproved
 from descend.errors import ConfigError
+from descend.machine import crowding
 from descend.runs.durable import write_file
 from descend.runs.folder import DIAGNOSIS
 from descend.settings import changed
 from descend.text.store import no_progress
+from descend.training.process import beside_others
 from descend.trials.arms import weights_of
 from descend.units import duration
 
@@ -64,6 +67,9 @@ MOST_SUSPECTED = 4
 """Of them by suspicion alone; then those that the guide asks for, then the rest."""
 SECOND_SUSPECTS = 4
 """Causes raced after the best remedy."""
+LEAST_SEEDS = 2
+"""Pairs of runs under which no second cause is told: what the time left is enough for differs from
+one diagnosis to the next, and a pair alone would then decide what is prescribed."""
 
 Told = Callable[[str, float], None]
 
@@ -90,14 +96,16 @@ def consult(
     began = time.monotonic()
     case = open_case(folder, told)
     told("reading the run", 0.0)
-    readings = measure(case)
+    with beside_others():
+        readings = measure(case)
     found = suspects(CAUSES, case.config, readings)
     notes = list(case.notes)
     allowed = trial_seconds(case.full_seconds, budget, least_seconds)
     reason = _why_not(case, readings, proof)
     if proof and case.store is not None:
         told("learning by heart", 0.0)
-        learned, said = by_heart(case, SHARE * allowed)
+        with beside_others():
+            learned, said = by_heart(case, SHARE * allowed)
         readings, notes = readings | learned, notes + said
     if case.ran_away:
         judged, said = judge_divergence(case, found, readings, allowed if reason is None else 0.0,
@@ -196,7 +204,9 @@ def _proved(
     began = time.monotonic()
     steps, count = choose_length(case, base, ladders, FIRST_RACE * allowed)
     ladders = ladders[:count]
-    longest = max(allowed, first_round_seconds(case, base, ladders, steps))
+    # The first round is not cut short, and takes longer beside other programs.
+    first_round = first_round_seconds(case, base, ladders, steps)
+    longest = max(allowed, first_round * crowding(at_once(base)))
     race = Race(case, base, steps, began + FIRST_RACE * allowed, told)
     share = race.share_of_run
     plan = f"trying {count} changes, each on {share:.0%} of the run, for about {duration(longest)}"
@@ -320,8 +330,12 @@ def _second(
     if not others:
         return None
     run_race(again, others, "trying on top of it")
-    tried = [f for f in _judged(again, found, readings, None).findings if f.trial is not None]
-    return tried[0] if tried else None
+    return proved_twice(_judged(again, found, readings, None).findings)
+
+
+def proved_twice(findings: list[Finding]) -> Finding | None:
+    """The first of `findings` that more than a pair of runs speaks for."""
+    return next((f for f in findings if f.trial and f.trial.seeds >= LEAST_SEEDS), None)
 
 
 def race_on_top(race: Race, lane: Lane, seconds: float, told: Told) -> Race:

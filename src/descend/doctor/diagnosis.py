@@ -94,6 +94,12 @@ class RuledOut(msgspec.Struct, frozen=True, kw_only=True):
     because: str
     trial: Trial | None = None
 
+    @property
+    def gains_too(self) -> bool:
+        """Whether its remedy gained as well, and would count by itself: less than that of the cause
+        found, so it is not known what is left of that gain once this one is mended."""
+        return self.trial is not None and bool(self.trial.counts)
+
 
 class Cost(msgspec.Struct, frozen=True):
     """What the diagnosis took; `fraction_of_run` is `seconds` over the run's own training time."""

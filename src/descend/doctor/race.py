@@ -244,10 +244,10 @@ def first_round_seconds(
 def _seconds_for(race: Race, lanes: Sequence[Lane | None]) -> float:
     """What running all of `lanes` once will take here, side by side."""
     arms = (race.arm(lane, race.seed) for lane in lanes)
-    return sum(_arm_seconds(race.case, arm) for arm in arms) / _at_once(race.base)
+    return sum(_arm_seconds(race.case, arm) for arm in arms) / at_once(race.base)
 
 
-def _at_once(base: RunConfig) -> int:
+def at_once(base: RunConfig) -> int:
     """Trials that run side by side here: one a core, and one alone on a GPU."""
     return workers_on({base.device})
 
@@ -258,7 +258,7 @@ def _race_seconds(
     """What a race will take here: all first remedies, two stronger ones, more seeds of the best."""
     control = arm_for(case, base, None, steps, case.config.seed)
     more = (2 + (SEEDS - 1) * (FINALISTS + 1)) * _arm_seconds(case, control)
-    return first_round_seconds(case, base, ladders, steps) + more / _at_once(base)
+    return first_round_seconds(case, base, ladders, steps) + more / at_once(base)
 
 
 def _arm_seconds(case: Case, planned: Arm | None) -> float:
@@ -335,10 +335,10 @@ def _finalists(race: Race, ladders: Sequence[Sequence[Lane]]) -> list[Lane]:
 def _that_leave_time(race: Race, wanted: Sequence[Lane]) -> int:
     """How many of `wanted` leave time to run the best few with more seeds: what gained once only
     proves little, however strong the remedy."""
-    at_once = _at_once(race.base)
+    side_by_side = at_once(race.base)
     # Seconds at work, of which the clock of the wall shows more where others have the cores.
-    control = race.outcomes[None, race.seed].seconds * crowding(at_once)
-    seeds = (SEEDS - 1) * (FINALISTS + 1) * control / at_once
+    control = race.outcomes[None, race.seed].seconds * crowding(side_by_side)
+    seeds = (SEEDS - 1) * (FINALISTS + 1) * control / side_by_side
     count = 0
     for lane in wanted:
         seeds += _seconds_for(race, [lane])

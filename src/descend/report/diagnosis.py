@@ -43,20 +43,41 @@ def diagnosis_text(diagnosis: Diagnosis, explain: bool = False) -> str:
         )
     if explain:
         proved = tried(diagnosis)
+        less, out = lesser_and_out(diagnosis)
+        if less:
+            lines += ["", f"{LESSER}:"]
+            lines += [f"  {word(r.cause)}: {r.because}." for r in less]
         lines += ["", "How each other cause was ruled out:" if proved else "Of the other causes:"]
-        lines += [f"  {word(r.cause)}: {r.because}." for r in diagnosis.ruled_out]
+        lines += [f"  {word(r.cause)}: {r.because}." for r in out]
         lines += ["", "What was read off the run:"]
         lines += [f"  {_reading(e)}" for e in diagnosis.readings]
     elif diagnosis.ruled_out and not tried(diagnosis):
         lines.append("  Causes that the signals speak less for: --explain.")
     elif diagnosis.ruled_out:
-        names = ", ".join(word(r.cause) for r in diagnosis.ruled_out)
-        lines.append(f"  Ruled out: {names} (how each was ruled out: --explain).")
+        less, out = lesser_and_out(diagnosis)
+        if less:
+            lines.append(f"  {LESSER}: {_names(less)}.")
+        if out:
+            lines.append(f"  Ruled out: {_names(out)} (how each was ruled out: --explain).")
     lines.append(
         f"  This took {duration(diagnosis.cost.seconds)}, "
         f"{diagnosis.cost.fraction_of_run:.0%} of the run's own time."
     )
     return "\n".join(lines)
+
+
+LESSER = "Gain too, but less, and perhaps no more once that is mended"
+
+
+def lesser_and_out(diagnosis: Diagnosis) -> tuple[list[RuledOut], list[RuledOut]]:
+    """Causes whose remedies gain as well, the most first, and those that are out of question."""
+    less = [r for r in diagnosis.ruled_out if r.gains_too]
+    less.sort(key=lambda r: -(r.trial.gain if r.trial else 0.0))
+    return less, [r for r in diagnosis.ruled_out if not r.gains_too]
+
+
+def _names(causes: list[RuledOut]) -> str:
+    return ", ".join(word(r.cause) for r in causes)
 
 
 def assignments(keys: dict[str, Any]) -> str:

@@ -38,6 +38,10 @@ _FORMAT = 4
 PROBE_TOKENS = 1024
 """Tokens in a probing step: enough to keep all cores busy, few enough to be quick."""
 
+TASTE_TOKENS = 256
+"""Tokens in a step that only shows whether more threads are hopeless: beside a busy program each
+of their steps may take seconds."""
+
 PROBE_REPEATS = 2
 
 GPU_PROBE_SECONDS = 0.05
@@ -105,7 +109,7 @@ def choose_execution(
     if busy and config.threads is None:
         # What a browser does to us this minute is no fact of the machine: not remembered.
         known = None if choice is None else choice.execution
-        by_threads = _try_all(_with_fewer_threads(known or ways[0]), config, shape, batches)
+        by_threads = _try_threads(known or ways[0], config, shape, batches)
         if choice is None:
             choice = _try_beside_others(ways, by_threads, config, shape, batches, steps)
             _remember(file, _at_rest(choice, by_threads, ways[0].threads), busy)
@@ -195,6 +199,21 @@ def _with_fewer_threads(way: Execution) -> list[Execution]:
     return [msgspec.structs.replace(way, threads=n) for n in counts if n >= 1]
 
 
+def _try_threads(
+    way: Execution, config: RunConfig, shape: ModelShape, batches: BatchPlan
+) -> Choice:
+    """`way` on as many threads as are quickest beside what else the cores do now."""
+    fewest, *more = _with_fewer_threads(way)
+    worth_trying = [fewest]
+    if more:
+        best, _ = time_step(fewest, config, shape, batches, float("inf"))
+        few = max(1, min(_together(config), TASTE_TOKENS // config.seq_len))
+        limit = HOPELESS * best
+        tastes = {w: time_step(w, config, shape, batches, limit, sequences=few)[0] for w in more}
+        worth_trying += [w for w in more if tastes[w] < limit]
+    return _try_all(worth_trying, config, shape, batches)
+
+
 def _try_beside_others(
     ways: list[Execution], by_threads: Choice, config: RunConfig, shape: ModelShape,
     batches: BatchPlan, steps: int,
@@ -211,9 +230,9 @@ def _at_rest(choice: Choice, by_threads: Choice, threads: int) -> Choice:
     """`choice` on all `threads`, as it is remembered: how many are best is tried again each time.
     Of ways that were not timed on all of them, the time of the one that was is taken."""
     way = msgspec.structs.replace(choice.execution, threads=threads)
-    full = by_threads.seconds_per_token[
-        name_of(msgspec.structs.replace(by_threads.execution, threads=threads))
-    ]
+    own = by_threads.seconds_per_token
+    on_all = name_of(msgspec.structs.replace(by_threads.execution, threads=threads))
+    full = own.get(on_all, min(own.values()))  # where so many threads were hopeless
     known = {name_of(way): full} | choice.seconds_per_token
     return msgspec.structs.replace(choice, execution=way, seconds_per_token=known)
 

@@ -9,10 +9,25 @@ from contextlib import contextmanager
 
 import torch
 
+from descend.machine import quiet_cores
+
 # Of glibc's malloc.h; and the highest that its thresholds reach by themselves.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _USUAL_MMAP, _USUAL_TRIM = 2**25, 2**26
 _NEVER = 2**30
+
+
+@contextmanager
+def beside_others() -> Iterator[None]:
+    """Meanwhile torch has no more threads than there are cores at rest: each piece of work waits
+    for the slowest of them, and with one core taken by another program two threads may take ten
+    times as long as one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(before, quiet_cores()))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

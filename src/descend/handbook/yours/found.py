@@ -47,9 +47,11 @@ def _holds(cause: str, diagnosis: Diagnosis) -> str | None:
 def _ruled_out(cause: str, diagnosis: Diagnosis) -> str | None:
     for other in diagnosis.ruled_out:
         if other.cause == cause:
-            return f"The diagnosis of this run ruled it out: {other.because.rstrip('.')}." + _tried(
-                other.trial
+            said = (
+                "found that mending it gains too, but less" if other.gains_too else "ruled it out"
             )
+            because = other.because.rstrip(".")
+            return f"The diagnosis of this run {said}: {because}." + _tried(other.trial)
     return None
 
 

@@ -6,7 +6,14 @@ from descend.doctor.diagnosis import Diagnosis, Evidence, Finding, RuledOut, Tri
 from descend.doctor.healthy import in_words
 from descend.doctor.prescription import merged_prescription
 from descend.handbook.yours.wording import interval_words, significant
-from descend.report.diagnosis import assignments, change_word, proof, word
+from descend.report.diagnosis import (
+    LESSER,
+    assignments,
+    change_word,
+    lesser_and_out,
+    proof,
+    word,
+)
 from descend.report.experiments import chance
 from descend.report.figures import Axis, Span, intervals
 from descend.report.page import Block, Column, Command, Figure, Paragraph, Section, Table
@@ -24,12 +31,12 @@ def diagnosis_section(found: Diagnosis) -> Section:
             Paragraph(f"To apply what it prescribes ({assignments(keys)}):"),
             Command(f"descend train --from-run {found.run} --apply"),
         ]
-    if found.ruled_out:
-        blocks.append(Table(
-            "The causes that were ruled out, and how",
-            (Column("cause", False), Column("because", False)),
-            tuple((word(r.cause), r.because.rstrip(".")) for r in found.ruled_out), folded=True,
-        ))  # fmt: skip
+    less, out = lesser_and_out(found)
+    for caption, causes in ((LESSER, less), ("The causes that were ruled out, and how", out)):
+        if causes:
+            rows = tuple((word(r.cause), r.because.rstrip(".")) for r in causes)
+            columns = (Column("cause", False), Column("because", False))
+            blocks.append(Table(caption, columns, rows, folded=True))
     if found.readings:
         blocks.append(_evidence_table("All that was read off the run", found.readings, True))
     blocks += [
