@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from descend.config import make_config
@@ -148,6 +149,12 @@ def test_no_gain_is_promised_to_a_run_that_rose_after_its_best_epoch(
     assert "after epoch 2, its best" in said
     assert "rose from 1.000 to 1.030 by epoch 4" in said
     assert "overfitting is foreseen" not in said
+    lines = forecast_lines(found)
+    assert any("continued from  epoch 2, the best" in line for line in lines)
+    assert not any("continued from" in line for line in forecast_lines(forecast_run(fell, 2)))
+    hopeful = msgspec.structs.replace(forecast_run(fell, 2), gain=0.5, overfits_at_epoch=None)
+    assert "No overfitting is foreseen" in forecast_sentence(hopeful)
+    assert "foreseen" not in forecast_sentence(msgspec.structs.replace(hopeful, gain=-0.01))
 
 
 @pytest.mark.parametrize("epochs", [0, -3, 100_000])

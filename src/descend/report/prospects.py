@@ -32,7 +32,7 @@ def forecast_sentence(found: Forecast) -> str:
             f"From epoch {found.overfits_at_epoch} on it is expected to rise: overfitting. "
             "The weights of the best epoch are the ones kept."
         )
-    elif found.epochs_ahead > 1:
+    elif found.epochs_ahead > 1 and found.gain >= RISE_WORTH_SAYING:
         sentences.append("No overfitting is foreseen until then.")
     if high - low > WIDE * found.validation_loss and found.epochs_seen < FEW_EPOCHS:
         seen = f"{found.epochs_seen} epoch{'s' if found.epochs_seen != 1 else ''}"
@@ -45,6 +45,9 @@ def forecast_lines(found: Forecast) -> list[str]:
     lines = []
     if found.validation_loss_now is not None:
         lines.append(f"best so far     validation loss {found.validation_loss_now:.3f}")
+    first = found.by_epoch[0].epoch
+    if first <= found.epochs_seen:
+        lines.append(f"continued from  epoch {first - 1}, the best, whose weights are kept")
     lines += [_line(ahead) for ahead in _a_few(found.by_epoch)]
     return [*lines, "", forecast_sentence(found)]
 
