@@ -118,3 +118,20 @@ def test_recorded_products_are_what_they_are_otherwise(dtype: torch.dtype) -> No
         assert torch.equal(recorded(given), orthogonal(given))
         assert torch.equal(recorded(-given), orthogonal(-given))
     assert len(recorded.graphs) == 2
+
+
+def test_a_batch_that_does_not_fit_is_computed_in_parts(tiny: Tiny) -> None:
+    large = {"embed_dim": 256, "num_heads": 4, "ff_dim": 1024, "seq_len": 32, "batch_size": 4096,
+             "max_steps": 2, "compile": "off"}  # fmt: skip
+    whole = torch.cuda.mem_get_info()[1]
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(2**30 / whole)
+    try:
+        job = new_job(make_config(tiny | large), Path("run"))
+        parts = job.course.config.gradient_accumulation
+        assert parts is not None
+        assert parts > 1
+        assert any(f"in {parts} parts" in note for note in job.notes)
+        assert len(list(train(job.state, job.course))) == 2
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
