@@ -21,7 +21,7 @@ import speed_tables
 from ladder import RECIPE, curve, times_as_long
 from ladder import rows as rungs
 from shown import RESULTS, ROOT, markdown, read
-from told import rates, shares_2, shares_2_moby, shares_5
+from told import rates, shares_2, shares_2_moby, shares_5, shares_5_moby
 
 from descend.lab.measured import measured
 from descend.report.experiment_report import with_interval
@@ -275,6 +275,7 @@ TABLES: dict[str, Callable[[], str]] = {
         shares_2,
         shares_2_moby,
         shares_5,
+        shares_5_moby,
     )
 }
 

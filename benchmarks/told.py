@@ -73,3 +73,8 @@ def shares_2_moby() -> str:
 def shares_5() -> str:
     """Five hundredths of tiny Shakespeare."""
     return attributed("old_guide_0.05_tinyshakespeare")
+
+
+def shares_5_moby() -> str:
+    """Five hundredths of Moby Dick."""
+    return attributed("old_guide_0.05_moby_dick")
