@@ -58,6 +58,7 @@ from descend.training.recipe import (
     choose_warmup,
     chosen,
     total_steps,
+    with_context_for,
 )
 from descend.training.schedule import learning_rate
 from descend.training.state import TrainState
@@ -107,6 +108,7 @@ def new_job(
     text = prepare_text(config, progress, anew=True)
     tokenizer = loaded.tokenizer if loaded else tokenizer_for(config, text, progress)
     store = prepare_tokens(text, tokenizer, progress)
+    asked, config = config, with_context_for(config, len(store.train))
     batches = BatchPlan(store.train, config.seq_len, config.batch_size, config.seed)
     check_validation(store)
     shape = loaded.model.shape if loaded else shape_of(config, tokenizer.vocab_size)
@@ -138,6 +140,9 @@ def new_job(
     state = fresh_state(model, resolved, choice.execution)
     preflight(model, state.optimizers, batches.batch(0), fresh=loaded is None)
     notes = _notes(config, resolved, store, choice, own_tokens=loaded is None)
+    if config.seq_len != asked.seq_len:
+        few = f"{len(store.train)} tokens of text to train on: seq_len = {config.seq_len}"
+        notes = (f"{few} instead of {asked.seq_len}", *notes)
     return Job(folder, info, shape, store, course, state, choice, (), (), notes)
 
 

@@ -38,6 +38,14 @@ def choose_vocabulary(config: RunConfig, train_bytes: int) -> int:
     return _LARGEST_VOCABULARY
 
 
+def with_context_for(config: RunConfig, train_tokens: int) -> RunConfig:
+    """`config`; where its `seq_len` was not asked for and is longer than `train_tokens` of text,
+    with the longest power of two that goes twice into them."""
+    if "seq_len" in config.model_fields_set or not 4 < train_tokens <= config.seq_len:
+        return config
+    return config.model_copy(update={"seq_len": 1 << ((train_tokens - 1) // 2).bit_length() - 1})
+
+
 def choose_epochs(config: RunConfig, train_tokens: int) -> int:
     """`epoch`, or as many passes as pay for `train_tokens` of text."""
     if config.epoch is not None:

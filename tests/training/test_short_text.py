@@ -1,0 +1,47 @@
+"""A text shorter than the usual context is trained on all the same, if none was asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from descend.config import make_config
+from descend.errors import CorpusError
+from descend.training.job import continued_config, new_job
+from descend.training.recipe import with_context_for
+from descend.training.work import work
+
+SENTENCES = "The river freezes in January, and children skate to school on it.\n" * 2 + (
+    "Nobody in the village remembers who planted the orchard by the church.\n"
+    "She writes her letters in green ink and forgets to post them.\n"
+)
+SMALL = {"embed_dim": 16, "num_heads": 2, "num_layers": 1, "ff_dim": 16, "device": "cpu",
+         "tokenizer": "char", "validation_fraction": 0.3, "epoch": 1}  # fmt: skip
+
+
+@given(st.integers(5, 400))
+def test_the_context_goes_twice_into_the_text(tokens: int) -> None:
+    config = with_context_for(make_config({"max_seq_len": 256}), tokens)
+    if tokens > 128:
+        assert config.seq_len == 128
+    else:
+        assert 2 * config.seq_len < tokens <= 4 * config.seq_len
+    asked = make_config({"seq_len": 128, "max_seq_len": 256})
+    assert with_context_for(asked, tokens).seq_len == 128
+
+
+def test_ten_sentences_are_trained_on_and_on(tmp_path: Path) -> None:
+    text = tmp_path / "short.txt"
+    text.write_text(SENTENCES[:120])
+    config = make_config(SMALL | {"corpus_dir": str(text)})
+    job = new_job(config, tmp_path / "run")
+    assert job.course.config.seq_len < 128
+    assert any("instead of 128" in note for note in job.notes)
+    list(work(job))
+    further = continued_config(tmp_path / "run", {})
+    assert further.seq_len == job.course.config.seq_len
+    with pytest.raises(CorpusError, match="set seq_len to"):
+        new_job(make_config(SMALL | {"corpus_dir": str(text), "seq_len": 128}), tmp_path / "other")
