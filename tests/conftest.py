@@ -106,3 +106,15 @@ def trained(text_file: Path, tmp_path_factory: pytest.TempPathFactory, own_cache
     folder = tmp_path_factory.mktemp("models") / "finished"
     run({"corpus_dir": str(text_file), "save_dir": str(folder)} | TINY)
     return folder
+
+
+@pytest.fixture
+def varied_text(own_folder: Path) -> Path:
+    """80 kB of made-up words: enough that networks of many sizes are sound."""
+    pick = random.Random(3)
+    words = ["".join(pick.choices("abcdefghiklmnoprstu", k=pick.randint(2, 8))) for _ in range(600)]
+    often = [1 / n for n in range(1, len(words) + 1)]
+    lines = [" ".join(pick.choices(words, often, k=12)) + ".\n" for _ in range(1300)]
+    path = own_folder / "varied.txt"
+    path.write_text("".join(lines))
+    return path

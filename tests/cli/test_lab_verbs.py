@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -56,20 +55,8 @@ def test_plan_shows_its_reasons_and_a_command_that_works(descend: Descend, text_
     assert descend(*command[1:], "--max-steps", "5").code == 0
 
 
-@pytest.fixture
-def varied_text(own_folder: Path) -> Path:
-    """80 kB of made-up words: enough that networks of many sizes are sound."""
-    pick = random.Random(3)
-    words = ["".join(pick.choices("abcdefghiklmnoprstu", k=pick.randint(2, 8))) for _ in range(600)]
-    often = [1 / n for n in range(1, len(words) + 1)]
-    lines = [" ".join(pick.choices(words, often, k=12)) + ".\n" for _ in range(1300)]
-    path = own_folder / "varied.txt"
-    path.write_text("".join(lines))
-    return path
-
-
 def test_plan_for_a_loss_tells_the_time_it_takes(descend: Descend, varied_text: Path) -> None:
-    free = descend("plan", varied_text, "--minutes", "2", "--json").json
+    free = descend("plan", varied_text, "--minutes", "1", "--json").json
     target = round(1.15 * free["predicted"]["bits_per_byte"], 3)
     found = descend("plan", varied_text, "--target-loss", target, "--json").json
     assert found["predicted"]["bits_per_byte"] <= target
@@ -84,11 +71,11 @@ def test_plan_for_a_loss_tells_the_time_it_takes(descend: Descend, varied_text: 
 
 
 def test_plan_keeps_a_bound_on_memory(descend: Descend, varied_text: Path) -> None:
-    free = descend("plan", varied_text, "--minutes", "2", "--json").json["predicted"]
+    free = descend("plan", varied_text, "--minutes", "1", "--json").json["predicted"]
     bound = round(0.7 * free["memory_bytes"] / 1e9, 6)
-    found = descend("plan", varied_text, "--minutes", "2", "--max-memory", bound, "--json").json
+    found = descend("plan", varied_text, "--minutes", "1", "--max-memory", bound, "--json").json
     assert 0 < found["predicted"]["memory_bytes"] <= 1e9 * bound < free["memory_bytes"]
-    refused = descend("plan", varied_text, "--minutes", "2", "--max-memory", "0.0001")
+    refused = descend("plan", varied_text, "--minutes", "1", "--max-memory", "0.0001")
     assert refused.code == 2
     assert "error: max_memory: found 100,000 bytes, expected at least" in refused.err
 

@@ -13,10 +13,14 @@ from hypothesis import strategies as st
 
 from descend.config import RunConfig, make_config
 from descend.errors import ConfigError, UserError
+from descend.lab import planning
 from descend.lab.outlook import Setting, learned_outlook
 from descend.lab.plan import LAYERS, MOST_RATE, WIDTHS, make_plan, minutes_for, shape_for
+from descend.lab.planning import plan_for
+from descend.lab.probe import Machine
 from descend.lab.rates import Rates, Timed, Work, fit_rates
 from descend.lab.sample import Sample, fitting_vocabularies, sample_corpus
+from descend.report.plans import plan_lines
 from descend.text.store import prepare_text
 
 RATES = Rates(0.0011, 0.0055, 0.41, 0.0024, 0.005, 0.0022)
@@ -168,3 +172,28 @@ def test_a_sample_measures_the_text(text_file: Path, tmp_path: Path) -> None:
     # Random letters of eight kinds carry three bits each.
     assert hard.trigram == pytest.approx(3, abs=0.4)
     assert hard.overlap_share == 0
+
+
+def test_a_long_plan_is_corrected_by_the_planned_network_itself(
+    varied_text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reckoned = plan_for(str(varied_text), 0.2)
+    assert reckoned.machine.corrected == 1.0
+    monkeypatch.setattr(planning, "LONG_ENOUGH", 0.0)
+    # As if this machine had been reckoned ten times too slow.
+    honest = planning.measure_machine
+    monkeypatch.setattr(planning, "measure_machine", lambda: slower(honest(), 10))
+    found = plan_for(str(varied_text), 0.2)
+    assert found.machine.corrected < 0.5
+    assert found.plan.predicted.tokens > 2 * make_plan(
+        found.plan.sample, slower(found.machine, 1 / found.machine.corrected).rates, OUTLOOK, 0.2
+    ).predicted.tokens  # fmt: skip
+    assert found.plan.predicted.seconds <= 12 * 1.001
+    assert "planned anew" in "\n".join(plan_lines(found.plan, found.machine, "text"))
+    monkeypatch.setattr(planning, "memory_available", lambda: 1000)
+    assert plan_for(str(varied_text), 0.2).machine.corrected == 1.0
+
+
+def slower(machine: Machine, factor: float) -> Machine:
+    rates = Rates(*(factor * rate for rate in msgspec.structs.astuple(machine.rates)))
+    return msgspec.structs.replace(machine, rates=rates)

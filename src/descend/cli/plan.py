@@ -59,7 +59,7 @@ def plan(
     set_up_logging("info")
     chosen = DEFAULT_MINUTES if minutes is None and target_loss is None else minutes
     check_bounds(chosen, target_loss, max_memory)
-    say("measuring this machine and the text: a few seconds")
+    say("measuring this machine and the text: a few seconds, half a minute for a long run")
     planned = plan_for(corpus, chosen, target_loss, max_memory)
     _show(planned, say if as_json else result)
     found = planned.as_json()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
@@ -9,10 +10,14 @@ import msgspec
 from descend.config import RunConfig, make_config
 from descend.errors import ConfigError
 from descend.lab.outlook import learned_outlook
-from descend.lab.plan import Plan, make_plan, minutes_for
-from descend.lab.probe import Machine, measure_machine
+from descend.lab.plan import Plan, Prediction, make_plan, minutes_for
+from descend.lab.probe import Machine, as_training_will, measure_machine
+from descend.lab.rates import Rates
 from descend.lab.sample import sample_corpus
+from descend.machine import memory_available
 from descend.text.store import prepare_text
+from descend.training.engine import COMPILE_SECONDS, HOPED_SAVING
+from descend.training.recipe import choose_blank_rate
 
 GIGABYTE = 1e9
 
@@ -49,14 +54,43 @@ def plan_for(
     sample = sample_corpus(text)
     machine = measure_machine()
     memory = None if max_memory is None else int(max_memory * GIGABYTE)
-    rest = (sample, machine.rates, learned_outlook())
-    if target_loss is not None:
-        plan = minutes_for(target_loss, *rest, memory)
-    else:
+
+    def planned(rates: Rates) -> Plan:
+        rest = (sample, rates, learned_outlook())
+        if target_loss is not None:
+            return minutes_for(target_loss, *rest, memory)
         assert minutes is not None
-        plan = make_plan(*rest, minutes, memory)
-    named = corpus or "python"
-    return Planned(named, machine, plan)
+        return make_plan(*rest, minutes, memory)
+
+    plan = planned(machine.rates)
+    if _worth_timing(plan.predicted):
+        steps, each = plan.predicted.steps, plan.predicted.seconds_per_step
+        machine = as_training_will(machine, _resolved(plan), steps, each)
+        plan = planned(machine.rates)
+    return Planned(corpus or "python", machine, plan)
+
+
+LONG_ENOUGH = COMPILE_SECONDS / HOPED_SAVING
+"""Seconds of a run from which training may compile: then the planned network itself is timed."""
+QUICK = 2.0
+"""Seconds of a step up to which that is done: a dozen are made, and compiling adds to them."""
+ROOM = 0.5
+"""Of the memory that is free, that it may take."""
+
+
+def _worth_timing(found: Prediction) -> bool:
+    """Whether the planned network should be timed itself before the plan is final."""
+    free = memory_available()
+    room = free is None or found.memory_bytes <= ROOM * free
+    return found.seconds >= LONG_ENOUGH and found.seconds_per_step <= QUICK and room
+
+
+def _resolved(plan: Plan) -> RunConfig:
+    """The configuration of the planned run as training resolves it, so far as it bears on time."""
+    config = make_config(plan.config)
+    passes = math.ceil(plan.predicted.passes)
+    open_keys = {"blank_rate": choose_blank_rate(config, passes), "gradient_accumulation": 1}
+    return make_config(plan.config | open_keys)
 
 
 def check_bounds(

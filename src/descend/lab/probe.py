@@ -27,6 +27,8 @@ class Machine(msgspec.Struct, frozen=True):
     way: str
     """How it computes, in words."""
     timed: list[Timed]
+    corrected: float = 1.0
+    """What `rates` were multiplied by after a planned network itself was timed."""
 
 
 def measure_machine(device: str = "auto") -> Machine:
@@ -45,6 +47,21 @@ def measure_machine(device: str = "auto") -> Machine:
     return Machine(fit_rates(timed), name_of(ways), timed)
 
 
+def as_training_will(machine: Machine, config: RunConfig, steps: int, expected: float) -> Machine:
+    """`machine` corrected by the network of `config` itself, timed as a run of so many steps will
+    compute it (compiled, where that is earned), `expected` being the seconds of a step so far.
+
+    What is found out is remembered: the run itself need not find it out again.
+    """
+    assert config.vocab_size is not None
+    tokens = _tokens(config.vocab_size, config.batch_size * config.seq_len)
+    batches = BatchPlan(tokens, config.seq_len, config.batch_size, config.seed)
+    choice = choose_execution(config, shape_of(config, config.vocab_size), batches, steps)
+    factor = choice.seconds(batches.tokens_per_step, steps) / steps / expected
+    rates = Rates(*(factor * rate for rate in msgspec.structs.astuple(machine.rates)))
+    return Machine(rates, name_of(choice.execution), machine.timed, factor)
+
+
 MIDDLE_WIDTH = 128
 """The probe on which the way of computing is chosen."""
 
@@ -56,6 +73,6 @@ def _config(width: int, layers: int, device: str) -> RunConfig:
     })  # fmt: skip
 
 
-def _tokens(vocab: int) -> np.ndarray:
-    """Any tokens: what they say costs no time."""
-    return np.random.default_rng(0).integers(0, vocab, 4 * SEQ_LEN * BATCH_SIZE).astype(np.uint16)
+def _tokens(vocab: int, of_a_batch: int = SEQ_LEN * BATCH_SIZE) -> np.ndarray:
+    """Any tokens, for some batches: what they say costs no time."""
+    return np.random.default_rng(0).integers(0, vocab, 4 * of_a_batch).astype(np.uint16)

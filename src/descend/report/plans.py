@@ -24,6 +24,11 @@ def _machine(machine: Machine) -> list[str]:
             f"           {shape.num_layers} layers of {shape.embed_dim}, vocabulary "
             f"{shape.vocab_size:,}: {work.tokens / each:,.0f} tokens/s"
         )
+    if machine.corrected != 1.0:
+        lines.append(
+            f"           the network first planned, timed itself: {machine.corrected:.2f} of the "
+            "time reckoned by these; so it was planned anew"
+        )
     return lines
 
 
