@@ -233,12 +233,18 @@ def test_debug_shows_where_it_happened_and_only_debug(shell: Descend, own_folder
     assert debug.err.splitlines()[-1] == plain.err.splitlines()[0]
 
 
-def test_a_folder_that_cannot_be_made_is_a_fault_of_the_disk(descend: Descend, desk: Path) -> None:
-    done = descend(*TRAIN, "--save-dir", "text.txt/model")
-    assert done.code == 1
-    said = done.err.splitlines()[-1]
-    assert said.startswith("error: text.txt/model: found a disk that refuses (Not a directory)")
-    assert "save_dir" in said
+def test_a_save_dir_that_cannot_be_made_is_named_before_the_text_is_read(
+    descend: Descend, desk: Path
+) -> None:
+    for words in (("train",), ("continue", "model"), ("compare", "--vary", "ff_dim=8,16"),
+                  ("search",)):  # fmt: skip
+        done = descend(*words, "text.txt", "--save-dir", "text.txt/model")
+        assert (done.code, done.out) == (2, "")
+        assert done.err.splitlines()[-1] == (
+            "error: save_dir: found text.txt/model, which cannot be made (Not a directory), "
+            "expected a folder that can be written in; choose another save_dir."
+        )
+        assert "text:" not in done.err
 
 
 def test_a_cache_that_cannot_be_made_is_named(

@@ -25,7 +25,7 @@ import msgspec
 
 from descend.errors import RunFolderError
 from descend.outputs import RUN
-from descend.runs.durable import disk_error, verify_folder, write_file
+from descend.runs.durable import disk_error, try_writing, verify_folder, write_file
 from descend.runs.records import (
     SCHEMA,
     Epoch,
@@ -119,11 +119,25 @@ def new_folder(save_dir: str | None) -> Path:
                 if newest_checkpoint(folder) and not is_finished(folder)
                 else "choose another save_dir",
             )  # fmt: skip
-        return folder
-    moment = int(time.time())
-    while (folder := Path("models") / f"transformer_{moment}").exists():
-        moment += 1
+    else:
+        moment = int(time.time())
+        while (folder := Path("models") / f"transformer_{moment}").exists():
+            moment += 1
+    check_writable(folder)
     return folder
+
+
+def check_writable(folder: Path) -> None:
+    """Before any work: `RunFolderError` if `folder` cannot be made, `DiskError` if it is full."""
+    try:
+        try_writing(folder)
+    except OSError as problem:
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise disk_error(folder, problem) from None
+        raise RunFolderError(
+            "save_dir", f"{folder}, which cannot be made ({problem.strerror or problem})",
+            "a folder that can be written in", "choose another save_dir",
+        ) from None  # fmt: skip
 
 
 def check_model_folder(folder: Path) -> None:
