@@ -83,7 +83,7 @@ def test_what_is_no_program_gets_one_sentence_and_2(
 
 
 @pytest.mark.parametrize(("name", "words"), [
-    ("c.toml", "c.toml: found a file that ends in .toml, expected a Python file, which ends in .py"),
+    ("c.toml", "c.toml: found a file that ends in .toml, expected a Python file, which ends"),
     ("program", "program: found a file without ending, expected a Python file"),
 ])  # fmt: skip
 def test_a_file_that_is_no_python_is_called_that(

@@ -67,8 +67,8 @@ def add(
     unreadable = f" ({count} of them could not be read)" if count else ""
     result(
         f"{counted(done.documents, 'document')} ({done.bytes:,} bytes) from "
-        f"{counted(done.files, 'file')}{unreadable} "
-        f"{'is' if done.documents == 1 else 'are'} in {done.path}; dropped: {done.too_short} too short, "
+        f"{counted(done.files, 'file')}{unreadable} {'is' if done.documents == 1 else 'are'} "
+        f"in {done.path}; dropped: {done.too_short} too short, "
         f"{done.exact_duplicates} exact and {done.near_duplicates} near duplicates, "
         f"{done.not_sampled} not sampled"
     )
