@@ -15,8 +15,10 @@ from descend.config import RunConfig, make_config
 from descend.errors import ConfigError, UserError
 from descend.lab.outlook import Setting, learned_outlook
 from descend.lab.plan import LAYERS, MOST_RATE, WIDTHS, make_plan, minutes_for, shape_for
+from descend.lab.probe import Machine
 from descend.lab.rates import Rates, Timed, Work, fit_rates
 from descend.lab.sample import Sample, fitting_vocabularies, sample_corpus
+from descend.report.plans import plan_lines
 from descend.text.store import prepare_text
 
 RATES = Rates(0.0011, 0.0055, 0.41, 0.0024, 0.005, 0.0022)
@@ -153,6 +155,32 @@ def test_a_small_text_is_not_read_until_it_is_known_by_heart() -> None:
     short, long = (make_plan(sample(100_000), RATES, OUTLOOK, m).predicted for m in (1, 60))
     assert long.passes < 2 * short.passes < 30
     assert long.seconds < 5 * 60  # of the sixty minutes
+
+
+MACHINE = Machine("float32", RATES, [])
+
+
+def told(text: Sample, minutes: float) -> str:
+    return "\n".join(plan_lines(make_plan(text, RATES, OUTLOOK, minutes), MACHINE, "a.txt"))
+
+
+def test_time_that_is_left_is_told_with_why() -> None:
+    assert make_plan(sample(50_000), RATES, OUTLOOK, 60).predicted.seconds < 1800
+    assert "are not used, since from more passes over so short a text" in told(sample(50_000), 60)
+    assert "not used" not in told(sample(10**8), 1)
+
+
+def test_an_expectation_above_counting_is_doubted_on_a_text_of_another_kind() -> None:
+    regular = msgspec.structs.replace(sample(10**6), unigram=1.2, bigram=0.23, trigram=0.12)
+    assert make_plan(regular, RATES, OUTLOOK, 1).predicted.bits_per_byte > 0.12
+    said = told(regular, 1)
+    assert "Counting triples of tokens alone reaches 0.120: this text is more regular" in said
+    pairs = msgspec.structs.replace(regular, bigram=0.11)
+    assert "Counting pairs of tokens alone reaches 0.110" in told(pairs, 1)
+    # Prose for so short a time ends above counting indeed.
+    assert make_plan(sample(10**6), RATES, OUTLOOK, 0.03).predicted.bits_per_byte > 2.9
+    for minutes in (0.03, 1):
+        assert "more regular" not in told(sample(10**6), minutes)
 
 
 def test_a_sample_measures_the_text(text_file: Path, tmp_path: Path) -> None:
