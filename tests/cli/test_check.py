@@ -80,3 +80,21 @@ def test_what_is_no_program_gets_one_sentence_and_2(
     assert (done.code, done.out) == (2, "")
     assert done.err.count("\n") == 1
     assert words in done.err
+
+
+@pytest.mark.parametrize(("name", "words"), [
+    ("c.toml", "c.toml: found a file that ends in .toml, expected a Python file, which ends"),
+    ("program", "program: found a file without ending, expected a Python file"),
+])  # fmt: skip
+def test_a_file_that_is_no_python_is_called_that(
+    descend: Descend, own_folder: Path, name: str, words: str
+) -> None:
+    (own_folder / name).write_text("embed_dim = 3\n")
+    done = descend("check", name)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"error: {words}")
+
+
+def test_an_error_without_words_is_named_alone(descend: Descend, own_folder: Path) -> None:
+    (own_folder / "odd.py").write_text("assert False\n")
+    assert "fails on import (AssertionError)," in descend("check", "odd.py").err

@@ -35,6 +35,8 @@ def desk(own_folder: Path, text_file: Path, tiny_file: Path, trained: Path) -> P
     Path("bare/run.json").unlink()
     shutil.rmtree("half/checkpoints")
     Path("half/summary.json").unlink()
+    Path("compared").mkdir()
+    Path("compared/comparison.json").write_text("{}")
     Path("empty").mkdir()
     Path("pictures").mkdir()
     Path("pictures/a.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
@@ -132,7 +134,20 @@ MISTAKES: list[tuple[tuple[str, ...], list[str]]] = [
     (("continue", "bare"), ["bare", "no run.json"]),
     ((*TRAIN, "--save-dir", "model"), ["save_dir", "model", "not empty", "choose another"]),
     ((*TRAIN, "--save-dir", "text.txt"), ["save_dir", "text.txt", "a file"]),
-    (("resume", "nowhere"), ["nowhere", "no run.json"]),
+    (("resume", "nowhere"), ["nowhere: found no such folder", "check the path"]),
+    *(((*words, "empty"), ["empty: found no run.json", "folder of a run: `descend train` says"])
+      for words in (("diagnose",), ("report",), ("forecast",), ("resume",))),
+    *(((*words, "."), ["found no run.json", "name one of the runs in it, such as other_tokenizer"])
+      for words in (("diagnose",), ("report",))),
+    *(((*words, "bare"), ["bare: found no run.json beside the model", "a model from elsewhere"])
+      for words in (("diagnose",), ("report",), ("forecast",), ("resume",), ("continue",))),
+    *(((*words, "compared"), ["a comparison keeps no model and is no run",
+                              "`descend report compared`"])
+      for words in (("diagnose",), ("forecast",), ("chat",), ("continue",))),
+    (("generate", "compared", "hi"), ["no config.json", "a comparison keeps no model"]),
+    (("generate", "empty", "hi"), ["empty: found no config.json, expected the folder of a model; "
+                                   "name the folder of a model"]),
+    (("chat", "."), ["found no config.json", "name one of the models in it, such as other_tok"]),
     (("resume", "model"), ["model", "finished", "descend continue model"]),
     (("resume", "half"), ["half", "no checkpoint", "descend train"]),
     # Experiments.
@@ -233,12 +248,18 @@ def test_debug_shows_where_it_happened_and_only_debug(shell: Descend, own_folder
     assert debug.err.splitlines()[-1] == plain.err.splitlines()[0]
 
 
-def test_a_folder_that_cannot_be_made_is_a_fault_of_the_disk(descend: Descend, desk: Path) -> None:
-    done = descend(*TRAIN, "--save-dir", "text.txt/model")
-    assert done.code == 1
-    said = done.err.splitlines()[-1]
-    assert said.startswith("error: text.txt/model: found a disk that refuses (Not a directory)")
-    assert "save_dir" in said
+def test_a_save_dir_that_cannot_be_made_is_named_before_the_text_is_read(
+    descend: Descend, desk: Path
+) -> None:
+    for words in (("train",), ("continue", "model"), ("compare", "--vary", "ff_dim=8,16"),
+                  ("search",)):  # fmt: skip
+        done = descend(*words, "text.txt", "--save-dir", "text.txt/model")
+        assert (done.code, done.out) == (2, "")
+        assert done.err.splitlines()[-1] == (
+            "error: save_dir: found text.txt/model, which cannot be made (Not a directory), "
+            "expected a folder that can be written in; choose another save_dir."
+        )
+        assert "text:" not in done.err
 
 
 def test_a_cache_that_cannot_be_made_is_named(

@@ -323,6 +323,13 @@ def test_corpus_add_gathers_and_stats_measures(
     assert added["documents"] == 6
     assert added["exact_duplicates"] == 1
     assert "6 documents" in descend("corpus", "add", source, "again", "--extensions", ".md").out
+    one = source / "one.txt"
+    one.write_text("A document alone. " * 60)
+    said = descend("corpus", "add", one, "alone").out
+    assert said.startswith("1 document (")
+    assert "from 1 file is in alone/one.jsonl;" in said
+    assert ": 1 document, " in descend("corpus", "stats", "alone", "--vocab_size", "300").out
+    one.unlink()
 
     words = ("corpus", "stats", "mine", "--vocab_size", "300")
     stats = descend(*words, "--json").json

@@ -166,6 +166,21 @@ def test_trials_are_timed_as_many_at_once_as_they_run(
     assert on_gpu == pytest.approx(4 * on_processor)
 
 
+def test_one_that_is_stopped_says_what_is_kept(
+    trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("descend.api.diagnose", stopped)
+    assert cli(["diagnose", str(trained)]) == 130
+    kept, last = capsys.readouterr().err.splitlines()
+    assert kept == "trials that came to their end are kept: the same command goes on from them"
+    assert last == "stopped"
+    assert cli(["diagnose", str(trained), "--no-proof"]) == 130  # which tried nothing
+    assert capsys.readouterr().err == "stopped\n"
+
+
 def test_mistakes_get_a_line(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli(["diagnose", "nowhere"]) == 2
     assert cli(["diagnose", str(trained), "--fail-on", "lerning_rate_too_low"]) == 2

@@ -287,6 +287,37 @@ def test_a_loss_of_zero_from_the_start_is_not_normal(losses: list[float], tmp_pa
     assert "the first loss is 0" in found.normal.because
 
 
+def test_the_rate_is_named_where_the_verdict_is_about_it(tmp_path: Path) -> None:
+    draw, path = random.Random(2), tmp_path / "log.csv"
+    rows = [f"{s},{6 + draw.gauss(0, 0.02)},1e-7" for s in range(400)]
+    path.write_text("\n".join(["step,loss,lr", *rows]))
+    found = diagnose_log(path)
+    assert found.verdict == "learning_rate_too_low"
+    assert "highest rate 0.0000001 (healthy: over 3e-05): such rates are for" in curve_text(found)
+    waves = [f"{s},{4 - s / 200 + (s % 100 > 50)},0.5" for s in range(400)]
+    path.write_text("\n".join(["step,loss,lr", *waves]))
+    found = diagnose_log(path)
+    assert found.verdict == "learning_rate_too_high"
+    assert "highest rate 0.5: by the log" in curve_text(found)
+
+
+def test_a_mean_is_called_one_and_each_number_by_one_name(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    losses = [2 + 4 * (1 + s / 9) ** -0.4 for s in range(400)]
+    path.write_text("\n".join(["step,loss", *(f"{s},{x}" for s, x in enumerate(losses))]))
+    said = curve_text(diagnose_log(path))
+    start, end = f"{sum(losses[:20]) / 20:.2f}", f"{sum(losses[-20:]) / 20:.2f}"
+    assert start != "6.00"
+    assert f"loss 6.00 → {end} (mean of the last twentieth)" in said
+    assert (
+        f"the mean of the last twentieth ({end}) is not above that of the first ({start})" in said
+    )
+    path.write_text("\n".join(["step,loss", *(f"{s},{x}" for s, x in enumerate(losses[:12]))]))
+    said = curve_text(diagnose_log(path))
+    assert f"loss 6.00 → {losses[11]:.2f}." in said
+    assert f"the last ({losses[11]:.2f}) is not above the first (6.00)" in said
+
+
 def descend(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [sys.executable, "-m", "descend", *words], capture_output=True, text=True, check=False

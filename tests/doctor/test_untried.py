@@ -52,6 +52,21 @@ def test_evidence_is_written_out_and_each_thing_said_once() -> None:
             assert expected.why not in ("passes over the text", expected.signal.replace("_", " "))
 
 
+@pytest.mark.parametrize(("hits", "expected", "said"), [
+    (0.22, 0.23, "right 22% of the time, about as often as it expects to (23%);"),
+    (0.23, 0.01, "right 23% of the time, more often than it expects to (1.0%);"),
+    (0.04, 0.003, "right 4.0% of the time, more often than it expects to (0.3%);"),
+    (0.2, 0.6, "right 20% of the time, less often than it expects to (60%);"),
+])  # fmt: skip
+def test_accuracy_is_held_against_what_the_model_expects(
+    hits: float, expected: float, said: str
+) -> None:
+    values = {"validation_accuracy": hits, "mean_confidence": expected, "counting_loss": 3.0,
+              "held_out_loss": 2.0}  # fmt: skip
+    found = [Evidence(name, value, "", (None, None), "") for name, value in values.items()]
+    assert said in diagnosis_text(msgspec.structs.replace(healthy(None), readings=found))
+
+
 @pytest.fixture
 def falling(tiny: dict[str, Any]) -> Path:
     """A run of one short pass, ended while its loss fell fast."""

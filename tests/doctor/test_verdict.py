@@ -115,6 +115,24 @@ def test_what_spoils_the_measure_comes_before_what_gains() -> None:
     assert verdict([gain("bad_schedule", 0.0)], shift=0.21).verdict == "healthy"
 
 
+def test_hardly_any_text_is_the_cause_by_itself_whatever_else_is_read() -> None:
+    # Ten short sentences, one update: all the signs of a low rate, none of a text known by heart.
+    slow = {"multiplier_fresh": 76.0, "update_ratio": 0.0005, "generalisation_gap": 0.1,
+            "rise_after_best": 0.0, "epochs": 1.0}  # fmt: skip
+    for config in (CONFIG, CONFIG.model_copy(update={"epoch": 1})):
+        for tokens, wanted in ((65.0, "too_little_data"), (999.0, "too_little_data"),
+                               (1000.0, "learning_rate_too_low")):  # fmt: skip
+            known = readings(**slow, train_tokens=tokens)
+            judged = judge_unproved(suspects(CAUSES, config, known), known)
+            assert judged.verdict == wanted
+            assert judged.probability > 0.8
+            assert len([e for e in judged.findings[0].evidence if e.signal == "train_tokens"]) < 2
+    # By trial too: what gains most of so little text is no cure.
+    gains = [gain("learning_rate_too_low", 0.9)]
+    assert verdict(gains, train_tokens=900.0).verdict == "too_little_data"
+    assert verdict(gains, train_tokens=1000.0).verdict == "learning_rate_too_low"
+
+
 def test_many_neutral_remedies_leave_a_healthy_run_in_no_doubt() -> None:
     neutral = [gain(name, 0.004, 0.016) for name in "abcdefghi"]
     assert chances_of(neutral)["healthy"] == pytest.approx(0.97)

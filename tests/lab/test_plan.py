@@ -159,6 +159,32 @@ def test_a_small_text_is_not_read_until_it_is_known_by_heart() -> None:
     assert long.seconds < 5 * 60  # of the sixty minutes
 
 
+MACHINE = Machine("float32", RATES, [])
+
+
+def told(text: Sample, minutes: float) -> str:
+    return "\n".join(plan_lines(make_plan(text, RATES, OUTLOOK, minutes), MACHINE, "a.txt"))
+
+
+def test_time_that_is_left_is_told_with_why() -> None:
+    assert make_plan(sample(50_000), RATES, OUTLOOK, 60).predicted.seconds < 1800
+    assert "are not used, since from more passes over so short a text" in told(sample(50_000), 60)
+    assert "not used" not in told(sample(10**8), 1)
+
+
+def test_an_expectation_above_counting_is_doubted_on_a_text_of_another_kind() -> None:
+    regular = msgspec.structs.replace(sample(10**6), unigram=1.2, bigram=0.23, trigram=0.12)
+    assert make_plan(regular, RATES, OUTLOOK, 1).predicted.bits_per_byte > 0.12
+    said = told(regular, 1)
+    assert "Counting triples of tokens alone reaches 0.120: this text is more regular" in said
+    pairs = msgspec.structs.replace(regular, bigram=0.11)
+    assert "Counting pairs of tokens alone reaches 0.110" in told(pairs, 1)
+    # Prose for so short a time ends above counting indeed.
+    assert make_plan(sample(10**6), RATES, OUTLOOK, 0.03).predicted.bits_per_byte > 2.9
+    for minutes in (0.03, 1):
+        assert "more regular" not in told(sample(10**6), minutes)
+
+
 def test_a_sample_measures_the_text(text_file: Path, tmp_path: Path) -> None:
     text = prepare_text(make_config({"corpus_dir": str(text_file)}))
     found = sample_corpus(text)

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from descend.config import make_config
-from descend.report import series
+from descend.report import live, series
 from descend.report.series import line_on, seconds_left, series_shown
 from descend.trials import trial
 from descend.trials.arms import arm_of
@@ -51,6 +51,20 @@ def test_without_a_terminal_a_line_is_told_now_and_then(monkeypatch: pytest.Monk
         renew("a line")
         renew("too soon again")
     assert console.file.getvalue() == "a line\n"  # type: ignore[attr-defined]
+
+
+def test_a_stage_tells_each_quarter_once_and_how_far_it_is_now_and_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    told = live.show_stages(console)
+    for share in (0.0, 0.1, 0.26, 0.3):
+        told("trying", share)
+    monkeypatch.setattr(live, "SECONDS_BETWEEN_SHARES", 0.0)
+    told("trying", 0.34)
+    told("trying", 1.0)
+    said = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert said == ["trying …", "trying … 25%", "trying … 34%"]
 
 
 def test_on_a_terminal_it_is_renewed_in_place_and_gone_at_the_end(tiny: dict[str, object]) -> None:

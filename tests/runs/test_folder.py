@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 
 import descend
 from descend.doctor.case import open_case
-from descend.runs.folder import read_info
+from descend.errors import DiskError, RunFolderError
+from descend.runs import durable
+from descend.runs.folder import new_folder, read_info
 
 
 def test_a_run_finds_its_text_and_its_parent_from_any_folder(
@@ -43,3 +46,25 @@ def test_a_run_whose_text_has_gone_keeps_the_name_it_had(
     (own_folder / "elsewhere").mkdir()
     monkeypatch.chdir(own_folder / "elsewhere")
     assert read_info(own_folder / "run").config["corpus_dir"] == "my.txt"
+
+
+def test_trying_whether_a_folder_can_be_written_leaves_nothing(own_folder: Path) -> None:
+    (own_folder / "empty").mkdir()
+    for name in ("empty", "new", "new/deeper/still", None):
+        new_folder(name)
+    assert [p.name for p in own_folder.rglob("*")] == ["empty"]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc here")
+def test_a_place_that_refuses_even_the_superuser_is_a_mistake(own_folder: Path) -> None:
+    with pytest.raises(RunFolderError, match="/proc/foo, which cannot be made"):
+        new_folder("/proc/foo")
+
+
+def test_a_disk_that_is_full_is_none(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(durable.tempfile, "TemporaryDirectory", full)
+    with pytest.raises(DiskError, match="a full disk"):
+        new_folder("new")

@@ -9,6 +9,7 @@ import typer
 
 from descend.cli.flags import AsJson, ConfigFile, Preset, settings_from, with_config_flags
 from descend.cli.output import result, result_json, set_up_logging
+from descend.units import counted
 
 corpus_app = typer.Typer(help="Gather and measure text.", no_args_is_help=True)
 
@@ -65,8 +66,9 @@ def add(
     count = done.files_unreadable
     unreadable = f" ({count} of them could not be read)" if count else ""
     result(
-        f"{done.documents} documents ({done.bytes:,} bytes) from {done.files} files"
-        f"{unreadable} are in {done.path}; dropped: {done.too_short} too short, "
+        f"{counted(done.documents, 'document')} ({done.bytes:,} bytes) from "
+        f"{counted(done.files, 'file')}{unreadable} {'is' if done.documents == 1 else 'are'} "
+        f"in {done.path}; dropped: {done.too_short} too short, "
         f"{done.exact_duplicates} exact and {done.near_duplicates} near duplicates, "
         f"{done.not_sampled} not sampled"
     )

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from descend.cli.flags import AsJson
-from descend.cli.output import result, result_json, talk
-from descend.doctor.diagnosis import BUDGET
+from descend.cli.output import result, result_json, say, talk
+from descend.doctor.diagnosis import BUDGET, Diagnosis
 from descend.errors import ConfigError
 
 RunFolder = Annotated[
@@ -67,17 +67,27 @@ def diagnose(
         _tell(of_log, curve_text(of_log, explain), as_json)
         told = {of_log.verdict, *(f.cause for f in of_log.causes)}
     else:
-        from descend.api import diagnose as examine
         from descend.report.diagnosis import diagnosis_text
 
         _refuse_for_a_run(corpus=corpus, vocab_size=vocab_size)
-        found = examine(run, budget=budget, proof=not no_proof, console=talk())
+        found = _examine(run, budget, proof=not no_proof)
         _tell(found, diagnosis_text(found, explain), as_json)
         told = {found.verdict}
         if found.verdict != "unknown":  # what may be is no failure
             told |= {f.cause for f in found.causes}
     if told & named:
         raise typer.Exit(1)
+
+
+def _examine(run: Path, budget: float, *, proof: bool) -> Diagnosis:
+    from descend.api import diagnose as examine
+
+    try:
+        return examine(run, budget=budget, proof=proof, console=talk())
+    except KeyboardInterrupt:
+        if proof:
+            say("trials that came to their end are kept: the same command goes on from them")
+        raise
 
 
 def _tell(found: object, text: str, as_json: bool) -> None:

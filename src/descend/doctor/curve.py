@@ -97,9 +97,8 @@ def read_curve(log: Log) -> CurveReading | None:
         return None
     first_bad = float(places[~finite][0]) if not finite.all() else None
     x, y = places[finite], losses[finite]
-    width = max(1, round(EDGE * len(y)))
+    width = edge = averaged(len(y))
     smooth = running_mean(y, width)
-    edge = max(1, round(EDGE * len(y)))
     slope, error = slope_per_doubling(x, y)
     late = slice(len(y) // 2, None)
     noise = float(np.std(y[late] - smooth[late]))
@@ -126,6 +125,11 @@ def read_curve(log: Log) -> CurveReading | None:
         gradient_norm_not_finite=any(not math.isfinite(n) for n in norms),
         **v,
     )  # fmt: skip
+
+
+def averaged(losses: int) -> int:
+    """How many of so many losses are averaged at the start and at the end, and smoothed over."""
+    return max(1, round(EDGE * losses))
 
 
 def running_mean(values: Floats, width: int) -> Floats:
@@ -214,7 +218,7 @@ def _validation(
     gap = after = None
     x, y = (side[np.isfinite(training[1])] for side in training)
     if len(y):
-        smooth = running_mean(y, max(1, round(EDGE * len(y))))
+        smooth = running_mean(y, averaged(len(y)))
         gap = end - float(smooth[-1])
         then = int(np.searchsorted(x, places[best]))
         after = float(smooth[min(then, len(y) - 1)] - smooth[-1])

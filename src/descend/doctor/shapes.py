@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from descend.doctor.curve import CurveReading
+from descend.doctor.curve import CurveReading, averaged
 from descend.doctor.expected import Band
 from descend.doctor.logs.log import Log
 
@@ -154,6 +154,7 @@ def _rate_too_high(shape: Shape) -> Judged | None:
          "on its way down the loss rose again"),
         ("spikes", float(curve.spikes), "entries", (None, OFTEN_SPIKED * curve.entries),
          "single losses far above their neighbours"),
+        *_rate_fact(curve),
     ]  # fmt: skip
     rate = curve.rate_highest
     keys = {} if rate is None else {"learning_rate": float(f"{rate / 3:.2g}")}
@@ -203,7 +204,17 @@ def _stuck(shape: Shape) -> Judged | None:
     if curve.rate_highest is not None:
         keys = {"learning_rate": float(f"{curve.rate_highest * 10:.2g}")}
     return Judged("learning_rate_too_low", 0.6 if low else 0.45, "no", because,
-                  "learning_rate_too_low", [fact], keys, remedy)  # fmt: skip
+                  "learning_rate_too_low", [fact, *_rate_fact(curve)], keys, remedy)  # fmt: skip
+
+
+def _rate_fact(curve: CurveReading) -> list[EvidenceFacts]:
+    """The highest rate, where the log tells it."""
+    rate = curve.rate_highest
+    if rate is None:
+        return []
+    if rate >= SMALL_RATE:
+        return [("highest_rate", rate, "", (None, None), "by the log")]
+    return [("highest_rate", rate, "", (SMALL_RATE, None), "such rates are for fine-tuning")]
 
 
 def _stopped_early(shape: Shape) -> Judged | None:
@@ -269,9 +280,13 @@ def ruled_out(shape: Shape) -> dict[str, str]:
         return {}
     out = {}
     if curve.end <= EXPLODED * curve.start and not curve.gradient_norm_not_finite:
+        far = "far above" if curve.end > curve.start else "above"
+        last, first = "the last", "the first"
+        if averaged(curve.finite_points) > 1:
+            last, first = "the mean of the last twentieth", "that of the first"
         out["diverged"] = (
-            f"all {curve.entries} losses are numbers, and the last ({curve.end:.2f}) is not above "
-            f"the first ({curve.start:.2f})"
+            f"all {curve.entries} losses are numbers, and {last} ({curve.end:.2f}) is not {far} "
+            f"{first} ({curve.start:.2f})"
         )
     if curve.validation_best is not None and curve.validation_end is not None:
         rise = curve.validation_end - curve.validation_best

@@ -11,6 +11,7 @@ import msgspec
 from descend.errors import RunFolderError
 from descend.outputs import ATTRIBUTION, COMPARISON, SEARCH
 from descend.runs.durable import write_file
+from descend.runs.folder import check_writable
 
 T = TypeVar("T")
 
@@ -24,10 +25,12 @@ def new_experiment_folder(save_dir: Path | None = None) -> Path:
                     "save_dir", f"{save_dir}, which holds {name}", "a new folder",
                     "choose another save_dir",
                 )  # fmt: skip
-        return save_dir
-    moment = int(time.time())
-    while (folder := Path("comparisons") / str(moment)).exists():
-        moment += 1
+        folder = save_dir
+    else:
+        moment = int(time.time())
+        while (folder := Path("comparisons") / str(moment)).exists():
+            moment += 1
+    check_writable(folder)
     return folder
 
 

@@ -30,6 +30,7 @@ from descend.lab.searched import Question, Search, Tried
 from descend.lab.sentences import few_sentence, search_sentence
 from descend.lab.space import Span, size_of, whole_of
 from descend.lab.steering import HARDLY_MORE, Told, carry_out, silent
+from descend.runs.folder import check_writable
 from descend.text.corpus import find_corpus
 from descend.trials.arms import OFTEN_EVALUATION_TOKENS, Arm, arm_of
 from descend.trials.executor import Told as ToldOfRun
@@ -145,6 +146,8 @@ def plan_search(
                 "the budget it began with", "leave it out, or choose another save_dir",
             )  # fmt: skip
         budget = known.budget
+    else:
+        check_writable(file.parent)
     workers = workers_on({base.device}) if terms.workers is None else max(1, terms.workers)
     plan = SearchPlan(base, space, terms, budget, workers, file, question)
     return _costed(plan, begun=known is not None)

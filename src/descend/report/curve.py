@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from descend.doctor.curve import CurveReading, heading_readings
+from descend.doctor.curve import CurveReading, averaged, heading_readings
 from descend.doctor.diagnosis import Evidence
 from descend.doctor.from_log import CurveDiagnosis
 from descend.handbook.yours.wording import reading_words
@@ -61,6 +61,8 @@ def _curve(kind: str, curve: CurveReading) -> str:
         f"Read as {kind}: {curve.entries:,} entries{numbers}{over}, loss "
         f"{curve.first:.2f} → {curve.end:.2f}"
     )
+    if averaged(curve.finite_points) > 1:
+        text += " (mean of the last twentieth)"
     if curve.validation_end is not None and curve.validation_best is not None:
         text += (
             f", held out {curve.validation_end:.2f} (lowest {curve.validation_best:.2f} at "

@@ -19,7 +19,7 @@ from descend.doctor.prescription import merged_prescription
 from descend.doctor.reading import Reading
 from descend.doctor.treatment import Treatment, Turn
 from descend.handbook.yours.found import takes_away
-from descend.handbook.yours.wording import interval_words, reading_words
+from descend.handbook.yours.wording import interval_words, reading_words, share
 from descend.units import counted, duration
 
 _HEADLINE = {cause.name: cause.headline for cause in CAUSES}
@@ -149,16 +149,24 @@ def _accuracy(diagnosis: Diagnosis) -> list[str]:
     if not {"validation_accuracy", "mean_confidence", "counting_loss"} <= found.keys():
         return []
     hits, expected = found["validation_accuracy"], found["mean_confidence"]
-    same = "about as often as it expects to" if abs(hits - expected) < NEAR else "it expects"
     return [
-        f"  Accuracy: it names the next token of held-out text right {hits:.0%} of the time, "
-        f"{same} ({expected:.0%}); its loss there is {found['held_out_loss']:.2f}, "
-        f"the best that counting reaches {found['counting_loss']:.2f}."
+        f"  Accuracy: it names the next token of held-out text right {share(hits)} of the time, "
+        f"{_than_expected(hits, expected)} ({share(expected)}); its loss there is "
+        f"{found['held_out_loss']:.2f}, the best that counting reaches "
+        f"{found['counting_loss']:.2f}."
     ]
 
 
-NEAR = 0.05
-"""Difference of accuracy and confidence under which the model knows how hard the text is."""
+NEAR, TIMES = 0.05, 2.0
+"""Difference of accuracy and confidence under which the model knows how hard the text is, unless
+one is so many times the other; first guesses."""
+
+
+def _than_expected(hits: float, expected: float) -> str:
+    low, high = sorted((hits, expected))
+    if high - low < NEAR and high <= TIMES * low:
+        return "about as often as it expects to"
+    return f"{'more' if hits > expected else 'less'} often than it expects to"
 
 
 def _heading(diagnosis: Diagnosis) -> list[str]:

@@ -31,6 +31,10 @@ SECONDS_BETWEEN_LINES = 30
 """Where no bar can be drawn."""
 
 
+SECONDS_BETWEEN_SHARES = 60.0
+"""Of a stage before training, or of trials, beside each quarter of it."""
+
+
 def show_before(job: Job, console: Console, given: float | None = None) -> None:
     """What is known before the first step: what was chosen, how large, how long; and where that is
     longer than the `given` seconds."""
@@ -39,14 +43,19 @@ def show_before(job: Job, console: Console, given: float | None = None) -> None:
 
 
 def show_stages(console: Console) -> ShareTold:
-    """A progress callback for the work before training: a line a stage, and each quarter of it."""
+    """A progress callback for the work before training: a line a stage, each quarter of it, and
+    where those are far apart now and then."""
     told_of: set[tuple[str, int]] = set()
+    said = time.monotonic()
 
     def told(stage: str, share: float) -> None:
-        quarter = int(share * 4)
-        if (stage, quarter) not in told_of and quarter < 4:
+        nonlocal said
+        quarter, now = int(share * 4), time.monotonic()
+        anew = (stage, quarter) not in told_of
+        if quarter < 4 and (anew or now - said >= SECONDS_BETWEEN_SHARES):
             told_of.add((stage, quarter))
-            print_line(f"{stage} …" + (f" {quarter / 4:.0%}" if quarter else ""), console, "dim")
+            said, done = now, quarter / 4 if anew else share
+            print_line(f"{stage} …" + (f" {done:.0%}" if done else ""), console, "dim")
 
     return told
 

@@ -10,7 +10,7 @@ from descend.handbook.yours.wording import generate_command
 from descend.runs.folder import Summary
 from descend.runs.records import Epoch, Rescue, Sample, Step
 from descend.text.stats import CorpusStats
-from descend.units import duration, epochs_told, size
+from descend.units import counted, duration, epochs_told, size
 
 # The guide's picture of a run that goes well: loss and accuracy on training batches, from the
 # start to the end of the first and of the tenth epoch.
@@ -224,7 +224,7 @@ def corpus_lines(stats: CorpusStats) -> list[str]:
     )
     ladder = stats.loss_ladder
     lines = [
-        f"{stats.corpus}: {stats.documents:,} documents, {size(stats.bytes)}, "
+        f"{stats.corpus}: {counted(stats.documents, 'document')}, {size(stats.bytes)}, "
         f"{stats.characters:,} characters, {stats.tokens:,} tokens",
         f"{stats.bytes_per_token:.2f} bytes per token with a vocabulary of {stats.vocab_size:,}",
         f"repeats: {stats.duplicate_share:.1%} of the bytes in exact copies of documents, "

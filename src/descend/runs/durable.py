@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,6 +66,15 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
             shutil.rmtree(aside, ignore_errors=True)
             if folder.exists():
                 shutil.rmtree(old, ignore_errors=True)
+
+
+def try_writing(folder: Path) -> None:
+    """`OSError` if `folder` cannot be made or written in: found by making one of its name beside
+    where it would stand, and taking that away again."""
+    whole = folder.resolve()
+    there = next(p for p in (whole, *whole.parents) if p.exists())
+    with tempfile.TemporaryDirectory(prefix=".descend-", dir=there) as aside:
+        (Path(aside) / whole.relative_to(there)).mkdir(parents=True, exist_ok=True)
 
 
 def sweep(folder: Path, names: Container[str] | None = None) -> None:

@@ -25,7 +25,8 @@ import msgspec
 
 from descend.errors import RunFolderError
 from descend.outputs import RUN
-from descend.runs.durable import disk_error, verify_folder, write_file
+from descend.runs.durable import disk_error, try_writing, verify_folder, write_file
+from descend.runs.mistaken import no_model, no_run
 from descend.runs.records import (
     SCHEMA,
     Epoch,
@@ -119,11 +120,25 @@ def new_folder(save_dir: str | None) -> Path:
                 if newest_checkpoint(folder) and not is_finished(folder)
                 else "choose another save_dir",
             )  # fmt: skip
-        return folder
-    moment = int(time.time())
-    while (folder := Path("models") / f"transformer_{moment}").exists():
-        moment += 1
+    else:
+        moment = int(time.time())
+        while (folder := Path("models") / f"transformer_{moment}").exists():
+            moment += 1
+    check_writable(folder)
     return folder
+
+
+def check_writable(folder: Path) -> None:
+    """Before any work: `RunFolderError` if `folder` cannot be made, `DiskError` if it is full."""
+    try:
+        try_writing(folder)
+    except OSError as problem:
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise disk_error(folder, problem) from None
+        raise RunFolderError(
+            "save_dir", f"{folder}, which cannot be made ({problem.strerror or problem})",
+            "a folder that can be written in", "choose another save_dir",
+        ) from None  # fmt: skip
 
 
 def check_model_folder(folder: Path) -> None:
@@ -142,6 +157,8 @@ def check_model_folder(folder: Path) -> None:
         raise RunFolderError(str(folder), "no such folder", "a model folder", hint)
     for name, meaning in MODEL_FILES.items():
         if not (folder / name).is_file():
+            if not is_run(folder) and not has_model(folder):
+                raise no_model(folder, name)
             unfinished = newest_checkpoint(folder) is not None
             raise RunFolderError(
                 str(folder), f"no {name}", f"{meaning} in {name}",
@@ -209,6 +226,11 @@ def is_run(folder: Path) -> bool:
     return (folder / RUN).exists()
 
 
+def has_model(folder: Path) -> bool:
+    """Whether `folder` holds a model, or a part of one."""
+    return any((folder / name).is_file() for name in MODEL_FILES)
+
+
 def has_summary(folder: Path) -> bool:
     """Whether the run in `folder` came to the end of an epoch."""
     return (folder / _SUMMARY).exists()
@@ -224,12 +246,7 @@ def _read(path: Path, kind: type[T]) -> T:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (FileNotFoundError, NotADirectoryError):
         # A path below a file is "not found" on Windows, "not a directory" elsewhere.
-        of_file = path.parent.is_file()
-        raise RunFolderError(
-            str(path.parent), "a file" if of_file else f"no {path.name}",
-            "the folder of a descend run", "name the folder" if of_file else
-            "check the path; a model from elsewhere can be generated from but not resumed",
-        ) from None  # fmt: skip
+        raise no_run(path.parent, path.name, model=has_model(path.parent)) from None
     except (msgspec.DecodeError, OSError) as problem:
         raise RunFolderError(
             str(path), f"a damaged file ({problem})", "what descend wrote there",

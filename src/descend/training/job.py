@@ -378,6 +378,10 @@ def _notes(
     if by_size:
         words = ", ".join(f"{key} = {value}" for key, value in by_size.items())
         notes.append(f"chosen for {size(store.info.train_bytes)} of training text: {words}")
+    got = store.tokenizer.vocab_size
+    if own_tokens and config.vocab_size not in (None, got):
+        giver = "the text" if config.tokenizer == "bpe" else f"the {config.tokenizer} tokenizer"
+        notes.append(f"asked for vocab_size = {config.vocab_size:,}, {giver} gives {got:,}")
     tried = ", ".join(f"{n}: {1 / s:,.0f}" for n, s in choice.seconds_per_token.items())
     asked = f"asked for: {', '.join(keys)}; " if (keys := forced(config)) else ""
     notes.append(f"computing in {name_of(choice.execution)} ({asked}tokens/s tried: {tried})")

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.machinery import all_suffixes
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, cast
@@ -150,8 +151,8 @@ def seed_all() -> None:
 
 def describe(problem: BaseException) -> str:
     """An exception in one short line."""
-    lines = str(problem).strip().splitlines() or [""]
-    return f"{type(problem).__name__}: {lines[0][:120]}"
+    name, lines = type(problem).__name__, str(problem).strip().splitlines()
+    return f"{name}: {lines[0][:120]}" if lines else name
 
 
 def program_of(
@@ -181,6 +182,11 @@ def load_program(spec: str) -> Program:
     is_file = spec.endswith(".py") or path.is_file()
     if is_file and not path.is_file():
         raise ProgramError(spec, "no such file", "a Python file", "check the path")
+    if is_file and path.suffix not in all_suffixes():
+        raise ProgramError(
+            spec, f"a file that ends in {path.suffix}" if path.suffix else "a file without ending",
+            "a Python file, which ends in .py", "name the program that trains",
+        )  # fmt: skip
     folder = str(path.resolve().parent) if is_file else str(Path.cwd())
     added = folder not in sys.path
     if added:

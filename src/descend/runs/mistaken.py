@@ -1,0 +1,54 @@
+"""What a folder is that is not what was asked for, and what to do about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from descend.errors import RunFolderError
+from descend.outputs import ATTRIBUTION, COMPARISON, RUN, SEARCH
+
+RUN_EXPECTED = "the folder of a descend run"
+_EXPERIMENTS = {COMPARISON: "a comparison", ATTRIBUTION: "an attribution", SEARCH: "a search"}
+
+
+def no_run(folder: Path, lacking: str, *, model: bool) -> RunFolderError:
+    """`folder` is no run since it has no file `lacking`; `model`: whether it holds a model."""
+    if folder.is_file():
+        return RunFolderError(str(folder), "a file", RUN_EXPECTED, "name the folder")
+    if not folder.exists():
+        return RunFolderError(str(folder), "no such folder", RUN_EXPECTED, "check the path")
+    found = f"no {lacking}"
+    if (folder / RUN).exists():
+        todo = f"it came to no end of an epoch: let it train on by `descend resume {folder}`"
+    elif model:
+        found += " beside the model"
+        todo = (
+            "name a run: of a model from elsewhere it is not known how it was trained, and it can "
+            "be generated from and evaluated only"
+        )
+    else:
+        todo = _of_no_use(folder) or _one_within(folder, "run")
+    return RunFolderError(str(folder), found, RUN_EXPECTED, todo)
+
+
+def no_model(folder: Path, lacking: str) -> RunFolderError:
+    """`folder` holds no part of a model, so no `lacking` either."""
+    return RunFolderError(
+        str(folder), f"no {lacking}", "the folder of a model",
+        _of_no_use(folder) or _one_within(folder, "model"),
+    )  # fmt: skip
+
+
+def _of_no_use(folder: Path) -> str | None:
+    """What to do with the folder of an experiment; None where it is none."""
+    for name, kind in _EXPERIMENTS.items():
+        if (folder / name).exists():
+            return f"{kind} keeps no model and is no run: see it by `descend report {folder}`"
+    return None
+
+
+def _one_within(folder: Path, wanted: str) -> str:
+    runs = sorted(path.parent for path in folder.glob(f"*/{RUN}"))
+    if runs:
+        return f"name one of the {wanted}s in it, such as {runs[-1]}"
+    return f"name the folder of a {wanted}: `descend train` says at its end where it is"
