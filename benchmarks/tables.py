@@ -21,7 +21,7 @@ import speed_tables
 from ladder import RECIPE, curve, times_as_long
 from ladder import rows as rungs
 from shown import RESULTS, ROOT, markdown, read
-from told import rates, shares_2, shares_2_moby, shares_5, shares_5_moby
+from told import rates, shares_2, shares_2_moby, shares_5, shares_5_moby, shares_20
 
 from descend.lab.measured import measured
 from descend.report.experiment_report import with_interval
@@ -276,6 +276,7 @@ TABLES: dict[str, Callable[[], str]] = {
         shares_2_moby,
         shares_5,
         shares_5_moby,
+        shares_20,
     )
 }
 

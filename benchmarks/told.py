@@ -78,3 +78,8 @@ def shares_5() -> str:
 def shares_5_moby() -> str:
     """Five hundredths of Moby Dick."""
     return attributed("old_guide_0.05_moby_dick")
+
+
+def shares_20() -> str:
+    """A fifth of tiny Shakespeare."""
+    return attributed("old_guide_0.2_tinyshakespeare")
