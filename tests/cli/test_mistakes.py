@@ -276,7 +276,8 @@ def test_too_little_memory_is_said_before_the_first_step_with_a_remedy(
     descend: Descend, desk: Path
 ) -> None:
     done = descend(*TRAIN, "--batch-size", "60000", "--seq-len", "512", "--max-seq-len", "512",
-                   "--embed-dim", "1024", "--num-layers", "64")  # fmt: skip
+                   "--embed-dim", "1024", "--num-layers", "64",
+                   "--gradient-accumulation", "1")  # fmt: skip
     assert done.code == 1
     said = done.err.splitlines()[-1]
     assert said.startswith("error: memory: found a need of about ")
