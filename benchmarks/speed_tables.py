@@ -49,12 +49,14 @@ def tokens() -> str:
 def to_loss() -> str:
     """Seconds from the key press and what was reached."""
     rows = []
-    for machine, found in by_machine("time_to_loss_tinyshakespeare"):
-        for r in found["raw"]:
-            first = f"{r['first_step_after']:.1f}" if "first_step_after" in r else ""
-            bits = f"{r['bits_per_byte']:.3f}" if "bits_per_byte" in r else ""
-            rows.append([machine, r["run"], f"{r['seconds']:.1f}", first, f"{r['loss']:.3f}", bits])
-    head = ["machine", "run", "seconds, all in all", "first step after", "held-out loss",
+    for text in ("tinyshakespeare", "quijote_1mb"):
+        for machine, found in by_machine(f"time_to_loss_{text}"):
+            for r in found["raw"]:
+                first = f"{r['first_step_after']:.1f}" if "first_step_after" in r else ""
+                bits = f"{r['bits_per_byte']:.3f}" if "bits_per_byte" in r else ""
+                rows.append([machine, text, r["run"], f"{r['seconds']:.1f}", first,
+                             f"{r['loss']:.3f}", bits])  # fmt: skip
+    head = ["machine", "text", "run", "seconds, all in all", "first step after", "held-out loss",
             "bits per byte"]  # fmt: skip
     return markdown(head, rows)
 

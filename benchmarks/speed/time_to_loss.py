@@ -49,6 +49,7 @@ RUNS: dict[str, list[str]] = {
         "0",
     ],
     "pieces, preset guide": ["--preset", "guide"],
+    "pieces, planned for forty seconds": ["--minutes", "0.667", "--run"],
     "pieces, planned for a minute": ["--minutes", "1", "--run"],
     "pieces, planned for five": ["--minutes", "5", "--run"],
 }
