@@ -17,10 +17,11 @@ from descend.doctor.consult import consult, keep
 from descend.doctor.curve import at_peak
 from descend.doctor.from_log import CurveDiagnosis, diagnose_log
 from descend.doctor.measure import measure
+from descend.doctor.reading import Reading
 from descend.handbook.find import find
 from descend.handbook.yours import read_run, yours
 from descend.report.curve import curve_text
-from descend.report.diagnosis import diagnosis_text
+from descend.report.diagnosis import diagnosis_text, heading_sentence
 from descend.report.page import Table
 from descend.report.parts.diagnosis import diagnosis_section
 from descend.signals.curve import heading
@@ -63,9 +64,7 @@ def test_it_is_told_with_its_interval_wherever_a_diagnosis_is_shown(held: Path) 
     assert ahead.ci95 is not None
     low, high = (f"{x:.3g}" for x in ahead.ci95)
     interval = f"(95 %: {low} to {high})"
-    assert f"going to {ahead.value:.2f} {ahead.unit} {interval}, and at last" in (
-        diagnosis_text(found)
-    )
+    assert f"going to {ahead.value:.2f} {ahead.unit} {interval}, and " in (diagnosis_text(found))
     assert f"loss ahead {ahead.value:.3g} {ahead.unit} {interval}" in (
         diagnosis_text(found, explain=True)
     )
@@ -113,3 +112,11 @@ def test_a_log_that_tells_its_rate_is_carried_on_too(tmp_path: Path) -> None:
     assert silent.curve is not None
     assert silent.curve.heading is None
     assert "Curve:" not in curve_text(silent)
+
+
+def test_a_floor_that_nobody_knows_is_not_told() -> None:
+    ahead = Reading("loss_ahead", 4.0, "nats per token at step 500", ci95=(3.9, 4.1))
+    known = Reading("loss_at_last", 3.5, "nats per token", ci95=(3.2, 3.8))
+    assert "and at last to 3.50 (95 %: 3.2 to 3.8): a power law" in heading_sentence(ahead, known)
+    unknown = msgspec.structs.replace(known, value=0.0, ci95=(0.0, 3.8))
+    assert "and where at last cannot be told: a power law" in heading_sentence(ahead, unknown)

@@ -179,12 +179,19 @@ def heading_sentence(
     ahead: Evidence | Reading, last: Evidence | Reading, curve: str = "training loss"
 ) -> str:
     """Where a curve was going, from the readings `loss_ahead` and `loss_at_last`."""
+    low, high = last.ci95 or (last.value, last.value)
+    told = high - low <= MOST_TOLD * ahead.value
+    at_last = f"at last to {last.value:.2f}{interval_words(last.ci95)}" if told else "where at last"
+    unknown = "" if told else " cannot be told"
     return (
         f"Curve: at its highest rate the {curve} was going to {ahead.value:.2f} {ahead.unit}"
-        f"{interval_words(ahead.ci95)}, and at last to {last.value:.2f}"
-        f"{interval_words(last.ci95)}: a power law through that part of this curve alone, and the "
-        "truth is outside such an interval more often than it says."
+        f"{interval_words(ahead.ci95)}, and {at_last}{unknown}: a power law through that part of "
+        "this curve alone, and the truth is outside such an interval more often than it says."
     )
+
+
+MOST_TOLD = 0.5
+"""Width of the interval of a curve's floor, over its loss, from which the floor is not told."""
 
 
 def _neutral(diagnosis: Diagnosis) -> list[str]:
