@@ -38,7 +38,7 @@ Typical values:
 
     The note beside the bound in the code says 0.73 to 6.1 of ten planted shifts, and 0.09 at most
     without one; those readings were not kept. Real runs (benchmarks/results/doctor/): shift
-    -0.092 in `fast_tinyshakespeare.json`, -0.72 in `width_8.json`, both without a shift.
+    -0.089 in `fast_tinyshakespeare.json`, -0.72 in `width_8.json`, both without a shift.
 
 Proof:
     The same comparison for eight stretches of the training text as long, each left out of what
