@@ -25,6 +25,9 @@ _PASSES_WITHOUT_BLANKS = 3
 _BLANK_RATE_PER_PASS = 0.05
 _MOST_BLANK = 0.2
 
+# A text too short for it is no text to train on, but a mistake.
+_SHORTEST_CONTEXT = 8
+
 WARMUP_FRACTION = 0.05
 
 
@@ -40,10 +43,12 @@ def choose_vocabulary(config: RunConfig, train_bytes: int) -> int:
 
 def with_context_for(config: RunConfig, train_tokens: int) -> RunConfig:
     """`config`; where its `seq_len` was not asked for and is longer than `train_tokens` of text,
-    with the longest power of two that goes twice into them."""
-    if "seq_len" in config.model_fields_set or not 4 < train_tokens <= config.seq_len:
+    with the longest power of two that goes twice into them, if that makes a context."""
+    if "seq_len" in config.model_fields_set or train_tokens > config.seq_len:
         return config
-    return config.model_copy(update={"seq_len": 1 << ((train_tokens - 1) // 2).bit_length() - 1})
+    longest = 1 << max(1, (train_tokens - 1) // 2).bit_length() - 1
+    long_enough = longest >= _SHORTEST_CONTEXT
+    return config.model_copy(update={"seq_len": longest}) if long_enough else config
 
 
 def choose_epochs(config: RunConfig, train_tokens: int) -> int:
