@@ -65,15 +65,21 @@ def test_every_claim_has_the_command_that_repeats_it() -> None:
 
 def test_the_row_on_all_changes_quotes_runs_of_both_kinds() -> None:
     found = claim_rows()["the five changes from `old` to `guide` make the model learn"]
-    names = [f"attribute/old_guide_{share}_tinyshakespeare" for share in ("0.02", "0.05")]
-    little, more = (read(name)["outcome"] for name in names)
-    shares = {s["key"]: s["value"] for s in more["shares"]}
-    totals = [one["total"]["value"] for one in (little, more)]
-    wanted = [*totals, shares["epoch"], shares["seq_len"]]
+    texts = (
+        "0.02_tinyshakespeare",
+        "0.05_tinyshakespeare",
+        "0.05_moby_dick",
+        "0.2_tinyshakespeare",
+    )
+    names = [f"attribute/old_guide_{text}" for text in texts]
+    little, more, other, most = (read(name)["outcome"] for name in names)
+    parts, others = ({s["key"]: s["value"] for s in one["shares"]} for one in (more, other))
+    total = [one["total"]["value"] for one in (little, more, other, most)]
+    wanted = [*total[:2], parts["epoch"], parts["seq_len"], total[2], others["epoch"], total[3]]
     assert EFFECT.findall(found[1]) == [f"{value:+.3f}" for value in wanted]
-    ends = [read(f"presets/tinyshakespeare_{p}") for p in ("old", "guide")]
-    losses = [f"{one['outcome']['validation_loss']:.3f}" for one in ends]
-    assert " → ".join(losses) in found[1]
+    ends = [read(f"presets/tinyshakespeare_{p}") for p in ("old", "guide", "old_10")]
+    *losses, longer = (f"{one['outcome']['validation_loss']:.3f}" for one in ends)
+    assert f"{' → '.join(losses)}, and {longer} by ten epochs of `old`" in found[1]
     assert " for `old`, ".join(losses) + " for\n`guide`" in page("attribute.md")
     for record in (*map(read, names), *ends):
         assert f"`{record['command']}`" in found[-1]
