@@ -269,10 +269,10 @@ class RunConfig(BaseModel):
                 "piecewise together with a rate per epoch, the others with one rate",
                 "give learning_rate as {1: 1e-4, 2: 1e-3} or choose another schedule",
             )
-        if (self.gradient_accumulation or 1) > self.batch_size:
+        if self.parts > self.batch_size:
             raise _misfit(
                 "gradient_accumulation",
-                f"{self.gradient_accumulation}",
+                f"{self.parts}",
                 f"at most batch_size {self.batch_size}",
                 "lower it or raise batch_size",
             )
@@ -284,6 +284,16 @@ class RunConfig(BaseModel):
                 "set compile to auto or activation_checkpointing to false",
             )
         return self
+
+    @property
+    def parts(self) -> int:
+        """That a batch is computed in: one, where their number was left open."""
+        return self.gradient_accumulation or 1
+
+    @property
+    def sequences_at_once(self) -> int:
+        """Of a batch, that go through the network together at most."""
+        return -(-self.batch_size // self.parts)
 
 
 class _Misfit(ValueError):

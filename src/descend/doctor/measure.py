@@ -316,7 +316,7 @@ def _from_state(case: Case) -> Iterator[Reading]:
     weights = [p for p in model.parameters() if p.requires_grad]
     before = [w.detach().clone() for w in weights]
     model.zero_grad(set_to_none=True)
-    for part in own.tensor_split(case.config.gradient_accumulation or 1):  # as training does
+    for part in own.tensor_split(case.config.parts):  # as training does
         loss = mean_loss(model(part[:, :-1]).float(), part[:, 1:], 0.0)
         (loss * (len(part) / len(own))).backward()  # type: ignore[no-untyped-call]
     set_learning_rate(state.optimizers, max(s.learning_rate for s in case.steps))

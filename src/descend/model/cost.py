@@ -93,14 +93,13 @@ def training_memory_parts(config: RunConfig, shape: ModelShape) -> TrainingMemor
     in_blocks = shape.num_layers * block_matrices(shape)
     states = 2 * parameters - (in_blocks if config.optimizer == "muon" else 0)
     precision: Precision = "float32" if config.precision == "auto" else config.precision
-    sequences = -(-config.batch_size // (config.gradient_accumulation or 1))
     return TrainingMemory(
         weights=FLOAT32 * parameters + (0 if precision == "float32" else 2 * parameters),
         gradients=FLOAT32 * parameters,
         optimizer=FLOAT32 * states,
         activations=activation_bytes(
             shape,
-            sequences,
+            config.sequences_at_once,
             config.seq_len,
             precision=precision,
             dropout=config.dropout_rate > 0,

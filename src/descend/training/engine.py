@@ -204,14 +204,17 @@ def _try_threads(
 ) -> Choice:
     """`way` on as many threads as are quickest beside what else the cores do now."""
     fewest, *more = _with_fewer_threads(way)
-    worth_trying = [fewest]
-    if more:
-        best, _ = time_step(fewest, config, shape, batches, float("inf"))
-        few = max(1, min(_together(config), TASTE_TOKENS // config.seq_len))
-        limit = HOPELESS * best
-        tastes = {w: time_step(w, config, shape, batches, limit, sequences=few)[0] for w in more}
-        worth_trying += [w for w in more if tastes[w] < limit]
-    return _try_all(worth_trying, config, shape, batches)
+    best = _try_all([fewest], config, shape, batches)
+    few = max(1, min(config.sequences_at_once, TASTE_TOKENS // config.seq_len))
+    limit = HOPELESS * best.seconds_per_token[name_of(fewest)]
+    for other in more:
+        taste, _ = time_step(other, config, shape, batches, limit, sequences=few)
+        if taste < limit:
+            found = _try_all([other], config, shape, batches)
+            known = best.seconds_per_token | found.seconds_per_token
+            best = min(best, found, key=lambda c: known[name_of(c.execution)])
+            best = msgspec.structs.replace(best, seconds_per_token=known)
+    return best
 
 
 def _try_beside_others(
@@ -292,13 +295,8 @@ def _time_whole_batch(
     """`time_step` with as many sequences as go through the network together."""
     least = 0.0 if way.device == "cpu" else GPU_PROBE_SECONDS
     return time_step(
-        way, config, shape, batches, float("inf"), sequences=_together(config), least=least
+        way, config, shape, batches, float("inf"), sequences=config.sequences_at_once, least=least
     )
-
-
-def _together(config: RunConfig) -> int:
-    """Sequences that go through the network at once."""
-    return -(-config.batch_size // (config.gradient_accumulation or 1))
 
 
 def time_step(
@@ -314,7 +312,7 @@ def time_step(
     torch.set_num_threads(way.threads)
     model = _network(way, config, shape)
     optimizers = make_optimizers(model, config, way)
-    sequences = sequences or max(1, min(_together(config), PROBE_TOKENS // config.seq_len))
+    sequences = sequences or max(1, min(config.sequences_at_once, PROBE_TOKENS // config.seq_len))
     compute = objective_for(way)
     batch = torch.from_numpy(batches.batch(0)[:sequences]).to(way.device)
     steps, updates = [], []

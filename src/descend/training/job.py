@@ -297,7 +297,7 @@ def resolve(
         "epoch": epochs,
         "warmup_steps": choose_warmup(config, steps),
         "blank_rate": choose_blank_rate(config, epochs),
-        "gradient_accumulation": config.gradient_accumulation or 1,
+        "gradient_accumulation": config.parts,
     }
     return make_config(config.model_dump() | filled)
 
@@ -385,7 +385,7 @@ def _notes(
     tried = ", ".join(f"{n}: {1 / s:,.0f}" for n, s in choice.seconds_per_token.items())
     asked = f"asked for: {', '.join(keys)}; " if (keys := forced(config)) else ""
     notes.append(f"computing in {name_of(choice.execution)} ({asked}tokens/s tried: {tried})")
-    if config.gradient_accumulation is None and (parts := resolved.gradient_accumulation or 1) > 1:
+    if config.gradient_accumulation is None and (parts := resolved.parts) > 1:
         notes.append(f"each batch is computed in {parts} parts, so that it fits into memory")
     if store.info.overlap_share > OVERLAP_WORTH_A_WORD:
         notes.append(

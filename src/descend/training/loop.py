@@ -126,7 +126,7 @@ def batch_of(state: TrainState, course: Course, step: int) -> NDArray[np.int64]:
 def backward(state: TrainState, course: Course, step: int) -> tuple[float, float]:
     """Add the gradients of the batch of `step`; returns its mean loss (nats) and accuracy."""
     batch = torch.from_numpy(batch_of(state, course, step)).to(course.execution.device)
-    parts = batch.tensor_split(course.config.gradient_accumulation or 1)
+    parts = batch.tensor_split(course.config.parts)
     loss_sum = torch.zeros((), device=batch.device)
     hits = torch.zeros((), device=batch.device, dtype=torch.long)
     for part in parts:

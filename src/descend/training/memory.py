@@ -33,24 +33,24 @@ def fitting(config: RunConfig, shape: ModelShape, device: str) -> RunConfig:
     if config.gradient_accumulation is not None:
         return config
     available = memory_available() if device == "cpu" else None
-    for parts in _numbers_of_parts(1, config.batch_size):
-        fewer = config.model_copy(update={"gradient_accumulation": parts})
-        if available is None or training_memory(fewer, shape) <= available:
-            return fewer
-    return config.model_copy(update={"gradient_accumulation": 1})
+    whole = config.model_copy(update={"gradient_accumulation": 1})
+    if available is None:
+        return whole
+    ways = (whole, *_in_more_parts(whole))
+    return next((way for way in ways if training_memory(way, shape) <= available), whole)
 
 
 def in_more_parts(config: RunConfig) -> RunConfig | None:
     """`config` with the batch in twice as many parts; None where each is one sequence already."""
-    more = list(_numbers_of_parts(config.gradient_accumulation or 1, config.batch_size))[1:]
-    return config.model_copy(update={"gradient_accumulation": more[0]}) if more else None
+    return next(_in_more_parts(config), None)
 
 
-def _numbers_of_parts(parts: int, most: int) -> Iterator[int]:
-    while parts < most:
-        yield parts
-        parts = min(2 * parts, most)
-    yield most
+def _in_more_parts(config: RunConfig) -> Iterator[RunConfig]:
+    """`config` with the batch in more and more parts, until each is one sequence."""
+    parts = config.parts
+    while parts < config.batch_size:
+        parts = min(2 * parts, config.batch_size)
+        yield config.model_copy(update={"gradient_accumulation": parts})
 
 
 @contextmanager
@@ -77,10 +77,9 @@ def _error(
 def remedy(config: RunConfig, shape: ModelShape, available: int | None) -> str:
     """Which setting to lower and to what, so that the need fits `available` bytes (or halves)."""
     target = training_memory(config, shape) / 2 if available is None else available
-    for parts in list(_numbers_of_parts(config.gradient_accumulation or 1, config.batch_size))[1:]:
-        lighter = config.model_copy(update={"gradient_accumulation": parts})
+    for lighter in _in_more_parts(config):
         if training_memory(lighter, shape) <= target:
-            return f"set gradient_accumulation to {parts} (the result stays the same)"
+            return f"set gradient_accumulation to {lighter.parts} (the result stays the same)"
     smaller = config
     while smaller.num_layers > 1 or smaller.embed_dim > config.num_heads * 4:
         width = smaller.embed_dim // 2

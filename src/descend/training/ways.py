@@ -57,7 +57,7 @@ def device_for(config: RunConfig) -> str:
 def can_replay(config: RunConfig, device: str) -> bool:
     """Whether a step of `config` can be recorded and replayed (`replay`); where nothing may be
     compiled, nothing is recorded either."""
-    in_one = (config.gradient_accumulation or 1) == 1 and not config.activation_checkpointing
+    in_one = config.parts == 1 and not config.activation_checkpointing
     return device.startswith("cuda") and in_one and config.compile != "off"
 
 

@@ -79,9 +79,7 @@ def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
             f"1/{factor} of the batch",
             {
                 "batch_size": config.batch_size // factor,
-                "gradient_accumulation": min(
-                    config.gradient_accumulation or 1, config.batch_size // factor
-                ),
+                "gradient_accumulation": min(config.parts, config.batch_size // factor),
             },
         )
         for factor in FACTORS

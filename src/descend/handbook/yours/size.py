@@ -152,7 +152,7 @@ def _computed(run: RunRecord, what: str, change: Change) -> str:
 
 def parts(run: RunRecord) -> str:
     """How a batch is computed."""
-    cut, batch = run.config.gradient_accumulation or 1, run.config.batch_size
+    cut, batch = run.config.parts, run.config.batch_size
     more = ({"gradient_accumulation": 2 * cut}, {"batch_size": batch // 2})
     return (
         f"A batch of {batch:,} sequences was computed in {cut} part{'s' if cut != 1 else ''} "
