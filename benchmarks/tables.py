@@ -13,6 +13,7 @@ import re
 import statistics
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import speed_tables
 from ladder import RECIPE, curve, times_as_long
 from ladder import rows as rungs
 from shown import RESULTS, ROOT, markdown, read
-from told import rates, shares_2, shares_2_moby, shares_5, shares_5_moby, shares_20
+from told import ATTRIBUTIONS, attributed, rates
 
 from descend.lab.measured import measured
 from descend.report.experiment_report import with_interval
@@ -272,13 +273,8 @@ TABLES: dict[str, Callable[[], str]] = {
         doctor_labels,
         plans,
         rates,
-        shares_2,
-        shares_2_moby,
-        shares_5,
-        shares_5_moby,
-        shares_20,
     )
-}
+} | {name: partial(attributed, file) for name, file in ATTRIBUTIONS.items()}
 
 
 def table(name: str) -> str:

@@ -15,6 +15,15 @@ from descend.units import counted
 PAIRS = 6
 """Of an attribution that a page names."""
 
+ATTRIBUTIONS = {
+    "shares_2": "old_guide_0.02_tinyshakespeare",
+    "shares_2_moby": "old_guide_0.02_moby_dick",
+    "shares_5": "old_guide_0.05_tinyshakespeare",
+    "shares_5_moby": "old_guide_0.05_moby_dick",
+    "shares_20": "old_guide_0.2_tinyshakespeare",
+}
+"""By the name of their table."""
+
 
 def rates() -> str:
     """What `descend compare` prints of the claim on rates."""
@@ -58,28 +67,3 @@ def end(found: Attribution, all_made: bool) -> Tried:
     """The run of the first seed with none or all of the changes made."""
     count = len(found.shares) if all_made else 0
     return next(r for r in found.runs if r.seed == found.seeds[0] and len(r.changed) == count)
-
-
-def shares_2() -> str:
-    """Two hundredths of tiny Shakespeare."""
-    return attributed("old_guide_0.02_tinyshakespeare")
-
-
-def shares_2_moby() -> str:
-    """Two hundredths of Moby Dick."""
-    return attributed("old_guide_0.02_moby_dick")
-
-
-def shares_5() -> str:
-    """Five hundredths of tiny Shakespeare."""
-    return attributed("old_guide_0.05_tinyshakespeare")
-
-
-def shares_5_moby() -> str:
-    """Five hundredths of Moby Dick."""
-    return attributed("old_guide_0.05_moby_dick")
-
-
-def shares_20() -> str:
-    """A fifth of tiny Shakespeare."""
-    return attributed("old_guide_0.2_tinyshakespeare")

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -54,7 +55,7 @@ class PowerLaw:
 
     def at(self, t: float) -> float:
         """Loss after `t` (steps or tokens, as fitted)."""
-        return float(self.floor + self.scale * (t + self.offset) ** -self.exponent)
+        return float(_at(astuple(self), t))
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def bootstrap(
     a fit of four numbers leaves them that much too small.
     """
     n = len(times)
-    fitted = law.floor + law.scale * (times + law.offset) ** -law.exponent
+    fitted = _at(astuple(law), times)
     off = losses - fitted
     off = (off - off.mean()) * math.sqrt(n / max(n - PARAMETERS, 1))
     length = math.ceil(n ** (1 / 3))
@@ -141,10 +142,10 @@ def bootstrap(
     return _fitted(times, fitted + off[which])
 
 
-def _at(laws: Floats, t: float) -> Floats:
-    floor, scale, offset, exponent = laws
-    loss: Floats = floor + scale * (t + offset) ** -exponent
-    return loss
+def _at(law: Floats | tuple[float, ...], t: Floats | float) -> Any:
+    """The loss of one law at one time or many, or of many laws at one."""
+    floor, scale, offset, exponent = law
+    return floor + scale * (t + offset) ** -exponent
 
 
 def _interval(values: Floats) -> tuple[float, float]:
