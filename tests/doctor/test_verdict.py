@@ -108,6 +108,10 @@ def test_what_spoils_the_measure_comes_before_what_gains() -> None:
     leaky = {"overlap": 0.4, "clean_rise": 0.5, "repeats": 0.0}
     judged = verdict([gain("learning_rate_too_low", 0.9)], **leaky)
     assert judged.verdict == "leakage"
+    edited = {"overlap": 0.0, "near_overlap": 0.4, "clean_rise": 0.5, "repeats": 0.0}
+    judged = verdict([gain("learning_rate_too_low", 0.9)], **edited)
+    assert judged.verdict == "leakage"
+    assert [e.signal for e in judged.findings[0].evidence] == ["near_overlap", "clean_rise"]
     copied = {"overlap": 1.0, "repeats": 0.75}
     assert verdict([], **copied).verdict == "duplicates"
     assert verdict([], shift=0.8).verdict == "distribution_shift"

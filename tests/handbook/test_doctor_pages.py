@@ -35,7 +35,7 @@ from descend.handbook.find import every_page, find
 from descend.handbook.page import HEADINGS, Page, all_pages
 from descend.handbook.show import explained
 from descend.signals import activations, breakdown, counting
-from descend.text import overlap
+from descend.text import near_copies, overlap
 from descend.text.stats import RARE
 from descend.training import optimizer, recipe, rescue, schedule
 
@@ -140,6 +140,8 @@ def smoothing_floor(share: float, vocabulary: int) -> float:
         ("leakage", f"overlap · {leakage.BY_HEART:g} nat"),
         ("leakage", f"From {leakage.LEAST:g} on"),
         ("leakage", f"n is {overlap.SHORTEST_RUN}"),
+        ("leakage", f"some {near_copies.PASSAGE} words is nearly a copy"),
+        ("leakage", f"if {near_copies.COPIED:.0%} of its runs".replace("%", " %")),
         ("learning_rate_too_low", f"≈ {optimizer.MUON_MATRICES:g} η"),
         ("model_too_small", f"D ≈ {model_too_small.MUCH_TEXT:g} · N"),
         ("noise_floor", f"at least {verdict.CHANCE_SHARE:g} of that of token frequencies"),

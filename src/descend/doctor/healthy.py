@@ -24,6 +24,7 @@ HEALTHY: dict[str, Range] = {
     "clean_rise": (None, 0.02),
     "overlap": (None, 0.02),
     "repeats": (None, 0.05),
+    "near_overlap": (None, 0.05),
     # Ends of four books, of program text and of made-up languages read 0.1 at most.
     "shift": (None, 0.3),
     "split_gap": (None, 0.3),
@@ -65,6 +66,7 @@ ORIGINS: dict[str, str] = {
     "stream_size": INSIDE,
     "dead_units": INSIDE,
     "effective_rank": INSIDE,
+    "near_overlap": "read off benchmarks/results/doctor/near_copies.json",
     "rare_loss": "read off benchmarks/results/doctor/rare_tokens.json",
 }
 """Where a range comes from, of those that are more than a first guess, or less: the prototype was a

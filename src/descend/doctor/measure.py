@@ -27,6 +27,7 @@ from descend.signals.distance import information
 from descend.signals.recurrence import recurrence_distances, recurring_share
 from descend.signals.steps import critical_multiplier, noise_scale
 from descend.text.baselines import ngram_loss
+from descend.text.near_copies import Mask, NearCopies, near_copies
 from descend.text.overlap import Overlap, overlap, telling_length
 from descend.text.store import TokenStore
 from descend.training.checkpoint import load_checkpoint
@@ -144,7 +145,17 @@ class _Counted:
     copy_length: int | None
     """Tokens of a run that count as a copy; None: no run tells."""
     copies: Overlap | None
-    """Of training text in held-out text."""
+    """Of training text in held-out text, word for word."""
+    near: NearCopies | None
+    """The same with small changes; None: the text has too few words to tell."""
+
+    @property
+    def known(self) -> Mask | None:
+        """For each held-out token, whether it may be known by heart; None where nothing tells."""
+        told = [] if self.copies is None else [self.copies.covered]
+        if self.near is not None and self.near.beyond > 0:
+            told.append(self.near.covered)
+        return np.logical_or.reduce(told) if told else None
 
 
 def _count(store: TokenStore) -> _Counted:
@@ -160,6 +171,7 @@ def _count(store: TokenStore) -> _Counted:
         loss=loss,
         copy_length=length,
         copies=None if length is None else overlap(store.train, store.validation, length),
+        near=near_copies(store.train, store.validation, store.tokenizer.decode),
     )
 
 
@@ -178,6 +190,8 @@ def _from_text(store: TokenStore, counted: _Counted, seq_len: int) -> Iterator[R
         yield Reading("overlap", counted.copies.share, "of held-out tokens")
         repeats = counting.repeated_share(store.train, counted.copy_length)
         yield Reading("repeats", repeats, "of the training text")
+    if counted.near is not None:
+        yield Reading("near_overlap", counted.near.beyond, "of held-out passages")
     higher = min(ladder.trigram, counted.fourgram_loss)
     yield Reading("counting_ladder", ladder.bigram - higher, "nats")
     beyond = [d for d in DISTANCES if d > seq_len]
@@ -243,10 +257,8 @@ def _from_model(
     yield from _from_inside(model, held.targets)
     rare = breakdown.rare_share(held, counted.uses, RARE)
     yield Reading("rare_loss", rare, "of the held-out loss")
-    if counted.copies is None:
-        return
-    covered = counted.copies.covered
-    if 0 < covered.sum() < len(covered):
+    covered = counted.known
+    if covered is not None and 0 < covered.sum() < len(covered):
         # The same windows as `held`: the covered tokens and the rest, each by itself.
         length = held.losses.shape[1]
         full = (len(store.validation) - 1) // length

@@ -53,10 +53,15 @@ def near_duplicates(texts: Iterable[str], threshold: float = 0.8) -> NDArray[np.
     return np.array(dropped, dtype=np.int64)
 
 
+def words(text: str) -> list[str]:
+    """The words of `text` in small letters, without punctuation."""
+    return _WORD.findall(text.lower())
+
+
 def _runs(text: str) -> list[str]:
     """The different runs of words; all words as one run if they are fewer than a run."""
-    words = _WORD.findall(text.lower())
-    if 0 < len(words) < _RUN_WORDS:
-        return [" ".join(words)]
-    shifted = (words[start:] for start in range(_RUN_WORDS))
+    said = words(text)
+    if 0 < len(said) < _RUN_WORDS:
+        return [" ".join(said)]
+    shifted = (said[start:] for start in range(_RUN_WORDS))
     return sorted({" ".join(run) for run in zip(*shifted, strict=False)})

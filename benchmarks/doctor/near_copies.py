@@ -1,0 +1,95 @@
+"""How many passages of honest and of slightly changed text are taken for copies.
+
+    python benchmarks/doctor/near_copies.py RESULTS TEXT...
+
+The last tenth of each TEXT (of its first 1.2 MB) is held out. It is looked for in the rest, as it
+is, and once more after it was added to the rest itself with one word in 20, 10, 6 or 4 changed:
+left out, misspelled, or followed by another. Writes RESULTS/near_copies.json; also for the embedded
+corpora `python` and `stories`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from descend.config import make_config
+from descend.text import embedded
+from descend.text.duplicates import words
+from descend.text.near_copies import RUN, near_copies
+from descend.text.near_copies import _hashes as hashes
+from descend.text.store import prepare_text, prepare_tokenizer
+
+BYTES = 1_200_000
+HELD_OUT = 0.1
+ONE_IN = (20, 10, 6, 4)
+VOCABULARY = 2048
+
+
+def changed(text: str, one_in: int) -> str:
+    """`text` with one word in so many changed."""
+    pick = random.Random(one_in)
+    said = []
+    for word in re.findall(r"\s*\S+", text):
+        other = pick.choice(["", word[:-1] + "x" + word[-1], word + " indeed"])
+        said.append(other if pick.random() < 1 / one_in else word)
+    return "".join(said)
+
+
+def row(name: str, text: str, folder: Path) -> dict[str, Any]:
+    """Shares of passages of one text."""
+    (folder / "text.txt").write_text(text, encoding="utf-8")
+    config = make_config({"corpus_dir": str(folder / "text.txt"), "vocab_size": VOCABULARY})
+    tokenizer = prepare_tokenizer(prepare_text(config), "bpe", VOCABULARY)
+    cut = round(len(text) * (1 - HELD_OUT))
+    rest, held_out = text[:cut], text[cut:]
+
+    def found(train: str) -> dict[str, float]:
+        ids = [np.array(tokenizer.encode(part)) for part in (train, held_out)]
+        copies = near_copies(*ids, tokenizer.decode)
+        assert copies is not None
+        shares = {"share": copies.share, "repeats": copies.repeats, "beyond": copies.beyond}
+        return {key: round(value, 3) for key, value in shares.items()}
+
+    def runs(part: str, numbers: dict[str, int]) -> Any:
+        return hashes([numbers.setdefault(w, len(numbers)) for w in words(part)])
+
+    numbers: dict[str, int] = {}
+    known = np.isin(runs(held_out, numbers), runs(rest, numbers)).mean()
+    return {
+        "text": name, f"runs of {RUN} words that stand in the rest": round(float(known), 3),
+        "as it is": found(rest),
+        **{f"one word in {n} changed": found(rest + "\n" + changed(held_out, n)) for n in ONE_IN},
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("results", type=Path)
+    parser.add_argument("texts", type=Path, nargs="+")
+    asked = parser.parse_args()
+    texts = {p.stem: p.read_text(encoding="utf-8")[:BYTES] for p in asked.texts}
+    for name in ("python", "stories"):
+        texts[name] = "\n".join(d.text for d in embedded.documents(name))[:BYTES]
+    rows = []
+    for name, text in texts.items():
+        with tempfile.TemporaryDirectory() as folder:
+            rows.append(row(name, text, Path(folder)))
+        print(rows[-1], file=sys.stderr, flush=True)
+    command = (
+        f"python benchmarks/doctor/near_copies.py RESULTS {' '.join(p.name for p in asked.texts)}"
+    )
+    found = {"command": command, "rows": rows}
+    (asked.results / "near_copies.json").write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""How much of the held-out text stands in the training text with small changes: another edition, a
+quotation, the same page with another date. `overlap` finds only what is the same word for word."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from descend.text.duplicates import words
+from descend.text.overlap import window_hashes
+
+Tokens = npt.NDArray[np.integer[Any]]
+Hashes = npt.NDArray[np.uint64]
+Mask = npt.NDArray[np.bool_]
+Decode = Callable[[Sequence[int]], str]
+
+RUN = 4
+"""Words of a run, a power of two: so short that changes leave some whole. In four books 2 to 6 % of
+those held out stand in the training text (benchmarks/results/doctor/near_copies.json)."""
+PASSAGE = 48
+"""Words, about, of a passage that is judged as a whole: some lines of a page."""
+COPIED = 0.4
+"""Share of a passage's runs that stand in the other text, from which it is a near copy. In four
+books at most 0.9 % of honest passages reach it, and 83 % or more of those with one word in six
+changed (the same file)."""
+FEWEST_RUNS = 12
+"""Of a passage that can be judged: writing without spaces has no words to compare."""
+FEWEST_PASSAGES = 8
+"""Under so many a share means nothing."""
+SAMPLE = 512
+"""Passages of the training text that are held to the rest of it."""
+MOST_TRAIN = 20_000_000
+"""Training tokens that are looked at, the first: under a minute. A near copy of a later passage is
+not found."""
+MOST_HELD_OUT = 1 << 20
+"""Held-out tokens that are looked for, the first."""
+CHUNK = 1 << 18
+"""Training tokens whose words are compared at a time."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NearCopies:
+    """Passages of held-out text that stand in the training text, or nearly."""
+
+    covered: Mask
+    """For each held-out token, whether its passage does."""
+    share: float
+    """Of held-out passages."""
+    repeats: float
+    """Share of the training text's passages that stand in it a second time, or nearly: text of few
+    words says the same again and again without having been copied."""
+    beyond: float
+    """By how much, at the least, `share` is above `repeats`: the lower end of the 95 % interval of
+    the difference, 0 to 1. That much of the held-out text was copied."""
+
+
+def near_copies(train: Tokens, validation: Tokens, decode: Decode) -> NearCopies | None:
+    """Which held-out passages share `COPIED` of their runs of words with the training text.
+
+    Case and punctuation do not count. None where the text has too few words to tell.
+    """
+    train, held_out = train[:MOST_TRAIN], validation[:MOST_HELD_OUT]
+    length = _tokens_of_a_passage(held_out, decode)
+    if length is None:
+        return None
+    numbers: dict[str, int] = {}
+    asked = [_runs(passage, decode, numbers) for passage in _passages(held_out, length)]
+    places = list(_passages(train, length))
+    chosen = np.unique(np.linspace(0, len(places) - 1, min(SAMPLE, len(places))).astype(np.int64))
+    known = [_runs(places[n], decode, numbers) for n in chosen]
+    wanted = np.unique(np.concatenate([*asked, *known]))
+    counts = _counts(train, decode, numbers, wanted)
+
+    def found(runs: Hashes, times: int) -> bool | None:
+        if len(runs) < FEWEST_RUNS:
+            return None
+        return float((counts[np.searchsorted(wanted, runs)] >= times).mean()) >= COPIED
+
+    near = [found(runs, 1) for runs in asked]
+    again = [found(runs, 2) for runs in known]
+    judged, sampled = ([f for f in some if f is not None] for some in (near, again))
+    if min(len(judged), len(sampled)) < FEWEST_PASSAGES:
+        return None
+    covered = np.zeros(len(validation), dtype=np.bool_)
+    covered[: len(near) * length] = np.repeat(np.array([f is True for f in near]), length)
+    share, repeats = float(np.mean(judged)), float(np.mean(sampled))
+    spread = math.sqrt(_variance(share, len(judged)) + _variance(repeats, len(sampled)))
+    return NearCopies(covered, share, repeats, max(0.0, share - repeats - 1.96 * spread))
+
+
+def _variance(share: float, passages: int) -> float:
+    """Of a share of so many; half a passage is added to each side: none and all are not certain."""
+    p = (share * passages + 0.5) / (passages + 1)
+    return p * (1 - p) / passages
+
+
+def _tokens_of_a_passage(held_out: Tokens, decode: Decode) -> int | None:
+    """As many tokens as `PASSAGE` words take; None where too few passages are there."""
+    sample = held_out[:CHUNK]
+    said = len(words(decode(sample.tolist())))
+    if said < FEWEST_PASSAGES * PASSAGE:
+        return None
+    return round(len(sample) * PASSAGE / said)
+
+
+def _passages(tokens: Tokens, length: int) -> Iterator[Tokens]:
+    """Whole passages, one after the other."""
+    for first in range(0, len(tokens) - length + 1, length):
+        yield tokens[first : first + length]
+
+
+def _runs(passage: Tokens, decode: Decode, numbers: dict[str, int]) -> Hashes:
+    """Hashes of the passage's runs; words met for the first time get the next number, from 1."""
+    said = words(decode(passage.tolist()))
+    ids = [numbers.setdefault(word, len(numbers) + 1) for word in said]
+    return _hashes(ids)
+
+
+def _hashes(ids: list[int]) -> Hashes:
+    if len(ids) < RUN:
+        return np.zeros(0, dtype=np.uint64)
+    return window_hashes(np.array(ids, dtype=np.int64), RUN)
+
+
+def _counts(
+    train: Tokens, decode: Decode, numbers: dict[str, int], wanted: Hashes
+) -> npt.NDArray[np.int64]:
+    """How often each of the `wanted` hashes, which are sorted, stands in the training text."""
+    counts = np.zeros(len(wanted), dtype=np.int64)
+    for first in range(0, len(train), CHUNK):
+        said = words(decode(train[first : first + CHUNK].tolist()))
+        hashes = _hashes([numbers.get(word, 0) for word in said])
+        at = np.minimum(np.searchsorted(wanted, hashes), len(wanted) - 1)
+        counts += np.bincount(at[wanted[at] == hashes], minlength=len(wanted))
+    return counts

@@ -1,0 +1,46 @@
+"""A held-out text that training has in another edition: told, though no run of it is the same."""
+
+from __future__ import annotations
+
+import random
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from descend import diagnose, run
+from descend.doctor.case import open_case
+from descend.doctor.measure import measure
+from descend.text import embedded
+
+HELD_OUT = 0.25
+
+
+def edition(text: str) -> str:
+    """Every eighth word, about, another."""
+    pick = random.Random(3)
+    return " ".join("thing" if pick.random() < 1 / 8 else word for word in text.split(" "))
+
+
+@pytest.mark.parametrize("leaks", [False, True])
+def test_another_edition_of_the_held_out_text_is_a_leak(tiny: dict[str, Any], leaks: bool) -> None:
+    topics = [d.text for d in islice(embedded.documents("python"), 40)]
+    text = "\n".join(topics)[:60_000]
+    # The held-out text is the end of the file.
+    held_out, rest = text[:15_000], text[15_000:]
+    before = edition(held_out) + "\n" + rest[:30_000] if leaks else rest
+    Path("text.txt").write_text(before[:45_000] + "\n" + held_out, encoding="utf-8")
+    folder = run(tiny | {
+        "corpus_dir": "text.txt", "save_dir": "leaking", "validation_fraction": HELD_OUT,
+        "vocab_size": 400, "max_steps": 30,
+    }).folder  # fmt: skip
+    readings = measure(open_case(folder))
+    assert readings["overlap"].value < 0.1
+    if leaks:
+        assert readings["near_overlap"].value > 0.5
+        assert "clean_rise" in readings
+        assert diagnose(folder, proof=False).verdict == "leakage"
+    else:
+        assert readings["near_overlap"].value == 0.0
+        assert diagnose(folder, proof=False).verdict != "leakage"

@@ -1,0 +1,96 @@
+"""Passages that stand in the training text with small changes, and honest ones that do not."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from itertools import islice
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from descend.text import embedded
+from descend.text import near_copies as module
+from descend.text.near_copies import NearCopies, near_copies
+
+WORDS = [f"w{number}" for number in range(3000)]
+
+
+def decode(ids: Sequence[int]) -> str:
+    """Each token a word."""
+    return " ".join(WORDS[i] for i in ids)
+
+
+def honest(tokens: int, seed: int) -> list[int]:
+    pick = random.Random(seed)
+    return [pick.randrange(len(WORDS)) for _ in range(tokens)]
+
+
+def changed(ids: list[int], one_in: int) -> list[int]:
+    pick = random.Random(7)
+    return [pick.randrange(len(WORDS)) if pick.random() < 1 / one_in else i for i in ids]
+
+
+def told(train: list[int], held_out: list[int]) -> NearCopies:
+    found = near_copies(np.array(train), np.array(held_out), decode)
+    assert found is not None
+    return found
+
+
+def test_honest_text_has_none() -> None:
+    found = told(honest(20_000, 1), honest(2_000, 2))
+    assert (found.share, found.repeats, found.beyond) == (0.0, 0.0, 0.0)
+    assert not found.covered.any()
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 15_000), st.sampled_from([10, 20, 10_000]))
+def test_a_changed_copy_is_found_wherever_it_stands(place: int, one_in: int) -> None:
+    held_out, train = honest(1_000, 2), honest(15_000, 1)
+    found = told(train[:place] + changed(held_out, one_in) + train[place:], held_out)
+    assert found.share > 0.8
+    assert 0.5 < found.beyond <= found.share - found.repeats
+    assert found.covered.mean() > 0.8
+
+
+def test_what_is_covered_is_the_copied_half() -> None:
+    held_out = honest(960, 2)
+    found = told(honest(15_000, 1) + changed(held_out[:480], 20), held_out)
+    assert found.covered[:432].all()
+    assert not found.covered[480:].any()
+
+
+def test_text_that_repeats_itself_is_not_copied() -> None:
+    """Doubled training text with a copy of none of it held out, and tales of few words."""
+    twice = honest(10_000, 1) * 2
+    assert told(twice, honest(2_000, 2)).beyond == 0.0
+    tales = " ".join(d.text for d in islice(embedded.documents("stories"), 600)).split()
+    numbers = {word: number for number, word in enumerate(dict.fromkeys(tales))}
+    names = list(numbers)
+    ids = np.array([numbers[word] for word in tales])
+    cut = len(ids) * 9 // 10
+    found = near_copies(ids[:cut], ids[cut:], lambda part: " ".join(names[i] for i in part))
+    assert found is not None
+    assert found.share > 0.5
+    assert found.beyond < 0.05
+
+
+def test_it_does_not_depend_on_the_chunk() -> None:
+    held_out = honest(1_000, 2)
+    train = honest(4_000, 1) + changed(held_out, 20) + honest(4_000, 3)
+    whole = told(train, held_out)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "CHUNK", 3_000)  # runs across its ends are lost: three a chunk
+        parts = told(train, held_out)
+    assert (parts.covered == whole.covered).mean() > 0.9
+
+
+def test_text_without_words_says_nothing() -> None:
+    def letters(ids: Sequence[int]) -> str:
+        return "".join("abcd"[i % 4] for i in ids)
+
+    assert near_copies(np.array(honest(9_000, 1)), np.array(honest(900, 2)), letters) is None
+    assert near_copies(np.array([1, 2, 3]), np.array([1, 2]), decode) is None
+    assert near_copies(np.array([1, 2, 3]), np.array(honest(900, 2)), decode) is None
