@@ -90,7 +90,7 @@ TWIN = Remedy("", "twin", lambda case: twin(case))
 
 def twin(case: Case) -> Case:
     """The same run without what was planted."""
-    kind = case.variant.kind if case.variant.kind in ("noisy", "shifted") else "plain"
+    kind = case.variant.kind if case.variant.kind.startswith(("noisy", "shifted")) else "plain"
     return replace(case, values=case.healthy, variant=replace(case.variant, share=1.0, kind=kind))
 
 

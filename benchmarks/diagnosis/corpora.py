@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import random
+import re
 import string
 import sysconfig
 import unicodedata
@@ -28,6 +30,16 @@ NOISE = {"chain": 0.05, "recall": 0.4, "words": 0.05, "hidden": 0.02, "lexicon":
 HIGH_NOISE = {"chain": 0.8, "recall": 0.95, "words": 0.9, "hidden": 0.8, "lexicon": 1.0,
               "markov": 0.8, "echo": 0.95, "triads": 0.8, "far": 0.95, "veiled": 0.8}  # fmt: skip
 """Share of symbols drawn at random, plainly and in the `noisy` variant."""
+MILD, EXTREME = 0.75, 2.0
+"""Times `HIGH_NOISE`, at most all, in the variants `noisy_mild` and `noisy_extreme`."""
+COPIES = {"doubled_mild": 2, "doubled": 8, "doubled_extreme": 32}
+"""How often the text of a variant stands in it, part of another copy included."""
+SHIFTED = {"shifted_mild": 1 / 3, "shifted_half": 1 / 2, "shifted": 1.0}
+"""Share of the held-out text that is of the other corpus."""
+LEAKING = {"leaking_mild": 1 / 5, "leaking": 1.0}
+"""Share of the held-out text that stands in training, word for word."""
+EDITED = 8
+"""In the variant `leaking_edited` all of it stands there, with one word in so many changed."""
 
 WORDS = ("the", "mill", "a", "river")
 """What the symbols of the `words` chain are spelled as: of one letter to five, so that pieces of
@@ -222,17 +234,37 @@ def write(variant: Variant, folder: Path) -> tuple[Path, float]:
 def _text(variant: Variant, train: int, held_out: int, folder: Path) -> str:
     source = corpus(variant.corpus)
     # Held out comes first in the stream, so that it is the same however much is trained on.
-    stream = _stream(source, HIGH_NOISE if variant.kind == "noisy" else NOISE, folder)
+    kind = variant.kind
+    stream = _stream(source, _noise(kind), folder)
     judged, learned = stream[:held_out], stream[source.train_bytes :][:train]
     if len(learned) < train:
         raise ValueError(f"{variant}: found {len(learned)} bytes of text, expected {train}")
-    if variant.kind == "shifted":
-        judged = _stream(corpus(source.other), NOISE, folder)[:held_out]
-    if variant.kind == "doubled":  # an eighth of the text, eight times
-        learned = (learned[: train // 8] * 9)[:train]
-    if variant.kind == "leaking":  # the held-out text stands in the training text
-        learned = (judged + learned)[:train]
+    if kind in SHIFTED:
+        other = round(held_out * SHIFTED[kind])
+        judged = judged[other:] + _stream(corpus(source.other), NOISE, folder)[:other]
+    if kind in COPIES:
+        learned = (learned[: train // COPIES[kind]] * (COPIES[kind] + 1))[:train]
+    if kind in LEAKING:
+        learned = (judged[: round(held_out * LEAKING[kind])] + learned)[:train]
+    if kind == "leaking_edited":
+        learned = (_edited(judged) + learned)[:train]
     return learned[:-1] + "\n" + judged
+
+
+def _noise(kind: str) -> dict[str, float]:
+    if not kind.startswith("noisy"):
+        return NOISE
+    times = {"noisy": 1.0, "noisy_mild": MILD, "noisy_extreme": EXTREME}[kind]
+    return {name: min(1.0, times * share) for name, share in HIGH_NOISE.items()}
+
+
+def _edited(text: str) -> str:
+    """`text` with one word in `EDITED`, about, left out, misspelled or followed by another."""
+    pick, said = random.Random(0), []
+    for word in re.findall(r"\s*\S+", text):
+        other = pick.choice(["", word[:-1] + "x" + word[-1], word + " indeed"])
+        said.append(other if pick.random() < 1 / EDITED else word)
+    return "".join(said)
 
 
 def _stream(source: Corpus, noise: dict[str, float], folder: Path) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from cases import Case, Values, with_variant
-from corpora import sizes
+from corpora import COPIES, sizes
 
 BY_CONSTRUCTION = ("leakage", "distribution_shift", "duplicates", "diverged")
 
@@ -92,7 +92,7 @@ NO_BLANKS = 3
 
 def _more_text(case: Case) -> Case | None:
     v = case.values
-    if case.variant.kind == "doubled":
+    if case.variant.kind in COPIES:
         return with_variant(case, kind="plain")
     if case.variant.kind != "plain":
         return None

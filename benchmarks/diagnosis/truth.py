@@ -68,7 +68,7 @@ class Truth:
         if self.causes:
             return self.causes
         variant = self.case.variant
-        chance = variant.kind == "noisy" or variant.corpus in CHANCE
+        chance = variant.kind.startswith("noisy") or variant.corpus in CHANCE
         floor = {"noise_floor"} if chance else set()
         return frozenset({"healthy"} | floor)
 
