@@ -1,7 +1,7 @@
 """The `fast` recipe, one change at a time: what each of its decisions is worth.
 
-    python benchmarks/recipe_ladder.py RESULTS TEXT[,TEXT…] [--seeds 1,2,3] [--only WORD,…]
-    python benchmarks/recipe_ladder.py RESULTS TEXT --times ROUNDS
+    python benchmarks/recipe_ladder.py RESULTS TEXT[,TEXT…] [--seeds 1,2,3] [--only WORD,…] [--now]
+    python benchmarks/recipe_ladder.py RESULTS TEXT --times ROUNDS [--now]
 
 Each rung is the recipe with one change, on the first 200,000 bytes of each text, with a network and
 steps of a quarter of the guide's: small enough for three seeds on three texts. Seeds share initial
@@ -10,7 +10,8 @@ itself made shorter or longer: they tell how many passes a difference is worth. 
 to RESULTS/ladder.jsonl; what is there is not run again. The loss does not depend on how busy the
 machine is; the time of a step does, so it is the tenth percentile of a run, and compared between
 rungs only by `--times`: all of them take some steps in turn, round by round, for
-RESULTS/step_times.json.
+RESULTS/step_times.json. Without `--now` the recipe is that of the day when the ladder was first
+climbed; with it the present one, in float32, and other changes.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ import itertools
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ STEPS = 12
 """Of each rung in a round of `--times`."""
 SIZES: dict[str, Any] = {
     "embed_dim": 128, "num_heads": 4, "num_layers": 2, "ff_dim": 512, "max_seq_len": 64,
-    "seq_len": 64, "batch_size": 8, "vocab_size": 1024, "epoch": 3, "precision": "bfloat16",
+    "seq_len": 64, "batch_size": 8, "vocab_size": 1024, "epoch": 3,
 }  # fmt: skip
 
 
@@ -56,6 +57,8 @@ class Rung:
     constants: dict[tuple[Any, str], Any] = field(default_factory=dict)
     averaged: float = 0.0
     """Share of the run, at its end, over which the weights that are judged are averaged."""
+    begun: Callable[[Job], None] = lambda job: None
+    """What is done before the first step."""
 
 
 def _every_second(
@@ -78,6 +81,80 @@ def _every_second(
         p.mul_(1 - rate * decay).add_(state["direction"], alpha=-rate * scale)
 
 
+def _direction(
+    self: muon.Muon, weights: list[Tensor], momentum: float
+) -> Iterator[tuple[Tensor, Tensor, Tensor, float]]:
+    """Weight, gradient, orthogonal direction and scale of each matrix, as Muon has them."""
+    gradients = [p.grad for p in weights if p.grad is not None]
+    for p in weights:
+        if not self.state[p]:
+            self.state[p]["momentum_buffer"] = torch.zeros_like(p)
+    buffers = [self.state[p]["momentum_buffer"] for p in weights]
+    torch._foreach_lerp_(buffers, gradients, 1 - momentum)
+    ahead = torch._foreach_lerp(gradients, buffers, momentum)
+    for p, gradient, direction in zip(weights, gradients, ahead, strict=True):
+        found = muon.orthogonal(direction[None].to(self.dtype))[0].to(p.dtype)
+        yield p, gradient, found, max(1.0, p.shape[0] / p.shape[1]) ** 0.5
+
+
+def _cautious(
+    self: muon.Muon, weights: list[Tensor], rate: float, momentum: float, decay: float
+) -> None:
+    """Muon, but no weight moves against its gradient (Liang et al. 2024, "Cautious Optimizers")."""
+    for p, gradient, direction, scale in _direction(self, weights, momentum):
+        agree = (direction * gradient > 0).to(p.dtype)
+        direction *= agree / agree.mean().clamp(min=1e-3)
+        p.mul_(1 - rate * decay).add_(direction, alpha=-rate * scale)
+
+
+def _per_neuron(
+    self: muon.Muon, weights: list[Tensor], rate: float, momentum: float, decay: float
+) -> None:
+    """Muon, each row of the direction over its running size (Li et al. 2025, "NorMuon")."""
+    for p, _, direction, scale in _direction(self, weights, momentum):
+        state = self.state[p]
+        seen = state["seen"] = state.get("seen", 0) + 1
+        rows = state.setdefault("rows", torch.zeros(p.shape[0], 1))
+        rows.lerp_(direction.square().mean(1, keepdim=True), 1 - 0.95)
+        even = direction / (rows / (1 - 0.95**seen)).sqrt().clamp(min=1e-8)
+        even *= direction.norm() / even.norm().clamp(min=1e-8)
+        p.mul_(1 - rate * decay).add_(even, alpha=-rate * scale)
+
+
+def _keys(size: float) -> Any:
+    """The usual weights, but keys `size` times as large: each token first looks at all alike."""
+
+    def fill(name: str, weight: Any, shape: Any, generator: Any) -> None:
+        FILL(name, weight, shape, generator)
+        if name.endswith("key.weight"):
+            weight.mul_(size)
+
+    return fill
+
+
+def _counted(job: Job) -> None:
+    """Embeddings and head begun from which token follows which: `COUNTED` steps of Adam on all
+    pairs of the training text at once, smoothed by absolute discounting."""
+    model, size = job.state.model, job.state.model.shape.vocab_size
+    tokens = torch.from_numpy(np.asarray(job.store.train).astype(np.int64))
+    pairs = torch.bincount(tokens[:-1] * size + tokens[1:], minlength=size * size)
+    counts = pairs.view(size, size).float()
+    uses, kinds = counts.sum(1, keepdim=True), (counts > 0).sum(1, keepdim=True)
+    after = (counts > 0).sum(0) + 0.5
+    after = after / after.sum()
+    told = ((counts - 0.75).clamp(min=0) + 0.75 * kinds * after) / uses.clamp(min=1)
+    tables = [model.token_embedding.weight, model.head.weight]
+    adam = torch.optim.Adam(tables, lr=0.05, betas=(0.9, 0.95))
+    for step in range(COUNTED):
+        adam.param_groups[0]["lr"] = 0.05 * min(1.0, 2 * (1 - step / COUNTED))
+        adam.zero_grad()
+        logits = model.head(model.final_norm(model.token_embedding.weight))
+        (-(uses / uses.sum()) * told * logits.log_softmax(-1)).sum().backward()  # type: ignore[no-untyped-call]
+        adam.step()
+    adam.zero_grad()
+
+
+COUNTED = 10
 JORDAN = (3.4445, -4.7750, 2.0315)
 """Of each Newton-Schulz step (Jordan et al. 2024)."""
 
@@ -138,6 +215,34 @@ RUNGS = (
     Rung("Polar Express, three steps", constants=_steps(*POLAR_EXPRESS[:3], safety=1.01)),
 )
 
+LATER = (
+    Rung("the recipe"),
+    *(Rung(f"passes {n}", {"epoch": n}) for n in (1, 2, 4)),
+    Rung("cautious Muon", constants={(muon.Muon, "_move"): _cautious}),
+    Rung("NorMuon", constants={(muon.Muon, "_move"): _per_neuron}),
+    Rung("keys a tenth", constants={(initialize, "_fill"): _keys(0.1)}),
+    Rung("keys a hundredth", constants={(initialize, "_fill"): _keys(0.01)}),
+    Rung("begun from counts", begun=_counted),
+    Rung("one pass, begun from counts", {"epoch": 1}, begun=_counted),
+)
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The recipe that rungs stand on, and what is changed in each."""
+
+    rungs: tuple[Rung, ...]
+    settings: dict[str, Any]
+    constants: dict[tuple[Any, str], Any]
+
+    def constants_of(self, rung: Rung) -> dict[tuple[Any, str], Any]:
+        return self.constants | rung.constants
+
+
+THEN = Ladder(RUNGS, SIZES | {"precision": "bfloat16"}, AS_IT_WAS)
+NOW = Ladder(LATER, SIZES | {"precision": "float32", "vocab_size": 2048}, {})
+"""`--now`: the present recipe."""
+
 
 @contextmanager
 def changed(constants: dict[tuple[Any, str], Any]) -> Iterator[None]:
@@ -152,11 +257,13 @@ def changed(constants: dict[tuple[Any, str], Any]) -> Iterator[None]:
             setattr(*place, value)
 
 
-def begun(rung: Rung, text: Path, seed: int) -> Job:
+def begun(ladder: Ladder, rung: Rung, text: Path, seed: int) -> Job:
     """A rung before its first step; to be called, and trained, with its constants `changed`."""
     torch.set_num_threads(1)
-    config = make_config(SIZES | {"corpus_dir": str(text), "seed": seed} | rung.settings)
-    return new_job(config, Path("none"))
+    config = make_config(ladder.settings | {"corpus_dir": str(text), "seed": seed} | rung.settings)
+    job = new_job(config, Path("none"))
+    rung.begun(job)
+    return job
 
 
 def trained(job: Job, averaged: float) -> tuple[list[Any], dict[str, Tensor]]:
@@ -174,10 +281,10 @@ def trained(job: Job, averaged: float) -> tuple[list[Any], dict[str, Tensor]]:
     return records, mean
 
 
-def run(rung: Rung, text: Path, seed: int) -> dict[str, object]:
+def run(ladder: Ladder, rung: Rung, text: Path, seed: int) -> dict[str, object]:
     """The held-out bits per byte after each pass, and what a step took."""
-    with changed(AS_IT_WAS | rung.constants):
-        job = begun(rung, text, seed)
+    with changed(ladder.constants_of(rung)):
+        job = begun(ladder, rung, text, seed)
         records, mean = trained(job, rung.averaged)
     epochs = [r.bits_per_byte for r in records if isinstance(r, Epoch)]
     if mean:
@@ -192,29 +299,30 @@ def run(rung: Rung, text: Path, seed: int) -> dict[str, object]:
     }  # fmt: skip
 
 
-def step_times(rungs: list[Rung], text: Path, rounds: int) -> dict[str, list[float]]:
+def step_times(ladder: Ladder, text: Path, rounds: int) -> dict[str, list[float]]:
     """Milliseconds of a step of each rung, round by round; in a round each is asked in turn."""
     runs = []
-    for rung in rungs:
-        with changed(AS_IT_WAS | rung.constants):
-            job = begun(rung, text, 1)
+    for rung in ladder.rungs:
+        with changed(ladder.constants_of(rung)):
+            job = begun(ladder, rung, text, 1)
             runs.append((rung, train(job.state, job.course)))
-    found: dict[str, list[float]] = {rung.name: [] for rung in rungs}
+    found: dict[str, list[float]] = {rung.name: [] for rung in ladder.rungs}
     for _ in range(1 + rounds):  # the first to warm up
         for rung, records in runs:
-            with changed(AS_IT_WAS | rung.constants):
+            with changed(ladder.constants_of(rung)):
                 took = [r.seconds for _ in range(STEPS) for r in next(records)
                         if isinstance(r, Step)]  # fmt: skip
             found[rung.name].append(round(1000 * float(np.median(took)), 2))
     return {name: times[1:] for name, times in found.items()}
 
 
-def write_times(results: Path, text: Path, rungs: list[Rung], rounds: int) -> None:
+def write_times(results: Path, text: Path, ladder: Ladder, rounds: int) -> None:
     """RESULTS/step_times.json."""
+    now = " --now" if ladder.settings == NOW.settings else ""
     record = {
-        "command": f"python benchmarks/recipe_ladder.py RESULTS {text.name} --times {rounds}",
+        "command": f"python benchmarks/recipe_ladder.py RESULTS {text.name}{now} --times {rounds}",
         "machine": {"processor": processor(), "threads": 1, "versions": versions()},
-        "milliseconds": step_times(rungs, text, rounds),
+        "milliseconds": step_times(ladder, text, rounds),
     }
     (results / "step_times.json").write_text(json.dumps(record, indent=1) + "\n")
 
@@ -226,15 +334,15 @@ def beginning(source: Path, folder: Path) -> Path:
     return text
 
 
-def climb(results: Path, texts: list[Path], rungs: list[Rung], seeds: list[int]) -> None:
+def climb(results: Path, texts: list[Path], ladder: Ladder, seeds: list[int]) -> None:
     """Add what is not there yet to RESULTS/ladder.jsonl."""
     table = results / "ladder.jsonl"
     lines = table.read_text(encoding="utf-8").splitlines() if table.exists() else []
     done = {(r["rung"], r["text"], r["seed"]) for r in map(json.loads, lines)}
-    for seed, text, rung in itertools.product(seeds, texts, rungs):
+    for seed, text, rung in itertools.product(seeds, texts, ladder.rungs):
         if (rung.name, text.stem, seed) in done:
             continue
-        found = run(rung, text, seed)
+        found = run(ladder, rung, text, seed)
         with table.open("a", encoding="utf-8") as out:
             out.write(json.dumps(found) + "\n")
         print(found, file=sys.stderr, flush=True)
@@ -247,15 +355,18 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=0, help="rounds in which steps are timed")
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--only", default="", help="rungs whose name holds one of these words")
+    parser.add_argument("--now", action="store_true", help="changes of the present recipe")
     asked = parser.parse_args()
     asked.results.mkdir(parents=True, exist_ok=True)
-    rungs = [r for r in RUNGS if any(word in r.name for word in asked.only.split(","))]
+    ladder = NOW if asked.now else THEN
+    rungs = (r for r in ladder.rungs if any(word in r.name for word in asked.only.split(",")))
+    ladder = replace(ladder, rungs=tuple(rungs))
     with tempfile.TemporaryDirectory() as folder:
         texts = [beginning(Path(source), Path(folder)) for source in asked.texts.split(",")]
         if asked.times:
-            write_times(asked.results, texts[0], rungs, asked.times)
+            write_times(asked.results, texts[0], ladder, asked.times)
         else:
-            climb(asked.results, texts, rungs, [int(seed) for seed in asked.seeds.split(",")])
+            climb(asked.results, texts, ladder, [int(seed) for seed in asked.seeds.split(",")])
 
 
 if __name__ == "__main__":
