@@ -24,7 +24,7 @@ BEGAN = time.perf_counter()
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from textbook import TextbookGPT  # noqa: E402
-from torch import Tensor  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 WARM_UP = 100
@@ -106,7 +106,7 @@ def trained(task: Task, bfloat16: bool) -> TextbookGPT:
 
 
 @torch.no_grad()
-def loss_on(model: TextbookGPT, task: Task) -> tuple[float, float]:
+def loss_on(model: nn.Module, task: Task) -> tuple[float, float]:
     """Nats a token over all windows of the held-out side, and bits a byte; not timed."""
     model.eval()
     ids, context = task.held_out, task.context

@@ -5,8 +5,8 @@
 By characters, against nanoGPT's recipe for a CPU (`textbook_run.py`) on the same text and sizes:
 the seconds and the loss of both: `descend train` for about as many steps as reach nanoGPT's loss,
 and for one pass. In pieces (BPE): as it comes, as the guide has it, and planned for a minute or
-five; against the textbook loop at the guide's sizes. Each in a process of its own, in turn; the
-cache of the corpus is warm.
+five; against the textbook loop and the Trainer of `transformers` at the guide's sizes. Each in a
+process of its own, in turn; the cache of the corpus is warm.
 """
 
 from __future__ import annotations
@@ -54,10 +54,15 @@ RUNS: dict[str, list[str]] = {
     "pieces, planned for five": ["--minutes", "5", "--run"],
 }
 PEERS: dict[str, list[str]] = {
-    "nanoGPT": [],
-    "textbook, pieces, 3 passes": ["--pieces", "2048", "--passes", "3"],
-    "textbook, pieces, 6 passes": ["--pieces", "2048", "--passes", "6"],
-}
+    "nanoGPT": ["textbook_run.py"],
+    "textbook, pieces, 3 passes": ["textbook_run.py", "--pieces", "2048", "--passes", "3"],
+    "textbook, pieces, 6 passes": ["textbook_run.py", "--pieces", "2048", "--passes", "6"],
+    "Trainer, pieces, 3 passes": ["trainer_run.py", "--pieces", "2048", "--passes", "3"],
+    "Trainer, compiled, pieces, 3 passes": [
+        "trainer_run.py", "--pieces", "2048", "--passes", "3", "--compiled",
+    ],
+}  # fmt: skip
+"""Script and flags."""
 
 
 def ours(text: str, flags: list[str], seed: int) -> dict[str, Any]:
@@ -101,12 +106,13 @@ def _wait_for_a_step(events: Path, running: subprocess.Popen[str]) -> float:
 
 
 def theirs(text: str, flags: list[str]) -> dict[str, Any]:
-    """A textbook loop; its own clock starts before torch is imported."""
+    """A peer; its own clock starts before torch is imported."""
+    script, *others = flags
     done = subprocess.run(
-        [sys.executable, "textbook_run.py", text, *flags],
+        [sys.executable, script, text, *others],
         cwd=Path(__file__).parent, check=True, capture_output=True, text=True,
     )  # fmt: skip
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
