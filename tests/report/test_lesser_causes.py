@@ -60,3 +60,14 @@ def test_a_second_cause_takes_more_than_one_pair_of_runs() -> None:
     once, twice = finding("batch_too_large", 1), finding("undertrained", 2)
     assert proved_twice([once, twice]) is twice
     assert proved_twice([once]) is None
+
+
+def test_a_second_cause_that_may_be_chance_is_not_told() -> None:
+    """As of a second race whose verdict is `unknown`: what it finds are guesses."""
+    sure = finding("undertrained", 3)
+    assert sure.trial is not None
+    doubtful = msgspec.structs.replace(
+        sure, trial=msgspec.structs.replace(sure.trial, ci95=(-0.01, 0.17), counts=False)
+    )
+    assert proved_twice([doubtful]) is None
+    assert proved_twice([doubtful, sure]) is sure
