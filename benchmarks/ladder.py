@@ -22,15 +22,15 @@ Row = tuple[str, list[float], float]
 """A rung, its paired differences in bits per byte, and the time of its run over the recipe's."""
 
 
-def rows(folder: Path) -> list[Row]:
-    """The rungs in `folder`, best first."""
-    lines = (folder / "ladder.jsonl").read_text(encoding="utf-8").splitlines()
+def rows(folder: Path, name: str) -> list[Row]:
+    """The rungs of the ladder `name` in `folder`, best first."""
+    lines = (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
     ends: dict[str, dict[Pair, float]] = {}
     steps: dict[str, dict[Pair, int]] = {}
     for r in map(json.loads, lines):
         ends.setdefault(r["rung"], {})[r["text"], r["seed"]] = r["bits_per_byte"][-1]
         steps.setdefault(r["rung"], {})[r["text"], r["seed"]] = r["steps"]
-    times = json.loads((folder / "step_times.json").read_text())["milliseconds"]
+    times = json.loads((folder / f"{name}_times.json").read_text())["milliseconds"]
     found: list[Row] = []
     for rung, bits in ends.items():
         pairs = [pair for pair in bits if pair in ends[RECIPE]]

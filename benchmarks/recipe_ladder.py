@@ -10,8 +10,9 @@ itself made shorter or longer: they tell how many passes a difference is worth. 
 to RESULTS/ladder.jsonl; what is there is not run again. The loss does not depend on how busy the
 machine is; the time of a step does, so it is the tenth percentile of a run, and compared between
 rungs only by `--times`: all of them take some steps in turn, round by round, for
-RESULTS/step_times.json. Without `--now` the recipe is that of the day when the ladder was first
-climbed; with it the present one, in float32, and other changes.
+RESULTS/ladder_times.json. Without `--now` the recipe is that of the day when the ladder was first
+climbed; with it the present one, in float32, with other changes, in files of their own
+(ladder_now.jsonl, ladder_now_times.json).
 """
 
 from __future__ import annotations
@@ -231,6 +232,8 @@ LATER = (
 class Ladder:
     """The recipe that rungs stand on, and what is changed in each."""
 
+    name: str
+    """Of its files."""
     rungs: tuple[Rung, ...]
     settings: dict[str, Any]
     constants: dict[tuple[Any, str], Any]
@@ -239,8 +242,8 @@ class Ladder:
         return self.constants | rung.constants
 
 
-THEN = Ladder(RUNGS, SIZES | {"precision": "bfloat16"}, AS_IT_WAS)
-NOW = Ladder(LATER, SIZES | {"precision": "float32", "vocab_size": 2048}, {})
+THEN = Ladder("ladder", RUNGS, SIZES | {"precision": "bfloat16"}, AS_IT_WAS)
+NOW = Ladder("ladder_now", LATER, SIZES | {"precision": "float32", "vocab_size": 2048}, {})
 """`--now`: the present recipe."""
 
 
@@ -317,14 +320,14 @@ def step_times(ladder: Ladder, text: Path, rounds: int) -> dict[str, list[float]
 
 
 def write_times(results: Path, text: Path, ladder: Ladder, rounds: int) -> None:
-    """RESULTS/step_times.json."""
-    now = " --now" if ladder.settings == NOW.settings else ""
+    """The times of its steps."""
+    now = " --now" if ladder.name == NOW.name else ""
     record = {
         "command": f"python benchmarks/recipe_ladder.py RESULTS {text.name}{now} --times {rounds}",
         "machine": {"processor": processor(), "threads": 1, "versions": versions()},
         "milliseconds": step_times(ladder, text, rounds),
     }
-    (results / "step_times.json").write_text(json.dumps(record, indent=1) + "\n")
+    (results / f"{ladder.name}_times.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
 def beginning(source: Path, folder: Path) -> Path:
@@ -335,8 +338,8 @@ def beginning(source: Path, folder: Path) -> Path:
 
 
 def climb(results: Path, texts: list[Path], ladder: Ladder, seeds: list[int]) -> None:
-    """Add what is not there yet to RESULTS/ladder.jsonl."""
-    table = results / "ladder.jsonl"
+    """Add what is not there yet to the ladder's file in RESULTS."""
+    table = results / f"{ladder.name}.jsonl"
     lines = table.read_text(encoding="utf-8").splitlines() if table.exists() else []
     done = {(r["rung"], r["text"], r["seed"]) for r in map(json.loads, lines)}
     for seed, text, rung in itertools.product(seeds, texts, ladder.rungs):

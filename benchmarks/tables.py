@@ -62,9 +62,9 @@ def small() -> str:
     return markdown(head, rows)
 
 
-def ladder() -> str:
+def ladder(name: str) -> str:
     """Each change of the recipe: paired differences over texts and seeds."""
-    found = rungs(RESULTS / "recipe")
+    found = rungs(RESULTS / "recipe", name)
     points = curve(found)
     lines = []
     for name, gains, share in found:
@@ -251,30 +251,33 @@ def plans() -> str:
     )
 
 
-TABLES: dict[str, Callable[[], str]] = {
-    f.__name__: f
-    for f in (
-        speed_tables.tokens,
-        speed_tables.to_loss,
-        speed_tables.writing,
-        speed_tables.starting,
-        speed_tables.corpora,
-        speed_tables.models,
-        speed_tables.recording,
-        speed_tables.tokenizing,
-        small,
-        ladder,
-        passes,
-        presets,
-        curves,
-        doctor_scores,
-        doctor_confusion,
-        doctor_repair,
-        doctor_labels,
-        plans,
-        rates,
-    )
-} | {name: partial(attributed, file) for name, file in ATTRIBUTIONS.items()}
+TABLES: dict[str, Callable[[], str]] = (
+    {
+        f.__name__: f
+        for f in (
+            speed_tables.tokens,
+            speed_tables.to_loss,
+            speed_tables.writing,
+            speed_tables.starting,
+            speed_tables.corpora,
+            speed_tables.models,
+            speed_tables.recording,
+            speed_tables.tokenizing,
+            small,
+            passes,
+            presets,
+            curves,
+            doctor_scores,
+            doctor_confusion,
+            doctor_repair,
+            doctor_labels,
+            plans,
+            rates,
+        )
+    }
+    | {name: partial(attributed, file) for name, file in ATTRIBUTIONS.items()}
+    | {name: partial(ladder, name) for name in ("ladder", "ladder_now")}
+)
 
 
 def table(name: str) -> str:

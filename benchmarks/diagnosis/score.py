@@ -154,7 +154,8 @@ def repair(
 
     `lengths`: by examined case, what the diagnosis took, in times of the run. Random search may
     try `RANDOM_TRIES` full runs; or as many as take so long, or all there are; or that without
-    more text, which no advice can bring. A fault that got no advice counts as not repaired.
+    more text, which no advice can bring. A fault that got no advice counts as not repaired; one
+    that ends within `REPAIRED` of its twin as it is has nothing to repair, and is left out.
     `gap_closed`: median share of the way from the faulty run's loss to its twin's.
     """
     advised = {r.case: r.best for r in rows if r.remedy == ADVICE}
@@ -168,10 +169,11 @@ def repair(
         if not t.causes or t.twin is None or t.case.name not in lengths:
             continue
         goal = (1 + REPAIRED) * t.twin
+        if t.control <= goal:
+            continue
         end = advised.get(t.case.name, t.control)
         mended.append(end <= goal)
-        if t.control > goal:
-            closed.append((t.control - end) / (t.control - t.twin))
+        closed.append((t.control - end) / (t.control - t.twin))
         for name, hits in chance.items():
             count = int(lengths[t.case.name]) if name else RANDOM_TRIES
             tries = [best for best, cause in losses[t.case.name]

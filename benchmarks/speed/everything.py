@@ -1,9 +1,11 @@
-"""All of the speed benchmarks, one after the other; stop other programs first.
+"""The speed benchmarks of a processor, one after the other; stop other programs first.
 
     python benchmarks/speed/everything.py RESULTS TEXT [--rounds N]
 
-About an hour and a half a round on two cores. Each script adds to what RESULTS holds, and can be
-called by itself.
+Hours on two cores. Each script can be called by itself; most add to what RESULTS holds,
+`first_step` and `generation` begin anew. Not among them: a gigabyte of text (`growth.py --megabytes
+1000`), other texts, the profiles (`profile_step.py`, `step_seconds.py`, `products.py`), and
+`on_a_gpu.py`.
 """
 
 from __future__ import annotations

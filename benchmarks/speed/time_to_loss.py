@@ -121,22 +121,23 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("text")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--runs", default=";".join([*PEERS, *RUNS]))
+    usual = [name for name in [*PEERS, *RUNS] if "baby GPT" not in name]  # those are for a GPU
+    parser.add_argument("--runs", default=";".join(usual))
     asked = parser.parse_args()
     text = str(Path(asked.text).resolve())
     file = asked.results / f"time_to_loss_{Path(text).stem}.json"
     asked.results.mkdir(parents=True, exist_ok=True)
-    raw = json.loads(file.read_text())["raw"] if file.exists() else []
+    # What is there was measured on the machine that it names: it stays as it is.
+    record: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {
+        "command": f"python benchmarks/speed/time_to_loss.py RESULTS {Path(text).name}",
+        "machine": hardware(pick_device("auto")),
+        "raw": [],
+    }  # fmt: skip
     for number, name in itertools.product(range(asked.rounds), asked.runs.split(";")):
         flags = (PEERS | RUNS)[name]
         found = theirs(text, flags) if name in PEERS else ours(text, flags, number + 1)
-        raw.append({"round": number, "run": name, "flags": flags} | found)
+        record["raw"].append({"round": number, "run": name, "flags": flags} | found)
         print(f"{name:24} {found['seconds']:6.1f} s  {found['loss']:.4f}", flush=True)
-        record = {
-            "command": f"python benchmarks/speed/time_to_loss.py RESULTS {Path(text).name}",
-            "machine": hardware(pick_device("auto")),
-            "raw": raw,
-        }
         file.write_text(json.dumps(record, indent=1) + "\n")  # what was measured is kept at once
 
 

@@ -63,7 +63,11 @@ def main() -> None:
                 found = json.loads(done.stdout.splitlines()[-1])
                 raw.append({"size": size, "round": number, "contestant": contestant} | found)
                 print(f"{size:6} {number} {contestant:30} {found['tokens_per_second']:9,.0f}")
-    asked.results.mkdir(parents=True, exist_ok=True)
+                write(file, raw)  # what was measured is kept at once
+
+
+def write(file: Path, raw: list[dict[str, Any]]) -> None:
+    """All that was measured, and its summary."""
     record = {
         "command": "python benchmarks/speed/tokens_per_second.py RESULTS",
         "machine": hardware(pick_device("auto")),
@@ -71,6 +75,7 @@ def main() -> None:
         "raw": raw,
         "summary": summary(raw),
     }
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(record, indent=1) + "\n")
 
 
@@ -87,7 +92,9 @@ def summary(raw: list[dict[str, Any]]) -> list[dict[str, object]]:
             mine = {n: s for (c, n), s in speeds.items() if c == contestant}
             if not mine:
                 continue
-            ratios = [speeds["descend", n] / s for n, s in mine.items()]  # descend runs in each
+            ratios = [speeds["descend", n] / s for n, s in mine.items() if ("descend", n) in speeds]
+            if not ratios:
+                continue
             rows.append(
                 {
                     "size": size,

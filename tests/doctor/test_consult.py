@@ -29,6 +29,7 @@ from descend.errors import ConfigError, DivergedError, RunFolderError
 from descend.model.transformer import Transformer
 from descend.report.diagnosis import diagnosis_text, proof
 from descend.runs.folder import read_events, read_summary
+from descend.runs.records import Rescue
 
 FIELDS = {"verdict", "causes", "ruled_out", "cost"}
 
@@ -66,6 +67,9 @@ def test_a_second_fault_stands_after_the_first_and_says_in_which_tokens_it_is_to
     assert trial.after == ["vocabulary_too_small"]
     assert ("of the new vocabulary" in proof(trial)) == ("vocab_size" in keys)
     assert _with_second(judged, None) is judged
+    # The best remedy was too doubtful to be told beside what was counted: nothing comes on top.
+    counted = Judged("leakage", 0.95, [msgspec.structs.replace(winner, trial=None)], told, gain)
+    assert _with_second(counted, on_top) is counted
 
 
 def test_readings_agree_with_what_training_recorded(trained: Path) -> None:
@@ -252,6 +256,23 @@ def test_what_would_have_spared_a_rescue_is_found_by_trial(tiny: dict[str, Any])
     assert changes == cause.prescription
     run(settings | {"save_dir": "mended"})
     assert not read_summary(Path("mended")).rescues
+
+
+@pytest.mark.slow
+def test_what_else_is_wrong_with_a_rescued_run_that_came_to_its_end(tiny: dict[str, Any]) -> None:
+    """A batch left out once, for a reason that does not come again: a bit that fell over."""
+    run(tiny | {"save_dir": "run", "epoch": 4, "learning_rate": 0.00003})
+    events = Path("run") / "events.jsonl"
+    lines = events.read_bytes().splitlines(keepends=True)
+    at = next(n for n, line in enumerate(lines) if b'"step":20,' in line and b'"loss"' in line)
+    event = Rescue(step=20, bad_step=21, found="a loss of nan", change="skip", value=1.0)
+    events.write_bytes(b"".join([*lines[: at + 1], msgspec.json.encode(event) + b"\n",
+                                 *lines[at + 1 :]]))  # fmt: skip
+    found = consult(Path("run"), least_seconds=30.0)
+    assert found.verdict == "diverged"
+    assert any("did not diverge again" in note for note in found.notes)
+    assert "learning_rate_too_low" in [f.cause for f in found.causes]
+    assert any(r.trial for r in found.ruled_out)
 
 
 def test_a_budget_must_be_a_share(trained: Path) -> None:

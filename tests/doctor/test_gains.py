@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from descend.doctor.cause import Change
@@ -58,6 +59,24 @@ def test_a_gain_among_many_on_one_seed_must_be_large() -> None:
     assert alone.low == among.low > 0
     assert alone.claimable
     assert not among.claimable  # one of ten gains as much by chance
+
+
+def test_what_the_judged_text_leaves_open_counts_in_the_chance_too() -> None:
+    """Three seeds agree, but the gain stands in one of four stretches of the text."""
+    losses: dict[Lane | None, list[float]] = {None: [4.0] * 3, HIGHER: [3.9] * 3}
+    even, uneven = race(FULL, losses), race(FULL, losses)
+    for found, treated in ((even, [3.9] * 4), (uneven, [3.6, 4.0, 4.0, 4.0])):
+        for lane, blocks in ((None, [4.0] * 4), (HIGHER, treated)):
+            found.outcomes[lane, 0] = msgspec.structs.replace(outcome(blocks[0]), losses=blocks)
+            found.outcomes[lane, 0] = msgspec.structs.replace(
+                found.outcomes[lane, 0], validation_loss=losses[lane][0]
+            )
+    (sure,), (open_,) = all_gains(even, None), all_gains(uneven, None)
+    assert sure.mean == open_.mean
+    assert sure.p < 0.01 < 0.1 < open_.p
+    assert sure.claimable
+    assert not open_.claimable
+    assert open_.undecided
 
 
 def test_what_takes_away_gains_what_it_costs() -> None:

@@ -227,6 +227,34 @@ def test_what_powershell_writes_is_read(tmp_path: Path) -> None:
     assert len(read_log(path).entries) == 3
 
 
+FINETUNING = [
+    {"step": 50 * n, "loss": 3.1 + 0.2 / n, "learning_rate": 2e-5 * (1 - n / 61)}
+    for n in range(1, 61)
+]
+
+
+@pytest.mark.parametrize("rate", [2e-5, 1.5e-4])
+def test_a_model_that_is_trained_further_is_not_called_ill(tmp_path: Path, rate: float) -> None:
+    """Its loss has little to fall, and its rate is meant to be low."""
+    history = [e | {"learning_rate": e["learning_rate"] * rate / 2e-5} for e in FINETUNING]
+    path = tmp_path / "trainer_state.json"
+    path.write_text(json.dumps({"log_history": history}))
+    found = diagnose_log(path)
+    assert (found.verdict, found.normal.answer) == ("unknown", "cannot tell")
+    assert "training a trained model further" in found.normal.because
+    # Where the vocabulary says what guessing costs, a start from nothing is told.
+    known = diagnose_log(path, vocab_size=30)
+    assert known.verdict == "learning_rate_too_low"
+
+
+def test_a_log_that_begins_late_says_nothing_of_first_weights(tmp_path: Path) -> None:
+    rows = [f"{step},{2.0 + 200 / step:.4f}" for step in range(20_000, 40_000, 200)]
+    path = tmp_path / "log.csv"
+    path.write_text("step,loss\n" + "\n".join(rows) + "\n")
+    found = diagnose_log(path, vocab_size=5000)
+    assert "bad_initialisation" not in {r.cause for r in found.ruled_out}
+
+
 def test_a_failed_trainer_state_holds_nan(tmp_path: Path) -> None:
     history = [{"step": s, "loss": 3.0 - s / 10 if s < 5 else math.nan} for s in range(1, 9)]
     path = tmp_path / "trainer_state.json"

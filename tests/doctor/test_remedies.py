@@ -83,7 +83,7 @@ def test_a_real_text_is_trained_on_and_cured(chain: str) -> None:
         return consult(folder, least_seconds=SECONDS)
 
     ill = SMALL | {"corpus_dir": chain, "learning_rate": WELL / 30}
-    found = treat(ill, 400.0, train, examine, lambda turn: None)
+    found = treat(ill, 400.0, train, examine, lambda took: 0.0, lambda turn: None)
     first, second = found.turns[:2]
     assert made[0] == Path(first.run) == Path("turn0")
     assert second.verdict_before == "learning_rate_too_low"

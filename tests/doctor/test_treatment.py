@@ -48,7 +48,7 @@ def test_prescriptions_merge_only_what_was_tried_together() -> None:
 
 def played(
     trained: Path, tmp_path: Path, bits: list[float], diagnoses: list[Diagnosis],
-    seconds: float = 100.0,
+    seconds: float = 100.0, examining: float = 0.0,
 ) -> tuple[Treatment, list[dict[str, Any]]]:  # fmt: skip
     asked: list[dict[str, Any]] = []
     summary = read_summary(trained)
@@ -67,7 +67,8 @@ def played(
         return make(len(asked))
 
     says = iter(diagnoses)
-    found = treat(make(0), seconds, train, lambda folder: next(says), lambda turn: None)
+    found = treat(make(0), seconds, train, lambda folder: next(says), lambda took: examining,
+                  lambda turn: None)  # fmt: skip
     return found, asked
 
 
@@ -106,6 +107,20 @@ def test_nothing_is_begun_that_does_not_fit(trained: Path, tmp_path: Path) -> No
     found, asked = played(trained, tmp_path, [3.0], [HIGHER], seconds=5.0)
     assert asked == []
     assert "about 10 s" in found.stopped
+
+
+def test_no_diagnosis_is_begun_that_does_not_fit(trained: Path, tmp_path: Path) -> None:
+    found, asked = played(trained, tmp_path, [3.0], [], seconds=50.0, examining=60.0)
+    assert (asked, found.verdict) == ([], None)
+    assert "the next diagnosis would take about 60 s" in found.stopped
+
+
+def test_what_is_not_applied_costs_nothing(trained: Path, tmp_path: Path) -> None:
+    dear = ("model_too_small", {"embed_dim": 64}, msgspec.structs.replace(trial(), cost_factor=20))
+    first = ("learning_rate_too_low", {"learning_rate": 0.01}, trial())
+    says = [diagnosis(first, dear), diagnosis()]
+    _, asked = played(trained, tmp_path, [3.0, 2.5], says, seconds=60.0)
+    assert [a["learning_rate"] for a in asked] == [0.01]
 
 
 def test_a_first_training_that_does_not_fit_is_told_beforehand(

@@ -46,6 +46,19 @@ def test_the_cause_whose_remedy_gains_most_is_the_verdict() -> None:
     assert "less than another" in because["learning_rate_too_low"]
 
 
+def test_what_may_yet_be_enough_is_not_decided() -> None:
+    """Large enough by what was measured, by chance perhaps; and too small whatever its interval."""
+    found = [gain("learning_rate_too_low", 0.0), gain("batch_too_large", 0.03, 0.02)]
+    left = {r.cause: r.open for r in verdict([*found, gain("context_too_short", 0.5)]).ruled_out
+            if r.trial}  # fmt: skip
+    assert left == {"learning_rate_too_low": False, "batch_too_large": True}
+    chance = replace(gain("batch_too_large", 0.3), p=0.125)
+    (told,) = [r.because for r in verdict([chance]).ruled_out if r.cause == "batch_too_large"] or [
+        verdict([chance]).findings[0].cause
+    ]
+    assert told.endswith("by chance once in 8 where so much is tried") or told == "batch_too_large"
+
+
 def test_gains_that_overlap_share_the_probability() -> None:
     judged = verdict(
         [gain("learning_rate_too_low", 0.29, 0.05), gain("batch_too_large", 0.3, 0.05)]
@@ -112,6 +125,9 @@ def test_what_spoils_the_measure_comes_before_what_gains() -> None:
     judged = verdict([gain("learning_rate_too_low", 0.9)], **edited)
     assert judged.verdict == "leakage"
     assert [e.signal for e in judged.findings[0].evidence] == ["near_overlap", "clean_rise"]
+    # What mending a setting gains is told and prescribed beside it.
+    assert [f.cause for f in judged.findings] == ["leakage", "learning_rate_too_low"]
+    assert judged.findings[1].prescription
     copied = {"overlap": 1.0, "repeats": 0.75}
     assert verdict([], **copied).verdict == "duplicates"
     assert verdict([], shift=0.8).verdict == "distribution_shift"

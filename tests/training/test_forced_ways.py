@@ -204,7 +204,7 @@ def test_the_line_that_tells_the_choice_says_what_was_asked_for(at_rest: Path, t
     (line,) = (n for n in new_job(make_config(tiny | FORCED), Path("run")).notes if "comput" in n)
     assert line.startswith(
         "computing in float32, fused attention, 2 threads "
-        "(asked for: device, precision, attention, compile, threads; tokens/s tried: float32, "
+        "(as set: device, precision, attention, compile, threads; tokens/s tried: float32, "
     )
     free = make_config(tiny | {"precision": "auto"})
     (line,) = (n for n in new_job(free, Path("run")).notes if "computing in" in n)

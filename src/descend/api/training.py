@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from descend.api.asked import Config, console_of_calls, settings_of, unless_quiet
 from descend.config import RunConfig
 from descend.doctor.consult import consult, keep
-from descend.doctor.diagnosis import BUDGET, Diagnosis
+from descend.doctor.diagnosis import BUDGET, Diagnosis, trial_seconds
 from descend.doctor.treatment import Treatment, Turn, treat
 from descend.errors import ConfigError, RunFolderError
 from descend.model.generate import Completion, Piece, complete, generate_text
@@ -284,7 +284,7 @@ def cure(
     def examine(folder: Path) -> Diagnosis:
         return diagnose(folder, budget=budget, console=console)
 
-    return treat(start, 60 * minutes, train, examine, seen)
+    return treat(start, 60 * minutes, train, examine, partial(trial_seconds, budget=budget), seen)
 
 
 def _carry(

@@ -68,6 +68,8 @@ class Change(msgspec.Struct, frozen=True):
     """The change makes it worse on purpose: what it costs says what doing the opposite gains."""
     opposite: float = 1.0
     """Share of that cost which the opposite is expected to gain."""
+    least_share: float = 0.0
+    """Share of the run from which a trial of it can show anything."""
 
     @property
     def new_vocabulary(self) -> bool:

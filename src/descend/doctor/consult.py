@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from descend.config import RunConfig, nearest
 from descend.doctor.by_heart import SHARE, by_heart
 from descend.doctor.case import Case, open_case
 from descend.doctor.causes import CAUSES
-from descend.doctor.causes.undertrained import STILL_FALLING
 from descend.doctor.diagnosis import (
     BUDGET,
     OF_A_NEW_VOCABULARY,
@@ -25,7 +25,6 @@ from descend.doctor.diagnosis import (
 )
 from descend.doctor.divergence import judge_divergence
 from descend.doctor.gains import Gain, all_gains
-from descend.doctor.healthy import healthy_range
 from descend.doctor.lanes import Lane, base_config, prescription
 from descend.doctor.measure import measure, own_loss
 from descend.doctor.race import (
@@ -38,8 +37,9 @@ from descend.doctor.race import (
     run_race,
     that_fit,
 )
-from descend.doctor.reading import Readings, value
+from descend.doctor.reading import Readings
 from descend.doctor.suspicion import Suspect, evidence_of, suspects
+from descend.doctor.untried import remarks, why_not, with_untried
 from descend.doctor.verdict import Judged, best_of_each, judge, judge_unproved
 from descend.errors import ConfigError
 from descend.machine import crowding
@@ -48,13 +48,9 @@ from descend.runs.folder import DIAGNOSIS
 from descend.settings import changed
 from descend.text.store import no_progress
 from descend.training.process import beside_others
-from descend.trials.arms import weights_of
 from descend.units import duration
 
 MOST_BUDGET = 100.0
-FEWEST_HELD_OUT = 1000
-"""Held-out tokens under which no difference between two runs can be told from chance: 0.1 nat is
-one standard error there."""
 MOST_SUSPECTS = 9
 """Causes raced at first; each more makes all trials shorter."""
 FIXED_BY_PARENT = ("embed_dim", "max_seq_len", "vocab_size")
@@ -101,16 +97,15 @@ def consult(
     found = suspects(CAUSES, case.config, readings)
     notes = list(case.notes)
     allowed = trial_seconds(case.full_seconds, budget, least_seconds)
-    reason = _why_not(case, readings, proof)
+    reason = why_not(case, readings, proof)
     if proof and case.store is not None:
         told("learning by heart", 0.0)
         with beside_others():
             learned, said = by_heart(case, SHARE * allowed)
         readings, notes = readings | learned, notes + said
     if case.ran_away:
-        judged, said = judge_divergence(case, found, readings, allowed if reason is None else 0.0,
-                                        told)  # fmt: skip
-        notes += said if reason is None else [reason]
+        judged, said = _of_a_run_away(case, found, readings, 0.0 if reason else allowed, told)
+        notes += [reason] if reason else said
     elif reason is not None:
         judged = judge_unproved(found, readings)
         notes.append(reason)
@@ -133,25 +128,6 @@ def consult(
     )
 
 
-def remarks(readings: Readings, folder: Path, untried: str | None) -> list[str]:
-    """What is worth knowing of a run with nothing wrong; `untried`: why that is not proved."""
-    told = []
-    gap, falls = value(readings, "generalisation_gap"), value(readings, "last_epoch_gain")
-    _, usual = healthy_range("generalisation_gap")
-    if usual is not None and gap >= usual:
-        fault = "" if untried else "no setting is at fault, and "
-        told.append(
-            f"text it trained on is {gap:.2f} nats easier for it than held-out text: {fault}more "
-            "text of the same kind is what would help most"
-        )
-    if untried and falls >= STILL_FALLING:  # else twice the steps were tried
-        told.append(
-            f"the held-out loss still fell by {falls:.2f} nats in the last epoch, so more epochs "
-            f"may help: descend forecast {folder}"
-        )
-    return told
-
-
 def keep(diagnosis: Diagnosis) -> None:
     """Write diagnosis.json into the run folder."""
     content = msgspec.json.format(msgspec.json.encode(diagnosis))
@@ -171,27 +147,20 @@ def check_causes(names: list[str]) -> set[str]:
     return set(names)
 
 
-def _why_not(case: Case, readings: Readings, proof: bool) -> str | None:
-    """Why nothing can be tried, or None."""
-    if case.store is None:
-        return "nothing was tried: the text is not at hand; put it back where the run read it"
-    if case.info.parent and not weights_of(case.info.parent).is_file():
-        return (
-            f"nothing was tried: the model that the run went on from is not at {case.info.parent} "
-            "(as seen from this folder)"
-        )
-    if not proof:
-        return (
-            "nothing was tried, as asked: the verdict rests on the signals alone; without "
-            "--no-proof changes are tried"
-        )
-    if not case.ran_away and value(readings, "validation_tokens") < FEWEST_HELD_OUT:
-        return (
-            f"nothing was tried: on {value(readings, 'validation_tokens'):.0f} held-out tokens no "
-            "difference between two runs can be told from chance; train on more text, or with a "
-            f"larger --validation-fraction, so that {FEWEST_HELD_OUT:,} are held out"
-        )
-    return None
+def _of_a_run_away(
+    case: Case, found: list[Suspect], readings: Readings, allowed: float, told: Told
+) -> tuple[Judged, list[str]]:
+    """The verdict on a run whose numbers ran away: that first; where it was rescued, came to its
+    end, and does not run away again, what else is wrong with it."""
+    began = time.monotonic()
+    judged, notes, again = judge_divergence(case, found, readings, allowed, told)
+    left = allowed - (time.monotonic() - began)
+    if again or not case.finished or left <= 0:
+        return judged, notes
+    others, said = _proved(case, found, readings, left, told)
+    proved = others.findings if others.verdict != "unknown" else []
+    out = [r for r in others.ruled_out if r.cause != "diverged"]
+    return replace(judged, findings=judged.findings + proved, ruled_out=out), notes + said
 
 
 def _proved(
@@ -200,17 +169,19 @@ def _proved(
     """The verdict by trial, and what to say of the trials."""
     base = base_config(case)
     everyone = _in_order(_ladders(case, case.config, found, readings))
-    ladders = everyone[:MOST_SUSPECTS]
     began = time.monotonic()
-    steps, count = choose_length(case, base, ladders, FIRST_RACE * allowed)
-    ladders = ladders[:count]
+    steps, count = choose_length(case, base, everyone[:MOST_SUSPECTS], FIRST_RACE * allowed)
+    share = steps / max(case.total_steps, 1)
+    tested = [ladder for ladder in everyone if ladder[0].change.least_share <= share]
+    ladders = tested[:count]
     # The first round is not cut short, and takes longer beside other programs.
     first_round = first_round_seconds(case, base, ladders, steps)
     longest = max(allowed, first_round * crowding(at_once(base)))
     race = Race(case, base, steps, began + FIRST_RACE * allowed, told)
-    share = race.share_of_run
-    plan = f"trying {count} changes, each on {share:.0%} of the run, for about {duration(longest)}"
-    told(plan, 0.0)
+    told(
+        f"trying {len(ladders)} changes, each on {share:.0%} of the run, for about "
+        f"{duration(longest)}", 0.0,
+    )  # fmt: skip
     run_race(race, ladders, "trying")
     control = race.arm(None, race.seed)
     own = (
@@ -218,12 +189,12 @@ def _proved(
     )
     judged = _judged(race, found, readings, own)
     race.ends = began + allowed
-    rest = _as_many_as_fit(race, everyone[count:])
+    rest = _as_many_as_fit(race, tested[count:])
     if judged.winner is None and rest:
         # Nothing is called healthy while there is time to try what was suspected least.
         run_race(race, rest, "trying the rest")
         judged = _judged(race, found, readings, own)
-    judged = _settled(race, found, readings, own, judged)
+    judged = with_untried(_settled(race, found, readings, own, judged), everyone, share)
     notes = [
         f"each trial: {steps * case.tokens_per_step:,} tokens, {share:.0%} of the run, its "
         "schedule over exactly these; the same seed, data order and held-out tokens on both sides"
@@ -321,7 +292,10 @@ def _second(
     first = race.gains
     done = {lane.cause, *(f.cause for f in judged.findings if f.trial is None)}
     ladders = _ladders(race.case, again.base, found, readings)
-    others = [ladder for ladder in ladders if ladder[0].cause not in done]
+    others = [
+        x for x in ladders
+        if x[0].cause not in done and x[0].change.least_share <= again.share_of_run
+    ]  # fmt: skip
     # Those that gained most the first time, and those not yet raced, in order of suspicion.
     others.sort(key=lambda x: -max([0.0, *(g[0] for y in x if (g := first(y)))]))
     others = others[:SECOND_SUSPECTS]
@@ -352,7 +326,9 @@ def _with_second(judged: Judged, second: Finding | None) -> Judged:
     """The second cause right after the first; one found before gives way to it."""
     if second is None or second.trial is None:
         return judged
-    first = next(f for f in judged.findings if f.trial is not None)
+    first = next((f for f in judged.findings if f.trial is not None), None)
+    if first is None:  # it was not likely enough to be told
+        return judged
     trial: Trial = msgspec.structs.replace(second.trial, after=[first.cause])
     if judged.winner and judged.winner.lane.change.new_vocabulary:
         trial = msgspec.structs.replace(trial, metric=OF_A_NEW_VOCABULARY)
@@ -361,4 +337,4 @@ def _with_second(judged: Judged, second: Finding | None) -> Judged:
     rest = [f for f in judged.findings if f.cause != second.cause]
     findings = [*rest[:place], second, *rest[place:]]
     out = [r for r in judged.ruled_out if r.cause != second.cause]
-    return Judged(judged.verdict, judged.probability, findings, out, judged.winner)
+    return replace(judged, findings=findings, ruled_out=out, contenders=())

@@ -37,6 +37,8 @@ class CurveReading(msgspec.Struct, frozen=True, kw_only=True):
     """What places count: steps, epochs, or entries of the log."""
     length: float
     """The last place."""
+    first_place: float
+    """Of the first loss."""
     entries: int
     training_points: int
     validation_points: int
@@ -108,7 +110,7 @@ def read_curve(log: Log) -> CurveReading | None:
     rates = [e.rate for e in log.entries if e.rate is not None]
     norms = [e.gradient_norm for e in log.entries if e.gradient_norm is not None]
     return CurveReading(
-        unit=log.unit, length=float(x[-1]), entries=len(log.entries),
+        unit=log.unit, length=float(x[-1]), first_place=float(x[0]), entries=len(log.entries),
         training_points=len(training[0]), validation_points=len(validation[0]),
         finite_points=len(y),
         first=float(y[0]), start=float(y[:edge].mean()), end=float(y[-edge:].mean()),

@@ -44,7 +44,8 @@ than those of the first trial."""
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """A cause's remedy against the run's own settings: equal seed, data order and evaluation.
 
-    `gain` is control minus treated in `metric`, `ci95` its 95 % interval; over `seeds` pairs of
+    `gain` is control minus treated in `metric` (of what was taken away on purpose, such as half the
+    text, treated minus control: what that costs), `ci95` its 95 % interval; over `seeds` pairs of
     runs of `tokens` training tokens each (control's), `seconds` of training for all of them, as
     `Outcome` counts them.
     """
@@ -71,6 +72,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     counts: bool | None = None
     """Whether the gain is no chance and large enough in a run of full length, as the doctor judges
     it; None where that was not judged."""
+    undecided: bool = False
+    """The gain is as large as would count in a run of full length, and may be chance."""
     after: list[str] = []
     """Causes whose remedies both sides already had (for the second fault of a double one)."""
 
@@ -93,6 +96,13 @@ class RuledOut(msgspec.Struct, frozen=True, kw_only=True):
     cause: str
     because: str
     trial: Trial | None = None
+    untried: bool = False
+    """Others were raced and it was not: less spoke for it, or no trial so short could show it."""
+
+    @property
+    def open(self) -> bool:
+        """Whether its trial left it undecided."""
+        return self.trial is not None and self.trial.undecided
 
     @property
     def gains_too(self) -> bool:

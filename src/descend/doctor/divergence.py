@@ -10,12 +10,13 @@ from typing import Any
 from descend.doctor.case import Case
 from descend.doctor.diagnosis import Evidence, Finding, RuledOut, Trial
 from descend.doctor.lanes import Lane, base_config, prescription
-from descend.doctor.race import Race, lowest
+from descend.doctor.race import Race, at_once, lowest, seconds_for, that_fit
 from descend.doctor.reading import Readings
 from descend.doctor.suspicion import Suspect, evidence
 from descend.doctor.verdict import Judged
 from descend.training.rescue import LEAST
 from descend.trials.arms import Outcome
+from descend.units import duration
 
 Told = Callable[[str, float], None]
 
@@ -28,8 +29,12 @@ SLACK = 0.02
 
 def judge_divergence(
     case: Case, found: Sequence[Suspect], readings: Readings, allowed: float, told: Told
-) -> tuple[Judged, list[str]]:
-    """`diverged`, where it began, and the mildest change that comes past it."""
+) -> tuple[Judged, list[str], bool]:
+    """`diverged`, where it began, and the mildest change that comes past it; what to say of it; and
+    whether it would run away again, as far as was tried.
+
+    `allowed`: seconds for trials, of which the first are made whatever they take.
+    """
     suspect = next(s for s in found if s.cause.name == "diverged")
     notes = []
     if case.diverged:
@@ -37,8 +42,9 @@ def judge_divergence(
         notes = [f"training stopped after {len(case.steps)} steps{times}"]
     trial: Trial | None = None
     keys: dict[str, Any] = {}
+    again = True
     if allowed > 0:
-        trial, keys, said = _try(case, suspect, readings, allowed, told)
+        trial, keys, said, again = _try(case, suspect, readings, allowed, told)
         notes += said
     finding = Finding(
         cause="diverged",
@@ -49,11 +55,18 @@ def judge_divergence(
         trial=trial,
     )
     out = [
-        RuledOut(cause=s.cause.name, because="the run diverged before it could show")
+        RuledOut(cause=s.cause.name, because=_why_open(case))
         for s in found
         if s.cause.name != "diverged"
     ]
-    return Judged("diverged", 0.99, [finding], out, None), notes
+    return Judged("diverged", 0.99, [finding], out, None), notes, again
+
+
+def _why_open(case: Case) -> str:
+    """Of every other cause, why it is not looked into."""
+    if case.diverged:
+        return "the run diverged before it could show"
+    return "the run was rescued on its way, which is to be mended before anything else is tried"
 
 
 def _first_bad(case: Case) -> Evidence:
@@ -86,12 +99,21 @@ def _ran_away(outcome: Outcome) -> bool:
 
 def _try(
     case: Case, suspect: Suspect, readings: Readings, allowed: float, told: Told
-) -> tuple[Trial | None, dict[str, Any], list[str]]:
+) -> tuple[Trial | None, dict[str, Any], list[str], bool]:
     base, step = base_config(case), round(_first_bad(case).value) - 1
     steps = min(max(case.total_steps, 1), max(round(PAST * step), LEAST_STEPS))
     race = Race(case, base, steps, time.monotonic() + allowed, told)
     lanes = [Lane("diverged", change) for change in suspect.cause.trial(case.config, readings)]
-    race.run([(None, race.seed), *((lane, race.seed) for lane in lanes)], "trying")
+    # The mildest first, as many as there are cores; the rest while there is time.
+    together = max(2, at_once(base))
+    wanted: list[Lane | None] = [None, *lanes]
+    seconds = seconds_for(race, wanted[:together])
+    told(f"trying up to {len(lanes)} changes, the first for about {duration(seconds)}", 0.0)
+    for place in range(0, len(wanted), together):
+        some = wanted[place : place + together]
+        if place and not that_fit(race, some):
+            break
+        race.run([(lane, race.seed) for lane in some], "trying")
     control = race.outcomes[None, race.seed]
     came_past = [
         (lane, outcome)
@@ -99,13 +121,17 @@ def _try(
         if (outcome := race.outcomes.get((lane, race.seed))) and not _ran_away(outcome)
     ]
     notes = []
-    if not _ran_away(control):
+    left_out = len(lanes) - sum((lane, race.seed) in race.outcomes for lane in lanes)
+    if left_out:
+        notes.append(f"{left_out} of {len(lanes)} changes were not tried: --budget allows no more")
+    again = _ran_away(control)
+    if not again:
         notes.append(
             f"the same settings did not diverge again within {steps} steps of a schedule of that "
             "length: it hangs on the length, or on chance"
         )
     if not came_past:
-        return None, {}, [*notes, "none of the changes tried came past it"]
+        return None, {}, [*notes, "none of the changes tried came past it"], again
     best = min(lowest(o)[0] for _, o in came_past)
     lane, outcome = next((x, o) for x, o in came_past if lowest(o)[0] <= best * (1 + SLACK))
     trial = Trial(
@@ -122,4 +148,4 @@ def _try(
         seconds=race.seconds,
         cost_factor=outcome.seconds / max(control.seconds, 1e-9),
     )
-    return trial, prescription(case, base, lane.change), notes
+    return trial, prescription(case, base, lane.change), notes, again

@@ -12,7 +12,7 @@ import numpy as np
 from descend.doctor.lanes import Lane, least_worth
 from descend.doctor.race import Race, lowest
 from descend.signals.curve import Measured, through
-from descend.trials.statistics import holm, paired_interval, paired_p, spread
+from descend.trials.statistics import holm, paired_interval, spread
 
 PRIOR_SHARE = 0.006
 """Spread of the paired difference between a control and a change that does nothing, as a share of
@@ -69,6 +69,16 @@ class Gain:
         return gain * self.lane.change.opposite
 
     @property
+    def error_at_end(self) -> float:
+        """Standard error of `at_full_length`; of what lasts only in part, that of the whole."""
+        return self.error * self.lane.change.opposite
+
+    @property
+    def undecided(self) -> bool:
+        """Whether it is as large as would count, and may be chance."""
+        return self.at_full_length >= self.least and not self.claimable
+
+    @property
     def worth(self) -> float:
         """Nats, those that were bought with time counted at what they cost."""
         return self.at_full_length * (BOUGHT_WORTH if self.lane.buys else 1.0)
@@ -111,8 +121,9 @@ def _gain(race: Race, lane: Lane, spread: float) -> Gain:
     interval = paired_interval(gains, pooled_sd=spread, pooled_df=df)
     own = float(np.sum((np.array(gains) - np.mean(gains)) ** 2))
     moderated = math.sqrt((df * spread**2 + own) / (df + len(gains) - 1))
-    error = math.hypot(moderated / math.sqrt(len(gains)), _text_error(race, lane))
-    half = math.hypot((interval.high - interval.low) / 2, 1.96 * _text_error(race, lane))
+    of_text = _text_error(race, lane)
+    error = math.hypot(moderated / math.sqrt(len(gains)), of_text)
+    half = math.hypot((interval.high - interval.low) / 2, 1.96 * of_text)
     seeds = [s for s in race.seeds if (lane, s) in race.outcomes and (None, s) in race.outcomes]
     treated = [race.outcomes[lane, s] for s in seeds]
     control = [race.outcomes[None, s] for s in seeds]
@@ -128,7 +139,7 @@ def _gain(race: Race, lane: Lane, spread: float) -> Gain:
         low=mean - half,
         high=mean + half,
         error=error,
-        p=_of_no_gain(gains, spread, df),
+        p=_of_no_gain(mean, error, df + len(gains) - 1),
         seeds=len(gains),
         tokens=control[0].tokens,
         seconds=seconds + sum(o.seconds for o in control),
@@ -136,11 +147,12 @@ def _gain(race: Race, lane: Lane, spread: float) -> Gain:
     )
 
 
-def _of_no_gain(gains: Sequence[float], spread: float, df: int) -> float:
+def _of_no_gain(mean: float, error: float, df: int) -> float:
     """One-sided p-value: only a remedy that gains is ever claimed, and those that hurt, which most
     do in a race of ten, must not make it harder to believe the one that helps."""
-    both = paired_p(gains, spread, df)
-    return both / 2 if np.mean(gains) > 0 else 1 - both / 2
+    from scipy.stats import t
+
+    return float(t.sf(mean / error, df)) if error else float(mean <= 0)
 
 
 def _text_error(race: Race, lane: Lane) -> float:

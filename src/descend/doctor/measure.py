@@ -233,7 +233,7 @@ def _from_model(
     config = case.config
     windows = max(1, MOST_TOKENS // config.seq_len)
     held = breakdown.token_losses(model, store.validation, config.seq_len, windows=windows)
-    seen = breakdown.token_losses(model, store.train, config.seq_len, windows=windows)
+    seen = _seen(case, store, model, windows)
     held_loss, error = _mean_and_error(held)
     seen_loss, _ = _mean_and_error(seen)
     yield Reading("held_out_loss", held_loss, "nats per token", error)
@@ -273,6 +273,15 @@ def _mean_and_error(found: breakdown.TokenLosses) -> tuple[float, float]:
     """Mean loss (nats per token) and its standard error, each window taken for a draw."""
     error = float(found.losses.mean(1).std() / max(len(found.losses), 1) ** 0.5)
     return float(found.losses.mean()), error
+
+
+def _seen(case: Case, store: TokenStore, model: Transformer, windows: int) -> breakdown.TokenLosses:
+    """Losses on training text that the run has read."""
+    read, there = len(case.steps) * case.config.batch_size, case.batches.sequences_per_epoch
+    if read >= there or not read:
+        return breakdown.token_losses(model, store.train, case.config.seq_len, windows=windows)
+    numbers = np.unique(np.linspace(0, read - 1, min(windows, read)).astype(np.int64))
+    return breakdown.losses_of(model, case.batches.sequences(numbers))
 
 
 def _unseen(case: Case, windows: int) -> breakdown.Ids | None:

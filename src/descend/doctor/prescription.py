@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from descend.doctor.diagnosis import Diagnosis
+from descend.doctor.diagnosis import Diagnosis, Finding
 from descend.errors import RunFolderError
 from descend.runs.folder import DIAGNOSIS, read_info
 from descend.settings import without_what_follows
@@ -37,11 +37,19 @@ def read_diagnosis(run: Path) -> Diagnosis:
 def merged_prescription(diagnosis: Diagnosis) -> dict[str, Any]:
     """The settings of all remedies that hold together: the first cause's and what came on top."""
     keys: dict[str, Any] = {}
+    for finding in applied(diagnosis):
+        keys |= finding.prescription
+    return keys
+
+
+def applied(diagnosis: Diagnosis) -> list[Finding]:
+    """The causes whose remedies hold together."""
+    found: list[Finding] = []
     for finding in diagnosis.causes:
         on_top = finding.trial is not None and bool(finding.trial.after)
-        if finding.prescription and finding.trial is not None and (not keys or on_top):
-            keys |= finding.prescription
-    return keys
+        if finding.prescription and finding.trial is not None and (not found or on_top):
+            found.append(finding)
+    return found
 
 
 def settings_of_run(run: Path) -> dict[str, Any]:

@@ -238,10 +238,10 @@ def first_round_seconds(
 ) -> float:
     """What the first round will take here: it is not cut short."""
     race = Race(case, base, steps, 0.0, lambda stage, share: None)
-    return _seconds_for(race, [None, *(x[0] for x in ladders)])
+    return seconds_for(race, [None, *(x[0] for x in ladders)])
 
 
-def _seconds_for(race: Race, lanes: Sequence[Lane | None]) -> float:
+def seconds_for(race: Race, lanes: Sequence[Lane | None]) -> float:
     """What running all of `lanes` once will take here, side by side."""
     arms = (race.arm(lane, race.seed) for lane in lanes)
     return sum(_arm_seconds(race.case, arm) for arm in arms) / at_once(race.base)
@@ -315,7 +315,7 @@ def _twice_the_run(race: Race) -> Lane:
 
 def that_fit(race: Race, lanes: Sequence[Lane | None]) -> bool:
     """Whether all of `lanes` can be run in the time that is left."""
-    return _seconds_for(race, lanes) <= race.left()
+    return seconds_for(race, lanes) <= race.left()
 
 
 def _finalists(race: Race, ladders: Sequence[Sequence[Lane]]) -> list[Lane]:
@@ -341,7 +341,7 @@ def _that_leave_time(race: Race, wanted: Sequence[Lane]) -> int:
     seeds = (SEEDS - 1) * (FINALISTS + 1) * control / side_by_side
     count = 0
     for lane in wanted:
-        seeds += _seconds_for(race, [lane])
+        seeds += seconds_for(race, [lane])
         if seeds > race.left():
             break
         count += 1

@@ -44,6 +44,14 @@ BELOW_TRAINING = 0.1
 SMALL_RATE = 3e-5
 """Peak rates under this are for fine-tuning; small models are trained from the start at 3e-4 to
 1e-2."""
+FINETUNING_RATE = 2e-4
+"""Peak rates up to it are usual where a trained model is trained further: 2e-5 to 5e-5 for all of
+it, 2e-4 for adapters. Small models are seldom begun with so little."""
+FINETUNING_START = 5.0
+"""Nats that a trained model hardly starts above, and one that begins from nothing with pieces of
+words does (a vocabulary of 1,000 costs 6.9)."""
+FIRST_STEPS, FIRST_SHARE = 10, 0.02
+"""Steps, or share of the log, within which an entry is of the beginning."""
 OFTEN_SPIKED = 0.005
 """Share of the entries that are spikes."""
 
@@ -149,18 +157,19 @@ def _rate_too_high(shape: Shape) -> Judged | None:
     spiky = curve.spikes > OFTEN_SPIKED * curve.entries and curve.noise > JAGGED * curve.end
     if not waves and not spiky:
         return None
-    facts: list[EvidenceFacts] = [
-        ("rise_of_smoothed_loss", curve.highest_rise, "nats", (None, least),
-         "on its way down the loss rose again"),
-        ("spikes", float(curve.spikes), "entries", (None, OFTEN_SPIKED * curve.entries),
-         "single losses far above their neighbours"),
-        *_rate_fact(curve),
-    ]  # fmt: skip
+    rise: EvidenceFacts = ("rise_of_smoothed_loss", curve.highest_rise, "nats", (None, least),
+                           "on its way down the loss rose again")  # fmt: skip
+    many: EvidenceFacts = ("spikes", float(curve.spikes), "entries",
+                           (None, OFTEN_SPIKED * curve.entries),
+                           "single losses far above their neighbours")  # fmt: skip
+    facts = [*([rise] if waves else []), *([many] if spiky else []), *_rate_fact(curve)]
     rate = curve.rate_highest
     keys = {} if rate is None else {"learning_rate": float(f"{rate / 3:.2g}")}
     return Judged(
         "learning_rate_too_high", 0.5 if waves else 0.35, "no",
-        "the loss rises again on its way down", "learning_rate_too_high", facts, keys,
+        "the loss rises again on its way down" if waves
+        else "single losses stand far above their neighbours again and again",
+        "learning_rate_too_high", facts, keys,
         "lower the rate to a third, warm up, clip gradients at 1.0; if that changes nothing, look "
         "at the order and the kind of the text at the places of the rises",
     )  # fmt: skip
@@ -189,6 +198,13 @@ def _stuck(shape: Shape) -> Judged | None:
         fact = ("steps", curve.length, "updates", (FEW_UPDATES, None), "so few teach nothing")
         return Judged("undertrained", 0.6, "no", because, "undertrained", [fact], {},
                       "train for longer before judging anything else")  # fmt: skip
+    if shape.band.start_low is None and fell > 0 and _like_finetuning(curve):
+        return Judged(
+            "unknown", 0.5, "cannot tell",
+            f"at rates under {FINETUNING_RATE:g} a loss that comes down a little from "
+            f"{curve.first:.2f} is what training a trained model further looks like, and too "
+            "little for one that begins from nothing; give the vocabulary to tell them apart",
+        )  # fmt: skip
     low = curve.rate_highest is not None and curve.rate_highest < SMALL_RATE
     falling = curve.slope_per_doubling > 2 * curve.slope_error
     if not low and not falling:
@@ -205,6 +221,12 @@ def _stuck(shape: Shape) -> Judged | None:
         keys = {"learning_rate": float(f"{curve.rate_highest * 10:.2g}")}
     return Judged("learning_rate_too_low", 0.6 if low else 0.45, "no", because,
                   "learning_rate_too_low", [fact, *_rate_fact(curve)], keys, remedy)  # fmt: skip
+
+
+def _like_finetuning(curve: CurveReading) -> bool:
+    """Whether rate and start are those of a model that was trained before."""
+    rate = curve.rate_highest
+    return rate is not None and rate <= FINETUNING_RATE and curve.first < FINETUNING_START
 
 
 def _rate_fact(curve: CurveReading) -> list[EvidenceFacts]:
@@ -336,7 +358,8 @@ def _judged_loss(curve: CurveReading) -> float:
 
 def _from_the_start(curve: CurveReading) -> bool:
     """Whether the first entry is of an untrained network, as far as places tell."""
-    return curve.unit == "steps" and curve.length > 0
+    near = curve.first_place <= max(FIRST_STEPS, FIRST_SHARE * curve.length)
+    return curve.unit == "steps" and curve.length > 0 and near
 
 
 def _unit(shape: Shape) -> str:

@@ -5,6 +5,7 @@ What trains and what examines is handed in: this file only decides when to go on
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import msgspec
 
 from descend.doctor.diagnosis import Diagnosis
-from descend.doctor.prescription import changed_settings, merged_prescription
+from descend.doctor.prescription import applied, changed_settings, merged_prescription
 from descend.runs.folder import read_summary
 
 MOST_TURNS = 6
@@ -57,12 +58,18 @@ Seen = Callable[[Turn], None]
 
 
 def treat(
-    start: Path | dict[str, Any], seconds: float, train: Train, examine: Examine, seen: Seen
+    start: Path | dict[str, Any],
+    seconds: float,
+    train: Train,
+    examine: Examine,
+    examining: Callable[[float], float],
+    seen: Seen,
 ) -> Treatment:
     """From a run, or from settings to train first, for at most about `seconds`.
 
     Nothing is cut short: a step that would not fit into the time left is not begun, but the first
-    training always is. `seen` is told every turn.
+    training always is. `examining` tells how many seconds of trials a run of so many seconds is
+    given; `seen` is told every turn.
     """
     began = time.monotonic()
     run = start if isinstance(start, Path) else train(start)
@@ -70,9 +77,12 @@ def treat(
     seen(turns[0])
     verdict: str | None = None
     while True:
-        used = time.monotonic() - began
-        if used >= seconds:
+        left = seconds - (time.monotonic() - began)
+        if left <= 0:
             return _end(turns, verdict, "the time is up", began)
+        if (trials := examining(turns[-1].seconds)) > left:
+            why = f"the next diagnosis would take about {trials:.0f} s and {left:.0f} s are left"
+            return _end(turns, verdict, why, began)
         diagnosis = examine(run)
         verdict = diagnosis.verdict
         changes = merged_prescription(diagnosis)
@@ -114,11 +124,8 @@ def _turn(run: Path, applied: dict[str, Any], verdict: str | None, before: Turn 
 
 def _cost(diagnosis: Diagnosis) -> float:
     """How many times as long the treated run takes, by its trials."""
-    factor = 1.0
-    for finding in diagnosis.causes:
-        if finding.trial is not None and finding.prescription:
-            factor *= max(finding.trial.cost_factor, 1.0)
-    return factor
+    factors = (f.trial.cost_factor for f in applied(diagnosis) if f.trial is not None)
+    return math.prod(max(factor, 1.0) for factor in factors)
 
 
 def _end(turns: list[Turn], verdict: str | None, why: str, began: float) -> Treatment:

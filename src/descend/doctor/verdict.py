@@ -31,7 +31,7 @@ WORSE_THAN_COUNTING = 0.3
 than it gained nothing. A model 8 wide (benchmarks/results/doctor/width_8.json) stood 1.07 above;
 first guess."""
 LEAST_PROBABILITY = 0.5
-"""Under it the verdict is `unknown`."""
+"""Of being healthy: under it, where nothing is proved, the verdict is `unknown`."""
 MEASURED_SCORE = 4.0
 """Log-odds (nats) that a cause gains by having been counted; first guess."""
 LEAST_UNPROVED = 0.3
@@ -91,10 +91,9 @@ def judge(
             findings.append((effect, _finding(suspect.cause, readings, MEASURED, {}, None)))
     certain = {f.cause for _, f in findings}
     claimed = [g for g in best.values() if g.claimable and g.lane.cause not in certain]
-    left = 1.0 if not certain else 1.0 - MEASURED
     for gain in claimed:
         cause = _cause(found, gain.lane.cause)
-        probability = chances[cause.name] * left
+        probability = chances[cause.name]
         if probability < LEAST_TOLD:
             continue
         findings.append((gain.worth, _finding(
@@ -198,14 +197,14 @@ def chances_of(gains: Sequence[Gain]) -> dict[str, float]:
     and may yet be large enough takes from `healthy` what chance it has.
     """
     counts = dict.fromkeys([*(g.lane.cause for g in gains), "healthy"], 0.0)
-    own = [g.at_full_length**2 - g.error**2 for g in gains if g.at_full_length > 0]
+    own = [g.at_full_length**2 - g.error_at_end**2 for g in gains if g.at_full_length > 0]
     small, gains = gains, [g for g in gains if g.at_full_length >= g.least]
     if not gains:
         counts |= {g.lane.cause: (1.0 - NOT_RACED) * _yet_enough(g) for g in small}
         return counts | {"healthy": 1.0 - NOT_RACED - max([0.0, *counts.values()])}
     spread = max(float(np.mean(own)), min(g.least for g in gains) ** 2)
     pick = np.random.default_rng(0)
-    errors = np.array([g.error for g in gains])
+    errors = np.array([g.error_at_end for g in gains])
     kept = spread / (spread + errors**2)
     noise = pick.standard_normal((DRAWS, len(gains))) * errors * np.sqrt(kept)
     at_end = np.array([g.at_full_length for g in gains])
@@ -222,9 +221,9 @@ def chances_of(gains: Sequence[Gain]) -> dict[str, float]:
 
 def _yet_enough(gain: Gain) -> float:
     """Chance that a gain measured too small to be worth having is large enough, under a half."""
-    if gain.low <= 0 or gain.error <= 0:
+    if gain.low <= 0 or gain.error_at_end <= 0:
         return 0.0
-    return 0.5 * math.erfc((gain.least - gain.at_full_length) / gain.error / math.sqrt(2))
+    return 0.5 * math.erfc((gain.least - gain.at_full_length) / gain.error_at_end / math.sqrt(2))
 
 
 def trial_of(gain: Gain, share_of_run: float) -> Trial:
@@ -246,6 +245,7 @@ def trial_of(gain: Gain, share_of_run: float) -> Trial:
         gain_at_equal_time=gain.equal_time,
         carried_gain=gain.carried,
         counts=gain.claimable,
+        undecided=gain.undecided,
     )
 
 
@@ -307,7 +307,9 @@ def _because(suspect: Suspect, readings: Readings, gain: Gain | None, raced: boo
             if gain.low <= 0:
                 return told
             return f"{told}; the opposite is expected to gain {gain.at_full_length:.3f}"
-        also = "" if not gain.claimable else ": real, and less than another remedy's"
+        also = ": real, and less than another remedy's" if gain.claimable else ""
+        if gain.undecided and gain.low > 0:
+            also = f": by chance once in {1 / max(gain.p, 1e-9):.0f} where so much is tried"
         if gain.low > 0 and gain.equal_time is not None:
             also += f"; {_at_equal_time(gain.equal_time)}"
         if gain.low > 0 and gain.at_full_length < gain.least:
@@ -324,7 +326,7 @@ def _because(suspect: Suspect, readings: Readings, gain: Gain | None, raced: boo
         return "training stayed finite"
     if raced:
         return "it was less likely than those that were tried"
-    return f"nothing speaks for it (score {suspect.score:+.1f})"
+    return "less speaks for it than for what was told"
 
 
 def _at_equal_time(gain: float) -> str:

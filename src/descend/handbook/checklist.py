@@ -98,6 +98,9 @@ def _from_diagnosis(rule: Rule, diagnosis: Diagnosis | None) -> tuple[Answer, bo
         return None
     if not tried(diagnosis):
         return "open", False, "The diagnosis tried nothing."
+    undecided = [r for r in out if r.open]
+    if undecided:
+        return "open", True, _reasons(undecided)
     return "yes", all(r.trial is not None for r in out), _reasons(out)
 
 

@@ -42,23 +42,17 @@ def diagnosis_text(diagnosis: Diagnosis, explain: bool = False) -> str:
             f"  Apply it: descend train --from-run {diagnosis.run} --apply   ({assignments(keys)})"
         )
     if explain:
-        proved = tried(diagnosis)
-        less, out = lesser_and_out(diagnosis)
-        if less:
-            lines += ["", f"{LESSER}:"]
-            lines += [f"  {word(r.cause)}: {r.because}." for r in less]
-        lines += ["", "How each other cause was ruled out:" if proved else "Of the other causes:"]
-        lines += [f"  {word(r.cause)}: {r.because}." for r in out]
+        for title, some in sorted_out(diagnosis):
+            lines += ["", f"{title}:"]
+            lines += [f"  {word(r.cause)}: {r.because}." for r in some]
         lines += ["", "What was read off the run:"]
         lines += [f"  {_reading(e)}" for e in diagnosis.readings]
     elif diagnosis.ruled_out and not tried(diagnosis):
         lines.append("  Causes that the signals speak less for: --explain.")
     elif diagnosis.ruled_out:
-        less, out = lesser_and_out(diagnosis)
-        if less:
-            lines.append(f"  {LESSER}: {_names(less)}.")
-        if out:
-            lines.append(f"  Ruled out: {_names(out)} (how each was ruled out: --explain).")
+        for title, some in sorted_out(diagnosis):
+            how = " (how each was ruled out: --explain)" if title == OUT else ""
+            lines.append(f"  {'Ruled out' if title == OUT else title}: {_names(some)}{how}.")
     lines.append(
         f"  This took {duration(diagnosis.cost.seconds)}, "
         f"{diagnosis.cost.fraction_of_run:.0%} of the run's own time."
@@ -69,11 +63,26 @@ def diagnosis_text(diagnosis: Diagnosis, explain: bool = False) -> str:
 LESSER = "Gain too, but less, and perhaps no more once that is mended"
 
 
-def lesser_and_out(diagnosis: Diagnosis) -> tuple[list[RuledOut], list[RuledOut]]:
-    """Causes whose remedies gain as well, the most first, and those that are out of question."""
-    less = [r for r in diagnosis.ruled_out if r.gains_too]
+UNDECIDED = "Not decided: they gained enough, which may be chance; a larger --budget tells"
+UNTRIED = "Not tried, since less spoke for them"
+OUT = "How each other cause was ruled out"
+NOTHING_TRIED = "Of the other causes"
+
+
+def sorted_out(diagnosis: Diagnosis) -> list[tuple[str, list[RuledOut]]]:
+    """The causes that are not told, by what is known of them, with a title: whose remedies gain as
+    well, whose trials left it open, those that are out of question, and those that nobody tried."""
+    others = diagnosis.ruled_out
+    less = [r for r in others if r.gains_too]
     less.sort(key=lambda r: -(r.trial.gain if r.trial else 0.0))
-    return less, [r for r in diagnosis.ruled_out if not r.gains_too]
+    left = [r for r in others if not r.gains_too and not r.open and not r.untried]
+    groups = [
+        (LESSER, less),
+        (UNDECIDED, [r for r in others if r.open and not r.gains_too]),
+        (OUT if tried(diagnosis) else NOTHING_TRIED, left),
+        (UNTRIED, [r for r in others if r.untried]),
+    ]
+    return [(title, some) for title, some in groups if some]
 
 
 def _names(causes: list[RuledOut]) -> str:

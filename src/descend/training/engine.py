@@ -1,9 +1,9 @@
 """How to compute on this machine, decided by trying: the choice is one line in the log.
 
-A step of the real network on a real batch is timed in each candidate way (`ways`), for a second or
-so in all; the weights are not moved. What was forced by the configuration is not tried against
-anything else. Compiling takes seconds by itself, so where it is left open it is tried only if the
-run is long enough to earn them.
+A step of the real network on a real batch is timed in each candidate way (`ways`), for two or three
+seconds in all at the guide's size; the weights are not moved. What was forced by the configuration
+is not tried against anything else. Compiling takes seconds by itself, so where it is left open it
+is tried only if the run is long enough to earn them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from descend.training.precision import compute_in
 from descend.training.process import process_kept
 from descend.training.ways import HOPELESS, candidates, device_for, name_of
 
-_FORMAT = 4
+_FORMAT = 5
 
 PROBE_TOKENS = 1024
 """Tokens in a probing step: enough to keep all cores busy, few enough to be quick."""
@@ -49,6 +49,10 @@ GPU_PROBE_SECONDS = 0.05
 
 BUSY_CORES = 0.5
 """Cores at work for others from which a thread more may cost more than it brings."""
+
+WATCHES, BETWEEN_WATCHES = 3, 0.3
+"""Looks at the other programs, and seconds between them, all of which must find a core busy: fewer
+threads are chosen for a whole run, not for the moment in which some program starts or ends."""
 
 TRYING_SHARE = 0.25
 """Of the time that training is thought to take: once trying took so long, no further way is tried.
@@ -102,7 +106,7 @@ def choose_execution(
                   config.compile, config.threads)  # fmt: skip
     key = hashlib.sha256(repr(decided_by).encode()).hexdigest()[:24]
     file = cache_dir() / "engine" / f"{key}.json"
-    busy = device == "cpu" and busy_cores() > BUSY_CORES
+    busy = device == "cpu" and _stays_busy()
     choice = _remembered(file, busy)
     if choice is not None and choice.spent and _worth_more(choice, batches, steps):
         choice = None  # what was not tried for a short run is tried for a longer one
@@ -129,47 +133,56 @@ def _perhaps_compiled(
     steps: int, busy: bool,
 ) -> Choice:  # fmt: skip
     """`choice`, or the same compiled, if that is forced or a run of `steps` earns the seconds that
-    it costs."""
+    it costs. What was tried is among its times either way."""
     tokens, left_open = batches.tokens_per_step, config.compile == "auto"
-    plainly = choice.seconds(tokens, steps)
     way = msgspec.structs.replace(choice.execution, compiled=True)
+    if left_open and not can_compile(way.device):
+        return choice
     replayed = "-replayed" if way.replayed else ""
     file = file.with_stem(f"{file.stem}-{way.precision}-{way.attention}{replayed}-compiled")
     tried = _remembered(file, busy)
+    if not left_open and tried is not None and name_of(way) not in tried.seconds_per_token:
+        tried = None  # whoever forces it is to hear why it fails
+    paid = 0.0 if tried is None else COMPILE_AGAIN_SECONDS
     if tried is None:
         cost = COMPILE_SECONDS * (BUSY_FACTOR if busy else 1)
-        if left_open and (plainly * HOPED_SAVING < cost or not can_compile(way.device)):
+        if left_open and choice.seconds(tokens, steps) * HOPED_SAVING < cost:
             return choice
-        tried = _try_compiled(way, config, shape, batches) or choice
-        _remember(file, tried, busy)
-        paid = 0.0
-    else:
-        paid = COMPILE_AGAIN_SECONDS
-    earned = tried.execution.compiled and tried.seconds(tokens, steps) + paid < plainly
-    if left_open and not earned:
-        return choice
+        tried = _try_compiled(way, config, shape, batches)
+        # Where it failed the reason may be mended: that is not remembered for long.
+        _remember(file, tried, busy or name_of(way) not in tried.seconds_per_token)
     known = choice.seconds_per_token | tried.seconds_per_token
-    return Choice(way, known, choice.seconds_per_update)
+    choice = msgspec.structs.replace(choice, seconds_per_token=known)
+    compiled = msgspec.structs.replace(choice, execution=way)
+    if not left_open:
+        return compiled
+    works = name_of(way) in known
+    earned = works and compiled.seconds(tokens, steps) + paid < choice.seconds(tokens, steps)
+    return compiled if earned else choice
 
 
 def _try_compiled(
     way: Execution, config: RunConfig, shape: ModelShape, batches: BatchPlan
-) -> Choice | None:
-    """How fast `way` is, or None where this machine cannot compile: training does not need it.
-    `ConfigError` if compiling is forced."""
+) -> Choice:
+    """How fast `way` is, and the same not compiled, both with as many sequences as in training; no
+    times where this machine cannot compile: training does not need it. `ConfigError` if compiling
+    is forced."""
+    plainly = msgspec.structs.replace(way, compiled=False)
+    times = {}
     try:
         with memory_errors(config, shape):
-            per_token, per_update = _time_whole_batch(way, config, shape, batches)
+            times[name_of(way)], per_update = _time_whole_batch(way, config, shape, batches)
+            times[name_of(plainly)], _ = _time_whole_batch(plainly, config, shape, batches)
     except Exception as problem:  # torch has no class of its own for what a compiler may say
         if config.compile == "auto":
-            return None
+            return Choice(plainly, {}, 0.0)
         if isinstance(problem, DescendError):
             raise
         raise ConfigError(
             "compile", f"on where compiling fails ({type(problem).__name__})",
             "a C++ compiler that torch can use", "set compile to auto",
         ) from problem  # fmt: skip
-    return Choice(way, {name_of(way): per_token}, per_update)
+    return Choice(way, times, per_update)
 
 
 def _remembered(file: Path, busy: bool) -> Choice | None:
@@ -189,6 +202,16 @@ def _remember(file: Path, choice: Choice, busy: bool) -> None:
         aside = file.with_suffix(f".{os.getpid()}")
         aside.write_bytes(msgspec.json.encode(choice))
         aside.replace(file)
+
+
+def _stays_busy() -> bool:
+    """Whether other programs keep a core busy, and go on doing so."""
+    for watch in range(WATCHES):
+        if watch:
+            time.sleep(BETWEEN_WATCHES)
+        if busy_cores() <= BUSY_CORES:
+            return False
+    return True
 
 
 def _with_fewer_threads(way: Execution) -> list[Execution]:

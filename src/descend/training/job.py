@@ -383,7 +383,7 @@ def _notes(
         giver = "the text" if config.tokenizer == "bpe" else f"the {config.tokenizer} tokenizer"
         notes.append(f"asked for vocab_size = {config.vocab_size:,}, {giver} gives {got:,}")
     tried = ", ".join(f"{n}: {1 / s:,.0f}" for n, s in choice.seconds_per_token.items())
-    asked = f"asked for: {', '.join(keys)}; " if (keys := forced(config)) else ""
+    asked = f"as set: {', '.join(keys)}; " if (keys := forced(config)) else ""
     notes.append(f"computing in {name_of(choice.execution)} ({asked}tokens/s tried: {tried})")
     if config.gradient_accumulation is None and (parts := resolved.parts) > 1:
         notes.append(f"each batch is computed in {parts} parts, so that it fits into memory")

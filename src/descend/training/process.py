@@ -36,8 +36,8 @@ def process_kept() -> Iterator[None]:
     are. Meanwhile, what is freed stays with the process.
 
     Each step asks for the memory that the one before has freed. By itself glibc gives large pieces
-    back to the system, which hands them out again page by page, and empty: 40,000 pages and 8 % of
-    a step of the guide's network (docs/speed.md).
+    back to the system, which hands them out again page by page, and empty: 32,000 pages and 7 % of
+    a step of the guide's network (benchmarks/results/speed/xeon/step_seconds.txt).
     """
     before = torch.get_num_threads()
     keeping = _set_thresholds(mmap=_NEVER, trim=_NEVER)
@@ -57,6 +57,7 @@ def _set_thresholds(mmap: int, trim: int) -> bool:
     library = ctypes.CDLL(None)
     if not hasattr(library, "mallopt"):
         return False
-    library.mallopt(_M_MMAP_THRESHOLD, mmap)
+    if not library.mallopt(_M_MMAP_THRESHOLD, mmap):
+        library.mallopt(_M_MMAP_THRESHOLD, _USUAL_MMAP)  # some take no more
     library.mallopt(_M_TRIM_THRESHOLD, trim)
     return True

@@ -91,16 +91,19 @@ DROPOUT = 0.2
 def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
     """What half the text costs, then what fewer passes and dropout make good."""
     passes = config.epoch or 1
+    turned = value(readings, "rise_after_best") > RISE
     half = Change(
         "half the text",
         {},
         train_share=0.5,
         takes_away=True,
         opposite=adding_over_halving(passes),
+        # A curve that turned shows by itself what the text is short of.
+        least_share=0.0 if turned else least_share(passes),
     )
     changes = [half]
     best = max(1, round(value(readings, "best_epoch", 1.0) * passes))
-    if value(readings, "rise_after_best") > RISE and best < passes:
+    if turned and best < passes:
         begun = value(readings, "epochs", float(passes))  # the last may have been cut short
         label = f"{best} passes over the text instead of {round(begun, 1):g}"
         changes.append(Change(label, {"epoch": best}, steps=best / begun))
@@ -119,12 +122,32 @@ def adding_over_halving(passes: float) -> float:
     of many more than halving costs.
     """
 
-    def worth(p: float) -> float:
-        return math.log(p if p < 1 else 1 + WORTH * (1 - math.exp(-(p - 1) / WORTH)))
-
     more = max(1.0, min(MOST_MORE, passes))
-    cost = math.log(2) + worth(passes) - worth(2 * passes)
-    return (math.log(more) + worth(passes / more) - worth(passes)) / cost
+    return (math.log(more) + _worth(passes / more) - _worth(passes)) / _cost_of_halving(passes)
+
+
+def least_share(passes: float) -> float:
+    """Share of a run of so many passes from which half the text costs `SHOWN` of what it does in
+    all of it: in less than a pass over half the text none of it comes twice."""
+    shares = [n / 100 for n in range(1, 101)]
+    whole = SHOWN * _cost_of_halving(passes)
+    return next(s for s in shares if _cost_of_halving(s * passes) >= whole)
+
+
+SHOWN = 0.5
+"""First guess: what is left of the cost in a shorter trial, to be told from chance at all."""
+
+
+def _worth(passes: float) -> float:
+    """Logarithm of what so many passes are worth, in passes over text that never repeats."""
+    if passes < 1:
+        return math.log(passes)
+    return math.log(1 + WORTH * (1 - math.exp(-(passes - 1) / WORTH)))
+
+
+def _cost_of_halving(passes: float) -> float:
+    """By the same law, at equal tokens."""
+    return math.log(2) + _worth(passes) - _worth(2 * passes)
 
 
 MOST_MORE = 8.0

@@ -48,10 +48,14 @@ def _ruled_out(cause: str, diagnosis: Diagnosis) -> str | None:
     for other in diagnosis.ruled_out:
         if other.cause == cause:
             said = (
-                "found that mending it gains too, but less" if other.gains_too else "ruled it out"
-            )
+                "found that mending it gains too, but less" if other.gains_too
+                else "leaves it undecided" if other.open
+                else "did not try it" if other.untried
+                else "ruled it out"
+            )  # fmt: skip
             because = other.because.rstrip(".")
-            return f"The diagnosis of this run {said}: {because}." + _tried(other.trial)
+            tried = "" if other.untried else _tried(other.trial)
+            return f"The diagnosis of this run {said}: {because}." + tried
     return None
 
 

@@ -7,11 +7,10 @@ from descend.doctor.healthy import in_words
 from descend.doctor.prescription import merged_prescription
 from descend.handbook.yours.wording import interval_words, significant
 from descend.report.diagnosis import (
-    LESSER,
     assignments,
     change_word,
-    lesser_and_out,
     proof,
+    sorted_out,
     word,
 )
 from descend.report.experiments import chance
@@ -31,12 +30,10 @@ def diagnosis_section(found: Diagnosis) -> Section:
             Paragraph(f"To apply what it prescribes ({assignments(keys)}):"),
             Command(f"descend train --from-run {found.run} --apply"),
         ]
-    less, out = lesser_and_out(found)
-    for caption, causes in ((LESSER, less), ("The causes that were ruled out, and how", out)):
-        if causes:
-            rows = tuple((word(r.cause), r.because.rstrip(".")) for r in causes)
-            columns = (Column("cause", False), Column("because", False))
-            blocks.append(Table(caption, columns, rows, folded=True))
+    for caption, causes in sorted_out(found):
+        rows = tuple((word(r.cause), r.because.rstrip(".")) for r in causes)
+        columns = (Column("cause", False), Column("because", False))
+        blocks.append(Table(caption, columns, rows, folded=True))
     if found.readings:
         blocks.append(_evidence_table("All that was read off the run", found.readings, True))
     blocks += [

@@ -1,0 +1,79 @@
+"""Compiling is tried fairly, and what came of it is told, remembered only where it works."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+import torch
+
+from descend.config import make_config
+from descend.machine import SOON
+from descend.model.shape import shape_of
+from descend.text.batches import BatchPlan
+from descend.training.engine import Choice, choose_execution
+from descend.training.objective import can_compile
+from descend.training.ways import name_of
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not can_compile(), reason="no C++ compiler here"),
+    pytest.mark.filterwarnings("ignore"),
+]
+
+FOREVER = 10**9
+
+
+@pytest.fixture(autouse=True)
+def at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("descend.training.engine.busy_cores", lambda: 0.0)
+
+
+def choose(width: int, steps: int = FOREVER) -> Choice:
+    config = make_config(
+        {"embed_dim": width, "num_heads": 2, "num_layers": 1, "ff_dim": 64, "seq_len": 8,
+         "max_seq_len": 8, "batch_size": 7, "device": "cpu", "precision": "float32"}
+    )  # fmt: skip
+    tokens = torch.arange(500).numpy() % 300
+    batches = BatchPlan(tokens, 8, config.batch_size, 0)
+    return choose_execution(config, shape_of(config, 300), batches, steps)
+
+
+def kept(own_cache: Path, before: set[Path]) -> Choice:
+    files = set((own_cache / "engine").glob("*-compiled.json")) - before
+    (file,) = files
+    return msgspec.json.decode(file.read_bytes(), type=Choice)
+
+
+def test_a_trial_of_compiling_is_told_whether_or_not_it_won(own_cache: Path) -> None:
+    before = set((own_cache / "engine").glob("*"))
+    choice = choose(24)
+    compiled = msgspec.structs.replace(choice.execution, compiled=True)
+    plain = msgspec.structs.replace(choice.execution, compiled=False)
+    assert {name_of(compiled), name_of(plain)} <= choice.seconds_per_token.keys()
+    # Both were timed with the whole batch: the plain way once more than for itself.
+    assert kept(own_cache, before).seconds_per_token.keys() == {name_of(compiled), name_of(plain)}
+
+
+def test_without_its_compiler_what_was_compiled_once_is_not_taken(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = choose(24)  # remembered, whatever won
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    assert not choose(24).execution.compiled
+    monkeypatch.undo()
+    monkeypatch.setattr("descend.training.engine.busy_cores", lambda: 0.0)
+    assert choose(24) == first
+
+
+def test_compiling_that_fails_is_tried_again_later(own_cache: Path) -> None:
+    from torch._inductor import config as inductor
+
+    before = set((own_cache / "engine").glob("*"))
+    with inductor.patch({"cpp.cxx": ("no_such_compiler",), "cpp.vec_isa_ok": True}):
+        choice = choose(40)
+    assert not choice.execution.compiled
+    failed = kept(own_cache, before)
+    assert not any("compiled" in name for name in failed.seconds_per_token)
+    assert failed.disturbed, f"asked again after {SOON} seconds"
