@@ -7,7 +7,7 @@ import platform
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -64,9 +64,44 @@ def busy_cores() -> float:
     return worked / passed * (os.cpu_count() or 1) if passed else 0.0
 
 
+RECENT = 5.0
+"""Seconds since a look at the counters within which what they counted since then is of now."""
+
+
+class _Look(NamedTuple):
+    """The counters at a moment, and what they said then."""
+
+    at: float
+    worked: int
+    passed: int
+    own: float
+    """Processor seconds of this process so far."""
+    quiet: int
+
+
+_looks: list[_Look] = []
+"""The last look: text is written in many short pieces; a watch before each would cost as much."""
+
+
 def quiet_cores() -> int:
-    """Cores that no other program keeps at work just now; at least one."""
-    return max(1, cores() - round(busy_cores()))
+    """Cores that no other program keeps at work just now; at least one.
+
+    Asked again within `RECENT` seconds it does not watch, but counts what others did since then.
+    """
+    now, times, own = time.monotonic(), _core_times(), time.process_time()
+    last = _looks[-1] if _looks else None
+    if times is None or last is None or now - last.at > RECENT:
+        quiet = max(1, cores() - round(busy_cores()))
+    elif now - last.at < BUSY_WATCH_SECONDS or times[1] <= last.passed:
+        return last.quiet
+    else:
+        passed = (now - last.at) * (os.cpu_count() or 1)
+        others = (times[0] - last.worked) / (times[1] - last.passed) * passed - (own - last.own)
+        quiet = max(1, cores() - round(max(0.0, others / (now - last.at))))
+    if times is not None:
+        times = _core_times() or times
+        _looks[:] = [_Look(time.monotonic(), *times, time.process_time(), quiet)]
+    return quiet
 
 
 def crowding(processes: int) -> float:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from descend import load
+from descend import load, machine
 from descend.training.process import beside_others, process_kept
 
 
@@ -87,3 +87,21 @@ def test_beside_other_programs_there_are_fewer_threads_for_a_while(
     monkeypatch.setattr("descend.training.process.quiet_cores", lambda: 64)
     with beside_others():
         assert torch.get_num_threads() == 2  # no more than the user gave torch
+
+
+@pytest.mark.parametrize(("own", "quiet"), [(1.0, 2), (0.0, 1)])
+def test_asked_again_soon_it_counts_what_others_did_since(
+    monkeypatch: pytest.MonkeyPatch, own: float, quiet: int
+) -> None:
+    """A second in which one of two cores worked: for us, or for another program."""
+    monkeypatch.setattr("descend.machine._looks", [machine._Look(100.0, 0, 0, 0.0, 2)])
+    monkeypatch.setattr("descend.machine._core_times", lambda: (100, 200))
+    monkeypatch.setattr("descend.machine.cores", lambda: 2)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("time.process_time", lambda: own)
+    monkeypatch.setattr("time.monotonic", lambda: 101.0)
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("it watched"))
+    assert machine.quiet_cores() == quiet
+    monkeypatch.setattr("descend.machine._core_times", lambda: (300, 400))
+    monkeypatch.setattr("time.monotonic", lambda: 101.01)
+    assert machine.quiet_cores() == quiet, "too soon to tell anything new"
