@@ -90,35 +90,36 @@ def corpora() -> str:
     stages = ("reading", "tokenizer", "tokens")
     rows = [
         [
-            f"{r['megabytes']:,.0f}", f"{r['documents']:,}",
+            machine, f"{r['megabytes']:,.0f}", f"{r['documents']:,}",
             *(f"{r[f'{stage}_seconds']:.1f}" for stage in stages),
             f"{max(r[f'{stage}_anonymous_megabytes'] for stage in stages):,.0f}",
             f"{r['training_anonymous_megabytes']:,.0f}",
             f"{max(r[f'{stage}_megabytes'] for stage in (*stages, 'training')):,.0f}",
-            "at rest" if r["at_rest"] else "busy",
+            "at rest" if r["at_rest"] else "busy, one thread",
         ]
-        for r in sorted(read("speed/growth.json")["corpora"],
-                        key=lambda r: (round(r["megabytes"]), r["documents"]))
+        for machine, found in by_machine("growth")
+        for r in sorted(found["corpora"], key=lambda r: (round(r["megabytes"]), r["documents"]))
     ]  # fmt: skip
-    head = ["MB of text", "documents", "reading, s", "training the tokenizer, s",
+    head = ["machine", "MB of text", "documents", "reading, s", "training the tokenizer, s",
             "encoding and baselines, s", "MB of its own, preparing", "MB of its own, training",
-            "MB with mapped files", "machine"]  # fmt: skip
+            "MB with mapped files", "which was"]  # fmt: skip
     return markdown(head, rows)
 
 
 def models() -> str:
     """Growth with the width of the network."""
-    found: dict[int, list[dict[str, float]]] = defaultdict(list)
-    for r in read("speed/growth.json")["models"]:
-        found[r["width"]].append(r)
+    found: dict[tuple[str, int], list[dict[str, float]]] = defaultdict(list)
+    for machine, record in by_machine("growth"):
+        for r in record["models"]:
+            found[machine, r["width"]].append(r)
     rows = []
-    for width, runs in sorted(found.items()):
+    for (machine, width), runs in sorted(found.items()):
         tokens, memory = (
             statistics.median(r[key] for r in runs)
             for key in ("tokens_per_second", "peak_megabytes")
         )
-        rows.append([str(width), str(len(runs)), f"{tokens:,.0f}", f"{memory:,.0f}"])
-    return markdown(["width", "runs", "tokens/s", "peak MB"], rows)
+        rows.append([machine, str(width), str(len(runs)), f"{tokens:,.0f}", f"{memory:,.0f}"])
+    return markdown(["machine", "width", "runs", "tokens/s", "peak MB"], rows)
 
 
 def recording() -> str:

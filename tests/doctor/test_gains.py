@@ -193,3 +193,16 @@ def test_a_remedy_is_judged_by_its_own_seeds() -> None:
     assert steady.claimable
     assert steady.error < wild.error / 10
     assert not wild.claimable
+
+
+def test_a_larger_model_is_held_to_more_steps_by_the_curve_where_those_were_not_tried() -> None:
+    steps, wider = 1000, Lane("model_too_small", Change("wider", {"embed_dim": 64}), buys=True)
+    losses: dict[Lane | None, list[float]] = {
+        None: [LAW.at(steps)], HALF: [LAW.at(steps / 2)], wider: [LAW.at(steps) - 0.5],
+    }  # fmt: skip
+    found = race(steps, losses)
+    slow = msgspec.structs.replace(found.outcomes[wider, 0], seconds=3.0)
+    found.outcomes[wider, 0] = slow
+    (gain,) = all_gains(found, LAW.at(FULL))
+    in_that_time = LAW.at(steps) - LAW.at(3 * steps)
+    assert gain.equal_time == pytest.approx(0.5 - in_that_time, abs=0.02)

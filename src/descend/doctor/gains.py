@@ -188,7 +188,7 @@ def _carried(race: Race, gain: Gain, curve: Measured | None) -> Gain:
     """
     equal = None
     if gain.lane.buys and gain.lane.change.steps == 1.0 and not gain.lane.change.takes_away:
-        bought = _bought_by_steps(race, gain.cost_factor)
+        bought = _bought_by_steps(race, gain.cost_factor, curve)
         equal = None if bought is None else gain.mean - bought
     if curve is None:
         return replace(gain, equal_time=equal)
@@ -209,11 +209,13 @@ def _carried(race: Race, gain: Gain, curve: Measured | None) -> Gain:
     return replace(gain, carried=carried, ends_at=curve.at(n), equal_time=equal)
 
 
-def _bought_by_steps(race: Race, factor: float) -> float | None:
-    """Nats that the control would gain in `factor` times its steps, from the run twice as long;
-    None where that was not tried."""
+def _bought_by_steps(race: Race, factor: float, curve: Measured | None) -> float | None:
+    """Nats that the control would gain in `factor` times its steps, from the run twice as long, or
+    where that was not tried by its curve; None where there is neither."""
     for lane in race.lanes():
         if lane.change.steps == 2.0 and lane.change.keys.keys() <= {"epoch"}:
             doubled = race.gains(lane)
             return float(np.mean(doubled)) * math.log2(max(factor, 1.0)) if doubled else None
-    return None
+    if curve is None:
+        return None
+    return curve.at(race.steps) - curve.at(race.steps * max(factor, 1.0))
