@@ -1,20 +1,22 @@
 """Other ways to a verdict, re-expressed for language models and given the same record.
 
-Rules are those that the tools publish, their thresholds as published where they carry over;
-accuracy becomes the share of the way from guessing (ln V) to nought that the loss has come. What a
-symptom means is mapped to the nearest of our causes, as each tool's own advice words it.
+Rules are those that the tools publish, their thresholds as published where they carry over, or
+tuned on development; accuracy becomes the share of the way from guessing (ln V) to nought that the
+loss has come. What a symptom means is mapped to the nearest of our causes, as each tool's own
+advice words it.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
+import random
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from cases import Case
+from cases import Case, Values
 from corpora import sizes
-from record import RunRecord
+from signs import Signs
 
 from descend.config import PRESETS
 
@@ -22,86 +24,118 @@ Verdict = list[str]
 """Causes, likeliest first; ["healthy"] where no rule fires."""
 
 
-def checklist(record: RunRecord) -> Verdict:
+Thresholds = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A tool's rules, with the thresholds that it publishes."""
+
+    name: str
+    published: Thresholds
+    judge: Callable[[Values, Signs, Thresholds], Verdict]
+    """Of the settings and the signs of a run."""
+
+
+def checklist(config: Values, signs: Signs, at: Thresholds) -> Verdict:
     """The guide's five questions: model, rate, batch, context, epochs, each against its own values.
 
-    The furthest below comes first; a checklist never says that nothing is wrong.
+    The furthest below comes first; as published it never says that nothing is wrong.
     """
-    guide, config = PRESETS["guide"], record.config
-    rate = config["learning_rate"]
-    values = {
-        "model_too_small": guide["embed_dim"] / config["embed_dim"],
-        "learning_rate_too_low": guide["learning_rate"] / (rate if isinstance(rate, float) else 1),
-        "batch_too_small": guide["batch_size"] / config["batch_size"],
-        "context_too_short": guide["seq_len"] / config["seq_len"],
-        "undertrained": guide["epoch"] / config["epoch"],
+    guide = PRESETS["guide"]
+    asked = {
+        "model_too_small": "embed_dim", "learning_rate_too_low": "learning_rate",
+        "batch_too_small": "batch_size", "context_too_short": "seq_len", "undertrained": "epoch",
+    }  # fmt: skip
+    short = {cause: guide[key] / config[key] * at[key] for cause, key in asked.items()}
+    found = sorted((c for c in short if short[c] > at["least"]), key=lambda c: -short[c])
+    return found or ["healthy"]
+
+
+def sagemaker(config: Values, signs: Signs, at: Thresholds) -> Verdict:
+    """Amazon SageMaker Debugger's built-in rules: exploding_tensor (not finite),
+    loss_not_decreasing, vanishing_gradient, overfit, weight_update_ratio."""
+    fired = {
+        "diverged": signs.diverged,
+        "learning_rate_too_low": signs.last_fall < at["loss_not_decreasing"],
+        "bad_initialisation": signs.norm < at["vanishing_gradient"],
+        "too_little_data": signs.over_training > 1 + at["overfit"],
+        "learning_rate_too_high": signs.update_ratio > at["weight_update_ratio"],
     }
-    return sorted(values, key=lambda cause: -values[cause])
+    return _fired(fired)
 
 
-def sagemaker(record: RunRecord) -> Verdict:
-    """Amazon SageMaker Debugger's built-in rules with their default parameters.
-
-    exploding_tensor (not finite), loss_not_decreasing (1 % in a tenth of the steps),
-    vanishing_gradient (1e-7), overfit (validation over training by 10 %),
-    weight_update_ratio (large_threshold 10).
-    """
-    found = []
-    if record.diverged or not all(map(math.isfinite, record.losses)):
-        found.append("diverged")
-    last = record.losses[-max(2, len(record.losses) // 10) :]
-    half = len(last) // 2
-    if half and statistics.mean(last[half:]) > 0.99 * statistics.mean(last[:half]):
-        found.append("learning_rate_too_low")
-    if record.norms and statistics.median(record.norms) < 1e-7:
-        found.append("bad_initialisation")
-    if record.validation and record.validation[-1] > 1.1 * record.training[-1]:
-        found.append("too_little_data")
-    if record.update_ratios and max(record.update_ratios) > 10:
-        found.append("learning_rate_too_high")
-    return found or ["healthy"]
+def autotrainer(config: Values, signs: Signs, at: Thresholds) -> Verdict:
+    """AutoTrainer (Zhang et al., ICSE 2021), its symptoms but for dying units: exploding gradient,
+    oscillating loss, slow convergence, each with the remedy that it tries first."""
+    high = signs.highest_norm > at["exploding"] or signs.uphill > at["oscillating"]
+    fired = {
+        "learning_rate_too_high": signs.diverged or high,
+        "learning_rate_too_low": signs.progress < at["converged"],
+    }
+    return _fired(fired)
 
 
-def autotrainer(record: RunRecord) -> Verdict:
-    """AutoTrainer (Zhang et al., ICSE 2021): its five symptoms and the remedies it tries for each.
-
-    Exploding gradient, vanishing gradient (1e-3 between layers), dying units (not recorded),
-    oscillating loss (rises in more than 3 of 10 intervals), slow convergence (comes less than 60 %
-    of the way at the end).
-    """
-    found = []
-    if record.diverged or (record.norms and max(record.norms) > 70):
-        found.append("learning_rate_too_high")
-    parts = _parts(record.losses, 10)
-    if sum(b > a for a, b in itertools.pairwise(parts)) > 3:
-        found.append("learning_rate_too_high")
-    if record.validation and 1 - record.validation[-1] / record.uniform < 0.6:
-        found.append("learning_rate_too_low")
-    return list(dict.fromkeys(found)) or ["healthy"]
+def umlaut(config: Values, signs: Signs, at: Thresholds) -> Verdict:
+    """UMLAUT (Schoop et al., CHI 2021): its checks that carry over, in its order of severity: not a
+    number; rate too high or low; overfitting; dropout; accuracy suspiciously high."""
+    rate = config["learning_rate"]
+    fired = {
+        "diverged": signs.diverged,
+        "learning_rate_too_high": rate > at["high_rate"],
+        "learning_rate_too_low": rate < at["low_rate"],
+        "too_little_data": signs.turned,
+        "over_regularised": config["dropout_rate"] > at["dropout"],
+        "leakage": 1 - signs.progress < at["suspicious"],
+    }
+    return _fired(fired)
 
 
-def umlaut(record: RunRecord) -> Verdict:
-    """UMLAUT (Schoop et al., CHI 2021): its checks that carry over, in its order of severity.
+def _fired(fired: Mapping[str, bool]) -> Verdict:
+    return [cause for cause, yes in fired.items() if yes] or ["healthy"]
 
-    Not-a-number in the loss; rate above 0.01 or below 1e-7; overfitting (validation rises while
-    training falls); dropout above 0.5; accuracy suspiciously high.
-    """
-    found = []
-    if record.diverged:
-        found.append("diverged")
-    rate = record.config["learning_rate"]
-    if isinstance(rate, float) and rate > 0.01:
-        found.append("learning_rate_too_high")
-    if isinstance(rate, float) and rate < 1e-7:
-        found.append("learning_rate_too_low")
-    v, t = record.validation, record.training
-    if len(v) > 1 and v[-1] > v[-2] and t[-1] < t[-2]:
-        found.append("too_little_data")
-    if record.config["dropout_rate"] > 0.5:
-        found.append("over_regularised")
-    if v and v[-1] < 0.05 * record.uniform:
-        found.append("leakage")
-    return found or ["healthy"]
+
+RULES = (
+    Rules("the guide's checklist",
+          {"embed_dim": 1, "learning_rate": 1, "batch_size": 1, "seq_len": 1, "epoch": 1,
+           "least": 0.0}, checklist),
+    Rules("SageMaker Debugger's rules",
+          {"loss_not_decreasing": 0.01, "vanishing_gradient": 1e-7, "overfit": 0.1,
+           "weight_update_ratio": 10}, sagemaker),
+    Rules("AutoTrainer's rules", {"exploding": 70, "oscillating": 3, "converged": 0.6},
+          autotrainer),
+    Rules("UMLAUT's rules",
+          {"high_rate": 0.01, "low_rate": 1e-7, "dropout": 0.5, "suspicious": 0.05}, umlaut),
+)  # fmt: skip
+
+DRAWS = 300
+"""Sets of thresholds that tuning tries."""
+FURTHEST = 30.0
+"""Times a published threshold, up or down."""
+FROM_NOTHING = 3.0
+"""Up to which a threshold is drawn that is published as nought."""
+
+Example = tuple[Values, Signs, frozenset[str]]
+"""Settings, signs, and the verdicts that are right."""
+
+
+def tuned(rules: Rules, examples: Sequence[Example]) -> Thresholds:
+    """The thresholds with which most of `examples` are right; of as good ones the first drawn, and
+    the published ones before all."""
+    pick = random.Random(0)
+
+    def drawn() -> Thresholds:
+        return {
+            name: value * FURTHEST ** pick.uniform(-1, 1)
+            if value
+            else pick.uniform(0, FROM_NOTHING)
+            for name, value in rules.published.items()
+        }
+
+    def hits(at: Thresholds) -> int:
+        return sum(rules.judge(c, s, at)[0] in accepted for c, s, accepted in examples)
+
+    return max([rules.published, *(drawn() for _ in range(DRAWS))], key=hits)
 
 
 Features = tuple[float, ...]
@@ -121,8 +155,18 @@ def configuration(case: Case) -> Features:
     )  # fmt: skip
 
 
+def curve(signs: Signs) -> Features:
+    """What a reader of the curve alone may look at."""
+    return (
+        math.log(max(signs.norm, 1e-9)), math.log(max(signs.highest_norm, 1e-9)),
+        math.log(max(signs.update_ratio, 1e-9)), math.log(1e-4 + signs.jitter),
+        signs.last_fall, float(signs.uphill), signs.progress, math.log(signs.over_training),
+        math.log(1e-4 + signs.rise), math.log(signs.over_unigram), 3.0 * signs.diverged,
+    )  # fmt: skip
+
+
 def nearest(of: Features, known: Sequence[tuple[Features, str]], neighbours: int = 3) -> Verdict:
-    """Nearest neighbours over standardised features: the configuration-only classifier."""
+    """Nearest neighbours over standardised features: the classifiers by settings or curve alone."""
     columns = list(zip(*(f for f, _ in known), strict=True))
     scale = [statistics.pstdev(c) or 1.0 for c in columns]
 
@@ -130,16 +174,3 @@ def nearest(of: Features, known: Sequence[tuple[Features, str]], neighbours: int
         return sum(((a - b) / s) ** 2 for a, b, s in zip(of, item[0], scale, strict=True))
 
     return list(dict.fromkeys(label for _, label in sorted(known, key=distance)[:neighbours]))
-
-
-RULES: tuple[tuple[str, Callable[[RunRecord], Verdict]], ...] = (
-    ("the guide's checklist", checklist),
-    ("SageMaker Debugger's rules", sagemaker),
-    ("AutoTrainer's rules", autotrainer),
-    ("UMLAUT's rules", umlaut),
-)
-
-
-def _parts(values: list[float], count: int) -> list[float]:
-    size = max(1, len(values) // count)
-    return [statistics.mean(values[i : i + size]) for i in range(0, len(values) - size + 1, size)]

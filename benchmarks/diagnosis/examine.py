@@ -25,6 +25,7 @@ from campaign import arm, complete, in_turn, named, row
 from cases import Case, cases, config_values
 from record import read_record
 from remedies import Remedy
+from signs import signs_of
 from table import Diagnosed, Trained, append, half_named, read
 
 from descend import run
@@ -58,9 +59,9 @@ def _ended(folder: Path) -> bool:
 def baselines(case: Case, folder: Path) -> Iterator[Diagnosed]:
     """The verdicts that cost nothing: rules, and the curve alone."""
     record = read_record(folder)
-    for name, rule in RULES:
-        ranked = rule(record)
-        yield _said(case, name, ranked[0], ranked, [1.0])
+    for rules in RULES:
+        ranked = rules.judge(record.config, signs_of(case.name, record), rules.published)
+        yield _said(case, rules.name, ranked[0], ranked, [1.0])
     try:
         found = diagnose_log(folder / "events.jsonl", vocab_size=record.vocab_size)
     except DescendError:

@@ -18,10 +18,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from baselines import configuration, nearest
+from baselines import RULES, Example, configuration, curve, nearest, tuned
 from campaign import complete
 from cases import cases
 from examine import ADVICE, PROOF
+from signs import Signs, read_signs
 from table import Diagnosed, Trained, half_named, read
 from truth import WORTH, Truth, truths
 
@@ -267,6 +268,37 @@ def made_here(
     return readers
 
 
+TUNED, CURVE_TRAINED = ", tuned", "curve alone, trained"
+
+
+def by_signs(
+    found: Sequence[Truth], known: Sequence[Truth], signs: Mapping[str, Signs]
+) -> dict[str, list[Scored]]:
+    """Readers of a run's signs that are fitted to development (`known`): the published rules with
+    thresholds that are right most often there, and nearest neighbours by the curve.
+
+    On development a case is read with what the other corpora taught alone.
+    """
+    readers: dict[str, list[Scored]] = defaultdict(list)
+    corpora = {t.case.variant.corpus for t in found}
+    for corpus in sorted(corpora):
+        own = [t for t in found if t.case.variant.corpus == corpus and t.case.name in signs]
+        others = [t for t in known if t.case.variant.corpus != corpus and t.case.name in signs]
+        taught: list[Example] = [(t.case.values, signs[t.case.name], t.accepted) for t in others]
+        if not taught:
+            continue
+        for rules in RULES:
+            at, name = tuned(rules, taught), rules.name + TUNED
+            readers[name] += [
+                _verdict(t, name, rules.judge(t.case.values, signs[t.case.name], at)) for t in own
+            ]
+        seen = [(curve(signs[t.case.name]), label_of(t)) for t in others]
+        readers[CURVE_TRAINED] += [
+            _verdict(t, CURVE_TRAINED, nearest(curve(signs[t.case.name]), seen)) for t in own
+        ]
+    return readers
+
+
 def labelled(results: Path, half: str) -> tuple[list[Truth], list[Trained]]:
     """The cases of one half on which every remedy was tried, and all runs."""
     rows = read(results / f"runs-{half}.jsonl", Trained)
@@ -283,7 +315,10 @@ def main() -> None:
     found, rows = labelled(asked.results, half)
     known, _ = labelled(asked.results, "development")
     by_name = {t.case.name: t for t in found}
+    signs = read_signs(asked.results / "signs-development.jsonl")
+    signs |= read_signs(asked.results / f"signs-{half}.jsonl")
     by_reader = made_here(found, known, rows)
+    by_reader |= by_signs(found, known, signs)
     for said in read(asked.results / f"verdicts-{half}.jsonl", Diagnosed):
         if said.case in by_name:
             by_reader[said.reader].append((by_name[said.case], said))

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,8 @@ def bench() -> Iterator[dict[str, ModuleType]]:
     """The scripts of the benchmark, which import each other by plain names."""
     import importlib
 
-    names = ("corpora", "cases", "remedies", "table", "truth", "campaign")
+    names = ("corpora", "cases", "remedies", "table", "truth", "campaign", "record", "signs",
+             "baselines")  # fmt: skip
     sys.path.insert(0, str(FOLDER))
     try:
         yield {name: importlib.import_module(name) for name in names}
@@ -185,3 +187,27 @@ def test_a_rate_far_too_low_is_true_by_ablation(
     assert "learning_rate_too_low" in found.causes
     assert found.twin is not None
     assert found.twin < 0.95 * found.control
+
+
+def test_tuned_rules_are_right_at_least_as_often_where_they_were_tuned(
+    bench: dict[str, ModuleType],
+) -> None:
+    baselines = bench["baselines"]
+    signs = bench["signs"].read_signs(RESULTS / "signs-development.jsonl")
+    by_name = {case.name: case for case in bench["cases"].cases(sealed=False)}
+    # Half of them healthy, the others what was planted: enough to see that tuning does what it says.
+    examples = [
+        (by_name[name].values, one, frozenset(by_name[name].planted or {"healthy"}))
+        for name, one in list(signs.items())[:80]
+    ]
+
+    def hits(rules: Any, at: Any) -> int:
+        return sum(rules.judge(c, s, at)[0] in right for c, s, right in examples)
+
+    gained = []
+    for rules in baselines.RULES:
+        at = baselines.tuned(rules, examples)
+        assert at.keys() == rules.published.keys()
+        gained.append(hits(rules, at) - hits(rules, rules.published))
+    assert min(gained) >= 0
+    assert max(gained) > 0
