@@ -10,6 +10,8 @@ series can be stopped and taken up.
 from __future__ import annotations
 
 import json
+import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -63,6 +65,13 @@ def leaking(text: str) -> str:
     return some[-22_000:] + some
 
 
+def other_edition(text: str) -> str:
+    """The same with one word in eight of the beginning changed."""
+    some, pick = part(text), random.Random(0)
+    words = re.findall(r"\s*\S+", some[-22_000:])
+    return "".join(f"{w}x" if pick.random() < 1 / 8 else w for w in words) + some
+
+
 CASES: dict[str, tuple[Text, dict[str, object]]] = {
     "healthy": (part, SMALL),
     "rate_over_30": (part, SMALL | {"learning-rate": 0.001 / 30}),
@@ -75,6 +84,7 @@ CASES: dict[str, tuple[Text, dict[str, object]]] = {
     "vocabulary_8000_on_200_kB": (first(200_000), SMALL | {"vocab-size": 8000}),
     "text_four_times": (four_times, SMALL),
     "held_out_text_in_training": (leaking, SMALL),
+    "another_edition_of_it_in_training": (other_edition, SMALL),
     "ten_sentences": (lambda _: TEN, {"seq-len": 32}),
     "old": (whole, {"preset": "old"}),
     "fast": (whole, {}),

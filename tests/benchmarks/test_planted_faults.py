@@ -195,7 +195,7 @@ def test_tuned_rules_are_right_at_least_as_often_where_they_were_tuned(
     baselines = bench["baselines"]
     signs = bench["signs"].read_signs(RESULTS / "signs-development.jsonl")
     by_name = {case.name: case for case in bench["cases"].cases(sealed=False)}
-    # Half of them healthy, the others what was planted: enough to see that tuning does what it says.
+    # What was planted stands for the truth: enough to see that tuning does what it says.
     examples = [
         (by_name[name].values, one, frozenset(by_name[name].planted or {"healthy"}))
         for name, one in list(signs.items())[:80]
