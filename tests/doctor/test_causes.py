@@ -11,7 +11,7 @@ import pytest
 from descend.config import RunConfig, make_config
 from descend.doctor import causes
 from descend.doctor.cause import HEADINGS, Cause, headings
-from descend.doctor.causes import CAUSES
+from descend.doctor.causes import CAUSES, too_little_data
 from descend.doctor.causes.too_little_data import MOST_MORE, adding_over_halving
 from descend.doctor.healthy import HEALTHY
 from descend.doctor.reading import Reading
@@ -103,3 +103,16 @@ def test_more_text_gains_nothing_in_one_pass_and_most_after_many() -> None:
     assert shares[1] < 0.35  # 0.30: by hand, w(1) = 1, w(2) = 1.93, w(4) = 3.43
     # Of what is known by heart each doubling gains as much as halving costs.
     assert shares[-1] == pytest.approx(math.log2(MOST_MORE), abs=0.06)
+
+
+def test_half_the_text_is_tried_only_where_a_trial_can_show_what_it_costs() -> None:
+    """In less than a pass over it no text comes twice, so that half of it does as well."""
+    of_three, of_ten = too_little_data.least_share(3), too_little_data.least_share(10)
+    assert 1 / 3 < of_three < 1
+    assert of_ten < of_three
+    config = RunConfig(vocab_size=2048, epoch=3)
+    flat = too_little_data.trial(config, {})[0]
+    assert (flat.takes_away, flat.least_share) == (True, of_three)
+    # Where the held-out loss turned upwards, the run itself has shown it.
+    turned = {"rise_after_best": Reading("rise_after_best", 0.3, "nats")}
+    assert too_little_data.trial(config, turned)[0].least_share == 0.0
