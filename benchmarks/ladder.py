@@ -56,10 +56,18 @@ def passes(bits: float, points: list[tuple[float, float]]) -> float:
     raise ValueError("a curve has two points at least")
 
 
-def times_as_long(row: Row, points: list[tuple[float, float]]) -> tuple[float, float, float]:
-    """Time to the recipe's loss over the recipe's own: least, middle and most (95 %)."""
+FURTHEST = 3.0
+"""Times the last gain of the curve, up to which its last slope is followed below its end."""
+
+
+def times_as_long(row: Row, points: list[tuple[float, float]]) -> tuple[float, float, float] | None:
+    """Time to the recipe's loss over the recipe's own: least, middle and most (95 %); None where
+    more passes hardly come so low, so that no time could be told."""
     _, gains, share = row
     mean = measured(gains)
     low, high = mean.ci95 or (mean.value, mean.value)
+    (before, _), (lowest, _) = points[-2:]
+    if low < lowest - FURTHEST * (before - lowest):
+        return None
     least, middle, most = (share * PASSES / passes(b, points) for b in (low, mean.value, high))
     return least, middle, most

@@ -68,10 +68,11 @@ def ladder(name: str) -> str:
     points = curve(found)
     lines = []
     for name, gains, share in found:
-        least, middle, most = times_as_long((name, gains, share), points)
+        times = times_as_long((name, gains, share), points)
+        told = "{1:.2f} ({0:.2f} to {2:.2f})".format(*times) if times else "–"
         lines.append([
             name, with_interval(measured(gains)), f"{share:.2f}",
-            f"{middle:.2f} ({least:.2f} to {most:.2f})", str(len(gains)),
+            told, str(len(gains)),
         ])  # fmt: skip
     head = ["change", "bits per byte against the recipe (95 %)", "its run takes, times",
             "to the recipe's loss, times as long (95 %)", "pairs"]  # fmt: skip
