@@ -192,6 +192,20 @@ def doctor_confusion() -> str:
     return by_half(one)
 
 
+def doctor_calibration() -> str:
+    """How sure the doctor with trials said it was, in fifths, and how often it was right."""
+
+    def one(found: dict[str, Any]) -> str:
+        bins = found["calibration"].get("doctor", [])
+        rows = [[share(b["stated"]), share(b["right"]), str(b["cases"])] for b in bins]
+        count = sum(b["cases"] for b in bins) or 1
+        off = sum(abs(b["stated"] - b["right"]) * b["cases"] for b in bins) / count
+        rows.append(["on average apart", share(off), str(count)])
+        return markdown(["confidence stated", "right", "cases"], rows)
+
+    return by_half(one)
+
+
 def doctor_repair() -> str:
     """What came of following the advice."""
     head = ["half", "faults with a twin", "repaired", "by random search, 4 runs",
@@ -270,7 +284,8 @@ TABLES: dict[str, Callable[[], str]] = (
             curves,
             doctor_scores,
             doctor_confusion,
-            doctor_repair,
+            doctor_calibration,
+        doctor_repair,
             doctor_labels,
             plans,
             rates,
