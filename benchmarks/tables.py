@@ -285,7 +285,7 @@ TABLES: dict[str, Callable[[], str]] = (
             doctor_scores,
             doctor_confusion,
             doctor_calibration,
-        doctor_repair,
+            doctor_repair,
             doctor_labels,
             plans,
             rates,

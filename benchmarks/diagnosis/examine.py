@@ -30,7 +30,7 @@ from table import Diagnosed, Trained, append, half_named, read
 
 from descend import run
 from descend.doctor import consult as consultation
-from descend.doctor import race
+from descend.doctor import divergence, race
 from descend.doctor.diagnosis import Diagnosis
 from descend.doctor.from_log import diagnose_log
 from descend.doctor.prescription import merged_prescription
@@ -79,7 +79,8 @@ def doctor(case: Case, folder: Path, proof: float) -> tuple[Diagnosed, Diagnosis
     """The doctor's verdict; `proof`: seconds of trials, 0 for none."""
     # Of this process: a machine that is stopped now and then must not cost the doctor its trials.
     # They run in this process where it may use one core only.
-    consultation.time = race.time = _OwnTime  # type: ignore[assignment]
+    for module in (consultation, race, divergence):
+        module.time = _OwnTime  # type: ignore[attr-defined]
     found = consultation.consult(folder, budget=0.0, least_seconds=proof, proof=proof > 0)
     said = Diagnosed(
         case=case.name, reader=PROOF if proof else SIGNALS, verdict=found.verdict,

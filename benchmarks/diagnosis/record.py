@@ -43,6 +43,7 @@ def read_record(folder: Path) -> RunRecord:
         norms=[s.gradient_norm for s in steps if s.gradient_norm is not None],
         validation=[e.validation_loss for e in epochs],
         training=[e.loss_end for e in epochs],
-        update_ratios=[r for m in matrices for r in m.update_ratio.values()],
+        # At the first look some matrices stand at zero, of which every update is infinitely large.
+        update_ratios=[r for m in matrices[1:] for r in m.update_ratio.values()],
         diverged=any(isinstance(r, Stopped) and r.reason == "diverged" for r in events),
     )

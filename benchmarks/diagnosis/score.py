@@ -282,8 +282,8 @@ def by_signs(
     readers: dict[str, list[Scored]] = defaultdict(list)
     corpora = {t.case.variant.corpus for t in found}
     for corpus in sorted(corpora):
-        own = [t for t in found if t.case.variant.corpus == corpus and t.case.name in signs]
-        others = [t for t in known if t.case.variant.corpus != corpus and t.case.name in signs]
+        own = [t for t in found if t.case.variant.corpus == corpus]
+        others = [t for t in known if t.case.variant.corpus != corpus]
         taught: list[Example] = [(t.case.values, signs[t.case.name], t.accepted) for t in others]
         if not taught:
             continue
@@ -315,9 +315,11 @@ def main() -> None:
     found, rows = labelled(asked.results, half)
     known, _ = labelled(asked.results, "development")
     by_name = {t.case.name: t for t in found}
-    signs = read_signs(asked.results / "signs-development.jsonl")
+    signs = read_signs(asked.results / "signs-development.jsonl")  # by signs.py, of all cases
     signs |= read_signs(asked.results / f"signs-{half}.jsonl")
     by_reader = made_here(found, known, rows)
+    if lacking := [t.case.name for t in [*found, *known] if t.case.name not in signs]:
+        raise SystemExit(f"no signs of {len(lacking)} cases, {lacking[0]} among them: run signs.py")
     by_reader |= by_signs(found, known, signs)
     for said in read(asked.results / f"verdicts-{half}.jsonl", Diagnosed):
         if said.case in by_name:

@@ -24,8 +24,7 @@ import numpy as np
 from descend.config import make_config
 from descend.text import embedded
 from descend.text.duplicates import words
-from descend.text.near_copies import RUN, near_copies
-from descend.text.near_copies import _hashes as hashes
+from descend.text.near_copies import RUN, hashes, near_copies
 from descend.text.store import prepare_text, prepare_tokenizer
 
 BYTES = 1_200_000

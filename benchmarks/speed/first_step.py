@@ -74,6 +74,7 @@ def main() -> None:
         "summary": [
             {"run": n, "rounds": len(s), "seconds": [min(s), statistics.median(s), max(s)]}
             for n, s in counted.items()
+            if s
         ],
     }
     asked.results.mkdir(parents=True, exist_ok=True)

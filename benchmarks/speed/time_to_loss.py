@@ -127,12 +127,17 @@ def main() -> None:
     text = str(Path(asked.text).resolve())
     file = asked.results / f"time_to_loss_{Path(text).stem}.json"
     asked.results.mkdir(parents=True, exist_ok=True)
-    # What is there was measured on the machine that it names: it stays as it is.
+    # What is there was measured on the machine that it names: only there is it gone on with.
     record: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {
         "command": f"python benchmarks/speed/time_to_loss.py RESULTS {Path(text).name}",
         "machine": hardware(pick_device("auto")),
         "raw": [],
     }  # fmt: skip
+    here, there = hardware(pick_device("auto")), record["machine"]
+    if here["processor"] != there["processor"]:
+        raise SystemExit(
+            f"{file}: measured on {there['processor']}, and this is {here['processor']}"
+        )
     for number, name in itertools.product(range(asked.rounds), asked.runs.split(";")):
         flags = (PEERS | RUNS)[name]
         found = theirs(text, flags) if name in PEERS else ours(text, flags, number + 1)

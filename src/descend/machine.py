@@ -88,7 +88,7 @@ def quiet_cores() -> int:
 
     Asked again within `RECENT` seconds it does not watch, but counts what others did since then.
     """
-    now, times, own = time.monotonic(), _core_times(), time.process_time()
+    now, times, own = time.monotonic(), _core_times(), _own_time()
     last = _looks[-1] if _looks else None
     if times is None or last is None or now - last.at > RECENT:
         quiet = max(1, cores() - round(busy_cores()))
@@ -100,8 +100,14 @@ def quiet_cores() -> int:
         quiet = max(1, cores() - round(max(0.0, others / (now - last.at))))
     if times is not None:
         times = _core_times() or times
-        _looks[:] = [_Look(time.monotonic(), *times, time.process_time(), quiet)]
+        _looks[:] = [_Look(time.monotonic(), *times, _own_time(), quiet)]
     return quiet
+
+
+def _own_time() -> float:
+    """Processor seconds of this process, as far as `_core_times` counts them."""
+    nice = hasattr(os, "nice") and os.nice(0) > 0
+    return 0.0 if nice and not _autogroups() else time.process_time()
 
 
 def crowding(processes: int) -> float:

@@ -42,6 +42,11 @@ def test_prescriptions_merge_only_what_was_tried_together() -> None:
     on_top = ("model_too_small", {"embed_dim": 32}, trial(after=["learning_rate_too_low"]))
     found = merged_prescription(diagnosis(first, on_top, beside))
     assert found == {"learning_rate": 0.01, "embed_dim": 32}
+    # What was tried on top of a remedy that is not applied itself is not applied either.
+    clip = ("diverged", {"gradient_clip": 1.0}, trial())
+    base = ("context_too_short", {"seq_len": 64}, trial())
+    on_that = ("batch_too_large", {"batch_size": 4}, trial(after=["context_too_short"]))
+    assert merged_prescription(diagnosis(clip, base, on_that)) == {"gradient_clip": 1.0}
     # What nothing was tried for is a suspicion and not applied.
     assert merged_prescription(diagnosis(("undertrained", {"epoch": 4}, None))) == {}
 

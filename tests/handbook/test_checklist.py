@@ -62,6 +62,26 @@ def diagnosed(trained: Path, own_folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize(
+    "left_open",
+    [
+        {"untried": True},
+        {"trial": trial(0.3, "4 times the batch", counts=False) | {"undecided": True}},
+    ],
+)
+def test_what_was_not_tried_or_not_decided_stays_open(
+    diagnosed: Path, left_open: dict[str, Any]
+) -> None:
+    file = diagnosed / "diagnosis.json"
+    content = json.loads(file.read_text())
+    other = next(r for r in content["ruled_out"] if r["cause"] == "batch_too_small")
+    other |= left_open | {"because": "nobody knows"}
+    file.write_text(json.dumps(content))
+    (batch,) = [a for a in checklist(diagnosed).answers if "batch" in a.question.lower()]
+    assert batch.answer == "open"
+    assert "obody knows" in batch.because
+
+
 def test_the_causes_of_the_rules_are_causes_of_the_doctor() -> None:
     assert {name for rule in RULES for name in rule.causes} <= {cause.name for cause in CAUSES}
     assert len(RULES) == 5

@@ -94,3 +94,18 @@ def test_text_without_words_says_nothing() -> None:
     assert near_copies(np.array(honest(9_000, 1)), np.array(honest(900, 2)), letters) is None
     assert near_copies(np.array([1, 2, 3]), np.array([1, 2]), decode) is None
     assert near_copies(np.array([1, 2, 3]), np.array(honest(900, 2)), decode) is None
+
+
+def test_set_phrases_in_ever_new_order_are_no_copies() -> None:
+    """Half of the held-out text is put together from lines that training is full of: each of them
+    stands there, but never beside the others."""
+    pick = random.Random(5)
+    lines = [honest(12, 100 + n) for n in range(60)]
+
+    def put_together(passages: int) -> list[int]:
+        return [token for _ in range(4 * passages) for token in pick.choice(lines)]
+
+    train = honest(15_000, 1) + put_together(60)
+    found = told(train, honest(1_000, 2) + put_together(40))
+    assert found.share < 0.3
+    assert found.beyond == 0.0

@@ -20,6 +20,7 @@ from descend.doctor.diagnosis import (
     Cost,
     Diagnosis,
     Finding,
+    RuledOut,
     Trial,
     trial_seconds,
 )
@@ -158,8 +159,12 @@ def _of_a_run_away(
     if again or not case.finished or left <= 0:
         return judged, notes
     others, said = _proved(case, found, readings, left, told)
-    proved = others.findings if others.verdict != "unknown" else []
     out = [r for r in others.ruled_out if r.cause != "diverged"]
+    proved = others.findings
+    if others.verdict == "unknown":
+        doubtful = "it gained, which may be chance"
+        out += [RuledOut(cause=f.cause, because=doubtful, trial=f.trial) for f in proved]
+        proved = []
     return replace(judged, findings=judged.findings + proved, ruled_out=out), notes + said
 
 
@@ -194,7 +199,7 @@ def _proved(
         # Nothing is called healthy while there is time to try what was suspected least.
         run_race(race, rest, "trying the rest")
         judged = _judged(race, found, readings, own)
-    judged = with_untried(_settled(race, found, readings, own, judged), everyone, share)
+    judged = _settled(race, found, readings, own, judged)
     notes = [
         f"each trial: {steps * case.tokens_per_step:,} tokens, {share:.0%} of the run, its "
         "schedule over exactly these; the same seed, data order and held-out tokens on both sides"
@@ -205,14 +210,14 @@ def _proved(
             "of them at full length"
         )
     left = began + allowed - time.monotonic()
-    if judged.verdict == "unknown":
-        return judged, notes
-    if judged.winner is not None and left > 0:
-        second = _second(race, judged, found, readings, left, told)
-        judged = _with_second(judged, second)
-    elif judged.winner is not None:
-        notes.append("no second race after the best remedy: the time allowed was spent")
-    return judged, notes
+    raced: set[str] = set()
+    if judged.verdict != "unknown" and judged.winner is not None:
+        if left > 0:
+            second, raced = _second(race, judged, found, readings, left, told)
+            judged = _with_second(judged, second)
+        else:
+            notes.append("no second race after the best remedy: the time allowed was spent")
+    return with_untried(judged, everyone, share, race.refused, raced), notes
 
 
 def _judged(race: Race, found: list[Suspect], readings: Readings, own: float | None) -> Judged:
@@ -282,12 +287,12 @@ def _prescriptions(race: Race, gains: list[Gain]) -> dict[str, dict[str, Any]]:
 
 def _second(
     race: Race, judged: Judged, found: list[Suspect], readings: Readings, left: float, told: Told
-) -> Finding | None:
-    """The best further remedy on top of the winner's, if there is one."""
+) -> tuple[Finding | None, set[str]]:
+    """The best further remedy on top of the winner's, if there is one; and the causes tried."""
     assert judged.winner is not None
     lane = judged.winner.lane
     if lane.change.takes_away:
-        return None
+        return None, set()
     again = race_on_top(race, lane, left, told)
     first = race.gains
     done = {lane.cause, *(f.cause for f in judged.findings if f.trial is None)}
@@ -302,9 +307,10 @@ def _second(
     if again.longer > 1:  # the first round is not cut short, and takes as much longer
         others = _as_many_as_fit(again, others)
     if not others:
-        return None
+        return None, set()
     run_race(again, others, "trying on top of it")
-    return proved_twice(_judged(again, found, readings, None).findings)
+    second = proved_twice(_judged(again, found, readings, None).findings)
+    return second, {ladder[0].cause for ladder in others}
 
 
 def proved_twice(findings: list[Finding]) -> Finding | None:

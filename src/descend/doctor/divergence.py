@@ -121,7 +121,7 @@ def _try(
         if (outcome := race.outcomes.get((lane, race.seed))) and not _ran_away(outcome)
     ]
     notes = []
-    left_out = len(lanes) - sum((lane, race.seed) in race.outcomes for lane in lanes)
+    left_out = sum((x, race.seed) not in race.outcomes and x not in race.refused for x in lanes)
     if left_out:
         notes.append(f"{left_out} of {len(lanes)} changes were not tried: --budget allows no more")
     again = _ran_away(control)

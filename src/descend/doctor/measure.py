@@ -147,7 +147,7 @@ class _Counted:
     copies: Overlap | None
     """Of training text in held-out text, word for word."""
     near: NearCopies | None
-    """The same with small changes; None: the text has too few words to tell."""
+    """The same with small changes or none; None: the text has too few words to tell."""
 
     @property
     def known(self) -> Mask | None:
@@ -191,7 +191,9 @@ def _from_text(store: TokenStore, counted: _Counted, seq_len: int) -> Iterator[R
         repeats = counting.repeated_share(store.train, counted.copy_length)
         yield Reading("repeats", repeats, "of the training text")
     if counted.near is not None:
-        yield Reading("near_overlap", counted.near.beyond, "of held-out passages")
+        word_for_word = counted.copies.share if counted.copies is not None else 0.0
+        nearly = max(0.0, counted.near.beyond - word_for_word)
+        yield Reading("near_overlap", nearly, "of held-out passages")
     higher = min(ladder.trigram, counted.fourgram_loss)
     yield Reading("counting_ladder", ladder.bigram - higher, "nats")
     beyond = [d for d in DISTANCES if d > seq_len]

@@ -46,8 +46,10 @@ def applied(diagnosis: Diagnosis) -> list[Finding]:
     """The causes whose remedies hold together."""
     found: list[Finding] = []
     for finding in diagnosis.causes:
-        on_top = finding.trial is not None and bool(finding.trial.after)
-        if finding.prescription and finding.trial is not None and (not found or on_top):
+        if not finding.prescription or finding.trial is None:
+            continue
+        after = finding.trial.after
+        if not found or (after and set(after) <= {f.cause for f in found}):
             found.append(finding)
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,14 +45,25 @@ def why_not(case: Case, readings: Readings, proof: bool) -> str | None:
     return None
 
 
-def with_untried(judged: Judged, ladders: list[list[Lane]], share: float) -> Judged:
-    """`judged`, saying of what could have been raced and was not that it was not tried."""
+def with_untried(
+    judged: Judged,
+    ladders: list[list[Lane]],
+    share: float,
+    refused: Mapping[Lane, str],
+    raced: Collection[str],
+) -> Judged:
+    """`judged`, saying of what could have been raced and was not that it was not tried, and why.
+
+    `ladders`: what could have been; `share`: of the run, that a trial is long; `refused`: what
+    could not run, and the reason; `raced`: causes tried on top of the best remedy.
+    """
     least = {ladder[0].cause: ladder[0].change for ladder in ladders}
+    reasons = {lane.cause: reason for lane, reason in refused.items()}
 
     def told(out: RuledOut) -> RuledOut:
-        if out.trial is not None or out.cause not in least:
+        if out.trial is not None or out.cause not in least or out.cause in raced:
             return out
-        change, because = least[out.cause], out.because
+        change, because = least[out.cause], reasons.get(out.cause, out.because)
         if change.least_share > share:
             because = (
                 f"{change.label} shows only in trials of {change.least_share:.0%} of the run and "

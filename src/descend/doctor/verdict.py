@@ -326,7 +326,7 @@ def _because(suspect: Suspect, readings: Readings, gain: Gain | None, raced: boo
         return "training stayed finite"
     if raced:
         return "it was less likely than those that were tried"
-    return "less speaks for it than for what was told"
+    return "the signals say little of it"
 
 
 def _at_equal_time(gain: float) -> str:

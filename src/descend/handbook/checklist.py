@@ -98,9 +98,10 @@ def _from_diagnosis(rule: Rule, diagnosis: Diagnosis | None) -> tuple[Answer, bo
         return None
     if not tried(diagnosis):
         return "open", False, "The diagnosis tried nothing."
-    undecided = [r for r in out if r.open]
-    if undecided:
+    if undecided := [r for r in out if r.open]:
         return "open", True, _reasons(undecided)
+    if untried := [r for r in out if r.untried]:
+        return "open", False, _reasons(untried)
     return "yes", all(r.trial is not None for r in out), _reasons(out)
 
 

@@ -79,7 +79,7 @@ GLOSSES = {
     "multiplier_fresh": "so many would go on lowering the loss on fresh text",
     "multiplier_same": "the same on the batch that the step was made from",
     "position_slope": "what the last doubling brought",
-    "near_overlap": "that stand in training nearly, beyond what it has of itself",
+    "near_overlap": "that stand in training with small changes, beyond what it has of itself",
     "rare_loss": "on tokens used fewer than 20 times in training",
     "rare_vocabulary": "used fewer than 20 times in training",
     "recurrence": "that stood in the same context before",

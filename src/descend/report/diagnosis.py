@@ -64,7 +64,7 @@ LESSER = "Gain too, but less, and perhaps no more once that is mended"
 
 
 UNDECIDED = "Not decided: they gained enough, which may be chance; a larger --budget tells"
-UNTRIED = "Not tried, since less spoke for them"
+UNTRIED = "Not tried"
 OUT = "How each other cause was ruled out"
 NOTHING_TRIED = "Of the other causes"
 

@@ -16,6 +16,7 @@ from descend.text.overlap import window_hashes
 
 Tokens = npt.NDArray[np.integer[Any]]
 Hashes = npt.NDArray[np.uint64]
+Places = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Decode = Callable[[Sequence[int]], str]
 
@@ -23,13 +24,20 @@ RUN = 4
 """Words of a run, a power of two: so short that changes leave some whole. In four books 2 to 6 % of
 those held out stand in the training text (benchmarks/results/doctor/near_copies.json)."""
 PASSAGE = 48
-"""Words, about, of a passage that is judged as a whole: some lines of a page."""
+"""Words, about, of a passage that is judged as a whole: some lines of a page. Where each character
+counts as a word (`duplicates.words`), so many characters."""
 COPIED = 0.4
-"""Share of a passage's runs that stand in the other text, from which it is a near copy. In four
-books at most 0.9 % of honest passages reach it, and 83 % or more of those with one word in six
-changed (the same file)."""
+"""Share of a passage's runs that stand in one place of the other text, in their order, from which
+it is a near copy. In four books no honest passage in a hundred reaches it, and of those with one
+word in six changed three quarters do (the same file)."""
+DRIFT = 12
+"""Words by which they may stand nearer or further apart there, since words come and go. A text of
+set phrases has each of them somewhere, but not at the same distances."""
+MOST_PLACES = 50
+"""Of a run in the training text that are remembered, the first."""
 FEWEST_RUNS = 12
-"""Of a passage that can be judged: writing without spaces has no words to compare."""
+"""Of a passage that can be judged: writing without spaces, other than that of characters, has no
+words to compare."""
 FEWEST_PASSAGES = 8
 """Under so many a share means nothing."""
 SAMPLE = 512
@@ -37,7 +45,7 @@ SAMPLE = 512
 MOST_TRAIN = 20_000_000
 """Training tokens that are looked at, the first: under a minute. A near copy of a later passage is
 not found."""
-MOST_HELD_OUT = 1 << 20
+MOST_HELD_OUT = 5_000_000
 """Held-out tokens that are looked for, the first."""
 CHUNK = 1 << 18
 """Training tokens whose words are compared at a time."""
@@ -59,8 +67,31 @@ class NearCopies:
     the difference, 0 to 1. That much of the held-out text was copied."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """Where the runs that were looked for stand in the training text."""
+
+    wanted: Hashes
+    """Of all of them, sorted."""
+    starts: Places
+    """Of each one's places in `places`, and the end of the last."""
+    places: Places
+    """Words from the beginning of the training text."""
+
+    def of(self, runs: Hashes) -> tuple[Places, Places]:
+        """Where the passage of `runs` would begin if it stood where one of them does, for each
+        place of each, ascending; and which of the runs it is."""
+        which = np.searchsorted(self.wanted, runs)
+        counts = np.minimum(self.starts[which + 1] - self.starts[which], MOST_PLACES)
+        numbers = np.repeat(np.arange(len(runs)), counts)
+        first = np.repeat(self.starts[which] - (np.cumsum(counts) - counts), counts)
+        begins = self.places[first + np.arange(len(numbers))] - numbers
+        order = np.argsort(begins, kind="stable")
+        return begins[order], numbers[order]
+
+
 def near_copies(train: Tokens, validation: Tokens, decode: Decode) -> NearCopies | None:
-    """Which held-out passages share `COPIED` of their runs of words with the training text.
+    """Which held-out passages have `COPIED` of their runs of words together in the training text.
 
     Case and punctuation do not count. None where the text has too few words to tell.
     """
@@ -73,16 +104,9 @@ def near_copies(train: Tokens, validation: Tokens, decode: Decode) -> NearCopies
     places = list(_passages(train, length))
     chosen = np.unique(np.linspace(0, len(places) - 1, min(SAMPLE, len(places))).astype(np.int64))
     known = [_runs(places[n], decode, numbers) for n in chosen]
-    wanted = np.unique(np.concatenate([*asked, *known]))
-    counts = _counts(train, decode, numbers, wanted)
-
-    def found(runs: Hashes, times: int) -> bool | None:
-        if len(runs) < FEWEST_RUNS:
-            return None
-        return float((counts[np.searchsorted(wanted, runs)] >= times).mean()) >= COPIED
-
-    near = [found(runs, 1) for runs in asked]
-    again = [found(runs, 2) for runs in known]
+    found = _look_for(train, decode, numbers, np.unique(np.concatenate([*asked, *known])))
+    near = [_stands(runs, found, times=1) for runs in asked]
+    again = [_stands(runs, found, times=2) for runs in known]  # once it stands where it is
     judged, sampled = ([f for f in some if f is not None] for some in (near, again))
     if min(len(judged), len(sampled)) < FEWEST_PASSAGES:
         return None
@@ -91,6 +115,41 @@ def near_copies(train: Tokens, validation: Tokens, decode: Decode) -> NearCopies
     share, repeats = float(np.mean(judged)), float(np.mean(sampled))
     spread = math.sqrt(_variance(share, len(judged)) + _variance(repeats, len(sampled)))
     return NearCopies(covered, share, repeats, max(0.0, share - repeats - 1.96 * spread))
+
+
+def _stands(runs: Hashes, found: _Found, times: int) -> bool | None:
+    """Whether so many places of the training text hold `COPIED` of `runs`; None where too few runs
+    are asked for."""
+    if len(runs) < FEWEST_RUNS:
+        return None
+    begins, numbers = found.of(runs)
+    for _ in range(times):
+        place = _together(begins, numbers, COPIED * len(runs))
+        if place is None:
+            return False
+        apart = np.abs(begins - place) > PASSAGE
+        begins, numbers = begins[apart], numbers[apart]
+    return True
+
+
+def _together(begins: Places, numbers: Places, least: float) -> int | None:
+    """A place where `least` different runs would have the passage begin, give or take `DRIFT`
+    words; None where there is none."""
+    if len(np.unique(numbers)) < least:
+        return None
+    inside: dict[int, int] = {}
+    first = 0
+    for last, number in enumerate(numbers.tolist()):
+        inside[number] = inside.get(number, 0) + 1
+        while begins[last] - begins[first] > DRIFT:
+            gone = int(numbers[first])
+            inside[gone] -= 1
+            if not inside[gone]:
+                del inside[gone]
+            first += 1
+        if len(inside) >= least:
+            return int(begins[first])
+    return None
 
 
 def _variance(share: float, passages: int) -> float:
@@ -117,24 +176,28 @@ def _passages(tokens: Tokens, length: int) -> Iterator[Tokens]:
 def _runs(passage: Tokens, decode: Decode, numbers: dict[str, int]) -> Hashes:
     """Hashes of the passage's runs; words met for the first time get the next number, from 1."""
     said = words(decode(passage.tolist()))
-    ids = [numbers.setdefault(word, len(numbers) + 1) for word in said]
-    return _hashes(ids)
+    return hashes([numbers.setdefault(word, len(numbers) + 1) for word in said])
 
 
-def _hashes(ids: list[int]) -> Hashes:
+def hashes(ids: list[int]) -> Hashes:
+    """Of the runs of words with these numbers."""
     if len(ids) < RUN:
         return np.zeros(0, dtype=np.uint64)
     return window_hashes(np.array(ids, dtype=np.int64), RUN)
 
 
-def _counts(
-    train: Tokens, decode: Decode, numbers: dict[str, int], wanted: Hashes
-) -> npt.NDArray[np.int64]:
-    """How often each of the `wanted` hashes, which are sorted, stands in the training text."""
-    counts = np.zeros(len(wanted), dtype=np.int64)
+def _look_for(train: Tokens, decode: Decode, numbers: dict[str, int], wanted: Hashes) -> _Found:
+    """Where each of the `wanted` hashes, which are sorted, stands in the training text."""
+    which, where, before = [], [], 0
     for first in range(0, len(train), CHUNK):
         said = words(decode(train[first : first + CHUNK].tolist()))
-        hashes = _hashes([numbers.get(word, 0) for word in said])
-        at = np.minimum(np.searchsorted(wanted, hashes), len(wanted) - 1)
-        counts += np.bincount(at[wanted[at] == hashes], minlength=len(wanted))
-    return counts
+        there = hashes([numbers.get(word, 0) for word in said])
+        at = np.minimum(np.searchsorted(wanted, there), len(wanted) - 1)
+        hit = np.flatnonzero(wanted[at] == there)
+        which.append(at[hit])
+        where.append(before + hit)
+        before += len(said)
+    found, places = np.concatenate(which), np.concatenate(where).astype(np.int64)
+    order = np.argsort(found, kind="stable")
+    starts = np.searchsorted(found[order], np.arange(len(wanted) + 1))
+    return _Found(wanted, starts, places[order])

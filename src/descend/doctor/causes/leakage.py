@@ -19,9 +19,12 @@ In technical words:
 
         max(clean rise, overlap · 1 nat) · (1 − r)
 
-    A passage of some 48 words is nearly a copy if 40 % of its runs of four words stand in
-    training. The near overlap is the share of such passages beyond what the training text has of
-    itself, at the least. Where that is more than overlap · (1 − r) it takes its place.
+    A passage of some 48 words is nearly a copy if 40 % of its runs of four words stand in one
+    place of training, in their order. The near overlap is the share of such passages, at the
+    least, beyond what the training text has of itself and beyond the overlap; where it is 0.05
+    or more, told is
+
+        max(clean rise, (overlap · (1 − r) + near overlap) · 1 nat)
 
 How it shows:
     Passages of the held-out text stand in training, word for word or with small changes; on the
@@ -82,18 +85,11 @@ def measured(readings: Readings) -> float:
 
     Copies that stand all over the text explain as much of it as their share.
     """
-    exact, near = (x if x >= LEAST else 0.0 for x in _shares(readings))
-    rest = 1.0 - value(readings, "repeats")
-    if not exact and not near:
-        return 0.0
-    if near > exact * rest:
-        return max(value(readings, "clean_rise"), near * BY_HEART)
-    return max(value(readings, "clean_rise"), exact * BY_HEART) * rest
-
-
-def _shares(readings: Readings) -> tuple[float, float]:
-    """Of the held-out text: copied word for word, and copied with small changes or none."""
-    return value(readings, "overlap"), value(readings, "near_overlap")
+    exact, near = value(readings, "overlap"), value(readings, "near_overlap")
+    rise, rest = value(readings, "clean_rise"), 1.0 - value(readings, "repeats")
+    if near >= LEAST:
+        return max(rise, (exact * rest + near) * BY_HEART)
+    return max(rise, exact * BY_HEART) * rest if exact >= LEAST else 0.0
 
 
 CAUSE = Cause(
@@ -105,7 +101,12 @@ CAUSE = Cause(
             "overlap", 0.02, None, 2.1, "of the held-out text stands in training too", outside=2.3
         ),
         Expectation(
-            "near_overlap", 0.05, None, 4.4, "of it stands there with small changes", outside=0.0
+            "near_overlap",
+            0.05,
+            None,
+            4.4,
+            "more of it stands there with small changes",
+            outside=0.0,
         ),
         Expectation("clean_rise", 0.02, None, 1.0, "nats more on the held-out text that does not"),
     ),
