@@ -125,8 +125,13 @@ def test_what_spoils_the_measure_comes_before_what_gains() -> None:
     judged = verdict([gain("learning_rate_too_low", 0.9)], **edited)
     assert judged.verdict == "leakage"
     assert [e.signal for e in judged.findings[0].evidence] == ["near_overlap", "clean_rise"]
-    # What mending a setting gains is told and prescribed beside it.
-    assert [f.cause for f in judged.findings] == ["leakage", "learning_rate_too_low"]
+    # What gained on text that was trained on is neither told as proved nor prescribed.
+    assert [f.cause for f in judged.findings] == ["leakage"]
+    assert judged.winner is None
+    assert [r.cause for r in judged.ruled_out if r.gains_too] == ["learning_rate_too_low"]
+    # On honest text of another kind it is.
+    judged = verdict([gain("learning_rate_too_low", 0.9)], shift=0.8)
+    assert [f.cause for f in judged.findings] == ["distribution_shift", "learning_rate_too_low"]
     assert judged.findings[1].prescription
     copied = {"overlap": 1.0, "repeats": 0.75}
     assert verdict([], **copied).verdict == "duplicates"

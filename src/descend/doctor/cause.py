@@ -112,6 +112,8 @@ class Cause:
     or not: size, rate, batch, context, epochs."""
     measured: Callable[[Readings], float] = nothing
     """Nats by which the result is off because of it, for what is counted and not tried; 0: not."""
+    spoils: bool = False
+    """Where it holds, no loss on the held-out text is to be believed, nor what a trial gained."""
 
 
 def name_of(module: str) -> str:

@@ -90,7 +90,11 @@ def judge(
         if effect >= MEASURED_FROM:
             findings.append((effect, _finding(suspect.cause, readings, MEASURED, {}, None)))
     certain = {f.cause for _, f in findings}
-    claimed = [g for g in best.values() if g.claimable and g.lane.cause not in certain]
+    spoiled = any(s.cause.spoils for _, s in counted if s.cause.name in certain)
+    claimed = [
+        g for g in best.values()
+        if g.claimable and g.lane.cause not in certain and not spoiled
+    ]  # fmt: skip
     for gain in claimed:
         cause = _cause(found, gain.lane.cause)
         probability = chances[cause.name]

@@ -113,5 +113,6 @@ CAUSE = Cause(
     trial=trial,
     remedy="remove the copies with `descend corpus add --deduplicate near`, then train again",
     measured=measured,
+    spoils=True,
     prior=-0.3,
 )
