@@ -38,7 +38,7 @@ Typical values:
 
     These are first guesses. Real runs (benchmarks/results/doctor/): steps 510 in
     `fast_tinyshakespeare.json`, the default, 7200 in `old_tinyshakespeare.json`; noise scale 8.2
-    in `fast_tinyshakespeare.json`, 21 in `old_tinyshakespeare.json`. At equal tokens a batch of
+    in `fast_tinyshakespeare.json`, 35 in `old_tinyshakespeare.json`. At equal tokens a batch of
     128 ended with a far higher loss than one of 4 or 16
     (benchmarks/results/compare/batches.json).
 
