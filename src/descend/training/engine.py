@@ -164,15 +164,16 @@ def _perhaps_compiled(
 def _try_compiled(
     way: Execution, config: RunConfig, shape: ModelShape, batches: BatchPlan
 ) -> Choice:
-    """How fast `way` is, and the same not compiled, both with as many sequences as in training; no
-    times where this machine cannot compile: training does not need it. `ConfigError` if compiling
-    is forced."""
+    """How fast `way` is, and unless it is forced the same not compiled, both with as many sequences
+    as in training; no times where this machine cannot compile: training does not need it.
+    `ConfigError` if compiling is forced."""
     plainly = msgspec.structs.replace(way, compiled=False)
     times = {}
     try:
         with memory_errors(config, shape):
             times[name_of(way)], per_update = _time_whole_batch(way, config, shape, batches)
-            times[name_of(plainly)], _ = _time_whole_batch(plainly, config, shape, batches)
+            if config.compile == "auto":  # else there is nothing to compare
+                times[name_of(plainly)], _ = _time_whole_batch(plainly, config, shape, batches)
     except Exception as problem:  # torch has no class of its own for what a compiler may say
         if config.compile == "auto":
             return Choice(plainly, {}, 0.0)
