@@ -66,18 +66,12 @@ def _every_second(
     self: muon.Muon, weights: list[Tensor], rate: float, momentum: float, decay: float
 ) -> None:
     """Muon's rule, but a direction serves for two steps: half of the matrix products."""
-    gradients = [p.grad for p in weights if p.grad is not None]
-    for p in weights:
-        if not self.state[p]:
-            self.state[p] |= {"momentum_buffer": torch.zeros_like(p), "steps": 0}
-    buffers = [self.state[p]["momentum_buffer"] for p in weights]
-    torch._foreach_lerp_(buffers, gradients, 1 - momentum)
-    ahead = torch._foreach_lerp(gradients, buffers, momentum)
-    for p, direction in zip(weights, ahead, strict=True):
+    for p, direction in zip(weights, self._ahead(weights, momentum), strict=True):
         state = self.state[p]
-        if state["steps"] % 2 == 0:
+        made = state.get("steps", 0)
+        if made % 2 == 0:
             state["direction"] = muon.orthogonal(direction[None].to(self.dtype))[0]
-        state["steps"] += 1
+        state["steps"] = made + 1
         scale = max(1.0, p.shape[0] / p.shape[1]) ** 0.5
         p.mul_(1 - rate * decay).add_(state["direction"], alpha=-rate * scale)
 
@@ -86,16 +80,10 @@ def _direction(
     self: muon.Muon, weights: list[Tensor], momentum: float
 ) -> Iterator[tuple[Tensor, Tensor, Tensor, float]]:
     """Weight, gradient, orthogonal direction and scale of each matrix, as Muon has them."""
-    gradients = [p.grad for p in weights if p.grad is not None]
-    for p in weights:
-        if not self.state[p]:
-            self.state[p]["momentum_buffer"] = torch.zeros_like(p)
-    buffers = [self.state[p]["momentum_buffer"] for p in weights]
-    torch._foreach_lerp_(buffers, gradients, 1 - momentum)
-    ahead = torch._foreach_lerp(gradients, buffers, momentum)
-    for p, gradient, direction in zip(weights, gradients, ahead, strict=True):
+    for p, direction in zip(weights, self._ahead(weights, momentum), strict=True):
+        assert p.grad is not None
         found = muon.orthogonal(direction[None].to(self.dtype))[0].to(p.dtype)
-        yield p, gradient, found, max(1.0, p.shape[0] / p.shape[1]) ** 0.5
+        yield p, p.grad, found, max(1.0, p.shape[0] / p.shape[1]) ** 0.5
 
 
 def _cautious(

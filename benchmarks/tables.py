@@ -67,11 +67,11 @@ def ladder(name: str) -> str:
     found = rungs(RESULTS / "recipe", name)
     points = curve(found)
     lines = []
-    for name, gains, share in found:
-        times = times_as_long((name, gains, share), points)
+    for rung, gains, share in found:
+        times = times_as_long((rung, gains, share), points)
         told = "{1:.2f} ({0:.2f} to {2:.2f})".format(*times) if times else "–"
         lines.append([
-            name, with_interval(measured(gains)), f"{share:.2f}",
+            rung, with_interval(measured(gains)), f"{share:.2f}",
             told, str(len(gains)),
         ])  # fmt: skip
     head = ["change", "bits per byte against the recipe (95 %)", "its run takes, times",

@@ -59,7 +59,11 @@ def busy_cores() -> float:
     if before is None:
         return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     time.sleep(BUSY_WATCH_SECONDS)
-    after = _core_times() or before
+    return _at_work(before, _core_times() or before)
+
+
+def _at_work(before: tuple[int, int], after: tuple[int, int]) -> float:
+    """How many cores worked between two looks at `_core_times`."""
     worked, passed = after[0] - before[0], after[1] - before[1]
     return worked / passed * (os.cpu_count() or 1) if passed else 0.0
 
@@ -72,15 +76,16 @@ class _Look(NamedTuple):
     """The counters at a moment, and what they said then."""
 
     at: float
-    worked: int
-    passed: int
+    times: tuple[int, int]
+    """As of `_core_times`."""
     own: float
     """Processor seconds of this process so far."""
     quiet: int
 
 
 _looks: list[_Look] = []
-"""The last look: text is written in many short pieces; a watch before each would cost as much."""
+"""The last look, if any: text is written in many short pieces; a watch before each would cost as
+much."""
 
 
 def quiet_cores() -> int:
@@ -91,16 +96,14 @@ def quiet_cores() -> int:
     now, times, own = time.monotonic(), _core_times(), _own_time()
     last = _looks[-1] if _looks else None
     if times is None or last is None or now - last.at > RECENT:
-        quiet = max(1, cores() - round(busy_cores()))
-    elif now - last.at < BUSY_WATCH_SECONDS or times[1] <= last.passed:
+        busy = busy_cores()
+    elif now - last.at < BUSY_WATCH_SECONDS or times[1] <= last.times[1]:
         return last.quiet
     else:
-        passed = (now - last.at) * (os.cpu_count() or 1)
-        others = (times[0] - last.worked) / (times[1] - last.passed) * passed - (own - last.own)
-        quiet = max(1, cores() - round(max(0.0, others / (now - last.at))))
+        busy = max(0.0, _at_work(last.times, times) - (own - last.own) / (now - last.at))
+    quiet = max(1, cores() - round(busy))
     if times is not None:
-        times = _core_times() or times
-        _looks[:] = [_Look(time.monotonic(), *times, _own_time(), quiet)]
+        _looks[:] = [_Look(time.monotonic(), _core_times() or times, _own_time(), quiet)]
     return quiet
 
 

@@ -94,7 +94,7 @@ def test_asked_again_soon_it_counts_what_others_did_since(
     monkeypatch: pytest.MonkeyPatch, own: float, quiet: int
 ) -> None:
     """A second in which one of two cores worked: for us, or for another program."""
-    monkeypatch.setattr("descend.machine._looks", [machine._Look(100.0, 0, 0, 0.0, 2)])
+    monkeypatch.setattr("descend.machine._looks", [machine._Look(100.0, (0, 0), 0.0, 2)])
     monkeypatch.setattr("descend.machine._core_times", lambda: (100, 200))
     monkeypatch.setattr("descend.machine.cores", lambda: 2)
     monkeypatch.setattr("os.cpu_count", lambda: 2)

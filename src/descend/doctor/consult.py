@@ -176,13 +176,13 @@ def _proved(
     everyone = _in_order(_ladders(case, case.config, found, readings))
     began = time.monotonic()
     steps, count = choose_length(case, base, everyone[:MOST_SUSPECTS], FIRST_RACE * allowed)
-    share = steps / max(case.total_steps, 1)
-    tested = [ladder for ladder in everyone if ladder[0].change.least_share <= share]
+    race = Race(case, base, steps, began + FIRST_RACE * allowed, told)
+    share = race.share_of_run
+    tested = [ladder for ladder in everyone if not race.too_short_for(ladder[0].change)]
     ladders = tested[:count]
     # The first round is not cut short, and takes longer beside other programs.
     first_round = first_round_seconds(case, base, ladders, steps)
     longest = max(allowed, first_round * crowding(at_once(base)))
-    race = Race(case, base, steps, began + FIRST_RACE * allowed, told)
     told(
         f"trying {len(ladders)} changes, each on {share:.0%} of the run, for about "
         f"{duration(longest)}", 0.0,
@@ -217,7 +217,7 @@ def _proved(
             judged = _with_second(judged, second)
         else:
             notes.append("no second race after the best remedy: the time allowed was spent")
-    return with_untried(judged, everyone, share, race.refused, raced), notes
+    return with_untried(judged, everyone, race, raced), notes
 
 
 def _judged(race: Race, found: list[Suspect], readings: Readings, own: float | None) -> Judged:
@@ -299,7 +299,7 @@ def _second(
     ladders = _ladders(race.case, again.base, found, readings)
     others = [
         x for x in ladders
-        if x[0].cause not in done and x[0].change.least_share <= again.share_of_run
+        if x[0].cause not in done and not again.too_short_for(x[0].change)
     ]  # fmt: skip
     # Those that gained most the first time, and those not yet raced, in order of suspicion.
     others.sort(key=lambda x: -max([0.0, *(g[0] for y in x if (g := first(y)))]))

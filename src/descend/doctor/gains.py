@@ -12,7 +12,7 @@ import numpy as np
 from descend.doctor.lanes import Lane, least_worth
 from descend.doctor.race import Race, lowest
 from descend.signals.curve import Measured, through
-from descend.trials.statistics import holm, paired_interval, spread
+from descend.trials.statistics import holm, moderated, paired_interval, spread
 
 PRIOR_SHARE = 0.006
 """Spread of the paired difference between a control and a change that does nothing, as a share of
@@ -117,17 +117,15 @@ def _prior(race: Race) -> float:
 
 
 def _gain(race: Race, lane: Lane, spread: float) -> Gain:
-    gains, df = race.gains(lane), PRIOR_DF
-    interval = paired_interval(gains, pooled_sd=spread, pooled_df=df)
-    own = float(np.sum((np.array(gains) - np.mean(gains)) ** 2))
-    moderated = math.sqrt((df * spread**2 + own) / (df + len(gains) - 1))
+    gains = race.gains(lane)
+    interval = paired_interval(gains, pooled_sd=spread, pooled_df=PRIOR_DF)
+    mean, of_seeds, df = moderated(gains, spread, PRIOR_DF)
     of_text = _text_error(race, lane)
-    error = math.hypot(moderated / math.sqrt(len(gains)), of_text)
+    error = math.hypot(of_seeds, of_text)
     half = math.hypot((interval.high - interval.low) / 2, 1.96 * of_text)
     seeds = [s for s in race.seeds if (lane, s) in race.outcomes and (None, s) in race.outcomes]
     treated = [race.outcomes[lane, s] for s in seeds]
     control = [race.outcomes[None, s] for s in seeds]
-    mean = float(np.mean(gains))
     seconds = sum(o.seconds for o in treated)
     control_loss = float(np.mean([lowest(o)[0] for o in control]))
     sign = -1.0 if lane.change.takes_away else 1.0
@@ -139,7 +137,7 @@ def _gain(race: Race, lane: Lane, spread: float) -> Gain:
         low=mean - half,
         high=mean + half,
         error=error,
-        p=_of_no_gain(mean, error, df + len(gains) - 1),
+        p=_of_no_gain(mean, error, df),
         seeds=len(gains),
         tokens=control[0].tokens,
         seconds=seconds + sum(o.seconds for o in control),

@@ -277,10 +277,16 @@ def _mean_and_error(found: breakdown.TokenLosses) -> tuple[float, float]:
     return float(found.losses.mean()), error
 
 
+def _read(case: Case) -> tuple[int, int]:
+    """Sequences of the first pass that the run has read, and how many it has not."""
+    read = len(case.steps) * case.config.batch_size
+    return read, case.batches.sequences_per_epoch - read
+
+
 def _seen(case: Case, store: TokenStore, model: Transformer, windows: int) -> breakdown.TokenLosses:
     """Losses on training text that the run has read."""
-    read, there = len(case.steps) * case.config.batch_size, case.batches.sequences_per_epoch
-    if read >= there or not read:
+    read, left = _read(case)
+    if left <= 0 or not read:
         return breakdown.token_losses(model, store.train, case.config.seq_len, windows=windows)
     numbers = np.unique(np.linspace(0, read - 1, min(windows, read)).astype(np.int64))
     return breakdown.losses_of(model, case.batches.sequences(numbers))
@@ -289,8 +295,7 @@ def _seen(case: Case, store: TokenStore, model: Transformer, windows: int) -> br
 def _unseen(case: Case, windows: int) -> breakdown.Ids | None:
     """Windows (N, T + 1) of the training text that the run has not read: only where it made less
     than a pass."""
-    read, there = len(case.steps) * case.config.batch_size, case.batches.sequences_per_epoch
-    left = there - read
+    read, left = _read(case)
     if left < LEAST_UNSEEN:
         return None
     numbers = read + np.linspace(0, left - 1, min(windows, left)).astype(np.int64)

@@ -37,12 +37,12 @@ def read_diagnosis(run: Path) -> Diagnosis:
 def merged_prescription(diagnosis: Diagnosis) -> dict[str, Any]:
     """The settings of all remedies that hold together: the first cause's and what came on top."""
     keys: dict[str, Any] = {}
-    for finding in applied(diagnosis):
+    for finding in holding_together(diagnosis):
         keys |= finding.prescription
     return keys
 
 
-def applied(diagnosis: Diagnosis) -> list[Finding]:
+def holding_together(diagnosis: Diagnosis) -> list[Finding]:
     """The causes whose remedies hold together."""
     found: list[Finding] = []
     for finding in diagnosis.causes:

@@ -87,6 +87,10 @@ class Race:
         """Length of the control over that of a full run of `base`."""
         return self.steps / max(self.case.total_steps * self.longer, 1.0)
 
+    def too_short_for(self, change: Change) -> bool:
+        """Whether nothing of `change` could show in its trials."""
+        return change.least_share > self.share_of_run
+
     @property
     def seed(self) -> int:
         """The run's own."""

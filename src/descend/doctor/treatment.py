@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from descend.doctor.diagnosis import Diagnosis
-from descend.doctor.prescription import applied, changed_settings, merged_prescription
+from descend.doctor.prescription import changed_settings, holding_together, merged_prescription
 from descend.runs.folder import read_summary
 
 MOST_TURNS = 6
@@ -124,7 +124,7 @@ def _turn(run: Path, applied: dict[str, Any], verdict: str | None, before: Turn 
 
 def _cost(diagnosis: Diagnosis) -> float:
     """How many times as long the treated run takes, by its trials."""
-    factors = (f.trial.cost_factor for f in applied(diagnosis) if f.trial is not None)
+    factors = (f.trial.cost_factor for f in holding_together(diagnosis) if f.trial is not None)
     return math.prod(max(factor, 1.0) for factor in factors)
 
 

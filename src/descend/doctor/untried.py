@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from descend.doctor.causes.undertrained import STILL_FALLING
 from descend.doctor.diagnosis import RuledOut
 from descend.doctor.healthy import healthy_range
 from descend.doctor.lanes import Lane
+from descend.doctor.race import Race
 from descend.doctor.reading import Readings, value
 from descend.doctor.verdict import Judged
 from descend.trials.arms import weights_of
@@ -46,25 +47,20 @@ def why_not(case: Case, readings: Readings, proof: bool) -> str | None:
 
 
 def with_untried(
-    judged: Judged,
-    ladders: list[list[Lane]],
-    share: float,
-    refused: Mapping[Lane, str],
-    raced: Collection[str],
+    judged: Judged, ladders: list[list[Lane]], race: Race, raced: Collection[str]
 ) -> Judged:
     """`judged`, saying of what could have been raced and was not that it was not tried, and why.
 
-    `ladders`: what could have been; `share`: of the run, that a trial is long; `refused`: what
-    could not run, and the reason; `raced`: causes tried on top of the best remedy.
+    `ladders`: what could have been; `raced`: causes tried on top of the best remedy of `race`.
     """
     least = {ladder[0].cause: ladder[0].change for ladder in ladders}
-    reasons = {lane.cause: reason for lane, reason in refused.items()}
+    reasons = {lane.cause: reason for lane, reason in race.refused.items()}
 
     def told(out: RuledOut) -> RuledOut:
         if out.trial is not None or out.cause not in least or out.cause in raced:
             return out
         change, because = least[out.cause], reasons.get(out.cause, out.because)
-        if change.least_share > share:
+        if race.too_short_for(change):
             because = (
                 f"{change.label} shows only in trials of {change.least_share:.0%} of the run and "
                 "more"

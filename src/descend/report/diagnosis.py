@@ -61,8 +61,6 @@ def diagnosis_text(diagnosis: Diagnosis, explain: bool = False) -> str:
 
 
 LESSER = "Gain too, but less, and perhaps no more once that is mended"
-
-
 UNDECIDED = "Not decided: they gained enough, which may be chance; a larger --budget tells"
 UNTRIED = "Not tried"
 OUT = "How each other cause was ruled out"

@@ -100,10 +100,10 @@ def near_copies(train: Tokens, validation: Tokens, decode: Decode) -> NearCopies
     if length is None:
         return None
     numbers: dict[str, int] = {}
-    asked = [_runs(passage, decode, numbers) for passage in _passages(held_out, length)]
-    places = list(_passages(train, length))
-    chosen = np.unique(np.linspace(0, len(places) - 1, min(SAMPLE, len(places))).astype(np.int64))
-    known = [_runs(places[n], decode, numbers) for n in chosen]
+    asked, known = (
+        [_runs(passage, decode, numbers) for passage in _passages(tokens, length, most)]
+        for tokens, most in ((held_out, len(held_out)), (train, SAMPLE))
+    )
     found = _look_for(train, decode, numbers, np.unique(np.concatenate([*asked, *known])))
     near = [_stands(runs, found, times=1) for runs in asked]
     again = [_stands(runs, found, times=2) for runs in known]  # once it stands where it is
@@ -167,10 +167,11 @@ def _tokens_of_a_passage(held_out: Tokens, decode: Decode) -> int | None:
     return round(len(sample) * PASSAGE / said)
 
 
-def _passages(tokens: Tokens, length: int) -> Iterator[Tokens]:
-    """Whole passages, one after the other."""
-    for first in range(0, len(tokens) - length + 1, length):
-        yield tokens[first : first + length]
+def _passages(tokens: Tokens, length: int, most: int) -> Iterator[Tokens]:
+    """Whole passages, all of them or `most`, evenly spread."""
+    there = len(tokens) // length
+    for number in np.unique(np.linspace(0, there - 1, min(most, there)).astype(np.int64)):
+        yield tokens[number * length : (number + 1) * length]
 
 
 def _runs(passage: Tokens, decode: Decode, numbers: dict[str, int]) -> Hashes:

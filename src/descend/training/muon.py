@@ -56,14 +56,18 @@ class Muon(Optimizer):
             if weights:
                 self._move(weights, group["lr"], group["momentum"], group["weight_decay"])
 
-    def _move(self, weights: list[Tensor], rate: float, momentum: float, decay: float) -> None:
+    def _ahead(self, weights: list[Tensor], momentum: float) -> list[Tensor]:
+        """The momentum of each weight, which takes up its gradient, with Nesterov's look ahead."""
         gradients = [p.grad for p in weights if p.grad is not None]
         for p in weights:
             if not self.state[p]:
                 self.state[p]["momentum_buffer"] = torch.zeros_like(p)
         buffers = [self.state[p]["momentum_buffer"] for p in weights]
         torch._foreach_lerp_(buffers, gradients, 1 - momentum)
-        ahead = torch._foreach_lerp(gradients, buffers, momentum)  # Nesterov's look ahead
+        return list(torch._foreach_lerp(gradients, buffers, momentum))
+
+    def _move(self, weights: list[Tensor], rate: float, momentum: float, decay: float) -> None:
+        ahead = self._ahead(weights, momentum)
         torch._foreach_mul_(weights, 1 - rate * decay)
         for shape in dict.fromkeys(p.shape for p in weights):
             alike = [n for n, p in enumerate(weights) if p.shape == shape]

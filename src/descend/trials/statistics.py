@@ -47,7 +47,7 @@ def paired_interval(
     """
     from scipy.stats import t
 
-    mean, error, df = _moderated(differences, pooled_sd, pooled_df)
+    mean, error, df = moderated(differences, pooled_sd, pooled_df)
     if df == 0:
         return Interval(mean, -math.inf, math.inf)
     half = float(t.ppf(0.5 + level / 2, df)) * error
@@ -60,7 +60,7 @@ def paired_p(
     """Two-sided p-value of a mean difference of zero, by the test of `paired_interval`."""
     from scipy.stats import t
 
-    mean, error, df = _moderated(differences, pooled_sd, pooled_df)
+    mean, error, df = moderated(differences, pooled_sd, pooled_df)
     if df == 0:
         return 1.0
     if error == 0:
@@ -92,10 +92,10 @@ def spread(differences: Sequence[float]) -> float:
     return float(np.std(differences, ddof=1)) if len(differences) > 1 else 0.0
 
 
-def _moderated(
+def moderated(
     differences: Sequence[float], pooled_sd: float | None, pooled_df: int
 ) -> tuple[float, float, int]:
-    """Mean, its standard error, and degrees of freedom."""
+    """Mean, its standard error and degrees of freedom, by both spreads as `paired_interval` is."""
     own_df = len(differences) - 1
     prior_df = pooled_df if pooled_sd is not None else 0
     df = own_df + prior_df
