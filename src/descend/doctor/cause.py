@@ -68,6 +68,8 @@ class Change(msgspec.Struct, frozen=True):
     """The change makes it worse on purpose: what it costs says what doing the opposite gains."""
     opposite: float = 1.0
     """Share of that cost which the opposite is expected to gain."""
+    at_most: float | None = None
+    """Nats that the opposite can gain at most, where that is known from the run itself."""
     least_share: float = 0.0
     """Share of the run from which a trial of it can show anything."""
 
@@ -132,6 +134,12 @@ def rates(config: RunConfig, factor: float) -> dict[str, Any]:
     if isinstance(rate, dict):
         return {"learning_rate": {epoch: _two_digits(r * factor) for epoch, r in rate.items()}}
     return {"learning_rate": _two_digits(rate * factor)}
+
+
+def peak(config: RunConfig) -> float:
+    """The highest learning rate."""
+    rate = config.learning_rate
+    return max(rate.values()) if isinstance(rate, dict) else rate
 
 
 def _two_digits(number: float) -> float:

@@ -151,13 +151,19 @@ def check_causes(names: list[str]) -> set[str]:
 def _of_a_run_away(
     case: Case, found: list[Suspect], readings: Readings, allowed: float, told: Told
 ) -> tuple[Judged, list[str]]:
-    """The verdict on a run whose numbers ran away: that first; where it was rescued, came to its
-    end, and does not run away again, what else is wrong with it."""
+    """The verdict on a run whose numbers ran away: that first; then what else is wrong with it,
+    where it was rescued, came to its end and does not run away again, or what more there is to gain
+    with the change that comes past the bad step."""
     began = time.monotonic()
-    judged, notes, again = judge_divergence(case, found, readings, allowed, told)
+    judged, notes, past = judge_divergence(case, found, readings, allowed, told)
     left = allowed - (time.monotonic() - began)
-    if again or not case.finished or left <= 0:
+    if left <= 0:
         return judged, notes
+    if past.again or not case.finished:
+        if past.lane is None:
+            return judged, notes
+        second = _past_it(case, past.lane, found, readings, left, told)
+        return _with_second(judged, second), notes
     others, said = _proved(case, found, readings, left, told)
     out = [r for r in others.ruled_out if r.cause != "diverged"]
     proved = others.findings
@@ -166,6 +172,19 @@ def _of_a_run_away(
         out += [RuledOut(cause=f.cause, because=doubtful, trial=f.trial) for f in proved]
         proved = []
     return replace(judged, findings=judged.findings + proved, ruled_out=out), notes + said
+
+
+def _past_it(
+    case: Case, lane: Lane, found: list[Suspect], readings: Readings, left: float, told: Told
+) -> Finding | None:
+    """The best further remedy of a run that ran away, on top of the mildest change with which it
+    does not: to stay finite is not yet to learn."""
+    base = changed(base_config(case), lane.change.keys)
+    ladders = _in_order(_ladders(case, base, found, readings))
+    steps, count = choose_length(case, base, ladders[:MOST_SUSPECTS], left)
+    race = Race(case, base, steps, time.monotonic() + left, told)
+    run_race(race, ladders[:count], "trying on top of it")
+    return proved_twice(_judged(race, found, readings, None).findings)
 
 
 def _proved(

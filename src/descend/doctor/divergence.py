@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from descend.doctor.case import Case
@@ -23,15 +24,32 @@ Told = Callable[[str, float], None]
 PAST = 2.0
 """A remedy must come to twice the step at which the run diverged (diagnosis notes, 3b)."""
 LEAST_STEPS = 100
+WHOLE_RUNS = 0.5
+"""Share of the time allowed for which all changes are tried in runs of full length: which of them
+learns best shows there."""
 SLACK = 0.02
 """Of the loss, that a milder remedy may end higher than the best and still be preferred."""
 
 
+@dataclass(frozen=True)
+class Past:
+    """What came of trying to get past the bad step."""
+
+    trial: Trial | None = None
+    """Of the mildest change that came past it; None where none did, or nothing was tried."""
+    lane: Lane | None = None
+    """That change."""
+    keys: dict[str, Any] | None = None
+    """Its settings for a run of full length."""
+    again: bool = True
+    """Whether the run would run away again, as far as was tried."""
+    notes: tuple[str, ...] = ()
+
+
 def judge_divergence(
     case: Case, found: Sequence[Suspect], readings: Readings, allowed: float, told: Told
-) -> tuple[Judged, list[str], bool]:
-    """`diverged`, where it began, and the mildest change that comes past it; what to say of it; and
-    whether it would run away again, as far as was tried.
+) -> tuple[Judged, list[str], Past]:
+    """`diverged`, where it began, and the mildest change that comes past it; what to say of it.
 
     `allowed`: seconds for trials, of which the first are made whatever they take.
     """
@@ -40,26 +58,21 @@ def judge_divergence(
     if case.diverged:
         times = f" and {len(case.rescues)} rescues" if case.rescues else ""
         notes = [f"training stopped after {len(case.steps)} steps{times}"]
-    trial: Trial | None = None
-    keys: dict[str, Any] = {}
-    again = True
-    if allowed > 0:
-        trial, keys, said, again = _try(case, suspect, readings, allowed, told)
-        notes += said
+    past = _try(case, suspect, readings, allowed, told) if allowed > 0 else Past()
     finding = Finding(
         cause="diverged",
         probability=0.99,
         evidence=[_first_bad(case), *_rescued(case), *evidence(suspect.cause, readings)],
-        prescription=keys,
+        prescription=past.keys or {},
         remedy=suspect.cause.remedy,
-        trial=trial,
+        trial=past.trial,
     )
     out = [
         RuledOut(cause=s.cause.name, because=_why_open(case))
         for s in found
         if s.cause.name != "diverged"
     ]
-    return Judged("diverged", 0.99, [finding], out, None), notes, again
+    return Judged("diverged", 0.99, [finding], out, None), [*notes, *past.notes], past
 
 
 def _why_open(case: Case) -> str:
@@ -97,13 +110,13 @@ def _ran_away(outcome: Outcome) -> bool:
     return outcome.diverged_at is not None or outcome.validation_loss > guessing + LEAST
 
 
-def _try(
-    case: Case, suspect: Suspect, readings: Readings, allowed: float, told: Told
-) -> tuple[Trial | None, dict[str, Any], list[str], bool]:
+def _try(case: Case, suspect: Suspect, readings: Readings, allowed: float, told: Told) -> Past:
     base, step = base_config(case), round(_first_bad(case).value) - 1
-    steps = min(max(case.total_steps, 1), max(round(PAST * step), LEAST_STEPS))
-    race = Race(case, base, steps, time.monotonic() + allowed, told)
     lanes = [Lane("diverged", change) for change in suspect.cause.trial(case.config, readings)]
+    race = Race(case, base, max(case.total_steps, 1), time.monotonic() + allowed, told)
+    if seconds_for(race, [None, *lanes]) > WHOLE_RUNS * allowed:
+        race.steps = min(race.steps, max(round(PAST * step), LEAST_STEPS))
+    steps = race.steps
     # The mildest first, as many as there are cores; the rest while there is time.
     together = max(2, at_once(base))
     wanted: list[Lane | None] = [None, *lanes]
@@ -131,7 +144,7 @@ def _try(
             "length: it hangs on the length, or on chance"
         )
     if not came_past:
-        return None, {}, [*notes, "none of the changes tried came past it"], again
+        return Past(again=again, notes=(*notes, "none of the changes tried came past it"))
     best = min(lowest(o)[0] for _, o in came_past)
     lane, outcome = next((x, o) for x, o in came_past if lowest(o)[0] <= best * (1 + SLACK))
     trial = Trial(
@@ -148,4 +161,4 @@ def _try(
         seconds=race.seconds,
         cost_factor=outcome.seconds / max(control.seconds, 1e-9),
     )
-    return trial, prescription(case, base, lane.change), notes, again
+    return Past(trial, lane, prescription(case, base, lane.change), again, tuple(notes))

@@ -22,8 +22,6 @@ less in nats than one of 4. Origin: 0.001 to 0.014 on nine of ten corpora of tin
 PRIOR_DF = 4
 """How many degrees of freedom that guess is worth."""
 
-BOUGHT_WORTH = 0.8
-"""What a nat is worth that costs time or text, against one that is free. First guess."""
 CHANCE = 0.05
 """p-value, corrected for all that was raced, under which a gain is no chance."""
 MOST_STEPS = 64
@@ -65,8 +63,10 @@ class Gain:
     def at_full_length(self) -> float:
         """The gain, as far as it is expected to last to the end of a full run; of what was taken
         away, what the opposite is expected to gain."""
+        change = self.lane.change
         gain = self.mean if self.carried is None else min(self.mean, self.carried)
-        return gain * self.lane.change.opposite
+        most = math.inf if change.at_most is None else change.at_most
+        return min(gain * change.opposite, most)
 
     @property
     def error_at_end(self) -> float:
@@ -81,7 +81,7 @@ class Gain:
     @property
     def worth(self) -> float:
         """Nats, those that were bought with time counted at what they cost."""
-        return self.at_full_length * (BOUGHT_WORTH if self.lane.buys else 1.0)
+        return self.at_full_length * self.lane.value
 
     @property
     def claimable(self) -> bool:

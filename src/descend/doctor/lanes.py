@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,21 @@ class Lane:
     def __hash__(self) -> int:
         return hash((self.cause, self.change.label))
 
+    @property
+    def doublings(self) -> float:
+        """How often it doubles what is spent: four times the steps do it twice. 0 where it is
+        free."""
+        return max(1.0, math.log2(self.change.steps)) if self.buys else 0.0
+
+    @property
+    def value(self) -> float:
+        """What a nat that it gains is worth."""
+        return float(BOUGHT_WORTH**self.doublings)
+
+
+BOUGHT_WORTH = 0.8
+"""What a nat is worth that costs as much time or text again, against one that is free. First
+guess."""
 
 LEAST_SHARE_OF_LITTLE = 0.01
 """Of the loss, in place of `LEAST_NATS` where a token carries under a nat: a hundredth of a nat
@@ -54,7 +70,7 @@ gains a little by more. Origin: healthy tiny runs gain up to 3 % by twice the pa
 def least_worth(lane: Lane, loss: float) -> float:
     """Nats from which a gain of `lane` over a control of that `loss` is worth a word."""
     free = max(LEAST_SHARE * loss, min(LEAST_NATS, LEAST_SHARE_OF_LITTLE * loss))
-    return max(free, BOUGHT_SHARE * loss) if lane.buys else free
+    return max(free, BOUGHT_SHARE * loss * lane.doublings)
 
 
 def base_config(case: Case) -> RunConfig:
@@ -98,11 +114,16 @@ def arm_for(case: Case, base: RunConfig, change: Change | None, steps: int, seed
 
 def _as_long(case: Case, config: RunConfig, steps: int) -> RunConfig:
     """`config` with the warmup that fits so many steps."""
-    if config.warmup_steps is None:
-        warmup = round(WARMUP_FRACTION * steps)
-    else:
-        warmup = round(config.warmup_steps / max(case.total_steps, 1) * steps)
+    warmup = round(_warmup_share(case, config) * steps)
     return make_config(config.model_dump() | {"warmup_steps": warmup})
+
+
+def _warmup_share(case: Case, config: RunConfig) -> float:
+    """Share of a run of `config` that its rate rises: as of the run examined, whose steps
+    `warmup_steps` counts; the usual share where it is left open."""
+    if config.warmup_steps is None:
+        return WARMUP_FRACTION
+    return config.warmup_steps / max(case.total_steps, 1)
 
 
 def _tokens_for_the_same_bytes(case: Case, config: RunConfig) -> float:
@@ -133,7 +154,8 @@ def prescription(
         keys["max_steps"] = steps
     if "warmup_steps" in keys and keys["warmup_steps"] is None:
         keys["warmup_steps"] = round(WARMUP_FRACTION * steps)
-    elif case.config.warmup_steps and RESIZING & keys.keys():
-        # Warmup keeps its share of a run that now has another number of steps.
-        keys["warmup_steps"] = round(case.config.warmup_steps * steps / max(case.total_steps, 1))
+    elif RESIZING & keys.keys() and (case.config.warmup_steps or base.warmup_steps is None):
+        # Warmup keeps its share of a run that now has another number of steps: that of `base`,
+        # whose remedy may have been another warmup.
+        keys["warmup_steps"] = round(_warmup_share(case, base) * steps)
     return keys

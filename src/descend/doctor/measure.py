@@ -176,7 +176,7 @@ def _count(store: TokenStore) -> _Counted:
 
 
 def _from_text(store: TokenStore, counted: _Counted, seq_len: int) -> Iterator[Reading]:
-    ladder, size = store.info.ladder, store.tokenizer.vocab_size
+    ladder = store.info.ladder
     yield Reading("train_tokens", float(len(store.train)), "tokens")
     yield Reading("validation_tokens", float(len(store.validation)), "tokens")
     yield Reading("bytes_per_token", counted.bytes_per_token, "bytes")
@@ -206,9 +206,27 @@ def _from_text(store: TokenStore, counted: _Counted, seq_len: int) -> Iterator[R
     yield Reading("recurrence", within, "of runs of four tokens")
     further = recurring_share(apart, seq_len, CONTEXTS * seq_len)
     yield Reading("recurrence_beyond", further, "of runs of four tokens")
-    found = counting.shift(store.train, store.validation, size)
+    found = held_out_shift(store, counted.bytes_per_token)
     if found is not None:
         yield Reading("shift", found, "nats")
+
+
+def held_out_shift(store: TokenStore, bytes_per_token: float) -> float | None:
+    """Of the held-out text, in nats a token. Where it is above 0, in bytes as well, and the smaller
+    of the two: a piece that is hardly ever used is foreign in any text, its bytes are not."""
+    found = counting.shift(store.train, store.validation, store.tokenizer.vocab_size)
+    if found is None or found <= 0:
+        return found
+    train, held_out = (
+        np.frombuffer(store.tokenizer.decode(part.tolist()).encode(), np.uint8)
+        for part in (store.train[: counting.MOST_COMPARED], store.validation)
+    )
+    in_bytes = counting.shift(train, held_out, BYTES)
+    return found if in_bytes is None else min(found, in_bytes * bytes_per_token)
+
+
+BYTES = 256
+"""Values of a byte."""
 
 
 def own_loss(case: Case, evaluation_tokens: int) -> float | None:

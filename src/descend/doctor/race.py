@@ -292,7 +292,10 @@ def run_race(race: Race, ladders: Sequence[Sequence[Lane]], stage: str) -> None:
     race.run([(lane, race.seed) for lane in first], stage)
     climbing = list(ladders)
     for rung in range(1, max((len(ladder) for ladder in ladders), default=0)):
-        climbing = [x for x in climbing if len(x) > rung and _gains_by(race, x, rung)]
+        climbing = [
+            x for x in climbing
+            if len(x) > rung and not race.too_short_for(x[rung].change) and _gains_by(race, x, rung)
+        ]  # fmt: skip
         climbing.sort(key=lambda x: -race.gains(x[rung - 1])[0])
         climbing = climbing[: _that_leave_time(race, [x[rung] for x in climbing[:FINALISTS]])]
         if not climbing:
@@ -342,10 +345,12 @@ def _that_leave_time(race: Race, wanted: Sequence[Lane]) -> int:
     side_by_side = at_once(race.base)
     # Seconds at work, of which the clock of the wall shows more where others have the cores.
     control = race.outcomes[None, race.seed].seconds * crowding(side_by_side)
-    seeds = (SEEDS - 1) * (FINALISTS + 1) * control / side_by_side
+    one = control / side_by_side
+    seeds = (SEEDS - 1) * (FINALISTS + 1) * one
     count = 0
     for lane in wanted:
-        seeds += seconds_for(race, [lane])
+        own = seconds_for(race, [lane])
+        seeds += own + (SEEDS - 1) * max(0.0, own - one)
         if seeds > race.left():
             break
         count += 1
@@ -353,12 +358,12 @@ def _that_leave_time(race: Race, wanted: Sequence[Lane]) -> int:
 
 
 def _gains_by(race: Race, ladder: Sequence[Lane], rung: int) -> bool:
-    """Whether the remedy below `rung` was no worse than those below it and better than none."""
-    gains = [g[0] for lane in ladder[:rung] if (g := race.gains(lane))]
+    """Whether the remedy below `rung` was worth no less than those below it, and more than none."""
+    gains = [g[0] * lane.value for lane in ladder[:rung] if (g := race.gains(lane))]
     return len(gains) == rung and gains[-1] > race.hopeful and gains[-1] >= max(gains)
 
 
 def best_lane(race: Race, ladder: Sequence[Lane]) -> Lane | None:
-    """The remedy of a ladder that gained most on the run's own seed."""
+    """The remedy of a ladder whose gain on the run's own seed is worth most."""
     ran = [lane for lane in ladder if race.gains(lane)]
-    return max(ran, key=lambda lane: race.gains(lane)[0]) if ran else None
+    return max(ran, key=lambda lane: race.gains(lane)[0] * lane.value) if ran else None

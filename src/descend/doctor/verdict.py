@@ -180,11 +180,12 @@ def judge_unproved(found: Sequence[Suspect], readings: Readings) -> Judged:
 
 
 def best_of_each(gains: Sequence[Gain]) -> dict[str, Gain]:
-    """The lane of each cause that gained most, one that may be claimed before one that may not."""
+    """The lane of each cause whose gain is worth most, one that may be claimed before one that may
+    not."""
     best: dict[str, Gain] = {}
     for gain in gains:
         before = best.get(gain.lane.cause)
-        if before is None or (gain.claimable, gain.mean) > (before.claimable, before.mean):
+        if before is None or (gain.claimable, gain.worth) > (before.claimable, before.worth):
             best[gain.lane.cause] = gain
     return best
 

@@ -43,7 +43,9 @@ Typical values:
 
 Proof:
     The run again from the start with one thing changed at a time: a third of the rate, clipping
-    at 1, warmup. Whatever comes past the bad step is the remedy.
+    at 1, warmup; then, where more than one of them is off, all as they are by default. The mildest
+    that comes past the bad step with about the lowest loss is the remedy; what time is left goes
+    into what more there is to gain on top of it, since to stay finite is not yet to learn.
 
 What to try:
     The mildest change that comes past the step with about the lowest loss: `gradient_clip = 1`, a
@@ -60,8 +62,10 @@ Further reading:
 
 from __future__ import annotations
 
+from typing import Any
+
 from descend.config import RunConfig
-from descend.doctor.cause import Cause, Change, Expectation, name_of, rates
+from descend.doctor.cause import Cause, Change, Expectation, name_of, peak, rates
 from descend.doctor.reading import Readings
 
 
@@ -76,15 +80,40 @@ def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
         Change(f"1/{1 / factor:.0f} of the learning rate", rates(config, factor))
         for factor in (1 / 3, 1 / 10, 1 / 100)
     ]
-    return tuple(changes)
+    return (*changes, *_usual(config))
 
 
+def _usual(config: RunConfig) -> list[Change]:
+    """All else that keeps numbers small as it is by default, at falling rates: where it was off as
+    well, one thing at a time may get past the bad step, and learn little."""
+    keys: dict[str, Any] = {}
+    if config.weight_decay > DECAY:
+        keys["weight_decay"] = DECAY
+    if not 0 < config.gradient_clip <= CLIP:
+        keys["gradient_clip"] = CLIP
+    if not config.warmup_steps:
+        keys |= {"warmup_steps": None, "schedule": _warm(config)}
+    if not keys:
+        return []
+    off = " and ".join(NAMES[key] for key in keys if key in NAMES)
+    return [
+        Change(f"the usual {off} at a rate of {rate:g}", keys | {"learning_rate": rate})
+        for rate in RATES
+        if rate < peak(config)
+    ]
+
+
+NAMES = {"weight_decay": "decay", "gradient_clip": "clipping", "warmup_steps": "warmup"}
+DECAY = 0.1
+"""The default, and that of most recipes since GPT-3."""
+RATES = (0.1, 0.01, 0.001)
+"""From above all that is usual to the default."""
 CLIP = 1.0
 """The usual value (Pascanu et al. 2013 and every recipe since)."""
 
 
 def _warm(config: RunConfig) -> str:
-    return config.schedule if config.schedule != "constant" else "wsd"
+    return config.schedule if config.schedule not in ("constant", "piecewise") else "wsd"
 
 
 CAUSE = Cause(

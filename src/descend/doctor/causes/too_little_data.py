@@ -98,6 +98,7 @@ def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
         train_share=0.5,
         takes_away=True,
         opposite=adding_over_halving(passes),
+        at_most=most_gain(readings),
         # A curve that turned shows by itself what the text is short of.
         least_share=0.0 if turned else least_share(passes),
     )
@@ -124,6 +125,22 @@ def adding_over_halving(passes: float) -> float:
 
     more = max(1.0, min(MOST_MORE, passes))
     return (math.log(more) + _worth(passes / more) - _worth(passes)) / _cost_of_halving(passes)
+
+
+def most_gain(readings: Readings) -> float | None:
+    """Nats that more text can gain at most: a share of what text it trained on is easier, and of
+    what was lost past the best epoch. What is known no better than new text lacks none of it,
+    whatever half of it would cost: there may be a cliff just below what there is."""
+    gap = readings.get("generalisation_gap")
+    if gap is None:
+        return None
+    rise = value(readings, "rise_after_best")
+    return OF_THE_GAP * max(0.0, gap.value) + OF_THE_RISE * max(0.0, rise)
+
+
+OF_THE_GAP, OF_THE_RISE = 0.15, 0.5
+"""Origin: 198 tiny runs with half, three quarters and more of their text
+(benchmarks/results/diagnosis/more_text.jsonl)."""
 
 
 def least_share(passes: float) -> float:

@@ -1,0 +1,116 @@
+"""What less text costs and more of it gains, at equal tokens, beside what the run itself shows.
+
+    python benchmarks/diagnosis/more_text.py RESULTS TEXTS FOLDERS [--seconds N]
+
+For development cases of plain text that is read at least twice: the run with a quarter, half and
+three quarters of its text (bits per byte, as many steps), the remedy `more text` from the table of
+runs, and the readings of the run folder that may tell beforehand. Appends to
+RESULTS/more_text.jsonl; `descend.doctor.causes.too_little_data` says what was concluded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+from campaign import arm
+from cases import Case, cases
+from examine import run_folder
+from table import Trained, read
+
+from descend.doctor.case import open_case
+from descend.doctor.measure import measure
+from descend.doctor.reading import value
+from descend.errors import DescendError
+from descend.trials.arms import Outcome
+from descend.trials.executor import run_arm
+
+SHARES = (0.75, 0.5, 0.25)
+MORE = "more text, as many tokens"
+
+
+class Texts(msgspec.Struct, frozen=True, kw_only=True):
+    """One case. Losses in bits per byte, readings of the run in nats per token."""
+
+    case: str
+    passes: float
+    share: float
+    """Of the corpus, that the run has."""
+    control: float
+    more: float
+    """With as much more as the benchmark's remedy gives it."""
+    less: list[float]
+    """With each of `SHARES` of it."""
+    held_out_loss: float
+    generalisation_gap: float
+    rise_after_best: float
+
+
+def chosen(rows: list[Trained]) -> list[Case]:
+    """Cases on which all of it can be measured, in random order."""
+    ended = {r.case for r in rows if r.remedy == "" and r.seed == 0 and r.diverged_at is None}
+    more = {r.case for r in rows if r.remedy == MORE and r.seed == 0}
+    found = [
+        c for c in cases(sealed=False)
+        if c.variant.kind == "plain" and c.values["epoch"] >= 2 and c.name in ended & more
+    ]  # fmt: skip
+    return random.Random(1).sample(found, len(found))
+
+
+def measured(case: Case, rows: list[Trained], texts: Path, folders: Path) -> Texts:
+    """All of one case."""
+    own = {r.remedy: r for r in rows if r.case == case.name and r.seed == 0}
+    as_it_is = arm(case, texts, 0)
+    open_length = {"epoch": None, "max_steps": None}
+    less = [
+        _lowest(run_arm(msgspec.structs.replace(
+            as_it_is, train_share=share, steps=own[""].steps, config=as_it_is.config | open_length
+        )))
+        for share in SHARES
+    ]  # fmt: skip
+    readings = measure(open_case(run_folder(case, texts, folders)))
+    return Texts(
+        case=case.name, passes=case.values["epoch"], share=case.variant.share,
+        control=own[""].best, more=own[MORE].best, less=less,
+        held_out_loss=value(readings, "held_out_loss"),
+        generalisation_gap=value(readings, "generalisation_gap"),
+        rise_after_best=value(readings, "rise_after_best"),
+    )  # fmt: skip
+
+
+def _lowest(outcome: Outcome) -> float:
+    return min([*(p.bits_per_byte for p in outcome.curve), outcome.bits_per_byte])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("texts", type=Path)
+    parser.add_argument("folders", type=Path)
+    parser.add_argument("--seconds", type=float, default=float("inf"))
+    asked = parser.parse_args()
+    table = asked.results / "more_text.jsonl"
+    lines = table.read_bytes().splitlines() if table.is_file() else []
+    done = {msgspec.json.decode(line, type=Texts).case for line in lines}
+    rows = read(asked.results / "runs-development.jsonl", Trained)
+    began = time.monotonic()
+    for case in chosen(rows):
+        if time.monotonic() - began > asked.seconds:
+            break
+        if case.name in done:
+            continue
+        try:
+            found = measured(case, rows, asked.texts, asked.folders)
+        except DescendError as problem:
+            print(f"{case.name}: {problem}", file=sys.stderr)
+            continue
+        with table.open("ab") as out:
+            out.write(msgspec.json.encode(found) + b"\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""How foreign the held-out text of every development corpus reads, by pieces and by bytes.
+
+    python benchmarks/diagnosis/shifts.py RESULTS TEXTS FOLDERS
+
+Writes RESULTS/shifts.jsonl, a line a variant of a corpus and a size of vocabulary: what
+`descend.doctor.causes.distribution_shift` draws its line by.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import msgspec
+from cases import cases
+from examine import run_folder
+
+from descend.doctor.case import open_case
+from descend.doctor.measure import held_out_shift
+from descend.signals.counting import shift
+from descend.text.store import TokenStore
+
+
+class Shift(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one text, in nats a token."""
+
+    corpus: str
+    kind: str
+    share: float
+    vocabulary: int
+    planted: bool
+    in_pieces: float | None
+    told: float | None
+    """The reading `shift`: in bytes too, where pieces seem foreign."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("texts", type=Path)
+    parser.add_argument("folders", type=Path)
+    asked = parser.parse_args()
+    found: dict[tuple[object, int], Shift] = {}
+    for case in cases(sealed=False):
+        store = open_case(run_folder(case, asked.texts, asked.folders)).store
+        if store is None:
+            continue
+        key = (case.variant, store.tokenizer.vocab_size)
+        if key not in found:
+            variant = case.variant
+            found[key] = Shift(
+                corpus=variant.corpus, kind=variant.kind, share=variant.share, vocabulary=key[1],
+                planted=variant.kind.startswith("shifted"),
+                in_pieces=_rounded(shift(store.train, store.validation, key[1])),
+                told=_rounded(held_out_shift(store, _bytes_per_token(store))),
+            )  # fmt: skip
+    lines = b"".join(msgspec.json.encode(row) + b"\n" for row in found.values())
+    (asked.results / "shifts.jsonl").write_bytes(lines)
+
+
+def _bytes_per_token(store: TokenStore) -> float:
+    return store.info.train_bytes / max(len(store.train), 1)
+
+
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else round(number, 4)
+
+
+if __name__ == "__main__":
+    main()
