@@ -121,6 +121,12 @@ def test_weights_that_are_too_large_are_noticed_in_a_fresh_network_only() -> Non
     preflight(state, course, 300, dict(state.model.named_parameters()))
 
 
+@pytest.mark.parametrize("width", [8, 1024, 4096])
+def test_a_wide_network_on_a_text_of_two_tokens_is_sound(width: int) -> None:
+    state, course = made(architecture="gpt", embed_dim=width, num_layers=1, optimizer="adamw")
+    preflight(state, replace(course, batches=replace(course.batches, tokens=TEXT % 2)), 300, None)
+
+
 def without_a_weight(state: TrainState) -> None:
     state.optimizers[0].param_groups[0]["params"].pop()
 

@@ -12,18 +12,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
-from torch.nn import functional as F
 
+from descend.model.initialize import STD
 from descend.model.transformer import Transformer
 from descend.signals.influence import MOVED, moves_by_position
 from descend.training.preflight.fault import fault
 
-ROWS, POSITIONS = 2, 16
-"""Of the first batch so much is looked at: a mask that is wrong is wrong there too."""
+POSITIONS = 16
+"""Of the first sequence so much is looked at: a mask that is wrong is wrong there too."""
 
 SPARE = 0.5
-"""Nats by which the first loss may exceed ln V. With all presets it is within 0.1 of it; a first
-loss a nat higher means logits of deviation above 1."""
+"""Nats by which the first loss may exceed ln V, beside what the width brings; with all presets it
+is within 0.1 of it."""
 
 SILENT = 0.05
 """Deviation of what stands in for weights that start at zero and would hide a leak."""
@@ -35,23 +35,30 @@ def check_network(model: Transformer, first_batch: NDArray[np.int64], *, fresh: 
     `first_batch`: tokens (B, T + 1).
     """
     device = next(model.parameters()).device
-    tokens = torch.from_numpy(first_batch[:ROWS, : POSITIONS + 1]).to(device)
+    ids = torch.from_numpy(first_batch[:1, :-1][:, :POSITIONS]).to(device)
     modes = {part: part.training for part in model.modules()}
     model.eval()
     try:
         with torch.no_grad():
             if fresh:
-                _first_loss(model(tokens[:, :-1]), tokens[:, 1:])
-            _causal(model, tokens[:, :-1])
+                _first_loss(model, ids)
+            _causal(model, ids)
     finally:
         for part, training in modes.items():
             part.training = training
 
 
-def _first_loss(logits_BTV: Tensor, targets_BT: Tensor) -> None:
-    loss = float(F.cross_entropy(logits_BTV.float().flatten(0, 1), targets_BT.flatten()))
+def _first_loss(model: Transformer, ids: Tensor) -> None:
+    """The loss of each token that might come next, on average: in a text of few tokens, that of
+    those which do come is chance.
+
+    Logits of deviation s cost s^2 / 2; where the embeddings are the head, s is theirs times the
+    root of the width, and each token finds itself likely. Twice s^2 / 2 is allowed for both.
+    """
+    logits_BTV = model(ids).float()
+    loss = float((logits_BTV.logsumexp(-1) - logits_BTV.mean(-1)).mean())
     uniform = math.log(logits_BTV.shape[-1])
-    if not loss < uniform + SPARE:
+    if not loss < uniform + SPARE + STD**2 * model.shape.embed_dim:
         raise fault("the first loss", f"{loss:.2f} nats per token",
                     f"about {uniform:.2f}, the logarithm of the vocabulary")  # fmt: skip
 

@@ -117,7 +117,7 @@ def _state(model: Transformer, course: Course) -> TrainState:
 def _step(state: TrainState, course: Course, number: int) -> None:
     """One step, held against what its batch asks for."""
     tokens = torch.from_numpy(course.batches.batch(number))
-    norm = _norm(state.model, tokens, course)
+    norm = _norm(state.model, tokens, course) if number == STEPS - 1 else None
     seen: list[Pass] = []
     watching = state.model.register_forward_hook(_noting(seen))
     scale = state.scaler.get_scale()
@@ -129,7 +129,8 @@ def _step(state: TrainState, course: Course, number: int) -> None:
         raise fault("a rehearsed step", "other tokens given to the network than those of its batch",
                     "all of them but the last, each once")  # fmt: skip
     _loss(record.loss, seen, tokens[:, 1:], smoothing, scale)
-    _gradient(record.gradient_norm, norm)
+    if norm is not None:  # in the last of them, before which others could have left something
+        _gradient(record.gradient_norm, norm)
     _after(state, course, record)
 
 
