@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +11,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-import descend
 from descend.config import make_config
 from descend.errors import PreflightError
 from descend.machine import Execution
@@ -22,18 +18,15 @@ from descend.model import transformer
 from descend.model.initialize import initialize
 from descend.model.shape import shape_of
 from descend.model.transformer import Transformer
-from descend.runs.records import Record
 from descend.text import batches
 from descend.text.batches import BatchPlan
-from descend.training import job, loop, objective, snapshot
-from descend.training.interrupts import Interrupted
+from descend.training import loop, objective, snapshot
 from descend.training.loop import Course
 from descend.training.optimizer import make_optimizers
 from descend.training.precision import make_scaler
 from descend.training.preflight import preflight
 from descend.training.schedule import learning_rate
 from descend.training.state import TrainState
-from descend.training.work import work
 
 SMALL = {"embed_dim": 16, "num_heads": 2, "num_layers": 2, "ff_dim": 32, "max_seq_len": 32,
          "seq_len": 16, "batch_size": 4, "vocab_size": 300, "epoch": 1, "warmup_steps": 3,
@@ -385,58 +378,3 @@ def test_scores_that_are_not_divided_by_the_root_are_noticed(
 def test_missing_positions_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transformer, "rotate", lambda x, cos, sin: x)
     refused("the order of the tokens", made(architecture="modern"))
-
-
-TINY = {"embed_dim": 8, "num_heads": 1, "num_layers": 1, "ff_dim": 8, "max_seq_len": 16,
-        "device": "cpu", "max_steps": 2, "validation_fraction": 0.3}  # fmt: skip
-
-ANIMALS = ("cat", "dog", "owl", "fox", "hen", "cow", "pig", "rat", "bee", "elk")
-SENTENCES = "".join(f"The {animal} sleeps.\n" for animal in ANIMALS)
-
-
-@pytest.mark.parametrize(("text", "changes"), [
-    (SENTENCES, {"max_seq_len": 128}),
-    (SENTENCES, {"batch_size": 1, "seq_len": 2, "tokenizer": "char"}),
-    (SENTENCES, {"batch_size": 64, "seq_len": 8, "architecture": "gpt", "tokenizer": "byte"}),
-    ("a" * 400, {"tokenizer": "char", "seq_len": 4}),
-    ("a" * 400, {"tokenizer": "byte", "batch_size": 1, "seq_len": 8, "architecture": "gpt"}),
-    ("ab" * 300, {"tokenizer": "char", "seq_len": 2, "max_seq_len": 2, "architecture": "gpt",
-                  "embed_dim": 9, "num_heads": 3}),
-    ("The same again.\n" * 60, {"seq_len": 4, "batch_size": 3, "gradient_accumulation": 3}),
-    ("The same again.\n" * 60, {"learning_rate": {1: 1e-9, 7: 1e-3}, "schedule": "piecewise",
-                                "seq_len": 4, "warmup_steps": 50}),
-    (SENTENCES, {"max_steps": 30, "seq_len": 4, "learning_rate": 10.0, "schedule": "cosine",
-                 "weight_decay": 10.0, "gradient_clip": 1e-9, "label_smoothing": 0.99}),
-])  # fmt: skip
-def test_no_text_and_no_settings_are_refused(
-    text: str, changes: dict[str, Any], own_folder: Path
-) -> None:
-    file = own_folder / "text.txt"
-    file.write_text(text)
-    trained = descend.run({**TINY, "corpus_dir": str(file), "save_dir": "one", **changes})
-    descend.run_on_model(trained.folder, save_dir="two")
-
-
-def test_every_beginning_is_looked_at(
-    tiny: dict[str, object], own_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[tuple[int, bool]] = []
-
-    def noting(state: TrainState, course: Course, size: int, loaded: object) -> None:
-        asked.append((state.step, loaded is None))
-        preflight(state, course, size, loaded)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(job, "preflight", noting)
-    folder = own_folder / "run"
-    ready = job.new_job(make_config(tiny), folder)
-    assert asked == [(0, True)]
-    with pytest.raises(Interrupted):
-        interrupt(work(ready))
-    assert job.resumed_job(folder).state.step == asked[-1][0] > 0
-    assert asked[-1][1] is False
-
-
-def interrupt(records: Iterator[Record]) -> None:
-    for number, _ in enumerate(records):
-        if number == 5:
-            os.kill(os.getpid(), signal.SIGINT)
