@@ -2,75 +2,379 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from descend.config import make_config
 from descend.errors import PreflightError
+from descend.machine import Execution
 from descend.model import transformer
 from descend.model.initialize import initialize
 from descend.model.shape import shape_of
 from descend.model.transformer import Transformer
+from descend.text import batches
+from descend.text.batches import BatchPlan
+from descend.training import loop, objective, snapshot
+from descend.training.loop import Course
 from descend.training.optimizer import make_optimizers
+from descend.training.precision import make_scaler
 from descend.training.preflight import preflight
+from descend.training.schedule import learning_rate
+from descend.training.state import TrainState
 
 SMALL = {"embed_dim": 16, "num_heads": 2, "num_layers": 2, "ff_dim": 32, "max_seq_len": 32,
-         "seq_len": 16, "batch_size": 4, "vocab_size": 300}  # fmt: skip
+         "seq_len": 16, "batch_size": 4, "vocab_size": 300, "epoch": 1, "warmup_steps": 3,
+         "precision": "float32"}  # fmt: skip
 
-BATCH = np.random.default_rng(0).integers(0, 300, (4, 17))
+TEXT = np.random.default_rng(0).integers(0, 300, 2000).astype(np.uint16)
+
+Made = tuple[TrainState, Course]
 
 
-def made(**changes: object) -> tuple[Transformer, list[torch.optim.Optimizer]]:
+def made(**changes: Any) -> Made:
+    """What is ready for its first step."""
     config = make_config({**SMALL, "dropout_rate": 0.2, **changes})
-    model = Transformer(shape_of(config, 300), config.dropout_rate)
+    assert config.precision != "auto"
+    kernel = "matmul" if config.attention == "auto" else config.attention
+    execution = Execution("cpu", config.precision, kernel, 1, torch.__version__, "any")
+    model = Transformer(shape_of(config, 300), config.dropout_rate, execution.attention)
     initialize(model, 0)
     model.train()
-    return model, make_optimizers(model, config)
+    plan = BatchPlan(TEXT, config.seq_len, config.batch_size, 0)
+    steps = plan.steps(1)
+    rate = learning_rate(config, config.warmup_steps or 0, steps, plan.epoch_of)
+    course = Course(config, execution, plan, 1, steps, rate, None)
+    return TrainState(model, make_optimizers(model, config), make_scaler(execution)), course
+
+
+def refused(words: str, ready: Made, loaded: dict[str, torch.Tensor] | None = None) -> None:
+    """The preflight names it, in a sentence of four parts."""
+    with pytest.raises(PreflightError, match=words) as caught:
+        preflight(*ready, 300, loaded)
+    error = caught.value
+    assert all((error.where, error.found, error.expected, error.what_to_do))
 
 
 @pytest.mark.parametrize("architecture", ["gpt", "modern"])
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_a_sound_network_passes_and_no_bit_changes(architecture: str, optimizer: str) -> None:
-    model, optimizers = made(architecture=architecture, optimizer=optimizer)
+@pytest.mark.parametrize("changes", [
+    {}, {"precision": "bfloat16"}, {"precision": "float16"}, {"attention": "fused"},
+    {"label_smoothing": 0.3, "gradient_accumulation": 3, "blank_rate": 0.2, "gradient_clip": 0.0},
+])  # fmt: skip
+def test_a_sound_network_passes_and_no_bit_changes(
+    architecture: str, optimizer: str, changes: dict[str, Any]
+) -> None:
+    state, course = made(architecture=architecture, optimizer=optimizer, **changes)
+    model = state.model
     before = {name: weight.clone() for name, weight in model.named_parameters()}
-    numbers = torch.get_rng_state()
-    preflight(model, optimizers, BATCH, fresh=True)
+    tokens, scaler = TEXT.copy(), state.scaler.state_dict()
+    numbers, groups = torch.get_rng_state(), [str(o.state_dict()) for o in state.optimizers]
+    numpys = np.random.get_state()[1].copy()  # type: ignore[union-attr,call-overload]
+    preflight(state, course, 300, None)
     assert all(torch.equal(before[name], weight) for name, weight in model.named_parameters())
     assert torch.equal(numbers, torch.get_rng_state())
-    assert model.training
+    assert np.array_equal(numpys, np.random.get_state()[1])  # type: ignore[call-overload]
+    assert np.array_equal(tokens, TEXT)
+    assert all(part.training for part in model.modules())
     assert all(weight.grad is None for weight in model.parameters())
+    assert [str(o.state_dict()) for o in state.optimizers] == groups
+    assert state.scaler.state_dict() == scaler
+    assert state.step == 0
+    preflight(state, course, 300, before)
 
 
 @pytest.mark.parametrize("architecture", ["gpt", "modern"])
-def test_a_mask_that_leaks_is_noticed(architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def one_too_far(T: int, S: int, like: torch.Tensor) -> torch.Tensor:
-        return torch.full((T, S), -torch.inf, dtype=like.dtype).triu(S - T + 2)
+@pytest.mark.parametrize("later", [2, 99])
+def test_a_mask_that_leaks_is_noticed(
+    architecture: str, later: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_far(T: int, S: int, like: torch.Tensor) -> torch.Tensor:
+        return torch.full((T, S), -torch.inf, dtype=like.dtype).triu(S - T + later)
 
-    monkeypatch.setattr(transformer, "_future_mask", one_too_far)
-    with pytest.raises(PreflightError, match="later token"):
-        preflight(*made(architecture=architecture), BATCH, fresh=True)
-
-
-def test_a_weight_without_an_optimizer_is_noticed() -> None:
-    model, optimizers = made(architecture="gpt", optimizer="adamw")
-    optimizers[0].param_groups[0]["params"].pop()
-    with pytest.raises(PreflightError, match="not exactly once"):
-        preflight(model, optimizers, BATCH, fresh=True)
+    monkeypatch.setattr(transformer, "_future_mask", too_far)
+    refused("later token", made(architecture=architecture))
 
 
 def test_dropout_in_evaluation_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, optimizers = made(architecture="gpt")
-    monkeypatch.setattr(torch.nn.Dropout, "forward",
-                        lambda self, x: torch.nn.functional.dropout(x, self.p))  # fmt: skip
-    with pytest.raises(PreflightError, match="from call to call"):
-        preflight(model, optimizers, BATCH, fresh=True)
+    monkeypatch.setattr(torch.nn.Dropout, "forward", lambda self, x: F.dropout(x, self.p))
+    refused("from call to call", made(architecture="gpt"))
 
 
 def test_weights_that_are_too_large_are_noticed_in_a_fresh_network_only() -> None:
-    model, optimizers = made(architecture="gpt")
+    state, course = made(architecture="gpt")
     with torch.no_grad():
-        model.final_norm.weight.mul_(100)
-    with pytest.raises(PreflightError, match="first loss"):
-        preflight(model, optimizers, BATCH, fresh=True)
-    preflight(model, optimizers, BATCH, fresh=False)
+        state.model.final_norm.weight.mul_(100)
+    refused("first loss", (state, course))
+    preflight(state, course, 300, dict(state.model.named_parameters()))
+
+
+@pytest.mark.parametrize("width", [8, 1024, 4096])
+def test_a_wide_network_on_a_text_of_two_tokens_is_sound(width: int) -> None:
+    state, course = made(architecture="gpt", embed_dim=width, num_layers=1, optimizer="adamw")
+    preflight(state, replace(course, batches=replace(course.batches, tokens=TEXT % 2)), 300, None)
+
+
+def without_a_weight(state: TrainState) -> None:
+    state.optimizers[0].param_groups[0]["params"].pop()
+
+
+def frozen(state: TrainState) -> None:
+    state.model.blocks[0].ff_norm.weight.requires_grad_(False)
+
+
+def still(state: TrainState) -> None:
+    state.model.blocks[1].eval()
+
+
+def decaying(state: TrainState) -> None:
+    state.optimizers[0].param_groups[1]["weight_decay"] = 0.1
+
+
+def equal_rows(state: TrainState) -> None:
+    with torch.no_grad():
+        state.model.blocks[1].ff.up.weight[7] = state.model.blocks[1].ff.up.weight[20]
+
+
+def equal_columns(state: TrainState) -> None:
+    with torch.no_grad():
+        state.model.blocks[1].attention.key.weight[:, 9] = state.model.blocks[
+            1
+        ].attention.key.weight[:, 4]
+
+
+def constant(state: TrainState) -> None:
+    torch.nn.init.constant_(state.model.blocks[0].attention.value.weight, 0.02)
+
+
+def without_moments(state: TrainState) -> None:
+    state.step = 5
+
+
+@pytest.mark.parametrize(("harm", "words"), [
+    (without_a_weight, "not exactly once"), (frozen, "ff_norm.weight.* takes no gradient"),
+    (still, r"blocks\.1.*evaluation mode"), (decaying, "weight decay of 0.1"),
+    (equal_rows, "ff.up.weight.*rows that are alike"), (equal_columns, "columns that are alike"),
+    (constant, "alike"), (without_moments, "no moments"),
+])  # fmt: skip
+def test_weights_and_optimizers_that_are_not_as_they_should_be(
+    harm: Callable[[TrainState], None], words: str
+) -> None:
+    state, course = made(architecture="gpt", optimizer="adamw")
+    harm(state)
+    refused(words, (state, course))
+
+
+def test_weights_that_were_not_loaded_are_noticed() -> None:
+    state, course = made()
+    saved = {name: weight.detach().clone() for name, weight in state.model.named_parameters()}
+    saved["final_norm.weight"][3] += 1
+    refused("final_norm.weight.*saved", (state, course), saved)
+
+
+def test_float16_without_a_scaler_is_noticed() -> None:
+    state, course = made(precision="float16")
+    state.scaler = make_scaler(made()[1].execution)
+    refused("loss scaler", (state, course))
+
+
+def test_a_text_read_in_its_order_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "permuted", lambda places, size, seed, salt: places)
+    refused("front to back", made())
+
+
+def test_batches_that_come_again_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = BatchPlan.batch
+    monkeypatch.setattr(BatchPlan, "batch", lambda self, step: first(self, 0))
+    refused("comes again", made())
+
+
+def test_sequences_that_jump_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = BatchPlan.sequences
+    monkeypatch.setattr(BatchPlan, "sequences", lambda self, numbers: read(self, numbers)[:, ::-1])
+    refused("jump", made())
+
+
+def test_another_tokenizer_is_noticed() -> None:
+    state, course = made()
+    with pytest.raises(PreflightError, match="301 tokens"):
+        preflight(state, course, 301, None)
+    beyond = replace(course, batches=replace(course.batches, tokens=TEXT + 300))
+    refused("tokens from 3", (state, beyond))
+
+
+def test_a_schedule_that_does_not_span_the_run_is_noticed() -> None:
+    state, course = made()
+    of_epochs = replace(course, learning_rate=lambda step: course.learning_rate(step // 10))
+    refused("after warmup", (state, of_epochs))
+    longer = learning_rate(course.config, 3, 100 * course.total_steps, course.batches.epoch_of)
+    refused("last step", (state, replace(course, learning_rate=longer)))
+    refused("a rate of 0,", (state, replace(course, learning_rate=lambda step: 0.0)))
+
+
+right = objective.objective
+
+Loss = tuple[torch.Tensor, torch.Tensor]
+
+
+def unshifted(model: Any, x: torch.Tensor, y: torch.Tensor, smoothing: float) -> Loss:
+    return right(model, x, x, smoothing)
+
+
+def shifted_twice(model: Any, x: torch.Tensor, y: torch.Tensor, smoothing: float) -> Loss:
+    return right(model, x, torch.cat([y[:, 1:], y[:, -1:]], 1), smoothing)
+
+
+def summed(model: Any, x: torch.Tensor, y: torch.Tensor, smoothing: float) -> Loss:
+    loss, hits = right(model, x, y, smoothing)
+    return loss * y.numel(), hits
+
+
+def softmax_twice(model: Any, x: torch.Tensor, y: torch.Tensor, smoothing: float) -> Loss:
+    return right(lambda ids: model(ids).softmax(-1), x, y, smoothing)  # type: ignore[arg-type]
+
+
+def masked(model: Any, x: torch.Tensor, y: torch.Tensor, smoothing: float) -> Loss:
+    logits = model(x).flatten(0, 1)
+    return F.cross_entropy(logits, torch.full_like(y, -100).flatten(), reduction="sum"), y.sum()
+
+
+def half_masked(model: Any, x: torch.Tensor, y: torch.Tensor, smoothing: float) -> Loss:
+    y = torch.cat([y[:, :4], torch.full_like(y[:, 4:], -100)], 1)
+    return F.cross_entropy(model(x).flatten(0, 1), y.flatten()), y.sum()
+
+
+def without_gradient(model: Any, x: torch.Tensor, y: torch.Tensor, smoothing: float) -> Loss:
+    loss, hits = right(model, x, y, smoothing)
+    return loss.detach() + 0 * model.final_norm.weight.sum(), hits
+
+
+@pytest.mark.parametrize("architecture", ["gpt", "modern"])
+@pytest.mark.parametrize("wrong", [
+    unshifted, shifted_twice, summed, softmax_twice, masked, half_masked, without_gradient
+])  # fmt: skip
+def test_a_loss_that_is_not_the_one_meant_is_noticed(
+    architecture: str, wrong: Callable[..., Loss], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objective, "objective", wrong)
+    refused("the loss", made(architecture=architecture))
+
+
+def parts_that_count_alike(state: TrainState, course: Course, step: int) -> tuple[float, float]:
+    batch = torch.from_numpy(course.batches.batch(step))
+    losses = []
+    for part in batch.tensor_split(course.config.parts):
+        loss, _ = course.compute(state.model, part[:, :-1], part[:, 1:], 0.0)
+        (loss / course.config.parts).backward()  # type: ignore[no-untyped-call]
+        losses.append(loss.item() * len(part) / len(batch))
+    return sum(losses), 0.0
+
+
+def the_same_batch(state: TrainState, course: Course, step: int) -> tuple[float, float]:
+    return real_backward(state, course, 0)
+
+
+def never_stepping(state: TrainState, finite: bool) -> None:
+    for optimizer in state.optimizers:
+        optimizer.zero_grad()
+
+
+def keeping_gradients(state: TrainState, finite: bool) -> None:
+    for optimizer in state.optimizers:
+        state.scaler.step(optimizer)
+    state.scaler.update()
+
+
+real_backward = loop.backward
+
+
+def doing_nothing(*_: Any) -> None:
+    return None
+
+
+@pytest.mark.parametrize(("module", "name", "wrong", "words"), [
+    (loop, "backward", parts_that_count_alike, "gradient at the logits"),
+    (loop, "backward", the_same_batch, "other tokens"),
+    (loop, "update", never_stepping, "do not move"),
+    (loop, "update", keeping_gradients, "left over"),
+    (loop, "set_learning_rate", doing_nothing, "a rate of 0 "),
+    (snapshot, "_put_together", doing_nothing, "a resume"),
+])  # fmt: skip
+def test_a_step_that_goes_wrong_is_noticed(
+    module: Any, name: str, wrong: Any, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, name, wrong)
+    refused(words, made())
+
+
+def test_gradients_that_were_there_before_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where they are gone again when the step ends."""
+
+    def twice(state: TrainState, course: Course, step: int) -> tuple[float, float]:
+        real_backward(state, course, step)
+        return real_backward(state, course, step)
+
+    monkeypatch.setattr(loop, "backward", twice)
+    refused("other tokens", made())
+    monkeypatch.setattr(loop, "backward", real_backward)
+    norm = loop.gradient_norm
+
+    def grown(state: TrainState, course: Course) -> float:
+        for weight in state.model.parameters():
+            assert weight.grad is not None
+            weight.grad.mul_(1.5)
+        return norm(state, course)
+
+    monkeypatch.setattr(loop, "gradient_norm", grown)
+    refused("a norm of", made())
+
+
+def test_float16_gradients_left_scaled_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def scaled(state: TrainState, course: Course) -> float:
+        return loop.clip_gradients(state.model, 1.0).item()
+
+    monkeypatch.setattr(loop, "gradient_norm", scaled)
+    preflight(*made(), 300, None)  # in float32 there is nothing to unscale
+    refused("unscaled", made(precision="float16"))
+
+
+def test_a_part_that_no_gradient_comes_to_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    forward = transformer.FeedForward.forward
+    monkeypatch.setattr(
+        transformer.FeedForward, "forward", lambda self, x: forward(self, x.detach()).detach()
+    )
+    refused("do not move", made())
+
+
+def test_a_judgment_in_training_mode_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Transformer, "eval", lambda self: self)
+    refused("evaluation mode, without dropout", made(dropout_rate=0.0))
+
+
+def test_a_judgment_that_leaves_evaluation_mode_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Transformer, "train", lambda self, mode=True: (
+        torch.nn.Module.train(self, mode) if not mode else self
+    ))  # fmt: skip
+    refused("left in evaluation mode", made())
+
+
+@pytest.mark.parametrize("architecture", ["gpt", "modern"])
+@pytest.mark.parametrize("factor", [1.0, 1 / 8])
+def test_scores_that_are_not_divided_by_the_root_are_noticed(
+    architecture: str, factor: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = transformer._matmul_attention
+    monkeypatch.setattr(transformer, "_matmul_attention", lambda q, k, v, rate: real(
+        q * (factor * q.shape[-1] ** 0.5), k, v, rate
+    ))  # fmt: skip
+    refused("its formula", made(architecture=architecture))
+
+
+def test_missing_positions_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transformer, "rotate", lambda x, cos, sin: x)
+    refused("the order of the tokens", made(architecture="modern"))

@@ -19,6 +19,8 @@ from descend.runs.folder import checkpoint_folder, checkpoints
 from descend.training.snapshot import put, view
 from descend.training.state import Best, Scalars, Snapshot, TrainState
 
+MODEL = "model.safetensors"
+
 GOOD = "good_"
 """Begins the names of the files of the state that a rescue would go back to."""
 
@@ -54,11 +56,16 @@ def load_checkpoint(path: Path, state: TrainState) -> None:
         ) from None  # fmt: skip
 
 
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The weights in the checkpoint at `path`, by name."""
+    return load((path / MODEL).read_bytes())
+
+
 def _files(snapshot: Snapshot) -> dict[str, bytes]:
     """The content of each file but that of the best weights, by name."""
     files = {
         "state.json": msgspec.json.encode(snapshot.scalars),
-        "model.safetensors": _saved(snapshot.weights),
+        MODEL: _saved(snapshot.weights),
     }
     for index, held in enumerate(snapshot.optimizers):
         files[f"optimizer_{index}.safetensors"] = _saved(held)
@@ -85,7 +92,7 @@ def _read(path: Path, prefix: str, best: Best | None) -> Snapshot:
         epoch, loss = scalars.best_epoch, scalars.best_validation_loss
         best = None if epoch is None or loss is None else Best(epoch, loss, weights)
     return Snapshot(
-        weights=load(content("model.safetensors")),
+        weights=load(content(MODEL)),
         optimizers=[
             load(content(f"optimizer_{index}.safetensors"))
             for index in range(len(scalars.optimizer_numbers))

@@ -43,7 +43,7 @@ from descend.text.store import (
     prepare_tokens,
 )
 from descend.text.tokenizer import Tokenizer, load_tokenizer
-from descend.training.checkpoint import load_checkpoint
+from descend.training.checkpoint import load_checkpoint, read_weights
 from descend.training.engine import Choice, choose_execution
 from descend.training.loop import Course
 from descend.training.memory import check_memory, fitting, in_more_parts, memory_errors
@@ -138,7 +138,8 @@ def new_job(
         started_in=seen_from(folder),
     )
     state = fresh_state(model, resolved, choice.execution)
-    preflight(model, state.optimizers, batches.batch(0), fresh=loaded is None)
+    read = dict(loaded.model.named_parameters()) if loaded else None
+    preflight(state, course, tokenizer.vocab_size, read)
     notes = _notes(config, resolved, store, choice, own_tokens=loaded is None)
     if config.seq_len != asked.seq_len:
         few = f"{len(store.train)} tokens of text to train on: seq_len = {config.seq_len}"
@@ -198,6 +199,7 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
     state = fresh_state(model, resolved, execution)
     load_checkpoint(checkpoint, state)
     course = course_for(resolved, execution, store, batches)
+    preflight(state, course, tokenizer.vocab_size, read_weights(checkpoint))
     notes = (f"taking up after step {state.step} of {course.total_steps}", *differences)
     before = read_events(folder, until=state.step)
     epochs = tuple(r for r in before if isinstance(r, Epoch))

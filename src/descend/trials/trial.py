@@ -30,6 +30,7 @@ from descend.training.job import (
 )
 from descend.training.loop import Course, Records, train
 from descend.training.memory import check_memory, memory_errors
+from descend.training.preflight import preflight
 from descend.training.process import process_kept
 from descend.training.recipe import total_steps
 from descend.training.state import TrainState
@@ -164,11 +165,15 @@ def _train(ready: Ready, seen: Seen, moved: Moved) -> Outcome:
 
 
 def _state(ready: Ready) -> TrainState:
+    """Before the first step, and fit for it."""
     model = Transformer(ready.shape, ready.config.dropout_rate, ready.execution.attention)
     initialize(model, ready.config.seed)
     if ready.parent:
         model.load_state_dict(ready.parent.model.state_dict())
-    return fresh_state(model, ready.config, ready.execution)
+    state = fresh_state(model, ready.config, ready.execution)
+    read = dict(ready.parent.model.named_parameters()) if ready.parent else None
+    preflight(state, _course(ready), ready.store.tokenizer.vocab_size, read)
+    return state
 
 
 def _course(ready: Ready) -> Course:

@@ -1,0 +1,233 @@
+"""The loop of training, rehearsed: a miniature of the network takes real steps.
+
+It is made as the network of the run is, with its kind, kernel, precision and optimizers, and trains
+on a text of its own: so what is found hangs on the code alone, not on sizes, settings or text. What
+each step makes of its batch is read at the logits, as `descend check` does, and from the record.
+
+Shapes: B batch, T position, V vocabulary, D width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from descend.errors import DivergedError
+from descend.model.initialize import initialize
+from descend.model.transformer import Transformer
+from descend.runs.records import Step
+from descend.signals.evaluate import evaluate
+from descend.signals.matrices import MatrixWatch
+from descend.text.batches import BatchPlan
+from descend.training.loop import Course, take_step
+from descend.training.optimizer import make_optimizers
+from descend.training.precision import compute_in
+from descend.training.preflight.fault import fault
+from descend.training.preflight.miniature import check_attention, check_positions
+from descend.training.snapshot import put, take
+from descend.training.state import TrainState
+
+VOCABULARY, LENGTH, ROWS, PARTS = 61, 8, 3, 2
+"""Three rows in two parts: parts of unequal length must not count alike."""
+
+SIZES = {"vocab_size": VOCABULARY, "embed_dim": 16, "num_heads": 2, "num_layers": 1, "ff_dim": 32,
+         "max_seq_len": 2 * LENGTH}  # fmt: skip
+
+STEPS = 3
+"""After so many every matrix has moved: one that starts at zero holds the next ones back a step."""
+
+RATE = 1e-3
+"""Of the first step; the second has twice that."""
+
+SCALE = 256.0
+"""Of losses in float16: small enough that no gradient of the miniature overflows."""
+
+SAME_LOSS, SAME_GRADIENT = 1e-3, 0.05
+"""Shares by which loss and gradients may differ from those worked out: bfloat16 keeps 0.004."""
+
+SAME_STEP = 0.01
+"""Share of a step by which one after a resume may differ."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What went into the network and came out."""
+
+    ids_BT: Tensor
+    logits_BTV: Tensor
+    training: bool
+
+
+def rehearse(model: Transformer, course: Course) -> None:
+    """Steps, judgment and resume of a miniature of `model` on its way along `course`."""
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
+    device = course.execution.device
+    with torch.random.fork_rng(devices), torch.enable_grad():
+        small = _course(course)
+        state = _state(model, small)
+        start = _copied(state.model)
+        try:
+            for number in range(STEPS):
+                kept = take(state)
+                _step(state, small, number)
+            other = _state(model, small)
+            put(kept, other)
+            take_step(other, small, MatrixWatch())
+        except DivergedError as problem:
+            raise fault("a rehearsed step", problem.found, "finite numbers") from problem
+        _all_moved(state.model, start)
+        _same_after_resume(state.model, other.model, kept.weights)
+        _judged(state.model, small.batches)
+        check_attention(state.model, device)
+        check_positions(state.model, device)
+
+
+def _course(course: Course) -> Course:
+    """The way of the miniature: as that of the run, but for what makes it long or weak."""
+    config = course.config.model_copy(update={
+        "batch_size": ROWS, "gradient_accumulation": PARTS, "seq_len": LENGTH,
+        "gradient_clip": 1.0, "weight_decay": 0.0, "rescue": "off",
+    })  # fmt: skip
+    execution = msgspec.structs.replace(course.execution, compiled=False, replayed=False)
+    places = np.arange(VOCABULARY * LENGTH, dtype=np.uint32)
+    batches = BatchPlan((places**2 + 7 * places) % VOCABULARY, LENGTH, ROWS, 0)
+    return Course(config, execution, batches, 1, STEPS + 1, lambda step: RATE * (step + 1), None)
+
+
+def _state(model: Transformer, course: Course) -> TrainState:
+    execution = course.execution
+    shape = msgspec.structs.replace(model.shape, **SIZES)
+    small = Transformer(shape, 0.0, execution.attention)
+    initialize(small, 0)
+    small.to(execution.device).train()
+    scaler = torch.amp.GradScaler(
+        torch.device(execution.device).type, SCALE, enabled=execution.precision == "float16"
+    )
+    return TrainState(small, make_optimizers(small, course.config, execution), scaler)
+
+
+def _step(state: TrainState, course: Course, number: int) -> None:
+    """One step, held against what its batch asks for."""
+    tokens = torch.from_numpy(course.batches.batch(number))
+    norm = _norm(state.model, tokens, course) if number == STEPS - 1 else None
+    seen: list[Pass] = []
+    watching = state.model.register_forward_hook(_noting(seen))
+    scale = state.scaler.get_scale()
+    record = take_step(state, course, MatrixWatch())[0]
+    watching.remove()
+    assert isinstance(record, Step)
+    smoothing = course.config.label_smoothing
+    if not torch.equal(torch.cat([one.ids_BT for one in seen]).cpu(), tokens[:, :-1]):
+        raise fault("a rehearsed step", "other tokens given to the network than those of its batch",
+                    "all of them but the last, each once")  # fmt: skip
+    _loss(record.loss, seen, tokens[:, 1:], smoothing, scale)
+    if norm is not None:  # in the last of them, before which others could have left something
+        _gradient(record.gradient_norm, norm)
+    _after(state, course, record)
+
+
+def _noting(seen: list[Pass]) -> Callable[..., None]:
+    def note(model: Transformer, args: tuple[Any, ...], logits_BTV: Tensor) -> None:
+        if logits_BTV.requires_grad:
+            logits_BTV.retain_grad()
+        seen.append(Pass(args[0], logits_BTV, model.training))
+
+    return note
+
+
+def _loss(
+    loss: float, seen: list[Pass], targets_BT: Tensor, smoothing: float, scale: float
+) -> None:
+    """`loss` and the gradient at the logits, against the cross-entropy of the next token."""
+    logits_NV = torch.cat([p.logits_BTV.detach() for p in seen]).cpu().double().flatten(0, 1)
+    wanted_NV = torch.full_like(logits_NV, smoothing / VOCABULARY)
+    wanted_NV.scatter_(1, targets_BT.reshape(-1, 1), 1 - smoothing + smoothing / VOCABULARY)
+    expected = float(-(wanted_NV * logits_NV.log_softmax(-1)).sum(-1).mean())
+    if not abs(loss - expected) <= SAME_LOSS * expected:
+        raise fault("the loss", f"{loss:.4g} nats per token in a rehearsed step",
+                    f"{expected:.4g}, the mean cross-entropy of the next token")  # fmt: skip
+    arrived = [p.logits_BTV.grad for p in seen if p.logits_BTV.grad is not None]
+    if len(arrived) < len(seen):
+        raise fault("the loss", "logits without a gradient", "a gradient at all of them")
+    got_NV = torch.cat(arrived).cpu().double().flatten(0, 1) / scale
+    gradient_NV = (logits_NV.softmax(-1) - wanted_NV) / len(logits_NV)
+    if not float((got_NV - gradient_NV).norm()) <= SAME_GRADIENT * float(gradient_NV.norm()):
+        raise fault("the loss", "a gradient at the logits that is not that of the loss",
+                    "probability less target, every token of the batch alike")  # fmt: skip
+
+
+def _norm(model: Transformer, tokens: Tensor, course: Course) -> float:
+    """Norm of the gradients of this batch alone, taken at once."""
+    tokens = tokens.to(course.execution.device)
+    with compute_in(course.execution):
+        logits_BTV = model(tokens[:, :-1])
+    loss = F.cross_entropy(
+        logits_BTV.float().flatten(0, 1), tokens[:, 1:].flatten(),
+        label_smoothing=course.config.label_smoothing,
+    )  # fmt: skip
+    gradients = torch.autograd.grad(SCALE * loss, list(model.parameters()), allow_unused=True)
+    return math.hypot(*(float(g.norm()) for g in gradients if g is not None)) / SCALE
+
+
+def _gradient(norm: float | None, expected: float) -> None:
+    if norm is None or not abs(norm - expected) <= SAME_GRADIENT * expected:
+        raise fault("gradients", f"a norm of {norm or math.nan:.4g} in a rehearsed step",
+                    f"{expected:.4g}, of its batch alone and unscaled")  # fmt: skip
+
+
+def _after(state: TrainState, course: Course, record: Step) -> None:
+    rate = course.learning_rate(record.step - 1)
+    groups = [group for optimizer in state.optimizers for group in optimizer.param_groups]
+    taken = [record.learning_rate, *(group["lr"] / group["scale"] for group in groups)]
+    wrong = [r for r in taken if not math.isclose(r, rate, rel_tol=1e-6)]
+    if wrong:
+        raise fault("optimizer", f"a rate of {wrong[0]:g} in a rehearsed step",
+                    f"that of the schedule, {rate:g}")  # fmt: skip
+    left = [n for n, p in state.model.named_parameters() if p.grad is not None and p.grad.any()]
+    if left:
+        raise fault(left[0], "a gradient that is left over after its step", "none")
+
+
+def _copied(model: Transformer) -> dict[str, Tensor]:
+    return {name: weight.detach().clone() for name, weight in model.named_parameters()}
+
+
+def _all_moved(model: Transformer, start: dict[str, Tensor]) -> None:
+    """Each weight; but a key's bias adds the same to all scores of a row, which changes nothing."""
+    still = [name for name, weight in model.named_parameters()
+             if torch.equal(weight, start[name]) and not name.endswith("key.bias")]  # fmt: skip
+    if still:
+        raise fault(still[0], f"a weight that {STEPS} rehearsed steps do not move",
+                    "every weight to learn")  # fmt: skip
+
+
+def _same_after_resume(model: Transformer, resumed: Transformer, before: dict[str, Tensor]) -> None:
+    apart, moved = 0.0, 0.0
+    others = dict(resumed.named_parameters())
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            apart += float((weight - others[name]).square().sum())
+            moved += float((weight - before[name]).square().sum())
+    if not apart <= SAME_STEP**2 * moved:
+        raise fault("a resume", "another step than the uninterrupted one", "the same step")
+
+
+def _judged(model: Transformer, batches: BatchPlan) -> None:
+    """In evaluation mode, and back in training mode after it."""
+    seen: list[Pass] = []
+    watching = model.register_forward_hook(_noting(seen))
+    text = batches.tokens[: LENGTH + 1]
+    evaluate(model, text, np.ones(VOCABULARY, dtype=np.int64), LENGTH)
+    watching.remove()
+    if any(one.training for one in seen):
+        raise fault("evaluation", "a network in training mode", "evaluation mode, without dropout")
+    if not all(part.training for part in model.modules()):
+        raise fault("evaluation", "a network left in evaluation mode", "its mode put back")
