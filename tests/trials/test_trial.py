@@ -13,10 +13,9 @@ import torch
 
 from descend import run
 from descend.config import RunConfig, make_config
-from descend.errors import ConfigError, CorpusError, PreflightError
+from descend.errors import ConfigError, CorpusError
 from descend.model.cost import forward_flops_per_token, training_flops_per_token
 from descend.runs.model_files import load_model
-from descend.text import batches
 from descend.text.cache import cache_dir
 from descend.training.state import TrainState
 from descend.trials import trial
@@ -233,15 +232,6 @@ def test_a_trial_that_diverges_has_an_outcome(
     assert outcome.curve == outcome.losses == []
     # As JSON it is whole: no number in it is infinite.
     assert msgspec.json.decode(msgspec.json.encode(outcome), type=Outcome) == outcome
-
-
-def test_a_trial_begins_with_the_preflight(
-    tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    arm = arm_of(config_of(tiny), steps=2)
-    monkeypatch.setattr(batches, "permuted", lambda places, size, seed, salt: places)
-    with pytest.raises(PreflightError, match="front to back"):
-        train_arm(arm)
 
 
 def test_it_is_judged_on_the_same_bytes_whatever_the_tokenizer(tiny: dict[str, object]) -> None:

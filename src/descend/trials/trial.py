@@ -137,6 +137,8 @@ def _train(ready: Ready, seen: Seen, moved: Moved) -> Outcome:
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(execution.device)
     state = _state(ready)
+    read = dict(ready.parent.model.named_parameters()) if ready.parent else None
+    preflight(state, _course(ready), ready.store.tokenizer.vocab_size, read)
     curve, judgment, diverged_at, seconds = _follow(ready, state, seen, moved)
     arm = ready.arm
     if diverged_at is None and state.step < ready.last_step:
@@ -165,15 +167,11 @@ def _train(ready: Ready, seen: Seen, moved: Moved) -> Outcome:
 
 
 def _state(ready: Ready) -> TrainState:
-    """Before the first step, and fit for it."""
     model = Transformer(ready.shape, ready.config.dropout_rate, ready.execution.attention)
     initialize(model, ready.config.seed)
     if ready.parent:
         model.load_state_dict(ready.parent.model.state_dict())
-    state = fresh_state(model, ready.config, ready.execution)
-    read = dict(ready.parent.model.named_parameters()) if ready.parent else None
-    preflight(state, _course(ready), ready.store.tokenizer.vocab_size, read)
-    return state
+    return fresh_state(model, ready.config, ready.execution)
 
 
 def _course(ready: Ready) -> Course:

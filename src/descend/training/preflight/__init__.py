@@ -1,5 +1,5 @@
-"""What must hold before the first step of every training of our own; some fifty milliseconds,
-and no bit of the run changes.
+"""What must hold before the first step of every training of our own; some ten milliseconds, and
+no bit of the run changes.
 
 Of the bugs that `descend check` finds in other people's programs, each that can be seen on our own
 network before its first step is looked for here, wherever training begins: new, continued, resumed,
