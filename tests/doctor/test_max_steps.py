@@ -123,7 +123,7 @@ def test_fewer_passes_are_counted_from_those_it_made(tiny: dict[str, Any], short
 
 def test_what_is_tried_on_top_of_more_steps_makes_them_too(short: Case) -> None:
     base = base_config(short)
-    (change,) = undertrained.trial(base, {})
+    change, *_ = undertrained.trial(base, {})
     twice = Lane("undertrained", change)
     race = Race(short, base, STEPS, 0.0, lambda stage, share: None)
     again = race_on_top(race, twice, 60.0, lambda stage, share: None)

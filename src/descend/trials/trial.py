@@ -30,7 +30,6 @@ from descend.training.job import (
 )
 from descend.training.loop import Course, Records, train
 from descend.training.memory import check_memory, memory_errors
-from descend.training.preflight import preflight
 from descend.training.process import process_kept
 from descend.training.recipe import total_steps
 from descend.training.state import TrainState
@@ -137,8 +136,6 @@ def _train(ready: Ready, seen: Seen, moved: Moved) -> Outcome:
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(execution.device)
     state = _state(ready)
-    read = dict(ready.parent.model.named_parameters()) if ready.parent else None
-    preflight(state, _course(ready), ready.store.tokenizer.vocab_size, read)
     curve, judgment, diverged_at, seconds = _follow(ready, state, seen, moved)
     arm = ready.arm
     if diverged_at is None and state.step < ready.last_step:

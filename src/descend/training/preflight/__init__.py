@@ -2,8 +2,8 @@
 no bit of the run changes.
 
 Of the bugs that `descend check` finds in other people's programs, each that can be seen on our own
-network before its first step is looked for here, wherever training begins: new, continued, resumed,
-or a trial. What is looked at is
+network before its first step is looked for here, wherever training begins: new, continued or
+resumed. (Trials are of settings that a run had before them.) What is looked at is
 
 - `weights`: weights and optimizers as they stand (weights_frozen, weights_not_in_optimizer,
   left_in_evaluation_mode, decay_on_norms, initialisation_symmetric, checkpoint_not_loaded, moments
