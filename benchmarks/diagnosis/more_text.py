@@ -5,7 +5,8 @@
 For development cases of plain text that is read at least twice: the run with a quarter, half and
 three quarters of its text (bits per byte, as many steps), the remedy `more text` from the table of
 runs, and the readings of the run folder that may tell beforehand. Appends to
-RESULTS/more_text.jsonl; `descend.doctor.causes.too_little_data` says what was concluded.
+RESULTS/more_text.jsonl, and says of all that stands there how often the doctor's estimate tells
+whether more text gains `WORTH_BUYING`, with its bound and without.
 """
 
 from __future__ import annotations
@@ -21,16 +22,23 @@ from campaign import arm
 from cases import Case, cases
 from examine import run_folder
 from table import Trained, read
+from truth import WORTH_BUYING
 
 from descend.doctor.case import open_case
+from descend.doctor.causes.too_little_data import adding_over_halving, most_gain
 from descend.doctor.measure import measure
-from descend.doctor.reading import value
+from descend.doctor.reading import Reading, value
 from descend.errors import DescendError
 from descend.trials.arms import Outcome
 from descend.trials.executor import run_arm
 
 SHARES = (0.75, 0.5, 0.25)
 MORE = "more text, as many tokens"
+KINDS = {
+    "real text": ("prose", "source", "novel", "spanish"),
+    "tales": ("stories",),
+    "letters and words": ("lexicon", "hidden", "words", "chain", "recall", "echo", "markov"),
+}
 
 
 class Texts(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +94,29 @@ def _lowest(outcome: Outcome) -> float:
     return min([*(p.bits_per_byte for p in outcome.curve), outcome.bits_per_byte])
 
 
+def told(row: Texts, *, bounded: bool) -> float:
+    """Share of the loss that the doctor expects of more text, from the trial with half of it."""
+    half = row.less[SHARES.index(0.5)] / row.control - 1
+    readings = {
+        name: Reading(name, getattr(row, name), "nats")
+        for name in ("generalisation_gap", "rise_after_best")
+    }
+    most = (most_gain(readings) or 0.0) / row.held_out_loss
+    expected = half * adding_over_halving(row.passes)
+    return min(expected, most) if bounded else expected
+
+
+def say(rows: list[Texts]) -> None:
+    """How often that is right, by the kind of text."""
+    for kind, corpora in KINDS.items():
+        own = [row for row in rows if row.case.split("-")[0] in corpora]
+        gained = [1 - row.more / row.control > WORTH_BUYING for row in own]
+        for bounded in (False, True):
+            said = [told(row, bounded=bounded) > WORTH_BUYING for row in own]
+            right = sum(a == b for a, b in zip(said, gained, strict=True))
+            print(f"{kind}, {'with' if bounded else 'without'} the bound: {right} of {len(own)}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path)
@@ -110,6 +141,7 @@ def main() -> None:
             continue
         with table.open("ab") as out:
             out.write(msgspec.json.encode(found) + b"\n")
+    say([msgspec.json.decode(line, type=Texts) for line in table.read_bytes().splitlines()])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What must hold before the first step of every training of our own; some ten milliseconds, and
+"""What must hold before the first step of every training of our own; some fifty milliseconds, and
 no bit of the run changes.
 
 Of the bugs that `descend check` finds in other people's programs, each that can be seen on our own
