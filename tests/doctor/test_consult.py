@@ -278,3 +278,16 @@ def test_what_else_is_wrong_with_a_rescued_run_that_came_to_its_end(tiny: dict[s
 def test_a_budget_must_be_a_share(trained: Path) -> None:
     with pytest.raises(ConfigError, match="budget"):
         consult(trained, budget=-0.1)
+
+
+def test_an_explosion_that_was_let_go_on_is_a_divergence(tiny: dict[str, Any]) -> None:
+    """No rescue, and never a number that is not finite: the loss alone says it."""
+    learner(tiny, **EXPLODING | {"learning_rate": 3.0, "weight_decay": 0.0, "schedule": "constant"},
+            rescue="off")  # fmt: skip
+    assert read_summary(Path("run")).validation_loss > math.log(300) + 1
+    found = consult(Path("run"), proof=False)
+    assert found.verdict == "diverged"
+    first = found.causes[0].evidence[0]
+    assert first.signal == "first_bad_step"
+    assert 1 < first.value < 30
+    assert "far above that of guessing" in first.why

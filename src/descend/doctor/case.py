@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from descend.text.batches import BatchPlan
 from descend.text.store import Progress, TokenStore, no_progress, prepare_text, prepare_tokens
 from descend.text.tokenizer import load_tokenizer
 from descend.training.recipe import total_steps
+from descend.training.rescue import LEAST, PATIENCE
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,18 @@ class Case:
 
     @property
     def ran_away(self) -> bool:
-        """Whether its numbers did so at any time, even if it was rescued."""
-        return self.diverged or bool(self.rescues)
+        """Whether its numbers did so at any time, even if it was rescued, or they never ceased to
+        be numbers."""
+        return self.diverged or bool(self.rescues) or self.exploded is not None
+
+    @property
+    def exploded(self) -> int | None:
+        """The first step of those with a loss far above that of guessing, if the run ended among
+        them: so ends an explosion that was let go on."""
+        far = math.log(self.shape.vocab_size) + LEAST
+        above = [s.step for s in self.steps if not s.loss <= far]
+        last = self.steps[-PATIENCE:]
+        return above[0] if last and all(not s.loss <= far for s in last) else None
 
     @property
     def total_steps(self) -> int:

@@ -77,7 +77,7 @@ def judge_divergence(
 
 def _why_open(case: Case) -> str:
     """Of every other cause, why it is not looked into."""
-    if case.diverged:
+    if not case.rescues:
         return "the run diverged before it could show"
     return "the run was rescued on its way, which is to be mended before anything else is tried"
 
@@ -86,6 +86,9 @@ def _first_bad(case: Case) -> Evidence:
     """The first step that was not as it should be, and what was found there."""
     if case.rescues:
         step, found = case.rescues[0].bad_step, case.rescues[0].found
+    elif case.exploded is not None and not case.diverged:
+        step = case.exploded
+        found = f"a loss far above that of guessing, which is {math.log(case.shape.vocab_size):.1f}"
     else:
         step = 1 + (case.stopped.step if case.stopped else len(case.steps))
         found = case.stopped.found if case.stopped else ""

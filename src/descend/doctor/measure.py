@@ -104,7 +104,7 @@ def _from_records(case: Case) -> Iterator[Reading]:
 def _heading(case: Case) -> Iterator[Reading]:
     """Where the training loss was going at the peak of the rate: its decay is no part of the law.
     Smoothed losses are on another scale than all others that are told."""
-    if case.diverged or case.config.label_smoothing or not case.steps:
+    if case.diverged or case.exploded or case.config.label_smoothing or not case.steps:
         return
     places = np.array([float(s.step) for s in case.steps])
     here = at_peak([(s.step, s.learning_rate) for s in case.steps], places)
