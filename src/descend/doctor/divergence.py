@@ -68,7 +68,7 @@ def judge_divergence(
         trial=past.trial,
     )
     out = [
-        RuledOut(cause=s.cause.name, because=_why_open(case))
+        RuledOut(cause=s.cause.name, because=_why_open(case), untried=True)
         for s in found
         if s.cause.name != "diverged"
     ]
