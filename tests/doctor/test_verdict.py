@@ -84,7 +84,7 @@ def test_what_is_bought_must_gain_more() -> None:
 
 
 def test_a_gain_that_may_be_chance_is_unknown() -> None:
-    judged = verdict([gain("learning_rate_too_low", 0.05, 0.03)])
+    judged = verdict([gain("learning_rate_too_low", 0.09, 0.05)])
     assert judged.verdict == "unknown"
     assert judged.winner is None
     # It is told as what may be, and not prescribed.
@@ -92,6 +92,16 @@ def test_a_gain_that_may_be_chance_is_unknown() -> None:
     assert judged.findings[0].probability < 0.9
     assert judged.findings[0].prescription == {}
     assert judged.findings[0].trial is not None
+
+
+def test_what_may_be_chance_and_is_little_leaves_a_run_healthy() -> None:
+    """Under a hundredth of the loss: more than would count if it were sure."""
+    little = gain("learning_rate_too_low", 0.035, 0.01)
+    assert verdict([little]).verdict == "learning_rate_too_low"
+    doubtful = verdict([replace(little, p=0.2)])
+    assert doubtful.verdict == "healthy"
+    assert doubtful.probability < 0.95
+    assert any(out.trial and out.trial.undecided for out in doubtful.ruled_out)
 
 
 def test_a_gain_that_does_not_last_is_none() -> None:

@@ -22,6 +22,9 @@ less in nats than one of 4. Origin: 0.001 to 0.014 on nine of ten corpora of tin
 PRIOR_DF = 4
 """How many degrees of freedom that guess is worth."""
 
+DOUBTED_SHARE = 0.01
+"""Of the loss, that a gain must seem to be which may be chance, to keep a run from being called
+healthy: what the benchmark's labels count (benchmarks/diagnosis/truth.py)."""
 CHANCE = 0.05
 """p-value, corrected for all that was raced, under which a gain is no chance."""
 MOST_STEPS = 64
@@ -56,8 +59,17 @@ class Gain:
     @property
     def least(self) -> float:
         """Nats from which this gain is worth a word."""
-        loss = self.control if self.ends_at is None else self.ends_at
-        return least_worth(self.lane, loss)
+        return least_worth(self.lane, self._loss)
+
+    @property
+    def needed(self) -> float:
+        """Nats from which it speaks against a run being healthy."""
+        return self.least if self.claimable else max(self.least, DOUBTED_SHARE * self._loss)
+
+    @property
+    def _loss(self) -> float:
+        """Of the control, at the end of a full run as far as it is known."""
+        return self.control if self.ends_at is None else self.ends_at
 
     @property
     def at_full_length(self) -> float:

@@ -345,12 +345,12 @@ def _that_leave_time(race: Race, wanted: Sequence[Lane]) -> int:
     side_by_side = at_once(race.base)
     # Seconds at work, of which the clock of the wall shows more where others have the cores.
     control = race.outcomes[None, race.seed].seconds * crowding(side_by_side)
-    one = control / side_by_side
-    seeds = (SEEDS - 1) * (FINALISTS + 1) * one
+    again = (SEEDS - 1) * control / side_by_side
+    seeds, usual = (FINALISTS + 1) * again, max(seconds_for(race, [None]), 1e-9)
     count = 0
     for lane in wanted:
         own = seconds_for(race, [lane])
-        seeds += own + (SEEDS - 1) * max(0.0, own - one)
+        seeds += own + again * max(0.0, own / usual - 1)  # a longer one takes longer each time
         if seeds > race.left():
             break
         count += 1

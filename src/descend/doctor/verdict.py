@@ -198,16 +198,17 @@ def chances_of(gains: Sequence[Gain]) -> dict[str, float]:
     Stein): of many the least certain would else be the best most often. `NOT_RACED` is set aside
     for causes that no trial stands for. A gain that was measured too small to be worth having is
     not drawn: of ten neutral remedies chance alone would lift one or another over the mark, and
-    every healthy run would be left in doubt. Where all are too small, one that is surely above zero
+    every healthy run would be left in doubt; nor is one that may be chance and is under
+    `DOUBTED_SHARE` of the loss. Where all are too small, one that is surely above zero
     and may yet be large enough takes from `healthy` what chance it has.
     """
     counts = dict.fromkeys([*(g.lane.cause for g in gains), "healthy"], 0.0)
     own = [g.at_full_length**2 - g.error_at_end**2 for g in gains if g.at_full_length > 0]
-    small, gains = gains, [g for g in gains if g.at_full_length >= g.least]
+    small, gains = gains, [g for g in gains if g.at_full_length >= g.needed]
     if not gains:
         counts |= {g.lane.cause: (1.0 - NOT_RACED) * _yet_enough(g) for g in small}
         return counts | {"healthy": 1.0 - NOT_RACED - max([0.0, *counts.values()])}
-    spread = max(float(np.mean(own)), min(g.least for g in gains) ** 2)
+    spread = max(float(np.mean(own)), min(g.needed for g in gains) ** 2)
     pick = np.random.default_rng(0)
     errors = np.array([g.error_at_end for g in gains])
     kept = spread / (spread + errors**2)
@@ -216,7 +217,7 @@ def chances_of(gains: Sequence[Gain]) -> dict[str, float]:
     worth = np.array([g.worth for g in gains])
     scale = worth / np.where(np.abs(at_end) > 1e-9, at_end, 1.0)
     drawn = kept * at_end + noise
-    scores = np.where(drawn >= np.array([g.least for g in gains]), drawn * np.abs(scale), -np.inf)
+    scores = np.where(drawn >= np.array([g.needed for g in gains]), drawn * np.abs(scale), -np.inf)
     first = np.where(np.isfinite(scores.max(1)), scores.argmax(1), len(gains))
     names = [*(g.lane.cause for g in gains), "healthy"]
     for index, name in enumerate(names):
@@ -228,7 +229,7 @@ def _yet_enough(gain: Gain) -> float:
     """Chance that a gain measured too small to be worth having is large enough, under a half."""
     if gain.low <= 0 or gain.error_at_end <= 0:
         return 0.0
-    return 0.5 * math.erfc((gain.least - gain.at_full_length) / gain.error_at_end / math.sqrt(2))
+    return 0.5 * math.erfc((gain.needed - gain.at_full_length) / gain.error_at_end / math.sqrt(2))
 
 
 def trial_of(gain: Gain, share_of_run: float) -> Trial:
