@@ -90,6 +90,19 @@ def test_a_sound_network_passes_and_no_bit_changes(
 
 
 @pytest.mark.parametrize("architecture", ["gpt", "modern"])
+@pytest.mark.parametrize("number", [0.0, 1e30, float("nan")])
+def test_whatever_training_made_of_the_weights_is_none_of_its_business(
+    architecture: str, number: float
+) -> None:
+    """A run that is resumed on its way out of an explosion, or a model that learned nothing."""
+    state, course = made(architecture=architecture)
+    with torch.no_grad():
+        for weight in state.model.parameters():
+            weight.fill_(number)
+    preflight(state, course, 300, {n: w.clone() for n, w in state.model.named_parameters()})
+
+
+@pytest.mark.parametrize("architecture", ["gpt", "modern"])
 @pytest.mark.parametrize("later", [2, 99])
 def test_a_mask_that_leaks_is_noticed(
     architecture: str, later: int, monkeypatch: pytest.MonkeyPatch

@@ -48,10 +48,8 @@ Typical values:
 Proof:
     Half the text, the same steps: what halving costs says what more text would gain, as much of it
     as makes one pass of all steps, at most eight times; hardly anything after one or two passes,
-    since those are as good as fresh text. Never more than 0.15 of the generalisation gap and 0.5 of
-    what was lost past the best epoch: text that is known no better than new text lacks none of
-    it, whatever half of it would cost (benchmarks/results/diagnosis/more_text.jsonl). Then the
-    same text with dropout.
+    since those are as good as fresh text. At most 0.15 of the gap and 0.5 of what was lost past
+    the best epoch: text known no better than new lacks none. Then the same text with dropout.
 
 What to try:
     More text of the same kind. Until then: stop at the best epoch (which is the one kept), and

@@ -8,8 +8,9 @@ resumed. (Trials are of settings that a run had before them.) What is looked at 
 - `weights`: weights and optimizers as they stand (weights_frozen, weights_not_in_optimizer,
   left_in_evaluation_mode, decay_on_norms, initialisation_symmetric, checkpoint_not_loaded, moments
   that a resume forgot, float16_unscaled);
-- `network`: the network in evaluation mode on some tokens of its first batch (causal_mask_missing
-  and _leaky, dropout_in_evaluation, initialisation_exploding);
+- `network`: a network as it was drawn, in evaluation mode on some tokens of its first batch
+  (causal_mask_missing and _leaky, dropout_in_evaluation, initialisation_exploding); where weights
+  were loaded, which may hold anything, the miniature of `rehearsal` alone;
 - `batches`: the order in which they read the text (not_shuffled, batches_repeated), their tokens
   (tokenizer_mismatch) and the rates of the run (schedule_misstepped);
 - `rehearsal`: the loop itself, stepping a miniature of the network in the precision and with the
@@ -49,11 +50,11 @@ def preflight(
     `vocab_size`: of the tokenizer. `loaded`: the weights that the network was filled with, by name;
     None where they are as they were drawn.
     """
-    fresh = loaded is None
     first_batch = batch_of(state, course, state.step)
     check_weights(state, course.execution, loaded)
     check_tokens(first_batch, vocab_size, state.model)
     check_order(course.batches)
     check_rates(course)
-    check_network(state.model, first_batch, fresh=fresh)
+    if loaded is None:
+        check_network(state.model, first_batch)
     rehearse(state.model, course)

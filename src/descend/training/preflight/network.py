@@ -29,10 +29,11 @@ SILENT = 0.05
 """Deviation of what stands in for weights that start at zero and would hide a leak."""
 
 
-def check_network(model: Transformer, first_batch: NDArray[np.int64], *, fresh: bool) -> None:
-    """Causal mask, dropout off in evaluation; where the weights are `fresh`, first loss near ln V.
+def check_network(model: Transformer, first_batch: NDArray[np.int64]) -> None:
+    """Causal mask, dropout off in evaluation, first loss near ln V.
 
-    `first_batch`: tokens (B, T + 1).
+    `first_batch`: tokens (B, T + 1). Of weights as they were drawn: training may have made of them
+    what it likes, numbers so large that nothing moves them any more among it.
     """
     device = next(model.parameters()).device
     ids = torch.from_numpy(first_batch[:1, :-1][:, :POSITIONS]).to(device)
@@ -40,8 +41,7 @@ def check_network(model: Transformer, first_batch: NDArray[np.int64], *, fresh: 
     model.eval()
     try:
         with torch.no_grad():
-            if fresh:
-                _first_loss(model, ids)
+            _first_loss(model, ids)
             _causal(model, ids)
     finally:
         for part, training in modes.items():

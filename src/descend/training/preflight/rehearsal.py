@@ -32,6 +32,7 @@ from descend.training.optimizer import make_optimizers
 from descend.training.precision import compute_in
 from descend.training.preflight.fault import fault
 from descend.training.preflight.miniature import check_attention, check_positions
+from descend.training.preflight.network import check_network
 from descend.training.snapshot import put, take
 from descend.training.state import TrainState
 
@@ -73,6 +74,7 @@ def rehearse(model: Transformer, course: Course) -> None:
     with torch.random.fork_rng(devices), torch.enable_grad():
         small = _course(course)
         state = _state(model, small)
+        check_network(state.model, small.batches.batch(0))
         start = _copied(state.model)
         try:
             for number in range(STEPS):

@@ -88,8 +88,14 @@ def _alike(rows: Tensor) -> bool:
 
 def _as_loaded(model: Transformer, loaded: Mapping[str, Tensor]) -> None:
     for name, weight in model.named_parameters():
-        if name not in loaded or not torch.equal(weight.detach(), loaded[name].to(weight.device)):
+        if name not in loaded or not _same(weight.detach(), loaded[name].to(weight.device)):
             raise fault(name, "other numbers than those that were saved", "the ones saved")
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Whether all numbers are the same; a run may be resumed on its way out of ones that are
+    none."""
+    return torch.equal(torch.nan_to_num(one), torch.nan_to_num(other))
 
 
 def _moments(model: Transformer, optimizers: list[Optimizer]) -> None:
