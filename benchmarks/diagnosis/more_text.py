@@ -27,9 +27,9 @@ from truth import WORTH_BUYING
 from descend.doctor.case import open_case
 from descend.doctor.causes.too_little_data import adding_over_halving, most_gain
 from descend.doctor.measure import measure
+from descend.doctor.race import lowest
 from descend.doctor.reading import Reading, value
 from descend.errors import DescendError
-from descend.trials.arms import Outcome
 from descend.trials.executor import run_arm
 
 SHARES = (0.75, 0.5, 0.25)
@@ -75,9 +75,9 @@ def measured(case: Case, rows: list[Trained], texts: Path, folders: Path) -> Tex
     as_it_is = arm(case, texts, 0)
     open_length = {"epoch": None, "max_steps": None}
     less = [
-        _lowest(run_arm(msgspec.structs.replace(
+        lowest(run_arm(msgspec.structs.replace(
             as_it_is, train_share=share, steps=own[""].steps, config=as_it_is.config | open_length
-        )))
+        )))[1]
         for share in SHARES
     ]  # fmt: skip
     readings = measure(open_case(run_folder(case, texts, folders)))
@@ -88,10 +88,6 @@ def measured(case: Case, rows: list[Trained], texts: Path, folders: Path) -> Tex
         generalisation_gap=value(readings, "generalisation_gap"),
         rise_after_best=value(readings, "rise_after_best"),
     )  # fmt: skip
-
-
-def _lowest(outcome: Outcome) -> float:
-    return min([*(p.bits_per_byte for p in outcome.curve), outcome.bits_per_byte])
 
 
 def told(row: Texts, *, bounded: bool) -> float:

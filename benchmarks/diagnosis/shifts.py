@@ -18,7 +18,6 @@ from examine import run_folder
 from descend.doctor.case import open_case
 from descend.doctor.measure import held_out_shift
 from descend.signals.counting import shift
-from descend.text.store import TokenStore
 
 
 class Shift(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,14 +51,10 @@ def main() -> None:
                 corpus=variant.corpus, kind=variant.kind, share=variant.share, vocabulary=key[1],
                 planted=variant.kind.startswith("shifted"),
                 in_pieces=_rounded(shift(store.train, store.validation, key[1])),
-                told=_rounded(held_out_shift(store, _bytes_per_token(store))),
+                told=_rounded(held_out_shift(store)),
             )  # fmt: skip
     lines = b"".join(msgspec.json.encode(row) + b"\n" for row in found.values())
     (asked.results / "shifts.jsonl").write_bytes(lines)
-
-
-def _bytes_per_token(store: TokenStore) -> float:
-    return store.info.train_bytes / max(len(store.train), 1)
 
 
 def _rounded(number: float | None) -> float | None:

@@ -286,6 +286,12 @@ class RunConfig(BaseModel):
         return self
 
     @property
+    def peak_rate(self) -> float:
+        """The highest learning rate."""
+        rate = self.learning_rate
+        return max(rate.values()) if isinstance(rate, dict) else rate
+
+    @property
     def parts(self) -> int:
         """That a batch is computed in: one, where their number was left open."""
         return self.gradient_accumulation or 1

@@ -67,10 +67,10 @@ class Case:
     def exploded(self) -> int | None:
         """The first step of those with a loss far above that of guessing, if the run ended among
         them: so ends an explosion that was let go on."""
-        far = math.log(self.shape.vocab_size) + LEAST
-        above = [s.step for s in self.steps if not s.loss <= far]
-        last = self.steps[-PATIENCE:]
-        return above[0] if last and all(not s.loss <= far for s in last) else None
+        far = far_above_guessing(self.shape.vocab_size)
+        if not self.steps or any(s.loss <= far for s in self.steps[-PATIENCE:]):
+            return None
+        return next(s.step for s in self.steps if not s.loss <= far)
 
     @property
     def total_steps(self) -> int:
@@ -108,6 +108,11 @@ class Case:
     def full_seconds(self) -> float:
         """Training time of the whole run, had it come to its end."""
         return self.seconds_per_step * max(self.total_steps, len(self.steps))
+
+
+def far_above_guessing(vocab_size: int) -> float:
+    """Loss (nats per token) above which numbers have run away: a nat over that of no knowledge."""
+    return math.log(vocab_size) + LEAST
 
 
 def open_case(folder: Path, progress: Progress = no_progress) -> Case:

@@ -136,11 +136,5 @@ def rates(config: RunConfig, factor: float) -> dict[str, Any]:
     return {"learning_rate": _two_digits(rate * factor)}
 
 
-def peak(config: RunConfig) -> float:
-    """The highest learning rate."""
-    rate = config.learning_rate
-    return max(rate.values()) if isinstance(rate, dict) else rate
-
-
 def _two_digits(number: float) -> float:
     return float(f"{number:.2g}")

@@ -183,7 +183,7 @@ def _past_it(
     ladders = _in_order(_ladders(case, base, found, readings))
     steps, count = choose_length(case, base, ladders[:MOST_SUSPECTS], left)
     race = Race(case, base, steps, time.monotonic() + left, told)
-    run_race(race, ladders[:count], "trying on top of it")
+    run_race(race, race.long_enough_for(ladders)[:count], "trying on top of it")
     return proved_twice(_judged(race, found, readings, None).findings)
 
 
@@ -197,7 +197,7 @@ def _proved(
     steps, count = choose_length(case, base, everyone[:MOST_SUSPECTS], FIRST_RACE * allowed)
     race = Race(case, base, steps, began + FIRST_RACE * allowed, told)
     share = race.share_of_run
-    tested = [ladder for ladder in everyone if not race.too_short_for(ladder[0].change)]
+    tested = race.long_enough_for(everyone)
     ladders = tested[:count]
     # The first round is not cut short, and takes longer beside other programs.
     first_round = first_round_seconds(case, base, ladders, steps)
@@ -315,11 +315,8 @@ def _second(
     again = race_on_top(race, lane, left, told)
     first = race.gains
     done = {lane.cause, *(f.cause for f in judged.findings if f.trial is None)}
-    ladders = _ladders(race.case, again.base, found, readings)
-    others = [
-        x for x in ladders
-        if x[0].cause not in done and not again.too_short_for(x[0].change)
-    ]  # fmt: skip
+    ladders = again.long_enough_for(_ladders(race.case, again.base, found, readings))
+    others = [x for x in ladders if x[0].cause not in done]
     # Those that gained most the first time, and those not yet raced, in order of suspicion.
     others.sort(key=lambda x: -max([0.0, *(g[0] for y in x if (g := first(y)))]))
     others = others[:SECOND_SUSPECTS]

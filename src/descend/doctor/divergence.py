@@ -6,16 +6,14 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from descend.doctor.case import Case
+from descend.doctor.case import Case, far_above_guessing
 from descend.doctor.diagnosis import Evidence, Finding, RuledOut, Trial
 from descend.doctor.lanes import Lane, base_config, prescription
 from descend.doctor.race import Race, at_once, lowest, seconds_for, that_fit
 from descend.doctor.reading import Readings
 from descend.doctor.suspicion import Suspect, evidence
 from descend.doctor.verdict import Judged
-from descend.training.rescue import LEAST
 from descend.trials.arms import Outcome
 from descend.units import duration
 
@@ -39,8 +37,6 @@ class Past:
     """Of the mildest change that came past it; None where none did, or nothing was tried."""
     lane: Lane | None = None
     """That change."""
-    keys: dict[str, Any] | None = None
-    """Its settings for a run of full length."""
     again: bool = True
     """Whether the run would run away again, as far as was tried."""
     notes: tuple[str, ...] = ()
@@ -63,7 +59,7 @@ def judge_divergence(
         cause="diverged",
         probability=0.99,
         evidence=[_first_bad(case), *_rescued(case), *evidence(suspect.cause, readings)],
-        prescription=past.keys or {},
+        prescription=prescription(case, base_config(case), past.lane.change) if past.lane else {},
         remedy=suspect.cause.remedy,
         trial=past.trial,
     )
@@ -109,8 +105,8 @@ def _rescued(case: Case) -> list[Evidence]:
 
 def _ran_away(outcome: Outcome) -> bool:
     """Whether a trial did: to numbers that are not finite, or far above guessing."""
-    guessing = math.log(outcome.vocab_size)
-    return outcome.diverged_at is not None or outcome.validation_loss > guessing + LEAST
+    far = far_above_guessing(outcome.vocab_size)
+    return outcome.diverged_at is not None or outcome.validation_loss > far
 
 
 def _try(case: Case, suspect: Suspect, readings: Readings, allowed: float, told: Told) -> Past:
@@ -164,4 +160,4 @@ def _try(case: Case, suspect: Suspect, readings: Readings, allowed: float, told:
         seconds=race.seconds,
         cost_factor=outcome.seconds / max(control.seconds, 1e-9),
     )
-    return Past(trial, lane, prescription(case, base, lane.change), again, tuple(notes))
+    return Past(trial, lane, again, tuple(notes))

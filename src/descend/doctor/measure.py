@@ -136,8 +136,6 @@ class _Counted:
 
     uses: breakdown.Ids
     """Of each token in training (V,)."""
-    bytes_per_token: float
-    """Of training text."""
     fourgram_loss: float
     """Of counting to `HIGHEST_ORDER` (nats per token)."""
     loss: float
@@ -162,11 +160,9 @@ def _count(store: TokenStore) -> _Counted:
     size, ladder = store.tokenizer.vocab_size, store.info.ladder
     fourgram = ngram_loss(store.train, store.validation, size, HIGHEST_ORDER)
     loss = min(ladder.lowest, fourgram)
-    bytes_per_token = store.info.train_bytes / max(len(store.train), 1)
-    length = telling_length(len(store.train), loss, bytes_per_token)
+    length = telling_length(len(store.train), loss, store.bytes_per_token)
     return _Counted(
         uses=np.bincount(np.asarray(store.train), minlength=size),
-        bytes_per_token=bytes_per_token,
         fourgram_loss=fourgram,
         loss=loss,
         copy_length=length,
@@ -179,7 +175,7 @@ def _from_text(store: TokenStore, counted: _Counted, seq_len: int) -> Iterator[R
     ladder = store.info.ladder
     yield Reading("train_tokens", float(len(store.train)), "tokens")
     yield Reading("validation_tokens", float(len(store.validation)), "tokens")
-    yield Reading("bytes_per_token", counted.bytes_per_token, "bytes")
+    yield Reading("bytes_per_token", store.bytes_per_token, "bytes")
     # The bytes that stand by for what never comes are no fault.
     used = counted.uses[counted.uses > 0]
     yield Reading("rare_vocabulary", float((used < RARE).mean()), "of the tokens that are used")
@@ -206,12 +202,12 @@ def _from_text(store: TokenStore, counted: _Counted, seq_len: int) -> Iterator[R
     yield Reading("recurrence", within, "of runs of four tokens")
     further = recurring_share(apart, seq_len, CONTEXTS * seq_len)
     yield Reading("recurrence_beyond", further, "of runs of four tokens")
-    found = held_out_shift(store, counted.bytes_per_token)
+    found = held_out_shift(store)
     if found is not None:
         yield Reading("shift", found, "nats")
 
 
-def held_out_shift(store: TokenStore, bytes_per_token: float) -> float | None:
+def held_out_shift(store: TokenStore) -> float | None:
     """Of the held-out text, in nats a token. Where it is above 0, in bytes as well, and the smaller
     of the two: a piece that is hardly ever used is foreign in any text, its bytes are not."""
     found = counting.shift(store.train, store.validation, store.tokenizer.vocab_size)
@@ -222,7 +218,7 @@ def held_out_shift(store: TokenStore, bytes_per_token: float) -> float | None:
         for part in (store.train[: counting.MOST_COMPARED], store.validation)
     )
     in_bytes = counting.shift(train, held_out, BYTES)
-    return found if in_bytes is None else min(found, in_bytes * bytes_per_token)
+    return found if in_bytes is None else min(found, in_bytes * store.bytes_per_token)
 
 
 BYTES = 256

@@ -91,6 +91,10 @@ class Race:
         """Whether nothing of `change` could show in its trials."""
         return change.least_share > self.share_of_run
 
+    def long_enough_for(self, ladders: Sequence[list[Lane]]) -> list[list[Lane]]:
+        """Those of `ladders` of which something could show."""
+        return [ladder for ladder in ladders if not self.too_short_for(ladder[0].change)]
+
     @property
     def seed(self) -> int:
         """The run's own."""

@@ -173,9 +173,8 @@ def _posterior(history: History, run: Way, belief: Belief) -> Posterior:
 def _traits(history: History) -> Traits:
     config = history.config
     assert config.vocab_size is not None
-    rate = config.learning_rate
     return Traits(
-        peak_rate=max(rate.values()) if isinstance(rate, dict) else rate,
+        peak_rate=config.peak_rate,
         tokens_per_step=history.batches.tokens_per_step,
         parameters=parameter_count(shape_of(config, config.vocab_size)),
         train_tokens=len(history.batches.tokens),

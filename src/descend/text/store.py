@@ -90,6 +90,11 @@ class TokenStore:
     tokenizer: Tokenizer
     info: StoreInfo
 
+    @property
+    def bytes_per_token(self) -> float:
+        """Of the training text."""
+        return self.info.train_bytes / max(len(self.train), 1)
+
 
 def prepare_text(
     config: RunConfig, progress: Progress = no_progress, *, anew: bool = False

@@ -19,8 +19,6 @@ from descend.runs.folder import checkpoint_folder, checkpoints
 from descend.training.snapshot import put, view
 from descend.training.state import Best, Scalars, Snapshot, TrainState
 
-MODEL = "model.safetensors"
-
 GOOD = "good_"
 """Begins the names of the files of the state that a rescue would go back to."""
 
@@ -40,14 +38,16 @@ def save_checkpoint(folder: Path, state: TrainState) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def load_checkpoint(path: Path, state: TrainState) -> None:
-    """Fill `state`, built for the same configuration, from the checkpoint at `path`."""
+def load_checkpoint(path: Path, state: TrainState) -> dict[str, Tensor]:
+    """Fill `state`, built for the same configuration, from the checkpoint at `path`; the weights
+    that were read there, by name."""
     try:
         now = _read(path, "", None)
         put(now, state)
         state.rescued = now.scalars.rescued
         if (path / f"{GOOD}state.json").exists():
             state.good = _read(path, GOOD, state.best)
+        return now.weights
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as e:
         raise RunFolderError(
             str(path), f"a checkpoint that does not fit ({str(e).splitlines()[0]})",
@@ -56,16 +56,11 @@ def load_checkpoint(path: Path, state: TrainState) -> None:
         ) from None  # fmt: skip
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The weights in the checkpoint at `path`, by name."""
-    return load((path / MODEL).read_bytes())
-
-
 def _files(snapshot: Snapshot) -> dict[str, bytes]:
     """The content of each file but that of the best weights, by name."""
     files = {
         "state.json": msgspec.json.encode(snapshot.scalars),
-        MODEL: _saved(snapshot.weights),
+        "model.safetensors": _saved(snapshot.weights),
     }
     for index, held in enumerate(snapshot.optimizers):
         files[f"optimizer_{index}.safetensors"] = _saved(held)
@@ -92,7 +87,7 @@ def _read(path: Path, prefix: str, best: Best | None) -> Snapshot:
         epoch, loss = scalars.best_epoch, scalars.best_validation_loss
         best = None if epoch is None or loss is None else Best(epoch, loss, weights)
     return Snapshot(
-        weights=load(content(MODEL)),
+        weights=load(content("model.safetensors")),
         optimizers=[
             load(content(f"optimizer_{index}.safetensors"))
             for index in range(len(scalars.optimizer_numbers))

@@ -43,7 +43,7 @@ from descend.text.store import (
     prepare_tokens,
 )
 from descend.text.tokenizer import Tokenizer, load_tokenizer
-from descend.training.checkpoint import load_checkpoint, read_weights
+from descend.training.checkpoint import load_checkpoint
 from descend.training.engine import Choice, choose_execution
 from descend.training.loop import Course
 from descend.training.memory import check_memory, fitting, in_more_parts, memory_errors
@@ -197,9 +197,9 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
     shape = shape_of(resolved, tokenizer.vocab_size)
     model = Transformer(shape, resolved.dropout_rate, execution.attention)
     state = fresh_state(model, resolved, execution)
-    load_checkpoint(checkpoint, state)
+    read = load_checkpoint(checkpoint, state)
     course = course_for(resolved, execution, store, batches)
-    preflight(state, course, tokenizer.vocab_size, read_weights(checkpoint))
+    preflight(state, course, tokenizer.vocab_size, read)
     notes = (f"taking up after step {state.step} of {course.total_steps}", *differences)
     before = read_events(folder, until=state.step)
     epochs = tuple(r for r in before if isinstance(r, Epoch))

@@ -60,7 +60,7 @@ Further reading:
 from __future__ import annotations
 
 from descend.config import RunConfig
-from descend.doctor.cause import Cause, Change, Expectation, name_of, peak
+from descend.doctor.cause import Cause, Change, Expectation, name_of
 from descend.doctor.reading import Readings, value
 
 HIGH_END = 0.3
@@ -72,7 +72,7 @@ LONG_WARMUP = 0.3
 
 def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
     """The schedule of the default recipe at the same peak."""
-    keys = {"schedule": "wsd", "warmup_steps": None, "learning_rate": peak(config)}
+    keys = {"schedule": "wsd", "warmup_steps": None, "learning_rate": config.peak_rate}
     return (Change("a rate that rises and falls", keys),)
 
 

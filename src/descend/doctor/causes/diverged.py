@@ -65,7 +65,7 @@ from __future__ import annotations
 from typing import Any
 
 from descend.config import RunConfig
-from descend.doctor.cause import Cause, Change, Expectation, name_of, peak, rates
+from descend.doctor.cause import Cause, Change, Expectation, name_of, rates
 from descend.doctor.reading import Readings
 
 
@@ -99,7 +99,7 @@ def _usual(config: RunConfig) -> list[Change]:
     return [
         Change(f"the usual {off} at a rate of {rate:g}", keys | {"learning_rate": rate})
         for rate in RATES
-        if rate < peak(config)
+        if rate < config.peak_rate
     ]
 
 

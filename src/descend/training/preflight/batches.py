@@ -63,8 +63,7 @@ def check_order(batches: BatchPlan) -> None:
 def check_rates(course: Course) -> None:
     """The rate rises to the peak that was asked for, and falls with the end of the run."""
     config, steps, warmup = course.config, course.total_steps, course.config.warmup_steps or 0
-    asked = config.learning_rate
-    peak = max(asked.values()) if isinstance(asked, dict) else asked
+    peak = config.peak_rate
     places = np.linspace(0, steps - 1, min(RATES, steps)).astype(np.int64)
     rates = [course.learning_rate(int(step)) for step in places]
     wrong = [rate for rate in rates if not 0 <= rate <= peak * (1 + 1e-6)]
@@ -72,7 +71,7 @@ def check_rates(course: Course) -> None:
         raise fault(
             "the schedule", f"a rate of {(wrong or rates)[0]:g}", f"above 0, up to {peak:g}"
         )
-    if isinstance(asked, dict) or warmup >= steps:
+    if isinstance(config.learning_rate, dict) or warmup >= steps:
         return
     if not math.isclose(course.learning_rate(warmup), peak, rel_tol=1e-6):
         raise fault("the schedule", f"a rate of {course.learning_rate(warmup):g} after warmup",

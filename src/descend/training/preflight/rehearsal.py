@@ -75,7 +75,7 @@ def rehearse(model: Transformer, course: Course) -> None:
         small = _course(course)
         state = _state(model, small)
         check_network(state.model, small.batches.batch(0))
-        start = _copied(state.model)
+        start = take(state).weights
         try:
             for number in range(STEPS):
                 kept = take(state)
@@ -196,10 +196,6 @@ def _after(state: TrainState, course: Course, record: Step) -> None:
     left = [n for n, p in state.model.named_parameters() if p.grad is not None and p.grad.any()]
     if left:
         raise fault(left[0], "a gradient that is left over after its step", "none")
-
-
-def _copied(model: Transformer) -> dict[str, Tensor]:
-    return {name: weight.detach().clone() for name, weight in model.named_parameters()}
 
 
 def _all_moved(model: Transformer, start: dict[str, Tensor]) -> None:
