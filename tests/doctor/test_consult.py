@@ -16,18 +16,19 @@ from descend import run, run_on_model
 from descend.cli.main import run as cli
 from descend.doctor.case import open_case
 from descend.doctor.cause import Change
-from descend.doctor.consult import _with_second, consult, keep
+from descend.doctor.consult import consult, keep
 from descend.doctor.diagnosis import Diagnosis, Finding, RuledOut
 from descend.doctor.gains import Gain
 from descend.doctor.healthy import healthy_range
 from descend.doctor.lanes import Lane, base_config, prescription
 from descend.doctor.measure import measure
+from descend.doctor.on_top import with_further
 from descend.doctor.prescription import prescribed_settings
 from descend.doctor.race import first_round_seconds
 from descend.doctor.verdict import Judged, trial_of
 from descend.errors import ConfigError, DivergedError, RunFolderError
 from descend.model.transformer import Transformer
-from descend.report.diagnosis import diagnosis_text, proof
+from descend.report.diagnosis import diagnosis_text
 from descend.runs.folder import read_events, read_summary
 from descend.runs.records import Rescue
 
@@ -47,29 +48,22 @@ def test_a_run_without_proof(trained: Path, capsys: pytest.CaptureFixture[str]) 
     (trained / "diagnosis.json").unlink()
 
 
-@pytest.mark.parametrize("keys", [{"learning_rate": 0.01}, {"vocab_size": 512}])
-def test_a_second_fault_stands_after_the_first_and_says_in_which_tokens_it_is_told(
-    keys: dict[str, Any],
-) -> None:
-    gain = Gain(Lane("vocabulary_too_small", Change("first", keys)), 1.5, 1.0, 0.5, 0.4, 0.6, 0.05,
+def test_further_faults_stand_after_the_first_each_after_what_it_comes_on_top_of() -> None:
+    gain = Gain(Lane("vocabulary_too_small", Change("first", {})), 1.5, 1.0, 0.5, 0.4, 0.6, 0.05,
                 0.001, 3, 1000, 9.0, 1.0)  # fmt: skip
-    winner, other = (
-        Finding(cause=cause, probability=0.9, evidence=[], prescription={}, remedy="r", trial=trial)
-        for cause, trial in (("vocabulary_too_small", trial_of(gain, 1.0)), ("undertrained", None))
-    )
-    on_top = msgspec.structs.replace(other, trial=trial_of(gain, 1.0))
-    told = [RuledOut(cause=cause, because="b") for cause in ("undertrained", "leakage")]
-    judged = _with_second(Judged("vocabulary_too_small", 0.9, [winner], told, gain), on_top)
-    assert [f.cause for f in judged.findings] == ["vocabulary_too_small", "undertrained"]
+    first, less, *more = (
+        Finding(cause=cause, probability=0.9, evidence=[], prescription={}, remedy="r",
+                trial=trial_of(gain, 1.0))
+        for cause in ("vocabulary_too_small", "undertrained", "model_too_small", "undertrained")
+    )  # fmt: skip
+    out = [RuledOut(cause=cause, because="b") for cause in ("model_too_small", "leakage")]
+    judged = with_further(Judged(first.cause, 0.9, [first, less], out, gain), first.cause, more)
+    assert judged.findings == [first, *more]
     assert [r.cause for r in judged.ruled_out] == ["leakage"]
-    trial = judged.findings[1].trial
-    assert trial is not None
-    assert trial.after == ["vocabulary_too_small"]
-    assert ("of the new vocabulary" in proof(trial)) == ("vocab_size" in keys)
-    assert _with_second(judged, None) is judged
+    assert with_further(judged, first.cause, []) is judged
     # The best remedy was too doubtful to be told beside what was counted: nothing comes on top.
-    counted = Judged("leakage", 0.95, [msgspec.structs.replace(winner, trial=None)], told, gain)
-    assert _with_second(counted, on_top) is counted
+    untold = Judged("leakage", 0.95, [msgspec.structs.replace(first, trial=None)], out, gain)
+    assert with_further(untold, first.cause, more) is untold
 
 
 def test_readings_agree_with_what_training_recorded(trained: Path) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from descend.doctor.cause import Change
-from descend.doctor.consult import proved_twice
 from descend.doctor.diagnosis import Cost, Diagnosis, Finding, RuledOut
 from descend.doctor.gains import Gain
 from descend.doctor.lanes import Lane
+from descend.doctor.on_top import proved_twice
 from descend.doctor.verdict import trial_of
 from descend.report.diagnosis import LESSER, diagnosis_text
 

@@ -147,7 +147,11 @@ def prescription(
         tokens *= _tokens_for_the_same_bytes(case, wanted)
     steps = max(1, round(tokens / (wanted.batch_size * wanted.seq_len)))
     own = case.config.model_dump()
-    keys = {k: v for k, v in change.keys.items() if k != "vocab_path" and own[k] != v}
+    before = base.model_dump()  # where a remedy in place set it, back to the run's own is a change
+    keys = {
+        k: v for k, v in change.keys.items()
+        if k != "vocab_path" and (own[k] != v or before[k] != v)
+    }  # fmt: skip
     if case.config.max_steps and (RESIZING | {"vocab_size"}) & keys.keys():
         # The run ends there, whatever its epochs say: more of those would change nothing.
         keys.pop("epoch", None)

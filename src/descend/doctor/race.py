@@ -24,7 +24,7 @@ from descend.trials.executor import News, run_arms, workers_on
 
 SEEDS = 3
 """Pairs of runs for the best few: with the pooled spread, enough for 0.02 nat (prototype)."""
-MOST_SEEDS = 8
+MOST_SEEDS = 12
 """Pairs for those that three leave in doubt, while time is left."""
 FINALISTS = 3
 """Causes that run with all seeds."""

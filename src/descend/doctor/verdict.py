@@ -68,8 +68,8 @@ class Judged:
     winner: Gain | None
     """The best claimed gain: what a second race starts from."""
     contenders: tuple[Gain, ...] = ()
-    """The gains that would count if they were no chance, first those of which more seeds would tell
-    most for their cost."""
+    """The gains that would speak against a run being healthy if they were no chance, first those of
+    which more seeds would tell most for their cost."""
 
 
 def judge(
@@ -115,9 +115,6 @@ def judge(
         cause = _cause(found, "noise_floor")
         causes, named = [_finding(cause, readings, probability, {}, None)], {"noise_floor"}
     large = [g for g in best.values() if g.at_full_length >= g.least]
-    contenders = tuple(
-        sorted(large, key=lambda g: -chances[g.lane.cause] * g.error / g.cost_factor)
-    )
     if verdict == "unknown":
         causes = _perhaps(found, readings, large, chances, share_of_run)
         named = {f.cause for f in causes}
@@ -130,7 +127,12 @@ def judge(
         for s in found
         if s.cause.name not in named
     ]
-    return Judged(verdict, probability, causes, out, winner, contenders)
+    return Judged(verdict, probability, causes, out, winner, _contenders(large, chances))
+
+
+def _contenders(large: Sequence[Gain], chances: Mapping[str, float]) -> tuple[Gain, ...]:
+    told_for_cost = sorted(large, key=lambda g: -chances[g.lane.cause] * g.error / g.cost_factor)
+    return tuple(g for g in told_for_cost if g.at_full_length >= g.needed)
 
 
 def _perhaps(
