@@ -8,9 +8,11 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from descend.config import make_config
 from descend.doctor.cause import Change
-from descend.doctor.gains import all_gains
+from descend.doctor.gains import all_gains, curve_of
 from descend.doctor.lanes import Lane
+from descend.doctor.on_top import race_on_top
 from descend.doctor.race import HALF, OF_THE_CURVE, Race
 from descend.signals.curve import PowerLaw
 from descend.trials.arms import Outcome
@@ -34,7 +36,7 @@ def race(steps: int, losses: dict[Lane | None, list[float]]) -> Race:
     case = SimpleNamespace(
         total_steps=FULL, config=SimpleNamespace(seed=0), epochs=(), steps=range(FULL)
     )
-    found = Race(cast(Any, case), cast(Any, None), steps, 0.0, lambda stage, share: None)
+    found = Race(cast(Any, case), make_config({}), steps, 0.0, lambda stage, share: None)
     for lane, by_seed in losses.items():
         for seed, loss in enumerate(by_seed):
             found.outcomes[lane, seed] = outcome(loss)
@@ -145,7 +147,9 @@ def test_of_two_gains_beyond_a_steep_curve_the_larger_stays_larger() -> None:
     }  # fmt: skip
     _, smaller, larger = all_gains(race(1000, losses), LAW.at(FULL))
     assert larger.at_full_length > smaller.at_full_length + 0.05
-    assert larger.at_full_length < larger.mean / 2  # what lasts of it is what lasts of the rest
+    # What lasts is what they are ahead of the full run, ten times as long, already.
+    assert larger.at_full_length == pytest.approx(LAW.at(FULL) - 1.3)
+    assert smaller.at_full_length == pytest.approx(LAW.at(FULL) - 1.7)
 
 
 def test_half_of_a_text_read_twice_says_little_of_twice_the_text() -> None:
@@ -206,3 +210,32 @@ def test_a_larger_model_is_held_to_more_steps_by_the_curve_where_those_were_not_
     (gain,) = all_gains(found, LAW.at(FULL))
     in_that_time = LAW.at(steps) - LAW.at(3 * steps)
     assert gain.equal_time == pytest.approx(0.5 - in_that_time, abs=0.02)
+
+
+def test_what_ends_below_the_full_run_in_a_part_of_its_steps_is_worth_that_at_least() -> None:
+    """The control hardly falls any more, so no number of steps says what it is worth."""
+    losses: dict[Lane | None, list[float]] = {None: [1.20], TWICE: [1.14], HIGHER: [1.10]}
+    twice, higher = all_gains(race(2500, losses), 1.135)
+    assert higher.at_full_length == pytest.approx(0.035)
+    assert twice.at_full_length < 0.01
+
+
+def test_what_comes_on_top_is_carried_along_the_curve_from_where_the_first_remedy_leads() -> None:
+    """A rate that saves three quarters of the steps, and on top of it a batch that saves half: as
+    late on the same curve, half the steps gain less than they would have at first."""
+    steps = 1000
+    losses: dict[Lane | None, list[float]] = {
+        None: [LAW.at(steps)], TWICE: [LAW.at(2 * steps)], HIGHER: [LAW.at(4 * steps)],
+    }  # fmt: skip
+    first = race(steps, losses)
+    own = LAW.at(FULL)
+    _, higher = all_gains(first, own)
+    assert higher.steps_worth == pytest.approx(4.0, rel=0.05)
+    on_top = race_on_top(first, higher, curve_of(first, own))
+    assert on_top.head_start == higher.steps_worth
+    batch = Lane("batch_too_large", Change("half the batch", {"batch_size": 4}))
+    on_top.outcomes[None, 0] = outcome(LAW.at(4 * steps))
+    on_top.outcomes[batch, 0] = outcome(LAW.at(8 * steps))
+    (second,) = all_gains(on_top, None)
+    assert second.carried == pytest.approx(LAW.at(4 * FULL) - LAW.at(8 * FULL), rel=0.2)
+    assert second.at_full_length < second.mean / 2

@@ -12,6 +12,7 @@ from descend import run
 from descend.doctor.case import Case, open_case
 from descend.doctor.cause import Change
 from descend.doctor.causes import too_little_data, undertrained
+from descend.doctor.gains import Gain
 from descend.doctor.lanes import Lane, arm_for, base_config, prescription
 from descend.doctor.measure import measure
 from descend.doctor.on_top import race_on_top
@@ -121,19 +122,24 @@ def test_fewer_passes_are_counted_from_those_it_made(tiny: dict[str, Any], short
     assert fewer.steps == pytest.approx(0.8)
 
 
+def gain_of(lane: Lane) -> Gain:
+    """A gain by `lane`; how large is of no account here."""
+    return Gain(lane, 4.0, 3.8, 0.2, 0.1, 0.3, 0.05, 0.001, 3, 1000, 1.0, 1.0)
+
+
 def test_what_is_tried_on_top_of_more_steps_makes_them_too(short: Case) -> None:
     base = base_config(short)
     change, *_ = undertrained.trial(base, {})
     twice = Lane("undertrained", change)
     race = Race(short, base, STEPS, 0.0, lambda stage, share: None)
-    again = race_on_top(race, twice)
+    again = race_on_top(race, gain_of(twice), None)
     rate = Lane("learning_rate_too_low", Change("a higher rate", {"learning_rate": 0.02}))
     again.run([(None, again.seed), (rate, again.seed)], "")
     control, treated = again.outcomes[None, again.seed], again.outcomes[rate, again.seed]
     assert control.steps == treated.steps == 2 * STEPS
     assert again.share_of_run == race.share_of_run == 1
     tried = arm_for(short, base, rate.change, STEPS, race.seed)
-    on_top = race_on_top(race, rate).arm(None, race.seed)
+    on_top = race_on_top(race, gain_of(rate), None).arm(None, race.seed)
     assert on_top is not None
     assert on_top.key == tried.key  # so that it is not trained again
     batch = Change("half the batch", {"batch_size": 2})

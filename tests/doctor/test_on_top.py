@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from descend import run
@@ -11,6 +12,7 @@ from descend.doctor.case import open_case
 from descend.doctor.cause import Change
 from descend.doctor.causes import CAUSES
 from descend.doctor.diagnosis import OF_A_NEW_VOCABULARY
+from descend.doctor.gains import all_gains
 from descend.doctor.lanes import Lane, base_config, prescription
 from descend.doctor.measure import measure
 from descend.doctor.on_top import further, race_on_top
@@ -47,7 +49,8 @@ def test_further_faults_are_found_one_on_top_of_the_other(tmp_path: Path) -> Non
     readings = measure(race.case)
     found = suspects(CAUSES, race.case.config, readings)
     counted = {c.name for c in CAUSES if c.buys}  # they help each run that is as short
-    more = further(race, RATE, [RATE.cause], found, readings, counted)
+    rate = all_gains(race, None)[0]
+    more = further(race, rate, [RATE.cause], found, readings, None, counted)
     names = [f.cause for f in more.findings]
     assert names[0] == "over_regularised"
     assert len({*names, RATE.cause}) == len(names) + 1
@@ -59,7 +62,7 @@ def test_further_faults_are_found_one_on_top_of_the_other(tmp_path: Path) -> Non
         assert finding.trial.seeds > 1
         assert finding.prescription
     race.ends = 0.0
-    assert further(race, RATE, [RATE.cause], found, readings).findings == ()
+    assert further(race, rate, [RATE.cause], found, readings, None).findings == ()
 
 
 def test_what_comes_on_top_is_told_in_the_tokens_and_keys_it_has_there(tmp_path: Path) -> None:
@@ -68,11 +71,13 @@ def test_what_comes_on_top_is_told_in_the_tokens_and_keys_it_has_there(tmp_path:
     race.run([(None, race.seed), (vocabulary, race.seed)], "")
     readings = measure(race.case)
     found = suspects(CAUSES, race.case.config, readings)
-    more = further(race, vocabulary, [vocabulary.cause], found, readings)
+    other = all_gains(race, None)[0]
+    more = further(race, other, [vocabulary.cause], found, readings, None)
     assert more.findings
     assert all(f.trial and f.trial.metric == OF_A_NEW_VOCABULARY for f in more.findings)
 
-    on_top = race_on_top(race, Lane("batch_too_large", Change("", {"batch_size": 2})))
+    smaller = Lane("batch_too_large", Change("", {"batch_size": 2}))
+    on_top = race_on_top(race, replace(other, lane=smaller), None)
     back = Change("", {"batch_size": 8, "num_heads": 2})
     assert prescription(race.case, on_top.base, back)["batch_size"] == 8  # as before the remedy
     assert "num_heads" not in prescription(race.case, on_top.base, back)

@@ -169,8 +169,8 @@ def _past_it(
     best = best_further(race, ["diverged"], found, readings)
     if best is None:
         return []
-    first, remedy = best
-    more = further(race, remedy, ["diverged", first.cause], found, readings)
+    first, gain = best
+    more = further(race, gain, ["diverged", first.cause], found, readings, None)
     return [first, *more.findings]
 
 
@@ -221,9 +221,9 @@ def _proved(
     raced: Collection[str] = ()
     if judged.verdict != "unknown" and judged.winner is not None:
         if race.left() > 0:
-            lane, counted = judged.winner.lane, {f.cause for f in judged.findings if not f.trial}
-            more = further(race, lane, [lane.cause], found, readings, counted)
-            judged, raced = with_further(judged, lane.cause, more.findings), more.raced
+            best, counted = judged.winner, {f.cause for f in judged.findings if not f.trial}
+            more = further(race, best, [best.lane.cause], found, readings, own, counted)
+            judged, raced = with_further(judged, best.lane.cause, more.findings), more.raced
         else:
             notes.append("no second race after the best remedy: the time allowed was spent")
     return with_untried(judged, everyone, race, raced), notes

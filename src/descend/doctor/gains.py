@@ -55,6 +55,8 @@ class Gain:
     ends_at: float | None = None
     """Loss of the control at the end of such a run."""
     equal_time: float | None = None
+    steps_worth: float | None = None
+    """Times the steps with which the control comes as far."""
 
     @property
     def least(self) -> float:
@@ -111,7 +113,7 @@ def all_gains(race: Race, own_loss: float | None) -> list[Gain]:
     usual = _usual_spread(race, lanes)
     found = [_gain(race, lane, usual) for lane in lanes]
     corrected = holm([g.p for g in found])
-    curve = _curve(race, own_loss)
+    curve = race.known or curve_of(race, own_loss)
     done = [replace(g, p=p) for g, p in zip(found, corrected, strict=True)]
     return [_carried(race, g, curve) for g in done]
 
@@ -179,7 +181,7 @@ def _text_error(race: Race, lane: Lane) -> float:
     return float(differences.std(ddof=1) / math.sqrt(len(differences)))
 
 
-def _curve(race: Race, own_loss: float | None) -> Measured | None:
+def curve_of(race: Race, own_loss: float | None) -> Measured | None:
     """Loss of complete runs by length (steps): the control at its lengths, and the user's run."""
     case = race.case
     if race.full or own_loss is None:
@@ -202,7 +204,7 @@ def _carried(race: Race, gain: Gain, curve: Measured | None) -> Gain:
         equal = None if bought is None else gain.mean - bought
     if curve is None:
         return replace(gain, equal_time=equal)
-    h, n = float(race.steps), float(race.case.total_steps)
+    h, n = _lengths(race)
     target = gain.control - gain.mean
     most = n / h * MOST_STEPS
     ratios = np.geomspace(1 / 64, most, 400)
@@ -215,8 +217,18 @@ def _carried(race: Race, gain: Gain, curve: Measured | None) -> Gain:
     # steep curve it is not known yet how far it falls: what is beyond it lasts as the rest does.
     flat = curve.at(h) - curve.at(2 * h) < FLAT * gain.mean
     lasting = 1.0 if flat else min(max(at_the_end / here, 0.0), 1.0) if here > 0 else 0.0
-    carried = at_the_end + beyond * lasting
-    return replace(gain, carried=carried, ends_at=curve.at(n), equal_time=equal)
+    carried, ends_at = at_the_end + beyond * lasting, None
+    if race.known is None:  # else it is the curve of other settings than those in place
+        ends_at = curve.at(n)
+        # At least what it is ahead of the full run already, in a part of its steps.
+        carried = max(carried, gain.mean - (curve.at(h) - ends_at))
+    return replace(gain, carried=carried, ends_at=ends_at, equal_time=equal, steps_worth=m)
+
+
+def _lengths(race: Race) -> tuple[float, float]:
+    """Of a trial and of a full run, in steps of the curve that gains are carried along."""
+    full = race.case.total_steps * race.longer
+    return race.head_start * race.steps, race.head_start * full
 
 
 def _bought_by_steps(race: Race, factor: float, curve: Measured | None) -> float | None:
@@ -228,4 +240,5 @@ def _bought_by_steps(race: Race, factor: float, curve: Measured | None) -> float
             return float(np.mean(doubled)) * math.log2(max(factor, 1.0)) if doubled else None
     if curve is None:
         return None
-    return curve.at(race.steps) - curve.at(race.steps * max(factor, 1.0))
+    h, _ = _lengths(race)
+    return curve.at(h) - curve.at(h * max(factor, 1.0))

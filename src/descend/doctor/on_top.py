@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from descend.doctor.diagnosis import OF_A_NEW_VOCABULARY, Finding, RuledOut
-from descend.doctor.lanes import Lane
+from descend.doctor.gains import Gain, all_gains, curve_of
 from descend.doctor.race import Race, run_race
 from descend.doctor.reading import Readings
 from descend.doctor.rounds import as_many_as_fit, judged_race, ladders_of, settled
 from descend.doctor.suspicion import Suspect
 from descend.doctor.verdict import Judged
 from descend.settings import changed
+from descend.signals.curve import Measured
 
 MOST_ON_TOP = 4
 """Causes raced on top of a remedy."""
@@ -34,22 +35,25 @@ class Further:
 
 def further(
     race: Race,
-    lane: Lane,
+    gain: Gain,
     causes: Sequence[str],
     found: list[Suspect],
     readings: Readings,
+    own: float | None,
     spared: Collection[str] = (),
 ) -> Further:
     """The best further remedy, and on top of that the next, until none gains or time is spent.
 
-    `lane`: the best remedy of `race`, whose `ends` holds for all that follows; `causes`: those
-    whose remedies are in place then, the last one that of `lane`; `spared`: others not to be tried.
+    `gain`: the best of `race`, whose `ends` holds for all that follows; `causes`: those whose
+    remedies are in place then, the last one that of `gain`; `own`: as in `all_gains`; `spared`:
+    others that are not to be tried.
     """
     findings: list[Finding] = []
     raced: set[str] = set()
-    shown, names, next_one = _shown(race), list(causes), lane
-    while not next_one.change.takes_away and race.left() > 0:
-        race = race_on_top(race, next_one)
+    shown, names = _shown(race), list(causes)
+    curve = curve_of(race, own)
+    while not gain.lane.change.takes_away and race.left() > 0:
+        race = race_on_top(race, gain, curve)
         ladders = race.long_enough_for(ladders_of(race.case, race.base, found, readings))
         others = [x for x in ladders if x[0].cause not in {*names, *spared}]
         # Those that gained most before, and those not yet raced, in order of suspicion.
@@ -65,7 +69,7 @@ def further(
         best = best_further(race, names, found, readings)
         if best is None:
             break
-        finding, next_one = best
+        finding, gain = best
         findings.append(finding)
         names.append(finding.cause)
     return Further(tuple(findings), frozenset(raced))
@@ -73,20 +77,21 @@ def further(
 
 def best_further(
     race: Race, causes: Sequence[str], found: list[Suspect], readings: Readings
-) -> tuple[Finding, Lane] | None:
-    """The best that `race` proves by more than a pair of runs, with its remedy; `causes`: those
+) -> tuple[Finding, Gain] | None:
+    """The best that `race` proves by more than a pair of runs, told and measured; `causes`: those
     whose remedies both sides have."""
     judged = judged_race(race, found, readings, None)
     finding = proved_twice(settled(race, found, readings, None, judged).findings)
     if finding is None or finding.trial is None:
         return None
     trial = msgspec.structs.replace(finding.trial, after=list(causes))
-    lane = next(
-        x for x in race.lanes() if (x.cause, x.change.label) == (finding.cause, trial.change)
-    )
     if race.base.vocab_path is None:  # the very tokenizer of the run, until another is prescribed
         trial = msgspec.structs.replace(trial, metric=OF_A_NEW_VOCABULARY)
-    return msgspec.structs.replace(finding, trial=trial), lane
+    cause, label = finding.cause, trial.change
+    gain = next(
+        g for g in all_gains(race, None) if (g.lane.cause, g.lane.change.label) == (cause, label)
+    )
+    return msgspec.structs.replace(finding, trial=trial), gain
 
 
 def proved_twice(findings: list[Finding]) -> Finding | None:
@@ -96,12 +101,25 @@ def proved_twice(findings: list[Finding]) -> Finding | None:
     return next((f for f, t in trials if t.counts and t.seeds >= LEAST_SEEDS), None)
 
 
-def race_on_top(race: Race, lane: Lane) -> Race:
-    """A race in which both sides have the remedy of `lane`, until the same time: where it is more
-    steps, both make them. Runs of `race` that are the same here are in the cache of trials."""
-    base, longer = changed(race.base, lane.change.keys), lane.change.steps
-    steps = round(longer * race.steps)
-    return Race(race.case, base, steps, race.ends, race.told, longer=longer * race.longer)
+def race_on_top(race: Race, gain: Gain, curve: Measured | None) -> Race:
+    """A race in which both sides have the remedy of `gain`, until the same time: where it is more
+    steps, both make them. Runs of `race` that are the same here are in the cache of trials.
+
+    `curve`: of the run examined, by length; None where trials are as long as it is. With a remedy
+    that is worth so many times the steps, a trial stands so much further on it.
+    """
+    change = gain.lane.change
+    return replace(
+        race,
+        base=changed(race.base, change.keys),
+        steps=round(change.steps * race.steps),
+        longer=change.steps * race.longer,
+        known=curve,
+        head_start=race.head_start * (gain.steps_worth or 1.0) / change.steps,
+        outcomes={},
+        refused={},
+        seconds=0.0,
+    )
 
 
 def with_further(judged: Judged, first: str, more: Sequence[Finding]) -> Judged:

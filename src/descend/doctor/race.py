@@ -19,6 +19,7 @@ from descend.errors import DescendError
 from descend.machine import crowding
 from descend.model.cost import training_flops_per_token
 from descend.model.shape import shape_of
+from descend.signals.curve import Measured
 from descend.trials.arms import Arm, Outcome
 from descend.trials.executor import News, run_arms, workers_on
 
@@ -80,6 +81,10 @@ class Race:
     """Lanes that could not run, and why."""
     longer: float = 1.0
     """Length of a full run of `base` over that of the run examined."""
+    known: Measured | None = None
+    """The curve by length of the run examined, where `base` has remedies that it had not."""
+    head_start: float = 1.0
+    """Steps on `known` that one step of `base` is worth."""
     seconds: float = 0.0
 
     @property
@@ -292,7 +297,8 @@ def _arm_seconds(case: Case, planned: Arm | None) -> float:
 
 def run_race(race: Race, ladders: Sequence[Sequence[Lane]], stage: str) -> None:
     """Race the `ladders`, strongest suspicion first, until all is known or time is spent."""
-    first = [None, *(ladder[0] for ladder in ladders), *([] if race.full else [HALF])]
+    draws_curve = not race.full and race.known is None
+    first = [None, *(ladder[0] for ladder in ladders), *([HALF] if draws_curve else [])]
     race.run([(lane, race.seed) for lane in first], stage)
     climbing = list(ladders)
     for rung in range(1, max((len(ladder) for ladder in ladders), default=0)):
@@ -310,7 +316,7 @@ def run_race(race: Race, ladders: Sequence[Sequence[Lane]], stage: str) -> None:
         if not finalists or race.left() <= 0:
             break
         race.run([(None, seed), *((lane, seed) for lane in finalists)], f"{stage}: more seeds")
-    if finalists and not race.full and that_fit(race, [twice := _twice_the_run(race)]):
+    if finalists and draws_curve and that_fit(race, [twice := _twice_the_run(race)]):
         race.run([(twice, race.seed)], f"{stage}: twice the run")
 
 
