@@ -14,6 +14,7 @@ from descend.cli.main import run as cli
 from descend.doctor.diagnosis import Cost, Diagnosis, Finding, Trial
 from descend.doctor.prescription import changed_settings, merged_prescription
 from descend.doctor.treatment import Treatment, treat
+from descend.report.diagnosis import turn_line
 from descend.runs.folder import read_info, read_summary, write_info, write_summary
 
 
@@ -87,6 +88,19 @@ def test_it_goes_on_until_nothing_is_prescribed(trained: Path, tmp_path: Path) -
     assert asked[0]["learning_rate"] == 0.01
     assert asked[0]["embed_dim"] == read_info(trained).config["embed_dim"]
     assert (found.verdict, found.best) == ("healthy", str(tmp_path / "1"))
+
+
+def test_a_turn_names_all_that_was_mended(trained: Path, tmp_path: Path) -> None:
+    first = ("learning_rate_too_low", {"learning_rate": 0.01}, trial())
+    second = ("batch_too_large", {"batch_size": 2}, trial(after=["learning_rate_too_low"]))
+    third = ("undertrained", {"epoch": 2}, trial(after=["learning_rate_too_low", second[0]]))
+    beside = ("model_too_small", {"embed_dim": 32}, trial())
+    says = [diagnosis(first, second, third, beside), diagnosis()]
+    found, asked = played(trained, tmp_path, [3.0, 2.5], says)
+    assert (asked[0]["batch_size"], asked[0]["epoch"]) == (2, 2)
+    turn = found.turns[1]
+    assert turn.mended == [first[0], second[0], third[0]]
+    assert "for learning rate too low, batch too large, undertrained" in turn_line(turn)
 
 
 def test_a_prescribed_vocabulary_takes_the_place_of_a_given_tokenizer(

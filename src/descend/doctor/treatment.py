@@ -31,6 +31,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """What was changed against the run before; empty for the first."""
     verdict_before: str | None
     """Of the run before: why this one was made."""
+    mended: list[str]
+    """The causes whose remedies were applied, in the order in which they were found."""
     validation_loss: float
     bits_per_byte: float
     gain: float | None
@@ -100,7 +102,7 @@ def treat(
             )
             return _end(turns, verdict, why, began)
         run = train(changed_settings(run, changes))
-        turns.append(_turn(run, changes, verdict, turns[-1]))
+        turns.append(_turn(run, changes, diagnosis, turns[-1]))
         seen(turns[-1])
         if (turns[-1].gain or 0.0) < LEAST_GAIN * turns[-2].bits_per_byte:
             return _end(turns, verdict, "the last change gained nothing worth having", began)
@@ -108,13 +110,14 @@ def treat(
             return _end(turns, verdict, f"{MOST_TURNS} changes were made", began)
 
 
-def _turn(run: Path, applied: dict[str, Any], verdict: str | None, before: Turn | None) -> Turn:
+def _turn(run: Path, applied: dict[str, Any], said: Diagnosis | None, before: Turn | None) -> Turn:
     summary = read_summary(run)
     gain = None if before is None else before.bits_per_byte - summary.bits_per_byte
     return Turn(
         run=str(run),
         applied=applied,
-        verdict_before=verdict,
+        verdict_before=said.verdict if said else None,
+        mended=[f.cause for f in holding_together(said)] if said else [],
         validation_loss=summary.validation_loss,
         bits_per_byte=summary.bits_per_byte,
         gain=gain,

@@ -238,8 +238,8 @@ def turn_line(turn: Turn) -> str:
     line = f"{turn.run}: {turn.bits_per_byte:.3f} bits per byte ({turn.validation_loss:.3f} nats)"
     if turn.gain is None:
         return f"{line}, where the cure begins"
-    changed = f"{assignments(turn.applied)}, for {word(turn.verdict_before or '')}"
-    return f"{line}, {turn.gain:+.3f} gained by {changed}"
+    mended = ", ".join(word(cause) for cause in turn.mended)
+    return f"{line}, {turn.gain:+.3f} gained by {assignments(turn.applied)}, for {mended}"
 
 
 def treatment_text(treatment: Treatment) -> str:
