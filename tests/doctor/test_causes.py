@@ -116,3 +116,16 @@ def test_half_the_text_is_tried_only_where_a_trial_can_show_what_it_costs() -> N
     # Where the held-out loss turned upwards, the run itself has shown it.
     turned = {"rise_after_best": Reading("rise_after_best", 0.3, "nats")}
     assert too_little_data.trial(config, turned)[0].least_share == 0.0
+
+
+def test_a_large_rise_past_the_best_epoch_says_what_more_text_gains_at_least() -> None:
+    def at(rise: float, passes: float) -> float:
+        values = {"rise_after_best": rise, "generalisation_gap": 1.0, "held_out_loss": 4.0}
+        readings = {name: Reading(name, value, "") for name, value in values.items()}
+        half = too_little_data.trial(make_config({"epoch": passes}), readings)[0]
+        assert half.at_least == too_little_data.least_gain(passes, readings)
+        return half.at_least
+
+    assert at(0.1, 16) == 0.0  # under three hundredths of the loss
+    assert at(0.2, 16) == pytest.approx(0.15 * 2 + 0.14)
+    assert at(0.2, 4) < at(0.2, 16) < at(0.4, 16)

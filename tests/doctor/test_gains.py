@@ -239,3 +239,12 @@ def test_what_comes_on_top_is_carried_along_the_curve_from_where_the_first_remed
     (second,) = all_gains(on_top, None)
     assert second.carried == pytest.approx(LAW.at(4 * FULL) - LAW.at(8 * FULL), rel=0.2)
     assert second.at_full_length < second.mean / 2
+
+
+def test_what_more_text_gains_at_least_counts_where_less_text_costs_anything() -> None:
+    change = Change("half", {}, takes_away=True, opposite=0.5, at_most=0.2, at_least=0.6)
+    half = Lane("too_little_data", change, buys=True)
+    (sure,) = all_gains(race(FULL, {None: [4.0] * 3, half: [4.3, 4.3, 4.31]}), None)
+    (none,) = all_gains(race(FULL, {None: [4.0] * 3, half: [4.01, 3.99, 4.0]}), None)
+    assert sure.at_full_length == 0.6
+    assert none.at_full_length < 0.01

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import random
 import time
 from dataclasses import replace
-from pathlib import Path
 
 from descend import run
 from descend.doctor.case import open_case
@@ -29,22 +27,15 @@ RATE = Lane("learning_rate_too_low", Change("30 times the rate", {"learning_rate
 SECONDS = 20.0
 
 
-def race_of_two_faults() -> Race:
-    """Of a text of words that each have eight others to follow: much to learn in a second."""
-    pick = random.Random(3)
-    words = ["".join(pick.choices("abcdefghij", k=pick.randrange(2, 7))) for _ in range(40)]
-    after = {word: pick.sample(words, 8) for word in words}
-    said = [words[0]]
-    while len(said) < 5000:
-        said.append(pick.choice(after[said[-1]]))
-    Path("words.txt").write_text(" ".join(said), encoding="utf-8")
-    case = open_case(run(FAULTY | {"corpus_dir": "words.txt", "save_dir": "faulty"}).folder)
+def race_of_two_faults(text: str) -> Race:
+    """As long as the run, with nothing raced yet."""
+    case = open_case(run(FAULTY | {"corpus_dir": text, "save_dir": "faulty"}).folder)
     ends = time.monotonic() + SECONDS
     return Race(case, base_config(case), case.total_steps, ends, lambda stage, share: None)
 
 
-def test_further_faults_are_found_one_on_top_of_the_other(tmp_path: Path) -> None:
-    race = race_of_two_faults()
+def test_further_faults_are_found_one_on_top_of_the_other(chain: str) -> None:
+    race = race_of_two_faults(chain)
     race.run([(None, race.seed), (RATE, race.seed)], "")
     readings = measure(race.case)
     found = suspects(CAUSES, race.case.config, readings)
@@ -65,8 +56,8 @@ def test_further_faults_are_found_one_on_top_of_the_other(tmp_path: Path) -> Non
     assert further(race, rate, [RATE.cause], found, readings, None).findings == ()
 
 
-def test_what_comes_on_top_is_told_in_the_tokens_and_keys_it_has_there(tmp_path: Path) -> None:
-    race = race_of_two_faults()
+def test_what_comes_on_top_is_told_in_the_tokens_and_keys_it_has_there(chain: str) -> None:
+    race = race_of_two_faults(chain)
     vocabulary = Lane("vocabulary_too_small", Change("", {"vocab_size": 400, "vocab_path": None}))
     race.run([(None, race.seed), (vocabulary, race.seed)], "")
     readings = measure(race.case)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +23,6 @@ WELL = 0.01
 """A rate that is near the best for it; a thirtieth of it is the fault."""
 SECONDS = 30.0
 """For the trials of a diagnosis."""
-
-
-@pytest.fixture
-def chain(tmp_path: Path) -> str:
-    """60 kB of words, each followed by one of twelve: much to learn, and hardly a phrase twice. In
-    pieces: of a run that has hardly begun to learn letters, whole words would be the best remedy.
-    """
-    pick = random.Random(3)
-    words = ["".join(pick.choices("abcdefghij", k=pick.randrange(2, 7))) for _ in range(40)]
-    after = {word: pick.sample(words, 12) for word in words}
-    said = [words[0]]
-    while len(said) < 12_000:
-        said.append(pick.choice(after[said[-1]]))
-    path = tmp_path / "chain.txt"
-    path.write_text(" ".join(said), encoding="utf-8")
-    return str(path)
 
 
 def bits_of(folder: str) -> float:

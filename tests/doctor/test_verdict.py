@@ -127,6 +127,27 @@ def test_a_run_that_knows_frequencies_alone_is_not_at_the_floor_of_a_text_that_t
     assert verdict(neutral, 1.0, information=0.9, **known).verdict == "unknown"
 
 
+def test_where_text_is_short_the_best_setting_is_told_as_well() -> None:
+    text = gain("too_little_data", 0.9)
+    text = replace(text, lane=Lane(text.lane.cause, Change("half", {}, takes_away=True), True))
+    judged = verdict([text, gain("vocabulary_too_large", 0.3), gain("batch_too_large", 0.1)])
+    assert judged.verdict == "too_little_data"
+    assert [f.cause for f in judged.findings] == ["too_little_data", "vocabulary_too_large"]
+    first, setting = judged.findings
+    assert (first.prescription, setting.prescription) == ({}, {"batch_size": 3})
+    assert min(first.probability, setting.probability) > 0.9
+    assert judged.winner is not None
+    assert judged.winner.lane.cause == "vocabulary_too_large"
+    # Alone, it has what makeshifts it has; nothing can be raced on top of more text.
+    alone = verdict([text])
+    assert alone.findings[0].prescription == {"batch_size": 3}
+    assert alone.winner is None
+    # Where it was counted, its trial stands in nobody's way.
+    counted = verdict([text, gain("vocabulary_too_large", 0.3)], train_tokens=300.0)
+    assert [f.cause for f in counted.findings] == ["too_little_data", "vocabulary_too_large"]
+    assert counted.findings[1].probability > 0.9
+
+
 def test_what_spoils_the_measure_comes_before_what_gains() -> None:
     leaky = {"overlap": 0.4, "clean_rise": 0.5, "repeats": 0.0}
     judged = verdict([gain("learning_rate_too_low", 0.9)], **leaky)

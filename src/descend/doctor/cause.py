@@ -70,6 +70,8 @@ class Change(msgspec.Struct, frozen=True):
     """Share of that cost which the opposite is expected to gain."""
     at_most: float | None = None
     """Nats that the opposite can gain at most, where that is known from the run itself."""
+    at_least: float = 0.0
+    """Nats that it gains at least, where the run itself says so and its trial costs something."""
     least_share: float = 0.0
     """Share of the run from which a trial of it can show anything."""
 

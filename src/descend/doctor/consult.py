@@ -221,8 +221,9 @@ def _proved(
     raced: Collection[str] = ()
     if judged.verdict != "unknown" and judged.winner is not None:
         if race.left() > 0:
-            best, counted = judged.winner, {f.cause for f in judged.findings if not f.trial}
-            more = further(race, best, [best.lane.cause], found, readings, own, counted)
+            best, names = judged.winner, [judged.winner.lane.cause]
+            spared = {f.cause for f in judged.findings if f.trial is None or not f.prescription}
+            more = further(race, best, names, found, readings, own, spared)
             judged, raced = with_further(judged, best.lane.cause, more.findings), more.raced
         else:
             notes.append("no second race after the best remedy: the time allowed was spent")

@@ -83,6 +83,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     cause: str
     probability: float
+    """That its remedy is the best worth having; beside text that is short, the best setting."""
     evidence: list[Evidence]
     prescription: dict[str, Any]
     remedy: str

@@ -80,7 +80,8 @@ class Gain:
         change = self.lane.change
         gain = self.mean if self.carried is None else min(self.mean, self.carried)
         most = math.inf if change.at_most is None else change.at_most
-        return min(gain * change.opposite, most)
+        least = change.at_least if self.low > 0 else -math.inf
+        return max(min(gain * change.opposite, most), least)
 
     @property
     def error_at_end(self) -> float:

@@ -52,7 +52,7 @@ def further(
     raced: set[str] = set()
     shown, names = _shown(race), list(causes)
     curve = curve_of(race, own)
-    while not gain.lane.change.takes_away and race.left() > 0:
+    while race.left() > 0:
         race = race_on_top(race, gain, curve)
         ladders = race.long_enough_for(ladders_of(race.case, race.base, found, readings))
         others = [x for x in ladders if x[0].cause not in {*names, *spared}]
@@ -72,6 +72,8 @@ def further(
         finding, gain = best
         findings.append(finding)
         names.append(finding.cause)
+        if gain.lane.change.takes_away:
+            break
     return Further(tuple(findings), frozenset(raced))
 
 

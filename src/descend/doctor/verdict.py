@@ -6,7 +6,7 @@ The causes meet here and only here.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,7 @@ class Judged:
     findings: list[Finding]
     ruled_out: list[RuledOut]
     winner: Gain | None
-    """The best claimed gain: what a second race starts from."""
+    """The best claimed gain that a setting brings: what a race on top starts from."""
     contenders: tuple[Gain, ...] = ()
     """The gains that would speak against a run being healthy if they were no chance, first those of
     which more seeds would tell most for their cost."""
@@ -85,30 +85,28 @@ def judge(
     counted = sorted(
         ((s.cause.measured(readings), s) for s in found), key=lambda x: -x[0]
     )  # fmt: skip
-    findings: list[tuple[float, Finding]] = []
-    for effect, suspect in counted:
-        if effect >= MEASURED_FROM:
-            findings.append((effect, _finding(suspect.cause, readings, MEASURED, {}, None)))
-    certain = {f.cause for _, f in findings}
-    spoiled = any(s.cause.spoils for _, s in counted if s.cause.name in certain)
-    claimed = [
-        g for g in best.values()
-        if g.claimable and g.lane.cause not in certain and not spoiled
-    ]  # fmt: skip
-    for gain in claimed:
-        cause = _cause(found, gain.lane.cause)
-        probability = chances[cause.name]
-        if probability < LEAST_TOLD:
-            continue
-        findings.append((gain.worth, _finding(
-            cause, readings, probability, prescriptions.get(cause.name, {}),
-            trial_of(gain, share_of_run),
-        )))  # fmt: skip
     # Counted causes spoil the number that every trial is judged by: they come first.
-    findings.sort(key=lambda x: (x[1].cause not in certain, -x[1].probability, -x[0]))
-    causes = [f for _, f in findings]
+    causes = [
+        _finding(suspect.cause, readings, MEASURED, {}, None)
+        for effect, suspect in counted
+        if effect >= MEASURED_FROM
+    ]
+    certain = {f.cause for f in causes}
+    spoiled = any(s.cause.spoils for _, s in counted if s.cause.name in certain)
+    claims = [] if spoiled else _claims(best, chances, certain)
+    winner = next((g for g, _ in claims if not g.lane.change.takes_away), None)
+    causes += [
+        _finding(
+            _cause(found, gain.lane.cause), readings, probability,
+            # Makeshifts for want of text give way to a setting that gains of itself.
+            prescriptions.get(gain.lane.cause, {})
+            if winner is None or not gain.lane.change.takes_away else {},
+            trial_of(gain, share_of_run),
+        )
+        for gain, probability in claims
+        if probability >= LEAST_TOLD
+    ]  # fmt: skip
     named = {f.cause for f in causes}
-    winner = max(claimed, key=lambda g: (chances[g.lane.cause], g.worth)) if claimed else None
     short = share_of_run < NEARLY_FULL
     verdict, probability = _verdict(causes, best, chances, readings, short)
     if verdict == "noise_floor":
@@ -128,6 +126,29 @@ def judge(
         if s.cause.name not in named
     ]
     return Judged(verdict, probability, causes, out, winner, _contenders(large, chances))
+
+
+def _claims(
+    best: Mapping[str, Gain], chances: Mapping[str, float], certain: Set[str]
+) -> list[tuple[Gain, float]]:
+    """The gains that may be claimed of causes that are not `certain`, each with the probability of
+    being the best, the likeliest first.
+
+    Where text is what is short, which no setting brings, that comes first, and the probabilities of
+    the others are among settings: until there is more, one of them helps.
+    """
+    claimed = _likeliest([g for c, g in best.items() if g.claimable and c not in certain], chances)
+    first = [g for g in claimed[:1] if g.lane.change.takes_away]
+    if not first and not certain & best.keys():
+        return [(g, chances[g.lane.cause]) for g in claimed]
+    settings = [g for c, g in best.items() if not g.lane.change.takes_away and c not in certain]
+    among = {**chances, **chances_of(settings)}
+    rest = _likeliest([g for g in claimed if g not in first], among)
+    return [(g, chances[g.lane.cause]) for g in first] + [(g, among[g.lane.cause]) for g in rest]
+
+
+def _likeliest(gains: Sequence[Gain], chances: Mapping[str, float]) -> list[Gain]:
+    return sorted(gains, key=lambda g: (-chances[g.lane.cause], -g.worth))
 
 
 def _contenders(large: Sequence[Gain], chances: Mapping[str, float]) -> tuple[Gain, ...]:
