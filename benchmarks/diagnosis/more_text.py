@@ -6,13 +6,15 @@ For development cases of plain text that is read at least twice: the run with a 
 three quarters of its text (bits per byte, as many steps), the remedy `more text` from the table of
 runs, and the readings of the run folder that may tell beforehand. Appends to
 RESULTS/more_text.jsonl, and says of all that stands there how often the doctor's estimate tells
-whether more text gains `WORTH_BUYING`, with its bound and without.
+whether more text gains `WORTH_BUYING`, with its bound and without; and of the runs that turned far
+upwards how much of what more text gained it foretells, by the least that these gain and without.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -25,10 +27,10 @@ from table import Trained, read
 from truth import WORTH_BUYING
 
 from descend.doctor.case import open_case
-from descend.doctor.causes.too_little_data import adding_over_halving, most_gain
+from descend.doctor.causes.too_little_data import adding_over_halving, least_gain, most_gain
 from descend.doctor.measure import measure
 from descend.doctor.race import lowest
-from descend.doctor.reading import Reading, value
+from descend.doctor.reading import Reading, Readings, value
 from descend.errors import DescendError
 from descend.trials.executor import run_arm
 
@@ -93,13 +95,19 @@ def measured(case: Case, rows: list[Trained], texts: Path, folders: Path) -> Tex
 def told(row: Texts, *, bounded: bool) -> float:
     """Share of the loss that the doctor expects of more text, from the trial with half of it."""
     half = row.less[SHARES.index(0.5)] / row.control - 1
-    readings = {
-        name: Reading(name, getattr(row, name), "nats")
-        for name in ("generalisation_gap", "rise_after_best")
-    }
-    most = (most_gain(readings) or 0.0) / row.held_out_loss
+    most = (most_gain(_readings(row)) or 0.0) / row.held_out_loss
     expected = half * adding_over_halving(row.passes)
     return min(expected, most) if bounded else expected
+
+
+def least(row: Texts) -> float:
+    """Share of the loss that it expects at least."""
+    return least_gain(row.passes, _readings(row)) / row.held_out_loss
+
+
+def _readings(row: Texts) -> Readings:
+    names = ("generalisation_gap", "rise_after_best", "held_out_loss")
+    return {name: Reading(name, getattr(row, name), "nats") for name in names}
 
 
 def say(rows: list[Texts]) -> None:
@@ -111,6 +119,16 @@ def say(rows: list[Texts]) -> None:
             said = [told(row, bounded=bounded) > WORTH_BUYING for row in own]
             right = sum(a == b for a, b in zip(said, gained, strict=True))
             print(f"{kind}, {'with' if bounded else 'without'} the bound: {right} of {len(own)}")
+    turned = [row for row in rows if least(row) > 0]
+    for name, foretold in (
+        ("with", [max(told(row, bounded=True), least(row)) for row in turned]),
+        ("without", [told(row, bounded=True) for row in turned]),
+    ):
+        of_it = [x / (1 - row.more / row.control) for x, row in zip(foretold, turned, strict=True)]
+        print(
+            f"{len(turned)} that turned, {name} the least: {statistics.median(of_it):.2f} of what "
+            f"was gained ({min(of_it):.2f} to {max(of_it):.2f})"
+        )
 
 
 def main() -> None:
