@@ -3,8 +3,7 @@
     python benchmarks/doctor/cured.py RESULTS TEXTS FOLDERS [--minutes M]
 
 TEXTS holds tinyshakespeare.txt; run folders go to FOLDERS. Writes RESULTS/cured_old.json: the
-commands, what was shown and what `--json` keeps. The run that is cured is trained if it is not
-there; so is the one with the settings that the guide advises, for comparison.
+commands, what the run reached and what `--json` gives. That run is trained if it is not there.
 """
 
 from __future__ import annotations
@@ -17,15 +16,16 @@ from pathlib import Path
 
 from real_cases import descend
 
-PRESETS = ("old", "guide")
+RUN = "old"
+"""The preset, and the folder."""
 
 
-def trained(preset: str, text: Path) -> dict[str, float]:
-    """What a run of `preset` on `text` in the folder `preset` reached; made if it is not there."""
-    if not (Path(preset) / "summary.json").exists():
+def trained(text: Path) -> dict[str, float]:
+    """What the run on `text` reached; it is made if it is not there."""
+    if not (Path(RUN) / "summary.json").exists():
         shutil.copy(text, text.name)
-        descend("train", text.name, "--preset", preset, "--save-dir", preset, "--json")
-    summary = json.loads((Path(preset) / "summary.json").read_text())
+        descend("train", text.name, "--preset", RUN, "--save-dir", RUN, "--json")
+    summary = json.loads((Path(RUN) / "summary.json").read_text())
     keys = ("validation_loss", "validation_accuracy", "bits_per_byte", "seconds")
     return {key: summary[key] for key in keys}
 
@@ -40,12 +40,12 @@ def main() -> None:
     text, results = (asked.texts / "tinyshakespeare.txt").resolve(), asked.results.resolve()
     asked.folders.mkdir(parents=True, exist_ok=True)
     with chdir(asked.folders):
-        reached = {preset: trained(preset, text) for preset in PRESETS}
-        words = ["cure", "old", "--minutes", f"{asked.minutes:g}", "--json"]
+        reached = trained(text)
+        words = ["cure", RUN, "--minutes", f"{asked.minutes:g}", "--json"]
         treatment = json.loads(descend(*words))
-    train = [f"descend train {text.name} --preset {p} --save-dir {p}" for p in PRESETS]
+    train = f"descend train {text.name} --preset {RUN} --save-dir {RUN}"
     record = {
-        "commands": [*train, " ".join(["descend", *words])],
+        "commands": [train, " ".join(["descend", *words])],
         "reached": reached,
         "treatment": treatment,
     }
