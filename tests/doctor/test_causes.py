@@ -127,5 +127,5 @@ def test_a_large_rise_past_the_best_epoch_says_what_more_text_gains_at_least() -
         return half.at_least
 
     assert at(0.1, 16) == 0.0  # under three hundredths of the loss
-    assert at(0.2, 16) == pytest.approx(0.15 * 2 + 0.14)
+    assert at(0.2, 16) == pytest.approx(0.05 * 4 + 0.1)
     assert at(0.2, 4) < at(0.2, 16) < at(0.4, 16)
