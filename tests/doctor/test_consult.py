@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,13 +93,20 @@ def test_measuring_leaves_the_run_as_it_was(trained: Path) -> None:
     assert {p: p.read_bytes() for p in trained.rglob("*") if p.is_file()} == files
 
 
-def test_the_prescription_keeps_the_share_of_warmup(trained: Path) -> None:
+def test_the_prescription_keeps_the_share_of_a_warmup_that_was_asked_for(
+    trained: Path,
+) -> None:
     case = open_case(trained)
     base = base_config(case)
-    keys = prescription(case, base, Change("", {"batch_size": 1, "seq_len": 16}))
-    assert keys["batch_size"] == 1
-    assert "seq_len" not in keys  # as it was
+    change = Change("", {"batch_size": 1, "seq_len": 16})
+    keys = prescription(case, base, change)
+    assert keys == {"batch_size": 1}  # of the rest the run's own, or what a run of it finds itself
+    asked = msgspec.structs.replace(case.info, config=case.info.config | {"warmup_steps": 1})
+    keys = prescription(replace(case, info=asked), base, change)
     assert keys["warmup_steps"] == pytest.approx(4 * (case.config.warmup_steps or 0), abs=4)
+    # What a remedy in place set it to is kept as well.
+    keys = prescription(case, base.model_copy(update={"warmup_steps": 6}), change)
+    assert keys["warmup_steps"] == pytest.approx(24, abs=4)
 
 
 def test_a_text_that_moved_is_said_so(tiny: dict[str, Any], tmp_path: Path) -> None:

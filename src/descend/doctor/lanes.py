@@ -158,8 +158,16 @@ def prescription(
         keys["max_steps"] = steps
     if "warmup_steps" in keys and keys["warmup_steps"] is None:
         keys["warmup_steps"] = round(WARMUP_FRACTION * steps)
-    elif RESIZING & keys.keys() and (case.config.warmup_steps or base.warmup_steps is None):
+    elif RESIZING & keys.keys() and not _left_open(case, base):
         # Warmup keeps its share of a run that now has another number of steps: that of `base`,
         # whose remedy may have been another warmup.
         keys["warmup_steps"] = round(_warmup_share(case, base) * steps)
     return keys
+
+
+def _left_open(case: Case, base: RunConfig) -> bool:
+    """Whether a run of another length finds its warmup by itself: none, or the usual share where
+    the run examined did not say and no remedy does."""
+    if base.warmup_steps != case.config.warmup_steps:
+        return False
+    return not case.config.warmup_steps or case.info.config.get("warmup_steps") is None
