@@ -208,7 +208,8 @@ def doctor_calibration() -> str:
 
 def doctor_repair() -> str:
     """What came of following the advice."""
-    head = ["half", "faults with a twin", "repaired", "by random search, 4 runs",
+    head = ["half", "faults with a twin", "repaired", "of settings", "of text",
+            "by random search, 4 runs",
             "as long as the doctor", "the same, settings only", "gap closed, median",
             "advice followed", "harmed"]  # fmt: skip
     searches = ("", "_as_long", "_of_settings_as_long")
@@ -218,6 +219,7 @@ def doctor_repair() -> str:
             r = read(f"diagnosis/scores-{half}.json")["repair"]
             rows.append([
                 half, str(r["cases"]), share(r["repaired"], r["repaired_ci95"]),
+                *("{} of {}".format(*r[f"of_{what}"]) for what in ("settings", "text")),
                 *(share(r[f"repaired_by_random_search{how}"]) for how in searches),
                 share(r["gap_closed"]),
                 str(r["advised"]), share(r["harmed"], r["harmed_ci95"]),

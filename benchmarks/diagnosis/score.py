@@ -29,6 +29,8 @@ from truth import WORTH, Truth, truths
 DRAWS = 2000
 REPAIRED = 0.02
 """Within so much of the healthy twin's loss the advice counts as a repair."""
+IN_THE_TEXT = {"too_little_data", "duplicates", "leakage", "distribution_shift"}
+"""Causes of which no setting rids a run."""
 RANDOM_TRIES = 4
 """Remedies that random search may try: about what the doctor's first race tries."""
 
@@ -164,7 +166,7 @@ def repair(
     for r in rows:
         if r.cause and r.seed == 0 and r.remedy != ADVICE:
             losses[r.case].append((r.best, r.cause))
-    pick, mended, closed = random.Random(0), [], []
+    pick, mended, closed, in_text = random.Random(0), [], [], []
     chance: dict[str, list[bool]] = {"": [], "_as_long": [], "_of_settings_as_long": []}
     for t in found:
         if not t.causes or t.twin is None or t.case.name not in lengths:
@@ -174,6 +176,7 @@ def repair(
             continue
         end = advised.get(t.case.name, t.control)
         mended.append(end <= goal)
+        in_text.append(bool(t.causes & IN_THE_TEXT))
         closed.append((t.control - end) / (t.control - t.twin))
         for name, hits in chance.items():
             count = int(lengths[t.case.name]) if name else RANDOM_TRIES
@@ -188,6 +191,11 @@ def repair(
     return {
         "cases": len(mended),
         "repaired": _share(mended), "repaired_ci95": _wilson(mended),
+        **{
+            f"of_{name}": [sum(hits), len(hits)]
+            for name, wanted in (("settings", False), ("text", True))
+            if (hits := [x for x, text in zip(mended, in_text, strict=True) if text is wanted])
+        },
         **{f"repaired_by_random_search{name}": _share(hits) for name, hits in chance.items()},
         "gap_closed": round(statistics.median(closed), 3) if closed else None,
         "advised": len(harmed),
