@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from descend.doctor.diagnosis import OF_A_NEW_VOCABULARY, Finding, RuledOut
-from descend.doctor.gains import Gain, all_gains, curve_of
+from descend.doctor.gains import Gain, curve_of
 from descend.doctor.race import Race, run_race
 from descend.doctor.reading import Readings
 from descend.doctor.rounds import as_many_as_fit, judged_race, ladders_of, settled
@@ -82,18 +82,14 @@ def best_further(
 ) -> tuple[Finding, Gain] | None:
     """The best that `race` proves by more than a pair of runs, told and measured; `causes`: those
     whose remedies both sides have."""
-    judged = judged_race(race, found, readings, None)
-    finding = proved_twice(settled(race, found, readings, None, judged).findings)
+    judged = settled(race, found, readings, None, judged_race(race, found, readings, None))
+    finding = proved_twice(judged.findings)
     if finding is None or finding.trial is None:
         return None
     trial = msgspec.structs.replace(finding.trial, after=list(causes))
     if race.base.vocab_path is None:  # the very tokenizer of the run, until another is prescribed
         trial = msgspec.structs.replace(trial, metric=OF_A_NEW_VOCABULARY)
-    cause, label = finding.cause, trial.change
-    gain = next(
-        g for g in all_gains(race, None) if (g.lane.cause, g.lane.change.label) == (cause, label)
-    )
-    return msgspec.structs.replace(finding, trial=trial), gain
+    return msgspec.structs.replace(finding, trial=trial), judged.best[finding.cause]
 
 
 def proved_twice(findings: list[Finding]) -> Finding | None:
@@ -111,17 +107,13 @@ def race_on_top(race: Race, gain: Gain, curve: Measured | None) -> Race:
     that is worth so many times the steps, a trial stands so much further on it.
     """
     change = gain.lane.change
-    return replace(
-        race,
-        base=changed(race.base, change.keys),
-        steps=round(change.steps * race.steps),
+    return Race(
+        race.case, changed(race.base, change.keys), round(change.steps * race.steps), race.ends,
+        race.told,
         longer=change.steps * race.longer,
         known=curve,
         head_start=race.head_start * (gain.steps_worth or 1.0) / change.steps,
-        outcomes={},
-        refused={},
-        seconds=0.0,
-    )
+    )  # fmt: skip
 
 
 def with_further(judged: Judged, first: str, more: Sequence[Finding]) -> Judged:
@@ -135,9 +127,7 @@ def with_further(judged: Judged, first: str, more: Sequence[Finding]) -> Judged:
     rest = [f for f in judged.findings if f.cause not in names]
     place = rest.index(told) + 1
     out: list[RuledOut] = [r for r in judged.ruled_out if r.cause not in names]
-    return replace(
-        judged, findings=[*rest[:place], *more, *rest[place:]], ruled_out=out, contenders=()
-    )
+    return replace(judged, findings=[*rest[:place], *more, *rest[place:]], ruled_out=out)
 
 
 def _shown(race: Race) -> dict[str, float]:

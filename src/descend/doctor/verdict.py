@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,8 @@ class Judged:
     contenders: tuple[Gain, ...] = ()
     """The gains that would speak against a run being healthy if they were no chance, first those of
     which more seeds would tell most for their cost."""
+    best: Mapping[str, Gain] = field(default_factory=dict)
+    """By cause, the gain that its trial tells."""
 
 
 def judge(
@@ -125,7 +127,7 @@ def judge(
         for s in found
         if s.cause.name not in named
     ]
-    return Judged(verdict, probability, causes, out, winner, _contenders(large, chances))
+    return Judged(verdict, probability, causes, out, winner, _contenders(large, chances), best)
 
 
 def _claims(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from descend.doctor.causes import CAUSES
@@ -52,7 +53,8 @@ def diagnosis_text(diagnosis: Diagnosis, explain: bool = False) -> str:
     elif diagnosis.ruled_out:
         for title, some in sorted_out(diagnosis):
             how = " (how each was ruled out: --explain)" if title == OUT else ""
-            lines.append(f"  {'Ruled out' if title == OUT else title}: {_names(some)}{how}.")
+            names = _words(r.cause for r in some)
+            lines.append(f"  {'Ruled out' if title == OUT else title}: {names}{how}.")
     lines.append(
         f"  This took {duration(diagnosis.cost.seconds)}, "
         f"{diagnosis.cost.fraction_of_run:.0%} of the run's own time."
@@ -83,8 +85,8 @@ def sorted_out(diagnosis: Diagnosis) -> list[tuple[str, list[RuledOut]]]:
     return [(title, some) for title, some in groups if some]
 
 
-def _names(causes: list[RuledOut]) -> str:
-    return ", ".join(word(r.cause) for r in causes)
+def _words(causes: Iterable[str]) -> str:
+    return ", ".join(word(cause) for cause in causes)
 
 
 def assignments(keys: dict[str, Any]) -> str:
@@ -238,8 +240,8 @@ def turn_line(turn: Turn) -> str:
     line = f"{turn.run}: {turn.bits_per_byte:.3f} bits per byte ({turn.validation_loss:.3f} nats)"
     if turn.gain is None:
         return f"{line}, where the cure begins"
-    mended = ", ".join(word(cause) for cause in turn.mended)
-    return f"{line}, {turn.gain:+.3f} gained by {assignments(turn.applied)}, for {mended}"
+    changed = f"{assignments(turn.applied)}, for {_words(turn.mended)}"
+    return f"{line}, {turn.gain:+.3f} gained by {changed}"
 
 
 def treatment_text(treatment: Treatment) -> str:
