@@ -5,8 +5,12 @@ They stand beside the text that they were made from, and must not be taken for t
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from descend.guard import decode_json, read_regular
 
 RUN = "run.json"
 COMPARISON = "comparison.json"
@@ -24,7 +28,7 @@ def is_output(folder: Path) -> bool:
 
 def _has_key(file: Path, key: str) -> bool:
     try:
-        found = json.loads(file.read_bytes())
-    except (OSError, ValueError):
+        found = decode_json(read_regular(file), dict[str, Any])
+    except (OSError, msgspec.DecodeError):
         return False
-    return isinstance(found, dict) and key in found
+    return key in found

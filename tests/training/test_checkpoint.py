@@ -71,8 +71,8 @@ def test_an_older_one_goes_only_after_the_new_one_stands(tiny: Tiny) -> None:
     save_checkpoint(Path("run"), state)
     state.step = 3
     save_checkpoint(Path("run"), state)
-    assert [step for step, _ in checkpoints(Path("run"))] == [3]
-    assert verify_folder(Path("run/checkpoints/step_3"))
+    assert [step for step, _ in checkpoints(Path("run"))] == [2, 3]
+    assert all(verify_folder(path) for _, path in checkpoints(Path("run")))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import msgspec
 
 from descend.doctor.diagnosis import Diagnosis, Finding
 from descend.errors import RunFolderError
+from descend.guard import decode_json, read_regular
 from descend.runs.folder import DIAGNOSIS, read_info
 from descend.settings import without_what_follows
 
@@ -21,7 +22,7 @@ NOT_INHERITED = (
 def read_diagnosis(run: Path) -> Diagnosis:
     """diagnosis.json of `run`; `RunFolderError` where there is none or it is damaged."""
     try:
-        return msgspec.json.decode((run / DIAGNOSIS).read_bytes(), type=Diagnosis)
+        return decode_json(read_regular(run / DIAGNOSIS), Diagnosis)
     except FileNotFoundError:
         raise RunFolderError(
             str(run), "no diagnosis.json", "a run that was diagnosed",

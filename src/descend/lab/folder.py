@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from descend.errors import RunFolderError
+from descend.guard import decode_json, read_regular
 from descend.outputs import ATTRIBUTION, COMPARISON, SEARCH
 from descend.runs.durable import write_file
 from descend.runs.folder import check_writable
@@ -42,7 +43,7 @@ def write_record(folder: Path, name: str, record: msgspec.Struct) -> None:
 def read_record(folder: Path, name: str, kind: type[T]) -> T:
     """Read it back; `RunFolderError` if it is missing or damaged."""
     try:
-        return msgspec.json.decode((folder / name).read_bytes(), type=kind)
+        return decode_json(read_regular(folder / name), kind)
     except (OSError, msgspec.DecodeError) as problem:
         reason = getattr(problem, "strerror", None) or str(problem)
         raise RunFolderError(

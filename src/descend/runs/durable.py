@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,17 +20,25 @@ from pathlib import Path
 import msgspec
 
 from descend.errors import DiskError
+from descend.guard import decode_json, hash_file, is_alive, read_regular
+from descend.guard import sync_folder as sync_folder
 
 MANIFEST = "manifest.json"
 
 # What `write_file` and `write_folder` write aside and move away, with the number of their process.
-_ASIDE = re.compile(r"\.(.+)\.\d+\.(partial|old)")
+_ASIDE = re.compile(r"\.(.+)\.(\d+)\.(partial|old)")
+
+PRIVATE = 0o700
+"""Mode of the folders that descend makes: other users of the machine see nothing in them."""
+
+STALE_SECONDS = 86_400
+"""Age from which what a dead process left aside is taken away, where others may write too."""
 
 
 def write_file(path: Path, content: bytes) -> None:
     """Replace `path` by `content` in one step; `DiskError` if the disk refuses."""
     with _disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
             _write_synced(aside, content)
@@ -45,7 +54,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     A folder of that name is replaced only after the new one was read back and verified.
     """
     with _disk_errors(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.parent)
         aside = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
         old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
         shutil.rmtree(aside, ignore_errors=True)
@@ -68,6 +77,38 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
                 shutil.rmtree(old, ignore_errors=True)
 
 
+def make_folder(folder: Path, mode: int = 0o777) -> None:
+    """Make `folder` and those above it, each synced into its parent; `OSError` if that fails.
+
+    `mode` counts for `folder` alone, and only if it is new. A link in its place is refused
+    unless it leads to a folder.
+    """
+    missing = []
+    place = folder
+    while not place.exists():
+        missing.append(place)
+        place = place.parent
+    for new in reversed(missing):
+        new.mkdir(mode=mode if new == folder else 0o777, exist_ok=True)
+        sync_folder(new.parent)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+
+
+def check_real_folder(folder: Path) -> None:
+    """Raise `OSError` if a link stands in the place of `folder`: it may lead anywhere."""
+    if folder.is_symlink():
+        raise OSError(errno.ELOOP, "a link, where only a folder is written to", str(folder))
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove `folder` as far as possible; of a link only the link."""
+    if folder.is_symlink():
+        folder.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def try_writing(folder: Path) -> None:
     """`OSError` if `folder` cannot be made or written in: found by making one of its name beside
     where it would stand, and taking that away again."""
@@ -78,51 +119,63 @@ def try_writing(folder: Path) -> None:
 
 
 def sweep(folder: Path, names: Container[str] | None = None) -> None:
-    """Put right what killed writers of `folder` left aside, of `names` or of all.
+    """Put right what killed writers of `folder` left aside.
 
-    What was half written goes; what had been moved away comes back if nothing stands in its place.
-    Only for who alone may write there. `DiskError` if the disk refuses.
+    Of `names`, or of all, what was half written goes, and what had been moved away comes back if
+    nothing stands in its place. Of other names goes what a process that is dead left long ago.
+    Only for who alone may write `names` there. `DiskError` if the disk refuses.
     """
     with _disk_errors(folder):
         for aside in list(folder.glob(".*")):
             match = _ASIDE.fullmatch(aside.name)
-            if match is None or (names is not None and match[1] not in names):
+            if match is None:
+                continue
+            own = names is None or match[1] in names
+            if not own and not _is_stale(aside, int(match[2])):
                 continue
             place = folder / match[1]
-            if match[2] == "old" and not place.exists() and verify_folder(aside):
+            if own and match[3] == "old" and not place.exists() and verify_folder(aside):
                 aside.rename(place)
             elif aside.is_dir():
-                shutil.rmtree(aside, ignore_errors=True)
+                remove_folder(aside)
             else:
                 aside.unlink(missing_ok=True)
 
 
+def _is_stale(aside: Path, process: int) -> bool:
+    """Whether `aside` is old and its process is dead, so that nobody will finish it."""
+    try:
+        age = time.time() - aside.lstat().st_mtime
+    except OSError:
+        return False
+    return age > STALE_SECONDS and not is_alive(process)
+
+
 def verify_folder(folder: Path) -> bool:
     """Whether every file that the manifest of `folder` names is there with its SHA-256."""
+    return not damaged_files(folder)
+
+
+def damaged_files(folder: Path) -> list[str]:
+    """The files of `folder` that are missing, or not what its manifest says; sorted.
+
+    Without a whole manifest, the manifest itself. A link in the place of `folder` counts as
+    damage, as does a manifest that names no file or one outside.
+    """
     try:
-        hashes = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=dict[str, str])
-        return all(
-            hashlib.sha256((folder / name).read_bytes()).hexdigest() == expected
-            for name, expected in hashes.items()
-        )
+        check_real_folder(folder)
+        hashes = decode_json(read_regular(folder / MANIFEST), dict[str, str])
     except (OSError, msgspec.DecodeError):
-        return False
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames inside `folder` durable; a no-op where folders cannot be opened (Windows)."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return [MANIFEST]
+    if not hashes or any(Path(name).name != name or "\\" in name for name in hashes):
+        return [MANIFEST]
+    return sorted(n for n, expected in hashes.items() if hash_file(folder / n) != expected)
 
 
 def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
+    path.unlink(missing_ok=True)  # a link that stands there would be followed
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags, 0o666), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -13,36 +13,39 @@ report.html               the report, once that was written
 from __future__ import annotations
 
 import errno
-import math
 import os
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from descend.errors import RunFolderError
+from descend.guard import decode_json, read_regular
 from descend.outputs import RUN
-from descend.runs.durable import disk_error, try_writing, verify_folder, write_file
-from descend.runs.mistaken import no_model, no_run
-from descend.runs.records import (
-    SCHEMA,
-    Epoch,
-    Record,
-    Rescue,
-    Sample,
-    Saved,
-    Started,
-    Stopped,
+from descend.runs.checksums import check_seal, seal_json
+from descend.runs.durable import (
+    MANIFEST,
+    check_real_folder,
+    damaged_files,
+    disk_error,
+    try_writing,
+    verify_folder,
+    write_file,
 )
+from descend.runs.events import EVENTS
+from descend.runs.events import EventLog as EventLog
+from descend.runs.events import event_problems as event_problems
+from descend.runs.events import read_events as read_events
+from descend.runs.mistaken import no_model, no_run
+from descend.runs.records import Epoch, Rescue, Sample
 
 WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
 DIAGNOSIS = "diagnosis.json"
 REPORT = "report.html"
-_SUMMARY, _EVENTS = "summary.json", "events.jsonl"
+_SUMMARY = "summary.json"
 
 MODEL_FILES = {
     "config.json": "the shape of the model",
@@ -50,6 +53,11 @@ MODEL_FILES = {
     TOKENIZER: "the tokenizer",
 }
 CHECKPOINTS = "checkpoints"
+OWN_FILES = frozenset({
+    *MODEL_FILES, RUN, EVENTS, _SUMMARY, MANIFEST, "generation_config.json",
+    "tokenizer_config.json", "README.md",
+})  # fmt: skip
+"""What the run alone writes; a diagnosis and a report come from other processes too."""
 _PATHS = ("corpus_dir", "vocab_path")
 T = TypeVar("T")
 
@@ -169,7 +177,7 @@ def check_model_folder(folder: Path) -> None:
 
 def write_info(folder: Path, info: RunInfo) -> None:
     """Write run.json."""
-    write_file(folder / RUN, msgspec.json.format(msgspec.json.encode(info)))
+    write_file(folder / RUN, seal_json(msgspec.json.encode(info)))
 
 
 def read_info(folder: Path) -> RunInfo:
@@ -213,7 +221,7 @@ def _from_here(base: Path, path: str | None) -> str | None:
 
 def write_summary(folder: Path, summary: Summary) -> None:
     """Write summary.json."""
-    write_file(folder / _SUMMARY, msgspec.json.format(msgspec.json.encode(summary)))
+    write_file(folder / _SUMMARY, seal_json(msgspec.json.encode(summary)))
 
 
 def read_summary(folder: Path) -> Summary:
@@ -243,7 +251,10 @@ def is_finished(folder: Path) -> bool:
 
 def _read(path: Path, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        content = read_regular(path)
+        check_seal(content)
+        record: T = decode_json(content, kind)
+        return record
     except (FileNotFoundError, NotADirectoryError):
         # A path below a file is "not found" on Windows, "not a directory" elsewhere.
         raise no_run(path.parent, path.name, model=has_model(path.parent)) from None
@@ -254,117 +265,27 @@ def _read(path: Path, kind: type[T]) -> T:
         ) from None  # fmt: skip
 
 
-class EventLog:
-    """Appends records to events.jsonl; each line reaches the file system as it is written."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / _EVENTS
-        self._encoder = msgspec.json.Encoder()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._mend_last_line()
-            self._file = self._path.open("ab", buffering=0)
-        except OSError as problem:
-            raise disk_error(self._path, problem) from None
-
-    def _mend_last_line(self) -> None:
-        """Cut off a line that a crash left half written: the next append must start a line."""
-        if self._path.exists() and (content := self._path.read_bytes()):
-            whole = content.rfind(b"\n") + 1
-            if whole != len(content):
-                with self._path.open("r+b") as file:
-                    file.truncate(whole)
-
-    def append(self, record: Record) -> None:
-        """Write one record; `DiskError` if the disk refuses.
-
-        An epoch is synced: a checkpoint that reaches the disk after it counts on its line.
-        """
-        try:
-            line = self._encoder.encode(record) + b"\n"
-            if self._file.write(line) != len(line):  # a disk that just got full takes a part
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            if isinstance(record, Epoch):
-                os.fsync(self._file.fileno())
-        except OSError as problem:
-            raise disk_error(self._path, problem) from None
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
-def read_events(folder: Path, until: int | None = None) -> list[Record]:
-    """All records that count, in order; those that count for who goes on from the checkpoint of
-    step `until`. `RunFolderError` if a newer descend wrote them.
-
-    A run that was interrupted after its last checkpoint trains those steps again, as does one that
-    was rescued; of the two accounts the later one stands.
-    """
-    decoder = msgspec.json.Decoder(Record)
-    kept: list[Record] = []
-    for line in _lines(folder / _EVENTS):
-        try:
-            record = decoder.decode(line)
-        except msgspec.DecodeError:
-            continue  # the half line of a crash
-        if isinstance(record, Started):
-            _check_schema(folder, record.schema)
-            kept = _before_checkpoint(kept, record.step)
-        kept.append(record)
-    if until is not None:
-        kept = _before_checkpoint(kept, until)
-    return _without_undone(kept)
-
-
-def _check_schema(folder: Path, schema: int) -> None:
-    if schema > SCHEMA:
-        raise RunFolderError(
-            str(folder / _EVENTS), f"records of schema {schema}", f"at most {SCHEMA}",
-            "read them with the newer descend that wrote them",
-        )  # fmt: skip
-
-
-def _before_checkpoint(records: list[Record], step: int) -> list[Record]:
-    """Those of `records` that count once training goes on from the checkpoint of `step`.
-
-    A rescue goes back to lower steps, so whether it came before that checkpoint was saved is told
-    by the place of its record, not by its step.
-    """
-    saves = [n for n, r in enumerate(records) if isinstance(r, Saved) and r.step == step]
-    place = saves[-1] + 1 if saves else len(records)
-    later = (r for r in records[place:] if isinstance(r, Started | Stopped))
-    return [r for r in (*records[:place], *later) if r.step <= step or isinstance(r, Rescue)]
-
-
-def _without_undone(records: list[Record]) -> list[Record]:
-    """`records` without those of steps that a rescue after them went back before."""
-    kept: list[Record] = []
-    lowest = math.inf
-    for record in reversed(records):
-        if record.step <= lowest or isinstance(record, Rescue | Stopped):
-            kept.append(record)
-        if isinstance(record, Rescue):
-            lowest = min(lowest, record.step)
-    return kept[::-1]
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    if path.is_file():
-        with path.open("rb") as file:
-            yield from file
-
-
 def checkpoint_folder(folder: Path, step: int) -> Path:
     """Where the checkpoint of `step` stands."""
     return folder / CHECKPOINTS / f"step_{step}"
 
 
 def checkpoints(folder: Path) -> list[tuple[int, Path]]:
-    """Steps and folders of all checkpoints, oldest first, verified or not."""
+    """Steps and folders of all checkpoints, oldest first, verified or not.
+
+    `RunFolderError` if checkpoints/ is a link, which may lead to those of another run.
+    """
+    place = folder / CHECKPOINTS
+    try:
+        check_real_folder(place)
+    except OSError as problem:
+        raise RunFolderError(
+            str(place), problem.strerror or str(problem), "a folder of the run itself",
+            "move the folder that it leads to here",
+        ) from None  # fmt: skip
     found = [
         (int(match[1]), path)
-        for path in (folder / CHECKPOINTS).glob("step_*")
+        for path in place.glob("step_*")
         if (match := _CHECKPOINT.fullmatch(path.name))
     ]
     return sorted(found)
@@ -376,3 +297,11 @@ def newest_checkpoint(folder: Path) -> Path | None:
         if verify_folder(path):
             return path
     return None
+
+
+def damaged_checkpoint_files(folder: Path, after: Path | None) -> list[Path]:
+    """Files that are missing or damaged in checkpoints newer than `after`, or in all of them."""
+    newer = [path for _, path in checkpoints(folder)]
+    if after is not None:
+        newer = newer[newer.index(after) + 1 :]
+    return [path / name for path in newer for name in damaged_files(path)]

@@ -2,27 +2,59 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from descend.errors import LockedError
-from descend.runs.durable import disk_error, sweep
-from descend.runs.folder import CHECKPOINTS, MODEL_FILES
+from descend.errors import DiskError, LockedError
+from descend.runs.durable import PRIVATE, check_real_folder, disk_error, make_folder, sweep
+from descend.runs.folder import CHECKPOINTS, OWN_FILES
+
+
+@dataclass(frozen=True)
+class HeldFolder:
+    """A run folder while it is held for writing."""
+
+    path: Path
+    identity: tuple[int, int] | None
+    """Device and inode, by which the system knows it; None where it has no such numbers."""
+
+    def check(self) -> None:
+        """Raise `DiskError` if the folder was deleted, moved or replaced since it is held."""
+        if self.identity is not None and self.identity != _identity(self.path):
+            raise DiskError(
+                str(self.path), "a folder that was deleted, moved or replaced during the run",
+                "the folder that the run writes to",
+                "move it back and resume from its last checkpoint, or train again",
+            )  # fmt: skip
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        status = folder.stat()
+    except OSError:
+        return (-1, -1)
+    return (status.st_dev, status.st_ino) if status.st_ino else None
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path) -> Iterator[HeldFolder]:
     """Hold `folder` for writing; `LockedError` at once if another process holds it, `DiskError`
     if it cannot be made. What a writer that was killed left there is put right first.
 
-    The lock is the operating system's: it goes with the process, however that ends.
+    The lock is the operating system's: it goes with the process, however that ends. A new
+    folder is private, and synced into its parent. A link as checkpoints/ or .lock is refused.
     """
     lock = FileLock(folder / ".lock")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder, PRIVATE)
+        check_real_folder(folder / CHECKPOINTS)
+        _check_lock(folder / ".lock")
         lock.acquire(timeout=0)
     except Timeout:
         raise LockedError(
@@ -33,7 +65,13 @@ def writing(folder: Path) -> Iterator[None]:
         raise disk_error(folder, problem) from None
     try:
         sweep(folder / CHECKPOINTS)
-        sweep(folder, MODEL_FILES)  # records beside the model may be written without the lock
-        yield
+        sweep(folder, OWN_FILES)  # records beside the model may be written without the lock
+        yield HeldFolder(folder, _identity(folder))
     finally:
         lock.release()
+
+
+def _check_lock(file: Path) -> None:
+    """Raise `OSError` for a lock that is no file: opening it would cut another file, or wait."""
+    if os.path.lexists(file) and not stat.S_ISREG(file.lstat().st_mode):
+        raise OSError(None, "its .lock is not a regular file")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descend.config import RunConfig
+from descend.guard import hash_file
 from descend.text.baselines import LossLadder, loss_ladder
+from descend.text.build import build_once, is_whole
 from descend.text.cache import cache_dir
 from descend.text.corpus import CorpusSource, find_corpus, read_documents, reads_now
 from descend.text.encoding import encoder, id_type
@@ -23,14 +23,14 @@ from descend.text.notes import warn_all, warnings_kept
 from descend.text.overlap import overlap_share
 from descend.text.pieces import newline_pieces
 from descend.text.split import Spans, Split, split_documents
-from descend.text.spool import Spool, build_spool, disk_errors, open_spool
+from descend.text.spool import Spool, build_spool, open_spool
 from descend.text.tokenizer import Kind, Tokenizer, load_tokenizer, train_tokenizer
 
 Progress = Callable[[str, float], None]
 """Told the stage of the work and the share of it that is done, 0 to 1."""
 
 # Raised whenever extraction, split or token layout change, so that old caches are not met.
-_FORMAT = 3
+_FORMAT = 4
 
 # Beside a text: names of the files that could not be read, and all that was warned of.
 _SKIPPED, _NOTES = "skipped.json", "notes.json"
@@ -60,6 +60,9 @@ class StoreInfo(msgspec.Struct, frozen=True):
     overlap_share: float
     """Share of validation tokens inside a run of 32 tokens that stands in training too."""
     ladder: LossLadder
+    train_sha256: str = ""
+    """SHA-256 (hex) of the training tokens as they stand on disk; empty in older records."""
+    validation_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -124,10 +127,10 @@ def prepare_text(
                 (aside / name).write_bytes(msgspec.json.encode(names))
 
     again = anew and reads_now(source, _listed(folder / _SKIPPED))
-    reading = again or not folder.is_dir()
+    reading = again or not is_whole(folder)
     if anew or reading:
         warn_all(source.notes)
-    _build_once(folder, build, again)
+    build_once(folder, build, again)
     if anew and not reading:
         warn_all(_listed(folder / _NOTES))
     spool = open_spool(folder)
@@ -154,7 +157,7 @@ def prepare_tokenizer(
         tokenizer = train_tokenizer(kind, vocab_size, text.train_texts)
         (aside / "tokenizer.json").write_bytes(tokenizer.to_bytes())
 
-    return load_tokenizer(_build_once(cache_dir() / "tokenizers" / name, build))
+    return load_tokenizer(build_once(cache_dir() / "tokenizers" / name, build))
 
 
 def prepare_tokens(
@@ -187,10 +190,12 @@ def prepare_tokens(
             vocab_size=tokenizer.vocab_size,
             overlap_share=share,
             ladder=ladder,
+            train_sha256=hash_file(aside / "train.bin") or "",
+            validation_sha256=hash_file(aside / "validation.bin") or "",
         )
         (aside / "info.json").write_bytes(msgspec.json.encode(info))
 
-    folder = _build_once(cache_dir() / "tokens" / name, build)
+    folder = build_once(cache_dir() / "tokens" / name, build)
     info = msgspec.json.decode((folder / "info.json").read_bytes(), type=StoreInfo)
     # Another folder with the same text has the same tokens, but not the same name.
     info = msgspec.structs.replace(info, corpus=text.source.name)
@@ -205,31 +210,6 @@ def encode_all(text: PreparedText, tokenizer: Tokenizer) -> tuple[NDArray[np.uns
     documents = np.stack((offsets[:-1], offsets[1:]), axis=1)
     ids = b"".join(ids for ids, _ in _encoded(text.spool, documents, tokenizer))
     return np.frombuffer(ids, id_type(tokenizer)), text.spool.nbytes
-
-
-def _build_once(folder: Path, build: Callable[[Path], None], anew: bool = False) -> Path:
-    """`folder`, built aside and moved into place, so that a half-built one is never seen.
-
-    With `anew`, in the place of one that is there. `DiskError` if the cache cannot be written.
-    """
-    aside = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
-    with disk_errors(folder):
-        if folder.is_dir() and not anew:
-            return folder
-        shutil.rmtree(aside, ignore_errors=True)
-        try:
-            aside.mkdir(parents=True)
-            build(aside)
-            if anew:
-                shutil.rmtree(folder, ignore_errors=True)
-            try:
-                aside.rename(folder)
-            except OSError:
-                if not folder.is_dir():  # else another process built the same meanwhile
-                    raise
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-    return folder
 
 
 def _texts(spool: Spool, spans: Spans) -> Iterator[str]:

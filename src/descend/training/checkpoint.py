@@ -5,7 +5,6 @@ Tensors go to safetensors, numbers to JSON: nothing that could be executed is st
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import msgspec
@@ -14,7 +13,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from descend.errors import RunFolderError
-from descend.runs.durable import write_folder
+from descend.guard import decode_json, read_regular
+from descend.runs.durable import remove_folder, write_folder
 from descend.runs.folder import checkpoint_folder, checkpoints
 from descend.training.snapshot import put, view
 from descend.training.state import Best, Scalars, Snapshot, TrainState
@@ -23,8 +23,20 @@ GOOD = "good_"
 """Begins the names of the files of the state that a rescue would go back to."""
 
 
+CHECKPOINT_COUNT = 2
+"""Checkpoints that stay: the newest, and the one before it, should the newest be damaged."""
+
+MAX_BYTES = 2**40
+"""Largest file of a checkpoint that is read: far beyond any machine's memory."""
+
+
 def save_checkpoint(folder: Path, state: TrainState) -> None:
-    """Write `checkpoints/step_<n>`; older ones go only after the new one was read back."""
+    """Write `checkpoints/step_<n>`; others go only after it was read back.
+
+    The newest before it stays. Those of later steps go: a rescue went back before them, or they
+    were found damaged. `state` must hold finite numbers only (`bad_number`).
+    """
+    others = checkpoints(folder)  # refuses a link before anything is written
     now = view(state)
     files = _files(now) | {"best.safetensors": _best_file(now)}
     if state.good is not None:
@@ -33,9 +45,10 @@ def save_checkpoint(folder: Path, state: TrainState) -> None:
             files[GOOD + "best.safetensors"] = _best_file(state.good)
     new = checkpoint_folder(folder, state.step)
     write_folder(new, files)
-    for _, path in checkpoints(folder):
-        if path != new:
-            shutil.rmtree(path, ignore_errors=True)
+    older = [path for step, path in others if step < state.step]
+    for _, path in others:
+        if path != new and path not in older[1 - CHECKPOINT_COUNT :]:
+            remove_folder(path)
 
 
 def load_checkpoint(path: Path, state: TrainState) -> dict[str, Tensor]:
@@ -43,6 +56,8 @@ def load_checkpoint(path: Path, state: TrainState) -> dict[str, Tensor]:
     that were read there, by name."""
     try:
         now = _read(path, "", None)
+        if path.name != f"step_{now.scalars.step}":
+            raise ValueError(f"it is of step {now.scalars.step}")
         put(now, state)
         state.rescued = now.scalars.rescued
         if (path / f"{GOOD}state.json").exists():
@@ -79,9 +94,9 @@ def _read(path: Path, prefix: str, best: Best | None) -> Snapshot:
     """The snapshot in the files that begin with `prefix`; `best` if it has none of its own."""
 
     def content(name: str) -> bytes:
-        return (path / f"{prefix}{name}").read_bytes()
+        return read_regular(path / f"{prefix}{name}", MAX_BYTES)
 
-    scalars = msgspec.json.decode(content("state.json"), type=Scalars)
+    scalars: Scalars = decode_json(content("state.json"), Scalars)
     if (path / f"{prefix}best.safetensors").exists():
         weights = load(content("best.safetensors"))
         epoch, loss = scalars.best_epoch, scalars.best_validation_loss

@@ -11,6 +11,7 @@ from torch import nn
 
 from descend.errors import DivergedError
 from descend.model.transformer import Transformer
+from descend.training.state import TrainState
 
 WHAT_TO_DO = (
     "lower learning_rate to a third, or set gradient_clip to 1.0, or precision to float32; "
@@ -30,6 +31,36 @@ def describe_divergence(
         "finite numbers",
         WHAT_TO_DO,
     )
+
+
+@torch.no_grad()
+def bad_number(state: TrainState) -> str | None:
+    """The first weight, or number of an optimizer, that is not all finite; None if all are.
+
+    The loss tells nothing of the weights it does not touch: rows of tokens that the text lacks,
+    positions beyond `seq_len`. Cost: one pass over the weights and the optimizers' state.
+    """
+    for name, weight in state.model.named_parameters():
+        if not torch.isfinite(weight).all():
+            return f"the weights of {name}"
+    for optimizer in state.optimizers:
+        for held in optimizer.state.values():
+            for name, value in held.items():
+                if isinstance(value, torch.Tensor) and not torch.isfinite(value).all():
+                    return f"{name} of the optimizer"
+    return None
+
+
+def check_numbers(state: TrainState, epoch: int) -> None:
+    """Raise `DivergedError` if a weight or a number of an optimizer is not finite."""
+    place = bad_number(state)
+    if place is not None:
+        raise DivergedError(
+            f"step {state.step} (epoch {epoch})",
+            f"a number that is not finite, beginning in {place}",
+            "finite numbers",
+            WHAT_TO_DO,
+        )
 
 
 @torch.no_grad()

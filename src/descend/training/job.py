@@ -13,7 +13,7 @@ import torch
 
 from descend.config import RunConfig, make_config
 from descend.errors import ConfigError, CorpusError, RunFolderError
-from descend.machine import Execution, hardware, pick_device, processor
+from descend.machine import Execution, hardware, pick_device
 from descend.model.initialize import initialize
 from descend.model.shape import ModelShape, shape_of
 from descend.model.transformer import Transformer
@@ -21,13 +21,11 @@ from descend.runs.folder import (
     TOKENIZER,
     RunInfo,
     is_finished,
-    newest_checkpoint,
     read_events,
     read_info,
     read_summary,
     seen_from,
 )
-from descend.runs.lock import writing
 from descend.runs.model_files import load_model
 from descend.runs.records import Epoch, Rescue, Step
 from descend.settings import gather_settings, place_of
@@ -60,6 +58,7 @@ from descend.training.recipe import (
     total_steps,
     with_context_for,
 )
+from descend.training.resumption import check_tokens, choose_checkpoint, list_differences
 from descend.training.schedule import learning_rate
 from descend.training.state import TrainState
 from descend.training.ways import device_for, forced, name_of
@@ -90,6 +89,8 @@ class Job:
     rescues_before: tuple[Rescue, ...]
     notes: tuple[str, ...]
     """Sentences for the user: what was chosen, what was found, what will differ."""
+    checkpoint: Path | None = None
+    """Where a run is resumed from; None for a new one."""
     step_seconds: float | None = None
     """What the middle step of the earlier sittings took, where the run is resumed."""
 
@@ -171,17 +172,11 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
             str(folder), "a run that is finished", "one that was interrupted",
             f"train its model further with `descend continue {folder}`",
         )  # fmt: skip
-    with writing(folder):  # puts right what a process that was killed left there
-        checkpoint = newest_checkpoint(folder)
-    if checkpoint is None:
-        raise RunFolderError(
-            str(folder), "no checkpoint that is whole", "one under checkpoints/",
-            "start again with `descend train`",
-        )  # fmt: skip
+    checkpoint, damage = choose_checkpoint(folder)
     resolved = make_config(info.resolved)
     execution = msgspec.convert(info.execution, Execution)
     pick_device(execution.device)
-    differences = _differences(execution)
+    differences = list_differences(execution)
     if execution.compiled and not can_compile(execution.device):
         execution = msgspec.structs.replace(execution, compiled=False)
     text = prepare_text(resolved, progress)
@@ -193,6 +188,7 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
         )  # fmt: skip
     tokenizer = load_tokenizer(folder / TOKENIZER)
     store = prepare_tokens(text, tokenizer, progress)
+    check_tokens(folder, info, store)
     batches = BatchPlan(store.train, resolved.seq_len, resolved.batch_size, resolved.seed)
     shape = shape_of(resolved, tokenizer.vocab_size)
     model = Transformer(shape, resolved.dropout_rate, execution.attention)
@@ -200,13 +196,14 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
     read = load_checkpoint(checkpoint, state)
     course = course_for(resolved, execution, store, batches)
     preflight(state, course, tokenizer.vocab_size, read)
-    notes = (f"taking up after step {state.step} of {course.total_steps}", *differences)
+    notes = (f"taking up after step {state.step} of {course.total_steps}", *damage, *differences)
     before = read_events(folder, until=state.step)
     epochs = tuple(r for r in before if isinstance(r, Epoch))
     rescues = tuple(r for r in before if isinstance(r, Rescue))
     took = [r.seconds for r in before if isinstance(r, Step)]
     middle = statistics.median(took) if took else None
-    return Job(folder, info, shape, store, course, state, None, epochs, rescues, notes, middle)
+    return Job(folder, info, shape, store, course, state, None, epochs, rescues, notes,
+               checkpoint, middle)  # fmt: skip
 
 
 def continued_config(parent: Path, changes: dict[str, Any], file: Path | None = None) -> RunConfig:
@@ -340,17 +337,6 @@ def fresh_state(model: Transformer, config: RunConfig, execution: Execution) -> 
     if execution.compiled:
         look_at_compiler()
     return TrainState(model, optimizers, make_scaler(execution))
-
-
-def _differences(then: Execution) -> list[str]:
-    """What is not as it was when the run began, and so may round differently."""
-    compiler = "missing" if then.compiled and not can_compile(then.device) else "here"
-    now = {"torch": str(torch.__version__), "processor": processor(), "C++ compiler": compiler}
-    before = {"torch": then.torch, "processor": then.processor, "C++ compiler": "here"}
-    causes = [f"{k} was {before[k]} and is {now[k]}" for k in now if now[k] != before[k]]
-    if not causes and then.device != "cpu":
-        causes = ["a GPU may add up in another order each time"]
-    return [f"{cause}: losses will agree closely, but not to the last bit" for cause in causes]
 
 
 def _loss_of(parent: Path, resolved: RunConfig, store: TokenStore) -> float | None:

@@ -23,7 +23,7 @@ from descend.runs.records import Epoch, Matrices, Rescue, Step
 from descend.signals.evaluate import Evaluation
 from descend.signals.matrices import EVERY, MatrixWatch
 from descend.text.batches import BatchPlan
-from descend.training.divergence import describe_divergence, first_bad_place
+from descend.training.divergence import check_numbers, describe_divergence, first_bad_place
 from descend.training.objective import Objective, objective_for
 from descend.training.optimizer import clip_gradients, set_learning_rate
 from descend.training.precision import compute_in
@@ -182,6 +182,7 @@ def finish_epoch(
             "a finite number",
             "lower learning_rate and train again",
         )  # fmt: skip
+    check_numbers(state, epoch)  # of weights that the held-out text does not touch, too
     if state.best is None or result.loss < state.best.validation_loss:
         state.best = Best(epoch, result.loss, copy_weights(state.model))
     tally, state.tally = state.tally, Tally()

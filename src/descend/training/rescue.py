@@ -21,7 +21,7 @@ import msgspec
 from descend.config import RunConfig
 from descend.errors import DivergedError
 from descend.runs.records import Rescue
-from descend.training.divergence import WHAT_TO_DO
+from descend.training.divergence import WHAT_TO_DO, check_numbers
 from descend.training.snapshot import put, take
 from descend.training.state import Recent, Rescued, TrainState
 
@@ -56,7 +56,8 @@ MOST = 8
 def look(state: TrainState, loss: float, epoch: int) -> None:
     """Note the `loss` met in the step under way, all of it finite; keep the state now and then.
 
-    Raises `DivergedError` where the loss stood far above what was usual for too long.
+    Raises `DivergedError` where the loss stood far above what was usual for too long, or where a
+    state that was to be kept holds a number that is not finite.
     """
     recent = state.recent
     if _far_above(recent, loss, math.log(state.model.shape.vocab_size)):
@@ -67,6 +68,7 @@ def look(state: TrainState, loss: float, epoch: int) -> None:
     step = state.step
     settled = step > state.rescued.last_step + KEPT_EVERY or not state.rescued.times
     if state.good is None or (step % KEPT_EVERY == 0 and settled):
+        check_numbers(state, epoch)
         state.good = take(state)
     recent.above = 0
     recent.losses = [*recent.losses[1 - WINDOW :], loss]

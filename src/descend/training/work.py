@@ -8,23 +8,38 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
 import torch
 
-from descend.errors import DescendError, DivergedError
+from descend.errors import DescendError, DivergedError, LockedError
 from descend.runs.durable import write_file
-from descend.runs.folder import TOKENIZER, EventLog, Summary, write_info, write_summary
-from descend.runs.lock import writing
+from descend.runs.events import EVENTS
+from descend.runs.folder import (
+    CHECKPOINTS,
+    TOKENIZER,
+    WEIGHTS,
+    EventLog,
+    Summary,
+    has_summary,
+    is_finished,
+    is_run,
+    newest_checkpoint,
+    write_info,
+    write_summary,
+)
+from descend.runs.lock import HeldFolder, writing
 from descend.runs.model_files import save_model
 from descend.runs.records import Epoch, Record, Rescue, Sample, Saved, Started, Stopped
 from descend.training.checkpoint import save_checkpoint
+from descend.training.divergence import check_numbers
 from descend.training.interrupts import Interrupted, noticing_signals
 from descend.training.job import Job
 from descend.training.loop import train
 from descend.training.memory import memory_errors
 from descend.training.process import process_kept
+from descend.training.rescue import rescue
 from descend.training.samples import held_out_prompts, write_sample
 from descend.training.state import put_weights
 
@@ -55,16 +70,21 @@ class Budget:
 def work(job: Job) -> Iterator[Record]:
     """Train `job` to its end, writing its folder; every record is yielded once it is written.
 
-    Raises `Interrupted` after a signal (saved, resumable), `DivergedError`, `DiskError`,
-    `OutOfMemoryError`; what was saved before stays as it was.
+    Raises `Interrupted` after a signal (saved, resumable), `LockedError` if another process wrote
+    to the folder since `job` was made, `DivergedError`, `DiskError`, `OutOfMemoryError`; what was
+    saved before stays as it was.
     """
-    with writing(job.folder), closing(EventLog(job.folder)) as log, process_kept():
+    with ExitStack() as stack:
+        held = stack.enter_context(writing(job.folder))
+        _check_unchanged(job)  # under the lock: before it, another run may still begin
+        log = stack.enter_context(closing(EventLog(job.folder)))
+        stack.enter_context(process_kept())
         torch.set_num_threads(job.course.execution.threads)
         if job.state.step == 0:
             write_info(job.folder, job.info)
             write_file(job.folder / TOKENIZER, job.store.tokenizer.to_bytes())
         try:
-            for record in _records(job):
+            for record in _records(job, held):
                 log.append(record)
                 yield record
         except (DescendError, Interrupted) as problem:
@@ -78,7 +98,34 @@ def work(job: Job) -> Iterator[Record]:
             raise
 
 
-def _records(job: Job) -> Iterator[Record]:
+def _check_unchanged(job: Job) -> None:
+    """Raise `LockedError` if another process wrote to the folder of `job` since it was made."""
+    folder = job.folder
+    if job.checkpoint is None:
+        places = [folder / name for name in (EVENTS, CHECKPOINTS, WEIGHTS)]
+        changed = is_run(folder) or has_summary(folder) or any(p.exists() for p in places)
+        found, what_to_do = "a run that another process began", "choose another save_dir"
+    else:
+        changed = is_finished(folder) or newest_checkpoint(folder) != job.checkpoint
+        found, what_to_do = "a run that another process took up meanwhile", "resume it again"
+    if changed:
+        raise LockedError(str(folder), found, "the folder as it was at the start", what_to_do)
+
+
+def _go_back(job: Job) -> Rescue | None:
+    """Put a state that holds a number that is not finite back to the last good one.
+
+    Raises `DivergedError` where that is not possible: such a state is never saved.
+    """
+    state, course = job.state, job.course
+    try:
+        check_numbers(state, course.batches.epoch_of(max(state.step - 1, 0)))
+    except DivergedError as trouble:
+        return rescue(state, course.config, state.step, trouble)
+    return None
+
+
+def _records(job: Job, held: HeldFolder) -> Iterator[Record]:
     state, folder = job.state, job.folder
     saving, sampling = Budget(SAVING_SHARE), Budget(SAMPLING_SHARE)
     epochs, rescues = list(job.epochs_before), list(job.rescues_before)
@@ -93,6 +140,7 @@ def _records(job: Job) -> Iterator[Record]:
                 epochs = [e for e in epochs if e.step <= record.step]
             if isinstance(record, Epoch):
                 epochs.append(record)
+                held.check()
                 write_summary(folder, summarise(job, epochs, rescues, []))
                 more = state.step < job.course.total_steps
                 if more and sampling.due() and wish.signal_number is None:
@@ -102,15 +150,22 @@ def _records(job: Job) -> Iterator[Record]:
             stop = wish.signal_number
             saved = stop is not None or saving.due()
             if saved:
+                if (back := _go_back(job)) is not None:
+                    yield back
+                    rescues.append(back)
+                    epochs = [e for e in epochs if e.step <= back.step]
+                held.check()
                 began = time.perf_counter()
                 save_checkpoint(folder, state)
                 saving.paid(time.perf_counter() - began)
                 yield Saved(state.step, saving.cost)
             if stop is not None:
                 raise Interrupted(str(folder), state.step, stop)
+        held.check()
         if not saved:
             save_checkpoint(folder, state)
         yield from _finish(job, epochs, rescues)
+        held.check()
     yield Stopped(state.step, "finished", _now())
 
 

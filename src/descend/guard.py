@@ -1,0 +1,195 @@
+"""What comes from outside, made harmless: files within limits, JSON of bounded depth, plain text.
+
+A folder may be a stranger's. Its files are read only if they are regular files and not too large.
+A link, a device or a named pipe in the place of a file is refused, and never waited for.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Any, TextIO, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+RECORD_BYTES = 2**26
+"""Most bytes of a record such as run.json: 64 MiB, a thousand times what descend writes."""
+
+MAX_DEPTH = 64
+"""Most levels of lists and objects in JSON from outside; descend writes at most 8."""
+
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+
+# C0 but tab and newline, DEL, C1, and the marks that reorder text (Unicode TR36, Trojan Source).
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def open_regular(path: Path, mode: int = os.O_RDONLY) -> io.FileIO:
+    """Open `path` without following a link and without waiting; `OSError` if it is no file.
+
+    Unbuffered. The folders above `path` may be links: the user named them.
+    """
+    flags = mode | os.O_CLOEXEC if hasattr(os, "O_CLOEXEC") else mode
+    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):
+        flags |= getattr(os, name, 0)
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, "a link, where only a regular file is read", str(path))
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        if mode & os.O_APPEND:
+            return io.FileIO(descriptor, "ab")
+        return io.FileIO(descriptor, "r+b" if mode & os.O_RDWR else "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_regular(path: Path, max_bytes: int = RECORD_BYTES) -> bytes:
+    """Read the regular file `path`; `OSError` if it is none or holds more than `max_bytes`."""
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > max_bytes:
+            raise OSError(
+                errno.EFBIG, f"{size:,} bytes, more than the {max_bytes:,} expected", str(path)
+            )
+        return read_exactly(file, size)
+
+
+def read_exactly(file: io.FileIO, size: int) -> bytes:
+    """The next `size` bytes, or fewer at the end: an unbuffered file may give less at once."""
+    content = b""
+    while len(content) < size and (block := file.read(size - len(content))):
+        content += block
+    return content
+
+
+def hash_file(path: Path) -> str | None:
+    """SHA-256 (hex) of a regular file; None where there is none that can be read."""
+    try:
+        with open_regular(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def check_depth(content: bytes, max_depth: int = MAX_DEPTH) -> None:
+    """Raise `msgspec.DecodeError` if JSON in `content` nests deeper than `max_depth`.
+
+    Cost: one pass over the text, and none where it holds few brackets.
+    """
+    if content.count(b"[") + content.count(b"{") <= max_depth:
+        return
+    depth = 0
+    for match in _TOKEN.finditer(content):
+        first = content[match.start()]
+        if first == 0x22:  # a string: its brackets nest nothing
+            continue
+        depth += 1 if first in b"[{" else -1
+        if depth > max_depth:
+            raise msgspec.DecodeError(f"nested deeper than {max_depth} levels")
+
+
+def decode_json(content: bytes, kind: type[T]) -> T:
+    """Decode JSON from outside as `kind`; `msgspec.DecodeError` if it is damaged or too deep."""
+    check_depth(content)
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (RecursionError, UnicodeDecodeError, OverflowError) as problem:
+        raise msgspec.DecodeError(str(problem)) from None
+
+
+def make_visible(text: str) -> str:
+    """Write control characters of `text` as escapes such as \\x1b; newlines and tabs stay.
+
+    A terminal obeys what stands raw in a name, a text or a sample. The marks that reverse
+    the order of text are made visible too.
+    """
+    return _CONTROL.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def sync_file(path: Path) -> None:
+    """Make the content of `path` durable."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside `folder` durable; a no-op where folders cannot be opened (Windows)."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process of that number runs on this machine; True where that is unknown."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
+class LossyStream:
+    """A text stream whose loss ends nothing: what cannot be written is left out.
+
+    The reader of a pipe leaves, a disk fills up, a terminal closes: training goes on. Each write
+    is tried, so that lines appear again once there is room.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write `text` if that is possible; the number of characters either way."""
+        try:
+            return self._stream.write(text)
+        except (OSError, ValueError):  # ValueError: it was closed
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush if that is possible."""
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            return
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        try:
+            return self._stream.isatty()
+        except (OSError, ValueError):
+            return False
+
+    def writelines(self, lines: Any) -> None:
+        """Write each of `lines`."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

@@ -1,0 +1,67 @@
+"""What must hold before a run is resumed: a whole checkpoint, the same tokens, the same machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from descend.errors import CorpusError, RunFolderError
+from descend.machine import Execution, processor
+from descend.runs.folder import TOKENIZER, RunInfo, damaged_checkpoint_files, newest_checkpoint
+from descend.runs.lock import writing
+from descend.text.store import TokenStore
+from descend.training.objective import can_compile
+
+
+def choose_checkpoint(folder: Path) -> tuple[Path, tuple[str, ...]]:
+    """The newest whole checkpoint of the run in `folder`, and a sentence on damage in newer ones.
+
+    `RunFolderError` that names the damaged file where none is whole.
+    """
+    with writing(folder):  # puts right what a process that was killed left there
+        checkpoint = newest_checkpoint(folder)
+        damaged = damaged_checkpoint_files(folder, checkpoint)
+    if checkpoint is None:
+        raise RunFolderError(
+            str(folder), f"no checkpoint that is whole{_named(damaged)}", "one under checkpoints/",
+            "restore it from a copy, or start again with `descend train`" if damaged
+            else "start again with `descend train`",
+        )  # fmt: skip
+    if not damaged:
+        return checkpoint, ()
+    return checkpoint, (f"a newer checkpoint is damaged{_named(damaged)} and left out",)
+
+
+def _named(files: list[Path]) -> str:
+    """The first of `files` in brackets, and how many more."""
+    if not files:
+        return ""
+    more = f" and {len(files) - 1} more" if files[1:] else ""
+    return f" ({files[0]}{more} missing or not as written)"
+
+
+def check_tokens(folder: Path, info: RunInfo, store: TokenStore) -> None:
+    """Raise `CorpusError` if the tokens are not those that the run began with.
+
+    A run of an older descend has no hash of them.
+    """
+    for side in ("train", "validation"):
+        before = info.corpus.get(f"{side}_sha256")
+        if before and before != getattr(store.info, f"{side}_sha256"):
+            raise CorpusError(
+                str(folder / TOKENIZER), f"other {side} tokens than those the run began with",
+                "the same tokens, to go on exactly where it stopped",
+                "restore tokenizer.json and the text, or train again",
+            )  # fmt: skip
+
+
+def list_differences(then: Execution) -> list[str]:
+    """What is not as it was when the run began, and so may round differently."""
+    compiler = "missing" if then.compiled and not can_compile(then.device) else "here"
+    now = {"torch": str(torch.__version__), "processor": processor(), "C++ compiler": compiler}
+    before = {"torch": then.torch, "processor": then.processor, "C++ compiler": "here"}
+    causes = [f"{k} was {before[k]} and is {now[k]}" for k in now if now[k] != before[k]]
+    if not causes and then.device != "cpu":
+        causes = ["a GPU may add up in another order each time"]
+    return [f"{cause}: losses will agree closely, but not to the last bit" for cause in causes]
