@@ -7,6 +7,17 @@ every error to that shape and another front end can word them differently.
 
 from __future__ import annotations
 
+MAX_FACT = 600
+"""Most characters of a fact in a message: a value of 100 kB would bury the sentence."""
+
+
+def shorten(text: str, max_length: int = MAX_FACT) -> str:
+    """`text`, its middle left out where it is longer than `max_length` characters."""
+    if len(text) <= max_length:
+        return text
+    half = (max_length - 3) // 2
+    return f"{text[:half]} … {text[-half:]}"
+
 
 class DescendError(Exception):
     """Base of all errors that descend raises on purpose.
@@ -22,7 +33,8 @@ class DescendError(Exception):
         self.found = found
         self.expected = expected
         self.what_to_do = what_to_do
-        super().__init__(f"{where}: found {found}, expected {expected}; {what_to_do}.")
+        facts = (shorten(where), shorten(found), shorten(expected), shorten(what_to_do))
+        super().__init__("{}: found {}, expected {}; {}.".format(*facts))
 
 
 class UserError(DescendError):

@@ -5,6 +5,7 @@ Where a run is gone on from, its settings stand between preset and default.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tomllib
@@ -20,6 +21,9 @@ ENVIRONMENT_PREFIX = "DESCEND_"
 # What else is read from the environment, by `text.cache` and the command line.
 _OTHER_VARIABLES = ("CACHE_DIR", "DEBUG")
 DEFAULT_PRESET = "fast"
+
+MAX_CONFIG_BYTES = 100_000
+"""Largest configuration file: fifty times one with every key and a remark on each."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,7 @@ def read_config_file(file: Path) -> dict[str, Any]:
     """The keys of a TOML, YAML or JSON file; `ConfigError` if it cannot be read as one."""
     expected = "a TOML, YAML or JSON file of configuration keys"
     try:
-        text = file.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
+        text = _read_text(file)
     except (OSError, UnicodeDecodeError) as problem:
         reason = getattr(problem, "strerror", None) or "not UTF-8 text"
         raise ConfigError(
@@ -177,6 +181,10 @@ def read_config_file(file: Path) -> dict[str, Any]:
         ) from None
     try:
         values = _parse(file.suffix.lower(), text)
+    except RecursionError:
+        raise ConfigError(
+            str(file), "values nested too deep", expected, "write key = value pairs"
+        ) from None
     except ValueError as problem:
         raise ConfigError(
             str(file), f"a syntax error ({str(problem).splitlines()[0]})", expected, "correct it"
@@ -188,14 +196,36 @@ def read_config_file(file: Path) -> dict[str, Any]:
     return {str(key): value for key, value in values.items()}
 
 
+def _read_text(file: Path) -> str:
+    """The text of `file`, which may be a pipe; `OSError` beyond `MAX_CONFIG_BYTES`."""
+    with file.open("rb") as opened:
+        content = opened.read(MAX_CONFIG_BYTES + 1)
+    if len(content) > MAX_CONFIG_BYTES:
+        raise OSError(errno.EFBIG, f"more than {MAX_CONFIG_BYTES:,} bytes", str(file))
+    return content.decode("utf-8-sig")  # some editors begin a file with a mark
+
+
 def _parse(suffix: str, text: str) -> Any:
     if suffix == ".json":
         return json.loads(text)
     if suffix in (".yaml", ".yml"):
-        import yaml
-
-        try:
-            return yaml.safe_load(text) or {}
-        except yaml.YAMLError as problem:
-            raise ValueError(" ".join(str(problem).split())) from None
+        return _parse_yaml(text)
     return tomllib.loads(text)
+
+
+def _parse_yaml(text: str) -> Any:
+    """YAML without aliases, which can stand for billions of values, and of bounded depth."""
+    import yaml
+
+    depth, max_depth = 0, 8
+    try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                raise ValueError(f"an alias *{event.anchor}: write the value out")
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > max_depth:
+                raise ValueError(f"values nested deeper than {max_depth} levels")
+        return yaml.safe_load(text) or {}
+    except yaml.YAMLError as problem:
+        raise ValueError(" ".join(str(problem).split())) from None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from rich.console import Console
 
 from descend.config import RunConfig
+from descend.guard import LossyStream
 from descend.settings import Settings, gather_settings, given_keys
 
 Config = RunConfig | Mapping[str, Any] | None
@@ -28,8 +30,11 @@ def folder_of(config: Config, keys: Mapping[str, Any]) -> Path | None:
 
 
 def console_of_calls() -> Console:
-    """Standard error, or the cell of a notebook."""
-    return Console(stderr=True, highlight=False)
+    """Standard error, whose loss ends no run, or the cell of a notebook."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_jupyter and sys.stderr is not None:
+        console.file = cast("IO[str]", LossyStream(sys.stderr))
+    return console
 
 
 def unless_quiet(console: Console | None, config: RunConfig) -> Console | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
@@ -125,7 +126,13 @@ class Model:
             warn_all([trained_on(self.info.corpus)])
         ids, _ = encode_all(text, self.tokenizer)
         with beside_others():
-            return evaluate(self.network, ids, self.tokenizer.byte_lengths, self.trained_context)
+            judged = evaluate(self.network, ids, self.tokenizer.byte_lengths, self.trained_context)
+        if not math.isfinite(judged.loss):
+            raise RunFolderError(
+                str(self.folder), f"weights that give a loss of {judged.loss}", "a finite loss",
+                "restore the model from a copy or train again",
+            )  # fmt: skip
+        return judged
 
     @cached_property
     def info(self) -> RunInfo:

@@ -6,7 +6,7 @@ import sys
 
 from descend.cli.flags import AsJson
 from descend.cli.generate import MaxLength, ModelFolder, Seed, Temperature
-from descend.cli.output import result_json, say
+from descend.cli.output import result_json, say, write_generated
 
 QUIT = ("/quit", "/exit")
 
@@ -40,12 +40,11 @@ def chat(
         for piece in pieces:
             answer += piece
             if not as_json:
-                sys.stdout.write(piece)
-                sys.stdout.flush()
+                write_generated(piece)
         said += answer
         turns.append({"prompt": line, "text": answer})
         if not as_json:
-            sys.stdout.write("\n")
+            write_generated("\n")
     if as_json:
         result_json({"turns": turns})
 

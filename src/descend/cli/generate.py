@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from descend.cli.flags import AsJson
-from descend.cli.output import result, result_json
+from descend.cli.output import result, result_json, write_generated
 
 ModelFolder = Annotated[
     Path, typer.Argument(metavar="MODEL", help="The folder of a trained model.")
@@ -76,9 +76,8 @@ def generate(
         pieces = loaded.stream(given[0], max_length, seed=seed, stop=stop or (), **settings)
         first = next(pieces, "")  # a mistake in the settings shows here, before anything is printed
         for piece in chain([given[0], first], pieces):
-            sys.stdout.write(piece)
-            sys.stdout.flush()
-        sys.stdout.write("\n")
+            write_generated(piece)
+        write_generated("\n")
         return
     written = loaded.complete(given, max_length, seed=seed, stop=stop or (), **settings)
     if not as_json:

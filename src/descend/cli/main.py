@@ -31,7 +31,8 @@ from descend.cli.resume import resume
 from descend.cli.search import search
 from descend.cli.tokenizer import tokenizer_app
 from descend.cli.train import continue_training, train
-from descend.errors import DescendError
+from descend.errors import DescendError, shorten
+from descend.guard import make_visible
 from descend.version import __version__
 
 HELP = """Train a small language model on your own text, and learn why when it will not learn.
@@ -105,9 +106,12 @@ app.add_typer(config_app, name="config")
 def main() -> None:
     """Entry point: run the verb and end with its exit code.
 
-    0 done, 1 failure, 2 the user's mistake, 130 Ctrl-C, 143 SIGTERM.
+    0 done, 1 failure, 2 the user's mistake, 129 the terminal closed, 130 Ctrl-C, 143 SIGTERM.
     """
+    from descend.cli.output import protect_streams
+
     gc.set_threshold(GARBAGE_THRESHOLD)
+    protect_streams()
     arguments = sys.argv[1:]
     debug = "--debug" in arguments or bool(os.environ.get("DESCEND_DEBUG"))
     sys.exit(run([a for a in arguments if a != "--debug"], debug))
@@ -130,7 +134,9 @@ def run(arguments: list[str], debug: bool = False) -> int:
     except (KeyboardInterrupt, EOFError):
         return _fail("stopped", CTRL_C, debug)
     except BrokenPipeError:  # the reader of our output went away, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        from descend.cli.output import drop_output
+
+        drop_output()
         return 0
     except BaseException as problem:
         code = getattr(problem, "exit_code", None)
@@ -167,6 +173,6 @@ def _fail(message: str, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
     if message:
-        prefix = "" if code in (CTRL_C, 143) else "error: "
-        print(prefix + " ".join(message.split()), file=sys.stderr)
+        prefix = "" if code in (129, CTRL_C, 143) else "error: "
+        print(make_visible(shorten(prefix + " ".join(message.split()), 4000)), file=sys.stderr)
     return code

@@ -4,15 +4,43 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 import msgspec
 from rich.console import Console
 
+from descend.errors import DiskError
+from descend.guard import LossyStream, make_visible
+
 TERMINAL_WIDTH_OF_FILES = 200
 """Columns of a table that is written to a file or a pipe."""
+
+
+# In JSON a terminal could still obey these; as escapes they mean the same.
+_RAW_IN_JSON = re.compile("[\x7f-\x9f]")
+
+
+def protect_streams() -> None:
+    """Make the loss of standard error harmless, and open what was closed at the start.
+
+    Otherwise the next file opened would stand in the place of a closed stream, and be written to
+    by whoever writes to that stream.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            with suppress(OSError):
+                os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = cast(TextIO, LossyStream(sys.stderr))
 
 
 def talk() -> Console:
@@ -22,18 +50,47 @@ def talk() -> Console:
 
 def say(text: str) -> None:
     """One line on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    print(make_visible(text), file=sys.stderr, flush=True)
 
 
 def result(text: str) -> None:
     """A result on standard output."""
-    print(text, flush=True)
+    write_out(make_visible(text) + "\n")
 
 
 def result_json(value: Any) -> None:
     """One JSON object on standard output."""
-    sys.stdout.write(msgspec.json.encode(value, enc_hook=_path_as_text).decode() + "\n")
-    sys.stdout.flush()
+    text = msgspec.json.encode(value, enc_hook=_path_as_text).decode()
+    write_out(_RAW_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
+
+
+def write_generated(text: str) -> None:
+    """A piece of generated text on standard output: as it is, but visible on a terminal."""
+    write_out(make_visible(text) if sys.stdout.isatty() else text)
+
+
+def write_out(text: str) -> None:
+    """`text` on standard output at once; `DiskError` if it takes no more.
+
+    A reader that left raises `BrokenPipeError`, as `head` does, which is no failure.
+    """
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        drop_output()
+        raise DiskError(
+            "standard output", f"no way to write there ({problem.strerror or problem})",
+            "room for the result", "send it elsewhere; what a run saved is untouched",
+        ) from None  # fmt: skip
+
+
+def drop_output() -> None:
+    """Send what is left for standard output nowhere: at the end Python would try once more."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _path_as_text(value: Any) -> str:
@@ -42,11 +99,18 @@ def _path_as_text(value: Any) -> str:
     raise NotImplementedError(type(value))
 
 
+class _Visible(logging.Formatter):
+    """Names of files stand in warnings: a terminal must not obey them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return make_visible(super().format(record))
+
+
 def set_up_logging(level: str) -> None:
     """Send the library's log to standard error, a line each."""
     logger = logging.getLogger("descend")
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(_Visible("%(message)s"))
     # At the handler, not the logger: the cache keeps warnings, also those that are not shown.
     handler.setLevel(level.upper())
     logger.handlers[:] = [handler]

@@ -9,7 +9,7 @@ import typer
 
 from descend.cli.flags import AsJson, ConfigFile, Preset, settings_from
 from descend.errors import ConfigError
-from descend.settings import gather_settings
+from descend.settings import Settings, gather_settings
 
 Corpus = Annotated[
     str | None,
@@ -55,6 +55,7 @@ def train(
     if from_run is not None:
         run = (from_run, _settings_of(from_run, apply, config, preset))
         settings = gather_settings(given, run=run)
+        _check_paths(settings, from_run)
     elif apply:
         raise ConfigError("--apply", "no --from-run", "the run that was diagnosed", "name it")
     else:
@@ -100,6 +101,16 @@ def _settings_of(run: Path, apply: bool, config: Path | None, preset: str | None
     settings, changes = prescribed_settings(run)
     say(f"prescribed for {run}: {assignments(changes)}")
     return settings
+
+
+def _check_paths(settings: Settings, run: Path) -> None:
+    """Raise `CorpusError` for a path that comes from `run` and that the user never named."""
+    from descend.text.cache import check_path
+    from descend.text.embedded import NAMES
+
+    for key in ("corpus_dir", "vocab_path"):
+        if settings.origins[key].startswith("run "):
+            check_path(getattr(settings.config, key), run, NAMES)
 
 
 def _one_corpus(corpus: str | None, corpus_dir: str | None) -> dict[str, str]:

@@ -16,6 +16,7 @@ from descend.model.shape import ModelShape, shape_of
 from descend.runs.folder import (
     TOKENIZER,
     RunInfo,
+    event_problems,
     is_finished,
     newest_checkpoint,
     read_events,
@@ -23,6 +24,8 @@ from descend.runs.folder import (
 )
 from descend.runs.records import Epoch, Matrices, Rescue, Step, Stopped
 from descend.text.batches import BatchPlan
+from descend.text.cache import check_path
+from descend.text.embedded import NAMES as EMBEDDED_CORPORA
 from descend.text.store import Progress, TokenStore, no_progress, prepare_text, prepare_tokens
 from descend.text.tokenizer import load_tokenizer
 from descend.training.recipe import total_steps
@@ -132,6 +135,7 @@ def open_case(folder: Path, progress: Progress = no_progress) -> Case:
             f"let it train a while: descend resume {folder}",
         )  # fmt: skip
     store, notes = _text(folder, config, info, progress)
+    notes = (*event_problems(folder), *notes)
     vocab_size = store.tokenizer.vocab_size if store else int(info.corpus["vocab_size"])
     finished = is_finished(folder)
     if not finished and not (stops and stops[-1].reason == "diverged"):
@@ -159,6 +163,7 @@ def _text(
 ) -> tuple[TokenStore | None, tuple[str, ...]]:
     """The tokens that the run trained on, or why they cannot be had."""
     try:
+        check_path(config.corpus_dir, folder, EMBEDDED_CORPORA)
         text = prepare_text(config, progress)
         if text.spool.sha256 != info.corpus["corpus_sha256"]:
             return None, (

@@ -16,6 +16,8 @@ DECIDES_NO_LOSS = (
 )  # fmt: skip
 """Keys of a run that an experiment sets itself, or that change a loss by rounding alone. No trial
 is rescued or compiled, and each takes a thread."""
+from descend.text.cache import check_path
+from descend.text.embedded import NAMES as EMBEDDED_CORPORA
 
 
 @dataclass(frozen=True)
@@ -55,4 +57,7 @@ def named_config(name: str, changes: dict[str, Any] | None = None) -> Named:
 def _of_run(folder: Path, changes: dict[str, Any]) -> RunConfig:
     resolved = read_info(folder).resolved
     base = {k: v for k, v in resolved.items() if k not in DECIDES_NO_LOSS}
-    return gather_settings(changes, run=(folder, base)).config
+    settings = gather_settings(changes, run=(folder, base))
+    if settings.origins["corpus_dir"].startswith("run "):
+        check_path(settings.config.corpus_dir, folder, EMBEDDED_CORPORA)
+    return settings.config

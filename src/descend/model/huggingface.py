@@ -17,6 +17,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from descend.errors import RunFolderError
+from descend.model.header import check_header
 from descend.model.sampling import SamplingSettings
 from descend.model.shape import Architecture, ModelShape
 from descend.model.transformer import NORM_EPSILON, ROTARY_BASE, Attention, Transformer
@@ -154,6 +155,10 @@ LAYOUTS: dict[Architecture, Layout] = {
 MOST = 2**24
 """No size is as large: with it, the number of weights of a matrix stays a 64-bit number."""
 
+_LOAD_ERRORS = (
+    msgspec.DecodeError, SafetensorError, ValueError, KeyError, RuntimeError, OverflowError,
+)  # fmt: skip
+
 REPAIR = "restore it from a copy or train again"
 
 
@@ -200,6 +205,9 @@ def from_huggingface(
     if unknown := sorted(state.keys() - names):
         raise _unfit(f"a weight {unknown[0]} that has no place in it", "those of the network")
     ours = {n: part for w in weights for n, part in _parts(w, state, expected).items()}
+    for name, tensor in ours.items():
+        if not torch.isfinite(tensor).all():
+            raise _unfit(f"numbers in {name} that are not finite", "finite weights")
     if "head.weight" not in ours:  # tied
         ours["head.weight"] = ours["token_embedding.weight"]
     with torch.random.fork_rng(devices=[]):  # building draws weights, which are overwritten
@@ -284,8 +292,16 @@ def weights_to_bytes(state: Mapping[str, Tensor]) -> bytes:
 def weights_from_bytes(content: bytes) -> dict[str, Tensor]:
     """The weights in a model.safetensors; `RunFolderError` if it is damaged."""
     try:
+        check_header(content)
         return load(content)
-    except (SafetensorError, ValueError, KeyError, RuntimeError, OverflowError) as problem:
+    except (
+        msgspec.DecodeError,
+        SafetensorError,
+        ValueError,
+        KeyError,
+        RuntimeError,
+        OverflowError,
+    ) as problem:
         reason = str(problem).splitlines()[0][:80] if str(problem) else type(problem).__name__
         raise _unfit(f"a damaged file ({reason})", "the weights in safetensors format") from None
 

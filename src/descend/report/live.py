@@ -16,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from descend.guard import make_visible
 from descend.report.before import before_lines
 from descend.report.live_notebook import show_in_notebook
 from descend.report.pace import pace_of_steps
@@ -135,7 +136,8 @@ def _say(record: Record, job: Job, console: Console) -> None:
 
 
 def print_line(line: str, console: Console, style: str | None = None) -> None:
-    """`line` as it is, however long."""
+    """`line`, however long, its control characters made visible."""
+    line = make_visible(line)
     if console.is_jupyter:  # there each print of rich would be an output of its own
         print(line)
         return

@@ -15,6 +15,8 @@ from descend.model.transformer import Transformer
 from descend.runs.folder import TOKENIZER
 from descend.runs.model_files import load_model
 from descend.signals.breakdown import TokenLosses, token_losses
+from descend.text.cache import check_path
+from descend.text.embedded import NAMES as EMBEDDED_CORPORA
 from descend.text.store import TokenStore, prepare_text, prepare_tokens
 from descend.text.tokenizer import load_tokenizer
 
@@ -57,6 +59,7 @@ class Look:
 def open_text(run: RunRecord) -> TokenStore | str:
     """The text of `run` as tokens, or why it cannot be shown."""
     try:
+        check_path(run.info.resolved["corpus_dir"], run.folder, EMBEDDED_CORPORA)
         text = prepare_text(make_config(run.info.resolved))
         if text.spool.sha256 != run.info.corpus["corpus_sha256"]:
             return "the text changed since the run began, so nothing is said of its tokens"

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from descend.errors import RunFolderError, UserError
+from descend.guard import open_regular
 from descend.lab.attribute import Attribution
 from descend.lab.comparison import Comparison
 from descend.lab.folder import read_record
@@ -80,8 +81,14 @@ def _check_place(file: Path) -> None:
             str(file), "a folder", "the name of a file", f"write to {file / REPORT}"
         )  # fmt: skip
     if file.exists():
-        with file.open("rb") as opened:
-            head = opened.read(HEAD_BYTES)
+        try:
+            with open_regular(file) as opened:
+                head = opened.read(HEAD_BYTES)
+        except OSError as problem:
+            raise UserError(
+                str(file), f"no file that can be read ({problem.strerror or problem})",
+                "a new file or an older report", "choose another name",
+            ) from None  # fmt: skip
         if f'content="{MARK}"'.encode() not in head:
             raise UserError(
                 str(file), "a file that is no report", "a new file or an older report",

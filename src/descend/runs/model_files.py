@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from descend.errors import RunFolderError, TokenizerError
+from descend.guard import decode_json, read_regular
 from descend.machine import pick_device
 from descend.runs.durable import MANIFEST, disk_error, sync_folder, write_file
 from descend.runs.folder import (
@@ -30,10 +32,15 @@ from descend.runs.folder import (
 )
 from descend.text.embedded import NAMES as EMBEDDED_CORPORA
 from descend.text.tokenizer import Tokenizer, load_tokenizer
+from descend.text.tokenizer_check import MAX_BYTES as TOKENIZER_BYTES
 
 if TYPE_CHECKING:
     from descend.model.shape import ModelShape
     from descend.model.transformer import Attention, Transformer
+
+
+CONFIG_BYTES = 2**20
+"""Largest config.json: 1 MiB; descend writes under 2 kB."""
 
 
 @dataclass(frozen=True)
@@ -108,25 +115,42 @@ def load_model(
     """
     check_model_folder(folder)
     hashes = _manifest(folder)
-    contents = {name: _read(folder / name, hashes.get(name)) for name in MODEL_FILES}
+    content = _read(folder / "config.json", hashes.get("config.json"), CONFIG_BYTES)
+    with _within(folder):
+        config = _json_object("config.json", content)
+    most = _most_bytes(folder, config)
+    content = _read(folder / WEIGHTS, hashes.get(WEIGHTS), most)
+    _read(folder / TOKENIZER, hashes.get(TOKENIZER), TOKENIZER_BYTES)
     tokenizer = load_tokenizer(folder)
     from descend.model.huggingface import from_huggingface, weights_from_bytes
 
     with _within(folder):
-        config = _json_object("config.json", contents["config.json"])
-        state = weights_from_bytes(contents[WEIGHTS])
+        state = weights_from_bytes(content)
         model = from_huggingface(config, state, dropout_rate=dropout_rate, attention=attention)
     _check_vocabulary(str(folder), model.shape.vocab_size, tokenizer)
     return LoadedModel(model.to(pick_device(device)), tokenizer)
 
 
+def _most_bytes(folder: Path, config: Mapping[str, Any]) -> int:
+    """Most bytes that the weights of `config` can take: each number eight, and a header."""
+    from descend.model.header import MAX_HEADER
+    from descend.model.huggingface import shape_from_config
+
+    with _within(folder):
+        shape = shape_from_config(config)
+    width = shape.embed_dim
+    block = 4 * width * width + 3 * width * shape.ff_dim + 16 * (width + shape.ff_dim)
+    outer = (2 * shape.vocab_size + shape.max_seq_len + 4) * width
+    return 8 * (outer + shape.num_layers * block) + MAX_HEADER + 8
+
+
 def _manifest(folder: Path) -> dict[str, str]:
     """SHA-256 of each file by name; empty where there is no manifest (a model from elsewhere)."""
     path = folder / MANIFEST
-    if not path.exists():
+    if not os.path.lexists(path):
         return {}
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+        return decode_json(read_regular(path), dict[str, str])
     except (OSError, msgspec.DecodeError) as problem:
         raise RunFolderError(
             str(path), f"a damaged file ({problem})", "the SHA-256 of each file of the model",
@@ -134,9 +158,9 @@ def _manifest(folder: Path) -> dict[str, str]:
         ) from None  # fmt: skip
 
 
-def _read(path: Path, expected: str | None) -> bytes:
+def _read(path: Path, expected: str | None, max_bytes: int) -> bytes:
     try:
-        content = path.read_bytes()
+        content = read_regular(path, max_bytes)
     except OSError as problem:
         raise RunFolderError(
             str(path), f"a file that cannot be read ({problem.strerror or problem})",
@@ -154,7 +178,7 @@ def _read(path: Path, expected: str | None) -> bytes:
 
 def _json_object(name: str, content: bytes) -> dict[str, Any]:
     try:
-        return msgspec.json.decode(content, type=dict[str, Any])
+        return decode_json(content, dict[str, Any])
     except msgspec.DecodeError as problem:
         raise RunFolderError(
             name, f"a damaged file ({problem})", MODEL_FILES[name],

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from descend.errors import CorpusError, DiskError
-from descend.text.cache import cache_dir
+from descend.text.cache import STREAMS, cache_dir
 from descend.text.document import Document
 from descend.text.files import is_text_file, list_files
 from descend.text.readers import read
@@ -28,7 +28,6 @@ from descend.text.readers.compressed import unreadable
 
 DEFAULT = "python"
 # The folder in the cache where streams are kept.
-_STREAMS = "stdin"
 _BLOCK_BYTES = 1 << 20
 # A document may begin with this many characters of nothing before it counts as text.
 _BLANK_CHARS = 1 << 24
@@ -65,7 +64,7 @@ class CorpusSource:
     @property
     def spooled(self) -> bool:
         """Whether this was a stream, of which the one file in `paths` is a copy."""
-        return self.root == cache_dir() / _STREAMS
+        return self.root == cache_dir() / STREAMS
 
 
 def find_corpus(
@@ -223,7 +222,7 @@ def _piped(path: Path, name: str) -> CorpusSource:
 
 def _spooled(stream: BinaryIO, name: str) -> CorpusSource:
     """A stream as a file in the cache, named by its content, so that it can be read twice."""
-    folder = cache_dir() / _STREAMS
+    folder = cache_dir() / STREAMS
     digest = hashlib.sha256()
     try:
         folder.mkdir(parents=True, exist_ok=True)

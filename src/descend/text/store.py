@@ -16,7 +16,7 @@ from descend.config import RunConfig
 from descend.guard import hash_file
 from descend.text.baselines import LossLadder, loss_ladder
 from descend.text.build import build_once, is_whole
-from descend.text.cache import cache_dir
+from descend.text.cache import cache_dir, remember_path
 from descend.text.corpus import CorpusSource, find_corpus, read_documents, reads_now
 from descend.text.encoding import encoder, id_type
 from descend.text.notes import warn_all, warnings_kept
@@ -109,6 +109,8 @@ def prepare_text(
     Raises `CorpusError` for text that is missing, unreadable, empty or too short.
     """
     source = find_corpus(config.corpus_dir)
+    if anew:
+        remember_path(config.corpus_dir)
     made_from = (
         _FORMAT, source.fingerprint, config.normalize, config.sample_size,
         config.sample_size and config.seed,

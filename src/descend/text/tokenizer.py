@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,9 @@ from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trai
 from tokenizers import Tokenizer as FastTokenizer
 
 from descend.errors import TokenizerError
+from descend.guard import read_regular
 from descend.text.pieces import newline_pieces
+from descend.text.tokenizer_check import MAX_BYTES, check_tokenizer
 
 Kind = Literal["bpe", "char", "byte"]
 
@@ -74,17 +77,20 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`, without an end-of-text token."""
-        return list(self.fast.encode(text, add_special_tokens=False).ids)
+        with _no_panic("tokenizer.json"):
+            return list(self.fast.encode(text, add_special_tokens=False).ids)
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """`encode` of many texts at once, on all cores."""
-        return [e.ids for e in self.fast.encode_batch_fast(list(texts), add_special_tokens=False)]
+        with _no_panic("tokenizer.json"):
+            encodings = self.fast.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [e.ids for e in encodings]
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`; bytes that are not UTF-8 become U+FFFD, the end token nothing."""
-        return str(
-            self.fast.decode([i for i in ids if i != self.end_id], skip_special_tokens=False)
-        )
+        text = [i for i in ids if i != self.end_id]
+        with _no_panic("tokenizer.json"):
+            return str(self.fast.decode(text, skip_special_tokens=False))
 
     def to_bytes(self) -> bytes:
         """What belongs into `tokenizer.json`."""
@@ -100,17 +106,41 @@ def load_tokenizer(path: Path) -> Tokenizer:
             "check the path, or train one with `descend tokenizer train`",
         )  # fmt: skip
     try:
-        fast = FastTokenizer.from_str(file.read_text(encoding="utf-8"))
+        content = check_tokenizer(read_regular(file, MAX_BYTES))
+        with _no_panic(str(file)):
+            fast = FastTokenizer.from_str(content)
+    except TokenizerError:
+        raise
     except Exception as problem:  # the library raises bare Exception from Rust
-        raise TokenizerError(
-            str(file), f"a damaged file ({str(problem).splitlines()[0][:80]})",
-            "a tokenizer.json of the Hugging Face tokenizers library",
-            "restore it from a copy or train a new one with `descend tokenizer train`",
-        ) from None  # fmt: skip
+        raise _damaged(str(file), problem) from None
     fast.encode_special_tokens = True
     tokenizer = Tokenizer(fast)
     _ = tokenizer.end_id
+    highest = max(fast.get_vocab(with_added_tokens=True).values())
+    if highest >= tokenizer.vocab_size:
+        raise _damaged(
+            str(file), ValueError(f"id {highest} in a vocabulary of {tokenizer.vocab_size}")
+        )
     return tokenizer
+
+
+@contextmanager
+def _no_panic(where: str) -> Iterator[None]:
+    """A panic of the library, which is no `Exception`, becomes a `TokenizerError`."""
+    try:
+        yield
+    except BaseException as problem:
+        if type(problem).__name__ != "PanicException":
+            raise
+        raise _damaged(where, problem) from None
+
+
+def _damaged(where: str, problem: BaseException) -> TokenizerError:
+    reason = (str(problem).splitlines() or [type(problem).__name__])[0][:80]
+    return TokenizerError(
+        where, f"a damaged file ({reason})", "a tokenizer.json of the Hugging Face tokenizers "
+        "library", "restore it from a copy or train a new one with `descend tokenizer train`",
+    )  # fmt: skip
 
 
 def train_tokenizer(

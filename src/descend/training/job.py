@@ -31,6 +31,8 @@ from descend.runs.records import Epoch, Rescue, Step
 from descend.settings import gather_settings, place_of
 from descend.signals.evaluate import Evaluation, evaluate
 from descend.text.batches import BatchPlan
+from descend.text.cache import check_path, remember_path
+from descend.text.embedded import NAMES as EMBEDDED_CORPORA
 from descend.text.store import (
     PreparedText,
     Progress,
@@ -179,6 +181,7 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
     differences = list_differences(execution)
     if execution.compiled and not can_compile(execution.device):
         execution = msgspec.structs.replace(execution, compiled=False)
+    check_path(resolved.corpus_dir, folder, EMBEDDED_CORPORA)
     text = prepare_text(resolved, progress)
     if text.spool.sha256 != info.corpus["corpus_sha256"]:
         raise CorpusError(
@@ -226,6 +229,8 @@ def continued_config(parent: Path, changes: dict[str, Any], file: Path | None = 
                 f"{info.resolved[key]} as in the model {parent}",
                 "leave it out, or train a new model with `descend train`",
             )  # fmt: skip
+    if settings.origins["corpus_dir"].startswith("run "):
+        check_path(settings.config.corpus_dir, parent, EMBEDDED_CORPORA)
     return settings.config
 
 
@@ -251,6 +256,7 @@ def tokenizer_for(
 
 def _given_tokenizer(config: RunConfig) -> Tokenizer:
     assert config.vocab_path
+    remember_path(config.vocab_path)
     tokenizer = load_tokenizer(Path(config.vocab_path))
     if config.vocab_size not in (None, tokenizer.vocab_size):
         raise ConfigError(
