@@ -10,14 +10,14 @@ from descend.config import OF_NO_CONSEQUENCE, PRESETS, RunConfig, nearest
 from descend.errors import ConfigError, RunFolderError
 from descend.runs.folder import is_run, read_info
 from descend.settings import gather_settings
+from descend.text.cache import check_path
+from descend.text.embedded import NAMES as EMBEDDED_CORPORA
 
 DECIDES_NO_LOSS = (
     "seed", "device", "attention", "compile", "threads", "rescue", *OF_NO_CONSEQUENCE,
 )  # fmt: skip
 """Keys of a run that an experiment sets itself, or that change a loss by rounding alone. No trial
 is rescued or compiled, and each takes a thread."""
-from descend.text.cache import check_path
-from descend.text.embedded import NAMES as EMBEDDED_CORPORA
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,52 @@
+"""A small run on a cache of its own, stopped where a test wants it stopped."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from descend.config import make_config
+from descend.runs.records import Record, Step
+from descend.training.checkpoint import save_checkpoint
+from descend.training.interrupts import Interrupted
+from descend.training.job import Job, new_job
+from descend.training.work import work
+
+Stop = Callable[..., Job]
+
+
+@pytest.fixture
+def fresh_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache that nothing else fills."""
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("DESCEND_CACHE_DIR", str(cache))
+    return cache
+
+
+@pytest.fixture
+def stopped(tiny: dict[str, Any]) -> Stop:
+    """Makes a run in a folder, interrupted after `step`, with checkpoints of `steps` before."""
+
+    def stop(folder: str = "run", step: int = 8, steps: tuple[int, ...] = (), **keys: Any) -> Job:
+        job = new_job(make_config(tiny | {"threads": 1} | keys), Path(folder))
+        with pytest.raises(Interrupted):
+            _interrupt(job, step, steps)
+        return job
+
+    return stop
+
+
+def _interrupt(job: Job, step: int, steps: tuple[int, ...]) -> None:
+    for record in work(job):
+        if is_step(record, step):
+            signal.raise_signal(signal.SIGINT)
+        elif isinstance(record, Step) and record.step in steps:
+            save_checkpoint(job.folder, job.state)
+
+
+def is_step(record: Record, step: int) -> bool:
+    return isinstance(record, Step) and record.step == step

@@ -1,0 +1,185 @@
+"""Two checkpoints stand, a damaged one is named and left out, and no bad number is saved."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from descend.config import make_config
+from descend.errors import DivergedError, RunFolderError
+from descend.runs.durable import damaged_files, verify_folder
+from descend.runs.folder import checkpoints, newest_checkpoint, read_events
+from descend.runs.records import Rescue, Step
+from descend.training.job import new_job, resumed_job
+from descend.training.work import work
+
+
+def flip(path: Path, at: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 4
+    path.write_bytes(content)
+
+
+def steps_of(folder: str = "run") -> list[int]:
+    return [step for step, _ in checkpoints(Path(folder))]
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_resumes_to_the_last_bit(
+    stopped: Any, tiny: dict[str, Any], own_folder: Path
+) -> None:
+    whole = new_job(make_config(tiny | {"threads": 1}), Path("whole"))
+    for _ in work(whole):
+        pass
+    stopped(step=8, steps=(3, 5))
+    assert steps_of() == [step for step in steps_of() if step <= 8][-2:]
+    assert len(steps_of()) == 2
+    flip(Path("run/checkpoints/step_8/model.safetensors"), -3)
+    before = steps_of()[0]
+    job = resumed_job(Path("run"))
+    assert job.state.step == before
+    said = " ".join(job.notes)
+    assert "run/checkpoints/step_8/model.safetensors" in said
+    for _ in work(job):
+        pass
+    hashes = {hashlib.sha256(Path(f"{f}/model.safetensors").read_bytes()).hexdigest()
+              for f in ("run", "whole")}  # fmt: skip
+    assert len(hashes) == 1
+
+
+def test_damage_anywhere_in_a_checkpoint_is_noticed(stopped: Any) -> None:
+    stopped()
+    folder = Path("run/checkpoints/step_8")
+    blocks = 0
+    for path in sorted(folder.iterdir()):
+        content = path.read_bytes()
+        for start in range(0, len(content), 512):
+            flip(path, min(start + 100, len(content) - 1))
+            assert not verify_folder(folder), (path, start)
+            path.write_bytes(content)
+            blocks += 1
+        path.unlink()
+        assert not verify_folder(folder), path
+        path.write_bytes(content)
+    assert verify_folder(folder)
+    assert blocks > 100
+
+
+@pytest.mark.parametrize("manifest", [b"{}", b"", b'{"../../run.json": "0"}', b"[" * 100_000])
+def test_a_manifest_that_proves_nothing_is_damage(stopped: Any, manifest: bytes) -> None:
+    stopped()
+    folder = Path("run/checkpoints/step_8")
+    (folder / "manifest.json").write_bytes(manifest)
+    assert damaged_files(folder) == ["manifest.json"]
+
+
+def test_where_none_is_whole_the_file_is_named(stopped: Any) -> None:
+    stopped()
+    for _, path in checkpoints(Path("run")):
+        flip(path / "state.json", 20)
+    with pytest.raises(RunFolderError, match=r"step_\d+/state.json"):
+        resumed_job(Path("run"))
+
+
+def test_a_checkpoint_under_the_name_of_another_step_is_refused(stopped: Any) -> None:
+    stopped()
+    Path("run/checkpoints/step_8").rename("run/checkpoints/step_9")
+    with pytest.raises(RunFolderError, match="it is of step 8"):
+        resumed_job(Path("run"))
+
+
+def unused_row(job: Any) -> torch.Tensor:
+    """A row of the embedding whose token no batch and no judgment reads."""
+    weight = job.state.model.token_embedding.weight
+    read = set(job.store.train.tolist()) | set(job.store.validation.tolist())
+    free = next(i for i in range(len(weight)) if i not in read)
+    row: torch.Tensor = weight.detach()[free]
+    return row
+
+
+def planted(place: str, job: Any) -> None:
+    """Put NaN or Inf where the loss does not see it."""
+    if place == "weight":
+        unused_row(job).fill_(float("nan"))
+    elif place == "infinity":
+        unused_row(job)[0] = float("inf")
+    else:
+        held = next(v for v in job.state.optimizers[0].state.values() if "exp_avg_sq" in v)
+        held["exp_avg_sq"].view(-1)[0] = float("nan")
+
+
+def no_bad_number(folder: Path) -> None:
+    from safetensors.torch import load
+
+    for path in folder.rglob("*.safetensors"):
+        for name, tensor in load(path.read_bytes()).items():
+            assert torch.isfinite(tensor).all(), (path, name)
+
+
+@pytest.mark.parametrize("at", [9, 30])
+@pytest.mark.parametrize("place", ["weight", "infinity", "moment"])
+def test_a_number_that_the_loss_does_not_see_enters_no_checkpoint(
+    place: str, at: int, tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from descend.training import work as module
+
+    monkeypatch.setattr(module.Budget, "due", lambda self: True)  # saved after every step
+    keys = {"architecture": "modern", "optimizer": "adamw", "vocab_size": 400, "threads": 1}
+    job = new_job(make_config(tiny | keys), Path("run"))
+    fired = False
+    for record in work(job):
+        no_bad_number(Path("run/checkpoints"))
+        if isinstance(record, Step) and record.step == at and not fired:
+            planted(place, job)
+            fired = True
+    assert fired
+    rescues = [r for r in read_events(Path("run")) if isinstance(r, Rescue)]
+    assert rescues
+    assert "not finite" in rescues[0].found or "not a finite" in rescues[0].found
+    no_bad_number(Path("run"))
+
+
+def test_without_rescue_the_run_ends_before_it_saves_a_bad_number(
+    tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from descend.training import work as module
+
+    monkeypatch.setattr(module.Budget, "due", lambda self: True)
+    keys = {"architecture": "modern", "rescue": "off", "vocab_size": 400, "threads": 1}
+    job = new_job(make_config(tiny | keys), Path("run"))
+
+    def carry() -> None:
+        for record in work(job):
+            if isinstance(record, Step) and record.step == 9:
+                planted("weight", job)
+
+    with pytest.raises(DivergedError, match="token_embedding"):
+        carry()
+    no_bad_number(Path("run"))
+    assert newest_checkpoint(Path("run")) == Path("run/checkpoints/step_8")
+
+
+@pytest.mark.parametrize("how", [shutil.rmtree, lambda f: os.rename(f, "elsewhere"),
+                                 lambda f: (os.rename(f, "elsewhere"), os.mkdir(f))])  # fmt: skip
+def test_a_folder_that_goes_in_mid_run_is_told(
+    tiny: dict[str, Any], how: Callable[[Path], Any]
+) -> None:
+    from descend.errors import DiskError
+
+    job = new_job(make_config(tiny | {"threads": 1}), Path("run"))
+
+    def carry() -> None:
+        for record in work(job):
+            if isinstance(record, Step) and record.step == 5:
+                how(Path("run"))
+
+    with pytest.raises(DiskError, match="deleted, moved or replaced") as caught:
+        carry()
+    assert caught.value.exit_code == 1
+    assert not Path("run/model.safetensors").exists()

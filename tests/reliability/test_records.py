@@ -1,0 +1,116 @@
+"""A changed digit or a missing line in what a run wrote down is noticed and said."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from pathlib import Path
+
+import pytest
+
+from descend.doctor.case import open_case
+from descend.errors import RunFolderError
+from descend.runs.checksums import check_seal, seal_json
+from descend.runs.folder import EventLog, event_problems, read_events, read_info, read_summary
+from descend.runs.records import Sample, Started, Step, Stopped
+
+
+@pytest.fixture
+def run_copy(trained: Path, own_folder: Path) -> Path:
+    import shutil
+
+    return Path(shutil.copytree(trained, own_folder / "copy"))
+
+
+def lines_of(folder: Path) -> list[bytes]:
+    return (folder / "events.jsonl").read_bytes().splitlines(keepends=True)
+
+
+def put(folder: Path, lines: list[bytes]) -> None:
+    (folder / "events.jsonl").write_bytes(b"".join(lines))
+
+
+def test_a_whole_log_has_no_problems_and_its_seals_hide_nothing(run_copy: Path) -> None:
+    assert event_problems(run_copy) == ()
+    records = read_events(run_copy)
+    assert len(records) == len(lines_of(run_copy))
+    assert all(re.search(rb'"crc32":"[0-9a-f]{8}"\}\n\Z', line) for line in lines_of(run_copy))
+    assert all(json.loads(line)["kind"] for line in lines_of(run_copy))
+
+
+def test_a_changed_digit_is_not_reported_as_the_loss(
+    run_copy: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = lines_of(run_copy)
+    at = next(n for n, line in enumerate(lines) if b'"step":7,' in line and b'"loss"' in line)
+    changed = re.sub(rb'"loss":(\d)', lambda m: b'"loss":%d' % ((int(m[1]) + 1) % 10), lines[at])
+    assert changed != lines[at]
+    put(run_copy, [*lines[:at], changed, *lines[at + 1 :]])
+    with caplog.at_level(logging.WARNING, logger="descend"):
+        records = read_events(run_copy)
+    assert 7 not in [r.step for r in records if isinstance(r, Step)]
+    assert f"line {at + 1} damaged and left out" in caplog.text
+    assert "step 8 are missing" in caplog.text
+    assert any("damaged and left out" in note for note in open_case(run_copy).notes)
+
+
+def test_every_bit_of_a_line_is_watched(own_folder: Path) -> None:
+    log = EventLog(own_folder)
+    for step in (1, 2, 3):
+        log.append(Sample(step, "prompt", "text"))
+    log.close()
+    lines = lines_of(own_folder)
+    for at in range(len(lines[1]) - 1):
+        for bit in (1, 4, 32):
+            changed = bytearray(lines[1])
+            changed[at] ^= bit
+            if changed[at] == 10:
+                continue
+            put(own_folder, [lines[0], bytes(changed), lines[2]])
+            assert event_problems(own_folder), (at, bit)
+            assert [r.step for r in read_events(own_folder)] == [1, 3]
+
+
+@pytest.mark.parametrize("gone", [slice(0, 1), slice(3, 4), slice(5, 12)])
+def test_a_missing_line_is_said(run_copy: Path, gone: slice) -> None:
+    lines = lines_of(run_copy)
+    del lines[gone]
+    put(run_copy, lines)
+    assert any("lines are missing before" in p for p in event_problems(run_copy))
+
+
+def test_the_chain_goes_on_after_a_crash_and_after_an_older_descend(own_folder: Path) -> None:
+    (own_folder / "events.jsonl").write_bytes(b'{"kind":"started","step":0,"time":"t","schema":1}\n'
+                                              b'{"kind":"sample","step":1,"pro')  # fmt: skip
+    for step in (1, 2):
+        log = EventLog(own_folder)
+        log.append(Sample(step, "p", "t" * 100_000))
+        log.append(Stopped(step, "failed", "now"))
+        log.close()
+        with (own_folder / "events.jsonl").open("ab") as file:
+            file.write(b'{"kind":"st')  # the power fails
+    records = read_events(own_folder)
+    assert event_problems(own_folder) == ()
+    assert isinstance(records[0], Started)
+    assert [r.step for r in records] == [0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("name", ["summary.json", "run.json"])
+def test_a_changed_digit_in_a_record_is_damage(run_copy: Path, name: str) -> None:
+    read = {"summary.json": read_summary, "run.json": read_info}[name]
+    read(run_copy)
+    content = (run_copy / name).read_bytes()
+    changed = re.sub(rb"(\d)(,?\n)", lambda m: b"%d" % ((int(m[1]) + 1) % 10) + m[2], content, 1)
+    assert changed != content
+    (run_copy / name).write_bytes(changed)
+    with pytest.raises(RunFolderError, match="SHA-256"):
+        read(run_copy)
+
+
+def test_a_record_without_a_seal_is_still_read(run_copy: Path) -> None:
+    value = json.loads((run_copy / "summary.json").read_bytes())
+    value.pop("sha256")
+    (run_copy / "summary.json").write_text(json.dumps(value))
+    assert read_summary(run_copy).finished
+    check_seal(seal_json(b'{"a":[1,{"b":2}]}'))
