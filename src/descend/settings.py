@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ ENVIRONMENT_PREFIX = "DESCEND_"
 # What else is read from the environment, by `text.cache` and the command line.
 _OTHER_VARIABLES = ("CACHE_DIR", "DEBUG")
 DEFAULT_PRESET = "fast"
+
+# Possessive, and only from the start of a word: a text without dots is read once.
+_DOTTED = re.compile(r"""(?<![\w"'-])(?:[\w"'-]++\s*+\.\s*+){65}""")
 
 MAX_CONFIG_BYTES = 100_000
 """Largest configuration file: fifty times one with every key and a remark on each."""
@@ -210,6 +214,8 @@ def _parse(suffix: str, text: str) -> Any:
         return json.loads(text)
     if suffix in (".yaml", ".yml"):
         return _parse_yaml(text)
+    if _DOTTED.search(text):
+        raise ValueError("a dotted key of more than 64 parts")  # each part costs all before it
     return tomllib.loads(text)
 
 

@@ -101,7 +101,9 @@ def test_a_changed_digit_in_a_record_is_damage(run_copy: Path, name: str) -> Non
     read = {"summary.json": read_summary, "run.json": read_info}[name]
     read(run_copy)
     content = (run_copy / name).read_bytes()
-    changed = re.sub(rb"(\d)(,?\n)", lambda m: b"%d" % ((int(m[1]) + 1) % 10) + m[2], content, 1)
+    changed = re.sub(
+        rb"(\d)(,?\n)", lambda m: b"%d" % ((int(m[1]) + 1) % 10) + m[2], content, count=1
+    )
     assert changed != content
     (run_copy / name).write_bytes(changed)
     with pytest.raises(RunFolderError, match="SHA-256"):

@@ -239,9 +239,8 @@ def test_json_that_is_deep_or_damaged_is_a_sentence(stranger: Path, content: byt
             read_all(stranger)
         (stranger / name).write_bytes(good)
     (stranger / "manifest.json").write_bytes(content)
-    if content != b"null":
-        with pytest.raises(RunFolderError):
-            descend.load(stranger)
+    with pytest.raises(RunFolderError):
+        descend.load(stranger)
 
 
 def header_file(header: bytes, data: bytes = b"") -> bytes:
@@ -294,7 +293,8 @@ def test_weights_that_are_no_numbers_are_refused(stranger: Path, bad: float) -> 
 def test_weights_that_give_no_finite_loss_are_no_result(stranger: Path, text_file: Path) -> None:
     (stranger / "manifest.json").unlink()
     state = load_file(stranger / "model.safetensors")
-    state = {name: torch.full_like(t, 3e38) for name, t in state.items()}
+    norm = next(n for n in state if n in ("model.norm.weight", "transformer.ln_f.weight"))
+    state[norm] = torch.full_like(state[norm], 3e38)  # finite, and too large for the logits
     save_file(state, stranger / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(RunFolderError, match="a finite loss"):
         descend.load(stranger).evaluate(text_file)

@@ -89,9 +89,7 @@ def test_a_folder_verifies_until_a_byte_of_it_changes(
     assert not verify_folder(folder)
 
 
-def test_a_full_disk_leaves_the_old_file(
-    own_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_leaves_the_old_file(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:  # where blocks are given late, fsync tells that there are none
         raise OSError(errno.ENOSPC, "No space left on device")
 

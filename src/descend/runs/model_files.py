@@ -150,7 +150,10 @@ def _manifest(folder: Path) -> dict[str, str]:
     if not os.path.lexists(path):
         return {}
     try:
-        return decode_json(read_regular(path), dict[str, str])
+        hashes = decode_json(read_regular(path), dict[str, str])
+        if lacking := sorted(MODEL_FILES.keys() - hashes.keys()):
+            raise msgspec.DecodeError(f"it does not name {lacking[0]}")
+        return hashes
     except (OSError, msgspec.DecodeError) as problem:
         raise RunFolderError(
             str(path), f"a damaged file ({problem})", "the SHA-256 of each file of the model",
