@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from descend.cli.main import run
+from descend.text.cache import remember_path
 
 Descend = Callable[..., Any]
 
@@ -290,6 +291,7 @@ def test_a_text_that_changed_is_not_resumed_on(descend: Descend, desk: Path) -> 
     Path("model/summary.json").write_text(json.dumps(summary | {"finished": False}))
     info = json.loads(Path("model/run.json").read_text())
     info["resolved"]["corpus_dir"] = "text.txt"
+    remember_path("text.txt")
     Path("model/run.json").write_text(json.dumps(info))
     Path("text.txt").write_text("Something else. " * 500)
     done = descend("resume", "model")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,8 @@ from descend.doctor.verdict import Judged, trial_of
 from descend.errors import ConfigError, DivergedError, RunFolderError
 from descend.model.transformer import Transformer
 from descend.report.diagnosis import diagnosis_text
-from descend.runs.folder import read_events, read_summary
-from descend.runs.records import Rescue
+from descend.runs.folder import EventLog, read_events, read_summary
+from descend.runs.records import Rescue, Step
 
 FIELDS = {"verdict", "causes", "ruled_out", "cost"}
 
@@ -265,12 +266,13 @@ def test_what_would_have_spared_a_rescue_is_found_by_trial(tiny: dict[str, Any])
 def test_what_else_is_wrong_with_a_rescued_run_that_came_to_its_end(tiny: dict[str, Any]) -> None:
     """A batch left out once, for a reason that does not come again: a bit that fell over."""
     run(tiny | {"save_dir": "run", "epoch": 4, "learning_rate": 0.00003})
-    events = Path("run") / "events.jsonl"
-    lines = events.read_bytes().splitlines(keepends=True)
-    at = next(n for n, line in enumerate(lines) if b'"step":20,' in line and b'"loss"' in line)
-    event = Rescue(step=20, bad_step=21, found="a loss of nan", change="skip", value=1.0)
-    events.write_bytes(b"".join([*lines[: at + 1], msgspec.json.encode(event) + b"\n",
-                                 *lines[at + 1 :]]))  # fmt: skip
+    records = read_events(Path("run"))
+    (Path("run") / "events.jsonl").unlink()
+    with closing(EventLog(Path("run"))) as log:
+        for record in records:
+            log.append(record)
+            if isinstance(record, Step) and record.step == 20:
+                log.append(Rescue(20, 21, "a loss of nan", "skip", 1.0))
     found = consult(Path("run"), least_seconds=30.0)
     assert found.verdict == "diverged"
     assert any("did not diverge again" in note for note in found.notes)

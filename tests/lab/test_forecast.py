@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from descend.config import make_config
 from descend.errors import ConfigError, RunFolderError
 from descend.lab.forecast import forecast_run
 from descend.report.prospects import forecast_lines, forecast_sentence
-from descend.runs.folder import read_events
-from descend.runs.records import Step
+from descend.runs.folder import EventLog, read_events
+from descend.runs.records import Step, Stopped
 from descend.settings import read_config_file
 from descend.training.job import new_job
 from descend.training.work import work
@@ -176,8 +177,8 @@ def test_folders_that_are_no_runs(tmp_path: Path, trained: Path) -> None:
         forecast_run(young)
     diverged = tmp_path / "diverged"
     shutil.copytree(trained, diverged)
-    with (diverged / "events.jsonl").open("a") as file:
-        file.write(json.dumps({"kind": "stopped", "step": 9**6, "reason": "diverged", "time": ""}))
+    with closing(EventLog(diverged)) as log:
+        log.append(Stopped(9**6, "diverged", ""))
     with pytest.raises(RunFolderError, match="a run that diverged"):
         forecast_run(diverged)
 
