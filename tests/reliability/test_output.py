@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.skipif(os.name != "posix", reason="signals and /dev ar
 
 def train(text: Path, tiny_file: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "descend", "train", str(text), "--config", str(tiny_file),
-            "--save-dir", "run", "--threads", "1", *more]  # fmt: skip
+            "--save-dir", "run", "--threads", "1", "--compile", "off", *more]  # fmt: skip
 
 
 @pytest.mark.slow
