@@ -22,6 +22,7 @@ from descend.text.encoding import encoder, id_type
 from descend.text.notes import warn_all, warnings_kept
 from descend.text.overlap import overlap_share
 from descend.text.pieces import newline_pieces
+from descend.text.readers.options import ReadOptions
 from descend.text.split import Spans, Split, split_documents
 from descend.text.spool import Spool, build_spool, disk_errors, open_spool
 from descend.text.tokenizer import Kind, Tokenizer, load_tokenizer, train_tokenizer
@@ -30,7 +31,7 @@ Progress = Callable[[str, float], None]
 """Told the stage of the work and the share of it that is done, 0 to 1."""
 
 # Raised whenever extraction, split or token layout change, so that old caches are not met.
-_FORMAT = 3
+_FORMAT = 4
 
 # Beside a text: names of the files that could not be read, and all that was warned of.
 _SKIPPED, _NOTES = "skipped.json", "notes.json"
@@ -105,7 +106,8 @@ def prepare_text(
     warned of all that is left out or guessed; what looks back at a run wants the text that it had.
     Raises `CorpusError` for text that is missing, unreadable, empty or too short.
     """
-    source = find_corpus(config.corpus_dir)
+    options = ReadOptions(config.encoding, config.text_column, config.split)
+    source = find_corpus(config.corpus_dir, options=options)
     made_from = (
         _FORMAT, source.fingerprint, config.normalize, config.sample_size,
         config.sample_size and config.seed,
