@@ -45,6 +45,18 @@ def add(
     deduplicate: Annotated[
         Literal["none", "exact", "near"], typer.Option(help="Which repeated documents to drop.")
     ] = "exact",
+    drop_boilerplate: Annotated[
+        bool, typer.Option("--drop-boilerplate", help="Drop passages that recur across documents.")
+    ] = False,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of text files without a byte-order mark.")
+    ] = None,
+    text_column: Annotated[
+        str | None, typer.Option("--text-column", help="Columns or keys that hold the text.")
+    ] = None,
+    dataset_split: Annotated[
+        str | None, typer.Option("--dataset-split", help="Split of a data set to read.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Gather text from files of many formats into a corpus folder.
@@ -52,6 +64,7 @@ def add(
     descend corpus add notes/ papers/ my-corpus --extensions .md,.pdf
     """
     from descend.text.gather import gather
+    from descend.text.readers.options import ReadOptions
 
     set_up_logging("info")
     endings = tuple(e.strip() for e in extensions.split(",")) if extensions else None
@@ -59,18 +72,21 @@ def add(
         src, dest, extensions=endings, split=split, chunk_chars=chunk_chars,
         overlap_chars=overlap_chars, min_length=min_length, max_files=max_files,
         sample_size=sample_size, seed=seed, deduplicate=deduplicate,
+        drop_boilerplate=drop_boilerplate,
+        options=ReadOptions(encoding, text_column, dataset_split),
     )  # fmt: skip
     if as_json:
         result_json(done)
         return
     count = done.files_unreadable
     unreadable = f" ({count} of them could not be read)" if count else ""
+    recurring = f", {done.boilerplate_fraction:.1%} of the text as boilerplate" * drop_boilerplate
     result(
         f"{counted(done.documents, 'document')} ({done.bytes:,} bytes) from "
         f"{counted(done.files, 'file')}{unreadable} {'is' if done.documents == 1 else 'are'} "
         f"in {done.path}; dropped: {done.too_short} too short, "
         f"{done.exact_duplicates} exact and {done.near_duplicates} near duplicates, "
-        f"{done.not_sampled} not sampled"
+        f"{done.not_sampled} not sampled{recurring}"
     )
 
 

@@ -178,7 +178,7 @@ def _all_documents(source: CorpusSource, skipped: list[str]) -> Iterator[Documen
 
         yield from embedded.documents(source.embedded)
         return
-    options, unread = file_options(source), 0
+    options, unread, whole = file_options(source), 0, 0
     for path in source.paths:
         name = _relative(path, source.root) if len(source.paths) > 1 else source.name
         try:
@@ -186,13 +186,17 @@ def _all_documents(source: CorpusSource, skipped: list[str]) -> Iterator[Documen
         except CorpusError as error:
             if len(source.paths) == 1:
                 raise
-            _log.warning("skipped %s (found %s)", error.where, error.found)
+            whole = whole or sum(map(_size, source.paths))
+            part = 100 * _size(path) / max(1, whole)
+            _log.warning(
+                "skipped %s (found %s; %.1f %% of the bytes)", error.where, error.found, part
+            )
             skipped.append(name)
             unread += _size(path)
-    if unread:
+    if len(skipped) > 1:
         _log.warning(
             "skipped %d of %d files, %.1f %% of the bytes", len(skipped), len(source.paths),
-            100 * unread / max(unread, sum(map(_size, source.paths))),
+            100 * unread / max(1, whole),
         )  # fmt: skip
 
 
