@@ -74,8 +74,8 @@ def overlap(train: Tokens, validation: Tokens, length: int = 32) -> Overlap:
     if not 1 <= length < 2**31 or length & (length - 1):
         raise ValueError(f"length: found {length}, expected a power of two below {2**31}")
     # `length` open windows at most.
-    counter = np.int16 if length < 2**15 else np.int32
-    starts = np.zeros(len(validation) + 1, dtype=counter)
+    counter: type[np.signedinteger[Any]] = np.int16 if length < 2**15 else np.int32
+    starts: npt.NDArray[np.signedinteger[Any]] = np.zeros(len(validation) + 1, dtype=counter)
     for first in range(0, len(validation) - length + 1, BLOCK):
         found = _windows_found(train, validation[first : first + BLOCK + length - 1], length)
         places = first + np.flatnonzero(found)

@@ -21,7 +21,7 @@ from descend.text.corpus import CorpusSource, find_corpus, read_documents, reads
 from descend.text.encoding import encoder, id_type
 from descend.text.notes import warn_all, warnings_kept
 from descend.text.overlap import overlap_share
-from descend.text.pieces import newline_pieces
+from descend.text.pieces import newline_pieces, run_pieces
 from descend.text.readers.options import ReadOptions
 from descend.text.split import Spans, Split, split_documents
 from descend.text.spool import Spool, build_spool, disk_errors, open_spool
@@ -247,7 +247,8 @@ def _texts(spool: Spool, spans: Spans) -> Iterator[str]:
                     raw = raw[:-1]
                 raw = raw[:cut] if cut else raw
             start += len(raw)
-            yield from newline_pieces(raw.decode(), _PIECE_CHARACTERS)
+            for piece in newline_pieces(raw.decode(), _PIECE_CHARACTERS):
+                yield from run_pieces(piece)
 
 
 def _encode(

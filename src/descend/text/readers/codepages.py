@@ -136,7 +136,7 @@ def _rank_latin(sample: bytes, strict: bool = False) -> CodePages:
 
 def _fits(window: str, letters: frozenset[str]) -> bool:
     """Whether the middle one of three characters may stand there in a language of `letters`."""
-    before, sign, after = window
+    before, sign, after = tuple(window)
     if sign in letters:
         return not (sign.isupper() and before.islower())
     if before.isalpha() and after.isalpha():
@@ -195,9 +195,9 @@ def _rank_wide(sample: bytes) -> CodePages:
         return CodePages({"cp949": 0.0})
     if not nats:
         for codec, frequent in (("gb18030", _SIMPLIFIED), ("big5hkscs", _TRADITIONAL)):
-            signs = [s for s in wide.get(codec, "") if "\u4e00" <= s <= "\u9fff"]
-            usual = sum(sign in frequent for sign in signs)
-            if signs and usual >= _MIN_FREQUENT * len(signs):
+            ideographs = [s for s in wide.get(codec, "") if "\u4e00" <= s <= "\u9fff"]
+            usual = sum(sign in frequent for sign in ideographs)
+            if ideographs and usual >= _MIN_FREQUENT * len(ideographs):
                 nats[codec] = float(usual)
     return CodePages(nats)
 

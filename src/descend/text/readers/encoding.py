@@ -155,15 +155,15 @@ def detect(blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS) ->
         _warn_of_guess(name, "not valid UTF-8 in places, read as UTF-8 without them", b"", "utf-8")
         return Encoding("utf-8", "replace")
     sample = bytes(census.sample)
-    codec = rank_code_pages(sample).choose(options.folder_encoding) or _guess_rarer(sample)
-    if codec is None:
+    guess = rank_code_pages(sample).choose(options.folder_encoding) or _guess_rarer(sample)
+    if guess is None:
         raise _not_text(name, "binary data, or text in an unknown encoding")
     if census.is_mixed:
         what = f"{census.other} lines are not UTF-8 and {census.utf8} are, the others read as"
     else:
         what = "not valid UTF-8, read as"
-    _warn_of_guess(name, f"{what} {codec}", sample, codec)
-    return Encoding(codec, "replace", by_line=census.is_mixed)
+    _warn_of_guess(name, f"{what} {guess}", sample, guess)
+    return Encoding(guess, "replace", by_line=census.is_mixed)
 
 
 def foreign_sample(blocks: Blocks) -> bytes:

@@ -39,6 +39,8 @@ _CELLS = frozenset(("td", "th"))
 # Elements open at once, from which lexbor's time, which grows with their square, is felt: a page
 # of 5,000 takes 20 ms, one of 40,000 takes 6 s.
 MAX_DEPTH = 5_000
+# So with the attributes of a tag: 20,000 take 9 s.
+MAX_ATTRIBUTES = 1_000
 _OPEN_OR_CLOSE = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]*)")
 # Elements that nothing stands in, or that end where the next of them begins.
 _NEVER_DEEP = _tags(
@@ -64,7 +66,9 @@ def html_text(page: str) -> str:
     """The text of a page: a line per block, an empty line around paragraphs."""
     # The signs below are ours from here on; in a page they mean nothing.
     page = _OURS.sub(" ", page.replace("\r\n", "\n"))
-    text = "".join(_scanned(page) if _nests_deeply(page) else _parsed(page)).replace("\xa0", " ")
+    text = "".join(_scanned(page) if _is_beyond_parser(page) else _parsed(page)).replace(
+        "\xa0", " "
+    )
     text = _GAP.sub(_line_ends, text).strip(" \n")
     text = text.replace(_PRE_SPACE, " ").replace(_PRE_LINE, "\n")
     return text + "\n" if text else ""
@@ -85,8 +89,14 @@ def _parsed(page: str) -> Iterator[str]:
     return iter(()) if root is None else _pieces(root)
 
 
-def _nests_deeply(page: str) -> bool:
-    """Whether more elements may be open at once than a parser takes linear time for."""
+def _is_beyond_parser(page: str) -> bool:
+    """Whether more elements may be open at once, or a tag have more attributes, than a parser takes
+    linear time for."""
+    for part in page.split(">"):
+        if len(part) > 4 * MAX_ATTRIBUTES:
+            tag = part.partition("<")[2]
+            if len(tag.split(None, MAX_ATTRIBUTES)) > MAX_ATTRIBUTES:
+                return True
     depth = 0
     for match in _OPEN_OR_CLOSE.finditer(page):
         if match.group(1):

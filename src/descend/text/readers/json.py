@@ -47,7 +47,6 @@ def read_jsonl(
     """
     text = decode(blocks, name, options)
     first = next((line for line in lines(text, name) if not line.isspace()), "")
-    text.close()
     if _goes_on(first):
         yield from read_json(blocks, name, options)
     else:
