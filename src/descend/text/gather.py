@@ -168,9 +168,9 @@ def _gather(sources: list[CorpusSource], dest: Path, aside: Path, recipe: _Recip
     read = _documents(sources, recipe.max_files, counts)
     offsets = _write_pieces(pieces, _pieces(read, recipe), recipe, counts)
     if recipe.drop_boilerplate:
-        texts = _without_boilerplate(pieces, offsets, counts)
+        cleaned = _without_boilerplate(pieces, offsets, counts)
         pieces = aside / "cleaned.jsonl"
-        offsets = _write_pieces(pieces, texts, recipe, counts)
+        offsets = _write_pieces(pieces, cleaned, recipe, counts)
     kept = np.arange(len(offsets) - 1)
     if recipe.deduplicate == "near":
         texts = (str(json.loads(line)["text"]) for line in _chosen_lines(pieces, offsets, kept))

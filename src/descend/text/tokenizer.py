@@ -17,7 +17,7 @@ from tokenizers import Tokenizer as FastTokenizer
 
 from descend.errors import TokenizerError
 from descend.text.pieces import LONGEST_RUN, newline_pieces, run_pieces
-from descend.text.readers.chats import MARKERS
+from descend.text.readers.chats import MARKERS, ROLES
 
 Kind = Literal["bpe", "char", "byte"]
 
@@ -70,6 +70,11 @@ class Tokenizer:
             else:  # a character, or a byte for characters never seen, written <0x41>
                 lengths[index] = 1 if len(token) == len("<0x41>") else len(token.encode())
         return lengths
+
+    @cached_property
+    def knows_roles(self) -> bool:
+        """Whether it has ids for the markers of a user and an assistant."""
+        return all(self.fast.token_to_id(f"<|{role}|>") is not None for role in ROLES[1:3])
 
     @cached_property
     def fingerprint(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path, PurePath, PurePosixPath
+from typing import BinaryIO
 
 from descend.errors import CorpusError
 from descend.text.document import Document
@@ -99,12 +100,12 @@ def read(
 
 
 def read_member(
-    entry: PurePosixPath, opener: Callable[[], BytesIO], name: str, options: ReadOptions
+    entry: PurePosixPath, opener: Callable[[], BinaryIO], name: str, options: ReadOptions
 ) -> Iterator[Document]:
     """The documents of a member of an archive, parsed in this process: for the child alone."""
     kind = foreign_kind(entry)
     if kind is not None:
-        yield from foreign_reader(kind)(opener(), name, options)
+        yield from foreign_reader(kind)(BytesIO(opener().read()), name, options)
         return
     blocks = opened_blocks(opener, entry.suffix, name)
     yield from _text_reader(entry, name)(blocks, name, options)

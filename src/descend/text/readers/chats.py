@@ -14,6 +14,11 @@ from typing import Any
 
 ROLES = ("system", "user", "assistant", "tool")
 MARKERS: tuple[str, ...] = tuple(f"<|{role}|>" for role in ROLES)
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|{{ message['role'] }}|>\n{{ message['content'] | trim }}\n"
+    "{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
+)
+"""The same template for `apply_chat_template` of transformers."""
 
 _ALIASES = {
     **dict.fromkeys(("system", "developer"), "system"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from email import message_from_bytes, policy
-from email.message import EmailMessage
+from email.message import EmailMessage, MIMEPart
 from io import BytesIO
 from typing import BinaryIO
 
@@ -95,7 +95,7 @@ def _message_text(data: bytes, name: str, options: ReadOptions) -> str | None:
     return "\n\n".join(filter(None, (subject, said))) + "\n"
 
 
-def _part_text(part: EmailMessage, name: str, options: ReadOptions) -> str:
+def _part_text(part: MIMEPart, name: str, options: ReadOptions) -> str:
     """The text of a part, by its own charset, or by guess where that is unknown or wrong."""
     payload = part.get_payload(decode=True)
     data = payload if isinstance(payload, bytes) else b""

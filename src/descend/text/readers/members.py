@@ -15,6 +15,7 @@ from functools import partial
 from io import BytesIO
 from lzma import LZMAError
 from pathlib import PurePosixPath
+from typing import BinaryIO, cast
 
 from descend.errors import CorpusError
 from descend.text.dataset_splits import is_in_split, named_split
@@ -29,8 +30,11 @@ from descend.text.readers.options import ReadOptions, Source
 MAX_MEMBERS = 1_000_000
 MAX_UNPACKED, MAX_RATIO = 1 << 30, 300
 
-Member = tuple[str, int, Callable[[], BytesIO]]
-"""The path of a member in its archive, its bytes, and what gives its content."""
+# Of a member of a tar archive, which is held in memory.
+MAX_HELD_BYTES = 1 << 30
+
+Member = tuple[str, int, Callable[[], BinaryIO]]
+"""The path of a member, its bytes (negative if it is too large to be held), and its content."""
 
 
 def read_zip(path: Source, name: str, options: ReadOptions) -> Iterator[Document]:
@@ -57,20 +61,20 @@ def read_tar(path: Source, name: str, options: ReadOptions) -> Iterator[Document
 def _zipped(archive: zipfile.ZipFile) -> Iterator[Member]:
     for entry in sorted(archive.infolist(), key=lambda entry: entry.filename):
         if not entry.is_dir():
-            yield entry.filename, entry.file_size, partial(_read_entry, archive, entry)
+            yield entry.filename, entry.file_size, partial(_open_entry, archive, entry)
 
 
-def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> BytesIO:
-    return BytesIO(archive.read(entry))
+def _open_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> BinaryIO:
+    return cast(BinaryIO, archive.open(entry))
 
 
 def _taped(archive: tarfile.TarFile) -> Iterator[Member]:
     for entry in archive:
         file = archive.extractfile(entry) if entry.isfile() else None
         if file is not None:
-            small = entry.size <= MAX_ENTRY_BYTES
+            small = entry.size <= MAX_HELD_BYTES
             data = file.read() if small else b""  # a stream: it must be read now or never
-            yield entry.name, entry.size, partial(BytesIO, data)
+            yield entry.name, entry.size if small else -entry.size, partial(BytesIO, data)
 
 
 def _packed(path: Source) -> int:
@@ -84,6 +88,7 @@ def _documents(
     unread_bytes: Counter[str] = Counter()
     unpacked = read = 0
     for number, (member, size, opener) in enumerate(members):
+        held, size = size >= 0, abs(size)
         unpacked += size
         if number > MAX_MEMBERS or unpacked > max(MAX_UNPACKED, MAX_RATIO * packed):
             found = f"an archive of over {number:,} files and {unpacked:,} bytes unpacked"
@@ -93,8 +98,9 @@ def _documents(
             continue
         if options.split and named_split(path) and not is_in_split(path, options.split):
             continue
-        archived = foreign_kind(path) in ARCHIVES
-        if not size or archived or size > MAX_ENTRY_BYTES or not _is_text(path, opener):
+        format_ = foreign_kind(path)
+        large = size > MAX_ENTRY_BYTES and format_ is not None
+        if not (size and held) or format_ in ARCHIVES or large or not _is_text(path, opener):
             kind = path.suffix or path.name if size else "empty"
             unread[kind] += 1
             unread_bytes[kind] += size
@@ -110,7 +116,7 @@ def _documents(
         raise unusable(name, f"no text among its {unread.total()} files", "archive")
 
 
-def _is_text(path: PurePosixPath, opener: Callable[[], BytesIO]) -> bool:
+def _is_text(path: PurePosixPath, opener: Callable[[], BinaryIO]) -> bool:
     if is_known(path):
         return True
     head = b"\0" if path.suffix else opener().read(4096)
