@@ -71,22 +71,12 @@ class RunConfig(BaseModel):
         None, "How many documents to take, at random; left open: all.", group="Text", ge=1
     )
     encoding: str | None = _key(
-        None,
-        "Encoding of text files without a byte-order mark, such as cp1252; left open: UTF-8, "
-        "else guessed.",
-        group="Text",
+        None, "Encoding of text files; left open: UTF-8, else guessed.", group="Text"
     )
     text_column: str | None = _key(
-        None,
-        "Columns or keys that hold the text of tables and JSON records, divided by commas; "
-        "left open: chosen by name and length.",
-        group="Text",
+        None, "Columns or keys with the text; left open: by name and length.", group="Text"
     )
-    split: str | None = _key(
-        None,
-        "Split of a data set to read, such as train; left open: all.",
-        group="Text",
-    )
+    split: str | None = _key(None, "Split of a data set to read; left open: all.", group="Text")
     validation_fraction: float = _key(
         0.1, "Share of the text held out to judge the model.", group="Text", ge=0.01, le=0.5
     )

@@ -125,7 +125,7 @@ def test_one_bad_file_among_many_is_skipped_with_a_warning(
     with caplog.at_level(logging.WARNING, "descend"):
         documents = list(read_documents(find_corpus(str(tmp_path))))
     assert [d.text for d in documents] == ["A", "C"]
-    assert [m.split()[1].rstrip(",") for m in caplog.messages] == ["b.pdf", "c.jsonl"]
+    assert [m.split()[1].rstrip(",") for m in caplog.messages] == ["b.pdf", "c.jsonl", "2"]
     (tmp_path / "a.txt").unlink()
     (tmp_path / "c.jsonl").write_text("{")
     assert "no readable text" in refusal(tmp_path).found

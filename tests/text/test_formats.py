@@ -153,7 +153,7 @@ def test_archives_give_their_members(
     assert "not read: 1 .png (32 % of the bytes), 1 .zip (under 1 %" in caplog.text
     assert "skipped" in caplog.text
     assert "bad.json" in caplog.text
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    path.write_bytes(path.read_bytes()[:300])
     assert "damaged" in refusal(path).found
 
 
