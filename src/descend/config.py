@@ -70,6 +70,13 @@ class RunConfig(BaseModel):
     sample_size: int | None = _key(
         None, "How many documents to take, at random; left open: all.", group="Text", ge=1
     )
+    encoding: str | None = _key(
+        None, "Encoding of text files; left open: UTF-8, else guessed.", group="Text"
+    )
+    text_column: str | None = _key(
+        None, "Columns or keys with the text; left open: by name and length.", group="Text"
+    )
+    split: str | None = _key(None, "Split of a data set to read; left open: all.", group="Text")
     validation_fraction: float = _key(
         0.1, "Share of the text held out to judge the model.", group="Text", ge=0.01, le=0.5
     )

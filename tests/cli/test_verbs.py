@@ -89,9 +89,10 @@ def test_a_second_training_in_a_folder_does_not_read_what_the_first_left(
                for d in (first, second)]  # fmt: skip
     assert corpora[0] == corpora[1]
     folder = first.json["model_dir"]
-    assert first.err.splitlines()[0] == "not read: 1 .doc"
+    assert first.err.splitlines()[0] == "not read: 1 .doc (under 1 % of the bytes)"
     assert second.err.splitlines()[:2] == [
-        f"not read: 1 folder that descend wrote ({folder})", "not read: 1 .doc",
+        f"not read: 1 folder that descend wrote ({folder})",
+        "not read: 1 .doc (under 1 % of the bytes)",
     ]  # fmt: skip
     refused = descend("train", folder)
     assert refused.code == 2

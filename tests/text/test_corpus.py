@@ -53,7 +53,9 @@ def test_what_is_left_out_of_a_folder_is_counted(tmp_path: Path) -> None:
     make(tmp_path, a_txt="A")
     assert find_corpus(str(tmp_path)).notes == ()
     make(tmp_path, b_doc="old", b__c_jpg="x", b__d_jpg="y", e_txt="", _hidden_jpg="z")
-    assert find_corpus(str(tmp_path)).notes == ("not read: 2 .jpg, 1 .doc, 1 empty",)
+    assert find_corpus(str(tmp_path)).notes == (
+        "not read: 1 .doc (50 % of the bytes), 2 .jpg (33 % of the bytes), 1 empty",
+    )
 
 
 def test_what_descend_wrote_is_no_text(tmp_path: Path, trained: Path) -> None:
@@ -123,7 +125,7 @@ def test_one_bad_file_among_many_is_skipped_with_a_warning(
     with caplog.at_level(logging.WARNING, "descend"):
         documents = list(read_documents(find_corpus(str(tmp_path))))
     assert [d.text for d in documents] == ["A", "C"]
-    assert [m.split()[1].rstrip(",") for m in caplog.messages] == ["b.pdf", "c.jsonl"]
+    assert [m.split()[1].rstrip(",") for m in caplog.messages] == ["b.pdf", "c.jsonl", "2"]
     (tmp_path / "a.txt").unlink()
     (tmp_path / "c.jsonl").write_text("{")
     assert "no readable text" in refusal(tmp_path).found

@@ -110,7 +110,10 @@ def test_what_was_warned_of_is_told_to_the_next_who_begins_too(
     (corpus / "latin1.txt").write_bytes("Ein schöner Tag für Bücher und Vögel.\n".encode("cp1252"))
     (corpus / "photo.jpg").write_bytes(b"\xff\xd8")
     config = make_config({"corpus_dir": str(corpus), "vocab_size": 300})
-    told = ["not read: 1 .jpg", "latin1.txt: not valid UTF-8, read as cp1252"]
+    told = [
+        "not read: 1 .jpg (under 1 % of the bytes)",
+        'latin1.txt: not valid UTF-8, read as cp1252: "Ein schöner Tag für Bücher und Vögel."',
+    ]
     for _ in range(2):
         caplog.clear()
         prepare_text(config, anew=True)

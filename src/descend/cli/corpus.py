@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -11,7 +11,23 @@ from descend.cli.flags import AsJson, ConfigFile, Preset, settings_from, with_co
 from descend.cli.output import result, result_json, set_up_logging
 from descend.units import counted
 
+if TYPE_CHECKING:
+    from descend.text.gather import Gathered
+
 corpus_app = typer.Typer(help="Gather and measure text.", no_args_is_help=True)
+
+DropBoilerplate = Annotated[
+    bool, typer.Option("--drop-boilerplate", help="Drop passages that recur across documents.")
+]
+Encoding = Annotated[
+    str | None, typer.Option(help="Encoding of text files without a byte-order mark.")
+]
+TextColumn = Annotated[
+    str | None, typer.Option("--text-column", help="Columns or keys that hold the text.")
+]
+DatasetSplit = Annotated[
+    str | None, typer.Option("--dataset-split", help="Split of a data set to read.")
+]
 
 
 def add(
@@ -45,6 +61,10 @@ def add(
     deduplicate: Annotated[
         Literal["none", "exact", "near"], typer.Option(help="Which repeated documents to drop.")
     ] = "exact",
+    drop_boilerplate: DropBoilerplate = False,
+    encoding: Encoding = None,
+    text_column: TextColumn = None,
+    dataset_split: DatasetSplit = None,
     as_json: AsJson = False,
 ) -> None:
     """Gather text from files of many formats into a corpus folder.
@@ -52,6 +72,7 @@ def add(
     descend corpus add notes/ papers/ my-corpus --extensions .md,.pdf
     """
     from descend.text.gather import gather
+    from descend.text.readers.options import ReadOptions
 
     set_up_logging("info")
     endings = tuple(e.strip() for e in extensions.split(",")) if extensions else None
@@ -59,18 +80,25 @@ def add(
         src, dest, extensions=endings, split=split, chunk_chars=chunk_chars,
         overlap_chars=overlap_chars, min_length=min_length, max_files=max_files,
         sample_size=sample_size, seed=seed, deduplicate=deduplicate,
+        drop_boilerplate=drop_boilerplate,
+        options=ReadOptions(encoding, text_column, dataset_split),
     )  # fmt: skip
     if as_json:
         result_json(done)
         return
+    result(_gathered_line(done, drop_boilerplate))
+
+
+def _gathered_line(done: Gathered, drop_boilerplate: bool) -> str:
     count = done.files_unreadable
     unreadable = f" ({count} of them could not be read)" if count else ""
-    result(
+    recurring = f", {done.boilerplate_fraction:.1%} of the text as boilerplate" * drop_boilerplate
+    return (
         f"{counted(done.documents, 'document')} ({done.bytes:,} bytes) from "
         f"{counted(done.files, 'file')}{unreadable} {'is' if done.documents == 1 else 'are'} "
         f"in {done.path}; dropped: {done.too_short} too short, "
         f"{done.exact_duplicates} exact and {done.near_duplicates} near duplicates, "
-        f"{done.not_sampled} not sampled"
+        f"{done.not_sampled} not sampled{recurring}"
     )
 
 

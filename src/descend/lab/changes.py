@@ -19,7 +19,10 @@ TIED = (
 )
 """Keys of which the first may be impossible without the others: they change together."""
 
-OF_THE_TEXT = ("corpus_dir", "sample_size", "validation_fraction", "normalize")
+OF_THE_TEXT = (
+    "corpus_dir", "sample_size", "validation_fraction", "normalize", "encoding", "text_column",
+    "split",
+)  # fmt: skip
 """Keys that change the text a run is judged on: losses on both sides could not be compared."""
 
 

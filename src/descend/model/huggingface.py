@@ -322,12 +322,12 @@ def generation_config(end_id: int) -> dict[str, Any]:
     }
 
 
-def tokenizer_config(max_seq_len: int) -> dict[str, Any]:
+def tokenizer_config(max_seq_len: int, chat_template: str | None = None) -> dict[str, Any]:
     """tokenizer_config.json: makes `AutoTokenizer` take tokenizer.json as it is.
 
     `split_special_tokens`: as with us, text that spells the end token does not become it.
     """
-    return {
+    config: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": max_seq_len,
         # Without it, transformers 4 gives token_type_ids too, and GPT-2 adds an embedding for them.
@@ -339,3 +339,4 @@ def tokenizer_config(max_seq_len: int) -> dict[str, Any]:
         "clean_up_tokenization_spaces": False,
         "split_special_tokens": True,
     }
+    return config if chat_template is None else config | {"chat_template": chat_template}

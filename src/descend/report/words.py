@@ -215,6 +215,19 @@ def checklist_text(found: Checklist) -> str:
     return "\n".join([*lines, found.sentence])
 
 
+def _boilerplate_lines(stats: CorpusStats) -> list[str]:
+    recurring = stats.boilerplate
+    if recurring is None:
+        return ["boilerplate: not searched, too few documents to tell"]
+    fix = "; `descend corpus add --drop-boilerplate` leaves them out"
+    return [
+        f"boilerplate: {recurring.fraction:.1%} of the text in passages that recur across "
+        f"documents{fix if recurring.passages else ''}",
+        *(f'  {p.fraction:>5.1%} in {counted(p.documents, "document")}: "{p.beginning} …"'
+          for p in recurring.passages),
+    ]  # fmt: skip
+
+
 def corpus_lines(stats: CorpusStats) -> list[str]:
     """`corpus stats` as text, the token frequencies drawn as bars."""
     near = (
@@ -230,6 +243,7 @@ def corpus_lines(stats: CorpusStats) -> list[str]:
         f"repeats: {stats.duplicate_share:.1%} of the bytes in exact copies of documents, "
         f"near copies: {near} of the documents, {stats.overlap_share:.1%} of the held-out text "
         "also in training",
+        *_boilerplate_lines(stats),
         f"held out by {stats.split_by}: {stats.validation_tokens:,} of {stats.tokens:,} tokens",
         ladder_line({"uniform": ladder.uniform, "unigram": ladder.unigram, "bigram": ladder.bigram})
         + f", triples {ladder.trigram:.2f}",

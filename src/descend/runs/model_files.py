@@ -31,6 +31,7 @@ from descend.runs.folder import (
     check_model_folder,
 )
 from descend.text.embedded import NAMES as EMBEDDED_CORPORA
+from descend.text.readers.chats import CHAT_TEMPLATE
 from descend.text.tokenizer import Tokenizer, load_tokenizer
 from descend.text.tokenizer_check import MAX_BYTES as TOKENIZER_BYTES
 
@@ -91,13 +92,14 @@ def model_files(
     )
 
     shape, end_id = model.shape, tokenizer.end_id
+    template = CHAT_TEMPLATE if tokenizer.knows_roles else None
     _check_vocabulary("model", shape.vocab_size, tokenizer)
     config, state = to_huggingface(model, end_id)
     parameters = sum(p.numel() for p in model.parameters())
     return {
         "config.json": _pretty(config),
         "generation_config.json": _pretty(generation_config(end_id)),
-        "tokenizer_config.json": _pretty(tokenizer_config(shape.max_seq_len)),
+        "tokenizer_config.json": _pretty(tokenizer_config(shape.max_seq_len, template)),
         TOKENIZER: tokenizer.to_bytes(),
         "README.md": model_card(shape, parameters, info, summary).encode(),
         WEIGHTS: weights_to_bytes(state),

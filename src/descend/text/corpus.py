@@ -15,7 +15,8 @@ import sys
 import tempfile
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,8 +24,11 @@ from descend.errors import CorpusError, DiskError
 from descend.text.cache import STREAMS, cache_dir
 from descend.text.document import Document
 from descend.text.files import is_text_file, list_files
-from descend.text.readers import read
+from descend.text.readers import TEXT_SUFFIXES, read
+from descend.text.readers.codepages import rank_code_pages
 from descend.text.readers.compressed import unreadable
+from descend.text.readers.encoding import foreign_sample
+from descend.text.readers.options import DEFAULT_OPTIONS, ReadOptions, check_encoding
 
 DEFAULT = "python"
 # The folder in the cache where streams are kept.
@@ -34,6 +38,10 @@ _BLANK_CHARS = 1 << 24
 # Places where no character composes with the one before it, so that both sides of it can be
 # normalised apart: before ASCII, CJK punctuation and ideographs (and after any newline).
 _NFC_BOUNDARY = re.compile(r"(?<!\r)[\x00-\x7f\u3000-\u3029\u4e00-\u9fff]")
+
+# Of a folder whose files are not UTF-8: so many of them, from the beginning of each so many bytes,
+# decide on the encoding they have in common.
+_FILES_SAMPLED, _BEGINNING_BYTES, _SAMPLE_BYTES = 200, 1 << 18, 1 << 12
 
 _log = logging.getLogger("descend")
 
@@ -51,7 +59,7 @@ class CorpusSource:
     files. `fingerprint` is a SHA-256 (hex) that changes when the text may have changed: over
     path below root, size and modification time of each file; over what makes it for an
     embedded corpus; over the content for standard input. `notes` are sentences on what of a
-    folder is left out, for whoever begins to read it.
+    folder is left out, for whoever begins to read it; `options` are those it was found with.
     """
 
     name: str
@@ -60,6 +68,7 @@ class CorpusSource:
     embedded: str | None
     fingerprint: str
     notes: tuple[str, ...] = ()
+    options: ReadOptions = DEFAULT_OPTIONS
 
     @property
     def spooled(self) -> bool:
@@ -68,15 +77,30 @@ class CorpusSource:
 
 
 def find_corpus(
-    corpus_dir: str | None, accept: Callable[[Path], bool] = is_text_file
+    corpus_dir: str | None,
+    accept: Callable[[Path], bool] = is_text_file,
+    options: ReadOptions = DEFAULT_OPTIONS,
 ) -> CorpusSource:
     """What `corpus_dir` means: None, `-`, a folder, a file, or an embedded corpus.
 
     None is the embedded corpus `python`, `-` standard input. A stream is read by the first call
     of a process; later ones get the same copy. A file or folder goes before an embedded corpus
     of the same name. Of a folder, the files that `accept` takes are the corpus. Raises
-    `CorpusError` if it is missing, empty, unreadable, or a folder without text files.
+    `CorpusError` if it is missing, empty, unreadable, or a folder without text files, `ConfigError`
+    for an unknown encoding. `options` say how it will be read, and change its fingerprint.
     """
+    if options == DEFAULT_OPTIONS:
+        return _find(corpus_dir, accept, options)
+    if options.encoding is not None:
+        check_encoding(options.encoding)
+    source = _find(corpus_dir, accept, options)
+    of_options = hashlib.sha256(f"{source.fingerprint} {options}".encode()).hexdigest()
+    return replace(source, options=options, fingerprint=of_options)
+
+
+def _find(
+    corpus_dir: str | None, accept: Callable[[Path], bool], options: ReadOptions
+) -> CorpusSource:
     if corpus_dir is None:
         return _embedded(DEFAULT)
     if not corpus_dir.strip():  # else the folder that one happens to stand in
@@ -96,7 +120,7 @@ def find_corpus(
     except OSError as error:
         raise unreadable(corpus_dir, error) from None
     if stat.S_ISDIR(status.st_mode):
-        listed = list_files(path, accept)
+        listed = list_files(path, accept, options.split)
         fingerprint = _fingerprint(listed.files, path)
         return CorpusSource(corpus_dir, tuple(listed.files), path, None, fingerprint, listed.notes)
     try:
@@ -141,7 +165,7 @@ def reads_now(source: CorpusSource, skipped: Collection[str]) -> bool:
     for name in skipped:
         try:
             # To its end: damage may stand anywhere.
-            found |= sum(1 for _ in read(names[name], name=name)) > 0
+            found |= sum(1 for _ in read(names[name], name=name, options=source.options)) > 0
         except CorpusError:
             continue
     return found
@@ -153,15 +177,62 @@ def _all_documents(source: CorpusSource, skipped: list[str]) -> Iterator[Documen
 
         yield from embedded.documents(source.embedded)
         return
+    options, unread, whole = file_options(source), 0, 0
     for path in source.paths:
         name = _relative(path, source.root) if len(source.paths) > 1 else source.name
         try:
-            yield from read(path, name=name)
+            yield from read(path, name=name, options=options)
         except CorpusError as error:
             if len(source.paths) == 1:
                 raise
-            _log.warning("skipped %s (found %s)", error.where, error.found)
+            whole = whole or sum(map(_size, source.paths))
+            part = 100 * _size(path) / max(1, whole)
+            _log.warning(
+                "skipped %s (found %s; %.1f %% of the bytes)", error.where, error.found, part
+            )
             skipped.append(name)
+            unread += _size(path)
+    if len(skipped) > 1:
+        _log.warning(
+            "skipped %d of %d files, %.1f %% of the bytes", len(skipped), len(source.paths),
+            100 * unread / max(1, whole),
+        )  # fmt: skip
+
+
+def file_options(source: CorpusSource) -> ReadOptions:
+    """How each file of `source` is to be read, with what the files of a folder suggest together.
+
+    Looks at the beginnings of `_FILES_SAMPLED` files at most.
+    """
+    texts = [path for path in source.paths if _has_text_suffix(path)]
+    if source.options.encoding is not None or len(texts) < 2:
+        return source.options
+    step = -(-len(texts) // _FILES_SAMPLED)
+    samples = [foreign_sample(partial(_beginning, path)) for path in texts[::step]]
+    samples = [sample[:_SAMPLE_BYTES] for sample in samples if sample]
+    if len(samples) < 2:
+        return source.options
+    return replace(source.options, folder_encoding=rank_code_pages(b"\n".join(samples)).best)
+
+
+def _has_text_suffix(path: Path) -> bool:
+    return not path.suffix or path.suffix.lower() in TEXT_SUFFIXES
+
+
+def _beginning(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_BEGINNING_BYTES)
+    except OSError:
+        data = b""
+    yield data[: data.rfind(b"\n") + 1] or data
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _without_blank(documents: Iterator[Document]) -> Iterator[Document]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from descend.text.readers.chats import MARKERS
 from descend.text.tokenizer import Tokenizer
 
 MOST_KNOWN = 2**17
@@ -76,5 +77,12 @@ def cuts_at_white_space(tokenizer: Tokenizer) -> bool:
         and not spelled["model"]["dropout"]
         and (first.get("type"), first.get("add_prefix_space"), first.get("use_regex"))
         == ("ByteLevel", False, True)
-        and all(token["special"] for token in spelled["added_tokens"])
+        and all(token["special"] or _is_marker(token) for token in spelled["added_tokens"])
+    )
+
+
+def _is_marker(token: dict[str, object]) -> bool:
+    """Whether an added token is the marker of a role, which takes no white space with it."""
+    return token["content"] in MARKERS and not any(
+        token[key] for key in ("lstrip", "rstrip", "single_word", "normalized")
     )

@@ -10,10 +10,16 @@ from pathlib import Path
 
 from descend.errors import CorpusError
 from descend.outputs import RUN, is_output
-from descend.text.readers import SUFFIXES, is_known
+from descend.text.dataset_splits import is_in_split, no_such_split, splits_of
+from descend.text.readers import ARCHIVES, SUFFIXES, foreign_kind, is_known
 from descend.text.readers.compressed import unreadable
 
 _KINDS_SHOWN, _FOLDERS_SHOWN = 8, 3
+# What `save_to_disk` of the library datasets writes beside the data.
+_DATA_SET_FILES = (
+    frozenset(("dataset_info.json", "state.json")),
+    frozenset(("dataset_dict.json",)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +35,18 @@ def is_text_file(path: Path) -> bool:
     return is_known(path) or (not path.suffix and _begins_with_text(path))
 
 
-def list_files(root: Path, accept: Callable[[Path], bool]) -> Listing:
+def list_files(root: Path, accept: Callable[[Path], bool], split: str | None = None) -> Listing:
     """The files below `root` that `accept` takes, without hidden and empty ones.
 
-    Links are followed, but no folder is entered twice, and none that descend wrote. A file may
-    vanish meanwhile. Raises `CorpusError` if none remains or `root` cannot be read.
+    Of a data set in splits those of `split`, if that is given; of one that `datasets` saved not its
+    metadata. Links are followed, but no folder is entered twice, and none that descend wrote. A
+    file may vanish meanwhile. Raises `CorpusError` if none remains or `root` cannot be read.
     """
     if is_output(root):
         raise _own_output(root)
     found: dict[Path, os.stat_result] = {}
     other: Counter[str] = Counter()
+    other_bytes: Counter[str] = Counter()
     outputs: list[str] = []
     notes: list[str] = []
     seen: set[tuple[int, int] | str] = set()
@@ -64,12 +72,51 @@ def list_files(root: Path, accept: Callable[[Path], bool]) -> Listing:
                     found[path] = status
                 else:
                     empty = status is not None and not status.st_size
-                    other["empty" if empty else path.suffix or path.name] += 1
+                    kind = "empty" if empty else path.suffix or path.name
+                    other[kind] += 1
+                    other_bytes[kind] += status.st_size if status is not None else 0
     if not found:
         raise _no_text_files(root, other, outputs)
-    return Listing(
-        dict(sorted(found.items())), (*notes, *_of_outputs(outputs), *_of_other(other))
-    )  # fmt: skip
+    total = other_bytes.total() + sum(status.st_size for status in found.values())
+    notes += [*_of_outputs(outputs), *describe_unread(other, other_bytes, total)]
+    return Listing(*_of_split(root, dict(sorted(found.items())), tuple(notes), split))
+
+
+def _of_split(
+    root: Path, files: dict[Path, os.stat_result], notes: tuple[str, ...], split: str | None
+) -> tuple[dict[Path, os.stat_result], tuple[str, ...]]:
+    """The files of `split`, archives left to their members; all of them if there is none."""
+    inside = {path: path.relative_to(root) for path in files}
+    splits = splits_of(inside.values())
+    if split is None:
+        note = f"splits {', '.join(splits)}: all are read; --split chooses one"
+        return files, (*notes, note) if len(splits) > 1 else notes
+    of_split = {
+        path: status for path, status in files.items()
+        if is_in_split(inside[path], split) or foreign_kind(path) in ARCHIVES
+    }  # fmt: skip
+    if not of_split:
+        raise no_such_split(str(root), split, splits)
+    return of_split, notes
+
+
+def describe_unread(counts: Counter[str], sizes: Counter[str], total: int) -> list[str]:
+    """A sentence on files that are not read: how many of each kind, and of `total` bytes."""
+    if not counts:
+        return []
+    kinds = sorted(counts.items(), key=lambda kind: (-sizes[kind[0]], -kind[1], kind[0]))
+    shown = ", ".join(
+        f"{count} {kind}{_share(sizes[kind], total)}" for kind, count in kinds[:_KINDS_SHOWN]
+    )
+    rest = sum(sizes[kind] for kind, _ in kinds[_KINDS_SHOWN:])
+    return [f"not read: {shown}" + (f", …{_share(rest, total)}" if kinds[_KINDS_SHOWN:] else "")]
+
+
+def _share(part: int, total: int) -> str:
+    if not part:
+        return ""
+    percent = 100 * part / total
+    return f" ({percent:.0f} % of the bytes)" if percent >= 1 else " (under 1 % of the bytes)"
 
 
 def file_status(path: Path) -> os.stat_result | None:
@@ -89,7 +136,11 @@ def _entries(folder: Path, seen: set[tuple[int, int] | str]) -> list[Path]:
         return []
     entries = sorted(folder.iterdir())
     seen.add(key)
-    return [path for path in entries if not path.name.startswith(".")]
+    names = {path.name for path in entries}
+    metadata = next((files for files in _DATA_SET_FILES if files <= names), frozenset())
+    return [
+        path for path in entries if not path.name.startswith(".") and path.name not in metadata
+    ]  # fmt: skip
 
 
 def _begins_with_text(path: Path) -> bool:
@@ -109,14 +160,6 @@ def _of_outputs(outputs: list[str]) -> list[str]:
     shown = ", ".join(outputs[:_FOLDERS_SHOWN]) + (", …" if outputs[_FOLDERS_SHOWN:] else "")
     folders = "1 folder" if len(outputs) == 1 else f"{len(outputs)} folders"
     return [f"not read: {folders} that descend wrote ({shown})"]
-
-
-def _of_other(other: Counter[str]) -> list[str]:
-    if not other:
-        return []
-    kinds = sorted(other.items(), key=lambda kind: (-kind[1], kind[0]))
-    shown = ", ".join(f"{count} {kind}" for kind, count in kinds[:_KINDS_SHOWN])
-    return [f"not read: {shown}" + (", …" if kinds[_KINDS_SHOWN:] else "")]
 
 
 def _own_output(root: Path) -> CorpusError:

@@ -25,13 +25,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descend.errors import ConfigError, CorpusError, DiskError
-from descend.text.corpus import CorpusSource, find_corpus, read_documents
+from descend.text.boilerplate import MAX_DOCUMENTS, recurring_units, without_boilerplate
+from descend.text.corpus import CorpusSource, file_options, find_corpus, read_documents
 from descend.text.document import Document
 from descend.text.duplicates import near_duplicates
 from descend.text.files import is_text_file
 from descend.text.notes import warn_all
 from descend.text.readers import read
 from descend.text.readers.cutting import lines
+from descend.text.readers.options import DEFAULT_OPTIONS, ReadOptions
 from descend.text.spool import sample_indices, utf8
 
 MANIFEST = ".gathered.json"
@@ -57,6 +59,8 @@ class Gathered:
     near_duplicates: int
     not_sampled: int
     bytes: int
+    boilerplate_fraction: float = 0.0
+    """Of the characters, dropped as passages that recur across documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ class _Recipe:
     sample_size: int | None
     seed: int
     deduplicate: str
+    drop_boilerplate: bool
 
 
 def gather(  # noqa: PLR0913 - the options of `descend corpus add`, all by name
@@ -87,6 +92,8 @@ def gather(  # noqa: PLR0913 - the options of `descend corpus add`, all by name
     sample_size: int | None = None,
     seed: int = 0,
     deduplicate: Literal["none", "exact", "near"] = "none",
+    drop_boilerplate: bool = False,
+    options: ReadOptions = DEFAULT_OPTIONS,
 ) -> Gathered:
     """Write the text of the files and folders `src` as one file into the folder `dest`.
 
@@ -95,7 +102,8 @@ def gather(  # noqa: PLR0913 - the options of `descend corpus add`, all by name
     `overlap_chars` repeat the end of the one before. `min_length`: pieces of fewer
     characters, white space at the ends not counted, are dropped. `max_files`: read only the
     first so many files by path. `deduplicate`: `near` drops exact ones too. `sample_size`:
-    keep so many of what remains, at random by `seed`, in their order.
+    keep so many of what remains, at random by `seed`, in their order. `drop_boilerplate`: leave out
+    passages that recur across documents. `options`: how files are read.
 
     Files that cannot be read are skipped with a warning if there are others. Raises
     `ConfigError` for options that do not fit, `CorpusError` if no text remains, `DiskError`
@@ -104,6 +112,7 @@ def gather(  # noqa: PLR0913 - the options of `descend corpus add`, all by name
     recipe = _Recipe(
         None if extensions is None else tuple(f".{e.lower().lstrip('.')}" for e in extensions),
         split, chunk_chars, overlap_chars, min_length, max_files, sample_size, seed, deduplicate,
+        drop_boilerplate,
     )  # fmt: skip
     _check(recipe)
     inside = dest.resolve()
@@ -116,7 +125,8 @@ def gather(  # noqa: PLR0913 - the options of `descend corpus add`, all by name
         )
         return wanted and inside not in path.resolve().parents
 
-    sources = [find_corpus(str(path), accept) for path in ([src] if isinstance(src, Path) else src)]
+    paths = [src] if isinstance(src, Path) else src
+    sources = [find_corpus(str(path), accept, options) for path in paths]
     warn_all(note for source in sources for note in source.notes)
     try:
         dest.mkdir(parents=True, exist_ok=True)
@@ -155,7 +165,12 @@ def _check(recipe: _Recipe) -> None:
 def _gather(sources: list[CorpusSource], dest: Path, aside: Path, recipe: _Recipe) -> Gathered:
     counts: Counter[str] = Counter()
     pieces = aside / "pieces.jsonl"
-    offsets = _write_pieces(pieces, _documents(sources, recipe.max_files, counts), recipe, counts)
+    read = _documents(sources, recipe.max_files, counts)
+    offsets = _write_pieces(pieces, _pieces(read, recipe), recipe, counts)
+    if recipe.drop_boilerplate:
+        cleaned = _without_boilerplate(pieces, offsets, counts)
+        pieces = aside / "cleaned.jsonl"
+        offsets = _write_pieces(pieces, cleaned, recipe, counts)
     kept = np.arange(len(offsets) - 1)
     if recipe.deduplicate == "near":
         texts = (str(json.loads(line)["text"]) for line in _chosen_lines(pieces, offsets, kept))
@@ -182,6 +197,7 @@ def _gather(sources: list[CorpusSource], dest: Path, aside: Path, recipe: _Recip
     return Gathered(
         target, counts["files"], counts["unreadable"], len(kept), counts["too_short"],
         counts["exact"], counts["near"], counts["not_sampled"], size,
+        counts["boilerplate"] / max(1, counts["characters"]),
     )  # fmt: skip
 
 
@@ -193,10 +209,11 @@ def _documents(
     for source in sources:
         if source.embedded is not None:
             yield from read_documents(source)
+    options = {source.name: file_options(source) for source in sources}
     for source, path in files:
         counts["files"] += 1
         try:
-            yield from read(path, name=_source_name(source, path))
+            yield from read(path, name=_source_name(source, path), options=options[source.name])
         except CorpusError as error:
             if len(files) == 1:
                 raise
@@ -214,13 +231,13 @@ def _source_name(source: CorpusSource, path: Path) -> str:
 
 
 def _write_pieces(
-    path: Path, documents: Iterator[Document], recipe: _Recipe, counts: Counter[str]
+    path: Path, texts: Iterator[tuple[str, str]], recipe: _Recipe, counts: Counter[str]
 ) -> NDArray[np.int64]:
     """Write the pieces that are long enough and new; where each line begins, and the end."""
     offsets = array("q", (0,))
     seen: set[bytes] = set()
     with path.open("wb") as file:
-        for source, text in _pieces(documents, recipe):
+        for source, text in texts:
             if len(text.strip()) < max(1, recipe.min_length):
                 counts["too_short"] += 1
                 continue
@@ -234,6 +251,23 @@ def _write_pieces(
             file.write(utf8(record + "\n"))
             offsets.append(file.tell())
     return np.frombuffer(offsets, dtype=np.int64).copy()
+
+
+def _without_boilerplate(
+    path: Path, offsets: NDArray[np.int64], counts: Counter[str]
+) -> Iterator[tuple[str, str]]:
+    """Source and text of the pieces written to `path`, without what recurs across them."""
+    numbers = np.arange(len(offsets) - 1)
+    sample = numbers[:: -(-len(numbers) // MAX_DOCUMENTS) or 1]
+    units, _ = recurring_units(
+        lambda: (str(json.loads(line)["text"]) for line in _chosen_lines(path, offsets, sample))
+    )
+    for line in _chosen_lines(path, offsets, numbers):
+        record = json.loads(line)
+        text = without_boilerplate(record["text"], units)
+        counts["characters"] += len(record["text"])
+        counts["boilerplate"] += len(record["text"]) - len(text)
+        yield record["source"], text
 
 
 def _pieces(documents: Iterator[Document], recipe: _Recipe) -> Iterator[tuple[str, str]]:

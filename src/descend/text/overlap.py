@@ -20,6 +20,9 @@ BLOCK = 1 << 23
 """Validation tokens looked for in one pass over training: bounds memory to about 300 MB."""
 
 
+COMPARED = 1 << 21
+"""Tokens compared one by one at a time: some 60 MB, however long the windows are."""
+
 MOST_JUDGED = 1 << 20
 """Validation tokens from which `overlap_share` looks at a sample: memory stays below 100 MB and
 training is read once, and a share is known to a tenth of a percent."""
@@ -66,17 +69,19 @@ def overlap(train: Tokens, validation: Tokens, length: int = 32) -> Overlap:
     mislead: chance n^2 / 2^65 for n validation tokens, 3e-8 for a million.) `train` may be
     memory-mapped: it is read in chunks, once for every `BLOCK` validation tokens.
 
-    `length` is a power of two below 2^15; `ValueError` otherwise.
+    `length` is a power of two below 2^31; `ValueError` otherwise.
     """
-    if not 1 <= length < 2**15 or length & (length - 1):
-        raise ValueError(f"length: found {length}, expected a power of two below {2**15}")
-    starts = np.zeros(len(validation) + 1, dtype=np.int16)  # `length` open windows at most
+    if not 1 <= length < 2**31 or length & (length - 1):
+        raise ValueError(f"length: found {length}, expected a power of two below {2**31}")
+    # `length` open windows at most.
+    counter: type[np.signedinteger[Any]] = np.int16 if length < 2**15 else np.int32
+    starts: npt.NDArray[np.signedinteger[Any]] = np.zeros(len(validation) + 1, dtype=counter)
     for first in range(0, len(validation) - length + 1, BLOCK):
         found = _windows_found(train, validation[first : first + BLOCK + length - 1], length)
         places = first + np.flatnonzero(found)
         starts[places] += 1  # the change of the number of open windows at each token
         starts[places + length] -= 1
-    return Overlap(length, np.cumsum(starts[:-1], dtype=np.int16) > 0)
+    return Overlap(length, np.cumsum(starts[:-1], dtype=counter) > 0)
 
 
 def overlap_share(train: Tokens, validation: Tokens, nats: float, bytes_per_token: float) -> float:
@@ -132,8 +137,11 @@ def _windows_found(train: Tokens, validation: Tokens, length: int) -> Mask:
         fresh = (wanted[which] == hashes[at]) & ~found[which]
         which, once = np.unique(which[fresh], return_index=True)
         at = at[fresh][once]
-        same = chunk[at[:, None] + inside] == validation[example[which][:, None] + inside]
-        found[which[same.all(axis=1)]] = True
+        rows = max(1, COMPARED // length)
+        for some in range(0, len(at), rows):
+            here, there = at[some : some + rows], example[which[some : some + rows]]
+            same = chunk[here[:, None] + inside] == validation[there[:, None] + inside]
+            found[which[some : some + rows][same.all(axis=1)]] = True
     return found[kind.reshape(-1)]
 
 

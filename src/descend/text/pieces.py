@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+
+LONGEST_RUN = 1 << 12
+"""Characters without white space that a tokenizer gets at once: words are 40 at most, sentences of
+Chinese some hundreds, and the time of a tokenizer grows faster than the length of a run."""
+
+_RUN = re.compile(r"\S+")
 
 
 def newline_pieces(text: str, length: int) -> Iterator[str]:
@@ -14,3 +21,17 @@ def newline_pieces(text: str, length: int) -> Iterator[str]:
         start = cut
     if start < len(text):
         yield text[start:]
+
+
+def run_pieces(text: str, length: int = LONGEST_RUN) -> Iterator[str]:
+    """Pieces that join back to `text`, cut where more than `length` characters are not spaces."""
+    if max(map(len, text.split()), default=0) <= length:
+        yield text
+        return
+    start = 0
+    for run in _RUN.finditer(text):
+        while run.end() - max(start, run.start()) > length:
+            cut = max(start, run.start()) + length
+            yield text[start:cut]
+            start = cut
+    yield text[start:]

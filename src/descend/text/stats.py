@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from descend.text.baselines import LossLadder
+from descend.text.boilerplate import MAX_CHARS, MAX_DOCUMENTS, Boilerplate, find_boilerplate
 from descend.text.duplicates import exact_duplicates, near_duplicates
 from descend.text.store import PreparedText, TokenStore
 
@@ -53,6 +55,8 @@ class CorpusStats:
     train_tokens: int
     validation_tokens: int
     loss_ladder: LossLadder
+    boilerplate: Boilerplate | None = None
+    """Passages that recur across documents; None where there are too few documents to tell."""
 
 
 def corpus_stats(text: PreparedText, store: TokenStore) -> CorpusStats:
@@ -83,7 +87,20 @@ def corpus_stats(text: PreparedText, store: TokenStore) -> CorpusStats:
         train_tokens=info.train_tokens,
         validation_tokens=info.validation_tokens,
         loss_ladder=info.ladder,
+        boilerplate=find_boilerplate(lambda: _sampled_texts(text)),
     )
+
+
+def _sampled_texts(text: PreparedText) -> Iterator[str]:
+    """The documents, or an even sample of them within `MAX_DOCUMENTS` and `MAX_CHARS`."""
+    spool = text.spool
+    chosen = np.unique(np.linspace(0, len(spool) - 1, MAX_DOCUMENTS).astype(np.int64))
+    length = max(1, MAX_CHARS // len(chosen))
+    for i in chosen.tolist():
+        start, end = int(spool.offsets[i]), int(spool.offsets[i + 1])
+        if spool.nbytes > MAX_CHARS:
+            end = min(end, start + length)
+        yield spool.bytes(start, end).decode("utf-8", "ignore")
 
 
 def _shown(store: TokenStore, index: int) -> str:

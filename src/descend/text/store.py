@@ -21,7 +21,8 @@ from descend.text.corpus import CorpusSource, find_corpus, read_documents, reads
 from descend.text.encoding import encoder, id_type
 from descend.text.notes import warn_all, warnings_kept
 from descend.text.overlap import overlap_share
-from descend.text.pieces import newline_pieces
+from descend.text.pieces import newline_pieces, run_pieces
+from descend.text.readers.options import ReadOptions
 from descend.text.split import Spans, Split, split_documents
 from descend.text.spool import Spool, build_spool, open_spool
 from descend.text.tokenizer import Kind, Tokenizer, load_tokenizer, train_tokenizer
@@ -108,7 +109,8 @@ def prepare_text(
     warned of all that is left out or guessed; what looks back at a run wants the text that it had.
     Raises `CorpusError` for text that is missing, unreadable, empty or too short.
     """
-    source = find_corpus(config.corpus_dir)
+    options = ReadOptions(config.encoding, config.text_column, config.split)
+    source = find_corpus(config.corpus_dir, options=options)
     if anew:
         remember_path(config.corpus_dir)
     made_from = (
@@ -227,7 +229,8 @@ def _texts(spool: Spool, spans: Spans) -> Iterator[str]:
                     raw = raw[:-1]
                 raw = raw[:cut] if cut else raw
             start += len(raw)
-            yield from newline_pieces(raw.decode(), _PIECE_CHARACTERS)
+            for piece in newline_pieces(raw.decode(), _PIECE_CHARACTERS):
+                yield from run_pieces(piece)
 
 
 def _encode(

@@ -18,7 +18,8 @@ from tokenizers import Tokenizer as FastTokenizer
 
 from descend.errors import TokenizerError
 from descend.guard import read_regular
-from descend.text.pieces import newline_pieces
+from descend.text.pieces import LONGEST_RUN, newline_pieces, run_pieces
+from descend.text.readers.chats import MARKERS, ROLES
 from descend.text.tokenizer_check import MAX_BYTES, check_tokenizer
 
 Kind = Literal["bpe", "char", "byte"]
@@ -28,6 +29,9 @@ END_OF_TEXT = "<|endoftext|>"
 # A sample of this size fixes the merges of a vocabulary as well as more text does, and keeps
 # the memory of training a tokenizer bounded (the trainer counts every distinct word).
 TRAINING_BYTES = 64 * 2**20
+
+RUN_BYTES = 2**18
+"""Of those, in runs of `LONGEST_RUN` characters without white space."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,11 @@ class Tokenizer:
             else:  # a character, or a byte for characters never seen, written <0x41>
                 lengths[index] = 1 if len(token) == len("<0x41>") else len(token.encode())
         return lengths
+
+    @cached_property
+    def knows_roles(self) -> bool:
+        """Whether it has ids for the markers of a user and an assistant."""
+        return all(self.fast.token_to_id(f"<|{role}|>") is not None for role in ROLES[1:3])
 
     @cached_property
     def fingerprint(self) -> str:
@@ -153,8 +162,12 @@ def train_tokenizer(
 
     `bpe` merges frequent byte pairs inside words; `char` has one id a character seen, with
     single bytes for all others; `byte` has the 256 bytes. All three add one end-of-text id.
-    `vocab_size` counts for bpe only; a small text may yield fewer.
+    `vocab_size` counts for bpe only; a small text may yield fewer. Where conversations are in the
+    text, bpe and char have an id for each marker of a role (`readers.chats`).
     """
+    markers = _markers_in(texts()) if kind != "byte" else []
+    if kind == "bpe" and vocab_size < 257 + len(markers):
+        markers = []
     if kind == "char":
         fast = _char_tokenizer(texts())
     else:
@@ -162,13 +175,15 @@ def train_tokenizer(
         fast.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         fast.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
-            vocab_size=vocab_size if kind == "bpe" else 257,
+            vocab_size=vocab_size - len(markers) if kind == "bpe" else 257,
             special_tokens=[END_OF_TEXT],
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
             show_progress=show_progress,
         )
         source = _some(texts(), TRAINING_BYTES) if kind == "bpe" else iter(())
-        fast.train_from_iterator(source, trainer)
+        fast.train_from_iterator((_without(piece, markers) for piece in source), trainer)
+    # Not special: what is special in a text is encoded as ordinary characters.
+    fast.add_tokens([AddedToken(marker, special=False, normalized=False) for marker in markers])
     fast.encode_special_tokens = True
     return Tokenizer(fast)
 
@@ -188,11 +203,36 @@ def _char_tokenizer(texts: Iterator[str]) -> FastTokenizer:
     return fast
 
 
+def _markers_in(texts: Iterator[str]) -> list[str]:
+    """The markers that stand at the beginning of a line of the first texts."""
+    present: set[str] = set()
+    for piece in _some(texts, TRAINING_BYTES):
+        if "<|" in piece:
+            lines = piece.split("\n")
+            present.update(marker for marker in MARKERS if marker in lines)
+    return [marker for marker in MARKERS if marker in present]
+
+
+def _without(text: str, markers: Sequence[str]) -> str:
+    for marker in markers:
+        text = text.replace(marker, "")
+    return text
+
+
 def _some(texts: Iterator[str], nbytes: int) -> Iterator[str]:
-    """The first `nbytes` or so of `texts`, in small pieces (the trainer buffers a batch)."""
+    """The first `nbytes` or so of `texts`, in small pieces (the trainer buffers a batch).
+
+    Of runs without white space not more than `RUN_BYTES`: each merge goes through all of them.
+    """
+    left = RUN_BYTES
     for text in texts:
-        for piece in newline_pieces(text, 2**16):
-            nbytes -= len(piece.encode())
-            yield piece
+        for part in newline_pieces(text, 2**16):
+            for piece in run_pieces(part):
+                if len(piece) >= LONGEST_RUN:
+                    left -= len(piece) * (max(map(len, piece.split()), default=0) >= LONGEST_RUN)
+                    if left < 0:
+                        continue
+                nbytes -= len(piece.encode())
+                yield piece
         if nbytes <= 0:
             return

@@ -1,26 +1,30 @@
 """Readers: a file of any known format becomes a stream of documents.
 
 One table says which reader reads which suffix; a reader is a function from the bytes of a
-file (in blocks) and a name to documents.
+file (in blocks), a name and options to documents.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from io import BytesIO
+from pathlib import Path, PurePath, PurePosixPath
+from typing import BinaryIO
 
 from descend.errors import CorpusError
 from descend.text.document import Document
 from descend.text.readers import compressed, plain
-from descend.text.readers.compressed import file_blocks
+from descend.text.readers.compressed import file_blocks, opened_blocks
 from descend.text.readers.encoding import Blocks
 from descend.text.readers.html import read_html
-from descend.text.readers.isolated import read_isolated
+from descend.text.readers.isolated import foreign_reader, read_isolated
 from descend.text.readers.json import read_json, read_jsonl
+from descend.text.readers.markup import read_subtitles, read_xml
+from descend.text.readers.options import DEFAULT_OPTIONS, ReadOptions
 from descend.text.readers.plain import read_plain
 from descend.text.readers.tables import read_csv, read_tsv
 
-Reader = Callable[[Blocks, str], Iterator[Document]]
+Reader = Callable[[Blocks, str, ReadOptions], Iterator[Document]]
 
 # Formats of text: read here, also when compressed.
 READERS: dict[str, Reader] = {
@@ -28,6 +32,9 @@ READERS: dict[str, Reader] = {
     ".html": read_html,
     ".htm": read_html,
     ".xhtml": read_html,
+    ".xml": read_xml,
+    ".srt": read_subtitles,
+    ".vtt": read_subtitles,
     ".json": read_json,
     ".jsonl": read_jsonl,
     ".ndjson": read_jsonl,
@@ -35,27 +42,49 @@ READERS: dict[str, Reader] = {
     ".tsv": read_tsv,
     ".tab": read_tsv,
 }
-# Binary formats: read in a child process, by the reader of that name.
+# Binary formats, and those of strangers: read in a child process, by the reader of that name.
 FOREIGN: dict[str, str] = {
     ".pdf": "pdf",
     ".docx": "docx",
     ".epub": "epub",
     ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".ipynb": "ipynb",
+    ".odt": "odt",
+    ".rtf": "rtf",
+    ".eml": "eml",
+    ".mbox": "mbox",
+    ".zip": "zip",
+    ".tar": "tar",
+    ".tgz": "tar",
+    ".tar.gz": "tar",
+    ".tar.bz2": "tar",
+    ".tar.xz": "tar",
 }
+ARCHIVES = ("zip", "tar")
 SUFFIXES: tuple[str, ...] = (
     *READERS,
     *FOREIGN,
     *(inner + outer for inner in READERS for outer in compressed.SUFFIXES),
 )
+TEXT_SUFFIXES = frozenset(suffix for suffix in SUFFIXES if suffix not in FOREIGN)
 
 
-def is_known(path: Path) -> bool:
+def is_known(path: PurePath) -> bool:
     """Whether the end of the name says that this is a file we read."""
     *_, inner, outer = ["", "", *path.suffixes]
     return (inner + outer).lower() in SUFFIXES or outer.lower() in SUFFIXES
 
 
-def read(path: Path, *, name: str | None = None) -> Iterator[Document]:
+def foreign_kind(path: PurePath) -> str | None:
+    """The format of a file that a child process parses; None for text."""
+    *_, inner, outer = ["", "", *(suffix.lower() for suffix in path.suffixes)]
+    return FOREIGN.get(inner + outer) or FOREIGN.get(outer)
+
+
+def read(
+    path: Path, *, name: str | None = None, options: ReadOptions = DEFAULT_OPTIONS
+) -> Iterator[Document]:
     """The documents of one file; `name` (default: the path) is their `source`.
 
     The suffix decides how it is read; a suffix that is not known is read as plain text.
@@ -63,12 +92,29 @@ def read(path: Path, *, name: str | None = None) -> Iterator[Document]:
     yielded the documents before the damage.
     """
     name = str(path) if name is None else name
-    suffix = path.suffix.lower()
-    if suffix in FOREIGN:
-        yield from read_isolated(FOREIGN[suffix], path, name)
+    kind = foreign_kind(path)
+    if kind is not None:
+        yield from read_isolated(kind, path, name, options=options)
         return
+    yield from _text_reader(path, name)(file_blocks(path, name), name, options)
+
+
+def read_member(
+    entry: PurePosixPath, opener: Callable[[], BinaryIO], name: str, options: ReadOptions
+) -> Iterator[Document]:
+    """The documents of a member of an archive, parsed in this process: for the child alone."""
+    kind = foreign_kind(entry)
+    if kind is not None:
+        yield from foreign_reader(kind)(BytesIO(opener().read()), name, options)
+        return
+    blocks = opened_blocks(opener, entry.suffix, name)
+    yield from _text_reader(entry, name)(blocks, name, options)
+
+
+def _text_reader(path: PurePath, name: str) -> Reader:
+    suffix = path.suffix.lower()
     if suffix in compressed.SUFFIXES:
-        suffix = Path(path.stem).suffix.lower()
+        suffix = PurePosixPath(path.stem).suffix.lower()
         if suffix in FOREIGN:
             raise CorpusError(name, f"a compressed {suffix} file", "a plain one", "unpack it first")
-    yield from READERS.get(suffix, read_plain)(file_blocks(path, name), name)
+    return READERS.get(suffix, read_plain)

@@ -1,12 +1,12 @@
-"""What docx and epub share: a zip archive of XML, opened with limits."""
+"""What docx, odt and epub share: a zip archive of XML, opened with limits."""
 
 from __future__ import annotations
 
 import zipfile
-from pathlib import Path
 from xml.etree import ElementTree
 
 from descend.errors import CorpusError
+from descend.text.readers.options import Source
 
 # Above what honest books have by a wide margin; in the child process memory is limited too.
 MAX_ENTRIES = 20_000
@@ -14,7 +14,7 @@ MAX_ENTRY_BYTES = 1 << 28
 MAX_TOTAL_BYTES = 1 << 30
 
 
-def open_archive(path: Path, name: str, kind: str) -> zipfile.ZipFile:
+def open_archive(path: Source, name: str, kind: str) -> zipfile.ZipFile:
     """The archive. Raises `CorpusError` if it is none, or unpacks to more than the limits.
 
     `zipfile` never unpacks an entry beyond its declared size, so the sums below bound it.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,14 +28,19 @@ def file_blocks(path: Path, name: str) -> Blocks:
 
     The blocks raise `CorpusError` if the file cannot be opened, read or unpacked.
     """
-    unpack = {".gz": _gzip_blocks, ".zst": _zstd_blocks}.get(path.suffix.lower(), _plain_blocks)
+    return opened_blocks(lambda: path.open("rb"), path.suffix, name)
+
+
+def opened_blocks(opener: Callable[[], BinaryIO], suffix: str, name: str) -> Blocks:
+    """The bytes of what `opener` opens afresh each time, unpacked if `suffix` says so."""
+    unpack = {".gz": _gzip_blocks, ".zst": _zstd_blocks}.get(suffix.lower(), _plain_blocks)
 
     def blocks() -> Iterator[bytes]:
         try:
-            with path.open("rb") as file:
+            with opener() as file:
                 yield from unpack(file)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise _damaged(name, path.suffix, error) from None
+            raise _damaged(name, suffix, error) from None
         except OSError as error:
             raise unreadable(name, error) from None
 

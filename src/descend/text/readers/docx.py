@@ -8,12 +8,12 @@ where python-docx writes the files). Runs in the child process of `isolated`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from descend.text.document import Document
 from descend.text.readers.archive import entry_xml, open_archive
 from descend.text.readers.cutting import in_parts
+from descend.text.readers.options import ReadOptions, Source
 
 # The same elements in the two forms of the standard (ECMA/transitional, ISO/strict).
 _NAMESPACES = (
@@ -24,7 +24,7 @@ _NAMESPACES = (
 _OLD_FORM = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 
 
-def read_docx(path: Path, name: str) -> Iterator[Document]:
+def read_docx(path: Source, name: str, options: ReadOptions) -> Iterator[Document]:
     """The text of the body, then footnotes and endnotes. Raises `CorpusError` if damaged."""
     with open_archive(path, name, "docx") as archive:
         entries = ["word/document.xml"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import unquote
 from xml.etree.ElementTree import Element
 from zipfile import ZipFile
@@ -17,11 +16,12 @@ from descend.text.readers.archive import entry_bytes, entry_xml, open_archive, u
 from descend.text.readers.cutting import in_parts
 from descend.text.readers.encoding import Blocks, decode
 from descend.text.readers.html import html_text
+from descend.text.readers.options import ReadOptions, Source
 
 _PAGES = ("application/xhtml+xml", "text/html")
 
 
-def read_epub(path: Path, name: str) -> Iterator[Document]:
+def read_epub(path: Source, name: str, options: ReadOptions) -> Iterator[Document]:
     """The chapters as text. Raises `CorpusError` if it is no book or has none."""
     with open_archive(path, name, "epub") as archive:
         yield from in_parts(_chapters(archive, name), name)

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from descend.errors import CorpusError
 from descend.text.document import Document
 from descend.text.readers.cutting import in_parts
 from descend.text.readers.encoding import Blocks, decode
+from descend.text.readers.markup import scan_markup, whole_text
+from descend.text.readers.options import DEFAULT_OPTIONS, ReadOptions
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
@@ -35,6 +36,16 @@ _BLOCKS = _tags(
 # An empty line goes before and after these.
 _PARAGRAPHS = _tags("p h1 h2 h3 h4 h5 h6 pre blockquote ul ol dl table figure section")
 _CELLS = frozenset(("td", "th"))
+# Elements open at once, from which lexbor's time, which grows with their square, is felt: a page
+# of 5,000 takes 20 ms, one of 40,000 takes 6 s.
+MAX_DEPTH = 5_000
+# So with the attributes of a tag: 20,000 take 9 s.
+MAX_ATTRIBUTES = 1_000
+_OPEN_OR_CLOSE = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]*)")
+# Elements that nothing stands in, or that end where the next of them begins.
+_NEVER_DEEP = _tags(
+    "area base br col embed hr img input link meta source track wbr p li td th tr dd dt option"
+)
 _SPACE = re.compile(r"[ \t\n\r\f]+")
 # Signs that stand for the end of a paragraph, a block or a line while a page is put
 # together, and for spaces and newlines in <pre>, which are kept as they are.
@@ -43,30 +54,21 @@ _OURS = re.compile(r"[\x00-\x05]")
 _GAP = re.compile(r"[ \x01-\x03]+")
 
 
-def read_html(blocks: Blocks, name: str) -> Iterator[Document]:
+def read_html(
+    blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS
+) -> Iterator[Document]:
     """One document per page. Raises `CorpusError` on binary data or a page beyond reason."""
-    held: list[str] = []
-    length = 0
-    for piece in decode(blocks, name):
-        held.append(piece)
-        length += len(piece)
-        if length > MAX_CHARS:
-            raise CorpusError(
-                name, f"a page of over {MAX_CHARS:,} characters", "a smaller one",
-                "split it, or convert it to plain text",
-            )  # fmt: skip
-    yield from in_parts((html_text("".join(held)),), name)
+    page = whole_text(decode(blocks, name, options), name, MAX_CHARS)
+    yield from in_parts((html_text(page),), name)
 
 
 def html_text(page: str) -> str:
     """The text of a page: a line per block, an empty line around paragraphs."""
-    from selectolax.lexbor import LexborHTMLParser
-
     # The signs below are ours from here on; in a page they mean nothing.
-    root = LexborHTMLParser(_OURS.sub(" ", page.replace("\r\n", "\n"))).root
-    if root is None:
-        return ""
-    text = "".join(_pieces(root)).replace("\xa0", " ")
+    page = _OURS.sub(" ", page.replace("\r\n", "\n"))
+    text = "".join(_scanned(page) if _is_beyond_parser(page) else _parsed(page)).replace(
+        "\xa0", " "
+    )
     text = _GAP.sub(_line_ends, text).strip(" \n")
     text = text.replace(_PRE_SPACE, " ").replace(_PRE_LINE, "\n")
     return text + "\n" if text else ""
@@ -78,6 +80,52 @@ def _line_ends(gap: re.Match[str]) -> str:
     if _PARAGRAPH in run or run.count(_BREAK) > 1:
         return "\n\n"
     return "\n" if _BREAK in run or _BLOCK in run else " "
+
+
+def _parsed(page: str) -> Iterator[str]:
+    from selectolax.lexbor import LexborHTMLParser
+
+    root = LexborHTMLParser(page).root
+    return iter(()) if root is None else _pieces(root)
+
+
+def _is_beyond_parser(page: str) -> bool:
+    """Whether more elements may be open at once, or a tag have more attributes, than a parser takes
+    linear time for."""
+    for part in page.split(">"):
+        if len(part) > 4 * MAX_ATTRIBUTES:
+            tag = part.partition("<")[2]
+            if len(tag.split(None, MAX_ATTRIBUTES)) > MAX_ATTRIBUTES:
+                return True
+    depth = 0
+    for match in _OPEN_OR_CLOSE.finditer(page):
+        if match.group(1):
+            depth = max(0, depth - 1)
+        elif match.group(2).lower() not in _NEVER_DEEP:
+            depth += 1
+            if depth > MAX_DEPTH:
+                return True
+    return False
+
+
+def _scanned(page: str) -> Iterator[str]:
+    """Texts and line ends as `_pieces` gives them, without a tree: for pages that nest deeply.
+
+    What is dropped ends with its own closing tag, or with the page.
+    """
+    dropped, depth = "", 0
+    for tag, piece in scan_markup(page):
+        if tag is None:
+            if not dropped:
+                yield _SPACE.sub(" ", piece)
+        elif dropped:
+            if tag == dropped:
+                depth += -1 if piece.startswith("</") else 1
+                dropped = dropped if depth else ""
+        elif tag in _DROPPED and not piece.startswith("</"):
+            dropped, depth = tag, 1
+        else:
+            yield _end(tag)
 
 
 def _pieces(root: LexborNode) -> Iterator[str]:

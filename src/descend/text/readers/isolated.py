@@ -9,6 +9,7 @@ lines: the parent takes nothing from it but strings and numbers.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import queue
 import signal
@@ -17,7 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
@@ -25,8 +26,9 @@ from typing import IO, Any
 from descend.errors import CorpusError
 from descend.text.document import Document
 from descend.text.readers.compressed import unreadable
+from descend.text.readers.options import DEFAULT_OPTIONS, ReadOptions, Source
 
-ForeignReader = Callable[[Path, str], Iterator[Document]]
+ForeignReader = Callable[[Source, str, ReadOptions], Iterator[Document]]
 
 # format -> module and function; looked up by name so that the parent imports none of them.
 _READERS: dict[str, tuple[str, str]] = {
@@ -34,6 +36,14 @@ _READERS: dict[str, tuple[str, str]] = {
     "docx": ("descend.text.readers.docx", "read_docx"),
     "epub": ("descend.text.readers.epub", "read_epub"),
     "parquet": ("descend.text.readers.parquet", "read_parquet"),
+    "arrow": ("descend.text.readers.parquet", "read_arrow"),
+    "odt": ("descend.text.readers.odt", "read_odt"),
+    "rtf": ("descend.text.readers.rtf", "read_rtf"),
+    "eml": ("descend.text.readers.mail", "read_eml"),
+    "mbox": ("descend.text.readers.mail", "read_mbox"),
+    "ipynb": ("descend.text.readers.notebook", "read_ipynb"),
+    "zip": ("descend.text.readers.members", "read_zip"),
+    "tar": ("descend.text.readers.members", "read_tar"),
 }
 # The longest line taken from a child: a part of a document with every character escaped.
 _LINE_BYTES = 1 << 25
@@ -44,6 +54,8 @@ _FEW_THREADS = {
     "OMP_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "2",
 }
+_log = logging.getLogger("descend")
+
 _MAIN = "from descend.text.readers.isolated import main; main()"
 
 
@@ -62,22 +74,27 @@ class Limits:
     characters: int = 1 << 30
 
 
-# A parquet file may be a data set of many gigabytes: only its speed is watched.
+# These may be data sets of many gigabytes: only their speed is watched.
+_DATA_SETS = ("parquet", "arrow", "mbox", "zip", "tar")
 _UNLIMITED = Limits(seconds=float("inf"), megabytes=4096, characters=1 << 62)
 
 
 def read_isolated(
-    kind: str, path: Path, name: str, limits: Limits | None = None
+    kind: str,
+    path: Path,
+    name: str,
+    limits: Limits | None = None,
+    options: ReadOptions = DEFAULT_OPTIONS,
 ) -> Iterator[Document]:
     """The documents of a file of format `kind`, parsed in a child process.
 
     Raises `CorpusError` if the file cannot be parsed, or if parsing it crashes or passes
     `limits`; documents before that have been yielded.
     """
-    limits = limits or (_UNLIMITED if kind == "parquet" else Limits())
+    limits = limits or (_UNLIMITED if kind in _DATA_SETS else Limits())
     child = subprocess.Popen(  # -P: a json.py in the folder of the user must not be imported
         [sys.executable, "-P", "-c", _MAIN, kind, str(path.absolute()), name,
-         str(limits.megabytes)],
+         str(limits.megabytes), json.dumps(asdict(options))],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         env=os.environ | _FEW_THREADS | {"PYTHONPATH": _import_path()},
     )  # fmt: skip
@@ -130,6 +147,9 @@ def _received(
             return
         if "error" in message:
             raise CorpusError(*(str(fact) for fact in message["error"]))
+        if "note" in message:
+            _log.warning("%s", message["note"])
+            continue
         document = Document(str(message["text"]), str(message["source"]), int(message["part"]))
         characters += len(document.text)
         if characters > limits.characters:
@@ -143,7 +163,7 @@ def _message(line: bytes) -> dict[str, Any] | None:
         message = json.loads(line)
     except ValueError:
         return None
-    if not isinstance(message, dict) or message.keys().isdisjoint(("end", "error", "text")):
+    if not isinstance(message, dict) or message.keys().isdisjoint(("end", "error", "text", "note")):
         return None
     return message
 
@@ -161,8 +181,8 @@ def _import_path() -> str:
 
 
 def main() -> None:
-    """The child: `FORMAT PATH NAME MEGABYTES`; documents as JSON lines to standard output."""
-    kind, path, name, megabytes = sys.argv[1:]
+    """The child: `FORMAT PATH NAME MEGABYTES OPTIONS`; documents as JSON lines to stdout."""
+    kind, path, name, megabytes, options = sys.argv[1:]
     _limit_memory(int(megabytes))
     out = sys.stdout
 
@@ -170,10 +190,14 @@ def main() -> None:
         out.write(json.dumps(message) + "\n")
         out.flush()
 
+    class Notes(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say(note=record.getMessage())
+
+    _log.addHandler(Notes(logging.WARNING))
     try:
-        module, function = _READERS[kind]
-        reader: ForeignReader = getattr(import_module(module), function)
-        for document in reader(Path(path), name):
+        reader = foreign_reader(kind)
+        for document in reader(Path(path), name, ReadOptions(**json.loads(options))):
             say(text=document.text, source=document.source, part=document.part)
         say(end=True)
     except CorpusError as error:
@@ -188,6 +212,13 @@ def main() -> None:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         refused = _refused(name, kind, f"a damaged {kind} file ({reason})")
         say(error=[refused.where, refused.found, refused.expected, refused.what_to_do])
+
+
+def foreign_reader(kind: str) -> ForeignReader:
+    """The parser of a format; for the child alone."""
+    module, function = _READERS[kind]
+    reader: ForeignReader = getattr(import_module(module), function)
+    return reader
 
 
 def _limit_memory(megabytes: int) -> None:

@@ -1,8 +1,7 @@
-"""JSON and JSON lines: one record, one document.
+"""JSON: one document per record, or per conversation (`records`, `chats`).
 
-A record is a string, or an object whose text stands under one of `TEXT_KEYS`; an object
-without such a key gives all its strings, one a line. Files are read value by value, so a
-large list need not fit into memory; one value must.
+A record is an element of a list, a line of JSON lines, or one of several values that follow each
+other. Files are read value by value, so a large list need not fit into memory; one value must.
 """
 
 from __future__ import annotations
@@ -14,68 +13,80 @@ from itertools import chain
 
 from descend.errors import CorpusError
 from descend.text.document import Document
-from descend.text.readers.cutting import MAX_LINE, in_parts, lines
+from descend.text.readers.chats import conversation_text
+from descend.text.readers.cutting import MAX_LINE, lines
 from descend.text.readers.encoding import Blocks, decode
-
-# Names under which data sets keep their text, the most usual first.
-TEXT_KEYS = ("text", "content", "body", "story", "article", "document", "passage", "raw_content")
+from descend.text.readers.options import DEFAULT_OPTIONS, ReadOptions
+from descend.text.readers.records import TEXT_KEYS, record_documents
 
 _BETWEEN = re.compile(r"[\s,]*")
 # Numbers are never text, and Python refuses to make an int of thousands of digits.
 _DECODER = json.JSONDecoder(parse_int=float)
+# The first line of a value that is written over several is as short as a bracket or one pair.
+_MAX_FIRST_LINE = 1 << 16
+# Characters of what may stand beside a list of records: a version, a title.
+_MAX_LABEL = 40
 
 
-def read_json(blocks: Blocks, name: str) -> Iterator[Document]:
+def read_json(
+    blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS
+) -> Iterator[Document]:
     """A document per record of a list, or of values that follow each other.
 
     `source` is the name with the record's number. Raises `CorpusError` on broken JSON.
     """
-    yield from _documents(_values(decode(blocks, name), name), name)
+    yield from _documents(_values(decode(blocks, name, options), name), name, options)
 
 
-def read_jsonl(blocks: Blocks, name: str) -> Iterator[Document]:
-    """A document per line. Raises `CorpusError` naming the first line that is not JSON."""
-    yield from _documents(_lines(decode(blocks, name), name), name)
+def read_jsonl(
+    blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS
+) -> Iterator[Document]:
+    """A document per line; or per value, where the first one goes over several lines.
+
+    Raises `CorpusError` naming the first line that is not JSON.
+    """
+    text = decode(blocks, name, options)
+    first = next((line for line in lines(text, name) if not line.isspace()), "")
+    if _goes_on(first):
+        yield from read_json(blocks, name, options)
+    else:
+        yield from _documents(_lines(decode(blocks, name, options), name), name, options)
 
 
-def record_text(record: object) -> str:
-    """The text of one record: itself, that of its text key, or all its strings."""
-    if isinstance(record, dict):
-        by_name = {str(key).lower(): value for key, value in record.items()}
-        for key in TEXT_KEYS:
-            if isinstance(by_name.get(key), str):
-                return str(by_name[key])
-    return "\n".join(_strings(record))
+def _goes_on(line: str) -> bool:
+    """Whether a line begins a JSON value that does not end in it."""
+    try:
+        _DECODER.decode(line)
+    except json.JSONDecodeError as error:
+        return error.pos >= len(line.rstrip()) and len(line.strip()) < _MAX_FIRST_LINE
+    except (ValueError, RecursionError):
+        pass
+    return False
 
 
-def _documents(values: Iterable[object], name: str) -> Iterator[Document]:
-    records = chain.from_iterable(map(_records, values))
-    for number, record in enumerate(records, start=1):
-        text = record_text(record)
-        if text:
-            yield from in_parts((text,), f"{name}:{number}")
+def _documents(values: Iterable[object], name: str, options: ReadOptions) -> Iterator[Document]:
+    return record_documents(chain.from_iterable(map(_records, values)), name, options)
 
 
 def _records(value: object) -> Iterable[object]:
-    """The records in one value: those of `{"data": [...]}`, or the value itself."""
-    if isinstance(value, dict) and len(value) == 1:
-        (only,) = value.values()
-        if isinstance(only, list) and all(isinstance(item, (str, dict)) for item in only):
-            return only
-    return (value,)
+    """The records in one value: those of `{"data": [...]}`, or the value itself.
 
-
-def _strings(value: object) -> Iterator[str]:
-    """All strings of a value in their order; with a stack, since files may nest deeply."""
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, str):
-            yield item
-        elif isinstance(item, dict):
-            waiting.extend(reversed(item.values()))
-        elif isinstance(item, list):
-            waiting.extend(reversed(item))
+    Beside the list only numbers and names may stand, as of a version; a list of turns is none.
+    """
+    if not isinstance(value, dict) or conversation_text(value) is not None:
+        return (value,)
+    lists = [part for part in value.values() if isinstance(part, list)]
+    others = {str(key).lower() for key, part in value.items() if not isinstance(part, list)}
+    if len(lists) != 1 or others & set(TEXT_KEYS) or any(
+        isinstance(part, dict) or len(str(part)) > _MAX_LABEL
+        for part in value.values() if not isinstance(part, list)
+    ):  # fmt: skip
+        return (value,)
+    only = lists[0]
+    whole = all(isinstance(item, dict) for item in only) if others else all(
+        isinstance(item, (str, dict, list)) for item in only
+    )  # fmt: skip
+    return only if whole and len(only) > bool(others) else (value,)
 
 
 def _lines(pieces: Iterator[str], name: str) -> Iterator[object]:

@@ -10,19 +10,21 @@ from pathlib import Path
 
 from descend.errors import CorpusError
 from descend.text.document import Document
+from descend.text.readers.options import ReadOptions, Source
 
 
-def read_pdf(path: Path, name: str) -> Iterator[Document]:
+def read_pdf(path: Source, name: str, options: ReadOptions) -> Iterator[Document]:
     """The pages with any text, each ended by an empty line.
 
     Raises `CorpusError` on a damaged or locked file, and on one without text (a scan).
     """
     import pypdfium2  # type: ignore[import-untyped]
 
-    with path.open("rb"):  # if it cannot be opened, the system says why; pdfium does not
-        pass
+    if isinstance(path, Path):
+        with path.open("rb"):  # if it cannot be opened, the system says why; pdfium does not
+            pass
     try:
-        pdf = pypdfium2.PdfDocument(path)
+        pdf = pypdfium2.PdfDocument(path if isinstance(path, Path) else path.getvalue())
     except pypdfium2.PdfiumError as error:
         locked = "password" in str(error).lower()
         raise CorpusError(

@@ -7,20 +7,23 @@ from collections.abc import Iterator
 from descend.text.document import Document
 from descend.text.readers.cutting import in_parts
 from descend.text.readers.encoding import Blocks, decode
+from descend.text.readers.options import DEFAULT_OPTIONS, ReadOptions
 
 _NAMES = """
-    .txt .text .md .markdown .mdx .rst .adoc .asciidoc .org .tex .bib .log .srt .vtt .po .diff
+    .txt .text .md .markdown .mdx .rst .adoc .asciidoc .org .tex .bib .log .po .diff
     .patch .py .pyi .pyx .js .mjs .cjs .jsx .ts .tsx .vue .svelte .css .scss .less .c .h .cc
     .cpp .cxx .hh .hpp .hxx .m .mm .cs .java .kt .kts .scala .groovy .gradle .swift .go .rs .zig
     .nim .d .dart .rb .php .pl .pm .lua .r .jl .hs .lhs .ml .mli .fs .fsx .clj .cljs .edn .erl
     .ex .exs .lisp .el .scm .rkt .f .f90 .f95 .for .pas .ada .adb .cob .asm .s .v .sv .vhd
     .sh .bash .zsh .fish .ps1 .bat .cmd .awk .sed .tcl .sql .graphql .proto .thrift .sol
-    .toml .yaml .yml .ini .cfg .conf .properties .xml .xsl .xsd .svg .tf .nix .cmake .mk .dockerfile
+    .toml .yaml .yml .ini .cfg .conf .properties .xsl .xsd .svg .tf .nix .cmake .mk .dockerfile
 """
 # What is read as it stands, by the end of the file's name.
 SUFFIXES: tuple[str, ...] = tuple(_NAMES.split())
 
 
-def read_plain(blocks: Blocks, name: str) -> Iterator[Document]:
+def read_plain(
+    blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS
+) -> Iterator[Document]:
     """The text of one file as one document, in parts; raises `CorpusError` on binary data."""
-    yield from in_parts(decode(blocks, name), name)
+    yield from in_parts(decode(blocks, name, options), name)

@@ -9,9 +9,11 @@ from itertools import chain, islice
 
 from descend.errors import CorpusError
 from descend.text.document import Document
+from descend.text.readers.chats import conversation_text
 from descend.text.readers.cutting import MAX_LINE, in_parts, lines
 from descend.text.readers.encoding import Blocks, decode
-from descend.text.readers.json import TEXT_KEYS
+from descend.text.readers.options import DEFAULT_OPTIONS, ReadOptions
+from descend.text.readers.records import TEXT_KEYS, is_text_value, no_such_column, record_documents
 
 # As many rows are looked at to find out which columns hold text.
 LOOK_ROWS = 200
@@ -22,17 +24,21 @@ _NUMBER = re.compile(r"[-+]?[\d.,:/ eE%-]*")
 _TITLE = re.compile(r"[^\W\d][\w ()/-]{0,39}")
 
 
-def read_csv(blocks: Blocks, name: str) -> Iterator[Document]:
+def read_csv(
+    blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS
+) -> Iterator[Document]:
     """A document per row; the delimiter is the one the first line has most of."""
-    rows = lines(decode(blocks, name), name)
+    rows = lines(decode(blocks, name, options), name)
     first = next(rows, "")
     delimiter = max(",;\t|", key=first.count)
-    yield from _documents(chain((first,), rows), delimiter, name)
+    yield from _documents(chain((first,), rows), delimiter, name, options)
 
 
-def read_tsv(blocks: Blocks, name: str) -> Iterator[Document]:
+def read_tsv(
+    blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS
+) -> Iterator[Document]:
     """A document per row, columns divided by tabs."""
-    yield from _documents(lines(decode(blocks, name), name), "\t", name)
+    yield from _documents(lines(decode(blocks, name, options), name), "\t", name, options)
 
 
 def text_columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
@@ -48,7 +54,7 @@ def text_columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[i
     mean = []
     for at in range(width):
         cells = [row[at] for row in rows if at < len(row)]
-        words = [len(cell) for cell in cells if not _NUMBER.fullmatch(cell)]
+        words = [len(cell) for cell in cells if is_text_value(cell)]
         mean.append(sum(words) / max(1, len(cells)))
     long = [at for at, length in enumerate(mean) if length >= TEXT_CHARS]
     if not long and max(mean, default=0) > 0:
@@ -56,11 +62,20 @@ def text_columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[i
     return long
 
 
-def _documents(text: Iterator[str], delimiter: str, name: str) -> Iterator[Document]:
+def _documents(
+    text: Iterator[str], delimiter: str, name: str, options: ReadOptions
+) -> Iterator[Document]:
     rows = _rows(text, delimiter, name)
     look = list(islice(rows, LOOK_ROWS))
-    titles = look[0] if look and _is_header(look[0], look[1:]) else []
+    wanted = set(options.columns)
+    titles = look[0] if look and (wanted & set(look[0]) or _is_header(look[0], look[1:])) else []
     look = look[1:] if titles else look
+    if wanted and not wanted & set(titles):
+        raise no_such_column(name, options, titles)
+    records = (dict(zip(titles, row, strict=False)) for row in chain(look, rows))
+    if wanted or (look and conversation_text(dict(zip(titles, look[0], strict=False)))):
+        yield from record_documents(records, name, options)
+        return
     columns = text_columns(titles, look)
     if look and not columns:
         raise CorpusError(
@@ -93,6 +108,8 @@ def _rows(text: Iterator[str], delimiter: str, name: str) -> Iterator[list[str]]
 def _is_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
     """Whether the first row is titles: a known one, or short words over longer text."""
     if any(cell.strip().lower() in TEXT_KEYS for cell in first):
+        return True
+    if conversation_text({cell.strip(): "text" for cell in first}):
         return True
     titles = [cell.strip() for cell in first]
     if not rest or len(set(titles)) < len(titles):
