@@ -14,9 +14,10 @@ import msgspec
 from descend.doctor.curve import CurveReading, read_curve
 from descend.doctor.diagnosis import Evidence, Finding, RuledOut
 from descend.doctor.expected import Band, expected_band
+from descend.doctor.judgment import Judged, Shape
 from descend.doctor.logs.log import Log
 from descend.doctor.logs.reading import read_log
-from descend.doctor.shapes import Judged, Shape, judge_shape
+from descend.doctor.shapes import judge_shape
 
 SCHEMA = 1
 
@@ -134,14 +135,14 @@ def not_checked(judged: Judged) -> list[NotChecked]:
 
 
 def _notes(log: Log) -> list[str]:
-    notes = []
+    notes = list(log.notes)
     if log.unit == "epochs":
         notes.append("the log names no steps: places are epochs")
     elif log.unit == "entries":
         notes.append("the log names neither steps nor epochs: places are its entries, in order")
     if all(e.validation is None for e in log.entries):
         notes.append(
-            "there is no loss on held-out text in this log: whether the model learned the language "
-            "or knows its text by heart cannot be seen"
+            "there is no validation loss in this log: overfitting cannot be seen, so whether the "
+            "model learned the language or knows its text by heart is open"
         )
     return notes
