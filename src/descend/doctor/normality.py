@@ -19,6 +19,9 @@ Programs V"; Wortsman et al. 2023, "Small-scale proxies", sweep 3e-4 to 3e-1 and
 from about 1e-2 on)."""
 FAR = 3.0
 """Times the highest usual rate from which a rate is far outside."""
+NO_RATE = 100.0
+"""Peak rate above which no optimizer is used: the word language model of PyTorch's examples trains
+with SGD at 20, by clipping gradients to 0.25."""
 USUAL_RATE = 1e-3
 """What is prescribed instead: the middle of what small models are trained at."""
 FLAT_SHARE = 0.5
@@ -60,7 +63,7 @@ def rate_out_of_range(shape: Shape) -> Judged | None:
     rate = curve.rate_highest
     if rate is None or rate <= FAR * ADAM_HIGHEST:
         return None
-    if not shape.log.adam and not is_flat(curve):
+    if not shape.log.adam and not is_flat(curve) and rate <= NO_RATE:
         return None
     optimizer = "AdamW" if shape.log.adam else "AdamW, if that is the optimizer,"
     fact: EvidenceFacts = ("highest_rate", rate, "", (None, ADAM_HIGHEST),
@@ -133,8 +136,8 @@ def flat_after_fall(shape: Shape) -> Judged | None:
     return Judged(
         "unknown", 0.5, "cannot tell",
         f"it fell to about {curve.end:.2f} by {curve.flat_since:,.6g} {curve.unit} and stays "
-        "there: a model that has learned what it can leaves such a curve, and so does one that knows only "
-        "how frequent tokens are; give the text (--corpus) to tell them apart",
+        "there: a model that has learned what it can leaves such a curve, and so does one that "
+        "knows only how frequent tokens are; give the text (--corpus) to tell them apart",
     )  # fmt: skip
 
 

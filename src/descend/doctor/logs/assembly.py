@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from descend.doctor.logs.counter import Counter
 from descend.doctor.logs.kinds import objective_of
@@ -23,6 +24,8 @@ MOST_POINTS = 40_000
 """Of a series that no thinning of lines has made smaller: then every second is dropped."""
 NEAR_ZERO = 0.02
 """A loss above it that is followed by exact zeros to the end has not come there by learning."""
+LEAST_FOR_BASE = 0.5
+"""A loss under which powers of 2 and of e are too alike to tell the base."""
 STEPS_SHARE = 0.9
 """Of the points of a series that must have a step for its places to be steps."""
 
@@ -41,6 +44,8 @@ class Point:
     rate: float | None = None
     gradient_norm: float | None = None
     line: Line | None = None
+    beside_training: bool = False
+    """Whether it stands in a line with a training loss."""
 
 
 @dataclass
@@ -62,6 +67,8 @@ class Assembly:
     counters: dict[str, Counter] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     epoch_starts: list[float] = field(default_factory=list)
+    base_two: int = 0
+    """Rows whose perplexity is 2 to the loss, less those where it is e to it."""
     _context: Row | None = None
     _context_number: int = 0
     _used: dict[str, int] = field(default_factory=dict)
@@ -129,12 +136,13 @@ class Assembly:
             key = (meaning.name, split, word, own, meaning.rank)
             held = split == "validation" or meaning.rank == 3
             if row.bar and held:
-                if self._shown.get(key) == value:
+                if _same(self._shown.get(key), value):
                     continue
                 self._shown[key] = value
                 if is_training and before is not None and row.step != row.total:
                     place = before
             point = Point(self.rows, place, epoch, value, row.rate, row.gradient_norm, row.line)
+            point.beside_training = is_training
             if split != "validation":
                 point.rate = self._rate if point.rate is None else point.rate
                 self._last_points.append(point)
@@ -143,11 +151,20 @@ class Assembly:
                 points[-1] = point
             else:
                 points.append(point)
+        self._tell_base(row)
         for split, value in row.perplexities:
             loss = math.log(value) if value > 0 and math.isfinite(value) else math.nan
             point = Point(self.rows, place, epoch, loss, row.rate, row.gradient_norm, row.line)
             self.perplexities.setdefault(split, []).append(point)
         return True
+
+    def _tell_base(self, row: Row) -> None:
+        """Whether the perplexity beside a loss is 2 or e to its power."""
+        for split, value in row.perplexities:
+            for _, other, _, loss in row.losses[:1]:
+                if split == other and value > 1 and math.isfinite(value) and loss > LEAST_FOR_BASE:
+                    two = abs(math.log2(value) - loss) < abs(math.log(value) - loss)
+                    self.base_two += 1 if two else -1
 
     def _training_place(self, row: Row, loss: float | None = None) -> float | None:
         """The place of a row with a step; `loss`: where the row itself holds none."""
@@ -189,7 +206,7 @@ class Assembly:
             return now
         main = self.counters.get(row.counter) or (self.counters.get(last.counter) if last else None)
         at = row.step + (main.offset if main is not None else 0.0)
-        if now is None or main is None:
+        if now is None or main is None or (row.structured and not main.offset):
             return at
         behind = now - at
         if behind <= 2 * main.interval + 1:
@@ -223,6 +240,8 @@ class Assembly:
         """The curve; None if no loss was read."""
         for points in (*self.series.values(), *self.perplexities.values()):
             points[:] = [p for p in points if p.line is None or p.line.stays]
+        for key in [k for k in self.series if k[1] == "validation"]:
+            self.series[key] = _news(self.series[key])
         training = self._best({"train", None})
         validation = self._best({"validation"})
         if training is None and validation is None:
@@ -243,7 +262,7 @@ class Assembly:
             kind=self._kind(), unit=unit, entries=entries, skipped=self.skipped,
             objective=objective, objective_evidence=evidence,
             adam=self.adam or self.dictionaries > self.rows / 2,
-            epoch_starts=self._starts(unit), notes=self.notes,
+            epoch_starts=self._starts(unit), notes=self.notes, bits=self.base_two > 0,
         )  # fmt: skip
 
     def _kind(self) -> str:
@@ -291,6 +310,18 @@ class Assembly:
                 at = before
             found.append(before if at is None else at)
         return found
+
+
+def _same(a: float | None, b: float) -> bool:
+    return a is not None and (a == b or (math.isnan(a) and math.isnan(b)))
+
+
+def _news(points: list[Point]) -> list[Point]:
+    """Validation without the values that lines of training only show again."""
+    again = [_same(a.value, b.value) and b.beside_training for a, b in pairwise(points)]
+    if 2 * sum(again) <= len(points):
+        return points
+    return points[:1] + [p for p, old in zip(points[1:], again, strict=True) if not old]
 
 
 def _finish(training: list[Point], lost: list[Point]) -> list[Point]:

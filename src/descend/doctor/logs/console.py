@@ -39,6 +39,12 @@ _KERAS = re.compile(
 _HEADING = re.compile(r"^\W*epoch\W*(\d+)(?:\s*(?:/|of)\s*\d+)?\W*$", re.IGNORECASE)
 _GLUED_EPOCH = re.compile(r"\b(\d+)epoch\b")
 _GLUED_BATCH = re.compile(r"\b\d+-(\d+)batch\b")
+_CELL = re.compile(
+    r"^[|│]\s*([A-Za-z_][\w/ .\-]*?)\s*[|│]\s*([-+]?[\d.][\d.,eE+\-]*|nan|inf)\s*[|│]$",
+    re.IGNORECASE,
+)
+"""A line of a block as Stable-Baselines and others print them: `| loss | 3.2 |`."""
+_SECTION = re.compile(r"^[|│]\s*([A-Za-z_]\w*/)\s*[|│]\s*[|│]$")
 _MOST_WORDS = 6
 
 
@@ -52,6 +58,8 @@ class Console:
         """The split that a line such as `Test Error:` names for the lines below it."""
         self.keras: tuple[float, Line, list[Pair]] | None = None
         self.keras_epoch = 0
+        self.cells: dict[str, str] = {}
+        self.section = ""
         self.keras_begun = self.keras_only_ends = True
 
     def read(self, lines: Iterable[Line]) -> None:
@@ -63,10 +71,22 @@ class Console:
             elif not self._line(text, line):
                 self.assembly.skipped += 1
         self._end_epoch()
+        self._end_cells()
 
     def _line(self, text: str, line: Line) -> bool:
         if text[0] == "{" and (value := _json_object(text)) is not None:
             return self._object(value, line)
+        if text[0] in "|│" and (cell := _CELL.match(text)) is not None:
+            self.cells[f"{self.section}{cell[1].strip()}"] = cell[2]
+            return True
+        if self.cells or self.section:
+            if (section := _SECTION.match(text)) is not None:
+                self.section = section[1].strip()
+                return False
+            self._end_cells()
+        elif (section := _SECTION.match(text)) is not None:
+            self.section = section[1].strip()
+            return False
         if (cells := self.table.row(text)) is not None:
             return self.assembly.add(row_of_object(cells, line))
         if heading := _HEADING.match(text):
@@ -81,6 +101,13 @@ class Console:
         if progress := _KERAS.match(text):
             return self._progress(progress, text, line)
         return self._pairs(text, line)
+
+    def _end_cells(self) -> None:
+        """The end of a block of `| name | value |` lines, which are one row."""
+        cells, self.cells, self.section = self.cells, {}, ""
+        if cells:
+            self.assembly.names.update(list(cells)[:40])
+            self.assembly.add(row_of_object(cells))
 
     def _object(self, value: dict[str, Any], line: Line) -> bool:
         if value.get("kind") == "rescue":  # descend's own: what it went back before is undone

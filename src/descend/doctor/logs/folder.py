@@ -11,6 +11,8 @@ from pathlib import Path
 DEEPEST = 5
 MOST_FILES = 5_000
 MOST_TRIED = 40
+_RECORDS = 3
+"""Ranks up to it are of files with names that no other kind of file has."""
 _TEXT = (".log", ".txt", ".out", ".err", ".stdout", ".csv", ".tsv", ".jsonl", ".json", ".md")
 _LIKELY = ("log", "output", "train", "metric", "loss")
 _NO_LOG = re.compile(
@@ -25,6 +27,11 @@ def log_files(folder: Path) -> list[Path]:
     found = [(_rank(path), -_written(path), path) for path in _files(folder)]
     ranked = sorted(entry for entry in found if entry[0] is not None)
     return [path for _, _, path in ranked][:MOST_TRIED]
+
+
+def holds_record(folder: Path) -> bool:
+    """Whether `folder` holds a file that only another program's run leaves."""
+    return any((rank := _rank(path)) is not None and rank <= _RECORDS for path in _files(folder))
 
 
 def _rank(path: Path) -> int | None:

@@ -12,16 +12,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-MOST_OF_A_TEMPLATE = 20_000
+MOST_OF_A_TEMPLATE = 8_000
 """Lines of one template that are read at one stride; then the stride doubles."""
 MOST_TEMPLATES = 20_000
 LONGEST_LINE = 2**16
+LONGEST_KEY = 512
 BLOCK = 2**20
 _DELETED = b"0123456789.,+- \t#=>" + bytes(range(128, 256))
 _CONTROL = re.compile(
     rb"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b\[[0-9;?]*[A-Za-z]|\[\d{1,3}(?:;\d{1,3})*m"
 )
 """Colors and movements of the cursor; the last also where the escape itself was lost."""
+_COLORED = re.compile(rb"\x1b|\[\d{1,3}(?:;\d{1,3})*m")
+_NOT_PLAIN = (b"\x1b", b"\r", b"\x08", b"[0m", b"[39m")
 _REDRAW = re.compile(rb"[\r\x08]+")
 """A line is drawn over by going back to its beginning, or back by so many characters."""
 
@@ -54,62 +57,77 @@ class Line:
 
 def read_lines(path: Path) -> Iterator[Line]:
     """The lines of the file at `path`, without colors, thinned."""
-    return thin_lines(_clean(_raw_lines(path)))
+    return thin_lines(_blocks(path))
 
 
-def thin_lines(lines: Iterable[bytes]) -> Iterator[Line]:
-    """Of each template as many of `lines` as a curve needs."""
+def thin_lines(blocks: Iterable[list[bytes]]) -> Iterator[Line]:
+    """Of each template as many of the lines in `blocks` as a curve needs."""
     templates: dict[bytes, Template] = {}
-    for index, raw in enumerate(lines):
-        key = raw.translate(None, _DELETED)[:256]
-        template = templates.get(key)
-        if template is None:
-            if len(templates) >= MOST_TEMPLATES:
-                key = key[:4]
-            template = templates.setdefault(key, Template())
-        ordinal = template.count
-        template.count += 1
-        if ordinal % template.stride:
-            template.skipped, template.skipped_at = raw, index
-            continue
-        template.skipped = None
-        template.at_stride += 1
-        if template.at_stride >= MOST_OF_A_TEMPLATE:
-            template.at_stride //= 2
-            template.stride *= 2
-        yield Line(raw.decode("utf-8", "replace"), ordinal, template)
-    ends = [t for t in templates.values() if t.skipped is not None]
+    find, deleted = templates.get, _DELETED
+    yielded_at = 0
+    for number, lines in enumerate(blocks):
+        for index, raw in enumerate(
+            lines, number << 24
+        ):  # some millions of times: nothing here that is not needed
+            key = raw.translate(None, deleted)
+            template = find(key)
+            if template is None:
+                if len(key) > LONGEST_KEY or len(templates) >= MOST_TEMPLATES:
+                    key = key[: LONGEST_KEY if len(templates) < MOST_TEMPLATES else 4]
+                template = templates.setdefault(key, Template())
+            ordinal = template.count
+            template.count = ordinal + 1
+            if ordinal % template.stride:
+                template.skipped = raw
+                template.skipped_at = index
+                continue
+            template.skipped = None
+            template.at_stride += 1
+            if template.at_stride >= MOST_OF_A_TEMPLATE:
+                template.at_stride //= 2
+                template.stride *= 2
+            yielded_at = index
+            yield Line(raw.decode("utf-8", "replace"), ordinal, template)
+    # The end of the run, where nothing that was read stands after it.
+    ends = [t for t in templates.values() if t.skipped and t.skipped_at > yielded_at]
     for template in sorted(ends, key=lambda t: t.skipped_at):
         text = (template.skipped or b"").decode("utf-8", "replace")
         yield Line(text, template.count - 1, template, last=True)
 
 
-def _raw_lines(path: Path) -> Iterator[bytes]:
+def _blocks(path: Path) -> Iterator[list[bytes]]:
+    """The lines of the file, without colors, a block of the file after the other."""
     with path.open("rb") as file:
         start = file.read(4)
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # what PowerShell's > writes
         with path.open(encoding="utf-16", errors="replace", newline="\n") as text:
             for line in text:
-                yield line.rstrip("\n").encode("utf-8", "replace")
+                yield _clean([line.rstrip("\n").encode("utf-8", "replace")])
         return
     rest = b""
     with path.open("rb") as file:
         file.seek(3 if start.startswith(codecs.BOM_UTF8) else 0)
         while block := file.read(BLOCK):
-            *whole, rest = (rest + block).split(b"\n")
-            yield from whole
+            text_block = rest + block
+            *lines, rest = text_block.split(b"\n")
             if len(rest) > BLOCK:  # no line end for long: bars drawn over themselves
                 cut = max(rest.rfind(b"\r"), rest.rfind(b"}")) + 1 or len(rest)
-                yield rest[:cut]
+                lines.append(rest[:cut])
                 rest = rest[cut:]
-    yield rest
+            plain = len(max(lines, key=len, default=b"")) <= LONGEST_LINE
+            plain = plain and not any(sign in text_block for sign in _NOT_PLAIN)
+            yield lines if plain else _clean(lines)
+    yield _clean([rest])
 
 
-def _clean(lines: Iterable[bytes]) -> Iterator[bytes]:
+def _clean(lines: list[bytes]) -> list[bytes]:
+    """`lines` without colors, those that are drawn over themselves one by one."""
+    clean: list[bytes] = []
     for line in lines:
-        if b"\x1b" in line or b"[0m" in line or b"[3" in line:
+        if _COLORED.search(line):
             line = _CONTROL.sub(b"", line)
         if b"\r" in line or b"\x08" in line:
-            yield from (part[:LONGEST_LINE] for part in _REDRAW.split(line) if part)
+            clean += [part[:LONGEST_LINE] for part in _REDRAW.split(line) if part]
         else:
-            yield line[:LONGEST_LINE]
+            clean.append(line[:LONGEST_LINE])
+    return clean

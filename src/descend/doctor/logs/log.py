@@ -38,6 +38,8 @@ class Log(msgspec.Struct, frozen=True, kw_only=True):
     objective_evidence: str = ""
     adam: bool = False
     """Whether the format is of a program that trains with AdamW unless told otherwise."""
+    bits: bool = False
+    """Whether losses are in bits: the logged perplexity is 2 to their power, as in fairseq."""
     epoch_starts: list[float] = msgspec.field(default_factory=list)
     """Places at which an epoch begins, where the log tells."""
     notes: list[str] = msgspec.field(default_factory=list)

@@ -163,7 +163,7 @@ def _step(last: list[str], every: list[str]) -> Meaning | None:
     if NO_COUNTER & set(every) or ("num" in every and not {"updates", "update"} & set(every)
                                    and "steps" not in last):  # fmt: skip
         return None
-    rank = min(STEPS[word] for word in counters)
+    rank = 0 if "num" in last else min(STEPS[word] for word in counters)
     return Meaning("step", split_of(every), rank, counters[0].rstrip("s"))
 
 

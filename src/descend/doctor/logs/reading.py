@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from descend.doctor.logs.assembly import Assembly
@@ -82,7 +83,9 @@ def _read(path: Path) -> Log | None:
     if is_event_file(start):
         return _log(read_events, path)
     head = start.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if head[:1] in (b"{", b"[") and (log := _log(read_json, path)) is not None and log.entries:
+    first, _, more = head.partition(b"\n")
+    whole = head[:1] in (b"{", b"[") and not (more.strip() and _is_object(first))
+    if whole and (log := _log(read_json, path)) is not None and log.entries:
         return log
     table = _log(read_table, path)
     if table is not None and len(table.entries) >= FEWEST_ENTRIES:
@@ -92,6 +95,14 @@ def _read(path: Path) -> Log | None:
     if console is None or (table is not None and len(table.entries) > len(console.entries)):
         return table
     return console
+
+
+def _is_object(line: bytes) -> bool:
+    """Whether a line is an object by itself, so that the file is JSON lines."""
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _log(read: object, path: Path) -> Log | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from descend.doctor.logs.lines import Line
 from descend.doctor.logs.names import Meaning, Split
-from descend.doctor.logs.numbers import loss_of, place_of
+from descend.doctor.logs.numbers import LARGEST_LOSS, loss_of, place_of
 
 
 @dataclass(slots=True)
@@ -26,6 +26,8 @@ class Row:
     gradient_norm: float | None = None
     bar: bool = False
     """A progress bar, which shows old values again."""
+    structured: bool = False
+    """Of an object or a table, whose rows may stand in any order."""
     line: Line | None = None
 
     @property
@@ -58,8 +60,8 @@ def row_of(pairs: Iterable[Pair], line: Line | None = None) -> Row:
         elif meaning.role == "epoch":
             row.epoch = place_of(value) if row.epoch is None else row.epoch
         elif meaning.role == "rate":
-            if meaning.rank < best_rate and 0 <= value < 1e9:
-                row.rate, best_rate = value, meaning.rank
+            if meaning.rank < best_rate and value >= 0:
+                row.rate, best_rate = min(value, LARGEST_LOSS), meaning.rank
         elif meaning.rank < best_norm:
             row.gradient_norm, best_norm = value, meaning.rank
     if bare and (row.losses or len({m.split for m, _ in bare}) > 1):

@@ -71,7 +71,9 @@ def row_of_object(cells: Mapping[str, Any], line: Line | None = None) -> Row:
     # A loss that is null stands for a number only where no other loss is in the row.
     if not any(meaning.role in ("loss", "perplexity") for meaning, _, _, _ in pairs):
         pairs += nulls
-    return row_of(pairs, line)
+    row = row_of(pairs, line)
+    row.structured = True
+    return row
 
 
 def _is_null(value: object, found: float | None) -> bool:
@@ -177,6 +179,7 @@ def read_table(path: Path, assembly: Assembly) -> bool:
     assembly.kind = "table"
     split = _split_of_path(path) if _is_tensorboard(header) else ""
     assembly.names.update(header[:300])
+    rows: list[Row] = []
     for line in lines:
         cells = _cells_of(line.text, separator)
         if not cells or not line.text.strip():
@@ -189,8 +192,14 @@ def read_table(path: Path, assembly: Assembly) -> bool:
         elif _is_tensorboard(header):
             values = {"step": cells[1], f"{split}loss": cells[2]} if len(cells) > 2 else {}
         values = {k: v for k, v in values.items() if v.strip().lower() not in MISSING}
-        if not assembly.add(row_of_object(values, line)):
+        row = row_of_object(values, line)
+        if long is not None:
+            rows.append(row)
+        elif not assembly.add(row):
             assembly.skipped += 1
+    # One metric after the other: in order of steps they are a log.
+    for row in sorted(rows, key=lambda r: r.step or 0.0):
+        assembly.add(row)
     return assembly.rows > 0
 
 
