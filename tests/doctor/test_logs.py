@@ -362,5 +362,10 @@ def test_the_verb_takes_a_log(tmp_path: Path) -> None:
     assert found["verdict"] == "too_little_data"
     descend("diagnose", sample, "--fail-on", "too_little_data", code=1)
     refused = descend("diagnose", str(tmp_path), "--vocab-size", "65", code=2).stderr
+    logs = tmp_path / "out" / "checkpoint-600"
+    logs.mkdir(parents=True)
+    (logs / "config.json").write_text("{}")
+    (logs / "trainer_state.json").write_bytes((SAMPLES / "trainer_state_stuck.json").read_bytes())
+    assert "read from trainer_state.json" in descend("diagnose", str(logs)).stdout
     assert "for a loss log only" in refused
     assert descend("diagnose", __file__, code=2).stderr.count("\n") == 1

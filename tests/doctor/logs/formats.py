@@ -228,7 +228,7 @@ def fairseq_new(curve: Curve) -> str:
 
 def espnet(curve: Curve) -> str:
     lines, head = [], "[gpu01:0/2] 2020-07-19 08:49:04,080"
-    for s, t, v in curve.steps():
+    for s, t, _ in curve.steps():
         e, k = _epoch(s) + 1, _in_epoch(s)
         lines.append(
             f"{head} (trainer:464) INFO: {e}epoch:train:{k - 9}-{k}batch: iter_time=2.878e-04, forward_time=0.134, loss={t:.3f}, "
@@ -259,7 +259,7 @@ def opennmt(curve: Curve) -> str:
 
 def flair(curve: Curve) -> str:
     lines, head = [], "2019-07-06 18:53:12,364"
-    for s, t, v in curve.steps():
+    for s, t, _ in curve.steps():
         lines.append(
             f"{head} epoch {_epoch(s) + 1} - iter {_in_epoch(s)}/{EPOCH} - loss {t:.8f} - samples/sec: 12.34"
         )
@@ -472,10 +472,10 @@ def model_card(curve: Curve) -> str:
         "| Training Loss | Epoch | Step | Validation Loss |",
         "|:-------------:|:-----:|:----:|:---------------:|",
     ]
-    for s in range(50, STEPS + 1, 50):
-        lines.append(
-            f"| {curve.training(s):.4f}        | {s / EPOCH:.1f}   | {s} | {curve.validation(s):.4f}          |"
-        )
+    lines += [
+        f"| {curve.training(s):.4f}        | {s / EPOCH:.1f}   | {s} | {curve.validation(s):.4f}          |"
+        for s in range(50, STEPS + 1, 50)
+    ]
     return "\n".join([*lines, "", "### Framework versions", "", "- Transformers 4.57.1"])
 
 
@@ -571,7 +571,7 @@ def glog_transformer_xl(curve: Curve) -> str:
 
 def tabular_blocks(curve: Curve) -> str:
     lines = []
-    for s, t, v in curve.steps():
+    for s, t, _ in curve.steps():
         lines += [
             "-" * 30,
             f"| grad_norm  | {0.9:<10} |",

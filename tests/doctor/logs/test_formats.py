@@ -194,9 +194,23 @@ def test_event_files_of_tensorboard(tensor: bool, tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "events.out.tfevents.1.host.1.0").write_bytes(frames + b"\x07\0")  # cut off
     found = diagnose_log(tmp_path)
-    assert found.kind == "TensorBoard event file"
+    assert found.kind == "TensorBoard event files"
+    assert diagnose_log(next(folder.iterdir())).verdict == "too_little_data"
     assert found.curve is not None
     assert (found.curve.training_points, found.curve.validation_points) == (200, 10)
+    assert found.verdict == "too_little_data"
+
+
+def test_event_files_of_two_sides(tmp_path: Path) -> None:
+    """Keras writes training and validation into two folders under one name."""
+    head = _frame(b"\x09" + struct.pack("<d", 1.7e9) + _field(3, b"brain.Event:2"))
+    for side, loss in (("train", OVERFIT.training), ("validation", OVERFIT.validation)):
+        frames = [_frame(_event(s, "epoch_loss", loss(50 * s))) for s in range(1, 41)]
+        (tmp_path / "logs" / side).mkdir(parents=True)
+        (tmp_path / "logs" / side / "events.out.tfevents.1").write_bytes(head + b"".join(frames))
+    found = diagnose_log(tmp_path / "logs")
+    assert found.curve is not None
+    assert (found.curve.training_points, found.curve.validation_points) == (40, 40)
     assert found.verdict == "too_little_data"
 
 

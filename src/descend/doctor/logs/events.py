@@ -36,6 +36,25 @@ def read_events(path: Path, assembly: Assembly) -> bool:
     return _read(_event_scalars(path), assembly)
 
 
+def read_event_folder(folder: Path, assembly: Assembly) -> bool:
+    """Read all event files below a run's `folder`; False if they hold no loss.
+
+    Keras writes `train` and `validation` apart, and `add_scalars` a folder a curve: names of
+    folders stand before the names in them. Rows are taken in order of steps.
+    """
+    assembly.kind = "TensorBoard event files"
+    rows: list[tuple[float, dict[str, float]]] = []
+    for path in sorted(folder.rglob("*tfevents*")):
+        parent = path.parent.relative_to(folder).as_posix()
+        prefix = "" if parent == "." else f"{parent.replace('/', ' ')} "
+        rows += [
+            (step, {f"{prefix}{name}": value for name, value in values.items()})
+            for step, values in _event_scalars(path)
+        ]
+    rows.sort(key=lambda row: row[0])
+    return _read(iter(rows), assembly)
+
+
 def read_wandb(path: Path, assembly: Assembly) -> bool:
     """Read a `.wandb` file; False if it holds no loss."""
     assembly.kind = "Weights & Biases run file"

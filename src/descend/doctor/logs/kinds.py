@@ -56,8 +56,6 @@ def objective_of(names: Iterable[str], points: Sequence[HasValue]) -> tuple[Obje
     first = values[0]
     if min(values) < 0:
         return "no cross-entropy", "the loss is negative"
-    if abs(first - math.log(2)) <= NEAR_LN_2 * math.log(2):
-        return "two classes", f"it starts at {first:.3f}, which is ln 2: a guess between two"
     accuracy = any(
         own & {"acc", "accuracy"} and not own & {"token", "tokens"} for own in spelled.values()
     )
@@ -69,4 +67,6 @@ def objective_of(names: Iterable[str], points: Sequence[HasValue]) -> tuple[Obje
                     f"an accuracy is logged and it starts at {first:.2f}, near ln {classes}: a "
                     f"guess among {classes} classes"
                 )
+    if abs(first - math.log(2)) <= NEAR_LN_2 * math.log(2):
+        return "two classes", f"it starts at {first:.3f}, which is ln 2: a guess between two"
     return None, ""

@@ -7,10 +7,17 @@ from pathlib import Path
 
 from descend.doctor.logs.assembly import Assembly
 from descend.doctor.logs.console import Console
-from descend.doctor.logs.events import WANDB_MAGIC, is_event_file, read_events, read_wandb
+from descend.doctor.logs.events import (
+    WANDB_MAGIC,
+    is_event_file,
+    read_event_folder,
+    read_events,
+    read_wandb,
+)
 from descend.doctor.logs.folder import log_files
 from descend.doctor.logs.lines import read_lines
 from descend.doctor.logs.log import Log
+from descend.doctor.logs.names import TRAIN, VALIDATION, split_identifier
 from descend.doctor.logs.structured import read_json, read_table
 from descend.errors import LogError
 
@@ -58,7 +65,7 @@ def _in_folder(folder: Path) -> Log:
     name = ""
     for path in log_files(folder):
         try:
-            log = _read(path)
+            log = _read_events(path) if "tfevents" in path.name else _read(path)
         except OSError:
             continue
         if log is not None and len(log.entries) >= FEWEST_ENTRIES:
@@ -95,6 +102,13 @@ def _read(path: Path) -> Log | None:
     if console is None or (table is not None and len(table.entries) > len(console.entries)):
         return table
     return console
+
+
+def _read_events(path: Path) -> Log | None:
+    """The log of an event file of a folder, with the files beside it where it is one side only."""
+    run = path.parent
+    side = set(split_identifier(run.name)) & (TRAIN | VALIDATION | {"loss"})
+    return _log(read_event_folder, run.parent if side else run)
 
 
 def _is_object(line: bytes) -> bool:
