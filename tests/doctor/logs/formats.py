@@ -569,6 +569,60 @@ def glog_transformer_xl(curve: Curve) -> str:
     return "\n".join(lines)
 
 
+def estimator(curve: Curve) -> str:
+    lines, head = [], "INFO:tensorflow:"
+    for s, t, v in curve.steps():
+        lines.append(f"{head}loss = {t:.5f}, step = {s} (12.345 sec)")
+        if v is not None:
+            lines.append(
+                f"{head}Saving dict for global step {s}: accuracy = 0.3, global_step = {s}, loss = {v:.5f}"
+            )
+    return "\n".join(lines)
+
+
+def llama2c(curve: Curve) -> str:
+    lines = []
+    for s, t, v in curve.steps():
+        if v is not None:
+            lines.append(f"step {s}: train loss {t:.4f}, val loss {v:.4f}")
+        lines.append(f"{s} | loss {t:.4f} | lr 5.000000e-04 | 123.45ms | mfu 40.1%")
+    return "\n".join(lines)
+
+
+def printed_tensors(curve: Curve) -> str:
+    lines = []
+    for s, t, v in curve.steps():
+        lines.append(f"step {s} loss tensor({t:.4f}, device='cuda:0', grad_fn=<NllLossBackward0>)")
+        if v is not None:
+            lines.append(f"step {s} val loss tensor({v:.4f}, device='cuda:0')")
+    return "\n".join(lines)
+
+
+def llama_factory(curve: Curve) -> str:
+    lines = []
+    for s, t, v in curve.steps():
+        row = {
+            "current_steps": s,
+            "total_steps": STEPS,
+            "lr": 1e-4,
+            "epoch": s / EPOCH,
+            "percentage": 1.2,
+        }
+        lines.append(json.dumps(row | {"loss": t}))
+        if v is not None:
+            lines.append(json.dumps(row | {"eval_loss": v}))
+    return "\n".join(lines)
+
+
+def catalyst(curve: Curve) -> str:
+    lines = []
+    for s, t, _ in curve.steps():
+        lines.append(f"{_epoch(s) + 1}/4 * Epoch (train): {_in_epoch(s)}/{EPOCH} loss={t:.4f}")
+        if s % EPOCH == 0:
+            lines.append(f"{_epoch(s) + 1}/4 * Epoch (valid): 50/50 loss={curve.validation(s):.4f}")
+    return "\n".join(lines)
+
+
 def tabular_blocks(curve: Curve) -> str:
     lines = []
     for s, t, _ in curve.steps():
@@ -589,12 +643,13 @@ def _ppl(loss: float) -> float:
 STEP_FORMATS: dict[str, Callable[[Curve], str]] = {
     f.__name__: f for f in (
         nanogpt, llmc_stdout, llmc_main, litgpt, torchtitan, olmo, composer, megatron, deepspeed, fairseq_old, fairseq_new, fairseq_json,
+        estimator, llama2c, printed_tensors, llama_factory,
         opennmt, trainer_state, notebook_table, mlx_lm, json_lines, json_lines_split, wandb_csv, mlflow_csv, lightning_csv, glog_transformer_xl,
     )
 }  # fmt: skip
 """Validation each two hundred steps."""
 EPOCH_VALIDATION: dict[str, Callable[[Curve], str]] = {
-    f.__name__: f for f in (espnet, flair, word_language_model, imagenet_style, epoch_step, lightning_bar)
+    f.__name__: f for f in (espnet, flair, word_language_model, imagenet_style, epoch_step, lightning_bar, catalyst)
 }  # fmt: skip
 """Counters that restart, validation once an epoch."""
 SAMPLE_COUNTERS = {f.__name__: f for f in (mnist_style, quickstart)}

@@ -45,6 +45,9 @@ _CELL = re.compile(
 )
 """A line of a block as Stable-Baselines and others print them: `| loss | 3.2 |`."""
 _SECTION = re.compile(r"^[|│]\s*([A-Za-z_]\w*/)\s*[|│]\s*[|│]$")
+_TENSOR = re.compile(r"\b(?:tensor|Array)\(")
+_ESTIMATOR = "Saving dict for global step"
+"""What TensorFlow's estimators write in front of an evaluation."""
 _MOST_WORDS = 6
 
 
@@ -170,7 +173,11 @@ def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
     pairs: list[Pair] = []
     names: list[str] = []
     words: list[str] = []
-    split, named_step, bare = block, False, None
+    split, named_step = block, False
+    bare: Pair | None = None
+    text = _TENSOR.sub("(", text)
+    if _ESTIMATOR in text:
+        split = "eval"
     if (batch := _GLUED_BATCH.search(text)) is not None:
         pairs.append((Meaning("step", None, 3, "batch"), float(batch[1]), None, ""))
         named_step = True
@@ -212,7 +219,7 @@ def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
                     if found is not None:
                         pairs.append((meaning, found, number(end) if end else None, split))
                         named_step = named_step or meaning.role == "step"
-                elif not words and not begin and bare is None and _is_counter(token, text, opened):
+                elif _counts(words, begin, bare, pairs) and _is_counter(token, text, opened):
                     whole, _, end = value.partition("/")
                     bare = (_STEP, float(whole), number(end) if end else None, "")
             if words:
@@ -224,12 +231,22 @@ def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
     return pairs, names
 
 
+def _counts(words: list[str], begin: int, bare: Pair | None, pairs: list[Pair]) -> bool:
+    """Whether a counter without a name is still looked for: the last one before the loss counts,
+    or the first one behind it."""
+    if begin or any(w.lower() not in TRAIN | VALIDATION | {"epoch"} for w in words):
+        return False
+    return bare is None or all(meaning.role != "loss" for meaning, _, _, _ in pairs)
+
+
 def _is_counter(token: re.Match[str], text: str, opened: bool) -> bool:
-    """Whether a number without a name counts steps: `10/500`, or `[10]`."""
+    """Whether a number without a name counts steps: `10/500`, `[10]`, or `10 |` in front."""
     if token.lastgroup == "fraction":
         done, total = token[0].split("/")
         return float(done) <= float(total)
-    return opened and token[0].isdigit() and text[token.end() : token.end() + 1] == "]"
+    behind = text[token.end() :].lstrip()
+    in_front = token.start() == 0 and behind[:1] in ("|", ":") and behind[1:2] == " "
+    return token[0].isdigit() and (in_front or (opened and behind[:1] == "]"))
 
 
 def _json_object(text: str) -> dict[str, Any] | None:
