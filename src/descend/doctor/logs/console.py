@@ -173,16 +173,13 @@ def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
     pairs: list[Pair] = []
     names: list[str] = []
     words: list[str] = []
-    split, named_step = block, False
+    split = block
     bare: Pair | None = None
     text = _TENSOR.sub("(", text)
     if _ESTIMATOR in text:
         split = "eval"
-    if (batch := _GLUED_BATCH.search(text)) is not None:
-        pairs.append((Meaning("step", None, 3, "batch"), float(batch[1]), None, ""))
-        named_step = True
-    if (epoch := _GLUED_EPOCH.search(text)) is not None:
-        pairs.append((_EPOCH, float(epoch[1]), None, ""))
+    pairs += _glued(text)
+    named_step = any(meaning.role == "step" for meaning, _, _, _ in pairs)
     dictionary = _DICTIONARY.search(text)
     begin = dictionary.start() if dictionary is not None and "loss" in text else 0
     opened = False
@@ -229,6 +226,16 @@ def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
     if bare is not None and not named_step:
         pairs.append(bare)
     return pairs, names
+
+
+def _glued(text: str) -> list[Pair]:
+    """Counters whose name follows the number, as ESPnet prints them: `1epoch:train:1-100batch`."""
+    pairs: list[Pair] = []
+    if (batch := _GLUED_BATCH.search(text)) is not None:
+        pairs.append((Meaning("step", None, 3, "batch"), float(batch[1]), None, ""))
+    if (epoch := _GLUED_EPOCH.search(text)) is not None:
+        pairs.append((_EPOCH, float(epoch[1]), None, ""))
+    return pairs
 
 
 def _counts(words: list[str], begin: int, bare: Pair | None, pairs: list[Pair]) -> bool:
