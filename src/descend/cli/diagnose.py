@@ -16,7 +16,7 @@ RunFolder = Annotated[
     Path,
     typer.Argument(
         metavar="RUN_OR_LOG",
-        help="The folder of a run, finished or not, or another program's loss log.",
+        help="The folder of a run, finished or not; or another program's loss log or folder.",
     ),
 ]
 
@@ -59,7 +59,7 @@ def diagnose(
     from descend.doctor.consult import check_causes
 
     named = check_causes(fail_on or [])
-    if run.is_file():
+    if run.is_file() or _holds_a_log(run):
         from descend.doctor.from_log import diagnose_log
         from descend.report.curve import curve_text
 
@@ -77,6 +77,18 @@ def diagnose(
             told |= {f.cause for f in found.causes}
     if told & named:
         raise typer.Exit(1)
+
+
+def _holds_a_log(folder: Path) -> bool:
+    """Whether a folder is another program's, with a log in it."""
+    from descend.doctor.logs.folder import holds_record, log_files
+    from descend.runs.folder import has_model, is_run
+
+    if not folder.is_dir() or is_run(folder):
+        return False
+    if holds_record(folder):
+        return True
+    return not has_model(folder) and bool(log_files(folder))
 
 
 def _examine(run: Path, budget: float, *, proof: bool) -> Diagnosis:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from descend.doctor.logs.log import Entry, Log
 from descend.doctor.reading import Reading
 from descend.signals.curve import Heading, heading
+from descend.signals.periodicity import period
 
 Floats = NDArray[np.float64]
 
@@ -26,6 +27,10 @@ FEWEST_FOR_SLOPE = 4
 AT_PEAK, DECAYED = 0.9, 0.5
 """Shares of the peak rate: from the first on a step counts as at the peak, under the second at the
 end the rate counts as decayed."""
+FEWEST_OF_TRAINING = 3
+"""Training losses from which they are the curve read, however many validation losses there are."""
+SAME_LEVEL = 0.01
+"""Share of the loss within which a smoothed curve counts as flat."""
 STEADY_SHARE = 0.3
 """Of the run that must be at the peak rate for a slope to be read there."""
 
@@ -42,6 +47,8 @@ class CurveReading(msgspec.Struct, frozen=True, kw_only=True):
     entries: int
     training_points: int
     validation_points: int
+    points: int
+    """Losses of the curve read."""
     finite_points: int
     """Losses of the curve read that are numbers: all that is said of it rests on these."""
     first: float
@@ -66,6 +73,13 @@ class CurveReading(msgspec.Struct, frozen=True, kw_only=True):
     heading: Heading | None
     """Where the loss was going at the peak rate; None where no rate is logged or too little of the
     run was at its peak."""
+    flat_since: float | None
+    """Place from which on the smoothed loss stays within one percent, or two standard errors of it,
+    of where it ends."""
+    recurs_every: float | None
+    """Distance in places at which the same rise and fall comes again; None where none does."""
+    finite_at_end: bool
+    """Whether the last losses are numbers."""
     noise_of_mean: float
     """Standard error of the smoothed loss, from `noise` (nats)."""
     noise: float
@@ -79,6 +93,8 @@ class CurveReading(msgspec.Struct, frozen=True, kw_only=True):
     validation_best: float | None
     validation_best_at: float | None
     validation_end: float | None
+    validation_last_at: float
+    """Place of the last validation loss; 0 where there is none."""
     gap: float | None
     """Validation minus training at the end."""
     training_after_best: float | None
@@ -93,7 +109,8 @@ def read_curve(log: Log) -> CurveReading | None:
     """The curve of `log` in numbers; None if no finite loss is in it."""
     training = _series(log.entries, "training")
     validation = _series(log.entries, "validation")
-    places, losses = training if len(training[0]) >= len(validation[0]) else validation
+    enough = len(training[0]) >= min(FEWEST_OF_TRAINING, len(validation[0]))
+    places, losses = training if enough else validation
     finite = np.isfinite(losses)
     if not finite.any():
         return None
@@ -112,12 +129,15 @@ def read_curve(log: Log) -> CurveReading | None:
     return CurveReading(
         unit=log.unit, length=float(x[-1]), first_place=float(x[0]), entries=len(log.entries),
         training_points=len(training[0]), validation_points=len(validation[0]),
-        finite_points=len(y),
+        points=len(losses), finite_points=len(y),
+        validation_last_at=float(validation[0][-1]) if len(validation[0]) else 0.0,
         first=float(y[0]), start=float(y[:edge].mean()), end=float(y[-edge:].mean()),
         lowest=float(smooth.min()),
         fallen_early=float(y[0] - early.min()) / fall if fall > 0 else 0.0,
         slope_per_doubling=slope, slope_error=error, noise=noise,
         spikes=_spikes(y, smooth, noise), noise_of_mean=noise / math.sqrt(width),
+        flat_since=_flat_since(x, smooth, noise / math.sqrt(width)),
+        recurs_every=period(x, y), finite_at_end=bool(finite[-FEWEST_OF_TRAINING:].all()),
         rate_decayed=bool(rates) and rates[-1] < DECAYED * max(rates),
         steady_slope=_steady_slope(log.entries, x, y), heading=_heading(log.entries, x, y),
         highest_rise=float((smooth - np.minimum.accumulate(smooth)).max()),
@@ -127,6 +147,12 @@ def read_curve(log: Log) -> CurveReading | None:
         gradient_norm_not_finite=any(not math.isfinite(n) for n in norms),
         **v,
     )  # fmt: skip
+
+
+def _flat_since(places: Floats, smooth: Floats, error: float) -> float:
+    """The place from which on the smoothed loss stays where it ends."""
+    away = np.abs(smooth - smooth[-1]) > max(SAME_LEVEL * abs(float(smooth[-1])), 2 * error)
+    return float(places[np.flatnonzero(away)[-1] + 1]) if away.any() else float(places[0])
 
 
 def averaged(losses: int) -> int:

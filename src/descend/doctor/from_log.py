@@ -6,6 +6,7 @@ and the probabilities modest on purpose: most causes leave the same curve.
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
@@ -14,9 +15,10 @@ import msgspec
 from descend.doctor.curve import CurveReading, read_curve
 from descend.doctor.diagnosis import Evidence, Finding, RuledOut
 from descend.doctor.expected import Band, expected_band
-from descend.doctor.logs.log import Log
+from descend.doctor.judgment import Judged, Shape
+from descend.doctor.logs.log import Entry, Log
 from descend.doctor.logs.reading import read_log
-from descend.doctor.shapes import Judged, Shape, judge_shape
+from descend.doctor.shapes import judge_shape
 
 SCHEMA = 1
 
@@ -71,7 +73,7 @@ def diagnose_log(
     `LogError` where there is no curve, `CorpusError` where the corpus cannot be read.
     """
     began = time.monotonic()
-    log = read_log(path)
+    log = in_nats(read_log(path))
     curve = read_curve(log)
     band = expected_band(corpus, vocab_size)
     judged = judge_shape(Shape(log, curve, band))
@@ -88,6 +90,21 @@ def diagnose_log(
         notes=[*judged.notes, *_notes(log)],
         cost=LogCost(round(time.monotonic() - began, 2)),
     )
+
+
+def in_nats(log: Log) -> Log:
+    """`log` with losses in nats; itself where they are."""
+    if not log.bits:
+        return log
+    ln_2 = math.log(2)
+    entries = [
+        Entry(at=e.at, training=None if e.training is None else e.training * ln_2,
+              validation=None if e.validation is None else e.validation * ln_2, rate=e.rate,
+              gradient_norm=e.gradient_norm)
+        for e in log.entries
+    ]  # fmt: skip
+    note = "losses were logged in bits, as their perplexities show; here they are in nats"
+    return msgspec.structs.replace(log, entries=entries, notes=[*log.notes, note], bits=False)
 
 
 def _finding(judged: Judged) -> Finding:
@@ -134,14 +151,14 @@ def not_checked(judged: Judged) -> list[NotChecked]:
 
 
 def _notes(log: Log) -> list[str]:
-    notes = []
+    notes = list(log.notes)
     if log.unit == "epochs":
         notes.append("the log names no steps: places are epochs")
     elif log.unit == "entries":
         notes.append("the log names neither steps nor epochs: places are its entries, in order")
     if all(e.validation is None for e in log.entries):
         notes.append(
-            "there is no loss on held-out text in this log: whether the model learned the language "
-            "or knows its text by heart cannot be seen"
+            "there is no validation loss in this log: overfitting cannot be seen, so whether the "
+            "model learned the language or knows its text by heart is open"
         )
     return notes

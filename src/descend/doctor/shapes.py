@@ -7,15 +7,27 @@ is low and the verdict `unknown`: a curve is a symptom, not a cause.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
 
 from descend.doctor.curve import CurveReading, averaged
-from descend.doctor.expected import Band
-from descend.doctor.logs.log import Log
+from descend.doctor.judgment import EvidenceFacts, Judged, Shape
+from descend.doctor.normality import (
+    ADAM_HIGHEST,
+    FAR,
+    NEAR_START,
+    flat_after_fall,
+    from_the_start,
+    is_flat,
+    known_by_heart,
+    other_objective,
+    rate_out_of_range,
+    recurring_pattern,
+    unexpected_start,
+)
 
-EvidenceFacts = tuple[str, float, str, tuple[float | None, float | None], str]
-
+GONE_BACK = 0.5
+"""Share of its fall that a training loss must have risen again at the end to have diverged."""
+FEW_LOST = 0.05
+"""Share of losses that may be no numbers where training went on after them."""
 EXPLODED = 1.5
 """Loss at the end over the loss at the start from which training has exploded, not just stalled."""
 OVERFIT_NATS = 0.05
@@ -50,35 +62,10 @@ it, 2e-4 for adapters. Small models are seldom begun with so little."""
 FINETUNING_START = 5.0
 """Nats that a trained model hardly starts above, and one that begins from nothing with pieces of
 words does (a vocabulary of 1,000 costs 6.9)."""
-FIRST_STEPS, FIRST_SHARE = 10, 0.02
-"""Steps, or share of the log, within which an entry is of the beginning."""
+TO_THE_END = 0.9
+"""Share of the run up to which validation must reach to say anything of its end."""
 OFTEN_SPIKED = 0.005
 """Share of the entries that are spikes."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What is judged."""
-
-    log: Log
-    curve: CurveReading | None
-    band: Band
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What the rules say; `cause` is None for `healthy` and `unknown`."""
-
-    verdict: str
-    probability: float
-    normal: str
-    because: str
-    cause: str | None = None
-    evidence: list[EvidenceFacts] = field(default_factory=list)
-    prescription: dict[str, Any] = field(default_factory=dict)
-    remedy: str = ""
-    ruled_out: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
 
 
 def judge_shape(shape: Shape) -> Judged:
@@ -102,8 +89,14 @@ def _diverged(shape: Shape) -> Judged | None:
         "lower the learning rate to a third, clip gradients at 1.0, or warm up for longer; go on "
         "from a checkpoint before that place"
     )
+    if curve is not None and curve.first_not_finite is not None and _went_on(curve):
+        lost = curve.points - curve.finite_points
+        return Judged("unknown", 0.5, "no",
+                      f"{lost} of {curve.points} losses are no numbers, the first at "
+                      f"{curve.first_not_finite:,.6g} {_unit(shape)}, though training went on "
+                      "after them")  # fmt: skip
     if curve is None or curve.first_not_finite is not None:
-        at = 0.0 if curve is None else curve.first_not_finite or 0.0
+        at = _first_place(shape) if curve is None else curve.first_not_finite or 0.0
         fact: EvidenceFacts = ("first_loss_not_finite", at, _unit(shape), (None, None),
                                "from here on the loss is not a number")  # fmt: skip
         return Judged("diverged", 0.95, "no", "the loss stops being a number", "diverged", [fact],
@@ -113,12 +106,35 @@ def _diverged(shape: Shape) -> Judged | None:
                 "exactly 0, beside a gradient that is not a number: a failed run")  # fmt: skip
         return Judged("diverged", 0.9, "no", "the gradient stops being a number", "diverged",
                       [fact], {}, remedy)  # fmt: skip
+    if shape.log.objective is not None:
+        return None
     if curve.end > EXPLODED * curve.start > 0:
         fact = ("rise_over_run", curve.end / curve.start, "times the loss at the start",
                 (None, 1.0), "the loss ends far above where it began")  # fmt: skip
         return Judged("diverged", 0.85, "no", "the loss ends far above where it began", "diverged",
                       [fact], {}, remedy)  # fmt: skip
+    fall, rise = curve.start - curve.lowest, curve.end - curve.lowest
+    if curve.training_points and rise > GONE_BACK * fall > WAVE * curve.end:
+        fact = ("rise_of_smoothed_loss", rise, "nats", (None, GONE_BACK * fall),
+                f"it had come down to {curve.lowest:.2f}")  # fmt: skip
+        return Judged("diverged", 0.75, "no",
+                      f"the loss falls to {curve.lowest:.2f} and ends at {curve.end:.2f}",
+                      "diverged", [fact], {}, remedy)  # fmt: skip
     return None
+
+
+def _went_on(curve: CurveReading) -> bool:
+    """Whether a few losses were no numbers and training went on as before."""
+    lost = curve.points - curve.finite_points
+    return curve.finite_at_end and lost <= FEW_LOST * curve.points and curve.end < curve.start
+
+
+def _all_points(curve: CurveReading) -> int:
+    return curve.points
+
+
+def _first_place(shape: Shape) -> float:
+    return shape.log.entries[0].at if shape.log.entries else 0.0
 
 
 def _overfitted(shape: Shape) -> Judged | None:
@@ -251,16 +267,21 @@ def _stopped_early(shape: Shape) -> Judged | None:
         return None
     fact: EvidenceFacts = ("slope_per_doubling", gain, "nats", (None, STILL_FALLING * curve.end),
                            "by so much the loss falls in the second half of the run")  # fmt: skip
+    unseen = "" if curve.validation_best is not None else (
+        "; overfitting cannot be seen, since there is no validation loss"
+    )  # fmt: skip
     return Judged(
         "undertrained", 0.5 if curve.rate_highest else 0.4, "yes",
-        "it falls as it should, and was stopped while still falling", "undertrained", [fact], {},
+        f"it falls as it should, and was stopped while still falling{unseen}",
+        "undertrained", [fact], {},
         f"train about twice as long: up to {gain:.2f} nats lower, if nothing else is wrong; a "
         "higher learning rate or smaller batches may do the same in the same time",
     )  # fmt: skip
 
 
 RULES: tuple[Callable[[Shape], Judged | None], ...] = (
-    _diverged, _overfitted, _stuck, _rate_too_high, _stopped_early,
+    _diverged, other_objective, rate_out_of_range, _overfitted, _stuck, _rate_too_high,
+    unexpected_start, recurring_pattern, flat_after_fall, known_by_heart, _stopped_early,
 )  # fmt: skip
 
 
@@ -298,7 +319,7 @@ def _decay_hides(curve: CurveReading) -> bool:
 def ruled_out(shape: Shape) -> dict[str, str]:
     """Causes that the curve speaks against, and the number that does."""
     curve = shape.curve
-    if curve is None or curve.first_not_finite is not None:
+    if curve is None or curve.first_not_finite is not None or shape.log.objective is not None:
         return {}
     out = {}
     if curve.end <= EXPLODED * curve.start and not curve.gradient_norm_not_finite:
@@ -312,17 +333,21 @@ def ruled_out(shape: Shape) -> dict[str, str]:
         )
     if curve.validation_best is not None and curve.validation_end is not None:
         rise = curve.validation_end - curve.validation_best
-        if rise < OVERFIT_NATS and curve.validation_points > 2:
+        to_the_end = curve.validation_last_at >= TO_THE_END * curve.length
+        if rise < OVERFIT_NATS and curve.validation_points > 2 and to_the_end:
             out["too_little_data"] = f"held-out loss ends {rise:.2f} above its lowest: no turn"
     slope, error = curve.slope_per_doubling, curve.slope_error
-    if slope + 2 * error < FLAT * curve.end:
+    # A rate that has decayed leaves a flat end whatever more steps would bring.
+    if slope + 2 * error < FLAT * curve.end and not curve.rate_decayed and not is_flat(curve):
         out["undertrained"] = f"in its second half it falls by {slope:.3f} nats per doubling"
     guess = shape.band.start_high
-    if guess is not None and _from_the_start(curve) and curve.first <= guess:
+    untrained = curve.unit == "steps" and curve.first_place <= NEAR_START
+    if guess is not None and untrained and curve.first <= guess:
         out["bad_initialisation"] = (
             f"the first loss, {curve.first:.2f}, is not above that of guessing ({guess:.2f})"
         )
-    if shape.band.high is not None and _judged_loss(curve) < shape.band.high:
+    high, validated = shape.band.high, curve.validation_end is not None
+    if high is not None and validated and _judged_loss(curve) < high:
         out["context_unused"] = (
             f"it ends at {_judged_loss(curve):.2f}, below what counting pairs of tokens reaches "
             f"({shape.band.high:.2f})"
@@ -335,7 +360,7 @@ def _remarks(shape: Shape) -> list[str]:
     if curve is None:
         return []
     notes = []
-    if band.start_high is not None and curve.first > band.start_high and _from_the_start(curve):
+    if band.start_high is not None and curve.first > band.start_high and from_the_start(curve):
         notes.append(
             f"the first loss is {curve.first:.2f}, more than guessing costs "
             f"({band.start_high:.2f}): initial weights or logits too large, or losses summed "
@@ -346,6 +371,12 @@ def _remarks(shape: Shape) -> list[str]:
             f"held-out loss lies {-curve.gap:.2f} below the training loss: usual with dropout and "
             "with averages that lag, else a sign that held-out text stands in training"
         )
+    rate = curve.rate_highest
+    if rate is not None and rate > FAR * ADAM_HIGHEST and not shape.log.adam:
+        notes.append(
+            f"the highest logged rate is {rate:g}: SGD may be used at that, AdamW is used up to "
+            f"{ADAM_HIGHEST:g}"
+        )
     if curve.spikes:
         notes.append(f"{curve.spikes} of {curve.entries} losses stand far above their neighbours")
     return notes
@@ -354,12 +385,6 @@ def _remarks(shape: Shape) -> list[str]:
 def _judged_loss(curve: CurveReading) -> float:
     """The held-out loss where there is one."""
     return curve.end if curve.validation_end is None else curve.validation_end
-
-
-def _from_the_start(curve: CurveReading) -> bool:
-    """Whether the first entry is of an untrained network, as far as places tell."""
-    near = curve.first_place <= max(FIRST_STEPS, FIRST_SHARE * curve.length)
-    return curve.unit == "steps" and curve.length > 0 and near
 
 
 def _unit(shape: Shape) -> str:

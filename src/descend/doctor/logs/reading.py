@@ -1,75 +1,138 @@
-"""From a file to a log: which format it is, told by what stands in it, not by its name."""
+"""From a file or a folder to a log: which format it is, told by what stands in it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
 from pathlib import Path
 
-from descend.doctor.logs import hugging_face, json_lines, keras, nanogpt, table
+from descend.doctor.logs.assembly import Assembly
+from descend.doctor.logs.console import Console
+from descend.doctor.logs.events import (
+    WANDB_MAGIC,
+    is_event_file,
+    read_event_folder,
+    read_events,
+    read_wandb,
+)
+from descend.doctor.logs.folder import log_files
+from descend.doctor.logs.lines import read_lines
 from descend.doctor.logs.log import Log
+from descend.doctor.logs.names import TRAIN, VALIDATION, split_identifier
+from descend.doctor.logs.structured import read_json, read_table
 from descend.errors import LogError
 
-FORMATS: tuple[Callable[[str], Log | None], ...] = (
-    # The strict before the lenient: each takes the text only if it is its own.
-    hugging_face.parse_state,
-    json_lines.parse,
-    hugging_face.parse_console,
-    table.parse,
-    keras.parse,
-    nanogpt.parse,
-)
-
 KNOWN = (
-    "a CSV with a loss column, console output of nanoGPT, the Hugging Face Trainer or Keras, "
-    "trainer_state.json, or JSON lines"
+    "a program's console output, a CSV with a loss column, trainer_state.json, JSON lines, "
+    "TensorBoard event files or a .wandb file"
 )
-LARGEST_BYTES = 256 * 2**20
 FEWEST_ENTRIES = 3
 """Losses without which there is no curve to speak of."""
+_ENOUGH = 20
+"""Losses from which a file of a folder is taken without looking at the others."""
 
 
 def read_log(path: Path) -> Log:
     """The curve in `path`; `LogError` if there is none to be found."""
-    text = _text(path)
-    found: Log | None = None
-    for parse in FORMATS:
-        log = parse(text)
-        # A header that names a loss, or a lone dictionary, may stand on top of another format.
-        if log is not None and (found is None or len(log.entries) > len(found.entries)):
-            found = log
-        if found is not None and len(found.entries) >= FEWEST_ENTRIES:
-            break
-    if found is None or not found.entries:
+    if path.is_dir():
+        return _in_folder(path)
+    if path.suffix == ".py":
         raise LogError(
-            str(path), _first_line(text), KNOWN,
-            "give the file that holds the losses, or write a CSV with the columns step and loss",
-        )  # fmt: skip
-    if len(found.entries) < FEWEST_ENTRIES:
-        raise LogError(
-            str(path), f"{len(found.entries)} loss{'es' if len(found.entries) > 1 else ''}",
-            f"at least {FEWEST_ENTRIES}", "log more often, or give the whole log",
-        )  # fmt: skip
-    return found
-
-
-def _text(path: Path) -> str:
+            str(path), "a program", KNOWN, "give what it printed, or look at it with descend check"
+        )
     try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise LogError(
-                str(path), f"{path.stat().st_size:,} bytes", f"a log of at most {LARGEST_BYTES:,}",
-                "cut it, or keep every tenth line",
-            )  # fmt: skip
-        raw = path.read_bytes()
+        log = _read(path)
     except OSError as problem:
         raise LogError(
             str(path), str(problem.strerror or problem).lower(), "a file with losses",
             "check the path",
         ) from None  # fmt: skip
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):  # what PowerShell's > writes
-        return raw.decode("utf-16", "replace")
-    return raw.decode("utf-8-sig", "replace")
+    if log is None or not log.entries:
+        raise LogError(
+            str(path), _first_line(path), KNOWN,
+            "give the file that holds the losses, or write a CSV with the columns step and loss",
+        )  # fmt: skip
+    if len(log.entries) < FEWEST_ENTRIES:
+        raise LogError(
+            str(path), f"{len(log.entries)} loss{'es' if len(log.entries) > 1 else ''}",
+            f"at least {FEWEST_ENTRIES}", "log more often, or give the whole log",
+        )  # fmt: skip
+    return log
 
 
-def _first_line(text: str) -> str:
-    first = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    return f"no losses (it begins {first[:40]!r})" if first else "an empty file"
+def _in_folder(folder: Path) -> Log:
+    """The log in `folder` with the most losses of the likeliest kind of file."""
+    best: Log | None = None
+    name = ""
+    for path in log_files(folder):
+        try:
+            log = _read_events(path) if "tfevents" in path.name else _read(path)
+        except OSError:
+            continue
+        if log is not None and len(log.entries) >= FEWEST_ENTRIES:
+            if best is None or len(log.entries) > 2 * len(best.entries):
+                best, name = log, str(path.relative_to(folder))
+            if len(best.entries) >= _ENOUGH:
+                break
+    if best is None:
+        raise LogError(
+            str(folder), "no file with losses in this folder", KNOWN,
+            "give the file that holds the losses",
+        )  # fmt: skip
+    best.notes.insert(0, f"read from {name}, found in the folder")
+    return best
+
+
+def _read(path: Path) -> Log | None:
+    with path.open("rb") as file:
+        start = file.read(4096)
+    if start.startswith(WANDB_MAGIC):
+        return _log(read_wandb, path)
+    if is_event_file(start):
+        return _log(read_events, path)
+    head = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    first, _, more = head.partition(b"\n")
+    whole = head[:1] in (b"{", b"[") and not (more.strip() and _is_object(first))
+    if whole and (log := _log(read_json, path)) is not None and log.entries:
+        return log
+    table = _log(read_table, path)
+    if table is not None and len(table.entries) >= FEWEST_ENTRIES:
+        return table
+    # A header that names a loss, or a lone dictionary, may stand on top of another format.
+    console = _console(path)
+    if console is None or (table is not None and len(table.entries) > len(console.entries)):
+        return table
+    return console
+
+
+def _read_events(path: Path) -> Log | None:
+    """The log of an event file of a folder, with the files beside it where it is one side only."""
+    run = path.parent
+    side = set(split_identifier(run.name)) & (TRAIN | VALIDATION | {"loss"})
+    return _log(read_event_folder, run.parent if side else run)
+
+
+def _is_object(line: bytes) -> bool:
+    """Whether a line is an object by itself, so that the file is JSON lines."""
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _log(read: object, path: Path) -> Log | None:
+    assert callable(read)
+    assembly = Assembly()
+    return assembly.log() if read(path, assembly) else None
+
+
+def _console(path: Path) -> Log | None:
+    assembly = Assembly()
+    Console(assembly).read(read_lines(path))
+    return assembly.log()
+
+
+def _first_line(path: Path) -> str:
+    for line in read_lines(path):
+        if first := line.text.strip():
+            return f"no losses (it begins {first[:40]!r})"
+    return "an empty file"

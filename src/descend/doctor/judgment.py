@@ -1,0 +1,37 @@
+"""What is judged of a loss log, and what a judgment says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from descend.doctor.curve import CurveReading
+from descend.doctor.expected import Band
+from descend.doctor.logs.log import Log
+
+EvidenceFacts = tuple[str, float, str, tuple[float | None, float | None], str]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is judged."""
+
+    log: Log
+    curve: CurveReading | None
+    band: Band
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the rules say; `cause` is None for `healthy` and `unknown`."""
+
+    verdict: str
+    probability: float
+    normal: str
+    because: str
+    cause: str | None = None
+    evidence: list[EvidenceFacts] = field(default_factory=list)
+    prescription: dict[str, Any] = field(default_factory=dict)
+    remedy: str = ""
+    ruled_out: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)

@@ -1,0 +1,133 @@
+"""The lines of a log, thinned while they are read: a large log costs no memory.
+
+Lines that differ in nothing but their numbers are of one template. Of a template with many lines
+every second, fourth, … is read, so that rare lines (evaluations, a loss that is `nan`) all are.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+MOST_OF_A_TEMPLATE = 8_000
+"""Lines of one template that are read at one stride; then the stride doubles."""
+MOST_TEMPLATES = 20_000
+LONGEST_LINE = 2**16
+LONGEST_KEY = 512
+BLOCK = 2**20
+_DELETED = b"0123456789.,+- \t#=>" + bytes(range(128, 256))
+_CONTROL = re.compile(
+    rb"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b\[[0-9;?]*[A-Za-z]|\[\d{1,3}(?:;\d{1,3})*m"
+)
+"""Colors and movements of the cursor; the last also where the escape itself was lost."""
+_COLORED = re.compile(rb"\x1b|\[\d{1,3}(?:;\d{1,3})*m")
+_NOT_PLAIN = (b"\x1b", b"\r", b"\x08", b"[0m", b"[39m")
+_REDRAW = re.compile(rb"[\r\x08]+")
+"""A line is drawn over by going back to its beginning, or back by so many characters."""
+
+
+@dataclass(slots=True)
+class Template:
+    """Lines that differ in their numbers only."""
+
+    count: int = 0
+    stride: int = 1
+    at_stride: int = 0
+    skipped: bytes | None = None
+    skipped_at: int = 0
+
+
+@dataclass(slots=True)
+class Line:
+    """A line as text, the how many-th of its template; `last`: the last one of a thinned one."""
+
+    text: str
+    ordinal: int
+    template: Template
+    last: bool = False
+
+    @property
+    def stays(self) -> bool:
+        """Whether it belongs to an even thinning, now that all lines are read."""
+        return self.last or self.ordinal % self.template.stride == 0
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """The lines of the file at `path`, without colors, thinned."""
+    return thin_lines(_blocks(path))
+
+
+def thin_lines(blocks: Iterable[list[bytes]]) -> Iterator[Line]:
+    """Of each template as many of the lines in `blocks` as a curve needs."""
+    templates: dict[bytes, Template] = {}
+    find, deleted = templates.get, _DELETED
+    yielded_at = 0
+    for number, lines in enumerate(blocks):
+        for index, raw in enumerate(
+            lines, number << 24
+        ):  # some millions of times: nothing here that is not needed
+            key = raw.translate(None, deleted)
+            template = find(key)
+            if template is None:
+                if len(key) > LONGEST_KEY or len(templates) >= MOST_TEMPLATES:
+                    key = key[: LONGEST_KEY if len(templates) < MOST_TEMPLATES else 4]
+                template = templates.setdefault(key, Template())
+            ordinal = template.count
+            template.count = ordinal + 1
+            if ordinal % template.stride:
+                template.skipped = raw
+                template.skipped_at = index
+                continue
+            template.skipped = None
+            template.at_stride += 1
+            if template.at_stride >= MOST_OF_A_TEMPLATE:
+                template.at_stride //= 2
+                template.stride *= 2
+            yielded_at = index
+            yield Line(raw.decode("utf-8", "replace"), ordinal, template)
+    # The end of the run, where nothing that was read stands after it.
+    ends = [t for t in templates.values() if t.skipped and t.skipped_at > yielded_at]
+    for template in sorted(ends, key=lambda t: t.skipped_at):
+        text = (template.skipped or b"").decode("utf-8", "replace")
+        yield Line(text, template.count - 1, template, last=True)
+
+
+def _blocks(path: Path) -> Iterator[list[bytes]]:
+    """The lines of the file, without colors, a block of the file after the other."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # what PowerShell's > writes
+        with path.open(encoding="utf-16", errors="replace", newline="\n") as text:
+            for line in text:
+                yield _clean([line.rstrip("\n").encode("utf-8", "replace")])
+        return
+    rest = b""
+    with path.open("rb") as file:
+        file.seek(3 if start.startswith(codecs.BOM_UTF8) else 0)
+        while block := file.read(BLOCK):
+            text_block = rest + block
+            *lines, rest = text_block.split(b"\n")
+            if len(rest) > BLOCK:  # no line end for long: bars drawn over themselves
+                cut = max(rest.rfind(b"\r"), rest.rfind(b"}")) + 1 or len(rest)
+                lines.append(rest[:cut])
+                rest = rest[cut:]
+            plain = len(max(lines, key=len, default=b"")) <= LONGEST_LINE
+            plain = plain and not any(sign in text_block for sign in _NOT_PLAIN)
+            yield lines if plain else _clean(lines)
+    yield _clean([rest])
+
+
+def _clean(lines: list[bytes]) -> list[bytes]:
+    """`lines` without colors, those that are drawn over themselves one by one."""
+    clean: list[bytes] = []
+    for line in lines:
+        if _COLORED.search(line):
+            line = _CONTROL.sub(b"", line)
+        if b"\r" in line or b"\x08" in line:
+            clean += [part[:LONGEST_LINE] for part in _REDRAW.split(line) if part]
+        else:
+            clean.append(line[:LONGEST_LINE])
+    return clean

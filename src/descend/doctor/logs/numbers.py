@@ -1,0 +1,66 @@
+"""Numbers as logs write them, also those no computer can hold."""
+
+from __future__ import annotations
+
+import math
+
+LARGEST_LOSS = 1e9
+"""A loss above it counts as infinite: sums of such numbers leave what floats hold, and no loss that
+can still be trained on is so large."""
+LARGEST_PLACE = 1e15
+"""Steps above it are no steps: a time in nanoseconds, or a slip."""
+
+MISSING = frozenset({"", "n/a", "na", "no log", "-", "--", "—"})
+
+
+def number(value: object) -> float | None:
+    """A number, also where it is written as text; None for what is none, an empty cell say.
+
+    One too large for a float is infinity.
+    """
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, int | float):
+        return _of_number(value)
+    if isinstance(value, str):
+        return _of_text(value)
+    if isinstance(value, list) and len(value) == 1:
+        return number(value[0])
+    return None
+
+
+def _of_number(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _of_text(value: str) -> float | None:
+    text = value.strip().strip("\"'").replace("−", "-")
+    if "," in text:
+        head, *rest = text.split(",")
+        if "." not in text and len(rest) == 1 and len(rest[0]) != 3:
+            text = f"{head}.{rest[0]}"  # 3,14 as a spreadsheet of another country writes it
+        elif len(rest) == 1 and len(head) == 1 and head == "0":
+            text = f"{head}.{rest[0]}"
+        else:
+            text = text.replace(",", "")
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def loss_of(value: float) -> float:
+    """A loss; infinity where it is too large to be reckoned with."""
+    if math.isfinite(value) and abs(value) > LARGEST_LOSS:
+        return math.copysign(math.inf, value)
+    return value
+
+
+def place_of(value: float | None) -> float | None:
+    """A step or an epoch; None where it can be none."""
+    if value is None or not math.isfinite(value) or not 0 <= value <= LARGEST_PLACE:
+        return None
+    return value

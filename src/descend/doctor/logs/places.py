@@ -1,0 +1,29 @@
+"""Places from epochs that are rounded, or that name the epoch of many lines only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby, pairwise
+
+
+def spread_epochs(epochs: Sequence[float]) -> list[float] | None:
+    """`epochs` with equal ones spread evenly up to the next; None if they tell no places.
+
+    The Trainer rounds to two digits, so that many lines share one; they are still in order.
+    """
+    groups = [(value, len(list(same))) for value, same in groupby(epochs)]
+    values = [value for value, _ in groups]
+    if len(values) < 2 or any(b < a for a, b in pairwise(values)):
+        return None
+    if all(count == 1 for _, count in groups):
+        return list(epochs)
+    places: list[float] = []
+    for index, (value, count) in enumerate(groups):
+        if index + 1 < len(groups):
+            gap = values[index + 1] - value
+        else:
+            gap = value - values[index - 1]
+            longest = max(count for _, count in groups)
+            gap *= min(1.0, count / longest)
+        places += [value + gap * n / count for n in range(count)]
+    return places
