@@ -29,10 +29,11 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.bugs.causal_mask_missing import is_missing
-from descend.doctor.preflight.findings import Bug, Found, NotFound, Outcome, name_of
+from descend.doctor.bugs.causal_mask_missing import BOTH_SIDES, is_missing
+from descend.doctor.preflight.findings import Bug, CouldNotCheck, Found, NotFound, Outcome, name_of
 from descend.doctor.preflight.influence import future
 from descend.doctor.preflight.program import Program
+from descend.doctor.preflight.shift import has_another_task
 
 
 def look(program: Program) -> Outcome:
@@ -40,6 +41,8 @@ def look(program: Program) -> Outcome:
     seen = program.once(future)
     if not seen.felt:
         return NotFound(f"{seen.pairs} pairs of positions tried: no logit moves before a change")
+    if has_another_task(program):
+        return CouldNotCheck(BOTH_SIDES)
     if is_missing(seen):
         return NotFound("nothing of the future is hidden: see causal_mask_missing")
     assert seen.nearest

@@ -28,9 +28,10 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.preflight.findings import Bug, Found, NotFound, Outcome, name_of
+from descend.doctor.preflight.findings import Bug, CouldNotCheck, Found, NotFound, Outcome, name_of
 from descend.doctor.preflight.influence import Influence, future
 from descend.doctor.preflight.program import Program
+from descend.doctor.preflight.shift import has_another_task
 
 
 def look(program: Program) -> Outcome:
@@ -38,6 +39,8 @@ def look(program: Program) -> Outcome:
     seen = program.once(future)
     if not seen.felt:
         return NotFound(f"{seen.pairs} pairs of positions tried: no logit moves before a change")
+    if has_another_task(program):
+        return CouldNotCheck(BOTH_SIDES)
     if not is_missing(seen):
         return NotFound("some of the future is hidden: see causal_mask_leaky")
     return Found(
@@ -45,6 +48,12 @@ def look(program: Program) -> Outcome:
         f"({seen.felt} of {seen.pairs} pairs tried, by up to {seen.strength:.2g} of their size)",
         ", ".join(f"model.{name}" for name in seen.open_parts[:3]) or program.where("model"),
     )
+
+
+BOTH_SIDES = (
+    "the targets are not the next tokens: a network for hidden or corrupted tokens is meant to see "
+    "both sides"
+)
 
 
 def is_missing(seen: Influence) -> bool:

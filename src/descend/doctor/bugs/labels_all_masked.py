@@ -27,6 +27,7 @@ Source:
 from __future__ import annotations
 
 from descend.doctor.preflight.findings import Bug, Found, NotFound, Outcome, name_of
+from descend.doctor.preflight.endings import masked_end
 from descend.doctor.preflight.lessons import lessons
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.tap import Seen
@@ -44,6 +45,17 @@ def look(program: Program) -> Outcome:
                 program.where(lesson.part),
             )
         kept = sum(int((s.weights_BT > 0).sum()) for s in lesson.seen if s.weights_BT is not None)
+    for lesson in lessons(program):
+        end = masked_end(program, lesson)
+        if end is not None:
+            return Found(
+                f"token {end.token} ends {end.rows} of {end.padded} padded rows and is a target in "
+                f"none of them, while the tokens before it are{end.is_padding}",
+                program.where(lesson.part),
+                "mask padding by the attention mask, not by its token (`labels[mask == 0] = -100`), "
+                "or give padding a token of its own: else the end is never learned and generation "
+                "does not stop",
+            )
     return NotFound(f"{kept} targets count")
 
 

@@ -141,6 +141,11 @@ def _as_seen(model: nn.Module, seen: Seen) -> Callable[[Tensor], Tensor]:
             return ids if value is seen.given else value
 
         kwargs = {k: swap(v) for k, v in seen.kwargs.items()}
+        if seen.is_inner:  # the decoder's, made of the labels inside an encoder-decoder
+            if "decoder_input_ids" not in inspect.signature(model.forward).parameters:
+                raise CannotTell("the network makes the decoder's tokens inside")
+            kwargs = {k: v for k, v in kwargs.items() if k != "labels"}
+            kwargs["decoder_input_ids"] = ids
         return _whole(logits_of(model(*map(swap, seen.args), **kwargs)), ids)
 
     return forward

@@ -24,13 +24,13 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from descend.doctor.preflight.check_result import ProgramEndedError, ProgramError
 from descend.doctor.preflight.doubt import CannotTell
 from descend.doctor.preflight.keep import kept
 from descend.doctor.preflight.lived import Lived, watched_steps
 from descend.doctor.preflight.loads import Loads, watched_loads
 from descend.doctor.preflight.precision import watched_precision
 from descend.doctor.preflight.reach import reachable
-from descend.errors import UserError
 
 T = TypeVar("T")
 
@@ -62,8 +62,8 @@ FUNCTIONS = {"loss", "step", "evaluate", "save", "load", "resume", "after_epoch"
 """Of these, the ones that must be functions: a number called `step` is a counter."""
 
 
-class ProgramError(UserError):
-    """A module cannot be checked: missing, broken, or without a model."""
+ENDINGS = (SystemExit, KeyboardInterrupt, GeneratorExit)
+"""What a program raises that ends itself."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,8 @@ class Program:
     """What it loaded while it was imported; None if that was not seen."""
     lived: Lived = field(default_factory=Lived)
     """The steps it made while it was imported."""
+    endings: list[str] = field(default_factory=list)
+    """Where it ended itself while it was tried, if it did."""
     _probes: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -120,6 +122,10 @@ class Program:
             return f"{_short(file or self.name)}:{line} (`{part}`)"
         return f"{_short(self.file or self.name)} (`{part}`)"
 
+    def where_is_weight(self, name: str) -> str:
+        """The name of a weight."""
+        return f"model.{name}"
+
     def where_it_trained(self) -> str:
         """File and line of the first step that was made while it was imported."""
         line = f":{self.lived.line}" if self.lived.line else ""
@@ -134,6 +140,9 @@ class Program:
                     self._probes[probe] = probe(self)
                 except CannotTell as reason:
                     self._probes[probe] = reason
+                except ENDINGS as ending:
+                    self.endings.append(f"the program ended itself ({describe(ending)})")
+                    self._probes[probe] = CannotTell(self.endings[-1])
                 except Exception as problem:
                     self._probes[probe] = CannotTell(f"it failed with {describe(problem)}")
         held = self._probes[probe]
@@ -195,15 +204,38 @@ def load_program(spec: str) -> Program:
         own = path.resolve() if is_file else None
         with watched_loads() as loads, watched_precision(), watched_steps(own) as lived:
             module = _import_file(path) if is_file else importlib.import_module(spec)
-    except (Exception, SystemExit) as problem:
-        raise ProgramError(
-            spec, f"a module that fails on import ({describe(problem)})",
-            "one that can be imported", "run it with python first and mend what fails",
-        ) from problem  # fmt: skip
+    except (Exception, *ENDINGS) as problem:
+        raise import_error(spec, problem) from problem
     finally:
         if added and folder in sys.path:
             sys.path.remove(folder)
     return program_of(vars(module), spec, module.__file__, loads, lived)
+
+
+def import_error(spec: str, problem: BaseException) -> ProgramError:
+    """What to say of a program that `problem` ended while it was imported."""
+    words = describe(problem)
+    if isinstance(problem, ENDINGS):
+        return ProgramEndedError(
+            spec, f"a program that ended itself while it was imported ({words})",
+            "one that can be imported",
+            "give it the arguments that it needs after `--`, and put what trains and exits under "
+            '`if __name__ == "__main__":`',
+        )  # fmt: skip
+    facts = (f"a module that fails on import ({words})", "one that can be imported")
+    if isinstance(problem, ImportError | SyntaxError | OSError):
+        return ProgramError(spec, *facts, _fix_of(problem))
+    return ProgramEndedError(spec, *facts, _fix_of(problem))
+
+
+def _fix_of(problem: BaseException) -> str:
+    """What to do about an import that failed."""
+    text = str(problem)
+    if isinstance(problem, ImportError) and "accelerate" in text:
+        return "install accelerate, which the Trainer of transformers needs, beside descend"
+    if isinstance(problem, ModuleNotFoundError) and problem.name:
+        return f"install {problem.name.partition('.')[0]} into the environment of descend"
+    return "run it with python first and mend what fails"
 
 
 def _import_file(path: Path) -> ModuleType:
