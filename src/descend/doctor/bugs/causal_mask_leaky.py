@@ -29,7 +29,10 @@ Source:
 
 from __future__ import annotations
 
+from functools import partial
+
 from descend.doctor.bugs.causal_mask_missing import BOTH_SIDES, is_missing
+from descend.doctor.preflight.ask import ask_once
 from descend.doctor.preflight.findings import Bug, CouldNotCheck, Found, NotFound, Outcome, name_of
 from descend.doctor.preflight.influence import future
 from descend.doctor.preflight.program import Program
@@ -50,7 +53,7 @@ def look(program: Program) -> Outcome:
     return Found(
         f"the logits at position {earlier} move when the token at {later} changes "
         f"({seen.felt} of {seen.pairs} pairs tried, by up to {seen.strength:.2g} of their size)",
-        ", ".join(f"model.{name}" for name in seen.open_parts[:3]) or program.where("model"),
+        program.where_is_attention(seen.open_parts, partial(ask_once, program)),
     )
 
 

@@ -20,7 +20,8 @@ How to mend:
     `is_causal=True` in `scaled_dot_product_attention`; a recurrent network must run one way.
 
 When it is not this:
-    A network that is meant to see both sides, such as BERT's, is not trained on the next token.
+    A network that is meant to see both sides (BERT, a diffusion, the encoder of a T5) is not trained
+    on the next token: that is seen from its targets.
 
 Source:
     Vaswani et al. 2017, section 3.2.3; diagnosis by changed tokens: Karpathy, nn-zero-to-hero.
@@ -28,6 +29,9 @@ Source:
 
 from __future__ import annotations
 
+from functools import partial
+
+from descend.doctor.preflight.ask import ask_once
 from descend.doctor.preflight.findings import Bug, CouldNotCheck, Found, NotFound, Outcome, name_of
 from descend.doctor.preflight.influence import Influence, future
 from descend.doctor.preflight.program import Program
@@ -46,7 +50,7 @@ def look(program: Program) -> Outcome:
     return Found(
         f"a changed token moves the logits of all positions before it "
         f"({seen.felt} of {seen.pairs} pairs tried, by up to {seen.strength:.2g} of their size)",
-        ", ".join(f"model.{name}" for name in seen.open_parts[:3]) or program.where("model"),
+        program.where_is_attention(seen.open_parts, partial(ask_once, program)),
     )
 
 

@@ -49,7 +49,8 @@ def look(program: Program) -> Outcome:
             seen = lesson.seen[0]
             tokens = int((seen.weights_BT > 0).sum()) if seen.weights_BT is not None else 0
             return Found(
-                f"the {tokens} tokens of a batch weigh {total:,.3g} in all, instead of 1{_stated(lesson)}",
+                f"the {tokens} tokens of a batch weigh {total:,.3g} in all, instead of "
+                f"1{_stated(lesson)}",
                 program.where(lesson.part),
             )
     return NotFound("the tokens of a batch weigh about 1 in all")
@@ -63,9 +64,9 @@ def _summed_head(program: Program, lesson: Lesson) -> Found | None:
         is_plain = head.weights_BT is not None and head.misfit < EXPLAINED
         if is_plain and head.total_weight / scale >= SUMMED > seen.total_weight / scale:
             return Found(
-                f"the targets of auxiliary head {number + 1} weigh {head.total_weight / scale:,.3g} "
-                f"in all, those of the first head {seen.total_weight / scale:,.3g}, instead of "
-                f"about 1{_stated(lesson)}",
+                f"the targets of auxiliary head {number + 1} weigh "
+                f"{head.total_weight / scale:,.3g} in all, those of the first head "
+                f"{seen.total_weight / scale:,.3g}, instead of about 1{_stated(lesson)}",
                 program.where(lesson.part),
             )
     return None

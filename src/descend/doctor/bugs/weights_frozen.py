@@ -35,6 +35,7 @@ from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.rehearsal import Rehearsal
 from descend.doctor.preflight.weights import looks_random, rehearsal_of, unreached, used
 
+
 def look(program: Program) -> Outcome:
     """Find weights that count and cannot learn: cut off, or frozen as they were drawn."""
     named = dict(program.model.named_parameters())

@@ -80,6 +80,13 @@ def network(program: Program) -> Network:
     raise CannotTell("the network cannot be asked: " + (problems[0] if problems else "no ids"))
 
 
+def ask_once(program: Program) -> None:
+    """One forward of the network in evaluation mode, for whoever watches it."""
+    net = program.once(network)
+    with asked(program.model):
+        net.forward(net.ids_BT)
+
+
 def _ways(
     program: Program, problems: list[str]
 ) -> Iterator[tuple[Tensor, Callable[[Tensor], Tensor], bool]]:

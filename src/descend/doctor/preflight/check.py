@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import io
-import warnings
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import torch
 
 from descend.doctor.bugs import BUGS
 from descend.doctor.preflight.check_result import Checked, FoundBug, NotChecked
 from descend.doctor.preflight.child_process import NOT_REACHED
+from descend.doctor.preflight.coverage import not_covered
 from descend.doctor.preflight.doubt import CannotTell
 from descend.doctor.preflight.findings import Bug, CouldNotCheck, Found, Noted, Outcome
 from descend.doctor.preflight.keep import kept
@@ -26,14 +28,12 @@ from descend.doctor.preflight.program import (
     program_of,
     seed_all,
 )
-
+from descend.doctor.preflight.source_lines import recorded_calls
 
 Report = Callable[[Checked], None]
 
 
-def check_file(
-    spec: str, arguments: Sequence[str] = (), report: Report | None = None
-) -> Checked:
+def check_file(spec: str, arguments: Sequence[str] = (), report: Report | None = None) -> Checked:
     """Import the module `spec` (a dotted name or a path to a .py file) and check it.
 
     `arguments` are the program's own, `report` is given what is known after each check.
@@ -56,11 +56,14 @@ def check_namespace(program: ModuleType | Mapping[str, Any]) -> Checked:
 def check_program(program: Program, report: Report | None = None) -> Checked:
     """Look for every bug."""
     outcomes: list[tuple[Bug, Outcome]] = []
-    for bug in BUGS:
-        if report is not None:
-            report(_result(program, outcomes))
-        outcomes.append((bug, _look(bug, program)))
-    return _result(program, outcomes)
+    with recorded_calls(program.file) as called:
+        for bug in BUGS:
+            if report is not None:
+                report(_result(program, outcomes))
+            outcomes.append((bug, _look(bug, program)))
+    result = _result(program, outcomes)
+    applied = {b.name for b in BUGS} - {n.bug for n in result.not_checked}
+    return msgspec.structs.replace(result, not_covered=not_covered(program, called, applied))
 
 
 def _result(program: Program, outcomes: list[tuple[Bug, Outcome]]) -> Checked:

@@ -146,9 +146,7 @@ def _keep_last(stream: IO[bytes], lines: deque[bytes]) -> None:
                 lines.append(line)
 
 
-def _wait_for(
-    child: subprocess.Popen[bytes], timeout_seconds: float, max_memory_bytes: int
-) -> str:
+def _wait_for(child: subprocess.Popen[bytes], timeout_seconds: float, max_memory_bytes: int) -> str:
     """Wait for the child. Returns why it was ended or how it ended itself; "" for well."""
     start = looked = time.monotonic()
     while True:

@@ -23,8 +23,8 @@ MIN_ROWS = 4
 MIN_FRACTION = 0.9
 """Of the padded rows that end with one token, and whose token before it counts."""
 
-NAMES = ("eos_token_id", "eos_id", "eos", "EOS", "EOS_ID", "EOS_TOKEN_ID", "eos_idx", "EOT", "eot_id",
-         "end_id", "END", "eot_token_id")  # fmt: skip
+NAMES = ("eos_token_id", "eos_id", "eos", "EOS", "EOS_ID", "EOS_TOKEN_ID", "eos_idx", "EOT",
+         "eot_id", "end_id", "END", "eot_token_id")  # fmt: skip
 
 
 @dataclass(frozen=True)

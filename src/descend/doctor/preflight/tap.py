@@ -185,7 +185,9 @@ def _ids_of_logits(
 
 def is_ids(value: Any) -> bool:
     """Whether `value` is a tensor of whole numbers."""
-    return isinstance(value, Tensor) and value.dtype in (torch.int64, torch.int32) and value.ndim > 0
+    return (
+        isinstance(value, Tensor) and value.dtype in (torch.int64, torch.int32) and value.ndim > 0
+    )
 
 
 def ids_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor | None:
