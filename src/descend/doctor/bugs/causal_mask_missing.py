@@ -20,7 +20,7 @@ How to mend:
     `is_causal=True` in `scaled_dot_product_attention`; a recurrent network must run one way.
 
 When it is not this:
-    A network that is meant to see both sides (BERT, a diffusion, the encoder of a T5) is not trained
+    A network that is meant to see both sides (BERT, a diffusion, an encoder) is not trained
     on the next token: that is seen from its targets.
 
 Source:
