@@ -188,6 +188,26 @@ def test_auxiliary_head_is_weighed_too(reduce: str, expected: list[str]) -> None
     assert list(bugs_of(NETWORK + TWO_HEADS.replace("REDUCE", reduce) + STEP)) == expected
 
 
+OWN_LOSSES = """
+class Own(Net):
+    def forward(self, ids, targets=None):
+        logits = super().forward(ids)
+        return F.cross_entropy(logits.transpose(1, 2), targets, reduction="none")
+
+model = Own()
+""" + NEXT_TOKEN.replace(
+    "    return F.cross_entropy(model(batch[:, :T]).flatten(0, 1), batch[:, 1 : T + 1].flatten())",
+    "    return model(batch[:, :T], batch[:, 1 : T + 1]).REDUCE()",
+)
+
+
+@pytest.mark.parametrize(("reduce", "expected"), [("sum", ["loss_summed"]), ("mean", [])])
+def test_losses_of_tokens_that_a_network_returns_are_weighed(
+    reduce: str, expected: list[str]
+) -> None:
+    assert list(bugs_of(NETWORK + OWN_LOSSES.replace("REDUCE", reduce) + STEP)) == expected
+
+
 ENDS = """
 model = Net()
 PAD, EOS = PADDING, 2

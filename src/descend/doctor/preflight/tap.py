@@ -82,7 +82,8 @@ def tap(model: nn.Module) -> Iterator[Tap]:
     half: list[bool] = [False]
     inner_ids: list[Tensor] = []
     outputs: list[Tensor] = []
-    sizes = {m.num_embeddings for m in model.modules() if isinstance(m, nn.Embedding)}
+    # The table of tokens, which is registered first.
+    sizes = [m.num_embeddings for m in model.modules() if isinstance(m, nn.Embedding)][:1]
 
     def note_output(_module: nn.Module, _args: Any, output: Any) -> None:
         if isinstance(output, Tensor) and output.dtype == torch.float16:
@@ -103,9 +104,9 @@ def tap(model: nn.Module) -> Iterator[Tap]:
         if ids is None:
             return
         logits = logits_of(output)
-        if logits is None or (sizes and logits.shape[-1] not in sizes and outputs):
-            # It returns losses: the last output over the vocabulary is what they are made of.
-            logits = outputs[-1] if outputs else logits
+        returns_losses = logits is None or logits.shape == ids.shape
+        if returns_losses and outputs:  # the last output over the vocabulary makes them
+            logits = outputs[-1]
         ids, is_inner = _ids_of_logits(ids, logits, args, kwargs, inner_ids)
         seen = Seen(ids.detach().clone(), ids, args, kwargs, module.training, half[0],
                     is_inner=is_inner)  # fmt: skip
