@@ -89,7 +89,8 @@ def _total_steps(trainer: Any, loader: Any) -> int:
         return int(args.max_steps)
     batches = len(loader) if hasattr(loader, "__len__") else 1
     an_epoch = max(1, batches // max(1, args.gradient_accumulation_steps))
-    return max(1, math.ceil(float(args.num_train_epochs) * an_epoch))
+    epochs = float(args.num_train_epochs)
+    return max(1, math.ceil(epochs * an_epoch))
 
 
 def _step_of(trainer: Any, optimizer: Any, scheduler: Any) -> Callable[[Any], Any]:
