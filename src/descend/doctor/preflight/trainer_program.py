@@ -88,7 +88,7 @@ def _total_steps(trainer: Any, loader: Any) -> int:
     if args.max_steps > 0:
         return int(args.max_steps)
     batches = len(loader) if hasattr(loader, "__len__") else 1
-    an_epoch = max(1, batches // max(1, args.gradient_accumulation_steps))
+    an_epoch = max(1, batches // max(1, int(args.gradient_accumulation_steps)))
     epochs = float(args.num_train_epochs)
     return max(1, math.ceil(epochs * an_epoch))
 
