@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from types import ModuleType
 
-    from descend.doctor.preflight.check import Checked
+    from descend.doctor.preflight.check_result import Checked
 
 
 class Model:

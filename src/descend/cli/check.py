@@ -15,21 +15,46 @@ def check(
         str,
         typer.Argument(metavar="MODULE", help="A dotted name, or the path of a .py file."),
     ],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- ARGUMENTS]", help="The program's own arguments, after `--`."),
+    ] = None,
+    timeout: Annotated[
+        float,
+        typer.Option("--timeout", metavar="SECONDS", min=1, help="Time that the check may take."),
+    ] = 300.0,
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            "--memory", metavar="GB", min=0.5,
+            help="Memory that the program may take. Default: three quarters of what is free.",
+        ),
+    ] = None,
+    in_place: Annotated[
+        bool,
+        typer.Option("--in-place", help="Work in the folder itself, not in a scratch copy of it."),
+    ] = False,
     as_json: AsJson = False,
-) -> None:
+) -> None:  # fmt: skip
     """Look for bugs in a PyTorch training program by trying it out; see docs/check.md.
 
-    The module is imported, so it runs. Exit code 1 if a bug is found.
+    The module is imported, so it runs: in a process of its own, in a copy of its folder.
+    Exit code 0: nothing found. 1: a bug. 2: your mistake. 3: not checked.
 
     descend check my_training.py
+
+    descend check my_training.py -- --lr 1e-3
     """
-    from descend import api
+    from descend.doctor.preflight.child_process import CheckLimits, check_in_child
     from descend.report.checked import checked_text
 
-    found = api.check(module)
+    max_memory_bytes = None if memory is None else int(memory * 2**30)
+    checked = check_in_child(
+        module, arguments or [], CheckLimits(timeout, max_memory_bytes, in_place)
+    )
     if as_json:
-        result_json(found)
+        result_json(checked)
     else:
-        result(checked_text(found))
-    if found.bugs:
-        raise typer.Exit(1)
+        result(checked_text(checked))
+    if checked.exit_code:
+        raise typer.Exit(checked.exit_code)

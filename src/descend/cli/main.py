@@ -113,8 +113,9 @@ def main() -> None:
     gc.set_threshold(GARBAGE_THRESHOLD)
     protect_streams()
     arguments = sys.argv[1:]
-    debug = "--debug" in arguments or bool(os.environ.get("DESCEND_DEBUG"))
-    sys.exit(run([a for a in arguments if a != "--debug"], debug))
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    debug = "--debug" in own or bool(os.environ.get("DESCEND_DEBUG"))
+    sys.exit(run([a for a in own if a != "--debug"] + arguments[len(own) :], debug))
 
 
 def run(arguments: list[str], debug: bool = False) -> int:

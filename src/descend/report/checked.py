@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from descend.doctor.preflight.check import Checked, FoundBug
+from descend.doctor.preflight.check_result import Checked, FoundBug
 from descend.units import counted
 
 NO_STEP = "there is no `step`"
@@ -23,6 +23,8 @@ to have the rest looked for, let the file hold these (docs/check.md):
 def checked_text(found: Checked) -> str:
     """Bugs first, then remarks, then what was and what could not be looked for."""
     lines = [_headline(found)]
+    if found.ended:
+        lines += ["", f"the checks did not come to their end: {found.ended}"]
     for bug in found.bugs:
         lines += ["", *_entry(bug), f"  mend: {bug.how_to_mend}",
                   f"  more: descend explain {bug.bug}"]  # fmt: skip
@@ -39,6 +41,9 @@ def checked_text(found: Checked) -> str:
         for one in found.not_checked:
             by_reason.setdefault(one.why, []).append(one.bug)
         lines += [f"  {', '.join(names)}: {why}" for why, names in by_reason.items()]
+    if found.not_covered:
+        lines += ["", f"no check looks at ({len(found.not_covered)}):"]
+        lines += [f"  {one}" for one in found.not_covered]
     return "\n".join(lines + _how_to_be_checked(found))
 
 
@@ -47,7 +52,7 @@ def _headline(found: Checked) -> str:
     bugs, closed = len(found.bugs), len(found.not_checked)
     looked = bugs + len(found.remarks) + len(found.checked)
     words = "no bug found" if not bugs else counted(bugs, "bug") + " found"
-    if closed > looked:
+    if not found.is_complete:
         words = f"{looked} of {looked + closed} bugs could be looked for, and " + (
             f"{bugs} found" if bugs else "none of these found"
         )

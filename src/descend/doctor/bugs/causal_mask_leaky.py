@@ -29,10 +29,14 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.bugs.causal_mask_missing import is_missing
-from descend.doctor.preflight.findings import Bug, Found, NotFound, Outcome, name_of
+from functools import partial
+
+from descend.doctor.bugs.causal_mask_missing import BOTH_SIDES, is_missing
+from descend.doctor.preflight.ask import ask_once
+from descend.doctor.preflight.findings import Bug, CouldNotCheck, Found, NotFound, Outcome, name_of
 from descend.doctor.preflight.influence import future
 from descend.doctor.preflight.program import Program
+from descend.doctor.preflight.shift import has_another_task
 
 
 def look(program: Program) -> Outcome:
@@ -40,6 +44,8 @@ def look(program: Program) -> Outcome:
     seen = program.once(future)
     if not seen.felt:
         return NotFound(f"{seen.pairs} pairs of positions tried: no logit moves before a change")
+    if has_another_task(program):
+        return CouldNotCheck(BOTH_SIDES)
     if is_missing(seen):
         return NotFound("nothing of the future is hidden: see causal_mask_missing")
     assert seen.nearest
@@ -47,7 +53,7 @@ def look(program: Program) -> Outcome:
     return Found(
         f"the logits at position {earlier} move when the token at {later} changes "
         f"({seen.felt} of {seen.pairs} pairs tried, by up to {seen.strength:.2g} of their size)",
-        ", ".join(f"model.{name}" for name in seen.open_parts[:3]) or program.where("model"),
+        program.where_is_attention(seen.open_parts, partial(ask_once, program)),
     )
 
 

@@ -20,7 +20,8 @@ How to mend:
     `is_causal=True` in `scaled_dot_product_attention`; a recurrent network must run one way.
 
 When it is not this:
-    A network that is meant to see both sides, such as BERT's, is not trained on the next token.
+    A network that is meant to see both sides (BERT, a diffusion, an encoder) is not trained
+    on the next token: that is seen from its targets.
 
 Source:
     Vaswani et al. 2017, section 3.2.3; diagnosis by changed tokens: Karpathy, nn-zero-to-hero.
@@ -28,9 +29,13 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.preflight.findings import Bug, Found, NotFound, Outcome, name_of
+from functools import partial
+
+from descend.doctor.preflight.ask import ask_once
+from descend.doctor.preflight.findings import Bug, CouldNotCheck, Found, NotFound, Outcome, name_of
 from descend.doctor.preflight.influence import Influence, future
 from descend.doctor.preflight.program import Program
+from descend.doctor.preflight.shift import has_another_task
 
 
 def look(program: Program) -> Outcome:
@@ -38,13 +43,21 @@ def look(program: Program) -> Outcome:
     seen = program.once(future)
     if not seen.felt:
         return NotFound(f"{seen.pairs} pairs of positions tried: no logit moves before a change")
+    if has_another_task(program):
+        return CouldNotCheck(BOTH_SIDES)
     if not is_missing(seen):
         return NotFound("some of the future is hidden: see causal_mask_leaky")
     return Found(
         f"a changed token moves the logits of all positions before it "
         f"({seen.felt} of {seen.pairs} pairs tried, by up to {seen.strength:.2g} of their size)",
-        ", ".join(f"model.{name}" for name in seen.open_parts[:3]) or program.where("model"),
+        program.where_is_attention(seen.open_parts, partial(ask_once, program)),
     )
+
+
+BOTH_SIDES = (
+    "the targets are not the next tokens: a network for hidden or corrupted tokens is meant to see "
+    "both sides"
+)
 
 
 def is_missing(seen: Influence) -> bool:

@@ -1,21 +1,24 @@
 """All labels are masked.
 
 What it is:
-    Every target is left out (-100 or the like), so there is nothing to learn from.
+    Every target is left out (-100 or the like), so there is nothing to learn from. Or the token
+    that ends each text is left out everywhere, since padding is the same token.
 
 How it shows:
-    The loss is not a number, or 0 from the first step.
+    The loss is not a number, or 0 from the first step. With the end left out the loss looks well,
+    and what the network writes never stops.
 
 Not to be confused:
     A network whose outputs are not finite: there the loss is broken too.
 
 Proof:
     The gradient at the logits is nothing at every position, or not a number though the logits are
-    finite, in more than half of the first batches.
+    finite, in more than half of the first batches. Of rows that are padded: the last token is one
+    and the same, the token before it is a target, and it is a target in none of them.
 
 How to mend:
     Look at one batch: which labels are kept? Often the mask is upside down, or the answer was cut
-    off.
+    off. Mask padding by the attention mask, not by its token.
 
 When it is not this:
     Single batches without a label, in fine-tuning on long prompts.
@@ -26,6 +29,7 @@ Source:
 
 from __future__ import annotations
 
+from descend.doctor.preflight.endings import masked_end
 from descend.doctor.preflight.findings import Bug, Found, NotFound, Outcome, name_of
 from descend.doctor.preflight.lessons import lessons
 from descend.doctor.preflight.program import Program
@@ -44,6 +48,16 @@ def look(program: Program) -> Outcome:
                 program.where(lesson.part),
             )
         kept = sum(int((s.weights_BT > 0).sum()) for s in lesson.seen if s.weights_BT is not None)
+    for lesson in lessons(program):
+        end = masked_end(program, lesson)
+        if end is not None:
+            return Found(
+                f"token {end.token} ends {end.rows} of {end.padded} padded rows and is a target in "
+                f"none of them, while the tokens before it are{end.is_padding}",
+                program.where(lesson.part),
+                "mask padding by the attention mask, not by its token, or give it a token of its "
+                "own: else the end is never learned and generation does not stop",
+            )
     return NotFound(f"{kept} targets count")
 
 

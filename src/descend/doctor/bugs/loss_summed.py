@@ -41,16 +41,43 @@ rows or positions, of which there are more."""
 def look(program: Program) -> Outcome:
     """Add up the weights of all tokens."""
     for lesson in lessons(program):
+        head = _summed_head(program, lesson)
+        if head is not None:
+            return head
         total = _total(program, lesson)
         if total is not None and total >= SUMMED:
             seen = lesson.seen[0]
             tokens = int((seen.weights_BT > 0).sum()) if seen.weights_BT is not None else 0
-            stated = f"; the first loss is {lesson.loss:,.1f}" if lesson.loss is not None else ""
             return Found(
-                f"the {tokens} tokens of a batch weigh {total:,.3g} in all, instead of 1{stated}",
+                f"the {tokens} tokens of a batch weigh {total:,.3g} in all, instead of "
+                f"1{_stated(lesson)}",
                 program.where(lesson.part),
             )
     return NotFound("the tokens of a batch weigh about 1 in all")
+
+
+def _summed_head(program: Program, lesson: Lesson) -> Found | None:
+    """A further output over the vocabulary, such as that for the token after next, in a sum."""
+    seen = lesson.seen[0]
+    scale = loss_scale(program) if lesson.part == "step" else 1.0
+    for number, head in enumerate(seen.heads):
+        is_plain = head.weights_BT is not None and head.misfit < EXPLAINED
+        if is_plain and head.total_weight / scale >= SUMMED > seen.total_weight / scale:
+            return Found(
+                f"the targets of auxiliary head {number + 1} weigh "
+                f"{head.total_weight / scale:,.3g} in all, those of the first head "
+                f"{seen.total_weight / scale:,.3g}, instead of about 1{_stated(lesson)}",
+                program.where(lesson.part),
+            )
+    return None
+
+
+EXPLAINED = 0.02
+"""Share of the gradient that a cross-entropy may leave unexplained."""
+
+
+def _stated(lesson: Lesson) -> str:
+    return f"; the first loss is {lesson.loss:,.1f}" if lesson.loss is not None else ""
 
 
 def _total(program: Program, lesson: Lesson) -> float | None:

@@ -27,6 +27,7 @@ Source:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -113,8 +114,14 @@ def _without_text(program: Program, reason: str) -> Outcome:
         )
     loader = program.part("batches")
     if isinstance(loader, DataLoader):
-        if not isinstance(loader.sampler, SequentialSampler):
-            return NotFound(f"the loader draws by {type(loader.sampler).__name__}")
+        # Beside a batch sampler of the program's own, torch invents a sampler that nobody asks.
+        sampler = getattr(loader.batch_sampler, "sampler", None) or (
+            loader.sampler if loader.batch_sampler is None else None
+        )
+        if sampler is None:
+            return CouldNotCheck(reason)
+        if not isinstance(sampler, SequentialSampler):
+            return NotFound(f"the loader draws by {type(sampler).__name__}")
         data: Any = loader.dataset
         if _gives_the_same(data) and loader.batch_size != len(data):
             return Found(
@@ -130,6 +137,8 @@ def _gives_the_same(dataset: Any) -> bool:
     first, again = tokens_of([dataset[0]]), tokens_of([dataset[0]])
     if first is None or again is None:
         one, other = dataset[0], dataset[0]
+        if isinstance(one, Mapping):
+            one, other = list(one.values()), list(other.values())
         pairs = zip(one, other, strict=True) if isinstance(one, tuple | list) else [(one, other)]
         return all(
             a is b or bool((torch.as_tensor(a) == torch.as_tensor(b)).all()) for a, b in pairs

@@ -27,16 +27,18 @@ Source:
 from __future__ import annotations
 
 from descend.doctor.preflight.findings import Bug, CouldNotCheck, Found, NotFound, Outcome, name_of
+from descend.doctor.preflight.lessons import lessons
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.shift import AGREE, shifts
+from descend.doctor.preflight.shift import AGREE, has_next_token_head, shifts
 
 
 def look(program: Program) -> Outcome:
     """Lay the targets beside the tokens."""
     found = shifts(program)
+    by_part = {lesson.part: lesson for lesson in lessons(program)}
     for shift in found:
         offset = shift.only_at(2, 3)
-        if offset is not None:
+        if offset is not None and not has_next_token_head(by_part[shift.part]):
             return Found(
                 f"{shift.agreement[offset]:.0%} of {shift.targets} targets are the token {offset} "
                 f"places on, {shift.agreement[1]:.0%} the next one",

@@ -2,7 +2,7 @@
 
 What it is:
     Weights that the result depends on cannot learn: `requires_grad` is off, or a `detach()`,
-    `no_grad()` or `.data` in the forward cuts them off.
+    `no_grad()`, `.data` or a reentrant checkpoint of a frozen input cuts them off.
 
 How it shows:
     The loss stops high, since a part of the network stays random.
@@ -12,9 +12,9 @@ Not to be confused:
     zero in the first steps.
 
 Proof:
-    The weights stay as they were over several steps and no gradient comes to them; yet the logits
-    move when they are shaken. Counted are matrices that look as they were drawn, since what was
-    trained before may be frozen on purpose.
+    No gradient comes to them in several steps, yet the logits move when they are shaken. Of those
+    whose `requires_grad` is off, matrices count that look as they were drawn, since what was
+    trained before, or has adapters trained beside it, is frozen on purpose.
 
 How to mend:
     `requires_grad_(True)` before the optimizer is made; no `detach()` in the forward.
@@ -28,43 +28,57 @@ Source:
 
 from __future__ import annotations
 
-import re
-
+from descend.doctor.preflight.adapters import is_frozen_on_purpose
 from descend.doctor.preflight.doubt import CannotTell
 from descend.doctor.preflight.findings import Bug, Found, NotFound, Outcome, name_of
 from descend.doctor.preflight.program import Program
+from descend.doctor.preflight.rehearsal import Rehearsal
 from descend.doctor.preflight.weights import looks_random, rehearsal_of, unreached, used
-
-ADAPTERS = re.compile(r"lora|adapter|prefix|prompt|soft_?embed|ia3", re.IGNORECASE)
-"""Names of what is trained where the rest is frozen on purpose."""
 
 
 def look(program: Program) -> Outcome:
-    """Find random matrices that count and cannot learn."""
+    """Find weights that count and cannot learn: cut off, or frozen as they were drawn."""
     named = dict(program.model.named_parameters())
     trainable = [n for n, p in named.items() if p.requires_grad]
-    if any(ADAPTERS.search(n) for n in trainable):
-        return NotFound("adapters are trained, the rest is kept on purpose")
-    still = {n for n, p in named.items() if not p.requires_grad}
     seen = rehearsal_of(program)
-    if seen is not None:
-        still = {n for n in named if n not in seen.moved and (n in still or n not in seen.arrived)}
-        if not seen.arrived:
-            still = {n for n in still if not named[n].requires_grad}
-    try:
-        still |= set(program.once(unreached)) - (seen.moved if seen else set())
-    except CannotTell:
-        if seen is None and not still:
-            raise
-    frozen = used(program, [n for n in named if n in still and looks_random(named[n])])
+    cut = used(program, _without_gradient(program, trainable, seen))
+    if cut:
+        return Found(
+            f"{len(cut)} of {len(trainable)} trainable weights count and no gradient comes to "
+            f"them: {', '.join(cut[:4])}",
+            program.where_is_weight(cut[0]),
+            "take `detach()` and `no_grad()` out of the forward; under reentrant checkpointing an "
+            "input must need a gradient: `use_reentrant=False`, or "
+            "`model.enable_input_require_grads()`",
+        )
+    still = [n for n, p in named.items() if not p.requires_grad and looks_random(p)
+             and not (seen and n in seen.moved)]  # fmt: skip
+    if still and is_frozen_on_purpose(program.model):
+        return NotFound(f"gradients come to the {len(trainable)} weights that are trained beside "
+                        "a frozen base")  # fmt: skip
+    frozen = used(program, still)
     if not frozen:
         return NotFound(f"{len(trainable)} of {len(named)} weights can learn")
-    off = sum(not named[n].requires_grad for n in frozen)
-    why = "`requires_grad` is off" if off == len(frozen) else "no gradient comes to them"
     return Found(
-        f"{len(frozen)} random matrices count and cannot learn ({why}): {', '.join(frozen[:4])}",
-        f"model.{frozen[0]}",
+        f"{len(frozen)} random matrices count and cannot learn (`requires_grad` is off): "
+        f"{', '.join(frozen[:4])}",
+        program.where_is_weight(frozen[0]),
     )
+
+
+def _without_gradient(
+    program: Program, trainable: list[str], seen: Rehearsal | None
+) -> list[str]:  # fmt: skip
+    """Weights that are to be trained and that no gradient came to in any step."""
+    if seen is not None and seen.arrived:
+        return [n for n in trainable if n not in seen.arrived and n not in seen.moved]
+    moved = seen.moved if seen is not None else set()
+    try:
+        return [n for n in program.once(unreached) if n not in moved]
+    except CannotTell:
+        if seen is None:
+            raise
+        return []
 
 
 BUG = Bug(

@@ -80,6 +80,13 @@ def network(program: Program) -> Network:
     raise CannotTell("the network cannot be asked: " + (problems[0] if problems else "no ids"))
 
 
+def ask_once(program: Program) -> None:
+    """One forward of the network in evaluation mode, for whoever watches it."""
+    net = program.once(network)
+    with asked(program.model):
+        net.forward(net.ids_BT)
+
+
 def _ways(
     program: Program, problems: list[str]
 ) -> Iterator[tuple[Tensor, Callable[[Tensor], Tensor], bool]]:
@@ -141,6 +148,11 @@ def _as_seen(model: nn.Module, seen: Seen) -> Callable[[Tensor], Tensor]:
             return ids if value is seen.given else value
 
         kwargs = {k: swap(v) for k, v in seen.kwargs.items()}
+        if seen.is_inner:  # the decoder's, made of the labels inside an encoder-decoder
+            if "decoder_input_ids" not in inspect.signature(model.forward).parameters:
+                raise CannotTell("the network makes the decoder's tokens inside")
+            kwargs = {k: v for k, v in kwargs.items() if k != "labels"}
+            kwargs["decoder_input_ids"] = ids
         return _whole(logits_of(model(*map(swap, seen.args), **kwargs)), ids)
 
     return forward

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from descend.doctor.preflight.doubt import CannotTell
-from descend.doctor.preflight.program import Program, describe
+from descend.doctor.preflight.program import ENDINGS, Program, describe
 
 GUESSES: tuple[tuple[tuple[str, ...], Any], ...] = (
     (("split", "mode", "subset"), "train"),
@@ -38,6 +38,10 @@ def call(program: Program, part: str, /, *things: Any, **more: Any) -> Any:
         return function(*args, **kwargs)
     except CannotTell:
         raise
+    except ENDINGS as ending:
+        words = f"`{part}` ended the program ({describe(ending)})"
+        program.endings.append(words)
+        raise CannotTell(words) from ending
     except Exception as problem:
         raise CannotTell(f"`{part}` raised {describe(problem)}") from problem
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from types import ModuleType
 from typing import Any
@@ -13,47 +14,33 @@ import msgspec
 import torch
 
 from descend.doctor.bugs import BUGS
+from descend.doctor.preflight.check_result import Checked, FoundBug, NotChecked
+from descend.doctor.preflight.child_process import NOT_REACHED
+from descend.doctor.preflight.coverage import not_covered
 from descend.doctor.preflight.doubt import CannotTell
 from descend.doctor.preflight.findings import Bug, CouldNotCheck, Found, Noted, Outcome
 from descend.doctor.preflight.keep import kept
-from descend.doctor.preflight.program import Program, describe, load_program, program_of, seed_all
+from descend.doctor.preflight.program import (
+    ENDINGS,
+    Program,
+    describe,
+    load_program,
+    program_of,
+    seed_all,
+)
+from descend.doctor.preflight.source_lines import recorded_calls
+
+Report = Callable[[Checked], None]
 
 
-class FoundBug(msgspec.Struct, frozen=True):
-    """A bug, or something worth a remark."""
-
-    bug: str
-    evidence: str
-    """Measured numbers."""
-    where: str
-    how_to_mend: str
-
-
-class NotChecked(msgspec.Struct, frozen=True):
-    """A bug that could not be looked for."""
-
-    bug: str
-    why: str
-
-
-class Checked(msgspec.Struct, frozen=True):
-    """What a preflight came to: every bug stands in one of the four lists."""
-
-    program: str
-    bugs: list[FoundBug]
-    remarks: list[FoundBug]
-    checked: list[str]
-    """Bugs that were looked for and are not there."""
-    not_checked: list[NotChecked]
-
-
-def check_file(spec: str) -> Checked:
+def check_file(spec: str, arguments: Sequence[str] = (), report: Report | None = None) -> Checked:
     """Import the module `spec` (a dotted name or a path to a .py file) and check it.
 
+    `arguments` are the program's own, `report` is given what is known after each check.
     `ProgramError` if it cannot be imported or has no `model`.
     """
-    with _quiet():
-        return check_program(load_program(spec))
+    with _quiet(), _arguments(spec, arguments):
+        return check_program(load_program(spec), report)
 
 
 def check_namespace(program: ModuleType | Mapping[str, Any]) -> Checked:
@@ -66,16 +53,30 @@ def check_namespace(program: ModuleType | Mapping[str, Any]) -> Checked:
         return check_program(made)
 
 
-def check_program(program: Program) -> Checked:
+def check_program(program: Program, report: Report | None = None) -> Checked:
     """Look for every bug."""
-    outcomes = [(bug, _look(bug, program)) for bug in BUGS]
+    outcomes: list[tuple[Bug, Outcome]] = []
+    with recorded_calls(program.file) as called:
+        for bug in BUGS:
+            if report is not None:
+                report(_result(program, outcomes))
+            outcomes.append((bug, _look(bug, program)))
+    result = _result(program, outcomes)
+    applied = {b.name for b in BUGS} - {n.bug for n in result.not_checked}
+    return msgspec.structs.replace(result, not_covered=not_covered(program, called, applied))
+
+
+def _result(program: Program, outcomes: list[tuple[Bug, Outcome]]) -> Checked:
+    """What `outcomes` come to; a bug without an outcome was not reached."""
     return Checked(
         program=program.name,
         bugs=[_entry(b, o) for b, o in outcomes if isinstance(o, Found)],
         remarks=[_entry(b, o) for b, o in outcomes if isinstance(o, Noted)],
         checked=[b.name for b, o in outcomes if not isinstance(o, Found | Noted | CouldNotCheck)],
         not_checked=[NotChecked(b.name, o.because) for b, o in outcomes
-                     if isinstance(o, CouldNotCheck)],
+                     if isinstance(o, CouldNotCheck)]
+        + [NotChecked(b.name, NOT_REACHED) for b in BUGS[len(outcomes):]],
+        ended=program.endings[0] if program.endings else "",
     )  # fmt: skip
 
 
@@ -86,6 +87,9 @@ def _look(bug: Bug, program: Program) -> Outcome:
             return bug.look(program)
         except CannotTell as reason:
             return CouldNotCheck(str(reason))
+        except ENDINGS as ending:
+            program.endings.append(f"the program ended itself ({describe(ending)})")
+            return CouldNotCheck(program.endings[-1])
         except Exception as problem:  # a program that nobody thought of must not end the check
             return CouldNotCheck(f"looking for it failed with {describe(problem)}")
 
@@ -93,6 +97,17 @@ def _look(bug: Bug, program: Program) -> Outcome:
 def _entry(bug: Bug, outcome: Found | Noted) -> FoundBug:
     mend = outcome.how_to_mend if isinstance(outcome, Found) else ""
     return FoundBug(bug.name, outcome.evidence, outcome.where, mend or bug.how_to_mend)
+
+
+@contextmanager
+def _arguments(spec: str, arguments: Sequence[str]) -> Iterator[None]:
+    """`sys.argv` as the program would have it."""
+    before = sys.argv
+    sys.argv = [spec, *arguments]
+    try:
+        yield
+    finally:
+        sys.argv = before
 
 
 @contextmanager

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import inspect
 import random
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.machinery import all_suffixes
@@ -24,13 +23,26 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from descend.doctor.preflight.check_result import ProgramEndedError, ProgramError
 from descend.doctor.preflight.doubt import CannotTell
+from descend.doctor.preflight.frameworks import (
+    Launch,
+    TrainingReachedError,
+    framework_parts,
+    is_framework_source,
+    training_stopped,
+)
 from descend.doctor.preflight.keep import kept
 from descend.doctor.preflight.lived import Lived, watched_steps
 from descend.doctor.preflight.loads import Loads, watched_loads
 from descend.doctor.preflight.precision import watched_precision
 from descend.doctor.preflight.reach import reachable
-from descend.errors import UserError
+from descend.doctor.preflight.source_lines import (
+    assignment_line,
+    attention_lines,
+    definition_line,
+    weight_line,
+)
 
 T = TypeVar("T")
 
@@ -62,8 +74,8 @@ FUNCTIONS = {"loss", "step", "evaluate", "save", "load", "resume", "after_epoch"
 """Of these, the ones that must be functions: a number called `step` is a counter."""
 
 
-class ProgramError(UserError):
-    """A module cannot be checked: missing, broken, or without a model."""
+ENDINGS = (SystemExit, KeyboardInterrupt, GeneratorExit)
+"""What a program raises that ends itself."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,8 @@ class Program:
     """What it loaded while it was imported; None if that was not seen."""
     lived: Lived = field(default_factory=Lived)
     """The steps it made while it was imported."""
+    endings: list[str] = field(default_factory=list)
+    """Where it ended itself while it was tried, if it did."""
     _probes: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -113,12 +127,24 @@ class Program:
         """File and line where a part was written, as exactly as Python knows."""
         value = self.parts.get(part)
         target = type(value) if isinstance(value, nn.Module) else value
-        with suppress(TypeError, OSError):
-            target = inspect.unwrap(cast(Callable[..., Any], target))
-            file = inspect.getsourcefile(target)
-            line = inspect.getsourcelines(target)[1]
-            return f"{_short(file or self.name)}:{line} (`{part}`)"
-        return f"{_short(self.file or self.name)} (`{part}`)"
+        defined = definition_line(target)
+        if defined is not None:
+            return f"{_short(defined[0])}:{defined[1]} (`{part}`)"
+        line = assignment_line(self.file, (*PARTS.get(part, ()), "trainer"))
+        return f"{_short(self.file or self.name)}{f':{line}' if line else ''} (`{part}`)"
+
+    def where_is_weight(self, name: str) -> str:
+        """The name of a weight, and the line that makes it where it is the program's own."""
+        made = weight_line(self.model, name)
+        return f"model.{name}" + (f" ({_short(made[0])}:{made[1]})" if made else "")
+
+    def where_is_attention(self, names: Sequence[str], forward: Callable[[], Any]) -> str:
+        """Parts of the network, and the lines of their attention where they can be seen."""
+        lines = attention_lines(self.file, forward)
+        if not names:
+            return self.where("model")
+        at = ", ".join(f"{_short(self.file or '')}:{line}" for line in lines[:3])
+        return ", ".join(f"model.{name}" for name in names[:3]) + (f" ({at})" if at else "")
 
     def where_it_trained(self) -> str:
         """File and line of the first step that was made while it was imported."""
@@ -134,6 +160,9 @@ class Program:
                     self._probes[probe] = probe(self)
                 except CannotTell as reason:
                     self._probes[probe] = reason
+                except ENDINGS as ending:
+                    self.endings.append(f"the program ended itself ({describe(ending)})")
+                    self._probes[probe] = CannotTell(self.endings[-1])
                 except Exception as problem:
                     self._probes[probe] = CannotTell(f"it failed with {describe(problem)}")
         held = self._probes[probe]
@@ -157,7 +186,7 @@ def describe(problem: BaseException) -> str:
 
 def program_of(
     namespace: Mapping[str, Any], name: str, file: str | None = None,
-    loads: Loads | None = None, lived: Lived | None = None,
+    loads: Loads | None = None, lived: Lived | None = None, launch: Launch | None = None,
 ) -> Program:  # fmt: skip
     """The program that stands in `namespace`; `ProgramError` without a model."""
     parts: dict[str, Any] = {}
@@ -167,6 +196,11 @@ def program_of(
             continue
         if part not in FUNCTIONS or (callable(found) and not isinstance(found, nn.Module)):
             parts[part] = found
+    more = framework_parts(namespace, launch)
+    if "step" in parts:  # its own loop decides on optimizers and schedules
+        parts = {k: more[k] for k in ("model", "batches", "loss") if k in more} | parts
+    else:
+        parts |= more
     if not isinstance(parts.get("model"), nn.Module):
         found_words = type(parts["model"]).__name__ if "model" in parts else "no `model`"
         raise ProgramError(
@@ -193,17 +227,64 @@ def load_program(spec: str) -> Program:
         sys.path.insert(0, folder)
     try:
         own = path.resolve() if is_file else None
-        with watched_loads() as loads, watched_precision(), watched_steps(own) as lived:
+        with (watched_loads() as loads, watched_precision(), watched_steps(own) as lived,
+              training_stopped(own) as launch):  # fmt: skip
             module = _import_file(path) if is_file else importlib.import_module(spec)
-    except (Exception, SystemExit) as problem:
-        raise ProgramError(
-            spec, f"a module that fails on import ({describe(problem)})",
-            "one that can be imported", "run it with python first and mend what fails",
-        ) from problem  # fmt: skip
+            if own and _trains_in_main(own, module, launch):
+                _run_main(own, module)
+    except (Exception, *ENDINGS) as problem:
+        raise import_error(spec, problem) from problem
     finally:
         if added and folder in sys.path:
             sys.path.remove(folder)
-    return program_of(vars(module), spec, module.__file__, loads, lived)
+    return program_of(vars(module), spec, module.__file__, loads, lived, launch)
+
+
+def _trains_in_main(file: Path, module: ModuleType, launch: Launch) -> bool:
+    """Whether only `if __name__ == "__main__"` can say what a framework is to train."""
+    names = vars(module)
+    if launch.trainer is not None or not is_framework_source(file):
+        return False
+    return not isinstance(names.get("model"), nn.Module) and not framework_parts(names, launch)
+
+
+def _run_main(file: Path, module: ModuleType) -> None:
+    """Run the file as `python FILE` would, up to where the framework is to train."""
+    code = compile(file.read_text(encoding="utf-8"), str(file), "exec")
+    names = vars(module)
+    name, names["__name__"] = names["__name__"], "__main__"
+    try:
+        exec(code, names)
+    except TrainingReachedError:
+        return
+    finally:
+        names["__name__"] = name
+
+
+def import_error(spec: str, problem: BaseException) -> ProgramError:
+    """What to say of a program that `problem` ended while it was imported."""
+    words = describe(problem)
+    if isinstance(problem, ENDINGS):
+        return ProgramEndedError(
+            spec, f"a program that ended itself while it was imported ({words})",
+            "one that can be imported",
+            "give it the arguments that it needs after `--`, and put what trains and exits under "
+            '`if __name__ == "__main__":`',
+        )  # fmt: skip
+    facts = (f"a module that fails on import ({words})", "one that can be imported")
+    if isinstance(problem, ImportError | SyntaxError | OSError):
+        return ProgramError(spec, *facts, _fix_of(problem))
+    return ProgramEndedError(spec, *facts, _fix_of(problem))
+
+
+def _fix_of(problem: BaseException) -> str:
+    """What to do about an import that failed."""
+    text = str(problem)
+    if isinstance(problem, ImportError) and "accelerate" in text:
+        return "install accelerate, which the Trainer of transformers needs, beside descend"
+    if isinstance(problem, ModuleNotFoundError) and problem.name:
+        return f"install {problem.name.partition('.')[0]} into the environment of descend"
+    return "run it with python first and mend what fails"
 
 
 def _import_file(path: Path) -> ModuleType:
@@ -215,6 +296,8 @@ def _import_file(path: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses and pickle look a class's module up there
     try:
         spec.loader.exec_module(module)
+    except TrainingReachedError:
+        return module
     except BaseException:
         del sys.modules[name]
         raise

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-OWN_PARTS_OF_TORCH = ("torch.optim.lr_scheduler", "torch.amp", "torch.cuda.amp", "torch.utils.data")
+OWN_PARTS_OF_TORCH = ("torch.optim.lr_scheduler", "torch.amp", "torch.cuda.amp", "torch.utils.data",
+                      "accelerate.scheduler")  # fmt: skip
 """Of what is installed, these hold state of the program and are entered."""
 
 MOST_ITEMS = 1_000

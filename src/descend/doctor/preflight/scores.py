@@ -159,8 +159,13 @@ def scores(program: Program) -> tuple[Score, ...]:
     """Every softmax over scores in one forward; `CannotTell` where there is none."""
     net = program.once(network)
     weights = {p.untyped_storage().data_ptr() for p in program.model.parameters()}
-    with asked(program.model), Follow(weights) as follow, torch.no_grad():
-        net.forward(net.ids_BT)
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # one operation that hides the scores
+    try:
+        with asked(program.model), Follow(weights) as follow, torch.no_grad():
+            net.forward(net.ids_BT)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
     if not follow.scores:
         raise CannotTell("no attention was seen in the network")
     return tuple(follow.scores)

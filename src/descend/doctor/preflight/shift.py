@@ -45,6 +45,34 @@ def shifts(program: Program) -> tuple[Shift, ...]:
     return tuple(found)
 
 
+def has_another_task(program: Program) -> bool:
+    """Whether the loss asks for something else than the next token: hidden or corrupted tokens.
+
+    A network for such a task is meant to see both sides. False where that cannot be told.
+    """
+    try:
+        found = shifts(program)
+    except CannotTell:
+        return _is_masked_language_model(program)
+    return all(max(s.agreement.values()) < AGREE for s in found)
+
+
+def _is_masked_language_model(program: Program) -> bool:
+    """Whether the network alone, without a loss, is one of transformers' for hidden tokens."""
+    kind = type(program.model)
+    return kind.__module__.startswith("transformers.") and "MaskedLM" in kind.__name__
+
+
+def has_next_token_head(lesson: Lesson) -> bool:
+    """Whether a further head of the network is asked for the next token."""
+    for index in range(max((len(s.heads) for s in lesson.seen), default=0)):
+        seen = tuple(s.heads[index] for s in lesson.seen if len(s.heads) > index)
+        shift = shift_of(Lesson(lesson.part, seen, None))
+        if shift is not None and shift.agreement[1] >= AGREE:
+            return True
+    return False
+
+
 def shift_of(lesson: Lesson) -> Shift | None:
     """How far the targets of a lesson are from its tokens; None where that cannot be told."""
     ways = [s for s in (_along(lesson, 1), _along(lesson, 0)) if s is not None]

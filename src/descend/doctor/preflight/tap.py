@@ -52,6 +52,10 @@ class Seen:
     broken: bool = False
     """Whether a gradient arrived that is not finite, or an output was not."""
     finite_logits: bool = True
+    heads: list[Seen] = field(default_factory=list)
+    """Further outputs over the vocabulary in the same call: auxiliary heads."""
+    is_inner: bool = False
+    """Whether `given` is no argument but what the network made of one (shifted labels)."""
 
     @property
     def learned_from(self) -> bool:
@@ -76,29 +80,48 @@ def tap(model: nn.Module) -> Iterator[Tap]:
     """Watch every call of `model`; nothing that it computes changes."""
     opened = Tap()
     half: list[bool] = [False]
+    inner_ids: list[Tensor] = []
+    outputs: list[Tensor] = []
+    # The table of tokens, which is registered first.
+    sizes = [m.num_embeddings for m in model.modules() if isinstance(m, nn.Embedding)][:1]
 
-    def note_half(_module: nn.Module, _args: Any, output: Any) -> None:
+    def note_output(_module: nn.Module, _args: Any, output: Any) -> None:
         if isinstance(output, Tensor) and output.dtype == torch.float16:
             half[0] = True
+        if isinstance(output, Tensor) and output.ndim > 1 and output.shape[-1] in sizes:
+            outputs.append(output)
+
+    def note_ids(_module: nn.Module, args: Any) -> None:
+        inner_ids.extend(x for x in args if is_ids(x) and x.ndim == 2)
 
     def before(_module: nn.Module, _args: Any) -> None:
         half[0] = False
+        inner_ids.clear()
+        outputs.clear()
 
     def after(module: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> None:
         ids = ids_of(args, kwargs)
         if ids is None:
             return
-        seen = Seen(ids.detach().clone(), ids, args, kwargs, module.training, half[0])
-        opened.seen.append(seen)
         logits = logits_of(output)
+        returns_losses = logits is None or logits.shape == ids.shape
+        if returns_losses and outputs:  # the last output over the vocabulary makes them
+            logits = outputs[-1]
+        ids, is_inner = _ids_of_logits(ids, logits, args, kwargs, inner_ids)
+        seen = Seen(ids.detach().clone(), ids, args, kwargs, module.training, half[0],
+                    is_inner=is_inner)  # fmt: skip
+        opened.seen.append(seen)
         if logits is None:
             return
         seen.logits_shape = tuple(logits.shape)
-        if logits.requires_grad:
-            plain = logits.detach()
-            logits.register_hook(lambda gradient: read_gradient(seen, plain, gradient))  # type: ignore[no-untyped-call]
+        _read_at(seen, logits)
+        for other in _other_heads(logits, [*outputs, *_tensors_in(output)]):
+            head = Seen(seen.ids_BT, ids, args, kwargs, module.training, half[0])
+            seen.heads.append(head)
+            _read_at(head, other)
 
-    hooks = [m.register_forward_hook(note_half) for m in model.modules() if m is not model]
+    hooks = [m.register_forward_hook(note_output) for m in model.modules() if m is not model]
+    hooks += [m.register_forward_pre_hook(note_ids) for m in model.modules() if m is not model]
     hooks.append(model.register_forward_pre_hook(before))
     hooks.append(model.register_forward_hook(after, with_kwargs=True))
     try:
@@ -108,12 +131,72 @@ def tap(model: nn.Module) -> Iterator[Tap]:
             hook.remove()
 
 
+def _read_at(seen: Seen, logits: Tensor) -> None:
+    """Have `seen` filled once a gradient comes back to `logits`."""
+    if logits.requires_grad:
+        plain = logits.detach()
+        logits.register_hook(lambda gradient: read_gradient(seen, plain, gradient))  # type: ignore[no-untyped-call]
+
+
+def _other_heads(logits: Tensor, tensors: list[Tensor]) -> list[Tensor]:
+    """Of `tensors`, the outputs over the vocabulary of `logits` that are not `logits` itself."""
+    heads: dict[int, Tensor] = {}
+    for x in tensors:
+        if x.ndim > 1 and x.shape[-1] == logits.shape[-1] and x.data_ptr() != logits.data_ptr():
+            heads.setdefault(x.data_ptr(), x)
+    return list(heads.values())
+
+
+def _tensors_in(output: Any) -> list[Tensor]:
+    values = output.values() if isinstance(output, Mapping) else output
+    if not isinstance(output, Mapping | tuple | list):
+        return []
+    found: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor) and value.is_floating_point() and value.requires_grad:
+            found.append(value)
+        elif isinstance(value, tuple | list):
+            found.extend(_tensors_in(value))
+    return found
+
+
+TARGET_NAMES = ("labels", "targets", "target", "y")
+"""Arguments of a network that are no input of it."""
+
+
+def _ids_of_logits(
+    ids: Tensor, logits: Tensor | None, args: tuple[Any, ...], kwargs: Mapping[str, Any],
+    inner_ids: list[Tensor],
+) -> tuple[Tensor, bool]:  # fmt: skip
+    """The ids that the logits belong to, and whether they are no argument of the network.
+
+    Of an encoder-decoder these are the decoder's, which may be made of the labels inside.
+    """
+    if logits is None or logits.ndim != 3 or ids.ndim != 2 or ids.shape == logits.shape[:2]:
+        return ids, False
+    if ids.numel() == logits.numel() // logits.shape[-1]:
+        return ids, False
+    given = [*args, *(v for k, v in kwargs.items() if k not in TARGET_NAMES)]
+    for candidates, is_inner in ((given, False), (inner_ids, True)):
+        for value in reversed(candidates):
+            if is_ids(value) and value.shape == logits.shape[:2]:
+                return value, is_inner
+    return ids, False
+
+
+def is_ids(value: Any) -> bool:
+    """Whether `value` is a tensor of whole numbers."""
+    return (
+        isinstance(value, Tensor) and value.dtype in (torch.int64, torch.int32) and value.ndim > 0
+    )
+
+
 def ids_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor | None:
     """The token ids among the arguments of a network: the first whole numbers."""
     for value in (kwargs.get("input_ids"), *args, *kwargs.values()):
         if isinstance(value, Mapping):
             value = value.get("input_ids")
-        if isinstance(value, Tensor) and value.dtype in (torch.int64, torch.int32) and value.ndim:
+        if isinstance(value, Tensor) and is_ids(value):
             return value
     return None
 

@@ -1,0 +1,135 @@
+"""Where in a program's own source something stands."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+ATTENTION = {F.scaled_dot_product_attention, F.softmax, torch.softmax, torch.Tensor.softmax,
+             F.multi_head_attention_forward}  # fmt: skip
+"""Functions of torch that turn scores into weights."""
+
+
+def is_own_file(file: str | None) -> bool:
+    """Whether `file` is somebody's program, and not installed or part of descend."""
+    return bool(file) and "site-packages" not in str(file) and not (
+        Path(str(file)).is_relative_to(Path(__file__).parents[2])
+    )  # fmt: skip
+
+
+def definition_line(target: Any) -> tuple[str, int] | None:
+    """File and line where a function or class of the program's own is defined."""
+    with suppress(TypeError, OSError, ValueError):
+        target = inspect.unwrap(getattr(target, "defined_as", target))
+        file = inspect.getsourcefile(target)
+        if file is not None and is_own_file(file):
+            return file, inspect.getsourcelines(target)[1]
+    return None
+
+
+def assignment_line(file: str | None, names: Sequence[str]) -> int | None:
+    """Line of the last assignment to one of `names`, else of a call of some `…Trainer`."""
+    try:
+        tree = ast.parse(Path(file or "").read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return None
+    lines = [
+        node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assign)
+        for target in node.targets for name in ast.walk(target)
+        if isinstance(name, ast.Name) and name.id in names
+    ]  # fmt: skip
+    lines = lines or [
+        node.lineno for node in ast.walk(tree) if isinstance(node, ast.Call)
+        and ast.unparse(node.func).endswith("Trainer")
+    ]  # fmt: skip
+    return max(lines, default=None)
+
+
+def weight_line(model: nn.Module, name: str) -> tuple[str, int] | None:
+    """File and line where the class that holds a weight, or the nearest own one, makes it."""
+    path = name.split(".")
+    for depth in range(len(path) - 1, -1, -1):
+        owner = model.get_submodule(".".join(path[:depth]))
+        defined = definition_line(type(owner))
+        if defined is None:
+            continue
+        with suppress(OSError, TypeError, IndexError):
+            lines, start = inspect.getsourcelines(type(owner))
+            for number, line in enumerate(lines):
+                left = line.partition("=")[0]
+                if f"self.{path[depth]}" in left.replace(" ", "").split(",") and "=" in line:
+                    return defined[0], start + number
+        return defined
+    return None
+
+
+def attention_lines(file: str | None, forward: Callable[[], Any]) -> list[int]:
+    """Lines of `file` that turn scores of attention into weights while `forward` runs."""
+    if file is None:
+        return []
+    follow = _AttentionCalls(file)
+    with suppress(Exception), follow, torch.no_grad():
+        forward()
+    return sorted(follow.lines)
+
+
+class _AttentionCalls(TorchFunctionMode):
+    def __init__(self, file: str) -> None:
+        super().__init__()
+        self.file = Path(file).resolve()
+        self.lines: set[int] = set()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in ATTENTION:
+            line = _line_of(self.file)
+            if line is not None:
+                self.lines.add(line)
+        return func(*args, **(kwargs or {}))
+
+
+def _line_of(file: Path) -> int | None:
+    """The line of `file` that is being carried out."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if Path(frame.f_code.co_filename).resolve() == file:
+            return frame.f_lineno
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+@contextmanager
+def recorded_calls(file: str | None) -> Iterator[set[CodeType]]:
+    """The functions of `file` that are called by whoever runs inside, as code objects."""
+    called: set[CodeType] = set()
+    before = sys.getprofile()
+
+    def note(frame: Any, event: str, _argument: Any) -> None:
+        if event == "call" and frame.f_code.co_filename == file:
+            called.add(frame.f_code)
+
+    sys.setprofile(note if file is not None and before is None else before)
+    try:
+        yield called
+    finally:
+        sys.setprofile(before)
+
+
+def functions_of(namespace: Any, file: str | None) -> dict[str, CodeType]:
+    """Functions that `file` defines at its outermost level, by name, in its order."""
+    found = {
+        name: value.__code__ for name, value in list(namespace.items())
+        if inspect.isfunction(value) and value.__code__.co_filename == file
+        and value.__name__ != "<lambda>"
+    }  # fmt: skip
+    return dict(sorted(found.items(), key=lambda item: item[1].co_firstlineno))
