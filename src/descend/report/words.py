@@ -8,7 +8,7 @@ from typing import Any
 from descend.handbook.checklist import Checklist
 from descend.handbook.yours.wording import generate_command
 from descend.runs.folder import Summary
-from descend.runs.records import Epoch, Rescue, Sample, Step
+from descend.runs.records import Epoch, Overfitting, Rescue, Sample, Step
 from descend.text.stats import CorpusStats
 from descend.units import counted, duration, epochs_told, size
 
@@ -48,6 +48,23 @@ def rescue_line(rescue: Rescue) -> str:
         "rate": f"with the learning rate times {rescue.value:.2g}",
     }[rescue.change]
     return f"step {rescue.bad_step:,}: {rescue.found}; back to step {rescue.step:,}, {change}"
+
+
+def overfitting_line(found: Overfitting) -> str:
+    """That the run overfits, and what is done about it."""
+    rise = (
+        f"Overfitting: the validation loss rose from {found.best_loss:.3f} (epoch "
+        f"{found.best_epoch}) to {found.loss:.3f} (epoch {found.epoch})"
+    )
+    if found.decay_steps:
+        return (
+            f"{rise}. Going back to epoch {found.best_epoch} and ending with {found.decay_steps:,} "
+            "steps in which the learning rate falls to zero."
+        )
+    return (
+        f"{rise}. The weights of epoch {found.best_epoch} are kept. Training goes on for as long "
+        "as you set; without --epoch and --max-steps it would end now. More text would help."
+    )
 
 
 def ladder_line(ladder: dict[str, float]) -> str:

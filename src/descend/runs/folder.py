@@ -30,6 +30,7 @@ from descend.runs.mistaken import no_model, no_run
 from descend.runs.records import (
     SCHEMA,
     Epoch,
+    Overfitting,
     Record,
     Rescue,
     Sample,
@@ -100,6 +101,8 @@ class Summary(msgspec.Struct, frozen=True):
     """Whether it trained a finished model further."""
     loss_before: float | None = None
     """Validation loss of that model, where it was judged on the same held-out text."""
+    overfitting: Overfitting | None = None
+    """When and by how much the validation loss rose while the run trained on, if it did."""
     passes: float | None = None
     """How often it read its text so far; the last of `epochs` may be a part of one."""
 
@@ -114,10 +117,13 @@ def new_folder(save_dir: str | None) -> Path:
                 "choose another save_dir",
             )  # fmt: skip
         if folder.exists() and any(folder.iterdir()):
+            from descend.runs.suggestions import has_diverged
+
+            goes_on = newest_checkpoint(folder) and not is_finished(folder)
             raise RunFolderError(
                 "save_dir", f"{folder}, which is not empty", "a new or empty folder",
                 f"go on with that run by `descend resume {folder}`, or choose another save_dir"
-                if newest_checkpoint(folder) and not is_finished(folder)
+                if goes_on and not has_diverged(folder)
                 else "choose another save_dir",
             )  # fmt: skip
     else:
@@ -159,12 +165,11 @@ def check_model_folder(folder: Path) -> None:
         if not (folder / name).is_file():
             if not is_run(folder) and not has_model(folder):
                 raise no_model(folder, name)
-            unfinished = newest_checkpoint(folder) is not None
+            from descend.runs.suggestions import suggest_fix  # which reads folders by this module
+
             raise RunFolderError(
-                str(folder), f"no {name}", f"{meaning} in {name}",
-                f"finish the run with `descend resume {folder}`" if unfinished
-                else "restore the file from a copy or train again",
-            )  # fmt: skip
+                str(folder), f"no {name}", f"{meaning} in {name}", suggest_fix(folder)
+            )
 
 
 def write_info(folder: Path, info: RunInfo) -> None:

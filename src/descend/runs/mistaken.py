@@ -19,7 +19,9 @@ def no_run(folder: Path, lacking: str, *, model: bool) -> RunFolderError:
         return RunFolderError(str(folder), "no such folder", RUN_EXPECTED, "check the path")
     found = f"no {lacking}"
     if (folder / RUN).exists():
-        todo = f"it came to no end of an epoch: let it train on by `descend resume {folder}`"
+        from descend.runs.suggestions import suggest_fix  # which reads folders by that module
+
+        todo = f"it came to no end of an epoch: {suggest_fix(folder)}"
     elif model:
         found += " beside the model"
         todo = (

@@ -44,7 +44,7 @@ def load_checkpoint(path: Path, state: TrainState) -> dict[str, Tensor]:
     try:
         now = _read(path, "", None)
         put(now, state)
-        state.rescued = now.scalars.rescued
+        state.rescued, state.decay = now.scalars.rescued, now.scalars.decay
         if (path / f"{GOOD}state.json").exists():
             state.good = _read(path, GOOD, state.best)
         return now.weights

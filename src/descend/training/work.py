@@ -18,15 +18,25 @@ from descend.runs.durable import write_file
 from descend.runs.folder import TOKENIZER, EventLog, Summary, write_info, write_summary
 from descend.runs.lock import writing
 from descend.runs.model_files import save_model
-from descend.runs.records import Epoch, Record, Rescue, Sample, Saved, Started, Stopped
+from descend.runs.records import (
+    Epoch,
+    Overfitting,
+    Record,
+    Rescue,
+    Sample,
+    Saved,
+    Started,
+    Stopped,
+)
 from descend.training.checkpoint import save_checkpoint
 from descend.training.interrupts import Interrupted, noticing_signals
 from descend.training.job import Job
 from descend.training.loop import train
 from descend.training.memory import memory_errors
+from descend.training.overfitting import react_to_overfitting
 from descend.training.process import process_kept
 from descend.training.samples import held_out_prompts, write_sample
-from descend.training.state import put_weights
+from descend.training.state import last_step, put_weights
 
 SAVING_SHARE = 0.02
 """Most that saving may cost, as a share of training time: the next save waits until then."""
@@ -82,6 +92,7 @@ def _records(job: Job) -> Iterator[Record]:
     state, folder = job.state, job.folder
     saving, sampling = Budget(SAVING_SHARE), Budget(SAMPLING_SHARE)
     epochs, rescues = list(job.epochs_before), list(job.rescues_before)
+    overfitting = job.overfitting_before
     saved = state.step > 0  # a resumed run stands where its checkpoint does
     yield Started(state.step, _now())
     with noticing_signals() as wish, memory_errors(job.course.config, job.shape):
@@ -93,8 +104,12 @@ def _records(job: Job) -> Iterator[Record]:
                 epochs = [e for e in epochs if e.step <= record.step]
             if isinstance(record, Epoch):
                 epochs.append(record)
-                write_summary(folder, summarise(job, epochs, rescues, []))
-                more = state.step < job.course.total_steps
+                rise = react_to_overfitting(state, job.course, epochs, free=job.free_length)
+                if rise and overfitting is None:
+                    overfitting = rise
+                    yield rise
+                write_summary(folder, summarise(job, epochs, rescues, [], overfitting))
+                more = state.step < last_step(state, job.course.total_steps)
                 if more and sampling.due() and wish.signal_number is None:
                     began = time.perf_counter()
                     yield _sample(job, held_out_prompts(job.store)[0])
@@ -110,11 +125,13 @@ def _records(job: Job) -> Iterator[Record]:
                 raise Interrupted(str(folder), state.step, stop)
         if not saved:
             save_checkpoint(folder, state)
-        yield from _finish(job, epochs, rescues)
+        yield from _finish(job, epochs, rescues, overfitting)
     yield Stopped(state.step, "finished", _now())
 
 
-def _finish(job: Job, epochs: list[Epoch], rescues: list[Rescue]) -> Iterator[Record]:
+def _finish(
+    job: Job, epochs: list[Epoch], rescues: list[Rescue], overfitting: Overfitting | None
+) -> Iterator[Record]:
     """Keep the best weights as the model, let it write, save it."""
     state = job.state
     assert state.best is not None  # every run ends with an epoch, and every epoch is judged
@@ -123,7 +140,7 @@ def _finish(job: Job, epochs: list[Epoch], rescues: list[Rescue]) -> Iterator[Re
     for prompt in held_out_prompts(job.store):
         samples.append(_sample(job, prompt))
         yield samples[-1]
-    summary = summarise(job, epochs, rescues, samples, finished=True)
+    summary = summarise(job, epochs, rescues, samples, overfitting, finished=True)
     save_model(job.folder, state.model, job.store.tokenizer, job.info, summary)
     write_summary(job.folder, summary)
 
@@ -141,6 +158,7 @@ def summarise(
     epochs: list[Epoch],
     rescues: list[Rescue],
     samples: list[Sample],
+    overfitting: Overfitting | None = None,
     finished: bool = False,
 ) -> Summary:
     """The outcome of `job` so far."""
@@ -161,6 +179,7 @@ def summarise(
         finished=finished,
         samples=samples,
         rescues=rescues,
+        overfitting=overfitting,
         continued=job.info.parent is not None,
         loss_before=job.info.parent_loss,
         passes=batches.passes(job.state.step),
