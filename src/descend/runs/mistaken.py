@@ -6,6 +6,7 @@ from pathlib import Path
 
 from descend.errors import RunFolderError
 from descend.outputs import ATTRIBUTION, COMPARISON, RUN, SEARCH
+from descend.units import quoted
 
 RUN_EXPECTED = "the folder of a descend run"
 _EXPERIMENTS = {COMPARISON: "a comparison", ATTRIBUTION: "an attribution", SEARCH: "a search"}
@@ -45,7 +46,9 @@ def _of_no_use(folder: Path) -> str | None:
     """What to do with the folder of an experiment; None where it is none."""
     for name, kind in _EXPERIMENTS.items():
         if (folder / name).exists():
-            return f"{kind} keeps no model and is no run: see it by `descend report {folder}`"
+            return (
+                f"{kind} keeps no model and is no run: see it by `descend report {quoted(folder)}`"
+            )
     return None
 
 

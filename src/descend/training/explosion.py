@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from descend.config import RunConfig
 from descend.errors import DivergedError
+from descend.runs.suggestions import DEFAULT_RATE, FAR_ABOVE
 from descend.training.divergence import WHAT_TO_DO
 from descend.training.rescue import LEAST, PATIENCE
 from descend.training.state import TrainState, last_step
@@ -43,6 +45,20 @@ def has_exploded(state: TrainState, course: Course, validation_loss: float) -> b
     since = state.recent.exploded_at
     lasting = since is not None and state.step - since >= PATIENCE
     return lasting or state.step >= last_step(state, course.total_steps)
+
+
+def name_probable_cause(config: RunConfig) -> str:
+    """Why a run diverged, by its settings alone; empty where they are usual."""
+    if config.peak_rate > FAR_ABOVE * DEFAULT_RATE:
+        return (
+            f"the learning_rate of {config.peak_rate:g} is probably too high "
+            f"(the default is {DEFAULT_RATE:g}): "
+        )
+    if not config.gradient_clip:
+        return "gradients are not clipped, which is the probable cause: "
+    if config.precision == "float16":
+        return "float16 cannot hold large numbers, which is the probable cause: "
+    return ""
 
 
 def describe_explosion(state: TrainState, validation_loss: float, epoch: int) -> DivergedError:

@@ -65,6 +65,7 @@ from descend.training.recipe import (
 from descend.training.schedule import learning_rate
 from descend.training.state import TrainState
 from descend.training.ways import device_for
+from descend.units import quoted
 from descend.version import __version__
 
 MOST_VALIDATION_TOKENS = 2**17
@@ -178,7 +179,7 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
     if is_finished(folder) and not lacks_model(folder):
         raise RunFolderError(
             str(folder), "a run that is finished", "one that was interrupted",
-            f"train its model further with `descend continue {folder}`",
+            f"train its model further with `descend continue {quoted(folder)}`",
         )  # fmt: skip
     with writing(folder):  # puts right what a process that was killed left there
         checkpoint = newest_checkpoint(folder)
@@ -198,9 +199,9 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
         raise CorpusError(
             str(resolved.corpus_dir or "corpus_dir"), "a text that changed since the run began",
             "the same text, to go on exactly where it stopped",
-            f"restore the text, or train again with `descend train --from-run {folder}`"
+            f"restore the text, or train again with `descend train --from-run {quoted(folder)}`"
             if lacks_model(folder)
-            else f"restore the text, or train the model further with `descend continue {folder}`",
+            else f"restore the text, or train the model further with `descend continue {quoted(folder)}`",
         )  # fmt: skip
     tokenizer = load_tokenizer(folder / TOKENIZER)
     store = prepare_tokens(text, tokenizer, progress)

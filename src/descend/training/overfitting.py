@@ -23,6 +23,10 @@ DECAY_FRACTION = 0.5
 decay is as long as a third of the run."""
 
 
+RATE_FRACTION = 0.3
+"""Of the rate at the best epoch, that the decay begins with."""
+
+
 def find_overfitting(epochs: Sequence[Epoch]) -> Epoch | None:
     """The best of `epochs`, where those after it rose above it while the training loss fell."""
     if len(epochs) < 2:
@@ -42,7 +46,8 @@ def begin_decay(state: TrainState, course: Course, best: Epoch, steps: int) -> N
     for optimizer in state.optimizers:
         optimizer.state.clear()
     state.good, state.recent = None, Recent()
-    state.decay = Decay(state.step, steps, course.learning_rate(best.step - 1))
+    rate = RATE_FRACTION * course.learning_rate(best.step - 1)
+    state.decay = Decay(state.step, steps, rate)
 
 
 def react_to_overfitting(

@@ -28,7 +28,9 @@ from descend.runs.records import (
     Started,
     Stopped,
 )
+from descend.runs.suggestions import retrain_command
 from descend.training.checkpoint import save_checkpoint
+from descend.training.explosion import name_probable_cause
 from descend.training.interrupts import Interrupted, noticing_signals
 from descend.training.job import Job
 from descend.training.loop import train
@@ -83,9 +85,22 @@ def work(job: Job) -> Iterator[Record]:
                 if isinstance(problem, Interrupted)
                 else ("diverged" if isinstance(problem, DivergedError) else "failed")
             )
-            found = problem.found if isinstance(problem, DivergedError) else ""
+            diverged = problem if isinstance(problem, DivergedError) else None
+            found = diverged.found if diverged else ""
             log.append(Stopped(job.state.step, reason, _now(), found))  # type: ignore[arg-type]
+            if diverged:
+                raise _with_fix(diverged, job) from None
             raise
+
+
+def _with_fix(problem: DivergedError, job: Job) -> DivergedError:
+    """`problem` with its probable cause and the command that mends it."""
+    cause = name_probable_cause(job.course.config)
+    told = DivergedError(
+        problem.where, problem.found, problem.expected, cause + problem.what_to_do
+    )  # fmt: skip
+    told.next_command = retrain_command(job.folder)
+    return told
 
 
 def _records(job: Job) -> Iterator[Record]:

@@ -14,6 +14,7 @@ from descend.lab.command import flags_of
 from descend.report.page import Column, Command, Paragraph, Section, Table
 from descend.runs.folder import RunInfo
 from descend.runs.records import Sample
+from descend.units import quoted
 
 _MACHINE = ("device", "precision", "attention", "compiled", "threads", "torch", "processor")
 
@@ -56,7 +57,7 @@ def again(info: RunInfo, folder: Path, samples: Sequence[Sample] = ()) -> Sectio
                   "torch, threads and number format are the same."),
         Command(repeat_command(info)),
         Paragraph("Go on from this model, ask what is wrong, or let it write:"),
-        Command(f"descend continue {model}\ndescend diagnose {model}\n"
+        Command(f"descend continue {quoted(model)}\ndescend diagnose {quoted(model)}\n"
                 f"{generate_command(folder, samples)}"),
     ))  # fmt: skip
 
