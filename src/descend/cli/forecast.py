@@ -12,7 +12,10 @@ from descend.cli.output import result, result_json
 
 
 def forecast(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of the run.", callback=named_run,)],
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="The folder of the run.", callback=named_run),
+    ],
     epochs: Annotated[
         int | None,
         typer.Option(

@@ -154,8 +154,8 @@ def _sentence(run: RunRecord, answers: list[Answered], diagnosis: Diagnosis | No
     if diagnosis is None:
         return (
             "Not diagnosed yet, so all five are open: what one run records cannot say whether "
-            f"another choice would have done better. `descend diagnose {quoted(folder)}` tries some "
-            f"for about {duration(trial_seconds(run.full_seconds))}; ask again after it."
+            "another choice would have done better. "
+            f"`descend diagnose {quoted(folder)}` tries some for about {duration(trial_seconds(run.full_seconds))}; ask again after it."
         )
     no = [a.rule for a in answers if a.answer == "no"]
     still_open = [a for a in answers if a.answer == "open"]

@@ -41,7 +41,8 @@ def diagnosis_text(diagnosis: Diagnosis, explain: bool = False) -> str:
     keys = merged_prescription(diagnosis)
     if keys:
         lines.append(
-            f"  Apply it: descend train --from-run {quoted(diagnosis.run)} --apply   ({assignments(keys)})"
+            f"  Apply it: descend train --from-run {quoted(diagnosis.run)} --apply   "
+            f"({assignments(keys)})"
         )
     if explain:
         for title, some in sorted_out(diagnosis):

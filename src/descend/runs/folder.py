@@ -123,7 +123,7 @@ def new_folder(save_dir: str | None) -> Path:
             goes_on = newest_checkpoint(folder) and not is_finished(folder)
             raise RunFolderError(
                 "save_dir", f"{folder}, which is not empty", "a new or empty folder",
-                f"go on with that run by `descend resume {quoted(folder)}`, or choose another save_dir"
+                f"go on with `descend resume {quoted(folder)}`, or choose another save_dir"
                 if goes_on and not has_diverged(folder)
                 else "choose another save_dir",
             )  # fmt: skip

@@ -199,9 +199,12 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
         raise CorpusError(
             str(resolved.corpus_dir or "corpus_dir"), "a text that changed since the run began",
             "the same text, to go on exactly where it stopped",
-            f"restore the text, or train again with `descend train --from-run {quoted(folder)}`"
-            if lacks_model(folder)
-            else f"restore the text, or train the model further with `descend continue {quoted(folder)}`",
+            "restore the text, or "
+            + (
+                f"train again with `descend train --from-run {quoted(folder)}`"
+                if lacks_model(folder)
+                else f"train the model further with `descend continue {quoted(folder)}`"
+            ),
         )  # fmt: skip
     tokenizer = load_tokenizer(folder / TOKENIZER)
     store = prepare_tokens(text, tokenizer, progress)

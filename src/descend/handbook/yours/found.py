@@ -22,8 +22,8 @@ def found(cause: str, run: Path) -> str:
     diagnosis = kept_diagnosis(run)
     if diagnosis is None:
         return (
-            f"This run has not been diagnosed. `descend diagnose {quoted(run)}` tries this cause and the "
-            "others on it."
+            "This run has not been diagnosed. "
+            f"`descend diagnose {quoted(run)}` tries this cause and the others on it."
         )
     return _holds(cause, diagnosis) or _ruled_out(cause, diagnosis) or (
         f"The diagnosis of this run ({diagnosis.verdict.replace('_', ' ')}) says nothing of it."

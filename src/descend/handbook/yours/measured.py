@@ -32,8 +32,8 @@ def to_be_measured(run: RunRecord) -> str:
     """What is said where a page lives on what a diagnosis measures, and it did not."""
     if kept_diagnosis(run.folder) is None:
         return (
-            f"A run does not record this by itself: `descend diagnose {quoted(run.folder)}` measures it, "
-            "and this page then tells it."
+            "A run does not record this by itself: "
+            f"`descend diagnose {quoted(run.folder)}` measures it, and this page then tells it."
         )
     return (
         "The diagnosis of your run did not measure it: the text, the model or a checkpoint was "

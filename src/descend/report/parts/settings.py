@@ -51,13 +51,13 @@ def settings(info: RunInfo, folder: Path) -> Section:
 
 def again(info: RunInfo, folder: Path, samples: Sequence[Sample] = ()) -> Section:
     """The commands that repeat the run and go on from it."""
-    model = shlex.quote(str(folder))
+    model = quoted(folder)
     return Section("again", "Do it again", (
         Paragraph("The same settings and seed on the same text; equal to the last bit where "
                   "torch, threads and number format are the same."),
         Command(repeat_command(info)),
         Paragraph("Go on from this model, ask what is wrong, or let it write:"),
-        Command(f"descend continue {quoted(model)}\ndescend diagnose {quoted(model)}\n"
+        Command(f"descend continue {model}\ndescend diagnose {model}\n"
                 f"{generate_command(folder, samples)}"),
     ))  # fmt: skip
 
