@@ -155,7 +155,8 @@ def _sentence(run: RunRecord, answers: list[Answered], diagnosis: Diagnosis | No
         return (
             "Not diagnosed yet, so all five are open: what one run records cannot say whether "
             "another choice would have done better. "
-            f"`descend diagnose {quoted(folder)}` tries some for about {duration(trial_seconds(run.full_seconds))}; ask again after it."
+            f"`descend diagnose {quoted(folder)}` tries some for about "
+            f"{duration(trial_seconds(run.full_seconds))}; ask again after it."
         )
     no = [a.rule for a in answers if a.answer == "no"]
     still_open = [a for a in answers if a.answer == "open"]

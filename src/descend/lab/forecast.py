@@ -19,7 +19,7 @@ from descend.model.cost import parameter_count
 from descend.model.shape import shape_of
 from descend.runs.folder import RunInfo, is_finished, read_events, read_info
 from descend.runs.records import Epoch, Step, Stopped
-from descend.runs.suggestions import retrain_command, suggest_fix
+from descend.runs.suggestions import lacks_model, retrain_command, suggest_fix
 from descend.text.batches import BatchPlan
 from descend.training.job import inherited
 from descend.training.recipe import choose_warmup, total_steps
@@ -156,8 +156,8 @@ def _read(folder: Path) -> History:
     if len(steps) < LEAST_STEPS:
         raise UndeterminedForecast(
             str(folder), f"{len(steps)} recorded steps", f"at least {LEAST_STEPS}",
-            f"train for longer with `descend continue {quoted(folder)}`" if is_finished(folder)
-            else suggest_fix(folder),
+            f"train for longer with `descend continue {quoted(folder)}`"
+            if is_finished(folder) and not lacks_model(folder) else suggest_fix(folder),
         )  # fmt: skip
     if config.label_smoothing and not epochs:
         raise UndeterminedForecast(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from descend.lab.forecast import RISE_WORTH_SAYING, Ahead, Forecast
+from descend.runs.suggestions import lacks_model, suggest_fix
 from descend.units import duration, quoted
 
 WIDE = 0.05
@@ -70,6 +73,8 @@ def _line(ahead: Ahead) -> str:
 
 def _when(found: Forecast) -> str:
     epochs = f"{found.epochs_ahead} more epoch{'s' if found.epochs_ahead != 1 else ''}"
+    if found.finished and lacks_model(Path(found.run)):
+        return f"After {epochs} (its model is lost: {suggest_fix(Path(found.run))})"
     if found.finished:
         return (
             f"After {epochs} (`descend continue {quoted(found.run)} --epoch {found.epochs_ahead}`)"
@@ -81,10 +86,7 @@ def _worth(found: Forecast) -> str:
     if found.effect == "undetermined":
         return (
             "Whether more training helps cannot be told: the interval holds gains and losses. "
-            f"Trying it is surer: `descend continue {quoted(found.run)}`."
-            if found.finished
-            else "Whether the rest of the run helps cannot be told: the interval holds gains and "
-            "losses."
+            "Only trying it tells."
         )
     if found.gain < -RISE_WORTH_SAYING:
         return f"That is {-found.gain:.3f} worse than now: more epochs will not help."

@@ -23,7 +23,7 @@ DECAY_FRACTION = 0.5
 decay is as long as a third of the run."""
 
 
-RATE_FRACTION = 0.3
+RATE_FRACTION = 0.1
 """Of the rate at the best epoch, that the decay begins with."""
 
 

@@ -94,7 +94,7 @@ class Decay(msgspec.Struct, frozen=True):
         return self.rate * min(warmup, 1.0 - done / max(self.steps, 1))
 
 
-DECAY_WARMUP = 10
+DECAY_WARMUP = 3
 """Steps in which the rate rises again: the moments of the optimizer begin anew."""
 
 
