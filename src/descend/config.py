@@ -336,10 +336,10 @@ _KINDS = {
     "string_type": "text",
     "finite_number": "a finite number",
     "string_pattern_mismatch": "auto, cpu, mps, cuda or cuda:0",  # the device is the one pattern
-    "greater_than_equal": "{ge} or more",
-    "greater_than": "more than {gt}",
-    "less_than_equal": "{le} or less",
-    "less_than": "less than {lt}",
+    "greater_than_equal": "{ge:g} or more",
+    "greater_than": "more than {gt:g}",
+    "less_than_equal": "{le:g} or less",
+    "less_than": "less than {lt:g}",
 }
 
 

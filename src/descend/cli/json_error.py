@@ -1,7 +1,8 @@
-"""What `--json` prints where a verb fails: one object, like any other result."""
+"""Errors for programs and for people: one object with `--json`, and our words for the parser's."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from descend.cli.output import result_json
@@ -20,3 +21,22 @@ def print_error(kind: str, message: str, exit_code: int, error: DescendError | N
             "next": error.next_command,
         }
     result_json({"error": content})
+
+
+_USAGE = (
+    (r"Input should be a valid integer, unable to parse string as an integer",
+     "expected a whole number"),
+    (r"Input should be a valid number, unable to parse string as a number", "expected a number"),
+    (r"Input should be greater than or equal to (\S+)", r"must be \1 or more"),
+    (r"Input should be less than or equal to (\S+)", r"must be \1 or less"),
+    (r"Input should be greater than (\S+)", r"must be more than \1"),
+    (r"Input should be less than (\S+)", r"must be less than \1"),
+    (r"Input should be", "expected"),
+)  # fmt: skip
+
+
+def translate_usage(message: str) -> str:
+    """`message` of the parser of the command line, in our words."""
+    for theirs, ours in _USAGE:
+        message = re.sub(theirs, ours, message)
+    return message

@@ -25,7 +25,7 @@ from descend.cli.explain import explain
 from descend.cli.flags import with_config_flags, with_dashes
 from descend.cli.forecast import forecast
 from descend.cli.generate import generate
-from descend.cli.json_error import print_error
+from descend.cli.json_error import print_error, translate_usage
 from descend.cli.list import list_all
 from descend.cli.plan import plan
 from descend.cli.report import report
@@ -165,6 +165,7 @@ def _usage_sentence(problem: TyperException, arguments: list[str]) -> str:
     message = problem.format_message().rstrip(".?").replace(". Did you mean", ", did you mean")
     if not message:
         return message
+    message = translate_usage(message)
     context = getattr(problem, "ctx", None)
     verb = context.command_path if context else _verb(arguments)
     return f"{verb}: {message[0].lower()}{message[1:]}; `{verb} --help` shows what is expected."

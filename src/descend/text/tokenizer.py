@@ -74,12 +74,21 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`, without an end-of-text token."""
-        _check_text(text)
-        return list(self.fast.encode(text, add_special_tokens=False).ids)
+        try:
+            return list(self.fast.encode(text, add_special_tokens=False).ids)
+        except TypeError:  # the library's own words say nothing of the text
+            _check_text(text)
+            raise
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """`encode` of many texts at once, on all cores."""
-        return [e.ids for e in self.fast.encode_batch_fast(list(texts), add_special_tokens=False)]
+        try:
+            encoded = self.fast.encode_batch_fast(list(texts), add_special_tokens=False)
+        except TypeError:
+            for text in texts:
+                _check_text(text)
+            raise
+        return [e.ids for e in encoded]
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`; bytes that are not UTF-8 become U+FFFD, the end token nothing."""
