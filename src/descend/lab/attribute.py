@@ -173,7 +173,7 @@ def design(
     a: Named,
     b: Named,
     *,
-    seeds: int = 3,
+    seeds: int = 1,
     runs: int = 64,
     train_share: float = 1.0,
     evaluation_tokens: int = EVALUATION_TOKENS,
