@@ -334,7 +334,6 @@ _KINDS = {
     **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "a whole number"),
     **dict.fromkeys(("bool_parsing", "bool_type"), "true or false"),
     "string_type": "text",
-    "finite_number": "a finite number",
     "string_pattern_mismatch": "auto, cpu, mps, cuda or cuda:0",  # the device is the one pattern
     "greater_than_equal": "{ge:g} or more",
     "greater_than": "more than {gt:g}",

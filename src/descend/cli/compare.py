@@ -17,24 +17,29 @@ if TYPE_CHECKING:
     from descend.lab.arms import Contestant
 
 
+What = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[CORPUS | RUN RUN…]",
+        help="The text to train on; or finished runs, which are compared as they are.",
+    ),
+]
+Vary = Annotated[
+    list[str] | None,
+    typer.Option("--vary", metavar="KEY=A,B", help="Values to try; several keys: a grid."),
+]
+ComparedArms = Annotated[
+    list[str] | None,
+    typer.Option("--arm", metavar="NAME", help="A preset, file or run to compare; repeatable."),
+]
+
+
 def compare(
     context: typer.Context,
     values: dict[str, Any],
-    what: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[CORPUS | RUN RUN…]",
-            help="The text to train on; or finished runs, which are compared as they are.",
-        ),
-    ] = None,
-    vary: Annotated[
-        list[str] | None,
-        typer.Option("--vary", metavar="KEY=A,B", help="Values to try; several keys: a grid."),
-    ] = None,
-    arm: Annotated[
-        list[str] | None,
-        typer.Option("--arm", metavar="NAME", help="A preset, file or run to compare; repeatable."),
-    ] = None,
+    what: What = None,
+    vary: Vary = None,
+    arm: ComparedArms = None,
     match: Match = "tokens",
     budget: Annotated[
         float | None,
