@@ -174,7 +174,7 @@ MISTAKES: list[tuple[tuple[str, ...], list[str]]] = [
     (("generate", "model", "hi", "--temperature", "0"), ["temperature", "0.0", "greedy"]),
     (("generate", "model", "hi", "--top-p", "2"), ["top_p", "2.0"]),
     (("generate", "model", "hi", "--max-length", "-1"), ["--max-length", "0"]),
-    (("generate", "model", "hi", "--seed", "x"), ["--seed", "integer"]),
+    (("generate", "model", "hi", "--seed", "x"), ["--seed", "whole number"]),
 ]  # fmt: skip
 
 
