@@ -226,7 +226,7 @@ def test_the_command_line_refuses_rescues_and_tells_of_them(
     told = capsys.readouterr()
     assert "step 2: a loss that ran away" in told.err
     assert "back to step 0, with gradients clipped at 1" in told.err
-    assert "The numbers ran away" in told.out
+    assert "Training exploded" in told.out
     assert command_line([*command, "--save-dir", "off", "--rescue", "off"]) == 0
     assert "ran away" not in capsys.readouterr().out
     assert command_line([*command, "--save-dir", "no", "--rescue", "maybe"]) == 2

@@ -117,7 +117,7 @@ def what_it_means(summary: Summary) -> str:
         learned = "It knows which tokens are frequent, and little of the context yet."
     else:
         learned = "It has learned from the context, not only which token follows which."
-    return f"{learned} {_state_of_curve(summary)}"
+    return " ".join([learned, _state_of_curve(summary), *_rescues(summary)])
 
 
 def _state_of_curve(summary: Summary) -> str:
