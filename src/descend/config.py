@@ -153,7 +153,7 @@ class RunConfig(BaseModel):
         Rate | dict[Annotated[int, Field(ge=1)], Rate], BeforeValidator(_rates)
     ] = _key(
         0.001,
-        "Size of a step; a rate per epoch ({1: 1e-4, 2: 1e-3}) for the piecewise schedule.",
+        "Size of a step, a number such as 0.001; or a rate per epoch, such as 1:1e-4,2:1e-3.",
         group="Training",
     )
     optimizer: Literal["adamw", "muon"] = _key(
@@ -341,6 +341,11 @@ _KINDS = {
     **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "a whole number"),
     **dict.fromkeys(("bool_parsing", "bool_type"), "true or false"),
     "string_type": "text",
+    "string_pattern_mismatch": "auto, cpu, mps, cuda or cuda:0",  # the device is the one pattern
+    "greater_than_equal": "{ge:g} or more",
+    "greater_than": "more than {gt:g}",
+    "less_than_equal": "{le:g} or less",
+    "less_than": "less than {lt:g}",
 }
 
 
@@ -363,7 +368,11 @@ def _config_error(problem: ValidationError) -> ConfigError:
             "one of the keys that `descend config show` lists",
             f"did you mean {guess}" if guess else "remove it or correct its name",
         )
-    expected = _KINDS.get(first["type"]) or first["msg"].removeprefix("Input should be ")
+    words = _KINDS.get(first["type"])
+    expected = (
+        words.format(**first.get("ctx", {})) if words
+        else first["msg"].removeprefix("Input should be ")
+    )  # fmt: skip
     sentence = RunConfig.model_fields[key].description if key in RunConfig.model_fields else ""
     return ConfigError(
         key,

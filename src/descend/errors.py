@@ -27,6 +27,8 @@ class DescendError(Exception):
     """
 
     exit_code = 1
+    next_command: str | None = None
+    """What to type next, where one command is the fix."""
 
     def __init__(self, where: str, found: str, expected: str, what_to_do: str) -> None:
         self.where = where

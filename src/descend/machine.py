@@ -170,9 +170,14 @@ def pick_device(asked: str) -> str:
     here = ["cpu", *(["mps"] if mps else [])]
     here += ["cuda", *(f"cuda:{n}" for n in range(torch.cuda.device_count()))] if cuda else []
     if asked not in here:
+        missing = {"cuda": "no CUDA graphics card was found here", "mps": "no Apple GPU is here"}
+        found = missing.get(asked.partition(":")[0], "")
+        if cuda and found:
+            found = f"no graphics card of that number: {' or '.join(here[1:])} are here"
         raise ConfigError(
-            "device", asked, " or ".join(here), "set device to auto or to one of those"
-        )
+            "device", f"{asked}, but {found}" if found else asked, " or ".join(here),
+            "set device to auto or to one of those",
+        )  # fmt: skip
     return asked
 
 

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import shlex
+from os import PathLike
+
+
+def quoted(path: str | PathLike[str]) -> str:
+    """`path` as it is typed in a shell, within a command that is suggested."""
+    return shlex.quote(str(path))
+
 
 def duration(seconds: float) -> str:
     """`42 s`, `3 min 20 s`, `2 h 05 min`."""
@@ -25,6 +34,11 @@ def epochs_told(passes: float, begun: int) -> str:
     if passes >= begun:
         return counted(begun, "epoch")
     return f"{passes:.1f} epochs" if passes >= 1 else f"{passes:.2g} epochs"
+
+
+def perplexity(loss: float) -> str:
+    """exp of a loss in nats, `35.2`; of one that exploded, only that it is over a million."""
+    return f"{math.exp(loss):,.1f}" if loss < math.log(1e6) else "over 1,000,000"
 
 
 def points(difference: float) -> str:

@@ -54,10 +54,10 @@ def test_train_on_a_file_gives_one_object_and_says_the_rest_on_standard_error(
     assert done.err.index("of memory") < done.err.index("82 steps") < done.err.index("epoch  1/2")
 
 
-def test_without_json_standard_output_has_samples_paragraph_and_folder(
+def test_verbose_standard_output_has_samples_paragraph_and_folder(
     descend: Descend, tiny_file: Path, text_file: Path
 ) -> None:
-    done = descend("train", text_file, "--config", tiny_file, "--epoch", "1")
+    done = descend("train", text_file, "--config", tiny_file, "--epoch", "1", "--verbose")
     assert done.code == 0
     assert done.out.count("--- sample") == 3
     assert "In 1 epoch " in done.out
@@ -290,7 +290,7 @@ def test_a_signal_saves_tells_how_to_resume_and_resume_finishes(
 
     make_it_short(Path("stopped"))
     done = descend("resume", "stopped", "--json")
-    assert "taking up after step" in done.err
+    assert "continuing from step" in done.err
     assert done.json["finished"]
 
 

@@ -43,7 +43,7 @@ def test_the_cause_whose_remedy_gains_most_is_the_verdict() -> None:
     assert judged.findings[0].prescription == {"batch_size": 3}
     assert judged.winner is not None
     because = {r.cause: r.because for r in judged.ruled_out}
-    assert "less than another" in because["learning_rate_too_low"]
+    assert "another change helps more" in because["learning_rate_too_low"]
 
 
 def test_what_may_yet_be_enough_is_not_decided() -> None:

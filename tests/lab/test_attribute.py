@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 from numpy.random import Generator
 
+from descend.api import attribute as api_attribute
+from descend.cli.attribute import attribute as attribute_verb
 from descend.cli.main import run as descend
 from descend.config import PRESETS, RunConfig, make_config
 from descend.errors import ConfigError
@@ -314,3 +317,8 @@ def test_mistakes_get_one_clear_line(tiny: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="corpus_dir"):
         design(*config_pair(a, elsewhere, None))
     assert config_pair(a, elsewhere, "python")[1].config.corpus_dir == "python"
+
+
+def test_three_seeds_are_the_default_so_that_something_can_be_said() -> None:
+    for call in (api_attribute, attribute_verb):
+        assert inspect.signature(call).parameters["seeds"].default == 3

@@ -18,8 +18,8 @@ from descend.lab import study as studies
 from descend.lab.folder import read_record
 from descend.lab.hopeless import hopeless, loss_at
 from descend.lab.search import SearchPlan, Terms, plan_search, search
-from descend.lab.searched import Search
-from descend.lab.sentences import few_sentence
+from descend.lab.searched import Search, Tried
+from descend.lab.sentences import few_sentence, search_sentence
 from descend.lab.space import parse_over, space_of
 from descend.outputs import SEARCH
 from descend.report.searches import search_text
@@ -279,3 +279,17 @@ def test_the_verb_and_the_library(
     )  # fmt: skip
     assert [t.values for t in same.tried] == [t.values for t in told.tried]
     assert same.best["learning_rate"] == told.best["learning_rate"] == 0.003
+
+
+def test_one_trial_alone_is_compared_with_nothing() -> None:
+    one = Tried(
+        number=0, values={"embed_dim": 16}, state="finished", bits_per_byte=2.0,
+        validation_loss=4.0, accuracy=0.1, seconds=1.0, steps=3, parameters=1, diverged_at=None,
+        why=None, judged=[],
+    )  # fmt: skip
+    sentence = search_sentence([one], one, None, "seconds", 20.0) + few_sentence(1, 100)
+    assert sentence == (
+        "There was time for one trial only, so nothing could be compared: give it more minutes, or "
+        "a smaller base."
+    )
+    assert "none was better" in search_sentence([one, one], one, None, "seconds", 20.0)

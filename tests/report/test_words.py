@@ -5,9 +5,17 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from descend.report.words import epoch_line, next_commands, paragraph
+from descend.report.words import (
+    epoch_line,
+    how_good,
+    next_commands,
+    outcome,
+    overfitting_line,
+    paragraph,
+    what_it_means,
+)
 from descend.runs.folder import Summary
-from descend.runs.records import Epoch, Sample
+from descend.runs.records import Epoch, Overfitting, Sample
 from descend.units import duration, points, size
 
 
@@ -38,7 +46,7 @@ def summary(*losses: float, last_train_loss: float = 3.0) -> Summary:
         ((4.2, 4.0, 4.3), ["best epoch was 2", "overfitting", "best epoch are the ones kept"], []),
         ((5.5, 5.2), ["Counting pairs of tokens would do as well"], ["below what counting pairs"]),
         ((6.1, 6.05), ["Counting single tokens would do as well"], ["learned from the context"]),
-        ((4.0,), ["After a single epoch nothing can be said"], ["overfitting", "levelled"]),
+        ((4.0,), ["Only one pass was made"], ["overfitting", "levelled"]),
     ],
 )
 def test_the_paragraph_tells_the_curves_apart(
@@ -54,20 +62,46 @@ def test_the_paragraph_tells_the_curves_apart(
 def test_a_last_epoch_that_was_cut_short_is_told_as_the_part_it_is() -> None:
     whole = summary(5.0, 4.2, 4.0)
     assert paragraph(whole).startswith("In 3 epochs and 1 min 30 s the loss")
-    assert "the model names the next token right 25% of the time" in paragraph(whole)
+    assert "the model guesses the next token right 25% of the time" in paragraph(whole)
     cut = msgspec.structs.replace(whole, passes=2.04)
     assert paragraph(cut).startswith("In 2.0 epochs and 1 min 30 s the loss")
 
 
-def test_the_guides_numbers_are_told_as_those_of_training_text_where_they_speak_of_the_run() -> (
-    None
-):
-    text = paragraph(summary(4.2, 4.0))
-    assert "On the text it trains on, the loss went from 6.0 to 3.0 in the first epoch" in text
-    assert "shows 6.2 to 4.8, and 1.8 in the tenth" in text
-    further = msgspec.structs.replace(summary(4.2, 4.0), continued=True)
-    for other in (paragraph(summary(4.2)), paragraph(further)):
-        assert "guide" not in other
+def test_no_sentence_speaks_of_a_guide() -> None:
+    for some in (summary(4.2, 4.0), summary(4.2)):
+        assert "guide" not in paragraph(some) + outcome(some)
+
+
+def test_the_end_is_a_quality_and_its_meaning() -> None:
+    good, means = outcome(summary(4.2, 4.0)).splitlines()
+    assert good == (
+        "The model guesses the next token right 25% of the time; validation loss 4.000 (counting "
+        "pairs of tokens 4.50, random guessing 8.00)."
+    )
+    assert means == (
+        "It has learned from the context, not only which token follows which. It was still "
+        "improving at the end."
+    )
+
+
+def test_an_exploded_run_is_called_failed() -> None:
+    failed = summary(1158.96)
+    assert how_good(failed) == (
+        "Training failed: the loss exploded to 1159 (random guessing is 8.0)."
+    )
+    assert "learned nothing" in what_it_means(failed)
+    assert next_commands(failed) == "next: descend diagnose models/x"
+    assert "came down" not in paragraph(failed)
+
+
+def test_overfitting_is_told_with_what_is_done() -> None:
+    found = Overfitting(50, 5, 4.3, 3, 4.0, 20)
+    assert "Going back to epoch 3 and ending with 20 steps" in overfitting_line(found)
+    obeyed = overfitting_line(msgspec.structs.replace(found, decay_steps=0))
+    assert "Training goes on for as long as you set" in obeyed
+    run = msgspec.structs.replace(summary(4.2, 4.0, 4.3), overfitting=found)
+    assert "overfits" in what_it_means(run)
+    assert "Training went back to epoch 3" in paragraph(run)
 
 
 @pytest.mark.parametrize(
@@ -95,12 +129,12 @@ def test_a_continued_run_is_held_against_what_it_began_from(before: float, said:
 )
 def test_a_prompt_is_proposed_in_the_language_of_the_text(prompt: str, command: str) -> None:
     done = msgspec.structs.replace(summary(4.0), samples=[Sample(1, prompt, "…")])
-    assert next_commands(done).startswith(f"next: descend generate models/x {command}   descend")
+    assert next_commands(done) == f"next: descend generate models/x {command}"
 
 
-def test_the_line_of_an_epoch_has_the_guides_numbers_and_ours() -> None:
+def test_the_line_of_an_epoch_has_both_losses() -> None:
     line = epoch_line(epoch(1, 4.321), 10)
-    for part in ("1/10", "6.00 → 3.00", "10% → 30%", "4.321", "2.000 bits/byte", "25.0%", "1,000"):
+    for part in ("1/10", "6.00 → 3.00", "4.321", "2.000 bits/byte", "25.0%", "1,000"):
         assert part in line
 
 

@@ -17,7 +17,7 @@ from descend.runs.records import Saved
 from descend.training.checkpoint import load_checkpoint, save_checkpoint
 from descend.training.job import Job, new_job, resumed_job
 from descend.training.loop import train
-from descend.training.state import Rescued, TrainState
+from descend.training.state import Decay, Rescued, TrainState
 from descend.training.work import work
 
 Tiny = dict[str, Any]
@@ -55,6 +55,7 @@ def test_every_field_survives(tiny: Tiny, optimizer: str, precision: str) -> Non
     steps = new_job(make_config(tiny), Path("run")).course.batches.steps(1) + 2
     state = some_steps(tiny, steps).state
     state.skipped, state.rescued = 1, Rescued(times=1, gradient_clip=0.1)
+    state.decay = Decay(begin=3, steps=9, rate=0.5)
     save_checkpoint(Path("run"), state)
     fresh = new_job(make_config(tiny), Path("other")).state
     for held in dataclasses.fields(TrainState):

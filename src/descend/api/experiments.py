@@ -84,7 +84,7 @@ def attribute(
     b: str | PathLike[str],
     corpus_dir: str | PathLike[str] | None = None,
     *,
-    seeds: int = 1,
+    seeds: int = 3,
     runs: int = 64,
     workers: int | None = None,
     save_dir: str | PathLike[str] | None = None,

@@ -47,6 +47,7 @@ from descend.text.tokenizer import Tokenizer
 from descend.training.job import Job, continued_config, new_job, resumed_job, tokenizer_for
 from descend.training.process import beside_others
 from descend.training.work import work
+from descend.units import quoted
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -261,8 +262,7 @@ def diagnose(
     found = consult(
         Path(path), budget=budget, least_seconds=least_seconds, proof=proof, told=progress
     )
-    keep(found)
-    return found
+    return keep(found)
 
 
 def cure(
@@ -283,7 +283,7 @@ def cure(
     start: Path | dict[str, Any] = run if is_run(run) else {"corpus_dir": str(what)}
     if isinstance(start, Path) and not is_finished(start):  # it has nothing to compare with
         raise RunFolderError(str(run), "a run that is not finished", "one that is",
-                             f"finish it with `descend resume {run}`")  # fmt: skip
+                             f"finish it with `descend resume {quoted(run)}`")  # fmt: skip
 
     def train(settings: dict[str, Any]) -> Path:
         return train_settings(gather_settings(settings), console, given=60 * minutes).folder

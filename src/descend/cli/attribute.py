@@ -20,7 +20,7 @@ def attribute(
     corpus: Annotated[
         str | None, typer.Argument(metavar="[CORPUS]", help="The text; left open: that of A or B.")
     ] = None,
-    seeds: Seeds = 1,
+    seeds: Seeds = 3,
     runs: Annotated[
         int,
         typer.Option("--runs", min=2, help="Most runs to make; all sets of changes if they fit."),

@@ -7,12 +7,19 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import AsJson
+from descend.cli.flags import AsJson, named_run
 from descend.cli.output import result, result_json
 
 
 def checklist(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN",
+            help="The folder of a run.",
+            callback=named_run,
+        ),
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Ask the golden rules of a run: size, rate, batch, context, data.

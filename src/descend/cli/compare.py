@@ -9,7 +9,7 @@ import typer
 
 from descend.cli.flags import AsJson, ConfigFile, Preset, settings_from
 from descend.cli.output import result, result_json, say, talk
-from descend.cli.series import Corpus, JudgedOn, Match, Seeds, Workers, typed
+from descend.cli.series import JudgedOn, Match, Seeds, Workers, typed
 from descend.errors import ConfigError
 from descend.trials.arms import EVALUATION_TOKENS
 
@@ -17,18 +17,29 @@ if TYPE_CHECKING:
     from descend.lab.arms import Contestant
 
 
+What = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[CORPUS | RUN RUN…]",
+        help="The text to train on; or finished runs, which are compared as they are.",
+    ),
+]
+Vary = Annotated[
+    list[str] | None,
+    typer.Option("--vary", metavar="KEY=A,B", help="Values to try; several keys: a grid."),
+]
+ComparedArms = Annotated[
+    list[str] | None,
+    typer.Option("--arm", metavar="NAME", help="A preset, file or run to compare; repeatable."),
+]
+
+
 def compare(
     context: typer.Context,
     values: dict[str, Any],
-    corpus: Corpus = None,
-    vary: Annotated[
-        list[str] | None,
-        typer.Option("--vary", metavar="KEY=A,B", help="Values to try; several keys: a grid."),
-    ] = None,
-    arm: Annotated[
-        list[str] | None,
-        typer.Option("--arm", metavar="NAME", help="A preset, file or run to compare; repeatable."),
-    ] = None,
+    what: What = None,
+    vary: Vary = None,
+    arm: ComparedArms = None,
     match: Match = "tokens",
     budget: Annotated[
         float | None,
@@ -50,7 +61,16 @@ def compare(
     """Compare configurations: which learns best, and is it sure?
 
     descend compare my/texts --vary embed_dim=128,256 --vary batch_size=8,32
+
+    Finished runs, without training:
+
+    descend compare models/first models/second
     """
+    if what and len(what) > 1:
+        given = {"vary": vary, "arm": arm, "config": config, "preset": preset, "save_dir": save_dir}
+        _compare_finished(what, values | {k: v for k, v in given.items() if v}, as_json)
+        return
+    corpus = what[0] if what else None
     from descend.api import make_comparison
     from descend.lab.compare import plan_comparison
     from descend.lab.folder import new_experiment_folder
@@ -71,6 +91,24 @@ def compare(
     else:
         result(comparison_text(found))
     say(f"saved in {folder}")
+
+
+def _compare_finished(names: list[str], given: dict[str, Any], as_json: bool) -> None:
+    """The finished runs `names` side by side; flags of trainings are refused."""
+    from descend.lab.finished import compare_finished
+    from descend.report.listing import finished_text
+    from descend.runs.listing import find_run
+
+    if given:
+        raise ConfigError(
+            next(iter(given)), "a flag for trainings beside several runs", "runs alone",
+            "leave it out, or name each run as an --arm to train them again",
+        )  # fmt: skip
+    found = compare_finished([find_run(Path(name)) for name in names])
+    if as_json:
+        result_json(found)
+    else:
+        result(finished_text(found))
 
 
 def _contestants(

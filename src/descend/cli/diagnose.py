@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import AsJson
+from descend.cli.flags import AsJson, named_run
 from descend.cli.output import result, result_json, say, talk
 from descend.doctor.diagnosis import BUDGET, Diagnosis
 from descend.errors import ConfigError
@@ -17,6 +17,7 @@ RunFolder = Annotated[
     typer.Argument(
         metavar="RUN_OR_LOG",
         help="The folder of a run, finished or not; or another program's loss log or folder.",
+        callback=named_run,
     ),
 ]
 

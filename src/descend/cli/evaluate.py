@@ -23,6 +23,7 @@ def evaluate(
     descend evaluate models/transformer_1735862400 other/texts
     """
     from descend.api import load
+    from descend.units import perplexity
 
     set_up_logging("info")
     found = load(model).evaluate(corpus)
@@ -30,7 +31,7 @@ def evaluate(
         result_json(found)
     else:
         result(
-            f"loss {found.loss:.4f} nats per token, perplexity {found.perplexity:.1f}, "
+            f"loss {found.loss:.4f} nats per token, perplexity {perplexity(found.loss)}, "
             f"{found.bits_per_byte:.3f} bits per byte, accuracy {found.accuracy:.1%} "
             f"over {found.tokens:,} tokens ({found.bytes:,} bytes)"
         )

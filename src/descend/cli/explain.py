@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import AsJson
+from descend.cli.flags import AsJson, named_run
 from descend.cli.output import result, result_json
 
 
@@ -19,7 +19,12 @@ def explain(
     ] = None,
     run: Annotated[
         Path | None,
-        typer.Option("--run", metavar="RUN", help="Speak of this run, with its own numbers."),
+        typer.Option(
+            "--run",
+            metavar="RUN",
+            help="Speak of this run, with its own numbers.",
+            callback=named_run,
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -20,8 +20,19 @@ from pydantic.fields import FieldInfo
 from descend.config import PRESETS, RunConfig
 from descend.settings import Settings, gather_settings
 
+
+def named_run(name: Path | None) -> Path | None:
+    """The run that is meant by a path, `latest` or the beginning of a name."""
+    from descend.runs.listing import find_run
+
+    return None if name is None else find_run(name)
+
+
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", help="At the end: samples, and all that is known of the run.")
 ]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="A TOML, YAML or JSON file of keys.")

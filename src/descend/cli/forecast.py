@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import AsJson
+from descend.cli.flags import AsJson, named_run
 from descend.cli.output import result, result_json
 
 
 def forecast(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of the run.")],
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="The folder of the run.", callback=named_run),
+    ],
     epochs: Annotated[
         int | None,
         typer.Option(
@@ -28,10 +31,20 @@ def forecast(
     """
     import msgspec
 
-    from descend.lab.forecast import forecast_run
+    from descend.lab.forecast import UndeterminedForecast, forecast_run
     from descend.report.prospects import forecast_lines, forecast_sentence
 
-    found = forecast_run(run, epochs)
+    try:
+        found = forecast_run(run, epochs)
+    except UndeterminedForecast as reason:
+        sentence = (
+            f"Nothing can be forecast of {run}: {reason.found}. To go on: {reason.what_to_do}."
+        )
+        if as_json:
+            result_json({"run": str(run), "effect": "undetermined", "sentence": sentence})
+        else:
+            result(sentence)
+        return
     if as_json:
         result_json(msgspec.to_builtins(found) | {"sentence": forecast_sentence(found)})
     else:

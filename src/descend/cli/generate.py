@@ -7,11 +7,16 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import AsJson
+from descend.cli.flags import AsJson, named_run
 from descend.cli.output import result, result_json, write_generated
 
 ModelFolder = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="The folder of a trained model.")
+    Path,
+    typer.Argument(
+        metavar="MODEL",
+        help="The folder of a trained model.",
+        callback=named_run,
+    ),
 ]
 MaxLength = Annotated[int, typer.Option("--max-length", help="Most tokens to write.", min=0)]
 Temperature = Annotated[float, typer.Option(help="Below 1: safer; above 1: bolder.")]

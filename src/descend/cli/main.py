@@ -25,6 +25,8 @@ from descend.cli.explain import explain
 from descend.cli.flags import with_config_flags, with_dashes
 from descend.cli.forecast import forecast
 from descend.cli.generate import generate
+from descend.cli.json_error import print_error, translate_usage
+from descend.cli.list import list_all
 from descend.cli.plan import plan
 from descend.cli.report import report
 from descend.cli.resume import resume
@@ -98,6 +100,7 @@ app.command("search")(with_config_flags(search, leave_out=("corpus_dir", "save_d
 app.command("check")(check)
 app.command("forecast")(forecast)
 app.command("plan")(plan)
+app.command("list")(list_all)
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(tokenizer_app, name="tokenizer")
 app.add_typer(config_app, name="config")
@@ -120,6 +123,7 @@ def main() -> None:
 
 def run(arguments: list[str], debug: bool = False) -> int:
     """Run the command line `arguments`; returns the exit code."""
+    with_json = "--json" in arguments
     try:
         # What was typed goes along, for the verbs that write down how to repeat them.
         outcome = app(arguments, prog_name="descend", standalone_mode=False, obj=arguments)
@@ -129,9 +133,17 @@ def run(arguments: list[str], debug: bool = False) -> int:
     except Exit as end:
         return end.exit_code
     except TyperException as problem:
-        return _fail(_usage_sentence(problem, arguments), problem.exit_code, debug)
+        sentence = _usage_sentence(problem, arguments)
+        if with_json and sentence:
+            print_error("UsageError", sentence, problem.exit_code)
+        return _fail(sentence, problem.exit_code, debug)
     except DescendError as problem:
-        return _fail(str(problem), problem.exit_code, debug)
+        if with_json:
+            print_error(type(problem).__name__, str(problem), problem.exit_code, problem)
+        _fail(str(problem), problem.exit_code, debug)
+        if problem.next_command:
+            print(f"next: {problem.next_command}", file=sys.stderr)
+        return problem.exit_code
     except (KeyboardInterrupt, EOFError):
         return _fail("stopped", CTRL_C, debug)
     except BrokenPipeError:  # the reader of our output went away, as `head` does
@@ -144,7 +156,13 @@ def run(arguments: list[str], debug: bool = False) -> int:
         if code is None:
             if isinstance(problem, SystemExit):
                 raise
-            say = f"{type(problem).__name__}: {problem} (a fault in descend; --debug shows where)"
+            kind = type(problem).__name__
+            say = (
+                f"{kind}: {problem}. This is a bug in descend, not your mistake. Please report it "
+                "with the output of --debug."
+            )
+            if with_json:
+                print_error(kind, say, 1)
             return _fail(say, 1, debug)
         return _fail(str(problem), code, debug)
 
@@ -154,6 +172,7 @@ def _usage_sentence(problem: TyperException, arguments: list[str]) -> str:
     message = problem.format_message().rstrip(".?").replace(". Did you mean", ", did you mean")
     if not message:
         return message
+    message = translate_usage(message)
     context = getattr(problem, "ctx", None)
     verb = context.command_path if context else _verb(arguments)
     return f"{verb}: {message[0].lower()}{message[1:]}; `{verb} --help` shows what is expected."

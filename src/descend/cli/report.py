@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import AsJson
+from descend.cli.flags import AsJson, named_run
 from descend.cli.output import result, result_json, say
 
 
 def report(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="The folder of a run, or of a comparison.")
+        Path,
+        typer.Argument(
+            metavar="RUN", help="The folder of a run, or of a comparison.", callback=named_run
+        ),
     ],
     output: Annotated[
         Path | None,

@@ -7,18 +7,26 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import AsJson
+from descend.cli.flags import AsJson, Verbose, named_run
 
 
 def resume(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The folder of the run.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL",
+            help="The folder of the run.",
+            callback=named_run,
+        ),
+    ],
+    verbose: Verbose = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take an interrupted run up exactly where it stopped.
+    """Continue a run that was interrupted, exactly where it stopped.
 
     descend resume models/transformer_1735862400
     """
     from descend.api import resume as take_up
     from descend.cli.watch import carry_through
 
-    carry_through(lambda shown: take_up(model, shown), as_json)
+    carry_through(lambda shown: take_up(model, shown), as_json, verbose=verbose)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from descend.cli.flags import AsJson, ConfigFile, Preset, settings_from
+from descend.cli.flags import AsJson, ConfigFile, Preset, Verbose, named_run, settings_from
 from descend.errors import ConfigError
 from descend.settings import Settings, gather_settings
 
@@ -30,7 +30,11 @@ def train(
     preset: Preset = None,
     from_run: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Take the settings of this run; flags change them."),
+        typer.Option(
+            metavar="RUN",
+            help="Take the settings of this run; flags change them.",
+            callback=named_run,
+        ),
     ] = None,
     apply: Annotated[
         bool, typer.Option("--apply", help="With --from-run: and what its diagnosis prescribes.")
@@ -38,6 +42,7 @@ def train(
     watch: Annotated[
         bool, typer.Option("--watch", help="Show the doctor's signals beside the curve.")
     ] = False,
+    verbose: Verbose = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a model on text; without CORPUS on an embedded one.
@@ -61,17 +66,27 @@ def train(
     else:
         settings = settings_from(given, config, preset)
     level = settings.config.log_level
-    carry_through(lambda shown: train_settings(settings, shown, watch=watch), as_json, level)
+    carry_through(
+        lambda shown: train_settings(settings, shown, watch=watch), as_json, level, verbose
+    )
 
 
 def continue_training(
     values: dict[str, Any],
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The folder of a trained model.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL",
+            help="The folder of a trained model.",
+            callback=named_run,
+        ),
+    ],
     corpus: Corpus = None,
     corpus_dir: Annotated[
         str | None, typer.Option("--corpus-dir", help="The same as CORPUS.")
     ] = None,
     config: ConfigFile = None,
+    verbose: Verbose = False,
     as_json: AsJson = False,
 ) -> None:
     """Train an existing model further, on the same or another text, into a new folder.
@@ -82,7 +97,9 @@ def continue_training(
     from descend.cli.watch import carry_through
 
     changes = values | _one_corpus(corpus, corpus_dir)
-    carry_through(lambda shown: train_further(model, changes, shown, config), as_json)
+    carry_through(
+        lambda shown: train_further(model, changes, shown, config), as_json, verbose=verbose
+    )
 
 
 def _settings_of(run: Path, apply: bool, config: Path | None, preset: str | None) -> dict[str, Any]:

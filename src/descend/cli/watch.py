@@ -14,15 +14,20 @@ if TYPE_CHECKING:
 
 
 def carry_through(
-    action: Callable[[Console], Model], as_json: bool, log_level: str = "info"
+    action: Callable[[Console], Model],
+    as_json: bool,
+    log_level: str = "info",
+    verbose: bool = False,
 ) -> None:
     """Do `action` while drawing on standard error, then print what came of it."""
-    from descend.report.words import next_commands, outcome
+    from descend.report.words import next_commands, outcome, outcome_in_detail
 
     set_up_logging(log_level)
     model = action(talk())
     if as_json:
         result_json(model.summary)
     else:
+        if verbose:
+            result(outcome_in_detail(model.summary) + "\n")
         result(outcome(model.summary))
         say(next_commands(model.summary))

@@ -23,6 +23,7 @@ from descend.runs.folder import (
     read_info,
 )
 from descend.runs.records import Epoch, Matrices, Rescue, Step, Stopped
+from descend.runs.suggestions import suggest_fix
 from descend.text.batches import BatchPlan
 from descend.text.cache import check_path
 from descend.text.embedded import NAMES as EMBEDDED_CORPORA
@@ -77,9 +78,12 @@ class Case:
 
     @property
     def total_steps(self) -> int:
-        """Steps that the run was to make; where the text is gone, those it made."""
+        """Steps that the run was to make; those it made where the text is gone, or where it came
+        to its end before, since it overfitted."""
         if self.store is None or self.config.epoch is None:
             return len(self.steps)
+        if self.finished and self.steps:
+            return min(self.steps[-1].step, total_steps(self.config, self.batches))
         return total_steps(self.config, self.batches)
 
     @property
@@ -132,7 +136,7 @@ def open_case(folder: Path, progress: Progress = no_progress) -> Case:
     if not steps and not stops:
         raise RunFolderError(
             str(folder), "a run that never took a step", "at least its first records",
-            f"let it train a while: descend resume {folder}",
+            suggest_fix(folder),
         )  # fmt: skip
     store, notes = _text(folder, config, info, progress)
     notes = (*event_problems(folder), *notes)

@@ -20,11 +20,13 @@ from descend.doctor.diagnosis import (
     Finding,
     RuledOut,
     trial_seconds,
+    tried,
 )
 from descend.doctor.divergence import judge_divergence
 from descend.doctor.lanes import Lane, base_config
 from descend.doctor.measure import measure, own_loss
 from descend.doctor.on_top import best_further, further, with_further
+from descend.doctor.prescription import read_diagnosis
 from descend.doctor.race import (
     FIRST_RACE,
     Race,
@@ -38,7 +40,7 @@ from descend.doctor.rounds import as_many_as_fit, in_order, judged_race, ladders
 from descend.doctor.suspicion import Suspect, evidence_of, suspects
 from descend.doctor.untried import remarks, why_not, with_untried
 from descend.doctor.verdict import Judged, judge_unproved
-from descend.errors import ConfigError
+from descend.errors import ConfigError, RunFolderError
 from descend.machine import crowding
 from descend.runs.durable import write_file
 from descend.runs.folder import DIAGNOSIS
@@ -112,10 +114,29 @@ def consult(
     )
 
 
-def keep(diagnosis: Diagnosis) -> None:
-    """Write diagnosis.json into the run folder."""
+KEPT_EARLIER = (
+    "an earlier diagnosis of this run rests on trials, and this one on none: diagnosis.json keeps "
+    "the earlier one, which --apply and the report follow"
+)
+
+
+def keep(diagnosis: Diagnosis) -> Diagnosis:
+    """Write diagnosis.json into the run folder, unless `diagnosis` tried nothing and the one there
+    did; then it is given back with a note that says so."""
+    folder = Path(diagnosis.run)
+    if not tried(diagnosis) and _was_tried(folder):
+        return msgspec.structs.replace(diagnosis, notes=[*diagnosis.notes, KEPT_EARLIER])
     content = msgspec.json.format(msgspec.json.encode(diagnosis))
-    write_file(Path(diagnosis.run) / DIAGNOSIS, content)
+    write_file(folder / DIAGNOSIS, content)
+    return diagnosis
+
+
+def _was_tried(folder: Path) -> bool:
+    """Whether a diagnosis with trials stands in `folder`; one that is damaged counts for none."""
+    try:
+        return tried(read_diagnosis(folder))
+    except RunFolderError:
+        return False
 
 
 def check_causes(names: list[str]) -> set[str]:

@@ -82,7 +82,7 @@ def _first_bad(case: Case) -> Evidence:
     """The first step that was not as it should be, and what was found there."""
     if case.rescues:
         step, found = case.rescues[0].bad_step, case.rescues[0].found
-    elif case.exploded is not None and not case.diverged:
+    elif case.exploded is not None:
         step = case.exploded
         found = f"a loss far above that of guessing, which is {math.log(case.shape.vocab_size):.1f}"
     else:

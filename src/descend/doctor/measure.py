@@ -19,6 +19,7 @@ from descend.machine import Execution
 from descend.model.cost import parameter_count
 from descend.model.transformer import Transformer
 from descend.runs.model_files import load_model
+from descend.runs.suggestions import lacks_model
 from descend.signals import breakdown, counting, recorded
 from descend.signals.activations import flows
 from descend.signals.attention import sharpness
@@ -237,7 +238,7 @@ def own_loss(case: Case, evaluation_tokens: int) -> float | None:
 
 def _model(case: Case) -> Transformer | None:
     """The kept model, or of an unfinished run the one of its newest checkpoint."""
-    if case.finished:
+    if case.finished and not lacks_model(case.folder):
         return load_model(case.folder, "cpu").model
     state = state_of(case)
     return state.model if state else None

@@ -12,6 +12,7 @@ from descend.errors import RunFolderError
 from descend.guard import decode_json, read_regular
 from descend.runs.folder import DIAGNOSIS, read_info
 from descend.settings import without_what_follows
+from descend.units import quoted
 
 NOT_INHERITED = (
     "save_dir", "device", "precision", "attention", "compile", "threads", "log_level",
@@ -26,12 +27,12 @@ def read_diagnosis(run: Path) -> Diagnosis:
     except FileNotFoundError:
         raise RunFolderError(
             str(run), "no diagnosis.json", "a run that was diagnosed",
-            f"run `descend diagnose {run}` first",
+            f"run `descend diagnose {quoted(run)}` first",
         ) from None  # fmt: skip
     except (msgspec.DecodeError, OSError) as problem:
         raise RunFolderError(
             str(run / DIAGNOSIS), f"a damaged file ({problem})", "a diagnosis",
-            f"run `descend diagnose {run}` again",
+            f"run `descend diagnose {quoted(run)}` again",
         ) from None  # fmt: skip
 
 

@@ -46,12 +46,23 @@ def shares(scores: Sequence[float], healthy: float) -> list[float]:
 
 
 def evidence(cause: Cause, readings: Readings) -> list[Evidence]:
-    """The readings that speak for `cause`."""
+    """The readings that speak for `cause`. One that is usual is no evidence, though it may have
+    made a cause a little more likely."""
     return [
         evidence_of(readings[e.signal], e.why)
         for e in cause.expects
-        if e.signal in readings and inside(e, readings[e.signal])
+        if e.signal in readings
+        and inside(e, readings[e.signal])
+        and not is_usual(readings[e.signal])
     ]
+
+
+def is_usual(reading: Reading) -> bool:
+    """Whether `reading` lies in its reference range; not where no value of it is unusual."""
+    low, high = healthy_range(reading.signal)
+    if low is None and high is None:
+        return False
+    return (low is None or reading.value >= low) and (high is None or reading.value <= high)
 
 
 def against(cause: Cause, readings: Readings) -> list[Evidence]:

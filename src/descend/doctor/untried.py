@@ -17,6 +17,7 @@ from descend.doctor.race import Race
 from descend.doctor.reading import Readings, value
 from descend.doctor.verdict import Judged
 from descend.trials.arms import weights_of
+from descend.units import quoted
 
 FEWEST_HELD_OUT = 1000
 """Held-out tokens under which no difference between two runs can be told from chance: 0.1 nat is
@@ -84,6 +85,6 @@ def remarks(readings: Readings, folder: Path, untried: str | None) -> list[str]:
     if untried and falls >= STILL_FALLING:  # else twice the steps were tried
         told.append(
             f"the held-out loss still fell by {falls:.2f} nats in the last epoch, so more epochs "
-            f"may help: descend forecast {folder}"
+            f"may help: descend forecast {quoted(folder)}"
         )
     return told

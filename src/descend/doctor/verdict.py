@@ -121,7 +121,7 @@ def judge(
     out = [
         RuledOut(
             cause=s.cause.name,
-            because=_because(s, readings, best.get(s.cause.name), bool(gains)),
+            because=_because(s, readings, best.get(s.cause.name), bool(gains), winner),
             trial=trial_of(best[s.cause.name], share_of_run) if s.cause.name in best else None,
         )
         for s in found
@@ -149,8 +149,22 @@ def _claims(
     return [(g, chances[g.lane.cause]) for g in first] + [(g, among[g.lane.cause]) for g in rest]
 
 
+NEARLY_AS_LIKELY = 0.5
+"""Of the highest chance to be the best: of two proved remedies that chance hardly tells apart, the
+one with the larger effect comes first; first guess."""
+
+
 def _likeliest(gains: Sequence[Gain], chances: Mapping[str, float]) -> list[Gain]:
-    return sorted(gains, key=lambda g: (-chances[g.lane.cause], -g.worth))
+    """The likeliest to be the best first; among those nearly as likely the largest effect."""
+    top = max((chances[g.lane.cause] for g in gains), default=0.0)
+    enough = max(NEARLY_AS_LIKELY * top, min(top, chances["healthy"]))
+
+    def order(gain: Gain) -> tuple[bool, float, float]:
+        chance = chances[gain.lane.cause]
+        near = chance >= enough
+        return (not near, -gain.worth if near else -chance, -gain.worth)
+
+    return sorted(gains, key=order)
 
 
 def _contenders(large: Sequence[Gain], chances: Mapping[str, float]) -> tuple[Gain, ...]:
@@ -186,12 +200,17 @@ def judge_unproved(found: Sequence[Suspect], readings: Readings) -> Judged:
     ]
     *chances, healthy = shares(scores, HEALTHY_SCORE)
     ranked = sorted(zip(chances, open_to, strict=True), key=lambda x: -x[0])
-    likely = [(p, s) for p, s in ranked if p > max(healthy, 0.1)][:3]
+    likely = [
+        (p, s)
+        for p, s in ranked
+        # Without a trial, a cause is named on a reading that is out of the usual, or on none.
+        if p > max(healthy, 0.1) and (measured[s.cause.name] or evidence(s.cause, readings))
+    ][:3]
     causes = [_finding(s.cause, readings, p, {}, None) for p, s in likely]
     top = ranked[0][0] if ranked else 0.0
     if healthy >= max(top, LEAST_UNPROVED):
         verdict, probability = "healthy", healthy
-    elif causes and top >= LEAST_UNPROVED:
+    elif causes and causes[0].cause == ranked[0][1].cause.name and top >= LEAST_UNPROVED:
         verdict, probability = causes[0].cause, top
     else:
         verdict, probability = "unknown", 1.0 - max(top, healthy)
@@ -328,7 +347,9 @@ def _finding(
     )
 
 
-def _because(suspect: Suspect, readings: Readings, gain: Gain | None, raced: bool) -> str:
+def _because(
+    suspect: Suspect, readings: Readings, gain: Gain | None, raced: bool, best: Gain | None = None
+) -> str:
     if suspect.because is not None:
         return suspect.because
     if gain is not None:
@@ -338,7 +359,7 @@ def _because(suspect: Suspect, readings: Readings, gain: Gain | None, raced: boo
             if gain.low <= 0:
                 return told
             return f"{told}; the opposite is expected to gain {gain.at_full_length:.3f}"
-        also = ": real, and less than another remedy's" if gain.claimable else ""
+        also = _beside_the_best(gain, best) if gain.claimable else ""
         if gain.undecided and gain.low > 0:
             also = f": by chance once in {1 / max(gain.p, 1e-9):.0f} where so much is tried"
         if gain.low > 0 and gain.equal_time is not None:
@@ -358,6 +379,15 @@ def _because(suspect: Suspect, readings: Readings, gain: Gain | None, raced: boo
     if raced:
         return "it was less likely than those that were tried"
     return "the signals say little of it"
+
+
+def _beside_the_best(gain: Gain, best: Gain | None) -> str:
+    """How a proved effect compares with that of the cause that is named."""
+    if best is None or gain.mean < best.mean:
+        return ": it helps, but another change helps more"
+    if gain.worth < best.worth:
+        return f": it helps, and costs {gain.cost_factor:.1f} times the training time"
+    return ": it helps; which of the two helps more cannot be told"
 
 
 def _at_equal_time(gain: float) -> str:

@@ -20,7 +20,10 @@ from descend.handbook.yours import read_run
 from descend.handbook.yours.found import kept_diagnosis, trial_words
 from descend.handbook.yours.record import RunRecord
 from descend.handbook.yours.wording import reading_words, share, significant
-from descend.units import duration
+from descend.runs.folder import read_events, read_info
+from descend.runs.records import Epoch
+from descend.runs.suggestions import has_diverged, suggest_fix
+from descend.units import duration, quoted
 
 Answer = Literal["yes", "no", "open"]
 
@@ -59,6 +62,9 @@ class Rule:
 
 def checklist(folder: Path) -> Checklist:
     """The five questions asked of the run in `folder`; `RunFolderError` if it is none."""
+    if not any(isinstance(r, Epoch) for r in read_events(folder)):
+        read_info(folder)  # which says what is missing where it is no run
+        return _before_the_first_epoch(folder)
     run, diagnosis = read_run(folder), kept_diagnosis(folder)
     answers = [_answered(rule, run, diagnosis) for rule in RULES]
     return Checklist(
@@ -67,6 +73,18 @@ def checklist(folder: Path) -> Checklist:
         answers,
         _sentence(run, answers, diagnosis),
     )
+
+
+def _before_the_first_epoch(folder: Path) -> Checklist:
+    """All questions open, since the run was never judged on held-out text."""
+    because = "The run was not judged on held-out text yet."
+    answers = [
+        Answered(rule=r.name, question=r.question, answer="open", proved=False, because=because,
+                 page=r.causes[0])
+        for r in RULES
+    ]  # fmt: skip
+    sentence = f"All five are open. To go on: {suggest_fix(folder)}."
+    return Checklist(str(folder), kept_diagnosis(folder) is not None, answers, sentence)
 
 
 def _answered(rule: Rule, run: RunRecord, diagnosis: Diagnosis | None) -> Answered:
@@ -131,11 +149,14 @@ def _sentence_case(words: str) -> str:
 
 def _sentence(run: RunRecord, answers: list[Answered], diagnosis: Diagnosis | None) -> str:
     folder = run.folder
+    if has_diverged(folder):
+        return f"The run diverged, so all five are open. To go on: {suggest_fix(folder)}."
     if diagnosis is None:
         return (
             "Not diagnosed yet, so all five are open: what one run records cannot say whether "
-            f"another choice would have done better. `descend diagnose {folder}` tries some for "
-            f"about {duration(trial_seconds(run.full_seconds))}; ask again after it."
+            "another choice would have done better. "
+            f"`descend diagnose {quoted(folder)}` tries some for about "
+            f"{duration(trial_seconds(run.full_seconds))}; ask again after it."
         )
     no = [a.rule for a in answers if a.answer == "no"]
     still_open = [a for a in answers if a.answer == "open"]
@@ -157,10 +178,12 @@ def _sentence(run: RunRecord, answers: list[Answered], diagnosis: Diagnosis | No
 def _advice(folder: Path, diagnosis: Diagnosis) -> str:
     """How to have more tried, by what stood in the way."""
     if diagnosis.verdict == "diverged":
-        return f"Ask a run that does not diverge: `descend train --from-run {folder} --apply`."
+        return (
+            f"Ask a run that does not diverge: `descend train --from-run {quoted(folder)} --apply`."
+        )
     if diagnosis.untried:
         return _sentence_case(diagnosis.untried) + "."
-    return f"`descend diagnose {folder} --budget 0.5` has more time to try."
+    return f"`descend diagnose {quoted(folder)} --budget 0.5` has more time to try."
 
 
 def _size(run: RunRecord) -> str:

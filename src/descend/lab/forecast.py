@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
 
 from descend.config import RunConfig, make_config
+from descend.doctor.case import far_above_guessing
 from descend.errors import ConfigError, RunFolderError
 from descend.lab.belief import Belief, Posterior, Traits, believe, learned_belief
 from descend.lab.formula import Floats, Points
@@ -17,9 +19,11 @@ from descend.model.cost import parameter_count
 from descend.model.shape import shape_of
 from descend.runs.folder import RunInfo, is_finished, read_events, read_info
 from descend.runs.records import Epoch, Step, Stopped
+from descend.runs.suggestions import lacks_model, retrain_command, suggest_fix
 from descend.text.batches import BatchPlan
 from descend.training.job import inherited
 from descend.training.recipe import choose_warmup, total_steps
+from descend.units import quoted
 
 DRAWS = 1000
 """Draws of the parameters: the ends of an 80 % interval are then known to 3 % of its width."""
@@ -37,6 +41,10 @@ RISE_WORTH_SAYING = 0.02
 spread between seeds of a small run (see `report.words`)."""
 
 
+class UndeterminedForecast(RunFolderError):
+    """A run of which nothing can be forecast, and why: a result, not a mistake."""
+
+
 class Ahead(msgspec.Struct, frozen=True):
     """An epoch to come. Losses in nats per token of held-out text; the interval is one of 80 %."""
 
@@ -48,8 +56,15 @@ class Ahead(msgspec.Struct, frozen=True):
     accuracy: float
 
 
+Effect = Literal["improves", "none", "worsens", "undetermined"]
+
+
 class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be expected of a run."""
+
+    effect: Effect
+    """What the epochs ahead do to the validation loss, as far as the 80 % interval can tell:
+    `undetermined` where it holds a gain and a loss that are both worth a word."""
 
     run: str
     finished: bool
@@ -126,19 +141,26 @@ def _read(folder: Path) -> History:
     steps = [r for r in records if isinstance(r, Step)]
     stopped = [r for r in records if isinstance(r, Stopped)]
     if stopped and stopped[-1].reason == "diverged" and stopped[-1] is records[-1]:
-        raise RunFolderError(
+        raise UndeterminedForecast(
             str(folder), "a run that diverged", "one whose loss is a finite number",
-            "lower learning_rate and train again",
+            suggest_fix(folder),
+        )  # fmt: skip
+    config = make_config(info.resolved)
+    epochs = [r for r in records if isinstance(r, Epoch)]
+    limit = far_above_guessing(int(info.corpus["vocab_size"]))
+    if epochs and epochs[-1].validation_loss > limit:  # of an older version, which did not stop
+        raise UndeterminedForecast(
+            str(folder), f"a run whose loss exploded to {epochs[-1].validation_loss:.4g}",
+            f"one below {limit:.1f}", f"train again with `{retrain_command(folder)}`",
         )  # fmt: skip
     if len(steps) < LEAST_STEPS:
-        raise RunFolderError(
+        raise UndeterminedForecast(
             str(folder), f"{len(steps)} recorded steps", f"at least {LEAST_STEPS}",
-            "let it train on for a while, or choose a run of more steps",
+            f"train for longer with `descend continue {quoted(folder)}`"
+            if is_finished(folder) and not lacks_model(folder) else suggest_fix(folder),
         )  # fmt: skip
-    epochs = [r for r in records if isinstance(r, Epoch)]
-    config = make_config(info.resolved)
     if config.label_smoothing and not epochs:
-        raise RunFolderError(
+        raise UndeterminedForecast(
             str(folder), "a run with label_smoothing in its first epoch",
             "a loss on the scale of held-out text", "let it train to the end of an epoch",
         )  # fmt: skip
@@ -242,7 +264,9 @@ def _forecast(
         for i, row in enumerate(zip(values, low, high, accuracies, strict=True))
     ]
     known = best.validation_loss if best else today
+    effect = effect_of(known, by_epoch[-1])
     return Forecast(
+        effect=effect,
         run=str(history.folder),
         finished=history.finished,
         epochs_seen=len(history.epochs),
@@ -258,9 +282,23 @@ def _forecast(
         minutes=minutes,
         gain_per_minute=(known - by_epoch[-1].validation_loss) / max(minutes, 1e-9),
         best_epoch=min(by_epoch, key=lambda a: a.validation_loss).epoch,
-        overfits_at_epoch=_overfits(history, by_epoch),
+        overfits_at_epoch=None
+        if effect == "undetermined" and not _rose(history)
+        else _overfits(history, by_epoch),
         by_epoch=by_epoch,
     )
+
+
+def effect_of(known: float, ahead: Ahead) -> Effect:
+    """What `ahead` says of a run that stands at `known` (nats), within its 80 % interval."""
+    may_gain = ahead.low < known - RISE_WORTH_SAYING
+    may_lose = ahead.high > known + RISE_WORTH_SAYING
+    if may_gain and may_lose:
+        return "undetermined"
+    gain = known - ahead.validation_loss
+    if abs(gain) < RISE_WORTH_SAYING:
+        return "none"
+    return "improves" if gain > 0 else "worsens"
 
 
 def _epochs_behind(history: History) -> int:

@@ -55,6 +55,11 @@ def search_sentence(
     early = f", {stopped} of them ended early" if stopped else ""
     values = ", ".join(f"{key} {value_word(value)}" for key, value in best.values.items())
     words = f"Of {len(tried)} configurations tried with {each} each{early}, "
+    if len(tried) == 1:
+        return (
+            "There was time for one trial only, so nothing could be compared: give it more "
+            "minutes, or a smaller base."
+        )
     if found is None:
         return words + f"none was better than the base itself ({values})."
     words += f"the best is {values}. "
@@ -74,7 +79,7 @@ def search_sentence(
 
 def few_sentence(tried: int, there_are: float) -> str:
     """What is added to it where time was too short to search: no more than the base and another."""
-    if tried >= min(FEWEST_TRIED, there_are):
+    if tried >= min(FEWEST_TRIED, there_are) or tried == 1:  # of one the sentence says it
         return ""
     return (
         f" Time was enough for {counted(tried, 'trial')} only, which is no search: give it more "

@@ -9,6 +9,7 @@ from typing import Any
 from descend.config import OF_NO_CONSEQUENCE, PRESETS, RunConfig, nearest
 from descend.errors import ConfigError, RunFolderError
 from descend.runs.folder import is_run, read_info
+from descend.runs.listing import find_run
 from descend.settings import gather_settings
 from descend.text.cache import check_path
 from descend.text.embedded import NAMES as EMBEDDED_CORPORA
@@ -34,9 +35,9 @@ def named_config(name: str, changes: dict[str, Any] | None = None) -> Named:
     Of a run folder, what the run used: keys that it left open as they were chosen.
     """
     changes = changes or {}
-    path = Path(name)
     if name in PRESETS:
         return Named(name, gather_settings(changes, preset=name).config)
+    path = find_run(Path(name))
     if path.is_dir():
         if not is_run(path):
             raise RunFolderError(

@@ -21,7 +21,7 @@ from descend.report.searches import NUMBERS, SHOWN, search_row
 from descend.report.words import verdict
 from descend.runs.folder import Summary
 from descend.runs.records import Epoch
-from descend.units import duration, points, size
+from descend.units import duration, points, quoted, size
 
 MOST_EPOCHS = 8
 """Rows of a card; of a longer run the first, the best and the last are among them."""
@@ -88,7 +88,7 @@ def model_card(name: str, summary: Summary) -> str:
     curves = [[e.loss_end for e in summary.epochs], [e.validation_loss for e in summary.epochs]]
     return _card(
         name, [verdict(summary)], EPOCHS, rows, picture=_by_epoch(curves),
-        foot=f"descend report {summary.model_dir}",
+        foot=f"descend report {quoted(summary.model_dir)}",
     )  # fmt: skip
 
 
@@ -120,7 +120,7 @@ def diagnosis_card(found: Diagnosis) -> str:
     remedies = [f"Remedy: {f.remedy.rstrip('.')}." for f in found.causes]
     return _card(
         "Diagnosis", [headline(found), *remedies], TRIALS, rows,
-        foot=f"descend diagnose {found.run} --explain",
+        foot=f"descend diagnose {quoted(found.run)} --explain",
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,7 +22,7 @@ from descend.doctor.reading import Reading
 from descend.doctor.treatment import Treatment, Turn
 from descend.handbook.yours.found import takes_away
 from descend.handbook.yours.wording import interval_words, reading_words, share
-from descend.units import counted, duration
+from descend.units import counted, duration, quoted
 
 _HEADLINE = {cause.name: cause.headline for cause in CAUSES}
 _LISTED = 4
@@ -40,7 +41,8 @@ def diagnosis_text(diagnosis: Diagnosis, explain: bool = False) -> str:
     keys = merged_prescription(diagnosis)
     if keys:
         lines.append(
-            f"  Apply it: descend train --from-run {diagnosis.run} --apply   ({assignments(keys)})"
+            f"  Apply it: descend train --from-run {quoted(diagnosis.run)} --apply   "
+            f"({assignments(keys)})"
         )
     if explain:
         for title, some in sorted_out(diagnosis):
@@ -62,8 +64,9 @@ def diagnosis_text(diagnosis: Diagnosis, explain: bool = False) -> str:
     return "\n".join(lines)
 
 
-LESSER = "Gain too, but less, and perhaps no more once that is mended"
-UNDECIDED = "Not decided: they gained enough, which may be chance; a larger --budget tells"
+LESSER = "May also help, but less"
+AS_LARGE = "Help as much or more, at a higher cost or not for certain"
+UNDECIDED = "Unclear, needs longer tests (--budget 0.5)"
 UNTRIED = "Not tried"
 OUT = "How each other cause was ruled out"
 NOTHING_TRIED = "Of the other causes"
@@ -73,16 +76,27 @@ def sorted_out(diagnosis: Diagnosis) -> list[tuple[str, list[RuledOut]]]:
     """The causes that are not told, by what is known of them, with a title: whose remedies gain as
     well, whose trials left it open, those that are out of question, and those that nobody tried."""
     others = diagnosis.ruled_out
-    less = [r for r in others if r.gains_too]
-    less.sort(key=lambda r: -(r.trial.gain if r.trial else 0.0))
-    left = [r for r in others if not r.gains_too and not r.open and not r.untried]
+    named = [f.trial.gain for f in diagnosis.causes if f.trial and f.trial.ci95]
+    best = named[0] if named else math.inf
+    real = [r for r in others if r.gains_too]
+    real.sort(key=lambda r: -_effect(r))
+    # An effect larger than the one that is named is not ruled out, whatever its chance.
+    unclear = [r for r in others if not r.gains_too and (r.open or _effect(r) >= best)]
+    left = [r for r in others if not r.gains_too and r not in unclear and not r.untried]
     groups = [
-        (LESSER, less),
-        (UNDECIDED, [r for r in others if r.open and not r.gains_too]),
+        (AS_LARGE, [r for r in real if _effect(r) >= best]),
+        (LESSER, [r for r in real if _effect(r) < best]),
+        (UNDECIDED, unclear),
         (OUT if tried(diagnosis) else NOTHING_TRIED, left),
-        (UNTRIED, [r for r in others if r.untried]),
+        (UNTRIED, [r for r in others if r.untried and r not in unclear]),
     ]
     return [(title, some) for title, some in groups if some]
+
+
+def _effect(out: RuledOut) -> float:
+    """Nats that the trial of a cause gained; of what was taken away on purpose, none."""
+    trial = out.trial
+    return -math.inf if trial is None or trial.ci95 is None or takes_away(trial) else trial.gain
 
 
 def _words(causes: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from descend.report.parts.diagnosis import diagnosis_section
 from descend.report.parts.settings import again, settings
 from descend.runs.folder import RunInfo, read_events, read_info
 from descend.runs.records import Epoch, Record, Step, Stopped
+from descend.runs.suggestions import suggest_fix
 
 LAST = 12
 """Updates shown as a table: the ones before the end."""
@@ -44,7 +45,7 @@ def early_report(folder: Path) -> Page:
     if not steps:
         raise RunFolderError(
             str(folder), "a run without a single update", "at least one",
-            f"take it up with `descend resume {folder}` or train again",
+            suggest_fix(folder),
         )  # fmt: skip
     diagnosed = kept_diagnosis(folder)
     sections = [

@@ -20,8 +20,8 @@ from descend.guard import make_visible
 from descend.report.before import before_lines
 from descend.report.live_notebook import show_in_notebook
 from descend.report.pace import pace_of_steps
-from descend.report.words import epoch_line, rescue_line, step_line
-from descend.runs.records import Epoch, Record, Rescue, Sample, Started, Step
+from descend.report.words import epoch_line, overfitting_line, rescue_line, step_line
+from descend.runs.records import Epoch, Overfitting, Record, Rescue, Sample, Started, Step
 from descend.text.store import Progress as ShareTold
 from descend.training.job import Job
 
@@ -109,6 +109,8 @@ def _bar(records: Iterator[Record], job: Job, console: Console) -> Iterator[Reco
         for record in records:
             if isinstance(record, Started | Rescue):
                 bar.update(task, completed=record.step)
+            elif isinstance(record, Overfitting) and record.decay_steps:
+                bar.update(task, total=record.step + record.decay_steps)
             elif isinstance(record, Step):
                 smooth = record.seconds if smooth is None else 0.9 * smooth + 0.1 * record.seconds
                 bar.update(
@@ -128,6 +130,8 @@ def _say(record: Record, job: Job, console: Console) -> None:
         print_line(epoch_line(record, job.course.epochs), console)
     elif isinstance(record, Rescue):
         print_line("  " + rescue_line(record), console, "yellow")
+    elif isinstance(record, Overfitting):
+        print_line("  " + overfitting_line(record), console, "yellow")
     elif isinstance(record, Sample) and record.step < job.course.total_steps:
         # Those of the last step are printed whole with the outcome.
         print_line(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from descend.lab.forecast import RISE_WORTH_SAYING, Ahead, Forecast
-from descend.units import duration
+from descend.runs.suggestions import lacks_model, suggest_fix
+from descend.units import duration, quoted
 
 WIDE = 0.05
 """Width of the interval, as a share of the loss, from which it is called wide."""
@@ -16,7 +19,7 @@ def forecast_sentence(found: Forecast) -> str:
     low, high = found.validation_loss_interval
     sentences = [
         f"{_when(found)} the validation loss is expected at {found.validation_loss:.3f} "
-        f"({low:.3f} to {high:.3f} in four cases of five) and the accuracy at "
+        f"({low:.3f} to {high:.3f} with 80 % probability) and the accuracy at "
         f"{found.accuracy:.1%}.",
         _worth(found),
     ]
@@ -70,12 +73,21 @@ def _line(ahead: Ahead) -> str:
 
 def _when(found: Forecast) -> str:
     epochs = f"{found.epochs_ahead} more epoch{'s' if found.epochs_ahead != 1 else ''}"
+    if found.finished and lacks_model(Path(found.run)):
+        return f"After {epochs} (its model is lost: {suggest_fix(Path(found.run))})"
     if found.finished:
-        return f"After {epochs} (`descend continue {found.run} --epoch {found.epochs_ahead}`)"
+        return (
+            f"After {epochs} (`descend continue {quoted(found.run)} --epoch {found.epochs_ahead}`)"
+        )
     return f"At the end of this run ({epochs} to finish)"
 
 
 def _worth(found: Forecast) -> str:
+    if found.effect == "undetermined":
+        return (
+            "Whether more training helps cannot be told: the interval holds gains and losses. "
+            "Only trying it tells."
+        )
     if found.gain < -RISE_WORTH_SAYING:
         return f"That is {-found.gain:.3f} worse than now: more epochs will not help."
     if found.gain < RISE_WORTH_SAYING:

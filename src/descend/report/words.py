@@ -8,14 +8,9 @@ from typing import Any
 from descend.handbook.checklist import Checklist
 from descend.handbook.yours.wording import generate_command
 from descend.runs.folder import Summary
-from descend.runs.records import Epoch, Rescue, Sample, Step
+from descend.runs.records import Epoch, Overfitting, Rescue, Sample, Step
 from descend.text.stats import CorpusStats
-from descend.units import counted, duration, epochs_told, size
-
-# The guide's picture of a run that goes well: loss and accuracy on training batches, from the
-# start to the end of the first and of the tenth epoch.
-GUIDE_FIRST = (6.2, 4.8, 0.12, 0.25)
-GUIDE_TENTH = (1.9, 1.8, 0.58, 0.62)
+from descend.units import counted, duration, epochs_told, quoted, size
 
 WORTH_SAYING = 0.02
 """Nats by which two validation losses must differ before we call one lower: the spread between
@@ -23,12 +18,11 @@ seeds of a small run is about 0.006 (three seeds, tiny Shakespeare), so this is 
 
 
 def epoch_line(epoch: Epoch, of: int) -> str:
-    """The guide's line for one epoch, and what the held-out text says beside it."""
+    """One epoch: the loss on training batches, and what the validation text says beside it."""
     return (
         f"epoch {epoch.epoch:>2}/{of}  "
-        f"loss {epoch.loss_start:.2f} → {epoch.loss_end:.2f}  "
-        f"accuracy {epoch.accuracy_start:.0%} → {epoch.accuracy_end:.0%}  "
-        f"validation loss {epoch.validation_loss:.3f} ({epoch.bits_per_byte:.3f} bits/byte)  "
+        f"training loss {epoch.loss_start:.2f} → {epoch.loss_end:.2f}  "
+        f"validation loss {epoch.validation_loss:.3f} ({epoch.bits_per_byte:.3f} bits/byte), "
         f"accuracy {epoch.validation_accuracy:.1%}  "
         f"{epoch.tokens_per_second:,.0f} tokens/s  {duration(epoch.seconds)}"
     )
@@ -50,12 +44,29 @@ def rescue_line(rescue: Rescue) -> str:
     return f"step {rescue.bad_step:,}: {rescue.found}; back to step {rescue.step:,}, {change}"
 
 
+def overfitting_line(found: Overfitting) -> str:
+    """That the run overfits, and what is done about it."""
+    rise = (
+        f"Overfitting: the validation loss rose from {found.best_loss:.3f} (epoch "
+        f"{found.best_epoch}) to {found.loss:.3f} (epoch {found.epoch})"
+    )
+    if found.decay_steps:
+        return (
+            f"{rise}. Going back to epoch {found.best_epoch} and ending with {found.decay_steps:,} "
+            "steps in which the learning rate falls to zero."
+        )
+    return (
+        f"{rise}. The weights of epoch {found.best_epoch} are kept. Training goes on for as long "
+        "as you set; without --epoch and --max-steps it would end now. More text would help."
+    )
+
+
 def ladder_line(ladder: dict[str, float]) -> str:
     """What any model must beat, on the same held-out tokens."""
     return (
-        f"to beat on held-out text: guessing {ladder['uniform']:.2f}, "
-        f"single tokens {ladder['unigram']:.2f}, pairs of tokens {ladder['bigram']:.2f} "
-        "nats per token"
+        f"for comparison (validation loss, lower is better): random guessing "
+        f"{ladder['uniform']:.2f}, counting tokens {ladder['unigram']:.2f}, counting pairs of "
+        f"tokens {ladder['bigram']:.2f}"
     )
 
 
@@ -66,30 +77,94 @@ def samples_text(samples: list[Sample]) -> str:
 
 
 def outcome(summary: Summary) -> str:
-    """All that is printed at the end of a run."""
+    """The end of a run in two lines, how good it is and what that means; `next_commands` is the
+    third."""
+    return "\n".join([how_good(summary), what_it_means(summary)])
+
+
+def outcome_in_detail(summary: Summary) -> str:
+    """What `--verbose` prints at the end of a run."""
     return "\n\n".join(
-        [
-            samples_text(summary.samples),
-            paragraph(summary),
-            f"saved in {summary.model_dir}",
-        ]
+        [samples_text(summary.samples), paragraph(summary), f"saved in {summary.model_dir}"]
+    )
+
+
+def how_good(summary: Summary) -> str:
+    """The quality, with one comparison."""
+    guessing, pairs = summary.loss_ladder["uniform"], summary.loss_ladder["bigram"]
+    if has_failed(summary):
+        return _failure(summary)
+    if summary.continued and summary.loss_before is not None:
+        change = summary.loss_before - summary.validation_loss
+        beside = f"{summary.loss_before:.3f} before, {change:+.3f}; positive is better"
+    else:
+        beside = f"counting pairs of tokens {pairs:.2f}, random guessing {guessing:.2f}"
+    return (
+        f"The model guesses the next token right {summary.validation_accuracy:.0%} of the time; "
+        f"validation loss {summary.validation_loss:.3f} ({beside})."
+    )
+
+
+def what_it_means(summary: Summary) -> str:
+    """What that quality says of the model, in a sentence or two."""
+    if has_failed(summary):
+        return "It has learned nothing; the learning rate is the most probable cause."
+    unigram, bigram = summary.loss_ladder["unigram"], summary.loss_ladder["bigram"]
+    loss = summary.validation_loss
+    if loss >= unigram - WORTH_SAYING:
+        learned = "It has hardly learned anything yet."
+    elif loss >= bigram - WORTH_SAYING:
+        learned = "It knows which tokens are frequent, and little of the context yet."
+    else:
+        learned = "It has learned from the context, not only which token follows which."
+    return " ".join([learned, _state_of_curve(summary), *_rescues(summary)])
+
+
+def _state_of_curve(summary: Summary) -> str:
+    """What the curve suggests, shortly."""
+    last = summary.epochs[-1]
+    if summary.overfitting or last.validation_loss > summary.validation_loss + WORTH_SAYING:
+        return (
+            f"It overfits: after epoch {summary.best_epoch}, whose weights are kept, it learned "
+            "its text by heart. More text would help."
+        )
+    if len(summary.epochs) > 1:
+        before = summary.epochs[-2].validation_loss
+        if before - last.validation_loss > WORTH_SAYING:
+            return "It was still improving at the end."
+        return "It had stopped improving."
+    return "Only one pass was made; more may help."
+
+
+def has_failed(summary: Summary) -> bool:
+    """Whether the best loss is still far worse than guessing: an explosion."""
+    return summary.validation_loss > summary.loss_ladder["uniform"] + 1.0
+
+
+def _failure(summary: Summary) -> str:
+    return (
+        f"Training failed: the loss exploded to {summary.validation_loss:.4g} "
+        f"(random guessing is {summary.loss_ladder['uniform']:.1f})."
     )
 
 
 def next_commands(summary: Summary) -> str:
-    """What one may want to type next, with a prompt in the language of the text."""
+    """What to type next, with a prompt in the language of the text."""
     folder = summary.model_dir
-    written = generate_command(folder, summary.samples)
-    return f"next: {written}   descend chat {folder}   descend continue {folder}"
+    if summary.validation_loss >= summary.loss_ladder["unigram"] - WORTH_SAYING:
+        return f"next: descend diagnose {quoted(folder)}"
+    return f"next: {generate_command(folder, summary.samples)}"
 
 
 def paragraph(summary: Summary) -> str:
     """How a finished run went, in plain words, honest about validation."""
-    return " ".join([verdict(summary), *_against_the_guide(summary)])
+    return verdict(summary)
 
 
 def verdict(summary: Summary) -> str:
     """The outcome, held against counting, and how the curve ended."""
+    if has_failed(summary):
+        return _failure(summary)
     return " ".join([
         _outcome(summary), *_rescues(summary), _against_counting(summary),
         shape_of_the_curve(summary),
@@ -105,7 +180,7 @@ def _rescues(summary: Summary) -> list[str]:
     what = {"skip": "some batches left out", "clip": f"gradients clipped at {last.value:g}",
             "rate": f"the learning rate times {last.value:.2g}"}[last.change]  # fmt: skip
     return [
-        f"The numbers ran away {times}, first at step {first.bad_step:,} ({first.found}); training "
+        f"Training exploded {times}, first at step {first.bad_step:,} ({first.found}); it "
         f"went back and came through with {what}."
     ]
 
@@ -114,7 +189,7 @@ def _outcome(summary: Summary) -> str:
     begun = summary.epochs[-1].epoch
     passes = begun if summary.passes is None else summary.passes  # of an older version
     spent = f"In {epochs_told(passes, begun)} and {duration(summary.seconds)}"
-    right = f"names the next token right {summary.validation_accuracy:.0%} of the time."
+    right = f"guesses the next token right {summary.validation_accuracy:.0%} of the time."
     loss, before = summary.validation_loss, summary.loss_before
     if before is None:
         return (
@@ -148,8 +223,8 @@ def _against_counting(summary: Summary) -> str:
             "which tokens are frequent, and little of the context yet."
         )
     return (
-        f"Counting single tokens would do as well ({unigram:.2f}): it has hardly learned anything; "
-        "there is too little text, too little training, or a fault."
+        f"Counting single tokens would do as well ({unigram:.2f}): it has hardly learned anything. "
+        f"`descend diagnose {quoted(summary.model_dir)}` finds out why."
     )
 
 
@@ -157,6 +232,14 @@ def shape_of_the_curve(summary: Summary) -> str:
     """Whether the held-out loss was still falling, had levelled off, or rose again."""
     first, last = summary.epochs[0], summary.epochs[-1]
     best = min(summary.epochs, key=lambda e: e.validation_loss)
+    if summary.overfitting and summary.overfitting.decay_steps:
+        found = summary.overfitting
+        return (
+            f"After epoch {found.best_epoch} the validation loss rose from {found.best_loss:.2f} "
+            f"to {found.loss:.2f} (epoch {found.epoch}): overfitting. Training went back to epoch "
+            f"{found.best_epoch} and ended with {found.decay_steps:,} steps at a falling learning "
+            f"rate; the weights of epoch {best.epoch} are the ones kept. More text would help."
+        )
     if last.validation_loss > best.validation_loss + WORTH_SAYING:
         return (
             f"The best epoch was {best.epoch}; after it the training loss went on falling to "
@@ -164,34 +247,11 @@ def shape_of_the_curve(summary: Summary) -> str:
             "overfitting. The weights of the best epoch are the ones kept."
         )
     if last is first:
-        return "After a single epoch nothing can be said about more of them."
+        return "Only one pass was made; more may help."
     before = summary.epochs[-2].validation_loss
     if before - last.validation_loss > WORTH_SAYING:
         return "The validation loss was still falling in the last epoch."
     return "The validation loss had levelled off by the last epoch."
-
-
-def _against_the_guide(summary: Summary) -> list[str]:
-    """The guide's numbers beside those of a run that it speaks of: a new one, of several epochs."""
-    first, last = summary.epochs[0], summary.epochs[-1]
-    if summary.continued or last is first:
-        return []
-    return [
-        f"On the text it trains on, the loss went from {first.loss_start:.1f} to "
-        f"{first.loss_end:.1f} in the first epoch and to {last.loss_end:.1f} in the last; the "
-        f"guide that descend follows shows {GUIDE_FIRST[0]} to {GUIDE_FIRST[1]}, and "
-        f"{GUIDE_TENTH[1]} in the tenth, for a text and a vocabulary that it does not name. "
-        "Knowing the training text by heart is no success."
-    ]
-
-
-def guide_caution(train_bytes: int) -> str:
-    """What the guide's numbers do not mean."""
-    return (
-        "Those are losses on text the model trains on, for a vocabulary and a text that the guide "
-        f"does not name. How low a loss can be on your {size(train_bytes)}, with your tokens, they "
-        "do not say; and knowing the training text by heart is no success."
-    )
 
 
 def trained_on(corpus: Mapping[str, Any]) -> str:
@@ -247,9 +307,9 @@ def corpus_lines(stats: CorpusStats) -> list[str]:
         f"held out by {stats.split_by}: {stats.validation_tokens:,} of {stats.tokens:,} tokens",
         ladder_line({"uniform": ladder.uniform, "unigram": ladder.unigram, "bigram": ladder.bigram})
         + f", triples {ladder.trigram:.2f}",
-        f"{stats.rare_vocabulary_share:.0%} of the vocabulary stands fewer than 20 times in "
+        f"{stats.rare_vocabulary_share:.0%} of the vocabulary occurs fewer than 20 times in "
         "training",
-        "how many tokens of the vocabulary are used how often in training:",
+        "how often tokens occur in training:",
     ]
     most = max(stats.frequency_octaves)
     for octave, count in enumerate(stats.frequency_octaves):

@@ -39,7 +39,8 @@ from descend.runs.events import EventLog as EventLog
 from descend.runs.events import event_problems as event_problems
 from descend.runs.events import read_events as read_events
 from descend.runs.mistaken import no_model, no_run
-from descend.runs.records import Epoch, Rescue, Sample
+from descend.runs.records import Epoch, Overfitting, Rescue, Sample
+from descend.units import quoted
 
 WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
@@ -108,6 +109,8 @@ class Summary(msgspec.Struct, frozen=True):
     """Whether it trained a finished model further."""
     loss_before: float | None = None
     """Validation loss of that model, where it was judged on the same held-out text."""
+    overfitting: Overfitting | None = None
+    """When and by how much the validation loss rose while the run trained on, if it did."""
     passes: float | None = None
     """How often it read its text so far; the last of `epochs` may be a part of one."""
 
@@ -122,10 +125,13 @@ def new_folder(save_dir: str | None) -> Path:
                 "choose another save_dir",
             )  # fmt: skip
         if folder.exists() and any(folder.iterdir()):
+            from descend.runs.suggestions import has_diverged
+
+            goes_on = newest_checkpoint(folder) and not is_finished(folder)
             raise RunFolderError(
                 "save_dir", f"{folder}, which is not empty", "a new or empty folder",
-                f"go on with that run by `descend resume {folder}`, or choose another save_dir"
-                if newest_checkpoint(folder) and not is_finished(folder)
+                f"go on with `descend resume {quoted(folder)}`, or choose another save_dir"
+                if goes_on and not has_diverged(folder)
                 else "choose another save_dir",
             )  # fmt: skip
     else:
@@ -167,12 +173,11 @@ def check_model_folder(folder: Path) -> None:
         if not (folder / name).is_file():
             if not is_run(folder) and not has_model(folder):
                 raise no_model(folder, name)
-            unfinished = newest_checkpoint(folder) is not None
+            from descend.runs.suggestions import suggest_fix  # which reads folders by this module
+
             raise RunFolderError(
-                str(folder), f"no {name}", f"{meaning} in {name}",
-                f"finish the run with `descend resume {folder}`" if unfinished
-                else "restore the file from a copy or train again",
-            )  # fmt: skip
+                str(folder), f"no {name}", f"{meaning} in {name}", suggest_fix(folder)
+            )
 
 
 def write_info(folder: Path, info: RunInfo) -> None:

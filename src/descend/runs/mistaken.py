@@ -6,6 +6,7 @@ from pathlib import Path
 
 from descend.errors import RunFolderError
 from descend.outputs import ATTRIBUTION, COMPARISON, RUN, SEARCH
+from descend.units import quoted
 
 RUN_EXPECTED = "the folder of a descend run"
 _EXPERIMENTS = {COMPARISON: "a comparison", ATTRIBUTION: "an attribution", SEARCH: "a search"}
@@ -19,7 +20,9 @@ def no_run(folder: Path, lacking: str, *, model: bool) -> RunFolderError:
         return RunFolderError(str(folder), "no such folder", RUN_EXPECTED, "check the path")
     found = f"no {lacking}"
     if (folder / RUN).exists():
-        todo = f"it came to no end of an epoch: let it train on by `descend resume {folder}`"
+        from descend.runs.suggestions import suggest_fix  # which reads folders by that module
+
+        todo = f"it came to no end of an epoch: {suggest_fix(folder)}"
     elif model:
         found += " beside the model"
         todo = (
@@ -43,7 +46,9 @@ def _of_no_use(folder: Path) -> str | None:
     """What to do with the folder of an experiment; None where it is none."""
     for name, kind in _EXPERIMENTS.items():
         if (folder / name).exists():
-            return f"{kind} keeps no model and is no run: see it by `descend report {folder}`"
+            return (
+                f"{kind} keeps no model and is no run: see it by `descend report {quoted(folder)}`"
+            )
     return None
 
 

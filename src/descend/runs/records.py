@@ -95,6 +95,20 @@ class Rescue(msgspec.Struct, frozen=True, tag="rescue", tag_field="kind"):
     """Batches left out; the new largest gradient norm; the factor on the configured rate."""
 
 
+class Overfitting(msgspec.Struct, frozen=True, tag="overfitting", tag_field="kind"):
+    """The validation loss rises while the training loss falls. With `decay_steps`, training goes
+    back to the weights of `best_epoch` and the rate falls to zero in so many steps, the last."""
+
+    step: int
+    epoch: int
+    loss: float
+    """Validation loss of `epoch` (nats per token)."""
+    best_epoch: int
+    best_loss: float
+    decay_steps: int
+    """0: the number of epochs was set by the user, and the run goes on as planned."""
+
+
 class Stopped(msgspec.Struct, frozen=True, tag="stopped", tag_field="kind", omit_defaults=True):
     """Training ended."""
 
@@ -105,4 +119,4 @@ class Stopped(msgspec.Struct, frozen=True, tag="stopped", tag_field="kind", omit
     """Of a run that diverged: what was not as it should be, and where it began."""
 
 
-Record = Started | Step | Matrices | Epoch | Saved | Sample | Rescue | Stopped
+Record = Started | Step | Matrices | Epoch | Saved | Sample | Rescue | Overfitting | Stopped

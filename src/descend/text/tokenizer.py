@@ -87,12 +87,21 @@ class Tokenizer:
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`, without an end-of-text token."""
         with _no_panic("tokenizer.json"):
-            return list(self.fast.encode(text, add_special_tokens=False).ids)
+            try:
+                return list(self.fast.encode(text, add_special_tokens=False).ids)
+            except TypeError:  # the library's own words say nothing of the text
+                _check_text(text)
+                raise
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """`encode` of many texts at once, on all cores."""
         with _no_panic("tokenizer.json"):
-            encodings = self.fast.encode_batch_fast(list(texts), add_special_tokens=False)
+            try:
+                encodings = self.fast.encode_batch_fast(list(texts), add_special_tokens=False)
+            except TypeError:
+                for text in texts:
+                    _check_text(text)
+                raise
         return [e.ids for e in encodings]
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -104,6 +113,21 @@ class Tokenizer:
     def to_bytes(self) -> bytes:
         """What belongs into `tokenizer.json`."""
         return self.fast.to_str(pretty=False).encode()
+
+
+def _check_text(text: object) -> None:
+    """`TokenizerError` for what the tokenizers library refuses in words of its own."""
+    if not isinstance(text, str):
+        raise TokenizerError(
+            "text", f"{text!r} ({type(text).__name__})", "a text (str)", "pass a string"
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError as problem:
+        raise TokenizerError(
+            "text", f"bytes that are not UTF-8 at character {problem.start + 1}", "UTF-8 text",
+            "type it again, or save the file as UTF-8",
+        ) from None  # fmt: skip
 
 
 def load_tokenizer(path: Path) -> Tokenizer:

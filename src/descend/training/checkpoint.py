@@ -59,7 +59,7 @@ def load_checkpoint(path: Path, state: TrainState) -> dict[str, Tensor]:
         if path.name != f"step_{now.scalars.step}":
             raise ValueError(f"it is of step {now.scalars.step}")
         put(now, state)
-        state.rescued = now.scalars.rescued
+        state.rescued, state.decay = now.scalars.rescued, now.scalars.decay
         if (path / f"{GOOD}state.json").exists():
             state.good = _read(path, GOOD, state.best)
         return now.weights

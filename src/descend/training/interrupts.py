@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from descend.units import quoted
+
 
 @dataclass
 class Wish:
@@ -27,7 +29,7 @@ class Interrupted(BaseException):
     def __init__(self, folder: str, step: int, signal_number: int) -> None:
         self.folder, self.step = folder, step
         self.exit_code = 128 + signal_number
-        super().__init__(f"stopped after step {step}; go on with `descend resume {folder}`")
+        super().__init__(f"stopped after step {step}; go on with `descend resume {quoted(folder)}`")
 
 
 @contextmanager

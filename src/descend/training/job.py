@@ -27,7 +27,8 @@ from descend.runs.folder import (
     seen_from,
 )
 from descend.runs.model_files import load_model
-from descend.runs.records import Epoch, Rescue, Step
+from descend.runs.records import Epoch, Overfitting, Rescue, Step
+from descend.runs.suggestions import has_diverged, lacks_model, suggest_fix
 from descend.settings import gather_settings, place_of
 from descend.signals.evaluate import Evaluation, evaluate
 from descend.text.batches import BatchPlan
@@ -44,7 +45,9 @@ from descend.text.store import (
 )
 from descend.text.tokenizer import Tokenizer, load_tokenizer
 from descend.training.checkpoint import load_checkpoint
+from descend.training.choices import describe_choices
 from descend.training.engine import Choice, choose_execution
+from descend.training.explosion import loss_of_explosion
 from descend.training.loop import Course
 from descend.training.memory import check_memory, fitting, in_more_parts, memory_errors
 from descend.training.objective import can_compile, look_at_compiler
@@ -56,23 +59,18 @@ from descend.training.recipe import (
     choose_epochs,
     choose_vocabulary,
     choose_warmup,
-    chosen,
     total_steps,
     with_context_for,
 )
 from descend.training.resumption import check_tokens, choose_checkpoint, list_differences
 from descend.training.schedule import learning_rate
 from descend.training.state import TrainState
-from descend.training.ways import device_for, forced, name_of
-from descend.units import size
+from descend.training.ways import device_for
+from descend.units import quoted
 from descend.version import __version__
 
 MOST_VALIDATION_TOKENS = 2**17
 """Held-out tokens that each epoch is judged on: enough for a standard error near 0.01 nat."""
-
-OVERLAP_WORTH_A_WORD = 0.02
-"""Share of held-out tokens found in training from which the user is told: below it the effect on
-the loss is under about 0.05 nat, since a passage known by heart costs nearly nothing of 3."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +89,17 @@ class Job:
     rescues_before: tuple[Rescue, ...]
     notes: tuple[str, ...]
     """Sentences for the user: what was chosen, what was found, what will differ."""
+    overfitting_before: Overfitting | None = None
+    """What was told of it in earlier sittings."""
     checkpoint: Path | None = None
     """Where a run is resumed from; None for a new one."""
     step_seconds: float | None = None
     """What the middle step of the earlier sittings took, where the run is resumed."""
+
+    @property
+    def free_length(self) -> bool:
+        """Whether the user did not say how long to train, so that the run may end sooner."""
+        return self.info.config["epoch"] is None and self.info.config["max_steps"] is None
 
 
 def new_job(
@@ -122,7 +127,7 @@ def new_job(
     with memory_errors(config, shape):
         left_open = config.gradient_accumulation is None
         resolved, choice = _choice_that_fits(resolved, shape, batches, left_open)
-    course = course_for(resolved, choice.execution, store, batches)
+    course = course_for(resolved, choice.execution, store, batches, continued=bool(parent))
     model = Transformer(shape, config.dropout_rate, choice.execution.attention)
     initialize(model, config.seed)
     if loaded:
@@ -143,7 +148,7 @@ def new_job(
     state = fresh_state(model, resolved, choice.execution)
     read = dict(loaded.model.named_parameters()) if loaded else None
     preflight(state, course, tokenizer.vocab_size, read)
-    notes = _notes(config, resolved, store, choice, own_tokens=loaded is None)
+    notes = describe_choices(config, resolved, store, choice, own_tokens=loaded is None)
     if config.seq_len != asked.seq_len:
         few = f"{len(store.train)} tokens of text to train on: seq_len = {config.seq_len}"
         notes = (f"{few} instead of {asked.seq_len}", *notes)
@@ -169,10 +174,15 @@ def _choice_that_fits(
 def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
     """The interrupted run in `folder`, to be taken up after its newest whole checkpoint."""
     info = read_info(folder)
-    if is_finished(folder):
+    if has_diverged(folder):
+        raise RunFolderError(
+            str(folder), "a run that diverged, and would again at the same step",
+            "one that was interrupted", suggest_fix(folder),
+        )  # fmt: skip
+    if is_finished(folder) and not lacks_model(folder):
         raise RunFolderError(
             str(folder), "a run that is finished", "one that was interrupted",
-            f"train its model further with `descend continue {folder}`",
+            f"train its model further with `descend continue {quoted(folder)}`",
         )  # fmt: skip
     checkpoint, damage = choose_checkpoint(folder)
     resolved = make_config(info.resolved)
@@ -187,7 +197,12 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
         raise CorpusError(
             str(resolved.corpus_dir or "corpus_dir"), "a text that changed since the run began",
             "the same text, to go on exactly where it stopped",
-            f"restore the text, or train the model further with `descend continue {folder}`",
+            "restore the text, or "
+            + (
+                f"train again with `descend train --from-run {quoted(folder)}`"
+                if lacks_model(folder)
+                else f"train the model further with `descend continue {quoted(folder)}`"
+            ),
         )  # fmt: skip
     tokenizer = load_tokenizer(folder / TOKENIZER)
     store = prepare_tokens(text, tokenizer, progress)
@@ -197,16 +212,21 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
     model = Transformer(shape, resolved.dropout_rate, execution.attention)
     state = fresh_state(model, resolved, execution)
     read = load_checkpoint(checkpoint, state)
-    course = course_for(resolved, execution, store, batches)
+    course = course_for(resolved, execution, store, batches, continued=bool(info.parent))
     preflight(state, course, tokenizer.vocab_size, read)
-    notes = (f"taking up after step {state.step} of {course.total_steps}", *damage, *differences)
+    notes = (
+        f"continuing from step {state.step:,} of {course.total_steps:,}", *damage, *differences,
+    )  # fmt: skip
     before = read_events(folder, until=state.step)
     epochs = tuple(r for r in before if isinstance(r, Epoch))
     rescues = tuple(r for r in before if isinstance(r, Rescue))
     took = [r.seconds for r in before if isinstance(r, Step)]
     middle = statistics.median(took) if took else None
-    return Job(folder, info, shape, store, course, state, None, epochs, rescues, notes,
-               checkpoint, middle)  # fmt: skip
+    rose = next((r for r in before if isinstance(r, Overfitting)), None)
+    return Job(
+        folder, info, shape, store, course, state, None, epochs, rescues, notes, rose,
+        checkpoint, middle,
+    )  # fmt: skip
 
 
 def continued_config(parent: Path, changes: dict[str, Any], file: Path | None = None) -> RunConfig:
@@ -313,8 +333,11 @@ def course_for(
     store: TokenStore,
     batches: BatchPlan,
     steps: int | None = None,
+    *,
+    continued: bool = False,
 ) -> Course:
-    """The way of a run to its end, or to that of `steps`; each epoch is judged."""
+    """The way of a run to its end, or to that of `steps`; each epoch is judged. `continued`: it
+    trains a finished model further."""
     assert resolved.epoch is not None
     assert resolved.warmup_steps is not None
 
@@ -330,7 +353,8 @@ def course_for(
 
     steps = steps or total_steps(resolved, batches)
     rate = learning_rate(resolved, resolved.warmup_steps, steps, batches.epoch_of)
-    return Course(resolved, execution, batches, resolved.epoch, steps, rate, judge)
+    limit = loss_of_explosion(store.tokenizer.vocab_size, continued)
+    return Course(resolved, execution, batches, resolved.epoch, steps, rate, judge, limit)
 
 
 def fresh_state(model: Transformer, config: RunConfig, execution: Execution) -> TrainState:
@@ -353,37 +377,3 @@ def _loss_of(parent: Path, resolved: RunConfig, store: TokenStore) -> float | No
     if not same_text or any(info.resolved[k] != getattr(resolved, k) for k in judged_by):
         return None
     return read_summary(parent).validation_loss
-
-
-def _notes(
-    config: RunConfig, resolved: RunConfig, store: TokenStore, choice: Choice, own_tokens: bool
-) -> tuple[str, ...]:
-    filled = {
-        "vocab_size": resolved.vocab_size,
-        "epoch": resolved.epoch,
-        "blank_rate": resolved.blank_rate,
-    }
-    if not own_tokens:
-        del filled["vocab_size"]
-    if config.max_steps:  # then it, not the size of the text, decides how many passes are begun
-        del filled["epoch"]
-    by_size = chosen(config, filled)
-    notes = []
-    if by_size:
-        words = ", ".join(f"{key} = {value}" for key, value in by_size.items())
-        notes.append(f"chosen for {size(store.info.train_bytes)} of training text: {words}")
-    got = store.tokenizer.vocab_size
-    if own_tokens and config.vocab_size not in (None, got):
-        giver = "the text" if config.tokenizer == "bpe" else f"the {config.tokenizer} tokenizer"
-        notes.append(f"asked for vocab_size = {config.vocab_size:,}, {giver} gives {got:,}")
-    tried = ", ".join(f"{n}: {1 / s:,.0f}" for n, s in choice.seconds_per_token.items())
-    asked = f"as set: {', '.join(keys)}; " if (keys := forced(config)) else ""
-    notes.append(f"computing in {name_of(choice.execution)} ({asked}tokens/s tried: {tried})")
-    if config.gradient_accumulation is None and (parts := resolved.parts) > 1:
-        notes.append(f"each batch is computed in {parts} parts, so that it fits into memory")
-    if store.info.overlap_share > OVERLAP_WORTH_A_WORD:
-        notes.append(
-            f"{store.info.overlap_share:.0%} of the held-out text stands in the training text too, "
-            "so the validation loss flatters; `descend corpus add --deduplicate near` helps"
-        )
-    return tuple(notes)

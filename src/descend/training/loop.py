@@ -24,11 +24,12 @@ from descend.signals.evaluate import Evaluation
 from descend.signals.matrices import EVERY, MatrixWatch
 from descend.text.batches import BatchPlan
 from descend.training.divergence import check_numbers, describe_divergence, first_bad_place
+from descend.training.explosion import describe_explosion, has_exploded, note_explosion
 from descend.training.objective import Objective, objective_for
 from descend.training.optimizer import clip_gradients, set_learning_rate
 from descend.training.precision import compute_in
 from descend.training.rescue import clip_of, look, rescue
-from descend.training.state import Best, Tally, TrainState, copy_weights
+from descend.training.state import Best, Tally, TrainState, copy_weights, last_step
 
 MOST_SKIPPED = 50
 """float16 steps in a row that may overflow while the loss scale is searched; each halves it."""
@@ -47,6 +48,8 @@ class Course:
     learning_rate: Callable[[int], float]
     evaluate: Callable[[Transformer], Evaluation] | None
     """Judges the model at the end of an epoch; None: epochs pass without judgment or record."""
+    diverged_above: float = math.inf
+    """Loss (nats per token) above which numbers have exploded, though they are finite."""
 
     @cached_property
     def compute(self) -> Objective:
@@ -67,7 +70,7 @@ def train(state: TrainState, course: Course) -> Iterator[Records]:
     the weights, and where no rescue is left.
     """
     watch = MatrixWatch()
-    while state.step < course.total_steps:
+    while state.step < last_step(state, course.total_steps):
         number = state.step + 1
         try:
             records = take_step(state, course, watch)
@@ -80,7 +83,8 @@ def take_step(state: TrainState, course: Course, watch: MatrixWatch) -> Records:
     """One update, and what is due after it; `DivergedError` as for `train`."""
     began = time.perf_counter()
     step, epoch = state.step, course.batches.epoch_of(state.step)
-    rate = course.learning_rate(step) * state.rescued.rate_factor
+    planned = state.decay.rate_at(step) if state.decay else course.learning_rate(step)
+    rate = planned * state.rescued.rate_factor
     set_learning_rate(state.optimizers, rate)
     # Dropout at step n follows from the seed and n alone, so nothing must be saved for it.
     torch.manual_seed((course.config.seed * 1_000_003 + step) % 2**63)
@@ -92,6 +96,7 @@ def take_step(state: TrainState, course: Course, watch: MatrixWatch) -> Records:
         raise describe_divergence(state.model, batch, step, epoch, loss)
     if finite and course.config.rescue == "on":
         look(state, loss, epoch)
+    note_explosion(state, loss, course.diverged_above)
     watching = step % EVERY == 0 and finite
     if watching:
         watch.before(state.model)
@@ -100,7 +105,7 @@ def take_step(state: TrainState, course: Course, watch: MatrixWatch) -> Records:
     state.skipped = 0 if finite else state.skipped + 1
     seconds = time.perf_counter() - began
     state.seconds += seconds
-    epoch_ends = min(course.batches.steps(epoch), course.total_steps)
+    epoch_ends = min(course.batches.steps(epoch), last_step(state, course.total_steps))
     epoch_steps = epoch_ends - course.batches.steps(epoch - 1)
     state.tally.add(epoch_steps, loss, accuracy, seconds)
     clip = clip_of(state.rescued, course.config)
@@ -183,6 +188,8 @@ def finish_epoch(
             "lower learning_rate and train again",
         )  # fmt: skip
     check_numbers(state, epoch)  # of weights that the held-out text does not touch, too
+    if has_exploded(state, course, result.loss):
+        raise describe_explosion(state, result.loss, epoch)
     if state.best is None or result.loss < state.best.validation_loss:
         state.best = Best(epoch, result.loss, copy_weights(state.model))
     tally, state.tally = state.tally, Tally()

@@ -10,6 +10,7 @@ from descend.errors import CorpusError, RunFolderError
 from descend.machine import Execution, processor
 from descend.runs.folder import TOKENIZER, RunInfo, damaged_checkpoint_files, newest_checkpoint
 from descend.runs.lock import writing
+from descend.runs.suggestions import suggest_fix
 from descend.text.store import TokenStore
 from descend.training.objective import can_compile
 
@@ -25,8 +26,7 @@ def choose_checkpoint(folder: Path) -> tuple[Path, tuple[str, ...]]:
     if checkpoint is None:
         raise RunFolderError(
             str(folder), f"no checkpoint that is whole{_named(damaged)}", "one under checkpoints/",
-            "restore it from a copy, or start again with `descend train`" if damaged
-            else "start again with `descend train`",
+            suggest_fix(folder),
         )  # fmt: skip
     if not damaged:
         return checkpoint, ()

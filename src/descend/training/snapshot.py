@@ -28,6 +28,7 @@ def view(state: TrainState) -> Snapshot:
         optimizer_numbers=list(numbers),
         recent=copy.deepcopy(state.recent),
         rescued=state.rescued,
+        decay=state.decay,
     )
     weights = {name: p.detach() for name, p in state.model.named_parameters()}
     return Snapshot(weights, list(tensors), state.best, scalars)
@@ -46,7 +47,7 @@ def take(state: TrainState) -> Snapshot:
 def put(snapshot: Snapshot, state: TrainState) -> None:
     """Make `state`, built for the same configuration, what it was; the snapshot stays whole.
 
-    What it knows of rescues stays: going back would undo what was changed.
+    What it knows of rescues and of its end stays: going back would undo what was changed.
     """
     scalars = snapshot.scalars
     put_weights(state.model, snapshot.weights)

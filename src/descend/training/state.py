@@ -59,6 +59,8 @@ class Recent(msgspec.Struct):
     losses: list[float] = msgspec.field(default_factory=list)
     above: int = 0
     """Steps in a row whose loss stood far above them; those are not among them."""
+    exploded_at: int | None = None
+    """First step (from 1) of those up to now whose loss was above `Course.diverged_above`."""
 
 
 class Rescued(msgspec.Struct, frozen=True):
@@ -77,6 +79,25 @@ class Rescued(msgspec.Struct, frozen=True):
     """On the learning rate."""
 
 
+class Decay(msgspec.Struct, frozen=True):
+    """The end of a run that overfits: the rate falls linearly from `rate` to zero."""
+
+    begin: int
+    """Steps finished before it."""
+    steps: int
+    rate: float
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate of `step` (from 0), which lies in it."""
+        done = step - self.begin
+        warmup = min(1.0, (done + 1) / (DECAY_WARMUP + 1))
+        return self.rate * min(warmup, 1.0 - done / max(self.steps, 1))
+
+
+DECAY_WARMUP = 3
+"""Steps in which the rate rises again: the moments of the optimizer begin anew."""
+
+
 class Scalars(msgspec.Struct, frozen=True):
     """Everything of a `TrainState` that is not a tensor."""
 
@@ -90,6 +111,7 @@ class Scalars(msgspec.Struct, frozen=True):
     optimizer_numbers: list[dict[str, dict[str, int | float]]]
     recent: Recent = msgspec.field(default_factory=Recent)
     rescued: Rescued = Rescued()
+    decay: Decay | None = None
 
 
 @dataclass(frozen=True)
@@ -118,8 +140,15 @@ class TrainState:
     """Steps in a row without an update, because float16 gradients overflowed."""
     recent: Recent = field(default_factory=Recent)
     rescued: Rescued = field(default_factory=Rescued)
+    decay: Decay | None = None
+    """How the run ends, where it overfits."""
     good: Snapshot | None = None
     """The last state whose next loss was found to be as usual: what a rescue goes back to."""
+
+
+def last_step(state: TrainState, total_steps: int) -> int:
+    """The step that the run ends with: `total_steps`, or sooner where it overfits."""
+    return state.decay.begin + state.decay.steps if state.decay else total_steps
 
 
 def copy_weights(model: Transformer) -> dict[str, Tensor]:

@@ -31,17 +31,29 @@ from descend.runs.folder import (
 )
 from descend.runs.lock import HeldFolder, writing
 from descend.runs.model_files import save_model
-from descend.runs.records import Epoch, Record, Rescue, Sample, Saved, Started, Stopped
+from descend.runs.records import (
+    Epoch,
+    Overfitting,
+    Record,
+    Rescue,
+    Sample,
+    Saved,
+    Started,
+    Stopped,
+)
+from descend.runs.suggestions import lacks_model, retrain_command
 from descend.training.checkpoint import save_checkpoint
 from descend.training.divergence import check_numbers
+from descend.training.explosion import name_probable_cause
 from descend.training.interrupts import Interrupted, noticing_signals
 from descend.training.job import Job
 from descend.training.loop import train
 from descend.training.memory import memory_errors
+from descend.training.overfitting import react_to_overfitting
 from descend.training.process import process_kept
 from descend.training.rescue import rescue
 from descend.training.samples import held_out_prompts, write_sample
-from descend.training.state import put_weights
+from descend.training.state import last_step, put_weights
 
 SAVING_SHARE = 0.02
 """Most that saving may cost, as a share of training time: the next save waits until then."""
@@ -93,8 +105,11 @@ def work(job: Job) -> Iterator[Record]:
                 if isinstance(problem, Interrupted)
                 else ("diverged" if isinstance(problem, DivergedError) else "failed")
             )
-            found = problem.found if isinstance(problem, DivergedError) else ""
+            diverged = problem if isinstance(problem, DivergedError) else None
+            found = diverged.found if diverged else ""
             log.append(Stopped(job.state.step, reason, _now(), found))  # type: ignore[arg-type]
+            if diverged:
+                raise _with_fix(diverged, job) from None
             raise
 
 
@@ -106,7 +121,8 @@ def _check_unchanged(job: Job) -> None:
         changed = is_run(folder) or has_summary(folder) or any(p.exists() for p in places)
         found, what_to_do = "a run that another process began", "choose another save_dir"
     else:
-        changed = is_finished(folder) or newest_checkpoint(folder) != job.checkpoint
+        finished = is_finished(folder) and not lacks_model(folder)
+        changed = finished or newest_checkpoint(folder) != job.checkpoint
         found, what_to_do = "a run that another process took up meanwhile", "resume it again"
     if changed:
         raise LockedError(str(folder), found, "the folder as it was at the start", what_to_do)
@@ -125,10 +141,21 @@ def _go_back(job: Job) -> Rescue | None:
     return None
 
 
+def _with_fix(problem: DivergedError, job: Job) -> DivergedError:
+    """`problem` with its probable cause and the command that fixes it."""
+    cause = name_probable_cause(job.course.config)
+    told = DivergedError(
+        problem.where, problem.found, problem.expected, cause + problem.what_to_do
+    )  # fmt: skip
+    told.next_command = retrain_command(job.folder)
+    return told
+
+
 def _records(job: Job, held: HeldFolder) -> Iterator[Record]:
     state, folder = job.state, job.folder
     saving, sampling = Budget(SAVING_SHARE), Budget(SAMPLING_SHARE)
     epochs, rescues = list(job.epochs_before), list(job.rescues_before)
+    overfitting = job.overfitting_before
     saved = state.step > 0  # a resumed run stands where its checkpoint does
     yield Started(state.step, _now())
     with noticing_signals() as wish, memory_errors(job.course.config, job.shape):
@@ -141,8 +168,12 @@ def _records(job: Job, held: HeldFolder) -> Iterator[Record]:
             if isinstance(record, Epoch):
                 epochs.append(record)
                 held.check()
-                write_summary(folder, summarise(job, epochs, rescues, []))
-                more = state.step < job.course.total_steps
+                rise = react_to_overfitting(state, job.course, epochs, free=job.free_length)
+                if rise and overfitting is None:
+                    overfitting = rise
+                    yield rise
+                write_summary(folder, summarise(job, epochs, rescues, [], overfitting))
+                more = state.step < last_step(state, job.course.total_steps)
                 if more and sampling.due() and wish.signal_number is None:
                     began = time.perf_counter()
                     yield _sample(job, held_out_prompts(job.store)[0])
@@ -164,12 +195,14 @@ def _records(job: Job, held: HeldFolder) -> Iterator[Record]:
         held.check()
         if not saved:
             save_checkpoint(folder, state)
-        yield from _finish(job, epochs, rescues)
+        yield from _finish(job, epochs, rescues, overfitting)
         held.check()
     yield Stopped(state.step, "finished", _now())
 
 
-def _finish(job: Job, epochs: list[Epoch], rescues: list[Rescue]) -> Iterator[Record]:
+def _finish(
+    job: Job, epochs: list[Epoch], rescues: list[Rescue], overfitting: Overfitting | None
+) -> Iterator[Record]:
     """Keep the best weights as the model, let it write, save it."""
     state = job.state
     assert state.best is not None  # every run ends with an epoch, and every epoch is judged
@@ -178,7 +211,7 @@ def _finish(job: Job, epochs: list[Epoch], rescues: list[Rescue]) -> Iterator[Re
     for prompt in held_out_prompts(job.store):
         samples.append(_sample(job, prompt))
         yield samples[-1]
-    summary = summarise(job, epochs, rescues, samples, finished=True)
+    summary = summarise(job, epochs, rescues, samples, overfitting, finished=True)
     save_model(job.folder, state.model, job.store.tokenizer, job.info, summary)
     write_summary(job.folder, summary)
 
@@ -196,6 +229,7 @@ def summarise(
     epochs: list[Epoch],
     rescues: list[Rescue],
     samples: list[Sample],
+    overfitting: Overfitting | None = None,
     finished: bool = False,
 ) -> Summary:
     """The outcome of `job` so far."""
@@ -216,6 +250,7 @@ def summarise(
         finished=finished,
         samples=samples,
         rescues=rescues,
+        overfitting=overfitting,
         continued=job.info.parent is not None,
         loss_before=job.info.parent_loss,
         passes=batches.passes(job.state.step),

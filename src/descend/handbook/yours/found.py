@@ -9,6 +9,7 @@ from descend.doctor.gained import gained
 from descend.doctor.prescription import read_diagnosis
 from descend.handbook.yours.wording import reading_words
 from descend.runs.folder import DIAGNOSIS
+from descend.units import quoted
 
 
 def kept_diagnosis(run: Path) -> Diagnosis | None:
@@ -21,8 +22,8 @@ def found(cause: str, run: Path) -> str:
     diagnosis = kept_diagnosis(run)
     if diagnosis is None:
         return (
-            f"This run has not been diagnosed. `descend diagnose {run}` tries this cause and the "
-            "others on it."
+            "This run has not been diagnosed. "
+            f"`descend diagnose {quoted(run)}` tries this cause and the others on it."
         )
     return _holds(cause, diagnosis) or _ruled_out(cause, diagnosis) or (
         f"The diagnosis of this run ({diagnosis.verdict.replace('_', ' ')}) says nothing of it."

@@ -7,6 +7,7 @@ import math
 from descend.handbook.yours.record import RunRecord
 from descend.handbook.yours.wording import Change, against, compared, other_rates, share, trial
 from descend.runs.records import Epoch, Saved
+from descend.units import perplexity as words_of_perplexity
 
 MOST_EPOCHS_SHOWN = 12
 """Of a longer run, so many are picked evenly, with the first, the best and the last."""
@@ -45,12 +46,12 @@ def _ladder(run: RunRecord) -> str:
 
 def perplexity(run: RunRecord) -> str:
     """The ladder and the run as perplexities."""
-    reached = math.exp(run.summary.validation_loss)
-    rungs = {key: math.exp(value) for key, value in run.ladder.items()}
+    reached = words_of_perplexity(run.summary.validation_loss)
+    rungs = {key: words_of_perplexity(value) for key, value in run.ladder.items()}
     return (
-        f"On held-out text your model is as unsure as a fair choice among {reached:,.1f} tokens. "
-        f"Counting pairs comes to {rungs['bigram']:,.1f}, counting single tokens to "
-        f"{rungs['unigram']:,.1f}, and blind guessing to {rungs['uniform']:,.1f}. To lower it, "
+        f"On held-out text your model is as unsure as a fair choice among {reached} tokens. "
+        f"Counting pairs comes to {rungs['bigram']}, counting single tokens to "
+        f"{rungs['unigram']}, and blind guessing to {rungs['uniform']}. To lower it, "
         f"{compared(run, *other_rates(run))}."
     )
 

@@ -8,6 +8,7 @@ from descend.handbook.signals import GLOSSES, READINGS
 from descend.handbook.yours.found import kept_diagnosis
 from descend.handbook.yours.record import RunRecord
 from descend.handbook.yours.wording import interval_words, significant
+from descend.units import quoted
 
 IN_THE_RECORDS = {
     "parameters", "steps", "epochs", "train_tokens", "validation_tokens", "validation_loss",
@@ -31,8 +32,8 @@ def to_be_measured(run: RunRecord) -> str:
     """What is said where a page lives on what a diagnosis measures, and it did not."""
     if kept_diagnosis(run.folder) is None:
         return (
-            f"A run does not record this by itself: `descend diagnose {run.folder}` measures it, "
-            "and this page then tells it."
+            "A run does not record this by itself: "
+            f"`descend diagnose {quoted(run.folder)}` measures it, and this page then tells it."
         )
     return (
         "The diagnosis of your run did not measure it: the text, the model or a checkpoint was "

@@ -11,6 +11,7 @@ from descend.config import RunConfig, make_config
 from descend.errors import RunFolderError
 from descend.runs.folder import RunInfo, Summary, read_events, read_info, read_summary
 from descend.runs.records import Epoch, Matrices, Record, Step
+from descend.runs.suggestions import suggest_fix
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,6 @@ def read_run(folder: Path) -> RunRecord:
     if not any(isinstance(r, Epoch) for r in records):
         raise RunFolderError(
             str(folder), "a run that has not finished its first epoch", "at least one epoch",
-            f"let it train on, or take it up with `descend resume {folder}`",
+            f"let it train on, or {suggest_fix(folder)}",
         )  # fmt: skip
     return RunRecord(folder, info, read_summary(folder), make_config(info.resolved), records)

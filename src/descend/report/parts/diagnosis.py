@@ -16,6 +16,7 @@ from descend.report.diagnosis import (
 from descend.report.experiments import chance
 from descend.report.figures import Axis, Span, intervals
 from descend.report.page import Block, Column, Command, Figure, Paragraph, Section, Table
+from descend.units import quoted
 
 
 def diagnosis_section(found: Diagnosis) -> Section:
@@ -28,7 +29,7 @@ def diagnosis_section(found: Diagnosis) -> Section:
     if keys:
         blocks += [
             Paragraph(f"To apply what it prescribes ({assignments(keys)}):"),
-            Command(f"descend train --from-run {found.run} --apply"),
+            Command(f"descend train --from-run {quoted(found.run)} --apply"),
         ]
     for caption, causes in sorted_out(found):
         rows = tuple((word(r.cause), r.because.rstrip(".")) for r in causes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 
+from descend.doctor.healthy import HEALTHY
 from descend.handbook.yours.record import RunRecord
 from descend.handbook.yours.wording import share, significant
 from descend.report.figures import Axis, Curve, Level, curves, smooth
@@ -11,8 +12,13 @@ from descend.report.page import Block, Column, Figure, Paragraph, Section, Table
 from descend.report.parts.marks import marks
 from descend.report.parts.progress import progress_of
 
-USUAL_RATIO = 0.001
-"""Update to weight that goes with healthy learning. Source: Karpathy, makemore part 3 (2022)."""
+USUAL_RATIO = {
+    # benchmarks/results/doctor/healthy.json and fast_tinyshakespeare.json: runs of the defaults.
+    "muon": HEALTHY["update_ratio"],
+    # Karpathy, makemore part 3 (2022): about 0.001; a factor of three either way.
+    "adamw": (0.0003, 0.003),
+}
+"""Update to weight in a step that goes with healthy learning, by optimizer."""
 
 MOST_MATRICES = 60
 """Rows of the table of matrices."""
@@ -81,6 +87,7 @@ def _ratios(run: RunRecord) -> list[Figure | Table]:
         for m in run.matrices
         if (held := [r for n, r in m.update_ratio.items() if m.weight_rms[n] > 0 and r > 0])
     ]
+    usual = USUAL_RATIO[run.config.optimizer]
     rows = sorted(run.update_ratios.items(), key=lambda item: -item[1])[:MOST_MATRICES]
     figure = Figure(
         "How far one update moves the weights, as a share of their size",
@@ -90,7 +97,9 @@ def _ratios(run: RunRecord) -> list[Figure | Table]:
         curves([Curve("median of the matrices", progress_of(run, [s for s, _ in medians]),
                       [r for _, r in medians], "@second")],
                Axis("epochs", least=0), Axis("ratio", log=True),
-               levels=[Level("usual", USUAL_RATIO)]),
+               levels=[Level(f"usual for {run.config.optimizer}, {end}", ratio)
+                       for end, ratio in zip(("from", "to"), usual, strict=True)
+                       if ratio is not None]),
         height=220,
     )  # fmt: skip
     table = Table(

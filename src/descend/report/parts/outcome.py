@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 from descend.doctor.diagnosis import Diagnosis
 from descend.handbook.yours.record import RunRecord
 from descend.report.diagnosis import headline
 from descend.report.figures import Axis, bars
 from descend.report.page import Fact, Facts, Figure, Paragraph, Section
 from descend.report.words import verdict
-from descend.units import duration, size
+from descend.runs.suggestions import has_diverged, suggest_fix
+from descend.units import duration, perplexity, size
 
 RUNGS = {
     "uniform": "guessing blindly",
@@ -34,7 +33,12 @@ def corpus_name(run: RunRecord) -> str:
 def lead(run: RunRecord, diagnosed: Diagnosis | None = None) -> tuple[str, ...]:
     """The outcome in plain words, what the diagnosis says first."""
     words = []
-    if not run.summary.finished:
+    if has_diverged(run.folder):
+        words.append(
+            f"This run diverged: its loss was not finite or exploded. To go on: "
+            f"{suggest_fix(run.folder)}."
+        )
+    elif not run.summary.finished:
         words.append("This run has not come to its end: all below is the state so far.")
     if diagnosed:
         words.append(headline(diagnosed))
@@ -46,9 +50,9 @@ def facts(run: RunRecord) -> Facts:
     summary = run.summary
     return Facts((
         Fact("loss on held-out text", f"{summary.validation_loss:.3f}", "nats per token"),
-        Fact("the same", f"{summary.bits_per_byte:.3f}", "bits per byte"),
+        Fact("in bits per byte", f"{summary.bits_per_byte:.3f}", "for any vocabulary"),
         Fact("next token right", f"{summary.validation_accuracy:.1%}", "of held-out tokens"),
-        Fact("as unsure as among", f"{math.exp(summary.validation_loss):,.1f}", "tokens"),
+        Fact("perplexity", perplexity(summary.validation_loss), "like choosing among so many"),
         Fact("parameters", _millions(summary.parameters), run.config.architecture),
         Fact("training time", duration(summary.seconds),
              f"{summary.tokens_per_second:,.0f} tokens/s"),

@@ -14,6 +14,7 @@ from descend.lab.command import flags_of
 from descend.report.page import Column, Command, Paragraph, Section, Table
 from descend.runs.folder import RunInfo
 from descend.runs.records import Sample
+from descend.units import quoted
 
 _MACHINE = ("device", "precision", "attention", "compiled", "threads", "torch", "processor")
 
@@ -50,7 +51,7 @@ def settings(info: RunInfo, folder: Path) -> Section:
 
 def again(info: RunInfo, folder: Path, samples: Sequence[Sample] = ()) -> Section:
     """The commands that repeat the run and go on from it."""
-    model = shlex.quote(str(folder))
+    model = quoted(folder)
     return Section("again", "Do it again", (
         Paragraph("The same settings and seed on the same text; equal to the last bit where "
                   "torch, threads and number format are the same."),

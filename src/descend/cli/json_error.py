@@ -1,0 +1,42 @@
+"""Errors for programs and for people: one object with `--json`, and our words for the parser's."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from descend.cli.output import result_json
+from descend.errors import DescendError
+
+
+def print_error(kind: str, message: str, exit_code: int, error: DescendError | None = None) -> None:
+    """Print `{"error": {...}}` on standard output; of our own `error` its four facts too."""
+    content: dict[str, Any] = {"kind": kind, "message": message, "exit_code": exit_code}
+    if error is not None:
+        content |= {
+            "where": error.where,
+            "found": error.found,
+            "expected": error.expected,
+            "fix": error.what_to_do,
+            "next": error.next_command,
+        }
+    result_json({"error": content})
+
+
+_USAGE = (
+    (r"Input should be a valid integer, unable to parse string as an integer",
+     "expected a whole number"),
+    (r"Input should be a valid number, unable to parse string as a number", "expected a number"),
+    (r"Input should be greater than or equal to (\S+)", r"must be \1 or more"),
+    (r"Input should be less than or equal to (\S+)", r"must be \1 or less"),
+    (r"Input should be greater than (\S+)", r"must be more than \1"),
+    (r"Input should be less than (\S+)", r"must be less than \1"),
+    (r"Input should be", "expected"),
+)  # fmt: skip
+
+
+def translate_usage(message: str) -> str:
+    """`message` of the parser of the command line, in our words."""
+    for theirs, ours in _USAGE:
+        message = re.sub(theirs, ours, message)
+    return message

@@ -1,0 +1,34 @@
+"""`descend list`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from descend.cli.flags import AsJson
+from descend.cli.output import result, result_json
+from descend.runs.listing import MODELS
+
+
+def list_all(
+    folder: Annotated[
+        Path, typer.Argument(metavar="[FOLDER]", help="Where the runs are; default: models.")
+    ] = MODELS,
+    as_json: AsJson = False,
+) -> None:
+    """List the runs in a folder, the oldest first.
+
+    descend list
+
+    Wherever a run is named, `latest` and the beginning of its name do as well.
+    """
+    from descend.report.listing import listing_text
+    from descend.runs.listing import list_runs
+
+    runs = list_runs(folder)
+    if as_json:
+        result_json({"folder": str(folder), "runs": runs})
+    else:
+        result(listing_text(runs, folder))

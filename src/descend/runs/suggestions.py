@@ -1,0 +1,68 @@
+"""The command that helps a run in the state that it is in.
+
+One place decides it, so that two verbs can never send a person back and forth between them. A test
+types each suggestion in the state that makes it (tests/cli/test_states.py).
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from descend.runs.folder import (
+    MODEL_FILES,
+    TOKENIZER,
+    has_summary,
+    is_finished,
+    is_run,
+    newest_checkpoint,
+    read_events,
+    read_info,
+)
+from descend.runs.records import Started, Stopped
+
+DEFAULT_RATE = 0.001
+"""The default of `learning_rate`: what a run that diverged at a far higher one should try."""
+FAR_ABOVE = 3.0
+"""Times the default from which a rate is taken for a mistake; under it a third is suggested, the
+first change that the rollback of `training.rescue` makes to a rate."""
+
+
+def has_diverged(folder: Path) -> bool:
+    """Whether the run in `folder` ended because its loss was not finite or exploded."""
+    marks = [r for r in read_events(folder) if isinstance(r, Started | Stopped)]
+    last = marks[-1] if marks else None
+    return isinstance(last, Stopped) and last.reason == "diverged"
+
+
+def lacks_model(folder: Path) -> bool:
+    """Whether a file of the model is missing in `folder`."""
+    return not all((folder / name).is_file() for name in MODEL_FILES)
+
+
+def suggest_fix(folder: Path) -> str:
+    """What to do about a run in `folder` that cannot be used as it is, with the command."""
+    name = shlex.quote(str(folder))
+    if not is_run(folder):
+        return "restore the file from a copy"
+    if has_diverged(folder):
+        return f"train again at a lower rate with `{retrain_command(folder)}`"
+    if (folder / TOKENIZER).is_file() and newest_checkpoint(folder) is not None:
+        finished = has_summary(folder) and is_finished(folder)
+        what = "write the model again from its checkpoint" if finished else "finish the run"
+        return f"{what} with `descend resume {name}`"
+    return f"train it again with `descend train --from-run {name}`"
+
+
+def retrain_command(folder: Path) -> str:
+    """The command that makes the run in `folder` again with a learning rate that is lower."""
+    rate = lower_rate(read_info(folder).resolved["learning_rate"])
+    return f"descend train --from-run {shlex.quote(str(folder))} --learning-rate {rate}"
+
+
+def lower_rate(rate: Any) -> str:
+    """A learning rate (or one per epoch) to try after `rate` made a run diverge, as a flag."""
+    if isinstance(rate, dict):
+        return ",".join(f"{epoch}:{value / FAR_ABOVE:.2g}" for epoch, value in rate.items())
+    return f"{DEFAULT_RATE if rate > FAR_ABOVE * DEFAULT_RATE else rate / FAR_ABOVE:.2g}"

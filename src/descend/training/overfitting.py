@@ -1,0 +1,71 @@
+"""A run that learns its text by heart: when that shows, and how it ends then.
+
+The held-out validation loss rises while the training loss falls. More steps at that rate make it
+worse, but the weights of the best epoch have not been decayed yet: with the rate let fall to zero
+from there, they gain once more (benchmarks/results/recipe/overfitting.txt). So the run goes back to
+them and ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from descend.runs.records import Epoch, Overfitting
+from descend.training.loop import Course
+from descend.training.state import Decay, Recent, TrainState, put_weights
+
+RISE = 0.02
+"""Nats above the best epoch that count as a rise: three times the spread between seeds of a small
+run (0.006, tiny Shakespeare)."""
+CLEAR_RISE = 0.1
+"""Nats from which one epoch is enough; else two in a row must stand above the best."""
+DECAY_FRACTION = 0.5
+"""Of the steps up to the best epoch, that the rate falls over then: as in the default schedule the
+decay is as long as a third of the run."""
+
+
+RATE_FRACTION = 0.1
+"""Of the rate at the best epoch, that the decay begins with: from a half of it nothing was gained,
+from a fifth and from seven hundredths 0.04 to 0.07 nats (the same file)."""
+
+
+def find_overfitting(epochs: Sequence[Epoch]) -> Epoch | None:
+    """The best of `epochs`, where those after it rose above it while the training loss fell."""
+    if len(epochs) < 2:
+        return None
+    best, last = min(epochs, key=lambda e: e.validation_loss), epochs[-1]
+    rise = last.validation_loss - best.validation_loss
+    lasting = epochs[-2] is not best and epochs[-2].validation_loss > best.validation_loss + RISE
+    if rise > (RISE if lasting else CLEAR_RISE) and last.loss_end < best.loss_end:
+        return best
+    return None
+
+
+def begin_decay(state: TrainState, course: Course, best: Epoch, steps: int) -> None:
+    """Put `state` back to the weights of `best`, from where the rate falls to zero in `steps`."""
+    assert state.best is not None
+    put_weights(state.model, state.best.weights)
+    for optimizer in state.optimizers:
+        optimizer.state.clear()
+    state.good, state.recent = None, Recent()
+    rate = RATE_FRACTION * course.learning_rate(best.step - 1)
+    state.decay = Decay(state.step, steps, rate)
+
+
+def react_to_overfitting(
+    state: TrainState, course: Course, epochs: Sequence[Epoch], free: bool
+) -> Overfitting | None:
+    """What is to be told after the last of `epochs`; with `free`, the number of epochs is not the
+    user's and the run goes into its last decay, or ends if it is in it."""
+    best, last = find_overfitting(epochs), epochs[-1]
+    if best is None or state.decay or state.step >= course.total_steps:
+        return None
+    per_epoch = course.batches.steps(1)
+    steps = 0
+    if free:
+        steps = min(max(per_epoch, round(DECAY_FRACTION * best.step)),
+                    course.total_steps - state.step)  # fmt: skip
+        begin_decay(state, course, best, steps)
+    return Overfitting(
+        state.step, last.epoch, last.validation_loss, best.epoch, best.validation_loss, steps
+    )

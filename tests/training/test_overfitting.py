@@ -1,0 +1,117 @@
+"""A run that learns its text by heart says so while it happens, ends, and keeps the best."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from descend.config import make_config
+from descend.report.words import how_good, overfitting_line, what_it_means
+from descend.runs.folder import read_events, read_summary
+from descend.runs.model_files import load_model
+from descend.runs.records import Epoch, Overfitting, Record, Step
+from descend.training.job import Job, new_job, resumed_job
+from descend.training.overfitting import find_overfitting
+from descend.training.work import work
+
+
+@pytest.fixture
+def noise(own_folder: Path) -> Path:
+    """Words at random: what is learned beyond their frequencies is learned by heart."""
+    pick = random.Random(5)
+    words = ["".join(pick.choices("abcdefgh", k=3)) for _ in range(60)]
+    path = own_folder / "noise.txt"
+    path.write_text("\n".join(" ".join(pick.choices(words, k=10)) for _ in range(120)))
+    return path
+
+
+@pytest.fixture
+def overfits(noise: Path) -> dict[str, Any]:
+    """Settings that learn `noise` by heart within the passes that the recipe chooses."""
+    return {
+        "corpus_dir": str(noise), "embed_dim": 64, "num_heads": 2, "num_layers": 2, "ff_dim": 128,
+        "max_seq_len": 32, "seq_len": 32, "batch_size": 2, "vocab_size": 320,
+        "learning_rate": 0.01, "blank_rate": 0.0, "precision": "float32", "attention": "matmul",
+    }  # fmt: skip
+
+
+def finish(job: Job) -> list[Record]:
+    return list(work(job))
+
+
+def test_a_run_of_free_length_ends_when_it_overfits(overfits: dict[str, Any]) -> None:
+    job = new_job(make_config(overfits), Path("free"))
+    records = finish(job)
+    told = [r for r in records if isinstance(r, Overfitting)]
+    epochs = [r for r in records if isinstance(r, Epoch)]
+    assert len(told) == 1
+    assert told[0].decay_steps > 0
+    assert records.index(told[0]) < len(records) - 20  # while it happens
+    last = [r for r in records if isinstance(r, Step)][-1]
+    assert last.step == told[0].step + told[0].decay_steps < job.course.total_steps
+    assert last.learning_rate < 0.1 * max(r.learning_rate for r in records if isinstance(r, Step))
+    summary = read_summary(Path("free"))
+    assert summary.finished
+    assert summary.validation_loss == min(e.validation_loss for e in epochs)
+    assert summary.overfitting == told[0]
+    assert "overfits" in what_it_means(summary)
+    assert "Overfitting: " in overfitting_line(told[0])
+    assert "validation loss" in how_good(summary)
+
+
+def test_it_ends_better_than_the_run_it_cuts_short(overfits: dict[str, Any]) -> None:
+    finish(new_job(make_config(overfits), Path("free")))
+    full = finish(new_job(make_config(overfits | {"epoch": 10}), Path("full")))
+    told = [r for r in full if isinstance(r, Overfitting)]
+    assert [r.decay_steps for r in told] == [0]  # the user's number of epochs is obeyed
+    at_the_end = [r for r in full if isinstance(r, Epoch)][-1].validation_loss
+    free, whole = read_summary(Path("free")), read_summary(Path("full"))
+    assert free.validation_loss <= whole.validation_loss <= at_the_end
+    assert free.epochs[-1].step < 0.8 * whole.epochs[-1].step
+    assert load_model(Path("free")).model is not None
+
+
+def test_resume_within_the_decay_ends_like_the_run_itself(overfits: dict[str, Any]) -> None:
+    finish(new_job(make_config(overfits), Path("whole")))
+    job, decaying = new_job(make_config(overfits), Path("cut")), 0
+    records = work(job)
+    for record in records:
+        decaying += isinstance(record, Overfitting)
+        if decaying and job.state.decay and job.state.step >= job.state.decay.begin + 3:
+            break
+    records.close()  # type: ignore[attr-defined]
+    from descend.training.checkpoint import save_checkpoint
+
+    save_checkpoint(Path("cut"), job.state)
+    finish(resumed_job(Path("cut")))
+    cut, whole = read_summary(Path("cut")), read_summary(Path("whole"))
+    assert cut.validation_loss == whole.validation_loss
+    assert [e.step for e in cut.epochs] == [e.step for e in whole.epochs]
+    assert cut.overfitting == whole.overfitting
+    assert any(isinstance(r, Overfitting) for r in read_events(Path("cut")))
+
+
+def epoch(number: int, validation: float, training: float) -> Epoch:
+    return Epoch(
+        epoch=number, step=10 * number, loss_start=5.0, loss_end=training, accuracy_start=0.1,
+        accuracy_end=0.2, validation_loss=validation, validation_accuracy=0.2, bits_per_byte=2.0,
+        tokens_per_second=1.0, seconds=1.0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("validation", "training", "best"), [
+    ((4.0, 3.8, 3.7), (4.0, 3.5, 3.0), None),  # it improves
+    ((4.0, 3.8, 3.83), (4.0, 3.5, 3.0), None),  # a small rise, once
+    ((4.0, 3.8, 3.83, 3.84), (4.0, 3.5, 3.0, 2.8), 2),  # twice
+    ((4.0, 3.8, 3.95), (4.0, 3.5, 3.0), 2),  # a large one, once
+    ((4.0, 3.8, 3.95), (4.0, 3.5, 3.9), None),  # the training loss rose too: no overfitting
+])  # fmt: skip
+def test_overfitting_is_a_lasting_rise_while_the_training_loss_falls(
+    validation: tuple[float, ...], training: tuple[float, ...], best: int | None
+) -> None:
+    epochs = [epoch(n, v, t) for n, (v, t) in enumerate(zip(validation, training, strict=True), 1)]
+    found = find_overfitting(epochs)
+    assert (found.epoch if found else None) == best
