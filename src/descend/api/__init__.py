@@ -21,6 +21,7 @@ from descend.api.training import (
     run,
     run_on_model,
     train_further,
+    train_planned,
     train_settings,
 )
 from descend.doctor.diagnosis import Diagnosis
@@ -55,6 +56,7 @@ __all__ = [
     "run_on_model",
     "search",
     "train_further",
+    "train_planned",
     "train_settings",
 ]
 

@@ -15,6 +15,7 @@ from descend.cli.attribute import attribute
 from descend.cli.chat import chat
 from descend.cli.check import check
 from descend.cli.checklist import checklist
+from descend.cli.clock import start_with_process
 from descend.cli.compare import compare
 from descend.cli.config import config_app
 from descend.cli.corpus import corpus_app
@@ -39,6 +40,8 @@ HELP = """Train a small language model on your own text, and learn why when it w
 Two examples:
 
   descend train                     the embedded corpus, about five minutes
+
+  descend train my/texts --minutes 10  the best model for ten minutes
 
   descend train my/texts --epoch 5  your own text
 """
@@ -91,9 +94,9 @@ app.command("diagnose")(diagnose)
 app.command("checklist")(checklist)
 app.command("report")(report)
 app.command("cure")(cure)
-app.command("compare")(with_config_flags(compare, leave_out=("corpus_dir", "save_dir")))
+app.command("compare")(with_config_flags(compare, leave_out=("corpus_dir", "save_dir", "minutes")))
 app.command("attribute")(attribute)
-app.command("search")(with_config_flags(search, leave_out=("corpus_dir", "save_dir")))
+app.command("search")(with_config_flags(search, leave_out=("corpus_dir", "save_dir", "minutes")))
 app.command("check")(check)
 app.command("forecast")(forecast)
 app.command("plan")(plan)
@@ -108,6 +111,7 @@ def main() -> None:
     0 done, 1 failure, 2 the user's mistake, 130 Ctrl-C, 143 SIGTERM.
     """
     gc.set_threshold(GARBAGE_THRESHOLD)
+    start_with_process()
     arguments = sys.argv[1:]
     debug = "--debug" in arguments or bool(os.environ.get("DESCEND_DEBUG"))
     sys.exit(run([a for a in arguments if a != "--debug"], debug))

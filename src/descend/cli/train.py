@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from descend.cli.clock import command_began
 from descend.cli.flags import AsJson, ConfigFile, Preset, settings_from
 from descend.errors import ConfigError
 from descend.settings import gather_settings
@@ -44,6 +45,8 @@ def train(
 
     descend train my/texts
 
+    descend train my/texts --minutes 10
+
     descend train book.txt --epoch 5 --embed-dim 512
 
     descend train --from-run models/transformer_1735862400 --apply
@@ -51,6 +54,7 @@ def train(
     from descend.api import train_settings
     from descend.cli.watch import carry_through
 
+    began = command_began()
     given = values | _one_corpus(corpus, corpus_dir)
     if from_run is not None:
         run = (from_run, _settings_of(from_run, apply, config, preset))
@@ -60,7 +64,9 @@ def train(
     else:
         settings = settings_from(given, config, preset)
     level = settings.config.log_level
-    carry_through(lambda shown: train_settings(settings, shown, watch=watch), as_json, level)
+    carry_through(
+        lambda shown: train_settings(settings, shown, watch=watch, began=began), as_json, level
+    )
 
 
 def continue_training(

@@ -13,7 +13,7 @@ import torch
 
 from descend.config import RunConfig, make_config
 from descend.errors import ConfigError, CorpusError, RunFolderError
-from descend.machine import Execution, hardware, pick_device, processor
+from descend.machine import Execution, hardware, pick_device
 from descend.model.initialize import initialize
 from descend.model.shape import ModelShape, shape_of
 from descend.model.transformer import Transformer
@@ -62,7 +62,8 @@ from descend.training.recipe import (
 )
 from descend.training.schedule import learning_rate
 from descend.training.state import TrainState
-from descend.training.ways import device_for, forced, name_of
+from descend.training.time_limit import make_time_limit
+from descend.training.ways import device_for, forced, list_differences, name_of
 from descend.units import size
 from descend.version import __version__
 
@@ -101,8 +102,12 @@ def new_job(
     preset: str = "fast",
     parent: Path | None = None,
     progress: Progress = no_progress,
+    ends: float | None = None,
 ) -> Job:
-    """A run from the start, or with `parent` one that trains its model further."""
+    """A run from the start, or with `parent` one that trains its model further.
+
+    `ends`: when a run with `minutes` has to be saved, by `time.perf_counter`.
+    """
     device = device_for(config)  # what cannot be is refused before a large text is read
     loaded = load_model(parent, "cpu") if parent else None
     text = prepare_text(config, progress, anew=True)
@@ -119,7 +124,7 @@ def new_job(
     with memory_errors(config, shape):
         left_open = config.gradient_accumulation is None
         resolved, choice = _choice_that_fits(resolved, shape, batches, left_open)
-    course = course_for(resolved, choice.execution, store, batches)
+    course = course_for(resolved, choice.execution, store, batches, ends=ends)
     model = Transformer(shape, config.dropout_rate, choice.execution.attention)
     initialize(model, config.seed)
     if loaded:
@@ -181,7 +186,7 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
     resolved = make_config(info.resolved)
     execution = msgspec.convert(info.execution, Execution)
     pick_device(execution.device)
-    differences = _differences(execution)
+    differences = list_differences(execution)
     if execution.compiled and not can_compile(execution.device):
         execution = msgspec.structs.replace(execution, compiled=False)
     text = prepare_text(resolved, progress)
@@ -198,7 +203,8 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
     model = Transformer(shape, resolved.dropout_rate, execution.attention)
     state = fresh_state(model, resolved, execution)
     read = load_checkpoint(checkpoint, state)
-    course = course_for(resolved, execution, store, batches)
+    spent = state.seconds
+    course = course_for(resolved, execution, store, batches, seconds_before=spent)
     preflight(state, course, tokenizer.vocab_size, read)
     notes = (f"taking up after step {state.step} of {course.total_steps}", *differences)
     before = read_events(folder, until=state.step)
@@ -310,8 +316,13 @@ def course_for(
     store: TokenStore,
     batches: BatchPlan,
     steps: int | None = None,
+    ends: float | None = None,
+    seconds_before: float = 0.0,
 ) -> Course:
-    """The way of a run to its end, or to that of `steps`; each epoch is judged."""
+    """The way of a run to its end, or to that of `steps`; each epoch is judged.
+
+    `ends` and `seconds_before`: see `make_time_limit`.
+    """
     assert resolved.epoch is not None
     assert resolved.warmup_steps is not None
 
@@ -327,7 +338,9 @@ def course_for(
 
     steps = steps or total_steps(resolved, batches)
     rate = learning_rate(resolved, resolved.warmup_steps, steps, batches.epoch_of)
-    return Course(resolved, execution, batches, resolved.epoch, steps, rate, judge)
+    tokens = min(len(store.validation), MOST_VALIDATION_TOKENS)
+    limit = make_time_limit(resolved, tokens, ends, seconds_before)
+    return Course(resolved, execution, batches, resolved.epoch, steps, rate, judge, limit)
 
 
 def fresh_state(model: Transformer, config: RunConfig, execution: Execution) -> TrainState:
@@ -340,17 +353,6 @@ def fresh_state(model: Transformer, config: RunConfig, execution: Execution) -> 
     if execution.compiled:
         look_at_compiler()
     return TrainState(model, optimizers, make_scaler(execution))
-
-
-def _differences(then: Execution) -> list[str]:
-    """What is not as it was when the run began, and so may round differently."""
-    compiler = "missing" if then.compiled and not can_compile(then.device) else "here"
-    now = {"torch": str(torch.__version__), "processor": processor(), "C++ compiler": compiler}
-    before = {"torch": then.torch, "processor": then.processor, "C++ compiler": "here"}
-    causes = [f"{k} was {before[k]} and is {now[k]}" for k in now if now[k] != before[k]]
-    if not causes and then.device != "cpu":
-        causes = ["a GPU may add up in another order each time"]
-    return [f"{cause}: losses will agree closely, but not to the last bit" for cause in causes]
 
 
 def _loss_of(parent: Path, resolved: RunConfig, store: TokenStore) -> float | None:

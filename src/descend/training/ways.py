@@ -123,3 +123,14 @@ def name_of(way: Execution) -> str:
     if way.device != "cpu":
         return way_in_short
     return f"{way_in_short}, {counted(way.threads, 'thread')}"
+
+
+def list_differences(then: Execution) -> list[str]:
+    """What is not as it was when the run began, and so may round differently."""
+    compiler = "missing" if then.compiled and not can_compile(then.device) else "here"
+    now = {"torch": str(torch.__version__), "processor": processor(), "C++ compiler": compiler}
+    before = {"torch": then.torch, "processor": then.processor, "C++ compiler": "here"}
+    causes = [f"{k} was {before[k]} and is {now[k]}" for k in now if now[k] != before[k]]
+    if not causes and then.device != "cpu":
+        causes = ["a GPU may add up in another order each time"]
+    return [f"{cause}: losses will agree closely, but not to the last bit" for cause in causes]

@@ -11,11 +11,20 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 
+import msgspec
 import torch
 
+from descend.config import make_config
 from descend.errors import DescendError, DivergedError
 from descend.runs.durable import write_file
-from descend.runs.folder import TOKENIZER, EventLog, Summary, write_info, write_summary
+from descend.runs.folder import (
+    TOKENIZER,
+    EventLog,
+    RunInfo,
+    Summary,
+    write_info,
+    write_summary,
+)
 from descend.runs.lock import writing
 from descend.runs.model_files import save_model
 from descend.runs.records import Epoch, Record, Rescue, Sample, Saved, Started, Stopped
@@ -25,6 +34,7 @@ from descend.training.job import Job
 from descend.training.loop import train
 from descend.training.memory import memory_errors
 from descend.training.process import process_kept
+from descend.training.recipe import choose_warmup
 from descend.training.samples import held_out_prompts, write_sample
 from descend.training.state import put_weights
 
@@ -124,8 +134,24 @@ def _finish(job: Job, epochs: list[Epoch], rescues: list[Rescue]) -> Iterator[Re
         samples.append(_sample(job, prompt))
         yield samples[-1]
     summary = summarise(job, epochs, rescues, samples, finished=True)
-    save_model(job.folder, state.model, job.store.tokenizer, job.info, summary)
+    info = _completed_info(job)
+    if info != job.info:
+        write_info(job.folder, info)
+    save_model(job.folder, state.model, job.store.tokenizer, info, summary)
     write_summary(job.folder, summary)
+
+
+def _completed_info(job: Job) -> RunInfo:
+    """The run's facts; of a run that the clock ended, with the steps that it made."""
+    if job.course.time_limit is None:
+        return job.info
+    steps, asked = job.state.step, make_config(job.info.config)
+    made = {
+        "max_steps": steps,
+        "epoch": job.course.batches.epoch_of(steps - 1),
+        "warmup_steps": choose_warmup(asked, steps),
+    }
+    return msgspec.structs.replace(job.info, resolved=job.info.resolved | made)
 
 
 def _sample(job: Job, prompt: str) -> Sample:
