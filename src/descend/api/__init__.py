@@ -10,10 +10,10 @@ from descend.api.experiments import (
     make_search,
     search,
 )
+from descend.api.improving import improve
 from descend.api.training import (
     Model,
     check,
-    cure,
     diagnose,
     load,
     measure_corpus,
@@ -27,6 +27,7 @@ from descend.api.training import (
 from descend.doctor.diagnosis import Diagnosis
 from descend.lab.attribute import Attribution
 from descend.lab.comparison import Comparison
+from descend.lab.improvement import Improvement
 from descend.lab.searched import Search
 from descend.report.cards import (
     attribution_card,
@@ -39,13 +40,14 @@ __all__ = [
     "Attribution",
     "Comparison",
     "Diagnosis",
+    "Improvement",
     "Model",
     "Search",
     "attribute",
     "check",
     "compare",
-    "cure",
     "diagnose",
+    "improve",
     "load",
     "make_attribution",
     "make_comparison",

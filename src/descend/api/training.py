@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,7 @@ from rich.console import Console
 from descend.api.asked import Config, console_of_calls, settings_of, unless_quiet
 from descend.config import RunConfig
 from descend.doctor.consult import consult, keep
-from descend.doctor.diagnosis import BUDGET, Diagnosis, trial_seconds
-from descend.doctor.treatment import Treatment, Turn, treat
-from descend.errors import ConfigError, RunFolderError
+from descend.doctor.diagnosis import BUDGET, Diagnosis
 from descend.lab.plan import TextTooShortError
 from descend.lab.planning import Planned, config_of, plan_for
 from descend.model.generate import Completion, Piece, complete, generate_text
@@ -35,7 +33,6 @@ from descend.runs.folder import (
     Summary,
     check_model_folder,
     has_summary,
-    is_finished,
     is_run,
     new_folder,
     read_events,
@@ -44,7 +41,7 @@ from descend.runs.folder import (
 )
 from descend.runs.model_files import load_model
 from descend.runs.records import Record
-from descend.settings import Settings, gather_settings, given_keys
+from descend.settings import Settings, given_keys
 from descend.signals.evaluate import Evaluation, evaluate
 from descend.text.notes import warn_all
 from descend.text.stats import CorpusStats, corpus_stats
@@ -310,35 +307,6 @@ def diagnose(
     )
     keep(found)
     return found
-
-
-def cure(
-    what: str | PathLike[str],
-    minutes: float,
-    *,
-    budget: float = BUDGET,
-    console: Console | None = None,
-    seen: Callable[[Turn], None] = lambda turn: None,
-) -> Treatment:
-    """Diagnose, apply, train and again, for at most about `minutes`; see `treat`.
-
-    `what`: the folder of a run, or a corpus to train on first with the default recipe.
-    """
-    if minutes <= 0:
-        raise ConfigError("--minutes", f"{minutes:g}", "more than 0", "give it some time")
-    run = Path(what)
-    start: Path | dict[str, Any] = run if is_run(run) else {"corpus_dir": str(what)}
-    if isinstance(start, Path) and not is_finished(start):  # it has nothing to compare with
-        raise RunFolderError(str(run), "a run that is not finished", "one that is",
-                             f"finish it with `descend resume {run}`")  # fmt: skip
-
-    def train(settings: dict[str, Any]) -> Path:
-        return train_settings(gather_settings(settings), console).folder
-
-    def examine(folder: Path) -> Diagnosis:
-        return diagnose(folder, budget=budget, console=console)
-
-    return treat(start, 60 * minutes, train, examine, partial(trial_seconds, budget=budget), seen)
 
 
 def _carry(job: Job, console: Console | None, *, watch: bool = False) -> Model:

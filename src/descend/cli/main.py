@@ -19,13 +19,13 @@ from descend.cli.clock import start_with_process
 from descend.cli.compare import compare
 from descend.cli.config import config_app
 from descend.cli.corpus import corpus_app
-from descend.cli.cure import cure
 from descend.cli.diagnose import diagnose
 from descend.cli.evaluate import evaluate
 from descend.cli.explain import explain
 from descend.cli.flags import with_config_flags, with_dashes
 from descend.cli.forecast import forecast
 from descend.cli.generate import generate
+from descend.cli.improve import improve
 from descend.cli.plan import plan
 from descend.cli.report import report
 from descend.cli.resume import resume
@@ -93,7 +93,7 @@ app.command("explain")(explain)
 app.command("diagnose")(diagnose)
 app.command("checklist")(checklist)
 app.command("report")(report)
-app.command("cure")(cure)
+app.command("improve")(improve)
 app.command("compare")(with_config_flags(compare, leave_out=("corpus_dir", "save_dir", "minutes")))
 app.command("attribute")(attribute)
 app.command("search")(with_config_flags(search, leave_out=("corpus_dir", "save_dir", "minutes")))

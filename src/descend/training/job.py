@@ -62,7 +62,7 @@ from descend.training.recipe import (
 )
 from descend.training.schedule import learning_rate
 from descend.training.state import TrainState
-from descend.training.time_limit import make_time_limit
+from descend.training.time_limit import make_time_limit, seconds_left
 from descend.training.ways import device_for, forced, list_differences, name_of
 from descend.units import size
 from descend.version import __version__
@@ -123,7 +123,8 @@ def new_job(
     progress("trying this machine", 0.0)
     with memory_errors(config, shape):
         left_open = config.gradient_accumulation is None
-        resolved, choice = _choice_that_fits(resolved, shape, batches, left_open)
+        seconds = seconds_left(resolved, ends)
+        resolved, choice = _choice_that_fits(resolved, shape, batches, left_open, seconds)
     course = course_for(resolved, choice.execution, store, batches, ends=ends)
     model = Transformer(shape, config.dropout_rate, choice.execution.attention)
     initialize(model, config.seed)
@@ -153,14 +154,14 @@ def new_job(
 
 
 def _choice_that_fits(
-    resolved: RunConfig, shape: ModelShape, batches: BatchPlan, left_open: bool
+    resolved: RunConfig, shape: ModelShape, batches: BatchPlan, left_open: bool, seconds: float
 ) -> tuple[RunConfig, Choice]:
     """How to compute, and `resolved` with the batch in as many parts as the device has memory for,
     if that was left open: a GPU tells only when it is tried."""
     while True:
         try:
             steps = total_steps(resolved, batches)
-            return resolved, choose_execution(resolved, shape, batches, steps)
+            return resolved, choose_execution(resolved, shape, batches, steps, seconds)
         except torch.OutOfMemoryError:
             more = in_more_parts(resolved) if left_open else None
             if more is None:

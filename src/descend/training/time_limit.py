@@ -105,6 +105,13 @@ def make_time_limit(
     """
     if config.minutes is None:
         return None
-    left = 60 * config.minutes if ends is None else ends - time.perf_counter()
+    left = seconds_left(config, ends)
     tokens_per_step = config.batch_size * config.seq_len
     return TimeLimit(left, evaluation_tokens / tokens_per_step, seconds_before)
+
+
+def seconds_left(config: RunConfig, ends: float | None) -> float:
+    """Seconds that a run of `config` may still take; infinite without `minutes`."""
+    if config.minutes is None:
+        return float("inf")
+    return 60 * config.minutes if ends is None else ends - time.perf_counter()

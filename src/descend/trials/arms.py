@@ -29,7 +29,7 @@ OFTEN_EVALUATION_TOKENS = EVALUATION_TOKENS // 2
 """For trials that are judged several times along their way."""
 
 _DECIDES_NOTHING = (*OF_NO_CONSEQUENCE, "rescue", "compile", "threads", "minutes")
-"""A trial is as long as its steps, whatever the minutes of a run. No trial is rescued: what diverges
+"""A trial is as long as its steps, whatever the minutes of a run. None is rescued: what diverges
 must be seen to diverge. None is compiled, and on a processor each takes a thread, however a run
 computes."""
 
