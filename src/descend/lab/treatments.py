@@ -49,6 +49,10 @@ MIN_STEPS = 40
 TIME_KEYS = ("epoch", "max_steps", "minutes", "warmup_steps")
 """Keys that decide how long a run is. A search at equal time leaves them alone."""
 
+SIZES = ("embed_dim", "num_heads", "num_layers", "ff_dim", "max_seq_len", "batch_size", "seq_len",
+         "learning_rate")  # fmt: skip
+"""Keys of the default recipe that the plan chooses otherwise."""
+
 ALWAYS_TRIED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("recipe: stronger weight decay", {"weight_decay": 0.4}),
     ("recipe: token dropout", {"blank_rate": 0.1}),
@@ -76,9 +80,11 @@ OnTrial = Callable[[TreatmentTrial], None]
 
 
 def moves_for(case: Case) -> list[Move]:
-    """The treatments of the causes that `case` may have, the likeliest first."""
+    """The sizes of the default recipe, then the treatments of the causes that `case` may have, the
+    likeliest first."""
     readings: Readings = measure(case)
-    found: list[Move] = []
+    default = {k: v for k in SIZES if (v := getattr(RunConfig(), k)) != getattr(case.config, k)}
+    found = [Move("recipe: the default sizes", default)] if default else []
     for suspect in suspects(CAUSES, case.config, readings):
         if suspect.because is None:
             found += [
