@@ -32,7 +32,6 @@ from descend.lab.outlook import learned_outlook
 from descend.lab.plan import SHORTEST, make_plan
 from descend.lab.planning import Planned, config_of, plan_for
 from descend.lab.treatments import MIN_STEPS, MIN_TRIALS, TreatmentSearch, moves_for
-from descend.machine import cores
 from descend.runs.folder import is_finished, is_run, newest_checkpoint, read_info, read_summary
 from descend.settings import Settings, changed, gather_settings
 
@@ -135,7 +134,8 @@ class _Work:
             return self._end("the time is up", planned, began)
         gain = model.summary.bits_per_byte - final.plan.predicted.bits_per_byte
         if not changes and gain <= 0:
-            return self._end("nothing that was tried gains, nor does more training", planned, began)
+            tried = "nothing that was tried gains" if self.found.trials else "no trial fits in"
+            return self._end(f"{tried}, and more training would not gain", planned, began)
         self._train(final, "treated", changes, read_info(model.folder).config if changes else None)
         return self._end("the time is up", planned, began)
 
@@ -208,10 +208,10 @@ class _Work:
         """The changes that gain in trials on the settings of `run`."""
         ends = time.perf_counter() + SEARCH_FRACTION * 60 * self._minutes_left()
         case = open_case(run)
-        seconds = case.seconds_per_step * cores()  # a trial has one thread
-        length = (ends - time.perf_counter()) / MIN_TRIALS
-        steps = min(case.total_steps, int(length / max(seconds, 1e-6)))
-        if steps < MIN_STEPS:
+        seconds = max(case.seconds_per_step, 1e-6) * case.execution.threads  # a trial has one
+        left = (ends - time.perf_counter()) / seconds
+        steps = min(case.total_steps, max(MIN_STEPS, int(left / MIN_TRIALS)))
+        if left < FEWEST_TRIALS * steps:
             return {}
         moves = moves_for(case)
         info = read_info(run)
@@ -239,6 +239,9 @@ class _Work:
         save(found, self.folder)
         return found
 
+
+FEWEST_TRIALS = 3
+"""Trials, the control with them, for which a search is worth beginning."""
 
 MIN_MINUTES = 0.25
 """Minutes below which nothing more is planned and trained: planning alone takes half of it."""
