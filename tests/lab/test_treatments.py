@@ -20,6 +20,7 @@ from descend.lab.improvement import (
 )
 from descend.lab.rates import Rates
 from descend.lab.treatments import Move, TreatmentSearch, at_strength, has_strength
+from descend.settings import changed
 
 RATES = Rates(0.0011, 0.0055, 0.41, 0.0024, 0.005, 0.0022)
 
@@ -61,6 +62,23 @@ def test_search_finds_a_higher_rate_and_prunes_what_harms(tiny: dict[str, Any]) 
 def test_search_begins_nothing_after_its_time(tiny: dict[str, Any]) -> None:
     search = search_of(tiny, {"learning_rate": 0.0001}, 0.0)
     assert search.run([Move("x", {"learning_rate": 0.001})]).trials == []
+
+
+def test_trials_keep_the_time_of_the_first_control(tiny: dict[str, Any]) -> None:
+    search = search_of(tiny, {"learning_rate": 0.0001}, 0.0)
+    first = search.config
+    assert search.steps_for(first) == 40
+    larger = changed(first, {"batch_size": 8 * first.batch_size})
+    assert search.steps_for(larger) < 40
+    search.config = larger  # as if that was kept: it changes no trial's time
+    assert search.steps_for(first) == 40
+
+
+def test_treatment_of_two_causes_is_tried_once(tiny: dict[str, Any]) -> None:
+    search = search_of(tiny, {"learning_rate": 0.001}, 100)
+    keys = {"learning_rate": 1e-7}
+    found = search.run([Move("learning_rate_too_high", keys), Move("diverged", keys)])
+    assert {t.cause for t in found.trials} == {"learning_rate_too_high"}
 
 
 def model(run: str, origin: Any, bits: float) -> TrainedModel:

@@ -135,17 +135,21 @@ class TreatmentSearch:
     ) -> None:  # fmt: skip
         """`steps` of the control; nothing is begun after `ends` (by `time.perf_counter`)."""
         self.config, self.vocab_size, self.rates = config, vocab_size, rates
-        self.steps, self.ends, self.on_trial = steps, ends, on_trial
+        self.ends, self.on_trial = ends, on_trial
         self.changes: dict[str, Any] = {}
         self.trials: list[TreatmentTrial] = []
+        self._seconds = steps * self._cost(config)
         self._control = self._run(config, None)
 
     def run(self, moves: list[Move]) -> Found:
         """Try each of `moves`, at several strengths where it gains or could overshoot."""
+        tried: list[dict[str, Any]] = []
         for move in moves:
             if not self._has_time():
                 break
-            self._climb(move)
+            if move.keys not in tried:  # two causes may have one treatment
+                self._climb(move)
+            tried.append(move.keys)
         return Found(self.changes, self.trials)
 
     def _climb(self, move: Move) -> None:
@@ -206,7 +210,7 @@ class TreatmentSearch:
 
     def _run(self, config: RunConfig, control: Outcome | None) -> Outcome:
         """A trial of `config`, as long in time as the control's steps."""
-        steps = max(1, round(self.steps * self._cost(self.config) / self._cost(config)))
+        steps = self.steps_for(config)
         arm = arm_of(config, steps=steps, evaluate_every=max(1, math.ceil(steps / EVALUATIONS)))
 
         def is_behind(point: Point) -> bool:
@@ -219,6 +223,10 @@ class TreatmentSearch:
             )
 
         return run_arm(arm, is_behind)
+
+    def steps_for(self, config: RunConfig) -> int:
+        """Steps of `config` that take as long as those of the first control."""
+        return max(1, round(self._seconds / self._cost(config)))
 
     def _cost(self, config: RunConfig) -> float:
         """Seconds of a step by the rates of this machine."""
