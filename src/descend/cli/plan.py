@@ -13,7 +13,9 @@ from descend.cli.output import result, result_json, say, set_up_logging, talk
 from descend.errors import ConfigError
 
 if TYPE_CHECKING:
+    from descend.config import RunConfig
     from descend.lab.planning import Planned
+    from descend.runs.folder import Summary
 
 DEFAULT_MINUTES = 10.0
 
@@ -71,13 +73,8 @@ def plan(
     _show(planned, say if as_json else result)
     found = planned.as_json()
     if run:
-        from descend.api import train_planned
-        from descend.report.words import next_commands
-
         config = config_of(planned, save_dir)
-        summary = train_planned(planned, config, settings.preset, talk(), began).summary
-        found |= {"measured": summary}
-        say(f"saved in {summary.model_dir}\n{next_commands(summary)}")
+        found |= {"measured": _train(planned, config, settings.preset, began)}
     if as_json:
         result_json(found)
 
@@ -87,3 +84,12 @@ def _show(planned: Planned, tell: Callable[[str], None]) -> None:
 
     for line in plan_lines(planned.plan, planned.machine, planned.corpus):
         tell(line)
+
+
+def _train(planned: Planned, config: RunConfig, preset: str, began: float | None) -> Summary:
+    from descend.api import train_planned
+    from descend.report.words import next_commands
+
+    summary = train_planned(planned, config, preset, talk(), began).summary
+    say(f"saved in {summary.model_dir}\n{next_commands(summary)}")
+    return summary
