@@ -15,9 +15,9 @@ from descend.text.batches import BatchPlan
 _VOCABULARIES = ((150_000, 1024), (3_000_000, 2048), (30_000_000, 4096))
 _LARGEST_VOCABULARY = 8192
 
-# Epochs: a million tokens in all, but no more than three epochs: of 40, 135 and 400 kB of prose more
-# ended higher (benchmarks/results/improve/epochs.jsonl). Of a text of a few kilobytes these would be
-# a handful of steps, so it gets more.
+# Epochs: a million tokens in all, but no more than three epochs. More of them ended higher on 40,
+# 135 and 400 kB of prose (benchmarks/results/improve/epochs.jsonl). Of a text of a few kilobytes
+# these would be a handful of steps, so it gets more.
 _EPOCHS_BY_TOKENS_WANTED = ((3, 1_000_000), (10, 40_000))
 
 # Tokens hidden from the model: none while repeats teach something new, then more with each pass.
