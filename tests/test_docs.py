@@ -49,7 +49,7 @@ def unknown_flags(words: list[str]) -> list[str]:
 def test_unknown_flags_are_noticed() -> None:
     assert unknown_flags(["train", "my/texts", "--epoch", "3"]) == []
     assert unknown_flags(["train", "--epoch", "3", "--epoc"]) == ["--epoc"]
-    assert unknown_flags(["corpus", "stats", "x", "--seed", "1", "--minutes", "1"]) == ["--minutes"]
+    assert unknown_flags(["corpus", "stats", "x", "--seed", "1", "--vary", "1"]) == ["--vary"]
     assert unknown_flags(["frobnicate"]) == ["frobnicate"]
 
 

@@ -149,6 +149,14 @@ class RunConfig(BaseModel):
         ge=1,
         le=10**9,
     )
+    minutes: float | None = _key(
+        None,
+        "Minutes from the start to the saved model. What is not set is planned for them. "
+        "Not set: as long as epoch or max_steps says.",
+        group="Training",
+        gt=0,
+        le=60 * 24 * 365,
+    )
     learning_rate: Annotated[
         Rate | dict[Annotated[int, Field(ge=1)], Rate], BeforeValidator(_rates)
     ] = _key(

@@ -16,9 +16,18 @@ RUN = "run.json"
 COMPARISON = "comparison.json"
 ATTRIBUTION = "attribution.json"
 SEARCH = "search.json"
+IMPROVEMENT = "improvement.json"
+PLAN = "plan.json"
+"""Beside the run.json of a run that was planned for a time."""
 
 # Others may use such a name too: a key that stands in ours tells.
-_KEYS = {RUN: "resolved", COMPARISON: "arms", ATTRIBUTION: "shares", SEARCH: "study"}
+_KEYS = {
+    RUN: "resolved",
+    COMPARISON: "arms",
+    ATTRIBUTION: "shares",
+    SEARCH: "study",
+    IMPROVEMENT: "candidates",
+}
 
 
 def is_output(folder: Path) -> bool:

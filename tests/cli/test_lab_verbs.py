@@ -31,7 +31,7 @@ def test_forecast_as_text_and_as_json(descend: Descend, trained: Path) -> None:
 
 def test_plan_trains_what_it_promised(descend: Descend, text_file: Path, tmp_path: Path) -> None:
     folder = tmp_path / "planned"
-    done = descend("plan", text_file, "--minutes", "0.06", "--run", "--save-dir", folder, "--json")
+    done = descend("plan", text_file, "--minutes", "0.4", "--run", "--save-dir", folder, "--json")
     assert f"saved in {folder}\nnext: descend generate {folder}" in done.err
     found = done.json
     predicted, measured = found["predicted"], found["measured"]
@@ -39,7 +39,7 @@ def test_plan_trains_what_it_promised(descend: Descend, text_file: Path, tmp_pat
     summary = read_summary(folder)
     assert summary.finished
     assert measured["bits_per_byte"] == summary.bits_per_byte
-    assert summary.epochs[-1].step == found["config"]["max_steps"] == predicted["steps"]
+    assert 0 < summary.epochs[-1].step <= 1.3 * predicted["steps"] + 1
     assert "weighed" in done.err
     assert "measured" in done.err
 
@@ -131,7 +131,7 @@ TWO_STEPS = ["--match", "steps", "--budget", 2]
         ["compare", "-", "--config", "TINY", "--vary", "seq_len=8,16", *TWO_STEPS, *QUICK],
         ["search", "-", "--config", "TINY", "--over", "seq_len=8,16", *TWO_STEPS, *QUICK],
         ["attribute", "TINY", "short.toml", "-", *QUICK],
-        ["plan", "-", "--minutes", "0.02", "--run", "--json"],
+        ["plan", "-", "--minutes", "0.4", "--run", "--json"],
     ],
     ids=lambda words: words[0],
 )

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from descend.doctor.treatment import treat
 
 from descend import run
 from descend.cli.main import run as cli
 from descend.doctor.consult import consult, keep
 from descend.doctor.diagnosis import Diagnosis
 from descend.doctor.prescription import NOT_INHERITED, merged_prescription
-from descend.doctor.treatment import treat
 from descend.runs.folder import read_info, read_summary
 
 SMALL = {

@@ -13,7 +13,6 @@ from descend.doctor.causes import CAUSES
 from descend.doctor.consult import consult
 from descend.doctor.diagnosis import Cost, Diagnosis, Evidence, Finding, RuledOut, Trial, tried
 from descend.doctor.reading import Reading
-from descend.doctor.treatment import treat
 from descend.doctor.untried import remarks
 from descend.report.diagnosis import diagnosis_text, headline
 
@@ -94,11 +93,3 @@ def test_a_loss_that_still_fell_is_told_where_more_steps_were_not_tried() -> Non
 
     assert "descend forecast run" in told(0.1, "nothing was tried")[0]
     assert told(0.1, None) == told(0.0, "nothing was tried") == []
-
-
-def test_a_cure_that_could_try_nothing_says_so(falling: Path) -> None:
-    nothing = msgspec.structs.replace(consult(falling), causes=[], verdict="healthy")
-    ended = treat(falling, 100.0, lambda settings: falling, lambda run: nothing, lambda took: 0.0,
-                  lambda turn: None)  # fmt: skip
-    assert "nothing was tried" in ended.stopped
-    assert "asks for no other" not in ended.stopped

@@ -384,7 +384,7 @@ EXPECTED: dict[str, Expected] = {
     "num_heads": heads,
     **dict.fromkeys(("max_seq_len", "seq_len"), context),
     **dict.fromkeys(("dropout_rate", "blank_rate", "label_smoothing"), regularisation),
-    **dict.fromkeys(("batch_size", "epoch_and_step", "max_steps"), updates),
+    **dict.fromkeys(("batch_size", "epoch_and_step", "max_steps", "minutes"), updates),
     **dict.fromkeys(("epoch", "overfitting", "underfitting", "validation"), epochs),
     **dict.fromkeys(("optimizer", "adamw", "muon"), optimizer),
     **dict.fromkeys(("schedule", "constant", "linear", "cosine", "wsd", "piecewise"), schedule),

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from descend.config import RunConfig, make_config
 from descend.errors import ConfigError, UserError
 from descend.lab import planning
+from descend.lab.axes import LAYERS, WIDTHS
 from descend.lab.outlook import Setting, learned_outlook
-from descend.lab.plan import LAYERS, MOST_RATE, WIDTHS, make_plan, minutes_for, shape_for
+from descend.lab.plan import MOST_RATE, make_plan, minutes_for, shape_for
 from descend.lab.planning import plan_for
 from descend.lab.probe import Machine
 from descend.lab.rates import Rates, Timed, Work, fit_rates
@@ -208,7 +209,7 @@ def test_a_long_plan_is_corrected_by_the_planned_network_itself(
     monkeypatch.setattr(planning, "LONG_ENOUGH", 0.0)
     # As if this machine had been reckoned ten times too slow.
     honest = planning.measure_machine
-    monkeypatch.setattr(planning, "measure_machine", lambda: slower(honest(), 10))
+    monkeypatch.setattr(planning, "measure_machine", lambda *_: slower(honest(), 10))
     found = plan_for(str(varied_text), 0.2)
     assert found.machine.corrected < 0.5
     # How much more is trained hangs on which size fits best; 1.98 times was met.

@@ -10,10 +10,10 @@ from descend.api.experiments import (
     make_search,
     search,
 )
+from descend.api.improving import improve
 from descend.api.training import (
     Model,
     check,
-    cure,
     diagnose,
     load,
     measure_corpus,
@@ -21,11 +21,13 @@ from descend.api.training import (
     run,
     run_on_model,
     train_further,
+    train_planned,
     train_settings,
 )
 from descend.doctor.diagnosis import Diagnosis
 from descend.lab.attribute import Attribution
 from descend.lab.comparison import Comparison
+from descend.lab.improvement import Improvement
 from descend.lab.searched import Search
 from descend.report.cards import (
     attribution_card,
@@ -38,13 +40,14 @@ __all__ = [
     "Attribution",
     "Comparison",
     "Diagnosis",
+    "Improvement",
     "Model",
     "Search",
     "attribute",
     "check",
     "compare",
-    "cure",
     "diagnose",
+    "improve",
     "load",
     "make_attribution",
     "make_comparison",
@@ -55,6 +58,7 @@ __all__ = [
     "run_on_model",
     "search",
     "train_further",
+    "train_planned",
     "train_settings",
 ]
 

@@ -4,32 +4,37 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from rich.console import Console
 
 from descend.api.asked import Config, console_of_calls, settings_of, unless_quiet
 from descend.config import RunConfig
 from descend.doctor.consult import consult, keep
-from descend.doctor.diagnosis import BUDGET, Diagnosis, trial_seconds
-from descend.doctor.treatment import Treatment, Turn, treat
-from descend.errors import ConfigError, RunFolderError
+from descend.doctor.diagnosis import BUDGET, Diagnosis
+from descend.errors import RunFolderError
+from descend.lab.plan import TextTooShortError
+from descend.lab.planning import Planned, config_of, plan_for
 from descend.model.generate import Completion, Piece, complete, generate_text
 from descend.model.sampling import make_settings
 from descend.model.transformer import Transformer
+from descend.outputs import PLAN
 from descend.report.cards import model_card, plain_card
 from descend.report.doctors_view import watched
 from descend.report.live import show, show_before, show_line, show_stages
+from descend.report.plans import beside, time_plan_lines
 from descend.report.words import paragraph, trained_on
+from descend.runs.durable import write_file
 from descend.runs.folder import (
     RunInfo,
     Summary,
     check_model_folder,
     has_summary,
-    is_finished,
     is_run,
     new_folder,
     read_events,
@@ -38,7 +43,7 @@ from descend.runs.folder import (
 )
 from descend.runs.model_files import load_model
 from descend.runs.records import Record
-from descend.settings import Settings, gather_settings, given_keys
+from descend.settings import Settings, given_keys
 from descend.signals.evaluate import Evaluation, evaluate
 from descend.text.notes import warn_all
 from descend.text.stats import CorpusStats, corpus_stats
@@ -47,7 +52,7 @@ from descend.text.tokenizer import Tokenizer
 from descend.training.job import Job, continued_config, new_job, resumed_job, tokenizer_for
 from descend.training.process import beside_others
 from descend.training.work import work
-from descend.units import quoted
+from descend.units import duration
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -179,7 +184,8 @@ def run(config: Config = None, /, **keys: Any) -> Model:
     `preset` may be given among the keys. Progress goes to standard error; raises `ConfigError`,
     `CorpusError` and the other errors of `descend.errors`.
     """
-    return train_settings(settings_of(config, keys), console_of_calls())
+    began = time.perf_counter()
+    return train_settings(settings_of(config, keys), console_of_calls(), began=began)
 
 
 def run_on_model(path: str | PathLike[str], config: Config = None, /, **keys: Any) -> Model:
@@ -215,15 +221,60 @@ def check(program: str | ModuleType | Mapping[str, Any]) -> Checked:
 
 def train_settings(
     settings: Settings, console: Console | None = None, *, watch: bool = False,
-    given: float | None = None,
+    began: float | None = None,
 ) -> Model:  # fmt: skip
     """Train what `settings` ask for, drawing on `console`; `watch`: the doctor's signals too.
-    `given`: the seconds it should fit into; where it will not, that is told."""
-    folder = new_folder(settings.config.save_dir)
+
+    With `minutes` what is not set is planned for them; they count from `began` (by
+    `time.perf_counter`), or from now.
+    """
     console = unless_quiet(console, settings.config)
+    if settings.config.minutes is not None:
+        return _train_within(settings, console, began or time.perf_counter(), watch)
+    folder = new_folder(settings.config.save_dir)
     progress = show_stages(console) if console else no_progress
     job = new_job(settings.config, folder, preset=settings.preset, progress=progress)
-    return _carry(job, console, watch=watch, given=given)
+    return _carry(job, console, watch=watch)
+
+
+def _train_within(settings: Settings, console: Console | None, began: float, watch: bool) -> Model:
+    """Plan what `settings` leave open for their minutes, and train it."""
+    config = settings.config
+    assert config.minutes is not None
+    new_folder(config.save_dir)  # what cannot be written is refused before the plan is made
+    try:
+        if console:
+            show_line(console)("planning …")
+        planned = plan_for(config.corpus_dir, config.minutes, settings=settings, began=began)
+    except TextTooShortError:
+        if console:
+            show_line(console)("the text is too short to plan for: this is the default recipe")
+        return train_planned(None, config, settings.preset, console, began, watch=watch)
+    if console:
+        for line in time_plan_lines(planned):
+            show_line(console)(line)
+    chosen = config_of(planned)
+    return train_planned(planned, chosen, settings.preset, console, began, watch=watch)
+
+
+def train_planned(
+    planned: Planned | None, config: RunConfig, preset: str, console: Console | None,
+    began: float | None, *, watch: bool = False,
+) -> Model:  # fmt: skip
+    """Train `config`, which was `planned`; its minutes count from `began`."""
+    folder = new_folder(config.save_dir)
+    progress = show_stages(console) if console else no_progress
+    ends = None if began is None or config.minutes is None else began + 60 * config.minutes
+    job = new_job(config, folder, preset=preset, progress=progress, ends=ends)
+    model = _carry(job, console, watch=watch)
+    if planned is not None:
+        write_file(folder / PLAN, msgspec.json.format(msgspec.json.encode(planned.as_json())))
+    if console and planned is not None:
+        show_line(console)(beside(planned.plan, model.summary))
+    if console and began is not None:
+        took = time.perf_counter() - began
+        show_line(console)(f"{duration(took)} from the start to the saved model")
+    return model
 
 
 def train_further(
@@ -265,40 +316,9 @@ def diagnose(
     return keep(found)
 
 
-def cure(
-    what: str | PathLike[str],
-    minutes: float,
-    *,
-    budget: float = BUDGET,
-    console: Console | None = None,
-    seen: Callable[[Turn], None] = lambda turn: None,
-) -> Treatment:
-    """Diagnose, apply, train and again, for at most about `minutes`; see `treat`.
-
-    `what`: the folder of a run, or a corpus to train on first with the default recipe.
-    """
-    if minutes <= 0:
-        raise ConfigError("--minutes", f"{minutes:g}", "more than 0", "give it some time")
-    run = Path(what)
-    start: Path | dict[str, Any] = run if is_run(run) else {"corpus_dir": str(what)}
-    if isinstance(start, Path) and not is_finished(start):  # it has nothing to compare with
-        raise RunFolderError(str(run), "a run that is not finished", "one that is",
-                             f"finish it with `descend resume {quoted(run)}`")  # fmt: skip
-
-    def train(settings: dict[str, Any]) -> Path:
-        return train_settings(gather_settings(settings), console, given=60 * minutes).folder
-
-    def examine(folder: Path) -> Diagnosis:
-        return diagnose(folder, budget=budget, console=console)
-
-    return treat(start, 60 * minutes, train, examine, partial(trial_seconds, budget=budget), seen)
-
-
-def _carry(
-    job: Job, console: Console | None, *, watch: bool = False, given: float | None = None
-) -> Model:
+def _carry(job: Job, console: Console | None, *, watch: bool = False) -> Model:
     if console:
-        show_before(job, console, given)
+        show_before(job, console)
     records = work(job)
     if console and watch:
         steps = job.course.batches.steps(1)

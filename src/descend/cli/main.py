@@ -15,16 +15,17 @@ from descend.cli.attribute import attribute
 from descend.cli.chat import chat
 from descend.cli.check import check
 from descend.cli.checklist import checklist
+from descend.cli.clock import start_with_process
 from descend.cli.compare import compare
 from descend.cli.config import config_app
 from descend.cli.corpus import corpus_app
-from descend.cli.cure import cure
 from descend.cli.diagnose import diagnose
 from descend.cli.evaluate import evaluate
 from descend.cli.explain import explain
 from descend.cli.flags import with_config_flags, with_dashes
 from descend.cli.forecast import forecast
 from descend.cli.generate import generate
+from descend.cli.improve import improve
 from descend.cli.json_error import print_error, translate_usage
 from descend.cli.list import list_all
 from descend.cli.plan import plan
@@ -42,6 +43,8 @@ HELP = """Train a small language model on your own text, and learn why when it w
 Two examples:
 
   descend train                     the embedded corpus, about five minutes
+
+  descend train my/texts --minutes 10  the best model for ten minutes
 
   descend train my/texts --epoch 5  your own text
 """
@@ -93,10 +96,10 @@ app.command("explain")(explain)
 app.command("diagnose")(diagnose)
 app.command("checklist")(checklist)
 app.command("report")(report)
-app.command("cure")(cure)
-app.command("compare")(with_config_flags(compare, leave_out=("corpus_dir", "save_dir")))
+app.command("improve")(improve)
+app.command("compare")(with_config_flags(compare, leave_out=("corpus_dir", "save_dir", "minutes")))
 app.command("attribute")(attribute)
-app.command("search")(with_config_flags(search, leave_out=("corpus_dir", "save_dir")))
+app.command("search")(with_config_flags(search, leave_out=("corpus_dir", "save_dir", "minutes")))
 app.command("check")(check)
 app.command("forecast")(forecast)
 app.command("plan")(plan)
@@ -115,6 +118,7 @@ def main() -> None:
 
     gc.set_threshold(GARBAGE_THRESHOLD)
     protect_streams()
+    start_with_process()
     arguments = sys.argv[1:]
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     debug = "--debug" in own or bool(os.environ.get("DESCEND_DEBUG"))

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from descend.cli.clock import command_began
 from descend.cli.flags import AsJson
 from descend.cli.output import result, result_json, say, set_up_logging, talk
 from descend.errors import ConfigError
 
 if TYPE_CHECKING:
+    from descend.config import RunConfig
     from descend.lab.planning import Planned
+    from descend.runs.folder import Summary
 
 DEFAULT_MINUTES = 10.0
 
@@ -24,7 +27,10 @@ def plan(
     ] = None,
     minutes: Annotated[
         float | None,
-        typer.Option("--minutes", metavar="X", help="Time for training.  [default: 10]"),
+        typer.Option(
+            "--minutes", metavar="X",
+            help="From the start of the command to the saved model.  [default: 10]",
+        ),
     ] = None,
     target_loss: Annotated[
         float | None,
@@ -55,25 +61,20 @@ def plan(
         raise ConfigError("target_loss", "--target-loss beside --minutes", "one of the two",
                           "leave one of them out")  # fmt: skip
     from descend.lab.planning import check_bounds, config_of, plan_for
+    from descend.settings import gather_settings
 
     set_up_logging("info")
     chosen = DEFAULT_MINUTES if minutes is None and target_loss is None else minutes
     check_bounds(chosen, target_loss, max_memory)
     say("measuring this machine and the text: a few seconds, half a minute for a long run")
-    planned = plan_for(corpus, chosen, target_loss, max_memory)
+    settings = gather_settings({} if corpus is None else {"corpus_dir": corpus})
+    began = None if chosen is None else command_began()
+    planned = plan_for(corpus, chosen, target_loss, max_memory, settings, began)
     _show(planned, say if as_json else result)
     found = planned.as_json()
     if run:
-        from descend.api import train_settings
-        from descend.report.plans import beside
-        from descend.report.words import next_commands
-        from descend.settings import Settings
-
-        settings = Settings(config_of(planned, save_dir), {}, "fast")
-        summary = train_settings(settings, talk()).summary
-        found |= {"measured": summary}
-        (say if as_json else result)(beside(planned.plan, summary))
-        say(f"saved in {summary.model_dir}\n{next_commands(summary)}")
+        config = config_of(planned, save_dir)
+        found |= {"measured": _train(planned, config, settings.preset, began)}
     if as_json:
         result_json(found)
 
@@ -83,3 +84,12 @@ def _show(planned: Planned, tell: Callable[[str], None]) -> None:
 
     for line in plan_lines(planned.plan, planned.machine, planned.corpus):
         tell(line)
+
+
+def _train(planned: Planned, config: RunConfig, preset: str, began: float | None) -> Summary:
+    from descend.api import train_planned
+    from descend.report.words import next_commands
+
+    summary = train_planned(planned, config, preset, talk(), began).summary
+    say(f"saved in {summary.model_dir}\n{next_commands(summary)}")
+    return summary

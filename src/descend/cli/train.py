@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from descend.cli.clock import command_began
 from descend.cli.flags import AsJson, ConfigFile, Preset, Verbose, named_run, settings_from
 from descend.errors import ConfigError
 from descend.settings import Settings, gather_settings
@@ -49,6 +50,8 @@ def train(
 
     descend train my/texts
 
+    descend train my/texts --minutes 10
+
     descend train book.txt --epoch 5 --embed-dim 512
 
     descend train --from-run models/transformer_1735862400 --apply
@@ -56,6 +59,7 @@ def train(
     from descend.api import train_settings
     from descend.cli.watch import carry_through
 
+    began = command_began()
     given = values | _one_corpus(corpus, corpus_dir)
     if from_run is not None:
         run = (from_run, _settings_of(from_run, apply, config, preset))
@@ -67,7 +71,10 @@ def train(
         settings = settings_from(given, config, preset)
     level = settings.config.log_level
     carry_through(
-        lambda shown: train_settings(settings, shown, watch=watch), as_json, level, verbose
+        lambda shown: train_settings(settings, shown, watch=watch, began=began),
+        as_json,
+        level,
+        verbose,
     )
 
 

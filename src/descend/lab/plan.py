@@ -8,25 +8,19 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from descend.config import make_config
-from descend.errors import ConfigError, UserError
+from descend.errors import ConfigError, CorpusError, UserError
+from descend.lab.axes import Axes
 from descend.lab.outlook import Outlook, Setting
 from descend.lab.rates import Rates, Work
 from descend.lab.sample import Sample
 from descend.model.cost import block_matrices, parameter_count, training_memory
 from descend.model.shape import ModelShape
-
-WIDTHS = (32, 48, 64, 96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024, 1280, 1536, 2048)
-LAYERS = (2, 3, 4, 6, 8, 12, 16, 24)
-BATCH_TOKENS = tuple(2**n for n in range(9, 17))
-CONTEXTS = (64, 128)
-HEAD_SIZE, LARGE_HEAD_SIZE, LARGE_WIDTH = 32, 64, 512
-FF_FACTOR = 4
 
 THINNEST, FATTEST = 16, 96
 """Width over layers: outside it networks are known to learn less for their size (Kaplan et al.
@@ -88,8 +82,8 @@ class Candidate(msgspec.Struct, frozen=True):
     setting: Setting
     bits_per_byte: float
 
-    def config(self, rate: float) -> dict[str, Any]:
-        """As keys of `RunConfig`."""
+    def config(self, rate: float, fixed: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """As keys of `RunConfig`; those of `fixed` as they are."""
         return {
             "vocab_size": self.shape.vocab_size,
             "embed_dim": self.shape.embed_dim,
@@ -104,7 +98,7 @@ class Candidate(msgspec.Struct, frozen=True):
             "optimizer": "muon",
             "architecture": "modern",
             "max_steps": self.steps,
-        }
+        } | dict(fixed or {})
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,12 +115,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The best of each other size of network, best first: what the plan was chosen over."""
 
 
+FREE = Axes({})
+"""Nothing was set by the user."""
+
+
 def make_plan(
-    sample: Sample, rates: Rates, outlook: Outlook, minutes: float, max_memory: int | None = None
-) -> Plan:
+    sample: Sample, rates: Rates, outlook: Outlook, minutes: float, max_memory: int | None = None,
+    axes: Axes = FREE,
+) -> Plan:  # fmt: skip
     """The best configuration for `minutes` of training; `max_memory` in bytes.
 
-    Raises `ConfigError` for a time out of bounds, `UserError` if nothing fits.
+    What the user set stays as in `axes`. Raises `ConfigError` for a time out of bounds, `UserError`
+    if nothing fits.
     """
     if not SHORTEST <= minutes <= LONGEST:
         raise ConfigError(
@@ -134,15 +134,18 @@ def make_plan(
             "choose a time between them",
         )  # fmt: skip
     weighed = sorted(
-        _candidates(sample, rates, outlook, minutes * 60), key=lambda c: c.bits_per_byte
+        _candidates(sample, rates, outlook, minutes * 60, axes), key=lambda c: c.bits_per_byte
     )
+    if not weighed and minutes < LONGEST:
+        _check_text(sample, rates, outlook, axes)
     if not weighed:
         raise UserError(
-            "minutes", f"{minutes:g}", f"time for {LEAST_STEPS} steps of the smallest network",
-            "give more minutes",
+            "minutes", f"{minutes:.2g} left for training",
+            f"time for {LEAST_STEPS} steps of the smallest network that may be planned",
+            "give more minutes" + (", or set fewer keys" if axes.fixed else ""),
         )  # fmt: skip
     best = _first_that_fits(weighed, outlook, max_memory)
-    config = best.config(_rate(outlook, best))
+    config = best.config(_rate(outlook, best), axes.fixed | {"max_steps": best.steps})
     sizes: dict[tuple[int, int], Candidate] = {}
     for other in weighed:
         sizes.setdefault((other.shape.embed_dim, other.shape.num_layers), other)
@@ -160,9 +163,23 @@ def make_plan(
 RIVALS = 4
 
 
+class TextTooShortError(CorpusError):
+    """No plan can be made for the text, whatever the time."""
+
+
+def _check_text(sample: Sample, rates: Rates, outlook: Outlook, axes: Axes) -> None:
+    if next(_candidates(sample, rates, outlook, 60 * LONGEST, axes), None) is None:
+        raise TextTooShortError(
+            "corpus_dir", f"{sample.train_bytes:,} bytes of training text",
+            f"enough for {LEAST_STEPS} steps of the smallest network without memorizing it",
+            "add text, or train it with `descend train` without minutes",
+        )  # fmt: skip
+
+
 def minutes_for(
-    target: float, sample: Sample, rates: Rates, outlook: Outlook, max_memory: int | None = None
-) -> Plan:
+    target: float, sample: Sample, rates: Rates, outlook: Outlook, max_memory: int | None = None,
+    axes: Axes = FREE,
+) -> Plan:  # fmt: skip
     """The plan for the shortest time (within 5 %) expected to reach `target` bits per byte.
 
     Raises `ConfigError` for a target not above zero, `UserError` for one out of reach.
@@ -175,7 +192,7 @@ def minutes_for(
     while high - low > CLOSE_ENOUGH:
         middle = (low + high) / 2
         try:
-            found = make_plan(sample, rates, outlook, math.exp(middle), max_memory)
+            found = make_plan(sample, rates, outlook, math.exp(middle), max_memory, axes)
         except UserError:
             low = middle
             continue
@@ -184,7 +201,7 @@ def minutes_for(
         else:
             low = middle
     if plan is None:
-        best = make_plan(sample, rates, outlook, LONGEST, max_memory).predicted.bits_per_byte
+        best = make_plan(sample, rates, outlook, LONGEST, max_memory, axes).predicted.bits_per_byte
         raise UserError(
             "target_loss", f"{target:g} bits per byte",
             f"{best:.2f} or more, the least expected on this text within {LONGEST // 1440} days",
@@ -197,42 +214,52 @@ CLOSE_ENOUGH = 0.05
 
 
 def _candidates(
-    sample: Sample, rates: Rates, outlook: Outlook, seconds: float
+    sample: Sample, rates: Rates, outlook: Outlook, seconds: float, axes: Axes
 ) -> Iterator[Candidate]:
     """Every combination that is sound, with as many steps as fit into `seconds`."""
     passes_worth = math.exp(outlook.parameters[5])
+    muon = axes.fixed.get("optimizer", "muon") == "muon"
+    for shape, context, ratio in _shapes(sample, axes):
+        train_tokens = sample.train_bytes / ratio
+        numbers = shape.num_layers * block_matrices(shape)
+        for batch in axes.batch_sizes(context):
+            batch_tokens = batch * context
+            if batch_tokens > train_tokens and "batch_size" not in axes.fixed:
+                continue
+            each = rates.seconds(Work(shape, batch, context, muon))
+            judging = JUDGING_SHARE * _judged(sample, shape.vocab_size) * each / batch_tokens
+            steps_per_pass = train_tokens / batch_tokens
+            useful = steps_per_pass * (1 + USELESS_PASSES * passes_worth)
+            usable = seconds * (1 - SAVING_SHARE) - judging
+            steps = int(min(
+                usable / (each + judging / steps_per_pass),
+                axes.longest(steps_per_pass) if axes.sets_length else useful,
+            ))  # fmt: skip
+            if steps < min(LEAST_STEPS, axes.longest(steps_per_pass)):
+                continue
+            setting = Setting(
+                hardness=sample.hardness, block_numbers=numbers,
+                width=shape.embed_dim, vocab_size=shape.vocab_size, bytes_per_token=ratio,
+                train_tokens=train_tokens, tokens=steps * batch_tokens,
+                batch_tokens=batch_tokens, context=context,
+            )  # fmt: skip
+            longest = Candidate(shape, batch, context, steps, each, setting,
+                                outlook.bits_per_byte(setting))  # fmt: skip
+            yield longest if axes.sets_length else _long_enough(longest, outlook)
+
+
+def _shapes(sample: Sample, axes: Axes) -> Iterator[tuple[ModelShape, int, float]]:
+    """Networks that are sound for the text, with their context and bytes per token."""
     for vocab, ratio in sample.train_bytes_per_token.items():
         train_tokens = sample.train_bytes / ratio
-        judged = _judged(sample, vocab)
-        for width, layers, context in itertools.product(WIDTHS, LAYERS, CONTEXTS):
-            if not THINNEST <= width / layers <= FATTEST or context >= train_tokens:
+        for width, layers, context in itertools.product(axes.widths, axes.layers, axes.contexts):
+            shape = axes.shape(vocab, width, layers, context)
+            if shape is None or (context >= train_tokens and "seq_len" not in axes.fixed):
                 continue
-            shape = shape_for(vocab, width, layers, context)
-            if layers * block_matrices(shape) > MOST_NUMBERS_PER_TOKEN * train_tokens:
-                continue
-            for batch_tokens in BATCH_TOKENS:
-                batch = batch_tokens // context
-                if batch < 1 or batch_tokens > train_tokens:
-                    continue
-                each = rates.seconds(Work(shape, batch, context))
-                judging = JUDGING_SHARE * judged * each / batch_tokens
-                steps_per_pass = train_tokens / batch_tokens
-                usable = seconds * (1 - SAVING_SHARE) - judging
-                steps = int(min(
-                    usable / (each + judging / steps_per_pass),
-                    steps_per_pass * (1 + USELESS_PASSES * passes_worth),
-                ))  # fmt: skip
-                if steps < LEAST_STEPS:
-                    continue
-                setting = Setting(
-                    hardness=sample.hardness, block_numbers=layers * block_matrices(shape),
-                    width=width, vocab_size=vocab, bytes_per_token=ratio,
-                    train_tokens=train_tokens, tokens=steps * batch_tokens,
-                    batch_tokens=batch_tokens, context=context,
-                )  # fmt: skip
-                longest = Candidate(shape, batch, context, steps, each, setting,
-                                    outlook.bits_per_byte(setting))  # fmt: skip
-                yield _long_enough(longest, outlook)
+            numbers = layers * block_matrices(shape)
+            sound = THINNEST <= width / layers <= FATTEST
+            if axes.sets_size or (sound and numbers <= MOST_NUMBERS_PER_TOKEN * train_tokens):
+                yield shape, context, ratio
 
 
 def _judged(sample: Sample, vocab_size: int) -> float:
@@ -258,11 +285,9 @@ SHORTER = 0.9
 
 def shape_for(vocab: int, width: int, layers: int, context: int) -> ModelShape:
     """The network of a width: heads of 32 numbers, of 64 from 512 on."""
-    head = LARGE_HEAD_SIZE if width >= LARGE_WIDTH else HEAD_SIZE
-    heads = max(1, width // head)
-    while width % heads or (width // heads) % 2:
-        heads -= 1
-    return ModelShape("modern", vocab, width, heads, layers, FF_FACTOR * width, context)
+    shape = Axes({}).shape(vocab, width, layers, context)
+    assert shape is not None
+    return shape
 
 
 def _first_that_fits(

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
+import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from descend.config import RunConfig, make_config
-from descend.errors import ConfigError
+from descend.errors import ConfigError, UserError
+from descend.lab.axes import axes_for
 from descend.lab.outlook import learned_outlook
-from descend.lab.plan import Plan, Prediction, make_plan, minutes_for
+from descend.lab.plan import SHORTEST, Plan, Prediction, make_plan, minutes_for
 from descend.lab.probe import Machine, as_training_will, measure_machine
 from descend.lab.rates import Rates
-from descend.lab.sample import sample_corpus
+from descend.lab.sample import Sample, sample_corpus
 from descend.machine import memory_available
-from descend.text.store import prepare_text
+from descend.settings import Settings
+from descend.text.store import PreparedText, prepare_text
+from descend.text.tokenizer import load_tokenizer
 from descend.training.engine import COMPILE_SECONDS, HOPED_SAVING
 from descend.training.recipe import choose_blank_rate
 
@@ -28,46 +33,108 @@ class Planned(msgspec.Struct, frozen=True):
     corpus: str
     machine: Machine
     plan: Plan
+    fixed: dict[str, Any] = {}
+    """Keys that the user set."""
+    minutes: float | None = None
+    """Of the user, from the start to the saved model; the minutes of the plan are of training."""
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`: config, what is predicted, and what both rest on."""
         plan = msgspec.to_builtins(self.plan, str_keys=True)
         machine = msgspec.to_builtins(self.machine)
         found: dict[str, Any] = {"corpus": self.corpus} | plan | {"machine": machine}
-        return found
+        return found | {"minutes": self.minutes or self.plan.minutes}
+
+
+class Allowance(msgspec.Struct, frozen=True):
+    """The minutes that a user allows, and when they began."""
+
+    minutes: float
+    began: float
+    """By `time.perf_counter`."""
+
+    @property
+    def ends(self) -> float:
+        """When the model has to be saved, by `time.perf_counter`."""
+        return self.began + 60 * self.minutes
+
+    def left_for_training(self, sample: Sample) -> float:
+        """Minutes that will be left once the text is prepared."""
+        ready = time.perf_counter() + sample.seconds_to_prepare + SETUP_SECONDS
+        left = (self.ends - ready) / 60
+        if left < SHORTEST:
+            raise UserError(
+                "minutes", f"{self.minutes:g}",
+                f"more than {(ready - self.began) / 60:.2g}, which planning and preparing the "
+                "text take", "give more minutes",
+            )  # fmt: skip
+        return left
+
+
+SETUP_SECONDS = 3.0
+"""From the plan to the first step, the text apart: the network is made, checked and timed. Origin:
+1.5 to 4 s on a busy core."""
 
 
 def plan_for(
     corpus: str | None, minutes: float | None, target_loss: float | None = None,
-    max_memory: float | None = None,
+    max_memory: float | None = None, settings: Settings | None = None,
+    began: float | None = None,
 ) -> Planned:  # fmt: skip
     """The plan for `corpus`: for so many minutes, or (if None) for so many bits per byte.
 
-    `max_memory` in GB. Raises `ConfigError` for bounds that cannot be met, `CorpusError` for a text
-    that cannot be used.
+    `max_memory` in GB. What `settings` set stays as set. `minutes` are those of training, or with
+    `began` (by `time.perf_counter`) all from then to the saved model. Raises `ConfigError` for
+    bounds that cannot be met, `CorpusError` for a text that cannot be used.
     """
     if minutes is None and target_loss is None:
         raise ConfigError("minutes", "neither minutes nor a target", "one of them", "give one")
     # What needs no look at text or machine is refused at once.
     check_bounds(minutes, target_loss, max_memory)
-    text = prepare_text(RunConfig(corpus_dir=corpus))
-    sample = sample_corpus(text)
-    machine = measure_machine()
+    base = RunConfig() if settings is None else settings.config
+    fixed = set_keys(settings)
+    text = prepare_text(base.model_copy(update={"corpus_dir": corpus}))
+    sample = _sample(text, base)
+    machine = measure_machine(base.device)
     memory = None if max_memory is None else int(max_memory * GIGABYTE)
+    named = base.tokenizer != "bpe" or base.vocab_path is not None
+    axes = axes_for({k: v for k, v in fixed.items() if not (named and k == "vocab_size")})
+    allowance = None if began is None or minutes is None else Allowance(minutes, began)
 
     def planned(rates: Rates) -> Plan:
         rest = (sample, rates, learned_outlook())
         if target_loss is not None:
-            return minutes_for(target_loss, *rest, memory)
+            return minutes_for(target_loss, *rest, memory, axes)
         assert minutes is not None
-        return make_plan(*rest, minutes, memory)
+        left = minutes if allowance is None else allowance.left_for_training(sample)
+        return make_plan(*rest, left, memory, axes)
 
     plan = planned(machine.rates)
     if _worth_timing(plan.predicted):
         steps, each = plan.predicted.steps, plan.predicted.seconds_per_step
         machine = as_training_will(machine, _resolved(plan), steps, each)
         plan = planned(machine.rates)
-    return Planned(corpus or "python", machine, plan)
+    if named:
+        plan = msgspec.structs.replace(
+            plan, config={k: v for k, v in plan.config.items() if k != "vocab_size"}
+        )
+    where = str(text.source.paths[0]) if text.source.spooled else corpus or "python"
+    return Planned(where, machine, plan, fixed, None if allowance is None else minutes)
+
+
+def set_keys(settings: Settings | None) -> dict[str, Any]:
+    """The keys that the user set, wherever."""
+    if settings is None:
+        return {}
+    dumped = settings.config.model_dump()
+    return {k: dumped[k] for k, origin in settings.origins.items() if origin != "default"}
+
+
+def _sample(text: PreparedText, config: RunConfig) -> Sample:
+    """The text, by the tokenizers that the user's configuration leaves open."""
+    given = load_tokenizer(Path(config.vocab_path)) if config.vocab_path else None
+    sizes = None if config.vocab_size is None else [config.vocab_size]
+    return sample_corpus(text, config.tokenizer, sizes, given)
 
 
 LONG_ENOUGH = COMPILE_SECONDS / HOPED_SAVING
@@ -103,6 +170,26 @@ def check_bounds(
             raise ConfigError(name, f"{value:g}", "a number above 0", "choose one above 0")
 
 
-def config_of(planned: Planned, save_dir: str | None) -> RunConfig:
+SPARE_STEPS = 1.3
+"""Steps that a run with a time limit may make, over those planned: a machine that is quicker than
+it was when it was timed is made use of. The schedule follows the clock either way."""
+
+USES_ALL = 0.95
+"""Share of the minutes from which a plan is taken to be limited by them, not by the text."""
+
+
+def config_of(planned: Planned, save_dir: str | None = None) -> RunConfig:
     """The planned run as a configuration."""
-    return make_config(planned.plan.config | {"corpus_dir": planned.corpus, "save_dir": save_dir})
+    keys = planned.plan.config | planned.fixed | {"corpus_dir": planned.corpus}
+    if save_dir is not None:
+        keys["save_dir"] = save_dir
+    plan = planned.plan
+    if planned.minutes is not None:
+        limited_by_time = plan.predicted.seconds >= USES_ALL * 60 * plan.minutes
+        if limited_by_time and not {"max_steps", "epoch"} & planned.fixed.keys():
+            keys["max_steps"] = math.ceil(SPARE_STEPS * plan.predicted.steps)
+        keys["minutes"] = planned.minutes
+    if keys.get("blank_rate") is None:
+        passes = max(1, math.ceil(plan.predicted.passes))
+        keys["blank_rate"] = choose_blank_rate(make_config(keys), passes)
+    return make_config(keys)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import numpy as np
@@ -13,7 +13,7 @@ from descend.text.baselines import loss_ladder
 from descend.text.overlap import overlap_share
 from descend.text.split import Spans
 from descend.text.store import PreparedText
-from descend.text.tokenizer import Tokenizer, train_tokenizer
+from descend.text.tokenizer import Kind, Tokenizer, train_tokenizer
 
 VOCABULARIES = (512, 1024, 2048, 4096, 8192)
 """Sizes weighed against each other."""
@@ -68,16 +68,25 @@ class Sample(msgspec.Struct, frozen=True):
         return math.sqrt(self.unigram * self.trigram)
 
 
-def sample_corpus(text: PreparedText) -> Sample:
-    """Look at a sample of `text`; a few seconds at most, whatever its size."""
+def sample_corpus(
+    text: PreparedText, kind: Kind = "bpe", vocabularies: Sequence[int] | None = None,
+    given: Tokenizer | None = None,
+) -> Sample:  # fmt: skip
+    """Look at a sample of `text`; a few seconds at most, whatever its size.
+
+    With tokenizers of `kind` and these `vocabularies` (None: those that fit the text), or with the
+    tokenizer `given`.
+    """
     split = text.split
     train = "".join(_slices(text, split.train, SAMPLE_BYTES))
     held = "".join(_slices(text, split.validation, COUNTED_BYTES))
     counted = "".join(_slices(text, split.train, COUNTED_BYTES))
     began = time.perf_counter()
     ratios, train_ratios, ladder = {}, {}, None
-    for size in fitting_vocabularies(text.train_bytes):
-        tokenizer = train_tokenizer("bpe", size, lambda: iter([train]))
+    sizes = vocabularies or fitting_vocabularies(text.train_bytes)
+    for wanted in sizes if given is None and kind == "bpe" else sizes[:1]:
+        tokenizer = given or train_tokenizer(kind, wanted, lambda: iter([train]))
+        size = wanted if given is None and kind == "bpe" else tokenizer.vocab_size
         ids = _ids(tokenizer, held)
         ratios[size] = len(held.encode()) / max(len(ids) - 1, 1)
         learned = _ids(tokenizer, counted)

@@ -8,8 +8,8 @@ from descend.training.job import Job
 from descend.units import counted, duration, epochs_told, size
 
 
-def before_lines(job: Job, given: float | None = None) -> list[str]:
-    """Corpus, model, machine and time, a line each; `given`: seconds that it should take."""
+def before_lines(job: Job) -> list[str]:
+    """Corpus, model, machine and time, a line each."""
     info, batches, config = job.store.info, job.course.batches, job.course.config
     steps = job.course.total_steps - job.state.step
     passes = batches.passes(job.course.total_steps)
@@ -29,11 +29,11 @@ def before_lines(job: Job, given: float | None = None) -> list[str]:
     seconds = (job.step_seconds or 0.0) * steps
     if job.choice is not None:
         seconds = job.choice.seconds(batches.tokens_per_step, steps)
-    if seconds:
-        plan += f", about {duration(seconds)}"
+    limit = job.course.time_limit
+    if limit is not None:
+        left = limit.seconds - limit.elapsed()
+        plan = f"at most {plan}; training ends by the clock, in {duration(max(left, 0.0))}"
+    elif seconds:
+        plan += f", about {duration(seconds)} (`--minutes M` plans for another time)"
     lines.append(f"{plan}; the model goes to {job.folder}")
-    if given is not None and seconds > given:
-        lines.append(
-            f"that is more than the {duration(given)} given for all; it is made all the same"
-        )
     return lines

@@ -19,7 +19,6 @@ from descend.doctor.diagnosis import (
 from descend.doctor.healthy import in_words
 from descend.doctor.prescription import merged_prescription
 from descend.doctor.reading import Reading
-from descend.doctor.treatment import Treatment, Turn
 from descend.handbook.yours.found import takes_away
 from descend.handbook.yours.wording import interval_words, reading_words, share
 from descend.units import counted, duration, quoted
@@ -247,24 +246,3 @@ def change_word(trial: Trial) -> str:
 def word(name: str) -> str:
     """A name as a person writes it."""
     return name.replace("_", " ")
-
-
-def turn_line(turn: Turn) -> str:
-    """One turn of a cure."""
-    line = f"{turn.run}: {turn.bits_per_byte:.3f} bits per byte ({turn.validation_loss:.3f} nats)"
-    if turn.gain is None:
-        return f"{line}, where the cure begins"
-    changed = f"{assignments(turn.applied)}, for {_words(turn.mended)}"
-    return f"{line}, {turn.gain:+.3f} gained by {changed}"
-
-
-def treatment_text(treatment: Treatment) -> str:
-    """What `descend cure` prints at its end."""
-    lines = [turn_line(turn) for turn in treatment.turns]
-    first = treatment.turns[0].bits_per_byte
-    best = min(turn.bits_per_byte for turn in treatment.turns)
-    lines.append(
-        f"Ended after {duration(treatment.seconds)}: {treatment.stopped}. "
-        f"In all {first - best:.3f} bits per byte gained; the best model is {treatment.best}."
-    )
-    return "\n".join(lines)

@@ -36,10 +36,9 @@ SECONDS_BETWEEN_SHARES = 60.0
 """Of a stage before training, or of trials, beside each quarter of it."""
 
 
-def show_before(job: Job, console: Console, given: float | None = None) -> None:
-    """What is known before the first step: what was chosen, how large, how long; and where that is
-    longer than the `given` seconds."""
-    for line in before_lines(job, given):
+def show_before(job: Job, console: Console) -> None:
+    """What is known before the first step: what was chosen, how large, how long."""
+    for line in before_lines(job):
         print_line(line, console)
 
 

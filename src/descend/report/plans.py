@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from descend.lab.axes import NOT_PLANNED
 from descend.lab.command import train_command
 from descend.lab.plan import Plan
+from descend.lab.planning import Planned
 from descend.lab.probe import Machine
 from descend.lab.sample import COUNTED_BYTES
 from descend.runs.folder import Summary
@@ -113,6 +115,24 @@ def _too_regular(plan: Plan) -> list[str]:
     return [
         f"Counting {name} of tokens alone reaches {reached:.3f}: this text is more regular than "
         "those that the expectation was learned from, so it is likely too high."
+    ]
+
+
+def time_plan_lines(planned: Planned) -> list[str]:
+    """The plan of a run with a time limit, in short: before its first step."""
+    plan, found = planned.plan, planned.plan.predicted
+    low, high = found.bits_per_byte_interval
+    held = ", ".join(k for k in planned.fixed if k not in NOT_PLANNED)
+    return [
+        f"planned for {duration(60 * plan.minutes)} of training: "
+        f"{plan.config['num_layers']} layers of {plan.config['embed_dim']} "
+        f"({found.parameters:,} parameters), about {found.steps:,} steps of "
+        f"{plan.config['batch_size']} x {plan.config['seq_len']} tokens, {found.passes:.1f} epochs"
+        + (f"; as you set: {held}" if held else ""),
+        f"predicted {found.bits_per_byte:.3f} bits per byte of held-out text ({low:.3f} to "
+        f"{high:.3f} in four cases of five)",
+        *_unused(plan),
+        *_too_regular(plan),
     ]
 
 

@@ -91,10 +91,12 @@ class Choice(msgspec.Struct, frozen=True):
 
 @process_kept()
 def choose_execution(
-    config: RunConfig, shape: ModelShape, batches: BatchPlan, steps: int = 0
-) -> Choice:
+    config: RunConfig, shape: ModelShape, batches: BatchPlan, steps: int = 0,
+    seconds: float = float("inf"),
+) -> Choice:  # fmt: skip
     """Time the candidate ways on this machine and take the fastest; remembered in the cache.
 
+    A run that may take `seconds` makes no more steps than fit into them.
     `steps` is how long the run will be (0: as long as can be): what costs a start must be earned
     back in them. `ConfigError` for a way that is forced and is not here.
     """
@@ -123,6 +125,7 @@ def choose_execution(
     elif choice is None:
         choice = _try_all(ways, config, shape, batches, steps)
         _remember(file, choice, busy)
+    steps = _steps_within(choice, batches, steps, seconds)
     if device == "mps" or config.activation_checkpointing or config.compile == "off":
         return choice
     return _perhaps_compiled(choice, file, config, shape, batches, steps, busy)
@@ -262,6 +265,14 @@ def _at_rest(choice: Choice, by_threads: Choice, threads: int) -> Choice:
     full = own.get(on_all, min(own.values()))  # where so many threads were hopeless
     known = {name_of(way): full} | choice.seconds_per_token
     return msgspec.structs.replace(choice, execution=way, seconds_per_token=known)
+
+
+def _steps_within(choice: Choice, batches: BatchPlan, steps: int, seconds: float) -> int:
+    """`steps`, or as many as fit into `seconds`; at least one."""
+    if seconds == float("inf"):
+        return steps
+    fitting = max(1, int(seconds / max(choice.seconds(batches.tokens_per_step, 1), 1e-9)))
+    return min(steps, fitting) if steps else fitting
 
 
 def _worth_more(choice: Choice, batches: BatchPlan, steps: int) -> bool:

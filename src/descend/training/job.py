@@ -65,6 +65,7 @@ from descend.training.recipe import (
 from descend.training.resumption import check_tokens, choose_checkpoint, list_differences
 from descend.training.schedule import learning_rate
 from descend.training.state import TrainState
+from descend.training.time_limit import make_time_limit, seconds_left
 from descend.training.ways import device_for
 from descend.units import quoted
 from descend.version import __version__
@@ -109,8 +110,12 @@ def new_job(
     preset: str = "fast",
     parent: Path | None = None,
     progress: Progress = no_progress,
+    ends: float | None = None,
 ) -> Job:
-    """A run from the start, or with `parent` one that trains its model further."""
+    """A run from the start, or with `parent` one that trains its model further.
+
+    `ends`: when a run with `minutes` has to be saved, by `time.perf_counter`.
+    """
     device = device_for(config)  # what cannot be is refused before a large text is read
     loaded = load_model(parent, "cpu") if parent else None
     text = prepare_text(config, progress, anew=True)
@@ -126,8 +131,11 @@ def new_job(
     progress("trying this machine", 0.0)
     with memory_errors(config, shape):
         left_open = config.gradient_accumulation is None
-        resolved, choice = _choice_that_fits(resolved, shape, batches, left_open)
-    course = course_for(resolved, choice.execution, store, batches, continued=bool(parent))
+        seconds = seconds_left(resolved, ends)
+        resolved, choice = _choice_that_fits(resolved, shape, batches, left_open, seconds)
+    course = course_for(
+        resolved, choice.execution, store, batches, ends=ends, continued=bool(parent)
+    )
     model = Transformer(shape, config.dropout_rate, choice.execution.attention)
     initialize(model, config.seed)
     if loaded:
@@ -156,14 +164,14 @@ def new_job(
 
 
 def _choice_that_fits(
-    resolved: RunConfig, shape: ModelShape, batches: BatchPlan, left_open: bool
+    resolved: RunConfig, shape: ModelShape, batches: BatchPlan, left_open: bool, seconds: float
 ) -> tuple[RunConfig, Choice]:
     """How to compute, and `resolved` with the batch in as many parts as the device has memory for,
     if that was left open: a GPU tells only when it is tried."""
     while True:
         try:
             steps = total_steps(resolved, batches)
-            return resolved, choose_execution(resolved, shape, batches, steps)
+            return resolved, choose_execution(resolved, shape, batches, steps, seconds)
         except torch.OutOfMemoryError:
             more = in_more_parts(resolved) if left_open else None
             if more is None:
@@ -212,7 +220,10 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
     model = Transformer(shape, resolved.dropout_rate, execution.attention)
     state = fresh_state(model, resolved, execution)
     read = load_checkpoint(checkpoint, state)
-    course = course_for(resolved, execution, store, batches, continued=bool(info.parent))
+    course = course_for(
+        resolved, execution, store, batches, seconds_before=state.seconds,
+        continued=bool(info.parent),
+    )  # fmt: skip
     preflight(state, course, tokenizer.vocab_size, read)
     notes = (
         f"continuing from step {state.step:,} of {course.total_steps:,}", *damage, *differences,
@@ -334,10 +345,15 @@ def course_for(
     batches: BatchPlan,
     steps: int | None = None,
     *,
+    ends: float | None = None,
+    seconds_before: float = 0.0,
     continued: bool = False,
 ) -> Course:
-    """The way of a run to its end, or to that of `steps`; each epoch is judged. `continued`: it
-    trains a finished model further."""
+    """The way of a run to its end, or to that of `steps`; each epoch is judged.
+
+    `ends` and `seconds_before`: see `make_time_limit`. `continued`: it trains a finished model
+    further.
+    """
     assert resolved.epoch is not None
     assert resolved.warmup_steps is not None
 
@@ -353,8 +369,11 @@ def course_for(
 
     steps = steps or total_steps(resolved, batches)
     rate = learning_rate(resolved, resolved.warmup_steps, steps, batches.epoch_of)
-    limit = loss_of_explosion(store.tokenizer.vocab_size, continued)
-    return Course(resolved, execution, batches, resolved.epoch, steps, rate, judge, limit)
+    diverged_above = loss_of_explosion(store.tokenizer.vocab_size, continued)
+    tokens = min(len(store.validation), MOST_VALIDATION_TOKENS)
+    limit = make_time_limit(resolved, tokens, ends, seconds_before)
+    return Course(resolved, execution, batches, resolved.epoch, steps, rate, judge, diverged_above,
+                  limit)  # fmt: skip
 
 
 def fresh_state(model: Transformer, config: RunConfig, execution: Execution) -> TrainState:

@@ -30,6 +30,7 @@ from descend.training.optimizer import clip_gradients, set_learning_rate
 from descend.training.precision import compute_in
 from descend.training.rescue import clip_of, look, rescue
 from descend.training.state import Best, Tally, TrainState, copy_weights, last_step
+from descend.training.time_limit import TimeLimit
 
 MOST_SKIPPED = 50
 """float16 steps in a row that may overflow while the loss scale is searched; each halves it."""
@@ -50,6 +51,8 @@ class Course:
     """Judges the model at the end of an epoch; None: epochs pass without judgment or record."""
     diverged_above: float = math.inf
     """Loss (nats per token) above which numbers have exploded, though they are finite."""
+    time_limit: TimeLimit | None = None
+    """Ends the run sooner, with its schedule; the steps are then at most so many."""
 
     @cached_property
     def compute(self) -> Objective:
@@ -69,8 +72,10 @@ def train(state: TrainState, course: Course) -> Iterator[Records]:
     Raises `DivergedError` before an update that would put a number that is not finite into
     the weights, and where no rescue is left.
     """
-    watch = MatrixWatch()
-    while state.step < last_step(state, course.total_steps):
+    watch, limit = MatrixWatch(), course.time_limit
+    if limit:
+        limit.start()
+    while state.step < last_step(state, course.total_steps) and not (limit and limit.is_over):
         number = state.step + 1
         try:
             records = take_step(state, course, watch)
@@ -83,7 +88,9 @@ def take_step(state: TrainState, course: Course, watch: MatrixWatch) -> Records:
     """One update, and what is due after it; `DivergedError` as for `train`."""
     began = time.perf_counter()
     step, epoch = state.step, course.batches.epoch_of(state.step)
-    planned = state.decay.rate_at(step) if state.decay else course.learning_rate(step)
+    limit = course.time_limit
+    scheduled = limit.schedule_step(step, course.total_steps) if limit else step
+    planned = state.decay.rate_at(step) if state.decay else course.learning_rate(scheduled)
     rate = planned * state.rescued.rate_factor
     set_learning_rate(state.optimizers, rate)
     # Dropout at step n follows from the seed and n alone, so nothing must be saved for it.
@@ -108,6 +115,12 @@ def take_step(state: TrainState, course: Course, watch: MatrixWatch) -> Records:
     epoch_ends = min(course.batches.steps(epoch), last_step(state, course.total_steps))
     epoch_steps = epoch_ends - course.batches.steps(epoch - 1)
     state.tally.add(epoch_steps, loss, accuracy, seconds)
+    last = False
+    if limit:
+        limit.add_step(seconds, loss, accuracy)
+        last = limit.must_stop(ends_epoch=state.step == epoch_ends)
+        if last and state.step < epoch_ends:
+            limit.close_tally(state.tally, epoch_steps)
     clip = clip_of(state.rescued, course.config)
     records: list[Step | Matrices | Epoch] = [Step(
         state.step, epoch, loss, accuracy, rate, norm if finite else None,
@@ -115,11 +128,13 @@ def take_step(state: TrainState, course: Course, watch: MatrixWatch) -> Records:
     )]  # fmt: skip
     if watching:
         records.append(watch.after(state.model, state.step))
-    if course.evaluate and state.step == epoch_ends:
+    if course.evaluate and (last or state.step == epoch_ends):
         # A batch larger than the text finishes several passes at once: the last one counts.
         # The last pass may be a part of one.
         done = min(max(course.batches.epochs_done(state.step), epoch), course.epochs)
         records.append(finish_epoch(state, course, course.evaluate, done))
+    if limit:
+        limit.is_over = last
     return tuple(records)
 
 
@@ -178,7 +193,10 @@ def finish_epoch(
     """Judge the model on held-out text, remember it if it is the best, begin a new tally."""
     began = time.perf_counter()
     result = evaluate(state.model)
-    state.seconds += time.perf_counter() - began
+    spent = time.perf_counter() - began
+    state.seconds += spent
+    if course.time_limit:
+        course.time_limit.add_evaluation(spent)
     if not math.isfinite(result.loss):
         raise DivergedError(
             f"epoch {epoch}",

@@ -15,10 +15,10 @@ from descend.text.batches import BatchPlan
 _VOCABULARIES = ((150_000, 1024), (3_000_000, 2048), (30_000_000, 4096))
 _LARGEST_VOCABULARY = 8192
 
-# Passes over the text: with little text, repeats pay until the model begins to know it by heart.
-_MOST_EPOCHS = 10
-_LEAST_EPOCHS = 1
-_TOKENS_WANTED = 1_000_000
+# Epochs: a million tokens in all, but no more than three epochs. More of them ended higher on 40,
+# 135 and 400 kB of prose (benchmarks/results/improve/epochs.jsonl). Of a text of a few kilobytes
+# these would be a handful of steps, so it gets more.
+_EPOCHS_BY_TOKENS_WANTED = ((3, 1_000_000), (10, 40_000))
 
 # Tokens hidden from the model: none while repeats teach something new, then more with each pass.
 _PASSES_WITHOUT_BLANKS = 3
@@ -55,7 +55,10 @@ def choose_epochs(config: RunConfig, train_tokens: int) -> int:
     """`epoch`, or as many passes as pay for `train_tokens` of text."""
     if config.epoch is not None:
         return config.epoch
-    return max(_LEAST_EPOCHS, min(_MOST_EPOCHS, round(_TOKENS_WANTED / max(train_tokens, 1))))
+    fitting = (
+        min(most, round(wanted / max(train_tokens, 1))) for most, wanted in _EPOCHS_BY_TOKENS_WANTED
+    )
+    return max(1, *fitting)
 
 
 def choose_blank_rate(config: RunConfig, epochs: int) -> float:

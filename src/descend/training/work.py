@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
+import msgspec
 import torch
 
+from descend.config import make_config
 from descend.errors import DescendError, DivergedError, LockedError
 from descend.runs.durable import write_file
 from descend.runs.events import EVENTS
@@ -21,6 +23,7 @@ from descend.runs.folder import (
     TOKENIZER,
     WEIGHTS,
     EventLog,
+    RunInfo,
     Summary,
     has_summary,
     is_finished,
@@ -51,6 +54,7 @@ from descend.training.loop import train
 from descend.training.memory import memory_errors
 from descend.training.overfitting import react_to_overfitting
 from descend.training.process import process_kept
+from descend.training.recipe import choose_warmup
 from descend.training.rescue import rescue
 from descend.training.samples import held_out_prompts, write_sample
 from descend.training.state import last_step, put_weights
@@ -212,8 +216,24 @@ def _finish(
         samples.append(_sample(job, prompt))
         yield samples[-1]
     summary = summarise(job, epochs, rescues, samples, overfitting, finished=True)
-    save_model(job.folder, state.model, job.store.tokenizer, job.info, summary)
+    info = _completed_info(job)
+    if info != job.info:
+        write_info(job.folder, info)
+    save_model(job.folder, state.model, job.store.tokenizer, info, summary)
     write_summary(job.folder, summary)
+
+
+def _completed_info(job: Job) -> RunInfo:
+    """The run's facts; of a run that the clock ended, with the steps that it made."""
+    if job.course.time_limit is None:
+        return job.info
+    steps, asked = job.state.step, make_config(job.info.config)
+    made = {
+        "max_steps": steps,
+        "epoch": job.course.batches.epoch_of(steps - 1),
+        "warmup_steps": choose_warmup(asked, steps),
+    }
+    return msgspec.structs.replace(job.info, resolved=job.info.resolved | made)
 
 
 def _sample(job: Job, prompt: str) -> Sample:

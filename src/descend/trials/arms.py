@@ -28,9 +28,10 @@ EVALUATION_TOKENS = 32_768
 OFTEN_EVALUATION_TOKENS = EVALUATION_TOKENS // 2
 """For trials that are judged several times along their way."""
 
-_DECIDES_NOTHING = (*OF_NO_CONSEQUENCE, "rescue", "compile", "threads")
-"""No trial is rescued: what diverges must be seen to diverge. None is compiled, and on a processor
-each takes a thread, however a run computes."""
+_DECIDES_NOTHING = (*OF_NO_CONSEQUENCE, "rescue", "compile", "threads", "minutes")
+"""A trial is as long as its steps, whatever the minutes of a run. None is rescued: what diverges
+must be seen to diverge. None is compiled, and on a processor each takes a thread, however a run
+computes."""
 
 
 class Arm(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,7 +139,7 @@ def arm_of(
             raise ConfigError(name, str(value), "at least 1", "give a larger budget")
     if not 0 < train_share <= 1:
         raise ConfigError("train_share", str(train_share), "above 0, at most 1", "choose a share")
-    values = config.model_dump(mode="json")
+    values = config.model_dump(mode="json") | {"minutes": None}
     if steps is not None:
         values |= {"epoch": None, "max_steps": None}
     source = find_corpus(config.corpus_dir)

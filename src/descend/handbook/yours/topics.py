@@ -29,6 +29,7 @@ TOPICS: dict[str, Callable[[RunRecord], str]] = {
     "seq_len": steps.context,
     "epoch": learning.epochs,
     "max_steps": steps.updates,
+    "minutes": steps.updates,
     "learning_rate": steps.learning_rate,
     "optimizer": steps.optimizer,
     "schedule": steps.schedule,

@@ -1,0 +1,45 @@
+"""`descend improve`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from descend.cli.clock import command_began
+from descend.cli.flags import AsJson
+from descend.cli.output import result, result_json, say, set_up_logging, talk
+
+
+def improve(
+    what: Annotated[
+        str, typer.Argument(metavar="RUN_OR_TEXT", help="The folder of a run, or a text.")
+    ],
+    minutes: Annotated[
+        float, typer.Option(metavar="M", help="From the start to the best model.")
+    ] = 10.0,
+    save_dir: Annotated[
+        str | None,
+        typer.Option("--save-dir", help="Folder of all of it; one that was interrupted goes on."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the best model for a run or a text in a given time, and say what brought how much.
+
+    descend improve my/texts --minutes 10
+
+    descend improve models/transformer_1735862400 --minutes 10
+    """
+    from descend.api import improve as find_best
+    from descend.report.improvement import improvement_text, model_line, trial_line
+
+    set_up_logging("info")
+    found = find_best(
+        what, minutes, save_dir=save_dir, began=command_began(), console=talk(),
+        on_model=lambda model: say(model_line(model)),
+        on_trial=lambda trial: say(trial_line(trial)),
+    )  # fmt: skip
+    if as_json:
+        result_json(found)
+    else:
+        result(improvement_text(found))

@@ -1,0 +1,55 @@
+"""An improvement in words: its models, its trials, what each change brought."""
+
+from __future__ import annotations
+
+from descend.lab.improvement import Contribution, Improvement, TrainedModel, TreatmentTrial
+from descend.report.diagnosis import assignments, word
+from descend.units import duration
+
+
+def model_line(model: TrainedModel) -> str:
+    """A model of an improvement."""
+    told = "" if model.predicted is None else f" (predicted {model.predicted:.3f})"
+    changes = f": {assignments(model.changes)}" if model.changes else ""
+    return (
+        f"{model.run}: {model.bits_per_byte:.3f} bits per byte{told}, {model.origin}{changes}; "
+        f"{duration(model.seconds)} of training"
+    )
+
+
+def trial_line(trial: TreatmentTrial) -> str:
+    """A trial of a treatment."""
+    outcome = "kept" if trial.accepted else "behind, ended early" if trial.pruned else "tried"
+    return (
+        f"  {outcome}: {assignments(trial.changes)} ({word(trial.cause)}), "
+        f"{trial.control:.3f} → {trial.treated:.3f} bits per byte"
+    )
+
+
+def improvement_text(found: Improvement) -> str:
+    """What `descend improve` prints at its end."""
+    lines = [model_line(model) for model in found.candidates]
+    if found.contributions:
+        lines += ["", "What brought how much, in bits per byte:"]
+        lines += [f"  {_contribution(c)}" for c in found.contributions]
+    if found.expectations and found.best is not None:
+        lines += ["", f"By the scaling law of `descend plan`, from {found.best.bits_per_byte:.3f}:"]
+        lines += [f"  {e.more}: about {e.bits_per_byte:.3f}" for e in found.expectations]
+    best = found.best
+    lines += ["", f"Ended after {duration(found.seconds)}: {found.stopped}."]
+    if best is not None:
+        lines.append(f"The best model is {best.run}, {best.bits_per_byte:.3f} bits per byte.")
+    if found.candidates and found.candidates[0].origin == "your run" and best is not None:
+        first = found.candidates[0].run
+        if best.run != first:
+            lines.append(
+                f"Which settings made the difference to your run: descend attribute {first} "
+                f"{best.run}"
+            )
+    return "\n".join(lines)
+
+
+def _contribution(part: Contribution) -> str:
+    interval = "" if part.ci95 is None else f" (95 %: {part.ci95[0]:+.3f} to {part.ci95[1]:+.3f})"
+    changes = f": {assignments(part.changes)}" if part.changes else ""
+    return f"{part.gain:+.3f}{interval} {word(part.reason)}{changes}, by {part.measured_by}"

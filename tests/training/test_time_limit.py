@@ -1,0 +1,120 @@
+"""A run with `minutes` ends in time, with its schedule completed, whatever the machine does."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from descend.config import make_config
+from descend.runs.records import Epoch, Step
+from descend.training.job import new_job, resumed_job
+from descend.training.loop import train
+from descend.training.time_limit import FINISH_SECONDS, TimeLimit
+from descend.training.work import work
+
+Tiny = dict[str, Any]
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def limit_of(seconds: float) -> tuple[TimeLimit, Clock]:
+    clock = Clock()
+    limit = TimeLimit(seconds + FINISH_SECONDS, evaluation_steps=0.0, clock=clock)
+    limit.start()
+    return limit, clock
+
+
+def test_schedule_follows_steps_on_a_fast_machine() -> None:
+    limit, clock = limit_of(100.0)
+    clock.now = 10.0
+    assert limit.schedule_step(50, 100) == 50
+
+
+def test_schedule_follows_the_clock_on_a_slow_machine() -> None:
+    limit, clock = limit_of(100.0)
+    clock.now = 80.0
+    assert limit.schedule_step(20, 100) == 80
+    clock.now = 1000.0
+    assert limit.schedule_step(20, 100) == 99
+
+
+def test_stops_before_a_step_that_has_no_time() -> None:
+    limit, clock = limit_of(100.0)
+    limit.add_step(10.0, 1.0, 0.5)
+    clock.now = 89.0
+    assert not limit.must_stop(ends_epoch=False)
+    clock.now = 91.0
+    assert limit.must_stop(ends_epoch=False)
+
+
+def test_stops_at_an_epoch_whose_evaluation_would_be_the_last() -> None:
+    limit, clock = limit_of(100.0)
+    limit.add_step(1.0, 1.0, 0.5)
+    limit.add_evaluation(20.0)
+    clock.now = 60.0
+    assert limit.must_stop(ends_epoch=True)  # 26 s are held back, and 20 more have no room
+    assert not limit.must_stop(ends_epoch=False)
+
+
+def slow_records(tiny: Tiny, seconds: float, pause: float) -> tuple[list[Any], float]:
+    """The records of a run whose steps take `pause` longer than they need."""
+    config = make_config(tiny | {"minutes": seconds / 60, "epoch": 500, "compile": "off"})
+    began = time.perf_counter()
+    job = new_job(config, Path("slow"), ends=began + seconds)
+    records: list[Any] = []
+    for some in train(job.state, job.course):
+        records += some
+        time.sleep(pause)
+    return records, time.perf_counter() - began
+
+
+def test_run_on_a_slow_machine_ends_in_time_with_a_fallen_rate(tiny: Tiny) -> None:
+    records, took = slow_records(tiny, seconds=6.0, pause=0.05)
+    steps = [r for r in records if isinstance(r, Step)]
+    epochs = [r for r in records if isinstance(r, Epoch)]
+    assert took <= 6.0
+    assert len(steps) > 10
+    peak = max(s.learning_rate for s in steps)
+    assert steps[-1].learning_rate < 0.1 * peak
+    assert epochs[-1].step == steps[-1].step
+    assert epochs[-1].loss_end > 0
+    assert steps[-1].step < 500 * 5  # the clock ended it, not the epochs
+
+
+def test_completed_run_tells_the_steps_it_made(tiny: Tiny) -> None:
+    config = make_config(tiny | {"minutes": 0.08, "epoch": 500, "compile": "off"})
+    job = new_job(config, Path("run"))
+    for _ in work(job):
+        pass
+    from descend.runs.folder import read_info
+
+    resolved = read_info(Path("run")).resolved
+    assert resolved["max_steps"] == job.state.step
+
+
+def test_resumed_run_has_the_time_that_was_left(tiny: Tiny) -> None:
+    config = make_config(tiny | {"minutes": 10, "epoch": 3})
+    job = new_job(config, Path("run"))
+    records = work(job)
+    for record in records:
+        if isinstance(record, Step) and record.step == 3:
+            break
+    from descend.training.checkpoint import save_checkpoint
+
+    job.state.seconds = 599.0
+    save_checkpoint(Path("run"), job.state)
+    records.close()  # type: ignore[attr-defined]
+    limit = resumed_job(Path("run")).course.time_limit
+    assert limit is not None
+    assert limit.elapsed() == pytest.approx(599.0)
