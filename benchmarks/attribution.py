@@ -18,9 +18,9 @@ from typing import Any
 import msgspec
 
 from descend.config import PRESETS, make_config
-from descend.lab.attribute import Attribution, Design, Tried, design, shared_out
-from descend.lab.sources import Named
-from descend.trials.arms import Outcome
+from descend.lab.attribute import Attribution, AttributionDesign, AttributionRun, design_attribution, compute_attribution
+from descend.lab.sources import NamedConfig
+from descend.trials.arms import TrialResult
 
 
 def reckoned(record: dict[str, Any]) -> Attribution:
@@ -28,27 +28,27 @@ def reckoned(record: dict[str, Any]) -> Attribution:
     kept = msgspec.convert(record["outcome"], Attribution)
     words = shlex.split(record["command"])
     runs = int(words[words.index("--runs") + 1])
-    pair = [Named(name, make_config(PRESETS[name])) for name in (kept.a, kept.b)]
-    plan = design(
+    pair = [NamedConfig(name, make_config(PRESETS[name])) for name in (kept.a, kept.b)]
+    plan = design_attribution(
         *pair, seeds=len(kept.seeds), runs=runs, train_share=kept.train_share,
         evaluation_tokens=kept.evaluation_tokens,
     )  # fmt: skip
     made = {(run.seed, frozenset(run.changed)): outcome_of(run) for run in kept.runs}
-    found = shared_out(plan, {one: made[named(plan, *one)] for one in plan.needed()})
+    found = compute_attribution(plan, {one: made[named(plan, *one)] for one in plan.required_runs()})
     return msgspec.structs.replace(found, corpus=kept.corpus, base=kept.base)
 
 
-def named(plan: Design, seed: int, members: frozenset[int]) -> tuple[int, frozenset[str]]:
+def named(plan: AttributionDesign, seed: int, members: frozenset[int]) -> tuple[int, frozenset[str]]:
     return seed, frozenset(plan.changes[number].name for number in members)
 
 
-def outcome_of(run: Tried) -> Outcome:
+def outcome_of(run: AttributionRun) -> TrialResult:
     """As much of a run as shares are made of; presets have one vocabulary."""
-    return Outcome(
+    return TrialResult(
         key="", steps=run.steps, tokens=run.tokens, train_tokens=0, vocab_size=0, parameters=0,
         seconds=run.seconds, peak_bytes=None, curve=[], validation_loss=run.validation_loss,
         accuracy=run.accuracy, bits_per_byte=run.bits_per_byte,
-        diverged_at=run.steps if run.diverged else None, losses=[],
+        diverged_step=run.steps if run.diverged else None, chunk_losses=[],
     )  # fmt: skip
 
 

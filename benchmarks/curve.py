@@ -18,7 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from descend.machine import processor, versions
+from descend.machine import cpu_name, package_versions
 
 
 def program(constants: list[str]) -> str:
@@ -51,11 +51,11 @@ def main() -> None:
         "constants": constants,
         "commit": commit,
         "machine": {
-            "processor": processor(),
+            "processor": cpu_name(),
             "system": platform.system(),
             "threads": run["execution"]["threads"],
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS"),
-            "versions": versions(),
+            "versions": package_versions(),
         },
         "resolved": {
             k: v for k, v in run["resolved"].items() if k not in ("corpus_dir", "save_dir")

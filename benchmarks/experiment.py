@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from descend.machine import processor, versions
+from descend.machine import cpu_name, package_versions
 
 
 def main() -> None:
@@ -41,10 +41,10 @@ def keep(results: str, name: str, verb: str, arguments: list[str]) -> None:
         "command": f"descend {verb} {' '.join(plain)}",
         "commit": commit,
         "machine": {
-            "processor": processor(),
+            "processor": cpu_name(),
             "system": platform.system(),
             "threads": 1,
-            "versions": versions(),
+            "versions": package_versions(),
         },
         "outcome": without_paths(outcome),
     }

@@ -13,7 +13,7 @@ import statistics
 from itertools import pairwise
 from pathlib import Path
 
-from descend.lab.measured import measured
+from descend.lab.measured import estimate_mean
 
 RECIPE, PASSES = "the recipe", 3
 
@@ -64,7 +64,7 @@ def times_as_long(row: Row, points: list[tuple[float, float]]) -> tuple[float, f
     """Time to the recipe's loss over the recipe's own: least, middle and most (95 %); None where
     more passes hardly come so low, so that no time could be told."""
     _, gains, share = row
-    mean = measured(gains)
+    mean = estimate_mean(gains)
     low, high = mean.ci95 or (mean.value, mean.value)
     (before, _), (lowest, _) = points[-2:]
     if low < lowest - FURTHEST * (before - lowest):

@@ -33,11 +33,11 @@ import torch
 from torch import Tensor
 
 from descend.config import make_config
-from descend.machine import processor, versions
+from descend.machine import cpu_name, package_versions
 from descend.model import initialize
 from descend.runs.records import Epoch, Step
 from descend.training import muon, optimizer, schedule
-from descend.training.job import Job, new_job
+from descend.training.job import TrainingRun, create_run
 from descend.training.loop import train
 
 BYTES = 200_000
@@ -58,7 +58,7 @@ class Rung:
     constants: dict[tuple[Any, str], Any] = field(default_factory=dict)
     averaged: float = 0.0
     """Share of the run, at its end, over which the weights that are judged are averaged."""
-    begun: Callable[[Job], None] = lambda job: None
+    begun: Callable[[TrainingRun], None] = lambda job: None
     """What is done before the first step."""
 
 
@@ -66,11 +66,11 @@ def _every_second(
     self: muon.Muon, weights: list[Tensor], rate: float, momentum: float, decay: float
 ) -> None:
     """Muon's rule, but a direction serves for two steps: half of the matrix products."""
-    for p, direction in zip(weights, self._ahead(weights, momentum), strict=True):
+    for p, direction in zip(weights, self._nesterov_momentum(weights, momentum), strict=True):
         state = self.state[p]
         made = state.get("steps", 0)
         if made % 2 == 0:
-            state["direction"] = muon.orthogonal(direction[None].to(self.dtype))[0]
+            state["direction"] = muon.orthogonalize(direction[None].to(self.dtype))[0]
         state["steps"] = made + 1
         scale = max(1.0, p.shape[0] / p.shape[1]) ** 0.5
         p.mul_(1 - rate * decay).add_(state["direction"], alpha=-rate * scale)
@@ -80,9 +80,9 @@ def _direction(
     self: muon.Muon, weights: list[Tensor], momentum: float
 ) -> Iterator[tuple[Tensor, Tensor, Tensor, float]]:
     """Weight, gradient, orthogonal direction and scale of each matrix, as Muon has them."""
-    for p, direction in zip(weights, self._ahead(weights, momentum), strict=True):
+    for p, direction in zip(weights, self._nesterov_momentum(weights, momentum), strict=True):
         assert p.grad is not None
-        found = muon.orthogonal(direction[None].to(self.dtype))[0].to(p.dtype)
+        found = muon.orthogonalize(direction[None].to(self.dtype))[0].to(p.dtype)
         yield p, p.grad, found, max(1.0, p.shape[0] / p.shape[1]) ** 0.5
 
 
@@ -121,7 +121,7 @@ def _keys(size: float) -> Any:
     return fill
 
 
-def _counted(job: Job) -> None:
+def _counted(job: TrainingRun) -> None:
     """Embeddings and head begun from which token follows which: `COUNTED` steps of Adam on all
     pairs of the training text at once, smoothed by absolute discounting."""
     model, size = job.state.model, job.state.model.shape.vocab_size
@@ -154,7 +154,7 @@ POLAR_EXPRESS = (*muon.POLYNOMIALS, (3.3184196573706015, -2.488488024314874, 0.5
 def _small_embeddings(name: str, weight: Any, shape: Any, generator: Any) -> None:
     FILL(name, weight, shape, generator)
     if name == "token_embedding.weight":
-        weight.mul_(initialize.STD)
+        weight.mul_(initialize.INIT_STD)
 
 
 FILL = initialize._fill
@@ -248,22 +248,22 @@ def changed(constants: dict[tuple[Any, str], Any]) -> Iterator[None]:
             setattr(*place, value)
 
 
-def begun(ladder: Ladder, rung: Rung, text: Path, seed: int) -> Job:
+def begun(ladder: Ladder, rung: Rung, text: Path, seed: int) -> TrainingRun:
     """A rung before its first step; to be called, and trained, with its constants `changed`."""
     torch.set_num_threads(1)
     config = make_config(ladder.settings | {"corpus_dir": str(text), "seed": seed} | rung.settings)
-    job = new_job(config, Path("none"))
+    job = create_run(config, Path("none"))
     rung.begun(job)
     return job
 
 
-def trained(job: Job, averaged: float) -> tuple[list[Any], dict[str, Tensor]]:
+def trained(job: TrainingRun, averaged: float) -> tuple[list[Any], dict[str, Tensor]]:
     """What training records, and the mean of the weights over its last `averaged` share."""
     records: list[Any] = []
     mean: dict[str, Tensor] = {}
-    for found in train(job.state, job.course):
+    for found in train(job.state, job.plan):
         records += found
-        ahead = job.state.step - (1 - averaged) * job.course.total_steps
+        ahead = job.state.step - (1 - averaged) * job.plan.total_steps
         if ahead > 0:
             weights = job.state.model.state_dict()
             mean = mean or {name: w.clone() for name, w in weights.items()}
@@ -280,8 +280,8 @@ def run(ladder: Ladder, rung: Rung, text: Path, seed: int) -> dict[str, object]:
     epochs = [r.bits_per_byte for r in records if isinstance(r, Epoch)]
     if mean:
         job.state.model.load_state_dict(mean)
-        assert job.course.evaluate
-        epochs[-1] = job.course.evaluate(job.state.model).bits_per_byte
+        assert job.plan.evaluate
+        epochs[-1] = job.plan.evaluate(job.state.model).bits_per_byte
     steps = [r.seconds for r in records if isinstance(r, Step)]
     return {
         "rung": rung.name, "text": text.stem, "seed": seed, "steps": len(steps),
@@ -296,7 +296,7 @@ def step_times(ladder: Ladder, text: Path, rounds: int) -> dict[str, list[float]
     for rung in ladder.rungs:
         with changed(ladder.constants_of(rung)):
             job = begun(ladder, rung, text, 1)
-            runs.append((rung, train(job.state, job.course)))
+            runs.append((rung, train(job.state, job.plan)))
     found: dict[str, list[float]] = {rung.name: [] for rung in ladder.rungs}
     for _ in range(1 + rounds):  # the first to warm up
         for rung, records in runs:
@@ -312,7 +312,7 @@ def write_times(results: Path, text: Path, ladder: Ladder, rounds: int) -> None:
     now = " --now" if ladder.name == NOW.name else ""
     record = {
         "command": f"python benchmarks/recipe_ladder.py RESULTS {text.name}{now} --times {rounds}",
-        "machine": {"processor": processor(), "threads": 1, "versions": versions()},
+        "machine": {"processor": cpu_name(), "threads": 1, "versions": package_versions()},
         "milliseconds": step_times(ladder, text, rounds),
     }
     (results / f"{ladder.name}_times.json").write_text(json.dumps(record, indent=1) + "\n")

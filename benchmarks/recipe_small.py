@@ -19,7 +19,7 @@ import torch
 
 from descend.config import make_config
 from descend.runs.records import Epoch
-from descend.training.job import new_job
+from descend.training.job import create_run
 from descend.training.loop import train
 
 BYTES = 110_000
@@ -33,12 +33,12 @@ def run(text: Path, name: str, arm: str, seed: int) -> dict[str, object]:
     """The held-out bits per byte of each epoch of one run."""
     keys = dict(pair.split("=") for pair in arm.split(","))
     torch.set_num_threads(1)
-    job = new_job(make_config(SIZES | {"corpus_dir": str(text), "seed": seed} | keys), Path("none"))
-    epochs = [r for records in train(job.state, job.course) for r in records
+    job = create_run(make_config(SIZES | {"corpus_dir": str(text), "seed": seed} | keys), Path("none"))
+    epochs = [r for records in train(job.state, job.plan) for r in records
               if isinstance(r, Epoch)]  # fmt: skip
     return {
         "corpus": name, "arm": arm, "seed": seed,
-        "precision": job.course.execution.precision,
+        "precision": job.plan.execution.precision,
         "bits_per_byte": [round(e.bits_per_byte, 4) for e in epochs],
         "training_loss": [round(e.loss_end, 4) for e in epochs],
     }  # fmt: skip

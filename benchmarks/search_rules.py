@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from descend.lab.hopeless import NOT_BEFORE, WHOLE, Curve, hopeless, loss_at
+from descend.lab.hopeless import MIN_PRUNE_PROGRESS, FULL_BUDGET, Curve, should_prune, loss_at
 
 RESULT = Path(__file__).parent / "results" / "search" / "median_rule.json"
 
@@ -24,14 +24,14 @@ RESULT = Path(__file__).parent / "results" / "search" / "median_rule.json"
 def median_rule(seen: Curve, others: list[Curve]) -> bool:
     """Worse than half of the others at the same place."""
     now = max(seen)
-    return now >= NOT_BEFORE and min(seen.values()) > statistics.median(
+    return now >= MIN_PRUNE_PROGRESS and min(seen.values()) > statistics.median(
         loss_at(other, now) for other in others
     )
 
 
 RULES: dict[str, Callable[[Curve, list[Curve]], bool]] = {
     "median": median_rule,
-    "hopeless": hopeless,
+    "hopeless": should_prune,
 }
 
 
@@ -39,18 +39,18 @@ def main() -> None:
     file = Path(sys.argv[1]) if len(sys.argv) > 1 else RESULT
     tried = json.loads(file.read_text(encoding="utf-8"))["outcome"]["tried"]
     curves: list[Curve] = sorted(
-        ({round(p * WHOLE): v for p, v in t["judged"]} for t in tried if t["state"] == "finished"),
-        key=lambda curve: curve[WHOLE],
+        ({round(p * FULL_BUDGET): v for p, v in t["judged"]} for t in tried if t["state"] == "finished"),
+        key=lambda curve: curve[FULL_BUDGET],
     )
     print("rank  ended at  " + "  ".join(f"by {rule}" for rule in RULES))
     for rank, curve in enumerate(curves, 1):
         others = [other for other in curves if other is not curve]
         ended = [ended_at(rule, curve, others) for rule in RULES.values()]
         cells = "  ".join(
-            ("-" if at is None else f"{at / WHOLE:.0%}").rjust(3 + len(rule))
+            ("-" if at is None else f"{at / FULL_BUDGET:.0%}").rjust(3 + len(rule))
             for rule, at in zip(RULES, ended, strict=True)
         )
-        print(f"{rank:4}  {curve[WHOLE]:8.3f}  {cells}")
+        print(f"{rank:4}  {curve[FULL_BUDGET]:8.3f}  {cells}")
 
 
 def ended_at(

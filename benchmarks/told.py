@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 from shown import markdown, read
 
-from descend.lab.attribute import Attribution, Tried
+from descend.lab.attribute import Attribution, AttributionRun
 from descend.lab.comparison import Comparison
-from descend.lab.measured import Measured
-from descend.report.experiment_report import plain, with_interval
-from descend.report.experiments import chance, comparison_text
-from descend.units import counted
+from descend.lab.measured import Estimate
+from descend.report.experiment_report import format_loss_difference, with_interval
+from descend.report.experiments import format_p_value, comparison_text
+from descend.units import format_count
 
 PAIRS = 6
 """Of an attribution that a page names."""
@@ -41,29 +41,29 @@ def attributed(name: str) -> str:
     parts = [
         [
             s.change,
-            with_interval(Measured(s.value, s.ci95)),
-            chance(s.p),
-            plain(s.alone),
-            plain(s.last),
+            with_interval(Estimate(s.value, s.ci95)),
+            format_p_value(s.p),
+            format_loss_difference(s.effect_first),
+            format_loss_difference(s.effect_last),
         ]
-        for s in found.shares
+        for s in found.contributions
     ]
     pairs = [
         [" and ".join(f"`{key}`" for key in i.keys), f"{i.value:+.3f}", str(i.sets),
-         "–" if i.span is None or i.sets < 2 else f"{i.span[0]:+.3f} to {i.span[1]:+.3f}"]
+         "–" if i.range is None or i.sets < 2 else f"{i.range[0]:+.3f} to {i.range[1]:+.3f}"]
         for i in found.interactions[:PAIRS]
     ]  # fmt: skip
     return "\n".join([
         f"`{record['command']}`: {first.validation_loss:.3f} → {last.validation_loss:.3f} "
-        f"{found.unit}, {with_interval(found.total)} ({counted(len(found.seeds), 'seed')}, "
-        f"{counted(found.orders, 'order')}, {counted(len(found.runs), 'run')})",
+        f"{found.unit}, {with_interval(found.total_difference)} ({format_count(len(found.seeds), 'seed')}, "
+        f"{format_count(found.orders, 'order')}, {format_count(len(found.runs), 'run')})",
         "", markdown(head, parts),
         markdown(["two together, beyond their sum", "estimate", "sets of others",
                   "least to most"], pairs),
     ])  # fmt: skip
 
 
-def end(found: Attribution, all_made: bool) -> Tried:
+def end(found: Attribution, all_made: bool) -> AttributionRun:
     """The run of the first seed with none or all of the changes made."""
-    count = len(found.shares) if all_made else 0
+    count = len(found.contributions) if all_made else 0
     return next(r for r in found.runs if r.seed == found.seeds[0] and len(r.changed) == count)

@@ -12,7 +12,7 @@ import torch
 import descend
 from descend import DescendError, Model, RunConfig, load, run, run_on_model
 from descend.errors import ConfigError, RunFolderError
-from descend.runs.records import Epoch, Started, Step, Stopped
+from descend.runs.records import Epoch, TrainingStarted, Step, TrainingStopped
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +73,14 @@ def test_a_model_knows_how_its_training_went(folder: Path) -> None:
     steps = [r.step for r in model.records if isinstance(r, Step)]
     epochs = [r for r in model.records if isinstance(r, Epoch)]
     assert steps == list(range(1, len(steps) + 1))
-    assert isinstance(model.records[0], Started)
-    assert isinstance(last := model.records[-1], Stopped)
+    assert isinstance(model.records[0], TrainingStarted)
+    assert isinstance(last := model.records[-1], TrainingStopped)
     assert last.reason == "finished"
     assert model.summary.epochs == epochs
     assert model.summary.validation_loss == min(e.validation_loss for e in epochs)
-    assert f"{model.summary.validation_loss:.2f} nats per token" in model.explain()
+    assert f"{model.summary.validation_loss:.2f} nats per token" in model.summarize()
     assert "modern" in repr(model)
-    assert model.info.resolved["vocab_size"] == model.network.shape.vocab_size
+    assert model.info.resolved_config["vocab_size"] == model.network.shape.vocab_size
 
 
 def test_the_best_epoch_is_the_one_kept(tiny: dict[str, Any], text_file: Path) -> None:
@@ -129,7 +129,7 @@ def test_mistakes_are_exceptions_with_four_facts(tiny: dict[str, Any], folder: P
             mistake()
         error = caught.value
         assert isinstance(error, DescendError)
-        assert all((error.where, error.found, error.expected, error.what_to_do))
+        assert all((error.location, error.found, error.expected, error.fix))
     for wrong in (lambda: run("de.txt"), lambda: run_on_model(folder, Path("de.txt"))):  # type: ignore[arg-type]
         with pytest.raises(ConfigError, match=r"write \{'corpus_dir': 'de.txt'\}"):
             wrong()

@@ -13,7 +13,7 @@ from descend.errors import RunFolderError
 from descend.lab.attribute import Attribution
 from descend.lab.comparison import Comparison
 from descend.lab.folder import read_record
-from descend.outputs import ATTRIBUTION, COMPARISON
+from descend.outputs import ATTRIBUTION_FILE, COMPARISON_FILE
 
 Shown = pytest.CaptureFixture[str]
 
@@ -31,7 +31,7 @@ def test_a_comparison_is_told_and_kept(tiny: dict[str, Any], capsys: Shown) -> N
     assert any(line.startswith("2 runs: about ") for line in lines)
     assert any(line.startswith("2 of 2 runs") for line in lines)
     assert lines[-1] == "saved in here"
-    assert read_record(Path("here"), COMPARISON, Comparison) == found
+    assert read_record(Path("here"), COMPARISON_FILE, Comparison) == found
     assert descend(["report", "here", "--output", "page.html"]) == 0
     assert found.sentence.split(":")[0] in Path("page.html").read_text(encoding="utf-8")
     with pytest.raises(RunFolderError, match=r"found here, which holds comparison\.json"):
@@ -41,7 +41,7 @@ def test_a_comparison_is_told_and_kept(tiny: dict[str, Any], capsys: Shown) -> N
 def test_without_a_folder_it_is_kept_where_the_verb_keeps_it(tiny: dict[str, Any]) -> None:
     found = compared(tiny)
     (folder,) = Path("comparisons").iterdir()
-    assert read_record(folder, COMPARISON, Comparison) == found
+    assert read_record(folder, COMPARISON_FILE, Comparison) == found
 
 
 def test_a_quiet_comparison_says_nothing(tiny: dict[str, Any], capsys: Shown) -> None:
@@ -65,9 +65,9 @@ def test_an_attribution_is_told_and_kept(
     said = capsys.readouterr().err
     assert "2 runs: about " in said
     assert said.endswith("saved in there\n")
-    assert read_record(Path("there"), ATTRIBUTION, Attribution) == found
+    assert read_record(Path("there"), ATTRIBUTION_FILE, Attribution) == found
     monkeypatch.setenv("DESCEND_LOG_LEVEL", "error")
-    assert library.attribute(*pair, workers=1).shares == found.shares
+    assert library.attribute(*pair, workers=1).contributions == found.contributions
     assert capsys.readouterr() == ("", "")
 
 

@@ -85,8 +85,8 @@ def test_a_mistake_gets_one_sentence_with_place_found_expected_remedy(
     with pytest.raises(ConfigError) as caught:
         make_config(values)
     error = caught.value
-    assert error.where == where
-    assert all((error.found, error.expected, error.what_to_do))
+    assert error.location == where
+    assert all((error.found, error.expected, error.fix))
     assert "\n" not in str(error)
     for part in parts:
         assert part in str(error)

@@ -9,13 +9,13 @@ import pytest
 
 from descend.config import make_config
 from descend.errors import ConfigError
-from descend.settings import changed, gather_settings
+from descend.settings import with_changes, resolve_config
 
 
 def test_each_source_gives_way_to_the_next(own_folder: Path) -> None:
     file = own_folder / "run.toml"
     file.write_text("batch_size = 5\nseq_len = 20\nnum_layers = 3\n")
-    settings = gather_settings(
+    settings = resolve_config(
         {"batch_size": "7"}, file=file, preset="old", environment={"DESCEND_SEQ_LEN": "24"}
     )
     assert settings.config.batch_size == 7
@@ -34,38 +34,38 @@ def test_all_three_formats_say_the_same(own_folder: Path) -> None:
     # YAML reads 1e-4 as text; it must mean the number all the same.
     (own_folder / "a.yaml").write_text("embed_dim: 64\nlearning_rate: 1e-4\npreset: guide\n")
     files = [own_folder / f"a.{end}" for end in ("toml", "json", "yaml")]
-    configs = [gather_settings(file=file, environment={}) for file in files]
+    configs = [resolve_config(file=file, environment={}) for file in files]
     assert configs[0].config == configs[1].config == configs[2].config
     assert configs[0].preset == "guide"
     assert configs[0].config.architecture == "gpt"
 
 
 def test_a_variable_may_spell_a_key_as_a_file_may() -> None:
-    settings = gather_settings(environment={"DESCEND_EPOCHS": "7", "DESCENDEPOCH": "3"})
+    settings = resolve_config(environment={"DESCEND_EPOCHS": "7", "DESCENDEPOCH": "3"})
     assert (settings.config.epoch, settings.origins["epoch"]) == (7, "environment")
 
 
 def test_a_variable_that_means_nothing_is_refused_as_such_a_key_in_a_file_is() -> None:
     environment = {"DESCEND_CACHE_DIR": "x", "DESCEND_DEBUG": "1", "DESCENDING": "1"}
-    assert set(gather_settings(environment=environment).origins.values()) == {"default"}
+    assert set(resolve_config(environment=environment).origins.values()) == {"default"}
     for name, meant in (("EMBED_DMI", "DESCEND_EMBED_DIM"), ("CACHEDIR", "DESCEND_CACHE_DIR"),
                         ("QXZ", "unset it")):  # fmt: skip
         with pytest.raises(ConfigError) as caught:
-            gather_settings(environment={f"DESCEND_{name}": "1"})
-        assert caught.value.where == f"DESCEND_{name}"
-        assert meant in caught.value.what_to_do
+            resolve_config(environment={f"DESCEND_{name}": "1"})
+        assert caught.value.location == f"DESCEND_{name}"
+        assert meant in caught.value.fix
 
 
 @pytest.mark.parametrize("name", ["a.toml", "a.json", "a.yaml"])
 def test_a_file_may_begin_with_a_byte_order_mark(own_folder: Path, name: str) -> None:
     text = {"a.toml": "epochs = 7", "a.json": '{"epochs": 7}', "a.yaml": "epochs: 7"}[name]
     (own_folder / name).write_text(text, encoding="utf-8-sig")
-    assert gather_settings(file=own_folder / name, environment={}).config.epoch == 7
+    assert resolve_config(file=own_folder / name, environment={}).config.epoch == 7
 
 
 def test_a_rate_per_epoch_wins_over_the_schedule_of_a_preset() -> None:
     rates = {"learning_rate": "1:1e-4,2:1e-3"}
-    config = gather_settings(rates, preset="guide", environment={}).config
+    config = resolve_config(rates, preset="guide", environment={}).config
     assert config.schedule == "piecewise"
 
 
@@ -78,9 +78,9 @@ def test_a_plain_rate_takes_a_rate_per_epoch_and_its_schedule_away(
 ) -> None:
     file = own_folder / "run.toml"
     file.write_text('preset = "guide"\n' + PER_EPOCH + named)
-    alone = gather_settings(file=file, environment={})
+    alone = resolve_config(file=file, environment={})
     assert (alone.config.schedule, alone.origins["schedule"]) == ("piecewise", f"file {file}")
-    over = gather_settings({"learning_rate": "0.002"}, file=file, environment={})
+    over = resolve_config({"learning_rate": "0.002"}, file=file, environment={})
     assert (over.config.learning_rate, over.config.schedule) == (0.002, "constant")
     assert over.origins["schedule"] == "preset guide"
 
@@ -88,28 +88,28 @@ def test_a_plain_rate_takes_a_rate_per_epoch_and_its_schedule_away(
 def test_a_change_of_a_configuration_follows_the_same_rule() -> None:
     by_epoch = make_config({"learning_rate": {1: 1e-4, 2: 1e-3}})
     assert by_epoch.schedule == "piecewise"
-    assert changed(by_epoch, {"learning_rate": 0.002}) == make_config({"learning_rate": 0.002})
-    wider = changed(by_epoch, {"embed_dim": 64})
+    assert with_changes(by_epoch, {"learning_rate": 0.002}) == make_config({"learning_rate": 0.002})
+    wider = with_changes(by_epoch, {"embed_dim": 64})
     assert wider == make_config({"learning_rate": {1: 1e-4, 2: 1e-3}, "embed_dim": 64})
-    assert changed(make_config({}), {"learning_rate": {1: 1e-4}}).schedule == "piecewise"
+    assert with_changes(make_config({}), {"learning_rate": {1: 1e-4}}).schedule == "piecewise"
 
 
 def test_a_schedule_that_contradicts_a_weaker_rate_is_named() -> None:
     rates = {"DESCEND_LEARNING_RATE": "1:1e-3,2:1e-4"}
     with pytest.raises(ConfigError, match="schedule: found cosine"):
-        gather_settings({"schedule": "cosine"}, environment=rates)
+        resolve_config({"schedule": "cosine"}, environment=rates)
 
 
 def test_a_run_gives_way_to_all_that_is_asked_now(own_folder: Path) -> None:
     run = (own_folder, {"batch_size": 3, "seq_len": 20, "schedule": "piecewise",
                         "learning_rate": {"1": 0.1}})  # fmt: skip
-    settings = gather_settings(
+    settings = resolve_config(
         {"learning_rate": 0.002}, run=run, preset="old", environment={"DESCEND_SEQ_LEN": "24"}
     )
     config = settings.config
     assert (config.batch_size, config.seq_len) == (4, 24)
     assert (config.learning_rate, config.schedule) == (0.002, "constant")
-    assert gather_settings(run=run, environment={}).config.schedule == "piecewise"
+    assert resolve_config(run=run, environment={}).config.schedule == "piecewise"
 
 
 @pytest.mark.parametrize(
@@ -128,11 +128,11 @@ def test_a_bad_file_is_named(own_folder: Path, name: str, content: str | None, p
     if content is not None:
         file.write_text(content)
     with pytest.raises(ConfigError) as caught:
-        gather_settings(file=file, environment={})
+        resolve_config(file=file, environment={})
     assert part in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_an_unknown_preset_is_named() -> None:
     with pytest.raises(ConfigError, match="did you mean guide"):
-        gather_settings(preset="guid", environment={})
+        resolve_config(preset="guid", environment={})

@@ -27,8 +27,8 @@ from truth import WORTH
 
 from descend.config import make_config
 from descend.errors import DescendError
-from descend.trials.arms import Arm, Outcome, arm_of
-from descend.trials.executor import run_arm
+from descend.trials.arms import TrialSpec, TrialResult, make_trial_spec
+from descend.trials.executor import run_trial
 
 JUDGMENTS = 3
 """On the way through a run: enough to see the minimum that early stopping would keep."""
@@ -43,7 +43,7 @@ HOPELESS = 99.0
 """Bits per byte of a run that could not be made."""
 
 
-def arm(case: Case, texts: Path, seed: int) -> Arm:
+def arm(case: Case, texts: Path, seed: int) -> TrialSpec:
     """The trial of a case; `seed` 0 is the case's own."""
     values = config_values(case, texts)
     values["seed"] += 7919 * seed
@@ -51,10 +51,10 @@ def arm(case: Case, texts: Path, seed: int) -> Arm:
     per_token = 1.0 if values["tokenizer"] in ("char", "byte") else BYTES_PER_PIECE
     tokens = sizes(case.variant)[0] / per_token * values["epoch"]
     steps = tokens / (config.batch_size * config.seq_len)
-    return arm_of(config, evaluate_every=max(1, round(steps / JUDGMENTS)))
+    return make_trial_spec(config, evaluate_every=max(1, round(steps / JUDGMENTS)))
 
 
-def row(case: Case, remedy: Remedy | None, seed: int, outcome: Outcome) -> Trained:
+def row(case: Case, remedy: Remedy | None, seed: int, outcome: TrialResult) -> Trained:
     """What an outcome says, as a line of the table."""
     best = min(outcome.curve, key=lambda p: p.bits_per_byte, default=None)
     return Trained(
@@ -63,7 +63,7 @@ def row(case: Case, remedy: Remedy | None, seed: int, outcome: Outcome) -> Train
         end=outcome.bits_per_byte, best_at=best.step / max(outcome.steps, 1) if best else 0.0,
         nats_per_token=best.validation_loss if best else outcome.validation_loss,
         steps=outcome.steps, tokens=outcome.tokens, seconds=round(outcome.seconds, 2),
-        diverged_at=outcome.diverged_at, key=outcome.key[:16],
+        diverged_at=outcome.diverged_step, key=outcome.key[:16],
     )  # fmt: skip
 
 
@@ -180,7 +180,7 @@ def main() -> None:
         if time.monotonic() - began > chosen.seconds:
             break
         try:
-            outcome = run_arm(arm(treated, chosen.texts, seed))
+            outcome = run_trial(arm(treated, chosen.texts, seed))
         except DescendError as problem:
             print(f"{case.name}, {remedy}: {problem}", file=sys.stderr, flush=True)
             rows.append(refused(case, remedy, seed))

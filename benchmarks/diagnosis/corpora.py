@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from descend.text import embedded
-from descend.text.languages.chains import MarkovChain, markov_chain, sample_chain
-from descend.text.languages.hidden import HiddenMarkov, hidden_markov, sample_hidden
-from descend.text.languages.lexicon import lexicon_text, zipf_lexicon
-from descend.text.languages.recall import Recall, sample_recall
+from descend.text.languages.chains import MarkovChain, random_markov_chain, sample_chain
+from descend.text.languages.hidden import HiddenMarkovModel, random_hidden_markov_model, sample_hidden
+from descend.text.languages.lexicon import sample_lexicon, make_zipf_lexicon
+from descend.text.languages.recall import DelayedCopy, sample_delayed_copy
 
 NOISE = {"chain": 0.05, "recall": 0.4, "words": 0.05, "hidden": 0.02, "lexicon": 0.0,
          "markov": 0.05, "echo": 0.3, "triads": 0.05, "far": 0.3, "veiled": 0.02}  # fmt: skip
@@ -83,40 +83,40 @@ def _of_chain(chain: MarkovChain, seed: int) -> str:
     return _letters(sample_chain(chain, _SYMBOLS_AT_ONCE, seed).tolist())
 
 
-def _of_recall(language: Recall, seed: int) -> str:
-    return _letters(sample_recall(language, _SYMBOLS_AT_ONCE, seed).tolist())
+def _of_recall(language: DelayedCopy, seed: int) -> str:
+    return _letters(sample_delayed_copy(language, _SYMBOLS_AT_ONCE, seed).tolist())
 
 
-def _of_hidden(model: HiddenMarkov, seed: int) -> str:
+def _of_hidden(model: HiddenMarkovModel, seed: int) -> str:
     return _letters(sample_hidden(model, _SYMBOLS_AT_ONCE, seed).tolist())
 
 
 def _chain(noise: float, _: Path) -> str:
-    return _of_chain(markov_chain(2, 4, seed=11, concentration=0.3, noise=noise), seed=12)
+    return _of_chain(random_markov_chain(2, 4, seed=11, concentration=0.3, noise=noise), seed=12)
 
 
 def _recall(noise: float, _: Path) -> str:
-    return _of_recall(Recall(2, 5, noise), seed=13)
+    return _of_recall(DelayedCopy(2, 5, noise), seed=13)
 
 
 def _words(noise: float, _: Path) -> str:
-    chain = markov_chain(order=2, symbols=len(WORDS), seed=51, concentration=0.3, noise=noise)
+    chain = random_markov_chain(order=2, symbols=len(WORDS), seed=51, concentration=0.3, noise=noise)
     told = sample_chain(chain, _SYMBOLS_AT_ONCE // 4, seed=53).tolist()
     return " ".join(WORDS[n] for n in told)
 
 
 def _hidden(noise: float, _: Path) -> str:
-    model = hidden_markov(states=5, symbols=6, seed=21, concentration=0.1, noise=noise)
+    model = random_hidden_markov_model(states=5, symbols=6, seed=21, concentration=0.1, noise=noise)
     return _of_hidden(model, seed=22)
 
 
 def _lexicon(noise: float, _: Path) -> str:
-    lexicon = zipf_lexicon(stems=40, endings=4, seed=31, noise=noise)
-    return lexicon_text(lexicon, _SYMBOLS_AT_ONCE // 6, seed=32)
+    lexicon = make_zipf_lexicon(stems=40, endings=4, seed=31, noise=noise)
+    return sample_lexicon(lexicon, _SYMBOLS_AT_ONCE // 6, seed=32)
 
 
 def _prose(_noise: float, _: Path) -> str:
-    topics = (d.text for d in embedded.documents("python") if d.source.startswith("python: topics"))
+    topics = (d.text for d in embedded.read_builtin_corpus("python") if d.source.startswith("python: topics"))
     return "\n".join(itertools.islice(topics, 60))
 
 
@@ -130,15 +130,15 @@ def _source(_noise: float, _: Path) -> str:
 
 
 def _markov(noise: float, _: Path) -> str:
-    return _of_chain(markov_chain(3, 4, seed=61, concentration=0.2, noise=noise), seed=62)
+    return _of_chain(random_markov_chain(3, 4, seed=61, concentration=0.2, noise=noise), seed=62)
 
 
 def _echo(noise: float, _: Path) -> str:
-    return _of_recall(Recall(5, 7, noise), seed=63)
+    return _of_recall(DelayedCopy(5, 7, noise), seed=63)
 
 
 def _stories(_noise: float, _: Path) -> str:
-    return "\n".join(d.text for d in itertools.islice(embedded.documents("stories"), 2000))
+    return "\n".join(d.text for d in itertools.islice(embedded.read_builtin_corpus("stories"), 2000))
 
 
 def _spanish(_noise: float, folder: Path) -> str:
@@ -152,15 +152,15 @@ def _novel(_noise: float, folder: Path) -> str:
 
 
 def _triads(noise: float, _: Path) -> str:
-    return _of_chain(markov_chain(2, 7, seed=71, concentration=0.2, noise=noise), seed=72)
+    return _of_chain(random_markov_chain(2, 7, seed=71, concentration=0.2, noise=noise), seed=72)
 
 
 def _far(noise: float, _: Path) -> str:
-    return _of_recall(Recall(3, 9, noise), seed=73)
+    return _of_recall(DelayedCopy(3, 9, noise), seed=73)
 
 
 def _veiled(noise: float, _: Path) -> str:
-    model = hidden_markov(states=12, symbols=8, seed=86, concentration=0.05, noise=noise)
+    model = random_hidden_markov_model(states=12, symbols=8, seed=86, concentration=0.05, noise=noise)
     return _of_hidden(model, seed=82)
 
 

@@ -34,9 +34,9 @@ from descend.doctor import consult as consultation
 from descend.doctor import divergence, race
 from descend.doctor.diagnosis import Diagnosis
 from descend.doctor.from_log import diagnose_log
-from descend.doctor.prescription import merged_prescription
+from descend.doctor.prescription import merge_recommendations
 from descend.errors import DescendError, DivergedError
-from descend.trials.executor import run_arm
+from descend.trials.executor import run_trial
 
 ADVICE = "advice"
 SIGNALS, PROOF, CURVE = "doctor, signals alone", "doctor", "curve alone"
@@ -82,12 +82,12 @@ def doctor(case: Case, folder: Path, proof: float) -> tuple[Diagnosed, Diagnosis
     # They run in this process where it may use one core only.
     for module in (consultation, race, divergence):
         module.time = _OwnTime  # type: ignore[attr-defined]
-    found = consultation.consult(folder, budget=0.0, least_seconds=proof, proof=proof > 0)
+    found = consultation.diagnose_run(folder, budget=0.0, least_seconds=proof, proof=proof > 0)
     said = Diagnosed(
         case=case.name, reader=PROOF if proof else SIGNALS, verdict=found.verdict,
         ranked=[f.cause for f in found.causes],
         probabilities=[found.probability, *(f.probability for f in found.causes)],
-        prescription=merged_prescription(found),
+        prescription=merge_recommendations(found),
         seconds=found.cost.seconds,
         run_seconds=found.cost.seconds / max(found.cost.fraction_of_run, 1e-9),
     )  # fmt: skip
@@ -107,7 +107,7 @@ def follow(case: Case, prescription: dict[str, Any], texts: Path) -> Trained | N
         return None
     treated = replace(case, values=case.values | prescription)
     try:
-        outcome = run_arm(arm(treated, texts, 0))
+        outcome = run_trial(arm(treated, texts, 0))
     except DescendError as problem:
         print(f"{case.name}: the advice {prescription} fails: {problem}", file=sys.stderr)
         return None

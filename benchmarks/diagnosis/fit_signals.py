@@ -23,17 +23,17 @@ from scipy.optimize import minimize
 from score import labelled
 
 from descend.config import RunConfig, make_config
-from descend.doctor.case import open_case
+from descend.doctor.case import load_recorded_run
 from descend.doctor.causes import CAUSES
-from descend.doctor.measure import measure
-from descend.doctor.reading import Reading, Readings
-from descend.doctor.suspicion import inside, shares
+from descend.doctor.measure import measure_run
+from descend.doctor.reading import Measurement, Measurements
+from descend.doctor.suspicion import in_expected_range, softmax_probabilities
 from descend.doctor.verdict import HEALTHY_SCORE, MEASURED_FROM, MEASURED_SCORE
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)
 """Of the pull towards the weights that stand: log-likelihood lost by one that moves by 1 nat."""
 NAMES = [c.name for c in CAUSES]
-EXPECTED = [(c.name, e) for c in CAUSES for e in c.expects]
+EXPECTED = [(c.name, e) for c in CAUSES for e in c.expected_ranges]
 
 
 @dataclass(frozen=True)
@@ -49,23 +49,23 @@ class Seen:
 
 def standing() -> np.ndarray:
     """The weights as they are: inside and outside of each expectation, then each prior (K,)."""
-    pairs = [(e.weight, e.cost) for _, e in EXPECTED]
-    return np.array([*(w for pair in pairs for w in pair), *(c.prior for c in CAUSES)])
+    pairs = [(e.weight, e.penalty) for _, e in EXPECTED]
+    return np.array([*(w for pair in pairs for w in pair), *(c.prior_log_odds for c in CAUSES)])
 
 
-def seen(corpus: str, config: RunConfig, readings: Readings, accepted: frozenset[str]) -> Seen:
+def seen(corpus: str, config: RunConfig, readings: Measurements, accepted: frozenset[str]) -> Seen:
     """A case as numbers."""
     uses = np.zeros((len(NAMES) + 1, 2 * len(EXPECTED) + len(NAMES)))
     for place, (cause, e) in enumerate(EXPECTED):
-        if e.signal in readings:
-            within = inside(e, readings[e.signal])
+        if e.metric in readings:
+            within = in_expected_range(e, readings[e.metric])
             uses[NAMES.index(cause), 2 * place + (not within)] = 1.0 if within else -1.0
     score = np.zeros(len(NAMES) + 1)
     for row, cause in enumerate(CAUSES):
         uses[row, 2 * len(EXPECTED) + row] = 1.0
-        if cause.measured(readings) >= MEASURED_FROM:
+        if cause.measured_harm_nats(readings) >= MEASURED_FROM:
             score[row] += MEASURED_SCORE
-        if cause.cannot_be(config, readings) is not None:
+        if cause.exclusion_reason(config, readings) is not None:
             score[row], uses[row] = -40.0, 0.0
     score[-1] = HEALTHY_SCORE
     right = np.array([name in accepted for name in [*NAMES, "healthy"]])
@@ -75,7 +75,7 @@ def seen(corpus: str, config: RunConfig, readings: Readings, accepted: frozenset
 def chances(case: Seen, weights: np.ndarray) -> np.ndarray:
     """Probability of each cause and of `healthy` (C + 1,)."""
     *scores, healthy = (case.score + case.uses @ weights).tolist()
-    return np.array(shares(scores, healthy))
+    return np.array(softmax_probabilities(scores, healthy))
 
 
 def fitted(cases: Sequence[Seen], start: np.ndarray, strength: float) -> np.ndarray:
@@ -94,7 +94,7 @@ def fitted(cases: Sequence[Seen], start: np.ndarray, strength: float) -> np.ndar
 
     # Signs that are rare by nature (absence says nothing) are known from larger runs, and kept.
     pairs = [
-        [(start[2 * i], start[2 * i]), (0.0, 0.0)] if e.outside == 0.0 else [(0.0, None)] * 2
+        [(start[2 * i], start[2 * i]), (0.0, 0.0)] if e.weight_outside == 0.0 else [(0.0, None)] * 2
         for i, (_, e) in enumerate(EXPECTED)
     ]
     bounds = [b for pair in pairs for b in pair] + [(None, None)] * len(NAMES)
@@ -136,8 +136,8 @@ def main() -> None:
         folder = asked.folders / truth.case.name
         if truth.case.name not in kept and (folder / "run.json").is_file():
             print(f"reading {folder.name}", file=sys.stderr, flush=True)
-            opened = open_case(folder)
-            taken = measure(opened)
+            opened = load_recorded_run(folder)
+            taken = measure_run(opened)
             kept[folder.name] = {
                 "config": opened.config.model_dump(mode="json"),
                 "readings": msgspec.to_builtins(list(taken.values())),
@@ -145,7 +145,7 @@ def main() -> None:
             asked.readings.write_text(json.dumps(kept), encoding="utf-8")
         if truth.case.name in kept:
             own = kept[truth.case.name]
-            taken_again = {r["signal"]: Reading(**r) for r in own["readings"]}
+            taken_again = {r["signal"]: Measurement(**r) for r in own["readings"]}
             corpus = truth.case.variant.corpus
             config = make_config(own["config"])
             cases.append(seen(corpus, config, taken_again, truth.accepted))
@@ -161,7 +161,7 @@ def main() -> None:
     for place, (cause, e) in enumerate(EXPECTED):
         old, new = start[2 * place : 2 * place + 2], weights[2 * place : 2 * place + 2]
         print(
-            f"{cause:24} {e.signal:22} {old[0]:.1f} / {old[1]:.1f} -> {new[0]:.1f} / {new[1]:.1f}"
+            f"{cause:24} {e.metric:22} {old[0]:.1f} / {old[1]:.1f} -> {new[0]:.1f} / {new[1]:.1f}"
         )
     for row, name in enumerate(NAMES):
         print(f"{name:24} prior {start[2 * len(EXPECTED) + row]:.1f} -> "

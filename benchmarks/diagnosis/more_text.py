@@ -26,13 +26,13 @@ from examine import run_folder
 from table import Trained, read
 from truth import WORTH_BUYING
 
-from descend.doctor.case import open_case
+from descend.doctor.case import load_recorded_run
 from descend.doctor.causes.too_little_data import adding_over_halving, least_gain, most_gain
-from descend.doctor.measure import measure
-from descend.doctor.race import lowest
-from descend.doctor.reading import Reading, Readings, value
+from descend.doctor.measure import measure_run
+from descend.doctor.race import best_validation_point
+from descend.doctor.reading import Measurement, Measurements, measurement_value
 from descend.errors import DescendError
-from descend.trials.executor import run_arm
+from descend.trials.executor import run_trial
 
 SHARES = (0.75, 0.5, 0.25)
 MORE = "more text, as many tokens"
@@ -77,18 +77,18 @@ def measured(case: Case, rows: list[Trained], texts: Path, folders: Path) -> Tex
     as_it_is = arm(case, texts, 0)
     open_length = {"epoch": None, "max_steps": None}
     less = [
-        lowest(run_arm(msgspec.structs.replace(
-            as_it_is, train_share=share, steps=own[""].steps, config=as_it_is.config | open_length
+        best_validation_point(run_trial(msgspec.structs.replace(
+            as_it_is, train_fraction=share, steps=own[""].steps, config=as_it_is.config | open_length
         )))[1]
         for share in SHARES
     ]  # fmt: skip
-    readings = measure(open_case(run_folder(case, texts, folders)))
+    readings = measure_run(load_recorded_run(run_folder(case, texts, folders)))
     return Texts(
         case=case.name, passes=case.values["epoch"], share=case.variant.share,
         control=own[""].best, more=own[MORE].best, less=less,
-        held_out_loss=value(readings, "held_out_loss"),
-        generalisation_gap=value(readings, "generalisation_gap"),
-        rise_after_best=value(readings, "rise_after_best"),
+        held_out_loss=measurement_value(readings, "held_out_loss"),
+        generalisation_gap=measurement_value(readings, "generalisation_gap"),
+        rise_after_best=measurement_value(readings, "rise_after_best"),
     )  # fmt: skip
 
 
@@ -105,9 +105,9 @@ def least(row: Texts) -> float:
     return least_gain(row.passes, _readings(row)) / row.held_out_loss
 
 
-def _readings(row: Texts) -> Readings:
+def _readings(row: Texts) -> Measurements:
     names = ("generalisation_gap", "rise_after_best", "held_out_loss")
-    return {name: Reading(name, getattr(row, name), "nats") for name in names}
+    return {name: Measurement(name, getattr(row, name), "nats") for name in names}
 
 
 def say(rows: list[Texts]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from descend.runs.folder import read_events, read_info
-from descend.runs.records import Epoch, Matrices, Step, Stopped
+from descend.runs.records import Epoch, WeightUpdateStats, Step, TrainingStopped
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ def read_record(folder: Path) -> RunRecord:
     info, events = read_info(folder), read_events(folder)
     steps = [r for r in events if isinstance(r, Step)]
     epochs = [r for r in events if isinstance(r, Epoch)]
-    matrices = [r for r in events if isinstance(r, Matrices)]
+    matrices = [r for r in events if isinstance(r, WeightUpdateStats)]
     return RunRecord(
-        config=info.resolved,
+        config=info.resolved_config,
         vocab_size=int(info.corpus["vocab_size"]),
         train_tokens=int(info.corpus["train_tokens"]),
         uniform=info.corpus["ladder"]["uniform"],
@@ -45,5 +45,5 @@ def read_record(folder: Path) -> RunRecord:
         training=[e.loss_end for e in epochs],
         # At the first look some matrices stand at zero, of which every update is infinitely large.
         update_ratios=[r for m in matrices[1:] for r in m.update_ratio.values()],
-        diverged=any(isinstance(r, Stopped) and r.reason == "diverged" for r in events),
+        diverged=any(isinstance(r, TrainingStopped) and r.reason == "diverged" for r in events),
     )

@@ -15,9 +15,9 @@ import msgspec
 from cases import cases
 from examine import run_folder
 
-from descend.doctor.case import open_case
-from descend.doctor.measure import held_out_shift
-from descend.signals.counting import shift
+from descend.doctor.case import load_recorded_run
+from descend.doctor.measure import validation_shift
+from descend.signals.counting import distribution_shift_nats
 
 
 class Shift(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +41,7 @@ def main() -> None:
     asked = parser.parse_args()
     found: dict[tuple[object, int], Shift] = {}
     for case in cases(sealed=False):
-        store = open_case(run_folder(case, asked.texts, asked.folders)).store
+        store = load_recorded_run(run_folder(case, asked.texts, asked.folders)).store
         if store is None:
             continue
         key = (case.variant, store.tokenizer.vocab_size)
@@ -50,8 +50,8 @@ def main() -> None:
             found[key] = Shift(
                 corpus=variant.corpus, kind=variant.kind, share=variant.share, vocabulary=key[1],
                 planted=variant.kind.startswith("shifted"),
-                in_pieces=_rounded(shift(store.train, store.validation, key[1])),
-                told=_rounded(held_out_shift(store)),
+                in_pieces=_rounded(distribution_shift_nats(store.train, store.validation, key[1])),
+                told=_rounded(validation_shift(store)),
             )  # fmt: skip
     lines = b"".join(msgspec.json.encode(row) + b"\n" for row in found.values())
     (asked.results / "shifts.jsonl").write_bytes(lines)

@@ -21,8 +21,8 @@ import torch
 
 from descend import run
 from descend.config import PRESETS
-from descend.doctor.by_heart import by_heart
-from descend.doctor.case import open_case
+from descend.doctor.by_heart import check_memorization
+from descend.doctor.case import load_recorded_run
 
 SMALL = {
     "embed_dim": 48, "num_heads": 2, "num_layers": 1, "ff_dim": 144, "max_seq_len": 64,
@@ -39,9 +39,9 @@ SHORT = {"corpus_dir": "python", "max_steps": 20, "epoch": 1, "precision": "floa
 def row(name: str, folder: Path) -> dict[str, Any]:
     """One network: the loss it came to, in how many updates, in what time."""
     run(CASES[name] | SHORT | {"save_dir": str(folder)})
-    case = open_case(folder)
+    case = load_recorded_run(folder)
     began = time.monotonic()
-    readings, notes = by_heart(case, math.inf)
+    readings, notes = check_memorization(case, math.inf)
     loss, steps = readings.get("memorise_loss"), readings.get("memorise_steps")
     return {
         "case": name, "learning_rate": max(s.learning_rate for s in case.steps),

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from descend.doctor.curve import AT_PEAK
-from descend.signals.curve import heading
-from descend.training.schedule import decay
+from descend.signals.curve import extrapolate_curve
+from descend.training.schedule import decay_factor
 
 LAST = 0.95
 """Of the seen and hidden part: the truth is the mean loss after that."""
@@ -34,11 +34,11 @@ def row(record: dict[str, Any], file: str) -> dict[str, Any] | None:
     ends = np.linspace(0, run["steps"], len(run["bins"]) + 1)
     middles, losses = (ends[1:] + ends[:-1] + 1) / 2, np.array(run["bins"])
     left = (run["steps"] - middles) / max(run["steps"] - run["warmup_steps"], 1)
-    share = np.array([decay(config["schedule"], float(x)) for x in np.minimum(left, 1.0)])
+    share = np.array([decay_factor(config["schedule"], float(x)) for x in np.minimum(left, 1.0)])
     there = (middles > run["warmup_steps"]) & (share >= AT_PEAK)
     t, y = middles[there], losses[there]
     seen = t <= t[-1] / 2
-    found = heading(t[seen], y[seen])
+    found = extrapolate_curve(t[seen], y[seen])
     if found is None:
         return None
     truth = float(y[t >= LAST * t[-1]].mean())

@@ -21,9 +21,9 @@ import numpy as np
 
 from descend.config import make_config
 from descend.errors import DivergedError
-from descend.signals.activations import flows
-from descend.signals.attention import sharpness
-from descend.training.job import new_job
+from descend.signals.activations import block_activation_stats
+from descend.signals.attention import head_attention_entropies
+from descend.training.job import create_run
 from descend.training.loop import train
 
 BASE: dict[str, Any] = {
@@ -42,23 +42,23 @@ def row(architecture: str, optimizer: str, factor: float, folder: Path) -> dict[
     """One run and what is read inside it, the values block by block."""
     own = {"architecture": architecture, "optimizer": optimizer,
            "learning_rate": RATES[optimizer] * factor}  # fmt: skip
-    job = new_job(make_config(BASE | own), folder / "run")
+    job = create_run(make_config(BASE | own), folder / "run")
     losses: list[float] = []
     with suppress(DivergedError):
-        losses += [records[0].loss for records in train(job.state, job.course)]  # type: ignore[union-attr]
+        losses += [records[0].loss for records in train(job.state, job.plan)]  # type: ignore[union-attr]
     model, length = job.state.model, BASE["seq_len"]
     ids = np.asarray(job.store.validation[: PASSAGES * length]).astype(np.int64)
-    blocks = flows(model, ids.reshape(PASSAGES, length))
-    heads = [h for passage in ids.reshape(PASSAGES, length) for h in sharpness(model, passage)]
+    blocks = block_activation_stats(model, ids.reshape(PASSAGES, length))
+    heads = [h for passage in ids.reshape(PASSAGES, length) for h in head_attention_entropies(model, passage)]
     own_heads = BASE["num_heads"] * BASE["num_layers"]
     return {
         "run": f"{architecture}, {optimizer}, rate x {factor:.3g}",
         "loss": round(float(np.mean(losses[-LAST:])), 2),
         "rms": [round(b.rms, 2) for b in blocks],
-        "dead": [round(b.dead_share, 2) for b in blocks],
+        "dead": [round(b.dead_unit_fraction, 2) for b in blocks],
         "effective_rank": [round(b.effective_rank, 1) for b in blocks],
-        "least_entropy": round(min(h.entropy for h in heads[:own_heads]), 2),
-        "largest_logit": round(max(h.largest_logit for h in heads), 1),
+        "least_entropy": round(min(h.normalized_entropy for h in heads[:own_heads]), 2),
+        "largest_logit": round(max(h.max_logit for h in heads), 1),
     }
 
 

@@ -23,9 +23,9 @@ import numpy as np
 
 from descend.config import make_config
 from descend.text import embedded
-from descend.text.duplicates import words
-from descend.text.near_copies import RUN, hashes, near_copies
-from descend.text.store import prepare_text, prepare_tokenizer
+from descend.text.duplicates import normalize_words
+from descend.text.near_copies import SHINGLE_WORDS, hash_shingles, find_fuzzy_overlap
+from descend.text.store import prepare_documents, prepare_tokenizer
 
 BYTES = 1_200_000
 HELD_OUT = 0.1
@@ -47,24 +47,24 @@ def row(name: str, text: str, folder: Path) -> dict[str, Any]:
     """Shares of passages of one text."""
     (folder / "text.txt").write_text(text, encoding="utf-8")
     config = make_config({"corpus_dir": str(folder / "text.txt"), "vocab_size": VOCABULARY})
-    tokenizer = prepare_tokenizer(prepare_text(config), "bpe", VOCABULARY)
+    tokenizer = prepare_tokenizer(prepare_documents(config), "bpe", VOCABULARY)
     cut = round(len(text) * (1 - HELD_OUT))
     rest, held_out = text[:cut], text[cut:]
 
     def found(train: str) -> dict[str, float]:
         ids = [np.array(tokenizer.encode(part)) for part in (train, held_out)]
-        copies = near_copies(*ids, tokenizer.decode)
+        copies = find_fuzzy_overlap(*ids, tokenizer.decode)
         assert copies is not None
         shares = {"share": copies.share, "repeats": copies.repeats, "beyond": copies.beyond}
         return {key: round(value, 3) for key, value in shares.items()}
 
     def runs(part: str, numbers: dict[str, int]) -> Any:
-        return hashes([numbers.setdefault(w, len(numbers)) for w in words(part)])
+        return hash_shingles([numbers.setdefault(w, len(numbers)) for w in normalize_words(part)])
 
     numbers: dict[str, int] = {}
     known = np.isin(runs(held_out, numbers), runs(rest, numbers)).mean()
     return {
-        "text": name, f"runs of {RUN} words that stand in the rest": round(float(known), 3),
+        "text": name, f"runs of {SHINGLE_WORDS} words that stand in the rest": round(float(known), 3),
         "as it is": found(rest),
         **{f"one word in {n} changed": found(rest + "\n" + changed(held_out, n)) for n in ONE_IN},
     }  # fmt: skip
@@ -77,7 +77,7 @@ def main() -> None:
     asked = parser.parse_args()
     texts = {p.stem: p.read_text(encoding="utf-8")[:BYTES] for p in asked.texts}
     for name in ("python", "stories"):
-        texts[name] = "\n".join(d.text for d in embedded.documents(name))[:BYTES]
+        texts[name] = "\n".join(d.text for d in embedded.read_builtin_corpus(name))[:BYTES]
     rows = []
     for name, text in texts.items():
         with tempfile.TemporaryDirectory() as folder:

@@ -18,8 +18,8 @@ import numpy as np
 
 from descend.config import make_config
 from descend.doctor.measure import RARE
-from descend.signals.breakdown import rare_share, token_losses
-from descend.training.job import new_job
+from descend.signals.breakdown import rare_token_loss_fraction, token_losses
+from descend.training.job import create_run
 from descend.training.loop import train
 
 BASE = {
@@ -33,8 +33,8 @@ WINDOWS = 200
 
 def row(size: int, folder: Path) -> dict[str, float]:
     """One vocabulary: what was asked for, what the text gave, and how its run ended."""
-    job = new_job(make_config(BASE | {"vocab_size": size}), folder / "run")
-    for _ in train(job.state, job.course):
+    job = create_run(make_config(BASE | {"vocab_size": size}), folder / "run")
+    for _ in train(job.state, job.plan):
         pass
     store = job.store
     held = token_losses(job.state.model, store.validation, 64, windows=WINDOWS)
@@ -47,7 +47,7 @@ def row(size: int, folder: Path) -> dict[str, float]:
         "loss": round(float(held.losses.mean()), 3),
         "bits_per_byte": round(float(held.losses.sum()) / math.log(2) / float(size_in_bytes), 3),
         "rare_vocabulary": round(float((counts < RARE).mean()), 3),
-        "rare_loss": round(rare_share(held, counts, RARE), 3),
+        "rare_loss": round(rare_token_loss_fraction(held, counts, RARE), 3),
     }
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from descend.config import make_config
-from descend.lab.belief import Seen, Traits
-from descend.lab.formula import Floats, Points
-from descend.lab.way import Spans, Way, see, way_of
+from descend.lab.belief import ObservedCurve, RunFeatures
+from descend.lab.formula import Floats, TrajectoryPoints
+from descend.lab.way import LossSpans, Trajectory, observe, make_trajectory
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,14 @@ class Case:
 
     number: int
     corpus: str
-    traits: Traits
-    seen: Seen
-    ahead: Points
+    traits: RunFeatures
+    seen: ObservedCurve
+    ahead: TrajectoryPoints
     """The ends of the epochs after the cut; the last is the end of the run."""
     truth: Floats
     accuracy: Floats
     seen_accuracy: float | None
-    spans: Spans
+    spans: LossSpans
     held_steps: Floats
     steps: int
     epochs: int
@@ -47,7 +47,7 @@ def whole_case(record: dict[str, Any], training_error: float) -> Case:
     return Case(
         number=record["number"], corpus=record["corpus"], traits=traits_of(record),
         seen=_see(record, way, spans, run["epochs"], training_error),
-        ahead=way.after(np.array([float(run["steps"])])), truth=np.array([0.0]),
+        ahead=way.points_at(np.array([float(run["steps"])])), truth=np.array([0.0]),
         accuracy=np.array([0.0]), seen_accuracy=None, spans=spans,
         held_steps=np.array([]), steps=run["steps"], epochs=len(run["epochs"]),
     )  # fmt: skip
@@ -66,7 +66,7 @@ def case_of(record: dict[str, Any], share: float, training_error: float) -> Case
     return Case(
         number=record["number"], corpus=record["corpus"], traits=traits,
         seen=_see(record, way, spans, done, training_error),
-        ahead=way.after(np.array([float(e["step"]) for e in ahead])),
+        ahead=way.points_at(np.array([float(e["step"]) for e in ahead])),
         truth=np.array([e["validation_loss"] for e in ahead]),
         accuracy=np.array([e["validation_accuracy"] for e in ahead]),
         seen_accuracy=done[-1]["validation_accuracy"] if done else None,
@@ -82,13 +82,13 @@ def further_case(record: dict[str, Any], training_error: float) -> Case | None:
     run, more = record["runs"]
     way = way_for(record, 0)
     best = min(run["epochs"], key=lambda e: e["validation_loss"])
-    at = way.after(np.array([float(best["step"])]))
+    at = way.points_at(np.array([float(best["step"])]))
     on = way_for(record, 1, (float(at.trained[0]), float(at.passes[0])))
     spans = spans_of(run)
     return Case(
         number=record["number"], corpus=record["corpus"], traits=traits_of(record),
         seen=_see(record, way, spans, run["epochs"], training_error),
-        ahead=on.after(np.array([float(e["step"]) for e in more["epochs"]])),
+        ahead=on.points_at(np.array([float(e["step"]) for e in more["epochs"]])),
         truth=np.array([e["validation_loss"] for e in more["epochs"]]),
         accuracy=np.array([e["validation_accuracy"] for e in more["epochs"]]),
         seen_accuracy=best["validation_accuracy"],
@@ -97,11 +97,11 @@ def further_case(record: dict[str, Any], training_error: float) -> Case | None:
     )  # fmt: skip
 
 
-def traits_of(record: dict[str, Any]) -> Traits:
+def traits_of(record: dict[str, Any]) -> RunFeatures:
     """What the run was."""
     config = record["config"]
-    return Traits(
-        peak_rate=config["learning_rate"],
+    return RunFeatures(
+        peak_learning_rate=config["learning_rate"],
         tokens_per_step=record["runs"][0]["tokens_per_step"],
         parameters=record["parameters"],
         train_tokens=record["train_tokens"],
@@ -112,26 +112,26 @@ def traits_of(record: dict[str, Any]) -> Traits:
     )
 
 
-def way_for(record: dict[str, Any], index: int, before: tuple[float, float] = (0.0, 0.0)) -> Way:
+def way_for(record: dict[str, Any], index: int, before: tuple[float, float] = (0.0, 0.0)) -> Trajectory:
     """The way of the run, or (1) of its continuation."""
     run = record["runs"][index]
     config = make_config(record["config"] | {"epoch": run["epochs_planned"]})
     per_step = run["tokens_per_step"]
     per_pass = round(run["steps"] * per_step / run["epochs_planned"])
-    return way_of(config, run["warmup_steps"], run["steps"], per_pass, before)
+    return make_trajectory(config, run["warmup_steps"], run["steps"], per_pass, before)
 
 
-def spans_of(run: dict[str, Any]) -> Spans:
+def spans_of(run: dict[str, Any]) -> LossSpans:
     """Training losses as recorded."""
     ends = np.unique(np.linspace(0, run["steps"], len(run["bins"]) + 1).round())[1:]
-    return Spans(ends, np.array(run["bins"]))
+    return LossSpans(ends, np.array(run["bins"]))
 
 
 def _see(
-    record: dict[str, Any], way: Way, spans: Spans, epochs: list[dict[str, Any]],
+    record: dict[str, Any], way: Trajectory, spans: LossSpans, epochs: list[dict[str, Any]],
     training_error: float,
-) -> Seen:  # fmt: skip
-    return see(
+) -> ObservedCurve:  # fmt: skip
+    return observe(
         way, spans, np.array([float(e["step"]) for e in epochs]),
         np.array([e["validation_loss"] for e in epochs]),
         start=spans_of(record["runs"][0]).losses[0], scale=record["ladder"]["unigram"],

@@ -21,7 +21,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 from curves import Case, case_of, further_case, load, whole_case
 
-from descend.lab.belief import FEATURES, Belief, believe
+from descend.lab.belief import FEATURES, CurvePrior, fit_posterior
 from descend.lab.formula import PARAMETERS
 
 ROUNDS = 8
@@ -51,7 +51,7 @@ class Forecast:
     value: float
     below: float
     above: float
-    belief: Belief
+    belief: CurvePrior
 
     @property
     def miss(self) -> float:
@@ -60,19 +60,19 @@ class Forecast:
         return off / self.above if off > 0 else -off / self.below
 
 
-def first_belief() -> Belief:
+def first_belief() -> CurvePrior:
     """Middling values with wide deviations, to begin from."""
     mean = np.zeros((len(PARAMETERS), len(FEATURES)))
     mean[:, 0] = [np.log(0.5), np.log(3e4), np.log(0.5), np.log(0.1), np.log(0.2), np.log(0.03), 0]
     deviations = np.array([0.4, 1.0, 0.5, 0.7, 1.0, 1.2, 0.1])
-    return Belief(
+    return CurvePrior(
         mean=mean.tolist(), covariance=np.diag(deviations**2).tolist(),
-        validation_error=VALIDATION_ERROR, training_error=TRAINING_ERROR, widening=1.0,
-        widening_continued=1.0, accuracy_slope=0.1, accuracy_slope_rising=0.0, learned_from="",
+        validation_error=VALIDATION_ERROR, training_error=TRAINING_ERROR, interval_scale=1.0,
+        widening_continued=1.0, accuracy_slope=0.1, accuracy_slope_rising=0.0, fitted_on="",
     )  # fmt: skip
 
 
-def learn(records: list[dict[str, Any]]) -> Belief:
+def learn(records: list[dict[str, Any]]) -> CurvePrior:
     """The belief that explains whole runs best."""
     belief = first_belief()
     cases = [whole_case(r, TRAINING_ERROR) for r in records]
@@ -80,7 +80,7 @@ def learn(records: list[dict[str, Any]]) -> Belief:
     penalty = RIDGE * np.eye(len(FEATURES))
     penalty[0, 0] = 0
     for _ in range(ROUNDS):
-        found = [believe(c.seen, c.traits, belief) for c in cases]
+        found = [fit_posterior(c.seen, c.traits, belief) for c in cases]
         Z = np.stack([p.z for p in found])
         mean = np.linalg.solve(X.T @ X + penalty, X.T @ Z).T
         rest = Z - X @ mean.T
@@ -103,9 +103,9 @@ def accuracy_slopes(records: list[dict[str, Any]]) -> tuple[float, float]:
     return float(np.median(falling)), float(np.median(rising)) if rising else 0.0
 
 
-def forecast(case: Case, belief: Belief) -> tuple[float, float, float]:
+def forecast(case: Case, belief: CurvePrior) -> tuple[float, float, float]:
     """Value and unwidened 80 % deviations below and above, for the end of `case`."""
-    posterior = believe(case.seen, case.traits, belief)
+    posterior = fit_posterior(case.seen, case.traits, belief)
     draws = posterior.held_out(case.ahead[-1:], DRAWS)[:, 0]
     noise = np.random.default_rng(1).standard_normal(DRAWS) * belief.validation_error
     low, high = np.quantile(draws + noise, [0.1, 0.9])
@@ -122,7 +122,7 @@ def cross(records: list[dict[str, Any]]) -> list[Forecast]:
     return rows
 
 
-def forecasts_of(record: dict[str, Any], belief: Belief, fold: int) -> list[Forecast]:
+def forecasts_of(record: dict[str, Any], belief: CurvePrior, fold: int) -> list[Forecast]:
     """What `belief` says of a run of which so much was seen, each of `SHARES` and all of it."""
     cases = [(s, case_of(record, s, TRAINING_ERROR)) for s in SHARES]
     cases.append((1.0, further_case(record, TRAINING_ERROR)))
@@ -139,9 +139,9 @@ def main() -> None:
     rows = cross(records)
     belief = msgspec.structs.replace(
         learn(records),
-        widening=widening([r for r in rows if r.share < 1]),
+        interval_scale=widening([r for r in rows if r.share < 1]),
         widening_continued=widening([r for r in rows if r.share == 1]),
-        learned_from=f"benchmarks/forecast/fit.py, {len(records)} runs, "
+        fitted_on=f"benchmarks/forecast/fit.py, {len(records)} runs, "
         f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
     )
     Path(sys.argv[2]).write_bytes(msgspec.json.format(msgspec.json.encode(belief)) + b"\n")

@@ -28,16 +28,16 @@ import torch
 from descend.config import RunConfig, make_config
 from descend.model.cost import parameter_count, training_flops_per_token
 from descend.model.initialize import initialize
-from descend.model.shape import shape_of
+from descend.model.shape import shape_from_run_config
 from descend.model.transformer import Transformer
 from descend.runs.records import Epoch, Step
-from descend.text.batches import BatchPlan
-from descend.text.embedded import documents
-from descend.text.store import TokenStore, prepare_text, prepare_tokens
-from descend.training.job import course_for, fresh_state, resolve, tokenizer_for
-from descend.training.loop import Course, train
-from descend.training.state import TrainState, put_weights
-from descend.trials.trial import execution_of
+from descend.text.batches import BatchSampler
+from descend.text.embedded import read_builtin_corpus
+from descend.text.store import TokenStore, prepare_documents, prepare_tokens
+from descend.training.job import make_train_plan, initial_train_state, fill_open_keys, load_or_train_tokenizer
+from descend.training.loop import TrainPlan, train
+from descend.training.state import TrainState, load_weights
+from descend.trials.trial import trial_execution
 
 MOST_BINS = 256
 """Training losses are kept as means over so many equal spans of the run."""
@@ -67,7 +67,7 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     sources = {p.stem: p.read_bytes() for p in sorted(texts.glob("*.txt"))}
     for name in ("python", "stories"):
-        sources[name] = "\n".join(d.text for d in documents(name)).encode()
+        sources[name] = "\n".join(d.text for d in read_builtin_corpus(name)).encode()
     with tempfile.TemporaryDirectory() as scratch:
         for number in range(count):
             file = out / f"{number}.json"
@@ -115,7 +115,7 @@ def one(number: int, sources: dict[str, bytes], scratch: Path) -> dict[str, Any]
         assert asked.epoch is not None
         more = pick.randint(1, max(1, asked.epoch))
         again = ready(make_config(asked.model_dump() | {"epoch": more}))
-        put_weights(again.state.model, best.weights)
+        load_weights(again.state.model, best.weights)
         runs.append(curve(again))
     info, resolved = run.store.info, run.course.config.model_dump(mode="json")
     return {
@@ -126,7 +126,7 @@ def one(number: int, sources: dict[str, bytes], scratch: Path) -> dict[str, Any]
         "validation_tokens": info.validation_tokens,
         "train_bytes": info.train_bytes,
         "validation_bytes": info.validation_bytes,
-        "ladder": {k: round(getattr(info.ladder, k), 4) for k in ("uniform", "unigram", "bigram")},
+        "ladder": {k: round(getattr(info.ngram_baselines, k), 4) for k in ("uniform", "unigram", "bigram")},
         "parameters": parameter_count(run.state.model.shape),
         "runs": runs,
     }
@@ -137,30 +137,30 @@ class Ready:
     """A run before its first step."""
 
     store: TokenStore
-    course: Course
+    course: TrainPlan
     state: TrainState
 
 
 def ready(asked: RunConfig) -> Ready:
     """As `training.job.new_job`, in one fixed way of computing: nothing is tried out."""
-    text = prepare_text(asked)
-    tokenizer = tokenizer_for(asked, text)
+    text = prepare_documents(asked)
+    tokenizer = load_or_train_tokenizer(asked, text)
     store = prepare_tokens(text, tokenizer)
-    batches = BatchPlan(store.train, asked.seq_len, asked.batch_size, asked.seed)
-    resolved = resolve(asked, text, store, batches)
-    way = execution_of(asked)
+    batches = BatchSampler(store.train, asked.seq_len, asked.batch_size, asked.seed)
+    resolved = fill_open_keys(asked, text, store, batches)
+    way = trial_execution(asked)
     torch.set_num_threads(way.threads)
-    model = Transformer(shape_of(asked, tokenizer.vocab_size), asked.dropout_rate, way.attention)
+    model = Transformer(shape_from_run_config(asked, tokenizer.vocab_size), asked.dropout_rate, way.attention)
     initialize(model, asked.seed)
-    course = course_for(resolved, way, store, batches)
-    return Ready(store, course, fresh_state(model, resolved, way))
+    course = make_train_plan(resolved, way, store, batches)
+    return Ready(store, course, initial_train_state(model, resolved, way))
 
 
 def hopeless(drawn: dict[str, Any], nbytes: int, small: bool) -> bool:
     """Whether a run is far outside the bounds, seen without tokenizing: saves preparing it."""
     tokens = nbytes * (1 - VALIDATION) / BYTES_PER_TOKEN[drawn["vocab_size"]]
     steps = drawn["epoch"] * tokens / (drawn["batch_size"] * drawn["seq_len"])
-    shape = shape_of(make_config(drawn), drawn["vocab_size"])
+    shape = shape_from_run_config(make_config(drawn), drawn["vocab_size"])
     flops = drawn["epoch"] * tokens * training_flops_per_token(shape, drawn["seq_len"])
     most = SMALL_FLOPS if small else MOST_FLOPS
     return not (LEAST_STEPS / FAR <= steps <= MOST_STEPS * FAR and flops <= most * FAR)

@@ -25,7 +25,7 @@ from curves import Case, load
 from fit import FOLDS, Forecast, cross, forecasts_of, learn, widening
 
 from descend.lab.forecast import expected_accuracy
-from descend.lab.squares import least_squares
+from descend.lab.squares import gauss_newton
 
 RESAMPLES = 2000
 FLAT = 0.1
@@ -56,7 +56,7 @@ def power_law(case: Case, end: float) -> float:
         curve = floor + height * steps**-bend - losses
         return np.concatenate([curve, FLAT / len(steps) * (z - start)], axis=-1)
 
-    z, _ = least_squares(misses, start)
+    z, _ = gauss_newton(misses, start)
     return float(np.exp(z[0]) + np.exp(z[1]) * (end / _last_step(case)) ** -np.exp(z[2]))
 
 

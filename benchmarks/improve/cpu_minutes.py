@@ -34,13 +34,13 @@ def train_once(text: Path, num_bytes: int, minutes: str) -> dict[str, object]:
         spent = time.process_time() - began
         plan = folder / "plan.json"
         predicted = json.loads(plan.read_text())["predicted"] if plan.exists() else {}
-        resolved, summary = model.info.resolved, model.summary
+        resolved, summary = model.info.resolved_config, model.summary
     sizes = ("vocab_size", "embed_dim", "num_layers", "batch_size", "seq_len", "max_steps", "epoch")
     return {
         "text": text.stem, "bytes": num_bytes, "minutes": minutes, "cpu_seconds": round(spent, 1),
         "predicted": predicted.get("bits_per_byte"), "bits_per_byte": summary.bits_per_byte,
         "curve": [round(e.bits_per_byte, 4) for e in summary.epochs],
-        "epochs_made": summary.passes, **{k: resolved[k] for k in sizes},
+        "epochs_made": summary.num_epochs, **{k: resolved[k] for k in sizes},
     }  # fmt: skip
 
 

@@ -27,7 +27,7 @@ def measure_epochs(text: Path, num_bytes: int, epochs: int, dropout: float | Non
         model = run({"corpus_dir": str(part), "epoch": epochs, "log_level": "error",
                      "save_dir": str(Path(scratch) / "run"), **keys})  # fmt: skip
         spent = time.process_time() - began
-        summary, resolved = model.summary, model.info.resolved
+        summary, resolved = model.summary, model.info.resolved_config
     return {
         "text": text.stem, "bytes": num_bytes, "epochs": epochs,
         "token_dropout": resolved["blank_rate"], "seed": resolved["seed"],

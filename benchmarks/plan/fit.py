@@ -24,9 +24,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 from corpora import REPORT_ONLY
 
-from descend.lab.outlook import PARAMETERS, Outlook, Setting, bits_per_byte
-from descend.lab.sample import Sample
-from descend.lab.squares import least_squares
+from descend.lab.outlook import PARAMETERS, ScalingLaw, ScalingLawInput, bits_per_byte
+from descend.lab.sample import CorpusProfile
+from descend.lab.squares import gauss_newton
 
 BEFORE = {
     "floor": (math.log(0.40), 0.5),
@@ -63,9 +63,9 @@ def rows_of(trials: Path, hardness: dict[str, float]) -> list[dict[str, Any]]:
         if r["steps"] < SHORTEST_STEPS or v.get("architecture", "modern") != "modern":
             continue
         steps = r["best"]["step"]
-        setting = Setting(
-            hardness=hardness[r["corpus"]],
-            block_numbers=12 * v["num_layers"] * v["embed_dim"] ** 2,
+        setting = ScalingLawInput(
+            text_difficulty=hardness[r["corpus"]],
+            block_parameters=12 * v["num_layers"] * v["embed_dim"] ** 2,
             width=v["embed_dim"], vocab_size=r["vocab_size"],
             bytes_per_token=r["train_bytes"] / r["train_tokens"],
             train_tokens=r["train_tokens"], tokens=r["steps"] * v["batch_size"] * v["seq_len"],
@@ -88,9 +88,9 @@ def curve_rows(curves: Path, hardness: dict[str, float]) -> list[dict[str, Any]]
         kind = (c["architecture"], c["optimizer"], c["schedule"], c["dropout_rate"])
         if kind != ("modern", "muon", "wsd", 0.0) or run["steps"] < SHORTEST_STEPS:
             continue
-        setting = Setting(
-            hardness=hardness[r["corpus"]],
-            block_numbers=12 * c["num_layers"] * c["embed_dim"] ** 2,
+        setting = ScalingLawInput(
+            text_difficulty=hardness[r["corpus"]],
+            block_parameters=12 * c["num_layers"] * c["embed_dim"] ** 2,
             width=c["embed_dim"], vocab_size=c["vocab_size"],
             bytes_per_token=r["train_bytes"] / r["train_tokens"],
             train_tokens=r["train_tokens"], tokens=run["steps"] * run["tokens_per_step"],
@@ -112,9 +112,9 @@ def run_row(file: Path, hardness: dict[str, float]) -> dict[str, Any]:
     name = run["command"].split()[2].removesuffix(".txt")
     batch = c["batch_size"] * c["seq_len"]
     last = outcome["epochs"][-1]
-    setting = Setting(
-        hardness=hardness[name],
-        block_numbers=12 * c["num_layers"] * c["embed_dim"] ** 2,
+    setting = ScalingLawInput(
+        text_difficulty=hardness[name],
+        block_parameters=12 * c["num_layers"] * c["embed_dim"] ** 2,
         width=c["embed_dim"], vocab_size=c["vocab_size"],
         bytes_per_token=corpus["train_bytes"] / corpus["train_tokens"],
         train_tokens=corpus["train_tokens"], tokens=last["step"] * batch,
@@ -166,7 +166,7 @@ def fit(rows: list[dict[str, Any]], scatter: float = SCATTER) -> tuple[Any, Any,
         )
 
     start = np.concatenate([means, np.zeros(len(corpora))])
-    z, curvature = least_squares(misses, start)
+    z, curvature = gauss_newton(misses, start)
     covariance = np.linalg.inv(curvature)
     count = len(PARAMETERS)
     return (
@@ -186,7 +186,7 @@ stray does not widen all intervals."""
 def main() -> None:
     samples = json.loads((Path(__file__).parent / "samples.json").read_text())
     hardness = {
-        name: msgspec.convert(found, type=Sample, strict=False).hardness
+        name: msgspec.convert(found, type=CorpusProfile, strict=False).difficulty
         for name, found in samples.items()
     }
     rows = rows_of(Path(sys.argv[1]), hardness)
@@ -201,7 +201,7 @@ def main() -> None:
     ])  # fmt: skip
     near = behind(rows) < NEAR
     texts = list(offsets.values())
-    outlook = Outlook(
+    outlook = ScalingLaw(
         parameters=[float(x) for x in z], covariance=covariance.tolist(),
         text_deviation=max(float(np.std(texts)), 0.02),
         run_deviation=GAUSSIAN * float(np.median(np.abs(rest)[near])),

@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from corpora import corpus_file
 
 from descend.config import make_config
-from descend.lab.sample import sample_corpus
-from descend.text.store import prepare_text
+from descend.lab.sample import profile_corpus
+from descend.text.store import prepare_documents
 
 CORPORA = ("tinyshakespeare", "austen_100k", "library", "quijote", "moby_dick",
            "pride_and_prejudice", "python", "stories")  # fmt: skip
@@ -30,7 +30,7 @@ def main() -> None:
     found = {}
     for name in CORPORA:
         where = name if name in EMBEDDED else str(corpus_file(name, texts, made))
-        sample = sample_corpus(prepare_text(make_config({"corpus_dir": where, "seed": 1})))
+        sample = profile_corpus(prepare_documents(make_config({"corpus_dir": where, "seed": 1})))
         found[name] = msgspec.to_builtins(sample, str_keys=True)
         print(name, found[name], flush=True)
     out.write_text(json.dumps(found, indent=1) + "\n")

@@ -24,11 +24,11 @@ from search import show
 from trial import HERE, trial
 
 from descend.config import PRESETS, make_config
-from descend.lab.outlook import learned_outlook
-from descend.lab.plan import SAVING_SHARE, Plan, make_plan
-from descend.lab.rates import Rates
-from descend.lab.sample import Sample
-from descend.training.recipe import choose_blank_rate
+from descend.lab.outlook import load_scaling_law
+from descend.lab.plan import SAVING_SHARE, TrainingPlan, choose_config
+from descend.lab.rates import StepTimeModel
+from descend.lab.sample import CorpusProfile
+from descend.training.recipe import choose_token_dropout
 
 NANOGPT = {
     "architecture": "gpt", "optimizer": "adamw", "embed_dim": 128, "num_heads": 4, "num_layers": 4,
@@ -40,14 +40,14 @@ NANOGPT = {
 --batch_size=12 --dropout=0.0`, on pieces of the guide's vocabulary instead of characters."""
 
 
-def plan_of(corpus: str, limit: float) -> Plan:
+def plan_of(corpus: str, limit: float) -> TrainingPlan:
     """The plan for reference seconds of pure training: saving and judging are not counted here."""
     samples = json.loads((HERE / "samples.json").read_text())
-    rates = Rates(**json.loads((HERE / "rates.json").read_text())["rates"])
-    sample = msgspec.convert(samples[corpus], type=Sample, strict=False)
+    rates = StepTimeModel(**json.loads((HERE / "rates.json").read_text())["rates"])
+    sample = msgspec.convert(samples[corpus], type=CorpusProfile, strict=False)
     # Nothing held out: judging then costs nothing, as in the trials.
     sample = msgspec.structs.replace(sample, validation_bytes=0)
-    return make_plan(sample, rates, learned_outlook(), limit / 60 / (1 - SAVING_SHARE))
+    return choose_config(sample, rates, load_scaling_law(), limit / 60 / (1 - SAVING_SHARE))
 
 
 def configurations(corpus: str, limit: float) -> dict[str, dict[str, Any]]:
@@ -55,7 +55,7 @@ def configurations(corpus: str, limit: float) -> dict[str, dict[str, Any]]:
     guide = {k: v for k, v in PRESETS["guide"].items() if k not in ("epoch", "precision")}
     plan = plan_of(corpus, limit)
     passes = math.ceil(plan.predicted.passes)
-    open_key = {"blank_rate": choose_blank_rate(make_config(plan.config), passes)}
+    open_key = {"blank_rate": choose_token_dropout(make_config(plan.config), passes)}
     return {
         "plan": plan.config | open_key | {"seed": 1},
         "guide": guide | {"seed": 1},

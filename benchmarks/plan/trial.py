@@ -18,21 +18,21 @@ import numpy as np
 import torch
 
 from descend.config import RunConfig, make_config
-from descend.lab.rates import Rates, Work
-from descend.machine import Execution, processor
+from descend.lab.rates import StepTimeModel, StepWorkload
+from descend.machine import Execution, cpu_name
 from descend.model.initialize import initialize
-from descend.model.shape import ModelShape, shape_of
+from descend.model.shape import ModelShape, shape_from_run_config
 from descend.model.transformer import Transformer
 from descend.signals.evaluate import Evaluation, evaluate
-from descend.text.batches import BatchPlan
-from descend.text.store import TokenStore, prepare_text, prepare_tokens
-from descend.training.job import tokenizer_for
-from descend.training.loop import backward, gradient_norm, update
-from descend.training.objective import objective_for
+from descend.text.batches import BatchSampler
+from descend.text.store import TokenStore, prepare_documents, prepare_tokens
+from descend.training.job import load_or_train_tokenizer
+from descend.training.loop import accumulate_gradients, gradient_norm, optimizer_step
+from descend.training.objective import make_loss_fn
 from descend.training.optimizer import make_optimizers, set_learning_rate
-from descend.training.precision import make_scaler
+from descend.training.precision import make_grad_scaler
 from descend.training.recipe import choose_warmup
-from descend.training.schedule import learning_rate
+from descend.training.schedule import make_lr_schedule
 from descend.training.state import TrainState
 
 HERE = Path(__file__).parent
@@ -49,10 +49,10 @@ MOST_JUDGMENTS = 10
 
 def seconds_per_step(config: RunConfig, vocab_size: int) -> float:
     """Reference seconds of one step."""
-    rates = Rates(**json.loads((HERE / "rates.json").read_text())["rates"])
-    shape = shape_of(config, vocab_size)
+    rates = StepTimeModel(**json.loads((HERE / "rates.json").read_text())["rates"])
+    shape = shape_from_run_config(config, vocab_size)
     muon = config.optimizer == "muon"
-    return rates.seconds(Work(shape, config.batch_size, config.seq_len, muon))
+    return rates.seconds(StepWorkload(shape, config.batch_size, config.seq_len, muon))
 
 
 def trial(folder: Path, corpus: str, text: Path, values: dict[str, Any], seconds: float) -> Any:
@@ -62,9 +62,9 @@ def trial(folder: Path, corpus: str, text: Path, values: dict[str, Any], seconds
     if file.exists():
         return json.loads(file.read_text())
     config = make_config(values | {"corpus_dir": str(text)})
-    prepared = prepare_text(config)
-    store = prepare_tokens(prepared, tokenizer_for(config, prepared))
-    shape = shape_of(config, store.tokenizer.vocab_size)
+    prepared = prepare_documents(config)
+    store = prepare_tokens(prepared, load_or_train_tokenizer(config, prepared))
+    shape = shape_from_run_config(config, store.tokenizer.vocab_size)
     per_step = seconds_per_step(config, shape.vocab_size)
     steps = max(1, min(int(seconds / per_step), config.max_steps or sys.maxsize))
     judged = run(config, shape, store, steps)
@@ -85,29 +85,29 @@ def trial(folder: Path, corpus: str, text: Path, values: dict[str, Any], seconds
 
 def run(config: RunConfig, shape: ModelShape, store: TokenStore, steps: int) -> list[Any]:
     """Judgments of a run of `steps`; a diverged one ends where it was last finite."""
-    batches = BatchPlan(store.train, config.seq_len, config.batch_size, config.seed)
+    batches = BatchSampler(store.train, config.seq_len, config.batch_size, config.seed)
     way = Execution("cpu", "bfloat16" if config.precision == "auto" else "float32", "matmul",
-                    torch.get_num_threads(), str(torch.__version__), processor())  # fmt: skip
+                    torch.get_num_threads(), str(torch.__version__), cpu_name())  # fmt: skip
     model = Transformer(shape, config.dropout_rate, way.attention)
     initialize(model, config.seed)
-    model.blank_rate = config.blank_rate or 0.0
+    model.blank_rate = config.token_dropout or 0.0
     model.train()
-    state = TrainState(model, make_optimizers(model, config), make_scaler(way))
-    rate = learning_rate(config, choose_warmup(config, steps), steps, batches.epoch_of)
+    state = TrainState(model, make_optimizers(model, config), make_grad_scaler(way))
+    rate = make_lr_schedule(config, choose_warmup(config, steps), steps, batches.epoch_at_step)
     course = Course(config, way, batches)
     ids = judged_tokens(store)
-    passes = batches.epochs_done(steps)
+    passes = batches.completed_epochs(steps)
     times = {steps} | {round(steps * (i + 1) / MOST_JUDGMENTS)
                        for i in range(MOST_JUDGMENTS) if passes > 1 and i >= 2}  # fmt: skip
     judged: list[Any] = []
     for step in range(steps):
         set_learning_rate(state.optimizers, rate(step))
         torch.manual_seed((config.seed * 1_000_003 + step) % 2**63)
-        loss, _ = backward(state, course, step)  # type: ignore[arg-type]
+        loss, _ = accumulate_gradients(state, course, step)  # type: ignore[arg-type]
         gradient_norm(state, course)  # type: ignore[arg-type]
         if not np.isfinite(loss):
             break
-        update(state, True)
+        optimizer_step(state, True)
         if step + 1 in times:
             found = judge(model, ids, store, config)
             judged.append({"step": step + 1, "train_loss": round(loss, 4),
@@ -120,9 +120,9 @@ def run(config: RunConfig, shape: ModelShape, store: TokenStore, steps: int) -> 
 class Course:
     """What the steps of the training loop look at."""
 
-    def __init__(self, config: RunConfig, execution: Execution, batches: BatchPlan) -> None:
+    def __init__(self, config: RunConfig, execution: Execution, batches: BatchSampler) -> None:
         self.config, self.execution, self.batches = config, execution, batches
-        self.compute = objective_for(execution)
+        self.compute = make_loss_fn(execution)
 
 
 def judge(model: Transformer, ids: Any, store: TokenStore, config: RunConfig) -> Evaluation:

@@ -56,27 +56,27 @@ def ours(size: dict[str, int], dropout: float = 0.0, steps: int = 0) -> Callable
     """A step of descend's own loop with the `fast` recipe, engine choice included."""
     from descend.config import make_config
     from descend.model.initialize import initialize
-    from descend.model.shape import shape_of
+    from descend.model.shape import shape_from_run_config
     from descend.model.transformer import Transformer
-    from descend.text.batches import BatchPlan
-    from descend.training.engine import choose_execution
-    from descend.training.loop import Course, train
+    from descend.text.batches import BatchSampler
+    from descend.training.engine import autotune_execution
+    from descend.training.loop import TrainPlan, train
     from descend.training.optimizer import make_optimizers
-    from descend.training.precision import make_scaler
+    from descend.training.precision import make_grad_scaler
     from descend.training.state import TrainState
 
     config = make_config(size | {"dropout_rate": dropout, "warmup_steps": 0})
-    shape = shape_of(config, VOCABULARY)
+    shape = shape_from_run_config(config, VOCABULARY)
     tokens = np.random.default_rng(0).integers(0, VOCABULARY, 5_000_000).astype(np.uint16)
-    batches = BatchPlan(tokens, config.seq_len, config.batch_size, 0)
-    execution = choose_execution(config, shape, batches, steps).execution
+    batches = BatchSampler(tokens, config.seq_len, config.batch_size, 0)
+    execution = autotune_execution(config, shape, batches, steps).execution
     torch.set_num_threads(execution.threads)
     model = Transformer(shape, dropout, execution.attention)
     initialize(model, 0)
     model.to(execution.device)
     optimizers = make_optimizers(model, config, execution)
-    state = TrainState(model, optimizers, make_scaler(execution))
-    course = Course(config, execution, batches, 1, batches.steps(1), lambda _: 1e-5, None)
+    state = TrainState(model, optimizers, make_grad_scaler(execution))
+    course = TrainPlan(config, execution, batches, 1, batches.steps(1), lambda _: 1e-5, None)
     records = train(state, course)
 
     def step() -> object:

@@ -21,7 +21,7 @@ from typing import Any
 
 from time_to_loss import _wait_for_a_step
 
-from descend.machine import cores, processor, versions
+from descend.machine import available_cores, cpu_name, package_versions
 
 RUNS = {"compiled": [], "not compiled": ["--max-steps", "20"]}
 
@@ -69,7 +69,7 @@ def main() -> None:
     }
     record = {
         "command": f"python benchmarks/speed/first_step.py RESULTS {Path(text).name}",
-        "machine": {"processor": processor(), "cores": cores(), "versions": versions()},
+        "machine": {"processor": cpu_name(), "cores": available_cores(), "versions": package_versions()},
         "raw": raw,
         "summary": [
             {"run": n, "rounds": len(s), "seconds": [min(s), statistics.median(s), max(s)]}

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from descend import load, run
-from descend.machine import cores, processor, versions
+from descend.machine import available_cores, cpu_name, package_versions
 
 PROMPT_TEXT = "def read(path):\n    return"
 
@@ -36,7 +36,7 @@ def main() -> None:
         model_folder = Path(folder) / "model"
         run({"sample_size": 10, "epoch": 1, "vocab_size": 1024, "save_dir": str(model_folder),
              "log_level": "error"})  # fmt: skip
-        torch.set_num_threads(cores())
+        torch.set_num_threads(available_cores())
         contestants = {"descend": ours(model_folder), "transformers": theirs(model_folder)}
         for write in contestants.values():
             write(1, 5)
@@ -53,7 +53,7 @@ def main() -> None:
     record = {
         "command": "python benchmarks/speed/generation.py RESULTS "
         f"--rounds {asked.rounds} --tokens {asked.tokens}",
-        "machine": {"processor": processor(), "cores": cores(), "versions": versions()},
+        "machine": {"processor": cpu_name(), "cores": available_cores(), "versions": package_versions()},
         "raw": raw,
         "summary": summary(raw),
     }

@@ -30,7 +30,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from descend.machine import cores, processor, versions
+from descend.machine import available_cores, cpu_name, package_versions
 
 STEPS = 20
 WATCH_SECONDS = 0.02
@@ -69,8 +69,8 @@ def watched(stage: str, found: dict[str, float]) -> Iterator[None]:
 def one(text: str) -> dict[str, float]:
     """Prepare and train on `text` here: seconds and memory of each stage."""
     from descend.config import make_config
-    from descend.text.store import prepare_text, prepare_tokenizer, prepare_tokens
-    from descend.training.job import new_job
+    from descend.text.store import prepare_documents, prepare_tokenizer, prepare_tokens
+    from descend.training.job import create_run
     from descend.training.loop import train
 
     # So short that it is never compiled, which costs memory of its own whatever the text.
@@ -78,17 +78,17 @@ def one(text: str) -> dict[str, float]:
     config = make_config(asked)
     found: dict[str, float] = {"megabytes": Path(text).stat().st_size / 1e6}
     with watched("reading", found):
-        prepared = prepare_text(config)
+        prepared = prepare_documents(config)
     with watched("tokenizer", found):
         tokenizer = prepare_tokenizer(prepared, "bpe", 4096)
     with watched("tokens", found):
         prepare_tokens(prepared, tokenizer)
-    found["documents"] = len(prepared.spool)
+    found["documents"] = len(prepared.documents)
     del prepared, tokenizer
     with watched("job", found):
-        job = new_job(config, Path("unused"))
+        job = create_run(config, Path("unused"))
     with watched("training", found):
-        for number, _ in enumerate(train(job.state, job.course), 1):
+        for number, _ in enumerate(train(job.state, job.plan), 1):
             if number == STEPS:
                 break
     return found
@@ -160,7 +160,7 @@ def main() -> None:
     before = json.loads(file.read_text()) if file.exists() else {"corpora": [], "models": []}
     record = {
         "command": f"python benchmarks/speed/growth.py RESULTS {names}",
-        "machine": {"processor": processor(), "cores": cores(), "versions": versions()},
+        "machine": {"processor": cpu_name(), "cores": available_cores(), "versions": package_versions()},
         "corpora": before["corpora"] + corpora,
         "models": before["models"] + models,
     }

@@ -27,12 +27,12 @@ from contestants import SIZES
 from descend.config import make_config
 from descend.machine import Execution
 from descend.model.initialize import initialize
-from descend.model.shape import shape_of
+from descend.model.shape import shape_from_run_config
 from descend.model.transformer import Transformer
 from descend.runs.records import Step
-from descend.text.batches import BatchPlan
-from descend.training.job import fresh_state
-from descend.training.loop import Course, backward, gradient_norm, train, update
+from descend.text.batches import BatchSampler
+from descend.training.job import initial_train_state
+from descend.training.loop import TrainPlan, accumulate_gradients, gradient_norm, train, optimizer_step
 
 VOCABULARY = {"guide": 4096, "baby": 65, "gpt2": 32768}
 WAYS: dict[str, dict[str, Any]] = {
@@ -47,24 +47,24 @@ WAYS: dict[str, dict[str, Any]] = {
 SECONDS = 1.0
 
 
-def course_of(size: str, way: dict[str, Any], dropout: float = 0.0) -> Course:
+def course_of(size: str, way: dict[str, Any], dropout: float = 0.0) -> TrainPlan:
     """A run on random tokens."""
     config = make_config(SIZES[size] | {"dropout_rate": dropout, "warmup_steps": 0})
     tokens = np.random.default_rng(0).integers(0, VOCABULARY[size], 5_000_000).astype(np.uint16)
-    batches = BatchPlan(tokens, config.seq_len, config.batch_size, 0)
+    batches = BatchSampler(tokens, config.seq_len, config.batch_size, 0)
     plain: dict[str, Any] = {"precision": "bfloat16", "attention": "fused"}
     execution = Execution(**plain | way, device="cuda", threads=1, torch="", processor="")
-    return Course(config, execution, batches, 1, batches.steps(1), lambda _: 1e-4, None)
+    return TrainPlan(config, execution, batches, 1, batches.steps(1), lambda _: 1e-4, None)
 
 
-def start(size: str, course: Course) -> Any:
+def start(size: str, course: TrainPlan) -> Any:
     """The state before the first step."""
     model = Transformer(
-        shape_of(course.config, VOCABULARY[size]), course.config.dropout_rate,
+        shape_from_run_config(course.config, VOCABULARY[size]), course.config.dropout_rate,
         course.execution.attention,
     )  # fmt: skip
     initialize(model, 0)
-    return fresh_state(model, course.config, course.execution)
+    return initial_train_state(model, course.config, course.execution)
 
 
 def timed(size: str, way: dict[str, Any]) -> str:
@@ -75,11 +75,11 @@ def timed(size: str, way: dict[str, Any]) -> str:
     marks: list[tuple[float, float]] = []
     for step in itertools.count():
         before = time.perf_counter()
-        backward(state, course, step)
+        accumulate_gradients(state, course, step)
         torch.cuda.synchronize()
         between = time.perf_counter()
         gradient_norm(state, course)
-        update(state, True)
+        optimizer_step(state, True)
         torch.cuda.synchronize()
         after = time.perf_counter()
         if step == 5:

@@ -13,7 +13,7 @@ import time
 
 import torch
 
-from descend.machine import cores, processor
+from descend.machine import available_cores, cpu_name
 
 SHAPES = ((512, 128, 512), (2048, 256, 256), (2048, 256, 1024), (2048, 1024, 256))
 FORMATS = (torch.float32, torch.bfloat16, torch.float16)
@@ -35,10 +35,10 @@ def rates(shape: tuple[int, int, int], dtype: torch.dtype) -> tuple[float, float
 
 
 def main() -> None:
-    threads = int(sys.argv[1]) if len(sys.argv) > 1 else cores()
+    threads = int(sys.argv[1]) if len(sys.argv) > 1 else available_cores()
     torch.set_num_threads(threads)
     print(f"python benchmarks/speed/products.py {threads}")
-    print(f"{processor()}, torch {torch.__version__}, threads: {threads}; best tenth (median)")
+    print(f"{cpu_name()}, torch {torch.__version__}, threads: {threads}; best tenth (median)")
     print("rows, inner, columns  " + "".join(f"{str(f)[6:]:>16}" for f in FORMATS), flush=True)
     for shape in SHAPES:
         found = (rates(shape, dtype) for dtype in FORMATS)

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from descend.config import make_config
-from descend.machine import processor, versions
+from descend.machine import cpu_name, package_versions
 from descend.runs.folder import EventLog
-from descend.signals.matrices import MatrixWatch
-from descend.training.job import new_job
-from descend.training.work import work
+from descend.signals.matrices import WeightUpdateRecorder
+from descend.training.job import create_run
+from descend.training.work import run_training
 
 SIZES: dict[str, dict[str, Any]] = {
     "guide": {},
@@ -52,23 +52,23 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=150)
     asked = parser.parse_args()
     spent: list[float] = []
-    for kind, name in ((MatrixWatch, "before"), (MatrixWatch, "after"), (EventLog, "append")):
+    for kind, name in ((WeightUpdateRecorder, "before"), (WeightUpdateRecorder, "after"), (EventLog, "append")):
         timed(kind, name, spent)
     found = {}
     for size, sizes in SIZES.items():
         values = sizes | {"corpus_dir": asked.text, "max_steps": asked.steps}
         with tempfile.TemporaryDirectory() as folder:
-            job = new_job(make_config(values), Path(folder) / "run")
+            job = create_run(make_config(values), Path(folder) / "run")
             spent.clear()
-            for _ in work(job):
+            for _ in run_training(job):
                 pass
-        found[size] = {"steps": asked.steps, "seconds": round(job.state.seconds, 3),
+        found[size] = {"steps": asked.steps, "seconds": round(job.state.elapsed_seconds, 3),
                        "recording_seconds": round(sum(spent), 4),
-                       "share": round(sum(spent) / job.state.seconds, 5)}  # fmt: skip
+                       "share": round(sum(spent) / job.state.elapsed_seconds, 5)}  # fmt: skip
         print(size, found[size], flush=True)
     record = {
         "command": f"python benchmarks/speed/recording.py RESULTS {Path(asked.text).name}",
-        "machine": {"processor": processor(), "versions": versions()},
+        "machine": {"processor": cpu_name(), "versions": package_versions()},
         "sizes": found,
     }
     asked.results.mkdir(parents=True, exist_ok=True)

@@ -24,12 +24,12 @@ from contestants import SIZES, VOCABULARY
 from descend.config import make_config
 from descend.model import kernels
 from descend.model.initialize import initialize
-from descend.model.shape import shape_of
+from descend.model.shape import shape_from_run_config
 from descend.model.transformer import Transformer
 from descend.training import muon
-from descend.training.objective import objective
-from descend.training.optimizer import clip_gradients, make_optimizers
-from descend.training.process import process_kept
+from descend.training.objective import next_token_loss
+from descend.training.optimizer import clip_grad_norm, make_optimizers
+from descend.training.process import restore_process_settings
 
 LEFT_OUT = {
     "as it is": (),
@@ -44,25 +44,25 @@ def measured(size: dict[str, int], left_out: list[str]) -> str:
     """A line of the table."""
     torch.set_num_threads(1)
     config = make_config(size | {"warmup_steps": 0})
-    model = Transformer(shape_of(config, VOCABULARY), 0.0, "matmul")
+    model = Transformer(shape_from_run_config(config, VOCABULARY), 0.0, "matmul")
     initialize(model, 0)
     optimizers = make_optimizers(model, config)
     ids = torch.randint(0, VOCABULARY, (size["batch_size"], size["seq_len"] + 1))
 
     def step() -> None:
-        loss, _ = objective(model, ids[:, :-1], ids[:, 1:], 0.0)
+        loss, _ = next_token_loss(model, ids[:, :-1], ids[:, 1:], 0.0)
         loss.backward()
-        clip_gradients(model, 1.0)
+        clip_grad_norm(model, 1.0)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 
     seconds, pages = [], []
     with (
-        nullcontext() if "memory" in left_out else process_kept(),
-        patch.object(muon, "LONG", math.inf if "muon" in left_out else muon.LONG),
+        nullcontext() if "memory" in left_out else restore_process_settings(),
+        patch.object(muon, "LONG", math.inf if "muon" in left_out else muon.TALL_MATRIX_RATIO),
         patch.object(kernels, "by_hand", (lambda _: False) if "kernels" in left_out
-                     else kernels.by_hand),
+                     else kernels.use_custom_backward),
     ):  # fmt: skip
         torch.set_num_threads(1)
         for _ in range(3):

@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from descend.machine import hardware, pick_device
+from descend.machine import describe_hardware, resolve_device
 
 NANOGPT_SIZES = ["--tokenizer", "char", "--num-layers", "4", "--embed-dim", "128", "--num-heads",
                  "4", "--ff-dim", "512", "--seq-len", "64", "--max-seq-len", "64"]  # fmt: skip
@@ -130,10 +130,10 @@ def main() -> None:
     # What is there was measured on the machine that it names: only there is it gone on with.
     record: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {
         "command": f"python benchmarks/speed/time_to_loss.py RESULTS {Path(text).name}",
-        "machine": hardware(pick_device("auto")),
+        "machine": describe_hardware(resolve_device("auto")),
         "raw": [],
     }  # fmt: skip
-    here, there = hardware(pick_device("auto")), record["machine"]
+    here, there = describe_hardware(resolve_device("auto")), record["machine"]
     if here["processor"] != there["processor"]:
         raise SystemExit(
             f"{file}: measured on {there['processor']}, and this is {here['processor']}"

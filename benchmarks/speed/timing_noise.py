@@ -18,11 +18,11 @@ import numpy as np
 import torch
 
 from descend.config import make_config
-from descend.machine import busy_cores, cores
-from descend.model.shape import shape_of
-from descend.text.batches import BatchPlan
-from descend.training.engine import time_step
-from descend.trials.trial import execution_of
+from descend.machine import count_busy_cores, available_cores
+from descend.model.shape import shape_from_run_config
+from descend.text.batches import BatchSampler
+from descend.training.engine import time_training_step
+from descend.trials.trial import trial_execution
 
 TIMES = 20
 CLOCKS: dict[str, Callable[[], float]] = {
@@ -44,14 +44,14 @@ def main() -> None:
     for other in others:
         other.start()
     config = make_config({"embed_dim": 128, "num_heads": 4, "ff_dim": 512, "num_layers": 2})
-    shape, way = shape_of(config, 2048), execution_of(config)
+    shape, way = shape_from_run_config(config, 2048), trial_execution(config)
     tokens = np.random.default_rng(0).integers(0, 2048, 20_000).astype(np.uint16)
-    batches = BatchPlan(tokens, config.seq_len, config.batch_size, config.seed)
+    batches = BatchSampler(tokens, config.seq_len, config.batch_size, config.seed)
     torch.set_num_threads(way.threads)
-    print(f"{cores()} cores, {busy_cores():.1f} of them busy, {len(others)} by us")
+    print(f"{available_cores()} cores, {count_busy_cores():.1f} of them busy, {len(others)} by us")
     for name, clock in CLOCKS.items():
         timed = [
-            time_step(way, config, shape, batches, float("inf"), clock=clock)[0]
+            time_training_step(way, config, shape, batches, float("inf"), clock=clock)[0]
             for _ in range(TIMES)
         ]
         middle = statistics.median(timed)

@@ -19,8 +19,8 @@ from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from descend.machine import cores, processor, versions
-from descend.text.encoding import encoder
+from descend.machine import available_cores, cpu_name, package_versions
+from descend.text.encoding import make_encoder
 from descend.text.tokenizer import train_tokenizer
 
 VOCABULARY = 4096
@@ -33,7 +33,7 @@ def ours(text: str) -> Seconds:
     clock = time.perf_counter()
     tokenizer = train_tokenizer("bpe", VOCABULARY, lambda: iter([text]))
     learned = time.perf_counter()
-    encoder(tokenizer)([text])
+    make_encoder(tokenizer)([text])
     return learned - clock, time.perf_counter() - learned
 
 
@@ -89,7 +89,7 @@ def main() -> None:
     record = {
         "command": "python benchmarks/speed/tokenizing.py RESULTS "
         + " ".join(path.name for path in asked.texts),
-        "machine": {"processor": processor(), "cores": cores(), "versions": versions()},
+        "machine": {"processor": cpu_name(), "cores": available_cores(), "versions": package_versions()},
         "vocabulary": VOCABULARY, "summary": summary, "raw": raw,
     }  # fmt: skip
     asked.results.mkdir(parents=True, exist_ok=True)

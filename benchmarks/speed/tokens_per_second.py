@@ -20,7 +20,7 @@ from typing import Any
 
 from contestants import SIZES
 
-from descend.machine import hardware, pick_device
+from descend.machine import describe_hardware, resolve_device
 
 CONTESTANTS = (
     "descend",
@@ -70,7 +70,7 @@ def write(file: Path, raw: list[dict[str, Any]]) -> None:
     """All that was measured, and its summary."""
     record = {
         "command": "python benchmarks/speed/tokens_per_second.py RESULTS",
-        "machine": hardware(pick_device("auto")),
+        "machine": describe_hardware(resolve_device("auto")),
         "sizes": SIZES,
         "raw": raw,
         "summary": summary(raw),

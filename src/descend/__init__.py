@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from descend.config import RunConfig
     from descend.errors import DescendError
 
-_HOME = {
+_LAZY_EXPORTS = {
     "DescendError": "descend.errors",
     "Model": "descend.api",
     "RunConfig": "descend.config",
@@ -61,6 +61,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
+    if name in _LAZY_EXPORTS:
+        return getattr(import_module(_LAZY_EXPORTS[name]), name)
     raise AttributeError(f"module 'descend' has no attribute {name!r}")

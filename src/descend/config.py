@@ -24,13 +24,13 @@ from pydantic import (
 
 from descend.errors import ConfigError
 
-Rate = Annotated[float, Field(gt=0, le=10)]
+LearningRate = Annotated[float, Field(gt=0, le=10)]
 
-MOST_THREADS = 1024
+MAX_THREADS = 1024
 """Of a number beyond what the system can start, OpenMP ends the process without a word of ours."""
 
 
-def _rates(value: object) -> object:
+def _parse_learning_rate(value: object) -> object:
     """Accept `1:1e-4,2:1e-3` (a flag) and string keys or numbers (TOML, JSON, YAML)."""
     if isinstance(value, str) and ":" in value:
         try:
@@ -42,12 +42,12 @@ def _rates(value: object) -> object:
     return value
 
 
-def _on_off(value: object) -> object:
+def _parse_on_off(value: object) -> object:
     """Accept what YAML makes of the words `on` and `off`, and TOML's and JSON's own for them."""
     return ("off", "on")[value] if isinstance(value, bool) else value
 
 
-def _key(default: Any, sentence: str, *, group: str, **bounds: Any) -> Any:
+def _config_field(default: Any, sentence: str, *, group: str, **bounds: Any) -> Any:
     return Field(default, description=sentence, json_schema_extra={"group": group}, **bounds)
 
 
@@ -61,32 +61,32 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     # The text.
-    corpus_dir: str | None = _key(
+    corpus_dir: str | None = _config_field(
         None,
         "A folder, a file, - for standard input, or an embedded corpus (python, stories); "
         "left open: python.",
         group="Text",
     )
-    sample_size: int | None = _key(
+    sample_size: int | None = _config_field(
         None, "How many documents to take, at random; left open: all.", group="Text", ge=1
     )
-    encoding: str | None = _key(
+    encoding: str | None = _config_field(
         None, "Encoding of text files; left open: UTF-8, else guessed.", group="Text"
     )
-    text_column: str | None = _key(
+    text_column: str | None = _config_field(
         None, "Columns or keys with the text; left open: by name and length.", group="Text"
     )
-    split: str | None = _key(None, "Split of a data set to read; left open: all.", group="Text")
-    validation_fraction: float = _key(
+    split: str | None = _config_field(None, "Split of a data set to read; left open: all.", group="Text")
+    validation_fraction: float = _config_field(
         0.1, "Share of the text held out to judge the model.", group="Text", ge=0.01, le=0.5
     )
-    normalize: Literal["none", "nfc"] = _key(
+    normalize: Literal["none", "nfc"] = _config_field(
         "none", "Unicode normalisation of the text before anything else.", group="Text"
     )
-    tokenizer: Literal["bpe", "char", "byte"] = _key(
+    tokenizer: Literal["bpe", "char", "byte"] = _config_field(
         "bpe", "How text becomes tokens: learned pieces, characters, or bytes.", group="Text"
     )
-    vocab_size: int | None = _key(
+    vocab_size: int | None = _config_field(
         None,
         "Number of different tokens (bpe); left open: chosen by the size of the text, "
         "4096 in the guide.",
@@ -94,33 +94,33 @@ class RunConfig(BaseModel):
         ge=257,
         le=1_000_000,
     )
-    vocab_path: str | None = _key(
+    vocab_path: str | None = _config_field(
         None, "A tokenizer.json to use instead of training a tokenizer.", group="Text"
     )
 
     # The model.
-    architecture: Literal["gpt", "modern"] = _key(
+    architecture: Literal["gpt", "modern"] = _config_field(
         "modern", "gpt: the guide's GPT-2; modern: what learns fastest.", group="Model"
     )
-    embed_dim: int = _key(
+    embed_dim: int = _config_field(
         256, "Width of the model: numbers per token.", group="Model", ge=8, le=16384
     )
-    num_heads: int = _key(
+    num_heads: int = _config_field(
         4, "Attention heads; must divide embed_dim (guide: 8).", group="Model", ge=1, le=256
     )
-    num_layers: int = _key(
+    num_layers: int = _config_field(
         4, "Transformer blocks on top of each other.", group="Model", ge=1, le=256
     )
-    ff_dim: int = _key(
+    ff_dim: int = _config_field(
         1024, "Width of the feed-forward layer in each block.", group="Model", ge=8, le=65536
     )
-    max_seq_len: int = _key(
+    max_seq_len: int = _config_field(
         256, "Longest context the model can ever read, in tokens.", group="Model", ge=2, le=131072
     )
-    dropout_rate: float = _key(
+    dropout_rate: float = _config_field(
         0.0, "Share of activations dropped in training (guide: 0.1).", group="Model", ge=0, lt=1
     )
-    blank_rate: float | None = _key(
+    token_dropout: float | None = _config_field(
         None,
         "Share of input tokens hidden in training; left open: the more passes, the more.",
         group="Model",
@@ -129,8 +129,8 @@ class RunConfig(BaseModel):
     )
 
     # The training.
-    batch_size: int = _key(16, "Sequences per training step.", group="Training", ge=1, le=65536)
-    seq_len: int = _key(
+    batch_size: int = _config_field(16, "Sequences per training step.", group="Training", ge=1, le=65536)
+    seq_len: int = _config_field(
         128, "Tokens per training sequence; at most max_seq_len.", group="Training", ge=2, le=131072
     )
     epoch: int | None = Field(
@@ -142,14 +142,14 @@ class RunConfig(BaseModel):
         le=100_000,
         validation_alias=AliasChoices("epoch", "epochs"),
     )
-    max_steps: int | None = _key(
+    max_steps: int | None = _config_field(
         None,
         "Updates after which training ends, whatever epoch says; left open: as epoch says.",
         group="Training",
         ge=1,
         le=10**9,
     )
-    minutes: float | None = _key(
+    minutes: float | None = _config_field(
         None,
         "Minutes from the start to the saved model. What is not set is planned for them. "
         "Not set: as long as epoch or max_steps says.",
@@ -158,52 +158,52 @@ class RunConfig(BaseModel):
         le=60 * 24 * 365,
     )
     learning_rate: Annotated[
-        Rate | dict[Annotated[int, Field(ge=1)], Rate], BeforeValidator(_rates)
-    ] = _key(
+        LearningRate | dict[Annotated[int, Field(ge=1)], LearningRate], BeforeValidator(_parse_learning_rate)
+    ] = _config_field(
         0.001,
         "Size of a step, a number such as 0.001; or a rate per epoch, such as 1:1e-4,2:1e-3.",
         group="Training",
     )
-    optimizer: Literal["adamw", "muon"] = _key(
+    optimizer: Literal["adamw", "muon"] = _config_field(
         "muon", "What turns gradients into steps.", group="Training"
     )
-    schedule: Literal["constant", "linear", "cosine", "wsd", "piecewise"] = _key(
+    schedule: Literal["constant", "linear", "cosine", "wsd", "piecewise"] = _config_field(
         "wsd", "How the rate changes over the run.", group="Training"
     )
-    warmup_steps: int | None = _key(
+    warmup_steps: int | None = _config_field(
         None,
         "Steps in which the rate rises from 0; left open: 5 % of the run.",
         group="Training",
         ge=0,
     )
-    weight_decay: float = _key(
+    weight_decay: float = _config_field(
         0.1, "Pull of the matrices towards zero, times the rate.", group="Training", ge=0, le=10
     )
-    gradient_clip: float = _key(
+    gradient_clip: float = _config_field(
         1.0, "Largest gradient norm let through; 0: no clipping.", group="Training", ge=0, le=1e6
     )
-    label_smoothing: float = _key(
+    label_smoothing: float = _config_field(
         0.0,
         "Probability given to all tokens alike in the training loss.",
         group="Training",
         ge=0,
         lt=1,
     )
-    gradient_accumulation: int | None = _key(
+    gradient_accumulation: int | None = _config_field(
         None,
         "Parts a batch is computed in, one after the other; left open: as few as fit into memory.",
         group="Training",
         ge=1,
     )
-    activation_checkpointing: bool = _key(
+    activation_checkpointing: bool = _config_field(
         False, "Recompute activations in the backward pass to save memory.", group="Training"
     )
-    rescue: Annotated[Literal["on", "off"], BeforeValidator(_on_off)] = _key(
+    divergence_rollback: Annotated[Literal["on", "off"], BeforeValidator(_parse_on_off)] = _config_field(
         "on",
         "on: a run whose numbers run away goes back and tries one change after the other.",
         group="Training",
     )
-    seed: int = _key(
+    seed: int = _config_field(
         42,
         "Decides initial weights, the split and the order of the data.",
         group="Training",
@@ -212,43 +212,43 @@ class RunConfig(BaseModel):
     )
 
     # The machine.
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = _key(
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = _config_field(
         "auto", "Number format of the matrix products; auto: what is fastest here.", group="Machine"
     )
-    device: str = _key(
+    device: str = _config_field(
         "auto",
         "cpu, cuda, cuda:N, mps, or auto.",
         group="Machine",
         pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
     )
-    attention: Literal["auto", "matmul", "fused"] = _key(
+    attention: Literal["auto", "matmul", "fused"] = _config_field(
         "auto",
         "How attention is computed: plain products or torch's kernel; auto: what is fastest here.",
         group="Machine",
     )
-    compile: Annotated[Literal["auto", "on", "off"], BeforeValidator(_on_off)] = _key(
+    compile: Annotated[Literal["auto", "on", "off"], BeforeValidator(_parse_on_off)] = _config_field(
         "auto",
         "Compile the network for this machine; auto: where the run earns it.",
         group="Machine",
     )
-    threads: int | None = _key(
+    threads: int | None = _config_field(
         None,
         "Threads of the processor; left open: all cores, fewer beside busy programs.",
         group="Machine",
         ge=1,
-        le=MOST_THREADS,
+        le=MAX_THREADS,
     )
-    save_dir: str | None = _key(
+    save_dir: str | None = _config_field(
         None, "Folder of the model; left open: models/transformer_<unix time>.", group="Machine"
     )
-    log_level: Literal["debug", "info", "warning", "error"] = _key(
+    log_level: Literal["debug", "info", "warning", "error"] = _config_field(
         "info", "How much is said while working.", group="Machine"
     )
 
     @model_validator(mode="before")
     @classmethod
     def _a_dict_of_rates_is_piecewise(cls, values: Any) -> Any:
-        if isinstance(values, dict) and isinstance(_rates(values.get("learning_rate")), dict):
+        if isinstance(values, dict) and isinstance(_parse_learning_rate(values.get("learning_rate")), dict):
             return {"schedule": "piecewise"} | values
         return values
 
@@ -257,42 +257,42 @@ class RunConfig(BaseModel):
         if self.embed_dim % self.num_heads:
             fits = [h for h in range(1, self.embed_dim + 1) if self.embed_dim % h == 0]
             nearest = min(fits, key=lambda h: abs(h - self.num_heads))
-            raise _misfit(
+            raise _config_conflict(
                 "num_heads",
                 f"{self.num_heads}",
                 f"a divisor of embed_dim {self.embed_dim}",
                 f"set num_heads to {nearest}",
             )
         if self.architecture == "modern" and (self.embed_dim // self.num_heads) % 2:
-            raise _misfit(
+            raise _config_conflict(
                 "num_heads",
                 f"{self.num_heads} (heads of odd size {self.embed_dim // self.num_heads})",
                 "heads of even size in the modern architecture",
                 "change num_heads or embed_dim, or set architecture to gpt",
             )
         if self.seq_len > self.max_seq_len:
-            raise _misfit(
+            raise _config_conflict(
                 "seq_len",
                 f"{self.seq_len}",
                 f"at most max_seq_len {self.max_seq_len}",
                 f"lower seq_len or set max_seq_len to {self.seq_len}",
             )
         if (self.schedule == "piecewise") != isinstance(self.learning_rate, dict):
-            raise _misfit(
+            raise _config_conflict(
                 "schedule",
                 f"{self.schedule} with learning_rate {self.learning_rate}",
                 "piecewise together with a rate per epoch, the others with one rate",
                 "give learning_rate as {1: 1e-4, 2: 1e-3} or choose another schedule",
             )
-        if self.parts > self.batch_size:
-            raise _misfit(
+        if self.num_micro_batches > self.batch_size:
+            raise _config_conflict(
                 "gradient_accumulation",
-                f"{self.parts}",
+                f"{self.num_micro_batches}",
                 f"at most batch_size {self.batch_size}",
                 "lower it or raise batch_size",
             )
         if self.compile == "on" and self.activation_checkpointing:
-            raise _misfit(
+            raise _config_conflict(
                 "compile",
                 "on together with activation_checkpointing",
                 "one of the two",
@@ -301,23 +301,23 @@ class RunConfig(BaseModel):
         return self
 
     @property
-    def peak_rate(self) -> float:
+    def peak_learning_rate(self) -> float:
         """The highest learning rate."""
         rate = self.learning_rate
         return max(rate.values()) if isinstance(rate, dict) else rate
 
     @property
-    def parts(self) -> int:
+    def num_micro_batches(self) -> int:
         """That a batch is computed in: one, where their number was left open."""
         return self.gradient_accumulation or 1
 
     @property
-    def sequences_at_once(self) -> int:
+    def micro_batch_size(self) -> int:
         """Of a batch, that go through the network together at most."""
-        return -(-self.batch_size // self.parts)
+        return -(-self.batch_size // self.num_micro_batches)
 
 
-class _Misfit(ValueError):
+class _ConfigErrorCarrier(ValueError):
     """Carries a finished `ConfigError` through pydantic's validation."""
 
     def __init__(self, error: ConfigError) -> None:
@@ -325,11 +325,11 @@ class _Misfit(ValueError):
         super().__init__(str(error))
 
 
-def _misfit(where: str, found: str, expected: str, what_to_do: str) -> _Misfit:
-    return _Misfit(ConfigError(where, found, expected, what_to_do))
+def _config_conflict(where: str, found: str, expected: str, what_to_do: str) -> _ConfigErrorCarrier:
+    return _ConfigErrorCarrier(ConfigError(where, found, expected, what_to_do))
 
 
-def nearest(word: str, known: list[str]) -> str | None:
+def closest_match(word: str, known: list[str]) -> str | None:
     """The known word that `word` most likely means, or None if none is near."""
     found = difflib.get_close_matches(word.lower().replace("-", "_"), known, n=1, cutoff=0.5)
     return found[0] if found else None
@@ -364,12 +364,12 @@ def _config_error(problem: ValidationError) -> ConfigError:
     same_key = [e for e in found if e["loc"][:1] == found[0]["loc"][:1]]
     first = max(same_key, key=lambda e: len(e["loc"]))
     cause = first.get("ctx", {}).get("error")
-    if isinstance(cause, _Misfit):
+    if isinstance(cause, _ConfigErrorCarrier):
         return cause.error
     key = str(first["loc"][0]) if first["loc"] else "configuration"
     if first["type"] == "extra_forbidden":
         known = list(RunConfig.model_fields)
-        guess = nearest(key, known)
+        guess = closest_match(key, known)
         return ConfigError(
             key,
             "an unknown key",
@@ -390,7 +390,7 @@ def _config_error(problem: ValidationError) -> ConfigError:
     )
 
 
-OF_NO_CONSEQUENCE = ("save_dir", "log_level")
+NON_SEMANTIC_KEYS = ("save_dir", "log_level")
 """Keys that decide nothing of what is learned."""
 
 PRESETS: dict[str, dict[str, Any]] = {

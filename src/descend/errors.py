@@ -31,10 +31,10 @@ class DescendError(Exception):
     """What to type next, where one command is the fix."""
 
     def __init__(self, where: str, found: str, expected: str, what_to_do: str) -> None:
-        self.where = where
+        self.location = where
         self.found = found
         self.expected = expected
-        self.what_to_do = what_to_do
+        self.fix = what_to_do
         facts = (shorten(where), shorten(found), shorten(expected), shorten(what_to_do))
         super().__init__("{}: found {}, expected {}; {}.".format(*facts))
 
@@ -65,15 +65,15 @@ class LogError(UserError):
     """A loss log holds nothing that can be read as a curve."""
 
 
-class LockedError(UserError):
+class RunLockedError(UserError):
     """Another process is writing to this run folder."""
 
 
-class MissingExtraError(UserError):
+class MissingDependencyError(UserError):
     """An optional package is needed for what was asked."""
 
 
-class DiskError(DescendError):
+class DiskWriteError(DescendError):
     """Writing failed: the disk is full or not writable."""
 
 
@@ -85,5 +85,5 @@ class DivergedError(DescendError):
     """The loss is not a finite number any more."""
 
 
-class PreflightError(DescendError):
+class SelfCheckError(DescendError):
     """The network or its optimizers are not as they should be before the first step."""

@@ -29,11 +29,11 @@ class Execution(msgspec.Struct, frozen=True):
     processor: str
     compiled: bool = False
     """Whether the network is compiled for this machine and these sizes."""
-    replayed: bool = False
+    cuda_graph: bool = False
     """Whether what a step has the GPU do is recorded once and replayed (a CUDA graph)."""
 
 
-def cores() -> int:
+def available_cores() -> int:
     """Processor cores that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
@@ -43,12 +43,12 @@ BUSY_WATCH_SECONDS = 0.1
 """How long the processor's counters are watched: ten ticks of the usual clock."""
 
 
-SOON = 600.0
+RETUNE_AFTER_SECONDS = 600.0
 """Seconds for which a timing stands even if other programs disturbed it: all runs of a series that
 begins now have the same one, and compute in the same way to the last bit."""
 
 
-def busy_cores() -> float:
+def count_busy_cores() -> float:
     """How many cores other programs keep at work just now; those that give way (nice) left out.
 
     Under Linux's autogroups (most desktops) a nice program gives way only to those of its own
@@ -68,11 +68,11 @@ def _at_work(before: tuple[int, int], after: tuple[int, int]) -> float:
     return worked / passed * (os.cpu_count() or 1) if passed else 0.0
 
 
-RECENT = 5.0
+LOAD_SAMPLE_TTL_SECONDS = 5.0
 """Seconds since a look at the counters within which what they counted since then is of now."""
 
 
-class _Look(NamedTuple):
+class _LoadSample(NamedTuple):
     """The counters at a moment, and what they said then."""
 
     at: float
@@ -83,27 +83,27 @@ class _Look(NamedTuple):
     quiet: int
 
 
-_looks: list[_Look] = []
+_looks: list[_LoadSample] = []
 """The last look, if any: text is written in many short pieces; a watch before each would cost as
 much."""
 
 
-def quiet_cores() -> int:
+def count_idle_cores() -> int:
     """Cores that no other program keeps at work just now; at least one.
 
     Asked again within `RECENT` seconds it does not watch, but counts what others did since then.
     """
     now, times, own = time.monotonic(), _core_times(), _own_time()
     last = _looks[-1] if _looks else None
-    if times is None or last is None or now - last.at > RECENT:
-        busy = busy_cores()
+    if times is None or last is None or now - last.at > LOAD_SAMPLE_TTL_SECONDS:
+        busy = count_busy_cores()
     elif now - last.at < BUSY_WATCH_SECONDS or times[1] <= last.times[1]:
         return last.quiet
     else:
         busy = max(0.0, _at_work(last.times, times) - (own - last.own) / (now - last.at))
-    quiet = max(1, cores() - round(busy))
+    quiet = max(1, available_cores() - round(busy))
     if times is not None:
-        _looks[:] = [_Look(time.monotonic(), _core_times() or times, _own_time(), quiet)]
+        _looks[:] = [_LoadSample(time.monotonic(), _core_times() or times, _own_time(), quiet)]
     return quiet
 
 
@@ -113,10 +113,10 @@ def _own_time() -> float:
     return 0.0 if nice and not _autogroups() else time.process_time()
 
 
-def crowding(processes: int) -> float:
+def contention_factor(processes: int) -> float:
     """How many times as long so many processes of a thread each take beside other programs than on
     a machine at rest, if the cores are shared evenly; at least 1."""
-    return max(1.0, (processes + busy_cores()) / cores())
+    return max(1.0, (processes + count_busy_cores()) / available_cores())
 
 
 def _core_times() -> tuple[int, int] | None:
@@ -138,7 +138,7 @@ def _autogroups() -> bool:
         return False
 
 
-def processor() -> str:
+def cpu_name() -> str:
     """The processor's name as the operating system gives it."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -149,7 +149,7 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def memory_available() -> int | None:
+def available_memory_bytes() -> int | None:
     """Bytes of memory that can be had without swapping; None where the system does not say."""
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
@@ -174,7 +174,7 @@ def process_began() -> float:
     return time.perf_counter() - max(age, time.process_time())
 
 
-def pick_device(asked: str) -> str:
+def resolve_device(asked: str) -> str:
     """The device to use; `ConfigError` if the one asked for is not there."""
     import torch
 
@@ -195,20 +195,20 @@ def pick_device(asked: str) -> str:
     return asked
 
 
-def versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
     """Versions of what decides a result."""
     names = ("torch", "tokenizers", "safetensors", "numpy")
     return {"python": platform.python_version()} | {name: metadata.version(name) for name in names}
 
 
-def hardware(device: str) -> dict[str, Any]:
+def describe_hardware(device: str) -> dict[str, Any]:
     """What run.json says of the machine; no name of host or user."""
     facts: dict[str, Any] = {
         "system": platform.system(),
-        "processor": processor(),
-        "cores": cores(),
-        "memory_available": memory_available(),
-        "versions": versions(),
+        "processor": cpu_name(),
+        "cores": available_cores(),
+        "memory_available": available_memory_bytes(),
+        "versions": package_versions(),
     }
     if device.startswith("cuda"):
         import torch

@@ -12,30 +12,30 @@ import msgspec
 
 from descend.guard import decode_json, read_regular
 
-RUN = "run.json"
-COMPARISON = "comparison.json"
-ATTRIBUTION = "attribution.json"
-SEARCH = "search.json"
+RUN_FILE = "run.json"
+COMPARISON_FILE = "comparison.json"
+ATTRIBUTION_FILE = "attribution.json"
+SEARCH_FILE = "search.json"
 IMPROVEMENT = "improvement.json"
 PLAN = "plan.json"
 """Beside the run.json of a run that was planned for a time."""
 
 # Others may use such a name too: a key that stands in ours tells.
 _KEYS = {
-    RUN: "resolved",
-    COMPARISON: "arms",
-    ATTRIBUTION: "shares",
-    SEARCH: "study",
+    RUN_FILE: "resolved",
+    COMPARISON_FILE: "arms",
+    ATTRIBUTION_FILE: "shares",
+    SEARCH_FILE: "study",
     IMPROVEMENT: "candidates",
 }
 
 
-def is_output(folder: Path) -> bool:
+def is_artifact_folder(folder: Path) -> bool:
     """Whether `folder` is that of a run or an experiment of descend."""
-    return any(_has_key(folder / name, key) for name, key in _KEYS.items())
+    return any(_json_has_key(folder / name, key) for name, key in _KEYS.items())
 
 
-def _has_key(file: Path, key: str) -> bool:
+def _json_has_key(file: Path, key: str) -> bool:
     try:
         found = decode_json(read_regular(file), dict[str, Any])
     except (OSError, msgspec.DecodeError):

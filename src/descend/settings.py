@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from descend.config import PRESETS, RunConfig, make_config, nearest
+from descend.config import PRESETS, RunConfig, make_config, closest_match
 from descend.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "DESCEND_"
@@ -31,7 +31,7 @@ MAX_CONFIG_BYTES = 100_000
 
 
 @dataclass(frozen=True)
-class Settings:
+class ResolvedConfig:
     """A checked configuration and, for each key, the place its value came from."""
 
     config: RunConfig
@@ -39,7 +39,7 @@ class Settings:
     preset: str
 
 
-def gather_settings(
+def resolve_config(
     given: Mapping[str, Any] | None = None,
     *,
     given_origin: str = "flag",
@@ -47,13 +47,13 @@ def gather_settings(
     preset: str | None = None,
     environment: Mapping[str, str] | None = None,
     run: tuple[Path, Mapping[str, Any]] | None = None,
-) -> Settings:
+) -> ResolvedConfig:
     """Put the sources together; `ConfigError` names the first key or file that is wrong.
 
     `run`: the folder of a run, and the settings that it gives.
     """
-    from_file = read_config_file(file) if file else {}
-    from_environment = _from_environment(os.environ if environment is None else environment)
+    from_file = load_config_file(file) if file else {}
+    from_environment = _read_environment(os.environ if environment is None else environment)
     from_file_preset = from_file.pop("preset", None)
     name = preset or from_file_preset or DEFAULT_PRESET
     sources = (
@@ -63,24 +63,24 @@ def gather_settings(
         ("environment", from_environment),
         (given_origin, dict(given or {})),
     )
-    values, origins = _stronger_last(sources)
+    values, origins = _merge_sources(sources)
     try:
         config = make_config(values)
     except ConfigError as problem:
-        raise _placed(problem, origins) from None
-    return Settings(config, {k: origins.get(k, "default") for k in RunConfig.model_fields}, name)
+        raise _with_source(problem, origins) from None
+    return ResolvedConfig(config, {k: origins.get(k, "default") for k in RunConfig.model_fields}, name)
 
 
-def changed(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
+def with_changes(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
     """`config` with `changes`, and with the schedule that a changed learning rate asks for.
 
     `ConfigError` where the two do not go together.
     """
-    values, _ = _stronger_last([("before", config.model_dump()), ("change", changes)])
+    values, _ = _merge_sources([("before", config.model_dump()), ("change", changes)])
     return make_config(values)
 
 
-def _stronger_last(
+def _merge_sources(
     sources: Iterable[tuple[str, Mapping[str, Any]]],
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """The values that named sources give together, and for each key the name of its source."""
@@ -88,7 +88,7 @@ def _stronger_last(
     origins: dict[str, str] = {}
     place: dict[str, int] = {}
     for number, (origin, found) in enumerate(sources):
-        for key, value in without_what_follows(found).items():
+        for key, value in drop_implied_schedule(found).items():
             values[key], origins[key], place[key] = value, origin, number
     if _is_per_epoch(values.get("learning_rate")) and (
         place.get("schedule", -1) < place["learning_rate"]
@@ -97,7 +97,7 @@ def _stronger_last(
     return values, origins
 
 
-def given_keys(config: RunConfig | Mapping[str, Any] | None) -> dict[str, Any]:
+def explicit_keys(config: RunConfig | Mapping[str, Any] | None) -> dict[str, Any]:
     """The keys that a caller set in `config`; `ConfigError` if it is none."""
     if isinstance(config, RunConfig):
         return config.model_dump(exclude_unset=True)
@@ -111,15 +111,15 @@ def given_keys(config: RunConfig | Mapping[str, Any] | None) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+def _read_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """The keys that variables set; `ConfigError` for a variable of ours that means nothing."""
     found = {}
     for name, value in environment.items():
         word = name.removeprefix(ENVIRONMENT_PREFIX)
         if word == name or word in _OTHER_VARIABLES:
             continue
-        if (key := plain_name(word.lower())) not in RunConfig.model_fields:
-            guess = nearest(word, [*RunConfig.model_fields, *map(str.lower, _OTHER_VARIABLES)])
+        if (key := normalize_key(word.lower())) not in RunConfig.model_fields:
+            guess = closest_match(word, [*RunConfig.model_fields, *map(str.lower, _OTHER_VARIABLES)])
             raise ConfigError(
                 name, "an unknown variable",
                 f"{ENVIRONMENT_PREFIX} and one of the keys that `descend config show` lists",
@@ -129,7 +129,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def plain_name(key: str) -> str:
+def normalize_key(key: str) -> str:
     """The name of a key that was written with dashes, or as `epochs`."""
     return "epoch" if key == "epochs" else key.replace("-", "_")
 
@@ -139,13 +139,13 @@ def _is_per_epoch(rate: object) -> bool:
     return isinstance(rate, Mapping) or (isinstance(rate, str) and ":" in rate)
 
 
-def _placed(problem: ConfigError, origins: Mapping[str, str]) -> ConfigError:
+def _with_source(problem: ConfigError, origins: Mapping[str, str]) -> ConfigError:
     """`problem` with the file or the environment variable that its key stands in."""
-    where = place_of(problem.where, origins.get(problem.where, ""))
-    return ConfigError(where, problem.found, problem.expected, problem.what_to_do)
+    where = describe_source(problem.location, origins.get(problem.location, ""))
+    return ConfigError(where, problem.found, problem.expected, problem.fix)
 
 
-def place_of(key: str, origin: str) -> str:
+def describe_source(key: str, origin: str) -> str:
     """`key` with the file, the preset or the environment variable that it stands in."""
     if origin == "environment":
         return ENVIRONMENT_PREFIX + key.upper()
@@ -154,10 +154,10 @@ def place_of(key: str, origin: str) -> str:
     return f"{key} of {origin}" if origin.startswith("preset ") else key
 
 
-def without_what_follows(found: Mapping[str, Any]) -> dict[str, Any]:
+def drop_implied_schedule(found: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of a source by their plain names, without a schedule that its rates ask for anyway:
     a rate per epoch asks for the piecewise one, and a stronger rate takes both away."""
-    named = {plain_name(key): value for key, value in found.items()}
+    named = {normalize_key(key): value for key, value in found.items()}
     if named.get("schedule") == "piecewise" and _is_per_epoch(named.get("learning_rate")):
         del named["schedule"]
     return named
@@ -165,7 +165,7 @@ def without_what_follows(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def _preset(name: str) -> dict[str, Any]:
     if not isinstance(name, str) or name not in PRESETS:
-        guess = nearest(str(name), list(PRESETS))
+        guess = closest_match(str(name), list(PRESETS))
         raise ConfigError(
             "preset", str(name), " or ".join(PRESETS),
             f"did you mean {guess}" if guess else "choose one of those",
@@ -173,7 +173,7 @@ def _preset(name: str) -> dict[str, Any]:
     return PRESETS[name]
 
 
-def read_config_file(file: Path) -> dict[str, Any]:
+def load_config_file(file: Path) -> dict[str, Any]:
     """The keys of a TOML, YAML or JSON file; `ConfigError` if it cannot be read as one."""
     expected = "a TOML, YAML or JSON file of configuration keys"
     try:

@@ -12,7 +12,7 @@ def quoted(path: str | PathLike[str]) -> str:
     return shlex.quote(str(path))
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """`42 s`, `3 min 20 s`, `2 h 05 min`."""
     if seconds < 1:
         return f"{seconds:.1f} s"
@@ -24,15 +24,15 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def counted(count: int, word: str) -> str:
+def format_count(count: int, word: str) -> str:
     """`1 seed`, `3 seeds`, `2,000 seeds`."""
     return f"{count:,} {word}{'s' * (count != 1)}"
 
 
-def epochs_told(passes: float, begun: int) -> str:
+def format_epochs(passes: float, begun: int) -> str:
     """`3 epochs`, or, where the last of those begun was not read to its end, `2.4 epochs`."""
     if passes >= begun:
-        return counted(begun, "epoch")
+        return format_count(begun, "epoch")
     return f"{passes:.1f} epochs" if passes >= 1 else f"{passes:.2g} epochs"
 
 
@@ -41,12 +41,12 @@ def perplexity(loss: float) -> str:
     return f"{math.exp(loss):,.1f}" if loss < math.log(1e6) else "over 1,000,000"
 
 
-def points(difference: float) -> str:
+def format_percentage_points(difference: float) -> str:
     """`-1.4 points`: of two shares, in percentage points; a percentage would be of the first."""
     return f"{100 * difference:+.1f} points"
 
 
-def size(nbytes: float) -> str:
+def format_bytes(nbytes: float) -> str:
     """`3.2 kB`, `17 MB`, `1.4 GB`; powers of ten."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if nbytes >= factor:

@@ -149,13 +149,13 @@ SUBSET = ("words-diverged-extreme", "recall-noise_floor-strong", "chain-batch_to
 def test_forty_runs_made_anew_come_to_the_committed_labels(
     bench: dict[str, ModuleType], tmp_path: Path
 ) -> None:
-    from descend.trials.executor import run_arm
+    from descend.trials.executor import run_trial
 
     campaign, truth, table = bench["campaign"], bench["truth"], bench["table"]
     chosen = [c for c in bench["cases"].cases(sealed=False) if c.name in SUBSET]
     rows: list = []
     for case, treated, remedy, seed in campaign.to_do(chosen, rows, False):
-        outcome = run_arm(campaign.arm(treated, tmp_path, seed))
+        outcome = run_trial(campaign.arm(treated, tmp_path, seed))
         rows.append(campaign.row(case, remedy, seed, outcome))
     kept = {(r.case, r.remedy, r.seed): r.best
             for r in table.read(RESULTS / "runs-development.jsonl", table.Trained)}  # fmt: skip
@@ -177,11 +177,11 @@ def test_a_rate_far_too_low_is_true_by_ablation(
         c for c in bench["cases"].cases(sealed=False) if "recall-learning_rate_too_low" in c.name
     )
     campaign = bench["campaign"]
-    from descend.trials.executor import run_arm
+    from descend.trials.executor import run_trial
 
     rows = []
     for treated, remedy in campaign.wanted(case):
-        outcome = run_arm(campaign.arm(treated, tmp_path, 0))
+        outcome = run_trial(campaign.arm(treated, tmp_path, 0))
         rows.append(campaign.row(case, remedy, 0, outcome))
     found = bench["truth"].truths([case], rows)[0]
     assert "learning_rate_too_low" in found.causes

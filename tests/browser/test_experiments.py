@@ -13,8 +13,8 @@ import pytest
 from descend.lab.attribute import Attribution
 from descend.lab.comparison import Comparison
 from descend.lab.folder import write_record
-from descend.lab.searched import Search
-from descend.outputs import ATTRIBUTION, COMPARISON, SEARCH
+from descend.lab.searched import SearchResult
+from descend.outputs import ATTRIBUTION_FILE, COMPARISON_FILE, SEARCH_FILE
 from descend.report.write import write_report
 
 from .test_report import HOSTILE, drawn, inaccessible
@@ -26,9 +26,9 @@ RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 COMMAND = "descend compare tinyshakespeare.txt --vary learning_rate=0.0003,0.001"
 
 KINDS: dict[str, tuple[str, str, type[Any]]] = {
-    "attribution": ("attribute/old_guide_0.02_tinyshakespeare", ATTRIBUTION, Attribution),
-    "comparison": ("compare/rates", COMPARISON, Comparison),
-    "search": ("search/tinyshakespeare", SEARCH, Search),
+    "attribution": ("attribute/old_guide_0.02_tinyshakespeare", ATTRIBUTION_FILE, Attribution),
+    "comparison": ("compare/rates", COMPARISON_FILE, Comparison),
+    "search": ("search/tinyshakespeare", SEARCH_FILE, SearchResult),
 }
 
 SMALLEST = 11
@@ -100,7 +100,7 @@ def test_a_hostile_name_stays_a_name(visit: Visit, tmp_path: Path) -> None:
     shares = [msgspec.structs.replace(s, change=HOSTILE) for s in found.shares]
     write_record(
         tmp_path,
-        ATTRIBUTION,
+        ATTRIBUTION_FILE,
         msgspec.structs.replace(found, a=HOSTILE, sentence=HOSTILE, shares=shares),
     )
     file = Path(write_report(tmp_path).file)

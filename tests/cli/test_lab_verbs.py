@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from descend.outputs import is_output
+from descend.outputs import is_artifact_folder
 from descend.runs.folder import read_summary
 
 Descend = Callable[..., Any]
@@ -118,7 +118,7 @@ def test_ctrl_c_in_compare_keeps_what_is_done_and_the_same_command_goes_on(
     after = trials()
     assert len(after) == 6
     assert before.items() <= after.items(), "none was made or written again"
-    assert is_output(Path("kept"))
+    assert is_artifact_folder(Path("kept"))
 
 
 QUICK = ["--evaluation-tokens", 256, "--workers", 1, "--save-dir", "here", "--json"]
@@ -143,7 +143,7 @@ def test_text_on_standard_input_is_enough(
     named = [tiny_file if word == "TINY" else word for word in words]
     assert descend(*named, stdin=text_file.read_text()).json
     if words[0] in ("compare", "attribute", "search"):
-        assert is_output(Path("here")), "else it would be trained on with the text beside it"
+        assert is_artifact_folder(Path("here")), "else it would be trained on with the text beside it"
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,10 @@ import torch
 from descend.config import make_config
 from descend.errors import DivergedError
 from descend.runs.folder import read_events
-from descend.runs.records import Epoch, Step, Stopped
-from descend.training.interrupts import Interrupted
-from descend.training.job import new_job
-from descend.training.work import work
+from descend.runs.records import Epoch, Step, TrainingStopped
+from descend.training.interrupts import TrainingInterrupted
+from descend.training.job import create_run
+from descend.training.work import run_training
 
 Descend = Callable[..., Any]
 
@@ -78,9 +78,9 @@ def make_run(
     name: str, config: dict[str, Any], stop_at: int = 0, spoil_at: int = 0
 ) -> DivergedError | None:
     """A run in folder `name`, which gets Ctrl-C or a weight that is not a number at a step."""
-    job = new_job(make_config(config | {"corpus_dir": "animals.txt"}), Path(name))
+    job = create_run(make_config(config | {"corpus_dir": "animals.txt"}), Path(name))
     try:
-        for record in work(job):
+        for record in run_training(job):
             if isinstance(record, Step) and record.step == stop_at:
                 os.kill(os.getpid(), signal.SIGINT)
             if isinstance(record, Step) and record.step == spoil_at:
@@ -88,7 +88,7 @@ def make_run(
                     next(iter(job.state.model.parameters())).fill_(float("nan"))
     except DivergedError as error:
         return error
-    except Interrupted:
+    except TrainingInterrupted:
         pass
     return None
 
@@ -109,7 +109,7 @@ def suggested(said: str) -> list[list[str]]:
 
 def test_states_are_what_their_names_say(states: Path) -> None:
     ends = {s: read_events(states / s)[-1] for s in STATES}
-    reasons = {s: end.reason for s, end in ends.items() if isinstance(end, Stopped)}
+    reasons = {s: end.reason for s, end in ends.items() if isinstance(end, TrainingStopped)}
     assert reasons == {
         "interrupted": "interrupted", "no_validation": "interrupted", "diverged": "diverged",
         "nan": "diverged", "nan_at_once": "diverged", "one_step": "finished",

@@ -11,49 +11,49 @@ import pytest
 
 from descend.cli.main import run as cli
 from descend.doctor import consult as consulting
-from descend.doctor.by_heart import SHARE, by_heart
-from descend.doctor.case import Case, open_case
+from descend.doctor.by_heart import MAX_TIME_FRACTION, check_memorization
+from descend.doctor.case import RecordedRun, load_recorded_run
 from descend.doctor.causes import CAUSES
-from descend.doctor.consult import consult
-from descend.doctor.diagnosis import trial_seconds
-from descend.handbook.find import find
-from descend.report.diagnosis import diagnosis_text
-from descend.signals.memorise import KNOWN
+from descend.doctor.consult import diagnose_run
+from descend.doctor.diagnosis import trial_budget_seconds
+from descend.handbook.find import find_page
+from descend.report.diagnosis import format_diagnosis
+from descend.signals.memorise import MEMORIZED_LOSS
 
 NAMES = {"memorise_loss", "memorise_steps"}
 
 
-def at_rate(case: Case, factor: float) -> Case:
+def at_rate(case: RecordedRun, factor: float) -> RecordedRun:
     """`case` as if it had trained at another rate."""
     steps = tuple(
         msgspec.structs.replace(s, learning_rate=s.learning_rate * factor) for s in case.steps
     )
-    return Case(**{name: getattr(case, name) for name in case.__dataclass_fields__} | {
+    return RecordedRun(**{name: getattr(case, name) for name in case.__dataclass_fields__} | {
         "steps": steps
     })  # fmt: skip
 
 
 def test_a_sound_run_knows_them_soon_and_one_at_a_tiny_rate_does_not(trained: Path) -> None:
-    case = open_case(trained)
-    readings, notes = by_heart(case, math.inf)
+    case = load_recorded_run(trained)
+    readings, notes = check_memorization(case, math.inf)
     assert notes == []
     assert readings.keys() == NAMES
-    assert readings["memorise_loss"].value < KNOWN
+    assert readings["memorise_loss"].value < MEMORIZED_LOSS
     assert 1 < readings["memorise_steps"].value < 200
-    assert by_heart(case, math.inf) == (readings, [])
-    slow, notes = by_heart(at_rate(case, 0.01), math.inf)
+    assert check_memorization(case, math.inf) == (readings, [])
+    slow, notes = check_memorization(at_rate(case, 0.01), math.inf)
     assert notes == []
     assert slow.keys() == {"memorise_loss"}
     assert slow["memorise_loss"].value > 1
-    assert {find(name).name for name in NAMES} == {"memorise"}
-    assert NAMES.isdisjoint(e.signal for c in CAUSES for e in c.expects)
+    assert {find_page(name).name for name in NAMES} == {"memorise"}
+    assert NAMES.isdisjoint(e.metric for c in CAUSES for e in c.expected_ranges)
 
 
 def test_what_was_not_seen_to_the_end_is_no_reading_but_a_note(trained: Path) -> None:
-    readings, notes = by_heart(open_case(trained), 0.0)
+    readings, notes = check_memorization(load_recorded_run(trained), 0.0)
     assert readings == {}
     assert "--budget" in notes[0]
-    readings, notes = by_heart(at_rate(open_case(trained), 1e30), math.inf)
+    readings, notes = check_memorization(at_rate(load_recorded_run(trained), 1e30), math.inf)
     assert readings == {}
     assert "ran away" in notes[0]
 
@@ -63,20 +63,20 @@ def test_a_diagnosis_tells_it_unless_nothing_may_be_tried(
 ) -> None:
     given: list[float] = []
 
-    def noting(case: Case, seconds: float) -> object:
+    def noting(case: RecordedRun, seconds: float) -> object:
         given.append(seconds)
-        return by_heart(case, seconds)
+        return check_memorization(case, seconds)
 
-    monkeypatch.setattr(consulting, "by_heart", noting)
+    monkeypatch.setattr(consulting, "check_memorization", noting)
     assert cli(["diagnose", str(trained), "--json"]) == 0  # too little text for trials
     found = json.loads(capsys.readouterr().out)
     assert {r["signal"] for r in found["readings"]} >= NAMES
-    assert given == [pytest.approx(SHARE * trial_seconds(open_case(trained).full_seconds))]
+    assert given == [pytest.approx(MAX_TIME_FRACTION * trial_budget_seconds(load_recorded_run(trained).estimated_total_seconds))]
     (trained / "diagnosis.json").unlink()
-    alone = consult(trained, proof=False)
-    assert NAMES.isdisjoint(r.signal for r in alone.readings)
+    alone = diagnose_run(trained, proof=False)
+    assert NAMES.isdisjoint(r.metric for r in alone.measurements)
     assert len(given) == 1
     assert alone.verdict == found["verdict"]
-    told = diagnosis_text(consult(trained), explain=True)
+    told = format_diagnosis(diagnose_run(trained), explain=True)
     assert "memorise steps " in told
     assert "memorise loss " in told

@@ -13,8 +13,8 @@ from descend.doctor import causes
 from descend.doctor.cause import HEADINGS, Cause, headings
 from descend.doctor.causes import CAUSES, too_little_data
 from descend.doctor.causes.too_little_data import MOST_MORE, adding_over_halving
-from descend.doctor.healthy import HEALTHY
-from descend.doctor.reading import Reading
+from descend.doctor.healthy import REFERENCE_RANGES
+from descend.doctor.reading import Measurement
 
 FOLDER = Path(causes.__file__).parent
 NAMES = [
@@ -57,9 +57,9 @@ CONFIGS = [
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda c: c.name)
 @pytest.mark.parametrize("config", CONFIGS, ids=["usual", "odd"])
 def test_every_change_makes_another_valid_configuration(cause: Cause, config: RunConfig) -> None:
-    readings = {"train_tokens": Reading("train_tokens", 1e6, "tokens"),
-                "validation_tokens": Reading("validation_tokens", 1e5, "tokens")}  # fmt: skip
-    changes = cause.trial(config, readings)
+    readings = {"train_tokens": Measurement("train_tokens", 1e6, "tokens"),
+                "validation_tokens": Measurement("validation_tokens", 1e5, "tokens")}  # fmt: skip
+    changes = cause.treatments(config, readings)
     labels = [c.label for c in changes]
     assert len(set(labels)) == len(labels)
     for change in changes:
@@ -72,8 +72,8 @@ def test_a_run_that_learned_nothing_is_tried_at_a_far_lower_rate_at_once() -> No
 
     def factors(held_out: float) -> list[float]:
         losses = {"held_out_loss": held_out, "unigram_loss": 5.6}
-        readings = {name: Reading(name, x, "nats per token") for name, x in losses.items()}
-        changes = cause.trial(RunConfig(learning_rate=1.0), readings)
+        readings = {name: Measurement(name, x, "nats per token") for name, x in losses.items()}
+        changes = cause.treatments(RunConfig(learning_rate=1.0), readings)
         return [c.keys["learning_rate"] for c in changes]
 
     assert factors(4.0) == pytest.approx([0.33, 0.1, 0.033])
@@ -82,18 +82,18 @@ def test_a_run_that_learned_nothing_is_tried_at_a_far_lower_rate_at_once() -> No
 
 def test_expectations_speak_of_signals_that_are_measured() -> None:
     source = (FOLDER.parent / "measure.py").read_text(encoding="utf-8")
-    used = {e.signal for c in CAUSES for e in c.expects} | set(HEALTHY)
+    used = {e.metric for c in CAUSES for e in c.expected_ranges} | set(REFERENCE_RANGES)
     assert {s for s in used if f'"{s}"' not in source} == set()
 
 
 def test_a_run_past_its_best_is_tried_with_fewer_passes() -> None:
     too_little = next(c for c in CAUSES if c.name == "too_little_data")
-    past = {"best_epoch": Reading("best_epoch", 0.667, ""),
-            "rise_after_best": Reading("rise_after_best", 0.86, "")}  # fmt: skip
-    changes = too_little.trial(make_config({"epoch": 9}), past)
+    past = {"best_epoch": Measurement("best_epoch", 0.667, ""),
+            "rise_after_best": Measurement("rise_after_best", 0.86, "")}  # fmt: skip
+    changes = too_little.treatments(make_config({"epoch": 9}), past)
     fewer = [c for c in changes if c.keys.get("epoch")]
     assert [(c.keys, c.steps) for c in fewer] == [({"epoch": 6}, pytest.approx(6 / 9))]
-    assert not [c for c in too_little.trial(make_config({"epoch": 9}), {}) if c.keys.get("epoch")]
+    assert not [c for c in too_little.treatments(make_config({"epoch": 9}), {}) if c.keys.get("epoch")]
 
 
 def test_more_text_gains_nothing_in_one_pass_and_most_after_many() -> None:
@@ -112,19 +112,19 @@ def test_half_the_text_is_tried_only_where_a_trial_can_show_what_it_costs() -> N
     assert of_ten < of_three
     config = RunConfig(vocab_size=2048, epoch=3)
     flat = too_little_data.trial(config, {})[0]
-    assert (flat.takes_away, flat.least_share) == (True, of_three)
+    assert (flat.is_ablation, flat.min_run_fraction) == (True, of_three)
     # Where the held-out loss turned upwards, the run itself has shown it.
-    turned = {"rise_after_best": Reading("rise_after_best", 0.3, "nats")}
-    assert too_little_data.trial(config, turned)[0].least_share == 0.0
+    turned = {"rise_after_best": Measurement("rise_after_best", 0.3, "nats")}
+    assert too_little_data.trial(config, turned)[0].min_run_fraction == 0.0
 
 
 def test_a_large_rise_past_the_best_epoch_says_what_more_text_gains_at_least() -> None:
     def at(rise: float, passes: float) -> float:
         values = {"rise_after_best": rise, "generalisation_gap": 1.0, "held_out_loss": 4.0}
-        readings = {name: Reading(name, value, "") for name, value in values.items()}
+        readings = {name: Measurement(name, value, "") for name, value in values.items()}
         half = too_little_data.trial(make_config({"epoch": passes}), readings)[0]
-        assert half.at_least == too_little_data.least_gain(passes, readings)
-        return half.at_least
+        assert half.min_inverse_effect_nats == too_little_data.least_gain(passes, readings)
+        return half.min_inverse_effect_nats
 
     assert at(0.1, 16) == 0.0  # under three hundredths of the loss
     assert at(0.2, 16) == pytest.approx(0.05 * 4 + 0.1)

@@ -16,23 +16,23 @@ import torch
 
 from descend import run, run_on_model
 from descend.cli.main import run as cli
-from descend.doctor.case import open_case
-from descend.doctor.cause import Change
-from descend.doctor.consult import consult, keep
-from descend.doctor.diagnosis import Diagnosis, Finding, RuledOut
-from descend.doctor.gains import Gain
-from descend.doctor.healthy import healthy_range
-from descend.doctor.lanes import Lane, base_config, prescription
-from descend.doctor.measure import measure
-from descend.doctor.on_top import with_further
-from descend.doctor.prescription import prescribed_settings
+from descend.doctor.case import load_recorded_run
+from descend.doctor.cause import TreatmentChange
+from descend.doctor.consult import diagnose_run, save_diagnosis
+from descend.doctor.diagnosis import Diagnosis, Finding, OtherCause
+from descend.doctor.gains import TreatmentEffect
+from descend.doctor.healthy import reference_range
+from descend.doctor.lanes import Treatment, control_config, recommended_changes
+from descend.doctor.measure import measure_run
+from descend.doctor.on_top import merge_findings
+from descend.doctor.prescription import recommended_run_config
 from descend.doctor.race import first_round_seconds
-from descend.doctor.verdict import Judged, trial_of
+from descend.doctor.verdict import Verdict, to_paired_trial
 from descend.errors import ConfigError, DivergedError, RunFolderError
 from descend.model.transformer import Transformer
-from descend.report.diagnosis import diagnosis_text
+from descend.report.diagnosis import format_diagnosis
 from descend.runs.folder import EventLog, read_events, read_summary
-from descend.runs.records import Rescue, Step
+from descend.runs.records import Rollback, Step
 
 FIELDS = {"verdict", "causes", "ruled_out", "cost"}
 
@@ -51,26 +51,26 @@ def test_a_run_without_proof(trained: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_further_faults_stand_after_the_first_each_after_what_it_comes_on_top_of() -> None:
-    gain = Gain(Lane("vocabulary_too_small", Change("first", {})), 1.5, 1.0, 0.5, 0.4, 0.6, 0.05,
+    gain = TreatmentEffect(Treatment("vocabulary_too_small", TreatmentChange("first", {})), 1.5, 1.0, 0.5, 0.4, 0.6, 0.05,
                 0.001, 3, 1000, 9.0, 1.0)  # fmt: skip
     first, less, *more = (
-        Finding(cause=cause, probability=0.9, evidence=[], prescription={}, remedy="r",
-                trial=trial_of(gain, 1.0))
+        Finding(cause=cause, probability=0.9, evidence=[], recommended_config={}, advice="r",
+                trial=to_paired_trial(gain, 1.0))
         for cause in ("vocabulary_too_small", "undertrained", "model_too_small", "undertrained")
     )  # fmt: skip
-    out = [RuledOut(cause=cause, because="b") for cause in ("model_too_small", "leakage")]
-    judged = with_further(Judged(first.cause, 0.9, [first, less], out, gain), first.cause, more)
+    out = [OtherCause(cause=cause, reason="b") for cause in ("model_too_small", "leakage")]
+    judged = merge_findings(Verdict(first.cause, 0.9, [first, less], out, gain), first.cause, more)
     assert judged.findings == [first, *more]
     assert [r.cause for r in judged.ruled_out] == ["leakage"]
-    assert with_further(judged, first.cause, []) is judged
+    assert merge_findings(judged, first.cause, []) is judged
     # The best remedy was too doubtful to be told beside what was counted: nothing comes on top.
-    untold = Judged("leakage", 0.95, [msgspec.structs.replace(first, trial=None)], out, gain)
-    assert with_further(untold, first.cause, more) is untold
+    untold = Verdict("leakage", 0.95, [msgspec.structs.replace(first, trial=None)], out, gain)
+    assert merge_findings(untold, first.cause, more) is untold
 
 
 def test_readings_agree_with_what_training_recorded(trained: Path) -> None:
-    case = open_case(trained)
-    readings = measure(case)
+    case = load_recorded_run(trained)
+    readings = measure_run(case)
     best = min(case.epochs, key=lambda e: e.validation_loss)
     assert readings["held_out_loss"].value == pytest.approx(best.validation_loss, abs=0.01)
     assert readings["loss_at_start"].value == pytest.approx(1.0, abs=0.1)
@@ -79,10 +79,10 @@ def test_readings_agree_with_what_training_recorded(trained: Path) -> None:
 
 
 def test_a_sound_network_is_sound_inside(trained: Path) -> None:
-    found = measure(open_case(trained))
+    found = measure_run(load_recorded_run(trained))
     for signal in ("attention_logit", "attention_entropy", "stream_size", "dead_units",
                    "effective_rank"):  # fmt: skip
-        low, high = healthy_range(signal)
+        low, high = reference_range(signal)
         assert (low or 0.0) <= found[signal].value <= (high or math.inf), signal
     assert found["effective_rank"].value <= 1.0
     assert 0 < found["rare_loss"].value < 1
@@ -90,23 +90,23 @@ def test_a_sound_network_is_sound_inside(trained: Path) -> None:
 
 def test_measuring_leaves_the_run_as_it_was(trained: Path) -> None:
     files = {p: p.read_bytes() for p in trained.rglob("*") if p.is_file()}
-    measure(open_case(trained))
+    measure_run(load_recorded_run(trained))
     assert {p: p.read_bytes() for p in trained.rglob("*") if p.is_file()} == files
 
 
 def test_the_prescription_keeps_the_share_of_a_warmup_that_was_asked_for(
     trained: Path,
 ) -> None:
-    case = open_case(trained)
-    base = base_config(case)
-    change = Change("", {"batch_size": 1, "seq_len": 16})
-    keys = prescription(case, base, change)
+    case = load_recorded_run(trained)
+    base = control_config(case)
+    change = TreatmentChange("", {"batch_size": 1, "seq_len": 16})
+    keys = recommended_changes(case, base, change)
     assert keys == {"batch_size": 1}  # of the rest the run's own, or what a run of it finds itself
-    asked = msgspec.structs.replace(case.info, config=case.info.config | {"warmup_steps": 1})
-    keys = prescription(replace(case, info=asked), base, change)
+    asked = msgspec.structs.replace(case.info, requested_config=case.info.requested_config | {"warmup_steps": 1})
+    keys = recommended_changes(replace(case, info=asked), base, change)
     assert keys["warmup_steps"] == pytest.approx(4 * (case.config.warmup_steps or 0), abs=4)
     # What a remedy in place set it to is kept as well.
-    keys = prescription(case, base.model_copy(update={"warmup_steps": 6}), change)
+    keys = recommended_changes(case, base.model_copy(update={"warmup_steps": 6}), change)
     assert keys["warmup_steps"] == pytest.approx(24, abs=4)
 
 
@@ -115,11 +115,11 @@ def test_a_text_that_moved_is_said_so(tiny: dict[str, Any], tmp_path: Path) -> N
     text.write_text(Path(tiny["corpus_dir"]).read_text())
     run(tiny | {"corpus_dir": str(text), "save_dir": "moved", "epoch": 1})
     text.write_text(text.read_text() + "And more.\n" * 50)
-    changed = consult(Path("moved"))
-    assert "changed since" in changed.notes[0]
+    changed = diagnose_run(Path("moved"))
+    assert "changed since" in changed.warnings[0]
     text.unlink()
-    gone = consult(Path("moved"))
-    assert "cannot be read" in gone.notes[0]
+    gone = diagnose_run(Path("moved"))
+    assert "cannot be read" in gone.warnings[0]
     assert all(f.trial is None for f in (*changed.causes, *gone.causes))
 
 
@@ -127,9 +127,9 @@ def test_a_parent_that_is_gone_leaves_the_signals(tiny: dict[str, Any]) -> None:
     run(tiny | {"save_dir": "parent", "epoch": 1})
     run_on_model("parent", save_dir="child", epoch=1)
     Path("parent").rename("elsewhere")
-    found = consult(Path("child"))
-    assert "the model that the run went on from is not at parent" in found.notes[-1]
-    assert found.readings
+    found = diagnose_run(Path("child"))
+    assert "the model that the run went on from is not at parent" in found.warnings[-1]
+    assert found.measurements
     assert all(one.trial is None for one in (*found.causes, *found.ruled_out))
 
 
@@ -148,7 +148,7 @@ def test_a_batch_is_measured_in_the_parts_that_training_takes(tiny: dict[str, An
 
         hook = torch.nn.modules.module.register_module_forward_pre_hook(note)
         try:
-            found = measure(open_case(folder))
+            found = measure_run(load_recorded_run(folder))
         finally:
             hook.remove()
         longest.append(max(rows))
@@ -160,9 +160,9 @@ def test_a_batch_is_measured_in_the_parts_that_training_takes(tiny: dict[str, An
 def test_trials_are_timed_as_many_at_once_as_they_run(
     trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    case = open_case(trained)
-    base = base_config(case).model_copy(update={"device": "auto"})
-    ladders = [[Lane("", Change(str(n), {}))] for n in range(3)]
+    case = load_recorded_run(trained)
+    base = control_config(case).model_copy(update={"device": "auto"})
+    ladders = [[Treatment("", TreatmentChange(str(n), {}))] for n in range(3)]
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     seconds = []
@@ -198,7 +198,7 @@ def test_mistakes_get_a_line(trained: Path, capsys: pytest.CaptureFixture[str]) 
     assert "descend diagnose" in capsys.readouterr().err
     Path("empty").mkdir()
     with pytest.raises(RunFolderError):
-        consult(Path("empty"))
+        diagnose_run(Path("empty"))
 
 
 SMALL = {"embed_dim": 32, "num_heads": 2, "num_layers": 1, "ff_dim": 64, "epoch": 3,
@@ -209,8 +209,8 @@ EXPLODING = {"learning_rate": 10.0, "weight_decay": 10.0, "gradient_clip": 0.0, 
 
 
 def prescribed(folder: Path, found: Diagnosis) -> tuple[dict[str, Any], dict[str, Any]]:
-    keep(found)
-    return prescribed_settings(folder)
+    save_diagnosis(found)
+    return recommended_run_config(folder)
 
 
 def learner(tiny: dict[str, Any], **changes: Any) -> Path:
@@ -225,41 +225,41 @@ def test_a_run_that_diverged_is_brought_past_the_bad_step(tiny: dict[str, Any]) 
     with pytest.raises(DivergedError):
         learner(tiny, **EXPLODING, rescue="off")
     assert read_events(Path("run"))
-    found = consult(Path("run"), least_seconds=20.0)
+    found = diagnose_run(Path("run"), least_seconds=20.0)
     assert found.verdict == "diverged"
     assert found.causes[0].trial is not None
-    assert found.causes[0].prescription
+    assert found.causes[0].recommended_config
     first = found.causes[0].evidence[0]
-    assert (first.signal, first.value) == ("first_bad_step", len(read_events(Path("run"))) - 3)
-    assert "not a finite number, beginning in" in first.why
+    assert (first.metric, first.value) == ("first_bad_step", len(read_events(Path("run"))) - 3)
+    assert "not a finite number, beginning in" in first.reason
 
 
 def test_a_rescued_run_is_told_by_its_rescues(tiny: dict[str, Any]) -> None:
     learner(tiny, **EXPLODING)
-    found = consult(Path("run"), proof=False)
+    found = diagnose_run(Path("run"), proof=False)
     assert found.verdict == "diverged"
     first, times, *_ = found.causes[0].evidence
-    (one, *_, last) = rescues = read_summary(Path("run")).rescues
-    assert (first.value, first.why) == (one.bad_step, one.found)
-    assert (times.signal, times.value) == ("rescues", len(rescues))
-    assert f"the rate times {last.value:.2g}" in times.why
-    said = diagnosis_text(found)
-    assert f"first bad step {one.bad_step} of the run: {one.found}" in said
+    (one, *_, last) = rescues = read_summary(Path("run")).rollbacks
+    assert (first.value, first.reason) == (one.failed_step, one.problem)
+    assert (times.metric, times.value) == ("rescues", len(rescues))
+    assert f"the rate times {last.value:.2g}" in times.reason
+    said = format_diagnosis(found)
+    assert f"first bad step {one.failed_step} of the run: {one.problem}" in said
 
 
 @pytest.mark.slow
 def test_what_would_have_spared_a_rescue_is_found_by_trial(tiny: dict[str, Any]) -> None:
     learner(tiny, **EXPLODING)
-    found = consult(Path("run"), least_seconds=20.0)
+    found = diagnose_run(Path("run"), least_seconds=20.0)
     assert found.verdict == "diverged"
     cause, *more = found.causes  # and what there is to gain beside it
     assert cause.trial is not None
-    assert cause.trial.treated < cause.trial.control
+    assert cause.trial.treatment < cause.trial.control
     settings, changes = prescribed(Path("run"), found)
-    assert changes == cause.prescription | {k: v for f in more for k, v in f.prescription.items()}
-    assert all(f.trial and f.trial.after == ["diverged"] for f in more)
+    assert changes == cause.recommended_config | {k: v for f in more for k, v in f.recommended_config.items()}
+    assert all(f.trial and f.trial.applied_causes == ["diverged"] for f in more)
     run(settings | {"save_dir": "mended"})
-    assert not read_summary(Path("mended")).rescues
+    assert not read_summary(Path("mended")).rollbacks
 
 
 @pytest.mark.slow
@@ -272,17 +272,17 @@ def test_what_else_is_wrong_with_a_rescued_run_that_came_to_its_end(tiny: dict[s
         for record in records:
             log.append(record)
             if isinstance(record, Step) and record.step == 20:
-                log.append(Rescue(20, 21, "a loss of nan", "skip", 1.0))
-    found = consult(Path("run"), least_seconds=30.0)
+                log.append(Rollback(20, 21, "a loss of nan", "skip", 1.0))
+    found = diagnose_run(Path("run"), least_seconds=30.0)
     assert found.verdict == "diverged"
-    assert any("did not diverge again" in note for note in found.notes)
+    assert any("did not diverge again" in note for note in found.warnings)
     assert "learning_rate_too_low" in [f.cause for f in found.causes]
     assert any(r.trial for r in found.ruled_out)
 
 
 def test_a_budget_must_be_a_share(trained: Path) -> None:
     with pytest.raises(ConfigError, match="budget"):
-        consult(trained, budget=-0.1)
+        diagnose_run(trained, budget=-0.1)
 
 
 def test_an_explosion_that_was_let_go_on_is_a_divergence(tiny: dict[str, Any]) -> None:
@@ -290,9 +290,9 @@ def test_an_explosion_that_was_let_go_on_is_a_divergence(tiny: dict[str, Any]) -
     learner(tiny, **EXPLODING | {"weight_decay": 0.0, "schedule": "constant"},
             rescue="off")  # fmt: skip
     assert read_summary(Path("run")).validation_loss > math.log(300) + 1
-    found = consult(Path("run"), proof=False)
+    found = diagnose_run(Path("run"), proof=False)
     assert found.verdict == "diverged"
     first = found.causes[0].evidence[0]
-    assert first.signal == "first_bad_step"
+    assert first.metric == "first_bad_step"
     assert 1 < first.value < 30
-    assert "far above that of guessing" in first.why
+    assert "far above that of guessing" in first.reason

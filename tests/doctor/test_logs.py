@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from descend.doctor.from_log import NEEDS, CurveDiagnosis, diagnose_log
-from descend.doctor.logs.log import Entry
+from descend.doctor.from_log import REQUIRED_DATA, LogDiagnosis, diagnose_log
+from descend.doctor.logs.log import LogEntry
 from descend.doctor.logs.reading import read_log
 from descend.errors import ConfigError, LogError
-from descend.report.curve import curve_text
+from descend.report.curve import format_log_diagnosis
 
 SAMPLES = Path(__file__).parent / "samples"
 
@@ -39,8 +39,8 @@ def test_each_format_is_read(
     log = read_log(SAMPLES / sample)
     assert kind in log.kind
     assert log.unit == unit
-    assert sum(e.validation is not None for e in log.entries) == validation
-    found = sum(e.training is not None for e in log.entries)
+    assert sum(e.validation_loss is not None for e in log.entries) == validation
+    found = sum(e.train_loss is not None for e in log.entries)
     # Epochs are rounded to two digits in the Trainer's console: some entries fall together.
     assert found == training or (unit == "epochs" and 0.8 * training < found <= training)
     assert len(log.entries) >= 0.9 * entries
@@ -49,12 +49,12 @@ def test_each_format_is_read(
 def test_numbers_are_those_of_the_file() -> None:
     log = read_log(SAMPLES / "trainer_diverged.txt")
     first, last = log.entries[0], log.entries[-1]
-    assert first == Entry(at=0.05, training=8.32, rate=0.04938, gradient_norm=1.2)
-    assert last.training is not None
-    assert math.isnan(last.training)
+    assert first == LogEntry(position=0.05, train_loss=8.32, learning_rate=0.04938, gradient_norm=1.2)
+    assert last.train_loss is not None
+    assert math.isnan(last.train_loss)
     evaluation = read_log(SAMPLES / "nanogpt_overfitting.txt").entries[0]
-    assert evaluation.at == 0
-    assert evaluation.validation == pytest.approx(4.21)
+    assert evaluation.position == 0
+    assert evaluation.validation_loss == pytest.approx(4.21)
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,9 @@ def test_the_shape_decides(sample: str, verdict: str, normal: str) -> None:
     assert (found.verdict, found.normal.answer) == (verdict, normal)
     assert found.probability <= 0.95
     judged = {f.cause for f in found.causes} | {r.cause for r in found.ruled_out}
-    assert judged | {n.cause for n in found.not_checked} == set(NEEDS)
+    assert judged | {n.cause for n in found.not_checked} == set(REQUIRED_DATA)
     assert not judged & {n.cause for n in found.not_checked}
-    text = curve_text(found)
+    text = format_log_diagnosis(found)
     assert text.splitlines()[0].split(",")[0] in ("Yes", "No")
     assert "Not checked" in text
 
@@ -145,8 +145,8 @@ def test_columns_are_known_by_many_spellings(header: str, tmp_path: Path) -> Non
     path = tmp_path / "log.csv"
     path.write_text("\n".join([header, *(separator.join(r) for r in rows)]))
     log = read_log(path)
-    assert [e.at for e in log.entries] == list(range(9))
-    assert log.entries[8].training == pytest.approx(2.92)
+    assert [e.position for e in log.entries] == list(range(9))
+    assert log.entries[8].train_loss == pytest.approx(2.92)
 
 
 def test_variants_of_console_lines(tmp_path: Path) -> None:
@@ -159,8 +159,8 @@ def test_variants_of_console_lines(tmp_path: Path) -> None:
     ):
         path.write_text("starting\n" + "\n".join(lines.format(s=s) for s in range(1, 6)))
         log = read_log(path)
-        assert [e.at for e in log.entries] == [1, 2, 3, 4, 5]
-        assert log.entries[4].training == pytest.approx(3.5)
+        assert [e.position for e in log.entries] == [1, 2, 3, 4, 5]
+        assert log.entries[4].train_loss == pytest.approx(3.5)
 
 
 KERAS_2 = "{n}/5 [===>....] - ETA: 0s - loss: {s}.9 - accuracy: 0.5"
@@ -186,15 +186,15 @@ def test_keras_draws_its_lines_over_themselves(
     log = read_log(tmp_path / "log.txt")
     assert "Keras" in log.kind
     assert log.unit == "epochs"
-    assert [e.at for e in log.entries] == [1, 2, 3, 4]
-    assert [e.training for e in log.entries] == [8.5, 7.5, 6.5, 5.5]
-    assert [e.validation for e in log.entries] == [8.75, 7.75, 6.75, 5.75]
+    assert [e.position for e in log.entries] == [1, 2, 3, 4]
+    assert [e.train_loss for e in log.entries] == [8.5, 7.5, 6.5, 5.5]
+    assert [e.validation_loss for e in log.entries] == [8.75, 7.75, 6.75, 5.75]
 
 
 def test_the_last_lines_of_kerass_epochs_alone_are_epochs_too(tmp_path: Path) -> None:
     path = tmp_path / "log.txt"
     path.write_text("".join(f"5/5 - 1s - loss: {9 - n}.5 - val_loss: 9\n" for n in range(4)))
-    assert [e.training for e in read_log(path).entries] == [9.5, 8.5, 7.5, 6.5]
+    assert [e.train_loss for e in read_log(path).entries] == [9.5, 8.5, 7.5, 6.5]
 
 
 def test_lines_of_the_loss_alone_are_read_in_order(tmp_path: Path) -> None:
@@ -205,10 +205,10 @@ def test_lines_of_the_loss_alone_are_read_in_order(tmp_path: Path) -> None:
     path.write_text("loss 3.0\nloss 2.5\nloss: 2.25\n")
     log = read_log(path)
     assert log.unit == "entries"
-    assert [e.training for e in log.entries] == [3.0, 2.5, 2.25]
+    assert [e.train_loss for e in log.entries] == [3.0, 2.5, 2.25]
     placed = "".join(f"step {s} loss {3 - s / 9}\n" for s in range(5))
     path.write_text(placed + "done, loss 9\n")
-    assert [e.at for e in read_log(path).entries] == [0, 1, 2, 3, 4]
+    assert [e.position for e in read_log(path).entries] == [0, 1, 2, 3, 4]
 
 
 def test_entries_that_are_no_numbers_are_told_apart(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_entries_that_are_no_numbers_are_told_apart(tmp_path: Path) -> None:
     path.write_text(
         "".join(f"step {s} loss {4 - s / 20 if s < 20 else 'nan'}\n" for s in range(60))
     )
-    said = curve_text(diagnose_log(path))
+    said = format_log_diagnosis(diagnose_log(path))
     assert "60 entries, 20 of them numbers, over 19 steps" in said
 
 
@@ -273,7 +273,7 @@ def test_the_record_is_json() -> None:
         assert keys <= record.keys()
 
 
-def falling(path: Path, steps: int, rate: Callable[[float], float]) -> CurveDiagnosis:
+def falling(path: Path, steps: int, rate: Callable[[float], float]) -> LogDiagnosis:
     """The verdict on a loss that falls to the end, at a rate as given by the share of the run."""
     rows = [f"{s},{2 + 4 * (1 + s / 9) ** -0.4},{rate(s / steps)}" for s in range(steps)]
     path.write_text("\n".join(["step,loss,lr", *rows]))
@@ -320,19 +320,19 @@ def test_the_rate_is_named_where_the_verdict_is_about_it(tmp_path: Path) -> None
     path.write_text("\n".join(["step,loss,lr", *rows]))
     found = diagnose_log(path)
     assert found.verdict == "learning_rate_too_low"
-    assert "highest rate 0.0000001 (healthy: over 3e-05): such rates are for" in curve_text(found)
+    assert "highest rate 0.0000001 (healthy: over 3e-05): such rates are for" in format_log_diagnosis(found)
     waves = [f"{s},{4 - s / 200 + (s % 100 > 50)},0.5" for s in range(400)]
     path.write_text("\n".join(["step,loss,lr", *waves]))
     found = diagnose_log(path)
     assert found.verdict == "learning_rate_too_high"
-    assert "highest rate 0.5: by the log" in curve_text(found)
+    assert "highest rate 0.5: by the log" in format_log_diagnosis(found)
 
 
 def test_a_mean_is_called_one_and_each_number_by_one_name(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     losses = [2 + 4 * (1 + s / 9) ** -0.4 for s in range(400)]
     path.write_text("\n".join(["step,loss", *(f"{s},{x}" for s, x in enumerate(losses))]))
-    said = curve_text(diagnose_log(path))
+    said = format_log_diagnosis(diagnose_log(path))
     start, end = f"{sum(losses[:20]) / 20:.2f}", f"{sum(losses[-20:]) / 20:.2f}"
     assert start != "6.00"
     assert f"loss 6.00 → {end} (mean of the last twentieth)" in said
@@ -340,7 +340,7 @@ def test_a_mean_is_called_one_and_each_number_by_one_name(tmp_path: Path) -> Non
         f"the mean of the last twentieth ({end}) is not above that of the first ({start})" in said
     )
     path.write_text("\n".join(["step,loss", *(f"{s},{x}" for s, x in enumerate(losses[:12]))]))
-    said = curve_text(diagnose_log(path))
+    said = format_log_diagnosis(diagnose_log(path))
     assert f"loss 6.00 → {losses[11]:.2f}." in said
     assert f"the last ({losses[11]:.2f}) is not above the first (6.00)" in said
 

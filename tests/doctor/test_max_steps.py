@@ -9,57 +9,57 @@ import numpy as np
 import pytest
 
 from descend import run
-from descend.doctor.case import Case, open_case
-from descend.doctor.cause import Change
+from descend.doctor.case import RecordedRun, load_recorded_run
+from descend.doctor.cause import TreatmentChange
 from descend.doctor.causes import too_little_data, undertrained
-from descend.doctor.gains import Gain
-from descend.doctor.lanes import Lane, arm_for, base_config, prescription
-from descend.doctor.measure import measure
-from descend.doctor.on_top import race_on_top
-from descend.doctor.race import Race
-from descend.doctor.reading import Reading
+from descend.doctor.gains import TreatmentEffect
+from descend.doctor.lanes import Treatment, make_treatment_spec, control_config, recommended_changes
+from descend.doctor.measure import measure_run
+from descend.doctor.on_top import combined_trial_series
+from descend.doctor.race import TrialSeries
+from descend.doctor.reading import Measurement
 from descend.runs.records import Step
-from descend.text.batches import BatchPlan
+from descend.text.batches import BatchSampler
 
 STEPS = 24
 """Of a run that is cut short within its first pass over the text."""
 
 
 @pytest.fixture
-def short(tiny: dict[str, Any]) -> Case:
+def short(tiny: dict[str, Any]) -> RecordedRun:
     """A finished run of `STEPS` steps and of 3 of warmup."""
     run(tiny | {"max_steps": STEPS, "warmup_steps": 3, "save_dir": "short"})
-    return open_case(Path("short"))
+    return load_recorded_run(Path("short"))
 
 
-def test_the_length_of_the_run_is_that_of_its_steps(short: Case) -> None:
+def test_the_length_of_the_run_is_that_of_its_steps(short: RecordedRun) -> None:
     one_pass = short.batches.steps(1)
     assert one_pass > 1.5 * STEPS
     assert short.total_steps == len(short.steps) == STEPS
-    readings = measure(short)
+    readings = measure_run(short)
     assert readings["steps"].value == STEPS
     assert readings["epochs"].value == pytest.approx(STEPS / one_pass, rel=0.02)
 
 
 def test_text_that_the_run_did_not_come_to_is_asked_apart(
-    short: Case, trained: Path, monkeypatch: pytest.MonkeyPatch
+    short: RecordedRun, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[np.ndarray[Any, Any]] = []
-    honest = BatchPlan.sequences
+    honest = BatchSampler.sequences
 
-    def noting(plan: BatchPlan, numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def noting(plan: BatchSampler, numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         read.append(numbers)
         return honest(plan, numbers)
 
-    monkeypatch.setattr(BatchPlan, "sequences", noting)
-    readings = measure(short)
+    monkeypatch.setattr(BatchSampler, "sequences", noting)
+    readings = measure_run(short)
     done = STEPS * short.config.batch_size
     # All of it after what was read, and still of the first pass.
     assert any(n.min() >= done and n.max() < short.batches.sequences_per_epoch for n in read)
     gap = readings["held_out_loss"].value - readings["unseen_loss"].value
     assert readings["split_gap"].value == pytest.approx(gap)
-    assert readings["split_gap"].error
-    assert not {"unseen_loss", "split_gap"} & measure(open_case(trained)).keys()  # two passes
+    assert readings["split_gap"].std_error
+    assert not {"unseen_loss", "split_gap"} & measure_run(load_recorded_run(trained)).keys()  # two passes
 
 
 def test_held_out_text_of_another_kind_is_told_from_text_that_was_not_read_yet(
@@ -69,17 +69,17 @@ def test_held_out_text_of_another_kind_is_told_from_text_that_was_not_read_yet(
     text = tmp_path / "two.txt"
     text.write_text(words * 700 + "QZXJ VKWQ! " * 370, encoding="utf-8")
     run(tiny | {"corpus_dir": str(text), "max_steps": STEPS, "save_dir": "two", "epoch": 1})
-    readings = measure(open_case(Path("two")))
-    error = readings["split_gap"].error
+    readings = measure_run(load_recorded_run(Path("two")))
+    error = readings["split_gap"].std_error
     assert error is not None
     assert readings["split_gap"].value > max(0.3, 5 * error)
 
 
-def test_twice_the_steps_are_twice_the_steps(short: Case, tiny: dict[str, Any]) -> None:
-    base = base_config(short)
+def test_twice_the_steps_are_twice_the_steps(short: RecordedRun, tiny: dict[str, Any]) -> None:
+    base = control_config(short)
     twice, *_ = undertrained.trial(base, {})
-    assert arm_for(short, base, twice, STEPS, 0).steps == 2 * STEPS
-    keys = prescription(short, base, twice)
+    assert make_treatment_spec(short, base, twice, STEPS, 0).steps == 2 * STEPS
+    keys = recommended_changes(short, base, twice)
     assert keys == {"max_steps": 2 * STEPS, "warmup_steps": 6}
     asked = tiny | {"max_steps": STEPS, "warmup_steps": 3} | keys
     longer = run(asked | {"save_dir": "longer"})
@@ -89,59 +89,59 @@ def test_twice_the_steps_are_twice_the_steps(short: Case, tiny: dict[str, Any]) 
 @pytest.mark.parametrize(("key", "factor"), [("batch_size", 4), ("batch_size", 0.25),
                                              ("seq_len", 2)])  # fmt: skip
 def test_another_step_makes_as_many_more_or_fewer_of_them(
-    short: Case, key: str, factor: float
+    short: RecordedRun, key: str, factor: float
 ) -> None:
-    base = base_config(short)
-    change = Change("", {key: int(short.config.model_dump()[key] * factor)})
-    keys = prescription(short, base, change)
+    base = control_config(short)
+    change = TreatmentChange("", {key: int(short.config.model_dump()[key] * factor)})
+    keys = recommended_changes(short, base, change)
     assert keys["max_steps"] == STEPS / factor  # equal tokens
     assert keys["warmup_steps"] == round(3 / factor)
-    arm = arm_for(short, base, change, STEPS, 0)
+    arm = make_treatment_spec(short, base, change, STEPS, 0)
     # What is tried is what is prescribed.
     assert (arm.steps, arm.config["warmup_steps"]) == (keys["max_steps"], keys["warmup_steps"])
 
 
-def test_another_vocabulary_reads_the_same_text(short: Case) -> None:
-    base = base_config(short)
-    change = Change("", {"vocab_size": 270, "vocab_path": None})
-    keys = prescription(short, base, change)
+def test_another_vocabulary_reads_the_same_text(short: RecordedRun) -> None:
+    base = control_config(short)
+    change = TreatmentChange("", {"vocab_size": 270, "vocab_path": None})
+    keys = recommended_changes(short, base, change)
     assert keys["vocab_size"] == 270
-    assert keys["max_steps"] == arm_for(short, base, change, STEPS, 0).steps
+    assert keys["max_steps"] == make_treatment_spec(short, base, change, STEPS, 0).steps
     assert keys["max_steps"] > 1.1 * STEPS  # shorter tokens, so more of them
 
 
-def test_fewer_passes_are_counted_from_those_it_made(tiny: dict[str, Any], short: Case) -> None:
+def test_fewer_passes_are_counted_from_those_it_made(tiny: dict[str, Any], short: RecordedRun) -> None:
     readings = {
-        "best_epoch": Reading("best_epoch", 2 / 3, ""),
-        "rise_after_best": Reading("rise_after_best", 1.0, ""),
-        "epochs": Reading("epochs", 2.5, ""),
+        "best_epoch": Measurement("best_epoch", 2 / 3, ""),
+        "rise_after_best": Measurement("rise_after_best", 1.0, ""),
+        "epochs": Measurement("epochs", 2.5, ""),
     }
-    base = base_config(short).model_copy(update={"epoch": 3})
+    base = control_config(short).model_copy(update={"epoch": 3})
     fewer = next(c for c in too_little_data.trial(base, readings) if "epoch" in c.keys)
     assert fewer.label == "2 passes over the text instead of 2.5"
     assert fewer.steps == pytest.approx(0.8)
 
 
-def gain_of(lane: Lane) -> Gain:
+def gain_of(lane: Treatment) -> TreatmentEffect:
     """A gain by `lane`; how large is of no account here."""
-    return Gain(lane, 4.0, 3.8, 0.2, 0.1, 0.3, 0.05, 0.001, 3, 1000, 1.0, 1.0)
+    return TreatmentEffect(lane, 4.0, 3.8, 0.2, 0.1, 0.3, 0.05, 0.001, 3, 1000, 1.0, 1.0)
 
 
-def test_what_is_tried_on_top_of_more_steps_makes_them_too(short: Case) -> None:
-    base = base_config(short)
+def test_what_is_tried_on_top_of_more_steps_makes_them_too(short: RecordedRun) -> None:
+    base = control_config(short)
     change, *_ = undertrained.trial(base, {})
-    twice = Lane("undertrained", change)
-    race = Race(short, base, STEPS, 0.0, lambda stage, share: None)
-    again = race_on_top(race, gain_of(twice), None)
-    rate = Lane("learning_rate_too_low", Change("a higher rate", {"learning_rate": 0.02}))
+    twice = Treatment("undertrained", change)
+    race = TrialSeries(short, base, STEPS, 0.0, lambda stage, share: None)
+    again = combined_trial_series(race, gain_of(twice), None)
+    rate = Treatment("learning_rate_too_low", TreatmentChange("a higher rate", {"learning_rate": 0.02}))
     again.run([(None, again.seed), (rate, again.seed)], "")
-    control, treated = again.outcomes[None, again.seed], again.outcomes[rate, again.seed]
+    control, treated = again.results[None, again.seed], again.results[rate, again.seed]
     assert control.steps == treated.steps == 2 * STEPS
     assert again.share_of_run == race.share_of_run == 1
-    tried = arm_for(short, base, rate.change, STEPS, race.seed)
-    on_top = race_on_top(race, gain_of(rate), None).arm(None, race.seed)
+    tried = make_treatment_spec(short, base, rate.change, STEPS, race.seed)
+    on_top = combined_trial_series(race, gain_of(rate), None).make_spec(None, race.seed)
     assert on_top is not None
     assert on_top.key == tried.key  # so that it is not trained again
-    batch = Change("half the batch", {"batch_size": 2})
-    keys = prescription(short, again.base, batch, again.longer)
+    batch = TreatmentChange("half the batch", {"batch_size": 2})
+    keys = recommended_changes(short, again.base, batch, again.full_length_factor)
     assert keys["max_steps"] == 4 * STEPS

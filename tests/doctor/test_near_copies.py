@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from descend import diagnose, run
-from descend.doctor.case import open_case
-from descend.doctor.measure import measure
+from descend.doctor.case import load_recorded_run
+from descend.doctor.measure import measure_run
 from descend.text import embedded
 
 HELD_OUT = 0.25
@@ -25,7 +25,7 @@ def edition(text: str) -> str:
 
 @pytest.mark.parametrize("leaks", [False, True])
 def test_another_edition_of_the_held_out_text_is_a_leak(tiny: dict[str, Any], leaks: bool) -> None:
-    topics = [d.text for d in islice(embedded.documents("python"), 40)]
+    topics = [d.text for d in islice(embedded.read_builtin_corpus("python"), 40)]
     text = "\n".join(topics)[:60_000]
     # The held-out text is the end of the file.
     held_out, rest = text[:15_000], text[15_000:]
@@ -35,7 +35,7 @@ def test_another_edition_of_the_held_out_text_is_a_leak(tiny: dict[str, Any], le
         "corpus_dir": "text.txt", "save_dir": "leaking", "validation_fraction": HELD_OUT,
         "vocab_size": 400, "max_steps": 30,
     }).folder  # fmt: skip
-    readings = measure(open_case(folder))
+    readings = measure_run(load_recorded_run(folder))
     assert readings["overlap"].value < 0.1
     if leaks:
         assert readings["near_overlap"].value > 0.5

@@ -6,16 +6,16 @@ import time
 from dataclasses import replace
 
 from descend import run
-from descend.doctor.case import open_case
-from descend.doctor.cause import Change
+from descend.doctor.case import load_recorded_run
+from descend.doctor.cause import TreatmentChange
 from descend.doctor.causes import CAUSES
-from descend.doctor.diagnosis import OF_A_NEW_VOCABULARY
-from descend.doctor.gains import all_gains
-from descend.doctor.lanes import Lane, base_config, prescription
-from descend.doctor.measure import measure
-from descend.doctor.on_top import further, race_on_top
-from descend.doctor.race import Race
-from descend.doctor.suspicion import suspects
+from descend.doctor.diagnosis import NEW_VOCABULARY_METRIC
+from descend.doctor.gains import estimate_effects
+from descend.doctor.lanes import Treatment, control_config, recommended_changes
+from descend.doctor.measure import measure_run
+from descend.doctor.on_top import find_additional_causes, combined_trial_series
+from descend.doctor.race import TrialSeries
+from descend.doctor.suspicion import rank_causes
 
 FAULTY = {
     "embed_dim": 32, "num_heads": 2, "num_layers": 1, "ff_dim": 64, "seq_len": 16, "batch_size": 8,
@@ -23,25 +23,25 @@ FAULTY = {
     "learning_rate": 0.0003, "dropout_rate": 0.8, "log_level": "error",
 }  # fmt: skip
 """A rate thirty times too low, and dropout that leaves a fifth."""
-RATE = Lane("learning_rate_too_low", Change("30 times the rate", {"learning_rate": 0.01}))
+RATE = Treatment("learning_rate_too_low", TreatmentChange("30 times the rate", {"learning_rate": 0.01}))
 SECONDS = 20.0
 
 
-def race_of_two_faults(text: str) -> Race:
+def race_of_two_faults(text: str) -> TrialSeries:
     """As long as the run, with nothing raced yet."""
-    case = open_case(run(FAULTY | {"corpus_dir": text, "save_dir": "faulty"}).folder)
+    case = load_recorded_run(run(FAULTY | {"corpus_dir": text, "save_dir": "faulty"}).folder)
     ends = time.monotonic() + SECONDS
-    return Race(case, base_config(case), case.total_steps, ends, lambda stage, share: None)
+    return TrialSeries(case, control_config(case), case.total_steps, ends, lambda stage, share: None)
 
 
 def test_further_faults_are_found_one_on_top_of_the_other(chain: str) -> None:
     race = race_of_two_faults(chain)
     race.run([(None, race.seed), (RATE, race.seed)], "")
-    readings = measure(race.case)
-    found = suspects(CAUSES, race.case.config, readings)
-    counted = {c.name for c in CAUSES if c.buys}  # they help each run that is as short
-    rate = all_gains(race, None)[0]
-    more = further(race, rate, [RATE.cause], found, readings, None, counted)
+    readings = measure_run(race.recorded_run)
+    found = rank_causes(CAUSES, race.recorded_run.config, readings)
+    counted = {c.name for c in CAUSES if c.is_costly}  # they help each run that is as short
+    rate = estimate_effects(race, None)[0]
+    more = find_additional_causes(race, rate, [RATE.cause], found, readings, None, counted)
     names = [f.cause for f in more.findings]
     assert names[0] == "over_regularised"
     assert len({*names, RATE.cause}) == len(names) + 1
@@ -49,26 +49,26 @@ def test_further_faults_are_found_one_on_top_of_the_other(chain: str) -> None:
     assert not more.raced & {RATE.cause, *counted}
     for place, finding in enumerate(more.findings):
         assert finding.trial is not None
-        assert finding.trial.after == [RATE.cause, *names[:place]]
+        assert finding.trial.applied_causes == [RATE.cause, *names[:place]]
         assert finding.trial.seeds > 1
-        assert finding.prescription
-    race.ends = 0.0
-    assert further(race, rate, [RATE.cause], found, readings, None).findings == ()
+        assert finding.recommended_config
+    race.deadline = 0.0
+    assert find_additional_causes(race, rate, [RATE.cause], found, readings, None).findings == ()
 
 
 def test_what_comes_on_top_is_told_in_the_tokens_and_keys_it_has_there(chain: str) -> None:
     race = race_of_two_faults(chain)
-    vocabulary = Lane("vocabulary_too_small", Change("", {"vocab_size": 400, "vocab_path": None}))
+    vocabulary = Treatment("vocabulary_too_small", TreatmentChange("", {"vocab_size": 400, "vocab_path": None}))
     race.run([(None, race.seed), (vocabulary, race.seed)], "")
-    readings = measure(race.case)
-    found = suspects(CAUSES, race.case.config, readings)
-    other = all_gains(race, None)[0]
-    more = further(race, other, [vocabulary.cause], found, readings, None)
+    readings = measure_run(race.recorded_run)
+    found = rank_causes(CAUSES, race.recorded_run.config, readings)
+    other = estimate_effects(race, None)[0]
+    more = find_additional_causes(race, other, [vocabulary.cause], found, readings, None)
     assert more.findings
-    assert all(f.trial and f.trial.metric == OF_A_NEW_VOCABULARY for f in more.findings)
+    assert all(f.trial and f.trial.metric == NEW_VOCABULARY_METRIC for f in more.findings)
 
-    smaller = Lane("batch_too_large", Change("", {"batch_size": 2}))
-    on_top = race_on_top(race, replace(other, lane=smaller), None)
-    back = Change("", {"batch_size": 8, "num_heads": 2})
-    assert prescription(race.case, on_top.base, back)["batch_size"] == 8  # as before the remedy
-    assert "num_heads" not in prescription(race.case, on_top.base, back)
+    smaller = Treatment("batch_too_large", TreatmentChange("", {"batch_size": 2}))
+    on_top = combined_trial_series(race, replace(other, treatment=smaller), None)
+    back = TreatmentChange("", {"batch_size": 8, "num_heads": 2})
+    assert recommended_changes(race.recorded_run, on_top.base, back)["batch_size"] == 8  # as before the remedy
+    assert "num_heads" not in recommended_changes(race.recorded_run, on_top.base, back)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from descend.doctor.preflight.check import check_file
+from descend.doctor.preflight.check import check_module
 from descend.doctor.preflight.check_result import Checked
 
 NETWORK = """
@@ -72,7 +72,7 @@ def bugs_of(source: str, run: str = "block(x)", causal: bool = True) -> dict[str
     """Where each bug is that a program is said to have, by its name."""
     source = source.replace("RUN", run).replace("CAUSAL", str(causal))
     Path("program.py").write_text(source, encoding="utf-8")
-    return {bug.bug: bug.where for bug in check_file("program.py").bugs}
+    return {bug.bug: bug.where for bug in check_module("program.py").bugs}
 
 
 @pytest.fixture(autouse=True)
@@ -249,7 +249,7 @@ def test_end_that_is_never_a_target_is_found(pad: str, masking: str, is_buggy: b
 def test_functions_that_no_check_ran_are_listed() -> None:
     source = NETWORK + "model = Net()\n" + NEXT_TOKEN + STEP + "\ndef generate():\n    return 1\n"
     Path("program.py").write_text(source.replace("RUN", "block(x)").replace("CAUSAL", "True"))
-    listed = "\n".join(check_file("program.py").not_covered)
+    listed = "\n".join(check_module("program.py").not_covered)
     assert "text generation" in listed
     assert "generate (line" in listed
     assert "loss (line" not in listed
@@ -322,7 +322,7 @@ if __name__ == "__main__":
 
 def check_source(source: str) -> Checked:
     Path("program.py").write_text(source, encoding="utf-8")
-    return check_file("program.py")
+    return check_module("program.py")
 
 
 def has(package: str) -> bool:

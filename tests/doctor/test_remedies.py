@@ -10,9 +10,9 @@ from descend.doctor.treatment import treat
 
 from descend import run
 from descend.cli.main import run as cli
-from descend.doctor.consult import consult, keep
+from descend.doctor.consult import diagnose_run, save_diagnosis
 from descend.doctor.diagnosis import Diagnosis
-from descend.doctor.prescription import NOT_INHERITED, merged_prescription
+from descend.doctor.prescription import NOT_INHERITED, merge_recommendations
 from descend.runs.folder import read_info, read_summary
 
 SMALL = {
@@ -34,19 +34,19 @@ def bits_of(folder: str) -> float:
 def test_a_rate_far_too_low_is_found_proved_applied_and_better(chain: str) -> None:
     for folder, rate in (("slow", WELL / 30), ("well", WELL)):
         run(SMALL | {"corpus_dir": chain, "learning_rate": rate, "save_dir": folder})
-    found = consult(Path("slow"), least_seconds=SECONDS)
+    found = diagnose_run(Path("slow"), least_seconds=SECONDS)
     assert found.verdict == "learning_rate_too_low"
     first = found.causes[0]
     assert first.trial is not None
     assert first.trial.ci95 is not None
     assert first.trial.ci95[0] > 0
-    assert first.prescription["learning_rate"] > WELL / 10
+    assert first.recommended_config["learning_rate"] > WELL / 10
 
-    keep(found)
+    save_diagnosis(found)
     assert cli(["train", "--from-run", "slow", "--apply", "--save-dir", "mended"]) == 0
-    asked = read_info(Path("mended")).config
-    given = merged_prescription(found)  # the rate, and what came on top of it
-    assert first.prescription.items() <= given.items()
+    asked = read_info(Path("mended")).requested_config
+    given = merge_recommendations(found)  # the rate, and what came on top of it
+    assert first.recommended_config.items() <= given.items()
     assert {key: asked[key] for key in given} == given
     kept = SMALL.keys() - given.keys() - set(NOT_INHERITED)
     assert all(asked[key] == SMALL[key] for key in kept)
@@ -63,7 +63,7 @@ def test_a_real_text_is_trained_on_and_cured(chain: str) -> None:
 
     def examine(folder: Path) -> Diagnosis:
         made.append(folder)
-        return consult(folder, least_seconds=SECONDS)
+        return diagnose_run(folder, least_seconds=SECONDS)
 
     ill = SMALL | {"corpus_dir": chain, "learning_rate": WELL / 30}
     found = treat(ill, 400.0, train, examine, lambda took: 0.0, lambda turn: None)

@@ -10,20 +10,20 @@ import pytest
 
 from descend import run
 from descend.doctor.causes import CAUSES
-from descend.doctor.consult import consult
-from descend.doctor.diagnosis import Cost, Diagnosis, Evidence, Finding, RuledOut, Trial, tried
-from descend.doctor.reading import Reading
-from descend.doctor.untried import remarks
-from descend.report.diagnosis import diagnosis_text, headline
+from descend.doctor.consult import diagnose_run
+from descend.doctor.diagnosis import Cost, Diagnosis, Evidence, Finding, OtherCause, PairedTrial, has_trials
+from descend.doctor.reading import Measurement
+from descend.doctor.untried import healthy_run_remarks
+from descend.report.diagnosis import format_diagnosis, headline
 
-TRIAL = Trial(metric="", change="", control=4.0, treated=4.0, gain=0.0, ci95=(-0.1, 0.1), p_holm=1,
-              seeds=3, tokens=1, share_of_run=1.0, seconds=1.0, cost_factor=1.0)  # fmt: skip
+TRIAL = PairedTrial(metric="", change="", control=4.0, treatment=4.0, loss_reduction=0.0, ci95=(-0.1, 0.1), p_holm=1,
+              seeds=3, tokens=1, run_fraction=1.0, seconds=1.0, cost_factor=1.0)  # fmt: skip
 
 
-def healthy(trial: Trial | None) -> Diagnosis:
-    out = RuledOut(cause="undertrained", because="no gain", trial=trial)
+def healthy(trial: PairedTrial | None) -> Diagnosis:
+    out = OtherCause(cause="undertrained", reason="no gain", trial=trial)
     return Diagnosis(run="", verdict="healthy", probability=0.36, causes=[], ruled_out=[out],
-                     readings=[], notes=[], cost=Cost(1.0, 0.1))  # fmt: skip
+                     measurements=[], warnings=[], cost=Cost(1.0, 0.1))  # fmt: skip
 
 
 def test_no_change_is_called_useless_that_was_not_tried() -> None:
@@ -41,15 +41,15 @@ def test_evidence_is_written_out_and_each_thing_said_once() -> None:
         Evidence("update_ratio", 0.00062649, "of the weight", (0.002, 0.03), "small"),
         Evidence("epochs", 60.0, "passes over the text", (None, 4.0), "many of them"),
     ]
-    one = Finding(cause="too_little_data", probability=0.5, evidence=found, prescription={},
-                  remedy="more text")  # fmt: skip
-    said = diagnosis_text(msgspec.structs.replace(healthy(None), verdict=one.cause, causes=[one]))
+    one = Finding(cause="too_little_data", probability=0.5, evidence=found, recommended_config={},
+                  advice="more text")  # fmt: skip
+    said = format_diagnosis(msgspec.structs.replace(healthy(None), verdict=one.cause, causes=[one]))
     assert "train tokens 7,550: very little text;" in said
     assert "update ratio 0.000626 of the weight (healthy: 0.002 to 0.03)" in said
     assert "epochs 60 passes over the text (healthy: under 4): many of them." in said
     for cause in CAUSES:
-        for expected in cause.expects:
-            assert expected.why not in ("passes over the text", expected.signal.replace("_", " "))
+        for expected in cause.expected_ranges:
+            assert expected.reason not in ("passes over the text", expected.metric.replace("_", " "))
 
 
 @pytest.mark.parametrize(("hits", "expected", "said"), [
@@ -64,7 +64,7 @@ def test_accuracy_is_held_against_what_the_model_expects(
     values = {"validation_accuracy": hits, "mean_confidence": expected, "counting_loss": 3.0,
               "held_out_loss": 2.0}  # fmt: skip
     found = [Evidence(name, value, "", (None, None), "") for name, value in values.items()]
-    assert said in diagnosis_text(msgspec.structs.replace(healthy(None), readings=found))
+    assert said in format_diagnosis(msgspec.structs.replace(healthy(None), measurements=found))
 
 
 @pytest.fixture
@@ -75,20 +75,20 @@ def falling(tiny: dict[str, Any]) -> Path:
 
 
 def test_too_little_held_out_text_is_told_with_what_helps(falling: Path) -> None:
-    found = consult(falling)
-    assert not tried(found)
-    assert found.untried in found.notes
-    assert found.untried is not None
-    assert "--validation-fraction" in found.untried
-    assert "--no-proof" in (consult(falling, proof=False).untried or "")
-    said = diagnosis_text(msgspec.structs.replace(found, verdict="healthy"))
+    found = diagnose_run(falling)
+    assert not has_trials(found)
+    assert found.untested_reason in found.warnings
+    assert found.untested_reason is not None
+    assert "--validation-fraction" in found.untested_reason
+    assert "--no-proof" in (diagnose_run(falling, proof=False).untested_reason or "")
+    said = format_diagnosis(msgspec.structs.replace(found, verdict="healthy"))
     assert "no change that was tried" not in said
 
 
 def test_a_loss_that_still_fell_is_told_where_more_steps_were_not_tried() -> None:
     def told(fell: float, untried: str | None) -> list[str]:
-        return remarks(
-            {"last_epoch_gain": Reading("last_epoch_gain", fell, "nats")}, Path("run"), untried
+        return healthy_run_remarks(
+            {"last_epoch_gain": Measurement("last_epoch_gain", fell, "nats")}, Path("run"), untried
         )
 
     assert "descend forecast run" in told(0.1, "nothing was tried")[0]

@@ -7,54 +7,54 @@ from dataclasses import replace
 import pytest
 
 from descend.config import RunConfig
-from descend.doctor.cause import Change
+from descend.doctor.cause import TreatmentChange
 from descend.doctor.causes import CAUSES
-from descend.doctor.gains import Gain
-from descend.doctor.lanes import Lane
-from descend.doctor.reading import Reading, Readings
-from descend.doctor.suspicion import shares, suspects
-from descend.doctor.verdict import Judged, chances_of, judge, judge_unproved
+from descend.doctor.gains import TreatmentEffect
+from descend.doctor.lanes import Treatment
+from descend.doctor.reading import Measurement, Measurements
+from descend.doctor.suspicion import softmax_probabilities, rank_causes
+from descend.doctor.verdict import Verdict, probability_best, decide_verdict, decide_without_trials
 
 CONFIG = RunConfig(vocab_size=2048, epoch=3, warmup_steps=0, schedule="constant")
 
 
-def gain(cause: str, mean: float, error: float = 0.01, *, buys: bool = False) -> Gain:
-    return Gain(
-        lane=Lane(cause, Change(cause, {"batch_size": 3}), buys), control=4.0, treated=4.0 - mean,
-        mean=mean, low=mean - 2 * error, high=mean + 2 * error, error=error, p=0.001, seeds=3,
+def gain(cause: str, mean: float, error: float = 0.01, *, buys: bool = False) -> TreatmentEffect:
+    return TreatmentEffect(
+        treatment=Treatment(cause, TreatmentChange(cause, {"batch_size": 3}), buys), control_loss=4.0, treatment_loss=4.0 - mean,
+        mean_reduction=mean, low=mean - 2 * error, high=mean + 2 * error, std_error=error, p_holm=0.001, seeds=3,
         tokens=1000, seconds=1.0, cost_factor=1.0,
     )  # fmt: skip
 
 
-def readings(**values: float) -> Readings:
-    return {name: Reading(name, value, "") for name, value in values.items()}
+def readings(**values: float) -> Measurements:
+    return {name: Measurement(name, value, "") for name, value in values.items()}
 
 
-def verdict(gains: list[Gain], share_of_run: float = 1.0, **values: float) -> Judged:
-    found = suspects(CAUSES, CONFIG, readings(**values))
-    prescriptions = {g.lane.cause: {"batch_size": 3} for g in gains}
-    return judge(found, readings(**values), gains, prescriptions, share_of_run)
+def verdict(gains: list[TreatmentEffect], share_of_run: float = 1.0, **values: float) -> Verdict:
+    found = rank_causes(CAUSES, CONFIG, readings(**values))
+    prescriptions = {g.treatment.cause: {"batch_size": 3} for g in gains}
+    return decide_verdict(found, readings(**values), gains, prescriptions, share_of_run)
 
 
 def test_the_cause_whose_remedy_gains_most_is_the_verdict() -> None:
     judged = verdict([gain("learning_rate_too_low", 0.2), gain("batch_too_large", 0.3)])
     assert judged.verdict == "batch_too_large"
     assert judged.probability > 0.9
-    assert judged.findings[0].prescription == {"batch_size": 3}
-    assert judged.winner is not None
-    because = {r.cause: r.because for r in judged.ruled_out}
+    assert judged.findings[0].recommended_config == {"batch_size": 3}
+    assert judged.best_effect is not None
+    because = {r.cause: r.reason for r in judged.ruled_out}
     assert "another change helps more" in because["learning_rate_too_low"]
 
 
 def test_what_may_yet_be_enough_is_not_decided() -> None:
     """Large enough by what was measured, by chance perhaps; and too small whatever its interval."""
     found = [gain("learning_rate_too_low", 0.0), gain("batch_too_large", 0.03, 0.02)]
-    left = {r.cause: r.open for r in verdict([*found, gain("context_too_short", 0.5)]).ruled_out
+    left = {r.cause: r.is_inconclusive for r in verdict([*found, gain("context_too_short", 0.5)]).ruled_out
             if r.trial}  # fmt: skip
     assert left == {"learning_rate_too_low": False, "batch_too_large": True}
-    chance = replace(gain("batch_too_large", 0.3), p=0.125)
+    chance = replace(gain("batch_too_large", 0.3), p_holm=0.125)
     because = {
-        r.cause: r.because for r in verdict([gain("context_too_short", 0.9), chance]).ruled_out
+        r.cause: r.reason for r in verdict([gain("context_too_short", 0.9), chance]).ruled_out
     }
     assert because["batch_too_large"].endswith("by chance once in 8 where so much is tried")
 
@@ -86,11 +86,11 @@ def test_what_is_bought_must_gain_more() -> None:
 def test_a_gain_that_may_be_chance_is_unknown() -> None:
     judged = verdict([gain("learning_rate_too_low", 0.09, 0.05)])
     assert judged.verdict == "unknown"
-    assert judged.winner is None
+    assert judged.best_effect is None
     # It is told as what may be, and not prescribed.
     assert [f.cause for f in judged.findings] == ["learning_rate_too_low"]
     assert judged.findings[0].probability < 0.9
-    assert judged.findings[0].prescription == {}
+    assert judged.findings[0].recommended_config == {}
     assert judged.findings[0].trial is not None
 
 
@@ -98,16 +98,16 @@ def test_what_may_be_chance_and_is_little_leaves_a_run_healthy() -> None:
     """Under a hundredth of the loss: more than would count if it were sure."""
     little = gain("learning_rate_too_low", 0.035, 0.01)
     assert verdict([little]).verdict == "learning_rate_too_low"
-    doubtful = verdict([replace(little, p=0.2)])
+    doubtful = verdict([replace(little, p_holm=0.2)])
     assert doubtful.verdict == "healthy"
     assert doubtful.probability < 0.95
-    assert any(out.trial and out.trial.undecided for out in doubtful.ruled_out)
+    assert any(out.trial and out.trial.is_inconclusive for out in doubtful.ruled_out)
 
 
 def test_a_gain_that_does_not_last_is_none() -> None:
-    lasting = replace(gain("learning_rate_too_low", 0.2), carried=0.15)
+    lasting = replace(gain("learning_rate_too_low", 0.2), extrapolated_reduction=0.15)
     assert verdict([lasting]).verdict == "learning_rate_too_low"
-    assert verdict([replace(lasting, carried=0.001)]).verdict == "healthy"
+    assert verdict([replace(lasting, extrapolated_reduction=0.001)]).verdict == "healthy"
 
 
 def test_neutral_changes_at_the_floor_of_the_text_are_the_floor() -> None:
@@ -129,19 +129,19 @@ def test_a_run_that_knows_frequencies_alone_is_not_at_the_floor_of_a_text_that_t
 
 def test_where_text_is_short_the_best_setting_is_told_as_well() -> None:
     text = gain("too_little_data", 0.9)
-    text = replace(text, lane=Lane(text.lane.cause, Change("half", {}, takes_away=True), True))
+    text = replace(text, treatment=Treatment(text.treatment.cause, TreatmentChange("half", {}, is_ablation=True), True))
     judged = verdict([text, gain("vocabulary_too_large", 0.3), gain("batch_too_large", 0.1)])
     assert judged.verdict == "too_little_data"
     assert [f.cause for f in judged.findings] == ["too_little_data", "vocabulary_too_large"]
     first, setting = judged.findings
-    assert (first.prescription, setting.prescription) == ({}, {"batch_size": 3})
+    assert (first.recommended_config, setting.recommended_config) == ({}, {"batch_size": 3})
     assert min(first.probability, setting.probability) > 0.9
-    assert judged.winner is not None
-    assert judged.winner.lane.cause == "vocabulary_too_large"
+    assert judged.best_effect is not None
+    assert judged.best_effect.treatment.cause == "vocabulary_too_large"
     # Alone, it has what makeshifts it has; nothing can be raced on top of more text.
     alone = verdict([text])
-    assert alone.findings[0].prescription == {"batch_size": 3}
-    assert alone.winner is None
+    assert alone.findings[0].recommended_config == {"batch_size": 3}
+    assert alone.best_effect is None
     # Where it was counted, its trial stands in nobody's way.
     counted = verdict([text, gain("vocabulary_too_large", 0.3)], train_tokens=300.0)
     assert [f.cause for f in counted.findings] == ["too_little_data", "vocabulary_too_large"]
@@ -155,15 +155,15 @@ def test_what_spoils_the_measure_comes_before_what_gains() -> None:
     edited = {"overlap": 0.0, "near_overlap": 0.4, "clean_rise": 0.5, "repeats": 0.0}
     judged = verdict([gain("learning_rate_too_low", 0.9)], **edited)
     assert judged.verdict == "leakage"
-    assert [e.signal for e in judged.findings[0].evidence] == ["near_overlap", "clean_rise"]
+    assert [e.metric for e in judged.findings[0].evidence] == ["near_overlap", "clean_rise"]
     # What gained on text that was trained on is neither told as proved nor prescribed.
     assert [f.cause for f in judged.findings] == ["leakage"]
-    assert judged.winner is None
-    assert [r.cause for r in judged.ruled_out if r.gains_too] == ["learning_rate_too_low"]
+    assert judged.best_effect is None
+    assert [r.cause for r in judged.ruled_out if r.also_improves] == ["learning_rate_too_low"]
     # On honest text of another kind it is.
     judged = verdict([gain("learning_rate_too_low", 0.9)], shift=0.8)
     assert [f.cause for f in judged.findings] == ["distribution_shift", "learning_rate_too_low"]
-    assert judged.findings[1].prescription
+    assert judged.findings[1].recommended_config
     copied = {"overlap": 1.0, "repeats": 0.75}
     assert verdict([], **copied).verdict == "duplicates"
     assert verdict([], shift=0.8).verdict == "distribution_shift"
@@ -179,10 +179,10 @@ def test_hardly_any_text_is_the_cause_by_itself_whatever_else_is_read() -> None:
         for tokens, wanted in ((65.0, "too_little_data"), (999.0, "too_little_data"),
                                (1000.0, "learning_rate_too_low")):  # fmt: skip
             known = readings(**slow, train_tokens=tokens)
-            judged = judge_unproved(suspects(CAUSES, config, known), known)
+            judged = decide_without_trials(rank_causes(CAUSES, config, known), known)
             assert judged.verdict == wanted
             assert judged.probability > 0.8
-            assert len([e for e in judged.findings[0].evidence if e.signal == "train_tokens"]) < 2
+            assert len([e for e in judged.findings[0].evidence if e.metric == "train_tokens"]) < 2
     # By trial too: what gains most of so little text is no cure.
     gains = [gain("learning_rate_too_low", 0.9)]
     assert verdict(gains, train_tokens=900.0).verdict == "too_little_data"
@@ -191,57 +191,57 @@ def test_hardly_any_text_is_the_cause_by_itself_whatever_else_is_read() -> None:
 
 def test_many_neutral_remedies_leave_a_healthy_run_in_no_doubt() -> None:
     neutral = [gain(name, 0.004, 0.016) for name in "abcdefghi"]
-    assert chances_of(neutral)["healthy"] == pytest.approx(0.97)
+    assert probability_best(neutral)["healthy"] == pytest.approx(0.97)
     # One that was measured worth having, and may be chance, does.
-    assert 0.3 < chances_of([*neutral, gain("j", 0.05, 0.03)])["healthy"] < 0.7
+    assert 0.3 < probability_best([*neutral, gain("j", 0.05, 0.03)])["healthy"] < 0.7
 
 
 def test_a_gain_just_under_what_counts_makes_healthy_less_sure() -> None:
     """By a hair is not 0.97: of 4 nats a bought gain counts from 0.12."""
-    near = chances_of([gain("a", 0.119, 0.02, buys=True), gain("b", 0.0)])
+    near = probability_best([gain("a", 0.119, 0.02, buys=True), gain("b", 0.0)])
     assert near["healthy"] == pytest.approx(0.5, abs=0.03)
-    far = chances_of([gain("a", 0.05, 0.02, buys=True), gain("b", 0.0)])
+    far = probability_best([gain("a", 0.05, 0.02, buys=True), gain("b", 0.0)])
     assert far["healthy"] == pytest.approx(0.97, abs=0.001)
 
 
 def test_of_two_gains_the_surer_is_the_likelier_best() -> None:
     # One seed that gained 0.11 within 0.11 says less than eight that gained 0.09 within 0.02.
-    chances = chances_of([gain("swings", 0.11, 0.11), gain("sure", 0.09, 0.02)])
+    chances = probability_best([gain("swings", 0.11, 0.11), gain("sure", 0.09, 0.02)])
     assert chances["sure"] > chances["swings"]
 
 
 def test_chances_sum_to_one_less_what_was_not_raced() -> None:
-    chances = chances_of([gain("a", 0.1), gain("b", 0.1), gain("c", 0.0)])
+    chances = probability_best([gain("a", 0.1), gain("b", 0.1), gain("c", 0.0)])
     assert sum(chances.values()) == pytest.approx(0.97)
     assert chances["a"] == pytest.approx(chances["b"], abs=0.05)
     assert chances["c"] < 0.01
-    assert shares([0.0, 0.0], 0.0) == pytest.approx([1 / 3] * 3)
+    assert softmax_probabilities([0.0, 0.0], 0.0) == pytest.approx([1 / 3] * 3)
 
 
 def test_without_trials_the_signals_speak() -> None:
     slow = {"multiplier_fresh": 200.0, "update_ratio": 0.0005}
-    found = suspects(CAUSES, CONFIG, readings(**slow))
-    assert judge_unproved(found, readings(**slow)).verdict == "learning_rate_too_low"
+    found = rank_causes(CAUSES, CONFIG, readings(**slow))
+    assert decide_without_trials(found, readings(**slow)).verdict == "learning_rate_too_low"
     known = {
         "generalisation_gap": 2.0,
         "rise_after_best": 0.5,
         "epochs": 20.0,
         "train_tokens": 500.0,
     }
-    found = suspects(CAUSES, CONFIG, readings(**known))
-    assert judge_unproved(found, readings(**known)).verdict == "too_little_data"
+    found = rank_causes(CAUSES, CONFIG, readings(**known))
+    assert decide_without_trials(found, readings(**known)).verdict == "too_little_data"
     # A rate 30 times too high whose curve fell smoothly: only inside the network it shows.
     calm = {
         "update_ratio": 0.013, "gradient_spread": 2.0, "loss_rise": 0.05, "multiplier_fresh": 2.0,
     }  # fmt: skip
-    assert suspects(CAUSES, CONFIG, readings(**calm))[0].cause.name != "learning_rate_too_high"
+    assert rank_causes(CAUSES, CONFIG, readings(**calm))[0].cause.name != "learning_rate_too_high"
     ruined = calm | {"attention_logit": 1302.0, "effective_rank": 0.15, "dead_units": 0.0}
-    assert suspects(CAUSES, CONFIG, readings(**ruined))[0].cause.name == "learning_rate_too_high"
+    assert rank_causes(CAUSES, CONFIG, readings(**ruined))[0].cause.name == "learning_rate_too_high"
     sound = {"attention_logit": 17.0, "effective_rank": 0.9, "dead_units": 0.0}
-    both = (suspects(CAUSES, CONFIG, readings(**calm | x)) for x in ({}, sound))
-    one, other = ({s.cause.name: s.score for s in found} for found in both)
+    both = (rank_causes(CAUSES, CONFIG, readings(**calm | x)) for x in ({}, sound))
+    one, other = ({s.cause.name: s.log_odds for s in found} for found in both)
     assert one == other, "that nothing is ruined says nothing"
     # The default recipe on tiny Shakespeare, nine passes: much text, yet known by heart.
     much = known | {"generalisation_gap": 1.14, "epochs": 9.0, "train_tokens": 3.5e5}
-    found = suspects(CAUSES, CONFIG, readings(**much))
-    assert judge_unproved(found, readings(**much)).verdict == "too_little_data"
+    found = rank_causes(CAUSES, CONFIG, readings(**much))
+    assert decide_without_trials(found, readings(**much)).verdict == "too_little_data"

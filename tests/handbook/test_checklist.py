@@ -11,18 +11,18 @@ import msgspec
 import pytest
 
 from descend.cli.main import run as command_line
-from descend.doctor.case import open_case
-from descend.doctor.cause import Change
+from descend.doctor.case import load_recorded_run
+from descend.doctor.cause import TreatmentChange
 from descend.doctor.causes import CAUSES
-from descend.doctor.diagnosis import trial_seconds
-from descend.doctor.gains import Gain
-from descend.doctor.lanes import Lane
-from descend.doctor.verdict import trial_of
+from descend.doctor.diagnosis import trial_budget_seconds
+from descend.doctor.gains import TreatmentEffect
+from descend.doctor.lanes import Treatment
+from descend.doctor.verdict import to_paired_trial
 from descend.errors import RunFolderError
-from descend.handbook.checklist import RULES, checklist
+from descend.handbook.checklist import RULES, answer_checklist
 from descend.handbook.yours import read_run
 from descend.report.words import checklist_text
-from descend.units import duration
+from descend.units import format_duration
 
 
 def trial(gain: float, change: str = "twice the width", counts: bool = True) -> dict[str, Any]:
@@ -77,9 +77,9 @@ def test_what_was_not_tried_or_not_decided_stays_open(
     other = next(r for r in content["ruled_out"] if r["cause"] == "batch_too_small")
     other |= left_open | {"because": "nobody knows"}
     file.write_text(json.dumps(content))
-    (batch,) = [a for a in checklist(diagnosed).answers if "batch" in a.question.lower()]
+    (batch,) = [a for a in answer_checklist(diagnosed).answers if "batch" in a.question.lower()]
     assert batch.answer == "open"
-    assert "obody knows" in batch.because
+    assert "obody knows" in batch.reason
 
 
 def test_the_causes_of_the_rules_are_causes_of_the_doctor() -> None:
@@ -88,38 +88,38 @@ def test_the_causes_of_the_rules_are_causes_of_the_doctor() -> None:
 
 
 def test_without_a_diagnosis_every_answer_is_open_and_that_is_said(trained: Path) -> None:
-    found = checklist(trained)
+    found = answer_checklist(trained)
     assert not found.diagnosed
-    assert {(a.answer, a.proved) for a in found.answers} == {("open", False)}
-    assert all(a.because.startswith("Recorded: ") for a in found.answers)
+    assert {(a.answer, a.is_tested) for a in found.answers} == {("open", False)}
+    assert all(a.reason.startswith("Recorded: ") for a in found.answers)
     assert found.sentence.startswith("Not diagnosed yet, so all five are open")
     (last,) = [line for line in checklist_text(found).splitlines() if "diagnose" in line]
     seconds = read_run(trained).full_seconds
     assert seconds > 0
-    assert seconds == pytest.approx(open_case(trained).full_seconds), "as the doctor counts it"
-    cost = duration(trial_seconds(seconds))
+    assert seconds == pytest.approx(load_recorded_run(trained).estimated_total_seconds), "as the doctor counts it"
+    cost = format_duration(trial_budget_seconds(seconds))
     assert f"`descend diagnose {trained}` tries some for about {cost};" in last
     summary = json.loads((trained / "summary.json").read_text())
-    assert f"{summary['parameters']:,} parameters" in found.answers[0].because
+    assert f"{summary['parameters']:,} parameters" in found.answers[0].reason
 
 
 def test_a_diagnosis_may_take_its_share_of_a_long_run_and_some_time_of_any() -> None:
-    assert [trial_seconds(full) for full in (1, 5, 600, 10_000)] == [60, 100, 180, 1500]
-    assert trial_seconds(10_000, 0.5) == 5000
-    assert trial_seconds(1, 0.5, least=2) == 2
+    assert [trial_budget_seconds(full) for full in (1, 5, 600, 10_000)] == [60, 100, 180, 1500]
+    assert trial_budget_seconds(10_000, 0.5) == 5000
+    assert trial_budget_seconds(1, 0.5, least=2) == 2
 
 
 def test_with_a_diagnosis_the_trials_answer(diagnosed: Path) -> None:
-    size, rate, batch, context, data = checklist(diagnosed).answers
-    assert (size.answer, size.proved) == ("yes", True)
-    assert size.because == "Twice the width: no gain."
-    assert (rate.answer, rate.proved) == ("no", True)
-    assert "3 times the learning rate ends 0.400 nats better" in rate.because
-    assert "learning_rate = 0.01" in rate.because
+    size, rate, batch, context, data = answer_checklist(diagnosed).answers
+    assert (size.answer, size.is_tested) == ("yes", True)
+    assert size.reason == "Twice the width: no gain."
+    assert (rate.answer, rate.is_tested) == ("no", True)
+    assert "3 times the learning rate ends 0.400 nats better" in rate.reason
+    assert "learning_rate = 0.01" in rate.reason
     # Ruled out by a signal alone, and said once: an answer, but no proof.
-    assert (batch.answer, batch.proved, batch.because) == ("yes", False, "Batch is fine.")
+    assert (batch.answer, batch.is_tested, batch.reason) == ("yes", False, "Batch is fine.")
     assert (context.answer, data.answer) == ("open", "open")
-    told = checklist(diagnosed).sentence
+    told = answer_checklist(diagnosed).sentence
     assert "1 of 5 rest on recorded numbers" in told
     assert "Open: context, data." in told
     assert "--budget 0.5" in told
@@ -132,7 +132,7 @@ def test_the_advice_follows_from_why_nothing_was_tried(diagnosed: Path) -> None:
         one["trial"] = None
     content |= {"verdict": "unknown", "causes": [], "untried": "nothing was tried: hold out more"}
     file.write_text(json.dumps(content))
-    told = checklist(diagnosed).sentence
+    told = answer_checklist(diagnosed).sentence
     assert told == "All five are open. Nothing was tried: hold out more."
 
 
@@ -144,15 +144,15 @@ def test_a_gain_that_is_real_but_not_the_largest_answers_too(diagnosed: Path) ->
         "trial": trial(0.3, "half the text") | {"treated": 4.3},
     })  # fmt: skip
     file.write_text(json.dumps(content))
-    data = checklist(diagnosed).answers[-1]
-    assert (data.answer, data.proved) == ("no", True)
-    assert data.because == "Half the text costs +0.300 nats: real, but less."
+    data = answer_checklist(diagnosed).answers[-1]
+    assert (data.answer, data.is_tested) == ("no", True)
+    assert data.reason == "Half the text costs +0.300 nats: real, but less."
 
 
-def gain_of(takes_away: bool, mean: float, opposite: float = 1.0) -> Gain:
-    change = Change("a change", {}, takes_away=takes_away, opposite=opposite)
+def gain_of(takes_away: bool, mean: float, opposite: float = 1.0) -> TreatmentEffect:
+    change = TreatmentChange("a change", {}, is_ablation=takes_away, inverse_effect_fraction=opposite)
     treated = 4.0 + mean if takes_away else 4.0 - mean
-    return Gain(Lane("cause", change, buys=True), 4.0, treated, mean, mean - 0.01, mean + 0.01,
+    return TreatmentEffect(Treatment("cause", change, is_costly=True), 4.0, treated, mean, mean - 0.01, mean + 0.01,
                 0.005, 0.001, 3, 9, 1.0, 1.0)  # fmt: skip
 
 
@@ -168,16 +168,16 @@ def gain_of(takes_away: bool, mean: float, opposite: float = 1.0) -> Gain:
     ],
 )
 def test_the_doctors_own_judgement_is_the_answer(
-    diagnosed: Path, question: str, cause: str, gain: Gain, answer: str
+    diagnosed: Path, question: str, cause: str, gain: TreatmentEffect, answer: str
 ) -> None:
     file = diagnosed / "diagnosis.json"
     content = json.loads(file.read_text())
-    told = msgspec.to_builtins(trial_of(gain, 1.0))
+    told = msgspec.to_builtins(to_paired_trial(gain, 1.0))
     out = [r for r in content["ruled_out"] if r["cause"] != cause]
     content["ruled_out"] = [*out, {"cause": cause, "because": "as tried", "trial": told}]
     file.write_text(json.dumps(content))
-    found = {a.rule: a for a in checklist(diagnosed).answers}[question]
-    assert (found.answer, found.proved) == (answer, True)
+    found = {a.rule: a for a in answer_checklist(diagnosed).answers}[question]
+    assert (found.answer, found.is_tested) == (answer, True)
 
 
 def test_a_diagnosis_that_judged_no_trial_leaves_it_open(diagnosed: Path) -> None:
@@ -185,9 +185,9 @@ def test_a_diagnosis_that_judged_no_trial_leaves_it_open(diagnosed: Path) -> Non
     content = json.loads(file.read_text())
     del content["ruled_out"][1]["trial"]["counts"]
     file.write_text(json.dumps(content))
-    size = checklist(diagnosed).answers[0]
-    assert (size.answer, size.proved) == ("open", False)
-    assert "older" in size.because
+    size = answer_checklist(diagnosed).answers[0]
+    assert (size.answer, size.is_tested) == ("open", False)
+    assert "older" in size.reason
 
 
 def test_what_more_steps_in_the_same_time_would_beat_is_no_fault(diagnosed: Path) -> None:
@@ -196,7 +196,7 @@ def test_what_more_steps_in_the_same_time_would_beat_is_no_fault(diagnosed: Path
     for equal, answer in ((0.2, "no"), (-0.2, "yes")):
         content["ruled_out"][1]["trial"] = trial(0.4) | {"gain_at_equal_time": equal}
         file.write_text(json.dumps(content))
-        assert checklist(diagnosed).answers[0].answer == answer
+        assert answer_checklist(diagnosed).answers[0].answer == answer
 
 
 def test_a_run_that_diverged_answers_nothing_more(diagnosed: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_run_that_diverged_answers_nothing_more(diagnosed: Path) -> None:
     content = json.loads(file.read_text())
     content |= {"verdict": "diverged", "causes": []}
     file.write_text(json.dumps(content))
-    assert {a.answer for a in checklist(diagnosed).answers} == {"open"}
+    assert {a.answer for a in answer_checklist(diagnosed).answers} == {"open"}
 
 
 def test_the_verb_prints_lines_or_one_object(
@@ -222,4 +222,4 @@ def test_the_verb_prints_lines_or_one_object(
 
 def test_a_folder_that_is_no_run_gets_one_sentence(own_folder: Path) -> None:
     with pytest.raises(RunFolderError, match=r"no run\.json"):
-        checklist(own_folder)
+        answer_checklist(own_folder)

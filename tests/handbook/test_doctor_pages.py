@@ -29,19 +29,19 @@ from descend.doctor.causes import (
     over_regularised,
     too_little_data,
 )
-from descend.doctor.healthy import healthy_range, in_words
-from descend.handbook.docstrings import GROUPS, doctor_pages, page_of
-from descend.handbook.find import every_page, find
-from descend.handbook.page import HEADINGS, Page, all_pages
-from descend.handbook.show import explained
+from descend.doctor.healthy import reference_range, format_range
+from descend.handbook.docstrings import GROUPS, cause_and_bug_pages, parse_cause_page
+from descend.handbook.find import load_all_pages, find_page
+from descend.handbook.page import HEADINGS, Page, load_markdown_pages
+from descend.handbook.show import explain_page
 from descend.signals import activations, breakdown, counting
 from descend.text import near_copies, overlap
-from descend.text.stats import RARE
+from descend.text.stats import RARE_TOKEN_COUNT
 from descend.training import optimizer, recipe, rescue, schedule
 
 Explain = Callable[..., Any]
 
-PAGES = doctor_pages()
+PAGES = cause_and_bug_pages()
 OF_CAUSES = [page for page in PAGES.values() if page.group == "Causes"]
 
 WORDS = (250, 476)
@@ -58,7 +58,7 @@ def test_every_cause_and_every_bug_has_a_page_and_there_is_no_other() -> None:
     assert {p.name for p in PAGES.values() if p.group == "Causes"} == {c.name for c in CAUSES}
     assert {p.name for p in PAGES.values() if p.group == "Bugs"} == {b.name for b in BUGS}
     assert len(PAGES) == len(CAUSES) + len(BUGS) > 40
-    assert not PAGES.keys() & all_pages().keys()
+    assert not PAGES.keys() & load_markdown_pages().keys()
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -67,10 +67,10 @@ def test_a_page_is_whole(name: str) -> None:
     wanted = causes.HEADINGS if page.group == "Causes" else bugs.HEADINGS
     assert tuple(page.sections) == wanted
     assert all(len(body.split()) >= 3 for body in page.sections.values())
-    assert set(page.see_also) <= every_page().keys() - {name}
-    assert find(name) is page
-    assert find(page.title) is page
-    assert explained(name).text == page.text
+    assert set(page.see_also) <= load_all_pages().keys() - {name}
+    assert find_page(name) is page
+    assert find_page(page.title) is page
+    assert explain_page(name).text == page.text
 
 
 def test_a_cause_has_all_that_a_setting_has_in_the_same_order() -> None:
@@ -90,7 +90,7 @@ def test_the_page_of_a_cause_is_read_in_two_minutes_and_says_something(page: Pag
 
 @pytest.mark.parametrize("page", OF_CAUSES, ids=lambda p: p.name)
 def test_names_in_the_page_of_a_cause_resolve(page: Page) -> None:
-    assert set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", page.text)) <= every_page().keys()
+    assert set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", page.text)) <= load_all_pages().keys()
     for key, value in re.findall(r"`([a-z_]+) = ([\w.]+)`", page.text):
         assert key in RunConfig.model_fields
         make_config({key: value})
@@ -100,18 +100,18 @@ def test_names_in_the_page_of_a_cause_resolve(page: Page) -> None:
 def test_the_page_of_a_cause_tells_what_the_doctor_expects(cause: causes.Cause) -> None:
     told = " ".join(PAGES[cause.name].sections["Typical values"].split())
     assert "{" not in told
-    for sign in cause.expects:
-        words = f"{sign.signal.replace('_', ' ')} {in_words((sign.low, sign.high))}"
-        healthy = in_words(healthy_range(sign.signal))
+    for sign in cause.expected_ranges:
+        words = f"{sign.metric.replace('_', ' ')} {format_range((sign.low, sign.high))}"
+        healthy = format_range(reference_range(sign.metric))
         assert (f"{words} (healthy: {healthy})" if healthy else words) in told
 
 
 def test_a_page_that_is_not_whole_is_refused() -> None:
     cause = CAUSES[0]
-    assert page_of(cause).sections == PAGES[cause.name].sections
+    assert parse_cause_page(cause).sections == PAGES[cause.name].sections
     broken = replace(cause, page=cause.page.replace("An analogy:", "A picture:"))
     with pytest.raises(ValueError, match=f"{cause.name}: needs these headings in order"):
-        page_of(broken)
+        parse_cause_page(broken)
 
 
 def smoothing_floor(share: float, vocabulary: int) -> float:
@@ -124,34 +124,34 @@ def smoothing_floor(share: float, vocabulary: int) -> float:
 @pytest.mark.parametrize(
     ("name", "phrase"),
     [
-        ("bad_initialisation", f"max |u| ≤ {activations.SILENT:g} · rms"),
+        ("bad_initialisation", f"max |u| ≤ {activations.DEAD_UNIT_THRESHOLD:g} · rms"),
         ("bad_initialisation", "for 2,048 tokens it stands for logits that scatter by s = "
          f"{math.sqrt(2 * (bad_initialisation.FAR_OFF - 1) * math.log(2048)):.1f}"),
         ("bad_schedule", f"u / {schedule.WSD_DECAY_FRACTION:g}"),
         ("bad_schedule", f"over a {({0.05: 'twentieth'})[recipe.WARMUP_FRACTION]}"),
-        ("context_unused", f"falls no further (by {breakdown.NO_LOWER:.0%}".replace("%", " %")),
-        ("distribution_shift", f"for {({8: 'eight'})[counting.PLACES]} stretches"),
+        ("context_unused", f"falls no further (by {breakdown.FLAT_LOSS_NATS:.0%}".replace("%", " %")),
+        ("distribution_shift", f"for {({8: 'eight'})[counting.NUM_STRETCHES]} stretches"),
         ("distribution_shift", f"shift over {distribution_shift.LEAST:g}"),
-        ("diverged", f"for {rescue.PATIENCE} steps in a row"),
-        ("diverged", f"max({rescue.LARGE:g} σ, (ln V − m) / 2, {rescue.LEAST:g} nat)"),
-        ("duplicates", f"{overlap.SHORTEST_RUN}, or more"),
-        ("duplicates", f"under {overlap.SHORTEST_COPY} bytes"),
+        ("diverged", f"for {rescue.SPIKE_PATIENCE_STEPS} steps in a row"),
+        ("diverged", f"max({rescue.SPIKE_DEVIATIONS:g} σ, (ln V − m) / 2, {rescue.MIN_SPIKE_NATS:g} nat)"),
+        ("duplicates", f"{overlap.MIN_MATCH_TOKENS}, or more"),
+        ("duplicates", f"under {overlap.MIN_COPY_BYTES} bytes"),
         ("duplicates", f"From {duplicates.LEAST:g} on"),
         ("leakage", f"overlap · {leakage.BY_HEART:g} nat"),
         ("leakage", f"From {leakage.LEAST:g} on"),
-        ("leakage", f"n is {overlap.SHORTEST_RUN}"),
-        ("leakage", f"some {near_copies.PASSAGE} words is nearly a copy"),
-        ("leakage", f"if {near_copies.COPIED:.0%} of its runs".replace("%", " %")),
-        ("learning_rate_too_low", f"≈ {optimizer.MUON_MATRICES:g} η"),
+        ("leakage", f"n is {overlap.MIN_MATCH_TOKENS}"),
+        ("leakage", f"some {near_copies.PASSAGE_WORDS} words is nearly a copy"),
+        ("leakage", f"if {near_copies.MIN_MATCH_FRACTION:.0%} of its runs".replace("%", " %")),
+        ("learning_rate_too_low", f"≈ {optimizer.MUON_LR_MULTIPLIER:g} η"),
         ("model_too_small", f"D ≈ {model_too_small.MUCH_TEXT:g} · N"),
         ("noise_floor", f"at least {verdict.CHANCE_SHARE:g} of that of token frequencies"),
-        ("over_regularised", f"η is {optimizer.MUON_MATRICES:g} times the `learning_rate`"),
+        ("over_regularised", f"η is {optimizer.MUON_LR_MULTIPLIER:g} times the `learning_rate`"),
         ("over_regularised", f"`weight_decay = {over_regularised.LITTLE_DECAY:g}`"),
         ("over_regularised", f"V = 2,048 is {smoothing_floor(0.1, 2048):.2f} nats"),
         ("too_little_data", f"{too_little_data.WORTH:g} fitted to small ones"),
         ("too_little_data", f"`dropout_rate = {too_little_data.DROPOUT:g}`"),
         ("too_little_data", f"at most {({8: 'eight'})[too_little_data.MOST_MORE]} times"),
-        ("vocabulary_too_large", f"fewer than {RARE} uses"),
+        ("vocabulary_too_large", f"fewer than {RARE_TOKEN_COUNT} uses"),
     ],
 )  # fmt: skip
 def test_constants_that_a_cause_names_are_those_of_the_program(name: str, phrase: str) -> None:

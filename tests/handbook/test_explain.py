@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from descend.handbook.find import every_page
-from descend.handbook.page import GROUPS, HEADINGS, all_pages
+from descend.handbook.find import load_all_pages
+from descend.handbook.page import GROUPS, HEADINGS, load_markdown_pages
 
 Explain = Callable[..., Any]
 
@@ -26,14 +26,14 @@ def test_alone_it_lists_every_page_by_group(explain: Explain) -> None:
     assert (done.code, done.err) == (0, "")
     places = [done.out.index(f"## {group}\n") for group in GROUPS]
     assert places == sorted(places)
-    for page in all_pages().values():
+    for page in load_markdown_pages().values():
         assert f"- `{page.name}`: {page.title}\n" in done.out
 
 
 def test_a_page_is_plain_markdown_where_no_terminal_is(explain: Explain) -> None:
     done = explain("learning", "rate")
     assert done.code == 0
-    assert done.out == all_pages()["learning_rate"].text + "\n"
+    assert done.out == load_markdown_pages()["learning_rate"].text + "\n"
     assert "\x1b" not in done.out
 
 
@@ -64,7 +64,7 @@ def test_on_a_terminal_the_page_is_drawn() -> None:
 def test_json_has_the_page_as_data(explain: Explain) -> None:
     done = explain("top-k", "--json")
     found = json.loads(done.out)
-    page = all_pages()["top_k"]
+    page = load_markdown_pages()["top_k"]
     assert set(found) == KEYS
     assert done.out.count("\n") == 1
     assert (found["name"], found["title"], found["group"]) == ("top_k", "Top-k", "Generation")
@@ -75,7 +75,7 @@ def test_json_has_the_page_as_data(explain: Explain) -> None:
 
 def test_json_of_the_list_names_every_page(explain: Explain) -> None:
     found = json.loads(explain("--json").out)
-    assert {page["name"] for page in found["pages"]} == set(every_page())
+    assert {page["name"] for page in found["pages"]} == set(load_all_pages())
     assert set(found["pages"][0]) == {"name", "title", "group"}
 
 
@@ -95,7 +95,7 @@ def test_a_page_without_numbers_of_a_run_says_so(explain: Explain, trained: Path
     assert json.loads(explain("temperature", "--run", trained, "--json").out)["yours"] is None
 
 
-@pytest.mark.parametrize("page", all_pages())
+@pytest.mark.parametrize("page", load_markdown_pages())
 def test_every_page_is_explained_with_a_run(explain: Explain, trained: Path, page: str) -> None:
     done = explain(page, "--run", trained)
     assert (done.code, done.err) == (0, "")

@@ -13,13 +13,13 @@ import pytest
 from descend.doctor import causes
 from descend.doctor.causes import CAUSES
 from descend.doctor.healthy import PROTOTYPE
-from descend.handbook.docstrings import doctor_pages
-from descend.handbook.find import every_page
-from descend.handbook.signals import READINGS
+from descend.handbook.docstrings import cause_and_bug_pages
+from descend.handbook.find import load_all_pages
+from descend.handbook.signals import PAGE_METRICS
 
 ROOT = Path(__file__).parents[2]
 RUNS = ROOT / "benchmarks" / "results" / "doctor"
-PAGES = every_page()
+PAGES = load_all_pages()
 TITLES = {"Further reading", "Source"}
 """Sections that name the works of others."""
 
@@ -69,7 +69,7 @@ def readings_of(run: str) -> dict[str, float]:
     return {r["signal"]: r["value"] for r in content["diagnosis"]["readings"]}
 
 
-SIGNALS = {r.replace("_", " "): r for readings in READINGS.values() for r in readings}
+SIGNALS = {r.replace("_", " "): r for readings in PAGE_METRICS.values() for r in readings}
 
 
 def quoted(text: str) -> Iterator[tuple[str, str, str]]:
@@ -113,7 +113,7 @@ def test_what_pages_quote_of_real_runs_is_what_was_read() -> None:
 def test_a_threshold_that_is_a_guess_is_called_one(cause: causes.Cause) -> None:
     folder = Path(causes.__file__).parent
     code = (folder / f"{cause.name}.py").read_text(encoding="utf-8").split('"""', 2)[2]
-    told = " ".join(doctor_pages()[cause.name].sections["Typical values"].split()).lower()
+    told = " ".join(cause_and_bug_pages()[cause.name].sections["Typical values"].split()).lower()
     assert "first guess" not in code.lower() or "first guess" in told
     assert "prototype" not in code.lower() or "prototype's first guess" in told
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from descend.handbook.page import all_pages
-from descend.handbook.yours import read_run, yours
+from descend.handbook.page import load_markdown_pages
+from descend.handbook.yours import read_run, run_notes
 from descend.handbook.yours.topics import TOPICS
-from descend.handbook.yours.wording import significant
-from descend.units import size
+from descend.handbook.yours.wording import format_significant
+from descend.units import format_bytes
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,13 @@ def rates(raw: Raw) -> list[str]:
     ratios = medians(raw)
     return [
         f"Over {len(used):,} updates",
-        f"began at {significant(used[0])}, was {significant(max(used))} at most and "
-        f"{significant(used[-1])} at the end",
-        f"{significant(statistics.median(ratios.values()))} of its size (median of {len(ratios)} "
-        f"matrices, from {significant(min(ratios.values()))} to "
-        f"{significant(max(ratios.values()))})",
+        f"began at {format_significant(used[0])}, was {format_significant(max(used))} at most and "
+        f"{format_significant(used[-1])} at the end",
+        f"{format_significant(statistics.median(ratios.values()))} of its size (median of {len(ratios)} "
+        f"matrices, from {format_significant(min(ratios.values()))} to "
+        f"{format_significant(max(ratios.values()))})",
         f"{clipped:.1%} of the updates" if 0 < clipped < 0.1 else f"{clipped:.0%} of the updates",
-        f"--learning-rate {significant(3 * max(used))}",
+        f"--learning-rate {format_significant(3 * max(used))}",
     ]
 
 
@@ -78,7 +78,7 @@ def medians(raw: Raw) -> dict[str, float]:
 
 
 def ratio_list(raw: Raw) -> list[str]:
-    return [f"- `{name}`: {significant(value)}" for name, value in medians(raw).items()]
+    return [f"- `{name}`: {format_significant(value)}" for name, value in medians(raw).items()]
 
 
 def updates(raw: Raw) -> list[str]:
@@ -126,8 +126,8 @@ def warmup(raw: Raw) -> list[str]:
 def gradients(raw: Raw) -> list[str]:
     norms = [e["gradient_norm"] for e in raw.of("step")]
     return [
-        f"median of {significant(statistics.median(norms))} over {len(norms)} updates",
-        f"largest, {significant(max(norms))}, at update {norms.index(max(norms)) + 1}",
+        f"median of {format_significant(statistics.median(norms))} over {len(norms)} updates",
+        f"largest, {format_significant(max(norms))}, at update {norms.index(max(norms)) + 1}",
         "clipping at 1 scaled down" if raw.config["gradient_clip"] else "clipping was off",
     ]
 
@@ -144,14 +144,14 @@ def optimizer(raw: Raw) -> list[str]:
     seconds = statistics.median(e["seconds"] for e in raw.of("step"))
     return [
         f"used `{raw.config['optimizer']}`: {len(raw.of('step'))} updates",
-        f"{significant(seconds)} s each", f"{raw.summary['tokens_per_second']:,.0f} tokens a",
+        f"{format_significant(seconds)} s each", f"{raw.summary['tokens_per_second']:,.0f} tokens a",
     ]  # fmt: skip
 
 
 def weights(raw: Raw) -> list[str]:
     first, last = raw.of("matrices")[0], raw.of("matrices")[-1]
     return [
-        f"{significant(statistics.median(m['weight_rms'].values()))} at update {m['step']}"
+        f"{format_significant(statistics.median(m['weight_rms'].values()))} at update {m['step']}"
         for m in (first, last)
     ]
 
@@ -281,7 +281,7 @@ def parameters(raw: Raw) -> list[str]:
     total, tokens = raw.summary["parameters"], raw.info["corpus"]["train_tokens"]
     return [
         f"{total:,} parameters: {tables(raw):,} ({tables(raw) / total:.0%}) in the tables",
-        f"{significant(total / tokens)} parameters for each token",
+        f"{format_significant(total / tokens)} parameters for each token",
         f"{raw.config['num_layers']} blocks (width {raw.config['embed_dim']}, feed-forward "
         f"{raw.config['ff_dim']})",
     ]
@@ -364,7 +364,7 @@ def memory(raw: Raw) -> list[str]:
         f"{raw.summary['parameters']:,} parameters",
         f"could hold {raw.summary['parameters'] / 4 / 1000:.1f} kB",
         f"training text has {text / 1000:.1f} kB; at the {bits:.3f} bits per byte",
-        f"that is {size(text * bits / 8)} to know by heart",
+        f"that is {format_bytes(text * bits / 8)} to know by heart",
         f"seen {len(raw.summary['epochs'])} times",
     ]
 
@@ -418,7 +418,7 @@ EXPECTED: dict[str, Expected] = {
 
 def test_every_page_with_something_to_say_is_checked_here() -> None:
     assert set(EXPECTED) == set(TOPICS)
-    assert set(TOPICS) <= set(all_pages())
+    assert set(TOPICS) <= set(load_markdown_pages())
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -427,7 +427,7 @@ def test_the_numbers_are_those_of_the_records(
     name: str, which: str, request: pytest.FixtureRequest
 ) -> None:
     folder: Path = request.getfixturevalue(which)
-    said = yours(name, read_run(folder))
+    said = run_notes(name, read_run(folder))
     assert said is not None
     for part in EXPECTED[name](read_raw(folder)):
         assert part in said

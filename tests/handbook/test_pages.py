@@ -15,15 +15,15 @@ import descend
 from descend.config import PRESETS, RunConfig, make_config
 from descend.doctor import shapes
 from descend.doctor.causes import CAUSES
-from descend.doctor.healthy import HEALTHY as HEALTHY_RANGES
-from descend.doctor.healthy import ORIGINS, PROTOTYPE, origin
+from descend.doctor.healthy import REFERENCE_RANGES as HEALTHY_RANGES
+from descend.doctor.healthy import RANGE_SOURCES, PROTOTYPE, range_source
 from descend.errors import ConfigError, UserError
-from descend.handbook.facts import GENERATION, facts_about
-from descend.handbook.find import find
-from descend.handbook.page import FACTS, GROUPS, HEADINGS, Page, all_pages, parse
-from descend.handbook.signals import HEALTHY, READINGS
+from descend.handbook.facts import GENERATION, describe_setting
+from descend.handbook.find import find_page
+from descend.handbook.page import FACTS, GROUPS, HEADINGS, Page, load_markdown_pages, parse_page
+from descend.handbook.signals import HEALTHY, PAGE_METRICS
 
-PAGES = all_pages()
+PAGES = load_markdown_pages()
 SETTINGS = [*RunConfig.model_fields, *GENERATION]
 FILES = Path(descend.__file__).parent / "handbook" / "pages"
 
@@ -106,7 +106,7 @@ def test_what_a_foreign_log_shows_has_a_page() -> None:
     told = set(re.findall(r'"([a-z]+_[a-z_]+)", ', source)) - {c.name for c in CAUSES}
     assert len(told) > 5
     for signal in told:
-        assert find(signal).name in PAGES
+        assert find_page(signal).name in PAGES
 
 
 def test_every_page_can_be_reached_from_another() -> None:
@@ -119,17 +119,17 @@ def test_defaults_and_bounds_are_filled_in_and_never_written_down(name: str) -> 
     assert raw.count(FACTS) == (1 if name in SETTINGS else 0)
     if name in SETTINGS:
         facts = " ".join(PAGES[name].sections["Typical values"].split())
-        assert facts.startswith(facts_about(name))
+        assert facts.startswith(describe_setting(name))
     assert FACTS not in PAGES[name].text
     assert not re.search(r"\bdefaults?\b[^.\n]{0,30}\d", raw, re.IGNORECASE)
 
 
 def test_healthy_ranges_are_filled_in_and_are_those_of_the_doctor() -> None:
-    named = [reading for readings in READINGS.values() for reading in readings]
+    named = [reading for readings in PAGE_METRICS.values() for reading in readings]
     assert len(named) == len(set(named))
     assert set(HEALTHY_RANGES) <= set(named)
     for name, page in PAGES.items():
-        ranges = [HEALTHY_RANGES[r] for r in READINGS.get(name, ()) if r in HEALTHY_RANGES]
+        ranges = [HEALTHY_RANGES[r] for r in PAGE_METRICS.get(name, ()) if r in HEALTHY_RANGES]
         told = " ".join(page.sections["Typical values"].split())
         assert content(name).count(HEALTHY) == int(bool(ranges) and page.group == "Signals")
         for low, high in ranges if page.group == "Signals" else ():
@@ -138,22 +138,22 @@ def test_healthy_ranges_are_filled_in_and_are_those_of_the_doctor() -> None:
 
 
 def test_a_page_says_whose_number_a_healthy_range_is() -> None:
-    assert set(HEALTHY_RANGES) > set(ORIGINS)
+    assert set(HEALTHY_RANGES) > set(RANGE_SOURCES)
     guessed = 0
     for name, page in PAGES.items():
         if HEALTHY not in content(name):
             continue
         told = " ".join(page.sections["Typical values"].split())
-        for reading in set(READINGS[name]) & set(HEALTHY_RANGES):
-            assert origin(reading) in told
-            guessed += origin(reading) == PROTOTYPE
+        for reading in set(PAGE_METRICS[name]) & set(HEALTHY_RANGES):
+            assert range_source(reading) in told
+            guessed += range_source(reading) == PROTOTYPE
     assert guessed >= 3
     assert "prototype's first guess" in PROTOTYPE
 
 
 @pytest.mark.parametrize("key", RunConfig.model_fields)
 def test_facts_are_those_of_the_configuration(key: str) -> None:
-    facts, field = facts_about(key), RunConfig.model_fields[key]
+    facts, field = describe_setting(key), RunConfig.model_fields[key]
     if isinstance(field.default, int | float) and not isinstance(field.default, bool):
         assert float(facts.split("Default: ")[1].split(". ")[0].rstrip(".").replace(",", "")) == (
             field.default
@@ -190,10 +190,10 @@ def accepts(key: str, value: float) -> bool:
 
 
 def test_presets_in_the_facts_are_the_presets() -> None:
-    assert "0.001 in guide, 0.0003 in old" in facts_about("learning_rate")
+    assert "0.001 in guide, 0.0003 in old" in describe_setting("learning_rate")
     for key in ("embed_dim", "batch_size", "seq_len", "num_layers"):
         for preset in ("guide", "old"):
-            assert f"{PRESETS[preset][key]:,} in {preset}" in facts_about(key)
+            assert f"{PRESETS[preset][key]:,} in {preset}" in describe_setting(key)
 
 
 def test_generation_settings_are_those_of_sampling() -> None:
@@ -213,11 +213,11 @@ def test_generation_settings_are_those_of_sampling() -> None:
 
 
 def test_constants_that_pages_name_are_those_of_the_program() -> None:
-    from descend.signals.matrices import EVERY
-    from descend.text.stats import RARE
+    from descend.signals.matrices import RECORD_EVERY_STEPS
+    from descend.text.stats import RARE_TOKEN_COUNT
 
-    assert f"each {EVERY} steps" in PAGES["update_to_weight_ratio"].text.replace("\n", " ")
-    assert f"fewer than {RARE} times" in PAGES["vocab_size"].text.replace("\n", " ")
+    assert f"each {RECORD_EVERY_STEPS} steps" in PAGES["update_to_weight_ratio"].text.replace("\n", " ")
+    assert f"fewer than {RARE_TOKEN_COUNT} times" in PAGES["vocab_size"].text.replace("\n", " ")
     guide = PRESETS["guide"]
     assert (guide["architecture"], guide["optimizer"], guide["schedule"]) == (
         "gpt", "adamw", "constant",
@@ -248,13 +248,13 @@ def test_a_page_renders_on_a_terminal(page: Page) -> None:
     ],
 )  # fmt: skip
 def test_a_page_is_found_in_any_spelling(what: str, name: str) -> None:
-    assert find(what).name == name
+    assert find_page(what).name == name
 
 
 def test_no_two_pages_answer_to_the_same_word() -> None:
     for page in PAGES.values():
         for word in (page.name, page.title, *page.aliases):
-            assert find(word) is page
+            assert find_page(word) is page
 
 
 @pytest.mark.parametrize(
@@ -267,13 +267,13 @@ def test_no_two_pages_answer_to_the_same_word() -> None:
 )
 def test_an_unknown_word_is_answered_with_the_nearest_page(what: str, near: str) -> None:
     with pytest.raises(UserError, match=f"^{what}: found .*did you mean {near}") as caught:
-        find(what)
+        find_page(what)
     assert caught.value.exit_code == 2
 
 
 def test_a_word_near_nothing_points_to_the_list() -> None:
     with pytest.raises(UserError, match="one of the pages that `descend explain` lists; choose"):
-        find("qqqqzzzz")
+        find_page("qqqqzzzz")
 
 
 @pytest.mark.parametrize(
@@ -289,9 +289,9 @@ def test_a_word_near_nothing_points_to_the_list() -> None:
 def test_a_page_that_is_not_whole_is_refused(old: str, new: str, said: str) -> None:
     whole = content("loss")
     assert old in whole
-    assert parse("loss", whole) == PAGES["loss"]
+    assert parse_page("loss", whole) == PAGES["loss"]
     with pytest.raises(ValueError, match=said):
-        parse("loss", whole.replace(old, new, 1))
+        parse_page("loss", whole.replace(old, new, 1))
 
 
 def test_the_page_of_the_verb_lists_every_page() -> None:

@@ -12,22 +12,22 @@ from msgspec import structs
 
 from descend.config import RunConfig, make_config
 from descend.errors import RunFolderError
-from descend.handbook.page import all_pages
-from descend.handbook.yours import read_run, yours
+from descend.handbook.page import load_markdown_pages
+from descend.handbook.yours import read_run, run_notes
 from descend.handbook.yours.learning import MOST_EPOCHS_SHOWN
 from descend.handbook.yours.steps import MOST_MATRICES_SHOWN
 from descend.handbook.yours.topics import TOPICS
-from descend.handbook.yours.wording import significant, trial
-from descend.runs.records import Matrices
-from descend.settings import plain_name
+from descend.handbook.yours.wording import format_significant, suggest_flags
+from descend.runs.records import WeightUpdateStats
+from descend.settings import normalize_key
 
 
 def test_the_run_astray_did_go_astray_and_the_other_did_not(trained: Path, astray: Path) -> None:
     assert read_run(astray).best.epoch == 1
     assert read_run(trained).best.epoch > 1
-    assert "higher by epoch 3" in (yours("overfitting", read_run(astray)) or "")
-    assert "`--epoch 1`" in (yours("epoch", read_run(astray)) or "")
-    assert "clipping was off" in (yours("gradient_clip", read_run(astray)) or "")
+    assert "higher by epoch 3" in (run_notes("overfitting", read_run(astray)) or "")
+    assert "`--epoch 1`" in (run_notes("epoch", read_run(astray)) or "")
+    assert "clipping was off" in (run_notes("gradient_clip", read_run(astray)) or "")
 
 
 @pytest.mark.parametrize("which", ["trained", "astray"])
@@ -36,7 +36,7 @@ def test_every_section_ends_with_something_that_such_a_run_accepts(
 ) -> None:
     run = read_run(request.getfixturevalue(which))
     for name in TOPICS:
-        said = yours(name, run)
+        said = run_notes(name, run)
         assert said is not None
         last = said.split("\n\n")[-1]
         assert "try `" in last, name
@@ -44,29 +44,29 @@ def test_every_section_ends_with_something_that_such_a_run_accepts(
         assert flags or "`descend " in last, name
         for flag in flags:
             changes = dict(zip(flag.split()[::2], flag.split()[1::2], strict=True))
-            values = {plain_name(key.removeprefix("--")): v for key, v in changes.items()}
+            values = {normalize_key(key.removeprefix("--")): v for key, v in changes.items()}
             assert make_config(run.config.model_dump() | values) != run.config
 
 
 def test_every_setting_says_what_the_run_used_and_who_chose_it(trained: Path) -> None:
     run = read_run(trained)
     for key in RunConfig.model_fields:
-        said = yours(key, run) or ""
+        said = run_notes(key, run) or ""
         assert said.startswith((f"Your run used `{key}` ", f"Your run left `{key}` open."))
-    assert "used `embed_dim` 16." in (yours("embed_dim", run) or "")
+    assert "used `embed_dim` 16." in (run_notes("embed_dim", run) or "")
     steps = run.config.warmup_steps
-    assert f"used `warmup_steps` {steps}, chosen by descend." in (yours("warmup_steps", run) or "")
+    assert f"used `warmup_steps` {steps}, chosen by descend." in (run_notes("warmup_steps", run) or "")
 
 
 def test_a_rate_per_epoch_is_told_epoch_by_epoch(astray: Path) -> None:
-    said = yours("learning_rate", read_run(astray)) or ""
+    said = run_notes("learning_rate", read_run(astray)) or ""
     assert said.startswith("Your run used `learning_rate` 0.01 from epoch 1, 2 from epoch 2.")
     assert "`--schedule wsd --learning-rate 6`" in said
 
 
 def test_pages_about_writing_have_nothing_to_say_of_a_run(trained: Path) -> None:
-    silent = {name for name in all_pages() if yours(name, read_run(trained)) is None}
-    about_writing = {n for n, page in all_pages().items() if page.group == "Generation"}
+    silent = {name for name in load_markdown_pages() if run_notes(name, read_run(trained)) is None}
+    about_writing = {n for n, page in load_markdown_pages().items() if page.group == "Generation"}
     assert silent == about_writing
 
 
@@ -99,8 +99,8 @@ def warmed_up(config: RunConfig, steps: int) -> RunConfig:
 def test_of_many_matrices_the_ends_are_shown_and_the_rest_is_counted(trained: Path) -> None:
     run = read_run(trained)
     ratios = {f"blocks.{n}.ff.up.weight": (n + 1) / 1000 for n in range(100)}
-    many = Matrices(1000, dict.fromkeys(ratios, 1.0), dict.fromkeys(ratios, 1.0), ratios)
-    said = yours("update_to_weight_ratio", replace(run, records=[*run.steps, many])) or ""
+    many = WeightUpdateStats(1000, dict.fromkeys(ratios, 1.0), dict.fromkeys(ratios, 1.0), ratios)
+    said = run_notes("update_to_weight_ratio", replace(run, records=[*run.steps, many])) or ""
     assert said.count("\n- ") + said.startswith("- ") == MOST_MATRICES_SHOWN
     assert "(76 in between are left out)" in said
     assert "`blocks.0.ff.up.weight`: 0.001\n" in said
@@ -116,7 +116,7 @@ def test_of_many_epochs_the_first_the_best_and_the_last_are_shown(trained: Path)
         for n, held in enumerate(losses, 1)
     ]
     summary = structs.replace(run.summary, epochs=many, best_epoch=41, validation_loss=2.0)
-    said = yours("overfitting", replace(run, summary=summary)) or ""
+    said = run_notes("overfitting", replace(run, summary=summary)) or ""
     assert said.count("\n- epoch") <= MOST_EPOCHS_SHOWN + 1
     for number in (1, 41, 100):
         assert f"- epoch {number}: " in said
@@ -127,15 +127,15 @@ def test_of_many_epochs_the_first_the_best_and_the_last_are_shown(trained: Path)
 def test_an_unfinished_run_is_to_be_resumed(trained: Path) -> None:
     run = read_run(trained)
     summary = structs.replace(run.summary, finished=False)
-    assert "descend resume" in (yours("checkpoint", replace(run, summary=summary)) or "")
+    assert "descend resume" in (run_notes("checkpoint", replace(run, summary=summary)) or "")
 
 
 def test_where_no_change_is_possible_another_seed_is_offered(trained: Path) -> None:
     run = read_run(trained)
-    assert trial(run, {"embed_dim": 17}, {"embed_dim": 16}) == "try another seed (`--seed 43`)"
-    assert trial(run, {"embed_dim": 17}, {"embed_dim": 32}) == "try `--embed-dim 32`"
+    assert suggest_flags(run, {"embed_dim": 17}, {"embed_dim": 16}) == "try another seed (`--seed 43`)"
+    assert suggest_flags(run, {"embed_dim": 17}, {"embed_dim": 32}) == "try `--embed-dim 32`"
     three = [{"batch_size": n} for n in (1, 2, 8)]
-    assert trial(run, *three) == "try `--batch-size 1`, `--batch-size 2` or `--batch-size 8`"
+    assert suggest_flags(run, *three) == "try `--batch-size 1`, `--batch-size 2` or `--batch-size 8`"
 
 
 def test_a_run_without_a_whole_epoch_is_refused_in_one_sentence(
@@ -154,4 +154,4 @@ def test_a_run_without_a_whole_epoch_is_refused_in_one_sentence(
      (0.5, "0.5"), (333.3, "333"), (0.0, "0")],
 )  # fmt: skip
 def test_significant_writes_no_power_of_ten(value: float, text: str) -> None:
-    assert significant(value) == text
+    assert format_significant(value) == text

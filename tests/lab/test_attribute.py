@@ -18,47 +18,47 @@ from descend.cli.attribute import attribute as attribute_verb
 from descend.cli.main import run as descend
 from descend.config import PRESETS, RunConfig, make_config
 from descend.errors import ConfigError
-from descend.lab.attribute import Attribution, Design, attribute, config_pair, design, shared_out
-from descend.lab.changes import changes_between, with_changes
+from descend.lab.attribute import Attribution, AttributionDesign, run_attribution_trials, on_common_corpus, design_attribution, compute_attribution
+from descend.lab.changes import diff_configs, apply_diff
 from descend.lab.folder import read_record
-from descend.lab.sources import Named
-from descend.outputs import ATTRIBUTION
-from descend.report.experiments import attribution_text, how_found
-from descend.trials.arms import Outcome
-from descend.trials.shapley import Game, coalitions, exact_shares
+from descend.lab.sources import NamedConfig
+from descend.outputs import ATTRIBUTION_FILE
+from descend.report.experiments import attribution_text, describe_method
+from descend.trials.arms import TrialResult
+from descend.trials.shapley import Game, coalitions, exact_shapley_values
 
 
-def pair(tiny: dict[str, object], **changes: Any) -> tuple[Named, Named]:
+def pair(tiny: dict[str, object], **changes: Any) -> tuple[NamedConfig, NamedConfig]:
     values = tiny | {"epoch": 1}
-    return Named("a", make_config(values)), Named("b", make_config(values | changes))
+    return NamedConfig("a", make_config(values)), NamedConfig("b", make_config(values | changes))
 
 
-def outcome(loss: float, vocab_size: int = 300) -> Outcome:
-    return Outcome(
+def outcome(loss: float, vocab_size: int = 300) -> TrialResult:
+    return TrialResult(
         key="", steps=1, tokens=64, train_tokens=64, vocab_size=vocab_size, parameters=1,
         seconds=2 * loss, peak_bytes=None, curve=[], validation_loss=loss, accuracy=1 - loss,
-        bits_per_byte=loss / 2, diverged_at=None, losses=[],
+        bits_per_byte=loss / 2, diverged_step=None, chunk_losses=[],
     )  # fmt: skip
 
 
 def test_from_old_to_guide_there_are_seven_changes() -> None:
-    changes = changes_between(make_config(PRESETS["old"]), make_config(PRESETS["guide"]))
+    changes = diff_configs(make_config(PRESETS["old"]), make_config(PRESETS["guide"]))
     assert [c.name for c in changes] == [
         "embed_dim + num_heads", "num_layers", "ff_dim", "batch_size", "seq_len", "epoch",
         "learning_rate",
     ]  # fmt: skip
     assert changes[0].words == "embed_dim 128 → 256, num_heads 4 → 8"
-    whole = with_changes(make_config(PRESETS["old"]), changes, seed=42)
+    whole = apply_diff(make_config(PRESETS["old"]), changes, seed=42)
     assert whole == make_config(PRESETS["guide"])
 
 
 def test_tied_keys_change_together_so_that_every_step_is_valid() -> None:
     old = make_config({"max_seq_len": 64, "seq_len": 32, "learning_rate": 0.001})
     new = make_config({"max_seq_len": 256, "seq_len": 128, "learning_rate": {1: 1e-4, 2: 1e-3}})
-    changes = changes_between(old, new)
+    changes = diff_configs(old, new)
     assert [c.name for c in changes] == ["max_seq_len + seq_len", "learning_rate + schedule"]
     for change in changes:
-        assert isinstance(with_changes(old, [change], 1), RunConfig)
+        assert isinstance(apply_diff(old, [change], 1), RunConfig)
 
 
 def test_known_shares_are_found_exactly_and_by_orders(tiny: dict[str, object]) -> None:
@@ -70,33 +70,33 @@ def test_known_shares_are_found_exactly_and_by_orders(tiny: dict[str, object]) -
                 - 0.4 * ({"epoch", "batch_size"} <= names))  # fmt: skip
 
     for runs in (100, 7):
-        plan = design(a, b, seeds=1, runs=runs)
+        plan = design_attribution(a, b, seeds=1, runs=runs)
         assert plan.exact == (runs == 100)
-        assert len(plan.needed()) <= runs
-        found = shared_out(plan, {
+        assert len(plan.required_runs()) <= runs
+        found = compute_attribution(plan, {
             (seed, members): outcome(loss({plan.changes[m].name for m in members}))
-            for seed, members in plan.needed()
+            for seed, members in plan.required_runs()
         })  # fmt: skip
-        shares = {s.key: s for s in found.shares}
-        assert sum(s.value for s in found.shares) == pytest.approx(found.total.value)
-        assert sum(s.seconds.value for s in found.shares) == pytest.approx(2 * found.total.value)
-        assert found.total.value == pytest.approx(-0.9)
+        shares = {s.key: s for s in found.contributions}
+        assert sum(s.value for s in found.contributions) == pytest.approx(found.total_difference.value)
+        assert sum(s.seconds.value for s in found.contributions) == pytest.approx(2 * found.total_difference.value)
+        assert found.total_difference.value == pytest.approx(-0.9)
         assert shares["weight_decay"].value == pytest.approx(0)
         if plan.exact:
             assert shares["epoch"].value == pytest.approx(-1.2)
             assert shares["batch_size"].value == pytest.approx(0.3)
-            assert shares["epoch"].alone == pytest.approx(-1.0)
-            assert shares["epoch"].last == pytest.approx(-1.4)
+            assert shares["epoch"].effect_first == pytest.approx(-1.0)
+            assert shares["epoch"].effect_last == pytest.approx(-1.4)
             assert set(found.interactions[0].keys) == {"epoch", "batch_size"}
             assert found.interactions[0].value == pytest.approx(-0.4)
             assert found.interactions[0].sets == 2  # with and without weight decay
             assert found.interactions[1].value == pytest.approx(0)
     # Two changes alike in all they do get the same share.
-    plan = design(a, b, runs=100)
-    alike = shared_out(plan, {
-        (seed, members): outcome(3.0 - 0.2 * len(members) ** 2) for seed, members in plan.needed()
+    plan = design_attribution(a, b, runs=100)
+    alike = compute_attribution(plan, {
+        (seed, members): outcome(3.0 - 0.2 * len(members) ** 2) for seed, members in plan.required_runs()
     })  # fmt: skip
-    assert len({round(s.value, 9) for s in alike.shares}) == 1
+    assert len({round(s.value, 9) for s in alike.contributions}) == 1
 
 
 def test_pairs_are_estimated_from_the_sets_that_the_orders_met(tiny: dict[str, object]) -> None:
@@ -107,24 +107,24 @@ def test_pairs_are_estimated_from_the_sets_that_the_orders_met(tiny: dict[str, o
         both = {"epoch", "batch_size"} <= names
         return 3 - ("epoch" in names) - both * (0.2 + 0.2 * ("num_layers" in names))
 
-    plan = design(a, b, runs=14)
+    plan = design_attribution(a, b, runs=14)
     assert len(plan.orders[plan.seeds[0]]) == 4
     games = {
         (seed, members): outcome(loss({plan.changes[m].name for m in members}))
-        for seed, members in plan.needed()
+        for seed, members in plan.required_runs()
     }
-    found = shared_out(plan, games)
+    found = compute_attribution(plan, games)
     strongest = found.interactions[0]
     assert set(strongest.keys) == {"epoch", "batch_size"}
     assert strongest.sets == 2
-    assert strongest.span == pytest.approx((-0.4, -0.2))
+    assert strongest.range == pytest.approx((-0.4, -0.2))
     assert strongest.value == pytest.approx(-0.3)
     text = attribution_text(found)
     assert "estimated beside the sets of others that the orders met" in text
     assert "-0.300 (2 sets: -0.400 to -0.200)" in text
     # A single order meets no pair without, with each and with both.
-    alone = design(a, b, runs=5)
-    one = shared_out(alone, {key: games.get(key, outcome(3.0)) for key in alone.needed()})
+    alone = design_attribution(a, b, runs=5)
+    one = compute_attribution(alone, {key: games.get(key, outcome(3.0)) for key in alone.required_runs()})
     assert one.interactions == []
     assert "sum of both" not in attribution_text(one)
 
@@ -133,11 +133,11 @@ def test_one_seed_and_one_order_claim_nothing(tiny: dict[str, object]) -> None:
     a, b = pair(tiny, epoch=2, batch_size=8)
 
     def said(**terms: int) -> str:
-        plan = design(a, b, **terms)
+        plan = design_attribution(a, b, **terms)
         # Each change brings what it brings, with a little chance of each seed's own.
-        return shared_out(plan, {
+        return compute_attribution(plan, {
             (seed, members): outcome(3.0 - 0.5 * len(members) - 0.001 * seed * len(members) ** 2)
-            for seed, members in plan.needed()
+            for seed, members in plan.required_runs()
         }).sentence  # fmt: skip
 
     start = "The change from a to b lowers the held-out loss by "
@@ -153,23 +153,23 @@ def test_one_seed_and_one_order_claim_nothing(tiny: dict[str, object]) -> None:
 
 def test_orders_of_one_seed_say_that_they_are_of_one(tiny: dict[str, object]) -> None:
     a, b = pair(tiny, epoch=2, batch_size=8, weight_decay=0.2)
-    plan = design(a, b, runs=7)
+    plan = design_attribution(a, b, runs=7)
     assert not plan.exact
-    found = shared_out(plan, {
+    found = compute_attribution(plan, {
         (seed, members): outcome(3.0 - sum(0.1 * m + 0.1 for m in members))
-        for seed, members in plan.needed()
+        for seed, members in plan.required_runs()
     })  # fmt: skip
     assert " with the one seed tried; over its 2 orders, what helped: " in found.sentence
 
 
 def test_many_orders_of_each_seed_say_that_they_are_of_these_seeds() -> None:
-    presets = [Named(name, make_config(PRESETS[name])) for name in ("old", "guide")]
+    presets = [NamedConfig(name, make_config(PRESETS[name])) for name in ("old", "guide")]
 
     def said(orders: int) -> str:
-        plan = design(*presets, seeds=2, runs=2 * (2 + 6 * orders))
+        plan = design_attribution(*presets, seeds=2, runs=2 * (2 + 6 * orders))
         assert plan.order_count == orders
-        return shared_out(plan, {
-            (seed, made): outcome(3.0 - 0.1 * len(made)) for seed, made in plan.needed()
+        return compute_attribution(plan, {
+            (seed, made): outcome(3.0 - 0.1 * len(made)) for seed, made in plan.required_runs()
         }).sentence  # fmt: skip
 
     # As many orders as changes meet every run once.
@@ -181,15 +181,15 @@ EXPERIMENTS = 150
 """Made up: so many that of 5 % wrong ones a tenth is out of the ordinary."""
 
 
-def wrong_ones(plan: Design, game_of: Callable[[Generator], Game]) -> tuple[float, float]:
+def wrong_ones(plan: AttributionDesign, game_of: Callable[[Generator], Game]) -> tuple[float, float]:
     """Shares of made-up experiments with some interval without zero, and with a word on a change,
     where each seed has a game of its own."""
     pick = np.random.default_rng(0)
     alone, said = 0, 0
     for _ in range(EXPERIMENTS):
         games = {seed: game_of(pick) for seed in plan.seeds}
-        found = shared_out(plan, {one: outcome(3 + games[one[0]][one[1]]) for one in plan.needed()})
-        alone += any(s.ci95 is not None and s.ci95[0] * s.ci95[1] > 0 for s in found.shares)
+        found = compute_attribution(plan, {one: outcome(3 + games[one[0]][one[1]]) for one in plan.required_runs()})
+        alone += any(s.ci95 is not None and s.ci95[0] * s.ci95[1] > 0 for s in found.contributions)
         said += "what helped" in found.sentence or "what hurt" in found.sentence
     return alone / EXPERIMENTS, said / EXPERIMENTS
 
@@ -202,20 +202,20 @@ def noise(pick: Generator) -> dict[frozenset[int], float]:
 def shared_by_none(pick: Generator) -> dict[frozenset[int], float]:
     """A game of seven in which all depends on the others, and each share is zero all the same."""
     game = noise(pick)
-    shares = exact_shares(game, 7)
+    shares = exact_shapley_values(game, 7)
     return {members: value - sum(shares[m] for m in members) for members, value in game.items()}
 
 
 def test_of_seven_changes_that_do_nothing_few_experiments_say_a_word() -> None:
-    old, guide = (Named(name, make_config(PRESETS[name])) for name in ("old", "guide"))
-    plan = design(old, guide, seeds=3)
+    old, guide = (NamedConfig(name, make_config(PRESETS[name])) for name in ("old", "guide"))
+    plan = design_attribution(old, guide, seeds=3)
     assert (len(plan.changes), plan.order_count) == (7, 3)
     # One of seven intervals alone leaves zero out by chance in about three experiments of ten.
     alone, said = wrong_ones(plan, noise)
     assert alone > 0.2
     assert said < 0.1
     # What orders of one seed say is said of that seed: its own shares are what must be zero.
-    plan = design(old, guide)
+    plan = design_attribution(old, guide)
     assert plan.order_count == 10
     alone, said = wrong_ones(plan, shared_by_none)
     assert alone > 0.08
@@ -231,45 +231,45 @@ def test_words_are_corrected_for_the_number_of_changes_and_intervals_are_not(
     def found(names: set[str]) -> Attribution:
         changes = {"epoch": 2, "batch_size": 8, "weight_decay": 0.2}
         a, b = pair(tiny, **{name: changes[name] for name in names})
-        plan = design(a, b, seeds=3)
-        return shared_out(plan, {
+        plan = design_attribution(a, b, seeds=3)
+        return compute_attribution(plan, {
             (seed, made): outcome(3.0 + sum(
                 brings.get(plan.changes[m].name, (0.0, 0.0, 0.0))[seed - plan.seeds[0]]
                 for m in made
-            )) for seed, made in plan.needed()
+            )) for seed, made in plan.required_runs()
         })  # fmt: skip
 
     three, one = found({"epoch", "batch_size", "weight_decay"}), found({"batch_size"})
-    batch = three.shares[-1]
+    batch = three.contributions[-1]
     assert batch.key == "batch_size"
-    assert batch.ci95 == pytest.approx(one.shares[0].ci95)
+    assert batch.ci95 == pytest.approx(one.contributions[0].ci95)
     assert batch.ci95 is not None
     assert batch.ci95[0] > 0
-    assert batch.p == pytest.approx(2 * (one.shares[0].p or 0))
+    assert batch.p == pytest.approx(2 * (one.contributions[0].p or 0))
     assert three.sentence.endswith(
         "what helped: epoch (-0.300); not told apart from nothing: weight_decay, batch_size."
     )
     assert one.sentence.endswith("what hurt: batch_size (+0.097).")
-    assert how_found(three).endswith(
+    assert describe_method(three).endswith(
         "in brackets 95 % intervals, each of its row alone; what is said to help or to hurt is "
         "corrected for all 3 changes (Holm)"
     )
-    assert how_found(one).endswith("; in brackets 95 % intervals")
+    assert describe_method(one).endswith("; in brackets 95 % intervals")
 
 
 def test_where_the_vocabulary_changes_bytes_are_shared_out(tiny: dict[str, object]) -> None:
     a, b = pair(tiny, vocab_size=320)
-    plan = design(a, b)
-    found = shared_out(
-        plan, {(s, m): outcome(3.0 - len(m), 300 + 20 * len(m)) for s, m in plan.needed()}
+    plan = design_attribution(a, b)
+    found = compute_attribution(
+        plan, {(s, m): outcome(3.0 - len(m), 300 + 20 * len(m)) for s, m in plan.required_runs()}
     )
     assert found.unit == "bits per byte"
-    assert found.total.value == pytest.approx(-0.5)
+    assert found.total_difference.value == pytest.approx(-0.5)
 
 
 def test_real_runs_add_up(tiny: dict[str, object]) -> None:
     a, b = pair(tiny, learning_rate=0.004, epoch=2)
-    found = attribute(design(a, b, seeds=2, train_share=0.4), workers=1)
+    found = run_attribution_trials(design_attribution(a, b, seeds=2, train_share=0.4), workers=1)
     assert found.method == "exact"
     assert len(found.runs) == 8
     ends = {
@@ -277,11 +277,11 @@ def test_real_runs_add_up(tiny: dict[str, object]) -> None:
         for seed in found.seeds
     }
     total = sum(last - first for first, last in ends.values()) / 2
-    assert found.total.value == pytest.approx(total)
-    assert sum(s.value for s in found.shares) == pytest.approx(total)
-    assert sum(s.accuracy.value for s in found.shares) == pytest.approx(found.total_accuracy.value)
-    assert found.total.value < -0.1
-    assert all(s.ci95 is not None for s in found.shares)
+    assert found.total_difference.value == pytest.approx(total)
+    assert sum(s.value for s in found.contributions) == pytest.approx(total)
+    assert sum(s.accuracy.value for s in found.contributions) == pytest.approx(found.total_accuracy.value)
+    assert found.total_difference.value < -0.1
+    assert all(s.ci95 is not None for s in found.contributions)
     text = attribution_text(found)
     assert "learning_rate 0.001 → 0.004" in text
     assert "all sets of changes were trained, 2 seeds" in text
@@ -302,21 +302,21 @@ def test_the_verb(
     assert found["shares"][0]["value"] > 0
     assert found["shares"][0]["ci95"] is None
     assert "2 runs: about" in err
-    assert read_record(Path("here"), ATTRIBUTION, Attribution).train_share == 0.5
+    assert read_record(Path("here"), ATTRIBUTION_FILE, Attribution).train_share == 0.5
 
 
 def test_mistakes_get_one_clear_line(tiny: dict[str, object]) -> None:
     a, b = pair(tiny)
     with pytest.raises(ConfigError, match="no difference"):
-        design(a, b)
+        design_attribution(a, b)
     with pytest.raises(ConfigError, match="same text on both sides"):
-        design(*pair(tiny, validation_fraction=0.2))
+        design_attribution(*pair(tiny, validation_fraction=0.2))
     with pytest.raises(ConfigError, match="at least 9: 2 changes and 3 seeds"):
-        design(*pair(tiny, epoch=2, batch_size=8), seeds=3, runs=8)
-    elsewhere = Named("b", make_config(tiny | {"corpus_dir": "stories", "epoch": 1}))
+        design_attribution(*pair(tiny, epoch=2, batch_size=8), seeds=3, runs=8)
+    elsewhere = NamedConfig("b", make_config(tiny | {"corpus_dir": "stories", "epoch": 1}))
     with pytest.raises(ConfigError, match="corpus_dir"):
-        design(*config_pair(a, elsewhere, None))
-    assert config_pair(a, elsewhere, "python")[1].config.corpus_dir == "python"
+        design_attribution(*on_common_corpus(a, elsewhere, None))
+    assert on_common_corpus(a, elsewhere, "python")[1].config.corpus_dir == "python"
 
 
 def test_three_seeds_are_the_default_so_that_something_can_be_said() -> None:

@@ -10,30 +10,30 @@ import pytest
 from descend.config import make_config
 from descend.errors import UserError
 from descend.lab.axes import axes_for
-from descend.lab.outlook import learned_outlook
-from descend.lab.plan import Plan, TextTooShortError, make_plan
-from descend.lab.planning import Planned, config_of, plan_for
-from descend.lab.probe import Machine
-from descend.lab.rates import Rates
-from descend.lab.sample import Sample
+from descend.lab.outlook import load_scaling_law
+from descend.lab.plan import TrainingPlan, TextTooShortError, choose_config
+from descend.lab.planning import CorpusPlan, plan_config, make_corpus_plan
+from descend.lab.probe import MachineBenchmark
+from descend.lab.rates import StepTimeModel
+from descend.lab.sample import CorpusProfile
 from descend.runs.folder import read_info, read_summary
-from descend.settings import gather_settings
+from descend.settings import resolve_config
 
-RATES = Rates(0.0011, 0.0055, 0.41, 0.0024, 0.005, 0.0022)
+RATES = StepTimeModel(0.0011, 0.0055, 0.41, 0.0024, 0.005, 0.0022)
 """About those of one core of a server of 2024."""
 
 
-def sample(train_bytes: int = 10**6) -> Sample:
+def sample(train_bytes: int = 10**6) -> CorpusProfile:
     ratios = {1024: 2.3, 2048: 2.8}
-    return Sample(
+    return CorpusProfile(
         train_bytes=train_bytes, validation_bytes=train_bytes // 9, documents=1,
         bytes_per_token=ratios, train_bytes_per_token=ratios,
         unigram=3.9, bigram=3.1, trigram=2.9, overlap_share=0.0, seconds_to_prepare=1.0,
     )  # fmt: skip
 
 
-def plan_with(minutes: float = 3, **fixed: object) -> Plan:
-    return make_plan(sample(), RATES, learned_outlook(), minutes, None, axes_for(fixed))
+def plan_with(minutes: float = 3, **fixed: object) -> TrainingPlan:
+    return choose_config(sample(), RATES, load_scaling_law(), minutes, None, axes_for(fixed))
 
 
 @pytest.mark.parametrize(
@@ -60,24 +60,24 @@ def test_plan_is_as_long_as_the_user_set() -> None:
 
 def test_text_too_short_for_any_plan_is_told() -> None:
     with pytest.raises(TextTooShortError):
-        make_plan(sample(300), RATES, learned_outlook(), 3)
+        choose_config(sample(300), RATES, load_scaling_law(), 3)
 
 
 def test_spare_steps_only_where_time_is_the_limit() -> None:
-    machine = Machine(RATES, "", [])
+    machine = MachineBenchmark(RATES, "", [])
     timed = plan_with(0.5)
-    planned = Planned("text", machine, timed, {}, 0.6)
-    assert config_of(planned).max_steps > timed.predicted.steps  # type: ignore[operator]
-    assert config_of(planned).minutes == 0.6
+    planned = CorpusPlan("text", machine, timed, {}, 0.6)
+    assert plan_config(planned).max_steps > timed.predicted.steps  # type: ignore[operator]
+    assert plan_config(planned).minutes == 0.6
     by_text = plan_with(600)
-    planned = Planned("text", machine, by_text, {}, 601)
-    assert config_of(planned).max_steps == by_text.predicted.steps
+    planned = CorpusPlan("text", machine, by_text, {}, 601)
+    assert plan_config(planned).max_steps == by_text.predicted.steps
 
 
 def test_time_used_up_by_planning_is_told(text_file: Path) -> None:
-    settings = gather_settings({"corpus_dir": str(text_file)})
+    settings = resolve_config({"corpus_dir": str(text_file)})
     with pytest.raises(UserError, match="planning and preparing"):
-        plan_for(str(text_file), 0.01, settings=settings, began=time.perf_counter())
+        make_corpus_plan(str(text_file), 0.01, settings=settings, began=time.perf_counter())
 
 
 @pytest.mark.slow
@@ -89,7 +89,7 @@ def test_run_with_minutes_is_planned_and_ends_in_time(varied_text: Path) -> None
         "corpus_dir": str(varied_text), "minutes": 0.6, "embed_dim": 64, "save_dir": "timed",
     })  # fmt: skip
     assert time.perf_counter() - began <= 36 * 1.05
-    assert read_info(Path("timed")).resolved["embed_dim"] == 64
+    assert read_info(Path("timed")).resolved_config["embed_dim"] == 64
     assert read_summary(Path("timed")).finished
     assert Path("timed/plan.json").exists()
     assert model.summary.bits_per_byte < 8

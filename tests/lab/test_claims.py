@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from descend.report.experiments import signed
+from descend.report.experiments import format_difference
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -44,12 +44,12 @@ def test_every_measured_difference_is_quoted_as_it_is() -> None:
         assert f"`compare/{file.stem}`" in text
         for arm in record["outcome"]["arms"][1:]:
             difference = arm["difference"]
-            assert signed(difference["value"], tuple(difference["ci95"])) in text
+            assert format_difference(difference["value"], tuple(difference["ci95"])) in text
         assert "/work" not in file.read_text(encoding="utf-8")
 
 
 def test_the_quoted_numbers_are_noticed_when_wrong() -> None:
-    assert signed(-0.102, (-0.191, -0.010)) not in page("claims.md")
+    assert format_difference(-0.102, (-0.191, -0.010)) not in page("claims.md")
 
 
 def test_every_claim_has_the_command_that_repeats_it() -> None:

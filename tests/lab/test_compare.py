@@ -17,27 +17,27 @@ from descend import compare as library_compare
 from descend.cli.main import run as descend
 from descend.config import make_config
 from descend.errors import ConfigError, RunFolderError
-from descend.lab.arms import Contestant, contestants, parse_vary
-from descend.lab.compare import _verdict, compare, nats_of_unit, plan_comparison
+from descend.lab.arms import ComparisonArm, make_arms, parse_vary_flags
+from descend.lab.compare import _verdict, run_comparison_trials, nats_per_unit, plan_comparison
 from descend.lab.comparison import Comparison
-from descend.lab.folder import new_experiment_folder, read_record, write_record
-from descend.lab.sources import Named, named_config
-from descend.outputs import ATTRIBUTION, COMPARISON, SEARCH
+from descend.lab.folder import create_experiment_folder, read_record, write_record
+from descend.lab.sources import NamedConfig, load_named_config
+from descend.outputs import ATTRIBUTION_FILE, COMPARISON_FILE, SEARCH_FILE
 from descend.report.experiments import comparison_text
-from descend.trials.arms import arm_of
-from descend.trials.executor import run_arms
-from descend.trials.expense import measured_speed
+from descend.trials.arms import make_trial_spec
+from descend.trials.executor import run_trials
+from descend.trials.expense import measure_step_time
 from descend.trials.statistics import Interval
-from descend.trials.trial import prepare
+from descend.trials.trial import prepare_trial
 
 
-def base(tiny: dict[str, object], **keys: Any) -> list[Named]:
-    return [Named("base", make_config(tiny | {"epoch": 1} | keys))]
+def base(tiny: dict[str, object], **keys: Any) -> list[NamedConfig]:
+    return [NamedConfig("base", make_config(tiny | {"epoch": 1} | keys))]
 
 
 def test_a_comparison_is_its_pairs(tiny: dict[str, object]) -> None:
-    arms = contestants(base(tiny), parse_vary(["learning_rate=0.0001,0.003"]))
-    result = compare(plan_comparison(arms, seeds=2, budget=2000), workers=1)
+    arms = make_arms(base(tiny), parse_vary_flags(["learning_rate=0.0001,0.003"]))
+    result = run_comparison_trials(plan_comparison(arms, seeds=2, budget=2000), workers=1)
     assert [arm.name for arm in result.arms] == ["learning_rate=0.0001", "learning_rate=0.003"]
     first, second = result.arms
     assert [s.seed for s in first.seeds] == [s.seed for s in second.seeds] == [42, 43]
@@ -65,7 +65,7 @@ def test_a_comparison_is_its_pairs(tiny: dict[str, object]) -> None:
 
 
 def test_equal_tokens_steps_and_time_are_what_they_say(tiny: dict[str, object]) -> None:
-    arms = contestants(base(tiny), parse_vary(["batch_size=4,16"]))
+    arms = make_arms(base(tiny), parse_vary_flags(["batch_size=4,16"]))
     tokens = plan_comparison(arms, match="tokens", budget=6400, seeds=1)
     assert [a.steps for a in tokens.all_arms] == [100, 25]
     steps = plan_comparison(arms, match="steps", budget=50, seeds=1)
@@ -73,7 +73,7 @@ def test_equal_tokens_steps_and_time_are_what_they_say(tiny: dict[str, object]) 
     seconds = plan_comparison(arms, match="seconds", budget=1.0, seeds=1)
     for one in seconds.all_arms:
         # How fast a network is here is remembered, so the same number comes back.
-        speed, size = measured_speed(one), one.config["batch_size"] * 16
+        speed, size = measure_step_time(one), one.config["batch_size"] * 16
         assert one.steps == round(1.0 / (size * speed.per_token + speed.per_update))
     own = plan_comparison(arms, match="epoch", seeds=1)
     assert [a.steps for a in own.all_arms] == [None, None]
@@ -84,8 +84,8 @@ def test_equal_tokens_steps_and_time_are_what_they_say(tiny: dict[str, object]) 
 
 
 def test_where_vocabularies_differ_bytes_are_compared(tiny: dict[str, object]) -> None:
-    arms = contestants(base(tiny), parse_vary(["vocab_size=280,320"]))
-    result = compare(plan_comparison(arms, seeds=2, budget=640), workers=1)
+    arms = make_arms(base(tiny), parse_vary_flags(["vocab_size=280,320"]))
+    result = run_comparison_trials(plan_comparison(arms, seeds=2, budget=640), workers=1)
     first, second = result.arms
     assert result.unit == "bits per byte"
     assert first.vocab_size != second.vocab_size
@@ -97,26 +97,26 @@ def test_where_vocabularies_differ_bytes_are_compared(tiny: dict[str, object]) -
 def test_a_bit_per_byte_is_judged_by_the_nats_of_a_token(tiny: dict[str, object]) -> None:
     """A bit a byte of long tokens is more nats than one of letters."""
     for size, tokenizer in ((320, "bpe"), (300, "char")):
-        arm = arm_of(make_config(tiny | {"vocab_size": size, "tokenizer": tokenizer}), steps=1)
-        outcome, store = run_arms([arm], workers=1)[0], prepare(arm).store
+        arm = make_trial_spec(make_config(tiny | {"vocab_size": size, "tokenizer": tokenizer}), steps=1)
+        outcome, store = run_trials([arm], workers=1)[0], prepare_trial(arm).store
         bytes_per_token = float(store.tokenizer.byte_lengths[store.validation[1:]].mean())
-        found = nats_of_unit([outcome], in_bits=True)
+        found = nats_per_unit([outcome], in_bits=True)
         assert found == pytest.approx(np.log(2) * bytes_per_token, rel=0.02)
-        assert nats_of_unit([outcome], in_bits=False) == 1.0
+        assert nats_per_unit([outcome], in_bits=False) == 1.0
         # A certain difference of 0.012 bits of 1 a byte: 0.026 nats of a token, 0.008 of a letter.
         told = _verdict(Interval(*(-x * found for x in (0.012, 0.013, 0.011))), 0.001, of=found)
         assert told == ("better" if tokenizer == "bpe" else "not told apart")
 
 
 def test_a_grid_and_named_arms(tiny: dict[str, object], tiny_file: Path, trained: Path) -> None:
-    grid = contestants(base(tiny), parse_vary(["embed_dim=16,32", "batch_size=4,8"]))
+    grid = make_arms(base(tiny), parse_vary_flags(["embed_dim=16,32", "batch_size=4,8"]))
     assert [c.name for c in grid] == [
         "embed_dim=16 batch_size=4", "embed_dim=16 batch_size=8",
         "embed_dim=32 batch_size=4", "embed_dim=32 batch_size=8",
     ]  # fmt: skip
     corpus = {"corpus_dir": str(tiny["corpus_dir"])}
-    named = [named_config(str(tiny_file), corpus | {"seq_len": "8"}), named_config(str(trained))]
-    arms = contestants(named, {})
+    named = [load_named_config(str(tiny_file), corpus | {"seq_len": "8"}), load_named_config(str(trained))]
+    arms = make_arms(named, {})
     assert [c.name for c in arms] == [tiny_file.stem, trained.name]
     assert [c.config.seq_len for c in arms] == [8, 16]
     assert arms[1].config.epoch == 2
@@ -126,10 +126,10 @@ def test_a_plain_rate_takes_a_rate_per_epoch_away(tiny: dict[str, Any]) -> None:
     """Of the base, with the schedule that followed from it; where it is not varied it stays."""
     (one,) = base(tiny | {"learning_rate": {"1": 0.003, "2": 0.001}})
     assert one.config.schedule == "piecewise"
-    arms = contestants([one], parse_vary(["learning_rate=0.0001,0.003"]))
+    arms = make_arms([one], parse_vary_flags(["learning_rate=0.0001,0.003"]))
     assert [a.config.learning_rate for a in arms] == [0.0001, 0.003]
     assert {a.config.schedule for a in arms} == {make_config({}).schedule}
-    kept = contestants([one], parse_vary(["batch_size=4,8"]))
+    kept = make_arms([one], parse_vary_flags(["batch_size=4,8"]))
     assert {a.config.schedule for a in kept} == {"piecewise"}
 
 
@@ -141,8 +141,8 @@ def test_claims_need_certainty_and_size() -> None:
 
 
 def test_one_seed_claims_nothing(tiny: dict[str, object]) -> None:
-    arms = contestants(base(tiny), parse_vary(["learning_rate=0.0001,0.003"]))
-    result = compare(plan_comparison(arms, seeds=1, budget=2000), workers=1)
+    arms = make_arms(base(tiny), parse_vary_flags(["learning_rate=0.0001,0.003"]))
+    result = run_comparison_trials(plan_comparison(arms, seeds=1, budget=2000), workers=1)
     assert result.arms[1].difference is not None
     assert result.arms[1].difference.ci95 is None
     assert result.arms[1].verdict == "not told apart"
@@ -159,11 +159,11 @@ def test_one_seed_claims_nothing(tiny: dict[str, object]) -> None:
 )  # fmt: skip
 def test_mistakes_get_one_clear_line(tiny: dict[str, object], vary: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        plan_comparison(contestants(base(tiny), parse_vary([vary])), budget=1000)
+        plan_comparison(make_arms(base(tiny), parse_vary_flags([vary])), budget=1000)
 
 
 def test_more_mistakes(tiny: dict[str, object], tmp_path: Path) -> None:
-    arms = contestants(base(tiny), parse_vary(["batch_size=4,8"]))
+    arms = make_arms(base(tiny), parse_vary_flags(["batch_size=4,8"]))
     with pytest.raises(ConfigError, match="less than a step of batch_size=4"):
         plan_comparison(arms, budget=1)
     for budget in (float("nan"), float("inf"), 0, -5):
@@ -175,12 +175,12 @@ def test_more_mistakes(tiny: dict[str, object], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="match: found hours"):
         plan_comparison(arms, match="hours")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="did you mean guide"):
-        named_config("guied")
+        load_named_config("guied")
     with pytest.raises(RunFolderError, match="found no run"):
-        named_config(str(tmp_path))
-    other = Named("other", make_config(tiny | {"validation_fraction": 0.2}))
+        load_named_config(str(tmp_path))
+    other = NamedConfig("other", make_config(tiny | {"validation_fraction": 0.2}))
     with pytest.raises(ConfigError, match="validation_fraction"):
-        contestants([*base(tiny), other], {})
+        make_arms([*base(tiny), other], {})
 
 
 def test_the_verb_says_the_cost_and_prints_one_object(
@@ -204,7 +204,7 @@ def test_the_verb_says_the_cost_and_prints_one_object(
     assert len(found["arms"][0]["seeds"][0]["curve"]) == 2
     assert "4 runs: about" in err
     assert "4 of 4 runs" in err
-    assert read_record(Path("here"), COMPARISON, Comparison).sentence == found["sentence"]
+    assert read_record(Path("here"), COMPARISON_FILE, Comparison).sentence == found["sentence"]
     # What repeats it: as typed, but for what would be in its way.
     assert "--json" in line
     assert shlex.split(found["command"])[1:] == [w for w in line[:-2] if w != "--json"]
@@ -219,33 +219,33 @@ def test_experiments_have_folders_of_their_own(tmp_path: Path) -> None:
     class Note(msgspec.Struct):
         text: str
 
-    first = new_experiment_folder()
-    write_record(first, COMPARISON, Note("kept"))
-    assert new_experiment_folder() != first
-    assert read_record(first, COMPARISON, Note) == Note("kept")
-    (first / COMPARISON).write_text("{")
+    first = create_experiment_folder()
+    write_record(first, COMPARISON_FILE, Note("kept"))
+    assert create_experiment_folder() != first
+    assert read_record(first, COMPARISON_FILE, Note) == Note("kept")
+    (first / COMPARISON_FILE).write_text("{")
     with pytest.raises(RunFolderError, match="cannot be read"):
-        read_record(first, COMPARISON, Note)
+        read_record(first, COMPARISON_FILE, Note)
 
 
-@pytest.mark.parametrize("name", [COMPARISON, ATTRIBUTION, SEARCH])
+@pytest.mark.parametrize("name", [COMPARISON_FILE, ATTRIBUTION_FILE, SEARCH_FILE])
 def test_no_experiment_is_written_over_another(tmp_path: Path, name: str) -> None:
-    assert new_experiment_folder(tmp_path) == tmp_path
+    assert create_experiment_folder(tmp_path) == tmp_path
     (tmp_path / name).touch()
     with pytest.raises(RunFolderError, match=f"which holds {name}"):
-        new_experiment_folder(tmp_path)
+        create_experiment_folder(tmp_path)
 
 
 def test_contestants_are_plain(tiny: dict[str, object]) -> None:
-    one = contestants(base(tiny), parse_vary(["weight-decay=0,0.1"]))[0]
-    assert one == Contestant("weight_decay=0", one.config, ("weight_decay",))
+    one = make_arms(base(tiny), parse_vary_flags(["weight-decay=0,0.1"]))[0]
+    assert one == ComparisonArm("weight_decay=0", one.config, ("weight_decay",))
 
 
 def test_the_library_does_the_same_as_the_verb(tiny: dict[str, object]) -> None:
     keys = tiny | {"epoch": 1}
     found = library_compare(keys, vary={"dropout_rate": [0.0, 0.2]}, seeds=2, budget=640, workers=1)
-    by_hand = contestants(base(tiny), parse_vary(["dropout_rate=0.0,0.2"]))
-    same = compare(plan_comparison(by_hand, seeds=2, budget=640), workers=1)
+    by_hand = make_arms(base(tiny), parse_vary_flags(["dropout_rate=0.0,0.2"]))
+    same = run_comparison_trials(plan_comparison(by_hand, seeds=2, budget=640), workers=1)
     assert msgspec.structs.replace(found, command="") == same
     assert eval(found.command, {"descend": library}) == found
     with pytest.raises(ConfigError, match="did you mean embed_dim"):

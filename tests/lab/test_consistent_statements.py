@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from descend.config import make_config
-from descend.doctor.consult import consult, keep
-from descend.handbook.checklist import checklist
-from descend.lab.forecast import RISE_WORTH_SAYING, Forecast, UndeterminedForecast, forecast_run
-from descend.report.prospects import forecast_sentence
+from descend.doctor.consult import diagnose_run, save_diagnosis
+from descend.handbook.checklist import answer_checklist
+from descend.lab.forecast import MIN_OVERFIT_NATS, Forecast, UndeterminedForecast, forecast_run
+from descend.report.prospects import summarize_forecast
 from descend.report.words import what_it_means
-from descend.runs.folder import EventLog, RunInfo, Summary, read_summary, write_info, write_summary
-from descend.runs.records import Epoch, Started, Step, Stopped
+from descend.runs.folder import EventLog, RunMetadata, RunSummary, read_summary, write_info, write_summary
+from descend.runs.records import Epoch, TrainingStarted, Step, TrainingStopped
 
 CURVES = Path(__file__).parents[2] / "benchmarks/results/forecast/curves.jsonl"
 RUNS = 50
@@ -40,13 +40,13 @@ def write_run(record: dict[str, Any], folder: Path) -> None:
     execution = {"device": "cpu", "precision": "float32", "attention": "fused", "threads": 1,
                  "torch": "", "processor": ""}  # fmt: skip
     folder.mkdir()
-    write_info(folder, RunInfo("", "", "fast", config, resolved, execution, corpus, {}))
+    write_info(folder, RunMetadata("", "", "fast", config, resolved, execution, corpus, {}))
     log, bins = EventLog(folder), run["bins"]
-    log.append(Started(0, ""))
+    log.append(TrainingStarted(0, ""))
     ends = {e["step"]: number for number, e in enumerate(run["epochs"], 1)}
     steps = sorted({max(1, round((n + 1) * run["steps"] / len(bins))) for n in range(len(bins))})
     epochs = []
-    rate = make_config(record["config"]).peak_rate
+    rate = make_config(record["config"]).peak_learning_rate
     for step in sorted({*steps, *ends}):
         loss = bins[min(len(bins) - 1, step * len(bins) // (run["steps"] + 1))]
         log.append(Step(step, 1, loss, 0.1, rate, 1.0, False, 0.05))
@@ -57,10 +57,10 @@ def write_run(record: dict[str, Any], folder: Path) -> None:
                 told["validation_accuracy"], told["bits_per_byte"], 1.0, 1.0,
             ))  # fmt: skip
             log.append(epochs[-1])
-    log.append(Stopped(run["steps"], "finished", ""))
+    log.append(TrainingStopped(run["steps"], "finished", ""))
     log.close()
     best = min(epochs, key=lambda e: e.validation_loss)
-    write_summary(folder, Summary(
+    write_summary(folder, RunSummary(
         str(folder), record["parameters"], run["seconds"], 1.0, epochs, best.epoch,
         best.validation_loss, best.validation_accuracy, best.bits_per_byte, record["ladder"],
         True, [],
@@ -73,17 +73,17 @@ def recorded() -> Iterator[dict[str, Any]]:
         yield json.loads(line)
 
 
-def check_forecast(found: Forecast, summary: Summary) -> None:
+def check_forecast(found: Forecast, summary: RunSummary) -> None:
     """Its sentence says what its numbers say."""
-    sentence = forecast_sentence(found)
+    sentence = summarize_forecast(found)
     low, high = found.validation_loss_interval
     now = found.validation_loss_now
     assert now is not None
     if "will not help" in sentence or "is expected to rise" in sentence:
-        assert low >= now - RISE_WORTH_SAYING, sentence
+        assert low >= now - MIN_OVERFIT_NATS, sentence
     if "a gain of" in sentence:
-        assert high <= now + RISE_WORTH_SAYING, sentence
-    if low < now - RISE_WORTH_SAYING and high > now + RISE_WORTH_SAYING:
+        assert high <= now + MIN_OVERFIT_NATS, sentence
+    if low < now - MIN_OVERFIT_NATS and high > now + MIN_OVERFIT_NATS:
         assert "cannot be told" in sentence
     assert not ("No overfitting" in sentence and "overfitting." in sentence)
     if "overfits" in what_it_means(summary):
@@ -95,19 +95,19 @@ def test_statements_of_one_run_agree(record: dict[str, Any], tmp_path: Path) -> 
     folder = tmp_path / "run"
     write_run(record, folder)
     summary = read_summary(folder)
-    diagnosis = keep(consult(folder, proof=False))
+    diagnosis = save_diagnosis(diagnose_run(folder, proof=False))
     try:
         found = forecast_run(folder)
     except UndeterminedForecast:
         return
     check_forecast(found, summary)
     more_steps = diagnosis.verdict == "undertrained" or any(
-        "more epochs may help" in note for note in diagnosis.notes
+        "more epochs may help" in note for note in diagnosis.warnings
     )
-    assert not (more_steps and found.effect == "worsens"), (diagnosis.verdict, found.gain)
+    assert not (more_steps and found.effect == "worsens"), (diagnosis.verdict, found.expected_loss_reduction)
     if "overfits" in what_it_means(summary):
         assert diagnosis.verdict != "undertrained"
-    answers = {a.rule: a.answer for a in checklist(folder).answers}
+    answers = {a.rule: a.answer for a in answer_checklist(folder).answers}
     named = {f.cause for f in diagnosis.causes}
     if "too_little_data" in named:
         assert answers["data"] == "no"

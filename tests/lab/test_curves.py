@@ -9,42 +9,42 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from descend.config import make_config
-from descend.lab.belief import Belief, Seen, Traits, believe, learned_belief
-from descend.lab.forecast import expected_accuracy, interval
-from descend.lab.formula import PARAMETERS, Floats, held_out, on_training
-from descend.lab.squares import least_squares
-from descend.lab.way import GROUPS, Spans, Way, see, way_of
+from descend.lab.belief import CurvePrior, ObservedCurve, RunFeatures, fit_posterior, load_curve_prior
+from descend.lab.forecast import expected_accuracy, prediction_interval
+from descend.lab.formula import PARAMETERS, Floats, validation_loss, training_loss
+from descend.lab.squares import gauss_newton
+from descend.lab.way import GROUPS, LossSpans, Trajectory, observe, make_trajectory
 
-TRAITS = Traits(
-    peak_rate=0.001, tokens_per_step=1024, parameters=300_000, train_tokens=100_000,
+TRAITS = RunFeatures(
+    peak_learning_rate=0.001, tokens_per_step=1024, parameters=300_000, train_tokens=100_000,
     vocab_size=1024, adamw=False, dropout=0.0,
 )  # fmt: skip
 START, SCALE = float(np.log(1024)), 5.5
 STEPS = 400
 
 
-def way(schedule: str = "wsd", steps: int = STEPS) -> Way:
+def way(schedule: str = "wsd", steps: int = STEPS) -> Trajectory:
     """Four passes over the text."""
     config = make_config({"schedule": schedule, "seq_len": 64, "batch_size": 16, "max_seq_len": 64})
-    return way_of(config, 20, steps, 1024 * steps // 4)
+    return make_trajectory(config, 20, steps, 1024 * steps // 4)
 
 
-def flat(belief: Belief, deviation: float) -> Belief:
+def flat(belief: CurvePrior, deviation: float) -> CurvePrior:
     """The same belief, so wide that it says nothing."""
     wide = np.eye(len(PARAMETERS)) * deviation**2
     return msgspec.structs.replace(belief, covariance=wide.tolist(), validation_error=0.003,
                                    training_error=0.003)  # fmt: skip
 
 
-def shown(z: Floats, path: Way, until: int, noise: float = 0.0, seed: int = 0) -> Seen:
+def shown(z: Floats, path: Trajectory, until: int, noise: float = 0.0, seed: int = 0) -> ObservedCurve:
     """What a run that follows the formula exactly has shown by step `until`."""
     pick = np.random.default_rng(seed)
     ends = np.arange(1.0, until + 1)
-    train = on_training(z, path.after(ends - 0.5), START, SCALE)
+    train = training_loss(z, path.points_at(ends - 0.5), START, SCALE)
     epochs = np.arange(STEPS // 4, until + 1, STEPS // 4, dtype=np.float64)
-    held = held_out(z, path.after(epochs), START, SCALE)
-    return see(
-        path, Spans(ends, train + noise * pick.standard_normal(until)), epochs,
+    held = validation_loss(z, path.points_at(epochs), START, SCALE)
+    return observe(
+        path, LossSpans(ends, train + noise * pick.standard_normal(until)), epochs,
         held + noise / 10 * pick.standard_normal(len(epochs)),
         start=START, scale=SCALE, training_error=0.003,
     )  # fmt: skip
@@ -58,19 +58,19 @@ def shown(z: Floats, path: Way, until: int, noise: float = 0.0, seed: int = 0) -
 def test_the_parameters_of_a_curve_seen_whole_come_back(
     floor: float, pace: float, bend: float, noise: float
 ) -> None:
-    mean = np.array(learned_belief().mean) @ TRAITS.features()
+    mean = np.array(load_curve_prior().mean) @ TRAITS.features()
     z = np.concatenate([np.log([floor, pace, bend, noise]), mean[4:]])
-    found = believe(shown(z, way(), STEPS), TRAITS, flat(learned_belief(), 2.0))
-    whole = way().after(np.arange(20.0, STEPS + 1))
+    found = fit_posterior(shown(z, way(), STEPS), TRAITS, flat(load_curve_prior(), 2.0))
+    whole = way().points_at(np.arange(20.0, STEPS + 1))
     np.testing.assert_allclose(
-        held_out(found.z, whole, START, SCALE), held_out(z, whole, START, SCALE), atol=0.03
+        validation_loss(found.z, whole, START, SCALE), validation_loss(z, whole, START, SCALE), atol=0.03
     )
     # What the decay gives free is seen, so it is told from the power law.
     assert np.exp(found.z[3]) == pytest.approx(noise, abs=0.08)
 
 
 def test_intervals_cover_curves_drawn_from_the_belief() -> None:
-    belief = learned_belief()
+    belief = load_curve_prior()
     mean = np.array(belief.mean) @ TRAITS.features()
     root = np.linalg.cholesky(np.array(belief.covariance))
     pick = np.random.default_rng(3)
@@ -78,30 +78,30 @@ def test_intervals_cover_curves_drawn_from_the_belief() -> None:
     for number in range(runs):
         z = mean + root @ pick.standard_normal(len(mean))
         seen = shown(z, path, STEPS // 2, noise=0.05, seed=number)
-        end = path.after(np.array([float(STEPS)]))
-        draws = believe(seen, TRAITS, belief).held_out(end, 300)
-        _, low, high = interval(draws, belief.validation_error, 1.0)
-        truth = held_out(z, end, START, SCALE)[0]
+        end = path.points_at(np.array([float(STEPS)]))
+        draws = fit_posterior(seen, TRAITS, belief).held_out(end, 300)
+        _, low, high = prediction_interval(draws, belief.validation_error, 1.0)
+        truth = validation_loss(z, end, START, SCALE)[0]
         inside += int(low[0] <= truth <= high[0])
     # 80 % are meant; the simulated curves have less noise than the belief allows for, so more.
     assert 0.75 <= inside / runs <= 1.0
 
 
 def test_the_interval_narrows_with_what_was_seen() -> None:
-    belief, path = learned_belief(), way()
+    belief, path = load_curve_prior(), way()
     z = np.array(belief.mean) @ TRAITS.features()
-    end = path.after(np.array([float(STEPS)]))
+    end = path.points_at(np.array([float(STEPS)]))
     widths = []
     for until in (20, STEPS // 2, STEPS - 1):
-        draws = believe(shown(z, path, until), TRAITS, belief).held_out(end, 300)
-        _, low, high = interval(draws, belief.validation_error, belief.widening)
+        draws = fit_posterior(shown(z, path, until), TRAITS, belief).held_out(end, 300)
+        _, low, high = prediction_interval(draws, belief.validation_error, belief.interval_scale)
         widths.append(float(high[0] - low[0]))
     assert widths[0] > 1.5 * widths[1] > 1.5 * widths[2]
 
 
 def test_a_way_counts_tokens_by_their_rate() -> None:
-    constant = way("constant").after(np.array([0.0, 100.0, float(STEPS)]))
-    falling = way("linear").after(np.array([0.0, 100.0, float(STEPS)]))
+    constant = way("constant").points_at(np.array([0.0, 100.0, float(STEPS)]))
+    falling = way("linear").points_at(np.array([0.0, 100.0, float(STEPS)]))
     assert constant.trained[0] == falling.trained[0] == 0
     assert constant.trained[-1] > 1.9 * falling.trained[-1] > 0
     assert constant.passes[-1] == falling.passes[-1] == pytest.approx(4)
@@ -111,7 +111,7 @@ def test_a_way_counts_tokens_by_their_rate() -> None:
 def test_training_losses_are_grouped_and_their_noise_estimated() -> None:
     ends = np.arange(1.0, STEPS + 1)
     noisy = 3 + np.random.default_rng(0).standard_normal(STEPS)
-    seen = see(way(), Spans(ends, noisy), np.array([]), np.array([]),
+    seen = observe(way(), LossSpans(ends, noisy), np.array([]), np.array([]),
                start=START, scale=SCALE, training_error=0.0)  # fmt: skip
     assert len(seen.train_losses) == GROUPS
     per_group = STEPS / GROUPS
@@ -120,7 +120,7 @@ def test_training_losses_are_grouped_and_their_noise_estimated() -> None:
 
 def test_least_squares_finds_the_bottom_of_a_valley() -> None:
     # Rosenbrock's function as a sum of squares: least at (1, 1).
-    z, curvature = least_squares(
+    z, curvature = gauss_newton(
         lambda z: np.stack([10 * (z[..., 1] - z[..., 0] ** 2), 1 - z[..., 0]], axis=-1),
         np.array([-1.2, 1.0]),
     )
@@ -129,7 +129,7 @@ def test_least_squares_finds_the_bottom_of_a_valley() -> None:
 
 
 def test_accuracy_follows_a_falling_loss_more_than_a_rising_one() -> None:
-    belief = learned_belief()
+    belief = load_curve_prior()
     better, worse = expected_accuracy(np.array([3.0, 5.0]), 4.0, 0.3, belief)
     assert better - 0.3 > abs(worse - 0.3)
     assert 0 <= worse <= 0.3 < better <= 1

@@ -14,20 +14,20 @@ import pytest
 from descend.config import make_config
 from descend.errors import ConfigError, RunFolderError
 from descend.lab.forecast import forecast_run
-from descend.report.prospects import forecast_lines, forecast_sentence
+from descend.report.prospects import forecast_lines, summarize_forecast
 from descend.runs.folder import EventLog, read_events
-from descend.runs.records import Step, Stopped
-from descend.settings import read_config_file
-from descend.training.job import new_job
-from descend.training.work import work
+from descend.runs.records import Step, TrainingStopped
+from descend.settings import load_config_file
+from descend.training.job import create_run
+from descend.training.work import run_training
 
 
 def stopped_at(share: float, folder: Path, settings: dict[str, Any]) -> Path:
     """A run that was stopped after `share` of its steps."""
-    job = new_job(make_config(settings), folder)
-    records = work(job)
+    job = create_run(make_config(settings), folder)
+    records = run_training(job)
     for record in records:
-        if record.step > job.course.total_steps * share:
+        if record.step > job.plan.total_steps * share:
             break
     records.close()  # type: ignore[attr-defined]
     return folder
@@ -36,23 +36,23 @@ def stopped_at(share: float, folder: Path, settings: dict[str, Any]) -> Path:
 @pytest.fixture(scope="module")
 def unfinished(text_file: Path, tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of four epochs, stopped in the third."""
-    settings = read_config_file(tiny_file) | {"corpus_dir": str(text_file), "epoch": 4}
+    settings = load_config_file(tiny_file) | {"corpus_dir": str(text_file), "epoch": 4}
     return stopped_at(0.6, tmp_path_factory.mktemp("models") / "unfinished", settings)
 
 
 def test_a_finished_run_is_forecast_as_if_continued(trained: Path) -> None:
     found = forecast_run(trained, 3)
     assert found.finished
-    assert found.epochs_ahead == len(found.by_epoch) == 3
-    assert [a.epoch for a in found.by_epoch] == [3, 4, 5]
+    assert found.epochs_ahead == len(found.epochs) == 3
+    assert [a.epoch for a in found.epochs] == [3, 4, 5]
     low, high = found.validation_loss_interval
     assert 0 < low < found.validation_loss < high
     assert 0 < found.accuracy < 1
     assert found.validation_loss_now is not None
-    assert found.gain == pytest.approx(found.validation_loss_now - found.validation_loss)
-    assert found.gain_per_minute * found.minutes == pytest.approx(found.gain)
-    assert f"descend continue {trained} --epoch 3" in forecast_sentence(found)
-    assert abs(found.gain) < 1  # nats: near where it stands, the run being hardly longer
+    assert found.expected_loss_reduction == pytest.approx(found.validation_loss_now - found.validation_loss)
+    assert found.gain_per_minute * found.minutes == pytest.approx(found.expected_loss_reduction)
+    assert f"descend continue {trained} --epoch 3" in summarize_forecast(found)
+    assert abs(found.expected_loss_reduction) < 1  # nats: near where it stands, the run being hardly longer
 
 
 def test_without_a_number_as_many_epochs_as_it_had(trained: Path) -> None:
@@ -63,11 +63,11 @@ def test_an_unfinished_run_is_forecast_to_its_own_end(unfinished: Path) -> None:
     found = forecast_run(unfinished)
     assert not found.finished
     assert found.epochs_seen == 2
-    assert [a.epoch for a in found.by_epoch] == [3, 4]
+    assert [a.epoch for a in found.epochs] == [3, 4]
     assert "At the end of this run" in "\n".join(forecast_lines(found))
     further = forecast_run(unfinished, 2)
-    assert [a.epoch for a in further.by_epoch] == [3, 4, 5, 6]
-    assert further.by_epoch[0].validation_loss == found.by_epoch[0].validation_loss
+    assert [a.epoch for a in further.epochs] == [3, 4, 5, 6]
+    assert further.epochs[0].validation_loss == found.epochs[0].validation_loss
     assert further.minutes > found.minutes
 
 
@@ -77,7 +77,7 @@ def test_an_unfinished_run_of_so_many_steps_ends_there(tiny: dict[str, Any]) -> 
     found = forecast_run(Path("short"))
     steps = [r for r in read_events(Path("short")) if isinstance(r, Step)]
     ahead = 60 - steps[-1].step
-    assert [a.epoch for a in found.by_epoch] == [1, 2]
+    assert [a.epoch for a in found.epochs] == [1, 2]
     per_step = sum(s.seconds for s in steps) / len(steps)
     assert found.minutes == pytest.approx(ahead * per_step / 60)
 
@@ -88,7 +88,7 @@ def test_smoothed_losses_are_left_out(tiny: dict[str, Any], trained: Path) -> No
     found = forecast_run(Path("smooth"))
     plain = forecast_run(trained)
     assert found.epochs_seen == 1
-    assert [a.epoch for a in found.by_epoch] == [2]
+    assert [a.epoch for a in found.epochs] == [2]
     low, high = found.validation_loss_interval
     assert 0 < low < found.validation_loss < high
     assert abs(found.validation_loss - (plain.validation_loss_now or 0)) < 1
@@ -112,16 +112,16 @@ def test_with_less_seen_the_interval_is_wider(unfinished: Path, tmp_path: Path) 
         return float(high - low)
 
     assert width(before) > width(after)
-    assert "could be seen" in forecast_sentence(before)
+    assert "could be seen" in summarize_forecast(before)
 
 
 def test_overfitting_that_was_seen_is_said(unfinished: Path, tmp_path: Path) -> None:
     rising = with_losses(unfinished, tmp_path / "rising", {1: 3.0, 2: 3.5})
     found = forecast_run(rising)
     assert found.overfits_at_epoch == 2
-    assert found.gain < 0
-    assert "overfitting" in forecast_sentence(found)
-    assert "more epochs will not help" in forecast_sentence(found)
+    assert found.expected_loss_reduction < 0
+    assert "overfitting" in summarize_forecast(found)
+    assert "more epochs will not help" in summarize_forecast(found)
 
 
 def with_losses(run: Path, folder: Path, losses: dict[int, float]) -> Path:
@@ -138,24 +138,24 @@ def with_losses(run: Path, folder: Path, losses: dict[int, float]) -> Path:
 def test_no_gain_is_promised_to_a_run_that_rose_after_its_best_epoch(
     text_file: Path, tiny_file: Path, tmp_path: Path
 ) -> None:
-    config = make_config(read_config_file(tiny_file) | {"corpus_dir": str(text_file), "epoch": 4})
-    list(work(new_job(config, tmp_path / "run")))
+    config = make_config(load_config_file(tiny_file) | {"corpus_dir": str(text_file), "epoch": 4})
+    list(run_training(create_run(config, tmp_path / "run")))
     fell = with_losses(tmp_path / "run", tmp_path / "fell", {1: 4.4, 2: 3.9, 3: 3.7, 4: 3.6})
-    assert "The run went on after" not in forecast_sentence(forecast_run(fell, 2))
+    assert "The run went on after" not in summarize_forecast(forecast_run(fell, 2))
     losses = {1: 2.0, 2: 1.0, 3: 1.01, 4: 1.03}
     found = forecast_run(with_losses(tmp_path / "run", tmp_path / "rose", losses), 2)
     assert found.overfits_at_epoch == 3
-    assert found.gain <= 0
-    said = forecast_sentence(found)
+    assert found.expected_loss_reduction <= 0
+    said = summarize_forecast(found)
     assert "after epoch 2, its best" in said
     assert "rose from 1.000 to 1.030 by epoch 4" in said
     assert "overfitting is foreseen" not in said
     lines = forecast_lines(found)
     assert any("continued from  epoch 2, the best" in line for line in lines)
     assert not any("continued from" in line for line in forecast_lines(forecast_run(fell, 2)))
-    hopeful = msgspec.structs.replace(forecast_run(fell, 2), gain=0.5, overfits_at_epoch=None)
-    assert "No overfitting is foreseen" in forecast_sentence(hopeful)
-    assert "foreseen" not in forecast_sentence(msgspec.structs.replace(hopeful, gain=-0.01))
+    hopeful = msgspec.structs.replace(forecast_run(fell, 2), expected_loss_reduction=0.5, overfits_at_epoch=None)
+    assert "No overfitting is foreseen" in summarize_forecast(hopeful)
+    assert "foreseen" not in summarize_forecast(msgspec.structs.replace(hopeful, expected_loss_reduction=-0.01))
 
 
 @pytest.mark.parametrize("epochs", [0, -3, 100_000])
@@ -178,7 +178,7 @@ def test_folders_that_are_no_runs(tmp_path: Path, trained: Path) -> None:
     diverged = tmp_path / "diverged"
     shutil.copytree(trained, diverged)
     with closing(EventLog(diverged)) as log:
-        log.append(Stopped(9**6, "diverged", ""))
+        log.append(TrainingStopped(9**6, "diverged", ""))
     with pytest.raises(RunFolderError, match="a run that diverged"):
         forecast_run(diverged)
 

@@ -15,26 +15,26 @@ from descend.config import RunConfig, make_config
 from descend.errors import ConfigError, UserError
 from descend.lab import planning
 from descend.lab.axes import LAYERS, WIDTHS
-from descend.lab.outlook import Setting, learned_outlook
-from descend.lab.plan import MOST_RATE, make_plan, minutes_for, shape_for
-from descend.lab.planning import plan_for
-from descend.lab.probe import Machine
-from descend.lab.rates import Rates, Timed, Work, fit_rates
-from descend.lab.sample import Sample, fitting_vocabularies, sample_corpus
+from descend.lab.outlook import ScalingLawInput, load_scaling_law
+from descend.lab.plan import MOST_RATE, choose_config, plan_for_target_loss, shape_for
+from descend.lab.planning import make_corpus_plan
+from descend.lab.probe import MachineBenchmark
+from descend.lab.rates import StepTimeModel, TimedStep, StepWorkload, fit_step_time
+from descend.lab.sample import CorpusProfile, fitting_vocabularies, profile_corpus
 from descend.report.plans import plan_lines
-from descend.text.store import prepare_text
+from descend.text.store import prepare_documents
 
-RATES = Rates(0.0011, 0.0055, 0.41, 0.0024, 0.005, 0.0022)
+RATES = StepTimeModel(0.0011, 0.0055, 0.41, 0.0024, 0.005, 0.0022)
 """About those of one core of a server of 2024."""
 
-OUTLOOK = learned_outlook()
+OUTLOOK = load_scaling_law()
 
 
-def sample(train_bytes: int) -> Sample:
+def sample(train_bytes: int) -> CorpusProfile:
     """A text like a novel."""
     ratios = {512: 1.9, 1024: 2.3, 2048: 2.8, 4096: 3.2, 8192: 3.6}
     fit = fitting_vocabularies(train_bytes)
-    return Sample(
+    return CorpusProfile(
         train_bytes=train_bytes, validation_bytes=train_bytes // 9, documents=1,
         bytes_per_token={v: ratios[v] for v in fit},
         train_bytes_per_token={v: 1.05 * ratios[v] for v in fit},
@@ -48,14 +48,14 @@ def sample(train_bytes: int) -> Sample:
 def test_every_plan_is_a_sound_configuration_within_its_time(
     minutes: float, train_bytes: int
 ) -> None:
-    plan = make_plan(sample(train_bytes), RATES, OUTLOOK, minutes)
+    plan = choose_config(sample(train_bytes), RATES, OUTLOOK, minutes)
     config = make_config(plan.config)
     assert config.max_steps == plan.predicted.steps > 0
     assert plan.predicted.seconds <= minutes * 60 * 1.001
     shape = shape_for(
         plan.config["vocab_size"], config.embed_dim, config.num_layers, config.seq_len
     )
-    each = RATES.seconds(Work(shape, config.batch_size, config.seq_len))
+    each = RATES.seconds(StepWorkload(shape, config.batch_size, config.seq_len))
     assert plan.predicted.steps * each <= minutes * 60
     assert config.batch_size * config.seq_len <= train_bytes
     assert config.learning_rate <= MOST_RATE  # type: ignore[operator]
@@ -68,7 +68,7 @@ def test_every_plan_is_a_sound_configuration_within_its_time(
 def test_more_minutes_never_promise_a_higher_loss() -> None:
     for train_bytes in (100_000, 2_000_000, 10**8):
         losses = [
-            make_plan(sample(train_bytes), RATES, OUTLOOK, minutes).predicted.bits_per_byte
+            choose_config(sample(train_bytes), RATES, OUTLOOK, minutes).predicted.bits_per_byte
             for minutes in (0.3, 1, 3, 10, 60, 600)
         ]
         # Lengths are weighed in steps of a tenth: near the best one the loss is flat.
@@ -77,27 +77,27 @@ def test_more_minutes_never_promise_a_higher_loss() -> None:
 
 
 def test_more_time_or_a_faster_machine_mean_a_larger_network() -> None:
-    short = make_plan(sample(10**8), RATES, OUTLOOK, 1).predicted.parameters
-    long = make_plan(sample(10**8), RATES, OUTLOOK, 600).predicted.parameters
-    tenfold = Rates(*(x / 10 for x in msgspec.structs.astuple(RATES)))
-    fast = make_plan(sample(10**8), tenfold, OUTLOOK, 60).predicted.parameters
+    short = choose_config(sample(10**8), RATES, OUTLOOK, 1).predicted.parameters
+    long = choose_config(sample(10**8), RATES, OUTLOOK, 600).predicted.parameters
+    tenfold = StepTimeModel(*(x / 10 for x in msgspec.structs.astuple(RATES)))
+    fast = choose_config(sample(10**8), tenfold, OUTLOOK, 60).predicted.parameters
     assert short < long
     assert fast == pytest.approx(long, rel=0.5)
 
 
 def test_a_bound_on_memory_is_kept() -> None:
-    free = make_plan(sample(10**8), RATES, OUTLOOK, 600)
+    free = choose_config(sample(10**8), RATES, OUTLOOK, 600)
     bound = free.predicted.memory_bytes // 3
-    tight = make_plan(sample(10**8), RATES, OUTLOOK, 600, bound)
+    tight = choose_config(sample(10**8), RATES, OUTLOOK, 600, bound)
     assert tight.predicted.memory_bytes <= bound < free.predicted.memory_bytes
     assert tight.predicted.bits_per_byte > free.predicted.bits_per_byte
     with pytest.raises(ConfigError, match="max_memory: found 1,000 bytes, expected at least"):
-        make_plan(sample(10**8), RATES, OUTLOOK, 600, 1000)
+        choose_config(sample(10**8), RATES, OUTLOOK, 600, 1000)
 
 
 def test_the_time_for_a_target_is_the_time_that_reaches_it() -> None:
-    wanted = make_plan(sample(10**7), RATES, OUTLOOK, 10).predicted.bits_per_byte
-    plan = minutes_for(wanted, sample(10**7), RATES, OUTLOOK)
+    wanted = choose_config(sample(10**7), RATES, OUTLOOK, 10).predicted.bits_per_byte
+    plan = plan_for_target_loss(wanted, sample(10**7), RATES, OUTLOOK)
     assert plan.predicted.bits_per_byte <= wanted
     assert 5 < plan.minutes < 11
 
@@ -105,27 +105,27 @@ def test_the_time_for_a_target_is_the_time_that_reaches_it() -> None:
 @pytest.mark.parametrize("target", [0.0, -1.0])
 def test_a_loss_below_zero_is_refused(target: float) -> None:
     with pytest.raises(ConfigError, match="target_loss"):
-        minutes_for(target, sample(10**6), RATES, OUTLOOK)
+        plan_for_target_loss(target, sample(10**6), RATES, OUTLOOK)
 
 
 def test_a_loss_out_of_reach_is_said_to_be() -> None:
     with pytest.raises(UserError, match="the least expected on this text"):
-        minutes_for(0.01, sample(10**6), RATES, OUTLOOK)
+        plan_for_target_loss(0.01, sample(10**6), RATES, OUTLOOK)
 
 
 @pytest.mark.parametrize("minutes", [0.0, -5.0, float("nan"), 10.0**9])
 def test_times_out_of_bounds(minutes: float) -> None:
     with pytest.raises(ConfigError, match="minutes: found"):
-        make_plan(sample(10**6), RATES, OUTLOOK, minutes)
+        choose_config(sample(10**6), RATES, OUTLOOK, minutes)
 
 
 def test_rates_come_back_from_what_they_predict() -> None:
     works = [
-        Work(shape_for(vocab, width, layers, 64), 16, 64)
+        StepWorkload(shape_for(vocab, width, layers, 64), 16, 64)
         for width, layers, vocab in ((32, 2, 512), (128, 2, 1024), (192, 4, 2048), (384, 4, 4096))
     ]
-    timed = [Timed(w, RATES.seconds(w) * 0.7, RATES.seconds(w) * 0.3) for w in works]
-    found = fit_rates(timed)
+    timed = [TimedStep(w, RATES.seconds(w) * 0.7, RATES.seconds(w) * 0.3) for w in works]
+    found = fit_step_time(timed)
     assert all(x >= 0 for x in msgspec.structs.astuple(found))
     for work in works:
         assert found.seconds(work) == pytest.approx(RATES.seconds(work), rel=0.1)
@@ -139,15 +139,15 @@ def test_heads_fit_every_width() -> None:
 
 
 def test_more_text_more_tokens_or_a_larger_network_never_raise_the_loss_expected() -> None:
-    base = Setting(
-        hardness=2.9, block_numbers=400_000, width=128, vocab_size=1024, bytes_per_token=2.3,
+    base = ScalingLawInput(
+        text_difficulty=2.9, block_parameters=400_000, width=128, vocab_size=1024, bytes_per_token=2.3,
         train_tokens=400_000, tokens=300_000, batch_tokens=1024, context=64,
     )  # fmt: skip
     here = OUTLOOK.bits_per_byte(base)
     for change in ({"tokens": 10**6}, {"tokens": 10**6, "train_tokens": 10**6},
                    {"block_numbers": 10**6}, {"batch_tokens": 256}):  # fmt: skip
         assert OUTLOOK.bits_per_byte(msgspec.structs.replace(base, **change)) < here
-    rate = OUTLOOK.best_rate(base.batch_tokens, base.width)
+    rate = OUTLOOK.optimal_learning_rate(base.batch_tokens, base.width)
     for factor in (0.3, 3):
         off = msgspec.structs.replace(base, learning_rate=rate * factor)
         assert OUTLOOK.bits_per_byte(off) > here
@@ -155,47 +155,47 @@ def test_more_text_more_tokens_or_a_larger_network_never_raise_the_loss_expected
 
 
 def test_a_small_text_is_not_read_until_it_is_known_by_heart() -> None:
-    short, long = (make_plan(sample(100_000), RATES, OUTLOOK, m).predicted for m in (1, 60))
+    short, long = (choose_config(sample(100_000), RATES, OUTLOOK, m).predicted for m in (1, 60))
     assert long.passes < 2 * short.passes < 30
     assert long.seconds < 5 * 60  # of the sixty minutes
 
 
-MACHINE = Machine("float32", RATES, [])
+MACHINE = MachineBenchmark("float32", RATES, [])
 
 
-def told(text: Sample, minutes: float) -> str:
-    return "\n".join(plan_lines(make_plan(text, RATES, OUTLOOK, minutes), MACHINE, "a.txt"))
+def told(text: CorpusProfile, minutes: float) -> str:
+    return "\n".join(plan_lines(choose_config(text, RATES, OUTLOOK, minutes), MACHINE, "a.txt"))
 
 
 def test_time_that_is_left_is_told_with_why() -> None:
-    assert make_plan(sample(50_000), RATES, OUTLOOK, 60).predicted.seconds < 1800
+    assert choose_config(sample(50_000), RATES, OUTLOOK, 60).predicted.seconds < 1800
     assert "are not used, since from more passes over so short a text" in told(sample(50_000), 60)
     assert "not used" not in told(sample(10**8), 1)
 
 
 def test_an_expectation_above_counting_is_doubted_on_a_text_of_another_kind() -> None:
     regular = msgspec.structs.replace(sample(10**6), unigram=1.2, bigram=0.23, trigram=0.12)
-    assert make_plan(regular, RATES, OUTLOOK, 1).predicted.bits_per_byte > 0.12
+    assert choose_config(regular, RATES, OUTLOOK, 1).predicted.bits_per_byte > 0.12
     said = told(regular, 1)
     assert "Counting triples of tokens alone reaches 0.120: this text is more regular" in said
     pairs = msgspec.structs.replace(regular, bigram=0.11)
     assert "Counting pairs of tokens alone reaches 0.110" in told(pairs, 1)
     # Prose for so short a time ends above counting indeed.
-    assert make_plan(sample(10**6), RATES, OUTLOOK, 0.03).predicted.bits_per_byte > 2.9
+    assert choose_config(sample(10**6), RATES, OUTLOOK, 0.03).predicted.bits_per_byte > 2.9
     for minutes in (0.03, 1):
         assert "more regular" not in told(sample(10**6), minutes)
 
 
 def test_a_sample_measures_the_text(text_file: Path, tmp_path: Path) -> None:
-    text = prepare_text(make_config({"corpus_dir": str(text_file)}))
-    found = sample_corpus(text)
+    text = prepare_documents(make_config({"corpus_dir": str(text_file)}))
+    found = profile_corpus(text)
     assert found.train_bytes == text.train_bytes
     assert found.trigram < found.bigram < found.unigram < 8
     assert found.overlap_share == 0  # the same few sentences again and again, but not copied
     noise = tmp_path / "noise.txt"
     letters = np.random.default_rng(0).choice(list("abcdefgh"), 20_000)
     noise.write_text("".join(letters))
-    hard = sample_corpus(prepare_text(make_config({"corpus_dir": str(noise)})))
+    hard = profile_corpus(prepare_documents(make_config({"corpus_dir": str(noise)})))
     # Random letters of eight kinds carry three bits each.
     assert hard.trigram == pytest.approx(3, abs=0.4)
     assert hard.overlap_share == 0
@@ -204,24 +204,24 @@ def test_a_sample_measures_the_text(text_file: Path, tmp_path: Path) -> None:
 def test_a_long_plan_is_corrected_by_the_planned_network_itself(
     varied_text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reckoned = plan_for(str(varied_text), 0.2)
-    assert reckoned.machine.corrected == 1.0
+    reckoned = make_corpus_plan(str(varied_text), 0.2)
+    assert reckoned.machine.correction_factor == 1.0
     monkeypatch.setattr(planning, "LONG_ENOUGH", 0.0)
     # As if this machine had been reckoned ten times too slow.
-    honest = planning.measure_machine
-    monkeypatch.setattr(planning, "measure_machine", lambda *_: slower(honest(), 10))
-    found = plan_for(str(varied_text), 0.2)
-    assert found.machine.corrected < 0.5
+    honest = planning.benchmark_machine
+    monkeypatch.setattr(planning, "benchmark_machine", lambda *_: slower(honest(), 10))
+    found = make_corpus_plan(str(varied_text), 0.2)
+    assert found.machine.correction_factor < 0.5
     # How much more is trained hangs on which size fits best; 1.98 times was met.
-    assert found.plan.predicted.tokens > 1.5 * make_plan(
-        found.plan.sample, slower(found.machine, 1 / found.machine.corrected).rates, OUTLOOK, 0.2
+    assert found.plan.predicted.tokens > 1.5 * choose_config(
+        found.plan.sample, slower(found.machine, 1 / found.machine.correction_factor).rates, OUTLOOK, 0.2
     ).predicted.tokens  # fmt: skip
     assert found.plan.predicted.seconds <= 12 * 1.001
     assert "planned anew" in "\n".join(plan_lines(found.plan, found.machine, "text"))
-    monkeypatch.setattr(planning, "memory_available", lambda: 1000)
-    assert plan_for(str(varied_text), 0.2).machine.corrected == 1.0
+    monkeypatch.setattr(planning, "available_memory_bytes", lambda: 1000)
+    assert make_corpus_plan(str(varied_text), 0.2).machine.correction_factor == 1.0
 
 
-def slower(machine: Machine, factor: float) -> Machine:
-    rates = Rates(*(factor * rate for rate in msgspec.structs.astuple(machine.rates)))
+def slower(machine: MachineBenchmark, factor: float) -> MachineBenchmark:
+    rates = StepTimeModel(*(factor * rate for rate in msgspec.structs.astuple(machine.rates)))
     return msgspec.structs.replace(machine, rates=rates)

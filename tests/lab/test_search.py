@@ -13,19 +13,19 @@ import pytest
 from descend import search as library_search
 from descend.cli.main import run as descend
 from descend.config import RunConfig, make_config
-from descend.errors import ConfigError, MissingExtraError, RunFolderError
+from descend.errors import ConfigError, MissingDependencyError, RunFolderError
 from descend.lab import study as studies
 from descend.lab.folder import read_record
-from descend.lab.hopeless import hopeless, loss_at
-from descend.lab.search import SearchPlan, Terms, plan_search, search
-from descend.lab.searched import Search, Tried
-from descend.lab.sentences import few_sentence, search_sentence
-from descend.lab.space import parse_over, space_of
-from descend.outputs import SEARCH
-from descend.report.searches import search_text
+from descend.lab.hopeless import should_prune, loss_at
+from descend.lab.search import SearchPlan, SearchBudget, plan_search, run_search_trials
+from descend.lab.searched import SearchResult, SearchTrial
+from descend.lab.sentences import few_trials_warning, summarize_search
+from descend.lab.space import parse_over_flags, make_search_space
+from descend.outputs import SEARCH_FILE
+from descend.report.searches import format_search
 from descend.trials import trial as trials
-from descend.trials.arms import Outcome
-from descend.trials.executor import cached, run_arm
+from descend.trials.arms import TrialResult
+from descend.trials.executor import load_cached_result, run_trial
 
 RATES = ["learning_rate=0.0001,0.001,0.004", "batch_size=4,8"]
 
@@ -40,29 +40,29 @@ def planned(
     config = base(tiny)
     told: dict[str, Any] = {"minutes": 5.0, "match": "steps", "budget": 24, "seeds": 2,
                             "evaluation_tokens": 1000, "workers": 1}  # fmt: skip
-    return plan_search(config, space_of(parse_over(over), config), Terms(**told | terms), folder)
+    return plan_search(config, make_search_space(parse_over_flags(over), config), SearchBudget(**told | terms), folder)
 
 
 @pytest.fixture(scope="module")
-def found(text_file: Path, tmp_path_factory: pytest.TempPathFactory, own_cache: Path) -> Search:
+def found(text_file: Path, tmp_path_factory: pytest.TempPathFactory, own_cache: Path) -> SearchResult:
     from tests.conftest import TINY
 
     folder = tmp_path_factory.mktemp("search")
-    return search(planned({"corpus_dir": str(text_file)} | TINY, RATES, folder))
+    return run_search_trials(planned({"corpus_dir": str(text_file)} | TINY, RATES, folder))
 
 
 def test_two_trials_are_called_no_search() -> None:
-    assert "Time was enough for 2 trials only" in few_sentence(2, 100)
-    assert few_sentence(2, 2) == few_sentence(3, 100) == ""
+    assert "Time was enough for 2 trials only" in few_trials_warning(2, 100)
+    assert few_trials_warning(2, 2) == few_trials_warning(3, 100) == ""
 
 
-def test_the_best_of_all_is_found(found: Search) -> None:
+def test_the_best_of_all_is_found(found: SearchResult) -> None:
     # Six configurations are all there are: then it ends.
-    assert len(found.tried) == 6
-    assert len({repr(t.values) for t in found.tried}) == len(found.tried)
-    assert found.tried[0].values == {"learning_rate": 0.001, "batch_size": 4}
-    assert found.base_number == found.tried[0].number
-    finished = [t for t in found.tried if t.state == "finished"]
+    assert len(found.trials) == 6
+    assert len({repr(t.values) for t in found.trials}) == len(found.trials)
+    assert found.trials[0].values == {"learning_rate": 0.001, "batch_size": 4}
+    assert found.base_number == found.trials[0].number
+    finished = [t for t in found.trials if t.state == "finished"]
     best = min(finished, key=lambda t: t.bits_per_byte or 9)
     assert best.number == found.best_number == found.ranking[0].number
     assert best.values["learning_rate"] == 0.004
@@ -70,7 +70,7 @@ def test_the_best_of_all_is_found(found: Search) -> None:
     assert all(t.steps == 24 for t in finished)
 
 
-def test_the_difference_comes_from_fresh_seeds(found: Search) -> None:
+def test_the_difference_comes_from_fresh_seeds(found: SearchResult) -> None:
     confirmation = found.confirmation
     assert confirmation is not None
     assert found.seed not in confirmation.seeds
@@ -85,8 +85,8 @@ def test_the_difference_comes_from_fresh_seeds(found: Search) -> None:
     assert "2 fresh seeds" in found.sentence
 
 
-def test_the_command_trains_the_best_one(found: Search) -> None:
-    words = shlex.split(found.train)
+def test_the_command_trains_the_best_one(found: SearchResult) -> None:
+    words = shlex.split(found.train_command)
     assert words[:2] == ["descend", "train"]
     assert descend([*words[1:], "--save-dir", "best", "--log-level", "error"]) == 0
     text = Path("best/run.json").read_text()
@@ -94,10 +94,10 @@ def test_the_command_trains_the_best_one(found: Search) -> None:
     assert '"max_steps":24' in text.replace(" ", "")
 
 
-def test_what_was_found_is_kept_and_shown(found: Search) -> None:
-    assert msgspec.json.decode(msgspec.json.encode(found), type=Search) == found
-    text = search_text(found)
-    assert found.train in text
+def test_what_was_found_is_kept_and_shown(found: SearchResult) -> None:
+    assert msgspec.json.decode(msgspec.json.encode(found), type=SearchResult) == found
+    text = format_search(found)
+    assert found.train_command in text
     assert found.sentence in text
     first_row = text.splitlines()[2].split()
     assert first_row[:2] == ["1", "0.004"]
@@ -109,24 +109,24 @@ def test_a_search_is_taken_up_and_costs_nothing_twice(
     tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = planned(tiny, RATES)
-    study = studies.open_study(plan.file, plan.question, plan.budget)
-    broken_off = studies.ask(study, plan.space)  # and the machine loses power
-    first = search(plan)
-    assert first.tried[0].values == studies.values_of(broken_off, plan.space)
-    assert broken_off.number not in {t.number for t in first.tried}
+    study = studies.open_study(plan.file, plan.search_key, plan.budget)
+    broken_off = studies.next_trial(study, plan.space)  # and the machine loses power
+    first = run_search_trials(plan)
+    assert first.trials[0].values == studies.values_of(broken_off, plan.space)
+    assert broken_off.number not in {t.number for t in first.trials}
 
-    def refuse(*_: object) -> Outcome:
+    def refuse(*_: object) -> TrialResult:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(trials, "train_arm", refuse)
-    again = search(planned(tiny, RATES))
-    assert again.tried[: len(first.tried)] == first.tried
+    monkeypatch.setattr(trials, "train_trial", refuse)
+    again = run_search_trials(planned(tiny, RATES))
+    assert again.trials[: len(first.trials)] == first.trials
     assert again.sentence == first.sentence
     assert plan.file.parent.parent == Path("searches")
 
 
 def test_the_base_may_be_the_best(tiny: dict[str, object]) -> None:
-    found = search(planned(tiny, ["learning_rate=0.00001,0.001"]))
+    found = run_search_trials(planned(tiny, ["learning_rate=0.00001,0.001"]))
     assert found.best_number == found.base_number
     assert found.confirmation is None
     assert "none was better than the base" in found.sentence
@@ -138,8 +138,8 @@ def test_a_base_outside_of_what_is_searched_is_none_of_the_trials(
 ) -> None:
     """A share of blanks that was left open, and a rate below the range; of such ranges one trial is
     all there is."""
-    found = search(planned(tiny, [over]))
-    assert len(found.tried) == 1
+    found = run_search_trials(planned(tiny, [over]))
+    assert len(found.trials) == 1
     assert found.base_number is None
     assert found.confirmation is not None
 
@@ -149,16 +149,16 @@ def test_a_hopeless_trial_is_ended_and_one_that_may_win_is_not() -> None:
     finished = [{500: 3.0, 1000: 2.7}, {500: 2.5, 1000: 2.25}, {500: 3.0, 1000: 2.4},
                 {500: 3.0, 1000: 2.85}]  # fmt: skip
     # The best ended at 2.25: at the largest gain, 0.8, one from 2.8 would end there as well.
-    assert not hopeless({500: 2.8}, finished)
-    assert not hopeless({500: 2.85}, finished)
-    assert hopeless({500: 2.9}, finished)
+    assert not should_prune({500: 2.8}, finished)
+    assert not should_prune({500: 2.85}, finished)
+    assert should_prune({500: 2.9}, finished)
     # Its last judgment counts; what is not finished does not; four are needed.
-    assert not hopeless({400: 9.0, 500: 2.8}, finished)
-    assert not hopeless({500: 2.9}, finished[:3])
-    assert not hopeless({500: 2.9}, [*finished[:3], {500: 3.0, 800: 2.85}])
+    assert not should_prune({400: 9.0, 500: 2.8}, finished)
+    assert not should_prune({500: 2.9}, finished[:3])
+    assert not should_prune({500: 2.9}, [*finished[:3], {500: 3.0, 800: 2.85}])
     # Early judgments are no reason.
-    assert not hopeless({100: 9.0}, finished)
-    assert hopeless({300: 9.0}, finished)
+    assert not should_prune({100: 9.0}, finished)
+    assert should_prune({300: 9.0}, finished)
 
 
 def test_between_two_judgments_a_loss_lies_in_proportion() -> None:
@@ -170,25 +170,25 @@ def test_between_two_judgments_a_loss_lies_in_proportion() -> None:
 def test_a_search_ends_what_is_hopeless(tiny: dict[str, object]) -> None:
     rates = ",".join(f"{n / 1000:g}" for n in range(1, 9))
     plan = planned(tiny, [f"learning_rate={rates},0.00001,0.00002"], budget=48)
-    found = search(plan)
-    stopped = [t for t in found.tried if t.state == "stopped"]
+    found = run_search_trials(plan)
+    stopped = [t for t in found.trials if t.state == "stopped"]
     slow = [t for t in stopped if t.values["learning_rate"] < 0.0001]
     assert slow
     for one in slow:
-        assert 0.3 <= one.judged[-1][0] < 1
-        assert one.judged[-1][1] == one.bits_per_byte
+        assert 0.3 <= one.evaluations[-1][0] < 1
+        assert one.evaluations[-1][1] == one.bits_per_byte
         # Finished for itself it is far behind the best, as was foreseen.
-        whole = run_arm(plan.arm(one.values))
+        whole = run_trial(plan.arm(one.values))
         assert whole.steps == 48 > (one.steps or 0)
         assert whole.bits_per_byte > 2 * (found.ranking[0].bits_per_byte or 0)
 
 
 def test_the_key_that_decides_weighs_most(tiny: dict[str, object]) -> None:
     plan = planned(tiny, ["learning_rate=0.0001..0.01", "dropout_rate=0..0.3"])
-    study = studies.open_study(plan.file, plan.question, plan.budget)
+    study = studies.open_study(plan.file, plan.search_key, plan.budget)
     for n in range(studies.LEAST_FOR_IMPORTANCE):
         assert studies.importance(study) == []
-        trial = studies.ask(study, plan.space)
+        trial = studies.next_trial(study, plan.space)
         if n % 3 == 2 and trial.params["learning_rate"] > 0.001:
             trial.report(9.0, 1)  # those that were ended count as well
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
@@ -202,14 +202,14 @@ def test_the_key_that_decides_weighs_most(tiny: dict[str, object]) -> None:
 def test_equal_seconds_are_shared_out(tiny: dict[str, object]) -> None:
     plan = planned(tiny, ["learning_rate=0.0001..0.01"], match="seconds", budget=None, minutes=2.0)
     # 24 runs of the base, four of them for the confirmation.
-    assert plan.cost * 24 == pytest.approx(120, rel=0.02)
-    assert plan.confirming == pytest.approx(4 * plan.cost)
-    assert plan.budget == pytest.approx(plan.training, rel=0.01)
+    assert plan.trial_seconds * 24 == pytest.approx(120, rel=0.02)
+    assert plan.confirmation_seconds == pytest.approx(4 * plan.trial_seconds)
+    assert plan.budget == pytest.approx(plan.training_seconds, rel=0.01)
     tokens = planned(tiny, ["learning_rate=0.0001..0.01"], match="tokens", budget=None, minutes=2.0)
     arm = tokens.arm({"learning_rate": 0.002})
     assert tokens.budget == pytest.approx((arm.steps or 0) * 64, abs=64)
     assert arm.config["seed"] == 42
-    assert cached(arm.key) is None
+    assert load_cached_result(arm.key) is None
 
 
 def test_mistakes_get_one_clear_line(tiny: dict[str, object], tmp_path: Path) -> None:
@@ -228,17 +228,17 @@ def test_mistakes_get_one_clear_line(tiny: dict[str, object], tmp_path: Path) ->
         planned(tiny, ["epoch=1,2"])
     no_study = tmp_path / "other"
     no_study.mkdir()
-    (no_study / studies.FILE).write_text("no database")
+    (no_study / studies.STUDY_FILE).write_text("no database")
     with pytest.raises(RunFolderError, match="no study of Optuna"):
         planned(tiny, over, no_study)
-    optuna.create_study(storage=f"sqlite:///{tmp_path / studies.FILE}", study_name="theirs")
+    optuna.create_study(storage=f"sqlite:///{tmp_path / studies.STUDY_FILE}", study_name="theirs")
     with pytest.raises(RunFolderError, match="without a study of descend"):
         planned(tiny, over, tmp_path)
 
 
 def test_a_study_is_of_one_question(tiny: dict[str, object], tmp_path: Path) -> None:
     plan = planned(tiny, ["learning_rate=0.0001..0.01"], tmp_path)
-    studies.open_study(plan.file, plan.question, plan.budget)
+    studies.open_study(plan.file, plan.search_key, plan.budget)
     with pytest.raises(RunFolderError, match="a search for something else"):
         planned(tiny, ["learning_rate=0.0001..0.02"], tmp_path)
     with pytest.raises(ConfigError, match="has 24"):
@@ -252,7 +252,7 @@ def test_without_optuna_the_extra_is_named(
     tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "optuna", None)
-    with pytest.raises(MissingExtraError, match=r"descend\[search\]"):
+    with pytest.raises(MissingDependencyError, match=r"descend\[search\]"):
         planned(tiny, RATES)
 
 
@@ -265,8 +265,8 @@ def test_the_verb_and_the_library(
             "--json"]  # fmt: skip
     assert descend(line) == 0
     out, err = capsys.readouterr()
-    told = msgspec.json.decode(out, type=Search)
-    assert told == read_record(Path("here"), SEARCH, Search)
+    told = msgspec.json.decode(out, type=SearchResult)
+    assert told == read_record(Path("here"), SEARCH_FILE, SearchResult)
     assert told.command == shlex.join(["descend", *line[:-1]])
     assert "in all:" in err
     assert "trial 1, about" in err
@@ -277,19 +277,19 @@ def test_the_verb_and_the_library(
         make_config(tiny), over={"learning_rate": [0.0001, 0.003]}, match="steps", budget=20,
         seeds=2, workers=1, minutes=30, save_dir="there",
     )  # fmt: skip
-    assert [t.values for t in same.tried] == [t.values for t in told.tried]
+    assert [t.values for t in same.trials] == [t.values for t in told.trials]
     assert same.best["learning_rate"] == told.best["learning_rate"] == 0.003
 
 
 def test_one_trial_alone_is_compared_with_nothing() -> None:
-    one = Tried(
+    one = SearchTrial(
         number=0, values={"embed_dim": 16}, state="finished", bits_per_byte=2.0,
         validation_loss=4.0, accuracy=0.1, seconds=1.0, steps=3, parameters=1, diverged_at=None,
-        why=None, judged=[],
+        failure_reason=None, evaluations=[],
     )  # fmt: skip
-    sentence = search_sentence([one], one, None, "seconds", 20.0) + few_sentence(1, 100)
+    sentence = summarize_search([one], one, None, "seconds", 20.0) + few_trials_warning(1, 100)
     assert sentence == (
         "There was time for one trial only, so nothing could be compared: give it more minutes, or "
         "a smaller base."
     )
-    assert "none was better" in search_sentence([one, one], one, None, "seconds", 20.0)
+    assert "none was better" in summarize_search([one, one], one, None, "seconds", 20.0)

@@ -18,11 +18,11 @@ from descend.lab.improvement import (
     open_improvement,
     save,
 )
-from descend.lab.rates import Rates
+from descend.lab.rates import StepTimeModel
 from descend.lab.treatments import Move, TreatmentSearch, at_strength, has_strength
-from descend.settings import changed
+from descend.settings import with_changes
 
-RATES = Rates(0.0011, 0.0055, 0.41, 0.0024, 0.005, 0.0022)
+RATES = StepTimeModel(0.0011, 0.0055, 0.41, 0.0024, 0.005, 0.0022)
 
 
 def test_strength_moves_numbers_by_ratio() -> None:
@@ -68,7 +68,7 @@ def test_trials_keep_the_time_of_the_first_control(tiny: dict[str, Any]) -> None
     search = search_of(tiny, {"learning_rate": 0.0001}, 0.0)
     first = search.config
     assert search.steps_for(first) == 40
-    larger = changed(first, {"batch_size": 8 * first.batch_size})
+    larger = with_changes(first, {"batch_size": 8 * first.batch_size})
     assert search.steps_for(larger) < 40
     search.config = larger  # as if that was kept: it changes no trial's time
     assert search.steps_for(first) == 40

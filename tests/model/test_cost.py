@@ -23,10 +23,10 @@ from descend.model.cost import (
     parameter_count,
     training_flops_per_token,
     training_memory,
-    training_memory_parts,
+    training_memory_breakdown,
 )
 from descend.model.initialize import initialize
-from descend.model.shape import Architecture, ModelShape, shape_of
+from descend.model.shape import Architecture, ModelShape, shape_from_run_config
 from descend.model.transformer import Transformer
 
 ARCHITECTURES: list[Architecture] = ["gpt", "modern"]
@@ -112,8 +112,8 @@ def test_activations_are_near_what_torch_allocates(
 
 def test_memory_follows_the_configuration() -> None:
     config = make_config({"batch_size": 32, "optimizer": "adamw"})
-    shape = shape_of(config, 4096)
-    parts = training_memory_parts(config, shape)
+    shape = shape_from_run_config(config, 4096)
+    parts = training_memory_breakdown(config, shape)
     assert parts.weights == parts.gradients == 4 * parameter_count(shape)
     assert parts.optimizer == 2 * parts.weights
     assert training_memory(config, shape) == parts.total

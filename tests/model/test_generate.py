@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from descend.errors import ConfigError
 from descend.model.generate import (
     Completion,
-    NewToken,
+    GeneratedToken,
     TextStream,
-    complete,
+    collect_completions,
     generate,
     generate_text,
 )
 from descend.model.initialize import initialize
-from descend.model.sampling import SamplingSettings, draw, likeliest, processed
+from descend.model.sampling import SamplingSettings, sample_tokens, greedy_tokens, apply_logits_processors
 from descend.model.shape import Architecture, ModelShape
 from descend.model.transformer import Transformer
-from descend.text.tokenizer import Kind, Tokenizer, train_tokenizer
+from descend.text.tokenizer import TokenizerKind, Tokenizer, train_tokenizer
 
 ARCHITECTURES: list[Architecture] = ["gpt", "modern"]
 GREEDY = SamplingSettings(greedy=True)
@@ -53,7 +53,7 @@ def noisy(architecture: Architecture, vocab: int = 60, max_seq_len: int = 24) ->
     return model
 
 
-def by_row(tokens: list[NewToken], rows: int) -> list[list[int]]:
+def by_row(tokens: list[GeneratedToken], rows: int) -> list[list[int]]:
     return [[t.id for t in tokens if t.row == row] for row in range(rows)]
 
 
@@ -74,7 +74,7 @@ def written_without_cache(model: Transformer, prompt: list[int], count: int) -> 
         so_far = torch.tensor([ids])
         with torch.no_grad():
             logits = model.eval()(so_far)[:, -1]
-        new += likeliest(processed(logits, so_far, GREEDY))
+        new += greedy_tokens(apply_logits_processors(logits, so_far, GREEDY))
         ids.append(new[-1])
     return new
 
@@ -191,7 +191,7 @@ def test_a_draw_follows_settings_and_numbers_of_the_row() -> None:
     so_far = torch.tensor([[1, 2]])
     with torch.no_grad():
         logits = model(so_far)[:, -1]
-    expected = draw(processed(logits, so_far, asked), [random.Random("7 0").random()])
+    expected = sample_tokens(apply_logits_processors(logits, so_far, asked), [random.Random("7 0").random()])
     assert written(model, [[1, 2]], asked, 1, seed=7) == [expected]
 
 
@@ -209,7 +209,7 @@ def test_out_of_bounds_is_one_clear_sentence(where: str, kwargs: dict[str, objec
     asked = {"prompts": [[1]], "settings": GREEDY, "max_new_tokens": 2, "end_id": 0} | kwargs
     with pytest.raises(ConfigError) as caught:
         list(generate(noisy("gpt"), **asked))  # type: ignore[arg-type]
-    assert caught.value.where == where
+    assert caught.value.location == where
 
 
 def test_nothing_asked_nothing_written() -> None:
@@ -222,24 +222,24 @@ def test_nothing_asked_nothing_written() -> None:
 TOKENIZERS = {
     kind: train_tokenizer(kind, 300, lambda: iter([TEXT])) for kind in ("bpe", "char", "byte")
 }
-KINDS: list[Kind] = ["bpe", "char", "byte"]
+KINDS: list[TokenizerKind] = ["bpe", "char", "byte"]
 
 
 def streamed(tokenizer: Tokenizer, ids: list[int], stops: list[str]) -> tuple[list[str], bool]:
     stream = TextStream(tokenizer, stops)
     pieces = []
     for token in ids:
-        stream.add(token)
-        pieces.append(stream.take())
+        stream.push(token)
+        pieces.append(stream.flush())
         if stream.stopped:
             break
-    return [*pieces, stream.take(last=True)], stream.stopped
+    return [*pieces, stream.flush(last=True)], stream.stopped
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(st.text(max_size=20).filter(lambda t: not t.endswith("\ufffd")))
 @settings(deadline=None)
-def test_streamed_text_is_the_text(kind: Kind, text: str) -> None:
+def test_streamed_text_is_the_text(kind: TokenizerKind, text: str) -> None:
     tokenizer = TOKENIZERS[kind]
     pieces, _ = streamed(tokenizer, tokenizer.encode(text), [])
     assert "".join(pieces) == text
@@ -264,7 +264,7 @@ def test_streamed_bytes_are_what_decoding_them_at_once_gives(ids: list[int]) -> 
     st.text("abé🙂", max_size=30), st.lists(st.text("abé🙂", min_size=1, max_size=4), max_size=3)
 )
 @settings(deadline=None)
-def test_a_stop_string_may_straddle_tokens(kind: Kind, text: str, stops: list[str]) -> None:
+def test_a_stop_string_may_straddle_tokens(kind: TokenizerKind, text: str, stops: list[str]) -> None:
     tokenizer = TOKENIZERS[kind]
     pieces, stopped = streamed(tokenizer, tokenizer.encode(text), stops)
     places = [at for stop in stops if (at := text.find(stop)) >= 0]
@@ -295,7 +295,7 @@ def test_generated_text_stops_before_the_stop_string(architecture: Architecture)
         pieces = generate_text(
             model, tokenizer, prompts, GREEDY, max_new_tokens=40, stop_strings=stops
         )
-        return complete(pieces, len(prompts))
+        return collect_completions(pieces, len(prompts))
 
     free = ask([])
     assert [c.finish for c in free] == ["length"] * 4

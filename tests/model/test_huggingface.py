@@ -167,7 +167,7 @@ def test_what_does_not_fit_is_refused(architecture: Architecture, damage: str) -
     change(config, state)
     with pytest.raises(RunFolderError) as caught:
         from_huggingface(config, state)
-    assert caught.value.where == where
+    assert caught.value.location == where
 
 
 def test_other_rotary_positions_are_another_network() -> None:
@@ -193,7 +193,7 @@ def test_damaged_weights_are_refused_or_still_weights(data: st.DataObject) -> No
     try:
         state = weights_from_bytes(bytes(content))
     except RunFolderError as problem:
-        refused = problem.where
+        refused = problem.location
     if refused is None:
         assert all(isinstance(weight, Tensor) for weight in state.values())
     else:

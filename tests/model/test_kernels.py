@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from descend.model.kernels import RMSNorm, by_hand, rotate, squared_relu
+from descend.model.kernels import RMSNorm, use_custom_backward, apply_rotary, squared_relu
 
 Operation = Callable[[Tensor], Tensor]
 
@@ -25,8 +25,8 @@ def both(ours: Operation, plain: Operation, x: Tensor) -> None:
     """Values and gradients of `ours` in float32 are those of `plain` in float64."""
     double = x.double().requires_grad_()
     single = x.requires_grad_()
-    assert by_hand(single)
-    assert not by_hand(double)
+    assert use_custom_backward(single)
+    assert not use_custom_backward(double)
     found, expected = ours(single), plain(double)
     torch.testing.assert_close(ours(single.detach()), found, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-5)
@@ -70,16 +70,16 @@ def test_rotate_where_heads_lie_apart(seed: int, length: int, half: int) -> None
     cos, sin = angles.cos(), angles.sin()
     # As it comes from the joined product of query, key and value: not one piece of memory.
     apart = torch.randn(2, length, 3, 4, 2 * half).permute(2, 0, 3, 1, 4)[0]
-    both(lambda x: rotate(x, cos.float(), sin.float()), lambda x: plain_rotate(x, cos, sin), apart)
+    both(lambda x: apply_rotary(x, cos.float(), sin.float()), lambda x: plain_rotate(x, cos, sin), apart)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_elsewhere_the_plain_line_is_used(dtype: torch.dtype) -> None:
     x = torch.randn(3, 4, dtype=dtype, requires_grad=True)
-    assert not by_hand(x)
+    assert not use_custom_backward(x)
     assert torch.equal(squared_relu(x), F.relu(x).square())
     with torch.no_grad():
-        assert not by_hand(torch.randn(3, requires_grad=True))
+        assert not use_custom_backward(torch.randn(3, requires_grad=True))
 
 
 def test_a_second_derivative_is_refused_and_not_wrong() -> None:

@@ -39,32 +39,32 @@ def test_repetition_penalty(case: tuple[Tensor, Tensor], penalty: float) -> None
 def test_repeated_ngrams(case: tuple[Tensor, Tensor], size: int) -> None:
     logits, so_far = case
     expected = oracle.NoRepeatNGramLogitsProcessor(size)(so_far, logits.clone())
-    assert torch.equal(sampling.forbid_ngrams(logits, so_far, size), expected)
+    assert torch.equal(sampling.ban_repeated_ngrams(logits, so_far, size), expected)
 
 
 def test_repeated_ngrams_are_found_at_all() -> None:
     so_far = torch.tensor([[5, 6, 7, 1, 5, 6], [1, 2, 3, 4, 5, 6]])
-    banned = sampling.forbid_ngrams(torch.zeros(2, 8), so_far, 3).isinf()
+    banned = sampling.ban_repeated_ngrams(torch.zeros(2, 8), so_far, 3).isinf()
     assert banned.nonzero().tolist() == [[0, 7]]
 
 
 def test_ngrams_never_rule_out_every_token() -> None:
     logits = torch.tensor([[1.0, 2.0]])
-    assert torch.equal(sampling.forbid_ngrams(logits, torch.tensor([[0, 1, 0]]), 1), logits)
+    assert torch.equal(sampling.ban_repeated_ngrams(logits, torch.tensor([[0, 1, 0]]), 1), logits)
 
 
 @given(cases(), st.integers(1, 40))
 @settings(deadline=None)
 def test_top_k(case: tuple[Tensor, Tensor], k: int) -> None:
     logits, so_far = case
-    assert torch.equal(sampling.keep_top_k(logits, k), oracle.TopKLogitsWarper(k)(so_far, logits))
+    assert torch.equal(sampling.filter_top_k(logits, k), oracle.TopKLogitsWarper(k)(so_far, logits))
 
 
 @given(cases(), st.floats(0.01, 0.999))
 @settings(deadline=None)
 def test_top_p(case: tuple[Tensor, Tensor], p: float) -> None:
     logits, so_far = case
-    assert torch.equal(sampling.keep_top_p(logits, p), oracle.TopPLogitsWarper(p)(so_far, logits))
+    assert torch.equal(sampling.filter_top_p(logits, p), oracle.TopPLogitsWarper(p)(so_far, logits))
 
 
 @given(cases(), st.floats(0.001, 1.0))
@@ -72,7 +72,7 @@ def test_top_p(case: tuple[Tensor, Tensor], p: float) -> None:
 def test_min_p(case: tuple[Tensor, Tensor], share: float) -> None:
     logits, so_far = case
     expected = oracle.MinPLogitsWarper(share)(so_far, logits)
-    assert torch.equal(sampling.keep_min_p(logits, share), expected)
+    assert torch.equal(sampling.filter_min_p(logits, share), expected)
 
 
 @given(cases(), st.floats(0.1, 3), st.integers(1, 40), st.floats(0.05, 0.99), st.floats(0.01, 0.9))
@@ -92,7 +92,7 @@ def test_all_together_in_order(
             oracle.MinPLogitsWarper(share),
         ]
     )(so_far, logits.clone())
-    assert torch.equal(sampling.processed(logits, so_far, asked), expected)
+    assert torch.equal(sampling.apply_logits_processors(logits, so_far, asked), expected)
 
 
 @given(cases())
@@ -101,24 +101,24 @@ def test_greedy_leaves_out_all_that_shapes_a_draw(case: tuple[Tensor, Tensor]) -
     logits, so_far = case
     asked = SamplingSettings(greedy=True, top_k=1, temperature=50.0, no_repeat_ngram_size=0)
     expected = oracle.RepetitionPenaltyLogitsProcessor(1.3)(so_far, logits.clone())
-    assert torch.equal(sampling.processed(logits, so_far, asked), expected)
-    assert sampling.likeliest(expected) == expected.argmax(-1).tolist()
+    assert torch.equal(sampling.apply_logits_processors(logits, so_far, asked), expected)
+    assert sampling.greedy_tokens(expected) == expected.argmax(-1).tolist()
 
 
 @given(cases(), st.floats(0, 1, exclude_max=True))
 @settings(deadline=None)
 def test_a_draw_never_takes_what_is_ruled_out(case: tuple[Tensor, Tensor], uniform: float) -> None:
     logits, so_far = case
-    left = sampling.processed(logits, so_far, SamplingSettings(top_k=3))
+    left = sampling.apply_logits_processors(logits, so_far, SamplingSettings(top_k=3))
     assert left.isinf().any()
-    for row, chosen in enumerate(sampling.draw(left, [uniform] * len(left))):
+    for row, chosen in enumerate(sampling.sample_tokens(left, [uniform] * len(left))):
         assert left[row, chosen] > -torch.inf
 
 
 def test_draws_have_the_frequencies_of_the_softmax() -> None:
     logits = torch.tensor([[0.0, 1.0, -torch.inf, 2.0]])
     numbers = [(i + 0.5) / 4000 for i in range(4000)]
-    drawn = torch.tensor(sampling.draw(logits.expand(4000, 4), numbers))
+    drawn = torch.tensor(sampling.sample_tokens(logits.expand(4000, 4), numbers))
     frequencies = torch.bincount(drawn, minlength=4) / 4000
     assert torch.allclose(frequencies, logits.softmax(-1)[0], atol=1e-3)
 
@@ -134,5 +134,5 @@ def test_draws_have_the_frequencies_of_the_softmax() -> None:
 def test_out_of_bounds_is_refused_by_name(key: str, value: object) -> None:
     with pytest.raises(ConfigError) as caught:
         SamplingSettings(**{key: value})  # type: ignore[arg-type]
-    assert caught.value.where == key
+    assert caught.value.location == key
     assert SamplingSettings() == SamplingSettings(top_k=40, top_p=0.92, temperature=0.9)

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from descend.config import make_config
-from descend.runs.records import Record, Step
+from descend.runs.records import Event, Step
 from descend.training.checkpoint import save_checkpoint
-from descend.training.interrupts import Interrupted
-from descend.training.job import Job, new_job
-from descend.training.work import work
+from descend.training.interrupts import TrainingInterrupted
+from descend.training.job import TrainingRun, create_run
+from descend.training.work import run_training
 
-Stop = Callable[..., Job]
+Stop = Callable[..., TrainingRun]
 
 
 @pytest.fixture
@@ -31,22 +31,22 @@ def fresh_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def stopped(tiny: dict[str, Any]) -> Stop:
     """Makes a run in a folder, interrupted after `step`, with checkpoints of `steps` before."""
 
-    def stop(folder: str = "run", step: int = 8, steps: tuple[int, ...] = (), **keys: Any) -> Job:
-        job = new_job(make_config(tiny | {"threads": 1} | keys), Path(folder))
-        with pytest.raises(Interrupted):
+    def stop(folder: str = "run", step: int = 8, steps: tuple[int, ...] = (), **keys: Any) -> TrainingRun:
+        job = create_run(make_config(tiny | {"threads": 1} | keys), Path(folder))
+        with pytest.raises(TrainingInterrupted):
             _interrupt(job, step, steps)
         return job
 
     return stop
 
 
-def _interrupt(job: Job, step: int, steps: tuple[int, ...]) -> None:
-    for record in work(job):
+def _interrupt(job: TrainingRun, step: int, steps: tuple[int, ...]) -> None:
+    for record in run_training(job):
         if is_step(record, step):
             signal.raise_signal(signal.SIGINT)
         elif isinstance(record, Step) and record.step in steps:
             save_checkpoint(job.folder, job.state)
 
 
-def is_step(record: Record, step: int) -> bool:
+def is_step(record: Event, step: int) -> bool:
     return isinstance(record, Step) and record.step == step

@@ -15,13 +15,13 @@ from descend.config import make_config
 from descend.errors import CorpusError
 from descend.runs.checksums import seal_json
 from descend.text import build
-from descend.text.store import TokenStore, prepare_text, prepare_tokenizer, prepare_tokens
-from descend.training.job import resumed_job
+from descend.text.store import TokenStore, prepare_documents, prepare_tokenizer, prepare_tokens
+from descend.training.job import resume_run
 
 
 def store_of(tiny: dict[str, Any]) -> TokenStore:
     build._checked.clear()  # as another process
-    text = prepare_text(make_config(tiny), anew=True)
+    text = prepare_documents(make_config(tiny), anew=True)
     return prepare_tokens(text, prepare_tokenizer(text, "bpe", 300))
 
 
@@ -90,10 +90,10 @@ def test_all_of_a_built_folder_is_synced_before_it_is_moved(
 def test_a_resume_compares_the_hash_of_the_tokens(stopped: Any, own_folder: Path) -> None:
     job = stopped()
     assert len(job.store.info.train_sha256) == 64
-    assert resumed_job(Path("run")).state.step == 8
+    assert resume_run(Path("run")).state.step == 8
     info = json.loads(Path("run/run.json").read_bytes())
     info["corpus"]["train_sha256"] = "0" * 64
     info.pop("sha256")
     Path("run/run.json").write_bytes(seal_json(json.dumps(info).encode()))
     with pytest.raises(CorpusError, match="other train tokens"):
-        resumed_job(Path("run"))
+        resume_run(Path("run"))

@@ -15,10 +15,10 @@ import torch
 from descend.config import make_config
 from descend.errors import DivergedError, RunFolderError
 from descend.runs.durable import damaged_files, verify_folder
-from descend.runs.folder import checkpoints, newest_checkpoint, read_events
-from descend.runs.records import Rescue, Step
-from descend.training.job import new_job, resumed_job
-from descend.training.work import work
+from descend.runs.folder import checkpoints, latest_checkpoint, read_events
+from descend.runs.records import Rollback, Step
+from descend.training.job import create_run, resume_run
+from descend.training.work import run_training
 
 
 def flip(path: Path, at: int) -> None:
@@ -34,19 +34,19 @@ def steps_of(folder: str = "run") -> list[int]:
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_resumes_to_the_last_bit(
     stopped: Any, tiny: dict[str, Any], own_folder: Path
 ) -> None:
-    whole = new_job(make_config(tiny | {"threads": 1}), Path("whole"))
-    for _ in work(whole):
+    whole = create_run(make_config(tiny | {"threads": 1}), Path("whole"))
+    for _ in run_training(whole):
         pass
     stopped(step=8, steps=(3, 5))
     assert steps_of() == [step for step in steps_of() if step <= 8][-2:]
     assert len(steps_of()) == 2
     flip(Path("run/checkpoints/step_8/model.safetensors"), -3)
     before = steps_of()[0]
-    job = resumed_job(Path("run"))
+    job = resume_run(Path("run"))
     assert job.state.step == before
-    said = " ".join(job.notes)
+    said = " ".join(job.warnings)
     assert "run/checkpoints/step_8/model.safetensors" in said
-    for _ in work(job):
+    for _ in run_training(job):
         pass
     hashes = {hashlib.sha256(Path(f"{f}/model.safetensors").read_bytes()).hexdigest()
               for f in ("run", "whole")}  # fmt: skip
@@ -84,14 +84,14 @@ def test_where_none_is_whole_the_file_is_named(stopped: Any) -> None:
     for _, path in checkpoints(Path("run")):
         flip(path / "state.json", 20)
     with pytest.raises(RunFolderError, match=r"step_\d+/state.json"):
-        resumed_job(Path("run"))
+        resume_run(Path("run"))
 
 
 def test_a_checkpoint_under_the_name_of_another_step_is_refused(stopped: Any) -> None:
     stopped()
     Path("run/checkpoints/step_8").rename("run/checkpoints/step_9")
     with pytest.raises(RunFolderError, match="it is of step 8"):
-        resumed_job(Path("run"))
+        resume_run(Path("run"))
 
 
 def unused_row(job: Any) -> torch.Tensor:
@@ -129,19 +129,19 @@ def test_a_number_that_the_loss_does_not_see_enters_no_checkpoint(
 ) -> None:
     from descend.training import work as module
 
-    monkeypatch.setattr(module.Budget, "due", lambda self: True)  # saved after every step
+    monkeypatch.setattr(module.TimeBudget, "is_due", lambda self: True)  # saved after every step
     keys = {"architecture": "modern", "optimizer": "adamw", "vocab_size": 400, "threads": 1}
-    job = new_job(make_config(tiny | keys), Path("run"))
+    job = create_run(make_config(tiny | keys), Path("run"))
     fired = False
-    for record in work(job):
+    for record in run_training(job):
         no_bad_number(Path("run/checkpoints"))
         if isinstance(record, Step) and record.step == at and not fired:
             planted(place, job)
             fired = True
     assert fired
-    rescues = [r for r in read_events(Path("run")) if isinstance(r, Rescue)]
+    rescues = [r for r in read_events(Path("run")) if isinstance(r, Rollback)]
     assert rescues
-    assert "not finite" in rescues[0].found or "not a finite" in rescues[0].found
+    assert "not finite" in rescues[0].problem or "not a finite" in rescues[0].problem
     no_bad_number(Path("run"))
 
 
@@ -150,19 +150,19 @@ def test_without_rescue_the_run_ends_before_it_saves_a_bad_number(
 ) -> None:
     from descend.training import work as module
 
-    monkeypatch.setattr(module.Budget, "due", lambda self: True)
+    monkeypatch.setattr(module.TimeBudget, "is_due", lambda self: True)
     keys = {"architecture": "modern", "rescue": "off", "vocab_size": 400, "threads": 1}
-    job = new_job(make_config(tiny | keys), Path("run"))
+    job = create_run(make_config(tiny | keys), Path("run"))
 
     def carry() -> None:
-        for record in work(job):
+        for record in run_training(job):
             if isinstance(record, Step) and record.step == 9:
                 planted("weight", job)
 
     with pytest.raises(DivergedError, match="token_embedding"):
         carry()
     no_bad_number(Path("run"))
-    assert newest_checkpoint(Path("run")) == Path("run/checkpoints/step_8")
+    assert latest_checkpoint(Path("run")) == Path("run/checkpoints/step_8")
 
 
 @pytest.mark.parametrize("how", [shutil.rmtree, lambda f: os.rename(f, "elsewhere"),
@@ -170,16 +170,16 @@ def test_without_rescue_the_run_ends_before_it_saves_a_bad_number(
 def test_a_folder_that_goes_in_mid_run_is_told(
     tiny: dict[str, Any], how: Callable[[Path], Any]
 ) -> None:
-    from descend.errors import DiskError
+    from descend.errors import DiskWriteError
 
-    job = new_job(make_config(tiny | {"threads": 1}), Path("run"))
+    job = create_run(make_config(tiny | {"threads": 1}), Path("run"))
 
     def carry() -> None:
-        for record in work(job):
+        for record in run_training(job):
             if isinstance(record, Step) and record.step == 5:
                 how(Path("run"))
 
-    with pytest.raises(DiskError, match="deleted, moved or replaced") as caught:
+    with pytest.raises(DiskWriteError, match="deleted, moved or replaced") as caught:
         carry()
     assert caught.value.exit_code == 1
     assert not Path("run/model.safetensors").exists()

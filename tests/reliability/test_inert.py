@@ -14,12 +14,12 @@ import pytest
 from rich.console import Console
 
 from descend.cli.main import run
-from descend.cli.output import result, result_json, say
+from descend.cli.output import print_result, print_json, print_status
 from descend.guard import make_visible
 from descend.report.live import print_line
 from descend.runs import durable
-from descend.runs.durable import make_folder, write_file
-from descend.runs.lock import writing
+from descend.runs.durable import make_folder, write_file_atomic
+from descend.runs.lock import lock_run_folder
 
 PAYLOADS = [
     "\x1b[2J", "\x1b]0;title\x07", "\x1b]52;c;ZXZpbA==\x07", "\x9b31m", "\x1bP$q\x1b\\", "\x08\x08",
@@ -36,9 +36,9 @@ def raw(text: str) -> set[str]:
 def test_no_escape_reaches_the_terminal(payload: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert raw(payload)
     name = f"a{payload}b"
-    say(name)
-    result(name)
-    result_json({"name": name})
+    print_status(name)
+    print_result(name)
+    print_json({"name": name})
     assert run(["report", name.replace("\0", "")]) == 2
     assert run(["train", "--epoch", name]) == 2
     console = Console(file=io.StringIO(), force_terminal=False)
@@ -90,7 +90,7 @@ def test_the_folder_of_a_run_and_the_cache_are_private(stopped: Any, fresh_cache
 @posix
 def test_a_folder_that_the_user_made_keeps_its_mode(own_folder: Path) -> None:
     Path("run").mkdir(mode=0o755)
-    with writing(Path("run")):
+    with lock_run_folder(Path("run")):
         assert stat.S_IMODE(Path("run").stat().st_mode) == 0o755
 
 
@@ -123,7 +123,7 @@ def test_what_a_killed_save_left_is_swept(own_folder: Path) -> None:
         path.write_text("half")
     for path in (live, late):
         os.utime(path, (0, 0))
-    with writing(run_folder):
+    with lock_run_folder(run_folder):
         left = {p.name for p in run_folder.rglob("*.partial")}
     assert left == {live.name, new.name}, "only what nobody will finish goes"
 
@@ -133,18 +133,18 @@ def test_what_a_killed_build_left_in_the_cache_is_swept(
     tiny: dict[str, Any], fresh_cache: Path
 ) -> None:
     from descend.config import make_config
-    from descend.text.store import prepare_text
+    from descend.text.store import prepare_documents
 
     stale = fresh_cache / "text" / f"abc.{dead_process()}.partial"
     live = fresh_cache / "text" / f"abc.{os.getpid()}.partial"
     for folder in (stale, live):
         folder.mkdir(parents=True)
         os.utime(folder, (0, 0))
-    prepare_text(make_config(tiny))
+    prepare_documents(make_config(tiny))
     assert not stale.exists()
     assert live.exists()
 
 
 def test_a_write_leaves_nothing_beside_its_file(own_folder: Path) -> None:
-    write_file(Path("file"), b"x")
+    write_file_atomic(Path("file"), b"x")
     assert [p.name for p in own_folder.iterdir()] == ["file"]

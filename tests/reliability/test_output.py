@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from descend.guard import LossyStream
-from descend.runs.folder import is_finished, newest_checkpoint, read_events
+from descend.runs.folder import is_finished, latest_checkpoint, read_events
 from descend.runs.records import Step
 
 pytestmark = [pytest.mark.skipif(os.name != "posix", reason="signals and /dev are POSIX")]
@@ -81,7 +81,7 @@ def test_a_terminal_that_closes_saves_the_run(
         process.send_signal(number)
     assert process.wait(100) in (129, 143)
     last = [r.step for r in read_events(Path("run")) if isinstance(r, Step)][-1]
-    checkpoint = newest_checkpoint(Path("run"))
+    checkpoint = latest_checkpoint(Path("run"))
     assert checkpoint is not None
     assert checkpoint.name == f"step_{last}", "not a single step is lost"
 
@@ -108,9 +108,9 @@ def test_a_stream_that_is_lost_takes_what_is_written(own_folder: Path) -> None:
 
 
 def test_hanging_up_only_sets_the_wish_and_nohup_stays(stopped: Any) -> None:
-    from descend.training.interrupts import noticing_signals
+    from descend.training.interrupts import defer_stop_signals
 
-    with noticing_signals() as wish:
+    with defer_stop_signals() as wish:
         signal.raise_signal(signal.SIGHUP)
         signal.raise_signal(signal.SIGHUP)
         assert wish.signal_number == signal.SIGHUP
@@ -118,7 +118,7 @@ def test_hanging_up_only_sets_the_wish_and_nohup_stays(stopped: Any) -> None:
         assert wish.signal_number == signal.SIGTERM
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with noticing_signals() as wish:
+        with defer_stop_signals() as wish:
             signal.raise_signal(signal.SIGHUP)
             assert wish.signal_number is None
     finally:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from descend.doctor.case import open_case
+from descend.doctor.case import load_recorded_run
 from descend.errors import RunFolderError
 from descend.runs.checksums import check_seal, seal_json
 from descend.runs.folder import EventLog, event_problems, read_events, read_info, read_summary
-from descend.runs.records import Sample, Started, Step, Stopped
+from descend.runs.records import Sample, TrainingStarted, Step, TrainingStopped
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_a_changed_digit_is_not_reported_as_the_loss(
     assert 7 not in [r.step for r in records if isinstance(r, Step)]
     assert f"line {at + 1} damaged and left out" in caplog.text
     assert "step 8 are missing" in caplog.text
-    assert any("damaged and left out" in note for note in open_case(run_copy).notes)
+    assert any("damaged and left out" in note for note in load_recorded_run(run_copy).warnings)
 
 
 def test_every_bit_of_a_line_is_watched(own_folder: Path) -> None:
@@ -86,13 +86,13 @@ def test_the_chain_goes_on_after_a_crash_and_after_an_older_descend(own_folder: 
     for step in (1, 2):
         log = EventLog(own_folder)
         log.append(Sample(step, "p", "t" * 100_000))
-        log.append(Stopped(step, "failed", "now"))
+        log.append(TrainingStopped(step, "failed", "now"))
         log.close()
         with (own_folder / "events.jsonl").open("ab") as file:
             file.write(b'{"kind":"st')  # the power fails
     records = read_events(own_folder)
     assert event_problems(own_folder) == ()
-    assert isinstance(records[0], Started)
+    assert isinstance(records[0], TrainingStarted)
     assert [r.step for r in records] == [0, 1, 1, 2, 2]
 
 

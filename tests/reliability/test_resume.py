@@ -15,23 +15,23 @@ from typing import Any
 import pytest
 
 from descend.config import make_config
-from descend.report.live import show
-from descend.runs.folder import checkpoints, newest_checkpoint, read_events, read_summary
-from descend.runs.records import Epoch, Matrices, Record, Saved, Started, Step, Stopped
-from descend.training.interrupts import Interrupted
-from descend.training.job import Job, new_job, resumed_job
-from descend.training.work import work
+from descend.report.live import show_progress
+from descend.runs.folder import checkpoints, latest_checkpoint, read_events, read_summary
+from descend.runs.records import Epoch, WeightUpdateStats, Event, CheckpointSaved, TrainingStarted, Step, TrainingStopped
+from descend.training.interrupts import TrainingInterrupted
+from descend.training.job import TrainingRun, create_run, resume_run
+from descend.training.work import run_training
 
 Tiny = dict[str, Any]
 
 
-def job_of(tiny: Tiny, folder: str) -> Job:
-    return new_job(make_config(tiny), Path(folder))
+def job_of(tiny: Tiny, folder: str) -> TrainingRun:
+    return create_run(make_config(tiny), Path(folder))
 
 
-def finish(job: Job) -> str:
+def finish(job: TrainingRun) -> str:
     """Carry `job` to its end; the hash of the model it leaves."""
-    for _ in work(job):
+    for _ in run_training(job):
         pass
     return model_hash(job.folder)
 
@@ -40,23 +40,23 @@ def model_hash(folder: Path) -> str:
     return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
 
 
-def interrupt(job: Job, at: Callable[[Record], bool]) -> int:
+def interrupt(job: TrainingRun, at: Callable[[Event], bool]) -> int:
     """Press Ctrl-C while the record that `at` picks is out; the step it stopped after."""
 
     def press_once() -> None:
         pressed = False
-        for record in work(job):
+        for record in run_training(job):
             if at(record) and not pressed:
                 pressed = True
                 signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(Interrupted) as stopped:
+    with pytest.raises(TrainingInterrupted) as stopped:
         press_once()
     assert stopped.value.exit_code == 130
     return stopped.value.step
 
 
-def at_step(step: int) -> Callable[[Record], bool]:
+def at_step(step: int) -> Callable[[Event], bool]:
     return lambda record: isinstance(record, Step) and record.step == step
 
 
@@ -70,7 +70,7 @@ def told(folder: Path) -> list[tuple[object, ...]]:
     for record in read_events(folder):
         if isinstance(record, Step):
             kept.append(("step", record.step, record.loss, record.gradient_norm))
-        elif isinstance(record, Matrices):
+        elif isinstance(record, WeightUpdateStats):
             kept.append(("matrices", record.step, tuple(record.weight_rms.values())))
         elif isinstance(record, Epoch):
             kept.append(("epoch", record.epoch, record.loss_start, record.loss_end,
@@ -93,17 +93,17 @@ SETTINGS = [
 def test_resumed_equals_uninterrupted_to_the_last_bit(tiny: Tiny, settings: Tiny) -> None:
     tiny |= {"batch_size": 8, "threads": 1} | settings  # beside busy programs they are chosen anew
     whole = job_of(tiny, "whole")
-    end = whole.course.batches.steps(1)
+    end = whole.plan.batches.steps(1)
     expected = finish(whole)
 
     parts = job_of(tiny, "parts")
-    assert parts.course.execution == whole.course.execution
+    assert parts.plan.execution == whole.plan.execution
     # In the first step, at a matrices record, at the end of an epoch, and inside the second.
     stops = [1, 25 if end > 26 else 5, end, end + 3]
     for stop in stops:
         assert interrupt(parts, at_step(stop)) == stop
-        assert newest_checkpoint(Path("parts")) == Path(f"parts/checkpoints/step_{stop}")
-        parts = resumed_job(Path("parts"))
+        assert latest_checkpoint(Path("parts")) == Path(f"parts/checkpoints/step_{stop}")
+        parts = resume_run(Path("parts"))
         assert parts.state.step == stop
     assert finish(parts) == expected
     assert losses(Path("parts")) == losses(Path("whole"))
@@ -125,25 +125,25 @@ def test_another_seed_is_not_equal(tiny: Tiny) -> None:
 def test_stopped_at_the_very_end_it_only_has_to_be_finished(tiny: Tiny) -> None:
     tiny["epoch"] = 1
     whole = job_of(tiny, "whole")
-    expected, last = finish(whole), whole.course.total_steps
+    expected, last = finish(whole), whole.plan.total_steps
     parts = job_of(tiny, "parts")
     assert interrupt(parts, lambda r: isinstance(r, Epoch)) == last
     assert not (Path("parts") / "model.safetensors").exists()
-    assert finish(resumed_job(Path("parts"))) == expected
+    assert finish(resume_run(Path("parts"))) == expected
 
 
 def test_stopped_while_it_writes_a_sample_or_saves(tiny: Tiny) -> None:
     expected = finish(job_of(tiny, "whole"))
     parts = job_of(tiny, "parts")
-    interrupt(parts, lambda r: isinstance(r, Saved))
-    assert finish(resumed_job(Path("parts"))) == expected
+    interrupt(parts, lambda r: isinstance(r, CheckpointSaved))
+    assert finish(resume_run(Path("parts"))) == expected
 
 
 @pytest.mark.parametrize("tail", [b"", b'{"kind":"step","st', b"\0\0\0"])
 def test_after_a_crash_each_step_is_told_once(tiny: Tiny, tail: bytes) -> None:
     expected = finish(job_of(tiny, "whole"))
     parts = job_of(tiny, "parts")
-    records = work(parts)
+    records = run_training(parts)
     for record in records:  # the first step is saved; then the power fails, some steps later
         if isinstance(record, Step) and record.step == 9:
             break
@@ -153,7 +153,7 @@ def test_after_a_crash_each_step_is_told_once(tiny: Tiny, tail: bytes) -> None:
     records.close()  # type: ignore[attr-defined]
     with (parts.folder / "events.jsonl").open("ab") as file:
         file.write(tail)
-    again = resumed_job(Path("parts"))
+    again = resume_run(Path("parts"))
     assert again.state.step < 9
     assert finish(again) == expected
     steps = [step for step, _ in losses(Path("parts"))]
@@ -179,7 +179,7 @@ def test_killed_without_warning_it_goes_on_from_the_last_checkpoint(
     process.kill()
     process.wait()
     assert not Path("killed/model.safetensors").exists(), "it was killed too late"
-    again = resumed_job(Path("killed"))
+    again = resume_run(Path("killed"))
     assert again.state.step > 0
     resumed = finish(again)
     whole = tiny | {"epoch": 12, "dropout_rate": 0.1, "batch_size": 2}
@@ -193,18 +193,18 @@ def test_watching_does_not_change_the_weights(tiny: Tiny, monkeypatch: pytest.Mo
     from rich.console import Console
 
     from descend.training.loop import train
-    from descend.training.state import put_weights
+    from descend.training.state import load_weights
 
     tiny["dropout_rate"] = 0.1
     watched, bare = job_of(tiny, "watched"), job_of(tiny, "bare")
     with open("terminal.txt", "w", encoding="utf-8") as file:
         console = Console(file=file, force_terminal=True)
-        for _ in show(work(watched), watched, console):
+        for _ in show_progress(run_training(watched), watched, console):
             pass
-    for _ in train(bare.state, bare.course):
+    for _ in train(bare.state, bare.plan):
         pass
     assert bare.state.best is not None
-    put_weights(bare.state.model, bare.state.best.weights)
+    load_weights(bare.state.model, bare.state.best.weights)
     pairs = zip(watched.state.model.parameters(), bare.state.model.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
     assert Path("terminal.txt").stat().st_size > 1000
@@ -224,25 +224,25 @@ def test_recording_does_not_change_the_weights(tiny: Tiny, monkeypatch: pytest.M
             """Record nothing."""
 
     recorded, bare = job_of(tiny, "recorded"), job_of(tiny, "bare")
-    seen = [r for found in loop.train(recorded.state, recorded.course) for r in found]
-    assert any(isinstance(r, Matrices) for r in seen)
-    monkeypatch.setattr(loop, "MatrixWatch", Blind)
-    seen = [r for found in loop.train(bare.state, bare.course) for r in found]
-    assert not any(isinstance(r, Matrices) for r in seen)
+    seen = [r for found in loop.train(recorded.state, recorded.plan) for r in found]
+    assert any(isinstance(r, WeightUpdateStats) for r in seen)
+    monkeypatch.setattr(loop, "WeightUpdateRecorder", Blind)
+    seen = [r for found in loop.train(bare.state, bare.plan) for r in found]
+    assert not any(isinstance(r, WeightUpdateStats) for r in seen)
     pairs = zip(recorded.state.model.parameters(), bare.state.model.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
 def test_a_finished_run_says_all_in_order(tiny: Tiny) -> None:
     job = job_of(tiny, "run")
-    seen = list(work(job))
+    seen = list(run_training(job))
     written = read_events(Path("run"))
     assert written == seen
-    assert isinstance(seen[0], Started)
-    assert isinstance(seen[-1], Stopped)
+    assert isinstance(seen[0], TrainingStarted)
+    assert isinstance(seen[-1], TrainingStopped)
     steps = [r.step for r in seen if isinstance(r, Step)]
-    assert steps == list(range(1, job.course.total_steps + 1))
+    assert steps == list(range(1, job.plan.total_steps + 1))
     assert all(a.step <= b.step for a, b in itertools.pairwise(seen))
-    assert [r.step for r in seen if isinstance(r, Matrices)] == list(
-        range(1, job.course.total_steps + 1, 25)
+    assert [r.step for r in seen if isinstance(r, WeightUpdateStats)] == list(
+        range(1, job.plan.total_steps + 1, 25)
     )

@@ -21,11 +21,11 @@ from descend.config import make_config
 from descend.errors import ConfigError, DescendError, RunFolderError, TokenizerError
 from descend.runs.checksums import seal_json
 from descend.runs.folder import EventLog, read_events, read_info
-from descend.runs.lock import writing
-from descend.runs.records import Stopped
-from descend.settings import read_config_file
+from descend.runs.lock import lock_run_folder
+from descend.runs.records import TrainingStopped
+from descend.settings import load_config_file
 from descend.text.tokenizer import load_tokenizer
-from descend.training.job import resumed_job
+from descend.training.job import resume_run
 
 posix = pytest.mark.skipif(os.name != "posix", reason="links and named pipes are POSIX")
 
@@ -114,8 +114,8 @@ def test_checkpoints_that_lead_elsewhere_are_neither_read_nor_written(
     shutil.rmtree("theirs/checkpoints")
     Path("theirs/checkpoints").symlink_to(own_folder / "mine" / "checkpoints")
     with pytest.raises(DescendError, match="a link"):
-        resumed_job(Path("theirs"))
-    with pytest.raises(DescendError, match="a link"), writing(Path("theirs")):
+        resume_run(Path("theirs"))
+    with pytest.raises(DescendError, match="a link"), lock_run_folder(Path("theirs")):
         pass
     assert {p: p.read_bytes() for p in Path("mine").rglob("*") if p.is_file()} == before
 
@@ -125,7 +125,7 @@ def test_a_lock_that_leads_elsewhere_is_refused(own_folder: Path, canary: Path) 
     before = canary.read_bytes()
     Path("run").mkdir()
     Path("run/.lock").symlink_to(canary)
-    with pytest.raises(DescendError, match="not a regular file"), writing(Path("run")):
+    with pytest.raises(DescendError, match="not a regular file"), lock_run_folder(Path("run")):
         pass
     assert canary.read_bytes() == before
 
@@ -134,11 +134,11 @@ def test_a_lock_that_leads_elsewhere_is_refused(own_folder: Path, canary: Path) 
 def test_a_link_in_the_place_of_a_partial_file_is_not_followed(
     own_folder: Path, canary: Path
 ) -> None:
-    from descend.runs.durable import write_file
+    from descend.runs.durable import write_file_atomic
 
     before = canary.read_bytes()
     Path(f".file.{os.getpid()}.partial").symlink_to(canary)
-    write_file(Path("file"), b"new")
+    write_file_atomic(Path("file"), b"new")
     assert canary.read_bytes() == before
     assert Path("file").read_bytes() == b"new"
 
@@ -158,9 +158,9 @@ def with_path(folder: Path, path: str) -> None:
 def test_a_text_that_the_user_never_named_is_not_read(
     stranger: Path, own_folder: Path, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from descend.doctor.case import open_case
+    from descend.doctor.case import load_recorded_run
     from descend.text import store
-    from descend.training.job import continued_config
+    from descend.training.job import continuation_config
 
     (own_folder / "secret.txt").write_text("my secret. " * 999)
     os.mkfifo(own_folder / "pipe")
@@ -169,18 +169,18 @@ def test_a_text_that_the_user_never_named_is_not_read(
     def touched(*_: object, **__: object) -> None:
         raise AssertionError("the path was followed")
 
-    monkeypatch.setattr(store, "find_corpus", touched)
-    case = open_case(stranger)
+    monkeypatch.setattr(store, "resolve_corpus", touched)
+    case = load_recorded_run(stranger)
     assert case.store is None
-    assert "not named on this machine" in " ".join(case.notes)
+    assert "not named on this machine" in " ".join(case.warnings)
     with pytest.raises(DescendError, match="not named on this machine"):
-        continued_config(stranger, {})
+        continuation_config(stranger, {})
 
 
 def test_a_text_that_the_user_named_is_read_again(stranger: Path) -> None:
-    from descend.doctor.case import open_case
+    from descend.doctor.case import load_recorded_run
 
-    assert open_case(stranger).store is not None
+    assert load_recorded_run(stranger).store is not None
 
 
 # ----------------------------------------------------------------- tokenizer, config, weights
@@ -320,7 +320,7 @@ def test_a_configuration_that_explodes_is_a_sentence(
     Path(name).write_text(content)
     began = time.process_time()
     with pytest.raises(ConfigError) as caught:
-        make_config(read_config_file(Path(name)))
+        make_config(load_config_file(Path(name)))
     assert time.process_time() - began < 5
     assert len(str(caught.value)) < 2500
     if name in ("bomb.yaml", "merge.yaml"):
@@ -330,7 +330,7 @@ def test_a_configuration_that_explodes_is_a_sentence(
 @posix
 def test_a_configuration_may_be_a_pipe_but_is_never_endless(own_folder: Path) -> None:
     with pytest.raises(ConfigError, match="more than 100,000 bytes"):
-        read_config_file(Path("/dev/zero"))
+        load_config_file(Path("/dev/zero"))
 
 
 def test_a_message_never_echoes_a_whole_value(capsys: pytest.CaptureFixture[str]) -> None:
@@ -344,7 +344,7 @@ def test_a_message_never_echoes_a_whole_value(capsys: pytest.CaptureFixture[str]
 def test_a_line_without_end_costs_no_memory(own_folder: Path) -> None:
     folder = own_folder / "run"
     log = EventLog(folder)
-    log.append(Stopped(1, "failed", "now"))
+    log.append(TrainingStopped(1, "failed", "now"))
     log.close()
     with (folder / "events.jsonl").open("r+b") as file:
         file.seek(0, os.SEEK_END)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from descend.config import make_config
-from descend.errors import LockedError
-from descend.training.job import new_job, resumed_job
-from descend.training.work import work
+from descend.errors import RunLockedError
+from descend.training.job import create_run, resume_run
+from descend.training.work import run_training
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -21,22 +21,22 @@ def test_a_run_that_looked_before_another_began_does_not_overwrite_it(
     tiny: dict[str, Any], own_folder: Path
 ) -> None:
     tiny |= {"epoch": 1, "threads": 1}
-    first, second = (new_job(make_config(tiny), Path("run")) for _ in range(2))
-    for _ in work(first):
+    first, second = (create_run(make_config(tiny), Path("run")) for _ in range(2))
+    for _ in run_training(first):
         pass
     before = content(Path("run"))
     assert "run/model.safetensors" in before
-    with pytest.raises(LockedError, match="another process began"):
-        next(work(second))
+    with pytest.raises(RunLockedError, match="another process began"):
+        next(run_training(second))
     assert content(Path("run")) == before
 
 
 def test_a_run_is_not_resumed_twice_from_the_same_checkpoint(stopped: Any) -> None:
     stopped()
-    first, second = resumed_job(Path("run")), resumed_job(Path("run"))
-    for _ in work(first):
+    first, second = resume_run(Path("run")), resume_run(Path("run"))
+    for _ in run_training(first):
         pass
     before = content(Path("run"))
-    with pytest.raises(LockedError, match="took up meanwhile"):
-        next(work(second))
+    with pytest.raises(RunLockedError, match="took up meanwhile"):
+        next(run_training(second))
     assert content(Path("run")) == before

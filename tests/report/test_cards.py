@@ -11,7 +11,7 @@ import pytest
 
 from descend import load
 from descend.doctor.diagnosis import Diagnosis
-from descend.report.cards import MOST_EPOCHS, model_card, plain_card, polylines, some_epochs
+from descend.report.cards import MOST_EPOCHS, notebook_model_card, minimal_model_card, polylines, subsample_epochs
 from descend.runs.folder import read_summary
 
 HOSTILE = "<script>hacked()</script>"
@@ -40,7 +40,7 @@ def test_a_model_of_unknown_training_shows_its_name(trained: Path, own_folder: P
 
 
 def test_names_cannot_become_a_part_of_the_page(trained: Path) -> None:
-    for shown in (model_card(HOSTILE, read_summary(trained)), plain_card(HOSTILE)):
+    for shown in (notebook_model_card(HOSTILE, read_summary(trained)), minimal_model_card(HOSTILE)):
         assert "<script" not in shown
         assert "&lt;script&gt;" in shown
 
@@ -48,7 +48,7 @@ def test_names_cannot_become_a_part_of_the_page(trained: Path) -> None:
 def test_of_many_epochs_the_first_the_best_and_the_last_are_shown(trained: Path) -> None:
     one = read_summary(trained).epochs[0]
     epochs = [msgspec.structs.replace(one, epoch=n) for n in range(1, 101)]
-    shown = [e.epoch for e in some_epochs(epochs, 42)]
+    shown = [e.epoch for e in subsample_epochs(epochs, 42)]
     assert len(shown) <= MOST_EPOCHS
     assert {1, 42, 100} <= set(shown)
     assert shown == sorted(shown)

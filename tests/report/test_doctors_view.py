@@ -7,8 +7,8 @@ from typing import Any
 
 from descend import run
 from descend.cli.main import run as cli
-from descend.report.doctors_view import view_line, watched
-from descend.runs.records import Matrices, Step
+from descend.report.doctors_view import format_metrics_line, with_metrics_lines
+from descend.runs.records import WeightUpdateStats, Step
 
 
 def step(number: int, clipped: bool = False) -> Step:
@@ -17,8 +17,8 @@ def step(number: int, clipped: bool = False) -> Step:
 
 def test_a_reading_outside_its_range_is_marked() -> None:
     steps = [step(n + 1, clipped=n % 4 != 0) for n in range(200)]
-    matrices = [Matrices(n, {}, {}, {"a": 0.0001}) for n in (1, 26)]
-    line = view_line(steps, matrices, [], 148)
+    matrices = [WeightUpdateStats(n, {}, {}, {"a": 0.0001}) for n in (1, 26)]
+    line = format_metrics_line(steps, matrices, [], 148)
     assert "clipped 0.75 of steps (high: healthy up to 0.5)" in line
     assert "update to weight 0.0001 a step (low: healthy from 0.002)" in line
     assert "first loss 1 of ln V;" in line
@@ -27,7 +27,7 @@ def test_a_reading_outside_its_range_is_marked() -> None:
 def test_records_pass_through_as_they_are() -> None:
     told: list[str] = []
     steps = [step(n + 1) for n in range(450)]
-    assert list(watched(iter(steps), 400, 100, told.append)) == steps
+    assert list(with_metrics_lines(iter(steps), 400, 100, told.append)) == steps
     assert len(told) == 4
 
 

@@ -11,22 +11,22 @@ import pytest
 
 from descend.config import RunConfig
 from descend.errors import RunFolderError
-from descend.lab.attribute import Attribution, Interaction, Share, Tried
-from descend.lab.comparison import ComparedArm, Comparison, OfSeed
+from descend.lab.attribute import Attribution, Interaction, ChangeContribution, AttributionRun
+from descend.lab.comparison import ArmResult, Comparison, SeedResult
 from descend.lab.folder import write_record
-from descend.lab.measured import Measured
-from descend.outputs import ATTRIBUTION, COMPARISON
+from descend.lab.measured import Estimate
+from descend.outputs import ATTRIBUTION_FILE, COMPARISON_FILE
 from descend.report.cards import comparison_card
 from descend.report.experiment_report import attribution_report, comparison_report
-from descend.report.experiments import how_found
-from descend.report.page import Command, Figure, Page, Paragraph, Table
+from descend.report.experiments import describe_method
+from descend.report.page import Command, Figure, ReportPage, Paragraph, ReportTable
 from descend.report.write import write_report
-from descend.trials.arms import Point
+from descend.trials.arms import EvalPoint
 
 
-def arm(name: str, loss: float, difference: Measured | None, **keys: object) -> ComparedArm:
+def arm(name: str, loss: float, difference: Estimate | None, **keys: object) -> ArmResult:
     points = [
-        Point(
+        EvalPoint(
             step=n,
             tokens=100 * n,
             seconds=1.0 * n,
@@ -37,7 +37,7 @@ def arm(name: str, loss: float, difference: Measured | None, **keys: object) -> 
         )
         for n in (1, 2, 3)
     ]
-    run = OfSeed(
+    run = SeedResult(
         seed=7,
         validation_loss=loss,
         accuracy=0.25,
@@ -46,7 +46,7 @@ def arm(name: str, loss: float, difference: Measured | None, **keys: object) -> 
         diverged_at=None,
         curve=points,
     )
-    return ComparedArm(
+    return ArmResult(
         name=name,
         config=RunConfig(**keys).model_dump(mode="json"),
         steps=30,
@@ -69,7 +69,7 @@ def arm(name: str, loss: float, difference: Measured | None, **keys: object) -> 
 def compared() -> Comparison:
     return Comparison(
         corpus="my/texts",
-        match="tokens",
+        budget_unit="tokens",
         budget=300.0,
         unit="nats per token",
         varied=["embed_dim"],
@@ -77,25 +77,25 @@ def compared() -> Comparison:
         sentence="On equal tokens: 32 is better <b>.",
         arms=[
             arm("embed_dim=16", 4.0, None, embed_dim=16, epoch=2),
-            arm("embed_dim=32", 3.5, Measured(-0.5, (-0.6, -0.4)), embed_dim=32, epoch=2),
-            arm("embed_dim=64", 3.4, Measured(-0.6, None), embed_dim=64, epoch=2),
+            arm("embed_dim=32", 3.5, Estimate(-0.5, (-0.6, -0.4)), embed_dim=32, epoch=2),
+            arm("embed_dim=64", 3.4, Estimate(-0.6, None), embed_dim=64, epoch=2),
         ],
     )
 
 
 @pytest.fixture
 def attributed() -> Attribution:
-    def share(key: str, value: float) -> Share:
-        return Share(
+    def share(key: str, value: float) -> ChangeContribution:
+        return ChangeContribution(
             key=key,
             change=f"{key} 1 → 2",
             value=value,
             ci95=(value - 0.1, value + 0.1),
             p=0.0004 if value < 0 else 0.03,
-            accuracy=Measured(0.01, (0.0, 0.02)),
-            seconds=Measured(-2.0, None),
-            alone=value,
-            last=None,
+            accuracy=Estimate(0.01, (0.0, 0.02)),
+            seconds=Estimate(-2.0, None),
+            effect_first=value,
+            effect_last=None,
         )
 
     return Attribution(
@@ -109,14 +109,14 @@ def attributed() -> Attribution:
         train_share=1.0,
         evaluation_tokens=100,
         base={},
-        total=Measured(-0.3, (-0.4, -0.2)),
-        total_accuracy=Measured(0.02, None),
-        total_seconds=Measured(4.0, None),
-        shares=[share("learning_rate", -0.4), share("batch_size", 0.1)],
+        total_difference=Estimate(-0.3, (-0.4, -0.2)),
+        total_accuracy=Estimate(0.02, None),
+        total_seconds=Estimate(4.0, None),
+        contributions=[share("learning_rate", -0.4), share("batch_size", 0.1)],
         interactions=[Interaction(("learning_rate", "batch_size"), -0.05, 1, (-0.05, -0.05))],
         sentence="The rate did.",
         runs=[
-            Tried(
+            AttributionRun(
                 seed=1,
                 changed=[],
                 validation_loss=4,
@@ -131,9 +131,9 @@ def attributed() -> Attribution:
     )
 
 
-def table(page: Page, caption: str) -> Table:
+def table(page: ReportPage, caption: str) -> ReportTable:
     return next(
-        b for s in page.sections for b in s.blocks if isinstance(b, Table) and caption in b.caption
+        b for s in page.sections for b in s.blocks if isinstance(b, ReportTable) and caption in b.caption
     )
 
 
@@ -222,18 +222,18 @@ def test_an_attribution_is_shown_with_its_shares(attributed: Attribution) -> Non
     # A record made before the sets were counted and p-values kept is still shown.
     plain = msgspec.structs.replace(
         attributed,
-        shares=[msgspec.structs.replace(s, p=None) for s in attributed.shares],
+        contributions=[msgspec.structs.replace(s, p=None) for s in attributed.contributions],
         interactions=[Interaction(("learning_rate", "batch_size"), -0.05)],
     )
     assert table(attribution_report(plain, Path("a")), "Each change").rows[0][3] == "–"
-    assert "(Holm)" not in how_found(plain)
+    assert "(Holm)" not in describe_method(plain)
     assert table(attribution_report(plain, Path("a")), "Pairs").rows[0][2:] == ("-0.050", "–", "–")
 
 
 def test_the_folder_or_the_file_can_be_named(
     compared: Comparison, attributed: Attribution, own_folder: Path
 ) -> None:
-    for name, record in ((COMPARISON, compared), (ATTRIBUTION, attributed)):
+    for name, record in ((COMPARISON_FILE, compared), (ATTRIBUTION_FILE, attributed)):
         folder = own_folder / name.removesuffix(".json")
         write_record(folder, name, record)
         by_folder, by_file = write_report(folder), write_report(folder / name)
@@ -245,7 +245,7 @@ def test_the_folder_or_the_file_can_be_named(
 
 
 def test_a_damaged_record_gets_one_sentence(own_folder: Path) -> None:
-    (own_folder / COMPARISON).write_text(json.dumps({"arms": 1}))
+    (own_folder / COMPARISON_FILE).write_text(json.dumps({"arms": 1}))
     with pytest.raises(RunFolderError, match="cannot be read"):
         write_report(own_folder)
 

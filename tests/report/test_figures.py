@@ -12,15 +12,15 @@ from descend.report.figures import (
     Area,
     Axis,
     Curve,
-    Level,
-    Mark,
-    Span,
+    HorizontalLine,
+    VerticalLine,
+    IntervalBar,
     bars,
     curves,
-    heat,
+    heatmap,
     intervals,
     smooth,
-    thin,
+    downsample,
 )
 
 LONG = 100_000
@@ -32,7 +32,7 @@ def test_thinning_keeps_every_spike_and_both_ends() -> None:
     spikes = {1: 50.0, 777: -60.0, 50_001: 70.0, LONG - 2: -80.0}
     for place, value in spikes.items():
         y[place] = value
-    x, kept = thin([float(i) for i in range(LONG)], y)
+    x, kept = downsample([float(i) for i in range(LONG)], y)
     assert len(kept) <= 2 * PIXELS + 2
     assert set(spikes.values()) <= set(kept)
     assert x == sorted(x)
@@ -41,7 +41,7 @@ def test_thinning_keeps_every_spike_and_both_ends() -> None:
 
 
 def test_a_short_curve_is_left_as_it_is() -> None:
-    assert thin([1.0, 2.0], [3.0, 4.0]) == ([1.0, 2.0], [3.0, 4.0])
+    assert downsample([1.0, 2.0], [3.0, 4.0]) == ([1.0, 2.0], [3.0, 4.0])
 
 
 def test_a_running_mean_keeps_lines_and_the_beginning() -> None:
@@ -59,7 +59,7 @@ def option() -> dict[str, Any]:
         [Curve("a", [0, 1, 2], [0.0, 1.23456789, 100.0], "@accent"),
          Curve("a", [0, 1, 2], [1.0, 1.0, 1.0], "@accent", "raw")],
         Axis("epochs"), Axis("norm", log=True),
-        areas=[Area("band", (0, 1), (2, 3))], levels=[Level("usual", 0.001)],
+        areas=[Area("band", (0, 1), (2, 3))], levels=[HorizontalLine("usual", 0.001)],
     )  # fmt: skip
 
 
@@ -67,8 +67,8 @@ def test_options_are_plain_data_and_the_same_each_time() -> None:
     made = [
         option(),
         bars(["x", "y"], [1.0, 2.0], Axis("tokens"), lying=True, strong=1),
-        intervals([Span("b", 0.1, -0.1, 0.3)], Axis("nats")),
-        heat(["r"], ["c", "d"], [[0.5, None]]),
+        intervals([IntervalBar("b", 0.1, -0.1, 0.3)], Axis("nats")),
+        heatmap(["r"], ["c", "d"], [[0.5, None]]),
     ]
     for one in made:
         assert json.loads(json.dumps(one, allow_nan=False)) == one
@@ -84,14 +84,14 @@ def test_numbers_are_drawn_as_they_are() -> None:
     assert level["markLine"]["data"] == [{"name": "usual", "yAxis": 0.001}]
     # Two lines of one name are one entry.
     assert option()["legend"]["data"] == ["a", "band"]
-    assert heat(["r"], ["c", "d"], [[0.5, None]])["series"][0]["data"] == [[0, 0, 0.5]]
+    assert heatmap(["r"], ["c", "d"], [[0.5, None]])["series"][0]["data"] == [[0, 0, 0.5]]
 
 
 def test_words_stand_where_no_marked_point_is() -> None:
     def drawn(y: list[float]) -> list[dict[str, Any]]:
         made = curves([Curve("held-out", [1, 2, 3, 4], y, "@accent", "points")], Axis("epochs"),
-                      Axis("nats"), levels=[Level("pairs", 3.0)],
-                      marks=[Mark("best", 4)])  # fmt: skip
+                      Axis("nats"), levels=[HorizontalLine("pairs", 3.0)],
+                      marks=[VerticalLine("best", 4)])  # fmt: skip
         return [s for s in made["series"] if "markLine" in s]
 
     def places(y: list[float]) -> list[str]:
@@ -119,7 +119,7 @@ def test_the_strong_bar_is_set_apart() -> None:
 
 
 def test_an_interval_reaches_from_its_low_to_its_high() -> None:
-    made = intervals([Span("a", 0.5, 0.25, 0.75), Span("b", -1.0, -2.0, 0.0)], Axis("nats"))
+    made = intervals([IntervalBar("a", 0.5, 0.25, 0.75), IntervalBar("b", -1.0, -2.0, 0.0)], Axis("nats"))
     whiskers = [s["data"] for s in made["series"] if s["type"] == "line" and s["data"]]
     assert whiskers == [[[0.25, 0], [0.75, 0]], [[-2.0, 1], [0.0, 1]]]
     assert made["yAxis"]["data"] == ["a", "b"]

@@ -4,62 +4,62 @@ from __future__ import annotations
 
 import msgspec
 
-from descend.doctor.cause import Change
-from descend.doctor.diagnosis import Cost, Diagnosis, Finding, RuledOut
-from descend.doctor.gains import Gain
-from descend.doctor.lanes import Lane
-from descend.doctor.on_top import proved_twice
-from descend.doctor.verdict import trial_of
-from descend.report.diagnosis import LESSER, diagnosis_text
+from descend.doctor.cause import TreatmentChange
+from descend.doctor.diagnosis import Cost, Diagnosis, Finding, OtherCause
+from descend.doctor.gains import TreatmentEffect
+from descend.doctor.lanes import Treatment
+from descend.doctor.on_top import confirmed_finding
+from descend.doctor.verdict import to_paired_trial
+from descend.report.diagnosis import LESSER, format_diagnosis
 
 
-def gain(cause: str, mean: float, seeds: int = 3) -> Gain:
-    lane = Lane(cause, Change(f"the remedy of {cause}", {"learning_rate": 0.01}))
-    return Gain(lane, 5.0, 5.0 - mean, mean, mean - 0.01, mean + 0.01, 0.005, 0.001, seeds, 1000,
+def gain(cause: str, mean: float, seeds: int = 3) -> TreatmentEffect:
+    lane = Treatment(cause, TreatmentChange(f"the remedy of {cause}", {"learning_rate": 0.01}))
+    return TreatmentEffect(lane, 5.0, 5.0 - mean, mean, mean - 0.01, mean + 0.01, 0.005, 0.001, seeds, 1000,
                 9.0, 1.0)  # fmt: skip
 
 
 def finding(cause: str, seeds: int) -> Finding:
-    trial = trial_of(gain(cause, 1.0, seeds), 1.0)
-    return Finding(cause=cause, probability=0.9, evidence=[], prescription={}, remedy="mend it",
+    trial = to_paired_trial(gain(cause, 1.0, seeds), 1.0)
+    return Finding(cause=cause, probability=0.9, evidence=[], recommended_config={}, advice="mend it",
                    trial=trial)  # fmt: skip
 
 
-def diagnosed(*ruled_out: RuledOut) -> Diagnosis:
+def diagnosed(*ruled_out: OtherCause) -> Diagnosis:
     return Diagnosis(
         run="run", verdict="learning_rate_too_low", probability=0.9,
-        causes=[finding("learning_rate_too_low", 3)], ruled_out=list(ruled_out), readings=[],
-        notes=[], cost=Cost(1.0, 0.1),
+        causes=[finding("learning_rate_too_low", 3)], ruled_out=list(ruled_out), measurements=[],
+        warnings=[], cost=Cost(1.0, 0.1),
     )  # fmt: skip
 
 
 def test_what_gains_too_is_not_told_as_ruled_out() -> None:
     told = [
-        RuledOut(cause=cause, because="b", trial=trial_of(gain(cause, mean), 1.0))
+        OtherCause(cause=cause, reason="b", trial=to_paired_trial(gain(cause, mean), 1.0))
         for cause, mean in (("undertrained", 0.4), ("model_too_small", 0.8), ("leakage", -0.1))
     ]
-    assert [r.gains_too for r in told] == [True, True, False]
-    text = diagnosis_text(diagnosed(*told))
+    assert [r.also_improves for r in told] == [True, True, False]
+    text = format_diagnosis(diagnosed(*told))
     assert f"  {LESSER}: model too small, undertrained." in text
     assert "  Ruled out: leakage (" in text
-    explained = diagnosis_text(diagnosed(*told), explain=True)
+    explained = format_diagnosis(diagnosed(*told), explain=True)
     assert explained.index(LESSER) < explained.index("model too small: b")
     assert explained.index("undertrained: b") < explained.index("How each other cause was ruled")
 
 
 def test_where_nothing_else_gains_nothing_is_said_of_it() -> None:
-    out = RuledOut(cause="leakage", because="b")
-    assert LESSER not in diagnosis_text(diagnosed(out), explain=True)
-    judged = trial_of(gain("undertrained", 0.4), 1.0)
-    of_old = RuledOut(cause="undertrained", because="b",
-                      trial=msgspec.structs.replace(judged, counts=None))  # fmt: skip
-    assert not of_old.gains_too
+    out = OtherCause(cause="leakage", reason="b")
+    assert LESSER not in format_diagnosis(diagnosed(out), explain=True)
+    judged = to_paired_trial(gain("undertrained", 0.4), 1.0)
+    of_old = OtherCause(cause="undertrained", reason="b",
+                      trial=msgspec.structs.replace(judged, is_significant=None))  # fmt: skip
+    assert not of_old.also_improves
 
 
 def test_a_second_cause_takes_more_than_one_pair_of_runs() -> None:
     once, twice = finding("batch_too_large", 1), finding("undertrained", 2)
-    assert proved_twice([once, twice]) is twice
-    assert proved_twice([once]) is None
+    assert confirmed_finding([once, twice]) is twice
+    assert confirmed_finding([once]) is None
 
 
 def test_a_second_cause_that_may_be_chance_is_not_told() -> None:
@@ -67,7 +67,7 @@ def test_a_second_cause_that_may_be_chance_is_not_told() -> None:
     sure = finding("undertrained", 3)
     assert sure.trial is not None
     doubtful = msgspec.structs.replace(
-        sure, trial=msgspec.structs.replace(sure.trial, ci95=(-0.01, 0.17), counts=False)
+        sure, trial=msgspec.structs.replace(sure.trial, ci95=(-0.01, 0.17), is_significant=False)
     )
-    assert proved_twice([doubtful]) is None
-    assert proved_twice([doubtful, sure]) is sure
+    assert confirmed_finding([doubtful]) is None
+    assert confirmed_finding([doubtful, sure]) is sure

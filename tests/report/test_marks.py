@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from descend import run
-from descend.report.page import Figure, Section, Table
+from descend.report.page import Figure, Section, ReportTable
 from descend.report.run_report import run_report
 from descend.runs.folder import read_summary
 
@@ -44,13 +44,13 @@ def figures(section: Section) -> list[Figure]:
 
 
 def test_every_rescue_is_a_row_and_stands_in_the_curves_by_its_number(rescued: Path) -> None:
-    found = read_summary(rescued).rescues
+    found = read_summary(rescued).rollbacks
     assert len(found) > 2
     learning, inside = section(rescued, "learning"), section(rescued, "inside")
-    table = next(b for b in learning.blocks if isinstance(b, Table) and "ran away" in b.caption)
+    table = next(b for b in learning.blocks if isinstance(b, ReportTable) and "ran away" in b.caption)
     assert [row[0] for row in table.rows] == [str(n) for n in range(1, len(found) + 1)]
     for row, rescue in zip(table.rows, found, strict=True):
-        assert row[1:4] == (f"{rescue.bad_step:,}", rescue.found, f"{rescue.step:,}")
+        assert row[1:4] == (f"{rescue.failed_step:,}", rescue.problem, f"{rescue.step:,}")
     assert table.rows[1][4] == "gradients clipped at 1"
     assert all(r.step == 0 for r in found)
     for figure in [*figures(learning), *figures(inside)[:2]]:
@@ -59,7 +59,7 @@ def test_every_rescue_is_a_row_and_stands_in_the_curves_by_its_number(rescued: P
 
 def test_a_calm_run_has_no_such_table_but_the_phases_of_its_schedule(trained: Path) -> None:
     learning = section(trained, "learning")
-    assert not any("ran away" in b.caption for b in learning.blocks if isinstance(b, Table))
+    assert not any("ran away" in b.caption for b in learning.blocks if isinstance(b, ReportTable))
     named: dict[str, Any] = dict(marks(figures(learning)[0]))
     assert list(named)[:2] == ["warmup ends", "rate falls"]
     assert 0 < named["warmup ends"] < 0.2
@@ -84,7 +84,7 @@ def test_a_training_loss_above_the_held_out_one_is_explained(
 
 
 def test_settings_that_differ_from_the_default_stand_first(trained: Path) -> None:
-    asked, kept = (b for b in section(trained, "settings").blocks if isinstance(b, Table))
+    asked, kept = (b for b in section(trained, "settings").blocks if isinstance(b, ReportTable))
     rows = {row[0]: row[1:] for row in asked.rows}
     assert rows["embed_dim"] == ("16", "asked", "256")
     assert rows["warmup_steps"][1:] == ("chosen", "left open")

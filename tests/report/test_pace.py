@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from descend.config import make_config
-from descend.report.before import before_lines
+from descend.report.before import run_header_lines
 from descend.report.pace import SETTLING, pace_of_steps
-from descend.training.job import new_job, resumed_job
-from descend.training.work import work
+from descend.training.job import create_run, resume_run
+from descend.training.work import run_training
 
 
 def test_a_first_step_that_compiles_says_nothing_of_the_others() -> None:
@@ -27,16 +27,16 @@ def test_a_first_step_that_compiles_says_nothing_of_the_others() -> None:
 
 
 def test_a_resumed_run_is_told_how_long_it_will_take(tiny: dict[str, Any], tmp_path: Path) -> None:
-    job = new_job(make_config(tiny | {"epoch": 3}), tmp_path / "run")
-    records = work(job)
+    job = create_run(make_config(tiny | {"epoch": 3}), tmp_path / "run")
+    records = run_training(job)
     for record in records:
-        if record.step > job.course.total_steps * 0.6:
+        if record.step > job.plan.total_steps * 0.6:
             break
     records.close()  # type: ignore[attr-defined]
-    resumed = resumed_job(tmp_path / "run")
-    assert resumed.step_seconds is not None
-    assert resumed.step_seconds > 0
-    (plan,) = [line for line in before_lines(resumed) if "steps of" in line]
+    resumed = resume_run(tmp_path / "run")
+    assert resumed.estimated_step_seconds is not None
+    assert resumed.estimated_step_seconds > 0
+    (plan,) = [line for line in run_header_lines(resumed) if "steps of" in line]
     assert ", about " in plan
 
 
@@ -44,7 +44,7 @@ def test_a_run_that_ends_within_a_pass_is_told_in_parts_of_it(
     tiny: dict[str, Any], tmp_path: Path
 ) -> None:
     def plan_of(name: str, **keys: Any) -> str:
-        (line,) = [x for x in before_lines(new_job(make_config(tiny | keys), tmp_path / name))
+        (line,) = [x for x in run_header_lines(create_run(make_config(tiny | keys), tmp_path / name))
                    if "steps of" in x]  # fmt: skip
         return line
 

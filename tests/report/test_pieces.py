@@ -8,8 +8,8 @@ import zlib
 import numpy as np
 import pytest
 
-from descend.report.pieces import END, marked, shown_pieces
-from descend.report.shades import shade_png
+from descend.report.pieces import END, mark_whitespace, tokens_to_text
+from descend.report.shades import encode_png
 from descend.text.tokenizer import Tokenizer, train_tokenizer
 
 
@@ -20,26 +20,26 @@ def bytewise() -> Tokenizer:
 
 def test_bytes_are_joined_until_they_are_characters(bytewise: Tokenizer) -> None:
     text = "aé€😀b"
-    ids = [*bytewise.encode(text), bytewise.end_id, *bytewise.encode("c")]
-    pieces = list(shown_pieces(bytewise, ids))
+    ids = [*bytewise.encode(text), bytewise.eos_token_id, *bytewise.encode("c")]
+    pieces = list(tokens_to_text(bytewise, ids))
     assert [t for t, _ in pieces] == ["a", "é", "€", "😀", "b", END, "c"]
     assert [p for _, places in pieces for p in places] == list(range(len(ids)))
 
 
 def test_bytes_that_are_no_character_are_shown_and_nothing_is_lost(bytewise: Tokenizer) -> None:
     ids = bytewise.encode("😀")[1:] + bytewise.encode("ab") + bytewise.encode("😀")[:2]
-    pieces = list(shown_pieces(bytewise, ids))
+    pieces = list(tokens_to_text(bytewise, ids))
     assert [p for _, places in pieces for p in places] == list(range(len(ids)))
     assert "b" in "".join(t for t, _ in pieces)
 
 
 def test_white_space_can_be_seen() -> None:
-    assert marked(" a\n\tb") == "␣a↵⇥b"
-    assert marked("") == "∅"
+    assert mark_whitespace(" a\n\tb") == "␣a↵⇥b"
+    assert mark_whitespace("") == "∅"
 
 
 def test_a_picture_is_a_png_whose_opacity_is_the_share() -> None:
-    png = shade_png(np.array([[0.0, 1.0, 0.25]]))
+    png = encode_png(np.array([[0.0, 1.0, 0.25]]))
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
     assert struct.unpack(">II", png[16:24]) == (3, 1)
     start = png.index(b"IDAT") + 4

@@ -12,14 +12,14 @@ import pytest
 from descend import run
 from descend.handbook.yours import read_run
 from descend.report.page import Figure
-from descend.report.parts.inside import USUAL_RATIO, inside
-from descend.report.parts.learning import learning
+from descend.report.parts.inside import USUAL_RATIO, optimization_section
+from descend.report.parts.learning import learning_curves_section
 
 
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
 def test_usual_update_size_is_that_of_the_optimizer(tiny: dict[str, Any], optimizer: str) -> None:
     run(tiny | {"save_dir": "run", "optimizer": optimizer, "epoch": 3})
-    section = inside(read_run(Path("run")))
+    section = optimization_section(read_run(Path("run")))
     assert section is not None
     figure = next(
         b for b in section.blocks if isinstance(b, Figure) and "one update moves" in b.title
@@ -36,7 +36,7 @@ def test_usual_update_size_is_that_of_the_optimizer(tiny: dict[str, Any], optimi
 
 
 def test_curves_have_no_band_of_a_guide(trained: Path) -> None:
-    section = learning(read_run(trained))
+    section = learning_curves_section(read_run(trained))
     told = json.dumps([str(block) for block in section.blocks])
     assert "guide" not in told
     assert "shaded" not in told

@@ -15,11 +15,11 @@ import pytest
 from descend import load, run
 from descend.cli.main import run as command_line
 from descend.config import RunConfig
-from descend.errors import DivergedError, MissingExtraError, RunFolderError, UserError
+from descend.errors import DivergedError, MissingDependencyError, RunFolderError, UserError
 from descend.report import drawing, html
 from descend.report.early_report import loss_word
-from descend.report.html import as_data, render
-from descend.report.page import LEVELS, Figure, Page, Passage, Pictures, Table
+from descend.report.html import to_script_json, render
+from descend.report.page import LEVELS, Figure, ReportPage, ShadedText, Pictures, ReportTable
 from descend.report.parts.settings import repeat_command
 from descend.report.run_report import run_report
 from descend.report.write import write_report
@@ -27,15 +27,15 @@ from descend.runs.folder import REPORT, read_info
 
 
 @pytest.fixture(scope="module")
-def page(trained: Path) -> Page:
+def page(trained: Path) -> ReportPage:
     return run_report(trained)
 
 
-def blocks(page: Page, kind: type[Any]) -> list[Any]:
+def blocks(page: ReportPage, kind: type[Any]) -> list[Any]:
     return [b for s in page.sections for b in s.blocks if isinstance(b, kind)]
 
 
-def test_all_sections_stand_there_in_order(page: Page) -> None:
+def test_all_sections_stand_there_in_order(page: ReportPage) -> None:
     assert [s.name for s in page.sections] == [
         "rules", "ladder", "learning", "writing", "surprise", "attention", "text", "inside",
         "settings", "again",
@@ -43,9 +43,9 @@ def test_all_sections_stand_there_in_order(page: Page) -> None:
     assert page.notes == ()
 
 
-def test_every_number_of_an_epoch_is_the_recorded_one(page: Page, trained: Path) -> None:
+def test_every_number_of_an_epoch_is_the_recorded_one(page: ReportPage, trained: Path) -> None:
     epochs = json.loads((trained / "summary.json").read_text())["epochs"]
-    table = next(t for t in blocks(page, Table) if t.caption.startswith("Each epoch"))
+    table = next(t for t in blocks(page, ReportTable) if t.caption.startswith("Each epoch"))
     assert len(table.rows) == len(epochs) == 2
     for row, epoch in zip(table.rows, epochs, strict=True):
         assert row[0] == str(epoch["epoch"])
@@ -53,10 +53,10 @@ def test_every_number_of_an_epoch_is_the_recorded_one(page: Page, trained: Path)
         assert row[3] == f"{epoch['bits_per_byte']:.3f}"
     best = min(epochs, key=lambda e: e["validation_loss"])["epoch"]
     assert table.strong == frozenset({best - 1})
-    assert all(len(row) == len(t.columns) for t in blocks(page, Table) for row in t.rows)
+    assert all(len(row) == len(t.columns) for t in blocks(page, ReportTable) for row in t.rows)
 
 
-def test_figures_say_in_words_what_they_show(page: Page) -> None:
+def test_figures_say_in_words_what_they_show(page: ReportPage) -> None:
     figures = blocks(page, Figure)
     assert len(figures) > 8
     for figure in figures:
@@ -64,8 +64,8 @@ def test_figures_say_in_words_what_they_show(page: Page) -> None:
         assert re.search(r"\d|the table below", figure.label)
 
 
-def test_the_shaded_text_is_the_held_out_text(page: Page, trained: Path, text_file: Path) -> None:
-    passages = blocks(page, Passage)
+def test_the_shaded_text_is_the_held_out_text(page: ReportPage, trained: Path, text_file: Path) -> None:
+    passages = blocks(page, ShadedText)
     text = text_file.read_text()
     shown = "".join(p.text for p in passages[0].pieces).replace("↵", "").replace("⟨end⟩", "")
     assert len(shown) > 20
@@ -75,7 +75,7 @@ def test_the_shaded_text_is_the_held_out_text(page: Page, trained: Path, text_fi
     assert len(levels) > 2
 
 
-def test_each_head_has_a_picture(page: Page) -> None:
+def test_each_head_has_a_picture(page: ReportPage) -> None:
     (pictures,) = blocks(page, Pictures)
     assert len(pictures.pictures) == 4
     assert len({p.address for p in pictures.pictures}) == 4
@@ -97,7 +97,7 @@ def test_the_command_of_another_preset_names_it(trained: Path, tiny: dict[str, o
     assert "--schedule" not in said
 
 
-def test_the_same_run_gives_the_same_file(trained: Path, page: Page) -> None:
+def test_the_same_run_gives_the_same_file(trained: Path, page: ReportPage) -> None:
     assert render(page) == render(run_report(trained))
 
 
@@ -123,13 +123,13 @@ def test_without_the_text_the_rest_is_reported(text_file: Path, tiny: dict[str, 
 
 
 def test_without_the_extra_the_tables_stay_and_it_is_said(
-    page: Page, monkeypatch: pytest.MonkeyPatch
+    page: ReportPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing() -> None:
-        raise MissingExtraError("report", "no package", "the extra `report`", "install it")
+        raise MissingDependencyError("report", "no package", "the extra `report`", "install it")
 
     whole = render(page)
-    monkeypatch.setattr(html, "drawing_script", missing)
+    monkeypatch.setattr(html, "load_echarts_script", missing)
     bare = render(page)
     assert "pip install" not in whole
     assert "descend[report]" in bare
@@ -140,13 +140,13 @@ def test_without_the_extra_the_tables_stay_and_it_is_said(
 
 def test_data_cannot_end_the_element_that_holds_it() -> None:
     hostile = ["</script><script>hacked()</script>", "<!--<script>"]
-    packed = as_data(hostile)
+    packed = to_script_json(hostile)
     assert "<" not in packed
     assert json.loads(packed) == hostile
 
 
-def test_the_drawing_script_travels_packed_and_asks_for_nothing(page: Page) -> None:
-    script = drawing.drawing_script()
+def test_the_drawing_script_travels_packed_and_asks_for_nothing(page: ReportPage) -> None:
+    script = drawing.load_echarts_script()
     assert gzip.decompress(base64.b64decode(script.packed)).decode() == script.code
     assert script.policy in render(page)
     assert "sourceMappingURL" not in script.code
@@ -163,12 +163,12 @@ def test_a_package_of_another_make_is_a_missing_extra(
         (folder / name).write_text(content)
     spec = type("Spec", (), {"submodule_search_locations": [str(tmp_path / "nicegui")]})()
     monkeypatch.setattr(drawing, "find_spec", lambda name: spec)
-    drawing.drawing_script.cache_clear()
+    drawing.load_echarts_script.cache_clear()
     try:
-        with pytest.raises(MissingExtraError, match="pip install"):
-            drawing.drawing_script()
+        with pytest.raises(MissingDependencyError, match="pip install"):
+            drawing.load_echarts_script()
     finally:
-        drawing.drawing_script.cache_clear()
+        drawing.load_echarts_script.cache_clear()
 
 
 def test_a_run_that_went_astray_in_its_first_epoch_has_a_report(tiny: dict[str, object]) -> None:

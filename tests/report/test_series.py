@@ -14,29 +14,29 @@ from rich.console import Console
 
 from descend.config import make_config
 from descend.report import live, series
-from descend.report.series import line_on, seconds_left, series_shown
+from descend.report.series import line_on, estimate_seconds_left, show_trials
 from descend.trials import trial
-from descend.trials.arms import arm_of
-from descend.trials.executor import News, run_arms
+from descend.trials.arms import make_trial_spec
+from descend.trials.executor import TrialProgress, run_trials
 
 
 def test_what_is_left_by_hand() -> None:
     costs = {"a": 10.0, "b": 10.0, "c": 20.0}
-    assert seconds_left(costs, {}, 5.0, 2) is None
+    assert estimate_seconds_left(costs, {}, 5.0, 2) is None
     # Two at a time made 15 of 40 in 30 seconds: 2 a unit, and 25 are left.
-    assert seconds_left(costs, {"a": 1.0, "b": 0.5}, 30.0, 2) == pytest.approx(80.0)  # c alone
-    assert seconds_left(costs, {"a": 1.0, "b": 0.5}, 30.0, 1) == pytest.approx(50.0)
-    assert seconds_left(costs, {"a": 1.0, "b": 1.0, "c": 1.0}, 30.0, 2) == 0.0
+    assert estimate_seconds_left(costs, {"a": 1.0, "b": 0.5}, 30.0, 2) == pytest.approx(80.0)  # c alone
+    assert estimate_seconds_left(costs, {"a": 1.0, "b": 0.5}, 30.0, 1) == pytest.approx(50.0)
+    assert estimate_seconds_left(costs, {"a": 1.0, "b": 1.0, "c": 1.0}, 30.0, 2) == 0.0
 
 
 def test_a_run_in_this_process_says_how_far_it_is(
     tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial, "MOVED_EVERY", 0.0)
-    heard: list[News] = []
-    arms = [arm_of(make_config(tiny | {"learning_rate": r}), steps=5) for r in (0.0081, 0.0082)]
-    run_arms(arms, workers=1, told=heard.append)
-    shares = [[news.share for news in heard if news.key == arm.key] for arm in arms]
+    monkeypatch.setattr(trial, "PROGRESS_EVERY_SECONDS", 0.0)
+    heard: list[TrialProgress] = []
+    arms = [make_trial_spec(make_config(tiny | {"learning_rate": r}), steps=5) for r in (0.0081, 0.0082)]
+    run_trials(arms, workers=1, told=heard.append)
+    shares = [[news.fraction_done for news in heard if news.key == arm.key] for arm in arms]
     assert shares == [[0.2, 0.4, 0.6, 0.8, 1.0, 1.0]] * 2
     assert [(n.done, n.total) for n in heard if n.outcome] == [(1, 2), (2, 2)]
     assert heard[4].outcome is None  # its last step is made, but it is not judged yet
@@ -57,7 +57,7 @@ def test_a_stage_tells_each_quarter_once_and_how_far_it_is_now_and_then(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     console = Console(file=io.StringIO(), width=200)
-    told = live.show_stages(console)
+    told = live.stage_progress(console)
     for share in (0.0, 0.1, 0.26, 0.3):
         told("trying", share)
     monkeypatch.setattr(live, "SECONDS_BETWEEN_SHARES", 0.0)
@@ -69,10 +69,10 @@ def test_a_stage_tells_each_quarter_once_and_how_far_it_is_now_and_then(
 
 def test_on_a_terminal_it_is_renewed_in_place_and_gone_at_the_end(tiny: dict[str, object]) -> None:
     console = Console(file=io.StringIO(), width=60, force_terminal=True, _environ={"TERM": "xterm"})
-    arm = arm_of(make_config(tiny | {"learning_rate": 0.0083}), steps=5)
-    with series_shown([arm], 1, console) as told:
+    arm = make_trial_spec(make_config(tiny | {"learning_rate": 0.0083}), steps=5)
+    with show_trials([arm], 1, console) as told:
         for share in (0.25, 0.5):
-            told(News(0, 1, arm.key, share, None))
+            told(TrialProgress(0, 1, arm.key, share, None))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     lines = shown[shown.index("Ctrl-C") :]
     assert "25% made of those under way" in lines

@@ -6,17 +6,17 @@ import msgspec
 import pytest
 
 from descend.report.words import (
-    epoch_line,
+    format_epoch,
     how_good,
     next_commands,
-    outcome,
+    format_run_end,
     overfitting_line,
-    paragraph,
+    summarize_run,
     what_it_means,
 )
-from descend.runs.folder import Summary
+from descend.runs.folder import RunSummary
 from descend.runs.records import Epoch, Overfitting, Sample
-from descend.units import duration, points, size
+from descend.units import format_duration, format_percentage_points, format_bytes
 
 
 def epoch(number: int, validation_loss: float, loss_end: float = 3.0) -> Epoch:
@@ -27,14 +27,14 @@ def epoch(number: int, validation_loss: float, loss_end: float = 3.0) -> Epoch:
     )  # fmt: skip
 
 
-def summary(*losses: float, last_train_loss: float = 3.0) -> Summary:
+def summary(*losses: float, last_train_loss: float = 3.0) -> RunSummary:
     epochs = [epoch(n, loss, last_train_loss) for n, loss in enumerate(losses, 1)]
     best = min(epochs, key=lambda e: e.validation_loss)
-    return Summary(
+    return RunSummary(
         model_dir="models/x", parameters=1, seconds=90.0, tokens_per_second=1.0, epochs=epochs,
         best_epoch=best.epoch, validation_loss=best.validation_loss,
         validation_accuracy=0.25, bits_per_byte=2.0,
-        loss_ladder={"uniform": 8.0, "unigram": 6.0, "bigram": 4.5}, finished=True, samples=[],
+        ngram_baselines={"uniform": 8.0, "unigram": 6.0, "bigram": 4.5}, finished=True, samples=[],
     )  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def summary(*losses: float, last_train_loss: float = 3.0) -> Summary:
 def test_the_paragraph_tells_the_curves_apart(
     losses: tuple[float, ...], said: list[str], not_said: list[str]
 ) -> None:
-    text = paragraph(summary(*losses))
+    text = summarize_run(summary(*losses))
     for part in said:
         assert part in text
     for part in not_said:
@@ -61,19 +61,19 @@ def test_the_paragraph_tells_the_curves_apart(
 
 def test_a_last_epoch_that_was_cut_short_is_told_as_the_part_it_is() -> None:
     whole = summary(5.0, 4.2, 4.0)
-    assert paragraph(whole).startswith("In 3 epochs and 1 min 30 s the loss")
-    assert "the model guesses the next token right 25% of the time" in paragraph(whole)
-    cut = msgspec.structs.replace(whole, passes=2.04)
-    assert paragraph(cut).startswith("In 2.0 epochs and 1 min 30 s the loss")
+    assert summarize_run(whole).startswith("In 3 epochs and 1 min 30 s the loss")
+    assert "the model guesses the next token right 25% of the time" in summarize_run(whole)
+    cut = msgspec.structs.replace(whole, num_epochs=2.04)
+    assert summarize_run(cut).startswith("In 2.0 epochs and 1 min 30 s the loss")
 
 
 def test_no_sentence_speaks_of_a_guide() -> None:
     for some in (summary(4.2, 4.0), summary(4.2)):
-        assert "guide" not in paragraph(some) + outcome(some)
+        assert "guide" not in summarize_run(some) + format_run_end(some)
 
 
 def test_the_end_is_a_quality_and_its_meaning() -> None:
-    good, means = outcome(summary(4.2, 4.0)).splitlines()
+    good, means = format_run_end(summary(4.2, 4.0)).splitlines()
     assert good == (
         "The model guesses the next token right 25% of the time; validation loss 4.000 (counting "
         "pairs of tokens 4.50, random guessing 8.00)."
@@ -91,7 +91,7 @@ def test_an_exploded_run_is_called_failed() -> None:
     )
     assert "learned nothing" in what_it_means(failed)
     assert next_commands(failed) == "next: descend diagnose models/x"
-    assert "came down" not in paragraph(failed)
+    assert "came down" not in summarize_run(failed)
 
 
 def test_overfitting_is_told_with_what_is_done() -> None:
@@ -101,7 +101,7 @@ def test_overfitting_is_told_with_what_is_done() -> None:
     assert "Training goes on for as long as you set" in obeyed
     run = msgspec.structs.replace(summary(4.2, 4.0, 4.3), overfitting=found)
     assert "overfits" in what_it_means(run)
-    assert "Training went back to epoch 3" in paragraph(run)
+    assert "Training went back to epoch 3" in summarize_run(run)
 
 
 @pytest.mark.parametrize(
@@ -113,9 +113,9 @@ def test_overfitting_is_told_with_what_is_done() -> None:
     ],
 )
 def test_a_continued_run_is_held_against_what_it_began_from(before: float, said: str) -> None:
-    further = msgspec.structs.replace(summary(4.2, 4.0), continued=True, loss_before=before)
-    assert said in paragraph(further)
-    assert "came down" not in paragraph(further)
+    further = msgspec.structs.replace(summary(4.2, 4.0), continued=True, parent_validation_loss=before)
+    assert said in summarize_run(further)
+    assert "came down" not in summarize_run(further)
 
 
 @pytest.mark.parametrize(
@@ -133,13 +133,13 @@ def test_a_prompt_is_proposed_in_the_language_of_the_text(prompt: str, command: 
 
 
 def test_the_line_of_an_epoch_has_both_losses() -> None:
-    line = epoch_line(epoch(1, 4.321), 10)
+    line = format_epoch(epoch(1, 4.321), 10)
     for part in ("1/10", "6.00 → 3.00", "4.321", "2.000 bits/byte", "25.0%", "1,000"):
         assert part in line
 
 
 def test_units_read_well() -> None:
-    assert [points(d) for d in (-0.014, 0.0, 0.2)] == ["-1.4 points", "+0.0 points", "+20.0 points"]
-    shown = [duration(s) for s in (0.25, 42, 200, 7500)]
+    assert [format_percentage_points(d) for d in (-0.014, 0.0, 0.2)] == ["-1.4 points", "+0.0 points", "+20.0 points"]
+    shown = [format_duration(s) for s in (0.25, 42, 200, 7500)]
     assert shown == ["0.2 s", "42 s", "3 min 20 s", "2 h 05 min"]
-    assert [size(n) for n in (999, 3200, 17e6, 1.4e9)] == ["999 bytes", "3.2 kB", "17 MB", "1.4 GB"]
+    assert [format_bytes(n) for n in (999, 3200, 17e6, 1.4e9)] == ["999 bytes", "3.2 kB", "17 MB", "1.4 GB"]

@@ -18,10 +18,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from descend.errors import DiskError
-from descend.runs.durable import verify_folder, write_file, write_folder
+from descend.errors import DiskWriteError
+from descend.runs.durable import verify_folder, write_file_atomic, write_folder_atomic
 from descend.runs.folder import EventLog, read_events
-from descend.runs.lock import writing
+from descend.runs.lock import lock_run_folder
 
 posix = pytest.mark.skipif(os.name != "posix", reason="limits of processes are POSIX")
 
@@ -81,7 +81,7 @@ def test_a_folder_verifies_until_a_byte_of_it_changes(
     own_folder: Path, files: dict[str, bytes], data: st.DataObject
 ) -> None:
     folder = own_folder / "folder"
-    write_folder(folder, files)
+    write_folder_atomic(folder, files)
     assert verify_folder(folder)
     assert {p.name: p.read_bytes() for p in folder.iterdir() if p.name != "manifest.json"} == files
     name = data.draw(st.sampled_from(sorted(files)))
@@ -93,10 +93,10 @@ def test_a_full_disk_leaves_the_old_file(own_folder: Path, monkeypatch: pytest.M
     def full(_: int) -> None:  # where blocks are given late, fsync tells that there are none
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    write_file(Path("old"), b"old")
+    write_file_atomic(Path("old"), b"old")
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(DiskError) as caught:
-        write_file(Path("old"), b"new")
+    with pytest.raises(DiskWriteError) as caught:
+        write_file_atomic(Path("old"), b"new")
     assert caught.value.exit_code == 1
     assert "a full disk with" in caught.value.found
     assert "MB free" in caught.value.found
@@ -105,17 +105,17 @@ def test_a_full_disk_leaves_the_old_file(own_folder: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("write", [
-    lambda: write_file(Path("file/inside"), b"x"),
-    lambda: write_folder(Path("file/inside"), {"a": b"x"}),
+    lambda: write_file_atomic(Path("file/inside"), b"x"),
+    lambda: write_folder_atomic(Path("file/inside"), {"a": b"x"}),
     lambda: EventLog(Path("file/inside")),
-    lambda: writing(Path("file/inside")).__enter__(),
+    lambda: lock_run_folder(Path("file/inside")).__enter__(),
 ])  # fmt: skip
 def test_what_cannot_be_made_is_a_disk_error(own_folder: Path, write: Callable[[], Any]) -> None:
     Path("file").write_text("in the way")
-    with pytest.raises(DiskError) as caught:
+    with pytest.raises(DiskWriteError) as caught:
         write()
     assert "refuses" in caught.value.found
-    assert "save_dir" in caught.value.what_to_do
+    assert "save_dir" in caught.value.fix
 
 
 @posix
@@ -178,15 +178,15 @@ except DiskError as error:
 
 
 def test_two_writers_in_one_folder_are_told_at_once(own_folder: Path) -> None:
-    from descend.errors import LockedError
+    from descend.errors import RunLockedError
 
-    with writing(own_folder / "run"):
+    with lock_run_folder(own_folder / "run"):
         code = (
             "from pathlib import Path; from descend.runs.lock import writing\n"
             "with writing(Path('run')): pass"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
                               check=False)  # fmt: skip
-        assert LockedError.__name__ in done.stderr
-    with writing(own_folder / "run"):
+        assert RunLockedError.__name__ in done.stderr
+    with lock_run_folder(own_folder / "run"):
         pass

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import descend
-from descend.doctor.case import open_case
-from descend.errors import DiskError, RunFolderError
+from descend.doctor.case import load_recorded_run
+from descend.errors import DiskWriteError, RunFolderError
 from descend.runs import durable
-from descend.runs.folder import new_folder, read_info
+from descend.runs.folder import create_run_folder, read_info
 
 
 def test_a_run_finds_its_text_and_its_parent_from_any_folder(
@@ -23,15 +23,15 @@ def test_a_run_finds_its_text_and_its_parent_from_any_folder(
     descend.run(small | {"save_dir": "models/first"})
     descend.run_on_model("models/first", {"epoch": 1, "save_dir": "models/second"})
     as_begun = read_info(Path("models/second"))
-    assert (as_begun.config["corpus_dir"], as_begun.parent) == ("my.txt", "models/first")
+    assert (as_begun.requested_config["corpus_dir"], as_begun.parent) == ("my.txt", "models/first")
 
     (own_folder / "elsewhere").mkdir()
     monkeypatch.chdir(own_folder / "elsewhere")
     folder = Path("..") / "models" / "second"
     info = read_info(folder)
     assert info.parent == os.path.join("..", "models", "first")
-    assert info.resolved["corpus_dir"] == info.config["corpus_dir"] == os.path.join("..", "my.txt")
-    assert open_case(folder).store is not None
+    assert info.resolved_config["corpus_dir"] == info.requested_config["corpus_dir"] == os.path.join("..", "my.txt")
+    assert load_recorded_run(folder).store is not None
     descend.run_on_model(folder, {"epoch": 1, "save_dir": "third"})
     assert read_info(Path("third")).parent == str(folder)
 
@@ -45,20 +45,20 @@ def test_a_run_whose_text_has_gone_keeps_the_name_it_had(
     text.unlink()
     (own_folder / "elsewhere").mkdir()
     monkeypatch.chdir(own_folder / "elsewhere")
-    assert read_info(own_folder / "run").config["corpus_dir"] == "my.txt"
+    assert read_info(own_folder / "run").requested_config["corpus_dir"] == "my.txt"
 
 
 def test_trying_whether_a_folder_can_be_written_leaves_nothing(own_folder: Path) -> None:
     (own_folder / "empty").mkdir()
     for name in ("empty", "new", "new/deeper/still", None):
-        new_folder(name)
+        create_run_folder(name)
     assert [p.name for p in own_folder.rglob("*")] == ["empty"]
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc here")
 def test_a_place_that_refuses_even_the_superuser_is_a_mistake(own_folder: Path) -> None:
     with pytest.raises(RunFolderError, match="/proc/foo, which cannot be made"):
-        new_folder("/proc/foo")
+        create_run_folder("/proc/foo")
 
 
 def test_a_disk_that_is_full_is_none(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,5 +66,5 @@ def test_a_disk_that_is_full_is_none(own_folder: Path, monkeypatch: pytest.Monke
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(durable.tempfile, "TemporaryDirectory", full)
-    with pytest.raises(DiskError, match="a full disk"):
-        new_folder("new")
+    with pytest.raises(DiskWriteError, match="a full disk"):
+        create_run_folder("new")

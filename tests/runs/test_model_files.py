@@ -14,15 +14,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import descend
 from descend.errors import RunFolderError, TokenizerError
-from descend.model.generate import complete, generate_text
+from descend.model.generate import collect_completions, generate_text
 from descend.model.sampling import SamplingSettings
 from descend.model.shape import Architecture, ModelShape
 from descend.model.transformer import Transformer
-from descend.runs.durable import MANIFEST, verify_folder
-from descend.runs.folder import RunInfo, Summary
-from descend.runs.model_files import load_model, model_card, model_files, save_model
+from descend.runs.durable import MANIFEST_FILE, verify_folder
+from descend.runs.folder import RunMetadata, RunSummary
+from descend.runs.model_files import load_model, model_card, render_model_files, save_model
 from descend.runs.records import Sample
-from descend.text.tokenizer import END_OF_TEXT, Kind, Tokenizer, train_tokenizer
+from descend.text.tokenizer import END_OF_TEXT, TokenizerKind, Tokenizer, train_tokenizer
 
 ARCHITECTURES: list[Architecture] = ["gpt", "modern"]
 TEXT = "The cat sat on the mat, didn't it?  é ü 漢字 🙂\n\tand the dog sat on the log. " * 9
@@ -38,7 +38,7 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def tokenizer_of(kind: Kind = "bpe") -> Tokenizer:
+def tokenizer_of(kind: TokenizerKind = "bpe") -> Tokenizer:
     return train_tokenizer(kind, 290, lambda: iter([TEXT]))
 
 
@@ -66,7 +66,7 @@ def test_transformers_gives_the_same_logits_and_greedy_text(
     their_tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     settings = SamplingSettings(greedy=True)  # penalty and n-grams as in generation_config.json
     pieces = generate_text(model, tokenizer, PROMPTS, settings, max_new_tokens=NEW)
-    for prompt, ours in zip(PROMPTS, complete(pieces, len(PROMPTS)), strict=True):
+    for prompt, ours in zip(PROMPTS, collect_completions(pieces, len(PROMPTS)), strict=True):
         ids = their_tokenizer(prompt, return_tensors="pt")
         assert set(ids) == {"input_ids", "attention_mask"}
         assert ids["input_ids"][0].tolist() == tokenizer.encode(prompt)
@@ -86,7 +86,7 @@ def test_transformers_gives_the_same_logits_and_greedy_text(
 
 
 @pytest.mark.parametrize("kind", ["bpe", "char", "byte"])
-def test_autotokenizer_reads_and_writes_as_we_do(tmp_path: Path, kind: Kind) -> None:
+def test_autotokenizer_reads_and_writes_as_we_do(tmp_path: Path, kind: TokenizerKind) -> None:
     tokenizer = tokenizer_of(kind)
     save_model(tmp_path, noisy("gpt", tokenizer), tokenizer)
     theirs = AutoTokenizer.from_pretrained(tmp_path)
@@ -94,7 +94,7 @@ def test_autotokenizer_reads_and_writes_as_we_do(tmp_path: Path, kind: Kind) -> 
         ids = tokenizer.encode(text)
         assert theirs(text)["input_ids"] == ids
         assert theirs.decode(ids) == text
-    assert theirs.eos_token_id == theirs.pad_token_id == tokenizer.end_id
+    assert theirs.eos_token_id == theirs.pad_token_id == tokenizer.eos_token_id
     assert theirs.model_max_length == 64
 
 
@@ -113,7 +113,7 @@ def test_a_batch_padded_by_transformers_is_the_same(
         no_repeat_ngram_size=0, temperature=None, top_k=None, top_p=None,
     )  # fmt: skip
     new = written[:, batch["input_ids"].shape[1] :].tolist()
-    assert [c.token_ids for c in complete(pieces, len(PROMPTS))] == new
+    assert [c.token_ids for c in collect_completions(pieces, len(PROMPTS))] == new
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -148,7 +148,7 @@ def test_what_is_saved_is_loaded_to_the_bit(tmp_path: Path, architecture: Archit
 @pytest.fixture(scope="module")
 def saved() -> dict[str, bytes]:
     tokenizer = tokenizer_of()
-    return model_files(noisy("modern", tokenizer), tokenizer)
+    return render_model_files(noisy("modern", tokenizer), tokenizer)
 
 
 def test_saving_again_leaves_other_files_alone(tmp_path: Path, own_folder: Path) -> None:
@@ -164,8 +164,8 @@ def test_saving_again_leaves_other_files_alone(tmp_path: Path, own_folder: Path)
     assert load_model(tmp_path).model.shape.architecture == "modern"
     names = {path.name for path in tmp_path.iterdir() if path != own_folder}
     assert names == {
-        *model_files(noisy("gpt", tokenizer), tokenizer),
-        MANIFEST, "run.json", "events.jsonl", "checkpoints",
+        *render_model_files(noisy("gpt", tokenizer), tokenizer),
+        MANIFEST_FILE, "run.json", "events.jsonl", "checkpoints",
     }  # fmt: skip
     assert (tmp_path / "checkpoints/step_1/state.json").read_text() == "mine"
 
@@ -180,14 +180,14 @@ def test_a_crash_between_two_files_leaves_a_folder_that_loads(
     better = noisy("gpt", tokenizer)
     with torch.no_grad():
         better.final_norm.bias += 1.0
-    real = module.write_file
+    real = module.write_file_atomic
 
     def dies_before_the_manifest(path: Path, content: bytes) -> None:
-        if path.name == MANIFEST:
+        if path.name == MANIFEST_FILE:
             raise KeyboardInterrupt
         real(path, content)
 
-    monkeypatch.setattr(module, "write_file", dies_before_the_manifest)
+    monkeypatch.setattr(module, "write_file_atomic", dies_before_the_manifest)
     with pytest.raises(KeyboardInterrupt):
         save_model(tmp_path, better, tokenizer)
     assert torch.equal(load_model(tmp_path).model.final_norm.bias, better.final_norm.bias)
@@ -204,7 +204,7 @@ def _flip(path: Path) -> None:
 
 def _without_manifest(change: Damage) -> Damage:
     def both(folder: Path) -> None:
-        (folder / MANIFEST).unlink(missing_ok=True)
+        (folder / MANIFEST_FILE).unlink(missing_ok=True)
         change(folder)
 
     return both
@@ -216,7 +216,7 @@ DAMAGES: dict[str, tuple[str, Damage]] = {
     ),
     "a flipped bit in the tokenizer": ("tokenizer.json", lambda f: _flip(f / "tokenizer.json")),
     "an edited shape": ("config.json", lambda f: (f / "config.json").write_text("{}")),
-    "a manifest that is none": (MANIFEST, lambda f: (f / MANIFEST).write_text("[]")),
+    "a manifest that is none": (MANIFEST_FILE, lambda f: (f / MANIFEST_FILE).write_text("[]")),
     "cut weights, no manifest": (
         "model.safetensors",
         _without_manifest(lambda f: (f / "model.safetensors").write_bytes(b"cut")),
@@ -249,7 +249,7 @@ def test_damage_is_one_sentence_that_names_the_file(
     with pytest.raises(RunFolderError) as caught:
         load_model(tmp_path)
     assert name in str(caught.value)
-    assert str(tmp_path) in caught.value.where
+    assert str(tmp_path) in caught.value.location
     assert "\n" not in str(caught.value)
 
 
@@ -264,11 +264,11 @@ def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path, saved: dict[str
         save_model(tmp_path, noisy("gpt", tokenizer_of()), tokenizer_of("char"))
 
 
-def _info(corpus: str) -> RunInfo:
-    return RunInfo(
+def _info(corpus: str) -> RunMetadata:
+    return RunMetadata(
         version="0.0.1", saved_at="2026-01-01T00:00:00+00:00", preset="fast",
-        config={"corpus_dir": corpus, "vocab_path": "secret-vocabulary.json"},
-        resolved={"corpus_dir": corpus, "epoch": 3, "batch_size": 16, "learning_rate": 0.001,
+        requested_config={"corpus_dir": corpus, "vocab_path": "secret-vocabulary.json"},
+        resolved_config={"corpus_dir": corpus, "epoch": 3, "batch_size": 16, "learning_rate": 0.001,
                   "save_dir": "models/secret-diary", "optimizer": "muon"},
         execution={"precision": "float32"},
         corpus={"corpus": corpus, "train_tokens": 12345},
@@ -276,11 +276,11 @@ def _info(corpus: str) -> RunInfo:
     )  # fmt: skip
 
 
-def _summary() -> Summary:
-    return Summary(
+def _summary() -> RunSummary:
+    return RunSummary(
         model_dir="models/secret-diary", parameters=1, seconds=1.0, tokens_per_second=1.0,
         epochs=[], best_epoch=2, validation_loss=4.5678, validation_accuracy=0.25,
-        bits_per_byte=2.1, loss_ladder={"uniform": 8.3}, finished=True,
+        bits_per_byte=2.1, ngram_baselines={"uniform": 8.3}, finished=True,
         samples=[Sample(1, "secret", "secret")],
     )  # fmt: skip
 

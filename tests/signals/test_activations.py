@@ -8,7 +8,7 @@ import torch
 
 from descend.model.shape import ModelShape
 from descend.model.transformer import Transformer
-from descend.signals.activations import dead_share, effective_rank, flows
+from descend.signals.activations import dead_unit_fraction, effective_rank, block_activation_stats
 
 IDS = np.random.default_rng(0).integers(0, 50, (8, 16))
 
@@ -51,21 +51,21 @@ def test_dead_units_are_those_that_never_speak() -> None:
     units = torch.zeros(10, 8)
     units[3, :5] = 1.0  # five speak, once
     units[:, 5] = 1e-5  # one whispers
-    assert dead_share(units) == pytest.approx(3 / 8)
-    assert dead_share(torch.zeros(4, 4)) == 1.0
+    assert dead_unit_fraction(units) == pytest.approx(3 / 8)
+    assert dead_unit_fraction(torch.zeros(4, 4)) == 1.0
 
 
 @pytest.mark.parametrize("architecture", ["gpt", "modern"])
 def test_units_switched_off_are_found_in_their_block(architecture: str) -> None:
     model = network(architecture)
-    before = flows(model, IDS)
-    assert all(flow.dead_share == 0 for flow in before)
+    before = block_activation_stats(model, IDS)
+    assert all(flow.dead_unit_fraction == 0 for flow in before)
     assert model.training
     with torch.no_grad():
         model.blocks[1].ff.up.weight[:8] = 0  # type: ignore[union-attr, index]
         if architecture == "gpt":
             model.blocks[1].ff.up.bias[:8] = -20  # type: ignore[union-attr, index]
-    assert [flow.dead_share for flow in flows(model, IDS)] == [0, 8 / 32]
+    assert [flow.dead_unit_fraction for flow in block_activation_stats(model, IDS)] == [0, 8 / 32]
 
 
 def test_the_size_is_that_of_what_leaves_the_block() -> None:
@@ -76,6 +76,6 @@ def test_the_size_is_that_of_what_leaves_the_block() -> None:
             block.ff.down.weight.zero_()  # type: ignore[union-attr, operator]
         model.token_embedding.weight.mul_(7)
     rows = model.token_embedding.weight.detach()[torch.from_numpy(IDS)]
-    for flow in flows(model, IDS):
+    for flow in block_activation_stats(model, IDS):
         assert flow.rms == pytest.approx(float(rows.square().mean().sqrt()), rel=1e-5)
         assert flow.effective_rank == pytest.approx(effective_rank(rows.flatten(0, 1)), rel=1e-6)

@@ -8,7 +8,7 @@ import torch
 
 from descend.model.shape import ModelShape
 from descend.model.transformer import SelfAttention, Transformer
-from descend.signals.attention import attention_weights, gazes, sharpness
+from descend.signals.attention import attention_weights, head_attention_patterns, head_attention_entropies
 
 
 @pytest.mark.parametrize("architecture", ["gpt", "modern"])
@@ -43,14 +43,14 @@ def test_a_gaze_is_told_in_closed_form() -> None:
     even = np.tril(np.ones((4, 4))) / np.arange(1, 5)[:, None]
     before = np.eye(4, k=-1)
     before[0, 0] = 1
-    wide, narrow = gazes(np.stack([even, before])[None])
+    wide, narrow = head_attention_patterns(np.stack([even, before])[None])
     assert (wide.layer, wide.head, narrow.head) == (1, 1, 2)
-    assert wide.distance == pytest.approx((0.5 + 1 + 1.5) / 3)
-    assert wide.choice == pytest.approx((2 + 3 + 4) / 3)
-    assert wide.on_itself == wide.on_the_first == pytest.approx((1 / 2 + 1 / 3 + 1 / 4) / 3)
-    assert (narrow.distance, narrow.on_the_one_before, narrow.on_itself) == (1, 1, 0)
-    assert narrow.on_the_first == pytest.approx(1 / 3)
-    assert narrow.choice == pytest.approx(1)
+    assert wide.mean_distance == pytest.approx((0.5 + 1 + 1.5) / 3)
+    assert wide.effective_positions == pytest.approx((2 + 3 + 4) / 3)
+    assert wide.self_weight == wide.first_token_weight == pytest.approx((1 / 2 + 1 / 3 + 1 / 4) / 3)
+    assert (narrow.mean_distance, narrow.previous_token_weight, narrow.self_weight) == (1, 1, 0)
+    assert narrow.first_token_weight == pytest.approx(1 / 3)
+    assert narrow.effective_positions == pytest.approx(1)
 
 
 def test_sharpness_of_heads_made_by_hand() -> None:
@@ -66,17 +66,17 @@ def test_sharpness_of_heads_made_by_hand() -> None:
         for part in (attention.query, attention.key):
             part.weight.zero_()
             part.bias.zero_()
-    even = sharpness(model, np.arange(8))
+    even = head_attention_entropies(model, np.arange(8))
     assert [(h.layer, h.head) for h in even] == [(1, 1), (1, 2)]
-    assert all(h.entropy == pytest.approx(1, abs=1e-6) for h in even)
-    assert all(h.largest_logit == 0 for h in even)
+    assert all(h.normalized_entropy == pytest.approx(1, abs=1e-6) for h in even)
+    assert all(h.max_logit == 0 for h in even)
     given: list[torch.Tensor] = []
     attention.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0][0]))
     with torch.no_grad():
         attention.query.weight[:4] = attention.key.weight[:4] = 100 * torch.eye(8)[:4]
-    sharp, other = sharpness(model, np.arange(8))
+    sharp, other = head_attention_entropies(model, np.arange(8))
     x_TK = given[0][:, :4].double() * 100
     expected = (x_TK @ x_TK.T / 2).tril()  # K = 4, whose root is 2
-    assert sharp.largest_logit == pytest.approx(float(expected.abs().max()), rel=1e-4)
-    assert sharp.entropy < 0.01
-    assert other.entropy == pytest.approx(1, abs=1e-6)
+    assert sharp.max_logit == pytest.approx(float(expected.abs().max()), rel=1e-4)
+    assert sharp.normalized_entropy < 0.01
+    assert other.normalized_entropy == pytest.approx(1, abs=1e-6)

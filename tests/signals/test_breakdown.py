@@ -12,12 +12,12 @@ from descend.model.shape import ModelShape
 from descend.model.transformer import Transformer
 from descend.signals.breakdown import (
     TokenLosses,
-    by_frequency,
-    by_position,
-    context_gain,
-    context_needed,
-    last_octave_slope,
-    rare_share,
+    loss_by_frequency,
+    loss_by_position,
+    context_benefit_nats,
+    effective_context_length,
+    loss_slope_per_context_doubling,
+    rare_token_loss_fraction,
     slope_error,
     token_losses,
 )
@@ -31,34 +31,34 @@ def losses_of(rows: list[list[float]], targets: list[list[int]] | None = None) -
 
 def test_position_bands_are_octaves_and_their_means() -> None:
     found = losses_of([[8, 4, 4, 2, 2, 2, 2, 1]])
-    assert [(b.low, b.high, b.loss) for b in by_position(found)] == [
+    assert [(b.low, b.high, b.loss) for b in loss_by_position(found)] == [
         (1, 2, 8.0), (2, 4, 4.0), (4, 8, 2.0), (8, 9, 1.0),
     ]  # fmt: skip
-    assert last_octave_slope(found) == pytest.approx((4 + 2) / 2 - (2 + 2 + 2 + 1) / 4)
-    assert context_gain(found) == pytest.approx(8 - 7 / 4)
+    assert loss_slope_per_context_doubling(found) == pytest.approx((4 + 2) / 2 - (2 + 2 + 2 + 1) / 4)
+    assert context_benefit_nats(found) == pytest.approx(8 - 7 / 4)
 
 
 def test_no_more_context_is_needed_than_after_which_the_loss_falls_no_further() -> None:
     falls = [8, 4, 4, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
-    assert context_needed(losses_of([falls] * 3)) == 4
-    assert context_needed(losses_of([[3] * 16] * 3)) == 1
+    assert effective_context_length(losses_of([falls] * 3)) == 4
+    assert effective_context_length(losses_of([[3] * 16] * 3)) == 1
     to_the_end = [16 - n for n in range(16)]
-    assert context_needed(losses_of([to_the_end] * 3)) == 16
+    assert effective_context_length(losses_of([to_the_end] * 3)) == 16
     # What differs between windows more than it falls is chance; of one window nothing is known.
-    assert context_needed(losses_of([[3.1] * 8 + [3] * 8, [3] * 8 + [3.1] * 8])) == 1
-    assert context_needed(losses_of([falls])) == 1
+    assert effective_context_length(losses_of([[3.1] * 8 + [3] * 8, [3] * 8 + [3.1] * 8])) == 1
+    assert effective_context_length(losses_of([falls])) == 1
 
 
 def test_the_error_of_the_slope_is_that_of_the_mean_over_windows() -> None:
     found = losses_of([[0, 0, 1, 1], [0, 2, 1, 1], [0, 4, 1, 1]])
     # Differences of the windows: -1, 1, 3: standard deviation 2.
-    assert last_octave_slope(found) == pytest.approx(1.0)
+    assert loss_slope_per_context_doubling(found) == pytest.approx(1.0)
     assert slope_error(found) == pytest.approx(2 / math.sqrt(3))
 
 
 def test_frequency_bands_go_by_the_count_of_the_target() -> None:
     found = losses_of([[1, 2, 3, 5]], [[0, 1, 2, 3]])
-    bands = by_frequency(found, np.array([0, 1, 2, 3]))
+    bands = loss_by_frequency(found, np.array([0, 1, 2, 3]))
     assert [(b.low, b.high, b.loss, b.tokens) for b in bands] == [
         (0, 1, 1.0, 1), (1, 2, 2.0, 1), (2, 4, 4.0, 2),
     ]  # fmt: skip
@@ -67,8 +67,8 @@ def test_frequency_bands_go_by_the_count_of_the_target() -> None:
 def test_the_share_of_the_rare_is_of_the_loss_not_of_the_tokens() -> None:
     found = losses_of([[1, 2, 3, 5]], [[0, 1, 2, 3]])
     counts = np.array([50, 19, 20, 0])
-    assert rare_share(found, counts, 20) == pytest.approx((2 + 5) / 11)
-    assert rare_share(losses_of([[0, 0]]), counts, 99) == 0.0
+    assert rare_token_loss_fraction(found, counts, 20) == pytest.approx((2 + 5) / 11)
+    assert rare_token_loss_fraction(losses_of([[0, 0]]), counts, 99) == 0.0
 
 
 def test_a_network_that_knows_nothing_loses_ln_v_everywhere() -> None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from descend.signals.counting import repeated_share, shift
+from descend.signals.counting import repeated_ngram_fraction, distribution_shift_nats
 
 
 def words(seed: int, count: int, low: int = 0, high: int = 50) -> np.ndarray:
@@ -16,12 +16,12 @@ def words(seed: int, count: int, low: int = 0, high: int = 50) -> np.ndarray:
 
 def test_a_text_that_is_there_k_times_repeats_itself_so_much() -> None:
     text = words(1, 5000)
-    assert repeated_share(text) == 0.0
-    assert repeated_share(np.tile(text, 4)) == pytest.approx(0.75, abs=0.01)
+    assert repeated_ngram_fraction(text) == 0.0
+    assert repeated_ngram_fraction(np.tile(text, 4)) == pytest.approx(0.75, abs=0.01)
 
 
 def test_more_of_the_same_text_is_no_shift() -> None:
-    found = shift(words(1, 20_000), words(2, 4_000), 100)
+    found = distribution_shift_nats(words(1, 20_000), words(2, 4_000), 100)
     assert found is not None
     assert found < 0.1
 
@@ -34,16 +34,16 @@ def test_the_next_chapter_of_a_text_of_chapters_is_no_shift() -> None:
 
     book = np.concatenate([chapter(n) for n in range(32)])
     held_out = np.concatenate([chapter(n) for n in range(32, 36)])
-    found = shift(book, held_out, 250)
+    found = distribution_shift_nats(book, held_out, 250)
     assert found is not None
     assert found < 0.1
-    assert shift(book[:500], book[:30], 250) is None
+    assert distribution_shift_nats(book[:500], book[:30], 250) is None
 
 
 def test_text_of_another_vocabulary_is_a_shift() -> None:
     # Known: half the held-out tokens never stand in training; the rest are as there.
     train, other = words(1, 20_000), words(2, 4_000, 25, 75)
-    found = shift(train, other, 100)
+    found = distribution_shift_nats(train, other, 100)
     assert found is not None
     assert found > math.log(2)
 
@@ -51,6 +51,6 @@ def test_text_of_another_vocabulary_is_a_shift() -> None:
 def test_text_that_is_harder_or_easier_in_its_own_way_is_told_from_foreign_text() -> None:
     # Training text of 7 equal letters; the held-out text has 4 of them. To the training text it is
     # as hard as any, but far easier by its own measure: ln 7 against ln 4.
-    found = shift(words(1, 20_000, 0, 7), words(2, 4_000, 0, 4), 8)
+    found = distribution_shift_nats(words(1, 20_000, 0, 7), words(2, 4_000, 0, 4), 8)
     assert found is not None
     assert found == pytest.approx(math.log(7 / 4), abs=0.1)

@@ -11,36 +11,36 @@ from descend.signals.curve import (
     FEWEST_POINTS,
     LEAST_IN_A_POINT,
     Floats,
-    Heading,
+    CurveExtrapolation,
     PowerLaw,
-    bootstrap,
-    fit,
-    heading,
-    through,
+    bootstrap_power_law,
+    fit_power_law,
+    extrapolate_curve,
+    interpolate_curve,
 )
 
-LAW = PowerLaw(floor=3.0, scale=20.0, offset=0.0, exponent=0.5)
+LAW = PowerLaw(asymptote=3.0, scale=20.0, offset=0.0, exponent=0.5)
 TIMES = [100.0, 200.0, 400.0, 800.0, 1600.0]
 
 
 def test_the_law_behind_exact_points_is_found() -> None:
-    found = fit(TIMES, [LAW.at(t) for t in TIMES])
-    assert found.at(6400) == pytest.approx(LAW.at(6400), abs=0.02)
-    assert found.floor == pytest.approx(3.0, abs=0.1)
+    found = fit_power_law(TIMES, [LAW.predict(t) for t in TIMES])
+    assert found.predict(6400) == pytest.approx(LAW.predict(6400), abs=0.02)
+    assert found.asymptote == pytest.approx(3.0, abs=0.1)
 
 
 def test_a_curve_goes_through_its_points_and_on_by_the_law() -> None:
-    on_it = through({t: LAW.at(t) for t in TIMES})
-    assert on_it.at(300) == pytest.approx(LAW.at(300), abs=0.01)
-    assert on_it.at(6400) == pytest.approx(LAW.at(6400), abs=0.02)
+    on_it = interpolate_curve({t: LAW.predict(t) for t in TIMES})
+    assert on_it.at(300) == pytest.approx(LAW.predict(300), abs=0.01)
+    assert on_it.at(6400) == pytest.approx(LAW.predict(6400), abs=0.02)
     # A jump between two lengths is kept, and not made a slope that goes on.
-    jumped = through({100.0: 2.0, 200.0: 1.9, 400.0: 1.0, 800.0: 1.0})
+    jumped = interpolate_curve({100.0: 2.0, 200.0: 1.9, 400.0: 1.0, 800.0: 1.0})
     assert [jumped.at(t) for t in (100, 200, 400, 800)] == pytest.approx([2.0, 1.9, 1.0, 1.0])
 
 
 def test_two_points_are_no_curve() -> None:
     with pytest.raises(ValueError, match="2 points"):
-        fit([1.0, 2.0], [3.0, 2.0])
+        fit_power_law([1.0, 2.0], [3.0, 2.0])
 
 
 STEPS = np.arange(1.0, 401.0)
@@ -51,11 +51,11 @@ def noisy(seed: int, alike: float = 0.0, law: PowerLaw = LAW) -> Floats:
     errors = np.random.default_rng(seed).standard_normal(len(STEPS)) * 0.1
     for n in range(1, len(errors)):
         errors[n] += alike * errors[n - 1]
-    return np.array([law.at(t) for t in STEPS]) + errors
+    return np.array([law.predict(t) for t in STEPS]) + errors
 
 
-def headed(times: Floats, losses: Floats, seed: int = 0) -> Heading:
-    found = heading(times, losses, seed)
+def headed(times: Floats, losses: Floats, seed: int = 0) -> CurveExtrapolation:
+    found = extrapolate_curve(times, losses, seed)
     assert found is not None
     return found
 
@@ -63,11 +63,11 @@ def headed(times: Floats, losses: Floats, seed: int = 0) -> Heading:
 @pytest.mark.parametrize("alike", [0.0, 0.7])
 def test_intervals_hold_the_truth_about_as_often_as_they_say(alike: float) -> None:
     found = [headed(STEPS, noisy(seed, alike)) for seed in range(40)]
-    truth = LAW.at(800)
-    assert found[0].at == 800
+    truth = LAW.predict(800)
+    assert found[0].step == 800
     # 95 % of 40 are 38; fewer than 33 would be a chance of one in a hundred.
     assert sum(h.ci95[0] <= truth <= h.ci95[1] for h in found) >= 33
-    assert sum(h.floor_ci95[0] <= LAW.floor <= h.floor_ci95[1] for h in found) >= 33
+    assert sum(h.floor_ci95[0] <= LAW.asymptote <= h.floor_ci95[1] for h in found) >= 33
     # Not by being endless: the law itself falls by 0.3 from the last step to there.
     assert np.median([h.ci95[1] - h.ci95[0] for h in found]) < 0.5
 
@@ -79,8 +79,8 @@ def test_errors_that_last_are_worth_fewer_points() -> None:
     assert swings.std() == pytest.approx(jumps.std(), rel=0.05)
     widths = []
     for off in (swings, jumps):
-        losses = np.array([LAW.at(t) for t in times]) + off
-        floors = bootstrap(times, losses, fit(times.tolist(), losses.tolist()))[0]
+        losses = np.array([LAW.predict(t) for t in times]) + off
+        floors = bootstrap_power_law(times, losses, fit_power_law(times.tolist(), losses.tolist()))[0]
         widths.append(float(np.quantile(floors, 0.975) - np.quantile(floors, 0.025)))
     assert widths[0] > 1.5 * widths[1]
 
@@ -103,7 +103,7 @@ def test_a_heading_is_in_order_and_the_same_each_time(
     double = headed(STEPS, 2 * losses, seed)
     assert double.ci95 == pytest.approx([2 * x for x in found.ci95], rel=1e-6)
     later = headed(10 * STEPS, losses, seed)
-    assert later.at == 10 * found.at
+    assert later.step == 10 * found.step
     assert later.ci95 == pytest.approx(found.ci95, rel=1e-6)
 
 
@@ -118,19 +118,19 @@ def test_other_draws_differ_a_little() -> None:
 def test_a_floor_is_no_less_than_nothing() -> None:
     falling = 1.0 - 0.15 * np.log(STEPS)  # no power law: it has no end
     found = headed(STEPS, falling)
-    assert fit(STEPS.tolist(), falling.tolist()).floor < 0
-    assert found.floor == found.floor_ci95[0] == 0.0
+    assert fit_power_law(STEPS.tolist(), falling.tolist()).asymptote < 0
+    assert found.asymptote == found.floor_ci95[0] == 0.0
 
 
 def test_too_short_a_curve_has_no_heading() -> None:
     least = round(FEWEST_POINTS * LEAST_IN_A_POINT / 0.8)  # a fifth is left out
-    assert heading(STEPS[:least], noisy(0)[:least]) is not None
-    assert heading(STEPS[: least - 2], noisy(0)[: least - 2]) is None
-    assert heading(STEPS[:0], STEPS[:0]) is None
+    assert extrapolate_curve(STEPS[:least], noisy(0)[:least]) is not None
+    assert extrapolate_curve(STEPS[: least - 2], noisy(0)[: least - 2]) is None
+    assert extrapolate_curve(STEPS[:0], STEPS[:0]) is None
 
 
 def test_a_thousand_draws_are_that_many_laws() -> None:
     times = np.linspace(100.0, 1600.0, 50)
-    losses = np.array([LAW.at(t) for t in times]) + np.random.default_rng(0).normal(0, 0.02, 50)
-    law = fit(times.tolist(), losses.tolist())
-    assert bootstrap(times, losses, law).shape == (4, 1000)
+    losses = np.array([LAW.predict(t) for t in times]) + np.random.default_rng(0).normal(0, 0.02, 50)
+    law = fit_power_law(times.tolist(), losses.tolist())
+    assert bootstrap_power_law(times, losses, law).shape == (4, 1000)

@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from descend.signals.distance import MOST_KINDS, information
-from descend.text.languages.recall import Recall, sample_recall
+from descend.signals.distance import MAX_SYMBOLS, mutual_information
+from descend.text.languages.recall import DelayedCopy, sample_delayed_copy
 
 
 def test_a_letter_tells_of_the_one_that_repeats_it_and_of_no_other() -> None:
     # A letter of 7 is that five back, but for 30 in 100 drawn at random: it is the same with
     # probability 0.7 + 0.3 / 7, and each of the six others 0.3 / 7.
-    text = sample_recall(Recall(5, 7, 0.3), 60_000, seed=1)
+    text = sample_delayed_copy(DelayedCopy(5, 7, 0.3), 60_000, seed=1)
     same, other = 0.7 + 0.3 / 7, 0.3 / 7
     told = math.log(7) + same * math.log(same) + 6 * other * math.log(other)
-    found = information(text, [1, 2, 3, 4, 5, 6])
+    found = mutual_information(text, [1, 2, 3, 4, 5, 6])
     assert found[4] == pytest.approx(told, abs=0.02)
     assert max(found[:4]) < 0.005
     assert found[5] < 0.005
@@ -28,13 +28,13 @@ def test_a_letter_tells_of_the_one_that_repeats_it_and_of_no_other() -> None:
 @given(st.integers(2, 5000), st.integers(0, 1000))
 def test_tokens_drawn_at_random_tell_nothing(kinds: int, seed: int) -> None:
     text = np.random.default_rng(seed).zipf(1.5, 20_000).clip(max=kinds).astype(np.uint16)
-    assert max(information(text, [1, 7, 64])) < 0.02
+    assert max(mutual_information(text, [1, 7, 64])) < 0.02
 
 
 def test_a_text_of_many_kinds_is_told_by_its_frequent_ones() -> None:
     # Pairs: each token stands twice in a row. A third of it is the frequent first token.
     rare = np.random.default_rng(0).integers(1, 2000, 50_000)
     text = np.repeat(np.where(np.arange(50_000) % 3 == 0, 0, rare), 2)
-    found = information(text, [1, 1000])
-    assert 0.1 < found[0] < math.log(MOST_KINDS)
-    assert information(text[:1], [1]).tolist() == [0.0]
+    found = mutual_information(text, [1, 1000])
+    assert 0.1 < found[0] < math.log(MAX_SYMBOLS)
+    assert mutual_information(text[:1], [1]).tolist() == [0.0]

@@ -14,7 +14,7 @@ from descend.model.initialize import initialize
 from descend.model.shape import ModelShape
 from descend.model.transformer import Transformer
 from descend.signals.evaluate import evaluate
-from descend.signals.matrices import MatrixWatch
+from descend.signals.matrices import WeightUpdateRecorder
 
 BYTES = np.arange(1, 31)  # token i stands for i + 1 bytes
 
@@ -68,7 +68,7 @@ def test_a_cap_takes_windows_evenly() -> None:
 def test_matrix_watch_measures_the_step_that_was_taken() -> None:
     model = network()
     model(torch.zeros((1, 4), dtype=torch.long)).sum().backward()
-    watch = MatrixWatch()
+    watch = WeightUpdateRecorder()
     watch.before(model)
     with torch.no_grad():
         model.head.weight.mul_(1.01)

@@ -10,19 +10,19 @@ from torch.optim import AdamW
 
 from descend.model.shape import ModelShape
 from descend.model.transformer import Transformer
-from descend.signals.memorise import KNOWN, Memory, memorise
+from descend.signals.memorise import MEMORIZED_LOSS, MemorizationResult, train_on_random_tokens
 
 
 def memory(
     sequences: int, rate: float = 0.01, width: int = 32, steps: int = 200, seconds: float = math.inf
-) -> Memory:
+) -> MemorizationResult:
     torch.manual_seed(0)
     shape = ModelShape(
         architecture="gpt", vocab_size=64, embed_dim=width, num_heads=2, num_layers=1,
         ff_dim=2 * width, max_seq_len=16,
     )  # fmt: skip
     model = Transformer(shape)
-    return memorise(
+    return train_on_random_tokens(
         model, [AdamW(model.parameters(), lr=rate)], sequences, 16, most_steps=steps,
         most_seconds=seconds,
         loss=lambda logits, targets: F.cross_entropy(logits.flatten(0, 1), targets.flatten()),
@@ -34,8 +34,8 @@ def test_one_sequence_is_soon_known_and_more_take_longer() -> None:
     assert one.steps is not None
     assert four.steps is not None
     assert 1 < one.steps < four.steps
-    assert one.loss < KNOWN
-    assert one.updates == one.steps
+    assert one.loss < MEMORIZED_LOSS
+    assert one.num_updates == one.steps
     parameters = 64 * 32 + 16 * 32 + 4 * (32 * 32 + 32) + 2 * 32 * 64 + 64 + 32 + 6 * 32
     expected = (math.log2(64) - one.loss / math.log(2)) * 16 / parameters
     assert abs(one.bits_per_parameter - expected) < 1e-9
@@ -44,7 +44,7 @@ def test_one_sequence_is_soon_known_and_more_take_longer() -> None:
 def test_without_steps_nothing_is_known_and_a_small_one_cannot_hold_many() -> None:
     still = memory(4, rate=0.0, steps=5)
     assert still.steps is None
-    assert still.updates == 5
+    assert still.num_updates == 5
     assert still.bits_per_parameter < 0.01
     small, large = memory(64, width=8), memory(64, width=64)
     assert small.steps is None
@@ -54,9 +54,9 @@ def test_without_steps_nothing_is_known_and_a_small_one_cannot_hold_many() -> No
 def test_it_ends_when_its_time_is_spent_or_its_numbers_run_away() -> None:
     assert memory(1, seconds=60.0).steps is not None
     none = memory(1, seconds=0.0)
-    assert (none.steps, none.updates) == (None, 0)
+    assert (none.steps, none.num_updates) == (None, 0)
     assert none.loss > 4  # ln 64 is 4.16
     wild = memory(1, rate=1e30)
     assert wild.steps is None
-    assert 0 < wild.updates < 10
+    assert 0 < wild.num_updates < 10
     assert not math.isfinite(wild.loss)

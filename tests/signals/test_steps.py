@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from descend.signals.steps import LARGEST, SMALLEST, critical_multiplier, noise_scale
+from descend.signals.steps import LARGEST, SMALLEST, critical_step_multiplier, gradient_noise_scale
 
 
 def multiplier(step: float, curvature: float = 3.0, at: float = 2.0) -> tuple[float, float]:
     """On the parabola curvature/2 x², from x = `at`, by `step` times the exact way down."""
     x = torch.tensor([at])
     update = [torch.tensor([-step * at])]
-    found = critical_multiplier([x], update, lambda: float(curvature / 2 * x[0] ** 2))
+    found = critical_step_multiplier([x], update, lambda: float(curvature / 2 * x[0] ** 2))
     return found, float(x[0])
 
 
@@ -43,7 +43,7 @@ def test_noise_scale_of_gradients_with_known_mean_and_variance() -> None:
     model, per_batch, count = Mean(), 256, 400
     # A token's gradient is its own value: mean 0.5, variance 4, so tr Σ / |G|² = 16 tokens.
     data = 0.5 + 2 * torch.randn(count, 1, per_batch + 1, dtype=torch.float64)
-    found = noise_scale(
+    found = gradient_noise_scale(
         model,  # type: ignore[arg-type]
         list(data),
         lambda batch: (model.w * batch[:, 1:].float()).mean(),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from descend.errors import CorpusError, TokenizerError
 from descend.text import baselines
-from descend.text.baselines import loss_ladder, ngram_loss, ngram_probabilities
+from descend.text.baselines import compute_ngram_baselines, kneser_ney_loss, ngram_probabilities
 
 VOCAB = 5
 TOKENS = st.lists(st.integers(0, VOCAB - 1), max_size=60)
@@ -71,14 +71,14 @@ def test_the_probabilities_of_all_next_tokens_sum_to_one(
 
 @given(TOKENS, SCORED)
 def test_the_ladder_is_finite_for_any_text(train: list[int], scored: list[int]) -> None:
-    ladder = loss_ladder(np.array(train, np.uint16), np.array(scored, np.uint16), VOCAB)
+    ladder = compute_ngram_baselines(np.array(train, np.uint16), np.array(scored, np.uint16), VOCAB)
     assert ladder.uniform == math.log(VOCAB)
     for loss in (ladder.unigram, ladder.bigram, ladder.trigram):
         assert 0 < loss < 50
 
 
 def test_the_unigram_counts_all_tokens_and_scores_all_but_the_first() -> None:
-    ladder = loss_ladder(np.array([0, 0, 0, 1]), np.array([2, 0, 1]), 3)
+    ladder = compute_ngram_baselines(np.array([0, 0, 0, 1]), np.array([2, 0, 1]), 3)
     assert ladder.unigram == pytest.approx(-(math.log(3.5 / 5.5) + math.log(1.5 / 5.5)) / 2)
 
 
@@ -92,26 +92,26 @@ def test_a_markov_chain_is_known_by_its_own_order_and_no_sooner() -> None:
     tokens = np.array(chain)
     likely = 0.9 + 0.1 / 7
     entropy = -likely * math.log(likely) - 6 * (0.1 / 7) * math.log(0.1 / 7)
-    ladder = loss_ladder(tokens[:50_000], tokens[50_000:], 7)
+    ladder = compute_ngram_baselines(tokens[:50_000], tokens[50_000:], 7)
     assert ladder.unigram == pytest.approx(math.log(7), abs=0.01)
     assert ladder.bigram == pytest.approx(math.log(7), abs=0.02)
     assert ladder.trigram == pytest.approx(entropy, abs=0.03)
-    assert ngram_loss(tokens[:50_000], tokens[50_000:], 7, 3) == ladder.trigram
+    assert kneser_ney_loss(tokens[:50_000], tokens[50_000:], 7, 3) == ladder.trigram
 
 
 def test_vocabularies_of_millions_and_unseen_tokens_stay_finite() -> None:
-    ladder = loss_ladder(np.array([1, 2, 999_999, 1, 2]), np.array([5, 999_998, 2]), 1_000_000)
+    ladder = compute_ngram_baselines(np.array([1, 2, 999_999, 1, 2]), np.array([5, 999_998, 2]), 1_000_000)
     assert all(math.isfinite(x) for x in (ladder.unigram, ladder.bigram, ladder.trigram))
-    assert math.isfinite(ngram_loss(np.arange(1000), np.arange(500, 900), 2**31, 5))
+    assert math.isfinite(kneser_ney_loss(np.arange(1000), np.arange(500, 900), 2**31, 5))
 
 
 def test_too_little_validation_text_and_foreign_tokens_are_refused() -> None:
     with pytest.raises(CorpusError, match="1 tokens, expected at least 2"):
-        loss_ladder(np.array([0, 1]), np.array([0]), 2)
+        compute_ngram_baselines(np.array([0, 1]), np.array([0]), 2)
     with pytest.raises(TokenizerError, match="0 to 2, expected 0 to 1"):
-        loss_ladder(np.array([0, 1, 2]), np.array([0, 1]), 2)
+        compute_ngram_baselines(np.array([0, 1, 2]), np.array([0, 1]), 2)
     with pytest.raises(ValueError, match="expected 1 to 5"):
-        ngram_loss(np.array([0, 1]), np.array([0, 1]), 2, 6)
+        kneser_ney_loss(np.array([0, 1]), np.array([0, 1]), 2, 6)
 
 
 def test_the_slow_count_itself_on_a_case_worked_by_hand() -> None:
@@ -122,7 +122,7 @@ def test_the_slow_count_itself_on_a_case_worked_by_hand() -> None:
 
 
 def test_a_ladder_judges_no_more_than_a_million_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(baselines, "MOST_VALIDATION_TOKENS", 50)
+    monkeypatch.setattr(baselines, "MAX_VALIDATION_TOKENS", 50)
     tokens = np.random.default_rng(0).integers(0, 7, 500)
-    whole = loss_ladder(tokens, np.concatenate([tokens[:50], np.zeros(400, np.int64)]), 7)
-    assert whole == loss_ladder(tokens, tokens[:50], 7)
+    whole = compute_ngram_baselines(tokens, np.concatenate([tokens[:50], np.zeros(400, np.int64)]), 7)
+    assert whole == compute_ngram_baselines(tokens, tokens[:50], 7)

@@ -8,25 +8,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from descend.errors import CorpusError
-from descend.text.batches import BatchPlan, permuted
+from descend.text.batches import BatchSampler, permute_indices
 
 
-def plan(length: int = 1000, seq_len: int = 16, batch_size: int = 4, seed: int = 1) -> BatchPlan:
+def plan(length: int = 1000, seq_len: int = 16, batch_size: int = 4, seed: int = 1) -> BatchSampler:
     # Each token is its own position, so that a batch tells where it was taken from.
-    return BatchPlan(np.arange(length, dtype=np.uint16), seq_len, batch_size, seed)
+    return BatchSampler(np.arange(length, dtype=np.uint16), seq_len, batch_size, seed)
 
 
 @given(st.integers(1, 3000), st.integers(0, 2**40), st.integers(0, 50))
 def test_permuted_is_a_permutation(size: int, seed: int, salt: int) -> None:
     places = np.arange(size)
-    assert np.array_equal(np.sort(permuted(places, size, seed, salt)), places)
+    assert np.array_equal(np.sort(permute_indices(places, size, seed, salt)), places)
 
 
 def test_permutations_differ_by_seed_and_by_pass() -> None:
     places = np.arange(100)
-    base = permuted(places, 100, 1, 0)
-    assert not np.array_equal(base, permuted(places, 100, 2, 0))
-    assert not np.array_equal(base, permuted(places, 100, 1, 1))
+    base = permute_indices(places, 100, 1, 0)
+    assert not np.array_equal(base, permute_indices(places, 100, 2, 0))
+    assert not np.array_equal(base, permute_indices(places, 100, 1, 1))
     # About one place in a hundred stays where it was in a random permutation.
     assert (base == places).sum() < 10
 
@@ -69,18 +69,18 @@ def test_passes_shift_the_grid_and_shuffle_anew() -> None:
 def test_epochs_end_where_steps_says(length: int, batch: int, epochs: int) -> None:
     chosen = plan(length, 16, batch)
     total = chosen.steps(epochs)
-    assert chosen.epochs_done(total) >= epochs
-    assert chosen.epochs_done(total - 1) < epochs
+    assert chosen.completed_epochs(total) >= epochs
+    assert chosen.completed_epochs(total - 1) < epochs
     for step in range(total):
-        assert chosen.steps(chosen.epoch_of(step) - 1) <= step < chosen.steps(chosen.epoch_of(step))
+        assert chosen.steps(chosen.epoch_at_step(step) - 1) <= step < chosen.steps(chosen.epoch_at_step(step))
 
 
 def test_passes_are_told_in_parts_too() -> None:
     batches = plan(batch_size=1)
     whole = batches.sequences_per_epoch
-    assert batches.passes(3 * whole) == 3
-    assert batches.passes(whole + 1) == 1 + 1 / whole
-    assert plan(batch_size=4).passes(whole) == 4
+    assert batches.epochs_at_step(3 * whole) == 3
+    assert batches.epochs_at_step(whole + 1) == 1 + 1 / whole
+    assert plan(batch_size=4).epochs_at_step(whole) == 4
 
 
 def test_a_text_of_one_sequence_is_enough_and_less_is_refused() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from descend.errors import ConfigError
-from descend.text.corpus import find_corpus, read_documents
-from descend.text.readers import read
+from descend.text.corpus import resolve_corpus, read_documents
+from descend.text.readers import read_file
 from descend.text.readers.codepages import rank_code_pages
 from descend.text.readers.options import ReadOptions
 
@@ -61,7 +61,7 @@ def test_each_language_is_read_in_its_code_pages(
         data = (SAMPLES[language] * times + "\n").encode(codec, "ignore")
         path = tmp_path / f"{times}.txt"
         path.write_bytes(data)
-        assert "".join(d.text for d in read(path)) == data.decode(codec)
+        assert "".join(d.text for d in read_file(path)) == data.decode(codec)
         beyond = next(c for c in SAMPLES[language] if c > "\x7f" and c.encode(codec, "ignore"))
         assert "read as" in caplog.messages[-1]
         assert beyond in caplog.messages[-1], "the line shown has a letter that tells"
@@ -73,7 +73,7 @@ def test_lines_of_two_encodings_are_each_read_as_theirs(
     new, old = SAMPLES["Polish"] + "\n", SAMPLES["Polish"].lower() + "\r\n"
     data = (new.encode() + old.encode("cp1250")) * 40 + b"plain\n" + "żółw".encode("cp1250")
     (tmp_path / "a.txt").write_bytes(data)
-    assert "".join(d.text for d in read(tmp_path / "a.txt")) == (new + old) * 40 + "plain\nżółw"
+    assert "".join(d.text for d in read_file(tmp_path / "a.txt")) == (new + old) * 40 + "plain\nżółw"
     assert "41 lines are not UTF-8 and 40 are" in caplog.text
 
 
@@ -83,7 +83,7 @@ def test_utf16_without_a_mark_is_known_by_its_pattern(
     language: str, codec: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "a.txt").write_bytes((SAMPLES[language] * 20).encode(codec))
-    assert "".join(d.text for d in read(tmp_path / "a.txt")) == SAMPLES[language] * 20
+    assert "".join(d.text for d in read_file(tmp_path / "a.txt")) == SAMPLES[language] * 20
     assert f"no byte-order mark, read as {codec}" in caplog.text
 
 
@@ -93,11 +93,11 @@ def test_a_folder_decides_as_a_whole(tmp_path: Path) -> None:
     for number, word in enumerate(words):
         (tmp_path / f"{number}.txt").write_bytes(f"{word}\n".encode("cp1250"))
     (tmp_path / "z.txt").write_bytes((SAMPLES["Hungarian"] * 5).encode("cp1250"))
-    texts = [d.text for d in read_documents(find_corpus(str(tmp_path)))]
+    texts = [d.text for d in read_documents(resolve_corpus(str(tmp_path)))]
     assert texts == [f"{word}\n" for word in words] + [SAMPLES["Hungarian"] * 5]
     # A file with strong evidence of its own is not made to follow.
     (tmp_path / "y.txt").write_bytes((SAMPLES["Russian"] * 5).encode("koi8-r"))
-    assert SAMPLES["Russian"] * 5 in [d.text for d in read_documents(find_corpus(str(tmp_path)))]
+    assert SAMPLES["Russian"] * 5 in [d.text for d in read_documents(resolve_corpus(str(tmp_path)))]
 
 
 def test_the_encoding_that_was_named_is_obeyed(
@@ -105,22 +105,22 @@ def test_the_encoding_that_was_named_is_obeyed(
 ) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes("çok güzel, teşekkür".encode("cp1254"))
-    source = find_corpus(str(path), options=ReadOptions(encoding="cp1254"))
+    source = resolve_corpus(str(path), options=ReadOptions(encoding="cp1254"))
     assert [d.text for d in read_documents(source)] == ["çok güzel, teşekkür"]
     assert not caplog.messages
-    assert source.fingerprint != find_corpus(str(path)).fingerprint
+    assert source.fingerprint != resolve_corpus(str(path)).fingerprint
     with pytest.raises(ConfigError, match="encoding"):
-        find_corpus(str(path), options=ReadOptions(encoding="latin-99"))
+        resolve_corpus(str(path), options=ReadOptions(encoding="latin-99"))
 
 
 def test_mojibake_in_valid_utf8_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "a.txt").write_text("obligación así también aquí está\n".encode().decode("cp1252"))
     with caplog.at_level(logging.WARNING, "descend"):
-        list(read(tmp_path / "a.txt"))
+        list(read_file(tmp_path / "a.txt"))
     assert "decoded wrongly before" in caplog.text
     caplog.clear()
     (tmp_path / "b.txt").write_text("obligación así también aquí está, ÁÉÍ «Ã»\n", "utf-8")
-    list(read(tmp_path / "b.txt"))
+    list(read_file(tmp_path / "b.txt"))
     assert not caplog.messages
 
 

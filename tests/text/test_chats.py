@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from descend.config import make_config
-from descend.text.encoding import cuts_at_white_space, encoder, id_type
-from descend.text.readers import read
+from descend.text.encoding import splits_on_whitespace, make_encoder, token_id_dtype
+from descend.text.readers import read_file
 from descend.text.readers.chats import MARKERS, conversation_text
-from descend.text.store import prepare_text
+from descend.text.store import prepare_documents
 from descend.text.tokenizer import load_tokenizer, train_tokenizer
 
 ASKED, ANSWERED = "How are\nyou today?", "Fine, thanks. https://x.example"
@@ -54,7 +54,7 @@ SHAPES: dict[str, Any] = {
 
 
 def texts(path: Path) -> list[str]:
-    return [document.text for document in read(path)]
+    return [document.text for document in read_file(path)]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -142,10 +142,10 @@ def test_the_split_is_by_conversation(tmp_path: Path) -> None:
                  for role in ("user", "assistant")]  # fmt: skip
         lines.append(json.dumps({"messages": turns}))
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
-    text = prepare_text(make_config({"corpus_dir": str(tmp_path / "a.jsonl")}))
-    assert text.split.how == "documents"
+    text = prepare_documents(make_config({"corpus_dir": str(tmp_path / "a.jsonl")}))
+    assert text.split.method == "documents"
     for start, end in text.split.validation.tolist():
-        held_out = text.spool.bytes(start, end).decode()
+        held_out = text.documents.bytes(start, end).decode()
         assert held_out.startswith("<|user|>\nuser says")
         assert held_out.count("<|user|>") == 3
 
@@ -159,11 +159,11 @@ def test_the_tokenizer_knows_the_markers(kind: Any, tmp_path: Path) -> None:
     ids = tokenizer.encode(text)
     assert tokenizer.knows_roles
     assert tokenizer.vocab_size <= 300 or kind == "char"
-    assert ids.count(tokenizer.fast.token_to_id("<|user|>")) == 30
+    assert ids.count(tokenizer.backend.token_to_id("<|user|>")) == 30
     assert tokenizer.decode(ids) == text
     assert tokenizer.byte_lengths[ids].sum() == len(text.encode())
-    assert cuts_at_white_space(tokenizer) == (kind == "bpe")
-    fast = np.frombuffer(encoder(tokenizer)([text])[0], id_type(tokenizer))
+    assert splits_on_whitespace(tokenizer) == (kind == "bpe")
+    fast = np.frombuffer(make_encoder(tokenizer)([text])[0], token_id_dtype(tokenizer))
     assert fast.tolist() == ids
     plain = train_tokenizer(kind, 300, lambda: iter(["no chat at all"]))
-    assert not any(plain.fast.token_to_id(marker) for marker in MARKERS)
+    assert not any(plain.backend.token_to_id(marker) for marker in MARKERS)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from descend.errors import CorpusError
 from descend.text import corpus
-from descend.text.corpus import CorpusSource, find_corpus, read_documents
+from descend.text.corpus import CorpusSource, resolve_corpus, read_documents
 from descend.text.document import Document
 
 
@@ -31,7 +31,7 @@ def make(folder: Path, **files: str) -> Path:
 
 def refusal(corpus_dir: Path | str) -> CorpusError:
     with pytest.raises(CorpusError) as caught:
-        list(read_documents(find_corpus(str(corpus_dir))))
+        list(read_documents(resolve_corpus(str(corpus_dir))))
     assert "\n" not in str(caught.value)
     return caught.value
 
@@ -41,7 +41,7 @@ def test_a_folder_is_read_in_order_without_hidden_and_unknown_files(tmp_path: Pa
     make(tmp_path, d_txt=" \n\t ", e_txt="")
     (tmp_path / "README").write_text("readme")
     (tmp_path / "data").write_bytes(b"\0\1\2")
-    source = find_corpus(str(tmp_path))
+    source = resolve_corpus(str(tmp_path))
     assert [(d.source, d.text) for d in read_documents(source)] == [
         ("README", "readme"), ("a/z.md", "Z"), ("b.txt", "B"),
     ]  # fmt: skip
@@ -51,9 +51,9 @@ def test_a_folder_is_read_in_order_without_hidden_and_unknown_files(tmp_path: Pa
 
 def test_what_is_left_out_of_a_folder_is_counted(tmp_path: Path) -> None:
     make(tmp_path, a_txt="A")
-    assert find_corpus(str(tmp_path)).notes == ()
+    assert resolve_corpus(str(tmp_path)).warnings == ()
     make(tmp_path, b_doc="old", b__c_jpg="x", b__d_jpg="y", e_txt="", _hidden_jpg="z")
-    assert find_corpus(str(tmp_path)).notes == (
+    assert resolve_corpus(str(tmp_path)).warnings == (
         "not read: 1 .doc (50 % of the bytes), 2 .jpg (33 % of the bytes), 1 empty",
     )
 
@@ -64,36 +64,36 @@ def test_what_descend_wrote_is_no_text(tmp_path: Path, trained: Path) -> None:
     shutil.copytree(trained, tmp_path / "models" / "two")
     # A file of that name is not enough: it may be anybody's.
     make(tmp_path, mine__run_json='{"text": "B"}')
-    source = find_corpus(str(tmp_path))
+    source = resolve_corpus(str(tmp_path))
     assert [d.text for d in read_documents(source)] == ["A", "B"]
-    assert source.notes == ("not read: 2 folders that descend wrote (models/one, models/two)",)
+    assert source.warnings == ("not read: 2 folders that descend wrote (models/one, models/two)",)
     assert "nothing but what descend wrote" in refusal(tmp_path / "models").found
     alone = refusal(tmp_path / "models" / "one")
     assert alone.found == "a run of descend"
-    assert f"descend continue {tmp_path / 'models' / 'one'}" in alone.what_to_do
+    assert f"descend continue {tmp_path / 'models' / 'one'}" in alone.fix
 
 
 def test_links_that_lead_back_are_not_followed(tmp_path: Path) -> None:
     make(tmp_path, a__b_txt="B")
     (tmp_path / "a" / "loop").symlink_to(tmp_path)
     (tmp_path / "broken.txt").symlink_to(tmp_path / "nowhere")
-    assert [d.text for d in read_documents(find_corpus(str(tmp_path)))] == ["B"]
+    assert [d.text for d in read_documents(resolve_corpus(str(tmp_path)))] == ["B"]
 
 
 def test_the_fingerprint_changes_with_the_files_and_not_without(tmp_path: Path) -> None:
     make(tmp_path, a_txt="one", b_txt="two")
-    first = find_corpus(str(tmp_path)).fingerprint
-    assert find_corpus(str(tmp_path)).fingerprint == first
+    first = resolve_corpus(str(tmp_path)).fingerprint
+    assert resolve_corpus(str(tmp_path)).fingerprint == first
     os.utime(tmp_path / "a.txt", ns=(1, 1))
-    touched = find_corpus(str(tmp_path)).fingerprint
+    touched = resolve_corpus(str(tmp_path)).fingerprint
     (tmp_path / "b.txt").rename(tmp_path / "c.txt")
-    assert len({first, touched, find_corpus(str(tmp_path)).fingerprint}) == 3
+    assert len({first, touched, resolve_corpus(str(tmp_path)).fingerprint}) == 3
 
 
 def test_missing_corpora_suggest_the_nearest(tmp_path: Path) -> None:
     make(tmp_path, texts__a_txt="A")
-    assert str(tmp_path / "texts") in refusal(tmp_path / "text").what_to_do
-    assert "python" in refusal("pyton").what_to_do
+    assert str(tmp_path / "texts") in refusal(tmp_path / "text").fix
+    assert "python" in refusal("pyton").fix
     assert "no such" in refusal(tmp_path / "texts" / "a.txt" / "b").found
 
 
@@ -123,7 +123,7 @@ def test_one_bad_file_among_many_is_skipped_with_a_warning(
     make(tmp_path, a_txt="A", c_jsonl='{"text": "C"}\n{')
     (tmp_path / "b.pdf").write_bytes(b"no pdf")
     with caplog.at_level(logging.WARNING, "descend"):
-        documents = list(read_documents(find_corpus(str(tmp_path))))
+        documents = list(read_documents(resolve_corpus(str(tmp_path))))
     assert [d.text for d in documents] == ["A", "C"]
     assert [m.split()[1].rstrip(",") for m in caplog.messages] == ["b.pdf", "c.jsonl", "2"]
     (tmp_path / "a.txt").unlink()
@@ -138,7 +138,7 @@ def test_a_file_that_vanishes_while_they_are_listed_is_left_out(tmp_path: Path) 
         (tmp_path / "b.txt").unlink(missing_ok=True)
         return True
 
-    assert [p.name for p in find_corpus(str(tmp_path), accept).paths] == ["a.txt"]
+    assert [p.name for p in resolve_corpus(str(tmp_path), accept).paths] == ["a.txt"]
 
 
 def test_standard_input_is_kept_by_its_content(
@@ -148,13 +148,13 @@ def test_standard_input_is_kept_by_its_content(
 
     def given_input(data: bytes) -> CorpusSource:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
-        return find_corpus("-")
+        return resolve_corpus("-")
 
     one, same, other = given_input(b"A fox."), given_input(b"A fox."), given_input(b"A crow.")
     assert one == same != other
-    assert one.spooled
+    assert one.is_stream_copy
     assert list(read_documents(one)) == [Document("A fox.", "standard input")]
-    assert find_corpus("-") == other, "it is at its end: only the copy can be read again"
+    assert resolve_corpus("-") == other, "it is at its end: only the copy can be read again"
     with pytest.raises(CorpusError, match="nothing"):
         given_input(b"")
 
@@ -165,18 +165,18 @@ def test_a_pipe_is_read_once_and_kept(tmp_path: Path, monkeypatch: pytest.Monkey
     out, into = os.pipe()
     os.write(into, b"A fox.")
     os.close(into)
-    source = find_corpus(f"/dev/fd/{out}")
-    assert find_corpus(f"/dev/fd/{out}") == source
+    source = resolve_corpus(f"/dev/fd/{out}")
+    assert resolve_corpus(f"/dev/fd/{out}") == source
     os.close(out)
     assert [d.text for d in read_documents(source)] == ["A fox."]
 
 
 def test_embedded_corpora_are_found_by_name_and_by_default() -> None:
-    source = find_corpus(None)
+    source = resolve_corpus(None)
     assert source.embedded == "python"
-    assert source == find_corpus("python")
-    assert source.fingerprint != find_corpus("stories").fingerprint
-    assert next(read_documents(find_corpus("stories"))).text.strip()
+    assert source == resolve_corpus("python")
+    assert source.fingerprint != resolve_corpus("stories").fingerprint
+    assert next(read_documents(resolve_corpus("stories"))).text.strip()
 
 
 def in_parts(documents: list[list[str]]) -> Iterator[Document]:
@@ -208,6 +208,6 @@ def test_only_documents_without_text_are_dropped(documents: list[list[str]]) -> 
 
 def test_normalisation_is_done_only_if_asked(tmp_path: Path) -> None:
     make(tmp_path, a_txt="cafe\u0301")
-    source = find_corpus(str(tmp_path))
+    source = resolve_corpus(str(tmp_path))
     assert [d.text for d in read_documents(source)] == ["cafe\u0301"]
     assert [d.text for d in read_documents(source, normalize="nfc")] == ["café"]

@@ -17,7 +17,7 @@ from descend.text.document import Document
 
 @pytest.fixture(scope="module")
 def python() -> list[Document]:
-    return list(embedded.documents("python"))
+    return list(embedded.read_builtin_corpus("python"))
 
 
 def test_python_is_about_two_megabytes_of_prose_from_topics_and_docstrings(
@@ -38,14 +38,14 @@ def test_no_long_paragraph_stands_twice(python: list[Document]) -> None:
         words
         for document in python
         for paragraph in document.text.split("\n\n")
-        if len(words := " ".join(paragraph.split())) >= embedded.UNIQUE_PARAGRAPH
+        if len(words := " ".join(paragraph.split())) >= embedded.MIN_DEDUP_PARAGRAPH_CHARS
     )
     assert len(long) > 3000
     assert max(long.values()) == 1
 
 
 def test_order_and_text_are_the_same_every_time(python: list[Document]) -> None:
-    again = embedded.documents("python")
+    again = embedded.read_builtin_corpus("python")
     assert [next(again) for _ in range(50)] == python[:50]
 
 
@@ -55,14 +55,14 @@ def test_the_fingerprint_reads_no_source_and_changes_with_them(
     with monkeypatch.context() as patch:
         for reading in ("open", "read_text", "read_bytes"):
             patch.delattr(Path, reading)
-        assert embedded.fingerprint("python")
-    assert embedded.fingerprint("python") == embedded.fingerprint("python")
-    assert embedded.fingerprint("python") != embedded.fingerprint("stories")
+        assert embedded.corpus_fingerprint("python")
+    assert embedded.corpus_fingerprint("python") == embedded.corpus_fingerprint("python")
+    assert embedded.corpus_fingerprint("python") != embedded.corpus_fingerprint("stories")
     _library_at(monkeypatch, tmp_path)
     (tmp_path / "os.py").write_text('"""One."""')
-    one = embedded.fingerprint("python")
+    one = embedded.corpus_fingerprint("python")
     (tmp_path / "os.py").write_text('"""Other."""')
-    assert embedded.fingerprint("python") != one
+    assert embedded.corpus_fingerprint("python") != one
 
 
 def _library_at(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -95,7 +95,7 @@ def test_docstrings_come_in_source_order_and_twins_only_once(
     (tmp_path / "_os.py").write_text(SOURCE.format(long=long))
     (tmp_path / "broken.py").write_text("def (:")
     _library_at(monkeypatch, tmp_path)
-    found = [d for d in embedded.documents("python") if "topics" not in d.source]
+    found = [d for d in embedded.read_builtin_corpus("python") if "topics" not in d.source]
     assert [d.source for d in found] == ["python: os"]
     words = "Function words.\n\nInner words.\n"
     assert found[0].text == f"Module words.\n\n{long.strip()}\n\nClass words.\n\n{words}"
@@ -108,30 +108,30 @@ def test_a_library_in_a_zip_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_pa
         file.writestr("email/test/x.py", '"""' + "Words of a test. " * 20 + '"""')
     _library_at(monkeypatch, tmp_path / "missing")
     monkeypatch.setattr(sys, "path", [str(archive)])
-    found = [d.source for d in embedded.documents("python") if "topics" not in d.source]
+    found = [d.source for d in embedded.read_builtin_corpus("python") if "topics" not in d.source]
     assert found == ["python: email"]
-    assert embedded.fingerprint("python")
+    assert embedded.corpus_fingerprint("python")
 
 
 def test_without_sources_the_topics_remain_and_without_both_an_error_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     _library_at(monkeypatch, tmp_path)
-    assert all("topics/" in d.source for d in embedded.documents("python"))
+    assert all("topics/" in d.source for d in embedded.read_builtin_corpus("python"))
     monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
     with pytest.raises(CorpusError, match="neither documentation topics nor sources"):
-        next(embedded.documents("python"))
+        next(embedded.read_builtin_corpus("python"))
 
 
 def test_an_unknown_name_is_refused_at_once() -> None:
     with pytest.raises(CorpusError, match=r"found 'pyton', expected .*python, stories"):
-        embedded.documents("pyton")
+        embedded.read_builtin_corpus("pyton")
     with pytest.raises(CorpusError, match="stories"):
-        embedded.fingerprint("story")
+        embedded.corpus_fingerprint("story")
 
 
 def test_stories_are_about_two_megabytes() -> None:
-    told = list(embedded.documents("stories"))
+    told = list(embedded.read_builtin_corpus("stories"))
     assert 1_300_000 < sum(len(d.text.encode()) for d in told) < 2_500_000
     assert told[3].source == "stories: 3"
-    assert told == list(embedded.documents("stories"))
+    assert told == list(embedded.read_builtin_corpus("stories"))

@@ -10,8 +10,8 @@ from tokenizers import Tokenizer as FastTokenizer
 from tokenizers import models, pre_tokenizers
 
 from descend.text import encoding
-from descend.text.encoding import cuts_at_white_space, encoder, id_type
-from descend.text.tokenizer import END_OF_TEXT, Kind, Tokenizer, train_tokenizer
+from descend.text.encoding import splits_on_whitespace, make_encoder, token_id_dtype
+from descend.text.tokenizer import END_OF_TEXT, TokenizerKind, Tokenizer, train_tokenizer
 
 TEXT = "Der Käse – 日本語 und 😀 emoji's.\r\n\tTabs  and   spaces\n\n it's 1 2 33 _x_ (y) " * 40
 # Everything that Python or Unicode ever called white space or a separator, and what stands around.
@@ -25,12 +25,12 @@ TEXTS = st.one_of(
 
 @pytest.fixture(scope="module", params=["bpe", "char", "byte"])
 def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
-    kind: Kind = request.param
+    kind: TokenizerKind = request.param
     return train_tokenizer(kind, 400, lambda: iter([TEXT]))
 
 
 def ids_of(encoded: list[bytes], tokenizer: Tokenizer) -> list[list[int]]:
-    return [np.frombuffer(ids, id_type(tokenizer)).tolist() for ids in encoded]
+    return [np.frombuffer(ids, token_id_dtype(tokenizer)).tolist() for ids in encoded]
 
 
 @given(texts=st.lists(TEXTS, max_size=4), most=st.sampled_from([3, 10, 10_000]),
@@ -39,9 +39,9 @@ def test_it_gives_the_ids_of_the_tokenizer(
     tokenizer: Tokenizer, texts: list[str], most: int, longest: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encoding, "MOST_KNOWN", most)
-        patch.setattr(encoding, "LONGEST_KNOWN", longest)
-        encode = encoder(tokenizer)
+        patch.setattr(encoding, "MAX_CACHED_WORDS", most)
+        patch.setattr(encoding, "MAX_CACHED_WORD_CHARS", longest)
+        encode = make_encoder(tokenizer)
         for _ in range(2):  # the second time from what is known
             assert ids_of(encode(texts), tokenizer) == tokenizer.encode_batch(texts)
 
@@ -49,7 +49,7 @@ def test_it_gives_the_ids_of_the_tokenizer(
 def test_every_white_space_between_everything(tokenizer: Tokenizer) -> None:
     sides = ["", "a", "1", "!", " ", "\n", "é", "'s"]
     texts = [a + space + b for space in SPACES for a in sides for b in sides]
-    assert ids_of(encoder(tokenizer)(texts), tokenizer) == tokenizer.encode_batch(texts)
+    assert ids_of(make_encoder(tokenizer)(texts), tokenizer) == tokenizer.encode_batch(texts)
 
 
 def test_it_does_not_hold_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,13 +60,13 @@ def test_it_does_not_hold_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> N
             asked.append(len(texts))
             return super().encode_batch(texts)
 
-    encode = encoder(Counting(train_tokenizer("bpe", 300, lambda: iter([TEXT])).fast))
+    encode = make_encoder(Counting(train_tokenizer("bpe", 300, lambda: iter([TEXT])).backend))
     encode(["one two three"])
     encode(["two three four", "x" * 100])
     encode(["x" * 100])
     # "two" without a space before it is another word; the long one is not held.
     assert asked == [3, 2, 1, 1]
-    monkeypatch.setattr(encoding, "MOST_KNOWN", 3)
+    monkeypatch.setattr(encoding, "MAX_CACHED_WORDS", 3)
     encode(["five six seven"])
     encode(["five six seven"])
     assert asked[4:] == [3, 0]
@@ -75,7 +75,7 @@ def test_it_does_not_hold_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> N
 def test_tokenizers_of_other_kinds_are_asked_for_all_of_it() -> None:
     fast = FastTokenizer(models.BPE())
     fast.add_special_tokens([END_OF_TEXT])
-    assert not cuts_at_white_space(Tokenizer(fast)), "it has no pre-tokenizer"
+    assert not splits_on_whitespace(Tokenizer(fast)), "it has no pre-tokenizer"
     for first, known in (
         (pre_tokenizers.ByteLevel(add_prefix_space=False), True),
         (pre_tokenizers.ByteLevel(add_prefix_space=True), False),
@@ -83,7 +83,7 @@ def test_tokenizers_of_other_kinds_are_asked_for_all_of_it() -> None:
         (pre_tokenizers.Whitespace(), False),
     ):
         fast.pre_tokenizer = first
-        assert cuts_at_white_space(Tokenizer(fast)) is known
+        assert splits_on_whitespace(Tokenizer(fast)) is known
     fast.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     fast.add_tokens(["two words"])
-    assert not cuts_at_white_space(Tokenizer(fast))
+    assert not splits_on_whitespace(Tokenizer(fast))

@@ -16,14 +16,14 @@ import pytest
 
 from descend.errors import CorpusError
 from descend.text.document import Document
-from descend.text.readers import read
-from descend.text.readers.isolated import Limits, read_isolated
+from descend.text.readers import read_file
+from descend.text.readers.isolated import SandboxLimits, read_sandboxed
 
 
-def refusal(path: Path, kind: str = "", limits: Limits | None = None) -> CorpusError:
+def refusal(path: Path, kind: str = "", limits: SandboxLimits | None = None) -> CorpusError:
     with pytest.raises(CorpusError) as caught:
-        list(read_isolated(kind, path, "the file", limits) if kind else read(path, name="the file"))
-    assert caught.value.where == "the file"
+        list(read_sandboxed(kind, path, "the file", limits) if kind else read_file(path, name="the file"))
+    assert caught.value.location == "the file"
     assert "\n" not in str(caught.value)
     return caught.value
 
@@ -84,7 +84,7 @@ def write_epub(path: Path, chapters: dict[str, str], spine: list[str]) -> Path:
 
 def test_pdf_pages_are_parts_of_one_document(tmp_path: Path) -> None:
     path = write_pdf(tmp_path / "a.pdf", [shown("The fox", "says hello."), shown("The end.")])
-    assert list(read(path, name="a book")) == [
+    assert list(read_file(path, name="a book")) == [
         Document("The fox\nsays hello.\n\n", "a book", 0),
         Document("The end.\n\n", "a book", 1),
     ]
@@ -101,7 +101,7 @@ def test_pdf_bomb_ends_at_the_memory_limit(tmp_path: Path) -> None:
     content = zlib.compress(zlib.compress(b"(x) Tj " * (30 << 20)))
     path = write_pdf(tmp_path / "a.pdf", [content], b"/Filter[/FlateDecode/FlateDecode]")
     assert path.stat().st_size < 1 << 20
-    error = refusal(path, "pdf", Limits(megabytes=200, seconds=240, seconds_idle=240))
+    error = refusal(path, "pdf", SandboxLimits(max_megabytes=200, timeout_seconds=240, idle_timeout_seconds=240))
     assert "over 200 MB to read" in error.found
 
 
@@ -109,7 +109,7 @@ def test_pdf_bomb_ends_at_the_memory_limit(tmp_path: Path) -> None:
 def test_a_reader_that_hangs_is_ended(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.docx")  # opening it waits for a writer that never comes
     began = time.monotonic()
-    error = refusal(tmp_path / "a.docx", "docx", Limits(seconds_idle=1.0))
+    error = refusal(tmp_path / "a.docx", "docx", SandboxLimits(idle_timeout_seconds=1.0))
     assert "over 1 seconds" in error.found
     assert time.monotonic() - began < 60
 
@@ -126,13 +126,13 @@ def test_a_reader_that_crashes_is_one_error(
 
 def test_too_much_text_is_refused(tmp_path: Path) -> None:
     path = write_pdf(tmp_path / "a.pdf", [shown("The fox")] * 50)
-    assert "over 100 characters" in refusal(path, "pdf", Limits(characters=100)).found
+    assert "over 100 characters" in refusal(path, "pdf", SandboxLimits(characters=100)).found
 
 
 def test_a_consumer_that_stops_early_leaves_no_child(tmp_path: Path) -> None:
     path = write_pdf(tmp_path / "a.pdf", [shown("The fox")] * 200)
-    documents = read(path)
-    assert next(documents).part == 0
+    documents = read_file(path)
+    assert next(documents).part_index == 0
     documents.close()  # type: ignore[attr-defined]
 
 
@@ -151,7 +151,7 @@ def test_docx_gives_paragraphs_tables_and_tracked_insertions(tmp_path: Path) -> 
     table.cell(0, 0).text, table.cell(0, 1).text = "one", "two"
     file.save(str(tmp_path / "a.docx"))
     assert paragraph.text == "It said hello"  # what python-docx itself would give
-    assert list(read(tmp_path / "a.docx", name="a")) == [
+    assert list(read_file(tmp_path / "a.docx", name="a")) == [
         Document("The Fox\nIt said hello!\none\ntwo\n", "a")
     ]
 
@@ -159,7 +159,7 @@ def test_docx_gives_paragraphs_tables_and_tracked_insertions(tmp_path: Path) -> 
 def test_epub_follows_the_spine(tmp_path: Path) -> None:
     chapters = {"two": "<p>Then it left.</p>", "one": "<h1>Fox</h1><p>Once.</p>", "nav": "Menu"}
     path = write_epub(tmp_path / "a.epub", chapters, ["one", "two", "missing"])
-    assert list(read(path, name="a")) == [Document("Fox\n\nOnce.\n\nThen it left.\n\n", "a")]
+    assert list(read_file(path, name="a")) == [Document("Fox\n\nOnce.\n\nThen it left.\n\n", "a")]
 
 
 def test_zip_bombs_and_xml_bombs_are_refused(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_parquet_takes_the_column_of_text(tmp_path: Path) -> None:
         }
     )
     pq.write_table(table, tmp_path / "a.parquet", row_group_size=300)
-    documents = list(read(tmp_path / "a.parquet", name="a"))
+    documents = list(read_file(tmp_path / "a.parquet", name="a"))
     assert [d.text for d in documents] == [f"The {i}th fox." for i in range(rows) if i % 3]
     assert documents[0].source == "a:2"
     pq.write_table(table.select(["id"]), tmp_path / "b.parquet")

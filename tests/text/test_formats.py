@@ -17,13 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from descend.errors import CorpusError
-from descend.text.corpus import find_corpus, read_documents
-from descend.text.readers import FOREIGN, READERS, read
+from descend.text.corpus import resolve_corpus, read_documents
+from descend.text.readers import SANDBOXED_FORMATS, READERS, read_file
 from descend.text.readers.options import ReadOptions
 
 
 def texts(path: Path, **options: Any) -> list[str]:
-    return [document.text for document in read(path, options=ReadOptions(**options))]
+    return [document.text for document in read_file(path, options=ReadOptions(**options))]
 
 
 def refusal(path: Path, **options: Any) -> CorpusError:
@@ -57,7 +57,7 @@ def test_the_manual_lists_the_formats_that_are_read() -> None:
     table = manual.partition("### Formats")[2].partition("### Encodings")[0]
     rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| .")]
     listed = re.findall(r"\.[a-z0-9.]*[a-z0-9]", " ".join(rows))
-    assert sorted(listed) == sorted({*READERS, *FOREIGN})
+    assert sorted(listed) == sorted({*READERS, *SANDBOXED_FORMATS})
 
 
 def test_notebooks_give_text_and_code_without_outputs(tmp_path: Path) -> None:
@@ -218,13 +218,13 @@ def test_a_saved_data_set_is_read_without_its_metadata(
         write_arrow(folder / "data-00000-of-00001.arrow", pa.table({"text": [split, "more"]}))
         (folder / "dataset_info.json").write_text('{"description": "About it", "license": "x"}')
         (folder / "state.json").write_text('{"_fingerprint": "abc"}')
-    source = find_corpus(str(tmp_path))
+    source = resolve_corpus(str(tmp_path))
     assert [d.text for d in read_documents(source)] == ["test", "more", "train", "more"]
-    assert source.notes == ("splits test, train: all are read; --split chooses one",)
-    one = find_corpus(str(tmp_path), options=ReadOptions(split="train"))
+    assert source.warnings == ("splits test, train: all are read; --split chooses one",)
+    one = resolve_corpus(str(tmp_path), options=ReadOptions(split="train"))
     assert [d.text for d in read_documents(one)] == ["train", "more"]
     with pytest.raises(CorpusError, match="its splits: test, train"):
-        find_corpus(str(tmp_path), options=ReadOptions(split="validation"))
+        resolve_corpus(str(tmp_path), options=ReadOptions(split="validation"))
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_a_split_is_named_by_file_or_folder(name: str, split: str, tmp_path: Pat
     for path in (tmp_path / name, tmp_path / "other" / "test.csv"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("text\nhello\n")
-    source = find_corpus(str(tmp_path), options=ReadOptions(split=split))
+    source = resolve_corpus(str(tmp_path), options=ReadOptions(split=split))
     assert [path.relative_to(tmp_path).as_posix() for path in source.paths] == [name]
 
 
@@ -261,6 +261,6 @@ def test_what_is_skipped_is_told_with_its_share(
     (tmp_path / "a.txt").write_text("x" * 500)
     for name in ("b.jsonl", "c.jsonl"):
         (tmp_path / name).write_text('{"a": ' + " " * 244)
-    assert len(list(read_documents(find_corpus(str(tmp_path))))) == 1
+    assert len(list(read_documents(resolve_corpus(str(tmp_path))))) == 1
     assert "25.0 % of the bytes" in caplog.messages[0]
     assert caplog.messages[-1] == "skipped 2 of 3 files, 50.0 % of the bytes"

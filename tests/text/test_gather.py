@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from descend.cli.main import run as command_line
-from descend.errors import ConfigError, CorpusError, DiskError
-from descend.text.corpus import find_corpus, read_documents
-from descend.text.duplicates import exact_duplicates, near_duplicates
-from descend.text.gather import Gathered, _chunks, gather
+from descend.errors import ConfigError, CorpusError, DiskWriteError
+from descend.text.corpus import resolve_corpus, read_documents
+from descend.text.duplicates import find_exact_duplicates, find_near_duplicates
+from descend.text.gather import CorpusBuildSummary, _chunks, build_corpus
 
 PARAGRAPH = "The fox said hello to the crow, who sat in a tree with a piece of cheese and ate. " * 4
 
@@ -33,7 +33,7 @@ def src(tmp_path: Path) -> Path:
     return folder
 
 
-def records(gathered: Gathered) -> list[tuple[str, str]]:
+def records(gathered: CorpusBuildSummary) -> list[tuple[str, str]]:
     found = [json.loads(line) for line in gathered.path.read_text("utf-8").splitlines()]
     assert len(found) == gathered.documents
     assert gathered.path.stat().st_size == gathered.bytes
@@ -41,7 +41,7 @@ def records(gathered: Gathered) -> list[tuple[str, str]]:
 
 
 def test_files_of_the_extensions_become_records(src: Path, tmp_path: Path) -> None:
-    result = gather(src, tmp_path / "dest", extensions=("py", ".odd"))
+    result = build_corpus(src, tmp_path / "dest", extensions=("py", ".odd"))
     assert records(result) == [
         ("src/a.py", "x = 1\n\ny = 2\n"), ("src/d.odd", "odd\n"), ("src/deep/c.PY", "z = 3\n"),
     ]  # fmt: skip
@@ -54,14 +54,14 @@ def test_the_result_is_a_corpus_that_grows_by_sources(src: Path, tmp_path: Path)
     other = tmp_path / "other" / "src"
     other.mkdir(parents=True)
     (other / "e.txt").write_text("another 🦊", "utf-8")
-    first = gather(src, dest)
-    second = gather(other, dest)
+    first = build_corpus(src, dest)
+    second = build_corpus(other, dest)
     assert first.path != second.path, "two sources of one name"
     kept = second.path.read_bytes()
     (src / "a.py").write_text("new")
-    assert gather(src, dest).path == first.path, "the same source replaces its own file"
+    assert build_corpus(src, dest).path == first.path, "the same source replaces its own file"
     assert second.path.read_bytes() == kept
-    found = {document.text for document in read_documents(find_corpus(str(dest)))}
+    found = {document.text for document in read_documents(resolve_corpus(str(dest)))}
     assert found == {"new", "# Fox\n", "z = 3\n", "another 🦊"}
 
 
@@ -69,22 +69,22 @@ def test_a_file_that_was_there_before_is_never_overwritten(src: Path, tmp_path: 
     dest = tmp_path / "dest"
     dest.mkdir()
     (dest / "src.jsonl").write_text('"mine"')
-    assert gather(src, dest).path.name == "src-2.jsonl"
+    assert build_corpus(src, dest).path.name == "src-2.jsonl"
     assert (dest / "src.jsonl").read_text() == '"mine"'
 
 
 def test_a_destination_inside_the_source_is_not_read(src: Path) -> None:
-    first = gather(src, src / "corpus")
-    assert records(gather(src, src / "corpus")) == records(first)
+    first = build_corpus(src, src / "corpus")
+    assert records(build_corpus(src, src / "corpus")) == records(first)
 
 
 def test_lines_chunks_and_lengths(src: Path, tmp_path: Path) -> None:
     def texts(**options: Any) -> list[str]:
-        return [text for _, text in records(gather(src / "a.py", tmp_path / "dest", **options))]
+        return [text for _, text in records(build_corpus(src / "a.py", tmp_path / "dest", **options))]
 
     assert texts(split="line") == ["x = 1", "y = 2"]
     assert texts(split="chunk", chunk_chars=6, overlap_chars=2) == ["x = 1\n", "1\n\ny =", " = 2\n"]
-    result = gather(src, tmp_path / "dest", min_length=6)
+    result = build_corpus(src, tmp_path / "dest", min_length=6)
     assert (result.documents, result.too_short) == (1, 2)
 
 
@@ -108,9 +108,9 @@ def test_duplicates_are_dropped_exactly_or_nearly(tmp_path: Path) -> None:
         "a": PARAGRAPH, "b": PARAGRAPH, "c": PARAGRAPH.replace(" ate", " slept", 1), "d": other,
     }.items():  # fmt: skip
         (src / f"{name}.txt").write_text(text)
-    exact = gather(src, tmp_path / "dest", deduplicate="exact")
+    exact = build_corpus(src, tmp_path / "dest", deduplicate="exact")
     assert (exact.documents, exact.exact_duplicates, exact.near_duplicates) == (3, 1, 0)
-    near = gather(src, tmp_path / "dest", deduplicate="near")
+    near = build_corpus(src, tmp_path / "dest", deduplicate="near")
     assert (near.documents, near.exact_duplicates, near.near_duplicates) == (2, 1, 1)
     assert [source for source, _ in records(near)] == ["src/a.txt", "src/d.txt"]
 
@@ -119,16 +119,16 @@ def test_near_duplicates_keep_what_differs() -> None:
     words = np.random.default_rng(0).integers(0, 5000, size=(50, 200))
     texts = [" ".join(f"w{word}" for word in row) for row in words]
     changed = [text.replace("w1", "v1", 1) for text in texts[:5]]
-    assert near_duplicates([*texts, *changed]).tolist() == [50, 51, 52, 53, 54]
+    assert find_near_duplicates([*texts, *changed]).tolist() == [50, 51, 52, 53, 54]
     chinese = ["今天天气非常好大家都高兴", "今天天气非常好大家都高兴。", "我们去公园散步"]
-    assert near_duplicates(chinese).tolist() == [1]
-    assert near_duplicates(["", "", "...", "one", "One!"]).tolist() == [4]
+    assert find_near_duplicates(chinese).tolist() == [1]
+    assert find_near_duplicates(["", "", "...", "one", "One!"]).tolist() == [4]
 
 
 @given(st.lists(st.integers(0, 5)))
 def test_exact_duplicates_leave_each_hash_once(hashes: list[int]) -> None:
     array = np.array(hashes, dtype=np.uint64)
-    left = np.delete(array, exact_duplicates(array)).tolist()
+    left = np.delete(array, find_exact_duplicates(array)).tolist()
     assert left == list(dict.fromkeys(hashes))
 
 
@@ -136,12 +136,12 @@ def test_samples_and_max_files(src: Path, tmp_path: Path) -> None:
     lines = [f"line {i}" for i in range(100)]
     (src / "a.py").write_text("\n".join(lines))
     options: dict[str, Any] = {"split": "line", "sample_size": 10, "max_files": 1}
-    one = gather(src, tmp_path / "one", seed=1, **options)
+    one = build_corpus(src, tmp_path / "one", seed=1, **options)
     chosen = [lines.index(text) for _, text in records(one)]
-    assert (one.files, one.documents, one.not_sampled) == (1, 10, 90)
+    assert (one.files, one.documents, one.num_not_sampled) == (1, 10, 90)
     assert chosen == sorted(chosen)
-    assert records(gather(src, tmp_path / "two", seed=1, **options)) == records(one)
-    assert records(gather(src, tmp_path / "two", seed=2, **options)) != records(one)
+    assert records(build_corpus(src, tmp_path / "two", seed=1, **options)) == records(one)
+    assert records(build_corpus(src, tmp_path / "two", seed=2, **options)) != records(one)
 
 
 def test_bad_files_are_counted_and_told(
@@ -149,8 +149,8 @@ def test_bad_files_are_counted_and_told(
 ) -> None:
     (src / "e.pdf").write_bytes(b"no pdf")
     with caplog.at_level(logging.WARNING, "descend"):
-        result = gather(src, tmp_path / "dest")
-    assert (result.files, result.files_unreadable, result.documents) == (4, 1, 3)
+        result = build_corpus(src, tmp_path / "dest")
+    assert (result.files, result.num_unreadable_files, result.documents) == (4, 1, 3)
     assert "e.pdf" in caplog.text
 
 
@@ -175,10 +175,10 @@ def test_mistakes_are_named_and_leave_the_destination(src: Path, tmp_path: Path)
     ]
     for kind, word, options in bad:
         with pytest.raises(kind, match=word):
-            gather(src, dest, **options)
+            build_corpus(src, dest, **options)
     with pytest.raises(CorpusError, match="no such file"):
-        gather(tmp_path / "none", dest)
+        build_corpus(tmp_path / "none", dest)
     assert not dest.exists() or list(dest.iterdir()) == []
     (tmp_path / "file").write_text("")
-    with pytest.raises(DiskError):
-        gather(src, tmp_path / "file")
+    with pytest.raises(DiskWriteError):
+        build_corpus(src, tmp_path / "file")

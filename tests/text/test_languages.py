@@ -13,41 +13,41 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from descend.text.languages import stories, stories_entropy, stories_nll
+from descend.text.languages import generate_stories, stories_entropy, stories_nll
 from descend.text.languages.chains import (
     MarkovChain,
-    chain_entropy_rate,
-    chain_nll,
-    markov_chain,
+    markov_entropy_rate,
+    markov_nll,
+    random_markov_chain,
     sample_chain,
 )
-from descend.text.languages.grammar import Grammar, derivations, entropy, faults, generate
+from descend.text.languages.grammar import Grammar, enumerate_derivations, entropy, find_ambiguities, sample_text
 from descend.text.languages.hidden import (
-    hidden_markov,
-    hidden_nll,
-    observed_with_noise,
+    random_hidden_markov_model,
+    forward_nll,
+    with_observation_noise,
     sample_hidden,
 )
-from descend.text.languages.lexicon import lexicon_entropy, lexicon_text, zipf_lexicon
-from descend.text.languages.notation import grammar
+from descend.text.languages.lexicon import lexicon_entropy, sample_lexicon, make_zipf_lexicon
+from descend.text.languages.notation import parse_grammar
 from descend.text.languages.recall import (
-    Recall,
-    blind_entropy_rate,
+    DelayedCopy,
+    short_context_entropy_rate,
     recall_entropy_rate,
-    recall_nll,
-    sample_recall,
+    delayed_copy_nll,
+    sample_delayed_copy,
 )
-from descend.text.languages.tales import tale_grammar
+from descend.text.languages.tales import story_grammar
 
 NATURE = {"nature": "nature\nbrave\nshy"}
 
 
 def small(rules: str, **tables: str) -> Grammar:
-    return grammar(rules, NATURE | tables, start="start", condition="nature")
+    return parse_grammar(rules, NATURE | tables, start="start", condition="nature")
 
 
 def test_the_sampled_surprisal_and_length_agree_with_the_exact_expectations() -> None:
-    told = list(stories(7, 6000))
+    told = list(generate_stories(7, 6000))
     rate = stories_entropy()
     for expected, sample in (
         (rate.nats_per_document, [nats for _, nats in told]),
@@ -61,29 +61,29 @@ def test_the_sampled_surprisal_and_length_agree_with_the_exact_expectations() ->
 
 
 def test_the_grammar_is_unambiguous() -> None:
-    assert list(faults(tale_grammar())) == []
+    assert list(find_ambiguities(story_grammar())) == []
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 2**63))
 def test_the_independent_scorer_finds_one_derivation_of_the_same_probability(seed: int) -> None:
-    for text, nats in stories(seed, 2):
-        assert derivations(tale_grammar(), text) == [pytest.approx(nats, rel=1e-12)]
+    for text, nats in generate_stories(seed, 2):
+        assert enumerate_derivations(story_grammar(), text) == [pytest.approx(nats, rel=1e-12)]
         assert stories_nll(text) == pytest.approx(nats, rel=1e-12)
         # No story is the beginning of another, so its end token is certain.
         assert stories_nll(text + " ") == stories_nll(text[:-1]) == math.inf
 
 
 def test_the_same_seed_tells_the_same_stories_and_another_others() -> None:
-    assert list(stories(1, 20)) == list(stories(1, 30))[:20]
-    assert list(stories(1, 20)) != list(stories(2, 20))
-    assert list(stories(1, 0)) == []
+    assert list(generate_stories(1, 20)) == list(generate_stories(1, 30))[:20]
+    assert list(generate_stories(1, 20)) != list(generate_stories(2, 20))
+    assert list(generate_stories(1, 0)) == []
     # Pinned: a change of the stories must raise VERSION, or caches would keep the old ones.
-    assert next(stories(1, 1))[0].startswith("This is the story of Ruby, a brave little girl.")
+    assert next(generate_stories(1, 1))[0].startswith("This is the story of Ruby, a brave little girl.")
 
 
 def test_stories_are_varied_clean_and_agree_with_themselves() -> None:
-    texts = [text for text, _ in stories(3, 2000)]
+    texts = [text for text, _ in generate_stories(3, 2000)]
     assert len(set(texts)) == len(texts)
     assert len({word for text in texts for word in re.findall(r"\w+", text)}) > 600
     for text in texts:
@@ -117,7 +117,7 @@ again
     # brave or shy, a space, ran or hid, a space, a third of an 'and ', so.
     size = 0.6 * 5 + 0.4 * 3 + 1 + 3 + 1 + 4 / 3 + 3
     assert rate.bytes_per_document == pytest.approx(size, rel=1e-12)
-    assert list(faults(made)) == []
+    assert list(find_ambiguities(made)) == []
 
 
 @pytest.mark.parametrize(
@@ -135,43 +135,43 @@ again
 )
 def test_a_faulty_grammar_is_noticed(rules: str, complaint: str) -> None:
     made = small(rules, toy="toy\nred ball\nred ball of wool", cup="cup\nmug\njug")
-    assert any(complaint in fault for fault in faults(made))
+    assert any(complaint in fault for fault in find_ambiguities(made))
 
 
 def test_an_ambiguous_text_has_two_derivations() -> None:
     made = small("start\n    {nature=} [a] [b]\na\n    x\n    x x\nb\n    x\n    x x")
-    assert len(derivations(made, "brave x x x")) == 2
-    assert derivations(made, "brave x") == []
-    text, nats = generate(made, random.Random(0))
-    assert min(abs(nats - way) for way in derivations(made, text)) < 1e-12
+    assert len(enumerate_derivations(made, "brave x x x")) == 2
+    assert enumerate_derivations(made, "brave x") == []
+    text, nats = sample_text(made, random.Random(0))
+    assert min(abs(nats - way) for way in enumerate_derivations(made, text)) < 1e-12
 
 
 def test_a_chain_of_order_one_has_the_entropy_worked_by_hand() -> None:
     chain = MarkovChain(1, np.array([[0.9, 0.1], [0.5, 0.5]]))  # stationary: 5/6, 1/6
     rows = [-0.9 * math.log(0.9) - 0.1 * math.log(0.1), math.log(2)]
-    assert chain_entropy_rate(chain) == pytest.approx(5 / 6 * rows[0] + 1 / 6 * rows[1])
-    assert chain_nll(chain, np.array([0, 1, 1])) == pytest.approx([-math.log(0.1), math.log(2)])
+    assert markov_entropy_rate(chain) == pytest.approx(5 / 6 * rows[0] + 1 / 6 * rows[1])
+    assert markov_nll(chain, np.array([0, 1, 1])) == pytest.approx([-math.log(0.1), math.log(2)])
 
 
 @pytest.mark.parametrize("order", [0, 1, 3])
 def test_the_surprisal_of_a_sampled_chain_comes_to_its_entropy_rate(order: int) -> None:
-    chain = markov_chain(order, 5, seed=order, noise=0.1)
-    found = chain_nll(chain, sample_chain(chain, 40_000, seed=1))
-    assert found.mean() == pytest.approx(chain_entropy_rate(chain), abs=0.03)
+    chain = random_markov_chain(order, 5, seed=order, noise=0.1)
+    found = markov_nll(chain, sample_chain(chain, 40_000, seed=1))
+    assert found.mean() == pytest.approx(markov_entropy_rate(chain), abs=0.03)
 
 
 def test_noise_leads_from_the_chain_itself_to_no_order_at_all() -> None:
-    rates = [chain_entropy_rate(markov_chain(2, 6, 0, noise=r)) for r in (0, 0.1, 0.5, 1)]
+    rates = [markov_entropy_rate(random_markov_chain(2, 6, 0, noise=r)) for r in (0, 0.1, 0.5, 1)]
     assert rates == sorted(rates)
     assert rates[-1] == pytest.approx(math.log(6))
     with pytest.raises(ValueError, match="expected 0 to 1"):
-        markov_chain(1, 2, 0, noise=1.5)
+        random_markov_chain(1, 2, 0, noise=1.5)
     with pytest.raises(ValueError, match="2\\^24 cells"):
-        markov_chain(9, 30, 0)
+        random_markov_chain(9, 30, 0)
 
 
 def test_the_forward_algorithm_equals_the_sum_over_all_hidden_paths() -> None:
-    model = hidden_markov(3, 4, seed=5, noise=0.2)
+    model = random_hidden_markov_model(3, 4, seed=5, noise=0.2)
     tokens = sample_hidden(model, 6, seed=6)
     total = 0.0
     for path in itertools.product(range(3), repeat=6):
@@ -179,26 +179,26 @@ def test_the_forward_algorithm_equals_the_sum_over_all_hidden_paths() -> None:
         for here, after in itertools.pairwise(path):
             p *= model.transition[here, after]
         total += p * math.prod(model.emission[s, x] for s, x in zip(path, tokens, strict=True))
-    assert hidden_nll(model, tokens).sum() == pytest.approx(-math.log(total))
+    assert forward_nll(model, tokens).sum() == pytest.approx(-math.log(total))
 
 
 def test_a_chain_read_without_noise_is_the_chain_and_with_noise_costs_more() -> None:
-    chain = markov_chain(2, 3, seed=1)
+    chain = random_markov_chain(2, 3, seed=1)
     tokens = sample_chain(chain, 500, seed=2)
-    assert hidden_nll(observed_with_noise(chain, 0), tokens)[2:] == pytest.approx(
-        chain_nll(chain, tokens)
+    assert forward_nll(with_observation_noise(chain, 0), tokens)[2:] == pytest.approx(
+        markov_nll(chain, tokens)
     )
-    noisy = observed_with_noise(chain, 0.3)
+    noisy = with_observation_noise(chain, 0.3)
     heard = sample_hidden(noisy, 5000, seed=3)
-    assert hidden_nll(noisy, heard).mean() > chain_entropy_rate(chain) + 0.1
+    assert forward_nll(noisy, heard).mean() > markov_entropy_rate(chain) + 0.1
 
 
 def test_recall_pays_at_its_distance_and_is_noise_to_any_shorter_context() -> None:
-    language = Recall(distance=12, symbols=8, noise=0.2)
-    tokens = sample_recall(language, 50_000, seed=0)
-    found = recall_nll(language, tokens)
+    language = DelayedCopy(distance=12, symbols=8, noise=0.2)
+    tokens = sample_delayed_copy(language, 50_000, seed=0)
+    found = delayed_copy_nll(language, tokens)
     assert found[12:].mean() == pytest.approx(recall_entropy_rate(language), abs=0.02)
-    assert found[:12] == pytest.approx([blind_entropy_rate(language)] * 12)
+    assert found[:12] == pytest.approx([short_context_entropy_rate(language)] * 12)
     kept = 0.8 + 0.2 / 8
     for distance in (1, 5, 11, 12, 13):
         same = float((tokens[distance:] == tokens[:-distance]).mean())
@@ -206,16 +206,16 @@ def test_recall_pays_at_its_distance_and_is_noise_to_any_shorter_context() -> No
 
 
 def test_a_lexicon_has_the_length_and_entropy_that_its_text_shows() -> None:
-    lexicon = zipf_lexicon(300, 6, seed=0, exponent=1.1, noise=0.05)
+    lexicon = make_zipf_lexicon(300, 6, seed=0, exponent=1.1, noise=0.05)
     assert len(set(lexicon.stems)) == 300
     assert len({s + e for s in lexicon.stems for e in lexicon.endings}) == 1800
     chance = {
         stem + ending: p * q
-        for stem, p in zip(lexicon.stems, lexicon.stem_chances, strict=True)
-        for ending, q in zip(lexicon.endings, lexicon.ending_chances, strict=True)
+        for stem, p in zip(lexicon.stems, lexicon.stem_probabilities, strict=True)
+        for ending, q in zip(lexicon.endings, lexicon.ending_probabilities, strict=True)
     }
     assert math.fsum(chance.values()) == pytest.approx(1)
-    text = lexicon_text(lexicon, 20_000, seed=1)
+    text = sample_lexicon(lexicon, 20_000, seed=1)
     rate = lexicon_entropy(lexicon)
     assert len(text) / 20_000 == pytest.approx(rate.bytes_per_document, rel=0.01)
     surprisal = statistics.mean(-math.log(chance[word]) for word in text.split())

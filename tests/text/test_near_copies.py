@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from descend.text import embedded
 from descend.text import near_copies as module
-from descend.text.near_copies import NearCopies, near_copies
+from descend.text.near_copies import FuzzyOverlap, find_fuzzy_overlap
 
 WORDS = [f"w{number}" for number in range(3000)]
 
@@ -33,15 +33,15 @@ def changed(ids: list[int], one_in: int) -> list[int]:
     return [pick.randrange(len(WORDS)) if pick.random() < 1 / one_in else i for i in ids]
 
 
-def told(train: list[int], held_out: list[int]) -> NearCopies:
-    found = near_copies(np.array(train), np.array(held_out), decode)
+def told(train: list[int], held_out: list[int]) -> FuzzyOverlap:
+    found = find_fuzzy_overlap(np.array(train), np.array(held_out), decode)
     assert found is not None
     return found
 
 
 def test_honest_text_has_none() -> None:
     found = told(honest(20_000, 1), honest(2_000, 2))
-    assert (found.share, found.repeats, found.beyond) == (0.0, 0.0, 0.0)
+    assert (found.fraction, found.train_repeat_fraction, found.excess_fraction_lower_bound) == (0.0, 0.0, 0.0)
     assert not found.covered.any()
 
 
@@ -50,8 +50,8 @@ def test_honest_text_has_none() -> None:
 def test_a_changed_copy_is_found_wherever_it_stands(place: int, one_in: int) -> None:
     held_out, train = honest(1_000, 2), honest(15_000, 1)
     found = told(train[:place] + changed(held_out, one_in) + train[place:], held_out)
-    assert found.share > 0.8
-    assert 0.5 < found.beyond <= found.share - found.repeats
+    assert found.fraction > 0.8
+    assert 0.5 < found.excess_fraction_lower_bound <= found.fraction - found.train_repeat_fraction
     assert found.covered.mean() > 0.8
 
 
@@ -65,16 +65,16 @@ def test_what_is_covered_is_the_copied_half() -> None:
 def test_text_that_repeats_itself_is_not_copied() -> None:
     """Doubled training text with a copy of none of it held out, and tales of few words."""
     twice = honest(10_000, 1) * 2
-    assert told(twice, honest(2_000, 2)).beyond == 0.0
-    tales = " ".join(d.text for d in islice(embedded.documents("stories"), 600)).split()
+    assert told(twice, honest(2_000, 2)).excess_fraction_lower_bound == 0.0
+    tales = " ".join(d.text for d in islice(embedded.read_builtin_corpus("stories"), 600)).split()
     numbers = {word: number for number, word in enumerate(dict.fromkeys(tales))}
     names = list(numbers)
     ids = np.array([numbers[word] for word in tales])
     cut = len(ids) * 9 // 10
-    found = near_copies(ids[:cut], ids[cut:], lambda part: " ".join(names[i] for i in part))
+    found = find_fuzzy_overlap(ids[:cut], ids[cut:], lambda part: " ".join(names[i] for i in part))
     assert found is not None
-    assert found.share > 0.5
-    assert found.beyond < 0.05
+    assert found.fraction > 0.5
+    assert found.excess_fraction_lower_bound < 0.05
 
 
 def test_it_does_not_depend_on_the_chunk() -> None:
@@ -91,9 +91,9 @@ def test_text_without_words_says_nothing() -> None:
     def letters(ids: Sequence[int]) -> str:
         return "".join("abcd"[i % 4] for i in ids)
 
-    assert near_copies(np.array(honest(9_000, 1)), np.array(honest(900, 2)), letters) is None
-    assert near_copies(np.array([1, 2, 3]), np.array([1, 2]), decode) is None
-    assert near_copies(np.array([1, 2, 3]), np.array(honest(900, 2)), decode) is None
+    assert find_fuzzy_overlap(np.array(honest(9_000, 1)), np.array(honest(900, 2)), letters) is None
+    assert find_fuzzy_overlap(np.array([1, 2, 3]), np.array([1, 2]), decode) is None
+    assert find_fuzzy_overlap(np.array([1, 2, 3]), np.array(honest(900, 2)), decode) is None
 
 
 def test_set_phrases_in_ever_new_order_are_no_copies() -> None:
@@ -107,5 +107,5 @@ def test_set_phrases_in_ever_new_order_are_no_copies() -> None:
 
     train = honest(15_000, 1) + put_together(60)
     found = told(train, honest(1_000, 2) + put_together(40))
-    assert found.share < 0.3
-    assert found.beyond == 0.0
+    assert found.fraction < 0.3
+    assert found.excess_fraction_lower_bound == 0.0

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from descend.signals.counting import repeated_share
+from descend.signals.counting import repeated_ngram_fraction
 from descend.text import overlap as module
-from descend.text.overlap import overlap, overlap_share, telling_length
+from descend.text.overlap import find_exact_overlap, exact_overlap_fraction, min_significant_match_length
 
 
 def slow_cover(train: list[int], validation: list[int], length: int) -> list[bool]:
@@ -29,19 +29,19 @@ TOKENS = st.lists(st.integers(0, 2), max_size=80)
 
 @given(TOKENS, TOKENS, st.sampled_from([1, 2, 4, 8]))
 def test_it_equals_a_set_of_tuples(train: list[int], validation: list[int], length: int) -> None:
-    result = overlap(np.array(train, np.uint16), np.array(validation, np.uint16), length)
+    result = find_exact_overlap(np.array(train, np.uint16), np.array(validation, np.uint16), length)
     expected = slow_cover(train, validation, length)
     assert result.covered.tolist() == expected
-    assert result.share == (sum(expected) / len(expected) if expected else 0.0)
+    assert result.fraction == (sum(expected) / len(expected) if expected else 0.0)
 
 
 @given(TOKENS, TOKENS)
 def test_it_does_not_depend_on_chunk_or_block(train: list[int], validation: list[int]) -> None:
-    whole = overlap(np.array(train, int), np.array(validation, int), 4).covered
+    whole = find_exact_overlap(np.array(train, int), np.array(validation, int), 4).covered
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "CHUNK", 5)
         patch.setattr(module, "BLOCK", 7)
-        parts = overlap(np.array(train, int), np.array(validation, int), 4).covered
+        parts = find_exact_overlap(np.array(train, int), np.array(validation, int), 4).covered
     assert parts.tolist() == whole.tolist()
 
 
@@ -56,56 +56,56 @@ def test_planted_copies_are_found_in_a_memory_mapped_train_file(tmp_path: Path) 
     validation[-32:] = train[-32:]
     train.tofile(tmp_path / "train.bin")
     mapped = np.memmap(tmp_path / "train.bin", np.uint16, "r")
-    result = overlap(mapped, validation, 32)
+    result = find_exact_overlap(mapped, validation, 32)
     assert result.spans() == [(7000, 7064), (100, 150), (49_968, 50_000)]
     assert result.spans(most=1) == [(7000, 7064)]
-    assert result.share == (50 + 64 + 32) / 50_000
+    assert result.fraction == (50 + 64 + 32) / 50_000
 
 
 def test_texts_without_copies_share_nothing() -> None:
     tokens = np.random.default_rng(2).integers(0, 4096, 100_000)
-    assert overlap(tokens[:50_000], tokens[50_000:]).share == 0
-    assert overlap(tokens, tokens).share == 1
+    assert find_exact_overlap(tokens[:50_000], tokens[50_000:]).fraction == 0
+    assert find_exact_overlap(tokens, tokens).fraction == 1
 
 
 def test_the_share_of_much_text_is_that_of_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     source = np.random.default_rng(3)
     train, validation = source.integers(0, 4096, (2, 100_000)).astype(np.uint16)
     validation[:40_000] = train[:40_000]
-    exact = overlap(train, validation).share
+    exact = find_exact_overlap(train, validation).fraction
     assert exact == 0.4
-    assert overlap_share(train, validation, 8.3, 5.0) == exact
-    monkeypatch.setattr(module, "MOST_JUDGED", 20_000)
+    assert exact_overlap_fraction(train, validation, 8.3, 5.0) == exact
+    monkeypatch.setattr(module, "MAX_CHECKED_TOKENS", 20_000)
     monkeypatch.setattr(module, "STRETCHES", 50)
-    assert overlap_share(train, validation, 8.3, 5.0) == pytest.approx(exact, abs=0.02)
+    assert exact_overlap_fraction(train, validation, 8.3, 5.0) == pytest.approx(exact, abs=0.02)
 
 
 def test_short_texts_share_nothing_and_other_lengths_are_refused() -> None:
-    assert overlap(np.arange(5), np.arange(5), 8).share == 0
-    assert overlap(np.array([], int), np.arange(50), 8).share == 0
-    assert overlap(np.arange(50), np.array([], int), 8).share == 0
+    assert find_exact_overlap(np.arange(5), np.arange(5), 8).fraction == 0
+    assert find_exact_overlap(np.array([], int), np.arange(50), 8).fraction == 0
+    assert find_exact_overlap(np.arange(50), np.array([], int), 8).fraction == 0
     with pytest.raises(ValueError, match="found 12, expected a power of two"):
-        overlap(np.arange(5), np.arange(5), 12)
+        find_exact_overlap(np.arange(5), np.arange(5), 12)
 
 
 def test_a_copy_must_be_longer_where_the_text_says_little() -> None:
-    assert telling_length(1_000_000, 3.0, 5.0) == 32  # ordinary text
-    assert telling_length(1_000_000, 1.5, 1.0) == 256  # letters: a phrase is no copy
-    assert telling_length(60_000, 0.3, 2.0) == 128
-    assert telling_length(60_000, 0.0001, 1.0) is None
+    assert min_significant_match_length(1_000_000, 3.0, 5.0) == 32  # ordinary text
+    assert min_significant_match_length(1_000_000, 1.5, 1.0) == 256  # letters: a phrase is no copy
+    assert min_significant_match_length(60_000, 0.3, 2.0) == 128
+    assert min_significant_match_length(60_000, 0.0001, 1.0) is None
     # Two symbols, nearly always the same: runs of 32 recur by themselves, copied or not.
     text = (np.random.default_rng(0).random(60_000) < 0.02).astype(np.int64)
     nats = 0.098  # of a coin that falls on its head in 2 of 100 throws
-    length = telling_length(len(text), nats, 1.0)
-    assert repeated_share(text) > 0.5
+    length = min_significant_match_length(len(text), nats, 1.0)
+    assert repeated_ngram_fraction(text) > 0.5
     assert length is not None
-    assert repeated_share(text, length) < 0.05
-    assert repeated_share(np.tile(text[:15_000], 4), length) == pytest.approx(0.75, abs=0.02)
+    assert repeated_ngram_fraction(text, length) < 0.05
+    assert repeated_ngram_fraction(np.tile(text[:15_000], 4), length) == pytest.approx(0.75, abs=0.02)
 
 
 def test_what_chance_repeats_is_no_copy() -> None:
     source = np.random.default_rng(4)
     train, validation = (source.random((2, 60_000)) < 0.02).astype(np.int64)
-    assert overlap(train, validation).share > 0.9
-    assert overlap_share(train, validation, 0.098, 1.0) < 0.3
-    assert overlap_share(train, validation, 1e-5, 1.0) == 0
+    assert find_exact_overlap(train, validation).fraction > 0.9
+    assert exact_overlap_fraction(train, validation, 0.098, 1.0) < 0.3
+    assert exact_overlap_fraction(train, validation, 1e-5, 1.0) == 0

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from descend.errors import CorpusError
 from descend.text.document import Document
-from descend.text.readers import SUFFIXES, encoding, read
-from descend.text.readers.cutting import PART_CHARS, parts
+from descend.text.readers import SUFFIXES, encoding, read_file
+from descend.text.readers.cutting import CHUNK_CHARS, split_into_chunks
 
 STORY = "Once upon a time there was a fox.\r\nIt said “hello”, naïvely.\n\nÜber 東京 🦊.\n"
 
@@ -25,8 +25,8 @@ STORY = "Once upon a time there was a fox.\r\nIt said “hello”, naïvely.\n\n
 def texts(path: Path) -> list[str]:
     """The documents of a file with their parts joined."""
     whole: list[str] = []
-    for document in read(path):
-        if document.part == 0:
+    for document in read_file(path):
+        if document.part_index == 0:
             whole.append("")
         whole[-1] += document.text
     return whole
@@ -34,10 +34,10 @@ def texts(path: Path) -> list[str]:
 
 def refusal(path: Path) -> CorpusError:
     with pytest.raises(CorpusError) as caught:
-        list(read(path, name="the file"))
+        list(read_file(path, name="the file"))
     error = caught.value
-    assert error.where.startswith("the file")
-    assert all((error.where, error.found, error.expected, error.what_to_do))
+    assert error.location.startswith("the file")
+    assert all((error.location, error.found, error.expected, error.fix))
     assert "\n" not in str(error)
     return error
 
@@ -50,7 +50,7 @@ def write(path: Path, data: bytes | str) -> Path:
 @pytest.mark.parametrize("suffix", [".txt", ".md", ".rst", ".py", ".tex", ".log", ".unknown", ""])
 def test_plain_text_comes_back_unchanged(tmp_path: Path, suffix: str) -> None:
     path = write(tmp_path / f"story{suffix}", STORY)
-    assert list(read(path, name="a story")) == [Document(STORY, "a story", 0)]
+    assert list(read_file(path, name="a story")) == [Document(STORY, "a story", 0)]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_decoding_is_the_inverse_of_encoding_whatever_the_blocks(text: str, size
     text = "It is known. " * 40 + text  # so that no random text looks like binary junk
     data = text.encode()
     pieces = list(
-        encoding.decode(lambda: (data[i : i + size] for i in range(0, len(data), size)), "it")
+        encoding.decode_blocks(lambda: (data[i : i + size] for i in range(0, len(data), size)), "it")
     )
     assert "".join(pieces) == text
     assert not any(piece.endswith("\r") for piece in pieces[:-1])
@@ -96,17 +96,17 @@ def test_decoding_is_the_inverse_of_encoding_whatever_the_blocks(text: str, size
 
 @given(st.lists(st.sampled_from(["a" * 400_000, "b\r\n", "\n", "c\r", "\nd", "é" * 900_000])))
 def test_parts_join_to_the_whole_and_split_no_line_end(pieces: list[str]) -> None:
-    cut = list(parts(iter(pieces)))
+    cut = list(split_into_chunks(iter(pieces)))
     assert "".join(cut) == "".join(pieces)
-    assert all(0 < len(part) <= PART_CHARS for part in cut)
+    assert all(0 < len(part) <= CHUNK_CHARS for part in cut)
     assert not any(a[-1] == "\r" and b[0] == "\n" for a, b in pairwise(cut))
 
 
 def test_a_large_file_arrives_in_parts_cut_at_lines(tmp_path: Path) -> None:
     story = "".join(f"{i}: the fox – again\r\n" for i in range(120_000))
-    documents = list(read(write(tmp_path / "story.txt", story)))
+    documents = list(read_file(write(tmp_path / "story.txt", story)))
     assert len(documents) > 2
-    assert [document.part for document in documents] == list(range(len(documents)))
+    assert [document.part_index for document in documents] == list(range(len(documents)))
     assert "".join(document.text for document in documents) == story
     assert all(document.text.endswith("\n") for document in documents)
 
@@ -131,7 +131,7 @@ def test_a_cut_off_compressed_file_is_refused(tmp_path: Path, suffix: str) -> No
 
 def test_missing_and_compressed_foreign_files_are_named(tmp_path: Path) -> None:
     assert "no such file" in refusal(tmp_path / "none.txt").found
-    assert "unpack" in refusal(write(tmp_path / "a.pdf.gz", b"")).what_to_do
+    assert "unpack" in refusal(write(tmp_path / "a.pdf.gz", b"")).fix
 
 
 def test_json_takes_one_document_a_record(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_json_takes_one_document_a_record(tmp_path: Path) -> None:
     assert texts(write(tmp_path / "a.json", json.dumps(records, indent=2))) == wanted
     assert texts(write(tmp_path / "b.json", lines)) == wanted
     assert texts(write(tmp_path / "c.json", json.dumps({"data": records}))) == wanted
-    assert [d.source for d in read(tmp_path / "a.jsonl", name="a")] == ["a:1", "a:2", "a:3"]
+    assert [d.source for d in read_file(tmp_path / "a.jsonl", name="a")] == ["a:1", "a:2", "a:3"]
 
 
 @given(st.lists(st.text(min_size=1), min_size=1), st.sampled_from([None, 1]))
@@ -175,7 +175,7 @@ def test_a_large_json_list_streams(tmp_path: Path) -> None:
 def test_broken_json_is_named_with_its_place(tmp_path: Path, name: str, data: str) -> None:
     error = refusal(write(tmp_path / name, data))
     assert "JSON" in error.found
-    assert "line" in error.where or name == "a.json"
+    assert "line" in error.location or name == "a.json"
 
 
 def test_csv_takes_the_column_of_text(tmp_path: Path) -> None:

@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 
 from descend.errors import CorpusError
 from descend.text.document import Document
-from descend.text.split import LEAST, MOST, Spans, Split, choose_documents, split_documents
-from descend.text.spool import Spool, build_spool
+from descend.text.split import MIN_SIZE_RATIO, MAX_SIZE_RATIO, Spans, Split, choose_validation_documents, split_documents
+from descend.text.spool import DocumentStore, build_document_store
 
 FRACTIONS = st.floats(0.01, 0.5)
 TEXTS = st.lists(st.text(st.sampled_from("ab\n é東🦊"), min_size=1, max_size=40), min_size=1)
 
 
-def split(texts: list[str], fraction: float, seed: int) -> tuple[Spool, Split]:
+def split(texts: list[str], fraction: float, seed: int) -> tuple[DocumentStore, Split]:
     with tempfile.TemporaryDirectory() as folder:
         documents = (Document(text, str(i)) for i, text in enumerate(texts))
-        built = build_spool(documents, Path(folder) / "s")
+        built = build_document_store(documents, Path(folder) / "s")
         return built, split_documents(built, fraction, seed)
 
 
@@ -52,9 +52,9 @@ def test_sides_are_disjoint_cover_all_and_cut_no_character(
         assert any(first <= start < end <= last for first, last in documents)
         built.bytes(start, end).decode("utf-8")
     assert made.train_bytes + made.validation_bytes == built.nbytes
-    if made.how == "documents":
+    if made.method == "documents":
         share = made.validation_bytes / (fraction * built.nbytes)
-        assert LEAST <= share <= MOST
+        assert MIN_SIZE_RATIO <= share <= MAX_SIZE_RATIO
         held = {built.bytes(*span) for span in validation}
         assert held.isdisjoint(built.bytes(*span) for span in train)
     else:
@@ -73,34 +73,34 @@ def test_a_choice_is_fair_or_none_exists(
     hashes = np.array([hash_ for _, hash_ in documents], dtype=np.uint64)
     nbytes = np.array([size for size, _ in documents], dtype=np.int64)
     wanted = fraction * float(nbytes.sum())
-    held = choose_documents(nbytes, hashes, fraction, seed)
+    held = choose_validation_documents(nbytes, hashes, fraction, seed)
     if held is None:
         groups = [int(nbytes[hashes == one].sum()) for one in set(hashes.tolist())]
-        small = [size for size in groups if size <= MOST * wanted]
-        assert sum(small) < LEAST * wanted
+        small = [size for size in groups if size <= MAX_SIZE_RATIO * wanted]
+        assert sum(small) < MIN_SIZE_RATIO * wanted
         return
-    assert LEAST * wanted <= nbytes[held].sum() <= MOST * wanted
+    assert MIN_SIZE_RATIO * wanted <= nbytes[held].sum() <= MAX_SIZE_RATIO * wanted
     assert set(hashes[held].tolist()).isdisjoint(hashes[~held].tolist())
 
 
 def test_another_seed_holds_out_other_documents() -> None:
     texts = [f"document number {i}" for i in range(100)]
     one, two = split(texts, 0.1, 1)[1], split(texts, 0.1, 2)[1]
-    assert one.how == two.how == "documents"
+    assert one.method == two.method == "documents"
     assert pairs(one.validation) != pairs(two.validation)
 
 
 def test_one_document_is_cut_after_a_line_near_the_wanted_share() -> None:
     text = "".join(f"This is line {i} of it.\n" for i in range(5000))
     built, made = split([text], 0.1, 0)
-    assert made.how == "block"
+    assert made.method == "block"
     assert built.bytes(*made.train[0]).endswith(b"\n")
     assert made.validation_bytes / built.nbytes == pytest.approx(0.1, abs=0.001)
 
 
 def test_one_huge_document_among_tiny_ones_gives_a_block() -> None:
     _, made = split(["tiny", "fox " * 10_000, "small"], 0.1, 0)
-    assert made.how == "block"
+    assert made.method == "block"
     assert len(made.validation) == 2, "the end of the huge one and the last one"
 
 

@@ -20,15 +20,15 @@ from hypothesis import strategies as st
 import descend
 from descend.errors import CorpusError
 from descend.text.document import Document
-from descend.text.spool import Spool, build_spool, open_spool
+from descend.text.spool import DocumentStore, build_document_store, open_document_store
 
 
-def spool(folder: Path, *texts: str, sample_size: int | None = None, seed: int = 0) -> Spool:
+def spool(folder: Path, *texts: str, sample_size: int | None = None, seed: int = 0) -> DocumentStore:
     documents = (Document(text, str(i)) for i, text in enumerate(texts))
-    return build_spool(documents, folder, sample_size=sample_size, seed=seed)
+    return build_document_store(documents, folder, sample_size=sample_size, seed=seed)
 
 
-def whole(built: Spool) -> list[str]:
+def whole(built: DocumentStore) -> list[str]:
     return [built.document_bytes(i).decode() for i in range(len(built))]
 
 
@@ -39,9 +39,9 @@ def test_documents_come_back_with_their_parts_joined(documents: list[list[str]])
     with tempfile.TemporaryDirectory() as folder:
         if not wanted:
             with pytest.raises(CorpusError):
-                build_spool(iter(stream), Path(folder) / "s")
+                build_document_store(iter(stream), Path(folder) / "s")
             return
-        built = build_spool(iter(stream), Path(folder) / "s")
+        built = build_document_store(iter(stream), Path(folder) / "s")
         data = "".join(wanted).encode()
         assert whole(built) == wanted
         assert built.nbytes == len(data) == built.lengths.sum()
@@ -84,7 +84,7 @@ def test_a_spool_travels_by_its_folder_and_is_replaced_whole(tmp_path: Path) -> 
     assert len(message) < 1000
     assert whole(pickle.loads(message)) == whole(first)
     spool(tmp_path / "in" / "s", "two")
-    assert whole(open_spool(tmp_path / "in" / "s")) == ["two"]
+    assert whole(open_document_store(tmp_path / "in" / "s")) == ["two"]
     assert [path.name for path in (tmp_path / "in").iterdir()] == ["s"]
 
 
@@ -93,10 +93,10 @@ def test_a_damaged_spool_is_refused(tmp_path: Path, part: str) -> None:
     folder = spool(tmp_path / "s", "one", "two").folder
     os.truncate(folder / part, 3)
     with pytest.raises(CorpusError, match="delete this folder"):
-        open_spool(folder)
+        open_document_store(folder)
     (folder / part).unlink()
     with pytest.raises(CorpusError, match="delete this folder"):
-        open_spool(folder)
+        open_document_store(folder)
 
 
 def test_a_failure_while_reading_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_failure_while_reading_leaves_nothing_behind(tmp_path: Path) -> None:
         raise CorpusError("a", "b", "c", "d")
 
     with pytest.raises(CorpusError):
-        build_spool(broken(), tmp_path / "in" / "s")
+        build_document_store(broken(), tmp_path / "in" / "s")
     assert list((tmp_path / "in").iterdir()) == []
 
 

@@ -13,11 +13,11 @@ import pytest
 
 from descend.config import make_config
 from descend.errors import CorpusError
-from descend.text.stats import corpus_stats
+from descend.text.stats import compute_corpus_stats
 from descend.text.store import (
     TokenStore,
-    encode_all,
-    prepare_text,
+    encode_corpus,
+    prepare_documents,
     prepare_tokenizer,
     prepare_tokens,
 )
@@ -25,7 +25,7 @@ from descend.text.store import (
 
 def store_of(corpus: Path, **keys: object) -> TokenStore:
     config = make_config({"corpus_dir": str(corpus), "vocab_size": 300} | keys)
-    text = prepare_text(config)
+    text = prepare_documents(config)
     return prepare_tokens(text, prepare_tokenizer(text, config.tokenizer, 300))
 
 
@@ -48,7 +48,7 @@ def test_each_document_stands_between_end_tokens(own_folder: Path) -> None:
     for n in range(12):
         (corpus / f"{n:02}.txt").write_text(f"document {n} " + "word " * 30)
     store = store_of(corpus)
-    end = store.tokenizer.end_id
+    end = store.tokenizer.eos_token_id
     for side in (store.train, store.validation):
         assert side[0] == end
         assert side[-1] == end
@@ -88,17 +88,17 @@ def test_what_could_not_be_read_is_tried_again_by_what_begins_anew(
     late.write_text(good.replace("}", "{"))
     status = late.stat()
     config = make_config({"corpus_dir": str(corpus), "vocab_size": 300})
-    first = prepare_text(config, anew=True)
-    assert prepare_text(config, anew=True).key == first.key
+    first = prepare_documents(config, anew=True)
+    assert prepare_documents(config, anew=True).key == first.key
     assert [m.split()[:2] for m in caplog.messages] == [["skipped", "late.jsonl,"]] * 2
     # As after a timeout or a permission that was missing, neither size nor time tells.
     late.write_text(good)
     os.utime(late, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert prepare_text(config).key == first.key
-    again = prepare_text(config, anew=True)
+    assert prepare_documents(config).key == first.key
+    again = prepare_documents(config, anew=True)
     assert again.key != first.key
-    assert b"It came late." in again.spool.bytes(0, again.spool.nbytes)
-    assert prepare_text(config).key == again.key
+    assert b"It came late." in again.documents.bytes(0, again.documents.nbytes)
+    assert prepare_documents(config).key == again.key
     assert len(caplog.messages) == 2
 
 
@@ -116,10 +116,10 @@ def test_what_was_warned_of_is_told_to_the_next_who_begins_too(
     ]
     for _ in range(2):
         caplog.clear()
-        prepare_text(config, anew=True)
+        prepare_documents(config, anew=True)
         assert caplog.messages == told
     caplog.clear()
-    prepare_text(config)
+    prepare_documents(config)
     assert not caplog.messages, "who looks back has been told"
 
 
@@ -142,13 +142,13 @@ def test_other_seeds_hold_out_other_documents(own_folder: Path) -> None:
 
 def test_encode_all_covers_the_whole_text(text_file: Path) -> None:
     config = make_config({"corpus_dir": str(text_file), "vocab_size": 300})
-    text = prepare_text(config)
+    text = prepare_documents(config)
     tokenizer = prepare_tokenizer(text, "bpe", 300)
-    ids, nbytes = encode_all(text, tokenizer)
+    ids, nbytes = encode_corpus(text, tokenizer)
     assert tokenizer.decode(ids.tolist()) == text_file.read_text()
     assert nbytes == len(text_file.read_bytes())
-    assert text.split.how == "block"
-    assert np.count_nonzero(ids == tokenizer.end_id) == 2, "none where the split cut the document"
+    assert text.split.method == "block"
+    assert np.count_nonzero(ids == tokenizer.eos_token_id) == 2, "none where the split cut the document"
 
 
 def test_long_documents_are_cut_without_loss(own_folder: Path) -> None:
@@ -168,22 +168,22 @@ def test_statistics_count_what_is_there(own_folder: Path) -> None:
             "the same words again é " * 20 if n < 5 else f"d{n} " * 99
         )
     config = make_config({"corpus_dir": str(corpus), "vocab_size": 300})
-    text = prepare_text(config)
+    text = prepare_documents(config)
     store = prepare_tokens(text, prepare_tokenizer(text, "bpe", 300))
-    stats = corpus_stats(text, store)
+    stats = compute_corpus_stats(text, store)
     contents = [p.read_text() for p in sorted(corpus.iterdir())]
     assert stats.documents == 20
     assert stats.bytes == sum(len(c.encode()) for c in contents)
     assert stats.characters == sum(map(len, contents))
     assert stats.tokens == len(store.train) + len(store.validation)
-    assert stats.duplicate_share == pytest.approx(4 * len(contents[0].encode()) / stats.bytes)
-    assert stats.near_duplicate_share is not None
-    assert stats.near_duplicate_share >= 4 / 20
+    assert stats.duplicate_fraction == pytest.approx(4 * len(contents[0].encode()) / stats.bytes)
+    assert stats.near_duplicate_fraction is not None
+    assert stats.near_duplicate_fraction >= 4 / 20
     assert sum(stats.frequency_octaves) == stats.vocab_size
     assert stats.most_frequent[0].count == np.bincount(store.train).max()
-    ladder = stats.loss_ladder
+    ladder = stats.ngram_baselines
     assert ladder.uniform == pytest.approx(np.log(stats.vocab_size))
-    assert ladder == store.info.ladder
+    assert ladder == store.info.ngram_baselines
 
 
 def test_too_little_text_is_refused_in_one_sentence(own_folder: Path) -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from descend.errors import TokenizerError
 from descend.text import tokenizer as tokenizers
-from descend.text.pieces import newline_pieces
-from descend.text.tokenizer import END_OF_TEXT, Kind, Tokenizer, load_tokenizer, train_tokenizer
+from descend.text.pieces import split_at_newlines
+from descend.text.tokenizer import END_OF_TEXT, TokenizerKind, Tokenizer, load_tokenizer, train_tokenizer
 
 TEXT = "Der Käse – 日本語 und 😀 emoji.\r\n\tTabs  and   spaces\n\n" * 40
 
@@ -21,7 +21,7 @@ ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
 @pytest.fixture(scope="module", params=["bpe", "char", "byte"])
 def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
-    kind: Kind = request.param
+    kind: TokenizerKind = request.param
     return train_tokenizer(kind, 400, lambda: iter([TEXT]))
 
 
@@ -39,7 +39,7 @@ def test_byte_lengths_add_up_to_the_text(tokenizer: Tokenizer, text: str) -> Non
 
 def test_text_cannot_inject_the_end_of_text_token(tokenizer: Tokenizer) -> None:
     ids = tokenizer.encode(f"before {END_OF_TEXT} after")
-    assert tokenizer.end_id not in ids
+    assert tokenizer.eos_token_id not in ids
     assert tokenizer.decode(ids) == f"before {END_OF_TEXT} after"
 
 
@@ -84,14 +84,14 @@ def test_a_bad_vocabulary_file_is_named(own_folder: Path, content: str | None) -
 
 @given(ANY_TEXT, st.integers(1, 20))
 def test_pieces_join_back(text: str, length: int) -> None:
-    pieces = list(newline_pieces(text, length))
+    pieces = list(split_at_newlines(text, length))
     assert "".join(pieces) == text
     assert all(0 < len(p) <= length for p in pieces)
 
 
 def test_pieces_end_after_newlines_where_there_are_any() -> None:
-    assert list(newline_pieces("ab\ncd\nefgh", 5)) == ["ab\n", "cd\n", "efgh"]
-    assert np.array_equal([len(p) for p in newline_pieces("x" * 12, 5)], [5, 5, 2])
+    assert list(split_at_newlines("ab\ncd\nefgh", 5)) == ["ab\n", "cd\n", "efgh"]
+    assert np.array_equal([len(p) for p in split_at_newlines("x" * 12, 5)], [5, 5, 2])
 
 
 def test_the_sample_that_is_trained_on_is_counted_in_bytes() -> None:

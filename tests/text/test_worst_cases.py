@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from descend.text.overlap import overlap, overlap_share
+from descend.text.overlap import find_exact_overlap, exact_overlap_fraction
 from descend.text.pieces import run_pieces
 from descend.text.readers.html import html_text
 from descend.text.readers.markup import scan_markup
@@ -25,8 +25,8 @@ def seconds(work: Callable[[], object]) -> float:
 @pytest.mark.parametrize("length", [1 << 14, 1 << 15, 1 << 16, 1 << 17])
 def test_one_token_repeated_a_million_times_is_all_overlap(length: int) -> None:
     train, validation = np.zeros(1 << 20, np.uint16), np.zeros(1 << 18, np.uint16)
-    assert overlap(train, validation, length).share == 1.0
-    assert overlap_share(train, validation, 1e-3, 2.0) == 1.0
+    assert find_exact_overlap(train, validation, length).fraction == 1.0
+    assert exact_overlap_fraction(train, validation, 1e-3, 2.0) == 1.0
 
 
 @pytest.mark.parametrize(

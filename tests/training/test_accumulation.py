@@ -12,13 +12,13 @@ from descend.config import RunConfig, make_config
 from descend.errors import OutOfMemoryError
 from descend.model.cost import training_memory
 from descend.training import engine, memory
-from descend.training.job import new_job
-from descend.training.loop import backward
+from descend.training.job import create_run
+from descend.training.loop import accumulate_gradients
 
 
 def gradients(tiny: dict[str, Any]) -> tuple[dict[str, torch.Tensor], float, float]:
-    job = new_job(make_config(tiny), Path("run"))
-    loss, accuracy = backward(job.state, job.course, 3)
+    job = create_run(make_config(tiny), Path("run"))
+    loss, accuracy = accumulate_gradients(job.state, job.plan, 3)
     found = {name: p.grad for name, p in job.state.model.named_parameters()}
     assert all(g is not None for g in found.values())
     return found, loss, accuracy  # type: ignore[return-value]
@@ -51,36 +51,36 @@ def test_a_batch_is_in_as_few_parts_as_there_is_memory_for(
     tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = make_config(tiny | {"batch_size": 8, "seq_len": 16, "max_seq_len": 16})
-    shape = new_job(config, Path("run")).shape
+    shape = create_run(config, Path("run")).shape
     room = training_memory(config.model_copy(update={"gradient_accumulation": 4}), shape)
-    monkeypatch.setattr(memory, "memory_available", lambda: room)
-    job = new_job(config, Path("run"))
-    assert job.course.config.gradient_accumulation == 4
-    assert job.info.resolved["gradient_accumulation"] == 4  # so a resumed run has it too
-    assert job.info.config["gradient_accumulation"] is None
-    assert any("in 4 parts" in note for note in job.notes)
-    monkeypatch.setattr(memory, "memory_available", lambda: 2 * training_memory(config, shape))
-    job = new_job(config, Path("run"))
-    assert job.course.config.gradient_accumulation == 1
-    assert not any("parts" in note for note in job.notes)
-    monkeypatch.setattr(memory, "memory_available", lambda: 1000)
+    monkeypatch.setattr(memory, "available_memory_bytes", lambda: room)
+    job = create_run(config, Path("run"))
+    assert job.plan.config.gradient_accumulation == 4
+    assert job.info.resolved_config["gradient_accumulation"] == 4  # so a resumed run has it too
+    assert job.info.requested_config["gradient_accumulation"] is None
+    assert any("in 4 parts" in note for note in job.warnings)
+    monkeypatch.setattr(memory, "available_memory_bytes", lambda: 2 * training_memory(config, shape))
+    job = create_run(config, Path("run"))
+    assert job.plan.config.gradient_accumulation == 1
+    assert not any("parts" in note for note in job.warnings)
+    monkeypatch.setattr(memory, "available_memory_bytes", lambda: 1000)
     with pytest.raises(OutOfMemoryError):
-        new_job(config, Path("run"))
+        create_run(config, Path("run"))
 
 
 def test_a_device_that_only_shows_when_tried_that_it_is_too_small(
     tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = engine.time_step
+    honest = engine.time_training_step
 
     def small(way: Any, config: RunConfig, *rest: Any, **more: Any) -> tuple[float, float]:
         if config.batch_size / (config.gradient_accumulation or 1) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return honest(way, config, *rest, **more)
 
-    monkeypatch.setattr(engine, "time_step", small)
-    job = new_job(make_config(tiny | {"batch_size": 7}), Path("run"))
-    assert job.course.config.gradient_accumulation == 4
-    assert any("in 4 parts" in note for note in job.notes)
+    monkeypatch.setattr(engine, "time_training_step", small)
+    job = create_run(make_config(tiny | {"batch_size": 7}), Path("run"))
+    assert job.plan.config.gradient_accumulation == 4
+    assert any("in 4 parts" in note for note in job.warnings)
     with pytest.raises(OutOfMemoryError, match="set gradient_accumulation to 7"):
-        new_job(make_config(tiny | {"batch_size": 7, "gradient_accumulation": 1}), Path("run"))
+        create_run(make_config(tiny | {"batch_size": 7, "gradient_accumulation": 1}), Path("run"))

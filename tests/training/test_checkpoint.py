@@ -11,21 +11,21 @@ import torch
 
 from descend.config import make_config
 from descend.errors import RunFolderError
-from descend.runs.durable import verify_folder, write_folder
-from descend.runs.folder import checkpoints, is_finished, newest_checkpoint
-from descend.runs.records import Saved
+from descend.runs.durable import verify_folder, write_folder_atomic
+from descend.runs.folder import checkpoints, is_finished, latest_checkpoint
+from descend.runs.records import CheckpointSaved
 from descend.training.checkpoint import load_checkpoint, save_checkpoint
-from descend.training.job import Job, new_job, resumed_job
+from descend.training.job import TrainingRun, create_run, resume_run
 from descend.training.loop import train
-from descend.training.state import Decay, Rescued, TrainState
-from descend.training.work import work
+from descend.training.state import Decay, RollbackState, TrainState
+from descend.training.work import run_training
 
 Tiny = dict[str, Any]
 
 
-def some_steps(tiny: Tiny, steps: int) -> Job:
-    job = new_job(make_config(tiny), Path("run"))
-    for records in train(job.state, job.course):
+def some_steps(tiny: Tiny, steps: int) -> TrainingRun:
+    job = create_run(make_config(tiny), Path("run"))
+    for records in train(job.state, job.plan):
         if records[0].step == steps:
             break
     return job
@@ -52,12 +52,12 @@ def plain(value: object) -> object:
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_every_field_survives(tiny: Tiny, optimizer: str, precision: str) -> None:
     tiny |= {"optimizer": optimizer, "precision": precision, "batch_size": 8}
-    steps = new_job(make_config(tiny), Path("run")).course.batches.steps(1) + 2
+    steps = create_run(make_config(tiny), Path("run")).plan.batches.steps(1) + 2
     state = some_steps(tiny, steps).state
-    state.skipped, state.rescued = 1, Rescued(times=1, gradient_clip=0.1)
+    state.skipped, state.rescued = 1, RollbackState(num_rollbacks=1, gradient_clip=0.1)
     state.decay = Decay(begin=3, steps=9, rate=0.5)
     save_checkpoint(Path("run"), state)
-    fresh = new_job(make_config(tiny), Path("other")).state
+    fresh = create_run(make_config(tiny), Path("other")).state
     for held in dataclasses.fields(TrainState):
         before, after = plain(getattr(fresh, held.name)), plain(getattr(state, held.name))
         if held.name != "scaler":
@@ -79,8 +79,8 @@ def test_an_older_one_goes_only_after_the_new_one_stands(tiny: Tiny) -> None:
 @pytest.fixture
 def stopped(tiny: Tiny) -> Path:
     """A run that was left after some steps, with two checkpoints."""
-    job = new_job(make_config(tiny), Path("run"))
-    records = work(job)
+    job = create_run(make_config(tiny), Path("run"))
+    records = run_training(job)
     for record in records:
         if record.step == 7:
             break
@@ -88,7 +88,7 @@ def stopped(tiny: Tiny) -> Path:
     save_checkpoint(job.folder, job.state)
     newest = checkpoints(job.folder)[-1][1]
     files = {p.name: p.read_bytes() for p in newest.iterdir() if p.name != "manifest.json"}
-    write_folder(newest.with_name("step_99"), files)
+    write_folder_atomic(newest.with_name("step_99"), files)
     return job.folder
 
 
@@ -96,19 +96,19 @@ def stopped(tiny: Tiny) -> Path:
                                   "best.safetensors", "manifest.json"])  # fmt: skip
 def test_a_damaged_newest_one_is_passed_over(stopped: Path, name: str) -> None:
     file = stopped / "checkpoints" / "step_99" / name
-    assert newest_checkpoint(stopped) == file.parent
+    assert latest_checkpoint(stopped) == file.parent
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    assert newest_checkpoint(stopped) == stopped / "checkpoints" / "step_7"
-    assert resumed_job(stopped).state.step == 7
+    assert latest_checkpoint(stopped) == stopped / "checkpoints" / "step_7"
+    assert resume_run(stopped).state.step == 7
 
 
 def test_without_a_whole_one_the_folder_is_named(stopped: Path) -> None:
     for _, path in checkpoints(stopped):
         (path / "model.safetensors").unlink()
     with pytest.raises(RunFolderError, match="no checkpoint that is whole"):
-        resumed_job(stopped)
+        resume_run(stopped)
 
 
 def test_one_that_a_killed_process_had_moved_away_comes_back(stopped: Path) -> None:
@@ -118,25 +118,25 @@ def test_one_that_a_killed_process_had_moved_away_comes_back(stopped: Path) -> N
     half.touch()
     others = stopped / ".diagnosis.json.123.partial"
     others.touch()
-    assert newest_checkpoint(stopped) is None
-    assert resumed_job(stopped).state.step == 7
+    assert latest_checkpoint(stopped) is None
+    assert resume_run(stopped).state.step == 7
     assert [p.name for p in (stopped / "checkpoints").iterdir()] == ["step_7"]
     assert not half.exists()
     assert others.exists(), "a diagnosis is written without the lock: it may be of now"
 
 
 def test_a_step_that_was_just_saved_is_not_saved_again(tiny: Tiny) -> None:
-    job = new_job(make_config(tiny | {"max_steps": 1}), Path("run"))
+    job = create_run(make_config(tiny | {"max_steps": 1}), Path("run"))
     folder = Path("run/checkpoints/step_1")
-    first = [folder.stat().st_ino for record in work(job) if isinstance(record, Saved)]
+    first = [folder.stat().st_ino for record in run_training(job) if isinstance(record, CheckpointSaved)]
     assert first == [folder.stat().st_ino]
     Path("run/summary.json").unlink()
-    assert list(work(resumed_job(Path("run"))))
+    assert list(run_training(resume_run(Path("run"))))
     assert first == [folder.stat().st_ino]
     assert is_finished(Path("run"))
 
 
 def test_one_of_another_shape_is_refused(stopped: Path, tiny: Tiny) -> None:
-    other = new_job(make_config(tiny | {"num_layers": 3}), Path("other"))
+    other = create_run(make_config(tiny | {"num_layers": 3}), Path("other"))
     with pytest.raises(RunFolderError, match="does not fit"):
         load_checkpoint(stopped / "checkpoints" / "step_7", other.state)

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from descend.config import make_config
-from descend.machine import SOON
-from descend.model.shape import shape_of
-from descend.text.batches import BatchPlan
-from descend.training.engine import Choice, choose_execution
+from descend.machine import RETUNE_AFTER_SECONDS
+from descend.model.shape import shape_from_run_config
+from descend.text.batches import BatchSampler
+from descend.training.engine import TuningResult, autotune_execution
 from descend.training.objective import can_compile
-from descend.training.ways import name_of
+from descend.training.ways import describe_execution
 
 pytestmark = [
     pytest.mark.slow,
@@ -30,20 +30,20 @@ def at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("descend.training.engine.busy_cores", lambda: 0.0)
 
 
-def choose(width: int, steps: int = FOREVER) -> Choice:
+def choose(width: int, steps: int = FOREVER) -> TuningResult:
     config = make_config(
         {"embed_dim": width, "num_heads": 2, "num_layers": 1, "ff_dim": 64, "seq_len": 8,
          "max_seq_len": 8, "batch_size": 7, "device": "cpu", "precision": "float32"}
     )  # fmt: skip
     tokens = torch.arange(500).numpy() % 300
-    batches = BatchPlan(tokens, 8, config.batch_size, 0)
-    return choose_execution(config, shape_of(config, 300), batches, steps)
+    batches = BatchSampler(tokens, 8, config.batch_size, 0)
+    return autotune_execution(config, shape_from_run_config(config, 300), batches, steps)
 
 
-def kept(own_cache: Path, before: set[Path]) -> Choice:
+def kept(own_cache: Path, before: set[Path]) -> TuningResult:
     files = set((own_cache / "engine").glob("*-compiled.json")) - before
     (file,) = files
-    return msgspec.json.decode(file.read_bytes(), type=Choice)
+    return msgspec.json.decode(file.read_bytes(), type=TuningResult)
 
 
 def test_a_trial_of_compiling_is_told_whether_or_not_it_won(own_cache: Path) -> None:
@@ -51,9 +51,9 @@ def test_a_trial_of_compiling_is_told_whether_or_not_it_won(own_cache: Path) -> 
     choice = choose(24)
     compiled = msgspec.structs.replace(choice.execution, compiled=True)
     plain = msgspec.structs.replace(choice.execution, compiled=False)
-    assert {name_of(compiled), name_of(plain)} <= choice.seconds_per_token.keys()
+    assert {describe_execution(compiled), describe_execution(plain)} <= choice.seconds_per_token.keys()
     # Both were timed with the whole batch: the plain way once more than for itself.
-    assert kept(own_cache, before).seconds_per_token.keys() == {name_of(compiled), name_of(plain)}
+    assert kept(own_cache, before).seconds_per_token.keys() == {describe_execution(compiled), describe_execution(plain)}
 
 
 def test_without_its_compiler_what_was_compiled_once_is_not_taken(
@@ -76,4 +76,4 @@ def test_compiling_that_fails_is_tried_again_later(own_cache: Path) -> None:
     assert not choice.execution.compiled
     failed = kept(own_cache, before)
     assert not any("compiled" in name for name in failed.seconds_per_token)
-    assert failed.disturbed, f"asked again after {SOON} seconds"
+    assert failed.timed_under_load, f"asked again after {RETUNE_AFTER_SECONDS} seconds"

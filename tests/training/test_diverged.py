@@ -11,23 +11,23 @@ import torch
 from descend.config import make_config
 from descend.errors import DivergedError
 from descend.runs.durable import verify_folder
-from descend.runs.folder import checkpoints, newest_checkpoint, read_events
-from descend.runs.records import Record, Stopped
+from descend.runs.folder import checkpoints, latest_checkpoint, read_events
+from descend.runs.records import Event, TrainingStopped
 from descend.training.checkpoint import load_checkpoint
-from descend.training.job import Job, new_job
-from descend.training.work import work
+from descend.training.job import TrainingRun, create_run
+from descend.training.work import run_training
 
 Tiny = dict[str, Any]
 
 
-def until_it_breaks(job: Job, spoil_at: int | None = None, where: str = "") -> DivergedError:
-    def spoil(record: Record) -> None:
+def until_it_breaks(job: TrainingRun, spoil_at: int | None = None, where: str = "") -> DivergedError:
+    def spoil(record: Event) -> None:
         if record.step == spoil_at:
             with torch.no_grad():
                 dict(job.state.model.named_parameters())[where].fill_(float("inf"))
 
     try:
-        for record in work(job):
+        for record in run_training(job):
             spoil(record)
     except DivergedError as error:
         return error
@@ -39,12 +39,12 @@ def test_a_rate_far_too_high_is_named_with_its_step(tiny: Tiny, optimizer: str) 
     tiny |= {"learning_rate": 10.0, "gradient_clip": 0.0, "schedule": "constant", "epoch": 20,
              "warmup_steps": 0, "optimizer": optimizer, "architecture": "gpt",
              "precision": "float16", "rescue": "off"}  # fmt: skip
-    error = until_it_breaks(new_job(make_config(tiny), Path("run")))
+    error = until_it_breaks(create_run(make_config(tiny), Path("run")))
     assert error.exit_code == 1
-    assert "step " in error.where or "epoch " in error.where
-    assert "learning_rate" in error.what_to_do
+    assert "step " in error.location or "epoch " in error.location
+    assert "learning_rate" in error.fix
     last = read_events(Path("run"))[-1]
-    assert isinstance(last, Stopped)
+    assert isinstance(last, TrainingStopped)
     assert last.reason == "diverged"
     assert not Path("run/model.safetensors").exists()
 
@@ -52,41 +52,41 @@ def test_a_rate_far_too_high_is_named_with_its_step(tiny: Tiny, optimizer: str) 
 @pytest.mark.parametrize("place", ["first", "last"])
 def test_the_first_bad_place_is_named_and_saved_states_stay_whole(tiny: Tiny, place: str) -> None:
     tiny |= {"epoch": 1, "rescue": "off"}
-    job = new_job(make_config(tiny), Path("run"))
+    job = create_run(make_config(tiny), Path("run"))
     names = [name for name, p in job.state.model.named_parameters() if p.ndim == 2]
     name = names[0] if place == "first" else names[-1]
     # The state of a step is saved after its records are out: a weight is spoiled after step 4,
     # whose checkpoint, were it made, could hold it.
     error = until_it_breaks(job, spoil_at=4, where=name)
-    assert error.where == "step 5 (epoch 1)"
+    assert error.location == "step 5 (epoch 1)"
     assert f"beginning in the weights of {name}" in error.found
-    assert "saved before is untouched" in error.what_to_do
+    assert "saved before is untouched" in error.fix
     assert checkpoints(Path("run"))
     assert all(verify_folder(path) for _, path in checkpoints(Path("run")))
 
 
 def test_what_was_saved_before_can_still_be_taken_up(tiny: Tiny) -> None:
     tiny |= {"epoch": 1, "rescue": "off"}
-    job = new_job(make_config(tiny), Path("run"))
+    job = create_run(make_config(tiny), Path("run"))
     # The very first record: no step has been made, so nothing bad can have been saved.
     error = until_it_breaks(job, spoil_at=0, where=next(iter(job.state.model.state_dict())))
-    assert error.where == "step 1 (epoch 1)"
-    assert newest_checkpoint(Path("run")) is None
+    assert error.location == "step 1 (epoch 1)"
+    assert latest_checkpoint(Path("run")) is None
     assert not Path("run/model.safetensors").exists()
 
-    good = new_job(make_config(tiny), Path("good"))
+    good = create_run(make_config(tiny), Path("good"))
     names = dict(good.state.model.named_parameters())
     saved = []
     try:
-        for record in work(good):
+        for record in run_training(good):
             if record.step == 6:
-                saved.append(newest_checkpoint(Path("good")))
+                saved.append(latest_checkpoint(Path("good")))
                 next(iter(names.values())).data.fill_(float("nan"))
     except DivergedError:
         pass
     assert saved[0] is not None
-    fresh = new_job(make_config(tiny), Path("fresh")).state
-    kept = newest_checkpoint(Path("good"))
+    fresh = create_run(make_config(tiny), Path("fresh")).state
+    kept = latest_checkpoint(Path("good"))
     assert kept is not None
     load_checkpoint(kept, fresh)
     assert fresh.step <= 6

@@ -17,31 +17,31 @@ from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from descend.config import make_config
 from descend.errors import ConfigError, OutOfMemoryError
-from descend.machine import SOON, Execution, busy_cores
+from descend.machine import RETUNE_AFTER_SECONDS, Execution, count_busy_cores
 from descend.model.cost import training_memory
-from descend.model.shape import shape_of
-from descend.text.batches import BatchPlan
+from descend.model.shape import shape_from_run_config
+from descend.text.batches import BatchSampler
 from descend.training import engine
-from descend.training.engine import Choice, choose_execution
-from descend.training.memory import check_memory, memory_errors, remedy
-from descend.training.objective import Objective, can_compile, keep_code, objective_for
+from descend.training.engine import TuningResult, autotune_execution
+from descend.training.memory import check_memory, translate_memory_errors, memory_reduction_advice
+from descend.training.objective import LossFn, can_compile, enable_compile_cache, make_loss_fn
 from descend.training.recipe import (
-    choose_blank_rate,
+    choose_token_dropout,
     choose_epochs,
     choose_vocabulary,
     choose_warmup,
 )
-from descend.training.ways import name_of
+from descend.training.ways import describe_execution
 
 
-def choose(steps: int = 0, **keys: object) -> Choice:
+def choose(steps: int = 0, **keys: object) -> TuningResult:
     config = make_config(
         {"embed_dim": 16, "num_heads": 2, "num_layers": 1, "ff_dim": 16, "seq_len": 8,
          "max_seq_len": 8, "device": "cpu"} | keys
     )  # fmt: skip
     tokens = torch.arange(500).numpy() % 300
-    return choose_execution(
-        config, shape_of(config, 300), BatchPlan(tokens, 8, config.batch_size, 0), steps
+    return autotune_execution(
+        config, shape_from_run_config(config, 300), BatchSampler(tokens, 8, config.batch_size, 0), steps
     )
 
 
@@ -56,9 +56,9 @@ def test_the_fastest_way_tried_is_taken_and_remembered(monkeypatch: pytest.Monke
         for kernel in ("matmul", "fused")
     }
     fastest = min(choice.seconds_per_token, key=lambda name: choice.seconds_per_token[name])
-    assert name_of(choice.execution) == fastest
+    assert describe_execution(choice.execution) == fastest
     assert choose(batch_size=3) == choice  # times never repeat: this one was read back
-    assert msgspec.json.decode(msgspec.json.encode(choice), type=Choice) == choice
+    assert msgspec.json.decode(msgspec.json.encode(choice), type=TuningResult) == choice
 
 
 def test_beside_a_busy_program_fewer_threads_are_tried_and_not_remembered(
@@ -76,11 +76,11 @@ def test_beside_a_busy_program_fewer_threads_are_tried_and_not_remembered(
         tried.append((way.threads, more.get("sequences", 0)))
         return honest(way, *rest, **more)
 
-    honest = engine.time_step
-    monkeypatch.setattr(engine, "time_step", noted)
+    honest = engine.time_training_step
+    monkeypatch.setattr(engine, "time_training_step", noted)
     busy = choose(batch_size=6)
     assert {threads for threads, _ in tried} == {1, 2}
-    assert name_of(busy.execution) in busy.seconds_per_token
+    assert describe_execution(busy.execution) in busy.seconds_per_token
     assert busy.execution.precision == quiet.execution.precision
     assert sorted((own_cache / "engine").iterdir()) == remembered
 
@@ -96,7 +96,7 @@ def test_threads_that_are_hopeless_beside_a_busy_program_are_only_tasted(
 
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
     monkeypatch.setattr("descend.training.engine.busy_cores", lambda: 1.5)
-    monkeypatch.setattr(engine, "time_step", crowded)
+    monkeypatch.setattr(engine, "time_training_step", crowded)
     choice = choose(batch_size=64, precision="float32")
     assert choice.execution.threads == 1
     assert [few for threads, few in asked if threads == 2] == [32]  # 256 tokens, eight a sequence
@@ -109,8 +109,8 @@ def test_the_network_that_is_timed_is_as_new_as_one_to_train(
 ) -> None:
     losses: list[float] = []
 
-    def noted(way: Execution) -> Objective:
-        compute = objective_for(way)
+    def noted(way: Execution) -> LossFn:
+        compute = make_loss_fn(way)
 
         def computed(*given: Any) -> tuple[torch.Tensor, torch.Tensor]:
             loss, hits = compute(*given)
@@ -145,9 +145,9 @@ def test_beside_busy_programs_the_threads_are_chosen_before_the_ways(
     before = set((own_cache / "engine").glob("*"))
     choice = choose(batch_size=12, precision="float32")
     (best,) = {name.rsplit(", ")[-1] for name in choice.seconds_per_token if "fused" in name}
-    assert name_of(choice.execution).endswith(best)  # the others were tried on no other number
+    assert describe_execution(choice.execution).endswith(best)  # the others were tried on no other number
     (file,) = set((own_cache / "engine").glob("*")) - before
-    kept = msgspec.json.decode(file.read_bytes(), type=Choice)
+    kept = msgspec.json.decode(file.read_bytes(), type=TuningResult)
     assert kept.execution.threads == 2
     assert kept.seconds(100, 7) > 0
     again = choose(batch_size=12, precision="float32")
@@ -160,7 +160,7 @@ def test_what_was_tried_beside_a_busy_program_is_tried_again_at_rest(
     monkeypatch.setattr("torch.get_num_threads", lambda: 1)
     before = set((own_cache / "engine").glob("*"))
     kept = []
-    for busy, later in ((1.5, 0.0), (1.5, 0.0), (0.0, 0.0), (0.0, 2 * SOON), (0.0, 0.0), (1.5, 0)):
+    for busy, later in ((1.5, 0.0), (1.5, 0.0), (0.0, 0.0), (0.0, 2 * RETUNE_AFTER_SECONDS), (0.0, 0.0), (1.5, 0)):
         monkeypatch.setattr("descend.training.engine.busy_cores", lambda busy=busy: busy)
         for file in set((own_cache / "engine").glob("*")) - before:
             os.utime(file, (file.stat().st_atime, file.stat().st_mtime - later))
@@ -174,7 +174,7 @@ def test_what_was_tried_beside_a_busy_program_is_tried_again_at_rest(
 
 
 def test_busy_cores_are_a_share_of_those_there_are() -> None:
-    assert 0 <= busy_cores() <= (os.cpu_count() or 1)
+    assert 0 <= count_busy_cores() <= (os.cpu_count() or 1)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
@@ -216,7 +216,7 @@ def test_only_a_run_that_is_long_enough_is_compiled(
     size: dict[str, object] = {"batch_size": 7, "embed_dim": 64, "ff_dim": 256}
     assert not choose(steps=10, **size).execution.compiled
     long = choose(steps=10**7, **size)
-    assert name_of(long.execution) in long.seconds_per_token
+    assert describe_execution(long.execution) in long.seconds_per_token
     assert any("compiled" in name for name in long.seconds_per_token)
     assert any((own_cache / "compiled").rglob("*.so")), "the code is kept with the rest"
     assert choose(steps=10**7, **size) == long
@@ -232,7 +232,7 @@ def test_compiled_code_is_kept_in_the_cache_unless_the_user_has_a_place_for_it(
         monkeypatch.delenv(name, raising=False)
     else:  # torch sets its own where an optimizer was made before
         monkeypatch.setenv(name, default_cache_dir() if own == "default" else own)
-    keep_code()
+    enable_compile_cache()
     expected = own if own == "/somewhere/else" else str(own_cache / "compiled")
     assert os.environ[name] == expected
 
@@ -252,7 +252,7 @@ def test_an_execution_stored_before_compiling_was_known_can_be_read() -> None:
 
 def test_the_time_of_a_run_is_steps_times_both_parts() -> None:
     choice = choose(batch_size=3)
-    per_token = choice.seconds_per_token[name_of(choice.execution)]
+    per_token = choice.seconds_per_token[describe_execution(choice.execution)]
     assert choice.seconds(100, 7) == pytest.approx(
         7 * (100 * per_token + choice.seconds_per_update)
     )
@@ -271,11 +271,11 @@ def test_open_keys_are_chosen_by_the_size_of_the_text_and_set_ones_obeyed() -> N
     assert [choose_epochs(open_config, n) for n in (15_000, 50_000, 150_000, 380_000)] == [
         3, 3, 3, 3
     ]  # fmt: skip
-    blank = [choose_blank_rate(open_config, n) for n in (1, 3, 5, 100)]
+    blank = [choose_token_dropout(open_config, n) for n in (1, 3, 5, 100)]
     assert blank[0] == 0.0
     assert blank == sorted(blank)
     assert 0 == blank[1] < blank[2] < blank[3] < 0.5
-    assert choose_blank_rate(make_config({"blank_rate": 0.0}), 100) == 0.0
+    assert choose_token_dropout(make_config({"blank_rate": 0.0}), 100) == 0.0
     fixed = make_config({"vocab_size": 777, "epoch": 3, "warmup_steps": 9})
     assert choose_vocabulary(fixed, 10**9) == 777
     assert choose_epochs(fixed, 10**9) == 3
@@ -288,7 +288,7 @@ def test_a_model_that_cannot_fit_is_refused_with_what_to_set() -> None:
         {"embed_dim": 16384, "num_heads": 128, "num_layers": 200, "ff_dim": 65536,
          "batch_size": 1024}
     )  # fmt: skip
-    shape = shape_of(config, 4096)
+    shape = shape_from_run_config(config, 4096)
     with pytest.raises(OutOfMemoryError, match="set embed_dim to") as caught:
         check_memory(config, shape, "cpu")
     assert caught.value.exit_code == 1
@@ -296,9 +296,9 @@ def test_a_model_that_cannot_fit_is_refused_with_what_to_set() -> None:
 
 def test_the_remedy_really_fits() -> None:
     config = make_config({"batch_size": 4096})
-    shape = shape_of(config, 4096)
+    shape = shape_from_run_config(config, 4096)
     need = training_memory(config, shape)
-    advice = remedy(config, shape, need // 4)
+    advice = memory_reduction_advice(config, shape, need // 4)
     assert advice.startswith("set gradient_accumulation to ")
     parts = int(advice.split()[3])
     lighter = config.model_copy(update={"gradient_accumulation": parts})
@@ -308,11 +308,11 @@ def test_the_remedy_really_fits() -> None:
 def test_an_allocator_that_refuses_becomes_one_sentence() -> None:
     config = make_config({})
     with pytest.raises(OutOfMemoryError, match="memory: found no memory left") as caught:
-        with memory_errors(config, shape_of(config, 4096)):
+        with translate_memory_errors(config, shape_from_run_config(config, 4096)):
             torch.empty(2**62, dtype=torch.uint8)
     assert "gradient_accumulation" in str(caught.value)
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
-        with memory_errors(config, shape_of(config, 4096)):
+        with translate_memory_errors(config, shape_from_run_config(config, 4096)):
             torch.ones(2, 3) @ torch.ones(2, 3)
 
 

@@ -13,15 +13,15 @@ import torch
 from descend.config import make_config
 from descend.errors import ConfigError
 from descend.machine import Execution
-from descend.model.shape import shape_of
+from descend.model.shape import shape_from_run_config
 from descend.runs.folder import read_info
-from descend.text.batches import BatchPlan
-from descend.training.engine import Choice, choose_execution
-from descend.training.interrupts import Interrupted
-from descend.training.job import new_job, resumed_job
+from descend.text.batches import BatchSampler
+from descend.training.engine import TuningResult, autotune_execution
+from descend.training.interrupts import TrainingInterrupted
+from descend.training.job import create_run, resume_run
 from descend.training.objective import can_compile
-from descend.training.ways import name_of
-from descend.training.work import work
+from descend.training.ways import describe_execution
+from descend.training.work import run_training
 
 Tiny = dict[str, Any]
 Timing = Callable[..., tuple[float, float]]
@@ -30,11 +30,11 @@ SMALL = {"embed_dim": 16, "num_heads": 2, "num_layers": 1, "ff_dim": 16, "seq_le
          "max_seq_len": 8, "device": "cpu"}  # fmt: skip
 
 
-def choose(steps: int = 0, **keys: object) -> Choice:
+def choose(steps: int = 0, **keys: object) -> TuningResult:
     config = make_config(SMALL | keys)
     tokens = torch.arange(500).numpy() % 300
-    return choose_execution(
-        config, shape_of(config, 300), BatchPlan(tokens, 8, config.batch_size, 0), steps
+    return autotune_execution(
+        config, shape_from_run_config(config, 300), BatchSampler(tokens, 8, config.batch_size, 0), steps
     )
 
 
@@ -120,7 +120,7 @@ def test_compile_on_compiles_however_short_the_run_and_however_slow_the_code(
     choice = choose(1, compile="on", attention="fused", precision="float32")
     assert choice.execution.compiled
     assert [way.compiled for way in tried] == [False, True]
-    assert choice.seconds_per_token[name_of(choice.execution)] == 2e-6
+    assert choice.seconds_per_token[describe_execution(choice.execution)] == 2e-6
     assert choose(1, compile="on", attention="fused", precision="float32") == choice
     assert not choose(1).execution.compiled
     assert not choose(10**9).execution.compiled  # slower: only tried
@@ -138,7 +138,7 @@ def refusal(**keys: object) -> str:
     with pytest.raises(ConfigError) as caught:
         choose(**keys)  # type: ignore[arg-type]
     error = caught.value
-    assert all((error.where == "compile", error.found, error.expected, error.what_to_do))
+    assert all((error.location == "compile", error.found, error.expected, error.fix))
     assert "\n" not in str(error)
     assert error.exit_code == 2
     return str(error)
@@ -191,7 +191,7 @@ def test_what_cannot_be_is_refused_before_the_text_is_read(
 ) -> None:
     monkeypatch.setattr("descend.training.ways.can_compile", lambda *_: False)
     with pytest.raises(ConfigError, match=r"^compile: "):
-        new_job(make_config(tiny | {"compile": "on", "corpus_dir": "nowhere"}), Path("run"))
+        create_run(make_config(tiny | {"compile": "on", "corpus_dir": "nowhere"}), Path("run"))
 
 
 @pytest.mark.parametrize(("given", "meant"), [(True, "on"), (False, "off"), ("auto", "auto")])
@@ -203,29 +203,29 @@ FORCED = {"attention": "fused", "threads": 2, "compile": "off", "device": "cpu"}
 
 
 def test_the_line_that_tells_the_choice_says_what_was_asked_for(at_rest: Path, tiny: Tiny) -> None:
-    (line,) = (n for n in new_job(make_config(tiny | FORCED), Path("run")).notes if "comput" in n)
+    (line,) = (n for n in create_run(make_config(tiny | FORCED), Path("run")).warnings if "comput" in n)
     assert line.startswith(
         "computing in float32, fused attention, 2 threads "
         "(as set: device, precision, attention, compile, threads; tokens/s tried: float32, "
     )
     free = make_config(tiny | {"precision": "auto"})
-    (line,) = (n for n in new_job(free, Path("run")).notes if "computing in" in n)
+    (line,) = (n for n in create_run(free, Path("run")).warnings if "computing in" in n)
     assert "asked for" not in line
     assert "(tokens/s tried: " in line
 
 
 def stopped_at_once(config: Tiny, folder: Path) -> Execution:
     """The way of a run that was interrupted after its first record."""
-    job = new_job(make_config(config), folder)
+    job = create_run(make_config(config), folder)
 
     def press() -> None:
-        for number, _ in enumerate(work(job)):
+        for number, _ in enumerate(run_training(job)):
             if number == 1:
                 signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(Interrupted):
+    with pytest.raises(TrainingInterrupted):
         press()
-    return job.course.execution
+    return job.plan.execution
 
 
 @pytest.mark.parametrize("kernel", ["matmul", "fused"])
@@ -236,8 +236,8 @@ def test_a_forced_way_stands_in_run_json_and_is_taken_on_resume(
     asked = FORCED | {"attention": kernel, "threads": before + 1}
     way = stopped_at_once(tiny | asked, folder)
     info = read_info(folder)
-    assert {key: info.config[key] for key in asked} == asked
-    assert {key: info.resolved[key] for key in asked} == asked
+    assert {key: info.requested_config[key] for key in asked} == asked
+    assert {key: info.resolved_config[key] for key in asked} == asked
     stored = info.execution
     assert (stored["attention"], stored["threads"], stored["compiled"]) == (
         kernel, before + 1, False,
@@ -245,10 +245,10 @@ def test_a_forced_way_stands_in_run_json_and_is_taken_on_resume(
     # Neither what is quickest now nor the environment has a say.
     monkeypatch.setenv("DESCEND_THREADS", "7")
     monkeypatch.setattr("descend.training.engine.busy_cores", lambda: 1.5)
-    job = resumed_job(folder)
-    assert job.course.execution == way
+    job = resume_run(folder)
+    assert job.plan.execution == way
     assert {block.attention.kernel for block in job.state.model.blocks} == {kernel}
-    during = {torch.get_num_threads() for _ in work(job)}
+    during = {torch.get_num_threads() for _ in run_training(job)}
     assert during == {before + 1}
     assert torch.get_num_threads() == before
 
@@ -264,6 +264,6 @@ def test_a_short_run_is_compiled_if_that_is_forced_and_so_is_the_rest_of_it(
     asked = tiny | {"compile": "on", "epoch": 1, "precision": precision}
     assert stopped_at_once(asked, folder).compiled
     assert read_info(folder).execution["compiled"] is True
-    job = resumed_job(folder)
-    assert job.course.execution.compiled
-    assert len(list(work(job))) > 3
+    job = resume_run(folder)
+    assert job.plan.execution.compiled
+    assert len(list(run_training(job))) > 3

@@ -19,7 +19,7 @@ def test_the_last_part_of_a_pass_is_judged_and_the_schedule_spans_the_steps(
     epochs = [r for r in model.records if isinstance(r, Epoch)]
     assert len(steps) == wanted
     assert [(e.epoch, e.step) for e in epochs] == [(1, one_pass), (2, wanted)]
-    assert model.info.resolved["epoch"] == 2
+    assert model.info.resolved_config["epoch"] == 2
     # Means over a twentieth of the half pass: near its own steps, not near zero.
     last = [s.loss for s in steps[-(wanted - one_pass) // 20 :]]
     assert min(last) * 0.9 < epochs[-1].loss_end < max(last) * 1.1
@@ -31,5 +31,5 @@ def test_the_last_part_of_a_pass_is_judged_and_the_schedule_spans_the_steps(
 def test_training_further_forgets_it(tiny: dict[str, Any]) -> None:
     model = run(tiny, max_steps=20)
     further = run_on_model(model.folder, epoch=1)
-    assert further.info.config["max_steps"] is None
+    assert further.info.requested_config["max_steps"] is None
     assert len([r for r in further.records if isinstance(r, Step)]) > 20

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from descend.config import make_config
-from descend.training.job import new_job
+from descend.training.job import create_run
 
 
 @pytest.mark.parametrize(("asked", "giver"), [
@@ -18,15 +18,15 @@ from descend.training.job import new_job
 def test_a_vocabulary_larger_than_can_be_given_is_told(
     tiny: dict[str, Any], asked: dict[str, Any], giver: str
 ) -> None:
-    job = new_job(make_config(tiny | asked), Path("run"))
+    job = create_run(make_config(tiny | asked), Path("run"))
     got = job.store.tokenizer.vocab_size
     assert got < 5_000
-    assert f"asked for vocab_size = 5,000, {giver} gives {got:,}" in job.notes
+    assert f"asked for vocab_size = 5,000, {giver} gives {got:,}" in job.warnings
 
 
 @pytest.mark.parametrize("size", [270, None])
 def test_a_vocabulary_that_is_given_or_left_open_is_not(
     tiny: dict[str, Any], size: int | None
 ) -> None:
-    job = new_job(make_config(tiny | {"vocab_size": size}), Path("run"))
-    assert not any("asked for vocab_size" in note for note in job.notes)
+    job = create_run(make_config(tiny | {"vocab_size": size}), Path("run"))
+    assert not any("asked for vocab_size" in note for note in job.warnings)

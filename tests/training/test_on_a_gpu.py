@@ -14,13 +14,13 @@ from descend.machine import Execution
 from descend.model.initialize import initialize
 from descend.model.transformer import Transformer
 from descend.runs.records import Step
-from descend.training.engine import choose_execution
-from descend.training.job import Job, fresh_state, new_job
-from descend.training.loop import Course, train
-from descend.training.muon import orthogonal
+from descend.training.engine import autotune_execution
+from descend.training.job import TrainingRun, initial_train_state, create_run
+from descend.training.loop import TrainPlan, train
+from descend.training.muon import orthogonalize
 from descend.training.objective import can_compile
-from descend.training.replay import Recorded
-from descend.training.ways import can_replay, candidates
+from descend.training.replay import CudaGraphFunction
+from descend.training.ways import supports_cuda_graphs, candidate_backends
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU of NVIDIA here")
 
@@ -29,22 +29,22 @@ Tiny = dict[str, Any]
 STEPS = 30
 
 
-def losses(job: Job, **how: object) -> list[float]:
+def losses(job: TrainingRun, **how: object) -> list[float]:
     """Of the first `STEPS` steps of `job`, computed on the GPU as `how` says."""
     way: dict[str, Any] = {"device": "cuda", "precision": "float32", "attention": "fused",
                            "threads": 1, "torch": "", "processor": ""}  # fmt: skip
-    resolved, execution = job.course.config, Execution(**(way | how))
+    resolved, execution = job.plan.config, Execution(**(way | how))
     model = Transformer(job.shape, resolved.dropout_rate, execution.attention)
     initialize(model, resolved.seed)
-    course = Course(resolved, execution, job.course.batches, job.course.epochs,
-                    job.course.total_steps, job.course.learning_rate, None)  # fmt: skip
-    found = (r[0] for r in train(fresh_state(model, resolved, execution), course))
+    course = TrainPlan(resolved, execution, job.plan.batches, job.plan.epochs,
+                    job.plan.total_steps, job.plan.learning_rate, None)  # fmt: skip
+    found = (r[0] for r in train(initial_train_state(model, resolved, execution), course))
     return [r.loss for r in itertools.islice(found, STEPS) if isinstance(r, Step)]
 
 
 @pytest.fixture(params=["adamw", "muon"])
-def job(request: pytest.FixtureRequest, tiny: Tiny) -> Job:
-    return new_job(make_config(tiny | {
+def job(request: pytest.FixtureRequest, tiny: Tiny) -> TrainingRun:
+    return create_run(make_config(tiny | {
         "optimizer": request.param, "dropout_rate": 0.2, "blank_rate": 0.1, "epoch": 9,
         "learning_rate": {"adamw": 1e-3, "muon": 1e-4}[request.param],
     }), Path("run"))  # fmt: skip
@@ -52,7 +52,7 @@ def job(request: pytest.FixtureRequest, tiny: Tiny) -> Job:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_what_is_replayed_is_what_was_computed_with_chance_and_all(
-    job: Job, precision: str
+    job: TrainingRun, precision: str
 ) -> None:
     plainly = losses(job, precision=precision)
     replayed = losses(job, precision=precision, replayed=True)
@@ -68,7 +68,7 @@ def test_what_is_replayed_is_what_was_computed_with_chance_and_all(
 @pytest.mark.parametrize("replayed", [False, True])
 def test_compiled_code_learns_the_same(tiny: Tiny, replayed: bool) -> None:
     torch._dynamo.reset()
-    job = new_job(make_config(tiny | {"blank_rate": 0.0, "epoch": 9, "learning_rate": 1e-4}),
+    job = create_run(make_config(tiny | {"blank_rate": 0.0, "epoch": 9, "learning_rate": 1e-4}),
                   Path("run"))  # fmt: skip
     plainly = losses(job, precision="bfloat16")
     compiled = losses(job, precision="bfloat16", compiled=True, replayed=replayed)
@@ -77,17 +77,17 @@ def test_compiled_code_learns_the_same(tiny: Tiny, replayed: bool) -> None:
 
 def test_the_engine_tries_to_replay_where_it_may(tiny: Tiny) -> None:
     config = make_config(tiny | {"precision": "auto"})
-    job = new_job(config, Path("run"))
-    ways = list(candidates(config, "cuda"))
-    assert {way.replayed for way in ways} == {False, True}
-    choice = choose_execution(config, job.shape, job.course.batches)
+    job = create_run(config, Path("run"))
+    ways = list(candidate_backends(config, "cuda"))
+    assert {way.cuda_graph for way in ways} == {False, True}
+    choice = autotune_execution(config, job.shape, job.plan.batches)
     assert choice.execution.device == "cuda"
     assert len(choice.seconds_per_token) == len(ways)
-    assert choose_execution(config, job.shape, job.course.batches) == choice
+    assert autotune_execution(config, job.shape, job.plan.batches) == choice
     for key, value in (
         ("compile", "off"), ("gradient_accumulation", 2), ("activation_checkpointing", True)
     ):  # fmt: skip
-        assert not can_replay(make_config(tiny | {key: value}), "cuda")
+        assert not supports_cuda_graphs(make_config(tiny | {key: value}), "cuda")
 
 
 def test_a_way_that_does_not_fit_is_passed_over(
@@ -95,28 +95,28 @@ def test_a_way_that_does_not_fit_is_passed_over(
 ) -> None:
     from descend.training import engine
 
-    honest = engine.time_step
+    honest = engine.time_training_step
 
     def short(way: Execution, *rest: Any, **more: Any) -> tuple[float, float]:
-        if way.replayed:
+        if way.cuda_graph:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return honest(way, *rest, **more)
 
-    monkeypatch.setattr(engine, "time_step", short)
+    monkeypatch.setattr(engine, "time_training_step", short)
     config = make_config(tiny | {"batch_size": 3})
-    job = new_job(config, Path("run"))
-    assert not job.course.execution.replayed
-    assert job.choice is not None
-    assert all("replayed" not in name for name in job.choice.seconds_per_token)
+    job = create_run(config, Path("run"))
+    assert not job.plan.execution.cuda_graph
+    assert job.tuning is not None
+    assert all("replayed" not in name for name in job.tuning.seconds_per_token)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_recorded_products_are_what_they_are_otherwise(dtype: torch.dtype) -> None:
-    recorded = Recorded(orthogonal)
+    recorded = CudaGraphFunction(orthogonalize)
     for shape in [(3, 8, 24), (2, 16, 16), (3, 8, 24)]:
         given = torch.randn(shape, device="cuda", dtype=dtype)
-        assert torch.equal(recorded(given), orthogonal(given))
-        assert torch.equal(recorded(-given), orthogonal(-given))
+        assert torch.equal(recorded(given), orthogonalize(given))
+        assert torch.equal(recorded(-given), orthogonalize(-given))
     assert len(recorded.graphs) == 2
 
 
@@ -127,11 +127,11 @@ def test_a_batch_that_does_not_fit_is_computed_in_parts(tiny: Tiny) -> None:
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(2**30 / whole)
     try:
-        job = new_job(make_config(tiny | large), Path("run"))
-        parts = job.course.config.gradient_accumulation
+        job = create_run(make_config(tiny | large), Path("run"))
+        parts = job.plan.config.gradient_accumulation
         assert parts is not None
         assert parts > 1
-        assert any(f"in {parts} parts" in note for note in job.notes)
-        assert len(list(train(job.state, job.course))) == 2
+        assert any(f"in {parts} parts" in note for note in job.warnings)
+        assert len(list(train(job.state, job.plan))) == 2
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)

@@ -11,8 +11,8 @@ from descend.model.initialize import initialize
 from descend.model.shape import Architecture, ModelShape
 from descend.model.transformer import Transformer
 from descend.training import muon
-from descend.training.muon import Muon, orthogonal
-from descend.training.optimizer import clip_gradients, make_optimizers, set_learning_rate
+from descend.training.muon import Muon, orthogonalize
+from descend.training.optimizer import clip_grad_norm, make_optimizers, set_learning_rate
 
 
 def model_of(architecture: Architecture) -> Transformer:
@@ -69,10 +69,10 @@ def test_clipping_bounds_the_common_norm_and_zero_leaves_it() -> None:
     for weight in model.parameters():
         weight.grad = torch.ones_like(weight)
     count = sum(p.numel() for p in model.parameters())
-    assert clip_gradients(model, 0.0).item() == pytest.approx(count**0.5)
+    assert clip_grad_norm(model, 0.0).item() == pytest.approx(count**0.5)
     assert model.head.weight.grad is not None
     assert torch.all(model.head.weight.grad == 1)
-    assert clip_gradients(model, 1.0).item() == pytest.approx(count**0.5)
+    assert clip_grad_norm(model, 1.0).item() == pytest.approx(count**0.5)
     norm = sum(p.grad.square().sum() for p in model.parameters() if p.grad is not None)
     assert float(norm) == pytest.approx(1.0, rel=1e-3)
 
@@ -82,7 +82,7 @@ def test_with_its_polynomials_our_muon_is_the_muon_of_torch(
     dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(muon, "POLYNOMIALS", ((3.4445, -4.7750, 2.0315),) * 5)
-    monkeypatch.setattr(muon, "SAFETY", 1.0)
+    monkeypatch.setattr(muon, "SPECTRAL_NORM_MARGIN", 1.0)
     torch.manual_seed(0)
     start = [torch.randn(24, 16), torch.randn(16, 24), torch.randn(24, 16), torch.randn(16, 16)]
     ours, theirs = ([nn.Parameter(p.clone()) for p in start] for _ in range(2))
@@ -105,9 +105,9 @@ def test_orthogonal_keeps_directions_and_bends_singular_values(rows: int, column
     torch.manual_seed(0)
     matrix = torch.randn(rows, columns)
     left, values, right = torch.linalg.svd(matrix, full_matrices=False)
-    values /= muon.SAFETY * values.norm()
+    values /= muon.SPECTRAL_NORM_MARGIN * values.norm()
     for a, b, c in muon.POLYNOMIALS:
         values = a * values + b * values**3 + c * values**5
-    assert torch.allclose(orthogonal(matrix[None])[0], left * values @ right, atol=1e-4)
+    assert torch.allclose(orthogonalize(matrix[None])[0], left * values @ right, atol=1e-4)
     assert values.median() > 0.6
     assert values.max() < 2

@@ -12,10 +12,10 @@ from descend.config import make_config
 from descend.report.words import how_good, overfitting_line, what_it_means
 from descend.runs.folder import read_events, read_summary
 from descend.runs.model_files import load_model
-from descend.runs.records import Epoch, Overfitting, Record, Step
-from descend.training.job import Job, new_job, resumed_job
+from descend.runs.records import Epoch, Overfitting, Event, Step
+from descend.training.job import TrainingRun, create_run, resume_run
 from descend.training.overfitting import find_overfitting
-from descend.training.work import work
+from descend.training.work import run_training
 
 
 @pytest.fixture
@@ -38,12 +38,12 @@ def overfits(noise: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def finish(job: Job) -> list[Record]:
-    return list(work(job))
+def finish(job: TrainingRun) -> list[Event]:
+    return list(run_training(job))
 
 
 def test_a_run_of_free_length_ends_when_it_overfits(overfits: dict[str, Any]) -> None:
-    job = new_job(make_config(overfits), Path("free"))
+    job = create_run(make_config(overfits), Path("free"))
     records = finish(job)
     told = [r for r in records if isinstance(r, Overfitting)]
     epochs = [r for r in records if isinstance(r, Epoch)]
@@ -51,7 +51,7 @@ def test_a_run_of_free_length_ends_when_it_overfits(overfits: dict[str, Any]) ->
     assert told[0].decay_steps > 0
     assert records.index(told[0]) < len(records) - 20  # while it happens
     last = [r for r in records if isinstance(r, Step)][-1]
-    assert last.step == told[0].step + told[0].decay_steps < job.course.total_steps
+    assert last.step == told[0].step + told[0].decay_steps < job.plan.total_steps
     assert last.learning_rate < 0.1 * max(r.learning_rate for r in records if isinstance(r, Step))
     summary = read_summary(Path("free"))
     assert summary.finished
@@ -63,8 +63,8 @@ def test_a_run_of_free_length_ends_when_it_overfits(overfits: dict[str, Any]) ->
 
 
 def test_it_ends_better_than_the_run_it_cuts_short(overfits: dict[str, Any]) -> None:
-    finish(new_job(make_config(overfits), Path("free")))
-    full = finish(new_job(make_config(overfits | {"epoch": 10}), Path("full")))
+    finish(create_run(make_config(overfits), Path("free")))
+    full = finish(create_run(make_config(overfits | {"epoch": 10}), Path("full")))
     told = [r for r in full if isinstance(r, Overfitting)]
     assert [r.decay_steps for r in told] == [0]  # the user's number of epochs is obeyed
     at_the_end = [r for r in full if isinstance(r, Epoch)][-1].validation_loss
@@ -75,9 +75,9 @@ def test_it_ends_better_than_the_run_it_cuts_short(overfits: dict[str, Any]) -> 
 
 
 def test_resume_within_the_decay_ends_like_the_run_itself(overfits: dict[str, Any]) -> None:
-    finish(new_job(make_config(overfits), Path("whole")))
-    job, decaying = new_job(make_config(overfits), Path("cut")), 0
-    records = work(job)
+    finish(create_run(make_config(overfits), Path("whole")))
+    job, decaying = create_run(make_config(overfits), Path("cut")), 0
+    records = run_training(job)
     for record in records:
         decaying += isinstance(record, Overfitting)
         if decaying and job.state.decay and job.state.step >= job.state.decay.begin + 3:
@@ -86,7 +86,7 @@ def test_resume_within_the_decay_ends_like_the_run_itself(overfits: dict[str, An
     from descend.training.checkpoint import save_checkpoint
 
     save_checkpoint(Path("cut"), job.state)
-    finish(resumed_job(Path("cut")))
+    finish(resume_run(Path("cut")))
     cut, whole = read_summary(Path("cut")), read_summary(Path("whole"))
     assert cut.validation_loss == whole.validation_loss
     assert [e.step for e in cut.epochs] == [e.step for e in whole.epochs]

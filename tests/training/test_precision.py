@@ -17,11 +17,11 @@ from descend.machine import Execution
 from descend.model.initialize import initialize
 from descend.model.transformer import Transformer
 from descend.runs.records import Step
-from descend.training.job import Job, new_job
-from descend.training.loop import Course, backward, gradient_norm, train, update
+from descend.training.job import TrainingRun, create_run
+from descend.training.loop import TrainPlan, accumulate_gradients, gradient_norm, train, optimizer_step
 from descend.training.objective import can_compile, cross_entropy
 from descend.training.optimizer import make_optimizers
-from descend.training.precision import make_scaler
+from descend.training.precision import make_grad_scaler
 from descend.training.state import TrainState
 
 Tiny = dict[str, Any]
@@ -34,25 +34,25 @@ COSINES = {"float32": 0.9999999, "bfloat16": 0.999, "float16": 0.9999}
 
 
 def computing(
-    job: Job, precision: str, attention: str, compiled: bool = False
-) -> tuple[TrainState, Course]:
+    job: TrainingRun, precision: str, attention: str, compiled: bool = False
+) -> tuple[TrainState, TrainPlan]:
     """The run of `job` as it would start in this precision with this kernel."""
     way = Execution(
         device="cpu", precision=precision, attention=attention, threads=1, torch="", processor="",  # type: ignore[arg-type]
         compiled=compiled,
     )  # fmt: skip
-    config = job.course.config
+    config = job.plan.config
     model = Transformer(job.shape, config.dropout_rate, way.attention)
     initialize(model, config.seed)
     model.train()
-    course = Course(config, way, job.course.batches, job.course.epochs, job.course.total_steps,
-                    job.course.learning_rate, job.course.evaluate)  # fmt: skip
+    course = TrainPlan(config, way, job.plan.batches, job.plan.epochs, job.plan.total_steps,
+                    job.plan.learning_rate, job.plan.evaluate)  # fmt: skip
     optimizers = make_optimizers(model, config, way)
-    return TrainState(model, optimizers, make_scaler(way)), course
+    return TrainState(model, optimizers, make_grad_scaler(way)), course
 
 
 def learned(
-    job: Job, precision: str, attention: str, compiled: bool = False
+    job: TrainingRun, precision: str, attention: str, compiled: bool = False
 ) -> tuple[list[float], TrainState]:
     """The losses of `STEPS` steps, and the state after them."""
     state, course = computing(job, precision, attention, compiled)
@@ -67,14 +67,14 @@ def learned(
 
 
 def gradient(
-    job: Job, precision: str, attention: str, compiled: bool = False,
+    job: TrainingRun, precision: str, attention: str, compiled: bool = False,
     weights: Weights | None = None,
 ) -> Tensor:  # fmt: skip
     """Of the first batch at the first weights or at `weights`: that of all parameters in a row."""
     state, course = computing(job, precision, attention, compiled)
     if weights is not None:
         state.model.load_state_dict(weights)
-    backward(state, course, 0)
+    accumulate_gradients(state, course, 0)
     for optimizer in state.optimizers:
         state.scaler.unscale_(optimizer)
     found = [p.grad for p in state.model.parameters()]
@@ -89,7 +89,7 @@ def cosine(one: Tensor, other: Tensor) -> float:
 class Exact(NamedTuple):
     """What plain float32 with attention written out does: the run that all are held against."""
 
-    job: Job
+    job: TrainingRun
     losses: list[float]
     weights: Weights
     """After `STEPS` steps."""
@@ -108,7 +108,7 @@ def exact_run(text_file: Path, architecture: str, optimizer: str) -> Exact:
     sizes = {"embed_dim": 32, "ff_dim": 64, "num_heads": 2, "num_layers": 2, "vocab_size": 300,
              "seq_len": 16, "max_seq_len": 32, "batch_size": 8}  # fmt: skip
     # Hidden tokens are drawn by chance, and by compiled code from other numbers.
-    job = new_job(make_config(sizes | {
+    job = create_run(make_config(sizes | {
         "corpus_dir": str(text_file), "architecture": architecture, "optimizer": optimizer,
         "learning_rate": rate, "epoch": 10, "blank_rate": 0.0, "device": "cpu",
         "precision": "float32", "attention": "matmul", "compile": "off",
@@ -180,10 +180,10 @@ def test_an_overflow_of_float16_leaves_all_weights_and_halves_the_scale(
 ) -> None:
     for clip in (1.0, 0.0):
         tiny |= {"optimizer": optimizer, "gradient_clip": clip}
-        job = new_job(make_config(tiny), Path("run"))
+        job = create_run(make_config(tiny), Path("run"))
         state, course = computing(job, "float16", "matmul")
         before = {n: p.detach().clone() for n, p in state.model.named_parameters()}
-        backward(state, course, 0)
+        accumulate_gradients(state, course, 0)
         scale = state.scaler.get_scale()
         # One matrix overflows, all the others do not.
         hit = next(p for p in state.model.blocks.parameters() if p.ndim == 2)
@@ -191,16 +191,16 @@ def test_an_overflow_of_float16_leaves_all_weights_and_halves_the_scale(
         hit.grad[0, 0] = float("inf")
         norm = gradient_norm(state, course)
         assert not math.isfinite(norm)
-        update(state, finite=False)
+        optimizer_step(state, finite=False)
         assert state.scaler.get_scale() == scale / 2
         for name, weight in state.model.named_parameters():
             assert torch.equal(weight, before[name]), name
 
 
 def test_half_precision_is_stored_as_float32(tiny: Tiny) -> None:
-    job = new_job(make_config(tiny | {"precision": "bfloat16"}), Path("run"))
-    assert job.course.execution.precision == "bfloat16"
-    for _ in train(job.state, job.course):
+    job = create_run(make_config(tiny | {"precision": "bfloat16"}), Path("run"))
+    assert job.plan.execution.precision == "bfloat16"
+    for _ in train(job.state, job.plan):
         break
     assert {p.dtype for p in job.state.model.parameters()} == {torch.float32}
 

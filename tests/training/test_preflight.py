@@ -12,20 +12,20 @@ import torch
 from torch.nn import functional as F
 
 from descend.config import make_config
-from descend.errors import PreflightError
+from descend.errors import SelfCheckError
 from descend.machine import Execution
 from descend.model import transformer
 from descend.model.initialize import initialize
-from descend.model.shape import shape_of
+from descend.model.shape import shape_from_run_config
 from descend.model.transformer import Transformer
 from descend.text import batches
-from descend.text.batches import BatchPlan
+from descend.text.batches import BatchSampler
 from descend.training import loop, objective, snapshot
-from descend.training.loop import Course
+from descend.training.loop import TrainPlan
 from descend.training.optimizer import make_optimizers
-from descend.training.precision import make_scaler
-from descend.training.preflight import preflight
-from descend.training.schedule import learning_rate
+from descend.training.precision import make_grad_scaler
+from descend.training.preflight import run_self_check
+from descend.training.schedule import make_lr_schedule
 from descend.training.state import TrainState
 
 SMALL = {"embed_dim": 16, "num_heads": 2, "num_layers": 2, "ff_dim": 32, "max_seq_len": 32,
@@ -34,7 +34,7 @@ SMALL = {"embed_dim": 16, "num_heads": 2, "num_layers": 2, "ff_dim": 32, "max_se
 
 TEXT = np.random.default_rng(0).integers(0, 300, 2000).astype(np.uint16)
 
-Made = tuple[TrainState, Course]
+Made = tuple[TrainState, TrainPlan]
 
 
 def made(**changes: Any) -> Made:
@@ -43,22 +43,22 @@ def made(**changes: Any) -> Made:
     assert config.precision != "auto"
     kernel = "matmul" if config.attention == "auto" else config.attention
     execution = Execution("cpu", config.precision, kernel, 1, torch.__version__, "any")
-    model = Transformer(shape_of(config, 300), config.dropout_rate, execution.attention)
+    model = Transformer(shape_from_run_config(config, 300), config.dropout_rate, execution.attention)
     initialize(model, 0)
     model.train()
-    plan = BatchPlan(TEXT, config.seq_len, config.batch_size, 0)
+    plan = BatchSampler(TEXT, config.seq_len, config.batch_size, 0)
     steps = plan.steps(1)
-    rate = learning_rate(config, config.warmup_steps or 0, steps, plan.epoch_of)
-    course = Course(config, execution, plan, 1, steps, rate, None)
-    return TrainState(model, make_optimizers(model, config), make_scaler(execution)), course
+    rate = make_lr_schedule(config, config.warmup_steps or 0, steps, plan.epoch_at_step)
+    course = TrainPlan(config, execution, plan, 1, steps, rate, None)
+    return TrainState(model, make_optimizers(model, config), make_grad_scaler(execution)), course
 
 
 def refused(words: str, ready: Made, loaded: dict[str, torch.Tensor] | None = None) -> None:
     """The preflight names it, in a sentence of four parts."""
-    with pytest.raises(PreflightError, match=words) as caught:
-        preflight(*ready, 300, loaded)
+    with pytest.raises(SelfCheckError, match=words) as caught:
+        run_self_check(*ready, 300, loaded)
     error = caught.value
-    assert all((error.where, error.found, error.expected, error.what_to_do))
+    assert all((error.location, error.found, error.expected, error.fix))
 
 
 @pytest.mark.parametrize("architecture", ["gpt", "modern"])
@@ -76,7 +76,7 @@ def test_a_sound_network_passes_and_no_bit_changes(
     tokens, scaler = TEXT.copy(), state.scaler.state_dict()
     numbers, groups = torch.get_rng_state(), [str(o.state_dict()) for o in state.optimizers]
     numpys = np.random.get_state()[1].copy()  # type: ignore[union-attr,call-overload]
-    preflight(state, course, 300, None)
+    run_self_check(state, course, 300, None)
     assert all(torch.equal(before[name], weight) for name, weight in model.named_parameters())
     assert torch.equal(numbers, torch.get_rng_state())
     assert np.array_equal(numpys, np.random.get_state()[1])  # type: ignore[call-overload]
@@ -86,7 +86,7 @@ def test_a_sound_network_passes_and_no_bit_changes(
     assert [str(o.state_dict()) for o in state.optimizers] == groups
     assert state.scaler.state_dict() == scaler
     assert state.step == 0
-    preflight(state, course, 300, before)
+    run_self_check(state, course, 300, before)
 
 
 @pytest.mark.parametrize("architecture", ["gpt", "modern"])
@@ -99,7 +99,7 @@ def test_whatever_training_made_of_the_weights_is_none_of_its_business(
     with torch.no_grad():
         for weight in state.model.parameters():
             weight.fill_(number)
-    preflight(state, course, 300, {n: w.clone() for n, w in state.model.named_parameters()})
+    run_self_check(state, course, 300, {n: w.clone() for n, w in state.model.named_parameters()})
 
 
 @pytest.mark.parametrize("architecture", ["gpt", "modern"])
@@ -124,13 +124,13 @@ def test_weights_that_are_too_large_are_noticed_in_a_fresh_network_only() -> Non
     with torch.no_grad():
         state.model.final_norm.weight.mul_(100)
     refused("first loss", (state, course))
-    preflight(state, course, 300, dict(state.model.named_parameters()))
+    run_self_check(state, course, 300, dict(state.model.named_parameters()))
 
 
 @pytest.mark.parametrize("width", [8, 1024, 4096])
 def test_a_wide_network_on_a_text_of_two_tokens_is_sound(width: int) -> None:
     state, course = made(architecture="gpt", embed_dim=width, num_layers=1, optimizer="adamw")
-    preflight(state, replace(course, batches=replace(course.batches, tokens=TEXT % 2)), 300, None)
+    run_self_check(state, replace(course, batches=replace(course.batches, tokens=TEXT % 2)), 300, None)
 
 
 def without_a_weight(state: TrainState) -> None:
@@ -192,31 +192,31 @@ def test_weights_that_were_not_loaded_are_noticed() -> None:
 
 def test_float16_without_a_scaler_is_noticed() -> None:
     state, course = made(precision="float16")
-    state.scaler = make_scaler(made()[1].execution)
+    state.scaler = make_grad_scaler(made()[1].execution)
     refused("loss scaler", (state, course))
 
 
 def test_a_text_read_in_its_order_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "permuted", lambda places, size, seed, salt: places)
+    monkeypatch.setattr(batches, "permute_indices", lambda places, size, seed, salt: places)
     refused("front to back", made())
 
 
 def test_batches_that_come_again_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = BatchPlan.batch
-    monkeypatch.setattr(BatchPlan, "batch", lambda self, step: first(self, 0))
+    first = BatchSampler.batch
+    monkeypatch.setattr(BatchSampler, "batch", lambda self, step: first(self, 0))
     refused("comes again", made())
 
 
 def test_sequences_that_jump_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    read = BatchPlan.sequences
-    monkeypatch.setattr(BatchPlan, "sequences", lambda self, numbers: read(self, numbers)[:, ::-1])
+    read = BatchSampler.sequences
+    monkeypatch.setattr(BatchSampler, "sequences", lambda self, numbers: read(self, numbers)[:, ::-1])
     refused("jump", made())
 
 
 def test_another_tokenizer_is_noticed() -> None:
     state, course = made()
-    with pytest.raises(PreflightError, match="301 tokens"):
-        preflight(state, course, 301, None)
+    with pytest.raises(SelfCheckError, match="301 tokens"):
+        run_self_check(state, course, 301, None)
     beyond = replace(course, batches=replace(course.batches, tokens=TEXT + 300))
     refused("tokens from 3", (state, beyond))
 
@@ -225,12 +225,12 @@ def test_a_schedule_that_does_not_span_the_run_is_noticed() -> None:
     state, course = made()
     of_epochs = replace(course, learning_rate=lambda step: course.learning_rate(step // 10))
     refused("after warmup", (state, of_epochs))
-    longer = learning_rate(course.config, 3, 100 * course.total_steps, course.batches.epoch_of)
+    longer = make_lr_schedule(course.config, 3, 100 * course.total_steps, course.batches.epoch_at_step)
     refused("last step", (state, replace(course, learning_rate=longer)))
     refused("a rate of 0,", (state, replace(course, learning_rate=lambda step: 0.0)))
 
 
-right = objective.objective
+right = objective.next_token_loss
 
 Loss = tuple[torch.Tensor, torch.Tensor]
 
@@ -274,21 +274,21 @@ def without_gradient(model: Any, x: torch.Tensor, y: torch.Tensor, smoothing: fl
 def test_a_loss_that_is_not_the_one_meant_is_noticed(
     architecture: str, wrong: Callable[..., Loss], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(objective, "objective", wrong)
+    monkeypatch.setattr(objective, "next_token_loss", wrong)
     refused("the loss", made(architecture=architecture))
 
 
-def parts_that_count_alike(state: TrainState, course: Course, step: int) -> tuple[float, float]:
+def parts_that_count_alike(state: TrainState, course: TrainPlan, step: int) -> tuple[float, float]:
     batch = torch.from_numpy(course.batches.batch(step))
     losses = []
-    for part in batch.tensor_split(course.config.parts):
-        loss, _ = course.compute(state.model, part[:, :-1], part[:, 1:], 0.0)
-        (loss / course.config.parts).backward()  # type: ignore[no-untyped-call]
+    for part in batch.tensor_split(course.config.num_micro_batches):
+        loss, _ = course.loss_fn(state.model, part[:, :-1], part[:, 1:], 0.0)
+        (loss / course.config.num_micro_batches).backward()  # type: ignore[no-untyped-call]
         losses.append(loss.item() * len(part) / len(batch))
     return sum(losses), 0.0
 
 
-def the_same_batch(state: TrainState, course: Course, step: int) -> tuple[float, float]:
+def the_same_batch(state: TrainState, course: TrainPlan, step: int) -> tuple[float, float]:
     return real_backward(state, course, 0)
 
 
@@ -303,7 +303,7 @@ def keeping_gradients(state: TrainState, finite: bool) -> None:
     state.scaler.update()
 
 
-real_backward = loop.backward
+real_backward = loop.accumulate_gradients
 
 
 def doing_nothing(*_: Any) -> None:
@@ -328,16 +328,16 @@ def test_a_step_that_goes_wrong_is_noticed(
 def test_gradients_that_were_there_before_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where they are gone again when the step ends."""
 
-    def twice(state: TrainState, course: Course, step: int) -> tuple[float, float]:
+    def twice(state: TrainState, course: TrainPlan, step: int) -> tuple[float, float]:
         real_backward(state, course, step)
         return real_backward(state, course, step)
 
-    monkeypatch.setattr(loop, "backward", twice)
+    monkeypatch.setattr(loop, "accumulate_gradients", twice)
     refused("other tokens", made())
-    monkeypatch.setattr(loop, "backward", real_backward)
+    monkeypatch.setattr(loop, "accumulate_gradients", real_backward)
     norm = loop.gradient_norm
 
-    def grown(state: TrainState, course: Course) -> float:
+    def grown(state: TrainState, course: TrainPlan) -> float:
         for weight in state.model.parameters():
             assert weight.grad is not None
             weight.grad.mul_(1.5)
@@ -348,11 +348,11 @@ def test_gradients_that_were_there_before_are_noticed(monkeypatch: pytest.Monkey
 
 
 def test_float16_gradients_left_scaled_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def scaled(state: TrainState, course: Course) -> float:
-        return loop.clip_gradients(state.model, 1.0).item()
+    def scaled(state: TrainState, course: TrainPlan) -> float:
+        return loop.clip_grad_norm(state.model, 1.0).item()
 
     monkeypatch.setattr(loop, "gradient_norm", scaled)
-    preflight(*made(), 300, None)  # in float32 there is nothing to unscale
+    run_self_check(*made(), 300, None)  # in float32 there is nothing to unscale
     refused("unscaled", made(precision="float16"))
 
 
@@ -389,5 +389,5 @@ def test_scores_that_are_not_divided_by_the_root_are_noticed(
 
 
 def test_missing_positions_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transformer, "rotate", lambda x, cos, sin: x)
+    monkeypatch.setattr(transformer, "apply_rotary", lambda x, cos, sin: x)
     refused("the order of the tokens", made(architecture="modern"))

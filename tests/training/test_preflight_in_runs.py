@@ -12,13 +12,13 @@ import pytest
 
 import descend
 from descend.config import make_config
-from descend.runs.records import Record
+from descend.runs.records import Event
 from descend.training import job
-from descend.training.interrupts import Interrupted
-from descend.training.loop import Course
-from descend.training.preflight import preflight
+from descend.training.interrupts import TrainingInterrupted
+from descend.training.loop import TrainPlan
+from descend.training.preflight import run_self_check
 from descend.training.state import TrainState
-from descend.training.work import work
+from descend.training.work import run_training
 
 TINY = {"embed_dim": 8, "num_heads": 1, "num_layers": 1, "ff_dim": 8, "max_seq_len": 16,
         "device": "cpu", "max_steps": 2, "validation_fraction": 0.3}  # fmt: skip
@@ -55,21 +55,21 @@ def test_every_beginning_is_looked_at(
 ) -> None:
     asked: list[tuple[int, bool]] = []
 
-    def noting(state: TrainState, course: Course, size: int, loaded: object) -> None:
+    def noting(state: TrainState, course: TrainPlan, size: int, loaded: object) -> None:
         asked.append((state.step, loaded is None))
-        preflight(state, course, size, loaded)  # type: ignore[arg-type]
+        run_self_check(state, course, size, loaded)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(job, "preflight", noting)
+    monkeypatch.setattr(job, "run_self_check", noting)
     folder = own_folder / "run"
-    ready = job.new_job(make_config(tiny), folder)
+    ready = job.create_run(make_config(tiny), folder)
     assert asked == [(0, True)]
-    with pytest.raises(Interrupted):
-        interrupt(work(ready))
-    assert job.resumed_job(folder).state.step == asked[-1][0] > 0
+    with pytest.raises(TrainingInterrupted):
+        interrupt(run_training(ready))
+    assert job.resume_run(folder).state.step == asked[-1][0] > 0
     assert asked[-1][1] is False
 
 
-def interrupt(records: Iterator[Record]) -> None:
+def interrupt(records: Iterator[Event]) -> None:
     for number, _ in enumerate(records):
         if number == 5:
             os.kill(os.getpid(), signal.SIGINT)

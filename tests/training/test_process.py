@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from descend import load, machine
-from descend.training.process import beside_others, process_kept
+from descend.training.process import limit_threads_to_idle_cores, restore_process_settings
 
 
 def has_glibc() -> bool:
@@ -60,7 +60,7 @@ def test_what_is_freed_stays_with_the_process_until_the_end() -> None:
 def test_threads_come_back_even_after_an_error() -> None:
     before = torch.get_num_threads()
 
-    @process_kept()
+    @restore_process_settings()
     def failing() -> None:
         torch.set_num_threads(before + 1)
         raise ValueError("oh")
@@ -75,7 +75,7 @@ def test_beside_other_programs_there_are_fewer_threads_for_a_while(
 ) -> None:
     torch.set_num_threads(2)
     monkeypatch.setattr("descend.training.process.quiet_cores", lambda: 1)
-    with beside_others():
+    with limit_threads_to_idle_cores():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 2
     pieces = load(trained).stream("a", 5, seed=1)
@@ -85,7 +85,7 @@ def test_beside_other_programs_there_are_fewer_threads_for_a_while(
     list(pieces)
     assert torch.get_num_threads() == 2
     monkeypatch.setattr("descend.training.process.quiet_cores", lambda: 64)
-    with beside_others():
+    with limit_threads_to_idle_cores():
         assert torch.get_num_threads() == 2  # no more than the user gave torch
 
 
@@ -94,14 +94,14 @@ def test_asked_again_soon_it_counts_what_others_did_since(
     monkeypatch: pytest.MonkeyPatch, own: float, quiet: int
 ) -> None:
     """A second in which one of two cores worked: for us, or for another program."""
-    monkeypatch.setattr("descend.machine._looks", [machine._Look(100.0, (0, 0), 0.0, 2)])
+    monkeypatch.setattr("descend.machine._looks", [machine._LoadSample(100.0, (0, 0), 0.0, 2)])
     monkeypatch.setattr("descend.machine._core_times", lambda: (100, 200))
     monkeypatch.setattr("descend.machine.cores", lambda: 2)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     monkeypatch.setattr("time.process_time", lambda: own)
     monkeypatch.setattr("time.monotonic", lambda: 101.0)
     monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("it watched"))
-    assert machine.quiet_cores() == quiet
+    assert machine.count_idle_cores() == quiet
     monkeypatch.setattr("descend.machine._core_times", lambda: (300, 400))
     monkeypatch.setattr("time.monotonic", lambda: 101.01)
-    assert machine.quiet_cores() == quiet, "too soon to tell anything new"
+    assert machine.count_idle_cores() == quiet, "too soon to tell anything new"

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from descend.config import make_config
-from descend.model.shape import shape_of
-from descend.text.batches import BatchPlan
-from descend.text.store import prepare_text, prepare_tokens
-from descend.training.engine import choose_execution
-from descend.training.job import tokenizer_for
+from descend.model.shape import shape_from_run_config
+from descend.text.batches import BatchSampler
+from descend.text.store import prepare_documents, prepare_tokens
+from descend.training.engine import autotune_execution
+from descend.training.job import load_or_train_tokenizer
 
 
 def test_a_way_is_remembered_of_equal_micro_batches_and_losses(
@@ -22,10 +22,10 @@ def test_a_way_is_remembered_of_equal_micro_batches_and_losses(
 
     def remembered(**keys: object) -> set[str]:
         config = make_config(tiny | keys)
-        text = prepare_text(config)
-        store = prepare_tokens(text, tokenizer_for(config, text))
-        batches = BatchPlan(store.train, config.seq_len, config.batch_size, config.seed)
-        choose_execution(config, shape_of(config, store.tokenizer.vocab_size), batches)
+        text = prepare_documents(config)
+        store = prepare_tokens(text, load_or_train_tokenizer(config, text))
+        batches = BatchSampler(store.train, config.seq_len, config.batch_size, config.seed)
+        autotune_execution(config, shape_from_run_config(config, store.tokenizer.vocab_size), batches)
         return {file.stem for file in (tmp_path / "own" / "engine").glob("*.json")}
 
     plain = remembered()

@@ -17,15 +17,15 @@ from descend.cli.main import run as command_line
 from descend.config import make_config
 from descend.errors import DivergedError, RunFolderError
 from descend.runs.folder import EventLog, read_events, read_summary
-from descend.runs.records import SCHEMA, Epoch, Record, Rescue, Saved, Started, Step, Stopped
-from descend.training.interrupts import Interrupted
-from descend.training.job import Job, new_job, resumed_job
+from descend.runs.records import SCHEMA, Epoch, Event, Rollback, CheckpointSaved, TrainingStarted, Step, TrainingStopped
+from descend.training.interrupts import TrainingInterrupted
+from descend.training.job import TrainingRun, create_run, resume_run
 from descend.training.loop import train
-from descend.training.rescue import LEAST, PATIENCE, RATES, look
-from descend.training.state import Rescued
-from descend.training.work import work
-from descend.trials.arms import arm_of
-from descend.trials.trial import prepare
+from descend.training.rescue import MIN_SPIKE_NATS, SPIKE_PATIENCE_STEPS, LR_FACTORS, check_for_loss_spike
+from descend.training.state import RollbackState
+from descend.training.work import run_training
+from descend.trials.arms import make_trial_spec
+from descend.trials.trial import prepare_trial
 
 Tiny = dict[str, Any]
 
@@ -34,12 +34,12 @@ ABSURD = {"learning_rate": 10.0, "gradient_clip": 0.0, "schedule": "constant", "
 SPOILED_AFTER = 30
 
 
-def job_of(tiny: Tiny, folder: str = "run") -> Job:
-    return new_job(make_config(tiny), Path(folder))
+def job_of(tiny: Tiny, folder: str = "run") -> TrainingRun:
+    return create_run(make_config(tiny), Path(folder))
 
 
-def rescues_of(folder: str) -> list[Rescue]:
-    return [r for r in read_events(Path(folder)) if isinstance(r, Rescue)]
+def rescues_of(folder: str) -> list[Rollback]:
+    return [r for r in read_events(Path(folder)) if isinstance(r, Rollback)]
 
 
 def losses(folder: str) -> list[tuple[int, float]]:
@@ -50,9 +50,9 @@ def model_hash(folder: str) -> str:
     return hashlib.sha256((Path(folder) / "model.safetensors").read_bytes()).hexdigest()
 
 
-def spoiled(job: Job, times: int = 1) -> Iterator[Record]:
+def spoiled(job: TrainingRun, times: int = 1) -> Iterator[Event]:
     """The records of `job`, a weight of which is lost the first `times` that a step comes by."""
-    for record in work(job):
+    for record in run_training(job):
         if isinstance(record, Step) and record.step == SPOILED_AFTER and times:
             times -= 1
             with torch.no_grad():
@@ -61,21 +61,21 @@ def spoiled(job: Job, times: int = 1) -> Iterator[Record]:
 
 
 def test_an_absurd_rate_is_brought_down_one_change_at_a_time(tiny: Tiny) -> None:
-    for _ in work(job_of(tiny | ABSURD)):
+    for _ in run_training(job_of(tiny | ABSURD)):
         pass
     found = rescues_of("run")
-    assert [r.change for r in found][:3] == ["skip", "clip", "rate"]
-    assert [r.value for r in found][1:] == [1.0, *RATES[: len(found) - 2]]
-    assert all(r.bad_step == 2 and r.step == 0 for r in found), "the second step is the first bad"
+    assert [r.adjustment for r in found][:3] == ["skip", "clip", "rate"]
+    assert [r.value for r in found][1:] == [1.0, *LR_FACTORS[: len(found) - 2]]
+    assert all(r.failed_step == 2 and r.step == 0 for r in found), "the second step is the first bad"
     summary = read_summary(Path("run"))
-    assert summary.rescues == found
+    assert summary.rollbacks == found
     assert summary.validation_loss < 3.0 < math.log(300), "it learned all the same"
     steps = [step for step, _ in losses("run")]
     assert steps == list(range(1, len(steps) + 1))
     assert [e.epoch for e in summary.epochs] == [1, 2]
 
     with pytest.raises(DivergedError, match="a loss that exploded"):
-        list(work(job_of(tiny | ABSURD | {"rescue": "off"}, "off")))
+        list(run_training(job_of(tiny | ABSURD | {"rescue": "off"}, "off")))
     assert not rescues_of("off")
 
 
@@ -89,20 +89,20 @@ def test_a_lost_weight_costs_the_batches_since_the_last_good_state(
         pass
     name = list(dict(job.state.model.named_parameters()))[-1]
     (found,) = rescues_of("run")
-    assert (found.step, found.bad_step, found.change, found.value) == (25, 31, "skip", 6)
-    assert name in found.found
+    assert (found.step, found.failed_step, found.adjustment, found.value) == (25, 31, "skip", 6)
+    assert name in found.problem
     # The same from a state that was never spoiled, its batches moved on by hand.
     twin, told = job_of(tiny, "twin"), []
-    for records in train(twin.state, twin.course):
+    for records in train(twin.state, twin.plan):
         told += [(r.step, r.loss) for r in records if isinstance(r, Step)]
         if twin.state.step == found.step:
-            twin.state.rescued = Rescued(batches_skipped=6)
+            twin.state.rescued = RollbackState(batches_skipped=6)
     assert losses("run") == told
 
 
 def test_a_run_that_stays_sound_is_the_same_with_and_without(tiny: Tiny) -> None:
     for name in ("on", "off"):
-        for _ in work(job_of(tiny | {"rescue": name}, name)):
+        for _ in run_training(job_of(tiny | {"rescue": name}, name)):
             pass
     assert not rescues_of("on")
     assert model_hash("on") == model_hash("off")
@@ -115,18 +115,18 @@ def test_what_comes_back_again_and_again_is_given_up_in_the_end(tiny: Tiny) -> N
         for _ in spoiled(job, times=99):
             pass
     found = rescues_of("run")
-    assert [r.change for r in found] == ["skip", "clip", "rate", "rate", "rate", "rate"]
+    assert [r.adjustment for r in found] == ["skip", "clip", "rate", "rate", "rate", "rate"]
     assert found[1].value == pytest.approx(0.1), "clipping at 1 was on and did not help"
     last = read_events(Path("run"))[-1]
-    assert isinstance(last, Stopped)
+    assert isinstance(last, TrainingStopped)
     assert last.reason == "diverged"
     assert not Path("run/model.safetensors").exists()
 
 
-def interrupted(records: Iterator[Record], after: int) -> None:
+def interrupted(records: Iterator[Event], after: int) -> None:
     """Press Ctrl-C once so many steps were told, those trained again counted."""
     steps = 0
-    with pytest.raises(Interrupted):  # noqa: PT012
+    with pytest.raises(TrainingInterrupted):  # noqa: PT012
         for record in records:
             steps += isinstance(record, Step)
             if steps == after and isinstance(record, Step):
@@ -135,31 +135,31 @@ def interrupted(records: Iterator[Record], after: int) -> None:
 
 def test_resumed_in_the_middle_of_a_rescue_is_the_same_to_the_last_bit(tiny: Tiny) -> None:
     tiny |= ABSURD | {"dropout_rate": 0.1}
-    for _ in work(job_of(tiny, "whole")):
+    for _ in run_training(job_of(tiny, "whole")):
         pass
     assert len(rescues_of("whole")) > 3
     parts = job_of(tiny, "parts")
     # While the loss stands too high; right after the first rescue; within the next ones.
     for after in (5, 6, 3, 14, 20):
-        interrupted(work(parts), after)
-        parts = resumed_job(Path("parts"))
-    assert parts.state.rescued.times > 3
-    for _ in work(parts):
+        interrupted(run_training(parts), after)
+        parts = resume_run(Path("parts"))
+    assert parts.state.rescued.num_rollbacks > 3
+    for _ in run_training(parts):
         pass
     assert model_hash("parts") == model_hash("whole")
     assert losses("parts") == losses("whole")
     assert rescues_of("parts") == rescues_of("whole")
     one, other = read_summary(Path("parts")), read_summary(Path("whole"))
     assert [e.validation_loss for e in one.epochs] == [e.validation_loss for e in other.epochs]
-    assert one.rescues == other.rescues
+    assert one.rollbacks == other.rollbacks
 
 
 def test_stopped_and_spoiled_it_goes_back_behind_the_stop(tiny: Tiny) -> None:
     for _ in spoiled(job_of(tiny, "whole")):
         pass
     parts = job_of(tiny, "parts")
-    interrupted(work(parts), SPOILED_AFTER - 2)
-    again = resumed_job(Path("parts"))
+    interrupted(run_training(parts), SPOILED_AFTER - 2)
+    again = resume_run(Path("parts"))
     for _ in spoiled(again):
         pass
     (found,) = rescues_of("parts")
@@ -171,47 +171,47 @@ def test_a_loss_must_stand_far_above_the_usual_for_long(tiny: Tiny) -> None:
     state = job_of(tiny).state
     usual = [2.0 + 0.1 * (n % 5) for n in range(60)]
     for loss in usual:
-        look(state, loss, 1)
-    spike = [5.0] * (PATIENCE - 1)
+        check_for_loss_spike(state, loss, 1)
+    spike = [5.0] * (SPIKE_PATIENCE_STEPS - 1)
     for loss in [*spike, 2.1, *spike, 2.1]:
-        look(state, loss, 1)
+        check_for_loss_spike(state, loss, 1)
     # Half of what was learned since guessing is lost from (ln 300 - 2.2) / 2 = 1.75 above 2.2.
-    for loss in [3.9] * 3 * PATIENCE:
-        look(state, loss, 1)
-    assert state.recent.above == 0
+    for loss in [3.9] * 3 * SPIKE_PATIENCE_STEPS:
+        check_for_loss_spike(state, loss, 1)
+    assert state.recent.num_high == 0
     assert max(state.recent.losses) == 3.9
-    state.recent.losses, before = usual, state.good
-    for _ in range(PATIENCE - 1):
-        look(state, 4.1, 1)
-    assert state.good is before, "nothing is kept while it stands high"
+    state.recent.losses, before = usual, state.rollback_snapshot
+    for _ in range(SPIKE_PATIENCE_STEPS - 1):
+        check_for_loss_spike(state, 4.1, 1)
+    assert state.rollback_snapshot is before, "nothing is kept while it stands high"
     with pytest.raises(DivergedError, match="ran away"):
-        look(state, 4.1, 1)
+        check_for_loss_spike(state, 4.1, 1)
 
 
 def test_a_first_loss_worse_than_guessing_is_no_running_away(tiny: Tiny) -> None:
     """As of a model that goes on with quite another text."""
     state = job_of(tiny).state
-    for loss in itertools.chain([12.0 - 0.1 * n for n in range(40)], [8.0 + LEAST / 2] * 20):
-        look(state, loss, 1)
-    assert state.recent.above == 0
+    for loss in itertools.chain([12.0 - 0.1 * n for n in range(40)], [8.0 + MIN_SPIKE_NATS / 2] * 20):
+        check_for_loss_spike(state, loss, 1)
+    assert state.recent.num_high == 0
 
 
 def test_nothing_runs_away_in_a_loss_that_is_only_jagged(tiny: Tiny) -> None:
     state = job_of(tiny).state
     torch.manual_seed(0)
     for loss in (1.0 + 2.0 * torch.rand(2000)).tolist():
-        look(state, loss, 1)
-    assert state.recent.above < PATIENCE
+        check_for_loss_spike(state, loss, 1)
+    assert state.recent.num_high < SPIKE_PATIENCE_STEPS
 
 
 @pytest.mark.parametrize(("given", "taken"), [("off", "off"), (False, "off"), (True, "on")])
 def test_the_word_may_be_what_yaml_makes_of_it(given: object, taken: str) -> None:
-    assert make_config({"rescue": given}).rescue == taken
+    assert make_config({"rescue": given}).divergence_rollback == taken
 
 
 def test_a_trial_is_never_rescued_and_keeps_its_key(tiny: Tiny) -> None:
-    on, off = (arm_of(make_config(tiny | {"rescue": word}), steps=5) for word in ("on", "off"))
-    assert prepare(on).config.rescue == "off"
+    on, off = (make_trial_spec(make_config(tiny | {"rescue": word}), steps=5) for word in ("on", "off"))
+    assert prepare_trial(on).config.divergence_rollback == "off"
     assert on.key == off.key
     del on.config["rescue"]  # as an arm was before the key came
     assert on.key == off.key
@@ -239,17 +239,17 @@ def step(number: int, loss: float) -> Step:
 
 def test_of_what_was_trained_twice_the_later_account_stands() -> None:
     epoch = Epoch(1, 3, 2, 2, 0, 0, 2, 0, 3, 1, 1)
-    back = Rescue(2, 5, "a loss", "skip", 3)
+    back = Rollback(2, 5, "a loss", "skip", 3)
     log = EventLog(Path("run"))
     first = [
-        Started(0, ""), *(step(n, 1.0) for n in (1, 2, 3)), epoch, Saved(3, 0.1),
-        step(4, 1.0), step(5, 9.0), back, step(3, 2.0), Saved(3, 0.1), step(4, 2.0),
+        TrainingStarted(0, ""), *(step(n, 1.0) for n in (1, 2, 3)), epoch, CheckpointSaved(3, 0.1),
+        step(4, 1.0), step(5, 9.0), back, step(3, 2.0), CheckpointSaved(3, 0.1), step(4, 2.0),
     ]  # fmt: skip
     for record in first:
         log.append(record)
     assert read_events(Path("run")) == [*first[:3], back, *first[9:]]
     # The power fails; taken up from the second of the two checkpoints of step 3.
-    again = [Started(3, ""), step(4, 2.0)]
+    again = [TrainingStarted(3, ""), step(4, 2.0)]
     for record in again:
         log.append(record)
     assert read_events(Path("run")) == [*first[:3], back, *first[9:11], *again]
@@ -258,10 +258,10 @@ def test_of_what_was_trained_twice_the_later_account_stands() -> None:
 
 def test_records_of_a_newer_descend_are_refused() -> None:
     log = EventLog(Path("run"))
-    log.append(Started(0, "", SCHEMA))
-    assert read_events(Path("run")) == [Started(0, "")]
+    log.append(TrainingStarted(0, "", SCHEMA))
+    assert read_events(Path("run")) == [TrainingStarted(0, "")]
     assert f'"schema":{SCHEMA}' in Path("run/events.jsonl").read_text()
-    log.append(Started(3, "", SCHEMA + 1))
+    log.append(TrainingStarted(3, "", SCHEMA + 1))
     log.close()
     with pytest.raises(RunFolderError, match=f"schema {SCHEMA + 1}, expected at most {SCHEMA}"):
         read_events(Path("run"))
@@ -269,10 +269,10 @@ def test_records_of_a_newer_descend_are_refused() -> None:
 
 def test_a_checkpoint_from_before_the_rescue_knows_nothing_of_it() -> None:
     log = EventLog(Path("run"))
-    first = [Started(0, ""), step(1, 1.0), step(2, 1.0), Saved(2, 0.1)]
-    lost = [step(3, 9.0), Rescue(1, 3, "a loss", "skip", 2), step(2, 2.0)]
-    for record in [*first, *lost, Started(2, ""), step(3, 9.0)]:
+    first = [TrainingStarted(0, ""), step(1, 1.0), step(2, 1.0), CheckpointSaved(2, 0.1)]
+    lost = [step(3, 9.0), Rollback(1, 3, "a loss", "skip", 2), step(2, 2.0)]
+    for record in [*first, *lost, TrainingStarted(2, ""), step(3, 9.0)]:
         log.append(record)
     log.close()
-    assert read_events(Path("run")) == [*first, Started(2, ""), step(3, 9.0)]
-    assert read_events(Path("run"), until=2) == [*first, Started(2, "")]
+    assert read_events(Path("run")) == [*first, TrainingStarted(2, ""), step(3, 9.0)]
+    assert read_events(Path("run"), until=2) == [*first, TrainingStarted(2, "")]

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from descend.config import make_config
-from descend.text.store import TokenStore, prepare_text, prepare_tokenizer, prepare_tokens
-from descend.training.samples import PROMPT_TOKENS, PROMPTS, held_out_prompts
+from descend.text.store import TokenStore, prepare_documents, prepare_tokenizer, prepare_tokens
+from descend.training.samples import PROMPT_TOKENS, PROMPTS, validation_prompts
 
 
 def store_of(documents: list[str], folder: Path, tokenizer: str) -> TokenStore:
     file = folder / "text.jsonl"
     file.write_text("".join(json.dumps({"text": text}) + "\n" for text in documents))
     config = make_config({"corpus_dir": str(file), "tokenizer": tokenizer})
-    text = prepare_text(config)
+    text = prepare_documents(config)
     return prepare_tokens(text, prepare_tokenizer(text, config.tokenizer, 300))
 
 
@@ -25,7 +25,7 @@ def store_of(documents: list[str], folder: Path, tokenizer: str) -> TokenStore:
 def test_a_prompt_is_of_one_document(own_folder: Path, tokenizer: str, words: int) -> None:
     documents = [" ".join(f"Schüler{n} lernt {k}" for k in range(words)) for n in range(60)]
     store = store_of(documents, own_folder, tokenizer)
-    prompts = held_out_prompts(store)
+    prompts = validation_prompts(store)
     assert len(prompts) == PROMPTS
     for prompt in prompts:
         whole = next(text for text in documents if prompt in text)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from descend.config import make_config
-from descend.training.schedule import learning_rate, phases
+from descend.training.schedule import make_lr_schedule, schedule_phases
 
 SINGLE = st.sampled_from(["constant", "linear", "cosine", "wsd"])
 
@@ -17,7 +17,7 @@ def test_rates_rise_to_the_peak_and_never_leave_zero_to_peak(
     schedule: str, steps: int, warmup: int, peak: float
 ) -> None:
     config = make_config({"schedule": schedule, "learning_rate": peak})
-    rate = learning_rate(config, min(warmup, steps), steps, lambda step: 1)
+    rate = make_lr_schedule(config, min(warmup, steps), steps, lambda step: 1)
     rates = [rate(step) for step in range(steps)]
     assert all(0 < r <= peak for r in rates)
     highest = rates.index(max(rates))
@@ -33,27 +33,27 @@ def test_rates_rise_to_the_peak_and_never_leave_zero_to_peak(
 def test_each_schedule_has_its_shape(
     schedule: str, quarter: float, half: float, last: float
 ) -> None:
-    rate = learning_rate(make_config({"schedule": schedule, "learning_rate": 1.0}), 0, 100, int)
+    rate = make_lr_schedule(make_config({"schedule": schedule, "learning_rate": 1.0}), 0, 100, int)
     assert [rate(25), rate(50), rate(99)] == pytest.approx([quarter, half, last], abs=1e-3)
 
 
 def test_warmup_rises_evenly_from_above_zero() -> None:
     config = make_config({"schedule": "constant", "learning_rate": 1.0})
-    rate = learning_rate(config, 4, 10, lambda step: 1)
+    rate = make_lr_schedule(config, 4, 10, lambda step: 1)
     assert [rate(s) for s in range(6)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 1])
 
 
 def test_piecewise_holds_the_rate_of_the_latest_epoch_named() -> None:
     config = make_config({"learning_rate": {2: 1e-3, 4: 5e-4}})
-    rate = learning_rate(config, 0, 60, lambda step: step // 10 + 1)
+    rate = make_lr_schedule(config, 0, 60, lambda step: step // 10 + 1)
     assert [rate(s) for s in (0, 9, 10, 29, 30, 59)] == [1e-3, 1e-3, 1e-3, 1e-3, 5e-4, 5e-4]
 
 
 @given(SINGLE, st.integers(2, 400), st.integers(0, 100))
 def test_a_phase_begins_where_the_rate_turns(schedule: str, steps: int, warmup: int) -> None:
     config = make_config({"schedule": schedule, "learning_rate": 1.0})
-    rate = learning_rate(config, warmup, steps, lambda step: 1)
-    for step, words in phases(config, warmup, steps):
+    rate = make_lr_schedule(config, warmup, steps, lambda step: 1)
+    for step, words in schedule_phases(config, warmup, steps):
         assert 0 < step < steps
         if words == "warmup ends":
             assert rate(step) >= rate(step - 1)

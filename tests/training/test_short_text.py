@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from descend.config import make_config
 from descend.errors import CorpusError
-from descend.training.job import continued_config, new_job
-from descend.training.recipe import with_context_for
-from descend.training.work import work
+from descend.training.job import continuation_config, create_run
+from descend.training.recipe import shorten_context_for
+from descend.training.work import run_training
 
 SENTENCES = "The river freezes in January, and children skate to school on it.\n" * 2 + (
     "Nobody in the village remembers who planted the orchard by the church.\n"
@@ -24,24 +24,24 @@ SMALL = {"embed_dim": 16, "num_heads": 2, "num_layers": 1, "ff_dim": 16, "device
 
 @given(st.integers(0, 400))
 def test_the_context_goes_twice_into_the_text(tokens: int) -> None:
-    config = with_context_for(make_config({"max_seq_len": 256}), tokens)
+    config = shorten_context_for(make_config({"max_seq_len": 256}), tokens)
     if tokens > 128 or tokens < 17:
         assert config.seq_len == 128
     else:
         assert 2 * config.seq_len < tokens <= 4 * config.seq_len
     asked = make_config({"seq_len": 128, "max_seq_len": 256})
-    assert with_context_for(asked, tokens).seq_len == 128
+    assert shorten_context_for(asked, tokens).seq_len == 128
 
 
 def test_ten_sentences_are_trained_on_and_on(tmp_path: Path) -> None:
     text = tmp_path / "short.txt"
     text.write_text(SENTENCES[:120])
     config = make_config(SMALL | {"corpus_dir": str(text)})
-    job = new_job(config, tmp_path / "run")
-    assert job.course.config.seq_len < 128
-    assert any("instead of 128" in note for note in job.notes)
-    list(work(job))
-    further = continued_config(tmp_path / "run", {})
-    assert further.seq_len == job.course.config.seq_len
+    job = create_run(config, tmp_path / "run")
+    assert job.plan.config.seq_len < 128
+    assert any("instead of 128" in note for note in job.warnings)
+    list(run_training(job))
+    further = continuation_config(tmp_path / "run", {})
+    assert further.seq_len == job.plan.config.seq_len
     with pytest.raises(CorpusError, match="set seq_len to"):
-        new_job(make_config(SMALL | {"corpus_dir": str(text), "seq_len": 128}), tmp_path / "other")
+        create_run(make_config(SMALL | {"corpus_dir": str(text), "seq_len": 128}), tmp_path / "other")

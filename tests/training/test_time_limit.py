@@ -10,10 +10,10 @@ import pytest
 
 from descend.config import make_config
 from descend.runs.records import Epoch, Step
-from descend.training.job import new_job, resumed_job
+from descend.training.job import create_run, resume_run
 from descend.training.loop import train
 from descend.training.time_limit import FINISH_SECONDS, TimeLimit
-from descend.training.work import work
+from descend.training.work import run_training
 
 Tiny = dict[str, Any]
 
@@ -71,9 +71,9 @@ def slow_records(tiny: Tiny, seconds: float, pause: float) -> tuple[list[Any], f
     """The records of a run whose steps take `pause` longer than they need."""
     config = make_config(tiny | {"minutes": seconds / 60, "epoch": 500, "compile": "off"})
     began = time.perf_counter()
-    job = new_job(config, Path("slow"), ends=began + seconds)
+    job = create_run(config, Path("slow"), ends=began + seconds)
     records: list[Any] = []
-    for some in train(job.state, job.course):
+    for some in train(job.state, job.plan):
         records += some
         time.sleep(pause)
     return records, time.perf_counter() - began
@@ -94,27 +94,27 @@ def test_run_on_a_slow_machine_ends_in_time_with_a_fallen_rate(tiny: Tiny) -> No
 
 def test_completed_run_tells_the_steps_it_made(tiny: Tiny) -> None:
     config = make_config(tiny | {"minutes": 0.08, "epoch": 500, "compile": "off"})
-    job = new_job(config, Path("run"))
-    for _ in work(job):
+    job = create_run(config, Path("run"))
+    for _ in run_training(job):
         pass
     from descend.runs.folder import read_info
 
-    resolved = read_info(Path("run")).resolved
+    resolved = read_info(Path("run")).resolved_config
     assert resolved["max_steps"] == job.state.step
 
 
 def test_resumed_run_has_the_time_that_was_left(tiny: Tiny) -> None:
     config = make_config(tiny | {"minutes": 10, "epoch": 3})
-    job = new_job(config, Path("run"))
-    records = work(job)
+    job = create_run(config, Path("run"))
+    records = run_training(job)
     for record in records:
         if isinstance(record, Step) and record.step == 3:
             break
     from descend.training.checkpoint import save_checkpoint
 
-    job.state.seconds = 599.0
+    job.state.elapsed_seconds = 599.0
     save_checkpoint(Path("run"), job.state)
     records.close()  # type: ignore[attr-defined]
-    limit = resumed_job(Path("run")).course.time_limit
+    limit = resume_run(Path("run")).plan.time_limit
     assert limit is not None
     assert limit.elapsed() == pytest.approx(599.0)

@@ -19,26 +19,26 @@ import msgspec
 import pytest
 
 from descend.config import make_config
-from descend.errors import ConfigError, CorpusError, MissingExtraError
+from descend.errors import ConfigError, CorpusError, MissingDependencyError
 from descend.text.cache import cache_dir
-from descend.trials.arms import Arm, Outcome, arm_of
-from descend.trials.executor import cached, run_arms, worker_count
-from descend.trials.on_ray import VARIABLE
+from descend.trials.arms import TrialSpec, TrialResult, make_trial_spec
+from descend.trials.executor import load_cached_result, run_trials, worker_count
+from descend.trials.on_ray import RAY_ADDRESS_VARIABLE
 
 PORT = 26379
 """Not Ray's usual one, on which a cluster of the developer may run."""
 
 
-def arms_of(tiny: dict[str, object], *rates: float, **keys: Any) -> list[Arm]:
-    return [arm_of(make_config(tiny | {"learning_rate": r} | keys), steps=6) for r in rates]
+def arms_of(tiny: dict[str, object], *rates: float, **keys: Any) -> list[TrialSpec]:
+    return [make_trial_spec(make_config(tiny | {"learning_rate": r} | keys), steps=6) for r in rates]
 
 
-def forget(*arms: Arm) -> None:
+def forget(*arms: TrialSpec) -> None:
     for arm in arms:
         (cache_dir() / "trials" / f"{arm.key}.json").unlink(missing_ok=True)
 
 
-def but_time(outcome: Outcome) -> Outcome:
+def but_time(outcome: TrialResult) -> TrialResult:
     curve = [msgspec.structs.replace(point, seconds=0.0) for point in outcome.curve]
     return msgspec.structs.replace(outcome, seconds=0.0, curve=curve)
 
@@ -47,31 +47,31 @@ def test_without_ray_the_extra_is_named(
     tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.setenv(VARIABLE, "auto")
-    with pytest.raises(MissingExtraError, match=r"pip install 'descend\[ray\]', or unset"):
-        run_arms(arms_of(tiny, 0.0061))
+    monkeypatch.setenv(RAY_ADDRESS_VARIABLE, "auto")
+    with pytest.raises(MissingDependencyError, match=r"pip install 'descend\[ray\]', or unset"):
+        run_trials(arms_of(tiny, 0.0061))
 
 
 def test_what_is_in_the_cache_needs_no_cluster(
     tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arms = arms_of(tiny, 0.0062)
-    found = run_arms(arms, workers=1)
+    found = run_trials(arms, workers=1)
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.setenv(VARIABLE, "auto")
-    assert run_arms(arms) == found
+    monkeypatch.setenv(RAY_ADDRESS_VARIABLE, "auto")
+    assert run_trials(arms) == found
     # Without the cache it does need one.
     forget(*arms)
-    with pytest.raises(MissingExtraError):
-        run_arms(arms)
+    with pytest.raises(MissingDependencyError):
+        run_trials(arms)
 
 
 def test_what_must_be_made_here_is(
     tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.setenv(VARIABLE, "auto")
-    assert run_arms(arms_of(tiny, 0.0063), here=True)[0].steps == 6
+    monkeypatch.setenv(RAY_ADDRESS_VARIABLE, "auto")
+    assert run_trials(arms_of(tiny, 0.0063), here=True)[0].steps == 6
 
 
 @pytest.mark.slow
@@ -81,9 +81,9 @@ def test_an_address_where_nobody_is_gets_one_line_soon(
     pytest.importorskip("ray")
     began = time.monotonic()
     for address in ("127.0.0.1:1", "ray://127.0.0.1:1", "auto"):
-        monkeypatch.setenv(VARIABLE, address)
-        with pytest.raises(ConfigError, match=f"{VARIABLE}: found {address}, where no cluster"):
-            run_arms(arms_of(tiny, 0.0064))
+        monkeypatch.setenv(RAY_ADDRESS_VARIABLE, address)
+        with pytest.raises(ConfigError, match=f"{RAY_ADDRESS_VARIABLE}: found {address}, where no cluster"):
+            run_trials(arms_of(tiny, 0.0064))
     assert time.monotonic() - began < 30
 
 
@@ -123,7 +123,7 @@ def on_cluster(head: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     import ray
 
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    monkeypatch.setenv(VARIABLE, head)
+    monkeypatch.setenv(RAY_ADDRESS_VARIABLE, head)
     yield head
     ray.shutdown()
 
@@ -136,14 +136,14 @@ def test_the_outcome_is_that_of_a_local_worker_bit_for_bit(
     arms = arms_of(tiny, 0.0065, 0.0066, 0.0067, corpus_dir=text_file.name)
     assert worker_count(arms) == 2
     told: list[tuple[int, int]] = []
-    there = run_arms([*arms, arms[0]], told=lambda n: told.append((n.done, n.total)))
+    there = run_trials([*arms, arms[0]], told=lambda n: told.append((n.done, n.total)))
     assert told == [(1, 3), (2, 3), (3, 3)]
-    assert [cached(arm.key) for arm in arms] == there[:3]
+    assert [load_cached_result(arm.key) for arm in arms] == there[:3]
     forget(*arms)
-    monkeypatch.delenv(VARIABLE)
-    here = run_arms(arms, workers=2)
+    monkeypatch.delenv(RAY_ADDRESS_VARIABLE)
+    here = run_trials(arms, workers=2)
     assert [but_time(one) for one in there[:3]] == [but_time(one) for one in here]
-    assert there[0].losses != there[1].losses
+    assert there[0].chunk_losses != there[1].chunk_losses
 
 
 @pytest.mark.slow
@@ -153,18 +153,18 @@ def test_the_first_error_is_raised_and_the_rest_cancelled(
     import ray
 
     # One ends only when it is ended; of the other it is found out there that its text is too short.
-    long = arm_of(make_config(tiny), steps=1_000_000)
-    fails = arm_of(make_config(tiny), train_share=0.001)
+    long = make_trial_spec(make_config(tiny), steps=1_000_000)
+    fails = make_trial_spec(make_config(tiny), train_share=0.001)
     with pytest.raises(CorpusError, match=r"corpus_dir, on \S+: found 3 tokens"):
-        run_arms([long, fails])
+        run_trials([long, fails])
     wait_until(lambda: ray.available_resources().get("CPU") == 2)
 
 
 @pytest.mark.slow
 def test_a_run_there_says_how_far_it_is(tiny: dict[str, object], on_cluster: str) -> None:
     shares: list[float] = []
-    arm = arm_of(make_config(tiny | {"learning_rate": 0.0072}), steps=4000)
-    run_arms([arm], told=lambda news: shares.append(news.share))
+    arm = make_trial_spec(make_config(tiny | {"learning_rate": 0.0072}), steps=4000)
+    run_trials([arm], told=lambda news: shares.append(news.fraction_done))
     assert len(shares) > 1
     assert shares == sorted(shares)
     assert 0 < shares[0] < shares[-1] == 1.0
@@ -174,8 +174,8 @@ def test_a_run_there_says_how_far_it_is(tiny: dict[str, object], on_cluster: str
 def test_another_text_there_is_noticed(
     tiny: dict[str, object], on_cluster: str, text_file: Path, tmp_path: Path
 ) -> None:
-    from descend.trials.on_ray import _carry_out
-    from descend.trials.workers import Message, error_of
+    from descend.trials.on_ray import _run_remote_trial
+    from descend.trials.workers import WorkerMessage, to_exception
 
     text = tmp_path / "text.txt"
     text.write_bytes(text_file.read_bytes())
@@ -183,14 +183,14 @@ def test_another_text_there_is_noticed(
     line, key = msgspec.json.encode(arm), arm.key
     import ray
 
-    def answer() -> Message:
-        there = ray.get(ray.remote(_carry_out).remote(line, key, None, ""))
-        return msgspec.json.decode(there, type=Message)
+    def answer() -> WorkerMessage:
+        there = ray.get(ray.remote(_run_remote_trial).remote(line, key, None, ""))
+        return msgspec.json.decode(there, type=WorkerMessage)
 
     text.unlink()
-    assert isinstance(error_of(answer().fault), CorpusError)
+    assert isinstance(to_exception(answer().fault), CorpusError)
     text.write_bytes(text_file.read_bytes() + b"more")
-    found = error_of(answer().fault)
+    found = to_exception(answer().fault)
     assert isinstance(found, ConfigError)
     assert "rsync -a" in str(found)
 
@@ -236,12 +236,12 @@ def test_a_cluster_of_its_own_is_one_word(
     tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ray = pytest.importorskip("ray")
-    monkeypatch.setenv(VARIABLE, "local")
+    monkeypatch.setenv(RAY_ADDRESS_VARIABLE, "local")
     try:
         arm = arms_of(tiny, 0.0071)[0]
-        there = run_arms([arm])[0]
+        there = run_trials([arm])[0]
         forget(arm)
-        monkeypatch.delenv(VARIABLE)
-        assert but_time(there) == but_time(run_arms([arm])[0])
+        monkeypatch.delenv(RAY_ADDRESS_VARIABLE)
+        assert but_time(there) == but_time(run_trials([arm])[0])
     finally:
         ray.shutdown()

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from descend.trials.shapley import (
     Game,
     coalitions,
-    coalitions_of,
-    exact_shares,
-    interaction,
-    together,
-    walk_shares,
-    walks,
+    coalitions_along,
+    exact_shapley_values,
+    mean_interaction,
+    pair_interaction,
+    marginal_contributions,
+    sample_orderings,
 )
 
 
@@ -29,7 +29,7 @@ def game_of(players: int, seed: int) -> dict[frozenset[int], float]:
 def by_definition(game: Game, players: int) -> list[float]:
     """The mean over all orders, written out."""
     orders = list(itertools.permutations(range(players)))
-    return [float(m) for m in np.mean([walk_shares(game, order) for order in orders], axis=0)]
+    return [float(m) for m in np.mean([marginal_contributions(game, order) for order in orders], axis=0)]
 
 
 games = st.tuples(st.integers(1, 5), st.integers(0, 10**6))
@@ -39,7 +39,7 @@ games = st.tuples(st.integers(1, 5), st.integers(0, 10**6))
 def test_shares_are_the_mean_over_all_orders_and_add_up(given: tuple[int, int]) -> None:
     players, seed = given
     game = game_of(players, seed)
-    shares = exact_shares(game, players)
+    shares = exact_shapley_values(game, players)
     assert shares == pytest.approx(by_definition(game, players), abs=1e-9)
     whole = game[frozenset(range(players))] - game[frozenset()]
     assert sum(shares) == pytest.approx(whole, abs=1e-9)
@@ -49,25 +49,25 @@ def test_shares_are_the_mean_over_all_orders_and_add_up(given: tuple[int, int]) 
 def test_every_order_alone_adds_up(given: tuple[int, int]) -> None:
     players, seed = given
     game = game_of(players, seed)
-    for walk in walks(players, 4, seed):
+    for walk in sample_orderings(players, 4, seed):
         whole = game[frozenset(range(players))] - game[frozenset()]
-        assert sum(walk_shares(game, walk)) == pytest.approx(whole, abs=1e-9)
+        assert sum(marginal_contributions(game, walk)) == pytest.approx(whole, abs=1e-9)
 
 
 def test_a_player_who_changes_nothing_gets_nothing() -> None:
     base = game_of(3, 5)
     game = {members: base[members - {3}] for members in coalitions(4)}
-    shares = exact_shares(game, 4)
+    shares = exact_shapley_values(game, 4)
     assert shares[3] == pytest.approx(0)
     assert abs(shares[0]) > 0.01
-    assert interaction(together(game, 0, 3)) == pytest.approx(0)
-    assert all(walk_shares(game, walk)[3] == 0 for walk in walks(4, 8, 1))
+    assert mean_interaction(pair_interaction(game, 0, 3)) == pytest.approx(0)
+    assert all(marginal_contributions(game, walk)[3] == 0 for walk in sample_orderings(4, 8, 1))
 
 
 def test_the_glove_game() -> None:
     # One left glove (0) and two right ones (1, 2); a pair is worth 1. Known answer: 2/3, 1/6, 1/6.
     game = {m: float(0 in m and bool(m & {1, 2})) for m in coalitions(3)}
-    assert exact_shares(game, 3) == pytest.approx([2 / 3, 1 / 6, 1 / 6])
+    assert exact_shapley_values(game, 3) == pytest.approx([2 / 3, 1 / 6, 1 / 6])
 
 
 def test_interaction_of_two_is_what_is_missing_to_the_sum() -> None:
@@ -77,9 +77,9 @@ def test_interaction_of_two_is_what_is_missing_to_the_sum() -> None:
         frozenset({1}): 4.0,
         frozenset({0, 1}): 10.0,
     }
-    assert together(game, 0, 1) == {frozenset(): pytest.approx(10 - 3 - 4 + 1)}
+    assert pair_interaction(game, 0, 1) == {frozenset(): pytest.approx(10 - 3 - 4 + 1)}
     additive = {m: float(sum(m)) for m in coalitions(4)}
-    assert interaction(together(additive, 1, 2)) == pytest.approx(0)
+    assert mean_interaction(pair_interaction(additive, 1, 2)) == pytest.approx(0)
 
 
 @given(st.tuples(st.integers(2, 5), st.integers(0, 10**6)))
@@ -99,35 +99,35 @@ def test_interaction_of_all_coalitions_is_the_index_of_grabisch_and_roubens(
                           else frozenset())]
             for members in coalitions(players - 1)
         }  # fmt: skip
-        return exact_shares(small, players - 1)[0]
+        return exact_shapley_values(small, players - 1)[0]
 
     both, first, second = frozenset({0, 1}), frozenset({0}), frozenset({1})
-    met = together(game, 0, 1)
+    met = pair_interaction(game, 0, 1)
     assert len(met) == 2 ** (players - 2)
     oracle = share_of_first(both) - share_of_first(first) - share_of_first(second)
-    assert interaction(met) == pytest.approx(oracle, abs=1e-9)
+    assert mean_interaction(met) == pytest.approx(oracle, abs=1e-9)
 
 
 def test_interaction_is_seen_only_where_all_four_values_are_known() -> None:
     game = game_of(4, 3)
     orders = [(0, 1, 2, 3), (1, 0, 2, 3)]
-    known = {m: game[m] for order in orders for m in coalitions_of(order)}
-    assert set(together(known, 0, 1)) == {frozenset()}
-    assert together(known, 0, 1)[frozenset()] == together(game, 0, 1)[frozenset()]
-    assert together(known, 2, 3) == {}
+    known = {m: game[m] for order in orders for m in coalitions_along(order)}
+    assert set(pair_interaction(known, 0, 1)) == {frozenset()}
+    assert pair_interaction(known, 0, 1)[frozenset()] == pair_interaction(game, 0, 1)[frozenset()]
+    assert pair_interaction(known, 2, 3) == {}
     # All turns of one order show every pair twice: beside what stands between the two on each side.
-    turns = walks(7, 7, seed=42)
+    turns = sample_orderings(7, 7, seed=42)
     known = {m: value for m, value in game_of(7, 1).items()
-             if any(m in coalitions_of(order) for order in turns)}  # fmt: skip
+             if any(m in coalitions_along(order) for order in turns)}  # fmt: skip
     for one, other in itertools.combinations(range(7), 2):
-        assert len(together(known, one, other)) == 2
+        assert len(pair_interaction(known, one, other)) == 2
 
 
 def test_sampled_orders_take_every_place_and_come_near_the_exact_shares() -> None:
-    orders = walks(5, 5, seed=2)
+    orders = sample_orderings(5, 5, seed=2)
     for place in range(5):
         assert {order[place] for order in orders} == set(range(5))
     game = game_of(5, 9)
-    found = np.mean([walk_shares(game, walk) for walk in walks(5, 2000, seed=3)], axis=0)
-    assert found == pytest.approx(exact_shares(game, 5), abs=0.1)
-    assert coalitions_of((2, 0)) == [frozenset(), frozenset({2}), frozenset({0, 2})]
+    found = np.mean([marginal_contributions(game, walk) for walk in sample_orderings(5, 2000, seed=3)], axis=0)
+    assert found == pytest.approx(exact_shapley_values(game, 5), abs=0.1)
+    assert coalitions_along((2, 0)) == [frozenset(), frozenset({2}), frozenset({0, 2})]

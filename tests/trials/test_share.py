@@ -6,19 +6,19 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from descend.trials.share import SHORTEST_PIECE, part_of
+from descend.trials.share import SHORTEST_PIECE, subsample_tokens
 
 
 @given(st.integers(2, 200_000), st.floats(0.001, 1.0))
 def test_a_part_is_as_long_as_asked_and_takes_nothing_twice(count: int, share: float) -> None:
-    part = part_of(np.arange(count, dtype=np.uint32), share)
+    part = subsample_tokens(np.arange(count, dtype=np.uint32), share)
     assert len(part) == max(2, round(share * count))
     assert (np.diff(part.astype(np.int64)) > 0).all()
 
 
 def test_a_part_stands_for_all_of_the_text() -> None:
     text = np.arange(100_000, dtype=np.uint32)
-    part = part_of(text, 0.3)
+    part = subsample_tokens(text, 0.3)
     # Each tenth of the text gives a tenth of the part, to within a piece.
     tenths = np.bincount(part // 10_000, minlength=10)
     assert abs(tenths - 3_000).max() <= 2 * SHORTEST_PIECE

@@ -11,16 +11,16 @@ import msgspec
 import pytest
 
 from descend.config import make_config
-from descend.training.engine import time_step
-from descend.trials.arms import arm_of
-from descend.trials.speed import TICKS, speed_of, tick_of
-from descend.trials.trial import Ready, prepare
-from descend.trials.workers import STEERED, Message, end_workers, start_worker, wait_for
+from descend.training.engine import time_training_step
+from descend.trials.arms import make_trial_spec
+from descend.trials.speed import TICKS, get_step_time, clock_resolution
+from descend.trials.trial import PreparedTrial, prepare_trial
+from descend.trials.workers import STEERED, WorkerMessage, stop_workers, start_worker, wait_until_ready
 
 
 @pytest.fixture
-def ready(tiny: dict[str, object]) -> Ready:
-    return prepare(arm_of(make_config(tiny)))
+def ready(tiny: dict[str, object]) -> PreparedTrial:
+    return prepare_trial(make_trial_spec(make_config(tiny)))
 
 
 class Ticking:
@@ -34,45 +34,45 @@ class Ticking:
         return self.looks // round(self.tick / 0.001) * self.tick
 
 
-def test_a_step_shorter_than_a_tick_of_the_clock_takes_time(ready: Ready) -> None:
+def test_a_step_shorter_than_a_tick_of_the_clock_takes_time(ready: PreparedTrial) -> None:
     """From one look to the next: a thousandth for a step, and one for its update."""
 
     def timed(least: float) -> tuple[float, float]:
-        return time_step(ready.execution, ready.config, ready.shape, ready.batches, float("inf"),
+        return time_training_step(ready.execution, ready.config, ready.shape, ready.batches, float("inf"),
                          clock=Ticking(0.016), least=least)  # fmt: skip
 
     assert timed(0.0) == (0.0, 0.0)
-    assert tick_of(Ticking(0.016)) == pytest.approx(0.016)
+    assert clock_resolution(Ticking(0.016)) == pytest.approx(0.016)
     per_token, per_update = timed(TICKS * 0.016)
     tokens = ready.config.batch_size * ready.config.seq_len
     assert per_token * tokens + per_update == pytest.approx(0.003, rel=0.4)
 
 
 def test_a_network_is_timed_where_the_clock_ticks_slowly(
-    ready: Ready, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ready: PreparedTrial, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DESCEND_CACHE_DIR", str(tmp_path / "own"))
     monkeypatch.setattr(time, "process_time", Ticking(0.016))
-    found = speed_of(ready)
+    found = get_step_time(ready)
     assert found.per_token + found.per_update > 0
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a process is stopped by a signal there")
 def test_a_trial_counts_the_time_at_work_alone(tiny: dict[str, object]) -> None:
     """A worker that is stopped in the middle of its steps waits, as one that has no core does."""
-    arm = arm_of(make_config(tiny | {"learning_rate": 0.0077}), steps=200, evaluate_every=10,
+    arm = make_trial_spec(make_config(tiny | {"learning_rate": 0.0077}), steps=200, evaluate_every=10,
                  evaluation_tokens=100)  # fmt: skip
-    prepare(arm)
+    prepare_trial(arm)
     worker = start_worker(STEERED)
     assert worker.stdin
     assert worker.stdout
     try:
-        wait_for([worker])
+        wait_until_ready([worker])
         worker.stdin.write(msgspec.json.encode(arm) + b"\n")
         worker.stdin.flush()
         stops = 0
         while True:
-            message = msgspec.json.decode(worker.stdout.readline(), type=Message)
+            message = msgspec.json.decode(worker.stdout.readline(), type=WorkerMessage)
             if message.outcome or message.fault:
                 break
             if not message.point:  # how far it is
@@ -86,7 +86,7 @@ def test_a_trial_counts_the_time_at_work_alone(tiny: dict[str, object]) -> None:
                 os.kill(worker.pid, signal.SIGCONT)
                 stops += 1
     finally:
-        end_workers([worker], [])
+        stop_workers([worker], [])
     outcome = message.outcome
     assert outcome
     assert stops == 10  # five seconds in all

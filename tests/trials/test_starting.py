@@ -10,10 +10,10 @@ from rich.console import Console
 
 from descend.cli.main import run as descend
 from descend.config import make_config
-from descend.report.series import series_shown
-from descend.trials.arms import Arm, Outcome, Point, arm_of
-from descend.trials.starting import FIRST_GUESS, keep_start, start_seconds
-from descend.trials.steered import run_steered
+from descend.report.series import show_trials
+from descend.trials.arms import TrialSpec, TrialResult, EvalPoint, make_trial_spec
+from descend.trials.starting import DEFAULT_STARTUP_SECONDS, record_worker_startup, worker_startup_seconds
+from descend.trials.steered import run_adaptive_trials
 
 
 @pytest.fixture(autouse=True)
@@ -21,39 +21,39 @@ def fresh_cache(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DESCEND_CACHE_DIR", str(tmp_path / "cache"))
 
 
-def two(tiny: dict[str, object]) -> list[Arm]:
-    return [arm_of(make_config(tiny | {"learning_rate": rate}), steps=6) for rate in (0.01, 0.02)]
+def two(tiny: dict[str, object]) -> list[TrialSpec]:
+    return [make_trial_spec(make_config(tiny | {"learning_rate": rate}), steps=6) for rate in (0.01, 0.02)]
 
 
-def announce(arms: list[Arm], workers: int) -> None:
-    with series_shown(arms, workers, Console(stderr=True, width=400)):
+def announce(arms: list[TrialSpec], workers: int) -> None:
+    with show_trials(arms, workers, Console(stderr=True, width=400)):
         pass
 
 
 def test_the_start_is_guessed_until_it_was_measured(tiny: dict[str, object]) -> None:
-    assert start_seconds() == FIRST_GUESS
+    assert worker_startup_seconds() == DEFAULT_STARTUP_SECONDS
     asked: list[float] = []
 
     class Two:
         arms = two(tiny)
 
-        def next_arm(self) -> Arm | None:
+        def next_trial(self) -> TrialSpec | None:
             asked.append(time.monotonic())
             return self.arms.pop() if self.arms else None
 
-        def seen(self, key: str, point: Point) -> bool:
+        def on_evaluation(self, key: str, point: EvalPoint) -> bool:
             return False
 
-        def moved(self, key: str, share: float) -> None:
+        def on_progress(self, key: str, share: float) -> None:
             pass
 
-        def done(self, key: str, outcome: Any) -> None:
-            assert isinstance(outcome, Outcome)
+        def on_result(self, key: str, outcome: Any) -> None:
+            assert isinstance(outcome, TrialResult)
 
     began = time.monotonic()
-    run_steered(Two(), 2)
-    measured = start_seconds()
-    assert measured != FIRST_GUESS
+    run_adaptive_trials(Two(), 2)
+    measured = worker_startup_seconds()
+    assert measured != DEFAULT_STARTUP_SECONDS
     # Nothing was asked for before the workers could train: no trial is charged with their start.
     assert asked[0] - began >= measured - 0.01
 
@@ -61,7 +61,7 @@ def test_the_start_is_guessed_until_it_was_measured(tiny: dict[str, object]) -> 
 def test_a_series_is_announced_with_the_start_of_its_workers(
     tiny: dict[str, object], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    keep_start(time.monotonic() - 7200)
+    record_worker_startup(time.monotonic() - 7200)
     announce(two(tiny), 2)
     assert "about 2 h" in capsys.readouterr().err
     announce(two(tiny), 1)
@@ -71,7 +71,7 @@ def test_a_series_is_announced_with_the_start_of_its_workers(
 def test_a_search_counts_the_start_of_its_workers(
     tiny: dict[str, object], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    keep_start(time.monotonic() - 600)
+    record_worker_startup(time.monotonic() - 600)
     flags = [f"--{key.replace('_', '-')}={value}" for key, value in tiny.items()
              if key not in ("corpus_dir", "epoch")]  # fmt: skip
     asked = ["search", str(tiny["corpus_dir"]), *flags, "--minutes", "1"]

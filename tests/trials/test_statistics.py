@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from descend.trials.statistics import Interval, holm, paired_interval, paired_p, worth_claiming
+from descend.trials.statistics import Interval, holm_adjust, paired_interval, paired_p_value, is_significant
 
 differences = st.lists(st.floats(-5, 5).map(lambda x: round(x, 3)), min_size=2, max_size=9).filter(
     lambda xs: len(set(xs)) > 1
@@ -23,7 +23,7 @@ def test_without_a_prior_it_is_the_paired_t_of_scipy(xs: list[float], level: flo
     low, high = oracle.confidence_interval(level)
     found = paired_interval(xs, level=level)
     assert (found.low, found.high) == pytest.approx((low, high), rel=1e-9, abs=1e-9)
-    assert paired_p(xs) == pytest.approx(oracle.pvalue, rel=1e-9)
+    assert paired_p_value(xs) == pytest.approx(oracle.pvalue, rel=1e-9)
 
 
 def test_a_prior_with_many_degrees_makes_it_the_normal_interval() -> None:
@@ -48,27 +48,27 @@ def test_the_moderated_interval_covers_as_often_as_it_says() -> None:
 
 def test_one_difference_alone_says_nothing_of_its_spread() -> None:
     assert paired_interval([0.4]) == Interval(0.4, -math.inf, math.inf)
-    assert paired_p([0.4]) == 1.0
+    assert paired_p_value([0.4]) == 1.0
     # With a spread from elsewhere it does.
     assert paired_interval([0.4], pooled_sd=0.01, pooled_df=5).low > 0
 
 
 def test_differences_that_are_all_alike_have_no_spread() -> None:
     assert paired_interval([0.5, 0.5, 0.5]) == Interval(0.5, 0.5, 0.5)
-    assert paired_p([0.5, 0.5]) == 0.0
-    assert paired_p([0.0, 0.0]) == 1.0
+    assert paired_p_value([0.5, 0.5]) == 0.0
+    assert paired_p_value([0.0, 0.0]) == 1.0
 
 
 def test_holm_by_hand() -> None:
     # Sorted .01 .02 .03 .04 times 4 3 2 1: .04 .06 .06 .04, made rising: .04 .06 .06 .06.
-    assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
-    assert holm([0.9, 0.8]) == [1.0, 1.0]
-    assert holm([]) == []
+    assert holm_adjust([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert holm_adjust([0.9, 0.8]) == [1.0, 1.0]
+    assert holm_adjust([]) == []
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_lies_between_the_raw_and_the_bonferroni_values(ps: list[float]) -> None:
-    found = holm(ps)
+    found = holm_adjust(ps)
     for raw, corrected in zip(ps, found, strict=True):
         assert raw <= corrected <= min(1.0, raw * len(ps)) or corrected == max(
             c for p, c in zip(ps, found, strict=True) if p <= raw
@@ -79,8 +79,8 @@ def test_holm_lies_between_the_raw_and_the_bonferroni_values(ps: list[float]) ->
 
 
 def test_a_gain_is_claimed_only_if_certain_and_large_enough() -> None:
-    assert worth_claiming(Interval(0.02, 0.005, 0.035), of=3.0)
-    assert not worth_claiming(Interval(0.02, -0.001, 0.041), of=3.0)  # not certain
-    assert not worth_claiming(Interval(0.012, 0.011, 0.013), of=3.0)  # below 0.5 % of 3
-    assert worth_claiming(Interval(0.012, 0.011, 0.013), of=2.0)
-    assert not worth_claiming(Interval(0.009, 0.008, 0.010), of=0.5)  # below 0.01 nat
+    assert is_significant(Interval(0.02, 0.005, 0.035), of=3.0)
+    assert not is_significant(Interval(0.02, -0.001, 0.041), of=3.0)  # not certain
+    assert not is_significant(Interval(0.012, 0.011, 0.013), of=3.0)  # below 0.5 % of 3
+    assert is_significant(Interval(0.012, 0.011, 0.013), of=2.0)
+    assert not is_significant(Interval(0.009, 0.008, 0.010), of=0.5)  # below 0.01 nat

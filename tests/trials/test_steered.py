@@ -10,38 +10,38 @@ import pytest
 from descend.config import make_config
 from descend.errors import ConfigError, DescendError
 from descend.trials import trial
-from descend.trials.arms import Arm, Outcome, Point, arm_of
-from descend.trials.executor import cached, run_arm
-from descend.trials.steered import run_steered
+from descend.trials.arms import TrialSpec, TrialResult, EvalPoint, make_trial_spec
+from descend.trials.executor import load_cached_result, run_trial
+from descend.trials.steered import run_adaptive_trials
 
 
 class EndAt:
     """Asks for arms in order, and ends each after so many judgments."""
 
-    def __init__(self, arms: list[Arm], points: int) -> None:
+    def __init__(self, arms: list[TrialSpec], points: int) -> None:
         self.arms, self.points = arms, points
         self.seen_steps: dict[str, list[int]] = {}
         self.shares: list[tuple[str, float]] = []
-        self.outcomes: dict[str, Outcome | DescendError] = {}
+        self.outcomes: dict[str, TrialResult | DescendError] = {}
 
-    def next_arm(self) -> Arm | None:
+    def next_trial(self) -> TrialSpec | None:
         return self.arms.pop(0) if self.arms else None
 
-    def seen(self, key: str, point: Point) -> bool:
+    def on_evaluation(self, key: str, point: EvalPoint) -> bool:
         steps = self.seen_steps.setdefault(key, [])
         steps.append(point.step)
         return len(steps) >= self.points
 
-    def moved(self, key: str, share: float) -> None:
+    def on_progress(self, key: str, share: float) -> None:
         self.shares.append((key, share))
 
-    def done(self, key: str, outcome: Outcome | DescendError) -> None:
+    def on_result(self, key: str, outcome: TrialResult | DescendError) -> None:
         self.outcomes[key] = outcome
 
 
-def arms(tiny: dict[str, object], *rates: float, **keys: Any) -> list[Arm]:
+def arms(tiny: dict[str, object], *rates: float, **keys: Any) -> list[TrialSpec]:
     configs = [make_config(tiny | {"learning_rate": rate} | keys) for rate in rates]
-    return [arm_of(config, steps=12, evaluate_every=4) for config in configs]
+    return [make_trial_spec(config, steps=12, evaluate_every=4) for config in configs]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -50,29 +50,29 @@ def test_an_ended_trial_is_the_arm_that_stops_there(tiny: dict[str, object], wor
     wanted = arms(tiny, *rates)
     keys = [arm.key for arm in wanted]
     steering = EndAt(list(wanted), points=2)
-    run_steered(steering, workers)
+    run_adaptive_trials(steering, workers)
     assert set(steering.outcomes) == set(keys)
     for arm in wanted:
         outcome = steering.outcomes[arm.key]
-        assert isinstance(outcome, Outcome)
+        assert isinstance(outcome, TrialResult)
         assert steering.seen_steps[arm.key] == [4, 8]
         assert outcome.steps == 8
-        assert cached(arm.key) is None  # the whole arm was not made
-        shorter = msgspec.structs.replace(arm, stop_at=8)
+        assert load_cached_result(arm.key) is None  # the whole arm was not made
+        shorter = msgspec.structs.replace(arm, stop_step=8)
         assert outcome.key == shorter.key
-        again = run_arm(msgspec.structs.replace(shorter, evaluation_tokens=32_767))
+        again = run_trial(msgspec.structs.replace(shorter, evaluation_tokens=32_767))
         assert outcome.validation_loss == pytest.approx(again.validation_loss, abs=1e-6)
 
 
 def test_a_trial_that_is_let_go_on_is_whole_and_kept(tiny: dict[str, object]) -> None:
     (arm,) = arms(tiny, 0.0301)
     steering = EndAt([arm], points=99)
-    run_steered(steering, 1)
+    run_adaptive_trials(steering, 1)
     # The last judgment is the end: there is nothing to decide.
     assert steering.seen_steps[arm.key] == [4, 8]
-    assert steering.outcomes[arm.key] == cached(arm.key)
+    assert steering.outcomes[arm.key] == load_cached_result(arm.key)
     again = EndAt([arm], points=1)
-    run_steered(again, 1)
+    run_adaptive_trials(again, 1)
     assert again.seen_steps == {}
     assert again.outcomes == steering.outcomes
 
@@ -80,24 +80,24 @@ def test_a_trial_that_is_let_go_on_is_whole_and_kept(tiny: dict[str, object]) ->
 def test_a_steered_trial_says_how_far_it_is(
     tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial, "MOVED_EVERY", 0.0)
+    monkeypatch.setattr(trial, "PROGRESS_EVERY_SECONDS", 0.0)
     (arm,) = arms(tiny, 0.0303)
     steering = EndAt([arm], points=1)
-    run_steered(steering, 1)
+    run_adaptive_trials(steering, 1)
     assert steering.shares == [(arm.key, pytest.approx(step / 12)) for step in (1, 2, 3, 4)]
 
 
 @pytest.mark.slow
 def test_workers_that_are_steered_say_it_too(tiny: dict[str, object]) -> None:
     config = make_config(tiny | {"learning_rate": 0.0304})
-    arm = arm_of(config, steps=4000, evaluate_every=1000)
+    arm = make_trial_spec(config, steps=4000, evaluate_every=1000)
     steering = EndAt([arm], points=99)
-    run_steered(steering, 2)
+    run_adaptive_trials(steering, 2)
     shares = [share for key, share in steering.shares if key == arm.key]
     assert shares
     assert shares == sorted(shares)
     assert 0 < shares[0] < 1
-    assert isinstance(steering.outcomes[arm.key], Outcome)
+    assert isinstance(steering.outcomes[arm.key], TrialResult)
 
 
 def test_a_trial_that_fails_is_told(tiny: dict[str, object]) -> None:
@@ -105,6 +105,6 @@ def test_a_trial_that_fails_is_told(tiny: dict[str, object]) -> None:
     bad = msgspec.structs.replace(bad, config=bad.config | {"learning_rate": -1})
     (good,) = arms(tiny, 0.0303)
     steering = EndAt([bad, good], points=1)
-    run_steered(steering, 1)
+    run_adaptive_trials(steering, 1)
     assert isinstance(steering.outcomes[bad.key], ConfigError)
-    assert isinstance(steering.outcomes[good.key], Outcome)
+    assert isinstance(steering.outcomes[good.key], TrialResult)

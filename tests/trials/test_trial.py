@@ -19,20 +19,20 @@ from descend.runs.model_files import load_model
 from descend.text.cache import cache_dir
 from descend.training.state import TrainState
 from descend.trials import trial
-from descend.trials.arms import Arm, Outcome, arm_of
-from descend.trials.executor import cached, run_arm, run_arms
-from descend.trials.expense import estimate_each, judging_seconds
-from descend.trials.judge import BYTES_PER_TOKEN, STRETCHES, judge, stretches
-from descend.trials.share import part_of
-from descend.trials.speed import Speed
-from descend.trials.trial import prepare, train_arm
+from descend.trials.arms import TrialSpec, TrialResult, make_trial_spec
+from descend.trials.executor import load_cached_result, run_trial, run_trials
+from descend.trials.expense import estimate_trial_seconds, evaluation_seconds
+from descend.trials.judge import BYTES_PER_TOKEN, NUM_SEGMENTS, evaluate_trial, evaluation_segments
+from descend.trials.share import subsample_tokens
+from descend.trials.speed import StepTime
+from descend.trials.trial import prepare_trial, train_trial
 
 
 def config_of(tiny: dict[str, object], **keys: Any) -> RunConfig:
     return make_config(tiny | keys)
 
 
-def forget(*arms: Arm) -> None:
+def forget(*arms: TrialSpec) -> None:
     for arm in arms:
         (cache_dir() / "trials" / f"{arm.key}.json").unlink(missing_ok=True)
 
@@ -40,55 +40,55 @@ def forget(*arms: Arm) -> None:
 def test_a_trial_of_a_whole_run_ends_at_its_loss(tiny: dict[str, object]) -> None:
     model = run(tiny, log_level="error")
     last = model.summary.epochs[-1]
-    outcome = run_arm(arm_of(config_of(tiny)))
+    outcome = run_trial(make_trial_spec(config_of(tiny)))
     assert outcome.steps == last.step
     assert outcome.parameters == model.summary.parameters
     assert outcome.validation_loss == pytest.approx(last.validation_loss, abs=1e-4)
     assert outcome.accuracy == pytest.approx(last.validation_accuracy, abs=2e-3)
     assert outcome.bits_per_byte == pytest.approx(last.bits_per_byte, abs=1e-4)
     # The tolerance is far below what a different run gives.
-    other = run_arm(arm_of(config_of(tiny, seed=43)))
+    other = run_trial(make_trial_spec(config_of(tiny, seed=43)))
     assert abs(other.validation_loss - last.validation_loss) > 1e-3
 
 
 def test_the_same_seed_twice_is_the_same_to_the_last_bit(tiny: dict[str, object]) -> None:
-    arm = arm_of(config_of(tiny), steps=8)
-    first, second = train_arm(arm), train_arm(arm)
+    arm = make_trial_spec(config_of(tiny), steps=8)
+    first, second = train_trial(arm), train_trial(arm)
     assert first.validation_loss == second.validation_loss
-    assert first.losses == second.losses
-    assert train_arm(arm_of(config_of(tiny, seed=1), steps=8)).losses != first.losses
+    assert first.chunk_losses == second.chunk_losses
+    assert train_trial(make_trial_spec(config_of(tiny, seed=1), steps=8)).chunk_losses != first.chunk_losses
 
 
 def test_what_is_in_the_cache_is_not_trained(
     tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arm = arm_of(config_of(tiny, learning_rate=0.0021), steps=5)
-    outcome = run_arm(arm)
+    arm = make_trial_spec(config_of(tiny, learning_rate=0.0021), steps=5)
+    outcome = run_trial(arm)
     assert outcome.steps == 5
 
-    def refuse(*_: object) -> Outcome:
+    def refuse(*_: object) -> TrialResult:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(trial, "train_arm", refuse)
-    assert run_arms([arm, arm], workers=1) == [outcome, outcome]
+    monkeypatch.setattr(trial, "train_trial", refuse)
+    assert run_trials([arm, arm], workers=1) == [outcome, outcome]
     forget(arm)
     with pytest.raises(AssertionError, match="trained again"):
-        run_arms([arm], workers=1)
+        run_trials([arm], workers=1)
 
 
 def test_a_damaged_file_in_the_cache_is_trained_anew(tiny: dict[str, object]) -> None:
-    arm = arm_of(config_of(tiny, learning_rate=0.0022), steps=5)
-    outcome = run_arm(arm)
+    arm = make_trial_spec(config_of(tiny, learning_rate=0.0022), steps=5)
+    outcome = run_trial(arm)
     (cache_dir() / "trials" / f"{arm.key}.json").write_text('{"key": 3')
-    assert cached(arm.key) is None
-    assert run_arm(arm).losses == outcome.losses
+    assert load_cached_result(arm.key) is None
+    assert run_trial(arm).chunk_losses == outcome.chunk_losses
 
 
 def test_equal_arms_run_once_and_answers_keep_their_order(tiny: dict[str, object]) -> None:
-    arms = [arm_of(config_of(tiny, learning_rate=rate), steps=4) for rate in (0.003, 0.004)]
+    arms = [make_trial_spec(config_of(tiny, learning_rate=rate), steps=4) for rate in (0.003, 0.004)]
     forget(*arms)
     seen: list[tuple[int, int]] = []
-    outcomes = run_arms(
+    outcomes = run_trials(
         [arms[1], arms[0], arms[1]],
         workers=1,
         told=lambda news: seen.append((news.done, news.total)),
@@ -98,58 +98,58 @@ def test_equal_arms_run_once_and_answers_keep_their_order(tiny: dict[str, object
 
 
 def test_other_processes_give_the_same_bits_and_their_errors(tiny: dict[str, object]) -> None:
-    arms = [arm_of(config_of(tiny, seed=seed), steps=6) for seed in (5, 6)]
-    expected = [train_arm(arm) for arm in arms]
+    arms = [make_trial_spec(config_of(tiny, seed=seed), steps=6) for seed in (5, 6)]
+    expected = [train_trial(arm) for arm in arms]
     forget(*arms)
-    found = run_arms(arms, workers=2)
-    assert [o.losses for o in found] == [o.losses for o in expected]
-    assert cached(arms[0].key) == found[0]
+    found = run_trials(arms, workers=2)
+    assert [o.chunk_losses for o in found] == [o.chunk_losses for o in expected]
+    assert load_cached_result(arms[0].key) == found[0]
 
-    too_little = [arm_of(config_of(tiny, seed=s), steps=2, train_share=0.001) for s in (5, 6)]
+    too_little = [make_trial_spec(config_of(tiny, seed=s), steps=2, train_share=0.001) for s in (5, 6)]
     with pytest.raises(CorpusError, match="tokens of training text"):
-        run_arms(too_little, workers=2)
+        run_trials(too_little, workers=2)
 
 
 def test_a_share_of_the_training_text_hides_the_rest(tiny: dict[str, object]) -> None:
-    whole = arm_of(config_of(tiny), steps=6)
-    half = arm_of(config_of(tiny), steps=6, train_share=0.5)
-    ready = prepare(half)
+    whole = make_trial_spec(config_of(tiny), steps=6)
+    half = make_trial_spec(config_of(tiny), steps=6, train_share=0.5)
+    ready = prepare_trial(half)
     assert len(ready.batches.tokens) == round(0.5 * len(ready.store.train))
-    assert np.array_equal(ready.batches.tokens, part_of(ready.store.train, 0.5))
-    few, many = run_arm(half), run_arm(whole)
+    assert np.array_equal(ready.batches.tokens, subsample_tokens(ready.store.train, 0.5))
+    few, many = run_trial(half), run_trial(whole)
     assert few.train_tokens == len(ready.batches.tokens) < many.train_tokens
     assert few.validation_loss != many.validation_loss
     # The same held-out text judges both.
-    assert len(few.losses) == len(many.losses)
+    assert len(few.chunk_losses) == len(many.chunk_losses)
     # Left to its epochs, half the text is half the steps.
-    by_epoch = prepare(arm_of(config_of(tiny), train_share=0.5)).steps
-    assert by_epoch == pytest.approx(prepare(arm_of(config_of(tiny))).steps / 2, abs=2)
+    by_epoch = prepare_trial(make_trial_spec(config_of(tiny), train_share=0.5)).steps
+    assert by_epoch == pytest.approx(prepare_trial(make_trial_spec(config_of(tiny))).steps / 2, abs=2)
 
 
 def test_a_budget_sets_how_far_the_schedule_reaches(tiny: dict[str, object]) -> None:
     # wsd ends near zero: stopped half way it has not fallen yet.
     config = config_of(tiny, schedule="linear", warmup_steps=0)
-    course = trial._course(prepare(arm_of(config, steps=10)))
+    course = trial._course(prepare_trial(make_trial_spec(config, steps=10)))
     assert course.total_steps == 10
     assert course.learning_rate(9) == pytest.approx(0.001 / 10)
-    stopped = arm_of(config, steps=10, stop_at=5, evaluate_every=2)
-    outcome = run_arm(stopped)
+    stopped = make_trial_spec(config, steps=10, stop_at=5, evaluate_every=2)
+    outcome = run_trial(stopped)
     assert outcome.steps == 5
     assert [p.step for p in outcome.curve] == [2, 4, 5]
-    whole = run_arm(arm_of(config, steps=10, evaluate_every=2))
+    whole = run_trial(make_trial_spec(config, steps=10, evaluate_every=2))
     assert [p.step for p in whole.curve] == [2, 4, 6, 8, 10]
     # Up to there it is the same run.
     assert whole.curve[1].validation_loss == outcome.curve[1].validation_loss
     assert whole.curve[-1].seconds == pytest.approx(whole.seconds)
-    assert run_arm(arm_of(config, steps=5)).validation_loss != outcome.validation_loss
+    assert run_trial(make_trial_spec(config, steps=5)).validation_loss != outcome.validation_loss
 
 
 def test_a_budget_in_steps_makes_epochs_one_arm(tiny: dict[str, object]) -> None:
     assert (
-        arm_of(config_of(tiny, epoch=1), steps=9).key
-        == arm_of(config_of(tiny, epoch=3), steps=9).key
+        make_trial_spec(config_of(tiny, epoch=1), steps=9).key
+        == make_trial_spec(config_of(tiny, epoch=3), steps=9).key
     )
-    assert arm_of(config_of(tiny, epoch=1)).key != arm_of(config_of(tiny, epoch=3)).key
+    assert make_trial_spec(config_of(tiny, epoch=1)).key != make_trial_spec(config_of(tiny, epoch=3)).key
 
 
 def test_the_key_follows_the_device_that_computes(
@@ -158,9 +158,9 @@ def test_the_key_follows_the_device_that_computes(
     """Seconds of one are not those of another."""
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    arm = arm_of(config_of(tiny, device="auto"), steps=9)
+    arm = make_trial_spec(config_of(tiny, device="auto"), steps=9)
     here = arm.key
-    assert here == arm_of(config_of(tiny, device="cpu"), steps=9).key
+    assert here == make_trial_spec(config_of(tiny, device="cpu"), steps=9).key
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert arm.key != here
 
@@ -168,25 +168,25 @@ def test_the_key_follows_the_device_that_computes(
 def test_a_trial_computes_attention_as_forced_and_takes_a_thread_uncompiled(
     tiny: dict[str, object],
 ) -> None:
-    arm = arm_of(config_of(tiny), steps=9)
-    assert prepare(arm).execution.attention == "fused"
+    arm = make_trial_spec(config_of(tiny), steps=9)
+    assert prepare_trial(arm).execution.attention == "fused"
     for attention in ("matmul", "fused"):
         asked = config_of(tiny, attention=attention, compile="on", threads=2, device="cpu")
-        ready = prepare(arm_of(asked))
+        ready = prepare_trial(make_trial_spec(asked))
         way = ready.execution
         assert (way.attention, way.threads, way.compiled) == (attention, 1, False)
     # Seconds of one kernel are not those of another; the rest no trial heeds.
-    assert arm_of(config_of(tiny, attention="matmul"), steps=9).key != arm.key
-    assert arm_of(config_of(tiny, compile="on", threads=2), steps=9).key == arm.key
+    assert make_trial_spec(config_of(tiny, attention="matmul"), steps=9).key != arm.key
+    assert make_trial_spec(config_of(tiny, compile="on", threads=2), steps=9).key == arm.key
 
 
 def test_the_key_follows_content_and_not_names(tiny: dict[str, object], tmp_path: Path) -> None:
-    arm = arm_of(config_of(tiny), steps=9)
-    assert arm_of(config_of(tiny, save_dir=str(tmp_path)), steps=9).key == arm.key
-    assert arm_of(config_of(tiny, weight_decay=0.2), steps=9).key != arm.key
+    arm = make_trial_spec(config_of(tiny), steps=9)
+    assert make_trial_spec(config_of(tiny, save_dir=str(tmp_path)), steps=9).key == arm.key
+    assert make_trial_spec(config_of(tiny, weight_decay=0.2), steps=9).key != arm.key
     text = tmp_path / "own.txt"
     text.write_text("one text " * 500)
-    mine = arm_of(config_of(tiny, corpus_dir=str(text)), steps=9)
+    mine = make_trial_spec(config_of(tiny, corpus_dir=str(text)), steps=9)
     before = mine.key
     assert before != arm.key
     text.write_text("two texts " * 500)
@@ -197,18 +197,18 @@ def test_a_parent_gives_its_weights_and_keeps_its_tokenizer(
     tiny: dict[str, object], trained: Path
 ) -> None:
     config = config_of(tiny, learning_rate=1e-9)
-    child = run_arm(arm_of(config, steps=1, parent=trained))
+    child = run_trial(make_trial_spec(config, steps=1, parent=trained))
     parent = load_model(trained, "cpu")
-    ready = prepare(arm_of(config, steps=1, parent=trained))
+    ready = prepare_trial(make_trial_spec(config, steps=1, parent=trained))
     assert ready.store.tokenizer.fingerprint == parent.tokenizer.fingerprint
-    parts = stretches(ready.store, ready.arm.evaluation_tokens)
-    found = judge(parent.model.to(ready.execution.device), ready.execution, ready.store, parts, 16)
+    parts = evaluation_segments(ready.store, ready.arm.evaluation_tokens)
+    found = evaluate_trial(parent.model.to(ready.execution.device), ready.execution, ready.store, parts, 16)
     # One step at no rate to speak of leaves the weights where the parent left them.
     assert child.validation_loss == pytest.approx(found.loss, abs=1e-4)
-    fresh = run_arm(arm_of(config, steps=1))
+    fresh = run_trial(make_trial_spec(config, steps=1))
     assert fresh.validation_loss > child.validation_loss + 0.1
     with pytest.raises(ConfigError, match="cannot be read"):
-        run_arm(arm_of(config, steps=1, parent="nowhere"))
+        run_trial(make_trial_spec(config, steps=1, parent="nowhere"))
 
 
 def test_a_trial_that_diverges_has_an_outcome(
@@ -216,51 +216,51 @@ def test_a_trial_that_diverges_has_an_outcome(
 ) -> None:
     healthy = trial._state
 
-    def spoiled(ready: trial.Ready) -> TrainState:
+    def spoiled(ready: trial.PreparedTrial) -> TrainState:
         state = healthy(ready)
         with torch.no_grad():
             next(state.model.parameters())[:] = torch.inf
         return state
 
-    arm = arm_of(config_of(tiny), steps=4)
-    assert train_arm(arm).diverged_at is None
+    arm = make_trial_spec(config_of(tiny), steps=4)
+    assert train_trial(arm).diverged_step is None
     monkeypatch.setattr(trial, "_state", spoiled)
-    outcome = train_arm(arm)
-    assert outcome.diverged_at == 1
+    outcome = train_trial(arm)
+    assert outcome.diverged_step == 1
     assert outcome.steps == 0
     assert outcome.validation_loss == pytest.approx(math.log(outcome.vocab_size))
-    assert outcome.curve == outcome.losses == []
+    assert outcome.curve == outcome.chunk_losses == []
     # As JSON it is whole: no number in it is infinite.
-    assert msgspec.json.decode(msgspec.json.encode(outcome), type=Outcome) == outcome
+    assert msgspec.json.decode(msgspec.json.encode(outcome), type=TrialResult) == outcome
 
 
 def test_it_is_judged_on_the_same_bytes_whatever_the_tokenizer(tiny: dict[str, object]) -> None:
     judged = {}
     for name in ("byte", "bpe"):
-        ready = prepare(
-            arm_of(config_of(tiny, tokenizer=name, vocab_size=None if name == "byte" else 300))
+        ready = prepare_trial(
+            make_trial_spec(config_of(tiny, tokenizer=name, vocab_size=None if name == "byte" else 300))
         )
-        parts = stretches(ready.store, 100)
-        assert len(parts) == STRETCHES
+        parts = evaluation_segments(ready.store, 100)
+        assert len(parts) == NUM_SEGMENTS
         lengths = ready.store.tokenizer.byte_lengths
         judged[name] = sum(int(lengths[part[1:]].sum()) for part in parts)
-        whole = stretches(ready.store, 10**6)
+        whole = evaluation_segments(ready.store, 10**6)
         assert len(whole) == 1
         assert len(whole[0]) == len(ready.store.validation)
     # To within a token at either end of each stretch.
-    assert judged["byte"] == pytest.approx(100 * BYTES_PER_TOKEN, abs=STRETCHES)
-    assert abs(judged["byte"] - judged["bpe"]) < 2 * 10 * STRETCHES
+    assert judged["byte"] == pytest.approx(100 * BYTES_PER_TOKEN, abs=NUM_SEGMENTS)
+    assert abs(judged["byte"] - judged["bpe"]) < 2 * 10 * NUM_SEGMENTS
 
 
 def test_every_context_is_judged_on_the_same_tokens(tiny: dict[str, object]) -> None:
-    ready = prepare(arm_of(config_of(tiny)))
+    ready = prepare_trial(make_trial_spec(config_of(tiny)))
     state = trial._state(ready)
-    parts = stretches(ready.store, 200)
-    found = {n: judge(state.model, ready.execution, ready.store, parts, n) for n in (4, 7, 32)}
-    assert len({len(j.pieces) for j in found.values()}) == 1
+    parts = evaluation_segments(ready.store, 200)
+    found = {n: evaluate_trial(state.model, ready.execution, ready.store, parts, n) for n in (4, 7, 32)}
+    assert len({len(j.chunk_losses) for j in found.values()}) == 1
     # Fresh weights hardly use the context, so the same tokens give nearly the same losses.
     assert found[4].loss == pytest.approx(found[32].loss, abs=0.05)
-    mean = np.mean(found[7].pieces)
+    mean = np.mean(found[7].chunk_losses)
     assert found[7].loss == pytest.approx(mean, abs=0.02)
 
 
@@ -274,17 +274,17 @@ def test_a_budget_that_is_none_is_refused(
     tiny: dict[str, object], budget: dict[str, Any], where: str
 ) -> None:
     with pytest.raises(ConfigError) as refused:
-        arm_of(config_of(tiny), **budget)
-    assert refused.value.where == where
+        make_trial_spec(config_of(tiny), **budget)
+    assert refused.value.location == where
 
 
 def test_the_cost_is_told_beforehand_and_nothing_for_what_is_known(tiny: dict[str, object]) -> None:
-    small = arm_of(config_of(tiny, seed=77), steps=10)
-    large = arm_of(config_of(tiny, seed=77), steps=1000)
-    costs = estimate_each([small, large])
+    small = make_trial_spec(config_of(tiny, seed=77), steps=10)
+    large = make_trial_spec(config_of(tiny, seed=77), steps=1000)
+    costs = estimate_trial_seconds([small, large])
     assert 0 < costs[small.key] < costs[large.key]
-    run_arm(small)
-    assert estimate_each([small, large]).keys() == {large.key}
+    run_trial(small)
+    assert estimate_trial_seconds([small, large]).keys() == {large.key}
 
 
 @pytest.mark.parametrize("tokenizer", ["bpe", "byte"])
@@ -294,17 +294,17 @@ def test_judging_costs_by_the_tokens_that_are_judged(
 ) -> None:
     config = config_of(tiny, tokenizer=tokenizer, activation_checkpointing=checkpointing)
     config = config.model_copy(update={"validation_fraction": 0.5})
-    ready = prepare(arm_of(config, evaluation_tokens=400))
-    tokens = sum(len(part) - 1 for part in stretches(ready.store, 400))
+    ready = prepare_trial(make_trial_spec(config, evaluation_tokens=400))
+    tokens = sum(len(part) - 1 for part in evaluation_segments(ready.store, 400))
     assert tokens < len(ready.store.validation) / 2, "else all of it is judged anyway"
     forward = forward_flops_per_token(ready.shape, config.seq_len)
     step = training_flops_per_token(ready.shape, config.seq_len, checkpointing)
     assert (step > 3 * forward) is checkpointing
-    seconds = judging_seconds(ready, Speed(per_token=1.0, per_update=0.0))
+    seconds = evaluation_seconds(ready, StepTime(per_token=1.0, per_update=0.0))
     assert seconds == pytest.approx(tokens * forward / step, rel=0.1)
 
 
 def test_an_outcome_survives_its_file(tiny: dict[str, object]) -> None:
-    outcome = run_arm(arm_of(config_of(tiny), steps=3))
-    assert msgspec.json.decode(msgspec.json.encode(outcome), type=Outcome) == outcome
+    outcome = run_trial(make_trial_spec(config_of(tiny), steps=3))
+    assert msgspec.json.decode(msgspec.json.encode(outcome), type=TrialResult) == outcome
     assert math.isfinite(outcome.seconds)

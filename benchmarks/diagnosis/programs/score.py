@@ -23,7 +23,7 @@ from examples import Case, all_cases
 from wilson import interval
 
 from descend.doctor.bugs import BUGS
-from descend.doctor.preflight.check import Checked, check_file
+from descend.doctor.preflight.check import Checked, check_module
 
 
 def check(case: Case, folder: Path) -> tuple[Checked, float]:
@@ -31,7 +31,7 @@ def check(case: Case, folder: Path) -> tuple[Checked, float]:
     path = folder / "program.py"
     path.write_text(case.source, encoding="utf-8")
     began = time.process_time()
-    found = check_file(str(path))
+    found = check_module(str(path))
     return found, time.process_time() - began
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from descend.api.experiments import (
     attribute,
     compare,
-    make_attribution,
-    make_comparison,
-    make_search,
+    run_attribution,
+    run_comparison,
+    run_search,
     search,
 )
 from descend.api.improving import improve
@@ -20,15 +20,15 @@ from descend.api.training import (
     resume,
     run,
     run_on_model,
-    train_further,
+    continue_run,
     train_planned,
-    train_settings,
+    train_with_config,
 )
 from descend.doctor.diagnosis import Diagnosis
 from descend.lab.attribute import Attribution
 from descend.lab.comparison import Comparison
 from descend.lab.improvement import Improvement
-from descend.lab.searched import Search
+from descend.lab.searched import SearchResult
 from descend.report.cards import (
     attribution_card,
     comparison_card,
@@ -42,28 +42,28 @@ __all__ = [
     "Diagnosis",
     "Improvement",
     "Model",
-    "Search",
+    "SearchResult",
     "attribute",
     "check",
     "compare",
     "diagnose",
     "improve",
     "load",
-    "make_attribution",
-    "make_comparison",
-    "make_search",
+    "run_attribution",
+    "run_comparison",
+    "run_search",
     "measure_corpus",
     "resume",
     "run",
     "run_on_model",
     "search",
-    "train_further",
+    "continue_run",
     "train_planned",
-    "train_settings",
+    "train_with_config",
 ]
 
 # What a notebook shows of a record: the words for it stand above the records, in `report`.
 Diagnosis._repr_html_ = diagnosis_card  # type: ignore[attr-defined]
 Comparison._repr_html_ = comparison_card  # type: ignore[attr-defined]
 Attribution._repr_html_ = attribution_card  # type: ignore[attr-defined]
-Search._repr_html_ = search_card  # type: ignore[attr-defined]
+SearchResult._repr_html_ = search_card  # type: ignore[attr-defined]

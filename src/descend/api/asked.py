@@ -11,25 +11,25 @@ from rich.console import Console
 
 from descend.config import RunConfig
 from descend.guard import LossyStream
-from descend.settings import Settings, gather_settings, given_keys
+from descend.settings import ResolvedConfig, resolve_config, explicit_keys
 
 Config = RunConfig | Mapping[str, Any] | None
 
 
-def settings_of(config: Config, keys: Mapping[str, Any]) -> Settings:
+def resolve_call_config(config: Config, keys: Mapping[str, Any]) -> ResolvedConfig:
     """What a call asks for: `keys` before those of `config`, and `preset` may be among them."""
-    given = given_keys(config) | dict(keys)
+    given = explicit_keys(config) | dict(keys)
     preset = given.pop("preset", None)
-    return gather_settings(given, given_origin="argument", preset=preset)
+    return resolve_config(given, given_origin="argument", preset=preset)
 
 
-def folder_of(config: Config, keys: Mapping[str, Any]) -> Path | None:
+def resolve_save_dir(config: Config, keys: Mapping[str, Any]) -> Path | None:
     """The `save_dir` of a call; None if it names none."""
-    named = (given_keys(config) | dict(keys)).get("save_dir")
+    named = (explicit_keys(config) | dict(keys)).get("save_dir")
     return None if named is None else Path(named)
 
 
-def console_of_calls() -> Console:
+def default_console() -> Console:
     """Standard error, whose loss ends no run, or the cell of a notebook."""
     console = Console(stderr=True, highlight=False)
     if not console.is_jupyter and sys.stderr is not None:
@@ -37,6 +37,6 @@ def console_of_calls() -> Console:
     return console
 
 
-def unless_quiet(console: Console | None, config: RunConfig) -> Console | None:
+def console_unless_quiet(console: Console | None, config: RunConfig) -> Console | None:
     """`console`, but None where `log_level` asks for warnings or errors only."""
     return None if config.log_level in ("warning", "error") else console

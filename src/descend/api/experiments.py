@@ -10,31 +10,31 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from rich.console import Console
 
-from descend.api.asked import Config, console_of_calls, folder_of, settings_of, unless_quiet
-from descend.lab.arms import checked_vary, contestants
-from descend.lab.attribute import Attribution, Design, config_pair, design
-from descend.lab.attribute import attribute as share_out
-from descend.lab.command import call_of, changed_keys
-from descend.lab.compare import Match, Plan, plan_comparison
-from descend.lab.compare import compare as set_against
+from descend.api.asked import Config, default_console, resolve_save_dir, resolve_call_config, console_unless_quiet
+from descend.lab.arms import validate_vary, make_arms
+from descend.lab.attribute import Attribution, AttributionDesign, on_common_corpus, design_attribution
+from descend.lab.attribute import run_attribution_trials as share_out
+from descend.lab.command import format_python_call, non_default_keys
+from descend.lab.compare import BudgetUnit, ComparisonPlan, plan_comparison
+from descend.lab.compare import run_comparison_trials as set_against
 from descend.lab.comparison import Comparison
-from descend.lab.folder import new_experiment_folder, write_record
-from descend.lab.search import SearchPlan, Terms, plan_search
-from descend.lab.search import search as find_best
-from descend.lab.searched import Search
-from descend.lab.sources import Named, named_config
-from descend.lab.space import DEFAULT_OVER, parse_over, space_of
-from descend.outputs import ATTRIBUTION, COMPARISON, SEARCH
+from descend.lab.folder import create_experiment_folder, write_record
+from descend.lab.search import SearchPlan, SearchBudget, plan_search
+from descend.lab.search import run_search_trials as find_best
+from descend.lab.searched import SearchResult
+from descend.lab.sources import NamedConfig, load_named_config
+from descend.lab.space import DEFAULT_OVER, parse_over_flags, make_search_space
+from descend.outputs import ATTRIBUTION_FILE, COMPARISON_FILE, SEARCH_FILE
 from descend.report.live import print_line
-from descend.report.series import PREPARING, series_shown, tell_search, trials_shown
-from descend.settings import gather_settings
-from descend.trials.arms import Arm
-from descend.trials.executor import Told
+from descend.report.series import PREPARING, show_trials, print_search_cost, show_search_trials
+from descend.settings import resolve_config
+from descend.trials.arms import TrialSpec
+from descend.trials.executor import TrialCallback
 
 if TYPE_CHECKING:
     from os import PathLike
 
-Found = TypeVar("Found", Comparison, Attribution, Search)
+ResultT = TypeVar("ResultT", Comparison, Attribution, SearchResult)
 
 
 def compare(
@@ -42,7 +42,7 @@ def compare(
     /,
     *,
     vary: Mapping[str, Sequence[Any]],
-    match: Match = "tokens",
+    match: BudgetUnit = "tokens",
     budget: float | None = None,
     seeds: int = 3,
     workers: int | None = None,
@@ -55,28 +55,28 @@ def compare(
     progress go to standard error, as those of `run`; the result is kept in `save_dir`, or in
     `comparisons/<unix time>`, where `descend report` finds it.
     """
-    folder = new_experiment_folder(folder_of(config, keys))
-    base = settings_of(config, keys).config
-    chosen = contestants([Named("base", base)], checked_vary(vary))
+    folder = create_experiment_folder(resolve_save_dir(config, keys))
+    base = resolve_call_config(config, keys).config
+    chosen = make_arms([NamedConfig("base", base)], validate_vary(vary))
     plan = plan_comparison(chosen, match=match, budget=budget, seeds=seeds)
-    again = call_of(
-        "compare", changed_keys(base.model_dump(mode="json")), vary=dict(vary), match=match,
+    again = format_python_call(
+        "compare", non_default_keys(base.model_dump(mode="json")), vary=dict(vary), match=match,
         budget=plan.budget, seeds=seeds,
     )  # fmt: skip
-    console = unless_quiet(console_of_calls(), base)
-    found = make_comparison(plan, folder, command=again, workers=workers, console=console)
+    console = console_unless_quiet(default_console(), base)
+    found = run_comparison(plan, folder, command=again, workers=workers, console=console)
     _tell(f"saved in {folder}", console)
     return found
 
 
-def make_comparison(
-    plan: Plan, folder: Path, *, command: str, workers: int | None, console: Console | None
+def run_comparison(
+    plan: ComparisonPlan, folder: Path, *, command: str, workers: int | None, console: Console | None
 ) -> Comparison:
     """Carry `plan` out, shown on `console`; the result, which `command` repeats, is written into
     `folder`."""
-    with series_shown(plan.all_arms, workers, console) as told:
+    with show_trials(plan.all_arms, workers, console) as told:
         found = set_against(plan, workers=workers, told=told)
-    return _kept(found, command, folder, COMPARISON)
+    return _save_result(found, command, folder, COMPARISON_FILE)
 
 
 def attribute(
@@ -93,25 +93,25 @@ def attribute(
 
     Told and kept as by `compare`; `DESCEND_LOG_LEVEL=warning` makes it quiet.
     """
-    folder = new_experiment_folder(None if save_dir is None else Path(save_dir))
+    folder = create_experiment_folder(None if save_dir is None else Path(save_dir))
     text = None if corpus_dir is None else str(corpus_dir)
-    plan = design(
-        *config_pair(named_config(str(a)), named_config(str(b)), text), seeds=seeds, runs=runs
+    plan = design_attribution(
+        *on_common_corpus(load_named_config(str(a)), load_named_config(str(b)), text), seeds=seeds, runs=runs
     )
-    again = call_of("attribute", str(a), str(b), text, seeds=seeds, runs=runs)
-    console = unless_quiet(console_of_calls(), gather_settings().config)
-    found = make_attribution(plan, folder, command=again, workers=workers, console=console)
+    again = format_python_call("attribute", str(a), str(b), text, seeds=seeds, runs=runs)
+    console = console_unless_quiet(default_console(), resolve_config().config)
+    found = run_attribution(plan, folder, command=again, workers=workers, console=console)
     _tell(f"saved in {folder}", console)
     return found
 
 
-def make_attribution(
-    plan: Design, folder: Path, *, command: str, workers: int | None, console: Console | None
+def run_attribution(
+    plan: AttributionDesign, folder: Path, *, command: str, workers: int | None, console: Console | None
 ) -> Attribution:
     """As `make_comparison`."""
-    with series_shown(plan.arms(), workers, console) as told:
+    with show_trials(plan.arms(), workers, console) as told:
         found = share_out(plan, workers=workers, told=told)
-    return _kept(found, command, folder, ATTRIBUTION)
+    return _save_result(found, command, folder, ATTRIBUTION_FILE)
 
 
 def search(
@@ -120,12 +120,12 @@ def search(
     *,
     minutes: float,
     over: Mapping[str, Any] | None = None,
-    match: Match = "seconds",
+    match: BudgetUnit = "seconds",
     budget: float | None = None,
     seeds: int = 3,
     workers: int | None = None,
     **keys: Any,
-) -> Search:
+) -> SearchResult:
     """Search the best settings around `config` for a text, in so many minutes.
 
     `search(corpus_dir="my/texts", minutes=30, over={"learning_rate": (0.0003, 0.01), "embed_dim":
@@ -133,39 +133,39 @@ def search(
     `searches/`; the same call goes on from there, and costs nothing once it is done. Told as by
     `compare`. Needs the extra `search`; see docs/search.md.
     """
-    base = settings_of(config, keys).config
-    folder = folder_of(config, keys)
-    space = space_of(parse_over(DEFAULT_OVER) if over is None else over, base)
-    again = call_of(
-        "search", changed_keys(base.model_dump(mode="json")), minutes=minutes,
+    base = resolve_call_config(config, keys).config
+    folder = resolve_save_dir(config, keys)
+    space = make_search_space(parse_over_flags(DEFAULT_OVER) if over is None else over, base)
+    again = format_python_call(
+        "search", non_default_keys(base.model_dump(mode="json")), minutes=minutes,
         over=None if over is None else dict(over), match=match, budget=budget, seeds=seeds,
         save_dir=None if folder is None else str(folder),
     )  # fmt: skip
-    terms = Terms(minutes, match, budget, seeds, workers=workers)
-    console = unless_quiet(console_of_calls(), base)
+    terms = SearchBudget(minutes, match, budget, seeds, workers=workers)
+    console = console_unless_quiet(default_console(), base)
     _tell(PREPARING, console)
     plan = plan_search(base.model_copy(update={"save_dir": None}), space, terms, folder)
-    found = make_search(plan, command=again, console=console)
+    found = run_search(plan, command=again, console=console)
     _tell(f"saved in {plan.file.parent}", console)
     return found
 
 
-def make_search(plan: SearchPlan, *, command: str, console: Console | None) -> Search:
+def run_search(plan: SearchPlan, *, command: str, console: Console | None) -> SearchResult:
     """Carry `plan` out, shown on `console`; the result, which `command` repeats, is written beside
     its study."""
-    tell_search(plan, console)
+    print_search_cost(plan, console)
     with ExitStack() as trials:
 
-        def confirming(arms: list[Arm]) -> AbstractContextManager[Told]:
+        def confirming(arms: list[TrialSpec]) -> AbstractContextManager[TrialCallback]:
             trials.close()  # the line of the trials gives way to that of the confirmation
-            return series_shown(arms, plan.workers, console)
+            return show_trials(arms, plan.workers, console)
 
-        told = trials.enter_context(trials_shown(console))
+        told = trials.enter_context(show_search_trials(console))
         found = find_best(plan, told=told, confirming=confirming)
-    return _kept(found, command, plan.file.parent, SEARCH)
+    return _save_result(found, command, plan.file.parent, SEARCH_FILE)
 
 
-def _kept(found: Found, command: str, folder: Path, name: str) -> Found:
+def _save_result(found: ResultT, command: str, folder: Path, name: str) -> ResultT:
     found = msgspec.structs.replace(found, command=command)
     write_record(folder, name, found)
     return found

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from descend.api.training import Model, resume, train_planned
 from descend.config import RunConfig, make_config
-from descend.doctor.case import open_case
-from descend.doctor.prescription import NOT_INHERITED, settings_of_run
+from descend.doctor.case import load_recorded_run
+from descend.doctor.prescription import NOT_INHERITED, requested_run_config
 from descend.errors import ConfigError, RunFolderError, UserError
 from descend.lab.axes import axes_for
 from descend.lab.improvement import (
@@ -28,12 +28,12 @@ from descend.lab.improvement import (
     open_improvement,
     save,
 )
-from descend.lab.outlook import learned_outlook
-from descend.lab.plan import SHORTEST, make_plan
-from descend.lab.planning import Planned, config_of, plan_for
+from descend.lab.outlook import load_scaling_law
+from descend.lab.plan import SHORTEST, choose_config
+from descend.lab.planning import CorpusPlan, plan_config, make_corpus_plan
 from descend.lab.treatments import MIN_STEPS, MIN_TRIALS, TreatmentSearch, moves_for
-from descend.runs.folder import is_finished, is_run, newest_checkpoint, read_info, read_summary
-from descend.settings import Settings, changed, gather_settings
+from descend.runs.folder import is_finished, is_run_folder, latest_checkpoint, read_info, read_summary
+from descend.settings import ResolvedConfig, with_changes, resolve_config
 
 FIRST_FRACTION, SEARCH_FRACTION = 0.4, 0.5
 """Of the time, for the planned run; and of what is left then, for the trials. The rest is for
@@ -66,7 +66,7 @@ def improve(
     began = time.perf_counter() if began is None else began
     if minutes <= 0:
         raise ConfigError("--minutes", f"{minutes:g}", "more than 0", "give it some time")
-    run = Path(what) if is_run(Path(what)) else None
+    run = Path(what) if is_run_folder(Path(what)) else None
     if run is not None and not is_finished(run):
         raise RunFolderError(
             str(run), "a run that is not finished", "one that is",
@@ -84,7 +84,7 @@ def improve(
 
 def _keys_of(run: Path) -> dict[str, Any]:
     """The text of `run`, and what decides which part of it is the validation set."""
-    settings = settings_of_run(run)
+    settings = requested_run_config(run)
     kept = ("corpus_dir", *EVALUATION_KEYS)
     return {k: settings[k] for k in kept if settings.get(k) is not None}
 
@@ -119,7 +119,7 @@ class _Work:
 
     def carry_out(self, began: float) -> Improvement:
         """Plan, train, search and train again, as far as the time goes."""
-        settings = gather_settings(self.keys)
+        settings = resolve_config(self.keys)
         planned = self._plan(settings)
         if planned is None:
             return self._end("the time is up", None, began)
@@ -136,7 +136,7 @@ class _Work:
         if not changes and gain <= 0:
             tried = "nothing that was tried gains" if self.found.trials else "no trial fits in"
             return self._end(f"{tried}, and more training would not gain", planned, began)
-        self._train(final, "treated", changes, read_info(model.folder).config if changes else None)
+        self._train(final, "treated", changes, read_info(model.folder).requested_config if changes else None)
         return self._end("the time is up", planned, began)
 
     def keep(self, model: TrainedModel) -> None:
@@ -149,9 +149,9 @@ class _Work:
         """Finish the training that an interruption left."""
         known = {c.run for c in self.found.candidates}
         for path in sorted(self.folder.glob("model_*")):
-            if str(path) in known or not is_run(path):
+            if str(path) in known or not is_run_folder(path):
                 continue
-            if not is_finished(path) and newest_checkpoint(path) is not None:
+            if not is_finished(path) and latest_checkpoint(path) is not None:
                 resume(path, self.console)
             if is_finished(path):
                 self.keep(_model_of(path, "planned", {}, None))
@@ -159,7 +159,7 @@ class _Work:
     def _minutes_left(self) -> float:
         return (self.ends - time.perf_counter()) / 60
 
-    def _plan(self, settings: Settings) -> Planned | None:
+    def _plan(self, settings: ResolvedConfig) -> CorpusPlan | None:
         """The plan for the time left; None where there is a model and too little time."""
         left = self._minutes_left()
         if left <= MIN_MINUTES and self.found.candidates:
@@ -167,13 +167,13 @@ class _Work:
         self._planned_at = time.perf_counter()
         corpus = settings.config.corpus_dir
         try:
-            return plan_for(corpus, max(left, 1e-6), settings=settings, began=self._planned_at)
+            return make_corpus_plan(corpus, max(left, 1e-6), settings=settings, began=self._planned_at)
         except UserError:
             if not self.found.candidates:
                 raise
             return None
 
-    def _first_part(self, planned: Planned) -> Planned:
+    def _first_part(self, planned: CorpusPlan) -> CorpusPlan:
         """The plan for the first training: for all the time, where a shorter one would lose more
         than a search can gain."""
         plan, axes = planned.plan, axes_for(planned.fixed)
@@ -182,32 +182,32 @@ class _Work:
         minutes = FIRST_FRACTION * planned.minutes
         if minutes - spent < SHORTEST:
             return planned
-        shorter = make_plan(plan.sample, plan.rates, learned_outlook(), minutes - spent, None, axes)
+        shorter = choose_config(plan.sample, plan.rates, load_scaling_law(), minutes - spent, None, axes)
         lost = shorter.predicted.bits_per_byte / plan.predicted.bits_per_byte - 1
         if lost > WORTH_SEARCHING:
             return planned
         return msgspec.structs.replace(planned, plan=shorter, minutes=minutes)
 
     def _train(
-        self, planned: Planned, origin: Origin, changes: dict[str, Any],
+        self, planned: CorpusPlan, origin: Origin, changes: dict[str, Any],
         base: dict[str, Any] | None = None,
     ) -> Model:  # fmt: skip
         """Train the plan, or with `base` that configuration with `changes`, for the plan's time."""
         number = len(list(self.folder.glob("model_*"))) + 1
         where = {"save_dir": str(self.folder / f"model_{number}")}
-        config = config_of(planned)
+        config = plan_config(planned)
         if base is not None:
-            config = _as_long_as(changed(make_config(base), changes), config, planned)
+            config = _as_long_as(with_changes(make_config(base), changes), config, planned)
         config = make_config(config.model_dump() | where)
         model = train_planned(planned, config, "fast", self.console, self._planned_at)
         predicted = planned.plan.predicted.bits_per_byte if base is None else None
         self.keep(_model_of(model.folder, origin, changes, predicted))
         return model
 
-    def _search(self, run: Path, planned: Planned) -> dict[str, Any]:
+    def _search(self, run: Path, planned: CorpusPlan) -> dict[str, Any]:
         """The changes that gain in trials on the settings of `run`."""
         ends = time.perf_counter() + SEARCH_FRACTION * 60 * self._minutes_left()
-        case = open_case(run)
+        case = load_recorded_run(run)
         seconds = max(case.seconds_per_step, 1e-6) * case.execution.threads  # a trial has one
         left = (ends - time.perf_counter()) / seconds
         steps = min(case.total_steps, max(MIN_STEPS, int(left / MIN_TRIALS)))
@@ -215,7 +215,7 @@ class _Work:
             return {}
         moves = moves_for(case)
         info = read_info(run)
-        asked = {k: v for k, v in info.config.items() if k not in NOT_INHERITED}
+        asked = {k: v for k, v in info.requested_config.items() if k not in NOT_INHERITED}
         base = make_config(asked | {"epoch": None, "max_steps": None, "minutes": None})
 
         def on_trial(trial: TreatmentTrial) -> None:
@@ -226,11 +226,11 @@ class _Work:
             save(self.found, self.folder)
             self.on_trial(trial)
 
-        vocab = int(info.resolved["vocab_size"])
+        vocab = int(info.resolved_config["vocab_size"])
         search = TreatmentSearch(base, vocab, planned.plan.rates, steps, ends, on_trial)
         return search.run(moves).changes
 
-    def _end(self, why: str, planned: Planned | None, began: float) -> Improvement:
+    def _end(self, why: str, planned: CorpusPlan | None, began: float) -> Improvement:
         found = msgspec.structs.replace(
             self.found, stopped=why, contributions=contributions(self.found),
             expectations=[] if planned is None else expectations(self.found, planned),
@@ -247,7 +247,7 @@ MIN_MINUTES = 0.25
 """Minutes below which nothing more is planned and trained: planning alone takes half of it."""
 
 
-def _as_long_as(config: RunConfig, timed: RunConfig, planned: Planned) -> RunConfig:
+def _as_long_as(config: RunConfig, timed: RunConfig, planned: CorpusPlan) -> RunConfig:
     """`config` for the minutes of `timed`, with as many tokens as it may train on."""
     tokens = (timed.max_steps or planned.plan.predicted.steps) * timed.batch_size * timed.seq_len
     steps = max(1, round(tokens / (config.batch_size * config.seq_len)))
@@ -255,7 +255,7 @@ def _as_long_as(config: RunConfig, timed: RunConfig, planned: Planned) -> RunCon
     return make_config(config.model_dump() | keys)
 
 
-def expectations(found: Improvement, planned: Planned) -> list[Expectation]:
+def expectations(found: Improvement, planned: CorpusPlan) -> list[Expectation]:
     """What an hour more, and more text, would bring to the best model, by the scaling law.
 
     The law's ratio is applied to what was reached. Where it expects no gain, that is told as 1.
@@ -263,7 +263,7 @@ def expectations(found: Improvement, planned: Planned) -> list[Expectation]:
     plan, best = planned.plan, found.best
     if best is None:
         return []
-    outlook = learned_outlook()
+    outlook = load_scaling_law()
     more_text = msgspec.structs.replace(
         plan.sample, train_bytes=MORE_TEXT * plan.sample.train_bytes
     )
@@ -274,7 +274,7 @@ def expectations(found: Improvement, planned: Planned) -> list[Expectation]:
         (f"{MORE_TEXT} times the text, in the same time", more_text, plan.minutes),
         (f"{MORE_TEXT} times the text, and an hour more", more_text, later),
     ):
-        expected = make_plan(sample, plan.rates, outlook, minutes).predicted.bits_per_byte
+        expected = choose_config(sample, plan.rates, outlook, minutes).predicted.bits_per_byte
         ratio = min(expected / plan.predicted.bits_per_byte, 1.0)
         told.append(Expectation(more=more, bits_per_byte=ratio * best.bits_per_byte))
     return told

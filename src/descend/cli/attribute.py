@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import AsJson
-from descend.cli.output import result, result_json, say, talk
-from descend.cli.series import JudgedOn, Seeds, Workers, typed
+from descend.cli.flags import JsonOption
+from descend.cli.output import print_result, print_json, print_status, stderr_console
+from descend.cli.series import EvaluationTokens, Seeds, Workers, format_typed_command
 from descend.trials.arms import EVALUATION_TOKENS
 
 
@@ -31,33 +31,33 @@ def attribute(
             "--train-share", help="Share of the training text to use, spread evenly over it."
         ),
     ] = 1.0,
-    evaluation_tokens: JudgedOn = EVALUATION_TOKENS,
+    evaluation_tokens: EvaluationTokens = EVALUATION_TOKENS,
     workers: Workers = None,
     save_dir: Annotated[
         Path | None, typer.Option("--save-dir", help="Left open: comparisons/<unix time>.")
     ] = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Which change from A to B brought how much, in loss, accuracy and time?
 
     descend attribute old guide my/texts --runs 128
     """
-    from descend.api import make_attribution
-    from descend.lab.attribute import config_pair, design
-    from descend.lab.folder import new_experiment_folder
-    from descend.lab.sources import named_config
+    from descend.api import run_attribution
+    from descend.lab.attribute import on_common_corpus, design_attribution
+    from descend.lab.folder import create_experiment_folder
+    from descend.lab.sources import load_named_config
     from descend.report.experiments import attribution_text
 
-    folder = new_experiment_folder(save_dir)
-    pair = config_pair(named_config(a), named_config(b), corpus)
-    plan = design(
+    folder = create_experiment_folder(save_dir)
+    pair = on_common_corpus(load_named_config(a), load_named_config(b), corpus)
+    plan = design_attribution(
         *pair, seeds=seeds, runs=runs, train_share=train_share, evaluation_tokens=evaluation_tokens
     )
-    found = make_attribution(
-        plan, folder, command=typed(context, "--save-dir"), workers=workers, console=talk()
+    found = run_attribution(
+        plan, folder, command=format_typed_command(context, "--save-dir"), workers=workers, console=stderr_console()
     )
     if as_json:
-        result_json(found)
+        print_json(found)
     else:
-        result(attribution_text(found))
-    say(f"saved in {folder}")
+        print_result(attribution_text(found))
+    print_status(f"saved in {folder}")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from descend.cli.flags import AsJson
+from descend.cli.flags import JsonOption
 from descend.cli.generate import MaxLength, ModelFolder, Seed, Temperature
-from descend.cli.output import result_json, say, write_generated
+from descend.cli.output import print_json, print_status, write_generated
 
 QUIT = ("/quit", "/exit")
 
@@ -16,7 +16,7 @@ def chat(
     max_length: MaxLength = 80,
     temperature: Temperature = 0.9,
     seed: Seed = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Take turns with a model: it goes on from all that was said, up to its context.
 
@@ -27,9 +27,9 @@ def chat(
 
     loaded = load(model)
     if sys.stdin.isatty():
-        say(f"{loaded!r}\ntype a beginning; /new forgets what was said, /quit ends")
+        print_status(f"{loaded!r}\ntype a beginning; /new forgets what was said, /quit ends")
     said, turns = "", list[dict[str, str]]()
-    while (line := _ask()) is not None and line not in QUIT:
+    while (line := _read_user_input()) is not None and line not in QUIT:
         if line == "/new":
             said = ""
             continue
@@ -46,10 +46,10 @@ def chat(
         if not as_json:
             write_generated("\n")
     if as_json:
-        result_json({"turns": turns})
+        print_json({"turns": turns})
 
 
-def _ask() -> str | None:
+def _read_user_input() -> str | None:
     try:
         return input("> " if sys.stdin.isatty() else "")
     except EOFError:

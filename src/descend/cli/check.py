@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import AsJson
-from descend.cli.output import result, result_json
+from descend.cli.flags import JsonOption
+from descend.cli.output import print_result, print_json
 
 
 def check(
@@ -34,7 +34,7 @@ def check(
         bool,
         typer.Option("--in-place", help="Work in the folder itself, not in a scratch copy of it."),
     ] = False,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Look for bugs in a PyTorch training program by trying it out; see docs/check.md.
 
@@ -46,15 +46,15 @@ def check(
     descend check my_training.py -- --lr 1e-3
     """
     from descend.doctor.preflight.child_process import CheckLimits, check_in_child
-    from descend.report.checked import checked_text
+    from descend.report.checked import format_check_report
 
     max_memory_bytes = None if memory is None else int(memory * 2**30)
     checked = check_in_child(
         module, arguments or [], CheckLimits(timeout, max_memory_bytes, in_place)
     )
     if as_json:
-        result_json(checked)
+        print_json(checked)
     else:
-        result(checked_text(checked))
+        print_result(format_check_report(checked))
     if checked.exit_code:
         raise typer.Exit(checked.exit_code)

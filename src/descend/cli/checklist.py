@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import AsJson, named_run
-from descend.cli.output import result, result_json
+from descend.cli.flags import JsonOption, named_run
+from descend.cli.output import print_result, print_json
 
 
 def checklist(
@@ -20,17 +20,17 @@ def checklist(
             callback=named_run,
         ),
     ],
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Ask the golden rules of a run: size, rate, batch, context, data.
 
     descend checklist models/transformer_1735862400
     """
-    from descend.handbook.checklist import checklist as ask
+    from descend.handbook.checklist import answer_checklist as ask
     from descend.report.words import checklist_text
 
     found = ask(run)
     if as_json:
-        result_json(found)
+        print_json(found)
     else:
-        result(checklist_text(found))
+        print_result(checklist_text(found))

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from descend.cli.flags import AsJson, ConfigFile, Preset, settings_from
-from descend.cli.output import result, result_json, say, talk
-from descend.cli.series import JudgedOn, Match, Seeds, Workers, typed
+from descend.cli.flags import JsonOption, ConfigFile, Preset, resolve_flags
+from descend.cli.output import print_result, print_json, print_status, stderr_console
+from descend.cli.series import EvaluationTokens, BudgetUnitOption, Seeds, Workers, format_typed_command
 from descend.errors import ConfigError
 from descend.trials.arms import EVALUATION_TOKENS
 
 if TYPE_CHECKING:
-    from descend.lab.arms import Contestant
+    from descend.lab.arms import ComparisonArm
 
 
 What = Annotated[
@@ -40,7 +40,7 @@ def compare(
     what: What = None,
     vary: Vary = None,
     arm: ComparedArms = None,
-    match: Match = "tokens",
+    match: BudgetUnitOption = "tokens",
     budget: Annotated[
         float | None,
         typer.Option("--budget", help="So many of it; left open: what the first one needs."),
@@ -49,14 +49,14 @@ def compare(
     points: Annotated[
         int, typer.Option("--points", min=1, help="Judgments along each run, for curves.")
     ] = 1,
-    evaluation_tokens: JudgedOn = EVALUATION_TOKENS,
+    evaluation_tokens: EvaluationTokens = EVALUATION_TOKENS,
     workers: Workers = None,
     config: ConfigFile = None,
     preset: Preset = None,
     save_dir: Annotated[
         Path | None, typer.Option("--save-dir", help="Left open: comparisons/<unix time>.")
     ] = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare configurations: which learns best, and is it sure?
 
@@ -71,26 +71,26 @@ def compare(
         _compare_finished(what, values | {k: v for k, v in given.items() if v}, as_json)
         return
     corpus = what[0] if what else None
-    from descend.api import make_comparison
+    from descend.api import run_comparison
     from descend.lab.compare import plan_comparison
-    from descend.lab.folder import new_experiment_folder
+    from descend.lab.folder import create_experiment_folder
     from descend.report.experiments import comparison_text
 
-    folder = new_experiment_folder(save_dir)
+    folder = create_experiment_folder(save_dir)
     text = {} if corpus is None else {"corpus_dir": corpus}
-    chosen = _contestants(values | text, vary or [], arm or [], config, preset)
+    chosen = _make_arms(values | text, vary or [], arm or [], config, preset)
     plan = plan_comparison(
         chosen, match=match, budget=budget, seeds=seeds, points=points,  # type: ignore[arg-type]
         evaluation_tokens=evaluation_tokens,
     )  # fmt: skip
-    found = make_comparison(
-        plan, folder, command=typed(context, "--save-dir"), workers=workers, console=talk()
+    found = run_comparison(
+        plan, folder, command=format_typed_command(context, "--save-dir"), workers=workers, console=stderr_console()
     )
     if as_json:
-        result_json(found)
+        print_json(found)
     else:
-        result(comparison_text(found))
-    say(f"saved in {folder}")
+        print_result(comparison_text(found))
+    print_status(f"saved in {folder}")
 
 
 def _compare_finished(names: list[str], given: dict[str, Any], as_json: bool) -> None:
@@ -106,28 +106,28 @@ def _compare_finished(names: list[str], given: dict[str, Any], as_json: bool) ->
         )  # fmt: skip
     found = compare_finished([find_run(Path(name)) for name in names])
     if as_json:
-        result_json(found)
+        print_json(found)
     else:
-        result(finished_text(found))
+        print_result(finished_text(found))
 
 
-def _contestants(
+def _make_arms(
     values: dict[str, Any],
     vary: list[str],
     arm: list[str],
     config: Path | None,
     preset: str | None,
-) -> list[Contestant]:
+) -> list[ComparisonArm]:
     """The named arms, or one made by the flags, with all that is varied."""
-    from descend.lab.arms import contestants, parse_vary
-    from descend.lab.sources import Named, named_config
+    from descend.lab.arms import make_arms, parse_vary_flags
+    from descend.lab.sources import NamedConfig, load_named_config
 
-    named = [named_config(name, values) for name in arm]
+    named = [load_named_config(name, values) for name in arm]
     if not named:
-        named = [Named("base", settings_from(values, config, preset).config)]
+        named = [NamedConfig("base", resolve_flags(values, config, preset).config)]
     elif config or preset:
         raise ConfigError(
             "arm", "--arm beside --config or --preset", "one way to name configurations",
             "name the file or preset as an --arm too",
         )  # fmt: skip
-    return contestants(named, parse_vary(vary))
+    return make_arms(named, parse_vary_flags(vary))

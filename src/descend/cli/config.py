@@ -7,8 +7,8 @@ from typing import Any
 
 import typer
 
-from descend.cli.flags import AsJson, ConfigFile, Preset, settings_from, with_config_flags
-from descend.cli.output import TERMINAL_WIDTH_OF_FILES, result_json
+from descend.cli.flags import JsonOption, ConfigFile, Preset, resolve_flags, with_config_flags
+from descend.cli.output import TERMINAL_WIDTH_OF_FILES, print_json
 from descend.config import PRESETS, RunConfig, make_config
 
 config_app = typer.Typer(help="Show what a run would be configured to do.", no_args_is_help=True)
@@ -18,27 +18,27 @@ def show(
     values: dict[str, Any],
     config: ConfigFile = None,
     preset: Preset = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Each key with its value, and where the value comes from."""
-    settings = settings_from(values, config, preset)
+    settings = resolve_flags(values, config, preset)
     held = settings.config.model_dump(mode="json")
     if as_json:
-        result_json({
+        print_json({
             key: {"value": held[key], "origin": settings.origins[key]} for key in held
         })  # fmt: skip
         return
-    rows = [(key, _word(held[key]), settings.origins[key], _sentence(key)) for key in held]
+    rows = [(key, _format_value(held[key]), settings.origins[key], _sentence(key)) for key in held]
     _print_table(("key", "value", "from", "meaning"), rows)
 
 
-def presets(as_json: AsJson = False) -> None:
+def presets(as_json: JsonOption = False) -> None:
     """The presets side by side."""
     held = {name: make_config(values).model_dump(mode="json") for name, values in PRESETS.items()}
     if as_json:
-        result_json(held)
+        print_json(held)
         return
-    rows = [(key, *(_word(held[name][key]) for name in held)) for key in RunConfig.model_fields]
+    rows = [(key, *(_format_value(held[name][key]) for name in held)) for key in RunConfig.model_fields]
     _print_table(("key", *held), rows)
 
 
@@ -46,7 +46,7 @@ config_app.command("show")(with_config_flags(show))
 config_app.command("presets")(presets)
 
 
-def _word(value: object) -> str:
+def _format_value(value: object) -> str:
     return "(open)" if value is None else str(value)
 
 

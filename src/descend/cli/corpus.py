@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from descend.cli.flags import AsJson, ConfigFile, Preset, settings_from, with_config_flags
-from descend.cli.output import result, result_json, set_up_logging
-from descend.units import counted
+from descend.cli.flags import JsonOption, ConfigFile, Preset, resolve_flags, with_config_flags
+from descend.cli.output import print_result, print_json, set_up_logging
+from descend.units import format_count
 
 if TYPE_CHECKING:
-    from descend.text.gather import Gathered
+    from descend.text.gather import CorpusBuildSummary
 
 corpus_app = typer.Typer(help="Gather and measure text.", no_args_is_help=True)
 
@@ -65,18 +65,18 @@ def add(
     encoding: Encoding = None,
     text_column: TextColumn = None,
     dataset_split: DatasetSplit = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Gather text from files of many formats into a corpus folder.
 
     descend corpus add notes/ papers/ my-corpus --extensions .md,.pdf
     """
-    from descend.text.gather import gather
+    from descend.text.gather import build_corpus
     from descend.text.readers.options import ReadOptions
 
     set_up_logging("info")
     endings = tuple(e.strip() for e in extensions.split(",")) if extensions else None
-    done = gather(
+    done = build_corpus(
         src, dest, extensions=endings, split=split, chunk_chars=chunk_chars,
         overlap_chars=overlap_chars, min_length=min_length, max_files=max_files,
         sample_size=sample_size, seed=seed, deduplicate=deduplicate,
@@ -84,21 +84,21 @@ def add(
         options=ReadOptions(encoding, text_column, dataset_split),
     )  # fmt: skip
     if as_json:
-        result_json(done)
+        print_json(done)
         return
-    result(_gathered_line(done, drop_boilerplate))
+    print_result(_gathered_line(done, drop_boilerplate))
 
 
-def _gathered_line(done: Gathered, drop_boilerplate: bool) -> str:
-    count = done.files_unreadable
+def _gathered_line(done: CorpusBuildSummary, drop_boilerplate: bool) -> str:
+    count = done.num_unreadable_files
     unreadable = f" ({count} of them could not be read)" if count else ""
     recurring = f", {done.boilerplate_fraction:.1%} of the text as boilerplate" * drop_boilerplate
     return (
-        f"{counted(done.documents, 'document')} ({done.bytes:,} bytes) from "
-        f"{counted(done.files, 'file')}{unreadable} {'is' if done.documents == 1 else 'are'} "
+        f"{format_count(done.documents, 'document')} ({done.bytes:,} bytes) from "
+        f"{format_count(done.files, 'file')}{unreadable} {'is' if done.documents == 1 else 'are'} "
         f"in {done.path}; dropped: {done.too_short} too short, "
         f"{done.exact_duplicates} exact and {done.near_duplicates} near duplicates, "
-        f"{done.not_sampled} not sampled{recurring}"
+        f"{done.num_not_sampled} not sampled{recurring}"
     )
 
 
@@ -110,23 +110,23 @@ def stats(
     ] = None,
     config: ConfigFile = None,
     preset: Preset = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Documents, bytes, tokens, repeats, and the losses that any model must beat.
 
     descend corpus stats my/texts
     """
     from descend.api import measure_corpus
-    from descend.report.words import corpus_lines
+    from descend.report.words import format_corpus_stats
 
     where = {} if corpus is None else {"corpus_dir": corpus}
-    settings = settings_from(values | where, config, preset)
+    settings = resolve_flags(values | where, config, preset)
     set_up_logging(settings.config.log_level)
     found = measure_corpus(settings.config)
     if as_json:
-        result_json(found)
+        print_json(found)
     else:
-        result("\n".join(corpus_lines(found)))
+        print_result("\n".join(format_corpus_stats(found)))
 
 
 corpus_app.command("add")(add)

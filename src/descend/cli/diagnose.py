@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import AsJson, named_run
-from descend.cli.output import result, result_json, say, talk
-from descend.doctor.diagnosis import BUDGET, Diagnosis
+from descend.cli.flags import JsonOption, named_run
+from descend.cli.output import print_result, print_json, print_status, stderr_console
+from descend.doctor.diagnosis import DEFAULT_BUDGET, Diagnosis
 from descend.errors import ConfigError
 
 RunFolder = Annotated[
@@ -30,7 +30,7 @@ def diagnose(
             metavar="SHARE",
             help="Of the run's own time, for trials; one to three minutes at least.",
         ),
-    ] = BUDGET,
+    ] = DEFAULT_BUDGET,
     no_proof: Annotated[
         bool, typer.Option("--no-proof", help="Read the signals only, try nothing.")
     ] = False,
@@ -49,7 +49,7 @@ def diagnose(
         int | None,
         typer.Option("--vocab-size", help="For a log: the vocabulary's size."),
     ] = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Say why a run does not learn better, with proof by trial.
 
@@ -57,22 +57,22 @@ def diagnose(
 
     descend diagnose train.log --vocab-size 50257
     """
-    from descend.doctor.consult import check_causes
+    from descend.doctor.consult import validate_cause_names
 
-    named = check_causes(fail_on or [])
+    named = validate_cause_names(fail_on or [])
     if run.is_file() or _holds_a_log(run):
         from descend.doctor.from_log import diagnose_log
-        from descend.report.curve import curve_text
+        from descend.report.curve import format_log_diagnosis
 
         of_log = diagnose_log(run, corpus=corpus, vocab_size=vocab_size)
-        _tell(of_log, curve_text(of_log, explain), as_json)
+        _print_result(of_log, format_log_diagnosis(of_log, explain), as_json)
         told = {of_log.verdict, *(f.cause for f in of_log.causes)}
     else:
-        from descend.report.diagnosis import diagnosis_text
+        from descend.report.diagnosis import format_diagnosis
 
-        _refuse_for_a_run(corpus=corpus, vocab_size=vocab_size)
-        found = _examine(run, budget, proof=not no_proof)
-        _tell(found, diagnosis_text(found, explain), as_json)
+        _reject_log_options(corpus=corpus, vocab_size=vocab_size)
+        found = _diagnose(run, budget, proof=not no_proof)
+        _print_result(found, format_diagnosis(found, explain), as_json)
         told = {found.verdict}
         if found.verdict != "unknown":  # what may be is no failure
             told |= {f.cause for f in found.causes}
@@ -83,34 +83,34 @@ def diagnose(
 def _holds_a_log(folder: Path) -> bool:
     """Whether a folder is another program's, with a log in it."""
     from descend.doctor.logs.folder import holds_record, log_files
-    from descend.runs.folder import has_model, is_run
+    from descend.runs.folder import has_model, is_run_folder
 
-    if not folder.is_dir() or is_run(folder):
+    if not folder.is_dir() or is_run_folder(folder):
         return False
     if holds_record(folder):
         return True
     return not has_model(folder) and bool(log_files(folder))
 
 
-def _examine(run: Path, budget: float, *, proof: bool) -> Diagnosis:
+def _diagnose(run: Path, budget: float, *, proof: bool) -> Diagnosis:
     from descend.api import diagnose as examine
 
     try:
-        return examine(run, budget=budget, proof=proof, console=talk())
+        return examine(run, budget=budget, proof=proof, console=stderr_console())
     except KeyboardInterrupt:
         if proof:
-            say("trials that came to their end are kept: the same command goes on from them")
+            print_status("trials that came to their end are kept: the same command goes on from them")
         raise
 
 
-def _tell(found: object, text: str, as_json: bool) -> None:
+def _print_result(found: object, text: str, as_json: bool) -> None:
     if as_json:
-        result_json(found)
+        print_json(found)
     else:
-        result(text)
+        print_result(text)
 
 
-def _refuse_for_a_run(**given: object) -> None:
+def _reject_log_options(**given: object) -> None:
     for key, value in given.items():
         if value is not None:
             raise ConfigError(

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import AsJson
+from descend.cli.flags import JsonOption
 from descend.cli.generate import ModelFolder
-from descend.cli.output import result, result_json, set_up_logging
+from descend.cli.output import print_result, print_json, set_up_logging
 
 
 def evaluate(
@@ -16,7 +16,7 @@ def evaluate(
     corpus: Annotated[
         str, typer.Argument(metavar="CORPUS", help="A folder, a file, - or an embedded corpus.")
     ],
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Judge a model on all of a text, which it should not have trained on.
 
@@ -28,9 +28,9 @@ def evaluate(
     set_up_logging("info")
     found = load(model).evaluate(corpus)
     if as_json:
-        result_json(found)
+        print_json(found)
     else:
-        result(
+        print_result(
             f"loss {found.loss:.4f} nats per token, perplexity {perplexity(found.loss)}, "
             f"{found.bits_per_byte:.3f} bits per byte, accuracy {found.accuracy:.1%} "
             f"over {found.tokens:,} tokens ({found.bytes:,} bytes)"

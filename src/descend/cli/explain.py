@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import AsJson, named_run
-from descend.cli.output import result, result_json
+from descend.cli.flags import JsonOption, named_run
+from descend.cli.output import print_result, print_json
 
 
 def explain(
@@ -26,21 +26,21 @@ def explain(
             callback=named_run,
         ),
     ] = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Explain a setting or an idea on a page, in simple words.
 
     descend explain learning_rate --run models/transformer_1735862400
     """
-    from descend.handbook.show import explained, listed
+    from descend.handbook.show import explain_page, list_pages
 
-    shown = explained(" ".join(what), run) if what else listed(run)
+    shown = explain_page(" ".join(what), run) if what else list_pages(run)
     if as_json:
-        result_json(shown.data)
+        print_json(shown.data)
     elif sys.stdout.isatty():
         from rich.console import Console
         from rich.markdown import Markdown
 
         Console().print(Markdown(shown.text))
     else:
-        result(shown.text)
+        print_result(shown.text)

@@ -18,7 +18,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from descend.config import PRESETS, RunConfig
-from descend.settings import Settings, gather_settings
+from descend.settings import ResolvedConfig, resolve_config
 
 
 def named_run(name: Path | None) -> Path | None:
@@ -28,7 +28,7 @@ def named_run(name: Path | None) -> Path | None:
     return None if name is None else find_run(name)
 
 
-AsJson = Annotated[
+JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")
 ]
 Verbose = Annotated[
@@ -81,9 +81,9 @@ def with_config_flags(
     return flat
 
 
-def settings_from(values: dict[str, Any], config: Path | None, preset: str | None) -> Settings:
+def resolve_flags(values: dict[str, Any], config: Path | None, preset: str | None) -> ResolvedConfig:
     """Flags over environment over file over preset."""
-    return gather_settings(values, file=config, preset=preset)
+    return resolve_config(values, file=config, preset=preset)
 
 
 def _annotation(name: str, field: FieldInfo) -> Any:
@@ -99,7 +99,7 @@ def _annotation(name: str, field: FieldInfo) -> Any:
     return Annotated[str | None, valued]
 
 
-def with_dashes(flag: str) -> str:
+def normalize_flag(flag: str) -> str:
     """`--embed_dim`, as the key is spelt in files and in Python, as the flag it means."""
     return flag.replace("_", "-")
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import AsJson, named_run
-from descend.cli.output import result, result_json
+from descend.cli.flags import JsonOption, named_run
+from descend.cli.output import print_result, print_json
 
 
 def forecast(
@@ -23,7 +23,7 @@ def forecast(
             help="How many more; left open: as many as it had, or the rest of an unfinished run.",
         ),
     ] = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Say whether more epochs will help, with an interval.
 
@@ -32,20 +32,20 @@ def forecast(
     import msgspec
 
     from descend.lab.forecast import UndeterminedForecast, forecast_run
-    from descend.report.prospects import forecast_lines, forecast_sentence
+    from descend.report.prospects import forecast_lines, summarize_forecast
 
     try:
         found = forecast_run(run, epochs)
     except UndeterminedForecast as reason:
         sentence = (
-            f"Nothing can be forecast of {run}: {reason.found}. To go on: {reason.what_to_do}."
+            f"Nothing can be forecast of {run}: {reason.found}. To go on: {reason.fix}."
         )
         if as_json:
-            result_json({"run": str(run), "effect": "undetermined", "sentence": sentence})
+            print_json({"run": str(run), "effect": "undetermined", "sentence": sentence})
         else:
-            result(sentence)
+            print_result(sentence)
         return
     if as_json:
-        result_json(msgspec.to_builtins(found) | {"sentence": forecast_sentence(found)})
+        print_json(msgspec.to_builtins(found) | {"sentence": summarize_forecast(found)})
     else:
-        result("\n".join(forecast_lines(found)))
+        print_result("\n".join(forecast_lines(found)))

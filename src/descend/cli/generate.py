@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import AsJson, named_run
-from descend.cli.output import result, result_json, write_generated
+from descend.cli.flags import JsonOption, named_run
+from descend.cli.output import print_result, print_json, write_generated
 
 ModelFolder = Annotated[
     Path,
@@ -59,7 +59,7 @@ def generate(
     no_repeat_ngram_size: NoRepeat = 3,
     stop: Stop = None,
     seed: Seed = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Let a model write on.
 
@@ -86,7 +86,7 @@ def generate(
         return
     written = loaded.complete(given, max_length, seed=seed, stop=stop or (), **settings)
     if not as_json:
-        result("\n\n".join(p + c.text for p, c in zip(given, written, strict=True)))
+        print_result("\n\n".join(p + c.text for p, c in zip(given, written, strict=True)))
         return
     texts = [
         {"prompt": prompt, "text": prompt + c.text, "new_text": c.text,
@@ -94,4 +94,4 @@ def generate(
          "new_token_ids": c.token_ids, "finish": c.finish}
         for prompt, c in zip(given, written, strict=True)
     ]  # fmt: skip
-    result_json(texts[0] if len(texts) == 1 else {"texts": texts})
+    print_json(texts[0] if len(texts) == 1 else {"texts": texts})

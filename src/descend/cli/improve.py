@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from descend.cli.clock import command_began
-from descend.cli.flags import AsJson
-from descend.cli.output import result, result_json, say, set_up_logging, talk
+from descend.cli.flags import JsonOption
+from descend.cli.output import print_result, print_json, print_status, set_up_logging, stderr_console
 
 
 def improve(
@@ -22,7 +22,7 @@ def improve(
         str | None,
         typer.Option("--save-dir", help="Folder of all of it; one that was interrupted goes on."),
     ] = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Make the best model for a run or a text in a given time, and say what brought how much.
 
@@ -35,11 +35,11 @@ def improve(
 
     set_up_logging("info")
     found = find_best(
-        what, minutes, save_dir=save_dir, began=command_began(), console=talk(),
-        on_model=lambda model: say(model_line(model)),
-        on_trial=lambda trial: say(trial_line(trial)),
+        what, minutes, save_dir=save_dir, began=command_began(), console=stderr_console(),
+        on_model=lambda model: print_status(model_line(model)),
+        on_trial=lambda trial: print_status(trial_line(trial)),
     )  # fmt: skip
     if as_json:
-        result_json(found)
+        print_json(found)
     else:
-        result(improvement_text(found))
+        print_result(improvement_text(found))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from descend.cli.output import result_json
+from descend.cli.output import print_json
 from descend.errors import DescendError
 
 
@@ -14,13 +14,13 @@ def print_error(kind: str, message: str, exit_code: int, error: DescendError | N
     content: dict[str, Any] = {"kind": kind, "message": message, "exit_code": exit_code}
     if error is not None:
         content |= {
-            "where": error.where,
+            "where": error.location,
             "found": error.found,
             "expected": error.expected,
-            "fix": error.what_to_do,
+            "fix": error.fix,
             "next": error.next_command,
         }
-    result_json({"error": content})
+    print_json({"error": content})
 
 
 _USAGE = (

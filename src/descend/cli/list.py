@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import AsJson
-from descend.cli.output import result, result_json
+from descend.cli.flags import JsonOption
+from descend.cli.output import print_result, print_json
 from descend.runs.listing import MODELS
 
 
@@ -16,7 +16,7 @@ def list_all(
     folder: Annotated[
         Path, typer.Argument(metavar="[FOLDER]", help="Where the runs are; default: models.")
     ] = MODELS,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List the runs in a folder, the oldest first.
 
@@ -29,6 +29,6 @@ def list_all(
 
     runs = list_runs(folder)
     if as_json:
-        result_json({"folder": str(folder), "runs": runs})
+        print_json({"folder": str(folder), "runs": runs})
     else:
-        result(listing_text(runs, folder))
+        print_result(listing_text(runs, folder))

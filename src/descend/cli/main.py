@@ -22,7 +22,7 @@ from descend.cli.corpus import corpus_app
 from descend.cli.diagnose import diagnose
 from descend.cli.evaluate import evaluate
 from descend.cli.explain import explain
-from descend.cli.flags import with_config_flags, with_dashes
+from descend.cli.flags import with_config_flags, normalize_flag
 from descend.cli.forecast import forecast
 from descend.cli.generate import generate
 from descend.cli.improve import improve
@@ -54,14 +54,14 @@ app = typer.Typer(
     help=HELP,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": with_dashes},
+    context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": normalize_flag},
 )
 
 
 CTRL_C = 130
 """Exit code: 128 and the number of SIGINT."""
 
-GARBAGE_THRESHOLD = 100_000
+GC_THRESHOLD = 100_000
 """Objects made since the last look for circular garbage before the next; Python's own 700 has it
 look hundreds of times while torch is imported, which makes millions, all to stay."""
 
@@ -116,7 +116,7 @@ def main() -> None:
     """
     from descend.cli.output import protect_streams
 
-    gc.set_threshold(GARBAGE_THRESHOLD)
+    gc.set_threshold(GC_THRESHOLD)
     protect_streams()
     start_with_process()
     arguments = sys.argv[1:]
@@ -137,7 +137,7 @@ def run(arguments: list[str], debug: bool = False) -> int:
     except Exit as end:
         return end.exit_code
     except TyperException as problem:
-        sentence = _usage_sentence(problem, arguments)
+        sentence = _format_usage_error(problem, arguments)
         if with_json and sentence:
             print_error("UsageError", sentence, problem.exit_code)
         return _fail(sentence, problem.exit_code, debug)
@@ -171,7 +171,7 @@ def run(arguments: list[str], debug: bool = False) -> int:
         return _fail(str(problem), code, debug)
 
 
-def _usage_sentence(problem: TyperException, arguments: list[str]) -> str:
+def _format_usage_error(problem: TyperException, arguments: list[str]) -> str:
     """Typer's words with the verb they are about and where to read on."""
     message = problem.format_message().rstrip(".?").replace(". Did you mean", ", did you mean")
     if not message:

@@ -13,7 +13,7 @@ from typing import Any, TextIO, cast
 import msgspec
 from rich.console import Console
 
-from descend.errors import DiskError
+from descend.errors import DiskWriteError
 from descend.guard import LossyStream, make_visible
 
 TERMINAL_WIDTH_OF_FILES = 200
@@ -43,22 +43,22 @@ def protect_streams() -> None:
     sys.stderr = cast(TextIO, LossyStream(sys.stderr))
 
 
-def talk() -> Console:
+def stderr_console() -> Console:
     """The console on standard error; honours NO_COLOR and TERM=dumb."""
     return Console(stderr=True, highlight=False)
 
 
-def say(text: str) -> None:
+def print_status(text: str) -> None:
     """One line on standard error."""
     print(make_visible(text), file=sys.stderr, flush=True)
 
 
-def result(text: str) -> None:
+def print_result(text: str) -> None:
     """A result on standard output."""
     write_out(make_visible(text) + "\n")
 
 
-def result_json(value: Any) -> None:
+def print_json(value: Any) -> None:
     """One JSON object on standard output."""
     text = msgspec.json.encode(value, enc_hook=_path_as_text).decode()
     write_out(_RAW_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
@@ -81,7 +81,7 @@ def write_out(text: str) -> None:
         raise
     except OSError as problem:
         drop_output()
-        raise DiskError(
+        raise DiskWriteError(
             "standard output", f"no way to write there ({problem.strerror or problem})",
             "room for the result", "send it elsewhere; what a run saved is untouched",
         ) from None  # fmt: skip

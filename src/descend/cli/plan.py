@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from descend.cli.clock import command_began
-from descend.cli.flags import AsJson
-from descend.cli.output import result, result_json, say, set_up_logging, talk
+from descend.cli.flags import JsonOption
+from descend.cli.output import print_result, print_json, print_status, set_up_logging, stderr_console
 from descend.errors import ConfigError
 
 if TYPE_CHECKING:
     from descend.config import RunConfig
-    from descend.lab.planning import Planned
-    from descend.runs.folder import Summary
+    from descend.lab.planning import CorpusPlan
+    from descend.runs.folder import RunSummary
 
 DEFAULT_MINUTES = 10.0
 
@@ -49,7 +49,7 @@ def plan(
         typer.Option("--save-dir", help="Folder of the model, with --run."),
     ] = None,
     run: Annotated[bool, typer.Option("--run", help="Train it, and compare.")] = False,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Choose what to train on a text in a given time, and say what to expect.
 
@@ -60,36 +60,36 @@ def plan(
     if minutes is not None and target_loss is not None:
         raise ConfigError("target_loss", "--target-loss beside --minutes", "one of the two",
                           "leave one of them out")  # fmt: skip
-    from descend.lab.planning import check_bounds, config_of, plan_for
-    from descend.settings import gather_settings
+    from descend.lab.planning import check_bounds, plan_config, make_corpus_plan
+    from descend.settings import resolve_config
 
     set_up_logging("info")
     chosen = DEFAULT_MINUTES if minutes is None and target_loss is None else minutes
     check_bounds(chosen, target_loss, max_memory)
-    say("measuring this machine and the text: a few seconds, half a minute for a long run")
-    settings = gather_settings({} if corpus is None else {"corpus_dir": corpus})
+    print_status("measuring this machine and the text: a few seconds, half a minute for a long run")
+    settings = resolve_config({} if corpus is None else {"corpus_dir": corpus})
     began = None if chosen is None else command_began()
-    planned = plan_for(corpus, chosen, target_loss, max_memory, settings, began)
-    _show(planned, say if as_json else result)
+    planned = make_corpus_plan(corpus, chosen, target_loss, max_memory, settings, began)
+    _show(planned, print_status if as_json else print_result)
     found = planned.as_json()
     if run:
-        config = config_of(planned, save_dir)
+        config = plan_config(planned, save_dir)
         found |= {"measured": _train(planned, config, settings.preset, began)}
     if as_json:
-        result_json(found)
+        print_json(found)
 
 
-def _show(planned: Planned, tell: Callable[[str], None]) -> None:
+def _show(planned: CorpusPlan, tell: Callable[[str], None]) -> None:
     from descend.report.plans import plan_lines
 
     for line in plan_lines(planned.plan, planned.machine, planned.corpus):
         tell(line)
 
 
-def _train(planned: Planned, config: RunConfig, preset: str, began: float | None) -> Summary:
+def _train(planned: CorpusPlan, config: RunConfig, preset: str, began: float | None) -> RunSummary:
     from descend.api import train_planned
     from descend.report.words import next_commands
 
-    summary = train_planned(planned, config, preset, talk(), began).summary
-    say(f"saved in {summary.model_dir}\n{next_commands(summary)}")
+    summary = train_planned(planned, config, preset, stderr_console(), began).summary
+    print_status(f"saved in {summary.model_dir}\n{next_commands(summary)}")
     return summary

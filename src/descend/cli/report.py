@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import AsJson, named_run
-from descend.cli.output import result, result_json, say
+from descend.cli.flags import JsonOption, named_run
+from descend.cli.output import print_result, print_json, print_status
 
 
 def report(
@@ -22,7 +22,7 @@ def report(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Left out: report.html in the folder."),
     ] = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write all that is known of a run or a comparison into one HTML file.
 
@@ -30,11 +30,11 @@ def report(
     """
     from descend.report.write import write_report
 
-    say("looking closely …")
+    print_status("looking closely …")
     written = write_report(run, output)
     for note in written.notes:
-        say(f"not shown: {note}")
+        print_status(f"not shown: {note}")
     if as_json:
-        result_json(written)
+        print_json(written)
     else:
-        result(f"{written.file} ({written.bytes / 1e6:.1f} MB): open it in a browser")
+        print_result(f"{written.file} ({written.bytes / 1e6:.1f} MB): open it in a browser")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import AsJson, Verbose, named_run
+from descend.cli.flags import JsonOption, Verbose, named_run
 
 
 def resume(
@@ -20,13 +20,13 @@ def resume(
         ),
     ],
     verbose: Verbose = False,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Continue a run that was interrupted, exactly where it stopped.
 
     descend resume models/transformer_1735862400
     """
     from descend.api import resume as take_up
-    from descend.cli.watch import carry_through
+    from descend.cli.watch import run_and_report
 
-    carry_through(lambda shown: take_up(model, shown), as_json, verbose=verbose)
+    run_and_report(lambda shown: take_up(model, shown), as_json, verbose=verbose)

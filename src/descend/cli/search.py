@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from descend.cli.flags import AsJson, ConfigFile, Preset, settings_from
-from descend.cli.output import result, result_json, say, talk
-from descend.cli.series import Corpus, JudgedOn, Match, Workers, typed
-from descend.trials.arms import OFTEN_EVALUATION_TOKENS
+from descend.cli.flags import JsonOption, ConfigFile, Preset, resolve_flags
+from descend.cli.output import print_result, print_json, print_status, stderr_console
+from descend.cli.series import Corpus, EvaluationTokens, BudgetUnitOption, Workers, format_typed_command
+from descend.trials.arms import SEARCH_EVALUATION_TOKENS
 
 Over = Annotated[
     list[str] | None,
@@ -31,7 +31,7 @@ def search(
         float, typer.Option("--minutes", metavar="X", help="Time for all of it.")
     ] = 30.0,
     over: Over = None,
-    match: Match = "seconds",
+    match: BudgetUnitOption = "seconds",
     budget: Annotated[
         float | None,
         typer.Option("--budget", help="So many of it for each trial; left open: by --minutes."),
@@ -40,14 +40,14 @@ def search(
         int,
         typer.Option("--seeds", min=1, max=100, help="Fresh runs of base and best at the end."),
     ] = 3,
-    evaluation_tokens: JudgedOn = OFTEN_EVALUATION_TOKENS,
+    evaluation_tokens: EvaluationTokens = SEARCH_EVALUATION_TOKENS,
     workers: Workers = None,
     config: ConfigFile = None,
     preset: Preset = None,
     save_dir: Annotated[
         Path | None, typer.Option("--save-dir", help="Left open: searches/, by what is asked.")
     ] = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Search the best settings for a text in a given time.
 
@@ -55,23 +55,23 @@ def search(
 
     descend search my/texts --over learning_rate=0.0003..0.01 --over embed_dim=128,256,512
     """
-    from descend.api import make_search
-    from descend.lab.search import Terms, plan_search
-    from descend.lab.space import DEFAULT_OVER, parse_over, space_of
-    from descend.report.searches import search_text
+    from descend.api import run_search
+    from descend.lab.search import SearchBudget, plan_search
+    from descend.lab.space import DEFAULT_OVER, parse_over_flags, make_search_space
+    from descend.report.searches import format_search
     from descend.report.series import PREPARING
 
     text = {} if corpus is None else {"corpus_dir": corpus}
-    base = settings_from(values | text, config, preset).config
-    space = space_of(parse_over(over or DEFAULT_OVER), base)
-    say(PREPARING)
-    terms = Terms(
+    base = resolve_flags(values | text, config, preset).config
+    space = make_search_space(parse_over_flags(over or DEFAULT_OVER), base)
+    print_status(PREPARING)
+    terms = SearchBudget(
         minutes, match, budget, seeds, evaluation_tokens, workers  # type: ignore[arg-type]
     )  # fmt: skip
     plan = plan_search(base, space, terms, save_dir)
-    found = make_search(plan, command=typed(context), console=talk())
+    found = run_search(plan, command=format_typed_command(context), console=stderr_console())
     if as_json:
-        result_json(found)
+        print_json(found)
     else:
-        result(search_text(found))
-    say(f"saved in {plan.file.parent}")
+        print_result(format_search(found))
+    print_status(f"saved in {plan.file.parent}")

@@ -10,13 +10,13 @@ import typer
 Seeds = Annotated[
     int, typer.Option("--seeds", min=1, max=100, help="Runs of each, paired by seed.")
 ]
-Match = Annotated[
+BudgetUnitOption = Annotated[
     str, typer.Option("--match", metavar="tokens|seconds|steps|epoch", help="What is equal.")
 ]
 Corpus = Annotated[
     str | None, typer.Argument(metavar="[CORPUS]", help="The text; left open: as in train.")
 ]
-JudgedOn = Annotated[
+EvaluationTokens = Annotated[
     int,
     typer.Option(
         "--evaluation-tokens",
@@ -31,7 +31,7 @@ Workers = Annotated[
 ]
 
 
-def typed(context: typer.Context, *but: str) -> str:
+def format_typed_command(context: typer.Context, *but: str) -> str:
     """The command as it was typed; without `--json`, and without the flags in `but`, each of which
     has a value."""
     words, skip = ["descend"], False

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from descend.cli.flags import AsJson, ConfigFile, Preset, settings_from, with_config_flags
-from descend.cli.output import result, result_json, set_up_logging
+from descend.cli.flags import JsonOption, ConfigFile, Preset, resolve_flags, with_config_flags
+from descend.cli.output import print_result, print_json, set_up_logging
 
 tokenizer_app = typer.Typer(help="Make a tokenizer of its own.", no_args_is_help=True)
 
@@ -24,26 +24,26 @@ def train(
     output: Annotated[Path, typer.Argument(metavar="FILE", help="The tokenizer.json to write.")],
     config: ConfigFile = None,
     preset: Preset = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Learn a vocabulary from text, for several runs to share through vocab_path.
 
     descend tokenizer train my/texts tokenizer.json --vocab-size 4096
     """
-    from descend.training.new_tokenizer import make_tokenizer
+    from descend.training.new_tokenizer import train_and_save_tokenizer
 
-    settings = settings_from(values | {"corpus_dir": corpus}, config, preset)
+    settings = resolve_flags(values | {"corpus_dir": corpus}, config, preset)
     set_up_logging(settings.config.log_level)
-    made = make_tokenizer(settings.config, output)
+    made = train_and_save_tokenizer(settings.config, output)
     facts = {
         "path": str(output),
         "vocab_size": made.vocab_size,
         "bytes_per_token": made.bytes_per_token,
     }
     if as_json:
-        result_json(facts)
+        print_json(facts)
     else:
-        result(
+        print_result(
             f"{made.vocab_size} tokens, {made.bytes_per_token:.2f} bytes each on held-out text; "
             f"in {output}; use it with --vocab-path {output}"
         )

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from descend.cli.clock import command_began
-from descend.cli.flags import AsJson, ConfigFile, Preset, Verbose, named_run, settings_from
+from descend.cli.flags import JsonOption, ConfigFile, Preset, Verbose, named_run, resolve_flags
 from descend.errors import ConfigError
-from descend.settings import Settings, gather_settings
+from descend.settings import ResolvedConfig, resolve_config
 
 Corpus = Annotated[
     str | None,
@@ -44,7 +44,7 @@ def train(
         bool, typer.Option("--watch", help="Show the doctor's signals beside the curve.")
     ] = False,
     verbose: Verbose = False,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Train a model on text; without CORPUS on an embedded one.
 
@@ -56,22 +56,22 @@ def train(
 
     descend train --from-run models/transformer_1735862400 --apply
     """
-    from descend.api import train_settings
-    from descend.cli.watch import carry_through
+    from descend.api import train_with_config
+    from descend.cli.watch import run_and_report
 
     began = command_began()
-    given = values | _one_corpus(corpus, corpus_dir)
+    given = values | _resolve_corpus_argument(corpus, corpus_dir)
     if from_run is not None:
-        run = (from_run, _settings_of(from_run, apply, config, preset))
-        settings = gather_settings(given, run=run)
+        run = (from_run, _config_from_run(from_run, apply, config, preset))
+        settings = resolve_config(given, run=run)
         _check_paths(settings, from_run)
     elif apply:
         raise ConfigError("--apply", "no --from-run", "the run that was diagnosed", "name it")
     else:
-        settings = settings_from(given, config, preset)
+        settings = resolve_flags(given, config, preset)
     level = settings.config.log_level
-    carry_through(
-        lambda shown: train_settings(settings, shown, watch=watch, began=began),
+    run_and_report(
+        lambda shown: train_with_config(settings, shown, watch=watch, began=began),
         as_json,
         level,
         verbose,
@@ -94,25 +94,25 @@ def continue_training(
     ] = None,
     config: ConfigFile = None,
     verbose: Verbose = False,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Train an existing model further, on the same or another text, into a new folder.
 
     descend continue models/transformer_1735862400 --epoch 5 --learning-rate 0.0005
     """
-    from descend.api import train_further
-    from descend.cli.watch import carry_through
+    from descend.api import continue_run
+    from descend.cli.watch import run_and_report
 
-    changes = values | _one_corpus(corpus, corpus_dir)
-    carry_through(
-        lambda shown: train_further(model, changes, shown, config), as_json, verbose=verbose
+    changes = values | _resolve_corpus_argument(corpus, corpus_dir)
+    run_and_report(
+        lambda shown: continue_run(model, changes, shown, config), as_json, verbose=verbose
     )
 
 
-def _settings_of(run: Path, apply: bool, config: Path | None, preset: str | None) -> dict[str, Any]:
+def _config_from_run(run: Path, apply: bool, config: Path | None, preset: str | None) -> dict[str, Any]:
     """The settings that `run` was asked for, with its prescription if it is to be applied."""
-    from descend.cli.output import say
-    from descend.doctor.prescription import prescribed_settings, settings_of_run
+    from descend.cli.output import print_status
+    from descend.doctor.prescription import recommended_run_config, requested_run_config
     from descend.report.diagnosis import assignments
 
     if config is not None or preset is not None:
@@ -121,23 +121,23 @@ def _settings_of(run: Path, apply: bool, config: Path | None, preset: str | None
             "leave one of them out",
         )  # fmt: skip
     if not apply:
-        return settings_of_run(run)
-    settings, changes = prescribed_settings(run)
-    say(f"prescribed for {run}: {assignments(changes)}")
+        return requested_run_config(run)
+    settings, changes = recommended_run_config(run)
+    print_status(f"prescribed for {run}: {assignments(changes)}")
     return settings
 
 
-def _check_paths(settings: Settings, run: Path) -> None:
+def _check_paths(settings: ResolvedConfig, run: Path) -> None:
     """Raise `CorpusError` for a path that comes from `run` and that the user never named."""
     from descend.text.cache import check_path
-    from descend.text.embedded import NAMES
+    from descend.text.embedded import BUILTIN_CORPORA
 
     for key in ("corpus_dir", "vocab_path"):
         if settings.origins[key].startswith("run "):
-            check_path(getattr(settings.config, key), run, NAMES)
+            check_path(getattr(settings.config, key), run, BUILTIN_CORPORA)
 
 
-def _one_corpus(corpus: str | None, corpus_dir: str | None) -> dict[str, str]:
+def _resolve_corpus_argument(corpus: str | None, corpus_dir: str | None) -> dict[str, str]:
     if corpus is not None and corpus_dir not in (None, corpus):
         raise ConfigError(
             "corpus_dir",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from descend.cli.output import result, result_json, say, set_up_logging, talk
+from descend.cli.output import print_result, print_json, print_status, set_up_logging, stderr_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from descend.api import Model
 
 
-def carry_through(
+def run_and_report(
     action: Callable[[Console], Model],
     as_json: bool,
     log_level: str = "info",
     verbose: bool = False,
 ) -> None:
     """Do `action` while drawing on standard error, then print what came of it."""
-    from descend.report.words import next_commands, outcome, outcome_in_detail
+    from descend.report.words import next_commands, format_run_end, outcome_in_detail
 
     set_up_logging(log_level)
-    model = action(talk())
+    model = action(stderr_console())
     if as_json:
-        result_json(model.summary)
+        print_json(model.summary)
     else:
         if verbose:
-            result(outcome_in_detail(model.summary) + "\n")
-        result(outcome(model.summary))
-        say(next_commands(model.summary))
+            print_result(outcome_in_detail(model.summary) + "\n")
+        print_result(format_run_end(model.summary))
+        print_status(next_commands(model.summary))

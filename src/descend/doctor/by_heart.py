@@ -9,25 +9,25 @@ from __future__ import annotations
 
 import math
 
-from descend.doctor.case import Case
-from descend.doctor.reading import Reading
+from descend.doctor.case import RecordedRun
+from descend.doctor.reading import Measurement
 from descend.model.initialize import initialize
 from descend.model.transformer import Transformer
-from descend.signals.memorise import MOST_STEPS, memorise
-from descend.training.objective import mean_loss
+from descend.signals.memorise import MAX_STEPS, train_on_random_tokens
+from descend.training.objective import mean_cross_entropy
 from descend.training.optimizer import make_optimizers, set_learning_rate
-from descend.units import duration
+from descend.units import format_duration
 
 SEQUENCES = 4
 """Few, so that room is no question: what fails here fails for another reason."""
 LONGEST = 32
 """Tokens of a sequence at most: with them no preset takes more than some seconds on one core
 (benchmarks/results/doctor/by_heart.json)."""
-SHARE = 0.1
+MAX_TIME_FRACTION = 0.1
 """Of the time that trials may take; beyond it the probe is given up."""
 
 
-def by_heart(case: Case, seconds: float) -> tuple[dict[str, Reading], list[str]]:
+def check_memorization(case: RecordedRun, seconds: float) -> tuple[dict[str, Measurement], list[str]]:
     """The readings `memorise_loss` and, where the sequences came to be known, `memorise_steps`; and
     what there is to note. No readings where it took more than `seconds`, or the numbers ran away.
 
@@ -40,19 +40,19 @@ def by_heart(case: Case, seconds: float) -> tuple[dict[str, Reading], list[str]]
     initialize(model, case.config.seed)
     optimizers = make_optimizers(model, case.config)
     set_learning_rate(optimizers, max(s.learning_rate for s in case.steps))
-    found = memorise(
+    found = train_on_random_tokens(
         model, optimizers, SEQUENCES, min(case.config.seq_len, LONGEST),
-        loss=lambda logits, targets: mean_loss(logits.float(), targets, 0.0),
+        loss=lambda logits, targets: mean_cross_entropy(logits.float(), targets, 0.0),
         most_seconds=seconds, seed=case.config.seed,
     )  # fmt: skip
     if not math.isfinite(found.loss):
         return {}, ["its numbers ran away while it learned random tokens by heart"]
-    if found.steps is None and found.updates < MOST_STEPS:
+    if found.steps is None and found.num_updates < MAX_STEPS:
         return {}, [
             "whether the network can learn random tokens by heart was not seen to the end in "
-            f"{duration(seconds)}; a larger --budget gives it more"
+            f"{format_duration(seconds)}; a larger --budget gives it more"
         ]
-    readings = [Reading("memorise_loss", found.loss, "nats per token")]
+    readings = [Measurement("memorise_loss", found.loss, "nats per token")]
     if found.steps is not None:
-        readings.append(Reading("memorise_steps", float(found.steps), "updates"))
-    return {r.signal: r for r in readings}, []
+        readings.append(Measurement("memorise_steps", float(found.steps), "updates"))
+    return {r.metric: r for r in readings}, []

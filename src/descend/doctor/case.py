@@ -12,49 +12,49 @@ import msgspec
 from descend.config import RunConfig, make_config
 from descend.errors import DescendError, RunFolderError
 from descend.machine import Execution
-from descend.model.shape import ModelShape, shape_of
+from descend.model.shape import ModelShape, shape_from_run_config
 from descend.runs.folder import (
     TOKENIZER,
-    RunInfo,
+    RunMetadata,
     event_problems,
     is_finished,
-    newest_checkpoint,
+    latest_checkpoint,
     read_events,
     read_info,
 )
-from descend.runs.records import Epoch, Matrices, Rescue, Step, Stopped
+from descend.runs.records import Epoch, WeightUpdateStats, Rollback, Step, TrainingStopped
 from descend.runs.suggestions import suggest_fix
-from descend.text.batches import BatchPlan
+from descend.text.batches import BatchSampler
 from descend.text.cache import check_path
-from descend.text.embedded import NAMES as EMBEDDED_CORPORA
-from descend.text.store import Progress, TokenStore, no_progress, prepare_text, prepare_tokens
+from descend.text.embedded import BUILTIN_CORPORA as EMBEDDED_CORPORA
+from descend.text.store import ProgressCallback, TokenStore, ignore_progress, prepare_documents, prepare_tokens
 from descend.text.tokenizer import load_tokenizer
-from descend.training.recipe import total_steps
-from descend.training.rescue import LEAST, PATIENCE
+from descend.training.recipe import count_total_steps
+from descend.training.rescue import MIN_SPIKE_NATS, SPIKE_PATIENCE_STEPS
 
 
 @dataclass(frozen=True)
-class Case:
+class RecordedRun:
     """What is known of a run before anything is measured.
 
     `store` is None where the text is gone or is not what was trained on; `notes` says so.
     """
 
     folder: Path
-    info: RunInfo
+    info: RunMetadata
     config: RunConfig
     """As resolved: every open key filled in."""
     execution: Execution
     shape: ModelShape
     steps: tuple[Step, ...]
-    matrices: tuple[Matrices, ...]
+    matrices: tuple[WeightUpdateStats, ...]
     epochs: tuple[Epoch, ...]
-    rescues: tuple[Rescue, ...]
-    stopped: Stopped | None
+    rescues: tuple[Rollback, ...]
+    stopped: TrainingStopped | None
     finished: bool
     checkpoint: Path | None
     store: TokenStore | None
-    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
 
     @property
     def diverged(self) -> bool:
@@ -62,17 +62,17 @@ class Case:
         return self.stopped is not None and self.stopped.reason == "diverged"
 
     @property
-    def ran_away(self) -> bool:
+    def had_divergence(self) -> bool:
         """Whether its numbers did so at any time, even if it was rescued, or they never ceased to
         be numbers."""
-        return self.diverged or bool(self.rescues) or self.exploded is not None
+        return self.diverged or bool(self.rescues) or self.first_exploded_step is not None
 
     @property
-    def exploded(self) -> int | None:
+    def first_exploded_step(self) -> int | None:
         """The first step of those with a loss far above that of guessing, if the run ended among
         them: so ends an explosion that was let go on."""
-        far = far_above_guessing(self.shape.vocab_size)
-        if not self.steps or any(s.loss <= far for s in self.steps[-PATIENCE:]):
+        far = divergence_threshold(self.shape.vocab_size)
+        if not self.steps or any(s.loss <= far for s in self.steps[-SPIKE_PATIENCE_STEPS:]):
             return None
         return next(s.step for s in self.steps if not s.loss <= far)
 
@@ -83,22 +83,22 @@ class Case:
         if self.store is None or self.config.epoch is None:
             return len(self.steps)
         if self.finished and self.steps:
-            return min(self.steps[-1].step, total_steps(self.config, self.batches))
-        return total_steps(self.config, self.batches)
+            return min(self.steps[-1].step, count_total_steps(self.config, self.batches))
+        return count_total_steps(self.config, self.batches)
 
     @property
-    def passes(self) -> float:
+    def num_epochs(self) -> float:
         """How often the run was to read its text; the last pass may be a part of one."""
         if self.store is None or not self.config.max_steps:
             return float(self.config.epoch or 1)
-        return self.batches.passes(self.total_steps)
+        return self.batches.epochs_at_step(self.total_steps)
 
     @property
-    def batches(self) -> BatchPlan:
+    def batches(self) -> BatchSampler:
         """The run's own batches; needs the text."""
         assert self.store is not None
         config = self.config
-        return BatchPlan(self.store.train, config.seq_len, config.batch_size, config.seed)
+        return BatchSampler(self.store.train, config.seq_len, config.batch_size, config.seed)
 
     @property
     def tokens_per_step(self) -> int:
@@ -112,27 +112,27 @@ class Case:
         return statistics.median(s.seconds for s in self.steps) if self.steps else 0.0
 
     @property
-    def full_seconds(self) -> float:
+    def estimated_total_seconds(self) -> float:
         """Training time of the whole run, had it come to its end."""
         return self.seconds_per_step * max(self.total_steps, len(self.steps))
 
 
-def far_above_guessing(vocab_size: int) -> float:
+def divergence_threshold(vocab_size: int) -> float:
     """Loss (nats per token) above which numbers have run away: a nat over that of no knowledge."""
-    return math.log(vocab_size) + LEAST
+    return math.log(vocab_size) + MIN_SPIKE_NATS
 
 
-def open_case(folder: Path, progress: Progress = no_progress) -> Case:
+def load_recorded_run(folder: Path, progress: ProgressCallback = ignore_progress) -> RecordedRun:
     """Read the run in `folder`; `RunFolderError` where there is nothing to examine."""
     if not folder.is_dir():
         raise RunFolderError(
             str(folder), "no such folder", "the folder of a descend run", "check the path"
         )
     info = read_info(folder)
-    config = make_config(info.resolved)
+    config = make_config(info.resolved_config)
     records = read_events(folder)
     steps = tuple(r for r in records if isinstance(r, Step))
-    stops = [r for r in records if isinstance(r, Stopped)]
+    stops = [r for r in records if isinstance(r, TrainingStopped)]
     if not steps and not stops:
         raise RunFolderError(
             str(folder), "a run that never took a step", "at least its first records",
@@ -144,32 +144,32 @@ def open_case(folder: Path, progress: Progress = no_progress) -> Case:
     finished = is_finished(folder)
     if not finished and not (stops and stops[-1].reason == "diverged"):
         notes = (*notes, f"the run is not finished: it stands at step {len(steps)}")
-    return Case(
+    return RecordedRun(
         folder=folder,
         info=info,
         config=config,
         execution=msgspec.convert(info.execution, Execution),
-        shape=shape_of(config, vocab_size),
+        shape=shape_from_run_config(config, vocab_size),
         steps=steps,
-        matrices=tuple(r for r in records if isinstance(r, Matrices)),
+        matrices=tuple(r for r in records if isinstance(r, WeightUpdateStats)),
         epochs=tuple(r for r in records if isinstance(r, Epoch)),
-        rescues=tuple(r for r in records if isinstance(r, Rescue)),
+        rescues=tuple(r for r in records if isinstance(r, Rollback)),
         stopped=stops[-1] if stops else None,
         finished=finished,
-        checkpoint=newest_checkpoint(folder),
+        checkpoint=latest_checkpoint(folder),
         store=store,
-        notes=notes,
+        warnings=notes,
     )
 
 
 def _text(
-    folder: Path, config: RunConfig, info: RunInfo, progress: Progress
+    folder: Path, config: RunConfig, info: RunMetadata, progress: ProgressCallback
 ) -> tuple[TokenStore | None, tuple[str, ...]]:
     """The tokens that the run trained on, or why they cannot be had."""
     try:
         check_path(config.corpus_dir, folder, EMBEDDED_CORPORA)
-        text = prepare_text(config, progress)
-        if text.spool.sha256 != info.corpus["corpus_sha256"]:
+        text = prepare_documents(config, progress)
+        if text.documents.sha256 != info.corpus["corpus_sha256"]:
             return None, (
                 f"the text at {config.corpus_dir} changed since the run trained on it, so nothing "
                 "could be tried on it: what follows is read from the records alone",

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from descend.config import RunConfig
-from descend.doctor.reading import Readings
+from descend.doctor.reading import Measurements
 
 HEADINGS = (
     "What it is",
@@ -32,26 +32,26 @@ HEADINGS = (
 what tells one cause from another. `{expected}` in it stands for what the cause `expects`."""
 
 
-class Expectation(msgspec.Struct, frozen=True):
+class ExpectedRange(msgspec.Struct, frozen=True):
     """What `signal` reads if the cause holds: from `low` to `high`, None: without bound."""
 
-    signal: str
+    metric: str
     low: float | None
     high: float | None
     weight: float
     """How many nats of log-odds a reading inside is worth; outside it costs as many. Fitted
     (benchmarks/diagnosis/fit_signals.py), but for signs that are rare by nature."""
-    why: str
-    outside: float | None = None
+    reason: str
+    weight_outside: float | None = None
     """How many it costs outside, where that is not as many: what is rare says little by absence."""
 
     @property
-    def cost(self) -> float:
+    def penalty(self) -> float:
         """Nats of log-odds that a reading outside costs."""
-        return self.weight if self.outside is None else self.outside
+        return self.weight if self.weight_outside is None else self.weight_outside
 
 
-class Change(msgspec.Struct, frozen=True):
+class TreatmentChange(msgspec.Struct, frozen=True):
     """One thing done differently: what the treated run has that the control has not.
 
     Seed, data order, evaluation and number of tokens (of bytes, where the vocabulary changes)
@@ -64,29 +64,29 @@ class Change(msgspec.Struct, frozen=True):
     """Length in units of the control's."""
     train_share: float = 1.0
     """Share of the training text it may use."""
-    takes_away: bool = False
+    is_ablation: bool = False
     """The change makes it worse on purpose: what it costs says what doing the opposite gains."""
-    opposite: float = 1.0
+    inverse_effect_fraction: float = 1.0
     """Share of that cost which the opposite is expected to gain."""
-    at_most: float | None = None
+    max_inverse_effect_nats: float | None = None
     """Nats that the opposite can gain at most, where that is known from the run itself."""
-    at_least: float = 0.0
+    min_inverse_effect_nats: float = 0.0
     """Nats that it gains at least, where the run itself says so and its trial costs something."""
-    least_share: float = 0.0
+    min_run_fraction: float = 0.0
     """Share of the run from which a trial of it can show anything."""
 
     @property
-    def new_vocabulary(self) -> bool:
+    def changes_vocabulary(self) -> bool:
         """Whether a token of the treated run is not one of the control's."""
         return bool({"vocab_size", "tokenizer"} & self.keys.keys())
 
 
-def never(config: RunConfig, readings: Readings) -> str | None:
+def no_exclusion(config: RunConfig, readings: Measurements) -> str | None:
     """For causes that only the evidence can rule out."""
     return None
 
 
-def nothing(readings: Readings) -> float:
+def no_measured_harm(readings: Measurements) -> float:
     """For causes that only a trial can show."""
     return 0.0
 
@@ -99,28 +99,28 @@ class Cause:
     headline: str
     """Completes "Your model learns less than it could: …"."""
     page: str
-    expects: tuple[Expectation, ...]
-    trial: Callable[[RunConfig, Readings], tuple[Change, ...]]
+    expected_ranges: tuple[ExpectedRange, ...]
+    treatments: Callable[[RunConfig, Measurements], tuple[TreatmentChange, ...]]
     """Remedies of growing strength; the next is tried where the one before gained."""
-    remedy: str
+    advice: str
     """What to do, in words; the numbers come from the change that won."""
-    cannot_be: Callable[[RunConfig, Readings], str | None] = never
+    exclusion_reason: Callable[[RunConfig, Measurements], str | None] = no_exclusion
     """Why it is out of the question for this run, or None."""
-    prior: float = 0.0
+    prior_log_odds: float = 0.0
     """Log-odds (nats) before anything is read: how common the cause is among runs that people ask
     about. Fitted with the weights of what it expects."""
-    buys: bool = False
+    is_costly: bool = False
     """The remedy costs training time or text, and more of it helps nearly every run a little."""
-    asked: bool = False
+    always_try: bool = False
     """The well-known guide asks for it of every run, so it is tried wherever time allows, suspected
     or not: size, rate, batch, context, epochs."""
-    measured: Callable[[Readings], float] = nothing
+    measured_harm_nats: Callable[[Measurements], float] = no_measured_harm
     """Nats by which the result is off because of it, for what is counted and not tried; 0: not."""
-    spoils: bool = False
+    invalidates_evaluation: bool = False
     """Where it holds, no loss on the held-out text is to be believed, nor what a trial gained."""
 
 
-def name_of(module: str) -> str:
+def cause_name(module: str) -> str:
     """The cause that the file `module` is about."""
     return module.rsplit(".", 1)[-1]
 
@@ -130,7 +130,7 @@ def headings(page: str) -> list[str]:
     return [line[:-1] for line in page.splitlines() if line.endswith(":") and line[:-1] in HEADINGS]
 
 
-def rates(config: RunConfig, factor: float) -> dict[str, Any]:
+def scaled_learning_rate(config: RunConfig, factor: float) -> dict[str, Any]:
     """`learning_rate` times `factor`, to two digits; of a rate per epoch every one."""
     rate = config.learning_rate
     if isinstance(rate, dict):

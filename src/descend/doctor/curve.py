@@ -12,9 +12,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from descend.doctor.logs.log import Entry, Log
-from descend.doctor.reading import Reading
-from descend.signals.curve import Heading, heading
+from descend.doctor.logs.log import LogEntry, LossLog
+from descend.doctor.reading import Measurement
+from descend.signals.curve import CurveExtrapolation, extrapolate_curve
 from descend.signals.periodicity import period
 
 Floats = NDArray[np.float64]
@@ -35,7 +35,7 @@ STEADY_SHARE = 0.3
 """Of the run that must be at the peak rate for a slope to be read there."""
 
 
-class CurveReading(msgspec.Struct, frozen=True, kw_only=True):
+class CurveFeatures(msgspec.Struct, frozen=True, kw_only=True):
     """A curve in numbers. Losses in nats per token as logged; None: the log does not tell."""
 
     unit: str
@@ -59,18 +59,18 @@ class CurveReading(msgspec.Struct, frozen=True, kw_only=True):
     """Mean over the last twentieth."""
     lowest: float
     """The lowest smoothed loss (running mean over a twentieth)."""
-    fallen_early: float
+    early_loss_drop: float
     """Share of the whole fall that came in the first tenth of the run."""
     slope_per_doubling: float
     """Nats by which the loss falls while the run doubles, from its second half; negative: rises."""
-    slope_error: float
+    slope_std_error: float
     """Standard error of that slope."""
     rate_decayed: bool
     """Whether the logged rate ends below half its peak: the fall then owes much to the decay."""
     steady_slope: float | None
     """Where it decayed: the slope over the second half of the part at the peak rate, if that part
     is long enough."""
-    heading: Heading | None
+    extrapolation: CurveExtrapolation | None
     """Where the loss was going at the peak rate; None where no rate is logged or too little of the
     run was at its peak."""
     flat_since: float | None
@@ -88,7 +88,7 @@ class CurveReading(msgspec.Struct, frozen=True, kw_only=True):
     """Entries above the running mean by more than six times the noise, after the first tenth."""
     highest_rise: float
     """Largest rise of the smoothed loss above its lowest value so far (nats)."""
-    first_not_finite: float | None
+    first_nonfinite: float | None
     """Place of the first loss that is not a finite number."""
     validation_best: float | None
     validation_best_at: float | None
@@ -105,7 +105,7 @@ class CurveReading(msgspec.Struct, frozen=True, kw_only=True):
     gradient_norm_not_finite: bool
 
 
-def read_curve(log: Log) -> CurveReading | None:
+def extract_curve_features(log: LossLog) -> CurveFeatures | None:
     """The curve of `log` in numbers; None if no finite loss is in it."""
     training = _series(log.entries, "training")
     validation = _series(log.entries, "validation")
@@ -124,24 +124,24 @@ def read_curve(log: Log) -> CurveReading | None:
     early = smooth[x <= x[0] + 0.1 * (x[-1] - x[0])]
     fall = float(y[0] - smooth[-1])
     v = _validation(validation, training)
-    rates = [e.rate for e in log.entries if e.rate is not None]
+    rates = [e.learning_rate for e in log.entries if e.learning_rate is not None]
     norms = [e.gradient_norm for e in log.entries if e.gradient_norm is not None]
-    return CurveReading(
+    return CurveFeatures(
         unit=log.unit, length=float(x[-1]), first_place=float(x[0]), entries=len(log.entries),
         training_points=len(training[0]), validation_points=len(validation[0]),
         points=len(losses), finite_points=len(y),
         validation_last_at=float(validation[0][-1]) if len(validation[0]) else 0.0,
         first=float(y[0]), start=float(y[:edge].mean()), end=float(y[-edge:].mean()),
         lowest=float(smooth.min()),
-        fallen_early=float(y[0] - early.min()) / fall if fall > 0 else 0.0,
-        slope_per_doubling=slope, slope_error=error, noise=noise,
+        early_loss_drop=float(y[0] - early.min()) / fall if fall > 0 else 0.0,
+        slope_per_doubling=slope, slope_std_error=error, noise=noise,
         spikes=_spikes(y, smooth, noise), noise_of_mean=noise / math.sqrt(width),
         flat_since=_flat_since(x, smooth, noise / math.sqrt(width)),
         recurs_every=period(x, y), finite_at_end=bool(finite[-FEWEST_OF_TRAINING:].all()),
         rate_decayed=bool(rates) and rates[-1] < DECAYED * max(rates),
-        steady_slope=_steady_slope(log.entries, x, y), heading=_heading(log.entries, x, y),
+        steady_slope=_steady_slope(log.entries, x, y), extrapolation=_heading(log.entries, x, y),
         highest_rise=float((smooth - np.minimum.accumulate(smooth)).max()),
-        first_not_finite=first_bad,
+        first_nonfinite=first_bad,
         rate_first=rates[0] if rates else None, rate_highest=max(rates, default=None),
         rate_last=rates[-1] if rates else None,
         gradient_norm_not_finite=any(not math.isfinite(n) for n in norms),
@@ -185,21 +185,21 @@ def slope_per_doubling(places: Floats, losses: Floats) -> tuple[float, float]:
     return -slope, error
 
 
-def _steady_slope(entries: Sequence[Entry], places: Floats, losses: Floats) -> float | None:
+def _steady_slope(entries: Sequence[LogEntry], places: Floats, losses: Floats) -> float | None:
     """The slope per doubling while the rate stood at its peak; None if that was too short."""
-    here = at_peak([(e.at, e.rate) for e in entries if e.rate is not None], places)
+    here = mask_at_peak_lr([(e.position, e.learning_rate) for e in entries if e.learning_rate is not None], places)
     if here is None:
         return None
     slope, error = slope_per_doubling(places[here], losses[here])
     return slope if slope > 2 * error else 0.0 if math.isfinite(error) else None
 
 
-def _heading(entries: Sequence[Entry], places: Floats, losses: Floats) -> Heading | None:
-    here = at_peak([(e.at, e.rate) for e in entries if e.rate is not None], places)
-    return None if here is None else heading(places[here], losses[here])
+def _heading(entries: Sequence[LogEntry], places: Floats, losses: Floats) -> CurveExtrapolation | None:
+    here = mask_at_peak_lr([(e.position, e.learning_rate) for e in entries if e.learning_rate is not None], places)
+    return None if here is None else extrapolate_curve(places[here], losses[here])
 
 
-def at_peak(rates: Sequence[tuple[float, float]], places: Floats) -> NDArray[np.bool_] | None:
+def mask_at_peak_lr(rates: Sequence[tuple[float, float]], places: Floats) -> NDArray[np.bool_] | None:
     """Which of `places` (growing) lie where the rate stood at its peak, by `rates` (place, rate);
     None where no rate is known or that part is too short to say anything of the run."""
     peak = max((rate for _, rate in rates), default=0.0)
@@ -210,18 +210,18 @@ def at_peak(rates: Sequence[tuple[float, float]], places: Floats) -> NDArray[np.
     return here if here.any() else None
 
 
-def heading_readings(found: Heading, unit: str) -> tuple[Reading, Reading]:
+def extrapolation_measurements(found: CurveExtrapolation, unit: str) -> tuple[Measurement, Measurement]:
     """Where a curve is going, after twice its length and at last; `unit`: what places count."""
     return (
-        Reading("loss_ahead", found.loss, f"nats per token at {unit} {found.at:,.6g}",
+        Measurement("loss_ahead", found.loss, f"nats per token at {unit} {found.step:,.6g}",
                 ci95=found.ci95),
-        Reading("loss_at_last", found.floor, "nats per token", ci95=found.floor_ci95),
+        Measurement("loss_at_last", found.asymptote, "nats per token", ci95=found.floor_ci95),
     )  # fmt: skip
 
 
-def _series(entries: Sequence[Entry], name: str) -> tuple[Floats, Floats]:
+def _series(entries: Sequence[LogEntry], name: str) -> tuple[Floats, Floats]:
     """Places and losses of one side, in order of place."""
-    pairs = [(e.at, loss) for e in entries if (loss := getattr(e, name)) is not None]
+    pairs = [(e.position, loss) for e in entries if (loss := getattr(e, name)) is not None]
     pairs.sort(key=lambda pair: pair[0])
     both = np.array(pairs, dtype=np.float64).reshape(-1, 2)
     return both[:, 0], both[:, 1]

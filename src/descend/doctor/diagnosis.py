@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 SCHEMA = 1
-BUDGET = 0.15
+DEFAULT_BUDGET = 0.15
 """Share of the run's own training time that its trials may take, unless told otherwise."""
 
 LEAST_SECONDS, MOST_LEAST_SECONDS, LEAST_SHARE = 60.0, 180.0, 20.0
@@ -16,7 +16,7 @@ many times the run, at least and at most so long. Sixty seconds of one core are 
 docs/diagnosis_benchmark.md are made with, of runs of one to five."""
 
 
-def trial_seconds(full: float, budget: float = BUDGET, least: float | None = None) -> float:
+def trial_budget_seconds(full: float, budget: float = DEFAULT_BUDGET, least: float | None = None) -> float:
     """Seconds that the trials of a run of `full` seconds may take: its share, or at the least
     `least` (None: what every run is given)."""
     if least is None:
@@ -27,21 +27,21 @@ def trial_seconds(full: float, budget: float = BUDGET, least: float | None = Non
 class Evidence(msgspec.Struct, frozen=True):
     """A number and why it speaks for (or is told beside) a cause."""
 
-    signal: str
+    metric: str
     value: float
     unit: str
     healthy_range: tuple[float | None, float | None]
-    why: str
+    reason: str
     ci95: tuple[float, float] | None = None
     """Of `value`, where it is an estimate that has one."""
 
 
-OF_A_NEW_VOCABULARY = "held-out loss, nats per token of the new vocabulary"
+NEW_VOCABULARY_METRIC = "held-out loss, nats per token of the new vocabulary"
 """Metric of a second trial where the first changed the vocabulary: its tokens are of another size
 than those of the first trial."""
 
 
-class Trial(msgspec.Struct, frozen=True, kw_only=True):
+class PairedTrial(msgspec.Struct, frozen=True, kw_only=True):
     """A cause's remedy against the run's own settings: equal seed, data order and evaluation.
 
     `gain` is control minus treated in `metric` (of what was taken away on purpose, such as half the
@@ -53,28 +53,28 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     metric: str
     change: str
     control: float
-    treated: float
-    gain: float
+    treatment: float
+    loss_reduction: float
     ci95: tuple[float, float] | None
     p_holm: float
     """Chance of such a gain if the change did nothing, after Holm's correction over all raced."""
     seeds: int
     tokens: int
-    share_of_run: float
+    run_fraction: float
     """The control's length as a share of the run that is diagnosed (1: as long)."""
     seconds: float
     cost_factor: float
     """Training time of the treated run over the control's."""
-    gain_at_equal_time: float | None = None
+    loss_reduction_at_equal_time: float | None = None
     """Where the remedy costs time: the gain over a control that trains as long in seconds."""
-    carried_gain: float | None = None
+    extrapolated_loss_reduction: float | None = None
     """Where the trial is shorter than the run: the gain expected at its full length (nats)."""
-    counts: bool | None = None
+    is_significant: bool | None = None
     """Whether the gain is no chance and large enough in a run of full length, as the doctor judges
     it; None where that was not judged."""
-    undecided: bool = False
+    is_inconclusive: bool = False
     """The gain is as large as would count in a run of full length, and may be chance."""
-    after: list[str] = []
+    applied_causes: list[str] = []
     """Causes whose remedies both sides already had (for the second fault of a double one)."""
 
 
@@ -85,31 +85,31 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     probability: float
     """That its remedy is the best worth having; beside text that is short, the best setting."""
     evidence: list[Evidence]
-    prescription: dict[str, Any]
-    remedy: str
+    recommended_config: dict[str, Any]
+    advice: str
     """What to do, as a sentence; some remedies are no setting."""
-    trial: Trial | None = None
+    trial: PairedTrial | None = None
 
 
-class RuledOut(msgspec.Struct, frozen=True, kw_only=True):
+class OtherCause(msgspec.Struct, frozen=True, kw_only=True):
     """A cause that does not hold, or is not the one, and the number that says so."""
 
     cause: str
-    because: str
-    trial: Trial | None = None
-    untried: bool = False
+    reason: str
+    trial: PairedTrial | None = None
+    is_untested: bool = False
     """Others were raced and it was not: less spoke for it, or no trial so short could show it."""
 
     @property
-    def open(self) -> bool:
+    def is_inconclusive(self) -> bool:
         """Whether its trial left it undecided."""
-        return self.trial is not None and self.trial.undecided
+        return self.trial is not None and self.trial.is_inconclusive
 
     @property
-    def gains_too(self) -> bool:
+    def also_improves(self) -> bool:
         """Whether its remedy gained as well, and would count by itself: less than that of the cause
         found, so it is not known what is left of that gain once this one is mended."""
-        return self.trial is not None and bool(self.trial.counts)
+        return self.trial is not None and bool(self.trial.is_significant)
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -127,19 +127,19 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     probability: float
     """Of the verdict; see docs/diagnose.md for what it counts."""
     causes: list[Finding]
-    ruled_out: list[RuledOut]
-    readings: list[Evidence]
+    ruled_out: list[OtherCause]
+    measurements: list[Evidence]
     """All that was read off the run, for `--explain`."""
-    notes: list[str]
+    warnings: list[str]
     """What could not be looked at, and why; how long the trials were."""
     cost: Cost
-    untried: str | None = None
+    untested_reason: str | None = None
     """Why nothing was tried, and what would let it be, as a sentence; None where trials were made.
     Of notes it is one."""
     schema: int = SCHEMA
 
 
-def tried(diagnosis: Diagnosis) -> bool:
+def has_trials(diagnosis: Diagnosis) -> bool:
     """Whether any trial was made at all."""
-    judged: list[Finding | RuledOut] = [*diagnosis.causes, *diagnosis.ruled_out]
+    judged: list[Finding | OtherCause] = [*diagnosis.causes, *diagnosis.ruled_out]
     return any(one.trial is not None for one in judged)

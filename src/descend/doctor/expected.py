@@ -21,7 +21,7 @@ guess: networks pass counting by a third or so on little text, and by far only o
 LARGEST_VOCABULARY = 10_000_000
 
 
-class Band(msgspec.Struct, frozen=True, kw_only=True):
+class ExpectedLoss(msgspec.Struct, frozen=True, kw_only=True):
     """Expected losses in nats per token; None where nothing is known. `low` and `high`: of
     held-out text after a training that went well."""
 
@@ -36,7 +36,7 @@ class Band(msgspec.Struct, frozen=True, kw_only=True):
     )
 
 
-def expected_band(corpus: str | None, vocab_size: int | None) -> Band:
+def expected_loss_range(corpus: str | None, vocab_size: int | None) -> ExpectedLoss:
     """The band for a text and a vocabulary; `ConfigError` for a vocabulary that is none."""
     if vocab_size is not None and not 2 <= vocab_size <= LARGEST_VOCABULARY:
         raise ConfigError(
@@ -46,9 +46,9 @@ def expected_band(corpus: str | None, vocab_size: int | None) -> Band:
     if corpus is not None:
         return _of_text(corpus, vocab_size)
     if vocab_size is None:
-        return Band()
+        return ExpectedLoss()
     guess = math.log(vocab_size)
-    return Band(
+    return ExpectedLoss(
         start_low=START[0] * guess,
         start_high=START[1] * guess,
         source=f"guessing among {vocab_size:,} tokens costs ln {vocab_size:,} = {guess:.2f}; how "
@@ -56,8 +56,8 @@ def expected_band(corpus: str | None, vocab_size: int | None) -> Band:
     )
 
 
-def _of_text(corpus: str, vocab_size: int | None) -> Band:
-    from descend.text.store import prepare_text, prepare_tokenizer, prepare_tokens
+def _of_text(corpus: str, vocab_size: int | None) -> ExpectedLoss:
+    from descend.text.store import prepare_documents, prepare_tokenizer, prepare_tokens
     from descend.training.recipe import choose_vocabulary
 
     small = vocab_size is not None and vocab_size < 257
@@ -65,12 +65,12 @@ def _of_text(corpus: str, vocab_size: int | None) -> Band:
         {"corpus_dir": corpus, "tokenizer": "char" if small else "bpe"}
         | ({} if small else {"vocab_size": vocab_size})
     )
-    text = prepare_text(config)
+    text = prepare_documents(config)
     size = choose_vocabulary(config, text.train_bytes)
     info = prepare_tokens(text, prepare_tokenizer(text, config.tokenizer, size)).info
     guess = math.log(vocab_size or info.vocab_size)
-    ladder = info.ladder
-    return Band(
+    ladder = info.ngram_baselines
+    return ExpectedLoss(
         start_low=START[0] * guess,
         start_high=START[1] * guess,
         low=LEAST_OF_COUNTING * ladder.trigram,

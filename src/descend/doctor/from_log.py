@@ -12,30 +12,30 @@ from pathlib import Path
 
 import msgspec
 
-from descend.doctor.curve import CurveReading, read_curve
-from descend.doctor.diagnosis import Evidence, Finding, RuledOut
-from descend.doctor.expected import Band, expected_band
+from descend.doctor.curve import CurveFeatures, extract_curve_features
+from descend.doctor.diagnosis import Evidence, Finding, OtherCause
+from descend.doctor.expected import ExpectedLoss, expected_loss_range
 from descend.doctor.judgment import Judged, Shape
-from descend.doctor.logs.log import Entry, Log
+from descend.doctor.logs.log import LogEntry, LossLog
 from descend.doctor.logs.reading import read_log
-from descend.doctor.shapes import judge_shape
+from descend.doctor.shapes import apply_curve_rules
 
 SCHEMA = 1
 
 
-class NotChecked(msgspec.Struct, frozen=True):
+class UncheckedCause(msgspec.Struct, frozen=True):
     """A cause that no curve can show, and what it would take."""
 
     cause: str
-    because: str
+    required_data: str
 
 
-class Normal(msgspec.Struct, frozen=True, kw_only=True):
+class NormalityAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Is this curve normal? `answer`: yes, no, or cannot tell."""
 
     answer: str
     because: str
-    band: Band
+    band: ExpectedLoss
 
 
 class LogCost(msgspec.Struct, frozen=True):
@@ -45,20 +45,20 @@ class LogCost(msgspec.Struct, frozen=True):
     fraction_of_run: float | None = None
 
 
-class CurveDiagnosis(msgspec.Struct, frozen=True, kw_only=True):
+class LogDiagnosis(msgspec.Struct, frozen=True, kw_only=True):
     """`diagnose LOG --json`."""
 
     log: str
     kind: str
     """Which program's format it is in."""
-    normal: Normal
+    normal: NormalityAnswer
     verdict: str
     probability: float
     causes: list[Finding]
     """None of them tried: nothing was run."""
-    ruled_out: list[RuledOut]
-    not_checked: list[NotChecked]
-    curve: CurveReading | None
+    ruled_out: list[OtherCause]
+    not_checked: list[UncheckedCause]
+    features: CurveFeatures | None
     notes: list[str]
     cost: LogCost
     schema: int = SCHEMA
@@ -66,7 +66,7 @@ class CurveDiagnosis(msgspec.Struct, frozen=True, kw_only=True):
 
 def diagnose_log(
     path: Path, *, corpus: str | None = None, vocab_size: int | None = None
-) -> CurveDiagnosis:
+) -> LogDiagnosis:
     """What the loss log at `path` says of its run.
 
     With `corpus` (what the run trained on) and `vocab_size` the losses expected there are known.
@@ -74,32 +74,32 @@ def diagnose_log(
     """
     began = time.monotonic()
     log = in_nats(read_log(path))
-    curve = read_curve(log)
-    band = expected_band(corpus, vocab_size)
-    judged = judge_shape(Shape(log, curve, band))
-    return CurveDiagnosis(
+    curve = extract_curve_features(log)
+    band = expected_loss_range(corpus, vocab_size)
+    judged = apply_curve_rules(Shape(log, curve, band))
+    return LogDiagnosis(
         log=str(path),
         kind=log.kind,
-        normal=Normal(answer=judged.normal, because=judged.because, band=band),
+        normal=NormalityAnswer(answer=judged.normal, because=judged.because, band=band),
         verdict=judged.verdict,
         probability=judged.probability,
         causes=[_finding(judged)] if judged.cause else [],
-        ruled_out=[RuledOut(cause=c, because=why) for c, why in judged.ruled_out.items()],
-        not_checked=not_checked(judged),
-        curve=curve,
+        ruled_out=[OtherCause(cause=c, reason=why) for c, why in judged.ruled_out.items()],
+        not_checked=unchecked_causes(judged),
+        features=curve,
         notes=[*judged.notes, *_notes(log)],
         cost=LogCost(round(time.monotonic() - began, 2)),
     )
 
 
-def in_nats(log: Log) -> Log:
+def in_nats(log: LossLog) -> LossLog:
     """`log` with losses in nats; itself where they are."""
     if not log.bits:
         return log
     ln_2 = math.log(2)
     entries = [
-        Entry(at=e.at, training=None if e.training is None else e.training * ln_2,
-              validation=None if e.validation is None else e.validation * ln_2, rate=e.rate,
+        LogEntry(position=e.position, train_loss=None if e.train_loss is None else e.train_loss * ln_2,
+              validation_loss=None if e.validation_loss is None else e.validation_loss * ln_2, learning_rate=e.learning_rate,
               gradient_norm=e.gradient_norm)
         for e in log.entries
     ]  # fmt: skip
@@ -113,12 +113,12 @@ def _finding(judged: Judged) -> Finding:
         cause=judged.cause,
         probability=judged.probability,
         evidence=[Evidence(*e) for e in judged.evidence],
-        prescription=judged.prescription,
-        remedy=judged.remedy,
+        recommended_config=judged.prescription,
+        advice=judged.remedy,
     )
 
 
-NEEDS: dict[str, str] = {
+REQUIRED_DATA: dict[str, str] = {
     "learning_rate_too_low": "a slow curve is left by a low rate, a small model, a large batch and "
     "hard text alike; a trial at a higher rate would tell",
     "learning_rate_too_high": "a high rate may leave a smooth curve that ends too high; a trial at "
@@ -144,19 +144,19 @@ NEEDS: dict[str, str] = {
 """All causes, and what it would take to see or to exclude each."""
 
 
-def not_checked(judged: Judged) -> list[NotChecked]:
+def unchecked_causes(judged: Judged) -> list[UncheckedCause]:
     """All causes on which the curve is silent."""
     known = {judged.cause, *judged.ruled_out}
-    return [NotChecked(cause, why) for cause, why in NEEDS.items() if cause not in known]
+    return [UncheckedCause(cause, why) for cause, why in REQUIRED_DATA.items() if cause not in known]
 
 
-def _notes(log: Log) -> list[str]:
+def _notes(log: LossLog) -> list[str]:
     notes = list(log.notes)
     if log.unit == "epochs":
         notes.append("the log names no steps: places are epochs")
     elif log.unit == "entries":
         notes.append("the log names neither steps nor epochs: places are its entries, in order")
-    if all(e.validation is None for e in log.entries):
+    if all(e.validation_loss is None for e in log.entries):
         notes.append(
             "there is no validation loss in this log: overfitting cannot be seen, so whether the "
             "model learned the language or knows its text by heart is open"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def gained(
+def describe_effect(
     change: str, gain: float, ci95: tuple[float, float] | None, takes_away: bool = False
 ) -> str:
     """`twice the width ends 0.020 nats better (95 %: -0.010 to 0.050)`.

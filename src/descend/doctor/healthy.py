@@ -9,7 +9,7 @@ from __future__ import annotations
 
 Range = tuple[float | None, float | None]
 
-HEALTHY: dict[str, Range] = {
+REFERENCE_RANGES: dict[str, Range] = {
     # Karpathy's recipe: before training every token is as likely as any other.
     "loss_at_start": (0.9, 1.2),
     # 2 layers, 64 wide, tiny Shakespeare: healthy 0.01, rate/30 0.0007, rate*30 0.022.
@@ -53,19 +53,19 @@ HEALTHY: dict[str, Range] = {
 
 FIRST_GUESS = "a first guess"
 PROTOTYPE = "a prototype's first guess, whose runs were not kept"
-INSIDE = "read off benchmarks/results/doctor/inside.json"
+FROM_HEALTHY_RUNS = "read off benchmarks/results/doctor/inside.json"
 
-ORIGINS: dict[str, str] = {
+RANGE_SOURCES: dict[str, str] = {
     "loss_at_start": "around ln V, as in Karpathy's recipe",
     "update_ratio": PROTOTYPE,
     "rise_after_best": PROTOTYPE,
     "multiplier_fresh": PROTOTYPE,
     "multiplier_same": PROTOTYPE,
-    "attention_logit": INSIDE,
-    "attention_entropy": INSIDE,
-    "stream_size": INSIDE,
-    "dead_units": INSIDE,
-    "effective_rank": INSIDE,
+    "attention_logit": FROM_HEALTHY_RUNS,
+    "attention_entropy": FROM_HEALTHY_RUNS,
+    "stream_size": FROM_HEALTHY_RUNS,
+    "dead_units": FROM_HEALTHY_RUNS,
+    "effective_rank": FROM_HEALTHY_RUNS,
     "near_overlap": "read off benchmarks/results/doctor/near_copies.json",
     "rare_loss": "read off benchmarks/results/doctor/rare_tokens.json",
 }
@@ -73,7 +73,7 @@ ORIGINS: dict[str, str] = {
 script that is gone (docs/recipe.md)."""
 
 
-def in_words(held: Range) -> str:
+def format_range(held: Range) -> str:
     """`0.5 to 6`, `under 3`, `over 2`; empty where there is no bound."""
     low, high = held
     if low is None:
@@ -81,11 +81,11 @@ def in_words(held: Range) -> str:
     return f"over {low:g}" if high is None else f"{low:g} to {high:g}"
 
 
-def origin(signal: str) -> str:
+def range_source(signal: str) -> str:
     """Whose number the range of `signal` is."""
-    return ORIGINS.get(signal, FIRST_GUESS)
+    return RANGE_SOURCES.get(signal, FIRST_GUESS)
 
 
-def healthy_range(signal: str) -> Range:
+def reference_range(signal: str) -> Range:
     """The range of `signal`; (None, None) where no value of it is unhealthy by itself."""
-    return HEALTHY.get(signal, (None, None))
+    return REFERENCE_RANGES.get(signal, (None, None))

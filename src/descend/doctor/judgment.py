@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from descend.doctor.curve import CurveReading
-from descend.doctor.expected import Band
-from descend.doctor.logs.log import Log
+from descend.doctor.curve import CurveFeatures
+from descend.doctor.expected import ExpectedLoss
+from descend.doctor.logs.log import LossLog
 
 EvidenceFacts = tuple[str, float, str, tuple[float | None, float | None], str]
 
@@ -16,9 +16,9 @@ EvidenceFacts = tuple[str, float, str, tuple[float | None, float | None], str]
 class Shape:
     """What is judged."""
 
-    log: Log
-    curve: CurveReading | None
-    band: Band
+    log: LossLog
+    curve: CurveFeatures | None
+    band: ExpectedLoss
 
 
 @dataclass(frozen=True)

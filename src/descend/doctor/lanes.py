@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from descend.config import RunConfig, make_config
-from descend.doctor.case import Case
-from descend.doctor.cause import Change
+from descend.doctor.case import RecordedRun
+from descend.doctor.cause import TreatmentChange
 from descend.runs.folder import TOKENIZER
-from descend.settings import changed
-from descend.text.store import prepare_text, prepare_tokens
-from descend.training.job import tokenizer_for
+from descend.settings import with_changes
+from descend.text.store import prepare_documents, prepare_tokens
+from descend.training.job import load_or_train_tokenizer
 from descend.training.recipe import WARMUP_FRACTION
-from descend.trials.arms import EVALUATION_TOKENS, Arm, arm_of
-from descend.trials.statistics import LEAST_NATS, LEAST_SHARE
+from descend.trials.arms import EVALUATION_TOKENS, TrialSpec, make_trial_spec
+from descend.trials.statistics import MIN_EFFECT_NATS, MIN_RELATIVE_EFFECT
 
-EVALUATIONS = 6
+NUM_EVALUATIONS = 6
 """Looks at the held-out text where the run makes several passes: the best is what is kept."""
 
 SEVERAL_PASSES = 2.0
@@ -31,49 +31,49 @@ RESIZING = {"batch_size", "seq_len", "epoch", "max_steps"}
 
 
 @dataclass(frozen=True)
-class Lane:
+class Treatment:
     """A change of one cause: one runner of a race, known by its label."""
 
     cause: str
-    change: Change
-    buys: bool = False
+    change: TreatmentChange
+    is_costly: bool = False
     """As of its cause: it costs training time or text, and helps nearly every run a little."""
 
     def __hash__(self) -> int:
         return hash((self.cause, self.change.label))
 
     @property
-    def doublings(self) -> float:
+    def cost_doublings(self) -> float:
         """How often it doubles what is spent: four times the steps do it twice. 0 where it is
         free."""
-        return max(1.0, math.log2(self.change.steps)) if self.buys else 0.0
+        return max(1.0, math.log2(self.change.steps)) if self.is_costly else 0.0
 
     @property
-    def value(self) -> float:
+    def cost_weight(self) -> float:
         """What a nat that it gains is worth."""
-        return float(BOUGHT_WORTH**self.doublings)
+        return float(COSTLY_EFFECT_WEIGHT**self.cost_doublings)
 
 
-BOUGHT_WORTH = 0.8
+COSTLY_EFFECT_WEIGHT = 0.8
 """What a nat is worth that costs as much time or text again, against one that is free. First
 guess."""
 
 LEAST_SHARE_OF_LITTLE = 0.01
 """Of the loss, in place of `LEAST_NATS` where a token carries under a nat: a hundredth of a nat
 would be a large part of it there."""
-BOUGHT_SHARE = 0.03
+MIN_RELATIVE_COSTLY_EFFECT = 0.03
 """Of the loss, that a remedy must gain which costs as much time or text again: nearly every run
 gains a little by more. Origin: healthy tiny runs gain up to 3 % by twice the passes
 (benchmarks/results/diagnosis); that of the benchmark's labels too."""
 
 
-def least_worth(lane: Lane, loss: float) -> float:
+def min_effect_nats(lane: Treatment, loss: float) -> float:
     """Nats from which a gain of `lane` over a control of that `loss` is worth a word."""
-    free = max(LEAST_SHARE * loss, min(LEAST_NATS, LEAST_SHARE_OF_LITTLE * loss))
-    return max(free, BOUGHT_SHARE * loss * lane.doublings)
+    free = max(MIN_RELATIVE_EFFECT * loss, min(MIN_EFFECT_NATS, LEAST_SHARE_OF_LITTLE * loss))
+    return max(free, MIN_RELATIVE_COSTLY_EFFECT * loss * lane.cost_doublings)
 
 
-def base_config(case: Case) -> RunConfig:
+def control_config(case: RecordedRun) -> RunConfig:
     """The run's own settings as a trial takes them: its very tokenizer, and as it computed."""
     keys: dict[str, Any] = {
         "vocab_path": str((case.folder / TOKENIZER).resolve()),
@@ -88,13 +88,13 @@ def base_config(case: Case) -> RunConfig:
     return make_config(case.config.model_dump() | keys)
 
 
-def arm_for(case: Case, base: RunConfig, change: Change | None, steps: int, seed: int) -> Arm:
+def make_treatment_spec(case: RecordedRun, base: RunConfig, change: TreatmentChange | None, steps: int, seed: int) -> TrialSpec:
     """The run that tries `change` on `base`, as long as `steps` steps of the run examined.
 
     Equal tokens: a step of another size changes the number of steps. Where the vocabulary
     changes, equal bytes. Warmup keeps its share of the run.
     """
-    config = changed(base, change.keys if change else {})
+    config = with_changes(base, change.keys if change else {})
     tokens = steps * case.tokens_per_step * (change.steps if change else 1.0)
     if change is not None and "vocab_size" in change.keys:
         tokens *= _tokens_for_the_same_bytes(case, config)
@@ -102,23 +102,23 @@ def arm_for(case: Case, base: RunConfig, change: Change | None, steps: int, seed
     assert case.store is not None
     passes = tokens / len(case.store.train)
     own = steps * case.tokens_per_step
-    return arm_of(
+    return make_trial_spec(
         make_config(_as_long(case, config, count).model_dump() | {"seed": seed}),
         steps=count,
         train_share=change.train_share if change else 1.0,
-        evaluate_every=max(1, count // EVALUATIONS) if passes > SEVERAL_PASSES else None,
+        evaluate_every=max(1, count // NUM_EVALUATIONS) if passes > SEVERAL_PASSES else None,
         evaluation_tokens=min(EVALUATION_TOKENS, max(LEAST_JUDGED, round(JUDGED_SHARE * own))),
         parent=case.info.parent,
     )
 
 
-def _as_long(case: Case, config: RunConfig, steps: int) -> RunConfig:
+def _as_long(case: RecordedRun, config: RunConfig, steps: int) -> RunConfig:
     """`config` with the warmup that fits so many steps."""
     warmup = round(_warmup_share(case, config) * steps)
     return make_config(config.model_dump() | {"warmup_steps": warmup})
 
 
-def _warmup_share(case: Case, config: RunConfig) -> float:
+def _warmup_share(case: RecordedRun, config: RunConfig) -> float:
     """Share of a run of `config` that its rate rises: as of the run examined, whose steps
     `warmup_steps` counts; the usual share where it is left open."""
     if config.warmup_steps is None:
@@ -126,22 +126,22 @@ def _warmup_share(case: Case, config: RunConfig) -> float:
     return config.warmup_steps / max(case.total_steps, 1)
 
 
-def _tokens_for_the_same_bytes(case: Case, config: RunConfig) -> float:
+def _tokens_for_the_same_bytes(case: RecordedRun, config: RunConfig) -> float:
     """Tokens of the same text under the tokenizer of `config`, over those of the run's own."""
     assert case.store is not None
-    text = prepare_text(config)
-    other = prepare_tokens(text, tokenizer_for(config, text))
+    text = prepare_documents(config)
+    other = prepare_tokens(text, load_or_train_tokenizer(config, text))
     return len(other.train) / max(len(case.store.train), 1)
 
 
-def prescription(
-    case: Case, base: RunConfig, change: Change, longer: float = 1.0
+def recommended_changes(
+    case: RecordedRun, base: RunConfig, change: TreatmentChange, longer: float = 1.0
 ) -> dict[str, Any]:
     """The keys of `change` that differ from the run's own, as they are for a run of full length.
 
     A full run of `base` is `longer` times as long as the run examined.
     """
-    wanted = changed(base, change.keys)
+    wanted = with_changes(base, change.keys)
     tokens = case.total_steps * case.tokens_per_step * longer * change.steps
     if case.config.max_steps and wanted.vocab_size != case.config.vocab_size:
         tokens *= _tokens_for_the_same_bytes(case, wanted)
@@ -165,9 +165,9 @@ def prescription(
     return keys
 
 
-def _left_open(case: Case, base: RunConfig) -> bool:
+def _left_open(case: RecordedRun, base: RunConfig) -> bool:
     """Whether a run of another length finds its warmup by itself: none, or the usual share where
     the run examined did not say and no remedy does."""
     if base.warmup_steps != case.config.warmup_steps:
         return False
-    return not case.config.warmup_steps or case.info.config.get("warmup_steps") is None
+    return not case.config.warmup_steps or case.info.requested_config.get("warmup_steps") is None

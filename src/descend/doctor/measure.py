@@ -12,31 +12,31 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from descend.doctor.case import Case
-from descend.doctor.curve import at_peak, heading_readings
-from descend.doctor.reading import Reading
+from descend.doctor.case import RecordedRun
+from descend.doctor.curve import mask_at_peak_lr, extrapolation_measurements
+from descend.doctor.reading import Measurement
 from descend.machine import Execution
 from descend.model.cost import parameter_count
 from descend.model.transformer import Transformer
 from descend.runs.model_files import load_model
 from descend.runs.suggestions import lacks_model
 from descend.signals import breakdown, counting, recorded
-from descend.signals.activations import flows
-from descend.signals.attention import sharpness
-from descend.signals.curve import heading
-from descend.signals.distance import information
-from descend.signals.recurrence import recurrence_distances, recurring_share
-from descend.signals.steps import critical_multiplier, noise_scale
-from descend.text.baselines import ngram_loss
-from descend.text.near_copies import Mask, NearCopies, near_copies
-from descend.text.overlap import Overlap, overlap, telling_length
+from descend.signals.activations import block_activation_stats
+from descend.signals.attention import head_attention_entropies
+from descend.signals.curve import extrapolate_curve
+from descend.signals.distance import mutual_information
+from descend.signals.recurrence import recurrence_distances, recurring_ngram_fraction
+from descend.signals.steps import critical_step_multiplier, gradient_noise_scale
+from descend.text.baselines import kneser_ney_loss
+from descend.text.near_copies import Mask, FuzzyOverlap, find_fuzzy_overlap
+from descend.text.overlap import ExactOverlap, find_exact_overlap, min_significant_match_length
 from descend.text.store import TokenStore
 from descend.training.checkpoint import load_checkpoint
-from descend.training.objective import mean_loss
+from descend.training.objective import mean_cross_entropy
 from descend.training.optimizer import make_optimizers, set_learning_rate
-from descend.training.precision import make_scaler
+from descend.training.precision import make_grad_scaler
 from descend.training.state import TrainState
-from descend.trials.judge import judge, stretches
+from descend.trials.judge import evaluate_trial, evaluation_segments
 
 DISTANCES = [*range(1, 33), 48, 64, 96, 128, 192, 256, 384, 512]
 """Tokens apart, at which one is asked what it tells of another."""
@@ -58,7 +58,7 @@ HIGHEST_ORDER = 4
 """Of the n-gram ladder: above it, in a megabyte or less, nothing more is gained."""
 
 
-def measure(case: Case) -> dict[str, Reading]:
+def measure_run(case: RecordedRun) -> dict[str, Measurement]:
     """All readings that can be taken of `case`, by signal name."""
     found = [*_from_records(case), *_from_settings(case)]
     if case.store is not None:
@@ -69,70 +69,70 @@ def measure(case: Case) -> dict[str, Reading]:
             found += _from_model(case, case.store, model, counted)
         if case.checkpoint is not None and not case.diverged:
             found += _from_state(case)
-    readings = {r.signal: r for r in found if math.isfinite(r.value)}
+    readings = {r.metric: r for r in found if math.isfinite(r.value)}
     if {"held_out_loss", "counting_loss"} <= readings.keys():
         gap = readings["held_out_loss"].value - readings["counting_loss"].value
-        readings["floor_gap"] = Reading("floor_gap", gap, "nats")
+        readings["floor_gap"] = Measurement("floor_gap", gap, "nats")
     return readings
 
 
-def _from_records(case: Case) -> Iterator[Reading]:
+def _from_records(case: RecordedRun) -> Iterator[Measurement]:
     steps, epochs = case.steps, case.epochs
     optional: list[tuple[str, float | None, str]] = [
-        ("loss_at_start", recorded.loss_at_start(steps, case.shape.vocab_size), "of ln V"),
+        ("loss_at_start", recorded.initial_loss_ratio(steps, case.shape.vocab_size), "of ln V"),
         ("update_ratio", recorded.update_ratio(case.matrices), "of the weight, a step"),
-        ("clipped_share", recorded.clipped_share(steps), "of steps"),
-        ("gradient_spread", recorded.gradient_spread(steps), "99th over 50th percentile"),
-        ("loss_jitter", recorded.loss_jitter(steps), "nats"),
-        ("loss_rise", recorded.highest_after_start(steps), "nats"),
-        ("rise_after_best", recorded.rise_after_best(epochs), "nats"),
-        ("last_epoch_gain", recorded.last_epoch_gain(epochs), "nats"),
-        ("final_rate", recorded.final_rate_share(steps) if case.finished else None, "of the peak"),
-        ("warmup_share", recorded.warmup_share(steps), "of the run"),
-        ("idle_share", recorded.idle_share(steps), "of steps"),
+        ("clipped_share", recorded.clipped_step_fraction(steps), "of steps"),
+        ("gradient_spread", recorded.gradient_norm_p99_over_p50(steps), "99th over 50th percentile"),
+        ("loss_jitter", recorded.loss_noise_std(steps), "nats"),
+        ("loss_rise", recorded.max_loss_increase(steps), "nats"),
+        ("rise_after_best", recorded.validation_loss_increase_after_best(epochs), "nats"),
+        ("last_epoch_gain", recorded.last_epoch_loss_reduction(epochs), "nats"),
+        ("final_rate", recorded.final_lr_fraction(steps) if case.finished else None, "of the peak"),
+        ("warmup_share", recorded.warmup_fraction(steps), "of the run"),
+        ("idle_share", recorded.near_zero_lr_fraction(steps), "of steps"),
     ]
     for name, value, unit in optional:
         if value is not None:
-            yield Reading(name, value, unit)
+            yield Measurement(name, value, unit)
     if epochs:
         best = min(epochs, key=lambda e: e.validation_loss)
-        yield Reading("validation_loss", best.validation_loss, "nats per token")
-        yield Reading("validation_accuracy", best.validation_accuracy, "of tokens")
-        yield Reading("best_epoch", best.epoch / epochs[-1].epoch, "of the epochs")
+        yield Measurement("validation_loss", best.validation_loss, "nats per token")
+        yield Measurement("validation_accuracy", best.validation_accuracy, "of tokens")
+        yield Measurement("best_epoch", best.epoch / epochs[-1].epoch, "of the epochs")
     yield from _heading(case)
 
 
-def _heading(case: Case) -> Iterator[Reading]:
+def _heading(case: RecordedRun) -> Iterator[Measurement]:
     """Where the training loss was going at the peak of the rate: its decay is no part of the law.
     Smoothed losses are on another scale than all others that are told."""
-    if case.diverged or case.exploded or case.config.label_smoothing or not case.steps:
+    if case.diverged or case.first_exploded_step or case.config.label_smoothing or not case.steps:
         return
     places = np.array([float(s.step) for s in case.steps])
-    here = at_peak([(s.step, s.learning_rate) for s in case.steps], places)
+    here = mask_at_peak_lr([(s.step, s.learning_rate) for s in case.steps], places)
     if here is None:
         return
-    found = heading(places[here], np.array([s.loss for s in case.steps])[here])
+    found = extrapolate_curve(places[here], np.array([s.loss for s in case.steps])[here])
     if found is not None:
-        yield from heading_readings(found, "step")
+        yield from extrapolation_measurements(found, "step")
 
 
-def _from_settings(case: Case) -> Iterator[Reading]:
+def _from_settings(case: RecordedRun) -> Iterator[Measurement]:
     config, shape = case.config, case.shape
     parameters = parameter_count(shape)
-    yield Reading("epochs", case.passes, "passes over the text")
-    yield Reading("steps", float(case.total_steps), "updates")
-    yield Reading("dropout_rate", config.dropout_rate, "of the units")
-    yield Reading("parameters", float(parameters), "numbers")
+    yield Measurement("epochs", case.num_epochs, "passes over the text")
+    yield Measurement("steps", float(case.total_steps), "updates")
+    yield Measurement("dropout_rate", config.dropout_rate, "of the units")
+    yield Measurement("parameters", float(parameters), "numbers")
     tables = 1 if shape.architecture == "gpt" else 2
     embedding = tables * shape.vocab_size * shape.embed_dim
-    yield Reading("embedding_share", embedding / parameters, "of the parameters")
+    yield Measurement("embedding_share", embedding / parameters, "of the parameters")
     if case.store is not None:
         seen = case.total_steps * case.tokens_per_step
-        yield Reading("tokens_per_parameter", seen / parameters, "tokens trained on")
+        yield Measurement("tokens_per_parameter", seen / parameters, "tokens trained on")
 
 
 @dataclass(frozen=True)
-class _Counted:
+class _CorpusCounts:
     """What is counted in a text once, for its own readings and for those of the model."""
 
     uses: breakdown.Ids
@@ -143,82 +143,82 @@ class _Counted:
     """The lowest that counting reaches (nats per token)."""
     copy_length: int | None
     """Tokens of a run that count as a copy; None: no run tells."""
-    copies: Overlap | None
+    copies: ExactOverlap | None
     """Of training text in held-out text, word for word."""
-    near: NearCopies | None
+    near: FuzzyOverlap | None
     """The same with small changes or none; None: the text has too few words to tell."""
 
     @property
     def known(self) -> Mask | None:
         """For each held-out token, whether it may be known by heart; None where nothing tells."""
         told = [] if self.copies is None else [self.copies.covered]
-        if self.near is not None and self.near.beyond > 0:
+        if self.near is not None and self.near.excess_fraction_lower_bound > 0:
             told.append(self.near.covered)
         return np.logical_or.reduce(told) if told else None
 
 
-def _count(store: TokenStore) -> _Counted:
-    size, ladder = store.tokenizer.vocab_size, store.info.ladder
-    fourgram = ngram_loss(store.train, store.validation, size, HIGHEST_ORDER)
-    loss = min(ladder.lowest, fourgram)
-    length = telling_length(len(store.train), loss, store.bytes_per_token)
-    return _Counted(
+def _count(store: TokenStore) -> _CorpusCounts:
+    size, ladder = store.tokenizer.vocab_size, store.info.ngram_baselines
+    fourgram = kneser_ney_loss(store.train, store.validation, size, HIGHEST_ORDER)
+    loss = min(ladder.best, fourgram)
+    length = min_significant_match_length(len(store.train), loss, store.bytes_per_token)
+    return _CorpusCounts(
         uses=np.bincount(np.asarray(store.train), minlength=size),
         fourgram_loss=fourgram,
         loss=loss,
         copy_length=length,
-        copies=None if length is None else overlap(store.train, store.validation, length),
-        near=near_copies(store.train, store.validation, store.tokenizer.decode),
+        copies=None if length is None else find_exact_overlap(store.train, store.validation, length),
+        near=find_fuzzy_overlap(store.train, store.validation, store.tokenizer.decode),
     )
 
 
-def _from_text(store: TokenStore, counted: _Counted, seq_len: int) -> Iterator[Reading]:
-    ladder = store.info.ladder
-    yield Reading("train_tokens", float(len(store.train)), "tokens")
-    yield Reading("validation_tokens", float(len(store.validation)), "tokens")
-    yield Reading("bytes_per_token", store.bytes_per_token, "bytes")
+def _from_text(store: TokenStore, counted: _CorpusCounts, seq_len: int) -> Iterator[Measurement]:
+    ladder = store.info.ngram_baselines
+    yield Measurement("train_tokens", float(len(store.train)), "tokens")
+    yield Measurement("validation_tokens", float(len(store.validation)), "tokens")
+    yield Measurement("bytes_per_token", store.bytes_per_token, "bytes")
     # The bytes that stand by for what never comes are no fault.
     used = counted.uses[counted.uses > 0]
-    yield Reading("rare_vocabulary", float((used < RARE).mean()), "of the tokens that are used")
-    yield Reading("unigram_loss", ladder.unigram, "nats per token")
-    yield Reading("bigram_loss", ladder.bigram, "nats per token")
-    yield Reading("counting_loss", counted.loss, "nats per token")
+    yield Measurement("rare_vocabulary", float((used < RARE).mean()), "of the tokens that are used")
+    yield Measurement("unigram_loss", ladder.unigram, "nats per token")
+    yield Measurement("bigram_loss", ladder.bigram, "nats per token")
+    yield Measurement("counting_loss", counted.loss, "nats per token")
     if counted.copies is not None and counted.copy_length is not None:
-        yield Reading("overlap", counted.copies.share, "of held-out tokens")
-        repeats = counting.repeated_share(store.train, counted.copy_length)
-        yield Reading("repeats", repeats, "of the training text")
+        yield Measurement("overlap", counted.copies.fraction, "of held-out tokens")
+        repeats = counting.repeated_ngram_fraction(store.train, counted.copy_length)
+        yield Measurement("repeats", repeats, "of the training text")
     if counted.near is not None:
-        word_for_word = counted.copies.share if counted.copies is not None else 0.0
-        nearly = max(0.0, counted.near.beyond - word_for_word)
-        yield Reading("near_overlap", nearly, "of held-out passages")
+        word_for_word = counted.copies.fraction if counted.copies is not None else 0.0
+        nearly = max(0.0, counted.near.excess_fraction_lower_bound - word_for_word)
+        yield Measurement("near_overlap", nearly, "of held-out passages")
     higher = min(ladder.trigram, counted.fourgram_loss)
-    yield Reading("counting_ladder", ladder.bigram - higher, "nats")
+    yield Measurement("counting_ladder", ladder.bigram - higher, "nats")
     beyond = [d for d in DISTANCES if d > seq_len]
-    told = dict(zip(DISTANCES, information(store.train, DISTANCES).tolist(), strict=True))
-    yield Reading("information", max(told.values()), "nats")
+    told = dict(zip(DISTANCES, mutual_information(store.train, DISTANCES).tolist(), strict=True))
+    yield Measurement("information", max(told.values()), "nats")
     if beyond:
-        yield Reading("information_beyond", max(told[d] for d in beyond), "nats")
+        yield Measurement("information_beyond", max(told[d] for d in beyond), "nats")
     apart = recurrence_distances(store.train)
-    within = recurring_share(apart, 0, seq_len)
-    yield Reading("recurrence", within, "of runs of four tokens")
-    further = recurring_share(apart, seq_len, CONTEXTS * seq_len)
-    yield Reading("recurrence_beyond", further, "of runs of four tokens")
-    found = held_out_shift(store)
+    within = recurring_ngram_fraction(apart, 0, seq_len)
+    yield Measurement("recurrence", within, "of runs of four tokens")
+    further = recurring_ngram_fraction(apart, seq_len, CONTEXTS * seq_len)
+    yield Measurement("recurrence_beyond", further, "of runs of four tokens")
+    found = validation_shift(store)
     if found is not None:
-        yield Reading("shift", found, "nats")
+        yield Measurement("shift", found, "nats")
 
 
-def held_out_shift(store: TokenStore) -> float | None:
+def validation_shift(store: TokenStore) -> float | None:
     """Of the held-out text, in nats a token. Where it is above 0, in bytes as well, and the smaller
     of the two: a piece that is hardly ever used is foreign in any text, its bytes are not."""
-    found = counting.shift(store.train, store.validation, store.tokenizer.vocab_size)
+    found = counting.distribution_shift_nats(store.train, store.validation, store.tokenizer.vocab_size)
     if found is None or found <= 0:
         return found
     train, held_out = (
         np.frombuffer(store.tokenizer.decode(part.tolist()).encode(), np.uint8)
         for part in (store.train[: counting.MOST_COMPARED], store.validation)
     )
-    in_bytes = counting.shift(train, held_out, BYTES)
+    in_bytes = counting.distribution_shift_nats(train, held_out, BYTES)
     return found if in_bytes is None else min(found, in_bytes * store.bytes_per_token)
 
 
@@ -226,17 +226,17 @@ BYTES = 256
 """Values of a byte."""
 
 
-def own_loss(case: Case, evaluation_tokens: int) -> float | None:
+def run_validation_loss(case: RecordedRun, evaluation_tokens: int) -> float | None:
     """Held-out loss (nats) of the model of `case` on the very text that a trial is judged on."""
     model = _model(case) if case.store is not None and case.epochs else None
     if model is None or case.store is None:
         return None
-    parts = stretches(case.store, evaluation_tokens)
+    parts = evaluation_segments(case.store, evaluation_tokens)
     execution = Execution("cpu", "float32", "fused", 1, "", "")
-    return judge(model, execution, case.store, parts, case.config.seq_len).loss
+    return evaluate_trial(model, execution, case.store, parts, case.config.seq_len).loss
 
 
-def _model(case: Case) -> Transformer | None:
+def _model(case: RecordedRun) -> Transformer | None:
     """The kept model, or of an unfinished run the one of its newest checkpoint."""
     if case.finished and not lacks_model(case.folder):
         return load_model(case.folder, "cpu").model
@@ -245,35 +245,35 @@ def _model(case: Case) -> Transformer | None:
 
 
 def _from_model(
-    case: Case, store: TokenStore, model: Transformer, counted: _Counted
-) -> Iterator[Reading]:
+    case: RecordedRun, store: TokenStore, model: Transformer, counted: _CorpusCounts
+) -> Iterator[Measurement]:
     config = case.config
     windows = max(1, MOST_TOKENS // config.seq_len)
     held = breakdown.token_losses(model, store.validation, config.seq_len, windows=windows)
-    seen = _seen(case, store, model, windows)
+    seen = _loss_on_trained_text(case, store, model, windows)
     held_loss, error = _mean_and_error(held)
     seen_loss, _ = _mean_and_error(seen)
-    yield Reading("held_out_loss", held_loss, "nats per token", error)
-    yield Reading("seen_loss", seen_loss, "nats per token")
-    yield Reading("generalisation_gap", held_loss - seen_loss, "nats", 1.4 * error)
-    unseen = _unseen(case, windows)
+    yield Measurement("held_out_loss", held_loss, "nats per token", error)
+    yield Measurement("seen_loss", seen_loss, "nats per token")
+    yield Measurement("generalisation_gap", held_loss - seen_loss, "nats", 1.4 * error)
+    unseen = _unread_windows(case, windows)
     if unseen is not None:
-        fresh_loss, spread = _mean_and_error(breakdown.losses_of(model, unseen))
-        yield Reading("unseen_loss", fresh_loss, "nats per token", spread)
-        yield Reading("split_gap", held_loss - fresh_loss, "nats", math.hypot(error, spread))
-    yield Reading("mean_confidence", float(held.confidence.mean()), "probability")
+        fresh_loss, spread = _mean_and_error(breakdown.token_losses_for_ids(model, unseen))
+        yield Measurement("unseen_loss", fresh_loss, "nats per token", spread)
+        yield Measurement("split_gap", held_loss - fresh_loss, "nats", math.hypot(error, spread))
+    yield Measurement("mean_confidence", float(held.confidence.mean()), "probability")
     if case.epochs and not config.label_smoothing:
-        yield Reading("dropout_gap", case.epochs[-1].loss_end - seen_loss, "nats")
-    slope = breakdown.last_octave_slope(held)
-    yield Reading(
+        yield Measurement("dropout_gap", case.epochs[-1].loss_end - seen_loss, "nats")
+    slope = breakdown.loss_slope_per_context_doubling(held)
+    yield Measurement(
         "position_slope", slope, "nats per doubling of the context", breakdown.slope_error(held)
     )
-    yield Reading("context_gain", breakdown.context_gain(held), "nats")
-    needed = breakdown.context_needed(held)
-    yield Reading("context_needed", needed / held.losses.shape[1], "of the context")
+    yield Measurement("context_gain", breakdown.context_benefit_nats(held), "nats")
+    needed = breakdown.effective_context_length(held)
+    yield Measurement("context_needed", needed / held.losses.shape[1], "of the context")
     yield from _from_inside(model, held.targets)
-    rare = breakdown.rare_share(held, counted.uses, RARE)
-    yield Reading("rare_loss", rare, "of the held-out loss")
+    rare = breakdown.rare_token_loss_fraction(held, counted.uses, RARE)
+    yield Measurement("rare_loss", rare, "of the held-out loss")
     covered = counted.known
     if covered is not None and 0 < covered.sum() < len(covered):
         # The same windows as `held`: the covered tokens and the rest, each by itself.
@@ -283,7 +283,7 @@ def _from_model(
         mask = covered[(chosen * length)[:, None] + np.arange(1, length + 1)]
         if 0 < mask.sum() < mask.size:
             rise = float(held.losses[~mask].mean()) - held_loss
-            yield Reading("clean_rise", rise, "nats")
+            yield Measurement("clean_rise", rise, "nats")
 
 
 def _mean_and_error(found: breakdown.TokenLosses) -> tuple[float, float]:
@@ -292,22 +292,22 @@ def _mean_and_error(found: breakdown.TokenLosses) -> tuple[float, float]:
     return float(found.losses.mean()), error
 
 
-def _read(case: Case) -> tuple[int, int]:
+def _read(case: RecordedRun) -> tuple[int, int]:
     """Sequences of the first pass that the run has read, and how many it has not."""
     read = len(case.steps) * case.config.batch_size
     return read, case.batches.sequences_per_epoch - read
 
 
-def _seen(case: Case, store: TokenStore, model: Transformer, windows: int) -> breakdown.TokenLosses:
+def _loss_on_trained_text(case: RecordedRun, store: TokenStore, model: Transformer, windows: int) -> breakdown.TokenLosses:
     """Losses on training text that the run has read."""
     read, left = _read(case)
     if left <= 0 or not read:
         return breakdown.token_losses(model, store.train, case.config.seq_len, windows=windows)
     numbers = np.unique(np.linspace(0, read - 1, min(windows, read)).astype(np.int64))
-    return breakdown.losses_of(model, case.batches.sequences(numbers))
+    return breakdown.token_losses_for_ids(model, case.batches.sequences(numbers))
 
 
-def _unseen(case: Case, windows: int) -> breakdown.Ids | None:
+def _unread_windows(case: RecordedRun, windows: int) -> breakdown.Ids | None:
     """Windows (N, T + 1) of the training text that the run has not read: only where it made less
     than a pass."""
     read, left = _read(case)
@@ -317,20 +317,20 @@ def _unseen(case: Case, windows: int) -> breakdown.Ids | None:
     return case.batches.sequences(np.unique(numbers))
 
 
-def _from_inside(model: Transformer, ids_NT: breakdown.Ids) -> Iterator[Reading]:
+def _from_inside(model: Transformer, ids_NT: breakdown.Ids) -> Iterator[Measurement]:
     """What goes on in the network while it reads: the worst head and the worst block."""
-    heads = sharpness(model, ids_NT[0, :PASSAGE])
+    heads = head_attention_entropies(model, ids_NT[0, :PASSAGE])
     if heads:
-        yield Reading("attention_logit", max(h.largest_logit for h in heads), "at most")
-        yield Reading("attention_entropy", min(h.entropy for h in heads), "of an even look")
-    blocks = flows(model, ids_NT[: max(1, PROBE_TOKENS // ids_NT.shape[1])])
-    yield Reading("stream_size", max(b.rms for b in blocks), "root mean square")
-    yield Reading("dead_units", max(b.dead_share for b in blocks), "of a block's units")
+        yield Measurement("attention_logit", max(h.max_logit for h in heads), "at most")
+        yield Measurement("attention_entropy", min(h.normalized_entropy for h in heads), "of an even look")
+    blocks = block_activation_stats(model, ids_NT[: max(1, PROBE_TOKENS // ids_NT.shape[1])])
+    yield Measurement("stream_size", max(b.rms for b in blocks), "root mean square")
+    yield Measurement("dead_units", max(b.dead_unit_fraction for b in blocks), "of a block's units")
     rank = min(b.effective_rank for b in blocks) / model.shape.embed_dim
-    yield Reading("effective_rank", rank, "of the width")
+    yield Measurement("effective_rank", rank, "of the width")
 
 
-def _from_state(case: Case) -> Iterator[Reading]:
+def _from_state(case: RecordedRun) -> Iterator[Measurement]:
     """What the next step would do, at the peak of the rate."""
     state = state_of(case)
     if state is None:
@@ -346,21 +346,21 @@ def _from_state(case: Case) -> Iterator[Reading]:
     def loss_on(batch: torch.Tensor) -> Callable[[], float]:
         def found() -> float:
             with torch.no_grad():
-                return float(mean_loss(model(batch[:, :-1]).float(), batch[:, 1:], 0.0))
+                return float(mean_cross_entropy(model(batch[:, :-1]).float(), batch[:, 1:], 0.0))
 
         return found
 
     micro = _micro_batches(case, state.step)
     if micro is not None:
-        scale = noise_scale(
-            model, micro, lambda b: mean_loss(model(b[:, :-1]).float(), b[:, 1:], 0.0)
+        scale = gradient_noise_scale(
+            model, micro, lambda b: mean_cross_entropy(model(b[:, :-1]).float(), b[:, 1:], 0.0)
         )
-        yield Reading("noise_scale", scale / case.tokens_per_step, "batches")
+        yield Measurement("noise_scale", scale / case.tokens_per_step, "batches")
     weights = [p for p in model.parameters() if p.requires_grad]
     before = [w.detach().clone() for w in weights]
     model.zero_grad(set_to_none=True)
-    for part in own.tensor_split(case.config.parts):  # as training does
-        loss = mean_loss(model(part[:, :-1]).float(), part[:, 1:], 0.0)
+    for part in own.tensor_split(case.config.num_micro_batches):  # as training does
+        loss = mean_cross_entropy(model(part[:, :-1]).float(), part[:, 1:], 0.0)
         (loss * (len(part) / len(own))).backward()  # type: ignore[no-untyped-call]
     set_learning_rate(state.optimizers, max(s.learning_rate for s in case.steps))
     for optimizer in state.optimizers:
@@ -370,10 +370,10 @@ def _from_state(case: Case) -> Iterator[Reading]:
         for weight, old in zip(weights, before, strict=True):
             weight.copy_(old)
     for name, batch in (("multiplier_same", own[:rows]), ("multiplier_fresh", fresh)):
-        yield Reading(name, critical_multiplier(weights, update, loss_on(batch)), "steps")
+        yield Measurement(name, critical_step_multiplier(weights, update, loss_on(batch)), "steps")
 
 
-def _micro_batches(case: Case, step: int) -> list[torch.Tensor] | None:
+def _micro_batches(case: RecordedRun, step: int) -> list[torch.Tensor] | None:
     """`MICRO_BATCHES` equal parts of fresh text, of at most `PROBE_TOKENS` tokens together."""
     rows = max(1, PROBE_TOKENS // MICRO_BATCHES // case.config.seq_len)
     first = (step + 2) * case.config.batch_size
@@ -381,12 +381,12 @@ def _micro_batches(case: Case, step: int) -> list[torch.Tensor] | None:
     return [torch.from_numpy(ids[n : n + rows]) for n in range(0, len(ids), rows)]
 
 
-def state_of(case: Case) -> TrainState | None:
+def state_of(case: RecordedRun) -> TrainState | None:
     """The newest checkpoint of the run, on the CPU in float32, or None."""
     if case.checkpoint is None:
         return None
     execution = Execution("cpu", "float32", case.execution.attention, 1, "", "")
     model = Transformer(case.shape, case.config.dropout_rate, execution.attention)
-    state = TrainState(model, make_optimizers(model, case.config), make_scaler(execution))
+    state = TrainState(model, make_optimizers(model, case.config), make_grad_scaler(execution))
     load_checkpoint(case.checkpoint, state)
     return state

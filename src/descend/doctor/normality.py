@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from descend.doctor.curve import CurveReading
+from descend.doctor.curve import CurveFeatures
 from descend.doctor.expected import LARGEST_VOCABULARY
 from descend.doctor.judgment import EvidenceFacts, Judged, Shape
 
@@ -154,7 +154,7 @@ def known_by_heart(shape: Shape) -> Judged | None:
     )  # fmt: skip
 
 
-def is_flat(curve: CurveReading) -> bool:
+def is_flat(curve: CurveFeatures) -> bool:
     """Whether the loss fell and then stayed where it is for most of the run."""
     if curve.finite_points < FEWEST_FLAT or curve.flat_since is None:
         return False
@@ -163,7 +163,7 @@ def is_flat(curve: CurveReading) -> bool:
     return run > 0 and fell and curve.length - curve.flat_since >= FLAT_SHARE * run
 
 
-def from_the_start(curve: CurveReading, *, first_steps: float = 10, share: float = 0.02) -> bool:
+def from_the_start(curve: CurveFeatures, *, first_steps: float = 10, share: float = 0.02) -> bool:
     """Whether the first entry is of the beginning, as far as places tell: within so many steps, or
     such a share of the log."""
     near = curve.first_place <= max(first_steps, share * curve.length)

@@ -26,12 +26,12 @@ class BugPage(msgspec.Struct, frozen=True):
 
 
 @cache
-def pages_of_bugs() -> dict[str, BugPage]:
+def load_bug_pages() -> dict[str, BugPage]:
     """A page for every bug, by name. Loads nothing heavy."""
     folder = files("descend.doctor") / "bugs"
     names = sorted(f.name for f in folder.iterdir() if f.name.endswith(".py"))
     return {
-        name.removesuffix(".py"): page_of(
+        name.removesuffix(".py"): parse_bug_page(
             name.removesuffix(".py"), (folder / name).read_text(encoding="utf-8")
         )
         for name in names
@@ -39,7 +39,7 @@ def pages_of_bugs() -> dict[str, BugPage]:
     }
 
 
-def page_of(name: str, source: str) -> BugPage:
+def parse_bug_page(name: str, source: str) -> BugPage:
     """The page that stands in the docstring of `source`; `ValueError` if headings are not right."""
     words = ast.get_docstring(ast.parse(source)) or ""
     title, *pieces = re.split(r"^([A-Z][\w ]+):\n", words, flags=re.MULTILINE)

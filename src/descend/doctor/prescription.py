@@ -11,7 +11,7 @@ from descend.doctor.diagnosis import Diagnosis, Finding
 from descend.errors import RunFolderError
 from descend.guard import decode_json, read_regular
 from descend.runs.folder import DIAGNOSIS, read_info
-from descend.settings import without_what_follows
+from descend.settings import drop_implied_schedule
 from descend.units import quoted
 
 NOT_INHERITED = (
@@ -20,7 +20,7 @@ NOT_INHERITED = (
 """Of where and how a run is made, not of what it learns."""
 
 
-def read_diagnosis(run: Path) -> Diagnosis:
+def load_diagnosis(run: Path) -> Diagnosis:
     """diagnosis.json of `run`; `RunFolderError` where there is none or it is damaged."""
     try:
         return decode_json(read_regular(run / DIAGNOSIS), Diagnosis)
@@ -36,50 +36,50 @@ def read_diagnosis(run: Path) -> Diagnosis:
         ) from None  # fmt: skip
 
 
-def merged_prescription(diagnosis: Diagnosis) -> dict[str, Any]:
+def merge_recommendations(diagnosis: Diagnosis) -> dict[str, Any]:
     """The settings of all remedies that hold together: the first cause's and what came on top."""
     keys: dict[str, Any] = {}
-    for finding in holding_together(diagnosis):
-        keys |= finding.prescription
+    for finding in compatible_causes(diagnosis):
+        keys |= finding.recommended_config
     return keys
 
 
-def holding_together(diagnosis: Diagnosis) -> list[Finding]:
+def compatible_causes(diagnosis: Diagnosis) -> list[Finding]:
     """The causes whose remedies hold together."""
     found: list[Finding] = []
     for finding in diagnosis.causes:
-        if not finding.prescription or finding.trial is None:
+        if not finding.recommended_config or finding.trial is None:
             continue
-        after = finding.trial.after
+        after = finding.trial.applied_causes
         if not found or (after and set(after) <= {f.cause for f in found}):
             found.append(finding)
     return found
 
 
-def settings_of_run(run: Path) -> dict[str, Any]:
+def requested_run_config(run: Path) -> dict[str, Any]:
     """The settings that `run` was asked for; what was left open stays open."""
     info = read_info(run)
-    asked = {k: v for k, v in info.config.items() if v is not None and k not in NOT_INHERITED}
-    return without_what_follows(asked) | {"corpus_dir": info.resolved["corpus_dir"]}
+    asked = {k: v for k, v in info.requested_config.items() if v is not None and k not in NOT_INHERITED}
+    return drop_implied_schedule(asked) | {"corpus_dir": info.resolved_config["corpus_dir"]}
 
 
 def changed_settings(run: Path, changes: dict[str, Any]) -> dict[str, Any]:
     """The settings that `run` was asked for, with `changes`."""
-    settings = settings_of_run(run) | changes
+    settings = requested_run_config(run) | changes
     if "vocab_size" in changes:  # a tokenizer that was given has a size of its own
         settings.pop("vocab_path", None)
     return settings
 
 
-def prescribed_settings(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def recommended_run_config(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The settings for a new run after the diagnosis of `run`, and which of them it changes.
 
     Raises `RunFolderError` where nothing was prescribed.
     """
-    diagnosis = read_diagnosis(run)
-    changes = merged_prescription(diagnosis)
+    diagnosis = load_diagnosis(run)
+    changes = merge_recommendations(diagnosis)
     if not changes:
-        said = diagnosis.causes[0].remedy if diagnosis.causes else "nothing to change"
+        said = diagnosis.causes[0].advice if diagnosis.causes else "nothing to change"
         raise RunFolderError(
             str(run), f"a diagnosis ({diagnosis.verdict}) that prescribes no setting: {said}",
             "one that does", "follow it, or leave --apply out",

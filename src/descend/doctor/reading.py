@@ -7,21 +7,21 @@ from collections.abc import Mapping
 import msgspec
 
 
-class Reading(msgspec.Struct, frozen=True):
+class Measurement(msgspec.Struct, frozen=True):
     """What a signal reads on this run, with its unit, and its standard error or its 95 % interval
     where it has one."""
 
-    signal: str
+    metric: str
     value: float
     unit: str
-    error: float = 0.0
+    std_error: float = 0.0
     ci95: tuple[float, float] | None = None
 
 
-Readings = Mapping[str, Reading]
+Measurements = Mapping[str, Measurement]
 
 
-def value(readings: Readings, signal: str, otherwise: float = 0.0) -> float:
+def measurement_value(readings: Measurements, signal: str, otherwise: float = 0.0) -> float:
     """The reading of `signal`, or `otherwise` where it could not be taken."""
     found = readings.get(signal)
     return otherwise if found is None else found.value

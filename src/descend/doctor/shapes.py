@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from descend.doctor.curve import CurveReading, averaged
+from descend.doctor.curve import CurveFeatures, averaged
 from descend.doctor.judgment import EvidenceFacts, Judged, Shape
 from descend.doctor.normality import (
     ADAM_HIGHEST,
@@ -68,7 +68,7 @@ OFTEN_SPIKED = 0.005
 """Share of the entries that are spikes."""
 
 
-def judge_shape(shape: Shape) -> Judged:
+def apply_curve_rules(shape: Shape) -> Judged:
     """The verdict of the first rule that holds, with what the curve rules out."""
     for rule in RULES:
         found = rule(shape)
@@ -89,14 +89,14 @@ def _diverged(shape: Shape) -> Judged | None:
         "lower the learning rate to a third, clip gradients at 1.0, or warm up for longer; go on "
         "from a checkpoint before that place"
     )
-    if curve is not None and curve.first_not_finite is not None and _went_on(curve):
+    if curve is not None and curve.first_nonfinite is not None and _went_on(curve):
         lost = curve.points - curve.finite_points
         return Judged("unknown", 0.5, "no",
                       f"{lost} of {curve.points} losses are no numbers, the first at "
-                      f"{curve.first_not_finite:,.6g} {_unit(shape)}, though training went on "
+                      f"{curve.first_nonfinite:,.6g} {_unit(shape)}, though training went on "
                       "after them")  # fmt: skip
-    if curve is None or curve.first_not_finite is not None:
-        at = _first_place(shape) if curve is None else curve.first_not_finite or 0.0
+    if curve is None or curve.first_nonfinite is not None:
+        at = _first_place(shape) if curve is None else curve.first_nonfinite or 0.0
         fact: EvidenceFacts = ("first_loss_not_finite", at, _unit(shape), (None, None),
                                "from here on the loss is not a number")  # fmt: skip
         return Judged("diverged", 0.95, "no", "the loss stops being a number", "diverged", [fact],
@@ -123,18 +123,18 @@ def _diverged(shape: Shape) -> Judged | None:
     return None
 
 
-def _went_on(curve: CurveReading) -> bool:
+def _went_on(curve: CurveFeatures) -> bool:
     """Whether a few losses were no numbers and training went on as before."""
     lost = curve.points - curve.finite_points
     return curve.finite_at_end and lost <= FEW_LOST * curve.points and curve.end < curve.start
 
 
-def _all_points(curve: CurveReading) -> int:
+def _all_points(curve: CurveFeatures) -> int:
     return curve.points
 
 
 def _first_place(shape: Shape) -> float:
-    return shape.log.entries[0].at if shape.log.entries else 0.0
+    return shape.log.entries[0].position if shape.log.entries else 0.0
 
 
 def _overfitted(shape: Shape) -> Judged | None:
@@ -222,7 +222,7 @@ def _stuck(shape: Shape) -> Judged | None:
             "little for one that begins from nothing; give the vocabulary to tell them apart",
         )  # fmt: skip
     low = curve.rate_highest is not None and curve.rate_highest < SMALL_RATE
-    falling = curve.slope_per_doubling > 2 * curve.slope_error
+    falling = curve.slope_per_doubling > 2 * curve.slope_std_error
     if not low and not falling:
         return Judged(
             "unknown", 0.5, "no", because, None, [fact], {},
@@ -239,13 +239,13 @@ def _stuck(shape: Shape) -> Judged | None:
                   "learning_rate_too_low", [fact, *_rate_fact(curve)], keys, remedy)  # fmt: skip
 
 
-def _like_finetuning(curve: CurveReading) -> bool:
+def _like_finetuning(curve: CurveFeatures) -> bool:
     """Whether rate and start are those of a model that was trained before."""
     rate = curve.rate_highest
     return rate is not None and rate <= FINETUNING_RATE and curve.first < FINETUNING_START
 
 
-def _rate_fact(curve: CurveReading) -> list[EvidenceFacts]:
+def _rate_fact(curve: CurveFeatures) -> list[EvidenceFacts]:
     """The highest rate, where the log tells it."""
     rate = curve.rate_highest
     if rate is None:
@@ -258,7 +258,7 @@ def _rate_fact(curve: CurveReading) -> list[EvidenceFacts]:
 def _stopped_early(shape: Shape) -> Judged | None:
     curve = shape.curve
     assert curve is not None
-    gain, error = curve.slope_per_doubling, curve.slope_error
+    gain, error = curve.slope_per_doubling, curve.slope_std_error
     if curve.rate_decayed:
         if curve.steady_slope is None:
             return None
@@ -297,7 +297,7 @@ def _nothing_found(shape: Shape) -> Judged:
         return Judged("unknown", 0.5, "no",
                       f"it ends at {loss:.2f}, lower than such a model comes on unseen text "
                       f"({band.low:.2f}): does held-out text stand in training too?")  # fmt: skip
-    if curve.slope_error == float("inf"):
+    if curve.slope_std_error == float("inf"):
         return Judged("unknown", 0.5, "cannot tell", "there are too few losses in its second half")
     if curve.validation_best is None:
         return Judged("unknown", 0.5, "yes", "it falls and levels off as training losses do; "
@@ -310,7 +310,7 @@ def _nothing_found(shape: Shape) -> Judged:
     return Judged("healthy", sure, "yes", "it falls and levels off, and held-out text follows")
 
 
-def _decay_hides(curve: CurveReading) -> bool:
+def _decay_hides(curve: CurveFeatures) -> bool:
     """Whether the fall at the end may be the decay's own, so that it says nothing of more steps."""
     falling = curve.slope_per_doubling >= STILL_FALLING * curve.end
     return curve.rate_decayed and curve.steady_slope is None and falling
@@ -319,7 +319,7 @@ def _decay_hides(curve: CurveReading) -> bool:
 def ruled_out(shape: Shape) -> dict[str, str]:
     """Causes that the curve speaks against, and the number that does."""
     curve = shape.curve
-    if curve is None or curve.first_not_finite is not None or shape.log.objective is not None:
+    if curve is None or curve.first_nonfinite is not None or shape.log.objective is not None:
         return {}
     out = {}
     if curve.end <= EXPLODED * curve.start and not curve.gradient_norm_not_finite:
@@ -336,7 +336,7 @@ def ruled_out(shape: Shape) -> dict[str, str]:
         to_the_end = curve.validation_last_at >= TO_THE_END * curve.length
         if rise < OVERFIT_NATS and curve.validation_points > 2 and to_the_end:
             out["too_little_data"] = f"held-out loss ends {rise:.2f} above its lowest: no turn"
-    slope, error = curve.slope_per_doubling, curve.slope_error
+    slope, error = curve.slope_per_doubling, curve.slope_std_error
     # A rate that has decayed leaves a flat end whatever more steps would bring.
     if slope + 2 * error < FLAT * curve.end and not curve.rate_decayed and not is_flat(curve):
         out["undertrained"] = f"in its second half it falls by {slope:.3f} nats per doubling"
@@ -382,7 +382,7 @@ def _remarks(shape: Shape) -> list[str]:
     return notes
 
 
-def _judged_loss(curve: CurveReading) -> float:
+def _judged_loss(curve: CurveFeatures) -> float:
     """The held-out loss where there is one."""
     return curve.end if curve.validation_end is None else curve.validation_end
 

@@ -8,36 +8,36 @@ from collections.abc import Sequence
 import msgspec
 
 from descend.config import RunConfig
-from descend.doctor.cause import Cause, Expectation
+from descend.doctor.cause import Cause, ExpectedRange
 from descend.doctor.diagnosis import Evidence
-from descend.doctor.healthy import healthy_range
-from descend.doctor.reading import Reading, Readings
+from descend.doctor.healthy import reference_range
+from descend.doctor.reading import Measurement, Measurements
 
 
-class Suspect(msgspec.Struct, frozen=True):
+class RankedCause(msgspec.Struct, frozen=True):
     """A cause and its log-odds (nats) against the others; `because` where it is out of question."""
 
     cause: Cause
-    score: float
-    because: str | None
+    log_odds: float
+    exclusion_reason: str | None
 
 
-def suspects(causes: Sequence[Cause], config: RunConfig, readings: Readings) -> list[Suspect]:
+def rank_causes(causes: Sequence[Cause], config: RunConfig, readings: Measurements) -> list[RankedCause]:
     """All causes, the most suspected first; those out of the question last."""
-    found = [Suspect(c, score(c, readings), c.cannot_be(config, readings)) for c in causes]
-    return sorted(found, key=lambda s: (s.because is not None, -s.score))
+    found = [RankedCause(c, cause_log_odds(c, readings), c.exclusion_reason(config, readings)) for c in causes]
+    return sorted(found, key=lambda s: (s.exclusion_reason is not None, -s.log_odds))
 
 
-def score(cause: Cause, readings: Readings) -> float:
+def cause_log_odds(cause: Cause, readings: Measurements) -> float:
     """Its prior and the weights of what it expects: for a reading inside, against one outside."""
-    return cause.prior + sum(
-        e.weight if inside(e, readings[e.signal]) else -e.cost
-        for e in cause.expects
-        if e.signal in readings
+    return cause.prior_log_odds + sum(
+        e.weight if in_expected_range(e, readings[e.metric]) else -e.penalty
+        for e in cause.expected_ranges
+        if e.metric in readings
     )
 
 
-def shares(scores: Sequence[float], healthy: float) -> list[float]:
+def softmax_probabilities(scores: Sequence[float], healthy: float) -> list[float]:
     """Probabilities of the causes with `scores`, and last that of none, `healthy` its score."""
     logits = [*scores, healthy]
     highest = max(logits)
@@ -45,42 +45,42 @@ def shares(scores: Sequence[float], healthy: float) -> list[float]:
     return [w / sum(weights) for w in weights]
 
 
-def evidence(cause: Cause, readings: Readings) -> list[Evidence]:
+def supporting_evidence(cause: Cause, readings: Measurements) -> list[Evidence]:
     """The readings that speak for `cause`. One that is usual is no evidence, though it may have
     made a cause a little more likely."""
     return [
-        evidence_of(readings[e.signal], e.why)
-        for e in cause.expects
-        if e.signal in readings
-        and inside(e, readings[e.signal])
-        and not is_usual(readings[e.signal])
+        evidence_of(readings[e.metric], e.reason)
+        for e in cause.expected_ranges
+        if e.metric in readings
+        and in_expected_range(e, readings[e.metric])
+        and not is_usual(readings[e.metric])
     ]
 
 
-def is_usual(reading: Reading) -> bool:
+def is_usual(reading: Measurement) -> bool:
     """Whether `reading` lies in its reference range; not where no value of it is unusual."""
-    low, high = healthy_range(reading.signal)
+    low, high = reference_range(reading.metric)
     if low is None and high is None:
         return False
     return (low is None or reading.value >= low) and (high is None or reading.value <= high)
 
 
-def against(cause: Cause, readings: Readings) -> list[Evidence]:
+def contrary_evidence(cause: Cause, readings: Measurements) -> list[Evidence]:
     """The readings that speak against `cause`."""
     return [
-        evidence_of(readings[e.signal], e.why)
-        for e in cause.expects
-        if e.signal in readings and not inside(e, readings[e.signal])
+        evidence_of(readings[e.metric], e.reason)
+        for e in cause.expected_ranges
+        if e.metric in readings and not in_expected_range(e, readings[e.metric])
     ]
 
 
-def evidence_of(reading: Reading, why: str) -> Evidence:
+def evidence_of(reading: Measurement, why: str) -> Evidence:
     """A reading with its healthy range and what it means."""
-    held = healthy_range(reading.signal)
-    return Evidence(reading.signal, reading.value, reading.unit, held, why, reading.ci95)
+    held = reference_range(reading.metric)
+    return Evidence(reading.metric, reading.value, reading.unit, held, why, reading.ci95)
 
 
-def inside(expected: Expectation, reading: Reading) -> bool:
+def in_expected_range(expected: ExpectedRange, reading: Measurement) -> bool:
     """Whether `reading` is what is expected."""
     low = -math.inf if expected.low is None else expected.low
     high = math.inf if expected.high is None else expected.high

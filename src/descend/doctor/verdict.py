@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 
 from descend.doctor.cause import Cause
-from descend.doctor.diagnosis import Finding, RuledOut, Trial
-from descend.doctor.gained import gained
-from descend.doctor.gains import Gain
+from descend.doctor.diagnosis import Finding, OtherCause, PairedTrial
+from descend.doctor.gained import describe_effect
+from descend.doctor.gains import TreatmentEffect
 from descend.doctor.race import NEARLY_FULL
-from descend.doctor.reading import Readings, value
-from descend.doctor.suspicion import Suspect, against, evidence, shares
+from descend.doctor.reading import Measurements, measurement_value
+from descend.doctor.suspicion import RankedCause, contrary_evidence, supporting_evidence, softmax_probabilities
 
-DRAWS = 4000
+NUM_MONTE_CARLO_DRAWS = 4000
 """Of the gains within their errors, to see how often which remedy is best: error under 0.01."""
-NOT_RACED = 0.03
+UNTESTED_PROBABILITY = 0.03
 """Probability left for what was not raced; first guess."""
 MEASURED = 0.95
 """Probability of a cause that was counted, not tried; first guess."""
@@ -58,34 +58,34 @@ to 0.77 on the other made-up texts of the benchmark's development half."""
 
 
 @dataclass(frozen=True)
-class Judged:
+class Verdict:
     """A verdict and all that led to it."""
 
     verdict: str
     probability: float
     findings: list[Finding]
-    ruled_out: list[RuledOut]
-    winner: Gain | None
+    ruled_out: list[OtherCause]
+    best_effect: TreatmentEffect | None
     """The best claimed gain that a setting brings: what a race on top starts from."""
-    contenders: tuple[Gain, ...] = ()
+    finalists: tuple[TreatmentEffect, ...] = ()
     """The gains that would speak against a run being healthy if they were no chance, first those of
     which more seeds would tell most for their cost."""
-    best: Mapping[str, Gain] = field(default_factory=dict)
+    best: Mapping[str, TreatmentEffect] = field(default_factory=dict)
     """By cause, the gain that its trial tells."""
 
 
-def judge(
-    found: Sequence[Suspect],
-    readings: Readings,
-    gains: Sequence[Gain],
+def decide_verdict(
+    found: Sequence[RankedCause],
+    readings: Measurements,
+    gains: Sequence[TreatmentEffect],
     prescriptions: Mapping[str, dict[str, Any]],
     share_of_run: float,
-) -> Judged:
+) -> Verdict:
     """The verdict over all causes; `prescriptions` by cause for the best lane of each."""
-    best = best_of_each(gains)
-    chances = chances_of(list(best.values()))
+    best = best_effect_per_cause(gains)
+    chances = probability_best(list(best.values()))
     counted = sorted(
-        ((s.cause.measured(readings), s) for s in found), key=lambda x: -x[0]
+        ((s.cause.measured_harm_nats(readings), s) for s in found), key=lambda x: -x[0]
     )  # fmt: skip
     # Counted causes spoil the number that every trial is judged by: they come first.
     causes = [
@@ -94,16 +94,16 @@ def judge(
         if effect >= MEASURED_FROM
     ]
     certain = {f.cause for f in causes}
-    spoiled = any(s.cause.spoils for _, s in counted if s.cause.name in certain)
+    spoiled = any(s.cause.invalidates_evaluation for _, s in counted if s.cause.name in certain)
     claims = [] if spoiled else _claims(best, chances, certain)
-    winner = next((g for g, _ in claims if not g.lane.change.takes_away), None)
+    winner = next((g for g, _ in claims if not g.treatment.change.is_ablation), None)
     causes += [
         _finding(
-            _cause(found, gain.lane.cause), readings, probability,
+            _cause(found, gain.treatment.cause), readings, probability,
             # Makeshifts for want of text give way to a setting that gains of itself.
-            prescriptions.get(gain.lane.cause, {})
-            if winner is None or not gain.lane.change.takes_away else {},
-            trial_of(gain, share_of_run),
+            prescriptions.get(gain.treatment.cause, {})
+            if winner is None or not gain.treatment.change.is_ablation else {},
+            to_paired_trial(gain, share_of_run),
         )
         for gain, probability in claims
         if probability >= LEAST_TOLD
@@ -114,39 +114,39 @@ def judge(
     if verdict == "noise_floor":
         cause = _cause(found, "noise_floor")
         causes, named = [_finding(cause, readings, probability, {}, None)], {"noise_floor"}
-    large = [g for g in best.values() if g.at_full_length >= g.least]
+    large = [g for g in best.values() if g.full_length_reduction >= g.min_effect]
     if verdict == "unknown":
         causes = _perhaps(found, readings, large, chances, share_of_run)
         named = {f.cause for f in causes}
     out = [
-        RuledOut(
+        OtherCause(
             cause=s.cause.name,
-            because=_because(s, readings, best.get(s.cause.name), bool(gains), winner),
-            trial=trial_of(best[s.cause.name], share_of_run) if s.cause.name in best else None,
+            reason=_because(s, readings, best.get(s.cause.name), bool(gains), winner),
+            trial=to_paired_trial(best[s.cause.name], share_of_run) if s.cause.name in best else None,
         )
         for s in found
         if s.cause.name not in named
     ]
-    return Judged(verdict, probability, causes, out, winner, _contenders(large, chances), best)
+    return Verdict(verdict, probability, causes, out, winner, _contenders(large, chances), best)
 
 
 def _claims(
-    best: Mapping[str, Gain], chances: Mapping[str, float], certain: Set[str]
-) -> list[tuple[Gain, float]]:
+    best: Mapping[str, TreatmentEffect], chances: Mapping[str, float], certain: Set[str]
+) -> list[tuple[TreatmentEffect, float]]:
     """The gains that may be claimed of causes that are not `certain`, each with the probability of
     being the best, the likeliest first.
 
     Where text is what is short, which no setting brings, that comes first, and the probabilities of
     the others are among settings: until there is more, one of them helps.
     """
-    claimed = _likeliest([g for c, g in best.items() if g.claimable and c not in certain], chances)
-    first = [g for g in claimed[:1] if g.lane.change.takes_away]
+    claimed = _likeliest([g for c, g in best.items() if g.is_significant and c not in certain], chances)
+    first = [g for g in claimed[:1] if g.treatment.change.is_ablation]
     if not first and not certain & best.keys():
-        return [(g, chances[g.lane.cause]) for g in claimed]
-    settings = [g for c, g in best.items() if not g.lane.change.takes_away and c not in certain]
-    among = {**chances, **chances_of(settings)}
+        return [(g, chances[g.treatment.cause]) for g in claimed]
+    settings = [g for c, g in best.items() if not g.treatment.change.is_ablation and c not in certain]
+    among = {**chances, **probability_best(settings)}
     rest = _likeliest([g for g in claimed if g not in first], among)
-    return [(g, chances[g.lane.cause]) for g in first] + [(g, among[g.lane.cause]) for g in rest]
+    return [(g, chances[g.treatment.cause]) for g in first] + [(g, among[g.treatment.cause]) for g in rest]
 
 
 NEARLY_AS_LIKELY = 0.5
@@ -154,57 +154,57 @@ NEARLY_AS_LIKELY = 0.5
 one with the larger effect comes first; first guess."""
 
 
-def _likeliest(gains: Sequence[Gain], chances: Mapping[str, float]) -> list[Gain]:
+def _likeliest(gains: Sequence[TreatmentEffect], chances: Mapping[str, float]) -> list[TreatmentEffect]:
     """The likeliest to be the best first; among those nearly as likely the largest effect."""
-    top = max((chances[g.lane.cause] for g in gains), default=0.0)
+    top = max((chances[g.treatment.cause] for g in gains), default=0.0)
     enough = max(NEARLY_AS_LIKELY * top, min(top, chances["healthy"]))
 
-    def order(gain: Gain) -> tuple[bool, float, float]:
-        chance = chances[gain.lane.cause]
+    def order(gain: TreatmentEffect) -> tuple[bool, float, float]:
+        chance = chances[gain.treatment.cause]
         near = chance >= enough
-        return (not near, -gain.worth if near else -chance, -gain.worth)
+        return (not near, -gain.cost_adjusted_reduction if near else -chance, -gain.cost_adjusted_reduction)
 
     return sorted(gains, key=order)
 
 
-def _contenders(large: Sequence[Gain], chances: Mapping[str, float]) -> tuple[Gain, ...]:
-    told_for_cost = sorted(large, key=lambda g: -chances[g.lane.cause] * g.error / g.cost_factor)
-    return tuple(g for g in told_for_cost if g.at_full_length >= g.needed)
+def _contenders(large: Sequence[TreatmentEffect], chances: Mapping[str, float]) -> tuple[TreatmentEffect, ...]:
+    told_for_cost = sorted(large, key=lambda g: -chances[g.treatment.cause] * g.std_error / g.cost_factor)
+    return tuple(g for g in told_for_cost if g.full_length_reduction >= g.min_effect_against_healthy)
 
 
 def _perhaps(
-    found: Sequence[Suspect],
-    readings: Readings,
-    large: Sequence[Gain],
+    found: Sequence[RankedCause],
+    readings: Measurements,
+    large: Sequence[TreatmentEffect],
     chances: Mapping[str, float],
     share_of_run: float,
 ) -> list[Finding]:
     """What may be wrong where nothing is proved; nothing is prescribed on that ground."""
-    likely = sorted(large, key=lambda g: -chances[g.lane.cause])[:TOLD_IN_DOUBT]
+    likely = sorted(large, key=lambda g: -chances[g.treatment.cause])[:TOLD_IN_DOUBT]
     return [
         _finding(
-            _cause(found, g.lane.cause), readings, chances[g.lane.cause], {},
-            trial_of(g, share_of_run),
+            _cause(found, g.treatment.cause), readings, chances[g.treatment.cause], {},
+            to_paired_trial(g, share_of_run),
         )
         for g in likely
     ]  # fmt: skip
 
 
-def judge_unproved(found: Sequence[Suspect], readings: Readings) -> Judged:
+def decide_without_trials(found: Sequence[RankedCause], readings: Measurements) -> Verdict:
     """A verdict from the signals alone, where nothing could or should be tried."""
-    open_to = [s for s in found if s.because is None]
-    measured = {s.cause.name: s.cause.measured(readings) for s in open_to}
+    open_to = [s for s in found if s.exclusion_reason is None]
+    measured = {s.cause.name: s.cause.measured_harm_nats(readings) for s in open_to}
     scores = [
-        s.score + (MEASURED_SCORE if measured[s.cause.name] >= MEASURED_FROM else 0.0)
+        s.log_odds + (MEASURED_SCORE if measured[s.cause.name] >= MEASURED_FROM else 0.0)
         for s in open_to
     ]
-    *chances, healthy = shares(scores, HEALTHY_SCORE)
+    *chances, healthy = softmax_probabilities(scores, HEALTHY_SCORE)
     ranked = sorted(zip(chances, open_to, strict=True), key=lambda x: -x[0])
     likely = [
         (p, s)
         for p, s in ranked
         # Without a trial, a cause is named on a reading that is out of the usual, or on none.
-        if p > max(healthy, 0.1) and (measured[s.cause.name] or evidence(s.cause, readings))
+        if p > max(healthy, 0.1) and (measured[s.cause.name] or supporting_evidence(s.cause, readings))
     ][:3]
     causes = [_finding(s.cause, readings, p, {}, None) for p, s in likely]
     top = ranked[0][0] if ranked else 0.0
@@ -216,25 +216,25 @@ def judge_unproved(found: Sequence[Suspect], readings: Readings) -> Judged:
         verdict, probability = "unknown", 1.0 - max(top, healthy)
     named = {f.cause for f in causes}
     out = [
-        RuledOut(cause=s.cause.name, because=_because(s, readings, None, False))
+        OtherCause(cause=s.cause.name, reason=_because(s, readings, None, False))
         for s in found
         if s.cause.name not in named
     ]
-    return Judged(verdict, probability, causes, out, None)
+    return Verdict(verdict, probability, causes, out, None)
 
 
-def best_of_each(gains: Sequence[Gain]) -> dict[str, Gain]:
+def best_effect_per_cause(gains: Sequence[TreatmentEffect]) -> dict[str, TreatmentEffect]:
     """The lane of each cause whose gain is worth most, one that may be claimed before one that may
     not."""
-    best: dict[str, Gain] = {}
+    best: dict[str, TreatmentEffect] = {}
     for gain in gains:
-        before = best.get(gain.lane.cause)
-        if before is None or (gain.claimable, gain.worth) > (before.claimable, before.worth):
-            best[gain.lane.cause] = gain
+        before = best.get(gain.treatment.cause)
+        if before is None or (gain.is_significant, gain.cost_adjusted_reduction) > (before.is_significant, before.cost_adjusted_reduction):
+            best[gain.treatment.cause] = gain
     return best
 
 
-def chances_of(gains: Sequence[Gain]) -> dict[str, float]:
+def probability_best(gains: Sequence[TreatmentEffect]) -> dict[str, float]:
     """How often each remedy is the best worth having, and `healthy` none, in `DRAWS` draws.
 
     Each gain is drawn from a normal distribution of its mean and standard error, both shrunk by how
@@ -246,64 +246,64 @@ def chances_of(gains: Sequence[Gain]) -> dict[str, float]:
     `DOUBTED_SHARE` of the loss. Where all are too small, one that is surely above zero
     and may yet be large enough takes from `healthy` what chance it has.
     """
-    counts = dict.fromkeys([*(g.lane.cause for g in gains), "healthy"], 0.0)
-    own = [g.at_full_length**2 - g.error_at_end**2 for g in gains if g.at_full_length > 0]
-    small, gains = gains, [g for g in gains if g.at_full_length >= g.needed]
+    counts = dict.fromkeys([*(g.treatment.cause for g in gains), "healthy"], 0.0)
+    own = [g.full_length_reduction**2 - g.error_at_end**2 for g in gains if g.full_length_reduction > 0]
+    small, gains = gains, [g for g in gains if g.full_length_reduction >= g.min_effect_against_healthy]
     if not gains:
-        counts |= {g.lane.cause: (1.0 - NOT_RACED) * _yet_enough(g) for g in small}
-        return counts | {"healthy": 1.0 - NOT_RACED - max([0.0, *counts.values()])}
-    spread = max(float(np.mean(own)), min(g.needed for g in gains) ** 2)
+        counts |= {g.treatment.cause: (1.0 - UNTESTED_PROBABILITY) * _yet_enough(g) for g in small}
+        return counts | {"healthy": 1.0 - UNTESTED_PROBABILITY - max([0.0, *counts.values()])}
+    spread = max(float(np.mean(own)), min(g.min_effect_against_healthy for g in gains) ** 2)
     pick = np.random.default_rng(0)
     errors = np.array([g.error_at_end for g in gains])
     kept = spread / (spread + errors**2)
-    noise = pick.standard_normal((DRAWS, len(gains))) * errors * np.sqrt(kept)
-    at_end = np.array([g.at_full_length for g in gains])
-    worth = np.array([g.worth for g in gains])
+    noise = pick.standard_normal((NUM_MONTE_CARLO_DRAWS, len(gains))) * errors * np.sqrt(kept)
+    at_end = np.array([g.full_length_reduction for g in gains])
+    worth = np.array([g.cost_adjusted_reduction for g in gains])
     scale = worth / np.where(np.abs(at_end) > 1e-9, at_end, 1.0)
     drawn = kept * at_end + noise
-    scores = np.where(drawn >= np.array([g.needed for g in gains]), drawn * np.abs(scale), -np.inf)
+    scores = np.where(drawn >= np.array([g.min_effect_against_healthy for g in gains]), drawn * np.abs(scale), -np.inf)
     first = np.where(np.isfinite(scores.max(1)), scores.argmax(1), len(gains))
-    names = [*(g.lane.cause for g in gains), "healthy"]
+    names = [*(g.treatment.cause for g in gains), "healthy"]
     for index, name in enumerate(names):
-        counts[name] += float((first == index).mean()) * (1.0 - NOT_RACED)
+        counts[name] += float((first == index).mean()) * (1.0 - UNTESTED_PROBABILITY)
     return counts
 
 
-def _yet_enough(gain: Gain) -> float:
+def _yet_enough(gain: TreatmentEffect) -> float:
     """Chance that a gain measured too small to be worth having is large enough, under a half."""
     if gain.low <= 0 or gain.error_at_end <= 0:
         return 0.0
-    return 0.5 * math.erfc((gain.needed - gain.at_full_length) / gain.error_at_end / math.sqrt(2))
+    return 0.5 * math.erfc((gain.min_effect_against_healthy - gain.full_length_reduction) / gain.error_at_end / math.sqrt(2))
 
 
-def trial_of(gain: Gain, share_of_run: float) -> Trial:
+def to_paired_trial(gain: TreatmentEffect, share_of_run: float) -> PairedTrial:
     """A gain as it is told."""
-    return Trial(
+    return PairedTrial(
         metric="held-out loss, nats per token"
-        + (" (by bits per byte)" if "vocab_size" in gain.lane.change.keys else ""),
-        change=gain.lane.change.label,
-        control=gain.control,
-        treated=gain.treated,
-        gain=gain.mean,
+        + (" (by bits per byte)" if "vocab_size" in gain.treatment.change.keys else ""),
+        change=gain.treatment.change.label,
+        control=gain.control_loss,
+        treatment=gain.treatment_loss,
+        loss_reduction=gain.mean_reduction,
         ci95=(gain.low, gain.high),
-        p_holm=gain.p,
+        p_holm=gain.p_holm,
         seeds=gain.seeds,
         tokens=gain.tokens,
-        share_of_run=share_of_run,
+        run_fraction=share_of_run,
         seconds=gain.seconds,
         cost_factor=gain.cost_factor,
-        gain_at_equal_time=gain.equal_time,
-        carried_gain=gain.carried,
-        counts=gain.claimable,
-        undecided=gain.undecided,
+        loss_reduction_at_equal_time=gain.reduction_at_equal_time,
+        extrapolated_loss_reduction=gain.extrapolated_reduction,
+        is_significant=gain.is_significant,
+        is_inconclusive=gain.is_inconclusive,
     )
 
 
 def _verdict(
     causes: Sequence[Finding],
-    best: Mapping[str, Gain],
+    best: Mapping[str, TreatmentEffect],
     chances: Mapping[str, float],
-    readings: Readings,
+    readings: Measurements,
     short: bool,
 ) -> tuple[str, float]:
     """`short`: the trials were much shorter than the run, and may have missed what a full one
@@ -319,61 +319,61 @@ def _verdict(
         return "unknown", 1.0 - healthy
     ladder, gap = readings.get("counting_ladder"), readings.get("floor_gap")
     if short and gap and gap.value > WORSE_THAN_COUNTING:
-        return "unknown", 1.0 - NOT_RACED
+        return "unknown", 1.0 - UNTESTED_PROBABILITY
     at_floor = ladder and gap and ladder.value < FLOOR_LADDER and abs(gap.value) < FLOOR_GAP
-    held, unigram = value(readings, "held_out_loss"), value(readings, "unigram_loss")
+    held, unigram = measurement_value(readings, "held_out_loss"), measurement_value(readings, "unigram_loss")
     if held < CHANCE_SHARE * unigram:
         return "healthy", healthy
-    if value(readings, "information") > TELLING:
+    if measurement_value(readings, "information") > TELLING:
         # It knows little but frequencies, and there is more: what would teach it was not tried.
-        return "unknown", 1.0 - NOT_RACED
+        return "unknown", 1.0 - UNTESTED_PROBABILITY
     return ("noise_floor" if at_floor else "healthy"), healthy
 
 
 def _finding(
     cause: Cause,
-    readings: Readings,
+    readings: Measurements,
     probability: float,
     prescription: dict[str, Any],
-    trial: Trial | None,
+    trial: PairedTrial | None,
 ) -> Finding:
     return Finding(
         cause=cause.name,
         probability=round(probability, 3),
-        evidence=evidence(cause, readings),
-        prescription=prescription,
-        remedy=cause.remedy,
+        evidence=supporting_evidence(cause, readings),
+        recommended_config=prescription,
+        advice=cause.advice,
         trial=trial,
     )
 
 
 def _because(
-    suspect: Suspect, readings: Readings, gain: Gain | None, raced: bool, best: Gain | None = None
+    suspect: RankedCause, readings: Measurements, gain: TreatmentEffect | None, raced: bool, best: TreatmentEffect | None = None
 ) -> str:
-    if suspect.because is not None:
-        return suspect.because
+    if suspect.exclusion_reason is not None:
+        return suspect.exclusion_reason
     if gain is not None:
-        change = gain.lane.change
-        told = gained(change.label, gain.mean, (gain.low, gain.high), change.takes_away)
-        if change.takes_away:
+        change = gain.treatment.change
+        told = describe_effect(change.label, gain.mean_reduction, (gain.low, gain.high), change.is_ablation)
+        if change.is_ablation:
             if gain.low <= 0:
                 return told
-            return f"{told}; the opposite is expected to gain {gain.at_full_length:.3f}"
-        also = _beside_the_best(gain, best) if gain.claimable else ""
-        if gain.undecided and gain.low > 0:
-            also = f": by chance once in {1 / max(gain.p, 1e-9):.0f} where so much is tried"
-        if gain.low > 0 and gain.equal_time is not None:
-            also += f"; {_at_equal_time(gain.equal_time)}"
-        if gain.low > 0 and gain.at_full_length < gain.least:
-            also = f", less than the {gain.least:.3f} from which it would count"
-            if gain.carried is not None and gain.carried < gain.mean:
-                also = f", of which {gain.carried:.3f} would be left in a run of full length" + also
+            return f"{told}; the opposite is expected to gain {gain.full_length_reduction:.3f}"
+        also = _beside_the_best(gain, best) if gain.is_significant else ""
+        if gain.is_inconclusive and gain.low > 0:
+            also = f": by chance once in {1 / max(gain.p_holm, 1e-9):.0f} where so much is tried"
+        if gain.low > 0 and gain.reduction_at_equal_time is not None:
+            also += f"; {_at_equal_time(gain.reduction_at_equal_time)}"
+        if gain.low > 0 and gain.full_length_reduction < gain.min_effect:
+            also = f", less than the {gain.min_effect:.3f} from which it would count"
+            if gain.extrapolated_reduction is not None and gain.extrapolated_reduction < gain.mean_reduction:
+                also = f", of which {gain.extrapolated_reduction:.3f} would be left in a run of full length" + also
         return told + also
-    contrary = against(suspect.cause, readings)
+    contrary = contrary_evidence(suspect.cause, readings)
     if contrary:
         e = contrary[0]
         number = f"{e.value:,.0f}" if abs(e.value) >= 100 else f"{e.value:.3g}"
-        return f"{e.signal} reads {number} ({e.unit})"
+        return f"{e.metric} reads {number} ({e.unit})"
     if suspect.cause.name == "diverged":
         return "training stayed finite"
     if raced:
@@ -381,11 +381,11 @@ def _because(
     return "the signals say little of it"
 
 
-def _beside_the_best(gain: Gain, best: Gain | None) -> str:
+def _beside_the_best(gain: TreatmentEffect, best: TreatmentEffect | None) -> str:
     """How a proved effect compares with that of the cause that is named."""
-    if best is None or gain.mean < best.mean:
+    if best is None or gain.mean_reduction < best.mean_reduction:
         return ": it helps, but another change helps more"
-    if gain.worth < best.worth:
+    if gain.cost_adjusted_reduction < best.cost_adjusted_reduction:
         return f": it helps, and costs {gain.cost_factor:.1f} times the training time"
     return ": it helps; which of the two helps more cannot be told"
 
@@ -396,5 +396,5 @@ def _at_equal_time(gain: float) -> str:
     return f"{abs(gain):.3f} {better} than more steps in the same time"
 
 
-def _cause(found: Sequence[Suspect], name: str) -> Cause:
+def _cause(found: Sequence[RankedCause], name: str) -> Cause:
     return next(s.cause for s in found if s.cause.name == name)

@@ -15,28 +15,28 @@ from typing import Literal
 
 import msgspec
 
-from descend.doctor.diagnosis import Diagnosis, Finding, RuledOut, Trial, trial_seconds, tried
+from descend.doctor.diagnosis import Diagnosis, Finding, OtherCause, PairedTrial, trial_budget_seconds, has_trials
 from descend.handbook.yours import read_run
-from descend.handbook.yours.found import kept_diagnosis, trial_words
+from descend.handbook.yours.found import load_kept_diagnosis, describe_trial
 from descend.handbook.yours.record import RunRecord
-from descend.handbook.yours.wording import reading_words, share, significant
+from descend.handbook.yours.wording import format_measurement, format_percent, format_significant
 from descend.runs.folder import read_events, read_info
 from descend.runs.records import Epoch
 from descend.runs.suggestions import has_diverged, suggest_fix
-from descend.units import duration, quoted
+from descend.units import format_duration, quoted
 
 Answer = Literal["yes", "no", "open"]
 
 
-class Answered(msgspec.Struct, frozen=True, kw_only=True):
+class ChecklistAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """A question of the checklist and what is known of it."""
 
     rule: str
     question: str
     answer: Answer
-    proved: bool
+    is_tested: bool
     """Whether a counterfactual run answered it; else a signal did, or nothing."""
-    because: str
+    reason: str
     page: str
     """The page that tells more."""
 
@@ -46,12 +46,12 @@ class Checklist(msgspec.Struct, frozen=True):
 
     run: str
     diagnosed: bool
-    answers: list[Answered]
+    answers: list[ChecklistAnswer]
     sentence: str
 
 
 @dataclass(frozen=True)
-class Rule:
+class ChecklistItem:
     """A question, the causes that would answer it with no, and what a run records about it."""
 
     name: str
@@ -60,12 +60,12 @@ class Rule:
     recorded: Callable[[RunRecord], str]
 
 
-def checklist(folder: Path) -> Checklist:
+def answer_checklist(folder: Path) -> Checklist:
     """The five questions asked of the run in `folder`; `RunFolderError` if it is none."""
     if not any(isinstance(r, Epoch) for r in read_events(folder)):
         read_info(folder)  # which says what is missing where it is no run
         return _before_the_first_epoch(folder)
-    run, diagnosis = read_run(folder), kept_diagnosis(folder)
+    run, diagnosis = read_run(folder), load_kept_diagnosis(folder)
     answers = [_answered(rule, run, diagnosis) for rule in RULES]
     return Checklist(
         str(folder),
@@ -79,25 +79,25 @@ def _before_the_first_epoch(folder: Path) -> Checklist:
     """All questions open, since the run was never judged on held-out text."""
     because = "The run was not judged on held-out text yet."
     answers = [
-        Answered(rule=r.name, question=r.question, answer="open", proved=False, because=because,
+        ChecklistAnswer(rule=r.name, question=r.question, answer="open", is_tested=False, reason=because,
                  page=r.causes[0])
         for r in RULES
     ]  # fmt: skip
     sentence = f"All five are open. To go on: {suggest_fix(folder)}."
-    return Checklist(str(folder), kept_diagnosis(folder) is not None, answers, sentence)
+    return Checklist(str(folder), load_kept_diagnosis(folder) is not None, answers, sentence)
 
 
-def _answered(rule: Rule, run: RunRecord, diagnosis: Diagnosis | None) -> Answered:
+def _answered(rule: ChecklistItem, run: RunRecord, diagnosis: Diagnosis | None) -> ChecklistAnswer:
     answer, proved, because = _from_diagnosis(rule, diagnosis) or ("open", False, "")
     if answer == "open":
         because = f"{because}{' ' if because else ''}{rule.recorded(run)}"
-    return Answered(
-        rule=rule.name, question=rule.question, answer=answer, proved=proved, because=because,
+    return ChecklistAnswer(
+        rule=rule.name, question=rule.question, answer=answer, is_tested=proved, reason=because,
         page=rule.causes[0],
     )  # fmt: skip
 
 
-def _from_diagnosis(rule: Rule, diagnosis: Diagnosis | None) -> tuple[Answer, bool, str] | None:
+def _from_diagnosis(rule: ChecklistItem, diagnosis: Diagnosis | None) -> tuple[Answer, bool, str] | None:
     """No if one of the causes holds, yes if all were ruled out, None if neither was said."""
     if diagnosis is None:
         return None
@@ -107,39 +107,39 @@ def _from_diagnosis(rule: Rule, diagnosis: Diagnosis | None) -> tuple[Answer, bo
     if diagnosis.verdict == "diverged":
         return "open", False, "The run diverged before it could show."
     out = [r for r in diagnosis.ruled_out if r.cause in rule.causes]
-    if any(r.trial is not None and r.trial.counts is None for r in out):
+    if any(r.trial is not None and r.trial.is_significant is None for r in out):
         return "open", False, "The diagnosis is older than this version of descend."
     gaining = [r for r in out if r.trial is not None and _worth_having(r.trial)]
     if gaining:  # real, though another remedy gains more
         return "no", True, _reasons(gaining)
     if len(out) < len(rule.causes):
         return None
-    if not tried(diagnosis):
+    if not has_trials(diagnosis):
         return "open", False, "The diagnosis tried nothing."
-    if undecided := [r for r in out if r.open]:
+    if undecided := [r for r in out if r.is_inconclusive]:
         return "open", True, _reasons(undecided)
-    if untried := [r for r in out if r.untried]:
+    if untried := [r for r in out if r.is_untested]:
         return "open", False, _reasons(untried)
     return "yes", all(r.trial is not None for r in out), _reasons(out)
 
 
-def _worth_having(trial: Trial) -> bool:
+def _worth_having(trial: PairedTrial) -> bool:
     # A larger model that takes longer must also beat more steps in that time.
-    return bool(trial.counts) and (trial.gain_at_equal_time or 0.0) >= 0
+    return bool(trial.is_significant) and (trial.loss_reduction_at_equal_time or 0.0) >= 0
 
 
-def _reasons(out: list[RuledOut]) -> str:
+def _reasons(out: list[OtherCause]) -> str:
     # Two causes may share one.
-    reasons = dict.fromkeys(r.because.rstrip(".").replace("_", " ") for r in out)
+    reasons = dict.fromkeys(r.reason.rstrip(".").replace("_", " ") for r in out)
     return _sentence_case("; ".join(reasons)) + "."
 
 
 def _holds(finding: Finding) -> str:
-    told = trial_words(finding.trial) if finding.trial else "; ".join(
-        reading_words(e.signal, e.value, e.unit) for e in finding.evidence
+    told = describe_trial(finding.trial) if finding.trial else "; ".join(
+        format_measurement(e.metric, e.value, e.unit) for e in finding.evidence
     )  # fmt: skip
-    keys = ", ".join(f"{key} = {value}" for key, value in finding.prescription.items())
-    words = f"{finding.cause.replace('_', ' ')}: {told or finding.remedy}".rstrip(".")
+    keys = ", ".join(f"{key} = {value}" for key, value in finding.recommended_config.items())
+    words = f"{finding.cause.replace('_', ' ')}: {told or finding.advice}".rstrip(".")
     return _sentence_case(words) + "." + (f" Prescribed: {keys}." if keys else "")
 
 
@@ -147,7 +147,7 @@ def _sentence_case(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _sentence(run: RunRecord, answers: list[Answered], diagnosis: Diagnosis | None) -> str:
+def _sentence(run: RunRecord, answers: list[ChecklistAnswer], diagnosis: Diagnosis | None) -> str:
     folder = run.folder
     if has_diverged(folder):
         return f"The run diverged, so all five are open. To go on: {suggest_fix(folder)}."
@@ -156,11 +156,11 @@ def _sentence(run: RunRecord, answers: list[Answered], diagnosis: Diagnosis | No
             "Not diagnosed yet, so all five are open: what one run records cannot say whether "
             "another choice would have done better. "
             f"`descend diagnose {quoted(folder)}` tries some for about "
-            f"{duration(trial_seconds(run.full_seconds))}; ask again after it."
+            f"{format_duration(trial_budget_seconds(run.full_seconds))}; ask again after it."
         )
     no = [a.rule for a in answers if a.answer == "no"]
     still_open = [a for a in answers if a.answer == "open"]
-    unproved = [a for a in answers if not a.proved and a.answer != "open"]
+    unproved = [a for a in answers if not a.is_tested and a.answer != "open"]
     if len(still_open) == len(answers):
         words = "All five are open."
     else:
@@ -181,28 +181,28 @@ def _advice(folder: Path, diagnosis: Diagnosis) -> str:
         return (
             f"Ask a run that does not diverge: `descend train --from-run {quoted(folder)} --apply`."
         )
-    if diagnosis.untried:
-        return _sentence_case(diagnosis.untried) + "."
+    if diagnosis.untested_reason:
+        return _sentence_case(diagnosis.untested_reason) + "."
     return f"`descend diagnose {quoted(folder)} --budget 0.5` has more time to try."
 
 
 def _size(run: RunRecord) -> str:
-    per = run.of_corpus("train_tokens") / max(run.summary.parameters, 1)
+    per = run.corpus_count("train_tokens") / max(run.summary.parameters, 1)
     return (
-        f"Recorded: {run.summary.parameters:,} parameters, {significant(per)} training tokens for "
+        f"Recorded: {run.summary.parameters:,} parameters, {format_significant(per)} training tokens for "
         f"each; {_gap(run)}."
     )
 
 
 def _rate(run: RunRecord) -> str:
-    words = f"Recorded: at most {significant(max(s.learning_rate for s in run.steps))}"
+    words = f"Recorded: at most {format_significant(max(s.learning_rate for s in run.steps))}"
     ratios = sorted(run.update_ratios.values())
     if ratios:
         words += (
-            f"; an update moves the middle matrix by {significant(ratios[len(ratios) // 2])} of "
+            f"; an update moves the middle matrix by {format_significant(ratios[len(ratios) // 2])} of "
             "its size"
         )
-    return f"{words}; {share(run.clipped_share)} of the updates were clipped."
+    return f"{words}; {format_percent(run.clipped_step_fraction)} of the updates were clipped."
 
 
 def _batch(run: RunRecord) -> str:
@@ -221,7 +221,7 @@ def _context(run: RunRecord) -> str:
 
 def _data(run: RunRecord) -> str:
     return (
-        f"Recorded: {run.of_corpus('train_tokens'):,} training tokens, seen "
+        f"Recorded: {run.corpus_count('train_tokens'):,} training tokens, seen "
         f"{run.epochs[-1].epoch} times; {_gap(run)}."
     )
 
@@ -235,11 +235,11 @@ def _gap(run: RunRecord) -> str:
 
 
 RULES = (
-    Rule("model size", "Is the model big enough?", ("model_too_small",), _size),
-    Rule("learning rate", "Is the learning rate right?",
+    ChecklistItem("model size", "Is the model big enough?", ("model_too_small",), _size),
+    ChecklistItem("learning rate", "Is the learning rate right?",
          ("learning_rate_too_low", "learning_rate_too_high"), _rate),
-    Rule("batch size", "Is the batch size right?", ("batch_too_small", "batch_too_large"), _batch),
-    Rule("context", "Is the context long enough?", ("context_too_short",), _context),
-    Rule("data", "Is there enough text?", ("too_little_data",), _data),
+    ChecklistItem("batch size", "Is the batch size right?", ("batch_too_small", "batch_too_large"), _batch),
+    ChecklistItem("context", "Is the context long enough?", ("context_too_short",), _context),
+    ChecklistItem("data", "Is there enough text?", ("too_little_data",), _data),
 )  # fmt: skip
 """The golden rules of the guide, in its order."""

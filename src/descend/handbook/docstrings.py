@@ -12,9 +12,9 @@ from functools import cache
 
 from descend.doctor.cause import HEADINGS, Cause
 from descend.doctor.causes import CAUSES
-from descend.doctor.pages import pages_of_bugs
-from descend.handbook.page import WIDTH, Page, all_pages
-from descend.handbook.signals import EXPECTED, READINGS, expected_about
+from descend.doctor.pages import load_bug_pages
+from descend.handbook.page import WIDTH, Page, load_markdown_pages
+from descend.handbook.signals import EXPECTED, PAGE_METRICS, expected_range_text
 
 GROUPS = ("Causes", "Bugs")
 
@@ -23,29 +23,29 @@ _NAME = re.compile(r"\b[a-z]+(?:_[a-z0-9]+)*\b")
 
 
 @cache
-def doctor_pages() -> dict[str, Page]:
+def cause_and_bug_pages() -> dict[str, Page]:
     """Every cause and bug by name, sorted by group and then by title."""
-    causes = [page_of(cause) for cause in CAUSES]
+    causes = [parse_cause_page(cause) for cause in CAUSES]
     bugs = [
-        Page(bug.name, bug.title, "Bugs", (), (), bug.sections) for bug in pages_of_bugs().values()
+        Page(bug.name, bug.title, "Bugs", (), (), bug.sections) for bug in load_bug_pages().values()
     ]
     found = sorted([*causes, *bugs], key=lambda p: (GROUPS.index(p.group), p.title.lower()))
-    names = {page.name for page in found} | all_pages().keys()
+    names = {page.name for page in found} | load_markdown_pages().keys()
     return {page.name: _linked(page, names) for page in found}
 
 
-def page_of(cause: Cause) -> Page:
+def parse_cause_page(cause: Cause) -> Page:
     """The page of `cause`; `ValueError` if its headings are not right."""
     title, *pieces = _HEADING.split(inspect.cleandoc(cause.page))
-    expected = textwrap.fill(expected_about(cause), WIDTH, break_on_hyphens=False)
+    expected = textwrap.fill(expected_range_text(cause), WIDTH, break_on_hyphens=False)
     sections = {
         heading: textwrap.dedent(body).strip("\n").replace(EXPECTED, expected)
         for heading, body in zip(pieces[::2], pieces[1::2], strict=True)
     }
     if not title.strip() or tuple(sections) != HEADINGS or not all(sections.values()):
         raise ValueError(f"{cause.name}: needs these headings in order, none empty: {HEADINGS}")
-    signals = {e.signal for e in cause.expects}
-    about = tuple(page for page, readings in READINGS.items() if signals & set(readings))
+    signals = {e.metric for e in cause.expected_ranges}
+    about = tuple(page for page, readings in PAGE_METRICS.items() if signals & set(readings))
     return Page(
         name=cause.name, title=title.strip().rstrip("."), group="Causes", see_also=about,
         aliases=(), sections=sections,

@@ -19,7 +19,7 @@ GENERATION: dict[str, tuple[float, float, float | None]] = {
 torch to be imported; a test compares the two."""
 
 
-def facts_about(name: str) -> str:
+def describe_setting(name: str) -> str:
     """Sentences on the setting `name`: default, allowed values, what the presets take."""
     if name in GENERATION:
         default, least, most = GENERATION[name]
@@ -27,17 +27,17 @@ def facts_about(name: str) -> str:
         return f"Default: {_number(default)}. Allowed: {span}."
     field = RunConfig.model_fields[name]
     sentences = [f"Default: {_default(name)}."]
-    if allowed := bounds(name):
+    if allowed := describe_bounds(name):
         sentences.append(f"Allowed: {allowed}.")
     presets = [
-        f"{word(values[name])} in {preset}" for preset, values in PRESETS.items() if name in values
+        f"{format_value(values[name])} in {preset}" for preset, values in PRESETS.items() if name in values
     ]
     if presets and field.default is not None:
         sentences.append(f"Presets: {', '.join(presets)}.")
     return " ".join(sentences)
 
 
-def bounds(name: str) -> str:
+def describe_bounds(name: str) -> str:
     """What values the key may have, in words; empty where any text will do."""
     field = RunConfig.model_fields[name]
     choices = _choices(field.annotation)
@@ -49,20 +49,20 @@ def bounds(name: str) -> str:
     return " ".join(f"{_WORDS[k]} {_number(held[k])}" for k in _WORDS if k in held)
 
 
-def word(value: object) -> str:
+def format_value(value: object) -> str:
     """A value as a page shows it."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, int | float):
         return _number(value)
     if isinstance(value, dict):
-        return ", ".join(f"{word(rate)} from epoch {epoch}" for epoch, rate in value.items())
+        return ", ".join(f"{format_value(rate)} from epoch {epoch}" for epoch, rate in value.items())
     return str(value)
 
 
-def shown(value: object) -> str:
+def format_setting(value: object) -> str:
     """The same for a setting, which may be left open (None)."""
-    return "left open" if value is None else word(value)
+    return "left open" if value is None else format_value(value)
 
 
 _WORDS = {"gt": "more than", "ge": "from", "lt": "less than", "le": "up to"}
@@ -71,7 +71,7 @@ _WORDS = {"gt": "more than", "ge": "from", "lt": "less than", "le": "up to"}
 def _default(name: str) -> str:
     field = RunConfig.model_fields[name]
     if field.default is not None:
-        return word(field.default)
+        return format_value(field.default)
     told = (field.description or "").partition("left open: ")[2].rstrip(".")
     if "<" in told:  # Markdown would take it for a tag
         told = f"`{told}`"

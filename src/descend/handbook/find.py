@@ -7,26 +7,26 @@ import re
 from functools import cache
 
 from descend.errors import UserError
-from descend.handbook.docstrings import doctor_pages
-from descend.handbook.page import Page, all_pages
-from descend.handbook.signals import READINGS
+from descend.handbook.docstrings import cause_and_bug_pages
+from descend.handbook.page import Page, load_markdown_pages
+from descend.handbook.signals import PAGE_METRICS
 
 NEAR_ENOUGH = 0.5
 """Likeness (difflib's ratio) from which an unknown name is taken for a misspelt one."""
 
 
-def every_page() -> dict[str, Page]:
+def load_all_pages() -> dict[str, Page]:
     """Settings, choices, ideas and signals, then causes and bugs."""
-    return all_pages() | doctor_pages()
+    return load_markdown_pages() | cause_and_bug_pages()
 
 
-def find(what: str) -> Page:
+def find_page(what: str) -> Page:
     """The page that `what` names in any spelling; `UserError` suggests the nearest."""
     names = _names()
     wanted = _plain(what)
     for spelling in (wanted, wanted.removesuffix("s"), wanted + "s"):
         if spelling in names:
-            return every_page()[names[spelling]]
+            return load_all_pages()[names[spelling]]
     near = difflib.get_close_matches(wanted, list(names), n=1, cutoff=NEAR_ENOUGH)
     raise UserError(
         what, "a name that no page has", "one of the pages that `descend explain` lists",
@@ -38,8 +38,8 @@ def find(what: str) -> Page:
 def _names() -> dict[str, str]:
     """The name of a page by each of its spellings; a name comes before titles and aliases, these
     before the readings that it is about."""
-    pages = every_page().values()
-    other = {_plain(word): page for page, words in READINGS.items() for word in words}
+    pages = load_all_pages().values()
+    other = {_plain(word): page for page, words in PAGE_METRICS.items() for word in words}
     other |= {_plain(word): page.name for page in pages for word in (page.title, *page.aliases)}
     return other | {_plain(page.name): page.name for page in pages}
 

@@ -15,8 +15,8 @@ from importlib.resources import files
 
 import msgspec
 
-from descend.handbook.facts import facts_about
-from descend.handbook.signals import HEALTHY, healthy_about
+from descend.handbook.facts import describe_setting
+from descend.handbook.signals import HEALTHY, reference_range_text
 
 GROUPS = (
     "Text", "Model", "Training", "Machine", "Choices", "Generation", "Ideas", "Signals",
@@ -64,11 +64,11 @@ def page_text(title: str, sections: dict[str, str], see_also: tuple[str, ...]) -
 
 
 @cache
-def all_pages() -> dict[str, Page]:
+def load_markdown_pages() -> dict[str, Page]:
     """Every page by name, sorted by group and then by title."""
     folder = files("descend.handbook") / "pages"
     found = [
-        parse(file.name.removesuffix(".md"), file.read_text(encoding="utf-8"))
+        parse_page(file.name.removesuffix(".md"), file.read_text(encoding="utf-8"))
         for file in folder.iterdir()
         if file.name.endswith(".md")
     ]
@@ -76,7 +76,7 @@ def all_pages() -> dict[str, Page]:
     return {page.name: page for page in found}
 
 
-def parse(name: str, content: str) -> Page:
+def parse_page(name: str, content: str) -> Page:
     """The page that stands in file `name`.md; `ValueError` says what is wrong with it."""
     opening, head, body = (*content.split("---\n", 2), "", "")[:3]
     fields = {key: value for key, _, value in (x.partition(": ") for x in head.splitlines())}
@@ -88,7 +88,7 @@ def parse(name: str, content: str) -> Page:
     sections = {h: s.strip("\n") for h, s in zip(pieces[1::2], pieces[2::2], strict=True)}
     if pieces[0].strip() or tuple(pieces[1::2]) != HEADINGS or not all(sections.values()):
         raise ValueError(f"{name}.md: needs these headings in order, none empty: {HEADINGS}")
-    for mark, about in ((FACTS, facts_about), (HEALTHY, healthy_about)):
+    for mark, about in ((FACTS, describe_setting), (HEALTHY, reference_range_text)):
         if mark in body:
             told = textwrap.fill(about(name), WIDTH, break_on_hyphens=False)
             sections = {h: s.replace(mark, told) for h, s in sections.items()}

@@ -3,10 +3,10 @@ expects."""
 
 from __future__ import annotations
 
-from descend.doctor.cause import Cause, Expectation
-from descend.doctor.healthy import healthy_range, in_words, origin
+from descend.doctor.cause import Cause, ExpectedRange
+from descend.doctor.healthy import reference_range, format_range, range_source
 
-READINGS: dict[str, tuple[str, ...]] = {
+PAGE_METRICS: dict[str, tuple[str, ...]] = {
     # Pages on signals.
     "attention_sharpness": ("attention_entropy", "attention_logit"),
     "critical_step_multiplier": ("multiplier_fresh", "multiplier_same"),
@@ -47,7 +47,7 @@ READINGS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """By page; each reading belongs to one."""
 
-GLOSSES = {
+METRIC_DESCRIPTIONS = {
     "attention_entropy": "of the head that looks least evenly",
     "attention_logit": "the largest score of any head",
     "best_epoch": "whose weights were kept",
@@ -103,30 +103,30 @@ EXPECTED = "{expected}"
 """Stands in the page of a cause for `expected_about` it."""
 
 
-def healthy_about(page: str) -> str:
+def reference_range_text(page: str) -> str:
     """The ranges that the doctor takes for healthy, of the readings that `page` is about, with
     whose numbers they are."""
     told: dict[str, list[str]] = {}
-    for reading in READINGS[page]:
-        words = in_words(healthy_range(reading))
+    for reading in PAGE_METRICS[page]:
+        words = format_range(reference_range(reading))
         if words:
-            told.setdefault(origin(reading), []).append(f"{reading.replace('_', ' ')} {words}")
+            told.setdefault(range_source(reading), []).append(f"{reading.replace('_', ' ')} {words}")
     ranges = [f"{', '.join(of_it)} ({whose})" for whose, of_it in told.items()]
     return f"The doctor takes for healthy: {'; '.join(ranges)}."
 
 
-def expected_about(cause: Cause) -> str:
+def expected_range_text(cause: Cause) -> str:
     """What the doctor expects to read if `cause` holds, beside what is healthy."""
-    signs = [_expected(e) for e in cause.expects if e.weight > 0]
-    needed = [_expected(e) for e in cause.expects if e.weight == 0]
+    signs = [_expected(e) for e in cause.expected_ranges if e.weight > 0]
+    needed = [_expected(e) for e in cause.expected_ranges if e.weight == 0]
     told = [f"The doctor suspects it by: {'; '.join(signs)}."] if signs else []
     if needed:
         told.append(f"Only their lack counts, against it: {'; '.join(needed)}.")
     return " ".join(told)
 
 
-def _expected(expectation: Expectation) -> str:
-    words = in_words((expectation.low, expectation.high))
-    healthy = in_words(healthy_range(expectation.signal))
+def _expected(expectation: ExpectedRange) -> str:
+    words = format_range((expectation.low, expectation.high))
+    healthy = format_range(reference_range(expectation.metric))
     beside = f" (healthy: {healthy})" if healthy else ""
-    return f"{expectation.signal.replace('_', ' ')} {words}{beside}"
+    return f"{expectation.metric.replace('_', ' ')} {words}{beside}"

@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from descend.config import RunConfig, nearest
+from descend.config import RunConfig, closest_match
 from descend.errors import ConfigError
-from descend.lab.changes import OF_THE_TEXT
-from descend.lab.sources import DECIDES_NO_LOSS, Named
-from descend.settings import changed, plain_name
+from descend.lab.changes import CORPUS_KEYS
+from descend.lab.sources import KEYS_WITHOUT_EFFECT_ON_LOSS, NamedConfig
+from descend.settings import with_changes, normalize_key
 
 
 @dataclass(frozen=True)
-class Contestant:
+class ComparisonArm:
     """A configuration, what it is called, and the keys that were varied to make it."""
 
     name: str
@@ -23,7 +23,7 @@ class Contestant:
     varied: tuple[str, ...]
 
 
-def parse_vary(texts: Sequence[str]) -> dict[str, list[Any]]:
+def parse_vary_flags(texts: Sequence[str]) -> dict[str, list[Any]]:
     """`embed_dim=128,256` to the key and its values; `ConfigError` for what is not of that form."""
     found: dict[str, list[Any]] = {}
     for text in texts:
@@ -35,30 +35,30 @@ def parse_vary(texts: Sequence[str]) -> dict[str, list[Any]]:
                 "write it like that",
             )  # fmt: skip
         found.setdefault(key.strip(), []).extend(parts)
-    return checked_vary(found)
+    return validate_vary(found)
 
 
-def checked_vary(vary: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+def validate_vary(vary: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
     """The same with plain names and each value once; `ConfigError` for a key not to be varied."""
     found: dict[str, list[Any]] = {}
     for name, values in vary.items():
-        key = known_key(name, "vary")
+        key = resolve_key(name, "vary")
         for value in values:
             if value not in found.setdefault(key, []):
                 found[key].append(value)
     return found
 
 
-def known_key(name: str, where: str) -> str:
+def resolve_key(name: str, where: str) -> str:
     """`name` as the key that it means; `ConfigError` at `where` for one not to be varied."""
-    key = plain_name(name)
+    key = normalize_key(name)
     if key not in RunConfig.model_fields:
-        guess = nearest(key, list(RunConfig.model_fields))
+        guess = closest_match(key, list(RunConfig.model_fields))
         raise ConfigError(
             where, f"the unknown key {key}", "one of the keys that `descend config show` lists",
             f"did you mean {guess}" if guess else "correct its name",
         )  # fmt: skip
-    if key in (*OF_THE_TEXT, *DECIDES_NO_LOSS):
+    if key in (*CORPUS_KEYS, *KEYS_WITHOUT_EFFECT_ON_LOSS):
         raise ConfigError(
             where, key, "a key that leaves the text and the seeds as they are",
             "use --seeds for other seeds" if key == "seed" else "vary another key",
@@ -66,21 +66,21 @@ def known_key(name: str, where: str) -> str:
     return key
 
 
-def contestants(named: Sequence[Named], vary: Mapping[str, Sequence[Any]]) -> list[Contestant]:
+def make_arms(named: Sequence[NamedConfig], vary: Mapping[str, Sequence[Any]]) -> list[ComparisonArm]:
     """Each of `named` with each combination of the values in `vary`.
 
     `ConfigError` if that makes fewer than two, if keys do not fit each other, or if the texts
     of two named ones differ.
     """
-    made: dict[str, Contestant] = {}
+    made: dict[str, ComparisonArm] = {}
     for base in named:
         for values in itertools.product(*vary.values()):
             changes = dict(zip(vary, values, strict=True))
-            config = changed(base.config, changes)
+            config = with_changes(base.config, changes)
             _check_same_text(named[0], base)
             words = [f"{key}={value}" for key, value in changes.items()]
             name = " ".join([base.name, *words] if len(named) > 1 or not words else words)
-            made.setdefault(config.model_dump_json(), Contestant(name, config, tuple(vary)))
+            made.setdefault(config.model_dump_json(), ComparisonArm(name, config, tuple(vary)))
     if len(made) < 2:
         raise ConfigError(
             "compare", "one configuration", "at least two to compare",
@@ -89,8 +89,8 @@ def contestants(named: Sequence[Named], vary: Mapping[str, Sequence[Any]]) -> li
     return list(made.values())
 
 
-def _check_same_text(first: Named, other: Named) -> None:
-    for key in OF_THE_TEXT:
+def _check_same_text(first: NamedConfig, other: NamedConfig) -> None:
+    for key in CORPUS_KEYS:
         mine, its = getattr(first.config, key), getattr(other.config, key)
         if mine != its:
             raise ConfigError(

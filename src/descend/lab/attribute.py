@@ -22,29 +22,29 @@ import numpy as np
 
 from descend.config import RunConfig
 from descend.errors import ConfigError
-from descend.lab.changes import Change, changes_between, with_changes
-from descend.lab.measured import Measured, measured
-from descend.lab.sources import Named
-from descend.trials.arms import EVALUATION_TOKENS, Arm, Outcome, arm_of
-from descend.trials.executor import Told, run_arms, silent
+from descend.lab.changes import ConfigDiff, diff_configs, apply_diff
+from descend.lab.measured import Estimate, estimate_mean
+from descend.lab.sources import NamedConfig
+from descend.trials.arms import EVALUATION_TOKENS, TrialSpec, TrialResult, make_trial_spec
+from descend.trials.executor import TrialCallback, run_trials, ignore_progress
 from descend.trials.shapley import (
     Coalition,
     Game,
     coalitions,
-    coalitions_of,
-    exact_shares,
-    interaction,
-    together,
-    walk_shares,
-    walks,
+    coalitions_along,
+    exact_shapley_values,
+    mean_interaction,
+    pair_interaction,
+    marginal_contributions,
+    sample_orderings,
 )
-from descend.trials.statistics import CERTAIN, holm, paired_p
-from descend.units import counted
+from descend.trials.statistics import ALPHA, holm_adjust, paired_p_value
+from descend.units import format_count
 
 _FORMAT = 1
 
 
-class Share(msgspec.Struct, frozen=True, kw_only=True):
+class ChangeContribution(msgspec.Struct, frozen=True, kw_only=True):
     """What one change brought, as a part of the whole difference. Negative losses are gains."""
 
     key: str
@@ -56,11 +56,11 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
     p: float | None = None
     """That its part is nothing; corrected by Holm for the number of changes. None without spread,
     and in a record made before it was written down."""
-    accuracy: Measured
-    seconds: Measured
-    alone: float | None
+    accuracy: Estimate
+    seconds: Estimate
+    effect_first: float | None
     """What it brings (loss) when nothing else is changed; None if no order began with it."""
-    last: float | None
+    effect_last: float | None
     """What it brings when all else is changed already; None if no order ended with it."""
 
 
@@ -72,11 +72,11 @@ class Interaction(msgspec.Struct, frozen=True):
     value: float
     sets: int = 0
     """Sets of other changes, over all seeds, beside which it was seen (0: not written down)."""
-    span: tuple[float, float] | None = None
+    range: tuple[float, float] | None = None
     """The least and the most seen beside one of them."""
 
 
-class Tried(msgspec.Struct, frozen=True):
+class AttributionRun(msgspec.Struct, frozen=True):
     """One run: the seed, the changes made, and what came of it."""
 
     seed: int
@@ -108,26 +108,26 @@ class Attribution(msgspec.Struct, frozen=True, kw_only=True):
     """Held-out text judged on, counted at four bytes a token."""
     base: dict[str, Any]
     """The configuration of A, as asked."""
-    total: Measured
-    total_accuracy: Measured
-    total_seconds: Measured
-    shares: list[Share]
+    total_difference: Estimate
+    total_accuracy: Estimate
+    total_seconds: Estimate
+    contributions: list[ChangeContribution]
     interactions: list[Interaction]
     """Largest first; when sampled, of the pairs that were met without, with each and with both."""
     sentence: str
-    runs: list[Tried]
+    runs: list[AttributionRun]
     command: str = ""
     """What repeats it, as it was typed or called; empty where that is not known."""
     format: int = _FORMAT
 
 
 @dataclass(frozen=True)
-class Design:
+class AttributionDesign:
     """Which runs answer the question."""
 
-    a: Named
-    b: Named
-    changes: list[Change]
+    a: NamedConfig
+    b: NamedConfig
+    changes: list[ConfigDiff]
     seeds: list[int]
     orders: dict[int, list[tuple[int, ...]]]
     """Of each seed; empty when all sets of changes are tried."""
@@ -144,45 +144,45 @@ class Design:
         """Orders followed for each seed; 0 when exact."""
         return 0 if self.exact else len(self.orders[self.seeds[0]])
 
-    def needed(self) -> list[tuple[int, Coalition]]:
+    def required_runs(self) -> list[tuple[int, Coalition]]:
         """Each run, by its seed and the changes made, once."""
         met: dict[tuple[int, Coalition], None] = {}
         for seed in self.seeds:
             found = (
                 list(coalitions(len(self.changes)))
                 if self.exact
-                else [c for order in self.orders[seed] for c in coalitions_of(order)]
+                else [c for order in self.orders[seed] for c in coalitions_along(order)]
             )
             met |= dict.fromkeys((seed, members) for members in found)
         return list(met)
 
-    def arm(self, seed: int, members: Coalition) -> Arm:
+    def arm(self, seed: int, members: Coalition) -> TrialSpec:
         """The run of `seed` with these changes made."""
         made = [self.changes[number] for number in sorted(members)]
-        config = with_changes(self.a.config, made, seed)
-        return arm_of(
+        config = apply_diff(self.a.config, made, seed)
+        return make_trial_spec(
             config, train_share=self.train_share, evaluation_tokens=self.evaluation_tokens
         )
 
-    def arms(self) -> list[Arm]:
+    def arms(self) -> list[TrialSpec]:
         """All that must be run, in the order of `needed`."""
-        return [self.arm(*one) for one in self.needed()]
+        return [self.arm(*one) for one in self.required_runs()]
 
 
-def design(
-    a: Named,
-    b: Named,
+def design_attribution(
+    a: NamedConfig,
+    b: NamedConfig,
     *,
     seeds: int = 1,
     runs: int = 64,
     train_share: float = 1.0,
     evaluation_tokens: int = EVALUATION_TOKENS,
-) -> Design:
+) -> AttributionDesign:
     """All sets of changes if `runs` allow it, else as many random orders as they pay for.
 
     Seeds count on from that of A. `ConfigError` if A and B do not differ or `runs` are too few.
     """
-    changes = changes_between(a.config, b.config)
+    changes = diff_configs(a.config, b.config)
     count = len(changes)
     numbers = [a.config.seed + n for n in range(seeds)]
     orders: dict[int, list[tuple[int, ...]]] = {}
@@ -191,30 +191,30 @@ def design(
         if runs < least:
             raise ConfigError(
                 "runs", str(runs),
-                f"at least {least}: {count} changes and {counted(seeds, 'seed')}",
+                f"at least {least}: {count} changes and {format_count(seeds, 'seed')}",
                 "allow more runs or take fewer seeds",
             )  # fmt: skip
         # Orders of one seed share the run without and the run with all changes.
         each = max(1, (runs // seeds - 2) // max(1, count - 1))
-        orders = {seed: walks(count, each, seed) for seed in numbers}
-    return Design(a, b, changes, numbers, orders, train_share, evaluation_tokens)
+        orders = {seed: sample_orderings(count, each, seed) for seed in numbers}
+    return AttributionDesign(a, b, changes, numbers, orders, train_share, evaluation_tokens)
 
 
-def attribute(plan: Design, *, workers: int | None = None, told: Told = silent) -> Attribution:
+def run_attribution_trials(plan: AttributionDesign, *, workers: int | None = None, told: TrialCallback = ignore_progress) -> Attribution:
     """Carry the runs of `plan` out and share the difference among its changes."""
-    needed = plan.needed()
-    outcomes = run_arms(plan.arms(), workers=workers, told=told)
-    return shared_out(plan, dict(zip(needed, outcomes, strict=True)))
+    needed = plan.required_runs()
+    outcomes = run_trials(plan.arms(), workers=workers, told=told)
+    return compute_attribution(plan, dict(zip(needed, outcomes, strict=True)))
 
 
-def shared_out(plan: Design, found: dict[tuple[int, Coalition], Outcome]) -> Attribution:
+def compute_attribution(plan: AttributionDesign, found: dict[tuple[int, Coalition], TrialResult]) -> Attribution:
     """The attribution that follows from these outcomes."""
     in_bits = len({outcome.vocab_size for outcome in found.values()}) > 1
 
-    def loss(outcome: Outcome) -> float:
+    def loss(outcome: TrialResult) -> float:
         return outcome.bits_per_byte if in_bits else outcome.validation_loss
 
-    def table(of: Callable[[Outcome], float]) -> dict[int, Game]:
+    def table(of: Callable[[TrialResult], float]) -> dict[int, Game]:
         return {
             seed: {members: of(o) for (s, members), o in found.items() if s == seed}
             for seed in plan.seeds
@@ -223,7 +223,7 @@ def shared_out(plan: Design, found: dict[tuple[int, Coalition], Outcome]) -> Att
     losses, accuracies = table(loss), table(lambda o: o.accuracy)
     seconds = table(lambda o: o.seconds)
     parts, other, time = (_samples(plan, games) for games in (losses, accuracies, seconds))
-    corrected = holm([paired_p(part) for part in parts])
+    corrected = holm_adjust([paired_p_value(part) for part in parts])
     shares = [
         _share(plan, losses, number, (parts[number], other[number], time[number]), p)
         for number, p in enumerate(corrected)
@@ -242,34 +242,34 @@ def shared_out(plan: Design, found: dict[tuple[int, Coalition], Outcome]) -> Att
         train_share=plan.train_share,
         evaluation_tokens=plan.evaluation_tokens,
         base=plan.a.config.model_dump(mode="json"),
-        total=total,
+        total_difference=total,
         total_accuracy=_whole(accuracies),
         total_seconds=_whole(seconds),
-        shares=shares,
+        contributions=shares,
         interactions=_interactions(plan, losses),
         sentence=_sentence(plan, total, shares, unit),
         runs=[_tried(plan, *one, outcome) for one, outcome in found.items()],
     )
 
 
-def _samples(plan: Design, games: dict[int, Game]) -> list[list[float]]:
+def _samples(plan: AttributionDesign, games: dict[int, Game]) -> list[list[float]]:
     """For each change its shares: one a seed when exact, else one an order of each seed."""
     count = len(plan.changes)
     if plan.exact:
-        rows = [exact_shares(games[seed], count) for seed in plan.seeds]
+        rows = [exact_shapley_values(games[seed], count) for seed in plan.seeds]
     else:
         rows = [
-            walk_shares(games[seed], order) for seed in plan.seeds for order in plan.orders[seed]
+            marginal_contributions(games[seed], order) for seed in plan.seeds for order in plan.orders[seed]
         ]
     return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _share(
-    plan: Design, losses: dict[int, Game], number: int, samples: tuple[list[float], ...], p: float
-) -> Share:
-    of_loss, of_accuracy, of_seconds = (measured(s) for s in samples)
+    plan: AttributionDesign, losses: dict[int, Game], number: int, samples: tuple[list[float], ...], p: float
+) -> ChangeContribution:
+    of_loss, of_accuracy, of_seconds = (estimate_mean(s) for s in samples)
     everyone = frozenset(range(len(plan.changes)))
-    return Share(
+    return ChangeContribution(
         key=plan.changes[number].name,
         change=plan.changes[number].words,
         value=of_loss.value,
@@ -277,8 +277,8 @@ def _share(
         p=None if of_loss.ci95 is None else p,
         accuracy=of_accuracy,
         seconds=of_seconds,
-        alone=_step(losses, frozenset(), number),
-        last=_step(losses, everyone - {number}, number),
+        effect_first=_step(losses, frozenset(), number),
+        effect_last=_step(losses, everyone - {number}, number),
     )
 
 
@@ -289,27 +289,27 @@ def _step(games: dict[int, Game], before: Coalition, number: int) -> float | Non
     return float(np.mean(steps)) if steps else None
 
 
-def _whole(games: dict[int, Game]) -> Measured:
+def _whole(games: dict[int, Game]) -> Estimate:
     def ends(game: Game) -> float:
         return game[max(game, key=len)] - game[frozenset()]
 
-    return measured([ends(game) for game in games.values()])
+    return estimate_mean([ends(game) for game in games.values()])
 
 
-def _interactions(plan: Design, losses: dict[int, Game]) -> list[Interaction]:
+def _interactions(plan: AttributionDesign, losses: dict[int, Game]) -> list[Interaction]:
     found = []
     for (i, first), (j, second) in itertools.combinations(enumerate(plan.changes), 2):
-        of_seeds = [met for game in losses.values() if (met := together(game, i, j))]
+        of_seeds = [met for game in losses.values() if (met := pair_interaction(game, i, j))]
         seen = [value for met in of_seeds for value in met.values()]
         if seen:
-            value = float(np.mean([interaction(met) for met in of_seeds]))
+            value = float(np.mean([mean_interaction(met) for met in of_seeds]))
             span = (min(seen), max(seen))
             found.append(Interaction((first.name, second.name), value, len(seen), span))
     return sorted(found, key=lambda one: -abs(one.value))
 
 
-def _tried(plan: Design, seed: int, members: Coalition, outcome: Outcome) -> Tried:
-    return Tried(
+def _tried(plan: AttributionDesign, seed: int, members: Coalition, outcome: TrialResult) -> AttributionRun:
+    return AttributionRun(
         seed=seed,
         changed=[plan.changes[number].name for number in sorted(members)],
         validation_loss=outcome.validation_loss,
@@ -318,11 +318,11 @@ def _tried(plan: Design, seed: int, members: Coalition, outcome: Outcome) -> Tri
         seconds=outcome.seconds,
         steps=outcome.steps,
         tokens=outcome.tokens,
-        diverged=outcome.diverged_at is not None,
+        diverged=outcome.diverged_step is not None,
     )
 
 
-def _sentence(plan: Design, total: Measured, shares: list[Share], unit: str) -> str:
+def _sentence(plan: AttributionDesign, total: Estimate, shares: list[ChangeContribution], unit: str) -> str:
     """The answer in plain words; `shares` from the largest gain to the largest harm."""
     direction = "lowers" if total.value < 0 else "raises"
     words = (
@@ -347,7 +347,7 @@ def _sentence(plan: Design, total: Measured, shares: list[Share], unit: str) -> 
     return f"{words}; {_of_what(plan)}{'; '.join(parts)}."
 
 
-def _of_what(plan: Design) -> str:
+def _of_what(plan: AttributionDesign) -> str:
     """What the words are said of, where that is not any seed: orders of one seed say nothing of
     others. Nor do more orders than changes of each of several: these meet the same runs again, and
     noise of a run met twice looks like an effect."""
@@ -358,9 +358,9 @@ def _of_what(plan: Design) -> str:
     return ""
 
 
-def _certain(share: Share) -> bool:
+def _certain(share: ChangeContribution) -> bool:
     """Whether it may be said, beside what is said of all other changes, that it helped or hurt."""
-    return share.p is not None and share.p < CERTAIN
+    return share.p is not None and share.p < ALPHA
 
 
 def _without_zero(ci95: tuple[float, float] | None) -> bool:
@@ -368,12 +368,12 @@ def _without_zero(ci95: tuple[float, float] | None) -> bool:
     return ci95 is not None and (ci95[0] > 0 or ci95[1] < 0)
 
 
-def config_pair(a: Named, b: Named, corpus_dir: str | None) -> tuple[Named, Named]:
+def on_common_corpus(a: NamedConfig, b: NamedConfig, corpus_dir: str | None) -> tuple[NamedConfig, NamedConfig]:
     """Both on one text: that of CORPUS if given, else what A names, else what B names."""
     corpus = corpus_dir or a.config.corpus_dir or b.config.corpus_dir
     return _on(a, corpus), _on(b, corpus if corpus_dir else b.config.corpus_dir or corpus)
 
 
-def _on(named: Named, corpus: str | None) -> Named:
+def _on(named: NamedConfig, corpus: str | None) -> NamedConfig:
     config: RunConfig = named.config.model_copy(update={"corpus_dir": corpus})
-    return Named(named.name, config)
+    return NamedConfig(named.name, config)

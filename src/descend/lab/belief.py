@@ -16,8 +16,8 @@ from importlib.resources import files
 import msgspec
 import numpy as np
 
-from descend.lab.formula import Floats, Points, held_out, on_training
-from descend.lab.squares import least_squares
+from descend.lab.formula import Floats, TrajectoryPoints, validation_loss, training_loss
+from descend.lab.squares import gauss_newton
 
 FEATURES = (
     "one", "rate", "batch_tokens", "parameters", "train_tokens", "vocabulary", "adamw", "dropout",
@@ -25,7 +25,7 @@ FEATURES = (
 )  # fmt: skip
 
 
-class Belief(msgspec.Struct, frozen=True):
+class CurvePrior(msgspec.Struct, frozen=True):
     """The distribution before a run is seen, and how far the formula is from real curves."""
 
     mean: list[list[float]]
@@ -35,7 +35,7 @@ class Belief(msgspec.Struct, frozen=True):
     """Nats by which a validation loss strays from the formula, one standard deviation."""
     training_error: float
     """The same for the mean training loss of a thirty-second of what was seen."""
-    widening: float
+    interval_scale: float
     """Factor that makes four of five recorded runs fall into their interval of 80 %."""
     widening_continued: float
     """The same for runs that were continued after their end."""
@@ -43,15 +43,15 @@ class Belief(msgspec.Struct, frozen=True):
     """Accuracy gained per nat of validation loss lost, while the loss falls."""
     accuracy_slope_rising: float
     """The same while it rises."""
-    learned_from: str
+    fitted_on: str
     """The command, the runs and the date."""
 
 
 @dataclass(frozen=True)
-class Traits:
+class RunFeatures:
     """What a run is, as far as the belief depends on it."""
 
-    peak_rate: float
+    peak_learning_rate: float
     tokens_per_step: int
     parameters: int
     train_tokens: int
@@ -64,7 +64,7 @@ class Traits:
         """The numbers of `FEATURES`: logarithms about a middling run, so that each is near 0."""
         return np.array([
             1.0,
-            math.log(self.peak_rate / 0.001),
+            math.log(self.peak_learning_rate / 0.001),
             math.log(self.tokens_per_step / 1024),
             math.log(self.parameters / 3e5),
             math.log(self.train_tokens / 1e5),
@@ -76,14 +76,14 @@ class Traits:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ObservedCurve:
     """What a run has shown: losses (nats) at points of its way."""
 
-    train_points: Points
+    train_points: TrajectoryPoints
     train_losses: Floats
     train_errors: Floats
     """Standard deviation of each: noise of the batches, and what the formula misses."""
-    held_points: Points
+    held_points: TrajectoryPoints
     held_losses: Floats
     start: float
     """Loss before the first step."""
@@ -92,7 +92,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Posterior:
+class CurvePosterior:
     """Parameters after a run was seen: normal, about the most probable ones."""
 
     z: Floats
@@ -100,38 +100,38 @@ class Posterior:
     start: float
     scale: float
 
-    def held_out(self, points: Points, draws: int, seed: int = 0) -> Floats:
+    def held_out(self, points: TrajectoryPoints, draws: int, seed: int = 0) -> Floats:
         """Validation losses at `points` for so many draws of the parameters, (draws, points);
         the first row is the most probable."""
         pick = np.random.default_rng(seed)
         root = np.linalg.cholesky(self.covariance)
         zs = self.z + pick.standard_normal((draws, len(self.z))) @ root.T
         zs[0] = self.z
-        return held_out(zs, points, self.start, self.scale)
+        return validation_loss(zs, points, self.start, self.scale)
 
 
 @cache
-def learned_belief() -> Belief:
+def load_curve_prior() -> CurvePrior:
     """The belief that comes with the package."""
     text = files("descend.lab").joinpath("belief.json").read_bytes()
-    return msgspec.json.decode(text, type=Belief)
+    return msgspec.json.decode(text, type=CurvePrior)
 
 
-def believe(seen: Seen, traits: Traits, belief: Belief) -> Posterior:
+def fit_posterior(seen: ObservedCurve, traits: RunFeatures, belief: CurvePrior) -> CurvePosterior:
     """The parameters of a run, given what it has shown."""
     mean = np.array(belief.mean) @ traits.features()
     covariance = np.array(belief.covariance)
     precision_root = np.linalg.cholesky(np.linalg.inv(covariance)).T
 
     def misses(z: Floats) -> Floats:
-        train = on_training(z, seen.train_points, seen.start, seen.scale) - seen.train_losses
-        held = held_out(z, seen.held_points, seen.start, seen.scale) - seen.held_losses
+        train = training_loss(z, seen.train_points, seen.start, seen.scale) - seen.train_losses
+        held = validation_loss(z, seen.held_points, seen.start, seen.scale) - seen.held_losses
         return np.concatenate([
             train / seen.train_errors,
             held / belief.validation_error,
             (z - mean) @ precision_root.T,
         ], axis=-1)  # fmt: skip
 
-    z, curvature = least_squares(misses, mean)
+    z, curvature = gauss_newton(misses, mean)
     left = np.asarray(np.linalg.inv(curvature), dtype=np.float64)
-    return Posterior(z, left, seen.start, seen.scale)
+    return CurvePosterior(z, left, seen.start, seen.scale)

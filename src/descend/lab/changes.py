@@ -8,9 +8,9 @@ import msgspec
 
 from descend.config import RunConfig, make_config
 from descend.errors import ConfigError
-from descend.lab.sources import DECIDES_NO_LOSS
+from descend.lab.sources import KEYS_WITHOUT_EFFECT_ON_LOSS
 
-TIED = (
+COUPLED_KEYS = (
     ("embed_dim", "num_heads"),
     ("seq_len", "max_seq_len"),
     ("learning_rate", "schedule"),
@@ -19,14 +19,14 @@ TIED = (
 )
 """Keys of which the first may be impossible without the others: they change together."""
 
-OF_THE_TEXT = (
+CORPUS_KEYS = (
     "corpus_dir", "sample_size", "validation_fraction", "normalize", "encoding", "text_column",
     "split",
 )  # fmt: skip
 """Keys that change the text a run is judged on: losses on both sides could not be compared."""
 
 
-class Change(msgspec.Struct, frozen=True):
+class ConfigDiff(msgspec.Struct, frozen=True):
     """Keys that change together, from the values of one configuration to those of another."""
 
     old: dict[str, Any]
@@ -45,14 +45,14 @@ class Change(msgspec.Struct, frozen=True):
         )
 
 
-def changes_between(old: RunConfig, new: RunConfig) -> list[Change]:
+def diff_configs(old: RunConfig, new: RunConfig) -> list[ConfigDiff]:
     """The groups of keys in which two configurations differ, in the order of `RunConfig`.
 
     `ConfigError` if they differ in nothing, or in the text itself.
     """
     before, after = old.model_dump(mode="json"), new.model_dump(mode="json")
-    different = [k for k in before if before[k] != after[k] and k not in DECIDES_NO_LOSS]
-    for key in OF_THE_TEXT:
+    different = [k for k in before if before[k] != after[k] and k not in KEYS_WITHOUT_EFFECT_ON_LOSS]
+    for key in CORPUS_KEYS:
         if key in different:
             raise ConfigError(
                 key, f"{_word(before[key])} in one and {_word(after[key])} in the other",
@@ -66,16 +66,16 @@ def changes_between(old: RunConfig, new: RunConfig) -> list[Change]:
         )  # fmt: skip
     groups: list[list[str]] = []
     for key in different:
-        tie = next((t for t in TIED if key in t), (key,))
+        tie = next((t for t in COUPLED_KEYS if key in t), (key,))
         mine = next((g for g in groups if g[0] in tie), None)
         if mine is None:
             groups.append([key])
         else:
             mine.append(key)
-    return [Change({k: before[k] for k in g}, {k: after[k] for k in g}) for g in groups]
+    return [ConfigDiff({k: before[k] for k in g}, {k: after[k] for k in g}) for g in groups]
 
 
-def with_changes(old: RunConfig, changes: list[Change], seed: int) -> RunConfig:
+def apply_diff(old: RunConfig, changes: list[ConfigDiff], seed: int) -> RunConfig:
     """`old` with `changes` made to it; `ConfigError` if they do not fit without the others."""
     values = old.model_dump(mode="json") | {"seed": seed}
     for change in changes:

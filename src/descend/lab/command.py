@@ -6,31 +6,31 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from descend.config import OF_NO_CONSEQUENCE, RunConfig
+from descend.config import NON_SEMANTIC_KEYS, RunConfig
 
 
-def train_command(config: Mapping[str, Any], corpus: str) -> str:
+def format_train_command(config: Mapping[str, Any], corpus: str) -> str:
     """`descend train CORPUS` with a flag for each key that is not the default."""
-    given = {key: value for key, value in changed_keys(config).items() if key != "corpus_dir"}
-    return shlex.join(["descend", "train", corpus, *flags_of(given)])
+    given = {key: value for key, value in non_default_keys(config).items() if key != "corpus_dir"}
+    return shlex.join(["descend", "train", corpus, *format_flags(given)])
 
 
-def call_of(verb: str, *given: Any, **keywords: Any) -> str:
+def format_python_call(verb: str, *given: Any, **keywords: Any) -> str:
     """`descend.compare({…}, vary={…})`: the Python that does it again; what is None is left out."""
     words = [repr(value) for value in given if value is not None]
     words += [f"{name}={value!r}" for name, value in keywords.items() if value is not None]
     return f"descend.{verb}({', '.join(words)})"
 
 
-def changed_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+def non_default_keys(config: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of a configuration that are not the default, without where it is kept."""
     return {
         key: value for key, value in config.items()
-        if key not in OF_NO_CONSEQUENCE and value != RunConfig.model_fields[key].default
+        if key not in NON_SEMANTIC_KEYS and value != RunConfig.model_fields[key].default
     }  # fmt: skip
 
 
-def flags_of(given: Mapping[str, Any]) -> list[str]:
+def format_flags(given: Mapping[str, Any]) -> list[str]:
     """Each key of `given` as a flag with its value; what is left open (None) has none."""
     words = []
     for key, value in given.items():

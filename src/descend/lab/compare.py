@@ -10,53 +10,53 @@ from typing import Literal
 import numpy as np
 
 from descend.errors import ConfigError
-from descend.lab.arms import Contestant
-from descend.lab.comparison import ComparedArm, Comparison, OfSeed
-from descend.lab.measured import measured
-from descend.lab.sentences import comparison_sentence
+from descend.lab.arms import ComparisonArm
+from descend.lab.comparison import ArmResult, Comparison, SeedResult
+from descend.lab.measured import estimate_mean
+from descend.lab.sentences import summarize_comparison
 from descend.model.cost import training_memory
-from descend.model.shape import shape_of
-from descend.trials.arms import EVALUATION_TOKENS, Arm, Outcome, arm_of
-from descend.trials.executor import Told, run_arms, silent
+from descend.model.shape import shape_from_run_config
+from descend.trials.arms import EVALUATION_TOKENS, TrialSpec, TrialResult, make_trial_spec
+from descend.trials.executor import TrialCallback, run_trials, ignore_progress
 from descend.trials.statistics import (
-    CERTAIN,
+    ALPHA,
     Interval,
-    holm,
+    holm_adjust,
     paired_interval,
-    paired_p,
-    worth_claiming,
+    paired_p_value,
+    is_significant,
 )
 
-Match = Literal["tokens", "seconds", "steps", "epoch"]
-MATCHES = ("tokens", "seconds", "steps", "epoch")
+BudgetUnit = Literal["tokens", "seconds", "steps", "epoch"]
+BUDGET_UNITS = ("tokens", "seconds", "steps", "epoch")
 
 
 @dataclass(frozen=True)
-class Plan:
+class ComparisonPlan:
     """Which runs answer the question."""
 
-    contestants: Sequence[Contestant]
-    match: Match
+    contestants: Sequence[ComparisonArm]
+    match: BudgetUnit
     budget: float | None
     seeds: list[int]
-    arms: list[list[Arm]]
+    arms: list[list[TrialSpec]]
     """Of each contestant, one a seed."""
 
     @property
-    def all_arms(self) -> list[Arm]:
+    def all_arms(self) -> list[TrialSpec]:
         """The runs, seed by seed: a series that is stopped has whole pairs."""
         return [arms[n] for n in range(len(self.seeds)) for arms in self.arms]
 
 
 def plan_comparison(
-    contestants: Sequence[Contestant],
+    contestants: Sequence[ComparisonArm],
     *,
-    match: Match = "tokens",
+    match: BudgetUnit = "tokens",
     budget: float | None = None,
     seeds: int = 3,
     points: int = 1,
     evaluation_tokens: int = EVALUATION_TOKENS,
-) -> Plan:
+) -> ComparisonPlan:
     """The runs of `contestants` with `seeds` each, `points` judgments along each.
 
     With no `budget`, each has what the first one needs for its epochs. `ConfigError` for a budget
@@ -73,15 +73,15 @@ def plan_comparison(
     numbers = [first + n for n in range(seeds)]
     if match != "epoch" and budget is None:
         budget = _budget_of(contestants[0], match)
-    each = partial(arm_for, match=match, budget=budget, points=points, judged=evaluation_tokens)
+    each = partial(make_arm_spec, match=match, budget=budget, points=points, judged=evaluation_tokens)
     arms = [[each(c, seed) for seed in numbers] for c in contestants]
-    return Plan(contestants, match, budget, numbers, arms)
+    return ComparisonPlan(contestants, match, budget, numbers, arms)
 
 
 def check_budget(budget: float | None, match: str) -> None:
     """`ConfigError` for what is no way of making runs equal, or no amount of it."""
-    if match not in MATCHES:
-        raise ConfigError("match", str(match), " or ".join(MATCHES), "choose one of those")
+    if match not in BUDGET_UNITS:
+        raise ConfigError("match", str(match), " or ".join(BUDGET_UNITS), "choose one of those")
     if budget is None:
         return
     if not 0 < budget < float("inf"):
@@ -91,16 +91,16 @@ def check_budget(budget: float | None, match: str) -> None:
                           "leave one of them out")  # fmt: skip
 
 
-def compare(plan: Plan, *, workers: int | None = None, told: Told = silent) -> Comparison:
+def run_comparison_trials(plan: ComparisonPlan, *, workers: int | None = None, told: TrialCallback = ignore_progress) -> Comparison:
     """Carry the runs of `plan` out and set each arm against the first."""
-    outcomes = run_arms(plan.all_arms, workers=workers, told=told)
+    outcomes = run_trials(plan.all_arms, workers=workers, told=told)
     found = dict(zip((arm.key for arm in plan.all_arms), outcomes, strict=True))
     table = [[found[arm.key] for arm in arms] for arms in plan.arms]
     in_bits = len({o.vocab_size for row in table for o in row}) > 1
     losses = [[o.bits_per_byte if in_bits else o.validation_loss for o in row] for row in table]
     differences = [[x - y for x, y in zip(row, losses[0], strict=True)] for row in losses]
-    corrected = holm([paired_p(d) for d in differences[1:]])
-    in_nats = nats_of_unit(table[0], in_bits)
+    corrected = holm_adjust([paired_p_value(d) for d in differences[1:]])
+    in_nats = nats_per_unit(table[0], in_bits)
     of = float(np.mean(losses[0])) * in_nats
     verdicts = [
         _verdict(paired_interval([x * in_nats for x in d]), p, of)
@@ -114,53 +114,53 @@ def compare(plan: Plan, *, workers: int | None = None, told: Told = silent) -> C
     unit = "bits per byte" if in_bits else "nats per token"
     return Comparison(
         corpus=str(plan.contestants[0].config.corpus_dir or "python"),
-        match=plan.match,
+        budget_unit=plan.match,
         budget=plan.budget,
         unit=unit,
         varied=list(dict.fromkeys(k for c in plan.contestants for k in c.varied)),
         seeds=plan.seeds,
         arms=arms,
-        sentence=comparison_sentence(arms, unit, plan.match, len(plan.seeds)),
+        sentence=summarize_comparison(arms, unit, plan.match, len(plan.seeds)),
     )
 
 
-def _budget_of(contestant: Contestant, match: Match) -> float:
+def _budget_of(contestant: ComparisonArm, match: BudgetUnit) -> float:
     """What the first arm needs for its own epochs."""
-    from descend.trials.expense import measured_speed
-    from descend.trials.trial import prepare
+    from descend.trials.expense import measure_step_time
+    from descend.trials.trial import prepare_trial
 
-    arm = arm_of(contestant.config)
-    ready = prepare(arm)
+    arm = make_trial_spec(contestant.config)
+    ready = prepare_trial(arm)
     if match == "steps":
         return ready.steps
     if match == "tokens":
         return ready.steps * ready.batches.tokens_per_step
-    speed = measured_speed(arm)
+    speed = measure_step_time(arm)
     per_step = ready.batches.tokens_per_step * speed.per_token + speed.per_update
     return round(ready.steps * per_step, 1)
 
 
-def arm_for(
-    contestant: Contestant,
+def make_arm_spec(
+    contestant: ComparisonArm,
     seed: int,
     *,
-    match: Match,
+    match: BudgetUnit,
     budget: float | None,
     points: int,
     judged: int,
-) -> Arm:
+) -> TrialSpec:
     """The run of `contestant` with `seed`, as long as `budget` (of what `match` says) lets it be;
     None: its own epochs. `ConfigError` for less than a step."""
     config = contestant.config.model_copy(update={"seed": seed})
     if budget is None:
-        return arm_of(config, evaluation_tokens=judged)
+        return make_trial_spec(config, evaluation_tokens=judged)
     per_step = 1.0
     if match == "tokens":
         per_step = config.batch_size * config.seq_len
     if match == "seconds":
-        from descend.trials.expense import measured_speed
+        from descend.trials.expense import measure_step_time
 
-        speed = measured_speed(arm_of(contestant.config))
+        speed = measure_step_time(make_trial_spec(contestant.config))
         per_step = config.batch_size * config.seq_len * speed.per_token + speed.per_update
     steps = round(budget / per_step)
     if steps < 1:
@@ -169,24 +169,24 @@ def arm_for(
             f"at least {per_step:g}", "give a larger budget",
         )  # fmt: skip
     every = -(-steps // points) if points > 1 else None
-    return arm_of(config, steps=steps, evaluate_every=every, evaluation_tokens=judged)
+    return make_trial_spec(config, steps=steps, evaluate_every=every, evaluation_tokens=judged)
 
 
 def _compared(
-    plan: Plan,
+    plan: ComparisonPlan,
     number: int,
-    outcomes: list[Outcome],
+    outcomes: list[TrialResult],
     differences: list[float],
     p: float | None,
     verdict: str,
-) -> ComparedArm:
+) -> ArmResult:
     contestant, first = plan.contestants[number], outcomes[0]
-    shape = shape_of(contestant.config, first.vocab_size)
+    shape = shape_from_run_config(contestant.config, first.vocab_size)
 
     def mean(key: str) -> float:
         return float(np.mean([getattr(o, key) for o in outcomes]))
 
-    return ComparedArm(
+    return ArmResult(
         name=contestant.name,
         config=contestant.config.model_dump(mode="json"),
         steps=first.steps,
@@ -198,17 +198,17 @@ def _compared(
         accuracy=mean("accuracy"),
         bits_per_byte=mean("bits_per_byte"),
         seconds=mean("seconds"),
-        difference=measured(differences) if number else None,
+        difference=estimate_mean(differences) if number else None,
         p=p,
         verdict=verdict,
         seeds=[
-            OfSeed(
+            SeedResult(
                 seed=seed,
                 validation_loss=o.validation_loss,
                 accuracy=o.accuracy,
                 bits_per_byte=o.bits_per_byte,
                 seconds=o.seconds,
-                diverged_at=o.diverged_at,
+                diverged_at=o.diverged_step,
                 curve=o.curve,
             )
             for seed, o in zip(plan.seeds, outcomes, strict=True)
@@ -216,7 +216,7 @@ def _compared(
     )
 
 
-def nats_of_unit(first: Sequence[Outcome], in_bits: bool) -> float:
+def nats_per_unit(first: Sequence[TrialResult], in_bits: bool) -> float:
     """Nats per token of the first arm that one of the unit of a comparison is: of a bit per byte,
     ln 2 times the bytes of a token."""
     if not in_bits:
@@ -227,9 +227,9 @@ def nats_of_unit(first: Sequence[Outcome], in_bits: bool) -> float:
 
 def _verdict(difference: Interval, p: float, of: float) -> str:
     """`difference` and `of` in nats per token."""
-    if p >= CERTAIN:
+    if p >= ALPHA:
         return "not told apart"
     gain = Interval(-difference.value, -difference.high, -difference.low)
-    if worth_claiming(gain, of):
+    if is_significant(gain, of):
         return "better"
-    return "worse" if worth_claiming(difference, of) else "not told apart"
+    return "worse" if is_significant(difference, of) else "not told apart"

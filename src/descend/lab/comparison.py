@@ -6,13 +6,13 @@ from typing import Any
 
 import msgspec
 
-from descend.lab.measured import Measured
-from descend.trials.arms import Point
+from descend.lab.measured import Estimate
+from descend.trials.arms import EvalPoint
 
 _FORMAT = 1
 
 
-class OfSeed(msgspec.Struct, frozen=True, kw_only=True):
+class SeedResult(msgspec.Struct, frozen=True, kw_only=True):
     """One run of an arm."""
 
     seed: int
@@ -21,10 +21,10 @@ class OfSeed(msgspec.Struct, frozen=True, kw_only=True):
     bits_per_byte: float
     seconds: float
     diverged_at: int | None
-    curve: list[Point]
+    curve: list[EvalPoint]
 
 
-class ComparedArm(msgspec.Struct, frozen=True, kw_only=True):
+class ArmResult(msgspec.Struct, frozen=True, kw_only=True):
     """An arm and what came of it, as means over the seeds."""
 
     name: str
@@ -42,27 +42,27 @@ class ComparedArm(msgspec.Struct, frozen=True, kw_only=True):
     bits_per_byte: float
     seconds: float
     """Of training, one run at a time on a thread."""
-    difference: Measured | None
+    difference: Estimate | None
     """Of the loss to the first arm, paired by seed; None for the first."""
     p: float | None
     """That there is no difference; corrected by Holm for the number of arms."""
     verdict: str
     """`first`, `better`, `worse` or `not told apart`."""
-    seeds: list[OfSeed]
+    seeds: list[SeedResult]
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """comparison.json and `compare --json`."""
 
     corpus: str
-    match: str
+    budget_unit: str
     budget: float | None
     """Tokens, seconds or steps that each run had; None when each had its own epochs."""
     unit: str
     """Of the differences: `nats per token`, or `bits per byte` where vocabularies differ."""
     varied: list[str]
     seeds: list[int]
-    arms: list[ComparedArm]
+    arms: list[ArmResult]
     sentence: str
     command: str = ""
     """What repeats it, as it was typed or called; empty where that is not known."""

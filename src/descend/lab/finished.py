@@ -7,9 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from descend.config import OF_NO_CONSEQUENCE
+from descend.config import NON_SEMANTIC_KEYS
 from descend.errors import ConfigError, RunFolderError
-from descend.runs.folder import RunInfo, has_summary, read_info, read_summary
+from descend.runs.folder import RunMetadata, has_summary, read_info, read_summary
 from descend.runs.suggestions import suggest_fix
 
 MIN_GAIN_BITS = 0.01
@@ -84,17 +84,17 @@ def compare_finished(folders: Sequence[Path]) -> FinishedComparison:
     )
 
 
-def _validation_of(info: RunInfo) -> tuple[object, ...]:
+def _validation_of(info: RunMetadata) -> tuple[object, ...]:
     """What decides the text that a run is judged on."""
     keys = ("seed", "validation_fraction", "sample_size", "normalize")
-    return (info.corpus["corpus_sha256"], *(info.resolved[key] for key in keys))
+    return (info.corpus["corpus_sha256"], *(info.resolved_config[key] for key in keys))
 
 
-def _differences(infos: Sequence[RunInfo]) -> dict[str, list[str]]:
+def _differences(infos: Sequence[RunMetadata]) -> dict[str, list[str]]:
     found = {}
-    for key in infos[0].resolved:
-        values = [str(info.resolved.get(key)) for info in infos]
-        if key not in OF_NO_CONSEQUENCE and len(set(values)) > 1:
+    for key in infos[0].resolved_config:
+        values = [str(info.resolved_config.get(key)) for info in infos]
+        if key not in NON_SEMANTIC_KEYS and len(set(values)) > 1:
             found[key] = values
     return found
 

@@ -10,17 +10,17 @@ import msgspec
 
 from descend.errors import RunFolderError
 from descend.guard import decode_json, read_regular
-from descend.outputs import ATTRIBUTION, COMPARISON, SEARCH
-from descend.runs.durable import write_file
-from descend.runs.folder import check_writable
+from descend.outputs import ATTRIBUTION_FILE, COMPARISON_FILE, SEARCH_FILE
+from descend.runs.durable import write_file_atomic
+from descend.runs.folder import ensure_writable
 
 T = TypeVar("T")
 
 
-def new_experiment_folder(save_dir: Path | None = None) -> Path:
+def create_experiment_folder(save_dir: Path | None = None) -> Path:
     """A folder that holds no experiment yet; it is made when the result is written."""
     if save_dir is not None:
-        for name in (COMPARISON, ATTRIBUTION, SEARCH):
+        for name in (COMPARISON_FILE, ATTRIBUTION_FILE, SEARCH_FILE):
             if (save_dir / name).exists():
                 raise RunFolderError(
                     "save_dir", f"{save_dir}, which holds {name}", "a new folder",
@@ -31,13 +31,13 @@ def new_experiment_folder(save_dir: Path | None = None) -> Path:
         moment = int(time.time())
         while (folder := Path("comparisons") / str(moment)).exists():
             moment += 1
-    check_writable(folder)
+    ensure_writable(folder)
     return folder
 
 
 def write_record(folder: Path, name: str, record: msgspec.Struct) -> None:
     """Write `record` as the file `name` of `folder`."""
-    write_file(folder / name, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
+    write_file_atomic(folder / name, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
 
 
 def read_record(folder: Path, name: str, kind: type[T]) -> T:

@@ -10,19 +10,19 @@ import msgspec
 import numpy as np
 
 from descend.config import RunConfig, make_config
-from descend.doctor.case import far_above_guessing
+from descend.doctor.case import divergence_threshold
 from descend.errors import ConfigError, RunFolderError
-from descend.lab.belief import Belief, Posterior, Traits, believe, learned_belief
-from descend.lab.formula import Floats, Points
-from descend.lab.way import Spans, Way, see, way_of
+from descend.lab.belief import CurvePrior, CurvePosterior, RunFeatures, fit_posterior, load_curve_prior
+from descend.lab.formula import Floats, TrajectoryPoints
+from descend.lab.way import LossSpans, Trajectory, observe, make_trajectory
 from descend.model.cost import parameter_count
-from descend.model.shape import shape_of
-from descend.runs.folder import RunInfo, is_finished, read_events, read_info
-from descend.runs.records import Epoch, Step, Stopped
+from descend.model.shape import shape_from_run_config
+from descend.runs.folder import RunMetadata, is_finished, read_events, read_info
+from descend.runs.records import Epoch, Step, TrainingStopped
 from descend.runs.suggestions import lacks_model, retrain_command, suggest_fix
-from descend.text.batches import BatchPlan
-from descend.training.job import inherited
-from descend.training.recipe import choose_warmup, total_steps
+from descend.text.batches import BatchSampler
+from descend.training.job import inherited_config
+from descend.training.recipe import choose_warmup, count_total_steps
 from descend.units import quoted
 
 DRAWS = 1000
@@ -36,7 +36,7 @@ LEAST_STEPS = 16
 
 MOST_EPOCHS = 1000
 
-RISE_WORTH_SAYING = 0.02
+MIN_OVERFIT_NATS = 0.02
 """Nats by which the loss must be expected to rise to be called overfitting: about three times the
 spread between seeds of a small run (see `report.words`)."""
 
@@ -45,7 +45,7 @@ class UndeterminedForecast(RunFolderError):
     """A run of which nothing can be forecast, and why: a result, not a mistake."""
 
 
-class Ahead(msgspec.Struct, frozen=True):
+class EpochForecast(msgspec.Struct, frozen=True):
     """An epoch to come. Losses in nats per token of held-out text; the interval is one of 80 %."""
 
     epoch: int
@@ -83,7 +83,7 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     validation_loss_interval: tuple[float, float]
     """80 %: one in ten ends below it, one in ten above."""
     accuracy: float
-    gain: float
+    expected_loss_reduction: float
     """Loss now less loss expected; before the end of the first epoch, from where the formula
     sees the run today."""
     minutes: float
@@ -93,7 +93,7 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     """The epoch ahead with the lowest loss expected."""
     overfits_at_epoch: int | None
     """First epoch whose validation loss is higher than that of an earlier one and stays so."""
-    by_epoch: list[Ahead]
+    epochs: list[EpochForecast]
 
 
 @dataclass(frozen=True)
@@ -101,19 +101,19 @@ class History:
     """What a run folder holds that a forecast needs."""
 
     folder: Path
-    info: RunInfo
+    info: RunMetadata
     config: RunConfig
     steps: list[Step]
     epochs: list[Epoch]
     finished: bool
 
     @property
-    def batches(self) -> BatchPlan:
+    def batches(self) -> BatchSampler:
         """The plan of the run over as many tokens, which are not looked at."""
         tokens = np.broadcast_to(
             np.zeros(1, dtype=np.uint16), (int(self.info.corpus["train_tokens"]),)
         )
-        return BatchPlan(tokens, self.config.seq_len, self.config.batch_size, self.config.seed)
+        return BatchSampler(tokens, self.config.seq_len, self.config.batch_size, self.config.seed)
 
 
 def forecast_run(folder: Path, epochs: int | None = None) -> Forecast:
@@ -128,8 +128,8 @@ def forecast_run(folder: Path, epochs: int | None = None) -> Forecast:
     if epochs is not None and not 1 <= epochs <= MOST_EPOCHS:
         raise ConfigError("epochs", str(epochs), f"1 to {MOST_EPOCHS}", "choose another number")
     history = _read(folder)
-    belief = learned_belief()
-    run = _way(history)
+    belief = load_curve_prior()
+    run = _trajectory(history)
     posterior = _posterior(history, run, belief)
     points, minutes = _points_ahead(history, run, epochs)
     return _forecast(history, run, posterior, points, minutes)
@@ -139,15 +139,15 @@ def _read(folder: Path) -> History:
     info = read_info(folder)
     records = read_events(folder)
     steps = [r for r in records if isinstance(r, Step)]
-    stopped = [r for r in records if isinstance(r, Stopped)]
+    stopped = [r for r in records if isinstance(r, TrainingStopped)]
     if stopped and stopped[-1].reason == "diverged" and stopped[-1] is records[-1]:
         raise UndeterminedForecast(
             str(folder), "a run that diverged", "one whose loss is a finite number",
             suggest_fix(folder),
         )  # fmt: skip
-    config = make_config(info.resolved)
+    config = make_config(info.resolved_config)
     epochs = [r for r in records if isinstance(r, Epoch)]
-    limit = far_above_guessing(int(info.corpus["vocab_size"]))
+    limit = divergence_threshold(int(info.corpus["vocab_size"]))
     if epochs and epochs[-1].validation_loss > limit:  # of an older version, which did not stop
         raise UndeterminedForecast(
             str(folder), f"a run whose loss exploded to {epochs[-1].validation_loss:.4g}",
@@ -167,47 +167,47 @@ def _read(folder: Path) -> History:
     return History(folder, info, config, steps, epochs, is_finished(folder))
 
 
-def _way(history: History) -> Way:
+def _trajectory(history: History) -> Trajectory:
     config, batches = history.config, history.batches
     assert config.epoch is not None
     assert config.warmup_steps is not None
-    planned = total_steps(config, batches)
+    planned = count_total_steps(config, batches)
     now = history.steps[-1].step
     # A finished run may have been given fewer steps than its epochs take.
     steps = now if history.finished else max(planned, now)
-    return way_of(config, config.warmup_steps, steps, batches.sequences_per_epoch * config.seq_len)
+    return make_trajectory(config, config.warmup_steps, steps, batches.sequences_per_epoch * config.seq_len)
 
 
-def _posterior(history: History, run: Way, belief: Belief) -> Posterior:
+def _posterior(history: History, run: Trajectory, belief: CurvePrior) -> CurvePosterior:
     ladder = history.info.corpus["ladder"]
     # A smoothed loss is not on the scale of the validation loss.
     usable = [] if history.config.label_smoothing else history.steps
-    spans = Spans(np.array([float(s.step) for s in usable]), np.array([s.loss for s in usable]))
+    spans = LossSpans(np.array([float(s.step) for s in usable]), np.array([s.loss for s in usable]))
     start = history.steps[0].loss if history.info.parent else float(ladder["uniform"])
-    seen = see(
+    seen = observe(
         run, spans, np.array([float(e.step) for e in history.epochs]),
         np.array([e.validation_loss for e in history.epochs]),
         start=start, scale=float(ladder["unigram"]), training_error=belief.training_error,
     )  # fmt: skip
-    return believe(seen, _traits(history), belief)
+    return fit_posterior(seen, _traits(history), belief)
 
 
-def _traits(history: History) -> Traits:
+def _traits(history: History) -> RunFeatures:
     config = history.config
     assert config.vocab_size is not None
-    return Traits(
-        peak_rate=config.peak_rate,
+    return RunFeatures(
+        peak_learning_rate=config.peak_learning_rate,
         tokens_per_step=history.batches.tokens_per_step,
-        parameters=parameter_count(shape_of(config, config.vocab_size)),
+        parameters=parameter_count(shape_from_run_config(config, config.vocab_size)),
         train_tokens=len(history.batches.tokens),
         vocab_size=config.vocab_size,
         adamw=config.optimizer == "adamw",
         dropout=config.dropout_rate,
-        blank_rate=config.blank_rate or 0.0,
+        blank_rate=config.token_dropout or 0.0,
     )
 
 
-def _points_ahead(history: History, run: Way, epochs: int | None) -> tuple[Points, float]:
+def _points_ahead(history: History, run: Trajectory, epochs: int | None) -> tuple[TrajectoryPoints, float]:
     """The ends of the epochs to come, and the minutes until the last of them."""
     batches, per_step = history.batches, float(np.mean([s.seconds for s in history.steps]))
     parts, steps_ahead = [], 0
@@ -216,40 +216,40 @@ def _points_ahead(history: History, run: Way, epochs: int | None) -> tuple[Point
         assert history.config.epoch is not None
         # The last epoch may be a part of one.
         ends = [float(min(batches.steps(e), run.steps)) for e in range(1, history.config.epoch + 1)]
-        parts.append(run.after(np.array([e for e in ends if e > now])))
+        parts.append(run.points_at(np.array([e for e in ends if e > now])))
         steps_ahead += run.steps - now
     if history.finished or epochs:
         more = epochs or len(history.epochs)
-        config = make_config(inherited(history.info) | {"epoch": more})
+        config = make_config(inherited_config(history.info) | {"epoch": more})
         best = (
             min(history.epochs, key=lambda e: e.validation_loss).step
             if history.finished
             else run.steps
         )
-        at = run.after(np.array([float(best)]))
+        at = run.points_at(np.array([float(best)]))
         steps = batches.steps(more)
-        on = way_of(
-            config, choose_warmup(config, steps), steps, run.tokens_per_pass,
+        on = make_trajectory(
+            config, choose_warmup(config, steps), steps, run.tokens_per_epoch,
             (float(at.trained[0]), float(at.passes[0])),
         )  # fmt: skip
-        parts.append(on.after(np.array([float(batches.steps(e)) for e in range(1, more + 1)])))
+        parts.append(on.points_at(np.array([float(batches.steps(e)) for e in range(1, more + 1)])))
         steps_ahead += steps
-    joined = Points(*(np.concatenate([getattr(p, f) for p in parts])
+    joined = TrajectoryPoints(*(np.concatenate([getattr(p, f) for p in parts])
                       for f in ("trained", "rate", "passes")))  # fmt: skip
     return joined, steps_ahead * per_step / 60
 
 
 def _forecast(
-    history: History, run: Way, posterior: Posterior, points: Points, minutes: float
+    history: History, run: Trajectory, posterior: CurvePosterior, points: TrajectoryPoints, minutes: float
 ) -> Forecast:
-    belief = learned_belief()
-    here = run.after(np.array([float(history.steps[-1].step)]))
-    all_points = Points(*(np.concatenate([getattr(here, f), getattr(points, f)])
+    belief = load_curve_prior()
+    here = run.points_at(np.array([float(history.steps[-1].step)]))
+    all_points = TrajectoryPoints(*(np.concatenate([getattr(here, f), getattr(points, f)])
                           for f in ("trained", "rate", "passes")))  # fmt: skip
     draws = posterior.held_out(all_points, DRAWS)
-    widening = belief.widening_continued if history.finished else belief.widening
+    widening = belief.widening_continued if history.finished else belief.interval_scale
     today = float(draws[0, 0])
-    values, low, high = interval(draws[:, 1:], belief.validation_error, widening)
+    values, low, high = prediction_interval(draws[:, 1:], belief.validation_error, widening)
     best = min(history.epochs, key=lambda e: e.validation_loss, default=None)
     if best and _rose(history):
         # Its own later epochs, which ended at the lowest rate, speak against any gain: the one
@@ -260,7 +260,7 @@ def _forecast(
     accuracies = expected_accuracy(values, seen_loss, seen_accuracy, belief)
     behind = _epochs_behind(history)
     by_epoch = [
-        Ahead(behind + i + 1, *map(float, row))
+        EpochForecast(behind + i + 1, *map(float, row))
         for i, row in enumerate(zip(values, low, high, accuracies, strict=True))
     ]
     known = best.validation_loss if best else today
@@ -278,25 +278,25 @@ def _forecast(
         validation_loss=by_epoch[-1].validation_loss,
         validation_loss_interval=(by_epoch[-1].low, by_epoch[-1].high),
         accuracy=by_epoch[-1].accuracy,
-        gain=known - by_epoch[-1].validation_loss,
+        expected_loss_reduction=known - by_epoch[-1].validation_loss,
         minutes=minutes,
         gain_per_minute=(known - by_epoch[-1].validation_loss) / max(minutes, 1e-9),
         best_epoch=min(by_epoch, key=lambda a: a.validation_loss).epoch,
         overfits_at_epoch=None
         if effect == "undetermined" and not _rose(history)
         else _overfits(history, by_epoch),
-        by_epoch=by_epoch,
+        epochs=by_epoch,
     )
 
 
-def effect_of(known: float, ahead: Ahead) -> Effect:
+def effect_of(known: float, ahead: EpochForecast) -> Effect:
     """What `ahead` says of a run that stands at `known` (nats), within its 80 % interval."""
-    may_gain = ahead.low < known - RISE_WORTH_SAYING
-    may_lose = ahead.high > known + RISE_WORTH_SAYING
+    may_gain = ahead.low < known - MIN_OVERFIT_NATS
+    may_lose = ahead.high > known + MIN_OVERFIT_NATS
     if may_gain and may_lose:
         return "undetermined"
     gain = known - ahead.validation_loss
-    if abs(gain) < RISE_WORTH_SAYING:
+    if abs(gain) < MIN_OVERFIT_NATS:
         return "none"
     return "improves" if gain > 0 else "worsens"
 
@@ -308,7 +308,7 @@ def _epochs_behind(history: History) -> int:
     return min(history.epochs, key=lambda e: e.validation_loss).epoch
 
 
-def interval(
+def prediction_interval(
     draws: Floats, validation_error: float, widening: float
 ) -> tuple[Floats, Floats, Floats]:
     """Value and ends of the 80 % interval at each point, from `draws` (draws, points) of which the
@@ -321,7 +321,7 @@ def interval(
     return value, np.maximum(value - below, 0), value + above
 
 
-def expected_accuracy(losses: Floats, from_loss: float, accuracy: float, belief: Belief) -> Floats:
+def expected_accuracy(losses: Floats, from_loss: float, accuracy: float, belief: CurvePrior) -> Floats:
     """Accuracy at `losses`, from one known pair: falling loss buys more of it than rising costs."""
     gained = from_loss - losses
     slope = np.where(gained > 0, belief.accuracy_slope, belief.accuracy_slope_rising)
@@ -346,10 +346,10 @@ def _rose(history: History) -> bool:
     if not (history.finished and history.epochs):
         return False
     best = min(e.validation_loss for e in history.epochs)
-    return history.epochs[-1].validation_loss >= best + RISE_WORTH_SAYING
+    return history.epochs[-1].validation_loss >= best + MIN_OVERFIT_NATS
 
 
-def _overfits(history: History, ahead: list[Ahead]) -> int | None:
+def _overfits(history: History, ahead: list[EpochForecast]) -> int | None:
     """The epoch after the lowest one, if the loss is then seen or expected to rise for good."""
     if _rose(history):
         return _epochs_behind(history) + 1
@@ -359,6 +359,6 @@ def _overfits(history: History, ahead: list[Ahead]) -> int | None:
     curve = [*behind, *((a.epoch, a.validation_loss) for a in ahead)]
     lowest = min(range(len(curve)), key=lambda i: curve[i][1])
     later = [loss for _, loss in curve[lowest + 1 :]]
-    if not later or later[-1] < curve[lowest][1] + RISE_WORTH_SAYING:
+    if not later or later[-1] < curve[lowest][1] + MIN_OVERFIT_NATS:
         return None
     return curve[lowest + 1][0]

@@ -38,7 +38,7 @@ LARGEST_EXPONENT = 30.0
 
 
 @dataclass(frozen=True)
-class Points:
+class TrajectoryPoints:
     """Places on the way of a run, arrays of one length."""
 
     trained: Floats
@@ -51,11 +51,11 @@ class Points:
     def __len__(self) -> int:
         return len(self.trained)
 
-    def __getitem__(self, which: slice | NDArray[np.intp] | NDArray[np.bool_]) -> Points:
-        return Points(self.trained[which], self.rate[which], self.passes[which])
+    def __getitem__(self, which: slice | NDArray[np.intp] | NDArray[np.bool_]) -> TrajectoryPoints:
+        return TrajectoryPoints(self.trained[which], self.rate[which], self.passes[which])
 
 
-def learned(z: Floats, points: Points, start: float, scale: float) -> Floats:
+def fresh_text_loss(z: Floats, points: TrajectoryPoints, start: float, scale: float) -> Floats:
     """Loss on fresh text from the same source: power law and what the rate holds back.
 
     `z` is (parameters,) or (draws, parameters); so is the result (points,) or (draws, points).
@@ -68,17 +68,17 @@ def learned(z: Floats, points: Points, start: float, scale: float) -> Floats:
     return held_back
 
 
-def held_out(z: Floats, points: Points, start: float, scale: float) -> Floats:
+def validation_loss(z: Floats, points: TrajectoryPoints, start: float, scale: float) -> Floats:
     """Validation loss at `points`."""
     harm = np.exp(np.clip(z[..., 5, None], -LARGEST_EXPONENT, LARGEST_EXPONENT))
     repeats = np.maximum(points.passes - 1, 0) ** HARM_POWER * (1 + HARM_BOOST * (1 - points.rate))
-    found: Floats = learned(z, points, start, scale) + harm * repeats + z[..., 6, None]
+    found: Floats = fresh_text_loss(z, points, start, scale) + harm * repeats + z[..., 6, None]
     return found
 
 
-def on_training(z: Floats, points: Points, start: float, scale: float) -> Floats:
+def training_loss(z: Floats, points: TrajectoryPoints, start: float, scale: float) -> Floats:
     """Loss on training batches, each before its update."""
     memory = np.exp(np.clip(z[..., 4, None], -LARGEST_EXPONENT, LARGEST_EXPONENT))
     known = np.floor(points.passes) ** MEMORY_POWER * (1 + MEMORY_BOOST * (1 - points.rate))
-    found: Floats = learned(z, points, start, scale) - memory * known
+    found: Floats = fresh_text_loss(z, points, start, scale) - memory * known
     return found

@@ -15,27 +15,27 @@ from collections.abc import Mapping, Sequence
 Curve = Mapping[int, float]
 """Losses by the part of the budget that is used, in thousandths."""
 
-WHOLE = 1000
+FULL_BUDGET = 1000
 
-FIRST_FINISHED = 4
+MIN_FINISHED_TRIALS = 4
 """Trials that are finished in any case: the gains of fewer say little."""
 
-NOT_BEFORE = WHOLE * 3 // 10
+MIN_PRUNE_PROGRESS = FULL_BUDGET * 3 // 10
 """Judgments in the first third, of which the warmup is a part, say little."""
 
-CLEARLY = 0.02
+PRUNE_MARGIN = 0.02
 """Share of the loss by which it must be behind at the end: more than the seed decides."""
 
 
-def hopeless(seen: Curve, finished: Sequence[Curve]) -> bool:
+def should_prune(seen: Curve, finished: Sequence[Curve]) -> bool:
     """Whether the trial whose judgments are `seen` should be ended, as `finished` ones went."""
-    whole = [curve for curve in finished if WHOLE in curve]
+    whole = [curve for curve in finished if FULL_BUDGET in curve]
     now = max(seen)
-    if len(whole) < FIRST_FINISHED or now < NOT_BEFORE:
+    if len(whole) < MIN_FINISHED_TRIALS or now < MIN_PRUNE_PROGRESS:
         return False
-    largest_gain = min(curve[WHOLE] / loss_at(curve, now) for curve in whole)
-    best = min(curve[WHOLE] for curve in whole)
-    return seen[now] * largest_gain > best * (1 + CLEARLY)
+    largest_gain = min(curve[FULL_BUDGET] / loss_at(curve, now) for curve in whole)
+    best = min(curve[FULL_BUDGET] for curve in whole)
+    return seen[now] * largest_gain > best * (1 + PRUNE_MARGIN)
 
 
 def loss_at(curve: Curve, place: int) -> float:

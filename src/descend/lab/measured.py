@@ -9,14 +9,14 @@ import msgspec
 from descend.trials.statistics import paired_interval
 
 
-class Measured(msgspec.Struct, frozen=True):
+class Estimate(msgspec.Struct, frozen=True):
     """A mean and its 95 % interval; None where there was one measurement alone."""
 
     value: float
     ci95: tuple[float, float] | None
 
 
-def measured(samples: Sequence[float]) -> Measured:
+def estimate_mean(samples: Sequence[float]) -> Estimate:
     """The mean of `samples` and its interval."""
     found = paired_interval(samples)
-    return Measured(found.value, (found.low, found.high) if len(samples) > 1 else None)
+    return Estimate(found.value, (found.low, found.high) if len(samples) > 1 else None)

@@ -43,12 +43,12 @@ MIDDLE_TOKEN, MIDDLE_VOCABULARY = 2.25, 1024
 """Units, near the middle of the trials, so that the parameters mean something there."""
 
 
-class Setting(msgspec.Struct, frozen=True):
+class ScalingLawInput(msgspec.Struct, frozen=True):
     """A run to be made, as far as its loss follows from it."""
 
-    hardness: float
+    text_difficulty: float
     """Of the text, in bits per byte (`Sample.hardness`)."""
-    block_numbers: int
+    block_parameters: int
     width: int
     vocab_size: int
     bytes_per_token: float
@@ -62,12 +62,12 @@ class Setting(msgspec.Struct, frozen=True):
     """None: the best rate of the formula."""
 
     @property
-    def again(self) -> float:
+    def repeated_epochs(self) -> float:
         """Passes over the text after the first."""
         return max(self.tokens / self.train_tokens - 1, 0.0)
 
 
-class Outlook(msgspec.Struct, frozen=True):
+class ScalingLaw(msgspec.Struct, frozen=True):
     """The formula with its parameters as fitted, and how far from it runs end."""
 
     parameters: list[float]
@@ -78,11 +78,11 @@ class Outlook(msgspec.Struct, frozen=True):
     """The same for one run on a corpus."""
     learned_from: str
 
-    def bits_per_byte(self, setting: Setting) -> float:
+    def bits_per_byte(self, setting: ScalingLawInput) -> float:
         """Expected at the end of the run."""
         return bits_per_byte(np.array(self.parameters), setting)
 
-    def interval(self, setting: Setting) -> tuple[float, float]:
+    def interval(self, setting: ScalingLawInput) -> tuple[float, float]:
         """80 % around `bits_per_byte`: uncertain parameters, corpora and runs together."""
         z, here = np.array(self.parameters), self.bits_per_byte(setting)
         slope = np.array([
@@ -90,33 +90,33 @@ class Outlook(msgspec.Struct, frozen=True):
         ])  # fmt: skip
         variance = slope @ np.array(self.covariance) @ slope / here**2
         deviation = math.sqrt(variance + self.text_deviation**2 + self.run_deviation**2)
-        return here * math.exp(-TENTH * deviation), here * math.exp(TENTH * deviation)
+        return here * math.exp(-Z_80_PERCENT * deviation), here * math.exp(Z_80_PERCENT * deviation)
 
-    def best_rate(self, batch_tokens: int, width: int) -> float:
+    def optimal_learning_rate(self, batch_tokens: int, width: int) -> float:
         """Learning rate with the lowest loss expected."""
         return math.exp(_log_best_rate(np.array(self.parameters), batch_tokens, width))
 
 
-TENTH = 1.2816
+Z_80_PERCENT = 1.2816
 """Standard deviations beyond which a tenth of a normal distribution lies."""
 
 
 @cache
-def learned_outlook() -> Outlook:
+def load_scaling_law() -> ScalingLaw:
     """The outlook that comes with the package."""
     text = files("descend.lab").joinpath("outlook.json").read_bytes()
-    return msgspec.json.decode(text, type=Outlook)
+    return msgspec.json.decode(text, type=ScalingLaw)
 
 
-def effective_tokens(z: Floats, setting: Setting) -> float:
+def effective_tokens(z: Floats, setting: ScalingLawInput) -> float:
     """Tokens trained on, repeats and large batches counted for what they are worth."""
     passes, batch = np.exp(z[5:7])
     seen = min(setting.tokens, setting.train_tokens)
-    worth = seen + setting.train_tokens * passes * (1 - math.exp(-setting.again / passes))
+    worth = seen + setting.train_tokens * passes * (1 - math.exp(-setting.repeated_epochs / passes))
     return float(worth / (1 + setting.batch_tokens / (MIDDLE_BATCH * batch)))
 
 
-def bits_per_byte(z: Floats, setting: Setting) -> float:
+def bits_per_byte(z: Floats, setting: ScalingLawInput) -> float:
     """The formula at parameters `z`."""
     floor, size, size_power, text, text_power, _, _, vocabulary, curve, by_heart = np.exp(
         z[:LOGARITHMS]
@@ -125,22 +125,22 @@ def bits_per_byte(z: Floats, setting: Setting) -> float:
     nbytes = tokens * setting.bytes_per_token / MIDDLE_BYTES
     share = (
         floor
-        + size * (setting.block_numbers / MIDDLE_NUMBERS) ** -size_power
+        + size * (setting.block_parameters / MIDDLE_NUMBERS) ** -size_power
         + text * nbytes**-text_power
         + vocabulary * math.sqrt(setting.vocab_size / tokens)
         - z[13] * math.log(setting.context / MIDDLE_CONTEXT)
         - z[14] * math.log(setting.bytes_per_token / MIDDLE_TOKEN)
         - z[15] * math.log(setting.batch_tokens / MIDDLE_BATCH)
         + by_heart
-        * math.log1p(setting.again)
+        * math.log1p(setting.repeated_epochs)
         * math.sqrt(
-            setting.block_numbers / setting.train_tokens * setting.vocab_size / MIDDLE_VOCABULARY
+            setting.block_parameters / setting.train_tokens * setting.vocab_size / MIDDLE_VOCABULARY
         )
     )
     if setting.learning_rate is not None:
         best = _log_best_rate(z, setting.batch_tokens, setting.width)
         share += curve * (math.log(setting.learning_rate) - best) ** 2
-    return float(setting.hardness * share)
+    return float(setting.text_difficulty * share)
 
 
 def _log_best_rate(z: Floats, batch_tokens: int, width: int) -> float:

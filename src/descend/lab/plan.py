@@ -16,13 +16,13 @@ import msgspec
 from descend.config import make_config
 from descend.errors import ConfigError, CorpusError, UserError
 from descend.lab.axes import Axes
-from descend.lab.outlook import Outlook, Setting
-from descend.lab.rates import Rates, Work
-from descend.lab.sample import Sample
-from descend.model.cost import block_matrices, parameter_count, training_memory
+from descend.lab.outlook import ScalingLaw, ScalingLawInput
+from descend.lab.rates import StepTimeModel, StepWorkload
+from descend.lab.sample import CorpusProfile
+from descend.model.cost import block_matrix_parameters, parameter_count, training_memory
 from descend.model.shape import ModelShape
 
-THINNEST, FATTEST = 16, 96
+MIN_WIDTH_PER_LAYER, MAX_WIDTH_PER_LAYER = 16, 96
 """Width over layers: outside it networks are known to learn less for their size (Kaplan et al.
 2020, figure 5, finds the loss within 2 % over this range)."""
 
@@ -44,11 +44,11 @@ SAVING_SHARE = 0.04
 SHORTEST, LONGEST = 1 / 60, 60 * 24 * 30
 """Minutes a plan may be made for: a second to a month."""
 
-USELESS_PASSES = 1.5
+MAX_USEFUL_EPOCH_FACTOR = 1.5
 """Passes over the text after the first, in units of those that are worth anything: four fifths of
 their worth is had by then. A run of nine passes (tiny Shakespeare) was best after the sixth."""
 
-MOST_NUMBERS_PER_TOKEN = 10
+MAX_PARAMETERS_PER_TOKEN = 10
 """Numbers in the matrices of the blocks for each token of training text: as many as any run had
 that the outlook was fitted to. Larger networks learn by heart, which the outlook does not see."""
 
@@ -79,7 +79,7 @@ class Candidate(msgspec.Struct, frozen=True):
     seq_len: int
     steps: int
     seconds_per_step: float
-    setting: Setting
+    setting: ScalingLawInput
     bits_per_byte: float
 
     def config(self, rate: float, fixed: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -101,17 +101,17 @@ class Candidate(msgspec.Struct, frozen=True):
         } | dict(fixed or {})
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A configuration, why it was chosen, and what is expected of it."""
 
     minutes: float
     config: dict[str, Any]
     predicted: Prediction
-    sample: Sample
-    rates: Rates
-    weighed: int
+    sample: CorpusProfile
+    rates: StepTimeModel
+    num_candidates: int
     """Configurations compared."""
-    rivals: list[Candidate]
+    alternatives: list[Candidate]
     """The best of each other size of network, best first: what the plan was chosen over."""
 
 
@@ -119,10 +119,10 @@ FREE = Axes({})
 """Nothing was set by the user."""
 
 
-def make_plan(
-    sample: Sample, rates: Rates, outlook: Outlook, minutes: float, max_memory: int | None = None,
+def choose_config(
+    sample: CorpusProfile, rates: StepTimeModel, outlook: ScalingLaw, minutes: float, max_memory: int | None = None,
     axes: Axes = FREE,
-) -> Plan:  # fmt: skip
+) -> TrainingPlan:  # fmt: skip
     """The best configuration for `minutes` of training; `max_memory` in bytes.
 
     What the user set stays as in `axes`. Raises `ConfigError` for a time out of bounds, `UserError`
@@ -149,25 +149,25 @@ def make_plan(
     sizes: dict[tuple[int, int], Candidate] = {}
     for other in weighed:
         sizes.setdefault((other.shape.embed_dim, other.shape.num_layers), other)
-    return Plan(
+    return TrainingPlan(
         minutes=minutes,
         config=config,
         predicted=_predict(best, outlook, sample),
         sample=sample,
         rates=rates,
-        weighed=len(weighed),
-        rivals=[c for c in sizes.values() if c.shape != best.shape][:RIVALS],
+        num_candidates=len(weighed),
+        alternatives=[c for c in sizes.values() if c.shape != best.shape][:NUM_ALTERNATIVES],
     )
 
 
-RIVALS = 4
+NUM_ALTERNATIVES = 4
 
 
 class TextTooShortError(CorpusError):
     """No plan can be made for the text, whatever the time."""
 
 
-def _check_text(sample: Sample, rates: Rates, outlook: Outlook, axes: Axes) -> None:
+def _check_text(sample: CorpusProfile, rates: StepTimeModel, outlook: ScalingLaw, axes: Axes) -> None:
     if next(_candidates(sample, rates, outlook, 60 * LONGEST, axes), None) is None:
         raise TextTooShortError(
             "corpus_dir", f"{sample.train_bytes:,} bytes of training text",
@@ -176,10 +176,10 @@ def _check_text(sample: Sample, rates: Rates, outlook: Outlook, axes: Axes) -> N
         )  # fmt: skip
 
 
-def minutes_for(
-    target: float, sample: Sample, rates: Rates, outlook: Outlook, max_memory: int | None = None,
+def plan_for_target_loss(
+    target: float, sample: CorpusProfile, rates: StepTimeModel, outlook: ScalingLaw, max_memory: int | None = None,
     axes: Axes = FREE,
-) -> Plan:  # fmt: skip
+) -> TrainingPlan:  # fmt: skip
     """The plan for the shortest time (within 5 %) expected to reach `target` bits per byte.
 
     Raises `ConfigError` for a target not above zero, `UserError` for one out of reach.
@@ -192,7 +192,7 @@ def minutes_for(
     while high - low > CLOSE_ENOUGH:
         middle = (low + high) / 2
         try:
-            found = make_plan(sample, rates, outlook, math.exp(middle), max_memory, axes)
+            found = choose_config(sample, rates, outlook, math.exp(middle), max_memory, axes)
         except UserError:
             low = middle
             continue
@@ -201,7 +201,7 @@ def minutes_for(
         else:
             low = middle
     if plan is None:
-        best = make_plan(sample, rates, outlook, LONGEST, max_memory, axes).predicted.bits_per_byte
+        best = choose_config(sample, rates, outlook, LONGEST, max_memory, axes).predicted.bits_per_byte
         raise UserError(
             "target_loss", f"{target:g} bits per byte",
             f"{best:.2f} or more, the least expected on this text within {LONGEST // 1440} days",
@@ -214,22 +214,22 @@ CLOSE_ENOUGH = 0.05
 
 
 def _candidates(
-    sample: Sample, rates: Rates, outlook: Outlook, seconds: float, axes: Axes
+    sample: CorpusProfile, rates: StepTimeModel, outlook: ScalingLaw, seconds: float, axes: Axes
 ) -> Iterator[Candidate]:
     """Every combination that is sound, with as many steps as fit into `seconds`."""
     passes_worth = math.exp(outlook.parameters[5])
     muon = axes.fixed.get("optimizer", "muon") == "muon"
     for shape, context, ratio in _shapes(sample, axes):
         train_tokens = sample.train_bytes / ratio
-        numbers = shape.num_layers * block_matrices(shape)
+        numbers = shape.num_layers * block_matrix_parameters(shape)
         for batch in axes.batch_sizes(context):
             batch_tokens = batch * context
             if batch_tokens > train_tokens and "batch_size" not in axes.fixed:
                 continue
-            each = rates.seconds(Work(shape, batch, context, muon))
+            each = rates.seconds(StepWorkload(shape, batch, context, muon))
             judging = JUDGING_SHARE * _judged(sample, shape.vocab_size) * each / batch_tokens
             steps_per_pass = train_tokens / batch_tokens
-            useful = steps_per_pass * (1 + USELESS_PASSES * passes_worth)
+            useful = steps_per_pass * (1 + MAX_USEFUL_EPOCH_FACTOR * passes_worth)
             usable = seconds * (1 - SAVING_SHARE) - judging
             steps = int(min(
                 usable / (each + judging / steps_per_pass),
@@ -237,8 +237,8 @@ def _candidates(
             ))  # fmt: skip
             if steps < min(LEAST_STEPS, axes.longest(steps_per_pass)):
                 continue
-            setting = Setting(
-                hardness=sample.hardness, block_numbers=numbers,
+            setting = ScalingLawInput(
+                text_difficulty=sample.difficulty, block_parameters=numbers,
                 width=shape.embed_dim, vocab_size=shape.vocab_size, bytes_per_token=ratio,
                 train_tokens=train_tokens, tokens=steps * batch_tokens,
                 batch_tokens=batch_tokens, context=context,
@@ -248,7 +248,7 @@ def _candidates(
             yield longest if axes.sets_length else _long_enough(longest, outlook)
 
 
-def _shapes(sample: Sample, axes: Axes) -> Iterator[tuple[ModelShape, int, float]]:
+def _shapes(sample: CorpusProfile, axes: Axes) -> Iterator[tuple[ModelShape, int, float]]:
     """Networks that are sound for the text, with their context and bytes per token."""
     for vocab, ratio in sample.train_bytes_per_token.items():
         train_tokens = sample.train_bytes / ratio
@@ -256,18 +256,18 @@ def _shapes(sample: Sample, axes: Axes) -> Iterator[tuple[ModelShape, int, float
             shape = axes.shape(vocab, width, layers, context)
             if shape is None or (context >= train_tokens and "seq_len" not in axes.fixed):
                 continue
-            numbers = layers * block_matrices(shape)
-            sound = THINNEST <= width / layers <= FATTEST
-            if axes.sets_size or (sound and numbers <= MOST_NUMBERS_PER_TOKEN * train_tokens):
+            numbers = layers * block_matrix_parameters(shape)
+            sound = MIN_WIDTH_PER_LAYER <= width / layers <= MAX_WIDTH_PER_LAYER
+            if axes.sets_size or (sound and numbers <= MAX_PARAMETERS_PER_TOKEN * train_tokens):
                 yield shape, context, ratio
 
 
-def _judged(sample: Sample, vocab_size: int) -> float:
+def _judged(sample: CorpusProfile, vocab_size: int) -> float:
     """Held-out tokens that are judged after each pass."""
     return min(sample.validation_bytes / sample.bytes_per_token[vocab_size], JUDGED_TOKENS)
 
 
-def _long_enough(longest: Candidate, outlook: Outlook) -> Candidate:
+def _long_enough(longest: Candidate, outlook: ScalingLaw) -> Candidate:
     """`longest`, or fewer steps of it where more would only be learned by heart."""
     best = longest
     while (steps := int(best.steps * SHORTER)) >= LEAST_STEPS:
@@ -291,7 +291,7 @@ def shape_for(vocab: int, width: int, layers: int, context: int) -> ModelShape:
 
 
 def _first_that_fits(
-    weighed: list[Candidate], outlook: Outlook, max_memory: int | None
+    weighed: list[Candidate], outlook: ScalingLaw, max_memory: int | None
 ) -> Candidate:
     if max_memory is None:
         return weighed[0]
@@ -311,13 +311,13 @@ def _memory(candidate: Candidate) -> int:
     return training_memory(make_config(keys), candidate.shape)
 
 
-def _rate(outlook: Outlook, candidate: Candidate) -> float:
+def _rate(outlook: ScalingLaw, candidate: Candidate) -> float:
     setting = candidate.setting
-    best = outlook.best_rate(setting.batch_tokens, setting.width)
+    best = outlook.optimal_learning_rate(setting.batch_tokens, setting.width)
     return float(f"{min(max(best, LEAST_RATE), MOST_RATE):.2g}")
 
 
-def _predict(candidate: Candidate, outlook: Outlook, sample: Sample) -> Prediction:
+def _predict(candidate: Candidate, outlook: ScalingLaw, sample: CorpusProfile) -> Prediction:
     setting = candidate.setting
     low, high = outlook.interval(setting)
     to_nats = math.log(2) * sample.bytes_per_token[setting.vocab_size]

@@ -12,27 +12,27 @@ import msgspec
 from descend.config import RunConfig, make_config
 from descend.errors import ConfigError, UserError
 from descend.lab.axes import axes_for
-from descend.lab.outlook import learned_outlook
-from descend.lab.plan import SHORTEST, Plan, Prediction, make_plan, minutes_for
-from descend.lab.probe import Machine, as_training_will, measure_machine
-from descend.lab.rates import Rates
-from descend.lab.sample import Sample, sample_corpus
-from descend.machine import memory_available
-from descend.settings import Settings
-from descend.text.store import PreparedText, prepare_text
+from descend.lab.outlook import load_scaling_law
+from descend.lab.plan import SHORTEST, TrainingPlan, Prediction, choose_config, plan_for_target_loss
+from descend.lab.probe import MachineBenchmark, calibrate_to_config, benchmark_machine
+from descend.lab.rates import StepTimeModel
+from descend.lab.sample import CorpusProfile, profile_corpus
+from descend.machine import available_memory_bytes
+from descend.settings import ResolvedConfig
+from descend.text.store import PreparedCorpus, prepare_documents
 from descend.text.tokenizer import load_tokenizer
-from descend.training.engine import COMPILE_SECONDS, HOPED_SAVING
-from descend.training.recipe import choose_blank_rate
+from descend.training.engine import COMPILE_SECONDS, EXPECTED_COMPILE_SPEEDUP
+from descend.training.recipe import choose_token_dropout
 
-GIGABYTE = 1e9
+BYTES_PER_GB = 1e9
 
 
-class Planned(msgspec.Struct, frozen=True):
+class CorpusPlan(msgspec.Struct, frozen=True):
     """A plan for a text on this machine."""
 
     corpus: str
-    machine: Machine
-    plan: Plan
+    machine: MachineBenchmark
+    plan: TrainingPlan
     fixed: dict[str, Any] = {}
     """Keys that the user set."""
     minutes: float | None = None
@@ -58,7 +58,7 @@ class Allowance(msgspec.Struct, frozen=True):
         """When the model has to be saved, by `time.perf_counter`."""
         return self.began + 60 * self.minutes
 
-    def left_for_training(self, sample: Sample) -> float:
+    def left_for_training(self, sample: CorpusProfile) -> float:
         """Minutes that will be left once the text is prepared."""
         ready = time.perf_counter() + sample.seconds_to_prepare + SETUP_SECONDS
         left = (self.ends - ready) / 60
@@ -76,11 +76,11 @@ SETUP_SECONDS = 3.0
 1.5 to 4 s on a busy core."""
 
 
-def plan_for(
+def make_corpus_plan(
     corpus: str | None, minutes: float | None, target_loss: float | None = None,
-    max_memory: float | None = None, settings: Settings | None = None,
+    max_memory: float | None = None, settings: ResolvedConfig | None = None,
     began: float | None = None,
-) -> Planned:  # fmt: skip
+) -> CorpusPlan:  # fmt: skip
     """The plan for `corpus`: for so many minutes, or (if None) for so many bits per byte.
 
     `max_memory` in GB. What `settings` set stays as set. `minutes` are those of training, or with
@@ -93,36 +93,36 @@ def plan_for(
     check_bounds(minutes, target_loss, max_memory)
     base = RunConfig() if settings is None else settings.config
     fixed = set_keys(settings)
-    text = prepare_text(base.model_copy(update={"corpus_dir": corpus}))
+    text = prepare_documents(base.model_copy(update={"corpus_dir": corpus}))
     sample = _sample(text, base)
-    machine = measure_machine(base.device)
-    memory = None if max_memory is None else int(max_memory * GIGABYTE)
+    machine = benchmark_machine(base.device)
+    memory = None if max_memory is None else int(max_memory * BYTES_PER_GB)
     named = base.tokenizer != "bpe" or base.vocab_path is not None
     axes = axes_for({k: v for k, v in fixed.items() if not (named and k == "vocab_size")})
     allowance = None if began is None or minutes is None else Allowance(minutes, began)
 
-    def planned(rates: Rates) -> Plan:
-        rest = (sample, rates, learned_outlook())
+    def planned(rates: StepTimeModel) -> TrainingPlan:
+        rest = (sample, rates, load_scaling_law())
         if target_loss is not None:
-            return minutes_for(target_loss, *rest, memory, axes)
+            return plan_for_target_loss(target_loss, *rest, memory, axes)
         assert minutes is not None
         left = minutes if allowance is None else allowance.left_for_training(sample)
-        return make_plan(*rest, left, memory, axes)
+        return choose_config(*rest, left, memory, axes)
 
     plan = planned(machine.rates)
     if _worth_timing(plan.predicted):
         steps, each = plan.predicted.steps, plan.predicted.seconds_per_step
-        machine = as_training_will(machine, _resolved(plan), steps, each)
+        machine = calibrate_to_config(machine, _resolved(plan), steps, each)
         plan = planned(machine.rates)
     if named:
         plan = msgspec.structs.replace(
             plan, config={k: v for k, v in plan.config.items() if k != "vocab_size"}
         )
-    where = str(text.source.paths[0]) if text.source.spooled else corpus or "python"
-    return Planned(where, machine, plan, fixed, None if allowance is None else minutes)
+    where = str(text.source.paths[0]) if text.source.is_stream_copy else corpus or "python"
+    return CorpusPlan(where, machine, plan, fixed, None if allowance is None else minutes)
 
 
-def set_keys(settings: Settings | None) -> dict[str, Any]:
+def set_keys(settings: ResolvedConfig | None) -> dict[str, Any]:
     """The keys that the user set, wherever."""
     if settings is None:
         return {}
@@ -130,14 +130,14 @@ def set_keys(settings: Settings | None) -> dict[str, Any]:
     return {k: dumped[k] for k, origin in settings.origins.items() if origin != "default"}
 
 
-def _sample(text: PreparedText, config: RunConfig) -> Sample:
+def _sample(text: PreparedCorpus, config: RunConfig) -> CorpusProfile:
     """The text, by the tokenizers that the user's configuration leaves open."""
     given = load_tokenizer(Path(config.vocab_path)) if config.vocab_path else None
     sizes = None if config.vocab_size is None else [config.vocab_size]
-    return sample_corpus(text, config.tokenizer, sizes, given)
+    return profile_corpus(text, config.tokenizer, sizes, given)
 
 
-LONG_ENOUGH = COMPILE_SECONDS / HOPED_SAVING
+LONG_ENOUGH = COMPILE_SECONDS / EXPECTED_COMPILE_SPEEDUP
 """Seconds of a run from which training may compile: then the planned network itself is timed."""
 QUICK = 2.0
 """Seconds of a step up to which that is done: a dozen are made, and compiling adds to them."""
@@ -147,16 +147,16 @@ ROOM = 0.5
 
 def _worth_timing(found: Prediction) -> bool:
     """Whether the planned network should be timed itself before the plan is final."""
-    free = memory_available()
+    free = available_memory_bytes()
     room = free is None or found.memory_bytes <= ROOM * free
     return found.seconds >= LONG_ENOUGH and found.seconds_per_step <= QUICK and room
 
 
-def _resolved(plan: Plan) -> RunConfig:
+def _resolved(plan: TrainingPlan) -> RunConfig:
     """The configuration of the planned run as training resolves it, so far as it bears on time."""
     config = make_config(plan.config)
     passes = math.ceil(plan.predicted.passes)
-    open_keys = {"blank_rate": choose_blank_rate(config, passes), "gradient_accumulation": 1}
+    open_keys = {"blank_rate": choose_token_dropout(config, passes), "gradient_accumulation": 1}
     return make_config(plan.config | open_keys)
 
 
@@ -178,7 +178,7 @@ USES_ALL = 0.95
 """Share of the minutes from which a plan is taken to be limited by them, not by the text."""
 
 
-def config_of(planned: Planned, save_dir: str | None = None) -> RunConfig:
+def plan_config(planned: CorpusPlan, save_dir: str | None = None) -> RunConfig:
     """The planned run as a configuration."""
     keys = planned.plan.config | planned.fixed | {"corpus_dir": planned.corpus}
     if save_dir is not None:
@@ -191,5 +191,5 @@ def config_of(planned: Planned, save_dir: str | None = None) -> RunConfig:
         keys["minutes"] = planned.minutes
     if keys.get("blank_rate") is None:
         passes = max(1, math.ceil(plan.predicted.passes))
-        keys["blank_rate"] = choose_blank_rate(make_config(keys), passes)
+        keys["blank_rate"] = choose_token_dropout(make_config(keys), passes)
     return make_config(keys)

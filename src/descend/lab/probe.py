@@ -6,48 +6,48 @@ import msgspec
 import numpy as np
 
 from descend.config import RunConfig, make_config
-from descend.lab.rates import Rates, Timed, Work, fit_rates
+from descend.lab.rates import StepTimeModel, TimedStep, StepWorkload, fit_step_time
 from descend.machine import Execution
-from descend.model.shape import shape_of
-from descend.text.batches import BatchPlan
-from descend.training.engine import choose_execution, time_step
-from descend.training.ways import name_of
+from descend.model.shape import shape_from_run_config
+from descend.text.batches import BatchSampler
+from descend.training.engine import autotune_execution, time_training_step
+from descend.training.ways import describe_execution
 
-PROBES = ((32, 2, 512), (128, 2, 1024), (192, 4, 2048))
+BENCHMARK_SHAPES = ((32, 2, 512), (128, 2, 1024), (192, 4, 2048))
 """Width, layers and vocabulary of what is timed: as good as four or sixteen shapes in predicting
 widths up to 512 (see `rates`)."""
 
 SEQ_LEN, BATCH_SIZE = 64, 16
 
 
-class Machine(msgspec.Struct, frozen=True):
+class MachineBenchmark(msgspec.Struct, frozen=True):
     """How fast this machine trains."""
 
-    rates: Rates
-    way: str
+    rates: StepTimeModel
+    execution: str
     """How it computes, in words."""
-    timed: list[Timed]
-    corrected: float = 1.0
+    timings: list[TimedStep]
+    correction_factor: float = 1.0
     """What `rates` were multiplied by after a planned network itself was timed."""
 
 
-def measure_machine(device: str = "auto") -> Machine:
+def benchmark_machine(device: str = "auto") -> MachineBenchmark:
     """Time the probes in the way that is fastest here."""
     ways: Execution | None = None
     timed = []
-    for width, layers, vocab in sorted(PROBES, key=lambda p: p[0] != MIDDLE_WIDTH):
+    for width, layers, vocab in sorted(BENCHMARK_SHAPES, key=lambda p: p[0] != MIDDLE_WIDTH):
         config = _config(width, layers, device)
-        shape = shape_of(config, vocab)
-        batches = BatchPlan(_tokens(vocab), SEQ_LEN, BATCH_SIZE, config.seed)
-        ways = ways or choose_execution(config, shape, batches).execution
-        per_token, update = time_step(ways, config, shape, batches, float("inf"))
-        work = Work(shape, BATCH_SIZE, SEQ_LEN)
-        timed.append(Timed(work, per_token * work.tokens, update))
+        shape = shape_from_run_config(config, vocab)
+        batches = BatchSampler(_tokens(vocab), SEQ_LEN, BATCH_SIZE, config.seed)
+        ways = ways or autotune_execution(config, shape, batches).execution
+        per_token, update = time_training_step(ways, config, shape, batches, float("inf"))
+        work = StepWorkload(shape, BATCH_SIZE, SEQ_LEN)
+        timed.append(TimedStep(work, per_token * work.tokens, update))
     assert ways is not None
-    return Machine(fit_rates(timed), name_of(ways), timed)
+    return MachineBenchmark(fit_step_time(timed), describe_execution(ways), timed)
 
 
-def as_training_will(machine: Machine, config: RunConfig, steps: int, expected: float) -> Machine:
+def calibrate_to_config(machine: MachineBenchmark, config: RunConfig, steps: int, expected: float) -> MachineBenchmark:
     """`machine` corrected by the network of `config` itself, timed as a run of so many steps will
     compute it (compiled, where that is earned), `expected` being the seconds of a step so far.
 
@@ -55,11 +55,11 @@ def as_training_will(machine: Machine, config: RunConfig, steps: int, expected: 
     """
     assert config.vocab_size is not None
     tokens = _tokens(config.vocab_size, config.batch_size * config.seq_len)
-    batches = BatchPlan(tokens, config.seq_len, config.batch_size, config.seed)
-    choice = choose_execution(config, shape_of(config, config.vocab_size), batches, steps)
+    batches = BatchSampler(tokens, config.seq_len, config.batch_size, config.seed)
+    choice = autotune_execution(config, shape_from_run_config(config, config.vocab_size), batches, steps)
     factor = choice.seconds(batches.tokens_per_step, steps) / steps / expected
-    rates = Rates(*(factor * rate for rate in msgspec.structs.astuple(machine.rates)))
-    return Machine(rates, name_of(choice.execution), machine.timed, factor)
+    rates = StepTimeModel(*(factor * rate for rate in msgspec.structs.astuple(machine.rates)))
+    return MachineBenchmark(rates, describe_execution(choice.execution), machine.timings, factor)
 
 
 MIDDLE_WIDTH = 128

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from descend.model.cost import block_matrices, parameter_count, training_flops_per_token
+from descend.model.cost import block_matrix_parameters, parameter_count, training_flops_per_token
 from descend.model.shape import ModelShape
 
 BILLION = 1e9
@@ -25,7 +25,7 @@ three products, 18 D^3 for each of four D x D matrices and 54 D^3 for each of tw
 over their 12 D^2 numbers."""
 
 
-class Work(msgspec.Struct, frozen=True):
+class StepWorkload(msgspec.Struct, frozen=True):
     """What one step is asked to do."""
 
     shape: ModelShape
@@ -39,15 +39,15 @@ class Work(msgspec.Struct, frozen=True):
         return self.batch_size * self.seq_len
 
 
-class Timed(msgspec.Struct, frozen=True):
+class TimedStep(msgspec.Struct, frozen=True):
     """A step that was timed, in seconds."""
 
-    work: Work
-    ahead_and_back: float
+    work: StepWorkload
+    forward_backward_seconds: float
     update: float
 
 
-class Rates(msgspec.Struct, frozen=True):
+class StepTimeModel(msgspec.Struct, frozen=True):
     """The numbers a to f of the formula: seconds for a layer, a billion operations, the same times
     D, and in the update for a layer, a billion operations, a million parameters."""
 
@@ -58,24 +58,24 @@ class Rates(msgspec.Struct, frozen=True):
     update_operations: float
     update_parameters: float
 
-    def seconds(self, work: Work) -> float:
+    def seconds(self, work: StepWorkload) -> float:
         """Time of one step."""
         found = np.concatenate(_terms(work)) @ np.array(msgspec.structs.astuple(self))
         return float(found)
 
 
-def fit_rates(timed: list[Timed]) -> Rates:
+def fit_step_time(timed: list[TimedStep]) -> StepTimeModel:
     """The rates that fit what was timed best, by relative error."""
     terms = [_terms(t.work) for t in timed]
-    ahead = _fit(np.stack([t[0] for t in terms]), np.array([t.ahead_and_back for t in timed]))
+    ahead = _fit(np.stack([t[0] for t in terms]), np.array([t.forward_backward_seconds for t in timed]))
     update = _fit(np.stack([t[1] for t in terms]), np.array([t.update for t in timed]))
-    return Rates(*ahead, *update)
+    return StepTimeModel(*ahead, *update)
 
 
-def _terms(work: Work) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _terms(work: StepWorkload) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     shape = work.shape
     operations = work.tokens * training_flops_per_token(shape, work.seq_len) / BILLION
-    matrices = shape.num_layers * block_matrices(shape)
+    matrices = shape.num_layers * block_matrix_parameters(shape)
     muon = MUON_OPERATIONS * matrices * shape.embed_dim / BILLION if work.muon else 0.0
     return (
         np.array([shape.num_layers + 1, operations, operations / shape.embed_dim]),

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 import msgspec
 import numpy as np
 
-from descend.text.baselines import loss_ladder
-from descend.text.overlap import overlap_share
+from descend.text.baselines import compute_ngram_baselines
+from descend.text.overlap import exact_overlap_fraction
 from descend.text.split import Spans
-from descend.text.store import PreparedText
-from descend.text.tokenizer import Kind, Tokenizer, train_tokenizer
+from descend.text.store import PreparedCorpus
+from descend.text.tokenizer import TokenizerKind, Tokenizer, train_tokenizer
 
 VOCABULARIES = (512, 1024, 2048, 4096, 8192)
 """Sizes weighed against each other."""
@@ -35,7 +35,7 @@ SLICES = 16
 LADDER_VOCABULARY = 1024
 
 
-class Sample(msgspec.Struct, frozen=True):
+class CorpusProfile(msgspec.Struct, frozen=True):
     """A corpus, as far as a plan needs to know it."""
 
     train_bytes: int
@@ -57,7 +57,7 @@ class Sample(msgspec.Struct, frozen=True):
     """Estimate for tokenizing all of the text, once."""
 
     @property
-    def hardness(self) -> float:
+    def difficulty(self) -> float:
         """How hard the text is, in bits per byte: between what single tokens reach and triples.
 
         What triples reach is not enough: counted in so little text they say too little of source
@@ -68,10 +68,10 @@ class Sample(msgspec.Struct, frozen=True):
         return math.sqrt(self.unigram * self.trigram)
 
 
-def sample_corpus(
-    text: PreparedText, kind: Kind = "bpe", vocabularies: Sequence[int] | None = None,
+def profile_corpus(
+    text: PreparedCorpus, kind: TokenizerKind = "bpe", vocabularies: Sequence[int] | None = None,
     given: Tokenizer | None = None,
-) -> Sample:  # fmt: skip
+) -> CorpusProfile:  # fmt: skip
     """Look at a sample of `text`; a few seconds at most, whatever its size.
 
     With tokenizers of `kind` and these `vocabularies` (None: those that fit the text), or with the
@@ -96,10 +96,10 @@ def sample_corpus(
     seconds = time.perf_counter() - began
     assert ladder is not None
     share = len(train.encode()) / max(text.train_bytes, 1)
-    return Sample(
+    return CorpusProfile(
         train_bytes=text.train_bytes,
         validation_bytes=split.validation_bytes,
-        documents=len(text.spool),
+        documents=len(text.documents),
         bytes_per_token=ratios,
         train_bytes_per_token=train_ratios,
         unigram=ladder[0], bigram=ladder[1], trigram=ladder[2], overlap_share=ladder[3],
@@ -117,23 +117,23 @@ def fitting_vocabularies(train_bytes: int) -> tuple[int, ...]:
 def _ladder(
     train: np.ndarray, held: np.ndarray, vocab_size: int, ratio: float
 ) -> tuple[float, float, float, float]:
-    found = loss_ladder(train, held, vocab_size)
+    found = compute_ngram_baselines(train, held, vocab_size)
     to_bits = 1 / math.log(2) / ratio
-    shared = overlap_share(train, held, found.lowest, ratio)
+    shared = exact_overlap_fraction(train, held, found.best, ratio)
     return found.unigram * to_bits, found.bigram * to_bits, found.trigram * to_bits, shared
 
 
 def _ids(tokenizer: Tokenizer, text: str) -> np.ndarray:
-    return np.array([tokenizer.end_id, *tokenizer.encode(text)], dtype=np.int64)
+    return np.array([tokenizer.eos_token_id, *tokenizer.encode(text)], dtype=np.int64)
 
 
-def _slices(text: PreparedText, spans: Spans, wanted: int) -> Iterator[str]:
+def _slices(text: PreparedCorpus, spans: Spans, wanted: int) -> Iterator[str]:
     """About `wanted` bytes of `spans`, from `SLICES` places evenly spread over them."""
     lengths = spans[:, 1] - spans[:, 0]
     total = int(lengths.sum())
     if total <= wanted:
         for start, end in spans:
-            yield text.spool.bytes(start, end).decode("utf-8", "ignore")
+            yield text.documents.bytes(start, end).decode("utf-8", "ignore")
         return
     ends = np.cumsum(lengths)
     for place in np.linspace(0, total - wanted // SLICES, SLICES).astype(np.int64):
@@ -141,4 +141,4 @@ def _slices(text: PreparedText, spans: Spans, wanted: int) -> Iterator[str]:
         begun = int(ends[number - 1]) if number else 0
         start, end = spans[number]
         at = start + int(place) - begun
-        yield text.spool.bytes(at, min(end, at + wanted // SLICES)).decode("utf-8", "ignore")
+        yield text.documents.bytes(at, min(end, at + wanted // SLICES)).decode("utf-8", "ignore")

@@ -7,21 +7,21 @@ from typing import Any, Literal
 
 import msgspec
 
-from descend.config import OF_NO_CONSEQUENCE, RunConfig
+from descend.config import NON_SEMANTIC_KEYS, RunConfig
 from descend.lab.comparison import Comparison
-from descend.lab.space import Span
+from descend.lab.space import Param
 
 _FORMAT = 1
 
 
-class Question(msgspec.Struct, frozen=True, kw_only=True):
+class SearchKey(msgspec.Struct, frozen=True, kw_only=True):
     """What decides what its trials are: a study is taken up again for the same question only."""
 
     fingerprint: str
     """Of the text."""
     base: dict[str, Any]
     """The configuration around which is searched; its seed is that of all trials."""
-    space: list[Span]
+    space: list[Param]
     match: str
     evaluation_tokens: int
     format: int = _FORMAT
@@ -29,13 +29,13 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         """SHA-256 of all of it but the paths."""
-        left_out = ("corpus_dir", *OF_NO_CONSEQUENCE)
+        left_out = ("corpus_dir", *NON_SEMANTIC_KEYS)
         base = {k: v for k, v in self.base.items() if k not in left_out}
         content = msgspec.structs.replace(self, base=base)
         return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
 
 
-class Tried(msgspec.Struct, frozen=True, kw_only=True):
+class SearchTrial(msgspec.Struct, frozen=True, kw_only=True):
     """One configuration that was tried; numbers as of its last judgment."""
 
     number: int
@@ -52,20 +52,20 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     steps: int | None
     parameters: int | None
     diverged_at: int | None
-    why: str | None
+    failure_reason: str | None
     """It failed."""
-    judged: list[tuple[float, float]]
+    evaluations: list[tuple[float, float]]
     """Share of its budget, and bits per byte of held-out text."""
 
 
-class Weight(msgspec.Struct, frozen=True):
+class KeyImportance(msgspec.Struct, frozen=True):
     """How much a key decided about being among the best, as a share of all keys."""
 
     key: str
     share: float
 
 
-class Search(msgspec.Struct, frozen=True, kw_only=True):
+class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
     """search.json and `search --json`."""
 
     corpus: str
@@ -76,24 +76,24 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     """Asked for."""
     minutes_used: float
     """By the trials; the confirmation comes on top."""
-    space: list[Span]
+    space: list[Param]
     seed: int
     """Of all trials; the confirmation has those that follow."""
     evaluation_tokens: int
     base: dict[str, Any]
-    tried: list[Tried]
+    trials: list[SearchTrial]
     base_number: int | None
     """Which of them was the base itself; None where it lies outside what is searched."""
     best_number: int
     best: dict[str, Any]
     """The configuration of the best one, whole."""
-    importance: list[Weight]
+    importance: list[KeyImportance]
     """Most important first; empty where too few were tried to say."""
     confirmation: Comparison | None
     """Base and best trained once more, with seeds that had no part in the choice; None where the
     base itself is the best."""
     sentence: str
-    train: str
+    train_command: str
     """The command that trains the best one."""
     command: str
     """The command that repeats the search, or goes on with it."""
@@ -102,18 +102,18 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     format: int = _FORMAT
 
     @property
-    def ranking(self) -> list[Tried]:
+    def ranking(self) -> list[SearchTrial]:
         """Those that were finished, the best first, each configuration once."""
-        finished = [t for t in self.tried if t.state == "finished"]
+        finished = [t for t in self.trials if t.state == "finished"]
         finished.sort(key=lambda t: t.bits_per_byte or float("inf"))
-        once: dict[str, Tried] = {}
+        once: dict[str, SearchTrial] = {}
         for one in finished:
             once.setdefault(repr(sorted(one.values.items())), one)
         return list(once.values())
 
-    def config_of(self, tried: Tried) -> RunConfig:
+    def config_of(self, tried: SearchTrial) -> RunConfig:
         """The whole configuration of one of them."""
         from descend.config import make_config
-        from descend.lab.space import whole_of
+        from descend.lab.space import complete_config
 
-        return whole_of(make_config(self.base), tried.values)
+        return complete_config(make_config(self.base), tried.values)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from descend.lab.comparison import ComparedArm, Comparison
-from descend.lab.searched import Tried
-from descend.units import counted
+from descend.lab.comparison import ArmResult, Comparison
+from descend.lab.searched import SearchTrial
+from descend.units import format_count
 
 _OF = {"tokens": "tokens", "seconds": "s of training", "steps": "steps"}
 
@@ -21,10 +21,10 @@ _EQUAL = {
 }
 
 
-def comparison_sentence(arms: Sequence[ComparedArm], unit: str, match: str, seeds: int) -> str:
+def summarize_comparison(arms: Sequence[ArmResult], unit: str, match: str, seeds: int) -> str:
     """What may be claimed of the arms against the first, and what may not."""
     first, others = arms[0], arms[1:]
-    words = f"{_EQUAL[match]}, {counted(seeds, 'seed')} each"
+    words = f"{_EQUAL[match]}, {format_count(seeds, 'seed')} each"
     if seeds == 1:
         words += " (one seed shows no spread, so nothing is claimed)"
     better = sorted((a for a in others if a.verdict == "better"), key=_difference)
@@ -46,8 +46,8 @@ def comparison_sentence(arms: Sequence[ComparedArm], unit: str, match: str, seed
     return f"{words[0].upper()}{words[1:]}, in {unit}: {'; '.join(parts)}."
 
 
-def search_sentence(
-    tried: Sequence[Tried], best: Tried, found: Comparison | None, match: str, budget: float | None
+def summarize_search(
+    tried: Sequence[SearchTrial], best: SearchTrial, found: Comparison | None, match: str, budget: float | None
 ) -> str:
     """What may be claimed of the best of a search, and what not."""
     each = "its own epochs" if budget is None else f"{budget:,.10g} {_OF[match]}"
@@ -67,7 +67,7 @@ def search_sentence(
     said = {"better": "better than", "worse": "worse than"}.get(arm.verdict, "not told apart from")
     interval = arm.difference.ci95 if arm.difference else None
     span = f" [{interval[0]:+.3f}, {interval[1]:+.3f}]" if interval else ""
-    seeds = counted(len(found.seeds), "fresh seed")
+    seeds = format_count(len(found.seeds), "fresh seed")
     words += (
         f"Trained again with {seeds} it is {said} the base: {_difference(arm):+.3f}{span} "
         f"{found.unit}"
@@ -77,12 +77,12 @@ def search_sentence(
     return words + "."
 
 
-def few_sentence(tried: int, there_are: float) -> str:
+def few_trials_warning(tried: int, there_are: float) -> str:
     """What is added to it where time was too short to search: no more than the base and another."""
     if tried >= min(FEWEST_TRIED, there_are) or tried == 1:  # of one the sentence says it
         return ""
     return (
-        f" Time was enough for {counted(tried, 'trial')} only, which is no search: give it more "
+        f" Time was enough for {format_count(tried, 'trial')} only, which is no search: give it more "
         "minutes, or a smaller base."
     )
 
@@ -92,5 +92,5 @@ def value_word(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _difference(arm: ComparedArm) -> float:
+def _difference(arm: ArmResult) -> float:
     return arm.difference.value if arm.difference else 0.0

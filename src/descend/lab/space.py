@@ -12,10 +12,10 @@ import msgspec
 
 from descend.config import RunConfig, make_config
 from descend.errors import ConfigError
-from descend.lab.arms import known_key
-from descend.settings import changed
+from descend.lab.arms import resolve_key
+from descend.settings import with_changes
 
-WIDE = 10.0
+LOG_SCALE_RATIO = 10.0
 """A range from above 0 that spans this factor or more is drawn by its logarithm."""
 
 WIDTH_STEP = 32
@@ -39,7 +39,7 @@ others go from what learns most in seconds to what does so in hours."""
 _RANGE = re.compile(r"^\s*(.+?)\s*\.\.\s*(.+?)\s*$")
 
 
-class Range(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+class RangeParam(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """All numbers of a key from `low` to `high`, both among them."""
 
     key: str
@@ -80,7 +80,7 @@ class Range(msgspec.Struct, frozen=True, tag=True, kw_only=True):
         return pick.randrange(int(self.low), int(self.high) + 1, self.step)
 
 
-class Choice(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+class ChoiceParam(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """Some values of a key."""
 
     key: str
@@ -109,15 +109,15 @@ class Choice(msgspec.Struct, frozen=True, tag=True, kw_only=True):
         return pick.choice(self.values)
 
 
-Span = Range | Choice
+Param = RangeParam | ChoiceParam
 
 
-def size_of(space: Sequence[Span]) -> float:
+def count_configs(space: Sequence[Param]) -> float:
     """How many configurations there are to choose from; infinite where a number may be any."""
     return math.prod(span.size for span in space)
 
 
-def parse_over(texts: Sequence[str]) -> dict[str, Any]:
+def parse_over_flags(texts: Sequence[str]) -> dict[str, Any]:
     """`learning_rate=0.001..0.01` or `embed_dim=128,256` to the key and its ends or values.
 
     `ConfigError` for what is of neither form.
@@ -138,19 +138,19 @@ def parse_over(texts: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def space_of(over: Mapping[str, Any], base: RunConfig) -> list[Span]:
+def make_search_space(over: Mapping[str, Any], base: RunConfig) -> list[Param]:
     """Ends (a tuple of two) and values (a list) by key, checked: what may be drawn around `base`.
 
     `ConfigError` for a key or a value that cannot be, an empty range, or nothing to choose from.
     """
-    spans: list[Span] = []
+    spans: list[Param] = []
     for name, wanted in over.items():
-        key = known_key(name, "over")
+        key = resolve_key(name, "over")
         spans.append(_range(key, *wanted) if _is_range(wanted) else _choice(key, wanted))
     for span in spans:
         _check_possible(span, spans, base)
     typed = [_typed(span, spans, base) for span in spans]
-    if all(isinstance(s, Choice) and len(s.values) == 1 for s in typed):
+    if all(isinstance(s, ChoiceParam) and len(s.values) == 1 for s in typed):
         raise ConfigError(
             "over", "a single configuration", "something to choose from",
             "give a range such as learning_rate=0.001..0.01",
@@ -162,7 +162,7 @@ NARROWEST = 8
 """Least `ff_dim` that `RunConfig` takes."""
 
 
-def whole_of(base: RunConfig, values: Mapping[str, Any]) -> RunConfig:
+def complete_config(base: RunConfig, values: Mapping[str, Any]) -> RunConfig:
     """`base` with `values`, and with what must follow from them if it was not chosen as well.
 
     A width keeps the size of the heads (as nearly as it can be divided) and the proportion of the
@@ -178,7 +178,7 @@ def whole_of(base: RunConfig, values: Mapping[str, Any]) -> RunConfig:
             found["ff_dim"] = max(NARROWEST, round(width * base.ff_dim / base.embed_dim))
     if "max_seq_len" not in values:
         found["max_seq_len"] = max(base.max_seq_len, context)
-    return changed(base, found)
+    return with_changes(base, found)
 
 
 def _heads(width: int, size: int) -> int:
@@ -191,7 +191,7 @@ def _is_range(wanted: object) -> bool:
     return isinstance(wanted, tuple) and len(wanted) == 2
 
 
-def _range(key: str, low: object, high: object) -> Range:
+def _range(key: str, low: object, high: object) -> RangeParam:
     kinds = _numbers(key)
     if not kinds:
         raise ConfigError(
@@ -221,9 +221,9 @@ def _range(key: str, low: object, high: object) -> Range:
                 "over", f"{key}={low}..{high}, which holds fewer than two multiples of {step}",
                 "a range of widths", f"widen it, or give values: {key}=A,B",
             )  # fmt: skip
-    wide = ends[0] > 0 and ends[1] / ends[0] >= WIDE
+    wide = ends[0] > 0 and ends[1] / ends[0] >= LOG_SCALE_RATIO
     log = step == 1 and (wide or (key == "learning_rate" and ends[0] > 0))
-    return Range(key=key, low=ends[0], high=ends[1], whole=whole, step=step, log=log)
+    return RangeParam(key=key, low=ends[0], high=ends[1], whole=whole, step=step, log=log)
 
 
 def _numbers(key: str) -> set[type]:
@@ -239,23 +239,23 @@ def _numbers(key: str) -> set[type]:
     return {float} if key == "learning_rate" else found
 
 
-def _choice(key: str, wanted: object) -> Choice:
+def _choice(key: str, wanted: object) -> ChoiceParam:
     values = list(wanted) if isinstance(wanted, list | tuple) else [wanted]
     if not values:
         raise ConfigError("over", f"no values of {key}", "at least one", "give some")
-    return Choice(key=key, values=list(dict.fromkeys(values)))
+    return ChoiceParam(key=key, values=list(dict.fromkeys(values)))
 
 
-def _check_possible(span: Span, spans: Sequence[Span], base: RunConfig) -> None:
+def _check_possible(span: Param, spans: Sequence[Param], base: RunConfig) -> None:
     """`ConfigError` for a value that fits with no draw of the others."""
-    ends = [span.low, span.high] if isinstance(span, Range) else span.values
+    ends = [span.low, span.high] if isinstance(span, RangeParam) else span.values
     for value in ends:
         _some_way(span, value, spans, base)
 
 
-def _typed(span: Span, spans: Sequence[Span], base: RunConfig) -> Span:
+def _typed(span: Param, spans: Sequence[Param], base: RunConfig) -> Param:
     """The same with its values as the configuration has them: `"128"` as 128."""
-    if isinstance(span, Range):
+    if isinstance(span, RangeParam):
         return span
     values = [getattr(_some_way(span, v, spans, base), span.key) for v in span.values]
     for value in values:
@@ -263,19 +263,19 @@ def _typed(span: Span, spans: Sequence[Span], base: RunConfig) -> Span:
             raise ConfigError(
                 span.key, "a rate per epoch", "one rate", "give rates, or a range of them"
             )
-    return Choice(key=span.key, values=list(dict.fromkeys(values)))
+    return ChoiceParam(key=span.key, values=list(dict.fromkeys(values)))
 
 
-def _some_way(span: Span, value: object, spans: Sequence[Span], base: RunConfig) -> RunConfig:
+def _some_way(span: Param, value: object, spans: Sequence[Param], base: RunConfig) -> RunConfig:
     """A configuration in which `span` has `value`."""
     pick = random.Random(0)
     problem: ConfigError | None = None
-    if isinstance(span, Range) and span.whole:
+    if isinstance(span, RangeParam) and span.whole:
         value = int(str(value).partition(".")[0])
     for _ in range(WAYS_TO_FIT):
         others = {s.key: s.draw(pick) for s in spans if s is not span}
         try:
-            return whole_of(base, others | {span.key: value})
+            return complete_config(base, others | {span.key: value})
         except ConfigError as found:
             problem = found
         except ValueError:  # a width that is no number, before the configuration could say so

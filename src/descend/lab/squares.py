@@ -21,7 +21,7 @@ DIFFERENCE = 1e-4
 """Step of the numeric derivatives, in units of the parameters (logarithms mostly)."""
 
 
-def least_squares(misses: Callable[[Floats], Floats], start: Floats) -> tuple[Floats, Floats]:
+def gauss_newton(misses: Callable[[Floats], Floats], start: Floats) -> tuple[Floats, Floats]:
     """Where the sum of squares of `misses` is least, by damped Gauss-Newton; with J'J there.
 
     `misses` takes (parameters,) to (misses,), and several rows of parameters to as many rows.

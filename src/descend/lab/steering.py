@@ -11,13 +11,13 @@ import msgspec
 
 from descend.errors import ConfigError, DescendError, OutOfMemoryError
 from descend.lab import study as studies
-from descend.lab.searched import Tried
-from descend.lab.space import size_of
-from descend.runs.lock import writing
-from descend.trials.arms import Arm, Outcome, Point
-from descend.trials.executor import cached
-from descend.trials.expense import estimate_each
-from descend.trials.steered import run_steered
+from descend.lab.searched import SearchTrial
+from descend.lab.space import count_configs
+from descend.runs.lock import lock_run_folder
+from descend.trials.arms import TrialSpec, TrialResult, EvalPoint
+from descend.trials.executor import load_cached_result
+from descend.trials.expense import estimate_trial_seconds
+from descend.trials.steered import run_adaptive_trials
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -36,7 +36,7 @@ HARDLY_MORE = 1.001
 """So that time divided into equal parts is not short of the last by a rounding."""
 
 
-class Heard(msgspec.Struct, frozen=True, kw_only=True):
+class TrialEnded(msgspec.Struct, frozen=True, kw_only=True):
     """What is said of a trial that has come to an end."""
 
     values: dict[str, Any]
@@ -51,7 +51,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     """Of the search; what confirms its best one comes after."""
 
 
-class UnderWay(msgspec.Struct, frozen=True, kw_only=True):
+class TrialsRunning(msgspec.Struct, frozen=True, kw_only=True):
     """How far the trials are that are being made."""
 
     shares: list[float]
@@ -64,20 +64,20 @@ class UnderWay(msgspec.Struct, frozen=True, kw_only=True):
     """As in `Heard`."""
 
 
-Told = Callable[[Heard | UnderWay], None]
+SearchCallback = Callable[[TrialEnded | TrialsRunning], None]
 
 
-def silent(heard: Heard | UnderWay) -> None:
+def ignore_progress(heard: TrialEnded | TrialsRunning) -> None:
     """Progress that nobody watches."""
 
 
-def carry_out(plan: SearchPlan, told: Told) -> tuple[Study, float]:
+def run_search_loop(plan: SearchPlan, told: SearchCallback) -> tuple[Study, float]:
     """Make trials until the time for them is over, or all are made; returns the study and the
     seconds used in all, before too."""
-    with writing(plan.file.parent):
-        steered = _Steered(plan, told)
+    with lock_run_folder(plan.file.parent):
+        steered = _SearchLoop(plan, told)
         if steered.time_for_another():
-            run_steered(steered, plan.workers)
+            run_adaptive_trials(steered, plan.workers)
         if steered.fault is not None:
             raise steered.fault
         return steered.study, steered.used
@@ -92,12 +92,12 @@ class _Running(NamedTuple):
     """Updates it is to make; None where its epochs say so, and it is judged at its end alone."""
 
 
-class _Steered:
+class _SearchLoop:
     """The state of it, told by `run_steered` of all that happens."""
 
-    def __init__(self, plan: SearchPlan, told: Told) -> None:
+    def __init__(self, plan: SearchPlan, told: SearchCallback) -> None:
         self.plan, self.told = plan, told
-        self.study: Study = studies.open_study(plan.file, plan.question, plan.budget)
+        self.study: Study = studies.open_study(plan.file, plan.search_key, plan.budget)
         self.progress = studies.progress_of(self.study, plan.file)
         self.began = time.monotonic()
         self.running: dict[str, _Running] = {}
@@ -118,7 +118,7 @@ class _Steered:
     def left(self) -> float:
         """Seconds until the confirmation must begin."""
         plan = self.plan
-        return plan.seconds - plan.starting - plan.confirming * self.pace - self.used
+        return plan.seconds - plan.starting - plan.confirmation_seconds * self.pace - self.used
 
     @property
     def pace(self) -> float:
@@ -126,49 +126,49 @@ class _Steered:
         return max(statistics.median(self.paces), 1.0) if self.paces else 1.0
 
     def time_for_another(self) -> bool:
-        return self.plan.cost * self.pace <= self.left * HARDLY_MORE
+        return self.plan.trial_seconds * self.pace <= self.left * HARDLY_MORE
 
-    def next_arm(self) -> Arm | None:
+    def next_trial(self) -> TrialSpec | None:
         idle = 0
         while idle < MOST_IDLE and self.fault is None and self.time_for_another():
-            if len(self.tried()) + len(self.running) >= size_of(self.plan.space):
+            if len(self.tried()) + len(self.running) >= count_configs(self.plan.space):
                 return None
             idle += 1
-            trial = studies.ask(self.study, self.plan.space)
-            if studies.told_as_before(self.study, trial, self.plan.space):
+            trial = studies.next_trial(self.study, self.plan.space)
+            if studies.reuse_duplicate_result(self.study, trial, self.plan.space):
                 continue
             try:
                 arm = self.plan.arm(studies.values_of(trial, self.plan.space))
-                outcome = cached(arm.key)
-                cost = sum(estimate_each([arm]).values())
+                outcome = load_cached_result(arm.key)
+                cost = sum(estimate_trial_seconds([arm]).values())
             except (ConfigError, OutOfMemoryError) as problem:
-                studies.tell_failed(self.study, trial, str(problem))
+                studies.record_failure(self.study, trial, str(problem))
                 self._say(trial, None, why=str(problem))
                 continue
             if outcome is not None:
                 idle = 0
                 steps = arm.steps or outcome.steps
-                studies.tell(self.study, trial, steps, outcome, stopped=False)
+                studies.record_result(self.study, trial, steps, outcome, stopped=False)
                 self._say(trial, outcome)
             elif arm.key in self.running or cost * self.pace > self.left * HARDLY_MORE:
-                studies.drop(self.study, trial)
+                studies.discard_trial(self.study, trial)
             else:
                 self.running[arm.key] = _Running(trial, time.monotonic(), cost, arm.steps)
                 return arm
         return None
 
-    def seen(self, key: str, point: Point) -> bool:
+    def on_evaluation(self, key: str, point: EvalPoint) -> bool:
         one = self.running[key]
-        if one.steps and studies.report(self.study, one.trial, one.steps, point):
+        if one.steps and studies.report_and_check_pruning(self.study, one.trial, one.steps, point):
             self.stopped.add(key)
             return True
         return False
 
-    def moved(self, key: str, share: float) -> None:
+    def on_progress(self, key: str, share: float) -> None:
         self.shares[key] = share
         tried = self.tried()
         self.told(
-            UnderWay(
+            TrialsRunning(
                 shares=[self.shares.get(key, 0.0) for key in self.running],
                 done=len(tried),
                 best=_best_of(tried),
@@ -176,13 +176,13 @@ class _Steered:
             )
         )
 
-    def done(self, key: str, outcome: Outcome | DescendError) -> None:
+    def on_result(self, key: str, outcome: TrialResult | DescendError) -> None:
         one = self.running.pop(key)
         self.shares.pop(key, None)
         trial = one.trial
         if isinstance(outcome, DescendError):
             self.failures += 1
-            studies.tell_failed(self.study, trial, str(outcome))
+            studies.record_failure(self.study, trial, str(outcome))
             self._say(trial, None, why=str(outcome))
             self.fault = outcome if self.failures >= MOST_FAILURES else None
             return
@@ -190,19 +190,19 @@ class _Steered:
         if key not in self.stopped:
             self.paces.append((time.monotonic() - one.began) / one.thought)
         steps = one.steps or outcome.steps
-        studies.tell(self.study, trial, steps, outcome, stopped=key in self.stopped)
-        studies.keep(self.study, msgspec.structs.replace(self.progress, seconds_used=self.used))
+        studies.record_result(self.study, trial, steps, outcome, stopped=key in self.stopped)
+        studies.save_progress(self.study, msgspec.structs.replace(self.progress, seconds_used=self.used))
         self._say(trial, outcome, stopped=key in self.stopped)
 
-    def tried(self) -> list[Tried]:
-        return studies.tried_of(self.study, self.plan.space)
+    def tried(self) -> list[SearchTrial]:
+        return studies.finished_trials(self.study, self.plan.space)
 
     def _say(
-        self, trial: Trial, outcome: Outcome | None, stopped: bool = False, why: str | None = None
+        self, trial: Trial, outcome: TrialResult | None, stopped: bool = False, why: str | None = None
     ) -> None:
         tried = self.tried()
         self.told(
-            Heard(
+            TrialEnded(
                 values=studies.values_of(trial, self.plan.space),
                 bits_per_byte=None if outcome is None else outcome.bits_per_byte,
                 stopped=stopped,
@@ -214,7 +214,7 @@ class _Steered:
         )
 
 
-def _best_of(tried: Sequence[Tried]) -> float | None:
+def _best_of(tried: Sequence[SearchTrial]) -> float | None:
     """Bits per byte of the best that was finished."""
     finished = (t.bits_per_byte for t in tried if t.state == "finished" and t.bits_per_byte)
     return min(finished, default=None)

@@ -16,25 +16,25 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from descend.errors import MissingExtraError, RunFolderError
-from descend.lab.hopeless import WHOLE, hopeless
-from descend.lab.searched import Question, Tried, Weight
-from descend.lab.space import Choice, Span
-from descend.trials.arms import Outcome, Point
+from descend.errors import MissingDependencyError, RunFolderError
+from descend.lab.hopeless import FULL_BUDGET, should_prune
+from descend.lab.searched import SearchKey, SearchTrial, KeyImportance
+from descend.lab.space import ChoiceParam, Param
+from descend.trials.arms import TrialResult, EvalPoint
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial, Trial
 
-FILE = "study.db"
+STUDY_FILE = "study.db"
 NAME = "descend search"
 
 FIRST_AT_RANDOM = 8
 """Trials before the sampler begins to learn from them: Optuna's 10, less two, since the whole is
 about twenty."""
 
-POINTS = 6
+EVALUATIONS_PER_TRIAL = 6
 """Judgments along each trial."""
 
 TOP_SHARE, LEAST_TOP = 0.25, 5
@@ -45,16 +45,16 @@ LEAST_FOR_IMPORTANCE = 12
 """Trials below which the keys are not weighed: half of them would be the best five."""
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
+class StudyProgress(msgspec.Struct, frozen=True, kw_only=True):
     """What a study has used and decided so far; kept in it."""
 
-    question: Question
+    question: SearchKey
     key: str
     budget: float | None
     seconds_used: float
 
 
-def open_study(file: Path, question: Question, budget: float | None) -> Study:
+def open_study(file: Path, question: SearchKey, budget: float | None) -> Study:
     """The study in `file`, made if there is none; one that was interrupted is made ready again.
 
     Raises `RunFolderError` for a file that is not such a study, or one of another question.
@@ -64,7 +64,7 @@ def open_study(file: Path, question: Question, budget: float | None) -> Study:
     if study is None:
         file.parent.mkdir(parents=True, exist_ok=True)
         study = optuna.create_study(storage=_address(file), study_name=NAME)
-        keep(study, Progress(question=question, key=question.key, budget=budget, seconds_used=0.0))
+        save_progress(study, StudyProgress(question=question, key=question.key, budget=budget, seconds_used=0.0))
         first = {s.key: question.base[s.key] for s in question.space}
         if all(s.holds(first[s.key]) for s in question.space):
             study.enqueue_trial(first)
@@ -80,7 +80,7 @@ def open_study(file: Path, question: Question, budget: float | None) -> Study:
     return study
 
 
-def known(file: Path, question: Question) -> Progress | None:
+def load_progress(file: Path, question: SearchKey) -> StudyProgress | None:
     """How far the study in `file` is; None if there is none yet.
 
     `RunFolderError` as in `open_study`.
@@ -92,7 +92,7 @@ def known(file: Path, question: Question) -> Progress | None:
     return progress_of(study, file)
 
 
-def _check_same(study: Study, file: Path, question: Question) -> None:
+def _check_same(study: Study, file: Path, question: SearchKey) -> None:
     if progress_of(study, file).key != question.key:
         raise RunFolderError(
             str(file), "a search for something else (text, ranges, base or what is equal)",
@@ -100,45 +100,45 @@ def _check_same(study: Study, file: Path, question: Question) -> None:
         )  # fmt: skip
 
 
-def progress_of(study: Study, file: Path) -> Progress:
+def progress_of(study: Study, file: Path) -> StudyProgress:
     """What it has used so far; `RunFolderError` if descend did not make it."""
     found = study.user_attrs.get("descend")
     with suppress(msgspec.ValidationError):
-        return msgspec.convert(found, type=Progress)
+        return msgspec.convert(found, type=StudyProgress)
     raise _foreign(file, "a study of Optuna that `descend search` did not make")
 
 
-def keep(study: Study, progress: Progress) -> None:
+def save_progress(study: Study, progress: StudyProgress) -> None:
     """Write `progress` into the study."""
     study.set_user_attr("descend", msgspec.to_builtins(progress))
 
 
-def ask(study: Study, space: list[Span]) -> Trial:
+def next_trial(study: Study, space: list[Param]) -> Trial:
     """The next trial."""
     return study.ask({span.key: _distribution(span) for span in space})
 
 
-def values_of(trial: Trial | FrozenTrial, space: list[Span]) -> dict[str, Any]:
+def values_of(trial: Trial | FrozenTrial, space: list[Param]) -> dict[str, Any]:
     """What is tried in it: what was drawn, made readable."""
     return {span.key: span.readable(trial.params[span.key]) for span in space}
 
 
-def report(study: Study, trial: Trial, steps: int, point: Point) -> bool:
+def report_and_check_pruning(study: Study, trial: Trial, steps: int, point: EvalPoint) -> bool:
     """Tell a judgment of `trial`, which is to make `steps`; whether it is hopeless."""
     from optuna.trial import TrialState
 
     trial.report(point.bits_per_byte, _place(point, steps))
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     seen = study.get_trials(deepcopy=False)[trial.number].intermediate_values
-    return hopeless(seen, [other.intermediate_values for other in finished])
+    return should_prune(seen, [other.intermediate_values for other in finished])
 
 
-def _place(point: Point, steps: int) -> int:
+def _place(point: EvalPoint, steps: int) -> int:
     """The part of its budget that a trial had used, in thousandths: Optuna wants whole numbers."""
-    return round(WHOLE * point.step / steps)
+    return round(FULL_BUDGET * point.step / steps)
 
 
-def tell(study: Study, trial: Trial, steps: int, outcome: Outcome, stopped: bool) -> None:
+def record_result(study: Study, trial: Trial, steps: int, outcome: TrialResult, stopped: bool) -> None:
     """Tell what came of `trial`, which was to make `steps`."""
     from optuna.trial import TrialState
 
@@ -156,7 +156,7 @@ def tell(study: Study, trial: Trial, steps: int, outcome: Outcome, stopped: bool
         study.tell(trial, outcome.bits_per_byte)
 
 
-def tell_failed(study: Study, trial: Trial, why: str) -> None:
+def record_failure(study: Study, trial: Trial, why: str) -> None:
     """Tell that `trial` cannot be trained."""
     from optuna.trial import TrialState
 
@@ -164,7 +164,7 @@ def tell_failed(study: Study, trial: Trial, why: str) -> None:
     study.tell(trial, state=TrialState.FAIL)
 
 
-def told_as_before(study: Study, trial: Trial, space: list[Span]) -> bool:
+def reuse_duplicate_result(study: Study, trial: Trial, space: list[Param]) -> bool:
     """Whether the values of `trial` were tried already; it is then told what came of them."""
     from optuna.trial import TrialState
 
@@ -182,14 +182,14 @@ def told_as_before(study: Study, trial: Trial, space: list[Span]) -> bool:
     return False
 
 
-def drop(study: Study, trial: Trial) -> None:
+def discard_trial(study: Study, trial: Trial) -> None:
     """Leave `trial` as if it had not been asked for."""
     from optuna.trial import TrialState
 
     study.tell(trial, state=TrialState.FAIL)
 
 
-def tried_of(study: Study, space: list[Span]) -> list[Tried]:
+def finished_trials(study: Study, space: list[Param]) -> list[SearchTrial]:
     """Every trial that has come to an end; repetitions, and those that we left, are left out."""
     states = {"COMPLETE": "finished", "PRUNED": "stopped", "FAIL": "failed"}
     found = []
@@ -198,21 +198,21 @@ def tried_of(study: Study, space: list[Span]) -> list[Tried]:
         if trial.state.name not in states or left or "repeats" in trial.user_attrs:
             continue
         outcome = trial.user_attrs.get("outcome", {})
-        numbers = {k: outcome.get(k) for k in Tried.__struct_fields__[3:-2]}
+        numbers = {k: outcome.get(k) for k in SearchTrial.__struct_fields__[3:-2]}
         found.append(
-            Tried(
+            SearchTrial(
                 number=trial.number,
                 values=values_of(trial, space),
                 state=states[trial.state.name],  # type: ignore[arg-type]
-                why=trial.user_attrs.get("why"),
-                judged=[(p / WHOLE, v) for p, v in sorted(trial.intermediate_values.items())],
+                failure_reason=trial.user_attrs.get("why"),
+                evaluations=[(p / FULL_BUDGET, v) for p, v in sorted(trial.intermediate_values.items())],
                 **numbers,
             )
         )
     return found
 
 
-def importance(study: Study) -> list[Weight]:
+def importance(study: Study) -> list[KeyImportance]:
     """How much each key decided about being among the best: PED-ANOVA (Watanabe, Bansal and Hutter
     2023, IJCAI), which needs the order of the trials only, so that ended ones count as well."""
     optuna = _optuna()
@@ -231,7 +231,7 @@ def importance(study: Study) -> list[Weight]:
     found: Mapping[str, float] = optuna.importance.get_param_importances(
         copy, evaluator=judge, params=sorted(varied)
     )
-    return [Weight(k, v) for k, v in found.items() if math.isfinite(v)]
+    return [KeyImportance(k, v) for k, v in found.items() if math.isfinite(v)]
 
 
 def _as_finished(optuna: Any, trial: FrozenTrial, last: float) -> FrozenTrial:
@@ -242,14 +242,14 @@ def _as_finished(optuna: Any, trial: FrozenTrial, last: float) -> FrozenTrial:
     return found
 
 
-def _distribution(span: Span) -> BaseDistribution:
+def _distribution(span: Param) -> BaseDistribution:
     from optuna.distributions import (
         CategoricalDistribution,
         FloatDistribution,
         IntDistribution,
     )
 
-    if isinstance(span, Choice):
+    if isinstance(span, ChoiceParam):
         return CategoricalDistribution(span.values)
     if span.whole:
         return IntDistribution(int(span.low), int(span.high), log=span.log, step=span.step)
@@ -285,7 +285,7 @@ def _address(file: Path) -> str:
 
 def _foreign(file: Path, what: str) -> RunFolderError:
     return RunFolderError(
-        str(file), what, f"a {FILE} that `descend search` wrote", "choose another save_dir"
+        str(file), what, f"a {STUDY_FILE} that `descend search` wrote", "choose another save_dir"
     )
 
 
@@ -293,7 +293,7 @@ def _optuna() -> Any:
     try:
         import optuna
     except ImportError:
-        raise MissingExtraError(
+        raise MissingDependencyError(
             "search", "no package optuna", "the extra `search`",
             "install it (pip install 'descend[search]')",
         ) from None  # fmt: skip

@@ -15,19 +15,19 @@ from typing import Any
 import msgspec
 
 from descend.config import RunConfig
-from descend.doctor.case import Case
-from descend.doctor.cause import Change
+from descend.doctor.case import RecordedRun
+from descend.doctor.cause import TreatmentChange
 from descend.doctor.causes import CAUSES
-from descend.doctor.measure import measure
-from descend.doctor.reading import Readings
-from descend.doctor.suspicion import suspects
+from descend.doctor.measure import measure_run
+from descend.doctor.reading import Measurements
+from descend.doctor.suspicion import rank_causes
 from descend.errors import DescendError
 from descend.lab.improvement import TreatmentTrial
-from descend.lab.rates import Rates, Work
-from descend.model.shape import shape_of
-from descend.settings import changed
-from descend.trials.arms import Outcome, Point, arm_of
-from descend.trials.executor import run_arm
+from descend.lab.rates import StepTimeModel, StepWorkload
+from descend.model.shape import shape_from_run_config
+from descend.settings import with_changes
+from descend.trials.arms import TrialResult, EvalPoint, make_trial_spec
+from descend.trials.executor import run_trial
 from descend.trials.statistics import paired_interval
 
 MIN_GAIN = 0.005
@@ -79,25 +79,25 @@ class Found(msgspec.Struct, frozen=True):
 OnTrial = Callable[[TreatmentTrial], None]
 
 
-def moves_for(case: Case) -> list[Move]:
+def moves_for(case: RecordedRun) -> list[Move]:
     """The sizes of the default recipe, then the treatments of the causes that `case` may have, the
     likeliest first."""
-    readings: Readings = measure(case)
+    readings: Measurements = measure_run(case)
     default = {k: v for k in SIZES if (v := getattr(RunConfig(), k)) != getattr(case.config, k)}
     found = [Move("recipe: the default sizes", default)] if default else []
-    for suspect in suspects(CAUSES, case.config, readings):
-        if suspect.because is None:
+    for suspect in rank_causes(CAUSES, case.config, readings):
+        if suspect.exclusion_reason is None:
             found += [
                 Move(suspect.cause.name, keys)
-                for change in suspect.cause.trial(case.config, readings)[:1]
+                for change in suspect.cause.treatments(case.config, readings)[:1]
                 if (keys := _keys_of(change, case.config))
             ]
     return found + [Move(name, keys) for name, keys in ALWAYS_TRIED]
 
 
-def _keys_of(change: Change, config: RunConfig) -> dict[str, Any]:
+def _keys_of(change: TreatmentChange, config: RunConfig) -> dict[str, Any]:
     """The keys that `change` sets to other values; none of a change that is no treatment."""
-    if change.takes_away or change.train_share != 1.0:
+    if change.is_ablation or change.train_share != 1.0:
         return {}
     keys = {k: v for k, v in change.keys.items() if k not in (*TIME_KEYS, "vocab_path")}
     return {k: v for k, v in keys.items() if getattr(config, k) != v}
@@ -130,7 +130,7 @@ class TreatmentSearch:
     """Trials against a control, which takes over every treatment that gains."""
 
     def __init__(
-        self, config: RunConfig, vocab_size: int, rates: Rates, steps: int, ends: float,
+        self, config: RunConfig, vocab_size: int, rates: StepTimeModel, steps: int, ends: float,
         on_trial: OnTrial,
     ) -> None:  # fmt: skip
         """`steps` of the control; nothing is begun after `ends` (by `time.perf_counter`)."""
@@ -167,7 +167,7 @@ class TreatmentSearch:
                 break  # further is worse
         if best is not None:
             trial, keys = best
-            self.config = changed(start, keys)
+            self.config = with_changes(start, keys)
             self.changes |= keys
             self._control = reached
             kept = msgspec.structs.replace(trial, accepted=True)
@@ -190,12 +190,12 @@ class TreatmentSearch:
 
     def _try(
         self, start: RunConfig, cause: str, strength: float, keys: dict[str, Any]
-    ) -> tuple[TreatmentTrial | None, Outcome | None]:
+    ) -> tuple[TreatmentTrial | None, TrialResult | None]:
         control = self._control
         if not self._has_time():
             return None, None
         try:
-            outcome = self._run(changed(start, keys), control)
+            outcome = self._run(with_changes(start, keys), control)
         except DescendError:
             return None, None  # a strength at which it cannot be trained
         gain = control.bits_per_byte - outcome.bits_per_byte
@@ -208,12 +208,12 @@ class TreatmentSearch:
         self.on_trial(trial)
         return trial, outcome
 
-    def _run(self, config: RunConfig, control: Outcome | None) -> Outcome:
+    def _run(self, config: RunConfig, control: TrialResult | None) -> TrialResult:
         """A trial of `config`, as long in time as the control's steps."""
         steps = self.steps_for(config)
-        arm = arm_of(config, steps=steps, evaluate_every=max(1, math.ceil(steps / EVALUATIONS)))
+        arm = make_trial_spec(config, steps=steps, evaluate_every=max(1, math.ceil(steps / EVALUATIONS)))
 
-        def is_behind(point: Point) -> bool:
+        def is_behind(point: EvalPoint) -> bool:
             if control is None or point.step < PRUNE_FROM * steps or point.step == steps:
                 return False
             fraction = point.step / steps
@@ -222,7 +222,7 @@ class TreatmentSearch:
                 beside[0].bits_per_byte
             )
 
-        return run_arm(arm, is_behind)
+        return run_trial(arm, is_behind)
 
     def steps_for(self, config: RunConfig) -> int:
         """Steps of `config` that take as long as those of the first control."""
@@ -230,8 +230,8 @@ class TreatmentSearch:
 
     def _cost(self, config: RunConfig) -> float:
         """Seconds of a step by the rates of this machine."""
-        shape = shape_of(config, config.vocab_size or self.vocab_size)
-        work = Work(shape, config.batch_size, config.seq_len, config.optimizer == "muon")
+        shape = shape_from_run_config(config, config.vocab_size or self.vocab_size)
+        work = StepWorkload(shape, config.batch_size, config.seq_len, config.optimizer == "muon")
         return self.rates.seconds(work)
 
     def _has_time(self) -> bool:
@@ -239,20 +239,20 @@ class TreatmentSearch:
         return time.perf_counter() + took < self.ends
 
 
-def _was_pruned(outcome: Outcome) -> bool:
+def _was_pruned(outcome: TrialResult) -> bool:
     """Whether the trial ended at an evaluation before its last."""
-    return len(outcome.curve) < EVALUATIONS or outcome.diverged_at is not None
+    return len(outcome.curve) < EVALUATIONS or outcome.diverged_step is not None
 
 
-def interval_of(control: Outcome, treated: Outcome) -> tuple[float, float] | None:
+def interval_of(control: TrialResult, treated: TrialResult) -> tuple[float, float] | None:
     """95 % interval of the gain in bits per byte, over pieces of the validation set.
 
     None where the pieces are not the same: of another vocabulary, or of a trial that ended early.
     """
-    same = control.vocab_size == treated.vocab_size and len(control.losses) == len(treated.losses)
-    if not same or len(control.losses) < 2 or _was_pruned(treated):
+    same = control.vocab_size == treated.vocab_size and len(control.chunk_losses) == len(treated.chunk_losses)
+    if not same or len(control.chunk_losses) < 2 or _was_pruned(treated):
         return None
     to_bits = control.bits_per_byte / control.validation_loss
-    gains = [(a - b) * to_bits for a, b in zip(control.losses, treated.losses, strict=True)]
+    gains = [(a - b) * to_bits for a, b in zip(control.chunk_losses, treated.chunk_losses, strict=True)]
     found = paired_interval(gains)
     return found.low, found.high

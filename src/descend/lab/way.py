@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from descend.config import RunConfig
-from descend.lab.belief import Seen
-from descend.lab.formula import Floats, Points
-from descend.training.schedule import learning_rate
+from descend.lab.belief import ObservedCurve
+from descend.lab.formula import Floats, TrajectoryPoints
+from descend.training.schedule import make_lr_schedule
 
 GROUPS = 32
 """Training losses enter a fit as means over so many equal spans: single batches are noise."""
@@ -20,34 +20,34 @@ a factor of the error: what is asked for is the end."""
 
 
 @dataclass(frozen=True)
-class Way:
+class Trajectory:
     """Steps under one schedule, from a place that earlier training may have reached."""
 
-    rates: Floats
+    learning_rates: Floats
     """Share of the peak rate at each step."""
     tokens_per_step: int
-    tokens_per_pass: int
+    tokens_per_epoch: int
     trained_before: float = 0.0
-    passes_before: float = 0.0
+    epochs_before: float = 0.0
 
     @property
     def steps(self) -> int:
         """Steps of the whole way."""
-        return len(self.rates)
+        return len(self.learning_rates)
 
-    def after(self, steps: Floats) -> Points:
+    def points_at(self, steps: Floats) -> TrajectoryPoints:
         """The places after so many steps of this way (fractions allowed)."""
-        sums = np.concatenate([[0.0], np.cumsum(self.rates)]) * self.tokens_per_step
+        sums = np.concatenate([[0.0], np.cumsum(self.learning_rates)]) * self.tokens_per_step
         trained = np.interp(steps, np.arange(self.steps + 1), sums)
         last = np.clip(np.ceil(steps).astype(np.int64) - 1, 0, self.steps - 1)
-        passes = steps * self.tokens_per_step / self.tokens_per_pass
-        return Points(self.trained_before + trained, self.rates[last], self.passes_before + passes)
+        passes = steps * self.tokens_per_step / self.tokens_per_epoch
+        return TrajectoryPoints(self.trained_before + trained, self.learning_rates[last], self.epochs_before + passes)
 
 
-def way_of(
+def make_trajectory(
     config: RunConfig, warmup_steps: int, steps: int, tokens_per_pass: int,
     before: tuple[float, float] = (0.0, 0.0),
-) -> Way:  # fmt: skip
+) -> Trajectory:  # fmt: skip
     """The way of `steps` steps that `config` asks for, after `before` (tokens trained on, passes).
 
     `tokens_per_pass` are the tokens that one pass over the text predicts.
@@ -57,28 +57,28 @@ def way_of(
     def epoch_of(step: int) -> int:
         return step * per_step // tokens_per_pass + 1
 
-    rate = learning_rate(config, warmup_steps, steps, epoch_of)
+    rate = make_lr_schedule(config, warmup_steps, steps, epoch_of)
     found = np.array([rate(step) for step in range(steps)])
-    return Way(found / found.max(), per_step, tokens_per_pass, *before)
+    return Trajectory(found / found.max(), per_step, tokens_per_pass, *before)
 
 
 @dataclass(frozen=True)
-class Spans:
+class LossSpans:
     """Training losses in order: the mean over each span of steps, ending after step `ends`."""
 
     ends: Floats
     losses: Floats
 
-    def until(self, step: int) -> Spans:
+    def until(self, step: int) -> LossSpans:
         """Those that end by `step`."""
         kept = self.ends <= step
-        return Spans(self.ends[kept], self.losses[kept])
+        return LossSpans(self.ends[kept], self.losses[kept])
 
 
-def see(
-    way: Way, spans: Spans, epoch_steps: Floats, held_losses: Floats, *,
+def observe(
+    way: Trajectory, spans: LossSpans, epoch_steps: Floats, held_losses: Floats, *,
     start: float, scale: float, training_error: float,
-) -> Seen:  # fmt: skip
+) -> ObservedCurve:  # fmt: skip
     """What `way` has shown so far, the training losses in at most `GROUPS` groups."""
     places = np.arange(len(spans.ends))
     groups = np.array_split(places, min(GROUPS, len(places))) if len(places) else []
@@ -86,14 +86,14 @@ def see(
     middles = np.array([(begins[g[0]] + spans.ends[g[-1]]) / 2 for g in groups])
     means = np.array([spans.losses[g].mean() for g in groups])
     noise = np.array([_error_of_mean(spans.losses[g]) for g in groups])
-    points = way.after(middles)
+    points = way.points_at(middles)
     age = 1 - points.trained / max(points.trained[-1], 1e-9) if len(points) else points.trained
     missed = training_error * (1 + OLD_PARTS_COUNT_LESS * age**2)
-    return Seen(
+    return ObservedCurve(
         train_points=points,
         train_losses=means,
         train_errors=np.hypot(missed, noise),
-        held_points=way.after(epoch_steps),
+        held_points=way.points_at(epoch_steps),
         held_losses=held_losses,
         start=start,
         scale=scale,

@@ -28,14 +28,14 @@ class KeyValueCache:
         self.rotation: tuple[Tensor, Tensor] | None = None
         """`rotary` of all positions."""
 
-    def extend(self, layer: int, k_BHTK: Tensor, v_BHTK: Tensor) -> tuple[Tensor, Tensor]:
+    def append(self, layer: int, k_BHTK: Tensor, v_BHTK: Tensor) -> tuple[Tensor, Tensor]:
         """Add T positions to `layer`; returns all of its keys and values, (B, H, S, K) each."""
         end = self.length + k_BHTK.shape[2]
         self.keys_LBHSK[layer, :, :, self.length : end] = k_BHTK
         self.values_LBHSK[layer, :, :, self.length : end] = v_BHTK
         return self.keys_LBHSK[layer, :, :, :end], self.values_LBHSK[layer, :, :, :end]
 
-    def keep(self, rows: list[int]) -> None:
+    def select_rows(self, rows: list[int]) -> None:
         """Forget all texts of the batch but `rows`."""
         self.keys_LBHSK = self.keys_LBHSK[:, rows]
         self.values_LBHSK = self.values_LBHSK[:, rows]

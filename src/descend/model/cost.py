@@ -22,7 +22,7 @@ FLOAT32 = 4
 def parameter_count(shape: ModelShape) -> int:
     """Trained numbers of the network; `gpt` shares token embedding and head."""
     V, D, L = shape.vocab_size, shape.embed_dim, shape.num_layers
-    total = V * D + L * block_matrices(shape)
+    total = V * D + L * block_matrix_parameters(shape)
     if shape.architecture == "gpt":
         biases = 3 * D + D + shape.ff_dim + D
         norms = 2 * 2 * D
@@ -30,7 +30,7 @@ def parameter_count(shape: ModelShape) -> int:
     return total + V * D + (2 * L + 1) * D  # a head of its own; norms
 
 
-def block_matrices(shape: ModelShape) -> int:
+def block_matrix_parameters(shape: ModelShape) -> int:
     """Numbers in the matrices of one block: attention 4 D², feed-forward 2 D M."""
     return 4 * shape.embed_dim**2 + 2 * shape.embed_dim * shape.ff_dim
 
@@ -42,7 +42,7 @@ def forward_flops_per_token(shape: ModelShape, seq_len: int) -> int:
     Source: Chowdhery et al. 2022 (PaLM), appendix B, whose 6 N + 12 L H Q T counts three times
     this; a lookup in an embedding is no matrix product.
     """
-    matrices = shape.num_layers * block_matrices(shape) + shape.vocab_size * shape.embed_dim
+    matrices = shape.num_layers * block_matrix_parameters(shape) + shape.vocab_size * shape.embed_dim
     return 2 * matrices + 4 * shape.num_layers * seq_len * shape.embed_dim
 
 
@@ -63,15 +63,15 @@ class TrainingMemory(msgspec.Struct, frozen=True):
     gradients: int
     optimizer: int
     activations: int
-    kept_best: int
+    best_weights: int
     """The best weights so far, which become the model at the end."""
-    kept_good: int
+    rollback_snapshot: int
     """Weights and optimizer state that a rescue would go back to."""
 
     @property
     def total(self) -> int:
         """All of it, in bytes; Python and torch themselves (some 300 MB) come on top."""
-        kept = self.kept_best + self.kept_good
+        kept = self.best_weights + self.rollback_snapshot
         return self.weights + self.gradients + self.optimizer + self.activations + kept
 
 
@@ -80,17 +80,17 @@ def training_memory(config: RunConfig, shape: ModelShape) -> int:
 
     A precision of `auto` counts as float32, which takes most.
     """
-    return training_memory_parts(config, shape).total
+    return training_memory_breakdown(config, shape).total
 
 
-def training_memory_parts(config: RunConfig, shape: ModelShape) -> TrainingMemory:
+def training_memory_breakdown(config: RunConfig, shape: ModelShape) -> TrainingMemory:
     """Weights and gradients in float32; optimizer state: two numbers a weight for AdamW, one a
     weight of the blocks' matrices for Muon; activations of one micro-batch.
 
     Mixed precision keeps a second copy of the matrices in 16 bits while it computes.
     """
     parameters = parameter_count(shape)
-    in_blocks = shape.num_layers * block_matrices(shape)
+    in_blocks = shape.num_layers * block_matrix_parameters(shape)
     states = 2 * parameters - (in_blocks if config.optimizer == "muon" else 0)
     precision: Precision = "float32" if config.precision == "auto" else config.precision
     return TrainingMemory(
@@ -99,14 +99,14 @@ def training_memory_parts(config: RunConfig, shape: ModelShape) -> TrainingMemor
         optimizer=FLOAT32 * states,
         activations=activation_bytes(
             shape,
-            config.sequences_at_once,
+            config.micro_batch_size,
             config.seq_len,
             precision=precision,
             dropout=config.dropout_rate > 0,
             activation_checkpointing=config.activation_checkpointing,
         ),
-        kept_best=FLOAT32 * parameters,
-        kept_good=FLOAT32 * (parameters + states) if config.rescue == "on" else 0,
+        best_weights=FLOAT32 * parameters,
+        rollback_snapshot=FLOAT32 * (parameters + states) if config.divergence_rollback == "on" else 0,
     )
 
 
@@ -131,7 +131,7 @@ def activation_bytes(
     """
     D, T, HT = shape.embed_dim, seq_len, shape.num_heads * seq_len
     short = FLOAT32 if precision == "float32" else 2
-    block = (STREAM[shape.architecture] * D + 2 * shape.ff_dim) * short + HT * FLOAT32
+    block = (RESIDUAL_STREAM_TENSORS[shape.architecture] * D + 2 * shape.ff_dim) * short + HT * FLOAT32
     if dropout:  # torch on a CPU keeps its masks as numbers, and the weights after it
         block += 2 * HT * short + 2 * D * FLOAT32
     head, going_back = 3 * shape.vocab_size * FLOAT32, 3 * HT * FLOAT32
@@ -142,6 +142,6 @@ def activation_bytes(
     return sequences * T * (per_token + 2 * D * FLOAT32)
 
 
-STREAM = {"gpt": 9, "modern": 11}
+RESIDUAL_STREAM_TENSORS = {"gpt": 9, "modern": 11}
 """Activations of width D that a block keeps, fitted to what torch 2.13 allocates at its peak
 (tests/model/test_cost.py measures it anew)."""

@@ -24,26 +24,26 @@ from torch import Tensor
 
 from descend.errors import ConfigError
 from descend.model.cache import KeyValueCache
-from descend.model.sampling import SamplingSettings, draw, likeliest, processed
+from descend.model.sampling import SamplingSettings, sample_tokens, greedy_tokens, apply_logits_processors
 from descend.model.transformer import Transformer
 from descend.text.tokenizer import Tokenizer
 
-Finish = Literal["end", "length", "stop"]
+FinishReason = Literal["end", "length", "stop"]
 """Why a row ended: the end-of-text token, `max_new_tokens`, or what the caller watches for."""
 
 REPLACEMENT = "\ufffd"
 """What bytes that are not (yet) a character of UTF-8 decode to."""
 
 
-class NewToken(msgspec.Struct, frozen=True):
+class GeneratedToken(msgspec.Struct, frozen=True):
     """The next token of the prompt number `row`; the row's last one says why it ended."""
 
     row: int
     id: int
-    finish: Finish | None
+    finish: FinishReason | None
 
 
-class Piece(msgspec.Struct, frozen=True):
+class TextChunk(msgspec.Struct, frozen=True):
     """The next token of the prompt number `row`, and the text that became certain with it.
 
     `text` may be empty (half a character, or what may become a stop string), never holds half
@@ -53,7 +53,7 @@ class Piece(msgspec.Struct, frozen=True):
     row: int
     id: int
     text: str
-    finish: Finish | None
+    finish: FinishReason | None
 
 
 class Completion(msgspec.Struct, frozen=True):
@@ -61,7 +61,7 @@ class Completion(msgspec.Struct, frozen=True):
 
     text: str
     token_ids: list[int]
-    finish: Finish
+    finish: FinishReason
 
 
 def generate(
@@ -74,7 +74,7 @@ def generate(
     stop: Callable[[int, int], bool] | None = None,
     seed: int = 0,
     context: int | None = None,
-) -> Iterator[NewToken]:
+) -> Iterator[GeneratedToken]:
     """New tokens of all `prompts`, as they come, in order of row at each position.
 
     An empty prompt starts from `end_id`. A row ends with `end_id`, after `max_new_tokens`, or
@@ -94,15 +94,15 @@ def generate(
         length = min(batch.lengths)
         logits_BV = _read(model, batch, length)
         free = [b for b, known in enumerate(batch.lengths) if known == length]
-        news: list[NewToken] = []
+        news: list[GeneratedToken] = []
         for b, chosen in zip(free, _choose(logits_BV, batch, free, settings), strict=True):
             batch.append(b, chosen)
             row, full = batch.rows[b], batch.written[b] == max_new_tokens
             stopped = chosen != end_id and stop is not None and stop(row, chosen)
-            finish: Finish | None = (
+            finish: FinishReason | None = (
                 "end" if chosen == end_id else "stop" if stopped else "length" if full else None
             )
-            news.append(NewToken(row, chosen, finish))
+            news.append(GeneratedToken(row, chosen, finish))
         finished = {new.row for new in news if new.finish}
         if finished:
             batch.keep([b for b, row in enumerate(batch.rows) if row not in finished])
@@ -132,18 +132,18 @@ class _Batch:
         self.lengths = [self.lengths[b] for b in kept]
         self.written = [self.written[b] for b in kept]
         self.randoms = [self.randoms[b] for b in kept]
-        self.cache.keep(kept)
+        self.cache.select_rows(kept)
 
     def slide(self) -> None:
         """All rows are full, since prompts are cut to fit: go on with the last part of each."""
         window = self.ids_BS.shape[1] - 1
-        kept = _kept(window)
+        kept = _kept_after_slide(window)
         self.ids_BS[:, :kept] = self.ids_BS[:, window + 1 - kept :].clone()
         self.lengths = [kept] * len(self.rows)
         self.cache.length = 0
 
 
-def _kept(window: int) -> int:
+def _kept_after_slide(window: int) -> int:
     """Tokens of a full context that are kept when it slides."""
     return max(1, window * 3 // 4)
 
@@ -156,7 +156,7 @@ def _start(
     for b, given in enumerate(prompts):
         ids = list(given) or [end_id]
         if len(ids) > window:  # as if written here: what a slide would have left
-            ids = ids[-_kept(window) :]
+            ids = ids[-_kept_after_slide(window) :]
         ids_BS[b, : len(ids)] = torch.tensor(ids)
         lengths.append(len(ids))
     weight = model.token_embedding.weight
@@ -194,10 +194,10 @@ def _choose(
     """The next token of each row in `free`."""
     length = batch.lengths[free[0]]
     so_far_BT = batch.ids_BS[free, :length].to(logits_BV.device)
-    left_BV = processed(logits_BV[free], so_far_BT, settings)
+    left_BV = apply_logits_processors(logits_BV[free], so_far_BT, settings)
     if settings.greedy:
-        return likeliest(left_BV)
-    return draw(left_BV, [batch.randoms[b].random() for b in free])
+        return greedy_tokens(left_BV)
+    return sample_tokens(left_BV, [batch.randoms[b].random() for b in free])
 
 
 def _check(
@@ -229,7 +229,7 @@ def generate_text(
     stop_strings: Sequence[str] = (),
     seed: int = 0,
     context: int | None = None,
-) -> Iterator[Piece]:
+) -> Iterator[TextChunk]:
     """What `generate` gives, as text: each row ends before the first of `stop_strings` too."""
     streams = [TextStream(tokenizer, stop_strings) for _ in prompts]
     tokens = generate(
@@ -237,21 +237,21 @@ def generate_text(
         tokenizer.encode_batch(prompts),
         settings,
         max_new_tokens=max_new_tokens,
-        end_id=tokenizer.end_id,
-        stop=lambda row, token: streams[row].add(token),
+        end_id=tokenizer.eos_token_id,
+        stop=lambda row, token: streams[row].push(token),
         seed=seed,
         context=context,
     )
     for token in tokens:
-        text = streams[token.row].take(last=token.finish is not None)
-        yield Piece(token.row, token.id, text, token.finish)
+        text = streams[token.row].flush(last=token.finish is not None)
+        yield TextChunk(token.row, token.id, text, token.finish)
 
 
-def complete(pieces: Iterator[Piece], rows: int) -> list[Completion]:
+def collect_completions(pieces: Iterator[TextChunk], rows: int) -> list[Completion]:
     """The whole of what `generate_text` gives for `rows` prompts, put together by row."""
     texts: list[list[str]] = [[] for _ in range(rows)]
     ids: list[list[int]] = [[] for _ in range(rows)]
-    finishes: list[Finish] = ["length"] * rows
+    finishes: list[FinishReason] = ["length"] * rows
     for piece in pieces:
         texts[piece.row].append(piece.text)
         ids[piece.row].append(piece.id)
@@ -279,7 +279,7 @@ class TextStream:
         """Decoded, not yet taken."""
         self.stopped = False
 
-    def add(self, token: int) -> bool:
+    def push(self, token: int) -> bool:
         """Take in one token; true once a stop string stands in the text."""
         if self.stopped:
             return True
@@ -299,7 +299,7 @@ class TextStream:
             self.stopped = True
         return self.stopped
 
-    def take(self, last: bool = False) -> str:
+    def flush(self, last: bool = False) -> str:
         """The text that is certain by now; with `last`, all of it, since nothing follows."""
         held = 0 if last or self.stopped else self._begun_stop()
         text = self._text[: len(self._text) - held]

@@ -24,15 +24,15 @@ from descend.model.transformer import NORM_EPSILON, ROTARY_BASE, Attention, Tran
 from descend.text.tokenizer import END_OF_TEXT
 
 
-class Weight(NamedTuple):
+class WeightMapping(NamedTuple):
     """One weight as `transformers` keeps it, and which of ours it is.
 
     Several names of ours: theirs is ours, one below the other. `transposed`: GPT-2 keeps its
     matrices as (inputs, outputs), torch's Linear as (outputs, inputs).
     """
 
-    ours: tuple[str, ...]
-    theirs: str
+    local_names: tuple[str, ...]
+    hf_name: str
     transposed: bool = False
 
 
@@ -40,7 +40,7 @@ def _all_three(kind: str) -> tuple[str, ...]:
     return tuple(f"attention.{part}.{kind}" for part in ("query", "key", "value"))
 
 
-class Layout(NamedTuple):
+class ArchitectureLayout(NamedTuple):
     """How `transformers` writes one architecture down."""
 
     sizes: dict[str, str]
@@ -51,8 +51,8 @@ class Layout(NamedTuple):
     """Those of them without which `transformers` would compute something else."""
     notes: dict[str, Any]
     """Keys that decide nothing here; not looked at when reading."""
-    outer: tuple[Weight, ...]
-    block: tuple[Weight, ...]
+    outer: tuple[WeightMapping, ...]
+    block: tuple[WeightMapping, ...]
     theirs_block: str
     """What stands before the names of block number {}; before ours stands `OURS_BLOCK`."""
 
@@ -60,8 +60,8 @@ class Layout(NamedTuple):
 OURS_BLOCK = "blocks.{}."
 
 
-LAYOUTS: dict[Architecture, Layout] = {
-    "gpt": Layout(
+LAYOUTS: dict[Architecture, ArchitectureLayout] = {
+    "gpt": ArchitectureLayout(
         sizes={
             "vocab_size": "vocab_size",
             "embed_dim": "n_embd",
@@ -88,28 +88,28 @@ LAYOUTS: dict[Architecture, Layout] = {
             "resid_pdrop": 0.0,
         },
         outer=(
-            Weight(("token_embedding.weight",), "transformer.wte.weight"),
-            Weight(("position_embedding.weight",), "transformer.wpe.weight"),
-            Weight(("final_norm.weight",), "transformer.ln_f.weight"),
-            Weight(("final_norm.bias",), "transformer.ln_f.bias"),
+            WeightMapping(("token_embedding.weight",), "transformer.wte.weight"),
+            WeightMapping(("position_embedding.weight",), "transformer.wpe.weight"),
+            WeightMapping(("final_norm.weight",), "transformer.ln_f.weight"),
+            WeightMapping(("final_norm.bias",), "transformer.ln_f.bias"),
         ),
         block=(
-            Weight(("attention_norm.weight",), "ln_1.weight"),
-            Weight(("attention_norm.bias",), "ln_1.bias"),
-            Weight(_all_three("weight"), "attn.c_attn.weight", transposed=True),
-            Weight(_all_three("bias"), "attn.c_attn.bias"),
-            Weight(("attention.output.weight",), "attn.c_proj.weight", transposed=True),
-            Weight(("attention.output.bias",), "attn.c_proj.bias"),
-            Weight(("ff_norm.weight",), "ln_2.weight"),
-            Weight(("ff_norm.bias",), "ln_2.bias"),
-            Weight(("ff.up.weight",), "mlp.c_fc.weight", transposed=True),
-            Weight(("ff.up.bias",), "mlp.c_fc.bias"),
-            Weight(("ff.down.weight",), "mlp.c_proj.weight", transposed=True),
-            Weight(("ff.down.bias",), "mlp.c_proj.bias"),
+            WeightMapping(("attention_norm.weight",), "ln_1.weight"),
+            WeightMapping(("attention_norm.bias",), "ln_1.bias"),
+            WeightMapping(_all_three("weight"), "attn.c_attn.weight", transposed=True),
+            WeightMapping(_all_three("bias"), "attn.c_attn.bias"),
+            WeightMapping(("attention.output.weight",), "attn.c_proj.weight", transposed=True),
+            WeightMapping(("attention.output.bias",), "attn.c_proj.bias"),
+            WeightMapping(("ff_norm.weight",), "ln_2.weight"),
+            WeightMapping(("ff_norm.bias",), "ln_2.bias"),
+            WeightMapping(("ff.up.weight",), "mlp.c_fc.weight", transposed=True),
+            WeightMapping(("ff.up.bias",), "mlp.c_fc.bias"),
+            WeightMapping(("ff.down.weight",), "mlp.c_proj.weight", transposed=True),
+            WeightMapping(("ff.down.bias",), "mlp.c_proj.bias"),
         ),
         theirs_block="transformer.h.{}.",
     ),
-    "modern": Layout(
+    "modern": ArchitectureLayout(
         sizes={
             "vocab_size": "vocab_size",
             "embed_dim": "hidden_size",
@@ -134,32 +134,32 @@ LAYOUTS: dict[Architecture, Layout] = {
             "attention_dropout": 0.0,
         },
         outer=(
-            Weight(("token_embedding.weight",), "model.embed_tokens.weight"),
-            Weight(("final_norm.weight",), "model.norm.weight"),
-            Weight(("head.weight",), "lm_head.weight"),
+            WeightMapping(("token_embedding.weight",), "model.embed_tokens.weight"),
+            WeightMapping(("final_norm.weight",), "model.norm.weight"),
+            WeightMapping(("head.weight",), "lm_head.weight"),
         ),
         block=(
-            Weight(("attention_norm.weight",), "input_layernorm.weight"),
-            Weight(("attention.query.weight",), "self_attn.q_proj.weight"),
-            Weight(("attention.key.weight",), "self_attn.k_proj.weight"),
-            Weight(("attention.value.weight",), "self_attn.v_proj.weight"),
-            Weight(("attention.output.weight",), "self_attn.o_proj.weight"),
-            Weight(("ff_norm.weight",), "post_attention_layernorm.weight"),
-            Weight(("ff.up.weight",), "mlp.up_proj.weight"),
-            Weight(("ff.down.weight",), "mlp.down_proj.weight"),
+            WeightMapping(("attention_norm.weight",), "input_layernorm.weight"),
+            WeightMapping(("attention.query.weight",), "self_attn.q_proj.weight"),
+            WeightMapping(("attention.key.weight",), "self_attn.k_proj.weight"),
+            WeightMapping(("attention.value.weight",), "self_attn.v_proj.weight"),
+            WeightMapping(("attention.output.weight",), "self_attn.o_proj.weight"),
+            WeightMapping(("ff_norm.weight",), "post_attention_layernorm.weight"),
+            WeightMapping(("ff.up.weight",), "mlp.up_proj.weight"),
+            WeightMapping(("ff.down.weight",), "mlp.down_proj.weight"),
         ),
         theirs_block="model.layers.{}.",
     ),
 }
 
-MOST = 2**24
+MAX_DIMENSION = 2**24
 """No size is as large: with it, the number of weights of a matrix stays a 64-bit number."""
 
 _LOAD_ERRORS = (
     msgspec.DecodeError, SafetensorError, ValueError, KeyError, RuntimeError, OverflowError,
 )  # fmt: skip
 
-REPAIR = "restore it from a copy or train again"
+RESTORE_HINT = "restore it from a copy or train again"
 
 
 def to_huggingface(model: Transformer, end_id: int) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -169,9 +169,9 @@ def to_huggingface(model: Transformer, end_id: int) -> tuple[dict[str, Any], dic
     weights = list(_weights(layout, shape.num_layers))
     theirs: dict[str, Tensor] = {}
     for weight in weights:
-        joined = torch.cat([state[name].detach().cpu() for name in weight.ours])
-        theirs[weight.theirs] = (joined.T if weight.transposed else joined).contiguous()
-    left_out = {n for n, _ in model.named_parameters()} - {n for w in weights for n in w.ours}
+        joined = torch.cat([state[name].detach().cpu() for name in weight.local_names])
+        theirs[weight.hf_name] = (joined.T if weight.transposed else joined).contiguous()
+    left_out = {n for n, _ in model.named_parameters()} - {n for w in weights for n in w.local_names}
     if left_out:
         raise NotImplementedError(f"{sorted(left_out)} have no place in LAYOUTS")
     config = layout.fixed | layout.notes
@@ -201,7 +201,7 @@ def from_huggingface(
         expected = {name: w.shape for name, w in Transformer(shape).state_dict().items()}
     layout = LAYOUTS[shape.architecture]
     weights = list(_weights(layout, shape.num_layers))
-    names = {w.theirs for w in weights}
+    names = {w.hf_name for w in weights}
     if unknown := sorted(state.keys() - names):
         raise _unfit(f"a weight {unknown[0]} that has no place in it", "those of the network")
     ours = {n: part for w in weights for n, part in _parts(w, state, expected).items()}
@@ -221,7 +221,7 @@ def shape_from_config(config: Mapping[str, Any]) -> ModelShape:
     known = {layout.fixed["model_type"]: name for name, layout in LAYOUTS.items()}
     architecture = known.get(str(config.get("model_type")))
     if architecture is None:
-        raise _misfit(
+        raise _weights_error(
             f"model_type {config.get('model_type')!r}", " or ".join(known),
             "use a folder that descend wrote",
         )  # fmt: skip
@@ -229,59 +229,59 @@ def shape_from_config(config: Mapping[str, Any]) -> ModelShape:
     for key, value in layout.fixed.items():
         if config.get(key, value) != value or (key in layout.needed and key not in config):
             found = f"{key} {config[key]!r}" if key in config else f"no {key}"
-            raise _misfit(found, f"{value!r} ({architecture})", "use a folder that descend wrote")
+            raise _weights_error(found, f"{value!r} ({architecture})", "use a folder that descend wrote")
     sizes = {field: config.get(key) for field, key in layout.sizes.items()}
     for field, value in sizes.items():
-        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < MOST:
-            raise _misfit(
-                f"{layout.sizes[field]} {value!r}", f"a whole number from 1 to {MOST}", REPAIR
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < MAX_DIMENSION:
+            raise _weights_error(
+                f"{layout.sizes[field]} {value!r}", f"a whole number from 1 to {MAX_DIMENSION}", RESTORE_HINT
             )
     shape = msgspec.convert({"architecture": architecture} | sizes, ModelShape)
     if shape.embed_dim % shape.num_heads or (architecture == "modern" and shape.head_dim % 2):
         key = layout.sizes["num_heads"]
-        raise _misfit(
+        raise _weights_error(
             f"{key} {shape.num_heads}",
             f"heads of equal{' and even' if architecture == 'modern' else ''} size within "
             f"{layout.sizes['embed_dim']} {shape.embed_dim}",
-            REPAIR,
+            RESTORE_HINT,
         )
     return shape
 
 
-def _weights(layout: Layout, num_layers: int) -> Iterator[Weight]:
+def _weights(layout: ArchitectureLayout, num_layers: int) -> Iterator[WeightMapping]:
     """All weights of a network of `num_layers` blocks, by their full names."""
     yield from layout.outer
     for n in range(num_layers):
         ours, theirs = OURS_BLOCK.format(n), layout.theirs_block.format(n)
         for weight in layout.block:
-            names = tuple(ours + name for name in weight.ours)
-            yield Weight(names, theirs + weight.theirs, weight.transposed)
+            names = tuple(ours + name for name in weight.local_names)
+            yield WeightMapping(names, theirs + weight.hf_name, weight.transposed)
 
 
 def _parts(
-    weight: Weight, state: Mapping[str, Tensor], expected: Mapping[str, torch.Size]
+    weight: WeightMapping, state: Mapping[str, Tensor], expected: Mapping[str, torch.Size]
 ) -> dict[str, Tensor]:
     """Our weights from theirs; the shape is checked before anything is copied."""
-    rows, *columns = expected[weight.ours[0]]
-    wanted = (rows * len(weight.ours), *columns)[:: -1 if weight.transposed else 1]
-    found = state.get(weight.theirs)
+    rows, *columns = expected[weight.local_names[0]]
+    wanted = (rows * len(weight.local_names), *columns)[:: -1 if weight.transposed else 1]
+    found = state.get(weight.hf_name)
     if found is None:
-        raise _unfit(f"no weight {weight.theirs}", "every weight of the network")
+        raise _unfit(f"no weight {weight.hf_name}", "every weight of the network")
     if found.shape != wanted or not found.is_floating_point():
         raise _unfit(
-            f"weight {weight.theirs} of shape {tuple(found.shape)} in {found.dtype}",
+            f"weight {weight.hf_name} of shape {tuple(found.shape)} in {found.dtype}",
             f"real numbers of shape {wanted}, as config.json says",
         )
-    parts = (found.T if weight.transposed else found).chunk(len(weight.ours))
-    return dict(zip(weight.ours, parts, strict=True))
+    parts = (found.T if weight.transposed else found).chunk(len(weight.local_names))
+    return dict(zip(weight.local_names, parts, strict=True))
 
 
-def _misfit(found: str, expected: str, what_to_do: str) -> RunFolderError:
+def _weights_error(found: str, expected: str, what_to_do: str) -> RunFolderError:
     return RunFolderError("config.json", found, expected, what_to_do)
 
 
 def _unfit(found: str, expected: str) -> RunFolderError:
-    return RunFolderError("model.safetensors", found, expected, REPAIR)
+    return RunFolderError("model.safetensors", found, expected, RESTORE_HINT)
 
 
 def weights_to_bytes(state: Mapping[str, Tensor]) -> bytes:

@@ -10,7 +10,7 @@ from torch import nn
 from descend.model.shape import ModelShape
 from descend.model.transformer import Transformer
 
-STD = 0.02
+INIT_STD = 0.02
 """Standard deviation of GPT-2's weights (Radford et al. 2019)."""
 
 
@@ -35,7 +35,7 @@ def _fill(name: str, weight: nn.Parameter, shape: ModelShape, generator: torch.G
     elif "norm" in name:
         weight.fill_(1.0)
     elif shape.architecture == "gpt":
-        std = STD / math.sqrt(2 * shape.num_layers) if writes_to_stream else STD
+        std = INIT_STD / math.sqrt(2 * shape.num_layers) if writes_to_stream else INIT_STD
         weight.normal_(0.0, std, generator=generator)
     elif writes_to_stream or name == "head.weight":
         weight.zero_()

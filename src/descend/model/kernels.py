@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def by_hand(x: Tensor) -> bool:
+def use_custom_backward(x: Tensor) -> bool:
     """Whether gradients of `x` are wanted where working them out by hand is quicker."""
     wanted = torch.is_grad_enabled() and x.requires_grad
     quicker = x.device.type == "cpu" and x.dtype == torch.float32
@@ -24,7 +24,7 @@ def by_hand(x: Tensor) -> bool:
 
 def squared_relu(x: Tensor) -> Tensor:
     """The square of what is above zero, and zero."""
-    if not by_hand(x):
+    if not use_custom_backward(x):
         return F.relu(x).square()
     y: Tensor = _SquaredReLU.apply(x)  # type: ignore[no-untyped-call]
     return y
@@ -48,7 +48,7 @@ class RMSNorm(nn.RMSNorm):
     """Each position divided by the root of its mean square, times a weight for each feature."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not by_hand(x):
+        if not use_custom_backward(x):
             plainly: Tensor = super().forward(x)
             return plainly
         assert self.eps is not None
@@ -75,9 +75,9 @@ class _RMSNorm(torch.autograd.Function):
         return inner, each.sum(0), None
 
 
-def rotate(x_BHTK: Tensor, cos_TJ: Tensor, sin_TJ: Tensor) -> Tensor:
+def apply_rotary(x_BHTK: Tensor, cos_TJ: Tensor, sin_TJ: Tensor) -> Tensor:
     """Turn each pair (i, i + K/2) of a head by the angle of its position; J is K/2."""
-    if by_hand(x_BHTK):
+    if use_custom_backward(x_BHTK):
         turned: Tensor = _Rotate.apply(x_BHTK, cos_TJ, sin_TJ)  # type: ignore[no-untyped-call]
         return turned
     a, b = x_BHTK.chunk(2, dim=-1)

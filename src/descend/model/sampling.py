@@ -15,7 +15,7 @@ import msgspec
 import torch
 from torch import Tensor
 
-from descend.config import nearest
+from descend.config import closest_match
 from descend.errors import ConfigError
 
 
@@ -51,12 +51,12 @@ class SamplingSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError("greedy", repr(self.greedy), "true or false", "set it to one of them")
 
 
-def make_settings(values: Mapping[str, Any]) -> SamplingSettings:
+def make_sampling_settings(values: Mapping[str, Any]) -> SamplingSettings:
     """Checked `SamplingSettings`; `ConfigError` names an unknown key or a value out of bounds."""
     known = list(SamplingSettings.__struct_fields__)
     for key in values:
         if key not in known:
-            guess = nearest(key, known)
+            guess = closest_match(key, known)
             raise ConfigError(
                 key, "an unknown key", "one of " + ", ".join(known),
                 f"did you mean {guess}" if guess else "remove it",
@@ -77,16 +77,16 @@ def _whole(key: str, value: object) -> None:
         raise ConfigError(key, repr(value), "a whole number from 0", "change it (0 turns it off)")
 
 
-def processed(logits_BV: Tensor, so_far_BT: Tensor, settings: SamplingSettings) -> Tensor:
+def apply_logits_processors(logits_BV: Tensor, so_far_BT: Tensor, settings: SamplingSettings) -> Tensor:
     """Logits (B, V) after all of `settings`; -inf for what is ruled out."""
     logits_BV = penalize_repetition(logits_BV, so_far_BT, settings.repetition_penalty)
-    logits_BV = forbid_ngrams(logits_BV, so_far_BT, settings.no_repeat_ngram_size)
+    logits_BV = ban_repeated_ngrams(logits_BV, so_far_BT, settings.no_repeat_ngram_size)
     if settings.greedy:
         return logits_BV
     logits_BV = logits_BV / settings.temperature
-    logits_BV = keep_top_k(logits_BV, settings.top_k)
-    logits_BV = keep_top_p(logits_BV, settings.top_p)
-    return keep_min_p(logits_BV, settings.min_p)
+    logits_BV = filter_top_k(logits_BV, settings.top_k)
+    logits_BV = filter_top_p(logits_BV, settings.top_p)
+    return filter_min_p(logits_BV, settings.min_p)
 
 
 def penalize_repetition(logits_BV: Tensor, so_far_BT: Tensor, penalty: float) -> Tensor:
@@ -98,7 +98,7 @@ def penalize_repetition(logits_BV: Tensor, so_far_BT: Tensor, penalty: float) ->
     return logits_BV.scatter(1, so_far_BT, seen_BT)
 
 
-def forbid_ngrams(logits_BV: Tensor, so_far_BT: Tensor, size: int) -> Tensor:
+def ban_repeated_ngrams(logits_BV: Tensor, so_far_BT: Tensor, size: int) -> Tensor:
     """-inf for each token that would end a sequence of `size` tokens already in `so_far_BT`.
 
     Where nothing would be left (a tiny vocabulary), the row stays as it was: `transformers`
@@ -117,7 +117,7 @@ def forbid_ngrams(logits_BV: Tensor, so_far_BT: Tensor, size: int) -> Tensor:
     return torch.where(something_left_B1, forbidden_BV, logits_BV)
 
 
-def keep_top_k(logits_BV: Tensor, k: int) -> Tensor:
+def filter_top_k(logits_BV: Tensor, k: int) -> Tensor:
     """-inf below the k-th highest logit; ties with it stay."""
     if k == 0 or k >= logits_BV.shape[1]:
         return logits_BV
@@ -125,7 +125,7 @@ def keep_top_k(logits_BV: Tensor, k: int) -> Tensor:
     return logits_BV.masked_fill(logits_BV < kth_B1, -torch.inf)
 
 
-def keep_top_p(logits_BV: Tensor, p: float) -> Tensor:
+def filter_top_p(logits_BV: Tensor, p: float) -> Tensor:
     """-inf outside the smallest set of likeliest tokens whose probabilities reach `p`."""
     if p >= 1.0:
         return logits_BV
@@ -135,7 +135,7 @@ def keep_top_p(logits_BV: Tensor, p: float) -> Tensor:
     return logits_BV.masked_fill(unlikely_BV.scatter(1, order_BV, unlikely_BV), -torch.inf)
 
 
-def keep_min_p(logits_BV: Tensor, share: float) -> Tensor:
+def filter_min_p(logits_BV: Tensor, share: float) -> Tensor:
     """-inf for tokens less probable than `share` times the likeliest one."""
     if share == 0.0:
         return logits_BV
@@ -144,7 +144,7 @@ def keep_min_p(logits_BV: Tensor, share: float) -> Tensor:
     return logits_BV.masked_fill(unlikely_BV, -torch.inf)
 
 
-def draw(logits_BV: Tensor, uniform_B: list[float]) -> list[int]:
+def sample_tokens(logits_BV: Tensor, uniform_B: list[float]) -> list[int]:
     """One token id a row: where the row's number in [0, 1) falls on its summed probabilities.
 
     Numbers given from outside make a row's draw independent of the other rows and of the device.
@@ -160,6 +160,6 @@ def draw(logits_BV: Tensor, uniform_B: list[float]) -> list[int]:
     return [int(i) for i in chosen_B1[:, 0].tolist()]
 
 
-def likeliest(logits_BV: Tensor) -> list[int]:
+def greedy_tokens(logits_BV: Tensor) -> list[int]:
     """The token id of the highest logit of each row; the lowest id among equals."""
     return [int(i) for i in logits_BV.argmax(-1).tolist()]

@@ -28,7 +28,7 @@ class ModelShape(msgspec.Struct, frozen=True):
         return self.embed_dim // self.num_heads
 
 
-def shape_of(config: RunConfig, vocab_size: int) -> ModelShape:
+def shape_from_run_config(config: RunConfig, vocab_size: int) -> ModelShape:
     """The network that `config` asks for, over a vocabulary of `vocab_size` tokens."""
     return ModelShape(
         architecture=config.architecture,

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from descend.model.cache import KeyValueCache
-from descend.model.kernels import RMSNorm, rotate, squared_relu
+from descend.model.kernels import RMSNorm, apply_rotary, squared_relu
 from descend.model.shape import ModelShape
 
 Attention = Literal["matmul", "fused"]
@@ -92,10 +92,10 @@ class Transformer(nn.Module):
     def _rotation(self, positions_T: Tensor, cache: KeyValueCache | None) -> tuple[Tensor, Tensor]:
         """`rotary` of the positions; with a `cache`, looked up in what it holds for all of them."""
         if cache is None:
-            return rotary(positions_T, self.shape)
+            return rotary_angles(positions_T, self.shape)
         if cache.rotation is None:
             everywhere_S = torch.arange(self.shape.max_seq_len, device=positions_T.device)
-            cache.rotation = rotary(everywhere_S, self.shape)
+            cache.rotation = rotary_angles(everywhere_S, self.shape)
         here = slice(cache.length, cache.length + len(positions_T))
         return cache.rotation[0][here], cache.rotation[1][here]
 
@@ -146,13 +146,13 @@ class SelfAttention(nn.Module):
     ) -> Tensor:
         """(B, T, D) to (B, T, D)."""
         B, T, D = x_BTD.shape
-        weight, bias = self.joined(layer, cache)
+        weight, bias = self.fused_qkv(layer, cache)
         split = F.linear(x_BTD, weight, bias).view(B, T, 3, self.num_heads, D // self.num_heads)
         q_BHTK, k_BHTK, v_BHTK = split.permute(2, 0, 3, 1, 4)
         if rotation is not None:
-            q_BHTK, k_BHTK = rotate(q_BHTK, *rotation), rotate(k_BHTK, *rotation)
+            q_BHTK, k_BHTK = apply_rotary(q_BHTK, *rotation), apply_rotary(k_BHTK, *rotation)
         if cache is not None:
-            k_BHTK, v_BHTK = cache.extend(layer, k_BHTK, v_BHTK)
+            k_BHTK, v_BHTK = cache.append(layer, k_BHTK, v_BHTK)
         dropout_rate = self.dropout_rate if self.training else 0.0
         # For a single position torch's kernel is the faster one at every size.
         fused = self.kernel == "fused" or (cache is not None and T == 1)
@@ -161,7 +161,7 @@ class SelfAttention(nn.Module):
         gathered: Tensor = self.output(mixed_BHTK.transpose(1, 2).reshape(B, T, D))
         return gathered
 
-    def joined(
+    def fused_qkv(
         self, layer: int = 0, cache: KeyValueCache | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """Weight (3 D, D) and bias (3 D) of query, key and value: one product is faster than three.
@@ -221,7 +221,7 @@ def _future_mask(T: int, S: int, like: Tensor) -> Tensor:
     return full.triu(S - T + 1)
 
 
-def rotary(positions_T: Tensor, shape: ModelShape) -> tuple[Tensor, Tensor]:
+def rotary_angles(positions_T: Tensor, shape: ModelShape) -> tuple[Tensor, Tensor]:
     """Cosine and sine of each position's angles, (T, K / 2) each, in float32."""
     exponents = torch.arange(0, shape.head_dim, 2, device=positions_T.device) / shape.head_dim
     angles = positions_T.float()[:, None] * ROTARY_BASE**-exponents

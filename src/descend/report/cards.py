@@ -9,19 +9,19 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from descend.doctor.diagnosis import Diagnosis, Finding, RuledOut
+from descend.doctor.diagnosis import Diagnosis, Finding, OtherCause
 from descend.lab.attribute import Attribution
 from descend.lab.comparison import Comparison
-from descend.lab.measured import Measured
-from descend.lab.searched import Search
-from descend.report.diagnosis import change_word, headline, word
-from descend.report.experiment_report import more_time, plain, with_interval
-from descend.report.experiments import how_found, pairs_words, seed_losses
+from descend.lab.measured import Estimate
+from descend.lab.searched import SearchResult
+from descend.report.diagnosis import describe_change, headline, humanize_name
+from descend.report.experiment_report import format_time_difference, format_loss_difference, with_interval
+from descend.report.experiments import describe_method, pairs_words, seed_losses
 from descend.report.searches import NUMBERS, SHOWN, search_row
-from descend.report.words import verdict
-from descend.runs.folder import Summary
+from descend.report.words import assess_run
+from descend.runs.folder import RunSummary
 from descend.runs.records import Epoch
-from descend.units import duration, points, quoted, size
+from descend.units import format_duration, format_percentage_points, quoted, format_bytes
 
 MOST_EPOCHS = 8
 """Rows of a card; of a longer run the first, the best and the last are among them."""
@@ -71,10 +71,10 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Picture:
+class SvgChart:
     """What is drawn, in CSS pixels, and what it shows in words."""
 
-    told: str
+    alt_text: str
     width: float
     height: float
     lines: Sequence[Line] = ()
@@ -82,42 +82,42 @@ class Picture:
     labels: Sequence[Label] = ()
 
 
-def model_card(name: str, summary: Summary) -> str:
+def notebook_model_card(name: str, summary: RunSummary) -> str:
     """A trained model: how it went, its curve, its epochs."""
-    rows = [epoch_row(e) for e in some_epochs(summary.epochs, summary.best_epoch)]
+    rows = [epoch_row(e) for e in subsample_epochs(summary.epochs, summary.best_epoch)]
     curves = [[e.loss_end for e in summary.epochs], [e.validation_loss for e in summary.epochs]]
     return _card(
-        name, [verdict(summary)], EPOCHS, rows, picture=_by_epoch(curves),
+        name, [assess_run(summary)], EPOCHS, rows, picture=_by_epoch(curves),
         foot=f"descend report {quoted(summary.model_dir)}",
     )  # fmt: skip
 
 
-def _by_epoch(curves: Sequence[Sequence[float]]) -> Picture | None:
+def _by_epoch(curves: Sequence[Sequence[float]]) -> SvgChart | None:
     """None for one epoch, which is no line."""
     lines = polylines(curves)
     if not lines:
         return None
     told = "Loss by epoch: grey on training batches, green on held-out text"
     drawn = (Line(lines[0], QUIET), Line(lines[1], STRONG, 2))
-    return Picture(told, WIDTH, HEIGHT, drawn)
+    return SvgChart(told, WIDTH, HEIGHT, drawn)
 
 
-def plain_card(name: str) -> str:
+def minimal_model_card(name: str) -> str:
     """A model of which nothing more is known."""
     return _card(name, [], (), [])
 
 
 def diagnosis_card(found: Diagnosis) -> str:
     """A diagnosis: the verdict, and every trial that was made."""
-    judged: list[Finding | RuledOut] = [*found.causes, *found.ruled_out]
+    judged: list[Finding | OtherCause] = [*found.causes, *found.ruled_out]
     raced = [(c.cause, c.trial) for c in judged if c.trial is not None]  # fmt: skip
-    raced.sort(key=lambda pair: -pair[1].gain)
+    raced.sort(key=lambda pair: -pair[1].loss_reduction)
     rows = [
-        (change_word(t), word(cause), f"{t.gain:+.3f}",
+        (describe_change(t), humanize_name(cause), f"{t.loss_reduction:+.3f}",
          f"{t.ci95[0]:+.3f} to {t.ci95[1]:+.3f}" if t.ci95 else "–")
         for cause, t in raced
     ]  # fmt: skip
-    remedies = [f"Remedy: {f.remedy.rstrip('.')}." for f in found.causes]
+    remedies = [f"Remedy: {f.advice.rstrip('.')}." for f in found.causes]
     return _card(
         "Diagnosis", [headline(found), *remedies], TRIALS, rows,
         foot=f"descend diagnose {quoted(found.run)} --explain",
@@ -128,7 +128,7 @@ def comparison_card(found: Comparison) -> str:
     """A comparison: its answer, a dot a run, and every configuration as a row."""
     rows = [
         (a.name, f"{a.validation_loss:.3f}", f"{a.bits_per_byte:.3f}", with_interval(a.difference),
-         a.verdict, f"{a.accuracy:.1%}", duration(a.seconds), size(a.memory))
+         a.verdict, f"{a.accuracy:.1%}", format_duration(a.seconds), format_bytes(a.memory))
         for a in found.arms
     ]  # fmt: skip
     return _card(
@@ -136,7 +136,7 @@ def comparison_card(found: Comparison) -> str:
     )
 
 
-def _by_arm(found: Comparison) -> Picture:
+def _by_arm(found: Comparison) -> SvgChart:
     """A row an arm, a dot for each seed, on one axis for all; what all are set against is grey."""
     values = seed_losses(found)
     low, high = min(map(min, values)), max(map(max, values))
@@ -156,7 +156,7 @@ def _by_arm(found: Comparison) -> Picture:
                Label(WIDTH, bottom + 12, "end", f"{high:.3f}"),
                Label(WIDTH + 12, bottom + 12, "start", found.unit)]  # fmt: skip
     widest = max(len(label.text) for label in labels)
-    return Picture(
+    return SvgChart(
         f"Held-out loss, {found.unit}, a dot a seed: further left is better",
         WIDTH + 12 + LETTER * widest, bottom + ROW, lines, dots, labels,
     )  # fmt: skip
@@ -165,34 +165,34 @@ def _by_arm(found: Comparison) -> Picture:
 def attribution_card(found: Attribution) -> str:
     """An attribution: its answer, and every change as a row, the largest gain first."""
     rows = [
-        (s.change, with_interval(Measured(s.value, s.ci95)), plain(s.alone), plain(s.last),
-         points(s.accuracy.value), more_time(s.seconds))
-        for s in sorted(found.shares, key=lambda s: s.value)
+        (s.change, with_interval(Estimate(s.value, s.ci95)), format_loss_difference(s.effect_first), format_loss_difference(s.effect_last),
+         format_percentage_points(s.accuracy.value), format_time_difference(s.seconds))
+        for s in sorted(found.contributions, key=lambda s: s.value)
     ]  # fmt: skip
     rows.append((
-        "all of it", with_interval(found.total), "", "", points(found.total_accuracy.value),
-        more_time(found.total_seconds),
+        "all of it", with_interval(found.total_difference), "", "", format_percentage_points(found.total_accuracy.value),
+        format_time_difference(found.total_seconds),
     ))  # fmt: skip
-    words = [found.sentence, f"Loss in {found.unit}: below zero is better. {how_found(found)}."]
+    words = [found.sentence, f"Loss in {found.unit}: below zero is better. {describe_method(found)}."]
     if found.interactions:
         words.append(f"Of {pairs_words(found)}.")
     columns = ("change", "share of the loss (95 %)", *SHARES)
     return _card("Attribution", words, columns, rows, foot=found.command)
 
 
-def search_card(found: Search) -> str:
+def search_card(found: SearchResult) -> str:
     """A search: its answer, the best of it, and the command that trains the best."""
     keys = [span.key for span in found.space]
     rows = [search_row(n, t, keys) for n, t in enumerate(found.ranking[:SHOWN], 1)]
     columns = ("rank", *keys, *NUMBERS)
-    return _card("Search", [found.sentence], columns, rows, foot=found.train)
+    return _card("Search", [found.sentence], columns, rows, foot=found.train_command)
 
 
 def progress_card(
     share: float, words: str, epochs: Sequence[Epoch], of: int, sample: str | None
 ) -> str:
     """A run as it goes: how far it is, its epochs so far, what it wrote last."""
-    shown = some_epochs(epochs, 0)
+    shown = subsample_epochs(epochs, 0)
     return _card(
         f"epoch {min(len(epochs) + 1, of)} of {of}" if share < 1 else "trained", [words], EPOCHS,
         [epoch_row(e) for e in shown], share=share, foot=f"it writes: {sample}" if sample else "",
@@ -203,11 +203,11 @@ def epoch_row(e: Epoch) -> tuple[str, ...]:
     """An epoch as cells of `EPOCHS`."""
     return (
         str(e.epoch), f"{e.loss_start:.2f} → {e.loss_end:.2f}", f"{e.validation_loss:.3f}",
-        f"{e.validation_accuracy:.1%}", duration(e.seconds),
+        f"{e.validation_accuracy:.1%}", format_duration(e.seconds),
     )  # fmt: skip
 
 
-def some_epochs(epochs: Sequence[Epoch], best: int) -> list[Epoch]:
+def subsample_epochs(epochs: Sequence[Epoch], best: int) -> list[Epoch]:
     """At most `MOST_EPOCHS` of them, evenly picked, with the first, the best and the last."""
     if len(epochs) <= MOST_EPOCHS:
         return list(epochs)
@@ -231,7 +231,7 @@ def polylines(curves: Sequence[Sequence[float]]) -> list[str]:
 
 def _card(
     title: str, words: Sequence[str], columns: Sequence[str], rows: Sequence[tuple[str, ...]],
-    *, picture: Picture | None = None, share: float | None = None, foot: str = "",
+    *, picture: SvgChart | None = None, share: float | None = None, foot: str = "",
 ) -> str:  # fmt: skip
     return _environment().get_template("card.html").render(
         title=title, words=words, columns=columns, rows=rows, picture=picture, share=share,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from descend.doctor.preflight.check_result import Checked, FoundBug
-from descend.units import counted
+from descend.units import format_count
 
 NO_STEP = "there is no `step`"
 
-STEP = """\
+STEP_TEMPLATE = """\
 to have the rest looked for, let the file hold these (docs/check.md):
   batches = ...                 # a list, generator or DataLoader: what your loop goes over
 
@@ -20,7 +20,7 @@ to have the rest looked for, let the file hold these (docs/check.md):
           step(batch)"""
 
 
-def checked_text(found: Checked) -> str:
+def format_check_report(found: Checked) -> str:
     """Bugs first, then remarks, then what was and what could not be looked for."""
     lines = [_headline(found)]
     if found.ended:
@@ -51,7 +51,7 @@ def _headline(found: Checked) -> str:
     """Never that there is no bug where most were not looked for."""
     bugs, closed = len(found.bugs), len(found.not_checked)
     looked = bugs + len(found.remarks) + len(found.checked)
-    words = "no bug found" if not bugs else counted(bugs, "bug") + " found"
+    words = "no bug found" if not bugs else format_count(bugs, "bug") + " found"
     if not found.is_complete:
         words = f"{looked} of {looked + closed} bugs could be looked for, and " + (
             f"{bugs} found" if bugs else "none of these found"
@@ -63,7 +63,7 @@ def _how_to_be_checked(found: Checked) -> list[str]:
     """The lines that let more be tried, where most was not since there is no `step`."""
     looked = len(found.bugs) + len(found.remarks) + len(found.checked)
     by_step = sum(NO_STEP in one.why for one in found.not_checked)
-    return ["", *STEP.splitlines()] if by_step and len(found.not_checked) > looked else []
+    return ["", *STEP_TEMPLATE.splitlines()] if by_step and len(found.not_checked) > looked else []
 
 
 def _entry(bug: FoundBug, before: str = "") -> list[str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from descend.doctor.curve import CurveReading, averaged, heading_readings
+from descend.doctor.curve import CurveFeatures, averaged, extrapolation_measurements
 from descend.doctor.diagnosis import Evidence
-from descend.doctor.from_log import CurveDiagnosis
-from descend.handbook.yours.wording import reading_words
+from descend.doctor.from_log import LogDiagnosis
+from descend.handbook.yours.wording import format_measurement
 from descend.report.diagnosis import heading_sentence
 
 _ANSWER = {
@@ -16,25 +16,25 @@ _ANSWER = {
 _ONE = {"steps": "step", "epochs": "epoch", "entries": "entry"}
 
 
-def curve_text(found: CurveDiagnosis, explain: bool = False) -> str:
+def format_log_diagnosis(found: LogDiagnosis, explain: bool = False) -> str:
     """What `descend diagnose LOG` prints."""
     lines = [f"{_ANSWER[found.normal.answer]}: {found.normal.because}."]
-    if found.curve is not None:
-        lines.append(f"  {_curve(found.kind, found.curve)}")
-        if found.curve.heading is not None:
-            readings = heading_readings(found.curve.heading, _ONE[found.curve.unit])
+    if found.features is not None:
+        lines.append(f"  {_curve(found.kind, found.features)}")
+        if found.features.extrapolation is not None:
+            readings = extrapolation_measurements(found.features.extrapolation, _ONE[found.features.unit])
             lines.append(f"  {heading_sentence(*readings, curve='loss')}")
     lines.append(f"  Expected: {_band(found)}")
     lines += _verdict(found)
     for cause in found.causes:
         lines.append("  " + "; ".join(_evidence(e) for e in cause.evidence) + ".")
-        lines.append(f"  Remedy: {cause.remedy}.")
+        lines.append(f"  Remedy: {cause.advice}.")
     lines += [f"  Note: {note}." for note in found.notes]
-    lines += [f"  Ruled out: {words_of(r.cause)}: {r.because}." for r in found.ruled_out]
-    names = ", ".join(words_of(n.cause) for n in found.not_checked)
+    lines += [f"  Ruled out: {humanize_name(r.cause)}: {r.reason}." for r in found.ruled_out]
+    names = ", ".join(humanize_name(n.cause) for n in found.not_checked)
     if explain:
         lines.append("  Not checked, since a curve cannot show it:")
-        lines += [f"    {words_of(n.cause)}: {n.because}." for n in found.not_checked]
+        lines += [f"    {humanize_name(n.cause)}: {n.required_data}." for n in found.not_checked]
     else:
         lines.append(
             f"  Not checked, since a curve cannot show it: {names} "
@@ -43,18 +43,18 @@ def curve_text(found: CurveDiagnosis, explain: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _verdict(found: CurveDiagnosis) -> list[str]:
+def _verdict(found: LogDiagnosis) -> list[str]:
     sure = f"(confidence {found.probability:.2f}: from a curve alone)"
     if found.verdict == "healthy":
         return [f"Nothing in it asks for a change {sure}."]
     if found.verdict == "unknown":
         return ["The cause, if there is one, cannot be told from this curve."]
-    return [f"Likeliest cause: {words_of(found.verdict)} {sure}."]
+    return [f"Likeliest cause: {humanize_name(found.verdict)} {sure}."]
 
 
-def _curve(kind: str, curve: CurveReading) -> str:
+def _curve(kind: str, curve: CurveFeatures) -> str:
     numbers = ""
-    if curve.first_not_finite is not None:
+    if curve.first_nonfinite is not None:
         numbers = f", {curve.finite_points:,} of them numbers,"
     over = f" over {curve.length:,.6g} {curve.unit}" if curve.unit != "entries" else ""
     text = (
@@ -71,7 +71,7 @@ def _curve(kind: str, curve: CurveReading) -> str:
     return text + "."
 
 
-def _band(found: CurveDiagnosis) -> str:
+def _band(found: LogDiagnosis) -> str:
     band = found.normal.band
     parts = []
     if band.start_low is not None and band.start_high is not None:
@@ -89,10 +89,10 @@ def _evidence(evidence: Evidence) -> str:
         healthy = f" (healthy: under {high:.3g})"
     elif low is not None:
         healthy = f" (healthy: over {low:.3g})"
-    told = reading_words(evidence.signal, evidence.value, evidence.unit)
-    return f"{told}{healthy}: {evidence.why}"
+    told = format_measurement(evidence.metric, evidence.value, evidence.unit)
+    return f"{told}{healthy}: {evidence.reason}"
 
 
-def words_of(name: str) -> str:
+def humanize_name(name: str) -> str:
     """A name of a cause or signal as words."""
     return name.replace("_", " ")

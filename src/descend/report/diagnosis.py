@@ -8,27 +8,27 @@ from typing import Any
 
 from descend.doctor.causes import CAUSES
 from descend.doctor.diagnosis import (
-    OF_A_NEW_VOCABULARY,
+    NEW_VOCABULARY_METRIC,
     Diagnosis,
     Evidence,
     Finding,
-    RuledOut,
-    Trial,
-    tried,
+    OtherCause,
+    PairedTrial,
+    has_trials,
 )
-from descend.doctor.healthy import in_words
-from descend.doctor.prescription import merged_prescription
-from descend.doctor.reading import Reading
-from descend.handbook.yours.found import takes_away
-from descend.handbook.yours.wording import interval_words, reading_words, share
-from descend.units import counted, duration, quoted
+from descend.doctor.healthy import format_range
+from descend.doctor.prescription import merge_recommendations
+from descend.doctor.reading import Measurement
+from descend.handbook.yours.found import is_ablation
+from descend.handbook.yours.wording import format_ci95, format_measurement, format_percent
+from descend.units import format_count, format_duration, quoted
 
 _HEADLINE = {cause.name: cause.headline for cause in CAUSES}
 _LISTED = 4
 """Trials that came to nothing, told in the short form."""
 
 
-def diagnosis_text(diagnosis: Diagnosis, explain: bool = False) -> str:
+def format_diagnosis(diagnosis: Diagnosis, explain: bool = False) -> str:
     """What `descend diagnose` prints; with `explain` also how each other cause was ruled out."""
     lines = [headline(diagnosis)]
     for place, finding in enumerate(diagnosis.causes):
@@ -36,28 +36,28 @@ def diagnosis_text(diagnosis: Diagnosis, explain: bool = False) -> str:
     lines += _neutral(diagnosis)
     lines += _accuracy(diagnosis)
     lines += _heading(diagnosis)
-    lines += [f"  Note: {note}." for note in diagnosis.notes]
-    keys = merged_prescription(diagnosis)
+    lines += [f"  Note: {note}." for note in diagnosis.warnings]
+    keys = merge_recommendations(diagnosis)
     if keys:
         lines.append(
             f"  Apply it: descend train --from-run {quoted(diagnosis.run)} --apply   "
             f"({assignments(keys)})"
         )
     if explain:
-        for title, some in sorted_out(diagnosis):
+        for title, some in group_other_causes(diagnosis):
             lines += ["", f"{title}:"]
-            lines += [f"  {word(r.cause)}: {r.because}." for r in some]
+            lines += [f"  {humanize_name(r.cause)}: {r.reason}." for r in some]
         lines += ["", "What was read off the run:"]
-        lines += [f"  {_reading(e)}" for e in diagnosis.readings]
-    elif diagnosis.ruled_out and not tried(diagnosis):
+        lines += [f"  {_reading(e)}" for e in diagnosis.measurements]
+    elif diagnosis.ruled_out and not has_trials(diagnosis):
         lines.append("  Causes that the signals speak less for: --explain.")
     elif diagnosis.ruled_out:
-        for title, some in sorted_out(diagnosis):
+        for title, some in group_other_causes(diagnosis):
             how = " (how each was ruled out: --explain)" if title == OUT else ""
             names = _words(r.cause for r in some)
             lines.append(f"  {'Ruled out' if title == OUT else title}: {names}{how}.")
     lines.append(
-        f"  This took {duration(diagnosis.cost.seconds)}, "
+        f"  This took {format_duration(diagnosis.cost.seconds)}, "
         f"{diagnosis.cost.fraction_of_run:.0%} of the run's own time."
     )
     return "\n".join(lines)
@@ -71,35 +71,35 @@ OUT = "How each other cause was ruled out"
 NOTHING_TRIED = "Of the other causes"
 
 
-def sorted_out(diagnosis: Diagnosis) -> list[tuple[str, list[RuledOut]]]:
+def group_other_causes(diagnosis: Diagnosis) -> list[tuple[str, list[OtherCause]]]:
     """The causes that are not told, by what is known of them, with a title: whose remedies gain as
     well, whose trials left it open, those that are out of question, and those that nobody tried."""
     others = diagnosis.ruled_out
-    named = [f.trial.gain for f in diagnosis.causes if f.trial and f.trial.ci95]
+    named = [f.trial.loss_reduction for f in diagnosis.causes if f.trial and f.trial.ci95]
     best = named[0] if named else math.inf
-    real = [r for r in others if r.gains_too]
+    real = [r for r in others if r.also_improves]
     real.sort(key=lambda r: -_effect(r))
     # An effect larger than the one that is named is not ruled out, whatever its chance.
-    unclear = [r for r in others if not r.gains_too and (r.open or _effect(r) >= best)]
-    left = [r for r in others if not r.gains_too and r not in unclear and not r.untried]
+    unclear = [r for r in others if not r.also_improves and (r.is_inconclusive or _effect(r) >= best)]
+    left = [r for r in others if not r.also_improves and r not in unclear and not r.is_untested]
     groups = [
         (AS_LARGE, [r for r in real if _effect(r) >= best]),
         (LESSER, [r for r in real if _effect(r) < best]),
         (UNDECIDED, unclear),
-        (OUT if tried(diagnosis) else NOTHING_TRIED, left),
-        (UNTRIED, [r for r in others if r.untried and r not in unclear]),
+        (OUT if has_trials(diagnosis) else NOTHING_TRIED, left),
+        (UNTRIED, [r for r in others if r.is_untested and r not in unclear]),
     ]
     return [(title, some) for title, some in groups if some]
 
 
-def _effect(out: RuledOut) -> float:
+def _effect(out: OtherCause) -> float:
     """Nats that the trial of a cause gained; of what was taken away on purpose, none."""
     trial = out.trial
-    return -math.inf if trial is None or trial.ci95 is None or takes_away(trial) else trial.gain
+    return -math.inf if trial is None or trial.ci95 is None or is_ablation(trial) else trial.loss_reduction
 
 
 def _words(causes: Iterable[str]) -> str:
-    return ", ".join(word(cause) for cause in causes)
+    return ", ".join(humanize_name(cause) for cause in causes)
 
 
 def assignments(keys: dict[str, Any]) -> str:
@@ -110,7 +110,7 @@ def assignments(keys: dict[str, Any]) -> str:
 def headline(diagnosis: Diagnosis) -> str:
     """The verdict as a sentence."""
     sure = f"(confidence {diagnosis.probability:.2f})"
-    if diagnosis.verdict == "healthy" and not tried(diagnosis):
+    if diagnosis.verdict == "healthy" and not has_trials(diagnosis):
         return f"By its signals alone nothing is wrong, and nothing was tried {sure}."
     if diagnosis.verdict == "healthy":
         return f"Nothing is wrong: no change that was tried gains anything worth having {sure}."
@@ -125,55 +125,55 @@ def headline(diagnosis: Diagnosis) -> str:
 def _finding(finding: Finding, place: int, *, doubtful: bool) -> list[str]:
     lines = []
     if place or doubtful:
-        after = finding.trial.after if finding.trial else []
+        after = finding.trial.applied_causes if finding.trial else []
         proved = finding.trial and not doubtful
         so = "On top of that" if after else "Also" if proved else "Possibly"
         lines.append(f"  {so}: {_HEADLINE[finding.cause]} (confidence {finding.probability:.2f}).")
-    told = [_reading(e) + (f": {e.why}" if e.why else "") for e in finding.evidence]
+    told = [_reading(e) + (f": {e.reason}" if e.reason else "") for e in finding.evidence]
     if told:
         lines.append("  " + "; ".join(told) + ".")
     if finding.trial:
-        lines.append(f"  {'Tried' if doubtful else 'Proof'}: {proof(finding.trial)}.")
-    keys = f": {assignments(finding.prescription)}" if finding.prescription else ""
-    lines.append(f"  Remedy: {finding.remedy}{keys}.")
+        lines.append(f"  {'Tried' if doubtful else 'Proof'}: {format_trial(finding.trial)}.")
+    keys = f": {assignments(finding.recommended_config)}" if finding.recommended_config else ""
+    lines.append(f"  Remedy: {finding.advice}{keys}.")
     return lines
 
 
-def proof(trial: Trial) -> str:
+def format_trial(trial: PairedTrial) -> str:
     """What a trial showed, with its interval."""
     if trial.ci95 is None:
         return (
             f"with {trial.change} the same run comes past the bad step, to a held-out loss of "
-            f"{trial.treated:.2f}"
+            f"{trial.treatment:.2f}"
         )
     low, high = trial.ci95
-    differs = "lower" if trial.treated < trial.control else "higher"
-    seeds = counted(trial.seeds, "paired seed")
+    differs = "lower" if trial.treatment < trial.control else "higher"
+    seeds = format_count(trial.seeds, "paired seed")
     text = (
-        f"with {trial.change} the same {trial.tokens:,} tokens end {trial.gain:.2f} nats {differs} "
-        f"({trial.control:.2f} → {trial.treated:.2f}; 95 %: {low:.2f} to {high:.2f}, {seeds})"
+        f"with {trial.change} the same {trial.tokens:,} tokens end {trial.loss_reduction:.2f} nats {differs} "
+        f"({trial.control:.2f} → {trial.treatment:.2f}; 95 %: {low:.2f} to {high:.2f}, {seeds})"
     )
-    if trial.metric == OF_A_NEW_VOCABULARY:
+    if trial.metric == NEW_VOCABULARY_METRIC:
         text += ", a token being one of the new vocabulary"
-    if trial.carried_gain is not None:
-        text += f"; in a run of full length about {min(trial.carried_gain, trial.gain):.2f}"
-    if trial.gain_at_equal_time is not None:
+    if trial.extrapolated_loss_reduction is not None:
+        text += f"; in a run of full length about {min(trial.extrapolated_loss_reduction, trial.loss_reduction):.2f}"
+    if trial.loss_reduction_at_equal_time is not None:
         text += (
             f"; it takes {trial.cost_factor:.1f} times as long, and at equal time it gains "
-            f"{trial.gain_at_equal_time:.2f}"
+            f"{trial.loss_reduction_at_equal_time:.2f}"
         )
     return text
 
 
 def _accuracy(diagnosis: Diagnosis) -> list[str]:
     """Whether a low accuracy is the model's fault or the text's."""
-    found = {e.signal: e.value for e in diagnosis.readings}
+    found = {e.metric: e.value for e in diagnosis.measurements}
     if not {"validation_accuracy", "mean_confidence", "counting_loss"} <= found.keys():
         return []
     hits, expected = found["validation_accuracy"], found["mean_confidence"]
     return [
-        f"  Accuracy: it names the next token of held-out text right {share(hits)} of the time, "
-        f"{_than_expected(hits, expected)} ({share(expected)}); its loss there is "
+        f"  Accuracy: it names the next token of held-out text right {format_percent(hits)} of the time, "
+        f"{_than_expected(hits, expected)} ({format_percent(expected)}); its loss there is "
         f"{found['held_out_loss']:.2f}, the best that counting reaches "
         f"{found['counting_loss']:.2f}."
     ]
@@ -192,22 +192,22 @@ def _than_expected(hits: float, expected: float) -> str:
 
 
 def _heading(diagnosis: Diagnosis) -> list[str]:
-    found = {e.signal: e for e in diagnosis.readings}
+    found = {e.metric: e for e in diagnosis.measurements}
     ahead, last = found.get("loss_ahead"), found.get("loss_at_last")
     return [] if ahead is None or last is None else [f"  {heading_sentence(ahead, last)}"]
 
 
 def heading_sentence(
-    ahead: Evidence | Reading, last: Evidence | Reading, curve: str = "training loss"
+    ahead: Evidence | Measurement, last: Evidence | Measurement, curve: str = "training loss"
 ) -> str:
     """Where a curve was going, from the readings `loss_ahead` and `loss_at_last`."""
     low, high = last.ci95 or (last.value, last.value)
     told = high - low <= MOST_TOLD * ahead.value
-    at_last = f"at last to {last.value:.2f}{interval_words(last.ci95)}" if told else "where at last"
+    at_last = f"at last to {last.value:.2f}{format_ci95(last.ci95)}" if told else "where at last"
     unknown = "" if told else " cannot be told"
     return (
         f"Curve: at its highest rate the {curve} was going to {ahead.value:.2f} {ahead.unit}"
-        f"{interval_words(ahead.ci95)}, and {at_last}{unknown}: a power law through that part of "
+        f"{format_ci95(ahead.ci95)}, and {at_last}{unknown}: a power law through that part of "
         "this curve alone, and the truth is outside such an interval more often than it says."
     )
 
@@ -217,14 +217,14 @@ MOST_TOLD = 0.5
 
 
 def _neutral(diagnosis: Diagnosis) -> list[str]:
-    neutral: list[tuple[RuledOut, Trial]] = [
+    neutral: list[tuple[OtherCause, PairedTrial]] = [
         (r, r.trial) for r in diagnosis.ruled_out if r.trial is not None and r.trial.ci95
     ]
     if not neutral:
         return []
-    neutral.sort(key=lambda x: -x[1].gain)
+    neutral.sort(key=lambda x: -x[1].loss_reduction)
     words = [
-        f"{change_word(t)} {t.gain:+.2f} ({t.ci95[0]:+.2f} to {t.ci95[1]:+.2f})"
+        f"{describe_change(t)} {t.loss_reduction:+.2f} ({t.ci95[0]:+.2f} to {t.ci95[1]:+.2f})"
         for _, t in neutral[:_LISTED]
         if t.ci95
     ]
@@ -232,17 +232,17 @@ def _neutral(diagnosis: Diagnosis) -> list[str]:
 
 
 def _reading(evidence: Evidence) -> str:
-    healthy = in_words(evidence.healthy_range)
+    healthy = format_range(evidence.healthy_range)
     healthy = f" (healthy: {healthy})" if healthy else ""
-    told = reading_words(evidence.signal, evidence.value, evidence.unit)
-    return told + interval_words(evidence.ci95) + healthy
+    told = format_measurement(evidence.metric, evidence.value, evidence.unit)
+    return told + format_ci95(evidence.ci95) + healthy
 
 
-def change_word(trial: Trial) -> str:
+def describe_change(trial: PairedTrial) -> str:
     """What was changed; of what was taken away, that the gain is what it costs."""
-    return f"{trial.change} (what it costs)" if takes_away(trial) else trial.change
+    return f"{trial.change} (what it costs)" if is_ablation(trial) else trial.change
 
 
-def word(name: str) -> str:
+def humanize_name(name: str) -> str:
     """A name as a person writes it."""
     return name.replace("_", " ")

@@ -4,51 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from descend.doctor.healthy import healthy_range
-from descend.runs.records import Epoch, Matrices, Record, Rescue, Step
+from descend.doctor.healthy import reference_range
+from descend.runs.records import Epoch, WeightUpdateStats, Event, Rollback, Step
 from descend.signals import recorded
 
-LOOKS_AN_EPOCH = 4
+LINES_PER_EPOCH = 4
 """Times an epoch that the signals are told, at most."""
 FEWEST_STEPS = 100
 """Between two looks: over fewer steps the signals are noise."""
 
 
-def watched(
-    records: Iterator[Record], steps_an_epoch: int, vocab_size: int, tell: Callable[[str], None]
-) -> Iterator[Record]:
+def with_metrics_lines(
+    records: Iterator[Event], steps_an_epoch: int, vocab_size: int, tell: Callable[[str], None]
+) -> Iterator[Event]:
     """Pass `records` on unchanged; `tell` what the signals read every quarter of an epoch."""
     steps: list[Step] = []
-    matrices: list[Matrices] = []
+    matrices: list[WeightUpdateStats] = []
     epochs: list[Epoch] = []
-    every = max(steps_an_epoch // LOOKS_AN_EPOCH, FEWEST_STEPS)
+    every = max(steps_an_epoch // LINES_PER_EPOCH, FEWEST_STEPS)
     for record in records:
         if isinstance(record, Step):
             steps.append(record)
-        elif isinstance(record, Matrices):
+        elif isinstance(record, WeightUpdateStats):
             matrices.append(record)
         elif isinstance(record, Epoch):
             epochs.append(record)
-        elif isinstance(record, Rescue):
+        elif isinstance(record, Rollback):
             steps = [s for s in steps if s.step <= record.step]
             matrices = [m for m in matrices if m.step <= record.step]
             epochs = [e for e in epochs if e.step <= record.step]
         yield record
         if isinstance(record, Step) and len(steps) % every == 0:
-            tell(view_line(steps, matrices, epochs, vocab_size))
+            tell(format_metrics_line(steps, matrices, epochs, vocab_size))
 
 
-def view_line(
-    steps: list[Step], matrices: list[Matrices], epochs: list[Epoch], vocab_size: int
+def format_metrics_line(
+    steps: list[Step], matrices: list[WeightUpdateStats], epochs: list[Epoch], vocab_size: int
 ) -> str:
     """What the recorded signals read so far; those outside their healthy range are marked."""
     readings: list[tuple[str, str, float | None, str]] = [
-        ("loss_at_start", "first loss", recorded.loss_at_start(steps, vocab_size), "of ln V"),
+        ("loss_at_start", "first loss", recorded.initial_loss_ratio(steps, vocab_size), "of ln V"),
         ("update_ratio", "update to weight", recorded.update_ratio(matrices), "a step"),
-        ("clipped_share", "clipped", recorded.clipped_share(steps), "of steps"),
-        ("gradient_spread", "gradient outliers", recorded.gradient_spread(steps), "times"),
-        ("loss_rise", "loss rose by", recorded.highest_after_start(steps), "nats"),
-        ("rise_after_best", "past its best by", recorded.rise_after_best(epochs), "nats"),
+        ("clipped_share", "clipped", recorded.clipped_step_fraction(steps), "of steps"),
+        ("gradient_spread", "gradient outliers", recorded.gradient_norm_p99_over_p50(steps), "times"),
+        ("loss_rise", "loss rose by", recorded.max_loss_increase(steps), "nats"),
+        ("rise_after_best", "past its best by", recorded.validation_loss_increase_after_best(epochs), "nats"),
     ]
     parts = [_part(*reading) for reading in readings if reading[2] is not None]
     return f"  doctor, step {steps[-1].step:,}: " + "; ".join(parts)
@@ -56,7 +56,7 @@ def view_line(
 
 def _part(signal: str, words: str, value: float | None, unit: str) -> str:
     assert value is not None
-    low, high = healthy_range(signal)
+    low, high = reference_range(signal)
     beyond = "" if low is None or value >= low else f" (low: healthy from {low:g})"
     beyond = beyond if high is None or value <= high else f" (high: healthy up to {high:g})"
     return f"{words} {value:.2g} {unit}{beyond}"

@@ -15,7 +15,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from descend.errors import MissingExtraError
+from descend.errors import MissingDependencyError
 
 # The entry of the bundle: import{aS as a,…}from"./index-….js";export{a as echarts,…}
 _IMPORT = re.compile(r'import\s*\{([^}]*)\}\s*from\s*"\./([\w.-]+\.js)"')
@@ -45,7 +45,7 @@ def policy_hash(code: str) -> str:
 
 
 @cache
-def drawing_script() -> Script:
+def load_echarts_script() -> Script:
     """ECharts as one script that sets `window.echarts`; `MissingExtraError` where there is none."""
     found = find_spec("nicegui")
     if found is None or not found.submodule_search_locations:
@@ -81,8 +81,8 @@ def _names(listed: str) -> dict[str, str]:
     return {pair[-1].strip(): pair[0].strip() for pair in pairs}
 
 
-def _missing(found: str) -> MissingExtraError:
-    return MissingExtraError(
+def _missing(found: str) -> MissingDependencyError:
+    return MissingDependencyError(
         "report", found, "the extra `report`",
         "install it with `pip install 'descend[report]'`; without it a report has tables alone",
     )  # fmt: skip

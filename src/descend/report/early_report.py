@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from descend.errors import RunFolderError
-from descend.handbook.yours.found import kept_diagnosis
-from descend.handbook.yours.wording import significant
+from descend.handbook.yours.found import load_kept_diagnosis
+from descend.handbook.yours.wording import format_significant
 from descend.report.diagnosis import headline
-from descend.report.figures import Axis, Curve, Level, curves, smooth
-from descend.report.page import Column, Fact, Facts, Figure, Page, Section, Table
+from descend.report.figures import Axis, Curve, HorizontalLine, curves, smooth
+from descend.report.page import TableColumn, Fact, Facts, Figure, ReportPage, Section, ReportTable
 from descend.report.parts.diagnosis import diagnosis_section
-from descend.report.parts.settings import again, settings
-from descend.runs.folder import RunInfo, read_events, read_info
-from descend.runs.records import Epoch, Record, Step, Stopped
+from descend.report.parts.settings import repeat_section, config_section
+from descend.runs.folder import RunMetadata, read_events, read_info
+from descend.runs.records import Epoch, Event, Step, TrainingStopped
 from descend.runs.suggestions import suggest_fix
 
 LAST = 12
 """Updates shown as a table: the ones before the end."""
 
-WILD = 100.0
+MAX_PLOTTED_LOSS = 100.0
 """Nats per token: far above what guessing costs; beyond it only a log axis shows all."""
 
 _ENDED = {
@@ -31,14 +31,14 @@ _ENDED = {
 }
 
 
-def is_early(records: Sequence[Record]) -> bool:
+def has_no_finished_epoch(records: Sequence[Event]) -> bool:
     """Whether the run has made a step but not finished an epoch."""
     return any(isinstance(r, Step) for r in records) and not any(
         isinstance(r, Epoch) for r in records
     )
 
 
-def early_report(folder: Path) -> Page:
+def unfinished_run_report(folder: Path) -> ReportPage:
     """What the updates made so far show; `RunFolderError` if `folder` is no run or made none."""
     info, records = read_info(folder), read_events(folder)
     steps = [r for r in records if isinstance(r, Step)]
@@ -47,15 +47,15 @@ def early_report(folder: Path) -> Page:
             str(folder), "a run without a single update", "at least one",
             suggest_fix(folder),
         )  # fmt: skip
-    diagnosed = kept_diagnosis(folder)
+    diagnosed = load_kept_diagnosis(folder)
     sections = [
         diagnosis_section(diagnosed) if diagnosed else None,
         _updates(info, steps),
-        settings(info, folder),
-        again(info, folder),
+        config_section(info, folder),
+        repeat_section(info, folder),
     ]
     lead = (_how_it_ended(records, steps),)
-    return Page(
+    return ReportPage(
         title=folder.resolve().name,
         subtitle=f"{info.corpus['corpus']} · {info.saved_at.partition('T')[0]}",
         lead=(headline(diagnosed), *lead) if diagnosed else lead,
@@ -63,7 +63,7 @@ def early_report(folder: Path) -> Page:
             Fact("updates made", f"{steps[-1].step:,}", "before the first epoch ended"),
             Fact("first loss", loss_word(steps[0].loss), "nats per token"),
             Fact("last loss", loss_word(steps[-1].loss), "nats per token"),
-            Fact("highest rate", significant(max(s.learning_rate for s in steps)), ""),
+            Fact("highest rate", format_significant(max(s.learning_rate for s in steps)), ""),
         )),
         sections=tuple(s for s in sections if s is not None),
         made_by=f"Report of a training run · descend {info.version}",
@@ -73,11 +73,11 @@ def early_report(folder: Path) -> Page:
 
 def loss_word(loss: float) -> str:
     """A loss, also one that has run away."""
-    return f"{loss:.3f}" if loss < WILD else significant(loss)
+    return f"{loss:.3f}" if loss < MAX_PLOTTED_LOSS else format_significant(loss)
 
 
-def _how_it_ended(records: Sequence[Record], steps: Sequence[Step]) -> str:
-    last = next((r for r in reversed(records) if isinstance(r, Stopped)), None)
+def _how_it_ended(records: Sequence[Event], steps: Sequence[Step]) -> str:
+    last = next((r for r in reversed(records) if isinstance(r, TrainingStopped)), None)
     why = f"{_ENDED[last.reason]}" if last else "it may still be training"
     return (
         f"This run has made {steps[-1].step:,} updates and not finished its first epoch: {why}. "
@@ -86,21 +86,21 @@ def _how_it_ended(records: Sequence[Record], steps: Sequence[Step]) -> str:
     )
 
 
-def _updates(info: RunInfo, steps: Sequence[Step]) -> Section:
+def _updates(info: RunMetadata, steps: Sequence[Step]) -> Section:
     x = [float(s.step) for s in steps]
     losses = [s.loss for s in steps]
     made = [(float(s.step), s.gradient_norm) for s in steps if s.gradient_norm is not None]
     norms = [norm for _, norm in made]
-    clip = float(info.resolved.get("gradient_clip") or 0)
-    level = [Level("clipped above", clip)] if clip else []
-    table = Table(
+    clip = float(info.resolved_config.get("gradient_clip") or 0)
+    level = [HorizontalLine("clipped above", clip)] if clip else []
+    table = ReportTable(
         f"The last {min(LAST, len(steps))} updates",
-        (Column("update"), Column("loss"), Column("gradient norm"), Column("rate"),
-         Column("clipped", False)),
+        (TableColumn("update"), TableColumn("loss"), TableColumn("gradient norm"), TableColumn("rate"),
+         TableColumn("clipped", False)),
         tuple(
             (f"{s.step:,}", loss_word(s.loss),
-             "not finite" if s.gradient_norm is None else significant(s.gradient_norm),
-             significant(s.learning_rate), "yes" if s.clipped else "no")
+             "not finite" if s.gradient_norm is None else format_significant(s.gradient_norm),
+             format_significant(s.learning_rate), "yes" if s.clipped else "no")
             for s in steps[-LAST:]
         ),
     )  # fmt: skip
@@ -110,10 +110,10 @@ def _updates(info: RunInfo, steps: Sequence[Step]) -> Section:
                "last updates.",
                curves([Curve("loss", x, losses, "@calm", "raw"),
                        Curve("loss", x, smooth(losses), "@calm")],
-                      Axis("updates"), Axis("nats per token", log=max(losses) > WILD)), height=300),
+                      Axis("updates"), Axis("nats per token", log=max(losses) > MAX_PLOTTED_LOSS)), height=300),
         Figure("Norm of the gradient, before clipping",
-               f"From {significant(norms[0]) if norms else 'none'} to "
-               f"{significant(norms[-1]) if norms else 'none'}; the table below has the last.",
+               f"From {format_significant(norms[0]) if norms else 'none'} to "
+               f"{format_significant(norms[-1]) if norms else 'none'}; the table below has the last.",
                curves([Curve("gradient norm", [a for a, _ in made], norms, "@second")],
                       Axis("updates"), Axis("norm", log=True), levels=level), height=240),
         table,

@@ -6,53 +6,53 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from descend.config import RunConfig
-from descend.handbook.facts import shown
+from descend.handbook.facts import format_setting
 from descend.lab.attribute import Attribution
-from descend.lab.comparison import ComparedArm, Comparison
-from descend.lab.measured import Measured
-from descend.lab.sources import DECIDES_NO_LOSS
-from descend.report.experiments import chance, how_found, pairs_method
-from descend.report.figures import SERIES, Axis, Curve, Span, curves, intervals
+from descend.lab.comparison import ArmResult, Comparison
+from descend.lab.measured import Estimate
+from descend.lab.sources import KEYS_WITHOUT_EFFECT_ON_LOSS
+from descend.report.experiments import format_p_value, describe_method, pairs_method
+from descend.report.figures import SERIES, Axis, Curve, IntervalBar, curves, intervals
 from descend.report.page import (
-    Block,
-    Column,
+    ReportBlock,
+    TableColumn,
     Command,
     Fact,
     Facts,
     Figure,
-    Page,
+    ReportPage,
     Paragraph,
     Section,
-    Table,
+    ReportTable,
 )
-from descend.units import counted, duration, points, size
+from descend.units import format_count, format_duration, format_percentage_points, format_bytes
 from descend.version import __version__
 
 MADE_BY = f"Report of an experiment · descend {__version__}"
 
 
-def comparison_report(found: Comparison, folder: Path) -> Page:
+def comparison_report(found: Comparison, folder: Path) -> ReportPage:
     """Arms side by side: differences with intervals, curves, every number as a table."""
     best = min(found.arms, key=lambda a: _loss(a, found))
-    return Page(
+    return ReportPage(
         title=folder.resolve().name,
         subtitle=f"{found.corpus} · {len(found.arms)} configurations, "
-        f"{counted(len(found.seeds), 'seed')} each",
+        f"{format_count(len(found.seeds), 'seed')} each",
         lead=(found.sentence,),
         facts=Facts((
             Fact("lowest held-out loss", f"{_loss(best, found):.3f}", f"{found.unit}: {best.name}"),
-            Fact("made equal", found.match, _budget(found)),
-            Fact("time of training", duration(sum(s.seconds for a in found.arms for s in a.seeds)),
+            Fact("made equal", found.budget_unit, _budget(found)),
+            Fact("time of training", format_duration(sum(s.seconds for a in found.arms for s in a.seeds)),
                  "over all runs"),
         )),
         sections=tuple(s for s in (
-            differences(found), learning_curves(found), _settings(found), again(found.command)
+            differences(found), learning_curves(found), _settings(found), repeat_section(found.command)
         ) if s),
         made_by=MADE_BY,
     )  # fmt: skip
 
 
-def again(command: str) -> Section | None:
+def repeat_section(command: str) -> Section | None:
     """What repeats an experiment; None where it was not written down."""
     if not command:
         return None
@@ -67,7 +67,7 @@ def _budget(found: Comparison) -> str:
     return "each its own" if found.budget is None else f"{found.budget:,.6g} for each run"
 
 
-def _loss(arm: ComparedArm, found: Comparison) -> float:
+def _loss(arm: ArmResult, found: Comparison) -> float:
     return arm.bits_per_byte if found.unit == "bits per byte" else arm.validation_loss
 
 
@@ -77,7 +77,7 @@ def differences(found: Comparison) -> Section:
     others = [(a, a.difference) for a in found.arms if a.difference is not None]
     spans = [_span(a.name, d) for a, d in others]
     told = "; ".join(f"{s.name} {s.value:+.3f}" for s in spans)
-    blocks: list[Block] = [
+    blocks: list[ReportBlock] = [
         Paragraph(
             f"Each is set against {first}, seed by seed: same initial weights where the shape "
             "allows, same order of the text, same held-out text. Left of zero is better."
@@ -94,60 +94,60 @@ def differences(found: Comparison) -> Section:
     return Section("difference", "What differs", tuple(blocks))
 
 
-def _span(name: str, found: Measured) -> Span:
+def _span(name: str, found: Estimate) -> IntervalBar:
     low, high = found.ci95 or (found.value, found.value)
-    return Span(name, found.value, low, high)
+    return IntervalBar(name, found.value, low, high)
 
 
-def _arms(found: Comparison) -> Table:
+def _arms(found: Comparison) -> ReportTable:
     columns = (
-        Column("configuration", False), Column("held-out loss"), Column("difference (95 %)"),
-        Column("verdict", False), Column("accuracy"), Column("bits per byte"), Column("time"),
+        TableColumn("configuration", False), TableColumn("held-out loss"), TableColumn("difference (95 %)"),
+        TableColumn("verdict", False), TableColumn("accuracy"), TableColumn("bits per byte"), TableColumn("time"),
     )  # fmt: skip
     rows = tuple(
         (
             a.name, f"{a.validation_loss:.3f}", with_interval(a.difference), a.verdict,
-            f"{a.accuracy:.1%}", f"{a.bits_per_byte:.3f}", duration(a.seconds),
+            f"{a.accuracy:.1%}", f"{a.bits_per_byte:.3f}", format_duration(a.seconds),
         )
         for a in found.arms
     )  # fmt: skip
     strong = frozenset(n for n, a in enumerate(found.arms) if a.verdict == "better")
-    return Table("Each configuration, as means over its seeds", columns, rows, strong)
+    return ReportTable("Each configuration, as means over its seeds", columns, rows, strong)
 
 
-def with_interval(found: Measured | None) -> str:
+def with_interval(found: Estimate | None) -> str:
     """`-0.236 (-0.302 to -0.170)`; a dash for what the others are held against."""
     if found is None:
         return "–"
     return f"{found.value:+.3f}" + (f" ({_interval(found)})" if found.ci95 else "")
 
 
-def _sizes(found: Comparison) -> Table:
-    columns = (Column("configuration", False), Column("parameters"), Column("memory"),
-               Column("vocabulary"), Column("updates"), Column("tokens"))  # fmt: skip
+def _sizes(found: Comparison) -> ReportTable:
+    columns = (TableColumn("configuration", False), TableColumn("parameters"), TableColumn("memory"),
+               TableColumn("vocabulary"), TableColumn("updates"), TableColumn("tokens"))  # fmt: skip
     rows = tuple(
-        (a.name, f"{a.parameters:,}", size(a.memory), f"{a.vocab_size:,}", f"{a.steps:,}",
+        (a.name, f"{a.parameters:,}", format_bytes(a.memory), f"{a.vocab_size:,}", f"{a.steps:,}",
          f"{a.tokens:,}")
         for a in found.arms
     )  # fmt: skip
-    return Table("How large each is, and what it was given", columns, rows, folded=True)
+    return ReportTable("How large each is, and what it was given", columns, rows, folded=True)
 
 
-def _interval(found: Measured | None) -> str:
+def _interval(found: Estimate | None) -> str:
     return f"{found.ci95[0]:+.3f} to {found.ci95[1]:+.3f}" if found and found.ci95 else "–"
 
 
-def _seeds(found: Comparison) -> Table:
-    columns = (Column("configuration", False), Column("seed"), Column("held-out loss"),
-               Column("accuracy"), Column("bits per byte"), Column("time"),
-               Column("went astray at update"))  # fmt: skip
+def _seeds(found: Comparison) -> ReportTable:
+    columns = (TableColumn("configuration", False), TableColumn("seed"), TableColumn("held-out loss"),
+               TableColumn("accuracy"), TableColumn("bits per byte"), TableColumn("time"),
+               TableColumn("went astray at update"))  # fmt: skip
     rows = tuple(
         (a.name, str(s.seed), f"{s.validation_loss:.3f}", f"{s.accuracy:.1%}",
-         f"{s.bits_per_byte:.3f}", duration(s.seconds),
+         f"{s.bits_per_byte:.3f}", format_duration(s.seconds),
          "–" if s.diverged_at is None else f"{s.diverged_at:,}")
         for a in found.arms for s in a.seeds
     )  # fmt: skip
-    return Table("Every run", columns, rows, folded=True)
+    return ReportTable("Every run", columns, rows, folded=True)
 
 
 def learning_curves(found: Comparison) -> Section | None:
@@ -176,67 +176,67 @@ def learning_curves(found: Comparison) -> Section | None:
 
 def _settings(found: Comparison) -> Section:
     """What the arms do not share, and what they share that is no default."""
-    keys = [k for k in RunConfig.model_fields if k not in DECIDES_NO_LOSS]
+    keys = [k for k in RunConfig.model_fields if k not in KEYS_WITHOUT_EFFECT_ON_LOSS]
     values = {k: [a.config.get(k) for a in found.arms] for k in keys}
     differing = [k for k in keys if any(v != values[k][0] for v in values[k])]
     shared = [
-        (k, shown(values[k][0]), shown(RunConfig.model_fields[k].default)) for k in keys
+        (k, format_setting(values[k][0]), format_setting(RunConfig.model_fields[k].default)) for k in keys
         if k not in differing and values[k][0] != RunConfig.model_fields[k].default
     ]  # fmt: skip
-    blocks: list[Block] = [
-        Table("The settings that differ",
-              (Column("configuration", False), *(Column(k, False) for k in differing)),
-              tuple((a.name, *(shown(a.config.get(k)) for k in differing)) for a in found.arms)),
+    blocks: list[ReportBlock] = [
+        ReportTable("The settings that differ",
+              (TableColumn("configuration", False), *(TableColumn(k, False) for k in differing)),
+              tuple((a.name, *(format_setting(a.config.get(k)) for k in differing)) for a in found.arms)),
     ]  # fmt: skip
     if shared:
-        blocks.append(Table(
+        blocks.append(ReportTable(
             "What all share that is not the default",
-            (Column("setting", False), Column("value", False), Column("default", False)),
+            (TableColumn("setting", False), TableColumn("value", False), TableColumn("default", False)),
             tuple(shared),
         ))  # fmt: skip
     return Section("settings", "Settings", tuple(blocks))
 
 
-def attribution_report(found: Attribution, folder: Path) -> Page:
+def attribution_report(found: Attribution, folder: Path) -> ReportPage:
     """Shares of the changes with intervals, interactions, every run."""
-    return Page(
+    return ReportPage(
         title=f"{found.a} → {found.b}",
         subtitle=f"{found.corpus} · {folder.resolve().name}",
         lead=(found.sentence,),
         facts=Facts((
-            Fact("all changes together", f"{found.total.value:+.3f}", found.unit),
-            Fact("accuracy", points(found.total_accuracy.value), "of held-out tokens"),
-            Fact("training time", more_time(found.total_seconds), "for each run"),
+            Fact("all changes together", f"{found.total_difference.value:+.3f}", found.unit),
+            Fact("accuracy", format_percentage_points(found.total_accuracy.value), "of held-out tokens"),
+            Fact("training time", format_time_difference(found.total_seconds), "for each run"),
             Fact("runs", f"{len(found.runs):,}",
-                 f"{counted(len(found.seeds), 'seed')}, {found.method}"),
+                 f"{format_count(len(found.seeds), 'seed')}, {found.method}"),
         )),
         sections=tuple(s for s in (
-            _shares(found), *_interactions(found), _runs(found), again(found.command)
+            _shares(found), *_interactions(found), _runs(found), repeat_section(found.command)
         ) if s),
         made_by=MADE_BY,
     )  # fmt: skip
 
 
-def more_time(found: Measured) -> str:
+def format_time_difference(found: Estimate) -> str:
     """`+12 s`."""
-    return f"{'+' if found.value >= 0 else '-'}{duration(abs(found.value))}"
+    return f"{'+' if found.value >= 0 else '-'}{format_duration(abs(found.value))}"
 
 
 def _shares(found: Attribution) -> Section:
-    spans = [_span(s.change, Measured(s.value, s.ci95)) for s in found.shares]
+    spans = [_span(s.change, Estimate(s.value, s.ci95)) for s in found.contributions]
     told = "; ".join(f"{s.name} {s.value:+.3f}" for s in spans)
     columns = (
-        Column("change", False), Column("share of the loss"), Column("95 %"), Column("p (Holm)"),
-        Column("alone"), Column("made last"), Column("accuracy"), Column("time"),
+        TableColumn("change", False), TableColumn("share of the loss"), TableColumn("95 %"), TableColumn("p (Holm)"),
+        TableColumn("alone"), TableColumn("made last"), TableColumn("accuracy"), TableColumn("time"),
     )  # fmt: skip
     rows = [
-        (s.change, f"{s.value:+.3f}", _interval(Measured(s.value, s.ci95)), chance(s.p),
-         plain(s.alone), plain(s.last), points(s.accuracy.value), more_time(s.seconds))
-        for s in found.shares
+        (s.change, f"{s.value:+.3f}", _interval(Estimate(s.value, s.ci95)), format_p_value(s.p),
+         format_loss_difference(s.effect_first), format_loss_difference(s.effect_last), format_percentage_points(s.accuracy.value), format_time_difference(s.seconds))
+        for s in found.contributions
     ]  # fmt: skip
     rows.append((
-        "all of it", f"{found.total.value:+.3f}", _interval(found.total), "", "", "",
-        points(found.total_accuracy.value), more_time(found.total_seconds),
+        "all of it", f"{found.total_difference.value:+.3f}", _interval(found.total_difference), "", "", "",
+        format_percentage_points(found.total_accuracy.value), format_time_difference(found.total_seconds),
     ))  # fmt: skip
     return Section("shares", "Which change brought how much", (
         Paragraph(
@@ -248,38 +248,38 @@ def _shares(found: Attribution) -> Section:
         Figure(f"Share of each change in the held-out loss, {found.unit}, with 95 % intervals",
                f"Shares: {told}.", intervals(spans, Axis(found.unit)),
                height=70 + 34 * len(spans)),
-        Table("Each change", columns, tuple(rows), frozenset({len(rows) - 1})),
+        ReportTable("Each change", columns, tuple(rows), frozenset({len(rows) - 1})),
     ))  # fmt: skip
 
 
 def _runs(found: Attribution) -> Section:
     """How it was found: every run, and what all of them share."""
-    names = {s.key: s.change for s in found.shares}
-    columns = (Column("seed"), Column("changes made", False), Column("held-out loss"),
-               Column("bits per byte"), Column("accuracy"), Column("updates"),
-               Column("time"))  # fmt: skip
+    names = {s.key: s.change for s in found.contributions}
+    columns = (TableColumn("seed"), TableColumn("changes made", False), TableColumn("held-out loss"),
+               TableColumn("bits per byte"), TableColumn("accuracy"), TableColumn("updates"),
+               TableColumn("time"))  # fmt: skip
     rows = tuple(
         (
             str(r.seed), "; ".join(names.get(key, key) for key in r.changed) or f"none: {found.a}",
             f"{r.validation_loss:.3f}" + (" (went astray)" if r.diverged else ""),
-            f"{r.bits_per_byte:.3f}", f"{r.accuracy:.1%}", f"{r.steps:,}", duration(r.seconds),
+            f"{r.bits_per_byte:.3f}", f"{r.accuracy:.1%}", f"{r.steps:,}", format_duration(r.seconds),
         )
         for r in found.runs
     )  # fmt: skip
-    blocks: list[Block] = [
-        Paragraph(f"{how_found(found)}. Runs of one seed share initial weights where the shape "
+    blocks: list[ReportBlock] = [
+        Paragraph(f"{describe_method(found)}. Runs of one seed share initial weights where the shape "
                   "allows, the order of the text, and the held-out text."),
-        Table("Every run", columns, rows, folded=True),
+        ReportTable("Every run", columns, rows, folded=True),
     ]  # fmt: skip
     base = tuple(
-        (key, shown(found.base.get(key)), shown(field.default))
+        (key, format_setting(found.base.get(key)), format_setting(field.default))
         for key, field in RunConfig.model_fields.items()
-        if key not in DECIDES_NO_LOSS and found.base.get(key, field.default) != field.default
+        if key not in KEYS_WITHOUT_EFFECT_ON_LOSS and found.base.get(key, field.default) != field.default
     )
     if base:
-        blocks.append(Table(
+        blocks.append(ReportTable(
             f"The settings of {found.a} that are not the default",
-            (Column("setting", False), Column("value", False), Column("default", False)), base,
+            (TableColumn("setting", False), TableColumn("value", False), TableColumn("default", False)), base,
             folded=True,
         ))  # fmt: skip
     return Section("runs", "How it was found", tuple(blocks))
@@ -290,20 +290,20 @@ def _interactions(found: Attribution) -> Sequence[Section]:
         return ()
     rows = tuple(
         (*i.keys, f"{i.value:+.3f}", f"{i.sets}" if i.sets else "–",
-         f"{i.span[0]:+.3f} to {i.span[1]:+.3f}" if i.span else "–")
+         f"{i.range[0]:+.3f} to {i.range[1]:+.3f}" if i.range else "–")
         for i in found.interactions
     )  # fmt: skip
-    columns = (Column("one", False), Column("other", False), Column(found.unit),
-               Column("sets of others"), Column("least to most"))  # fmt: skip
+    columns = (TableColumn("one", False), TableColumn("other", False), TableColumn(found.unit),
+               TableColumn("sets of others"), TableColumn("least to most"))  # fmt: skip
     return (Section("together", "What two changes do together", (
         Paragraph(
             "Beyond what each brings alone: below zero they help each other. In "
             f"{pairs_method(found)}; what is seen beside few sets may be chance."
         ),
-        Table("Pairs of changes, the strongest first", columns, rows),
+        ReportTable("Pairs of changes, the strongest first", columns, rows),
     )),)  # fmt: skip
 
 
-def plain(value: float | None) -> str:
+def format_loss_difference(value: float | None) -> str:
     """`-0.236`; a dash where it is not known."""
     return "–" if value is None else f"{value:+.3f}"

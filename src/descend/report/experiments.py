@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from descend.lab.attribute import Attribution, Interaction
 from descend.lab.comparison import Comparison
-from descend.lab.measured import Measured
-from descend.units import counted, duration, points, size
+from descend.lab.measured import Estimate
+from descend.units import format_count, format_duration, format_percentage_points, format_bytes
 
 BAR = 20
 """Characters of the longest bar."""
@@ -31,13 +31,13 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> 
     return "\n".join([line(head), rule, *map(line, rows)])
 
 
-def signed(value: float, ci95: tuple[float, float] | None, digits: int = 3) -> str:
+def format_difference(value: float, ci95: tuple[float, float] | None, digits: int = 3) -> str:
     """`-0.123 [-0.150, -0.096]`."""
     text = f"{value:+.{digits}f}"
     return text if ci95 is None else f"{text} [{ci95[0]:+.{digits}f}, {ci95[1]:+.{digits}f}]"
 
 
-def chance(p: float | None) -> str:
+def format_p_value(p: float | None) -> str:
     """A p-value; a dash where there is none."""
     if p is None:
         return "–"
@@ -55,20 +55,20 @@ def bar(value: float, most: float) -> str:
 
 def attribution_text(found: Attribution) -> str:
     """`attribute` in the terminal."""
-    most = max(abs(share.value) for share in found.shares)
+    most = max(abs(share.value) for share in found.contributions)
     rows = [
-        (s.change, signed(s.value, s.ci95), bar(s.value, most), _plain(s.alone), _plain(s.last),
-         points(s.accuracy.value), _time(s.seconds))
-        for s in found.shares
+        (s.change, format_difference(s.value, s.ci95), bar(s.value, most), _plain(s.effect_first), _plain(s.effect_last),
+         format_percentage_points(s.accuracy.value), _time(s.seconds))
+        for s in found.contributions
     ]  # fmt: skip
-    whole = ("all of it", signed(found.total.value, found.total.ci95), " " * BAR, "", "",
-             points(found.total_accuracy.value), _time(found.total_seconds))  # fmt: skip
+    whole = ("all of it", format_difference(found.total_difference.value, found.total_difference.ci95), " " * BAR, "", "",
+             format_percentage_points(found.total_accuracy.value), _time(found.total_seconds))  # fmt: skip
     head = ("change", f"loss ({found.unit})", "gain │ harm".center(BAR + 1), "alone", "last",
             "accuracy", "time")  # fmt: skip
     blocks = [table(head, [*rows, whole]), found.sentence]
     if found.interactions:
         blocks.append(pairs_words(found))
-    return "\n\n".join([*blocks, how_found(found)])
+    return "\n\n".join([*blocks, describe_method(found)])
 
 
 STRONGEST = 3
@@ -79,7 +79,7 @@ def pairs_words(found: Attribution) -> str:
     """The strongest pairs in a sentence."""
     pairs = [
         f"{i.keys[0]} with {i.keys[1]} {i.value:+.3f}"
-        + ("" if found.method == "exact" else f" ({counted(i.sets, 'set')}{_from_to(i)})")
+        + ("" if found.method == "exact" else f" ({format_count(i.sets, 'set')}{_from_to(i)})")
         for i in found.interactions[:STRONGEST]
     ]
     return f"two changes beyond the sum of both, {pairs_method(found)}: {', '.join(pairs)}"
@@ -93,27 +93,27 @@ def pairs_method(found: Attribution) -> str:
 
 
 def _from_to(pair: Interaction) -> str:
-    if pair.sets < 2 or pair.span is None:
+    if pair.sets < 2 or pair.range is None:
         return ""
-    return f": {pair.span[0]:+.3f} to {pair.span[1]:+.3f}"
+    return f": {pair.range[0]:+.3f} to {pair.range[1]:+.3f}"
 
 
-def how_found(found: Attribution) -> str:
+def describe_method(found: Attribution) -> str:
     """The method in a sentence."""
-    seeds = counted(len(found.seeds), "seed")
-    orders = f"{counted(found.orders, 'random order')} of the changes"
+    seeds = format_count(len(found.seeds), "seed")
+    orders = f"{format_count(found.orders, 'random order')} of the changes"
     way = "all sets of changes were trained" if found.method == "exact" else orders
     share = "" if found.train_share == 1 else f", on {found.train_share:.0%} of the training text"
-    made = f"{counted(len(found.runs), 'run')}: {way}, {seeds}{share}"
-    if found.shares[0].ci95 is None:
+    made = f"{format_count(len(found.runs), 'run')}: {way}, {seeds}{share}"
+    if found.contributions[0].ci95 is None:
         return made
     made += "; in brackets 95 % intervals"
     # Not corrected: the only change there is, and a record made before p-values were kept.
-    if len(found.shares) == 1 or found.shares[0].p is None:
+    if len(found.contributions) == 1 or found.contributions[0].p is None:
         return made
     return (
         f"{made}, each of its row alone; what is said to help or to hurt is corrected for all "
-        f"{len(found.shares)} changes (Holm)"
+        f"{len(found.contributions)} changes (Holm)"
     )
 
 
@@ -121,8 +121,8 @@ def _plain(value: float | None) -> str:
     return "" if value is None else f"{value:+.3f}"
 
 
-def _time(seconds: Measured) -> str:
-    return ("-" if seconds.value < 0 else "+") + duration(abs(seconds.value))
+def _time(seconds: Estimate) -> str:
+    return ("-" if seconds.value < 0 else "+") + format_duration(abs(seconds.value))
 
 
 AXIS = 40
@@ -138,13 +138,13 @@ def comparison_text(found: Comparison) -> str:
         difference = arm.difference
         rows.append(
             (arm.name, f"{arm.validation_loss:.3f}", f"{arm.bits_per_byte:.3f}",
-             f"{arm.accuracy:.1%}", duration(arm.seconds), size(arm.memory),
-             "" if difference is None else signed(difference.value, difference.ci95),
+             f"{arm.accuracy:.1%}", format_duration(arm.seconds), format_bytes(arm.memory),
+             "" if difference is None else format_difference(difference.value, difference.ci95),
              "" if arm.verdict == "first" else arm.verdict)
         )  # fmt: skip
     head = ("arm", "loss", "bits/byte", "accuracy", "time", "memory",
             f"difference in {measure}", "")  # fmt: skip
-    blocks = [table(head, rows), picture(found), found.sentence]
+    blocks = [table(head, rows), dot_plot(found), found.sentence]
     if in_bits:
         blocks.append(
             "Vocabularies differ, so a token is not the same thing in all arms: "
@@ -162,7 +162,7 @@ def seed_losses(found: Comparison) -> list[list[float]]:
     ]  # fmt: skip
 
 
-def picture(found: Comparison) -> str:
+def dot_plot(found: Comparison) -> str:
     """A line an arm, a dot for each seed, on one axis for all."""
     values = seed_losses(found)
     low, high = min(map(min, values)), max(map(max, values))

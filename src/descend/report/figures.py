@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 Option = dict[str, Any]
-Dress = Literal["raw", "line", "points", "dots", "guide"]
+LineStyle = Literal["raw", "line", "points", "dots", "guide"]
 
 SERIES = ("@accent", "@second", "@calm", "@fourth", "@fifth", "@sixth")
 """Colours of lines that have no meaning of their own."""
@@ -46,7 +46,7 @@ class Curve:
     x: Sequence[float]
     y: Sequence[float]
     colour: str
-    dress: Dress = "line"
+    dress: LineStyle = "line"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Area:
 
 
 @dataclass(frozen=True)
-class Level:
+class HorizontalLine:
     """A horizontal line to hold a curve against."""
 
     name: str
@@ -67,13 +67,13 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Mark:
+class VerticalLine:
     """A vertical line where something happened. `loud` for what should not have; a quiet one's
     words stand along it, so that they fit beside a steep curve."""
 
     name: str
     x: float
-    loud: bool = False
+    is_alert: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Axis:
     """Whether nothing lies between whole numbers."""
 
 
-def thin(
+def downsample(
     x: Sequence[float], y: Sequence[float], pixels: int = PIXELS
 ) -> tuple[list[float], list[float]]:
     """At most two points a pixel, the lowest and the highest in their order: no spike is lost."""
@@ -121,8 +121,8 @@ def curves(
     y_axis: Axis,
     *,
     areas: Sequence[Area] = (),
-    levels: Sequence[Level] = (),
-    marks: Sequence[Mark] = (),
+    levels: Sequence[HorizontalLine] = (),
+    marks: Sequence[VerticalLine] = (),
 ) -> Option:
     """Lines over a common axis, with the fields, levels and marks that they are held against."""
     series = [_line(line, y_axis.log) for line in lines]
@@ -134,7 +134,7 @@ def curves(
         series.append(_marks(marks, lines, y_axis))
     named = list(dict.fromkeys(s["name"] for s in series if s["name"]))
     legend = {"legend": _legend(named)} if len(named) > 1 else {}
-    above = 18 if any(mark.loud for mark in marks) else 0  # the names of loud marks
+    above = 18 if any(mark.is_alert for mark in marks) else 0  # the names of loud marks
     return (
         _base(top=(40 if legend else 14) + above)
         | legend
@@ -148,7 +148,7 @@ def curves(
 
 
 def _line(line: Curve, log: bool) -> Option:
-    x, y = thin(line.x, line.y)
+    x, y = downsample(line.x, line.y)
     # ECharts draws a gap for null: a log axis has no place for zero.
     data = [[_round(a), None if log and b <= 0 else _round(b)] for a, b in zip(x, y, strict=True)]
     width = {"raw": 1, "line": 2, "points": 2.5, "dots": 0, "guide": 1.5}[line.dress]
@@ -180,7 +180,7 @@ def _areas(areas: Sequence[Area]) -> Option:
     }  # fmt: skip
 
 
-def _levels(levels: Sequence[Level], lines: Sequence[Curve]) -> Option:
+def _levels(levels: Sequence[HorizontalLine], lines: Sequence[Curve]) -> Option:
     """The words stand at the end of the level from which the curves keep further away."""
     points = _judged(lines)
 
@@ -211,20 +211,20 @@ def _judged(lines: Sequence[Curve]) -> list[tuple[float, float]]:
     return sorted(point for line in marked for point in zip(line.x, line.y, strict=True))
 
 
-def _marks(marks: Sequence[Mark], lines: Sequence[Curve], y_axis: Axis) -> Option:
+def _marks(marks: Sequence[VerticalLine], lines: Sequence[Curve], y_axis: Axis) -> Option:
     """The words of a quiet mark stand above the curves where they run low, else below them."""
     heights = [y for line in lines for y in line.y]
     least = min(heights) if y_axis.least is None else y_axis.least
     middle = (least + max(heights)) / 2
     data: list[Option] = []
     for mark in marks:
-        colour = "@sixth" if mark.loud else "@quiet"
+        colour = "@sixth" if mark.is_alert else "@quiet"
         there = [float(np.interp(mark.x, line.x, line.y)) for line in lines if line.dress != "raw"]
         place = "insideStartTop" if sum(there) / len(there) > middle else "insideEndTop"
         data.append({
             "name": mark.name, "xAxis": _round(mark.x),
-            "lineStyle": {"color": colour, "type": "solid" if mark.loud else "dotted"},
-            "label": {"color": colour} | ({"position": "end", "offset": [14, 0]} if mark.loud
+            "lineStyle": {"color": colour, "type": "solid" if mark.is_alert else "dotted"},
+            "label": {"color": colour} | ({"position": "end", "offset": [14, 0]} if mark.is_alert
                                           else {"position": place}),
         })  # fmt: skip
     return _unseen("", []) | {
@@ -279,7 +279,7 @@ def bars(
 
 
 @dataclass(frozen=True)
-class Span:
+class IntervalBar:
     """A value with its interval."""
 
     name: str
@@ -288,7 +288,7 @@ class Span:
     high: float
 
 
-def intervals(spans: Sequence[Span], axis: Axis) -> Option:
+def intervals(spans: Sequence[IntervalBar], axis: Axis) -> Option:
     """A point and its interval a name, the first on top, around a line at zero.
 
     The interval is two stacked bars, the first of them not seen: ECharts has no other that is
@@ -329,7 +329,7 @@ def _unbroken(name: str) -> str:
     return re.sub(r"(?<=\d),(?=\d{3})", "\u202f", name)
 
 
-def heat(
+def heatmap(
     rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[float | None]]
 ) -> Option:
     """A square of shades from 0 to `DARKEST`; None is left blank. The first row is on top."""

@@ -12,15 +12,15 @@ from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from descend.errors import MissingExtraError
-from descend.report.drawing import Script, drawing_script, policy_hash
-from descend.report.page import Figure, Page
+from descend.errors import MissingDependencyError
+from descend.report.drawing import Script, load_echarts_script, policy_hash
+from descend.report.page import Figure, ReportPage
 
 MARK = "descend report"
 """Names the maker in the head of a file: by it an older report is known and may be replaced."""
 
 
-def render(page: Page) -> str:
+def render(page: ReportPage) -> str:
     """`page` as HTML; without the drawing script its figures are left to their tables."""
     figures = page.figures()
     script, notes = _script(figures), list(page.notes)
@@ -35,12 +35,12 @@ def render(page: Page) -> str:
         page=page, notes=notes, mark=MARK, style=_file("report.css"),
         drawn=script is not None, starter=starter, packed=script.packed if script else "",
         allowed=" ".join(allowed) or "'none'",
-        options=as_data([figure.choices or {"": figure.option} for figure in figures]),
+        options=to_script_json([figure.choices or {"": figure.option} for figure in figures]),
         numbers={id(figure): number for number, figure in enumerate(figures)},
     )  # fmt: skip
 
 
-def as_data(value: object) -> str:
+def to_script_json(value: object) -> str:
     """JSON that can stand in a script element: no `<` of a user's text ends or opens one."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace(
         "<", "\\u003c"
@@ -49,8 +49,8 @@ def as_data(value: object) -> str:
 
 def _script(figures: list[Figure]) -> Script | None:
     try:
-        return drawing_script() if figures else None
-    except MissingExtraError:
+        return load_echarts_script() if figures else None
+    except MissingDependencyError:
         return None
 
 

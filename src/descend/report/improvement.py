@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from descend.lab.improvement import Contribution, Improvement, TrainedModel, TreatmentTrial
-from descend.report.diagnosis import assignments, word
-from descend.units import duration
+from descend.report.diagnosis import assignments, humanize_name
+from descend.units import format_duration
 
 
 def model_line(model: TrainedModel) -> str:
@@ -13,7 +13,7 @@ def model_line(model: TrainedModel) -> str:
     changes = f": {assignments(model.changes)}" if model.changes else ""
     return (
         f"{model.run}: {model.bits_per_byte:.3f} bits per byte{told}, {model.origin}{changes}; "
-        f"{duration(model.seconds)} of training"
+        f"{format_duration(model.seconds)} of training"
     )
 
 
@@ -21,7 +21,7 @@ def trial_line(trial: TreatmentTrial) -> str:
     """A trial of a treatment."""
     outcome = "kept" if trial.accepted else "behind, ended early" if trial.pruned else "tried"
     return (
-        f"  {outcome}: {assignments(trial.changes)} ({word(trial.cause)}), "
+        f"  {outcome}: {assignments(trial.changes)} ({humanize_name(trial.cause)}), "
         f"{trial.control:.3f} → {trial.treated:.3f} bits per byte"
     )
 
@@ -36,7 +36,7 @@ def improvement_text(found: Improvement) -> str:
         lines += ["", f"By the scaling law of `descend plan`, from {found.best.bits_per_byte:.3f}:"]
         lines += [f"  {e.more}: about {e.bits_per_byte:.3f}" for e in found.expectations]
     best = found.best
-    lines += ["", f"Ended after {duration(found.seconds)}: {found.stopped}."]
+    lines += ["", f"Ended after {format_duration(found.seconds)}: {found.stopped}."]
     if best is not None:
         lines.append(f"The best model is {best.run}, {best.bits_per_byte:.3f} bits per byte.")
     if found.candidates and found.candidates[0].origin == "your run" and best is not None:
@@ -52,4 +52,4 @@ def improvement_text(found: Improvement) -> str:
 def _contribution(part: Contribution) -> str:
     interval = "" if part.ci95 is None else f" (95 %: {part.ci95[0]:+.3f} to {part.ci95[1]:+.3f})"
     changes = f": {assignments(part.changes)}" if part.changes else ""
-    return f"{part.gain:+.3f}{interval} {word(part.reason)}{changes}, by {part.measured_by}"
+    return f"{part.gain:+.3f}{interval} {humanize_name(part.reason)}{changes}, by {part.measured_by}"

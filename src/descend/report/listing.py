@@ -8,7 +8,7 @@ from pathlib import Path
 from descend.lab.finished import FinishedComparison
 from descend.report.experiments import table
 from descend.runs.listing import ListedRun
-from descend.units import duration
+from descend.units import format_duration
 
 NO_VALUE = "–"
 
@@ -37,7 +37,7 @@ def finished_text(found: FinishedComparison) -> str:
         (
             r.run, f"{r.bits_per_byte:.3f}",
             NO_VALUE if r.gain is None else f"{r.gain:+.3f}",
-            f"{r.accuracy:.1%}", f"{r.parameters:,}", str(r.epochs), duration(r.seconds),
+            f"{r.accuracy:.1%}", f"{r.parameters:,}", str(r.epochs), format_duration(r.seconds),
         )
         for r in found.runs
     ]  # fmt: skip

@@ -17,13 +17,13 @@ from rich.progress import (
 )
 
 from descend.guard import make_visible
-from descend.report.before import before_lines
+from descend.report.before import run_header_lines
 from descend.report.live_notebook import show_in_notebook
 from descend.report.pace import pace_of_steps
-from descend.report.words import epoch_line, overfitting_line, rescue_line, step_line
-from descend.runs.records import Epoch, Overfitting, Record, Rescue, Sample, Started, Step
-from descend.text.store import Progress as ShareTold
-from descend.training.job import Job
+from descend.report.words import format_epoch, overfitting_line, format_rollback, step_line
+from descend.runs.records import Epoch, Overfitting, Event, Rollback, Sample, TrainingStarted, Step
+from descend.text.store import ProgressCallback as ShareTold
+from descend.training.job import TrainingRun
 
 REDRAWS_PER_SECOND = 4
 """Few: drawing takes a core's time from training."""
@@ -36,13 +36,13 @@ SECONDS_BETWEEN_SHARES = 60.0
 """Of a stage before training, or of trials, beside each quarter of it."""
 
 
-def show_before(job: Job, console: Console) -> None:
+def show_run_header(job: TrainingRun, console: Console) -> None:
     """What is known before the first step: what was chosen, how large, how long."""
-    for line in before_lines(job):
+    for line in run_header_lines(job):
         print_line(line, console)
 
 
-def show_stages(console: Console) -> ShareTold:
+def stage_progress(console: Console) -> ShareTold:
     """A progress callback for the work before training: a line a stage, each quarter of it, and
     where those are far apart now and then."""
     told_of: set[tuple[str, int]] = set()
@@ -65,17 +65,17 @@ def show_line(console: Console) -> Callable[[str], None]:
     return lambda line: print_line(line, console, "cyan")
 
 
-def show(records: Iterator[Record], job: Job, console: Console) -> Iterator[Record]:
+def show_progress(records: Iterator[Event], job: TrainingRun, console: Console) -> Iterator[Event]:
     """Pass `records` on unchanged, drawing them on `console` on their way."""
     if console.is_jupyter:
         return show_in_notebook(records, job)
     return (_bar if console.is_terminal else _lines)(records, job, console)
 
 
-def _lines(records: Iterator[Record], job: Job, console: Console) -> Iterator[Record]:
+def _lines(records: Iterator[Event], job: TrainingRun, console: Console) -> Iterator[Event]:
     """For files and pipes: a line an epoch, and one every half minute in long epochs."""
     said = time.perf_counter()
-    another, total = pace_of_steps(time.perf_counter), job.course.total_steps
+    another, total = pace_of_steps(time.perf_counter), job.plan.total_steps
     for record in records:
         now = time.perf_counter()
         pace = another() if isinstance(record, Step) else None
@@ -88,7 +88,7 @@ def _lines(records: Iterator[Record], job: Job, console: Console) -> Iterator[Re
         yield record
 
 
-def _bar(records: Iterator[Record], job: Job, console: Console) -> Iterator[Record]:
+def _bar(records: Iterator[Event], job: TrainingRun, console: Console) -> Iterator[Event]:
     columns = (
         SpinnerColumn(),
         TextColumn("epoch {task.fields[epoch]}"),
@@ -99,14 +99,14 @@ def _bar(records: Iterator[Record], job: Job, console: Console) -> Iterator[Reco
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    total, epochs = job.course.total_steps, job.course.epochs
+    total, epochs = job.plan.total_steps, job.plan.epochs
     with Progress(
         *columns, console=console, refresh_per_second=REDRAWS_PER_SECOND, transient=True
     ) as bar:
         task = bar.add_task("", total=total, epoch=f"1/{epochs}", loss="-", speed="-")
         smooth = None
         for record in records:
-            if isinstance(record, Started | Rescue):
+            if isinstance(record, TrainingStarted | Rollback):
                 bar.update(task, completed=record.step)
             elif isinstance(record, Overfitting) and record.decay_steps:
                 bar.update(task, total=record.step + record.decay_steps)
@@ -117,21 +117,21 @@ def _bar(records: Iterator[Record], job: Job, console: Console) -> Iterator[Reco
                     completed=record.step,
                     epoch=f"{record.epoch}/{epochs}",
                     loss=f"{record.loss:.3f}",
-                    speed=f"{job.course.batches.tokens_per_step / max(smooth, 1e-9):,.0f}",
+                    speed=f"{job.plan.batches.tokens_per_step / max(smooth, 1e-9):,.0f}",
                 )
             if not isinstance(record, Step):
                 _say(record, job, bar.console)
             yield record
 
 
-def _say(record: Record, job: Job, console: Console) -> None:
+def _say(record: Event, job: TrainingRun, console: Console) -> None:
     if isinstance(record, Epoch):
-        print_line(epoch_line(record, job.course.epochs), console)
-    elif isinstance(record, Rescue):
-        print_line("  " + rescue_line(record), console, "yellow")
+        print_line(format_epoch(record, job.plan.epochs), console)
+    elif isinstance(record, Rollback):
+        print_line("  " + format_rollback(record), console, "yellow")
     elif isinstance(record, Overfitting):
         print_line("  " + overfitting_line(record), console, "yellow")
-    elif isinstance(record, Sample) and record.step < job.course.total_steps:
+    elif isinstance(record, Sample) and record.step < job.plan.total_steps:
         # Those of the last step are printed whole with the outcome.
         print_line(
             "  sample: " + " ".join(f"{record.prompt}▸{record.text}".split()), console, "dim"

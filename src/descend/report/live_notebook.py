@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 from descend.report.cards import progress_card
 from descend.report.pace import pace_of_steps
-from descend.report.words import rescue_line
-from descend.runs.records import Epoch, Record, Rescue, Sample, Step
-from descend.units import duration
+from descend.report.words import format_rollback
+from descend.runs.records import Epoch, Event, Rollback, Sample, Step
+from descend.units import format_duration
 
 if TYPE_CHECKING:
-    from descend.training.job import Job
+    from descend.training.job import TrainingRun
 
 SECONDS_BETWEEN_RENEWALS = 0.5
 """Each sends some kilobytes to the browser; an epoch is shown at once."""
 
 
-def show_in_notebook(records: Iterator[Record], job: Job) -> Iterator[Record]:
+def show_in_notebook(records: Iterator[Event], job: TrainingRun) -> Iterator[Event]:
     """Pass `records` on unchanged, drawing them in the cell on their way."""
-    epochs, sample, words, trouble = list(job.epochs_before), None, "starting …", ""
-    of, total = job.course.epochs, job.course.total_steps
+    epochs, sample, words, trouble = list(job.previous_epochs), None, "starting …", ""
+    of, total = job.plan.epochs, job.plan.total_steps
     first, began = job.state.step, time.perf_counter()
-    handle = shown_in_cell(progress_card(first / total, words, epochs, of, None))
+    handle = display_cell(progress_card(first / total, words, epochs, of, None))
     renewed, step, another = began, first, pace_of_steps(time.perf_counter)
     for record in records:
         now = time.perf_counter()
@@ -37,32 +37,32 @@ def show_in_notebook(records: Iterator[Record], job: Job) -> Iterator[Record]:
             pace = another()
             words = f"step {step:,} of {total:,} · loss {record.loss:.3f}"
             if pace is not None:
-                rate = job.course.batches.tokens_per_step / max(pace, 1e-9)
-                words += f" · {rate:,.0f} tokens/s · {duration(pace * (total - step))} left"
+                rate = job.plan.batches.tokens_per_step / max(pace, 1e-9)
+                words += f" · {rate:,.0f} tokens/s · {format_duration(pace * (total - step))} left"
             words += trouble
         elif isinstance(record, Epoch):
             epochs.append(record)
-        elif isinstance(record, Rescue):
+        elif isinstance(record, Rollback):
             step, epochs = record.step, [e for e in epochs if e.step <= record.step]
-            trouble = f" · {rescue_line(record)}"
+            trouble = f" · {format_rollback(record)}"
         elif isinstance(record, Sample):
             sample = " ".join(f"{record.prompt}▸{record.text}".split())
-        if isinstance(record, Epoch | Rescue) or now - renewed >= SECONDS_BETWEEN_RENEWALS:
+        if isinstance(record, Epoch | Rollback) or now - renewed >= SECONDS_BETWEEN_RENEWALS:
             renewed = now
-            renew_cell(handle, progress_card(step / total, words, epochs, of, sample))
+            update_cell(handle, progress_card(step / total, words, epochs, of, sample))
         yield record
-    words = f"{step:,} steps in {duration(time.perf_counter() - began)}"
-    renew_cell(handle, progress_card(step / total, words, epochs, of, sample))
+    words = f"{step:,} steps in {format_duration(time.perf_counter() - began)}"
+    update_cell(handle, progress_card(step / total, words, epochs, of, sample))
 
 
-def shown_in_cell(html: str) -> Any:
+def display_cell(html: str) -> Any:
     """Show `html` in the cell; what comes back can put other HTML in its place."""
     from IPython.display import display
 
     return display(_html(html), display_id=True)  # type: ignore[no-untyped-call]
 
 
-def renew_cell(shown: Any, html: str) -> None:
+def update_cell(shown: Any, html: str) -> None:
     """Put `html` in the place of what was shown."""
     shown.update(_html(html))
 

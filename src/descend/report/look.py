@@ -16,8 +16,8 @@ from descend.runs.folder import TOKENIZER
 from descend.runs.model_files import load_model
 from descend.signals.breakdown import TokenLosses, token_losses
 from descend.text.cache import check_path
-from descend.text.embedded import NAMES as EMBEDDED_CORPORA
-from descend.text.store import TokenStore, prepare_text, prepare_tokens
+from descend.text.embedded import BUILTIN_CORPORA as EMBEDDED_CORPORA
+from descend.text.store import TokenStore, prepare_documents, prepare_tokens
 from descend.text.tokenizer import load_tokenizer
 
 MOST_TOKENS = 2**15
@@ -41,7 +41,7 @@ def token_counts(store: TokenStore) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
-class Look:
+class ModelInspection:
     """The model in evaluation mode, its text, and its loss on every held-out token looked at."""
 
     model: Transformer
@@ -59,27 +59,27 @@ class Look:
 def open_text(run: RunRecord) -> TokenStore | str:
     """The text of `run` as tokens, or why it cannot be shown."""
     try:
-        check_path(run.info.resolved["corpus_dir"], run.folder, EMBEDDED_CORPORA)
-        text = prepare_text(make_config(run.info.resolved))
-        if text.spool.sha256 != run.info.corpus["corpus_sha256"]:
+        check_path(run.info.resolved_config["corpus_dir"], run.folder, EMBEDDED_CORPORA)
+        text = prepare_documents(make_config(run.info.resolved_config))
+        if text.documents.sha256 != run.info.corpus["corpus_sha256"]:
             return "the text changed since the run began, so nothing is said of its tokens"
         return prepare_tokens(text, load_tokenizer(run.folder / TOKENIZER))
     except DescendError as problem:
-        return f"the text cannot be read again ({problem.where}: {problem.found})"
+        return f"the text cannot be read again ({problem.location}: {problem.found})"
 
 
-def look(run: RunRecord, store: TokenStore) -> Look | str:
+def look(run: RunRecord, store: TokenStore) -> ModelInspection | str:
     """The model of `run` on held-out text, or why it cannot be looked at."""
     if not run.summary.finished:
         return "the run is not finished, so there is no model to look into"
     try:
         model = load_model(Path(run.folder)).model
     except DescendError as problem:
-        return f"the model cannot be loaded ({problem.where}: {problem.found})"
+        return f"the model cannot be loaded ({problem.location}: {problem.found})"
     seq_len = min(run.config.seq_len, len(store.validation) - 1)
     windows = max(1, MOST_TOKENS // seq_len)
     found = token_losses(
         model, store.validation, seq_len, windows=windows,
         batch_size=max(1, TOKENS_AT_ONCE // seq_len),
     )  # fmt: skip
-    return Look(model, store, seq_len, found)
+    return ModelInspection(model, store, seq_len, found)

@@ -15,7 +15,7 @@ class Paragraph:
     """Plain words; `quiet` for what qualifies the rest."""
 
     text: str
-    quiet: bool = False
+    is_secondary: bool = False
     kind: Literal["paragraph"] = "paragraph"
 
 
@@ -37,7 +37,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """A column of a table; numbers stand flush right, in figures of equal width."""
 
     name: str
@@ -45,11 +45,11 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """Rows of cells, written out; `strong` rows are set apart, `folded` tables open on demand."""
 
     caption: str
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
     rows: tuple[tuple[str, ...], ...]
     strong: frozenset[int] = frozenset()
     folded: bool = False
@@ -75,7 +75,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Writing:
+class TextSample:
     """Text that the model wrote after `prompt`, and when."""
 
     when: str
@@ -84,15 +84,15 @@ class Writing:
 
 
 @dataclass(frozen=True)
-class Writings:
+class TextSamples:
     """Samples in order."""
 
-    samples: tuple[Writing, ...]
+    samples: tuple[TextSample, ...]
     kind: Literal["writings"] = "writings"
 
 
 @dataclass(frozen=True)
-class Piece:
+class ShadedToken:
     """A token of a passage: `level` 0 (foreseen) to `LEVELS` - 1 (surprise), with a hint."""
 
     text: str
@@ -105,15 +105,15 @@ LEVELS = 7
 
 
 @dataclass(frozen=True)
-class Passage:
+class ShadedText:
     """Text in shades."""
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[ShadedToken, ...]
     kind: Literal["passage"] = "passage"
 
 
 @dataclass(frozen=True)
-class Scale:
+class ShadeLegend:
     """What each level of the passages above it means."""
 
     levels: tuple[str, ...]
@@ -146,7 +146,7 @@ class Command:
     kind: Literal["command"] = "command"
 
 
-Block = Paragraph | Facts | Table | Figure | Writings | Passage | Scale | Pictures | Command
+ReportBlock = Paragraph | Facts | ReportTable | Figure | TextSamples | ShadedText | ShadeLegend | Pictures | Command
 
 
 @dataclass(frozen=True)
@@ -155,11 +155,11 @@ class Section:
 
     name: str
     title: str
-    blocks: tuple[Block, ...]
+    blocks: tuple[ReportBlock, ...]
 
 
 @dataclass(frozen=True)
-class Page:
+class ReportPage:
     """A whole report."""
 
     title: str

@@ -15,14 +15,14 @@ MOST_IN_A_CHARACTER = 4
 """Bytes of the longest character in UTF-8."""
 
 
-def shown_pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> Iterator[tuple[str, list[int]]]:
+def tokens_to_text(tokenizer: Tokenizer, ids: Sequence[int]) -> Iterator[tuple[str, list[int]]]:
     """The text of `ids` in pieces, with the places of the tokens that make each.
 
     A piece is one token, or the few whose bytes make a character together.
     """
     held: list[int] = []
     for place, index in enumerate(ids):
-        if index == tokenizer.end_id:
+        if index == tokenizer.eos_token_id:
             if held:
                 yield tokenizer.decode([ids[i] for i in held]), held
                 held = []
@@ -37,6 +37,6 @@ def shown_pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> Iterator[tuple[str
         yield tokenizer.decode([ids[i] for i in held]), held
 
 
-def marked(text: str) -> str:
+def mark_whitespace(text: str) -> str:
     """`text` with white space that can be seen: for cells and axes."""
     return text.replace(" ", "␣").replace("\n", "↵").replace("\t", "⇥").replace("\r", "␍") or "∅"

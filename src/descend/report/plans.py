@@ -3,83 +3,83 @@
 from __future__ import annotations
 
 from descend.lab.axes import NOT_PLANNED
-from descend.lab.command import train_command
-from descend.lab.plan import Plan
-from descend.lab.planning import Planned
-from descend.lab.probe import Machine
+from descend.lab.command import format_train_command
+from descend.lab.plan import TrainingPlan
+from descend.lab.planning import CorpusPlan
+from descend.lab.probe import MachineBenchmark
 from descend.lab.sample import COUNTED_BYTES
-from descend.runs.folder import Summary
-from descend.units import duration, size
+from descend.runs.folder import RunSummary
+from descend.units import format_duration, format_bytes
 
 
-def plan_lines(plan: Plan, machine: Machine, corpus: str) -> list[str]:
+def plan_lines(plan: TrainingPlan, machine: MachineBenchmark, corpus: str) -> list[str]:
     """The whole of it, as printed."""
-    told = [plan_sentence(plan, corpus), *_unused(plan), *_too_regular(plan)]
+    told = [summarize_plan(plan, corpus), *_unused(plan), *_too_regular(plan)]
     return [*_machine(machine), *_text(plan), *_choice(plan), "", *told]
 
 
-def _machine(machine: Machine) -> list[str]:
-    lines = [f"machine    computing in {machine.way}"]
-    for timed in machine.timed:
+def _machine(machine: MachineBenchmark) -> list[str]:
+    lines = [f"machine    computing in {machine.execution}"]
+    for timed in machine.timings:
         shape, work = timed.work.shape, timed.work
-        each = timed.ahead_and_back + timed.update
+        each = timed.forward_backward_seconds + timed.update
         lines.append(
             f"           {shape.num_layers} layers of {shape.embed_dim}, vocabulary "
             f"{shape.vocab_size:,}: {work.tokens / each:,.0f} tokens/s"
         )
-    if machine.corrected != 1.0:
+    if machine.correction_factor != 1.0:
         lines.append(
-            f"           the network first planned, timed itself: {machine.corrected:.2f} of the "
+            f"           the network first planned, timed itself: {machine.correction_factor:.2f} of the "
             "time reckoned by these; so it was planned anew"
         )
     return lines
 
 
-def _text(plan: Plan) -> list[str]:
+def _text(plan: TrainingPlan) -> list[str]:
     sample = plan.sample
     ratios = ", ".join(f"{v:,}: {r:.2f}" for v, r in sample.bytes_per_token.items())
     return [
-        f"text       {size(sample.train_bytes)} to train on, {sample.documents:,} "
+        f"text       {format_bytes(sample.train_bytes)} to train on, {sample.documents:,} "
         f"document{'s' if sample.documents != 1 else ''}; bytes per token by vocabulary {ratios}",
         f"           counting reaches {sample.unigram:.2f} bits per byte with single tokens, "
         f"{sample.bigram:.2f} with pairs, {sample.trigram:.2f} with triples "
-        f"({size(min(COUNTED_BYTES, sample.train_bytes))} counted)",
+        f"({format_bytes(min(COUNTED_BYTES, sample.train_bytes))} counted)",
         f"           {sample.overlap_share:.1%} of a sample of the held-out text stands in one "
         "of the training text (a run looks at all of both); preparing all of the text takes about "
-        f"{duration(sample.seconds_to_prepare)}, once",
+        f"{format_duration(sample.seconds_to_prepare)}, once",
     ]
 
 
-def _choice(plan: Plan) -> list[str]:
+def _choice(plan: TrainingPlan) -> list[str]:
     found, config = plan.predicted, plan.config
     lines = [
-        f"weighed    {plan.weighed:,} configurations that fit into {duration(plan.minutes * 60)}",
+        f"weighed    {plan.num_candidates:,} configurations that fit into {format_duration(plan.minutes * 60)}",
         f"chosen     {config['num_layers']} layers of {config['embed_dim']} "
         f"({found.parameters:,} parameters), vocabulary {config['vocab_size']:,}: "
         f"{found.seconds_per_step * 1000:.0f} ms a step, {found.steps:,} steps of "
         f"{config['batch_size']} x {config['seq_len']} tokens",
         f"           {found.tokens:,} tokens, {found.passes:.1f} passes over the text; "
         f"rate {config['learning_rate']}, falling to zero over the last half; "
-        f"{size(found.memory_bytes)} of memory",
+        f"{format_bytes(found.memory_bytes)} of memory",
     ]
     lines += [
         f"rather than {rival.shape.num_layers} layers of {rival.shape.embed_dim}: "
         f"{rival.steps:,} steps of {rival.batch_size} x {rival.seq_len}, "
         f"{rival.bits_per_byte:.3f} bits per byte expected"
-        for rival in plan.rivals
+        for rival in plan.alternatives
     ]
     return lines
 
 
-def plan_sentence(plan: Plan, corpus: str) -> str:
+def summarize_plan(plan: TrainingPlan, corpus: str) -> str:
     """What is expected, and the command that does it."""
     found = plan.predicted
     low, high = found.bits_per_byte_interval
     return (
-        f"In {duration(found.seconds)} of training, {found.bits_per_byte:.3f} bits per byte of "
+        f"In {format_duration(found.seconds)} of training, {found.bits_per_byte:.3f} bits per byte of "
         f"held-out text are expected ({low:.3f} to {high:.3f} in four cases of five), which is a "
         f"validation loss of {found.validation_loss:.2f} with this vocabulary. "
-        f"`{train_command(plan.config, corpus)}` does it."
+        f"`{format_train_command(plan.config, corpus)}` does it."
     )
 
 
@@ -87,13 +87,13 @@ NEARLY_ALL = 0.95
 """Share of the minutes from which nothing is told of the rest: whole steps seldom fill them."""
 
 
-def _unused(plan: Plan) -> list[str]:
+def _unused(plan: TrainingPlan) -> list[str]:
     """Why the plan ends before the time is up, where it does."""
     used, given = plan.predicted.seconds, plan.minutes * 60
     if used >= NEARLY_ALL * given:
         return []
     return [
-        f"The other {duration(given - used)} are not used, since from more passes over so short a "
+        f"The other {format_duration(given - used)} are not used, since from more passes over so short a "
         "text, or from a larger network, it is expected to learn it by heart and nothing else; "
         "more text would make use of them."
     ]
@@ -105,7 +105,7 @@ that the outlook knows. Origin: 0.60 of `stories`, 0.68 and more of the other te
 benchmarks/plan/samples.json."""
 
 
-def _too_regular(plan: Plan) -> list[str]:
+def _too_regular(plan: TrainingPlan) -> list[str]:
     """That the expectation is likely too high, where counting alone comes lower on a text of a kind
     that it was not learned from. On other texts a very short run ends above counting indeed."""
     sample, expected = plan.sample, plan.predicted.bits_per_byte
@@ -118,13 +118,13 @@ def _too_regular(plan: Plan) -> list[str]:
     ]
 
 
-def time_plan_lines(planned: Planned) -> list[str]:
+def time_plan_lines(planned: CorpusPlan) -> list[str]:
     """The plan of a run with a time limit, in short: before its first step."""
     plan, found = planned.plan, planned.plan.predicted
     low, high = found.bits_per_byte_interval
     held = ", ".join(k for k in planned.fixed if k not in NOT_PLANNED)
     return [
-        f"planned for {duration(60 * plan.minutes)} of training: "
+        f"planned for {format_duration(60 * plan.minutes)} of training: "
         f"{plan.config['num_layers']} layers of {plan.config['embed_dim']} "
         f"({found.parameters:,} parameters), about {found.steps:,} steps of "
         f"{plan.config['batch_size']} x {plan.config['seq_len']} tokens, {found.passes:.1f} epochs"
@@ -136,7 +136,7 @@ def time_plan_lines(planned: Planned) -> list[str]:
     ]
 
 
-def beside(plan: Plan, summary: Summary) -> str:
+def compare_with_prediction(plan: TrainingPlan, summary: RunSummary) -> str:
     """Predicted beside measured, after `--run`."""
     low, high = plan.predicted.bits_per_byte_interval
     measured = summary.bits_per_byte
@@ -144,6 +144,6 @@ def beside(plan: Plan, summary: Summary) -> str:
     return (
         f"predicted {plan.predicted.bits_per_byte:.3f} bits per byte ({low:.3f} to {high:.3f}), "
         f"measured {measured:.3f}: {measured / plan.predicted.bits_per_byte - 1:+.1%}, {inside} "
-        f"the interval; predicted {duration(plan.predicted.seconds)}, "
-        f"measured {duration(summary.seconds)}"
+        f"the interval; predicted {format_duration(plan.predicted.seconds)}, "
+        f"measured {format_duration(summary.seconds)}"
     )

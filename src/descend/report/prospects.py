@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from descend.lab.forecast import RISE_WORTH_SAYING, Ahead, Forecast
+from descend.lab.forecast import MIN_OVERFIT_NATS, EpochForecast, Forecast
 from descend.runs.suggestions import lacks_model, suggest_fix
-from descend.units import duration, quoted
+from descend.units import format_duration, quoted
 
 WIDE = 0.05
 """Width of the interval, as a share of the loss, from which it is called wide."""
@@ -14,7 +14,7 @@ WIDE = 0.05
 FEW_EPOCHS = 3
 
 
-def forecast_sentence(found: Forecast) -> str:
+def summarize_forecast(found: Forecast) -> str:
     """What is to be expected, in one paragraph."""
     low, high = found.validation_loss_interval
     sentences = [
@@ -35,7 +35,7 @@ def forecast_sentence(found: Forecast) -> str:
             f"From epoch {found.overfits_at_epoch} on it is expected to rise: overfitting. "
             "The weights of the best epoch are the ones kept."
         )
-    elif found.epochs_ahead > 1 and found.gain >= RISE_WORTH_SAYING:
+    elif found.epochs_ahead > 1 and found.expected_loss_reduction >= MIN_OVERFIT_NATS:
         sentences.append("No overfitting is foreseen until then.")
     if high - low > WIDE * found.validation_loss and found.epochs_seen < FEW_EPOCHS:
         seen = f"{found.epochs_seen} epoch{'s' if found.epochs_seen != 1 else ''}"
@@ -48,23 +48,23 @@ def forecast_lines(found: Forecast) -> list[str]:
     lines = []
     if found.validation_loss_now is not None:
         lines.append(f"best so far     validation loss {found.validation_loss_now:.3f}")
-    first = found.by_epoch[0].epoch
+    first = found.epochs[0].epoch
     if first <= found.epochs_seen:
         lines.append(f"continued from  epoch {first - 1}, the best, whose weights are kept")
-    lines += [_line(ahead) for ahead in _a_few(found.by_epoch)]
-    return [*lines, "", forecast_sentence(found)]
+    lines += [_line(ahead) for ahead in _a_few(found.epochs)]
+    return [*lines, "", summarize_forecast(found)]
 
 
 MOST_LINES = 12
 
 
-def _a_few(epochs: list[Ahead]) -> list[Ahead]:
+def _a_few(epochs: list[EpochForecast]) -> list[EpochForecast]:
     """All, or about `MOST_LINES` evenly spread with the last."""
     every = -(-len(epochs) // MOST_LINES)
     return [a for i, a in enumerate(epochs) if (len(epochs) - 1 - i) % every == 0]
 
 
-def _line(ahead: Ahead) -> str:
+def _line(ahead: EpochForecast) -> str:
     return (
         f"epoch {ahead.epoch:>4}      validation loss {ahead.validation_loss:.3f} "
         f"({ahead.low:.3f} to {ahead.high:.3f})  accuracy {ahead.accuracy:.1%}"
@@ -88,12 +88,12 @@ def _worth(found: Forecast) -> str:
             "Whether more training helps cannot be told: the interval holds gains and losses. "
             "Only trying it tells."
         )
-    if found.gain < -RISE_WORTH_SAYING:
-        return f"That is {-found.gain:.3f} worse than now: more epochs will not help."
-    if found.gain < RISE_WORTH_SAYING:
+    if found.expected_loss_reduction < -MIN_OVERFIT_NATS:
+        return f"That is {-found.expected_loss_reduction:.3f} worse than now: more epochs will not help."
+    if found.expected_loss_reduction < MIN_OVERFIT_NATS:
         return "That is no change worth having: more epochs will hardly help."
     minutes = max(found.minutes, 1 / 60)
     return (
-        f"That is a gain of {found.gain:.3f} nat in {duration(found.minutes * 60)}, "
-        f"{found.gain / minutes:.3g} a minute."
+        f"That is a gain of {found.expected_loss_reduction:.3f} nat in {format_duration(found.minutes * 60)}, "
+        f"{found.expected_loss_reduction / minutes:.3g} a minute."
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from descend.lab.searched import Search, Tried
+from descend.lab.searched import SearchResult, SearchTrial
 from descend.lab.sentences import value_word
 from descend.report.experiments import AXIS, table
-from descend.units import duration
+from descend.units import format_duration
 
 NUMBERS = ("bits/byte", "loss", "accuracy", "time")
 """What is said of each trial, behind its values."""
@@ -14,7 +14,7 @@ SHOWN = 5
 """Of the best."""
 
 
-def search_text(found: Search) -> str:
+def format_search(found: SearchResult) -> str:
     """`search` in the terminal."""
     keys = [span.key for span in found.space]
     head = ["rank", *keys, *NUMBERS]
@@ -23,27 +23,27 @@ def search_text(found: Search) -> str:
     base = base_of(found)
     if base is not None and base not in shown:
         rows.append(("base", *search_row(0, base, keys)[1:]))
-    blocks = [table(head, rows), *([weights(found)] if found.importance else [])]
-    return "\n\n".join([*blocks, found.sentence, train_line(found)])
+    blocks = [table(head, rows), *([importance_bars(found)] if found.importance else [])]
+    return "\n\n".join([*blocks, found.sentence, format_train_command_line(found)])
 
 
-def search_row(rank: int, tried: Tried, keys: list[str]) -> tuple[str, ...]:
+def search_row(rank: int, tried: SearchTrial, keys: list[str]) -> tuple[str, ...]:
     """A trial as cells: rank, values, bits per byte, loss, accuracy, seconds."""
     named = (str(rank), *(value_word(tried.values[k]) for k in keys))
     if tried.bits_per_byte is None:
         return (*named, *("–" for _ in NUMBERS))
     return (
         *named, f"{tried.bits_per_byte:.3f}", f"{tried.validation_loss or 0.0:.3f}",
-        f"{tried.accuracy or 0.0:.1%}", duration(tried.seconds or 0.0),
+        f"{tried.accuracy or 0.0:.1%}", format_duration(tried.seconds or 0.0),
     )  # fmt: skip
 
 
-def base_of(found: Search) -> Tried | None:
+def base_of(found: SearchResult) -> SearchTrial | None:
     """The base among what was tried, if it was."""
-    return next((t for t in found.tried if t.number == found.base_number), None)
+    return next((t for t in found.trials if t.number == found.base_number), None)
 
 
-def weights(found: Search) -> str:
+def importance_bars(found: SearchResult) -> str:
     """A bar a key."""
     width = max(len(w.key) for w in found.importance)
     bars = [f"{w.key.ljust(width)}  {w.share:4.0%}  {'█' * round(AXIS * w.share)}"
@@ -51,6 +51,6 @@ def weights(found: Search) -> str:
     return "\n".join(["what decided, by the trials made", *bars])
 
 
-def train_line(found: Search) -> str:
+def format_train_command_line(found: SearchResult) -> str:
     """The command that trains the best one."""
-    return f"to train the best one:\n{found.train}"
+    return f"to train the best one:\n{found.train_command}"

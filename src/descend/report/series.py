@@ -13,48 +13,48 @@ from rich.text import Text
 
 from descend.lab.search import LEAST_TRIALS, SearchPlan
 from descend.lab.sentences import value_word
-from descend.lab.steering import Heard, UnderWay
-from descend.machine import crowding
+from descend.lab.steering import TrialEnded, TrialsRunning
+from descend.machine import contention_factor
 from descend.report.live import print_line
-from descend.report.live_notebook import renew_cell, shown_in_cell
-from descend.trials.arms import Arm, Outcome
-from descend.trials.executor import News, Told, cached, silent, worker_count
-from descend.trials.expense import estimate_each
-from descend.trials.on_ray import cluster
-from descend.trials.starting import start_seconds
-from descend.units import counted, duration
+from descend.report.live_notebook import update_cell, display_cell
+from descend.trials.arms import TrialSpec, TrialResult
+from descend.trials.executor import TrialProgress, TrialCallback, load_cached_result, ignore_progress, worker_count
+from descend.trials.expense import estimate_trial_seconds
+from descend.trials.on_ray import ray_address
+from descend.trials.starting import worker_startup_seconds
+from descend.units import format_count, format_duration
 
 Renew = Callable[[str], None]
 
 SECONDS_BETWEEN_LINES = 60.0
 """Where no line can be renewed in place: a run that takes hours leaves some hundred lines."""
 
-CROWDED = 1.2
+CONTENTION_WARNING_FACTOR = 1.2
 """Times as long as alone from which it is told."""
 
 PREPARING = "preparing the text, and timing a step or two"
 
-STOPPING = "Ctrl-C stops and loses what is under way; the same again goes on from what is done"
+INTERRUPT_HINT = "Ctrl-C stops and loses what is under way; the same again goes on from what is done"
 
 NO_TIME = "no time left for another"
 """Beside what confirms the best one, at the pace of the trials so far."""
 
 
 @contextmanager
-def series_shown(
-    arms: Sequence[Arm], workers: int | None, console: Console | None
-) -> Iterator[Told]:
+def show_trials(
+    arms: Sequence[TrialSpec], workers: int | None, console: Console | None
+) -> Iterator[TrialCallback]:
     """Say what `arms` will cost; gives who is to be told of them: each that is done is a line, and
     how far the others are is renewed in place. Without a console nothing is said."""
     if console is None:
-        yield silent
+        yield ignore_progress
         return
     distinct = {arm.key: arm for arm in arms}
     # Before anything is timed: a cluster that cannot be had ends it here.
-    count = worker_count([a for key, a in distinct.items() if cached(key) is None], workers)
+    count = worker_count([a for key, a in distinct.items() if load_cached_result(key) is None], workers)
     print_line(PREPARING, console)
-    costs = estimate_each(arms)
-    start = start_seconds() if count > 1 and not cluster() else 0.0
+    costs = estimate_trial_seconds(arms)
+    start = worker_startup_seconds() if count > 1 and not ray_address() else 0.0
     print_line(_cost_line(len(distinct), costs, count, start), console)
     with line_on(console) as renew:
         yield _telling(costs, start, count, console, renew)
@@ -62,34 +62,34 @@ def series_shown(
 
 def _cost_line(total: int, costs: Mapping[str, float], count: int, start: float) -> str:
     """What runs that each take `costs` alone will take together."""
-    address = cluster()
-    crowd = 1.0 if address else crowding(count)
+    address = ray_address()
+    crowd = 1.0 if address else contention_factor(count)
     seconds = start + crowd * max(max(costs.values(), default=0.0), sum(costs.values()) / count)
     known = total - len(costs)
     return (
         f"{total} runs"
         + (f", {known} of them made before" if known else "")
-        + f": about {duration(seconds)}, {count} at a time{beside(crowd)}"
+        + f": about {format_duration(seconds)}, {count} at a time{contention_text(crowd)}"
         + (f" on the cluster {address}, if it is as fast as this machine" if address else "")
-        + f"; {STOPPING}"
+        + f"; {INTERRUPT_HINT}"
     )
 
 
 def _telling(
     costs: Mapping[str, float], start: float, count: int, console: Console, renew: Renew
-) -> Told:
+) -> TrialCallback:
     began = time.perf_counter()
     shares: dict[str, float] = {}
 
-    def told(news: News) -> None:
+    def told(news: TrialProgress) -> None:
         if news.key not in costs:
             return
-        shares[news.key] = news.share
+        shares[news.key] = news.fraction_done
         training = max(time.perf_counter() - began - start, 0.0)
-        left = seconds_left(costs, shares, training, count)
+        left = estimate_seconds_left(costs, shares, training, count)
         done = f"{news.done} of {news.total} runs"
         if left is not None and news.done < news.total:
-            done += f", about {duration(left)} left"
+            done += f", about {format_duration(left)} left"
         if news.outcome is not None:
             print_line(f"{done}: {_end_of(news.outcome)}", console)
         under_way = [share for share in shares.values() if share < 1]
@@ -98,7 +98,7 @@ def _telling(
     return told
 
 
-def seconds_left(
+def estimate_seconds_left(
     costs: Mapping[str, float], shares: Mapping[str, float], seconds: float, count: int
 ) -> float | None:
     """What is left of runs that each cost so much, `count` at a time, when in `seconds` these
@@ -116,9 +116,9 @@ def _shares(under_way: Sequence[float]) -> str:
     return ", ".join(f"{share:.0%}" for share in under_way) + " made of those under way"
 
 
-def _end_of(outcome: Outcome) -> str:
-    if outcome.diverged_at is not None:
-        return f"diverged at step {outcome.diverged_at}"
+def _end_of(outcome: TrialResult) -> str:
+    if outcome.diverged_step is not None:
+        return f"diverged at step {outcome.diverged_step}"
     return f"validation loss {outcome.validation_loss:.3f}"
 
 
@@ -126,8 +126,8 @@ def _end_of(outcome: Outcome) -> str:
 def line_on(console: Console) -> Iterator[Renew]:
     """A line that is renewed in place until the end; where that cannot be, told once a minute."""
     if console.is_jupyter:
-        cell = shown_in_cell("<p></p>")
-        yield lambda line: renew_cell(cell, f"<p>{escape(line)}</p>")
+        cell = display_cell("<p></p>")
+        yield lambda line: update_cell(cell, f"<p>{escape(line)}</p>")
     elif console.is_terminal and not console.is_dumb_terminal:
         with Live(console=console, auto_refresh=False, transient=True) as live:
             yield lambda line: live.update(_one_line(line), refresh=True)
@@ -147,30 +147,30 @@ def _one_line(text: str) -> Text:
     return Text(text, style="dim", no_wrap=True, overflow="ellipsis")
 
 
-def beside(crowd: float) -> str:
+def contention_text(crowd: float) -> str:
     """That other programs are at work, where they make it `crowd` times as long."""
-    return f", beside other programs {crowd:.1f} times as long as alone" if crowd > CROWDED else ""
+    return f", beside other programs {crowd:.1f} times as long as alone" if crowd > CONTENTION_WARNING_FACTOR else ""
 
 
-def tell_search(plan: SearchPlan, console: Console | None) -> None:
+def print_search_cost(plan: SearchPlan, console: Console | None) -> None:
     """Say what a search will cost."""
     if console is None:
         return
-    crowd = crowding(plan.workers)
-    searching = max(0.0, plan.for_runs - plan.confirming * crowd)
-    trials = max(float(LEAST_TRIALS), searching * plan.workers / (plan.cost * crowd))
+    crowd = contention_factor(plan.workers)
+    searching = max(0.0, plan.for_runs - plan.confirmation_seconds * crowd)
+    trials = max(float(LEAST_TRIALS), searching * plan.workers / (plan.trial_seconds * crowd))
     print_line("searching " + "; ".join(span.words for span in plan.space), console)
     print_line(
-        f"about {duration(plan.seconds)} in all: {trials:.0f} trials or more of "
-        f"{duration(plan.training)} of training, {plan.workers} at a time{beside(crowd)}, "
+        f"about {format_duration(plan.seconds)} in all: {trials:.0f} trials or more of "
+        f"{format_duration(plan.training_seconds)} of training, {plan.workers} at a time{contention_text(crowd)}, "
         f"then base and best {plan.terms.seeds} times each with fresh seeds "
-        f"({duration(plan.confirming)}); kept in {plan.file.parent}; {STOPPING}",
+        f"({format_duration(plan.confirmation_seconds)}); kept in {plan.file.parent}; {INTERRUPT_HINT}",
         console,
     )
 
 
 @contextmanager
-def trials_shown(console: Console | None) -> Iterator[Callable[[Heard | UnderWay], None]]:
+def show_search_trials(console: Console | None) -> Iterator[Callable[[TrialEnded | TrialsRunning], None]]:
     """Who is to be told of the trials of a search: each that has ended is a line, and how far the
     others are is renewed in place."""
     if console is None:
@@ -178,8 +178,8 @@ def trials_shown(console: Console | None) -> Iterator[Callable[[Heard | UnderWay
         return
     with line_on(console) as renew:
 
-        def heard(one: Heard | UnderWay) -> None:
-            if isinstance(one, Heard):
+        def heard(one: TrialEnded | TrialsRunning) -> None:
+            if isinstance(one, TrialEnded):
                 print_line(_trial_line(one), console)
             else:
                 renew(_under_way_line(one))
@@ -187,13 +187,13 @@ def trials_shown(console: Console | None) -> Iterator[Callable[[Heard | UnderWay
         yield heard
 
 
-def _under_way_line(one: UnderWay) -> str:
+def _under_way_line(one: TrialsRunning) -> str:
     best = "" if one.best is None else f"; best {one.best:.3f}"
-    left = f"about {duration(one.seconds_left)} left" if one.seconds_left else NO_TIME
-    return f"{counted(one.done, 'trial')}, {left}: {_shares(one.shares)}{best}"
+    left = f"about {format_duration(one.seconds_left)} left" if one.seconds_left else NO_TIME
+    return f"{format_count(one.done, 'trial')}, {left}: {_shares(one.shares)}{best}"
 
 
-def _trial_line(heard: Heard) -> str:
+def _trial_line(heard: TrialEnded) -> str:
     values = ", ".join(f"{key} {value_word(value)}" for key, value in heard.values.items())
     if heard.why is not None:
         end = f"cannot be tried ({heard.why.rstrip('.')})"
@@ -202,5 +202,5 @@ def _trial_line(heard: Heard) -> str:
             ", ended early" if heard.stopped else ""
         )
     best = "" if heard.best is None else f"; best {heard.best:.3f}"
-    left = f"about {duration(heard.seconds_left)} left" if heard.seconds_left else NO_TIME
+    left = f"about {format_duration(heard.seconds_left)} left" if heard.seconds_left else NO_TIME
     return f"trial {heard.done}, {left}: {values}: {end}{best}"

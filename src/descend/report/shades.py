@@ -13,12 +13,12 @@ COLOUR = (14, 124, 123)
 """Of every dot; the page's background shines through where a share is small, light or dark."""
 
 
-def shade_address(shares_HW: NDArray[np.floating]) -> str:
+def png_data_uri(shares_HW: NDArray[np.floating]) -> str:
     """A `data:` address of a PNG of one dot a share; a page enlarges it without smoothing."""
-    return "data:image/png;base64," + base64.b64encode(shade_png(shares_HW)).decode()
+    return "data:image/png;base64," + base64.b64encode(encode_png(shares_HW)).decode()
 
 
-def shade_png(shares_HW: NDArray[np.floating]) -> bytes:
+def encode_png(shares_HW: NDArray[np.floating]) -> bytes:
     """The picture as bytes: 8 bits of red, green, blue and opacity."""
     height, width = shares_HW.shape
     dots = np.empty((height, width, 4), dtype=np.uint8)

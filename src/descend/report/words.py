@@ -7,41 +7,41 @@ from typing import Any
 
 from descend.handbook.checklist import Checklist
 from descend.handbook.yours.wording import generate_command
-from descend.runs.folder import Summary
-from descend.runs.records import Epoch, Overfitting, Rescue, Sample, Step
+from descend.runs.folder import RunSummary
+from descend.runs.records import Epoch, Overfitting, Rollback, Sample, Step
 from descend.text.stats import CorpusStats
-from descend.units import counted, duration, epochs_told, quoted, size
+from descend.units import format_count, format_duration, format_epochs, quoted, format_bytes
 
-WORTH_SAYING = 0.02
+MIN_LOSS_DIFFERENCE_NATS = 0.02
 """Nats by which two validation losses must differ before we call one lower: the spread between
 seeds of a small run is about 0.006 (three seeds, tiny Shakespeare), so this is three of it."""
 
 
-def epoch_line(epoch: Epoch, of: int) -> str:
+def format_epoch(epoch: Epoch, of: int) -> str:
     """One epoch: the loss on training batches, and what the validation text says beside it."""
     return (
         f"epoch {epoch.epoch:>2}/{of}  "
         f"training loss {epoch.loss_start:.2f} → {epoch.loss_end:.2f}  "
         f"validation loss {epoch.validation_loss:.3f} ({epoch.bits_per_byte:.3f} bits/byte), "
         f"accuracy {epoch.validation_accuracy:.1%}  "
-        f"{epoch.tokens_per_second:,.0f} tokens/s  {duration(epoch.seconds)}"
+        f"{epoch.tokens_per_second:,.0f} tokens/s  {format_duration(epoch.seconds)}"
     )
 
 
 def step_line(step: Step, of: int, seconds_left: float | None) -> str:
     """Where a long epoch stands; how long is left only where that is known."""
-    left = "" if seconds_left is None else f"  {duration(seconds_left)} left"
+    left = "" if seconds_left is None else f"  {format_duration(seconds_left)} left"
     return f"step {step.step:,}/{of:,}  loss {step.loss:.3f}{left}"
 
 
-def rescue_line(rescue: Rescue) -> str:
+def format_rollback(rescue: Rollback) -> str:
     """What ran away, where, and what is done about it."""
     change = {
         "skip": f"leaving {rescue.value:.0f} batch{'es' if rescue.value != 1 else ''} out",
         "clip": f"with gradients clipped at {rescue.value:g}",
         "rate": f"with the learning rate times {rescue.value:.2g}",
-    }[rescue.change]
-    return f"step {rescue.bad_step:,}: {rescue.found}; back to step {rescue.step:,}, {change}"
+    }[rescue.adjustment]
+    return f"step {rescue.failed_step:,}: {rescue.problem}; back to step {rescue.step:,}, {change}"
 
 
 def overfitting_line(found: Overfitting) -> str:
@@ -61,7 +61,7 @@ def overfitting_line(found: Overfitting) -> str:
     )
 
 
-def ladder_line(ladder: dict[str, float]) -> str:
+def format_ngram_baselines(ladder: dict[str, float]) -> str:
     """What any model must beat, on the same held-out tokens."""
     return (
         f"for comparison (validation loss, lower is better): random guessing "
@@ -76,27 +76,27 @@ def samples_text(samples: list[Sample]) -> str:
     return "\n\n".join(f"--- sample {n}\n{block}" for n, block in enumerate(blocks, 1))
 
 
-def outcome(summary: Summary) -> str:
+def format_run_end(summary: RunSummary) -> str:
     """The end of a run in two lines, how good it is and what that means; `next_commands` is the
     third."""
     return "\n".join([how_good(summary), what_it_means(summary)])
 
 
-def outcome_in_detail(summary: Summary) -> str:
+def outcome_in_detail(summary: RunSummary) -> str:
     """What `--verbose` prints at the end of a run."""
     return "\n\n".join(
-        [samples_text(summary.samples), paragraph(summary), f"saved in {summary.model_dir}"]
+        [samples_text(summary.samples), summarize_run(summary), f"saved in {summary.model_dir}"]
     )
 
 
-def how_good(summary: Summary) -> str:
+def how_good(summary: RunSummary) -> str:
     """The quality, with one comparison."""
-    guessing, pairs = summary.loss_ladder["uniform"], summary.loss_ladder["bigram"]
+    guessing, pairs = summary.ngram_baselines["uniform"], summary.ngram_baselines["bigram"]
     if has_failed(summary):
         return _failure(summary)
-    if summary.continued and summary.loss_before is not None:
-        change = summary.loss_before - summary.validation_loss
-        beside = f"{summary.loss_before:.3f} before, {change:+.3f}; positive is better"
+    if summary.continued and summary.parent_validation_loss is not None:
+        change = summary.parent_validation_loss - summary.validation_loss
+        beside = f"{summary.parent_validation_loss:.3f} before, {change:+.3f}; positive is better"
     else:
         beside = f"counting pairs of tokens {pairs:.2f}, random guessing {guessing:.2f}"
     return (
@@ -105,92 +105,92 @@ def how_good(summary: Summary) -> str:
     )
 
 
-def what_it_means(summary: Summary) -> str:
+def what_it_means(summary: RunSummary) -> str:
     """What that quality says of the model, in a sentence or two."""
     if has_failed(summary):
         return "It has learned nothing; the learning rate is the most probable cause."
-    unigram, bigram = summary.loss_ladder["unigram"], summary.loss_ladder["bigram"]
+    unigram, bigram = summary.ngram_baselines["unigram"], summary.ngram_baselines["bigram"]
     loss = summary.validation_loss
-    if loss >= unigram - WORTH_SAYING:
+    if loss >= unigram - MIN_LOSS_DIFFERENCE_NATS:
         learned = "It has hardly learned anything yet."
-    elif loss >= bigram - WORTH_SAYING:
+    elif loss >= bigram - MIN_LOSS_DIFFERENCE_NATS:
         learned = "It knows which tokens are frequent, and little of the context yet."
     else:
         learned = "It has learned from the context, not only which token follows which."
     return " ".join([learned, _state_of_curve(summary), *_rescues(summary)])
 
 
-def _state_of_curve(summary: Summary) -> str:
+def _state_of_curve(summary: RunSummary) -> str:
     """What the curve suggests, shortly."""
     last = summary.epochs[-1]
-    if summary.overfitting or last.validation_loss > summary.validation_loss + WORTH_SAYING:
+    if summary.overfitting or last.validation_loss > summary.validation_loss + MIN_LOSS_DIFFERENCE_NATS:
         return (
             f"It overfits: after epoch {summary.best_epoch}, whose weights are kept, it learned "
             "its text by heart. More text would help."
         )
     if len(summary.epochs) > 1:
         before = summary.epochs[-2].validation_loss
-        if before - last.validation_loss > WORTH_SAYING:
+        if before - last.validation_loss > MIN_LOSS_DIFFERENCE_NATS:
             return "It was still improving at the end."
         return "It had stopped improving."
     return "Only one pass was made; more may help."
 
 
-def has_failed(summary: Summary) -> bool:
+def has_failed(summary: RunSummary) -> bool:
     """Whether the best loss is still far worse than guessing: an explosion."""
-    return summary.validation_loss > summary.loss_ladder["uniform"] + 1.0
+    return summary.validation_loss > summary.ngram_baselines["uniform"] + 1.0
 
 
-def _failure(summary: Summary) -> str:
+def _failure(summary: RunSummary) -> str:
     return (
         f"Training failed: the loss exploded to {summary.validation_loss:.4g} "
-        f"(random guessing is {summary.loss_ladder['uniform']:.1f})."
+        f"(random guessing is {summary.ngram_baselines['uniform']:.1f})."
     )
 
 
-def next_commands(summary: Summary) -> str:
+def next_commands(summary: RunSummary) -> str:
     """What to type next, with a prompt in the language of the text."""
     folder = summary.model_dir
-    if summary.validation_loss >= summary.loss_ladder["unigram"] - WORTH_SAYING:
+    if summary.validation_loss >= summary.ngram_baselines["unigram"] - MIN_LOSS_DIFFERENCE_NATS:
         return f"next: descend diagnose {quoted(folder)}"
     return f"next: {generate_command(folder, summary.samples)}"
 
 
-def paragraph(summary: Summary) -> str:
+def summarize_run(summary: RunSummary) -> str:
     """How a finished run went, in plain words, honest about validation."""
-    return verdict(summary)
+    return assess_run(summary)
 
 
-def verdict(summary: Summary) -> str:
+def assess_run(summary: RunSummary) -> str:
     """The outcome, held against counting, and how the curve ended."""
     if has_failed(summary):
         return _failure(summary)
     return " ".join([
         _outcome(summary), *_rescues(summary), _against_counting(summary),
-        shape_of_the_curve(summary),
+        describe_convergence(summary),
     ])  # fmt: skip
 
 
-def _rescues(summary: Summary) -> list[str]:
+def _rescues(summary: RunSummary) -> list[str]:
     """That the numbers ran away on the way, and what it took to go on."""
-    if not summary.rescues:
+    if not summary.rollbacks:
         return []
-    first, last = summary.rescues[0], summary.rescues[-1]
-    times = {1: "once", 2: "twice"}.get(len(summary.rescues), f"{len(summary.rescues)} times")
+    first, last = summary.rollbacks[0], summary.rollbacks[-1]
+    times = {1: "once", 2: "twice"}.get(len(summary.rollbacks), f"{len(summary.rollbacks)} times")
     what = {"skip": "some batches left out", "clip": f"gradients clipped at {last.value:g}",
-            "rate": f"the learning rate times {last.value:.2g}"}[last.change]  # fmt: skip
+            "rate": f"the learning rate times {last.value:.2g}"}[last.adjustment]  # fmt: skip
     return [
-        f"Training exploded {times}, first at step {first.bad_step:,} ({first.found}); it "
+        f"Training exploded {times}, first at step {first.failed_step:,} ({first.problem}); it "
         f"went back and came through with {what}."
     ]
 
 
-def _outcome(summary: Summary) -> str:
+def _outcome(summary: RunSummary) -> str:
     begun = summary.epochs[-1].epoch
-    passes = begun if summary.passes is None else summary.passes  # of an older version
-    spent = f"In {epochs_told(passes, begun)} and {duration(summary.seconds)}"
+    passes = begun if summary.num_epochs is None else summary.num_epochs  # of an older version
+    spent = f"In {format_epochs(passes, begun)} and {format_duration(summary.seconds)}"
     right = f"guesses the next token right {summary.validation_accuracy:.0%} of the time."
-    loss, before = summary.validation_loss, summary.loss_before
+    loss, before = summary.validation_loss, summary.parent_validation_loss
     if before is None:
         return (
             f"{spent} the loss on held-out text came down to {loss:.2f} nats per token "
@@ -198,7 +198,7 @@ def _outcome(summary: Summary) -> str:
         )
     if loss >= before:
         change = "no better; the model it began from is still the better one"
-    elif loss >= before - WORTH_SAYING:
+    elif loss >= before - MIN_LOSS_DIFFERENCE_NATS:
         change = "hardly better, by less than what another seed may change"
     else:
         change = "better"
@@ -209,15 +209,15 @@ def _outcome(summary: Summary) -> str:
     )
 
 
-def _against_counting(summary: Summary) -> str:
-    unigram, bigram = summary.loss_ladder["unigram"], summary.loss_ladder["bigram"]
+def _against_counting(summary: RunSummary) -> str:
+    unigram, bigram = summary.ngram_baselines["unigram"], summary.ngram_baselines["bigram"]
     loss = summary.validation_loss
-    if loss < bigram - WORTH_SAYING:
+    if loss < bigram - MIN_LOSS_DIFFERENCE_NATS:
         return (
             f"That is {bigram - loss:.2f} below what counting pairs of tokens reaches "
             f"({bigram:.2f}): it has learned from the context, not only which token follows which."
         )
-    if loss < unigram - WORTH_SAYING:
+    if loss < unigram - MIN_LOSS_DIFFERENCE_NATS:
         return (
             f"Counting pairs of tokens would do as well or better ({bigram:.2f}): it has learned "
             "which tokens are frequent, and little of the context yet."
@@ -228,7 +228,7 @@ def _against_counting(summary: Summary) -> str:
     )
 
 
-def shape_of_the_curve(summary: Summary) -> str:
+def describe_convergence(summary: RunSummary) -> str:
     """Whether the held-out loss was still falling, had levelled off, or rose again."""
     first, last = summary.epochs[0], summary.epochs[-1]
     best = min(summary.epochs, key=lambda e: e.validation_loss)
@@ -240,7 +240,7 @@ def shape_of_the_curve(summary: Summary) -> str:
             f"{found.best_epoch} and ended with {found.decay_steps:,} steps at a falling learning "
             f"rate; the weights of epoch {best.epoch} are the ones kept. More text would help."
         )
-    if last.validation_loss > best.validation_loss + WORTH_SAYING:
+    if last.validation_loss > best.validation_loss + MIN_LOSS_DIFFERENCE_NATS:
         return (
             f"The best epoch was {best.epoch}; after it the training loss went on falling to "
             f"{last.loss_end:.2f} while the validation loss rose to {last.validation_loss:.2f}: "
@@ -249,12 +249,12 @@ def shape_of_the_curve(summary: Summary) -> str:
     if last is first:
         return "Only one pass was made; more may help."
     before = summary.epochs[-2].validation_loss
-    if before - last.validation_loss > WORTH_SAYING:
+    if before - last.validation_loss > MIN_LOSS_DIFFERENCE_NATS:
         return "The validation loss was still falling in the last epoch."
     return "The validation loss had levelled off by the last epoch."
 
 
-def trained_on(corpus: Mapping[str, Any]) -> str:
+def trained_on_warning(corpus: Mapping[str, Any]) -> str:
     """What a judgment on its own text, as run.json describes it, says of a model."""
     known = corpus["train_bytes"] / (corpus["train_bytes"] + corpus["validation_bytes"])
     return (
@@ -268,8 +268,8 @@ def checklist_text(found: Checklist) -> str:
     marks = {"yes": "✓", "no": "✗", "open": "?"}
     lines = [
         f"{marks[a.answer]} {a.question} {a.answer}"
-        + ("" if a.answer == "open" else ", tried" if a.proved else ", not all tried")
-        + f"\n    {a.because}"
+        + ("" if a.answer == "open" else ", tried" if a.is_tested else ", not all tried")
+        + f"\n    {a.reason}"
         for a in found.answers
     ]
     return "\n".join([*lines, found.sentence])
@@ -283,29 +283,29 @@ def _boilerplate_lines(stats: CorpusStats) -> list[str]:
     return [
         f"boilerplate: {recurring.fraction:.1%} of the text in passages that recur across "
         f"documents{fix if recurring.passages else ''}",
-        *(f'  {p.fraction:>5.1%} in {counted(p.documents, "document")}: "{p.beginning} …"'
+        *(f'  {p.fraction:>5.1%} in {format_count(p.documents, "document")}: "{p.beginning} …"'
           for p in recurring.passages),
     ]  # fmt: skip
 
 
-def corpus_lines(stats: CorpusStats) -> list[str]:
+def format_corpus_stats(stats: CorpusStats) -> list[str]:
     """`corpus stats` as text, the token frequencies drawn as bars."""
     near = (
         "not searched"
-        if stats.near_duplicate_share is None
-        else f"{stats.near_duplicate_share:.1%}"
+        if stats.near_duplicate_fraction is None
+        else f"{stats.near_duplicate_fraction:.1%}"
     )
-    ladder = stats.loss_ladder
+    ladder = stats.ngram_baselines
     lines = [
-        f"{stats.corpus}: {counted(stats.documents, 'document')}, {size(stats.bytes)}, "
+        f"{stats.corpus}: {format_count(stats.documents, 'document')}, {format_bytes(stats.bytes)}, "
         f"{stats.characters:,} characters, {stats.tokens:,} tokens",
         f"{stats.bytes_per_token:.2f} bytes per token with a vocabulary of {stats.vocab_size:,}",
-        f"repeats: {stats.duplicate_share:.1%} of the bytes in exact copies of documents, "
-        f"near copies: {near} of the documents, {stats.overlap_share:.1%} of the held-out text "
+        f"repeats: {stats.duplicate_fraction:.1%} of the bytes in exact copies of documents, "
+        f"near copies: {near} of the documents, {stats.contamination_fraction:.1%} of the held-out text "
         "also in training",
         *_boilerplate_lines(stats),
         f"held out by {stats.split_by}: {stats.validation_tokens:,} of {stats.tokens:,} tokens",
-        ladder_line({"uniform": ladder.uniform, "unigram": ladder.unigram, "bigram": ladder.bigram})
+        format_ngram_baselines({"uniform": ladder.uniform, "unigram": ladder.unigram, "bigram": ladder.bigram})
         + f", triples {ladder.trigram:.2f}",
         f"{stats.rare_vocabulary_share:.0%} of the vocabulary occurs fewer than 20 times in "
         "training",

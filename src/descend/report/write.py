@@ -11,18 +11,18 @@ from descend.guard import open_regular
 from descend.lab.attribute import Attribution
 from descend.lab.comparison import Comparison
 from descend.lab.folder import read_record
-from descend.lab.searched import Search
-from descend.outputs import ATTRIBUTION, COMPARISON, SEARCH
-from descend.report.early_report import early_report, is_early
+from descend.lab.searched import SearchResult
+from descend.outputs import ATTRIBUTION_FILE, COMPARISON_FILE, SEARCH_FILE
+from descend.report.early_report import unfinished_run_report, has_no_finished_epoch
 from descend.report.experiment_report import attribution_report, comparison_report
 from descend.report.html import MARK, render
-from descend.report.page import Page
+from descend.report.page import ReportPage
 from descend.report.run_report import run_report
 from descend.report.search_report import search_report
-from descend.runs.durable import write_file
-from descend.runs.folder import REPORT, is_run, read_events
+from descend.runs.durable import write_file_atomic
+from descend.runs.folder import REPORT, is_run_folder, read_events
 
-EXPERIMENTS = (COMPARISON, ATTRIBUTION, SEARCH)
+EXPERIMENTS = (COMPARISON_FILE, ATTRIBUTION_FILE, SEARCH_FILE)
 """Files that may be named instead of their folder."""
 
 HEAD_BYTES = 2048
@@ -55,22 +55,22 @@ def write_report(what: Path, output: Path | None = None) -> WrittenReport:
     _check_place(file)
     page = _page(folder)
     content = render(page).encode()
-    write_file(file, content)
+    write_file_atomic(file, content)
     return WrittenReport(
         str(file), len(content), [s.name for s in page.sections], len(page.figures()),
         list(page.notes),
     )  # fmt: skip
 
 
-def _page(folder: Path) -> Page:
-    if is_run(folder):
-        return early_report(folder) if is_early(read_events(folder)) else run_report(folder)
-    if (folder / COMPARISON).exists():
-        return comparison_report(read_record(folder, COMPARISON, Comparison), folder)
-    if (folder / ATTRIBUTION).exists():
-        return attribution_report(read_record(folder, ATTRIBUTION, Attribution), folder)
-    if (folder / SEARCH).exists():
-        return search_report(read_record(folder, SEARCH, Search), folder)
+def _page(folder: Path) -> ReportPage:
+    if is_run_folder(folder):
+        return unfinished_run_report(folder) if has_no_finished_epoch(read_events(folder)) else run_report(folder)
+    if (folder / COMPARISON_FILE).exists():
+        return comparison_report(read_record(folder, COMPARISON_FILE, Comparison), folder)
+    if (folder / ATTRIBUTION_FILE).exists():
+        return attribution_report(read_record(folder, ATTRIBUTION_FILE, Attribution), folder)
+    if (folder / SEARCH_FILE).exists():
+        return search_report(read_record(folder, SEARCH_FILE, SearchResult), folder)
     return run_report(folder)  # which says what is missing
 
 

@@ -19,11 +19,11 @@ from pathlib import Path
 
 import msgspec
 
-from descend.errors import DiskError
+from descend.errors import DiskWriteError
 from descend.guard import decode_json, hash_file, is_alive, read_regular
 from descend.guard import sync_folder as sync_folder
 
-MANIFEST = "manifest.json"
+MANIFEST_FILE = "manifest.json"
 
 # What `write_file` and `write_folder` write aside and move away, with the number of their process.
 _ASIDE = re.compile(r"\.(.+)\.(\d+)\.(partial|old)")
@@ -35,7 +35,7 @@ STALE_SECONDS = 86_400
 """Age from which what a dead process left aside is taken away, where others may write too."""
 
 
-def write_file(path: Path, content: bytes) -> None:
+def write_file_atomic(path: Path, content: bytes) -> None:
     """Replace `path` by `content` in one step; `DiskError` if the disk refuses."""
     with _disk_errors(path):
         make_folder(path.parent)
@@ -48,7 +48,7 @@ def write_file(path: Path, content: bytes) -> None:
         sync_folder(path.parent)
 
 
-def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+def write_folder_atomic(folder: Path, files: Mapping[str, bytes]) -> None:
     """Make `folder` of `files` with a manifest of their SHA-256, in one step.
 
     A folder of that name is replaced only after the new one was read back and verified.
@@ -63,7 +63,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
             for name, content in files.items():
                 _write_synced(aside / name, content)
             hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-            _write_synced(aside / MANIFEST, msgspec.json.encode(hashes))
+            _write_synced(aside / MANIFEST_FILE, msgspec.json.encode(hashes))
             sync_folder(aside)
             if not verify_folder(aside):
                 raise OSError(errno.EIO, "what was read back is not what was written")
@@ -109,7 +109,7 @@ def remove_folder(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def try_writing(folder: Path) -> None:
+def check_can_write(folder: Path) -> None:
     """`OSError` if `folder` cannot be made or written in: found by making one of its name beside
     where it would stand, and taking that away again."""
     whole = folder.resolve()
@@ -118,7 +118,7 @@ def try_writing(folder: Path) -> None:
         (Path(aside) / whole.relative_to(there)).mkdir(parents=True, exist_ok=True)
 
 
-def sweep(folder: Path, names: Container[str] | None = None) -> None:
+def recover_partial_writes(folder: Path, names: Container[str] | None = None) -> None:
     """Put right what killed writers of `folder` left aside.
 
     Of `names`, or of all, what was half written goes, and what had been moved away comes back if
@@ -164,11 +164,11 @@ def damaged_files(folder: Path) -> list[str]:
     """
     try:
         check_real_folder(folder)
-        hashes = decode_json(read_regular(folder / MANIFEST), dict[str, str])
+        hashes = decode_json(read_regular(folder / MANIFEST_FILE), dict[str, str])
     except (OSError, msgspec.DecodeError):
-        return [MANIFEST]
+        return [MANIFEST_FILE]
     if not hashes or any(Path(name).name != name or "\\" in name for name in hashes):
-        return [MANIFEST]
+        return [MANIFEST_FILE]
     return sorted(n for n, expected in hashes.items() if hash_file(folder / n) != expected)
 
 
@@ -189,14 +189,14 @@ def _disk_errors(path: Path) -> Iterator[None]:
         raise disk_error(path, problem) from None
 
 
-def disk_error(path: Path, problem: OSError) -> DiskError:
+def disk_error(path: Path, problem: OSError) -> DiskWriteError:
     """The sentence for an `OSError` met while writing `path`."""
     full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
     free = ""
     if full:
         existing = next((p for p in [path, *path.parents] if p.exists()), Path())
         free = f" with {shutil.disk_usage(existing).free / 1e6:.0f} MB free"
-    return DiskError(
+    return DiskWriteError(
         str(path),
         f"a full disk{free}" if full else f"a disk that refuses ({problem.strerror or problem})",
         "room and permission to write",

@@ -15,7 +15,7 @@ from descend.errors import RunFolderError
 from descend.guard import open_regular, read_exactly
 from descend.runs.checksums import START, Chain, checksum_of, read_lines, seal_line
 from descend.runs.durable import PRIVATE, disk_error, make_folder
-from descend.runs.records import SCHEMA, Epoch, Record, Rescue, Saved, Started, Step, Stopped
+from descend.runs.records import SCHEMA, Epoch, Event, Rollback, CheckpointSaved, TrainingStarted, Step, TrainingStopped
 
 EVENTS = "events.jsonl"
 _BLOCK = 2**16
@@ -57,7 +57,7 @@ class EventLog:
             lines = tail[: end - whole].splitlines()
         return (checksum_of(lines[-1]) if lines else None) or START
 
-    def append(self, record: Record) -> None:
+    def append(self, record: Event) -> None:
         """Write one record; `DiskError` if the disk refuses.
 
         An epoch is synced: a checkpoint that reaches the disk after it counts on its line.
@@ -77,7 +77,7 @@ class EventLog:
         self._file.close()
 
 
-def read_events(folder: Path, until: int | None = None) -> list[Record]:
+def read_events(folder: Path, until: int | None = None) -> list[Event]:
     """All records that count, in order; those that count for who goes on from the checkpoint of
     step `until`. `RunFolderError` if a newer descend wrote them, or if it is no regular file.
 
@@ -96,9 +96,9 @@ def event_problems(folder: Path) -> tuple[str, ...]:
     return _read(folder, None)[1]
 
 
-def _read(folder: Path, until: int | None) -> tuple[list[Record], tuple[str, ...]]:
-    decoder = msgspec.json.Decoder(Record)
-    kept: list[Record] = []
+def _read(folder: Path, until: int | None) -> tuple[list[Event], tuple[str, ...]]:
+    decoder = msgspec.json.Decoder(Event)
+    kept: list[Event] = []
     chain = Chain()
     for line in _whole_lines(folder / EVENTS):
         if not chain.check(line):
@@ -108,7 +108,7 @@ def _read(folder: Path, until: int | None) -> tuple[list[Record], tuple[str, ...
         except (msgspec.DecodeError, RecursionError):
             chain.damaged.append(chain.number)
             continue
-        if isinstance(record, Started):
+        if isinstance(record, TrainingStarted):
             _check_schema(folder, record.schema)
             kept = _before_checkpoint(kept, record.step)
         kept.append(record)
@@ -131,7 +131,7 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
         ) from None  # fmt: skip
 
 
-def _problems(path: Path, chain: Chain, records: list[Record]) -> tuple[str, ...]:
+def _problems(path: Path, chain: Chain, records: list[Event]) -> tuple[str, ...]:
     problems = []
     if chain.damaged:
         problems.append(
@@ -161,25 +161,25 @@ def _check_schema(folder: Path, schema: int) -> None:
         )  # fmt: skip
 
 
-def _before_checkpoint(records: list[Record], step: int) -> list[Record]:
+def _before_checkpoint(records: list[Event], step: int) -> list[Event]:
     """Those of `records` that count once training goes on from the checkpoint of `step`.
 
     A rescue goes back to lower steps, so whether it came before that checkpoint was saved is told
     by the place of its record, not by its step.
     """
-    saves = [n for n, r in enumerate(records) if isinstance(r, Saved) and r.step == step]
+    saves = [n for n, r in enumerate(records) if isinstance(r, CheckpointSaved) and r.step == step]
     place = saves[-1] + 1 if saves else len(records)
-    later = (r for r in records[place:] if isinstance(r, Started | Stopped))
-    return [r for r in (*records[:place], *later) if r.step <= step or isinstance(r, Rescue)]
+    later = (r for r in records[place:] if isinstance(r, TrainingStarted | TrainingStopped))
+    return [r for r in (*records[:place], *later) if r.step <= step or isinstance(r, Rollback)]
 
 
-def _without_undone(records: list[Record]) -> list[Record]:
+def _without_undone(records: list[Event]) -> list[Event]:
     """`records` without those of steps that a rescue after them went back before."""
-    kept: list[Record] = []
+    kept: list[Event] = []
     lowest = math.inf
     for record in reversed(records):
-        if record.step <= lowest or isinstance(record, Rescue | Stopped):
+        if record.step <= lowest or isinstance(record, Rollback | TrainingStopped):
             kept.append(record)
-        if isinstance(record, Rescue):
+        if isinstance(record, Rollback):
             lowest = min(lowest, record.step)
     return kept[::-1]

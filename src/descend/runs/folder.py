@@ -23,23 +23,23 @@ import msgspec
 
 from descend.errors import RunFolderError
 from descend.guard import decode_json, read_regular
-from descend.outputs import RUN
+from descend.outputs import RUN_FILE
 from descend.runs.checksums import check_seal, seal_json
 from descend.runs.durable import (
-    MANIFEST,
+    MANIFEST_FILE,
     check_real_folder,
     damaged_files,
     disk_error,
-    try_writing,
+    check_can_write,
     verify_folder,
-    write_file,
+    write_file_atomic,
 )
 from descend.runs.events import EVENTS
 from descend.runs.events import EventLog as EventLog
 from descend.runs.events import event_problems as event_problems
 from descend.runs.events import read_events as read_events
-from descend.runs.mistaken import no_model, no_run
-from descend.runs.records import Epoch, Overfitting, Rescue, Sample
+from descend.runs.mistaken import not_a_model_error, not_a_run_error
+from descend.runs.records import Epoch, Overfitting, Rollback, Sample
 from descend.units import quoted
 
 WEIGHTS = "model.safetensors"
@@ -55,25 +55,25 @@ MODEL_FILES = {
 }
 CHECKPOINTS = "checkpoints"
 OWN_FILES = frozenset({
-    *MODEL_FILES, RUN, EVENTS, _SUMMARY, MANIFEST, "generation_config.json",
+    *MODEL_FILES, RUN_FILE, EVENTS, _SUMMARY, MANIFEST_FILE, "generation_config.json",
     "tokenizer_config.json", "README.md",
 })  # fmt: skip
 """What the run alone writes; a diagnosis and a report come from other processes too."""
 _PATHS = ("corpus_dir", "vocab_path")
-T = TypeVar("T")
+RecordT = TypeVar("RecordT")
 
 _CHECKPOINT = re.compile(r"step_(\d+)")
 
 
-class RunInfo(msgspec.Struct, frozen=True):
+class RunMetadata(msgspec.Struct, frozen=True):
     """run.json: everything that made the run, as plain data."""
 
     version: str
     saved_at: str
     preset: str
-    config: dict[str, Any]
+    requested_config: dict[str, Any]
     """The RunConfig as asked for, before anything left open was chosen."""
-    resolved: dict[str, Any]
+    resolved_config: dict[str, Any]
     """RunConfig with every open key chosen, and what followed: steps, parameters, …"""
     execution: dict[str, Any]
     corpus: dict[str, Any]
@@ -82,12 +82,12 @@ class RunInfo(msgspec.Struct, frozen=True):
     """Folder of the model that this run continued."""
     parent_loss: float | None = None
     """Validation loss of that model, where it was judged on the same held-out text."""
-    started_in: str | None = None
+    working_dir: str | None = None
     """Where the run was begun, as seen from its folder: what the paths in `config`, `resolved`
     and `parent` are relative to."""
 
 
-class Summary(msgspec.Struct, frozen=True):
+class RunSummary(msgspec.Struct, frozen=True):
     """summary.json and `train --json`: the outcome in one object."""
 
     model_dir: str
@@ -99,23 +99,23 @@ class Summary(msgspec.Struct, frozen=True):
     validation_loss: float
     validation_accuracy: float
     bits_per_byte: float
-    loss_ladder: dict[str, float]
+    ngram_baselines: dict[str, float]
     finished: bool
     samples: list[Sample]
     """What the kept model writes after prompts from held-out text; empty before the end."""
-    rescues: list[Rescue] = []
+    rollbacks: list[Rollback] = []
     """Each time that the numbers ran away and training went back."""
     continued: bool = False
     """Whether it trained a finished model further."""
-    loss_before: float | None = None
+    parent_validation_loss: float | None = None
     """Validation loss of that model, where it was judged on the same held-out text."""
     overfitting: Overfitting | None = None
     """When and by how much the validation loss rose while the run trained on, if it did."""
-    passes: float | None = None
+    num_epochs: float | None = None
     """How often it read its text so far; the last of `epochs` may be a part of one."""
 
 
-def new_folder(save_dir: str | None) -> Path:
+def create_run_folder(save_dir: str | None) -> Path:
     """The folder for a new run; never one that already holds a run."""
     if save_dir is not None:
         folder = Path(save_dir)
@@ -127,7 +127,7 @@ def new_folder(save_dir: str | None) -> Path:
         if folder.exists() and any(folder.iterdir()):
             from descend.runs.suggestions import has_diverged
 
-            goes_on = newest_checkpoint(folder) and not is_finished(folder)
+            goes_on = latest_checkpoint(folder) and not is_finished(folder)
             raise RunFolderError(
                 "save_dir", f"{folder}, which is not empty", "a new or empty folder",
                 f"go on with `descend resume {quoted(folder)}`, or choose another save_dir"
@@ -138,14 +138,14 @@ def new_folder(save_dir: str | None) -> Path:
         moment = int(time.time())
         while (folder := Path("models") / f"transformer_{moment}").exists():
             moment += 1
-    check_writable(folder)
+    ensure_writable(folder)
     return folder
 
 
-def check_writable(folder: Path) -> None:
+def ensure_writable(folder: Path) -> None:
     """Before any work: `RunFolderError` if `folder` cannot be made, `DiskError` if it is full."""
     try:
-        try_writing(folder)
+        check_can_write(folder)
     except OSError as problem:
         if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
             raise disk_error(folder, problem) from None
@@ -171,8 +171,8 @@ def check_model_folder(folder: Path) -> None:
         raise RunFolderError(str(folder), "no such folder", "a model folder", hint)
     for name, meaning in MODEL_FILES.items():
         if not (folder / name).is_file():
-            if not is_run(folder) and not has_model(folder):
-                raise no_model(folder, name)
+            if not is_run_folder(folder) and not has_model(folder):
+                raise not_a_model_error(folder, name)
             from descend.runs.suggestions import suggest_fix  # which reads folders by this module
 
             raise RunFolderError(
@@ -180,21 +180,21 @@ def check_model_folder(folder: Path) -> None:
             )
 
 
-def write_info(folder: Path, info: RunInfo) -> None:
+def write_info(folder: Path, info: RunMetadata) -> None:
     """Write run.json."""
-    write_file(folder / RUN, seal_json(msgspec.json.encode(info)))
+    write_file_atomic(folder / RUN_FILE, seal_json(msgspec.json.encode(info)))
 
 
-def read_info(folder: Path) -> RunInfo:
+def read_info(folder: Path) -> RunMetadata:
     """Read run.json; `RunFolderError` if it is missing or damaged.
 
     Text, vocabulary and parent are named by paths that hold in the current folder, even if the
     run was begun in another.
     """
-    info = _read(folder / RUN, RunInfo)
-    if info.started_in is None:
+    info = _read(folder / RUN_FILE, RunMetadata)
+    if info.working_dir is None:
         return info
-    base = Path(os.path.normpath(folder.resolve() / info.started_in))
+    base = Path(os.path.normpath(folder.resolve() / info.working_dir))
     if base == Path.cwd():
         return info
 
@@ -203,13 +203,13 @@ def read_info(folder: Path) -> RunInfo:
 
     return msgspec.structs.replace(
         info,
-        config=moved(info.config),
-        resolved=moved(info.resolved),
+        requested_config=moved(info.requested_config),
+        resolved_config=moved(info.resolved_config),
         parent=_from_here(base, info.parent),
     )
 
 
-def seen_from(folder: Path) -> str | None:
+def relative_working_dir(folder: Path) -> str | None:
     """The current folder as `folder` sees it; None on another drive."""
     try:
         return os.path.relpath(Path.cwd(), folder.resolve())
@@ -224,19 +224,19 @@ def _from_here(base: Path, path: str | None) -> str | None:
     return os.path.relpath(base / path)
 
 
-def write_summary(folder: Path, summary: Summary) -> None:
+def write_summary(folder: Path, summary: RunSummary) -> None:
     """Write summary.json."""
-    write_file(folder / _SUMMARY, seal_json(msgspec.json.encode(summary)))
+    write_file_atomic(folder / _SUMMARY, seal_json(msgspec.json.encode(summary)))
 
 
-def read_summary(folder: Path) -> Summary:
+def read_summary(folder: Path) -> RunSummary:
     """Read summary.json; `RunFolderError` if it is missing or damaged."""
-    return _read(folder / _SUMMARY, Summary)
+    return _read(folder / _SUMMARY, RunSummary)
 
 
-def is_run(folder: Path) -> bool:
+def is_run_folder(folder: Path) -> bool:
     """Whether `folder` is that of a run, finished or not."""
-    return (folder / RUN).exists()
+    return (folder / RUN_FILE).exists()
 
 
 def has_model(folder: Path) -> bool:
@@ -254,15 +254,15 @@ def is_finished(folder: Path) -> bool:
     return has_summary(folder) and read_summary(folder).finished
 
 
-def _read(path: Path, kind: type[T]) -> T:
+def _read(path: Path, kind: type[RecordT]) -> RecordT:
     try:
         content = read_regular(path)
         check_seal(content)
-        record: T = decode_json(content, kind)
+        record: RecordT = decode_json(content, kind)
         return record
     except (FileNotFoundError, NotADirectoryError):
         # A path below a file is "not found" on Windows, "not a directory" elsewhere.
-        raise no_run(path.parent, path.name, model=has_model(path.parent)) from None
+        raise not_a_run_error(path.parent, path.name, model=has_model(path.parent)) from None
     except (msgspec.DecodeError, OSError) as problem:
         raise RunFolderError(
             str(path), f"a damaged file ({problem})", "what descend wrote there",
@@ -296,7 +296,7 @@ def checkpoints(folder: Path) -> list[tuple[int, Path]]:
     return sorted(found)
 
 
-def newest_checkpoint(folder: Path) -> Path | None:
+def latest_checkpoint(folder: Path) -> Path | None:
     """The newest checkpoint whose files are all as they were written, or None."""
     for _, path in reversed(checkpoints(folder)):
         if verify_folder(path):

@@ -8,8 +8,8 @@ from typing import Literal
 import msgspec
 
 from descend.errors import RunFolderError
-from descend.outputs import RUN
-from descend.runs.folder import has_summary, is_finished, is_run, read_info, read_summary
+from descend.outputs import RUN_FILE
+from descend.runs.folder import has_summary, is_finished, is_run_folder, read_info, read_summary
 from descend.runs.suggestions import has_diverged, lacks_model
 
 MODELS = Path("models")
@@ -47,8 +47,8 @@ def list_runs(base: Path = MODELS) -> list[ListedRun]:
 
 
 def _runs_in(base: Path) -> list[Path]:
-    found = [path.parent for path in base.glob(f"*/{RUN}")]
-    return sorted(found, key=lambda folder: ((folder / RUN).stat().st_mtime, folder.name))
+    found = [path.parent for path in base.glob(f"*/{RUN_FILE}")]
+    return sorted(found, key=lambda folder: ((folder / RUN_FILE).stat().st_mtime, folder.name))
 
 
 def _listed(folder: Path) -> ListedRun:
@@ -104,6 +104,6 @@ def _beginning_with(name: Path) -> list[Path]:
         for base, start in places
         if start and base.is_dir()
         for path in base.iterdir()
-        if path.name.startswith(start) and is_run(path)
+        if path.name.startswith(start) and is_run_folder(path)
     }
     return sorted(found)

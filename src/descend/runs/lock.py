@@ -11,8 +11,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from descend.errors import DiskError, LockedError
-from descend.runs.durable import PRIVATE, check_real_folder, disk_error, make_folder, sweep
+from descend.errors import DiskWriteError, RunLockedError
+from descend.runs.durable import PRIVATE, check_real_folder, disk_error, make_folder, recover_partial_writes
 from descend.runs.folder import CHECKPOINTS, OWN_FILES
 
 
@@ -27,7 +27,7 @@ class HeldFolder:
     def check(self) -> None:
         """Raise `DiskError` if the folder was deleted, moved or replaced since it is held."""
         if self.identity is not None and self.identity != _identity(self.path):
-            raise DiskError(
+            raise DiskWriteError(
                 str(self.path), "a folder that was deleted, moved or replaced during the run",
                 "the folder that the run writes to",
                 "move it back and resume from its last checkpoint, or train again",
@@ -43,7 +43,7 @@ def _identity(folder: Path) -> tuple[int, int] | None:
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[HeldFolder]:
+def lock_run_folder(folder: Path) -> Iterator[HeldFolder]:
     """Hold `folder` for writing; `LockedError` at once if another process holds it, `DiskError`
     if it cannot be made. What a writer that was killed left there is put right first.
 
@@ -57,15 +57,15 @@ def writing(folder: Path) -> Iterator[HeldFolder]:
         _check_lock(folder / ".lock")
         lock.acquire(timeout=0)
     except Timeout:
-        raise LockedError(
+        raise RunLockedError(
             str(folder), "another process that is training in it", "a folder of its own for a run",
             "wait until that one ends, or choose another save_dir",
         ) from None  # fmt: skip
     except OSError as problem:
         raise disk_error(folder, problem) from None
     try:
-        sweep(folder / CHECKPOINTS)
-        sweep(folder, OWN_FILES)  # records beside the model may be written without the lock
+        recover_partial_writes(folder / CHECKPOINTS)
+        recover_partial_writes(folder, OWN_FILES)  # records beside the model may be written without the lock
         yield HeldFolder(folder, _identity(folder))
     finally:
         lock.release()

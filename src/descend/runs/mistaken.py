@@ -5,21 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from descend.errors import RunFolderError
-from descend.outputs import ATTRIBUTION, COMPARISON, RUN, SEARCH
+from descend.outputs import ATTRIBUTION_FILE, COMPARISON_FILE, RUN_FILE, SEARCH_FILE
 from descend.units import quoted
 
 RUN_EXPECTED = "the folder of a descend run"
-_EXPERIMENTS = {COMPARISON: "a comparison", ATTRIBUTION: "an attribution", SEARCH: "a search"}
+_EXPERIMENTS = {COMPARISON_FILE: "a comparison", ATTRIBUTION_FILE: "an attribution", SEARCH_FILE: "a search"}
 
 
-def no_run(folder: Path, lacking: str, *, model: bool) -> RunFolderError:
+def not_a_run_error(folder: Path, lacking: str, *, model: bool) -> RunFolderError:
     """`folder` is no run since it has no file `lacking`; `model`: whether it holds a model."""
     if folder.is_file():
         return RunFolderError(str(folder), "a file", RUN_EXPECTED, "name the folder")
     if not folder.exists():
         return RunFolderError(str(folder), "no such folder", RUN_EXPECTED, "check the path")
     found = f"no {lacking}"
-    if (folder / RUN).exists():
+    if (folder / RUN_FILE).exists():
         from descend.runs.suggestions import suggest_fix  # which reads folders by that module
 
         todo = f"it came to no end of an epoch: {suggest_fix(folder)}"
@@ -34,7 +34,7 @@ def no_run(folder: Path, lacking: str, *, model: bool) -> RunFolderError:
     return RunFolderError(str(folder), found, RUN_EXPECTED, todo)
 
 
-def no_model(folder: Path, lacking: str) -> RunFolderError:
+def not_a_model_error(folder: Path, lacking: str) -> RunFolderError:
     """`folder` holds no part of a model, so no `lacking` either."""
     return RunFolderError(
         str(folder), f"no {lacking}", "the folder of a model",
@@ -53,7 +53,7 @@ def _of_no_use(folder: Path) -> str | None:
 
 
 def _one_within(folder: Path, wanted: str) -> str:
-    runs = sorted(path.parent for path in folder.glob(f"*/{RUN}"))
+    runs = sorted(path.parent for path in folder.glob(f"*/{RUN_FILE}"))
     if runs:
         return f"name one of the {wanted}s in it, such as {runs[-1]}"
     return f"name the folder of a {wanted}: `descend train` says at its end where it is"

@@ -20,17 +20,17 @@ import msgspec
 
 from descend.errors import RunFolderError, TokenizerError
 from descend.guard import decode_json, read_regular
-from descend.machine import pick_device
-from descend.runs.durable import MANIFEST, disk_error, sync_folder, write_file
+from descend.machine import resolve_device
+from descend.runs.durable import MANIFEST_FILE, disk_error, sync_folder, write_file_atomic
 from descend.runs.folder import (
     MODEL_FILES,
     TOKENIZER,
     WEIGHTS,
-    RunInfo,
-    Summary,
+    RunMetadata,
+    RunSummary,
     check_model_folder,
 )
-from descend.text.embedded import NAMES as EMBEDDED_CORPORA
+from descend.text.embedded import BUILTIN_CORPORA as EMBEDDED_CORPORA
 from descend.text.readers.chats import CHAT_TEMPLATE
 from descend.text.tokenizer import Tokenizer, load_tokenizer
 from descend.text.tokenizer_check import MAX_BYTES as TOKENIZER_BYTES
@@ -56,15 +56,15 @@ def save_model(
     folder: Path,
     model: Transformer,
     tokenizer: Tokenizer,
-    info: RunInfo | None = None,
-    summary: Summary | None = None,
+    info: RunMetadata | None = None,
+    summary: RunSummary | None = None,
 ) -> None:
     """Write the model into `folder`; `DiskError` if the disk refuses.
 
     `info` and `summary` go into the model card.
     """
-    files = model_files(model, tokenizer, info, summary)
-    manifest = folder / MANIFEST
+    files = render_model_files(model, tokenizer, info, summary)
+    manifest = folder / MANIFEST_FILE
     try:
         manifest.unlink(missing_ok=True)
         if folder.is_dir():
@@ -72,16 +72,16 @@ def save_model(
     except OSError as problem:
         raise disk_error(manifest, problem) from None
     for name, content in files.items():
-        write_file(folder / name, content)
+        write_file_atomic(folder / name, content)
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    write_file(manifest, _pretty(hashes))
+    write_file_atomic(manifest, _pretty(hashes))
 
 
-def model_files(
+def render_model_files(
     model: Transformer,
     tokenizer: Tokenizer,
-    info: RunInfo | None = None,
-    summary: Summary | None = None,
+    info: RunMetadata | None = None,
+    summary: RunSummary | None = None,
 ) -> dict[str, bytes]:
     """Name and content of each file that `transformers` reads, and of the model card."""
     from descend.model.huggingface import (
@@ -91,7 +91,7 @@ def model_files(
         weights_to_bytes,
     )
 
-    shape, end_id = model.shape, tokenizer.end_id
+    shape, end_id = model.shape, tokenizer.eos_token_id
     template = CHAT_TEMPLATE if tokenizer.knows_roles else None
     _check_vocabulary("model", shape.vocab_size, tokenizer)
     config, state = to_huggingface(model, end_id)
@@ -118,7 +118,7 @@ def load_model(
     check_model_folder(folder)
     hashes = _manifest(folder)
     content = _read(folder / "config.json", hashes.get("config.json"), CONFIG_BYTES)
-    with _within(folder):
+    with _add_folder_to_errors(folder):
         config = _json_object("config.json", content)
     most = _most_bytes(folder, config)
     content = _read(folder / WEIGHTS, hashes.get(WEIGHTS), most)
@@ -126,11 +126,11 @@ def load_model(
     tokenizer = load_tokenizer(folder)
     from descend.model.huggingface import from_huggingface, weights_from_bytes
 
-    with _within(folder):
+    with _add_folder_to_errors(folder):
         state = weights_from_bytes(content)
         model = from_huggingface(config, state, dropout_rate=dropout_rate, attention=attention)
     _check_vocabulary(str(folder), model.shape.vocab_size, tokenizer)
-    return LoadedModel(model.to(pick_device(device)), tokenizer)
+    return LoadedModel(model.to(resolve_device(device)), tokenizer)
 
 
 def _most_bytes(folder: Path, config: Mapping[str, Any]) -> int:
@@ -138,7 +138,7 @@ def _most_bytes(folder: Path, config: Mapping[str, Any]) -> int:
     from descend.model.header import MAX_HEADER
     from descend.model.huggingface import shape_from_config
 
-    with _within(folder):
+    with _add_folder_to_errors(folder):
         shape = shape_from_config(config)
     width = shape.embed_dim
     block = 4 * width * width + 3 * width * shape.ff_dim + 16 * (width + shape.ff_dim)
@@ -148,7 +148,7 @@ def _most_bytes(folder: Path, config: Mapping[str, Any]) -> int:
 
 def _manifest(folder: Path) -> dict[str, str]:
     """SHA-256 of each file by name; empty where there is no manifest (a model from elsewhere)."""
-    path = folder / MANIFEST
+    path = folder / MANIFEST_FILE
     if not os.path.lexists(path):
         return {}
     try:
@@ -192,12 +192,12 @@ def _json_object(name: str, content: bytes) -> dict[str, Any]:
 
 
 @contextmanager
-def _within(folder: Path) -> Iterator[None]:
+def _add_folder_to_errors(folder: Path) -> Iterator[None]:
     """Errors that name a file of the model name its folder too."""
     try:
         yield
     except RunFolderError as e:
-        raise RunFolderError(str(folder / e.where), e.found, e.expected, e.what_to_do) from None
+        raise RunFolderError(str(folder / e.location), e.found, e.expected, e.fix) from None
 
 
 def _check_vocabulary(where: str, vocab_size: int, tokenizer: Tokenizer) -> None:
@@ -214,7 +214,7 @@ def _pretty(values: Mapping[str, Any]) -> bytes:
 
 
 def model_card(
-    shape: ModelShape, parameters: int, info: RunInfo | None, summary: Summary | None
+    shape: ModelShape, parameters: int, info: RunMetadata | None, summary: RunSummary | None
 ) -> str:
     """README.md: what the model is, how it was trained, how well it does, how to use it.
 
@@ -254,8 +254,8 @@ def model_card(
     return "\n\n".join(sections) + "\n"
 
 
-def _training(info: RunInfo) -> dict[str, object]:
-    asked, corpus = info.resolved, info.corpus
+def _training(info: RunMetadata) -> dict[str, object]:
+    asked, corpus = info.resolved_config, info.corpus
     # Only names that came with descend: any other may be private.
     name = corpus.get("corpus")
     own = f"the corpus `{name}` of descend" if name in EMBEDDED_CORPORA else "a text of the user"
@@ -278,14 +278,14 @@ def _training(info: RunInfo) -> dict[str, object]:
     return values | {"descend": info.version}
 
 
-def _outcome(summary: Summary) -> dict[str, object]:
+def _outcome(summary: RunSummary) -> dict[str, object]:
     values: dict[str, object] = {
         "loss": f"{summary.validation_loss:.4f} nats per token",
         "accuracy": f"{summary.validation_accuracy:.1%} of next tokens",
         "bits per byte": f"{summary.bits_per_byte:.4f}",
         "best epoch": f"{summary.best_epoch} of {len(summary.epochs)}",
     }
-    for name, loss in summary.loss_ladder.items():
+    for name, loss in summary.ngram_baselines.items():
         values[f"loss of the {name} model"] = f"{loss:.4f} nats per token"
     return values
 

@@ -14,7 +14,7 @@ SCHEMA = 1
 """Raised when a field changes its meaning; readers refuse newer ones with a clear sentence."""
 
 
-class Started(msgspec.Struct, frozen=True, tag="started", tag_field="kind"):
+class TrainingStarted(msgspec.Struct, frozen=True, tag="started", tag_field="kind"):
     """Training begins, or begins again after an interruption, at `step`.
 
     `schema` is written always: a reader of another number would take its absence for its own.
@@ -39,7 +39,7 @@ class Step(msgspec.Struct, frozen=True, tag="step", tag_field="kind"):
     seconds: float
 
 
-class Matrices(msgspec.Struct, frozen=True, tag="matrices", tag_field="kind"):
+class WeightUpdateStats(msgspec.Struct, frozen=True, tag="matrices", tag_field="kind"):
     """Per weight matrix, every 25 steps: root mean squares of the weights, the gradient and the
     ratio of update to weight (both as norms)."""
 
@@ -66,7 +66,7 @@ class Epoch(msgspec.Struct, frozen=True, tag="epoch", tag_field="kind"):
     seconds: float
 
 
-class Saved(msgspec.Struct, frozen=True, tag="saved", tag_field="kind"):
+class CheckpointSaved(msgspec.Struct, frozen=True, tag="saved", tag_field="kind"):
     """A checkpoint reached the disk."""
 
     step: int
@@ -81,16 +81,16 @@ class Sample(msgspec.Struct, frozen=True, tag="sample", tag_field="kind"):
     text: str
 
 
-class Rescue(msgspec.Struct, frozen=True, tag="rescue", tag_field="kind"):
+class Rollback(msgspec.Struct, frozen=True, tag="rescue", tag_field="kind"):
     """The numbers ran away: training went back to after `step`, the records of the steps since then
     no longer count, and from there one thing is done differently."""
 
     step: int
-    bad_step: int
+    failed_step: int
     """The first step whose loss or gradient was not as it should be; it may be one told before."""
-    found: str
+    problem: str
     """What was found there, and where it began."""
-    change: Literal["skip", "clip", "rate"]
+    adjustment: Literal["skip", "clip", "rate"]
     value: float
     """Batches left out; the new largest gradient norm; the factor on the configured rate."""
 
@@ -109,14 +109,14 @@ class Overfitting(msgspec.Struct, frozen=True, tag="overfitting", tag_field="kin
     """0: the number of epochs was set by the user, and the run goes on as planned."""
 
 
-class Stopped(msgspec.Struct, frozen=True, tag="stopped", tag_field="kind", omit_defaults=True):
+class TrainingStopped(msgspec.Struct, frozen=True, tag="stopped", tag_field="kind", omit_defaults=True):
     """Training ended."""
 
     step: int
     reason: Literal["finished", "interrupted", "diverged", "failed"]
     time: str
-    found: str = ""
+    problem: str = ""
     """Of a run that diverged: what was not as it should be, and where it began."""
 
 
-Record = Started | Step | Matrices | Epoch | Saved | Sample | Rescue | Overfitting | Stopped
+Event = TrainingStarted | Step | WeightUpdateStats | Epoch | CheckpointSaved | Sample | Rollback | Overfitting | TrainingStopped

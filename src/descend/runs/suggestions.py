@@ -15,12 +15,12 @@ from descend.runs.folder import (
     TOKENIZER,
     has_summary,
     is_finished,
-    is_run,
-    newest_checkpoint,
+    is_run_folder,
+    latest_checkpoint,
     read_events,
     read_info,
 )
-from descend.runs.records import Started, Stopped
+from descend.runs.records import TrainingStarted, TrainingStopped
 
 DEFAULT_RATE = 0.001
 """The default of `learning_rate`: what a run that diverged at a far higher one should try."""
@@ -31,9 +31,9 @@ first change that the rollback of `training.rescue` makes to a rate."""
 
 def has_diverged(folder: Path) -> bool:
     """Whether the run in `folder` ended because its loss was not finite or exploded."""
-    marks = [r for r in read_events(folder) if isinstance(r, Started | Stopped)]
+    marks = [r for r in read_events(folder) if isinstance(r, TrainingStarted | TrainingStopped)]
     last = marks[-1] if marks else None
-    return isinstance(last, Stopped) and last.reason == "diverged"
+    return isinstance(last, TrainingStopped) and last.reason == "diverged"
 
 
 def lacks_model(folder: Path) -> bool:
@@ -44,11 +44,11 @@ def lacks_model(folder: Path) -> bool:
 def suggest_fix(folder: Path) -> str:
     """What to do about a run in `folder` that cannot be used as it is, with the command."""
     name = shlex.quote(str(folder))
-    if not is_run(folder):
+    if not is_run_folder(folder):
         return "restore the file from a copy"
     if has_diverged(folder):
         return f"train again at a lower rate with `{retrain_command(folder)}`"
-    if (folder / TOKENIZER).is_file() and newest_checkpoint(folder) is not None:
+    if (folder / TOKENIZER).is_file() and latest_checkpoint(folder) is not None:
         finished = has_summary(folder) and is_finished(folder)
         what = "write the model again from its checkpoint" if finished else "finish the run"
         return f"{what} with `descend resume {name}`"
@@ -57,7 +57,7 @@ def suggest_fix(folder: Path) -> str:
 
 def retrain_command(folder: Path) -> str:
     """The command that makes the run in `folder` again with a learning rate that is lower."""
-    rate = lower_rate(read_info(folder).resolved["learning_rate"])
+    rate = lower_rate(read_info(folder).resolved_config["learning_rate"])
     return f"descend train --from-run {shlex.quote(str(folder))} --learning-rate {rate}"
 
 

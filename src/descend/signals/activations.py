@@ -17,30 +17,30 @@ from torch import Tensor, nn
 
 from descend.model.transformer import Block, FeedForward, Transformer
 
-SILENT = 1e-3
+DEAD_UNIT_THRESHOLD = 1e-3
 """Of the root mean square of its layer's units: a unit that never exceeds it is called dead. The
 squared ReLU of `modern` is exactly 0 there; the GELU of `gpt` is so small only below about -4."""
 
 
-NOTHING = 1e-9
+ZERO_THRESHOLD = 1e-9
 """Of the largest number: singular values that add up to less are rounding."""
 
 
-class Flow(msgspec.Struct, frozen=True):
+class BlockActivationStats(msgspec.Struct, frozen=True):
     """Of one block, over all positions of the passages."""
 
     layer: int
     """From 1."""
     rms: float
     """Root mean square of what leaves the block (embeddings of deviation 1 come in)."""
-    dead_share: float
+    dead_unit_fraction: float
     """Share of the feed-forward units that stay silent at every position (0 to 1)."""
     effective_rank: float
     """Directions that what leaves the block uses: 1 to D."""
 
 
 @torch.no_grad()
-def flows(model: Transformer, ids_BT: NDArray[np.int64]) -> list[Flow]:
+def block_activation_stats(model: Transformer, ids_BT: NDArray[np.int64]) -> list[BlockActivationStats]:
     """What leaves each block of `model` on the passages `ids_BT`.
 
     In evaluation mode; the mode of the model is left as it was found. Source of dead units: Lu et
@@ -72,21 +72,21 @@ def flows(model: Transformer, ids_BT: NDArray[np.int64]) -> list[Flow]:
             hook.remove()
         model.train(was_training)
     return [
-        Flow(
+        BlockActivationStats(
             layer,
             rms=_rms(stream_ND),
-            dead_share=dead_share(unit_NM),
+            dead_unit_fraction=dead_unit_fraction(unit_NM),
             effective_rank=effective_rank(stream_ND),
         )
         for layer, (stream_ND, unit_NM) in enumerate(zip(streams, units, strict=True), 1)
     ]
 
 
-def dead_share(units_NM: Tensor) -> float:
+def dead_unit_fraction(units_NM: Tensor) -> float:
     """Share of the M units that at none of N positions exceed `SILENT` times the root mean square
     of all (0 to 1); 1 where all are 0."""
     largest_M = units_NM.abs().amax(0)
-    return float((largest_M <= SILENT * _rms(units_NM)).float().mean())
+    return float((largest_M <= DEAD_UNIT_THRESHOLD * _rms(units_NM)).float().mean())
 
 
 def effective_rank(x_ND: Tensor) -> float:
@@ -103,7 +103,7 @@ def effective_rank(x_ND: Tensor) -> float:
     # The squares of the singular values, D by D: far quicker than taking N by D apart.
     values = torch.linalg.eigvalsh(x.T @ x).clamp(min=0).sqrt()
     total = float(values.sum())
-    if total <= NOTHING * max(1.0, float(x_ND.abs().max())):
+    if total <= ZERO_THRESHOLD * max(1.0, float(x_ND.abs().max())):
         return 0.0
     return float((-torch.special.xlogy(values / total, values / total).sum()).exp())
 

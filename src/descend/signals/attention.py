@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from descend.model.kernels import rotate
+from descend.model.kernels import apply_rotary
 from descend.model.transformer import SelfAttention, Transformer
 
 Weights = NDArray[np.float32]
 
 
-class Gaze(msgspec.Struct, frozen=True):
+class HeadAttentionPattern(msgspec.Struct, frozen=True):
     """How a head looks, as means over the positions of a passage (shares 0 to 1).
 
     The first position is left out: it can look at itself alone.
@@ -29,24 +29,24 @@ class Gaze(msgspec.Struct, frozen=True):
 
     layer: int
     head: int
-    distance: float
+    mean_distance: float
     """Tokens back, weighted by attention."""
-    on_itself: float
-    on_the_one_before: float
-    on_the_first: float
+    self_weight: float
+    previous_token_weight: float
+    first_token_weight: float
     """High in many trained heads: a place to rest. Source: attention sinks, arXiv 2309.17453."""
-    choice: float
+    effective_positions: float
     """exp of the entropy: as if spread evenly over so many positions."""
 
 
-class Sharpness(msgspec.Struct, frozen=True):
+class HeadAttentionEntropy(msgspec.Struct, frozen=True):
     """How hard a head looks, over the positions of a passage but the first."""
 
     layer: int
     head: int
-    entropy: float
+    normalized_entropy: float
     """Mean entropy of its weights over that of an even look at as many positions (0 to 1)."""
-    largest_logit: float
+    max_logit: float
     """Largest size of a score before the softmax, q k / sqrt(K)."""
 
 
@@ -62,7 +62,7 @@ def attention_weights(model: Transformer, ids_T: NDArray[np.int64]) -> Weights:
 
 
 @torch.no_grad()
-def sharpness(model: Transformer, ids_T: NDArray[np.int64]) -> list[Sharpness]:
+def head_attention_entropies(model: Transformer, ids_T: NDArray[np.int64]) -> list[HeadAttentionEntropy]:
     """How hard each head looks, layer by layer, head by head (both counted from 1).
 
     Healthy: entropies well above 0, logits of some tens. Entropies of 0 and logits of thousands: a
@@ -80,7 +80,7 @@ def sharpness(model: Transformer, ids_T: NDArray[np.int64]) -> list[Sharpness]:
     sizes_LHTT = scores_LHTT.masked_fill(scores_LHTT.isinf(), 0.0).abs()
     largest_LH = sizes_LHTT.amax((-2, -1))
     return [
-        Sharpness(layer + 1, head + 1, float(entropy_T.mean()), float(largest_LH[layer, head]))
+        HeadAttentionEntropy(layer + 1, head + 1, float(entropy_T.mean()), float(largest_LH[layer, head]))
         for layer, heads in enumerate(entropy_LHT)
         for head, entropy_T in enumerate(heads)
     ]
@@ -114,18 +114,18 @@ def _scores_of(
 ) -> Tensor:
     """(B, H, T, T) of one layer."""
     B, T, D = x_BTD.shape
-    joined = F.linear(x_BTD, *layer.joined())
+    joined = F.linear(x_BTD, *layer.fused_qkv())
     split = joined.view(B, T, 3, layer.num_heads, D // layer.num_heads)
     q_BHTK, k_BHTK, _ = split.permute(2, 0, 3, 1, 4)
     if rotation is not None:
-        q_BHTK, k_BHTK = rotate(q_BHTK, *rotation), rotate(k_BHTK, *rotation)
+        q_BHTK, k_BHTK = apply_rotary(q_BHTK, *rotation), apply_rotary(k_BHTK, *rotation)
     scores_BHTS = q_BHTK @ k_BHTK.transpose(-2, -1) / math.sqrt(D // layer.num_heads)
     future_TS = torch.ones(T, T, dtype=torch.bool, device=x_BTD.device).triu(1)
     seen_BHTS: Tensor = scores_BHTS.masked_fill(future_TS, -torch.inf)
     return seen_BHTS
 
 
-def gazes(weights_LHTT: Weights) -> list[Gaze]:
+def head_attention_patterns(weights_LHTT: Weights) -> list[HeadAttentionPattern]:
     """How each head looks, layer by layer, head by head (both counted from 1)."""
     length = weights_LHTT.shape[-1]
     if length < 2:
@@ -136,12 +136,12 @@ def gazes(weights_LHTT: Weights) -> list[Gaze]:
         for head, weights_TT in enumerate(heads, 1):
             rows = weights_TT[1:]
             entropy = -(rows * np.log(np.maximum(rows, 1e-30))).sum(-1)
-            found.append(Gaze(
+            found.append(HeadAttentionPattern(
                 layer, head,
-                distance=float((rows * behind[1:]).sum(-1).mean()),
-                on_itself=float(np.diagonal(weights_TT)[1:].mean()),
-                on_the_one_before=float(np.diagonal(weights_TT, -1).mean()),
-                on_the_first=float(rows[:, 0].mean()),
-                choice=float(np.exp(entropy).mean()),
+                mean_distance=float((rows * behind[1:]).sum(-1).mean()),
+                self_weight=float(np.diagonal(weights_TT)[1:].mean()),
+                previous_token_weight=float(np.diagonal(weights_TT, -1).mean()),
+                first_token_weight=float(rows[:, 0].mean()),
+                effective_positions=float(np.exp(entropy).mean()),
             ))  # fmt: skip
     return found

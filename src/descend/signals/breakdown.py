@@ -26,12 +26,12 @@ class TokenLosses:
 
     losses: Losses
     targets: Ids
-    hits: NDArray[np.bool_]
+    is_correct: NDArray[np.bool_]
     confidence: Losses
     """Probability that the model gives its own first choice."""
 
 
-class Band(msgspec.Struct, frozen=True):
+class LossBin(msgspec.Struct, frozen=True):
     """Mean loss (nats) of the tokens whose position or count lies in [`low`, `high`)."""
 
     low: int
@@ -56,11 +56,11 @@ def token_losses(
     full = (len(tokens) - 1) // seq_len
     chosen = np.unique(np.linspace(0, full - 1, min(windows, full)).astype(np.int64))
     ids = np.asarray(tokens[(chosen * seq_len)[:, None] + np.arange(seq_len + 1)]).astype(np.int64)
-    return losses_of(model, ids, batch_size=batch_size)
+    return token_losses_for_ids(model, ids, batch_size=batch_size)
 
 
 @torch.no_grad()
-def losses_of(model: Transformer, ids: Ids, *, batch_size: int = 32) -> TokenLosses:
+def token_losses_for_ids(model: Transformer, ids: Ids, *, batch_size: int = 32) -> TokenLosses:
     """Losses on the windows `ids` (N, T + 1), each by itself; the mode of the model is left as it
     was found."""
     was_training = model.training
@@ -85,7 +85,7 @@ def losses_of(model: Transformer, ids: Ids, *, batch_size: int = 32) -> TokenLos
     return TokenLosses(losses_NT, ids[:, 1:], hits_NT, confidence_NT)
 
 
-def by_position(found: TokenLosses) -> list[Band]:
+def loss_by_position(found: TokenLosses) -> list[LossBin]:
     """Mean loss by octave of the number of tokens read before: 1, 2–3, 4–7, … (nats).
 
     Healthy: falls with every octave as far as the text has something to say at that distance.
@@ -96,12 +96,12 @@ def by_position(found: TokenLosses) -> list[Band]:
     while low <= length:
         high = min(2 * low, length + 1)
         part = found.losses[:, low - 1 : high - 1]
-        bands.append(Band(low, high, float(part.mean()), part.size))
+        bands.append(LossBin(low, high, float(part.mean()), part.size))
         low *= 2
     return bands
 
 
-def last_octave_slope(found: TokenLosses) -> float:
+def loss_slope_per_context_doubling(found: TokenLosses) -> float:
     """How much lower the loss is in the second half of the window than in the quarter before it
     (nats per doubling of the context); noise of its sampling: see `slope_error`."""
     length = found.losses.shape[1]
@@ -121,7 +121,7 @@ def slope_error(found: TokenLosses) -> float:
     return float((before - late).std(ddof=1) / np.sqrt(len(late)))
 
 
-def context_gain(found: TokenLosses) -> float:
+def context_benefit_nats(found: TokenLosses) -> float:
     """Loss after one token read minus the loss in the second half of the window (nats).
 
     Near 0: what stands further back than one token is of no use to this model.
@@ -130,16 +130,16 @@ def context_gain(found: TokenLosses) -> float:
     return float(found.losses[:, 0].mean() - found.losses[:, length // 2 :].mean())
 
 
-NO_LOWER = 0.01
+FLAT_LOSS_NATS = 0.01
 """Share of the loss by which tokens further on must be foretold better to count."""
 
 
-def context_needed(found: TokenLosses) -> int:
+def effective_context_length(found: TokenLosses) -> int:
     """Tokens (a power of two) after which the loss falls no further in the window: to read more
     before a token is of no use to this model. By octaves, as `by_position`; lower is what is so by
     1 % and two standard errors."""
     length, needed = found.losses.shape[1], 1
-    least = NO_LOWER * float(found.losses.mean())
+    least = FLAT_LOSS_NATS * float(found.losses.mean())
     low = 1
     while 2 * low <= length:
         here, later = found.losses[:, low - 1 : 2 * low - 1].mean(1), found.losses[:, 2 * low - 1 :]
@@ -151,7 +151,7 @@ def context_needed(found: TokenLosses) -> int:
     return needed
 
 
-def rare_share(found: TokenLosses, counts: NDArray[np.int64], rare: int) -> float:
+def rare_token_loss_fraction(found: TokenLosses, counts: NDArray[np.int64], rare: int) -> float:
     """Share of all the loss that falls on targets used under `rare` times in training (0 to 1);
     `counts` (V,).
 
@@ -161,7 +161,7 @@ def rare_share(found: TokenLosses, counts: NDArray[np.int64], rare: int) -> floa
     return float(found.losses[scarce].sum() / max(float(found.losses.sum()), 1e-12))
 
 
-def by_frequency(found: TokenLosses, counts: NDArray[np.int64]) -> list[Band]:
+def loss_by_frequency(found: TokenLosses, counts: NDArray[np.int64]) -> list[LossBin]:
     """Mean loss by octave of how often the target stands in training, `counts` (V,): 0, 1, 2–3, …
 
     Source: rare-token starvation of large vocabularies, arXiv 2407.13623.
@@ -170,7 +170,7 @@ def by_frequency(found: TokenLosses, counts: NDArray[np.int64]) -> list[Band]:
     losses = found.losses.ravel()
     octave = np.where(seen == 0, 0, np.floor(np.log2(np.maximum(seen, 1))) + 1).astype(np.int64)
     return [
-        Band(
+        LossBin(
             0 if o == 0 else 2 ** (o - 1),
             1 if o == 0 else 2**o,
             float(losses[octave == o].mean()),

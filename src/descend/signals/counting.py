@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from descend.text.baselines import ngram_loss
-from descend.text.overlap import window_hashes
+from descend.text.baselines import kneser_ney_loss
+from descend.text.overlap import hash_windows
 
 Tokens = npt.NDArray[np.integer[Any]]
 
 ORDER = 2
 """Pairs of tokens: enough to tell kinds of text apart, few enough to count in little text."""
-MOST = 5_000_000
+MAX_TOKENS = 5_000_000
 """Training tokens that repeats are looked for in: bounds memory to about 0.1 GB."""
-PLACES = 8
+NUM_STRETCHES = 8
 """Stretches of training text that are set aside in turn, evenly spread, each to stand for more of
 the same."""
 FEWEST_JUDGED = 128
@@ -27,7 +27,7 @@ MOST_COMPARED = 1_000_000
 """Training tokens that stretches are taken from and counted on: about a second for each of them."""
 
 
-def shift(train: Tokens, validation: Tokens, vocab_size: int) -> float | None:
+def distribution_shift_nats(train: Tokens, validation: Tokens, vocab_size: int) -> float | None:
     """How much more foreign the held-out text is to the training text than any stretch of that is
     to the rest (nats a token); None where the text is too short for it.
 
@@ -38,11 +38,11 @@ def shift(train: Tokens, validation: Tokens, vocab_size: int) -> float | None:
     file to file: what is held out at the end may differ as much as the most different of them.
     """
     train = np.asarray(train[:MOST_COMPARED])
-    size = min(len(validation), len(train) // (PLACES + 1))
+    size = min(len(validation), len(train) // (NUM_STRETCHES + 1))
     if size < FEWEST_JUDGED:
         return None
     same = []
-    for start in np.linspace(0, len(train) - size, PLACES).astype(np.int64).tolist():
+    for start in np.linspace(0, len(train) - size, NUM_STRETCHES).astype(np.int64).tolist():
         others = np.concatenate([train[:start], train[start + size :]])
         same.append(_foreign(others, train[start : start + size], vocab_size))
     return _foreign(train, np.asarray(validation[:size]), vocab_size) - max(same)
@@ -50,17 +50,17 @@ def shift(train: Tokens, validation: Tokens, vocab_size: int) -> float | None:
 
 def _foreign(train: Tokens, stretch: Tokens, vocab_size: int) -> float:
     known, judged = np.array_split(stretch, 2)
-    return ngram_loss(train, judged, vocab_size, ORDER) - ngram_loss(
+    return kneser_ney_loss(train, judged, vocab_size, ORDER) - kneser_ney_loss(
         known, judged, vocab_size, ORDER
     )
 
 
-def repeated_share(train: Tokens, length: int = 32) -> float:
+def repeated_ngram_fraction(train: Tokens, length: int = 32) -> float:
     """Share of the runs of `length` tokens (a power of two) of `train` that stood there before
     (0 to 1).
 
     0 for a text without copies, 1/2 for one that is there twice. By a 64-bit hash: two different
     runs of a million are taken for equal with chance 3e-8. Counted on at most `MOST` tokens.
     """
-    hashes = window_hashes(np.asarray(train[:MOST]), length)
+    hashes = hash_windows(np.asarray(train[:MAX_TOKENS]), length)
     return 1.0 - len(np.unique(hashes)) / max(len(hashes), 1)

@@ -28,7 +28,7 @@ EXPONENTS = np.geomspace(0.05, 2.0, 40)
 OFFSETS = (0.0, 0.03, 0.1, 0.3, 1.0)
 """Searched t0, as shares of the last t; with fewer than `ENOUGH` points t0 = 0, since they would
 fit any."""
-ENOUGH = 5
+MIN_POINTS = 5
 PARAMETERS = 4
 """Of a law."""
 DRAWS = 1000
@@ -39,7 +39,7 @@ MOST_POINTS, FEWEST_POINTS = 40, 10
 numbers are fitted to them, and three blocks are the least to draw from."""
 LEAST_IN_A_POINT = 4
 """Losses in a point: single batches are too unlike each other for a law to be seen in them."""
-EARLY = 0.2
+IGNORED_EARLY_FRACTION = 0.2
 """Share of the last time before which a curve is left out: it has not yet come to its law. Origin:
 of 0.1, 0.2 and 0.3 the best that leaves most runs of benchmarks/results/forecast/curves.jsonl."""
 
@@ -48,18 +48,18 @@ of 0.1, 0.2 and 0.3 the best that leaves most runs of benchmarks/results/forecas
 class PowerLaw:
     """E + A (t + t0)^-a, in nats, with A >= 0."""
 
-    floor: float
+    asymptote: float
     scale: float
     offset: float
     exponent: float
 
-    def at(self, t: float) -> float:
+    def predict(self, t: float) -> float:
         """Loss after `t` (steps or tokens, as fitted)."""
         return float(_at(astuple(self), t))
 
 
 @dataclass(frozen=True)
-class Measured:
+class InterpolatedCurve:
     """A curve through points that were measured: `law`, and between and beyond them what they
     lie off it (`off`, nats), at `times`, growing."""
 
@@ -69,17 +69,17 @@ class Measured:
 
     def at(self, t: float) -> float:
         """Loss after `t`."""
-        return self.law.at(t) + float(np.interp(math.log(t), np.log(self.times), self.off))
+        return self.law.predict(t) + float(np.interp(math.log(t), np.log(self.times), self.off))
 
 
-def through(points: Mapping[float, float]) -> Measured:
+def interpolate_curve(points: Mapping[float, float]) -> InterpolatedCurve:
     """The curve through `points`, losses by time, three at least; a `fit` says how it goes on."""
     times = tuple(sorted(points))
-    law = fit(times, [points[t] for t in times])
-    return Measured(times, tuple(points[t] - law.at(t) for t in times), law)
+    law = fit_power_law(times, [points[t] for t in times])
+    return InterpolatedCurve(times, tuple(points[t] - law.predict(t) for t in times), law)
 
 
-def fit(times: Sequence[float], losses: Sequence[float]) -> PowerLaw:
+def fit_power_law(times: Sequence[float], losses: Sequence[float]) -> PowerLaw:
     """Least squares over E and A for every exponent and offset of the grid; needs 3 points."""
     t, y = np.asarray(times, dtype=float), np.asarray(losses, dtype=float)
     if len(t) < 3:
@@ -87,41 +87,41 @@ def fit(times: Sequence[float], losses: Sequence[float]) -> PowerLaw:
     return PowerLaw(*(float(one) for one in _fitted(t, y[None])[:, 0]))
 
 
-class Heading(msgspec.Struct, frozen=True):
+class CurveExtrapolation(msgspec.Struct, frozen=True):
     """Where a curve is going by its own law, in nats; each with its 95 % interval.
 
     The intervals are of the law, not of the loss of one batch, and know only what the points lie
     off it: not whether the curve goes on by a power law at all.
     """
 
-    at: float
+    step: float
     """The time ahead."""
     loss: float
     ci95: tuple[float, float]
-    floor: float
+    asymptote: float
     """The loss that it comes to at last; 0 at least, since no loss is lower."""
     floor_ci95: tuple[float, float]
 
 
-def heading(times: Floats, losses: Floats, seed: int = 0) -> Heading | None:
+def extrapolate_curve(times: Floats, losses: Floats, seed: int = 0) -> CurveExtrapolation | None:
     """Where the losses of single steps at one rate are going: to what after twice the last of
     `times` (growing), and to what at last. None of too short a curve.
 
     What came before `EARLY` is left out, the rest gathered into at most `MOST_POINTS` means.
     """
-    late = times >= EARLY * times[-1:]
+    late = times >= IGNORED_EARLY_FRACTION * times[-1:]
     points = min(MOST_POINTS, int(late.sum()) // LEAST_IN_A_POINT)
     if points < FEWEST_POINTS:
         return None
     t, y = (np.array([part.mean() for part in np.array_split(side[late], points)])
             for side in (times, losses))  # fmt: skip
-    law, at = fit(t.tolist(), y.tolist()), 2.0 * float(times[-1])
-    laws = bootstrap(t, y, law, seed=seed)
+    law, at = fit_power_law(t.tolist(), y.tolist()), 2.0 * float(times[-1])
+    laws = bootstrap_power_law(t, y, law, seed=seed)
     floors = np.maximum(laws[0], 0.0)
-    return Heading(at, law.at(at), _interval(_at(laws, at)), max(law.floor, 0.0), _interval(floors))
+    return CurveExtrapolation(at, law.predict(at), _interval(_at(laws, at)), max(law.asymptote, 0.0), _interval(floors))
 
 
-def bootstrap(
+def bootstrap_power_law(
     times: Floats, losses: Floats, law: PowerLaw, *, draws: int = DRAWS, seed: int = 0
 ) -> Floats:
     """`draws` laws (4, draws) that the points might as well have had: the floor, scale, offset and
@@ -160,7 +160,7 @@ def _fitted(t: Floats, y: Floats) -> Floats:
     least = np.full(len(y), np.inf)
     means = y.mean(axis=1, keepdims=True)
     centred = y - means
-    for share in OFFSETS if len(t) >= ENOUGH else (0.0,):
+    for share in OFFSETS if len(t) >= MIN_POINTS else (0.0,):
         offset = share * float(t.max())
         for exponent in EXPONENTS.tolist():
             x = (t + offset) ** -exponent

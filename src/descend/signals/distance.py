@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 Tokens = npt.NDArray[np.integer[Any]]
 
-MOST_KINDS = 64
+MAX_SYMBOLS = 64
 PAIRS_TO_A_CELL = 25
 """Kinds of tokens told apart: the most frequent ones, and the rest together; so many that pairs of
 kinds come up so often on average, or chance alone would seem to tell something. What is told is a
@@ -21,7 +21,7 @@ MOST = 500_000
 """Tokens looked at, from the beginning."""
 
 
-def information(tokens: Tokens, distances: list[int]) -> npt.NDArray[np.float64]:
+def mutual_information(tokens: Tokens, distances: list[int]) -> npt.NDArray[np.float64]:
     """Mutual information of two tokens at each of `distances` (nats), at least 0.
 
     0: the one says nothing of the other. A text whose tokens tell nothing at any distance has
@@ -29,7 +29,7 @@ def information(tokens: Tokens, distances: list[int]) -> npt.NDArray[np.float64]
     (Miller 1955, "Note on the bias of information estimates").
     """
     tokens = np.asarray(tokens[:MOST])
-    most = max(2, min(MOST_KINDS, math.isqrt(len(tokens) // PAIRS_TO_A_CELL)))
+    most = max(2, min(MAX_SYMBOLS, math.isqrt(len(tokens) // PAIRS_TO_A_CELL)))
     kinds = _kinds(tokens, most)
     return np.array([_information(kinds[:-d], kinds[d:], most) for d in distances])
 

@@ -7,18 +7,18 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-MOVED = 1e-5
+MIN_LOGIT_CHANGE = 1e-5
 """Change of a logit, as a share of their root mean square, that rounding does not explain
 (float32 keeps 1e-7; sums over a thousand terms lose a digit)."""
 
 
-def moves(base: Tensor, other: Tensor) -> Tensor:
+def relative_logit_change(base: Tensor, other: Tensor) -> Tensor:
     """Change of each logit as a share of the root mean square of all of `base`; same shape."""
     size = base.float().square().mean().sqrt().clamp_min(1e-30)
     return (other.float() - base.float()).abs() / size
 
 
-def moves_by_position(
+def logit_change_by_position(
     forward: Callable[[Tensor], Tensor], ids_BT: Tensor, changed_BT: Tensor
 ) -> Tensor:
     """Largest move of any logit at each position, (T,); free of a verdict.
@@ -27,4 +27,4 @@ def moves_by_position(
     Cost: two forwards.
     """
     with torch.no_grad():
-        return moves(forward(ids_BT), forward(changed_BT)).amax((0, 2))
+        return relative_logit_change(forward(ids_BT), forward(changed_BT)).amax((0, 2))

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from descend.model.transformer import Transformer
-from descend.runs.records import Matrices
+from descend.runs.records import WeightUpdateStats
 
-EVERY = 25
+RECORD_EVERY_STEPS = 25
 """Steps between two records: keeps the cost under 1 % of training."""
 
 
-class MatrixWatch:
+class WeightUpdateRecorder:
     """Looks at the weights before and after an update; never touches them.
 
     Use: `watch.before(model)`, step, `watch.after(model, step)`.
@@ -33,14 +33,14 @@ class MatrixWatch:
             gradient = weight.grad
             self._gradient_rms[name] = 0.0 if gradient is None else _rms(gradient)
 
-    def after(self, model: Transformer, step: int) -> Matrices:
+    def after(self, model: Transformer, step: int) -> WeightUpdateStats:
         """The record of the update that came between."""
         weight_rms, ratio = {}, {}
         for name, weight in _matrices(model):
             old = self._before.pop(name)
             weight_rms[name] = _rms(old)
             ratio[name] = _rms(weight.detach() - old) / max(weight_rms[name], 1e-12)
-        return Matrices(step, weight_rms, dict(self._gradient_rms), ratio)
+        return WeightUpdateStats(step, weight_rms, dict(self._gradient_rms), ratio)
 
 
 def _matrices(model: Transformer) -> list[tuple[str, torch.nn.Parameter]]:

@@ -18,19 +18,19 @@ from torch.optim import Optimizer
 
 from descend.model.transformer import Transformer
 
-KNOWN = 0.1
+MEMORIZED_LOSS = 0.1
 """Nats per token from which a sequence counts as known by heart (diagnosis notes, S10)."""
-MOST_STEPS = 200
+MAX_STEPS = 200
 """In which a sound network knows one batch (the same)."""
 
 
-class Memory(msgspec.Struct, frozen=True):
+class MemorizationResult(msgspec.Struct, frozen=True):
     """What came of K sequences of T random tokens."""
 
     sequences: int
     steps: int | None
     """Updates until the mean loss was under `KNOWN`; None: it was not within those allowed."""
-    updates: int
+    num_updates: int
     """Made in all: fewer than allowed if known before, if the time was spent, or if the loss was no
     number any more."""
     loss: float
@@ -40,17 +40,17 @@ class Memory(msgspec.Struct, frozen=True):
     transformers hold is about 2 (Allen-Zhu and Li 2024) to 3.6 (Morris et al. 2025)."""
 
 
-def memorise(
+def train_on_random_tokens(
     model: Transformer,
     optimizers: list[Optimizer],
     sequences: int,
     seq_len: int,
     *,
     loss: Callable[[Tensor, Tensor], Tensor],
-    most_steps: int = MOST_STEPS,
+    most_steps: int = MAX_STEPS,
     most_seconds: float = math.inf,
     seed: int = 0,
-) -> Memory:
+) -> MemorizationResult:
     """Train `model`, in its mode as it is, on the same `sequences` of `seq_len` random tokens at
     every step, until they are known or steps or time are spent; it is changed. `optimizers` hold
     their rates. `loss`: logits (B, T, V) and targets to nats per token.
@@ -67,7 +67,7 @@ def memorise(
     for updates in range(most_steps + 1):
         found = loss(model(ids[:, :-1]), ids[:, 1:])
         now = float(found.detach())
-        if now < KNOWN:
+        if now < MEMORIZED_LOSS:
             steps = updates
             break
         if updates == most_steps or not math.isfinite(now) or time.monotonic() >= ends:
@@ -78,4 +78,4 @@ def memorise(
             optimizer.zero_grad(set_to_none=True)
     parameters = sum(p.numel() for p in model.parameters())
     bits = max(0.0, math.log(vocab_size) - now) / math.log(2) * sequences * seq_len
-    return Memory(sequences, steps, updates, now, bits / parameters)
+    return MemorizationResult(sequences, steps, updates, now, bits / parameters)

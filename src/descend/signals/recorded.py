@@ -10,13 +10,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from descend.runs.records import Epoch, Matrices, Step
+from descend.runs.records import Epoch, WeightUpdateStats, Step
 
 WINDOW = 50
 """Steps over which a running median of the loss is taken, to call single steps spikes of it."""
 
 
-def loss_at_start(steps: Sequence[Step], vocab_size: int) -> float | None:
+def initial_loss_ratio(steps: Sequence[Step], vocab_size: int) -> float | None:
     """Training loss of the first step over ln V (ratio).
 
     Near 1: all tokens are equally likely before training, as they should be.
@@ -27,7 +27,7 @@ def loss_at_start(steps: Sequence[Step], vocab_size: int) -> float | None:
     return steps[0].loss / float(np.log(vocab_size))
 
 
-def update_ratio(matrices: Sequence[Matrices]) -> float | None:
+def update_ratio(matrices: Sequence[WeightUpdateStats]) -> float | None:
     """Update over weight, as root mean squares: median over matrices, then the largest of the
     records' medians after the first (ratio a step).
 
@@ -37,12 +37,12 @@ def update_ratio(matrices: Sequence[Matrices]) -> float | None:
     return max(medians) if medians else None
 
 
-def clipped_share(steps: Sequence[Step]) -> float | None:
+def clipped_step_fraction(steps: Sequence[Step]) -> float | None:
     """Share of steps whose gradient was cut down to `gradient_clip` (0 to 1)."""
     return float(np.mean([s.clipped for s in steps])) if steps else None
 
 
-def gradient_spread(steps: Sequence[Step]) -> float | None:
+def gradient_norm_p99_over_p50(steps: Sequence[Step]) -> float | None:
     """99th over 50th percentile of the gradient norm after the first tenth of the run (ratio).
 
     Source: spikes of thousands times the norm precede divergence, SPAM, arXiv 2501.06842.
@@ -53,7 +53,7 @@ def gradient_spread(steps: Sequence[Step]) -> float | None:
     return float(np.quantile(norms, 0.99) / max(float(np.median(norms)), 1e-12))
 
 
-def loss_jitter(steps: Sequence[Step]) -> float | None:
+def loss_noise_std(steps: Sequence[Step]) -> float | None:
     """Standard deviation of the step losses around their running median, second half (nats)."""
     losses = np.array([s.loss for s in steps[len(steps) // 2 :]])
     if len(losses) < 2 * WINDOW:
@@ -62,7 +62,7 @@ def loss_jitter(steps: Sequence[Step]) -> float | None:
     return float((losses[WINDOW // 2 :][: len(windows)] - np.median(windows, axis=1)).std())
 
 
-def highest_after_start(steps: Sequence[Step]) -> float | None:
+def max_loss_increase(steps: Sequence[Step]) -> float | None:
     """Highest mean loss of `WINDOW` steps in a row after the first tenth of the run, minus the
     lowest before it (nats): above 0 the loss rose again for good."""
     losses = np.array([s.loss for s in steps])
@@ -74,26 +74,26 @@ def highest_after_start(steps: Sequence[Step]) -> float | None:
     return float((means[first:] - lowest[first:]).max())
 
 
-def rise_after_best(epochs: Sequence[Epoch]) -> float | None:
+def validation_loss_increase_after_best(epochs: Sequence[Epoch]) -> float | None:
     """Validation loss of the last epoch minus that of the best (nats): above 0 it overfits."""
     if len(epochs) < 2:
         return None
     return epochs[-1].validation_loss - min(e.validation_loss for e in epochs)
 
 
-def last_epoch_gain(epochs: Sequence[Epoch]) -> float | None:
+def last_epoch_loss_reduction(epochs: Sequence[Epoch]) -> float | None:
     """Fall of the validation loss in the last epoch (nats); negative where it rose."""
     if len(epochs) < 2:
         return None
     return epochs[-2].validation_loss - epochs[-1].validation_loss
 
 
-def final_rate_share(steps: Sequence[Step]) -> float | None:
+def final_lr_fraction(steps: Sequence[Step]) -> float | None:
     """Learning rate of the last step over the highest (ratio): near 0 where it was let fall."""
     return steps[-1].learning_rate / max(s.learning_rate for s in steps) if steps else None
 
 
-def warmup_share(steps: Sequence[Step]) -> float | None:
+def warmup_fraction(steps: Sequence[Step]) -> float | None:
     """Share of the recorded steps before the rate first reached its highest (0 to 1)."""
     if not steps:
         return None
@@ -101,7 +101,7 @@ def warmup_share(steps: Sequence[Step]) -> float | None:
     return next(n for n, s in enumerate(steps) if s.learning_rate >= highest) / len(steps)
 
 
-def idle_share(steps: Sequence[Step]) -> float | None:
+def near_zero_lr_fraction(steps: Sequence[Step]) -> float | None:
     """Share of steps whose rate was under a hundredth of the highest (0 to 1): nearly wasted."""
     if not steps:
         return None

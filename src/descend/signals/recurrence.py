@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from descend.text.overlap import window_hashes
+from descend.text.overlap import hash_windows
 
 Tokens = npt.NDArray[np.integer[Any]]
 
-RUN = 4
+NGRAM_LENGTH = 4
 """Tokens in a row that count as the same: fewer recur by chance, more are copies already
 (`overlap`). A power of two, as `window_hashes` asks for."""
 MOST = 2_000_000
@@ -28,17 +28,17 @@ def recurrence_distances(tokens: Tokens) -> npt.NDArray[np.int64]:
     (induction, Olsson et al. 2022, "In-context Learning and Induction Heads").
     """
     tokens = np.asarray(tokens[:MOST])
-    distances = np.zeros(max(0, len(tokens) - RUN + 1), np.int64)
+    distances = np.zeros(max(0, len(tokens) - NGRAM_LENGTH + 1), np.int64)
     if len(distances) < 2:
         return distances
-    hashes = window_hashes(tokens, RUN)
+    hashes = hash_windows(tokens, NGRAM_LENGTH)
     order = np.argsort(hashes, kind="stable")  # equal ones stay in the order of the text
     again = hashes[order[1:]] == hashes[order[:-1]]
     distances[order[1:][again]] = (order[1:] - order[:-1])[again]
     return distances
 
 
-def recurring_share(distances: npt.NDArray[np.int64], above: int, up_to: int) -> float:
+def recurring_ngram_fraction(distances: npt.NDArray[np.int64], above: int, up_to: int) -> float:
     """Share of the runs (0 to 1) that last began more than `above` and at most `up_to` before."""
     if not len(distances):
         return 0.0

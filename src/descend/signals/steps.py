@@ -19,12 +19,12 @@ SMALLEST = 2.0**-6
 BISECTIONS = 3
 """Halvings of the octave that holds the answer: known to 2^(1/8), 9 %."""
 
-Loss = Callable[[], float]
+LossClosure = Callable[[], float]
 """The loss (nats) of the model as it stands on some fixed batch."""
 
 
 @torch.no_grad()
-def critical_multiplier(weights: Sequence[Tensor], update: Sequence[Tensor], loss: Loss) -> float:
+def critical_step_multiplier(weights: Sequence[Tensor], update: Sequence[Tensor], loss: LossClosure) -> float:
     """Largest c in [`SMALLEST`, `LARGEST`] with loss(w + c u) <= loss(w), by doubling and halving.
 
     For a quadratic along the update u, c = -2 g·u / (u·H u): 2 for a step that exactly minimises.
@@ -63,7 +63,7 @@ def critical_multiplier(weights: Sequence[Tensor], update: Sequence[Tensor], los
             weight.copy_(origin)
 
 
-def noise_scale(
+def gradient_noise_scale(
     model: Transformer, micro_batches: Sequence[Tensor], loss: Callable[[Tensor], Tensor]
 ) -> float:
     """Gradient noise scale from the gradients of equal micro-batches (b, T + 1) of token ids:

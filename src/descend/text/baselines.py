@@ -20,20 +20,20 @@ Tokens = npt.NDArray[np.integer[Any]]
 Ids = npt.NDArray[np.int64]
 Probabilities = npt.NDArray[np.floating[Any]]
 
-MOST_TRAIN_TOKENS = 5_000_000
+MAX_TRAIN_TOKENS = 5_000_000
 """Only the first so many training tokens are counted, which bounds memory and time. With more text
 the true baselines lie somewhat lower than those given."""
 
-MOST_VALIDATION_TOKENS = 1_000_000
+MAX_VALIDATION_TOKENS = 1_000_000
 """Of held-out text, the ladder judges the first so many tokens: some 60 bytes each are needed, and
 the mean over a million is known to a few thousandths of a nat."""
 
-LADDER_ORDER = 3
-HIGHEST_ORDER = 5
+BASELINE_ORDER = 3
+MAX_ORDER = 5
 
 
 @dataclass(frozen=True, slots=True)
-class LossLadder:
+class NgramBaselines:
     """Validation losses of ever better counting models (nats per token)."""
 
     uniform: float
@@ -46,13 +46,13 @@ class LossLadder:
     """The same on the two tokens before."""
 
     @property
-    def lowest(self) -> float:
+    def best(self) -> float:
         """The lowest that counting reaches: in little text that need not be the longest context."""
         return min(self.unigram, self.bigram, self.trigram)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Grams:
+class _NgramTable:
     """The different n-grams of one order in training, n >= 1."""
 
     keys: Ids  # sorted; (number of the first n-1 tokens) * V + last token
@@ -60,7 +60,7 @@ class _Grams:
     continuations: npt.NDArray[np.int32]  # how many different tokens stand before it, N1+(. gram)
 
 
-def loss_ladder(train: Tokens, validation: Tokens, vocab_size: int) -> LossLadder:
+def compute_ngram_baselines(train: Tokens, validation: Tokens, vocab_size: int) -> NgramBaselines:
     """Uniform, unigram, bigram and trigram loss on `validation[1:]` (nats per token).
 
     The unigram adds one half to each count, p(w) = (c(w) + 1/2) / (N + V/2), the estimator
@@ -70,12 +70,12 @@ def loss_ladder(train: Tokens, validation: Tokens, vocab_size: int) -> LossLadde
     `CorpusError` for fewer than 2 validation tokens, `TokenizerError` for tokens outside
     the vocabulary.
     """
-    judged = validation[:MOST_VALIDATION_TOKENS]
-    counted, scored = _checked(train, judged, vocab_size)
+    judged = validation[:MAX_VALIDATION_TOKENS]
+    counted, scored = _validate_tokens(train, judged, vocab_size)
     counts = np.bincount(counted, minlength=vocab_size)
     unigram = (counts[scored[1:]] + 0.5) / (len(counted) + vocab_size / 2)
-    grams = _count(counted, vocab_size, LADDER_ORDER)
-    return LossLadder(
+    grams = _count(counted, vocab_size, BASELINE_ORDER)
+    return NgramBaselines(
         uniform=math.log(vocab_size),
         unigram=_loss(unigram),
         bigram=_loss(_kneser_ney(grams[:2], scored, vocab_size)),
@@ -83,7 +83,7 @@ def loss_ladder(train: Tokens, validation: Tokens, vocab_size: int) -> LossLadde
     )
 
 
-def ngram_loss(train: Tokens, validation: Tokens, vocab_size: int, order: int) -> float:
+def kneser_ney_loss(train: Tokens, validation: Tokens, vocab_size: int, order: int) -> float:
     """Loss of interpolated Kneser-Ney of the given order on `validation[1:]` (nats a token).
 
     Errors as in `loss_ladder`; `ValueError` for an order outside 1 to 5.
@@ -106,14 +106,14 @@ def ngram_probabilities(
     1 over the vocabulary. D = n1 / (n1 + 2 n2) for each order (Ney et al. 1994), with n1, n2
     the n-grams seen once and twice. A context never seen passes on to the shorter one.
     """
-    if not 1 <= order <= HIGHEST_ORDER:
-        raise ValueError(f"order: found {order}, expected 1 to {HIGHEST_ORDER}")
-    counted, scored = _checked(train, validation, vocab_size)
+    if not 1 <= order <= MAX_ORDER:
+        raise ValueError(f"order: found {order}, expected 1 to {MAX_ORDER}")
+    counted, scored = _validate_tokens(train, validation, vocab_size)
     return _kneser_ney(_count(counted, vocab_size, order), scored, vocab_size)
 
 
-def _checked(train: Tokens, validation: Tokens, vocab_size: int) -> tuple[Tokens, Ids]:
-    train, validation = np.asarray(train[:MOST_TRAIN_TOKENS]), np.asarray(validation)
+def _validate_tokens(train: Tokens, validation: Tokens, vocab_size: int) -> tuple[Tokens, Ids]:
+    train, validation = np.asarray(train[:MAX_TRAIN_TOKENS]), np.asarray(validation)
     if len(validation) < 2:
         raise CorpusError(
             "validation text", f"{len(validation)} tokens", "at least 2",
@@ -132,13 +132,13 @@ def _loss(probabilities: Probabilities) -> float:
     return -float(np.log(probabilities).mean())
 
 
-def _count(train: Tokens, vocab_size: int, order: int) -> list[_Grams]:
+def _count(train: Tokens, vocab_size: int, order: int) -> list[_NgramTable]:
     """The n-grams of order 1 to `order`, as far as the text is long enough to have any.
 
     An n-gram is numbered by its place among the sorted keys of its order; its key is the
     number of its first n-1 tokens times V plus its last token, below 2^63 for any size here.
     """
-    counted: list[_Grams] = []
+    counted: list[_NgramTable] = []
     # Of the grams one shorter, by their last token: 32 bits, as all that there is one of a token.
     numbers = np.zeros(len(train) + 1, dtype=np.int32)
     for n in range(1, min(order, len(train)) + 1):
@@ -155,8 +155,8 @@ def _count(train: Tokens, vocab_size: int, order: int) -> list[_Grams]:
             # Each n-gram is one token before the (n-1)-gram that ends where it ends.
             shorter = counted[-1]
             ends = np.bincount(numbers[1:][by_key[edges]], minlength=len(shorter.keys))
-            counted[-1] = _Grams(shorter.keys, shorter.counts, ends.astype(np.int32))
-        counted.append(_Grams(keys, counts, np.zeros_like(counts)))
+            counted[-1] = _NgramTable(shorter.keys, shorter.counts, ends.astype(np.int32))
+        counted.append(_NgramTable(keys, counts, np.zeros_like(counts)))
         numbers = np.empty(len(by_key), dtype=np.int32)
         places = np.cumsum(starts, dtype=np.int32)
         places -= 1
@@ -179,7 +179,7 @@ def _sorted(keys: Ids) -> tuple[Ids, npt.NDArray[np.int32]]:
     return keys, places
 
 
-def _kneser_ney(grams: Sequence[_Grams], validation: Ids, vocab_size: int) -> Probabilities:
+def _kneser_ney(grams: Sequence[_NgramTable], validation: Ids, vocab_size: int) -> Probabilities:
     """The probabilities of `ngram_probabilities`; the last of `grams` is the highest order."""
     targets = validation[1:]
     p: Probabilities = np.full(len(targets), 1.0 / vocab_size)

@@ -17,7 +17,7 @@ _ROUNDS = 6
 
 
 @dataclass(frozen=True)
-class BatchPlan:
+class BatchSampler:
     """Addresses the training tokens by global sequence number.
 
     Sequence g belongs to pass `g // sequences_per_epoch` over the text. Each pass cuts the
@@ -39,14 +39,14 @@ class BatchPlan:
             )  # fmt: skip
 
     @property
-    def largest_shift(self) -> int:
+    def max_grid_offset(self) -> int:
         """Largest offset of the window grid, in tokens."""
         return min(self.seq_len - 1, len(self.tokens) - 1 - self.seq_len)
 
     @property
     def sequences_per_epoch(self) -> int:
         """Windows in one pass over the text, the same for every shift of the grid."""
-        return (len(self.tokens) - 1 - self.largest_shift) // self.seq_len
+        return (len(self.tokens) - 1 - self.max_grid_offset) // self.seq_len
 
     @property
     def tokens_per_step(self) -> int:
@@ -57,15 +57,15 @@ class BatchPlan:
         """Steps that finish `epochs` passes; the last batch may reach into the next pass."""
         return -(-epochs * self.sequences_per_epoch // self.batch_size)
 
-    def epoch_of(self, step: int) -> int:
+    def epoch_at_step(self, step: int) -> int:
         """The pass, from 1, that step `step` (from 0) counts for: it ends at `steps(pass)`."""
         return step * self.batch_size // self.sequences_per_epoch + 1
 
-    def epochs_done(self, steps: int) -> int:
+    def completed_epochs(self, steps: int) -> int:
         """Passes that are complete after `steps` steps."""
         return steps * self.batch_size // self.sequences_per_epoch
 
-    def passes(self, steps: int) -> float:
+    def epochs_at_step(self, steps: int) -> float:
         """How often `steps` steps read the text; the last pass may be a part of one."""
         return steps * self.batch_size / self.sequences_per_epoch
 
@@ -80,18 +80,18 @@ class BatchPlan:
         starts = np.empty(len(numbers), dtype=np.int64)
         for number in np.unique(passes):
             here = passes == number
-            windows = permuted(places[here], self.sequences_per_epoch, self.seed, int(number))
-            starts[here] = self.shift(int(number)) + windows * self.seq_len
+            windows = permute_indices(places[here], self.sequences_per_epoch, self.seed, int(number))
+            starts[here] = self.grid_offset(int(number)) + windows * self.seq_len
         span = np.arange(self.seq_len + 1)
         read: NDArray[np.int64] = self.tokens[starts[:, None] + span].astype(np.int64)
         return read
 
-    def shift(self, number: int) -> int:
+    def grid_offset(self, number: int) -> int:
         """Offset of the window grid in pass `number`, in tokens."""
-        return int(_mix(np.uint64(number), _key(self.seed, number, 99))) % (self.largest_shift + 1)
+        return int(_mix(np.uint64(number), _key(self.seed, number, 99))) % (self.max_grid_offset + 1)
 
 
-def permuted(places: NDArray[np.int64], size: int, seed: int, salt: int) -> NDArray[np.int64]:
+def permute_indices(places: NDArray[np.int64], size: int, seed: int, salt: int) -> NDArray[np.int64]:
     """Where a keyed random permutation of 0..size-1 sends `places`.
 
     A Feistel network over the next power of four, walked until the result is in range

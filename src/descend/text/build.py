@@ -17,7 +17,7 @@ import msgspec
 
 from descend.guard import decode_json, hash_file, is_alive, read_regular, sync_file, sync_folder
 from descend.text.cache import cache_dir
-from descend.text.spool import disk_errors
+from descend.text.spool import translate_disk_errors
 
 MANIFEST = "manifest.json"
 
@@ -45,7 +45,7 @@ def build_once(folder: Path, build: Callable[[Path], None], anew: bool = False) 
     """
     aside = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
     old = folder.with_name(f"{folder.name}.{os.getpid()}.old")
-    with disk_errors(folder):
+    with translate_disk_errors(folder):
         if not anew and is_whole(folder):
             return folder
         if folder.is_dir() and not anew:

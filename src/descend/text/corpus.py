@@ -20,17 +20,17 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from descend.errors import CorpusError, DiskError
+from descend.errors import CorpusError, DiskWriteError
 from descend.text.cache import STREAMS, cache_dir
 from descend.text.document import Document
-from descend.text.files import is_text_file, list_files
-from descend.text.readers import TEXT_SUFFIXES, read
+from descend.text.files import is_text_file, find_text_files
+from descend.text.readers import TEXT_SUFFIXES, read_file
 from descend.text.readers.codepages import rank_code_pages
-from descend.text.readers.compressed import unreadable
+from descend.text.readers.compressed import read_error
 from descend.text.readers.encoding import foreign_sample
 from descend.text.readers.options import DEFAULT_OPTIONS, ReadOptions, check_encoding
 
-DEFAULT = "python"
+DEFAULT_CORPUS = "python"
 # The folder in the cache where streams are kept.
 _BLOCK_BYTES = 1 << 20
 # A document may begin with this many characters of nothing before it counts as text.
@@ -67,16 +67,16 @@ class CorpusSource:
     root: Path | None
     embedded: str | None
     fingerprint: str
-    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     options: ReadOptions = DEFAULT_OPTIONS
 
     @property
-    def spooled(self) -> bool:
+    def is_stream_copy(self) -> bool:
         """Whether this was a stream, of which the one file in `paths` is a copy."""
         return self.root == cache_dir() / STREAMS
 
 
-def find_corpus(
+def resolve_corpus(
     corpus_dir: str | None,
     accept: Callable[[Path], bool] = is_text_file,
     options: ReadOptions = DEFAULT_OPTIONS,
@@ -102,14 +102,14 @@ def _find(
     corpus_dir: str | None, accept: Callable[[Path], bool], options: ReadOptions
 ) -> CorpusSource:
     if corpus_dir is None:
-        return _embedded(DEFAULT)
+        return _embedded(DEFAULT_CORPUS)
     if not corpus_dir.strip():  # else the folder that one happens to stand in
         raise CorpusError(
             "corpus_dir", "an empty name", "a folder, a file or an embedded corpus",
             "name one, `.` for this folder",
         )  # fmt: skip
     if corpus_dir == "-":
-        return _copied(sys.stdin, lambda: _spooled(sys.stdin.buffer, "standard input"))
+        return _cached_copy(sys.stdin, lambda: _copy_stream_to_cache(sys.stdin.buffer, "standard input"))
     path = Path(corpus_dir).expanduser()
     try:
         status = path.stat()
@@ -118,18 +118,18 @@ def _find(
             return _embedded(corpus_dir)
         raise _missing(corpus_dir, path) from None
     except OSError as error:
-        raise unreadable(corpus_dir, error) from None
+        raise read_error(corpus_dir, error) from None
     if stat.S_ISDIR(status.st_mode):
-        listed = list_files(path, accept, options.split)
+        listed = find_text_files(path, accept, options.split)
         fingerprint = _fingerprint(listed.files, path)
-        return CorpusSource(corpus_dir, tuple(listed.files), path, None, fingerprint, listed.notes)
+        return CorpusSource(corpus_dir, tuple(listed.files), path, None, fingerprint, listed.warnings)
     try:
         if not stat.S_ISREG(status.st_mode):  # a pipe, as of `descend train <(zcat a.gz)`
-            return _copied((status.st_dev, status.st_ino), lambda: _piped(path, corpus_dir))
+            return _cached_copy((status.st_dev, status.st_ino), lambda: _piped(path, corpus_dir))
         with path.open("rb") as file:
             empty = not file.read(1)
     except OSError as error:
-        raise unreadable(corpus_dir, error) from None
+        raise read_error(corpus_dir, error) from None
     if empty:
         raise _empty(corpus_dir, "an empty file")
     fingerprint = _fingerprint({path: status}, path.parent)
@@ -158,14 +158,14 @@ def read_documents(
         )
 
 
-def reads_now(source: CorpusSource, skipped: Collection[str]) -> bool:
+def is_now_readable(source: CorpusSource, skipped: Collection[str]) -> bool:
     """Whether a file of `source` that was skipped before can be read now."""
     names = {_relative(path, source.root): path for path in source.paths} if skipped else {}
     found = False
     for name in skipped:
         try:
             # To its end: damage may stand anywhere.
-            found |= sum(1 for _ in read(names[name], name=name, options=source.options)) > 0
+            found |= sum(1 for _ in read_file(names[name], name=name, options=source.options)) > 0
         except CorpusError:
             continue
     return found
@@ -175,20 +175,20 @@ def _all_documents(source: CorpusSource, skipped: list[str]) -> Iterator[Documen
     if source.embedded is not None:
         from descend.text import embedded
 
-        yield from embedded.documents(source.embedded)
+        yield from embedded.read_builtin_corpus(source.embedded)
         return
     options, unread, whole = file_options(source), 0, 0
     for path in source.paths:
         name = _relative(path, source.root) if len(source.paths) > 1 else source.name
         try:
-            yield from read(path, name=name, options=options)
+            yield from read_file(path, name=name, options=options)
         except CorpusError as error:
             if len(source.paths) == 1:
                 raise
             whole = whole or sum(map(_size, source.paths))
             part = 100 * _size(path) / max(1, whole)
             _log.warning(
-                "skipped %s (found %s; %.1f %% of the bytes)", error.where, error.found, part
+                "skipped %s (found %s; %.1f %% of the bytes)", error.location, error.found, part
             )
             skipped.append(name)
             unread += _size(path)
@@ -240,7 +240,7 @@ def _without_blank(documents: Iterator[Document]) -> Iterator[Document]:
     held: list[Document] = []
     blank = True
     for document in documents:
-        if document.part == 0:
+        if document.part_index == 0:
             held, blank = [], True
         held.append(document)
         waiting = sum(len(part.text) for part in held)
@@ -255,17 +255,17 @@ def _normalized(documents: Iterator[Document]) -> Iterator[Document]:
     """NFC of each document, whose parts are cut where both sides normalise apart."""
     held: Document | None = None
     for document in documents:
-        if held is not None and document.part > 0:
+        if held is not None and document.part_index > 0:
             whole = held.text + document.text
             cut = _last_boundary(whole)
-            yield Document(unicodedata.normalize("NFC", whole[:cut]), held.source, held.part)
-            held = Document(whole[cut:], document.source, document.part)
+            yield Document(unicodedata.normalize("NFC", whole[:cut]), held.source, held.part_index)
+            held = Document(whole[cut:], document.source, document.part_index)
             continue
         if held is not None and held.text:
-            yield Document(unicodedata.normalize("NFC", held.text), held.source, held.part)
+            yield Document(unicodedata.normalize("NFC", held.text), held.source, held.part_index)
         held = document
     if held is not None and held.text:
-        yield Document(unicodedata.normalize("NFC", held.text), held.source, held.part)
+        yield Document(unicodedata.normalize("NFC", held.text), held.source, held.part_index)
 
 
 def _last_boundary(text: str) -> int:
@@ -279,7 +279,7 @@ def _last_boundary(text: str) -> int:
     return 0
 
 
-def _copied(stream: object, copy: Callable[[], CorpusSource]) -> CorpusSource:
+def _cached_copy(stream: object, copy: Callable[[], CorpusSource]) -> CorpusSource:
     """The copy of `stream`, made where this process has none yet."""
     if stream not in _copies:
         _copies[stream] = copy()
@@ -288,10 +288,10 @@ def _copied(stream: object, copy: Callable[[], CorpusSource]) -> CorpusSource:
 
 def _piped(path: Path, name: str) -> CorpusSource:
     with path.open("rb") as file:
-        return _spooled(file, name)
+        return _copy_stream_to_cache(file, name)
 
 
-def _spooled(stream: BinaryIO, name: str) -> CorpusSource:
+def _copy_stream_to_cache(stream: BinaryIO, name: str) -> CorpusSource:
     """A stream as a file in the cache, named by its content, so that it can be read twice."""
     folder = cache_dir() / STREAMS
     digest = hashlib.sha256()
@@ -310,7 +310,7 @@ def _spooled(stream: BinaryIO, name: str) -> CorpusSource:
             Path(aside).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise DiskError(
+        raise DiskWriteError(
             str(folder), f"no way to keep {name} there ({error.strerror})", "a folder with room",
             "free some space or set DESCEND_CACHE_DIR to another folder",
         ) from None  # fmt: skip
@@ -335,13 +335,13 @@ def _relative(path: Path, root: Path | None) -> str:
 def _embedded_names() -> tuple[str, ...]:
     from descend.text import embedded
 
-    return embedded.NAMES
+    return embedded.BUILTIN_CORPORA
 
 
 def _embedded(name: str) -> CorpusSource:
     from descend.text import embedded
 
-    return CorpusSource(name, (), None, name, embedded.fingerprint(name))
+    return CorpusSource(name, (), None, name, embedded.corpus_fingerprint(name))
 
 
 def _missing(corpus_dir: str, path: Path) -> CorpusError:

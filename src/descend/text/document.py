@@ -16,4 +16,4 @@ class Document:
 
     text: str
     source: str
-    part: int = 0
+    part_index: int = 0

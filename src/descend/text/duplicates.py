@@ -19,7 +19,7 @@ _SEED = 42
 _WORD = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]|[^\W\u0e00-\u0eff\u3040-\u9fff]+")
 
 
-def exact_duplicates(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
+def find_exact_duplicates(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Indices of documents whose hash stood before, ascending: int64 (duplicates)."""
     _, first = np.unique(hashes, return_index=True)
     again = np.ones(len(hashes), dtype=np.bool_)
@@ -27,7 +27,7 @@ def exact_duplicates(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
     return np.flatnonzero(again).astype(np.int64)
 
 
-def near_duplicates(texts: Iterable[str], threshold: float = 0.8) -> NDArray[np.int64]:
+def find_near_duplicates(texts: Iterable[str], threshold: float = 0.8) -> NDArray[np.int64]:
     """Indices of texts that resemble an earlier kept one: int64 (duplicates), ascending.
 
     Two texts resemble each other if about `threshold` (0 to 1) of their runs of three
@@ -40,7 +40,7 @@ def near_duplicates(texts: Iterable[str], threshold: float = 0.8) -> NDArray[np.
     kept: dict[int, Any] = {}
     dropped: list[int] = []
     for number, text in enumerate(texts):
-        runs = _runs(text)
+        runs = _shingles(text)
         if not runs:
             continue
         signature = RMinHash(num_perm=_HASHES, seed=_SEED)
@@ -53,14 +53,14 @@ def near_duplicates(texts: Iterable[str], threshold: float = 0.8) -> NDArray[np.
     return np.array(dropped, dtype=np.int64)
 
 
-def words(text: str) -> list[str]:
+def normalize_words(text: str) -> list[str]:
     """The words of `text` in small letters, without punctuation."""
     return _WORD.findall(text.lower())
 
 
-def _runs(text: str) -> list[str]:
+def _shingles(text: str) -> list[str]:
     """The different runs of words; all words as one run if they are fewer than a run."""
-    said = words(text)
+    said = normalize_words(text)
     if 0 < len(said) < _RUN_WORDS:
         return [" ".join(said)]
     shifted = (said[start:] for start in range(_RUN_WORDS))

@@ -21,7 +21,7 @@ from descend.errors import CorpusError
 from descend.text import languages
 from descend.text.document import Document
 
-NAMES = ("python", "stories")
+BUILTIN_CORPORA = ("python", "stories")
 
 EXTRACTION_VERSION = 1
 """Raised whenever `python_documents` would give other text from the same files."""
@@ -35,17 +35,17 @@ SKIPPED_FOLDERS = frozenset(
      "dist-packages", "lib-dynload", "_bundled", "__pycache__"}
 )  # fmt: skip
 
-UNIQUE_PARAGRAPH = 100
+MIN_DEDUP_PARAGRAPH_CHARS = 100
 """Characters from which a paragraph may stand only once in the corpus. The library repeats
 itself (topics quote each other; `_pydecimal` and `_pyio` have twins), and what is said twice
 would stand in training and validation both. 100 characters are about the 32 tokens that
 `overlap` looks for; much shorter ones are signatures and headings, which rightly recur."""
 
-SHORTEST_DOCUMENT = 200
+MIN_DOCUMENT_CHARS = 200
 """Characters below which a module's docstrings are not worth a document."""
 
 
-def documents(name: str) -> Iterator[Document]:
+def read_builtin_corpus(name: str) -> Iterator[Document]:
     """The documents of an embedded corpus, in the same order every time.
 
     `CorpusError` for an unknown name (at once), and for `python` where neither topics nor
@@ -55,7 +55,7 @@ def documents(name: str) -> Iterator[Document]:
     return _story_documents() if name == "stories" else _python_documents()
 
 
-def fingerprint(name: str) -> str:
+def corpus_fingerprint(name: str) -> str:
     """A short text that changes when the corpus would: cheap, nothing is parsed."""
     _check_name(name)
     if name == "stories":
@@ -68,15 +68,15 @@ def fingerprint(name: str) -> str:
 
 
 def _check_name(name: str) -> None:
-    if name not in NAMES:
+    if name not in BUILTIN_CORPORA:
         raise CorpusError(
-            "corpus", f"{name!r}", f"one of the embedded corpora ({', '.join(NAMES)})",
+            "corpus", f"{name!r}", f"one of the embedded corpora ({', '.join(BUILTIN_CORPORA)})",
             "choose one of these, or give a folder or file of your own",
         )  # fmt: skip
 
 
 def _story_documents() -> Iterator[Document]:
-    for number, (text, _) in enumerate(languages.stories(STORIES_SEED, STORIES_COUNT)):
+    for number, (text, _) in enumerate(languages.generate_stories(STORIES_SEED, STORIES_COUNT)):
         yield Document(text, f"stories: {number}")
 
 
@@ -84,8 +84,8 @@ def _python_documents() -> Iterator[Document]:
     seen: set[bytes] = set()
     found = False
     for source, pieces in _python_pieces():
-        text = "\n\n".join(_unseen(pieces, seen)).strip("\n")
-        if len(text) >= SHORTEST_DOCUMENT:
+        text = "\n\n".join(_drop_seen_paragraphs(pieces, seen)).strip("\n")
+        if len(text) >= MIN_DOCUMENT_CHARS:
             found = True
             yield Document(text + "\n", f"python: {source}")
     if not found:
@@ -113,7 +113,7 @@ def _topics() -> dict[str, str]:
     return dict(topics)
 
 
-def _unseen(pieces: Iterable[str], seen: set[bytes]) -> Iterator[str]:
+def _drop_seen_paragraphs(pieces: Iterable[str], seen: set[bytes]) -> Iterator[str]:
     """The pieces without those of their long paragraphs that came before; notes all in `seen`.
 
     A piece of which no more than half is left goes altogether: what remains of a doubled
@@ -124,7 +124,7 @@ def _unseen(pieces: Iterable[str], seen: set[bytes]) -> Iterator[str]:
         kept = []
         for paragraph in clean.split("\n\n"):
             words = " ".join(paragraph.split())
-            if len(words) >= UNIQUE_PARAGRAPH:
+            if len(words) >= MIN_DEDUP_PARAGRAPH_CHARS:
                 key = hashlib.blake2b(words.encode(), digest_size=16).digest()
                 if key in seen:
                     continue

@@ -17,10 +17,10 @@ import numpy as np
 from descend.text.readers.chats import MARKERS
 from descend.text.tokenizer import Tokenizer
 
-MOST_KNOWN = 2**17
+MAX_CACHED_WORDS = 2**17
 """Different stretches held at a time, some 200 bytes each: then it begins again with none."""
 
-LONGEST_KNOWN = 32
+MAX_CACHED_WORD_CHARS = 32
 """Characters of a stretch that is worth holding: longer ones hardly come again."""
 
 # What GPT-2's pattern makes of white space; it cuts further within a stretch. Python alone counts
@@ -33,19 +33,19 @@ Encode = Callable[[Sequence[str]], list[bytes]]
 """Texts to their ids, each as the bytes of an array of `id_type`."""
 
 
-def id_type(tokenizer: Tokenizer) -> type[np.unsignedinteger]:
+def token_id_dtype(tokenizer: Tokenizer) -> type[np.unsignedinteger]:
     """The smallest type that holds every id."""
     return np.uint16 if tokenizer.vocab_size <= 2**16 else np.uint32
 
 
-def encoder(tokenizer: Tokenizer) -> Encode:
+def make_encoder(tokenizer: Tokenizer) -> Encode:
     """The fastest way to the ids that `tokenizer.encode_batch` gives."""
-    dtype = id_type(tokenizer)
+    dtype = token_id_dtype(tokenizer)
 
     def plainly(texts: Sequence[str]) -> list[bytes]:
         return [np.asarray(ids, dtype).tobytes() for ids in tokenizer.encode_batch(texts)]
 
-    if not cuts_at_white_space(tokenizer):
+    if not splits_on_whitespace(tokenizer):
         return plainly
     known: dict[str, bytes] = {}
 
@@ -54,20 +54,20 @@ def encoder(tokenizer: Tokenizer) -> Encode:
         for text in texts:
             stretches = _STRETCHES.findall(text)
             new = [s for s in dict.fromkeys(stretches) if s not in known]
-            if len(known) + len(new) > MOST_KNOWN:
+            if len(known) + len(new) > MAX_CACHED_WORDS:
                 known.clear()
                 new = list(dict.fromkeys(stretches))
             known.update(zip(new, plainly(new), strict=True))
             encoded.append(b"".join(map(known.__getitem__, stretches)))
             for stretch in new:
-                if len(stretch) > LONGEST_KNOWN:
+                if len(stretch) > MAX_CACHED_WORD_CHARS:
                     del known[stretch]
         return encoded
 
     return by_stretches
 
 
-def cuts_at_white_space(tokenizer: Tokenizer) -> bool:
+def splits_on_whitespace(tokenizer: Tokenizer) -> bool:
     """Whether it is spelled and cut as those of `train_tokenizer` are: byte-level BPE."""
     spelled = json.loads(tokenizer.to_bytes())
     first = spelled["pre_tokenizer"] or {}

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from descend.errors import CorpusError
-from descend.outputs import RUN, is_output
+from descend.outputs import RUN_FILE, is_artifact_folder
 from descend.text.dataset_splits import is_in_split, no_such_split, splits_of
-from descend.text.readers import ARCHIVES, SUFFIXES, foreign_kind, is_known
-from descend.text.readers.compressed import unreadable
+from descend.text.readers import ARCHIVES, SUFFIXES, foreign_kind, has_known_suffix
+from descend.text.readers.compressed import read_error
 
 _KINDS_SHOWN, _FOLDERS_SHOWN = 8, 3
 # What `save_to_disk` of the library datasets writes beside the data.
@@ -23,26 +23,26 @@ _DATA_SET_FILES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class FileListing:
     """The `files` that are taken, sorted, and `notes`: sentences on what is left out."""
 
     files: dict[Path, os.stat_result]
-    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def is_text_file(path: Path) -> bool:
     """Whether a file in a folder is taken: a known suffix, or none and text at its start."""
-    return is_known(path) or (not path.suffix and _begins_with_text(path))
+    return has_known_suffix(path) or (not path.suffix and _begins_with_text(path))
 
 
-def list_files(root: Path, accept: Callable[[Path], bool], split: str | None = None) -> Listing:
+def find_text_files(root: Path, accept: Callable[[Path], bool], split: str | None = None) -> FileListing:
     """The files below `root` that `accept` takes, without hidden and empty ones.
 
     Of a data set in splits those of `split`, if that is given; of one that `datasets` saved not its
     metadata. Links are followed, but no folder is entered twice, and none that descend wrote. A
     file may vanish meanwhile. Raises `CorpusError` if none remains or `root` cannot be read.
     """
-    if is_output(root):
+    if is_artifact_folder(root):
         raise _own_output(root)
     found: dict[Path, os.stat_result] = {}
     other: Counter[str] = Counter()
@@ -57,17 +57,17 @@ def list_files(root: Path, accept: Callable[[Path], bool], split: str | None = N
             entries = _entries(folder, seen)
         except OSError as error:
             if folder == root:
-                raise unreadable(str(root), error) from None
+                raise read_error(str(root), error) from None
             notes.append(f"{folder}: folder skipped, it cannot be read ({error.strerror})")
             continue
         for path in entries:
             if os.path.isdir(path):  # unlike Path.is_dir, it never raises
-                if is_output(path):
+                if is_artifact_folder(path):
                     outputs.append(path.relative_to(root).as_posix())
                 else:
                     waiting.append(path)
             elif os.path.isfile(path):
-                status = file_status(path)
+                status = safe_stat(path)
                 if status and status.st_size and accept(path):
                     found[path] = status
                 else:
@@ -79,7 +79,7 @@ def list_files(root: Path, accept: Callable[[Path], bool], split: str | None = N
         raise _no_text_files(root, other, outputs)
     total = other_bytes.total() + sum(status.st_size for status in found.values())
     notes += [*_of_outputs(outputs), *describe_unread(other, other_bytes, total)]
-    return Listing(*_of_split(root, dict(sorted(found.items())), tuple(notes), split))
+    return FileListing(*_of_split(root, dict(sorted(found.items())), tuple(notes), split))
 
 
 def _of_split(
@@ -119,7 +119,7 @@ def _share(part: int, total: int) -> str:
     return f" ({percent:.0f} % of the bytes)" if percent >= 1 else " (under 1 % of the bytes)"
 
 
-def file_status(path: Path) -> os.stat_result | None:
+def safe_stat(path: Path) -> os.stat_result | None:
     """What the system says of a file; None for one that vanished or is forbidden."""
     try:
         return path.stat()
@@ -163,7 +163,7 @@ def _of_outputs(outputs: list[str]) -> list[str]:
 
 
 def _own_output(root: Path) -> CorpusError:
-    is_run = (root / RUN).exists()
+    is_run = (root / RUN_FILE).exists()
     return CorpusError(
         str(root), f"{'a run' if is_run else 'an experiment'} of descend", "text",
         f"name a folder of text, or train that model further with `descend continue {root}`"

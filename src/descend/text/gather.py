@@ -24,17 +24,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from descend.errors import ConfigError, CorpusError, DiskError
+from descend.errors import ConfigError, CorpusError, DiskWriteError
 from descend.text.boilerplate import MAX_DOCUMENTS, recurring_units, without_boilerplate
-from descend.text.corpus import CorpusSource, file_options, find_corpus, read_documents
+from descend.text.corpus import CorpusSource, file_options, resolve_corpus, read_documents
 from descend.text.document import Document
-from descend.text.duplicates import near_duplicates
+from descend.text.duplicates import find_near_duplicates
 from descend.text.files import is_text_file
-from descend.text.notes import warn_all
-from descend.text.readers import read
-from descend.text.readers.cutting import lines
+from descend.text.notes import log_warnings
+from descend.text.readers import read_file
+from descend.text.readers.cutting import split_into_lines
 from descend.text.readers.options import DEFAULT_OPTIONS, ReadOptions
-from descend.text.spool import sample_indices, utf8
+from descend.text.spool import sample_indices, encode_utf8
 
 MANIFEST = ".gathered.json"
 # A document beyond this many characters becomes several records, so that reading a record
@@ -43,7 +43,7 @@ MAX_RECORD_CHARS = 1 << 25
 
 
 @dataclass(frozen=True, slots=True)
-class Gathered:
+class CorpusBuildSummary:
     """What became of the sources.
 
     `path` is the file written and `bytes` its size. `documents` pieces of text are in it;
@@ -52,19 +52,19 @@ class Gathered:
 
     path: Path
     files: int
-    files_unreadable: int
+    num_unreadable_files: int
     documents: int
     too_short: int
     exact_duplicates: int
     near_duplicates: int
-    not_sampled: int
+    num_not_sampled: int
     bytes: int
     boilerplate_fraction: float = 0.0
     """Of the characters, dropped as passages that recur across documents."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Recipe:
+class _BuildOptions:
     """How files become pieces of text, and which of these are kept; see `gather`."""
 
     extensions: tuple[str, ...] | None
@@ -79,7 +79,7 @@ class _Recipe:
     drop_boilerplate: bool
 
 
-def gather(  # noqa: PLR0913 - the options of `descend corpus add`, all by name
+def build_corpus(  # noqa: PLR0913 - the options of `descend corpus add`, all by name
     src: Path | list[Path],
     dest: Path,
     *,
@@ -94,7 +94,7 @@ def gather(  # noqa: PLR0913 - the options of `descend corpus add`, all by name
     deduplicate: Literal["none", "exact", "near"] = "none",
     drop_boilerplate: bool = False,
     options: ReadOptions = DEFAULT_OPTIONS,
-) -> Gathered:
+) -> CorpusBuildSummary:
     """Write the text of the files and folders `src` as one file into the folder `dest`.
 
     `extensions`: take only these (with or without dot), known or not. `split`: a record per
@@ -109,7 +109,7 @@ def gather(  # noqa: PLR0913 - the options of `descend corpus add`, all by name
     `ConfigError` for options that do not fit, `CorpusError` if no text remains, `DiskError`
     if it cannot be written; `dest` keeps what it had.
     """
-    recipe = _Recipe(
+    recipe = _BuildOptions(
         None if extensions is None else tuple(f".{e.lower().lstrip('.')}" for e in extensions),
         split, chunk_chars, overlap_chars, min_length, max_files, sample_size, seed, deduplicate,
         drop_boilerplate,
@@ -126,20 +126,20 @@ def gather(  # noqa: PLR0913 - the options of `descend corpus add`, all by name
         return wanted and inside not in path.resolve().parents
 
     paths = [src] if isinstance(src, Path) else src
-    sources = [find_corpus(str(path), accept, options) for path in paths]
-    warn_all(note for source in sources for note in source.notes)
+    sources = [resolve_corpus(str(path), accept, options) for path in paths]
+    log_warnings(note for source in sources for note in source.warnings)
     try:
         dest.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".gather-", dir=dest) as aside:
             return _gather(sources, dest, Path(aside), recipe)
     except OSError as error:
-        raise DiskError(
+        raise DiskWriteError(
             str(dest), f"no way to write there ({error.strerror or error})",
             "a folder with room for the corpus", "free some space or name another folder",
         ) from None  # fmt: skip
 
 
-def _check(recipe: _Recipe) -> None:
+def _check(recipe: _BuildOptions) -> None:
     for key, value, least in (
         ("chunk_chars", recipe.chunk_chars, 1),
         ("overlap_chars", recipe.overlap_chars, 0),
@@ -162,7 +162,7 @@ def _check(recipe: _Recipe) -> None:
             raise ConfigError(key, repr(word), f"one of {', '.join(known)}", "choose one of them")
 
 
-def _gather(sources: list[CorpusSource], dest: Path, aside: Path, recipe: _Recipe) -> Gathered:
+def _gather(sources: list[CorpusSource], dest: Path, aside: Path, recipe: _BuildOptions) -> CorpusBuildSummary:
     counts: Counter[str] = Counter()
     pieces = aside / "pieces.jsonl"
     read = _documents(sources, recipe.max_files, counts)
@@ -174,7 +174,7 @@ def _gather(sources: list[CorpusSource], dest: Path, aside: Path, recipe: _Recip
     kept = np.arange(len(offsets) - 1)
     if recipe.deduplicate == "near":
         texts = (str(json.loads(line)["text"]) for line in _chosen_lines(pieces, offsets, kept))
-        again = near_duplicates(texts)
+        again = find_near_duplicates(texts)
         counts["near"] = len(again)
         kept = np.delete(kept, again)
     if recipe.sample_size is not None and recipe.sample_size < len(kept):
@@ -193,8 +193,8 @@ def _gather(sources: list[CorpusSource], dest: Path, aside: Path, recipe: _Recip
         file.flush()
         os.fsync(file.fileno())
         size = file.tell()
-    target = _put(whole, dest, sources, recipe)
-    return Gathered(
+    target = _publish(whole, dest, sources, recipe)
+    return CorpusBuildSummary(
         target, counts["files"], counts["unreadable"], len(kept), counts["too_short"],
         counts["exact"], counts["near"], counts["not_sampled"], size,
         counts["boilerplate"] / max(1, counts["characters"]),
@@ -213,7 +213,7 @@ def _documents(
     for source, path in files:
         counts["files"] += 1
         try:
-            yield from read(path, name=_source_name(source, path), options=options[source.name])
+            yield from read_file(path, name=_source_name(source, path), options=options[source.name])
         except CorpusError as error:
             if len(files) == 1:
                 raise
@@ -223,7 +223,7 @@ def _documents(
 
 def _source_name(source: CorpusSource, path: Path) -> str:
     """What a record says of where it came from: no path above the folder that was named."""
-    if source.root is None or source.spooled:
+    if source.root is None or source.is_stream_copy:
         return source.name
     folder = Path(source.name).expanduser()
     top = folder.resolve().name if folder.is_dir() else ""
@@ -231,7 +231,7 @@ def _source_name(source: CorpusSource, path: Path) -> str:
 
 
 def _write_pieces(
-    path: Path, texts: Iterator[tuple[str, str]], recipe: _Recipe, counts: Counter[str]
+    path: Path, texts: Iterator[tuple[str, str]], recipe: _BuildOptions, counts: Counter[str]
 ) -> NDArray[np.int64]:
     """Write the pieces that are long enough and new; where each line begins, and the end."""
     offsets = array("q", (0,))
@@ -242,13 +242,13 @@ def _write_pieces(
                 counts["too_short"] += 1
                 continue
             if recipe.deduplicate != "none":
-                digest = hashlib.blake2b(utf8(text), digest_size=16).digest()
+                digest = hashlib.blake2b(encode_utf8(text), digest_size=16).digest()
                 if digest in seen:
                     counts["exact"] += 1
                     continue
                 seen.add(digest)
             record = json.dumps({"text": text, "source": source}, ensure_ascii=False)
-            file.write(utf8(record + "\n"))
+            file.write(encode_utf8(record + "\n"))
             offsets.append(file.tell())
     return np.frombuffer(offsets, dtype=np.int64).copy()
 
@@ -270,19 +270,19 @@ def _without_boilerplate(
         yield record["source"], text
 
 
-def _pieces(documents: Iterator[Document], recipe: _Recipe) -> Iterator[tuple[str, str]]:
+def _pieces(documents: Iterator[Document], recipe: _BuildOptions) -> Iterator[tuple[str, str]]:
     """Source and text of each piece; a document's parts are joined before it is cut."""
     number = 0
 
     def whose(document: Document) -> tuple[int, str]:
         nonlocal number
-        number += document.part == 0
+        number += document.part_index == 0
         return number, document.source
 
     for (_, source), group in groupby(documents, whose):
         texts = (part.text for part in group)
         if recipe.split == "line":
-            for line in lines(texts, source):
+            for line in split_into_lines(texts, source):
                 if line.strip():
                     yield source, line.rstrip("\r\n")
             continue
@@ -319,7 +319,7 @@ def _chosen_lines(
             yield file.read(int(offsets[i + 1] - offsets[i]))
 
 
-def _put(whole: Path, dest: Path, sources: list[CorpusSource], recipe: _Recipe) -> Path:
+def _publish(whole: Path, dest: Path, sources: list[CorpusSource], recipe: _BuildOptions) -> Path:
     """Move the finished file to its name in `dest` and note in the manifest what it is."""
     manifest = _manifest(dest)
     origin = {
@@ -336,7 +336,7 @@ def _put(whole: Path, dest: Path, sources: list[CorpusSource], recipe: _Recipe) 
 
 
 def _free_name(dest: Path, manifest: dict[str, Any], sources: list[CorpusSource]) -> str:
-    first = Path(sources[0].name if sources[0].spooled else _origin(sources[0]))
+    first = Path(sources[0].name if sources[0].is_stream_copy else _origin(sources[0]))
     stem = re.sub(r"[^\w.-]+", "-", first.stem).strip("-.") or "text"
     stem += f"-and-{len(sources) - 1}-more" if len(sources) > 1 else ""
     name, number = f"{stem}.jsonl", 1
@@ -350,7 +350,7 @@ def _origin(source: CorpusSource) -> str:
     """What tells this source from all others: its path, or its content for a stream."""
     if source.embedded is not None:
         return source.embedded
-    if source.spooled:
+    if source.is_stream_copy:
         return f"{source.name} {source.fingerprint}"
     return str(Path(source.name).expanduser().resolve())
 

@@ -11,58 +11,58 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from descend.text.duplicates import words
-from descend.text.overlap import window_hashes
+from descend.text.duplicates import normalize_words
+from descend.text.overlap import hash_windows
 
 Tokens = npt.NDArray[np.integer[Any]]
 Hashes = npt.NDArray[np.uint64]
-Places = npt.NDArray[np.int64]
+Positions = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Decode = Callable[[Sequence[int]], str]
 
-RUN = 4
+SHINGLE_WORDS = 4
 """Words of a run, a power of two: so short that changes leave some whole. In four books 2 to 6 % of
 those held out stand in the training text (benchmarks/results/doctor/near_copies.json)."""
-PASSAGE = 48
+PASSAGE_WORDS = 48
 """Words, about, of a passage that is judged as a whole: some lines of a page. Where each character
 counts as a word (`duplicates.words`), so many characters."""
-COPIED = 0.4
+MIN_MATCH_FRACTION = 0.4
 """Share of a passage's runs that stand in one place of the other text, in their order, from which
 it is a near copy. In four books no honest passage in a hundred reaches it, and of those with one
 word in six changed three quarters do (the same file)."""
-DRIFT = 12
+MAX_ALIGNMENT_DRIFT_WORDS = 12
 """Words by which they may stand nearer or further apart there, since words come and go. A text of
 set phrases has each of them somewhere, but not at the same distances."""
-MOST_PLACES = 50
+MAX_MATCHES = 50
 """Of a run in the training text that are remembered, the first."""
-FEWEST_RUNS = 12
+MIN_SHINGLES = 12
 """Of a passage that can be judged: writing without spaces, other than that of characters, has no
 words to compare."""
-FEWEST_PASSAGES = 8
+MIN_PASSAGES = 8
 """Under so many a share means nothing."""
 SAMPLE = 512
 """Passages of the training text that are held to the rest of it."""
-MOST_TRAIN = 20_000_000
+MAX_FUZZY_TRAIN_TOKENS = 20_000_000
 """Training tokens that are looked at, the first: under a minute. A near copy of a later passage is
 not found."""
-MOST_HELD_OUT = 5_000_000
+MAX_FUZZY_VALIDATION_TOKENS = 5_000_000
 """Held-out tokens that are looked for, the first."""
 CHUNK = 1 << 18
 """Training tokens whose words are compared at a time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class NearCopies:
+class FuzzyOverlap:
     """Passages of held-out text that stand in the training text, or nearly."""
 
     covered: Mask
     """For each held-out token, whether its passage does."""
-    share: float
+    fraction: float
     """Of held-out passages."""
-    repeats: float
+    train_repeat_fraction: float
     """Share of the training text's passages that stand in it a second time, or nearly: text of few
     words says the same again and again without having been copied."""
-    beyond: float
+    excess_fraction_lower_bound: float
     """By how much, at the least, `share` is above `repeats`: the lower end of the 95 % interval of
     the difference, 0 to 1. That much of the held-out text was copied."""
 
@@ -73,16 +73,16 @@ class _Found:
 
     wanted: Hashes
     """Of all of them, sorted."""
-    starts: Places
+    starts: Positions
     """Of each one's places in `places`, and the end of the last."""
-    places: Places
+    places: Positions
     """Words from the beginning of the training text."""
 
-    def of(self, runs: Hashes) -> tuple[Places, Places]:
+    def of(self, runs: Hashes) -> tuple[Positions, Positions]:
         """Where the passage of `runs` would begin if it stood where one of them does, for each
         place of each, ascending; and which of the runs it is."""
         which = np.searchsorted(self.wanted, runs)
-        counts = np.minimum(self.starts[which + 1] - self.starts[which], MOST_PLACES)
+        counts = np.minimum(self.starts[which + 1] - self.starts[which], MAX_MATCHES)
         numbers = np.repeat(np.arange(len(runs)), counts)
         first = np.repeat(self.starts[which] - (np.cumsum(counts) - counts), counts)
         begins = self.places[first + np.arange(len(numbers))] - numbers
@@ -90,12 +90,12 @@ class _Found:
         return begins[order], numbers[order]
 
 
-def near_copies(train: Tokens, validation: Tokens, decode: Decode) -> NearCopies | None:
+def find_fuzzy_overlap(train: Tokens, validation: Tokens, decode: Decode) -> FuzzyOverlap | None:
     """Which held-out passages have `COPIED` of their runs of words together in the training text.
 
     Case and punctuation do not count. None where the text has too few words to tell.
     """
-    train, held_out = train[:MOST_TRAIN], validation[:MOST_HELD_OUT]
+    train, held_out = train[:MAX_FUZZY_TRAIN_TOKENS], validation[:MAX_FUZZY_VALIDATION_TOKENS]
     length = _tokens_of_a_passage(held_out, decode)
     if length is None:
         return None
@@ -108,31 +108,31 @@ def near_copies(train: Tokens, validation: Tokens, decode: Decode) -> NearCopies
     near = [_stands(runs, found, times=1) for runs in asked]
     again = [_stands(runs, found, times=2) for runs in known]  # once it stands where it is
     judged, sampled = ([f for f in some if f is not None] for some in (near, again))
-    if min(len(judged), len(sampled)) < FEWEST_PASSAGES:
+    if min(len(judged), len(sampled)) < MIN_PASSAGES:
         return None
     covered = np.zeros(len(validation), dtype=np.bool_)
     covered[: len(near) * length] = np.repeat(np.array([f is True for f in near]), length)
     share, repeats = float(np.mean(judged)), float(np.mean(sampled))
     spread = math.sqrt(_variance(share, len(judged)) + _variance(repeats, len(sampled)))
-    return NearCopies(covered, share, repeats, max(0.0, share - repeats - 1.96 * spread))
+    return FuzzyOverlap(covered, share, repeats, max(0.0, share - repeats - 1.96 * spread))
 
 
 def _stands(runs: Hashes, found: _Found, times: int) -> bool | None:
     """Whether so many places of the training text hold `COPIED` of `runs`; None where too few runs
     are asked for."""
-    if len(runs) < FEWEST_RUNS:
+    if len(runs) < MIN_SHINGLES:
         return None
     begins, numbers = found.of(runs)
     for _ in range(times):
-        place = _together(begins, numbers, COPIED * len(runs))
+        place = _together(begins, numbers, MIN_MATCH_FRACTION * len(runs))
         if place is None:
             return False
-        apart = np.abs(begins - place) > PASSAGE
+        apart = np.abs(begins - place) > PASSAGE_WORDS
         begins, numbers = begins[apart], numbers[apart]
     return True
 
 
-def _together(begins: Places, numbers: Places, least: float) -> int | None:
+def _together(begins: Positions, numbers: Positions, least: float) -> int | None:
     """A place where `least` different runs would have the passage begin, give or take `DRIFT`
     words; None where there is none."""
     if len(np.unique(numbers)) < least:
@@ -141,7 +141,7 @@ def _together(begins: Places, numbers: Places, least: float) -> int | None:
     first = 0
     for last, number in enumerate(numbers.tolist()):
         inside[number] = inside.get(number, 0) + 1
-        while begins[last] - begins[first] > DRIFT:
+        while begins[last] - begins[first] > MAX_ALIGNMENT_DRIFT_WORDS:
             gone = int(numbers[first])
             inside[gone] -= 1
             if not inside[gone]:
@@ -161,10 +161,10 @@ def _variance(share: float, passages: int) -> float:
 def _tokens_of_a_passage(held_out: Tokens, decode: Decode) -> int | None:
     """As many tokens as `PASSAGE` words take; None where too few passages are there."""
     sample = held_out[:CHUNK]
-    said = len(words(decode(sample.tolist())))
-    if said < FEWEST_PASSAGES * PASSAGE:
+    said = len(normalize_words(decode(sample.tolist())))
+    if said < MIN_PASSAGES * PASSAGE_WORDS:
         return None
-    return round(len(sample) * PASSAGE / said)
+    return round(len(sample) * PASSAGE_WORDS / said)
 
 
 def _passages(tokens: Tokens, length: int, most: int) -> Iterator[Tokens]:
@@ -176,23 +176,23 @@ def _passages(tokens: Tokens, length: int, most: int) -> Iterator[Tokens]:
 
 def _runs(passage: Tokens, decode: Decode, numbers: dict[str, int]) -> Hashes:
     """Hashes of the passage's runs; words met for the first time get the next number, from 1."""
-    said = words(decode(passage.tolist()))
-    return hashes([numbers.setdefault(word, len(numbers) + 1) for word in said])
+    said = normalize_words(decode(passage.tolist()))
+    return hash_shingles([numbers.setdefault(word, len(numbers) + 1) for word in said])
 
 
-def hashes(ids: list[int]) -> Hashes:
+def hash_shingles(ids: list[int]) -> Hashes:
     """Of the runs of words with these numbers."""
-    if len(ids) < RUN:
+    if len(ids) < SHINGLE_WORDS:
         return np.zeros(0, dtype=np.uint64)
-    return window_hashes(np.array(ids, dtype=np.int64), RUN)
+    return hash_windows(np.array(ids, dtype=np.int64), SHINGLE_WORDS)
 
 
 def _look_for(train: Tokens, decode: Decode, numbers: dict[str, int], wanted: Hashes) -> _Found:
     """Where each of the `wanted` hashes, which are sorted, stands in the training text."""
     which, where, before = [], [], 0
     for first in range(0, len(train), CHUNK):
-        said = words(decode(train[first : first + CHUNK].tolist()))
-        there = hashes([numbers.get(word, 0) for word in said])
+        said = normalize_words(decode(train[first : first + CHUNK].tolist()))
+        there = hash_shingles([numbers.get(word, 0) for word in said])
         at = np.minimum(np.searchsorted(wanted, there), len(wanted) - 1)
         hit = np.flatnonzero(wanted[at] == there)
         which.append(at[hit])

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 _log = logging.getLogger("descend")
 
 
-def warn_all(notes: Iterable[str]) -> None:
+def log_warnings(notes: Iterable[str]) -> None:
     """Log each of `notes` as a warning."""
     for note in notes:
         _log.warning("%s", note)
 
 
 @contextmanager
-def warnings_kept() -> Iterator[list[str]]:
+def collect_warnings() -> Iterator[list[str]]:
     """A list that fills with what is warned of meanwhile, which is logged as ever."""
     kept: list[str] = []
 

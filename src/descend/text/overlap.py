@@ -23,7 +23,7 @@ BLOCK = 1 << 23
 COMPARED = 1 << 21
 """Tokens compared one by one at a time: some 60 MB, however long the windows are."""
 
-MOST_JUDGED = 1 << 20
+MAX_CHECKED_TOKENS = 1 << 20
 """Validation tokens from which `overlap_share` looks at a sample: memory stays below 100 MB and
 training is read once, and a share is known to a tenth of a percent."""
 
@@ -31,9 +31,9 @@ STRETCHES = 256
 """Places from which that sample comes, evenly spread, so that it is of many documents."""
 
 
-SHORTEST_RUN = 32
+MIN_MATCH_TOKENS = 32
 """Tokens of a run that count as a copy in ordinary text."""
-SHORTEST_COPY = 160
+MIN_COPY_BYTES = 160
 """Bytes of it: a phrase of 32 letters recurs in program text without having been copied. Lee et al.
 2021 ask for 50 tokens of GPT-2, about 200 bytes; lengths here are powers of two."""
 FEWEST_RUNS = 32
@@ -41,7 +41,7 @@ FEWEST_RUNS = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Overlap:
+class ExactOverlap:
     """The validation tokens that lie in a run of `length` tokens also found in training."""
 
     length: int
@@ -50,7 +50,7 @@ class Overlap:
     """For each validation token, whether it lies in such a run."""
 
     @property
-    def share(self) -> float:
+    def fraction(self) -> float:
         """Share of validation tokens covered, 0 to 1; 0 where there are none."""
         return float(self.covered.mean()) if self.covered.size else 0.0
 
@@ -61,7 +61,7 @@ class Overlap:
         return sorted(found, key=lambda span: (span[0] - span[1], span[0]))[:most]
 
 
-def overlap(train: Tokens, validation: Tokens, length: int = 32) -> Overlap:
+def find_exact_overlap(train: Tokens, validation: Tokens, length: int = 32) -> ExactOverlap:
     """Which validation tokens lie in a run of `length` tokens that also occurs in training.
 
     Windows are found by a 64-bit hash and then compared token by token, so a run is never
@@ -81,26 +81,26 @@ def overlap(train: Tokens, validation: Tokens, length: int = 32) -> Overlap:
         places = first + np.flatnonzero(found)
         starts[places] += 1  # the change of the number of open windows at each token
         starts[places + length] -= 1
-    return Overlap(length, np.cumsum(starts[:-1], dtype=counter) > 0)
+    return ExactOverlap(length, np.cumsum(starts[:-1], dtype=counter) > 0)
 
 
-def overlap_share(train: Tokens, validation: Tokens, nats: float, bytes_per_token: float) -> float:
+def exact_overlap_fraction(train: Tokens, validation: Tokens, nats: float, bytes_per_token: float) -> float:
     """The share of held-out tokens that are copies of training text, of any `telling_length`.
 
     `nats` per token of the text, as counting finds them. Of more than `MOST_JUDGED` validation
     tokens, that of a sample; 0 where no length tells.
     """
-    length = telling_length(len(train), nats, bytes_per_token)
+    length = min_significant_match_length(len(train), nats, bytes_per_token)
     if length is None:
         return 0.0
-    if len(validation) > MOST_JUDGED:
-        each = MOST_JUDGED // STRETCHES
+    if len(validation) > MAX_CHECKED_TOKENS:
+        each = MAX_CHECKED_TOKENS // STRETCHES
         places = np.linspace(0, len(validation) - each, STRETCHES).astype(np.int64)
         validation = np.concatenate([validation[place : place + each] for place in places])
-    return overlap(train, validation, length).share
+    return find_exact_overlap(train, validation, length).fraction
 
 
-def telling_length(tokens: int, nats: float, bytes_per_token: float) -> int | None:
+def min_significant_match_length(tokens: int, nats: float, bytes_per_token: float) -> int | None:
     """Tokens (a power of two) that a run must have in common with a text of `tokens` tokens to be
     a copy and no chance; None where no run is long enough to tell.
 
@@ -108,8 +108,8 @@ def telling_length(tokens: int, nats: float, bytes_per_token: float) -> int | No
     times; asked for is less than one in `tokens`. Text of few words says the same again and again
     without having been copied.
     """
-    length = SHORTEST_RUN
-    while length * nats < 2 * math.log(max(tokens, 2)) or length * bytes_per_token < SHORTEST_COPY:
+    length = MIN_MATCH_TOKENS
+    while length * nats < 2 * math.log(max(tokens, 2)) or length * bytes_per_token < MIN_COPY_BYTES:
         length *= 2
         if length * FEWEST_RUNS > tokens:
             return None
@@ -119,7 +119,7 @@ def telling_length(tokens: int, nats: float, bytes_per_token: float) -> int | No
 def _windows_found(train: Tokens, validation: Tokens, length: int) -> Mask:
     """For each window of the validation tokens, whether training holds the same window."""
     wanted, example, kind = np.unique(
-        window_hashes(validation, length), return_index=True, return_inverse=True
+        hash_windows(validation, length), return_index=True, return_inverse=True
     )
     found = np.zeros(len(wanted), dtype=np.bool_)
     # A table of one byte for each value of the hash's leading bits, eight times as many as
@@ -131,7 +131,7 @@ def _windows_found(train: Tokens, validation: Tokens, length: int) -> Mask:
     inside = np.arange(length)
     for first in range(0, len(train) - length + 1, CHUNK):
         chunk = np.asarray(train[first : first + CHUNK + length - 1])
-        hashes = window_hashes(chunk, length)
+        hashes = hash_windows(chunk, length)
         at = np.flatnonzero(maybe[hashes >> shift])
         which = np.minimum(np.searchsorted(wanted, hashes[at]), len(wanted) - 1)
         fresh = (wanted[which] == hashes[at]) & ~found[which]
@@ -145,7 +145,7 @@ def _windows_found(train: Tokens, validation: Tokens, length: int) -> Mask:
     return found[kind.reshape(-1)]
 
 
-def window_hashes(tokens: Tokens, length: int) -> Hashes:
+def hash_windows(tokens: Tokens, length: int) -> Hashes:
     """A 64-bit hash of each window of `length` (a power of two) tokens.
 
     By doubling: the hash of 2m tokens mixes those of its two halves, log2(length) passes. A

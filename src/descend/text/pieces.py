@@ -12,7 +12,7 @@ Chinese some hundreds, and the time of a tokenizer grows faster than the length 
 _RUN = re.compile(r"\S+")
 
 
-def newline_pieces(text: str, length: int) -> Iterator[str]:
+def split_at_newlines(text: str, length: int) -> Iterator[str]:
     """Pieces of about `length` characters that join back to `text`, cut after a newline if any."""
     start = 0
     while len(text) - start > length:

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descend.errors import CorpusError
-from descend.text.spool import Spool, shuffled
+from descend.text.spool import DocumentStore, shuffled_indices
 
 # How far from the wanted share the held-out part may be, as factors of it.
-LEAST, MOST = 0.5, 1.5
+MIN_SIZE_RATIO, MAX_SIZE_RATIO = 0.5, 1.5
 # A cut is moved to a newline at most this far, in bytes, and by at most a quarter of the
 # held-out part, so that it stays within the factors above.
 _NEAR_BYTES = 1 << 16
@@ -33,7 +33,7 @@ class Split:
 
     train: Spans
     validation: Spans
-    how: Literal["documents", "block"]
+    method: Literal["documents", "block"]
 
     @property
     def train_bytes(self) -> int:
@@ -46,7 +46,7 @@ class Split:
         return _bytes(self.validation)
 
 
-def split_documents(spool: Spool, fraction: float, seed: int) -> Split:
+def split_documents(spool: DocumentStore, fraction: float, seed: int) -> Split:
     """Hold out about `fraction` (0 to 0.5) of the bytes, the same for the same seed.
 
     Whole documents if a choice of them comes to between `LEAST` and `MOST` of the wanted
@@ -56,7 +56,7 @@ def split_documents(spool: Spool, fraction: float, seed: int) -> Split:
     """
     if not 0 < fraction <= 0.5:
         raise ValueError(f"fraction {fraction}: expected above 0 and at most 0.5")
-    held_out = choose_documents(spool.lengths, spool.hashes, fraction, seed)
+    held_out = choose_validation_documents(spool.lengths, spool.hashes, fraction, seed)
     if held_out is not None:
         return Split(_spans(spool, ~held_out), _spans(spool, held_out), "documents")
     cut = _cut(spool, fraction)
@@ -65,7 +65,7 @@ def split_documents(spool: Spool, fraction: float, seed: int) -> Split:
     return Split(train, np.maximum(spans[spans[:, 1] > cut], cut), "block")
 
 
-def choose_documents(
+def choose_validation_documents(
     nbytes: NDArray[np.int64], hashes: NDArray[np.uint64], fraction: float, seed: int
 ) -> NDArray[np.bool_] | None:
     """Which documents to hold out: bool (documents); None if no fair choice exists.
@@ -79,25 +79,25 @@ def choose_documents(
     sizes = np.bincount(group, weights=nbytes).astype(np.int64)
     wanted = fraction * float(nbytes.sum())
     # In the order of first appearance, so that the hash function has no say in the choice.
-    order = np.argsort(first, kind="stable")[shuffled(len(sizes), seed)]
+    order = np.argsort(first, kind="stable")[shuffled_indices(len(sizes), seed)]
     taken: list[int] = []
     held = 0
     for number in order:  # not made a list: it ends early, and there may be millions
         size = int(sizes[number])
-        if held + size <= MOST * wanted:
+        if held + size <= MAX_SIZE_RATIO * wanted:
             taken.append(int(number))
             held += size
         if held >= wanted:
             break
-    if held < LEAST * wanted:
-        fitting = order[(sizes[order] >= LEAST * wanted) & (sizes[order] <= MOST * wanted)]
+    if held < MIN_SIZE_RATIO * wanted:
+        fitting = order[(sizes[order] >= MIN_SIZE_RATIO * wanted) & (sizes[order] <= MAX_SIZE_RATIO * wanted)]
         if not len(fitting):
             return None
         taken = [int(fitting[0])]
     return np.isin(group, np.array(taken, dtype=group.dtype))
 
 
-def _spans(spool: Spool, chosen: NDArray[np.bool_]) -> Spans:
+def _spans(spool: DocumentStore, chosen: NDArray[np.bool_]) -> Spans:
     return np.stack((spool.offsets[:-1][chosen], spool.offsets[1:][chosen]), axis=1)
 
 
@@ -105,7 +105,7 @@ def _bytes(spans: Spans) -> int:
     return int((spans[:, 1] - spans[:, 0]).sum())
 
 
-def _cut(spool: Spool, fraction: float) -> int:
+def _cut(spool: DocumentStore, fraction: float) -> int:
     """Where the held-out block begins: at a document, else after a newline, else between
     two characters, whichever is near."""
     total = spool.nbytes

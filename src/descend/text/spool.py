@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from descend.errors import CorpusError, DiskError
+from descend.errors import CorpusError, DiskWriteError
 from descend.text.document import Document
 
 _FORMAT = 1
@@ -31,7 +31,7 @@ _COPY_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Spool:
+class DocumentStore:
     """The documents of a corpus as bytes, mapped into memory (not read) from `folder`.
 
     `text`: uint8 (bytes), read-only; `offsets`: int64 (documents + 1); `hashes`: uint64
@@ -47,9 +47,9 @@ class Spool:
     def __len__(self) -> int:
         return len(self.hashes)
 
-    def __reduce__(self) -> tuple[Callable[[Path], Spool], tuple[Path]]:
+    def __reduce__(self) -> tuple[Callable[[Path], DocumentStore], tuple[Path]]:
         # To another process goes the place, not the text.
-        return open_spool, (self.folder,)
+        return open_document_store, (self.folder,)
 
     @property
     def nbytes(self) -> int:
@@ -73,9 +73,9 @@ class Spool:
         return self.bytes(int(self.offsets[i]), int(self.offsets[i + 1]))
 
 
-def build_spool(
+def build_document_store(
     documents: Iterator[Document], folder: Path, *, sample_size: int | None = None, seed: int = 0
-) -> Spool:
+) -> DocumentStore:
     """Write the documents to `folder` and open it; what stood there is replaced at the end.
 
     Parts are joined to documents, empty documents left out; half of a surrogate pair, which
@@ -84,7 +84,7 @@ def build_spool(
     warning says so. Raises `CorpusError` if there is no text, `DiskError` if it cannot be
     written.
     """
-    with disk_errors(folder):
+    with translate_disk_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -97,10 +97,10 @@ def build_spool(
                 )  # fmt: skip
             elif sample_size < len(hashes):
                 chosen = sample_indices(len(hashes), sample_size, seed)
-                with disk_errors(folder):
+                with translate_disk_errors(folder):
                     offsets, sha256 = _keep(aside / "text.bin", offsets, chosen)
                 hashes = hashes[chosen]
-        with disk_errors(folder):
+        with translate_disk_errors(folder):
             np.save(aside / "offsets.npy", offsets)
             np.save(aside / "hashes.npy", hashes)
             facts = {"format": _FORMAT, "documents": len(hashes), "bytes": int(offsets[-1])}
@@ -108,10 +108,10 @@ def build_spool(
             _replace(aside, folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return open_spool(folder)
+    return open_document_store(folder)
 
 
-def open_spool(folder: Path) -> Spool:
+def open_document_store(folder: Path) -> DocumentStore:
     """A spool built before. Raises `CorpusError` if it is missing, partial or damaged."""
     try:
         facts: dict[str, Any] = json.loads((folder / "spool.json").read_text("utf-8"))
@@ -131,15 +131,15 @@ def open_spool(folder: Path) -> Spool:
             str(folder), "no whole spool of text", "what build_spool has written",
             "delete this folder and run again",
         )  # fmt: skip
-    return Spool(folder, text, offsets, hashes, sha256)
+    return DocumentStore(folder, text, offsets, hashes, sha256)
 
 
 def sample_indices(count: int, size: int, seed: int) -> NDArray[np.int64]:
     """`size` of the numbers below `count`, at random by `seed`, ascending: int64 (size)."""
-    return np.sort(shuffled(count, seed)[:size])
+    return np.sort(shuffled_indices(count, seed)[:size])
 
 
-def shuffled(count: int, seed: int) -> NDArray[np.int64]:
+def shuffled_indices(count: int, seed: int) -> NDArray[np.int64]:
     """The numbers below `count` in an order decided by `seed`: int64 (count).
 
     From the raw stream of PCG64, which numpy promises never to change, unlike those of
@@ -164,16 +164,16 @@ def _write_text(
                 hashes.append(int.from_bytes(one.digest(), "little"))
 
         for document in documents:
-            if document.part == 0:
+            if document.part_index == 0:
                 end_document()
                 one = hashlib.blake2b(digest_size=8)
-            data = utf8(document.text)
+            data = encode_utf8(document.text)
             one.update(data)
             total.update(data)
             _write(file, data, folder)
             position += len(data)
         end_document()
-        with disk_errors(folder):
+        with translate_disk_errors(folder):
             file.flush()
     if not hashes:
         raise CorpusError("corpus", "no text", "documents with text in them", "name another corpus")
@@ -205,7 +205,7 @@ def _keep(
     return kept, total.hexdigest()
 
 
-def utf8(text: str) -> bytes:
+def encode_utf8(text: str) -> bytes:
     """The text in UTF-8, with U+FFFD for halves of surrogate pairs that stand alone."""
     try:
         return text.encode("utf-8")
@@ -215,7 +215,7 @@ def utf8(text: str) -> bytes:
 
 
 def _write(file: BinaryIO, data: bytes, folder: Path) -> None:
-    with disk_errors(folder):
+    with translate_disk_errors(folder):
         file.write(data)
 
 
@@ -230,7 +230,7 @@ def _replace(aside: Path, folder: Path) -> None:
         os.replace(aside, folder)
 
 
-class disk_errors:
+class translate_disk_errors:
     """Failures to write become one `DiskError` that names the folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -241,7 +241,7 @@ class disk_errors:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError):
-            raise DiskError(
+            raise DiskWriteError(
                 str(self.folder), f"no way to write there ({error.strerror or error})",
                 "a folder with room for the text",
                 "free some space or set DESCEND_CACHE_DIR to another folder",

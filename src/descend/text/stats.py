@@ -7,22 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from descend.text.baselines import LossLadder
+from descend.text.baselines import NgramBaselines
 from descend.text.boilerplate import MAX_CHARS, MAX_DOCUMENTS, Boilerplate, find_boilerplate
-from descend.text.duplicates import exact_duplicates, near_duplicates
-from descend.text.store import PreparedText, TokenStore
+from descend.text.duplicates import find_exact_duplicates, find_near_duplicates
+from descend.text.store import PreparedCorpus, TokenStore
 
 MOST_DOCUMENTS_COMPARED = 20_000
 """Near duplicates are searched among so many documents: about ten seconds of MinHash."""
 
-RARE = 20
+RARE_TOKEN_COUNT = 20
 """Uses in training below which a token has hardly been learned (shared diagnosis notes, S15)."""
 
 FREQUENT = 20
 
 
 @dataclass(frozen=True)
-class TokenCount:
+class TokenFrequency:
     """A token as text, and how often it stands in the training text."""
 
     token: str
@@ -40,13 +40,13 @@ class CorpusStats:
     tokens: int
     bytes_per_token: float
     vocab_size: int
-    duplicate_share: float
+    duplicate_fraction: float
     """Bytes in documents that repeat an earlier one exactly."""
-    near_duplicate_share: float | None
+    near_duplicate_fraction: float | None
     """Documents that nearly repeat an earlier one; None above `MOST_DOCUMENTS_COMPARED`."""
-    overlap_share: float
+    contamination_fraction: float
     """Held-out tokens inside a run of 32 that stands in the training text too."""
-    most_frequent: list[TokenCount]
+    most_frequent: list[TokenFrequency]
     rare_vocabulary_share: float
     """Share of the vocabulary with fewer than 20 uses in the training text."""
     frequency_octaves: list[int]
@@ -54,15 +54,15 @@ class CorpusStats:
     split_by: str
     train_tokens: int
     validation_tokens: int
-    loss_ladder: LossLadder
+    ngram_baselines: NgramBaselines
     boilerplate: Boilerplate | None = None
     """Passages that recur across documents; None where there are too few documents to tell."""
 
 
-def corpus_stats(text: PreparedText, store: TokenStore) -> CorpusStats:
+def compute_corpus_stats(text: PreparedCorpus, store: TokenStore) -> CorpusStats:
     """Count everything once; memory is bounded by the largest document."""
-    spool, info = text.spool, store.info
-    repeated = exact_duplicates(spool.hashes)
+    spool, info = text.documents, store.info
+    repeated = find_exact_duplicates(spool.hashes)
     lengths = spool.lengths
     counts = np.bincount(store.train, minlength=store.tokenizer.vocab_size)
     tokens = info.train_tokens + info.validation_tokens
@@ -77,23 +77,23 @@ def corpus_stats(text: PreparedText, store: TokenStore) -> CorpusStats:
         tokens=tokens,
         bytes_per_token=nbytes / tokens,
         vocab_size=store.tokenizer.vocab_size,
-        duplicate_share=float(lengths[list(repeated)].sum() / max(nbytes, 1)),
-        near_duplicate_share=_near_share(text),
-        overlap_share=info.overlap_share,
-        most_frequent=[TokenCount(_shown(store, int(i)), int(counts[i])) for i in top],
-        rare_vocabulary_share=float((counts < RARE).mean()),
+        duplicate_fraction=float(lengths[list(repeated)].sum() / max(nbytes, 1)),
+        near_duplicate_fraction=_near_share(text),
+        contamination_fraction=info.contamination_fraction,
+        most_frequent=[TokenFrequency(_shown(store, int(i)), int(counts[i])) for i in top],
+        rare_vocabulary_share=float((counts < RARE_TOKEN_COUNT).mean()),
         frequency_octaves=np.bincount(octave).tolist(),
         split_by=info.split_by,
         train_tokens=info.train_tokens,
         validation_tokens=info.validation_tokens,
-        loss_ladder=info.ladder,
+        ngram_baselines=info.ngram_baselines,
         boilerplate=find_boilerplate(lambda: _sampled_texts(text)),
     )
 
 
-def _sampled_texts(text: PreparedText) -> Iterator[str]:
+def _sampled_texts(text: PreparedCorpus) -> Iterator[str]:
     """The documents, or an even sample of them within `MAX_DOCUMENTS` and `MAX_CHARS`."""
-    spool = text.spool
+    spool = text.documents
     chosen = np.unique(np.linspace(0, len(spool) - 1, MAX_DOCUMENTS).astype(np.int64))
     length = max(1, MAX_CHARS // len(chosen))
     for i in chosen.tolist():
@@ -104,23 +104,23 @@ def _sampled_texts(text: PreparedText) -> Iterator[str]:
 
 
 def _shown(store: TokenStore, index: int) -> str:
-    if index == store.tokenizer.end_id:
+    if index == store.tokenizer.eos_token_id:
         return "<|endoftext|>"
     return store.tokenizer.decode([index])
 
 
-def _characters(text: PreparedText) -> int:
+def _characters(text: PreparedCorpus) -> int:
     """Characters: the bytes that do not continue one (UTF-8 marks these with 10 in front)."""
-    spool, total = text.spool, 0
+    spool, total = text.documents, 0
     for start in range(0, spool.nbytes, 2**24):
         piece = np.frombuffer(spool.bytes(start, min(start + 2**24, spool.nbytes)), dtype=np.uint8)
         total += int(((piece & 0xC0) != 0x80).sum())
     return total
 
 
-def _near_share(text: PreparedText) -> float | None:
-    count = len(text.spool)
+def _near_share(text: PreparedCorpus) -> float | None:
+    count = len(text.documents)
     if count > MOST_DOCUMENTS_COMPARED:
         return None
-    documents = (text.spool.document_bytes(i).decode() for i in range(count))
-    return len(near_duplicates(documents)) / count
+    documents = (text.documents.document_bytes(i).decode() for i in range(count))
+    return len(find_near_duplicates(documents)) / count

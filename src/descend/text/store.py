@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 
 from descend.config import RunConfig
 from descend.guard import hash_file
-from descend.text.baselines import LossLadder, loss_ladder
+from descend.text.baselines import NgramBaselines, compute_ngram_baselines
 from descend.text.build import build_once, is_whole
 from descend.text.cache import cache_dir, remember_path
-from descend.text.corpus import CorpusSource, find_corpus, read_documents, reads_now
-from descend.text.encoding import encoder, id_type
-from descend.text.notes import warn_all, warnings_kept
-from descend.text.overlap import overlap_share
-from descend.text.pieces import newline_pieces, run_pieces
+from descend.text.corpus import CorpusSource, resolve_corpus, read_documents, is_now_readable
+from descend.text.encoding import make_encoder, token_id_dtype
+from descend.text.notes import log_warnings, collect_warnings
+from descend.text.overlap import exact_overlap_fraction
+from descend.text.pieces import split_at_newlines, run_pieces
 from descend.text.readers.options import ReadOptions
 from descend.text.split import Spans, Split, split_documents
-from descend.text.spool import Spool, build_spool, open_spool
-from descend.text.tokenizer import Kind, Tokenizer, load_tokenizer, train_tokenizer
+from descend.text.spool import DocumentStore, build_document_store, open_document_store
+from descend.text.tokenizer import TokenizerKind, Tokenizer, load_tokenizer, train_tokenizer
 
-Progress = Callable[[str, float], None]
+ProgressCallback = Callable[[str, float], None]
 """Told the stage of the work and the share of it that is done, 0 to 1."""
 
 # Raised whenever extraction, split or token layout change, so that old caches are not met.
@@ -42,11 +42,11 @@ _CHARACTERS_AT_ONCE = 2**20
 so this bounds memory to about 50 MB, whatever the size of the corpus."""
 
 
-def no_progress(stage: str, share: float) -> None:
+def ignore_progress(stage: str, share: float) -> None:
     """Progress that nobody watches."""
 
 
-class StoreInfo(msgspec.Struct, frozen=True):
+class TokenStoreInfo(msgspec.Struct, frozen=True):
     """What is known of a corpus once it is tokens; `*_bytes` are UTF-8 bytes of the text."""
 
     corpus: str
@@ -58,20 +58,20 @@ class StoreInfo(msgspec.Struct, frozen=True):
     train_tokens: int
     validation_tokens: int
     vocab_size: int
-    overlap_share: float
+    contamination_fraction: float
     """Share of validation tokens inside a run of 32 tokens that stands in training too."""
-    ladder: LossLadder
+    ngram_baselines: NgramBaselines
     train_sha256: str = ""
     """SHA-256 (hex) of the training tokens as they stand on disk; empty in older records."""
     validation_sha256: str = ""
 
 
 @dataclass(frozen=True)
-class PreparedText:
+class PreparedCorpus:
     """Extracted text on disk and how it is divided; the first stage of preparing a corpus."""
 
     source: CorpusSource
-    spool: Spool
+    documents: DocumentStore
     split: Split
     key: str
 
@@ -82,7 +82,7 @@ class PreparedText:
 
     def train_texts(self) -> Iterator[str]:
         """The training text, span by span, in pieces small enough to hold."""
-        return _texts(self.spool, self.split.train)
+        return _texts(self.documents, self.split.train)
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class TokenStore:
     train: NDArray[np.unsignedinteger]
     validation: NDArray[np.unsignedinteger]
     tokenizer: Tokenizer
-    info: StoreInfo
+    info: TokenStoreInfo
 
     @property
     def bytes_per_token(self) -> float:
@@ -100,9 +100,9 @@ class TokenStore:
         return self.info.train_bytes / max(len(self.train), 1)
 
 
-def prepare_text(
-    config: RunConfig, progress: Progress = no_progress, *, anew: bool = False
-) -> PreparedText:
+def prepare_documents(
+    config: RunConfig, progress: ProgressCallback = ignore_progress, *, anew: bool = False
+) -> PreparedCorpus:
     """Find, read, sample and split the corpus of `config`; cached by what it was made from.
 
     Who begins `anew` has files tried again that could not be read when it was cached, and is
@@ -110,7 +110,7 @@ def prepare_text(
     Raises `CorpusError` for text that is missing, unreadable, empty or too short.
     """
     options = ReadOptions(config.encoding, config.text_column, config.split)
-    source = find_corpus(config.corpus_dir, options=options)
+    source = resolve_corpus(config.corpus_dir, options=options)
     if anew:
         remember_path(config.corpus_dir)
     made_from = (
@@ -124,24 +124,24 @@ def prepare_text(
         progress("reading text", 0.0)
         skipped: list[str] = []
         documents = read_documents(source, normalize=config.normalize, skipped=skipped)
-        with warnings_kept() as told:
-            build_spool(documents, aside, sample_size=config.sample_size, seed=config.seed)
+        with collect_warnings() as told:
+            build_document_store(documents, aside, sample_size=config.sample_size, seed=config.seed)
         for name, names in ((_SKIPPED, skipped), (_NOTES, told)):
             if names:
                 (aside / name).write_bytes(msgspec.json.encode(names))
 
-    again = anew and reads_now(source, _listed(folder / _SKIPPED))
+    again = anew and is_now_readable(source, _listed(folder / _SKIPPED))
     reading = again or not is_whole(folder)
     if anew or reading:
-        warn_all(source.notes)
+        log_warnings(source.warnings)
     build_once(folder, build, again)
     if anew and not reading:
-        warn_all(_listed(folder / _NOTES))
-    spool = open_spool(folder)
+        log_warnings(_listed(folder / _NOTES))
+    spool = open_document_store(folder)
     split = split_documents(spool, config.validation_fraction, config.seed)
     if _listed(folder / _SKIPPED):  # the same files may come to another text the next time
         key += f"-{spool.sha256[:24]}"
-    return PreparedText(source, spool, split, f"{key}-{config.validation_fraction}-{config.seed}")
+    return PreparedCorpus(source, spool, split, f"{key}-{config.validation_fraction}-{config.seed}")
 
 
 def _listed(file: Path) -> list[str]:
@@ -150,7 +150,7 @@ def _listed(file: Path) -> list[str]:
 
 
 def prepare_tokenizer(
-    text: PreparedText, kind: Kind, vocab_size: int, progress: Progress = no_progress
+    text: PreparedCorpus, kind: TokenizerKind, vocab_size: int, progress: ProgressCallback = ignore_progress
 ) -> Tokenizer:
     """A tokenizer trained on the training side of `text`; cached."""
     made_from = (_FORMAT, text.key, kind, vocab_size if kind == "bpe" else 0)
@@ -165,58 +165,58 @@ def prepare_tokenizer(
 
 
 def prepare_tokens(
-    text: PreparedText, tokenizer: Tokenizer, progress: Progress = no_progress
+    text: PreparedCorpus, tokenizer: Tokenizer, progress: ProgressCallback = ignore_progress
 ) -> TokenStore:
     """Both sides of `text` as tokens, with what any model must beat; cached."""
     made_from = (_FORMAT, text.key, tokenizer.fingerprint)
     name = hashlib.sha256(repr(made_from).encode()).hexdigest()[:24]
 
     def build(aside: Path) -> None:
-        total = text.spool.nbytes
-        done = _encode(text.spool, text.split.train, tokenizer, aside / "train.bin",
+        total = text.documents.nbytes
+        done = _encode(text.documents, text.split.train, tokenizer, aside / "train.bin",
                        lambda n: progress("tokenizing", n / total))  # fmt: skip
-        _encode(text.spool, text.split.validation, tokenizer, aside / "validation.bin",
+        _encode(text.documents, text.split.validation, tokenizer, aside / "validation.bin",
                 lambda n: progress("tokenizing", (done + n) / total))  # fmt: skip
         train, validation = _sides(aside, tokenizer)
         progress("measuring the corpus", 0.0)
-        ladder = loss_ladder(train, validation, tokenizer.vocab_size)
+        ladder = compute_ngram_baselines(train, validation, tokenizer.vocab_size)
         bytes_per_token = text.train_bytes / max(len(train), 1)
-        share = overlap_share(train, validation, ladder.lowest, bytes_per_token)
-        info = StoreInfo(
+        share = exact_overlap_fraction(train, validation, ladder.best, bytes_per_token)
+        info = TokenStoreInfo(
             corpus=text.source.name,
-            corpus_sha256=text.spool.sha256,
-            documents=len(text.spool),
-            split_by=text.split.how,
+            corpus_sha256=text.documents.sha256,
+            documents=len(text.documents),
+            split_by=text.split.method,
             train_bytes=text.train_bytes,
             validation_bytes=text.split.validation_bytes,
             train_tokens=len(train),
             validation_tokens=len(validation),
             vocab_size=tokenizer.vocab_size,
-            overlap_share=share,
-            ladder=ladder,
+            contamination_fraction=share,
+            ngram_baselines=ladder,
             train_sha256=hash_file(aside / "train.bin") or "",
             validation_sha256=hash_file(aside / "validation.bin") or "",
         )
         (aside / "info.json").write_bytes(msgspec.json.encode(info))
 
     folder = build_once(cache_dir() / "tokens" / name, build)
-    info = msgspec.json.decode((folder / "info.json").read_bytes(), type=StoreInfo)
+    info = msgspec.json.decode((folder / "info.json").read_bytes(), type=TokenStoreInfo)
     # Another folder with the same text has the same tokens, but not the same name.
     info = msgspec.structs.replace(info, corpus=text.source.name)
     train, validation = _sides(folder, tokenizer)
     return TokenStore(train, validation, tokenizer, info)
 
 
-def encode_all(text: PreparedText, tokenizer: Tokenizer) -> tuple[NDArray[np.unsignedinteger], int]:
+def encode_corpus(text: PreparedCorpus, tokenizer: Tokenizer) -> tuple[NDArray[np.unsignedinteger], int]:
     """All of `text` as one stream of ids, and its UTF-8 bytes: for judging a model on it."""
-    offsets = text.spool.offsets
+    offsets = text.documents.offsets
     # By document, not by the spans of the split: a document that it cut has no end there.
     documents = np.stack((offsets[:-1], offsets[1:]), axis=1)
-    ids = b"".join(ids for ids, _ in _encoded(text.spool, documents, tokenizer))
-    return np.frombuffer(ids, id_type(tokenizer)), text.spool.nbytes
+    ids = b"".join(ids for ids, _ in _encoded(text.documents, documents, tokenizer))
+    return np.frombuffer(ids, token_id_dtype(tokenizer)), text.documents.nbytes
 
 
-def _texts(spool: Spool, spans: Spans) -> Iterator[str]:
+def _texts(spool: DocumentStore, spans: Spans) -> Iterator[str]:
     """The text of `spans` in pieces of about `_PIECE_CHARACTERS`; none crosses a span."""
     for start, end in spans:
         while start < end:
@@ -229,12 +229,12 @@ def _texts(spool: Spool, spans: Spans) -> Iterator[str]:
                     raw = raw[:-1]
                 raw = raw[:cut] if cut else raw
             start += len(raw)
-            for piece in newline_pieces(raw.decode(), _PIECE_CHARACTERS):
+            for piece in split_at_newlines(raw.decode(), _PIECE_CHARACTERS):
                 yield from run_pieces(piece)
 
 
 def _encode(
-    spool: Spool, spans: Spans, tokenizer: Tokenizer, path: Path, told: Callable[[int], None]
+    spool: DocumentStore, spans: Spans, tokenizer: Tokenizer, path: Path, told: Callable[[int], None]
 ) -> int:
     """Write the ids of `spans` to `path` in fixed memory; returns the bytes of text encoded."""
     done = 0
@@ -246,11 +246,11 @@ def _encode(
     return done
 
 
-def _encoded(spool: Spool, spans: Spans, tokenizer: Tokenizer) -> Iterator[tuple[bytes, int]]:
+def _encoded(spool: DocumentStore, spans: Spans, tokenizer: Tokenizer) -> Iterator[tuple[bytes, int]]:
     """The ids of `spans` in order, an end-of-text token before and after each, and the bytes of
     text that they stand for; a stretch at a time."""
-    end = np.array([tokenizer.end_id], dtype=id_type(tokenizer)).tobytes()
-    encode = encoder(tokenizer)
+    end = np.array([tokenizer.eos_token_id], dtype=token_id_dtype(tokenizer)).tobytes()
+    encode = make_encoder(tokenizer)
     # None marks the end of a document.
     pieces = itertools.chain.from_iterable(
         itertools.chain(_texts(spool, spans[i : i + 1]), [None]) for i in range(len(spans))
@@ -280,7 +280,7 @@ def _groups(pieces: Iterable[str | None]) -> Iterator[list[str | None]]:
 def _sides(
     folder: Path, tokenizer: Tokenizer
 ) -> tuple[NDArray[np.unsignedinteger], NDArray[np.unsignedinteger]]:
-    dtype = id_type(tokenizer)
+    dtype = token_id_dtype(tokenizer)
     return (
         np.memmap(folder / "train.bin", dtype=dtype, mode="r"),
         np.memmap(folder / "validation.bin", dtype=dtype, mode="r"),

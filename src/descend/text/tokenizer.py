@@ -18,11 +18,11 @@ from tokenizers import Tokenizer as FastTokenizer
 
 from descend.errors import TokenizerError
 from descend.guard import read_regular
-from descend.text.pieces import LONGEST_RUN, newline_pieces, run_pieces
+from descend.text.pieces import LONGEST_RUN, split_at_newlines, run_pieces
 from descend.text.readers.chats import MARKERS, ROLES
 from descend.text.tokenizer_check import MAX_BYTES, check_tokenizer
 
-Kind = Literal["bpe", "char", "byte"]
+TokenizerKind = Literal["bpe", "char", "byte"]
 
 END_OF_TEXT = "<|endoftext|>"
 
@@ -42,17 +42,17 @@ class Tokenizer:
     ordinary characters: text can never inject the end-of-text token.
     """
 
-    fast: FastTokenizer
+    backend: FastTokenizer
 
     @cached_property
     def vocab_size(self) -> int:
         """Number of ids, special ones included."""
-        return int(self.fast.get_vocab_size(with_added_tokens=True))
+        return int(self.backend.get_vocab_size(with_added_tokens=True))
 
     @cached_property
-    def end_id(self) -> int:
+    def eos_token_id(self) -> int:
         """Id of the end-of-text token that stands between documents."""
-        found = self.fast.token_to_id(END_OF_TEXT)
+        found = self.backend.token_to_id(END_OF_TEXT)
         if found is None:
             raise TokenizerError(
                 "tokenizer.json", f"no {END_OF_TEXT} token", "a tokenizer made by descend",
@@ -64,8 +64,8 @@ class Tokenizer:
     def byte_lengths(self) -> NDArray[np.int64]:
         """Bytes of UTF-8 text that each id stands for, (V,); 0 for the end-of-text token."""
         lengths = np.zeros(self.vocab_size, dtype=np.int64)
-        spelled_by_byte = "ByteLevel" in json.dumps(json.loads(self.fast.to_str())["pre_tokenizer"])
-        for token, index in self.fast.get_vocab(with_added_tokens=True).items():
+        spelled_by_byte = "ByteLevel" in json.dumps(json.loads(self.backend.to_str())["pre_tokenizer"])
+        for token, index in self.backend.get_vocab(with_added_tokens=True).items():
             if token == END_OF_TEXT:
                 continue
             if spelled_by_byte:  # each byte is written as one character
@@ -77,18 +77,18 @@ class Tokenizer:
     @cached_property
     def knows_roles(self) -> bool:
         """Whether it has ids for the markers of a user and an assistant."""
-        return all(self.fast.token_to_id(f"<|{role}|>") is not None for role in ROLES[1:3])
+        return all(self.backend.token_to_id(f"<|{role}|>") is not None for role in ROLES[1:3])
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the tokenizer's own file."""
-        return hashlib.sha256(self.fast.to_str().encode()).hexdigest()
+        return hashlib.sha256(self.backend.to_str().encode()).hexdigest()
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`, without an end-of-text token."""
         with _no_panic("tokenizer.json"):
             try:
-                return list(self.fast.encode(text, add_special_tokens=False).ids)
+                return list(self.backend.encode(text, add_special_tokens=False).ids)
             except TypeError:  # the library's own words say nothing of the text
                 _check_text(text)
                 raise
@@ -97,7 +97,7 @@ class Tokenizer:
         """`encode` of many texts at once, on all cores."""
         with _no_panic("tokenizer.json"):
             try:
-                encodings = self.fast.encode_batch_fast(list(texts), add_special_tokens=False)
+                encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
             except TypeError:
                 for text in texts:
                     _check_text(text)
@@ -106,13 +106,13 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`; bytes that are not UTF-8 become U+FFFD, the end token nothing."""
-        text = [i for i in ids if i != self.end_id]
+        text = [i for i in ids if i != self.eos_token_id]
         with _no_panic("tokenizer.json"):
-            return str(self.fast.decode(text, skip_special_tokens=False))
+            return str(self.backend.decode(text, skip_special_tokens=False))
 
     def to_bytes(self) -> bytes:
         """What belongs into `tokenizer.json`."""
-        return self.fast.to_str(pretty=False).encode()
+        return self.backend.to_str(pretty=False).encode()
 
 
 def _check_text(text: object) -> None:
@@ -148,7 +148,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
         raise _damaged(str(file), problem) from None
     fast.encode_special_tokens = True
     tokenizer = Tokenizer(fast)
-    _ = tokenizer.end_id
+    _ = tokenizer.eos_token_id
     highest = max(fast.get_vocab(with_added_tokens=True).values())
     if highest >= tokenizer.vocab_size:
         raise _damaged(
@@ -177,7 +177,7 @@ def _damaged(where: str, problem: BaseException) -> TokenizerError:
 
 
 def train_tokenizer(
-    kind: Kind,
+    kind: TokenizerKind,
     vocab_size: int,
     texts: Callable[[], Iterator[str]],
     show_progress: bool = False,
@@ -250,7 +250,7 @@ def _some(texts: Iterator[str], nbytes: int) -> Iterator[str]:
     """
     left = RUN_BYTES
     for text in texts:
-        for part in newline_pieces(text, 2**16):
+        for part in split_at_newlines(text, 2**16):
             for piece in run_pieces(part):
                 if len(piece) >= LONGEST_RUN:
                     left -= len(piece) * (max(map(len, piece.split()), default=0) >= LONGEST_RUN)

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from descend.errors import RunFolderError
 from descend.guard import decode_json, read_regular
-from descend.runs.durable import remove_folder, write_folder
+from descend.runs.durable import remove_folder, write_folder_atomic
 from descend.runs.folder import checkpoint_folder, checkpoints
-from descend.training.snapshot import put, view
-from descend.training.state import Best, Scalars, Snapshot, TrainState
+from descend.training.snapshot import restore_snapshot, snapshot_view
+from descend.training.state import BestWeights, StateScalars, Snapshot, TrainState
 
-GOOD = "good_"
+ROLLBACK_PREFIX = "good_"
 """Begins the names of the files of the state that a rescue would go back to."""
 
 
@@ -37,14 +37,14 @@ def save_checkpoint(folder: Path, state: TrainState) -> None:
     were found damaged. `state` must hold finite numbers only (`bad_number`).
     """
     others = checkpoints(folder)  # refuses a link before anything is written
-    now = view(state)
+    now = snapshot_view(state)
     files = _files(now) | {"best.safetensors": _best_file(now)}
-    if state.good is not None:
-        files |= {GOOD + name: content for name, content in _files(state.good).items()}
-        if state.good.best is not state.best:  # an epoch ended since: the rare case
-            files[GOOD + "best.safetensors"] = _best_file(state.good)
+    if state.rollback_snapshot is not None:
+        files |= {ROLLBACK_PREFIX + name: content for name, content in _files(state.rollback_snapshot).items()}
+        if state.rollback_snapshot.best is not state.best:  # an epoch ended since: the rare case
+            files[ROLLBACK_PREFIX + "best.safetensors"] = _best_file(state.rollback_snapshot)
     new = checkpoint_folder(folder, state.step)
-    write_folder(new, files)
+    write_folder_atomic(new, files)
     older = [path for step, path in others if step < state.step]
     for _, path in others:
         if path != new and path not in older[1 - CHECKPOINT_COUNT :]:
@@ -58,10 +58,10 @@ def load_checkpoint(path: Path, state: TrainState) -> dict[str, Tensor]:
         now = _read(path, "", None)
         if path.name != f"step_{now.scalars.step}":
             raise ValueError(f"it is of step {now.scalars.step}")
-        put(now, state)
+        restore_snapshot(now, state)
         state.rescued, state.decay = now.scalars.rescued, now.scalars.decay
-        if (path / f"{GOOD}state.json").exists():
-            state.good = _read(path, GOOD, state.best)
+        if (path / f"{ROLLBACK_PREFIX}state.json").exists():
+            state.rollback_snapshot = _read(path, ROLLBACK_PREFIX, state.best)
         return now.weights
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as e:
         raise RunFolderError(
@@ -90,17 +90,17 @@ def _saved(tensors: dict[str, Tensor]) -> bytes:
     return save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
 
 
-def _read(path: Path, prefix: str, best: Best | None) -> Snapshot:
+def _read(path: Path, prefix: str, best: BestWeights | None) -> Snapshot:
     """The snapshot in the files that begin with `prefix`; `best` if it has none of its own."""
 
     def content(name: str) -> bytes:
         return read_regular(path / f"{prefix}{name}", MAX_BYTES)
 
-    scalars: Scalars = decode_json(content("state.json"), Scalars)
+    scalars: StateScalars = decode_json(content("state.json"), StateScalars)
     if (path / f"{prefix}best.safetensors").exists():
         weights = load(content("best.safetensors"))
         epoch, loss = scalars.best_epoch, scalars.best_validation_loss
-        best = None if epoch is None or loss is None else Best(epoch, loss, weights)
+        best = None if epoch is None or loss is None else BestWeights(epoch, loss, weights)
     return Snapshot(
         weights=load(content("model.safetensors")),
         optimizers=[

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from descend.config import RunConfig
 from descend.text.store import TokenStore
-from descend.training.engine import Choice
-from descend.training.recipe import chosen
-from descend.training.ways import forced, name_of
-from descend.units import size
+from descend.training.engine import TuningResult
+from descend.training.recipe import auto_chosen_keys
+from descend.training.ways import forced_keys, describe_execution
+from descend.units import format_bytes
 
 OVERLAP_WORTH_A_WORD = 0.02
 """Share of held-out tokens found in training from which the user is told: below it the effect on
@@ -15,35 +15,35 @@ the loss is under about 0.05 nat, since a passage known by heart costs nearly no
 
 
 def describe_choices(
-    config: RunConfig, resolved: RunConfig, store: TokenStore, choice: Choice, own_tokens: bool
+    config: RunConfig, resolved: RunConfig, store: TokenStore, choice: TuningResult, own_tokens: bool
 ) -> tuple[str, ...]:
     """Sentences on what the recipe and the machine decided; `own_tokens`: the tokenizer is new."""
     filled = {
         "vocab_size": resolved.vocab_size,
         "epoch": resolved.epoch,
-        "blank_rate": resolved.blank_rate,
+        "blank_rate": resolved.token_dropout,
     }
     if not own_tokens:
         del filled["vocab_size"]
     if config.max_steps:  # then it, not the size of the text, decides how many passes are begun
         del filled["epoch"]
-    by_size = chosen(config, filled)
+    by_size = auto_chosen_keys(config, filled)
     notes = []
     if by_size:
         words = ", ".join(f"{key} = {value}" for key, value in by_size.items())
-        notes.append(f"chosen for {size(store.info.train_bytes)} of training text: {words}")
+        notes.append(f"chosen for {format_bytes(store.info.train_bytes)} of training text: {words}")
     got = store.tokenizer.vocab_size
     if own_tokens and config.vocab_size not in (None, got):
         giver = "the text" if config.tokenizer == "bpe" else f"the {config.tokenizer} tokenizer"
         notes.append(f"asked for vocab_size = {config.vocab_size:,}, {giver} gives {got:,}")
     tried = ", ".join(f"{n}: {1 / s:,.0f}" for n, s in choice.seconds_per_token.items())
-    asked = f"as set: {', '.join(keys)}; " if (keys := forced(config)) else ""
-    notes.append(f"computing in {name_of(choice.execution)} ({asked}tokens/s tried: {tried})")
-    if config.gradient_accumulation is None and (parts := resolved.parts) > 1:
+    asked = f"as set: {', '.join(keys)}; " if (keys := forced_keys(config)) else ""
+    notes.append(f"computing in {describe_execution(choice.execution)} ({asked}tokens/s tried: {tried})")
+    if config.gradient_accumulation is None and (parts := resolved.num_micro_batches) > 1:
         notes.append(f"each batch is computed in {parts} parts, so that it fits into memory")
-    if store.info.overlap_share > OVERLAP_WORTH_A_WORD:
+    if store.info.contamination_fraction > OVERLAP_WORTH_A_WORD:
         notes.append(
-            f"{store.info.overlap_share:.0%} of the held-out text stands in the training text too, "
+            f"{store.info.contamination_fraction:.0%} of the held-out text stands in the training text too, "
             "so the validation loss flatters; `descend corpus add --deduplicate near` helps"
         )
     return tuple(notes)

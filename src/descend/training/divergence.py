@@ -13,23 +13,23 @@ from descend.errors import DivergedError
 from descend.model.transformer import Transformer
 from descend.training.state import TrainState
 
-WHAT_TO_DO = (
+NONFINITE_FIX = (
     "lower learning_rate to a third, or set gradient_clip to 1.0, or precision to float32; "
     "what was saved before is untouched"
 )
 
 
-def describe_divergence(
+def nonfinite_loss_error(
     model: Transformer, batch: NDArray[np.int64], step: int, epoch: int, loss: float
 ) -> DivergedError:
     """The error for a step whose loss or gradient is not finite, naming the first bad place."""
-    place = first_bad_place(model, batch)
+    place = find_first_nonfinite(model, batch)
     what = "loss" if not math.isfinite(loss) else "gradient"
     return DivergedError(
         f"step {step + 1} (epoch {epoch})",
         f"a {what} that is not a finite number, beginning in {place}",
         "finite numbers",
-        WHAT_TO_DO,
+        NONFINITE_FIX,
     )
 
 
@@ -59,12 +59,12 @@ def check_numbers(state: TrainState, epoch: int) -> None:
             f"step {state.step} (epoch {epoch})",
             f"a number that is not finite, beginning in {place}",
             "finite numbers",
-            WHAT_TO_DO,
+            NONFINITE_FIX,
         )
 
 
 @torch.no_grad()
-def first_bad_place(model: Transformer, batch: NDArray[np.int64]) -> str:
+def find_first_nonfinite(model: Transformer, batch: NDArray[np.int64]) -> str:
     """The first weight, else the first module output, else the first gradient, not all finite."""
     for name, weight in model.named_parameters():
         if not torch.isfinite(weight).all():

@@ -20,25 +20,25 @@ import torch
 
 from descend.config import RunConfig
 from descend.errors import ConfigError, DescendError
-from descend.machine import SOON, Execution, busy_cores
+from descend.machine import RETUNE_AFTER_SECONDS, Execution, count_busy_cores
 from descend.model.initialize import initialize
 from descend.model.shape import ModelShape
 from descend.model.transformer import Transformer
-from descend.text.batches import BatchPlan
+from descend.text.batches import BatchSampler
 from descend.text.cache import cache_dir
-from descend.training.memory import memory_errors
-from descend.training.objective import can_compile, objective_for
+from descend.training.memory import translate_memory_errors
+from descend.training.objective import can_compile, make_loss_fn
 from descend.training.optimizer import make_optimizers
-from descend.training.precision import compute_in
-from descend.training.process import process_kept
-from descend.training.ways import HOPELESS, candidates, device_for, name_of
+from descend.training.precision import autocast_precision
+from descend.training.process import restore_process_settings
+from descend.training.ways import PRUNE_RATIO, candidate_backends, resolve_training_device, describe_execution
 
 _FORMAT = 5
 
 PROBE_TOKENS = 1024
 """Tokens in a probing step: enough to keep all cores busy, few enough to be quick."""
 
-TASTE_TOKENS = 256
+PILOT_TOKENS = 256
 """Tokens in a step that only shows whether more threads are hopeless: beside a busy program each
 of their steps may take seconds."""
 
@@ -50,157 +50,157 @@ GPU_PROBE_SECONDS = 0.05
 BUSY_CORES = 0.5
 """Cores at work for others from which a thread more may cost more than it brings."""
 
-WATCHES, BETWEEN_WATCHES = 3, 0.3
+NUM_LOAD_SAMPLES, BETWEEN_WATCHES = 3, 0.3
 """Looks at the other programs, and seconds between them, all of which must find a core busy: fewer
 threads are chosen for a whole run, not for the moment in which some program starts or ends."""
 
-TRYING_SHARE = 0.25
+MAX_TUNING_FRACTION = 0.25
 """Of the time that training is thought to take: once trying took so long, no further way is tried.
 The ways of one device differ by about as much, so that more could not be earned back."""
 
 COMPILE_SECONDS = 20.0
 """What compiling the guide's network for the first time takes on two cores, at worst."""
 
-BUSY_FACTOR = 5.0
+LOADED_MACHINE_FACTOR = 5.0
 """How much longer compiling takes beside other programs: it runs many small processes."""
 
-COMPILE_AGAIN_SECONDS = 6.0
+CACHED_COMPILE_SECONDS = 6.0
 """The same when the compiled code is still in the cache."""
 
-HOPED_SAVING = 0.25
+EXPECTED_COMPILE_SPEEDUP = 0.25
 """Share of the time that compiling is thought to save before it was tried."""
 
 
-class Choice(msgspec.Struct, frozen=True):
+class TuningResult(msgspec.Struct, frozen=True):
     """The way chosen, what each way tried took, and what an update of the weights adds."""
 
     execution: Execution
     seconds_per_token: dict[str, float]
     """Forward and backward, by the name of the way."""
     seconds_per_update: float
-    disturbed: bool = False
+    timed_under_load: bool = False
     """Other programs kept the cores busy while it was tried."""
-    spent: float = 0.0
+    truncated_tuning_seconds: float = 0.0
     """Seconds that trying took where it was ended early; 0: all ways were tried."""
 
     def seconds(self, tokens_per_step: int, steps: int) -> float:
         """Time that `steps` will take, validation and saving left out."""
-        per_token = self.seconds_per_token[name_of(self.execution)]
+        per_token = self.seconds_per_token[describe_execution(self.execution)]
         return steps * (tokens_per_step * per_token + self.seconds_per_update)
 
 
-@process_kept()
-def choose_execution(
-    config: RunConfig, shape: ModelShape, batches: BatchPlan, steps: int = 0,
+@restore_process_settings()
+def autotune_execution(
+    config: RunConfig, shape: ModelShape, batches: BatchSampler, steps: int = 0,
     seconds: float = float("inf"),
-) -> Choice:  # fmt: skip
+) -> TuningResult:  # fmt: skip
     """Time the candidate ways on this machine and take the fastest; remembered in the cache.
 
     A run that may take `seconds` makes no more steps than fit into them.
     `steps` is how long the run will be (0: as long as can be): what costs a start must be earned
     back in them. `ConfigError` for a way that is forced and is not here.
     """
-    device = device_for(config)
-    ways = list(candidates(config, device))
+    device = resolve_training_device(config)
+    ways = list(candidate_backends(config, device))
     decided_by = (_FORMAT, shape, ways, config.optimizer, config.seq_len, config.batch_size,
-                  config.dropout_rate, config.blank_rate, config.activation_checkpointing,
+                  config.dropout_rate, config.token_dropout, config.activation_checkpointing,
                   config.gradient_accumulation, config.label_smoothing,
                   config.compile, config.threads)  # fmt: skip
     key = hashlib.sha256(repr(decided_by).encode()).hexdigest()[:24]
     file = cache_dir() / "engine" / f"{key}.json"
     busy = device == "cpu" and _stays_busy()
     choice = _remembered(file, busy)
-    if choice is not None and choice.spent and _worth_more(choice, batches, steps):
+    if choice is not None and choice.truncated_tuning_seconds and _should_tune_further(choice, batches, steps):
         choice = None  # what was not tried for a short run is tried for a longer one
     if busy and config.threads is None:
         # What a browser does to us this minute is no fact of the machine: not remembered.
         known = None if choice is None else choice.execution
         by_threads = _try_threads(known or ways[0], config, shape, batches)
         if choice is None:
-            choice = _try_beside_others(ways, by_threads, config, shape, batches, steps)
+            choice = _time_under_load(ways, by_threads, config, shape, batches, steps)
             _remember(file, _at_rest(choice, by_threads, ways[0].threads), busy)
         else:
             choice = by_threads
         file = file.with_stem(f"{key}-{choice.execution.threads}")
     elif choice is None:
-        choice = _try_all(ways, config, shape, batches, steps)
+        choice = _time_candidates(ways, config, shape, batches, steps)
         _remember(file, choice, busy)
     steps = _steps_within(choice, batches, steps, seconds)
     if device == "mps" or config.activation_checkpointing or config.compile == "off":
         return choice
-    return _perhaps_compiled(choice, file, config, shape, batches, steps, busy)
+    return _maybe_compile(choice, file, config, shape, batches, steps, busy)
 
 
-def _perhaps_compiled(
-    choice: Choice, file: Path, config: RunConfig, shape: ModelShape, batches: BatchPlan,
+def _maybe_compile(
+    choice: TuningResult, file: Path, config: RunConfig, shape: ModelShape, batches: BatchSampler,
     steps: int, busy: bool,
-) -> Choice:  # fmt: skip
+) -> TuningResult:  # fmt: skip
     """`choice`, or the same compiled, if that is forced or a run of `steps` earns the seconds that
     it costs. What was tried is among its times either way."""
     tokens, left_open = batches.tokens_per_step, config.compile == "auto"
     way = msgspec.structs.replace(choice.execution, compiled=True)
     if left_open and not can_compile(way.device):
         return choice
-    replayed = "-replayed" if way.replayed else ""
+    replayed = "-replayed" if way.cuda_graph else ""
     file = file.with_stem(f"{file.stem}-{way.precision}-{way.attention}{replayed}-compiled")
     tried = _remembered(file, busy)
-    if not left_open and tried is not None and name_of(way) not in tried.seconds_per_token:
+    if not left_open and tried is not None and describe_execution(way) not in tried.seconds_per_token:
         tried = None  # whoever forces it is to hear why it fails
-    paid = 0.0 if tried is None else COMPILE_AGAIN_SECONDS
+    paid = 0.0 if tried is None else CACHED_COMPILE_SECONDS
     if tried is None:
-        cost = COMPILE_SECONDS * (BUSY_FACTOR if busy else 1)
-        if left_open and choice.seconds(tokens, steps) * HOPED_SAVING < cost:
+        cost = COMPILE_SECONDS * (LOADED_MACHINE_FACTOR if busy else 1)
+        if left_open and choice.seconds(tokens, steps) * EXPECTED_COMPILE_SPEEDUP < cost:
             return choice
         tried = _try_compiled(way, config, shape, batches)
         # Where it failed the reason may be mended: that is not remembered for long.
-        _remember(file, tried, busy or name_of(way) not in tried.seconds_per_token)
+        _remember(file, tried, busy or describe_execution(way) not in tried.seconds_per_token)
     known = choice.seconds_per_token | tried.seconds_per_token
     choice = msgspec.structs.replace(choice, seconds_per_token=known)
     compiled = msgspec.structs.replace(choice, execution=way)
     if not left_open:
         return compiled
-    works = name_of(way) in known
+    works = describe_execution(way) in known
     earned = works and compiled.seconds(tokens, steps) + paid < choice.seconds(tokens, steps)
     return compiled if earned else choice
 
 
 def _try_compiled(
-    way: Execution, config: RunConfig, shape: ModelShape, batches: BatchPlan
-) -> Choice:
+    way: Execution, config: RunConfig, shape: ModelShape, batches: BatchSampler
+) -> TuningResult:
     """How fast `way` is, and unless it is forced the same not compiled, both with as many sequences
     as in training; no times where this machine cannot compile: training does not need it.
     `ConfigError` if compiling is forced."""
     plainly = msgspec.structs.replace(way, compiled=False)
     times = {}
     try:
-        with memory_errors(config, shape):
-            times[name_of(way)], per_update = _time_whole_batch(way, config, shape, batches)
+        with translate_memory_errors(config, shape):
+            times[describe_execution(way)], per_update = _time_whole_batch(way, config, shape, batches)
             if config.compile == "auto":  # else there is nothing to compare
-                times[name_of(plainly)], _ = _time_whole_batch(plainly, config, shape, batches)
+                times[describe_execution(plainly)], _ = _time_whole_batch(plainly, config, shape, batches)
     except Exception as problem:  # torch has no class of its own for what a compiler may say
         if config.compile == "auto":
-            return Choice(plainly, {}, 0.0)
+            return TuningResult(plainly, {}, 0.0)
         if isinstance(problem, DescendError):
             raise
         raise ConfigError(
             "compile", f"on where compiling fails ({type(problem).__name__})",
             "a C++ compiler that torch can use", "set compile to auto",
         ) from problem  # fmt: skip
-    return Choice(way, times, per_update)
+    return TuningResult(way, times, per_update)
 
 
-def _remembered(file: Path, busy: bool) -> Choice | None:
+def _remembered(file: Path, busy: bool) -> TuningResult | None:
     """The choice in `file`; one made beside busy programs while there are some, or `SOON` after."""
     with suppress(OSError, msgspec.DecodeError):
-        choice = msgspec.json.decode(file.read_bytes(), type=Choice)
-        soon = abs(time.time() - file.stat().st_mtime) < SOON
-        return choice if busy or soon or not choice.disturbed else None
+        choice = msgspec.json.decode(file.read_bytes(), type=TuningResult)
+        soon = abs(time.time() - file.stat().st_mtime) < RETUNE_AFTER_SECONDS
+        return choice if busy or soon or not choice.timed_under_load else None
     return None
 
 
-def _remember(file: Path, choice: Choice, busy: bool) -> None:
+def _remember(file: Path, choice: TuningResult, busy: bool) -> None:
     """Keep `choice` in `file`, so that the same run computes in the same way next time."""
-    choice = msgspec.structs.replace(choice, disturbed=busy)
+    choice = msgspec.structs.replace(choice, timed_under_load=busy)
     with suppress(OSError):  # not remembered, it is tried again next time
         file.parent.mkdir(parents=True, exist_ok=True)
         aside = file.with_suffix(f".{os.getpid()}")
@@ -210,10 +210,10 @@ def _remember(file: Path, choice: Choice, busy: bool) -> None:
 
 def _stays_busy() -> bool:
     """Whether other programs keep a core busy, and go on doing so."""
-    for watch in range(WATCHES):
+    for watch in range(NUM_LOAD_SAMPLES):
         if watch:
             time.sleep(BETWEEN_WATCHES)
-        if busy_cores() <= BUSY_CORES:
+        if count_busy_cores() <= BUSY_CORES:
             return False
     return True
 
@@ -227,47 +227,47 @@ def _with_fewer_threads(way: Execution) -> list[Execution]:
 
 
 def _try_threads(
-    way: Execution, config: RunConfig, shape: ModelShape, batches: BatchPlan
-) -> Choice:
+    way: Execution, config: RunConfig, shape: ModelShape, batches: BatchSampler
+) -> TuningResult:
     """`way` on as many threads as are quickest beside what else the cores do now."""
     fewest, *more = _with_fewer_threads(way)
-    best = _try_all([fewest], config, shape, batches)
-    few = max(1, min(config.sequences_at_once, TASTE_TOKENS // config.seq_len))
-    limit = HOPELESS * best.seconds_per_token[name_of(fewest)]
+    best = _time_candidates([fewest], config, shape, batches)
+    few = max(1, min(config.micro_batch_size, PILOT_TOKENS // config.seq_len))
+    limit = PRUNE_RATIO * best.seconds_per_token[describe_execution(fewest)]
     for other in more:
-        taste, _ = time_step(other, config, shape, batches, limit, sequences=few)
+        taste, _ = time_training_step(other, config, shape, batches, limit, sequences=few)
         if taste < limit:
-            found = _try_all([other], config, shape, batches)
+            found = _time_candidates([other], config, shape, batches)
             known = best.seconds_per_token | found.seconds_per_token
-            best = min(best, found, key=lambda c: known[name_of(c.execution)])
+            best = min(best, found, key=lambda c: known[describe_execution(c.execution)])
             best = msgspec.structs.replace(best, seconds_per_token=known)
     return best
 
 
-def _try_beside_others(
-    ways: list[Execution], by_threads: Choice, config: RunConfig, shape: ModelShape,
-    batches: BatchPlan, steps: int,
-) -> Choice:  # fmt: skip
+def _time_under_load(
+    ways: list[Execution], by_threads: TuningResult, config: RunConfig, shape: ModelShape,
+    batches: BatchSampler, steps: int,
+) -> TuningResult:  # fmt: skip
     """The best of `ways` on as many threads as were best for the first of them."""
     threads = by_threads.execution.threads
     ways = [msgspec.structs.replace(way, threads=threads) for way in ways]
-    found = _try_all(ways, config, shape, batches, steps)
+    found = _time_candidates(ways, config, shape, batches, steps)
     known = by_threads.seconds_per_token | found.seconds_per_token
     return msgspec.structs.replace(found, seconds_per_token=known)
 
 
-def _at_rest(choice: Choice, by_threads: Choice, threads: int) -> Choice:
+def _at_rest(choice: TuningResult, by_threads: TuningResult, threads: int) -> TuningResult:
     """`choice` on all `threads`, as it is remembered: how many are best is tried again each time.
     Of ways that were not timed on all of them, the time of the one that was is taken."""
     way = msgspec.structs.replace(choice.execution, threads=threads)
     own = by_threads.seconds_per_token
-    on_all = name_of(msgspec.structs.replace(by_threads.execution, threads=threads))
+    on_all = describe_execution(msgspec.structs.replace(by_threads.execution, threads=threads))
     full = own.get(on_all, min(own.values()))  # where so many threads were hopeless
-    known = {name_of(way): full} | choice.seconds_per_token
+    known = {describe_execution(way): full} | choice.seconds_per_token
     return msgspec.structs.replace(choice, execution=way, seconds_per_token=known)
 
 
-def _steps_within(choice: Choice, batches: BatchPlan, steps: int, seconds: float) -> int:
+def _steps_within(choice: TuningResult, batches: BatchSampler, steps: int, seconds: float) -> int:
     """`steps`, or as many as fit into `seconds`; at least one."""
     if seconds == float("inf"):
         return steps
@@ -275,48 +275,48 @@ def _steps_within(choice: Choice, batches: BatchPlan, steps: int, seconds: float
     return min(steps, fitting) if steps else fitting
 
 
-def _worth_more(choice: Choice, batches: BatchPlan, steps: int) -> bool:
+def _should_tune_further(choice: TuningResult, batches: BatchSampler, steps: int) -> bool:
     """Whether a run of `steps` is long enough to try more than `choice` was tried among."""
-    allowed = TRYING_SHARE * choice.seconds(batches.tokens_per_step, steps)
-    return steps == 0 or allowed > choice.spent
+    allowed = MAX_TUNING_FRACTION * choice.seconds(batches.tokens_per_step, steps)
+    return steps == 0 or allowed > choice.truncated_tuning_seconds
 
 
-def _try_all(
-    ways: list[Execution], config: RunConfig, shape: ModelShape, batches: BatchPlan, steps: int = 0
-) -> Choice:
+def _time_candidates(
+    ways: list[Execution], config: RunConfig, shape: ModelShape, batches: BatchSampler, steps: int = 0
+) -> TuningResult:
     """The fastest of `ways`; no more of them than a run of `steps` can earn back."""
     best = ways[0]
     timed: dict[Execution, float] = {}
     updates: dict[Execution, float] = {}
-    _wake(best.device)
+    _warm_up_device(best.device)
     began = time.perf_counter()
     spent = 0.0
     for way in ways:
-        limit = timed[best] * HOPELESS if timed else float("inf")
+        limit = timed[best] * PRUNE_RATIO if timed else float("inf")
         timed[way], updates[way] = _time_or_pass(way, config, shape, batches, limit)
         if timed[way] < timed[best]:
             best = way
-        known = {name_of(w): s for w, s in timed.items() if s < float("inf")}
-        found = Choice(best, known, updates[best])
+        known = {describe_execution(w): s for w, s in timed.items() if s < float("inf")}
+        found = TuningResult(best, known, updates[best])
         if not known:
             continue
         trying = time.perf_counter() - began
-        allowed = TRYING_SHARE * found.seconds(batches.tokens_per_step, steps)
+        allowed = MAX_TUNING_FRACTION * found.seconds(batches.tokens_per_step, steps)
         if steps and trying > allowed and way is not ways[-1]:
             spent = trying
             break
     if not known:
         raise torch.OutOfMemoryError("in every way")
-    return msgspec.structs.replace(found, spent=spent)
+    return msgspec.structs.replace(found, truncated_tuning_seconds=spent)
 
 
 def _time_or_pass(
-    way: Execution, config: RunConfig, shape: ModelShape, batches: BatchPlan, limit: float
+    way: Execution, config: RunConfig, shape: ModelShape, batches: BatchSampler, limit: float
 ) -> tuple[float, float]:
     """`time_step`; on a GPU with the whole batch, as its time does not follow the tokens, and
     infinite for a way that its memory is too small for."""
     if way.device == "cpu":
-        return time_step(way, config, shape, batches, limit)
+        return time_training_step(way, config, shape, batches, limit)
     try:
         # A GPU's first step is slow whatever the way, and so tells nothing.
         return _time_whole_batch(way, config, shape, batches)
@@ -325,17 +325,17 @@ def _time_or_pass(
 
 
 def _time_whole_batch(
-    way: Execution, config: RunConfig, shape: ModelShape, batches: BatchPlan
+    way: Execution, config: RunConfig, shape: ModelShape, batches: BatchSampler
 ) -> tuple[float, float]:
     """`time_step` with as many sequences as go through the network together."""
     least = 0.0 if way.device == "cpu" else GPU_PROBE_SECONDS
-    return time_step(
-        way, config, shape, batches, float("inf"), sequences=config.sequences_at_once, least=least
+    return time_training_step(
+        way, config, shape, batches, float("inf"), sequences=config.micro_batch_size, least=least
     )
 
 
-def time_step(
-    way: Execution, config: RunConfig, shape: ModelShape, batches: BatchPlan, limit: float,
+def time_training_step(
+    way: Execution, config: RunConfig, shape: ModelShape, batches: BatchSampler, limit: float,
     sequences: int = 0, clock: Callable[[], float] = time.perf_counter, least: float = 0.0,
 ) -> tuple[float, float]:  # fmt: skip
     """Seconds per token of forward and backward, and seconds of an update: the fastest of a few
@@ -347,15 +347,15 @@ def time_step(
     torch.set_num_threads(way.threads)
     model = _network(way, config, shape)
     optimizers = make_optimizers(model, config, way)
-    sequences = sequences or max(1, min(config.sequences_at_once, PROBE_TOKENS // config.seq_len))
-    compute = objective_for(way)
+    sequences = sequences or max(1, min(config.micro_batch_size, PROBE_TOKENS // config.seq_len))
+    compute = make_loss_fn(way)
     batch = torch.from_numpy(batches.batch(0)[:sequences]).to(way.device)
     steps, updates = [], []
     for _ in range(PROBE_REPEATS + 1):
         count, forward, update = 0, 0.0, 0.0
         while count == 0 or forward + update < least:
             began = clock()
-            with compute_in(way):
+            with autocast_precision(way):
                 loss, _ = compute(model, batch[:, :-1], batch[:, 1:], config.label_smoothing)
             loss.backward()  # type: ignore[no-untyped-call]
             _wait_for(way.device)
@@ -383,11 +383,11 @@ def _network(way: Execution, config: RunConfig, shape: ModelShape) -> Transforme
     model = Transformer(shape, config.dropout_rate, way.attention)
     initialize(model, config.seed)
     model.checkpoint_activations = config.activation_checkpointing
-    model.blank_rate = config.blank_rate or 0.0
+    model.blank_rate = config.token_dropout or 0.0
     return model.to(way.device)
 
 
-def _wake(device: str) -> None:
+def _warm_up_device(device: str) -> None:
     """Have a GPU load what its first product takes seconds for, whoever is the first to ask."""
     if device != "cpu":
         matrix = torch.zeros(8, 8, device=device)

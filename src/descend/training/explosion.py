@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from descend.config import RunConfig
 from descend.errors import DivergedError
 from descend.runs.suggestions import DEFAULT_RATE, FAR_ABOVE
-from descend.training.divergence import WHAT_TO_DO
-from descend.training.rescue import LEAST, PATIENCE
+from descend.training.divergence import NONFINITE_FIX
+from descend.training.rescue import MIN_SPIKE_NATS, SPIKE_PATIENCE_STEPS
 from descend.training.state import TrainState, last_step
 
 if TYPE_CHECKING:
-    from descend.training.loop import Course
+    from descend.training.loop import TrainPlan
 
 CONTINUED = 2.0
 """Times the loss of guessing that a model may begin with on a text unlike its own, where a trained
@@ -26,7 +26,7 @@ one is sure of the wrong tokens."""
 
 def loss_of_explosion(vocab_size: int, continued: bool = False) -> float:
     """Loss (nats per token) above which a run has exploded: a nat over that of guessing."""
-    return (CONTINUED if continued else 1.0) * math.log(vocab_size) + LEAST
+    return (CONTINUED if continued else 1.0) * math.log(vocab_size) + MIN_SPIKE_NATS
 
 
 def note_explosion(state: TrainState, loss: float, limit: float) -> None:
@@ -37,21 +37,21 @@ def note_explosion(state: TrainState, loss: float, limit: float) -> None:
         state.recent.exploded_at = state.step + 1
 
 
-def has_exploded(state: TrainState, course: Course, validation_loss: float) -> bool:
+def has_exploded(state: TrainState, course: TrainPlan, validation_loss: float) -> bool:
     """Whether the run, at the end of an epoch, is worse than guessing for good: at its last step,
     or after `PATIENCE` steps in a row of such a training loss."""
     if validation_loss <= course.diverged_above:
         return False
     since = state.recent.exploded_at
-    lasting = since is not None and state.step - since >= PATIENCE
+    lasting = since is not None and state.step - since >= SPIKE_PATIENCE_STEPS
     return lasting or state.step >= last_step(state, course.total_steps)
 
 
 def name_probable_cause(config: RunConfig) -> str:
     """Why a run diverged, by its settings alone; empty where they are usual."""
-    if config.peak_rate > FAR_ABOVE * DEFAULT_RATE:
+    if config.peak_learning_rate > FAR_ABOVE * DEFAULT_RATE:
         return (
-            f"the learning_rate of {config.peak_rate:g} is probably too high "
+            f"the learning_rate of {config.peak_learning_rate:g} is probably too high "
             f"(the default is {DEFAULT_RATE:g}): "
         )
     if not config.gradient_clip:
@@ -69,5 +69,5 @@ def describe_explosion(state: TrainState, validation_loss: float, epoch: int) ->
         f"step {step} (epoch {epoch})",
         f"a loss that exploded, to {validation_loss:.4g} at the end of the epoch",
         f"less than the {guessing:.1f} of guessing",
-        WHAT_TO_DO,
+        NONFINITE_FIX,
     )

@@ -13,13 +13,13 @@ from descend.units import quoted
 
 
 @dataclass
-class Wish:
+class StopRequest:
     """The signal that asked training to stop, or None."""
 
     signal_number: int | None = None
 
 
-class Interrupted(BaseException):
+class TrainingInterrupted(BaseException):
     """Training stopped by a signal, saved, and can be resumed.
 
     Not an `Exception`, like `KeyboardInterrupt`: nothing should catch it by accident.
@@ -33,14 +33,14 @@ class Interrupted(BaseException):
 
 
 @contextmanager
-def noticing_signals() -> Iterator[Wish]:
+def defer_stop_signals() -> Iterator[StopRequest]:
     """Inside it, the first Ctrl-C or SIGTERM only sets the wish; a second one acts at once.
 
     SIGHUP, a terminal that closed, sets the wish too, and never acts at once: shells and the
     system may send it twice, and SIGTERM with it. Where it was ignored (`nohup`), it stays so.
     Signals can be caught by the main thread only; elsewhere this does nothing.
     """
-    wish = Wish()
+    wish = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield wish
         return

@@ -13,60 +13,60 @@ import torch
 
 from descend.config import RunConfig, make_config
 from descend.errors import ConfigError, CorpusError, RunFolderError
-from descend.machine import Execution, hardware, pick_device
+from descend.machine import Execution, describe_hardware, resolve_device
 from descend.model.initialize import initialize
-from descend.model.shape import ModelShape, shape_of
+from descend.model.shape import ModelShape, shape_from_run_config
 from descend.model.transformer import Transformer
 from descend.runs.folder import (
     TOKENIZER,
-    RunInfo,
+    RunMetadata,
     is_finished,
     read_events,
     read_info,
     read_summary,
-    seen_from,
+    relative_working_dir,
 )
 from descend.runs.model_files import load_model
-from descend.runs.records import Epoch, Overfitting, Rescue, Step
+from descend.runs.records import Epoch, Overfitting, Rollback, Step
 from descend.runs.suggestions import has_diverged, lacks_model, suggest_fix
-from descend.settings import gather_settings, place_of
+from descend.settings import resolve_config, describe_source
 from descend.signals.evaluate import Evaluation, evaluate
-from descend.text.batches import BatchPlan
+from descend.text.batches import BatchSampler
 from descend.text.cache import check_path, remember_path
-from descend.text.embedded import NAMES as EMBEDDED_CORPORA
+from descend.text.embedded import BUILTIN_CORPORA as EMBEDDED_CORPORA
 from descend.text.store import (
-    PreparedText,
-    Progress,
+    PreparedCorpus,
+    ProgressCallback,
     TokenStore,
-    no_progress,
-    prepare_text,
+    ignore_progress,
+    prepare_documents,
     prepare_tokenizer,
     prepare_tokens,
 )
 from descend.text.tokenizer import Tokenizer, load_tokenizer
 from descend.training.checkpoint import load_checkpoint
 from descend.training.choices import describe_choices
-from descend.training.engine import Choice, choose_execution
+from descend.training.engine import TuningResult, autotune_execution
 from descend.training.explosion import loss_of_explosion
-from descend.training.loop import Course
-from descend.training.memory import check_memory, fitting, in_more_parts, memory_errors
-from descend.training.objective import can_compile, look_at_compiler
+from descend.training.loop import TrainPlan
+from descend.training.memory import check_memory, fit_micro_batches_to_memory, with_smaller_micro_batches, translate_memory_errors
+from descend.training.objective import can_compile, prefetch_compiler_info
 from descend.training.optimizer import make_optimizers
-from descend.training.precision import compute_in, make_scaler
-from descend.training.preflight import preflight
+from descend.training.precision import autocast_precision, make_grad_scaler
+from descend.training.preflight import run_self_check
 from descend.training.recipe import (
-    choose_blank_rate,
+    choose_token_dropout,
     choose_epochs,
     choose_vocabulary,
     choose_warmup,
-    total_steps,
-    with_context_for,
+    count_total_steps,
+    shorten_context_for,
 )
 from descend.training.resumption import check_tokens, choose_checkpoint, list_differences
-from descend.training.schedule import learning_rate
+from descend.training.schedule import make_lr_schedule
 from descend.training.state import TrainState
 from descend.training.time_limit import make_time_limit, seconds_left
-from descend.training.ways import device_for
+from descend.training.ways import resolve_training_device
 from descend.units import quoted
 from descend.version import __version__
 
@@ -75,111 +75,111 @@ MOST_VALIDATION_TOKENS = 2**17
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingRun:
     """A run that is ready: what it follows, what it starts from, and what to say beforehand."""
 
     folder: Path
-    info: RunInfo
+    info: RunMetadata
     shape: ModelShape
     store: TokenStore
-    course: Course
+    plan: TrainPlan
     state: TrainState
-    choice: Choice | None
-    epochs_before: tuple[Epoch, ...]
+    tuning: TuningResult | None
+    previous_epochs: tuple[Epoch, ...]
     """Epochs of earlier sittings, where the run is resumed."""
-    rescues_before: tuple[Rescue, ...]
-    notes: tuple[str, ...]
+    previous_rollbacks: tuple[Rollback, ...]
+    warnings: tuple[str, ...]
     """Sentences for the user: what was chosen, what was found, what will differ."""
     overfitting_before: Overfitting | None = None
     """What was told of it in earlier sittings."""
     checkpoint: Path | None = None
     """Where a run is resumed from; None for a new one."""
-    step_seconds: float | None = None
+    estimated_step_seconds: float | None = None
     """What the middle step of the earlier sittings took, where the run is resumed."""
 
     @property
     def free_length(self) -> bool:
         """Whether the user did not say how long to train, so that the run may end sooner."""
-        return self.info.config["epoch"] is None and self.info.config["max_steps"] is None
+        return self.info.requested_config["epoch"] is None and self.info.requested_config["max_steps"] is None
 
 
-def new_job(
+def create_run(
     config: RunConfig,
     folder: Path,
     *,
     preset: str = "fast",
     parent: Path | None = None,
-    progress: Progress = no_progress,
+    progress: ProgressCallback = ignore_progress,
     ends: float | None = None,
-) -> Job:
+) -> TrainingRun:
     """A run from the start, or with `parent` one that trains its model further.
 
     `ends`: when a run with `minutes` has to be saved, by `time.perf_counter`.
     """
-    device = device_for(config)  # what cannot be is refused before a large text is read
+    device = resolve_training_device(config)  # what cannot be is refused before a large text is read
     loaded = load_model(parent, "cpu") if parent else None
-    text = prepare_text(config, progress, anew=True)
-    tokenizer = loaded.tokenizer if loaded else tokenizer_for(config, text, progress)
+    text = prepare_documents(config, progress, anew=True)
+    tokenizer = loaded.tokenizer if loaded else load_or_train_tokenizer(config, text, progress)
     store = prepare_tokens(text, tokenizer, progress)
-    asked, config = config, with_context_for(config, len(store.train))
-    batches = BatchPlan(store.train, config.seq_len, config.batch_size, config.seed)
-    check_validation(store)
-    shape = loaded.model.shape if loaded else shape_of(config, tokenizer.vocab_size)
-    fitted = fitting(config, shape, device)
+    asked, config = config, shorten_context_for(config, len(store.train))
+    batches = BatchSampler(store.train, config.seq_len, config.batch_size, config.seed)
+    check_has_validation(store)
+    shape = loaded.model.shape if loaded else shape_from_run_config(config, tokenizer.vocab_size)
+    fitted = fit_micro_batches_to_memory(config, shape, device)
     check_memory(fitted, shape, device)
-    resolved = resolve(fitted, text, store, batches)
+    resolved = fill_open_keys(fitted, text, store, batches)
     progress("trying this machine", 0.0)
-    with memory_errors(config, shape):
+    with translate_memory_errors(config, shape):
         left_open = config.gradient_accumulation is None
         seconds = seconds_left(resolved, ends)
-        resolved, choice = _choice_that_fits(resolved, shape, batches, left_open, seconds)
-    course = course_for(
+        resolved, choice = _tune_within_memory(resolved, shape, batches, left_open, seconds)
+    course = make_train_plan(
         resolved, choice.execution, store, batches, ends=ends, continued=bool(parent)
     )
     model = Transformer(shape, config.dropout_rate, choice.execution.attention)
     initialize(model, config.seed)
     if loaded:
         model.load_state_dict(loaded.model.state_dict())
-    info = RunInfo(
+    info = RunMetadata(
         version=__version__,
         saved_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         preset=preset,
-        config=config.model_dump(mode="json"),
-        resolved=resolved.model_dump(mode="json"),
+        requested_config=config.model_dump(mode="json"),
+        resolved_config=resolved.model_dump(mode="json"),
         execution=msgspec.to_builtins(choice.execution),
         corpus=msgspec.to_builtins(store.info),
-        hardware=hardware(choice.execution.device),
+        hardware=describe_hardware(choice.execution.device),
         parent=str(parent) if parent else None,
         parent_loss=_loss_of(parent, resolved, store) if parent else None,
-        started_in=seen_from(folder),
+        working_dir=relative_working_dir(folder),
     )
-    state = fresh_state(model, resolved, choice.execution)
+    state = initial_train_state(model, resolved, choice.execution)
     read = dict(loaded.model.named_parameters()) if loaded else None
-    preflight(state, course, tokenizer.vocab_size, read)
+    run_self_check(state, course, tokenizer.vocab_size, read)
     notes = describe_choices(config, resolved, store, choice, own_tokens=loaded is None)
     if config.seq_len != asked.seq_len:
         few = f"{len(store.train)} tokens of text to train on: seq_len = {config.seq_len}"
         notes = (f"{few} instead of {asked.seq_len}", *notes)
-    return Job(folder, info, shape, store, course, state, choice, (), (), notes)
+    return TrainingRun(folder, info, shape, store, course, state, choice, (), (), notes)
 
 
-def _choice_that_fits(
-    resolved: RunConfig, shape: ModelShape, batches: BatchPlan, left_open: bool, seconds: float
-) -> tuple[RunConfig, Choice]:
+def _tune_within_memory(
+    resolved: RunConfig, shape: ModelShape, batches: BatchSampler, left_open: bool, seconds: float
+) -> tuple[RunConfig, TuningResult]:
     """How to compute, and `resolved` with the batch in as many parts as the device has memory for,
     if that was left open: a GPU tells only when it is tried."""
     while True:
         try:
-            steps = total_steps(resolved, batches)
-            return resolved, choose_execution(resolved, shape, batches, steps, seconds)
+            steps = count_total_steps(resolved, batches)
+            return resolved, autotune_execution(resolved, shape, batches, steps, seconds)
         except torch.OutOfMemoryError:
-            more = in_more_parts(resolved) if left_open else None
+            more = with_smaller_micro_batches(resolved) if left_open else None
             if more is None:
                 raise
             resolved = more
 
 
-def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
+def resume_run(folder: Path, progress: ProgressCallback = ignore_progress) -> TrainingRun:
     """The interrupted run in `folder`, to be taken up after its newest whole checkpoint."""
     info = read_info(folder)
     if has_diverged(folder):
@@ -193,15 +193,15 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
             f"train its model further with `descend continue {quoted(folder)}`",
         )  # fmt: skip
     checkpoint, damage = choose_checkpoint(folder)
-    resolved = make_config(info.resolved)
+    resolved = make_config(info.resolved_config)
     execution = msgspec.convert(info.execution, Execution)
-    pick_device(execution.device)
+    resolve_device(execution.device)
     differences = list_differences(execution)
     if execution.compiled and not can_compile(execution.device):
         execution = msgspec.structs.replace(execution, compiled=False)
     check_path(resolved.corpus_dir, folder, EMBEDDED_CORPORA)
-    text = prepare_text(resolved, progress)
-    if text.spool.sha256 != info.corpus["corpus_sha256"]:
+    text = prepare_documents(resolved, progress)
+    if text.documents.sha256 != info.corpus["corpus_sha256"]:
         raise CorpusError(
             str(resolved.corpus_dir or "corpus_dir"), "a text that changed since the run began",
             "the same text, to go on exactly where it stopped",
@@ -215,32 +215,32 @@ def resumed_job(folder: Path, progress: Progress = no_progress) -> Job:
     tokenizer = load_tokenizer(folder / TOKENIZER)
     store = prepare_tokens(text, tokenizer, progress)
     check_tokens(folder, info, store)
-    batches = BatchPlan(store.train, resolved.seq_len, resolved.batch_size, resolved.seed)
-    shape = shape_of(resolved, tokenizer.vocab_size)
+    batches = BatchSampler(store.train, resolved.seq_len, resolved.batch_size, resolved.seed)
+    shape = shape_from_run_config(resolved, tokenizer.vocab_size)
     model = Transformer(shape, resolved.dropout_rate, execution.attention)
-    state = fresh_state(model, resolved, execution)
+    state = initial_train_state(model, resolved, execution)
     read = load_checkpoint(checkpoint, state)
-    course = course_for(
-        resolved, execution, store, batches, seconds_before=state.seconds,
+    course = make_train_plan(
+        resolved, execution, store, batches, seconds_before=state.elapsed_seconds,
         continued=bool(info.parent),
     )  # fmt: skip
-    preflight(state, course, tokenizer.vocab_size, read)
+    run_self_check(state, course, tokenizer.vocab_size, read)
     notes = (
         f"continuing from step {state.step:,} of {course.total_steps:,}", *damage, *differences,
     )  # fmt: skip
     before = read_events(folder, until=state.step)
     epochs = tuple(r for r in before if isinstance(r, Epoch))
-    rescues = tuple(r for r in before if isinstance(r, Rescue))
+    rescues = tuple(r for r in before if isinstance(r, Rollback))
     took = [r.seconds for r in before if isinstance(r, Step)]
     middle = statistics.median(took) if took else None
     rose = next((r for r in before if isinstance(r, Overfitting)), None)
-    return Job(
+    return TrainingRun(
         folder, info, shape, store, course, state, None, epochs, rescues, notes, rose,
         checkpoint, middle,
     )  # fmt: skip
 
 
-def continued_config(parent: Path, changes: dict[str, Any], file: Path | None = None) -> RunConfig:
+def continuation_config(parent: Path, changes: dict[str, Any], file: Path | None = None) -> RunConfig:
     """The configuration of a run that trains `parent` further with `changes` and those of `file`
     and of the environment.
 
@@ -249,15 +249,15 @@ def continued_config(parent: Path, changes: dict[str, Any], file: Path | None = 
     fixed = ("architecture", "embed_dim", "num_heads", "num_layers", "ff_dim", "max_seq_len",
              "tokenizer", "vocab_size", "vocab_path")  # fmt: skip
     info = read_info(parent)
-    settings = gather_settings(changes, file=file, run=(parent, inherited(info)))
+    settings = resolve_config(changes, file=file, run=(parent, inherited_config(info)))
     for key in fixed:
         # A small text may yield fewer tokens than were asked for: either number means the same.
-        same = (info.resolved[key], info.config[key])
+        same = (info.resolved_config[key], info.requested_config[key])
         value = getattr(settings.config, key)
         if value not in same:
             raise ConfigError(
-                place_of(key, settings.origins[key]), str(value),
-                f"{info.resolved[key]} as in the model {parent}",
+                describe_source(key, settings.origins[key]), str(value),
+                f"{info.resolved_config[key]} as in the model {parent}",
                 "leave it out, or train a new model with `descend train`",
             )  # fmt: skip
     if settings.origins["corpus_dir"].startswith("run "):
@@ -265,18 +265,18 @@ def continued_config(parent: Path, changes: dict[str, Any], file: Path | None = 
     return settings.config
 
 
-def inherited(info: RunInfo) -> dict[str, Any]:
+def inherited_config(info: RunMetadata) -> dict[str, Any]:
     """The settings that a run which goes on from another starts with.
 
     `epoch` counts anew, and where the parent ended by `max_steps` does not matter any more.
     """
     left = ("save_dir", "warmup_steps", "max_steps")
-    kept = {k: v for k, v in info.config.items() if k not in left}
-    return kept | {"corpus_dir": info.resolved["corpus_dir"]}
+    kept = {k: v for k, v in info.requested_config.items() if k not in left}
+    return kept | {"corpus_dir": info.resolved_config["corpus_dir"]}
 
 
-def tokenizer_for(
-    config: RunConfig, text: PreparedText, progress: Progress = no_progress
+def load_or_train_tokenizer(
+    config: RunConfig, text: PreparedCorpus, progress: ProgressCallback = ignore_progress
 ) -> Tokenizer:
     """The tokenizer that `config` names, or one trained on `text`."""
     if config.vocab_path:
@@ -298,7 +298,7 @@ def _given_tokenizer(config: RunConfig) -> Tokenizer:
     return tokenizer
 
 
-def check_validation(store: TokenStore) -> None:
+def check_has_validation(store: TokenStore) -> None:
     """`CorpusError` if there is no held-out text to judge a model on."""
     if len(store.validation) < 2:
         raise CorpusError(
@@ -307,11 +307,11 @@ def check_validation(store: TokenStore) -> None:
         )  # fmt: skip
 
 
-def resolve(
+def fill_open_keys(
     config: RunConfig,
-    text: PreparedText,
+    text: PreparedCorpus,
     store: TokenStore,
-    batches: BatchPlan,
+    batches: BatchSampler,
     steps: int | None = None,
 ) -> RunConfig:
     """`config` with every open key that decides the result filled in.
@@ -324,31 +324,31 @@ def resolve(
         epochs = choose_epochs(config, len(batches.tokens))
         steps = batches.steps(epochs)
     else:
-        epochs = batches.epoch_of(steps - 1)
+        epochs = batches.epoch_at_step(steps - 1)
     filled = {
         "corpus_dir": str(text.source.paths[0])
-        if text.source.spooled
+        if text.source.is_stream_copy
         else config.corpus_dir or "python",
         "vocab_size": store.tokenizer.vocab_size,
         "epoch": epochs,
         "warmup_steps": choose_warmup(config, steps),
-        "blank_rate": choose_blank_rate(config, epochs),
-        "gradient_accumulation": config.parts,
+        "blank_rate": choose_token_dropout(config, epochs),
+        "gradient_accumulation": config.num_micro_batches,
     }
     return make_config(config.model_dump() | filled)
 
 
-def course_for(
+def make_train_plan(
     resolved: RunConfig,
     execution: Execution,
     store: TokenStore,
-    batches: BatchPlan,
+    batches: BatchSampler,
     steps: int | None = None,
     *,
     ends: float | None = None,
     seconds_before: float = 0.0,
     continued: bool = False,
-) -> Course:
+) -> TrainPlan:
     """The way of a run to its end, or to that of `steps`; each epoch is judged.
 
     `ends` and `seconds_before`: see `make_time_limit`. `continued`: it trains a finished model
@@ -358,7 +358,7 @@ def course_for(
     assert resolved.warmup_steps is not None
 
     def judge(model: Transformer) -> Evaluation:
-        with compute_in(execution):
+        with autocast_precision(execution):
             return evaluate(
                 model,
                 store.validation,
@@ -367,25 +367,25 @@ def course_for(
                 max_windows=max(1, MOST_VALIDATION_TOKENS // resolved.seq_len),
             )
 
-    steps = steps or total_steps(resolved, batches)
-    rate = learning_rate(resolved, resolved.warmup_steps, steps, batches.epoch_of)
+    steps = steps or count_total_steps(resolved, batches)
+    rate = make_lr_schedule(resolved, resolved.warmup_steps, steps, batches.epoch_at_step)
     diverged_above = loss_of_explosion(store.tokenizer.vocab_size, continued)
     tokens = min(len(store.validation), MOST_VALIDATION_TOKENS)
     limit = make_time_limit(resolved, tokens, ends, seconds_before)
-    return Course(resolved, execution, batches, resolved.epoch, steps, rate, judge, diverged_above,
+    return TrainPlan(resolved, execution, batches, resolved.epoch, steps, rate, judge, diverged_above,
                   limit)  # fmt: skip
 
 
-def fresh_state(model: Transformer, config: RunConfig, execution: Execution) -> TrainState:
+def initial_train_state(model: Transformer, config: RunConfig, execution: Execution) -> TrainState:
     """`model` before its first step, where and as it will compute."""
     model.to(execution.device)
     model.train()
     model.checkpoint_activations = config.activation_checkpointing
-    model.blank_rate = config.blank_rate or 0.0
+    model.blank_rate = config.token_dropout or 0.0
     optimizers = make_optimizers(model, config, execution)
     if execution.compiled:
-        look_at_compiler()
-    return TrainState(model, optimizers, make_scaler(execution))
+        prefetch_compiler_info()
+    return TrainState(model, optimizers, make_grad_scaler(execution))
 
 
 def _loss_of(parent: Path, resolved: RunConfig, store: TokenStore) -> float | None:
@@ -393,6 +393,6 @@ def _loss_of(parent: Path, resolved: RunConfig, store: TokenStore) -> float | No
     info = read_info(parent)
     same_text = info.corpus["corpus_sha256"] == store.info.corpus_sha256
     judged_by = ("seed", "validation_fraction", "seq_len")
-    if not same_text or any(info.resolved[k] != getattr(resolved, k) for k in judged_by):
+    if not same_text or any(info.resolved_config[k] != getattr(resolved, k) for k in judged_by):
         return None
     return read_summary(parent).validation_loss

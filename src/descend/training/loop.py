@@ -19,30 +19,31 @@ from descend.config import RunConfig
 from descend.errors import DivergedError
 from descend.machine import Execution
 from descend.model.transformer import Transformer
-from descend.runs.records import Epoch, Matrices, Rescue, Step
+from descend.runs.records import Epoch, WeightUpdateStats, Rollback, Step
 from descend.signals.evaluate import Evaluation
-from descend.signals.matrices import EVERY, MatrixWatch
-from descend.text.batches import BatchPlan
-from descend.training.divergence import check_numbers, describe_divergence, first_bad_place
+from descend.signals.matrices import RECORD_EVERY_STEPS, WeightUpdateRecorder
+from descend.text.batches import BatchSampler
+from descend.training.divergence import check_numbers, nonfinite_loss_error, find_first_nonfinite
 from descend.training.explosion import describe_explosion, has_exploded, note_explosion
-from descend.training.objective import Objective, objective_for
-from descend.training.optimizer import clip_gradients, set_learning_rate
-from descend.training.precision import compute_in
-from descend.training.rescue import clip_of, look, rescue
-from descend.training.state import Best, Tally, TrainState, copy_weights, last_step
+from descend.training.objective import make_loss_fn
+from descend.training.replay import LossFn
+from descend.training.optimizer import clip_grad_norm, set_learning_rate
+from descend.training.precision import autocast_precision
+from descend.training.rescue import effective_gradient_clip, check_for_loss_spike, roll_back
+from descend.training.state import BestWeights, EpochAccumulator, TrainState, copy_weights, last_step
 from descend.training.time_limit import TimeLimit
 
-MOST_SKIPPED = 50
+MAX_SKIPPED_STEPS = 50
 """float16 steps in a row that may overflow while the loss scale is searched; each halves it."""
 
 
 @dataclass(frozen=True)
-class Course:
+class TrainPlan:
     """What a run follows: fixed before the first step, the same after a resume."""
 
     config: RunConfig
     execution: Execution
-    batches: BatchPlan
+    batches: BatchSampler
     epochs: int
     total_steps: int
     """Steps of the whole run: `batches.steps(epochs)`, or fewer where a budget ends it sooner."""
@@ -55,15 +56,15 @@ class Course:
     """Ends the run sooner, with its schedule; the steps are then at most so many."""
 
     @cached_property
-    def compute(self) -> Objective:
+    def loss_fn(self) -> LossFn:
         """Loss and hits of a batch; what is recorded for a GPU lives as long as the course."""
-        return objective_for(self.execution)
+        return make_loss_fn(self.execution)
 
 
-Records = tuple[Step | Matrices | Epoch | Rescue, ...]
+StepEvents = tuple[Step | WeightUpdateStats | Epoch | Rollback, ...]
 
 
-def train(state: TrainState, course: Course) -> Iterator[Records]:
+def train(state: TrainState, course: TrainPlan) -> Iterator[StepEvents]:
     """Train from `state` to the end of `course`: all records of a step at once.
 
     `state` is whole whenever they come out, and can be saved: nothing of the step is still to do.
@@ -72,22 +73,22 @@ def train(state: TrainState, course: Course) -> Iterator[Records]:
     Raises `DivergedError` before an update that would put a number that is not finite into
     the weights, and where no rescue is left.
     """
-    watch, limit = MatrixWatch(), course.time_limit
+    watch, limit = WeightUpdateRecorder(), course.time_limit
     if limit:
         limit.start()
     while state.step < last_step(state, course.total_steps) and not (limit and limit.is_over):
         number = state.step + 1
         try:
-            records = take_step(state, course, watch)
+            records = train_step(state, course, watch)
         except DivergedError as trouble:
-            records = (rescue(state, course.config, number, trouble),)
+            records = (roll_back(state, course.config, number, trouble),)
         yield records
 
 
-def take_step(state: TrainState, course: Course, watch: MatrixWatch) -> Records:
+def train_step(state: TrainState, course: TrainPlan, watch: WeightUpdateRecorder) -> StepEvents:
     """One update, and what is due after it; `DivergedError` as for `train`."""
     began = time.perf_counter()
-    step, epoch = state.step, course.batches.epoch_of(state.step)
+    step, epoch = state.step, course.batches.epoch_at_step(state.step)
     limit = course.time_limit
     scheduled = limit.schedule_step(step, course.total_steps) if limit else step
     planned = state.decay.rate_at(step) if state.decay else course.learning_rate(scheduled)
@@ -95,23 +96,23 @@ def take_step(state: TrainState, course: Course, watch: MatrixWatch) -> Records:
     set_learning_rate(state.optimizers, rate)
     # Dropout at step n follows from the seed and n alone, so nothing must be saved for it.
     torch.manual_seed((course.config.seed * 1_000_003 + step) % 2**63)
-    loss, accuracy = backward(state, course, step)
+    loss, accuracy = accumulate_gradients(state, course, step)
     norm = gradient_norm(state, course)
     finite = math.isfinite(loss) and math.isfinite(norm)
-    if not finite and not may_skip(state, loss):
-        batch = batch_of(state, course, step)
-        raise describe_divergence(state.model, batch, step, epoch, loss)
-    if finite and course.config.rescue == "on":
-        look(state, loss, epoch)
+    if not finite and not is_fp16_overflow(state, loss):
+        batch = get_batch(state, course, step)
+        raise nonfinite_loss_error(state.model, batch, step, epoch, loss)
+    if finite and course.config.divergence_rollback == "on":
+        check_for_loss_spike(state, loss, epoch)
     note_explosion(state, loss, course.diverged_above)
-    watching = step % EVERY == 0 and finite
+    watching = step % RECORD_EVERY_STEPS == 0 and finite
     if watching:
         watch.before(state.model)
-    update(state, finite)
+    optimizer_step(state, finite)
     state.step += 1
     state.skipped = 0 if finite else state.skipped + 1
     seconds = time.perf_counter() - began
-    state.seconds += seconds
+    state.elapsed_seconds += seconds
     epoch_ends = min(course.batches.steps(epoch), last_step(state, course.total_steps))
     epoch_steps = epoch_ends - course.batches.steps(epoch - 1)
     state.tally.add(epoch_steps, loss, accuracy, seconds)
@@ -121,8 +122,8 @@ def take_step(state: TrainState, course: Course, watch: MatrixWatch) -> Records:
         last = limit.must_stop(ends_epoch=state.step == epoch_ends)
         if last and state.step < epoch_ends:
             limit.close_tally(state.tally, epoch_steps)
-    clip = clip_of(state.rescued, course.config)
-    records: list[Step | Matrices | Epoch] = [Step(
+    clip = effective_gradient_clip(state.rescued, course.config)
+    records: list[Step | WeightUpdateStats | Epoch] = [Step(
         state.step, epoch, loss, accuracy, rate, norm if finite else None,
         clipped=finite and bool(clip) and norm > clip, seconds=seconds,
     )]  # fmt: skip
@@ -131,28 +132,28 @@ def take_step(state: TrainState, course: Course, watch: MatrixWatch) -> Records:
     if course.evaluate and (last or state.step == epoch_ends):
         # A batch larger than the text finishes several passes at once: the last one counts.
         # The last pass may be a part of one.
-        done = min(max(course.batches.epochs_done(state.step), epoch), course.epochs)
+        done = min(max(course.batches.completed_epochs(state.step), epoch), course.epochs)
         records.append(finish_epoch(state, course, course.evaluate, done))
     if limit:
         limit.is_over = last
     return tuple(records)
 
 
-def batch_of(state: TrainState, course: Course, step: int) -> NDArray[np.int64]:
+def get_batch(state: TrainState, course: TrainPlan, step: int) -> NDArray[np.int64]:
     """Token ids of `step` (from 0): its own batch, or a later one where some were left out."""
     return course.batches.batch(step + state.rescued.batches_skipped)
 
 
-def backward(state: TrainState, course: Course, step: int) -> tuple[float, float]:
+def accumulate_gradients(state: TrainState, course: TrainPlan, step: int) -> tuple[float, float]:
     """Add the gradients of the batch of `step`; returns its mean loss (nats) and accuracy."""
-    batch = torch.from_numpy(batch_of(state, course, step)).to(course.execution.device)
-    parts = batch.tensor_split(course.config.parts)
+    batch = torch.from_numpy(get_batch(state, course, step)).to(course.execution.device)
+    parts = batch.tensor_split(course.config.num_micro_batches)
     loss_sum = torch.zeros((), device=batch.device)
     hits = torch.zeros((), device=batch.device, dtype=torch.long)
     for part in parts:
         inputs, targets = part[:, :-1], part[:, 1:]
-        with compute_in(course.execution):
-            loss, right = course.compute(
+        with autocast_precision(course.execution):
+            loss, right = course.loss_fn(
                 state.model, inputs, targets, course.config.label_smoothing
             )
         share = len(part) / len(batch)
@@ -162,19 +163,19 @@ def backward(state: TrainState, course: Course, step: int) -> tuple[float, float
     return loss_sum.item(), hits.item() / batch[:, 1:].numel()
 
 
-def gradient_norm(state: TrainState, course: Course) -> float:
+def gradient_norm(state: TrainState, course: TrainPlan) -> float:
     """Norm of all gradients together, before they are clipped to `gradient_clip`."""
     for optimizer in state.optimizers:
         state.scaler.unscale_(optimizer)
-    return clip_gradients(state.model, clip_of(state.rescued, course.config)).item()
+    return clip_grad_norm(state.model, effective_gradient_clip(state.rescued, course.config)).item()
 
 
-def may_skip(state: TrainState, loss: float) -> bool:
+def is_fp16_overflow(state: TrainState, loss: float) -> bool:
     """Whether an overflow is float16's own: the loss is fine and the scale still falls."""
-    return state.scaler.is_enabled() and math.isfinite(loss) and state.skipped < MOST_SKIPPED
+    return state.scaler.is_enabled() and math.isfinite(loss) and state.skipped < MAX_SKIPPED_STEPS
 
 
-def update(state: TrainState, finite: bool) -> None:
+def optimizer_step(state: TrainState, finite: bool) -> None:
     """Move the weights, if the gradients are `finite`, and forget the gradients.
 
     The scaler alone would hold back only the optimizer whose own gradients overflowed, while
@@ -188,20 +189,20 @@ def update(state: TrainState, finite: bool) -> None:
 
 
 def finish_epoch(
-    state: TrainState, course: Course, evaluate: Callable[[Transformer], Evaluation], epoch: int
+    state: TrainState, course: TrainPlan, evaluate: Callable[[Transformer], Evaluation], epoch: int
 ) -> Epoch:
     """Judge the model on held-out text, remember it if it is the best, begin a new tally."""
     began = time.perf_counter()
     result = evaluate(state.model)
     spent = time.perf_counter() - began
-    state.seconds += spent
+    state.elapsed_seconds += spent
     if course.time_limit:
         course.time_limit.add_evaluation(spent)
     if not math.isfinite(result.loss):
         raise DivergedError(
             f"epoch {epoch}",
             f"a validation loss of {result.loss}, beginning in "
-            + first_bad_place(state.model, batch_of(state, course, state.step - 1)),
+            + find_first_nonfinite(state.model, get_batch(state, course, state.step - 1)),
             "a finite number",
             "lower learning_rate and train again",
         )  # fmt: skip
@@ -209,8 +210,8 @@ def finish_epoch(
     if has_exploded(state, course, result.loss):
         raise describe_explosion(state, result.loss, epoch)
     if state.best is None or result.loss < state.best.validation_loss:
-        state.best = Best(epoch, result.loss, copy_weights(state.model))
-    tally, state.tally = state.tally, Tally()
+        state.best = BestWeights(epoch, result.loss, copy_weights(state.model))
+    tally, state.tally = state.tally, EpochAccumulator()
     tokens = tally.steps * course.batches.tokens_per_step
     return Epoch(
         epoch=epoch,

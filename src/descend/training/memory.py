@@ -9,10 +9,10 @@ import torch
 
 from descend.config import RunConfig
 from descend.errors import OutOfMemoryError
-from descend.machine import memory_available
+from descend.machine import available_memory_bytes
 from descend.model.cost import training_memory
 from descend.model.shape import ModelShape
-from descend.units import size
+from descend.units import format_bytes
 
 
 def check_memory(config: RunConfig, shape: ModelShape, device: str) -> None:
@@ -21,18 +21,18 @@ def check_memory(config: RunConfig, shape: ModelShape, device: str) -> None:
     For the main memory only: a GPU refuses by itself (`memory_errors`), while Linux promises
     memory it does not have and then kills the process without a word.
     """
-    available = memory_available()
+    available = available_memory_bytes()
     needed = training_memory(config, shape)
     if device == "cpu" and available is not None and needed > available:
-        raise _error(config, shape, f"a need of about {size(needed)}", available)
+        raise _error(config, shape, f"a need of about {format_bytes(needed)}", available)
 
 
-def fitting(config: RunConfig, shape: ModelShape, device: str) -> RunConfig:
+def fit_micro_batches_to_memory(config: RunConfig, shape: ModelShape, device: str) -> RunConfig:
     """`config`, where the parts of a batch were left open with as few as the main memory has room
     for by the estimate; one, if not even single sequences have room."""
     if config.gradient_accumulation is not None:
         return config
-    available = memory_available() if device == "cpu" else None
+    available = available_memory_bytes() if device == "cpu" else None
     whole = config.model_copy(update={"gradient_accumulation": 1})
     if available is None:
         return whole
@@ -40,21 +40,21 @@ def fitting(config: RunConfig, shape: ModelShape, device: str) -> RunConfig:
     return next((way for way in ways if training_memory(way, shape) <= available), whole)
 
 
-def in_more_parts(config: RunConfig) -> RunConfig | None:
+def with_smaller_micro_batches(config: RunConfig) -> RunConfig | None:
     """`config` with the batch in twice as many parts; None where each is one sequence already."""
     return next(_in_more_parts(config), None)
 
 
 def _in_more_parts(config: RunConfig) -> Iterator[RunConfig]:
     """`config` with the batch in more and more parts, until each is one sequence."""
-    parts = config.parts
+    parts = config.num_micro_batches
     while parts < config.batch_size:
         parts = min(2 * parts, config.batch_size)
         yield config.model_copy(update={"gradient_accumulation": parts})
 
 
 @contextmanager
-def memory_errors(config: RunConfig, shape: ModelShape) -> Iterator[None]:
+def translate_memory_errors(config: RunConfig, shape: ModelShape) -> Iterator[None]:
     """Turns the allocator's words into one sentence: the one place where that is done."""
     try:
         yield
@@ -64,22 +64,22 @@ def memory_errors(config: RunConfig, shape: ModelShape) -> Iterator[None]:
         # The CPU allocator has no exception type of its own.
         if "allocate memory" not in str(problem) and "Cannot allocate" not in str(problem):
             raise
-        raise _error(config, shape, "no memory left", memory_available()) from None
+        raise _error(config, shape, "no memory left", available_memory_bytes()) from None
 
 
 def _error(
     config: RunConfig, shape: ModelShape, found: str, available: int | None
 ) -> OutOfMemoryError:
-    room = "less" if available is None else f"at most the {size(available)} that are free"
-    return OutOfMemoryError("memory", found, room, remedy(config, shape, available))
+    room = "less" if available is None else f"at most the {format_bytes(available)} that are free"
+    return OutOfMemoryError("memory", found, room, memory_reduction_advice(config, shape, available))
 
 
-def remedy(config: RunConfig, shape: ModelShape, available: int | None) -> str:
+def memory_reduction_advice(config: RunConfig, shape: ModelShape, available: int | None) -> str:
     """Which setting to lower and to what, so that the need fits `available` bytes (or halves)."""
     target = training_memory(config, shape) / 2 if available is None else available
     for lighter in _in_more_parts(config):
         if training_memory(lighter, shape) <= target:
-            return f"set gradient_accumulation to {lighter.parts} (the result stays the same)"
+            return f"set gradient_accumulation to {lighter.num_micro_batches} (the result stays the same)"
     smaller = config
     while smaller.num_layers > 1 or smaller.embed_dim > config.num_heads * 4:
         width = smaller.embed_dim // 2

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from descend.training.replay import Recorded
+from descend.training.replay import CudaGraphFunction
 
 POLYNOMIALS = (
     (8.28721201814563, -23.595886519098837, 17.300387312530933),
@@ -24,12 +24,12 @@ POLYNOMIALS = (
 """Coefficients of X, XXᵀX and XXᵀXXᵀX in each step towards orthogonal: the first three of "The
 Polar Express" (Amsel et al. 2025), which end as low as five equal steps do (docs/recipe.md)."""
 
-SAFETY = 1.01
+SPECTRAL_NORM_MARGIN = 1.01
 """Singular values must begin below 1 even when they are rounded (the same)."""
 
 SMALLEST_NORM = 1e-7
 
-LONG = 2
+TALL_MATRIX_RATIO = 2
 """Times as long as wide from which it pays to work out the factor of all steps first."""
 
 
@@ -45,7 +45,7 @@ class Muon(Optimizer):
         recorded: bool = False,
     ) -> None:  # fmt: skip
         self.dtype = dtype
-        self.orthogonal = Recorded(orthogonal) if recorded else orthogonal
+        self.orthogonal = CudaGraphFunction(orthogonalize) if recorded else orthogonalize
         super().__init__(groups, {"lr": lr, "momentum": momentum, "weight_decay": 0.0})
 
     @torch.no_grad()
@@ -56,7 +56,7 @@ class Muon(Optimizer):
             if weights:
                 self._move(weights, group["lr"], group["momentum"], group["weight_decay"])
 
-    def _ahead(self, weights: list[Tensor], momentum: float) -> list[Tensor]:
+    def _nesterov_momentum(self, weights: list[Tensor], momentum: float) -> list[Tensor]:
         """The momentum of each weight, which takes up its gradient, with Nesterov's look ahead."""
         gradients = [p.grad for p in weights if p.grad is not None]
         for p in weights:
@@ -67,7 +67,7 @@ class Muon(Optimizer):
         return list(torch._foreach_lerp(gradients, buffers, momentum))
 
     def _move(self, weights: list[Tensor], rate: float, momentum: float, decay: float) -> None:
-        ahead = self._ahead(weights, momentum)
+        ahead = self._nesterov_momentum(weights, momentum)
         torch._foreach_mul_(weights, 1 - rate * decay)
         for shape in dict.fromkeys(p.shape for p in weights):
             alike = [n for n, p in enumerate(weights) if p.shape == shape]
@@ -78,25 +78,25 @@ class Muon(Optimizer):
             torch._foreach_add_(moved, directions, alpha=-rate * scale)
 
 
-def orthogonal(matrices_NRC: Tensor) -> Tensor:
+def orthogonalize(matrices_NRC: Tensor) -> Tensor:
     """Each of the (N, R, C) matrices with all singular values near 1, by Newton's and Schulz's
     iteration: matrix products only."""
     tall = matrices_NRC.shape[1] > matrices_NRC.shape[2]
     x = matrices_NRC.mT if tall else matrices_NRC
-    x = x / (SAFETY * x.norm(dim=(-2, -1), keepdim=True).clamp(min=SMALLEST_NORM))
-    long = x.shape[2] >= LONG * x.shape[1] and x.dtype == torch.float32
-    x = _by_factor(x) if long else _by_steps(x)
+    x = x / (SPECTRAL_NORM_MARGIN * x.norm(dim=(-2, -1), keepdim=True).clamp(min=SMALLEST_NORM))
+    long = x.shape[2] >= TALL_MATRIX_RATIO * x.shape[1] and x.dtype == torch.float32
+    x = _iterate_on_gram_matrix(x) if long else _iterate_directly(x)
     return x.mT if tall else x
 
 
-def _by_steps(x: Tensor) -> Tensor:
+def _iterate_directly(x: Tensor) -> Tensor:
     for a, b, c in POLYNOMIALS:
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x
 
 
-def _by_factor(x: Tensor) -> Tensor:
+def _iterate_on_gram_matrix(x: Tensor) -> Tensor:
     """As `_by_steps`, the square factor that all steps make together being worked out first: two
     thirds of the products where a side is four times the other. It squares small singular values,
     which float32 bears and half precision does not."""

@@ -20,18 +20,17 @@ from torch.nn import functional as F
 from descend.machine import Execution
 from descend.model.transformer import Transformer
 from descend.text.cache import cache_dir
-from descend.training.replay import Compute, Replayed
+from descend.training.replay import LossFn, CudaGraphLoss
 
-ROWS_AT_ONCE = 256
+ROWS_PER_CHUNK = 256
 """Positions whose logits are worked on together, so that they stay in a processor's cache."""
 
-LOGITS_AT_ONCE = 2**26
+MAX_LOGITS_PER_CHUNK = 2**26
 """The same on a GPU, in logits (a quarter of a gigabyte): there every part costs launches."""
 
-Objective = Compute
 
 
-def objective(
+def next_token_loss(
     model: Transformer, inputs_BT: Tensor, targets_BT: Tensor, label_smoothing: float
 ) -> tuple[Tensor, Tensor]:
     """Mean loss in nats per token, and how many tokens the model holds likeliest are right.
@@ -44,10 +43,10 @@ def objective(
         return cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten(), label_smoothing)
     logits_BTV = logits_BTV.float()
     hits = (logits_BTV.detach().argmax(-1) == targets_BT).sum()
-    return mean_loss(logits_BTV, targets_BT, label_smoothing), hits
+    return mean_cross_entropy(logits_BTV, targets_BT, label_smoothing), hits
 
 
-def mean_loss(logits_BTV: Tensor, targets_BT: Tensor, label_smoothing: float) -> Tensor:
+def mean_cross_entropy(logits_BTV: Tensor, targets_BT: Tensor, label_smoothing: float) -> Tensor:
     """Cross-entropy in nats per token."""
     return F.cross_entropy(
         logits_BTV.flatten(0, 1), targets_BT.flatten(), label_smoothing=label_smoothing
@@ -75,7 +74,7 @@ class _CrossEntropy(torch.autograd.Function):
         total = torch.zeros((), device=logits_NV.device)
         hits = torch.zeros((), device=logits_NV.device, dtype=torch.long)
         on_cpu = logits_NV.device.type == "cpu"
-        rows = ROWS_AT_ONCE if on_cpu else max(1, LOGITS_AT_ONCE // vocabulary)
+        rows = ROWS_PER_CHUNK if on_cpu else max(1, MAX_LOGITS_PER_CHUNK // vocabulary)
         parts = (torch.split(t, rows) for t in (logits_NV, targets_N, gradient_NV))
         for logits, targets, gradient in zip(*parts, strict=True):
             exact = gradient.dtype == torch.float32  # then worked out where it is kept
@@ -107,10 +106,10 @@ class _CrossEntropy(torch.autograd.Function):
         return gradient_NV * outer, None, None
 
 
-def objective_for(execution: Execution) -> Objective:
+def make_loss_fn(execution: Execution) -> LossFn:
     """`objective`, compiled or recorded if `execution` says so: at its first call, for seconds."""
-    compute = _compiled() if execution.compiled else objective
-    return Replayed(compute, execution) if execution.replayed else compute
+    compute = _compiled() if execution.compiled else next_token_loss
+    return CudaGraphLoss(compute, execution) if execution.cuda_graph else compute
 
 
 def can_compile(device: str = "cpu") -> bool:
@@ -123,7 +122,7 @@ def can_compile(device: str = "cpu") -> bool:
     return compiler and device == "cpu"
 
 
-def look_at_compiler() -> None:
+def prefetch_compiler_info() -> None:
     """Have torch find out, beside other work, which instructions its compiler may use.
 
     It tries each set in a process of its own, a second in all, even where the code is in the
@@ -131,7 +130,7 @@ def look_at_compiler() -> None:
     """
     from torch._inductor import codecache, cpp_builder, cpu_vec_isa  # noqa: F401  (see below)
 
-    keep_code()
+    enable_compile_cache()
     # What it needs is imported above: two threads in torch's circular imports would meet halves.
     threading.Thread(target=_pick_instructions, args=(cpu_vec_isa,), daemon=True).start()
 
@@ -142,15 +141,15 @@ def _pick_instructions(module: ModuleType) -> None:
 
 
 @functools.cache
-def _compiled() -> Objective:
-    keep_code()
+def _compiled() -> LossFn:
+    enable_compile_cache()
     # What its probing of the processor has to say is nothing that a user could mend.
     warnings.filterwarnings("ignore", module=r"torch\._(inductor|dynamo)")
-    compiled: Objective = torch.compile(objective, dynamic=False)
+    compiled: LossFn = torch.compile(next_token_loss, dynamic=False)
     return compiled
 
 
-def keep_code() -> None:
+def enable_compile_cache() -> None:
     """Keep compiled code between runs, so that only the first run with a shape pays in full.
 
     torch may have set its own folder below the temporary ones by now; a user's own is respected.

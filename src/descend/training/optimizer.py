@@ -11,11 +11,11 @@ from descend.machine import Execution
 from descend.model.transformer import Transformer
 from descend.training.muon import Muon
 
-MUON_MATRICES = 20.0
+MUON_LR_MULTIPLIER = 20.0
 """Muon's rate for the matrices of the blocks, in units of `learning_rate`: with it, 0.001 is
 near the best for either optimizer (the ladder in docs/recipe.md)."""
 
-MUON_OTHERS = 10.0
+MUON_ADAMW_LR_MULTIPLIER = 10.0
 """AdamW's rate for embeddings, head and vectors beside Muon, in units of `learning_rate`."""
 
 MUON_MOMENTUM = 0.95
@@ -49,12 +49,12 @@ def make_optimizers(
             _group(vectors, 1.0, 0.0),
         ]
         return [AdamW([g for g in groups if g["params"]], lr=0.0, betas=ADAMW_BETAS, fused=fused)]
-    inner_group = _group(block_matrices, MUON_MATRICES, config.weight_decay)
-    outer_group = _group(tables + vectors, MUON_OTHERS, 0.0)
+    inner_group = _group(block_matrices, MUON_LR_MULTIPLIER, config.weight_decay)
+    outer_group = _group(tables + vectors, MUON_ADAMW_LR_MULTIPLIER, 0.0)
     # float16 cannot hold the small products on the way.
     exact = execution is None or execution.precision == "float32"
     muon_type = torch.float32 if exact else torch.bfloat16
-    recorded = execution is not None and execution.replayed
+    recorded = execution is not None and execution.cuda_graph
     return [
         Muon([inner_group], 0.0, MUON_MOMENTUM, muon_type, recorded),
         AdamW([outer_group], lr=0.0, betas=MUON_OTHERS_BETAS, fused=fused),
@@ -72,7 +72,7 @@ def set_learning_rate(optimizers: list[Optimizer], rate: float) -> None:
             group["lr"] = rate * group["scale"]
 
 
-def clip_gradients(model: Transformer, norm: float) -> torch.Tensor:
+def clip_grad_norm(model: Transformer, norm: float) -> torch.Tensor:
     """Scale all gradients so that their common norm is at most `norm` (0: leave them); returns
     the norm as it was."""
     return nn.utils.clip_grad_norm_(model.parameters(), norm or float("inf"), foreach=True)

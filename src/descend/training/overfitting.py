@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from descend.runs.records import Epoch, Overfitting
-from descend.training.loop import Course
-from descend.training.state import Decay, Recent, TrainState, put_weights
+from descend.training.loop import TrainPlan
+from descend.training.state import Decay, RecentLosses, TrainState, load_weights
 
 RISE = 0.02
 """Nats above the best epoch that count as a rise: three times the spread between seeds of a small
@@ -41,19 +41,19 @@ def find_overfitting(epochs: Sequence[Epoch]) -> Epoch | None:
     return None
 
 
-def begin_decay(state: TrainState, course: Course, best: Epoch, steps: int) -> None:
+def begin_decay(state: TrainState, course: TrainPlan, best: Epoch, steps: int) -> None:
     """Put `state` back to the weights of `best`, from where the rate falls to zero in `steps`."""
     assert state.best is not None
-    put_weights(state.model, state.best.weights)
+    load_weights(state.model, state.best.weights)
     for optimizer in state.optimizers:
         optimizer.state.clear()
-    state.good, state.recent = None, Recent()
+    state.rollback_snapshot, state.recent = None, RecentLosses()
     rate = RATE_FRACTION * course.learning_rate(best.step - 1)
     state.decay = Decay(state.step, steps, rate)
 
 
 def react_to_overfitting(
-    state: TrainState, course: Course, epochs: Sequence[Epoch], free: bool
+    state: TrainState, course: TrainPlan, epochs: Sequence[Epoch], free: bool
 ) -> Overfitting | None:
     """What is to be told after the last of `epochs`; with `free`, the number of epochs is not the
     user's and the run goes into its last decay, or ends if it is in it."""

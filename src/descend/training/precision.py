@@ -9,7 +9,7 @@ import torch
 from descend.machine import Execution
 
 
-def compute_in(execution: Execution, keep: bool = True) -> AbstractContextManager[object]:
+def autocast_precision(execution: Execution, keep: bool = True) -> AbstractContextManager[object]:
     """Inside it, matrix products run in the precision of `execution`.
 
     Weights that were rounded once are kept until its end, unless `keep` is false.
@@ -20,7 +20,7 @@ def compute_in(execution: Execution, keep: bool = True) -> AbstractContextManage
     return torch.autocast(torch.device(execution.device).type, dtype=dtype, cache_enabled=keep)
 
 
-def make_scaler(execution: Execution) -> torch.amp.GradScaler:
+def make_grad_scaler(execution: Execution) -> torch.amp.GradScaler:
     """Scales losses so that float16 gradients do not underflow; idle in other precisions.
 
     Source: Micikevicius et al. 2018, "Mixed precision training".

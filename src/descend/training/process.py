@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import torch
 
-from descend.machine import quiet_cores
+from descend.machine import count_idle_cores
 
 # Of glibc's malloc.h; and the highest that its thresholds reach by themselves.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -18,12 +18,12 @@ _NEVER = 2**30
 
 
 @contextmanager
-def beside_others() -> Iterator[None]:
+def limit_threads_to_idle_cores() -> Iterator[None]:
     """Meanwhile torch has no more threads than there are cores at rest: each piece of work waits
     for the slowest of them, and with one core taken by another program two threads may take ten
     times as long as one."""
     before = torch.get_num_threads()
-    torch.set_num_threads(min(before, quiet_cores()))
+    torch.set_num_threads(min(before, count_idle_cores()))
     try:
         yield
     finally:
@@ -31,7 +31,7 @@ def beside_others() -> Iterator[None]:
 
 
 @contextmanager
-def process_kept() -> Iterator[None]:
+def restore_process_settings() -> Iterator[None]:
     """Afterwards torch has the threads that it had: they are what a later choice finds as all there
     are. Meanwhile, what is freed stays with the process.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from descend.config import RunConfig
-from descend.text.batches import BatchPlan
+from descend.text.batches import BatchSampler
 
 # Vocabulary by bytes of training text: a larger one shortens the text but spreads it thinner
 # over the tokens.
@@ -21,9 +21,9 @@ _LARGEST_VOCABULARY = 8192
 _EPOCHS_BY_TOKENS_WANTED = ((3, 1_000_000), (10, 40_000))
 
 # Tokens hidden from the model: none while repeats teach something new, then more with each pass.
-_PASSES_WITHOUT_BLANKS = 3
+_EPOCHS_WITHOUT_TOKEN_DROPOUT = 3
 _BLANK_RATE_PER_PASS = 0.05
-_MOST_BLANK = 0.2
+_MAX_TOKEN_DROPOUT = 0.2
 
 # A text too short for it is no text to train on, but a mistake.
 _SHORTEST_CONTEXT = 8
@@ -41,7 +41,7 @@ def choose_vocabulary(config: RunConfig, train_bytes: int) -> int:
     return _LARGEST_VOCABULARY
 
 
-def with_context_for(config: RunConfig, train_tokens: int) -> RunConfig:
+def shorten_context_for(config: RunConfig, train_tokens: int) -> RunConfig:
     """`config`; where its `seq_len` was not asked for and is longer than `train_tokens` of text,
     with the longest power of two that goes twice into them, if that makes a context."""
     if "seq_len" in config.model_fields_set or train_tokens > config.seq_len:
@@ -61,12 +61,12 @@ def choose_epochs(config: RunConfig, train_tokens: int) -> int:
     return max(1, *fitting)
 
 
-def choose_blank_rate(config: RunConfig, epochs: int) -> float:
+def choose_token_dropout(config: RunConfig, epochs: int) -> float:
     """`blank_rate`, or the more the more often the text is repeated."""
-    if config.blank_rate is not None:
-        return config.blank_rate
-    beyond = max(0, epochs - _PASSES_WITHOUT_BLANKS)
-    return min(_MOST_BLANK, round(_BLANK_RATE_PER_PASS * beyond, 2))
+    if config.token_dropout is not None:
+        return config.token_dropout
+    beyond = max(0, epochs - _EPOCHS_WITHOUT_TOKEN_DROPOUT)
+    return min(_MAX_TOKEN_DROPOUT, round(_BLANK_RATE_PER_PASS * beyond, 2))
 
 
 def choose_warmup(config: RunConfig, total_steps: int) -> int:
@@ -76,12 +76,12 @@ def choose_warmup(config: RunConfig, total_steps: int) -> int:
     return round(WARMUP_FRACTION * total_steps)
 
 
-def total_steps(resolved: RunConfig, batches: BatchPlan) -> int:
+def count_total_steps(resolved: RunConfig, batches: BatchSampler) -> int:
     """Updates of a whole run; `resolved` has no open key."""
     assert resolved.epoch is not None
     return resolved.max_steps or batches.steps(resolved.epoch)
 
 
-def chosen(config: RunConfig, values: dict[str, Any]) -> dict[str, Any]:
+def auto_chosen_keys(config: RunConfig, values: dict[str, Any]) -> dict[str, Any]:
     """Those of `values` whose key the user left open, to be said aloud."""
     return {key: value for key, value in values.items() if getattr(config, key) is None}

@@ -16,22 +16,22 @@ from torch import Tensor
 
 from descend.machine import Execution
 from descend.model.transformer import Transformer
-from descend.training.precision import compute_in
+from descend.training.precision import autocast_precision
 
-WARM_UP = 3
+NUM_WARMUP_CALLS = 3
 """Calls before a recording, as torch's own notes on CUDA graphs have it."""
 
-Compute = Callable[[Transformer, Tensor, Tensor, float], tuple[Tensor, Tensor]]
+LossFn = Callable[[Transformer, Tensor, Tensor, float], tuple[Tensor, Tensor]]
 
 
-class Replayed:
+class CudaGraphLoss:
     """`compute` of one model, recorded anew whenever the model or the size of a batch is another.
 
     Only for whoever takes what comes out, the gradients too, before the next call: it lies where
     the next will lie. So batches must not be in parts whose gradients are added up.
     """
 
-    def __init__(self, compute: Compute, execution: Execution) -> None:
+    def __init__(self, compute: LossFn, execution: Execution) -> None:
         self.compute, self.execution = compute, execution
         self.key: tuple[object, ...] = ()
         self.recorded: Callable[..., Any] = compute
@@ -62,7 +62,7 @@ class Replayed:
         samples = (inputs_BT.clone().contiguous(), targets_BT.clone().contiguous(), *weights)
         with (
             torch.cuda.device(device),  # of several cards the one that the model is on
-            compute_in(self.execution, keep=False),
+            autocast_precision(self.execution, keep=False),
             warnings.catch_warnings(),
         ):
             # It is recorded on a stream of its own, on purpose.
@@ -74,7 +74,7 @@ class Replayed:
         return lambda inputs, targets: recorded(inputs, targets, *weights)
 
 
-class Recorded:
+class CudaGraphFunction:
     """`function` of a tensor on a GPU, recorded for each size that it is called with. It must draw
     no random numbers. What comes out lies where the next result of that size will lie."""
 
@@ -97,7 +97,7 @@ class Recorded:
             beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             beside.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(beside):  # libraries set themselves up before they are recorded
-                for _ in range(WARM_UP):
+                for _ in range(NUM_WARMUP_CALLS):
                     self.function(read)
             torch.cuda.current_stream().wait_stream(beside)
             graph = torch.cuda.CUDAGraph()

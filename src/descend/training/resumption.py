@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 
 from descend.errors import CorpusError, RunFolderError
-from descend.machine import Execution, processor
-from descend.runs.folder import TOKENIZER, RunInfo, damaged_checkpoint_files, newest_checkpoint
-from descend.runs.lock import writing
+from descend.machine import Execution, cpu_name
+from descend.runs.folder import TOKENIZER, RunMetadata, damaged_checkpoint_files, latest_checkpoint
+from descend.runs.lock import lock_run_folder
 from descend.runs.suggestions import suggest_fix
 from descend.text.store import TokenStore
 from descend.training.objective import can_compile
@@ -20,8 +20,8 @@ def choose_checkpoint(folder: Path) -> tuple[Path, tuple[str, ...]]:
 
     `RunFolderError` that names the damaged file where none is whole.
     """
-    with writing(folder):  # puts right what a process that was killed left there
-        checkpoint = newest_checkpoint(folder)
+    with lock_run_folder(folder):  # puts right what a process that was killed left there
+        checkpoint = latest_checkpoint(folder)
         damaged = damaged_checkpoint_files(folder, checkpoint)
     if checkpoint is None:
         raise RunFolderError(
@@ -41,7 +41,7 @@ def _named(files: list[Path]) -> str:
     return f" ({files[0]}{more} missing or not as written)"
 
 
-def check_tokens(folder: Path, info: RunInfo, store: TokenStore) -> None:
+def check_tokens(folder: Path, info: RunMetadata, store: TokenStore) -> None:
     """Raise `CorpusError` if the tokens are not those that the run began with.
 
     A run of an older descend has no hash of them.
@@ -59,7 +59,7 @@ def check_tokens(folder: Path, info: RunInfo, store: TokenStore) -> None:
 def list_differences(then: Execution) -> list[str]:
     """What is not as it was when the run began, and so may round differently."""
     compiler = "missing" if then.compiled and not can_compile(then.device) else "here"
-    now = {"torch": str(torch.__version__), "processor": processor(), "C++ compiler": compiler}
+    now = {"torch": str(torch.__version__), "processor": cpu_name(), "C++ compiler": compiler}
     before = {"torch": then.torch, "processor": then.processor, "C++ compiler": "here"}
     causes = [f"{k} was {before[k]} and is {now[k]}" for k in now if now[k] != before[k]]
     if not causes and then.device != "cpu":

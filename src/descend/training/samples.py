@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from descend.model.generate import complete, generate_text
+from descend.model.generate import collect_completions, generate_text
 from descend.model.sampling import SamplingSettings
 from descend.model.transformer import Transformer
 from descend.runs.records import Sample
@@ -19,7 +19,7 @@ WINDOW = 4 * PROMPT_TOKENS
 """Tokens of held-out text in which a prompt is looked for."""
 
 
-def held_out_prompts(store: TokenStore) -> list[str]:
+def validation_prompts(store: TokenStore) -> list[str]:
     """`PROMPTS` beginnings, evenly spread over the held-out text, each of one document and
     starting at a word."""
     tokens = store.validation
@@ -30,7 +30,7 @@ def held_out_prompts(store: TokenStore) -> list[str]:
 def _prompt(window: NDArray[np.unsignedinteger], tokenizer: Tokenizer) -> str:
     """A beginning from the longest piece of a document in `window`: decoded together, the end of
     one document and the next would read as one text."""
-    ends = np.flatnonzero(window == tokenizer.end_id)
+    ends = np.flatnonzero(window == tokenizer.eos_token_id)
     pieces = np.split(window, ends)
     piece = max(range(len(pieces)), key=lambda n: len(pieces[n]))
     text = tokenizer.decode(pieces[piece].tolist())
@@ -43,7 +43,7 @@ def _prompt(window: NDArray[np.unsignedinteger], tokenizer: Tokenizer) -> str:
     return tokenizer.decode(ids[:most]).rstrip("\ufffd")
 
 
-def write_sample(
+def generate_sample(
     model: Transformer, store: TokenStore, prompt: str, *, step: int, context: int, seed: int
 ) -> Sample:
     """What `model` writes after `prompt` with the default settings; changes nothing in it."""
@@ -51,4 +51,4 @@ def write_sample(
         model, store.tokenizer, [prompt], SamplingSettings(),
         max_new_tokens=SAMPLE_TOKENS, seed=seed, context=context,
     )  # fmt: skip
-    return Sample(step, prompt, complete(pieces, 1)[0].text)
+    return Sample(step, prompt, collect_completions(pieces, 1)[0].text)

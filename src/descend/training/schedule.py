@@ -12,7 +12,7 @@ WSD_DECAY_FRACTION = 0.5
 """Share of the run in which warmup-stable-decay falls to zero (the ladder in docs/recipe.md)."""
 
 
-def learning_rate(
+def make_lr_schedule(
     config: RunConfig, warmup_steps: int, total_steps: int, epoch_of: Callable[[int], int]
 ) -> Callable[[int], float]:
     """The rate at step s = 0, 1, …, `total_steps` - 1.
@@ -34,12 +34,12 @@ def learning_rate(
     def single(step: int) -> float:
         assert isinstance(rates, float)
         left = (total_steps - step) / max(total_steps - warmup_steps, 1)
-        return rates * min(warmup(step), decay(config.schedule, min(left, 1.0)))
+        return rates * min(warmup(step), decay_factor(config.schedule, min(left, 1.0)))
 
     return piecewise if isinstance(rates, dict) else single
 
 
-def decay(schedule: str, left: float) -> float:
+def decay_factor(schedule: str, left: float) -> float:
     """Share of the peak when `left` (1 to 0) of the run after warmup remains."""
     if schedule == "linear":
         return left
@@ -50,7 +50,7 @@ def decay(schedule: str, left: float) -> float:
     return 1.0
 
 
-def phases(config: RunConfig, warmup_steps: int, total_steps: int) -> list[tuple[int, str]]:
+def schedule_phases(config: RunConfig, warmup_steps: int, total_steps: int) -> list[tuple[int, str]]:
     """Where the rate begins to behave otherwise: the steps made by then, and what begins.
 
     Of `piecewise` the warmup alone: its other phases are the epochs that it names.

@@ -9,17 +9,17 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-from descend.training.state import Scalars, Snapshot, TrainState, put_weights
+from descend.training.state import StateScalars, Snapshot, TrainState, load_weights
 
 Numbers = dict[str, dict[str, int | float]]
 
 
-def view(state: TrainState) -> Snapshot:
+def snapshot_view(state: TrainState) -> Snapshot:
     """All of `state`; its tensors are those that train on."""
     tensors, numbers = zip(*(_take_apart(o) for o in state.optimizers), strict=True)
-    scalars = Scalars(
+    scalars = StateScalars(
         step=state.step,
-        seconds=state.seconds,
+        seconds=state.elapsed_seconds,
         skipped=state.skipped,
         tally=copy.copy(state.tally),
         scaler=state.scaler.state_dict(),
@@ -34,9 +34,9 @@ def view(state: TrainState) -> Snapshot:
     return Snapshot(weights, list(tensors), state.best, scalars)
 
 
-def take(state: TrainState) -> Snapshot:
+def copy_snapshot(state: TrainState) -> Snapshot:
     """The same with tensors of its own, on the same device."""
-    seen = view(state)
+    seen = snapshot_view(state)
     return replace(
         seen,
         weights={name: t.clone() for name, t in seen.weights.items()},
@@ -44,19 +44,19 @@ def take(state: TrainState) -> Snapshot:
     )
 
 
-def put(snapshot: Snapshot, state: TrainState) -> None:
+def restore_snapshot(snapshot: Snapshot, state: TrainState) -> None:
     """Make `state`, built for the same configuration, what it was; the snapshot stays whole.
 
     What it knows of rescues and of its end stays: going back would undo what was changed.
     """
     scalars = snapshot.scalars
-    put_weights(state.model, snapshot.weights)
+    load_weights(state.model, snapshot.weights)
     held = zip(state.optimizers, snapshot.optimizers, scalars.optimizer_numbers, strict=True)
     for optimizer, tensors, numbers in held:
         _put_together(optimizer, tensors, numbers)
     if scalars.scaler:
         state.scaler.load_state_dict(scalars.scaler)
-    state.step, state.seconds, state.skipped = scalars.step, scalars.seconds, scalars.skipped
+    state.step, state.elapsed_seconds, state.skipped = scalars.step, scalars.seconds, scalars.skipped
     state.tally, state.recent = copy.copy(scalars.tally), copy.deepcopy(scalars.recent)
     state.best = snapshot.best
 

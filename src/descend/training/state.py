@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from descend.model.transformer import Transformer
 
 
-class Tally(msgspec.Struct):
+class EpochAccumulator(msgspec.Struct):
     """Sums over the epoch under way, for its line at the end."""
 
     steps: int = 0
@@ -28,7 +28,7 @@ class Tally(msgspec.Struct):
 
     def add(self, epoch_steps: int, loss: float, accuracy: float, seconds: float) -> None:
         """Count one step of an epoch of `epoch_steps`."""
-        edge = edge_steps(epoch_steps)
+        edge = epoch_edge_steps(epoch_steps)
         if self.steps < edge:
             self.loss_start += loss / edge
             self.accuracy_start += accuracy / edge
@@ -39,13 +39,13 @@ class Tally(msgspec.Struct):
         self.seconds += seconds
 
 
-def edge_steps(epoch_steps: int) -> int:
+def epoch_edge_steps(epoch_steps: int) -> int:
     """Steps that make the start, and the end, of an epoch: a twentieth, at least one."""
     return max(1, epoch_steps // 20)
 
 
 @dataclass(frozen=True)
-class Best:
+class BestWeights:
     """The weights with the lowest validation loss so far; on the CPU."""
 
     epoch: int
@@ -53,21 +53,21 @@ class Best:
     weights: dict[str, Tensor]
 
 
-class Recent(msgspec.Struct):
+class RecentLosses(msgspec.Struct):
     """Training losses of late (nats), which the next one is held against; see `rescue`."""
 
     losses: list[float] = msgspec.field(default_factory=list)
-    above: int = 0
+    num_high: int = 0
     """Steps in a row whose loss stood far above them; those are not among them."""
     exploded_at: int | None = None
     """First step (from 1) of those up to now whose loss was above `Course.diverged_above`."""
 
 
-class Rescued(msgspec.Struct, frozen=True):
+class RollbackState(msgspec.Struct, frozen=True):
     """What rescues changed: going back does not undo it."""
 
-    times: int = 0
-    tried: int = 0
+    num_rollbacks: int = 0
+    num_adjustments: int = 0
     """Changes tried against the last trouble."""
     last_step: int = 0
     """Step at which that was noticed."""
@@ -98,19 +98,19 @@ DECAY_WARMUP = 3
 """Steps in which the rate rises again: the moments of the optimizer begin anew."""
 
 
-class Scalars(msgspec.Struct, frozen=True):
+class StateScalars(msgspec.Struct, frozen=True):
     """Everything of a `TrainState` that is not a tensor."""
 
     step: int
     seconds: float
     skipped: int
-    tally: Tally
+    tally: EpochAccumulator
     scaler: dict[str, int | float]
     best_epoch: int | None
     best_validation_loss: float | None
     optimizer_numbers: list[dict[str, dict[str, int | float]]]
-    recent: Recent = msgspec.field(default_factory=Recent)
-    rescued: Rescued = Rescued()
+    recent: RecentLosses = msgspec.field(default_factory=RecentLosses)
+    rescued: RollbackState = RollbackState()
     decay: Decay | None = None
 
 
@@ -120,8 +120,8 @@ class Snapshot:
 
     weights: dict[str, Tensor]
     optimizers: list[dict[str, Tensor]]
-    best: Best | None
-    scalars: Scalars
+    best: BestWeights | None
+    scalars: StateScalars
 
 
 @dataclass
@@ -132,17 +132,17 @@ class TrainState:
     optimizers: list[Optimizer]
     scaler: torch.amp.GradScaler
     step: int = 0
-    tally: Tally = field(default_factory=Tally)
-    best: Best | None = None
-    seconds: float = 0.0
+    tally: EpochAccumulator = field(default_factory=EpochAccumulator)
+    best: BestWeights | None = None
+    elapsed_seconds: float = 0.0
     """Time spent in training steps and evaluation, over all sittings."""
     skipped: int = 0
     """Steps in a row without an update, because float16 gradients overflowed."""
-    recent: Recent = field(default_factory=Recent)
-    rescued: Rescued = field(default_factory=Rescued)
+    recent: RecentLosses = field(default_factory=RecentLosses)
+    rescued: RollbackState = field(default_factory=RollbackState)
     decay: Decay | None = None
     """How the run ends, where it overfits."""
-    good: Snapshot | None = None
+    rollback_snapshot: Snapshot | None = None
     """The last state whose next loss was found to be as usual: what a rescue goes back to."""
 
 
@@ -156,7 +156,7 @@ def copy_weights(model: Transformer) -> dict[str, Tensor]:
     return {name: p.detach().to("cpu", copy=True) for name, p in model.named_parameters()}
 
 
-def put_weights(model: Transformer, weights: dict[str, Tensor]) -> None:
+def load_weights(model: Transformer, weights: dict[str, Tensor]) -> None:
     """The reverse of `copy_weights`."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():

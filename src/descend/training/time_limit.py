@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from descend.config import RunConfig
-from descend.training.state import Tally, edge_steps
+from descend.training.state import EpochAccumulator, epoch_edge_steps
 
 FINISH_SECONDS = 1.5
 """Seconds from the last evaluation to the saved model: samples are written, weights saved.
@@ -85,11 +85,11 @@ class TimeLimit:
         left = self.training_seconds - self.elapsed() - self._step_seconds
         return left < (self.evaluation_seconds if ends_epoch else 0.0)
 
-    def close_tally(self, tally: Tally, epoch_steps: int) -> None:
+    def close_tally(self, tally: EpochAccumulator, epoch_steps: int) -> None:
         """Let `tally` end here, in an epoch that was to have `epoch_steps`."""
         tally.loss_end = sum(loss for loss, _ in self._recent) / len(self._recent)
         tally.accuracy_end = sum(accuracy for _, accuracy in self._recent) / len(self._recent)
-        missing = edge_steps(epoch_steps) / tally.steps
+        missing = epoch_edge_steps(epoch_steps) / tally.steps
         if missing > 1:  # the start was to be the mean of more steps than were made
             tally.loss_start *= missing
             tally.accuracy_start *= missing

@@ -12,31 +12,31 @@ import torch
 
 from descend.config import RunConfig
 from descend.errors import ConfigError
-from descend.machine import Execution, cores, pick_device, processor
+from descend.machine import Execution, available_cores, resolve_device, cpu_name
 from descend.training.objective import can_compile
-from descend.units import counted
+from descend.units import format_count
 
 TASTE_SIZE = 256
 """Rows and columns of a matrix whose product takes well under a millisecond where it is quick."""
 
-TASTES = 10
+NUM_PILOT_RUNS = 10
 """Such products of each kind: the quickest counts, whatever else the cores do meanwhile."""
 
-HOPELESS = 2.0
+PRUNE_RATIO = 2.0
 """A way whose first step takes this many times the best so far is not timed further."""
 
-FORCIBLE = ("device", "precision", "attention", "compile", "threads")
+EXECUTION_KEYS = ("device", "precision", "attention", "compile", "threads")
 """Keys by which a part of the choice is taken from the engine."""
 
 
-def forced(config: RunConfig) -> list[str]:
+def forced_keys(config: RunConfig) -> list[str]:
     """Those of `FORCIBLE` that `config` sets."""
-    return [key for key in FORCIBLE if getattr(config, key) not in ("auto", None)]
+    return [key for key in EXECUTION_KEYS if getattr(config, key) not in ("auto", None)]
 
 
-def device_for(config: RunConfig) -> str:
+def resolve_training_device(config: RunConfig) -> str:
     """The device to compute on; `ConfigError` for a way that is asked for and is not here."""
-    device = pick_device(config.device)
+    device = resolve_device(config.device)
     if device == "mps" and config.precision == "float16":
         raise ConfigError("precision", "float16 on mps", "float32 or bfloat16 there",
                           "set precision to auto")  # fmt: skip
@@ -54,14 +54,14 @@ def device_for(config: RunConfig) -> str:
     return device
 
 
-def can_replay(config: RunConfig, device: str) -> bool:
+def supports_cuda_graphs(config: RunConfig, device: str) -> bool:
     """Whether a step of `config` can be recorded and replayed (`replay`); where nothing may be
     compiled, nothing is recorded either."""
-    in_one = config.parts == 1 and not config.activation_checkpointing
+    in_one = config.num_micro_batches == 1 and not config.activation_checkpointing
     return device.startswith("cuda") and in_one and config.compile != "off"
 
 
-def candidates(config: RunConfig, device: str) -> Iterator[Execution]:
+def candidate_backends(config: RunConfig, device: str) -> Iterator[Execution]:
     """Every way but compiled ones; of what is forced, only that. For a GPU the one first that is
     likely the best: a short run tries no more than that."""
     asked = config.precision
@@ -71,7 +71,7 @@ def candidates(config: RunConfig, device: str) -> Iterator[Execution]:
         precisions = [asked]
     elif gpu and not torch.cuda.is_bf16_supported(including_emulation=False):
         precisions = ["float16", "float32"]
-    elif device == "cpu" and not _bfloat16_is_quick():
+    elif device == "cpu" and not _has_fast_bfloat16():
         precisions = ["float32"]
     else:
         precisions = ["bfloat16", "float32"] if gpu else ["float32", "bfloat16"]
@@ -80,8 +80,8 @@ def candidates(config: RunConfig, device: str) -> Iterator[Execution]:
     if config.attention != "auto":
         kernels = [config.attention]
     # Less than all cores where the user says so to torch.
-    threads = config.threads or (torch.get_num_threads() if device == "cpu" else cores())
-    replays = [True, False] if can_replay(config, device) else [False]
+    threads = config.threads or (torch.get_num_threads() if device == "cpu" else available_cores())
+    replays = [True, False] if supports_cuda_graphs(config, device) else [False]
     for precision, attention, replayed in itertools.product(precisions, kernels, replays):
         yield Execution(
             device=device,
@@ -89,22 +89,22 @@ def candidates(config: RunConfig, device: str) -> Iterator[Execution]:
             attention=attention,
             threads=threads,
             torch=str(torch.__version__),
-            processor=processor(),
-            replayed=replayed,
+            processor=cpu_name(),
+            cuda_graph=replayed,
         )
 
 
 @cache
-def _bfloat16_is_quick() -> bool:
+def _has_fast_bfloat16() -> bool:
     """Whether a small product in bfloat16 is worth comparing with one in float32.
 
     Without instructions for it, one is hundreds of times slower, and a whole step would take
     minutes to try. Asked once: what is remembered is found again by the ways that there are.
     """
     exact = torch.ones(TASTE_SIZE, TASTE_SIZE)
-    limit = HOPELESS * min(_product_seconds(exact) for _ in range(TASTES))
+    limit = PRUNE_RATIO * min(_product_seconds(exact) for _ in range(NUM_PILOT_RUNS))
     half = exact.bfloat16()
-    return any(_product_seconds(half) < limit for _ in range(TASTES))
+    return any(_product_seconds(half) < limit for _ in range(NUM_PILOT_RUNS))
 
 
 def _product_seconds(matrix: torch.Tensor) -> float:
@@ -113,13 +113,13 @@ def _product_seconds(matrix: torch.Tensor) -> float:
     return time.perf_counter() - began
 
 
-def name_of(way: Execution) -> str:
+def describe_execution(way: Execution) -> str:
     """A way in words."""
     way_in_short = f"{way.precision}, {way.attention} attention"
     if way.compiled:
         way_in_short += ", compiled"
-    if way.replayed:
+    if way.cuda_graph:
         way_in_short += ", replayed"
     if way.device != "cpu":
         return way_in_short
-    return f"{way_in_short}, {counted(way.threads, 'thread')}"
+    return f"{way_in_short}, {format_count(way.threads, 'thread')}"

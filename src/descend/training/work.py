@@ -15,51 +15,51 @@ import msgspec
 import torch
 
 from descend.config import make_config
-from descend.errors import DescendError, DivergedError, LockedError
-from descend.runs.durable import write_file
+from descend.errors import DescendError, DivergedError, RunLockedError
+from descend.runs.durable import write_file_atomic
 from descend.runs.events import EVENTS
 from descend.runs.folder import (
     CHECKPOINTS,
     TOKENIZER,
     WEIGHTS,
     EventLog,
-    RunInfo,
-    Summary,
+    RunMetadata,
+    RunSummary,
     has_summary,
     is_finished,
-    is_run,
-    newest_checkpoint,
+    is_run_folder,
+    latest_checkpoint,
     write_info,
     write_summary,
 )
-from descend.runs.lock import HeldFolder, writing
+from descend.runs.lock import HeldFolder, lock_run_folder
 from descend.runs.model_files import save_model
 from descend.runs.records import (
     Epoch,
     Overfitting,
-    Record,
-    Rescue,
+    Event,
+    Rollback,
     Sample,
-    Saved,
-    Started,
-    Stopped,
+    CheckpointSaved,
+    TrainingStarted,
+    TrainingStopped,
 )
 from descend.runs.suggestions import lacks_model, retrain_command
 from descend.training.checkpoint import save_checkpoint
 from descend.training.divergence import check_numbers
 from descend.training.explosion import name_probable_cause
-from descend.training.interrupts import Interrupted, noticing_signals
-from descend.training.job import Job
+from descend.training.interrupts import TrainingInterrupted, defer_stop_signals
+from descend.training.job import TrainingRun
 from descend.training.loop import train
-from descend.training.memory import memory_errors
+from descend.training.memory import translate_memory_errors
 from descend.training.overfitting import react_to_overfitting
-from descend.training.process import process_kept
+from descend.training.process import restore_process_settings
 from descend.training.recipe import choose_warmup
-from descend.training.rescue import rescue
-from descend.training.samples import held_out_prompts, write_sample
-from descend.training.state import last_step, put_weights
+from descend.training.rescue import roll_back
+from descend.training.samples import validation_prompts, generate_sample
+from descend.training.state import last_step, load_weights
 
-SAVING_SHARE = 0.02
+MAX_CHECKPOINT_FRACTION = 0.02
 """Most that saving may cost, as a share of training time: the next save waits until then."""
 
 SAMPLING_SHARE = 0.02
@@ -67,23 +67,23 @@ SAMPLING_SHARE = 0.02
 
 
 @dataclass
-class Budget:
+class TimeBudget:
     """Lets something costly happen only as often as its own cost allows."""
 
     share: float
     since: float = field(default_factory=time.perf_counter)
     cost: float = 0.0
 
-    def due(self) -> bool:
+    def is_due(self) -> bool:
         """Whether enough time has passed since the last time to pay for the next."""
         return time.perf_counter() - self.since >= self.cost / self.share
 
-    def paid(self, seconds: float) -> None:
+    def add_cost(self, seconds: float) -> None:
         """Note what it cost this time."""
         self.cost, self.since = seconds, time.perf_counter()
 
 
-def work(job: Job) -> Iterator[Record]:
+def run_training(job: TrainingRun) -> Iterator[Event]:
     """Train `job` to its end, writing its folder; every record is yielded once it is written.
 
     Raises `Interrupted` after a signal (saved, resumable), `LockedError` if another process wrote
@@ -91,99 +91,99 @@ def work(job: Job) -> Iterator[Record]:
     saved before stays as it was.
     """
     with ExitStack() as stack:
-        held = stack.enter_context(writing(job.folder))
+        held = stack.enter_context(lock_run_folder(job.folder))
         _check_unchanged(job)  # under the lock: before it, another run may still begin
         log = stack.enter_context(closing(EventLog(job.folder)))
-        stack.enter_context(process_kept())
-        torch.set_num_threads(job.course.execution.threads)
+        stack.enter_context(restore_process_settings())
+        torch.set_num_threads(job.plan.execution.threads)
         if job.state.step == 0:
             write_info(job.folder, job.info)
-            write_file(job.folder / TOKENIZER, job.store.tokenizer.to_bytes())
+            write_file_atomic(job.folder / TOKENIZER, job.store.tokenizer.to_bytes())
         try:
             for record in _records(job, held):
                 log.append(record)
                 yield record
-        except (DescendError, Interrupted) as problem:
+        except (DescendError, TrainingInterrupted) as problem:
             reason = (
                 "interrupted"
-                if isinstance(problem, Interrupted)
+                if isinstance(problem, TrainingInterrupted)
                 else ("diverged" if isinstance(problem, DivergedError) else "failed")
             )
             diverged = problem if isinstance(problem, DivergedError) else None
             found = diverged.found if diverged else ""
-            log.append(Stopped(job.state.step, reason, _now(), found))  # type: ignore[arg-type]
+            log.append(TrainingStopped(job.state.step, reason, _now(), found))  # type: ignore[arg-type]
             if diverged:
                 raise _with_fix(diverged, job) from None
             raise
 
 
-def _check_unchanged(job: Job) -> None:
+def _check_unchanged(job: TrainingRun) -> None:
     """Raise `LockedError` if another process wrote to the folder of `job` since it was made."""
     folder = job.folder
     if job.checkpoint is None:
         places = [folder / name for name in (EVENTS, CHECKPOINTS, WEIGHTS)]
-        changed = is_run(folder) or has_summary(folder) or any(p.exists() for p in places)
+        changed = is_run_folder(folder) or has_summary(folder) or any(p.exists() for p in places)
         found, what_to_do = "a run that another process began", "choose another save_dir"
     else:
         finished = is_finished(folder) and not lacks_model(folder)
-        changed = finished or newest_checkpoint(folder) != job.checkpoint
+        changed = finished or latest_checkpoint(folder) != job.checkpoint
         found, what_to_do = "a run that another process took up meanwhile", "resume it again"
     if changed:
-        raise LockedError(str(folder), found, "the folder as it was at the start", what_to_do)
+        raise RunLockedError(str(folder), found, "the folder as it was at the start", what_to_do)
 
 
-def _go_back(job: Job) -> Rescue | None:
+def _go_back(job: TrainingRun) -> Rollback | None:
     """Put a state that holds a number that is not finite back to the last good one.
 
     Raises `DivergedError` where that is not possible: such a state is never saved.
     """
-    state, course = job.state, job.course
+    state, course = job.state, job.plan
     try:
-        check_numbers(state, course.batches.epoch_of(max(state.step - 1, 0)))
+        check_numbers(state, course.batches.epoch_at_step(max(state.step - 1, 0)))
     except DivergedError as trouble:
-        return rescue(state, course.config, state.step, trouble)
+        return roll_back(state, course.config, state.step, trouble)
     return None
 
 
-def _with_fix(problem: DivergedError, job: Job) -> DivergedError:
+def _with_fix(problem: DivergedError, job: TrainingRun) -> DivergedError:
     """`problem` with its probable cause and the command that fixes it."""
-    cause = name_probable_cause(job.course.config)
+    cause = name_probable_cause(job.plan.config)
     told = DivergedError(
-        problem.where, problem.found, problem.expected, cause + problem.what_to_do
+        problem.location, problem.found, problem.expected, cause + problem.fix
     )  # fmt: skip
     told.next_command = retrain_command(job.folder)
     return told
 
 
-def _records(job: Job, held: HeldFolder) -> Iterator[Record]:
+def _records(job: TrainingRun, held: HeldFolder) -> Iterator[Event]:
     state, folder = job.state, job.folder
-    saving, sampling = Budget(SAVING_SHARE), Budget(SAMPLING_SHARE)
-    epochs, rescues = list(job.epochs_before), list(job.rescues_before)
+    saving, sampling = TimeBudget(MAX_CHECKPOINT_FRACTION), TimeBudget(SAMPLING_SHARE)
+    epochs, rescues = list(job.previous_epochs), list(job.previous_rollbacks)
     overfitting = job.overfitting_before
     saved = state.step > 0  # a resumed run stands where its checkpoint does
-    yield Started(state.step, _now())
-    with noticing_signals() as wish, memory_errors(job.course.config, job.shape):
-        for records in train(state, job.course):
+    yield TrainingStarted(state.step, _now())
+    with defer_stop_signals() as wish, translate_memory_errors(job.plan.config, job.shape):
+        for records in train(state, job.plan):
             yield from records
             record = records[-1]
-            if isinstance(record, Rescue):
+            if isinstance(record, Rollback):
                 rescues.append(record)
                 epochs = [e for e in epochs if e.step <= record.step]
             if isinstance(record, Epoch):
                 epochs.append(record)
                 held.check()
-                rise = react_to_overfitting(state, job.course, epochs, free=job.free_length)
+                rise = react_to_overfitting(state, job.plan, epochs, free=job.free_length)
                 if rise and overfitting is None:
                     overfitting = rise
                     yield rise
-                write_summary(folder, summarise(job, epochs, rescues, [], overfitting))
-                more = state.step < last_step(state, job.course.total_steps)
-                if more and sampling.due() and wish.signal_number is None:
+                write_summary(folder, build_run_summary(job, epochs, rescues, [], overfitting))
+                more = state.step < last_step(state, job.plan.total_steps)
+                if more and sampling.is_due() and wish.signal_number is None:
                     began = time.perf_counter()
-                    yield _sample(job, held_out_prompts(job.store)[0])
-                    sampling.paid(time.perf_counter() - began)
+                    yield _sample(job, validation_prompts(job.store)[0])
+                    sampling.add_cost(time.perf_counter() - began)
             stop = wish.signal_number
-            saved = stop is not None or saving.due()
+            saved = stop is not None or saving.is_due()
             if saved:
                 if (back := _go_back(job)) is not None:
                     yield back
@@ -192,30 +192,30 @@ def _records(job: Job, held: HeldFolder) -> Iterator[Record]:
                 held.check()
                 began = time.perf_counter()
                 save_checkpoint(folder, state)
-                saving.paid(time.perf_counter() - began)
-                yield Saved(state.step, saving.cost)
+                saving.add_cost(time.perf_counter() - began)
+                yield CheckpointSaved(state.step, saving.cost)
             if stop is not None:
-                raise Interrupted(str(folder), state.step, stop)
+                raise TrainingInterrupted(str(folder), state.step, stop)
         held.check()
         if not saved:
             save_checkpoint(folder, state)
         yield from _finish(job, epochs, rescues, overfitting)
         held.check()
-    yield Stopped(state.step, "finished", _now())
+    yield TrainingStopped(state.step, "finished", _now())
 
 
 def _finish(
-    job: Job, epochs: list[Epoch], rescues: list[Rescue], overfitting: Overfitting | None
-) -> Iterator[Record]:
+    job: TrainingRun, epochs: list[Epoch], rescues: list[Rollback], overfitting: Overfitting | None
+) -> Iterator[Event]:
     """Keep the best weights as the model, let it write, save it."""
     state = job.state
     assert state.best is not None  # every run ends with an epoch, and every epoch is judged
-    put_weights(state.model, state.best.weights)
+    load_weights(state.model, state.best.weights)
     samples: list[Sample] = []
-    for prompt in held_out_prompts(job.store):
+    for prompt in validation_prompts(job.store):
         samples.append(_sample(job, prompt))
         yield samples[-1]
-    summary = summarise(job, epochs, rescues, samples, overfitting, finished=True)
+    summary = build_run_summary(job, epochs, rescues, samples, overfitting, finished=True)
     info = _completed_info(job)
     if info != job.info:
         write_info(job.folder, info)
@@ -223,57 +223,57 @@ def _finish(
     write_summary(job.folder, summary)
 
 
-def _completed_info(job: Job) -> RunInfo:
+def _completed_info(job: TrainingRun) -> RunMetadata:
     """The run's facts; of a run that the clock ended, with the steps that it made."""
-    if job.course.time_limit is None:
+    if job.plan.time_limit is None:
         return job.info
-    steps, asked = job.state.step, make_config(job.info.config)
+    steps, asked = job.state.step, make_config(job.info.requested_config)
     made = {
         "max_steps": steps,
-        "epoch": job.course.batches.epoch_of(steps - 1),
+        "epoch": job.plan.batches.epoch_at_step(steps - 1),
         "warmup_steps": choose_warmup(asked, steps),
     }
-    return msgspec.structs.replace(job.info, resolved=job.info.resolved | made)
+    return msgspec.structs.replace(job.info, resolved_config=job.info.resolved_config | made)
 
 
-def _sample(job: Job, prompt: str) -> Sample:
-    config = job.course.config
-    return write_sample(
+def _sample(job: TrainingRun, prompt: str) -> Sample:
+    config = job.plan.config
+    return generate_sample(
         job.state.model, job.store, prompt,
         step=job.state.step, context=config.seq_len, seed=config.seed,
     )  # fmt: skip
 
 
-def summarise(
-    job: Job,
+def build_run_summary(
+    job: TrainingRun,
     epochs: list[Epoch],
-    rescues: list[Rescue],
+    rescues: list[Rollback],
     samples: list[Sample],
     overfitting: Overfitting | None = None,
     finished: bool = False,
-) -> Summary:
+) -> RunSummary:
     """The outcome of `job` so far."""
     best = min(epochs, key=lambda e: e.validation_loss)
-    batches = job.course.batches
-    ladder = job.store.info.ladder
-    return Summary(
+    batches = job.plan.batches
+    ladder = job.store.info.ngram_baselines
+    return RunSummary(
         model_dir=str(job.folder),
         parameters=sum(p.numel() for p in job.state.model.parameters()),
-        seconds=job.state.seconds,
-        tokens_per_second=job.state.step * batches.tokens_per_step / max(job.state.seconds, 1e-9),
+        seconds=job.state.elapsed_seconds,
+        tokens_per_second=job.state.step * batches.tokens_per_step / max(job.state.elapsed_seconds, 1e-9),
         epochs=epochs,
         best_epoch=best.epoch,
         validation_loss=best.validation_loss,
         validation_accuracy=best.validation_accuracy,
         bits_per_byte=best.bits_per_byte,
-        loss_ladder={"uniform": ladder.uniform, "unigram": ladder.unigram, "bigram": ladder.bigram},
+        ngram_baselines={"uniform": ladder.uniform, "unigram": ladder.unigram, "bigram": ladder.bigram},
         finished=finished,
         samples=samples,
-        rescues=rescues,
+        rollbacks=rescues,
         overfitting=overfitting,
         continued=job.info.parent is not None,
-        loss_before=job.info.parent_loss,
-        passes=batches.passes(job.state.step),
+        parent_validation_loss=job.info.parent_loss,
+        num_epochs=batches.epochs_at_step(job.state.step),
     )
 
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import msgspec
 
-from descend.config import OF_NO_CONSEQUENCE, RunConfig
+from descend.config import NON_SEMANTIC_KEYS, RunConfig
 from descend.errors import ConfigError
-from descend.machine import pick_device
+from descend.machine import resolve_device
 from descend.runs.folder import WEIGHTS
-from descend.text.corpus import find_corpus
+from descend.text.corpus import resolve_corpus
 
 # Raised whenever a trial of the same arm would come out otherwise, so that old ones are not met.
 # Since 5, seconds on a processor are those at work; before, they told how busy the machine was.
@@ -25,25 +25,25 @@ _FORMAT = 5
 
 EVALUATION_TOKENS = 32_768
 
-OFTEN_EVALUATION_TOKENS = EVALUATION_TOKENS // 2
+SEARCH_EVALUATION_TOKENS = EVALUATION_TOKENS // 2
 """For trials that are judged several times along their way."""
 
-_DECIDES_NOTHING = (*OF_NO_CONSEQUENCE, "rescue", "compile", "threads", "minutes")
+_KEYS_NOT_HASHED = (*NON_SEMANTIC_KEYS, "rescue", "compile", "threads", "minutes")
 """A trial is as long as its steps, whatever the minutes of a run. None is rescued: what diverges
 must be seen to diverge. None is compiled, and on a processor each takes a thread, however a run
 computes."""
 
 
-class Arm(msgspec.Struct, frozen=True, kw_only=True):
+class TrialSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One run to be made: what is trained, on how much text, how far. Made by `arm_of`."""
 
     config: dict[str, Any]
     """`RunConfig.model_dump(mode="json")`, the seed included."""
     steps: int | None = None
     """Updates to make; the schedule spans exactly these. None: as `epoch` says."""
-    stop_at: int | None = None
+    stop_step: int | None = None
     """Stop after so many of them; the schedule still spans all of `steps`."""
-    train_share: float = 1.0
+    train_fraction: float = 1.0
     """Only this share of the training tokens may be used, spread evenly: see `trials/share.py`."""
     evaluate_every: int | None = None
     """Steps between judgments on held-out text; there is always one at the end."""
@@ -60,19 +60,19 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
         `CorpusError` for missing text, `ConfigError` for a missing parent, vocabulary or device.
         """
         config = {
-            k: v for k, v in self.config.items() if k not in (*_DECIDES_NOTHING, "corpus_dir")
+            k: v for k, v in self.config.items() if k not in (*_KEYS_NOT_HASHED, "corpus_dir")
         }
-        config["device"] = pick_device(config["device"])
+        config["device"] = resolve_device(config["device"])
         if config.get("vocab_path"):
             config["vocab_path"] = _hash_of(Path(config["vocab_path"]), "vocab_path")
-        weights = self.parent and _hash_of(weights_of(self.parent), "parent")
+        weights = self.parent and _hash_of(parent_weights_file(self.parent), "parent")
         content = msgspec.structs.replace(self, config=config, parent=weights)
-        corpus = find_corpus(self.config["corpus_dir"]).fingerprint
+        corpus = resolve_corpus(self.config["corpus_dir"]).fingerprint
         made_of = (_FORMAT, metadata.version("torch"), corpus, content)
         return hashlib.sha256(msgspec.json.encode(made_of, order="deterministic")).hexdigest()
 
 
-class Point(msgspec.Struct, frozen=True, kw_only=True):
+class EvalPoint(msgspec.Struct, frozen=True, kw_only=True):
     """A trial as it stood after `step` updates: losses in nats per token."""
 
     step: int
@@ -87,7 +87,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     bits_per_byte: float
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class TrialResult(msgspec.Struct, frozen=True, kw_only=True):
     """What came of an arm. Losses in nats per token of held-out text."""
 
     key: str
@@ -105,19 +105,19 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     the wall."""
     peak_bytes: int | None
     """Most memory of the device that was held; None on a processor, where it is not measured."""
-    curve: list[Point]
+    curve: list[EvalPoint]
     validation_loss: float
     """At the end; of a trial that diverged: at its last point, or that of guessing, ln V."""
     accuracy: float
     bits_per_byte: float
-    diverged_at: int | None
+    diverged_step: int | None
     """Step whose loss, gradient or judgment was not a finite number any more."""
-    losses: list[float]
+    chunk_losses: list[float]
     """Mean losses of pieces of the held-out text: the same pieces for the same tokenizer and seed.
     Empty if the trial diverged before its first judgment."""
 
 
-def arm_of(
+def make_trial_spec(
     config: RunConfig,
     *,
     steps: int | None = None,
@@ -126,7 +126,7 @@ def arm_of(
     evaluate_every: int | None = None,
     evaluation_tokens: int = EVALUATION_TOKENS,
     parent: Path | str | None = None,
-) -> Arm:
+) -> TrialSpec:
     """The arm that trains `config`; `ConfigError` for a budget that is none.
 
     With `steps` neither the epochs nor `max_steps` count any more; they are left out, so that
@@ -142,21 +142,21 @@ def arm_of(
     values = config.model_dump(mode="json") | {"minutes": None}
     if steps is not None:
         values |= {"epoch": None, "max_steps": None}
-    source = find_corpus(config.corpus_dir)
-    if source.spooled:  # a stream cannot be read again by another process
+    source = resolve_corpus(config.corpus_dir)
+    if source.is_stream_copy:  # a stream cannot be read again by another process
         values["corpus_dir"] = str(source.paths[0])
-    return Arm(
+    return TrialSpec(
         config=values,
         steps=steps,
-        stop_at=stop_at,
-        train_share=train_share,
+        stop_step=stop_at,
+        train_fraction=train_share,
         evaluate_every=evaluate_every,
         evaluation_tokens=evaluation_tokens,
         parent=None if parent is None else str(parent),
     )
 
 
-def weights_of(parent: str) -> Path:
+def parent_weights_file(parent: str) -> Path:
     """The file that a trial which starts from the model `parent` needs."""
     return Path(parent) / WEIGHTS
 

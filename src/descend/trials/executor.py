@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from descend.machine import cores, pick_device
-from descend.runs.durable import write_file
+from descend.machine import available_cores, resolve_device
+from descend.runs.durable import write_file_atomic
 from descend.text.cache import cache_dir
-from descend.trials.arms import Arm, Outcome
-from descend.trials.on_ray import cluster, run_on_ray, slots
+from descend.trials.arms import TrialSpec, TrialResult
+from descend.trials.on_ray import ray_address, run_on_ray, cluster_slots
 
 if TYPE_CHECKING:
-    from descend.trials.trial import Moved, Seen
+    from descend.trials.trial import FractionCallback, EvalCallback
 
 
-class News(msgspec.Struct, frozen=True):
+class TrialProgress(msgspec.Struct, frozen=True):
     """What is heard of a series: that an arm is done, or every few seconds how far it is."""
 
     done: int
@@ -32,22 +32,22 @@ class News(msgspec.Struct, frozen=True):
     total: int
     key: str
     """Of the arm that this is of."""
-    share: float
+    fraction_done: float
     """Of its steps."""
-    outcome: Outcome | None
+    outcome: TrialResult | None
     """None while it is under way."""
 
 
-Told = Callable[[News], None]
+TrialCallback = Callable[[TrialProgress], None]
 
 
-def silent(news: News) -> None:
+def ignore_progress(news: TrialProgress) -> None:
     """Progress that nobody watches."""
 
 
-def run_arms(
-    arms: Sequence[Arm], *, workers: int | None = None, told: Told = silent, here: bool = False
-) -> list[Outcome]:
+def run_trials(
+    arms: Sequence[TrialSpec], *, workers: int | None = None, told: TrialCallback = ignore_progress, here: bool = False
+) -> list[TrialResult]:
     """The outcomes of `arms`, in that order.
 
     `workers` at a time with a thread each (left open: one a core, or one alone on a GPU; on a
@@ -56,86 +56,86 @@ def run_arms(
     """
     keys = [arm.key for arm in arms]
     distinct = dict(zip(keys, arms, strict=True))
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, TrialResult] = {}
 
-    def done(key: str, outcome: Outcome) -> None:
+    def done(key: str, outcome: TrialResult) -> None:
         outcomes[key] = outcome
-        told(News(len(outcomes), len(distinct), key, 1.0, outcome))
+        told(TrialProgress(len(outcomes), len(distinct), key, 1.0, outcome))
 
     def moved(key: str, share: float) -> None:
-        told(News(len(outcomes), len(distinct), key, share, None))
+        told(TrialProgress(len(outcomes), len(distinct), key, share, None))
 
     for key in distinct:
-        found = cached(key)
+        found = load_cached_result(key)
         if found is not None:
             done(key, found)
     missing = {key: arm for key, arm in distinct.items() if key not in outcomes}
-    if missing and cluster() and not here:
+    if missing and ray_address() and not here:
 
-        def kept(key: str, outcome: Outcome) -> None:
-            keep(outcome)
+        def kept(key: str, outcome: TrialResult) -> None:
+            cache_result(outcome)
             done(key, outcome)
 
         run_on_ray(missing, workers, kept, moved)
-    elif (count := local_count(list(missing.values()), workers)) > 1:
-        from descend.trials.workers import run_in_workers
+    elif (count := local_worker_count(list(missing.values()), workers)) > 1:
+        from descend.trials.workers import run_in_worker_pool
 
-        run_in_workers(missing, count, done, moved)
+        run_in_worker_pool(missing, count, done, moved)
     else:
         for key, arm in missing.items():
-            done(key, run_arm(arm, moved=partial(moved, key)))
+            done(key, run_trial(arm, moved=partial(moved, key)))
     return [outcomes[key] for key in keys]
 
 
-def run_arm(arm: Arm, seen: Seen | None = None, moved: Moved | None = None) -> Outcome:
+def run_trial(arm: TrialSpec, seen: EvalCallback | None = None, moved: FractionCallback | None = None) -> TrialResult:
     """The outcome of `arm`: from the cache, or trained in this process and kept there.
 
     `moved` is told how far it is, and `seen` may end it early (`trials.trial`); what came of it is
     then kept as what it is, the outcome of an arm that stops there.
     """
-    from descend.trials.trial import let_go_on, train_arm, unwatched
+    from descend.trials.trial import never_stop, train_trial, ignore_progress
 
-    outcome = cached(arm.key)
+    outcome = load_cached_result(arm.key)
     if outcome is None:
-        outcome = train_arm(arm, seen or let_go_on, moved or unwatched)
-        keep(outcome)
+        outcome = train_trial(arm, seen or never_stop, moved or ignore_progress)
+        cache_result(outcome)
     return outcome
 
 
-def keep(outcome: Outcome) -> None:
+def cache_result(outcome: TrialResult) -> None:
     """Put `outcome` into the cache."""
-    write_file(_file(outcome.key), msgspec.json.encode(outcome))
+    write_file_atomic(_file(outcome.key), msgspec.json.encode(outcome))
 
 
-def cached(key: str) -> Outcome | None:
+def load_cached_result(key: str) -> TrialResult | None:
     """The outcome kept under `key`; None if there is none, or none that can be read."""
     with suppress(OSError, msgspec.DecodeError):
-        return msgspec.json.decode(_file(key).read_bytes(), type=Outcome)
+        return msgspec.json.decode(_file(key).read_bytes(), type=TrialResult)
     return None
 
 
-def worker_count(arms: Sequence[Arm], asked: int | None = None) -> int:
+def worker_count(arms: Sequence[TrialSpec], asked: int | None = None) -> int:
     """How many of `arms` `run_arms` trains at a time: as many as there is room for, unless asked;
     on a cluster by the room that it has in all."""
-    if not cluster() or not arms:
-        return local_count(arms, asked)
-    room = slots(_devices(arms))
+    if not ray_address() or not arms:
+        return local_worker_count(arms, asked)
+    room = cluster_slots(_devices(arms))
     return min(room, asked or room, len(arms))
 
 
-def local_count(arms: Sequence[Arm], asked: int | None = None) -> int:
+def local_worker_count(arms: Sequence[TrialSpec], asked: int | None = None) -> int:
     """Processes to train `arms` with on this machine: no more than there are arms; on a GPU one,
     unless asked."""
-    return max(1, min(workers_on(_devices(arms)) if asked is None else asked, len(arms)))
+    return max(1, min(workers_for_devices(_devices(arms)) if asked is None else asked, len(arms)))
 
 
-def _devices(arms: Sequence[Arm]) -> set[str]:
+def _devices(arms: Sequence[TrialSpec]) -> set[str]:
     return {arm.config["device"] for arm in arms}
 
 
-def workers_on(devices: set[str]) -> int:
+def workers_for_devices(devices: set[str]) -> int:
     """Processes that train side by side on `devices`, as configurations name them."""
-    return cores() if {pick_device(device) for device in devices} <= {"cpu"} else 1
+    return available_cores() if {resolve_device(device) for device in devices} <= {"cpu"} else 1
 
 
 def _file(key: str) -> Path:

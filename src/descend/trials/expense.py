@@ -6,64 +6,64 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from descend.model.cost import forward_flops_per_token, training_flops_per_token
-from descend.trials.arms import Arm
-from descend.trials.executor import cached
-from descend.trials.speed import Speed, speed_of
+from descend.trials.arms import TrialSpec
+from descend.trials.executor import load_cached_result
+from descend.trials.speed import StepTime, get_step_time
 
 if TYPE_CHECKING:
-    from descend.trials.trial import Ready
+    from descend.trials.trial import PreparedTrial
 
 
-def estimate_each(arms: Sequence[Arm]) -> dict[str, float]:
+def estimate_trial_seconds(arms: Sequence[TrialSpec]) -> dict[str, float]:
     """Seconds that each arm will take alone, by its key; those in the cache are left out.
 
     The text is prepared for it. A step of the lightest and of the heaviest network is timed, once
     and for all; what lies between costs in proportion to its floating-point operations.
     """
-    from descend.trials.trial import prepare
+    from descend.trials.trial import prepare_trial
 
-    missing = {key: arm for arm in arms if cached(key := arm.key) is None}
+    missing = {key: arm for arm in arms if load_cached_result(key := arm.key) is None}
     if not missing:
         return {}
-    ready = {key: prepare(arm) for key, arm in missing.items()}
+    ready = {key: prepare_trial(arm) for key, arm in missing.items()}
     weight = {key: _flops(one) for key, one in ready.items()}
     light, heavy = min(weight, key=weight.__getitem__), max(weight, key=weight.__getitem__)
-    low, high = speed_of(ready[light]), speed_of(ready[heavy])
+    low, high = get_step_time(ready[light]), get_step_time(ready[heavy])
     span = (weight[heavy] - weight[light]) or 1.0
     costs = {}
     for key, one in ready.items():
         share = (weight[key] - weight[light]) / span
         per_token = low.per_token + share * (high.per_token - low.per_token)
         per_update = low.per_update + share * (high.per_update - low.per_update)
-        costs[key] = _seconds(one, Speed(per_token, per_update))
+        costs[key] = _seconds(one, StepTime(per_token, per_update))
     return costs
 
 
-def measured_speed(arm: Arm) -> Speed:
+def measure_step_time(arm: TrialSpec) -> StepTime:
     """Time a step of the network of `arm`; remembered for its shape and batch."""
-    from descend.trials.trial import prepare
+    from descend.trials.trial import prepare_trial
 
-    return speed_of(prepare(arm))
+    return get_step_time(prepare_trial(arm))
 
 
-def _flops(ready: Ready) -> float:
+def _flops(ready: PreparedTrial) -> float:
     config = ready.config
     return training_flops_per_token(ready.shape, config.seq_len, config.activation_checkpointing)
 
 
-def _seconds(ready: Ready, speed: Speed) -> float:
+def _seconds(ready: PreparedTrial, speed: StepTime) -> float:
     every = ready.arm.evaluate_every
     judgments = 1 + (ready.last_step // every if every else 0)
     training = training_seconds(ready, speed, ready.last_step)
-    return training + judgments * judging_seconds(ready, speed)
+    return training + judgments * evaluation_seconds(ready, speed)
 
 
-def training_seconds(ready: Ready, speed: Speed, steps: int) -> float:
+def training_seconds(ready: PreparedTrial, speed: StepTime, steps: int) -> float:
     """What `steps` of it take."""
     return steps * (ready.batches.tokens_per_step * speed.per_token + speed.per_update)
 
 
-def judging_seconds(ready: Ready, speed: Speed) -> float:
+def evaluation_seconds(ready: PreparedTrial, speed: StepTime) -> float:
     """What one judgment on held-out text takes."""
     from descend.trials.judge import BYTES_PER_TOKEN
 

@@ -18,16 +18,16 @@ from torch.nn import functional as F
 from descend.machine import Execution
 from descend.model.transformer import Transformer
 from descend.text.store import TokenStore
-from descend.training.precision import compute_in
+from descend.training.precision import autocast_precision
 
-STRETCHES = 8
+NUM_SEGMENTS = 8
 """Few, so that a long context is rarely cut short; several, so that one chapter decides little."""
 
 BYTES_PER_TOKEN = 4
 """What a token counts for, so that the bytes judged do not depend on the tokenizer: about what a
 token of a vocabulary of 4096 stands for in English text."""
 
-PIECES = 64
+NUM_CHUNKS = 64
 """Parts whose mean losses are kept, for resampling over text."""
 
 _BATCH_TOKENS = 4096
@@ -35,16 +35,16 @@ _BATCH_TOKENS = 4096
 Tokens = NDArray[np.unsignedinteger]
 
 
-class Judgment(msgspec.Struct, frozen=True):
+class TrialEvaluation(msgspec.Struct, frozen=True):
     """Means over the predicted tokens; loss in nats, and the mean loss of each of the pieces."""
 
     loss: float
     accuracy: float
     bits_per_byte: float
-    pieces: list[float]
+    chunk_losses: list[float]
 
 
-def stretches(store: TokenStore, evaluation_tokens: int) -> list[Tokens]:
+def evaluation_segments(store: TokenStore, evaluation_tokens: int) -> list[Tokens]:
     """What to judge on: the whole held-out text, or `STRETCHES` parts of it.
 
     In each, every token but the first is predicted.
@@ -54,21 +54,21 @@ def stretches(store: TokenStore, evaluation_tokens: int) -> list[Tokens]:
     total = int(byte_at[-1])
     if total <= wanted:
         return [store.validation]
-    length = wanted // STRETCHES
-    starts = np.linspace(0, total - length, STRETCHES)
+    length = wanted // NUM_SEGMENTS
+    starts = np.linspace(0, total - length, NUM_SEGMENTS)
     first = np.searchsorted(byte_at, starts)
     last = np.searchsorted(byte_at, starts + length)
     return [store.validation[a : b + 1] for a, b in zip(first, last, strict=True) if b > a]
 
 
 @torch.no_grad()
-def judge(
+def evaluate_trial(
     model: Transformer,
     execution: Execution,
     store: TokenStore,
     parts: list[Tokens],
     seq_len: int,
-) -> Judgment:
+) -> TrialEvaluation:
     """Judge `model` on `parts`; its mode is left as it was found."""
     was_training = model.training
     model.eval()
@@ -76,7 +76,7 @@ def judge(
     for window_BT in (w for part in parts for w in _windows(part, seq_len)):
         batch = torch.from_numpy(window_BT).to(execution.device)
         targets = batch[:, 1:].flatten()
-        with compute_in(execution):
+        with autocast_precision(execution):
             logits = model(batch[:, :-1])
         logits = logits.float().flatten(0, 1)
         losses.append(F.cross_entropy(logits, targets, reduction="none").double().cpu().numpy())
@@ -84,11 +84,11 @@ def judge(
         nbytes += int(store.tokenizer.byte_lengths[window_BT[:, 1:]].sum())
     model.train(was_training)
     all_losses = np.concatenate(losses)
-    return Judgment(
+    return TrialEvaluation(
         loss=float(all_losses.mean()),
         accuracy=hits / len(all_losses),
         bits_per_byte=float(all_losses.sum()) / math.log(2) / max(nbytes, 1),
-        pieces=[float(p.mean()) for p in np.array_split(all_losses, PIECES) if len(p)],
+        chunk_losses=[float(p.mean()) for p in np.array_split(all_losses, NUM_CHUNKS) if len(p)],
     )
 
 

@@ -17,13 +17,13 @@ from typing import Any
 
 import msgspec
 
-from descend.errors import ConfigError, DescendError, MissingExtraError
-from descend.machine import pick_device
-from descend.text.corpus import find_corpus
-from descend.trials.arms import Arm, Outcome
-from descend.trials.workers import Message, error_of
+from descend.errors import ConfigError, DescendError, MissingDependencyError
+from descend.machine import resolve_device
+from descend.text.corpus import resolve_corpus
+from descend.trials.arms import TrialSpec, TrialResult
+from descend.trials.workers import WorkerMessage, to_exception
 
-VARIABLE = "RAY_ADDRESS"
+RAY_ADDRESS_VARIABLE = "RAY_ADDRESS"
 """The variable by which every tool of Ray finds its cluster: `host:port`, `ray://host:port`, `auto`
 for the one that runs on this machine, `local` for one of its own."""
 
@@ -34,18 +34,18 @@ more than three minutes."""
 RETRIES = 1
 """Times that Ray begins an arm again whose machine was lost; a second loss is told."""
 
-LISTENING = 3.0
+PROGRESS_POLL_SECONDS = 3.0
 """Seconds between two questions how far the arms are, of which each says it about as often."""
 
-HERE_ALONE = f"unset {VARIABLE} to train on this machine alone"
+USE_LOCAL_HINT = f"unset {RAY_ADDRESS_VARIABLE} to train on this machine alone"
 
 
-def cluster() -> str | None:
+def ray_address() -> str | None:
     """The address of the cluster to train on; None: this machine alone."""
-    return os.environ.get(VARIABLE) or None
+    return os.environ.get(RAY_ADDRESS_VARIABLE) or None
 
 
-def slots(devices: set[str]) -> int:
+def cluster_slots(devices: set[str]) -> int:
     """Arms that the cluster can train at a time on `devices`, as configurations name them.
 
     `ConfigError` where it cannot train any.
@@ -54,16 +54,16 @@ def slots(devices: set[str]) -> int:
     found = int(_connected().cluster_resources().get(kind, 0))
     if not found:
         raise ConfigError(
-            VARIABLE, f"{cluster()}, a cluster without any {kind}", f"one with a {kind}",
-            f"choose another device, or {HERE_ALONE}",
+            RAY_ADDRESS_VARIABLE, f"{ray_address()}, a cluster without any {kind}", f"one with a {kind}",
+            f"choose another device, or {USE_LOCAL_HINT}",
         )  # fmt: skip
     return found
 
 
 def run_on_ray(
-    arms: Mapping[str, Arm],
+    arms: Mapping[str, TrialSpec],
     most: int | None,
-    done: Callable[[str, Outcome], None],
+    done: Callable[[str, TrialResult], None],
     moved: Callable[[str, float], None],
 ) -> None:
     """Carry `arms` out on the cluster, at `most` so many at a time; `done` is called here, with
@@ -71,9 +71,9 @@ def run_on_ray(
 
     Raises the first error met, and cancels the others; so does Ctrl-C.
     """
-    slots({arm.config["device"] for arm in arms.values()})  # or an error, where Ray would wait
+    cluster_slots({arm.config["device"] for arm in arms.values()})  # or an error, where Ray would wait
     ray = _connected()
-    task, ear = ray.remote(_carry_out), _ear()
+    task, ear = ray.remote(_run_remote_trial), _progress_actor()
     waiting = list(arms.items())
     running: dict[Any, str] = {}
     heard = ear.heard.remote()
@@ -81,7 +81,7 @@ def run_on_ray(
         while waiting or running:
             while waiting and len(running) < (most or len(arms)):
                 key, arm = waiting.pop(0)
-                running[_begin(task, _to_send(arm), ear, key)] = key
+                running[_begin(task, _portable_spec(arm), ear, key)] = key
             ready, _ = ray.wait([*running, heard])
             for one in ready:
                 if one == heard:
@@ -91,29 +91,29 @@ def run_on_ray(
                     heard = ear.heard.remote()
                     continue
                 key = running.pop(one)
-                message = msgspec.json.decode(ray.get(one), type=Message)
+                message = msgspec.json.decode(ray.get(one), type=WorkerMessage)
                 if message.outcome is None:
-                    raise error_of(message.fault)
+                    raise to_exception(message.fault)
                 done(key, msgspec.structs.replace(message.outcome, key=key))
     except (ray.exceptions.RayError, ImportError) as problem:  # the latter where descend is not
         raise DescendError(
-            VARIABLE, f"a run that {cluster()} gave up ({_last_line(problem)})",
+            RAY_ADDRESS_VARIABLE, f"a run that {ray_address()} gave up ({_last_line(problem)})",
             "machines with the same descend and enough memory",
-            f"see docs/machines.md for what they need, or {HERE_ALONE}",
+            f"see docs/machines.md for what they need, or {USE_LOCAL_HINT}",
         ) from None  # fmt: skip
     finally:
         for one in running:
             ray.cancel(one, force=True)
 
 
-def _ear() -> Any:
+def _progress_actor() -> Any:
     """It costs no core, and is begun again where its machine is lost."""
     import ray
 
-    return ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Ear).remote()
+    return ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_ProgressActor).remote()
 
 
-class _Ear:
+class _ProgressActor:
     """Where tasks say how far they are: a process of the cluster."""
 
     def __init__(self) -> None:
@@ -124,31 +124,31 @@ class _Ear:
 
     async def heard(self) -> dict[str, float]:
         """What was said within the next few seconds."""
-        await asyncio.sleep(LISTENING)
+        await asyncio.sleep(PROGRESS_POLL_SECONDS)
         new, self.shares = self.shares, {}
         return new
 
 
-def _begin(task: Any, arm: Arm, ear: Any, name: str) -> Any:
+def _begin(task: Any, arm: TrialSpec, ear: Any, name: str) -> Any:
     gpus = 1 if _on_gpu(arm.config["device"]) else 0
     placed = task.options(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)
     return placed.remote(msgspec.json.encode(arm), arm.key, ear, name)
 
 
 def _on_gpu(device: str) -> bool:
-    return pick_device(device).startswith("cuda")
+    return resolve_device(device).startswith("cuda")
 
 
-def _to_send(arm: Arm) -> Arm:
+def _portable_spec(arm: TrialSpec) -> TrialSpec:
     """`arm` as any machine understands it: paths whole, the device decided. Of several GPUs Ray
     shows a task the one that it may use."""
-    source = find_corpus(arm.config["corpus_dir"])
+    source = resolve_corpus(arm.config["corpus_dir"])
     config = dict(arm.config)
     if source.embedded is None:
         config["corpus_dir"] = _whole(config["corpus_dir"])
     if config.get("vocab_path"):
         config["vocab_path"] = _whole(config["vocab_path"])
-    config["device"] = "cuda" if _on_gpu(config["device"]) else pick_device(config["device"])
+    config["device"] = "cuda" if _on_gpu(config["device"]) else resolve_device(config["device"])
     parent = arm.parent and _whole(arm.parent)
     return msgspec.structs.replace(arm, config=config, parent=parent)
 
@@ -157,12 +157,12 @@ def _whole(path: str) -> str:
     return str(Path(path).expanduser().absolute())
 
 
-def _carry_out(line: bytes, key: str, ear: Any, name: str) -> bytes:
+def _run_remote_trial(line: bytes, key: str, ear: Any, name: str) -> bytes:
     """What a machine of the cluster does: train the arm of `line`, which must be that of `key`
     there as well; returns a `Message`. `ear` is told how far it is, by its `name`."""
-    from descend.trials.worker import carried_out
+    from descend.trials.worker import run_trial_catching_errors
 
-    arm = msgspec.json.decode(line, type=Arm)
+    arm = msgspec.json.decode(line, type=TrialSpec)
 
     def as_here() -> None:
         if arm.key != key:
@@ -176,12 +176,12 @@ def _carry_out(line: bytes, key: str, ear: Any, name: str) -> bytes:
     def moved(share: float) -> None:
         ear.moved.remote(name, share)
 
-    message = carried_out(arm, None, moved, as_here)
+    message = run_trial_catching_errors(arm, None, moved, as_here)
     fault = message.fault
     if fault is not None and fault.facts is not None:
         place, *others = fault.facts
         facts = (f"{place}, on {socket.gethostname()}", *others)
-        message = Message(fault=msgspec.structs.replace(fault, facts=facts))
+        message = WorkerMessage(fault=msgspec.structs.replace(fault, facts=facts))
     return msgspec.json.encode(message)
 
 
@@ -198,31 +198,31 @@ def _connected() -> Any:
 
     `MissingExtraError` without Ray, `ConfigError` where no cluster answers.
     """
-    address = cluster()
+    address = ray_address()
     try:
         import ray
     except ImportError:
-        raise MissingExtraError(
-            VARIABLE, f"{address}, but no Ray in this Python", "the extra ray",
-            f"install it: pip install 'descend[ray]', or {HERE_ALONE}",
+        raise MissingDependencyError(
+            RAY_ADDRESS_VARIABLE, f"{address}, but no Ray in this Python", "the extra ray",
+            f"install it: pip install 'descend[ray]', or {USE_LOCAL_HINT}",
         ) from None  # fmt: skip
     if ray.is_initialized():
         return ray
     try:
-        _knock(address or "")
+        _check_reachable(address or "")
         # descend sends nothing anywhere: a cluster that it starts itself does not either.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         ray.init(log_to_driver=False, logging_level="error")
     except Exception as problem:  # Ray has no type for it: ConnectionError, ValueError, Runtime…
         raise ConfigError(
-            VARIABLE, f"{address}, where no cluster answers ({_last_line(problem)})",
+            RAY_ADDRESS_VARIABLE, f"{address}, where no cluster answers ({_last_line(problem)})",
             "the address of a Ray cluster that runs, auto or local",
-            f"start one (ray start --head), or {HERE_ALONE}",
+            f"start one (ray start --head), or {USE_LOCAL_HINT}",
         ) from None  # fmt: skip
     return ray
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """`OSError` where nobody listens at `address`, if it names a machine."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and port.isdigit():

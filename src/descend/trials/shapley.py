@@ -24,7 +24,7 @@ def coalitions(players: int) -> Iterator[Coalition]:
             yield frozenset(members)
 
 
-def exact_shares(game: Game, players: int) -> list[float]:
+def exact_shapley_values(game: Game, players: int) -> list[float]:
     """The Shapley value of each player; `game` holds all coalitions."""
     shares = [0.0] * players
     for members in coalitions(players):
@@ -34,7 +34,7 @@ def exact_shares(game: Game, players: int) -> list[float]:
     return shares
 
 
-def together(game: Game, first: int, second: int) -> dict[Coalition, float]:
+def pair_interaction(game: Game, first: int, second: int) -> dict[Coalition, float]:
     """What two players bring beyond what each brings alone, by the coalition that is there already;
     for those of which `game` holds all four values that tell it."""
     pair = frozenset((first, second))
@@ -46,7 +46,7 @@ def together(game: Game, first: int, second: int) -> dict[Coalition, float]:
     return found
 
 
-def interaction(of_pair: Mapping[Coalition, float]) -> float:
+def mean_interaction(of_pair: Mapping[Coalition, float]) -> float:
     """The mean over coalitions of one size, then over the sizes.
 
     For all coalitions the Shapley interaction index (Grabisch and Roubens 1999, "An axiomatic
@@ -58,7 +58,7 @@ def interaction(of_pair: Mapping[Coalition, float]) -> float:
     return float(np.mean([np.mean(values) for values in sizes.values()]))
 
 
-def walks(players: int, count: int, seed: int) -> list[tuple[int, ...]]:
+def sample_orderings(players: int, count: int, seed: int) -> list[tuple[int, ...]]:
     """`count` orders of joining: rotations of random orders, so that places are taken evenly.
 
     Each order alone is uniformly random, so shares averaged over them are unbiased; after
@@ -74,14 +74,14 @@ def walks(players: int, count: int, seed: int) -> list[tuple[int, ...]]:
     return orders[:count]
 
 
-def coalitions_of(walk: tuple[int, ...]) -> list[Coalition]:
+def coalitions_along(walk: tuple[int, ...]) -> list[Coalition]:
     """The coalitions met when the players join in this order, from none to all."""
     return [frozenset(walk[:size]) for size in range(len(walk) + 1)]
 
 
-def walk_shares(game: Game, walk: tuple[int, ...]) -> list[float]:
+def marginal_contributions(game: Game, walk: tuple[int, ...]) -> list[float]:
     """The marginal contribution of each player, by number, when they join in this order."""
-    met = coalitions_of(walk)
+    met = coalitions_along(walk)
     shares = [0.0] * len(walk)
     for place, player in enumerate(walk):
         shares[player] = game[met[place + 1]] - game[met[place]]

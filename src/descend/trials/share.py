@@ -14,7 +14,7 @@ SHORTEST_PIECE = 512
 """Tokens: joints between pieces read unlike text, so there must be few of them."""
 
 
-def part_of(tokens: Tokens, share: float) -> Tokens:
+def subsample_tokens(tokens: Tokens, share: float) -> Tokens:
     """`share` (above 0, at most 1) of `tokens` in pieces spread evenly over them; two at least.
 
     A leading half would be a text of other subjects, and the further from the held-out end of a

@@ -17,26 +17,26 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from descend.machine import SOON, Execution, busy_cores, cores
-from descend.runs.durable import write_file
+from descend.machine import RETUNE_AFTER_SECONDS, Execution, count_busy_cores, available_cores
+from descend.runs.durable import write_file_atomic
 from descend.text.cache import cache_dir
 
 if TYPE_CHECKING:
-    from descend.trials.trial import Ready
+    from descend.trials.trial import PreparedTrial
 
 _FORMAT = 2
 
-OLD = 7 * 24 * 3600.0
+TIMING_TTL_SECONDS = 7 * 24 * 3600.0
 """Seconds after which a timing is taken again: a week, in which cooling, power settings or a driver
 may have changed without a word."""
 
-ALIKE = 0.1
+TIMING_TOLERANCE = 0.1
 """Timings that differ by less say the same: the older one stands, so that the same command makes
 the same runs again. On a crowded machine processor times of one network lay from 6 % below to 18 %
 above their median, where the clock of the wall said more than three times as much
 (benchmarks/results/speed/timing_noise.txt)."""
 
-TAKEN = 0.5
+BUSY_CORE_THRESHOLD = 0.5
 """Cores at work for others, beyond those that we leave them, from which a timing is doubted."""
 
 TICKS = 12
@@ -44,7 +44,7 @@ TICKS = 12
 Windows goes on in ticks of a 64th of a second, in which a small network makes several steps."""
 
 
-class Speed(msgspec.Struct, frozen=True):
+class StepTime(msgspec.Struct, frozen=True):
     """Seconds of a network on this machine, computed as trials compute it."""
 
     per_token: float
@@ -55,29 +55,29 @@ class Speed(msgspec.Struct, frozen=True):
 class _Timing(msgspec.Struct, frozen=True):
     """A speed as it was measured."""
 
-    speed: Speed
+    speed: StepTime
     at: float
     """Seconds since 1970."""
     busy: bool
     """Other programs had the cores that it needs."""
 
 
-def speed_of(ready: Ready) -> Speed:
+def get_step_time(ready: PreparedTrial) -> StepTime:
     """Time a step of the network of `ready`, unless a timing is remembered that can be trusted."""
     file = _file(ready)
     found = _remembered(file)
-    age = abs(time.time() - found.at) if found else OLD
-    trusted = found is not None and age < (SOON if found.busy else OLD)
+    age = abs(time.time() - found.at) if found else TIMING_TTL_SECONDS
+    trusted = found is not None and age < (RETUNE_AFTER_SECONDS if found.busy else TIMING_TTL_SECONDS)
     if found is not None and (trusted or _busy(ready.execution)):
         return found.speed  # a doubtful one cannot be bettered while the machine is busy
     timing = _time(ready)
-    if found is not None and _alike(found.speed, timing.speed):
+    if found is not None and _timings_agree(found.speed, timing.speed):
         timing = msgspec.structs.replace(timing, speed=found.speed)
-    write_file(file, msgspec.json.encode(timing))
+    write_file_atomic(file, msgspec.json.encode(timing))
     return timing.speed
 
 
-def _file(ready: Ready) -> Path:
+def _file(ready: PreparedTrial) -> Path:
     keys = ("optimizer", "seq_len", "batch_size", "dropout_rate", "activation_checkpointing")
     values = [getattr(ready.config, key) for key in keys]
     decided_by = (_FORMAT, ready.shape, ready.execution, values)
@@ -91,28 +91,28 @@ def _remembered(file: Path) -> _Timing | None:
     return None
 
 
-def _time(ready: Ready) -> _Timing:
-    from descend.training.engine import time_step
-    from descend.training.process import process_kept
+def _time(ready: PreparedTrial) -> _Timing:
+    from descend.training.engine import time_training_step
+    from descend.training.process import restore_process_settings
 
     way = ready.execution
-    busy, clock = _busy(way), clock_of(way)
-    with process_kept():
-        timed = time_step(
+    busy, clock = _busy(way), choose_clock(way)
+    with restore_process_settings():
+        timed = time_training_step(
             way, ready.config, ready.shape, ready.batches, float("inf"),
-            clock=clock, least=TICKS * tick_of(clock),
+            clock=clock, least=TICKS * clock_resolution(clock),
         )  # fmt: skip
-    return _Timing(Speed(*timed), time.time(), busy or _busy(way))
+    return _Timing(StepTime(*timed), time.time(), busy or _busy(way))
 
 
-def clock_of(way: Execution) -> Callable[[], float]:
+def choose_clock(way: Execution) -> Callable[[], float]:
     """The clock by which training is timed: of one thread on a processor the time at work, in which
     waiting for a core does not count, and of all else that of the wall."""
     alone = way.device == "cpu" and way.threads == 1
     return time.process_time if alone else time.perf_counter
 
 
-def tick_of(clock: Callable[[], float]) -> float:
+def clock_resolution(clock: Callable[[], float]) -> float:
     """Seconds by which `clock` goes on at once."""
     began = clock()
     while (now := clock()) == began:
@@ -122,13 +122,13 @@ def tick_of(clock: Callable[[], float]) -> float:
 
 def _busy(way: Execution) -> bool:
     """Whether others have the cores that `way` needs."""
-    left = cores() - (way.threads if way.device == "cpu" else 1)
-    return busy_cores() > left + TAKEN
+    left = available_cores() - (way.threads if way.device == "cpu" else 1)
+    return count_busy_cores() > left + BUSY_CORE_THRESHOLD
 
 
-def _alike(one: Speed, other: Speed) -> bool:
+def _timings_agree(one: StepTime, other: StepTime) -> bool:
     """Whether they say the same of a step of `PROBE_TOKENS`, which is what was timed."""
     from descend.training.engine import PROBE_TOKENS
 
     a, b = (s.per_token * PROBE_TOKENS + s.per_update for s in (one, other))
-    return abs(a - b) <= ALIKE * max(a, b)
+    return abs(a - b) <= TIMING_TOLERANCE * max(a, b)

@@ -11,25 +11,25 @@ from pathlib import Path
 
 import msgspec
 
-from descend.runs.durable import write_file
+from descend.runs.durable import write_file_atomic
 from descend.text.cache import cache_dir
 
-FIRST_GUESS = 3.0
+DEFAULT_STARTUP_SECONDS = 3.0
 """Seconds, where none was started yet on this machine. Origin: 2 to 5 on a core of a virtual one
 beside other programs."""
 
 
-def start_seconds() -> float:
+def worker_startup_seconds() -> float:
     """Seconds from asking for a worker until it can train, as it was the last time."""
     with suppress(OSError, msgspec.DecodeError):
         return msgspec.json.decode(_file().read_bytes(), type=float)
-    return FIRST_GUESS
+    return DEFAULT_STARTUP_SECONDS
 
 
-def keep_start(began: float) -> None:
+def record_worker_startup(began: float) -> None:
     """A worker asked for when `time.monotonic()` was `began` is ready now."""
     with suppress(OSError):  # a cache that cannot be written is met again where it matters
-        write_file(_file(), msgspec.json.encode(round(time.monotonic() - began, 2)))
+        write_file_atomic(_file(), msgspec.json.encode(round(time.monotonic() - began, 2)))
 
 
 def _file() -> Path:

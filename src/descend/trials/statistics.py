@@ -8,16 +8,16 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-LEVEL = 0.95
+CONFIDENCE_LEVEL = 0.95
 
-CERTAIN = 0.05
+ALPHA = 0.05
 """p-value, corrected for all that was asked at once (`holm`), below which an experiment says that
 there is an effect: what `LEVEL` leaves."""
 
-LEAST_SHARE = 0.005
+MIN_RELATIVE_EFFECT = 0.005
 """A gain below this share of the loss is not worth a word, however certain it is."""
 
-LEAST_NATS = 0.01
+MIN_EFFECT_NATS = 0.01
 """The same in nats a token: about the difference between two seeds of a small run."""
 
 
@@ -37,7 +37,7 @@ def paired_interval(
     *,
     pooled_sd: float | None = None,
     pooled_df: int = 0,
-    level: float = LEVEL,
+    level: float = CONFIDENCE_LEVEL,
 ) -> Interval:
     """Interval of the mean difference over pairs, by Student's t.
 
@@ -47,20 +47,20 @@ def paired_interval(
     """
     from scipy.stats import t
 
-    mean, error, df = moderated(differences, pooled_sd, pooled_df)
+    mean, error, df = moderated_t(differences, pooled_sd, pooled_df)
     if df == 0:
         return Interval(mean, -math.inf, math.inf)
     half = float(t.ppf(0.5 + level / 2, df)) * error
     return Interval(mean, mean - half, mean + half)
 
 
-def paired_p(
+def paired_p_value(
     differences: Sequence[float], pooled_sd: float | None = None, pooled_df: int = 0
 ) -> float:
     """Two-sided p-value of a mean difference of zero, by the test of `paired_interval`."""
     from scipy.stats import t
 
-    mean, error, df = moderated(differences, pooled_sd, pooled_df)
+    mean, error, df = moderated_t(differences, pooled_sd, pooled_df)
     if df == 0:
         return 1.0
     if error == 0:
@@ -68,7 +68,7 @@ def paired_p(
     return float(2 * t.sf(abs(mean) / error, df))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def holm_adjust(p_values: Sequence[float]) -> list[float]:
     """p-values corrected for their number, in the order given (Holm 1979, Scand. J. Stat. 6:65).
 
     The chance that any true null is rejected stays below the level, whatever their dependence.
@@ -82,17 +82,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def worth_claiming(gain: Interval, of: float) -> bool:
+def is_significant(gain: Interval, of: float) -> bool:
     """Whether a gain (nats, positive is better) over a loss `of` may be called one."""
-    return gain.low > 0 and gain.value >= max(LEAST_SHARE * of, LEAST_NATS)
+    return gain.low > 0 and gain.value >= max(MIN_RELATIVE_EFFECT * of, MIN_EFFECT_NATS)
 
 
-def spread(differences: Sequence[float]) -> float:
+def sample_std(differences: Sequence[float]) -> float:
     """Standard deviation of single differences; 0 for one alone."""
     return float(np.std(differences, ddof=1)) if len(differences) > 1 else 0.0
 
 
-def moderated(
+def moderated_t(
     differences: Sequence[float], pooled_sd: float | None, pooled_df: int
 ) -> tuple[float, float, int]:
     """Mean, its standard error and degrees of freedom, by both spreads as `paired_interval` is."""
@@ -102,5 +102,5 @@ def moderated(
     mean = float(np.mean(differences))
     if df == 0:
         return mean, math.inf, 0
-    variance = (own_df * spread(differences) ** 2 + prior_df * (pooled_sd or 0.0) ** 2) / df
+    variance = (own_df * sample_std(differences) ** 2 + prior_df * (pooled_sd or 0.0) ** 2) / df
     return mean, math.sqrt(variance / len(differences)), df

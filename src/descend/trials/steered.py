@@ -14,64 +14,64 @@ from typing import Protocol
 import msgspec
 
 from descend.errors import DescendError
-from descend.trials.arms import Arm, Outcome, Point
-from descend.trials.executor import run_arm
+from descend.trials.arms import TrialSpec, TrialResult, EvalPoint
+from descend.trials.executor import run_trial
 from descend.trials.workers import (
     STEERED,
     STOP,
-    Message,
-    end_workers,
-    error_of,
+    WorkerMessage,
+    stop_workers,
+    to_exception,
     start_worker,
-    wait_for,
-    worker_ended,
+    wait_until_ready,
+    worker_died_error,
 )
 
-_GO_ON = b"go on\n"
+_CONTINUE = b"go on\n"
 
 
-class Steering(Protocol):
+class TrialScheduler(Protocol):
     """Chooses the next arm, and judges those that are under way by their keys."""
 
-    def next_arm(self) -> Arm | None:
+    def next_trial(self) -> TrialSpec | None:
         """What to train next; None when there is nothing more."""
 
-    def seen(self, key: str, point: Point) -> bool:
+    def on_evaluation(self, key: str, point: EvalPoint) -> bool:
         """Told each judgment of an arm; True ends it there."""
 
-    def moved(self, key: str, share: float) -> None:
+    def on_progress(self, key: str, share: float) -> None:
         """Told every few seconds what share of an arm is made."""
 
-    def done(self, key: str, outcome: Outcome | DescendError) -> None:
+    def on_result(self, key: str, outcome: TrialResult | DescendError) -> None:
         """Told what came of an arm: of one that was ended, up to there."""
 
 
-def run_steered(steering: Steering, workers: int) -> None:
+def run_adaptive_trials(steering: TrialScheduler, workers: int) -> None:
     """Train what `steering` asks for until it asks for nothing more, `workers` at a time.
 
     An arm that fails is told to it; any other fault is raised. Ctrl-C ends the processes at once.
     """
     if workers == 1:
-        while (arm := steering.next_arm()) is not None:
+        while (arm := steering.next_trial()) is not None:
             _run_here(steering, arm)
     else:
         _run_in_workers(steering, workers)
 
 
-def _run_here(steering: Steering, arm: Arm) -> None:
+def _run_here(steering: TrialScheduler, arm: TrialSpec) -> None:
     key = arm.key
-    outcome: Outcome | DescendError
+    outcome: TrialResult | DescendError
     try:
-        outcome = run_arm(arm, partial(steering.seen, key), partial(steering.moved, key))
+        outcome = run_trial(arm, partial(steering.on_evaluation, key), partial(steering.on_progress, key))
     except DescendError as problem:
         outcome = problem
-    steering.done(key, outcome)
+    steering.on_result(key, outcome)
 
 
 Lines = queue.SimpleQueue[tuple[subprocess.Popen[bytes], bytes]]
 
 
-def _run_in_workers(steering: Steering, count: int) -> None:
+def _run_in_workers(steering: TrialScheduler, count: int) -> None:
     lines: Lines = queue.SimpleQueue()
     processes: list[subprocess.Popen[bytes]] = []
     threads: list[threading.Thread] = []
@@ -81,14 +81,14 @@ def _run_in_workers(steering: Steering, count: int) -> None:
         # Nothing is asked for before they can train: it would be charged with their start.
         started = [start_worker(STEERED) for _ in range(number)]
         processes.extend(started)
-        wait_for(started)
+        wait_until_ready(started)
         for process in started:
             threads.append(threading.Thread(target=_listen, args=(process, lines)))
             threads[-1].start()
         return started
 
     def feed(process: subprocess.Popen[bytes]) -> None:
-        arm = steering.next_arm()
+        arm = steering.next_trial()
         if arm is not None:
             busy[process] = arm.key
             _write(process, msgspec.json.encode(arm) + b"\n")
@@ -100,23 +100,23 @@ def _run_in_workers(steering: Steering, count: int) -> None:
             process, line = lines.get()
             if process not in busy:
                 continue
-            message = msgspec.json.decode(line, type=Message) if line else Message()
+            message = msgspec.json.decode(line, type=WorkerMessage) if line else WorkerMessage()
             if message.point is not None:
-                _write(process, STOP if steering.seen(busy[process], message.point) else _GO_ON)
+                _write(process, STOP if steering.on_evaluation(busy[process], message.point) else _CONTINUE)
                 continue
             if message.share is not None:
-                steering.moved(busy[process], message.share)
+                steering.on_progress(busy[process], message.share)
                 continue
-            steering.done(busy.pop(process), _outcome_of(message, ended=not line))
+            steering.on_result(busy.pop(process), _outcome_of(message, ended=not line))
             feed(process if line else start(1)[0])
     finally:
-        end_workers(processes, threads)
+        stop_workers(processes, threads)
 
 
-def _outcome_of(message: Message, ended: bool) -> Outcome | DescendError:
+def _outcome_of(message: WorkerMessage, ended: bool) -> TrialResult | DescendError:
     if message.outcome is not None:
         return message.outcome
-    error = worker_ended() if ended else error_of(message.fault)
+    error = worker_died_error() if ended else to_exception(message.fault)
     if isinstance(error, DescendError):
         return error
     raise error

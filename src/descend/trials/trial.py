@@ -13,61 +13,61 @@ import torch
 
 from descend.config import RunConfig, make_config
 from descend.errors import ConfigError, DivergedError
-from descend.machine import Execution, cores, pick_device, processor
+from descend.machine import Execution, available_cores, resolve_device, cpu_name
 from descend.model.initialize import initialize
-from descend.model.shape import ModelShape, shape_of
+from descend.model.shape import ModelShape, shape_from_run_config
 from descend.model.transformer import Transformer
 from descend.runs.model_files import LoadedModel, load_model
 from descend.runs.records import Step
-from descend.text.batches import BatchPlan
-from descend.text.store import TokenStore, prepare_text, prepare_tokens
+from descend.text.batches import BatchSampler
+from descend.text.store import TokenStore, prepare_documents, prepare_tokens
 from descend.training.job import (
-    check_validation,
-    course_for,
-    fresh_state,
-    resolve,
-    tokenizer_for,
+    check_has_validation,
+    make_train_plan,
+    initial_train_state,
+    fill_open_keys,
+    load_or_train_tokenizer,
 )
-from descend.training.loop import Course, Records, train
-from descend.training.memory import check_memory, memory_errors
-from descend.training.process import process_kept
-from descend.training.recipe import total_steps
+from descend.training.loop import TrainPlan, StepEvents, train
+from descend.training.memory import check_memory, translate_memory_errors
+from descend.training.process import restore_process_settings
+from descend.training.recipe import count_total_steps
 from descend.training.state import TrainState
-from descend.training.ways import can_replay
-from descend.trials.arms import Arm, Outcome, Point
-from descend.trials.judge import Judgment, judge, stretches
-from descend.trials.share import part_of
-from descend.trials.speed import clock_of
+from descend.training.ways import supports_cuda_graphs
+from descend.trials.arms import TrialSpec, TrialResult, EvalPoint
+from descend.trials.judge import TrialEvaluation, evaluate_trial, evaluation_segments
+from descend.trials.share import subsample_tokens
+from descend.trials.speed import choose_clock
 
-Seen = Callable[[Point], bool]
+EvalCallback = Callable[[EvalPoint], bool]
 """Told each judgment on the way as it is made; True ends the trial there."""
 
 
-def let_go_on(point: Point) -> bool:
+def never_stop(point: EvalPoint) -> bool:
     """Whoever looks at a trial and never ends it."""
     return False
 
 
-Moved = Callable[[float], None]
+FractionCallback = Callable[[float], None]
 """Told now and then what share of its steps a trial has made."""
 
-MOVED_EVERY = 3.0
+PROGRESS_EVERY_SECONDS = 3.0
 """Seconds between two such words: enough for a person, and nothing beside the steps between."""
 
 
-def unwatched(share: float) -> None:
+def ignore_progress(share: float) -> None:
     """Nobody is told how far a trial is."""
 
 
 @dataclass(frozen=True)
-class Ready:
+class PreparedTrial:
     """An arm with its text prepared: all but the network."""
 
-    arm: Arm
+    arm: TrialSpec
     config: RunConfig
     """With every open key chosen."""
     store: TokenStore
-    batches: BatchPlan
+    batches: BatchSampler
     shape: ModelShape
     execution: Execution
     parent: LoadedModel | None
@@ -75,77 +75,77 @@ class Ready:
     @property
     def steps(self) -> int:
         """Updates that the schedule spans."""
-        return self.arm.steps or total_steps(self.config, self.batches)
+        return self.arm.steps or count_total_steps(self.config, self.batches)
 
     @property
     def last_step(self) -> int:
         """Updates to make."""
-        return min(self.steps, self.arm.stop_at or self.steps)
+        return min(self.steps, self.arm.stop_step or self.steps)
 
 
-def prepare(arm: Arm) -> Ready:
+def prepare_trial(arm: TrialSpec) -> PreparedTrial:
     """Read, split and tokenize the text of `arm`, all of it cached; choose what was left open."""
     asked = make_config(arm.config | {"rescue": "off"})
     parent = load_model(Path(arm.parent), "cpu") if arm.parent else None
-    text = prepare_text(asked)
-    tokenizer = parent.tokenizer if parent else tokenizer_for(asked, text)
+    text = prepare_documents(asked)
+    tokenizer = parent.tokenizer if parent else load_or_train_tokenizer(asked, text)
     store = prepare_tokens(text, tokenizer)
-    check_validation(store)
-    usable = part_of(store.train, arm.train_share)
-    batches = BatchPlan(usable, asked.seq_len, asked.batch_size, asked.seed)
-    shape = parent.model.shape if parent else shape_of(asked, tokenizer.vocab_size)
+    check_has_validation(store)
+    usable = subsample_tokens(store.train, arm.train_fraction)
+    batches = BatchSampler(usable, asked.seq_len, asked.batch_size, asked.seed)
+    shape = parent.model.shape if parent else shape_from_run_config(asked, tokenizer.vocab_size)
     if asked.seq_len > shape.max_seq_len:
         raise ConfigError(
             "seq_len", str(asked.seq_len), f"at most {shape.max_seq_len}, the model's max_seq_len",
             "lower seq_len",
         )  # fmt: skip
-    config = resolve(asked, text, store, batches, arm.steps)
-    return Ready(arm, config, store, batches, shape, execution_of(asked), parent)
+    config = fill_open_keys(asked, text, store, batches, arm.steps)
+    return PreparedTrial(arm, config, store, batches, shape, trial_execution(asked), parent)
 
 
-def execution_of(config: RunConfig) -> Execution:
+def trial_execution(config: RunConfig) -> Execution:
     """How every trial of this configuration computes: nothing is tried, so that two are alike, and
     several at a time take a thread each; compiling would take longer than most of them."""
-    device = pick_device(config.device)
+    device = resolve_device(config.device)
     return Execution(
         device=device,
         precision="float32" if config.precision == "auto" else config.precision,
         attention="fused" if config.attention == "auto" else config.attention,
-        threads=1 if device == "cpu" else cores(),
+        threads=1 if device == "cpu" else available_cores(),
         torch=str(torch.__version__),
-        processor=processor(),
-        replayed=can_replay(config, device),
+        processor=cpu_name(),
+        cuda_graph=supports_cuda_graphs(config, device),
     )
 
 
-def train_arm(arm: Arm, seen: Seen = let_go_on, moved: Moved = unwatched) -> Outcome:
+def train_trial(arm: TrialSpec, seen: EvalCallback = never_stop, moved: FractionCallback = ignore_progress) -> TrialResult:
     """Carry `arm` out. The thread count of torch is left as it was found.
 
     One that `seen` ended has the outcome, and the key, of the arm that stops there.
     """
-    with process_kept():
-        ready = prepare(arm)
+    with restore_process_settings():
+        ready = prepare_trial(arm)
         torch.set_num_threads(ready.execution.threads)
         check_memory(ready.config, ready.shape, ready.execution.device)
-        with memory_errors(ready.config, ready.shape):
-            return _train(ready, seen, _now_and_then(moved))
+        with translate_memory_errors(ready.config, ready.shape):
+            return _train(ready, seen, _throttle(moved))
 
 
-def _train(ready: Ready, seen: Seen, moved: Moved) -> Outcome:
+def _train(ready: PreparedTrial, seen: EvalCallback, moved: FractionCallback) -> TrialResult:
     execution, on_gpu = ready.execution, ready.execution.device.startswith("cuda")
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(execution.device)
     state = _state(ready)
-    curve, judgment, diverged_at, seconds = _follow(ready, state, seen, moved)
+    curve, judgment, diverged_at, seconds = _train_and_evaluate(ready, state, seen, moved)
     arm = ready.arm
     if diverged_at is None and state.step < ready.last_step:
-        arm = msgspec.structs.replace(arm, stop_at=state.step)
+        arm = msgspec.structs.replace(arm, stop_step=state.step)
     last = curve[-1] if curve else None
     tokens = ready.store.tokenizer
     guess = math.log(tokens.vocab_size)
     # Bits per byte of guessing follow from the mean length of a token in held-out text.
     mean_bytes = tokens.byte_lengths[ready.store.validation].mean()
-    return Outcome(
+    return TrialResult(
         key=arm.key,
         steps=state.step,
         tokens=state.step * ready.batches.tokens_per_step,
@@ -158,43 +158,43 @@ def _train(ready: Ready, seen: Seen, moved: Moved) -> Outcome:
         validation_loss=last.validation_loss if last else guess,
         accuracy=last.accuracy if last else 1 / tokens.vocab_size,
         bits_per_byte=last.bits_per_byte if last else guess / math.log(2) / float(mean_bytes),
-        diverged_at=diverged_at,
-        losses=judgment.pieces if judgment else [],
+        diverged_step=diverged_at,
+        chunk_losses=judgment.chunk_losses if judgment else [],
     )
 
 
-def _state(ready: Ready) -> TrainState:
+def _state(ready: PreparedTrial) -> TrainState:
     model = Transformer(ready.shape, ready.config.dropout_rate, ready.execution.attention)
     initialize(model, ready.config.seed)
     if ready.parent:
         model.load_state_dict(ready.parent.model.state_dict())
-    return fresh_state(model, ready.config, ready.execution)
+    return initial_train_state(model, ready.config, ready.execution)
 
 
-def _course(ready: Ready) -> Course:
+def _course(ready: PreparedTrial) -> TrainPlan:
     config, execution = ready.config, ready.execution
-    course = course_for(config, execution, ready.store, ready.batches, ready.steps)
+    course = make_train_plan(config, execution, ready.store, ready.batches, ready.steps)
     return replace(course, evaluate=None)
 
 
-def _follow(
-    ready: Ready, state: TrainState, seen: Seen, moved: Moved
-) -> tuple[list[Point], Judgment | None, int | None, float]:
+def _train_and_evaluate(
+    ready: PreparedTrial, state: TrainState, seen: EvalCallback, moved: FractionCallback
+) -> tuple[list[EvalPoint], TrialEvaluation | None, int | None, float]:
     """Train to the last step, or to where `seen` ends it; the points, the last finite judgment,
     where it diverged, and the seconds of training."""
-    parts = stretches(ready.store, ready.arm.evaluation_tokens)
+    parts = evaluation_segments(ready.store, ready.arm.evaluation_tokens)
     every, last_step = ready.arm.evaluate_every, ready.last_step
-    curve: list[Point] = []
-    judgment: Judgment | None = None
+    curve: list[EvalPoint] = []
+    judgment: TrialEvaluation | None = None
     losses: list[float] = []
     seconds = 0.0
     try:
-        for step, seconds in _timed(train(state, _course(ready)), clock_of(ready.execution)):
+        for step, seconds in _timed(train(state, _course(ready)), choose_clock(ready.execution)):
             losses.append(step.loss)
             moved(state.step / last_step)
             if state.step < last_step and not (every and state.step % every == 0):
                 continue
-            found = judge(state.model, ready.execution, ready.store, parts, ready.config.seq_len)
+            found = evaluate_trial(state.model, ready.execution, ready.store, parts, ready.config.seq_len)
             if not math.isfinite(found.loss):
                 return curve, judgment, state.step, seconds
             judgment = found
@@ -207,20 +207,20 @@ def _follow(
     return curve, judgment, None, seconds
 
 
-def _now_and_then(moved: Moved) -> Moved:
+def _throttle(moved: FractionCallback) -> FractionCallback:
     """`moved`, called every few seconds however often this is."""
     said = time.monotonic()
 
     def seldom(share: float) -> None:
         nonlocal said
-        if (now := time.monotonic()) - said >= MOVED_EVERY:
+        if (now := time.monotonic()) - said >= PROGRESS_EVERY_SECONDS:
             said = now
             moved(share)
 
     return seldom
 
 
-def _timed(records: Iterator[Records], clock: Callable[[], float]) -> Iterator[tuple[Step, float]]:
+def _timed(records: Iterator[StepEvents], clock: Callable[[], float]) -> Iterator[tuple[Step, float]]:
     """Each step with the seconds of training by then; what is done between two does not count."""
     seconds = 0.0
     while True:
@@ -235,10 +235,10 @@ def _timed(records: Iterator[Records], clock: Callable[[], float]) -> Iterator[t
 
 
 def _point(
-    ready: Ready, state: TrainState, losses: list[float], found: Judgment, seconds: float
-) -> Point:
+    ready: PreparedTrial, state: TrainState, losses: list[float], found: TrialEvaluation, seconds: float
+) -> EvalPoint:
     finite = [loss for loss in losses if math.isfinite(loss)]  # float16 may skip a step
-    return Point(
+    return EvalPoint(
         step=state.step,
         tokens=state.step * ready.batches.tokens_per_step,
         seconds=seconds,

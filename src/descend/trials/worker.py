@@ -16,9 +16,9 @@ from collections.abc import Callable
 import msgspec
 
 from descend.errors import DescendError
-from descend.trials.arms import Arm, Point
-from descend.trials.executor import run_arm
-from descend.trials.workers import READY, STEERED, STOP, Fault, Message
+from descend.trials.arms import TrialSpec, EvalPoint
+from descend.trials.executor import run_trial
+from descend.trials.workers import READY, STEERED, STOP, RemoteError, WorkerMessage
 
 
 def main() -> None:
@@ -29,16 +29,16 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
 
-    def tell(message: Message) -> None:
+    def tell(message: WorkerMessage) -> None:
         answers.write(msgspec.json.encode(message) + b"\n")
         answers.flush()
 
-    def seen(point: Point) -> bool:
-        tell(Message(point=point))
+    def seen(point: EvalPoint) -> bool:
+        tell(WorkerMessage(point=point))
         return lines.get() == STOP
 
     def moved(share: float) -> None:
-        tell(Message(share=share))
+        tell(WorkerMessage(share=share))
 
     import descend.trials.trial  # noqa: F401  (it reads torch in, which takes seconds)
 
@@ -46,8 +46,8 @@ def main() -> None:
     answers.flush()
     steered = STEERED in sys.argv[1:]
     while True:
-        arm = msgspec.json.decode(lines.get(), type=Arm)
-        tell(carried_out(arm, seen if steered else None, moved))
+        arm = msgspec.json.decode(lines.get(), type=TrialSpec)
+        tell(run_trial_catching_errors(arm, seen if steered else None, moved))
 
 
 def _listen(lines: queue.SimpleQueue[bytes]) -> None:
@@ -56,21 +56,21 @@ def _listen(lines: queue.SimpleQueue[bytes]) -> None:
     os._exit(0)  # whoever asked is gone
 
 
-def carried_out(
-    arm: Arm,
-    seen: Callable[[Point], bool] | None,
+def run_trial_catching_errors(
+    arm: TrialSpec,
+    seen: Callable[[EvalPoint], bool] | None,
     moved: Callable[[float], None],
     first: Callable[[], None] = lambda: None,
-) -> Message:
+) -> WorkerMessage:
     """What came of `arm`, errors too, also those of what is done `first`."""
     try:
         first()
-        return Message(outcome=run_arm(arm, seen, moved))
+        return WorkerMessage(outcome=run_trial(arm, seen, moved))
     except DescendError as problem:
-        facts = (problem.where, problem.found, problem.expected, problem.what_to_do)
-        return Message(fault=Fault(type(problem).__name__, facts))
+        facts = (problem.location, problem.found, problem.expected, problem.fix)
+        return WorkerMessage(fault=RemoteError(type(problem).__name__, facts))
     except Exception as problem:
-        return Message(fault=Fault(type(problem).__name__, None, str(problem)))
+        return WorkerMessage(fault=RemoteError(type(problem).__name__, None, str(problem)))
 
 
 if __name__ == "__main__":

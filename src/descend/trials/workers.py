@@ -21,8 +21,8 @@ import msgspec
 
 from descend import errors
 from descend.errors import DescendError, OutOfMemoryError
-from descend.trials.arms import Arm, Outcome, Point
-from descend.trials.starting import keep_start
+from descend.trials.arms import TrialSpec, TrialResult, EvalPoint
+from descend.trials.starting import record_worker_startup
 
 STEERED, STOP = "steered", b"stop\n"
 """How a worker is told to say how its arm goes, and to end it."""
@@ -31,7 +31,7 @@ READY = b"ready\n"
 """The first line of every worker: it can train."""
 
 
-class Fault(msgspec.Struct, frozen=True):
+class RemoteError(msgspec.Struct, frozen=True):
     """A `DescendError` on its way between two processes; for any other, `text` says what it was."""
 
     kind: str
@@ -39,25 +39,25 @@ class Fault(msgspec.Struct, frozen=True):
     text: str = ""
 
 
-Answers = queue.SimpleQueue[tuple[str, Outcome | float] | BaseException]
+Answers = queue.SimpleQueue[tuple[str, TrialResult | float] | BaseException]
 """Of an arm by its key: what came of it, or the share of it that is made."""
 
 
-class Message(msgspec.Struct, frozen=True):
+class WorkerMessage(msgspec.Struct, frozen=True):
     """What a worker says of one arm: exactly one of the four."""
 
-    outcome: Outcome | None = None
-    fault: Fault | None = None
-    point: Point | None = None
+    outcome: TrialResult | None = None
+    fault: RemoteError | None = None
+    point: EvalPoint | None = None
     """A judgment on the way, from a worker that is steered."""
     share: float | None = None
     """Of its steps, every few seconds."""
 
 
-def run_in_workers(
-    arms: Mapping[str, Arm],
+def run_in_worker_pool(
+    arms: Mapping[str, TrialSpec],
     count: int,
-    done: Callable[[str, Outcome], None],
+    done: Callable[[str, TrialResult], None],
     moved: Callable[[str, float], None],
 ) -> None:
     """Carry `arms` out in `count` processes; `done` is called here, with each as it comes, and
@@ -65,7 +65,7 @@ def run_in_workers(
 
     Raises the first error met. Ctrl-C, too, ends the processes at once.
     """
-    waiting: queue.SimpleQueue[tuple[str, Arm]] = queue.SimpleQueue()
+    waiting: queue.SimpleQueue[tuple[str, TrialSpec]] = queue.SimpleQueue()
     for item in arms.items():
         waiting.put(item)
     answers: Answers = queue.SimpleQueue()
@@ -73,7 +73,7 @@ def run_in_workers(
     threads: list[threading.Thread] = []
     try:
         processes.extend(start_worker() for _ in range(count))
-        wait_for(processes)
+        wait_until_ready(processes)
         for process in processes:
             thread = threading.Thread(target=_feed, args=(process, waiting, answers))
             thread.start()
@@ -90,7 +90,7 @@ def run_in_workers(
                 left -= 1
                 done(key, what)
     finally:
-        end_workers(processes, threads)
+        stop_workers(processes, threads)
 
 
 def start_worker(*words: str) -> subprocess.Popen[bytes]:
@@ -108,7 +108,7 @@ def start_worker(*words: str) -> subprocess.Popen[bytes]:
     )
 
 
-def wait_for(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+def wait_until_ready(processes: Sequence[subprocess.Popen[bytes]]) -> None:
     """Until all `processes`, just started, can train; one that ended is met when spoken to."""
     began = time.monotonic()
     ready = []
@@ -116,10 +116,10 @@ def wait_for(processes: Sequence[subprocess.Popen[bytes]]) -> None:
         assert process.stdout
         ready.append(process.stdout.readline() == READY)
     if all(ready):
-        keep_start(began)
+        record_worker_startup(began)
 
 
-def end_workers(
+def stop_workers(
     processes: Sequence[subprocess.Popen[bytes]], threads: Sequence[threading.Thread]
 ) -> None:
     """End `processes` at once, and the `threads` that speak to them."""
@@ -142,7 +142,7 @@ def _close_pipes(process: subprocess.Popen[bytes]) -> None:
 
 def _feed(
     process: subprocess.Popen[bytes],
-    waiting: queue.SimpleQueue[tuple[str, Arm]],
+    waiting: queue.SimpleQueue[tuple[str, TrialSpec]],
     answers: Answers,
 ) -> None:
     """Hand one arm after the other to `process`, in a thread of our own."""
@@ -159,20 +159,20 @@ def _feed(
             while (message := _next_message(process.stdout)).share is not None:
                 answers.put((key, message.share))
         except (OSError, ValueError, EOFError):  # it has ended, or the series has
-            answers.put(worker_ended())
+            answers.put(worker_died_error())
             return
-        answers.put((key, message.outcome) if message.outcome else error_of(message.fault))
+        answers.put((key, message.outcome) if message.outcome else to_exception(message.fault))
 
 
-def _next_message(lines: IO[bytes]) -> Message:
+def _next_message(lines: IO[bytes]) -> WorkerMessage:
     """`EOFError` where a worker ended before it had said it."""
     line = lines.readline()
     if not line:
         raise EOFError
-    return msgspec.json.decode(line, type=Message)
+    return msgspec.json.decode(line, type=WorkerMessage)
 
 
-def worker_ended() -> DescendError:
+def worker_died_error() -> DescendError:
     """What is said of a process that was gone before its arm was done."""
     return OutOfMemoryError(
         "trials", "a process that ended in the middle of a run", "one that says what came of it",
@@ -180,7 +180,7 @@ def worker_ended() -> DescendError:
     )  # fmt: skip
 
 
-def error_of(fault: Fault | None) -> BaseException:
+def to_exception(fault: RemoteError | None) -> BaseException:
     """The error that a worker met, as it would have been raised here."""
     assert fault is not None
     kind = getattr(errors, fault.kind, None)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from descend.doctor.preflight.check import Checked, check_file
+from descend.doctor.preflight.check import Checked, check_module
 
 PROGRAMS = Path(__file__).parents[3] / "benchmarks" / "diagnosis" / "programs"
 sys.path.insert(0, str(PROGRAMS))
@@ -23,6 +23,6 @@ def check(tmp_path: Path) -> Check:
     def run(source: str) -> Checked:
         path = tmp_path / "program.py"
         path.write_text(source, encoding="utf-8")
-        return check_file(str(path))
+        return check_module(str(path))
 
     return run

@@ -10,7 +10,7 @@ import pytest
 
 import descend.doctor.bugs as folder
 from descend.doctor.bugs import BUGS
-from descend.doctor.pages import HEADINGS, page_of, pages_of_bugs
+from descend.doctor.pages import HEADINGS, parse_bug_page, load_bug_pages
 
 NAMES = [bug.name for bug in BUGS]
 
@@ -23,7 +23,7 @@ def test_the_tuple_is_the_folder() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_bug_has_its_page(name: str) -> None:
-    page = pages_of_bugs()[name]
+    page = load_bug_pages()[name]
     assert tuple(page.sections) == HEADINGS
     assert all(len(body.split()) >= 4 for body in page.sections.values())
     assert len(page.title.split()) <= 8
@@ -34,7 +34,7 @@ def test_explain_shows_the_page(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert run(["explain", "causal", "mask", "missing"]) == 0
     shown = capsys.readouterr().out
-    page = pages_of_bugs()["causal_mask_missing"]
+    page = load_bug_pages()["causal_mask_missing"]
     assert shown.startswith(f"# {page.title}")
     assert all(body in shown for body in page.sections.values())
     assert all(f"## {heading}\n" in shown for heading in HEADINGS)
@@ -42,7 +42,7 @@ def test_explain_shows_the_page(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_page_with_a_heading_missing_is_refused() -> None:
     with pytest.raises(ValueError, match="headings in order"):
-        page_of("some_bug", '"""Title.\n\nWhat it is:\n    Words.\n"""\n')
+        parse_bug_page("some_bug", '"""Title.\n\nWhat it is:\n    Words.\n"""\n')
 
 
 def test_reading_the_pages_loads_nothing_heavy() -> None:

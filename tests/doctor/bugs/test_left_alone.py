@@ -18,7 +18,7 @@ from pieces import source
 from styles import STEPS
 
 from descend import check
-from descend.doctor.preflight.keep import kept
+from descend.doctor.preflight.keep import preserve_state
 from descend.doctor.preflight.program import ProgramError
 
 
@@ -89,7 +89,7 @@ def test_names_lists_and_closures_are_put_back() -> None:
         return up
 
     names: dict[str, Any] = {"up": counter(), "seen": [1], "n": 1}
-    with kept(names):
+    with preserve_state(names):
         names["up"]()
         names["seen"].append(2)
         names["n"] = 2

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from descend import check
-from descend.report.checked import checked_text
+from descend.report.checked import format_check_report
 
 SCRIPT = """
 import torch
@@ -38,7 +38,7 @@ def said_of(finish: str) -> tuple[list[str], str]:
     """The bugs of a script that ends its steps so, and what is told of it."""
     Path("script.py").write_text(SCRIPT.replace("FINISH", finish))
     found = check("script.py")
-    return [bug.bug for bug in found.bugs], checked_text(found)
+    return [bug.bug for bug in found.bugs], format_check_report(found)
 
 
 def test_gradients_that_a_plain_loop_never_clears_are_found() -> None:

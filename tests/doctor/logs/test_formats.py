@@ -14,8 +14,8 @@ from types import ModuleType
 
 import pytest
 
-from descend.doctor.from_log import CurveDiagnosis, diagnose_log
-from descend.doctor.logs.log import Log
+from descend.doctor.from_log import LogDiagnosis, diagnose_log
+from descend.doctor.logs.log import LossLog
 from descend.doctor.logs.reading import read_log
 
 
@@ -66,9 +66,9 @@ def _written(tmp_path: Path, text: str, name: str = "log.txt") -> Path:
     return path
 
 
-def _sides(log: Log) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
-    training = [(e.at, e.training) for e in log.entries if e.training is not None]
-    validation = [(e.at, e.validation) for e in log.entries if e.validation is not None]
+def _sides(log: LossLog) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+    training = [(e.position, e.train_loss) for e in log.entries if e.train_loss is not None]
+    validation = [(e.position, e.validation_loss) for e in log.entries if e.validation_loss is not None]
     return training, validation
 
 
@@ -136,8 +136,8 @@ def test_epochs_that_are_rounded_merge_nothing(name: str, tmp_path: Path) -> Non
 def test_model_cards_and_histories(tmp_path: Path) -> None:
     for write in (formats.model_card, formats.keras_history):
         found = diagnose_log(_written(tmp_path, write(OVERFIT)))
-        assert found.curve is not None
-        assert (found.curve.training_points, found.curve.validation_points) == (40, 40)
+        assert found.features is not None
+        assert (found.features.training_points, found.features.validation_points) == (40, 40)
         assert found.verdict == "too_little_data"
 
 
@@ -148,7 +148,7 @@ RIGHT = json.loads((DATA / "right.json").read_text())
 @pytest.mark.parametrize("name", sorted(RIGHT))
 def test_what_people_have_is_read_and_judged(name: str) -> None:
     found = diagnose_log(DATA / name)
-    curve = found.curve
+    curve = found.features
     points = (0, 0, 0.0) if curve is None else (
         curve.training_points, curve.validation_points, curve.length
     )  # fmt: skip
@@ -196,8 +196,8 @@ def test_event_files_of_tensorboard(tensor: bool, tmp_path: Path) -> None:
     found = diagnose_log(tmp_path)
     assert found.kind == "TensorBoard event files"
     assert diagnose_log(next(folder.iterdir())).verdict == "too_little_data"
-    assert found.curve is not None
-    assert (found.curve.training_points, found.curve.validation_points) == (200, 10)
+    assert found.features is not None
+    assert (found.features.training_points, found.features.validation_points) == (200, 10)
     assert found.verdict == "too_little_data"
 
 
@@ -209,8 +209,8 @@ def test_event_files_of_two_sides(tmp_path: Path) -> None:
         (tmp_path / "logs" / side).mkdir(parents=True)
         (tmp_path / "logs" / side / "events.out.tfevents.1").write_bytes(head + b"".join(frames))
     found = diagnose_log(tmp_path / "logs")
-    assert found.curve is not None
-    assert (found.curve.training_points, found.curve.validation_points) == (40, 40)
+    assert found.features is not None
+    assert (found.features.training_points, found.features.validation_points) == (40, 40)
     assert found.verdict == "too_little_data"
 
 
@@ -246,9 +246,9 @@ def test_run_files_of_wandb(tmp_path: Path) -> None:
     (folder / "run-abc.wandb").write_bytes(data)
     found = diagnose_log(tmp_path / "wandb")
     assert found.kind == "Weights & Biases run file"
-    assert found.curve is not None
-    assert (found.curve.training_points, found.curve.validation_points) == (200, 10)
-    assert found.curve.length == 2000
+    assert found.features is not None
+    assert (found.features.training_points, found.features.validation_points) == (200, 10)
+    assert found.features.length == 2000
     assert found.verdict == "too_little_data"
 
 
@@ -267,7 +267,7 @@ def test_the_log_in_a_folder_is_found(tmp_path: Path) -> None:
         assert any(path.name in note for note in found.notes)
 
 
-def found_in(tmp_path: Path, lines: list[str], name: str = "log.txt") -> CurveDiagnosis:
+def found_in(tmp_path: Path, lines: list[str], name: str = "log.txt") -> LogDiagnosis:
     """The diagnosis of a log of these lines."""
     return diagnose_log(_written(tmp_path, "\n".join(lines), name))
 
@@ -275,16 +275,16 @@ def found_in(tmp_path: Path, lines: list[str], name: str = "log.txt") -> CurveDi
 def test_two_runs_in_a_file_are_not_one(tmp_path: Path) -> None:
     run = [f"step {s} loss {_fall(s):.4f}" for s in range(0, 1000, 10)]
     found = found_in(tmp_path, run + run)
-    assert found.curve is not None
-    assert found.curve.training_points == 100
+    assert found.features is not None
+    assert found.features.training_points == 100
     assert any("several runs" in note for note in found.notes)
 
 
 def test_a_resumed_run_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     steps = [*range(0, 700, 10), *range(500, 1000, 10)]
     found = found_in(tmp_path, [f"step {s} loss {_fall(s):.4f}" for s in steps])
-    assert found.curve is not None
-    assert (found.curve.training_points, found.curve.length) == (100, 990)
+    assert found.features is not None
+    assert (found.features.training_points, found.features.length) == (100, 990)
 
 
 def test_a_large_log_is_thinned_while_it_is_read(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from descend.doctor.from_log import CurveDiagnosis, diagnose_log
+from descend.doctor.from_log import LogDiagnosis, diagnose_log
 
 
 def fall(step: float, end: float = 1.7, exponent: float = 0.4) -> float:
@@ -17,7 +17,7 @@ def fall(step: float, end: float = 1.7, exponent: float = 0.4) -> float:
     return end + 8 * float((1 + step / 12) ** -exponent)
 
 
-def lines(tmp_path: Path, losses: list[float], extra: str = "", every: int = 10) -> CurveDiagnosis:
+def lines(tmp_path: Path, losses: list[float], extra: str = "", every: int = 10) -> LogDiagnosis:
     """The diagnosis of a console log of `losses`, each line with `extra`."""
     path = tmp_path / "train.log"
     path.write_text(
@@ -54,7 +54,7 @@ def test_what_language_models_log_beside_is_no_sign(extra: str, tmp_path: Path) 
     assert lines(tmp_path, [fall(10 * n) for n in range(200)], extra).verdict == "undertrained"
 
 
-def history(tmp_path: Path, rate: float, losses: list[float]) -> CurveDiagnosis:
+def history(tmp_path: Path, rate: float, losses: list[float]) -> LogDiagnosis:
     """The diagnosis of a Trainer's record, whose optimizer is AdamW."""
     path = tmp_path / "trainer_state.json"
     rows = [{"step": 10 * n, "loss": x, "learning_rate": rate} for n, x in enumerate(losses)]
@@ -66,7 +66,7 @@ def test_a_rate_far_outside_is_a_finding(tmp_path: Path) -> None:
     falling = [fall(10 * n) for n in range(100)]
     found = history(tmp_path, 0.3, falling)
     assert (found.normal.answer, found.verdict) == ("no", "learning_rate_too_high")
-    assert found.causes[0].prescription == {"learning_rate": 1e-3}
+    assert found.causes[0].recommended_config == {"learning_rate": 1e-3}
     assert history(tmp_path, 3e-3, falling).verdict == "undertrained"
     # Of an unknown optimizer the same rate is one only where the curve agrees.
     sgd = lines(tmp_path, falling, " lr 20.0")

@@ -27,11 +27,11 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.preflight.findings import Bug, CouldNotCheck, Found, NotFound, Outcome, name_of
+from descend.doctor.preflight.findings import Bug, Undetermined, BugFound, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.rehearsal import Update, rehearse
-from descend.doctor.preflight.rescale import effective_weight, loss_scale
-from descend.doctor.preflight.tap import Seen
+from descend.doctor.preflight.rehearsal import OptimizerStepRecord, dry_run
+from descend.doctor.preflight.rescale import effective_token_weight, loss_scale
+from descend.doctor.preflight.tap import ModelCall
 
 MOST_OFF = 1.5
 """Factor by which the weights of a step may miss 1: two parts that are not divided make 2."""
@@ -40,33 +40,33 @@ UNEQUAL = 1.1
 """Ratio of the weight of a token in one part to that in another: 1 if all count alike."""
 
 
-def look(program: Program) -> Outcome:
+def look(program: Program) -> CheckResult:
     """Add up the weights of all tokens between two steps."""
-    updates = [u for u in program.once(rehearse).updates if len(u.seen) > 1]
+    updates = [u for u in program.run_probe_once(dry_run).updates if len(u.seen) > 1]
     if not updates:
-        return CouldNotCheck("no step takes its batch in more than one part")
+        return Undetermined("no step takes its batch in more than one part")
     scale = loss_scale(program)
-    totals = sorted(effective_weight(u, scale) for u in updates)
+    totals = sorted(effective_token_weight(u, scale) for u in updates)
     total = totals[len(totals) // 2]
     parts = len(updates[0].seen)
-    where = program.where("step")
+    where = program.source_location("step")
     if not 1 / MOST_OFF < total < MOST_OFF:
-        return Found(f"the tokens of {parts} parts weigh {total:.3g} in all, instead of 1", where)
+        return BugFound(f"the tokens of {parts} parts weigh {total:.3g} in all, instead of 1", where)
     worst = max(_ratio(u) for u in updates)
     if worst > UNEQUAL:
-        return Found(
+        return BugFound(
             f"a token in one part weighs {worst:.2f} times as much as in another of the same step",
             where,
         )
-    return NotFound(f"the tokens of {parts} parts weigh {total:.2g} in all, each part alike")
+    return BugAbsent(f"the tokens of {parts} parts weigh {total:.2g} in all, each part alike")
 
 
-def _ratio(update: Update) -> float:
+def _ratio(update: OptimizerStepRecord) -> float:
     means = [m for m in map(_mean_weight, update.seen) if m > 0]
     return max(means) / min(means) if means else 1.0
 
 
-def _mean_weight(seen: Seen) -> float:
+def _mean_weight(seen: ModelCall) -> float:
     if seen.weights_BT is None:
         return 0.0
     live = seen.weights_BT[seen.weights_BT > 0]

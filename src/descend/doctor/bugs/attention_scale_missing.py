@@ -32,9 +32,9 @@ import re
 
 from torch import nn
 
-from descend.doctor.preflight.findings import Bug, Found, Noted, NotFound, Outcome, name_of
+from descend.doctor.preflight.findings import Bug, BugFound, Remark, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.scores import Score, scores
+from descend.doctor.preflight.scores import AttentionScore, trace_attention_scores
 
 UNSCALED = 0.9
 """Factor from which scores count as not divided: 1 if nothing was done, 0.5 at a head size of 4."""
@@ -48,26 +48,26 @@ IN_THE_WEIGHTS = 1.5
 """Factor within which queries must be smaller than keys by 1 / sqrt(head size)."""
 
 
-def look(program: Program) -> Outcome:
+def look(program: Program) -> CheckResult:
     """Follow the scores of one forward."""
-    found = program.once(scores)
+    found = program.run_probe_once(trace_attention_scores)
     bare = [
         s for s in found if not s.free and s.head_size >= SMALLEST_HEAD and s.factor >= UNSCALED
     ]
     if not bare or all(_in_weights(program.model, s) for s in bare):
-        return NotFound(f"{len(found)} tables of scores, scaled by {found[0].factor:.3g} at a head "
+        return BugAbsent(f"{len(found)} tables of scores, scaled by {found[0].factor:.3g} at a head "
                         f"size of {found[0].head_size}")  # fmt: skip
     evidence = (
         f"{len(bare)} of {len(found)} tables of scores are multiplied by {bare[0].factor:.3g}; "
         f"1 / sqrt({bare[0].head_size}) is {bare[0].head_size ** -0.5:.3g}"
     )
-    where = program.where("model")
+    where = program.source_location("model")
     if type(program.model).__module__.startswith("transformers."):
-        return Noted(evidence + "; this published architecture was trained so", where)
-    return Found(evidence, where)
+        return Remark(evidence + "; this published architecture was trained so", where)
+    return BugFound(evidence, where)
 
 
-def _in_weights(model: nn.Module, score: Score) -> bool:
+def _in_weights(model: nn.Module, score: AttentionScore) -> bool:
     named = {n: p for n, p in model.named_parameters() if p.ndim == 2}
     queries = [float(p.std()) for n, p in named.items() if QUERY.search(n)]
     keys = [float(p.std()) for n, p in named.items() if KEY.search(n)]

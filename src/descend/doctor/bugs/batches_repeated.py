@@ -28,18 +28,18 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from descend.doctor.preflight.corpus import rows, texts
-from descend.doctor.preflight.doubt import CannotTell
+from descend.doctor.preflight.corpus import first_batch_rows, find_token_sequences
+from descend.doctor.preflight.doubt import UndeterminedError
 from descend.doctor.preflight.findings import (
     Bug,
-    CouldNotCheck,
-    Found,
-    NotFound,
-    Outcome,
+    Undetermined,
+    BugFound,
+    BugAbsent,
+    CheckResult,
     name_of,
 )
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.rehearsal import rehearse
+from descend.doctor.preflight.rehearsal import dry_run
 
 FEWEST = 4
 """Batches below which a repetition says nothing."""
@@ -51,46 +51,46 @@ COVERED = 0.5
 """Share of the text that must have been seen before it may begin anew."""
 
 
-def look(program: Program) -> Outcome:
+def look(program: Program) -> CheckResult:
     """Compare batches with those before them."""
     if not program.has("batches"):
-        return _as_given(program) or CouldNotCheck("there is no `batches`")
-    held = program.once(rows)
+        return _as_given(program) or Undetermined("there is no `batches`")
+    held = program.run_probe_once(first_batch_rows)
     if len(held) < FEWEST:
-        return CouldNotCheck(f"only {len(held)} batches before they end")
+        return Undetermined(f"only {len(held)} batches before they end")
     keys = [_key(batch) for batch in held]
     again = sum(key in keys[:n] for n, key in enumerate(keys))
     alike = sum(len({_key(row) for row in batch}) == 1 for batch in held if len(batch) > 1)
-    where = program.where("batches")
+    where = program.source_location("batches")
     if again >= REPEATED * len(keys) and not _new_epoch(program, held, keys):
-        return Found(f"{again} of the first {len(keys)} batches stood before", where)
+        return BugFound(f"{again} of the first {len(keys)} batches stood before", where)
     if alike >= REPEATED * len(keys):
-        return Found(f"{alike} of the first {len(keys)} batches hold one row many times", where)
-    return _as_given(program) or NotFound(f"{again} of the first {len(keys)} batches stood before")
+        return BugFound(f"{alike} of the first {len(keys)} batches hold one row many times", where)
+    return _as_given(program) or BugAbsent(f"{again} of the first {len(keys)} batches stood before")
 
 
 def _new_epoch(program: Program, held: list[Tensor], keys: list[bytes]) -> bool:
     """Whether the batches came back since the text had been seen."""
     period = next((n for n in range(1, len(keys)) if keys[n] == keys[0]), len(keys))
     distinct = len(set(keys[:period])) == period and period > 1
-    longest = max((t.numel() for t in texts(program)), default=None)
+    longest = max((t.numel() for t in find_token_sequences(program)), default=None)
     seen = sum(batch.numel() for batch in held[:period])
     if longest is not None:
         return seen >= COVERED * longest
     return distinct and period >= FEWEST
 
 
-def _as_given(program: Program) -> Outcome | None:
+def _as_given(program: Program) -> CheckResult | None:
     """Whether the network gets the same ids in every step though the batches differ."""
     try:
-        seen = program.once(rehearse)
-    except CannotTell:
+        seen = program.run_probe_once(dry_run)
+    except UndeterminedError:
         return None
     got = [_key(calls[0].ids_BT) for calls in seen.seen if calls]
-    given = {_key(batch) for batch in program.once(rows)} if program.has("batches") else None
+    given = {_key(batch) for batch in program.run_probe_once(first_batch_rows)} if program.has("batches") else None
     if len(got) >= FEWEST and len(set(got)) == 1 and (given is None or len(given) > 1):
-        return Found(
-            f"the network got the same ids in all of {len(got)} steps", program.where("step")
+        return BugFound(
+            f"the network got the same ids in all of {len(got)} steps", program.source_location("step")
         )
     return None
 

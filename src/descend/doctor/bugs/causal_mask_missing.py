@@ -32,24 +32,24 @@ from __future__ import annotations
 from functools import partial
 
 from descend.doctor.preflight.ask import ask_once
-from descend.doctor.preflight.findings import Bug, CouldNotCheck, Found, NotFound, Outcome, name_of
-from descend.doctor.preflight.influence import Influence, future
+from descend.doctor.preflight.findings import Bug, Undetermined, BugFound, BugAbsent, CheckResult, name_of
+from descend.doctor.preflight.influence import FutureInfluence, measure_future_influence
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.shift import has_another_task
 
 
-def look(program: Program) -> Outcome:
+def look(program: Program) -> CheckResult:
     """Change later tokens and watch earlier logits."""
-    seen = program.once(future)
-    if not seen.felt:
-        return NotFound(f"{seen.pairs} pairs of positions tried: no logit moves before a change")
+    seen = program.run_probe_once(measure_future_influence)
+    if not seen.num_affected:
+        return BugAbsent(f"{seen.pairs} pairs of positions tried: no logit moves before a change")
     if has_another_task(program):
-        return CouldNotCheck(BOTH_SIDES)
+        return Undetermined(BOTH_SIDES)
     if not is_missing(seen):
-        return NotFound("some of the future is hidden: see causal_mask_leaky")
-    return Found(
+        return BugAbsent("some of the future is hidden: see causal_mask_leaky")
+    return BugFound(
         f"a changed token moves the logits of all positions before it "
-        f"({seen.felt} of {seen.pairs} pairs tried, by up to {seen.strength:.2g} of their size)",
+        f"({seen.num_affected} of {seen.pairs} pairs tried, by up to {seen.max_relative_change:.2g} of their size)",
         program.where_is_attention(seen.open_parts, partial(ask_once, program)),
     )
 
@@ -60,9 +60,9 @@ BOTH_SIDES = (
 )
 
 
-def is_missing(seen: Influence) -> bool:
+def is_missing(seen: FutureInfluence) -> bool:
     """Whether nothing is hidden, in no part of the network that mixes positions."""
-    everywhere = seen.felt == seen.pairs and not seen.closed_parts
+    everywhere = seen.num_affected == seen.pairs and not seen.closed_parts
     return everywhere and seen.balance >= EVEN
 
 

@@ -29,16 +29,16 @@ from __future__ import annotations
 
 import torch
 
-from descend.doctor.preflight.doubt import CannotTell
+from descend.doctor.preflight.doubt import UndeterminedError
 from descend.doctor.preflight.findings import (
     Bug,
-    CouldNotCheck,
-    Found,
-    NotFound,
-    Outcome,
+    Undetermined,
+    BugFound,
+    BugAbsent,
+    CheckResult,
     name_of,
 )
-from descend.doctor.preflight.loads import Load, weights_in
+from descend.doctor.preflight.loads import StateDictLoad, weights_in
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.saves import round_trip
 
@@ -46,7 +46,7 @@ FEW = 0.1
 """Share of the network's weights below which nothing was loaded."""
 
 
-def look(program: Program) -> Outcome:
+def look(program: Program) -> CheckResult:
     """Compare the network with what was read."""
     loads = program.loads
     own = [x for x in loads.networks if x.into is program.model] if loads else []
@@ -56,20 +56,20 @@ def look(program: Program) -> Outcome:
     if read is not None:
         return read
     try:
-        trip = program.once(round_trip)
-    except CannotTell as reason:
-        return CouldNotCheck(f"no checkpoint was loaded while importing; {reason}")
-    if not trip.weights_back:
-        return Found("weights that were saved did not come back", program.where(trip.part))
-    return NotFound("weights that were saved came back")
+        trip = program.run_probe_once(round_trip)
+    except UndeterminedError as reason:
+        return Undetermined(f"no checkpoint was loaded while importing; {reason}")
+    if not trip.weights_restored:
+        return BugFound("weights that were saved did not come back", program.source_location(trip.part))
+    return BugAbsent("weights that were saved came back")
 
 
-def _into_model(program: Program, load: Load) -> Outcome:
+def _into_model(program: Program, load: StateDictLoad) -> CheckResult:
     names = program.model.state_dict()
-    where = program.where("model")
+    where = program.source_location("model")
     if load.matched <= FEW * len(names) and load.weights:
         example = next(iter(load.weights))
-        return Found(
+        return BugFound(
             f"{load.matched} of {len(names)} weights were in the checkpoint, whose names are like "
             f"{example!r}",
             where,
@@ -77,11 +77,11 @@ def _into_model(program: Program, load: Load) -> Outcome:
     drawn = _drawn(load.weights)
     same = _arrived(program, drawn)
     if drawn and same <= FEW * len(drawn) and not program.trained_while_imported:
-        return Found(f"{same} of {len(drawn)} weights still are what was loaded", where)
-    return NotFound(f"{load.matched} of {len(names)} weights were loaded")
+        return BugFound(f"{same} of {len(drawn)} weights still are what was loaded", where)
+    return BugAbsent(f"{load.matched} of {len(names)} weights were loaded")
 
 
-def _read_elsewhere(program: Program) -> Outcome | None:
+def _read_elsewhere(program: Program) -> CheckResult | None:
     """A checkpoint of this very network that was read, or put into a copy, and not into it."""
     loads = program.loads
     held = [*(loads.files if loads else []), program.parts.get("checkpoint")]
@@ -93,12 +93,12 @@ def _read_elsewhere(program: Program) -> Outcome | None:
         if drawn and not program.trained_while_imported:
             same = _arrived(program, drawn)
             if same > FEW * len(drawn):
-                return NotFound(f"{same} of {len(drawn)} weights are those of the checkpoint")
+                return BugAbsent(f"{same} of {len(drawn)} weights are those of the checkpoint")
             if not _is_meant(program, weights):
-                return Found(
+                return BugFound(
                     f"a checkpoint with all {len(weights)} weights was read, and {same} of them "
                     "are in the network",
-                    program.where("model"),
+                    program.source_location("model"),
                 )
     return None
 

@@ -30,11 +30,11 @@ from torch import nn
 
 from descend.doctor.preflight.findings import (
     Bug,
-    CouldNotCheck,
-    Found,
-    Noted,
-    NotFound,
-    Outcome,
+    Undetermined,
+    BugFound,
+    Remark,
+    BugAbsent,
+    CheckResult,
     name_of,
 )
 from descend.doctor.preflight.program import Program
@@ -44,14 +44,14 @@ STRONG = 0.05
 language models that leave the norms out have 0.1 (GPT-3, Brown et al. 2020)."""
 
 
-def look(program: Program) -> Outcome:
+def look(program: Program) -> CheckResult:
     """Find norms in groups with decay."""
     optimizers = program.optimizers
     if not optimizers:
-        return CouldNotCheck("there is no torch optimizer")
+        return Undetermined("there is no torch optimizer")
     gains = {id(p): n for n, p in norm_gains(program.model).items()}
     if not gains:
-        return CouldNotCheck("the network has no norms with weights")
+        return Undetermined("the network has no norms with weights")
     groups = [g for o in optimizers for g in o.param_groups]
     decays = [float(g.get("weight_decay", 0.0) or 0.0) for g in groups]
     hit: list[str] = []
@@ -62,13 +62,13 @@ def look(program: Program) -> Outcome:
             hit += names
             decay = max(decay, strength)
     if not hit:
-        return NotFound(f"{len(gains)} gains of norms are without decay")
+        return BugAbsent(f"{len(gains)} gains of norms are without decay")
     evidence = f"{len(hit)} gains of norms decay with {decay:g}: {', '.join(hit[:3])}"
-    where = program.where("optimizer") if program.has("optimizer") else program.where("step")
+    where = program.source_location("optimizer") if program.has("optimizer") else program.source_location("step")
     spared = any(d == 0 and g["params"] for g, d in zip(groups, decays, strict=True))
     if decay >= STRONG or spared:
-        return Found(evidence, where)
-    return Noted(evidence + "; so weak a decay does little harm", where)
+        return BugFound(evidence, where)
+    return Remark(evidence + "; so weak a decay does little harm", where)
 
 
 def norm_gains(model: nn.Module) -> dict[str, nn.Parameter]:

@@ -27,27 +27,27 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.preflight.findings import Bug, Found, NotFound, Outcome, name_of
-from descend.doctor.preflight.modes import judged_in_training_mode, modes_matter, varies
+from descend.doctor.preflight.findings import Bug, BugFound, BugAbsent, CheckResult, name_of
+from descend.doctor.preflight.modes import evaluates_in_training_mode, modes_matter, nondeterminism_in_eval
 from descend.doctor.preflight.program import Program
 
 
-def look(program: Program) -> Outcome:
+def look(program: Program) -> CheckResult:
     """Ask twice; look at the mode in which the program judges."""
-    difference = program.once(varies)
+    difference = program.run_probe_once(nondeterminism_in_eval)
     if difference > 0:
-        return Found(
+        return BugFound(
             f"two forwards of one batch in evaluation mode differ by {difference:.2g} of the "
             "logits' size",
-            program.where("model"),
+            program.source_location("model"),
         )
-    asleep = not program.has("evaluate") or not program.once(judged_in_training_mode)
-    if not asleep and program.once(modes_matter):
-        return Found(
+    asleep = not program.has("evaluate") or not program.run_probe_once(evaluates_in_training_mode)
+    if not asleep and program.run_probe_once(modes_matter):
+        return BugFound(
             "the evaluation calls the network in training mode, in which its outputs differ",
-            program.where("evaluate"),
+            program.source_location("evaluate"),
         )
-    return NotFound("two forwards of one batch in evaluation mode agree")
+    return BugAbsent("two forwards of one batch in evaluation mode agree")
 
 
 BUG = Bug(

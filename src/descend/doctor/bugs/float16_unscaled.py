@@ -26,9 +26,9 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.preflight.findings import Bug, Found, NotFound, Outcome, name_of
+from descend.doctor.preflight.findings import Bug, BugFound, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.rehearsal import rehearse
+from descend.doctor.preflight.rehearsal import dry_run
 from descend.doctor.preflight.rescale import LEAST_SCALE, loss_scale
 
 CLIPPED_AWAY = 1e-3
@@ -36,27 +36,27 @@ CLIPPED_AWAY = 1e-3
 1 over a scale of 65536 or so, times a norm of at most a hundred."""
 
 
-def look(program: Program) -> Outcome:
+def look(program: Program) -> CheckResult:
     """See what the steps ask for."""
-    seen = program.once(rehearse)
+    seen = program.run_probe_once(dry_run)
     learned = seen.learned()
-    half = seen.precision.half or any(s.half for s in learned)
+    half = seen.precision.uses_float16 or any(s.half for s in learned)
     if not half:
-        return NotFound("no training in float16")
-    where = program.where("step")
+        return BugAbsent("no training in float16")
+    where = program.source_location("step")
     scale = loss_scale(program)
     by_hand = max((s.total_weight for s in learned), default=0.0)
-    if not seen.precision.scaled and by_hand < LEAST_SCALE:
-        return Found("the network is trained in float16 and no gradient scaler takes part", where)
+    if not seen.precision.uses_grad_scaler and by_hand < LEAST_SCALE:
+        return BugFound("the network is trained in float16 and no gradient scaler takes part", where)
     left = [u.new * scale for u in seen.updates if u.new is not None]
     if scale >= LEAST_SCALE and left and max(left) < CLIPPED_AWAY:
-        return Found(
+        return BugFound(
             f"{max(left):.1e} of the gradients is left: they are clipped while still scaled "
             f"by {scale:g}",
             where,
             "call `scaler.unscale_(optimizer)` before clipping",
         )
-    return NotFound("the loss is scaled")
+    return BugAbsent("the loss is scaled")
 
 
 BUG = Bug(name_of(__name__), look, "scale the loss with `torch.amp.GradScaler`, or use bfloat16")

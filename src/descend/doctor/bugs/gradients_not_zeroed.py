@@ -26,27 +26,27 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.preflight.findings import Bug, CouldNotCheck, Found, NotFound, Outcome, name_of
+from descend.doctor.preflight.findings import Bug, Undetermined, BugFound, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.rehearsal import rehearse
+from descend.doctor.preflight.rehearsal import dry_run
 
 KEPT = 0.5
 """Share of the old gradient that counts as forgotten: 1 if nothing was zeroed, 0 if all was."""
 
 
-def look(program: Program) -> Outcome:
+def look(program: Program) -> CheckResult:
     """Compare what optimizers are given with what arrived since their last step."""
-    if not program.has("step") and program.lived.old:  # the loop of a plain script
-        old, where = program.lived.old, program.where_it_trained()
+    if not program.has("step") and program.import_time_training.stale_gradient_fractions:  # the loop of a plain script
+        old, where = program.import_time_training.stale_gradient_fractions, program.where_it_trained()
     else:
-        old = [u.old for u in program.once(rehearse).updates if u.old is not None]
-        where = program.where("step")
+        old = [u.stale_gradient_fraction for u in program.run_probe_once(dry_run).updates if u.stale_gradient_fraction is not None]
+        where = program.source_location("step")
     if not old:
-        return CouldNotCheck("no two steps of an optimizer whose gradients could be told apart")
+        return Undetermined("no two steps of an optimizer whose gradients could be told apart")
     middle = sorted(old)[len(old) // 2]
     if middle < KEPT:
-        return NotFound(f"{len(old)} steps hold {abs(middle):.0%} of the gradient before")
-    return Found(
+        return BugAbsent(f"{len(old)} steps hold {abs(middle):.0%} of the gradient before")
+    return BugFound(
         f"in {sum(x >= KEPT for x in old)} of {len(old)} steps the gradients of the one before are "
         f"still there ({middle:.0%} of them)",
         where,

@@ -32,16 +32,16 @@ from torch import nn
 from descend.doctor.preflight.ask import vocabulary_of
 from descend.doctor.preflight.findings import (
     Bug,
-    CouldNotCheck,
-    Found,
-    Noted,
-    NotFound,
-    Outcome,
+    Undetermined,
+    BugFound,
+    Remark,
+    BugAbsent,
+    CheckResult,
     name_of,
 )
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.start import start
-from descend.doctor.preflight.weights import looks_fresh
+from descend.doctor.preflight.start import measure_initial_state
+from descend.doctor.preflight.weights import looks_untrained
 
 TIMES_TOO_HIGH = 3.0
 AT_LEAST_HIGHER = 5.0
@@ -57,25 +57,25 @@ DEFAULT_TABLE = (0.8, 1.2)
 """Deviation of an embedding as torch draws it."""
 
 
-def look(program: Program) -> Outcome:
+def look(program: Program) -> CheckResult:
     """Compare the first loss with ln V."""
-    seen = program.once(start)
-    where = f"model.{seen.where}" if seen.where else program.where("model")
-    fresh = looks_fresh(program.model)
+    seen = program.run_probe_once(measure_initial_state)
+    where = f"model.{seen.where}" if seen.where else program.source_location("model")
+    fresh = looks_untrained(program.model)
     if not seen.from_program and not fresh:
-        return CouldNotCheck("no text of the program, and the network is trained")
+        return Undetermined("no text of the program, and the network is trained")
     words = (
         f"the first loss is {seen.loss:.1f} nats per token, ln(vocabulary) is {seen.uniform:.1f}"
     )
     if not seen.finite:
-        return Found("the outputs of the untouched network are not finite", where)
+        return BugFound("the outputs of the untouched network are not finite", where)
     if seen.loss > seen.uniform + HIGHER and seen.largest > LARGE:
-        return Found(f"{words}; {where} puts out numbers of size {seen.largest:.2g}", where)
+        return BugFound(f"{words}; {where} puts out numbers of size {seen.largest:.2g}", where)
     if seen.loss > max(TIMES_TOO_HIGH * seen.uniform, seen.uniform + AT_LEAST_HIGHER):
         if _default_tied(program):
-            return Noted(f"{words}: the head is a token embedding of deviation 1", where)
-        return Found(words, program.where("model"))
-    return NotFound(words)
+            return Remark(f"{words}: the head is a token embedding of deviation 1", where)
+        return BugFound(words, program.source_location("model"))
+    return BugAbsent(words)
 
 
 def _default_tied(program: Program) -> bool:

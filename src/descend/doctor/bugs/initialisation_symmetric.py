@@ -30,7 +30,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from descend.doctor.preflight.ask import vocabulary_of
-from descend.doctor.preflight.findings import Bug, Found, NotFound, Outcome, name_of
+from descend.doctor.preflight.findings import Bug, BugFound, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.weights import rehearsal_of
 
@@ -40,7 +40,7 @@ SMALLEST = 4
 FEWEST_STEPS = 3
 
 
-def look(program: Program) -> Outcome:
+def look(program: Program) -> CheckResult:
     """Compare rows."""
     model = program.model
     matrices = {
@@ -56,22 +56,22 @@ def look(program: Program) -> Outcome:
         and id(p) not in {id(t) for t in tables} - tokens
     ]  # fmt: skip
     if equal:
-        return Found(
+        return BugFound(
             f"in {len(equal)} of {len(matrices)} matrices all rows are equal: "
             f"{', '.join(equal[:4])}",
             f"model.{equal[0]}",
         )
     zeros = [n for n, p in matrices.items() if not bool(p.any())]
     seen = rehearsal_of(program) if len(zeros) > 1 else None
-    if seen is not None and len(seen.updates) >= FEWEST_STEPS and seen.moved:
-        dead = [n for n in zeros if n in seen.arrived and n not in seen.moved]
+    if seen is not None and len(seen.updates) >= FEWEST_STEPS and seen.changed_weights:
+        dead = [n for n in zeros if n in seen.weights_with_gradient and n not in seen.changed_weights]
         if len(dead) > 1:
-            return Found(
+            return BugFound(
                 f"{len(dead)} matrices start at zero and are still zero after {len(seen.updates)} "
                 f"steps: {', '.join(dead[:4])}",
                 f"model.{dead[0]}",
             )
-    return NotFound(f"{len(matrices)} matrices have rows that differ")
+    return BugAbsent(f"{len(matrices)} matrices have rows that differ")
 
 
 def _constant(p: Tensor) -> bool:

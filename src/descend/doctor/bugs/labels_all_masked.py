@@ -30,39 +30,39 @@ Source:
 from __future__ import annotations
 
 from descend.doctor.preflight.endings import masked_end
-from descend.doctor.preflight.findings import Bug, Found, NotFound, Outcome, name_of
-from descend.doctor.preflight.lessons import lessons
+from descend.doctor.preflight.findings import Bug, BugFound, BugAbsent, CheckResult, name_of
+from descend.doctor.preflight.lessons import probe_losses
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.tap import Seen
+from descend.doctor.preflight.tap import ModelCall
 
 
-def look(program: Program) -> Outcome:
+def look(program: Program) -> CheckResult:
     """Look for targets that count."""
     kept = 0
-    for lesson in lessons(program):
+    for lesson in probe_losses(program):
         empty = [s for s in lesson.seen if _is_empty(s)]
         if 2 * len(empty) > len(lesson.seen):
-            return Found(
+            return BugFound(
                 f"no target counts in {len(empty)} of {len(lesson.seen)} batches; the first loss "
                 f"is {lesson.loss}",
-                program.where(lesson.part),
+                program.source_location(lesson.part),
             )
         kept = sum(int((s.weights_BT > 0).sum()) for s in lesson.seen if s.weights_BT is not None)
-    for lesson in lessons(program):
+    for lesson in probe_losses(program):
         end = masked_end(program, lesson)
         if end is not None:
-            return Found(
+            return BugFound(
                 f"token {end.token} ends {end.rows} of {end.padded} padded rows and is a target in "
                 f"none of them, while the tokens before it are{end.is_padding}",
-                program.where(lesson.part),
+                program.source_location(lesson.part),
                 "mask padding by the attention mask, not by its token, or give it a token of its "
                 "own: else the end is never learned and generation does not stop",
             )
-    return NotFound(f"{kept} targets count")
+    return BugAbsent(f"{kept} targets count")
 
 
-def _is_empty(seen: Seen) -> bool:
-    if seen.broken:
+def _is_empty(seen: ModelCall) -> bool:
+    if seen.is_nonfinite:
         return seen.finite_logits
     return seen.weights_BT is not None and not bool((seen.weights_BT != 0).any())
 

@@ -28,10 +28,10 @@ from __future__ import annotations
 
 import re
 
-from descend.doctor.preflight.findings import Bug, Found, Noted, NotFound, Outcome, name_of
+from descend.doctor.preflight.findings import Bug, BugFound, Remark, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.modes import after_evaluation, modes_matter
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.rehearsal import Rehearsal, rehearse, run_steps
+from descend.doctor.preflight.rehearsal import DryRun, dry_run, run_steps
 
 EVERY = re.compile(
     r"(eval|val|valid).*(interval|every|freq|steps)|every.*(eval|val)", re.IGNORECASE
@@ -49,27 +49,27 @@ def interval(program: Program) -> int | None:
     return max(values, default=None)
 
 
-def past_interval(program: Program) -> Rehearsal:
+def past_interval(program: Program) -> DryRun:
     """A rehearsal that is long enough to see the step after an evaluation."""
-    calls = program.once(rehearse).calls
+    calls = program.run_probe_once(dry_run).calls
     return run_steps(program, max(calls, min(MOST_CALLS, (interval(program) or 0) + 3)))
 
 
-def look(program: Program) -> Outcome:
+def look(program: Program) -> CheckResult:
     """Note the mode whenever a gradient comes back."""
-    learned = program.once(rehearse if interval(program) is None else past_interval).learned()
+    learned = program.run_probe_once(dry_run if interval(program) is None else past_interval).learned()
     asleep = [s for s in learned if not s.training]
     evidence = f"{len(asleep)} of {len(learned)} trained forwards were in evaluation mode"
-    where = program.where("step")
+    where = program.source_location("step")
     if not asleep and program.has("evaluate"):
-        asleep = [s for s in program.once(after_evaluation) if not s.training]
+        asleep = [s for s in program.run_probe_once(after_evaluation) if not s.training]
         evidence = "after an evaluation, `step` trains the network in evaluation mode"
-        where = program.where("evaluate")
+        where = program.source_location("evaluate")
     if not asleep:
-        return NotFound(f"{len(learned)} trained forwards were in training mode")
-    if not program.once(modes_matter):
-        return Noted(evidence + "; its outputs are the same in both", where)
-    return Found(evidence, where)
+        return BugAbsent(f"{len(learned)} trained forwards were in training mode")
+    if not program.run_probe_once(modes_matter):
+        return Remark(evidence + "; its outputs are the same in both", where)
+    return BugFound(evidence, where)
 
 
 BUG = Bug(name_of(__name__), look, "call `model.train()` at the start of every step")

@@ -26,21 +26,21 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.preflight.doubt import CannotTell
-from descend.doctor.preflight.findings import Bug, Found, NotFound, Outcome, name_of
-from descend.doctor.preflight.lessons import Lesson, lessons, of_step
+from descend.doctor.preflight.doubt import UndeterminedError
+from descend.doctor.preflight.findings import Bug, BugFound, BugAbsent, CheckResult, name_of
+from descend.doctor.preflight.lessons import LossProbe, probe_losses, probe_training_step
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.rehearsal import rehearse
-from descend.doctor.preflight.rescale import effective_weight, loss_scale
+from descend.doctor.preflight.rehearsal import dry_run
+from descend.doctor.preflight.rescale import effective_token_weight, loss_scale
 
 SUMMED = 3.0
 """Total weight from which tokens are not averaged: a mean gives 1, and a sum the number of tokens,
 rows or positions, of which there are more."""
 
 
-def look(program: Program) -> Outcome:
+def detect(program: Program) -> CheckResult:
     """Add up the weights of all tokens."""
-    for lesson in lessons(program):
+    for lesson in probe_losses(program):
         head = _summed_head(program, lesson)
         if head is not None:
             return head
@@ -48,26 +48,26 @@ def look(program: Program) -> Outcome:
         if total is not None and total >= SUMMED:
             seen = lesson.seen[0]
             tokens = int((seen.weights_BT > 0).sum()) if seen.weights_BT is not None else 0
-            return Found(
+            return BugFound(
                 f"the {tokens} tokens of a batch weigh {total:,.3g} in all, instead of "
                 f"1{_stated(lesson)}",
-                program.where(lesson.part),
+                program.source_location(lesson.part),
             )
-    return NotFound("the tokens of a batch weigh about 1 in all")
+    return BugAbsent("the tokens of a batch weigh about 1 in all")
 
 
-def _summed_head(program: Program, lesson: Lesson) -> Found | None:
+def _summed_head(program: Program, lesson: LossProbe) -> BugFound | None:
     """A further output over the vocabulary, such as that for the token after next, in a sum."""
     seen = lesson.seen[0]
     scale = loss_scale(program) if lesson.part == "step" else 1.0
     for number, head in enumerate(seen.heads):
         is_plain = head.weights_BT is not None and head.misfit < EXPLAINED
         if is_plain and head.total_weight / scale >= SUMMED > seen.total_weight / scale:
-            return Found(
+            return BugFound(
                 f"the targets of auxiliary head {number + 1} weigh "
                 f"{head.total_weight / scale:,.3g} in all, those of the first head "
                 f"{seen.total_weight / scale:,.3g}, instead of about 1{_stated(lesson)}",
-                program.where(lesson.part),
+                program.source_location(lesson.part),
             )
     return None
 
@@ -76,16 +76,16 @@ EXPLAINED = 0.02
 """Share of the gradient that a cross-entropy may leave unexplained."""
 
 
-def _stated(lesson: Lesson) -> str:
+def _stated(lesson: LossProbe) -> str:
     return f"; the first loss is {lesson.loss:,.1f}" if lesson.loss is not None else ""
 
 
-def _total(program: Program, lesson: Lesson) -> float | None:
+def _total(program: Program, lesson: LossProbe) -> float | None:
     if lesson.part == "step":
-        updates = [u for u in program.once(rehearse).updates if u.seen]
+        updates = [u for u in program.run_probe_once(dry_run).updates if u.seen]
         scale = loss_scale(program)
         # Many forwards a step are the business of accumulation_misreduced: each is judged alone.
-        each = [effective_weight(u, scale) / len(u.seen) for u in updates]
+        each = [effective_token_weight(u, scale) / len(u.seen) for u in updates]
         if each:
             return sorted(each)[len(each) // 2]
         return lesson.seen[0].total_weight / scale
@@ -97,11 +97,11 @@ def _total(program: Program, lesson: Lesson) -> float | None:
 def _mended_in_step(program: Program) -> bool:
     """Whether `step`, which is what trains, averages what `loss` sums."""
     try:
-        lesson = program.once(of_step)
-    except CannotTell:
+        lesson = program.run_probe_once(probe_training_step)
+    except UndeterminedError:
         return False
     total = _total(program, lesson)
     return total is not None and total < SUMMED
 
 
-BUG = Bug(name_of(__name__), look, 'average over the tokens that count (`reduction="mean"`)')
+BUG = Bug(name_of(__name__), detect, 'average over the tokens that count (`reduction="mean"`)')

@@ -35,14 +35,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, SequentialSampler
 
-from descend.doctor.preflight.corpus import Places, places, rows
-from descend.doctor.preflight.doubt import CannotTell
+from descend.doctor.preflight.corpus import RowPositions, locate_rows, first_batch_rows
+from descend.doctor.preflight.doubt import UndeterminedError
 from descend.doctor.preflight.findings import (
     Bug,
-    CouldNotCheck,
-    Found,
-    NotFound,
-    Outcome,
+    Undetermined,
+    BugFound,
+    BugAbsent,
+    CheckResult,
     name_of,
 )
 from descend.doctor.preflight.program import Program
@@ -57,30 +57,30 @@ IN_ORDER = 0.95
 """Share of rows that go on where the one before stood, or just after it."""
 
 
-def look(program: Program) -> Outcome:
+def look(program: Program) -> CheckResult:
     """Find the rows in the text."""
     try:
-        found = program.once(places)
-    except CannotTell as reason:
+        found = program.run_probe_once(locate_rows)
+    except UndeterminedError as reason:
         return _without_text(program, str(reason))
     if len(found.starts) < FEWEST:
-        return CouldNotCheck(f"only {len(found.starts)} rows in the first batches")
+        return Undetermined(f"only {len(found.starts)} rows in the first batches")
     on, of = _goes_on(found)
     if on >= IN_ORDER * of:
-        return Found(
+        return BugFound(
             f"{on} of {of} rows go on where the row before stood, from token "
             f"{min(found.starts[0] or [0]):,} on",
-            program.where("batches"),
+            program.source_location("batches"),
         )
     if _batch_by_batch(found):
-        return Found(
+        return BugFound(
             "each batch covers the stretch of the text after the one before",
-            program.where("batches"),
+            program.source_location("batches"),
         )
-    return NotFound(f"{on} of {of} rows go on where the row before stood")
+    return BugAbsent(f"{on} of {of} rows go on where the row before stood")
 
 
-def _goes_on(found: Places) -> tuple[int, int]:
+def _goes_on(found: RowPositions) -> tuple[int, int]:
     """Rows that can stand after the row before, and rows of which that could be asked."""
     known = [(n, starts) for n, starts in enumerate(found.starts) if starts]
     on = 0
@@ -93,7 +93,7 @@ def _goes_on(found: Places) -> tuple[int, int]:
     return on, len(known) - 1
 
 
-def _batch_by_batch(found: Places) -> bool:
+def _batch_by_batch(found: RowPositions) -> bool:
     """Whether batches follow the text though rows inside a batch are mixed."""
     size = found.rows_a_batch
     parts = [found.starts[i : i + size] for i in range(0, len(found.starts) - size + 1, size)]
@@ -103,33 +103,33 @@ def _batch_by_batch(found: Places) -> bool:
     return all(max(a) < min(b) for a, b in pairwise(known))
 
 
-def _without_text(program: Program, reason: str) -> Outcome:
+def _without_text(program: Program, reason: str) -> CheckResult:
     """What the rows say of each other, and what a DataLoader says of itself."""
-    held = program.once(rows)
+    held = program.run_probe_once(first_batch_rows)
     flat = [row for batch in held for row in batch]
     if len(flat) >= FEWEST and _overlap(flat):
-        return Found(
+        return BugFound(
             "each row of the first batches is the one before, moved on by a few tokens",
-            program.where("batches"),
+            program.source_location("batches"),
         )
-    loader = program.part("batches")
+    loader = program.get("batches")
     if isinstance(loader, DataLoader):
         # Beside a batch sampler of the program's own, torch invents a sampler that nobody asks.
         sampler = getattr(loader.batch_sampler, "sampler", None) or (
             loader.sampler if loader.batch_sampler is None else None
         )
         if sampler is None:
-            return CouldNotCheck(reason)
+            return Undetermined(reason)
         if not isinstance(sampler, SequentialSampler):
-            return NotFound(f"the loader draws by {type(sampler).__name__}")
+            return BugAbsent(f"the loader draws by {type(sampler).__name__}")
         data: Any = loader.dataset
         if _gives_the_same(data) and loader.batch_size != len(data):
-            return Found(
+            return BugFound(
                 f"the loader goes through its {len(data)} rows in order, from the first "
                 "on (SequentialSampler)",
-                program.where("batches"),
+                program.source_location("batches"),
             )
-    return CouldNotCheck(reason)
+    return Undetermined(reason)
 
 
 def _gives_the_same(dataset: Any) -> bool:

@@ -26,9 +26,9 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.preflight.findings import Bug, CouldNotCheck, Found, NotFound, Outcome, name_of
-from descend.doctor.preflight.lessons import lessons
-from descend.doctor.preflight.padding import pad_token, padded
+from descend.doctor.preflight.findings import Bug, Undetermined, BugFound, BugAbsent, CheckResult, name_of
+from descend.doctor.preflight.lessons import probe_losses
+from descend.doctor.preflight.padding import detect_pad_token, padding_mask
 from descend.doctor.preflight.program import Program
 
 COUNTED = 0.5
@@ -37,17 +37,17 @@ COUNTED = 0.5
 FEWEST = 4
 
 
-def look(program: Program) -> Outcome:
+def look(program: Program) -> CheckResult:
     """Add up the weight of padded targets."""
-    pad, why = pad_token(program)
+    pad, why = detect_pad_token(program)
     if pad is None:
-        return CouldNotCheck(why)
-    worst: Outcome = CouldNotCheck(f"no row of the first batches is padded (with {pad})")
-    for lesson in lessons(program):
+        return Undetermined(why)
+    worst: CheckResult = Undetermined(f"no row of the first batches is padded (with {pad})")
+    for lesson in probe_losses(program):
         counted = total = 0
         share = 0.0
         for seen in lesson.seen:
-            hidden = padded(seen, pad)
+            hidden = padding_mask(seen, pad)
             if hidden is None or seen.weights_BT is None:
                 continue
             live = seen.weights_BT > 0
@@ -55,13 +55,13 @@ def look(program: Program) -> Outcome:
             total += int(hidden.sum())
             share = max(share, float((live & hidden).sum() / live.sum().clamp_min(1)))
         if total >= FEWEST and counted >= COUNTED * total:
-            return Found(
+            return BugFound(
                 f"{counted} of {total} padded targets (token {pad}, {why}) count in the loss, up "
                 f"to {share:.0%} of a batch",
-                program.where(lesson.part),
+                program.source_location(lesson.part),
             )
         if total >= FEWEST:
-            worst = NotFound(f"{counted} of {total} padded targets count in the loss")
+            worst = BugAbsent(f"{counted} of {total} padded targets count in the loss")
     return worst
 
 

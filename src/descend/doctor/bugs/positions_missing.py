@@ -29,34 +29,34 @@ from __future__ import annotations
 
 import torch
 
-from descend.doctor.preflight.ask import Network, asked, network
-from descend.doctor.preflight.doubt import CannotTell
-from descend.doctor.preflight.findings import Bug, Noted, NotFound, Outcome, name_of
-from descend.doctor.preflight.influence import Mixer, mixers
+from descend.doctor.preflight.ask import NetworkHandle, evaluation_probe_mode, make_network_handle
+from descend.doctor.preflight.doubt import UndeterminedError
+from descend.doctor.preflight.findings import Bug, Remark, BugAbsent, CheckResult, name_of
+from descend.doctor.preflight.influence import MixingLayer, find_mixing_layers
 from descend.doctor.preflight.program import Program
-from descend.signals.influence import MOVED
+from descend.signals.influence import MIN_LOGIT_CHANGE
 
 
-def look(program: Program) -> Outcome:
+def look(program: Program) -> CheckResult:
     """Ask the first part that mixes positions."""
-    knows = program.once(knows_positions)
+    knows = program.run_probe_once(knows_positions)
     if knows:
-        return NotFound(knows)
-    return Noted(
+        return BugAbsent(knows)
+    return Remark(
         "equal tokens give equal vectors at every place, and attention does not see their order",
-        program.where("model"),
+        program.source_location("model"),
     )
 
 
 def knows_positions(program: Program) -> str:
     """How positions come in; "" if they do not."""
-    net = program.once(network)
+    net = program.run_probe_once(make_network_handle)
     if net.length < 4:
-        raise CannotTell("the texts are shorter than four tokens")
-    with asked(program.model):
-        first = next(mixers(program.model, net), None)
+        raise UndeterminedError("the texts are shorter than four tokens")
+    with evaluation_probe_mode(program.model):
+        first = next(find_mixing_layers(program.model, net), None)
         if first is None:
-            raise CannotTell("no part of the network mixes positions")
+            raise UndeterminedError("no part of the network mixes positions")
         if _by_place(program, net, first):
             return "equal tokens give different vectors at different places"
         if _by_order(net, first):
@@ -64,7 +64,7 @@ def knows_positions(program: Program) -> str:
     return ""
 
 
-def _by_place(program: Program, net: Network, first: Mixer) -> bool:
+def _by_place(program: Program, net: NetworkHandle, first: MixingLayer) -> bool:
     same = net.ids_BT.clone()
     same[:] = net.ids_BT[0, 0]
     caught: list[torch.Tensor] = []
@@ -79,18 +79,18 @@ def _by_place(program: Program, net: Network, first: Mixer) -> bool:
     finally:
         hook.remove()
     if not caught:
-        raise CannotTell("the network takes another way for equal tokens")
+        raise UndeterminedError("the network takes another way for equal tokens")
     x = net.by_position(caught[0].float())
-    return float((x - x[:1]).abs().max()) > MOVED * float(x.square().mean().sqrt())
+    return float((x - x[:1]).abs().max()) > MIN_LOGIT_CHANGE * float(x.square().mean().sqrt())
 
 
-def _by_order(net: Network, first: Mixer) -> bool:
+def _by_order(net: NetworkHandle, first: MixingLayer) -> bool:
     swapped = first.x.clone()
     view = swapped if net.time == 1 else swapped.transpose(0, 1)
     view[:, [0, 1]] = view[:, [1, 0]].clone()
     base, other = first.output(first.x).float(), first.output(swapped).float()
     moved = net.by_position((other - base).abs()).amax(1)[-1]
-    return float(moved) > MOVED * float(base.square().mean().sqrt())
+    return float(moved) > MIN_LOGIT_CHANGE * float(base.square().mean().sqrt())
 
 
 BUG = Bug(name_of(__name__), look, "add learned or rotary positions, unless left out on purpose")

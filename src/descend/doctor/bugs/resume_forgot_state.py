@@ -27,13 +27,13 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.preflight.doubt import CannotTell
+from descend.doctor.preflight.doubt import UndeterminedError
 from descend.doctor.preflight.findings import (
     Bug,
-    CouldNotCheck,
-    Found,
-    NotFound,
-    Outcome,
+    Undetermined,
+    BugFound,
+    BugAbsent,
+    CheckResult,
     name_of,
 )
 from descend.doctor.preflight.loads import optimizer_states
@@ -41,32 +41,32 @@ from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.saves import round_trip
 
 
-def look(program: Program) -> Outcome:
+def look(program: Program) -> CheckResult:
     """See what was read and not used; try the program's own functions."""
     taken = _while_imported(program)
-    if isinstance(taken, Found):
+    if isinstance(taken, BugFound):
         return taken
     try:
-        trip = program.once(round_trip)
-    except CannotTell as reason:
-        return taken or CouldNotCheck(str(reason))
+        trip = program.run_probe_once(round_trip)
+    except UndeterminedError as reason:
+        return taken or Undetermined(str(reason))
     if not trip.meant:
-        return CouldNotCheck("the checkpoint holds weights only")
-    where = program.where(trip.part)
-    if trip.moments and not trip.moments_back:
-        return Found(
+        return Undetermined("the checkpoint holds weights only")
+    where = program.source_location(trip.part)
+    if trip.moments and not trip.num_moments_restored:
+        return BugFound(
             f"none of the {trip.moments} tensors that the optimizer remembered came back", where
         )
     if trip.schedules != trip.schedules_back:
-        return Found(
+        return BugFound(
             f"the schedule stood at step {trip.schedules[0]} and came back at "
             f"{trip.schedules_back[0]}",
             where,
         )
-    return NotFound(f"{trip.moments_back} tensors of the optimizer came back")
+    return BugAbsent(f"{trip.num_moments_restored} tensors of the optimizer came back")
 
 
-def _while_imported(program: Program) -> Outcome | None:
+def _while_imported(program: Program) -> CheckResult | None:
     loads = program.loads
     if not program.optimizers:
         return None
@@ -76,11 +76,11 @@ def _while_imported(program: Program) -> Outcome | None:
     if not states or not (into_model or (loads and loads.files)):
         return None
     if all(o.state for o in program.optimizers):
-        return NotFound("the optimizer has the state of the checkpoint")
-    return Found(
+        return BugAbsent("the optimizer has the state of the checkpoint")
+    return BugFound(
         f"the checkpoint holds an optimizer's state of {len(states[0]['state'])} weights, and the "
         "optimizer knows nothing",
-        program.where("optimizer"),
+        program.source_location("optimizer"),
     )
 
 

@@ -28,10 +28,10 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.preflight.findings import Bug, CouldNotCheck, Found, NotFound, Outcome, name_of
+from descend.doctor.preflight.findings import Bug, Undetermined, BugFound, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.rehearsal import Rehearsal, rehearse
-from descend.doctor.preflight.schedule import batches_an_epoch, horizon, steppings
+from descend.doctor.preflight.rehearsal import DryRun, dry_run
+from descend.doctor.preflight.schedule import batches_an_epoch, schedule_length, find_scheduler_steps
 
 FEWEST = 3
 """Steps of the optimizer below which nothing can be said of a rate."""
@@ -40,25 +40,25 @@ FAR_TOO_LONG = 3
 """Length of a schedule over the number of epochs from which it was counted in steps."""
 
 
-def look(program: Program) -> Outcome:
+def look(program: Program) -> CheckResult:
     """Compare the counts of schedules with the steps of optimizers."""
-    seen = program.once(rehearse)
+    seen = program.run_probe_once(dry_run)
     if len(seen.updates) < FEWEST:
-        return CouldNotCheck(f"only {len(seen.updates)} steps of an optimizer could be watched")
-    where = program.where("scheduler" if program.has("scheduler") else "step")
+        return Undetermined(f"only {len(seen.updates)} steps of an optimizer could be watched")
+    where = program.source_location("scheduler" if program.has("scheduler") else "step")
     if all(rate == 0 for u in seen.updates for rate in u.rates):
-        return Found(f"the learning rate was 0 in all of {len(seen.updates)} steps", where)
+        return BugFound(f"the learning rate was 0 in all of {len(seen.updates)} steps", where)
     for index in range(len(seen.schedulers)):
         evidence = _wrong(program, seen, index)
         if evidence:
-            return Found(evidence, where)
+            return BugFound(evidence, where)
     if not seen.schedulers:
-        return CouldNotCheck("there is no torch schedule")
-    return NotFound(f"stepped {seen.schedules[-1][0] - seen.schedules[0][0]} times in "
+        return Undetermined("there is no torch schedule")
+    return BugAbsent(f"stepped {seen.schedules[-1][0] - seen.schedules[0][0]} times in "
                     f"{len(seen.updates)} steps of the optimizer")  # fmt: skip
 
 
-def _wrong(program: Program, seen: Rehearsal, index: int) -> str:
+def _wrong(program: Program, seen: DryRun, index: int) -> str:
     scheduler = seen.schedulers[index]
     updates = [u for u in seen.updates if u.optimizer is scheduler.optimizer]
     steps = seen.schedules[-1][index] - seen.schedules[0][index]
@@ -79,10 +79,10 @@ def _wrong(program: Program, seen: Rehearsal, index: int) -> str:
 
 def _never(program: Program, index: int, updates: int) -> str:
     """What is wrong with a schedule that `step` does not step; "" if it is stepped by epochs."""
-    places = steppings(program)
+    places = find_scheduler_steps(program)
     if places == () and not program.has("after_epoch"):
         return f"the schedule was never stepped in {updates} steps of the optimizer, nor elsewhere"
-    length = horizon(program.once(rehearse).schedulers[index])
+    length = schedule_length(program.run_probe_once(dry_run).schedulers[index])
     if not places or length is None or not all(p.by_epoch for p in places):
         return ""
     epochs = next((p.times for p in places if p.times), None)
@@ -92,7 +92,7 @@ def _never(program: Program, index: int, updates: int) -> str:
         )
     if not epochs and program.has("batches"):
         an_epoch = batches_an_epoch(program) or 0
-        total = program.part("total_steps") if program.has("total_steps") else None
+        total = program.get("total_steps") if program.has("total_steps") else None
         if isinstance(total, int) and 1 < an_epoch < total and 0.9 * total <= length:
             return f"the schedule is {length} steps long, as the run is, and is stepped by epochs"
     return ""

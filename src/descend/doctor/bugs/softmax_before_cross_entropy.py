@@ -27,10 +27,10 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.preflight.findings import Bug, Found, NotFound, Outcome, name_of
-from descend.doctor.preflight.lessons import lessons
+from descend.doctor.preflight.findings import Bug, BugFound, BugAbsent, CheckResult, name_of
+from descend.doctor.preflight.lessons import probe_losses
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.tap import Seen
+from descend.doctor.preflight.tap import ModelCall
 
 EXPLAINED = 0.02
 """Share of the gradient that may be left unexplained."""
@@ -39,9 +39,9 @@ BETTER = 0.2
 """The right explanation leaves at most this share of what the wrong one leaves."""
 
 
-def look(program: Program) -> Outcome:
+def look(program: Program) -> CheckResult:
     """Ask which loss the gradient at the outputs belongs to."""
-    for lesson in lessons(program):
+    for lesson in probe_losses(program):
         wrong = [s for s in lesson.seen if _twice(s) or _of_probabilities(s)]
         if 2 * len(wrong) > len(lesson.seen):
             what = (
@@ -50,15 +50,15 @@ def look(program: Program) -> Outcome:
                 else "the gradient is that of a cross-entropy of the softmax of the outputs "
                 f"(unexplained {wrong[0].misfit_of_two:.1e} of it, plain {wrong[0].misfit:.1e})"
             )
-            return Found(what, program.where(lesson.part))
-    return NotFound("the gradient is not that of a cross-entropy of probabilities")
+            return BugFound(what, program.source_location(lesson.part))
+    return BugAbsent("the gradient is not that of a cross-entropy of probabilities")
 
 
-def _twice(seen: Seen) -> bool:
+def _twice(seen: ModelCall) -> bool:
     return seen.misfit_of_two < EXPLAINED and seen.misfit_of_two < BETTER * seen.misfit
 
 
-def _of_probabilities(seen: Seen) -> bool:
+def _of_probabilities(seen: ModelCall) -> bool:
     return seen.probabilities and seen.misfit < EXPLAINED
 
 

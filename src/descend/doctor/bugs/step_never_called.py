@@ -26,9 +26,9 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.preflight.findings import Bug, CouldNotCheck, Found, NotFound, Outcome, name_of
+from descend.doctor.preflight.findings import Bug, Undetermined, BugFound, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.rehearsal import Rehearsal, rehearse, run_steps
+from descend.doctor.preflight.rehearsal import DryRun, dry_run, run_steps
 
 LONG = 80
 """Calls after which even a long accumulation has stepped."""
@@ -37,32 +37,32 @@ ENOUGH = 65
 """Calls without a step that count as never: accumulations over more than 64 calls are rare."""
 
 
-def long_rehearsal(program: Program) -> Rehearsal:
+def long_rehearsal(program: Program) -> DryRun:
     """The same with more calls."""
     return run_steps(program, LONG)
 
 
-def look(program: Program) -> Outcome:
+def look(program: Program) -> CheckResult:
     """Compare all weights before and after."""
-    seen = program.once(rehearse)
-    if not seen.moved and not seen.updates and not seen.problem:
-        seen = program.once(long_rehearsal)
-    if seen.moved:
-        return NotFound(f"{len(seen.moved)} weights moved in {seen.calls} calls of `step`")
+    seen = program.run_probe_once(dry_run)
+    if not seen.changed_weights and not seen.updates and not seen.problem:
+        seen = program.run_probe_once(long_rehearsal)
+    if seen.changed_weights:
+        return BugAbsent(f"{len(seen.changed_weights)} weights moved in {seen.calls} calls of `step`")
     if seen.updates and all(u.cleared for u in seen.updates):
-        return Found(
+        return BugFound(
             f"gradients arrived and were gone when the optimizer stepped "
             f"({len(seen.updates)} times)",
-            program.where("step"),
+            program.source_location("step"),
             "clear gradients before `backward()` or after `optimizer.step()`, not between them",
         )
     if seen.updates:
-        return NotFound(f"the optimizer stepped {len(seen.updates)} times")
+        return BugAbsent(f"the optimizer stepped {len(seen.updates)} times")
     if seen.calls < ENOUGH:
-        return CouldNotCheck(f"only {seen.calls} calls of `step` could be made")
-    came = f"gradients came to {len(seen.arrived)} weights" if seen.arrived else "no gradient came"
-    return Found(f"after {seen.calls} calls of `step` no weight has moved; {came}",
-                 program.where("step"))  # fmt: skip
+        return Undetermined(f"only {seen.calls} calls of `step` could be made")
+    came = f"gradients came to {len(seen.weights_with_gradient)} weights" if seen.weights_with_gradient else "no gradient came"
+    return BugFound(f"after {seen.calls} calls of `step` no weight has moved; {came}",
+                 program.source_location("step"))  # fmt: skip
 
 
 BUG = Bug(name_of(__name__), look, "call `optimizer.step()` after `loss.backward()`")

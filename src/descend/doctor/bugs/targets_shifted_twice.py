@@ -26,29 +26,29 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.preflight.findings import Bug, CouldNotCheck, Found, NotFound, Outcome, name_of
-from descend.doctor.preflight.lessons import lessons
+from descend.doctor.preflight.findings import Bug, Undetermined, BugFound, BugAbsent, CheckResult, name_of
+from descend.doctor.preflight.lessons import probe_losses
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.shift import AGREE, has_next_token_head, shifts
+from descend.doctor.preflight.shift import AGREE, has_next_token_head, target_shifts
 
 
-def look(program: Program) -> Outcome:
+def look(program: Program) -> CheckResult:
     """Lay the targets beside the tokens."""
-    found = shifts(program)
-    by_part = {lesson.part: lesson for lesson in lessons(program)}
+    found = target_shifts(program)
+    by_part = {lesson.part: lesson for lesson in probe_losses(program)}
     for shift in found:
         offset = shift.only_at(2, 3)
         if offset is not None and not has_next_token_head(by_part[shift.part]):
-            return Found(
+            return BugFound(
                 f"{shift.agreement[offset]:.0%} of {shift.targets} targets are the token {offset} "
                 f"places on, {shift.agreement[1]:.0%} the next one",
-                program.where(shift.part),
+                program.source_location(shift.part),
             )
     if all(max(s.agreement.values()) < AGREE for s in found):
-        return CouldNotCheck(
+        return Undetermined(
             "the targets are no tokens of the input: another task than the next token"
         )
-    return NotFound(f"{found[0].agreement[1]:.0%} of the targets are the next token")
+    return BugAbsent(f"{found[0].agreement[1]:.0%} of the targets are the next token")
 
 
 BUG = Bug(name_of(__name__), look, "shift once: either where batches are made or in the loss")

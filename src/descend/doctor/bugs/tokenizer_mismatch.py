@@ -28,19 +28,19 @@ from __future__ import annotations
 
 from collections import Counter
 
-from descend.doctor.preflight.ask import network, vocabulary_of
-from descend.doctor.preflight.corpus import rows, strings
-from descend.doctor.preflight.doubt import CannotTell
+from descend.doctor.preflight.ask import make_network_handle, vocabulary_of
+from descend.doctor.preflight.corpus import first_batch_rows, find_texts
+from descend.doctor.preflight.doubt import UndeterminedError
 from descend.doctor.preflight.findings import (
     Bug,
-    CouldNotCheck,
-    Found,
-    NotFound,
-    Outcome,
+    Undetermined,
+    BugFound,
+    BugAbsent,
+    CheckResult,
     name_of,
 )
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.tokens import Tokens, tokens
+from descend.doctor.preflight.tokens import TokenizerAdapter, adapt_tokenizer
 
 LONG_ENOUGH = 64
 """Tokens of a row that are decoded."""
@@ -61,39 +61,39 @@ SPECIAL = 4
 """Ids beyond the tokenizer's that may be padding, beginning and end of a text."""
 
 
-def look(program: Program) -> Outcome:
+def look(program: Program) -> CheckResult:
     """Compare tokenizer, network and batches."""
-    kit = tokens(program)
-    where = program.where("tokenizer")
+    kit = adapt_tokenizer(program)
+    where = program.source_location("tokenizer")
     rows_of_network = _rows(program)
     if kit.size is not None and rows_of_network is not None and kit.size > rows_of_network:
-        return Found(
+        return BugFound(
             f"the tokenizer has {kit.size} tokens, the network rows for {rows_of_network}", where
         )
     if not program.has("batches"):
-        return CouldNotCheck("no batches to lay beside the tokenizer")
-    held = program.once(rows)
+        return Undetermined("no batches to lay beside the tokenizer")
+    held = program.run_probe_once(first_batch_rows)
     used = {int(i) for batch in held for i in batch.unique()}  # type: ignore[no-untyped-call]
     beyond = [i for i in used if kit.size is not None and i >= kit.size]
     if len(beyond) > SPECIAL:
-        return Found(
+        return BugFound(
             f"the batches hold {len(beyond)} ids up to {max(beyond)}, the tokenizer has {kit.size} "
             "tokens",
             where,
         )
-    texts = strings(program)
+    texts = find_texts(program)
     return _against_text(kit, held, texts, where) or _again(kit, held, where)
 
 
 def _rows(program: Program) -> int | None:
     try:
-        vocabulary = program.once(network).vocabulary
-    except CannotTell:
+        vocabulary = program.run_probe_once(make_network_handle).vocabulary
+    except UndeterminedError:
         return vocabulary_of(program.model)
     return min(vocabulary, vocabulary_of(program.model) or vocabulary)
 
 
-def _against_text(kit: Tokens, held: list, texts: list[str], where: str) -> Outcome | None:  # type: ignore[type-arg]
+def _against_text(kit: TokenizerAdapter, held: list, texts: list[str], where: str) -> CheckResult | None:  # type: ignore[type-arg]
     """What the decoded batches say beside the texts; None where there is no text of theirs."""
     if not texts:
         return None
@@ -103,13 +103,13 @@ def _against_text(kit: Tokens, held: list, texts: list[str], where: str) -> Outc
     whole = [p for p in ("".join(piece.split()).lower() for piece in pieces) if p]
     found = sum(piece in plain for piece in whole)
     if whole and found > FEW_FOUND * len(whole):
-        return NotFound(f"{found} of {len(whole)} rows, decoded, stand in the text")
+        return BugAbsent(f"{found} of {len(whole)} rows, decoded, stand in the text")
     # Texts may be changed on the way (turned around, repeated), which keeps their frequencies.
     own = Counter(kit.encode(joined[:MOST_LETTERS]))
     theirs = Counter(int(i) for batch in held for i in batch.flatten())
     if whole and own and _apart(own, theirs) > ANOTHER:
         sample = pieces[0][:30]
-        return Found(
+        return BugFound(
             f"{found} of {len(whole)} rows, decoded, stand in the text; one reads {sample!r}", where
         )
     return None
@@ -121,7 +121,7 @@ def _apart(one: Counter[int], other: Counter[int]) -> float:
     return sum(abs(one[i] / a - other[i] / b) for i in one.keys() | other.keys()) / 2
 
 
-def _again(kit: Tokens, held: list, where: str) -> Outcome:  # type: ignore[type-arg]
+def _again(kit: TokenizerAdapter, held: list, where: str) -> CheckResult:  # type: ignore[type-arg]
     """Decode the batches and encode them again."""
     same = total = 0
     for batch in held[:4]:
@@ -136,10 +136,10 @@ def _again(kit: Tokens, held: list, where: str) -> Outcome:  # type: ignore[type
                     same += 1
     share = same / max(1, total)
     if share < SAME_AGAIN:
-        return Found(
+        return BugFound(
             f"{share:.0%} of the batches' ids come back when decoded and encoded again", where
         )
-    return NotFound(f"{share:.0%} of the batches' ids come back when decoded and encoded again")
+    return BugAbsent(f"{share:.0%} of the batches' ids come back when decoded and encoded again")
 
 
 BUG = Bug(

@@ -29,21 +29,21 @@ Source:
 from __future__ import annotations
 
 from descend.doctor.preflight.adapters import is_frozen_on_purpose
-from descend.doctor.preflight.doubt import CannotTell
-from descend.doctor.preflight.findings import Bug, Found, NotFound, Outcome, name_of
+from descend.doctor.preflight.doubt import UndeterminedError
+from descend.doctor.preflight.findings import Bug, BugFound, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.rehearsal import Rehearsal
-from descend.doctor.preflight.weights import looks_random, rehearsal_of, unreached, used
+from descend.doctor.preflight.rehearsal import DryRun
+from descend.doctor.preflight.weights import looks_random, rehearsal_of, weights_without_gradient, weights_affecting_logits
 
 
-def look(program: Program) -> Outcome:
+def look(program: Program) -> CheckResult:
     """Find weights that count and cannot learn: cut off, or frozen as they were drawn."""
     named = dict(program.model.named_parameters())
     trainable = [n for n, p in named.items() if p.requires_grad]
     seen = rehearsal_of(program)
-    cut = used(program, _without_gradient(program, trainable, seen))
+    cut = weights_affecting_logits(program, _without_gradient(program, trainable, seen))
     if cut:
-        return Found(
+        return BugFound(
             f"{len(cut)} of {len(trainable)} trainable weights count and no gradient comes to "
             f"them: {', '.join(cut[:4])}",
             program.where_is_weight(cut[0]),
@@ -52,14 +52,14 @@ def look(program: Program) -> Outcome:
             "`model.enable_input_require_grads()`",
         )
     still = [n for n, p in named.items() if not p.requires_grad and looks_random(p)
-             and not (seen and n in seen.moved)]  # fmt: skip
+             and not (seen and n in seen.changed_weights)]  # fmt: skip
     if still and is_frozen_on_purpose(program.model):
-        return NotFound(f"gradients come to the {len(trainable)} weights that are trained beside "
+        return BugAbsent(f"gradients come to the {len(trainable)} weights that are trained beside "
                         "a frozen base")  # fmt: skip
-    frozen = used(program, still)
+    frozen = weights_affecting_logits(program, still)
     if not frozen:
-        return NotFound(f"{len(trainable)} of {len(named)} weights can learn")
-    return Found(
+        return BugAbsent(f"{len(trainable)} of {len(named)} weights can learn")
+    return BugFound(
         f"{len(frozen)} random matrices count and cannot learn (`requires_grad` is off): "
         f"{', '.join(frozen[:4])}",
         program.where_is_weight(frozen[0]),
@@ -67,15 +67,15 @@ def look(program: Program) -> Outcome:
 
 
 def _without_gradient(
-    program: Program, trainable: list[str], seen: Rehearsal | None
+    program: Program, trainable: list[str], seen: DryRun | None
 ) -> list[str]:  # fmt: skip
     """Weights that are to be trained and that no gradient came to in any step."""
-    if seen is not None and seen.arrived:
-        return [n for n in trainable if n not in seen.arrived and n not in seen.moved]
-    moved = seen.moved if seen is not None else set()
+    if seen is not None and seen.weights_with_gradient:
+        return [n for n in trainable if n not in seen.weights_with_gradient and n not in seen.changed_weights]
+    moved = seen.changed_weights if seen is not None else set()
     try:
-        return [n for n in program.once(unreached) if n not in moved]
-    except CannotTell:
+        return [n for n in program.run_probe_once(weights_without_gradient) if n not in moved]
+    except UndeterminedError:
         if seen is None:
             raise
         return []

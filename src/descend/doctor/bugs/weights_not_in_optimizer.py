@@ -27,47 +27,47 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.preflight.doubt import CannotTell
+from descend.doctor.preflight.doubt import UndeterminedError
 from descend.doctor.preflight.findings import (
     Bug,
-    CouldNotCheck,
-    Found,
-    NotFound,
-    Outcome,
+    Undetermined,
+    BugFound,
+    BugAbsent,
+    CheckResult,
     name_of,
 )
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.weights import rehearsal_of, used
+from descend.doctor.preflight.weights import rehearsal_of, weights_affecting_logits
 
 
-def look(program: Program) -> Outcome:
+def look(program: Program) -> CheckResult:
     """Compare the network's weights with those that optimizers hold."""
     seen = rehearsal_of(program)
     optimizers = {id(o): o for o in program.optimizers}
     if seen is not None:
         optimizers |= {id(u.optimizer): u.optimizer for u in seen.updates}
     if not optimizers:
-        return CouldNotCheck("there is no torch optimizer")
+        return Undetermined("there is no torch optimizer")
     held = {id(p) for o in optimizers.values() for g in o.param_groups for p in g["params"]}
     named = [(n, p) for n, p in program.model.named_parameters() if p.requires_grad]
-    outside = [n for n, p in named if id(p) not in held and (seen is None or n not in seen.moved)]
+    outside = [n for n, p in named if id(p) not in held and (seen is None or n not in seen.changed_weights)]
     if not outside:
-        return NotFound(f"all {len(named)} trainable weights are in an optimizer")
+        return BugAbsent(f"all {len(named)} trainable weights are in an optimizer")
     try:
-        missing = used(program, outside)
-    except CannotTell:
+        missing = weights_affecting_logits(program, outside)
+    except UndeterminedError:
         missing = outside
     if not missing:
-        return NotFound(
+        return BugAbsent(
             f"{len(outside)} weights are in no optimizer, and the logits do not need them"
         )
     own = {id(p) for _, p in named}
     foreign = len(held - own)
     stale = f"; it holds {foreign} that are not the network's" if foreign else ""
-    return Found(
+    return BugFound(
         f"{len(missing)} of {len(named)} trainable weights are in no optimizer{stale}: "
         f"{', '.join(missing[:4])}",
-        program.where("optimizer") if program.has("optimizer") else f"model.{missing[0]}",
+        program.source_location("optimizer") if program.has("optimizer") else f"model.{missing[0]}",
     )
 
 

@@ -59,11 +59,11 @@ Further reading:
 from __future__ import annotations
 
 from descend.config import RunConfig
-from descend.doctor.cause import Cause, Change, Expectation, name_of
-from descend.doctor.reading import Readings, value
+from descend.doctor.cause import Cause, TreatmentChange, ExpectedRange, cause_name
+from descend.doctor.reading import Measurements, measurement_value
 
 
-def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
+def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
     """No setting to try: it is measured."""
     return ()
 
@@ -75,22 +75,22 @@ FAR_OFF = 1.3
 """First loss over ln V; first guess: normal starts read 1.0, a head ten times too large over 2."""
 
 
-def measured(readings: Readings) -> float:
+def measured(readings: Measurements) -> float:
     """How far above guessing the run began, in units of ln V."""
-    found = value(readings, "loss_at_start")
+    found = measurement_value(readings, "loss_at_start")
     return found - 1.0 if found >= FAR_OFF else 0.0
 
 
 CAUSE = Cause(
-    name=name_of(__name__),
+    name=cause_name(__name__),
     headline="it began from bad weights",
     page=__doc__,
-    expects=(
-        Expectation("loss_at_start", 1.3, None, 3.0, "of ln V at the first step"),
-        Expectation("dead_units", MOSTLY_DEAD, None, 1.5, "never speak", outside=0.0),
+    expected_ranges=(
+        ExpectedRange("loss_at_start", 1.3, None, 3.0, "of ln V at the first step"),
+        ExpectedRange("dead_units", MOSTLY_DEAD, None, 1.5, "never speak", weight_outside=0.0),
     ),
-    trial=trial,
-    remedy="start from fresh weights",
-    measured=measured,
-    prior=-3.0,
+    treatments=trial,
+    advice="start from fresh weights",
+    measured_harm_nats=measured,
+    prior_log_odds=-3.0,
 )

@@ -60,8 +60,8 @@ Further reading:
 from __future__ import annotations
 
 from descend.config import RunConfig
-from descend.doctor.cause import Cause, Change, Expectation, name_of
-from descend.doctor.reading import Readings, value
+from descend.doctor.cause import Cause, TreatmentChange, ExpectedRange, cause_name
+from descend.doctor.reading import Measurements, measurement_value
 
 HIGH_END = 0.3
 """Rate of the last step over the peak; first guess: a run that cools down ends under 0.1."""
@@ -70,15 +70,15 @@ WASTED = 0.1
 LONG_WARMUP = 0.3
 
 
-def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
+def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
     """The schedule of the default recipe at the same peak."""
-    keys = {"schedule": "wsd", "warmup_steps": None, "learning_rate": config.peak_rate}
-    return (Change("a rate that rises and falls", keys),)
+    keys = {"schedule": "wsd", "warmup_steps": None, "learning_rate": config.peak_learning_rate}
+    return (TreatmentChange("a rate that rises and falls", keys),)
 
 
-def cannot_be(config: RunConfig, readings: Readings) -> str | None:
+def cannot_be(config: RunConfig, readings: Measurements) -> str | None:
     """A schedule that warms up, and cools down over a good part of the run."""
-    warmup = (config.warmup_steps or 0) / max(value(readings, "steps", 1.0), 1.0)
+    warmup = (config.warmup_steps or 0) / max(measurement_value(readings, "steps", 1.0), 1.0)
     falls = config.schedule in ("wsd", "cosine", "linear")
     if falls and LEAST_WARMUP <= warmup <= LONG_WARMUP:
         return f"the rate rises over {warmup:.0%} of the run and falls to zero ({config.schedule})"
@@ -89,23 +89,23 @@ LEAST_WARMUP = 0.005
 """Share of the run; less is as good as none in runs of some hundred steps."""
 
 CAUSE = Cause(
-    name=name_of(__name__),
+    name=cause_name(__name__),
     headline="the learning rate follows a bad course",
     page=__doc__,
-    expects=(
-        Expectation(
+    expected_ranges=(
+        ExpectedRange(
             "final_rate",
             HIGH_END,
             None,
             1.7,
             "the rate of the last step over the peak",
-            outside=1.5,
+            weight_outside=1.5,
         ),
-        Expectation("idle_share", WASTED, None, 0.5, "of the steps at nearly no rate", outside=0.4),
-        Expectation("warmup_share", LONG_WARMUP, None, 0.6, "of the run spent rising", outside=0.5),
+        ExpectedRange("idle_share", WASTED, None, 0.5, "of the steps at nearly no rate", weight_outside=0.4),
+        ExpectedRange("warmup_share", LONG_WARMUP, None, 0.6, "of the run spent rising", weight_outside=0.5),
     ),
-    trial=trial,
-    remedy="let the rate rise at the start and fall to zero at the end",
-    cannot_be=cannot_be,
-    prior=0.1,
+    treatments=trial,
+    advice="let the rate rise at the start and fall to zero at the end",
+    exclusion_reason=cannot_be,
+    prior_log_odds=0.1,
 )

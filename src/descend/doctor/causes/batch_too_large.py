@@ -62,8 +62,8 @@ Further reading:
 from __future__ import annotations
 
 from descend.config import RunConfig
-from descend.doctor.cause import Cause, Change, Expectation, name_of
-from descend.doctor.reading import Readings
+from descend.doctor.cause import Cause, TreatmentChange, ExpectedRange, cause_name
+from descend.doctor.reading import Measurements
 
 FEW_STEPS = 500.0
 """Steps of a whole run that are few; first guess."""
@@ -72,14 +72,14 @@ QUIET = 2.0
 FACTORS = (4, 16)
 
 
-def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
+def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
     """Smaller batches at the same rate."""
     return tuple(
-        Change(
+        TreatmentChange(
             f"1/{factor} of the batch",
             {
                 "batch_size": config.batch_size // factor,
-                "gradient_accumulation": min(config.parts, config.batch_size // factor),
+                "gradient_accumulation": min(config.num_micro_batches, config.batch_size // factor),
             },
         )
         for factor in FACTORS
@@ -87,7 +87,7 @@ def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
     )
 
 
-def cannot_be(config: RunConfig, readings: Readings) -> str | None:
+def cannot_be(config: RunConfig, readings: Measurements) -> str | None:
     """A batch of few sequences has no quarter."""
     if config.batch_size < FACTORS[0]:
         return f"a batch of {config.batch_size} sequences cannot be much smaller"
@@ -95,18 +95,18 @@ def cannot_be(config: RunConfig, readings: Readings) -> str | None:
 
 
 CAUSE = Cause(
-    name=name_of(__name__),
+    name=cause_name(__name__),
     headline="the batch is too large: the text is used up in too few steps",
     page=__doc__,
-    expects=(
-        Expectation("steps", None, FEW_STEPS, 1.2, "updates in the whole run", outside=1.5),
-        Expectation(
-            "noise_scale", None, QUIET, 0.8, "a batch averages more than it needs", outside=1.1
+    expected_ranges=(
+        ExpectedRange("steps", None, FEW_STEPS, 1.2, "updates in the whole run", weight_outside=1.5),
+        ExpectedRange(
+            "noise_scale", None, QUIET, 0.8, "a batch averages more than it needs", weight_outside=1.1
         ),
-        Expectation("multiplier_fresh", 2.0, None, 0.4, "steps could be longer", outside=0.5),
+        ExpectedRange("multiplier_fresh", 2.0, None, 0.4, "steps could be longer", weight_outside=0.5),
     ),
-    trial=trial,
-    remedy="use a smaller batch",
-    cannot_be=cannot_be,
-    prior=-0.3,
+    treatments=trial,
+    advice="use a smaller batch",
+    exclusion_reason=cannot_be,
+    prior_log_odds=-0.3,
 )

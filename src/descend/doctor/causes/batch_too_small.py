@@ -63,28 +63,28 @@ Further reading:
 from __future__ import annotations
 
 from descend.config import RunConfig
-from descend.doctor.cause import Cause, Change, Expectation, name_of, rates
-from descend.doctor.reading import Readings, value
+from descend.doctor.cause import Cause, TreatmentChange, ExpectedRange, cause_name, scaled_learning_rate
+from descend.doctor.reading import Measurements, measurement_value
 
 NOISY = 20.0
 """Noise scale in batches; first guess: a larger batch pays up to about the noise scale."""
 FACTORS = (4, 16)
 
 
-def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
+def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
     """Larger batches, the rate with the square root of the batch (Malladi et al. 2022)."""
     return tuple(
-        Change(
+        TreatmentChange(
             f"{factor} times the batch",
-            {"batch_size": config.batch_size * factor} | rates(config, factor**0.5),
+            {"batch_size": config.batch_size * factor} | scaled_learning_rate(config, factor**0.5),
         )
         for factor in FACTORS
     )
 
 
-def cannot_be(config: RunConfig, readings: Readings) -> str | None:
+def cannot_be(config: RunConfig, readings: Measurements) -> str | None:
     """With a handful of steps a larger batch would leave none."""
-    steps = value(readings, "steps", 1e9)
+    steps = measurement_value(readings, "steps", 1e9)
     if steps < FEWEST_STEPS:
         return f"the run has only {steps:.0f} steps; a larger batch would leave fewer"
     return None
@@ -94,21 +94,21 @@ FEWEST_STEPS = 200
 """Under so many steps, fewer of them always hurt more than quieter ones help; first guess."""
 
 CAUSE = Cause(
-    name=name_of(__name__),
+    name=cause_name(__name__),
     headline="the batch is too small",
     page=__doc__,
-    expects=(
-        Expectation(
-            "noise_scale", NOISY, None, 0.5, "noise drowns the gradient of a batch", outside=0.8
+    expected_ranges=(
+        ExpectedRange(
+            "noise_scale", NOISY, None, 0.5, "noise drowns the gradient of a batch", weight_outside=0.8
         ),
-        Expectation(
-            "multiplier_fresh", None, 2.0, 0.0, "a step is long for fresh text", outside=0.1
+        ExpectedRange(
+            "multiplier_fresh", None, 2.0, 0.0, "a step is long for fresh text", weight_outside=0.1
         ),
-        Expectation("steps", 2000.0, None, 0.5, "there are steps to spare", outside=0.9),
+        ExpectedRange("steps", 2000.0, None, 0.5, "there are steps to spare", weight_outside=0.9),
     ),
-    trial=trial,
-    asked=True,
-    remedy="use a larger batch with a higher rate",
-    cannot_be=cannot_be,
-    prior=-0.4,
+    treatments=trial,
+    always_try=True,
+    advice="use a larger batch with a higher rate",
+    exclusion_reason=cannot_be,
+    prior_log_odds=-0.4,
 )

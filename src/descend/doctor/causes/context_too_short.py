@@ -59,8 +59,8 @@ Further reading:
 from __future__ import annotations
 
 from descend.config import RunConfig
-from descend.doctor.cause import Cause, Change, Expectation, name_of
-from descend.doctor.reading import Readings, value
+from descend.doctor.cause import Cause, TreatmentChange, ExpectedRange, cause_name
+from descend.doctor.reading import Measurements, measurement_value
 
 STILL_FALLING = 0.02
 """Nats won by the last doubling of the context (diagnosis notes; first guess)."""
@@ -74,10 +74,10 @@ letters that repeat the one five back 0.92 there."""
 FACTORS = (4, 16)
 
 
-def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
+def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
     """Longer windows, fewer of them."""
     return tuple(
-        Change(
+        TreatmentChange(
             f"{factor} times the context",
             {
                 "seq_len": config.seq_len * factor,
@@ -87,8 +87,8 @@ def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
             },
         )
         for factor in FACTORS
-        if config.seq_len * factor * LEAST_WINDOWS < value(readings, "train_tokens", 1e12)
-        and config.seq_len * factor < value(readings, "validation_tokens", 1e12)
+        if config.seq_len * factor * LEAST_WINDOWS < measurement_value(readings, "train_tokens", 1e12)
+        and config.seq_len * factor < measurement_value(readings, "validation_tokens", 1e12)
     )
 
 
@@ -96,43 +96,43 @@ LEAST_WINDOWS = 8
 """A longer window must still fit the text so many times."""
 
 
-def cannot_be(config: RunConfig, readings: Readings) -> str | None:
+def cannot_be(config: RunConfig, readings: Measurements) -> str | None:
     """A flat end of the loss by position, in a window long enough to show what lies beyond it."""
     slope = readings.get("position_slope")
     if config.seq_len < SHORT or slope is None:
         return None
-    if slope.value + 2 * slope.error < STILL_FALLING / 2:
+    if slope.value + 2 * slope.std_error < STILL_FALLING / 2:
         return (
             f"the last doubling of the context lowers the loss by {slope.value:.3f} nats "
-            f"(standard error {slope.error:.3f}): further back there is nothing to find"
+            f"(standard error {slope.std_error:.3f}): further back there is nothing to find"
         )
     return None
 
 
 CAUSE = Cause(
-    name=name_of(__name__),
+    name=cause_name(__name__),
     headline="the context is too short",
     page=__doc__,
-    expects=(
-        Expectation(
+    expected_ranges=(
+        ExpectedRange(
             "position_slope",
             STILL_FALLING,
             None,
             0.2,
             "the loss still falls at the window's end",
-            outside=0.7,
+            weight_outside=0.7,
         ),
-        Expectation(
+        ExpectedRange(
             "information_beyond",
             TELLING,
             None,
             2.0,
             "a token further back than the window tells",
-            outside=0.0,
+            weight_outside=0.0,
         ),
     ),
-    trial=trial,
-    asked=True,
-    remedy="read more tokens at once",
-    cannot_be=cannot_be,
+    treatments=trial,
+    always_try=True,
+    advice="read more tokens at once",
+    exclusion_reason=cannot_be,
 )

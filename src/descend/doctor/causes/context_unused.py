@@ -58,8 +58,8 @@ Further reading:
 from __future__ import annotations
 
 from descend.config import RunConfig
-from descend.doctor.cause import Cause, Change, Expectation, name_of
-from descend.doctor.reading import Readings
+from descend.doctor.cause import Cause, TreatmentChange, ExpectedRange, cause_name
+from descend.doctor.reading import Measurements
 
 UNUSED = 0.05
 """Nats that all of the context but one token brings; first guess."""
@@ -67,10 +67,10 @@ FACTORS = (4,)
 SHORTEST = 4
 
 
-def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
+def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
     """Shorter windows, more of them."""
     return tuple(
-        Change(
+        TreatmentChange(
             f"1/{factor} of the context",
             {"seq_len": config.seq_len // factor, "batch_size": config.batch_size * factor},
         )
@@ -79,12 +79,12 @@ def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
     )
 
 
-def cannot_be(config: RunConfig, readings: Readings) -> str | None:
+def cannot_be(config: RunConfig, readings: Measurements) -> str | None:
     """The context brings something, and its end too."""
     gain, slope = readings.get("context_gain"), readings.get("position_slope")
     if gain is None or slope is None:
         return None
-    if gain.value > USED and slope.value > 2 * slope.error:
+    if gain.value > USED and slope.value > 2 * slope.std_error:
         return f"all that was read brings {gain.value:.2f} nats, its last half {slope.value:.3f}"
     return None
 
@@ -95,24 +95,24 @@ USED = 0.2
 """Nats from which the context is clearly used; first guess."""
 
 CAUSE = Cause(
-    name=name_of(__name__),
+    name=cause_name(__name__),
     headline="most of the context is not used",
     page=__doc__,
-    expects=(
-        Expectation(
-            "context_gain", None, UNUSED, 0.6, "nats that reading further back brings", outside=1.3
+    expected_ranges=(
+        ExpectedRange(
+            "context_gain", None, UNUSED, 0.6, "nats that reading further back brings", weight_outside=1.3
         ),
-        Expectation(
+        ExpectedRange(
             "context_needed",
             None,
             NEEDED,
             0.8,
             "after so much of it nothing is gained",
-            outside=1.5,
+            weight_outside=1.5,
         ),
     ),
-    trial=trial,
-    remedy="use a shorter context",
-    cannot_be=cannot_be,
-    prior=-0.7,
+    treatments=trial,
+    advice="use a shorter context",
+    exclusion_reason=cannot_be,
+    prior_log_odds=-0.7,
 )

@@ -63,11 +63,11 @@ Further reading:
 from __future__ import annotations
 
 from descend.config import RunConfig
-from descend.doctor.cause import Cause, Change, Expectation, name_of
-from descend.doctor.reading import Readings, value
+from descend.doctor.cause import Cause, TreatmentChange, ExpectedRange, cause_name
+from descend.doctor.reading import Measurements, measurement_value
 
 
-def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
+def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
     """No setting to try: it is measured."""
     return ()
 
@@ -83,28 +83,28 @@ MOST_COPIES = 0.15
 easy then, since it stands elsewhere too."""
 
 
-def measured(readings: Readings) -> float:
+def measured(readings: Measurements) -> float:
     """How much more foreign the held-out text is than what differs within the training text."""
-    found = value(readings, "shift")
-    return found if found >= LEAST and value(readings, "repeats") < MOST_COPIES else 0.0
+    found = measurement_value(readings, "shift")
+    return found if found >= LEAST and measurement_value(readings, "repeats") < MOST_COPIES else 0.0
 
 
 CAUSE = Cause(
-    name=name_of(__name__),
+    name=cause_name(__name__),
     headline="the held-out text is of another kind than the training text",
     page=__doc__,
-    expects=(
-        Expectation(
+    expected_ranges=(
+        ExpectedRange(
             "shift",
             LEAST,
             None,
             3.1,
             "nats that it is more foreign than any part of the training text",
-            outside=3.2,
+            weight_outside=3.2,
         ),
     ),
-    trial=trial,
-    remedy="mix the text before it is split, or train on text of the kind that is judged",
-    measured=measured,
-    prior=-0.1,
+    treatments=trial,
+    advice="mix the text before it is split, or train on text of the kind that is judged",
+    measured_harm_nats=measured,
+    prior_log_odds=-0.1,
 )

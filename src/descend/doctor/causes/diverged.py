@@ -65,25 +65,25 @@ from __future__ import annotations
 from typing import Any
 
 from descend.config import RunConfig
-from descend.doctor.cause import Cause, Change, Expectation, name_of, rates
-from descend.doctor.reading import Readings
+from descend.doctor.cause import Cause, TreatmentChange, ExpectedRange, cause_name, scaled_learning_rate
+from descend.doctor.reading import Measurements
 
 
-def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
+def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
     """One thing at a time, mildest first."""
     changes = []
     if not 0 < config.gradient_clip <= CLIP:
-        changes.append(Change(f"gradients clipped at {CLIP:g}", {"gradient_clip": CLIP}))
+        changes.append(TreatmentChange(f"gradients clipped at {CLIP:g}", {"gradient_clip": CLIP}))
     if not config.warmup_steps:
-        changes.append(Change("warmup", {"warmup_steps": None, "schedule": _warm(config)}))
+        changes.append(TreatmentChange("warmup", {"warmup_steps": None, "schedule": _warm(config)}))
     changes += [
-        Change(f"1/{1 / factor:.0f} of the learning rate", rates(config, factor))
+        TreatmentChange(f"1/{1 / factor:.0f} of the learning rate", scaled_learning_rate(config, factor))
         for factor in (1 / 3, 1 / 10, 1 / 100)
     ]
     return (*changes, *_usual(config))
 
 
-def _usual(config: RunConfig) -> list[Change]:
+def _usual(config: RunConfig) -> list[TreatmentChange]:
     """All else that keeps numbers small as it is by default, at falling rates: where it was off as
     well, one thing at a time may get past the bad step, and learn little."""
     keys: dict[str, Any] = {}
@@ -97,9 +97,9 @@ def _usual(config: RunConfig) -> list[Change]:
         return []
     off = " and ".join(NAMES[key] for key in keys if key in NAMES)
     return [
-        Change(f"the usual {off} at a rate of {rate:g}", keys | {"learning_rate": rate})
+        TreatmentChange(f"the usual {off} at a rate of {rate:g}", keys | {"learning_rate": rate})
         for rate in RATES
-        if rate < config.peak_rate
+        if rate < config.peak_learning_rate
     ]
 
 
@@ -117,13 +117,13 @@ def _warm(config: RunConfig) -> str:
 
 
 CAUSE = Cause(
-    name=name_of(__name__),
+    name=cause_name(__name__),
     headline="training diverged",
     page=__doc__,
-    expects=(
-        Expectation("gradient_spread", 10.0, None, 0.5, "gradients grew by orders of magnitude"),
+    expected_ranges=(
+        ExpectedRange("gradient_spread", 10.0, None, 0.5, "gradients grew by orders of magnitude"),
     ),
-    trial=trial,
-    remedy="lower the rate, clip gradients, and warm up",
-    prior=-3.0,
+    treatments=trial,
+    advice="lower the rate, clip gradients, and warm up",
+    prior_log_odds=-3.0,
 )

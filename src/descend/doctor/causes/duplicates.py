@@ -59,11 +59,11 @@ Further reading:
 from __future__ import annotations
 
 from descend.config import RunConfig
-from descend.doctor.cause import Cause, Change, Expectation, name_of
-from descend.doctor.reading import Readings, value
+from descend.doctor.cause import Cause, TreatmentChange, ExpectedRange, cause_name
+from descend.doctor.reading import Measurements, measurement_value
 
 
-def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
+def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
     """No setting to try: it is measured."""
     return ()
 
@@ -75,23 +75,23 @@ BY_COPIES = 2.0
 says more."""
 
 
-def measured(readings: Readings) -> float:
+def measured(readings: Measurements) -> float:
     """Nats by which copies flatter the training loss and shorten the text."""
-    share = value(readings, "repeats")
+    share = measurement_value(readings, "repeats")
     return share * BY_COPIES if share >= LEAST else 0.0
 
 
 CAUSE = Cause(
-    name=name_of(__name__),
+    name=cause_name(__name__),
     headline="a good part of the text is there more than once",
     page=__doc__,
-    expects=(
-        Expectation(
-            "repeats", 0.2, None, 3.0, "of the training text stood there before", outside=3.2
+    expected_ranges=(
+        ExpectedRange(
+            "repeats", 0.2, None, 3.0, "of the training text stood there before", weight_outside=3.2
         ),
     ),
-    trial=trial,
-    remedy="remove the copies with `descend corpus add --deduplicate near`, then train again",
-    measured=measured,
-    prior=-0.2,
+    treatments=trial,
+    advice="remove the copies with `descend corpus add --deduplicate near`, then train again",
+    measured_harm_nats=measured,
+    prior_log_odds=-0.2,
 )

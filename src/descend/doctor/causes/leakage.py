@@ -63,11 +63,11 @@ Further reading:
 from __future__ import annotations
 
 from descend.config import RunConfig
-from descend.doctor.cause import Cause, Change, Expectation, name_of
-from descend.doctor.reading import Readings, value
+from descend.doctor.cause import Cause, TreatmentChange, ExpectedRange, cause_name
+from descend.doctor.reading import Measurements, measurement_value
 
 
-def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
+def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
     """No setting to try: it is measured."""
     return ()
 
@@ -80,39 +80,39 @@ BY_HEART = 1.0
 guess."""
 
 
-def measured(readings: Readings) -> float:
+def measured(readings: Measurements) -> float:
     """What the loss would be higher on held-out text that is not in training.
 
     Copies that stand all over the text explain as much of it as their share.
     """
-    exact, near = value(readings, "overlap"), value(readings, "near_overlap")
-    rise, rest = value(readings, "clean_rise"), 1.0 - value(readings, "repeats")
+    exact, near = measurement_value(readings, "overlap"), measurement_value(readings, "near_overlap")
+    rise, rest = measurement_value(readings, "clean_rise"), 1.0 - measurement_value(readings, "repeats")
     if near >= LEAST:
         return max(rise, (exact * rest + near) * BY_HEART)
     return max(rise, exact * BY_HEART) * rest if exact >= LEAST else 0.0
 
 
 CAUSE = Cause(
-    name=name_of(__name__),
+    name=cause_name(__name__),
     headline="held-out text stands in the training text, so the loss on it flatters",
     page=__doc__,
-    expects=(
-        Expectation(
-            "overlap", 0.02, None, 2.1, "of the held-out text stands in training too", outside=2.3
+    expected_ranges=(
+        ExpectedRange(
+            "overlap", 0.02, None, 2.1, "of the held-out text stands in training too", weight_outside=2.3
         ),
-        Expectation(
+        ExpectedRange(
             "near_overlap",
             0.05,
             None,
             4.4,
             "more of it stands there with small changes",
-            outside=0.0,
+            weight_outside=0.0,
         ),
-        Expectation("clean_rise", 0.02, None, 1.0, "nats more on the held-out text that does not"),
+        ExpectedRange("clean_rise", 0.02, None, 1.0, "nats more on the held-out text that does not"),
     ),
-    trial=trial,
-    remedy="remove the copies with `descend corpus add --deduplicate near`, then train again",
-    measured=measured,
-    spoils=True,
-    prior=-0.3,
+    treatments=trial,
+    advice="remove the copies with `descend corpus add --deduplicate near`, then train again",
+    measured_harm_nats=measured,
+    invalidates_evaluation=True,
+    prior_log_odds=-0.3,
 )

@@ -65,8 +65,8 @@ from __future__ import annotations
 import math
 
 from descend.config import RunConfig
-from descend.doctor.cause import Cause, Change, Expectation, name_of, rates
-from descend.doctor.reading import Readings, value
+from descend.doctor.cause import Cause, TreatmentChange, ExpectedRange, cause_name, scaled_learning_rate
+from descend.doctor.reading import Measurements, measurement_value
 
 BIG_UPDATE = 0.012
 """Update to weight a step. Origin: prototype: 0.0097 when healthy, 0.013 at three times it."""
@@ -86,37 +86,37 @@ of such a rate most often ends there too (a tiny run at six times the rate and d
 of it gained nothing, a tenth 0.9 nats)."""
 
 
-def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
+def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
     """Lower rates; of a run that has learned nothing much lower ones."""
-    known = value(readings, "held_out_loss", 0.0)
-    stuck = known > LEARNED_NOTHING * value(readings, "unigram_loss", math.inf)
+    known = measurement_value(readings, "held_out_loss", 0.0)
+    stuck = known > LEARNED_NOTHING * measurement_value(readings, "unigram_loss", math.inf)
     return tuple(
-        Change(f"1/{1 / factor:.0f} of the learning rate", rates(config, factor))
+        TreatmentChange(f"1/{1 / factor:.0f} of the learning rate", scaled_learning_rate(config, factor))
         for factor in (FACTORS[1:] if stuck else FACTORS)
     )
 
 
 CAUSE = Cause(
-    name=name_of(__name__),
+    name=cause_name(__name__),
     headline="the learning rate is too high",
     page=__doc__,
-    expects=(
-        Expectation(
-            "update_ratio", BIG_UPDATE, None, 0.0, "weights move a lot in every step", outside=0.8
+    expected_ranges=(
+        ExpectedRange(
+            "update_ratio", BIG_UPDATE, None, 0.0, "weights move a lot in every step", weight_outside=0.8
         ),
-        Expectation("gradient_spread", OUTLIERS, None, 0.0, "gradients have outliers", outside=0.6),
-        Expectation("loss_rise", RISEN, None, 0.7, "the loss rose again for a while", outside=1.4),
-        Expectation("multiplier_fresh", None, 3.0, 0.0, "steps are not too short", outside=0.3),
-        Expectation(
+        ExpectedRange("gradient_spread", OUTLIERS, None, 0.0, "gradients have outliers", weight_outside=0.6),
+        ExpectedRange("loss_rise", RISEN, None, 0.7, "the loss rose again for a while", weight_outside=1.4),
+        ExpectedRange("multiplier_fresh", None, 3.0, 0.0, "steps are not too short", weight_outside=0.3),
+        ExpectedRange(
             "attention_logit", RUINED_LOGIT, None, 3.0,
-            "a head's scores are so large that it is stuck on one position", outside=0.0,
+            "a head's scores are so large that it is stuck on one position", weight_outside=0.0,
         ),
-        Expectation(
+        ExpectedRange(
             "effective_rank", None, FEW_DIRECTIONS, 0.7,
-            "what leaves a block uses few directions", outside=0.0,
+            "what leaves a block uses few directions", weight_outside=0.0,
         ),
     ),
-    trial=trial,
-    remedy="lower the learning rate",
-    prior=-0.3,
+    treatments=trial,
+    advice="lower the learning rate",
+    prior_log_odds=-0.3,
 )  # fmt: skip

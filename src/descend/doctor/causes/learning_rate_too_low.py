@@ -62,8 +62,8 @@ Further reading:
 from __future__ import annotations
 
 from descend.config import RunConfig
-from descend.doctor.cause import Cause, Change, Expectation, name_of, rates
-from descend.doctor.reading import Readings, value
+from descend.doctor.cause import Cause, TreatmentChange, ExpectedRange, cause_name, scaled_learning_rate
+from descend.doctor.reading import Measurements, measurement_value
 
 LONG_STEP = 5.0
 """Multiplier from which a step is much too short. Origin: prototype (tiny Shakespeare): rates 3, 10
@@ -75,31 +75,31 @@ SMALL_UPDATE = 0.002
 FACTORS = (3.0, 10.0, 30.0)
 
 
-def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
+def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
     """Higher rates, from where the multiplier points to."""
-    first = 1 if value(readings, "multiplier_fresh") >= VERY_LONG_STEP else 0
+    first = 1 if measurement_value(readings, "multiplier_fresh") >= VERY_LONG_STEP else 0
     return tuple(
-        Change(f"{factor:g} times the learning rate", rates(config, factor))
+        TreatmentChange(f"{factor:g} times the learning rate", scaled_learning_rate(config, factor))
         for factor in FACTORS[first:]
     )
 
 
 CAUSE = Cause(
-    name=name_of(__name__),
+    name=cause_name(__name__),
     headline="the learning rate is too low",
     page=__doc__,
-    expects=(
-        Expectation(
+    expected_ranges=(
+        ExpectedRange(
             "multiplier_fresh", LONG_STEP, None, 2.8,
             "a step could be so many times longer before the loss on fresh text would rise",
-            outside=2.7,
+            weight_outside=2.7,
         ),
-        Expectation(
-            "update_ratio", None, SMALL_UPDATE, 1.0, "weights hardly move a step", outside=0.8
+        ExpectedRange(
+            "update_ratio", None, SMALL_UPDATE, 1.0, "weights hardly move a step", weight_outside=0.8
         ),
     ),
-    trial=trial,
-    asked=True,
-    remedy="raise the learning rate",
-    prior=1.6,
+    treatments=trial,
+    always_try=True,
+    advice="raise the learning rate",
+    prior_log_odds=1.6,
 )  # fmt: skip

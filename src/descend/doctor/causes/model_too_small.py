@@ -60,8 +60,8 @@ Further reading:
 from __future__ import annotations
 
 from descend.config import RunConfig
-from descend.doctor.cause import Cause, Change, Expectation, name_of
-from descend.doctor.reading import Readings, value
+from descend.doctor.cause import Cause, TreatmentChange, ExpectedRange, cause_name
+from descend.doctor.reading import Measurements, measurement_value
 
 NO_GAP = 0.15
 """Nats between seen and held-out text up to which nothing is known by heart; first guess."""
@@ -72,10 +72,10 @@ WIDEST = 4096
 """Not tried beyond: such a trial would not fit the budget of any run."""
 
 
-def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
+def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
     """Wider networks; heads keep their size."""
     return tuple(
-        Change(
+        TreatmentChange(
             f"{factor} times the width",
             {
                 "embed_dim": config.embed_dim * factor,
@@ -88,9 +88,9 @@ def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
     )
 
 
-def cannot_be(config: RunConfig, readings: Readings) -> str | None:
+def cannot_be(config: RunConfig, readings: Measurements) -> str | None:
     """A model that knows its training text by heart is large enough."""
-    gap, seen = value(readings, "generalisation_gap"), value(readings, "seen_loss", 1.0)
+    gap, seen = measurement_value(readings, "generalisation_gap"), measurement_value(readings, "seen_loss", 1.0)
     if gap > KNOWN_BY_HEART * max(seen, 1e-9) and gap > 2 * NO_GAP:
         return (
             f"it already knows its training text far better ({seen:.2f} against {seen + gap:.2f})"
@@ -106,25 +106,25 @@ WORSE = 0.3
 (benchmarks/results/doctor/width_8.json)."""
 
 CAUSE = Cause(
-    name=name_of(__name__),
+    name=cause_name(__name__),
     headline="the model is too small",
     page=__doc__,
-    expects=(
-        Expectation("floor_gap", WORSE, None, 2.5, "nats above what counting reaches", outside=0.0),
-        Expectation("generalisation_gap", None, NO_GAP, 0.0, "nothing is known by heart yet"),
-        Expectation(
+    expected_ranges=(
+        ExpectedRange("floor_gap", WORSE, None, 2.5, "nats above what counting reaches", weight_outside=0.0),
+        ExpectedRange("generalisation_gap", None, NO_GAP, 0.0, "nothing is known by heart yet"),
+        ExpectedRange(
             "tokens_per_parameter",
             MUCH_TEXT,
             None,
             1.5,
             "there is much text for each parameter",
-            outside=1.8,
+            weight_outside=1.8,
         ),
     ),
-    trial=trial,
-    asked=True,
-    remedy="use a wider model",
-    cannot_be=cannot_be,
-    buys=True,
-    prior=0.2,
+    treatments=trial,
+    always_try=True,
+    advice="use a wider model",
+    exclusion_reason=cannot_be,
+    is_costly=True,
+    prior_log_odds=0.2,
 )

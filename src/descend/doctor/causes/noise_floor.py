@@ -60,36 +60,36 @@ Further reading:
 from __future__ import annotations
 
 from descend.config import RunConfig
-from descend.doctor.cause import Cause, Change, Expectation, name_of
-from descend.doctor.reading import Readings
+from descend.doctor.cause import Cause, TreatmentChange, ExpectedRange, cause_name
+from descend.doctor.reading import Measurements
 
 
-def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
+def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
     """No setting to try: it is measured."""
     return ()
 
 
 CAUSE = Cause(
-    name=name_of(__name__),
+    name=cause_name(__name__),
     headline="it is at the floor: what is left is chance in the text",
     page=__doc__,
-    expects=(
-        Expectation(
+    expected_ranges=(
+        ExpectedRange(
             "counting_ladder",
             None,
             0.02,
             1.4,
             "nats that longer counted contexts bring",
-            outside=2.0,
+            weight_outside=2.0,
         ),
-        Expectation(
-            "floor_gap", None, 0.05, 1.4, "nats above the best that counting reaches", outside=2.0
+        ExpectedRange(
+            "floor_gap", None, 0.05, 1.4, "nats above the best that counting reaches", weight_outside=2.0
         ),
-        Expectation(
-            "information", None, 0.02, 2.1, "nats that a token tells of one further on", outside=2.7
+        ExpectedRange(
+            "information", None, 0.02, 2.1, "nats that a token tells of one further on", weight_outside=2.7
         ),
     ),
-    trial=trial,
-    remedy="nothing is left to gain on this text; cleaner text would have a lower floor",
-    prior=-0.6,
+    treatments=trial,
+    advice="nothing is left to gain on this text; cleaner text would have a lower floor",
+    prior_log_odds=-0.6,
 )

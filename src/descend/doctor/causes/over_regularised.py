@@ -67,8 +67,8 @@ Further reading:
 from __future__ import annotations
 
 from descend.config import RunConfig
-from descend.doctor.cause import Cause, Change, Expectation, name_of
-from descend.doctor.reading import Readings
+from descend.doctor.cause import Cause, TreatmentChange, ExpectedRange, cause_name
+from descend.doctor.reading import Measurements
 
 DEAR = 0.15
 """Nats that dropout costs in training mode; first guess."""
@@ -79,21 +79,21 @@ LITTLE_DECAY = 0.1
 """AdamW's and Muon's usual value; not counted as much."""
 
 
-def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
+def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
     """All of it off."""
     keys: dict[str, float] = {}
     if config.dropout_rate:
         keys["dropout_rate"] = 0.0
-    if config.blank_rate:
+    if config.token_dropout:
         keys["blank_rate"] = 0.0
     if config.label_smoothing:
         keys["label_smoothing"] = 0.0
     if config.weight_decay > LITTLE_DECAY:
         keys["weight_decay"] = LITTLE_DECAY
-    return (Change("no regularisation", keys),) if keys else ()
+    return (TreatmentChange("no regularisation", keys),) if keys else ()
 
 
-def cannot_be(config: RunConfig, readings: Readings) -> str | None:
+def cannot_be(config: RunConfig, readings: Measurements) -> str | None:
     """None on."""
     if not trial(config, readings):
         decay = f"weight decay {config.weight_decay:g}"
@@ -102,27 +102,27 @@ def cannot_be(config: RunConfig, readings: Readings) -> str | None:
 
 
 CAUSE = Cause(
-    name=name_of(__name__),
+    name=cause_name(__name__),
     headline="too much regularisation holds it back",
     page=__doc__,
-    expects=(
-        Expectation(
+    expected_ranges=(
+        ExpectedRange(
             "dropout_rate",
             MUCH_DROPOUT,
             None,
             2.0,
             "of the network are off in every step",
-            outside=0.0,
+            weight_outside=0.0,
         ),
-        Expectation(
-            "dropout_gap", DEAR, None, 1.2, "nats that dropout costs while training", outside=0.8
+        ExpectedRange(
+            "dropout_gap", DEAR, None, 1.2, "nats that dropout costs while training", weight_outside=0.8
         ),
-        Expectation(
-            "generalisation_gap", None, 0.15, 1.0, "hardly anything is known by heart", outside=0.8
+        ExpectedRange(
+            "generalisation_gap", None, 0.15, 1.0, "hardly anything is known by heart", weight_outside=0.8
         ),
     ),
-    trial=trial,
-    remedy="switch the regularisation off",
-    cannot_be=cannot_be,
-    prior=0.1,
+    treatments=trial,
+    advice="switch the regularisation off",
+    exclusion_reason=cannot_be,
+    prior_log_odds=0.1,
 )

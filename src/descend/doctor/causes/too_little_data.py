@@ -69,8 +69,8 @@ from __future__ import annotations
 import math
 
 from descend.config import RunConfig
-from descend.doctor.cause import Cause, Change, Expectation, name_of
-from descend.doctor.reading import Readings, value
+from descend.doctor.cause import Cause, TreatmentChange, ExpectedRange, cause_name
+from descend.doctor.reading import Measurements, measurement_value
 
 GAP = 0.3
 """Nats between seen and held-out text; first guess."""
@@ -89,29 +89,29 @@ EACH_HALVING = 0.3
 DROPOUT = 0.2
 
 
-def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
+def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
     """What half the text costs, then what fewer passes and dropout make good."""
     passes = config.epoch or 1
-    turned = value(readings, "rise_after_best") > RISE
-    half = Change(
+    turned = measurement_value(readings, "rise_after_best") > RISE
+    half = TreatmentChange(
         "half the text",
         {},
         train_share=0.5,
-        takes_away=True,
-        opposite=adding_over_halving(passes),
-        at_most=most_gain(readings),
-        at_least=least_gain(passes, readings),
+        is_ablation=True,
+        inverse_effect_fraction=adding_over_halving(passes),
+        max_inverse_effect_nats=most_gain(readings),
+        min_inverse_effect_nats=least_gain(passes, readings),
         # A curve that turned shows by itself what the text is short of.
-        least_share=0.0 if turned else least_share(passes),
+        min_run_fraction=0.0 if turned else least_share(passes),
     )
     changes = [half]
-    best = max(1, round(value(readings, "best_epoch", 1.0) * passes))
+    best = max(1, round(measurement_value(readings, "best_epoch", 1.0) * passes))
     if turned and best < passes:
-        begun = value(readings, "epochs", float(passes))  # the last may have been cut short
+        begun = measurement_value(readings, "epochs", float(passes))  # the last may have been cut short
         label = f"{best} passes over the text instead of {round(begun, 1):g}"
-        changes.append(Change(label, {"epoch": best}, steps=best / begun))
+        changes.append(TreatmentChange(label, {"epoch": best}, steps=best / begun))
     if config.dropout_rate < DROPOUT:
-        changes.append(Change(f"dropout {DROPOUT}", {"dropout_rate": DROPOUT}))
+        changes.append(TreatmentChange(f"dropout {DROPOUT}", {"dropout_rate": DROPOUT}))
     return tuple(changes)
 
 
@@ -129,24 +129,24 @@ def adding_over_halving(passes: float) -> float:
     return (math.log(more) + _worth(passes / more) - _worth(passes)) / _cost_of_halving(passes)
 
 
-def most_gain(readings: Readings) -> float | None:
+def most_gain(readings: Measurements) -> float | None:
     """Nats that more text can gain at most: a share of what text it trained on is easier, and of
     what was lost past the best epoch. What is known no better than new text lacks none of it,
     whatever half of it would cost: there may be a cliff just below what there is."""
     gap = readings.get("generalisation_gap")
     if gap is None:
         return None
-    rise = value(readings, "rise_after_best")
+    rise = measurement_value(readings, "rise_after_best")
     return OF_THE_GAP * max(0.0, gap.value) + OF_THE_RISE * max(0.0, rise)
 
 
-def least_gain(passes: float, readings: Readings) -> float:
+def least_gain(passes: float, readings: Measurements) -> float:
     """Nats that more text gains at least where the held-out loss rose much past the best epoch, 0
     where it did not: half of so little text is known by heart as well, and costs little."""
-    rise = value(readings, "rise_after_best")
-    if rise < TURNED * value(readings, "held_out_loss", math.inf):
+    rise = measurement_value(readings, "rise_after_best")
+    if rise < TURNED * measurement_value(readings, "held_out_loss", math.inf):
         return 0.0
-    gap = max(0.0, value(readings, "generalisation_gap"))
+    gap = max(0.0, measurement_value(readings, "generalisation_gap"))
     return OF_THE_GAP_A_DOUBLING * gap * math.log2(max(passes, 1.0)) + OF_THE_RISE * rise
 
 
@@ -191,56 +191,56 @@ WORTH = 6.8
 (benchmarks/plan/fit.py); 15 in the paper, of large ones."""
 
 
-def cannot_be(config: RunConfig, readings: Readings) -> str | None:
+def cannot_be(config: RunConfig, readings: Measurements) -> str | None:
     """Text that is read at most once cannot be known by heart."""
-    gap = value(readings, "generalisation_gap", 1.0)
+    gap = measurement_value(readings, "generalisation_gap", 1.0)
     if (config.epoch or 1) == 1 and gap < GAP / 2 and not hardly_any(readings):
         return f"held-out text is only {gap:.2f} nats harder than text it trained on"
     return None
 
 
-def hardly_any(readings: Readings) -> bool:
+def hardly_any(readings: Measurements) -> bool:
     """Whether there is so little text that no trial need tell."""
-    return value(readings, "train_tokens", FEWEST_TOKENS) < FEWEST_TOKENS
+    return measurement_value(readings, "train_tokens", FEWEST_TOKENS) < FEWEST_TOKENS
 
 
-def measured(readings: Readings) -> float:
+def measured(readings: Measurements) -> float:
     """Nats by which the loss is above that of `FEW_TOKENS`, where there is hardly any text."""
     if not hardly_any(readings):
         return 0.0
-    return EACH_HALVING * math.log2(FEW_TOKENS / max(value(readings, "train_tokens"), 1.0))
+    return EACH_HALVING * math.log2(FEW_TOKENS / max(measurement_value(readings, "train_tokens"), 1.0))
 
 
 CAUSE = Cause(
-    name=name_of(__name__),
+    name=cause_name(__name__),
     headline="there is too little text: little can be learned from it, but by heart",
     page=__doc__,
-    expects=(
-        Expectation(
-            "generalisation_gap", GAP, None, 1.7, "known text is much easier for it", outside=1.8
+    expected_ranges=(
+        ExpectedRange(
+            "generalisation_gap", GAP, None, 1.7, "known text is much easier for it", weight_outside=1.8
         ),
-        Expectation(
+        ExpectedRange(
             "rise_after_best",
             RISE,
             None,
             1.3,
             "held-out loss rose after its best epoch",
-            outside=1.1,
+            weight_outside=1.1,
         ),
-        Expectation(
-            "train_tokens", FEWEST_TOKENS, FEW_TOKENS, 2.5, "very little text", outside=0.0
+        ExpectedRange(
+            "train_tokens", FEWEST_TOKENS, FEW_TOKENS, 2.5, "very little text", weight_outside=0.0
         ),
-        Expectation("epochs", MANY_PASSES, None, 1.0, "many of them", outside=1.1),
+        ExpectedRange("epochs", MANY_PASSES, None, 1.0, "many of them", weight_outside=1.1),
         # Not fitted: more than all that speaks for others, since none of it means anything here.
-        Expectation(
+        ExpectedRange(
             "train_tokens", None, FEWEST_TOKENS - 1, 8.0,
-            "so few that no setting could make much of them", outside=0.0,
+            "so few that no setting could make much of them", weight_outside=0.0,
         ),
     ),
-    trial=trial,
-    remedy="more text of the same kind is the cure; until then stop at the best epoch",
-    cannot_be=cannot_be,
-    measured=measured,
-    buys=True,
-    prior=-0.1,
+    treatments=trial,
+    advice="more text of the same kind is the cure; until then stop at the best epoch",
+    exclusion_reason=cannot_be,
+    measured_harm_nats=measured,
+    is_costly=True,
+    prior_log_odds=-0.1,
 )  # fmt: skip

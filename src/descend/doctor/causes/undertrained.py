@@ -60,8 +60,8 @@ Further reading:
 from __future__ import annotations
 
 from descend.config import RunConfig
-from descend.doctor.cause import Cause, Change, Expectation, name_of
-from descend.doctor.reading import Readings, value
+from descend.doctor.cause import Cause, TreatmentChange, ExpectedRange, cause_name
+from descend.doctor.reading import Measurements, measurement_value
 
 STILL_FALLING = 0.03
 """Nats won in the last epoch; first guess."""
@@ -74,26 +74,26 @@ WHOLE = 0.7
 would ask for eight times whatever run it is cut from."""
 
 
-def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
+def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
     """Longer, and longer still."""
     return tuple(
-        Change(
+        TreatmentChange(
             f"{word} the steps",
             {"epoch": times * (config.epoch or 1)},
             steps=float(times),
-            least_share=WHOLE if times > 2 else 0.0,
+            min_run_fraction=WHOLE if times > 2 else 0.0,
         )
         for times, word in TIMES.items()
     )
 
 
-def cannot_be(config: RunConfig, readings: Readings) -> str | None:
+def cannot_be(config: RunConfig, readings: Measurements) -> str | None:
     """A run past its best epoch was long enough."""
-    rise = value(readings, "rise_after_best")
+    rise = measurement_value(readings, "rise_after_best")
     if rise > RISEN:
         return f"the held-out loss had risen by {rise:.2f} nats after its best epoch"
-    gap = value(readings, "generalisation_gap")
-    if gap > KNOWN and value(readings, "epochs", 1.0) > 1:
+    gap = measurement_value(readings, "generalisation_gap")
+    if gap > KNOWN and measurement_value(readings, "epochs", 1.0) > 1:
         return (
             f"text it trained on is {gap:.2f} nats easier for it than held-out text: more passes "
             "would teach it that text, and little else"
@@ -109,25 +109,25 @@ RISEN = 0.02
 """Three times the spread between seeds (0.006, prototype)."""
 
 CAUSE = Cause(
-    name=name_of(__name__),
+    name=cause_name(__name__),
     headline="it was not trained long enough",
     page=__doc__,
-    expects=(
-        Expectation(
+    expected_ranges=(
+        ExpectedRange(
             "last_epoch_gain",
             STILL_FALLING,
             None,
             0.2,
             "still falling in the last epoch",
-            outside=1.3,
+            weight_outside=1.3,
         ),
-        Expectation("generalisation_gap", None, 0.3, 0.0, "little is known by heart", outside=0.6),
-        Expectation("epochs", None, 4.0, 0.0, "few of them", outside=0.5),
+        ExpectedRange("generalisation_gap", None, 0.3, 0.0, "little is known by heart", weight_outside=0.6),
+        ExpectedRange("epochs", None, 4.0, 0.0, "few of them", weight_outside=0.5),
     ),
-    trial=trial,
-    asked=True,
-    remedy="train longer",
-    cannot_be=cannot_be,
-    buys=True,
-    prior=-0.2,
+    treatments=trial,
+    always_try=True,
+    advice="train longer",
+    exclusion_reason=cannot_be,
+    is_costly=True,
+    prior_log_odds=-0.2,
 )

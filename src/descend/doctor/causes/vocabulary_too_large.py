@@ -57,8 +57,8 @@ Further reading:
 from __future__ import annotations
 
 from descend.config import RunConfig
-from descend.doctor.cause import Cause, Change, Expectation, name_of
-from descend.doctor.reading import Readings
+from descend.doctor.cause import Cause, TreatmentChange, ExpectedRange, cause_name
+from descend.doctor.reading import Measurements
 
 MANY_RARE = 0.3
 """Share of the vocabulary with under 20 uses; first guess."""
@@ -72,12 +72,12 @@ SMALLEST = 257
 """All bytes and the end of text: the least that RunConfig takes."""
 
 
-def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
+def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
     """Smaller vocabularies."""
     size = config.vocab_size or 0
     sizes = dict.fromkeys(max(size // factor, SMALLEST) for factor in FACTORS)
     return tuple(
-        Change(f"a vocabulary of {small:,}", {"vocab_size": small, "vocab_path": None})
+        TreatmentChange(f"a vocabulary of {small:,}", {"vocab_size": small, "vocab_path": None})
         for small in sizes
         if small <= size * LARGEST_SHARE
     )
@@ -87,7 +87,7 @@ LARGEST_SHARE = 0.67
 """A change smaller than this would show nothing."""
 
 
-def cannot_be(config: RunConfig, readings: Readings) -> str | None:
+def cannot_be(config: RunConfig, readings: Measurements) -> str | None:
     """Characters and bytes are few already."""
     size = config.vocab_size or 0
     if config.tokenizer != "bpe" or size * LARGEST_SHARE < SMALLEST:
@@ -96,27 +96,27 @@ def cannot_be(config: RunConfig, readings: Readings) -> str | None:
 
 
 CAUSE = Cause(
-    name=name_of(__name__),
+    name=cause_name(__name__),
     headline="the vocabulary is too large for so little text",
     page=__doc__,
-    expects=(
-        Expectation(
+    expected_ranges=(
+        ExpectedRange(
             "rare_vocabulary",
             MANY_RARE,
             None,
             1.0,
             "is used under 20 times in training",
-            outside=1.5,
+            weight_outside=1.5,
         ),
-        Expectation(
-            "rare_loss", MOSTLY_RARE, None, 0.8, "falls on tokens used under 20 times", outside=1.4
+        ExpectedRange(
+            "rare_loss", MOSTLY_RARE, None, 0.8, "falls on tokens used under 20 times", weight_outside=1.4
         ),
-        Expectation(
-            "embedding_share", MOSTLY_TABLES, None, 0.2, "is in the tables of tokens", outside=0.7
+        ExpectedRange(
+            "embedding_share", MOSTLY_TABLES, None, 0.2, "is in the tables of tokens", weight_outside=0.7
         ),
     ),
-    trial=trial,
-    remedy="use a smaller vocabulary",
-    cannot_be=cannot_be,
-    prior=-0.5,
+    treatments=trial,
+    advice="use a smaller vocabulary",
+    exclusion_reason=cannot_be,
+    prior_log_odds=-0.5,
 )

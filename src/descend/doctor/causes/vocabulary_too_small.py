@@ -59,8 +59,8 @@ Further reading:
 from __future__ import annotations
 
 from descend.config import RunConfig
-from descend.doctor.cause import Cause, Change, Expectation, name_of
-from descend.doctor.reading import Readings, value
+from descend.doctor.cause import Cause, TreatmentChange, ExpectedRange, cause_name
+from descend.doctor.reading import Measurements, measurement_value
 
 SHORT_TOKENS = 2.3
 """Bytes per token; a vocabulary of 257 has 1, of 512 about 1.9, of 4,096 about 3.3 in English."""
@@ -69,16 +69,16 @@ FACTOR = 4
 FIRST_PIECES = 512
 
 
-def trial(config: RunConfig, readings: Readings) -> tuple[Change, ...]:
+def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
     """Four and sixteen times the vocabulary; of characters or bytes, pieces instead."""
     size = config.vocab_size or 0
     if config.tokenizer != "bpe":
         sizes = [max(FIRST_PIECES, FACTOR * size), FACTOR * max(FIRST_PIECES, FACTOR * size)]
     else:
         sizes = [FACTOR * size, FACTOR * FACTOR * size]
-    most = value(readings, "train_tokens", 1e12) / LEAST_USES
+    most = measurement_value(readings, "train_tokens", 1e12) / LEAST_USES
     return tuple(
-        Change(
+        TreatmentChange(
             f"a vocabulary of {large:,}",
             {"vocab_size": large, "tokenizer": "bpe", "vocab_path": None},
         )
@@ -91,9 +91,9 @@ LEAST_USES = 20
 """Tokens of text for each token of the vocabulary under which most would be rare."""
 
 
-def cannot_be(config: RunConfig, readings: Readings) -> str | None:
+def cannot_be(config: RunConfig, readings: Measurements) -> str | None:
     """A vocabulary that is mostly rare cannot be too small."""
-    rare = value(readings, "rare_vocabulary")
+    rare = measurement_value(readings, "rare_vocabulary")
     if rare > TOO_RARE:
         return f"{rare:.0%} of the vocabulary is used under 20 times in training already"
     return None
@@ -102,19 +102,19 @@ def cannot_be(config: RunConfig, readings: Readings) -> str | None:
 TOO_RARE = 0.5
 
 CAUSE = Cause(
-    name=name_of(__name__),
+    name=cause_name(__name__),
     headline="the vocabulary is too small",
     page=__doc__,
-    expects=(
-        Expectation(
-            "bytes_per_token", None, SHORT_TOKENS, 0.5, "bytes to a token are few", outside=0.9
+    expected_ranges=(
+        ExpectedRange(
+            "bytes_per_token", None, SHORT_TOKENS, 0.5, "bytes to a token are few", weight_outside=0.9
         ),
-        Expectation(
-            "rare_vocabulary", None, FEW_RARE, 0.9, "of the vocabulary is rare", outside=1.2
+        ExpectedRange(
+            "rare_vocabulary", None, FEW_RARE, 0.9, "of the vocabulary is rare", weight_outside=1.2
         ),
     ),
-    trial=trial,
-    remedy="use a larger vocabulary",
-    cannot_be=cannot_be,
-    prior=-0.3,
+    treatments=trial,
+    advice="use a larger vocabulary",
+    exclusion_reason=cannot_be,
+    prior_log_odds=-0.3,
 )

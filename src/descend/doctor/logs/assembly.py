@@ -15,7 +15,7 @@ from itertools import pairwise
 from descend.doctor.logs.counter import Counter
 from descend.doctor.logs.kinds import objective_of
 from descend.doctor.logs.lines import Line
-from descend.doctor.logs.log import Entry, Log, Unit
+from descend.doctor.logs.log import LogEntry, LossLog, LogUnit
 from descend.doctor.logs.names import Split
 from descend.doctor.logs.places import spread_epochs
 from descend.doctor.logs.row import Row
@@ -236,7 +236,7 @@ class Assembly:
             if len(points) > MOST_POINTS:
                 del points[1:-1:2]
 
-    def log(self) -> Log | None:
+    def log(self) -> LossLog | None:
         """The curve; None if no loss was read."""
         for points in (*self.series.values(), *self.perplexities.values()):
             points[:] = [p for p in points if p.line is None or p.line.stays]
@@ -258,7 +258,7 @@ class Assembly:
         else:
             entries = _entries([], [], curve, at)
         objective, evidence = objective_of(self.names, curve)
-        return Log(
+        return LossLog(
             kind=self._kind(), unit=unit, entries=entries, skipped=self.skipped,
             objective=objective, objective_evidence=evidence,
             adam=self.adam or self.dictionaries > self.rows / 2,
@@ -276,7 +276,7 @@ class Assembly:
             return "console output, dictionaries of the Hugging Face Trainer"
         return self.kind
 
-    def _starts(self, unit: Unit) -> list[float]:
+    def _starts(self, unit: LogUnit) -> list[float]:
         return self.epoch_starts if unit == "steps" else []
 
     def _best(self, splits: set[Split | None]) -> list[Point] | None:
@@ -296,7 +296,7 @@ class Assembly:
         return self.losses_lost or None
 
     def _validation_places(
-        self, unit: Unit, training: list[Point], places: list[float], validation: list[Point]
+        self, unit: LogUnit, training: list[Point], places: list[float], validation: list[Point]
     ) -> list[float]:
         """Where validation stands: at its own step or epoch, else at the training loss before."""
         found: list[float] = []
@@ -342,7 +342,7 @@ def _finish(training: list[Point], lost: list[Point]) -> list[Point]:
     return training
 
 
-def _places(points: list[Point]) -> tuple[Unit, list[float | None]]:
+def _places(points: list[Point]) -> tuple[LogUnit, list[float | None]]:
     """Where the points of a series stand, and what that counts."""
     steps = [p.place for p in points]
     if sum(s is not None for s in steps) >= STEPS_SHARE * len(points) and len(set(steps)) > 1:
@@ -359,21 +359,21 @@ def _places(points: list[Point]) -> tuple[Unit, list[float | None]]:
 
 def _entries(
     training: list[Point], places: list[float], validation: list[Point], at: list[float]
-) -> list[Entry]:
+) -> list[LogEntry]:
     """Entries in order of place; validation joins the training loss of its place."""
     held: dict[float, list[Point]] = {}
     for point, place in zip(validation, at, strict=True):
         held.setdefault(place, []).append(point)
-    entries: list[Entry] = []
+    entries: list[LogEntry] = []
     for index, (point, place) in enumerate(zip(training, places, strict=True)):
         last = index + 1 == len(training) or places[index + 1] != place
         joined = held.pop(place, None) if last else None
         entries.append(
-            Entry(at=place, training=point.value, validation=joined[-1].value if joined else None,
-                  rate=point.rate, gradient_norm=point.gradient_norm)
+            LogEntry(position=place, train_loss=point.value, validation_loss=joined[-1].value if joined else None,
+                  learning_rate=point.rate, gradient_norm=point.gradient_norm)
         )  # fmt: skip
     entries += [
-        Entry(at=place, validation=points[-1].value, rate=points[-1].rate)
+        LogEntry(position=place, validation_loss=points[-1].value, learning_rate=points[-1].rate)
         for place, points in held.items()
     ]
-    return sorted(entries, key=lambda e: e.at)
+    return sorted(entries, key=lambda e: e.position)

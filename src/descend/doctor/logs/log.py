@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-Unit = Literal["steps", "epochs", "entries"]
+LogUnit = Literal["steps", "epochs", "entries"]
 """What `Entry.at` counts: entries, where the log names neither steps nor epochs."""
 
 Objective = Literal[
@@ -16,22 +16,22 @@ Objective = Literal[
 """Losses that are not a language model's next-token loss."""
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One line's worth. Losses in nats per token, as logged; they may be not-a-number here."""
 
-    at: float
-    training: float | None = None
-    validation: float | None = None
-    rate: float | None = None
+    position: float
+    train_loss: float | None = None
+    validation_loss: float | None = None
+    learning_rate: float | None = None
     gradient_norm: float | None = None
 
 
-class Log(msgspec.Struct, frozen=True, kw_only=True):
+class LossLog(msgspec.Struct, frozen=True, kw_only=True):
     """A log as read. `skipped`: lines that hold no loss, which is no fault."""
 
     kind: str
-    unit: Unit
-    entries: list[Entry]
+    unit: LogUnit
+    entries: list[LogEntry]
     skipped: int = 0
     objective: Objective | None = None
     """Of another loss than a language model's; None where nothing speaks for one."""

@@ -16,28 +16,28 @@ from descend.doctor.logs.events import (
 )
 from descend.doctor.logs.folder import log_files
 from descend.doctor.logs.lines import read_lines
-from descend.doctor.logs.log import Log
+from descend.doctor.logs.log import LossLog
 from descend.doctor.logs.names import TRAIN, VALIDATION, split_identifier
 from descend.doctor.logs.structured import read_json, read_table
 from descend.errors import LogError
 
-KNOWN = (
+KNOWN_FORMATS = (
     "a program's console output, a CSV with a loss column, trainer_state.json, JSON lines, "
     "TensorBoard event files or a .wandb file"
 )
-FEWEST_ENTRIES = 3
+MIN_ENTRIES = 3
 """Losses without which there is no curve to speak of."""
 _ENOUGH = 20
 """Losses from which a file of a folder is taken without looking at the others."""
 
 
-def read_log(path: Path) -> Log:
+def read_log(path: Path) -> LossLog:
     """The curve in `path`; `LogError` if there is none to be found."""
     if path.is_dir():
         return _in_folder(path)
     if path.suffix == ".py":
         raise LogError(
-            str(path), "a program", KNOWN, "give what it printed, or look at it with descend check"
+            str(path), "a program", KNOWN_FORMATS, "give what it printed, or look at it with descend check"
         )
     try:
         log = _read(path)
@@ -48,41 +48,41 @@ def read_log(path: Path) -> Log:
         ) from None  # fmt: skip
     if log is None or not log.entries:
         raise LogError(
-            str(path), _first_line(path), KNOWN,
+            str(path), _first_line(path), KNOWN_FORMATS,
             "give the file that holds the losses, or write a CSV with the columns step and loss",
         )  # fmt: skip
-    if len(log.entries) < FEWEST_ENTRIES:
+    if len(log.entries) < MIN_ENTRIES:
         raise LogError(
             str(path), f"{len(log.entries)} loss{'es' if len(log.entries) > 1 else ''}",
-            f"at least {FEWEST_ENTRIES}", "log more often, or give the whole log",
+            f"at least {MIN_ENTRIES}", "log more often, or give the whole log",
         )  # fmt: skip
     return log
 
 
-def _in_folder(folder: Path) -> Log:
+def _in_folder(folder: Path) -> LossLog:
     """The log in `folder` with the most losses of the likeliest kind of file."""
-    best: Log | None = None
+    best: LossLog | None = None
     name = ""
     for path in log_files(folder):
         try:
             log = _read_events(path) if "tfevents" in path.name else _read(path)
         except OSError:
             continue
-        if log is not None and len(log.entries) >= FEWEST_ENTRIES:
+        if log is not None and len(log.entries) >= MIN_ENTRIES:
             if best is None or len(log.entries) > 2 * len(best.entries):
                 best, name = log, str(path.relative_to(folder))
             if len(best.entries) >= _ENOUGH:
                 break
     if best is None:
         raise LogError(
-            str(folder), "no file with losses in this folder", KNOWN,
+            str(folder), "no file with losses in this folder", KNOWN_FORMATS,
             "give the file that holds the losses",
         )  # fmt: skip
     best.notes.insert(0, f"read from {name}, found in the folder")
     return best
 
 
-def _read(path: Path) -> Log | None:
+def _read(path: Path) -> LossLog | None:
     with path.open("rb") as file:
         start = file.read(4096)
     if start.startswith(WANDB_MAGIC):
@@ -95,7 +95,7 @@ def _read(path: Path) -> Log | None:
     if whole and (log := _log(read_json, path)) is not None and log.entries:
         return log
     table = _log(read_table, path)
-    if table is not None and len(table.entries) >= FEWEST_ENTRIES:
+    if table is not None and len(table.entries) >= MIN_ENTRIES:
         return table
     # A header that names a loss, or a lone dictionary, may stand on top of another format.
     console = _console(path)
@@ -104,7 +104,7 @@ def _read(path: Path) -> Log | None:
     return console
 
 
-def _read_events(path: Path) -> Log | None:
+def _read_events(path: Path) -> LossLog | None:
     """The log of an event file of a folder, with the files beside it where it is one side only."""
     run = path.parent
     side = set(split_identifier(run.name)) & (TRAIN | VALIDATION | {"loss"})
@@ -119,13 +119,13 @@ def _is_object(line: bytes) -> bool:
         return False
 
 
-def _log(read: object, path: Path) -> Log | None:
+def _log(read: object, path: Path) -> LossLog | None:
     assert callable(read)
     assembly = Assembly()
     return assembly.log() if read(path, assembly) else None
 
 
-def _console(path: Path) -> Log | None:
+def _console(path: Path) -> LossLog | None:
     assembly = Assembly()
     Console(assembly).read(read_lines(path))
     return assembly.log()

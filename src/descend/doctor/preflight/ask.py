@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from descend.doctor.preflight.doubt import CannotTell
-from descend.doctor.preflight.lessons import first_seen
-from descend.doctor.preflight.program import Program, describe
-from descend.doctor.preflight.supply import supply, tokens_of
-from descend.doctor.preflight.tap import Seen, logits_of
+from descend.doctor.preflight.doubt import UndeterminedError
+from descend.doctor.preflight.lessons import first_model_call
+from descend.doctor.preflight.program import Program, format_exception
+from descend.doctor.preflight.supply import read_first_batches, tokens_of
+from descend.doctor.preflight.tap import ModelCall, logits_of
 
 ROWS, POSITIONS = 4, 48
 """At most so many of both are asked: the answer does not depend on more."""
@@ -28,7 +28,7 @@ LENGTHS = (48, 32, 16, 8, 4)
 
 
 @dataclass(frozen=True)
-class Network:
+class NetworkHandle:
     """How the network is called, and ids that it takes."""
 
     ids_BT: Tensor
@@ -45,7 +45,7 @@ class Network:
         """Positions of `ids_BT`."""
         return self.ids_BT.shape[self.time]
 
-    def with_change(self, position: int) -> Tensor:
+    def with_changed_token(self, position: int) -> Tensor:
         """`ids_BT` with another token at `position` of every text."""
         ids = self.ids_BT.clone()
         view = ids if self.time == 1 else ids.T
@@ -62,28 +62,28 @@ class Network:
         return values.transpose(0, self.time).flatten(1)
 
 
-def network(program: Program) -> Network:
+def make_network_handle(program: Program) -> NetworkHandle:
     """Find out how to call the network; `CannotTell` where that fails."""
     problems: list[str] = []
     ways = list(_ways(program, problems))  # before `asked`, which changes the weights
-    with asked(program.model):
+    with evaluation_probe_mode(program.model):
         for ids, forward, own in ways:
             try:
                 logits = forward(ids)
             except Exception as problem:
-                problems.append(describe(problem))
+                problems.append(format_exception(problem))
                 continue
             if logits.numel() // logits.shape[-1] != ids.numel():
                 problems.append(f"logits of shape {tuple(logits.shape)}: not one row a token")
                 continue
-            return Network(ids, forward, _time(ids, forward), logits.shape[-1], own)
-    raise CannotTell("the network cannot be asked: " + (problems[0] if problems else "no ids"))
+            return NetworkHandle(ids, forward, _time(ids, forward), logits.shape[-1], own)
+    raise UndeterminedError("the network cannot be asked: " + (problems[0] if problems else "no ids"))
 
 
 def ask_once(program: Program) -> None:
     """One forward of the network in evaluation mode, for whoever watches it."""
-    net = program.once(network)
-    with asked(program.model):
+    net = program.run_probe_once(make_network_handle)
+    with evaluation_probe_mode(program.model):
         net.forward(net.ids_BT)
 
 
@@ -93,12 +93,12 @@ def _ways(
     model = program.model
     ids = seen = None
     try:
-        seen = first_seen(program)
+        seen = first_model_call(program)
         ids = seen.ids_BT
-    except CannotTell as reason:
+    except UndeterminedError as reason:
         problems.append(str(reason))
         if program.has("batches"):
-            ids = tokens_of(program.once(supply).batches[0])
+            ids = tokens_of(program.run_probe_once(read_first_batches).batches[0])
     if ids is not None and ids.ndim == 2:
         small = ids[:ROWS, :POSITIONS].long()
         whole = ids[:POSITIONS, :ROWS].long()
@@ -142,15 +142,15 @@ def _plain(model: nn.Module) -> Callable[[Tensor], Tensor]:
     return forward
 
 
-def _as_seen(model: nn.Module, seen: Seen) -> Callable[[Tensor], Tensor]:
+def _as_seen(model: nn.Module, seen: ModelCall) -> Callable[[Tensor], Tensor]:
     def forward(ids: Tensor) -> Tensor:
         def swap(value: Any) -> Any:
-            return ids if value is seen.given else value
+            return ids if value is seen.input_ids_arg else value
 
         kwargs = {k: swap(v) for k, v in seen.kwargs.items()}
         if seen.is_inner:  # the decoder's, made of the labels inside an encoder-decoder
             if "decoder_input_ids" not in inspect.signature(model.forward).parameters:
-                raise CannotTell("the network makes the decoder's tokens inside")
+                raise UndeterminedError("the network makes the decoder's tokens inside")
             kwargs = {k: v for k, v in kwargs.items() if k != "labels"}
             kwargs["decoder_input_ids"] = ids
         return _whole(logits_of(model(*map(swap, seen.args), **kwargs)), ids)
@@ -160,7 +160,7 @@ def _as_seen(model: nn.Module, seen: Seen) -> Callable[[Tensor], Tensor]:
 
 def _whole(logits: Tensor | None, ids: Tensor) -> Tensor:
     if logits is None:
-        raise CannotTell("the network returns no logits")
+        raise UndeterminedError("the network returns no logits")
     if logits.ndim == 2 and logits.shape[0] == ids.numel():
         return logits.reshape(*ids.shape, -1)
     return logits
@@ -177,7 +177,7 @@ def _time(ids: Tensor, forward: Callable[[Tensor], Tensor]) -> int:
 
 
 @contextmanager
-def asked(model: nn.Module) -> Iterator[None]:
+def evaluation_probe_mode(model: nn.Module) -> Iterator[None]:
     """Evaluation mode, no gradients, the same random numbers, and nothing that is silent.
 
     Weights that start at zero (gates, outputs of blocks, heads) would hide what the rest does:

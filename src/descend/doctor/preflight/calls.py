@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from descend.doctor.preflight.doubt import CannotTell
-from descend.doctor.preflight.program import ENDINGS, Program, describe
+from descend.doctor.preflight.doubt import UndeterminedError
+from descend.doctor.preflight.program import ENDINGS, Program, format_exception
 
 GUESSES: tuple[tuple[tuple[str, ...], Any], ...] = (
     (("split", "mode", "subset"), "train"),
@@ -26,24 +26,24 @@ DATA = (Tensor, tuple, list, dict)
 """A global of such a kind may be what is left of a loop: an argument of its name is filled anew."""
 
 
-def call(program: Program, part: str, /, *things: Any, **more: Any) -> Any:
+def call_part(program: Program, part: str, /, *things: Any, **more: Any) -> Any:
     """Call the function `part`: arguments by the names of the program's own, the rest are `things`.
 
     A single pair or dictionary is spread over arguments where the function has room for it.
     `CannotTell` when it raises or asks for something unknown.
     """
-    function = program.part(part)
+    function = program.get(part)
     try:
         args, kwargs = arguments(program, part, function, things, more)
         return function(*args, **kwargs)
-    except CannotTell:
+    except UndeterminedError:
         raise
     except ENDINGS as ending:
-        words = f"`{part}` ended the program ({describe(ending)})"
+        words = f"`{part}` ended the program ({format_exception(ending)})"
         program.endings.append(words)
-        raise CannotTell(words) from ending
+        raise UndeterminedError(words) from ending
     except Exception as problem:
-        raise CannotTell(f"`{part}` raised {describe(problem)}") from problem
+        raise UndeterminedError(f"`{part}` raised {format_exception(problem)}") from problem
 
 
 def arguments(
@@ -63,7 +63,7 @@ def arguments(
     ]  # fmt: skip
     if not open_ones and things:  # `step(batch=None)`: give it what it would else fetch
         open_ones = [p for p in named if p.name not in known or p.name == "batch"][:1]
-    filled = fill([p.name for p in open_ones], things, part, known)
+    filled = fill_arguments([p.name for p in open_ones], things, part, known)
     values = {p.name: filled.get(p.name, known.get(p.name)) for p in named
               if p.name in filled or (p.default is p.empty and p.name in known)}  # fmt: skip
     args = [values.pop(p.name) for p in named if p.kind is p.POSITIONAL_ONLY and p.name in values]
@@ -72,7 +72,7 @@ def arguments(
     return args, values
 
 
-def fill(
+def fill_arguments(
     names: list[str], things: tuple[Any, ...], part: str, known: Mapping[str, Any]
 ) -> dict[str, Any]:
     """`things` for the arguments `names`."""
@@ -87,13 +87,13 @@ def fill(
         if name in known:
             filled[name] = known[name]
         elif part == "batches":
-            filled[name] = guess(name)
+            filled[name] = guess_argument(name)
         else:
-            raise CannotTell(f"`{part}` wants `{name}`, which the module does not have")
+            raise UndeterminedError(f"`{part}` wants `{name}`, which the module does not have")
     return filled
 
 
-def guess(name: str) -> Any:
+def guess_argument(name: str) -> Any:
     """A value for an argument of a function of batches."""
     for words, value in GUESSES:
         if name.lower() in words or any(w in name.lower() for w in words if len(w) > 3):

@@ -17,15 +17,15 @@ from descend.doctor.bugs import BUGS
 from descend.doctor.preflight.check_result import Checked, FoundBug, NotChecked
 from descend.doctor.preflight.child_process import NOT_REACHED
 from descend.doctor.preflight.coverage import not_covered
-from descend.doctor.preflight.doubt import CannotTell
-from descend.doctor.preflight.findings import Bug, CouldNotCheck, Found, Noted, Outcome
-from descend.doctor.preflight.keep import kept
+from descend.doctor.preflight.doubt import UndeterminedError
+from descend.doctor.preflight.findings import Bug, Undetermined, BugFound, Remark, CheckResult
+from descend.doctor.preflight.keep import preserve_state
 from descend.doctor.preflight.program import (
     ENDINGS,
     Program,
-    describe,
+    format_exception,
     load_program,
-    program_of,
+    make_program,
     seed_all,
 )
 from descend.doctor.preflight.source_lines import recorded_calls
@@ -33,7 +33,7 @@ from descend.doctor.preflight.source_lines import recorded_calls
 Report = Callable[[Checked], None]
 
 
-def check_file(spec: str, arguments: Sequence[str] = (), report: Report | None = None) -> Checked:
+def check_module(spec: str, arguments: Sequence[str] = (), report: Report | None = None) -> Checked:
     """Import the module `spec` (a dotted name or a path to a .py file) and check it.
 
     `arguments` are the program's own, `report` is given what is known after each check.
@@ -46,16 +46,16 @@ def check_file(spec: str, arguments: Sequence[str] = (), report: Report | None =
 def check_namespace(program: ModuleType | Mapping[str, Any]) -> Checked:
     """Check what is loaded already; it is left as it was found."""
     if isinstance(program, ModuleType):
-        made = program_of(vars(program), program.__name__, getattr(program, "__file__", None))
+        made = make_program(vars(program), program.__name__, getattr(program, "__file__", None))
     else:
-        made = program_of(program, "the namespace")
+        made = make_program(program, "the namespace")
     with _quiet():
         return check_program(made)
 
 
 def check_program(program: Program, report: Report | None = None) -> Checked:
     """Look for every bug."""
-    outcomes: list[tuple[Bug, Outcome]] = []
+    outcomes: list[tuple[Bug, CheckResult]] = []
     with recorded_calls(program.file) as called:
         for bug in BUGS:
             if report is not None:
@@ -66,37 +66,37 @@ def check_program(program: Program, report: Report | None = None) -> Checked:
     return msgspec.structs.replace(result, not_covered=not_covered(program, called, applied))
 
 
-def _result(program: Program, outcomes: list[tuple[Bug, Outcome]]) -> Checked:
+def _result(program: Program, outcomes: list[tuple[Bug, CheckResult]]) -> Checked:
     """What `outcomes` come to; a bug without an outcome was not reached."""
     return Checked(
         program=program.name,
-        bugs=[_entry(b, o) for b, o in outcomes if isinstance(o, Found)],
-        remarks=[_entry(b, o) for b, o in outcomes if isinstance(o, Noted)],
-        checked=[b.name for b, o in outcomes if not isinstance(o, Found | Noted | CouldNotCheck)],
-        not_checked=[NotChecked(b.name, o.because) for b, o in outcomes
-                     if isinstance(o, CouldNotCheck)]
+        bugs=[_entry(b, o) for b, o in outcomes if isinstance(o, BugFound)],
+        remarks=[_entry(b, o) for b, o in outcomes if isinstance(o, Remark)],
+        checked=[b.name for b, o in outcomes if not isinstance(o, BugFound | Remark | Undetermined)],
+        not_checked=[NotChecked(b.name, o.reason) for b, o in outcomes
+                     if isinstance(o, Undetermined)]
         + [NotChecked(b.name, NOT_REACHED) for b in BUGS[len(outcomes):]],
         ended=program.endings[0] if program.endings else "",
     )  # fmt: skip
 
 
-def _look(bug: Bug, program: Program) -> Outcome:
-    with kept(program.namespace, program.parts):
+def _look(bug: Bug, program: Program) -> CheckResult:
+    with preserve_state(program.namespace, program.parts):
         seed_all()
         try:
-            return bug.look(program)
-        except CannotTell as reason:
-            return CouldNotCheck(str(reason))
+            return bug.detect(program)
+        except UndeterminedError as reason:
+            return Undetermined(str(reason))
         except ENDINGS as ending:
-            program.endings.append(f"the program ended itself ({describe(ending)})")
-            return CouldNotCheck(program.endings[-1])
+            program.endings.append(f"the program ended itself ({format_exception(ending)})")
+            return Undetermined(program.endings[-1])
         except Exception as problem:  # a program that nobody thought of must not end the check
-            return CouldNotCheck(f"looking for it failed with {describe(problem)}")
+            return Undetermined(f"looking for it failed with {format_exception(problem)}")
 
 
-def _entry(bug: Bug, outcome: Found | Noted) -> FoundBug:
-    mend = outcome.how_to_mend if isinstance(outcome, Found) else ""
-    return FoundBug(bug.name, outcome.evidence, outcome.where, mend or bug.how_to_mend)
+def _entry(bug: Bug, outcome: BugFound | Remark) -> FoundBug:
+    mend = outcome.fix if isinstance(outcome, BugFound) else ""
+    return FoundBug(bug.name, outcome.evidence, outcome.where, mend or bug.fix)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ def main(request_file: str) -> None:
     _limit_memory(request.max_memory_bytes)
     reply_file = Path(request.reply)
     _write(reply_file, ChildReply(stage="it was started"))
-    from descend.doctor.preflight.check import check_file
+    from descend.doctor.preflight.check import check_module
 
     def report(checked: Checked) -> None:
         stage = f"{next_bug(checked)} was looked for"
@@ -31,10 +31,10 @@ def main(request_file: str) -> None:
 
     _write(reply_file, ChildReply())
     try:
-        checked = check_file(request.spec, request.arguments, report)
+        checked = check_module(request.spec, request.arguments, report)
         reply = ChildReply(checked=checked, is_final=True)
     except ProgramError as error:
-        facts = [error.where, error.found, error.expected, error.what_to_do]
+        facts = [error.location, error.found, error.expected, error.fix]
         reply = ChildReply(error=facts, has_ended=isinstance(error, ProgramEndedError))
     _write(reply_file, reply)
     sys.stdout.flush()

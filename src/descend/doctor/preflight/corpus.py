@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from descend.doctor.preflight.doubt import CannotTell
-from descend.doctor.preflight.lessons import first_seen
+from descend.doctor.preflight.doubt import UndeterminedError
+from descend.doctor.preflight.lessons import first_model_call
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.reach import reachable
-from descend.doctor.preflight.supply import supply, tokens_of
+from descend.doctor.preflight.reach import reachable_objects
+from descend.doctor.preflight.supply import read_first_batches, tokens_of
 
 SHORTEST_TEXT = 256
 """Tokens from which a run of whole numbers is taken for a text."""
@@ -34,23 +34,23 @@ MOST_FOUND = 0.5
 """Share of rows that must have so few places, for the others not to matter."""
 
 
-def rows(program: Program) -> list[Tensor]:
+def first_batch_rows(program: Program) -> list[Tensor]:
     """The ids of the first batches as (B, T), in order."""
-    found = [t for t in map(tokens_of, program.once(supply).batches) if t is not None]
+    found = [t for t in map(tokens_of, program.run_probe_once(read_first_batches).batches) if t is not None]
     if not found:
-        raise CannotTell("the batches hold no token ids of two dimensions")
+        raise UndeterminedError("the batches hold no token ids of two dimensions")
     try:
-        seen = first_seen(program).ids_BT
+        seen = first_model_call(program).ids_BT
         columns = seen.shape == found[0].T.shape and torch.equal(seen, found[0].T)
-    except CannotTell:
+    except UndeterminedError:
         columns = False
     return [t.T if columns else t for t in (x.cpu().long() for x in found)]
 
 
-def texts(program: Program) -> list[Tensor]:
+def find_token_sequences(program: Program) -> list[Tensor]:
     """Every long run of whole numbers that the program can get at, as (N,) each."""
     found = []
-    for value in reachable(program.namespace, program.parts):
+    for value in reachable_objects(program.namespace, program.parts):
         ids = _run_of(value)
         if ids is not None and ids.numel() >= SHORTEST_TEXT:
             found.append(ids[:MOST_TOKENS])
@@ -73,7 +73,7 @@ def _run_of(value: Any) -> Tensor | None:
 
 
 @dataclass(frozen=True)
-class Places:
+class RowPositions:
     """Where rows begin in the text they come from."""
 
     starts: list[list[int]]
@@ -85,16 +85,16 @@ class Places:
     """Tokens of the text."""
 
 
-def places(program: Program) -> Places:
+def locate_rows(program: Program) -> RowPositions:
     """Find the rows of the first batches in the program's text; `CannotTell` where they are not."""
-    held = program.once(rows)
+    held = program.run_probe_once(first_batch_rows)
     width = held[0].shape[1]
     flat = [row for batch in held if batch.shape[1] == width for row in batch][:MOST_ROWS]
-    for text in texts(program):
+    for text in find_token_sequences(program):
         starts = _find(text, flat, width)
         if starts is not None:
-            return Places(starts, width, held[0].shape[0], text.numel())
-    raise CannotTell("the batches could not be found in a text that the module holds")
+            return RowPositions(starts, width, held[0].shape[0], text.numel())
+    raise UndeterminedError("the batches could not be found in a text that the module holds")
 
 
 def _find(text: Tensor, flat: list[Tensor], width: int) -> list[list[int]] | None:
@@ -116,11 +116,11 @@ def _find(text: Tensor, flat: list[Tensor], width: int) -> list[list[int]] | Non
     return starts if sum(map(bool, starts)) >= MOST_FOUND * len(starts) else None
 
 
-def strings(program: Program) -> list[str]:
+def find_texts(program: Program) -> list[str]:
     """Every long text that the program can get at."""
     found: list[str] = []
     spaces: list[Mapping[str, Any]] = [program.namespace]
-    spaces += [v for v in reachable(program.namespace, program.parts) if isinstance(v, dict)]
+    spaces += [v for v in reachable_objects(program.namespace, program.parts) if isinstance(v, dict)]
     for names in spaces:
         for value in list(names.values()):
             if isinstance(value, str) and len(value) >= SHORTEST_TEXT:

@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 
-class CannotTell(Exception):
+class UndeterminedError(Exception):
     """Becomes `findings.CouldNotCheck`, with these words as the reason."""

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from descend.doctor.preflight.lessons import Lesson
-from descend.doctor.preflight.padding import pad_token
+from descend.doctor.preflight.lessons import LossProbe
+from descend.doctor.preflight.padding import detect_pad_token
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.shift import AGREE, shift_of
-from descend.doctor.preflight.tap import Seen
+from descend.doctor.preflight.shift import AGREE, target_shift
+from descend.doctor.preflight.tap import ModelCall
 
 MIN_ROWS = 4
 """Padded rows from which their common last token is no chance."""
@@ -38,12 +38,12 @@ class MaskedEnd:
     """What to add where the token fills rows up as well; else empty."""
 
 
-def masked_end(program: Program, lesson: Lesson) -> MaskedEnd | None:
+def masked_end(program: Program, lesson: LossProbe) -> MaskedEnd | None:
     """Find the token that ends padded rows; None unless it is left out of the loss in all."""
-    shift = shift_of(lesson)
+    shift = target_shift(lesson)
     if shift is None or shift.agreement[1] < AGREE:
         return None
-    pad, _ = pad_token(program)
+    pad, _ = detect_pad_token(program)
     known = end_tokens(program)
     ends: list[tuple[int, bool, bool]] = []
     for seen in lesson.seen:
@@ -71,7 +71,7 @@ def end_tokens(program: Program) -> set[int]:
     return {v for v in values if isinstance(v, int) and not isinstance(v, bool)}
 
 
-def _ends(seen: Seen, pad: int | None, known: set[int]) -> list[tuple[int, bool, bool]]:
+def _ends(seen: ModelCall, pad: int | None, known: set[int]) -> list[tuple[int, bool, bool]]:
     """Of each padded row: its last token, whether the one before is a target, whether it is."""
     w, ids = seen.weights_BT, seen.ids_BT
     if w is None or w.shape != ids.shape or ids.ndim != 2:

@@ -9,24 +9,24 @@ from descend.doctor.preflight.program import Program
 
 
 @dataclass(frozen=True)
-class Found:
+class BugFound:
     """The bug is there. `evidence` holds the measured numbers, `where` a place in the program."""
 
     evidence: str
     where: str
-    how_to_mend: str = ""
+    fix: str = ""
     """Empty: what the bug's own record says."""
 
 
 @dataclass(frozen=True)
-class NotFound:
+class BugAbsent:
     """Looked, and it is not there. `evidence` says what was seen instead."""
 
     evidence: str
 
 
 @dataclass(frozen=True)
-class Noted:
+class Remark:
     """Worth a remark, and no error."""
 
     evidence: str
@@ -34,13 +34,13 @@ class Noted:
 
 
 @dataclass(frozen=True)
-class CouldNotCheck:
+class Undetermined:
     """The program does not show what is needed to tell."""
 
-    because: str
+    reason: str
 
 
-Outcome = Found | NotFound | Noted | CouldNotCheck
+CheckResult = BugFound | BugAbsent | Remark | Undetermined
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Bug:
     """A bug as the list of bugs knows it: its name, how to look for it, how to mend it."""
 
     name: str
-    look: Callable[[Program], Outcome]
-    how_to_mend: str
+    detect: Callable[[Program], CheckResult]
+    fix: str
 
 
 def name_of(module: str) -> str:

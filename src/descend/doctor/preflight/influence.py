@@ -12,25 +12,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from descend.doctor.preflight.ask import Network, asked, network
-from descend.doctor.preflight.doubt import CannotTell
+from descend.doctor.preflight.ask import NetworkHandle, evaluation_probe_mode, make_network_handle
+from descend.doctor.preflight.doubt import UndeterminedError
 from descend.doctor.preflight.program import Program
-from descend.signals.influence import MOVED, moves
+from descend.signals.influence import MIN_LOGIT_CHANGE, relative_logit_change
 
 MOVED_HALF = 1e-2
 """What `MOVED` is for float32, for float16 and bfloat16."""
 
 
 @dataclass(frozen=True)
-class Influence:
+class FutureInfluence:
     """What later tokens do to earlier logits."""
 
     pairs: int
-    felt: int
+    num_affected: int
     """Of `pairs` (earlier, later), those where the earlier logits move."""
     nearest: tuple[int, int] | None
     """The felt pair that is least far apart."""
-    strength: float
+    max_relative_change: float
     """Largest move, as a share of the root mean square of the logits."""
     balance: float
     """What a token in the middle does to those before it, over what it does to those after it."""
@@ -40,37 +40,37 @@ class Influence:
     """Those that do not let all of it through."""
 
 
-def future(program: Program) -> Influence:
+def measure_future_influence(program: Program) -> FutureInfluence:
     """Change one token at a time and watch the logits before it."""
-    net = program.once(network)
+    net = program.run_probe_once(make_network_handle)
     if net.length < 3:
-        raise CannotTell("the texts are shorter than three tokens")
-    with asked(program.model):
+        raise UndeterminedError("the texts are shorter than three tokens")
+    with evaluation_probe_mode(program.model):
         base = net.forward(net.ids_BT).float()
         again = net.forward(net.ids_BT).float()
         if not torch.isfinite(base).all():
-            raise CannotTell("the logits are not finite")
-        if float(moves(base, again).max()) > MOVED:
-            raise CannotTell("the logits differ from call to call")
+            raise UndeterminedError("the logits are not finite")
+        if float(relative_logit_change(base, again).max()) > MIN_LOGIT_CHANGE:
+            raise UndeterminedError("the logits differ from call to call")
         limit = _limit(program.model)
         last = net.length - 1
         places = sorted({1, 2, last // 2, last} - {0})
         by_T = {
-            place: net.by_position(moves(base, net.forward(net.with_change(place)))).amax(1)
+            place: net.by_position(relative_logit_change(base, net.forward(net.with_changed_token(place)))).amax(1)
             for place in (0, *places)
         }
         if all(float(moved[place:].max()) <= limit for place, moved in by_T.items()):
-            raise CannotTell("no token moves any logit")
+            raise UndeterminedError("no token moves any logit")
         felt = [(t, p) for p in places for t in range(p) if float(by_T[p][t]) > limit]
         middle = by_T[last // 2]
         past = float(middle[last // 2 + 1 :].median())
         nearest = min(felt, key=lambda pair: pair[1] - pair[0], default=None)
         doors, walls = _parts(program.model, net, nearest) if nearest else ((), ())
-    return Influence(
+    return FutureInfluence(
         pairs=sum(places),
-        felt=len(felt),
+        num_affected=len(felt),
         nearest=nearest,
-        strength=max(float(by_T[p][:p].max()) for p in places),
+        max_relative_change=max(float(by_T[p][:p].max()) for p in places),
         balance=float(middle[: last // 2].median()) / past if past > 0 else 0.0,
         open_parts=doors,
         closed_parts=walls,
@@ -79,11 +79,11 @@ def future(program: Program) -> Influence:
 
 def _limit(model: nn.Module) -> float:
     kinds = {p.dtype for p in model.parameters()}
-    return MOVED_HALF if kinds & {torch.float16, torch.bfloat16} else MOVED
+    return MOVED_HALF if kinds & {torch.float16, torch.bfloat16} else MIN_LOGIT_CHANGE
 
 
 @dataclass(frozen=True)
-class Mixer:
+class MixingLayer:
     """A part of the network that takes (B, T, D) and lets positions act on each other."""
 
     name: str
@@ -113,9 +113,9 @@ def first_tensor(value: Any) -> Tensor | None:
     return None
 
 
-def mixers(model: nn.Module, net: Network) -> Iterator[Mixer]:
+def find_mixing_layers(model: nn.Module, net: NetworkHandle) -> Iterator[MixingLayer]:
     """The innermost parts in which the first position acts on the last, in order of their calls."""
-    caught: dict[str, Mixer] = {}
+    caught: dict[str, MixingLayer] = {}
     names = {id(m): n for n, m in model.named_modules()}
 
     def catch(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
@@ -125,7 +125,7 @@ def mixers(model: nn.Module, net: Network) -> Iterator[Mixer]:
             return
         if x.shape[:2] == net.ids_BT.shape:
             name = names[id(module)]
-            caught.setdefault(name, Mixer(name, module, x, args, kwargs))
+            caught.setdefault(name, MixingLayer(name, module, x, args, kwargs))
 
     hooks = [m.register_forward_hook(catch, with_kwargs=True) for m in model.modules()
              if m is not model]  # fmt: skip
@@ -134,12 +134,12 @@ def mixers(model: nn.Module, net: Network) -> Iterator[Mixer]:
     finally:
         for hook in hooks:
             hook.remove()
-    found = [m for m in caught.values() if acts(m, net, 0, net.length - 1)]
+    found = [m for m in caught.values() if influences(m, net, 0, net.length - 1)]
     outer = {".".join(m.name.split(".")[:n]) for m in found for n in range(m.name.count(".") + 1)}
     yield from (m for m in found if m.name not in outer)
 
 
-def acts(mixer: Mixer, net: Network, cause: int, effect: int) -> bool:
+def influences(mixer: MixingLayer, net: NetworkHandle, cause: int, effect: int) -> bool:
     """Whether another input at position `cause` moves the output at `effect`."""
     changed = mixer.x.clone()
     view = changed if net.time == 1 else changed.transpose(0, 1)
@@ -150,19 +150,19 @@ def acts(mixer: Mixer, net: Network, cause: int, effect: int) -> bool:
         return False
     size = base.float().square().mean().sqrt().clamp_min(1e-30)
     moved = net.by_position((other - base).float().abs() / size).amax(1)
-    return float(moved[effect]) > MOVED
+    return float(moved[effect]) > MIN_LOGIT_CHANGE
 
 
 def _parts(
-    model: nn.Module, net: Network, nearest: tuple[int, int]
+    model: nn.Module, net: NetworkHandle, nearest: tuple[int, int]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names of the parts that let some of the future through, and of those that hide some."""
     earlier, later = nearest
     doors: list[str] = []
     walls: list[str] = []
-    for mixer in mixers(model, net):
-        fully = acts(mixer, net, net.length - 1, 0)
-        if fully or acts(mixer, net, later, earlier):
+    for mixer in find_mixing_layers(model, net):
+        fully = influences(mixer, net, net.length - 1, 0)
+        if fully or influences(mixer, net, later, earlier):
             doors.append(mixer.name)
         if not fully:
             walls.append(mixer.name)

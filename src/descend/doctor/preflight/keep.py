@@ -16,22 +16,22 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from descend.doctor.preflight.reach import PLAIN, is_hidden, is_own_object, reachable
+from descend.doctor.preflight.reach import PLAIN, is_hidden, is_own_object, reachable_objects
 
 LARGEST_COPIED = 65_536
 """Numbers in a tensor outside of model and optimizer that is copied: counters and averages are
 smaller, a corpus is larger and is read, not written."""
 
-Undo = Callable[[], Any]
+RestoreFn = Callable[[], Any]
 
 
 @contextmanager
-def kept(*roots: Mapping[str, Any]) -> Iterator[None]:
+def preserve_state(*roots: Mapping[str, Any]) -> Iterator[None]:
     """Inside it anything may happen to what the names in `roots` hold; afterwards it is undone."""
-    undo: list[Undo] = [_random_numbers(), _switches()]
+    undo: list[RestoreFn] = [_random_numbers(), _switches()]
     weights: set[int] = set()
     # Networks first: a weight that an optimizer holds too is put back with its gradient.
-    for value in sorted(reachable(*roots), key=lambda v: not isinstance(v, nn.Module)):
+    for value in sorted(reachable_objects(*roots), key=lambda v: not isinstance(v, nn.Module)):
         undo.extend(_undo_of(value, weights))
     try:
         yield
@@ -40,7 +40,7 @@ def kept(*roots: Mapping[str, Any]) -> Iterator[None]:
             back()
 
 
-def _undo_of(value: Any, weights: set[int]) -> Iterator[Undo]:
+def _undo_of(value: Any, weights: set[int]) -> Iterator[RestoreFn]:
     if isinstance(value, nn.Module):
         yield _network(value, weights)
     elif isinstance(value, Optimizer):
@@ -72,7 +72,7 @@ def _undo_of(value: Any, weights: set[int]) -> Iterator[Undo]:
         yield _names(vars(value))
 
 
-def _random_numbers() -> Undo:
+def _random_numbers() -> RestoreFn:
     python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
 
@@ -86,7 +86,7 @@ def _random_numbers() -> Undo:
     return back
 
 
-def _switches() -> Undo:
+def _switches() -> RestoreFn:
     threads, grad, dtype = (
         torch.get_num_threads(),
         torch.is_grad_enabled(),
@@ -102,7 +102,7 @@ def _switches() -> Undo:
     return back
 
 
-def _names(names: MutableMapping[Any, Any]) -> Undo:
+def _names(names: MutableMapping[Any, Any]) -> RestoreFn:
     bound = {k: v for k, v in names.items() if not is_hidden(k)}
 
     def back() -> None:
@@ -115,7 +115,7 @@ def _names(names: MutableMapping[Any, Any]) -> Undo:
     return back
 
 
-def _cell(cell: CellType) -> Iterator[Undo]:
+def _cell(cell: CellType) -> Iterator[RestoreFn]:
     try:
         content = cell.cell_contents
     except ValueError:  # an empty cell
@@ -123,12 +123,12 @@ def _cell(cell: CellType) -> Iterator[Undo]:
     yield lambda: setattr(cell, "cell_contents", content)
 
 
-def _tensor(value: Tensor) -> Undo:
+def _tensor(value: Tensor) -> RestoreFn:
     content = value.detach().clone()
     return lambda: value.detach().copy_(content)
 
 
-def _network(model: nn.Module, weights: set[int]) -> Undo:
+def _network(model: nn.Module, weights: set[int]) -> RestoreFn:
     held = [t for t in (*model.parameters(), *model.buffers()) if id(t) not in weights]
     weights.update(id(t) for t in held)
     contents = [(t, t.data, t.detach().clone(), t.requires_grad, t.grad,
@@ -155,7 +155,7 @@ def _network(model: nn.Module, weights: set[int]) -> Undo:
     return back
 
 
-def _optimizer(optimizer: Optimizer) -> Undo:
+def _optimizer(optimizer: Optimizer) -> RestoreFn:
     groups = [(g, dict(g), list(g["params"])) for g in optimizer.param_groups]
     state = {p: (s, {k: (v, v.clone() if isinstance(v, Tensor) else v) for k, v in s.items()})
              for p, s in optimizer.state.items()}  # fmt: skip

@@ -19,7 +19,7 @@ APART = 0.995
 """Cosine of old and new gradient above which no split can tell them apart."""
 
 
-class Ledger:
+class GradientTracker:
     """Gradients as they arrive, beside what torch makes of them."""
 
     def __init__(self, weights: Iterable[tuple[str, Tensor]]) -> None:

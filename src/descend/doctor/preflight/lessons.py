@@ -8,51 +8,51 @@ from typing import Any
 
 import torch
 
-from descend.doctor.preflight.calls import call
-from descend.doctor.preflight.doubt import CannotTell
-from descend.doctor.preflight.program import Program, describe
-from descend.doctor.preflight.rehearsal import rehearse
-from descend.doctor.preflight.supply import supply
-from descend.doctor.preflight.tap import Seen, loss_of, tap
+from descend.doctor.preflight.calls import call_part
+from descend.doctor.preflight.doubt import UndeterminedError
+from descend.doctor.preflight.program import Program, format_exception
+from descend.doctor.preflight.rehearsal import dry_run
+from descend.doctor.preflight.supply import read_first_batches
+from descend.doctor.preflight.tap import ModelCall, loss_of, record_calls
 
-FEW = 4
+NUM_BATCHES = 4
 """Batches that `loss` is tried on."""
 
 
 @dataclass(frozen=True)
-class Lesson:
+class LossProbe:
     """Calls of the network that a gradient came back to, and the loss that was stated."""
 
     part: str
     """`loss`, `step` or `model`: where the loss is computed."""
-    seen: tuple[Seen, ...]
+    seen: tuple[ModelCall, ...]
     loss: float | None
     """As returned for the first of them."""
 
 
-def lessons(program: Program) -> tuple[Lesson, ...]:
+def probe_losses(program: Program) -> tuple[LossProbe, ...]:
     """One lesson for each part of the program that computes a loss; `CannotTell` without any."""
-    found: list[Lesson] = []
+    found: list[LossProbe] = []
     reasons: list[str] = []
-    for of in (of_loss, of_step, of_model):
-        if found and of is of_model:
+    for of in (probe_loss_function, probe_training_step, probe_model_loss):
+        if found and of is probe_model_loss:
             break
         try:
-            found.append(program.once(of))
-        except CannotTell as reason:
+            found.append(program.run_probe_once(of))
+        except UndeterminedError as reason:
             reasons.append(str(reason))
     if not found:
-        raise CannotTell("; ".join(dict.fromkeys(reasons)))
+        raise UndeterminedError("; ".join(dict.fromkeys(reasons)))
     return tuple(found)
 
 
-def of_loss(program: Program) -> Lesson:
+def probe_loss_function(program: Program) -> LossProbe:
     """`loss(model, batch)` on the first batches."""
-    program.part("loss")
-    return _try(program, "loss", lambda batch: call(program, "loss", batch))
+    program.get("loss")
+    return _try(program, "loss", lambda batch: call_part(program, "loss", batch))
 
 
-def of_model(program: Program) -> Lesson:
+def probe_model_loss(program: Program) -> LossProbe:
     """A network that computes its loss itself: `model(**batch)` or `model(x, y)`."""
 
     def forward(batch: Any) -> Any:
@@ -64,47 +64,47 @@ def of_model(program: Program) -> Lesson:
     return _try(program, "model", forward)
 
 
-def _try(program: Program, part: str, forward: Any) -> Lesson:
-    batches = program.once(supply).batches[:FEW]
+def _try(program: Program, part: str, forward: Any) -> LossProbe:
+    batches = program.run_probe_once(read_first_batches).batches[:NUM_BATCHES]
     program.model.train()
-    seen: list[Seen] = []
+    seen: list[ModelCall] = []
     first: float | None = None
     for batch in batches:
-        with tap(program.model) as opened, torch.enable_grad():
+        with record_calls(program.model) as opened, torch.enable_grad():
             try:
                 loss = loss_of(forward(batch))
-            except CannotTell:
+            except UndeterminedError:
                 raise
             except Exception as problem:
-                raise CannotTell(f"`{part}` raised {describe(problem)}") from problem
+                raise UndeterminedError(f"`{part}` raised {format_exception(problem)}") from problem
             if not isinstance(loss, torch.Tensor) or not loss.requires_grad:
-                raise CannotTell(f"`{part}` gives no loss that gradients follow from")
+                raise UndeterminedError(f"`{part}` gives no loss that gradients follow from")
             loss.backward()  # type: ignore[no-untyped-call]
         program.model.zero_grad()
         first = float(loss) if first is None else first
         seen.extend(s for s in opened.seen if s.learned_from)
     if not seen:
-        raise CannotTell(f"no gradient came from `{part}` to the outputs of `model`")
-    return Lesson(part, tuple(seen), first)
+        raise UndeterminedError(f"no gradient came from `{part}` to the outputs of `model`")
+    return LossProbe(part, tuple(seen), first)
 
 
-def of_step(program: Program) -> Lesson:
+def probe_training_step(program: Program) -> LossProbe:
     """`step(batch)`, as rehearsed."""
-    rehearsal = program.once(rehearse)
+    rehearsal = program.run_probe_once(dry_run)
     seen = rehearsal.learned()
     if not seen:
-        raise CannotTell("no gradient came from `step` to the outputs of `model`")
-    return Lesson("step", tuple(seen), rehearsal.losses[0] if rehearsal.losses else None)
+        raise UndeterminedError("no gradient came from `step` to the outputs of `model`")
+    return LossProbe("step", tuple(seen), rehearsal.losses[0] if rehearsal.losses else None)
 
 
-def first_seen(program: Program) -> Seen:
+def first_model_call(program: Program) -> ModelCall:
     """A call of the network as the program makes it, learned from or not."""
-    for of in (of_loss, of_step, of_model):
+    for of in (probe_loss_function, probe_training_step, probe_model_loss):
         try:
-            return program.once(of).seen[0]
-        except CannotTell:
+            return program.run_probe_once(of).seen[0]
+        except UndeterminedError:
             continue
-    for calls in program.once(rehearse).seen:
+    for calls in program.run_probe_once(dry_run).seen:
         if calls:
             return calls[0]
-    raise CannotTell("the network is not called by the program")
+    raise UndeterminedError("the network is not called by the program")

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from descend.doctor.preflight.keep import kept
+from descend.doctor.preflight.keep import preserve_state
 from descend.doctor.preflight.tap import ids_of, logits_of, loss_of
 from descend.doctor.preflight.trainer_program import made_or_reason
 
@@ -231,7 +231,7 @@ def network_of(module: Any, parts: Mapping[str, Any]) -> nn.Module:
 
     hooks = [m.register_forward_hook(note, with_kwargs=True) for m in module.modules()]
     try:
-        with kept(parts, {"module": module}), suppress(Exception):
+        with preserve_state(parts, {"module": module}), suppress(Exception):
             parts["step"](batch)
     finally:
         for hook in hooks:

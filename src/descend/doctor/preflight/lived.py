@@ -19,27 +19,27 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
-from descend.doctor.preflight.ledger import Ledger
+from descend.doctor.preflight.ledger import GradientTracker
 
 MOST_NOTED = 24
 """Steps of an optimizer that are watched; a script may make a million."""
 
 
 @dataclass
-class Lived:
+class ImportTimeTraining:
     """What was seen of them."""
 
     steps: int = 0
-    old: list[float] = field(default_factory=list)
+    stale_gradient_fractions: list[float] = field(default_factory=list)
     """Of each that could be told: the share of the gradients of the step before still in it."""
     line: int | None = None
     """Of the program's file: where an optimizer was stepped first."""
 
 
 @contextmanager
-def watched_steps(file: Path | None) -> Iterator[Lived]:
+def watch_optimizer_steps(file: Path | None) -> Iterator[ImportTimeTraining]:
     """Watch every torch optimizer; `file` is the program's, None if that is not known."""
-    lived, ledgers = Lived(), dict[int, tuple[Ledger, list[Tensor], list[None]]]()
+    lived, ledgers = ImportTimeTraining(), dict[int, tuple[GradientTracker, list[Tensor], list[None]]]()
 
     def before(optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
         lived.steps += 1
@@ -50,13 +50,13 @@ def watched_steps(file: Path | None) -> Iterator[Lived]:
             if len(noted) < MOST_NOTED:
                 with suppress(RuntimeError):  # sparse gradients; the program is to go on
                     old, _ = ledger.split(weights)
-                    lived.old.extend([] if old is None else [old])
+                    lived.stale_gradient_fractions.extend([] if old is None else [old])
 
     def after(optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
         if id(optimizer) not in ledgers:
             weights = [p for g in optimizer.param_groups for p in g["params"]]
             named = [(str(n), p) for n, p in enumerate(weights)]
-            ledgers[id(optimizer)] = (Ledger(named), weights, [])
+            ledgers[id(optimizer)] = (GradientTracker(named), weights, [])
         ledger, weights, noted = ledgers[id(optimizer)]
         noted.append(None)
         if len(noted) < MOST_NOTED:

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 
 @dataclass(frozen=True)
-class Load:
+class StateDictLoad:
     """One `load_state_dict` of a network."""
 
     into: nn.Module
@@ -27,20 +27,20 @@ class Load:
 
 
 @dataclass
-class Loads:
+class CheckpointLoads:
     """What was seen."""
 
     files: list[Any] = field(default_factory=list)
     """What `torch.load` returned."""
-    networks: list[Load] = field(default_factory=list)
+    networks: list[StateDictLoad] = field(default_factory=list)
     optimizers: list[int] = field(default_factory=list)
     """Identities of the optimizers that were given a state."""
 
 
 @contextmanager
-def watched_loads() -> Iterator[Loads]:
+def watch_checkpoint_loads() -> Iterator[CheckpointLoads]:
     """Note every load by whoever runs inside."""
-    seen = Loads()
+    seen = CheckpointLoads()
     read, fill, fill_optimizer = torch.load, nn.Module.load_state_dict, Optimizer.load_state_dict
 
     def load(*args: Any, **kwargs: Any) -> Any:
@@ -54,7 +54,7 @@ def watched_loads() -> Iterator[Loads]:
         weights = {k: v.detach().clone() for k, v in state_dict.items() if isinstance(v, Tensor)}
         matched = len(set(weights) & set(self.state_dict()))
         outcome = fill(self, state_dict, *args, **kwargs)
-        seen.networks.append(Load(self, weights, matched))
+        seen.networks.append(StateDictLoad(self, weights, matched))
         return outcome
 
     def load_optimizer(self: Optimizer, state_dict: Any) -> Any:

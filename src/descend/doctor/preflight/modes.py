@@ -5,35 +5,35 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from descend.doctor.preflight.ask import asked, network
-from descend.doctor.preflight.calls import call
-from descend.doctor.preflight.doubt import CannotTell
+from descend.doctor.preflight.ask import evaluation_probe_mode, make_network_handle
+from descend.doctor.preflight.calls import call_part
+from descend.doctor.preflight.doubt import UndeterminedError
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.supply import supply
-from descend.doctor.preflight.tap import Seen, tap
-from descend.signals.influence import MOVED
+from descend.doctor.preflight.supply import read_first_batches
+from descend.doctor.preflight.tap import ModelCall, record_calls
+from descend.signals.influence import MIN_LOGIT_CHANGE
 
 TRIES = 3
 """Forwards with other random numbers: a dropout of 1 % leaves 192 places alone once in 7 times."""
 
 
-def varies(program: Program) -> float:
+def nondeterminism_in_eval(program: Program) -> float:
     """Largest difference of logits between forwards in evaluation mode, share of their size."""
-    net = program.once(network)
-    with asked(program.model):
+    net = program.run_probe_once(make_network_handle)
+    with evaluation_probe_mode(program.model):
         outputs = _outputs(net.forward, net.ids_BT)
     return _spread(outputs)
 
 
 def modes_matter(program: Program) -> bool:
     """Whether training mode changes what the network returns."""
-    net = program.once(network)
-    with asked(program.model):
+    net = program.run_probe_once(make_network_handle)
+    with evaluation_probe_mode(program.model):
         (judged, *_) = _outputs(net.forward, net.ids_BT)
         for module in program.model.modules():
             module.training = True
         trained = _outputs(net.forward, net.ids_BT)
-    return _spread([judged, *trained]) > MOVED
+    return _spread([judged, *trained]) > MIN_LOGIT_CHANGE
 
 
 def _outputs(forward: object, ids: Tensor) -> list[Tensor]:
@@ -47,30 +47,30 @@ def _outputs(forward: object, ids: Tensor) -> list[Tensor]:
 def _spread(outputs: list[Tensor]) -> float:
     size = float(outputs[0].square().mean().sqrt()) or 1.0
     spread = max(float((o - outputs[0]).abs().max()) for o in outputs[1:]) / size
-    return spread if spread > MOVED else 0.0
+    return spread if spread > MIN_LOGIT_CHANGE else 0.0
 
 
-def judged_in_training_mode(program: Program) -> bool:
+def evaluates_in_training_mode(program: Program) -> bool:
     """Whether the program's own evaluation calls the network in training mode."""
     program.model.train()
-    with tap(program.model) as opened:
-        call(program, "evaluate", *_one_batch(program))
+    with record_calls(program.model) as opened:
+        call_part(program, "evaluate", *_one_batch(program))
     seen = [s for s in opened.seen if not s.learned_from]
     return bool(seen) and all(s.training for s in seen)
 
 
-def after_evaluation(program: Program) -> list[Seen]:
+def after_evaluation(program: Program) -> list[ModelCall]:
     """What a step of training sees after the program's own evaluation."""
     things = _one_batch(program)
-    call(program, "step", *things)
-    call(program, "evaluate", *things)
-    with tap(program.model) as opened:
-        call(program, "step", *things)
+    call_part(program, "step", *things)
+    call_part(program, "evaluate", *things)
+    with record_calls(program.model) as opened:
+        call_part(program, "step", *things)
     seen = [s for s in opened.seen if s.learned_from]
     if not seen:
-        raise CannotTell("no gradient came back after an evaluation")
+        raise UndeterminedError("no gradient came back after an evaluation")
     return seen
 
 
 def _one_batch(program: Program) -> tuple[object, ...]:
-    return program.once(supply).batches[:1] if program.has("batches") else ()
+    return program.run_probe_once(read_first_batches).batches[:1] if program.has("batches") else ()

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from descend.doctor.preflight.corpus import rows
+from descend.doctor.preflight.corpus import first_batch_rows
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.supply import supply, tokens_of
-from descend.doctor.preflight.tap import Seen
+from descend.doctor.preflight.supply import read_first_batches, tokens_of
+from descend.doctor.preflight.tap import ModelCall
 
 NAMES = (
     "pad_id",
@@ -31,7 +31,7 @@ PADDED_ROWS = 0.25
 """Share of rows that end so, from which a token that stands nowhere else is the padding."""
 
 
-def pad_token(program: Program) -> tuple[int | None, str]:
+def detect_pad_token(program: Program) -> tuple[int | None, str]:
     """The padding and how it is known; None and why it is not."""
     for name in NAMES:
         value = program.namespace.get(name)
@@ -49,11 +49,11 @@ def pad_token(program: Program) -> tuple[int | None, str]:
     by_mask = _masked(program)
     if by_mask is not None:
         return by_mask, "where the attention mask is 0"
-    return _by_tails(program.once(rows))
+    return _by_tails(program.run_probe_once(first_batch_rows))
 
 
 def _masked(program: Program) -> int | None:
-    for batch in program.once(supply).batches[:8]:
+    for batch in program.run_probe_once(read_first_batches).batches[:8]:
         mask = batch.get("attention_mask") if isinstance(batch, Mapping) else None
         ids = tokens_of(batch)
         if isinstance(mask, Tensor) and ids is not None and mask.shape == ids.shape:
@@ -79,7 +79,7 @@ def _by_tails(held: list[Tensor]) -> tuple[int | None, str]:
     return None, "no padding was found in the first batches"
 
 
-def padded(seen: Seen, pad: int) -> Tensor | None:
+def padding_mask(seen: ModelCall, pad: int) -> Tensor | None:
     """Where a target is filling (B, T): padding after padding; the first may end the text."""
     y, w, ids = seen.targets_BT, seen.weights_BT, seen.ids_BT
     if y is None or w is None or y.shape != ids.shape:

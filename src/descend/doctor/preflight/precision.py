@@ -15,40 +15,40 @@ import torch
 from torch.amp.autocast_mode import autocast
 from torch.amp.grad_scaler import GradScaler
 
-WISH = "_wished_by_program"
+REQUESTED_DTYPE_ATTRIBUTE = "_wished_by_program"
 """Attribute under which an autocast remembers that it was asked for, available or not."""
 
 
 @dataclass
-class Precision:
+class AmpUsage:
     """What was seen of it."""
 
-    half: bool = False
+    uses_float16: bool = False
     """Whether a forward ran under autocast to float16, or would have on a GPU."""
-    scaled: bool = False
+    uses_grad_scaler: bool = False
     """Whether a loss went through a gradient scaler."""
 
 
 @contextmanager
-def watched_precision() -> Iterator[Precision]:
+def watch_amp() -> Iterator[AmpUsage]:
     """Note autocast and gradient scaling by whoever runs inside."""
-    seen = Precision()
+    seen = AmpUsage()
     made, entered, scale = autocast.__init__, autocast.__enter__, GradScaler.scale
 
     def init(self: Any, device_type: str, dtype: Any = None, enabled: bool = True,
              cache_enabled: Any = None) -> None:  # fmt: skip
-        setattr(self, WISH, bool(enabled))
+        setattr(self, REQUESTED_DTYPE_ATTRIBUTE, bool(enabled))
         made(self, device_type, dtype, enabled, cache_enabled)
 
     def enter(self: Any) -> Any:
-        wished = getattr(self, WISH, False) or getattr(self, "_enabled", False)
+        wished = getattr(self, REQUESTED_DTYPE_ATTRIBUTE, False) or getattr(self, "_enabled", False)
         if wished and getattr(self, "fast_dtype", None) == torch.float16:
-            seen.half = True
+            seen.uses_float16 = True
         return entered(self)  # type: ignore[no-untyped-call]
 
     def scale_loss(self: Any, outputs: Any) -> Any:
         unavailable = not self.is_enabled() and not torch.cuda.is_available()
-        seen.scaled = seen.scaled or self.is_enabled() or (unavailable and self._device == "cuda")
+        seen.uses_grad_scaler = seen.uses_grad_scaler or self.is_enabled() or (unavailable and self._device == "cuda")
         return scale(self, outputs)
 
     autocast.__init__, autocast.__enter__ = init, enter  # type: ignore[method-assign]

@@ -24,7 +24,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from descend.doctor.preflight.check_result import ProgramEndedError, ProgramError
-from descend.doctor.preflight.doubt import CannotTell
+from descend.doctor.preflight.doubt import UndeterminedError
 from descend.doctor.preflight.frameworks import (
     Launch,
     TrainingReachedError,
@@ -32,11 +32,11 @@ from descend.doctor.preflight.frameworks import (
     is_framework_source,
     training_stopped,
 )
-from descend.doctor.preflight.keep import kept
-from descend.doctor.preflight.lived import Lived, watched_steps
-from descend.doctor.preflight.loads import Loads, watched_loads
-from descend.doctor.preflight.precision import watched_precision
-from descend.doctor.preflight.reach import reachable
+from descend.doctor.preflight.keep import preserve_state
+from descend.doctor.preflight.lived import ImportTimeTraining, watch_optimizer_steps
+from descend.doctor.preflight.loads import CheckpointLoads, watch_checkpoint_loads
+from descend.doctor.preflight.precision import watch_amp
+from descend.doctor.preflight.reach import reachable_objects
 from descend.doctor.preflight.source_lines import (
     assignment_line,
     attention_lines,
@@ -49,7 +49,7 @@ T = TypeVar("T")
 SEED = 20_240_229
 """Every probe starts from these random numbers, so that a check says the same twice."""
 
-PARTS: dict[str, tuple[str, ...]] = {
+RECOGNIZED_NAMES: dict[str, tuple[str, ...]] = {
     "model": ("model",),
     "loss": ("loss", "compute_loss"),
     "optimizer": ("optimizer", "optimizers"),
@@ -86,9 +86,9 @@ class Program:
     parts: Mapping[str, Any]
     namespace: Mapping[str, Any]
     file: str | None = None
-    loads: Loads | None = None
+    loads: CheckpointLoads | None = None
     """What it loaded while it was imported; None if that was not seen."""
-    lived: Lived = field(default_factory=Lived)
+    import_time_training: ImportTimeTraining = field(default_factory=ImportTimeTraining)
     """The steps it made while it was imported."""
     endings: list[str] = field(default_factory=list)
     """Where it ended itself while it was tried, if it did."""
@@ -103,34 +103,34 @@ class Program:
         """Whether the program has this part."""
         return self.parts.get(part) is not None
 
-    def part(self, part: str) -> Any:
+    def get(self, part: str) -> Any:
         """A part of the program; `CannotTell` without it."""
         if not self.has(part):
-            raise CannotTell(f"there is no `{part}`")
+            raise UndeterminedError(f"there is no `{part}`")
         return self.parts[part]
 
     def all_of(self, kind: type[T]) -> tuple[T, ...]:
         """Every object of `kind` that the program can get at, wherever it keeps it."""
-        return tuple(v for v in reachable(self.namespace, self.parts) if isinstance(v, kind))
+        return tuple(v for v in reachable_objects(self.namespace, self.parts) if isinstance(v, kind))
 
     @property
     def trained_while_imported(self) -> bool:
         """Whether an optimizer was stepped before anything could be tried."""
-        return self.lived.steps > 0
+        return self.import_time_training.steps > 0
 
     @property
     def optimizers(self) -> tuple[Optimizer, ...]:
         """All torch optimizers of the program."""
         return self.all_of(Optimizer)
 
-    def where(self, part: str) -> str:
+    def source_location(self, part: str) -> str:
         """File and line where a part was written, as exactly as Python knows."""
         value = self.parts.get(part)
         target = type(value) if isinstance(value, nn.Module) else value
         defined = definition_line(target)
         if defined is not None:
             return f"{_short(defined[0])}:{defined[1]} (`{part}`)"
-        line = assignment_line(self.file, (*PARTS.get(part, ()), "trainer"))
+        line = assignment_line(self.file, (*RECOGNIZED_NAMES.get(part, ()), "trainer"))
         return f"{_short(self.file or self.name)}{f':{line}' if line else ''} (`{part}`)"
 
     def where_is_weight(self, name: str) -> str:
@@ -142,32 +142,32 @@ class Program:
         """Parts of the network, and the lines of their attention where they can be seen."""
         lines = attention_lines(self.file, forward)
         if not names:
-            return self.where("model")
+            return self.source_location("model")
         at = ", ".join(f"{_short(self.file or '')}:{line}" for line in lines[:3])
         return ", ".join(f"model.{name}" for name in names[:3]) + (f" ({at})" if at else "")
 
     def where_it_trained(self) -> str:
         """File and line of the first step that was made while it was imported."""
-        line = f":{self.lived.line}" if self.lived.line else ""
+        line = f":{self.import_time_training.line}" if self.import_time_training.line else ""
         return f"{_short(self.file or self.name)}{line}"
 
-    def once(self, probe: Callable[[Program], T]) -> T:
+    def run_probe_once(self, probe: Callable[[Program], T]) -> T:
         """The result of `probe`, from a fixed seed, with the program put back afterwards."""
         if probe not in self._probes:
-            with kept(self.namespace, self.parts), torch.enable_grad():
+            with preserve_state(self.namespace, self.parts), torch.enable_grad():
                 seed_all()
                 try:
                     self._probes[probe] = probe(self)
-                except CannotTell as reason:
+                except UndeterminedError as reason:
                     self._probes[probe] = reason
                 except ENDINGS as ending:
-                    self.endings.append(f"the program ended itself ({describe(ending)})")
-                    self._probes[probe] = CannotTell(self.endings[-1])
+                    self.endings.append(f"the program ended itself ({format_exception(ending)})")
+                    self._probes[probe] = UndeterminedError(self.endings[-1])
                 except Exception as problem:
-                    self._probes[probe] = CannotTell(f"it failed with {describe(problem)}")
+                    self._probes[probe] = UndeterminedError(f"it failed with {format_exception(problem)}")
         held = self._probes[probe]
-        if isinstance(held, CannotTell):
-            raise CannotTell(*held.args)
+        if isinstance(held, UndeterminedError):
+            raise UndeterminedError(*held.args)
         return cast(T, held)
 
 
@@ -178,19 +178,19 @@ def seed_all() -> None:
     torch.manual_seed(SEED)
 
 
-def describe(problem: BaseException) -> str:
+def format_exception(problem: BaseException) -> str:
     """An exception in one short line."""
     name, lines = type(problem).__name__, str(problem).strip().splitlines()
     return f"{name}: {lines[0][:120]}" if lines else name
 
 
-def program_of(
+def make_program(
     namespace: Mapping[str, Any], name: str, file: str | None = None,
-    loads: Loads | None = None, lived: Lived | None = None, launch: Launch | None = None,
+    loads: CheckpointLoads | None = None, lived: ImportTimeTraining | None = None, launch: Launch | None = None,
 ) -> Program:  # fmt: skip
     """The program that stands in `namespace`; `ProgramError` without a model."""
     parts: dict[str, Any] = {}
-    for part, names in PARTS.items():
+    for part, names in RECOGNIZED_NAMES.items():
         found = next((namespace[n] for n in names if namespace.get(n) is not None), None)
         if found is None or isinstance(found, ModuleType):
             continue
@@ -207,7 +207,7 @@ def program_of(
             name, found_words, "a torch.nn.Module under the name `model`",
             "bind the network that you train to the name `model` in that module",
         )  # fmt: skip
-    return Program(name, parts, namespace, file, loads, lived or Lived())
+    return Program(name, parts, namespace, file, loads, lived or ImportTimeTraining())
 
 
 def load_program(spec: str) -> Program:
@@ -227,7 +227,7 @@ def load_program(spec: str) -> Program:
         sys.path.insert(0, folder)
     try:
         own = path.resolve() if is_file else None
-        with (watched_loads() as loads, watched_precision(), watched_steps(own) as lived,
+        with (watch_checkpoint_loads() as loads, watch_amp(), watch_optimizer_steps(own) as lived,
               training_stopped(own) as launch):  # fmt: skip
             module = _import_file(path) if is_file else importlib.import_module(spec)
             if own and _trains_in_main(own, module, launch):
@@ -237,7 +237,7 @@ def load_program(spec: str) -> Program:
     finally:
         if added and folder in sys.path:
             sys.path.remove(folder)
-    return program_of(vars(module), spec, module.__file__, loads, lived, launch)
+    return make_program(vars(module), spec, module.__file__, loads, lived, launch)
 
 
 def _trains_in_main(file: Path, module: ModuleType, launch: Launch) -> bool:
@@ -263,7 +263,7 @@ def _run_main(file: Path, module: ModuleType) -> None:
 
 def import_error(spec: str, problem: BaseException) -> ProgramError:
     """What to say of a program that `problem` ended while it was imported."""
-    words = describe(problem)
+    words = format_exception(problem)
     if isinstance(problem, ENDINGS):
         return ProgramEndedError(
             spec, f"a program that ended itself while it was imported ({words})",

@@ -31,7 +31,7 @@ PLAIN = (int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.d
 LEAVES = (Tensor, Optimizer, torch.Generator, random.Random, np.random.Generator, np.ndarray)
 
 
-def reachable(*roots: Mapping[str, Any]) -> list[Any]:
+def reachable_objects(*roots: Mapping[str, Any]) -> list[Any]:
     """Every object of state behind `roots`, each once, a holder before what it holds."""
     found: list[Any] = []
     seen: set[int] = set()

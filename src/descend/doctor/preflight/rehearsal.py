@@ -20,13 +20,13 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
-from descend.doctor.preflight.calls import call
-from descend.doctor.preflight.doubt import CannotTell
-from descend.doctor.preflight.ledger import Ledger
-from descend.doctor.preflight.precision import Precision, watched_precision
+from descend.doctor.preflight.calls import call_part
+from descend.doctor.preflight.doubt import UndeterminedError
+from descend.doctor.preflight.ledger import GradientTracker
+from descend.doctor.preflight.precision import AmpUsage, watch_amp
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.supply import supply, tokens_of
-from descend.doctor.preflight.tap import Seen, Tap, loss_of, tap
+from descend.doctor.preflight.supply import read_first_batches, tokens_of
+from descend.doctor.preflight.tap import ModelCall, CallRecorder, loss_of, record_calls
 
 FEWEST_CALLS, MOST_CALLS = 6, 48
 """Calls of `step`; as many as `FLOPS` pay for."""
@@ -36,17 +36,17 @@ FLOPS = 4e9
 
 
 @dataclass
-class Update:
+class OptimizerStepRecord:
     """One step of an optimizer."""
 
     call: int
     optimizer: Optimizer
     rates: tuple[float, ...]
-    seen: list[Seen]
+    seen: list[ModelCall]
     """The calls of the network since its last step that gradients came back to."""
     cleared: bool
     """Whether gradients had arrived and all of them were gone or zero."""
-    old: float | None
+    stale_gradient_fraction: float | None
     """Share of the gradients of the step before that are still in it; None: cannot be told."""
     new: float | None
     """By how much the new gradients were scaled (clipping, unscaling); None: cannot be told."""
@@ -54,27 +54,27 @@ class Update:
 
 
 @dataclass
-class Rehearsal:
+class DryRun:
     """What happened."""
 
     calls: int
-    seen: list[list[Seen]]
+    seen: list[list[ModelCall]]
     """By call."""
     losses: list[float]
-    updates: list[Update]
+    updates: list[OptimizerStepRecord]
     schedulers: tuple[LRScheduler, ...]
     schedules: list[tuple[int, ...]]
     """How often each schedule had been stepped: before the first call, then after each."""
-    moved: set[str]
+    changed_weights: set[str]
     """Names of the weights that are not what they were."""
-    arrived: set[str]
+    weights_with_gradient: set[str]
     """Names of the weights that a gradient came to, be it zero."""
-    precision: Precision
+    precision: AmpUsage
     problem: str = ""
     """What ended it early."""
     batches: list[Any] = field(default_factory=list)
 
-    def learned(self) -> list[Seen]:
+    def learned(self) -> list[ModelCall]:
         """All calls of the network that a gradient came back to."""
         return [s for calls in self.seen for s in calls if s.learned_from]
 
@@ -87,23 +87,23 @@ def schedulers_of(program: Program) -> tuple[LRScheduler, ...]:
                  and type(s).__name__ != "ReduceLROnPlateau")  # fmt: skip
 
 
-def rehearse(program: Program) -> Rehearsal:
+def dry_run(program: Program) -> DryRun:
     """Call `step` on the first batches and note what happens."""
     return run_steps(program, None)
 
 
-def run_steps(program: Program, calls: int | None) -> Rehearsal:
+def run_steps(program: Program, calls: int | None) -> DryRun:
     """`calls` calls of `step`, as many as are cheap without; `CannotTell` when the first fails."""
-    program.part("step")
-    batches = list(program.once(supply).batches) if program.has("batches") else []
+    program.get("step")
+    batches = list(program.run_probe_once(read_first_batches).batches) if program.has("batches") else []
     if calls is None:
-        calls = affordable(program, batches)
+        calls = num_affordable_calls(program, batches)
     schedulers = schedulers_of(program)
     before = {n: p.detach().clone() for n, p in program.model.named_parameters()}
-    ledger = Ledger(program.model.named_parameters())
-    found = Rehearsal(0, [], [], [], schedulers, [_positions(schedulers)], set(), ledger.arrived,
-                      Precision(), batches=batches)  # fmt: skip
-    with tap(program.model) as opened, watched_precision() as found.precision:
+    ledger = GradientTracker(program.model.named_parameters())
+    found = DryRun(0, [], [], [], schedulers, [_positions(schedulers)], set(), ledger.arrived,
+                      AmpUsage(), batches=batches)  # fmt: skip
+    with record_calls(program.model) as opened, watch_amp() as found.precision:
         with _updates_noted(found, ledger, opened, schedulers):
             for number in range(calls):
                 _one_call(program, found, opened, batches, number)
@@ -111,8 +111,8 @@ def run_steps(program: Program, calls: int | None) -> Rehearsal:
                     break
     ledger.close()
     if not found.calls:
-        raise CannotTell(found.problem)
-    found.moved = {
+        raise UndeterminedError(found.problem)
+    found.changed_weights = {
         n for n, p in program.model.named_parameters()
         if n in before and not (p.shape == before[n].shape and torch.equal(p, before[n]))
     }  # fmt: skip
@@ -120,13 +120,13 @@ def run_steps(program: Program, calls: int | None) -> Rehearsal:
 
 
 def _one_call(
-    program: Program, found: Rehearsal, opened: Tap, batches: list[Any], number: int
+    program: Program, found: DryRun, opened: CallRecorder, batches: list[Any], number: int
 ) -> None:
     start = len(opened.seen)
     things = (batches[number % len(batches)],) if batches else ()
     try:
-        returned = call(program, "step", *things)
-    except CannotTell as reason:
+        returned = call_part(program, "step", *things)
+    except UndeterminedError as reason:
         found.problem = str(reason)
         return
     loss = loss_of(returned)
@@ -139,7 +139,7 @@ def _one_call(
 
 @contextmanager
 def _updates_noted(
-    found: Rehearsal, ledger: Ledger, opened: Tap, schedulers: tuple[LRScheduler, ...]
+    found: DryRun, ledger: GradientTracker, opened: CallRecorder, schedulers: tuple[LRScheduler, ...]
 ) -> Iterator[None]:
     since: dict[int, int] = {}
 
@@ -149,7 +149,7 @@ def _updates_noted(
         expected = any(id(w) in ledger.any_since for w in weights)
         held = any(w.grad is not None and bool(w.grad.any()) for w in weights)
         rates = tuple(float(g.get("lr", math.nan)) for g in optimizer.param_groups)
-        found.updates.append(Update(
+        found.updates.append(OptimizerStepRecord(
             found.calls, optimizer, rates,
             [s for s in opened.seen[since.get(id(optimizer), 0):] if s.learned_from],
             expected and not held, old, new, _positions(schedulers),
@@ -171,7 +171,7 @@ def _positions(schedulers: tuple[LRScheduler, ...]) -> tuple[int, ...]:
     return tuple(int(s.last_epoch) for s in schedulers)
 
 
-def affordable(program: Program, batches: list[Any]) -> int:
+def num_affordable_calls(program: Program, batches: list[Any]) -> int:
     """How many calls `FLOPS` pay for, at 6 operations a weight and token."""
     weights = sum(p.numel() for p in program.model.parameters())
     ids = tokens_of(batches[0]) if batches else None

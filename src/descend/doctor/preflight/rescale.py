@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.rehearsal import Update, rehearse
+from descend.doctor.preflight.rehearsal import OptimizerStepRecord, dry_run
 
 LEAST_SCALE = 16.0
 """A gradient scaler's factor is 65536 at first and halved at overflows: below this is none."""
@@ -17,13 +17,13 @@ def loss_scale(program: Program) -> float:
     """What a gradient scaler multiplied the loss by; 1 without one."""
     from torch.amp.grad_scaler import GradScaler
 
-    if not program.once(rehearse).precision.scaled:
+    if not program.run_probe_once(dry_run).precision.uses_grad_scaler:
         return 1.0
     scales = [s.get_scale() for s in program.all_of(GradScaler) if s.is_enabled()]
     return max(scales, default=1.0)
 
 
-def effective_weight(update: Update, scale: float = 1.0) -> float:
+def effective_token_weight(update: OptimizerStepRecord, scale: float = 1.0) -> float:
     """Sum of the weights of all tokens in `update`, in units of `scale`.
 
     Gradients that were divided after they had been computed count as divided: what the optimizer

@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from descend.doctor.preflight.calls import call
-from descend.doctor.preflight.doubt import CannotTell
-from descend.doctor.preflight.keep import kept
-from descend.doctor.preflight.loads import optimizer_states, watched_loads
+from descend.doctor.preflight.calls import call_part
+from descend.doctor.preflight.doubt import UndeterminedError
+from descend.doctor.preflight.keep import preserve_state
+from descend.doctor.preflight.loads import optimizer_states, watch_checkpoint_loads
 from descend.doctor.preflight.program import Program, seed_all
 from descend.doctor.preflight.rehearsal import schedulers_of
-from descend.doctor.preflight.supply import supply
+from descend.doctor.preflight.supply import read_first_batches
 
 STEPS = 4
 """Taken before the save: enough for an optimizer to have something to remember."""
@@ -29,10 +29,10 @@ STEPS = 4
 class RoundTrip:
     """What came back."""
 
-    weights_back: bool
+    weights_restored: bool
     moments: int
     """Numbers that the optimizers remembered when the program saved."""
-    moments_back: int
+    num_moments_restored: int
     schedules: tuple[int, ...]
     schedules_back: tuple[int, ...]
     part: str
@@ -43,22 +43,22 @@ class RoundTrip:
 def round_trip(program: Program) -> RoundTrip:
     """Train a little, save, go back to the start, load: what is as it was when saved?"""
     part = "resume" if program.has("resume") else "load"
-    program.part(part)
-    program.part("save")
+    program.get(part)
+    program.get("save")
     with _folder_of_its_own() as folder:
         path = folder / "checkpoint.pt"
-        with kept(program.namespace, program.parts):
+        with preserve_state(program.namespace, program.parts):
             seed_all()
-            for batch in program.once(supply).batches[:STEPS]:
-                call(program, "step", batch)
-            returned = call(program, "save", str(path))
+            for batch in program.run_probe_once(read_first_batches).batches[:STEPS]:
+                call_part(program, "step", batch)
+            returned = call_part(program, "save", str(path))
             weights = _weights(program)
             moments = _moments(program)
             schedules = tuple(s.last_epoch for s in schedulers_of(program))
         if not path.exists() and not isinstance(returned, dict):
-            raise CannotTell("`save(path)` wrote nothing to its path")
-        with watched_loads() as loads:
-            call(program, part, str(path) if path.exists() else returned)
+            raise UndeterminedError("`save(path)` wrote nothing to its path")
+        with watch_checkpoint_loads() as loads:
+            call_part(program, part, str(path) if path.exists() else returned)
         read = [*loads.files, returned]
         back = _weights(program)
         same = all(torch.equal(weights[n], back[n]) for n in weights if n in back)

@@ -8,18 +8,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from descend.doctor.preflight.calls import call
-from descend.doctor.preflight.doubt import CannotTell
+from descend.doctor.preflight.calls import call_part
+from descend.doctor.preflight.doubt import UndeterminedError
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.supply import is_batch
 
 
-def horizon(scheduler: Any) -> int | None:
+def schedule_length(scheduler: Any) -> int | None:
     """Steps after which a torch schedule has run its course, where it says so."""
     parts = getattr(scheduler, "_schedulers", None)
     if parts:
         milestones = list(getattr(scheduler, "_milestones", []))
-        last = horizon(parts[-1])
+        last = schedule_length(parts[-1])
         return None if last is None else last + (milestones[-1] if milestones else 0)
     for name in ("T_max", "total_steps", "total_iters"):
         value = getattr(scheduler, name, None)
@@ -29,7 +29,7 @@ def horizon(scheduler: Any) -> int | None:
 
 
 @dataclass(frozen=True)
-class Stepping:
+class SchedulerStepCall:
     """A place in the source where a schedule is stepped."""
 
     by_epoch: bool
@@ -38,7 +38,7 @@ class Stepping:
     """How often the loop around it runs, where the source says so."""
 
 
-def steppings(program: Program) -> tuple[Stepping, ...] | None:
+def find_scheduler_steps(program: Program) -> tuple[SchedulerStepCall, ...] | None:
     """Where the source steps a schedule; None if there is no source to read.
 
     A last resort: a loop in `main()` or under `if __name__ == "__main__"` is not run.
@@ -65,15 +65,15 @@ def _is_step(node: ast.AST, of_schedule: bool) -> bool:
     return not of_schedule and ast.unparse(node.func).endswith(("step", "train_batch"))
 
 
-def _stepping(program: Program, call: ast.AST, around: dict[ast.AST, ast.AST]) -> Stepping:
+def _stepping(program: Program, call: ast.AST, around: dict[ast.AST, ast.AST]) -> SchedulerStepCall:
     loop: ast.AST | None = call
     while loop is not None and not isinstance(loop, ast.For | ast.While):
         loop = around.get(loop)
     if loop is None:
-        return Stepping(False, None)
+        return SchedulerStepCall(False, None)
     inner = [n for n in ast.walk(loop) if isinstance(n, ast.For | ast.While) and n is not loop]
     trains = any(_is_step(n, False) for each in inner for n in ast.walk(each))
-    return Stepping(trains, _times(program, loop, around))
+    return SchedulerStepCall(trains, _times(program, loop, around))
 
 
 def _times(program: Program, loop: ast.AST, around: dict[ast.AST, ast.AST]) -> int | None:
@@ -106,12 +106,12 @@ LONGEST_EPOCH = 5_000
 
 def batches_an_epoch(program: Program) -> int | None:
     """Batches until they end; None if they do not within `LONGEST_EPOCH`, or cannot be counted."""
-    held = program.part("batches")
+    held = program.get("batches")
     if hasattr(held, "__len__"):
         return len(held)
     try:
-        value = call(program, "batches") if callable(held) else None
-    except CannotTell:
+        value = call_part(program, "batches") if callable(held) else None
+    except UndeterminedError:
         return None
     if value is None or is_batch(value) or not hasattr(value, "__iter__"):
         return None

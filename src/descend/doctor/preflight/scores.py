@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from descend.doctor.preflight.ask import asked, network
-from descend.doctor.preflight.doubt import CannotTell
+from descend.doctor.preflight.ask import evaluation_probe_mode, make_network_handle
+from descend.doctor.preflight.doubt import UndeterminedError
 from descend.doctor.preflight.program import Program
 
 
 @dataclass(frozen=True)
-class Score:
+class AttentionScore:
     """One softmax over scores."""
 
     factor: float
@@ -33,7 +33,7 @@ class Score:
 
 
 @dataclass
-class Mark:
+class TensorProvenance:
     """What is known of a tensor."""
 
     tensor: Tensor
@@ -57,14 +57,14 @@ NORMS = {"rsqrt", "native_layer_norm", "linalg_vector_norm", "_fused_rms_norm", 
 FUSED = "_scaled_dot_product"
 
 
-class Follow(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class ScaleTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Mark tensors as they are computed."""
 
     def __init__(self, weights: set[int]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.weights = weights
-        self.marks: dict[int, Mark] = {}
-        self.scores: list[Score] = []
+        self.marks: dict[int, TensorProvenance] = {}
+        self.scores: list[AttentionScore] = []
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -82,27 +82,27 @@ class Follow(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._fused(tensors, kwargs, args)
         elif name in PRODUCTS and not self._has_weight(tensors):
             a, b = tensors[-2:]
-            both = [self.marks.get(id(x), Mark(x)) for x in (a, b)]
+            both = [self.marks.get(id(x), TensorProvenance(x)) for x in (a, b)]
             factor = both[0].factor * both[1].factor
             factor *= float(kwargs.get("alpha", 1.0))
             free = any(m.free or m.normed for m in both)
-            self._mark(out, Mark(out, factor, a.shape[-1], free))
+            self._mark(out, TensorProvenance(out, factor, a.shape[-1], free))
         elif name in ("mul", "div", "mul_", "div_") and args and isinstance(args[0], Tensor):
             self._scaled(name, args, marked, out)
         elif name in ("_softmax", "_safe_softmax", "softmax", "exp"):
             mark = self.marks.get(id(args[0]))
             last = name == "exp" or args[1] in (-1, args[0].ndim - 1)
             if mark is not None and mark.head_size and last:
-                self.scores.append(Score(mark.factor, mark.head_size, mark.free))
+                self.scores.append(AttentionScore(mark.factor, mark.head_size, mark.free))
         elif name in NORMS:
             for one in out if isinstance(out, tuple) else (out,):
-                self._mark(one, Mark(one, normed=True, free=True))
+                self._mark(one, TensorProvenance(one, normed=True, free=True))
         elif name in KEEPS and marked:
             best = next((m for m in marked if m.head_size), marked[0])
             for one in out if isinstance(out, list | tuple) else (out,):
-                self._mark(one, Mark(one, best.factor, best.head_size, best.free, best.normed))
+                self._mark(one, TensorProvenance(one, best.factor, best.head_size, best.free, best.normed))
 
-    def _scaled(self, name: str, args: tuple[Any, ...], marked: list[Mark], out: Tensor) -> None:
+    def _scaled(self, name: str, args: tuple[Any, ...], marked: list[TensorProvenance], out: Tensor) -> None:
         mark = next((m for m in marked if m.head_size), marked[0] if marked else None)
         factor = _number(args[1])
         free = any(m.free for m in marked)
@@ -114,15 +114,15 @@ class Follow(TorchDispatchMode):  # type: ignore[no-untyped-call]
             factor = 1.0 / factor if factor else 1.0
         before = mark.factor if mark else 1.0
         size = mark.head_size if mark else None
-        self._mark(out, Mark(out, before * factor, size, free, any(m.normed for m in marked)))
+        self._mark(out, TensorProvenance(out, before * factor, size, free, any(m.normed for m in marked)))
 
     def _fused(self, tensors: list[Tensor], kwargs: dict[str, Any], args: tuple[Any, ...]) -> None:
         q, k = tensors[:2]
         size = q.shape[-1]
         given = kwargs.get("scale")
         factor = 1.0 / math.sqrt(size) if given is None else float(given)
-        both = [self.marks.get(id(x), Mark(x)) for x in (q, k)]
-        self.scores.append(Score(factor * both[0].factor * both[1].factor, size,
+        both = [self.marks.get(id(x), TensorProvenance(x)) for x in (q, k)]
+        self.scores.append(AttentionScore(factor * both[0].factor * both[1].factor, size,
                                  any(m.free or m.normed for m in both)))  # fmt: skip
 
     def _has_weight(self, tensors: list[Tensor]) -> bool:
@@ -132,7 +132,7 @@ class Follow(TorchDispatchMode):  # type: ignore[no-untyped-call]
         base = tensor if tensor._base is None else tensor._base
         return base.untyped_storage().data_ptr() in self.weights
 
-    def _mark(self, tensor: Any, mark: Mark) -> None:
+    def _mark(self, tensor: Any, mark: TensorProvenance) -> None:
         if isinstance(tensor, Tensor):
             self.marks[id(tensor)] = mark
 
@@ -155,17 +155,17 @@ def _number(value: Any) -> float | None:
     return None
 
 
-def scores(program: Program) -> tuple[Score, ...]:
+def trace_attention_scores(program: Program) -> tuple[AttentionScore, ...]:
     """Every softmax over scores in one forward; `CannotTell` where there is none."""
-    net = program.once(network)
+    net = program.run_probe_once(make_network_handle)
     weights = {p.untyped_storage().data_ptr() for p in program.model.parameters()}
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # one operation that hides the scores
     try:
-        with asked(program.model), Follow(weights) as follow, torch.no_grad():
+        with evaluation_probe_mode(program.model), ScaleTracer(weights) as follow, torch.no_grad():
             net.forward(net.ids_BT)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
     if not follow.scores:
-        raise CannotTell("no attention was seen in the network")
+        raise UndeterminedError("no attention was seen in the network")
     return tuple(follow.scores)

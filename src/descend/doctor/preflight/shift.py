@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from descend.doctor.preflight.doubt import CannotTell
-from descend.doctor.preflight.lessons import Lesson, lessons
+from descend.doctor.preflight.doubt import UndeterminedError
+from descend.doctor.preflight.lessons import LossProbe, probe_losses
 from descend.doctor.preflight.program import Program
 
 OFFSETS = (-1, 0, 1, 2, 3)
@@ -23,7 +23,7 @@ neighbour, so less than all is asked for."""
 
 
 @dataclass(frozen=True)
-class Shift:
+class TargetShift:
     """Share of the targets that are the token so many positions on."""
 
     part: str
@@ -37,11 +37,11 @@ class Shift:
         return best if wrong else None
 
 
-def shifts(program: Program) -> tuple[Shift, ...]:
+def target_shifts(program: Program) -> tuple[TargetShift, ...]:
     """One for each part of the program that computes a loss."""
-    found = [s for s in map(shift_of, lessons(program)) if s is not None]
+    found = [s for s in map(target_shift, probe_losses(program)) if s is not None]
     if not found:
-        raise CannotTell("the targets cannot be laid beside the tokens")
+        raise UndeterminedError("the targets cannot be laid beside the tokens")
     return tuple(found)
 
 
@@ -51,8 +51,8 @@ def has_another_task(program: Program) -> bool:
     A network for such a task is meant to see both sides. False where that cannot be told.
     """
     try:
-        found = shifts(program)
-    except CannotTell:
+        found = target_shifts(program)
+    except UndeterminedError:
         return _is_masked_language_model(program)
     return all(max(s.agreement.values()) < AGREE for s in found)
 
@@ -63,23 +63,23 @@ def _is_masked_language_model(program: Program) -> bool:
     return kind.__module__.startswith("transformers.") and "MaskedLM" in kind.__name__
 
 
-def has_next_token_head(lesson: Lesson) -> bool:
+def has_next_token_head(lesson: LossProbe) -> bool:
     """Whether a further head of the network is asked for the next token."""
     for index in range(max((len(s.heads) for s in lesson.seen), default=0)):
         seen = tuple(s.heads[index] for s in lesson.seen if len(s.heads) > index)
-        shift = shift_of(Lesson(lesson.part, seen, None))
+        shift = target_shift(LossProbe(lesson.part, seen, None))
         if shift is not None and shift.agreement[1] >= AGREE:
             return True
     return False
 
 
-def shift_of(lesson: Lesson) -> Shift | None:
+def target_shift(lesson: LossProbe) -> TargetShift | None:
     """How far the targets of a lesson are from its tokens; None where that cannot be told."""
     ways = [s for s in (_along(lesson, 1), _along(lesson, 0)) if s is not None]
     return max(ways, key=lambda s: max(s.agreement.values()), default=None)
 
 
-def _along(lesson: Lesson, time: int) -> Shift | None:
+def _along(lesson: LossProbe, time: int) -> TargetShift | None:
     same, total = dict.fromkeys(OFFSETS, 0), dict.fromkeys(OFFSETS, 0)
     for seen in lesson.seen[:MOST_SEEN]:
         y, w, ids = seen.targets_BT, seen.weights_BT, seen.ids_BT
@@ -93,7 +93,7 @@ def _along(lesson: Lesson, time: int) -> Shift | None:
             total[offset] += of
     if min(total.values()) < FEWEST_TARGETS:
         return None
-    return Shift(lesson.part, {o: same[o] / total[o] for o in OFFSETS}, total[1])
+    return TargetShift(lesson.part, {o: same[o] / total[o] for o in OFFSETS}, total[1])
 
 
 def _matches(y: Tensor, w: Tensor, ids: Tensor, offset: int) -> tuple[int, int]:

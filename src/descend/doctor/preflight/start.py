@@ -10,13 +10,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from descend.doctor.preflight.ask import network
+from descend.doctor.preflight.ask import make_network_handle
 from descend.doctor.preflight.influence import first_tensor
 from descend.doctor.preflight.program import Program
 
 
 @dataclass(frozen=True)
-class Start:
+class InitialState:
     """Numbers of one forward in evaluation mode."""
 
     loss: float
@@ -31,9 +31,9 @@ class Start:
     """Whether the text was the program's."""
 
 
-def start(program: Program) -> Start:
+def measure_initial_state(program: Program) -> InitialState:
     """One forward of the untouched network."""
-    net = program.once(network)
+    net = program.run_probe_once(make_network_handle)
     model = program.model
     model.eval()
     sizes: dict[str, float] = {}
@@ -59,5 +59,5 @@ def start(program: Program) -> Start:
         F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten().to(logits.device))
     )
     where = max(sizes, key=lambda n: sizes[n] if math.isfinite(sizes[n]) else math.inf, default="")
-    return Start(loss, math.log(net.vocabulary), bool(torch.isfinite(logits).all()),
+    return InitialState(loss, math.log(net.vocabulary), bool(torch.isfinite(logits).all()),
                  sizes.get(where, 0.0), where, net.from_program)  # fmt: skip

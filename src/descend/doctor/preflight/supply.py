@@ -10,51 +10,51 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from descend.doctor.preflight.calls import call
-from descend.doctor.preflight.doubt import CannotTell
-from descend.doctor.preflight.program import Program, describe
+from descend.doctor.preflight.calls import call_part
+from descend.doctor.preflight.doubt import UndeterminedError
+from descend.doctor.preflight.program import Program, format_exception
 
 MOST_BATCHES = 48
 """Batches that are drawn: enough to see an order, few enough to take no time."""
 
 
 @dataclass(frozen=True)
-class Supply:
+class DataSource:
     """The first batches, in order."""
 
     batches: tuple[Any, ...]
-    ended: bool
+    is_exhausted: bool
     """Whether there were no more of them."""
-    drawn: bool
+    is_sampled: bool
     """Whether each was drawn by a call of its own."""
 
 
-def supply(program: Program) -> Supply:
+def read_first_batches(program: Program) -> DataSource:
     """The first batches of `program`; `CannotTell` where it has none."""
-    held = program.part("batches")
+    held = program.get("batches")
     try:
         if not callable(held) or isinstance(held, Iterable):
             return _from(held)
-        value = call(program, "batches")
+        value = call_part(program, "batches")
         if is_batch(value):
-            more = [call(program, "batches") for _ in range(MOST_BATCHES - 1)]
-            return Supply((value, *more), ended=False, drawn=True)
+            more = [call_part(program, "batches") for _ in range(MOST_BATCHES - 1)]
+            return DataSource((value, *more), is_exhausted=False, is_sampled=True)
         return _from(value)
-    except CannotTell:
+    except UndeterminedError:
         raise
     except Exception as problem:
-        raise CannotTell(f"`batches` raised {describe(problem)}") from problem
+        raise UndeterminedError(f"`batches` raised {format_exception(problem)}") from problem
 
 
-def _from(value: Any) -> Supply:
+def _from(value: Any) -> DataSource:
     if not isinstance(value, Iterable):
-        raise CannotTell(f"`batches` gives {type(value).__name__}, which holds no batches")
+        raise UndeterminedError(f"`batches` gives {type(value).__name__}, which holds no batches")
     found = tuple(islice(iter(value), MOST_BATCHES))
     if not found:
-        raise CannotTell("`batches` gives no batch")
+        raise UndeterminedError("`batches` gives no batch")
     if isinstance(value, Tensor):
         found = tuple(x if x.ndim > 1 else x[None] for x in found)
-    return Supply(found, ended=len(found) < MOST_BATCHES, drawn=False)
+    return DataSource(found, is_exhausted=len(found) < MOST_BATCHES, is_sampled=False)
 
 
 def is_batch(value: Any) -> bool:

@@ -26,11 +26,11 @@ NO_LOGARITHM = 1e-3
 
 
 @dataclass
-class Seen:
+class ModelCall:
     """One call of the network."""
 
     ids_BT: Tensor
-    given: Tensor
+    input_ids_arg: Tensor
     """The very tensor of ids that stands in `args` or `kwargs`."""
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -49,10 +49,10 @@ class Seen:
     """Share of the gradient that no cross-entropy of the logits explains."""
     misfit_of_two: float = 1.0
     """The same for a cross-entropy of the softmax of the logits."""
-    broken: bool = False
+    is_nonfinite: bool = False
     """Whether a gradient arrived that is not finite, or an output was not."""
     finite_logits: bool = True
-    heads: list[Seen] = field(default_factory=list)
+    heads: list[ModelCall] = field(default_factory=list)
     """Further outputs over the vocabulary in the same call: auxiliary heads."""
     is_inner: bool = False
     """Whether `given` is no argument but what the network made of one (shifted labels)."""
@@ -60,7 +60,7 @@ class Seen:
     @property
     def learned_from(self) -> bool:
         """Whether a gradient came back."""
-        return self.weights_BT is not None or self.broken
+        return self.weights_BT is not None or self.is_nonfinite
 
     @property
     def total_weight(self) -> float:
@@ -69,16 +69,16 @@ class Seen:
 
 
 @dataclass
-class Tap:
+class CallRecorder:
     """The calls of a network since the tap was opened."""
 
-    seen: list[Seen] = field(default_factory=list)
+    seen: list[ModelCall] = field(default_factory=list)
 
 
 @contextmanager
-def tap(model: nn.Module) -> Iterator[Tap]:
+def record_calls(model: nn.Module) -> Iterator[CallRecorder]:
     """Watch every call of `model`; nothing that it computes changes."""
-    opened = Tap()
+    opened = CallRecorder()
     half: list[bool] = [False]
     inner_ids: list[Tensor] = []
     outputs: list[Tensor] = []
@@ -108,7 +108,7 @@ def tap(model: nn.Module) -> Iterator[Tap]:
         if returns_losses and outputs:  # the last output over the vocabulary makes them
             logits = outputs[-1]
         ids, is_inner = _ids_of_logits(ids, logits, args, kwargs, inner_ids)
-        seen = Seen(ids.detach().clone(), ids, args, kwargs, module.training, half[0],
+        seen = ModelCall(ids.detach().clone(), ids, args, kwargs, module.training, half[0],
                     is_inner=is_inner)  # fmt: skip
         opened.seen.append(seen)
         if logits is None:
@@ -116,7 +116,7 @@ def tap(model: nn.Module) -> Iterator[Tap]:
         seen.logits_shape = tuple(logits.shape)
         _read_at(seen, logits)
         for other in _other_heads(logits, [*outputs, *_tensors_in(output)]):
-            head = Seen(seen.ids_BT, ids, args, kwargs, module.training, half[0])
+            head = ModelCall(seen.ids_BT, ids, args, kwargs, module.training, half[0])
             seen.heads.append(head)
             _read_at(head, other)
 
@@ -131,7 +131,7 @@ def tap(model: nn.Module) -> Iterator[Tap]:
             hook.remove()
 
 
-def _read_at(seen: Seen, logits: Tensor) -> None:
+def _read_at(seen: ModelCall, logits: Tensor) -> None:
     """Have `seen` filled once a gradient comes back to `logits`."""
     if logits.requires_grad:
         plain = logits.detach()
@@ -229,7 +229,7 @@ def loss_of(output: Any) -> Tensor | float | None:
 
 
 @torch.no_grad()
-def read_gradient(seen: Seen, logits: Tensor, gradient: Tensor) -> None:
+def read_gradient(seen: ModelCall, logits: Tensor, gradient: Tensor) -> None:
     """Fill `seen` from the gradient at its logits."""
     vocabulary = logits.shape[-1]
     rows = logits.numel() // vocabulary
@@ -238,7 +238,7 @@ def read_gradient(seen: Seen, logits: Tensor, gradient: Tensor) -> None:
     g_RV = gradient.detach().reshape(rows, vocabulary)[:most].float()
     seen.finite_logits = bool(torch.isfinite(z_RV).all())
     if not (seen.finite_logits and torch.isfinite(g_RV).all()):
-        seen.broken = True
+        seen.is_nonfinite = True
         return
     p_RV = z_RV.softmax(-1)
     y_R = g_RV.argmin(-1)

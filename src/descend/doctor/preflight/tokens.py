@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from descend.doctor.preflight.doubt import CannotTell
-from descend.doctor.preflight.program import Program, describe
+from descend.doctor.preflight.doubt import UndeterminedError
+from descend.doctor.preflight.program import Program, format_exception
 
 
 @dataclass(frozen=True)
-class Tokens:
+class TokenizerAdapter:
     """What is needed of a tokenizer."""
 
     encode: Callable[[str], list[int]]
@@ -19,14 +19,14 @@ class Tokens:
     size: int | None
 
 
-def tokens(program: Program) -> Tokens:
+def adapt_tokenizer(program: Program) -> TokenizerAdapter:
     """The program's tokenizer; `CannotTell` where it is of no known form."""
-    held = program.part("tokenizer")
+    held = program.get("tokenizer")
     encode, decode = getattr(held, "encode", None), getattr(held, "decode", None)
     if isinstance(held, dict):
         encode, decode = held.get("encode"), held.get("decode")
     if not callable(encode) or not callable(decode):
-        raise CannotTell("the tokenizer has no `encode` and `decode`")
+        raise UndeterminedError("the tokenizer has no `encode` and `decode`")
 
     def to_ids(text: str) -> list[int]:
         try:
@@ -35,7 +35,7 @@ def tokens(program: Program) -> Tokens:
             except TypeError:
                 ids = encode(text)
         except Exception as problem:
-            raise CannotTell(f"the tokenizer raised {describe(problem)}") from problem
+            raise UndeterminedError(f"the tokenizer raised {format_exception(problem)}") from problem
         ids = getattr(ids, "ids", ids)
         ids = ids.tolist() if hasattr(ids, "tolist") else ids
         return [int(i) for i in ids]
@@ -46,10 +46,10 @@ def tokens(program: Program) -> Tokens:
         except (KeyError, IndexError, ValueError):
             return "\ufffd" * len(ids)  # ids that it does not know
         except Exception as problem:
-            raise CannotTell(f"the tokenizer raised {describe(problem)}") from problem
+            raise UndeterminedError(f"the tokenizer raised {format_exception(problem)}") from problem
         return text if isinstance(text, str) else "".join(map(str, text))
 
-    return Tokens(to_ids, to_text, _size(held))
+    return TokenizerAdapter(to_ids, to_text, _size(held))
 
 
 def _size(held: Any) -> int | None:

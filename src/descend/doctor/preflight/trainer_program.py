@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from descend.doctor.preflight.doubt import CannotTell
+from descend.doctor.preflight.doubt import UndeterminedError
 
 METHODS = ("get_train_dataloader", "compute_loss", "create_optimizer", "training_step")
 
@@ -66,7 +66,7 @@ def made_or_reason(name: str, make: Callable[[], Any]) -> Any:
         reason = f"`{name}` raised {type(problem).__name__}: {first}"
 
     def fail() -> Any:
-        raise CannotTell(reason)
+        raise UndeterminedError(reason)
 
     return fail
 

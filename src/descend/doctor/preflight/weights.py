@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from descend.doctor.preflight.ask import asked, network
-from descend.doctor.preflight.doubt import CannotTell
+from descend.doctor.preflight.ask import evaluation_probe_mode, make_network_handle
+from descend.doctor.preflight.doubt import UndeterminedError
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.rehearsal import Rehearsal, rehearse
+from descend.doctor.preflight.rehearsal import DryRun, dry_run
 
 SMALLEST_MATRIX = 8
 """Rows and columns from which the spectrum of a matrix says whether it is random."""
@@ -26,11 +26,11 @@ MOST_PERTURBED = 64
 """Weights that are shaken, each with a forward of its own."""
 
 
-def rehearsal_of(program: Program) -> Rehearsal | None:
+def rehearsal_of(program: Program) -> DryRun | None:
     """The rehearsal, where the program has steps that can be rehearsed."""
     try:
-        return program.once(rehearse)
-    except CannotTell:
+        return program.run_probe_once(dry_run)
+    except UndeterminedError:
         return None
 
 
@@ -46,18 +46,18 @@ def looks_random(weight: Tensor) -> bool:
     return float(torch.linalg.matrix_norm(corner, 2)) < RANDOM_EDGE * edge
 
 
-def looks_fresh(model: nn.Module) -> bool:
+def looks_untrained(model: nn.Module) -> bool:
     """Whether most matrices are as they were drawn: the network has not been trained."""
     matrices = [p for p in model.parameters() if p.ndim == 2 and min(p.shape) >= SMALLEST_MATRIX]
     return 2 * sum(map(looks_random, matrices[:24])) > min(24, len(matrices))
 
 
-def used(program: Program, names: list[str]) -> list[str]:
+def weights_affecting_logits(program: Program, names: list[str]) -> list[str]:
     """Those of `names` that the logits depend on; `CannotTell` where it cannot be asked."""
-    net = program.once(network)
+    net = program.run_probe_once(make_network_handle)
     weights = dict(program.model.named_parameters())
     found = []
-    with asked(program.model):
+    with evaluation_probe_mode(program.model):
         base = net.forward(net.ids_BT)
         for name in names[:MOST_PERTURBED]:
             weight = weights[name]
@@ -71,9 +71,9 @@ def used(program: Program, names: list[str]) -> list[str]:
     return found
 
 
-def unreached(program: Program) -> list[str]:
+def weights_without_gradient(program: Program) -> list[str]:
     """Trainable weights that no gradient of the logits comes to, though they count."""
-    net = program.once(network)
+    net = program.run_probe_once(make_network_handle)
     model = program.model
     model.train()
     named = [(n, p) for n, p in model.named_parameters() if p.requires_grad and p.is_leaf]

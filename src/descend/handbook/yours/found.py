@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from descend.doctor.diagnosis import Diagnosis, Trial
-from descend.doctor.gained import gained
-from descend.doctor.prescription import read_diagnosis
-from descend.handbook.yours.wording import reading_words
+from descend.doctor.diagnosis import Diagnosis, PairedTrial
+from descend.doctor.gained import describe_effect
+from descend.doctor.prescription import load_diagnosis
+from descend.handbook.yours.wording import format_measurement
 from descend.runs.folder import DIAGNOSIS
 from descend.units import quoted
 
 
-def kept_diagnosis(run: Path) -> Diagnosis | None:
+def load_kept_diagnosis(run: Path) -> Diagnosis | None:
     """The diagnosis in a run folder, or None; `RunFolderError` if it is damaged."""
-    return read_diagnosis(run) if (run / DIAGNOSIS).exists() else None
+    return load_diagnosis(run) if (run / DIAGNOSIS).exists() else None
 
 
-def found(cause: str, run: Path) -> str:
+def cause_notes(cause: str, run: Path) -> str:
     """Whether `cause` holds in the run in folder `run`, by what number, or how to find out."""
-    diagnosis = kept_diagnosis(run)
+    diagnosis = load_kept_diagnosis(run)
     if diagnosis is None:
         return (
             "This run has not been diagnosed. "
@@ -33,13 +33,13 @@ def found(cause: str, run: Path) -> str:
 def _holds(cause: str, diagnosis: Diagnosis) -> str | None:
     for finding in diagnosis.causes:
         if finding.cause == cause:
-            keys = ", ".join(f"`{k} = {v}`" for k, v in finding.prescription.items())
-            told = "; ".join(reading_words(e.signal, e.value, e.unit) for e in finding.evidence)
+            keys = ", ".join(f"`{k} = {v}`" for k, v in finding.recommended_config.items())
+            told = "; ".join(format_measurement(e.metric, e.value, e.unit) for e in finding.evidence)
             return (
                 f"The diagnosis of this run found it, with confidence {finding.probability:.2f}."
                 + (f" Evidence: {told}." if told else "")
                 + _tried(finding.trial)
-                + f" Remedy: {finding.remedy.rstrip('.')}."
+                + f" Remedy: {finding.advice.rstrip('.')}."
                 + (f" Try {keys}." if keys else "")
             )
     return None
@@ -49,27 +49,27 @@ def _ruled_out(cause: str, diagnosis: Diagnosis) -> str | None:
     for other in diagnosis.ruled_out:
         if other.cause == cause:
             said = (
-                "found that mending it gains too, but less" if other.gains_too
-                else "leaves it undecided" if other.open
-                else "did not try it" if other.untried
+                "found that mending it gains too, but less" if other.also_improves
+                else "leaves it undecided" if other.is_inconclusive
+                else "did not try it" if other.is_untested
                 else "ruled it out"
             )  # fmt: skip
-            because = other.because.rstrip(".")
-            tried = "" if other.untried else _tried(other.trial)
+            because = other.reason.rstrip(".")
+            tried = "" if other.is_untested else _tried(other.trial)
             return f"The diagnosis of this run {said}: {because}." + tried
     return None
 
 
-def _tried(trial: Trial | None) -> str:
-    return " It was not tried." if trial is None else f" Tried: {trial_words(trial)}."
+def _tried(trial: PairedTrial | None) -> str:
+    return " It was not tried." if trial is None else f" Tried: {describe_trial(trial)}."
 
 
-def trial_words(trial: Trial) -> str:
+def describe_trial(trial: PairedTrial) -> str:
     """`twice the width ends 0.020 nats better (95 %: -0.010 to 0.050)`."""
-    return gained(trial.change, trial.gain, trial.ci95, takes_away(trial))
+    return describe_effect(trial.change, trial.loss_reduction, trial.ci95, is_ablation(trial))
 
 
-def takes_away(trial: Trial) -> bool:
+def is_ablation(trial: PairedTrial) -> bool:
     """Whether the trial made the run worse on purpose, such as by half the text: what that costs
     is what more of it would gain."""
-    return trial.gain > 0 and trial.treated > trial.control
+    return trial.loss_reduction > 0 and trial.treatment > trial.control

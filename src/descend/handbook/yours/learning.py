@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from descend.handbook.yours.record import RunRecord
-from descend.handbook.yours.wording import Change, against, compared, other_rates, share, trial
-from descend.runs.records import Epoch, Saved
+from descend.handbook.yours.wording import Change, comparison_baseline_text, suggest_comparison, alternative_learning_rates, format_percent, suggest_flags
+from descend.runs.records import Epoch, CheckpointSaved
 from descend.units import perplexity as words_of_perplexity
 
 MOST_EPOCHS_SHOWN = 12
@@ -19,13 +19,13 @@ def loss(run: RunRecord) -> str:
         f"The first update had a training loss of {run.steps[0].loss:.3f} nats per token; the "
         f"last twentieth of the last epoch {run.epochs[-1].loss_end:.3f}. On held-out text the "
         f"best epoch reached {run.summary.validation_loss:.3f}. {_ladder(run)} To bring it down, "
-        f"{compared(run, *other_rates(run))}."
+        f"{suggest_comparison(run, *alternative_learning_rates(run))}."
     )
 
 
-def ladder(run: RunRecord) -> str:
+def ngram_baselines_note(run: RunRecord) -> str:
     """Where the run stands between the rungs."""
-    return f"{_ladder(run)} To climb further, {trial(run, *other_rates(run), _more_epochs(run))}."
+    return f"{_ladder(run)} To climb further, {suggest_flags(run, *alternative_learning_rates(run), _more_epochs(run))}."
 
 
 def _ladder(run: RunRecord) -> str:
@@ -52,7 +52,7 @@ def perplexity(run: RunRecord) -> str:
         f"On held-out text your model is as unsure as a fair choice among {reached} tokens. "
         f"Counting pairs comes to {rungs['bigram']}, counting single tokens to "
         f"{rungs['unigram']}, and blind guessing to {rungs['uniform']}. To lower it, "
-        f"{compared(run, *other_rates(run))}."
+        f"{suggest_comparison(run, *alternative_learning_rates(run))}."
     )
 
 
@@ -63,7 +63,7 @@ def accuracy(run: RunRecord) -> str:
         f"On held-out text your model's likeliest token was right {right:.1%} of the time, on the "
         f"training batches at the end of the last epoch "
         f"{last.accuracy_end:.1%}. {_ladder(run)} Accuracy follows the loss: to bring that down, "
-        f"{trial(run, *other_rates(run), _more_epochs(run))}."
+        f"{suggest_flags(run, *alternative_learning_rates(run), _more_epochs(run))}."
     )
 
 
@@ -74,7 +74,7 @@ def entropy(run: RunRecord) -> str:
         f"{run.summary.validation_loss:.3f} nats per token, {run.summary.bits_per_byte:.3f} bits "
         f"per byte. How far below it lies, this run cannot tell; and {_overlap(run)}, which makes "
         f"the bound too low where it is much. To tighten it, "
-        f"{trial(run, _more_epochs(run), *other_rates(run))}."
+        f"{suggest_flags(run, _more_epochs(run), *alternative_learning_rates(run))}."
     )
 
 
@@ -91,7 +91,7 @@ def text_bits(run: RunRecord) -> str:
         f"tokens of {run.bytes_per_token:.2f} bytes. The model needs {bits:.3f} bits per byte; "
         f"counting pairs of tokens needs {ladder['bigram']:.3f}, counting single tokens "
         f"{ladder['unigram']:.3f}. To see whether other tokens serve this text better, "
-        f"{trial(run, *trials)} and compare the bits per byte, not the loss per token."
+        f"{suggest_flags(run, *trials)} and compare the bits per byte, not the loss per token."
     )
 
 
@@ -108,7 +108,7 @@ def epochs(run: RunRecord) -> str:
         if last is not best
         else "and it was the last one, so what more epochs would do was not seen"
     )
-    harder = made_harder(run)
+    harder = train_loss_above_validation_note(run)
     stronger = {"dropout_rate": round(run.config.dropout_rate + 0.1, 4)}
     trials = [{"epoch": best.epoch}, stronger] if last is not best else [_more_epochs(run)]
     return (
@@ -116,16 +116,16 @@ def epochs(run: RunRecord) -> str:
         + "\n".join(lines)
         + (f"\n\n{harder}" if harder else "")
         + f"\n\nThe lowest validation loss was that of epoch {best.epoch}, {after}. As a next "
-        f"step, {compared(run, *trials)}."
+        f"step, {suggest_comparison(run, *trials)}."
     )
 
 
-def made_harder(run: RunRecord) -> str | None:
+def train_loss_above_validation_note(run: RunRecord) -> str | None:
     """Why the training loss stands above that on held-out text, where settings make it so."""
     config, best = run.config, run.best
     what = [
         words for value, words in (
-            (config.blank_rate, f"{config.blank_rate or 0:.0%} of their tokens were hidden "
+            (config.token_dropout, f"{config.token_dropout or 0:.0%} of their tokens were hidden "
                                 "(`blank_rate`)"),
             (config.dropout_rate, f"{config.dropout_rate:.0%} of the numbers between layers were "
                                   "left out (`dropout_rate`)"),
@@ -148,20 +148,20 @@ def held_out(run: RunRecord) -> str:
         for factor in (0.5, 2)
     )
     return (
-        f"The text ({corpus['corpus']}, {run.of_corpus('documents'):,} documents) was split by "
-        f"{corpus['split_by']}: {run.of_corpus('train_tokens'):,} tokens to train on, "
-        f"{run.of_corpus('validation_tokens'):,} held out; {_overlap(run)}. If you have more text "
+        f"The text ({corpus['corpus']}, {run.corpus_count('documents'):,} documents) was split by "
+        f"{corpus['split_by']}: {run.corpus_count('train_tokens'):,} tokens to train on, "
+        f"{run.corpus_count('validation_tokens'):,} held out; {_overlap(run)}. If you have more text "
         f"of this kind, add it; to "
-        f"see how much the split decides, {trial(run, {'seed': run.config.seed + 1}, half, twice)}."
+        f"see how much the split decides, {suggest_flags(run, {'seed': run.config.seed + 1}, half, twice)}."
     )
 
 
-def copies(run: RunRecord) -> str:
+def contamination_note(run: RunRecord) -> str:
     """How much of the held-out text training has too."""
     return (
         f"Of your text ({run.info.corpus['corpus']}, split by {run.info.corpus['split_by']}), "
         f"{_overlap(run)}, word for word. To see whether another part "
-        f"held out is harder, {compared(run, {'seed': run.config.seed + 1})}."
+        f"held out is harder, {suggest_comparison(run, {'seed': run.config.seed + 1})}."
     )
 
 
@@ -171,17 +171,17 @@ def regularisation(run: RunRecord) -> str:
     stronger = {"dropout_rate": round(run.config.dropout_rate + 0.1, 4)}
     weaker = ({"dropout_rate": 0.0}, {"blank_rate": 0.0}, {"label_smoothing": 0.0})
     return (
-        f"With dropout {run.config.dropout_rate:g}, blanked tokens {run.config.blank_rate or 0:g} "
+        f"With dropout {run.config.dropout_rate:g}, blanked tokens {run.config.token_dropout or 0:g} "
         f"and label smoothing {run.config.label_smoothing:g} the last epoch ended with a training "
         f"loss of {last.loss_end:.3f}, measured with all of them, and a validation loss of "
         f"{last.validation_loss:.3f}, measured without; the best epoch was {run.best.epoch} of "
-        f"{len(run.epochs)}. To see the effect, {compared(run, stronger, *weaker)}."
+        f"{len(run.epochs)}. To see the effect, {suggest_comparison(run, stronger, *weaker)}."
     )
 
 
 def checkpoint(run: RunRecord) -> str:
     """What was saved, and how to go on."""
-    saved = [r for r in run.records if isinstance(r, Saved)]
+    saved = [r for r in run.records if isinstance(r, CheckpointSaved)]
     took = f", {sum(r.seconds for r in saved):.2f} s in all" if saved else ""
     verb = "continue" if run.summary.finished else "resume"
     return (
@@ -191,19 +191,19 @@ def checkpoint(run: RunRecord) -> str:
     )
 
 
-def another_seed(run: RunRecord) -> str:
+def seed_variance_note(run: RunRecord) -> str:
     """How to find the spread."""
     return (
         f"With this seed the run reached a validation loss of {run.summary.validation_loss:.3f}. "
-        f"To see how much of that is chance, {trial(run, {'seed': run.config.seed + 1})}, which "
+        f"To see how much of that is chance, {suggest_flags(run, {'seed': run.config.seed + 1})}, which "
         f"starts "
-        f"from other weights and holds out other text, {against(run)}."
+        f"from other weights and holds out other text, {comparison_baseline_text(run)}."
     )
 
 
 def _overlap(run: RunRecord) -> str:
     part = float(run.info.corpus["overlap_share"])
-    return f"{share(part)} of the held-out tokens stand in passages that training has too"
+    return f"{format_percent(part)} of the held-out tokens stand in passages that training has too"
 
 
 def _more_epochs(run: RunRecord) -> Change:

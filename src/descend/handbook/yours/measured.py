@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from descend.doctor.diagnosis import Evidence
-from descend.doctor.healthy import in_words
-from descend.handbook.signals import GLOSSES, READINGS
-from descend.handbook.yours.found import kept_diagnosis
+from descend.doctor.healthy import format_range
+from descend.handbook.signals import METRIC_DESCRIPTIONS, PAGE_METRICS
+from descend.handbook.yours.found import load_kept_diagnosis
 from descend.handbook.yours.record import RunRecord
-from descend.handbook.yours.wording import interval_words, significant
+from descend.handbook.yours.wording import format_ci95, format_significant
 from descend.units import quoted
 
 IN_THE_RECORDS = {
@@ -17,20 +17,20 @@ IN_THE_RECORDS = {
 """Pages tell these from the run itself."""
 
 
-def measured(page: str, run: RunRecord) -> str | None:
+def metric_notes(page: str, run: RunRecord) -> str | None:
     """The readings, a line each; None where the diagnosis took none of them or there is none."""
-    diagnosis = kept_diagnosis(run.folder) if page in READINGS else None
+    diagnosis = load_kept_diagnosis(run.folder) if page in PAGE_METRICS else None
     if diagnosis is None:
         return None
-    found = {e.signal: e for e in diagnosis.readings}
-    told = [_words(found[name]) for name in READINGS[page]
+    found = {e.metric: e for e in diagnosis.measurements}
+    told = [_words(found[name]) for name in PAGE_METRICS[page]
             if name in found and name not in IN_THE_RECORDS]  # fmt: skip
     return "The diagnosis of your run read:\n\n" + "\n".join(told) if told else None
 
 
-def to_be_measured(run: RunRecord) -> str:
+def not_measured_note(run: RunRecord) -> str:
     """What is said where a page lives on what a diagnosis measures, and it did not."""
-    if kept_diagnosis(run.folder) is None:
+    if load_kept_diagnosis(run.folder) is None:
         return (
             "A run does not record this by itself: "
             f"`descend diagnose {quoted(run.folder)}` measures it, and this page then tells it."
@@ -43,10 +43,10 @@ def to_be_measured(run: RunRecord) -> str:
 
 def _words(reading: Evidence) -> str:
     """A line: `- dead units 0 of a block's units (healthy: under 0.25): of the worst block`."""
-    healthy, gloss = in_words(reading.healthy_range), GLOSSES.get(reading.signal)
+    healthy, gloss = format_range(reading.healthy_range), METRIC_DESCRIPTIONS.get(reading.metric)
     return (
-        f"- {reading.signal.replace('_', ' ')} {significant(reading.value)} {reading.unit}".rstrip()
-        + interval_words(reading.ci95)
+        f"- {reading.metric.replace('_', ' ')} {format_significant(reading.value)} {reading.unit}".rstrip()
+        + format_ci95(reading.ci95)
         + (f" (healthy: {healthy})" if healthy else "")
         + (f": {gloss}" if gloss else "")
     )

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from descend.config import RunConfig, make_config
 from descend.errors import RunFolderError
-from descend.runs.folder import RunInfo, Summary, read_events, read_info, read_summary
-from descend.runs.records import Epoch, Matrices, Record, Step
+from descend.runs.folder import RunMetadata, RunSummary, read_events, read_info, read_summary
+from descend.runs.records import Epoch, WeightUpdateStats, Event, Step
 from descend.runs.suggestions import suggest_fix
 
 
@@ -19,11 +19,11 @@ class RunRecord:
     """All that pages may speak of; nothing here judges."""
 
     folder: Path
-    info: RunInfo
-    summary: Summary
+    info: RunMetadata
+    summary: RunSummary
     config: RunConfig
     """As resolved: what was left open is filled in."""
-    records: list[Record]
+    records: list[Event]
 
     @cached_property
     def steps(self) -> list[Step]:
@@ -31,9 +31,9 @@ class RunRecord:
         return [r for r in self.records if isinstance(r, Step)]
 
     @cached_property
-    def matrices(self) -> list[Matrices]:
+    def matrices(self) -> list[WeightUpdateStats]:
         """One record every 25 updates."""
-        return [r for r in self.records if isinstance(r, Matrices)]
+        return [r for r in self.records if isinstance(r, WeightUpdateStats)]
 
     @property
     def epochs(self) -> list[Epoch]:
@@ -56,7 +56,7 @@ class RunRecord:
         return self.steps[-1].step
 
     @property
-    def all_steps(self) -> int:
+    def total_steps(self) -> int:
         """Of the whole run; of an unfinished one as many as its epochs so far lead to expect."""
         last = self.epochs[-1]
         if self.summary.finished:
@@ -69,19 +69,19 @@ class RunRecord:
         """Training time of the whole run, had it come to its end: by the median of its steps."""
         if not self.steps:
             return 0.0
-        return self.all_steps * statistics.median(s.seconds for s in self.steps)
+        return self.total_steps * statistics.median(s.seconds for s in self.steps)
 
     @property
     def ladder(self) -> dict[str, float]:
         """Losses in nats per token on the held-out text: uniform, unigram, bigram."""
-        return self.summary.loss_ladder
+        return self.summary.ngram_baselines
 
     @property
     def bytes_per_token(self) -> float:
         """Of the held-out text."""
-        return self.of_corpus("validation_bytes") / max(self.of_corpus("validation_tokens"), 1)
+        return self.corpus_count("validation_bytes") / max(self.corpus_count("validation_tokens"), 1)
 
-    def of_corpus(self, key: str) -> int:
+    def corpus_count(self, key: str) -> int:
         """A count of the corpus, such as `train_tokens`."""
         return int(self.info.corpus[key])
 
@@ -105,7 +105,7 @@ class RunRecord:
         return [s.gradient_norm for s in self.steps if s.gradient_norm is not None]
 
     @property
-    def clipped_share(self) -> float:
+    def clipped_step_fraction(self) -> float:
         """Share of updates whose gradients were scaled down."""
         return sum(s.clipped for s in self.steps) / len(self.steps)
 
@@ -118,4 +118,4 @@ def read_run(folder: Path) -> RunRecord:
             str(folder), "a run that has not finished its first epoch", "at least one epoch",
             f"let it train on, or {suggest_fix(folder)}",
         )  # fmt: skip
-    return RunRecord(folder, info, read_summary(folder), make_config(info.resolved), records)
+    return RunRecord(folder, info, read_summary(folder), make_config(info.resolved_config), records)

@@ -5,54 +5,54 @@ from __future__ import annotations
 from descend.handbook.yours.record import RunRecord
 from descend.handbook.yours.wording import (
     Change,
-    against,
-    compared,
+    comparison_baseline_text,
+    suggest_comparison,
     generate_command,
-    share,
-    significant,
-    trial,
+    format_percent,
+    format_significant,
+    suggest_flags,
 )
-from descend.units import counted, size
+from descend.units import format_count, format_bytes
 
 FLOAT32 = 4
 """Bytes of a number in float32."""
 
-BITS_A_PARAMETER = 2.0
+BITS_PER_PARAMETER = 2.0
 """That a trained transformer can hold. Source: Allen-Zhu and Li 2024, "Physics of Language Models:
 Part 3.3, Knowledge Capacity Scaling Laws"."""
 
 
 def parameters(run: RunRecord) -> str:
     """Parameters in all, in the tables, and beside the text."""
-    total, tokens = run.summary.parameters, run.of_corpus("train_tokens")
+    total, tokens = run.summary.parameters, run.corpus_count("train_tokens")
     tables, config = _tables(run), run.config
     deeper = {"num_layers": 2 * config.num_layers}
     wider = {"embed_dim": 2 * config.embed_dim, "ff_dim": 2 * config.ff_dim}
     last = run.epochs[-1]
     return (
-        f"Your model has {total:,} parameters: {tables:,} ({share(tables / total)}) in the tables "
+        f"Your model has {total:,} parameters: {tables:,} ({format_percent(tables / total)}) in the tables "
         f"of tokens, the rest in {config.num_layers} blocks (width {config.embed_dim}, "
         f"feed-forward {config.ff_dim}) and small parts. With {tokens:,} training tokens that is "
-        f"{significant(total / tokens)} parameters for each token of text. At the end, training "
+        f"{format_significant(total / tokens)} parameters for each token of text. At the end, training "
         f"loss was {last.loss_end:.3f} and validation loss {last.validation_loss:.3f}. To see "
-        f"whether size is what is missing, {trial(run, wider, deeper)} "
-        f"{against(run)}."
+        f"whether size is what is missing, {suggest_flags(run, wider, deeper)} "
+        f"{comparison_baseline_text(run)}."
     )
 
 
 def memory(run: RunRecord) -> str:
     """What the model could hold by heart, beside the text."""
-    room = BITS_A_PARAMETER * run.summary.parameters / 8
-    text = run.of_corpus("train_bytes")
+    room = BITS_PER_PARAMETER * run.summary.parameters / 8
+    text = run.corpus_count("train_bytes")
     told = text * run.summary.bits_per_byte / 8
     narrower = {"embed_dim": run.config.embed_dim // 2, "ff_dim": run.config.ff_dim // 2}
     fewer = {"epoch": max(1, run.epochs[-1].epoch // 2)}
     return (
-        f"Your model has {run.summary.parameters:,} parameters, which at {BITS_A_PARAMETER:g} bits "
-        f"each could hold {size(room)}. The training text has {size(text)}; at the "
+        f"Your model has {run.summary.parameters:,} parameters, which at {BITS_PER_PARAMETER:g} bits "
+        f"each could hold {format_bytes(room)}. The training text has {format_bytes(text)}; at the "
         f"{run.summary.bits_per_byte:.3f} bits per byte that it costs your model when it is new, "
-        f"that is {size(told)} to know by heart. It was seen {run.epochs[-1].epoch} times. "
-        f"To leave less room or less time for that, {compared(run, narrower, fewer)}."
+        f"that is {format_bytes(told)} to know by heart. It was seen {run.epochs[-1].epoch} times. "
+        f"To leave less room or less time for that, {suggest_comparison(run, narrower, fewer)}."
     )
 
 
@@ -66,20 +66,20 @@ def heads(run: RunRecord) -> str:
         f"tokens. Counting pairs of tokens, which needs no looking back, reaches "
         f"{run.ladder['bigram']:.3f}; your model {run.summary.validation_loss:.3f}. To see what "
         f"the "
-        f"number of heads does, {compared(run, *trials)}."
+        f"number of heads does, {suggest_comparison(run, *trials)}."
     )
 
 
-def tables(run: RunRecord) -> str:
+def embedding_note(run: RunRecord) -> str:
     """The share of the tables in the parameters."""
     vocabulary, width = run.config.vocab_size or 0, run.config.embed_dim
-    held, tokens = _tables(run), run.of_corpus("train_tokens")
+    held, tokens = _tables(run), run.corpus_count("train_tokens")
     return (
         f"Your table has {vocabulary:,} rows of {width} numbers; with "
         f"{'one table for both ends' if run.config.architecture == 'gpt' else 'a separate head'} "
-        f"that is {held:,} parameters, {share(held / run.summary.parameters)} of the model. A row "
+        f"that is {held:,} parameters, {format_percent(held / run.summary.parameters)} of the model. A row "
         f"meets its token {tokens / max(vocabulary, 1):,.0f} times an epoch on average. To see "
-        f"whether longer rows help, {compared(run, {'embed_dim': 2 * width})}."
+        f"whether longer rows help, {suggest_comparison(run, {'embed_dim': 2 * width})}."
     )
 
 
@@ -89,7 +89,7 @@ def cache(run: RunRecord) -> str:
     full = 2 * config.num_layers * config.max_seq_len * config.embed_dim * FLOAT32
     return (
         f"For one text of {config.max_seq_len:,} tokens your model's cache holds "
-        f"{size(full)} in float32 (2 × {config.num_layers} layers × {config.max_seq_len:,} "
+        f"{format_bytes(full)} in float32 (2 × {config.num_layers} layers × {config.max_seq_len:,} "
         f"positions × {config.embed_dim} numbers × {FLOAT32} bytes). To see it at work, try "
         f"`{generate_command(run.folder, run.summary.samples)}`."
     )
@@ -107,7 +107,7 @@ def architecture(run: RunRecord) -> str:
     return (
         f"Your run trained the `{run.config.architecture}` network with "
         f"{run.summary.parameters:,} parameters to {run.summary.bits_per_byte:.3f} bits per byte. "
-        f"To compare, {trial(run, other)} with the same seed, {against(run)}."
+        f"To compare, {suggest_flags(run, other)} with the same seed, {comparison_baseline_text(run)}."
     )
 
 
@@ -142,23 +142,23 @@ def _computed(run: RunRecord, what: str, change: Change) -> str:
     compiled = "compiled" if how.get("compiled") else "not compiled"
     return (
         f"Your run computed in {how['precision']} on {how['device']} ({how['processor']}) with "
-        f"{counted(how['threads'], 'thread')} and {how['attention']} "
+        f"{format_count(how['threads'], 'thread')} and {how['attention']} "
         f"attention, {compiled}: {run.summary.tokens_per_second:,.0f} tokens a second, "
-        f"validation included. To see what {what} is worth here, {trial(run, change)} "
+        f"validation included. To see what {what} is worth here, {suggest_flags(run, change)} "
         f"and compare the tokens a second and the validation loss of "
         f"{run.summary.validation_loss:.3f}."
     )
 
 
-def parts(run: RunRecord) -> str:
+def micro_batch_note(run: RunRecord) -> str:
     """How a batch is computed."""
-    cut, batch = run.config.parts, run.config.batch_size
+    cut, batch = run.config.num_micro_batches, run.config.batch_size
     more = ({"gradient_accumulation": 2 * cut}, {"batch_size": batch // 2})
     return (
         f"A batch of {batch:,} sequences was computed in {cut} part{'s' if cut != 1 else ''} "
         f"(activation checkpointing {'on' if run.config.activation_checkpointing else 'off'}), at "
         f"{run.summary.tokens_per_second:,.0f} tokens a second. If memory is short, "
-        f"{trial(run, *more)}."
+        f"{suggest_flags(run, *more)}."
     )
 
 

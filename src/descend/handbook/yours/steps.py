@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 
 from descend.handbook.yours.record import RunRecord
-from descend.handbook.yours.wording import against, compared, other_rates, share, significant, trial
+from descend.handbook.yours.wording import comparison_baseline_text, suggest_comparison, alternative_learning_rates, format_percent, format_significant, suggest_flags
 
 MOST_MATRICES_SHOWN = 24
 """Of a larger model, half as many from either end of the list are shown."""
@@ -19,17 +19,17 @@ def learning_rate(run: RunRecord) -> str:
     rates = [s.learning_rate for s in run.steps]
     ratios = list(run.update_ratios.values())
     moved = (
-        f"An update moved a matrix by {significant(statistics.median(ratios))} of its size "
-        f"(median of {len(ratios)} matrices, from {significant(min(ratios))} to "
-        f"{significant(max(ratios))}). "
+        f"An update moved a matrix by {format_significant(statistics.median(ratios))} of its size "
+        f"(median of {len(ratios)} matrices, from {format_significant(min(ratios))} to "
+        f"{format_significant(max(ratios))}). "
         if ratios
         else ""
     )
     return (
-        f"Over {len(rates):,} updates the rate began at {significant(rates[0])}, was "
-        f"{significant(max(rates))} at most and {significant(rates[-1])} at the end. {moved}"
-        f"The gradients of {share(run.clipped_share)} of the updates were clipped. To learn "
-        f"whether another rate serves this text better, {compared(run, *other_rates(run))}."
+        f"Over {len(rates):,} updates the rate began at {format_significant(rates[0])}, was "
+        f"{format_significant(max(rates))} at most and {format_significant(rates[-1])} at the end. {moved}"
+        f"The gradients of {format_percent(run.clipped_step_fraction)} of the updates were clipped. To learn "
+        f"whether another rate serves this text better, {suggest_comparison(run, *alternative_learning_rates(run))}."
     )
 
 
@@ -39,10 +39,10 @@ def updates(run: RunRecord) -> str:
     trials = ({"batch_size": batch // 2}, {"batch_size": batch * 2})
     return (
         f"Each update read {batch:,} sequences of {run.config.seq_len:,} tokens: "
-        f"{run.tokens_per_step:,} tokens. With {run.of_corpus('train_tokens'):,} training tokens "
+        f"{run.tokens_per_step:,} tokens. With {run.corpus_count('train_tokens'):,} training tokens "
         f"the first epoch took {run.epochs[0].step:,} updates, and the run made {run.updates:,} in "
         f"all. At the same number of epochs, half the batch makes twice as many updates and twice "
-        f"the batch half as many: {compared(run, *trials)}."
+        f"the batch half as many: {suggest_comparison(run, *trials)}."
     )
 
 
@@ -59,7 +59,7 @@ def context(run: RunRecord) -> str:
         f"({run.bytes_per_token:.2f} bytes a token); the model can read up to "
         f"{run.config.max_seq_len:,} tokens. The run made {run.updates:,} updates of "
         f"{run.tokens_per_step:,} tokens. To judge the context alone, keep the tokens of an "
-        f"update as they are: {compared(run, longer, shorter)}."
+        f"update as they are: {suggest_comparison(run, longer, shorter)}."
     )
 
 
@@ -71,10 +71,10 @@ def schedule(run: RunRecord) -> str:
     rate = {"learning_rate": peak} if run.config.schedule == "piecewise" else {}
     others = [s for s in ("wsd", "cosine", "linear") if s != run.config.schedule]
     return (
-        f"Your run followed the `{run.config.schedule}` schedule: {share(high)} of its "
+        f"Your run followed the `{run.config.schedule}` schedule: {format_percent(high)} of its "
         f"{len(rates):,} updates were made at {NEAR_PEAK:.0%} of the peak rate or more, and the "
-        f"last at {share(rates[-1] / peak)} of it. To see what the schedule does, "
-        f"{compared(run, *({'schedule': s} | rate for s in others))}."
+        f"last at {format_percent(rates[-1] / peak)} of it. To see what the schedule does, "
+        f"{suggest_comparison(run, *({'schedule': s} | rate for s in others))}."
     )
 
 
@@ -86,9 +86,9 @@ def warmup(run: RunRecord) -> str:
     trials = ({"warmup_steps": max(2 * steps, 10)}, {"warmup_steps": 0})
     return (
         f"The rate rose over the first {steps:,} of {run.updates:,} updates "
-        f"({share(steps / run.updates)}). The training loss was {first:.3f} at the first update, "
+        f"({format_percent(steps / run.updates)}). The training loss was {first:.3f} at the first update, "
         f"{after:.3f} right after the warmup, and highest at update {highest.step:,} with "
-        f"{highest.loss:.3f}. To see what the warmup is worth, {compared(run, *trials)}."
+        f"{highest.loss:.3f}. To see what the warmup is worth, {suggest_comparison(run, *trials)}."
     )
 
 
@@ -97,27 +97,27 @@ def gradients(run: RunRecord) -> str:
     norms, limit = run.gradient_norms, run.config.gradient_clip
     largest = max(run.steps, key=lambda s: s.gradient_norm or 0.0)
     clipped = (
-        f"clipping at {significant(limit)} scaled down {share(run.clipped_share)} of the updates"
+        f"clipping at {format_significant(limit)} scaled down {format_percent(run.clipped_step_fraction)} of the updates"
         if limit
         else "clipping was off"
     )
     trials = ({"gradient_clip": 2 * limit or 1.0}, {"gradient_clip": 0.0})
     return (
-        f"The norm of the gradient had a median of {significant(statistics.median(norms))} over "
-        f"{len(norms):,} updates and was largest, {significant(max(norms))}, at update "
+        f"The norm of the gradient had a median of {format_significant(statistics.median(norms))} over "
+        f"{len(norms):,} updates and was largest, {format_significant(max(norms))}, at update "
         f"{largest.step:,}; {clipped}. To see whether it matters here, "
-        f"{compared(run, *trials)}."
+        f"{suggest_comparison(run, *trials)}."
     )
 
 
-def rescues(run: RunRecord) -> str:
+def rollback_note(run: RunRecord) -> str:
     """When the numbers ran away and what was done, or how far they were from it."""
-    found = run.summary.rescues
+    found = run.summary.rollbacks
     highest = max(run.steps, key=lambda s: s.loss)
     if found:
         told = "; ".join(
-            f"at update {r.bad_step:,} ({r.found}), back to update {r.step:,}, "
-            f"{r.change} {significant(r.value)}"
+            f"at update {r.failed_step:,} ({r.problem}), back to update {r.step:,}, "
+            f"{r.adjustment} {format_significant(r.value)}"
             for r in found
         )
         said = f"The numbers ran away {len(found):,} times: {told}."
@@ -127,11 +127,11 @@ def rescues(run: RunRecord) -> str:
             f"highest at update {highest.step:,}, with {highest.loss:.3f}."
         )
     limit = run.config.gradient_clip
-    calmer = ({"gradient_clip": limit / 2 or 1.0}, other_rates(run)[1])
-    return f"{said} To see whether a calmer run ends lower, {compared(run, *calmer)}."
+    calmer = ({"gradient_clip": limit / 2 or 1.0}, alternative_learning_rates(run)[1])
+    return f"{said} To see whether a calmer run ends lower, {suggest_comparison(run, *calmer)}."
 
 
-def first_loss(run: RunRecord) -> str:
+def initial_loss_note(run: RunRecord) -> str:
     """The first loss beside that of guessing."""
     first, guessing = run.steps[0], run.ladder["uniform"]
     began = (
@@ -141,9 +141,9 @@ def first_loss(run: RunRecord) -> str:
     )
     return (
         f"The training loss of the first update was {first.loss:.3f}. Guessing blindly among your "
-        f"{run.of_corpus('vocab_size'):,} tokens costs ln V = {guessing:.3f}, so the run began at "
+        f"{run.corpus_count('vocab_size'):,} tokens costs ln V = {guessing:.3f}, so the run began at "
         f"{first.loss / guessing:.2f} of that. {began}To see how much of it is chance, "
-        f"{trial(run, {'seed': run.config.seed + 1})}."
+        f"{suggest_flags(run, {'seed': run.config.seed + 1})}."
     )
 
 
@@ -154,13 +154,13 @@ def update_ratios(run: RunRecord) -> str:
         return "Your run is too short to hold a ratio: try more epochs."
     half = MOST_MATRICES_SHOWN // 2
     shown = ranked if len(ranked) <= 2 * half else [*ranked[:half], *ranked[-half:]]
-    lines = [f"- `{name}`: {significant(ratio)}" for name, ratio in shown]
+    lines = [f"- `{name}`: {format_significant(ratio)}" for name, ratio in shown]
     left = len(ranked) - len(shown)
     middle = f" ({left} in between are left out)" if left else ""
     return (
         f"Medians over the records after the warmup, smallest first{middle}:\n\n"
         + "\n".join(lines)
-        + f"\n\nTo move all of them, {compared(run, *other_rates(run))}."
+        + f"\n\nTo move all of them, {suggest_comparison(run, *alternative_learning_rates(run))}."
     )
 
 
@@ -170,9 +170,9 @@ def optimizer(run: RunRecord) -> str:
     other = "adamw" if run.config.optimizer == "muon" else "muon"
     return (
         f"Your run used `{run.config.optimizer}`: {run.updates:,} updates, "
-        f"{significant(seconds)} s each (median), {run.summary.tokens_per_second:,.0f} tokens a "
-        f"second. To compare, {trial(run, {'optimizer': other})}, at two or three rates, "
-        f"{against(run)}."
+        f"{format_significant(seconds)} s each (median), {run.summary.tokens_per_second:,.0f} tokens a "
+        f"second. To compare, {suggest_flags(run, {'optimizer': other})}, at two or three rates, "
+        f"{comparison_baseline_text(run)}."
     )
 
 
@@ -185,9 +185,9 @@ def weight_decay(run: RunRecord) -> str:
     decay = run.config.weight_decay
     trials = ({"weight_decay": 3 * decay or 0.1}, {"weight_decay": 0.0})
     return (
-        f"The median size of a matrix (root mean square of its weights) was {significant(before)} "
-        f"at update {run.matrices[0].step:,} and {significant(after)} at update "
-        f"{run.matrices[-1].step:,}. To see what the decay does, {compared(run, *trials)}."
+        f"The median size of a matrix (root mean square of its weights) was {format_significant(before)} "
+        f"at update {run.matrices[0].step:,} and {format_significant(after)} at update "
+        f"{run.matrices[-1].step:,}. To see what the decay does, {suggest_comparison(run, *trials)}."
     )
 
 
@@ -198,6 +198,6 @@ def descent(run: RunRecord) -> str:
         f"In {run.updates:,} updates the loss on training batches went from "
         f"{run.steps[0].loss:.3f} to {run.epochs[-1].loss_end:.3f} (mean of the last twentieth of "
         f"the last epoch), and held-out text was predicted best after update {best.step:,}. To "
-        f"see whether longer or shorter steps go down further, {trial(run, *other_rates(run))} "
-        f"{against(run)}."
+        f"see whether longer or shorter steps go down further, {suggest_flags(run, *alternative_learning_rates(run))} "
+        f"{comparison_baseline_text(run)}."
     )

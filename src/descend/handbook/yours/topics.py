@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from descend.handbook.facts import word
+from descend.handbook.facts import format_value
 from descend.handbook.yours import learning, size, steps
 from descend.handbook.yours.record import RunRecord
 
@@ -37,10 +37,10 @@ TOPICS: dict[str, Callable[[RunRecord], str]] = {
     "weight_decay": steps.weight_decay,
     "gradient_clip": steps.gradients,
     "label_smoothing": learning.regularisation,
-    "gradient_accumulation": size.parts,
-    "activation_checkpointing": size.parts,
-    "rescue": steps.rescues,
-    "seed": learning.another_seed,
+    "gradient_accumulation": size.micro_batch_note,
+    "activation_checkpointing": size.micro_batch_note,
+    "rescue": steps.rollback_note,
+    "seed": learning.seed_variance_note,
     # The machine.
     "precision": size.machine,
     "device": size.machine,
@@ -59,7 +59,7 @@ TOPICS: dict[str, Callable[[RunRecord], str]] = {
     "piecewise": steps.schedule,
     # Ideas.
     "tokens": learning.text_bits,
-    "embedding": size.tables,
+    "embedding": size.embedding_note,
     "transformer": size.parameters,
     "gradient_descent": steps.descent,
     "loss": learning.loss,
@@ -71,7 +71,7 @@ TOPICS: dict[str, Callable[[RunRecord], str]] = {
     "underfitting": learning.epochs,
     "validation": learning.epochs,
     "epoch_and_step": steps.updates,
-    "loss_ladder": learning.ladder,
+    "loss_ladder": learning.ngram_baselines_note,
     "entropy": learning.entropy,
     "checkpoint": learning.checkpoint,
     "parameter_count": size.parameters,
@@ -79,18 +79,18 @@ TOPICS: dict[str, Callable[[RunRecord], str]] = {
     # Signals.
     "update_to_weight_ratio": steps.update_ratios,
     "gradient_norm": steps.gradients,
-    "first_loss": steps.first_loss,
-    "loss_rise": steps.rescues,
+    "first_loss": steps.initial_loss_note,
+    "loss_rise": steps.rollback_note,
     "memorise": size.memory,
-    "overlap": learning.copies,
+    "overlap": learning.contamination_note,
 }
 """By page; a page that is not here and no setting has nothing to say of a run."""
 
 
-def setting(key: str, run: RunRecord) -> str:
+def setting_note(key: str, run: RunRecord) -> str:
     """The value that the run used, and whether it was asked for or left open."""
     used = getattr(run.config, key)
     if used is None:
         return f"Your run left `{key}` open."
-    chosen = run.info.config.get(key) is None
-    return f"Your run used `{key}` {word(used)}" + (", chosen by descend." if chosen else ".")
+    chosen = run.info.requested_config.get(key) is None
+    return f"Your run used `{key}` {format_value(used)}" + (", chosen by descend." if chosen else ".")

@@ -18,7 +18,7 @@ PROMPT_WORDS, PROMPT_CHARACTERS = 3, 30
 """Of a prompt that is proposed."""
 
 
-def significant(value: float) -> str:
+def format_significant(value: float) -> str:
     """Three significant digits, without a power of ten: `0.00123`."""
     digits = f"{value:.3g}"
     if "e" not in digits:
@@ -26,19 +26,19 @@ def significant(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1 else f"{float(digits):.12f}".rstrip("0")
 
 
-def reading_words(signal: str, value: float, unit: str) -> str:
+def format_measurement(signal: str, value: float, unit: str) -> str:
     """`update ratio 0.0006 of the weight, a step`; a unit that the name ends in is said once:
     `train tokens 7,550`."""
     name = signal.replace("_", " ")
-    return f"{name} {significant(value)} {'' if name.endswith(unit) else unit}".rstrip()
+    return f"{name} {format_significant(value)} {'' if name.endswith(unit) else unit}".rstrip()
 
 
-def interval_words(ci95: tuple[float, float] | None) -> str:
+def format_ci95(ci95: tuple[float, float] | None) -> str:
     """` (95 %: 4.05 to 4.2)`, to stand behind a number; empty where it has no interval."""
-    return "" if ci95 is None else f" (95 %: {significant(ci95[0])} to {significant(ci95[1])})"
+    return "" if ci95 is None else f" (95 %: {format_significant(ci95[0])} to {format_significant(ci95[1])})"
 
 
-def share(part: float) -> str:
+def format_percent(part: float) -> str:
     """`0.4%`, `37%`."""
     return f"{part:.1%}" if 0 < part < 0.1 else f"{part:.0%}"
 
@@ -54,7 +54,7 @@ def generate_command(folder: Path | str, samples: Sequence[Sample] = ()) -> str:
     return f"descend generate {shlex.quote(str(folder))} {quoted}"
 
 
-def trial(run: RunRecord, *changes: Change) -> str:
+def suggest_flags(run: RunRecord, *changes: Change) -> str:
     """`try --batch-size 8 or --batch-size 2`: flags of `descend train`.
 
     Only changes are named that a run like `run` would accept and that change something;
@@ -66,18 +66,18 @@ def trial(run: RunRecord, *changes: Change) -> str:
     return "try " + " or ".join([", ".join(flags[:-1])] * (len(flags) > 1) + flags[-1:])
 
 
-def compared(run: RunRecord, *changes: Change) -> str:
+def suggest_comparison(run: RunRecord, *changes: Change) -> str:
     """`trial` with what its outcome is to be held against."""
-    return f"{trial(run, *changes)} {against(run)}"
+    return f"{suggest_flags(run, *changes)} {comparison_baseline_text(run)}"
 
 
-def against(run: RunRecord) -> str:
+def comparison_baseline_text(run: RunRecord) -> str:
     """What the outcome of a trial is to be held against."""
     loss = run.summary.validation_loss
     return f"and compare with the validation loss of {loss:.3f} that this run reached"
 
 
-def other_rates(run: RunRecord) -> list[Change]:
+def alternative_learning_rates(run: RunRecord) -> list[Change]:
     """The peak rate of `run` times three and divided by three."""
     peak = max(s.learning_rate for s in run.steps)
     # A rate per epoch belongs to its own schedule: one rate needs another.
@@ -99,4 +99,4 @@ def _flags(change: Change) -> str:
 
 
 def _value(value: object) -> str:
-    return significant(value) if isinstance(value, float) else str(value)
+    return format_significant(value) if isinstance(value, float) else str(value)

@@ -8,26 +8,26 @@ from numpy.typing import NDArray
 from descend.handbook.yours.record import RunRecord
 from descend.report.figures import Axis, Curve, bars, curves
 from descend.report.look import token_counts
-from descend.report.page import Block, Column, Fact, Facts, Figure, Paragraph, Section, Table
-from descend.report.pieces import marked, shown_pieces
+from descend.report.page import ReportBlock, TableColumn, Fact, Facts, Figure, Paragraph, Section, ReportTable
+from descend.report.pieces import mark_whitespace, tokens_to_text
 from descend.text.store import TokenStore
-from descend.units import counted, size
+from descend.units import format_count, format_bytes
 
 FREQUENT = 15
 
 
-def corpus(run: RunRecord, store: TokenStore | None) -> Section:
+def corpus_section(run: RunRecord, store: TokenStore | None) -> Section:
     """Sizes of the text, and how often its tokens are used where the text is at hand."""
-    of, info = run.of_corpus, run.info.corpus
-    blocks: list[Block] = [
+    of, info = run.corpus_count, run.info.corpus
+    blocks: list[ReportBlock] = [
         Paragraph(
-            f"{info['corpus']}: {counted(of('documents'), 'document')}, held "
+            f"{info['corpus']}: {format_count(of('documents'), 'document')}, held "
             f"out by {info['split_by']}. {float(info['overlap_share']):.1%} of the held-out tokens "
             "stand in a run of 32 that is in the training text too."
         ),
         Facts((
-            Fact("training text", size(of("train_bytes")), f"{of('train_tokens'):,} tokens"),
-            Fact("held out", size(of("validation_bytes")), f"{of('validation_tokens'):,} tokens"),
+            Fact("training text", format_bytes(of("train_bytes")), f"{of('train_tokens'):,} tokens"),
+            Fact("held out", format_bytes(of("validation_bytes")), f"{of('validation_tokens'):,} tokens"),
             Fact("vocabulary", f"{of('vocab_size'):,}", f"{run.config.tokenizer} tokens"),
             Fact("a token stands for", f"{run.bytes_per_token:.2f}", "bytes of held-out text"),
         )),
@@ -70,14 +70,14 @@ def _octaves(counts: NDArray[np.int64]) -> Figure:
     )  # fmt: skip
 
 
-def _frequent(store: TokenStore, counts: NDArray[np.int64]) -> Table:
+def _frequent(store: TokenStore, counts: NDArray[np.int64]) -> ReportTable:
     top = [int(i) for i in np.argsort(-counts, kind="stable")[:FREQUENT] if counts[i]]
     rows = tuple(
         (
-            marked(next(shown_pieces(store.tokenizer, [i]))[0]), f"{counts[i]:,}",
+            mark_whitespace(next(tokens_to_text(store.tokenizer, [i]))[0]), f"{counts[i]:,}",
             f"{counts[i] / counts.sum():.2%}",
         )
         for i in top
     )  # fmt: skip
-    columns = (Column("token", False), Column("times"), Column("share of the training text"))
-    return Table("The most frequent tokens (␣ a space, ↵ a line's end)", columns, rows, folded=True)
+    columns = (TableColumn("token", False), TableColumn("times"), TableColumn("share of the training text"))
+    return ReportTable("The most frequent tokens (␣ a space, ↵ a line's end)", columns, rows, folded=True)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import statistics
 
-from descend.doctor.healthy import HEALTHY
+from descend.doctor.healthy import REFERENCE_RANGES
 from descend.handbook.yours.record import RunRecord
-from descend.handbook.yours.wording import share, significant
-from descend.report.figures import Axis, Curve, Level, curves, smooth
-from descend.report.page import Block, Column, Figure, Paragraph, Section, Table
-from descend.report.parts.marks import marks
-from descend.report.parts.progress import progress_of
+from descend.handbook.yours.wording import format_percent, format_significant
+from descend.report.figures import Axis, Curve, HorizontalLine, curves, smooth
+from descend.report.page import ReportBlock, TableColumn, Figure, Paragraph, Section, ReportTable
+from descend.report.parts.marks import curve_events
+from descend.report.parts.progress import steps_to_epochs
 
 USUAL_RATIO = {
     # benchmarks/results/doctor/healthy.json and fast_tinyshakespeare.json: runs of the defaults.
-    "muon": HEALTHY["update_ratio"],
+    "muon": REFERENCE_RANGES["update_ratio"],
     # Karpathy, makemore part 3 (2022): about 0.001; a factor of three either way.
     "adamw": (0.0003, 0.003),
 }
@@ -24,11 +24,11 @@ MOST_MATRICES = 60
 """Rows of the table of matrices."""
 
 
-def inside(run: RunRecord) -> Section | None:
+def optimization_section(run: RunRecord) -> Section | None:
     """Curves of the quantities that tell of trouble before the loss does."""
     if not run.steps:
         return None
-    blocks: list[Block] = [_rate(run), *_norm(run)]
+    blocks: list[ReportBlock] = [_rate(run), *_norm(run)]
     if run.update_ratios:
         blocks += _ratios(run)
     return Section("inside", "Inside the training", (
@@ -44,11 +44,11 @@ def _rate(run: RunRecord) -> Figure:
     rates = [s.learning_rate for s in run.steps]
     return Figure(
         "Learning rate",
-        f"Learning rate by epoch: {significant(rates[0])} at first, {significant(max(rates))} at "
-        f"most, {significant(rates[-1])} at the end, schedule {run.config.schedule}.",
-        curves([Curve("learning rate", progress_of(run, [s.step for s in run.steps]), rates,
+        f"Learning rate by epoch: {format_significant(rates[0])} at first, {format_significant(max(rates))} at "
+        f"most, {format_significant(rates[-1])} at the end, schedule {run.config.schedule}.",
+        curves([Curve("learning rate", steps_to_epochs(run, [s.step for s in run.steps]), rates,
                       "@second")],
-               Axis("epochs", least=0), Axis("rate", least=0), marks=marks(run)),
+               Axis("epochs", least=0), Axis("rate", least=0), marks=curve_events(run)),
         height=200,
     )  # fmt: skip
 
@@ -58,15 +58,15 @@ def _norm(run: RunRecord) -> list[Figure | Paragraph]:
     norms = run.gradient_norms
     if not norms:
         return []
-    x = progress_of(run, [s.step for s in made])
-    after = [r.value for r in run.summary.rescues if r.change == "clip"]
+    x = steps_to_epochs(run, [s.step for s in made])
+    after = [r.value for r in run.summary.rollbacks if r.adjustment == "clip"]
     clip = after[-1] if after else run.config.gradient_clip
-    levels = [Level("clipped above", clip)] if clip else []
+    levels = [HorizontalLine("clipped above", clip)] if clip else []
     median, largest = statistics.median(norms), max(norms)
     told = (
-        f"The median was {significant(median)}, the largest {significant(largest)} at update "
+        f"The median was {format_significant(median)}, the largest {format_significant(largest)} at update "
         f"{made[norms.index(largest)].step:,}"
-        + (f"; {share(run.clipped_share)} of the updates were clipped." if clip else ".")
+        + (f"; {format_percent(run.clipped_step_fraction)} of the updates were clipped." if clip else ".")
     )
     return [
         Figure(
@@ -74,14 +74,14 @@ def _norm(run: RunRecord) -> list[Figure | Paragraph]:
             curves([Curve("gradient norm", x, norms, "@second", "raw"),
                     Curve("gradient norm", x, smooth(norms), "@second")],
                    Axis("epochs", least=0), Axis("norm", log=True), levels=levels,
-                   marks=marks(run)),
+                   marks=curve_events(run)),
             height=240,
         ),
-        Paragraph(told, quiet=True),
+        Paragraph(told, is_secondary=True),
     ]  # fmt: skip
 
 
-def _ratios(run: RunRecord) -> list[Figure | Table]:
+def _ratios(run: RunRecord) -> list[Figure | ReportTable]:
     medians = [
         (m.step, statistics.median(held))
         for m in run.matrices
@@ -92,20 +92,20 @@ def _ratios(run: RunRecord) -> list[Figure | Table]:
     figure = Figure(
         "How far one update moves the weights, as a share of their size",
         "Median update-to-weight ratio by epoch; "
-        f"{significant(statistics.median(run.update_ratios.values()))} over the run. The table "
+        f"{format_significant(statistics.median(run.update_ratios.values()))} over the run. The table "
         "below has every matrix.",
-        curves([Curve("median of the matrices", progress_of(run, [s for s, _ in medians]),
+        curves([Curve("median of the matrices", steps_to_epochs(run, [s for s, _ in medians]),
                       [r for _, r in medians], "@second")],
                Axis("epochs", least=0), Axis("ratio", log=True),
-               levels=[Level(f"usual for {run.config.optimizer}, {end}", ratio)
+               levels=[HorizontalLine(f"usual for {run.config.optimizer}, {end}", ratio)
                        for end, ratio in zip(("from", "to"), usual, strict=True)
                        if ratio is not None]),
         height=220,
     )  # fmt: skip
-    table = Table(
+    table = ReportTable(
         "The same for each weight matrix: median over the run after warmup",
-        (Column("matrix", numeric=False), Column("update ÷ weight")),
-        tuple((name.removesuffix(".weight"), significant(ratio)) for name, ratio in rows),
+        (TableColumn("matrix", numeric=False), TableColumn("update ÷ weight")),
+        tuple((name.removesuffix(".weight"), format_significant(ratio)) for name, ratio in rows),
         folded=True,
     )
     return [figure, table] if medians else [table]

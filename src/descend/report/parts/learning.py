@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from descend.handbook.yours.learning import made_harder
+from descend.handbook.yours.learning import train_loss_above_validation_note
 from descend.handbook.yours.record import RunRecord
-from descend.report.figures import Axis, Curve, Level, Mark, curves, smooth
-from descend.report.page import Column, Figure, Paragraph, Section, Table
-from descend.report.parts.marks import marks, rescues
-from descend.report.parts.progress import progress_of
-from descend.report.words import shape_of_the_curve
-from descend.units import duration
+from descend.report.figures import Axis, Curve, HorizontalLine, VerticalLine, curves, smooth
+from descend.report.page import TableColumn, Figure, Paragraph, Section, ReportTable
+from descend.report.parts.marks import curve_events, rescues
+from descend.report.parts.progress import steps_to_epochs
+from descend.report.words import describe_convergence
+from descend.units import format_duration
 
 
-def learning(run: RunRecord) -> Section:
+def learning_curves_section(run: RunRecord) -> Section:
     """Curves, and every epoch as a row."""
     return Section("learning", "How it learned", (
-        Paragraph(shape_of_the_curve(run.summary)),
+        Paragraph(describe_convergence(run.summary)),
         _figure(run, "loss"),
         *rescues(run),
         _figure(run, "accuracy"),
-        *((Paragraph(harder),) if (harder := made_harder(run)) else ()),
+        *((Paragraph(harder),) if (harder := train_loss_above_validation_note(run)) else ()),
         epoch_table(run),
     ))  # fmt: skip
 
 
 def _figure(run: RunRecord, what: str) -> Figure:
     loss = what == "loss"
-    x = progress_of(run, [s.step for s in run.steps])
+    x = steps_to_epochs(run, [s.step for s in run.steps])
     train = [s.loss if loss else 100 * s.accuracy for s in run.steps]
     ends = [float(e.epoch) for e in run.epochs]
     held_out = [e.validation_loss if loss else 100 * e.validation_accuracy for e in run.epochs]
@@ -36,7 +36,7 @@ def _figure(run: RunRecord, what: str) -> Figure:
         Curve("held-out text", ends, held_out, "@accent", "points"),
     ]
     levels = [
-        Level({"unigram": "counting single tokens", "bigram": "counting pairs"}[key], value)
+        HorizontalLine({"unigram": "counting single tokens", "bigram": "counting pairs"}[key], value)
         for key, value in run.ladder.items()
         if loss and key in ("unigram", "bigram")
     ]
@@ -49,10 +49,10 @@ def _figure(run: RunRecord, what: str) -> Figure:
     )
     axis = Axis("nats per token") if loss else Axis("percent", least=0)
     last = max(run.epochs[-1].epoch, x[-1])
-    kept = [Mark("best epoch", float(best.epoch))] if best.epoch < run.epochs[-1].epoch else []
+    kept = [VerticalLine("best epoch", float(best.epoch))] if best.epoch < run.epochs[-1].epoch else []
     drawn = curves(
         lines, Axis("epochs", least=0, most=last), axis,
-        levels=levels, marks=[*marks(run), *kept],
+        levels=levels, marks=[*curve_events(run), *kept],
     )  # fmt: skip
     return Figure(
         "Loss, nats per token: lower is better" if loss else "Next tokens named right, percent",
@@ -61,23 +61,23 @@ def _figure(run: RunRecord, what: str) -> Figure:
 
 
 EPOCH_COLUMNS = (
-    Column("epoch"), Column("training loss"), Column("held-out loss"), Column("bits per byte"),
-    Column("held-out accuracy"), Column("training accuracy"), Column("time"),
+    TableColumn("epoch"), TableColumn("training loss"), TableColumn("held-out loss"), TableColumn("bits per byte"),
+    TableColumn("held-out accuracy"), TableColumn("training accuracy"), TableColumn("time"),
 )  # fmt: skip
 
 
-def epoch_table(run: RunRecord) -> Table:
+def epoch_table(run: RunRecord) -> ReportTable:
     """Every epoch; the one whose weights are kept is set apart."""
     rows = tuple(
         (
             str(e.epoch), f"{e.loss_start:.2f} → {e.loss_end:.2f}", f"{e.validation_loss:.3f}",
             f"{e.bits_per_byte:.3f}", f"{e.validation_accuracy:.1%}",
-            f"{e.accuracy_start:.0%} → {e.accuracy_end:.0%}", duration(e.seconds),
+            f"{e.accuracy_start:.0%} → {e.accuracy_end:.0%}", format_duration(e.seconds),
         )
         for e in run.epochs
     )  # fmt: skip
     kept = next(n for n, e in enumerate(run.epochs) if e.epoch == run.summary.best_epoch)
-    return Table(
+    return ReportTable(
         f"Each epoch; the weights of epoch {run.summary.best_epoch} are the ones kept",
         EPOCH_COLUMNS, rows, strong=frozenset({kept}),
     )  # fmt: skip

@@ -7,11 +7,11 @@ from descend.handbook.yours.record import RunRecord
 from descend.report.diagnosis import headline
 from descend.report.figures import Axis, bars
 from descend.report.page import Fact, Facts, Figure, Paragraph, Section
-from descend.report.words import verdict
+from descend.report.words import assess_run
 from descend.runs.suggestions import has_diverged, suggest_fix
-from descend.units import duration, perplexity, size
+from descend.units import format_duration, perplexity, format_bytes
 
-RUNGS = {
+BASELINE_NAMES = {
     "uniform": "guessing blindly",
     "unigram": "counting single tokens",
     "bigram": "counting pairs",
@@ -22,7 +22,7 @@ RUNGS = {
 def subtitle(run: RunRecord) -> str:
     """What was trained on what, and when."""
     when = run.info.saved_at.partition("T")[0]
-    return f"{corpus_name(run)}, {size(run.of_corpus('train_bytes'))} of training text · {when}"
+    return f"{corpus_name(run)}, {format_bytes(run.corpus_count('train_bytes'))} of training text · {when}"
 
 
 def corpus_name(run: RunRecord) -> str:
@@ -30,7 +30,7 @@ def corpus_name(run: RunRecord) -> str:
     return str(run.info.corpus["corpus"]).rstrip("/").rpartition("/")[2] or "the corpus"
 
 
-def lead(run: RunRecord, diagnosed: Diagnosis | None = None) -> tuple[str, ...]:
+def lead_paragraphs(run: RunRecord, diagnosed: Diagnosis | None = None) -> tuple[str, ...]:
     """The outcome in plain words, what the diagnosis says first."""
     words = []
     if has_diverged(run.folder):
@@ -42,7 +42,7 @@ def lead(run: RunRecord, diagnosed: Diagnosis | None = None) -> tuple[str, ...]:
         words.append("This run has not come to its end: all below is the state so far.")
     if diagnosed:
         words.append(headline(diagnosed))
-    return (*words, verdict(run.summary))
+    return (*words, assess_run(run.summary))
 
 
 def facts(run: RunRecord) -> Facts:
@@ -54,7 +54,7 @@ def facts(run: RunRecord) -> Facts:
         Fact("next token right", f"{summary.validation_accuracy:.1%}", "of held-out tokens"),
         Fact("perplexity", perplexity(summary.validation_loss), "like choosing among so many"),
         Fact("parameters", _millions(summary.parameters), run.config.architecture),
-        Fact("training time", duration(summary.seconds),
+        Fact("training time", format_duration(summary.seconds),
              f"{summary.tokens_per_second:,.0f} tokens/s"),
     ))  # fmt: skip
 
@@ -63,10 +63,10 @@ def _millions(count: int) -> str:
     return f"{count / 1e6:.2f} M" if count >= 1e6 else f"{count / 1e3:.0f} k"
 
 
-def ladder(run: RunRecord) -> Section:
+def ngram_baselines_section(run: RunRecord) -> Section:
     """The model among those that only count."""
-    rungs = {k: float(v) for k, v in run.info.corpus["ladder"].items() if k in RUNGS}
-    steps = [(RUNGS[k], v) for k, v in rungs.items()] + [
+    rungs = {k: float(v) for k, v in run.info.corpus["ladder"].items() if k in BASELINE_NAMES}
+    steps = [(BASELINE_NAMES[k], v) for k, v in rungs.items()] + [
         ("this model", run.summary.validation_loss)
     ]
     steps.sort(key=lambda step: -step[1])

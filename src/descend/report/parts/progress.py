@@ -9,7 +9,7 @@ import numpy as np
 from descend.handbook.yours.record import RunRecord
 
 
-def progress_of(run: RunRecord, steps: Sequence[int]) -> list[float]:
+def steps_to_epochs(run: RunRecord, steps: Sequence[int]) -> list[float]:
     """Each step as epochs gone by: 0 at the start, 1 after the first."""
     ends = [0, *(e.step for e in run.epochs)]
     done = [0.0, *(float(e.epoch) for e in run.epochs)]

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from descend.handbook.checklist import Checklist
-from descend.report.page import Column, Paragraph, Section, Table
+from descend.report.page import TableColumn, Paragraph, Section, ReportTable
 
 
-def rules(found: Checklist) -> Section:
+def checklist_section(found: Checklist) -> Section:
     """Each question, its answer and what it rests on."""
     rows = tuple(
         (
             a.question, a.answer,
-            "tried" if a.proved else "–" if a.answer == "open" else "not all tried", a.because,
+            "tried" if a.is_tested else "–" if a.answer == "open" else "not all tried", a.reason,
         )
         for a in found.answers
     )  # fmt: skip
-    columns = (Column("question", False), Column("answer", False), Column("proof", False),
-               Column("because", False))  # fmt: skip
+    columns = (TableColumn("question", False), TableColumn("answer", False), TableColumn("proof", False),
+               TableColumn("because", False))  # fmt: skip
     return Section("rules", "The golden rules", (
         Paragraph(found.sentence),
-        Table("Five questions that every guide asks", columns, rows,
+        ReportTable("Five questions that every guide asks", columns, rows,
               strong=frozenset(n for n, a in enumerate(found.answers) if a.answer == "no")),
     ))  # fmt: skip

@@ -7,49 +7,49 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from descend.config import OF_NO_CONSEQUENCE, PRESETS, RunConfig
-from descend.handbook.facts import shown, word
+from descend.config import NON_SEMANTIC_KEYS, PRESETS, RunConfig
+from descend.handbook.facts import format_setting, format_value
 from descend.handbook.yours.wording import generate_command
-from descend.lab.command import flags_of
-from descend.report.page import Column, Command, Paragraph, Section, Table
-from descend.runs.folder import RunInfo
+from descend.lab.command import format_flags
+from descend.report.page import TableColumn, Command, Paragraph, Section, ReportTable
+from descend.runs.folder import RunMetadata
 from descend.runs.records import Sample
 from descend.units import quoted
 
 _MACHINE = ("device", "precision", "attention", "compiled", "threads", "torch", "processor")
 
 
-def settings(info: RunInfo, folder: Path) -> Section:
+def config_section(info: RunMetadata, folder: Path) -> Section:
     """Every key: its value, where it came from, the default; first what is not the default."""
     other: list[tuple[str, ...]] = []
     default: list[tuple[str, ...]] = []
     for key, field in RunConfig.model_fields.items():
-        asked, used = info.config.get(key), info.resolved.get(key)
-        value = "–" if used is None else shown(used)
+        asked, used = info.requested_config.get(key), info.resolved_config.get(key)
+        value = "–" if used is None else format_setting(used)
         if asked != field.default:
-            other.append((key, value, "asked", shown(field.default)))
+            other.append((key, value, "asked", format_setting(field.default)))
         elif asked is None and used is not None:
-            other.append((key, value, "chosen", shown(field.default)))
+            other.append((key, value, "chosen", format_setting(field.default)))
         else:
             default.append((key, value))
     executed = info.execution
-    computed = ", ".join(f"{k} {word(executed[k])}" for k in _MACHINE if k in executed)
+    computed = ", ".join(f"{k} {format_value(executed[k])}" for k in _MACHINE if k in executed)
     return Section("settings", "Settings", (
         Paragraph(
             f"Preset {info.preset}. What was asked for came by a flag, a file or the preset; what "
             "was left open was chosen, mostly by the size of the text. "
             f"`descend explain SETTING --run {folder}` tells what each one did here."
         ),
-        Table("What was asked for, and what was chosen",
-              (Column("setting", False), Column("value", False), Column("from", False),
-               Column("default", False)), tuple(other)),
-        Table("All other settings, which kept their default",
-              (Column("setting", False), Column("value", False)), tuple(default), folded=True),
-        Paragraph(f"Computed with {computed}.", quiet=True),
+        ReportTable("What was asked for, and what was chosen",
+              (TableColumn("setting", False), TableColumn("value", False), TableColumn("from", False),
+               TableColumn("default", False)), tuple(other)),
+        ReportTable("All other settings, which kept their default",
+              (TableColumn("setting", False), TableColumn("value", False)), tuple(default), folded=True),
+        Paragraph(f"Computed with {computed}.", is_secondary=True),
     ))  # fmt: skip
 
 
-def again(info: RunInfo, folder: Path, samples: Sequence[Sample] = ()) -> Section:
+def repeat_section(info: RunMetadata, folder: Path, samples: Sequence[Sample] = ()) -> Section:
     """The commands that repeat the run and go on from it."""
     model = quoted(folder)
     return Section("again", "Do it again", (
@@ -62,18 +62,18 @@ def again(info: RunInfo, folder: Path, samples: Sequence[Sample] = ()) -> Sectio
     ))  # fmt: skip
 
 
-def repeat_command(info: RunInfo) -> str:
+def repeat_command(info: RunMetadata) -> str:
     """`descend train …` with every key that differs from the preset."""
-    asked = {k: v for k, v in info.config.items() if k in RunConfig.model_fields}
+    asked = {k: v for k, v in info.requested_config.items() if k in RunConfig.model_fields}
     base: dict[str, Any] = {k: f.default for k, f in RunConfig.model_fields.items()}
     base |= PRESETS.get(info.preset, {})
     given = {
         key: value for key, value in asked.items()
-        if value != base[key] and key not in ("corpus_dir", *OF_NO_CONSEQUENCE)
+        if value != base[key] and key not in ("corpus_dir", *NON_SEMANTIC_KEYS)
     }  # fmt: skip
     if isinstance(given.get("learning_rate"), dict):
         given.pop("schedule", None)
-    corpus = info.resolved.get("corpus_dir") or "python"
+    corpus = info.resolved_config.get("corpus_dir") or "python"
     if info.parent:
         words = ["descend", "continue", info.parent, str(corpus)]
         given.pop("vocab_path", None)
@@ -84,4 +84,4 @@ def repeat_command(info: RunInfo) -> str:
         words = ["descend", "train", str(corpus)]
         if info.preset != "fast":
             words += ["--preset", info.preset]
-    return shlex.join([*words, *flags_of(given)])
+    return shlex.join([*words, *format_flags(given)])

@@ -7,35 +7,35 @@ import math
 import numpy as np
 
 from descend.report.figures import Axis, Curve, bars, curves
-from descend.report.look import Look, token_counts
+from descend.report.look import ModelInspection, token_counts
 from descend.report.page import (
     LEVELS,
-    Block,
-    Column,
+    ReportBlock,
+    TableColumn,
     Figure,
     Paragraph,
-    Passage,
-    Piece,
-    Scale,
+    ShadedText,
+    ShadedToken,
+    ShadeLegend,
     Section,
-    Table,
+    ReportTable,
 )
-from descend.report.pieces import marked, shown_pieces
-from descend.signals.breakdown import by_frequency, by_position
+from descend.report.pieces import mark_whitespace, tokens_to_text
+from descend.signals.breakdown import loss_by_frequency, loss_by_position
 
 PASSAGE_TOKENS = 256
 """Tokens of held-out text shown in shades, over the passages."""
 
-COSTLY = 15
+NUM_HIGHEST_LOSS_TOKENS = 15
 """Tokens shown of those that cost the most."""
 
-NATS_A_LEVEL = 1.25
+NATS_PER_SHADE = 1.25
 """Width of a shade: the last of them begins where the model gave the token 1 in 1,800."""
 
 
-def surprise(look: Look) -> Section:
+def token_loss_section(look: ModelInspection) -> Section:
     """The held-out text in shades, and what its shades add up to."""
-    blocks: list[Block] = [
+    blocks: list[ReportBlock] = [
         Paragraph(
             "Held-out text, each token shaded by how little the model expected it after what came "
             "before: plain where it was foreseen, dark where it came as a surprise."
@@ -44,30 +44,30 @@ def surprise(look: Look) -> Section:
     count = max(1, round(PASSAGE_TOKENS / look.found.losses.shape[1]))
     rows = np.unique(np.linspace(0, look.windows - 1, count).astype(int))
     blocks += [passage(look, int(row)) for row in rows]
-    blocks.append(Scale(scale()))
+    blocks.append(ShadeLegend(scale()))
     blocks += [_position_figure(look), _position_table(look)]
-    blocks += [_frequency_figure(look), costly_table(look)]
+    blocks += [_frequency_figure(look), highest_loss_tokens_table(look)]
     return Section("surprise", "Where it is surprised", tuple(blocks))
 
 
-def passage(look: Look, row: int) -> Passage:
+def passage(look: ModelInspection, row: int) -> ShadedText:
     """Window `row` in shades."""
     ids = look.found.targets[row][:PASSAGE_TOKENS].tolist()
     losses = look.found.losses[row]
     pieces = []
-    for text, places in shown_pieces(look.store.tokenizer, ids):
+    for text, places in tokens_to_text(look.store.tokenizer, ids):
         nats = float(sum(losses[p] for p in places))
-        level = min(LEVELS - 1, int(nats / NATS_A_LEVEL))
+        level = min(LEVELS - 1, int(nats / NATS_PER_SHADE))
         hint = f"{nats:.2f} nats: expected with {_chance(nats)}"
-        pieces.append(Piece(text.replace("\n", "↵\n"), level, hint))
-    return Passage(tuple(pieces))
+        pieces.append(ShadedToken(text.replace("\n", "↵\n"), level, hint))
+    return ShadedText(tuple(pieces))
 
 
 def scale() -> tuple[str, ...]:
     """What each shade means: the chance the model gave to the token."""
     return tuple(
-        f"{_chance(level * NATS_A_LEVEL)} or less" if level else "more than "
-        + _chance(NATS_A_LEVEL)
+        f"{_chance(level * NATS_PER_SHADE)} or less" if level else "more than "
+        + _chance(NATS_PER_SHADE)
         for level in range(LEVELS)
     )  # fmt: skip
 
@@ -77,9 +77,9 @@ def _chance(nats: float) -> str:
     return f"{chance:.0%}" if chance >= 0.095 else f"1 in {1 / max(chance, 1e-12):,.0f}"
 
 
-def _position_figure(look: Look) -> Figure:
+def _position_figure(look: ModelInspection) -> Figure:
     losses = look.found.losses.mean(0).astype(float).tolist()
-    bands = by_position(look.found)
+    bands = loss_by_position(look.found)
     # An octave is drawn at its middle, as the axis measures it.
     middles = [math.sqrt(b.low * (b.high - 1)) for b in bands]
     return Figure(
@@ -98,21 +98,21 @@ def _position_figure(look: Look) -> Figure:
     )  # fmt: skip
 
 
-def _position_table(look: Look) -> Table:
+def _position_table(look: ModelInspection) -> ReportTable:
     rows = tuple(
-        (_span(b.low, b.high), f"{b.loss:.3f}", f"{b.tokens:,}") for b in by_position(look.found)
+        (_span(b.low, b.high), f"{b.loss:.3f}", f"{b.tokens:,}") for b in loss_by_position(look.found)
     )
-    columns = (Column("tokens read before", False), Column("loss, nats per token"),
-               Column("tokens judged"))  # fmt: skip
-    return Table("Loss by position", columns, rows, folded=True)
+    columns = (TableColumn("tokens read before", False), TableColumn("loss, nats per token"),
+               TableColumn("tokens judged"))  # fmt: skip
+    return ReportTable("Loss by position", columns, rows, folded=True)
 
 
 def _span(low: int, high: int) -> str:
     return f"{low:,}" if high == low + 1 else f"{low:,}–{high - 1:,}"
 
 
-def _frequency_figure(look: Look) -> Figure:
-    bands = by_frequency(look.found, token_counts(look.store))
+def _frequency_figure(look: ModelInspection) -> Figure:
+    bands = loss_by_frequency(look.found, token_counts(look.store))
     names = [_span(b.low, b.high) for b in bands]
     told = "; ".join(f"{n} times {b.loss:.2f}" for n, b in zip(names, bands, strict=True))
     return Figure(
@@ -123,22 +123,22 @@ def _frequency_figure(look: Look) -> Figure:
     )  # fmt: skip
 
 
-def costly_table(look: Look) -> Table:
+def highest_loss_tokens_table(look: ModelInspection) -> ReportTable:
     """The tokens that make up most of the loss: frequent and hard to foresee."""
     targets, losses = look.found.targets.ravel(), look.found.losses.ravel().astype(np.float64)
     size = look.store.tokenizer.vocab_size
     total = np.bincount(targets, losses, minlength=size)
     count = np.bincount(targets, minlength=size)
-    hits = np.bincount(targets, look.found.hits.ravel(), minlength=size)
-    top = [int(i) for i in np.argsort(-total, kind="stable")[:COSTLY] if count[i]]
+    hits = np.bincount(targets, look.found.is_correct.ravel(), minlength=size)
+    top = [int(i) for i in np.argsort(-total, kind="stable")[:NUM_HIGHEST_LOSS_TOKENS] if count[i]]
     rows = tuple(
         (
-            marked(next(shown_pieces(look.store.tokenizer, [i]))[0]),
+            mark_whitespace(next(tokens_to_text(look.store.tokenizer, [i]))[0]),
             f"{total[i] / losses.sum():.1%}",
             f"{total[i] / count[i]:.2f}", f"{hits[i] / count[i]:.0%}", f"{count[i]:,}",
         )
         for i in top
     )  # fmt: skip
-    columns = (Column("token", False), Column("share of all loss"), Column("its mean loss"),
-               Column("named right"), Column("times judged"))  # fmt: skip
-    return Table("The tokens that cost the most (␣ a space, ↵ a line's end)", columns, rows)
+    columns = (TableColumn("token", False), TableColumn("share of all loss"), TableColumn("its mean loss"),
+               TableColumn("named right"), TableColumn("times judged"))  # fmt: skip
+    return ReportTable("The tokens that cost the most (␣ a space, ↵ a line's end)", columns, rows)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from descend.handbook.yours.record import RunRecord
-from descend.report.page import Paragraph, Section, Writing, Writings
-from descend.report.parts.progress import progress_of
+from descend.report.page import Paragraph, Section, TextSample, TextSamples
+from descend.report.parts.progress import steps_to_epochs
 from descend.runs.records import Sample
 
 MOST_SAMPLES = 12
 """Of a longer run, so many are shown, evenly picked, with the first and the last."""
 
 
-def writing(run: RunRecord) -> Section | None:
+def samples_section(run: RunRecord) -> Section | None:
     """Samples in the order in which they were written."""
     samples = [r for r in run.records if isinstance(r, Sample)]
     if not samples:
@@ -26,8 +26,8 @@ def writing(run: RunRecord) -> Section | None:
             "The beginning, in grey, is held-out text that the model never trained on; the rest is "
             "its own. Sampled with the default settings, so another seed would write otherwise."
         ),
-        Writings(tuple(
-            Writing(_when(run, s, last), s.prompt.strip("\n"), s.text.rstrip()) for s in shown
+        TextSamples(tuple(
+            TextSample(_when(run, s, last), s.prompt.strip("\n"), s.text.rstrip()) for s in shown
         )),
     ))  # fmt: skip
 
@@ -35,7 +35,7 @@ def writing(run: RunRecord) -> Section | None:
 def _when(run: RunRecord, sample: Sample, last: int) -> str:
     if sample.step == last and run.summary.finished:
         return f"the model kept (epoch {run.summary.best_epoch})"
-    return f"after epoch {progress_of(run, [sample.step])[0]:g}"
+    return f"after epoch {steps_to_epochs(run, [sample.step])[0]:g}"
 
 
 def _some(samples: list[Sample], most: int) -> list[Sample]:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from descend.text.languages.entropy import EntropyRate
-from descend.text.languages.tales import VERSION, stories, stories_entropy, stories_nll
+from descend.text.languages.tales import VERSION, generate_stories, stories_entropy, stories_nll
 
-__all__ = ["VERSION", "EntropyRate", "stories", "stories_entropy", "stories_nll"]
+__all__ = ["VERSION", "EntropyRate", "generate_stories", "stories_entropy", "stories_nll"]

@@ -28,7 +28,7 @@ class MarkovChain:
         return int(self.table.shape[1])
 
 
-def markov_chain(
+def random_markov_chain(
     order: int, symbols: int, seed: int, concentration: float = 0.3, noise: float = 0.0
 ) -> MarkovChain:
     """A random chain: each row from a symmetric Dirichlet distribution.
@@ -52,7 +52,7 @@ def sample_chain(chain: MarkovChain, count: int, seed: int) -> Ids:
     """`count` symbols, begun in the stationary distribution."""
     source = np.random.default_rng(seed)
     steps = np.cumsum(chain.table, axis=1)
-    state = int(source.choice(len(chain.table), p=stationary(chain)))
+    state = int(source.choice(len(chain.table), p=stationary_distribution(chain)))
     rows, symbols = len(chain.table), chain.symbols
     told = np.empty(count, dtype=np.int64)
     for i, chance in enumerate(source.random(count)):
@@ -61,7 +61,7 @@ def sample_chain(chain: MarkovChain, count: int, seed: int) -> Ids:
     return told
 
 
-def stationary(chain: MarkovChain) -> Floats:
+def stationary_distribution(chain: MarkovChain) -> Floats:
     """The long-run share of each context (row of the table), by repeated application."""
     rows, symbols = chain.table.shape
     share: Floats = np.full(rows, 1.0 / rows)
@@ -76,12 +76,12 @@ def stationary(chain: MarkovChain) -> Floats:
     return share
 
 
-def chain_entropy_rate(chain: MarkovChain) -> float:
+def markov_entropy_rate(chain: MarkovChain) -> float:
     """Nats per symbol: - sum over contexts s of pi(s) sum_x p(x|s) ln p(x|s)."""
-    return float(stationary(chain) @ -(chain.table * np.log(chain.table)).sum(axis=1))
+    return float(stationary_distribution(chain) @ -(chain.table * np.log(chain.table)).sum(axis=1))
 
 
-def chain_nll(chain: MarkovChain, tokens: Ids) -> Floats:
+def markov_nll(chain: MarkovChain, tokens: Ids) -> Floats:
     """Exact surprisal (nats) of each symbol of `tokens[order:]`, given those before it."""
     context = np.zeros(len(tokens) - chain.order, dtype=np.int64)
     for back in range(chain.order, 0, -1):

@@ -43,7 +43,7 @@ class Expand:
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
+class Assign:
     """A value chosen from the variable's table, remembered, and shown in a form."""
 
     variable: str
@@ -58,11 +58,11 @@ class Recall:
     form: str
 
 
-Atom = Literal | Expand | Draw | Recall
+Atom = Literal | Expand | Assign | Recall
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class VariableTable:
     """The values of a variable: the forms of each, and their probabilities."""
 
     values: tuple[Mapping[str, str], ...]
@@ -73,7 +73,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class GrammarRule:
     """Alternatives, and their probabilities for each value of the condition."""
 
     alternatives: tuple[tuple[Atom, ...], ...]
@@ -84,8 +84,8 @@ class Rule:
 class Grammar:
     """Rules and tables; a text is one expansion of `start`."""
 
-    rules: Mapping[str, Rule]
-    tables: Mapping[str, Table]
+    rules: Mapping[str, GrammarRule]
+    tables: Mapping[str, VariableTable]
     start: str
     condition: str
 
@@ -101,7 +101,7 @@ def atoms(template: str) -> tuple[Atom, ...]:
         if slot.start() > end:
             found.append(Literal(template[end : slot.start()]))
         rule, variable, form, draws = slot.groups()
-        kind = Draw if draws else Recall
+        kind = Assign if draws else Recall
         found.append(Expand(rule) if rule else kind(variable, form or ""))
         end = slot.end()
     if end < len(template):
@@ -109,13 +109,13 @@ def atoms(template: str) -> tuple[Atom, ...]:
     return tuple(found)
 
 
-def normalised(weights: list[float]) -> tuple[float, ...]:
+def normalize(weights: list[float]) -> tuple[float, ...]:
     """Weights as probabilities."""
     total = math.fsum(weights)
     return tuple(weight / total for weight in weights)
 
 
-def generate(grammar: Grammar, source: random.Random) -> tuple[str, float]:
+def sample_text(grammar: Grammar, source: random.Random) -> tuple[str, float]:
     """A text and its exact negative log-probability in nats.
 
     Only `source.random()` is used: its sequence is the same in every version of Python.
@@ -141,7 +141,7 @@ def generate(grammar: Grammar, source: random.Random) -> tuple[str, float]:
                 rule = grammar.rules[name]
                 chosen = choose(rule.probabilities[memory.get(grammar.condition, 0)])
                 todo.extend(reversed(rule.alternatives[chosen]))
-            case Draw(variable, form):
+            case Assign(variable, form):
                 memory[variable] = choose(grammar.tables[variable].probabilities)
                 text.append(grammar.tables[variable].values[memory[variable]][form])
             case Recall(variable, form):
@@ -152,7 +152,7 @@ def generate(grammar: Grammar, source: random.Random) -> tuple[str, float]:
 Todo = tuple[Atom, "Todo"] | None  # what is still to be matched: a linked list
 
 
-def derivations(grammar: Grammar, text: str) -> list[float]:
+def enumerate_derivations(grammar: Grammar, text: str) -> list[float]:
     """Nats of each way in which the grammar makes the text: empty if it does not.
 
     Written apart from `generate`, as its oracle: it tries every alternative at every place,
@@ -176,7 +176,7 @@ def derivations(grammar: Grammar, text: str) -> list[float]:
                 words = grammar.tables[variable].values[memory[variable]][form]
                 if text.startswith(words, at):
                     states.append((at + len(words), rest, memory, nats))
-            case Draw(variable, form):
+            case Assign(variable, form):
                 table = grammar.tables[variable]
                 for value, (forms, p) in enumerate(
                     zip(table.values, table.probabilities, strict=True)
@@ -231,26 +231,26 @@ def entropy(grammar: Grammar) -> EntropyRate:
     return EntropyRate(nats_per_document=nats, bytes_per_document=size)
 
 
-def _own_of(grammar: Grammar, atom: Literal | Draw | Recall, c: int) -> tuple[float, float]:
+def _own_of(grammar: Grammar, atom: Literal | Assign | Recall, c: int) -> tuple[float, float]:
     """Expected nats and bytes of an atom, given the condition's value."""
     if isinstance(atom, Literal):
         return 0.0, len(atom.text.encode())
     table = grammar.tables[atom.variable]
     if atom.variable == grammar.condition:
-        nats = -math.log(table.probabilities[c]) if isinstance(atom, Draw) else 0.0
+        nats = -math.log(table.probabilities[c]) if isinstance(atom, Assign) else 0.0
         return nats, len(table.values[c][atom.form].encode())
     mean = math.fsum(
         p * len(forms[atom.form].encode())
         for forms, p in zip(table.values, table.probabilities, strict=True)
     )
     own = -math.fsum(p * math.log(p) for p in table.probabilities)
-    return (own if isinstance(atom, Draw) else 0.0), mean
+    return (own if isinstance(atom, Assign) else 0.0), mean
 
 
 _TOKEN = re.compile(r"\w+|\s|[^\w\s]")
 
 
-def faults(grammar: Grammar) -> Iterator[str]:
+def find_ambiguities(grammar: Grammar) -> Iterator[str]:
     """Why a grammar's texts might have two derivations, or none; nothing if it is sound.
 
     Texts are read as tokens: words, single spaces, single marks. Two alternatives of a rule
@@ -267,7 +267,7 @@ def faults(grammar: Grammar) -> Iterator[str]:
         for alternative in rule.alternatives:
             yield from _joined_words(grammar, name, alternative)
             for atom in alternative:
-                if isinstance(atom, Draw):
+                if isinstance(atom, Assign):
                     yield from _doubled_forms(grammar, atom)
     yield from _unbound(grammar)
 
@@ -299,7 +299,7 @@ def _first(grammar: Grammar, atom: Atom) -> frozenset[str]:
         case Expand(name):
             parts = grammar.rules[name].alternatives
             return frozenset().union(*(_first(grammar, alternative[0]) for alternative in parts))
-        case Draw(variable, form) | Recall(variable, form):
+        case Assign(variable, form) | Recall(variable, form):
             values = grammar.tables[variable].values
             return frozenset(_TOKEN.findall(forms[form])[0] for forms in values)
 
@@ -318,7 +318,7 @@ def _is_word(letter: str) -> bool:
     return letter.isalnum() or letter == "_"
 
 
-def _doubled_forms(grammar: Grammar, draw: Draw) -> Iterator[str]:
+def _doubled_forms(grammar: Grammar, draw: Assign) -> Iterator[str]:
     """Values that the drawn form does not tell apart."""
     shown = [_TOKEN.findall(forms[draw.form]) for forms in grammar.tables[draw.variable].values]
     for one, other in itertools.combinations(shown, 2):
@@ -326,7 +326,7 @@ def _doubled_forms(grammar: Grammar, draw: Draw) -> Iterator[str]:
             yield f"table {draw.variable}.{draw.form}: {one} begins like {other}"
 
 
-def _conditional(rule: Rule) -> bool:
+def _conditional(rule: GrammarRule) -> bool:
     return len(set(rule.probabilities)) > 1
 
 
@@ -350,7 +350,7 @@ def _unbound(grammar: Grammar) -> Iterator[str]:
                     if grammar.condition not in drawn and _conditional(grammar.rules[atom.rule]):
                         problems.append(f"rule {atom.rule}: weighed by what is not drawn yet")
                     drawn = after(atom.rule, drawn)
-                elif isinstance(atom, Draw):
+                elif isinstance(atom, Assign):
                     if atom.variable == grammar.condition and atom.variable in drawn:
                         problems.append(f"rule {rule}: the condition is drawn twice")
                     drawn |= {atom.variable}

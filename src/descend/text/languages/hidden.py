@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from descend.text.languages.chains import Floats, Ids, MarkovChain, stationary
+from descend.text.languages.chains import Floats, Ids, MarkovChain, stationary_distribution
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HiddenMarkov:
+class HiddenMarkovModel:
     """A chain of hidden states, each of which shows a symbol."""
 
     start: Floats
@@ -21,19 +21,19 @@ class HiddenMarkov:
     """Probability of the symbol shown, [S, V]."""
 
 
-def hidden_markov(
+def random_hidden_markov_model(
     states: int, symbols: int, seed: int, concentration: float = 0.3, noise: float = 0.0
-) -> HiddenMarkov:
+) -> HiddenMarkovModel:
     """A random model with Dirichlet rows; `noise`: share of symbols shown at random."""
     source = np.random.default_rng(seed)
-    return HiddenMarkov(
+    return HiddenMarkovModel(
         start=np.full(states, 1.0 / states),
         transition=source.dirichlet(np.full(states, concentration), size=states),
         emission=_noised(source.dirichlet(np.full(symbols, concentration), size=states), noise),
     )
 
 
-def observed_with_noise(chain: MarkovChain, noise: float) -> HiddenMarkov:
+def with_observation_noise(chain: MarkovChain, noise: float) -> HiddenMarkovModel:
     """A chain, of order 1 or more, each of whose symbols is misread with probability `noise`.
 
     Unlike the noise of `markov_chain`, this does not enter the context: what is seen is no
@@ -45,10 +45,10 @@ def observed_with_noise(chain: MarkovChain, noise: float) -> HiddenMarkov:
     for x in range(symbols):
         transition[states, (states * symbols + x) % rows] += chain.table[:, x]
     shown = np.eye(symbols)[states % symbols]
-    return HiddenMarkov(stationary(chain), transition, _noised(shown, noise))
+    return HiddenMarkovModel(stationary_distribution(chain), transition, _noised(shown, noise))
 
 
-def sample_hidden(model: HiddenMarkov, count: int, seed: int) -> Ids:
+def sample_hidden(model: HiddenMarkovModel, count: int, seed: int) -> Ids:
     """`count` symbols."""
     source = np.random.default_rng(seed)
     moves, shows = np.cumsum(model.transition, axis=1), np.cumsum(model.emission, axis=1)
@@ -61,7 +61,7 @@ def sample_hidden(model: HiddenMarkov, count: int, seed: int) -> Ids:
     return told
 
 
-def hidden_nll(model: HiddenMarkov, tokens: Ids) -> Floats:
+def forward_nll(model: HiddenMarkovModel, tokens: Ids) -> Floats:
     """Exact surprisal (nats) of each symbol given all before it: no model can do better.
 
     The forward algorithm (Rabiner 1989), scaled at every step: with b the probability of

@@ -20,12 +20,12 @@ class Lexicon:
     """Stems and endings with their probabilities; a word is one of each, independently."""
 
     stems: tuple[str, ...]
-    stem_chances: Floats
+    stem_probabilities: Floats
     endings: tuple[str, ...]
-    ending_chances: Floats
+    ending_probabilities: Floats
 
 
-def zipf_lexicon(
+def make_zipf_lexicon(
     stems: int, endings: int, seed: int, exponent: float = 1.0, noise: float = 0.0
 ) -> Lexicon:
     """Random spellings, shorter for frequent ones, with p(rank) proportional to rank^-exponent.
@@ -41,11 +41,11 @@ def zipf_lexicon(
     )  # fmt: skip
 
 
-def lexicon_text(lexicon: Lexicon, words: int, seed: int) -> str:
+def sample_lexicon(lexicon: Lexicon, words: int, seed: int) -> str:
     """`words` words, each followed by a space."""
     source = np.random.default_rng(seed)
-    stems = source.choice(len(lexicon.stems), words, p=lexicon.stem_chances)
-    endings = source.choice(len(lexicon.endings), words, p=lexicon.ending_chances)
+    stems = source.choice(len(lexicon.stems), words, p=lexicon.stem_probabilities)
+    endings = source.choice(len(lexicon.endings), words, p=lexicon.ending_probabilities)
     return "".join(
         f"{lexicon.stems[s]}{lexicon.endings[e]} " for s, e in zip(stems, endings, strict=True)
     )
@@ -55,7 +55,7 @@ def lexicon_entropy(lexicon: Lexicon, words: int = 1) -> EntropyRate:
     """Exact nats and bytes of a document of `words` words (their number is known, not coded)."""
     nats = size = 0.0
     for spellings, p in (
-        (lexicon.stems, lexicon.stem_chances), (lexicon.endings, lexicon.ending_chances),
+        (lexicon.stems, lexicon.stem_probabilities), (lexicon.endings, lexicon.ending_probabilities),
     ):  # fmt: skip
         nats -= float(p @ np.log(p))
         size += float(p @ np.array([len(spelling) for spelling in spellings]))

@@ -9,7 +9,7 @@ Tables: the first line names the forms, each following one is a value, the likel
 
 from __future__ import annotations
 
-from descend.text.languages.grammar import Atom, Grammar, Rule, Table, atoms, normalised
+from descend.text.languages.grammar import Atom, Grammar, GrammarRule, VariableTable, atoms, normalize
 
 PRONOUNS = {
     "f": {"they": "she", "them": "her", "their": "her"},
@@ -18,7 +18,7 @@ PRONOUNS = {
 }
 
 
-def table(notation: str) -> Table:
+def parse_table(notation: str) -> VariableTable:
     """A table; the first form is also the one without a name.
 
     Added to the written forms: `a`, `the` (the first form with its article) and, for each
@@ -36,12 +36,12 @@ def table(notation: str) -> Table:
         forms |= {"": word, "a": f"{article} {word}", "the": f"the {word}"}
         forms |= {name.capitalize(): f[0].upper() + f[1:] for name, f in forms.items() if name}
         values.append(forms)
-    return Table(tuple(values), normalised([1 / (rank + 2) for rank in range(len(values))]))
+    return VariableTable(tuple(values), normalize([1 / (rank + 2) for rank in range(len(values))]))
 
 
-def grammar(rules: str, tables: dict[str, str], start: str, condition: str) -> Grammar:
+def parse_grammar(rules: str, tables: dict[str, str], start: str, condition: str) -> Grammar:
     """A grammar from the notation above; `start` is a rule's name, `condition` a table's."""
-    made = {name: table(notation) for name, notation in tables.items()}
+    made = {name: parse_table(notation) for name, notation in tables.items()}
     outcomes = [forms[""] for forms in made[condition].values]
     blocks: dict[str, list[str]] = {}
     name = ""
@@ -55,7 +55,7 @@ def grammar(rules: str, tables: dict[str, str], start: str, condition: str) -> G
                    made, start, condition)  # fmt: skip
 
 
-def _rule(lines: list[str], outcomes: list[str]) -> Rule:
+def _rule(lines: list[str], outcomes: list[str]) -> GrammarRule:
     alternatives: list[tuple[Atom, ...]] = []
     weights: list[dict[str, float]] = []
     for rank, line in enumerate(lines):
@@ -65,5 +65,5 @@ def _rule(lines: list[str], outcomes: list[str]) -> Rule:
         own = {name: float(weight) for name, weight in (word.split("=") for word in words[1:])}
         weights.append(dict.fromkeys(outcomes, usual) | own)
         alternatives.append(atoms(" ".join(template.split()).replace("¶", "\n\n")))
-    chances = tuple(normalised([weight[outcome] for weight in weights]) for outcome in outcomes)
-    return Rule(tuple(alternatives), chances)
+    chances = tuple(normalize([weight[outcome] for weight in weights]) for outcome in outcomes)
+    return GrammarRule(tuple(alternatives), chances)

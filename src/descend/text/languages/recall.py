@@ -11,7 +11,7 @@ from descend.text.languages.chains import Floats, Ids
 
 
 @dataclass(frozen=True, slots=True)
-class Recall:
+class DelayedCopy:
     """Each symbol repeats the one `distance` back, or, with chance `noise`, is random."""
 
     distance: int
@@ -19,7 +19,7 @@ class Recall:
     noise: float
 
 
-def sample_recall(language: Recall, count: int, seed: int) -> Ids:
+def sample_delayed_copy(language: DelayedCopy, count: int, seed: int) -> Ids:
     """`count` symbols; the first `distance` are random."""
     source = np.random.default_rng(seed)
     d = language.distance
@@ -33,7 +33,7 @@ def sample_recall(language: Recall, count: int, seed: int) -> Ids:
     return fresh[origin]
 
 
-def recall_entropy_rate(language: Recall) -> float:
+def recall_entropy_rate(language: DelayedCopy) -> float:
     """Nats per symbol for a reader who sees d symbols back.
 
     The symbol d back has probability 1 - r + r / V, each other r / V. A reader who sees
@@ -45,12 +45,12 @@ def recall_entropy_rate(language: Recall) -> float:
     return rest - same * math.log(same)
 
 
-def blind_entropy_rate(language: Recall) -> float:
+def short_context_entropy_rate(language: DelayedCopy) -> float:
     """Nats per symbol for a reader who sees fewer than d symbols back: ln V."""
     return math.log(language.symbols)
 
 
-def recall_nll(language: Recall, tokens: Ids) -> Floats:
+def delayed_copy_nll(language: DelayedCopy, tokens: Ids) -> Floats:
     """Exact surprisal (nats) of each symbol; the first `distance` cost ln V."""
     d = language.distance
     other = language.noise / language.symbols

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from descend.text.languages import grammar as grammars
 from descend.text.languages.entropy import EntropyRate
 from descend.text.languages.grammar import Grammar
-from descend.text.languages.notation import grammar
+from descend.text.languages.notation import parse_grammar
 from descend.text.languages.tale_rules import RULES
 from descend.text.languages.tale_tables import TABLES
 
@@ -33,19 +33,19 @@ VERSION = 2
 
 
 @functools.cache
-def tale_grammar() -> Grammar:
+def story_grammar() -> Grammar:
     """The grammar itself."""
-    return grammar(RULES, TABLES, start="story", condition="nature")
+    return parse_grammar(RULES, TABLES, start="story", condition="nature")
 
 
-def stories(seed: int, count: int) -> Iterator[tuple[str, float]]:
+def generate_stories(seed: int, count: int) -> Iterator[tuple[str, float]]:
     """`count` stories, each with its exact negative log-probability (nats, end included).
 
     The first n stories of a seed are the same for every count.
     """
     source = random.Random(seed)
     for _ in range(count):
-        yield grammars.generate(tale_grammar(), source)
+        yield grammars.sample_text(story_grammar(), source)
 
 
 def stories_nll(text: str) -> float:
@@ -53,11 +53,11 @@ def stories_nll(text: str) -> float:
 
     Summed over all derivations, of which a story has one: an oracle for `stories`.
     """
-    ways = grammars.derivations(tale_grammar(), text)
+    ways = grammars.enumerate_derivations(story_grammar(), text)
     return -math.log(math.fsum(math.exp(-nats) for nats in ways)) if ways else math.inf
 
 
 @functools.cache
 def stories_entropy() -> EntropyRate:
     """Exact nats and bytes per story in expectation, computed from the grammar alone."""
-    return grammars.entropy(tale_grammar())
+    return grammars.entropy(story_grammar())

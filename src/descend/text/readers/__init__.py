@@ -14,10 +14,10 @@ from typing import BinaryIO
 from descend.errors import CorpusError
 from descend.text.document import Document
 from descend.text.readers import compressed, plain
-from descend.text.readers.compressed import file_blocks, opened_blocks
+from descend.text.readers.compressed import read_blocks, opened_blocks
 from descend.text.readers.encoding import Blocks
 from descend.text.readers.html import read_html
-from descend.text.readers.isolated import foreign_reader, read_isolated
+from descend.text.readers.isolated import foreign_reader, read_sandboxed
 from descend.text.readers.json import read_json, read_jsonl
 from descend.text.readers.markup import read_subtitles, read_xml
 from descend.text.readers.options import DEFAULT_OPTIONS, ReadOptions
@@ -43,7 +43,7 @@ READERS: dict[str, Reader] = {
     ".tab": read_tsv,
 }
 # Binary formats, and those of strangers: read in a child process, by the reader of that name.
-FOREIGN: dict[str, str] = {
+SANDBOXED_FORMATS: dict[str, str] = {
     ".pdf": "pdf",
     ".docx": "docx",
     ".epub": "epub",
@@ -64,13 +64,13 @@ FOREIGN: dict[str, str] = {
 ARCHIVES = ("zip", "tar")
 SUFFIXES: tuple[str, ...] = (
     *READERS,
-    *FOREIGN,
+    *SANDBOXED_FORMATS,
     *(inner + outer for inner in READERS for outer in compressed.SUFFIXES),
 )
-TEXT_SUFFIXES = frozenset(suffix for suffix in SUFFIXES if suffix not in FOREIGN)
+TEXT_SUFFIXES = frozenset(suffix for suffix in SUFFIXES if suffix not in SANDBOXED_FORMATS)
 
 
-def is_known(path: PurePath) -> bool:
+def has_known_suffix(path: PurePath) -> bool:
     """Whether the end of the name says that this is a file we read."""
     *_, inner, outer = ["", "", *path.suffixes]
     return (inner + outer).lower() in SUFFIXES or outer.lower() in SUFFIXES
@@ -79,10 +79,10 @@ def is_known(path: PurePath) -> bool:
 def foreign_kind(path: PurePath) -> str | None:
     """The format of a file that a child process parses; None for text."""
     *_, inner, outer = ["", "", *(suffix.lower() for suffix in path.suffixes)]
-    return FOREIGN.get(inner + outer) or FOREIGN.get(outer)
+    return SANDBOXED_FORMATS.get(inner + outer) or SANDBOXED_FORMATS.get(outer)
 
 
-def read(
+def read_file(
     path: Path, *, name: str | None = None, options: ReadOptions = DEFAULT_OPTIONS
 ) -> Iterator[Document]:
     """The documents of one file; `name` (default: the path) is their `source`.
@@ -94,9 +94,9 @@ def read(
     name = str(path) if name is None else name
     kind = foreign_kind(path)
     if kind is not None:
-        yield from read_isolated(kind, path, name, options=options)
+        yield from read_sandboxed(kind, path, name, options=options)
         return
-    yield from _text_reader(path, name)(file_blocks(path, name), name, options)
+    yield from _text_reader(path, name)(read_blocks(path, name), name, options)
 
 
 def read_member(
@@ -115,6 +115,6 @@ def _text_reader(path: PurePath, name: str) -> Reader:
     suffix = path.suffix.lower()
     if suffix in compressed.SUFFIXES:
         suffix = PurePosixPath(path.stem).suffix.lower()
-        if suffix in FOREIGN:
+        if suffix in SANDBOXED_FORMATS:
             raise CorpusError(name, f"a compressed {suffix} file", "a plain one", "unpack it first")
     return READERS.get(suffix, read_plain)

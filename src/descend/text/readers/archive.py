@@ -22,12 +22,12 @@ def open_archive(path: Source, name: str, kind: str) -> zipfile.ZipFile:
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, ValueError) as error:
-        raise unusable(name, f"a damaged file ({error})", kind) from None
+        raise archive_error(name, f"a damaged file ({error})", kind) from None
     entries = archive.infolist()
     total = sum(entry.file_size for entry in entries)
     if len(entries) > MAX_ENTRIES or total > MAX_TOTAL_BYTES:
         found = f"an archive of {len(entries):,} entries and {total:,} bytes unpacked"
-        raise unusable(name, found, kind)
+        raise archive_error(name, found, kind)
     return archive
 
 
@@ -36,25 +36,25 @@ def entry_bytes(archive: zipfile.ZipFile, entry: str, name: str, kind: str) -> b
     try:
         size = archive.getinfo(entry).file_size
         if size > MAX_ENTRY_BYTES:
-            raise unusable(name, f"an entry of {size:,} bytes ({entry})", kind)
+            raise archive_error(name, f"an entry of {size:,} bytes ({entry})", kind)
         return archive.read(entry)
     except KeyError:
-        raise unusable(name, f"no entry {entry}", kind) from None
+        raise archive_error(name, f"no entry {entry}", kind) from None
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
-        raise unusable(name, f"a damaged or locked entry {entry} ({error})", kind) from None
+        raise archive_error(name, f"a damaged or locked entry {entry} ({error})", kind) from None
 
 
 def entry_xml(archive: zipfile.ZipFile, entry: str, name: str, kind: str) -> ElementTree.Element:
     """One entry as XML. A document type is refused: it is how XML bombs are made."""
     data = entry_bytes(archive, entry, name, kind)
     if b"<!ENTITY" in data:
-        raise unusable(name, f"entity definitions in {entry}", kind)
+        raise archive_error(name, f"entity definitions in {entry}", kind)
     try:
         return ElementTree.fromstring(data)
     except ElementTree.ParseError as error:
-        raise unusable(name, f"broken XML in {entry} ({error})", kind) from None
+        raise archive_error(name, f"broken XML in {entry} ({error})", kind) from None
 
 
-def unusable(name: str, found: str, kind: str) -> CorpusError:
+def archive_error(name: str, found: str, kind: str) -> CorpusError:
     """An archive that cannot be read, as one sentence."""
     return CorpusError(name, found, f"a whole {kind} file", "save it again or remove it")

@@ -23,7 +23,7 @@ _ZSTD_FEED_BYTES = 1 << 10
 SUFFIXES = (".gz", ".zst")
 
 
-def file_blocks(path: Path, name: str) -> Blocks:
+def read_blocks(path: Path, name: str) -> Blocks:
     """The bytes of `path`, unpacked if its suffix says so; `name` stands in errors.
 
     The blocks raise `CorpusError` if the file cannot be opened, read or unpacked.
@@ -42,12 +42,12 @@ def opened_blocks(opener: Callable[[], BinaryIO], suffix: str, name: str) -> Blo
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise _damaged(name, suffix, error) from None
         except OSError as error:
-            raise unreadable(name, error) from None
+            raise read_error(name, error) from None
 
     return blocks
 
 
-def unreadable(name: str, error: OSError) -> CorpusError:
+def read_error(name: str, error: OSError) -> CorpusError:
     """The operating system's refusal to read, as one sentence."""
     reason = (error.strerror or type(error).__name__).lower()
     return CorpusError(

@@ -7,18 +7,18 @@ from collections.abc import Iterable, Iterator
 from descend.errors import CorpusError
 from descend.text.document import Document
 
-PART_CHARS = 1 << 20
+CHUNK_CHARS = 1 << 20
 # The longest line, or value of a record, that is taken as one, in characters.
-MAX_LINE = 1 << 28
+MAX_LINE_CHARS = 1 << 28
 
 
-def in_parts(pieces: Iterable[str], source: str) -> Iterator[Document]:
+def document_chunks(pieces: Iterable[str], source: str) -> Iterator[Document]:
     """One document of the joined pieces, in parts small enough to hold in memory."""
-    for number, part in enumerate(parts(iter(pieces))):
+    for number, part in enumerate(split_into_chunks(iter(pieces))):
         yield Document(part, source, number)
 
 
-def parts(pieces: Iterator[str]) -> Iterator[str]:
+def split_into_chunks(pieces: Iterator[str]) -> Iterator[str]:
     """The same text in parts of at most `PART_CHARS` characters, cut after newlines if any.
 
     Joined, the parts are the joined pieces; `\\r\\n` is never split.
@@ -26,8 +26,8 @@ def parts(pieces: Iterator[str]) -> Iterator[str]:
     held = ""
     for piece in pieces:
         held += piece
-        while len(held) > PART_CHARS:
-            cut = held.rfind("\n", 0, PART_CHARS) + 1 or PART_CHARS
+        while len(held) > CHUNK_CHARS:
+            cut = held.rfind("\n", 0, CHUNK_CHARS) + 1 or CHUNK_CHARS
             if held[cut - 1 : cut + 1] == "\r\n":
                 cut -= 1
             yield held[:cut]
@@ -36,7 +36,7 @@ def parts(pieces: Iterator[str]) -> Iterator[str]:
         yield held
 
 
-def lines(pieces: Iterable[str], name: str) -> Iterator[str]:
+def split_into_lines(pieces: Iterable[str], name: str) -> Iterator[str]:
     """The lines of a text with their ends; raises `CorpusError` on one beyond `MAX_LINE`."""
     held: list[str] = []
     length = 0
@@ -44,9 +44,9 @@ def lines(pieces: Iterable[str], name: str) -> Iterator[str]:
         first, newline, rest = piece.partition("\n")
         held.append(first + newline)
         length += len(first)
-        if length > MAX_LINE:
+        if length > MAX_LINE_CHARS:
             raise CorpusError(
-                name, f"a line of over {MAX_LINE:,} characters", "shorter ones",
+                name, f"a line of over {MAX_LINE_CHARS:,} characters", "shorter ones",
                 "divide it or remove the file",
             )  # fmt: skip
         if not newline:

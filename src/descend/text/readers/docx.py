@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element
 
 from descend.text.document import Document
 from descend.text.readers.archive import entry_xml, open_archive
-from descend.text.readers.cutting import in_parts
+from descend.text.readers.cutting import document_chunks
 from descend.text.readers.options import ReadOptions, Source
 
 # The same elements in the two forms of the standard (ECMA/transitional, ISO/strict).
@@ -31,7 +31,7 @@ def read_docx(path: Source, name: str, options: ReadOptions) -> Iterator[Documen
         present = set(archive.namelist())
         entries += [e for e in ("word/footnotes.xml", "word/endnotes.xml") if e in present]
         texts = ["".join(_pieces(entry_xml(archive, e, name, "docx"))) for e in entries]
-    yield from in_parts(("\n".join(texts),), name)
+    yield from document_chunks(("\n".join(texts),), name)
 
 
 def _pieces(root: Element) -> Iterator[str]:

@@ -27,7 +27,7 @@ BLOCK_BYTES = 1 << 20
 _SAMPLE_BYTES = 1 << 16
 # In text, control characters are rare (form feeds, colours in logs); in the first bytes of
 # images, archives and programs about a tenth of the bytes or more are.
-_JUNK_SHARE = 0.05
+_MAX_JUNK_FRACTION = 0.05
 _HARMLESS_CONTROLS = frozenset("\t\n\v\f\r\b\x1b\x85\x1a")
 
 # From so many UTF-8 lines, and this fraction of those beyond ASCII, a file is mixed: less may be
@@ -54,7 +54,7 @@ _MARKS: tuple[tuple[bytes, str], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Encoding:
+class Charset:
     """A codec name and what it does with bytes that do not fit (`strict`, `replace`).
 
     `by_line`: lines that are UTF-8 are decoded so, and only the others by the codec.
@@ -80,12 +80,12 @@ class _Census:
         return self.other > 0 and self.utf8 >= least
 
 
-def decode(blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS) -> Iterator[str]:
+def decode_blocks(blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS) -> Iterator[str]:
     """The text in pieces of at most about a mebi-character, without a leading mark.
 
     A piece never ends between `\\r` and `\\n`. Raises `CorpusError` if it is not text.
     """
-    encoding = detect(blocks, name, options)
+    encoding = detect_charset(blocks, name, options)
     at_start, carried, checked = True, "", False
     for decoded in chain(_decoded(blocks, encoding), (None,)):
         text = carried + (decoded or "")
@@ -93,7 +93,7 @@ def decode(blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS) ->
             text = text.lstrip("\ufeff")
             at_start = not text
         if not checked and text:
-            _refuse_junk(text[:_SAMPLE_BYTES], name)
+            _reject_binary(text[:_SAMPLE_BYTES], name)
             _warn_of_mojibake(text, name)
             checked = True
         carried = "\r" if decoded is not None and text.endswith("\r") else ""
@@ -102,7 +102,7 @@ def decode(blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS) ->
             yield text
 
 
-def _decoded(blocks: Blocks, encoding: Encoding) -> Iterator[str]:
+def _decoded(blocks: Blocks, encoding: Charset) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder(encoding.codec)(encoding.errors)
     if not encoding.by_line:
         for block in chain(blocks(), (b"",)):
@@ -133,7 +133,7 @@ def _whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
     yield bytes(held)
 
 
-def detect(blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS) -> Encoding:
+def detect_charset(blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS) -> Charset:
     """How these bytes are to be decoded. Raises `CorpusError` if they are no text.
 
     Logs a warning with a decoded line wherever this is a guess.
@@ -141,19 +141,19 @@ def detect(blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS) ->
     head = next(blocks(), b"")[:_SAMPLE_BYTES]
     for mark, codec in _MARKS:
         if head.startswith(mark):
-            return Encoding(codec, "replace")
+            return Charset(codec, "replace")
     if options.encoding is not None:
-        return Encoding(options.encoding, "replace")
+        return Charset(options.encoding, "replace")
     unmarked = _utf16_without_mark(head)
     if unmarked:
         _warn_of_guess(name, f"no byte-order mark, read as {unmarked}", head, unmarked)
-        return Encoding(unmarked, "replace")
+        return Charset(unmarked, "replace")
     if _is_utf8(blocks):
-        return Encoding("utf-8", "strict")
+        return Charset("utf-8", "strict")
     census = take_census(blocks)
     if not census.other:
         _warn_of_guess(name, "not valid UTF-8 in places, read as UTF-8 without them", b"", "utf-8")
-        return Encoding("utf-8", "replace")
+        return Charset("utf-8", "replace")
     sample = bytes(census.sample)
     guess = rank_code_pages(sample).choose(options.folder_encoding) or _guess_rarer(sample)
     if guess is None:
@@ -163,7 +163,7 @@ def detect(blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS) ->
     else:
         what = "not valid UTF-8, read as"
     _warn_of_guess(name, f"{what} {guess}", sample, guess)
-    return Encoding(guess, "replace", by_line=census.is_mixed)
+    return Charset(guess, "replace", by_line=census.is_mixed)
 
 
 def foreign_sample(blocks: Blocks) -> bytes:
@@ -263,8 +263,8 @@ def _guess_rarer(sample: bytes) -> str | None:
     return None if best is None else best.encoding.replace("_", "-")
 
 
-def _refuse_junk(text: str, name: str) -> None:
-    if _junk_share(text) > _JUNK_SHARE:
+def _reject_binary(text: str, name: str) -> None:
+    if _junk_share(text) > _MAX_JUNK_FRACTION:
         raise _not_text(name, "binary data")
 
 

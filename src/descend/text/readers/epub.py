@@ -12,9 +12,9 @@ from xml.etree.ElementTree import Element
 from zipfile import ZipFile
 
 from descend.text.document import Document
-from descend.text.readers.archive import entry_bytes, entry_xml, open_archive, unusable
-from descend.text.readers.cutting import in_parts
-from descend.text.readers.encoding import Blocks, decode
+from descend.text.readers.archive import entry_bytes, entry_xml, open_archive, archive_error
+from descend.text.readers.cutting import document_chunks
+from descend.text.readers.encoding import Blocks, decode_blocks
 from descend.text.readers.html import html_text
 from descend.text.readers.options import ReadOptions, Source
 
@@ -24,14 +24,14 @@ _PAGES = ("application/xhtml+xml", "text/html")
 def read_epub(path: Source, name: str, options: ReadOptions) -> Iterator[Document]:
     """The chapters as text. Raises `CorpusError` if it is no book or has none."""
     with open_archive(path, name, "epub") as archive:
-        yield from in_parts(_chapters(archive, name), name)
+        yield from document_chunks(_chapters(archive, name), name)
 
 
 def _chapters(archive: ZipFile, name: str) -> Iterator[str]:
     container = entry_xml(archive, "META-INF/container.xml", name, "epub")
     book = next((e.get("full-path") for e in _all(container, "rootfile")), None)
     if not book:
-        raise unusable(name, "no book named in its container.xml", "epub")
+        raise archive_error(name, "no book named in its container.xml", "epub")
     package = entry_xml(archive, book, name, "epub")
     pages = {
         item.get("id"): item.get("href", "")
@@ -48,7 +48,7 @@ def _chapters(archive: ZipFile, name: str) -> Iterator[str]:
         if entry not in present:
             continue
         data = entry_bytes(archive, entry, name, "epub")
-        text = html_text("".join(decode(_once(data), f"{name}, {entry}")))
+        text = html_text("".join(decode_blocks(_once(data), f"{name}, {entry}")))
         if text:
             yield text + "\n"
 

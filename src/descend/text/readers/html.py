@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from descend.text.document import Document
-from descend.text.readers.cutting import in_parts
-from descend.text.readers.encoding import Blocks, decode
+from descend.text.readers.cutting import document_chunks
+from descend.text.readers.encoding import Blocks, decode_blocks
 from descend.text.readers.markup import scan_markup, whole_text
 from descend.text.readers.options import DEFAULT_OPTIONS, ReadOptions
 
@@ -58,8 +58,8 @@ def read_html(
     blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS
 ) -> Iterator[Document]:
     """One document per page. Raises `CorpusError` on binary data or a page beyond reason."""
-    page = whole_text(decode(blocks, name, options), name, MAX_CHARS)
-    yield from in_parts((html_text(page),), name)
+    page = whole_text(decode_blocks(blocks, name, options), name, MAX_CHARS)
+    yield from document_chunks((html_text(page),), name)
 
 
 def html_text(page: str) -> str:

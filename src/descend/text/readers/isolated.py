@@ -25,10 +25,10 @@ from typing import IO, Any
 
 from descend.errors import CorpusError
 from descend.text.document import Document
-from descend.text.readers.compressed import unreadable
+from descend.text.readers.compressed import read_error
 from descend.text.readers.options import DEFAULT_OPTIONS, ReadOptions, Source
 
-ForeignReader = Callable[[Source, str, ReadOptions], Iterator[Document]]
+SandboxedReader = Callable[[Source, str, ReadOptions], Iterator[Document]]
 
 # format -> module and function; looked up by name so that the parent imports none of them.
 _READERS: dict[str, tuple[str, str]] = {
@@ -60,7 +60,7 @@ _MAIN = "from descend.text.readers.isolated import main; main()"
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SandboxLimits:
     """What one file may cost.
 
     `seconds_idle`: without a new piece of text; `seconds`: waited for it altogether (time in
@@ -68,22 +68,22 @@ class Limits:
     `characters`: of text.
     """
 
-    seconds_idle: float = 60.0
-    seconds: float = 600.0
-    megabytes: int = 2048
+    idle_timeout_seconds: float = 60.0
+    timeout_seconds: float = 600.0
+    max_megabytes: int = 2048
     characters: int = 1 << 30
 
 
 # These may be data sets of many gigabytes: only their speed is watched.
 _DATA_SETS = ("parquet", "arrow", "mbox", "zip", "tar")
-_UNLIMITED = Limits(seconds=float("inf"), megabytes=4096, characters=1 << 62)
+_UNLIMITED = SandboxLimits(timeout_seconds=float("inf"), max_megabytes=4096, characters=1 << 62)
 
 
-def read_isolated(
+def read_sandboxed(
     kind: str,
     path: Path,
     name: str,
-    limits: Limits | None = None,
+    limits: SandboxLimits | None = None,
     options: ReadOptions = DEFAULT_OPTIONS,
 ) -> Iterator[Document]:
     """The documents of a file of format `kind`, parsed in a child process.
@@ -91,10 +91,10 @@ def read_isolated(
     Raises `CorpusError` if the file cannot be parsed, or if parsing it crashes or passes
     `limits`; documents before that have been yielded.
     """
-    limits = limits or (_UNLIMITED if kind in _DATA_SETS else Limits())
+    limits = limits or (_UNLIMITED if kind in _DATA_SETS else SandboxLimits())
     child = subprocess.Popen(  # -P: a json.py in the folder of the user must not be imported
         [sys.executable, "-P", "-c", _MAIN, kind, str(path.absolute()), name,
-         str(limits.megabytes), json.dumps(asdict(options))],
+         str(limits.max_megabytes), json.dumps(asdict(options))],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         env=os.environ | _FEW_THREADS | {"PYTHONPATH": _import_path()},
     )  # fmt: skip
@@ -123,16 +123,16 @@ def _listen(stream: IO[bytes], lines: queue.Queue[bytes]) -> None:
 
 
 def _received(
-    kind: str, name: str, child: subprocess.Popen[bytes], lines: queue.Queue[bytes], limits: Limits
+    kind: str, name: str, child: subprocess.Popen[bytes], lines: queue.Queue[bytes], limits: SandboxLimits
 ) -> Iterator[Document]:
     waited, characters = 0.0, 0
     while True:
         began = time.monotonic()
-        patience = min(limits.seconds_idle, max(0.0, limits.seconds - waited))
+        patience = min(limits.idle_timeout_seconds, max(0.0, limits.timeout_seconds - waited))
         try:
             line = lines.get(timeout=patience)
         except queue.Empty:
-            seconds = limits.seconds if patience < limits.seconds_idle else patience
+            seconds = limits.timeout_seconds if patience < limits.idle_timeout_seconds else patience
             found = f"a {kind} file that is not read after over {seconds:g} seconds"
             raise _refused(name, kind, found) from None
         waited += time.monotonic() - began
@@ -141,7 +141,7 @@ def _received(
             code = child.wait()
             why = f"(exit {code})"
             if code == -signal.SIGABRT:  # so a library in C ends that is refused more memory
-                why = f"or needs over {limits.megabytes} MB to read"
+                why = f"or needs over {limits.max_megabytes} MB to read"
             raise _refused(name, kind, f"a {kind} file that crashes its reader {why}")
         if "end" in message:
             return
@@ -198,26 +198,26 @@ def main() -> None:
     try:
         reader = foreign_reader(kind)
         for document in reader(Path(path), name, ReadOptions(**json.loads(options))):
-            say(text=document.text, source=document.source, part=document.part)
+            say(text=document.text, source=document.source, part=document.part_index)
         say(end=True)
     except CorpusError as error:
-        say(error=[error.where, error.found, error.expected, error.what_to_do])
+        say(error=[error.location, error.found, error.expected, error.fix])
     except OSError as error:
-        refused = unreadable(name, error)
-        say(error=[refused.where, refused.found, refused.expected, refused.what_to_do])
+        refused = read_error(name, error)
+        say(error=[refused.location, refused.found, refused.expected, refused.fix])
     except MemoryError:
         refused = _refused(name, kind, f"a {kind} file that needs over {megabytes} MB to read")
-        say(error=[refused.where, refused.found, refused.expected, refused.what_to_do])
+        say(error=[refused.location, refused.found, refused.expected, refused.fix])
     except Exception as error:  # whatever a parser raises: it is not readable
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         refused = _refused(name, kind, f"a damaged {kind} file ({reason})")
-        say(error=[refused.where, refused.found, refused.expected, refused.what_to_do])
+        say(error=[refused.location, refused.found, refused.expected, refused.fix])
 
 
-def foreign_reader(kind: str) -> ForeignReader:
+def foreign_reader(kind: str) -> SandboxedReader:
     """The parser of a format; for the child alone."""
     module, function = _READERS[kind]
-    reader: ForeignReader = getattr(import_module(module), function)
+    reader: SandboxedReader = getattr(import_module(module), function)
     return reader
 
 

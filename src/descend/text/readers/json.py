@@ -14,8 +14,8 @@ from itertools import chain
 from descend.errors import CorpusError
 from descend.text.document import Document
 from descend.text.readers.chats import conversation_text
-from descend.text.readers.cutting import MAX_LINE, lines
-from descend.text.readers.encoding import Blocks, decode
+from descend.text.readers.cutting import MAX_LINE_CHARS, split_into_lines
+from descend.text.readers.encoding import Blocks, decode_blocks
 from descend.text.readers.options import DEFAULT_OPTIONS, ReadOptions
 from descend.text.readers.records import TEXT_KEYS, record_documents
 
@@ -35,7 +35,7 @@ def read_json(
 
     `source` is the name with the record's number. Raises `CorpusError` on broken JSON.
     """
-    yield from _documents(_values(decode(blocks, name, options), name), name, options)
+    yield from _documents(_values(decode_blocks(blocks, name, options), name), name, options)
 
 
 def read_jsonl(
@@ -45,12 +45,12 @@ def read_jsonl(
 
     Raises `CorpusError` naming the first line that is not JSON.
     """
-    text = decode(blocks, name, options)
-    first = next((line for line in lines(text, name) if not line.isspace()), "")
+    text = decode_blocks(blocks, name, options)
+    first = next((line for line in split_into_lines(text, name) if not line.isspace()), "")
     if _goes_on(first):
         yield from read_json(blocks, name, options)
     else:
-        yield from _documents(_lines(decode(blocks, name, options), name), name, options)
+        yield from _documents(_lines(decode_blocks(blocks, name, options), name), name, options)
 
 
 def _goes_on(line: str) -> bool:
@@ -90,7 +90,7 @@ def _records(value: object) -> Iterable[object]:
 
 
 def _lines(pieces: Iterator[str], name: str) -> Iterator[object]:
-    for number, line in enumerate(lines(pieces, name), start=1):
+    for number, line in enumerate(split_into_lines(pieces, name), start=1):
         if line.isspace():
             continue
         try:
@@ -125,8 +125,8 @@ def _values(pieces: Iterator[str], name: str) -> Iterator[object]:
                 break
             yield value
             at, wanted = end, 0
-        if len(held) - at > MAX_LINE:
-            raise _broken(name, f"a value of over {MAX_LINE:,} characters")
+        if len(held) - at > MAX_LINE_CHARS:
+            raise _broken(name, f"a value of over {MAX_LINE_CHARS:,} characters")
 
 
 def _try_value(held: str, at: int, ended: bool, name: str) -> tuple[int | None, object]:

@@ -13,8 +13,8 @@ from typing import BinaryIO
 
 from descend.errors import CorpusError
 from descend.text.document import Document
-from descend.text.readers.cutting import in_parts
-from descend.text.readers.encoding import decode
+from descend.text.readers.cutting import document_chunks
+from descend.text.readers.encoding import decode_blocks
 from descend.text.readers.html import html_text
 from descend.text.readers.options import ReadOptions, Source
 
@@ -38,7 +38,7 @@ def read_eml(path: Source, name: str, options: ReadOptions) -> Iterator[Document
     text = _message_text(data, name, options)
     if text is None:
         raise CorpusError(name, "no message", "a mail with its headers", "save it again")
-    yield from in_parts((text,), name)
+    yield from document_chunks((text,), name)
 
 
 def read_mbox(path: Source, name: str, options: ReadOptions) -> Iterator[Document]:
@@ -49,7 +49,7 @@ def read_mbox(path: Source, name: str, options: ReadOptions) -> Iterator[Documen
             number += 1
             text = _message_text(data, name, options)
             if text and text.strip():
-                yield from in_parts((text,), f"{name}:{number}")
+                yield from document_chunks((text,), f"{name}:{number}")
     if not number:
         raise CorpusError(name, "no message", "a mailbox (mbox)", "save it again or remove it")
 
@@ -102,4 +102,4 @@ def _part_text(part: MIMEPart, name: str, options: ReadOptions) -> str:
     try:
         return data.decode(part.get_content_charset("utf-8"))
     except (LookupError, ValueError):
-        return "".join(decode(lambda: iter((data,)), name, options))
+        return "".join(decode_blocks(lambda: iter((data,)), name, options))

@@ -13,8 +13,8 @@ from itertools import chain, pairwise
 
 from descend.errors import CorpusError
 from descend.text.document import Document
-from descend.text.readers.cutting import in_parts, lines
-from descend.text.readers.encoding import Blocks, decode
+from descend.text.readers.cutting import document_chunks, split_into_lines
+from descend.text.readers.encoding import Blocks, decode_blocks
 from descend.text.readers.options import DEFAULT_OPTIONS, ReadOptions
 from descend.text.readers.records import is_text_value
 
@@ -38,13 +38,13 @@ def read_xml(
 
     Raises `CorpusError` on a file that defines entities, which is how XML bombs are made.
     """
-    page = whole_text(decode(blocks, name, options), name, MAX_CHARS)
+    page = whole_text(decode_blocks(blocks, name, options), name, MAX_CHARS)
     if _ENTITY_DEFINITION.search(page, 0, 1 << 16):
         raise CorpusError(name, "entity definitions", "plain XML", "convert it to plain text")
     text = "".join(_xml_pieces(page))
     rows = (line.strip() for line in text.split("\n"))
     kept = "\n".join(row for row in rows if not row or is_text_value(row))
-    yield from in_parts((_BLANK_LINES.sub("\n\n", kept).strip("\n") + "\n",), name)
+    yield from document_chunks((_BLANK_LINES.sub("\n\n", kept).strip("\n") + "\n",), name)
 
 
 def _xml_pieces(page: str) -> Iterator[str]:
@@ -64,7 +64,7 @@ def read_subtitles(
     blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS
 ) -> Iterator[Document]:
     """What is said in SubRip (srt) and WebVTT files: a line each, without numbers and times."""
-    yield from in_parts(_cues(lines(decode(blocks, name, options), name)), name)
+    yield from document_chunks(_cues(split_into_lines(decode_blocks(blocks, name, options), name)), name)
 
 
 def _cues(rows: Iterator[str]) -> Iterator[str]:

@@ -21,8 +21,8 @@ from descend.errors import CorpusError
 from descend.text.dataset_splits import is_in_split, named_split
 from descend.text.document import Document
 from descend.text.files import describe_unread
-from descend.text.readers import ARCHIVES, foreign_kind, is_known, read_member
-from descend.text.readers.archive import MAX_ENTRY_BYTES, unusable
+from descend.text.readers import ARCHIVES, foreign_kind, has_known_suffix, read_member
+from descend.text.readers.archive import MAX_ENTRY_BYTES, archive_error
 from descend.text.readers.options import ReadOptions, Source
 
 # Members, and bytes unpacked for each packed one, beyond which an archive is a bomb: text packs to
@@ -43,9 +43,9 @@ def read_zip(path: Source, name: str, options: ReadOptions) -> Iterator[Document
         with zipfile.ZipFile(path) as archive:
             yield from _documents(_zipped(archive), _packed(path), name, options)
     except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, zlib.error) as error:
-        raise unusable(name, f"a damaged file ({error})", "zip") from None
+        raise archive_error(name, f"a damaged file ({error})", "zip") from None
     except RuntimeError as error:  # what zipfile says of members under a password
-        raise unusable(name, f"a locked file ({error})", "zip") from None
+        raise archive_error(name, f"a locked file ({error})", "zip") from None
 
 
 def read_tar(path: Source, name: str, options: ReadOptions) -> Iterator[Document]:
@@ -55,7 +55,7 @@ def read_tar(path: Source, name: str, options: ReadOptions) -> Iterator[Document
         with stream, tarfile.open(fileobj=stream, mode="r|*") as archive:
             yield from _documents(_taped(archive), _packed(path), name, options)
     except (tarfile.TarError, EOFError, zlib.error, LZMAError, OSError) as error:
-        raise unusable(name, f"a damaged file ({error})", "tar") from None
+        raise archive_error(name, f"a damaged file ({error})", "tar") from None
 
 
 def _zipped(archive: zipfile.ZipFile) -> Iterator[Member]:
@@ -92,7 +92,7 @@ def _documents(
         unpacked += size
         if number > MAX_MEMBERS or unpacked > max(MAX_UNPACKED, MAX_RATIO * packed):
             found = f"an archive of over {number:,} files and {unpacked:,} bytes unpacked"
-            raise unusable(name, found, "archive")
+            raise archive_error(name, found, "archive")
         path = PurePosixPath(member)
         if any(part.startswith((".", "__MACOSX")) for part in path.parts if part != "."):
             continue
@@ -109,15 +109,15 @@ def _documents(
             yield from read_member(path, opener, f"{name}, {member}", options)
             read += 1
         except CorpusError as error:
-            logging.getLogger("descend").warning("skipped %s (found %s)", error.where, error.found)
+            logging.getLogger("descend").warning("skipped %s (found %s)", error.location, error.found)
     for note in describe_unread(unread, unread_bytes, unpacked):
         logging.getLogger("descend").warning("%s: %s", name, note)
     if not read:
-        raise unusable(name, f"no text among its {unread.total()} files", "archive")
+        raise archive_error(name, f"no text among its {unread.total()} files", "archive")
 
 
 def _is_text(path: PurePosixPath, opener: Callable[[], BinaryIO]) -> bool:
-    if is_known(path):
+    if has_known_suffix(path):
         return True
     head = b"\0" if path.suffix else opener().read(4096)
     return b"\0" not in head and "\ufffd" not in head.decode("utf-8", "replace")[:-3]

@@ -12,7 +12,7 @@ from typing import Any
 
 from descend.errors import CorpusError
 from descend.text.document import Document
-from descend.text.readers.cutting import in_parts
+from descend.text.readers.cutting import document_chunks
 from descend.text.readers.options import ReadOptions, Source
 
 
@@ -29,7 +29,7 @@ def read_ipynb(path: Source, name: str, options: ReadOptions) -> Iterator[Docume
     if cells is None:
         raise CorpusError(name, "no cells", "a notebook", "save it again or remove it")
     texts = (text.strip("\n") for text in map(_source, cells))
-    yield from in_parts(("\n\n".join(text for text in texts if text.strip()) + "\n",), name)
+    yield from document_chunks(("\n\n".join(text for text in texts if text.strip()) + "\n",), name)
 
 
 def _cells(notebook: Any) -> list[Any] | None:

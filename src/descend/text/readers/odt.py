@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from descend.text.document import Document
-from descend.text.readers.archive import entry_xml, open_archive, unusable
-from descend.text.readers.cutting import in_parts
+from descend.text.readers.archive import entry_xml, open_archive, archive_error
+from descend.text.readers.cutting import document_chunks
 from descend.text.readers.options import ReadOptions, Source
 
 _TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
@@ -29,8 +29,8 @@ def read_odt(path: Source, name: str, options: ReadOptions) -> Iterator[Document
         root = entry_xml(archive, "content.xml", name, "odt")
     body = root.find(f"{_OFFICE}body/{_OFFICE}text")
     if body is None:
-        raise unusable(name, "no text in its content.xml", "odt")
-    yield from in_parts(("".join(_pieces(body)),), name)
+        raise archive_error(name, "no text in its content.xml", "odt")
+    yield from document_chunks(("".join(_pieces(body)),), name)
 
 
 def _pieces(root: Element) -> Iterator[str]:

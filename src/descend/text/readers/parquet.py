@@ -13,10 +13,10 @@ from typing import Any
 from descend.errors import CorpusError
 from descend.text.document import Document
 from descend.text.readers.chats import conversation_text
-from descend.text.readers.cutting import in_parts
+from descend.text.readers.cutting import document_chunks
 from descend.text.readers.options import ReadOptions, Source
 from descend.text.readers.records import no_such_column, record_documents
-from descend.text.readers.tables import LOOK_ROWS, text_columns
+from descend.text.readers.tables import SAMPLE_ROWS, detect_text_columns
 
 _BATCH_ROWS = 256
 
@@ -34,7 +34,7 @@ def read_parquet(path: Source, name: str, options: ReadOptions) -> Iterator[Docu
     except (pa.ArrowException, OSError) as error:
         raise _damaged(name, error, "parquet") from None
     titles = _readable(file.schema_arrow)
-    first = next(file.iter_batches(LOOK_ROWS, columns=titles, use_threads=False), None)
+    first = next(file.iter_batches(SAMPLE_ROWS, columns=titles, use_threads=False), None)
     look: list[dict[str, Any]] = first.to_pylist() if first else []
     chosen = _columns(file.schema_arrow, look, name, options)
     rows = (
@@ -65,7 +65,7 @@ def read_arrow(path: Source, name: str, options: ReadOptions) -> Iterator[Docume
         first = next(tables, None)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(name, error, "arrow") from None
-    look: list[dict[str, Any]] = first.slice(0, LOOK_ROWS).to_pylist() if first else []
+    look: list[dict[str, Any]] = first.slice(0, SAMPLE_ROWS).to_pylist() if first else []
     chosen = _columns(reader.schema, look, name, options)
     rows = (
         row
@@ -89,7 +89,7 @@ def _columns(schema: Any, look: list[dict[str, Any]], name: str, options: ReadOp
         return titles
     strings = [title for title in titles if _is_string(schema.field(title).type)]
     cells = [[row[title] or "" for title in strings] for row in look]
-    chosen = [strings[at] for at in text_columns(strings, cells)] if strings else []
+    chosen = [strings[at] for at in detect_text_columns(strings, cells)] if strings else []
     if not chosen:
         raise CorpusError(name, "no column of text", "a table with strings in it", "remove it")
     return chosen
@@ -105,7 +105,7 @@ def _documents(
     for number, row in enumerate(rows, start=1):
         cells = [row[title] for title in chosen if row[title]]
         if cells:
-            yield from in_parts(("\n".join(cells),), f"{name}:{number}")
+            yield from document_chunks(("\n".join(cells),), f"{name}:{number}")
 
 
 def _readable(schema: Any) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from descend.text.document import Document
-from descend.text.readers.cutting import in_parts
-from descend.text.readers.encoding import Blocks, decode
+from descend.text.readers.cutting import document_chunks
+from descend.text.readers.encoding import Blocks, decode_blocks
 from descend.text.readers.options import DEFAULT_OPTIONS, ReadOptions
 
 _NAMES = """
@@ -26,4 +26,4 @@ def read_plain(
     blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS
 ) -> Iterator[Document]:
     """The text of one file as one document, in parts; raises `CorpusError` on binary data."""
-    yield from in_parts(decode(blocks, name, options), name)
+    yield from document_chunks(decode_blocks(blocks, name, options), name)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from descend.errors import CorpusError
 from descend.text.document import Document
 from descend.text.readers.chats import conversation_text, join_loose_turns
-from descend.text.readers.cutting import in_parts
+from descend.text.readers.cutting import document_chunks
 from descend.text.readers.options import ReadOptions
 
 # Names under which data sets keep their text, the most usual first.
@@ -63,7 +63,7 @@ def record_documents(
         text = record_text(record, options)
         if text:
             any_text = True
-            yield from in_parts((text,), f"{name}:{number}")
+            yield from document_chunks((text,), f"{name}:{number}")
         elif isinstance(record, dict) and len(keys) < _SHOWN_KEYS:
             keys |= dict.fromkeys(map(str, record))
     if options.columns and keys and not any_text:

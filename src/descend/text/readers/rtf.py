@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from descend.errors import CorpusError
 from descend.text.document import Document
-from descend.text.readers.cutting import in_parts
+from descend.text.readers.cutting import document_chunks
 from descend.text.readers.options import ReadOptions, Source
 
 # A control word with its number, a byte in hexadecimal, a control sign, a brace, or text.
@@ -92,7 +92,7 @@ def read_rtf(path: Source, name: str, options: ReadOptions) -> Iterator[Document
         )
     if len(data) > _MAX_BYTES:
         raise CorpusError(name, f"an rtf file of {len(data):,} bytes", "a smaller one", "divide it")
-    yield from in_parts(_pieces(data), name)
+    yield from document_chunks(_pieces(data), name)
 
 
 def _pieces(data: bytes) -> Iterator[str]:

@@ -10,13 +10,13 @@ from itertools import chain, islice
 from descend.errors import CorpusError
 from descend.text.document import Document
 from descend.text.readers.chats import conversation_text
-from descend.text.readers.cutting import MAX_LINE, in_parts, lines
-from descend.text.readers.encoding import Blocks, decode
+from descend.text.readers.cutting import MAX_LINE_CHARS, document_chunks, split_into_lines
+from descend.text.readers.encoding import Blocks, decode_blocks
 from descend.text.readers.options import DEFAULT_OPTIONS, ReadOptions
 from descend.text.readers.records import TEXT_KEYS, is_text_value, no_such_column, record_documents
 
 # As many rows are looked at to find out which columns hold text.
-LOOK_ROWS = 200
+SAMPLE_ROWS = 200
 # A column whose cells are this long on average, in characters, holds text, not labels.
 TEXT_CHARS = 20
 
@@ -28,7 +28,7 @@ def read_csv(
     blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS
 ) -> Iterator[Document]:
     """A document per row; the delimiter is the one the first line has most of."""
-    rows = lines(decode(blocks, name, options), name)
+    rows = split_into_lines(decode_blocks(blocks, name, options), name)
     first = next(rows, "")
     delimiter = max(",;\t|", key=first.count)
     yield from _documents(chain((first,), rows), delimiter, name, options)
@@ -38,10 +38,10 @@ def read_tsv(
     blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS
 ) -> Iterator[Document]:
     """A document per row, columns divided by tabs."""
-    yield from _documents(lines(decode(blocks, name, options), name), "\t", name, options)
+    yield from _documents(split_into_lines(decode_blocks(blocks, name, options), name), "\t", name, options)
 
 
-def text_columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+def detect_text_columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
     """Which columns hold text: those with a known title, else the long ones, else the longest.
 
     `titles` may be empty. No column at all if every cell is a number.
@@ -66,7 +66,7 @@ def _documents(
     text: Iterator[str], delimiter: str, name: str, options: ReadOptions
 ) -> Iterator[Document]:
     rows = _rows(text, delimiter, name)
-    look = list(islice(rows, LOOK_ROWS))
+    look = list(islice(rows, SAMPLE_ROWS))
     wanted = set(options.columns)
     titles = look[0] if look and (wanted & set(look[0]) or _is_header(look[0], look[1:])) else []
     look = look[1:] if titles else look
@@ -76,7 +76,7 @@ def _documents(
     if wanted or (look and conversation_text(dict(zip(titles, look[0], strict=False)))):
         yield from record_documents(records, name, options)
         return
-    columns = text_columns(titles, look)
+    columns = detect_text_columns(titles, look)
     if look and not columns:
         raise CorpusError(
             name, "only numbers in its columns", "a column of text", "remove this file"
@@ -84,12 +84,12 @@ def _documents(
     for number, row in enumerate(chain(look, rows), start=1):
         cells = [row[at] for at in columns if at < len(row) and row[at]]
         if cells:
-            yield from in_parts(("\n".join(cells),), f"{name}:{number}")
+            yield from document_chunks(("\n".join(cells),), f"{name}:{number}")
 
 
 def _rows(text: Iterator[str], delimiter: str, name: str) -> Iterator[list[str]]:
     # The csv module has one limit for the whole process; it is only ever raised.
-    csv.field_size_limit(max(MAX_LINE, csv.field_size_limit()))
+    csv.field_size_limit(max(MAX_LINE_CHARS, csv.field_size_limit()))
     rows = csv.reader(text, delimiter=delimiter)
     while True:
         try:

@@ -34,27 +34,27 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from descend.training.loop import Course, batch_of
-from descend.training.preflight.batches import check_order, check_rates, check_tokens
+from descend.training.loop import TrainPlan, get_batch
+from descend.training.preflight.batches import check_batch_order, check_lr_schedule, check_tokens
 from descend.training.preflight.network import check_network
-from descend.training.preflight.rehearsal import rehearse
+from descend.training.preflight.rehearsal import dry_run
 from descend.training.preflight.weights import check_weights
 from descend.training.state import TrainState
 
 
-def preflight(
-    state: TrainState, course: Course, vocab_size: int, loaded: Mapping[str, Tensor] | None
+def run_self_check(
+    state: TrainState, course: TrainPlan, vocab_size: int, loaded: Mapping[str, Tensor] | None
 ) -> None:
     """Raise `PreflightError` where `state` and `course` are not fit for the step that comes next.
 
     `vocab_size`: of the tokenizer. `loaded`: the weights that the network was filled with, by name;
     None where they are as they were drawn.
     """
-    first_batch = batch_of(state, course, state.step)
+    first_batch = get_batch(state, course, state.step)
     check_weights(state, course.execution, loaded)
     check_tokens(first_batch, vocab_size, state.model)
-    check_order(course.batches)
-    check_rates(course)
+    check_batch_order(course.batches)
+    check_lr_schedule(course)
     if loaded is None:
         check_network(state.model, first_batch)
-    rehearse(state.model, course)
+    dry_run(state.model, course)

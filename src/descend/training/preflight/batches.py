@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descend.model.transformer import Transformer
-from descend.text.batches import BatchPlan
-from descend.training.loop import Course
-from descend.training.preflight.fault import fault
+from descend.text.batches import BatchSampler
+from descend.training.loop import TrainPlan
+from descend.training.preflight.fault import self_check_error
 
 MOST_PLACES = 2**20
 """Of a longer text so much: the order of any length is drawn in the same way."""
@@ -24,7 +24,7 @@ MOST_PLACES = 2**20
 ENOUGH = 16
 """Sequences that are looked at, at least, unless a pass has fewer."""
 
-BY_CHANCE = 12
+MAX_CHANCE_NEIGHBOURS = 12
 """Sequences that stand in order by chance once in 479 million times."""
 
 RATES = 32
@@ -38,44 +38,44 @@ def check_tokens(batch: NDArray[np.int64], vocab_size: int, model: Transformer) 
     """A row of the network for each token of the tokenizer, and no other token in `batch`."""
     rows = (model.token_embedding.num_embeddings, model.head.out_features)
     if rows != (vocab_size, vocab_size):
-        raise fault("the tokenizer", f"{vocab_size} tokens",
+        raise self_check_error("the tokenizer", f"{vocab_size} tokens",
                     f"those that the network has rows for, {rows[0]} and {rows[1]}")  # fmt: skip
     if batch.min() < 0 or batch.max() >= vocab_size:
-        raise fault("the first batch", f"tokens from {batch.min()} to {batch.max()}",
+        raise self_check_error("the first batch", f"tokens from {batch.min()} to {batch.max()}",
                     f"tokens from 0 to {vocab_size - 1}")  # fmt: skip
 
 
-def check_order(batches: BatchPlan) -> None:
+def check_batch_order(batches: BatchSampler) -> None:
     """Stretches of the text, none of them twice in a pass, and not in their order."""
     most = max(MOST_PLACES, batches.seq_len + 1)
     plan = replace(batches, tokens=np.arange(min(len(batches.tokens), most), dtype=np.uint32))
     count = max(2, -(-ENOUGH // plan.batch_size))
     read = np.concatenate([plan.batch(number) for number in range(count)])
     if (np.diff(read, axis=1) != 1).any():
-        raise fault("batches", "sequences that jump in the text", "stretches of it")
+        raise self_check_error("batches", "sequences that jump in the text", "stretches of it")
     starts = read[: plan.sequences_per_epoch, 0]
     if len(np.unique(starts)) < len(starts):
-        raise fault("batches", "a sequence that comes again within a pass", "each of them once")
-    if len(starts) >= BY_CHANCE and (np.diff(starts) > 0).all():
-        raise fault("batches", "the text from front to back", "its sequences in a random order")
+        raise self_check_error("batches", "a sequence that comes again within a pass", "each of them once")
+    if len(starts) >= MAX_CHANCE_NEIGHBOURS and (np.diff(starts) > 0).all():
+        raise self_check_error("batches", "the text from front to back", "its sequences in a random order")
 
 
-def check_rates(course: Course) -> None:
+def check_lr_schedule(course: TrainPlan) -> None:
     """The rate rises to the peak that was asked for, and falls with the end of the run."""
     config, steps, warmup = course.config, course.total_steps, course.config.warmup_steps or 0
-    peak = config.peak_rate
+    peak = config.peak_learning_rate
     places = np.linspace(0, steps - 1, min(RATES, steps)).astype(np.int64)
     rates = [course.learning_rate(int(step)) for step in places]
     wrong = [rate for rate in rates if not 0 <= rate <= peak * (1 + 1e-6)]
     if wrong or not max(rates) > 0:
-        raise fault(
+        raise self_check_error(
             "the schedule", f"a rate of {(wrong or rates)[0]:g}", f"above 0, up to {peak:g}"
         )
     if isinstance(config.learning_rate, dict) or warmup >= steps:
         return
     if not math.isclose(course.learning_rate(warmup), peak, rel_tol=1e-6):
-        raise fault("the schedule", f"a rate of {course.learning_rate(warmup):g} after warmup",
+        raise self_check_error("the schedule", f"a rate of {course.learning_rate(warmup):g} after warmup",
                     f"the peak of {peak:g}")  # fmt: skip
     if config.schedule != "constant" and steps - warmup >= LONG and rates[-1] > peak / 2:
-        raise fault("the schedule", f"a rate of {rates[-1]:g} in the last step",
+        raise self_check_error("the schedule", f"a rate of {rates[-1]:g} in the last step",
                     f"one that has fallen from {peak:g}")  # fmt: skip

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from descend.errors import PreflightError
+from descend.errors import SelfCheckError
 
 
-def fault(where: str, found: str, expected: str) -> PreflightError:
+def self_check_error(where: str, found: str, expected: str) -> SelfCheckError:
     """The error for something in descend that is not as it should be."""
-    return PreflightError(where, found, expected, "report this")
+    return SelfCheckError(where, found, expected, "report this")

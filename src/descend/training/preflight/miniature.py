@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from descend.model.transformer import SelfAttention, Transformer
-from descend.signals.influence import MOVED, moves
-from descend.training.preflight.fault import fault
+from descend.signals.influence import MIN_LOGIT_CHANGE, relative_logit_change
+from descend.training.preflight.fault import self_check_error
 
 LENGTH = 8
 
@@ -39,7 +39,7 @@ def check_attention(model: Transformer, device: str) -> None:
     mixed_HTK = weights_HTT @ _heads(attention, attention.value(x_TD))
     expected_TD = attention.output(mixed_HTK.transpose(0, 1).reshape(LENGTH, width))
     if not float((got_TD - expected_TD).norm()) <= SAME * float(expected_TD.norm()):
-        raise fault("attention", "another result than that of its formula",
+        raise self_check_error("attention", "another result than that of its formula",
                     "softmax(q k / sqrt(head size)) v over what came before")  # fmt: skip
 
 
@@ -62,8 +62,8 @@ def check_positions(model: Transformer, device: str) -> None:
     swapped_BT = ids_BT.clone()
     swapped_BT[0, :2] = ids_BT[0, :2].flip(0)
     model.eval()
-    moved = float(moves(model(ids_BT), model(swapped_BT))[0, -1].max())
+    moved = float(relative_logit_change(model(ids_BT), model(swapped_BT))[0, -1].max())
     model.train()
-    if not moved > MOVED:
-        raise fault("the network", "logits that do not depend on the order of the tokens",
+    if not moved > MIN_LOGIT_CHANGE:
+        raise self_check_error("the network", "logits that do not depend on the order of the tokens",
                     "positions that are told apart")  # fmt: skip

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
 
-from descend.model.initialize import STD
+from descend.model.initialize import INIT_STD
 from descend.model.transformer import Transformer
-from descend.signals.influence import MOVED, moves_by_position
-from descend.training.preflight.fault import fault
+from descend.signals.influence import MIN_LOGIT_CHANGE, logit_change_by_position
+from descend.training.preflight.fault import self_check_error
 
 POSITIONS = 16
 """Of the first sequence so much is looked at: a mask that is wrong is wrong there too."""
 
-SPARE = 0.5
+LOSS_TOLERANCE = 0.5
 """Nats by which the first loss may exceed ln V, beside what the width brings; with all presets it
 is within 0.1 of it."""
 
@@ -58,12 +58,12 @@ def _first_loss(model: Transformer, ids: Tensor) -> None:
     logits_BTV = model(ids).float()
     loss = float((logits_BTV.logsumexp(-1) - logits_BTV.mean(-1)).mean())
     uniform = math.log(logits_BTV.shape[-1])
-    if not loss < uniform + SPARE + STD**2 * model.shape.embed_dim:
-        raise fault("the first loss", f"{loss:.2f} nats per token",
+    if not loss < uniform + LOSS_TOLERANCE + INIT_STD**2 * model.shape.embed_dim:
+        raise self_check_error("the first loss", f"{loss:.2f} nats per token",
                     f"about {uniform:.2f}, the logarithm of the vocabulary")  # fmt: skip
 
 
-def _audible(model: Transformer) -> dict[str, Tensor]:
+def _with_nonzero_weights(model: Transformer) -> dict[str, Tensor]:
     """Small numbers for each weight that is zero (its first row is looked at), by name."""
     return {
         name: _small_numbers(weight.detach())
@@ -80,7 +80,7 @@ def _small_numbers(like: Tensor) -> Tensor:
 def _causal(model: Transformer, ids: Tensor) -> None:
     if model.shape.vocab_size < 2:
         return
-    instead, last = _audible(model), ids.shape[1] - 1
+    instead, last = _with_nonzero_weights(model), ids.shape[1] - 1
     changed = ids.clone()
     changed[:, last] = (changed[:, last] + 1) % model.shape.vocab_size
 
@@ -88,9 +88,9 @@ def _causal(model: Transformer, ids: Tensor) -> None:
         logits_BTV: Tensor = functional_call(model, instead, (ids_BT,))
         return logits_BTV
 
-    moved_T = moves_by_position(forward, ids, changed)
-    if float(moved_T[:last].max()) > MOVED:
-        raise fault("attention", "logits that move when a later token changes, or from call to "
+    moved_T = logit_change_by_position(forward, ids, changed)
+    if float(moved_T[:last].max()) > MIN_LOGIT_CHANGE:
+        raise self_check_error("attention", "logits that move when a later token changes, or from call to "
                     "call", "a causal network with dropout off in evaluation")  # fmt: skip
-    if not float(moved_T[last]) > MOVED:
-        raise fault("the network", "logits that do not depend on the token", "logits that do")
+    if not float(moved_T[last]) > MIN_LOGIT_CHANGE:
+        raise self_check_error("the network", "logits that do not depend on the token", "logits that do")

@@ -25,15 +25,15 @@ from descend.model.initialize import initialize
 from descend.model.transformer import Transformer
 from descend.runs.records import Step
 from descend.signals.evaluate import evaluate
-from descend.signals.matrices import MatrixWatch
-from descend.text.batches import BatchPlan
-from descend.training.loop import Course, take_step
+from descend.signals.matrices import WeightUpdateRecorder
+from descend.text.batches import BatchSampler
+from descend.training.loop import TrainPlan, train_step
 from descend.training.optimizer import make_optimizers
-from descend.training.precision import compute_in
-from descend.training.preflight.fault import fault
+from descend.training.precision import autocast_precision
+from descend.training.preflight.fault import self_check_error
 from descend.training.preflight.miniature import check_attention, check_positions
 from descend.training.preflight.network import check_network
-from descend.training.snapshot import put, take
+from descend.training.snapshot import restore_snapshot, copy_snapshot
 from descend.training.state import TrainState
 
 VOCABULARY, LENGTH, ROWS, PARTS = 61, 8, 3, 2
@@ -59,7 +59,7 @@ SAME_STEP = 0.01
 
 
 @dataclass(frozen=True)
-class Pass:
+class ForwardRecord:
     """What went into the network and came out."""
 
     ids_BT: Tensor
@@ -67,7 +67,7 @@ class Pass:
     training: bool
 
 
-def rehearse(model: Transformer, course: Course) -> None:
+def dry_run(model: Transformer, course: TrainPlan) -> None:
     """Steps, judgment and resume of a miniature of `model` on its way along `course`."""
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
     device = course.execution.device
@@ -75,36 +75,36 @@ def rehearse(model: Transformer, course: Course) -> None:
         small = _course(course)
         state = _state(model, small)
         check_network(state.model, small.batches.batch(0))
-        start = take(state).weights
+        start = copy_snapshot(state).weights
         try:
             for number in range(STEPS):
-                kept = take(state)
+                kept = copy_snapshot(state)
                 _step(state, small, number)
             other = _state(model, small)
-            put(kept, other)
-            take_step(other, small, MatrixWatch())
+            restore_snapshot(kept, other)
+            train_step(other, small, WeightUpdateRecorder())
         except DivergedError as problem:
-            raise fault("a rehearsed step", problem.found, "finite numbers") from problem
-        _all_moved(state.model, start)
+            raise self_check_error("a rehearsed step", problem.found, "finite numbers") from problem
+        _check_all_weights_updated(state.model, start)
         _same_after_resume(state.model, other.model, kept.weights)
-        _judged(state.model, small.batches)
+        _check_evaluation_mode(state.model, small.batches)
         check_attention(state.model, device)
         check_positions(state.model, device)
 
 
-def _course(course: Course) -> Course:
+def _course(course: TrainPlan) -> TrainPlan:
     """The way of the miniature: as that of the run, but for what makes it long or weak."""
     config = course.config.model_copy(update={
         "batch_size": ROWS, "gradient_accumulation": PARTS, "seq_len": LENGTH,
         "gradient_clip": 1.0, "weight_decay": 0.0, "rescue": "off",
     })  # fmt: skip
-    execution = msgspec.structs.replace(course.execution, compiled=False, replayed=False)
+    execution = msgspec.structs.replace(course.execution, compiled=False, cuda_graph=False)
     places = np.arange(VOCABULARY * LENGTH, dtype=np.uint32)
-    batches = BatchPlan((places**2 + 7 * places) % VOCABULARY, LENGTH, ROWS, 0)
-    return Course(config, execution, batches, 1, STEPS + 1, lambda step: RATE * (step + 1), None)
+    batches = BatchSampler((places**2 + 7 * places) % VOCABULARY, LENGTH, ROWS, 0)
+    return TrainPlan(config, execution, batches, 1, STEPS + 1, lambda step: RATE * (step + 1), None)
 
 
-def _state(model: Transformer, course: Course) -> TrainState:
+def _state(model: Transformer, course: TrainPlan) -> TrainState:
     execution = course.execution
     shape = msgspec.structs.replace(model.shape, **SIZES)
     small = Transformer(shape, 0.0, execution.attention)
@@ -116,19 +116,19 @@ def _state(model: Transformer, course: Course) -> TrainState:
     return TrainState(small, make_optimizers(small, course.config, execution), scaler)
 
 
-def _step(state: TrainState, course: Course, number: int) -> None:
+def _step(state: TrainState, course: TrainPlan, number: int) -> None:
     """One step, held against what its batch asks for."""
     tokens = torch.from_numpy(course.batches.batch(number))
     norm = _norm(state.model, tokens, course) if number == STEPS - 1 else None
-    seen: list[Pass] = []
-    watching = state.model.register_forward_hook(_noting(seen))
+    seen: list[ForwardRecord] = []
+    watching = state.model.register_forward_hook(_record_forward(seen))
     scale = state.scaler.get_scale()
-    record = take_step(state, course, MatrixWatch())[0]
+    record = train_step(state, course, WeightUpdateRecorder())[0]
     watching.remove()
     assert isinstance(record, Step)
     smoothing = course.config.label_smoothing
     if not torch.equal(torch.cat([one.ids_BT for one in seen]).cpu(), tokens[:, :-1]):
-        raise fault("a rehearsed step", "other tokens given to the network than those of its batch",
+        raise self_check_error("a rehearsed step", "other tokens given to the network than those of its batch",
                     "all of them but the last, each once")  # fmt: skip
     _loss(record.loss, seen, tokens[:, 1:], smoothing, scale)
     if norm is not None:  # in the last of them, before which others could have left something
@@ -136,17 +136,17 @@ def _step(state: TrainState, course: Course, number: int) -> None:
     _after(state, course, record)
 
 
-def _noting(seen: list[Pass]) -> Callable[..., None]:
+def _record_forward(seen: list[ForwardRecord]) -> Callable[..., None]:
     def note(model: Transformer, args: tuple[Any, ...], logits_BTV: Tensor) -> None:
         if logits_BTV.requires_grad:
             logits_BTV.retain_grad()
-        seen.append(Pass(args[0], logits_BTV, model.training))
+        seen.append(ForwardRecord(args[0], logits_BTV, model.training))
 
     return note
 
 
 def _loss(
-    loss: float, seen: list[Pass], targets_BT: Tensor, smoothing: float, scale: float
+    loss: float, seen: list[ForwardRecord], targets_BT: Tensor, smoothing: float, scale: float
 ) -> None:
     """`loss` and the gradient at the logits, against the cross-entropy of the next token."""
     logits_NV = torch.cat([p.logits_BTV.detach() for p in seen]).cpu().double().flatten(0, 1)
@@ -154,22 +154,22 @@ def _loss(
     wanted_NV.scatter_(1, targets_BT.reshape(-1, 1), 1 - smoothing + smoothing / VOCABULARY)
     expected = float(-(wanted_NV * logits_NV.log_softmax(-1)).sum(-1).mean())
     if not abs(loss - expected) <= SAME_LOSS * expected:
-        raise fault("the loss", f"{loss:.4g} nats per token in a rehearsed step",
+        raise self_check_error("the loss", f"{loss:.4g} nats per token in a rehearsed step",
                     f"{expected:.4g}, the mean cross-entropy of the next token")  # fmt: skip
     arrived = [p.logits_BTV.grad for p in seen if p.logits_BTV.grad is not None]
     if len(arrived) < len(seen):
-        raise fault("the loss", "logits without a gradient", "a gradient at all of them")
+        raise self_check_error("the loss", "logits without a gradient", "a gradient at all of them")
     got_NV = torch.cat(arrived).cpu().double().flatten(0, 1) / scale
     gradient_NV = (logits_NV.softmax(-1) - wanted_NV) / len(logits_NV)
     if not float((got_NV - gradient_NV).norm()) <= SAME_GRADIENT * float(gradient_NV.norm()):
-        raise fault("the loss", "a gradient at the logits that is not that of the loss",
+        raise self_check_error("the loss", "a gradient at the logits that is not that of the loss",
                     "probability less target, every token of the batch alike")  # fmt: skip
 
 
-def _norm(model: Transformer, tokens: Tensor, course: Course) -> float:
+def _norm(model: Transformer, tokens: Tensor, course: TrainPlan) -> float:
     """Norm of the gradients of this batch alone, taken at once."""
     tokens = tokens.to(course.execution.device)
-    with compute_in(course.execution):
+    with autocast_precision(course.execution):
         logits_BTV = model(tokens[:, :-1])
     loss = F.cross_entropy(
         logits_BTV.float().flatten(0, 1), tokens[:, 1:].flatten(),
@@ -181,29 +181,29 @@ def _norm(model: Transformer, tokens: Tensor, course: Course) -> float:
 
 def _gradient(norm: float | None, expected: float) -> None:
     if norm is None or not abs(norm - expected) <= SAME_GRADIENT * expected:
-        raise fault("gradients", f"a norm of {norm or math.nan:.4g} in a rehearsed step",
+        raise self_check_error("gradients", f"a norm of {norm or math.nan:.4g} in a rehearsed step",
                     f"{expected:.4g}, of its batch alone and unscaled")  # fmt: skip
 
 
-def _after(state: TrainState, course: Course, record: Step) -> None:
+def _after(state: TrainState, course: TrainPlan, record: Step) -> None:
     rate = course.learning_rate(record.step - 1)
     groups = [group for optimizer in state.optimizers for group in optimizer.param_groups]
     taken = [record.learning_rate, *(group["lr"] / group["scale"] for group in groups)]
     wrong = [r for r in taken if not math.isclose(r, rate, rel_tol=1e-6)]
     if wrong:
-        raise fault("optimizer", f"a rate of {wrong[0]:g} in a rehearsed step",
+        raise self_check_error("optimizer", f"a rate of {wrong[0]:g} in a rehearsed step",
                     f"that of the schedule, {rate:g}")  # fmt: skip
     left = [n for n, p in state.model.named_parameters() if p.grad is not None and p.grad.any()]
     if left:
-        raise fault(left[0], "a gradient that is left over after its step", "none")
+        raise self_check_error(left[0], "a gradient that is left over after its step", "none")
 
 
-def _all_moved(model: Transformer, start: dict[str, Tensor]) -> None:
+def _check_all_weights_updated(model: Transformer, start: dict[str, Tensor]) -> None:
     """Each weight; but a key's bias adds the same to all scores of a row, which changes nothing."""
     still = [name for name, weight in model.named_parameters()
              if torch.equal(weight, start[name]) and not name.endswith("key.bias")]  # fmt: skip
     if still:
-        raise fault(still[0], f"a weight that {STEPS} rehearsed steps do not move",
+        raise self_check_error(still[0], f"a weight that {STEPS} rehearsed steps do not move",
                     "every weight to learn")  # fmt: skip
 
 
@@ -215,17 +215,17 @@ def _same_after_resume(model: Transformer, resumed: Transformer, before: dict[st
             apart += float((weight - others[name]).square().sum())
             moved += float((weight - before[name]).square().sum())
     if not apart <= SAME_STEP**2 * moved:
-        raise fault("a resume", "another step than the uninterrupted one", "the same step")
+        raise self_check_error("a resume", "another step than the uninterrupted one", "the same step")
 
 
-def _judged(model: Transformer, batches: BatchPlan) -> None:
+def _check_evaluation_mode(model: Transformer, batches: BatchSampler) -> None:
     """In evaluation mode, and back in training mode after it."""
-    seen: list[Pass] = []
-    watching = model.register_forward_hook(_noting(seen))
+    seen: list[ForwardRecord] = []
+    watching = model.register_forward_hook(_record_forward(seen))
     text = batches.tokens[: LENGTH + 1]
     evaluate(model, text, np.ones(VOCABULARY, dtype=np.int64), LENGTH)
     watching.remove()
     if any(one.training for one in seen):
-        raise fault("evaluation", "a network in training mode", "evaluation mode, without dropout")
+        raise self_check_error("evaluation", "a network in training mode", "evaluation mode, without dropout")
     if not all(part.training for part in model.modules()):
-        raise fault("evaluation", "a network left in evaluation mode", "its mode put back")
+        raise self_check_error("evaluation", "a network left in evaluation mode", "its mode put back")

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from descend.machine import Execution
 from descend.model.transformer import Transformer
-from descend.training.preflight.fault import fault
+from descend.training.preflight.fault import self_check_error
 from descend.training.state import TrainState
 
 SEEN, FEWEST = 8, 4
@@ -26,10 +26,10 @@ def check_weights(
     _all_weights_once(model, state.optimizers)
     _matrices_alone_decay(model, state.optimizers)
     if state.scaler.is_enabled() != (execution.precision == "float16"):
-        raise fault("the loss scaler", f"one that is {_on(state.scaler.is_enabled())}",
+        raise self_check_error("the loss scaler", f"one that is {_on(state.scaler.is_enabled())}",
                     f"the one for {execution.precision}")  # fmt: skip
     if loaded is None:
-        _drawn(model)
+        _check_random_initialization(model)
     else:
         _as_loaded(model, loaded)
     if state.step > state.skipped:  # else no update was made that could have left anything
@@ -43,7 +43,7 @@ def _on(enabled: bool) -> str:
 def _training(model: Transformer) -> None:
     still = [name or "the network" for name, part in model.named_modules() if not part.training]
     if still:
-        raise fault(still[0], "evaluation mode", "training mode, in which dropout works")
+        raise self_check_error(still[0], "evaluation mode", "training mode, in which dropout works")
 
 
 def _all_weights_once(model: Transformer, optimizers: list[Optimizer]) -> None:
@@ -51,13 +51,13 @@ def _all_weights_once(model: Transformer, optimizers: list[Optimizer]) -> None:
     own = {id(p): name for name, p in model.named_parameters()}
     missing = [name for key, name in own.items() if held.count(key) != 1]
     if missing or len(held) != len(own):
-        raise fault(
+        raise self_check_error(
             "optimizer", f"{missing[0] if missing else 'a weight'} not exactly once in a group",
             "every weight of the network once",
         )  # fmt: skip
     frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
     if frozen:
-        raise fault(frozen[0], "a weight that takes no gradient", "every weight free to move")
+        raise self_check_error(frozen[0], "a weight that takes no gradient", "every weight free to move")
 
 
 def _matrices_alone_decay(model: Transformer, optimizers: list[Optimizer]) -> None:
@@ -65,21 +65,21 @@ def _matrices_alone_decay(model: Transformer, optimizers: list[Optimizer]) -> No
     for group in (g for o in optimizers for g in o.param_groups):
         vectors = [names[id(p)] for p in group["params"] if p.ndim < 2]
         if vectors and group["weight_decay"]:
-            raise fault(vectors[0], f"a weight decay of {group['weight_decay']:g}",
+            raise self_check_error(vectors[0], f"a weight decay of {group['weight_decay']:g}",
                         "none on biases and norms")  # fmt: skip
 
 
-def _drawn(model: Transformer) -> None:
+def _check_random_initialization(model: Transformer) -> None:
     """Units that start alike get the same gradient and stay alike for ever."""
     for name, weight in model.named_parameters():
         if weight.ndim < 2 or not bool(weight[0].any()):  # zero: what is before it sets it apart
             continue
         for words, rows in (("rows", weight.detach()), ("columns", weight.detach().T)):
-            if rows.shape[1] >= FEWEST and _alike(rows[:, :SEEN]):
-                raise fault(name, f"{words} that are alike", "weights drawn at random")
+            if rows.shape[1] >= FEWEST and _has_identical_rows(rows[:, :SEEN]):
+                raise self_check_error(name, f"{words} that are alike", "weights drawn at random")
 
 
-def _alike(rows: Tensor) -> bool:
+def _has_identical_rows(rows: Tensor) -> bool:
     """Whether two rows are the same; in order of their first number, such two are neighbours."""
     first, order = rows[:, 0].sort()
     ties = (first[1:] == first[:-1]).nonzero()[:, 0]
@@ -89,7 +89,7 @@ def _alike(rows: Tensor) -> bool:
 def _as_loaded(model: Transformer, loaded: Mapping[str, Tensor]) -> None:
     for name, weight in model.named_parameters():
         if name not in loaded or not _same(weight.detach(), loaded[name].to(weight.device)):
-            raise fault(name, "other numbers than those that were saved", "the ones saved")
+            raise self_check_error(name, "other numbers than those that were saved", "the ones saved")
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
@@ -102,5 +102,5 @@ def _moments(model: Transformer, optimizers: list[Optimizer]) -> None:
     held = {id(p) for o in optimizers for p, moments in o.state.items() if moments}
     without = [name for name, p in model.named_parameters() if id(p) not in held]
     if without:
-        raise fault("optimizer", f"no moments for {without[0]} after a resume",
+        raise self_check_error("optimizer", f"no moments for {without[0]} after a resume",
                     "those of the steps before")  # fmt: skip
