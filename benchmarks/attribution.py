@@ -30,7 +30,7 @@ def reckoned(record: dict[str, Any]) -> Attribution:
     runs = int(words[words.index("--runs") + 1])
     pair = [NamedConfig(name, make_config(PRESETS[name])) for name in (kept.a, kept.b)]
     plan = design_attribution(
-        *pair, seeds=len(kept.seeds), runs=runs, train_share=kept.train_share,
+        *pair, seeds=len(kept.seeds), runs=runs, train_fraction=kept.train_fraction,
         evaluation_tokens=kept.evaluation_tokens,
     )  # fmt: skip
     made = {(run.seed, frozenset(run.changed)): outcome_of(run) for run in kept.runs}

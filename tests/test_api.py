@@ -129,7 +129,7 @@ def test_mistakes_are_exceptions_with_four_facts(tiny: dict[str, Any], folder: P
             mistake()
         error = caught.value
         assert isinstance(error, DescendError)
-        assert all((error.location, error.found, error.expected, error.fix))
+        assert all((error.location, error.actual, error.expected, error.fix))
     for wrong in (lambda: run("de.txt"), lambda: run_on_model(folder, Path("de.txt"))):  # type: ignore[arg-type]
         with pytest.raises(ConfigError, match=r"write \{'corpus_dir': 'de.txt'\}"):
             wrong()

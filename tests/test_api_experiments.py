@@ -15,7 +15,7 @@ from descend.lab.comparison import Comparison
 from descend.lab.folder import read_record
 from descend.outputs import ATTRIBUTION_FILE, COMPARISON_FILE
 
-Shown = pytest.CaptureFixture[str]
+CaptureFixture = pytest.CaptureFixture[str]
 
 
 def compared(tiny: dict[str, Any], **more: Any) -> Comparison:
@@ -25,53 +25,53 @@ def compared(tiny: dict[str, Any], **more: Any) -> Comparison:
     )
 
 
-def test_a_comparison_is_told_and_kept(tiny: dict[str, Any], capsys: Shown) -> None:
-    found = compared(tiny, save_dir="here", seed=71)
+def test_a_comparison_is_told_and_kept(tiny: dict[str, Any], capsys: CaptureFixture) -> None:
+    comparison = compared(tiny, save_dir="here", seed=71)
     lines = capsys.readouterr().err.splitlines()
     assert any(line.startswith("2 runs: about ") for line in lines)
     assert any(line.startswith("2 of 2 runs") for line in lines)
     assert lines[-1] == "saved in here"
-    assert read_record(Path("here"), COMPARISON_FILE, Comparison) == found
+    assert read_record(Path("here"), COMPARISON_FILE, Comparison) == comparison
     assert descend(["report", "here", "--output", "page.html"]) == 0
-    assert found.sentence.split(":")[0] in Path("page.html").read_text(encoding="utf-8")
+    assert comparison.sentence.split(":")[0] in Path("page.html").read_text(encoding="utf-8")
     with pytest.raises(RunFolderError, match=r"found here, which holds comparison\.json"):
         compared(tiny, save_dir="here", seed=71)
 
 
 def test_without_a_folder_it_is_kept_where_the_verb_keeps_it(tiny: dict[str, Any]) -> None:
-    found = compared(tiny)
+    comparison = compared(tiny)
     (folder,) = Path("comparisons").iterdir()
-    assert read_record(folder, COMPARISON_FILE, Comparison) == found
+    assert read_record(folder, COMPARISON_FILE, Comparison) == comparison
 
 
-def test_a_quiet_comparison_says_nothing(tiny: dict[str, Any], capsys: Shown) -> None:
+def test_a_quiet_comparison_says_nothing(tiny: dict[str, Any], capsys: CaptureFixture) -> None:
     loud = compared(tiny, seed=72)
     assert "2 of 2 runs" in capsys.readouterr().err
     for again in (73, 72):  # made anew, and from the cache
-        found = compared(tiny, seed=again, log_level="warning", save_dir=f"quiet{again}")
+        comparison = compared(tiny, seed=again, log_level="warning", save_dir=f"quiet{again}")
         assert capsys.readouterr() == ("", "")
-    assert found.arms[0].validation_loss == loud.arms[0].validation_loss
+    assert comparison.arms[0].validation_loss == loud.arms[0].validation_loss
 
 
 def test_an_attribution_is_told_and_kept(
-    tiny: dict[str, Any], tmp_path: Path, capsys: Shown, monkeypatch: pytest.MonkeyPatch
+    tiny: dict[str, Any], tmp_path: Path, capsys: CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = {key: value for key, value in tiny.items() if key != "corpus_dir"} | {"epoch": 1}
     for name, rate in (("a", 0.001), ("b", 0.004)):
         lines = [f"{key} = {value!r}\n" for key, value in (keys | {"learning_rate": rate}).items()]
         (tmp_path / f"{name}.toml").write_text("".join(lines))
     pair = (tmp_path / "a.toml", tmp_path / "b.toml", str(tiny["corpus_dir"]))
-    found = library.attribute(*pair, workers=1, save_dir="there")
+    attribution = library.attribute(*pair, workers=1, save_dir="there")
     said = capsys.readouterr().err
     assert "2 runs: about " in said
     assert said.endswith("saved in there\n")
-    assert read_record(Path("there"), ATTRIBUTION_FILE, Attribution) == found
+    assert read_record(Path("there"), ATTRIBUTION_FILE, Attribution) == attribution
     monkeypatch.setenv("DESCEND_LOG_LEVEL", "error")
-    assert library.attribute(*pair, workers=1).contributions == found.contributions
+    assert library.attribute(*pair, workers=1).contributions == attribution.contributions
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_search_is_told(tiny: dict[str, Any], capsys: Shown) -> None:
+def test_a_search_is_told(tiny: dict[str, Any], capsys: CaptureFixture) -> None:
     pytest.importorskip("optuna")
 
     def searched(**more: Any) -> None:

@@ -86,7 +86,7 @@ def test_a_mistake_gets_one_sentence_with_place_found_expected_remedy(
         make_config(values)
     error = caught.value
     assert error.location == where
-    assert all((error.found, error.expected, error.fix))
+    assert all((error.actual, error.expected, error.fix))
     assert "\n" not in str(error)
     for part in parts:
         assert part in str(error)

@@ -92,16 +92,16 @@ def test_results_that_are_cited_are_there(page: Path) -> None:
     assert {path for path in cited if not (ROOT / path).exists()} == set()
 
 
-SHOWN = re.compile(
+ANSWER_PATTERN = re.compile(
     r"`benchmarks/results/(doctor/\w+\.json)`[^`]*```\n(.*?)^```", re.DOTALL | re.MULTILINE
 )
 
 
 def test_answers_of_the_doctor_are_quoted_as_it_gave_them() -> None:
-    found = SHOWN.findall((ROOT / "docs" / "diagnose.md").read_text(encoding="utf-8"))
-    assert len(found) >= 2
-    for name, quoted in found:
+    quotes = ANSWER_PATTERN.findall((ROOT / "docs" / "diagnose.md").read_text(encoding="utf-8"))
+    assert len(quotes) >= 2
+    for name, quoted in quotes:
         file = ROOT / "benchmarks" / "results" / name
-        shown = "".join(json.loads(file.read_text(encoding="utf-8"))["shown"].split())
+        answer_text = "".join(json.loads(file.read_text(encoding="utf-8"))["shown"].split())
         for part in quoted.split("…"):
-            assert "".join(part.split()) in shown, name
+            assert "".join(part.split()) in answer_text, name

@@ -82,7 +82,7 @@ def doctor(case: Case, folder: Path, proof: float) -> tuple[Diagnosed, Diagnosis
     # They run in this process where it may use one core only.
     for module in (consultation, race, divergence):
         module.time = _OwnTime  # type: ignore[attr-defined]
-    found = consultation.diagnose_run(folder, budget=0.0, least_seconds=proof, proof=proof > 0)
+    found = consultation.diagnose_run(folder, budget=0.0, min_seconds=proof, proof=proof > 0)
     said = Diagnosed(
         case=case.name, reader=PROOF if proof else SIGNALS, verdict=found.verdict,
         ranked=[f.cause for f in found.causes],

@@ -27,7 +27,7 @@ from table import Trained, read
 from truth import WORTH_BUYING
 
 from descend.doctor.case import load_recorded_run
-from descend.doctor.causes.too_little_data import adding_over_halving, least_gain, most_gain
+from descend.doctor.causes.too_little_data import adding_over_halving, min_inverse_effect_nats, max_inverse_effect_nats
 from descend.doctor.measure import measure_run
 from descend.doctor.race import best_validation_point
 from descend.doctor.reading import Measurement, Measurements, measurement_value
@@ -95,14 +95,14 @@ def measured(case: Case, rows: list[Trained], texts: Path, folders: Path) -> Tex
 def told(row: Texts, *, bounded: bool) -> float:
     """Share of the loss that the doctor expects of more text, from the trial with half of it."""
     half = row.less[SHARES.index(0.5)] / row.control - 1
-    most = (most_gain(_readings(row)) or 0.0) / row.held_out_loss
+    most = (max_inverse_effect_nats(_readings(row)) or 0.0) / row.held_out_loss
     expected = half * adding_over_halving(row.passes)
     return min(expected, most) if bounded else expected
 
 
 def least(row: Texts) -> float:
     """Share of the loss that it expects at least."""
-    return least_gain(row.passes, _readings(row)) / row.held_out_loss
+    return min_inverse_effect_nats(row.passes, _readings(row)) / row.held_out_loss
 
 
 def _readings(row: Texts) -> Measurements:

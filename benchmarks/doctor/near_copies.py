@@ -24,7 +24,7 @@ import numpy as np
 from descend.config import make_config
 from descend.text import embedded
 from descend.text.duplicates import normalize_words
-from descend.text.near_copies import SHINGLE_WORDS, hash_shingles, find_fuzzy_overlap
+from descend.text.near_copies import SHINGLE_SIZE, hash_shingles, find_fuzzy_overlap
 from descend.text.store import prepare_documents, prepare_tokenizer
 
 BYTES = 1_200_000
@@ -64,7 +64,7 @@ def row(name: str, text: str, folder: Path) -> dict[str, Any]:
     numbers: dict[str, int] = {}
     known = np.isin(runs(held_out, numbers), runs(rest, numbers)).mean()
     return {
-        "text": name, f"runs of {SHINGLE_WORDS} words that stand in the rest": round(float(known), 3),
+        "text": name, f"runs of {SHINGLE_SIZE} words that stand in the rest": round(float(known), 3),
         "as it is": found(rest),
         **{f"one word in {n} changed": found(rest + "\n" + changed(held_out, n)) for n in ONE_IN},
     }  # fmt: skip

@@ -83,7 +83,7 @@ def further_case(record: dict[str, Any], training_error: float) -> Case | None:
     way = way_for(record, 0)
     best = min(run["epochs"], key=lambda e: e["validation_loss"])
     at = way.points_at(np.array([float(best["step"])]))
-    on = way_for(record, 1, (float(at.trained[0]), float(at.passes[0])))
+    on = way_for(record, 1, (float(at.trained[0]), float(at.epochs[0])))
     spans = spans_of(run)
     return Case(
         number=record["number"], corpus=record["corpus"], traits=traits_of(record),
@@ -108,7 +108,7 @@ def traits_of(record: dict[str, Any]) -> RunFeatures:
         vocab_size=config["vocab_size"],
         adamw=config["optimizer"] == "adamw",
         dropout=config["dropout_rate"],
-        blank_rate=config.get("blank_rate") or 0.0,
+        token_dropout=config.get("blank_rate") or 0.0,
     )
 
 

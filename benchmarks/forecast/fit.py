@@ -106,7 +106,7 @@ def accuracy_slopes(records: list[dict[str, Any]]) -> tuple[float, float]:
 def forecast(case: Case, belief: CurvePrior) -> tuple[float, float, float]:
     """Value and unwidened 80 % deviations below and above, for the end of `case`."""
     posterior = fit_posterior(case.seen, case.traits, belief)
-    draws = posterior.held_out(case.ahead[-1:], DRAWS)[:, 0]
+    draws = posterior.sample_validation_losses(case.ahead[-1:], DRAWS)[:, 0]
     noise = np.random.default_rng(1).standard_normal(DRAWS) * belief.validation_error
     low, high = np.quantile(draws + noise, [0.1, 0.9])
     return float(draws[0]), float(draws[0] - low), float(high - draws[0])

@@ -35,8 +35,8 @@ points from running away."""
 
 def last_value(case: Case) -> float:
     """The newest held-out loss, or before there is one the newest training loss."""
-    if len(case.seen.held_losses):
-        return float(case.seen.held_losses[-1])
+    if len(case.seen.validation_losses):
+        return float(case.seen.validation_losses[-1])
     return float(case.spans.losses[-max(1, len(case.spans.losses) // 20) :].mean())
 
 
@@ -44,7 +44,7 @@ def power_law(case: Case, end: float) -> float:
     """E + A t^-a through the held-out losses if there are three, else through the training losses
     after the first tenth."""
     if len(case.held_steps) >= 3:
-        steps, losses = case.held_steps, case.seen.held_losses
+        steps, losses = case.held_steps, case.seen.validation_losses
     else:
         late = case.spans.ends > case.spans.ends[-1] / 10
         steps, losses = case.spans.ends[late], case.spans.losses[late]
@@ -76,7 +76,7 @@ def score(found: Forecast, factor: float, steps_ahead: float) -> dict[str, Any]:
         "last_value": round(last_value(case), 4), "power_law": round(power_law(case, end), 4),
     }  # fmt: skip
     if case.seen_accuracy is not None:
-        at = case.seen.held_losses[-1] if found.share < 1 else case.seen.held_losses.min()
+        at = case.seen.validation_losses[-1] if found.share < 1 else case.seen.validation_losses.min()
         expected = expected_accuracy(
             np.array([found.value]), float(at), case.seen_accuracy, found.belief
         )

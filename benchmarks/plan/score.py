@@ -25,7 +25,7 @@ from trial import HERE, trial
 
 from descend.config import PRESETS, make_config
 from descend.lab.outlook import load_scaling_law
-from descend.lab.plan import SAVING_SHARE, TrainingPlan, choose_config
+from descend.lab.plan import SAVING_FRACTION, TrainingPlan, choose_config
 from descend.lab.rates import StepTimeModel
 from descend.lab.sample import CorpusProfile
 from descend.training.recipe import choose_token_dropout
@@ -47,14 +47,14 @@ def plan_of(corpus: str, limit: float) -> TrainingPlan:
     sample = msgspec.convert(samples[corpus], type=CorpusProfile, strict=False)
     # Nothing held out: judging then costs nothing, as in the trials.
     sample = msgspec.structs.replace(sample, validation_bytes=0)
-    return choose_config(sample, rates, load_scaling_law(), limit / 60 / (1 - SAVING_SHARE))
+    return choose_config(sample, rates, load_scaling_law(), limit / 60 / (1 - SAVING_FRACTION))
 
 
 def configurations(corpus: str, limit: float) -> dict[str, dict[str, Any]]:
     """What is tried at this limit, by name."""
     guide = {k: v for k, v in PRESETS["guide"].items() if k not in ("epoch", "precision")}
     plan = plan_of(corpus, limit)
-    passes = math.ceil(plan.predicted.passes)
+    passes = math.ceil(plan.predicted.num_epochs)
     open_key = {"blank_rate": choose_token_dropout(make_config(plan.config), passes)}
     return {
         "plan": plan.config | open_key | {"seed": 1},

@@ -90,7 +90,7 @@ def run(config: RunConfig, shape: ModelShape, store: TokenStore, steps: int) -> 
                     torch.get_num_threads(), str(torch.__version__), cpu_name())  # fmt: skip
     model = Transformer(shape, config.dropout_rate, way.attention)
     initialize(model, config.seed)
-    model.blank_rate = config.token_dropout or 0.0
+    model.token_dropout = config.token_dropout or 0.0
     model.train()
     state = TrainState(model, make_optimizers(model, config), make_grad_scaler(way))
     rate = make_lr_schedule(config, choose_warmup(config, steps), steps, batches.epoch_at_step)

@@ -29,7 +29,7 @@ from descend.model.transformer import Transformer
 from descend.training import muon
 from descend.training.objective import next_token_loss
 from descend.training.optimizer import clip_grad_norm, make_optimizers
-from descend.training.process import restore_process_settings
+from descend.training.process import restore_process_state
 
 LEFT_OUT = {
     "as it is": (),
@@ -59,7 +59,7 @@ def measured(size: dict[str, int], left_out: list[str]) -> str:
 
     seconds, pages = [], []
     with (
-        nullcontext() if "memory" in left_out else restore_process_settings(),
+        nullcontext() if "memory" in left_out else restore_process_state(),
         patch.object(muon, "LONG", math.inf if "muon" in left_out else muon.TALL_MATRIX_RATIO),
         patch.object(kernels, "by_hand", (lambda _: False) if "kernels" in left_out
                      else kernels.use_custom_backward),

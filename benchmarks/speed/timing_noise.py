@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from descend.config import make_config
-from descend.machine import count_busy_cores, available_cores
+from descend.machine import count_active_cores, available_cores
 from descend.model.shape import shape_from_run_config
 from descend.text.batches import BatchSampler
 from descend.training.engine import time_training_step
@@ -48,7 +48,7 @@ def main() -> None:
     tokens = np.random.default_rng(0).integers(0, 2048, 20_000).astype(np.uint16)
     batches = BatchSampler(tokens, config.seq_len, config.batch_size, config.seed)
     torch.set_num_threads(way.threads)
-    print(f"{available_cores()} cores, {count_busy_cores():.1f} of them busy, {len(others)} by us")
+    print(f"{available_cores()} cores, {count_active_cores():.1f} of them busy, {len(others)} by us")
     for name, clock in CLOCKS.items():
         timed = [
             time_training_step(way, config, shape, batches, float("inf"), clock=clock)[0]

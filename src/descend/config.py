@@ -325,14 +325,14 @@ class _ConfigErrorCarrier(ValueError):
         super().__init__(str(error))
 
 
-def _config_conflict(where: str, found: str, expected: str, what_to_do: str) -> _ConfigErrorCarrier:
-    return _ConfigErrorCarrier(ConfigError(where, found, expected, what_to_do))
+def _config_conflict(where: str, actual: str, expected: str, what_to_do: str) -> _ConfigErrorCarrier:
+    return _ConfigErrorCarrier(ConfigError(where, actual, expected, what_to_do))
 
 
 def closest_match(word: str, known: list[str]) -> str | None:
     """The known word that `word` most likely means, or None if none is near."""
-    found = difflib.get_close_matches(word.lower().replace("-", "_"), known, n=1, cutoff=0.5)
-    return found[0] if found else None
+    matches = difflib.get_close_matches(word.lower().replace("-", "_"), known, n=1, cutoff=0.5)
+    return matches[0] if matches else None
 
 
 def make_config(values: Mapping[str, Any] | None = None) -> RunConfig:
@@ -359,9 +359,9 @@ _KINDS = {
 
 def _config_error(problem: ValidationError) -> ConfigError:
     """The one place where pydantic's words become ours."""
-    found = problem.errors()
+    error_details = problem.errors()
     # Where a key may be of several types, the error that lies deepest is of the one meant.
-    same_key = [e for e in found if e["loc"][:1] == found[0]["loc"][:1]]
+    same_key = [e for e in error_details if e["loc"][:1] == error_details[0]["loc"][:1]]
     first = max(same_key, key=lambda e: len(e["loc"]))
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, _ConfigErrorCarrier):

@@ -30,12 +30,12 @@ class DescendError(Exception):
     next_command: str | None = None
     """What to type next, where one command is the fix."""
 
-    def __init__(self, where: str, found: str, expected: str, what_to_do: str) -> None:
+    def __init__(self, where: str, actual: str, expected: str, what_to_do: str) -> None:
         self.location = where
-        self.found = found
+        self.actual = actual
         self.expected = expected
         self.fix = what_to_do
-        facts = (shorten(where), shorten(found), shorten(expected), shorten(what_to_do))
+        facts = (shorten(where), shorten(actual), shorten(expected), shorten(what_to_do))
         super().__init__("{}: found {}, expected {}; {}.".format(*facts))
 
 

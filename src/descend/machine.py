@@ -39,7 +39,7 @@ def available_cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-BUSY_WATCH_SECONDS = 0.1
+LOAD_SAMPLE_SECONDS = 0.1
 """How long the processor's counters are watched: ten ticks of the usual clock."""
 
 
@@ -48,7 +48,7 @@ RETUNE_AFTER_SECONDS = 600.0
 begins now have the same one, and compute in the same way to the last bit."""
 
 
-def count_busy_cores() -> float:
+def count_active_cores() -> float:
     """How many cores other programs keep at work just now; those that give way (nice) left out.
 
     Under Linux's autogroups (most desktops) a nice program gives way only to those of its own
@@ -58,7 +58,7 @@ def count_busy_cores() -> float:
     before = _core_times()
     if before is None:
         return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    time.sleep(BUSY_WATCH_SECONDS)
+    time.sleep(LOAD_SAMPLE_SECONDS)
     return _at_work(before, _core_times() or before)
 
 
@@ -80,7 +80,7 @@ class _LoadSample(NamedTuple):
     """As of `_core_times`."""
     own: float
     """Processor seconds of this process so far."""
-    quiet: int
+    num_idle: int
 
 
 _looks: list[_LoadSample] = []
@@ -96,15 +96,15 @@ def count_idle_cores() -> int:
     now, times, own = time.monotonic(), _core_times(), _own_time()
     last = _looks[-1] if _looks else None
     if times is None or last is None or now - last.at > LOAD_SAMPLE_TTL_SECONDS:
-        busy = count_busy_cores()
-    elif now - last.at < BUSY_WATCH_SECONDS or times[1] <= last.times[1]:
-        return last.quiet
+        num_active = count_active_cores()
+    elif now - last.at < LOAD_SAMPLE_SECONDS or times[1] <= last.times[1]:
+        return last.num_idle
     else:
-        busy = max(0.0, _at_work(last.times, times) - (own - last.own) / (now - last.at))
-    quiet = max(1, available_cores() - round(busy))
+        num_active = max(0.0, _at_work(last.times, times) - (own - last.own) / (now - last.at))
+    num_idle = max(1, available_cores() - round(num_active))
     if times is not None:
-        _looks[:] = [_LoadSample(time.monotonic(), _core_times() or times, _own_time(), quiet)]
-    return quiet
+        _looks[:] = [_LoadSample(time.monotonic(), _core_times() or times, _own_time(), num_idle)]
+    return num_idle
 
 
 def _own_time() -> float:
@@ -116,7 +116,7 @@ def _own_time() -> float:
 def contention_factor(processes: int) -> float:
     """How many times as long so many processes of a thread each take beside other programs than on
     a machine at rest, if the cores are shared evenly; at least 1."""
-    return max(1.0, (processes + count_busy_cores()) / available_cores())
+    return max(1.0, (processes + count_active_cores()) / available_cores())
 
 
 def _core_times() -> tuple[int, int] | None:
@@ -174,25 +174,25 @@ def process_began() -> float:
     return time.perf_counter() - max(age, time.process_time())
 
 
-def resolve_device(asked: str) -> str:
+def resolve_device(device: str) -> str:
     """The device to use; `ConfigError` if the one asked for is not there."""
     import torch
 
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
-    if asked == "auto":
+    if device == "auto":
         return "cuda" if cuda else "mps" if mps else "cpu"
     here = ["cpu", *(["mps"] if mps else [])]
     here += ["cuda", *(f"cuda:{n}" for n in range(torch.cuda.device_count()))] if cuda else []
-    if asked not in here:
+    if device not in here:
         missing = {"cuda": "no CUDA graphics card was found here", "mps": "no Apple GPU is here"}
-        found = missing.get(asked.partition(":")[0], "")
+        found = missing.get(device.partition(":")[0], "")
         if cuda and found:
             found = f"no graphics card of that number: {' or '.join(here[1:])} are here"
         raise ConfigError(
-            "device", f"{asked}, but {found}" if found else asked, " or ".join(here),
+            "device", f"{device}, but {found}" if found else device, " or ".join(here),
             "set device to auto or to one of those",
         )  # fmt: skip
-    return asked
+    return device
 
 
 def package_versions() -> dict[str, str]:

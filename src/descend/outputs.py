@@ -37,7 +37,7 @@ def is_artifact_folder(folder: Path) -> bool:
 
 def _json_has_key(file: Path, key: str) -> bool:
     try:
-        found = decode_json(read_regular(file), dict[str, Any])
+        content = decode_json(read_regular(file), dict[str, Any])
     except (OSError, msgspec.DecodeError):
         return False
-    return key in found
+    return key in content

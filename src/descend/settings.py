@@ -40,9 +40,9 @@ class ResolvedConfig:
 
 
 def resolve_config(
-    given: Mapping[str, Any] | None = None,
+    requested_config: Mapping[str, Any] | None = None,
     *,
-    given_origin: str = "flag",
+    requested_origin: str = "flag",
     file: Path | None = None,
     preset: str | None = None,
     environment: Mapping[str, str] | None = None,
@@ -61,7 +61,7 @@ def resolve_config(
         (f"preset {name}", _preset(name)),
         (f"file {file}", from_file),
         ("environment", from_environment),
-        (given_origin, dict(given or {})),
+        (requested_origin, dict(requested_config or {})),
     )
     values, origins = _merge_sources(sources)
     try:
@@ -86,12 +86,12 @@ def _merge_sources(
     """The values that named sources give together, and for each key the name of its source."""
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    place: dict[str, int] = {}
-    for number, (origin, found) in enumerate(sources):
-        for key, value in drop_implied_schedule(found).items():
-            values[key], origins[key], place[key] = value, origin, number
+    priority: dict[str, int] = {}
+    for number, (origin, source_values) in enumerate(sources):
+        for key, value in drop_implied_schedule(source_values).items():
+            values[key], origins[key], priority[key] = value, origin, number
     if _is_per_epoch(values.get("learning_rate")) and (
-        place.get("schedule", -1) < place["learning_rate"]
+        priority.get("schedule", -1) < priority["learning_rate"]
     ):
         values["schedule"], origins["schedule"] = "piecewise", origins["learning_rate"]
     return values, origins
@@ -113,7 +113,7 @@ def explicit_keys(config: RunConfig | Mapping[str, Any] | None) -> dict[str, Any
 
 def _read_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """The keys that variables set; `ConfigError` for a variable of ours that means nothing."""
-    found = {}
+    values = {}
     for name, value in environment.items():
         word = name.removeprefix(ENVIRONMENT_PREFIX)
         if word == name or word in _OTHER_VARIABLES:
@@ -125,8 +125,8 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, str]:
                 f"{ENVIRONMENT_PREFIX} and one of the keys that `descend config show` lists",
                 f"did you mean {ENVIRONMENT_PREFIX}{guess.upper()}" if guess else "unset it",
             )  # fmt: skip
-        found[key] = value
-    return found
+        values[key] = value
+    return values
 
 
 def normalize_key(key: str) -> str:
@@ -142,7 +142,7 @@ def _is_per_epoch(rate: object) -> bool:
 def _with_source(problem: ConfigError, origins: Mapping[str, str]) -> ConfigError:
     """`problem` with the file or the environment variable that its key stands in."""
     where = describe_source(problem.location, origins.get(problem.location, ""))
-    return ConfigError(where, problem.found, problem.expected, problem.fix)
+    return ConfigError(where, problem.actual, problem.expected, problem.fix)
 
 
 def describe_source(key: str, origin: str) -> str:
@@ -154,10 +154,10 @@ def describe_source(key: str, origin: str) -> str:
     return f"{key} of {origin}" if origin.startswith("preset ") else key
 
 
-def drop_implied_schedule(found: Mapping[str, Any]) -> dict[str, Any]:
+def drop_implied_schedule(config: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of a source by their plain names, without a schedule that its rates ask for anyway:
     a rate per epoch asks for the piecewise one, and a stronger rate takes both away."""
-    named = {normalize_key(key): value for key, value in found.items()}
+    named = {normalize_key(key): value for key, value in config.items()}
     if named.get("schedule") == "piecewise" and _is_per_epoch(named.get("learning_rate")):
         del named["schedule"]
     return named

@@ -29,11 +29,11 @@ def format_count(count: int, word: str) -> str:
     return f"{count:,} {word}{'s' * (count != 1)}"
 
 
-def format_epochs(passes: float, begun: int) -> str:
+def format_epochs(num_epochs: float, begun: int) -> str:
     """`3 epochs`, or, where the last of those begun was not read to its end, `2.4 epochs`."""
-    if passes >= begun:
+    if num_epochs >= begun:
         return format_count(begun, "epoch")
-    return f"{passes:.1f} epochs" if passes >= 1 else f"{passes:.2g} epochs"
+    return f"{num_epochs:.1f} epochs" if num_epochs >= 1 else f"{num_epochs:.2g} epochs"
 
 
 def perplexity(loss: float) -> str:

@@ -36,11 +36,11 @@ def test_every_case_is_a_configuration_and_has_a_name_of_its_own(
 ) -> None:
     from descend.config import make_config
 
-    found = bench["cases"].cases(sealed=False) + bench["cases"].cases(sealed=True)
-    assert len({case.name for case in found}) == len(found)
-    assert sum(not case.planted for case in found) > 20
-    assert len({cause for case in found for cause in case.planted}) >= 16
-    for case in found:
+    cases = bench["cases"].cases(sealed=False) + bench["cases"].cases(sealed=True)
+    assert len({case.name for case in cases}) == len(cases)
+    assert sum(not case.planted for case in cases) > 20
+    assert len({cause for case in cases for cause in case.planted}) >= 16
+    for case in cases:
         make_config(case.values)
         for _, treated in bench["remedies"].treatments(case):
             make_config(treated.values)
@@ -49,12 +49,12 @@ def test_every_case_is_a_configuration_and_has_a_name_of_its_own(
 def test_every_planted_cause_has_a_remedy_or_is_true_by_construction(
     bench: dict[str, ModuleType],
 ) -> None:
-    remedies = bench["remedies"]
-    mended = {r.cause for r in remedies.REMEDIES} | set(remedies.BY_CONSTRUCTION) | {"noise_floor"}
+    treatments_module = bench["remedies"]
+    addressed_causes = {r.cause for r in treatments_module.REMEDIES} | set(treatments_module.BY_CONSTRUCTION) | {"noise_floor"}
     for sealed in (False, True):
         for case in bench["cases"].cases(sealed=sealed):
-            assert set(case.planted) <= mended
-            tried = {r.cause for r, _ in remedies.treatments(case)} | set(remedies.BY_CONSTRUCTION)
+            assert set(case.planted) <= addressed_causes
+            tried = {r.cause for r, _ in treatments_module.treatments(case)} | set(treatments_module.BY_CONSTRUCTION)
             assert set(case.planted) <= tried | {"noise_floor"}, case.name
 
 
@@ -74,10 +74,10 @@ def rows_of(bench: dict[str, ModuleType], name: str, losses: dict[tuple[str, str
     trained = bench["table"].Trained
     return [
         trained(
-            case=name, remedy=remedy, cause=cause, seed=0, best=best, end=best, best_at=1.0,
+            case=name, remedy=treatment, cause=cause, seed=0, best=best, end=best, best_at=1.0,
             nats_per_token=best, steps=1, tokens=1, seconds=1.0, diverged_at=None, key="",
         )
-        for (remedy, cause), best in losses.items()
+        for (treatment, cause), best in losses.items()
     ]  # fmt: skip
 
 
@@ -86,8 +86,8 @@ def test_the_truth_is_what_gains_most(bench: dict[str, ModuleType]) -> None:
     base = {("", ""): 2.0, ("twin", ""): 1.8}
 
     def truth(gains: dict[tuple[str, str], float]) -> tuple[set[str], bool]:
-        found = bench["truth"].truths([case], rows_of(bench, case.name, base | gains))[0]
-        return set(found.causes), found.relabelled
+        case_truth = bench["truth"].truths([case], rows_of(bench, case.name, base | gains))[0]
+        return set(case_truth.causes), case_truth.relabelled
 
     lower = ("rate / 4", "learning_rate_too_high")
     larger = ("batch x 4", "batch_too_small")
@@ -111,12 +111,12 @@ def test_a_stronger_remedy_is_asked_for_once_the_weaker_one_has_gained(
     campaign = bench["campaign"]
     weak, rows = ("rate x 4", "learning_rate_too_low"), {("", ""): 2.0}
 
-    def asked(found: dict[tuple[str, str], float]) -> set[str]:
-        told = rows_of(bench, case.name, found)
-        return {w[2].label for w in campaign.to_do([case], told, False) if w[2]}
+    def find_requested_labels(losses: dict[tuple[str, str], float]) -> set[str]:
+        loss_rows = rows_of(bench, case.name, losses)
+        return {w[2].label for w in campaign.to_do([case], loss_rows, False) if w[2]}
 
-    assert "rate x 16" not in asked(rows | {weak: 1.99})
-    assert "rate x 16" in asked(rows | {weak: 1.9})
+    assert "rate x 16" not in find_requested_labels(rows | {weak: 1.99})
+    assert "rate x 16" in find_requested_labels(rows | {weak: 1.9})
 
 
 RESULTS = FOLDER.parent / "results" / "diagnosis"
@@ -128,19 +128,19 @@ def test_the_committed_tables_are_scored_again_without_training(
     bench: dict[str, ModuleType], half: str
 ) -> None:
     """Truths, and how often each reader named one, worked out anew from the raw tables."""
-    kept = json.loads((RESULTS / f"scores-{half}.json").read_text(encoding="utf-8"))
+    committed_scores = json.loads((RESULTS / f"scores-{half}.json").read_text(encoding="utf-8"))
     rows = bench["table"].read(RESULTS / f"runs-{half}.jsonl", bench["table"].Trained)
     known = {c.name: c for c in bench["cases"].cases(sealed=half == "sealed")}
-    labels = kept["labels"]["truth"]
+    labels = committed_scores["labels"]["truth"]
     assert len(labels) >= 20
-    found = {t.case.name: t for t in bench["truth"].truths([known[n] for n in labels], rows)}
+    truth_by_case = {t.case.name: t for t in bench["truth"].truths([known[n] for n in labels], rows)}
     for name, label in labels.items():
-        assert sorted(found[name].causes) == [c for c in label["truth"] if c != "healthy"], name
+        assert sorted(truth_by_case[name].causes) == [c for c in label["truth"] if c != "healthy"], name
     said = bench["table"].read(RESULTS / f"verdicts-{half}.jsonl", bench["table"].Diagnosed)
     for reader in {d.reader for d in said}:
-        hits = [d.verdict in found[d.case].accepted for d in said
-                if d.reader == reader and d.case in found]  # fmt: skip
-        assert round(sum(hits) / len(hits), 3) == kept["readers"][reader]["top1"], reader
+        hits = [d.verdict in truth_by_case[d.case].accepted for d in said
+                if d.reader == reader and d.case in truth_by_case]  # fmt: skip
+        assert round(sum(hits) / len(hits), 3) == committed_scores["readers"][reader]["top1"], reader
 
 
 SUBSET = ("words-diverged-extreme", "recall-noise_floor-strong", "chain-batch_too_large-strong")
@@ -154,19 +154,19 @@ def test_forty_runs_made_anew_come_to_the_committed_labels(
     campaign, truth, table = bench["campaign"], bench["truth"], bench["table"]
     chosen = [c for c in bench["cases"].cases(sealed=False) if c.name in SUBSET]
     rows: list = []
-    for case, treated, remedy, seed in campaign.to_do(chosen, rows, False):
-        outcome = run_trial(campaign.arm(treated, tmp_path, seed))
-        rows.append(campaign.row(case, remedy, seed, outcome))
-    kept = {(r.case, r.remedy, r.seed): r.best
+    for case, treated, treatment, seed in campaign.to_do(chosen, rows, False):
+        result = run_trial(campaign.arm(treated, tmp_path, seed))
+        rows.append(campaign.row(case, treatment, seed, result))
+    committed_losses = {(r.case, r.remedy, r.seed): r.best
             for r in table.read(RESULTS / "runs-development.jsonl", table.Trained)}  # fmt: skip
-    off = [abs(r.best / kept[r.case, r.remedy, r.seed] - 1) for r in rows
-           if (r.case, r.remedy, r.seed) in kept]  # fmt: skip
+    off = [abs(r.best / committed_losses[r.case, r.remedy, r.seed] - 1) for r in rows
+           if (r.case, r.remedy, r.seed) in committed_losses]  # fmt: skip
     assert len(off) >= 40, len(off)
     assert statistics.median(off) < 0.01
     labels = json.loads((RESULTS / "scores-development.json").read_text())["labels"]["truth"]
-    for found in truth.truths(chosen, rows):
-        label = labels[found.case.name]
-        assert sorted(found.causes) == [c for c in label["truth"] if c != "healthy"], found
+    for case_truth in truth.truths(chosen, rows):
+        label = labels[case_truth.case.name]
+        assert sorted(case_truth.causes) == [c for c in label["truth"] if c != "healthy"], case_truth
 
 
 @pytest.mark.slow
@@ -180,13 +180,13 @@ def test_a_rate_far_too_low_is_true_by_ablation(
     from descend.trials.executor import run_trial
 
     rows = []
-    for treated, remedy in campaign.wanted(case):
-        outcome = run_trial(campaign.arm(treated, tmp_path, 0))
-        rows.append(campaign.row(case, remedy, 0, outcome))
-    found = bench["truth"].truths([case], rows)[0]
-    assert "learning_rate_too_low" in found.causes
-    assert found.twin is not None
-    assert found.twin < 0.95 * found.control
+    for treated, treatment in campaign.wanted(case):
+        result = run_trial(campaign.arm(treated, tmp_path, 0))
+        rows.append(campaign.row(case, treatment, 0, result))
+    case_truth = bench["truth"].truths([case], rows)[0]
+    assert "learning_rate_too_low" in case_truth.causes
+    assert case_truth.twin is not None
+    assert case_truth.twin < 0.95 * case_truth.control
 
 
 def test_tuned_rules_are_right_at_least_as_often_where_they_were_tuned(
@@ -204,10 +204,10 @@ def test_tuned_rules_are_right_at_least_as_often_where_they_were_tuned(
     def hits(rules: Any, at: Any) -> int:
         return sum(rules.judge(c, s, at)[0] in right for c, s, right in examples)
 
-    gained = []
+    hit_increases = []
     for rules in baselines.RULES:
         at = baselines.tuned(rules, examples)
         assert at.keys() == rules.published.keys()
-        gained.append(hits(rules, at) - hits(rules, rules.published))
-    assert min(gained) >= 0
-    assert max(gained) > 0
+        hit_increases.append(hits(rules, at) - hits(rules, rules.published))
+    assert min(hit_increases) >= 0
+    assert max(hit_increases) > 0

@@ -15,7 +15,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 @dataclass
-class Seen:
+class PageSession:
     """A page that is open, and what it said and asked for."""
 
     page: Any
@@ -42,18 +42,18 @@ def visit(browser: Any) -> Iterator[Any]:
     """`visit(file, width=…, dark=…, script=…)`: the file in a fresh context, offline."""
     contexts = []
 
-    def go(file: Path, *, width: int = 1100, dark: bool = False, script: bool = True) -> Seen:
+    def go(file: Path, *, width: int = 1100, dark: bool = False, script: bool = True) -> PageSession:
         context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light",
             java_script_enabled=script, offline=True,
         )  # fmt: skip
         contexts.append(context)
-        seen = Seen(context.new_page())
-        seen.page.on("console", lambda said: seen.errors.append(f"{said.type}: {said.text}"))
-        seen.page.on("pageerror", lambda problem: seen.errors.append(str(problem)))
-        seen.page.on("request", lambda request: seen.requests.append(request.url))
-        seen.page.goto(file.as_uri())
-        return seen
+        session = PageSession(context.new_page())
+        session.page.on("console", lambda said: session.errors.append(f"{said.type}: {said.text}"))
+        session.page.on("pageerror", lambda problem: session.errors.append(str(problem)))
+        session.page.on("request", lambda request: session.requests.append(request.url))
+        session.page.goto(file.as_uri())
+        return session
 
     yield go
     for context in contexts:

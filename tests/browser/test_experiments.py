@@ -31,15 +31,15 @@ KINDS: dict[str, tuple[str, str, type[Any]]] = {
     "search": ("search/tinyshakespeare", SEARCH_FILE, SearchResult),
 }
 
-SMALLEST = 11
+MIN_FONT_SIZE = 11
 """Pixels of the smallest letters on a telephone."""
 
 
 def record(kind: str) -> Any:
     """What was found, as it was committed; some are older than the field of the command."""
     file, _, of = KINDS[kind]
-    found = json.loads((RESULTS / f"{file}.json").read_text())["outcome"]
-    return msgspec.convert(found | {"command": COMMAND}, of)
+    result = json.loads((RESULTS / f"{file}.json").read_text())["outcome"]
+    return msgspec.convert(result | {"command": COMMAND}, of)
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -51,32 +51,32 @@ def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_it_is_drawn_without_an_error_or_a_request(visit: Visit, report: Path, dark: bool) -> None:
-    seen = visit(report, dark=dark)
-    assert drawn(seen) == seen.page.locator("[data-figure]").count() >= 1
-    assert (seen.errors, seen.requests) == ([], [report.as_uri()])
-    paper = seen.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+    session = visit(report, dark=dark)
+    assert drawn(session) == session.page.locator("[data-figure]").count() >= 1
+    assert (session.errors, session.requests) == ([], [report.as_uri()])
+    paper = session.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
     assert (sum(map(int, paper[4:-1].split(","))) < 128 * 3) == dark
 
 
 def test_a_command_can_be_copied_as_it_is(visit: Visit, report: Path) -> None:
-    seen = visit(report, width=390)
-    assert seen.page.locator("#again .command").inner_text() == COMMAND
+    session = visit(report, width=390)
+    assert session.page.locator("#again .command").inner_text() == COMMAND
 
 
 def test_it_can_be_read_on_a_telephone(visit: Visit, report: Path) -> None:
-    seen = visit(report, width=390)
-    drawn(seen)
-    assert seen.page.evaluate("document.documentElement.scrollWidth") == 390
-    sizes = seen.page.evaluate(
+    session = visit(report, width=390)
+    drawn(session)
+    assert session.page.evaluate("document.documentElement.scrollWidth") == 390
+    sizes = session.page.evaluate(
         "[...document.querySelectorAll('main *')]"
         ".filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()))"
         ".filter(e => e.getClientRects().length)"
         ".map(e => parseFloat(getComputedStyle(e).fontSize))"
     )
     assert len(sizes) > 30
-    assert min(sizes) >= SMALLEST
+    assert min(sizes) >= MIN_FONT_SIZE
     # Long names beside a figure leave most of it to the figure.
-    boxes = seen.page.evaluate(
+    boxes = session.page.evaluate(
         "[document.querySelector('.canvas'), ...document.querySelectorAll('.canvas svg')[0]"
         ".querySelectorAll('text')].map(e => e.getBoundingClientRect())"
         ".map(b => [b.left, b.right])"
@@ -90,23 +90,23 @@ def test_it_can_be_read_on_a_telephone(visit: Visit, report: Path) -> None:
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_it_is_accessible(visit: Visit, report: Path, dark: bool) -> None:
-    seen = visit(report, dark=dark, width=390)
-    drawn(seen)
-    assert inaccessible(seen) == []
+    session = visit(report, dark=dark, width=390)
+    drawn(session)
+    assert inaccessible(session) == []
 
 
 def test_a_hostile_name_stays_a_name(visit: Visit, tmp_path: Path) -> None:
-    found = record("attribution")
-    shares = [msgspec.structs.replace(s, change=HOSTILE) for s in found.shares]
+    attribution = record("attribution")
+    shares = [msgspec.structs.replace(s, change=HOSTILE) for s in attribution.shares]
     write_record(
         tmp_path,
         ATTRIBUTION_FILE,
-        msgspec.structs.replace(found, a=HOSTILE, sentence=HOSTILE, shares=shares),
+        msgspec.structs.replace(attribution, a=HOSTILE, sentence=HOSTILE, shares=shares),
     )
     file = Path(write_report(tmp_path).file)
-    seen = visit(file)
-    drawn(seen)
-    seen.page.locator("[data-figure] svg").first.hover()
-    assert seen.page.evaluate("typeof hacked") == "undefined"
-    assert (seen.errors, seen.requests) == ([], [file.as_uri()])
-    assert seen.page.locator("img[onerror]").count() == 0
+    session = visit(file)
+    drawn(session)
+    session.page.locator("[data-figure] svg").first.hover()
+    assert session.page.evaluate("typeof hacked") == "undefined"
+    assert (session.errors, session.requests) == ([], [file.as_uri()])
+    assert session.page.locator("img[onerror]").count() == 0

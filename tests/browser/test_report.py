@@ -27,35 +27,35 @@ def report(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def drawn(seen: Any) -> int:
+def drawn(session: Any) -> int:
     """How many figures have been drawn, once the last of them has."""
-    count = seen.page.locator("[data-figure]").count()
-    seen.page.locator(f'[data-figure="{count - 1}"] svg').wait_for()
-    return int(seen.page.locator("[data-figure] svg").count())
+    count = session.page.locator("[data-figure]").count()
+    session.page.locator(f'[data-figure="{count - 1}"] svg').wait_for()
+    return int(session.page.locator("[data-figure] svg").count())
 
 
-def inaccessible(seen: Any) -> list[tuple[str, str]]:
+def inaccessible(session: Any) -> list[tuple[str, str]]:
     """What axe finds wrong: the rule, and the first place where it is broken."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    found = axe.run(seen.page).response["violations"]
-    return [(v["id"], v["nodes"][0]["html"]) for v in found]
+    violations = axe.run(session.page).response["violations"]
+    return [(v["id"], v["nodes"][0]["html"]) for v in violations]
 
 
 def test_every_figure_is_drawn_without_an_error_or_a_request(visit: Visit, report: Path) -> None:
-    seen = visit(report)
-    assert drawn(seen) == seen.page.locator("[data-figure]").count() > 8
-    assert (seen.errors, seen.requests) == ([], [report.as_uri()])
+    session = visit(report)
+    assert drawn(session) == session.page.locator("[data-figure]").count() > 8
+    assert (session.errors, session.requests) == ([], [report.as_uri()])
 
 
 @pytest.mark.parametrize("width", [390, 1100])
 def test_the_page_never_scrolls_sideways(visit: Visit, report: Path, width: int) -> None:
-    seen = visit(report, width=width)
-    drawn(seen)
+    session = visit(report, width=width)
+    drawn(session)
     root = "document.documentElement"
-    assert seen.page.evaluate(f"{root}.scrollWidth") == width
-    assert seen.page.evaluate(f"{root}.scrollHeight") > 5000
+    assert session.page.evaluate(f"{root}.scrollWidth") == width
+    assert session.page.evaluate(f"{root}.scrollHeight") > 5000
     # A flag stays whole: else it would be broken at its hyphens.
-    heights = seen.page.evaluate(
+    heights = session.page.evaluate(
         "[...document.querySelectorAll('p code span')].filter(word => "
         "/^-*[a-z]+(-[a-z]+)*$/.test(word.innerText)).map(word => word.offsetHeight)"
     )
@@ -65,10 +65,10 @@ def test_the_page_never_scrolls_sideways(visit: Visit, report: Path, width: int)
 
 def test_dark_and_light_are_two_dresses_of_page_and_figures(visit: Visit, report: Path) -> None:
     def colours(dark: bool) -> tuple[str, set[str]]:
-        seen = visit(report, dark=dark)
-        drawn(seen)
-        page = seen.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
-        texts = seen.page.locator("[data-figure] svg text")
+        session = visit(report, dark=dark)
+        drawn(session)
+        page = session.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+        texts = session.page.locator("[data-figure] svg text")
         return page, set(texts.evaluate_all("all => all.map(t => t.getAttribute('fill'))"))
 
     (light_page, light_words), (dark_page, dark_words) = colours(False), colours(True)
@@ -78,18 +78,18 @@ def test_dark_and_light_are_two_dresses_of_page_and_figures(visit: Visit, report
 
 
 def test_without_a_script_the_numbers_stand_there_as_tables(visit: Visit, report: Path) -> None:
-    seen = visit(report, script=False)
-    assert not seen.page.locator("[data-figure]").first.is_visible()
-    rows = seen.page.locator("#learning table tbody tr")
+    session = visit(report, script=False)
+    assert not session.page.locator("[data-figure]").first.is_visible()
+    rows = session.page.locator("#learning table tbody tr")
     assert rows.count() == 2
     assert rows.first.is_visible()
-    assert seen.errors == []
+    assert session.errors == []
 
 
 def test_a_head_can_be_chosen(visit: Visit, report: Path) -> None:
-    seen = visit(report)
-    drawn(seen)
-    place = seen.page.locator("[data-figure]:has(select)")
+    session = visit(report)
+    drawn(session)
+    place = session.page.locator("[data-figure]:has(select)")
     before = place.locator("svg").inner_html()
     place.locator("select").select_option(index=1)
     assert place.locator("svg").inner_html() != before
@@ -104,20 +104,20 @@ def test_text_of_the_user_cannot_become_a_part_of_the_page(
     run(tiny | {"corpus_dir": str(corpus), "save_dir": str(folder), "tokenizer": "char"})
     file = tmp_path / "hostile.html"
     write_report(folder, file)
-    seen = visit(file)
-    assert drawn(seen) > 8
-    assert seen.page.evaluate("typeof hacked") == "undefined"
-    assert (seen.errors, seen.requests) == ([], [file.as_uri()])
-    assert seen.page.locator("h1").inner_text() == folder.name
-    assert "</script>" in seen.page.locator("#surprise .passage").first.inner_text()
+    session = visit(file)
+    assert drawn(session) > 8
+    assert session.page.evaluate("typeof hacked") == "undefined"
+    assert (session.errors, session.requests) == ([], [file.as_uri()])
+    assert session.page.locator("h1").inner_text() == folder.name
+    assert "</script>" in session.page.locator("#surprise .passage").first.inner_text()
     # Also where a figure shows it on demand: the words beside the pointer are HTML.
-    seen.page.locator("[data-figure]:has(select) svg").hover()
-    assert seen.page.evaluate("typeof hacked") == "undefined"
-    assert seen.page.locator("img[onerror]").count() == 0
+    session.page.locator("[data-figure]:has(select) svg").hover()
+    assert session.page.evaluate("typeof hacked") == "undefined"
+    assert session.page.locator("img[onerror]").count() == 0
 
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_the_page_is_accessible(visit: Visit, report: Path, dark: bool) -> None:
-    seen = visit(report, dark=dark, width=390)
-    drawn(seen)
-    assert inaccessible(seen) == []
+    session = visit(report, dark=dark, width=390)
+    drawn(session)
+    assert inaccessible(session) == []

@@ -16,7 +16,7 @@ from descend.cli.main import run
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CommandResult:
     """What a command line came to."""
 
     code: int
@@ -28,25 +28,25 @@ class Outcome:
         """Standard output, which must be one JSON object on one line."""
         assert self.code == 0, self.err
         assert self.out.count("\n") == 1
-        found = json.loads(self.out)
-        assert isinstance(found, dict)
-        return found
+        content = json.loads(self.out)
+        assert isinstance(content, dict)
+        return content
 
 
-Descend = Callable[..., Outcome]
+Descend = Callable[..., CommandResult]
 
 
 @pytest.fixture
 def descend(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Descend:
     """`descend(*words, stdin="")` in this process."""
 
-    def call(*words: object, stdin: str = "") -> Outcome:
+    def call(*words: object, stdin: str = "") -> CommandResult:
         pipe = io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")
         monkeypatch.setattr(sys, "stdin", pipe)
         capsys.readouterr()
         code = run([str(word) for word in words])
         said = capsys.readouterr()
-        return Outcome(code, said.out, said.err)
+        return CommandResult(code, said.out, said.err)
 
     return call
 
@@ -55,11 +55,11 @@ def descend(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 def shell() -> Descend:
     """The same as a process of its own, `python -m descend`."""
 
-    def call(*words: object, stdin: str = "") -> Outcome:
+    def call(*words: object, stdin: str = "") -> CommandResult:
         done = subprocess.run(
             [sys.executable, "-m", "descend", *map(str, words)],
             input=stdin, capture_output=True, text=True, encoding="utf-8", timeout=240, check=False,
         )  # fmt: skip
-        return Outcome(done.returncode, done.stdout, done.stderr)
+        return CommandResult(done.returncode, done.stdout, done.stderr)
 
     return call

@@ -34,17 +34,17 @@ def test_a_bug_ends_with_1_and_json_is_one_object(descend: Descend, program: Any
     done = descend("check", program(FORGOTTEN), "--json")
     assert done.code == 1
     assert done.out.count("\n") == 1
-    found = json.loads(done.out)
-    assert set(found) == {
+    report = json.loads(done.out)
+    assert set(report) == {
         "program", "bugs", "remarks", "checked", "not_checked", "not_covered", "ended",
     }  # fmt: skip
-    (bug,) = found["bugs"]
+    (bug,) = report["bugs"]
     assert set(bug) == {"bug", "evidence", "where", "how_to_mend"}
     assert bug["bug"] == "gradients_not_zeroed"
     assert bug["where"].startswith("mine.py:")
     line = int(bug["where"].split(":")[1].split()[0])
     assert Path("mine.py").read_text().splitlines()[line - 1] == "def step(batch):"
-    assert all(set(n) == {"bug", "why"} for n in found["not_checked"])
+    assert all(set(n) == {"bug", "why"} for n in report["not_checked"])
 
 
 def test_in_words(descend: Descend, program: Any) -> None:

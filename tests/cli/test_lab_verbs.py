@@ -20,12 +20,12 @@ Descend = Callable[..., Any]
 
 
 def test_forecast_as_text_and_as_json(descend: Descend, trained: Path) -> None:
-    found = descend("forecast", trained, "--epochs", 2, "--json").json
+    forecast = descend("forecast", trained, "--epochs", 2, "--json").json
     for key in ("validation_loss", "validation_loss_interval", "accuracy", "gain_per_minute",
                 "overfits_at_epoch", "sentence"):  # fmt: skip
-        assert key in found
+        assert key in forecast
     text = descend("forecast", trained, "--epochs", 2).out
-    assert found["sentence"] in text
+    assert forecast["sentence"] in text
     assert text.count("\nepoch ") == 2
 
 
@@ -33,8 +33,8 @@ def test_plan_trains_what_it_promised(descend: Descend, text_file: Path, tmp_pat
     folder = tmp_path / "planned"
     done = descend("plan", text_file, "--minutes", "0.4", "--run", "--save-dir", folder, "--json")
     assert f"saved in {folder}\nnext: descend generate {folder}" in done.err
-    found = done.json
-    predicted, measured = found["predicted"], found["measured"]
+    plan = done.json
+    predicted, measured = plan["predicted"], plan["measured"]
     assert set(predicted) >= {"validation_loss", "interval", "bits_per_byte"}
     summary = read_summary(folder)
     assert summary.finished
@@ -58,12 +58,12 @@ def test_plan_shows_its_reasons_and_a_command_that_works(descend: Descend, text_
 def test_plan_for_a_loss_tells_the_time_it_takes(descend: Descend, varied_text: Path) -> None:
     free = descend("plan", varied_text, "--minutes", "1", "--json").json
     target = round(1.15 * free["predicted"]["bits_per_byte"], 3)
-    found = descend("plan", varied_text, "--target-loss", target, "--json").json
-    assert found["predicted"]["bits_per_byte"] <= target
+    plan = descend("plan", varied_text, "--target-loss", target, "--json").json
+    assert plan["predicted"]["bits_per_byte"] <= target
     # The shortest time for it, not the best that the time of the other plan allows.
-    assert found["predicted"]["bits_per_byte"] > free["predicted"]["bits_per_byte"]
-    assert found["minutes"] < free["minutes"]
-    assert found["predicted"]["seconds"] <= 60 * found["minutes"] * 1.001
+    assert plan["predicted"]["bits_per_byte"] > free["predicted"]["bits_per_byte"]
+    assert plan["minutes"] < free["minutes"]
+    assert plan["predicted"]["seconds"] <= 60 * plan["minutes"] * 1.001
     refused = descend("plan", varied_text, "--target-loss", "0.01")
     assert refused.code == 2
     assert "error: target_loss: found 0.01 bits per byte, expected" in refused.err
@@ -73,8 +73,8 @@ def test_plan_for_a_loss_tells_the_time_it_takes(descend: Descend, varied_text: 
 def test_plan_keeps_a_bound_on_memory(descend: Descend, varied_text: Path) -> None:
     free = descend("plan", varied_text, "--minutes", "1", "--json").json["predicted"]
     bound = round(0.7 * free["memory_bytes"] / 1e9, 6)
-    found = descend("plan", varied_text, "--minutes", "1", "--max-memory", bound, "--json").json
-    assert 0 < found["predicted"]["memory_bytes"] <= 1e9 * bound < free["memory_bytes"]
+    plan = descend("plan", varied_text, "--minutes", "1", "--max-memory", bound, "--json").json
+    assert 0 < plan["predicted"]["memory_bytes"] <= 1e9 * bound < free["memory_bytes"]
     refused = descend("plan", varied_text, "--minutes", "1", "--max-memory", "0.0001")
     assert refused.code == 2
     assert "error: max_memory: found 100,000 bytes, expected at least" in refused.err

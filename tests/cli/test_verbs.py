@@ -22,34 +22,34 @@ EPOCH_KEYS = {
 }  # fmt: skip
 
 
-def check_outcome(found: dict[str, Any], epochs: int) -> None:
+def check_training_result(result: dict[str, Any], epochs: int) -> None:
     """What the issue promises of `train --json`."""
-    assert [e["epoch"] for e in found["epochs"]] == list(range(1, epochs + 1))
-    for epoch in found["epochs"]:
+    assert [e["epoch"] for e in result["epochs"]] == list(range(1, epochs + 1))
+    for epoch in result["epochs"]:
         assert set(epoch) >= EPOCH_KEYS
         assert all(math.isfinite(epoch[key]) for key in EPOCH_KEYS)
-    assert found["parameters"] > 0
-    assert found["seconds"] > 0
-    assert found["tokens_per_second"] > 0
-    assert set(found["loss_ladder"]) == {"uniform", "unigram", "bigram"}
-    best = min(found["epochs"], key=lambda e: e["validation_loss"])
-    assert (found["best_epoch"], found["validation_loss"]) == (
+    assert result["parameters"] > 0
+    assert result["seconds"] > 0
+    assert result["tokens_per_second"] > 0
+    assert set(result["loss_ladder"]) == {"uniform", "unigram", "bigram"}
+    best = min(result["epochs"], key=lambda e: e["validation_loss"])
+    assert (result["best_epoch"], result["validation_loss"]) == (
         best["epoch"], best["validation_loss"],
     )  # fmt: skip
     for name in ("config.json", "model.safetensors", "tokenizer.json", "run.json"):
-        assert (Path(found["model_dir"]) / name).is_file()
+        assert (Path(result["model_dir"]) / name).is_file()
 
 
 def test_train_on_a_file_gives_one_object_and_says_the_rest_on_standard_error(
     descend: Descend, tiny_file: Path, text_file: Path
 ) -> None:
     done = descend("train", text_file, "--config", tiny_file, "--sample-size", "99", "--json")
-    found = done.json
-    check_outcome(found, epochs=2)
-    assert found["epochs"][-1]["loss_end"] < found["epochs"][0]["loss_start"]
-    assert found["model_dir"].startswith("models/transformer_")
-    for told in ("parameters", "of memory", "epoch  2/2", "accuracy", "bits/byte", "tokens/s"):
-        assert told in done.err
+    result = done.json
+    check_training_result(result, epochs=2)
+    assert result["epochs"][-1]["loss_end"] < result["epochs"][0]["loss_start"]
+    assert result["model_dir"].startswith("models/transformer_")
+    for fragment in ("parameters", "of memory", "epoch  2/2", "accuracy", "bits/byte", "tokens/s"):
+        assert fragment in done.err
     # Before the first step: what it needs and how long it takes.
     assert done.err.index("of memory") < done.err.index("82 steps") < done.err.index("epoch  1/2")
 
@@ -74,8 +74,8 @@ def test_train_takes_a_folder_and_a_stream(
     for number in range(4):
         (folder / f"{number}.md").write_text(text[number * 2000 : number * 2000 + 2500])
     tiny = ("--config", tiny_file, "--epoch", "1", "--json")
-    check_outcome(descend("train", folder, *tiny).json, epochs=1)
-    check_outcome(descend("train", "-", *tiny, stdin=text).json, epochs=1)
+    check_training_result(descend("train", folder, *tiny).json, epochs=1)
+    check_training_result(descend("train", "-", *tiny, stdin=text).json, epochs=1)
 
 
 def test_a_second_training_in_a_folder_does_not_read_what_the_first_left(
@@ -101,9 +101,9 @@ def test_a_second_training_in_a_folder_does_not_read_what_the_first_left(
 
 @pytest.mark.slow
 def test_train_takes_an_embedded_corpus(descend: Descend, tiny_file: Path) -> None:
-    found = descend("train", "stories", "--config", tiny_file, "--epoch", "1",
+    result = descend("train", "stories", "--config", tiny_file, "--epoch", "1",
                     "--batch-size", "256", "--json").json  # fmt: skip
-    check_outcome(found, epochs=1)
+    check_training_result(result, epochs=1)
 
 
 def test_corpus_dir_is_the_same_as_corpus(
@@ -129,13 +129,13 @@ def test_the_module_and_the_shell_agree_with_the_function(
 
 
 def test_evaluate_gives_its_numbers(descend: Descend, trained: Path, text_file: Path) -> None:
-    found = descend("evaluate", trained, text_file, "--json").json
-    assert set(found) == {"loss", "accuracy", "perplexity", "bits_per_byte", "tokens", "bytes"}
-    assert found["bytes"] == text_file.stat().st_size
-    assert found["perplexity"] == pytest.approx(math.exp(found["loss"]))
-    nats = found["loss"] * found["tokens"]
-    assert found["bits_per_byte"] == pytest.approx(nats / math.log(2) / found["bytes"])
-    assert f"loss {found['loss']:.4f} nats" in descend("evaluate", trained, text_file).out
+    evaluation = descend("evaluate", trained, text_file, "--json").json
+    assert set(evaluation) == {"loss", "accuracy", "perplexity", "bits_per_byte", "tokens", "bytes"}
+    assert evaluation["bytes"] == text_file.stat().st_size
+    assert evaluation["perplexity"] == pytest.approx(math.exp(evaluation["loss"]))
+    nats = evaluation["loss"] * evaluation["tokens"]
+    assert evaluation["bits_per_byte"] == pytest.approx(nats / math.log(2) / evaluation["bytes"])
+    assert f"loss {evaluation['loss']:.4f} nats" in descend("evaluate", trained, text_file).out
 
 
 def test_evaluate_says_where_a_text_was_trained_on(
@@ -173,9 +173,9 @@ def test_generate_takes_several_prompts_and_longer_ones_than_the_context(
     descend: Descend, trained: Path
 ) -> None:
     long = "The old owl sleeps up the tree. " * 20
-    found = descend("generate", trained, "A", long, "--max-length", "5", "--json").json
-    assert [t["prompt"] for t in found["texts"]] == ["A", long]
-    assert all(len(t["new_token_ids"]) <= 5 for t in found["texts"])
+    generation = descend("generate", trained, "A", long, "--max-length", "5", "--json").json
+    assert [t["prompt"] for t in generation["texts"]] == ["A", long]
+    assert all(len(t["new_token_ids"]) <= 5 for t in generation["texts"])
     assert descend("generate", trained, "-", "--max_length", "0", stdin="The").out == "The\n"
 
 
@@ -192,17 +192,17 @@ def test_continue_trains_the_same_network_further(
     descend: Descend, trained: Path, text_file: Path
 ) -> None:
     before = descend("evaluate", trained, text_file, "--json").json["loss"]
-    found = descend("continue", trained, "--epoch", "1", "--embed-dim", "16",
+    result = descend("continue", trained, "--epoch", "1", "--embed-dim", "16",
                     "--learning-rate", "0.002", "--save_dir", "further", "--json").json  # fmt: skip
-    check_outcome(found, epochs=1)
-    assert found["model_dir"] == "further"
+    check_training_result(result, epochs=1)
+    assert result["model_dir"] == "further"
     assert descend("evaluate", "further", text_file, "--json").json["loss"] < before
     assert (Path("further") / "tokenizer.json").read_bytes() == (
         trained / "tokenizer.json"
     ).read_bytes()
     assert json.loads(Path("further/run.json").read_text())["parent"] == str(trained)
     began = json.loads((trained / "summary.json").read_text())["validation_loss"]
-    assert found["loss_before"] == began > found["validation_loss"]
+    assert result["loss_before"] == began > result["validation_loss"]
 
 
 def test_a_continued_run_that_got_worse_says_so_and_what_is_inherited_is_not_called_chosen(
@@ -228,19 +228,19 @@ def test_continue_takes_a_rate_per_epoch_and_another_text(
 ) -> None:
     other = own_folder / "other.txt"
     other.write_text(text_file.read_text()[::-1])
-    found = descend("continue", trained, other, "--epochs", "2",
+    result = descend("continue", trained, other, "--epochs", "2",
                     "--learning-rate", "1:1e-3,2:1e-4", "--json").json  # fmt: skip
-    check_outcome(found, epochs=2)
-    assert found["loss_before"] is None, "it was not judged on that text"
-    fresh = descend("train", "--from-run", found["model_dir"], "--learning-rate", "0.001",
+    check_training_result(result, epochs=2)
+    assert result["loss_before"] is None, "it was not judged on that text"
+    fresh = descend("train", "--from-run", result["model_dir"], "--learning-rate", "0.001",
                     "--max-steps", "5", "--json").json  # fmt: skip
     assert (
         json.loads((Path(fresh["model_dir"]) / "run.json").read_text())["config"]["schedule"]
         == "wsd"
     )
-    again = descend("continue", found["model_dir"], "--learning-rate", "0.001", "--epochs", "1",
+    again = descend("continue", result["model_dir"], "--learning-rate", "0.001", "--epochs", "1",
                     "--json").json  # fmt: skip
-    check_outcome(again, epochs=1)
+    check_training_result(again, epochs=1)
     assert json.loads((Path(again["model_dir"]) / "run.json").read_text())["config"][
         "corpus_dir"
     ] == str(other)
@@ -253,8 +253,8 @@ def test_continue_heeds_a_file_with_a_preset_and_the_environment(
     file.write_text('preset = "fast"\nbatch_size = 8\n' + tiny_file.read_text().replace(
         "batch_size = 4\n", ""))  # fmt: skip
     monkeypatch.setenv("DESCEND_MAX_STEPS", "3")
-    found = descend("continue", trained, "--config", file, "--json").json
-    config = json.loads((Path(found["model_dir"]) / "run.json").read_text())["config"]
+    result = descend("continue", trained, "--config", file, "--json").json
+    config = json.loads((Path(result["model_dir"]) / "run.json").read_text())["config"]
     assert (config["batch_size"], config["max_steps"]) == (8, 3)
     monkeypatch.setenv("DESCEND_NUM_LAYERS", "3")
     refused = descend("continue", trained)
@@ -337,12 +337,12 @@ def test_corpus_add_gathers_and_stats_measures(
     assert {"documents", "bytes", "characters", "tokens", "bytes_per_token", "duplicate_share",
             "loss_ladder"} <= set(stats)  # fmt: skip
     assert stats["documents"] == 6
-    ladder = stats["loss_ladder"]
-    assert ladder["bigram"] < ladder["unigram"] < ladder["uniform"]
+    baselines = stats["loss_ladder"]
+    assert baselines["bigram"] < baselines["unigram"] < baselines["uniform"]
     picture = descend(*words).out
     assert "6 documents" in picture
     assert "█" in picture
-    check_outcome(descend("train", "mine", "--config", tiny_file, "--epoch", "1", "--json").json, 1)
+    check_training_result(descend("train", "mine", "--config", tiny_file, "--epoch", "1", "--json").json, 1)
 
 
 def test_a_tokenizer_of_its_own_serves_several_runs(
@@ -355,11 +355,11 @@ def test_a_tokenizer_of_its_own_serves_several_runs(
     assert "use it with --vocab-path chars.json" in descend(*words).out
     from_file = Path("tiny.json")
     keys = {"vocab_path": "tok.json", "vocab_size": None, "epoch": 1}
-    shown = descend("config", "show", "--config", tiny_file, "--json").json
-    tiny = {k: v["value"] for k, v in shown.items() if v["origin"].startswith("file")}
+    config = descend("config", "show", "--config", tiny_file, "--json").json
+    tiny = {k: v["value"] for k, v in config.items() if v["origin"].startswith("file")}
     from_file.write_text(json.dumps(tiny | keys))
-    found = descend("train", text_file, "--config", from_file, "--json").json
-    used = Path(found["model_dir"]) / "tokenizer.json"
+    result = descend("train", text_file, "--config", from_file, "--json").json
+    used = Path(result["model_dir"]) / "tokenizer.json"
     assert json.loads(used.read_text()) == json.loads(Path("tok.json").read_text())
 
 
@@ -367,11 +367,11 @@ def test_config_show_says_where_a_value_comes_from(descend: Descend, own_folder:
     file = own_folder / "run.yaml"
     file.write_text("batch_size: 5\nseq-len: 20\n")
     words = ("config", "show", "--config", file, "--preset", "old", "--batch-size", "7")
-    found = descend(*words, "--json").json
-    assert found["batch_size"] == {"value": 7, "origin": "flag"}
-    assert found["seq_len"] == {"value": 20, "origin": f"file {file}"}
-    assert found["embed_dim"] == {"value": 128, "origin": "preset old"}
-    assert found["seed"] == {"value": 42, "origin": "default"}
+    config = descend(*words, "--json").json
+    assert config["batch_size"] == {"value": 7, "origin": "flag"}
+    assert config["seq_len"] == {"value": 20, "origin": f"file {file}"}
+    assert config["embed_dim"] == {"value": 128, "origin": "preset old"}
+    assert config["seed"] == {"value": 42, "origin": "default"}
     assert "embed_dim" in descend(*words).out
     presets = descend("config", "presets", "--json").json
     assert set(presets) == {"old", "guide", "fast"}
@@ -394,8 +394,8 @@ def test_flags_have_both_spellings(
     descend: Descend, dashed: tuple[str, ...], plain: tuple[str, ...], key: str, value: object
 ) -> None:
     for spelled in (dashed, plain):
-        found = descend("config", "show", *spelled, "--json").json
-        assert found[key] == {"value": value, "origin": "flag"}
+        config = descend("config", "show", *spelled, "--json").json
+        assert config[key] == {"value": value, "origin": "flag"}
 
 
 def test_help_and_version_answer(descend: Descend) -> None:
@@ -410,9 +410,9 @@ def test_help_of_train_shows_defaults_and_whole_flags_on_a_narrow_terminal(
     descend: Descend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    shown = " ".join(descend("train", "--help").out.replace("│", " ").split())
+    help_text = " ".join(descend("train", "--help").out.replace("│", " ").split())
     for flag in ("--validation-fraction", "--learning-rate", "--label-smoothing", "--max-seq-len"):
-        assert f"{flag} " in shown
-    assert "Width of the model: numbers per token. (default: 256)" in shown
-    assert "(default: 0.0)" in shown  # a zero is a value
-    assert "One of constant, linear, cosine, wsd, piecewise." in shown
+        assert f"{flag} " in help_text
+    assert "Width of the model: numbers per token. (default: 256)" in help_text
+    assert "(default: 0.0)" in help_text  # a zero is a value
+    assert "One of constant, linear, cosine, wsd, piecewise." in help_text

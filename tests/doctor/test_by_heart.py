@@ -35,12 +35,12 @@ def at_rate(case: RecordedRun, factor: float) -> RecordedRun:
 
 def test_a_sound_run_knows_them_soon_and_one_at_a_tiny_rate_does_not(trained: Path) -> None:
     case = load_recorded_run(trained)
-    readings, notes = check_memorization(case, math.inf)
+    measurements, notes = check_memorization(case, math.inf)
     assert notes == []
-    assert readings.keys() == NAMES
-    assert readings["memorise_loss"].value < MEMORIZED_LOSS
-    assert 1 < readings["memorise_steps"].value < 200
-    assert check_memorization(case, math.inf) == (readings, [])
+    assert measurements.keys() == NAMES
+    assert measurements["memorise_loss"].value < MEMORIZED_LOSS
+    assert 1 < measurements["memorise_steps"].value < 200
+    assert check_memorization(case, math.inf) == (measurements, [])
     slow, notes = check_memorization(at_rate(case, 0.01), math.inf)
     assert notes == []
     assert slow.keys() == {"memorise_loss"}
@@ -50,11 +50,11 @@ def test_a_sound_run_knows_them_soon_and_one_at_a_tiny_rate_does_not(trained: Pa
 
 
 def test_what_was_not_seen_to_the_end_is_no_reading_but_a_note(trained: Path) -> None:
-    readings, notes = check_memorization(load_recorded_run(trained), 0.0)
-    assert readings == {}
+    measurements, notes = check_memorization(load_recorded_run(trained), 0.0)
+    assert measurements == {}
     assert "--budget" in notes[0]
-    readings, notes = check_memorization(at_rate(load_recorded_run(trained), 1e30), math.inf)
-    assert readings == {}
+    measurements, notes = check_memorization(at_rate(load_recorded_run(trained), 1e30), math.inf)
+    assert measurements == {}
     assert "ran away" in notes[0]
 
 
@@ -69,14 +69,14 @@ def test_a_diagnosis_tells_it_unless_nothing_may_be_tried(
 
     monkeypatch.setattr(consulting, "check_memorization", noting)
     assert cli(["diagnose", str(trained), "--json"]) == 0  # too little text for trials
-    found = json.loads(capsys.readouterr().out)
-    assert {r["signal"] for r in found["readings"]} >= NAMES
+    diagnosis = json.loads(capsys.readouterr().out)
+    assert {r["signal"] for r in diagnosis["readings"]} >= NAMES
     assert given == [pytest.approx(MAX_TIME_FRACTION * trial_budget_seconds(load_recorded_run(trained).estimated_total_seconds))]
     (trained / "diagnosis.json").unlink()
     alone = diagnose_run(trained, proof=False)
     assert NAMES.isdisjoint(r.metric for r in alone.measurements)
     assert len(given) == 1
-    assert alone.verdict == found["verdict"]
-    told = format_diagnosis(diagnose_run(trained), explain=True)
-    assert "memorise steps " in told
-    assert "memorise loss " in told
+    assert alone.verdict == diagnosis["verdict"]
+    text = format_diagnosis(diagnose_run(trained), explain=True)
+    assert "memorise steps " in text
+    assert "memorise loss " in text

@@ -12,7 +12,7 @@ from descend.config import RunConfig, make_config
 from descend.doctor import causes
 from descend.doctor.cause import HEADINGS, Cause, headings
 from descend.doctor.causes import CAUSES, too_little_data
-from descend.doctor.causes.too_little_data import MOST_MORE, adding_over_halving
+from descend.doctor.causes.too_little_data import MAX_MORE, adding_over_halving
 from descend.doctor.healthy import REFERENCE_RANGES
 from descend.doctor.reading import Measurement
 
@@ -57,23 +57,23 @@ CONFIGS = [
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda c: c.name)
 @pytest.mark.parametrize("config", CONFIGS, ids=["usual", "odd"])
 def test_every_change_makes_another_valid_configuration(cause: Cause, config: RunConfig) -> None:
-    readings = {"train_tokens": Measurement("train_tokens", 1e6, "tokens"),
+    measurements = {"train_tokens": Measurement("train_tokens", 1e6, "tokens"),
                 "validation_tokens": Measurement("validation_tokens", 1e5, "tokens")}  # fmt: skip
-    changes = cause.treatments(config, readings)
+    changes = cause.treatments(config, measurements)
     labels = [c.label for c in changes]
     assert len(set(labels)) == len(labels)
     for change in changes:
         other = make_config(config.model_dump() | change.keys)
-        assert other != config or change.train_share != 1 or change.steps != 1
+        assert other != config or change.train_fraction != 1 or change.steps != 1
 
 
 def test_a_run_that_learned_nothing_is_tried_at_a_far_lower_rate_at_once() -> None:
     cause = next(c for c in CAUSES if c.name == "learning_rate_too_high")
 
-    def factors(held_out: float) -> list[float]:
-        losses = {"held_out_loss": held_out, "unigram_loss": 5.6}
-        readings = {name: Measurement(name, x, "nats per token") for name, x in losses.items()}
-        changes = cause.treatments(RunConfig(learning_rate=1.0), readings)
+    def factors(validation_loss: float) -> list[float]:
+        losses = {"held_out_loss": validation_loss, "unigram_loss": 5.6}
+        measurements = {name: Measurement(name, x, "nats per token") for name, x in losses.items()}
+        changes = cause.treatments(RunConfig(learning_rate=1.0), measurements)
         return [c.keys["learning_rate"] for c in changes]
 
     assert factors(4.0) == pytest.approx([0.33, 0.1, 0.033])
@@ -102,12 +102,12 @@ def test_more_text_gains_nothing_in_one_pass_and_most_after_many() -> None:
     assert shares == sorted(shares)
     assert shares[1] < 0.35  # 0.30: by hand, w(1) = 1, w(2) = 1.93, w(4) = 3.43
     # Of what is known by heart each doubling gains as much as halving costs.
-    assert shares[-1] == pytest.approx(math.log2(MOST_MORE), abs=0.06)
+    assert shares[-1] == pytest.approx(math.log2(MAX_MORE), abs=0.06)
 
 
 def test_half_the_text_is_tried_only_where_a_trial_can_show_what_it_costs() -> None:
     """In less than a pass over it no text comes twice, so that half of it does as well."""
-    of_three, of_ten = too_little_data.least_share(3), too_little_data.least_share(10)
+    of_three, of_ten = too_little_data.min_run_fraction(3), too_little_data.min_run_fraction(10)
     assert 1 / 3 < of_three < 1
     assert of_ten < of_three
     config = RunConfig(vocab_size=2048, epoch=3)
@@ -119,11 +119,11 @@ def test_half_the_text_is_tried_only_where_a_trial_can_show_what_it_costs() -> N
 
 
 def test_a_large_rise_past_the_best_epoch_says_what_more_text_gains_at_least() -> None:
-    def at(rise: float, passes: float) -> float:
+    def at(rise: float, num_epochs: float) -> float:
         values = {"rise_after_best": rise, "generalisation_gap": 1.0, "held_out_loss": 4.0}
-        readings = {name: Measurement(name, value, "") for name, value in values.items()}
-        half = too_little_data.trial(make_config({"epoch": passes}), readings)[0]
-        assert half.min_inverse_effect_nats == too_little_data.least_gain(passes, readings)
+        measurements = {name: Measurement(name, value, "") for name, value in values.items()}
+        half = too_little_data.trial(make_config({"epoch": num_epochs}), measurements)[0]
+        assert half.min_inverse_effect_nats == too_little_data.min_inverse_effect_nats(num_epochs, measurements)
         return half.min_inverse_effect_nats
 
     assert at(0.1, 16) == 0.0  # under three hundredths of the loss

@@ -40,13 +40,13 @@ FIELDS = {"verdict", "causes", "ruled_out", "cost"}
 def test_a_run_without_proof(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = sorted(p.name for p in trained.iterdir())
     assert cli(["diagnose", str(trained), "--no-proof", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found.keys() >= FIELDS
-    assert found["cost"].keys() == {"seconds", "fraction_of_run"}
-    named = {c["cause"] for c in found["causes"]} | {r["cause"] for r in found["ruled_out"]}
+    diagnosis = json.loads(capsys.readouterr().out)
+    assert diagnosis.keys() >= FIELDS
+    assert diagnosis["cost"].keys() == {"seconds", "fraction_of_run"}
+    named = {c["cause"] for c in diagnosis["causes"]} | {r["cause"] for r in diagnosis["ruled_out"]}
     assert len(named) == 19
     assert sorted(p.name for p in trained.iterdir()) == sorted({*before, "diagnosis.json"})
-    assert json.loads((trained / "diagnosis.json").read_text()) == found
+    assert json.loads((trained / "diagnosis.json").read_text()) == diagnosis
     (trained / "diagnosis.json").unlink()
 
 
@@ -59,10 +59,10 @@ def test_further_faults_stand_after_the_first_each_after_what_it_comes_on_top_of
         for cause in ("vocabulary_too_small", "undertrained", "model_too_small", "undertrained")
     )  # fmt: skip
     out = [OtherCause(cause=cause, reason="b") for cause in ("model_too_small", "leakage")]
-    judged = merge_findings(Verdict(first.cause, 0.9, [first, less], out, gain), first.cause, more)
-    assert judged.findings == [first, *more]
-    assert [r.cause for r in judged.ruled_out] == ["leakage"]
-    assert merge_findings(judged, first.cause, []) is judged
+    verdict = merge_findings(Verdict(first.cause, 0.9, [first, less], out, gain), first.cause, more)
+    assert verdict.findings == [first, *more]
+    assert [r.cause for r in verdict.ruled_out] == ["leakage"]
+    assert merge_findings(verdict, first.cause, []) is verdict
     # The best remedy was too doubtful to be told beside what was counted: nothing comes on top.
     untold = Verdict("leakage", 0.95, [msgspec.structs.replace(first, trial=None)], out, gain)
     assert merge_findings(untold, first.cause, more) is untold
@@ -70,22 +70,22 @@ def test_further_faults_stand_after_the_first_each_after_what_it_comes_on_top_of
 
 def test_readings_agree_with_what_training_recorded(trained: Path) -> None:
     case = load_recorded_run(trained)
-    readings = measure_run(case)
+    measurements = measure_run(case)
     best = min(case.epochs, key=lambda e: e.validation_loss)
-    assert readings["held_out_loss"].value == pytest.approx(best.validation_loss, abs=0.01)
-    assert readings["loss_at_start"].value == pytest.approx(1.0, abs=0.1)
-    assert readings["steps"].value == case.total_steps == len(case.steps)
-    assert readings["multiplier_fresh"].value > 0
+    assert measurements["held_out_loss"].value == pytest.approx(best.validation_loss, abs=0.01)
+    assert measurements["loss_at_start"].value == pytest.approx(1.0, abs=0.1)
+    assert measurements["steps"].value == case.total_steps == len(case.steps)
+    assert measurements["multiplier_fresh"].value > 0
 
 
 def test_a_sound_network_is_sound_inside(trained: Path) -> None:
-    found = measure_run(load_recorded_run(trained))
+    measurements = measure_run(load_recorded_run(trained))
     for signal in ("attention_logit", "attention_entropy", "stream_size", "dead_units",
                    "effective_rank"):  # fmt: skip
         low, high = reference_range(signal)
-        assert (low or 0.0) <= found[signal].value <= (high or math.inf), signal
-    assert found["effective_rank"].value <= 1.0
-    assert 0 < found["rare_loss"].value < 1
+        assert (low or 0.0) <= measurements[signal].value <= (high or math.inf), signal
+    assert measurements["effective_rank"].value <= 1.0
+    assert 0 < measurements["rare_loss"].value < 1
 
 
 def test_measuring_leaves_the_run_as_it_was(trained: Path) -> None:
@@ -102,8 +102,8 @@ def test_the_prescription_keeps_the_share_of_a_warmup_that_was_asked_for(
     change = TreatmentChange("", {"batch_size": 1, "seq_len": 16})
     keys = recommended_changes(case, base, change)
     assert keys == {"batch_size": 1}  # of the rest the run's own, or what a run of it finds itself
-    asked = msgspec.structs.replace(case.info, requested_config=case.info.requested_config | {"warmup_steps": 1})
-    keys = recommended_changes(replace(case, info=asked), base, change)
+    requested_info = msgspec.structs.replace(case.info, requested_config=case.info.requested_config | {"warmup_steps": 1})
+    keys = recommended_changes(replace(case, info=requested_info), base, change)
     assert keys["warmup_steps"] == pytest.approx(4 * (case.config.warmup_steps or 0), abs=4)
     # What a remedy in place set it to is kept as well.
     keys = recommended_changes(case, base.model_copy(update={"warmup_steps": 6}), change)
@@ -127,15 +127,15 @@ def test_a_parent_that_is_gone_leaves_the_signals(tiny: dict[str, Any]) -> None:
     run(tiny | {"save_dir": "parent", "epoch": 1})
     run_on_model("parent", save_dir="child", epoch=1)
     Path("parent").rename("elsewhere")
-    found = diagnose_run(Path("child"))
-    assert "the model that the run went on from is not at parent" in found.warnings[-1]
-    assert found.measurements
-    assert all(one.trial is None for one in (*found.causes, *found.ruled_out))
+    diagnosis = diagnose_run(Path("child"))
+    assert "the model that the run went on from is not at parent" in diagnosis.warnings[-1]
+    assert diagnosis.measurements
+    assert all(one.trial is None for one in (*diagnosis.causes, *diagnosis.ruled_out))
 
 
 def test_a_batch_is_measured_in_the_parts_that_training_takes(tiny: dict[str, Any]) -> None:
     """A run that fits into memory only in parts must fit when it is diagnosed as well."""
-    longest, multipliers = [], []
+    max_batch_rows, multipliers = [], []
     for parts in (1, 4):
         folder = Path(f"in_{parts}")
         keys = {"batch_size": 128, "gradient_accumulation": parts, "max_steps": 4}
@@ -148,12 +148,12 @@ def test_a_batch_is_measured_in_the_parts_that_training_takes(tiny: dict[str, An
 
         hook = torch.nn.modules.module.register_module_forward_pre_hook(note)
         try:
-            found = measure_run(load_recorded_run(folder))
+            measurements = measure_run(load_recorded_run(folder))
         finally:
             hook.remove()
-        longest.append(max(rows))
-        multipliers.append(found["multiplier_same"].value)
-    assert longest == [128, 32]
+        max_batch_rows.append(max(rows))
+        multipliers.append(measurements["multiplier_same"].value)
+    assert max_batch_rows == [128, 32]
     assert multipliers[1] == pytest.approx(multipliers[0], rel=0.05)
 
 
@@ -181,8 +181,8 @@ def test_one_that_is_stopped_says_what_is_kept(
 
     monkeypatch.setattr("descend.api.diagnose", stopped)
     assert cli(["diagnose", str(trained)]) == 130
-    kept, last = capsys.readouterr().err.splitlines()
-    assert kept == "trials that came to their end are kept: the same command goes on from them"
+    saved_message, last = capsys.readouterr().err.splitlines()
+    assert saved_message == "trials that came to their end are kept: the same command goes on from them"
     assert last == "stopped"
     assert cli(["diagnose", str(trained), "--no-proof"]) == 130  # which tried nothing
     assert capsys.readouterr().err == "stopped\n"
@@ -208,8 +208,8 @@ SMALL = {"embed_dim": 32, "num_heads": 2, "num_layers": 1, "ff_dim": 64, "epoch"
 EXPLODING = {"learning_rate": 10.0, "weight_decay": 10.0, "gradient_clip": 0.0, "warmup_steps": 0}
 
 
-def prescribed(folder: Path, found: Diagnosis) -> tuple[dict[str, Any], dict[str, Any]]:
-    save_diagnosis(found)
+def prescribed(folder: Path, diagnosis: Diagnosis) -> tuple[dict[str, Any], dict[str, Any]]:
+    save_diagnosis(diagnosis)
     return recommended_run_config(folder)
 
 
@@ -225,37 +225,37 @@ def test_a_run_that_diverged_is_brought_past_the_bad_step(tiny: dict[str, Any]) 
     with pytest.raises(DivergedError):
         learner(tiny, **EXPLODING, rescue="off")
     assert read_events(Path("run"))
-    found = diagnose_run(Path("run"), least_seconds=20.0)
-    assert found.verdict == "diverged"
-    assert found.causes[0].trial is not None
-    assert found.causes[0].recommended_config
-    first = found.causes[0].evidence[0]
+    diagnosis = diagnose_run(Path("run"), min_seconds=20.0)
+    assert diagnosis.verdict == "diverged"
+    assert diagnosis.causes[0].trial is not None
+    assert diagnosis.causes[0].recommended_config
+    first = diagnosis.causes[0].evidence[0]
     assert (first.metric, first.value) == ("first_bad_step", len(read_events(Path("run"))) - 3)
     assert "not a finite number, beginning in" in first.reason
 
 
 def test_a_rescued_run_is_told_by_its_rescues(tiny: dict[str, Any]) -> None:
     learner(tiny, **EXPLODING)
-    found = diagnose_run(Path("run"), proof=False)
-    assert found.verdict == "diverged"
-    first, times, *_ = found.causes[0].evidence
-    (one, *_, last) = rescues = read_summary(Path("run")).rollbacks
+    diagnosis = diagnose_run(Path("run"), proof=False)
+    assert diagnosis.verdict == "diverged"
+    first, times, *_ = diagnosis.causes[0].evidence
+    (one, *_, last) = rollbacks = read_summary(Path("run")).rollbacks
     assert (first.value, first.reason) == (one.failed_step, one.problem)
-    assert (times.metric, times.value) == ("rescues", len(rescues))
+    assert (times.metric, times.value) == ("rescues", len(rollbacks))
     assert f"the rate times {last.value:.2g}" in times.reason
-    said = format_diagnosis(found)
+    said = format_diagnosis(diagnosis)
     assert f"first bad step {one.failed_step} of the run: {one.problem}" in said
 
 
 @pytest.mark.slow
 def test_what_would_have_spared_a_rescue_is_found_by_trial(tiny: dict[str, Any]) -> None:
     learner(tiny, **EXPLODING)
-    found = diagnose_run(Path("run"), least_seconds=20.0)
-    assert found.verdict == "diverged"
-    cause, *more = found.causes  # and what there is to gain beside it
+    diagnosis = diagnose_run(Path("run"), min_seconds=20.0)
+    assert diagnosis.verdict == "diverged"
+    cause, *more = diagnosis.causes  # and what there is to gain beside it
     assert cause.trial is not None
     assert cause.trial.treatment < cause.trial.control
-    settings, changes = prescribed(Path("run"), found)
+    settings, changes = prescribed(Path("run"), diagnosis)
     assert changes == cause.recommended_config | {k: v for f in more for k, v in f.recommended_config.items()}
     assert all(f.trial and f.trial.applied_causes == ["diverged"] for f in more)
     run(settings | {"save_dir": "mended"})
@@ -273,11 +273,11 @@ def test_what_else_is_wrong_with_a_rescued_run_that_came_to_its_end(tiny: dict[s
             log.append(record)
             if isinstance(record, Step) and record.step == 20:
                 log.append(Rollback(20, 21, "a loss of nan", "skip", 1.0))
-    found = diagnose_run(Path("run"), least_seconds=30.0)
-    assert found.verdict == "diverged"
-    assert any("did not diverge again" in note for note in found.warnings)
-    assert "learning_rate_too_low" in [f.cause for f in found.causes]
-    assert any(r.trial for r in found.ruled_out)
+    diagnosis = diagnose_run(Path("run"), min_seconds=30.0)
+    assert diagnosis.verdict == "diverged"
+    assert any("did not diverge again" in note for note in diagnosis.warnings)
+    assert "learning_rate_too_low" in [f.cause for f in diagnosis.causes]
+    assert any(r.trial for r in diagnosis.ruled_out)
 
 
 def test_a_budget_must_be_a_share(trained: Path) -> None:
@@ -290,9 +290,9 @@ def test_an_explosion_that_was_let_go_on_is_a_divergence(tiny: dict[str, Any]) -
     learner(tiny, **EXPLODING | {"weight_decay": 0.0, "schedule": "constant"},
             rescue="off")  # fmt: skip
     assert read_summary(Path("run")).validation_loss > math.log(300) + 1
-    found = diagnose_run(Path("run"), proof=False)
-    assert found.verdict == "diverged"
-    first = found.causes[0].evidence[0]
+    diagnosis = diagnose_run(Path("run"), proof=False)
+    assert diagnosis.verdict == "diverged"
+    first = diagnosis.causes[0].evidence[0]
     assert first.metric == "first_bad_step"
     assert 1 < first.value < 30
     assert "far above that of guessing" in first.reason

@@ -23,7 +23,7 @@ TWICE = Treatment("undertrained", TreatmentChange("twice the steps", {"epoch": 2
 HIGHER = Treatment("learning_rate_too_low", TreatmentChange("three times", {"learning_rate": 0.003}))
 
 
-def outcome(loss: float) -> TrialResult:
+def make_result(loss: float) -> TrialResult:
     return TrialResult(
         key="", steps=1, tokens=1000, train_tokens=1000, vocab_size=10, parameters=1, seconds=1.0,
         peak_bytes=None, curve=[], validation_loss=loss, accuracy=0.1, bits_per_byte=loss,
@@ -31,21 +31,21 @@ def outcome(loss: float) -> TrialResult:
     )  # fmt: skip
 
 
-def race(steps: int, losses: dict[Treatment | None, list[float]]) -> TrialSeries:
+def make_series(steps: int, losses: dict[Treatment | None, list[float]]) -> TrialSeries:
     """A race that was run, with these losses by lane and seed."""
     case = SimpleNamespace(
         total_steps=FULL, config=SimpleNamespace(seed=0), epochs=(), steps=range(FULL)
     )
-    found = TrialSeries(cast(Any, case), make_config({}), steps, 0.0, lambda stage, share: None)
-    for lane, by_seed in losses.items():
+    series = TrialSeries(cast(Any, case), make_config({}), steps, 0.0, lambda stage, share: None)
+    for treatment, by_seed in losses.items():
         for seed, loss in enumerate(by_seed):
-            found.results[lane, seed] = outcome(loss)
-    return found
+            series.results[treatment, seed] = make_result(loss)
+    return series
 
 
 def test_the_interval_is_that_of_the_paired_differences() -> None:
     losses: dict[Treatment | None, list[float]] = {None: [4.0, 5.0, 6.0], HIGHER: [3.8, 4.8, 5.8]}
-    (gain,) = estimate_effects(race(FULL, losses), None)
+    (gain,) = estimate_effects(make_series(FULL, losses), None)
     assert gain.mean_reduction == pytest.approx(0.2)  # pairs cancel what seeds have in common
     assert gain.seeds == 3
     assert 0.15 < gain.low < 0.2 < gain.high < 0.25
@@ -56,8 +56,8 @@ def test_the_interval_is_that_of_the_paired_differences() -> None:
 def test_a_gain_among_many_on_one_seed_must_be_large() -> None:
     others = [Treatment("learning_rate_too_low", TreatmentChange(f"no {n}", {})) for n in range(9)]
     losses: dict[Treatment | None, list[float]] = {None: [4.0], HIGHER: [3.92]}
-    alone = estimate_effects(race(FULL, losses), None)[0]
-    among = estimate_effects(race(FULL, losses | {x: [4.0] for x in others}), None)[0]
+    alone = estimate_effects(make_series(FULL, losses), None)[0]
+    among = estimate_effects(make_series(FULL, losses | {x: [4.0] for x in others}), None)[0]
     assert alone.low == among.low > 0
     assert alone.is_significant
     assert not among.is_significant  # one of ten gains as much by chance
@@ -66,12 +66,12 @@ def test_a_gain_among_many_on_one_seed_must_be_large() -> None:
 def test_what_the_judged_text_leaves_open_counts_in_the_chance_too() -> None:
     """Three seeds agree, but the gain stands in one of four stretches of the text."""
     losses: dict[Treatment | None, list[float]] = {None: [4.0] * 3, HIGHER: [3.9] * 3}
-    even, uneven = race(FULL, losses), race(FULL, losses)
-    for found, treated in ((even, [3.9] * 4), (uneven, [3.6, 4.0, 4.0, 4.0])):
-        for lane, blocks in ((None, [4.0] * 4), (HIGHER, treated)):
-            found.results[lane, 0] = msgspec.structs.replace(outcome(blocks[0]), chunk_losses=blocks)
-            found.results[lane, 0] = msgspec.structs.replace(
-                found.results[lane, 0], validation_loss=losses[lane][0]
+    even, uneven = make_series(FULL, losses), make_series(FULL, losses)
+    for series, treated in ((even, [3.9] * 4), (uneven, [3.6, 4.0, 4.0, 4.0])):
+        for treatment, blocks in ((None, [4.0] * 4), (HIGHER, treated)):
+            series.results[treatment, 0] = msgspec.structs.replace(make_result(blocks[0]), chunk_losses=blocks)
+            series.results[treatment, 0] = msgspec.structs.replace(
+                series.results[treatment, 0], validation_loss=losses[treatment][0]
             )
     (sure,), (open_,) = estimate_effects(even, None), estimate_effects(uneven, None)
     assert sure.mean_reduction == open_.mean_reduction
@@ -82,8 +82,8 @@ def test_what_the_judged_text_leaves_open_counts_in_the_chance_too() -> None:
 
 
 def test_what_takes_away_gains_what_it_costs() -> None:
-    half = Treatment("undertrained", TreatmentChange("half", {}, train_share=0.5, is_ablation=True), is_costly=True)
-    (gain,) = estimate_effects(race(FULL, {None: [4.0], half: [4.3]}), None)
+    half = Treatment("undertrained", TreatmentChange("half", {}, train_fraction=0.5, is_ablation=True), is_costly=True)
+    (gain,) = estimate_effects(make_series(FULL, {None: [4.0], half: [4.3]}), None)
     assert gain.mean_reduction == pytest.approx(0.3)
     assert gain.treatment_loss == pytest.approx(4.3)
 
@@ -93,7 +93,7 @@ def test_a_short_trial_is_worth_the_steps_it_saves() -> None:
     losses: dict[Treatment | None, list[float]] = {
         None: [LAW.predict(steps)], TWICE: [LAW.predict(2 * steps)], HIGHER: [LAW.predict(4 * steps)],
     }  # fmt: skip
-    twice, higher = estimate_effects(race(steps, losses), LAW.predict(FULL))
+    twice, higher = estimate_effects(make_series(steps, losses), LAW.predict(FULL))
     # The higher rate saves three quarters of the steps, at full length too.
     assert higher.extrapolated_reduction == pytest.approx(LAW.predict(FULL) - LAW.predict(4 * FULL), rel=0.1)
     assert higher.mean_reduction == pytest.approx(LAW.predict(steps) - LAW.predict(4 * steps))
@@ -109,23 +109,23 @@ def test_the_control_at_other_lengths_is_a_curve_and_no_remedy() -> None:
         OF_THE_CURVE, TreatmentChange("twice the run", {"epoch": 2}, steps=2 * FULL / steps)
     )
     losses: dict[Treatment | None, list[float]] = {None: [2.0], HALF_STEPS: [2.05], TWICE: [1.0]}
-    found = race(steps, losses)
-    (unseen,) = estimate_effects(found, 0.99)
-    found.results[twice_the_run, 0] = outcome(0.99)
-    (seen,) = estimate_effects(found, 0.99)
-    assert found.treatments_run() == [TWICE]
-    assert found.lengths == {1500.0: 2.05, 3000.0: 2.0, 6000.0: 1.0, 2.0 * FULL: 0.99}
-    assert seen.mean_reduction == unseen.mean_reduction == pytest.approx(1.0)
-    assert seen.full_length_reduction == pytest.approx(0.0, abs=0.01)
-    assert not seen.is_significant
+    series = make_series(steps, losses)
+    (unseen,) = estimate_effects(series, 0.99)
+    series.results[twice_the_run, 0] = make_result(0.99)
+    (measured_effect,) = estimate_effects(series, 0.99)
+    assert series.treatments_run() == [TWICE]
+    assert series.lengths == {1500.0: 2.05, 3000.0: 2.0, 6000.0: 1.0, 2.0 * FULL: 0.99}
+    assert measured_effect.mean_reduction == unseen.mean_reduction == pytest.approx(1.0)
+    assert measured_effect.full_length_reduction == pytest.approx(0.0, abs=0.01)
+    assert not measured_effect.is_significant
 
 
 def test_how_far_seeds_differ_is_taken_from_the_race() -> None:
     """A gain of 0.1 on one seed says less where others swing by that from seed to seed."""
     swings = [Treatment("learning_rate_too_low", TreatmentChange(f"swings {n}", {})) for n in range(2)]
     losses: dict[Treatment | None, list[float]] = {None: [4.0, 4.0, 4.0], HIGHER: [3.9]}
-    (calm,) = estimate_effects(race(FULL, losses), None)
-    *_, among = estimate_effects(race(FULL, {x: [4.0, 4.15, 3.85] for x in swings} | losses), None)
+    (calm,) = estimate_effects(make_series(FULL, losses), None)
+    *_, among = estimate_effects(make_series(FULL, {x: [4.0, 4.15, 3.85] for x in swings} | losses), None)
     assert among.treatment == HIGHER
     assert among.mean_reduction == calm.mean_reduction
     assert among.std_error > 3 * calm.std_error
@@ -134,7 +134,7 @@ def test_how_far_seeds_differ_is_taken_from_the_race() -> None:
 def test_what_no_number_of_steps_reaches_is_no_head_start() -> None:
     """Letters that repeat those further back than the run reads: its curve is flat for ever."""
     losses: dict[Treatment | None, list[float]] = {None: [1.95], TWICE: [1.95], HIGHER: [1.2]}
-    _, higher = estimate_effects(race(1000, losses), 1.95)
+    _, higher = estimate_effects(make_series(1000, losses), 1.95)
     assert higher.full_length_reduction == pytest.approx(0.75)
     assert higher.is_significant
 
@@ -145,7 +145,7 @@ def test_of_two_gains_beyond_a_steep_curve_the_larger_stays_larger() -> None:
     losses: dict[Treatment | None, list[float]] = {
         None: [LAW.predict(1000)], TWICE: [LAW.predict(2000)], words: [1.7], HIGHER: [1.3],
     }  # fmt: skip
-    _, smaller, larger = estimate_effects(race(1000, losses), LAW.predict(FULL))
+    _, smaller, larger = estimate_effects(make_series(1000, losses), LAW.predict(FULL))
     assert larger.full_length_reduction > smaller.full_length_reduction + 0.05
     # What lasts is what they are ahead of the full run, ten times as long, already.
     assert larger.full_length_reduction == pytest.approx(LAW.predict(FULL) - 1.3)
@@ -153,9 +153,9 @@ def test_of_two_gains_beyond_a_steep_curve_the_larger_stays_larger() -> None:
 
 
 def test_half_of_a_text_read_twice_says_little_of_twice_the_text() -> None:
-    change = TreatmentChange("half", {}, train_share=0.5, is_ablation=True, inverse_effect_fraction=0.3)
-    lane = Treatment("undertrained", change, is_costly=True)
-    (gain,) = estimate_effects(race(FULL, {None: [4.0], lane: [4.2]}), None)
+    change = TreatmentChange("half", {}, train_fraction=0.5, is_ablation=True, inverse_effect_fraction=0.3)
+    treatment = Treatment("undertrained", change, is_costly=True)
+    (gain,) = estimate_effects(make_series(FULL, {None: [4.0], treatment: [4.2]}), None)
     assert gain.mean_reduction == pytest.approx(0.2)
     assert gain.full_length_reduction == pytest.approx(0.06)
     assert not gain.is_significant  # 3 % of 4 nats would have to be bought
@@ -166,7 +166,7 @@ def test_what_loses_is_not_turned_into_a_gain() -> None:
     losses: dict[Treatment | None, list[float]] = {
         None: [LAW.predict(steps)], TWICE: [LAW.predict(2 * steps)], HIGHER: [LAW.predict(steps) + 0.3],
     }  # fmt: skip
-    _, higher = estimate_effects(race(steps, losses), LAW.predict(FULL))
+    _, higher = estimate_effects(make_series(steps, losses), LAW.predict(FULL))
     assert higher.full_length_reduction < 0
     assert not higher.is_significant
 
@@ -174,7 +174,7 @@ def test_what_loses_is_not_turned_into_a_gain() -> None:
 def test_remedies_that_hurt_do_not_make_one_that_helps_doubtful() -> None:
     worse = Treatment("learning_rate_too_low", TreatmentChange("worse", {}))
     losses: dict[Treatment | None, list[float]] = {None: [4.0], HIGHER: [3.9], worse: [4.4]}
-    helps, hurts = estimate_effects(race(FULL, losses), None)
+    helps, hurts = estimate_effects(make_series(FULL, losses), None)
     assert helps.is_significant
     assert hurts.p_holm > 0.5
 
@@ -182,7 +182,7 @@ def test_remedies_that_hurt_do_not_make_one_that_helps_doubtful() -> None:
 def test_what_is_a_gain_is_a_share_where_a_token_says_little() -> None:
     """Letters and texts of few words: a hundredth of a nat is much there."""
     losses: dict[Treatment | None, list[float]] = {None: [0.3] * 3, HIGHER: [0.29, 0.2905, 0.2895]}
-    (gain,) = estimate_effects(race(FULL, losses), None)
+    (gain,) = estimate_effects(make_series(FULL, losses), None)
     assert gain.min_effect == pytest.approx(0.003)
     assert gain.is_significant
 
@@ -193,7 +193,7 @@ def test_a_remedy_is_judged_by_its_own_seeds() -> None:
     losses: dict[Treatment | None, list[float]] = {
         None: [4.0, 4.0, 4.0], HIGHER: [3.8, 3.81, 3.79], swinging: [3.2, 4.5, 3.9],
     }  # fmt: skip
-    steady, wild = estimate_effects(race(FULL, losses), None)
+    steady, wild = estimate_effects(make_series(FULL, losses), None)
     assert steady.is_significant
     assert steady.std_error < wild.std_error / 10
     assert not wild.is_significant
@@ -204,10 +204,10 @@ def test_a_larger_model_is_held_to_more_steps_by_the_curve_where_those_were_not_
     losses: dict[Treatment | None, list[float]] = {
         None: [LAW.predict(steps)], HALF_STEPS: [LAW.predict(steps / 2)], wider: [LAW.predict(steps) - 0.5],
     }  # fmt: skip
-    found = race(steps, losses)
-    slow = msgspec.structs.replace(found.results[wider, 0], seconds=3.0)
-    found.results[wider, 0] = slow
-    (gain,) = estimate_effects(found, LAW.predict(FULL))
+    series = make_series(steps, losses)
+    slow = msgspec.structs.replace(series.results[wider, 0], seconds=3.0)
+    series.results[wider, 0] = slow
+    (gain,) = estimate_effects(series, LAW.predict(FULL))
     in_that_time = LAW.predict(steps) - LAW.predict(3 * steps)
     assert gain.reduction_at_equal_time == pytest.approx(0.5 - in_that_time, abs=0.02)
 
@@ -215,7 +215,7 @@ def test_a_larger_model_is_held_to_more_steps_by_the_curve_where_those_were_not_
 def test_what_ends_below_the_full_run_in_a_part_of_its_steps_is_worth_that_at_least() -> None:
     """The control hardly falls any more, so no number of steps says what it is worth."""
     losses: dict[Treatment | None, list[float]] = {None: [1.20], TWICE: [1.14], HIGHER: [1.10]}
-    twice, higher = estimate_effects(race(2500, losses), 1.135)
+    twice, higher = estimate_effects(make_series(2500, losses), 1.135)
     assert higher.full_length_reduction == pytest.approx(0.035)
     assert twice.full_length_reduction < 0.01
 
@@ -227,15 +227,15 @@ def test_what_comes_on_top_is_carried_along_the_curve_from_where_the_first_remed
     losses: dict[Treatment | None, list[float]] = {
         None: [LAW.predict(steps)], TWICE: [LAW.predict(2 * steps)], HIGHER: [LAW.predict(4 * steps)],
     }  # fmt: skip
-    first = race(steps, losses)
+    first = make_series(steps, losses)
     own = LAW.predict(FULL)
     _, higher = estimate_effects(first, own)
     assert higher.equivalent_step_factor == pytest.approx(4.0, rel=0.05)
     on_top = combined_trial_series(first, higher, control_curve(first, own))
     assert on_top.head_start == higher.equivalent_step_factor
     batch = Treatment("batch_too_large", TreatmentChange("half the batch", {"batch_size": 4}))
-    on_top.results[None, 0] = outcome(LAW.predict(4 * steps))
-    on_top.results[batch, 0] = outcome(LAW.predict(8 * steps))
+    on_top.results[None, 0] = make_result(LAW.predict(4 * steps))
+    on_top.results[batch, 0] = make_result(LAW.predict(8 * steps))
     (second,) = estimate_effects(on_top, None)
     assert second.extrapolated_reduction == pytest.approx(LAW.predict(4 * FULL) - LAW.predict(8 * FULL), rel=0.2)
     assert second.full_length_reduction < second.mean_reduction / 2
@@ -244,7 +244,7 @@ def test_what_comes_on_top_is_carried_along_the_curve_from_where_the_first_remed
 def test_what_more_text_gains_at_least_counts_where_less_text_costs_anything() -> None:
     change = TreatmentChange("half", {}, is_ablation=True, inverse_effect_fraction=0.5, max_inverse_effect_nats=0.2, min_inverse_effect_nats=0.6)
     half = Treatment("too_little_data", change, is_costly=True)
-    (sure,) = estimate_effects(race(FULL, {None: [4.0] * 3, half: [4.3, 4.3, 4.31]}), None)
-    (none,) = estimate_effects(race(FULL, {None: [4.0] * 3, half: [4.01, 3.99, 4.0]}), None)
+    (sure,) = estimate_effects(make_series(FULL, {None: [4.0] * 3, half: [4.3, 4.3, 4.31]}), None)
+    (none,) = estimate_effects(make_series(FULL, {None: [4.0] * 3, half: [4.01, 3.99, 4.0]}), None)
     assert sure.full_length_reduction == 0.6
     assert none.full_length_reduction < 0.01

@@ -19,33 +19,33 @@ from descend.doctor.from_log import LogDiagnosis, diagnose_log
 from descend.doctor.measure import measure_run
 from descend.doctor.reading import Measurement
 from descend.handbook.find import find_page
-from descend.handbook.yours import read_run, run_notes
+from descend.handbook.yours import read_run, describe_run
 from descend.report.curve import format_log_diagnosis
-from descend.report.diagnosis import format_diagnosis, heading_sentence
+from descend.report.diagnosis import format_diagnosis, describe_extrapolation
 from descend.report.page import ReportTable
 from descend.report.parts.diagnosis import diagnosis_section
 from descend.signals.curve import extrapolate_curve
 
 
 @pytest.fixture
-def held(tiny: dict[str, Any]) -> Path:
+def peak_lr_run(tiny: dict[str, Any]) -> Path:
     """A run of 164 steps, half of them at the peak of the rate."""
     run(tiny | {"save_dir": "held", "epoch": 4, "warmup_steps": 8})
     return Path("held")
 
 
-def test_a_run_is_read_where_its_rate_stood_at_the_peak(held: Path) -> None:
-    case = load_recorded_run(held)
+def test_a_run_is_read_where_its_rate_stood_at_the_peak(peak_lr_run: Path) -> None:
+    case = load_recorded_run(peak_lr_run)
     peak = max(s.learning_rate for s in case.steps)
     steps = [s for s in case.steps if s.learning_rate >= 0.9 * peak]
     assert 50 < len(steps) < 0.6 * len(case.steps)  # the rest is warmup and decay
-    found = extrapolate_curve(np.array([float(s.step) for s in steps]), np.array([s.loss for s in steps]))
-    assert found is not None
-    readings = measure_run(case)
-    ahead, last = readings["loss_ahead"], readings["loss_at_last"]
-    assert (ahead.value, ahead.ci95) == (found.loss, found.ci95)
+    extrapolation = extrapolate_curve(np.array([float(s.step) for s in steps]), np.array([s.loss for s in steps]))
+    assert extrapolation is not None
+    measurements = measure_run(case)
+    ahead, last = measurements["loss_ahead"], measurements["loss_at_last"]
+    assert (ahead.value, ahead.ci95) == (extrapolation.loss, extrapolation.ci95)
     assert ahead.unit == f"nats per token at step {2 * steps[-1].step}"
-    assert (last.value, last.ci95) == (found.asymptote, found.floor_ci95)
+    assert (last.value, last.ci95) == (extrapolation.asymptote, extrapolation.floor_ci95)
     assert {find_page(name).name for name in ("loss_ahead", "loss_at_last")} == {"power_law"}
     assert {"loss_ahead", "loss_at_last"}.isdisjoint(e.metric for c in CAUSES for e in c.expected_ranges)
 
@@ -58,26 +58,26 @@ def test_a_rate_that_falls_or_a_smoothed_loss_is_not_carried_on(
     assert {"loss_ahead", "loss_at_last"}.isdisjoint(measure_run(load_recorded_run(folder)))
 
 
-def test_it_is_told_with_its_interval_wherever_a_diagnosis_is_shown(held: Path) -> None:
-    found = diagnose_run(held, proof=False)
-    ahead = next(e for e in found.measurements if e.metric == "loss_ahead")
+def test_it_is_told_with_its_interval_wherever_a_diagnosis_is_shown(peak_lr_run: Path) -> None:
+    diagnosis = diagnose_run(peak_lr_run, proof=False)
+    ahead = next(e for e in diagnosis.measurements if e.metric == "loss_ahead")
     assert ahead.ci95 is not None
     low, high = (f"{x:.3g}" for x in ahead.ci95)
     interval = f"(95 %: {low} to {high})"
-    assert f"going to {ahead.value:.2f} {ahead.unit} {interval}, and " in (format_diagnosis(found))
+    assert f"going to {ahead.value:.2f} {ahead.unit} {interval}, and " in (format_diagnosis(diagnosis))
     assert f"loss ahead {ahead.value:.3g} {ahead.unit} {interval}" in (
-        format_diagnosis(found, explain=True)
+        format_diagnosis(diagnosis, explain=True)
     )
-    told = json.loads(msgspec.json.encode(found))["readings"]
-    assert [e["ci95"] for e in told if e["signal"] == "loss_ahead"] == [list(ahead.ci95)]
-    save_diagnosis(found)
+    encoded_measurements = json.loads(msgspec.json.encode(diagnosis))["readings"]
+    assert [e["ci95"] for e in encoded_measurements if e["signal"] == "loss_ahead"] == [list(ahead.ci95)]
+    save_diagnosis(diagnosis)
     assert f"loss ahead {ahead.value:.3g} {ahead.unit} {interval}: " in (
-        run_notes("power_law", read_run(held)) or ""
+        describe_run("power_law", read_run(peak_lr_run)) or ""
     )
-    tables = [b for b in diagnosis_section(found).blocks if isinstance(b, ReportTable)]
+    tables = [b for b in diagnosis_section(diagnosis).blocks if isinstance(b, ReportTable)]
     assert any(interval in cell for table in tables for row in table.rows for cell in row)
-    without = [e for e in found.measurements if not e.metric.startswith("loss_a")]
-    assert "Curve:" not in format_diagnosis(msgspec.structs.replace(found, measurements=without))
+    without = [e for e in diagnosis.measurements if not e.metric.startswith("loss_a")]
+    assert "Curve:" not in format_diagnosis(msgspec.structs.replace(diagnosis, measurements=without))
 
 
 def test_the_part_at_the_peak_is_found_or_too_short() -> None:
@@ -99,14 +99,14 @@ def log_of(path: Path, rate: str) -> LogDiagnosis:
 
 
 def test_a_log_that_tells_its_rate_is_carried_on_too(tmp_path: Path) -> None:
-    found = log_of(tmp_path / "with.csv", ",0.001")
-    assert found.features is not None
-    assert found.features.extrapolation is not None
-    assert found.features.extrapolation.step == 600
-    low, high = found.features.extrapolation.ci95
+    diagnosis = log_of(tmp_path / "with.csv", ",0.001")
+    assert diagnosis.features is not None
+    assert diagnosis.features.extrapolation is not None
+    assert diagnosis.features.extrapolation.step == 600
+    low, high = diagnosis.features.extrapolation.ci95
     assert low <= 2 + 3 * 600**-0.5 <= high
-    assert f"the loss was going to {found.features.extrapolation.loss:.2f} nats per token at step 600 " in (
-        format_log_diagnosis(found)
+    assert f"the loss was going to {diagnosis.features.extrapolation.loss:.2f} nats per token at step 600 " in (
+        format_log_diagnosis(diagnosis)
     )
     silent = log_of(tmp_path / "without.csv", "")
     assert silent.features is not None
@@ -117,6 +117,6 @@ def test_a_log_that_tells_its_rate_is_carried_on_too(tmp_path: Path) -> None:
 def test_a_floor_that_nobody_knows_is_not_told() -> None:
     ahead = Measurement("loss_ahead", 4.0, "nats per token at step 500", ci95=(3.9, 4.1))
     known = Measurement("loss_at_last", 3.5, "nats per token", ci95=(3.2, 3.8))
-    assert "and at last to 3.50 (95 %: 3.2 to 3.8): a power law" in heading_sentence(ahead, known)
+    assert "and at last to 3.50 (95 %: 3.2 to 3.8): a power law" in describe_extrapolation(ahead, known)
     unknown = msgspec.structs.replace(known, value=0.0, ci95=(0.0, 3.8))
-    assert "and where at last cannot be told: a power law" in heading_sentence(ahead, unknown)
+    assert "and where at last cannot be told: a power law" in describe_extrapolation(ahead, unknown)

@@ -40,9 +40,9 @@ def test_each_format_is_read(
     assert kind in log.kind
     assert log.unit == unit
     assert sum(e.validation_loss is not None for e in log.entries) == validation
-    found = sum(e.train_loss is not None for e in log.entries)
+    num_parsed = sum(e.train_loss is not None for e in log.entries)
     # Epochs are rounded to two digits in the Trainer's console: some entries fall together.
-    assert found == training or (unit == "epochs" and 0.8 * training < found <= training)
+    assert num_parsed == training or (unit == "epochs" and 0.8 * training < num_parsed <= training)
     assert len(log.entries) >= 0.9 * entries
 
 
@@ -70,13 +70,13 @@ def test_numbers_are_those_of_the_file() -> None:
     ],
 )
 def test_the_shape_decides(sample: str, verdict: str, normal: str) -> None:
-    found = diagnose_log(SAMPLES / sample)
-    assert (found.verdict, found.normal.answer) == (verdict, normal)
-    assert found.probability <= 0.95
-    judged = {f.cause for f in found.causes} | {r.cause for r in found.ruled_out}
-    assert judged | {n.cause for n in found.not_checked} == set(REQUIRED_DATA)
-    assert not judged & {n.cause for n in found.not_checked}
-    text = format_log_diagnosis(found)
+    diagnosis = diagnose_log(SAMPLES / sample)
+    assert (diagnosis.verdict, diagnosis.normal.answer) == (verdict, normal)
+    assert diagnosis.probability <= 0.95
+    evaluated_causes = {f.cause for f in diagnosis.causes} | {r.cause for r in diagnosis.ruled_out}
+    assert evaluated_causes | {n.cause for n in diagnosis.not_checked} == set(REQUIRED_DATA)
+    assert not evaluated_causes & {n.cause for n in diagnosis.not_checked}
+    text = format_log_diagnosis(diagnosis)
     assert text.splitlines()[0].split(",")[0] in ("Yes", "No")
     assert "Not checked" in text
 
@@ -85,29 +85,29 @@ def test_without_validation_nothing_is_called_healthy(tmp_path: Path) -> None:
     lines = (SAMPLES / "metrics.jsonl").read_text().splitlines()
     log = tmp_path / "log.jsonl"
     log.write_text("\n".join(line for line in lines if "eval" not in line))
-    found = diagnose_log(log)
-    assert found.verdict == "unknown"
-    assert "too_little_data" in {n.cause for n in found.not_checked}
+    diagnosis = diagnose_log(log)
+    assert diagnosis.verdict == "unknown"
+    assert "too_little_data" in {n.cause for n in diagnosis.not_checked}
 
 
 def test_a_vocabulary_tells_where_a_curve_must_begin() -> None:
     right = diagnose_log(SAMPLES / "nanogpt_overfitting.txt", vocab_size=65)
     assert "bad_initialisation" in {r.cause for r in right.ruled_out}
     wrong = diagnose_log(SAMPLES / "nanogpt_overfitting.txt", vocab_size=20)
-    assert any("more than guessing" in note for note in wrong.notes)
+    assert any("more than guessing" in note for note in wrong.warnings)
     with pytest.raises(ConfigError, match="vocab_size"):
         diagnose_log(SAMPLES / "nanogpt_overfitting.txt", vocab_size=1)
 
 
 def test_a_corpus_tells_how_low_a_curve_should_come(text_file: Path) -> None:
-    found = diagnose_log(SAMPLES / "trainer_healthy.txt", corpus=str(text_file), vocab_size=300)
-    band = found.normal.band
+    diagnosis = diagnose_log(SAMPLES / "trainer_healthy.txt", corpus=str(text_file), vocab_size=300)
+    band = diagnosis.normal.band
     assert band.low is not None
     assert band.high is not None
     assert band.unigram is not None
     # The animals are learned to far below what this log ends at: that is not normal for them.
     assert band.low < band.high < 2.6 < band.unigram
-    assert found.normal.answer == "no"
+    assert diagnosis.normal.answer == "no"
 
 
 @pytest.mark.parametrize(
@@ -238,9 +238,9 @@ def test_a_model_that_is_trained_further_is_not_called_ill(tmp_path: Path, rate:
     history = [e | {"learning_rate": e["learning_rate"] * rate / 2e-5} for e in FINETUNING]
     path = tmp_path / "trainer_state.json"
     path.write_text(json.dumps({"log_history": history}))
-    found = diagnose_log(path)
-    assert (found.verdict, found.normal.answer) == ("unknown", "cannot tell")
-    assert "training a trained model further" in found.normal.because
+    diagnosis = diagnose_log(path)
+    assert (diagnosis.verdict, diagnosis.normal.answer) == ("unknown", "cannot tell")
+    assert "training a trained model further" in diagnosis.normal.reason
     # Where the vocabulary says what guessing costs, a start from nothing is told.
     known = diagnose_log(path, vocab_size=30)
     assert known.verdict == "learning_rate_too_low"
@@ -250,8 +250,8 @@ def test_a_log_that_begins_late_says_nothing_of_first_weights(tmp_path: Path) ->
     rows = [f"{step},{2.0 + 200 / step:.4f}" for step in range(20_000, 40_000, 200)]
     path = tmp_path / "log.csv"
     path.write_text("step,loss\n" + "\n".join(rows) + "\n")
-    found = diagnose_log(path, vocab_size=5000)
-    assert "bad_initialisation" not in {r.cause for r in found.ruled_out}
+    diagnosis = diagnose_log(path, vocab_size=5000)
+    assert "bad_initialisation" not in {r.cause for r in diagnosis.ruled_out}
 
 
 def test_a_failed_trainer_state_holds_nan(tmp_path: Path) -> None:
@@ -259,9 +259,9 @@ def test_a_failed_trainer_state_holds_nan(tmp_path: Path) -> None:
     path = tmp_path / "trainer_state.json"
     path.write_text(json.dumps({"log_history": history}))
     assert "NaN" in path.read_text()
-    found = diagnose_log(path)
-    assert found.verdict == "diverged"
-    assert found.causes[0].evidence[0].value == 5
+    diagnosis = diagnose_log(path)
+    assert diagnosis.verdict == "diverged"
+    assert diagnosis.causes[0].evidence[0].value == 5
 
 
 def test_the_record_is_json() -> None:
@@ -309,23 +309,23 @@ def test_chance_makes_waves_on_a_short_curve(tmp_path: Path) -> None:
 def test_a_loss_of_zero_from_the_start_is_not_normal(losses: list[float], tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("\n".join(["step,loss", *(f"{s},{x}" for s, x in enumerate(losses))]))
-    found = diagnose_log(path)
-    assert (found.verdict, found.normal.answer) == ("unknown", "no")
-    assert "the first loss is 0" in found.normal.because
+    diagnosis = diagnose_log(path)
+    assert (diagnosis.verdict, diagnosis.normal.answer) == ("unknown", "no")
+    assert "the first loss is 0" in diagnosis.normal.reason
 
 
 def test_the_rate_is_named_where_the_verdict_is_about_it(tmp_path: Path) -> None:
     draw, path = random.Random(2), tmp_path / "log.csv"
     rows = [f"{s},{6 + draw.gauss(0, 0.02)},1e-7" for s in range(400)]
     path.write_text("\n".join(["step,loss,lr", *rows]))
-    found = diagnose_log(path)
-    assert found.verdict == "learning_rate_too_low"
-    assert "highest rate 0.0000001 (healthy: over 3e-05): such rates are for" in format_log_diagnosis(found)
+    diagnosis = diagnose_log(path)
+    assert diagnosis.verdict == "learning_rate_too_low"
+    assert "highest rate 0.0000001 (healthy: over 3e-05): such rates are for" in format_log_diagnosis(diagnosis)
     waves = [f"{s},{4 - s / 200 + (s % 100 > 50)},0.5" for s in range(400)]
     path.write_text("\n".join(["step,loss,lr", *waves]))
-    found = diagnose_log(path)
-    assert found.verdict == "learning_rate_too_high"
-    assert "highest rate 0.5: by the log" in format_log_diagnosis(found)
+    diagnosis = diagnose_log(path)
+    assert diagnosis.verdict == "learning_rate_too_high"
+    assert "highest rate 0.5: by the log" in format_log_diagnosis(diagnosis)
 
 
 def test_a_mean_is_called_one_and_each_number_by_one_name(tmp_path: Path) -> None:
@@ -355,11 +355,11 @@ def descend(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
 
 def test_the_verb_takes_a_log(tmp_path: Path) -> None:
     sample = str(SAMPLES / "nanogpt_overfitting.txt")
-    told = descend("diagnose", sample, "--vocab-size", "65", "--explain").stdout
-    assert told.startswith("No, this curve is not normal")
-    assert "needs the same training with a wider model" in told
-    found = json.loads(descend("diagnose", sample, "--json").stdout)
-    assert found["verdict"] == "too_little_data"
+    text = descend("diagnose", sample, "--vocab-size", "65", "--explain").stdout
+    assert text.startswith("No, this curve is not normal")
+    assert "needs the same training with a wider model" in text
+    diagnosis = json.loads(descend("diagnose", sample, "--json").stdout)
+    assert diagnosis["verdict"] == "too_little_data"
     descend("diagnose", sample, "--fail-on", "too_little_data", code=1)
     refused = descend("diagnose", str(tmp_path), "--vocab-size", "65", code=2).stderr
     logs = tmp_path / "out" / "checkpoint-600"

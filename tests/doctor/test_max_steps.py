@@ -36,9 +36,9 @@ def test_the_length_of_the_run_is_that_of_its_steps(short: RecordedRun) -> None:
     one_pass = short.batches.steps(1)
     assert one_pass > 1.5 * STEPS
     assert short.total_steps == len(short.steps) == STEPS
-    readings = measure_run(short)
-    assert readings["steps"].value == STEPS
-    assert readings["epochs"].value == pytest.approx(STEPS / one_pass, rel=0.02)
+    measurements = measure_run(short)
+    assert measurements["steps"].value == STEPS
+    assert measurements["epochs"].value == pytest.approx(STEPS / one_pass, rel=0.02)
 
 
 def test_text_that_the_run_did_not_come_to_is_asked_apart(
@@ -52,13 +52,13 @@ def test_text_that_the_run_did_not_come_to_is_asked_apart(
         return honest(plan, numbers)
 
     monkeypatch.setattr(BatchSampler, "sequences", noting)
-    readings = measure_run(short)
+    measurements = measure_run(short)
     done = STEPS * short.config.batch_size
     # All of it after what was read, and still of the first pass.
     assert any(n.min() >= done and n.max() < short.batches.sequences_per_epoch for n in read)
-    gap = readings["held_out_loss"].value - readings["unseen_loss"].value
-    assert readings["split_gap"].value == pytest.approx(gap)
-    assert readings["split_gap"].std_error
+    gap = measurements["held_out_loss"].value - measurements["unseen_loss"].value
+    assert measurements["split_gap"].value == pytest.approx(gap)
+    assert measurements["split_gap"].std_error
     assert not {"unseen_loss", "split_gap"} & measure_run(load_recorded_run(trained)).keys()  # two passes
 
 
@@ -69,10 +69,10 @@ def test_held_out_text_of_another_kind_is_told_from_text_that_was_not_read_yet(
     text = tmp_path / "two.txt"
     text.write_text(words * 700 + "QZXJ VKWQ! " * 370, encoding="utf-8")
     run(tiny | {"corpus_dir": str(text), "max_steps": STEPS, "save_dir": "two", "epoch": 1})
-    readings = measure_run(load_recorded_run(Path("two")))
-    error = readings["split_gap"].std_error
+    measurements = measure_run(load_recorded_run(Path("two")))
+    error = measurements["split_gap"].std_error
     assert error is not None
-    assert readings["split_gap"].value > max(0.3, 5 * error)
+    assert measurements["split_gap"].value > max(0.3, 5 * error)
 
 
 def test_twice_the_steps_are_twice_the_steps(short: RecordedRun, tiny: dict[str, Any]) -> None:
@@ -81,8 +81,8 @@ def test_twice_the_steps_are_twice_the_steps(short: RecordedRun, tiny: dict[str,
     assert make_treatment_spec(short, base, twice, STEPS, 0).steps == 2 * STEPS
     keys = recommended_changes(short, base, twice)
     assert keys == {"max_steps": 2 * STEPS, "warmup_steps": 6}
-    asked = tiny | {"max_steps": STEPS, "warmup_steps": 3} | keys
-    longer = run(asked | {"save_dir": "longer"})
+    requested_config = tiny | {"max_steps": STEPS, "warmup_steps": 3} | keys
+    longer = run(requested_config | {"save_dir": "longer"})
     assert sum(isinstance(r, Step) for r in longer.records) == 2 * STEPS
 
 
@@ -111,35 +111,35 @@ def test_another_vocabulary_reads_the_same_text(short: RecordedRun) -> None:
 
 
 def test_fewer_passes_are_counted_from_those_it_made(tiny: dict[str, Any], short: RecordedRun) -> None:
-    readings = {
+    measurements = {
         "best_epoch": Measurement("best_epoch", 2 / 3, ""),
         "rise_after_best": Measurement("rise_after_best", 1.0, ""),
         "epochs": Measurement("epochs", 2.5, ""),
     }
     base = control_config(short).model_copy(update={"epoch": 3})
-    fewer = next(c for c in too_little_data.trial(base, readings) if "epoch" in c.keys)
+    fewer = next(c for c in too_little_data.trial(base, measurements) if "epoch" in c.keys)
     assert fewer.label == "2 passes over the text instead of 2.5"
     assert fewer.steps == pytest.approx(0.8)
 
 
-def gain_of(lane: Treatment) -> TreatmentEffect:
+def gain_of(treatment: Treatment) -> TreatmentEffect:
     """A gain by `lane`; how large is of no account here."""
-    return TreatmentEffect(lane, 4.0, 3.8, 0.2, 0.1, 0.3, 0.05, 0.001, 3, 1000, 1.0, 1.0)
+    return TreatmentEffect(treatment, 4.0, 3.8, 0.2, 0.1, 0.3, 0.05, 0.001, 3, 1000, 1.0, 1.0)
 
 
 def test_what_is_tried_on_top_of_more_steps_makes_them_too(short: RecordedRun) -> None:
     base = control_config(short)
     change, *_ = undertrained.trial(base, {})
     twice = Treatment("undertrained", change)
-    race = TrialSeries(short, base, STEPS, 0.0, lambda stage, share: None)
-    again = combined_trial_series(race, gain_of(twice), None)
+    series = TrialSeries(short, base, STEPS, 0.0, lambda stage, share: None)
+    again = combined_trial_series(series, gain_of(twice), None)
     rate = Treatment("learning_rate_too_low", TreatmentChange("a higher rate", {"learning_rate": 0.02}))
     again.run([(None, again.seed), (rate, again.seed)], "")
     control, treated = again.results[None, again.seed], again.results[rate, again.seed]
     assert control.steps == treated.steps == 2 * STEPS
-    assert again.share_of_run == race.share_of_run == 1
-    tried = make_treatment_spec(short, base, rate.change, STEPS, race.seed)
-    on_top = combined_trial_series(race, gain_of(rate), None).make_spec(None, race.seed)
+    assert again.run_fraction == series.run_fraction == 1
+    tried = make_treatment_spec(short, base, rate.change, STEPS, series.seed)
+    on_top = combined_trial_series(series, gain_of(rate), None).make_spec(None, series.seed)
     assert on_top is not None
     assert on_top.key == tried.key  # so that it is not trained again
     batch = TreatmentChange("half the batch", {"batch_size": 2})

@@ -14,7 +14,7 @@ from descend.doctor.case import load_recorded_run
 from descend.doctor.measure import measure_run
 from descend.text import embedded
 
-HELD_OUT = 0.25
+VALIDATION_FRACTION = 0.25
 
 
 def edition(text: str) -> str:
@@ -28,19 +28,19 @@ def test_another_edition_of_the_held_out_text_is_a_leak(tiny: dict[str, Any], le
     topics = [d.text for d in islice(embedded.read_builtin_corpus("python"), 40)]
     text = "\n".join(topics)[:60_000]
     # The held-out text is the end of the file.
-    held_out, rest = text[:15_000], text[15_000:]
-    before = edition(held_out) + "\n" + rest[:30_000] if leaks else rest
-    Path("text.txt").write_text(before[:45_000] + "\n" + held_out, encoding="utf-8")
+    validation_text, rest = text[:15_000], text[15_000:]
+    before = edition(validation_text) + "\n" + rest[:30_000] if leaks else rest
+    Path("text.txt").write_text(before[:45_000] + "\n" + validation_text, encoding="utf-8")
     folder = run(tiny | {
-        "corpus_dir": "text.txt", "save_dir": "leaking", "validation_fraction": HELD_OUT,
+        "corpus_dir": "text.txt", "save_dir": "leaking", "validation_fraction": VALIDATION_FRACTION,
         "vocab_size": 400, "max_steps": 30,
     }).folder  # fmt: skip
-    readings = measure_run(load_recorded_run(folder))
-    assert readings["overlap"].value < 0.1
+    measurements = measure_run(load_recorded_run(folder))
+    assert measurements["overlap"].value < 0.1
     if leaks:
-        assert readings["near_overlap"].value > 0.5
-        assert "clean_rise" in readings
+        assert measurements["near_overlap"].value > 0.5
+        assert "clean_rise" in measurements
         assert diagnose(folder, proof=False).verdict == "leakage"
     else:
-        assert readings["near_overlap"].value == 0.0
+        assert measurements["near_overlap"].value == 0.0
         assert diagnose(folder, proof=False).verdict != "leakage"

@@ -27,7 +27,7 @@ RATE = Treatment("learning_rate_too_low", TreatmentChange("30 times the rate", {
 SECONDS = 20.0
 
 
-def race_of_two_faults(text: str) -> TrialSeries:
+def make_two_cause_series(text: str) -> TrialSeries:
     """As long as the run, with nothing raced yet."""
     case = load_recorded_run(run(FAULTY | {"corpus_dir": text, "save_dir": "faulty"}).folder)
     ends = time.monotonic() + SECONDS
@@ -35,40 +35,40 @@ def race_of_two_faults(text: str) -> TrialSeries:
 
 
 def test_further_faults_are_found_one_on_top_of_the_other(chain: str) -> None:
-    race = race_of_two_faults(chain)
-    race.run([(None, race.seed), (RATE, race.seed)], "")
-    readings = measure_run(race.recorded_run)
-    found = rank_causes(CAUSES, race.recorded_run.config, readings)
+    series = make_two_cause_series(chain)
+    series.run([(None, series.seed), (RATE, series.seed)], "")
+    measurements = measure_run(series.recorded_run)
+    ranked_causes = rank_causes(CAUSES, series.recorded_run.config, measurements)
     counted = {c.name for c in CAUSES if c.is_costly}  # they help each run that is as short
-    rate = estimate_effects(race, None)[0]
-    more = find_additional_causes(race, rate, [RATE.cause], found, readings, None, counted)
+    rate = estimate_effects(series, None)[0]
+    more = find_additional_causes(series, rate, [RATE.cause], ranked_causes, measurements, None, counted)
     names = [f.cause for f in more.findings]
     assert names[0] == "over_regularised"
     assert len({*names, RATE.cause}) == len(names) + 1
-    assert set(names) <= more.raced
-    assert not more.raced & {RATE.cause, *counted}
+    assert set(names) <= more.tested_causes
+    assert not more.tested_causes & {RATE.cause, *counted}
     for place, finding in enumerate(more.findings):
         assert finding.trial is not None
         assert finding.trial.applied_causes == [RATE.cause, *names[:place]]
         assert finding.trial.seeds > 1
         assert finding.recommended_config
-    race.deadline = 0.0
-    assert find_additional_causes(race, rate, [RATE.cause], found, readings, None).findings == ()
+    series.deadline = 0.0
+    assert find_additional_causes(series, rate, [RATE.cause], ranked_causes, measurements, None).findings == ()
 
 
 def test_what_comes_on_top_is_told_in_the_tokens_and_keys_it_has_there(chain: str) -> None:
-    race = race_of_two_faults(chain)
+    series = make_two_cause_series(chain)
     vocabulary = Treatment("vocabulary_too_small", TreatmentChange("", {"vocab_size": 400, "vocab_path": None}))
-    race.run([(None, race.seed), (vocabulary, race.seed)], "")
-    readings = measure_run(race.recorded_run)
-    found = rank_causes(CAUSES, race.recorded_run.config, readings)
-    other = estimate_effects(race, None)[0]
-    more = find_additional_causes(race, other, [vocabulary.cause], found, readings, None)
+    series.run([(None, series.seed), (vocabulary, series.seed)], "")
+    measurements = measure_run(series.recorded_run)
+    ranked_causes = rank_causes(CAUSES, series.recorded_run.config, measurements)
+    other = estimate_effects(series, None)[0]
+    more = find_additional_causes(series, other, [vocabulary.cause], ranked_causes, measurements, None)
     assert more.findings
     assert all(f.trial and f.trial.metric == NEW_VOCABULARY_METRIC for f in more.findings)
 
     smaller = Treatment("batch_too_large", TreatmentChange("", {"batch_size": 2}))
-    on_top = combined_trial_series(race, replace(other, treatment=smaller), None)
+    on_top = combined_trial_series(series, replace(other, treatment=smaller), None)
     back = TreatmentChange("", {"batch_size": 8, "num_heads": 2})
-    assert recommended_changes(race.recorded_run, on_top.base, back)["batch_size"] == 8  # as before the remedy
-    assert "num_heads" not in recommended_changes(race.recorded_run, on_top.base, back)
+    assert recommended_changes(series.recorded_run, on_top.base, back)["batch_size"] == 8  # as before the remedy
+    assert "num_heads" not in recommended_changes(series.recorded_run, on_top.base, back)

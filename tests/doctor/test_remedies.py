@@ -34,22 +34,22 @@ def bits_of(folder: str) -> float:
 def test_a_rate_far_too_low_is_found_proved_applied_and_better(chain: str) -> None:
     for folder, rate in (("slow", WELL / 30), ("well", WELL)):
         run(SMALL | {"corpus_dir": chain, "learning_rate": rate, "save_dir": folder})
-    found = diagnose_run(Path("slow"), least_seconds=SECONDS)
-    assert found.verdict == "learning_rate_too_low"
-    first = found.causes[0]
+    diagnosis = diagnose_run(Path("slow"), min_seconds=SECONDS)
+    assert diagnosis.verdict == "learning_rate_too_low"
+    first = diagnosis.causes[0]
     assert first.trial is not None
     assert first.trial.ci95 is not None
     assert first.trial.ci95[0] > 0
     assert first.recommended_config["learning_rate"] > WELL / 10
 
-    save_diagnosis(found)
+    save_diagnosis(diagnosis)
     assert cli(["train", "--from-run", "slow", "--apply", "--save-dir", "mended"]) == 0
-    asked = read_info(Path("mended")).requested_config
-    given = merge_recommendations(found)  # the rate, and what came on top of it
+    config = read_info(Path("mended")).requested_config
+    given = merge_recommendations(diagnosis)  # the rate, and what came on top of it
     assert first.recommended_config.items() <= given.items()
-    assert {key: asked[key] for key in given} == given
-    kept = SMALL.keys() - given.keys() - set(NOT_INHERITED)
-    assert all(asked[key] == SMALL[key] for key in kept)
+    assert {key: config[key] for key in given} == given
+    unchanged_keys = SMALL.keys() - given.keys() - set(NOT_INHERITED)
+    assert all(config[key] == SMALL[key] for key in unchanged_keys)
     assert bits_of("slow") - bits_of("mended") > 0.8 * (bits_of("slow") - bits_of("well"))
 
 
@@ -63,15 +63,15 @@ def test_a_real_text_is_trained_on_and_cured(chain: str) -> None:
 
     def examine(folder: Path) -> Diagnosis:
         made.append(folder)
-        return diagnose_run(folder, least_seconds=SECONDS)
+        return diagnose_run(folder, min_seconds=SECONDS)
 
     ill = SMALL | {"corpus_dir": chain, "learning_rate": WELL / 30}
-    found = treat(ill, 400.0, train, examine, lambda took: 0.0, lambda turn: None)
-    first, second = found.turns[:2]
+    result = treat(ill, 400.0, train, examine, lambda took: 0.0, lambda turn: None)
+    first, second = result.turns[:2]
     assert made[0] == Path(first.run) == Path("turn0")
     assert second.verdict_before == "learning_rate_too_low"
     assert second.gain is not None
     assert second.gain > 0.1
-    best = min(found.turns, key=lambda turn: turn.bits_per_byte)
-    assert found.best == best.run != first.run
-    assert found.stopped
+    best = min(result.turns, key=lambda turn: turn.bits_per_byte)
+    assert result.best == best.run != first.run
+    assert result.stopped

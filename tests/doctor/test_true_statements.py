@@ -21,7 +21,7 @@ from descend.doctor.prescription import load_diagnosis
 from descend.doctor.reading import Measurement, Measurements
 from descend.doctor.suspicion import supporting_evidence, is_usual, rank_causes
 from descend.doctor.verdict import Verdict, decide_verdict, decide_without_trials
-from descend.report.diagnosis import AS_LARGE, LESSER, OUT, UNDECIDED, group_other_causes
+from descend.report.diagnosis import AS_LARGE, LESSER, OUT, INCONCLUSIVE, group_other_causes
 
 CONFIG = RunConfig(vocab_size=2048, epoch=3, warmup_steps=0, schedule="constant")
 
@@ -78,7 +78,7 @@ def test_an_effect_larger_than_the_named_one_is_not_ruled_out(trained: Path) -> 
     )  # fmt: skip
     groups = {title: [r.cause for r in some] for title, some in group_other_causes(diagnosis)}
     assert groups == {
-        AS_LARGE: ["model_too_small"], LESSER: ["bad_schedule"], UNDECIDED: ["context_too_short"],
+        AS_LARGE: ["model_too_small"], LESSER: ["bad_schedule"], INCONCLUSIVE: ["context_too_short"],
         OUT: ["learning_rate_too_low"],
     }  # fmt: skip
 

@@ -13,7 +13,7 @@ from descend.doctor.causes import CAUSES
 from descend.doctor.consult import diagnose_run
 from descend.doctor.diagnosis import Cost, Diagnosis, Evidence, Finding, OtherCause, PairedTrial, has_trials
 from descend.doctor.reading import Measurement
-from descend.doctor.untried import healthy_run_remarks
+from descend.doctor.untried import describe_normal_run
 from descend.report.diagnosis import format_diagnosis, headline
 
 TRIAL = PairedTrial(metric="", change="", control=4.0, treatment=4.0, loss_reduction=0.0, ci95=(-0.1, 0.1), p_holm=1,
@@ -36,12 +36,12 @@ def test_no_change_is_called_useless_that_was_not_tried() -> None:
 
 
 def test_evidence_is_written_out_and_each_thing_said_once() -> None:
-    found = [
+    evidence = [
         Evidence("train_tokens", 7550.0, "tokens", (None, None), "very little text"),
         Evidence("update_ratio", 0.00062649, "of the weight", (0.002, 0.03), "small"),
         Evidence("epochs", 60.0, "passes over the text", (None, 4.0), "many of them"),
     ]
-    one = Finding(cause="too_little_data", probability=0.5, evidence=found, recommended_config={},
+    one = Finding(cause="too_little_data", probability=0.5, evidence=evidence, recommended_config={},
                   advice="more text")  # fmt: skip
     said = format_diagnosis(msgspec.structs.replace(healthy(None), verdict=one.cause, causes=[one]))
     assert "train tokens 7,550: very little text;" in said
@@ -63,8 +63,8 @@ def test_accuracy_is_held_against_what_the_model_expects(
 ) -> None:
     values = {"validation_accuracy": hits, "mean_confidence": expected, "counting_loss": 3.0,
               "held_out_loss": 2.0}  # fmt: skip
-    found = [Evidence(name, value, "", (None, None), "") for name, value in values.items()]
-    assert said in format_diagnosis(msgspec.structs.replace(healthy(None), measurements=found))
+    measurements = [Evidence(name, value, "", (None, None), "") for name, value in values.items()]
+    assert said in format_diagnosis(msgspec.structs.replace(healthy(None), measurements=measurements))
 
 
 @pytest.fixture
@@ -75,21 +75,21 @@ def falling(tiny: dict[str, Any]) -> Path:
 
 
 def test_too_little_held_out_text_is_told_with_what_helps(falling: Path) -> None:
-    found = diagnose_run(falling)
-    assert not has_trials(found)
-    assert found.untested_reason in found.warnings
-    assert found.untested_reason is not None
-    assert "--validation-fraction" in found.untested_reason
+    diagnosis = diagnose_run(falling)
+    assert not has_trials(diagnosis)
+    assert diagnosis.untested_reason in diagnosis.warnings
+    assert diagnosis.untested_reason is not None
+    assert "--validation-fraction" in diagnosis.untested_reason
     assert "--no-proof" in (diagnose_run(falling, proof=False).untested_reason or "")
-    said = format_diagnosis(msgspec.structs.replace(found, verdict="healthy"))
+    said = format_diagnosis(msgspec.structs.replace(diagnosis, verdict="healthy"))
     assert "no change that was tried" not in said
 
 
 def test_a_loss_that_still_fell_is_told_where_more_steps_were_not_tried() -> None:
-    def told(fell: float, untried: str | None) -> list[str]:
-        return healthy_run_remarks(
-            {"last_epoch_gain": Measurement("last_epoch_gain", fell, "nats")}, Path("run"), untried
+    def describe_loss_drop(fell: float, untested_reason: str | None) -> list[str]:
+        return describe_normal_run(
+            {"last_epoch_gain": Measurement("last_epoch_gain", fell, "nats")}, Path("run"), untested_reason
         )
 
-    assert "descend forecast run" in told(0.1, "nothing was tried")[0]
-    assert told(0.1, None) == told(0.0, "nothing was tried") == []
+    assert "descend forecast run" in describe_loss_drop(0.1, "nothing was tried")[0]
+    assert describe_loss_drop(0.1, None) == describe_loss_drop(0.0, "nothing was tried") == []

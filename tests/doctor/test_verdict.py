@@ -26,55 +26,55 @@ def gain(cause: str, mean: float, error: float = 0.01, *, buys: bool = False) ->
     )  # fmt: skip
 
 
-def readings(**values: float) -> Measurements:
+def make_measurements(**values: float) -> Measurements:
     return {name: Measurement(name, value, "") for name, value in values.items()}
 
 
 def verdict(gains: list[TreatmentEffect], share_of_run: float = 1.0, **values: float) -> Verdict:
-    found = rank_causes(CAUSES, CONFIG, readings(**values))
+    ranked_causes = rank_causes(CAUSES, CONFIG, make_measurements(**values))
     prescriptions = {g.treatment.cause: {"batch_size": 3} for g in gains}
-    return decide_verdict(found, readings(**values), gains, prescriptions, share_of_run)
+    return decide_verdict(ranked_causes, make_measurements(**values), gains, prescriptions, share_of_run)
 
 
 def test_the_cause_whose_remedy_gains_most_is_the_verdict() -> None:
-    judged = verdict([gain("learning_rate_too_low", 0.2), gain("batch_too_large", 0.3)])
-    assert judged.verdict == "batch_too_large"
-    assert judged.probability > 0.9
-    assert judged.findings[0].recommended_config == {"batch_size": 3}
-    assert judged.best_effect is not None
-    because = {r.cause: r.reason for r in judged.ruled_out}
-    assert "another change helps more" in because["learning_rate_too_low"]
+    decision = verdict([gain("learning_rate_too_low", 0.2), gain("batch_too_large", 0.3)])
+    assert decision.verdict == "batch_too_large"
+    assert decision.probability > 0.9
+    assert decision.findings[0].recommended_config == {"batch_size": 3}
+    assert decision.best_effect is not None
+    reasons = {r.cause: r.reason for r in decision.ruled_out}
+    assert "another change helps more" in reasons["learning_rate_too_low"]
 
 
 def test_what_may_yet_be_enough_is_not_decided() -> None:
     """Large enough by what was measured, by chance perhaps; and too small whatever its interval."""
-    found = [gain("learning_rate_too_low", 0.0), gain("batch_too_large", 0.03, 0.02)]
-    left = {r.cause: r.is_inconclusive for r in verdict([*found, gain("context_too_short", 0.5)]).ruled_out
+    effects = [gain("learning_rate_too_low", 0.0), gain("batch_too_large", 0.03, 0.02)]
+    left = {r.cause: r.is_inconclusive for r in verdict([*effects, gain("context_too_short", 0.5)]).ruled_out
             if r.trial}  # fmt: skip
     assert left == {"learning_rate_too_low": False, "batch_too_large": True}
     chance = replace(gain("batch_too_large", 0.3), p_holm=0.125)
-    because = {
+    reasons = {
         r.cause: r.reason for r in verdict([gain("context_too_short", 0.9), chance]).ruled_out
     }
-    assert because["batch_too_large"].endswith("by chance once in 8 where so much is tried")
+    assert reasons["batch_too_large"].endswith("by chance once in 8 where so much is tried")
 
 
 def test_gains_that_overlap_share_the_probability() -> None:
-    judged = verdict(
+    decision = verdict(
         [gain("learning_rate_too_low", 0.29, 0.05), gain("batch_too_large", 0.3, 0.05)]
     )
-    assert judged.verdict == "batch_too_large"
-    assert [f.cause for f in judged.findings] == ["batch_too_large", "learning_rate_too_low"]
-    assert 0.4 < judged.probability < 0.7
-    assert sum(f.probability for f in judged.findings) <= 1.0
+    assert decision.verdict == "batch_too_large"
+    assert [f.cause for f in decision.findings] == ["batch_too_large", "learning_rate_too_low"]
+    assert 0.4 < decision.probability < 0.7
+    assert sum(f.probability for f in decision.findings) <= 1.0
 
 
 @pytest.mark.parametrize("mean", [-0.2, 0.0, 0.01])
 def test_nothing_worth_having_is_healthy(mean: float) -> None:
     # 0.01 of 4 nats is under half a percent.
-    judged = verdict([gain("learning_rate_too_low", mean, 0.002), gain("bad_schedule", -0.1)])
-    assert judged.verdict == "healthy"
-    assert judged.findings == []
+    decision = verdict([gain("learning_rate_too_low", mean, 0.002), gain("bad_schedule", -0.1)])
+    assert decision.verdict == "healthy"
+    assert decision.findings == []
 
 
 def test_what_is_bought_must_gain_more() -> None:
@@ -84,14 +84,14 @@ def test_what_is_bought_must_gain_more() -> None:
 
 
 def test_a_gain_that_may_be_chance_is_unknown() -> None:
-    judged = verdict([gain("learning_rate_too_low", 0.09, 0.05)])
-    assert judged.verdict == "unknown"
-    assert judged.best_effect is None
+    decision = verdict([gain("learning_rate_too_low", 0.09, 0.05)])
+    assert decision.verdict == "unknown"
+    assert decision.best_effect is None
     # It is told as what may be, and not prescribed.
-    assert [f.cause for f in judged.findings] == ["learning_rate_too_low"]
-    assert judged.findings[0].probability < 0.9
-    assert judged.findings[0].recommended_config == {}
-    assert judged.findings[0].trial is not None
+    assert [f.cause for f in decision.findings] == ["learning_rate_too_low"]
+    assert decision.findings[0].probability < 0.9
+    assert decision.findings[0].recommended_config == {}
+    assert decision.findings[0].trial is not None
 
 
 def test_what_may_be_chance_and_is_little_leaves_a_run_healthy() -> None:
@@ -130,14 +130,14 @@ def test_a_run_that_knows_frequencies_alone_is_not_at_the_floor_of_a_text_that_t
 def test_where_text_is_short_the_best_setting_is_told_as_well() -> None:
     text = gain("too_little_data", 0.9)
     text = replace(text, treatment=Treatment(text.treatment.cause, TreatmentChange("half", {}, is_ablation=True), True))
-    judged = verdict([text, gain("vocabulary_too_large", 0.3), gain("batch_too_large", 0.1)])
-    assert judged.verdict == "too_little_data"
-    assert [f.cause for f in judged.findings] == ["too_little_data", "vocabulary_too_large"]
-    first, setting = judged.findings
+    decision = verdict([text, gain("vocabulary_too_large", 0.3), gain("batch_too_large", 0.1)])
+    assert decision.verdict == "too_little_data"
+    assert [f.cause for f in decision.findings] == ["too_little_data", "vocabulary_too_large"]
+    first, setting = decision.findings
     assert (first.recommended_config, setting.recommended_config) == ({}, {"batch_size": 3})
     assert min(first.probability, setting.probability) > 0.9
-    assert judged.best_effect is not None
-    assert judged.best_effect.treatment.cause == "vocabulary_too_large"
+    assert decision.best_effect is not None
+    assert decision.best_effect.treatment.cause == "vocabulary_too_large"
     # Alone, it has what makeshifts it has; nothing can be raced on top of more text.
     alone = verdict([text])
     assert alone.findings[0].recommended_config == {"batch_size": 3}
@@ -150,20 +150,20 @@ def test_where_text_is_short_the_best_setting_is_told_as_well() -> None:
 
 def test_what_spoils_the_measure_comes_before_what_gains() -> None:
     leaky = {"overlap": 0.4, "clean_rise": 0.5, "repeats": 0.0}
-    judged = verdict([gain("learning_rate_too_low", 0.9)], **leaky)
-    assert judged.verdict == "leakage"
+    decision = verdict([gain("learning_rate_too_low", 0.9)], **leaky)
+    assert decision.verdict == "leakage"
     edited = {"overlap": 0.0, "near_overlap": 0.4, "clean_rise": 0.5, "repeats": 0.0}
-    judged = verdict([gain("learning_rate_too_low", 0.9)], **edited)
-    assert judged.verdict == "leakage"
-    assert [e.metric for e in judged.findings[0].evidence] == ["near_overlap", "clean_rise"]
+    decision = verdict([gain("learning_rate_too_low", 0.9)], **edited)
+    assert decision.verdict == "leakage"
+    assert [e.metric for e in decision.findings[0].evidence] == ["near_overlap", "clean_rise"]
     # What gained on text that was trained on is neither told as proved nor prescribed.
-    assert [f.cause for f in judged.findings] == ["leakage"]
-    assert judged.best_effect is None
-    assert [r.cause for r in judged.ruled_out if r.also_improves] == ["learning_rate_too_low"]
+    assert [f.cause for f in decision.findings] == ["leakage"]
+    assert decision.best_effect is None
+    assert [r.cause for r in decision.ruled_out if r.also_improves] == ["learning_rate_too_low"]
     # On honest text of another kind it is.
-    judged = verdict([gain("learning_rate_too_low", 0.9)], shift=0.8)
-    assert [f.cause for f in judged.findings] == ["distribution_shift", "learning_rate_too_low"]
-    assert judged.findings[1].recommended_config
+    decision = verdict([gain("learning_rate_too_low", 0.9)], shift=0.8)
+    assert [f.cause for f in decision.findings] == ["distribution_shift", "learning_rate_too_low"]
+    assert decision.findings[1].recommended_config
     copied = {"overlap": 1.0, "repeats": 0.75}
     assert verdict([], **copied).verdict == "duplicates"
     assert verdict([], shift=0.8).verdict == "distribution_shift"
@@ -176,13 +176,13 @@ def test_hardly_any_text_is_the_cause_by_itself_whatever_else_is_read() -> None:
     slow = {"multiplier_fresh": 76.0, "update_ratio": 0.0005, "generalisation_gap": 0.1,
             "rise_after_best": 0.0, "epochs": 1.0}  # fmt: skip
     for config in (CONFIG, CONFIG.model_copy(update={"epoch": 1})):
-        for tokens, wanted in ((65.0, "too_little_data"), (999.0, "too_little_data"),
+        for tokens, expected_cause in ((65.0, "too_little_data"), (999.0, "too_little_data"),
                                (1000.0, "learning_rate_too_low")):  # fmt: skip
-            known = readings(**slow, train_tokens=tokens)
-            judged = decide_without_trials(rank_causes(CAUSES, config, known), known)
-            assert judged.verdict == wanted
-            assert judged.probability > 0.8
-            assert len([e for e in judged.findings[0].evidence if e.metric == "train_tokens"]) < 2
+            known = make_measurements(**slow, train_tokens=tokens)
+            decision = decide_without_trials(rank_causes(CAUSES, config, known), known)
+            assert decision.verdict == expected_cause
+            assert decision.probability > 0.8
+            assert len([e for e in decision.findings[0].evidence if e.metric == "train_tokens"]) < 2
     # By trial too: what gains most of so little text is no cure.
     gains = [gain("learning_rate_too_low", 0.9)]
     assert verdict(gains, train_tokens=900.0).verdict == "too_little_data"
@@ -220,28 +220,28 @@ def test_chances_sum_to_one_less_what_was_not_raced() -> None:
 
 def test_without_trials_the_signals_speak() -> None:
     slow = {"multiplier_fresh": 200.0, "update_ratio": 0.0005}
-    found = rank_causes(CAUSES, CONFIG, readings(**slow))
-    assert decide_without_trials(found, readings(**slow)).verdict == "learning_rate_too_low"
+    ranked_causes = rank_causes(CAUSES, CONFIG, make_measurements(**slow))
+    assert decide_without_trials(ranked_causes, make_measurements(**slow)).verdict == "learning_rate_too_low"
     known = {
         "generalisation_gap": 2.0,
         "rise_after_best": 0.5,
         "epochs": 20.0,
         "train_tokens": 500.0,
     }
-    found = rank_causes(CAUSES, CONFIG, readings(**known))
-    assert decide_without_trials(found, readings(**known)).verdict == "too_little_data"
+    ranked_causes = rank_causes(CAUSES, CONFIG, make_measurements(**known))
+    assert decide_without_trials(ranked_causes, make_measurements(**known)).verdict == "too_little_data"
     # A rate 30 times too high whose curve fell smoothly: only inside the network it shows.
     calm = {
         "update_ratio": 0.013, "gradient_spread": 2.0, "loss_rise": 0.05, "multiplier_fresh": 2.0,
     }  # fmt: skip
-    assert rank_causes(CAUSES, CONFIG, readings(**calm))[0].cause.name != "learning_rate_too_high"
+    assert rank_causes(CAUSES, CONFIG, make_measurements(**calm))[0].cause.name != "learning_rate_too_high"
     ruined = calm | {"attention_logit": 1302.0, "effective_rank": 0.15, "dead_units": 0.0}
-    assert rank_causes(CAUSES, CONFIG, readings(**ruined))[0].cause.name == "learning_rate_too_high"
+    assert rank_causes(CAUSES, CONFIG, make_measurements(**ruined))[0].cause.name == "learning_rate_too_high"
     sound = {"attention_logit": 17.0, "effective_rank": 0.9, "dead_units": 0.0}
-    both = (rank_causes(CAUSES, CONFIG, readings(**calm | x)) for x in ({}, sound))
-    one, other = ({s.cause.name: s.log_odds for s in found} for found in both)
+    both = (rank_causes(CAUSES, CONFIG, make_measurements(**calm | x)) for x in ({}, sound))
+    one, other = ({s.cause.name: s.log_odds for s in ranked_causes} for ranked_causes in both)
     assert one == other, "that nothing is ruined says nothing"
     # The default recipe on tiny Shakespeare, nine passes: much text, yet known by heart.
     much = known | {"generalisation_gap": 1.14, "epochs": 9.0, "train_tokens": 3.5e5}
-    found = rank_causes(CAUSES, CONFIG, readings(**much))
-    assert decide_without_trials(found, readings(**much)).verdict == "too_little_data"
+    ranked_causes = rank_causes(CAUSES, CONFIG, make_measurements(**much))
+    assert decide_without_trials(ranked_causes, make_measurements(**much)).verdict == "too_little_data"

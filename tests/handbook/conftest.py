@@ -14,7 +14,7 @@ from descend.cli.main import run as run_command_line
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CommandResult:
     """What a command line came to."""
 
     code: int
@@ -22,18 +22,18 @@ class Outcome:
     err: str
 
 
-Explain = Callable[..., Outcome]
+Explain = Callable[..., CommandResult]
 
 
 @pytest.fixture
 def explain(capsys: pytest.CaptureFixture[str]) -> Explain:
     """`descend explain` with these words, in this process."""
 
-    def call(*words: object) -> Outcome:
+    def call(*words: object) -> CommandResult:
         capsys.readouterr()
         code = run_command_line(["explain", *map(str, words)])
         said = capsys.readouterr()
-        return Outcome(code, said.out, said.err)
+        return CommandResult(code, said.out, said.err)
 
     return call
 

@@ -88,25 +88,25 @@ def test_the_causes_of_the_rules_are_causes_of_the_doctor() -> None:
 
 
 def test_without_a_diagnosis_every_answer_is_open_and_that_is_said(trained: Path) -> None:
-    found = answer_checklist(trained)
-    assert not found.diagnosed
-    assert {(a.answer, a.is_tested) for a in found.answers} == {("open", False)}
-    assert all(a.reason.startswith("Recorded: ") for a in found.answers)
-    assert found.sentence.startswith("Not diagnosed yet, so all five are open")
-    (last,) = [line for line in checklist_text(found).splitlines() if "diagnose" in line]
+    checklist_result = answer_checklist(trained)
+    assert not checklist_result.diagnosed
+    assert {(a.answer, a.is_tested) for a in checklist_result.answers} == {("open", False)}
+    assert all(a.reason.startswith("Recorded: ") for a in checklist_result.answers)
+    assert checklist_result.sentence.startswith("Not diagnosed yet, so all five are open")
+    (last,) = [line for line in checklist_text(checklist_result).splitlines() if "diagnose" in line]
     seconds = read_run(trained).full_seconds
     assert seconds > 0
     assert seconds == pytest.approx(load_recorded_run(trained).estimated_total_seconds), "as the doctor counts it"
     cost = format_duration(trial_budget_seconds(seconds))
     assert f"`descend diagnose {trained}` tries some for about {cost};" in last
     summary = json.loads((trained / "summary.json").read_text())
-    assert f"{summary['parameters']:,} parameters" in found.answers[0].reason
+    assert f"{summary['parameters']:,} parameters" in checklist_result.answers[0].reason
 
 
 def test_a_diagnosis_may_take_its_share_of_a_long_run_and_some_time_of_any() -> None:
     assert [trial_budget_seconds(full) for full in (1, 5, 600, 10_000)] == [60, 100, 180, 1500]
     assert trial_budget_seconds(10_000, 0.5) == 5000
-    assert trial_budget_seconds(1, 0.5, least=2) == 2
+    assert trial_budget_seconds(1, 0.5, min_seconds=2) == 2
 
 
 def test_with_a_diagnosis_the_trials_answer(diagnosed: Path) -> None:
@@ -119,10 +119,10 @@ def test_with_a_diagnosis_the_trials_answer(diagnosed: Path) -> None:
     # Ruled out by a signal alone, and said once: an answer, but no proof.
     assert (batch.answer, batch.is_tested, batch.reason) == ("yes", False, "Batch is fine.")
     assert (context.answer, data.answer) == ("open", "open")
-    told = answer_checklist(diagnosed).sentence
-    assert "1 of 5 rest on recorded numbers" in told
-    assert "Open: context, data." in told
-    assert "--budget 0.5" in told
+    sentence = answer_checklist(diagnosed).sentence
+    assert "1 of 5 rest on recorded numbers" in sentence
+    assert "Open: context, data." in sentence
+    assert "--budget 0.5" in sentence
 
 
 def test_the_advice_follows_from_why_nothing_was_tried(diagnosed: Path) -> None:
@@ -132,8 +132,8 @@ def test_the_advice_follows_from_why_nothing_was_tried(diagnosed: Path) -> None:
         one["trial"] = None
     content |= {"verdict": "unknown", "causes": [], "untried": "nothing was tried: hold out more"}
     file.write_text(json.dumps(content))
-    told = answer_checklist(diagnosed).sentence
-    assert told == "All five are open. Nothing was tried: hold out more."
+    sentence = answer_checklist(diagnosed).sentence
+    assert sentence == "All five are open. Nothing was tried: hold out more."
 
 
 def test_a_gain_that_is_real_but_not_the_largest_answers_too(diagnosed: Path) -> None:
@@ -172,12 +172,12 @@ def test_the_doctors_own_judgement_is_the_answer(
 ) -> None:
     file = diagnosed / "diagnosis.json"
     content = json.loads(file.read_text())
-    told = msgspec.to_builtins(to_paired_trial(gain, 1.0))
+    trial_content = msgspec.to_builtins(to_paired_trial(gain, 1.0))
     out = [r for r in content["ruled_out"] if r["cause"] != cause]
-    content["ruled_out"] = [*out, {"cause": cause, "because": "as tried", "trial": told}]
+    content["ruled_out"] = [*out, {"cause": cause, "because": "as tried", "trial": trial_content}]
     file.write_text(json.dumps(content))
-    found = {a.rule: a for a in answer_checklist(diagnosed).answers}[question]
-    assert (found.answer, found.is_tested) == (answer, True)
+    rule_answer = {a.rule: a for a in answer_checklist(diagnosed).answers}[question]
+    assert (rule_answer.answer, rule_answer.is_tested) == (answer, True)
 
 
 def test_a_diagnosis_that_judged_no_trial_leaves_it_open(diagnosed: Path) -> None:
@@ -216,8 +216,8 @@ def test_the_verb_prints_lines_or_one_object(
     assert "✓ Is the model big enough? yes, tried" in out
     assert "? Is there enough text? open" in out
     assert command_line(["checklist", str(trained), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert [a["rule"] for a in found["answers"]] == [rule.name for rule in RULES]
+    content = json.loads(capsys.readouterr().out)
+    assert [a["rule"] for a in content["answers"]] == [rule.name for rule in RULES]
 
 
 def test_a_folder_that_is_no_run_gets_one_sentence(own_folder: Path) -> None:

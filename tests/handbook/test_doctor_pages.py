@@ -64,8 +64,8 @@ def test_every_cause_and_every_bug_has_a_page_and_there_is_no_other() -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_whole(name: str) -> None:
     page = PAGES[name]
-    wanted = causes.HEADINGS if page.group == "Causes" else bugs.HEADINGS
-    assert tuple(page.sections) == wanted
+    expected_sections = causes.HEADINGS if page.group == "Causes" else bugs.HEADINGS
+    assert tuple(page.sections) == expected_sections
     assert all(len(body.split()) >= 3 for body in page.sections.values())
     assert set(page.see_also) <= load_all_pages().keys() - {name}
     assert find_page(name) is page
@@ -81,9 +81,9 @@ def test_a_cause_has_all_that_a_setting_has_in_the_same_order() -> None:
 @pytest.mark.parametrize("page", OF_CAUSES, ids=lambda p: p.name)
 def test_the_page_of_a_cause_is_read_in_two_minutes_and_says_something(page: Page) -> None:
     assert WORDS[0] <= sum(len(body.split()) for body in page.sections.values()) <= WORDS[1]
-    least = {"An analogy": 15, "In technical words": 30, "More and less": 25, "Typical values": 20}
-    for heading, words in least.items():
-        assert len(page.sections[heading].split()) >= words
+    min_section_words = {"An analogy": 15, "In technical words": 30, "More and less": 25, "Typical values": 20}
+    for section, words in min_section_words.items():
+        assert len(page.sections[section].split()) >= words
     assert re.search(r"^    \S.*[=≈≤<>←]", page.sections["In technical words"], re.MULTILINE)
     assert re.search(r'\((19|20)\d\d\), "', page.sections["Further reading"])
 
@@ -98,12 +98,12 @@ def test_names_in_the_page_of_a_cause_resolve(page: Page) -> None:
 
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda c: c.name)
 def test_the_page_of_a_cause_tells_what_the_doctor_expects(cause: causes.Cause) -> None:
-    told = " ".join(PAGES[cause.name].sections["Typical values"].split())
-    assert "{" not in told
+    text = " ".join(PAGES[cause.name].sections["Typical values"].split())
+    assert "{" not in text
     for sign in cause.expected_ranges:
         words = f"{sign.metric.replace('_', ' ')} {format_range((sign.low, sign.high))}"
         healthy = format_range(reference_range(sign.metric))
-        assert (f"{words} (healthy: {healthy})" if healthy else words) in told
+        assert (f"{words} (healthy: {healthy})" if healthy else words) in text
 
 
 def test_a_page_that_is_not_whole_is_refused() -> None:
@@ -130,27 +130,27 @@ def smoothing_floor(share: float, vocabulary: int) -> float:
         ("bad_schedule", f"u / {schedule.WSD_DECAY_FRACTION:g}"),
         ("bad_schedule", f"over a {({0.05: 'twentieth'})[recipe.WARMUP_FRACTION]}"),
         ("context_unused", f"falls no further (by {breakdown.FLAT_LOSS_NATS:.0%}".replace("%", " %")),
-        ("distribution_shift", f"for {({8: 'eight'})[counting.NUM_STRETCHES]} stretches"),
-        ("distribution_shift", f"shift over {distribution_shift.LEAST:g}"),
+        ("distribution_shift", f"for {({8: 'eight'})[counting.NUM_SEGMENTS]} stretches"),
+        ("distribution_shift", f"shift over {distribution_shift.MIN_SHIFT_NATS:g}"),
         ("diverged", f"for {rescue.SPIKE_PATIENCE_STEPS} steps in a row"),
         ("diverged", f"max({rescue.SPIKE_DEVIATIONS:g} σ, (ln V − m) / 2, {rescue.MIN_SPIKE_NATS:g} nat)"),
         ("duplicates", f"{overlap.MIN_MATCH_TOKENS}, or more"),
         ("duplicates", f"under {overlap.MIN_COPY_BYTES} bytes"),
-        ("duplicates", f"From {duplicates.LEAST:g} on"),
-        ("leakage", f"overlap · {leakage.BY_HEART:g} nat"),
-        ("leakage", f"From {leakage.LEAST:g} on"),
+        ("duplicates", f"From {duplicates.MIN_DUPLICATE_FRACTION:g} on"),
+        ("leakage", f"overlap · {leakage.MEMORIZATION_NATS:g} nat"),
+        ("leakage", f"From {leakage.MIN_OVERLAP_FRACTION:g} on"),
         ("leakage", f"n is {overlap.MIN_MATCH_TOKENS}"),
-        ("leakage", f"some {near_copies.PASSAGE_WORDS} words is nearly a copy"),
+        ("leakage", f"some {near_copies.SEGMENT_SIZE} words is nearly a copy"),
         ("leakage", f"if {near_copies.MIN_MATCH_FRACTION:.0%} of its runs".replace("%", " %")),
         ("learning_rate_too_low", f"≈ {optimizer.MUON_LR_MULTIPLIER:g} η"),
         ("model_too_small", f"D ≈ {model_too_small.MUCH_TEXT:g} · N"),
-        ("noise_floor", f"at least {verdict.CHANCE_SHARE:g} of that of token frequencies"),
+        ("noise_floor", f"at least {verdict.MOSTLY_RANDOM_FRACTION:g} of that of token frequencies"),
         ("over_regularised", f"η is {optimizer.MUON_LR_MULTIPLIER:g} times the `learning_rate`"),
         ("over_regularised", f"`weight_decay = {over_regularised.LITTLE_DECAY:g}`"),
         ("over_regularised", f"V = 2,048 is {smoothing_floor(0.1, 2048):.2f} nats"),
-        ("too_little_data", f"{too_little_data.WORTH:g} fitted to small ones"),
+        ("too_little_data", f"{too_little_data.MAX_EFFECTIVE_REPETITIONS:g} fitted to small ones"),
         ("too_little_data", f"`dropout_rate = {too_little_data.DROPOUT:g}`"),
-        ("too_little_data", f"at most {({8: 'eight'})[too_little_data.MOST_MORE]} times"),
+        ("too_little_data", f"at most {({8: 'eight'})[too_little_data.MAX_MORE]} times"),
         ("vocabulary_too_large", f"fewer than {RARE_TOKEN_COUNT} uses"),
     ],
 )  # fmt: skip
@@ -162,14 +162,14 @@ def test_the_docstring_is_the_page(explain: Explain) -> None:
     source = Path(descend.__file__).parent / "doctor" / "causes" / "learning_rate_too_low.py"
     page = PAGES["learning_rate_too_low"]
     words = " ".join(source.read_text(encoding="utf-8").split('"""')[1].split())
-    for heading, body in page.sections.items():
-        own = body.split("\n\n", 1)[1] if heading == "Typical values" else body
+    for section, body in page.sections.items():
+        own = body.split("\n\n", 1)[1] if section == "Typical values" else body
         assert " ".join(own.split()) in words
-        assert f" {heading}: " in words
+        assert f" {section}: " in words
     assert explain(page.name).out == page.text + "\n"
-    found = json.loads(explain("causal", "mask", "missing", "--json").out)
-    assert (found["name"], found["group"]) == ("causal_mask_missing", "Bugs")
-    assert found["sections"] == PAGES["causal_mask_missing"].sections
+    content = json.loads(explain("causal", "mask", "missing", "--json").out)
+    assert (content["name"], content["group"]) == ("causal_mask_missing", "Bugs")
+    assert content["sections"] == PAGES["causal_mask_missing"].sections
 
 
 def test_the_list_has_them_in_groups(explain: Explain) -> None:

@@ -57,26 +57,26 @@ def test_on_a_terminal_the_page_is_drawn() -> None:
     assert process.returncode == 0
     text = drawn.decode()
     assert "\x1b[" in text
-    assert all(heading in text for heading in HEADINGS)
+    assert all(section in text for section in HEADINGS)
     assert "## " not in text
 
 
 def test_json_has_the_page_as_data(explain: Explain) -> None:
     done = explain("top-k", "--json")
-    found = json.loads(done.out)
+    content = json.loads(done.out)
     page = load_markdown_pages()["top_k"]
-    assert set(found) == KEYS
+    assert set(content) == KEYS
     assert done.out.count("\n") == 1
-    assert (found["name"], found["title"], found["group"]) == ("top_k", "Top-k", "Generation")
-    assert list(found["sections"]) == list(HEADINGS)
-    assert found["sections"] == page.sections
-    assert found["text"] == page.text
+    assert (content["name"], content["title"], content["group"]) == ("top_k", "Top-k", "Generation")
+    assert list(content["sections"]) == list(HEADINGS)
+    assert content["sections"] == page.sections
+    assert content["text"] == page.text
 
 
 def test_json_of_the_list_names_every_page(explain: Explain) -> None:
-    found = json.loads(explain("--json").out)
-    assert {page["name"] for page in found["pages"]} == set(load_all_pages())
-    assert set(found["pages"][0]) == {"name", "title", "group"}
+    content = json.loads(explain("--json").out)
+    assert {page["name"] for page in content["pages"]} == set(load_all_pages())
+    assert set(content["pages"][0]) == {"name", "title", "group"}
 
 
 def test_with_a_run_its_section_comes_first(explain: Explain, trained: Path) -> None:
@@ -84,10 +84,10 @@ def test_with_a_run_its_section_comes_first(explain: Explain, trained: Path) -> 
     assert done.code == 0
     assert done.out.startswith("# Batch size\n\n## In your run\n\nYour run used `batch_size` 4.")
     assert done.out.index("## In your run") < done.out.index("## What it is")
-    found = json.loads(explain("batch_size", "--run", trained, "--json").out)
-    assert set(found) == KEYS | {"yours"}
-    assert found["yours"] in done.out
-    assert found["text"] + "\n" == done.out
+    content = json.loads(explain("batch_size", "--run", trained, "--json").out)
+    assert set(content) == KEYS | {"yours"}
+    assert content["yours"] in done.out
+    assert content["text"] + "\n" == done.out
 
 
 def test_a_page_without_numbers_of_a_run_says_so(explain: Explain, trained: Path) -> None:

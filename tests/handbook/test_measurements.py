@@ -54,8 +54,8 @@ def test_an_unfounded_claim_is_noticed() -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_claim_of_a_measurement_of_ours_names_its_file_or_what_it_is(name: str) -> None:
-    told = {h: body for h, body in PAGES[name].sections.items() if h not in TITLES}
-    assert [bad for body in told.values() for bad in unfounded(body)] == []
+    sections = {h: body for h, body in PAGES[name].sections.items() if h not in TITLES}
+    assert [bad for body in sections.values() for bad in unfounded(body)] == []
 
 
 def test_pages_do_claim_measurements() -> None:
@@ -63,13 +63,13 @@ def test_pages_do_claim_measurements() -> None:
 
 
 @cache
-def readings_of(run: str) -> dict[str, float]:
+def load_measurements(run: str) -> dict[str, float]:
     """What the diagnosis of a real run read, by signal."""
     content = json.loads((RUNS / f"{run}.json").read_text(encoding="utf-8"))
     return {r["signal"]: r["value"] for r in content["diagnosis"]["readings"]}
 
 
-SIGNALS = {r.replace("_", " "): r for readings in PAGE_METRICS.values() for r in readings}
+SIGNALS = {r.replace("_", " "): r for page_metrics in PAGE_METRICS.values() for r in page_metrics}
 
 
 def quoted(text: str) -> Iterator[tuple[str, str, str]]:
@@ -83,7 +83,7 @@ def quoted(text: str) -> Iterator[tuple[str, str, str]]:
         yield signal, number, run
 
 
-def shown(value: float, number: str) -> str:
+def format_like(value: float, number: str) -> str:
     """`value` with as many digits as `number` has."""
     digits = number.lstrip("-0.").replace(".", "")
     return f"{value:.{max(1, len(digits if '.' in number else digits.rstrip('0')))}g}"
@@ -94,17 +94,17 @@ def test_quotes_are_read_as_they_are_meant() -> None:
     assert list(quoted(text)) == [
         ("update_ratio", "0.025", "a"), ("update_ratio", "170", "b"), ("steps", "-5", "a"),
     ]  # fmt: skip
-    assert [shown(0.0253, "0.025"), float(shown(166, "170"))] == ["0.025", 170]
-    assert float(shown(176, "170")) != 170
+    assert [format_like(0.0253, "0.025"), float(format_like(166, "170"))] == ["0.025", 170]
+    assert float(format_like(176, "170")) != 170
 
 
 def test_what_pages_quote_of_real_runs_is_what_was_read() -> None:
-    told = [(page.name, *q) for page in PAGES.values() for q in quoted(page.text)]
-    assert len(told) > 40
+    quotes = [(page.name, *q) for page in PAGES.values() for q in quoted(page.text)]
+    assert len(quotes) > 40
     wrong = [
-        (page, signal, number, run, readings_of(run)[signal])
-        for page, signal, number, run in told
-        if float(shown(readings_of(run)[signal], number)) != float(number)
+        (page, signal, number, run, load_measurements(run)[signal])
+        for page, signal, number, run in quotes
+        if float(format_like(load_measurements(run)[signal], number)) != float(number)
     ]
     assert wrong == []
 
@@ -113,9 +113,9 @@ def test_what_pages_quote_of_real_runs_is_what_was_read() -> None:
 def test_a_threshold_that_is_a_guess_is_called_one(cause: causes.Cause) -> None:
     folder = Path(causes.__file__).parent
     code = (folder / f"{cause.name}.py").read_text(encoding="utf-8").split('"""', 2)[2]
-    told = " ".join(cause_and_bug_pages()[cause.name].sections["Typical values"].split()).lower()
-    assert "first guess" not in code.lower() or "first guess" in told
-    assert "prototype" not in code.lower() or "prototype's first guess" in told
+    text = " ".join(cause_and_bug_pages()[cause.name].sections["Typical values"].split()).lower()
+    assert "first guess" not in code.lower() or "first guess" in text
+    assert "prototype" not in code.lower() or "prototype's first guess" in text
 
 
 def test_the_prototype_is_what_the_recipe_says_it_was() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from descend.handbook.page import load_markdown_pages
-from descend.handbook.yours import read_run, run_notes
+from descend.handbook.yours import read_run, describe_run
 from descend.handbook.yours.topics import TOPICS
 from descend.handbook.yours.wording import format_significant
 from descend.units import format_bytes
@@ -67,14 +67,14 @@ def rates(raw: Raw) -> list[str]:
 
 
 def medians(raw: Raw) -> dict[str, float]:
-    held: dict[str, list[float]] = {}
+    ratios_by_name: dict[str, list[float]] = {}
     late = [m for m in raw.of("matrices") if m["step"] > raw.config["warmup_steps"]]
     for record in late:
         for name, ratio in record["update_ratio"].items():
             if record["weight_rms"][name]:
-                held.setdefault(name, []).append(ratio)
-    assert held
-    return {name: statistics.median(values) for name, values in held.items()}
+                ratios_by_name.setdefault(name, []).append(ratio)
+    assert ratios_by_name
+    return {name: statistics.median(values) for name, values in ratios_by_name.items()}
 
 
 def ratio_list(raw: Raw) -> list[str]:
@@ -132,7 +132,7 @@ def gradients(raw: Raw) -> list[str]:
     ]
 
 
-def rescues(raw: Raw) -> list[str]:
+def describe_rollbacks(raw: Raw) -> list[str]:
     losses = [e["loss"] for e in raw.of("step")]
     return [
         f"never ran away: over {len(losses)} updates",
@@ -168,37 +168,37 @@ def best(raw: Raw) -> dict[str, Any]:
     return min(raw.of("epoch"), key=lambda e: e["validation_loss"])
 
 
-def on_the_ladder(raw: Raw) -> list[str]:
-    rungs, reached = raw.summary["loss_ladder"], best(raw)["validation_loss"]
+def describe_baselines(raw: Raw) -> list[str]:
+    baselines, reached = raw.summary["loss_ladder"], best(raw)["validation_loss"]
     return [
-        f"guessing {rungs['uniform']:.3f}, single tokens {rungs['unigram']:.3f}, pairs of tokens "
-        f"{rungs['bigram']:.3f}",
-        f"reached {reached:.3f}, which is {abs(rungs['bigram'] - reached):.3f} "
-        f"{'below' if reached <= rungs['bigram'] else 'above'} the pairs",
+        f"guessing {baselines['uniform']:.3f}, single tokens {baselines['unigram']:.3f}, pairs of tokens "
+        f"{baselines['bigram']:.3f}",
+        f"reached {reached:.3f}, which is {abs(baselines['bigram'] - reached):.3f} "
+        f"{'below' if reached <= baselines['bigram'] else 'above'} the pairs",
     ]
 
 
 def loss(raw: Raw) -> list[str]:
     return [
-        *on_the_ladder(raw), f"training loss of {raw.of('step')[0]['loss']:.3f}",
+        *describe_baselines(raw), f"training loss of {raw.of('step')[0]['loss']:.3f}",
         f"last epoch {raw.of('epoch')[-1]['loss_end']:.3f}",
         f"the best epoch reached {best(raw)['validation_loss']:.3f}",
     ]  # fmt: skip
 
 
 def perplexity(raw: Raw) -> list[str]:
-    rungs = raw.summary["loss_ladder"]
+    baselines = raw.summary["loss_ladder"]
     return [
         f"among {math.exp(best(raw)['validation_loss']):,.1f} tokens",
-        f"pairs comes to {math.exp(rungs['bigram']):,.1f}",
-        f"single tokens to {math.exp(rungs['unigram']):,.1f}",
-        f"guessing to {math.exp(rungs['uniform']):,.1f}",
+        f"pairs comes to {math.exp(baselines['bigram']):,.1f}",
+        f"single tokens to {math.exp(baselines['unigram']):,.1f}",
+        f"guessing to {math.exp(baselines['uniform']):,.1f}",
     ]
 
 
 def accuracy(raw: Raw) -> list[str]:
     return [
-        *on_the_ladder(raw), f"right {best(raw)['validation_accuracy']:.1%} of the time",
+        *describe_baselines(raw), f"right {best(raw)['validation_accuracy']:.1%} of the time",
         f"last epoch {raw.of('epoch')[-1]['accuracy_end']:.1%}",
     ]  # fmt: skip
 
@@ -216,8 +216,8 @@ def entropy(raw: Raw) -> list[str]:
 
 
 def text_bits(raw: Raw) -> list[str]:
-    rungs = raw.summary["loss_ladder"]
-    bits = {k: v / math.log(2) / per_token(raw) for k, v in rungs.items()}
+    baselines = raw.summary["loss_ladder"]
+    bits = {k: v / math.log(2) / per_token(raw) for k, v in baselines.items()}
     return [
         f"(`{raw.config['tokenizer']}`, {raw.config['vocab_size']} tokens)",
         f"tokens of {per_token(raw):.2f} bytes", f"needs {best(raw)['bits_per_byte']:.3f} bits",
@@ -241,7 +241,7 @@ def epochs(raw: Raw) -> list[str]:
     return [*lines, f"that of epoch {lowest['epoch']}, ", after]
 
 
-def held_out(raw: Raw) -> list[str]:
+def describe_validation(raw: Raw) -> list[str]:
     corpus = raw.info["corpus"]
     return [
         f"{corpus['documents']} documents) was split by {corpus['split_by']}", overlap(raw),
@@ -375,7 +375,7 @@ def copied(raw: Raw) -> list[str]:
 
 
 EXPECTED: dict[str, Expected] = {
-    **dict.fromkeys(("corpus_dir", "sample_size", "validation_fraction"), held_out),
+    **dict.fromkeys(("corpus_dir", "sample_size", "validation_fraction"), describe_validation),
     **dict.fromkeys(("tokenizer", "vocab_size", "tokens", "bits_per_byte"), text_bits),
     **dict.fromkeys(("architecture", "gpt", "modern"), architecture),
     **dict.fromkeys(
@@ -389,7 +389,7 @@ EXPECTED: dict[str, Expected] = {
     **dict.fromkeys(("optimizer", "adamw", "muon"), optimizer),
     **dict.fromkeys(("schedule", "constant", "linear", "cosine", "wsd", "piecewise"), schedule),
     **dict.fromkeys(("gradient_clip", "gradient_norm"), gradients),
-    **dict.fromkeys(("rescue", "loss_rise"), rescues),
+    **dict.fromkeys(("rescue", "loss_rise"), describe_rollbacks),
     "first_loss": first,
     "memorise": memory,
     "overlap": copied,
@@ -406,7 +406,7 @@ EXPECTED: dict[str, Expected] = {
     "gradient_descent": descent,
     "loss": loss,
     "nats": loss,
-    "loss_ladder": on_the_ladder,
+    "loss_ladder": describe_baselines,
     "perplexity": perplexity,
     "accuracy": accuracy,
     "entropy": entropy,
@@ -427,7 +427,7 @@ def test_the_numbers_are_those_of_the_records(
     name: str, which: str, request: pytest.FixtureRequest
 ) -> None:
     folder: Path = request.getfixturevalue(which)
-    said = run_notes(name, read_run(folder))
+    said = describe_run(name, read_run(folder))
     assert said is not None
     for part in EXPECTED[name](read_raw(folder)):
         assert part in said

@@ -103,9 +103,9 @@ def test_further_reading_names_a_year_or_a_documentation(page: Page) -> None:
 
 def test_what_a_foreign_log_shows_has_a_page() -> None:
     source = (Path(shapes.__file__)).read_text(encoding="utf-8")
-    told = set(re.findall(r'"([a-z]+_[a-z_]+)", ', source)) - {c.name for c in CAUSES}
-    assert len(told) > 5
-    for signal in told:
+    metric_names = set(re.findall(r'"([a-z]+_[a-z_]+)", ', source)) - {c.name for c in CAUSES}
+    assert len(metric_names) > 5
+    for signal in metric_names:
         assert find_page(signal).name in PAGES
 
 
@@ -125,15 +125,15 @@ def test_defaults_and_bounds_are_filled_in_and_never_written_down(name: str) -> 
 
 
 def test_healthy_ranges_are_filled_in_and_are_those_of_the_doctor() -> None:
-    named = [reading for readings in PAGE_METRICS.values() for reading in readings]
+    named = [reading for page_metrics in PAGE_METRICS.values() for reading in page_metrics]
     assert len(named) == len(set(named))
     assert set(HEALTHY_RANGES) <= set(named)
     for name, page in PAGES.items():
         ranges = [HEALTHY_RANGES[r] for r in PAGE_METRICS.get(name, ()) if r in HEALTHY_RANGES]
-        told = " ".join(page.sections["Typical values"].split())
+        text = " ".join(page.sections["Typical values"].split())
         assert content(name).count(HEALTHY) == int(bool(ranges) and page.group == "Signals")
         for low, high in ranges if page.group == "Signals" else ():
-            assert all(re.search(rf"(?<![\d.]){bound:g}(?![\d.]\d)", told)
+            assert all(re.search(rf"(?<![\d.]){bound:g}(?![\d.]\d)", text)
                        for bound in (low, high) if bound is not None)  # fmt: skip
 
 
@@ -143,9 +143,9 @@ def test_a_page_says_whose_number_a_healthy_range_is() -> None:
     for name, page in PAGES.items():
         if HEALTHY not in content(name):
             continue
-        told = " ".join(page.sections["Typical values"].split())
+        text = " ".join(page.sections["Typical values"].split())
         for reading in set(PAGE_METRICS[name]) & set(HEALTHY_RANGES):
-            assert range_source(reading) in told
+            assert range_source(reading) in text
             guessed += range_source(reading) == PROTOTYPE
     assert guessed >= 3
     assert "prototype's first guess" in PROTOTYPE
@@ -197,19 +197,19 @@ def test_presets_in_the_facts_are_the_presets() -> None:
 
 
 def test_generation_settings_are_those_of_sampling() -> None:
-    from descend.model.sampling import SamplingSettings
+    from descend.model.sampling import SamplingOptions
 
-    defaults = SamplingSettings()
-    for name, (default, least, most) in GENERATION.items():
+    defaults = SamplingOptions()
+    for name, (default, min_value, max_value) in GENERATION.items():
         assert getattr(defaults, name) == default
-        for inside in (least, *([most] if most is not None else [])):
-            SamplingSettings(**{name: type(default)(inside)})
-        outside = [least - 1] if most is None else [least - 1, most + 1]
+        for inside in (min_value, *([max_value] if max_value is not None else [])):
+            SamplingOptions(**{name: type(default)(inside)})
+        outside = [min_value - 1] if max_value is None else [min_value - 1, max_value + 1]
         for value in outside:
             with pytest.raises(ConfigError):
-                SamplingSettings(**{name: type(default)(value)})
+                SamplingOptions(**{name: type(default)(value)})
     # All of them but the switch for greedy, which the page on temperature mentions.
-    assert set(GENERATION) | {"greedy"} == set(SamplingSettings.__struct_fields__)
+    assert set(GENERATION) | {"greedy"} == set(SamplingOptions.__struct_fields__)
 
 
 def test_constants_that_pages_name_are_those_of_the_program() -> None:

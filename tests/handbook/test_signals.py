@@ -16,26 +16,26 @@ from descend.doctor.measure import measure_run
 from descend.doctor.reading import Measurement
 from descend.handbook.find import load_all_pages, find_page
 from descend.handbook.signals import METRIC_DESCRIPTIONS, PAGE_METRICS
-from descend.handbook.yours import read_run, run_notes
+from descend.handbook.yours import read_run, describe_run
 from descend.handbook.yours.measured import IN_THE_RECORDS
 from descend.handbook.yours.topics import TOPICS
 from descend.handbook.yours.wording import format_significant
 
 
 @pytest.fixture(scope="module")
-def readings(trained: Path) -> dict[str, Measurement]:
+def measurements(trained: Path) -> dict[str, Measurement]:
     return measure_run(load_recorded_run(trained))
 
 
 @pytest.fixture(scope="module")
 def diagnosed(
-    trained: Path, readings: dict[str, Measurement], tmp_path_factory: pytest.TempPathFactory
+    trained: Path, measurements: dict[str, Measurement], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A run with a diagnosis that tried nothing, but read all that can be read."""
     folder = tmp_path_factory.mktemp("models") / "diagnosed"
     shutil.copytree(trained, folder)
     taken = [
-        Evidence(r.metric, r.value, r.unit, reference_range(r.metric), "") for r in readings.values()
+        Evidence(r.metric, r.value, r.unit, reference_range(r.metric), "") for r in measurements.values()
     ]
     content = {
         "run": str(folder), "verdict": "healthy", "probability": 0.9, "causes": [],
@@ -46,38 +46,38 @@ def diagnosed(
     return folder
 
 
-def test_every_reading_has_its_page(readings: dict[str, Measurement]) -> None:
-    assert {"attention_logit", "dead_units", "rare_loss", "noise_scale"} <= readings.keys()
-    pages = {reading: page for page, held in PAGE_METRICS.items() for reading in held}
-    assert readings.keys() <= pages.keys()
+def test_every_reading_has_its_page(measurements: dict[str, Measurement]) -> None:
+    assert {"attention_logit", "dead_units", "rare_loss", "noise_scale"} <= measurements.keys()
+    pages = {reading: page for page, page_metrics in PAGE_METRICS.items() for reading in page_metrics}
+    assert measurements.keys() <= pages.keys()
     for reading, page in pages.items():
         assert find_page(reading).name == page or reading in load_all_pages()
     assert PAGE_METRICS.keys() <= load_all_pages().keys()
 
 
 def test_a_page_tells_what_the_diagnosis_read(
-    diagnosed: Path, readings: dict[str, Measurement]
+    diagnosed: Path, measurements: dict[str, Measurement]
 ) -> None:
     run = read_run(diagnosed)
-    told = 0
-    for page, held in PAGE_METRICS.items():
-        for name in set(held) & readings.keys() - IN_THE_RECORDS:
-            reading = readings[name]
+    num_quoted = 0
+    for page, page_metrics in PAGE_METRICS.items():
+        for name in set(page_metrics) & measurements.keys() - IN_THE_RECORDS:
+            reading = measurements[name]
             words = f"{name.replace('_', ' ')} {format_significant(reading.value)} {reading.unit}"
-            assert words.rstrip() in (run_notes(page, run) or "")
-            told += 1
-    assert told > 20
-    sharpness = run_notes("attention_sharpness", run) or ""
+            assert words.rstrip() in (describe_run(page, run) or "")
+            num_quoted += 1
+    assert num_quoted > 20
+    sharpness = describe_run("attention_sharpness", run) or ""
     assert sharpness.startswith("The diagnosis of your run read:\n\n- attention entropy ")
     assert "(healthy: over 0.05)" in sharpness
     assert "(healthy: under 100): the largest score of any head" in sharpness
-    assert {name for held in PAGE_METRICS.values() for name in held} >= METRIC_DESCRIPTIONS.keys()
+    assert {name for page_metrics in PAGE_METRICS.values() for name in page_metrics} >= METRIC_DESCRIPTIONS.keys()
 
 
 def test_without_a_diagnosis_such_a_page_says_how_to_get_one(trained: Path) -> None:
     run = read_run(trained)
     for page in PAGE_METRICS.keys() - TOPICS.keys():
-        assert f"`descend diagnose {trained}` measures it" in (run_notes(page, run) or "")
+        assert f"`descend diagnose {trained}` measures it" in (describe_run(page, run) or "")
 
 
 def test_a_reading_that_was_not_taken_is_said_to_be_missing(
@@ -87,4 +87,4 @@ def test_a_reading_that_was_not_taken_is_said_to_be_missing(
     shutil.copytree(diagnosed, copy)
     whole = json.loads((copy / "diagnosis.json").read_text())
     (copy / "diagnosis.json").write_text(json.dumps(whole | {"readings": []}))
-    assert "did not measure it" in (run_notes("dead_units", read_run(copy)) or "")
+    assert "did not measure it" in (describe_run("dead_units", read_run(copy)) or "")

@@ -13,9 +13,9 @@ from msgspec import structs
 from descend.config import RunConfig, make_config
 from descend.errors import RunFolderError
 from descend.handbook.page import load_markdown_pages
-from descend.handbook.yours import read_run, run_notes
-from descend.handbook.yours.learning import MOST_EPOCHS_SHOWN
-from descend.handbook.yours.steps import MOST_MATRICES_SHOWN
+from descend.handbook.yours import read_run, describe_run
+from descend.handbook.yours.learning import MAX_LISTED_EPOCHS
+from descend.handbook.yours.steps import MAX_LISTED_MATRICES
 from descend.handbook.yours.topics import TOPICS
 from descend.handbook.yours.wording import format_significant, suggest_flags
 from descend.runs.records import WeightUpdateStats
@@ -25,9 +25,9 @@ from descend.settings import normalize_key
 def test_the_run_astray_did_go_astray_and_the_other_did_not(trained: Path, astray: Path) -> None:
     assert read_run(astray).best.epoch == 1
     assert read_run(trained).best.epoch > 1
-    assert "higher by epoch 3" in (run_notes("overfitting", read_run(astray)) or "")
-    assert "`--epoch 1`" in (run_notes("epoch", read_run(astray)) or "")
-    assert "clipping was off" in (run_notes("gradient_clip", read_run(astray)) or "")
+    assert "higher by epoch 3" in (describe_run("overfitting", read_run(astray)) or "")
+    assert "`--epoch 1`" in (describe_run("epoch", read_run(astray)) or "")
+    assert "clipping was off" in (describe_run("gradient_clip", read_run(astray)) or "")
 
 
 @pytest.mark.parametrize("which", ["trained", "astray"])
@@ -36,7 +36,7 @@ def test_every_section_ends_with_something_that_such_a_run_accepts(
 ) -> None:
     run = read_run(request.getfixturevalue(which))
     for name in TOPICS:
-        said = run_notes(name, run)
+        said = describe_run(name, run)
         assert said is not None
         last = said.split("\n\n")[-1]
         assert "try `" in last, name
@@ -51,21 +51,21 @@ def test_every_section_ends_with_something_that_such_a_run_accepts(
 def test_every_setting_says_what_the_run_used_and_who_chose_it(trained: Path) -> None:
     run = read_run(trained)
     for key in RunConfig.model_fields:
-        said = run_notes(key, run) or ""
+        said = describe_run(key, run) or ""
         assert said.startswith((f"Your run used `{key}` ", f"Your run left `{key}` open."))
-    assert "used `embed_dim` 16." in (run_notes("embed_dim", run) or "")
+    assert "used `embed_dim` 16." in (describe_run("embed_dim", run) or "")
     steps = run.config.warmup_steps
-    assert f"used `warmup_steps` {steps}, chosen by descend." in (run_notes("warmup_steps", run) or "")
+    assert f"used `warmup_steps` {steps}, chosen by descend." in (describe_run("warmup_steps", run) or "")
 
 
 def test_a_rate_per_epoch_is_told_epoch_by_epoch(astray: Path) -> None:
-    said = run_notes("learning_rate", read_run(astray)) or ""
+    said = describe_run("learning_rate", read_run(astray)) or ""
     assert said.startswith("Your run used `learning_rate` 0.01 from epoch 1, 2 from epoch 2.")
     assert "`--schedule wsd --learning-rate 6`" in said
 
 
 def test_pages_about_writing_have_nothing_to_say_of_a_run(trained: Path) -> None:
-    silent = {name for name in load_markdown_pages() if run_notes(name, read_run(trained)) is None}
+    silent = {name for name in load_markdown_pages() if describe_run(name, read_run(trained)) is None}
     about_writing = {n for n, page in load_markdown_pages().items() if page.group == "Generation"}
     assert silent == about_writing
 
@@ -88,8 +88,8 @@ def test_ratios_of_the_warmup_do_not_count(trained: Path) -> None:
     assert steps[:3] == [1, 26, 51]
     late = replace(run, config=warmed_up(run.config, 26))
     for name, ratio in late.update_ratios.items():
-        held = [m.update_ratio[name] for m in run.matrices[2:]]
-        assert ratio == pytest.approx(statistics.median(held))
+        ratios = [m.update_ratio[name] for m in run.matrices[2:]]
+        assert ratio == pytest.approx(statistics.median(ratios))
 
 
 def warmed_up(config: RunConfig, steps: int) -> RunConfig:
@@ -100,8 +100,8 @@ def test_of_many_matrices_the_ends_are_shown_and_the_rest_is_counted(trained: Pa
     run = read_run(trained)
     ratios = {f"blocks.{n}.ff.up.weight": (n + 1) / 1000 for n in range(100)}
     many = WeightUpdateStats(1000, dict.fromkeys(ratios, 1.0), dict.fromkeys(ratios, 1.0), ratios)
-    said = run_notes("update_to_weight_ratio", replace(run, records=[*run.steps, many])) or ""
-    assert said.count("\n- ") + said.startswith("- ") == MOST_MATRICES_SHOWN
+    said = describe_run("update_to_weight_ratio", replace(run, records=[*run.steps, many])) or ""
+    assert said.count("\n- ") + said.startswith("- ") == MAX_LISTED_MATRICES
     assert "(76 in between are left out)" in said
     assert "`blocks.0.ff.up.weight`: 0.001\n" in said
     assert "`blocks.99.ff.up.weight`: 0.1\n" in said
@@ -112,12 +112,12 @@ def test_of_many_epochs_the_first_the_best_and_the_last_are_shown(trained: Path)
     run = read_run(trained)
     losses = [abs(n - 41) / 100 + 2 for n in range(1, 101)]
     many = [
-        structs.replace(run.epochs[0], epoch=n, validation_loss=held)
-        for n, held in enumerate(losses, 1)
+        structs.replace(run.epochs[0], epoch=n, validation_loss=loss)
+        for n, loss in enumerate(losses, 1)
     ]
     summary = structs.replace(run.summary, epochs=many, best_epoch=41, validation_loss=2.0)
-    said = run_notes("overfitting", replace(run, summary=summary)) or ""
-    assert said.count("\n- epoch") <= MOST_EPOCHS_SHOWN + 1
+    said = describe_run("overfitting", replace(run, summary=summary)) or ""
+    assert said.count("\n- epoch") <= MAX_LISTED_EPOCHS + 1
     for number in (1, 41, 100):
         assert f"- epoch {number}: " in said
     assert "that of epoch 41, 0.590 higher by epoch 100" in said
@@ -127,7 +127,7 @@ def test_of_many_epochs_the_first_the_best_and_the_last_are_shown(trained: Path)
 def test_an_unfinished_run_is_to_be_resumed(trained: Path) -> None:
     run = read_run(trained)
     summary = structs.replace(run.summary, finished=False)
-    assert "descend resume" in (run_notes("checkpoint", replace(run, summary=summary)) or "")
+    assert "descend resume" in (describe_run("checkpoint", replace(run, summary=summary)) or "")
 
 
 def test_where_no_change_is_possible_another_seed_is_offered(trained: Path) -> None:

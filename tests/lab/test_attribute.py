@@ -33,7 +33,7 @@ def pair(tiny: dict[str, object], **changes: Any) -> tuple[NamedConfig, NamedCon
     return NamedConfig("a", make_config(values)), NamedConfig("b", make_config(values | changes))
 
 
-def outcome(loss: float, vocab_size: int = 300) -> TrialResult:
+def make_result(loss: float, vocab_size: int = 300) -> TrialResult:
     return TrialResult(
         key="", steps=1, tokens=64, train_tokens=64, vocab_size=vocab_size, parameters=1,
         seconds=2 * loss, peak_bytes=None, curve=[], validation_loss=loss, accuracy=1 - loss,
@@ -47,7 +47,7 @@ def test_from_old_to_guide_there_are_seven_changes() -> None:
         "embed_dim + num_heads", "num_layers", "ff_dim", "batch_size", "seq_len", "epoch",
         "learning_rate",
     ]  # fmt: skip
-    assert changes[0].words == "embed_dim 128 → 256, num_heads 4 → 8"
+    assert changes[0].description == "embed_dim 128 → 256, num_heads 4 → 8"
     whole = apply_diff(make_config(PRESETS["old"]), changes, seed=42)
     assert whole == make_config(PRESETS["guide"])
 
@@ -73,28 +73,28 @@ def test_known_shares_are_found_exactly_and_by_orders(tiny: dict[str, object]) -
         plan = design_attribution(a, b, seeds=1, runs=runs)
         assert plan.exact == (runs == 100)
         assert len(plan.required_runs()) <= runs
-        found = compute_attribution(plan, {
-            (seed, members): outcome(loss({plan.changes[m].name for m in members}))
+        attribution = compute_attribution(plan, {
+            (seed, members): make_result(loss({plan.changes[m].name for m in members}))
             for seed, members in plan.required_runs()
         })  # fmt: skip
-        shares = {s.key: s for s in found.contributions}
-        assert sum(s.value for s in found.contributions) == pytest.approx(found.total_difference.value)
-        assert sum(s.seconds.value for s in found.contributions) == pytest.approx(2 * found.total_difference.value)
-        assert found.total_difference.value == pytest.approx(-0.9)
+        shares = {s.key: s for s in attribution.contributions}
+        assert sum(s.value for s in attribution.contributions) == pytest.approx(attribution.total_difference.value)
+        assert sum(s.seconds.value for s in attribution.contributions) == pytest.approx(2 * attribution.total_difference.value)
+        assert attribution.total_difference.value == pytest.approx(-0.9)
         assert shares["weight_decay"].value == pytest.approx(0)
         if plan.exact:
             assert shares["epoch"].value == pytest.approx(-1.2)
             assert shares["batch_size"].value == pytest.approx(0.3)
             assert shares["epoch"].effect_first == pytest.approx(-1.0)
             assert shares["epoch"].effect_last == pytest.approx(-1.4)
-            assert set(found.interactions[0].keys) == {"epoch", "batch_size"}
-            assert found.interactions[0].value == pytest.approx(-0.4)
-            assert found.interactions[0].sets == 2  # with and without weight decay
-            assert found.interactions[1].value == pytest.approx(0)
+            assert set(attribution.interactions[0].keys) == {"epoch", "batch_size"}
+            assert attribution.interactions[0].value == pytest.approx(-0.4)
+            assert attribution.interactions[0].sets == 2  # with and without weight decay
+            assert attribution.interactions[1].value == pytest.approx(0)
     # Two changes alike in all they do get the same share.
     plan = design_attribution(a, b, runs=100)
     alike = compute_attribution(plan, {
-        (seed, members): outcome(3.0 - 0.2 * len(members) ** 2) for seed, members in plan.required_runs()
+        (seed, members): make_result(3.0 - 0.2 * len(members) ** 2) for seed, members in plan.required_runs()
     })  # fmt: skip
     assert len({round(s.value, 9) for s in alike.contributions}) == 1
 
@@ -110,21 +110,21 @@ def test_pairs_are_estimated_from_the_sets_that_the_orders_met(tiny: dict[str, o
     plan = design_attribution(a, b, runs=14)
     assert len(plan.orders[plan.seeds[0]]) == 4
     games = {
-        (seed, members): outcome(loss({plan.changes[m].name for m in members}))
+        (seed, members): make_result(loss({plan.changes[m].name for m in members}))
         for seed, members in plan.required_runs()
     }
-    found = compute_attribution(plan, games)
-    strongest = found.interactions[0]
+    attribution = compute_attribution(plan, games)
+    strongest = attribution.interactions[0]
     assert set(strongest.keys) == {"epoch", "batch_size"}
     assert strongest.sets == 2
     assert strongest.range == pytest.approx((-0.4, -0.2))
     assert strongest.value == pytest.approx(-0.3)
-    text = attribution_text(found)
+    text = attribution_text(attribution)
     assert "estimated beside the sets of others that the orders met" in text
     assert "-0.300 (2 sets: -0.400 to -0.200)" in text
     # A single order meets no pair without, with each and with both.
     alone = design_attribution(a, b, runs=5)
-    one = compute_attribution(alone, {key: games.get(key, outcome(3.0)) for key in alone.required_runs()})
+    one = compute_attribution(alone, {key: games.get(key, make_result(3.0)) for key in alone.required_runs()})
     assert one.interactions == []
     assert "sum of both" not in attribution_text(one)
 
@@ -136,7 +136,7 @@ def test_one_seed_and_one_order_claim_nothing(tiny: dict[str, object]) -> None:
         plan = design_attribution(a, b, **terms)
         # Each change brings what it brings, with a little chance of each seed's own.
         return compute_attribution(plan, {
-            (seed, members): outcome(3.0 - 0.5 * len(members) - 0.001 * seed * len(members) ** 2)
+            (seed, members): make_result(3.0 - 0.5 * len(members) - 0.001 * seed * len(members) ** 2)
             for seed, members in plan.required_runs()
         }).sentence  # fmt: skip
 
@@ -155,11 +155,11 @@ def test_orders_of_one_seed_say_that_they_are_of_one(tiny: dict[str, object]) ->
     a, b = pair(tiny, epoch=2, batch_size=8, weight_decay=0.2)
     plan = design_attribution(a, b, runs=7)
     assert not plan.exact
-    found = compute_attribution(plan, {
-        (seed, members): outcome(3.0 - sum(0.1 * m + 0.1 for m in members))
+    attribution = compute_attribution(plan, {
+        (seed, members): make_result(3.0 - sum(0.1 * m + 0.1 for m in members))
         for seed, members in plan.required_runs()
     })  # fmt: skip
-    assert " with the one seed tried; over its 2 orders, what helped: " in found.sentence
+    assert " with the one seed tried; over its 2 orders, what helped: " in attribution.sentence
 
 
 def test_many_orders_of_each_seed_say_that_they_are_of_these_seeds() -> None:
@@ -169,7 +169,7 @@ def test_many_orders_of_each_seed_say_that_they_are_of_these_seeds() -> None:
         plan = design_attribution(*presets, seeds=2, runs=2 * (2 + 6 * orders))
         assert plan.order_count == orders
         return compute_attribution(plan, {
-            (seed, made): outcome(3.0 - 0.1 * len(made)) for seed, made in plan.required_runs()
+            (seed, made): make_result(3.0 - 0.1 * len(made)) for seed, made in plan.required_runs()
         }).sentence  # fmt: skip
 
     # As many orders as changes meet every run once.
@@ -188,9 +188,9 @@ def wrong_ones(plan: AttributionDesign, game_of: Callable[[Generator], Game]) ->
     alone, said = 0, 0
     for _ in range(EXPERIMENTS):
         games = {seed: game_of(pick) for seed in plan.seeds}
-        found = compute_attribution(plan, {one: outcome(3 + games[one[0]][one[1]]) for one in plan.required_runs()})
-        alone += any(s.ci95 is not None and s.ci95[0] * s.ci95[1] > 0 for s in found.contributions)
-        said += "what helped" in found.sentence or "what hurt" in found.sentence
+        attribution = compute_attribution(plan, {one: make_result(3 + games[one[0]][one[1]]) for one in plan.required_runs()})
+        alone += any(s.ci95 is not None and s.ci95[0] * s.ci95[1] > 0 for s in attribution.contributions)
+        said += "what helped" in attribution.sentence or "what hurt" in attribution.sentence
     return alone / EXPERIMENTS, said / EXPERIMENTS
 
 
@@ -228,18 +228,18 @@ def test_words_are_corrected_for_the_number_of_changes_and_intervals_are_not(
     # What a change brings with each of three seeds: the first is told apart, the second by itself.
     brings = {"epoch": (-0.30, -0.31, -0.29), "batch_size": (0.10, 0.13, 0.06)}
 
-    def found(names: set[str]) -> Attribution:
+    def attribute_changes(names: set[str]) -> Attribution:
         changes = {"epoch": 2, "batch_size": 8, "weight_decay": 0.2}
         a, b = pair(tiny, **{name: changes[name] for name in names})
         plan = design_attribution(a, b, seeds=3)
         return compute_attribution(plan, {
-            (seed, made): outcome(3.0 + sum(
+            (seed, made): make_result(3.0 + sum(
                 brings.get(plan.changes[m].name, (0.0, 0.0, 0.0))[seed - plan.seeds[0]]
                 for m in made
             )) for seed, made in plan.required_runs()
         })  # fmt: skip
 
-    three, one = found({"epoch", "batch_size", "weight_decay"}), found({"batch_size"})
+    three, one = attribute_changes({"epoch", "batch_size", "weight_decay"}), attribute_changes({"batch_size"})
     batch = three.contributions[-1]
     assert batch.key == "batch_size"
     assert batch.ci95 == pytest.approx(one.contributions[0].ci95)
@@ -260,32 +260,32 @@ def test_words_are_corrected_for_the_number_of_changes_and_intervals_are_not(
 def test_where_the_vocabulary_changes_bytes_are_shared_out(tiny: dict[str, object]) -> None:
     a, b = pair(tiny, vocab_size=320)
     plan = design_attribution(a, b)
-    found = compute_attribution(
-        plan, {(s, m): outcome(3.0 - len(m), 300 + 20 * len(m)) for s, m in plan.required_runs()}
+    attribution = compute_attribution(
+        plan, {(s, m): make_result(3.0 - len(m), 300 + 20 * len(m)) for s, m in plan.required_runs()}
     )
-    assert found.unit == "bits per byte"
-    assert found.total_difference.value == pytest.approx(-0.5)
+    assert attribution.unit == "bits per byte"
+    assert attribution.total_difference.value == pytest.approx(-0.5)
 
 
 def test_real_runs_add_up(tiny: dict[str, object]) -> None:
     a, b = pair(tiny, learning_rate=0.004, epoch=2)
-    found = run_attribution_trials(design_attribution(a, b, seeds=2, train_share=0.4), workers=1)
-    assert found.method == "exact"
-    assert len(found.runs) == 8
+    attribution = run_attribution_trials(design_attribution(a, b, seeds=2, train_fraction=0.4), workers=1)
+    assert attribution.method == "exact"
+    assert len(attribution.runs) == 8
     ends = {
-        seed: [r.validation_loss for r in found.runs if r.seed == seed and len(r.changed) in (0, 2)]
-        for seed in found.seeds
+        seed: [r.validation_loss for r in attribution.runs if r.seed == seed and len(r.changed) in (0, 2)]
+        for seed in attribution.seeds
     }
     total = sum(last - first for first, last in ends.values()) / 2
-    assert found.total_difference.value == pytest.approx(total)
-    assert sum(s.value for s in found.contributions) == pytest.approx(total)
-    assert sum(s.accuracy.value for s in found.contributions) == pytest.approx(found.total_accuracy.value)
-    assert found.total_difference.value < -0.1
-    assert all(s.ci95 is not None for s in found.contributions)
-    text = attribution_text(found)
+    assert attribution.total_difference.value == pytest.approx(total)
+    assert sum(s.value for s in attribution.contributions) == pytest.approx(total)
+    assert sum(s.accuracy.value for s in attribution.contributions) == pytest.approx(attribution.total_accuracy.value)
+    assert attribution.total_difference.value < -0.1
+    assert all(s.ci95 is not None for s in attribution.contributions)
+    text = attribution_text(attribution)
     assert "learning_rate 0.001 → 0.004" in text
     assert "all sets of changes were trained, 2 seeds" in text
-    assert msgspec.json.decode(msgspec.json.encode(found), type=Attribution) == found
+    assert msgspec.json.decode(msgspec.json.encode(attribution), type=Attribution) == attribution
 
 
 def test_the_verb(
@@ -297,12 +297,12 @@ def test_the_verb(
             "--train-share", "0.5", "--workers", "1", "--save-dir", "here"]  # fmt: skip
     assert descend(line) == 0
     out, err = capsys.readouterr()
-    found = json.loads(out)
-    assert [s["key"] for s in found["shares"]] == ["epoch"]
-    assert found["shares"][0]["value"] > 0
-    assert found["shares"][0]["ci95"] is None
+    attribution = json.loads(out)
+    assert [s["key"] for s in attribution["shares"]] == ["epoch"]
+    assert attribution["shares"][0]["value"] > 0
+    assert attribution["shares"][0]["ci95"] is None
     assert "2 runs: about" in err
-    assert read_record(Path("here"), ATTRIBUTION_FILE, Attribution).train_share == 0.5
+    assert read_record(Path("here"), ATTRIBUTION_FILE, Attribution).train_fraction == 0.5
 
 
 def test_mistakes_get_one_clear_line(tiny: dict[str, object]) -> None:

@@ -28,7 +28,7 @@ def sample(train_bytes: int = 10**6) -> CorpusProfile:
     return CorpusProfile(
         train_bytes=train_bytes, validation_bytes=train_bytes // 9, documents=1,
         bytes_per_token=ratios, train_bytes_per_token=ratios,
-        unigram=3.9, bigram=3.1, trigram=2.9, overlap_share=0.0, seconds_to_prepare=1.0,
+        unigram=3.9, bigram=3.1, trigram=2.9, overlap_fraction=0.0, seconds_to_prepare=1.0,
     )  # fmt: skip
 
 
@@ -54,8 +54,8 @@ def test_plan_keeps_what_the_user_set(fixed: dict[str, object]) -> None:
 
 def test_plan_is_as_long_as_the_user_set() -> None:
     assert plan_with(max_steps=77).predicted.steps == 77
-    assert plan_with(60, epoch=2).predicted.passes == pytest.approx(2, rel=0.02)
-    assert plan_with(60).predicted.passes > 2.2
+    assert plan_with(60, epoch=2).predicted.num_epochs == pytest.approx(2, rel=0.02)
+    assert plan_with(60).predicted.num_epochs > 2.2
 
 
 def test_text_too_short_for_any_plan_is_told() -> None:

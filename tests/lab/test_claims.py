@@ -20,8 +20,8 @@ EFFECT = re.compile(r"[+-]\d+\.\d+")
 
 
 def read(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-    return found
+    record: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return record
 
 
 def page(name: str) -> str:
@@ -64,7 +64,7 @@ def test_every_claim_has_the_command_that_repeats_it() -> None:
 
 
 def test_the_row_on_all_changes_quotes_runs_of_both_kinds() -> None:
-    found = claim_rows()["the five changes from `old` to `guide` make the model learn"]
+    row = claim_rows()["the five changes from `old` to `guide` make the model learn"]
     texts = (
         "0.02_tinyshakespeare",
         "0.05_tinyshakespeare",
@@ -72,21 +72,21 @@ def test_the_row_on_all_changes_quotes_runs_of_both_kinds() -> None:
         "0.2_tinyshakespeare",
     )
     names = [f"attribute/old_guide_{text}" for text in texts]
-    little, more, other, most = (read(name)["outcome"] for name in names)
+    little, more, other, large_sample = (read(name)["outcome"] for name in names)
     parts, others = ({s["key"]: s["value"] for s in one["shares"]} for one in (more, other))
-    total = [one["total"]["value"] for one in (little, more, other, most)]
-    wanted = [*total[:2], parts["epoch"], parts["seq_len"], total[2], others["epoch"], total[3]]
-    assert EFFECT.findall(found[1]) == [f"{value:+.3f}" for value in wanted]
+    total = [one["total"]["value"] for one in (little, more, other, large_sample)]
+    expected_effects = [*total[:2], parts["epoch"], parts["seq_len"], total[2], others["epoch"], total[3]]
+    assert EFFECT.findall(row[1]) == [f"{value:+.3f}" for value in expected_effects]
     ends = [read(f"presets/tinyshakespeare_{p}") for p in ("old", "guide", "old_10")]
     *losses, longer = (f"{one['outcome']['validation_loss']:.3f}" for one in ends)
-    assert f"{' → '.join(losses)}, and {longer} by ten epochs of `old`" in found[1]
+    assert f"{' → '.join(losses)}, and {longer} by ten epochs of `old`" in row[1]
     assert " for `old`, ".join(losses) + " for\n`guide`" in page("attribute.md")
     for record in (*map(read, names), *ends):
-        assert f"`{record['command']}`" in found[-1]
+        assert f"`{record['command']}`" in row[-1]
 
 
 def test_the_row_on_precision_quotes_the_timings() -> None:
-    found = claim_rows()["mixed precision is twice as fast"]
+    row = claim_rows()["mixed precision is twice as fast"]
     for machine, rounds, number in (("epyc", "one", 1), ("xeon/before", "two", 2)):
         record = read(f"speed/{machine}/tokens_per_second")
         speeds = {r["contestant"]: r for r in record["summary"] if r["size"] == "guide"}
@@ -94,27 +94,27 @@ def test_the_row_on_precision_quotes_the_timings() -> None:
         for program in ("textbook", "Trainer"):
             fast, plain = (speeds[f"{program}, {kind}"] for kind in ("bfloat16", "float32"))
             times = fast["tokens_per_second"] / plain["tokens_per_second"]
-            assert f"{times:.2f} times" in found[1], (machine, program)
-        assert found[-1].startswith(f"`{record['command']}")
+            assert f"{times:.2f} times" in row[1], (machine, program)
+        assert row[-1].startswith(f"`{record['command']}")
 
 
 def test_the_row_on_epochs_quotes_the_run() -> None:
-    found = claim_rows()["loss and accuracy by epoch"]
+    row = claim_rows()["loss and accuracy by epoch"]
     record = read("presets/tinyshakespeare_guide")
     last = record["outcome"]["epochs"][-1]
     assert (
-        f"loss {last['loss_end']:.2f} and accuracy {last['accuracy_end'] * 100:.0f} %" in found[1]
+        f"loss {last['loss_end']:.2f} and accuracy {last['accuracy_end'] * 100:.0f} %" in row[1]
     )
-    assert found[-1] == f"`{record['command']}`"
+    assert row[-1] == f"`{record['command']}`"
 
 
 @pytest.mark.parametrize("name", ["attribute.md", "compare.md"])
 def test_no_effect_is_told_that_no_table_of_the_page_shows(name: str) -> None:
     """Tables and examples are made from the results (tests/benchmarks/test_tables.py)."""
     text = page(name)
-    shown = "".join(BLOCK.findall(text))
-    assert EFFECT.findall(shown)
-    assert set(EFFECT.findall(BLOCK.sub("", text))) <= set(EFFECT.findall(shown))
+    table_text = "".join(BLOCK.findall(text))
+    assert EFFECT.findall(table_text)
+    assert set(EFFECT.findall(BLOCK.sub("", text))) <= set(EFFECT.findall(table_text))
 
 
 def test_attributions_hold_what_follows_from_their_runs() -> None:
@@ -125,11 +125,11 @@ def test_attributions_hold_what_follows_from_their_runs() -> None:
         copy = Path(file.name)
         copy.write_bytes(file.read_bytes())
         subprocess.run([sys.executable, ROOT / "benchmarks" / "attribution.py", copy], check=True)
-        found, kept = (rounded_outcome(one) for one in (copy, file))
-        assert found == kept
+        recomputed_result, committed_result = (read_rounded_result(one) for one in (copy, file))
+        assert recomputed_result == committed_result
 
 
-def rounded_outcome(file: Path) -> object:
+def read_rounded_result(file: Path) -> object:
     """Without the last digits, in which processors differ."""
     record = json.loads(file.read_bytes(), parse_float=lambda digits: round(float(digits), 9))
     return record["outcome"]

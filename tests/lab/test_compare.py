@@ -98,14 +98,14 @@ def test_a_bit_per_byte_is_judged_by_the_nats_of_a_token(tiny: dict[str, object]
     """A bit a byte of long tokens is more nats than one of letters."""
     for size, tokenizer in ((320, "bpe"), (300, "char")):
         arm = make_trial_spec(make_config(tiny | {"vocab_size": size, "tokenizer": tokenizer}), steps=1)
-        outcome, store = run_trials([arm], workers=1)[0], prepare_trial(arm).store
+        result, store = run_trials([arm], workers=1)[0], prepare_trial(arm).store
         bytes_per_token = float(store.tokenizer.byte_lengths[store.validation[1:]].mean())
-        found = nats_per_unit([outcome], in_bits=True)
-        assert found == pytest.approx(np.log(2) * bytes_per_token, rel=0.02)
-        assert nats_per_unit([outcome], in_bits=False) == 1.0
+        unit_nats = nats_per_unit([result], in_bits=True)
+        assert unit_nats == pytest.approx(np.log(2) * bytes_per_token, rel=0.02)
+        assert nats_per_unit([result], in_bits=False) == 1.0
         # A certain difference of 0.012 bits of 1 a byte: 0.026 nats of a token, 0.008 of a letter.
-        told = _verdict(Interval(*(-x * found for x in (0.012, 0.013, 0.011))), 0.001, of=found)
-        assert told == ("better" if tokenizer == "bpe" else "not told apart")
+        verdict = _verdict(Interval(*(-x * unit_nats for x in (0.012, 0.013, 0.011))), 0.001, of=unit_nats)
+        assert verdict == ("better" if tokenizer == "bpe" else "not told apart")
 
 
 def test_a_grid_and_named_arms(tiny: dict[str, object], tiny_file: Path, trained: Path) -> None:
@@ -129,8 +129,8 @@ def test_a_plain_rate_takes_a_rate_per_epoch_away(tiny: dict[str, Any]) -> None:
     arms = make_arms([one], parse_vary_flags(["learning_rate=0.0001,0.003"]))
     assert [a.config.learning_rate for a in arms] == [0.0001, 0.003]
     assert {a.config.schedule for a in arms} == {make_config({}).schedule}
-    kept = make_arms([one], parse_vary_flags(["batch_size=4,8"]))
-    assert {a.config.schedule for a in kept} == {"piecewise"}
+    comparison_arms = make_arms([one], parse_vary_flags(["batch_size=4,8"]))
+    assert {a.config.schedule for a in comparison_arms} == {"piecewise"}
 
 
 def test_claims_need_certainty_and_size() -> None:
@@ -191,7 +191,7 @@ def test_the_verb_says_the_cost_and_prints_one_object(
             "--points", "2", "--save-dir", "here"]  # fmt: skip
     assert descend(line) == 0
     out, err = capsys.readouterr()
-    found = json.loads(out)
+    comparison = json.loads(out)
     assert {
         "config",
         "validation_loss",
@@ -199,15 +199,15 @@ def test_the_verb_says_the_cost_and_prints_one_object(
         "bits_per_byte",
         "seconds",
         "difference",
-    } <= set(found["arms"][1])
-    assert set(found["arms"][1]["difference"]) == {"value", "ci95"}
-    assert len(found["arms"][0]["seeds"][0]["curve"]) == 2
+    } <= set(comparison["arms"][1])
+    assert set(comparison["arms"][1]["difference"]) == {"value", "ci95"}
+    assert len(comparison["arms"][0]["seeds"][0]["curve"]) == 2
     assert "4 runs: about" in err
     assert "4 of 4 runs" in err
-    assert read_record(Path("here"), COMPARISON_FILE, Comparison).sentence == found["sentence"]
+    assert read_record(Path("here"), COMPARISON_FILE, Comparison).sentence == comparison["sentence"]
     # What repeats it: as typed, but for what would be in its way.
     assert "--json" in line
-    assert shlex.split(found["command"])[1:] == [w for w in line[:-2] if w != "--json"]
+    assert shlex.split(comparison["command"])[1:] == [w for w in line[:-2] if w != "--json"]
     # The same again costs nothing, and nothing is written over.
     assert descend([*line[:-1], "there"]) == 0
     assert "4 of them made before: about 0.0 s" in capsys.readouterr().err
@@ -243,10 +243,10 @@ def test_contestants_are_plain(tiny: dict[str, object]) -> None:
 
 def test_the_library_does_the_same_as_the_verb(tiny: dict[str, object]) -> None:
     keys = tiny | {"epoch": 1}
-    found = library_compare(keys, vary={"dropout_rate": [0.0, 0.2]}, seeds=2, budget=640, workers=1)
+    comparison = library_compare(keys, vary={"dropout_rate": [0.0, 0.2]}, seeds=2, budget=640, workers=1)
     by_hand = make_arms(base(tiny), parse_vary_flags(["dropout_rate=0.0,0.2"]))
     same = run_comparison_trials(plan_comparison(by_hand, seeds=2, budget=640), workers=1)
-    assert msgspec.structs.replace(found, command="") == same
-    assert eval(found.command, {"descend": library}) == found
+    assert msgspec.structs.replace(comparison, command="") == same
+    assert eval(comparison.command, {"descend": library}) == comparison
     with pytest.raises(ConfigError, match="did you mean embed_dim"):
         library_compare(keys, vary={"embed_dmi": [8, 16]})

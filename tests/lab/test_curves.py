@@ -15,7 +15,7 @@ from descend.lab.formula import PARAMETERS, Floats, validation_loss, training_lo
 from descend.lab.squares import gauss_newton
 from descend.lab.way import GROUPS, LossSpans, Trajectory, observe, make_trajectory
 
-TRAITS = RunFeatures(
+RUN_FEATURES = RunFeatures(
     peak_learning_rate=0.001, tokens_per_step=1024, parameters=300_000, train_tokens=100_000,
     vocab_size=1024, adamw=False, dropout=0.0,
 )  # fmt: skip
@@ -29,23 +29,23 @@ def way(schedule: str = "wsd", steps: int = STEPS) -> Trajectory:
     return make_trajectory(config, 20, steps, 1024 * steps // 4)
 
 
-def flat(belief: CurvePrior, deviation: float) -> CurvePrior:
+def flat(prior: CurvePrior, deviation: float) -> CurvePrior:
     """The same belief, so wide that it says nothing."""
     wide = np.eye(len(PARAMETERS)) * deviation**2
-    return msgspec.structs.replace(belief, covariance=wide.tolist(), validation_error=0.003,
+    return msgspec.structs.replace(prior, covariance=wide.tolist(), validation_error=0.003,
                                    training_error=0.003)  # fmt: skip
 
 
-def shown(z: Floats, path: Trajectory, until: int, noise: float = 0.0, seed: int = 0) -> ObservedCurve:
+def observe_curve(z: Floats, path: Trajectory, until: int, noise: float = 0.0, seed: int = 0) -> ObservedCurve:
     """What a run that follows the formula exactly has shown by step `until`."""
     pick = np.random.default_rng(seed)
     ends = np.arange(1.0, until + 1)
     train = training_loss(z, path.points_at(ends - 0.5), START, SCALE)
     epochs = np.arange(STEPS // 4, until + 1, STEPS // 4, dtype=np.float64)
-    held = validation_loss(z, path.points_at(epochs), START, SCALE)
+    validation_losses = validation_loss(z, path.points_at(epochs), START, SCALE)
     return observe(
         path, LossSpans(ends, train + noise * pick.standard_normal(until)), epochs,
-        held + noise / 10 * pick.standard_normal(len(epochs)),
+        validation_losses + noise / 10 * pick.standard_normal(len(epochs)),
         start=START, scale=SCALE, training_error=0.003,
     )  # fmt: skip
 
@@ -58,29 +58,29 @@ def shown(z: Floats, path: Trajectory, until: int, noise: float = 0.0, seed: int
 def test_the_parameters_of_a_curve_seen_whole_come_back(
     floor: float, pace: float, bend: float, noise: float
 ) -> None:
-    mean = np.array(load_curve_prior().mean) @ TRAITS.features()
+    mean = np.array(load_curve_prior().mean) @ RUN_FEATURES.features()
     z = np.concatenate([np.log([floor, pace, bend, noise]), mean[4:]])
-    found = fit_posterior(shown(z, way(), STEPS), TRAITS, flat(load_curve_prior(), 2.0))
+    estimate = fit_posterior(observe_curve(z, way(), STEPS), RUN_FEATURES, flat(load_curve_prior(), 2.0))
     whole = way().points_at(np.arange(20.0, STEPS + 1))
     np.testing.assert_allclose(
-        validation_loss(found.z, whole, START, SCALE), validation_loss(z, whole, START, SCALE), atol=0.03
+        validation_loss(estimate.z, whole, START, SCALE), validation_loss(z, whole, START, SCALE), atol=0.03
     )
     # What the decay gives free is seen, so it is told from the power law.
-    assert np.exp(found.z[3]) == pytest.approx(noise, abs=0.08)
+    assert np.exp(estimate.z[3]) == pytest.approx(noise, abs=0.08)
 
 
 def test_intervals_cover_curves_drawn_from_the_belief() -> None:
-    belief = load_curve_prior()
-    mean = np.array(belief.mean) @ TRAITS.features()
-    root = np.linalg.cholesky(np.array(belief.covariance))
+    prior = load_curve_prior()
+    mean = np.array(prior.mean) @ RUN_FEATURES.features()
+    root = np.linalg.cholesky(np.array(prior.covariance))
     pick = np.random.default_rng(3)
     inside, path, runs = 0, way(), 60
     for number in range(runs):
         z = mean + root @ pick.standard_normal(len(mean))
-        seen = shown(z, path, STEPS // 2, noise=0.05, seed=number)
+        observed_curve = observe_curve(z, path, STEPS // 2, noise=0.05, seed=number)
         end = path.points_at(np.array([float(STEPS)]))
-        draws = fit_posterior(seen, TRAITS, belief).held_out(end, 300)
-        _, low, high = prediction_interval(draws, belief.validation_error, 1.0)
+        draws = fit_posterior(observed_curve, RUN_FEATURES, prior).sample_validation_losses(end, 300)
+        _, low, high = prediction_interval(draws, prior.validation_error, 1.0)
         truth = validation_loss(z, end, START, SCALE)[0]
         inside += int(low[0] <= truth <= high[0])
     # 80 % are meant; the simulated curves have less noise than the belief allows for, so more.
@@ -88,13 +88,13 @@ def test_intervals_cover_curves_drawn_from_the_belief() -> None:
 
 
 def test_the_interval_narrows_with_what_was_seen() -> None:
-    belief, path = load_curve_prior(), way()
-    z = np.array(belief.mean) @ TRAITS.features()
+    prior, path = load_curve_prior(), way()
+    z = np.array(prior.mean) @ RUN_FEATURES.features()
     end = path.points_at(np.array([float(STEPS)]))
     widths = []
     for until in (20, STEPS // 2, STEPS - 1):
-        draws = fit_posterior(shown(z, path, until), TRAITS, belief).held_out(end, 300)
-        _, low, high = prediction_interval(draws, belief.validation_error, belief.interval_scale)
+        draws = fit_posterior(observe_curve(z, path, until), RUN_FEATURES, prior).sample_validation_losses(end, 300)
+        _, low, high = prediction_interval(draws, prior.validation_error, prior.interval_scale)
         widths.append(float(high[0] - low[0]))
     assert widths[0] > 1.5 * widths[1] > 1.5 * widths[2]
 
@@ -104,18 +104,18 @@ def test_a_way_counts_tokens_by_their_rate() -> None:
     falling = way("linear").points_at(np.array([0.0, 100.0, float(STEPS)]))
     assert constant.trained[0] == falling.trained[0] == 0
     assert constant.trained[-1] > 1.9 * falling.trained[-1] > 0
-    assert constant.passes[-1] == falling.passes[-1] == pytest.approx(4)
+    assert constant.epochs[-1] == falling.epochs[-1] == pytest.approx(4)
     assert falling.rate[-1] < 0.01 < 0.99 < constant.rate[-1]
 
 
 def test_training_losses_are_grouped_and_their_noise_estimated() -> None:
     ends = np.arange(1.0, STEPS + 1)
     noisy = 3 + np.random.default_rng(0).standard_normal(STEPS)
-    seen = observe(way(), LossSpans(ends, noisy), np.array([]), np.array([]),
+    observed_curve = observe(way(), LossSpans(ends, noisy), np.array([]), np.array([]),
                start=START, scale=SCALE, training_error=0.0)  # fmt: skip
-    assert len(seen.train_losses) == GROUPS
+    assert len(observed_curve.train_losses) == GROUPS
     per_group = STEPS / GROUPS
-    assert np.median(seen.train_errors) == pytest.approx(per_group**-0.5, rel=0.25)
+    assert np.median(observed_curve.train_errors) == pytest.approx(per_group**-0.5, rel=0.25)
 
 
 def test_least_squares_finds_the_bottom_of_a_valley() -> None:
@@ -129,7 +129,7 @@ def test_least_squares_finds_the_bottom_of_a_valley() -> None:
 
 
 def test_accuracy_follows_a_falling_loss_more_than_a_rising_one() -> None:
-    belief = load_curve_prior()
-    better, worse = expected_accuracy(np.array([3.0, 5.0]), 4.0, 0.3, belief)
+    prior = load_curve_prior()
+    better, worse = expected_accuracy(np.array([3.0, 5.0]), 4.0, 0.3, prior)
     assert better - 0.3 > abs(worse - 0.3)
     assert 0 <= worse <= 0.3 < better <= 1

@@ -41,18 +41,18 @@ def unfinished(text_file: Path, tiny_file: Path, tmp_path_factory: pytest.TempPa
 
 
 def test_a_finished_run_is_forecast_as_if_continued(trained: Path) -> None:
-    found = forecast_run(trained, 3)
-    assert found.finished
-    assert found.epochs_ahead == len(found.epochs) == 3
-    assert [a.epoch for a in found.epochs] == [3, 4, 5]
-    low, high = found.validation_loss_interval
-    assert 0 < low < found.validation_loss < high
-    assert 0 < found.accuracy < 1
-    assert found.validation_loss_now is not None
-    assert found.expected_loss_reduction == pytest.approx(found.validation_loss_now - found.validation_loss)
-    assert found.gain_per_minute * found.minutes == pytest.approx(found.expected_loss_reduction)
-    assert f"descend continue {trained} --epoch 3" in summarize_forecast(found)
-    assert abs(found.expected_loss_reduction) < 1  # nats: near where it stands, the run being hardly longer
+    forecast = forecast_run(trained, 3)
+    assert forecast.finished
+    assert forecast.epochs_ahead == len(forecast.epochs) == 3
+    assert [a.epoch for a in forecast.epochs] == [3, 4, 5]
+    low, high = forecast.validation_loss_interval
+    assert 0 < low < forecast.validation_loss < high
+    assert 0 < forecast.accuracy < 1
+    assert forecast.validation_loss_now is not None
+    assert forecast.expected_loss_reduction == pytest.approx(forecast.validation_loss_now - forecast.validation_loss)
+    assert forecast.loss_reduction_per_minute * forecast.minutes == pytest.approx(forecast.expected_loss_reduction)
+    assert f"descend continue {trained} --epoch 3" in summarize_forecast(forecast)
+    assert abs(forecast.expected_loss_reduction) < 1  # nats: near where it stands, the run being hardly longer
 
 
 def test_without_a_number_as_many_epochs_as_it_had(trained: Path) -> None:
@@ -60,38 +60,38 @@ def test_without_a_number_as_many_epochs_as_it_had(trained: Path) -> None:
 
 
 def test_an_unfinished_run_is_forecast_to_its_own_end(unfinished: Path) -> None:
-    found = forecast_run(unfinished)
-    assert not found.finished
-    assert found.epochs_seen == 2
-    assert [a.epoch for a in found.epochs] == [3, 4]
-    assert "At the end of this run" in "\n".join(forecast_lines(found))
+    forecast = forecast_run(unfinished)
+    assert not forecast.finished
+    assert forecast.num_observed_epochs == 2
+    assert [a.epoch for a in forecast.epochs] == [3, 4]
+    assert "At the end of this run" in "\n".join(forecast_lines(forecast))
     further = forecast_run(unfinished, 2)
     assert [a.epoch for a in further.epochs] == [3, 4, 5, 6]
-    assert further.epochs[0].validation_loss == found.epochs[0].validation_loss
-    assert further.minutes > found.minutes
+    assert further.epochs[0].validation_loss == forecast.epochs[0].validation_loss
+    assert further.minutes > forecast.minutes
 
 
 def test_an_unfinished_run_of_so_many_steps_ends_there(tiny: dict[str, Any]) -> None:
     """In the midst of its second pass: 0.4 of 60 steps are ahead of it, not those of two passes."""
     stopped_at(0.6, Path("short"), tiny | {"max_steps": 60})
-    found = forecast_run(Path("short"))
+    forecast = forecast_run(Path("short"))
     steps = [r for r in read_events(Path("short")) if isinstance(r, Step)]
     ahead = 60 - steps[-1].step
-    assert [a.epoch for a in found.epochs] == [1, 2]
+    assert [a.epoch for a in forecast.epochs] == [1, 2]
     per_step = sum(s.seconds for s in steps) / len(steps)
-    assert found.minutes == pytest.approx(ahead * per_step / 60)
+    assert forecast.minutes == pytest.approx(ahead * per_step / 60)
 
 
 def test_smoothed_losses_are_left_out(tiny: dict[str, Any], trained: Path) -> None:
     """Of a run with label smoothing the epochs alone speak; before the first, nothing does."""
     stopped_at(0.7, Path("smooth"), tiny | {"label_smoothing": 0.1})
-    found = forecast_run(Path("smooth"))
+    forecast = forecast_run(Path("smooth"))
     plain = forecast_run(trained)
-    assert found.epochs_seen == 1
-    assert [a.epoch for a in found.epochs] == [2]
-    low, high = found.validation_loss_interval
-    assert 0 < low < found.validation_loss < high
-    assert abs(found.validation_loss - (plain.validation_loss_now or 0)) < 1
+    assert forecast.num_observed_epochs == 1
+    assert [a.epoch for a in forecast.epochs] == [2]
+    low, high = forecast.validation_loss_interval
+    assert 0 < low < forecast.validation_loss < high
+    assert abs(forecast.validation_loss - (plain.validation_loss_now or 0)) < 1
     stopped_at(0.4, Path("young"), tiny | {"label_smoothing": 0.1})
     with pytest.raises(RunFolderError, match="label_smoothing in its first epoch"):
         forecast_run(Path("young"))
@@ -104,11 +104,11 @@ def test_with_less_seen_the_interval_is_wider(unfinished: Path, tmp_path: Path) 
     first_epoch = next(i for i, line in enumerate(lines) if '"kind":"epoch"' in line)
     (early / "events.jsonl").write_text("".join(lines[: first_epoch // 2]))
     before, after = forecast_run(early), forecast_run(unfinished)
-    assert before.epochs_seen == 0
+    assert before.num_observed_epochs == 0
     assert before.validation_loss_now is None
 
-    def width(found: Any) -> float:
-        low, high = found.validation_loss_interval
+    def width(forecast: Any) -> float:
+        low, high = forecast.validation_loss_interval
         return float(high - low)
 
     assert width(before) > width(after)
@@ -117,11 +117,11 @@ def test_with_less_seen_the_interval_is_wider(unfinished: Path, tmp_path: Path) 
 
 def test_overfitting_that_was_seen_is_said(unfinished: Path, tmp_path: Path) -> None:
     rising = with_losses(unfinished, tmp_path / "rising", {1: 3.0, 2: 3.5})
-    found = forecast_run(rising)
-    assert found.overfits_at_epoch == 2
-    assert found.expected_loss_reduction < 0
-    assert "overfitting" in summarize_forecast(found)
-    assert "more epochs will not help" in summarize_forecast(found)
+    forecast = forecast_run(rising)
+    assert forecast.overfits_at_epoch == 2
+    assert forecast.expected_loss_reduction < 0
+    assert "overfitting" in summarize_forecast(forecast)
+    assert "more epochs will not help" in summarize_forecast(forecast)
 
 
 def with_losses(run: Path, folder: Path, losses: dict[int, float]) -> Path:
@@ -143,14 +143,14 @@ def test_no_gain_is_promised_to_a_run_that_rose_after_its_best_epoch(
     fell = with_losses(tmp_path / "run", tmp_path / "fell", {1: 4.4, 2: 3.9, 3: 3.7, 4: 3.6})
     assert "The run went on after" not in summarize_forecast(forecast_run(fell, 2))
     losses = {1: 2.0, 2: 1.0, 3: 1.01, 4: 1.03}
-    found = forecast_run(with_losses(tmp_path / "run", tmp_path / "rose", losses), 2)
-    assert found.overfits_at_epoch == 3
-    assert found.expected_loss_reduction <= 0
-    said = summarize_forecast(found)
+    forecast = forecast_run(with_losses(tmp_path / "run", tmp_path / "rose", losses), 2)
+    assert forecast.overfits_at_epoch == 3
+    assert forecast.expected_loss_reduction <= 0
+    said = summarize_forecast(forecast)
     assert "after epoch 2, its best" in said
     assert "rose from 1.000 to 1.030 by epoch 4" in said
     assert "overfitting is foreseen" not in said
-    lines = forecast_lines(found)
+    lines = forecast_lines(forecast)
     assert any("continued from  epoch 2, the best" in line for line in lines)
     assert not any("continued from" in line for line in forecast_lines(forecast_run(fell, 2)))
     hopeful = msgspec.structs.replace(forecast_run(fell, 2), expected_loss_reduction=0.5, overfits_at_epoch=None)
@@ -187,5 +187,5 @@ def test_the_page_quotes_the_scores_as_they_are() -> None:
     root = Path(__file__).parents[2]
     page = (root / "docs/forecast.md").read_text(encoding="utf-8")
     for name in ("summary.md", "errors.md"):
-        told = (root / "benchmarks/results/forecast" / name).read_text(encoding="utf-8")
-        assert told.strip() in page
+        scores = (root / "benchmarks/results/forecast" / name).read_text(encoding="utf-8")
+        assert scores.strip() in page

@@ -16,7 +16,7 @@ from descend.errors import ConfigError, UserError
 from descend.lab import planning
 from descend.lab.axes import LAYERS, WIDTHS
 from descend.lab.outlook import ScalingLawInput, load_scaling_law
-from descend.lab.plan import MOST_RATE, choose_config, plan_for_target_loss, shape_for
+from descend.lab.plan import MAX_RATE, choose_config, plan_for_target_loss, shape_for
 from descend.lab.planning import make_corpus_plan
 from descend.lab.probe import MachineBenchmark
 from descend.lab.rates import StepTimeModel, TimedStep, StepWorkload, fit_step_time
@@ -39,7 +39,7 @@ def sample(train_bytes: int) -> CorpusProfile:
         bytes_per_token={v: ratios[v] for v in fit},
         train_bytes_per_token={v: 1.05 * ratios[v] for v in fit},
         unigram=3.9, bigram=3.1, trigram=2.9,
-        overlap_share=0.0, seconds_to_prepare=1.0,
+        overlap_fraction=0.0, seconds_to_prepare=1.0,
     )  # fmt: skip
 
 
@@ -58,7 +58,7 @@ def test_every_plan_is_a_sound_configuration_within_its_time(
     each = RATES.seconds(StepWorkload(shape, config.batch_size, config.seq_len))
     assert plan.predicted.steps * each <= minutes * 60
     assert config.batch_size * config.seq_len <= train_bytes
-    assert config.learning_rate <= MOST_RATE  # type: ignore[operator]
+    assert config.learning_rate <= MAX_RATE  # type: ignore[operator]
     low, high = plan.predicted.bits_per_byte_interval
     assert 0 < low < plan.predicted.bits_per_byte < high
     low, high = plan.predicted.interval
@@ -96,9 +96,9 @@ def test_a_bound_on_memory_is_kept() -> None:
 
 
 def test_the_time_for_a_target_is_the_time_that_reaches_it() -> None:
-    wanted = choose_config(sample(10**7), RATES, OUTLOOK, 10).predicted.bits_per_byte
-    plan = plan_for_target_loss(wanted, sample(10**7), RATES, OUTLOOK)
-    assert plan.predicted.bits_per_byte <= wanted
+    target_bits_per_byte = choose_config(sample(10**7), RATES, OUTLOOK, 10).predicted.bits_per_byte
+    plan = plan_for_target_loss(target_bits_per_byte, sample(10**7), RATES, OUTLOOK)
+    assert plan.predicted.bits_per_byte <= target_bits_per_byte
     assert 5 < plan.minutes < 11
 
 
@@ -125,10 +125,10 @@ def test_rates_come_back_from_what_they_predict() -> None:
         for width, layers, vocab in ((32, 2, 512), (128, 2, 1024), (192, 4, 2048), (384, 4, 4096))
     ]
     timed = [TimedStep(w, RATES.seconds(w) * 0.7, RATES.seconds(w) * 0.3) for w in works]
-    found = fit_step_time(timed)
-    assert all(x >= 0 for x in msgspec.structs.astuple(found))
+    step_time = fit_step_time(timed)
+    assert all(x >= 0 for x in msgspec.structs.astuple(step_time))
     for work in works:
-        assert found.seconds(work) == pytest.approx(RATES.seconds(work), rel=0.1)
+        assert step_time.seconds(work) == pytest.approx(RATES.seconds(work), rel=0.1)
 
 
 def test_heads_fit_every_width() -> None:
@@ -156,49 +156,49 @@ def test_more_text_more_tokens_or_a_larger_network_never_raise_the_loss_expected
 
 def test_a_small_text_is_not_read_until_it_is_known_by_heart() -> None:
     short, long = (choose_config(sample(100_000), RATES, OUTLOOK, m).predicted for m in (1, 60))
-    assert long.passes < 2 * short.passes < 30
+    assert long.num_epochs < 2 * short.num_epochs < 30
     assert long.seconds < 5 * 60  # of the sixty minutes
 
 
 MACHINE = MachineBenchmark("float32", RATES, [])
 
 
-def told(text: CorpusProfile, minutes: float) -> str:
+def describe_plan(text: CorpusProfile, minutes: float) -> str:
     return "\n".join(plan_lines(choose_config(text, RATES, OUTLOOK, minutes), MACHINE, "a.txt"))
 
 
 def test_time_that_is_left_is_told_with_why() -> None:
     assert choose_config(sample(50_000), RATES, OUTLOOK, 60).predicted.seconds < 1800
-    assert "are not used, since from more passes over so short a text" in told(sample(50_000), 60)
-    assert "not used" not in told(sample(10**8), 1)
+    assert "are not used, since from more passes over so short a text" in describe_plan(sample(50_000), 60)
+    assert "not used" not in describe_plan(sample(10**8), 1)
 
 
 def test_an_expectation_above_counting_is_doubted_on_a_text_of_another_kind() -> None:
     regular = msgspec.structs.replace(sample(10**6), unigram=1.2, bigram=0.23, trigram=0.12)
     assert choose_config(regular, RATES, OUTLOOK, 1).predicted.bits_per_byte > 0.12
-    said = told(regular, 1)
+    said = describe_plan(regular, 1)
     assert "Counting triples of tokens alone reaches 0.120: this text is more regular" in said
     pairs = msgspec.structs.replace(regular, bigram=0.11)
-    assert "Counting pairs of tokens alone reaches 0.110" in told(pairs, 1)
+    assert "Counting pairs of tokens alone reaches 0.110" in describe_plan(pairs, 1)
     # Prose for so short a time ends above counting indeed.
     assert choose_config(sample(10**6), RATES, OUTLOOK, 0.03).predicted.bits_per_byte > 2.9
     for minutes in (0.03, 1):
-        assert "more regular" not in told(sample(10**6), minutes)
+        assert "more regular" not in describe_plan(sample(10**6), minutes)
 
 
 def test_a_sample_measures_the_text(text_file: Path, tmp_path: Path) -> None:
     text = prepare_documents(make_config({"corpus_dir": str(text_file)}))
-    found = profile_corpus(text)
-    assert found.train_bytes == text.train_bytes
-    assert found.trigram < found.bigram < found.unigram < 8
-    assert found.overlap_share == 0  # the same few sentences again and again, but not copied
+    profile = profile_corpus(text)
+    assert profile.train_bytes == text.train_bytes
+    assert profile.trigram < profile.bigram < profile.unigram < 8
+    assert profile.overlap_fraction == 0  # the same few sentences again and again, but not copied
     noise = tmp_path / "noise.txt"
     letters = np.random.default_rng(0).choice(list("abcdefgh"), 20_000)
     noise.write_text("".join(letters))
     hard = profile_corpus(prepare_documents(make_config({"corpus_dir": str(noise)})))
     # Random letters of eight kinds carry three bits each.
     assert hard.trigram == pytest.approx(3, abs=0.4)
-    assert hard.overlap_share == 0
+    assert hard.overlap_fraction == 0
 
 
 def test_a_long_plan_is_corrected_by_the_planned_network_itself(
@@ -210,14 +210,14 @@ def test_a_long_plan_is_corrected_by_the_planned_network_itself(
     # As if this machine had been reckoned ten times too slow.
     honest = planning.benchmark_machine
     monkeypatch.setattr(planning, "benchmark_machine", lambda *_: slower(honest(), 10))
-    found = make_corpus_plan(str(varied_text), 0.2)
-    assert found.machine.correction_factor < 0.5
+    corpus_plan = make_corpus_plan(str(varied_text), 0.2)
+    assert corpus_plan.machine.correction_factor < 0.5
     # How much more is trained hangs on which size fits best; 1.98 times was met.
-    assert found.plan.predicted.tokens > 1.5 * choose_config(
-        found.plan.sample, slower(found.machine, 1 / found.machine.correction_factor).rates, OUTLOOK, 0.2
+    assert corpus_plan.plan.predicted.tokens > 1.5 * choose_config(
+        corpus_plan.plan.sample, slower(corpus_plan.machine, 1 / corpus_plan.machine.correction_factor).rates, OUTLOOK, 0.2
     ).predicted.tokens  # fmt: skip
-    assert found.plan.predicted.seconds <= 12 * 1.001
-    assert "planned anew" in "\n".join(plan_lines(found.plan, found.machine, "text"))
+    assert corpus_plan.plan.predicted.seconds <= 12 * 1.001
+    assert "planned anew" in "\n".join(plan_lines(corpus_plan.plan, corpus_plan.machine, "text"))
     monkeypatch.setattr(planning, "available_memory_bytes", lambda: 1000)
     assert make_corpus_plan(str(varied_text), 0.2).machine.correction_factor == 1.0
 

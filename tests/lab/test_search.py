@@ -38,13 +38,13 @@ def planned(
     tiny: dict[str, object], over: list[str], folder: Path | None = None, **terms: Any
 ) -> SearchPlan:
     config = base(tiny)
-    told: dict[str, Any] = {"minutes": 5.0, "match": "steps", "budget": 24, "seeds": 2,
+    default_terms: dict[str, Any] = {"minutes": 5.0, "match": "steps", "budget": 24, "seeds": 2,
                             "evaluation_tokens": 1000, "workers": 1}  # fmt: skip
-    return plan_search(config, make_search_space(parse_over_flags(over), config), SearchBudget(**told | terms), folder)
+    return plan_search(config, make_search_space(parse_over_flags(over), config), SearchBudget(**default_terms | terms), folder)
 
 
 @pytest.fixture(scope="module")
-def found(text_file: Path, tmp_path_factory: pytest.TempPathFactory, own_cache: Path) -> SearchResult:
+def search_result(text_file: Path, tmp_path_factory: pytest.TempPathFactory, own_cache: Path) -> SearchResult:
     from tests.conftest import TINY
 
     folder = tmp_path_factory.mktemp("search")
@@ -56,37 +56,37 @@ def test_two_trials_are_called_no_search() -> None:
     assert few_trials_warning(2, 2) == few_trials_warning(3, 100) == ""
 
 
-def test_the_best_of_all_is_found(found: SearchResult) -> None:
+def test_the_best_of_all_is_found(search_result: SearchResult) -> None:
     # Six configurations are all there are: then it ends.
-    assert len(found.trials) == 6
-    assert len({repr(t.values) for t in found.trials}) == len(found.trials)
-    assert found.trials[0].values == {"learning_rate": 0.001, "batch_size": 4}
-    assert found.base_number == found.trials[0].number
-    finished = [t for t in found.trials if t.state == "finished"]
+    assert len(search_result.trials) == 6
+    assert len({repr(t.values) for t in search_result.trials}) == len(search_result.trials)
+    assert search_result.trials[0].values == {"learning_rate": 0.001, "batch_size": 4}
+    assert search_result.base_number == search_result.trials[0].number
+    finished = [t for t in search_result.trials if t.state == "finished"]
     best = min(finished, key=lambda t: t.bits_per_byte or 9)
-    assert best.number == found.best_number == found.ranking[0].number
+    assert best.number == search_result.best_number == search_result.ranking[0].number
     assert best.values["learning_rate"] == 0.004
-    assert found.best["learning_rate"] == 0.004
+    assert search_result.best["learning_rate"] == 0.004
     assert all(t.steps == 24 for t in finished)
 
 
-def test_the_difference_comes_from_fresh_seeds(found: SearchResult) -> None:
-    confirmation = found.confirmation
+def test_the_difference_comes_from_fresh_seeds(search_result: SearchResult) -> None:
+    confirmation = search_result.confirmation
     assert confirmation is not None
-    assert found.seed not in confirmation.seeds
+    assert search_result.seed not in confirmation.seeds
     first, second = confirmation.arms
     assert first.config["learning_rate"] == 0.001
-    assert second.config == found.best | {"seed": confirmation.seeds[0]}
+    assert second.config == search_result.best | {"seed": confirmation.seeds[0]}
     assert second.difference is not None
-    assert f"{second.difference.value:+.3f} [" in found.sentence
+    assert f"{second.difference.value:+.3f} [" in search_result.sentence
     claimed = {"better": "is better than", "worse": "is worse than",
                "not told apart": "is not told apart from"}  # fmt: skip
-    assert f"{claimed[second.verdict]} the base" in found.sentence
-    assert "2 fresh seeds" in found.sentence
+    assert f"{claimed[second.verdict]} the base" in search_result.sentence
+    assert "2 fresh seeds" in search_result.sentence
 
 
-def test_the_command_trains_the_best_one(found: SearchResult) -> None:
-    words = shlex.split(found.train_command)
+def test_the_command_trains_the_best_one(search_result: SearchResult) -> None:
+    words = shlex.split(search_result.train_command)
     assert words[:2] == ["descend", "train"]
     assert descend([*words[1:], "--save-dir", "best", "--log-level", "error"]) == 0
     text = Path("best/run.json").read_text()
@@ -94,15 +94,15 @@ def test_the_command_trains_the_best_one(found: SearchResult) -> None:
     assert '"max_steps":24' in text.replace(" ", "")
 
 
-def test_what_was_found_is_kept_and_shown(found: SearchResult) -> None:
-    assert msgspec.json.decode(msgspec.json.encode(found), type=SearchResult) == found
-    text = format_search(found)
-    assert found.train_command in text
-    assert found.sentence in text
+def test_what_was_found_is_kept_and_shown(search_result: SearchResult) -> None:
+    assert msgspec.json.decode(msgspec.json.encode(search_result), type=SearchResult) == search_result
+    text = format_search(search_result)
+    assert search_result.train_command in text
+    assert search_result.sentence in text
     first_row = text.splitlines()[2].split()
     assert first_row[:2] == ["1", "0.004"]
-    study = optuna.load_study(storage=f"sqlite:///{found.study}", study_name=None)
-    assert study.best_value == found.ranking[0].bits_per_byte
+    study = optuna.load_study(storage=f"sqlite:///{search_result.study}", study_name=None)
+    assert study.best_value == search_result.ranking[0].bits_per_byte
 
 
 def test_a_search_is_taken_up_and_costs_nothing_twice(
@@ -126,10 +126,10 @@ def test_a_search_is_taken_up_and_costs_nothing_twice(
 
 
 def test_the_base_may_be_the_best(tiny: dict[str, object]) -> None:
-    found = run_search_trials(planned(tiny, ["learning_rate=0.00001,0.001"]))
-    assert found.best_number == found.base_number
-    assert found.confirmation is None
-    assert "none was better than the base" in found.sentence
+    result = run_search_trials(planned(tiny, ["learning_rate=0.00001,0.001"]))
+    assert result.best_number == result.base_number
+    assert result.confirmation is None
+    assert "none was better than the base" in result.sentence
 
 
 @pytest.mark.parametrize("over", ["blank_rate=0.1..0.1000001", "learning_rate=0.002..0.0020001"])
@@ -138,10 +138,10 @@ def test_a_base_outside_of_what_is_searched_is_none_of_the_trials(
 ) -> None:
     """A share of blanks that was left open, and a rate below the range; of such ranges one trial is
     all there is."""
-    found = run_search_trials(planned(tiny, [over]))
-    assert len(found.trials) == 1
-    assert found.base_number is None
-    assert found.confirmation is not None
+    result = run_search_trials(planned(tiny, [over]))
+    assert len(result.trials) == 1
+    assert result.base_number is None
+    assert result.confirmation is not None
 
 
 def test_a_hopeless_trial_is_ended_and_one_that_may_win_is_not() -> None:
@@ -170,23 +170,23 @@ def test_between_two_judgments_a_loss_lies_in_proportion() -> None:
 def test_a_search_ends_what_is_hopeless(tiny: dict[str, object]) -> None:
     rates = ",".join(f"{n / 1000:g}" for n in range(1, 9))
     plan = planned(tiny, [f"learning_rate={rates},0.00001,0.00002"], budget=48)
-    found = run_search_trials(plan)
-    stopped = [t for t in found.trials if t.state == "stopped"]
+    result = run_search_trials(plan)
+    stopped = [t for t in result.trials if t.state == "stopped"]
     slow = [t for t in stopped if t.values["learning_rate"] < 0.0001]
     assert slow
     for one in slow:
         assert 0.3 <= one.evaluations[-1][0] < 1
         assert one.evaluations[-1][1] == one.bits_per_byte
         # Finished for itself it is far behind the best, as was foreseen.
-        whole = run_trial(plan.arm(one.values))
+        whole = run_trial(plan.make_spec(one.values))
         assert whole.steps == 48 > (one.steps or 0)
-        assert whole.bits_per_byte > 2 * (found.ranking[0].bits_per_byte or 0)
+        assert whole.bits_per_byte > 2 * (result.ranking[0].bits_per_byte or 0)
 
 
 def test_the_key_that_decides_weighs_most(tiny: dict[str, object]) -> None:
     plan = planned(tiny, ["learning_rate=0.0001..0.01", "dropout_rate=0..0.3"])
     study = studies.open_study(plan.file, plan.search_key, plan.budget)
-    for n in range(studies.LEAST_FOR_IMPORTANCE):
+    for n in range(studies.MIN_FOR_IMPORTANCE):
         assert studies.importance(study) == []
         trial = studies.next_trial(study, plan.space)
         if n % 3 == 2 and trial.params["learning_rate"] > 0.001:
@@ -196,7 +196,7 @@ def test_the_key_that_decides_weighs_most(tiny: dict[str, object]) -> None:
             study.tell(trial, trial.params["learning_rate"])
     weights = studies.importance(study)
     assert [w.key for w in weights] == ["learning_rate", "dropout_rate"]
-    assert sum(w.share for w in weights) == pytest.approx(1)
+    assert sum(w.fraction for w in weights) == pytest.approx(1)
 
 
 def test_equal_seconds_are_shared_out(tiny: dict[str, object]) -> None:
@@ -206,7 +206,7 @@ def test_equal_seconds_are_shared_out(tiny: dict[str, object]) -> None:
     assert plan.confirmation_seconds == pytest.approx(4 * plan.trial_seconds)
     assert plan.budget == pytest.approx(plan.training_seconds, rel=0.01)
     tokens = planned(tiny, ["learning_rate=0.0001..0.01"], match="tokens", budget=None, minutes=2.0)
-    arm = tokens.arm({"learning_rate": 0.002})
+    arm = tokens.make_spec({"learning_rate": 0.002})
     assert tokens.budget == pytest.approx((arm.steps or 0) * 64, abs=64)
     assert arm.config["seed"] == 42
     assert load_cached_result(arm.key) is None
@@ -265,9 +265,9 @@ def test_the_verb_and_the_library(
             "--json"]  # fmt: skip
     assert descend(line) == 0
     out, err = capsys.readouterr()
-    told = msgspec.json.decode(out, type=SearchResult)
-    assert told == read_record(Path("here"), SEARCH_FILE, SearchResult)
-    assert told.command == shlex.join(["descend", *line[:-1]])
+    result = msgspec.json.decode(out, type=SearchResult)
+    assert result == read_record(Path("here"), SEARCH_FILE, SearchResult)
+    assert result.command == shlex.join(["descend", *line[:-1]])
     assert "in all:" in err
     assert "trial 1, about" in err
     assert "4 runs: about" in err
@@ -277,8 +277,8 @@ def test_the_verb_and_the_library(
         make_config(tiny), over={"learning_rate": [0.0001, 0.003]}, match="steps", budget=20,
         seeds=2, workers=1, minutes=30, save_dir="there",
     )  # fmt: skip
-    assert [t.values for t in same.trials] == [t.values for t in told.trials]
-    assert same.best["learning_rate"] == told.best["learning_rate"] == 0.003
+    assert [t.values for t in same.trials] == [t.values for t in result.trials]
+    assert same.best["learning_rate"] == result.best["learning_rate"] == 0.003
 
 
 def test_one_trial_alone_is_compared_with_nothing() -> None:

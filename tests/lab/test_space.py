@@ -47,9 +47,9 @@ def test_a_range_knows_its_numbers() -> None:
 
 def test_what_follows_from_a_width_and_a_context() -> None:
     base = make_config({"embed_dim": 256, "num_heads": 8, "ff_dim": 1024})
-    found = complete_config(base, {"embed_dim": 96, "seq_len": 512})
+    config = complete_config(base, {"embed_dim": 96, "seq_len": 512})
     # Heads of 32 and feed-forward layers of four times the width, as in the base.
-    assert (found.num_heads, found.ff_dim, found.max_seq_len) == (3, 384, 512)
+    assert (config.num_heads, config.ff_dim, config.max_seq_len) == (3, 384, 512)
     assert complete_config(base, {"embed_dim": 96, "num_heads": 1}).num_heads == 1
     # 50 cannot be divided into parts of 32: one head of 50 has an even size, two of 25 do not.
     assert complete_config(base, {"embed_dim": 50}).num_heads == 1

@@ -90,10 +90,10 @@ def peak_bytes(shape: ModelShape, sequences: int, seq_len: int, **options: bool)
         F.cross_entropy(model(ids).flatten(0, 1), ids.flatten()).backward()
     kineto = profiler.profiler.kineto_results  # type: ignore[union-attr]
     events = [e for e in kineto.events() if e.name() == "[memory]"]
-    held = peak = 0
+    current_bytes = peak = 0
     for event in sorted(events, key=lambda e: e.start_ns()):
-        held += event.nbytes()
-        peak = max(peak, held)
+        current_bytes += event.nbytes()
+        peak = max(peak, current_bytes)
     return peak
 
 

@@ -20,13 +20,13 @@ from descend.model.generate import (
     generate_text,
 )
 from descend.model.initialize import initialize
-from descend.model.sampling import SamplingSettings, sample_tokens, greedy_tokens, apply_logits_processors
+from descend.model.sampling import SamplingOptions, sample_tokens, greedy_tokens, apply_logits_processors
 from descend.model.shape import Architecture, ModelShape
 from descend.model.transformer import Transformer
 from descend.text.tokenizer import TokenizerKind, Tokenizer, train_tokenizer
 
 ARCHITECTURES: list[Architecture] = ["gpt", "modern"]
-GREEDY = SamplingSettings(greedy=True)
+GREEDY = SamplingOptions(greedy=True)
 NO_END = -1
 """An id that no model gives: rows then end by length only."""
 
@@ -58,9 +58,9 @@ def by_row(tokens: list[GeneratedToken], rows: int) -> list[list[int]]:
 
 
 def written(
-    model: Transformer, prompts: list[list[int]], asked: SamplingSettings, count: int, seed: int = 0
+    model: Transformer, prompts: list[list[int]], sampling_options: SamplingOptions, count: int, seed: int = 0
 ) -> list[list[int]]:
-    tokens = list(generate(model, prompts, asked, max_new_tokens=count, end_id=NO_END, seed=seed))
+    tokens = list(generate(model, prompts, sampling_options, max_new_tokens=count, end_id=NO_END, seed=seed))
     return by_row(tokens, len(prompts))
 
 
@@ -95,24 +95,24 @@ def test_a_batch_gives_what_each_prompt_gives_alone(
     architecture: Architecture, greedy: bool
 ) -> None:
     model = noisy(architecture)
-    asked = SamplingSettings(greedy=greedy)
+    sampling_options = SamplingOptions(greedy=greedy)
     prompts = [[1, 2, 3], [4], list(range(20)), [7, 8, 9, 10, 11], list(range(50))]
-    together = written(model, prompts, asked, 40)
+    together = written(model, prompts, sampling_options, 40)
     assert len({tuple(row) for row in together}) == len(prompts)
     for row, prompt in enumerate(prompts):
         if greedy or row == 0:  # a row's random numbers are a function of its place
-            assert written(model, [prompt], asked, 40) == [together[row]]
+            assert written(model, [prompt], sampling_options, 40) == [together[row]]
         alone_in_place = [[5]] * row + [prompt]
-        assert written(model, alone_in_place, asked, 40)[row] == together[row]
+        assert written(model, alone_in_place, sampling_options, 40)[row] == together[row]
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_seed_decides(architecture: Architecture) -> None:
     model = noisy(architecture)
-    prompts, asked = [[1, 2]] * 3, SamplingSettings(temperature=2.0, top_k=0, top_p=1.0)
-    first = written(model, prompts, asked, 20, seed=5)
-    assert first == written(model, prompts, asked, 20, seed=5)
-    assert first != written(model, prompts, asked, 20, seed=6)
+    prompts, sampling_options = [[1, 2]] * 3, SamplingOptions(temperature=2.0, top_k=0, top_p=1.0)
+    first = written(model, prompts, sampling_options, 20, seed=5)
+    assert first == written(model, prompts, sampling_options, 20, seed=5)
+    assert first != written(model, prompts, sampling_options, 20, seed=6)
     assert first[0] != first[1]
 
 
@@ -143,8 +143,8 @@ def test_an_empty_prompt_starts_from_the_end_token() -> None:
 @pytest.mark.parametrize("window", [1, 2, 3])
 def test_the_smallest_contexts_slide(architecture: Architecture, window: int) -> None:
     model = noisy(architecture, max_seq_len=3)
-    asked = SamplingSettings(no_repeat_ngram_size=0)
-    tokens = generate(model, [[1], []], asked, max_new_tokens=12, end_id=NO_END + 1, context=window)
+    sampling_options = SamplingOptions(no_repeat_ngram_size=0)
+    tokens = generate(model, [[1], []], sampling_options, max_new_tokens=12, end_id=NO_END + 1, context=window)
     assert all(0 <= t.id < 60 for t in tokens)
 
 
@@ -171,7 +171,7 @@ def test_any_number_format_and_the_mode_is_left_as_it_was(
 ) -> None:
     model = noisy(architecture).to(dtype)
     model.train()
-    stream = generate(model, [[1], [2, 3]], SamplingSettings(), max_new_tokens=30, end_id=NO_END)
+    stream = generate(model, [[1], [2, 3]], SamplingOptions(), max_new_tokens=30, end_id=NO_END)
     next(stream)
     assert model.training
     assert torch.is_grad_enabled()  # also while the stream stands still
@@ -187,12 +187,12 @@ def test_no_dropout_while_writing() -> None:
 
 def test_a_draw_follows_settings_and_numbers_of_the_row() -> None:
     model = noisy("modern")
-    asked = SamplingSettings()
+    sampling_options = SamplingOptions()
     so_far = torch.tensor([[1, 2]])
     with torch.no_grad():
         logits = model(so_far)[:, -1]
-    expected = sample_tokens(apply_logits_processors(logits, so_far, asked), [random.Random("7 0").random()])
-    assert written(model, [[1, 2]], asked, 1, seed=7) == [expected]
+    expected = sample_tokens(apply_logits_processors(logits, so_far, sampling_options), [random.Random("7 0").random()])
+    assert written(model, [[1, 2]], sampling_options, 1, seed=7) == [expected]
 
 
 @pytest.mark.parametrize(
@@ -206,9 +206,9 @@ def test_a_draw_follows_settings_and_numbers_of_the_row() -> None:
     ],
 )
 def test_out_of_bounds_is_one_clear_sentence(where: str, kwargs: dict[str, object]) -> None:
-    asked = {"prompts": [[1]], "settings": GREEDY, "max_new_tokens": 2, "end_id": 0} | kwargs
+    arguments = {"prompts": [[1]], "settings": GREEDY, "max_new_tokens": 2, "end_id": 0} | kwargs
     with pytest.raises(ConfigError) as caught:
-        list(generate(noisy("gpt"), **asked))  # type: ignore[arg-type]
+        list(generate(noisy("gpt"), **arguments))  # type: ignore[arg-type]
     assert caught.value.location == where
 
 

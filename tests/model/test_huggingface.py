@@ -22,7 +22,7 @@ from descend.model.huggingface import (
     weights_from_bytes,
     weights_to_bytes,
 )
-from descend.model.sampling import SamplingSettings
+from descend.model.sampling import SamplingOptions
 from descend.model.shape import Architecture, ModelShape
 from descend.model.transformer import Transformer
 
@@ -214,8 +214,8 @@ def test_a_cut_file_is_refused() -> None:
 
 
 def test_the_generation_defaults_are_those_of_the_settings() -> None:
-    written, asked = generation_config(END_ID), SamplingSettings()
-    for key in written.keys() & set(SamplingSettings.__struct_fields__):
-        assert written[key] == getattr(asked, key)
+    written, sampling_options = generation_config(END_ID), SamplingOptions()
+    for key in written.keys() & set(SamplingOptions.__struct_fields__):
+        assert written[key] == getattr(sampling_options, key)
     assert written["eos_token_id"] == END_ID
     assert tokenizer_config(77)["model_max_length"] == 77

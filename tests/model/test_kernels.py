@@ -27,11 +27,11 @@ def both(ours: Operation, plain: Operation, x: Tensor) -> None:
     single = x.requires_grad_()
     assert use_custom_backward(single)
     assert not use_custom_backward(double)
-    found, expected = ours(single), plain(double)
-    torch.testing.assert_close(ours(single.detach()), found, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-5)
-    outer = torch.randn(found.shape, dtype=torch.float64)
-    found.backward(outer.float())
+    actual, expected = ours(single), plain(double)
+    torch.testing.assert_close(ours(single.detach()), actual, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(actual.double(), expected, rtol=1e-4, atol=1e-5)
+    outer = torch.randn(actual.shape, dtype=torch.float64)
+    actual.backward(outer.float())
     expected.backward(outer)
     assert single.grad is not None
     assert double.grad is not None

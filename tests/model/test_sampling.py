@@ -11,7 +11,7 @@ from transformers.generation import logits_process as oracle
 
 from descend.errors import ConfigError
 from descend.model import sampling
-from descend.model.sampling import SamplingSettings
+from descend.model.sampling import SamplingOptions
 
 
 @st.composite
@@ -81,27 +81,27 @@ def test_all_together_in_order(
     case: tuple[Tensor, Tensor], temperature: float, k: int, p: float, share: float
 ) -> None:
     logits, so_far = case
-    asked = SamplingSettings(temperature=temperature, top_k=k, top_p=p, min_p=share)
+    sampling_options = SamplingOptions(temperature=temperature, top_k=k, top_p=p, min_p=share)
     expected = oracle.LogitsProcessorList(
         [
-            oracle.RepetitionPenaltyLogitsProcessor(asked.repetition_penalty),
-            oracle.NoRepeatNGramLogitsProcessor(asked.no_repeat_ngram_size),
+            oracle.RepetitionPenaltyLogitsProcessor(sampling_options.repetition_penalty),
+            oracle.NoRepeatNGramLogitsProcessor(sampling_options.no_repeat_ngram_size),
             oracle.TemperatureLogitsWarper(temperature),
             oracle.TopKLogitsWarper(k),
             oracle.TopPLogitsWarper(p),
             oracle.MinPLogitsWarper(share),
         ]
     )(so_far, logits.clone())
-    assert torch.equal(sampling.apply_logits_processors(logits, so_far, asked), expected)
+    assert torch.equal(sampling.apply_logits_processors(logits, so_far, sampling_options), expected)
 
 
 @given(cases())
 @settings(deadline=None)
 def test_greedy_leaves_out_all_that_shapes_a_draw(case: tuple[Tensor, Tensor]) -> None:
     logits, so_far = case
-    asked = SamplingSettings(greedy=True, top_k=1, temperature=50.0, no_repeat_ngram_size=0)
+    sampling_options = SamplingOptions(greedy=True, top_k=1, temperature=50.0, no_repeat_ngram_size=0)
     expected = oracle.RepetitionPenaltyLogitsProcessor(1.3)(so_far, logits.clone())
-    assert torch.equal(sampling.apply_logits_processors(logits, so_far, asked), expected)
+    assert torch.equal(sampling.apply_logits_processors(logits, so_far, sampling_options), expected)
     assert sampling.greedy_tokens(expected) == expected.argmax(-1).tolist()
 
 
@@ -109,7 +109,7 @@ def test_greedy_leaves_out_all_that_shapes_a_draw(case: tuple[Tensor, Tensor]) -
 @settings(deadline=None)
 def test_a_draw_never_takes_what_is_ruled_out(case: tuple[Tensor, Tensor], uniform: float) -> None:
     logits, so_far = case
-    left = sampling.apply_logits_processors(logits, so_far, SamplingSettings(top_k=3))
+    left = sampling.apply_logits_processors(logits, so_far, SamplingOptions(top_k=3))
     assert left.isinf().any()
     for row, chosen in enumerate(sampling.sample_tokens(left, [uniform] * len(left))):
         assert left[row, chosen] > -torch.inf
@@ -133,6 +133,6 @@ def test_draws_have_the_frequencies_of_the_softmax() -> None:
 )  # fmt: skip
 def test_out_of_bounds_is_refused_by_name(key: str, value: object) -> None:
     with pytest.raises(ConfigError) as caught:
-        SamplingSettings(**{key: value})  # type: ignore[arg-type]
+        SamplingOptions(**{key: value})  # type: ignore[arg-type]
     assert caught.value.location == key
-    assert SamplingSettings() == SamplingSettings(top_k=40, top_p=0.92, temperature=0.9)
+    assert SamplingOptions() == SamplingOptions(top_k=40, top_p=0.92, temperature=0.9)

@@ -96,13 +96,13 @@ def test_blanked_tokens_are_hidden_in_training_only(architecture: Architecture) 
     model = build(architecture)
     one, other = torch.zeros(1, 8, dtype=torch.long), torch.ones(1, 8, dtype=torch.long)
     with torch.no_grad():
-        seen = model(one)
-        model.blank_rate = 0.999999
-        assert torch.equal(model(one), seen)
+        logits = model(one)
+        model.token_dropout = 0.999999
+        assert torch.equal(model(one), logits)
         model.train()
-        assert not torch.equal(model(one), seen)
+        assert not torch.equal(model(one), logits)
         assert torch.equal(model(one), model(other))
-        model.blank_rate = 0.5
+        model.token_dropout = 0.5
         assert not torch.equal(model(one), model(other))
 
 

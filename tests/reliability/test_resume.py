@@ -64,18 +64,18 @@ def losses(folder: Path) -> list[tuple[int, float]]:
     return [(r.step, r.loss) for r in read_events(folder) if isinstance(r, Step)]
 
 
-def told(folder: Path) -> list[tuple[object, ...]]:
+def list_events(folder: Path) -> list[tuple[object, ...]]:
     """All records but those of starts, ends and savings; without times."""
-    kept: list[tuple[object, ...]] = []
+    events: list[tuple[object, ...]] = []
     for record in read_events(folder):
         if isinstance(record, Step):
-            kept.append(("step", record.step, record.loss, record.gradient_norm))
+            events.append(("step", record.step, record.loss, record.gradient_norm))
         elif isinstance(record, WeightUpdateStats):
-            kept.append(("matrices", record.step, tuple(record.weight_rms.values())))
+            events.append(("matrices", record.step, tuple(record.weight_rms.values())))
         elif isinstance(record, Epoch):
-            kept.append(("epoch", record.epoch, record.loss_start, record.loss_end,
+            events.append(("epoch", record.epoch, record.loss_start, record.loss_end,
                          record.accuracy_end, record.validation_loss))  # fmt: skip
-    return kept
+    return events
 
 
 SETTINGS = [
@@ -107,7 +107,7 @@ def test_resumed_equals_uninterrupted_to_the_last_bit(tiny: Tiny, settings: Tiny
         assert parts.state.step == stop
     assert finish(parts) == expected
     assert losses(Path("parts")) == losses(Path("whole"))
-    assert told(Path("parts")) == told(Path("whole"))
+    assert list_events(Path("parts")) == list_events(Path("whole"))
     seconds = ("seconds", "tokens_per_second", "model_dir", "epochs")
     one, other = (
         {f: getattr(read_summary(Path(name)), f) for f in ("best_epoch", "validation_loss",
@@ -158,7 +158,7 @@ def test_after_a_crash_each_step_is_told_once(tiny: Tiny, tail: bytes) -> None:
     assert finish(again) == expected
     steps = [step for step, _ in losses(Path("parts"))]
     assert steps == list(range(1, len(steps) + 1))
-    assert told(Path("parts")) == told(Path("whole"))
+    assert list_events(Path("parts")) == list_events(Path("whole"))
 
 
 def test_killed_without_warning_it_goes_on_from_the_last_checkpoint(
@@ -224,25 +224,25 @@ def test_recording_does_not_change_the_weights(tiny: Tiny, monkeypatch: pytest.M
             """Record nothing."""
 
     recorded, bare = job_of(tiny, "recorded"), job_of(tiny, "bare")
-    seen = [r for found in loop.train(recorded.state, recorded.plan) for r in found]
-    assert any(isinstance(r, WeightUpdateStats) for r in seen)
+    events = [r for step_events in loop.train(recorded.state, recorded.plan) for r in step_events]
+    assert any(isinstance(r, WeightUpdateStats) for r in events)
     monkeypatch.setattr(loop, "WeightUpdateRecorder", Blind)
-    seen = [r for found in loop.train(bare.state, bare.plan) for r in found]
-    assert not any(isinstance(r, WeightUpdateStats) for r in seen)
+    events = [r for step_events in loop.train(bare.state, bare.plan) for r in step_events]
+    assert not any(isinstance(r, WeightUpdateStats) for r in events)
     pairs = zip(recorded.state.model.parameters(), bare.state.model.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
 def test_a_finished_run_says_all_in_order(tiny: Tiny) -> None:
     job = job_of(tiny, "run")
-    seen = list(run_training(job))
+    events = list(run_training(job))
     written = read_events(Path("run"))
-    assert written == seen
-    assert isinstance(seen[0], TrainingStarted)
-    assert isinstance(seen[-1], TrainingStopped)
-    steps = [r.step for r in seen if isinstance(r, Step)]
+    assert written == events
+    assert isinstance(events[0], TrainingStarted)
+    assert isinstance(events[-1], TrainingStopped)
+    steps = [r.step for r in events if isinstance(r, Step)]
     assert steps == list(range(1, job.plan.total_steps + 1))
-    assert all(a.step <= b.step for a, b in itertools.pairwise(seen))
-    assert [r.step for r in seen if isinstance(r, WeightUpdateStats)] == list(
+    assert all(a.step <= b.step for a, b in itertools.pairwise(events))
+    assert [r.step for r in events if isinstance(r, WeightUpdateStats)] == list(
         range(1, job.plan.total_steps + 1, 25)
     )

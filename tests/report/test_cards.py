@@ -11,7 +11,7 @@ import pytest
 
 from descend import load
 from descend.doctor.diagnosis import Diagnosis
-from descend.report.cards import MOST_EPOCHS, notebook_model_card, minimal_model_card, polylines, subsample_epochs
+from descend.report.cards import MAX_EPOCHS, notebook_model_card, minimal_model_card, polylines, subsample_epochs
 from descend.runs.folder import read_summary
 
 HOSTILE = "<script>hacked()</script>"
@@ -19,14 +19,14 @@ HOSTILE = "<script>hacked()</script>"
 
 def test_a_trained_model_shows_how_it_went(trained: Path) -> None:
     model = load(trained)
-    shown = model._repr_html_()
+    html = model._repr_html_()
     for epoch in model.summary.epochs:
-        assert f">{epoch.validation_loss:.3f}<" in shown
-    assert "the loss on held-out text" in shown
-    assert shown.count("<polyline") == 2
-    assert "<script" not in shown
-    assert "src=" not in shown
-    assert len(shown) < 8_000
+        assert f">{epoch.validation_loss:.3f}<" in html
+    assert "the loss on held-out text" in html
+    assert html.count("<polyline") == 2
+    assert "<script" not in html
+    assert "src=" not in html
+    assert len(html) < 8_000
 
 
 def test_a_model_of_unknown_training_shows_its_name(trained: Path, own_folder: Path) -> None:
@@ -40,18 +40,18 @@ def test_a_model_of_unknown_training_shows_its_name(trained: Path, own_folder: P
 
 
 def test_names_cannot_become_a_part_of_the_page(trained: Path) -> None:
-    for shown in (notebook_model_card(HOSTILE, read_summary(trained)), minimal_model_card(HOSTILE)):
-        assert "<script" not in shown
-        assert "&lt;script&gt;" in shown
+    for html in (notebook_model_card(HOSTILE, read_summary(trained)), minimal_model_card(HOSTILE)):
+        assert "<script" not in html
+        assert "&lt;script&gt;" in html
 
 
 def test_of_many_epochs_the_first_the_best_and_the_last_are_shown(trained: Path) -> None:
     one = read_summary(trained).epochs[0]
     epochs = [msgspec.structs.replace(one, epoch=n) for n in range(1, 101)]
-    shown = [e.epoch for e in subsample_epochs(epochs, 42)]
-    assert len(shown) <= MOST_EPOCHS
-    assert {1, 42, 100} <= set(shown)
-    assert shown == sorted(shown)
+    epoch_numbers = [e.epoch for e in subsample_epochs(epochs, 42)]
+    assert len(epoch_numbers) <= MAX_EPOCHS
+    assert {1, 42, 100} <= set(epoch_numbers)
+    assert epoch_numbers == sorted(epoch_numbers)
 
 
 def test_the_highest_value_is_drawn_on_top() -> None:
@@ -78,10 +78,10 @@ def test_a_diagnosis_shows_its_verdict_and_trials() -> None:
     import descend.api
 
     assert descend.api.Diagnosis is Diagnosis
-    shown = msgspec.convert(content, Diagnosis)._repr_html_()  # type: ignore[attr-defined]
+    html = msgspec.convert(content, Diagnosis)._repr_html_()  # type: ignore[attr-defined]
     for part in ("the learning rate is too low", "+0.500", "+0.400 to +0.600", "raise it"):
-        assert part in shown
-    assert "<script" not in shown
+        assert part in html
+    assert "<script" not in html
 
 
 NOTEBOOK = """
@@ -108,12 +108,12 @@ def test_a_notebook_shows_the_run_as_it_goes(
     NotebookClient(
         book, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(own_folder)}}
     ).execute()
-    training, shown = (cell.outputs for cell in book.cells)
+    training, model_outputs = (cell.outputs for cell in book.cells)
     (live,) = (o for o in training if o.output_type == "display_data")
     assert 'aria-valuenow="100"' in live.data["text/html"]
     assert live.data["text/html"].count("<tr>") == 3
     streams = {o.name: o.text for o in training if o.output_type == "stream"}
     assert "parameters" in streams["stdout"]
     assert "stderr" not in streams
-    assert "the loss on held-out text" in shown[0].data["text/html"]
-    assert "Model(" in shown[0].data["text/plain"]
+    assert "the loss on held-out text" in model_outputs[0].data["text/html"]
+    assert "Model(" in model_outputs[0].data["text/plain"]

@@ -25,10 +25,10 @@ def test_a_reading_outside_its_range_is_marked() -> None:
 
 
 def test_records_pass_through_as_they_are() -> None:
-    told: list[str] = []
+    progress_texts: list[str] = []
     steps = [step(n + 1) for n in range(450)]
-    assert list(with_metrics_lines(iter(steps), 400, 100, told.append)) == steps
-    assert len(told) == 4
+    assert list(with_metrics_lines(iter(steps), 400, 100, progress_texts.append)) == steps
+    assert len(progress_texts) == 4
 
 
 def test_watching_leaves_every_weight_as_it_would_be(tiny: dict[str, Any], tiny_file: Path) -> None:

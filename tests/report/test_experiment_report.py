@@ -106,7 +106,7 @@ def attributed() -> Attribution:
         method="exact",
         seeds=[1],
         orders=0,
-        train_share=1.0,
+        train_fraction=1.0,
         evaluation_tokens=100,
         base={},
         total_difference=Estimate(-0.3, (-0.4, -0.2)),
@@ -159,17 +159,17 @@ def test_a_notebook_shows_a_comparison(compared: Comparison) -> None:
     import descend.api
 
     assert descend.api.Comparison is Comparison
-    shown = compared._repr_html_()  # type: ignore[attr-defined]
+    html = compared._repr_html_()  # type: ignore[attr-defined]
     for part in ("32 is better &lt;b&gt;", "-0.500 (-0.600 to -0.400)", ">4.000<", ">2.000<",
                  ">5.0 MB<", ">better<"):  # fmt: skip
-        assert part in shown
+        assert part in html
     dots = [
-        (float(x), float(y)) for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', shown)
+        (float(x), float(y)) for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', html)
     ]
     # The losses are 4.0, 3.5 and 3.4, from the first arm down; lower ones stand further left.
     assert [y for _, y in dots] == sorted({y for _, y in dots})
     assert [x / dots[0][0] for x, _ in dots] == pytest.approx([1, 0.1 / 0.6, 0], abs=0.01)
-    drawn = re.findall(r"<text[^>]*>([^<]*)<", shown)
+    drawn = re.findall(r"<text[^>]*>([^<]*)<", html)
     assert drawn == [*(a.name for a in compared.arms), "3.400", "4.000", "nats per token"]
 
 
@@ -177,12 +177,12 @@ def test_a_notebook_draws_what_is_compared_and_nothing_of_a_name(compared: Compa
     first = compared.arms[0]
     seeds = [msgspec.structs.replace(first.seeds[0], bits_per_byte=b) for b in (2.0, 2.5)]
     hostile = msgspec.structs.replace(first, name="<b>" + 60 * "x", seeds=seeds)
-    shown = comparison_card(
+    html = comparison_card(
         msgspec.structs.replace(compared, unit="bits per byte", arms=[hostile, *compared.arms[1:]])
     )
-    assert ">2.500<" in shown
-    assert "<b>" not in shown
-    assert "xxx…<" in shown
+    assert ">2.500<" in html
+    assert "<b>" not in html
+    assert "xxx…<" in html
     # One value for all is drawn, not divided by.
     alike = msgspec.structs.replace(compared, arms=[first])
     assert 'cx="0.0"' in comparison_card(alike)
@@ -193,13 +193,13 @@ def test_a_notebook_shows_an_attribution(attributed: Attribution) -> None:
 
     assert descend.api.Attribution is Attribution
     hostile = msgspec.structs.replace(attributed, sentence="The <b>rate</b> did.")
-    shown = hostile._repr_html_()  # type: ignore[attr-defined]
+    html = hostile._repr_html_()  # type: ignore[attr-defined]
     for part in ("The &lt;b&gt;rate&lt;/b&gt; did.", ">-0.400 (-0.500 to -0.300)<", ">-0.300 (-0",
                  "1 run: all sets of changes were trained, 1 seed", "+2.0 points",
                  "learning_rate with batch_size -0.050"):  # fmt: skip
-        assert part in shown
-    assert shown.index("learning_rate 1") < shown.index("batch_size 1") < shown.index("all of it")
-    assert "<b>" not in shown
+        assert part in html
+    assert html.index("learning_rate 1") < html.index("batch_size 1") < html.index("all of it")
+    assert "<b>" not in html
 
 
 def test_an_attribution_is_shown_with_its_shares(attributed: Attribution) -> None:
@@ -241,7 +241,7 @@ def test_the_folder_or_the_file_can_be_named(
         written = Path(by_folder.file).read_text(encoding="utf-8")
         assert Path(by_folder.file).parent == folder
         assert "<b>" not in written
-        assert by_folder.notes == []
+        assert by_folder.warnings == []
 
 
 def test_a_damaged_record_gets_one_sentence(own_folder: Path) -> None:

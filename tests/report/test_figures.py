@@ -32,12 +32,12 @@ def test_thinning_keeps_every_spike_and_both_ends() -> None:
     spikes = {1: 50.0, 777: -60.0, 50_001: 70.0, LONG - 2: -80.0}
     for place, value in spikes.items():
         y[place] = value
-    x, kept = downsample([float(i) for i in range(LONG)], y)
-    assert len(kept) <= 2 * PIXELS + 2
-    assert set(spikes.values()) <= set(kept)
+    x, thinned_y = downsample([float(i) for i in range(LONG)], y)
+    assert len(thinned_y) <= 2 * PIXELS + 2
+    assert set(spikes.values()) <= set(thinned_y)
     assert x == sorted(x)
     assert (x[0], x[-1]) == (0.0, LONG - 1.0)
-    assert all(y[int(a)] == b for a, b in zip(x, kept, strict=True))
+    assert all(y[int(a)] == b for a, b in zip(x, thinned_y, strict=True))
 
 
 def test_a_short_curve_is_left_as_it_is() -> None:

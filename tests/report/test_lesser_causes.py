@@ -14,8 +14,8 @@ from descend.report.diagnosis import LESSER, format_diagnosis
 
 
 def gain(cause: str, mean: float, seeds: int = 3) -> TreatmentEffect:
-    lane = Treatment(cause, TreatmentChange(f"the remedy of {cause}", {"learning_rate": 0.01}))
-    return TreatmentEffect(lane, 5.0, 5.0 - mean, mean, mean - 0.01, mean + 0.01, 0.005, 0.001, seeds, 1000,
+    treatment = Treatment(cause, TreatmentChange(f"the remedy of {cause}", {"learning_rate": 0.01}))
+    return TreatmentEffect(treatment, 5.0, 5.0 - mean, mean, mean - 0.01, mean + 0.01, 0.005, 0.001, seeds, 1000,
                 9.0, 1.0)  # fmt: skip
 
 
@@ -34,15 +34,15 @@ def diagnosed(*ruled_out: OtherCause) -> Diagnosis:
 
 
 def test_what_gains_too_is_not_told_as_ruled_out() -> None:
-    told = [
+    ruled_out_causes = [
         OtherCause(cause=cause, reason="b", trial=to_paired_trial(gain(cause, mean), 1.0))
         for cause, mean in (("undertrained", 0.4), ("model_too_small", 0.8), ("leakage", -0.1))
     ]
-    assert [r.also_improves for r in told] == [True, True, False]
-    text = format_diagnosis(diagnosed(*told))
+    assert [r.also_improves for r in ruled_out_causes] == [True, True, False]
+    text = format_diagnosis(diagnosed(*ruled_out_causes))
     assert f"  {LESSER}: model too small, undertrained." in text
     assert "  Ruled out: leakage (" in text
-    explained = format_diagnosis(diagnosed(*told), explain=True)
+    explained = format_diagnosis(diagnosed(*ruled_out_causes), explain=True)
     assert explained.index(LESSER) < explained.index("model too small: b")
     assert explained.index("undertrained: b") < explained.index("How each other cause was ruled")
 
@@ -50,9 +50,9 @@ def test_what_gains_too_is_not_told_as_ruled_out() -> None:
 def test_where_nothing_else_gains_nothing_is_said_of_it() -> None:
     out = OtherCause(cause="leakage", reason="b")
     assert LESSER not in format_diagnosis(diagnosed(out), explain=True)
-    judged = to_paired_trial(gain("undertrained", 0.4), 1.0)
+    trial = to_paired_trial(gain("undertrained", 0.4), 1.0)
     of_old = OtherCause(cause="undertrained", reason="b",
-                      trial=msgspec.structs.replace(judged, is_significant=None))  # fmt: skip
+                      trial=msgspec.structs.replace(trial, is_significant=None))  # fmt: skip
     assert not of_old.also_improves
 
 

@@ -18,7 +18,7 @@ ABSURD = {"learning_rate": 10.0, "gradient_clip": 0.0, "schedule": "constant", "
 
 
 @pytest.fixture(scope="module")
-def rescued(text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def rolled_back_run(text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from ..conftest import TINY
 
     folder = tmp_path_factory.mktemp("models") / "rescued"
@@ -43,18 +43,18 @@ def figures(section: Section) -> list[Figure]:
     return [b for b in section.blocks if isinstance(b, Figure)]
 
 
-def test_every_rescue_is_a_row_and_stands_in_the_curves_by_its_number(rescued: Path) -> None:
-    found = read_summary(rescued).rollbacks
-    assert len(found) > 2
-    learning, inside = section(rescued, "learning"), section(rescued, "inside")
+def test_every_rescue_is_a_row_and_stands_in_the_curves_by_its_number(rolled_back_run: Path) -> None:
+    rollbacks = read_summary(rolled_back_run).rollbacks
+    assert len(rollbacks) > 2
+    learning, inside = section(rolled_back_run, "learning"), section(rolled_back_run, "inside")
     table = next(b for b in learning.blocks if isinstance(b, ReportTable) and "ran away" in b.caption)
-    assert [row[0] for row in table.rows] == [str(n) for n in range(1, len(found) + 1)]
-    for row, rescue in zip(table.rows, found, strict=True):
-        assert row[1:4] == (f"{rescue.failed_step:,}", rescue.problem, f"{rescue.step:,}")
+    assert [row[0] for row in table.rows] == [str(n) for n in range(1, len(rollbacks) + 1)]
+    for row, rollback in zip(table.rows, rollbacks, strict=True):
+        assert row[1:4] == (f"{rollback.failed_step:,}", rollback.problem, f"{rollback.step:,}")
     assert table.rows[1][4] == "gradients clipped at 1"
-    assert all(r.step == 0 for r in found)
+    assert all(r.step == 0 for r in rollbacks)
     for figure in [*figures(learning), *figures(inside)[:2]]:
-        assert (f"1–{len(found)}", 0.0) in marks(figure)
+        assert (f"1–{len(rollbacks)}", 0.0) in marks(figure)
 
 
 def test_a_calm_run_has_no_such_table_but_the_phases_of_its_schedule(trained: Path) -> None:
@@ -84,10 +84,10 @@ def test_a_training_loss_above_the_held_out_one_is_explained(
 
 
 def test_settings_that_differ_from_the_default_stand_first(trained: Path) -> None:
-    asked, kept = (b for b in section(trained, "settings").blocks if isinstance(b, ReportTable))
-    rows = {row[0]: row[1:] for row in asked.rows}
+    requested_table, default_table = (b for b in section(trained, "settings").blocks if isinstance(b, ReportTable))
+    rows = {row[0]: row[1:] for row in requested_table.rows}
     assert rows["embed_dim"] == ("16", "asked", "256")
     assert rows["warmup_steps"][1:] == ("chosen", "left open")
-    assert ("max_steps", "–") in kept.rows
-    assert not set(rows) & {row[0] for row in kept.rows}
-    assert kept.folded
+    assert ("max_steps", "–") in default_table.rows
+    assert not set(rows) & {row[0] for row in default_table.rows}
+    assert default_table.folded

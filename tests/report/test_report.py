@@ -40,7 +40,7 @@ def test_all_sections_stand_there_in_order(page: ReportPage) -> None:
         "rules", "ladder", "learning", "writing", "surprise", "attention", "text", "inside",
         "settings", "again",
     ]  # fmt: skip
-    assert page.notes == ()
+    assert page.warnings == ()
 
 
 def test_every_number_of_an_epoch_is_the_recorded_one(page: ReportPage, trained: Path) -> None:
@@ -67,9 +67,9 @@ def test_figures_say_in_words_what_they_show(page: ReportPage) -> None:
 def test_the_shaded_text_is_the_held_out_text(page: ReportPage, trained: Path, text_file: Path) -> None:
     passages = blocks(page, ShadedText)
     text = text_file.read_text()
-    shown = "".join(p.text for p in passages[0].pieces).replace("↵", "").replace("⟨end⟩", "")
-    assert len(shown) > 20
-    assert shown in text
+    shaded_text = "".join(p.text for p in passages[0].pieces).replace("↵", "").replace("⟨end⟩", "")
+    assert len(shaded_text) > 20
+    assert shaded_text in text
     levels = {p.level for passage in passages for p in passage.pieces}
     assert levels <= set(range(LEVELS))
     assert len(levels) > 2
@@ -108,8 +108,8 @@ def test_without_the_model_the_rest_is_reported(tiny: dict[str, object]) -> None
     page = run_report(folder)
     assert "attention" not in [s.name for s in page.sections]
     assert "learning" in [s.name for s in page.sections]
-    assert len(page.notes) == 1
-    assert "model.safetensors" in page.notes[0]
+    assert len(page.warnings) == 1
+    assert "model.safetensors" in page.warnings[0]
 
 
 def test_without_the_text_the_rest_is_reported(text_file: Path, tiny: dict[str, object]) -> None:
@@ -119,7 +119,7 @@ def test_without_the_text_the_rest_is_reported(text_file: Path, tiny: dict[str, 
     copy.unlink()
     page = run_report(Path("gone"))
     assert "surprise" not in [s.name for s in page.sections]
-    assert "the text cannot be read again" in page.notes[0]
+    assert "the text cannot be read again" in page.warnings[0]
 
 
 def test_without_the_extra_the_tables_stay_and_it_is_said(

@@ -109,9 +109,9 @@ def test_the_file_and_the_card_hold_it_without_markup_of_the_user(
     written = write_report(tmp_path / SEARCH_FILE)
     text = re.sub("</?span>", "", Path(written.file).read_text(encoding="utf-8"))
     assert "descend search my/texts --minutes 2" in text
-    for shown in (text, search_card(searched)):
-        assert "The best is &lt;i&gt;sure&lt;/i&gt;." in shown
-        assert "<i>sure" not in shown
-        assert searched.train_command in shown
+    for html in (text, search_card(searched)):
+        assert "The best is &lt;i&gt;sure&lt;/i&gt;." in html
+        assert "<i>sure" not in html
+        assert searched.train_command in html
     assert search_card(searched).count("<tr>") == 5
     assert written.figures >= 3

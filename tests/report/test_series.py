@@ -14,7 +14,7 @@ from rich.console import Console
 
 from descend.config import make_config
 from descend.report import live, series
-from descend.report.series import line_on, estimate_seconds_left, show_trials
+from descend.report.series import line_on, estimate_remaining_seconds, show_trials
 from descend.trials import trial
 from descend.trials.arms import make_trial_spec
 from descend.trials.executor import TrialProgress, run_trials
@@ -22,24 +22,24 @@ from descend.trials.executor import TrialProgress, run_trials
 
 def test_what_is_left_by_hand() -> None:
     costs = {"a": 10.0, "b": 10.0, "c": 20.0}
-    assert estimate_seconds_left(costs, {}, 5.0, 2) is None
+    assert estimate_remaining_seconds(costs, {}, 5.0, 2) is None
     # Two at a time made 15 of 40 in 30 seconds: 2 a unit, and 25 are left.
-    assert estimate_seconds_left(costs, {"a": 1.0, "b": 0.5}, 30.0, 2) == pytest.approx(80.0)  # c alone
-    assert estimate_seconds_left(costs, {"a": 1.0, "b": 0.5}, 30.0, 1) == pytest.approx(50.0)
-    assert estimate_seconds_left(costs, {"a": 1.0, "b": 1.0, "c": 1.0}, 30.0, 2) == 0.0
+    assert estimate_remaining_seconds(costs, {"a": 1.0, "b": 0.5}, 30.0, 2) == pytest.approx(80.0)  # c alone
+    assert estimate_remaining_seconds(costs, {"a": 1.0, "b": 0.5}, 30.0, 1) == pytest.approx(50.0)
+    assert estimate_remaining_seconds(costs, {"a": 1.0, "b": 1.0, "c": 1.0}, 30.0, 2) == 0.0
 
 
 def test_a_run_in_this_process_says_how_far_it_is(
     tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trial, "PROGRESS_EVERY_SECONDS", 0.0)
-    heard: list[TrialProgress] = []
+    progress_updates: list[TrialProgress] = []
     arms = [make_trial_spec(make_config(tiny | {"learning_rate": r}), steps=5) for r in (0.0081, 0.0082)]
-    run_trials(arms, workers=1, told=heard.append)
-    shares = [[news.fraction_done for news in heard if news.key == arm.key] for arm in arms]
+    run_trials(arms, workers=1, on_progress=progress_updates.append)
+    shares = [[news.fraction_done for news in progress_updates if news.key == arm.key] for arm in arms]
     assert shares == [[0.2, 0.4, 0.6, 0.8, 1.0, 1.0]] * 2
-    assert [(n.done, n.total) for n in heard if n.outcome] == [(1, 2), (2, 2)]
-    assert heard[4].outcome is None  # its last step is made, but it is not judged yet
+    assert [(n.done, n.total) for n in progress_updates if n.result] == [(1, 2), (2, 2)]
+    assert progress_updates[4].result is None  # its last step is made, but it is not judged yet
 
 
 def test_without_a_terminal_a_line_is_told_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,12 +57,12 @@ def test_a_stage_tells_each_quarter_once_and_how_far_it_is_now_and_then(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     console = Console(file=io.StringIO(), width=200)
-    told = live.stage_progress(console)
+    on_progress = live.stage_progress(console)
     for share in (0.0, 0.1, 0.26, 0.3):
-        told("trying", share)
-    monkeypatch.setattr(live, "SECONDS_BETWEEN_SHARES", 0.0)
-    told("trying", 0.34)
-    told("trying", 1.0)
+        on_progress("trying", share)
+    monkeypatch.setattr(live, "PROGRESS_INTERVAL_SECONDS", 0.0)
+    on_progress("trying", 0.34)
+    on_progress("trying", 1.0)
     said = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert said == ["trying …", "trying … 25%", "trying … 34%"]
 
@@ -70,11 +70,11 @@ def test_a_stage_tells_each_quarter_once_and_how_far_it_is_now_and_then(
 def test_on_a_terminal_it_is_renewed_in_place_and_gone_at_the_end(tiny: dict[str, object]) -> None:
     console = Console(file=io.StringIO(), width=60, force_terminal=True, _environ={"TERM": "xterm"})
     arm = make_trial_spec(make_config(tiny | {"learning_rate": 0.0083}), steps=5)
-    with show_trials([arm], 1, console) as told:
+    with show_trials([arm], 1, console) as on_progress:
         for share in (0.25, 0.5):
-            told(TrialProgress(0, 1, arm.key, share, None))
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
-    lines = shown[shown.index("Ctrl-C") :]
+            on_progress(TrialProgress(0, 1, arm.key, share, None))
+    output = console.file.getvalue()  # type: ignore[attr-defined]
+    lines = output[output.index("Ctrl-C") :]
     assert "25% made of those under way" in lines
     assert "50% made of those under way" in lines
     assert lines.count("\r\x1b[2K") >= 2  # each is taken away before the next is drawn
@@ -135,7 +135,7 @@ def test_a_notebook_shows_a_comparison_as_it_goes(
     outputs = book.cells[0].outputs
     (line,) = (o for o in outputs if o.output_type == "display_data")
     assert line.data["text/html"] == "<p>2 of 2 runs</p>"
-    told = "".join(o.text for o in outputs if o.output_type == "stream")
-    assert "2 runs: about " in told
-    assert "saved in comparisons/" in told
+    output_text = "".join(o.text for o in outputs if o.output_type == "stream")
+    assert "2 runs: about " in output_text
+    assert "saved in comparisons/" in output_text
     assert any((own_folder / "comparisons").iterdir())

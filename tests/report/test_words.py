@@ -140,6 +140,6 @@ def test_the_line_of_an_epoch_has_both_losses() -> None:
 
 def test_units_read_well() -> None:
     assert [format_percentage_points(d) for d in (-0.014, 0.0, 0.2)] == ["-1.4 points", "+0.0 points", "+20.0 points"]
-    shown = [format_duration(s) for s in (0.25, 42, 200, 7500)]
-    assert shown == ["0.2 s", "42 s", "3 min 20 s", "2 h 05 min"]
+    texts = [format_duration(s) for s in (0.25, 42, 200, 7500)]
+    assert texts == ["0.2 s", "42 s", "3 min 20 s", "2 h 05 min"]
     assert [format_bytes(n) for n in (999, 3200, 17e6, 1.4e9)] == ["999 bytes", "3.2 kB", "17 MB", "1.4 GB"]

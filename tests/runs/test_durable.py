@@ -67,8 +67,8 @@ def test_a_writer_killed_at_any_moment_leaves_whole_files(own_folder: Path) -> N
         assert len(set(content)) == 1
         # The one moment in which a folder stands under neither name is between two renames:
         # then its old state is there, whole, beside it.
-        found = [p for p in own_folder.iterdir() if p.name == "folder" or p.name.endswith(".old")]
-        assert any(verify_folder(p) for p in found)
+        folders = [p for p in own_folder.iterdir() if p.name == "folder" or p.name.endswith(".old")]
+        assert any(verify_folder(p) for p in folders)
         for name in partials(own_folder):
             path = Path(name)
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -98,8 +98,8 @@ def test_a_full_disk_leaves_the_old_file(own_folder: Path, monkeypatch: pytest.M
     with pytest.raises(DiskWriteError) as caught:
         write_file_atomic(Path("old"), b"new")
     assert caught.value.exit_code == 1
-    assert "a full disk with" in caught.value.found
-    assert "MB free" in caught.value.found
+    assert "a full disk with" in caught.value.actual
+    assert "MB free" in caught.value.actual
     assert Path("old").read_bytes() == b"old"
     assert partials(own_folder) == []
 
@@ -114,7 +114,7 @@ def test_what_cannot_be_made_is_a_disk_error(own_folder: Path, write: Callable[[
     Path("file").write_text("in the way")
     with pytest.raises(DiskWriteError) as caught:
         write()
-    assert "refuses" in caught.value.found
+    assert "refuses" in caught.value.actual
     assert "save_dir" in caught.value.fix
 
 

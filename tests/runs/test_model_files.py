@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import descend
 from descend.errors import RunFolderError, TokenizerError
 from descend.model.generate import collect_completions, generate_text
-from descend.model.sampling import SamplingSettings
+from descend.model.sampling import SamplingOptions
 from descend.model.shape import Architecture, ModelShape
 from descend.model.transformer import Transformer
 from descend.runs.durable import MANIFEST_FILE, verify_folder
@@ -64,7 +64,7 @@ def test_transformers_gives_the_same_logits_and_greedy_text(
     save_model(tmp_path, model, tokenizer)
     theirs = AutoModelForCausalLM.from_pretrained(tmp_path)
     their_tokenizer = AutoTokenizer.from_pretrained(tmp_path)
-    settings = SamplingSettings(greedy=True)  # penalty and n-grams as in generation_config.json
+    settings = SamplingOptions(greedy=True)  # penalty and n-grams as in generation_config.json
     pieces = generate_text(model, tokenizer, PROMPTS, settings, max_new_tokens=NEW)
     for prompt, ours in zip(PROMPTS, collect_completions(pieces, len(PROMPTS)), strict=True):
         ids = their_tokenizer(prompt, return_tensors="pt")
@@ -106,7 +106,7 @@ def test_a_batch_padded_by_transformers_is_the_same(
     model = noisy(architecture, tokenizer)
     save_model(tmp_path, model, tokenizer)
     batch = AutoTokenizer.from_pretrained(tmp_path)(PROMPTS, padding=True, return_tensors="pt")
-    settings = SamplingSettings(greedy=True, repetition_penalty=1.0, no_repeat_ngram_size=0)
+    settings = SamplingOptions(greedy=True, repetition_penalty=1.0, no_repeat_ngram_size=0)
     pieces = generate_text(model, tokenizer, PROMPTS, settings, max_new_tokens=NEW)
     written = AutoModelForCausalLM.from_pretrained(tmp_path).generate(
         **batch, max_new_tokens=NEW, do_sample=False, repetition_penalty=1.0,

@@ -30,12 +30,12 @@ def losses_of(rows: list[list[float]], targets: list[list[int]] | None = None) -
 
 
 def test_position_bands_are_octaves_and_their_means() -> None:
-    found = losses_of([[8, 4, 4, 2, 2, 2, 2, 1]])
-    assert [(b.low, b.high, b.loss) for b in loss_by_position(found)] == [
+    losses = losses_of([[8, 4, 4, 2, 2, 2, 2, 1]])
+    assert [(b.low, b.high, b.loss) for b in loss_by_position(losses)] == [
         (1, 2, 8.0), (2, 4, 4.0), (4, 8, 2.0), (8, 9, 1.0),
     ]  # fmt: skip
-    assert loss_slope_per_context_doubling(found) == pytest.approx((4 + 2) / 2 - (2 + 2 + 2 + 1) / 4)
-    assert context_benefit_nats(found) == pytest.approx(8 - 7 / 4)
+    assert loss_slope_per_context_doubling(losses) == pytest.approx((4 + 2) / 2 - (2 + 2 + 2 + 1) / 4)
+    assert context_benefit_nats(losses) == pytest.approx(8 - 7 / 4)
 
 
 def test_no_more_context_is_needed_than_after_which_the_loss_falls_no_further() -> None:
@@ -50,24 +50,24 @@ def test_no_more_context_is_needed_than_after_which_the_loss_falls_no_further() 
 
 
 def test_the_error_of_the_slope_is_that_of_the_mean_over_windows() -> None:
-    found = losses_of([[0, 0, 1, 1], [0, 2, 1, 1], [0, 4, 1, 1]])
+    losses = losses_of([[0, 0, 1, 1], [0, 2, 1, 1], [0, 4, 1, 1]])
     # Differences of the windows: -1, 1, 3: standard deviation 2.
-    assert loss_slope_per_context_doubling(found) == pytest.approx(1.0)
-    assert slope_error(found) == pytest.approx(2 / math.sqrt(3))
+    assert loss_slope_per_context_doubling(losses) == pytest.approx(1.0)
+    assert slope_error(losses) == pytest.approx(2 / math.sqrt(3))
 
 
 def test_frequency_bands_go_by_the_count_of_the_target() -> None:
-    found = losses_of([[1, 2, 3, 5]], [[0, 1, 2, 3]])
-    bands = loss_by_frequency(found, np.array([0, 1, 2, 3]))
+    losses = losses_of([[1, 2, 3, 5]], [[0, 1, 2, 3]])
+    bands = loss_by_frequency(losses, np.array([0, 1, 2, 3]))
     assert [(b.low, b.high, b.loss, b.tokens) for b in bands] == [
         (0, 1, 1.0, 1), (1, 2, 2.0, 1), (2, 4, 4.0, 2),
     ]  # fmt: skip
 
 
 def test_the_share_of_the_rare_is_of_the_loss_not_of_the_tokens() -> None:
-    found = losses_of([[1, 2, 3, 5]], [[0, 1, 2, 3]])
+    losses = losses_of([[1, 2, 3, 5]], [[0, 1, 2, 3]])
     counts = np.array([50, 19, 20, 0])
-    assert rare_token_loss_fraction(found, counts, 20) == pytest.approx((2 + 5) / 11)
+    assert rare_token_loss_fraction(losses, counts, 20) == pytest.approx((2 + 5) / 11)
     assert rare_token_loss_fraction(losses_of([[0, 0]]), counts, 99) == 0.0
 
 
@@ -78,10 +78,10 @@ def test_a_network_that_knows_nothing_loses_ln_v_everywhere() -> None:
         for weight in model.parameters():
             weight.zero_()
     model.train()
-    found = token_losses(model, np.arange(100) % 11, 8, windows=5)
-    assert found.losses.shape == (5, 8)
-    np.testing.assert_allclose(found.losses, math.log(11), rtol=1e-6)
-    np.testing.assert_allclose(found.confidence, 1 / 11, rtol=1e-5)
+    losses = token_losses(model, np.arange(100) % 11, 8, windows=5)
+    assert losses.losses.shape == (5, 8)
+    np.testing.assert_allclose(losses.losses, math.log(11), rtol=1e-6)
+    np.testing.assert_allclose(losses.confidence, 1 / 11, rtol=1e-5)
     assert model.training  # left as it was found
     # The first window's targets are tokens 1 to 8, in order.
-    assert found.targets[0].tolist() == list(range(1, 9))
+    assert losses.targets[0].tolist() == list(range(1, 9))

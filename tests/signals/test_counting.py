@@ -21,9 +21,9 @@ def test_a_text_that_is_there_k_times_repeats_itself_so_much() -> None:
 
 
 def test_more_of_the_same_text_is_no_shift() -> None:
-    found = distribution_shift_nats(words(1, 20_000), words(2, 4_000), 100)
-    assert found is not None
-    assert found < 0.1
+    shift_nats = distribution_shift_nats(words(1, 20_000), words(2, 4_000), 100)
+    assert shift_nats is not None
+    assert shift_nats < 0.1
 
 
 def test_the_next_chapter_of_a_text_of_chapters_is_no_shift() -> None:
@@ -33,24 +33,24 @@ def test_the_next_chapter_of_a_text_of_chapters_is_no_shift() -> None:
         return np.where(words(100 + n, 400, 0, 3) == 0, own, words(200 + n, 400))
 
     book = np.concatenate([chapter(n) for n in range(32)])
-    held_out = np.concatenate([chapter(n) for n in range(32, 36)])
-    found = distribution_shift_nats(book, held_out, 250)
-    assert found is not None
-    assert found < 0.1
+    validation_tokens = np.concatenate([chapter(n) for n in range(32, 36)])
+    shift_nats = distribution_shift_nats(book, validation_tokens, 250)
+    assert shift_nats is not None
+    assert shift_nats < 0.1
     assert distribution_shift_nats(book[:500], book[:30], 250) is None
 
 
 def test_text_of_another_vocabulary_is_a_shift() -> None:
     # Known: half the held-out tokens never stand in training; the rest are as there.
     train, other = words(1, 20_000), words(2, 4_000, 25, 75)
-    found = distribution_shift_nats(train, other, 100)
-    assert found is not None
-    assert found > math.log(2)
+    shift_nats = distribution_shift_nats(train, other, 100)
+    assert shift_nats is not None
+    assert shift_nats > math.log(2)
 
 
 def test_text_that_is_harder_or_easier_in_its_own_way_is_told_from_foreign_text() -> None:
     # Training text of 7 equal letters; the held-out text has 4 of them. To the training text it is
     # as hard as any, but far easier by its own measure: ln 7 against ln 4.
-    found = distribution_shift_nats(words(1, 20_000, 0, 7), words(2, 4_000, 0, 4), 8)
-    assert found is not None
-    assert found == pytest.approx(math.log(7 / 4), abs=0.1)
+    shift_nats = distribution_shift_nats(words(1, 20_000, 0, 7), words(2, 4_000, 0, 4), 8)
+    assert shift_nats is not None
+    assert shift_nats == pytest.approx(math.log(7 / 4), abs=0.1)

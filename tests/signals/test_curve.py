@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from descend.signals.curve import (
-    FEWEST_POINTS,
-    LEAST_IN_A_POINT,
+    MIN_BINS,
+    MIN_VALUES_PER_BIN,
     Floats,
     CurveExtrapolation,
     PowerLaw,
@@ -24,9 +24,9 @@ TIMES = [100.0, 200.0, 400.0, 800.0, 1600.0]
 
 
 def test_the_law_behind_exact_points_is_found() -> None:
-    found = fit_power_law(TIMES, [LAW.predict(t) for t in TIMES])
-    assert found.predict(6400) == pytest.approx(LAW.predict(6400), abs=0.02)
-    assert found.asymptote == pytest.approx(3.0, abs=0.1)
+    fitted_law = fit_power_law(TIMES, [LAW.predict(t) for t in TIMES])
+    assert fitted_law.predict(6400) == pytest.approx(LAW.predict(6400), abs=0.02)
+    assert fitted_law.asymptote == pytest.approx(3.0, abs=0.1)
 
 
 def test_a_curve_goes_through_its_points_and_on_by_the_law() -> None:
@@ -55,21 +55,21 @@ def noisy(seed: int, alike: float = 0.0, law: PowerLaw = LAW) -> Floats:
 
 
 def headed(times: Floats, losses: Floats, seed: int = 0) -> CurveExtrapolation:
-    found = extrapolate_curve(times, losses, seed)
-    assert found is not None
-    return found
+    extrapolation = extrapolate_curve(times, losses, seed)
+    assert extrapolation is not None
+    return extrapolation
 
 
 @pytest.mark.parametrize("alike", [0.0, 0.7])
 def test_intervals_hold_the_truth_about_as_often_as_they_say(alike: float) -> None:
-    found = [headed(STEPS, noisy(seed, alike)) for seed in range(40)]
+    extrapolations = [headed(STEPS, noisy(seed, alike)) for seed in range(40)]
     truth = LAW.predict(800)
-    assert found[0].step == 800
+    assert extrapolations[0].step == 800
     # 95 % of 40 are 38; fewer than 33 would be a chance of one in a hundred.
-    assert sum(h.ci95[0] <= truth <= h.ci95[1] for h in found) >= 33
-    assert sum(h.floor_ci95[0] <= LAW.asymptote <= h.floor_ci95[1] for h in found) >= 33
+    assert sum(h.ci95[0] <= truth <= h.ci95[1] for h in extrapolations) >= 33
+    assert sum(h.floor_ci95[0] <= LAW.asymptote <= h.floor_ci95[1] for h in extrapolations) >= 33
     # Not by being endless: the law itself falls by 0.3 from the last step to there.
-    assert np.median([h.ci95[1] - h.ci95[0] for h in found]) < 0.5
+    assert np.median([h.ci95[1] - h.ci95[0] for h in extrapolations]) < 0.5
 
 
 def test_errors_that_last_are_worth_fewer_points() -> None:
@@ -94,17 +94,17 @@ def test_a_heading_is_in_order_and_the_same_each_time(
 ) -> None:
     law = PowerLaw(floor, fall * 40**exponent, 0.0, exponent)
     losses = noisy(seed % 1000, law=law)
-    found = headed(STEPS, losses, seed)
-    assert found == headed(STEPS, losses, seed)
-    assert 0 <= found.floor_ci95[0] <= found.floor_ci95[1]
-    assert found.ci95[0] < found.ci95[1]
-    assert found.floor_ci95[1] <= found.ci95[1] + 1e-9  # a law only falls
+    extrapolation = headed(STEPS, losses, seed)
+    assert extrapolation == headed(STEPS, losses, seed)
+    assert 0 <= extrapolation.floor_ci95[0] <= extrapolation.floor_ci95[1]
+    assert extrapolation.ci95[0] < extrapolation.ci95[1]
+    assert extrapolation.floor_ci95[1] <= extrapolation.ci95[1] + 1e-9  # a law only falls
     # In other units nothing changes but the units.
     double = headed(STEPS, 2 * losses, seed)
-    assert double.ci95 == pytest.approx([2 * x for x in found.ci95], rel=1e-6)
+    assert double.ci95 == pytest.approx([2 * x for x in extrapolation.ci95], rel=1e-6)
     later = headed(10 * STEPS, losses, seed)
-    assert later.step == 10 * found.step
-    assert later.ci95 == pytest.approx(found.ci95, rel=1e-6)
+    assert later.step == 10 * extrapolation.step
+    assert later.ci95 == pytest.approx(extrapolation.ci95, rel=1e-6)
 
 
 def test_other_draws_differ_a_little() -> None:
@@ -117,15 +117,15 @@ def test_other_draws_differ_a_little() -> None:
 
 def test_a_floor_is_no_less_than_nothing() -> None:
     falling = 1.0 - 0.15 * np.log(STEPS)  # no power law: it has no end
-    found = headed(STEPS, falling)
+    extrapolation = headed(STEPS, falling)
     assert fit_power_law(STEPS.tolist(), falling.tolist()).asymptote < 0
-    assert found.asymptote == found.floor_ci95[0] == 0.0
+    assert extrapolation.asymptote == extrapolation.floor_ci95[0] == 0.0
 
 
 def test_too_short_a_curve_has_no_heading() -> None:
-    least = round(FEWEST_POINTS * LEAST_IN_A_POINT / 0.8)  # a fifth is left out
-    assert extrapolate_curve(STEPS[:least], noisy(0)[:least]) is not None
-    assert extrapolate_curve(STEPS[: least - 2], noisy(0)[: least - 2]) is None
+    min_points = round(MIN_BINS * MIN_VALUES_PER_BIN / 0.8)  # a fifth is left out
+    assert extrapolate_curve(STEPS[:min_points], noisy(0)[:min_points]) is not None
+    assert extrapolate_curve(STEPS[: min_points - 2], noisy(0)[: min_points - 2]) is None
     assert extrapolate_curve(STEPS[:0], STEPS[:0]) is None
 
 

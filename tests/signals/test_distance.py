@@ -18,11 +18,11 @@ def test_a_letter_tells_of_the_one_that_repeats_it_and_of_no_other() -> None:
     # probability 0.7 + 0.3 / 7, and each of the six others 0.3 / 7.
     text = sample_delayed_copy(DelayedCopy(5, 7, 0.3), 60_000, seed=1)
     same, other = 0.7 + 0.3 / 7, 0.3 / 7
-    told = math.log(7) + same * math.log(same) + 6 * other * math.log(other)
-    found = mutual_information(text, [1, 2, 3, 4, 5, 6])
-    assert found[4] == pytest.approx(told, abs=0.02)
-    assert max(found[:4]) < 0.005
-    assert found[5] < 0.005
+    expected_nats = math.log(7) + same * math.log(same) + 6 * other * math.log(other)
+    information_nats = mutual_information(text, [1, 2, 3, 4, 5, 6])
+    assert information_nats[4] == pytest.approx(expected_nats, abs=0.02)
+    assert max(information_nats[:4]) < 0.005
+    assert information_nats[5] < 0.005
 
 
 @given(st.integers(2, 5000), st.integers(0, 1000))
@@ -35,6 +35,6 @@ def test_a_text_of_many_kinds_is_told_by_its_frequent_ones() -> None:
     # Pairs: each token stands twice in a row. A third of it is the frequent first token.
     rare = np.random.default_rng(0).integers(1, 2000, 50_000)
     text = np.repeat(np.where(np.arange(50_000) % 3 == 0, 0, rare), 2)
-    found = mutual_information(text, [1, 1000])
-    assert 0.1 < found[0] < math.log(MAX_SYMBOLS)
+    information_nats = mutual_information(text, [1, 1000])
+    assert 0.1 < information_nats[0] < math.log(MAX_SYMBOLS)
     assert mutual_information(text[:1], [1]).tolist() == [0.0]

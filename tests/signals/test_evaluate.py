@@ -34,7 +34,7 @@ def network(noise: float = 0.5) -> Transformer:
 def test_every_token_but_the_first_is_predicted_once(length: int, batch_size: int) -> None:
     model = network()
     tokens = np.random.default_rng(length).integers(0, 30, length)
-    found = evaluate(model, tokens, BYTES, 8, batch_size=batch_size)
+    evaluation = evaluate(model, tokens, BYTES, 8, batch_size=batch_size)
     total, hits = 0.0, 0
     model.eval()
     for start in range(0, length - 1, 8):
@@ -43,12 +43,12 @@ def test_every_token_but_the_first_is_predicted_once(length: int, batch_size: in
             logits = model(window[:, :-1]).double()
         total -= logits.log_softmax(-1).gather(-1, window[:, 1:, None]).sum().item()
         hits += (logits.argmax(-1) == window[:, 1:]).sum().item()
-    assert found.tokens == length - 1
-    assert found.loss == pytest.approx(total / (length - 1), rel=1e-5)
-    assert found.accuracy == hits / (length - 1)
-    assert found.perplexity == pytest.approx(math.exp(total / (length - 1)), rel=1e-4)
-    assert found.bytes == int(BYTES[tokens[1:]].sum())
-    assert found.bits_per_byte == pytest.approx(total / math.log(2) / found.bytes, rel=1e-5)
+    assert evaluation.tokens == length - 1
+    assert evaluation.loss == pytest.approx(total / (length - 1), rel=1e-5)
+    assert evaluation.accuracy == hits / (length - 1)
+    assert evaluation.perplexity == pytest.approx(math.exp(total / (length - 1)), rel=1e-4)
+    assert evaluation.bytes == int(BYTES[tokens[1:]].sum())
+    assert evaluation.bits_per_byte == pytest.approx(total / math.log(2) / evaluation.bytes, rel=1e-5)
 
 
 def test_evaluation_leaves_the_mode_of_the_model_and_drops_nothing_out() -> None:
@@ -61,8 +61,8 @@ def test_evaluation_leaves_the_mode_of_the_model_and_drops_nothing_out() -> None
 
 def test_a_cap_takes_windows_evenly() -> None:
     tokens = np.arange(161) % 30
-    found = evaluate(network(), tokens, BYTES, 8, max_windows=5)
-    assert found.tokens == 40
+    evaluation = evaluate(network(), tokens, BYTES, 8, max_windows=5)
+    assert evaluation.tokens == 40
 
 
 def test_matrix_watch_measures_the_step_that_was_taken() -> None:

@@ -23,8 +23,8 @@ def memory(
     )  # fmt: skip
     model = Transformer(shape)
     return train_on_random_tokens(
-        model, [AdamW(model.parameters(), lr=rate)], sequences, 16, most_steps=steps,
-        most_seconds=seconds,
+        model, [AdamW(model.parameters(), lr=rate)], sequences, 16, max_steps=steps,
+        max_seconds=seconds,
         loss=lambda logits, targets: F.cross_entropy(logits.flatten(0, 1), targets.flatten()),
     )  # fmt: skip
 

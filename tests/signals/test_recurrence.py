@@ -16,8 +16,8 @@ def test_distances_are_those_of_a_plain_search(values: list[int]) -> None:
         run = tuple(values[place : place + NGRAM_LENGTH])
         expected.append(place - last.get(run, place))
         last[run] = place
-    found = recurrence_distances(np.array(values, np.uint16))
-    assert found.tolist() == expected
+    distances = recurrence_distances(np.array(values, np.uint16))
+    assert distances.tolist() == expected
 
 
 def test_a_text_said_again_recurs_at_its_own_length_and_nowhere_nearer() -> None:

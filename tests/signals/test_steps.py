@@ -6,28 +6,28 @@ import pytest
 import torch
 from torch import nn
 
-from descend.signals.steps import LARGEST, SMALLEST, critical_step_multiplier, gradient_noise_scale
+from descend.signals.steps import MAX_MULTIPLIER, MIN_MULTIPLIER, critical_step_multiplier, gradient_noise_scale
 
 
 def multiplier(step: float, curvature: float = 3.0, at: float = 2.0) -> tuple[float, float]:
     """On the parabola curvature/2 x², from x = `at`, by `step` times the exact way down."""
     x = torch.tensor([at])
     update = [torch.tensor([-step * at])]
-    found = critical_step_multiplier([x], update, lambda: float(curvature / 2 * x[0] ** 2))
-    return found, float(x[0])
+    measured_multiplier = critical_step_multiplier([x], update, lambda: float(curvature / 2 * x[0] ** 2))
+    return measured_multiplier, float(x[0])
 
 
 @pytest.mark.parametrize("step", [1.0, 0.1, 0.01, 1.5])
 def test_on_a_parabola_the_loss_rises_beyond_twice_the_way_down(step: float) -> None:
-    found, x = multiplier(step)
-    assert found == pytest.approx(2 / step, rel=0.1)
-    assert found <= 2 / step  # the last multiplier that does not rise
+    measured_multiplier, x = multiplier(step)
+    assert measured_multiplier == pytest.approx(2 / step, rel=0.1)
+    assert measured_multiplier <= 2 / step  # the last multiplier that does not rise
     assert x == 2.0  # the weights are as they were
 
 
 def test_a_step_uphill_and_one_without_end() -> None:
-    assert multiplier(-1.0)[0] == SMALLEST
-    assert multiplier(1e-9)[0] == LARGEST
+    assert multiplier(-1.0)[0] == MIN_MULTIPLIER
+    assert multiplier(1e-9)[0] == MAX_MULTIPLIER
 
 
 class Mean(nn.Module):
@@ -43,10 +43,10 @@ def test_noise_scale_of_gradients_with_known_mean_and_variance() -> None:
     model, per_batch, count = Mean(), 256, 400
     # A token's gradient is its own value: mean 0.5, variance 4, so tr Σ / |G|² = 16 tokens.
     data = 0.5 + 2 * torch.randn(count, 1, per_batch + 1, dtype=torch.float64)
-    found = gradient_noise_scale(
+    scale = gradient_noise_scale(
         model,  # type: ignore[arg-type]
         list(data),
         lambda batch: (model.w * batch[:, 1:].float()).mean(),
     )
-    assert found == pytest.approx(16, rel=0.3)
+    assert scale == pytest.approx(16, rel=0.3)
     assert model.w.grad is None

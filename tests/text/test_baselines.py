@@ -71,15 +71,15 @@ def test_the_probabilities_of_all_next_tokens_sum_to_one(
 
 @given(TOKENS, SCORED)
 def test_the_ladder_is_finite_for_any_text(train: list[int], scored: list[int]) -> None:
-    ladder = compute_ngram_baselines(np.array(train, np.uint16), np.array(scored, np.uint16), VOCAB)
-    assert ladder.uniform == math.log(VOCAB)
-    for loss in (ladder.unigram, ladder.bigram, ladder.trigram):
+    baselines = compute_ngram_baselines(np.array(train, np.uint16), np.array(scored, np.uint16), VOCAB)
+    assert baselines.uniform == math.log(VOCAB)
+    for loss in (baselines.unigram, baselines.bigram, baselines.trigram):
         assert 0 < loss < 50
 
 
 def test_the_unigram_counts_all_tokens_and_scores_all_but_the_first() -> None:
-    ladder = compute_ngram_baselines(np.array([0, 0, 0, 1]), np.array([2, 0, 1]), 3)
-    assert ladder.unigram == pytest.approx(-(math.log(3.5 / 5.5) + math.log(1.5 / 5.5)) / 2)
+    baselines = compute_ngram_baselines(np.array([0, 0, 0, 1]), np.array([2, 0, 1]), 3)
+    assert baselines.unigram == pytest.approx(-(math.log(3.5 / 5.5) + math.log(1.5 / 5.5)) / 2)
 
 
 def test_a_markov_chain_is_known_by_its_own_order_and_no_sooner() -> None:
@@ -87,21 +87,21 @@ def test_a_markov_chain_is_known_by_its_own_order_and_no_sooner() -> None:
     source = np.random.default_rng(0)
     chain = [0, 1]
     for _ in range(60_000):
-        told = source.random() < 0.9
-        chain.append((chain[-1] + chain[-2]) % 7 if told else int(source.integers(7)))
+        is_determined = source.random() < 0.9
+        chain.append((chain[-1] + chain[-2]) % 7 if is_determined else int(source.integers(7)))
     tokens = np.array(chain)
     likely = 0.9 + 0.1 / 7
     entropy = -likely * math.log(likely) - 6 * (0.1 / 7) * math.log(0.1 / 7)
-    ladder = compute_ngram_baselines(tokens[:50_000], tokens[50_000:], 7)
-    assert ladder.unigram == pytest.approx(math.log(7), abs=0.01)
-    assert ladder.bigram == pytest.approx(math.log(7), abs=0.02)
-    assert ladder.trigram == pytest.approx(entropy, abs=0.03)
-    assert kneser_ney_loss(tokens[:50_000], tokens[50_000:], 7, 3) == ladder.trigram
+    baselines = compute_ngram_baselines(tokens[:50_000], tokens[50_000:], 7)
+    assert baselines.unigram == pytest.approx(math.log(7), abs=0.01)
+    assert baselines.bigram == pytest.approx(math.log(7), abs=0.02)
+    assert baselines.trigram == pytest.approx(entropy, abs=0.03)
+    assert kneser_ney_loss(tokens[:50_000], tokens[50_000:], 7, 3) == baselines.trigram
 
 
 def test_vocabularies_of_millions_and_unseen_tokens_stay_finite() -> None:
-    ladder = compute_ngram_baselines(np.array([1, 2, 999_999, 1, 2]), np.array([5, 999_998, 2]), 1_000_000)
-    assert all(math.isfinite(x) for x in (ladder.unigram, ladder.bigram, ladder.trigram))
+    baselines = compute_ngram_baselines(np.array([1, 2, 999_999, 1, 2]), np.array([5, 999_998, 2]), 1_000_000)
+    assert all(math.isfinite(x) for x in (baselines.unigram, baselines.bigram, baselines.trigram))
     assert math.isfinite(kneser_ney_loss(np.arange(1000), np.arange(500, 900), 2**31, 5))
 
 

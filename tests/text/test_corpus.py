@@ -67,9 +67,9 @@ def test_what_descend_wrote_is_no_text(tmp_path: Path, trained: Path) -> None:
     source = resolve_corpus(str(tmp_path))
     assert [d.text for d in read_documents(source)] == ["A", "B"]
     assert source.warnings == ("not read: 2 folders that descend wrote (models/one, models/two)",)
-    assert "nothing but what descend wrote" in refusal(tmp_path / "models").found
+    assert "nothing but what descend wrote" in refusal(tmp_path / "models").actual
     alone = refusal(tmp_path / "models" / "one")
-    assert alone.found == "a run of descend"
+    assert alone.actual == "a run of descend"
     assert f"descend continue {tmp_path / 'models' / 'one'}" in alone.fix
 
 
@@ -94,27 +94,27 @@ def test_missing_corpora_suggest_the_nearest(tmp_path: Path) -> None:
     make(tmp_path, texts__a_txt="A")
     assert str(tmp_path / "texts") in refusal(tmp_path / "text").fix
     assert "python" in refusal("pyton").fix
-    assert "no such" in refusal(tmp_path / "texts" / "a.txt" / "b").found
+    assert "no such" in refusal(tmp_path / "texts" / "a.txt" / "b").actual
 
 
 def test_empty_and_textless_corpora_are_named(tmp_path: Path) -> None:
-    assert "an empty folder" in refusal(tmp_path).found
-    assert ".exe, .png" in refusal(make(tmp_path, b_exe="x", a_png="y")).found
+    assert "an empty folder" in refusal(tmp_path).actual
+    assert ".exe, .png" in refusal(make(tmp_path, b_exe="x", a_png="y")).actual
     make(tmp_path, a__empty_txt="", b__blank_txt=" \n")
-    assert "an empty file" in refusal(tmp_path / "a" / "empty.txt").found
-    assert "no readable text" in refusal(tmp_path / "b" / "blank.txt").found
-    assert "no readable text" in refusal(tmp_path / "b").found
+    assert "an empty file" in refusal(tmp_path / "a" / "empty.txt").actual
+    assert "no readable text" in refusal(tmp_path / "b" / "blank.txt").actual
+    assert "no readable text" in refusal(tmp_path / "b").actual
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
 def test_unreadable_files_and_folders_are_named(tmp_path: Path) -> None:
     make(tmp_path, a_txt="A")
     (tmp_path / "a.txt").chmod(0)
-    assert "permission" in refusal(tmp_path / "a.txt").found
+    assert "permission" in refusal(tmp_path / "a.txt").actual
 
 
 def test_what_the_system_refuses_to_open_is_named(tmp_path: Path) -> None:
-    assert "name too long" in refusal(tmp_path / ("a" * 300)).found
+    assert "name too long" in refusal(tmp_path / ("a" * 300)).actual
 
 
 def test_one_bad_file_among_many_is_skipped_with_a_warning(
@@ -128,7 +128,7 @@ def test_one_bad_file_among_many_is_skipped_with_a_warning(
     assert [m.split()[1].rstrip(",") for m in caplog.messages] == ["b.pdf", "c.jsonl", "2"]
     (tmp_path / "a.txt").unlink()
     (tmp_path / "c.jsonl").write_text("{")
-    assert "no readable text" in refusal(tmp_path).found
+    assert "no readable text" in refusal(tmp_path).actual
 
 
 def test_a_file_that_vanishes_while_they_are_listed_is_left_out(tmp_path: Path) -> None:
@@ -199,11 +199,11 @@ def test_nfc_of_parts_is_nfc_of_the_whole(documents: list[list[str]]) -> None:
 
 @given(st.lists(st.lists(st.sampled_from(["", " ", "\n", "a", "b "]), min_size=1)))
 def test_only_documents_without_text_are_dropped(documents: list[list[str]]) -> None:
-    kept: dict[str, str] = {}
-    for document in corpus._without_blank(in_parts(documents)):
-        kept[document.source] = kept.get(document.source, "") + document.text
+    text_by_source: dict[str, str] = {}
+    for document in corpus._drop_empty(in_parts(documents)):
+        text_by_source[document.source] = text_by_source.get(document.source, "") + document.text
     whole = {str(i): "".join(parts) for i, parts in enumerate(documents)}
-    assert kept == {name: text for name, text in whole.items() if text.strip()}
+    assert text_by_source == {name: text for name, text in whole.items() if text.strip()}
 
 
 def test_normalisation_is_done_only_if_asked(tmp_path: Path) -> None:

@@ -95,10 +95,10 @@ def test_docstrings_come_in_source_order_and_twins_only_once(
     (tmp_path / "_os.py").write_text(SOURCE.format(long=long))
     (tmp_path / "broken.py").write_text("def (:")
     _library_at(monkeypatch, tmp_path)
-    found = [d for d in embedded.read_builtin_corpus("python") if "topics" not in d.source]
-    assert [d.source for d in found] == ["python: os"]
+    documents = [d for d in embedded.read_builtin_corpus("python") if "topics" not in d.source]
+    assert [d.source for d in documents] == ["python: os"]
     words = "Function words.\n\nInner words.\n"
-    assert found[0].text == f"Module words.\n\n{long.strip()}\n\nClass words.\n\n{words}"
+    assert documents[0].text == f"Module words.\n\n{long.strip()}\n\nClass words.\n\n{words}"
 
 
 def test_a_library_in_a_zip_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -108,8 +108,8 @@ def test_a_library_in_a_zip_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_pa
         file.writestr("email/test/x.py", '"""' + "Words of a test. " * 20 + '"""')
     _library_at(monkeypatch, tmp_path / "missing")
     monkeypatch.setattr(sys, "path", [str(archive)])
-    found = [d.source for d in embedded.read_builtin_corpus("python") if "topics" not in d.source]
-    assert found == ["python: email"]
+    sources = [d.source for d in embedded.read_builtin_corpus("python") if "topics" not in d.source]
+    assert sources == ["python: email"]
     assert embedded.corpus_fingerprint("python")
 
 
@@ -131,7 +131,7 @@ def test_an_unknown_name_is_refused_at_once() -> None:
 
 
 def test_stories_are_about_two_megabytes() -> None:
-    told = list(embedded.read_builtin_corpus("stories"))
-    assert 1_300_000 < sum(len(d.text.encode()) for d in told) < 2_500_000
-    assert told[3].source == "stories: 3"
-    assert told == list(embedded.read_builtin_corpus("stories"))
+    documents = list(embedded.read_builtin_corpus("stories"))
+    assert 1_300_000 < sum(len(d.text.encode()) for d in documents) < 2_500_000
+    assert documents[3].source == "stories: 3"
+    assert documents == list(embedded.read_builtin_corpus("stories"))

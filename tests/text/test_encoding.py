@@ -36,11 +36,11 @@ def ids_of(encoded: list[bytes], tokenizer: Tokenizer) -> list[list[int]]:
 @given(texts=st.lists(TEXTS, max_size=4), most=st.sampled_from([3, 10, 10_000]),
        longest=st.sampled_from([1, 4, 32]))  # fmt: skip
 def test_it_gives_the_ids_of_the_tokenizer(
-    tokenizer: Tokenizer, texts: list[str], most: int, longest: int
+    tokenizer: Tokenizer, texts: list[str], max_known: int, max_known_length: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encoding, "MAX_CACHED_WORDS", most)
-        patch.setattr(encoding, "MAX_CACHED_WORD_CHARS", longest)
+        patch.setattr(encoding, "MAX_CACHED_SEGMENTS", max_known)
+        patch.setattr(encoding, "MAX_CACHED_WORD_CHARS", max_known_length)
         encode = make_encoder(tokenizer)
         for _ in range(2):  # the second time from what is known
             assert ids_of(encode(texts), tokenizer) == tokenizer.encode_batch(texts)
@@ -53,11 +53,11 @@ def test_every_white_space_between_everything(tokenizer: Tokenizer) -> None:
 
 
 def test_it_does_not_hold_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
+    batch_sizes: list[int] = []
 
     class Counting(Tokenizer):
         def encode_batch(self, texts):  # type: ignore[no-untyped-def]
-            asked.append(len(texts))
+            batch_sizes.append(len(texts))
             return super().encode_batch(texts)
 
     encode = make_encoder(Counting(train_tokenizer("bpe", 300, lambda: iter([TEXT])).backend))
@@ -65,11 +65,11 @@ def test_it_does_not_hold_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> N
     encode(["two three four", "x" * 100])
     encode(["x" * 100])
     # "two" without a space before it is another word; the long one is not held.
-    assert asked == [3, 2, 1, 1]
-    monkeypatch.setattr(encoding, "MAX_CACHED_WORDS", 3)
+    assert batch_sizes == [3, 2, 1, 1]
+    monkeypatch.setattr(encoding, "MAX_CACHED_SEGMENTS", 3)
     encode(["five six seven"])
     encode(["five six seven"])
-    assert asked[4:] == [3, 0]
+    assert batch_sizes[4:] == [3, 0]
 
 
 def test_tokenizers_of_other_kinds_are_asked_for_all_of_it() -> None:

@@ -56,7 +56,7 @@ def write_pdf(path: Path, pages: list[bytes], filters: bytes = b"") -> Path:
     return path
 
 
-def shown(*lines: str) -> bytes:
+def make_content_stream(*lines: str) -> bytes:
     moves = " 0 -20 Td ".join(f"({line}) Tj" for line in lines)
     return f"BT /F 12 Tf 20 250 Td {moves} ET".encode()
 
@@ -83,7 +83,7 @@ def write_epub(path: Path, chapters: dict[str, str], spine: list[str]) -> Path:
 
 
 def test_pdf_pages_are_parts_of_one_document(tmp_path: Path) -> None:
-    path = write_pdf(tmp_path / "a.pdf", [shown("The fox", "says hello."), shown("The end.")])
+    path = write_pdf(tmp_path / "a.pdf", [make_content_stream("The fox", "says hello."), make_content_stream("The end.")])
     assert list(read_file(path, name="a book")) == [
         Document("The fox\nsays hello.\n\n", "a book", 0),
         Document("The end.\n\n", "a book", 1),
@@ -91,10 +91,10 @@ def test_pdf_pages_are_parts_of_one_document(tmp_path: Path) -> None:
 
 
 def test_pdf_without_text_or_damaged_is_refused(tmp_path: Path) -> None:
-    assert "without text" in refusal(write_pdf(tmp_path / "a.pdf", [b"0 0 m 9 9 l S"])).found
+    assert "without text" in refusal(write_pdf(tmp_path / "a.pdf", [b"0 0 m 9 9 l S"])).actual
     (tmp_path / "b.pdf").write_bytes(b"%PDF-1.4\nnothing of the kind")
-    assert "damaged" in refusal(tmp_path / "b.pdf").found
-    assert "no such file" in refusal(tmp_path / "missing.pdf").found
+    assert "damaged" in refusal(tmp_path / "b.pdf").actual
+    assert "no such file" in refusal(tmp_path / "missing.pdf").actual
 
 
 def test_pdf_bomb_ends_at_the_memory_limit(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_pdf_bomb_ends_at_the_memory_limit(tmp_path: Path) -> None:
     path = write_pdf(tmp_path / "a.pdf", [content], b"/Filter[/FlateDecode/FlateDecode]")
     assert path.stat().st_size < 1 << 20
     error = refusal(path, "pdf", SandboxLimits(max_megabytes=200, timeout_seconds=240, idle_timeout_seconds=240))
-    assert "over 200 MB to read" in error.found
+    assert "over 200 MB to read" in error.actual
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no named pipes in the file system")
@@ -110,7 +110,7 @@ def test_a_reader_that_hangs_is_ended(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.docx")  # opening it waits for a writer that never comes
     began = time.monotonic()
     error = refusal(tmp_path / "a.docx", "docx", SandboxLimits(idle_timeout_seconds=1.0))
-    assert "over 1 seconds" in error.found
+    assert "over 1 seconds" in error.actual
     assert time.monotonic() - began < 60
 
 
@@ -120,17 +120,17 @@ def test_a_reader_that_crashes_is_one_error(
     # A module of the child's own path that ends it as a fault in native code would.
     (tmp_path / "pypdfium2.py").write_text("import ctypes\nctypes.string_at(0)\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    path = write_pdf(tmp_path / "a.pdf", [shown("The fox")])
-    assert "crashes" in refusal(path).found
+    path = write_pdf(tmp_path / "a.pdf", [make_content_stream("The fox")])
+    assert "crashes" in refusal(path).actual
 
 
 def test_too_much_text_is_refused(tmp_path: Path) -> None:
-    path = write_pdf(tmp_path / "a.pdf", [shown("The fox")] * 50)
-    assert "over 100 characters" in refusal(path, "pdf", SandboxLimits(characters=100)).found
+    path = write_pdf(tmp_path / "a.pdf", [make_content_stream("The fox")] * 50)
+    assert "over 100 characters" in refusal(path, "pdf", SandboxLimits(characters=100)).actual
 
 
 def test_a_consumer_that_stops_early_leaves_no_child(tmp_path: Path) -> None:
-    path = write_pdf(tmp_path / "a.pdf", [shown("The fox")] * 200)
+    path = write_pdf(tmp_path / "a.pdf", [make_content_stream("The fox")] * 200)
     documents = read_file(path)
     assert next(documents).part_index == 0
     documents.close()  # type: ignore[attr-defined]
@@ -171,18 +171,18 @@ def test_zip_bombs_and_xml_bombs_are_refused(tmp_path: Path) -> None:
         for _ in range(300):
             entry.write(b" " * (1 << 20))
     assert bomb.stat().st_size < 1 << 20
-    assert "bytes" in refusal(bomb).found
+    assert "bytes" in refusal(bomb).actual
     lol = '<!DOCTYPE a [<!ENTITY b "ha"><!ENTITY c "&b;&b;&b;">]><a>&c;</a>'
     with zipfile.ZipFile(tmp_path / "b.docx", "w") as archive:
         archive.writestr("word/document.xml", lol)
-    assert "entity" in refusal(tmp_path / "b.docx").found
+    assert "entity" in refusal(tmp_path / "b.docx").actual
 
 
 @pytest.mark.parametrize("suffix", [".docx", ".epub", ".parquet"])
 def test_damaged_archives_are_refused(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_bytes(b"PK\x03\x04 and then nothing that makes sense")
-    assert "damaged" in refusal(path).found
+    assert "damaged" in refusal(path).actual
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a.txt", "text")
     refusal(path)
@@ -202,4 +202,4 @@ def test_parquet_takes_the_column_of_text(tmp_path: Path) -> None:
     assert [d.text for d in documents] == [f"The {i}th fox." for i in range(rows) if i % 3]
     assert documents[0].source == "a:2"
     pq.write_table(table.select(["id"]), tmp_path / "b.parquet")
-    assert "no column of text" in refusal(tmp_path / "b.parquet").found
+    assert "no column of text" in refusal(tmp_path / "b.parquet").actual

@@ -72,7 +72,7 @@ def test_notebooks_give_text_and_code_without_outputs(tmp_path: Path) -> None:
     path.write_text(json.dumps({"worksheets": [{"cells": [{"input": "y = 2"}]}]}))
     assert texts(path) == ["y = 2\n"]
     path.write_text("{}")
-    assert "no cells" in refusal(path).found
+    assert "no cells" in refusal(path).actual
 
 
 def test_rtf_gives_text_in_its_code_pages(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_rtf_gives_text_in_its_code_pages(tmp_path: Path) -> None:
     path.write_bytes(rb"{\rtf1\ansicpg932 \'82\'a0\'82\'a2}")
     assert texts(path) == ["あい"]
     path.write_bytes(b"plain")
-    assert "no rtf" in refusal(path).found
+    assert "no rtf" in refusal(path).actual
 
 
 def test_odt_gives_paragraphs_without_comments(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_odt_gives_paragraphs_without_comments(tmp_path: Path) -> None:
     )
     assert texts(tmp_path / "a.odt") == ["Title\nOne   two three four\nfive\nitem\n"]
     (tmp_path / "b.odt").write_bytes(b"PK nothing")
-    assert "damaged" in refusal(tmp_path / "b.odt").found
+    assert "damaged" in refusal(tmp_path / "b.odt").actual
 
 
 def test_mail_gives_subject_and_body(tmp_path: Path) -> None:
@@ -118,9 +118,9 @@ def test_mail_gives_subject_and_body(tmp_path: Path) -> None:
     (tmp_path / "b.eml").write_bytes(unknown)
     assert texts(tmp_path / "b.eml") == ["s\n\ncafé noir\n"]
     (tmp_path / "c.eml").write_bytes(b"no header here\n")
-    assert "no message" in refusal(tmp_path / "c.eml").found
+    assert "no message" in refusal(tmp_path / "c.eml").actual
     (tmp_path / "c.mbox").write_bytes(b"no header here\n")
-    assert "no message" in refusal(tmp_path / "c.mbox").found
+    assert "no message" in refusal(tmp_path / "c.mbox").actual
 
 
 MEMBERS = {
@@ -154,7 +154,7 @@ def test_archives_give_their_members(
     assert "skipped" in caplog.text
     assert "bad.json" in caplog.text
     path.write_bytes(path.read_bytes()[:300])
-    assert "damaged" in refusal(path).found
+    assert "damaged" in refusal(path).actual
 
 
 @pytest.mark.slow
@@ -165,7 +165,7 @@ def test_an_archive_that_unpacks_without_end_is_refused(tmp_path: Path) -> None:
                 for _ in range(256):
                     entry.write(bytes(1 << 20))
         archive.writestr("z.txt", "text")
-    assert "bytes unpacked" in refusal(tmp_path / "a.zip").found
+    assert "bytes unpacked" in refusal(tmp_path / "a.zip").actual
 
 
 def test_markup_of_subtitles_and_xml_is_removed(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_markup_of_subtitles_and_xml_is_removed(tmp_path: Path) -> None:
     )
     assert texts(tmp_path / "a.xml") == ["Fox\nHe said hello & left.\na<b\n"]
     (tmp_path / "b.xml").write_text('<!DOCTYPE a [<!ENTITY b "ha">]><a>&b;</a>')
-    assert "entity" in refusal(tmp_path / "b.xml").found
+    assert "entity" in refusal(tmp_path / "b.xml").actual
 
 
 def write_arrow(path: Path, table: pa.Table, stream: bool = True) -> None:
@@ -206,7 +206,7 @@ def test_arrow_takes_the_column_of_text(stream: bool, tmp_path: Path) -> None:
     write_arrow(tmp_path / "a.arrow", table, stream)
     assert texts(tmp_path / "a.arrow") == rows
     (tmp_path / "a.arrow").write_bytes(b"nothing of the kind")
-    assert "damaged" in refusal(tmp_path / "a.arrow").found
+    assert "damaged" in refusal(tmp_path / "a.arrow").actual
 
 
 def test_a_saved_data_set_is_read_without_its_metadata(
@@ -246,13 +246,13 @@ def test_columns_can_be_named(tmp_path: Path) -> None:
     assert texts(tmp_path / "a.jsonl", text_column="title, data.body") == [
         "T0\nB0", "T1\nB1", "T2\nB2"
     ]  # fmt: skip
-    assert "its columns: text, title, data" in refusal(tmp_path / "a.jsonl", text_column="x").found
+    assert "its columns: text, title, data" in refusal(tmp_path / "a.jsonl", text_column="x").actual
     (tmp_path / "a.csv").write_text("n,mine,text\n1,a,no\n2,b,no\n")
     assert texts(tmp_path / "a.csv", text_column="mine") == ["a", "b"]
-    assert "its columns: n, mine, text" in refusal(tmp_path / "a.csv", text_column="x").found
+    assert "its columns: n, mine, text" in refusal(tmp_path / "a.csv", text_column="x").actual
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
     assert texts(tmp_path / "a.parquet", text_column="data.body") == ["B0", "B1", "B2"]
-    assert "no text under x" in refusal(tmp_path / "a.parquet", text_column="x").found
+    assert "no text under x" in refusal(tmp_path / "a.parquet", text_column="x").actual
 
 
 def test_what_is_skipped_is_told_with_its_share(

@@ -34,10 +34,10 @@ def src(tmp_path: Path) -> Path:
 
 
 def records(gathered: CorpusBuildSummary) -> list[tuple[str, str]]:
-    found = [json.loads(line) for line in gathered.path.read_text("utf-8").splitlines()]
-    assert len(found) == gathered.documents
+    entries = [json.loads(line) for line in gathered.path.read_text("utf-8").splitlines()]
+    assert len(entries) == gathered.documents
     assert gathered.path.stat().st_size == gathered.bytes
-    return [(record["source"], record["text"]) for record in found]
+    return [(record["source"], record["text"]) for record in entries]
 
 
 def test_files_of_the_extensions_become_records(src: Path, tmp_path: Path) -> None:
@@ -57,12 +57,12 @@ def test_the_result_is_a_corpus_that_grows_by_sources(src: Path, tmp_path: Path)
     first = build_corpus(src, dest)
     second = build_corpus(other, dest)
     assert first.path != second.path, "two sources of one name"
-    kept = second.path.read_bytes()
+    corpus_bytes = second.path.read_bytes()
     (src / "a.py").write_text("new")
     assert build_corpus(src, dest).path == first.path, "the same source replaces its own file"
-    assert second.path.read_bytes() == kept
-    found = {document.text for document in read_documents(resolve_corpus(str(dest)))}
-    assert found == {"new", "# Fox\n", "z = 3\n", "another 🦊"}
+    assert second.path.read_bytes() == corpus_bytes
+    texts = {document.text for document in read_documents(resolve_corpus(str(dest)))}
+    assert texts == {"new", "# Fox\n", "z = 3\n", "another 🦊"}
 
 
 def test_a_file_that_was_there_before_is_never_overwritten(src: Path, tmp_path: Path) -> None:

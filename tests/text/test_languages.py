@@ -47,11 +47,11 @@ def small(rules: str, **tables: str) -> Grammar:
 
 
 def test_the_sampled_surprisal_and_length_agree_with_the_exact_expectations() -> None:
-    told = list(generate_stories(7, 6000))
+    samples = list(generate_stories(7, 6000))
     rate = stories_entropy()
     for expected, sample in (
-        (rate.nats_per_document, [nats for _, nats in told]),
-        (rate.bytes_per_document, [float(len(text.encode())) for text, _ in told]),
+        (rate.nats_per_document, [nats for _, nats in samples]),
+        (rate.bytes_per_document, [float(len(text.encode())) for text, _ in samples]),
     ):
         error = statistics.stdev(sample) / math.sqrt(len(sample))
         assert abs(statistics.mean(sample) - expected) < 4 * error
@@ -156,8 +156,8 @@ def test_a_chain_of_order_one_has_the_entropy_worked_by_hand() -> None:
 @pytest.mark.parametrize("order", [0, 1, 3])
 def test_the_surprisal_of_a_sampled_chain_comes_to_its_entropy_rate(order: int) -> None:
     chain = random_markov_chain(order, 5, seed=order, noise=0.1)
-    found = markov_nll(chain, sample_chain(chain, 40_000, seed=1))
-    assert found.mean() == pytest.approx(markov_entropy_rate(chain), abs=0.03)
+    nll = markov_nll(chain, sample_chain(chain, 40_000, seed=1))
+    assert nll.mean() == pytest.approx(markov_entropy_rate(chain), abs=0.03)
 
 
 def test_noise_leads_from_the_chain_itself_to_no_order_at_all() -> None:
@@ -189,20 +189,20 @@ def test_a_chain_read_without_noise_is_the_chain_and_with_noise_costs_more() -> 
         markov_nll(chain, tokens)
     )
     noisy = with_observation_noise(chain, 0.3)
-    heard = sample_hidden(noisy, 5000, seed=3)
-    assert forward_nll(noisy, heard).mean() > markov_entropy_rate(chain) + 0.1
+    observations = sample_hidden(noisy, 5000, seed=3)
+    assert forward_nll(noisy, observations).mean() > markov_entropy_rate(chain) + 0.1
 
 
 def test_recall_pays_at_its_distance_and_is_noise_to_any_shorter_context() -> None:
     language = DelayedCopy(distance=12, symbols=8, noise=0.2)
     tokens = sample_delayed_copy(language, 50_000, seed=0)
-    found = delayed_copy_nll(language, tokens)
-    assert found[12:].mean() == pytest.approx(recall_entropy_rate(language), abs=0.02)
-    assert found[:12] == pytest.approx([short_context_entropy_rate(language)] * 12)
-    kept = 0.8 + 0.2 / 8
+    nll = delayed_copy_nll(language, tokens)
+    assert nll[12:].mean() == pytest.approx(recall_entropy_rate(language), abs=0.02)
+    assert nll[:12] == pytest.approx([short_context_entropy_rate(language)] * 12)
+    recall_probability = 0.8 + 0.2 / 8
     for distance in (1, 5, 11, 12, 13):
         same = float((tokens[distance:] == tokens[:-distance]).mean())
-        assert same == pytest.approx(kept if distance == 12 else 1 / 8, abs=0.02)
+        assert same == pytest.approx(recall_probability if distance == 12 else 1 / 8, abs=0.02)
 
 
 def test_a_lexicon_has_the_length_and_entropy_that_its_text_shows() -> None:

@@ -33,57 +33,57 @@ def changed(ids: list[int], one_in: int) -> list[int]:
     return [pick.randrange(len(WORDS)) if pick.random() < 1 / one_in else i for i in ids]
 
 
-def told(train: list[int], held_out: list[int]) -> FuzzyOverlap:
-    found = find_fuzzy_overlap(np.array(train), np.array(held_out), decode)
-    assert found is not None
-    return found
+def measure_overlap(train: list[int], validation_tokens: list[int]) -> FuzzyOverlap:
+    overlap = find_fuzzy_overlap(np.array(train), np.array(validation_tokens), decode)
+    assert overlap is not None
+    return overlap
 
 
 def test_honest_text_has_none() -> None:
-    found = told(honest(20_000, 1), honest(2_000, 2))
-    assert (found.fraction, found.train_repeat_fraction, found.excess_fraction_lower_bound) == (0.0, 0.0, 0.0)
-    assert not found.covered.any()
+    overlap = measure_overlap(honest(20_000, 1), honest(2_000, 2))
+    assert (overlap.fraction, overlap.train_repeat_fraction, overlap.excess_fraction_lower_bound) == (0.0, 0.0, 0.0)
+    assert not overlap.covered.any()
 
 
 @settings(max_examples=30)
 @given(st.integers(0, 15_000), st.sampled_from([10, 20, 10_000]))
 def test_a_changed_copy_is_found_wherever_it_stands(place: int, one_in: int) -> None:
-    held_out, train = honest(1_000, 2), honest(15_000, 1)
-    found = told(train[:place] + changed(held_out, one_in) + train[place:], held_out)
-    assert found.fraction > 0.8
-    assert 0.5 < found.excess_fraction_lower_bound <= found.fraction - found.train_repeat_fraction
-    assert found.covered.mean() > 0.8
+    validation_tokens, train = honest(1_000, 2), honest(15_000, 1)
+    overlap = measure_overlap(train[:place] + changed(validation_tokens, one_in) + train[place:], validation_tokens)
+    assert overlap.fraction > 0.8
+    assert 0.5 < overlap.excess_fraction_lower_bound <= overlap.fraction - overlap.train_repeat_fraction
+    assert overlap.covered.mean() > 0.8
 
 
 def test_what_is_covered_is_the_copied_half() -> None:
-    held_out = honest(960, 2)
-    found = told(honest(15_000, 1) + changed(held_out[:480], 20), held_out)
-    assert found.covered[:432].all()
-    assert not found.covered[480:].any()
+    validation_tokens = honest(960, 2)
+    overlap = measure_overlap(honest(15_000, 1) + changed(validation_tokens[:480], 20), validation_tokens)
+    assert overlap.covered[:432].all()
+    assert not overlap.covered[480:].any()
 
 
 def test_text_that_repeats_itself_is_not_copied() -> None:
     """Doubled training text with a copy of none of it held out, and tales of few words."""
     twice = honest(10_000, 1) * 2
-    assert told(twice, honest(2_000, 2)).excess_fraction_lower_bound == 0.0
-    tales = " ".join(d.text for d in islice(embedded.read_builtin_corpus("stories"), 600)).split()
-    numbers = {word: number for number, word in enumerate(dict.fromkeys(tales))}
+    assert measure_overlap(twice, honest(2_000, 2)).excess_fraction_lower_bound == 0.0
+    story_words = " ".join(d.text for d in islice(embedded.read_builtin_corpus("stories"), 600)).split()
+    numbers = {word: number for number, word in enumerate(dict.fromkeys(story_words))}
     names = list(numbers)
-    ids = np.array([numbers[word] for word in tales])
+    ids = np.array([numbers[word] for word in story_words])
     cut = len(ids) * 9 // 10
-    found = find_fuzzy_overlap(ids[:cut], ids[cut:], lambda part: " ".join(names[i] for i in part))
-    assert found is not None
-    assert found.fraction > 0.5
-    assert found.excess_fraction_lower_bound < 0.05
+    overlap = find_fuzzy_overlap(ids[:cut], ids[cut:], lambda part: " ".join(names[i] for i in part))
+    assert overlap is not None
+    assert overlap.fraction > 0.5
+    assert overlap.excess_fraction_lower_bound < 0.05
 
 
 def test_it_does_not_depend_on_the_chunk() -> None:
-    held_out = honest(1_000, 2)
-    train = honest(4_000, 1) + changed(held_out, 20) + honest(4_000, 3)
-    whole = told(train, held_out)
+    validation_tokens = honest(1_000, 2)
+    train = honest(4_000, 1) + changed(validation_tokens, 20) + honest(4_000, 3)
+    whole = measure_overlap(train, validation_tokens)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "CHUNK", 3_000)  # runs across its ends are lost: three a chunk
-        parts = told(train, held_out)
+        parts = measure_overlap(train, validation_tokens)
     assert (parts.covered == whole.covered).mean() > 0.9
 
 
@@ -106,6 +106,6 @@ def test_set_phrases_in_ever_new_order_are_no_copies() -> None:
         return [token for _ in range(4 * passages) for token in pick.choice(lines)]
 
     train = honest(15_000, 1) + put_together(60)
-    found = told(train, honest(1_000, 2) + put_together(40))
-    assert found.fraction < 0.3
-    assert found.excess_fraction_lower_bound == 0.0
+    overlap = measure_overlap(train, honest(1_000, 2) + put_together(40))
+    assert overlap.fraction < 0.3
+    assert overlap.excess_fraction_lower_bound == 0.0

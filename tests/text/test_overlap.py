@@ -58,7 +58,7 @@ def test_planted_copies_are_found_in_a_memory_mapped_train_file(tmp_path: Path) 
     mapped = np.memmap(tmp_path / "train.bin", np.uint16, "r")
     result = find_exact_overlap(mapped, validation, 32)
     assert result.spans() == [(7000, 7064), (100, 150), (49_968, 50_000)]
-    assert result.spans(most=1) == [(7000, 7064)]
+    assert result.spans(max_spans=1) == [(7000, 7064)]
     assert result.fraction == (50 + 64 + 32) / 50_000
 
 
@@ -76,7 +76,7 @@ def test_the_share_of_much_text_is_that_of_a_sample(monkeypatch: pytest.MonkeyPa
     assert exact == 0.4
     assert exact_overlap_fraction(train, validation, 8.3, 5.0) == exact
     monkeypatch.setattr(module, "MAX_CHECKED_TOKENS", 20_000)
-    monkeypatch.setattr(module, "STRETCHES", 50)
+    monkeypatch.setattr(module, "NUM_SAMPLE_SEGMENTS", 50)
     assert exact_overlap_fraction(train, validation, 8.3, 5.0) == pytest.approx(exact, abs=0.02)
 
 

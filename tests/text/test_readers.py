@@ -37,7 +37,7 @@ def refusal(path: Path) -> CorpusError:
         list(read_file(path, name="the file"))
     error = caught.value
     assert error.location.startswith("the file")
-    assert all((error.location, error.found, error.expected, error.fix))
+    assert all((error.location, error.actual, error.expected, error.fix))
     assert "\n" not in str(error)
     return error
 
@@ -80,7 +80,7 @@ def test_one_broken_byte_does_not_make_utf8_another_encoding(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("data", [bytes(range(256)) * 8, b"\x00\x01\x02\x03" * 500])
 def test_binary_data_is_refused(tmp_path: Path, data: bytes) -> None:
-    assert "binary" in refusal(write(tmp_path / "picture.txt", data)).found
+    assert "binary" in refusal(write(tmp_path / "picture.txt", data)).actual
 
 
 @given(text=st.text(), size=st.integers(1, 7))
@@ -114,34 +114,34 @@ def test_a_large_file_arrives_in_parts_cut_at_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize("inner", [".txt", ".jsonl", ".html", ""])
 def test_compressed_text_is_the_text(tmp_path: Path, inner: str) -> None:
     plain = {".jsonl": json.dumps(STORY), ".html": "<p>fox</p>"}.get(inner, STORY).encode()
-    wanted = texts(write(tmp_path / f"a{inner}", plain))
+    expected_texts = texts(write(tmp_path / f"a{inner}", plain))
     two_members = gzip.compress(plain[:20]) + gzip.compress(plain[20:])
-    assert texts(write(tmp_path / f"b{inner}.gz", two_members)) == wanted
+    assert texts(write(tmp_path / f"b{inner}.gz", two_members)) == expected_texts
     pack = zstandard.ZstdCompressor().compress
-    assert texts(write(tmp_path / f"c{inner}.zst", pack(plain[:20]) + pack(plain[20:]))) == wanted
+    assert texts(write(tmp_path / f"c{inner}.zst", pack(plain[:20]) + pack(plain[20:]))) == expected_texts
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])
 def test_a_cut_off_compressed_file_is_refused(tmp_path: Path, suffix: str) -> None:
     packed = (gzip.compress if suffix == ".gz" else zstandard.compress)(STORY.encode() * 99)
     path = write(tmp_path / f"story.txt{suffix}", packed[:-9])
-    assert "damaged" in refusal(path).found
-    assert "damaged" in refusal(write(path, b"no archive at all, just text")).found
+    assert "damaged" in refusal(path).actual
+    assert "damaged" in refusal(write(path, b"no archive at all, just text")).actual
 
 
 def test_missing_and_compressed_foreign_files_are_named(tmp_path: Path) -> None:
-    assert "no such file" in refusal(tmp_path / "none.txt").found
+    assert "no such file" in refusal(tmp_path / "none.txt").actual
     assert "unpack" in refusal(write(tmp_path / "a.pdf.gz", b"")).fix
 
 
 def test_json_takes_one_document_a_record(tmp_path: Path) -> None:
     records = [{"id": "x", "text": "one"}, "two", {"Title": "three", "n": 3, "more": ["four"]}]
-    wanted = ["one", "two", "three\nfour"]
+    expected_texts = ["one", "two", "three\nfour"]
     lines = "\n".join(map(json.dumps, records)) + "\n\n"
-    assert texts(write(tmp_path / "a.jsonl", lines)) == wanted
-    assert texts(write(tmp_path / "a.json", json.dumps(records, indent=2))) == wanted
-    assert texts(write(tmp_path / "b.json", lines)) == wanted
-    assert texts(write(tmp_path / "c.json", json.dumps({"data": records}))) == wanted
+    assert texts(write(tmp_path / "a.jsonl", lines)) == expected_texts
+    assert texts(write(tmp_path / "a.json", json.dumps(records, indent=2))) == expected_texts
+    assert texts(write(tmp_path / "b.json", lines)) == expected_texts
+    assert texts(write(tmp_path / "c.json", json.dumps({"data": records}))) == expected_texts
     assert [d.source for d in read_file(tmp_path / "a.jsonl", name="a")] == ["a:1", "a:2", "a:3"]
 
 
@@ -174,7 +174,7 @@ def test_a_large_json_list_streams(tmp_path: Path) -> None:
 )
 def test_broken_json_is_named_with_its_place(tmp_path: Path, name: str, data: str) -> None:
     error = refusal(write(tmp_path / name, data))
-    assert "JSON" in error.found
+    assert "JSON" in error.actual
     assert "line" in error.location or name == "a.json"
 
 
@@ -184,10 +184,10 @@ def test_csv_takes_the_column_of_text(tmp_path: Path) -> None:
     by_length = "n\tsummary\tlabel\n" + "".join(
         f"{i}\tThe {i}th fox said hello to the crow.\tgood\n" for i in range(3)
     )
-    wanted = [f"The {i}th fox said hello to the crow." for i in range(3)]
-    assert texts(write(tmp_path / "a.tsv", by_length)) == wanted
+    expected_texts = [f"The {i}th fox said hello to the crow." for i in range(3)]
+    assert texts(write(tmp_path / "a.tsv", by_length)) == expected_texts
     assert texts(write(tmp_path / "b.csv", "The fox, the crow.\nNothing more.\n")) != []
-    assert "numbers" in refusal(write(tmp_path / "c.csv", "1,2\n3,4\n")).found
+    assert "numbers" in refusal(write(tmp_path / "c.csv", "1,2\n3,4\n")).actual
 
 
 def test_html_gives_words_without_scripts_and_menus(tmp_path: Path) -> None:
@@ -198,8 +198,8 @@ def test_html_gives_words_without_scripts_and_menus(tmp_path: Path) -> None:
         "<footer>imprint</footer>"
     )
     page = page.replace("<li>b</ul>", "<li>b</ul><p>c<br><br>d")
-    wanted = "The & Fox\n\nOne boldly\ntwo.\n\ndef f():\n    pass\n\na\nb\n\nc\n\nd\n\n1 2\n"
-    assert texts(write(tmp_path / "a.html", page)) == [wanted]
+    expected_text = "The & Fox\n\nOne boldly\ntwo.\n\ndef f():\n    pass\n\na\nb\n\nc\n\nd\n\n1 2\n"
+    assert texts(write(tmp_path / "a.html", page)) == [expected_text]
     latin = '<meta charset="iso-8859-2"><p>Příliš žluťoučký kůň úpěl ďábelské ódy.</p>'
     path = write(tmp_path / "b.htm", latin.encode("iso-8859-2"))
     assert texts(path) == ["Příliš žluťoučký kůň úpěl ďábelské ódy.\n"]

@@ -55,8 +55,8 @@ def test_sides_are_disjoint_cover_all_and_cut_no_character(
     if made.method == "documents":
         share = made.validation_bytes / (fraction * built.nbytes)
         assert MIN_SIZE_RATIO <= share <= MAX_SIZE_RATIO
-        held = {built.bytes(*span) for span in validation}
-        assert held.isdisjoint(built.bytes(*span) for span in train)
+        validation_documents = {built.bytes(*span) for span in validation}
+        assert validation_documents.isdisjoint(built.bytes(*span) for span in train)
     else:
         assert min(validation)[0] == max(train)[1]
     again = split(texts, fraction, seed)[1]
@@ -72,15 +72,15 @@ def test_a_choice_is_fair_or_none_exists(
 ) -> None:
     hashes = np.array([hash_ for _, hash_ in documents], dtype=np.uint64)
     nbytes = np.array([size for size, _ in documents], dtype=np.int64)
-    wanted = fraction * float(nbytes.sum())
-    held = choose_validation_documents(nbytes, hashes, fraction, seed)
-    if held is None:
+    target_bytes = fraction * float(nbytes.sum())
+    validation_mask = choose_validation_documents(nbytes, hashes, fraction, seed)
+    if validation_mask is None:
         groups = [int(nbytes[hashes == one].sum()) for one in set(hashes.tolist())]
-        small = [size for size in groups if size <= MAX_SIZE_RATIO * wanted]
-        assert sum(small) < MIN_SIZE_RATIO * wanted
+        small = [size for size in groups if size <= MAX_SIZE_RATIO * target_bytes]
+        assert sum(small) < MIN_SIZE_RATIO * target_bytes
         return
-    assert MIN_SIZE_RATIO * wanted <= nbytes[held].sum() <= MAX_SIZE_RATIO * wanted
-    assert set(hashes[held].tolist()).isdisjoint(hashes[~held].tolist())
+    assert MIN_SIZE_RATIO * target_bytes <= nbytes[validation_mask].sum() <= MAX_SIZE_RATIO * target_bytes
+    assert set(hashes[validation_mask].tolist()).isdisjoint(hashes[~validation_mask].tolist())
 
 
 def test_another_seed_holds_out_other_documents() -> None:

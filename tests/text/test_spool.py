@@ -23,7 +23,7 @@ from descend.text.document import Document
 from descend.text.spool import DocumentStore, build_document_store, open_document_store
 
 
-def spool(folder: Path, *texts: str, sample_size: int | None = None, seed: int = 0) -> DocumentStore:
+def store_documents(folder: Path, *texts: str, sample_size: int | None = None, seed: int = 0) -> DocumentStore:
     documents = (Document(text, str(i)) for i, text in enumerate(texts))
     return build_document_store(documents, folder, sample_size=sample_size, seed=seed)
 
@@ -34,31 +34,31 @@ def whole(built: DocumentStore) -> list[str]:
 
 @given(st.lists(st.lists(st.text(), min_size=1), min_size=1))
 def test_documents_come_back_with_their_parts_joined(documents: list[list[str]]) -> None:
-    wanted = [text for parts in documents if (text := "".join(parts))]
+    expected_texts = [text for parts in documents if (text := "".join(parts))]
     stream = [Document(t, "", part) for parts in documents for part, t in enumerate(parts)]
     with tempfile.TemporaryDirectory() as folder:
-        if not wanted:
+        if not expected_texts:
             with pytest.raises(CorpusError):
                 build_document_store(iter(stream), Path(folder) / "s")
             return
         built = build_document_store(iter(stream), Path(folder) / "s")
-        data = "".join(wanted).encode()
-        assert whole(built) == wanted
+        data = "".join(expected_texts).encode()
+        assert whole(built) == expected_texts
         assert built.nbytes == len(data) == built.lengths.sum()
         assert built.bytes(0, built.nbytes) == data
         assert built.sha256 == hashlib.sha256(data).hexdigest()
-        assert len(set(wanted)) == len(set(built.hashes.tolist()))
+        assert len(set(expected_texts)) == len(set(built.hashes.tolist()))
 
 
 def test_lone_surrogates_become_replacement_characters(tmp_path: Path) -> None:
-    assert whole(spool(tmp_path / "s", "a\ud800b", "\ud83d\ude00")) == ["a\ufffdb", "\U0001f600"]
+    assert whole(store_documents(tmp_path / "s", "a\ud800b", "\ud83d\ude00")) == ["a\ufffdb", "\U0001f600"]
 
 
 def test_a_sample_is_decided_by_the_seed_and_keeps_the_order(tmp_path: Path) -> None:
     texts = [f"document {i} " * (i % 7 + 1) for i in range(50)]
-    first = spool(tmp_path / "a", *texts, sample_size=10, seed=3)
-    again = spool(tmp_path / "b", *texts, sample_size=10, seed=3)
-    other = spool(tmp_path / "c", *texts, sample_size=10, seed=4)
+    first = store_documents(tmp_path / "a", *texts, sample_size=10, seed=3)
+    again = store_documents(tmp_path / "b", *texts, sample_size=10, seed=3)
+    other = store_documents(tmp_path / "c", *texts, sample_size=10, seed=4)
     chosen = [texts.index(text) for text in whole(first)]
     assert len(chosen) == 10
     assert chosen == sorted(chosen)
@@ -74,23 +74,23 @@ def test_a_sample_over_the_corpus_takes_all_and_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "descend"):
-        assert len(spool(tmp_path / "s", "a", "b", sample_size=3)) == 2
+        assert len(store_documents(tmp_path / "s", "a", "b", sample_size=3)) == 2
     assert "sample_size" in caplog.text
 
 
 def test_a_spool_travels_by_its_folder_and_is_replaced_whole(tmp_path: Path) -> None:
-    first = spool(tmp_path / "in" / "s", "one " * 10_000)
+    first = store_documents(tmp_path / "in" / "s", "one " * 10_000)
     message = pickle.dumps(first)
     assert len(message) < 1000
     assert whole(pickle.loads(message)) == whole(first)
-    spool(tmp_path / "in" / "s", "two")
+    store_documents(tmp_path / "in" / "s", "two")
     assert whole(open_document_store(tmp_path / "in" / "s")) == ["two"]
     assert [path.name for path in (tmp_path / "in").iterdir()] == ["s"]
 
 
 @pytest.mark.parametrize("part", ["text.bin", "offsets.npy", "hashes.npy", "spool.json"])
 def test_a_damaged_spool_is_refused(tmp_path: Path, part: str) -> None:
-    folder = spool(tmp_path / "s", "one", "two").folder
+    folder = store_documents(tmp_path / "s", "one", "two").folder
     os.truncate(folder / part, 3)
     with pytest.raises(CorpusError, match="delete this folder"):
         open_document_store(folder)

@@ -110,14 +110,14 @@ def test_what_was_warned_of_is_told_to_the_next_who_begins_too(
     (corpus / "latin1.txt").write_bytes("Ein schöner Tag für Bücher und Vögel.\n".encode("cp1252"))
     (corpus / "photo.jpg").write_bytes(b"\xff\xd8")
     config = make_config({"corpus_dir": str(corpus), "vocab_size": 300})
-    told = [
+    warnings = [
         "not read: 1 .jpg (under 1 % of the bytes)",
         'latin1.txt: not valid UTF-8, read as cp1252: "Ein schöner Tag für Bücher und Vögel."',
     ]
     for _ in range(2):
         caplog.clear()
         prepare_documents(config, anew=True)
-        assert caplog.messages == told
+        assert caplog.messages == warnings
     caplog.clear()
     prepare_documents(config)
     assert not caplog.messages, "who looks back has been told"
@@ -128,14 +128,14 @@ def test_other_seeds_hold_out_other_documents(own_folder: Path) -> None:
     corpus.mkdir()
     for n in range(30):
         (corpus / f"{n:02}.txt").write_text(f"number{n} " * 20)
-    held = {
+    validation_texts = {
         seed: store_of(corpus, seed=seed).tokenizer.decode(
             store_of(corpus, seed=seed).validation.tolist()
         )
         for seed in (1, 2, 3)
     }
-    assert len(set(held.values())) > 1
-    assert held[1] == store_of(corpus, seed=1).tokenizer.decode(
+    assert len(set(validation_texts.values())) > 1
+    assert validation_texts[1] == store_of(corpus, seed=1).tokenizer.decode(
         store_of(corpus, seed=1).validation.tolist()
     )
 
@@ -180,10 +180,10 @@ def test_statistics_count_what_is_there(own_folder: Path) -> None:
     assert stats.near_duplicate_fraction is not None
     assert stats.near_duplicate_fraction >= 4 / 20
     assert sum(stats.frequency_octaves) == stats.vocab_size
-    assert stats.most_frequent[0].count == np.bincount(store.train).max()
-    ladder = stats.ngram_baselines
-    assert ladder.uniform == pytest.approx(np.log(stats.vocab_size))
-    assert ladder == store.info.ngram_baselines
+    assert stats.frequent_tokens[0].count == np.bincount(store.train).max()
+    baselines = stats.ngram_baselines
+    assert baselines.uniform == pytest.approx(np.log(stats.vocab_size))
+    assert baselines == store.info.ngram_baselines
 
 
 def test_too_little_text_is_refused_in_one_sentence(own_folder: Path) -> None:

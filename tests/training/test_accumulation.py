@@ -19,9 +19,9 @@ from descend.training.loop import accumulate_gradients
 def gradients(tiny: dict[str, Any]) -> tuple[dict[str, torch.Tensor], float, float]:
     job = create_run(make_config(tiny), Path("run"))
     loss, accuracy = accumulate_gradients(job.state, job.plan, 3)
-    found = {name: p.grad for name, p in job.state.model.named_parameters()}
-    assert all(g is not None for g in found.values())
-    return found, loss, accuracy  # type: ignore[return-value]
+    gradients_by_name = {name: p.grad for name, p in job.state.model.named_parameters()}
+    assert all(g is not None for g in gradients_by_name.values())
+    return gradients_by_name, loss, accuracy  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("architecture", ["gpt", "modern"])
@@ -32,19 +32,19 @@ def test_parts_add_up_to_the_whole(
     tiny |= {"architecture": architecture, "batch_size": batch_size, "label_smoothing": 0.1}
     whole, loss, accuracy = gradients(tiny)
     for parts in (2, 3, 4, batch_size):
-        found, part_loss, part_accuracy = gradients(tiny | {"gradient_accumulation": parts})
+        gradients_by_name, part_loss, part_accuracy = gradients(tiny | {"gradient_accumulation": parts})
         assert part_loss == pytest.approx(loss, abs=1e-5)
         assert part_accuracy == accuracy
         for name, gradient in whole.items():
-            torch.testing.assert_close(found[name], gradient, atol=1e-5, rtol=1e-5, msg=name)
+            torch.testing.assert_close(gradients_by_name[name], gradient, atol=1e-5, rtol=1e-5, msg=name)
 
 
 def test_recomputing_activations_changes_nothing(tiny: dict[str, Any]) -> None:
     whole, loss, _ = gradients(tiny)
-    found, again, _ = gradients(tiny | {"activation_checkpointing": True})
+    gradients_by_name, again, _ = gradients(tiny | {"activation_checkpointing": True})
     assert again == loss
     for name, gradient in whole.items():
-        torch.testing.assert_close(found[name], gradient, atol=1e-6, rtol=1e-5, msg=name)
+        torch.testing.assert_close(gradients_by_name[name], gradient, atol=1e-6, rtol=1e-5, msg=name)
 
 
 def test_a_batch_is_in_as_few_parts_as_there_is_memory_for(

@@ -42,9 +42,9 @@ def plain(value: object) -> object:
     if hasattr(value, "__struct_fields__"):
         return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
     if isinstance(value, dict):
-        return {key: plain(held) for key, held in value.items() if key != "lr"}
+        return {key: plain(item) for key, item in value.items() if key != "lr"}
     if isinstance(value, list | tuple):
-        return [plain(held) for held in value]
+        return [plain(item) for item in value]
     return value
 
 
@@ -54,17 +54,17 @@ def test_every_field_survives(tiny: Tiny, optimizer: str, precision: str) -> Non
     tiny |= {"optimizer": optimizer, "precision": precision, "batch_size": 8}
     steps = create_run(make_config(tiny), Path("run")).plan.batches.steps(1) + 2
     state = some_steps(tiny, steps).state
-    state.skipped, state.rescued = 1, RollbackState(num_rollbacks=1, gradient_clip=0.1)
+    state.skipped, state.rollback_state = 1, RollbackState(num_rollbacks=1, gradient_clip=0.1)
     state.decay = Decay(begin=3, steps=9, rate=0.5)
     save_checkpoint(Path("run"), state)
     fresh = create_run(make_config(tiny), Path("other")).state
-    for held in dataclasses.fields(TrainState):
-        before, after = plain(getattr(fresh, held.name)), plain(getattr(state, held.name))
-        if held.name != "scaler":
-            assert before != after, f"{held.name} does not change in training: nothing is tested"
+    for field in dataclasses.fields(TrainState):
+        before, after = plain(getattr(fresh, field.name)), plain(getattr(state, field.name))
+        if field.name != "scaler":
+            assert before != after, f"{field.name} does not change in training: nothing is tested"
     load_checkpoint(Path(f"run/checkpoints/step_{steps}"), fresh)
-    for held in dataclasses.fields(TrainState):
-        assert plain(getattr(fresh, held.name)) == plain(getattr(state, held.name)), held.name
+    for field in dataclasses.fields(TrainState):
+        assert plain(getattr(fresh, field.name)) == plain(getattr(state, field.name)), field.name
 
 
 def test_an_older_one_goes_only_after_the_new_one_stands(tiny: Tiny) -> None:

@@ -40,7 +40,7 @@ def choose(width: int, steps: int = FOREVER) -> TuningResult:
     return autotune_execution(config, shape_from_run_config(config, 300), batches, steps)
 
 
-def kept(own_cache: Path, before: set[Path]) -> TuningResult:
+def load_tuning_result(own_cache: Path, before: set[Path]) -> TuningResult:
     files = set((own_cache / "engine").glob("*-compiled.json")) - before
     (file,) = files
     return msgspec.json.decode(file.read_bytes(), type=TuningResult)
@@ -53,7 +53,7 @@ def test_a_trial_of_compiling_is_told_whether_or_not_it_won(own_cache: Path) -> 
     plain = msgspec.structs.replace(choice.execution, compiled=False)
     assert {describe_execution(compiled), describe_execution(plain)} <= choice.seconds_per_token.keys()
     # Both were timed with the whole batch: the plain way once more than for itself.
-    assert kept(own_cache, before).seconds_per_token.keys() == {describe_execution(compiled), describe_execution(plain)}
+    assert load_tuning_result(own_cache, before).seconds_per_token.keys() == {describe_execution(compiled), describe_execution(plain)}
 
 
 def test_without_its_compiler_what_was_compiled_once_is_not_taken(
@@ -74,6 +74,6 @@ def test_compiling_that_fails_is_tried_again_later(own_cache: Path) -> None:
     with inductor.patch({"cpp.cxx": ("no_such_compiler",), "cpp.vec_isa_ok": True}):
         choice = choose(40)
     assert not choice.execution.compiled
-    failed = kept(own_cache, before)
+    failed = load_tuning_result(own_cache, before)
     assert not any("compiled" in name for name in failed.seconds_per_token)
     assert failed.timed_under_load, f"asked again after {RETUNE_AFTER_SECONDS} seconds"

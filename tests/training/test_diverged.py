@@ -59,7 +59,7 @@ def test_the_first_bad_place_is_named_and_saved_states_stay_whole(tiny: Tiny, pl
     # whose checkpoint, were it made, could hold it.
     error = until_it_breaks(job, spoil_at=4, where=name)
     assert error.location == "step 5 (epoch 1)"
-    assert f"beginning in the weights of {name}" in error.found
+    assert f"beginning in the weights of {name}" in error.actual
     assert "saved before is untouched" in error.fix
     assert checkpoints(Path("run"))
     assert all(verify_folder(path) for _, path in checkpoints(Path("run")))
@@ -86,7 +86,7 @@ def test_what_was_saved_before_can_still_be_taken_up(tiny: Tiny) -> None:
         pass
     assert saved[0] is not None
     fresh = create_run(make_config(tiny), Path("fresh")).state
-    kept = latest_checkpoint(Path("good"))
-    assert kept is not None
-    load_checkpoint(kept, fresh)
+    checkpoint = latest_checkpoint(Path("good"))
+    assert checkpoint is not None
+    load_checkpoint(checkpoint, fresh)
     assert fresh.step <= 6

@@ -17,7 +17,7 @@ from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from descend.config import make_config
 from descend.errors import ConfigError, OutOfMemoryError
-from descend.machine import RETUNE_AFTER_SECONDS, Execution, count_busy_cores
+from descend.machine import RETUNE_AFTER_SECONDS, Execution, count_active_cores
 from descend.model.cost import training_memory
 from descend.model.shape import shape_from_run_config
 from descend.text.batches import BatchSampler
@@ -88,10 +88,10 @@ def test_beside_a_busy_program_fewer_threads_are_tried_and_not_remembered(
 def test_threads_that_are_hopeless_beside_a_busy_program_are_only_tasted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked = []
+    calls = []
 
     def crowded(way: Execution, *rest: Any, **more: Any) -> tuple[float, float]:
-        asked.append((way.threads, more.get("sequences", 0)))
+        calls.append((way.threads, more.get("sequences", 0)))
         return (1e-4 if way.threads == 1 else 1e-2), 1e-4
 
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
@@ -99,8 +99,8 @@ def test_threads_that_are_hopeless_beside_a_busy_program_are_only_tasted(
     monkeypatch.setattr(engine, "time_training_step", crowded)
     choice = choose(batch_size=64, precision="float32")
     assert choice.execution.threads == 1
-    assert [few for threads, few in asked if threads == 2] == [32]  # 256 tokens, eight a sequence
-    assert all(threads == 1 for threads, few in asked if not few)
+    assert [few for threads, few in calls if threads == 2] == [32]  # 256 tokens, eight a sequence
+    assert all(threads == 1 for threads, few in calls if not few)
 
 
 @pytest.mark.parametrize("architecture", ["gpt", "modern"])
@@ -147,9 +147,9 @@ def test_beside_busy_programs_the_threads_are_chosen_before_the_ways(
     (best,) = {name.rsplit(", ")[-1] for name in choice.seconds_per_token if "fused" in name}
     assert describe_execution(choice.execution).endswith(best)  # the others were tried on no other number
     (file,) = set((own_cache / "engine").glob("*")) - before
-    kept = msgspec.json.decode(file.read_bytes(), type=TuningResult)
-    assert kept.execution.threads == 2
-    assert kept.seconds(100, 7) > 0
+    tuning_result = msgspec.json.decode(file.read_bytes(), type=TuningResult)
+    assert tuning_result.execution.threads == 2
+    assert tuning_result.seconds(100, 7) > 0
     again = choose(batch_size=12, precision="float32")
     assert again.execution.attention == choice.execution.attention
 
@@ -159,22 +159,22 @@ def test_what_was_tried_beside_a_busy_program_is_tried_again_at_rest(
 ) -> None:
     monkeypatch.setattr("torch.get_num_threads", lambda: 1)
     before = set((own_cache / "engine").glob("*"))
-    kept = []
+    saved_contents = []
     for busy, later in ((1.5, 0.0), (1.5, 0.0), (0.0, 0.0), (0.0, 2 * RETUNE_AFTER_SECONDS), (0.0, 0.0), (1.5, 0)):
         monkeypatch.setattr("descend.training.engine.busy_cores", lambda busy=busy: busy)
         for file in set((own_cache / "engine").glob("*")) - before:
             os.utime(file, (file.stat().st_atime, file.stat().st_mtime - later))
         choose(batch_size=7, precision="float32")
         (file,) = set((own_cache / "engine").iterdir()) - before
-        kept.append(file.read_bytes())
-    first, second, soon, later, fifth, sixth = kept
+        saved_contents.append(file.read_bytes())
+    first, second, soon, later, fifth, sixth = saved_contents
     assert first == second == soon  # all runs of a series compute in the same way
     assert soon != later
     assert later == fifth == sixth
 
 
 def test_busy_cores_are_a_share_of_those_there_are() -> None:
-    assert 0 <= count_busy_cores() <= (os.cpu_count() or 1)
+    assert 0 <= count_active_cores() <= (os.cpu_count() or 1)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
@@ -271,10 +271,10 @@ def test_open_keys_are_chosen_by_the_size_of_the_text_and_set_ones_obeyed() -> N
     assert [choose_epochs(open_config, n) for n in (15_000, 50_000, 150_000, 380_000)] == [
         3, 3, 3, 3
     ]  # fmt: skip
-    blank = [choose_token_dropout(open_config, n) for n in (1, 3, 5, 100)]
-    assert blank[0] == 0.0
-    assert blank == sorted(blank)
-    assert 0 == blank[1] < blank[2] < blank[3] < 0.5
+    token_dropouts = [choose_token_dropout(open_config, n) for n in (1, 3, 5, 100)]
+    assert token_dropouts[0] == 0.0
+    assert token_dropouts == sorted(token_dropouts)
+    assert 0 == token_dropouts[1] < token_dropouts[2] < token_dropouts[3] < 0.5
     assert choose_token_dropout(make_config({"blank_rate": 0.0}), 100) == 0.0
     fixed = make_config({"vocab_size": 777, "epoch": 3, "warmup_steps": 9})
     assert choose_vocabulary(fixed, 10**9) == 777

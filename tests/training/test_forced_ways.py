@@ -96,17 +96,17 @@ def test_what_is_forced_and_what_is_left_open_are_remembered_apart(
     tried: list[Execution] = []
     monkeypatch.setattr("descend.training.engine.time_step", timing(tried))
     free = choose(10**9)
-    ways: list[dict[str, object]] = [
+    forced_configs: list[dict[str, object]] = [
         {"attention": free.execution.attention}, {"threads": free.execution.threads},
         {"compile": "off"}, {"compile": "on"}, {"precision": "float32", "attention": "fused"},
     ]  # fmt: skip
-    for number, way in enumerate(ways):
+    for number, way in enumerate(forced_configs):
         before, files = len(tried), set(at_rest.iterdir())
         choose(10**9, **way)
         assert len(tried) > before, way  # not read back from another's
         assert set(at_rest.iterdir()) > files, way
         again = len(tried)
-        for known in ways[: number + 1]:
+        for known in forced_configs[: number + 1]:
             choose(10**9, **known)
         assert choose(10**9).execution == free.execution
         assert len(tried) == again, way
@@ -138,7 +138,7 @@ def refusal(**keys: object) -> str:
     with pytest.raises(ConfigError) as caught:
         choose(**keys)  # type: ignore[arg-type]
     error = caught.value
-    assert all((error.location == "compile", error.found, error.expected, error.fix))
+    assert all((error.location == "compile", error.actual, error.expected, error.fix))
     assert "\n" not in str(error)
     assert error.exit_code == 2
     return str(error)
@@ -233,11 +233,11 @@ def test_a_forced_way_stands_in_run_json_and_is_taken_on_resume(
     tiny: Tiny, kernel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, before = Path("run"), torch.get_num_threads()
-    asked = FORCED | {"attention": kernel, "threads": before + 1}
-    way = stopped_at_once(tiny | asked, folder)
+    requested_config = FORCED | {"attention": kernel, "threads": before + 1}
+    way = stopped_at_once(tiny | requested_config, folder)
     info = read_info(folder)
-    assert {key: info.requested_config[key] for key in asked} == asked
-    assert {key: info.resolved_config[key] for key in asked} == asked
+    assert {key: info.requested_config[key] for key in requested_config} == requested_config
+    assert {key: info.resolved_config[key] for key in requested_config} == requested_config
     stored = info.execution
     assert (stored["attention"], stored["threads"], stored["compiled"]) == (
         kernel, before + 1, False,
@@ -261,8 +261,8 @@ def test_a_short_run_is_compiled_if_that_is_forced_and_so_is_the_rest_of_it(
     tiny: Tiny, precision: str
 ) -> None:
     folder = Path("run")
-    asked = tiny | {"compile": "on", "epoch": 1, "precision": precision}
-    assert stopped_at_once(asked, folder).compiled
+    requested_config = tiny | {"compile": "on", "epoch": 1, "precision": precision}
+    assert stopped_at_once(requested_config, folder).compiled
     assert read_info(folder).execution["compiled"] is True
     job = resume_run(folder)
     assert job.plan.execution.compiled

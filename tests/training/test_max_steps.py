@@ -13,18 +13,18 @@ def test_the_last_part_of_a_pass_is_judged_and_the_schedule_spans_the_steps(
 ) -> None:
     whole = run(tiny, epoch=1)
     one_pass = len([r for r in whole.records if isinstance(r, Step)])
-    wanted = one_pass + one_pass // 2
-    model = run(tiny, epoch=9, max_steps=wanted)
+    num_steps = one_pass + one_pass // 2
+    model = run(tiny, epoch=9, max_steps=num_steps)
     steps = [r for r in model.records if isinstance(r, Step)]
     epochs = [r for r in model.records if isinstance(r, Epoch)]
-    assert len(steps) == wanted
-    assert [(e.epoch, e.step) for e in epochs] == [(1, one_pass), (2, wanted)]
+    assert len(steps) == num_steps
+    assert [(e.epoch, e.step) for e in epochs] == [(1, one_pass), (2, num_steps)]
     assert model.info.resolved_config["epoch"] == 2
     # Means over a twentieth of the half pass: near its own steps, not near zero.
-    last = [s.loss for s in steps[-(wanted - one_pass) // 20 :]]
+    last = [s.loss for s in steps[-(num_steps - one_pass) // 20 :]]
     assert min(last) * 0.9 < epochs[-1].loss_end < max(last) * 1.1
     peak = max(s.learning_rate for s in steps)
-    assert steps[wanted // 3].learning_rate == peak
+    assert steps[num_steps // 3].learning_rate == peak
     assert steps[-1].learning_rate < 0.05 * peak
 
 

@@ -16,9 +16,9 @@ from descend.training.job import create_run
     ({"vocab_size": 5_000, "tokenizer": "byte"}, "the byte tokenizer"),
 ])  # fmt: skip
 def test_a_vocabulary_larger_than_can_be_given_is_told(
-    tiny: dict[str, Any], asked: dict[str, Any], giver: str
+    tiny: dict[str, Any], requested_config: dict[str, Any], giver: str
 ) -> None:
-    job = create_run(make_config(tiny | asked), Path("run"))
+    job = create_run(make_config(tiny | requested_config), Path("run"))
     got = job.store.tokenizer.vocab_size
     assert got < 5_000
     assert f"asked for vocab_size = 5,000, {giver} gives {got:,}" in job.warnings

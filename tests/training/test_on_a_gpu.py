@@ -36,10 +36,10 @@ def losses(job: TrainingRun, **how: object) -> list[float]:
     resolved, execution = job.plan.config, Execution(**(way | how))
     model = Transformer(job.shape, resolved.dropout_rate, execution.attention)
     initialize(model, resolved.seed)
-    course = TrainPlan(resolved, execution, job.plan.batches, job.plan.epochs,
+    plan = TrainPlan(resolved, execution, job.plan.batches, job.plan.epochs,
                     job.plan.total_steps, job.plan.learning_rate, None)  # fmt: skip
-    found = (r[0] for r in train(initial_train_state(model, resolved, execution), course))
-    return [r.loss for r in itertools.islice(found, STEPS) if isinstance(r, Step)]
+    events = (r[0] for r in train(initial_train_state(model, resolved, execution), plan))
+    return [r.loss for r in itertools.islice(events, STEPS) if isinstance(r, Step)]
 
 
 @pytest.fixture(params=["adamw", "muon"])
@@ -55,34 +55,34 @@ def test_what_is_replayed_is_what_was_computed_with_chance_and_all(
     job: TrainingRun, precision: str
 ) -> None:
     plainly = losses(job, precision=precision)
-    replayed = losses(job, precision=precision, replayed=True)
-    assert len(replayed) == STEPS
+    graph_losses = losses(job, precision=precision, replayed=True)
+    assert len(graph_losses) == STEPS
     # The same hidden tokens and the same dropout: other ones would be apart by far more.
-    assert replayed == pytest.approx(plainly, rel=1e-3)
-    assert losses(job, precision=precision, replayed=True) == replayed
+    assert graph_losses == pytest.approx(plainly, rel=1e-3)
+    assert losses(job, precision=precision, replayed=True) == graph_losses
     assert losses(job, precision=precision) == plainly
 
 
 @pytest.mark.skipif(not can_compile("cuda"), reason="no C++ compiler or no Triton here")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("replayed", [False, True])
-def test_compiled_code_learns_the_same(tiny: Tiny, replayed: bool) -> None:
+def test_compiled_code_learns_the_same(tiny: Tiny, uses_cuda_graph: bool) -> None:
     torch._dynamo.reset()
     job = create_run(make_config(tiny | {"blank_rate": 0.0, "epoch": 9, "learning_rate": 1e-4}),
                   Path("run"))  # fmt: skip
     plainly = losses(job, precision="bfloat16")
-    compiled = losses(job, precision="bfloat16", compiled=True, replayed=replayed)
+    compiled = losses(job, precision="bfloat16", compiled=True, replayed=uses_cuda_graph)
     assert compiled == pytest.approx(plainly, rel=1e-2)
 
 
 def test_the_engine_tries_to_replay_where_it_may(tiny: Tiny) -> None:
     config = make_config(tiny | {"precision": "auto"})
     job = create_run(config, Path("run"))
-    ways = list(candidate_backends(config, "cuda"))
-    assert {way.cuda_graph for way in ways} == {False, True}
+    executions = list(candidate_backends(config, "cuda"))
+    assert {way.cuda_graph for way in executions} == {False, True}
     choice = autotune_execution(config, job.shape, job.plan.batches)
     assert choice.execution.device == "cuda"
-    assert len(choice.seconds_per_token) == len(ways)
+    assert len(choice.seconds_per_token) == len(executions)
     assert autotune_execution(config, job.shape, job.plan.batches) == choice
     for key, value in (
         ("compile", "off"), ("gradient_accumulation", 2), ("activation_checkpointing", True)

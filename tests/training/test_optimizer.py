@@ -29,8 +29,8 @@ def test_each_weight_is_in_exactly_one_group_and_vectors_never_decay(
     model = model_of(architecture)
     made = make_optimizers(model, make_config({"optimizer": optimizer, "weight_decay": 0.1}))
     groups = [g for o in made for g in o.param_groups]
-    held = [id(p) for g in groups for p in g["params"]]
-    assert sorted(held) == sorted(id(p) for p in model.parameters())
+    parameter_ids = [id(p) for g in groups for p in g["params"]]
+    assert sorted(parameter_ids) == sorted(id(p) for p in model.parameters())
     decaying = [g for g in groups if g["weight_decay"] > 0]
     assert decaying
     assert all(p.ndim == 2 for g in decaying for p in g["params"])
@@ -95,9 +95,9 @@ def test_with_its_polynomials_our_muon_is_the_muon_of_torch(
         one.step()
         other.step()
     for begun, mine, its in zip(start, ours, theirs, strict=True):
-        moved, expected = (mine - begun).flatten(), (its - begun).flatten()
+        update, expected = (mine - begun).flatten(), (its - begun).flatten()
         assert expected.norm() > 0.1
-        assert (moved - expected).norm() < 0.02 * expected.norm()
+        assert (update - expected).norm() < 0.02 * expected.norm()
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(16, 48), (48, 16), (32, 32)])

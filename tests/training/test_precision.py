@@ -45,24 +45,24 @@ def computing(
     model = Transformer(job.shape, config.dropout_rate, way.attention)
     initialize(model, config.seed)
     model.train()
-    course = TrainPlan(config, way, job.plan.batches, job.plan.epochs, job.plan.total_steps,
+    plan = TrainPlan(config, way, job.plan.batches, job.plan.epochs, job.plan.total_steps,
                     job.plan.learning_rate, job.plan.evaluate)  # fmt: skip
     optimizers = make_optimizers(model, config, way)
-    return TrainState(model, optimizers, make_grad_scaler(way)), course
+    return TrainState(model, optimizers, make_grad_scaler(way)), plan
 
 
 def learned(
     job: TrainingRun, precision: str, attention: str, compiled: bool = False
 ) -> tuple[list[float], TrainState]:
     """The losses of `STEPS` steps, and the state after them."""
-    state, course = computing(job, precision, attention, compiled)
-    found: list[float] = []
-    for records in train(state, course):
+    state, plan = computing(job, precision, attention, compiled)
+    losses: list[float] = []
+    for records in train(state, plan):
         first = records[0]
         assert isinstance(first, Step)
-        found.append(first.loss)
-        if len(found) == STEPS:
-            return found, state
+        losses.append(first.loss)
+        if len(losses) == STEPS:
+            return losses, state
     raise AssertionError("too few steps")
 
 
@@ -71,14 +71,14 @@ def gradient(
     weights: Weights | None = None,
 ) -> Tensor:  # fmt: skip
     """Of the first batch at the first weights or at `weights`: that of all parameters in a row."""
-    state, course = computing(job, precision, attention, compiled)
+    state, plan = computing(job, precision, attention, compiled)
     if weights is not None:
         state.model.load_state_dict(weights)
-    accumulate_gradients(state, course, 0)
+    accumulate_gradients(state, plan, 0)
     for optimizer in state.optimizers:
         state.scaler.unscale_(optimizer)
-    found = [p.grad for p in state.model.parameters()]
-    return torch.cat([g.flatten().double() for g in found if g is not None])
+    gradients = [p.grad for p in state.model.parameters()]
+    return torch.cat([g.flatten().double() for g in gradients if g is not None])
 
 
 def cosine(one: Tensor, other: Tensor) -> float:
@@ -125,9 +125,9 @@ def check(exact: Exact, precision: str, attention: str, compiled: bool = False) 
     for expected, weights in (
         (exact.gradient_before, None), (exact.gradient_after, exact.weights)
     ):  # fmt: skip
-        found = gradient(exact.job, *way, weights=weights)
-        assert cosine(found, expected) > COSINES[precision]
-        assert found.norm().item() == pytest.approx(expected.norm().item(), rel=0.01)
+        actual = gradient(exact.job, *way, weights=weights)
+        assert cosine(actual, expected) > COSINES[precision]
+        assert actual.norm().item() == pytest.approx(expected.norm().item(), rel=0.01)
     losses, _ = learned(exact.job, *way)
     assert exact.losses[-1] < exact.losses[0] - 1.5
     assert losses != exact.losses  # they were computed in another way
@@ -181,15 +181,15 @@ def test_an_overflow_of_float16_leaves_all_weights_and_halves_the_scale(
     for clip in (1.0, 0.0):
         tiny |= {"optimizer": optimizer, "gradient_clip": clip}
         job = create_run(make_config(tiny), Path("run"))
-        state, course = computing(job, "float16", "matmul")
+        state, plan = computing(job, "float16", "matmul")
         before = {n: p.detach().clone() for n, p in state.model.named_parameters()}
-        accumulate_gradients(state, course, 0)
+        accumulate_gradients(state, plan, 0)
         scale = state.scaler.get_scale()
         # One matrix overflows, all the others do not.
         hit = next(p for p in state.model.blocks.parameters() if p.ndim == 2)
         assert hit.grad is not None
         hit.grad[0, 0] = float("inf")
-        norm = gradient_norm(state, course)
+        norm = gradient_norm(state, plan)
         assert not math.isfinite(norm)
         optimizer_step(state, finite=False)
         assert state.scaler.get_scale() == scale / 2

@@ -49,8 +49,8 @@ def made(**changes: Any) -> Made:
     plan = BatchSampler(TEXT, config.seq_len, config.batch_size, 0)
     steps = plan.steps(1)
     rate = make_lr_schedule(config, config.warmup_steps or 0, steps, plan.epoch_at_step)
-    course = TrainPlan(config, execution, plan, 1, steps, rate, None)
-    return TrainState(model, make_optimizers(model, config), make_grad_scaler(execution)), course
+    train_plan = TrainPlan(config, execution, plan, 1, steps, rate, None)
+    return TrainState(model, make_optimizers(model, config), make_grad_scaler(execution)), train_plan
 
 
 def refused(words: str, ready: Made, loaded: dict[str, torch.Tensor] | None = None) -> None:
@@ -58,7 +58,7 @@ def refused(words: str, ready: Made, loaded: dict[str, torch.Tensor] | None = No
     with pytest.raises(SelfCheckError, match=words) as caught:
         run_self_check(*ready, 300, loaded)
     error = caught.value
-    assert all((error.location, error.found, error.expected, error.fix))
+    assert all((error.location, error.actual, error.expected, error.fix))
 
 
 @pytest.mark.parametrize("architecture", ["gpt", "modern"])
@@ -70,13 +70,13 @@ def refused(words: str, ready: Made, loaded: dict[str, torch.Tensor] | None = No
 def test_a_sound_network_passes_and_no_bit_changes(
     architecture: str, optimizer: str, changes: dict[str, Any]
 ) -> None:
-    state, course = made(architecture=architecture, optimizer=optimizer, **changes)
+    state, plan = made(architecture=architecture, optimizer=optimizer, **changes)
     model = state.model
     before = {name: weight.clone() for name, weight in model.named_parameters()}
     tokens, scaler = TEXT.copy(), state.scaler.state_dict()
     numbers, groups = torch.get_rng_state(), [str(o.state_dict()) for o in state.optimizers]
     numpys = np.random.get_state()[1].copy()  # type: ignore[union-attr,call-overload]
-    run_self_check(state, course, 300, None)
+    run_self_check(state, plan, 300, None)
     assert all(torch.equal(before[name], weight) for name, weight in model.named_parameters())
     assert torch.equal(numbers, torch.get_rng_state())
     assert np.array_equal(numpys, np.random.get_state()[1])  # type: ignore[call-overload]
@@ -86,7 +86,7 @@ def test_a_sound_network_passes_and_no_bit_changes(
     assert [str(o.state_dict()) for o in state.optimizers] == groups
     assert state.scaler.state_dict() == scaler
     assert state.step == 0
-    run_self_check(state, course, 300, before)
+    run_self_check(state, plan, 300, before)
 
 
 @pytest.mark.parametrize("architecture", ["gpt", "modern"])
@@ -95,11 +95,11 @@ def test_whatever_training_made_of_the_weights_is_none_of_its_business(
     architecture: str, number: float
 ) -> None:
     """A run that is resumed on its way out of an explosion, or a model that learned nothing."""
-    state, course = made(architecture=architecture)
+    state, plan = made(architecture=architecture)
     with torch.no_grad():
         for weight in state.model.parameters():
             weight.fill_(number)
-    run_self_check(state, course, 300, {n: w.clone() for n, w in state.model.named_parameters()})
+    run_self_check(state, plan, 300, {n: w.clone() for n, w in state.model.named_parameters()})
 
 
 @pytest.mark.parametrize("architecture", ["gpt", "modern"])
@@ -120,17 +120,17 @@ def test_dropout_in_evaluation_is_noticed(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_weights_that_are_too_large_are_noticed_in_a_fresh_network_only() -> None:
-    state, course = made(architecture="gpt")
+    state, plan = made(architecture="gpt")
     with torch.no_grad():
         state.model.final_norm.weight.mul_(100)
-    refused("first loss", (state, course))
-    run_self_check(state, course, 300, dict(state.model.named_parameters()))
+    refused("first loss", (state, plan))
+    run_self_check(state, plan, 300, dict(state.model.named_parameters()))
 
 
 @pytest.mark.parametrize("width", [8, 1024, 4096])
 def test_a_wide_network_on_a_text_of_two_tokens_is_sound(width: int) -> None:
-    state, course = made(architecture="gpt", embed_dim=width, num_layers=1, optimizer="adamw")
-    run_self_check(state, replace(course, batches=replace(course.batches, tokens=TEXT % 2)), 300, None)
+    state, plan = made(architecture="gpt", embed_dim=width, num_layers=1, optimizer="adamw")
+    run_self_check(state, replace(plan, batches=replace(plan.batches, tokens=TEXT % 2)), 300, None)
 
 
 def without_a_weight(state: TrainState) -> None:
@@ -178,22 +178,22 @@ def without_moments(state: TrainState) -> None:
 def test_weights_and_optimizers_that_are_not_as_they_should_be(
     harm: Callable[[TrainState], None], words: str
 ) -> None:
-    state, course = made(architecture="gpt", optimizer="adamw")
+    state, plan = made(architecture="gpt", optimizer="adamw")
     harm(state)
-    refused(words, (state, course))
+    refused(words, (state, plan))
 
 
 def test_weights_that_were_not_loaded_are_noticed() -> None:
-    state, course = made()
+    state, plan = made()
     saved = {name: weight.detach().clone() for name, weight in state.model.named_parameters()}
     saved["final_norm.weight"][3] += 1
-    refused("final_norm.weight.*saved", (state, course), saved)
+    refused("final_norm.weight.*saved", (state, plan), saved)
 
 
 def test_float16_without_a_scaler_is_noticed() -> None:
-    state, course = made(precision="float16")
+    state, plan = made(precision="float16")
     state.scaler = make_grad_scaler(made()[1].execution)
-    refused("loss scaler", (state, course))
+    refused("loss scaler", (state, plan))
 
 
 def test_a_text_read_in_its_order_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,20 +214,20 @@ def test_sequences_that_jump_are_noticed(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_another_tokenizer_is_noticed() -> None:
-    state, course = made()
+    state, plan = made()
     with pytest.raises(SelfCheckError, match="301 tokens"):
-        run_self_check(state, course, 301, None)
-    beyond = replace(course, batches=replace(course.batches, tokens=TEXT + 300))
+        run_self_check(state, plan, 301, None)
+    beyond = replace(plan, batches=replace(plan.batches, tokens=TEXT + 300))
     refused("tokens from 3", (state, beyond))
 
 
 def test_a_schedule_that_does_not_span_the_run_is_noticed() -> None:
-    state, course = made()
-    of_epochs = replace(course, learning_rate=lambda step: course.learning_rate(step // 10))
+    state, plan = made()
+    of_epochs = replace(plan, learning_rate=lambda step: plan.learning_rate(step // 10))
     refused("after warmup", (state, of_epochs))
-    longer = make_lr_schedule(course.config, 3, 100 * course.total_steps, course.batches.epoch_at_step)
-    refused("last step", (state, replace(course, learning_rate=longer)))
-    refused("a rate of 0,", (state, replace(course, learning_rate=lambda step: 0.0)))
+    longer = make_lr_schedule(plan.config, 3, 100 * plan.total_steps, plan.batches.epoch_at_step)
+    refused("last step", (state, replace(plan, learning_rate=longer)))
+    refused("a rate of 0,", (state, replace(plan, learning_rate=lambda step: 0.0)))
 
 
 right = objective.next_token_loss
@@ -278,18 +278,18 @@ def test_a_loss_that_is_not_the_one_meant_is_noticed(
     refused("the loss", made(architecture=architecture))
 
 
-def parts_that_count_alike(state: TrainState, course: TrainPlan, step: int) -> tuple[float, float]:
-    batch = torch.from_numpy(course.batches.batch(step))
+def parts_that_count_alike(state: TrainState, plan: TrainPlan, step: int) -> tuple[float, float]:
+    batch = torch.from_numpy(plan.batches.batch(step))
     losses = []
-    for part in batch.tensor_split(course.config.num_micro_batches):
-        loss, _ = course.loss_fn(state.model, part[:, :-1], part[:, 1:], 0.0)
-        (loss / course.config.num_micro_batches).backward()  # type: ignore[no-untyped-call]
+    for part in batch.tensor_split(plan.config.num_micro_batches):
+        loss, _ = plan.loss_fn(state.model, part[:, :-1], part[:, 1:], 0.0)
+        (loss / plan.config.num_micro_batches).backward()  # type: ignore[no-untyped-call]
         losses.append(loss.item() * len(part) / len(batch))
     return sum(losses), 0.0
 
 
-def the_same_batch(state: TrainState, course: TrainPlan, step: int) -> tuple[float, float]:
-    return real_backward(state, course, 0)
+def the_same_batch(state: TrainState, plan: TrainPlan, step: int) -> tuple[float, float]:
+    return real_backward(state, plan, 0)
 
 
 def never_stepping(state: TrainState, finite: bool) -> None:
@@ -328,27 +328,27 @@ def test_a_step_that_goes_wrong_is_noticed(
 def test_gradients_that_were_there_before_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where they are gone again when the step ends."""
 
-    def twice(state: TrainState, course: TrainPlan, step: int) -> tuple[float, float]:
-        real_backward(state, course, step)
-        return real_backward(state, course, step)
+    def twice(state: TrainState, plan: TrainPlan, step: int) -> tuple[float, float]:
+        real_backward(state, plan, step)
+        return real_backward(state, plan, step)
 
     monkeypatch.setattr(loop, "accumulate_gradients", twice)
     refused("other tokens", made())
     monkeypatch.setattr(loop, "accumulate_gradients", real_backward)
     norm = loop.gradient_norm
 
-    def grown(state: TrainState, course: TrainPlan) -> float:
+    def grown(state: TrainState, plan: TrainPlan) -> float:
         for weight in state.model.parameters():
             assert weight.grad is not None
             weight.grad.mul_(1.5)
-        return norm(state, course)
+        return norm(state, plan)
 
     monkeypatch.setattr(loop, "gradient_norm", grown)
     refused("a norm of", made())
 
 
 def test_float16_gradients_left_scaled_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def scaled(state: TrainState, course: TrainPlan) -> float:
+    def scaled(state: TrainState, plan: TrainPlan) -> float:
         return loop.clip_grad_norm(state.model, 1.0).item()
 
     monkeypatch.setattr(loop, "gradient_norm", scaled)

@@ -53,20 +53,20 @@ def test_no_text_and_no_settings_are_refused(
 def test_every_beginning_is_looked_at(
     tiny: dict[str, object], own_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[int, bool]] = []
+    calls: list[tuple[int, bool]] = []
 
-    def noting(state: TrainState, course: TrainPlan, size: int, loaded: object) -> None:
-        asked.append((state.step, loaded is None))
-        run_self_check(state, course, size, loaded)  # type: ignore[arg-type]
+    def noting(state: TrainState, plan: TrainPlan, size: int, loaded: object) -> None:
+        calls.append((state.step, loaded is None))
+        run_self_check(state, plan, size, loaded)  # type: ignore[arg-type]
 
     monkeypatch.setattr(job, "run_self_check", noting)
     folder = own_folder / "run"
     ready = job.create_run(make_config(tiny), folder)
-    assert asked == [(0, True)]
+    assert calls == [(0, True)]
     with pytest.raises(TrainingInterrupted):
         interrupt(run_training(ready))
-    assert job.resume_run(folder).state.step == asked[-1][0] > 0
-    assert asked[-1][1] is False
+    assert job.resume_run(folder).state.step == calls[-1][0] > 0
+    assert calls[-1][1] is False
 
 
 def interrupt(records: Iterator[Event]) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from descend import load, machine
-from descend.training.process import limit_threads_to_idle_cores, restore_process_settings
+from descend.training.process import limit_threads_to_idle_cores, restore_process_state
 
 
 def has_glibc() -> bool:
@@ -60,7 +60,7 @@ def test_what_is_freed_stays_with_the_process_until_the_end() -> None:
 def test_threads_come_back_even_after_an_error() -> None:
     before = torch.get_num_threads()
 
-    @restore_process_settings()
+    @restore_process_state()
     def failing() -> None:
         torch.set_num_threads(before + 1)
         raise ValueError("oh")

@@ -38,7 +38,7 @@ def job_of(tiny: Tiny, folder: str = "run") -> TrainingRun:
     return create_run(make_config(tiny), Path(folder))
 
 
-def rescues_of(folder: str) -> list[Rollback]:
+def read_rollbacks(folder: str) -> list[Rollback]:
     return [r for r in read_events(Path(folder)) if isinstance(r, Rollback)]
 
 
@@ -63,12 +63,12 @@ def spoiled(job: TrainingRun, times: int = 1) -> Iterator[Event]:
 def test_an_absurd_rate_is_brought_down_one_change_at_a_time(tiny: Tiny) -> None:
     for _ in run_training(job_of(tiny | ABSURD)):
         pass
-    found = rescues_of("run")
-    assert [r.adjustment for r in found][:3] == ["skip", "clip", "rate"]
-    assert [r.value for r in found][1:] == [1.0, *LR_FACTORS[: len(found) - 2]]
-    assert all(r.failed_step == 2 and r.step == 0 for r in found), "the second step is the first bad"
+    rollbacks = read_rollbacks("run")
+    assert [r.adjustment for r in rollbacks][:3] == ["skip", "clip", "rate"]
+    assert [r.value for r in rollbacks][1:] == [1.0, *LR_FACTORS[: len(rollbacks) - 2]]
+    assert all(r.failed_step == 2 and r.step == 0 for r in rollbacks), "the second step is the first bad"
     summary = read_summary(Path("run"))
-    assert summary.rollbacks == found
+    assert summary.rollbacks == rollbacks
     assert summary.validation_loss < 3.0 < math.log(300), "it learned all the same"
     steps = [step for step, _ in losses("run")]
     assert steps == list(range(1, len(steps) + 1))
@@ -76,7 +76,7 @@ def test_an_absurd_rate_is_brought_down_one_change_at_a_time(tiny: Tiny) -> None
 
     with pytest.raises(DivergedError, match="a loss that exploded"):
         list(run_training(job_of(tiny | ABSURD | {"rescue": "off"}, "off")))
-    assert not rescues_of("off")
+    assert not read_rollbacks("off")
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
@@ -88,23 +88,23 @@ def test_a_lost_weight_costs_the_batches_since_the_last_good_state(
     for _ in spoiled(job):
         pass
     name = list(dict(job.state.model.named_parameters()))[-1]
-    (found,) = rescues_of("run")
-    assert (found.step, found.failed_step, found.adjustment, found.value) == (25, 31, "skip", 6)
-    assert name in found.problem
+    (rollback,) = read_rollbacks("run")
+    assert (rollback.step, rollback.failed_step, rollback.adjustment, rollback.value) == (25, 31, "skip", 6)
+    assert name in rollback.problem
     # The same from a state that was never spoiled, its batches moved on by hand.
-    twin, told = job_of(tiny, "twin"), []
+    twin, twin_losses = job_of(tiny, "twin"), []
     for records in train(twin.state, twin.plan):
-        told += [(r.step, r.loss) for r in records if isinstance(r, Step)]
-        if twin.state.step == found.step:
-            twin.state.rescued = RollbackState(batches_skipped=6)
-    assert losses("run") == told
+        twin_losses += [(r.step, r.loss) for r in records if isinstance(r, Step)]
+        if twin.state.step == rollback.step:
+            twin.state.rollback_state = RollbackState(batches_skipped=6)
+    assert losses("run") == twin_losses
 
 
 def test_a_run_that_stays_sound_is_the_same_with_and_without(tiny: Tiny) -> None:
     for name in ("on", "off"):
         for _ in run_training(job_of(tiny | {"rescue": name}, name)):
             pass
-    assert not rescues_of("on")
+    assert not read_rollbacks("on")
     assert model_hash("on") == model_hash("off")
     assert losses("on") == losses("off")
 
@@ -114,9 +114,9 @@ def test_what_comes_back_again_and_again_is_given_up_in_the_end(tiny: Tiny) -> N
     with pytest.raises(DivergedError, match=r"step 31 .*the weights of"):
         for _ in spoiled(job, times=99):
             pass
-    found = rescues_of("run")
-    assert [r.adjustment for r in found] == ["skip", "clip", "rate", "rate", "rate", "rate"]
-    assert found[1].value == pytest.approx(0.1), "clipping at 1 was on and did not help"
+    rollbacks = read_rollbacks("run")
+    assert [r.adjustment for r in rollbacks] == ["skip", "clip", "rate", "rate", "rate", "rate"]
+    assert rollbacks[1].value == pytest.approx(0.1), "clipping at 1 was on and did not help"
     last = read_events(Path("run"))[-1]
     assert isinstance(last, TrainingStopped)
     assert last.reason == "diverged"
@@ -137,18 +137,18 @@ def test_resumed_in_the_middle_of_a_rescue_is_the_same_to_the_last_bit(tiny: Tin
     tiny |= ABSURD | {"dropout_rate": 0.1}
     for _ in run_training(job_of(tiny, "whole")):
         pass
-    assert len(rescues_of("whole")) > 3
+    assert len(read_rollbacks("whole")) > 3
     parts = job_of(tiny, "parts")
     # While the loss stands too high; right after the first rescue; within the next ones.
     for after in (5, 6, 3, 14, 20):
         interrupted(run_training(parts), after)
         parts = resume_run(Path("parts"))
-    assert parts.state.rescued.num_rollbacks > 3
+    assert parts.state.rollback_state.num_rollbacks > 3
     for _ in run_training(parts):
         pass
     assert model_hash("parts") == model_hash("whole")
     assert losses("parts") == losses("whole")
-    assert rescues_of("parts") == rescues_of("whole")
+    assert read_rollbacks("parts") == read_rollbacks("whole")
     one, other = read_summary(Path("parts")), read_summary(Path("whole"))
     assert [e.validation_loss for e in one.epochs] == [e.validation_loss for e in other.epochs]
     assert one.rollbacks == other.rollbacks
@@ -162,8 +162,8 @@ def test_stopped_and_spoiled_it_goes_back_behind_the_stop(tiny: Tiny) -> None:
     again = resume_run(Path("parts"))
     for _ in spoiled(again):
         pass
-    (found,) = rescues_of("parts")
-    assert found.step == 25 < SPOILED_AFTER - 2
+    (rollback,) = read_rollbacks("parts")
+    assert rollback.step == 25 < SPOILED_AFTER - 2
     assert model_hash("parts") == model_hash("whole")
 
 
@@ -223,10 +223,10 @@ def test_the_command_line_refuses_rescues_and_tells_of_them(
     flags = [f"--{k.replace('_', '-')}={v}" for k, v in ABSURD.items()]
     command = ["train", str(text_file), "--config", str(tiny_file), "--epoch", "1", *flags]
     assert command_line([*command, "--save-dir", "on"]) == 0
-    told = capsys.readouterr()
-    assert "step 2: a loss that ran away" in told.err
-    assert "back to step 0, with gradients clipped at 1" in told.err
-    assert "Training exploded" in told.out
+    output = capsys.readouterr()
+    assert "step 2: a loss that ran away" in output.err
+    assert "back to step 0, with gradients clipped at 1" in output.err
+    assert "Training exploded" in output.out
     assert command_line([*command, "--save-dir", "off", "--rescue", "off"]) == 1
     assert "ran away" not in capsys.readouterr().out
     assert command_line([*command, "--save-dir", "no", "--rescue", "maybe"]) == 2

@@ -29,8 +29,8 @@ def test_the_context_goes_twice_into_the_text(tokens: int) -> None:
         assert config.seq_len == 128
     else:
         assert 2 * config.seq_len < tokens <= 4 * config.seq_len
-    asked = make_config({"seq_len": 128, "max_seq_len": 256})
-    assert shorten_context_for(asked, tokens).seq_len == 128
+    requested_config = make_config({"seq_len": 128, "max_seq_len": 256})
+    assert shorten_context_for(requested_config, tokens).seq_len == 128
 
 
 def test_ten_sentences_are_trained_on_and_on(tmp_path: Path) -> None:

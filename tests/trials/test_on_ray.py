@@ -38,9 +38,9 @@ def forget(*arms: TrialSpec) -> None:
         (cache_dir() / "trials" / f"{arm.key}.json").unlink(missing_ok=True)
 
 
-def but_time(outcome: TrialResult) -> TrialResult:
-    curve = [msgspec.structs.replace(point, seconds=0.0) for point in outcome.curve]
-    return msgspec.structs.replace(outcome, seconds=0.0, curve=curve)
+def but_time(result: TrialResult) -> TrialResult:
+    curve = [msgspec.structs.replace(point, seconds=0.0) for point in result.curve]
+    return msgspec.structs.replace(result, seconds=0.0, curve=curve)
 
 
 def test_without_ray_the_extra_is_named(
@@ -56,10 +56,10 @@ def test_what_is_in_the_cache_needs_no_cluster(
     tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arms = arms_of(tiny, 0.0062)
-    found = run_trials(arms, workers=1)
+    results = run_trials(arms, workers=1)
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setenv(RAY_ADDRESS_VARIABLE, "auto")
-    assert run_trials(arms) == found
+    assert run_trials(arms) == results
     # Without the cache it does need one.
     forget(*arms)
     with pytest.raises(MissingDependencyError):
@@ -135,9 +135,9 @@ def test_the_outcome_is_that_of_a_local_worker_bit_for_bit(
     monkeypatch.chdir(text_file.parent)  # a path as it is typed, which a machine elsewhere lacks
     arms = arms_of(tiny, 0.0065, 0.0066, 0.0067, corpus_dir=text_file.name)
     assert worker_count(arms) == 2
-    told: list[tuple[int, int]] = []
-    there = run_trials([*arms, arms[0]], told=lambda n: told.append((n.done, n.total)))
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    progress_counts: list[tuple[int, int]] = []
+    there = run_trials([*arms, arms[0]], on_progress=lambda n: progress_counts.append((n.done, n.total)))
+    assert progress_counts == [(1, 3), (2, 3), (3, 3)]
     assert [load_cached_result(arm.key) for arm in arms] == there[:3]
     forget(*arms)
     monkeypatch.delenv(RAY_ADDRESS_VARIABLE)
@@ -154,7 +154,7 @@ def test_the_first_error_is_raised_and_the_rest_cancelled(
 
     # One ends only when it is ended; of the other it is found out there that its text is too short.
     long = make_trial_spec(make_config(tiny), steps=1_000_000)
-    fails = make_trial_spec(make_config(tiny), train_share=0.001)
+    fails = make_trial_spec(make_config(tiny), train_fraction=0.001)
     with pytest.raises(CorpusError, match=r"corpus_dir, on \S+: found 3 tokens"):
         run_trials([long, fails])
     wait_until(lambda: ray.available_resources().get("CPU") == 2)
@@ -164,7 +164,7 @@ def test_the_first_error_is_raised_and_the_rest_cancelled(
 def test_a_run_there_says_how_far_it_is(tiny: dict[str, object], on_cluster: str) -> None:
     shares: list[float] = []
     arm = make_trial_spec(make_config(tiny | {"learning_rate": 0.0072}), steps=4000)
-    run_trials([arm], told=lambda news: shares.append(news.fraction_done))
+    run_trials([arm], on_progress=lambda news: shares.append(news.fraction_done))
     assert len(shares) > 1
     assert shares == sorted(shares)
     assert 0 < shares[0] < shares[-1] == 1.0
@@ -190,9 +190,9 @@ def test_another_text_there_is_noticed(
     text.unlink()
     assert isinstance(to_exception(answer().fault), CorpusError)
     text.write_bytes(text_file.read_bytes() + b"more")
-    found = to_exception(answer().fault)
-    assert isinstance(found, ConfigError)
-    assert "rsync -a" in str(found)
+    error = to_exception(answer().fault)
+    assert isinstance(error, ConfigError)
+    assert "rsync -a" in str(error)
 
 
 @pytest.mark.slow

@@ -128,6 +128,6 @@ def test_sampled_orders_take_every_place_and_come_near_the_exact_shares() -> Non
     for place in range(5):
         assert {order[place] for order in orders} == set(range(5))
     game = game_of(5, 9)
-    found = np.mean([marginal_contributions(game, walk) for walk in sample_orderings(5, 2000, seed=3)], axis=0)
-    assert found == pytest.approx(exact_shapley_values(game, 5), abs=0.1)
+    contributions = np.mean([marginal_contributions(game, walk) for walk in sample_orderings(5, 2000, seed=3)], axis=0)
+    assert contributions == pytest.approx(exact_shapley_values(game, 5), abs=0.1)
     assert coalitions_along((2, 0)) == [frozenset(), frozenset({2}), frozenset({0, 2})]

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from descend.trials.share import SHORTEST_PIECE, subsample_tokens
+from descend.trials.share import MIN_CHUNK_TOKENS, subsample_tokens
 
 
 @given(st.integers(2, 200_000), st.floats(0.001, 1.0))
@@ -21,6 +21,6 @@ def test_a_part_stands_for_all_of_the_text() -> None:
     part = subsample_tokens(text, 0.3)
     # Each tenth of the text gives a tenth of the part, to within a piece.
     tenths = np.bincount(part // 10_000, minlength=10)
-    assert abs(tenths - 3_000).max() <= 2 * SHORTEST_PIECE
+    assert abs(tenths - 3_000).max() <= 2 * MIN_CHUNK_TOKENS
     assert part[0] == 0
     assert part[-1] == 99_999

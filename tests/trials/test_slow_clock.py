@@ -15,7 +15,7 @@ from descend.training.engine import time_training_step
 from descend.trials.arms import make_trial_spec
 from descend.trials.speed import TICKS, get_step_time, clock_resolution
 from descend.trials.trial import PreparedTrial, prepare_trial
-from descend.trials.workers import STEERED, WorkerMessage, stop_workers, start_worker, wait_until_ready
+from descend.trials.workers import ADAPTIVE, WorkerMessage, stop_workers, start_worker, wait_until_ready
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ class Ticking:
 def test_a_step_shorter_than_a_tick_of_the_clock_takes_time(ready: PreparedTrial) -> None:
     """From one look to the next: a thousandth for a step, and one for its update."""
 
-    def timed(least: float) -> tuple[float, float]:
+    def timed(min_seconds: float) -> tuple[float, float]:
         return time_training_step(ready.execution, ready.config, ready.shape, ready.batches, float("inf"),
-                         clock=Ticking(0.016), least=least)  # fmt: skip
+                         clock=Ticking(0.016), min_seconds=min_seconds)  # fmt: skip
 
     assert timed(0.0) == (0.0, 0.0)
     assert clock_resolution(Ticking(0.016)) == pytest.approx(0.016)
@@ -53,8 +53,8 @@ def test_a_network_is_timed_where_the_clock_ticks_slowly(
 ) -> None:
     monkeypatch.setenv("DESCEND_CACHE_DIR", str(tmp_path / "own"))
     monkeypatch.setattr(time, "process_time", Ticking(0.016))
-    found = get_step_time(ready)
-    assert found.per_token + found.per_update > 0
+    step_time = get_step_time(ready)
+    assert step_time.per_token + step_time.per_update > 0
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a process is stopped by a signal there")
@@ -63,7 +63,7 @@ def test_a_trial_counts_the_time_at_work_alone(tiny: dict[str, object]) -> None:
     arm = make_trial_spec(make_config(tiny | {"learning_rate": 0.0077}), steps=200, evaluate_every=10,
                  evaluation_tokens=100)  # fmt: skip
     prepare_trial(arm)
-    worker = start_worker(STEERED)
+    worker = start_worker(ADAPTIVE)
     assert worker.stdin
     assert worker.stdout
     try:
@@ -73,7 +73,7 @@ def test_a_trial_counts_the_time_at_work_alone(tiny: dict[str, object]) -> None:
         stops = 0
         while True:
             message = msgspec.json.decode(worker.stdout.readline(), type=WorkerMessage)
-            if message.outcome or message.fault:
+            if message.result or message.fault:
                 break
             if not message.point:  # how far it is
                 continue
@@ -87,7 +87,7 @@ def test_a_trial_counts_the_time_at_work_alone(tiny: dict[str, object]) -> None:
                 stops += 1
     finally:
         stop_workers([worker], [])
-    outcome = message.outcome
-    assert outcome
+    result = message.result
+    assert result
     assert stops == 10  # five seconds in all
-    assert 0 < outcome.seconds == outcome.curve[-1].seconds < 2.5
+    assert 0 < result.seconds == result.curve[-1].seconds < 2.5

@@ -24,15 +24,15 @@ def ready(tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 def others_take(monkeypatch: pytest.MonkeyPatch, cores: float) -> None:
-    monkeypatch.setattr(speed, "count_busy_cores", lambda: cores)
+    monkeypatch.setattr(speed, "count_active_cores", lambda: cores)
     monkeypatch.setattr(speed, "available_cores", lambda: 2)
 
 
 WRONG = StepTime(1.0, 1.0)
 
 
-def remember(ready: PreparedTrial, found: StepTime, age: float = 0.0, busy: bool = False) -> None:
-    content = {"speed": found, "at": time.time() - age, "busy": busy}
+def remember(ready: PreparedTrial, step_time: StepTime, age: float = 0.0, busy: bool = False) -> None:
+    content = {"speed": step_time, "at": time.time() - age, "busy": busy}
     speed._file(ready).parent.mkdir(parents=True, exist_ok=True)
     speed._file(ready).write_bytes(msgspec.json.encode(content))
 
@@ -56,9 +56,9 @@ def test_one_from_a_busy_machine_is_taken_again_when_it_is_quiet(
     others_take(monkeypatch, 1.8)
     assert get_step_time(ready) == WRONG  # a new one would be no better
     others_take(monkeypatch, 0.0)
-    found = get_step_time(ready)
-    assert found.per_token < 0.01
-    assert get_step_time(ready) == found
+    step_time = get_step_time(ready)
+    assert step_time.per_token < 0.01
+    assert get_step_time(ready) == step_time
 
 
 def test_an_old_one_is_taken_again(ready: PreparedTrial) -> None:

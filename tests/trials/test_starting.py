@@ -32,13 +32,13 @@ def announce(arms: list[TrialSpec], workers: int) -> None:
 
 def test_the_start_is_guessed_until_it_was_measured(tiny: dict[str, object]) -> None:
     assert worker_startup_seconds() == DEFAULT_STARTUP_SECONDS
-    asked: list[float] = []
+    request_times: list[float] = []
 
     class Two:
         arms = two(tiny)
 
         def next_trial(self) -> TrialSpec | None:
-            asked.append(time.monotonic())
+            request_times.append(time.monotonic())
             return self.arms.pop() if self.arms else None
 
         def on_evaluation(self, key: str, point: EvalPoint) -> bool:
@@ -55,7 +55,7 @@ def test_the_start_is_guessed_until_it_was_measured(tiny: dict[str, object]) -> 
     measured = worker_startup_seconds()
     assert measured != DEFAULT_STARTUP_SECONDS
     # Nothing was asked for before the workers could train: no trial is charged with their start.
-    assert asked[0] - began >= measured - 0.01
+    assert request_times[0] - began >= measured - 0.01
 
 
 def test_a_series_is_announced_with_the_start_of_its_workers(
@@ -74,8 +74,8 @@ def test_a_search_counts_the_start_of_its_workers(
     record_worker_startup(time.monotonic() - 600)
     flags = [f"--{key.replace('_', '-')}={value}" for key, value in tiny.items()
              if key not in ("corpus_dir", "epoch")]  # fmt: skip
-    asked = ["search", str(tiny["corpus_dir"]), *flags, "--minutes", "1"]
-    assert descend([*asked, "--workers", "2"]) == 2
+    arguments = ["search", str(tiny["corpus_dir"]), *flags, "--minutes", "1"]
+    assert descend([*arguments, "--workers", "2"]) == 2
     assert "at least 2" in capsys.readouterr().err  # twice ten minutes, and what is trained
 
 

@@ -21,17 +21,17 @@ differences = st.lists(st.floats(-5, 5).map(lambda x: round(x, 3)), min_size=2, 
 def test_without_a_prior_it_is_the_paired_t_of_scipy(xs: list[float], level: float) -> None:
     oracle = stats.ttest_1samp(xs, 0.0)
     low, high = oracle.confidence_interval(level)
-    found = paired_interval(xs, level=level)
-    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-9, abs=1e-9)
+    interval = paired_interval(xs, level=level)
+    assert (interval.low, interval.high) == pytest.approx((low, high), rel=1e-9, abs=1e-9)
     assert paired_p_value(xs) == pytest.approx(oracle.pvalue, rel=1e-9)
 
 
 def test_a_prior_with_many_degrees_makes_it_the_normal_interval() -> None:
     xs = [0.1, 0.3]
-    found = paired_interval(xs, pooled_sd=0.5, pooled_df=10**9)
-    assert found.value == pytest.approx(0.2)
-    assert found.high - found.value == pytest.approx(1.959964 * 0.5 / math.sqrt(2), rel=1e-5)
-    assert found != paired_interval(xs)
+    interval = paired_interval(xs, pooled_sd=0.5, pooled_df=10**9)
+    assert interval.value == pytest.approx(0.2)
+    assert interval.high - interval.value == pytest.approx(1.959964 * 0.5 / math.sqrt(2), rel=1e-5)
+    assert interval != paired_interval(xs)
 
 
 def test_the_moderated_interval_covers_as_often_as_it_says() -> None:
@@ -40,8 +40,8 @@ def test_the_moderated_interval_covers_as_often_as_it_says() -> None:
     covered = 0
     for _ in range(2000):
         prior = math.sqrt(4 * pick.chisquare(6) / 6)
-        found = paired_interval(list(pick.normal(1, 2, 3)), pooled_sd=prior, pooled_df=6)
-        covered += found.low <= 1 <= found.high
+        interval = paired_interval(list(pick.normal(1, 2, 3)), pooled_sd=prior, pooled_df=6)
+        covered += interval.low <= 1 <= interval.high
     # 0.95 within three standard errors of the count.
     assert abs(covered / 2000 - 0.95) < 3 * math.sqrt(0.95 * 0.05 / 2000)
 
@@ -68,14 +68,14 @@ def test_holm_by_hand() -> None:
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_lies_between_the_raw_and_the_bonferroni_values(ps: list[float]) -> None:
-    found = holm_adjust(ps)
-    for raw, corrected in zip(ps, found, strict=True):
+    adjusted_p_values = holm_adjust(ps)
+    for raw, corrected in zip(ps, adjusted_p_values, strict=True):
         assert raw <= corrected <= min(1.0, raw * len(ps)) or corrected == max(
-            c for p, c in zip(ps, found, strict=True) if p <= raw
+            c for p, c in zip(ps, adjusted_p_values, strict=True) if p <= raw
         )
     # Who was smaller stays smaller or becomes equal.
     order = sorted(range(len(ps)), key=lambda i: ps[i])
-    assert [found[i] for i in order] == sorted(found)
+    assert [adjusted_p_values[i] for i in order] == sorted(adjusted_p_values)
 
 
 def test_a_gain_is_claimed_only_if_certain_and_large_enough() -> None:

@@ -20,7 +20,7 @@ class EndAt:
 
     def __init__(self, arms: list[TrialSpec], points: int) -> None:
         self.arms, self.points = arms, points
-        self.seen_steps: dict[str, list[int]] = {}
+        self.evaluated_steps: dict[str, list[int]] = {}
         self.shares: list[tuple[str, float]] = []
         self.outcomes: dict[str, TrialResult | DescendError] = {}
 
@@ -28,7 +28,7 @@ class EndAt:
         return self.arms.pop(0) if self.arms else None
 
     def on_evaluation(self, key: str, point: EvalPoint) -> bool:
-        steps = self.seen_steps.setdefault(key, [])
+        steps = self.evaluated_steps.setdefault(key, [])
         steps.append(point.step)
         return len(steps) >= self.points
 
@@ -47,21 +47,21 @@ def arms(tiny: dict[str, object], *rates: float, **keys: Any) -> list[TrialSpec]
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_ended_trial_is_the_arm_that_stops_there(tiny: dict[str, object], workers: int) -> None:
     rates = [0.01 * workers + n / 1000 for n in (1, 2, 3)]
-    wanted = arms(tiny, *rates)
-    keys = [arm.key for arm in wanted]
-    steering = EndAt(list(wanted), points=2)
+    specs = arms(tiny, *rates)
+    keys = [arm.key for arm in specs]
+    steering = EndAt(list(specs), points=2)
     run_adaptive_trials(steering, workers)
     assert set(steering.outcomes) == set(keys)
-    for arm in wanted:
-        outcome = steering.outcomes[arm.key]
-        assert isinstance(outcome, TrialResult)
-        assert steering.seen_steps[arm.key] == [4, 8]
-        assert outcome.steps == 8
+    for arm in specs:
+        result = steering.outcomes[arm.key]
+        assert isinstance(result, TrialResult)
+        assert steering.evaluated_steps[arm.key] == [4, 8]
+        assert result.steps == 8
         assert load_cached_result(arm.key) is None  # the whole arm was not made
         shorter = msgspec.structs.replace(arm, stop_step=8)
-        assert outcome.key == shorter.key
+        assert result.key == shorter.key
         again = run_trial(msgspec.structs.replace(shorter, evaluation_tokens=32_767))
-        assert outcome.validation_loss == pytest.approx(again.validation_loss, abs=1e-6)
+        assert result.validation_loss == pytest.approx(again.validation_loss, abs=1e-6)
 
 
 def test_a_trial_that_is_let_go_on_is_whole_and_kept(tiny: dict[str, object]) -> None:
@@ -69,11 +69,11 @@ def test_a_trial_that_is_let_go_on_is_whole_and_kept(tiny: dict[str, object]) ->
     steering = EndAt([arm], points=99)
     run_adaptive_trials(steering, 1)
     # The last judgment is the end: there is nothing to decide.
-    assert steering.seen_steps[arm.key] == [4, 8]
+    assert steering.evaluated_steps[arm.key] == [4, 8]
     assert steering.outcomes[arm.key] == load_cached_result(arm.key)
     again = EndAt([arm], points=1)
     run_adaptive_trials(again, 1)
-    assert again.seen_steps == {}
+    assert again.evaluated_steps == {}
     assert again.outcomes == steering.outcomes
 
 

@@ -40,12 +40,12 @@ def forget(*arms: TrialSpec) -> None:
 def test_a_trial_of_a_whole_run_ends_at_its_loss(tiny: dict[str, object]) -> None:
     model = run(tiny, log_level="error")
     last = model.summary.epochs[-1]
-    outcome = run_trial(make_trial_spec(config_of(tiny)))
-    assert outcome.steps == last.step
-    assert outcome.parameters == model.summary.parameters
-    assert outcome.validation_loss == pytest.approx(last.validation_loss, abs=1e-4)
-    assert outcome.accuracy == pytest.approx(last.validation_accuracy, abs=2e-3)
-    assert outcome.bits_per_byte == pytest.approx(last.bits_per_byte, abs=1e-4)
+    result = run_trial(make_trial_spec(config_of(tiny)))
+    assert result.steps == last.step
+    assert result.parameters == model.summary.parameters
+    assert result.validation_loss == pytest.approx(last.validation_loss, abs=1e-4)
+    assert result.accuracy == pytest.approx(last.validation_accuracy, abs=2e-3)
+    assert result.bits_per_byte == pytest.approx(last.bits_per_byte, abs=1e-4)
     # The tolerance is far below what a different run gives.
     other = run_trial(make_trial_spec(config_of(tiny, seed=43)))
     assert abs(other.validation_loss - last.validation_loss) > 1e-3
@@ -63,14 +63,14 @@ def test_what_is_in_the_cache_is_not_trained(
     tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arm = make_trial_spec(config_of(tiny, learning_rate=0.0021), steps=5)
-    outcome = run_trial(arm)
-    assert outcome.steps == 5
+    result = run_trial(arm)
+    assert result.steps == 5
 
     def refuse(*_: object) -> TrialResult:
         raise AssertionError("trained again")
 
     monkeypatch.setattr(trial, "train_trial", refuse)
-    assert run_trials([arm, arm], workers=1) == [outcome, outcome]
+    assert run_trials([arm, arm], workers=1) == [result, result]
     forget(arm)
     with pytest.raises(AssertionError, match="trained again"):
         run_trials([arm], workers=1)
@@ -78,41 +78,41 @@ def test_what_is_in_the_cache_is_not_trained(
 
 def test_a_damaged_file_in_the_cache_is_trained_anew(tiny: dict[str, object]) -> None:
     arm = make_trial_spec(config_of(tiny, learning_rate=0.0022), steps=5)
-    outcome = run_trial(arm)
+    result = run_trial(arm)
     (cache_dir() / "trials" / f"{arm.key}.json").write_text('{"key": 3')
     assert load_cached_result(arm.key) is None
-    assert run_trial(arm).chunk_losses == outcome.chunk_losses
+    assert run_trial(arm).chunk_losses == result.chunk_losses
 
 
 def test_equal_arms_run_once_and_answers_keep_their_order(tiny: dict[str, object]) -> None:
     arms = [make_trial_spec(config_of(tiny, learning_rate=rate), steps=4) for rate in (0.003, 0.004)]
     forget(*arms)
-    seen: list[tuple[int, int]] = []
+    progress_counts: list[tuple[int, int]] = []
     outcomes = run_trials(
         [arms[1], arms[0], arms[1]],
         workers=1,
-        told=lambda news: seen.append((news.done, news.total)),
+        on_progress=lambda news: progress_counts.append((news.done, news.total)),
     )
     assert [o.key for o in outcomes] == [arms[1].key, arms[0].key, arms[1].key]
-    assert seen == [(1, 2), (2, 2)]
+    assert progress_counts == [(1, 2), (2, 2)]
 
 
 def test_other_processes_give_the_same_bits_and_their_errors(tiny: dict[str, object]) -> None:
     arms = [make_trial_spec(config_of(tiny, seed=seed), steps=6) for seed in (5, 6)]
     expected = [train_trial(arm) for arm in arms]
     forget(*arms)
-    found = run_trials(arms, workers=2)
-    assert [o.chunk_losses for o in found] == [o.chunk_losses for o in expected]
-    assert load_cached_result(arms[0].key) == found[0]
+    results = run_trials(arms, workers=2)
+    assert [o.chunk_losses for o in results] == [o.chunk_losses for o in expected]
+    assert load_cached_result(arms[0].key) == results[0]
 
-    too_little = [make_trial_spec(config_of(tiny, seed=s), steps=2, train_share=0.001) for s in (5, 6)]
+    too_little = [make_trial_spec(config_of(tiny, seed=s), steps=2, train_fraction=0.001) for s in (5, 6)]
     with pytest.raises(CorpusError, match="tokens of training text"):
         run_trials(too_little, workers=2)
 
 
 def test_a_share_of_the_training_text_hides_the_rest(tiny: dict[str, object]) -> None:
     whole = make_trial_spec(config_of(tiny), steps=6)
-    half = make_trial_spec(config_of(tiny), steps=6, train_share=0.5)
+    half = make_trial_spec(config_of(tiny), steps=6, train_fraction=0.5)
     ready = prepare_trial(half)
     assert len(ready.batches.tokens) == round(0.5 * len(ready.store.train))
     assert np.array_equal(ready.batches.tokens, subsample_tokens(ready.store.train, 0.5))
@@ -122,26 +122,26 @@ def test_a_share_of_the_training_text_hides_the_rest(tiny: dict[str, object]) ->
     # The same held-out text judges both.
     assert len(few.chunk_losses) == len(many.chunk_losses)
     # Left to its epochs, half the text is half the steps.
-    by_epoch = prepare_trial(make_trial_spec(config_of(tiny), train_share=0.5)).steps
+    by_epoch = prepare_trial(make_trial_spec(config_of(tiny), train_fraction=0.5)).steps
     assert by_epoch == pytest.approx(prepare_trial(make_trial_spec(config_of(tiny))).steps / 2, abs=2)
 
 
 def test_a_budget_sets_how_far_the_schedule_reaches(tiny: dict[str, object]) -> None:
     # wsd ends near zero: stopped half way it has not fallen yet.
     config = config_of(tiny, schedule="linear", warmup_steps=0)
-    course = trial._course(prepare_trial(make_trial_spec(config, steps=10)))
-    assert course.total_steps == 10
-    assert course.learning_rate(9) == pytest.approx(0.001 / 10)
+    plan = trial._make_trial_plan(prepare_trial(make_trial_spec(config, steps=10)))
+    assert plan.total_steps == 10
+    assert plan.learning_rate(9) == pytest.approx(0.001 / 10)
     stopped = make_trial_spec(config, steps=10, stop_at=5, evaluate_every=2)
-    outcome = run_trial(stopped)
-    assert outcome.steps == 5
-    assert [p.step for p in outcome.curve] == [2, 4, 5]
+    result = run_trial(stopped)
+    assert result.steps == 5
+    assert [p.step for p in result.curve] == [2, 4, 5]
     whole = run_trial(make_trial_spec(config, steps=10, evaluate_every=2))
     assert [p.step for p in whole.curve] == [2, 4, 6, 8, 10]
     # Up to there it is the same run.
-    assert whole.curve[1].validation_loss == outcome.curve[1].validation_loss
+    assert whole.curve[1].validation_loss == result.curve[1].validation_loss
     assert whole.curve[-1].seconds == pytest.approx(whole.seconds)
-    assert run_trial(make_trial_spec(config, steps=5)).validation_loss != outcome.validation_loss
+    assert run_trial(make_trial_spec(config, steps=5)).validation_loss != result.validation_loss
 
 
 def test_a_budget_in_steps_makes_epochs_one_arm(tiny: dict[str, object]) -> None:
@@ -171,8 +171,8 @@ def test_a_trial_computes_attention_as_forced_and_takes_a_thread_uncompiled(
     arm = make_trial_spec(config_of(tiny), steps=9)
     assert prepare_trial(arm).execution.attention == "fused"
     for attention in ("matmul", "fused"):
-        asked = config_of(tiny, attention=attention, compile="on", threads=2, device="cpu")
-        ready = prepare_trial(make_trial_spec(asked))
+        requested_config = config_of(tiny, attention=attention, compile="on", threads=2, device="cpu")
+        ready = prepare_trial(make_trial_spec(requested_config))
         way = ready.execution
         assert (way.attention, way.threads, way.compiled) == (attention, 1, False)
     # Seconds of one kernel are not those of another; the rest no trial heeds.
@@ -201,10 +201,10 @@ def test_a_parent_gives_its_weights_and_keeps_its_tokenizer(
     parent = load_model(trained, "cpu")
     ready = prepare_trial(make_trial_spec(config, steps=1, parent=trained))
     assert ready.store.tokenizer.fingerprint == parent.tokenizer.fingerprint
-    parts = evaluation_segments(ready.store, ready.arm.evaluation_tokens)
-    found = evaluate_trial(parent.model.to(ready.execution.device), ready.execution, ready.store, parts, 16)
+    parts = evaluation_segments(ready.store, ready.spec.evaluation_tokens)
+    evaluation = evaluate_trial(parent.model.to(ready.execution.device), ready.execution, ready.store, parts, 16)
     # One step at no rate to speak of leaves the weights where the parent left them.
-    assert child.validation_loss == pytest.approx(found.loss, abs=1e-4)
+    assert child.validation_loss == pytest.approx(evaluation.loss, abs=1e-4)
     fresh = run_trial(make_trial_spec(config, steps=1))
     assert fresh.validation_loss > child.validation_loss + 0.1
     with pytest.raises(ConfigError, match="cannot be read"):
@@ -225,17 +225,17 @@ def test_a_trial_that_diverges_has_an_outcome(
     arm = make_trial_spec(config_of(tiny), steps=4)
     assert train_trial(arm).diverged_step is None
     monkeypatch.setattr(trial, "_state", spoiled)
-    outcome = train_trial(arm)
-    assert outcome.diverged_step == 1
-    assert outcome.steps == 0
-    assert outcome.validation_loss == pytest.approx(math.log(outcome.vocab_size))
-    assert outcome.curve == outcome.chunk_losses == []
+    result = train_trial(arm)
+    assert result.diverged_step == 1
+    assert result.steps == 0
+    assert result.validation_loss == pytest.approx(math.log(result.vocab_size))
+    assert result.curve == result.chunk_losses == []
     # As JSON it is whole: no number in it is infinite.
-    assert msgspec.json.decode(msgspec.json.encode(outcome), type=TrialResult) == outcome
+    assert msgspec.json.decode(msgspec.json.encode(result), type=TrialResult) == result
 
 
 def test_it_is_judged_on_the_same_bytes_whatever_the_tokenizer(tiny: dict[str, object]) -> None:
-    judged = {}
+    evaluation_bytes = {}
     for name in ("byte", "bpe"):
         ready = prepare_trial(
             make_trial_spec(config_of(tiny, tokenizer=name, vocab_size=None if name == "byte" else 300))
@@ -243,25 +243,25 @@ def test_it_is_judged_on_the_same_bytes_whatever_the_tokenizer(tiny: dict[str, o
         parts = evaluation_segments(ready.store, 100)
         assert len(parts) == NUM_SEGMENTS
         lengths = ready.store.tokenizer.byte_lengths
-        judged[name] = sum(int(lengths[part[1:]].sum()) for part in parts)
+        evaluation_bytes[name] = sum(int(lengths[part[1:]].sum()) for part in parts)
         whole = evaluation_segments(ready.store, 10**6)
         assert len(whole) == 1
         assert len(whole[0]) == len(ready.store.validation)
     # To within a token at either end of each stretch.
-    assert judged["byte"] == pytest.approx(100 * BYTES_PER_TOKEN, abs=NUM_SEGMENTS)
-    assert abs(judged["byte"] - judged["bpe"]) < 2 * 10 * NUM_SEGMENTS
+    assert evaluation_bytes["byte"] == pytest.approx(100 * BYTES_PER_TOKEN, abs=NUM_SEGMENTS)
+    assert abs(evaluation_bytes["byte"] - evaluation_bytes["bpe"]) < 2 * 10 * NUM_SEGMENTS
 
 
 def test_every_context_is_judged_on_the_same_tokens(tiny: dict[str, object]) -> None:
     ready = prepare_trial(make_trial_spec(config_of(tiny)))
     state = trial._state(ready)
     parts = evaluation_segments(ready.store, 200)
-    found = {n: evaluate_trial(state.model, ready.execution, ready.store, parts, n) for n in (4, 7, 32)}
-    assert len({len(j.chunk_losses) for j in found.values()}) == 1
+    evaluations = {n: evaluate_trial(state.model, ready.execution, ready.store, parts, n) for n in (4, 7, 32)}
+    assert len({len(j.chunk_losses) for j in evaluations.values()}) == 1
     # Fresh weights hardly use the context, so the same tokens give nearly the same losses.
-    assert found[4].loss == pytest.approx(found[32].loss, abs=0.05)
-    mean = np.mean(found[7].chunk_losses)
-    assert found[7].loss == pytest.approx(mean, abs=0.02)
+    assert evaluations[4].loss == pytest.approx(evaluations[32].loss, abs=0.05)
+    mean = np.mean(evaluations[7].chunk_losses)
+    assert evaluations[7].loss == pytest.approx(mean, abs=0.02)
 
 
 @pytest.mark.parametrize(
@@ -305,6 +305,6 @@ def test_judging_costs_by_the_tokens_that_are_judged(
 
 
 def test_an_outcome_survives_its_file(tiny: dict[str, object]) -> None:
-    outcome = run_trial(make_trial_spec(config_of(tiny), steps=3))
-    assert msgspec.json.decode(msgspec.json.encode(outcome), type=TrialResult) == outcome
-    assert math.isfinite(outcome.seconds)
+    result = run_trial(make_trial_spec(config_of(tiny), steps=3))
+    assert msgspec.json.decode(msgspec.json.encode(result), type=TrialResult) == result
+    assert math.isfinite(result.seconds)

@@ -18,9 +18,9 @@ Config = RunConfig | Mapping[str, Any] | None
 
 def resolve_call_config(config: Config, keys: Mapping[str, Any]) -> ResolvedConfig:
     """What a call asks for: `keys` before those of `config`, and `preset` may be among them."""
-    given = explicit_keys(config) | dict(keys)
-    preset = given.pop("preset", None)
-    return resolve_config(given, given_origin="argument", preset=preset)
+    requested_config = explicit_keys(config) | dict(keys)
+    preset = requested_config.pop("preset", None)
+    return resolve_config(requested_config, given_origin="argument", preset=preset)
 
 
 def resolve_save_dir(config: Config, keys: Mapping[str, Any]) -> Path | None:
@@ -37,6 +37,6 @@ def default_console() -> Console:
     return console
 
 
-def console_unless_quiet(console: Console | None, config: RunConfig) -> Console | None:
+def select_console(console: Console | None, config: RunConfig) -> Console | None:
     """`console`, but None where `log_level` asks for warnings or errors only."""
     return None if config.log_level in ("warning", "error") else console

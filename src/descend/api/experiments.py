@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from rich.console import Console
 
-from descend.api.asked import Config, default_console, resolve_save_dir, resolve_call_config, console_unless_quiet
+from descend.api.asked import Config, default_console, resolve_save_dir, resolve_call_config, select_console
 from descend.lab.arms import validate_vary, make_arms
 from descend.lab.attribute import Attribution, AttributionDesign, on_common_corpus, design_attribution
 from descend.lab.attribute import run_attribution_trials as share_out
@@ -57,16 +57,16 @@ def compare(
     """
     folder = create_experiment_folder(resolve_save_dir(config, keys))
     base = resolve_call_config(config, keys).config
-    chosen = make_arms([NamedConfig("base", base)], validate_vary(vary))
-    plan = plan_comparison(chosen, match=match, budget=budget, seeds=seeds)
+    arms = make_arms([NamedConfig("base", base)], validate_vary(vary))
+    plan = plan_comparison(arms, match=match, budget=budget, seeds=seeds)
     again = format_python_call(
         "compare", non_default_keys(base.model_dump(mode="json")), vary=dict(vary), match=match,
         budget=plan.budget, seeds=seeds,
     )  # fmt: skip
-    console = console_unless_quiet(default_console(), base)
-    found = run_comparison(plan, folder, command=again, workers=workers, console=console)
-    _tell(f"saved in {folder}", console)
-    return found
+    console = select_console(default_console(), base)
+    comparison = run_comparison(plan, folder, command=again, workers=workers, console=console)
+    _print_to_console(f"saved in {folder}", console)
+    return comparison
 
 
 def run_comparison(
@@ -74,9 +74,9 @@ def run_comparison(
 ) -> Comparison:
     """Carry `plan` out, shown on `console`; the result, which `command` repeats, is written into
     `folder`."""
-    with show_trials(plan.all_arms, workers, console) as told:
-        found = set_against(plan, workers=workers, told=told)
-    return _save_result(found, command, folder, COMPARISON_FILE)
+    with show_trials(plan.all_arms, workers, console) as on_progress:
+        comparison = set_against(plan, workers=workers, on_progress=on_progress)
+    return _save_result(comparison, command, folder, COMPARISON_FILE)
 
 
 def attribute(
@@ -99,19 +99,19 @@ def attribute(
         *on_common_corpus(load_named_config(str(a)), load_named_config(str(b)), text), seeds=seeds, runs=runs
     )
     again = format_python_call("attribute", str(a), str(b), text, seeds=seeds, runs=runs)
-    console = console_unless_quiet(default_console(), resolve_config().config)
-    found = run_attribution(plan, folder, command=again, workers=workers, console=console)
-    _tell(f"saved in {folder}", console)
-    return found
+    console = select_console(default_console(), resolve_config().config)
+    attribution = run_attribution(plan, folder, command=again, workers=workers, console=console)
+    _print_to_console(f"saved in {folder}", console)
+    return attribution
 
 
 def run_attribution(
     plan: AttributionDesign, folder: Path, *, command: str, workers: int | None, console: Console | None
 ) -> Attribution:
     """As `make_comparison`."""
-    with show_trials(plan.arms(), workers, console) as told:
-        found = share_out(plan, workers=workers, told=told)
-    return _save_result(found, command, folder, ATTRIBUTION_FILE)
+    with show_trials(plan.arms(), workers, console) as on_progress:
+        attribution = share_out(plan, workers=workers, on_progress=on_progress)
+    return _save_result(attribution, command, folder, ATTRIBUTION_FILE)
 
 
 def search(
@@ -142,12 +142,12 @@ def search(
         save_dir=None if folder is None else str(folder),
     )  # fmt: skip
     terms = SearchBudget(minutes, match, budget, seeds, workers=workers)
-    console = console_unless_quiet(default_console(), base)
-    _tell(PREPARING, console)
+    console = select_console(default_console(), base)
+    _print_to_console(PREPARING, console)
     plan = plan_search(base.model_copy(update={"save_dir": None}), space, terms, folder)
-    found = run_search(plan, command=again, console=console)
-    _tell(f"saved in {plan.file.parent}", console)
-    return found
+    result = run_search(plan, command=again, console=console)
+    _print_to_console(f"saved in {plan.file.parent}", console)
+    return result
 
 
 def run_search(plan: SearchPlan, *, command: str, console: Console | None) -> SearchResult:
@@ -160,17 +160,17 @@ def run_search(plan: SearchPlan, *, command: str, console: Console | None) -> Se
             trials.close()  # the line of the trials gives way to that of the confirmation
             return show_trials(arms, plan.workers, console)
 
-        told = trials.enter_context(show_search_trials(console))
-        found = find_best(plan, told=told, confirming=confirming)
-    return _save_result(found, command, plan.file.parent, SEARCH_FILE)
+        on_progress = trials.enter_context(show_search_trials(console))
+        result = find_best(plan, on_progress=on_progress, confirming=confirming)
+    return _save_result(result, command, plan.file.parent, SEARCH_FILE)
 
 
-def _save_result(found: ResultT, command: str, folder: Path, name: str) -> ResultT:
-    found = msgspec.structs.replace(found, command=command)
-    write_record(folder, name, found)
-    return found
+def _save_result(result: ResultT, command: str, folder: Path, name: str) -> ResultT:
+    result = msgspec.structs.replace(result, command=command)
+    write_record(folder, name, result)
+    return result
 
 
-def _tell(line: str, console: Console | None) -> None:
+def _print_to_console(line: str, console: Console | None) -> None:
     if console:
         print_line(line, console)

@@ -29,7 +29,7 @@ from descend.lab.improvement import (
     save,
 )
 from descend.lab.outlook import load_scaling_law
-from descend.lab.plan import SHORTEST, choose_config
+from descend.lab.plan import MIN_MINUTES, choose_config
 from descend.lab.planning import CorpusPlan, plan_config, make_corpus_plan
 from descend.lab.treatments import MIN_STEPS, MIN_TRIALS, TreatmentSearch, moves_for
 from descend.runs.folder import is_finished, is_run_folder, latest_checkpoint, read_info, read_summary
@@ -180,7 +180,7 @@ class _Work:
         assert planned.minutes is not None
         spent = planned.minutes - plan.minutes
         minutes = FIRST_FRACTION * planned.minutes
-        if minutes - spent < SHORTEST:
+        if minutes - spent < MIN_MINUTES:
             return planned
         shorter = choose_config(plan.sample, plan.rates, load_scaling_law(), minutes - spent, None, axes)
         lost = shorter.predicted.bits_per_byte / plan.predicted.bits_per_byte - 1

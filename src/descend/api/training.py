@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from rich.console import Console
 
-from descend.api.asked import Config, default_console, resolve_call_config, console_unless_quiet
+from descend.api.asked import Config, default_console, resolve_call_config, select_console
 from descend.config import RunConfig
 from descend.doctor.consult import diagnose_run, save_diagnosis
 from descend.doctor.diagnosis import DEFAULT_BUDGET, Diagnosis
@@ -21,7 +21,7 @@ from descend.errors import RunFolderError
 from descend.lab.plan import TextTooShortError
 from descend.lab.planning import CorpusPlan, plan_config, make_corpus_plan
 from descend.model.generate import Completion, TextChunk, collect_completions, generate_text
-from descend.model.sampling import make_sampling_settings
+from descend.model.sampling import make_sampling_options
 from descend.model.transformer import Transformer
 from descend.outputs import PLAN
 from descend.report.cards import notebook_model_card, minimal_model_card
@@ -71,41 +71,41 @@ class Model:
     def __init__(self, folder: Path, network: Transformer, tokenizer: Tokenizer) -> None:
         self.folder, self.network, self.tokenizer = folder, network, tokenizer
 
-    def predict(self, prompt: str, max_length: int = 50, **settings: Any) -> str:
+    def predict(self, prompt: str, max_length: int = 50, **sampling_options: Any) -> str:
         """`prompt` and what the model writes after it, at most `max_length` tokens more.
 
         `settings`: temperature, top_k, top_p, min_p, repetition_penalty, no_repeat_ngram_size,
         greedy, seed, stop; see `SamplingSettings`.
         """
-        return prompt + self.complete([prompt], max_length, **settings)[0].text
+        return prompt + self.complete([prompt], max_length, **sampling_options)[0].text
 
     def complete(
         self, prompts: list[str], max_length: int = 50, *, seed: int | None = None,
-        stop: Sequence[str] = (), **settings: Any,
+        stop: Sequence[str] = (), **sampling_options: Any,
     ) -> list[Completion]:  # fmt: skip
         """Continuations of several prompts at once, with their token ids."""
         with limit_threads_to_idle_cores():
-            return collect_completions(self._pieces(prompts, max_length, seed, stop, settings), len(prompts))
+            return collect_completions(self._stream_chunks(prompts, max_length, seed, stop, sampling_options), len(prompts))
 
     def stream(
         self, prompt: str, max_length: int = 50, *, seed: int | None = None,
-        stop: Sequence[str] = (), **settings: Any,
+        stop: Sequence[str] = (), **sampling_options: Any,
     ) -> Iterator[str]:  # fmt: skip
         """The continuation of `prompt`, piece by piece as it is written."""
-        pieces = self._pieces([prompt], max_length, seed, stop, settings)
+        chunks = self._stream_chunks([prompt], max_length, seed, stop, sampling_options)
 
         def written() -> Iterator[str]:
             with limit_threads_to_idle_cores():
-                yield from (piece.text for piece in pieces)
+                yield from (chunk.text for chunk in chunks)
 
         return written()
 
-    def _pieces(
+    def _stream_chunks(
         self, prompts: list[str], max_length: int, seed: int | None, stop: Sequence[str],
-        settings: dict[str, Any],
+        sampling_options: dict[str, Any],
     ) -> Iterator[TextChunk]:  # fmt: skip
         return generate_text(
-            self.network, self.tokenizer, prompts, make_sampling_settings(settings),
+            self.network, self.tokenizer, prompts, make_sampling_options(sampling_options),
             max_new_tokens=max_length, stop_strings=stop, context=self.trained_context,
             seed=secrets.randbits(32) if seed is None else seed,
         )  # fmt: skip
@@ -220,7 +220,7 @@ def check(program: str | ModuleType | Mapping[str, Any]) -> Checked:
 
 
 def train_with_config(
-    settings: ResolvedConfig, console: Console | None = None, *, watch: bool = False,
+    resolved: ResolvedConfig, console: Console | None = None, *, watch: bool = False,
     began: float | None = None,
 ) -> Model:  # fmt: skip
     """Train what `settings` ask for, drawing on `console`; `watch`: the doctor's signals too.
@@ -228,13 +228,13 @@ def train_with_config(
     With `minutes` what is not set is planned for them; they count from `began` (by
     `time.perf_counter`), or from now.
     """
-    console = console_unless_quiet(console, settings.config)
-    if settings.config.minutes is not None:
-        return _train_within(settings, console, began or time.perf_counter(), watch)
-    folder = create_run_folder(settings.config.save_dir)
+    console = select_console(console, resolved.config)
+    if resolved.config.minutes is not None:
+        return _train_within(resolved, console, began or time.perf_counter(), watch)
+    folder = create_run_folder(resolved.config.save_dir)
     progress = stage_progress(console) if console else ignore_progress
-    job = create_run(settings.config, folder, preset=settings.preset, progress=progress)
-    return _run_and_load(job, console, watch=watch)
+    training_run = create_run(resolved.config, folder, preset=resolved.preset, progress=progress)
+    return _run_and_load(training_run, console, watch=watch)
 
 
 def _train_within(settings: ResolvedConfig, console: Console | None, began: float, watch: bool) -> Model:
@@ -284,7 +284,7 @@ def continue_run(
     check_model_folder(parent)
     config = continuation_config(parent, changes, file)
     folder = create_run_folder(config.save_dir)
-    console = console_unless_quiet(console, config)
+    console = select_console(console, config)
     progress = stage_progress(console) if console else ignore_progress
     preset = read_info(parent).preset
     return _run_and_load(create_run(config, folder, preset=preset, parent=parent, progress=progress), console)
@@ -300,7 +300,7 @@ def diagnose(
     path: str | PathLike[str],
     *,
     budget: float = DEFAULT_BUDGET,
-    least_seconds: float | None = None,
+    min_seconds: float | None = None,
     proof: bool = True,
     console: Console | None = None,
 ) -> Diagnosis:
@@ -310,20 +310,20 @@ def diagnose(
     one to three minutes, by the run's own time.
     """
     progress = stage_progress(console) if console else ignore_progress
-    found = diagnose_run(
-        Path(path), budget=budget, least_seconds=least_seconds, proof=proof, told=progress
+    diagnosis = diagnose_run(
+        Path(path), budget=budget, min_seconds=min_seconds, proof=proof, on_progress=progress
     )
-    return save_diagnosis(found)
+    return save_diagnosis(diagnosis)
 
 
-def _run_and_load(job: TrainingRun, console: Console | None, *, watch: bool = False) -> Model:
+def _run_and_load(training_run: TrainingRun, console: Console | None, *, watch: bool = False) -> Model:
     if console:
-        show_run_header(job, console)
-    records = run_training(job)
+        show_run_header(training_run, console)
+    records = run_training(training_run)
     if console and watch:
-        steps = job.plan.batches.steps(1)
-        records = with_metrics_lines(records, steps, job.shape.vocab_size, show_line(console))
-    for _ in show_progress(records, job, console) if console else records:
+        steps = training_run.plan.batches.steps(1)
+        records = with_metrics_lines(records, steps, training_run.shape.vocab_size, show_line(console))
+    for _ in show_progress(records, training_run, console) if console else records:
         pass
-    job.state.model.eval()
-    return Model(job.folder, job.state.model, job.store.tokenizer)
+    training_run.state.model.eval()
+    return Model(training_run.folder, training_run.state.model, training_run.store.tokenizer)

@@ -25,7 +25,7 @@ def attribute(
         int,
         typer.Option("--runs", min=2, help="Most runs to make; all sets of changes if they fit."),
     ] = 64,
-    train_share: Annotated[
+    train_fraction: Annotated[
         float,
         typer.Option(
             "--train-share", help="Share of the training text to use, spread evenly over it."
@@ -51,13 +51,13 @@ def attribute(
     folder = create_experiment_folder(save_dir)
     pair = on_common_corpus(load_named_config(a), load_named_config(b), corpus)
     plan = design_attribution(
-        *pair, seeds=seeds, runs=runs, train_share=train_share, evaluation_tokens=evaluation_tokens
+        *pair, seeds=seeds, runs=runs, train_fraction=train_fraction, evaluation_tokens=evaluation_tokens
     )
-    found = run_attribution(
+    attribution = run_attribution(
         plan, folder, command=format_typed_command(context, "--save-dir"), workers=workers, console=stderr_console()
     )
     if as_json:
-        print_json(found)
+        print_json(attribution)
     else:
-        print_result(attribution_text(found))
+        print_result(attribution_text(attribution))
     print_status(f"saved in {folder}")

@@ -28,25 +28,25 @@ def chat(
     loaded = load(model)
     if sys.stdin.isatty():
         print_status(f"{loaded!r}\ntype a beginning; /new forgets what was said, /quit ends")
-    said, turns = "", list[dict[str, str]]()
+    said, exchanges = "", list[dict[str, str]]()
     while (line := _read_user_input()) is not None and line not in QUIT:
         if line == "/new":
             said = ""
             continue
         said += ("\n" if said else "") + line
-        number = None if seed is None else seed + len(turns)
-        pieces = loaded.stream(said, max_length, temperature=temperature, seed=number)
+        number = None if seed is None else seed + len(exchanges)
+        chunks = loaded.stream(said, max_length, temperature=temperature, seed=number)
         answer = ""
-        for piece in pieces:
-            answer += piece
+        for chunk in chunks:
+            answer += chunk
             if not as_json:
-                write_generated(piece)
+                write_generated(chunk)
         said += answer
-        turns.append({"prompt": line, "text": answer})
+        exchanges.append({"prompt": line, "text": answer})
         if not as_json:
             write_generated("\n")
     if as_json:
-        print_json({"turns": turns})
+        print_json({"turns": exchanges})
 
 
 def _read_user_input() -> str | None:

@@ -29,8 +29,8 @@ def checklist(
     from descend.handbook.checklist import answer_checklist as ask
     from descend.report.words import checklist_text
 
-    found = ask(run)
+    result = ask(run)
     if as_json:
-        print_json(found)
+        print_json(result)
     else:
-        print_result(checklist_text(found))
+        print_result(checklist_text(result))

@@ -39,7 +39,7 @@ def compare(
     values: dict[str, Any],
     what: What = None,
     vary: Vary = None,
-    arm: ComparedArms = None,
+    arms: ComparedArms = None,
     match: BudgetUnitOption = "tokens",
     budget: Annotated[
         float | None,
@@ -67,7 +67,7 @@ def compare(
     descend compare models/first models/second
     """
     if what and len(what) > 1:
-        given = {"vary": vary, "arm": arm, "config": config, "preset": preset, "save_dir": save_dir}
+        given = {"vary": vary, "arm": arms, "config": config, "preset": preset, "save_dir": save_dir}
         _compare_finished(what, values | {k: v for k, v in given.items() if v}, as_json)
         return
     corpus = what[0] if what else None
@@ -78,18 +78,18 @@ def compare(
 
     folder = create_experiment_folder(save_dir)
     text = {} if corpus is None else {"corpus_dir": corpus}
-    chosen = _make_arms(values | text, vary or [], arm or [], config, preset)
+    comparison_arms = _make_arms(values | text, vary or [], arms or [], config, preset)
     plan = plan_comparison(
-        chosen, match=match, budget=budget, seeds=seeds, points=points,  # type: ignore[arg-type]
+        comparison_arms, match=match, budget=budget, seeds=seeds, points=points,  # type: ignore[arg-type]
         evaluation_tokens=evaluation_tokens,
     )  # fmt: skip
-    found = run_comparison(
+    comparison = run_comparison(
         plan, folder, command=format_typed_command(context, "--save-dir"), workers=workers, console=stderr_console()
     )
     if as_json:
-        print_json(found)
+        print_json(comparison)
     else:
-        print_result(comparison_text(found))
+        print_result(comparison_text(comparison))
     print_status(f"saved in {folder}")
 
 
@@ -114,7 +114,7 @@ def _compare_finished(names: list[str], given: dict[str, Any], as_json: bool) ->
 def _make_arms(
     values: dict[str, Any],
     vary: list[str],
-    arm: list[str],
+    arms: list[str],
     config: Path | None,
     preset: str | None,
 ) -> list[ComparisonArm]:
@@ -122,7 +122,7 @@ def _make_arms(
     from descend.lab.arms import make_arms, parse_vary_flags
     from descend.lab.sources import NamedConfig, load_named_config
 
-    named = [load_named_config(name, values) for name in arm]
+    named = [load_named_config(name, values) for name in arms]
     if not named:
         named = [NamedConfig("base", resolve_flags(values, config, preset).config)]
     elif config or preset:

@@ -21,25 +21,25 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Each key with its value, and where the value comes from."""
-    settings = resolve_flags(values, config, preset)
-    held = settings.config.model_dump(mode="json")
+    resolved = resolve_flags(values, config, preset)
+    config_values = resolved.config.model_dump(mode="json")
     if as_json:
         print_json({
-            key: {"value": held[key], "origin": settings.origins[key]} for key in held
+            key: {"value": config_values[key], "origin": resolved.origins[key]} for key in config_values
         })  # fmt: skip
         return
-    rows = [(key, _format_value(held[key]), settings.origins[key], _sentence(key)) for key in held]
+    rows = [(key, _format_value(config_values[key]), resolved.origins[key], _sentence(key)) for key in config_values]
     _print_table(("key", "value", "from", "meaning"), rows)
 
 
 def presets(as_json: JsonOption = False) -> None:
     """The presets side by side."""
-    held = {name: make_config(values).model_dump(mode="json") for name, values in PRESETS.items()}
+    preset_values = {name: make_config(values).model_dump(mode="json") for name, values in PRESETS.items()}
     if as_json:
-        print_json(held)
+        print_json(preset_values)
         return
-    rows = [(key, *(_format_value(held[name][key]) for name in held)) for key in RunConfig.model_fields]
-    _print_table(("key", *held), rows)
+    rows = [(key, *(_format_value(preset_values[name][key]) for name in preset_values)) for key in RunConfig.model_fields]
+    _print_table(("key", *preset_values), rows)
 
 
 config_app.command("show")(with_config_flags(show))

@@ -120,13 +120,13 @@ def stats(
     from descend.report.words import format_corpus_stats
 
     where = {} if corpus is None else {"corpus_dir": corpus}
-    settings = resolve_flags(values | where, config, preset)
-    set_up_logging(settings.config.log_level)
-    found = measure_corpus(settings.config)
+    resolved = resolve_flags(values | where, config, preset)
+    set_up_logging(resolved.config.log_level)
+    corpus_stats = measure_corpus(resolved.config)
     if as_json:
-        print_json(found)
+        print_json(corpus_stats)
     else:
-        print_result("\n".join(format_corpus_stats(found)))
+        print_result("\n".join(format_corpus_stats(corpus_stats)))
 
 
 corpus_app.command("add")(add)

@@ -66,17 +66,17 @@ def diagnose(
 
         of_log = diagnose_log(run, corpus=corpus, vocab_size=vocab_size)
         _print_result(of_log, format_log_diagnosis(of_log, explain), as_json)
-        told = {of_log.verdict, *(f.cause for f in of_log.causes)}
+        diagnosed_names = {of_log.verdict, *(f.cause for f in of_log.causes)}
     else:
         from descend.report.diagnosis import format_diagnosis
 
         _reject_log_options(corpus=corpus, vocab_size=vocab_size)
-        found = _diagnose(run, budget, proof=not no_proof)
-        _print_result(found, format_diagnosis(found, explain), as_json)
-        told = {found.verdict}
-        if found.verdict != "unknown":  # what may be is no failure
-            told |= {f.cause for f in found.causes}
-    if told & named:
+        diagnosis = _diagnose(run, budget, proof=not no_proof)
+        _print_result(diagnosis, format_diagnosis(diagnosis, explain), as_json)
+        diagnosed_names = {diagnosis.verdict}
+        if diagnosis.verdict != "unknown":  # what may be is no failure
+            diagnosed_names |= {f.cause for f in diagnosis.causes}
+    if diagnosed_names & named:
         raise typer.Exit(1)
 
 
@@ -103,15 +103,15 @@ def _diagnose(run: Path, budget: float, *, proof: bool) -> Diagnosis:
         raise
 
 
-def _print_result(found: object, text: str, as_json: bool) -> None:
+def _print_result(result: object, text: str, as_json: bool) -> None:
     if as_json:
-        print_json(found)
+        print_json(result)
     else:
         print_result(text)
 
 
-def _reject_log_options(**given: object) -> None:
-    for key, value in given.items():
+def _reject_log_options(**options: object) -> None:
+    for key, value in options.items():
         if value is not None:
             raise ConfigError(
                 key, f"{value} beside the folder of a run", "it for a loss log only",

@@ -26,12 +26,12 @@ def evaluate(
     from descend.units import perplexity
 
     set_up_logging("info")
-    found = load(model).evaluate(corpus)
+    evaluation = load(model).evaluate(corpus)
     if as_json:
-        print_json(found)
+        print_json(evaluation)
     else:
         print_result(
-            f"loss {found.loss:.4f} nats per token, perplexity {perplexity(found.loss)}, "
-            f"{found.bits_per_byte:.3f} bits per byte, accuracy {found.accuracy:.1%} "
-            f"over {found.tokens:,} tokens ({found.bytes:,} bytes)"
+            f"loss {evaluation.loss:.4f} nats per token, perplexity {perplexity(evaluation.loss)}, "
+            f"{evaluation.bits_per_byte:.3f} bits per byte, accuracy {evaluation.accuracy:.1%} "
+            f"over {evaluation.tokens:,} tokens ({evaluation.bytes:,} bytes)"
         )

@@ -34,13 +34,13 @@ def explain(
     """
     from descend.handbook.show import explain_page, list_pages
 
-    shown = explain_page(" ".join(what), run) if what else list_pages(run)
+    page = explain_page(" ".join(what), run) if what else list_pages(run)
     if as_json:
-        print_json(shown.data)
+        print_json(page.data)
     elif sys.stdout.isatty():
         from rich.console import Console
         from rich.markdown import Markdown
 
-        Console().print(Markdown(shown.text))
+        Console().print(Markdown(page.text))
     else:
-        print_result(shown.text)
+        print_result(page.text)

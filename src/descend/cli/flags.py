@@ -41,7 +41,7 @@ Preset = Annotated[
     str | None, typer.Option("--preset", metavar="NAME", help=" or ".join(PRESETS) + ".")
 ]
 
-LONGEST_METAVAR = 16
+MAX_METAVAR = 16
 """Characters that the help's second column may take of a terminal of 80."""
 
 
@@ -70,9 +70,9 @@ def with_config_flags(
     ]
 
     @functools.wraps(verb)
-    def flat(**given: Any) -> None:
-        values = {name: given.pop(name) for name in names}
-        verb(values={k: v for k, v in values.items() if v is not None}, **given)
+    def flat(**arguments: Any) -> None:
+        values = {name: arguments.pop(name) for name in names}
+        verb(values={k: v for k, v in values.items() if v is not None}, **arguments)
 
     signature = inspect.Signature([*own, *flags])
     del flat.__wrapped__  # typer would read its signature instead
@@ -89,7 +89,7 @@ def resolve_flags(values: dict[str, Any], config: Path | None, preset: str | Non
 def _annotation(name: str, field: FieldInfo) -> Any:
     dashed = name.replace("_", "-")
     group = (field.json_schema_extra or {}).get("group")  # type: ignore[union-attr]
-    help_text = f"{field.description} {_choices(field)}{default_words(field)}".strip()
+    help_text = f"{field.description} {_choices(field)}{format_default(field)}".strip()
     panel = f"{group} (default preset: fast)"
     if field.annotation is bool:
         switch = typer.Option(f"--{dashed}/--no-{dashed}", help=help_text, rich_help_panel=panel)
@@ -104,7 +104,7 @@ def normalize_flag(flag: str) -> str:
     return flag.replace("_", "-")
 
 
-def default_words(field: FieldInfo) -> str:
+def format_default(field: FieldInfo) -> str:
     """The default of a key as the help shows it."""
     if field.default is None:
         return ""
@@ -127,7 +127,7 @@ def _metavar(field: FieldInfo) -> str:
     for option in options:
         if get_origin(option) is Literal:
             choices = "|".join(get_args(option))
-            return choices if len(choices) <= LONGEST_METAVAR else "NAME"
+            return choices if len(choices) <= MAX_METAVAR else "NAME"
     if int in options:
         return "N"
     return "TEXT" if str in options else "X"

@@ -35,10 +35,10 @@ def forecast(
     from descend.report.prospects import forecast_lines, summarize_forecast
 
     try:
-        found = forecast_run(run, epochs)
+        result = forecast_run(run, epochs)
     except UndeterminedForecast as reason:
         sentence = (
-            f"Nothing can be forecast of {run}: {reason.found}. To go on: {reason.fix}."
+            f"Nothing can be forecast of {run}: {reason.actual}. To go on: {reason.fix}."
         )
         if as_json:
             print_json({"run": str(run), "effect": "undetermined", "sentence": sentence})
@@ -46,6 +46,6 @@ def forecast(
             print_result(sentence)
         return
     if as_json:
-        print_json(msgspec.to_builtins(found) | {"sentence": summarize_forecast(found)})
+        print_json(msgspec.to_builtins(result) | {"sentence": summarize_forecast(result)})
     else:
-        print_result("\n".join(forecast_lines(found)))
+        print_result("\n".join(forecast_lines(result)))

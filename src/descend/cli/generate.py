@@ -70,28 +70,28 @@ def generate(
 
     from descend.api import load
 
-    given = [sys.stdin.read() if prompt == "-" else prompt for prompt in prompts]
-    settings = {
+    prompt_texts = [sys.stdin.read() if prompt == "-" else prompt for prompt in prompts]
+    sampling_options = {
         "greedy": greedy, "temperature": temperature, "top_k": top_k, "top_p": top_p,
         "min_p": min_p, "repetition_penalty": repetition_penalty,
         "no_repeat_ngram_size": no_repeat_ngram_size,
     }  # fmt: skip
     loaded = load(model)
-    if not as_json and len(given) == 1:
-        pieces = loaded.stream(given[0], max_length, seed=seed, stop=stop or (), **settings)
-        first = next(pieces, "")  # a mistake in the settings shows here, before anything is printed
-        for piece in chain([given[0], first], pieces):
-            write_generated(piece)
+    if not as_json and len(prompt_texts) == 1:
+        chunks = loaded.stream(prompt_texts[0], max_length, seed=seed, stop=stop or (), **sampling_options)
+        first = next(chunks, "")  # a mistake in the settings shows here, before anything is printed
+        for chunk in chain([prompt_texts[0], first], chunks):
+            write_generated(chunk)
         write_generated("\n")
         return
-    written = loaded.complete(given, max_length, seed=seed, stop=stop or (), **settings)
+    written = loaded.complete(prompt_texts, max_length, seed=seed, stop=stop or (), **sampling_options)
     if not as_json:
-        print_result("\n\n".join(p + c.text for p, c in zip(given, written, strict=True)))
+        print_result("\n\n".join(p + c.text for p, c in zip(prompt_texts, written, strict=True)))
         return
     texts = [
         {"prompt": prompt, "text": prompt + c.text, "new_text": c.text,
          "token_ids": loaded.tokenizer.encode(prompt) + c.token_ids,
          "new_token_ids": c.token_ids, "finish": c.finish}
-        for prompt, c in zip(given, written, strict=True)
+        for prompt, c in zip(prompt_texts, written, strict=True)
     ]  # fmt: skip
     print_json(texts[0] if len(texts) == 1 else {"texts": texts})

@@ -15,7 +15,7 @@ def print_error(kind: str, message: str, exit_code: int, error: DescendError | N
     if error is not None:
         content |= {
             "where": error.location,
-            "found": error.found,
+            "found": error.actual,
             "expected": error.expected,
             "fix": error.fix,
             "next": error.next_command,

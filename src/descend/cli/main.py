@@ -66,8 +66,8 @@ GC_THRESHOLD = 100_000
 look hundreds of times while torch is imported, which makes millions, all to stay."""
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(is_requested: bool) -> None:
+    if is_requested:
         from importlib.metadata import version
 
         print(f"descend {__version__} (torch {version('torch')})")
@@ -130,10 +130,10 @@ def run(arguments: list[str], debug: bool = False) -> int:
     with_json = "--json" in arguments
     try:
         # What was typed goes along, for the verbs that write down how to repeat them.
-        outcome = app(arguments, prog_name="descend", standalone_mode=False, obj=arguments)
-        if outcome == CTRL_C:  # the parser makes an exit code of it, without a word
+        exit_code = app(arguments, prog_name="descend", standalone_mode=False, obj=arguments)
+        if exit_code == CTRL_C:  # the parser makes an exit code of it, without a word
             raise KeyboardInterrupt
-        return outcome if isinstance(outcome, int) else 0
+        return exit_code if isinstance(exit_code, int) else 0
     except Exit as end:
         return end.exit_code
     except TyperException as problem:

@@ -64,26 +64,26 @@ def plan(
     from descend.settings import resolve_config
 
     set_up_logging("info")
-    chosen = DEFAULT_MINUTES if minutes is None and target_loss is None else minutes
-    check_bounds(chosen, target_loss, max_memory)
+    budget_minutes = DEFAULT_MINUTES if minutes is None and target_loss is None else minutes
+    check_bounds(budget_minutes, target_loss, max_memory)
     print_status("measuring this machine and the text: a few seconds, half a minute for a long run")
-    settings = resolve_config({} if corpus is None else {"corpus_dir": corpus})
-    began = None if chosen is None else command_began()
-    planned = make_corpus_plan(corpus, chosen, target_loss, max_memory, settings, began)
+    resolved = resolve_config({} if corpus is None else {"corpus_dir": corpus})
+    began = None if budget_minutes is None else command_began()
+    planned = make_corpus_plan(corpus, budget_minutes, target_loss, max_memory, resolved, began)
     _show(planned, print_status if as_json else print_result)
-    found = planned.as_json()
+    plan_fields = planned.as_json()
     if run:
         config = plan_config(planned, save_dir)
-        found |= {"measured": _train(planned, config, settings.preset, began)}
+        plan_fields |= {"measured": _train(planned, config, resolved.preset, began)}
     if as_json:
-        print_json(found)
+        print_json(plan_fields)
 
 
-def _show(planned: CorpusPlan, tell: Callable[[str], None]) -> None:
+def _show(planned: CorpusPlan, write_line: Callable[[str], None]) -> None:
     from descend.report.plans import plan_lines
 
     for line in plan_lines(planned.plan, planned.machine, planned.corpus):
-        tell(line)
+        write_line(line)
 
 
 def _train(planned: CorpusPlan, config: RunConfig, preset: str, began: float | None) -> RunSummary:

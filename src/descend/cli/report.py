@@ -32,8 +32,8 @@ def report(
 
     print_status("looking closely …")
     written = write_report(run, output)
-    for note in written.notes:
-        print_status(f"not shown: {note}")
+    for warning in written.warnings:
+        print_status(f"not shown: {warning}")
     if as_json:
         print_json(written)
     else:

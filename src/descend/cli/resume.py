@@ -29,4 +29,4 @@ def resume(
     from descend.api import resume as take_up
     from descend.cli.watch import run_and_report
 
-    run_and_report(lambda shown: take_up(model, shown), as_json, verbose=verbose)
+    run_and_report(lambda console: take_up(model, console), as_json, verbose=verbose)

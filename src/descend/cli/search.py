@@ -69,9 +69,9 @@ def search(
         minutes, match, budget, seeds, evaluation_tokens, workers  # type: ignore[arg-type]
     )  # fmt: skip
     plan = plan_search(base, space, terms, save_dir)
-    found = run_search(plan, command=format_typed_command(context), console=stderr_console())
+    result = run_search(plan, command=format_typed_command(context), console=stderr_console())
     if as_json:
-        print_json(found)
+        print_json(result)
     else:
-        print_result(format_search(found))
+        print_result(format_search(result))
     print_status(f"saved in {plan.file.parent}")

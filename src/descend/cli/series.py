@@ -34,10 +34,10 @@ Workers = Annotated[
 def format_typed_command(context: typer.Context, *but: str) -> str:
     """The command as it was typed; without `--json`, and without the flags in `but`, each of which
     has a value."""
-    words, skip = ["descend"], False
+    command_parts, skip = ["descend"], False
     for word in context.obj or []:
         flag, equals, _ = word.partition("=")
         if not skip and word != "--json" and flag not in but:
-            words.append(word)
+            command_parts.append(word)
         skip = not skip and not equals and flag in but
-    return shlex.join(words)
+    return shlex.join(command_parts)

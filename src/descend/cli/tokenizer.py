@@ -32,9 +32,9 @@ def train(
     """
     from descend.training.new_tokenizer import train_and_save_tokenizer
 
-    settings = resolve_flags(values | {"corpus_dir": corpus}, config, preset)
-    set_up_logging(settings.config.log_level)
-    made = train_and_save_tokenizer(settings.config, output)
+    resolved = resolve_flags(values | {"corpus_dir": corpus}, config, preset)
+    set_up_logging(resolved.config.log_level)
+    made = train_and_save_tokenizer(resolved.config, output)
     facts = {
         "path": str(output),
         "vocab_size": made.vocab_size,

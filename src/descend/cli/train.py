@@ -60,18 +60,18 @@ def train(
     from descend.cli.watch import run_and_report
 
     began = command_began()
-    given = values | _resolve_corpus_argument(corpus, corpus_dir)
+    requested_config = values | _resolve_corpus_argument(corpus, corpus_dir)
     if from_run is not None:
         run = (from_run, _config_from_run(from_run, apply, config, preset))
-        settings = resolve_config(given, run=run)
-        _check_paths(settings, from_run)
+        resolved = resolve_config(requested_config, run=run)
+        _check_paths(resolved, from_run)
     elif apply:
         raise ConfigError("--apply", "no --from-run", "the run that was diagnosed", "name it")
     else:
-        settings = resolve_flags(given, config, preset)
-    level = settings.config.log_level
+        resolved = resolve_flags(requested_config, config, preset)
+    level = resolved.config.log_level
     run_and_report(
-        lambda shown: train_with_config(settings, shown, watch=watch, began=began),
+        lambda console: train_with_config(resolved, console, watch=watch, began=began),
         as_json,
         level,
         verbose,
@@ -105,7 +105,7 @@ def continue_training(
 
     changes = values | _resolve_corpus_argument(corpus, corpus_dir)
     run_and_report(
-        lambda shown: continue_run(model, changes, shown, config), as_json, verbose=verbose
+        lambda console: continue_run(model, changes, console, config), as_json, verbose=verbose
     )
 
 
@@ -122,9 +122,9 @@ def _config_from_run(run: Path, apply: bool, config: Path | None, preset: str | 
         )  # fmt: skip
     if not apply:
         return requested_run_config(run)
-    settings, changes = recommended_run_config(run)
+    requested_config, changes = recommended_run_config(run)
     print_status(f"prescribed for {run}: {assignments(changes)}")
-    return settings
+    return requested_config
 
 
 def _check_paths(settings: ResolvedConfig, run: Path) -> None:
@@ -145,5 +145,5 @@ def _resolve_corpus_argument(corpus: str | None, corpus_dir: str | None) -> dict
             "one corpus",
             "leave one of them out",
         )
-    found = corpus_dir if corpus is None else corpus
-    return {} if found is None else {"corpus_dir": found}
+    corpus_path = corpus_dir if corpus is None else corpus
+    return {} if corpus_path is None else {"corpus_dir": corpus_path}

@@ -49,7 +49,7 @@ class RecordedRun:
     steps: tuple[Step, ...]
     matrices: tuple[WeightUpdateStats, ...]
     epochs: tuple[Epoch, ...]
-    rescues: tuple[Rollback, ...]
+    rollbacks: tuple[Rollback, ...]
     stopped: TrainingStopped | None
     finished: bool
     checkpoint: Path | None
@@ -65,7 +65,7 @@ class RecordedRun:
     def had_divergence(self) -> bool:
         """Whether its numbers did so at any time, even if it was rescued, or they never ceased to
         be numbers."""
-        return self.diverged or bool(self.rescues) or self.first_exploded_step is not None
+        return self.diverged or bool(self.rollbacks) or self.first_exploded_step is not None
 
     @property
     def first_exploded_step(self) -> int | None:
@@ -138,12 +138,12 @@ def load_recorded_run(folder: Path, progress: ProgressCallback = ignore_progress
             str(folder), "a run that never took a step", "at least its first records",
             suggest_fix(folder),
         )  # fmt: skip
-    store, notes = _text(folder, config, info, progress)
-    notes = (*event_problems(folder), *notes)
+    store, warnings = _text(folder, config, info, progress)
+    warnings = (*event_problems(folder), *warnings)
     vocab_size = store.tokenizer.vocab_size if store else int(info.corpus["vocab_size"])
     finished = is_finished(folder)
     if not finished and not (stops and stops[-1].reason == "diverged"):
-        notes = (*notes, f"the run is not finished: it stands at step {len(steps)}")
+        warnings = (*warnings, f"the run is not finished: it stands at step {len(steps)}")
     return RecordedRun(
         folder=folder,
         info=info,
@@ -153,12 +153,12 @@ def load_recorded_run(folder: Path, progress: ProgressCallback = ignore_progress
         steps=steps,
         matrices=tuple(r for r in records if isinstance(r, WeightUpdateStats)),
         epochs=tuple(r for r in records if isinstance(r, Epoch)),
-        rescues=tuple(r for r in records if isinstance(r, Rollback)),
+        rollbacks=tuple(r for r in records if isinstance(r, Rollback)),
         stopped=stops[-1] if stops else None,
         finished=finished,
         checkpoint=latest_checkpoint(folder),
         store=store,
-        warnings=notes,
+        warnings=warnings,
     )
 
 

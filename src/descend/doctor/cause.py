@@ -62,7 +62,7 @@ class TreatmentChange(msgspec.Struct, frozen=True):
     keys: dict[str, Any]
     steps: float = 1.0
     """Length in units of the control's."""
-    train_share: float = 1.0
+    train_fraction: float = 1.0
     """Share of the training text it may use."""
     is_ablation: bool = False
     """The change makes it worse on purpose: what it costs says what doing the opposite gains."""
@@ -81,12 +81,12 @@ class TreatmentChange(msgspec.Struct, frozen=True):
         return bool({"vocab_size", "tokenizer"} & self.keys.keys())
 
 
-def no_exclusion(config: RunConfig, readings: Measurements) -> str | None:
+def no_exclusion(config: RunConfig, measurements: Measurements) -> str | None:
     """For causes that only the evidence can rule out."""
     return None
 
 
-def no_measured_harm(readings: Measurements) -> float:
+def no_measured_harm(measurements: Measurements) -> float:
     """For causes that only a trial can show."""
     return 0.0
 

@@ -38,7 +38,7 @@ from descend.doctor.race import (
 from descend.doctor.reading import Measurements
 from descend.doctor.rounds import limit_to_budget, prioritize, evaluate_series, treatment_sequences, add_seeds_until_decided
 from descend.doctor.suspicion import RankedCause, evidence_of, rank_causes
-from descend.doctor.untried import healthy_run_remarks, no_trials_reason, add_untested_causes
+from descend.doctor.untried import describe_normal_run, no_trials_reason, add_untested_causes
 from descend.doctor.verdict import Verdict, decide_without_trials
 from descend.errors import ConfigError, RunFolderError
 from descend.machine import contention_factor
@@ -53,16 +53,16 @@ MAX_BUDGET = 100.0
 MAX_CANDIDATES = 9
 """Causes raced at first; each more makes all trials shorter."""
 
-Told = Callable[[str, float], None]
+ProgressCallback = Callable[[str, float], None]
 
 
 def diagnose_run(
     folder: Path,
     *,
     budget: float = DEFAULT_BUDGET,
-    least_seconds: float | None = None,
+    min_seconds: float | None = None,
     proof: bool = True,
-    told: Told = ignore_progress,
+    on_progress: ProgressCallback = ignore_progress,
 ) -> Diagnosis:
     """Why the run in `folder` does not learn better; nothing is written.
 
@@ -76,40 +76,40 @@ def diagnose_run(
             "0.15 is usual; 1 allows trials that take as long as the run",
         )  # fmt: skip
     began = time.monotonic()
-    case = load_recorded_run(folder, told)
-    told("reading the run", 0.0)
+    recorded_run = load_recorded_run(folder, on_progress)
+    on_progress("reading the run", 0.0)
     with limit_threads_to_idle_cores():
-        readings = measure_run(case)
-    found = rank_causes(CAUSES, case.config, readings)
-    notes = list(case.warnings)
-    allowed = trial_budget_seconds(case.estimated_total_seconds, budget, least_seconds)
-    reason = no_trials_reason(case, readings, proof)
-    if proof and case.store is not None:
-        told("learning by heart", 0.0)
+        measurements = measure_run(recorded_run)
+    ranked_causes = rank_causes(CAUSES, recorded_run.config, measurements)
+    warnings = list(recorded_run.warnings)
+    allowed = trial_budget_seconds(recorded_run.estimated_total_seconds, budget, min_seconds)
+    reason = no_trials_reason(recorded_run, measurements, proof)
+    if proof and recorded_run.store is not None:
+        on_progress("learning by heart", 0.0)
         with limit_threads_to_idle_cores():
-            learned, said = check_memorization(case, MAX_TIME_FRACTION * allowed)
-        readings, notes = readings | learned, notes + said
-    if case.had_divergence:
-        judged, said = _diagnose_diverged(case, found, readings, 0.0 if reason else allowed, told)
-        notes += [reason] if reason else said
+            learned, said = check_memorization(recorded_run, MAX_TIME_FRACTION * allowed)
+        measurements, warnings = measurements | learned, warnings + said
+    if recorded_run.had_divergence:
+        verdict, said = _diagnose_diverged(recorded_run, ranked_causes, measurements, 0.0 if reason else allowed, on_progress)
+        warnings += [reason] if reason else said
     elif reason is not None:
-        judged = decide_without_trials(found, readings)
-        notes.append(reason)
+        verdict = decide_without_trials(ranked_causes, measurements)
+        warnings.append(reason)
     else:
-        judged, said = _diagnose_by_trials(case, found, readings, allowed, told)
-        notes += said
-    if judged.verdict == "healthy":
-        notes += healthy_run_remarks(readings, folder, reason)
+        verdict, said = _diagnose_by_trials(recorded_run, ranked_causes, measurements, allowed, on_progress)
+        warnings += said
+    if verdict.verdict == "healthy":
+        warnings += describe_normal_run(measurements, folder, reason)
     seconds = time.monotonic() - began
     return Diagnosis(
         run=str(folder),
-        verdict=judged.verdict,
-        probability=round(judged.probability, 3),
-        causes=judged.findings,
-        ruled_out=judged.ruled_out,
-        measurements=[evidence_of(r, "") for r in readings.values()],
-        warnings=notes,
-        cost=Cost(round(seconds, 1), round(seconds / max(case.estimated_total_seconds, 1e-9), 3)),
+        verdict=verdict.verdict,
+        probability=round(verdict.probability, 3),
+        causes=verdict.findings,
+        ruled_out=verdict.ruled_out,
+        measurements=[evidence_of(r, "") for r in measurements.values()],
+        warnings=warnings,
+        cost=Cost(round(seconds, 1), round(seconds / max(recorded_run.estimated_total_seconds, 1e-9), 3)),
         untested_reason=reason,
     )
 
@@ -153,99 +153,99 @@ def validate_cause_names(names: list[str]) -> set[str]:
 
 
 def _diagnose_diverged(
-    case: RecordedRun, found: list[RankedCause], readings: Measurements, allowed: float, told: Told
+    recorded_run: RecordedRun, ranked_causes: list[RankedCause], measurements: Measurements, allowed: float, on_progress: ProgressCallback
 ) -> tuple[Verdict, list[str]]:
     """The verdict on a run whose numbers ran away: that first; then what else is wrong with it,
     where it was rescued, came to its end and does not run away again, or what more there is to gain
     with the change that comes past the bad step."""
     ends = time.monotonic() + allowed
-    judged, notes, past = diagnose_divergence(case, found, readings, allowed, told)
+    verdict, warnings, past = diagnose_divergence(recorded_run, ranked_causes, measurements, allowed, on_progress)
     if time.monotonic() >= ends:
-        return judged, notes
-    if past.again or not case.finished:
-        if past.lane is None:
-            return judged, notes
-        more = _combine_after_divergence(case, past.lane, found, readings, ends, told)
-        return merge_findings(judged, "diverged", more), notes
-    others, said = _diagnose_by_trials(case, found, readings, ends - time.monotonic(), told)
+        return verdict, warnings
+    if past.again or not recorded_run.finished:
+        if past.treatment is None:
+            return verdict, warnings
+        more = _combine_after_divergence(recorded_run, past.treatment, ranked_causes, measurements, ends, on_progress)
+        return merge_findings(verdict, "diverged", more), warnings
+    others, said = _diagnose_by_trials(recorded_run, ranked_causes, measurements, ends - time.monotonic(), on_progress)
     out = [r for r in others.ruled_out if r.cause != "diverged"]
     proved = others.findings
     if others.verdict == "unknown":
         doubtful = "it gained, which may be chance"
         out += [OtherCause(cause=f.cause, reason=doubtful, trial=f.trial) for f in proved]
         proved = []
-    return replace(judged, findings=judged.findings + proved, ruled_out=out), notes + said
+    return replace(verdict, findings=verdict.findings + proved, ruled_out=out), warnings + said
 
 
 def _combine_after_divergence(
-    case: RecordedRun, lane: Treatment, found: list[RankedCause], readings: Measurements, ends: float, told: Told
+    recorded_run: RecordedRun, treatment: Treatment, ranked_causes: list[RankedCause], measurements: Measurements, ends: float, on_progress: ProgressCallback
 ) -> list[Finding]:
     """Further remedies of a run that ran away, on top of the mildest change with which it does not:
     to stay finite is not yet to learn."""
-    base, left = with_changes(control_config(case), lane.change.keys), ends - time.monotonic()
-    ladders = prioritize(treatment_sequences(case, base, found, readings))
-    steps, count = choose_trial_length(case, base, ladders[:MAX_CANDIDATES], left)
-    race = TrialSeries(case, base, steps, ends, told)
-    run_trial_series(race, race.long_enough_for(ladders)[:count], "trying on top of it")
-    best = best_additional_finding(race, ["diverged"], found, readings)
+    base, remaining_seconds = with_changes(control_config(recorded_run), treatment.change.keys), ends - time.monotonic()
+    sequences = prioritize(treatment_sequences(recorded_run, base, ranked_causes, measurements))
+    steps, count = choose_trial_length(recorded_run, base, sequences[:MAX_CANDIDATES], remaining_seconds)
+    series = TrialSeries(recorded_run, base, steps, ends, on_progress)
+    run_trial_series(series, series.long_enough_for(sequences)[:count], "trying on top of it")
+    best = best_additional_finding(series, ["diverged"], ranked_causes, measurements)
     if best is None:
         return []
-    first, gain = best
-    more = find_additional_causes(race, gain, ["diverged", first.cause], found, readings, None)
+    first, effect = best
+    more = find_additional_causes(series, effect, ["diverged", first.cause], ranked_causes, measurements, None)
     return [first, *more.findings]
 
 
 def _diagnose_by_trials(
-    case: RecordedRun, found: list[RankedCause], readings: Measurements, allowed: float, told: Told
+    recorded_run: RecordedRun, ranked_causes: list[RankedCause], measurements: Measurements, allowed: float, on_progress: ProgressCallback
 ) -> tuple[Verdict, list[str]]:
     """The verdict by trial, and what to say of the trials."""
-    base = control_config(case)
-    everyone = prioritize(treatment_sequences(case, case.config, found, readings))
+    base = control_config(recorded_run)
+    everyone = prioritize(treatment_sequences(recorded_run, recorded_run.config, ranked_causes, measurements))
     began = time.monotonic()
-    steps, count = choose_trial_length(case, base, everyone[:MAX_CANDIDATES], FIRST_SERIES_FRACTION * allowed)
-    race = TrialSeries(case, base, steps, began + FIRST_SERIES_FRACTION * allowed, told)
-    share = race.share_of_run
-    tested = race.long_enough_for(everyone)
-    ladders = tested[:count]
+    steps, count = choose_trial_length(recorded_run, base, everyone[:MAX_CANDIDATES], FIRST_SERIES_FRACTION * allowed)
+    series = TrialSeries(recorded_run, base, steps, began + FIRST_SERIES_FRACTION * allowed, on_progress)
+    run_fraction = series.run_fraction
+    tested = series.long_enough_for(everyone)
+    sequences = tested[:count]
     # The first round is not cut short, and takes longer beside other programs.
-    first_round = first_round_seconds(case, base, ladders, steps)
-    longest = max(allowed, first_round * contention_factor(num_parallel_trials(base)))
-    told(
-        f"trying {len(ladders)} changes, each on {share:.0%} of the run, for about "
-        f"{format_duration(longest)}", 0.0,
+    first_round = first_round_seconds(recorded_run, base, sequences, steps)
+    max_seconds = max(allowed, first_round * contention_factor(num_parallel_trials(base)))
+    on_progress(
+        f"trying {len(sequences)} changes, each on {run_fraction:.0%} of the run, for about "
+        f"{format_duration(max_seconds)}", 0.0,
     )  # fmt: skip
-    run_trial_series(race, ladders, "trying")
-    control = race.make_spec(None, race.seed)
+    run_trial_series(series, sequences, "trying")
+    control = series.make_spec(None, series.seed)
     own = (
-        run_validation_loss(case, control.evaluation_tokens) if control and steps < case.total_steps else None
+        run_validation_loss(recorded_run, control.evaluation_tokens) if control and steps < recorded_run.total_steps else None
     )
-    judged = evaluate_series(race, found, readings, own)
-    race.deadline = began + allowed
-    rest = limit_to_budget(race, tested[count:])
-    if judged.best_effect is None and rest:
+    verdict = evaluate_series(series, ranked_causes, measurements, own)
+    series.deadline = began + allowed
+    rest = limit_to_budget(series, tested[count:])
+    if verdict.best_effect is None and rest:
         # Nothing is called healthy while there is time to try what was suspected least.
-        run_trial_series(race, rest, "trying the rest")
-        judged = evaluate_series(race, found, readings, own)
-    if judged.best_effect is not None:  # which of two proved remedies comes first is worth less
-        race.deadline = began + FIRST_SERIES_FRACTION * allowed  # than what is found on top of them
-    judged = add_seeds_until_decided(race, found, readings, own, judged)
-    race.deadline = began + allowed
-    notes = [
-        f"each trial: {steps * case.tokens_per_step:,} tokens, {share:.0%} of the run, its "
+        run_trial_series(series, rest, "trying the rest")
+        verdict = evaluate_series(series, ranked_causes, measurements, own)
+    if verdict.best_effect is not None:  # which of two proved remedies comes first is worth less
+        series.deadline = began + FIRST_SERIES_FRACTION * allowed  # than what is found on top of them
+    verdict = add_seeds_until_decided(series, ranked_causes, measurements, own, verdict)
+    series.deadline = began + allowed
+    warnings = [
+        f"each trial: {steps * recorded_run.tokens_per_step:,} tokens, {run_fraction:.0%} of the run, its "
         "schedule over exactly these; the same seed, data order and held-out tokens on both sides"
     ]
-    if share < 1:
-        notes.append(
+    if run_fraction < 1:
+        warnings.append(
             "trials shorter than the run: gains are as measured, and beside them what is expected "
             "of them at full length"
         )
-    raced: Collection[str] = ()
-    if judged.verdict != "unknown" and judged.best_effect is not None:
-        if race.remaining_seconds() > 0:
-            best, names = judged.best_effect, [judged.best_effect.treatment.cause]
-            spared = {f.cause for f in judged.findings if f.trial is None or not f.recommended_config}
-            more = find_additional_causes(race, best, names, found, readings, own, spared)
-            judged, raced = merge_findings(judged, best.treatment.cause, more.findings), more.raced
+    tested_causes: Collection[str] = ()
+    if verdict.verdict != "unknown" and verdict.best_effect is not None:
+        if series.remaining_seconds() > 0:
+            best, names = verdict.best_effect, [verdict.best_effect.treatment.cause]
+            spared = {f.cause for f in verdict.findings if f.trial is None or not f.recommended_config}
+            more = find_additional_causes(series, best, names, ranked_causes, measurements, own, spared)
+            verdict, tested_causes = merge_findings(verdict, best.treatment.cause, more.findings), more.tested_causes
         else:
-            notes.append("no second race after the best remedy: the time allowed was spent")
-    return add_untested_causes(judged, everyone, race, raced), notes
+            warnings.append("no second race after the best remedy: the time allowed was spent")
+    return add_untested_causes(verdict, everyone, series, tested_causes), warnings

@@ -23,7 +23,7 @@ EDGE = 0.05
 """Share of the entries averaged at the start and at the end: single batches jump."""
 LATE = 0.5
 """From here on, the slope says whether the loss still falls: this part is one doubling."""
-FEWEST_FOR_SLOPE = 4
+MIN_FOR_SLOPE = 4
 AT_PEAK, DECAYED = 0.9, 0.5
 """Shares of the peak rate: from the first on a step counts as at the peak, under the second at the
 end the rate counts as decayed."""
@@ -31,7 +31,7 @@ FEWEST_OF_TRAINING = 3
 """Training losses from which they are the curve read, however many validation losses there are."""
 SAME_LEVEL = 0.01
 """Share of the loss within which a smoothed curve counts as flat."""
-STEADY_SHARE = 0.3
+STEADY_FRACTION = 0.3
 """Of the run that must be at the peak rate for a slope to be read there."""
 
 
@@ -42,7 +42,7 @@ class CurveFeatures(msgspec.Struct, frozen=True, kw_only=True):
     """What places count: steps, epochs, or entries of the log."""
     length: float
     """The last place."""
-    first_place: float
+    first_position: float
     """Of the first loss."""
     entries: int
     training_points: int
@@ -110,12 +110,12 @@ def extract_curve_features(log: LossLog) -> CurveFeatures | None:
     training = _series(log.entries, "training")
     validation = _series(log.entries, "validation")
     enough = len(training[0]) >= min(FEWEST_OF_TRAINING, len(validation[0]))
-    places, losses = training if enough else validation
+    positions, losses = training if enough else validation
     finite = np.isfinite(losses)
     if not finite.any():
         return None
-    first_bad = float(places[~finite][0]) if not finite.all() else None
-    x, y = places[finite], losses[finite]
+    first_bad = float(positions[~finite][0]) if not finite.all() else None
+    x, y = positions[finite], losses[finite]
     width = edge = averaged(len(y))
     smooth = running_mean(y, width)
     slope, error = slope_per_doubling(x, y)
@@ -127,7 +127,7 @@ def extract_curve_features(log: LossLog) -> CurveFeatures | None:
     rates = [e.learning_rate for e in log.entries if e.learning_rate is not None]
     norms = [e.gradient_norm for e in log.entries if e.gradient_norm is not None]
     return CurveFeatures(
-        unit=log.unit, length=float(x[-1]), first_place=float(x[0]), entries=len(log.entries),
+        unit=log.unit, length=float(x[-1]), first_position=float(x[0]), entries=len(log.entries),
         training_points=len(training[0]), validation_points=len(validation[0]),
         points=len(losses), finite_points=len(y),
         validation_last_at=float(validation[0][-1]) if len(validation[0]) else 0.0,
@@ -139,7 +139,7 @@ def extract_curve_features(log: LossLog) -> CurveFeatures | None:
         flat_since=_flat_since(x, smooth, noise / math.sqrt(width)),
         recurs_every=period(x, y), finite_at_end=bool(finite[-FEWEST_OF_TRAINING:].all()),
         rate_decayed=bool(rates) and rates[-1] < DECAYED * max(rates),
-        steady_slope=_steady_slope(log.entries, x, y), extrapolation=_heading(log.entries, x, y),
+        steady_slope=_steady_slope(log.entries, x, y), extrapolation=_extrapolate_at_peak_lr(log.entries, x, y),
         highest_rise=float((smooth - np.minimum.accumulate(smooth)).max()),
         first_nonfinite=first_bad,
         rate_first=rates[0] if rates else None, rate_highest=max(rates, default=None),
@@ -170,52 +170,52 @@ def running_mean(values: Floats, width: int) -> Floats:
     return mean
 
 
-def slope_per_doubling(places: Floats, losses: Floats) -> tuple[float, float]:
+def slope_per_doubling(positions: Floats, losses: Floats) -> tuple[float, float]:
     """Fall in nats per doubling of the run, by least squares of the loss on log2 of the place over
     the second half, and its standard error; (0, inf) with too few points there."""
-    late = places >= LATE * places[-1]
-    x, y = places[late], losses[late]
-    if len(x) < FEWEST_FOR_SLOPE or x[0] <= 0 or x[0] == x[-1]:
+    late = positions >= LATE * positions[-1]
+    x, y = positions[late], losses[late]
+    if len(x) < MIN_FOR_SLOPE or x[0] <= 0 or x[0] == x[-1]:
         return 0.0, math.inf
     octaves = np.log2(x)
     centred = octaves - octaves.mean()
     slope = float((centred * y).sum() / (centred**2).sum())
-    left = y - y.mean() - slope * centred
-    error = math.sqrt(float((left**2).sum()) / (len(x) - 2) / float((centred**2).sum()))
+    residuals = y - y.mean() - slope * centred
+    error = math.sqrt(float((residuals**2).sum()) / (len(x) - 2) / float((centred**2).sum()))
     return -slope, error
 
 
-def _steady_slope(entries: Sequence[LogEntry], places: Floats, losses: Floats) -> float | None:
+def _steady_slope(entries: Sequence[LogEntry], positions: Floats, losses: Floats) -> float | None:
     """The slope per doubling while the rate stood at its peak; None if that was too short."""
-    here = mask_at_peak_lr([(e.position, e.learning_rate) for e in entries if e.learning_rate is not None], places)
+    here = mask_at_peak_lr([(e.position, e.learning_rate) for e in entries if e.learning_rate is not None], positions)
     if here is None:
         return None
-    slope, error = slope_per_doubling(places[here], losses[here])
+    slope, error = slope_per_doubling(positions[here], losses[here])
     return slope if slope > 2 * error else 0.0 if math.isfinite(error) else None
 
 
-def _heading(entries: Sequence[LogEntry], places: Floats, losses: Floats) -> CurveExtrapolation | None:
-    here = mask_at_peak_lr([(e.position, e.learning_rate) for e in entries if e.learning_rate is not None], places)
-    return None if here is None else extrapolate_curve(places[here], losses[here])
+def _extrapolate_at_peak_lr(entries: Sequence[LogEntry], positions: Floats, losses: Floats) -> CurveExtrapolation | None:
+    here = mask_at_peak_lr([(e.position, e.learning_rate) for e in entries if e.learning_rate is not None], positions)
+    return None if here is None else extrapolate_curve(positions[here], losses[here])
 
 
-def mask_at_peak_lr(rates: Sequence[tuple[float, float]], places: Floats) -> NDArray[np.bool_] | None:
+def mask_at_peak_lr(rates: Sequence[tuple[float, float]], positions: Floats) -> NDArray[np.bool_] | None:
     """Which of `places` (growing) lie where the rate stood at its peak, by `rates` (place, rate);
     None where no rate is known or that part is too short to say anything of the run."""
     peak = max((rate for _, rate in rates), default=0.0)
     there = [at for at, rate in rates if rate >= AT_PEAK * peak]
-    if not there or there[-1] - there[0] < STEADY_SHARE * float(places[-1]):
+    if not there or there[-1] - there[0] < STEADY_FRACTION * float(positions[-1]):
         return None
-    here: NDArray[np.bool_] = (places >= there[0]) & (places <= there[-1])
+    here: NDArray[np.bool_] = (positions >= there[0]) & (positions <= there[-1])
     return here if here.any() else None
 
 
-def extrapolation_measurements(found: CurveExtrapolation, unit: str) -> tuple[Measurement, Measurement]:
+def extrapolation_measurements(extrapolation: CurveExtrapolation, unit: str) -> tuple[Measurement, Measurement]:
     """Where a curve is going, after twice its length and at last; `unit`: what places count."""
     return (
-        Measurement("loss_ahead", found.loss, f"nats per token at {unit} {found.step:,.6g}",
-                ci95=found.ci95),
-        Measurement("loss_at_last", found.asymptote, "nats per token", ci95=found.floor_ci95),
+        Measurement("loss_ahead", extrapolation.loss, f"nats per token at {unit} {extrapolation.step:,.6g}",
+                ci95=extrapolation.ci95),
+        Measurement("loss_at_last", extrapolation.asymptote, "nats per token", ci95=extrapolation.floor_ci95),
     )  # fmt: skip
 
 
@@ -238,7 +238,7 @@ def _validation(
     """What validation and training say of each other."""
     names = ("validation_best", "validation_best_at", "validation_end", "gap",
              "training_after_best")  # fmt: skip
-    places, losses = (side[np.isfinite(validation[1])] for side in validation)
+    positions, losses = (side[np.isfinite(validation[1])] for side in validation)
     if not len(losses):
         return dict.fromkeys(names)
     best = int(losses.argmin())
@@ -248,7 +248,7 @@ def _validation(
     if len(y):
         smooth = running_mean(y, averaged(len(y)))
         gap = end - float(smooth[-1])
-        then = int(np.searchsorted(x, places[best]))
+        then = int(np.searchsorted(x, positions[best]))
         after = float(smooth[min(then, len(y) - 1)] - smooth[-1])
-    values = (float(losses[best]), float(places[best]), end, gap, after)
+    values = (float(losses[best]), float(positions[best]), end, gap, after)
     return dict(zip(names, values, strict=True))

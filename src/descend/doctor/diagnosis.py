@@ -10,18 +10,18 @@ SCHEMA = 1
 DEFAULT_BUDGET = 0.15
 """Share of the run's own training time that its trials may take, unless told otherwise."""
 
-LEAST_SECONDS, MOST_LEAST_SECONDS, LEAST_SHARE = 60.0, 180.0, 20.0
+MIN_BUDGET_SECONDS, MAX_MIN_BUDGET_SECONDS, MIN_BUDGET_RUN_MULTIPLE = 60.0, 180.0, 20.0
 """That trials may always take, since a run of seconds would otherwise allow none at all: so
 many times the run, at least and at most so long. Sixty seconds of one core are what the scores of
 docs/diagnosis_benchmark.md are made with, of runs of one to five."""
 
 
-def trial_budget_seconds(full: float, budget: float = DEFAULT_BUDGET, least: float | None = None) -> float:
+def trial_budget_seconds(full: float, budget: float = DEFAULT_BUDGET, min_seconds: float | None = None) -> float:
     """Seconds that the trials of a run of `full` seconds may take: its share, or at the least
     `least` (None: what every run is given)."""
-    if least is None:
-        least = min(max(LEAST_SHARE * full, LEAST_SECONDS), MOST_LEAST_SECONDS)
-    return max(budget * full, least)
+    if min_seconds is None:
+        min_seconds = min(max(MIN_BUDGET_RUN_MULTIPLE * full, MIN_BUDGET_SECONDS), MAX_MIN_BUDGET_SECONDS)
+    return max(budget * full, min_seconds)
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -141,5 +141,5 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
 
 def has_trials(diagnosis: Diagnosis) -> bool:
     """Whether any trial was made at all."""
-    judged: list[Finding | OtherCause] = [*diagnosis.causes, *diagnosis.ruled_out]
-    return any(one.trial is not None for one in judged)
+    findings: list[Finding | OtherCause] = [*diagnosis.causes, *diagnosis.ruled_out]
+    return any(one.trial is not None for one in findings)

@@ -14,11 +14,11 @@ START = (0.95, 1.15)
 1 is
 Karpathy's recipe; the width of the band is a first guess."""
 
-LEAST_OF_COUNTING = 0.5
+MIN_OF_COUNTING = 0.5
 """A small model's loss over what counting triples of tokens reaches: lower is suspect. A first
 guess: networks pass counting by a third or so on little text, and by far only on what repeats."""
 
-LARGEST_VOCABULARY = 10_000_000
+MAX_VOCABULARY = 10_000_000
 
 
 class ExpectedLoss(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,9 +38,9 @@ class ExpectedLoss(msgspec.Struct, frozen=True, kw_only=True):
 
 def expected_loss_range(corpus: str | None, vocab_size: int | None) -> ExpectedLoss:
     """The band for a text and a vocabulary; `ConfigError` for a vocabulary that is none."""
-    if vocab_size is not None and not 2 <= vocab_size <= LARGEST_VOCABULARY:
+    if vocab_size is not None and not 2 <= vocab_size <= MAX_VOCABULARY:
         raise ConfigError(
-            "vocab_size", str(vocab_size), f"2 to {LARGEST_VOCABULARY:,}",
+            "vocab_size", str(vocab_size), f"2 to {MAX_VOCABULARY:,}",
             "give the number of different tokens of the model",
         )  # fmt: skip
     if corpus is not None:
@@ -69,15 +69,15 @@ def _of_text(corpus: str, vocab_size: int | None) -> ExpectedLoss:
     size = choose_vocabulary(config, text.train_bytes)
     info = prepare_tokens(text, prepare_tokenizer(text, config.tokenizer, size)).info
     guess = math.log(vocab_size or info.vocab_size)
-    ladder = info.ngram_baselines
+    baselines = info.ngram_baselines
     return ExpectedLoss(
         start_low=START[0] * guess,
         start_high=START[1] * guess,
-        low=LEAST_OF_COUNTING * ladder.trigram,
-        high=ladder.bigram,
-        unigram=ladder.unigram,
+        low=MIN_OF_COUNTING * baselines.trigram,
+        high=baselines.bigram,
+        unigram=baselines.unigram,
         source=f"{info.corpus} in {info.vocab_size:,} tokens of our own tokenizer, on held-out "
-        f"text: guessing {guess:.2f}, single tokens {ladder.unigram:.2f}, "
-        f"pairs {ladder.bigram:.2f}, triples {ladder.trigram:.2f}; "
+        f"text: guessing {guess:.2f}, single tokens {baselines.unigram:.2f}, "
+        f"pairs {baselines.bigram:.2f}, triples {baselines.trigram:.2f}; "
         "another tokenizer of the same size comes to about the same",
     )

@@ -34,7 +34,7 @@ class NormalityAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Is this curve normal? `answer`: yes, no, or cannot tell."""
 
     answer: str
-    because: str
+    reason: str
     band: ExpectedLoss
 
 
@@ -59,7 +59,7 @@ class LogDiagnosis(msgspec.Struct, frozen=True, kw_only=True):
     ruled_out: list[OtherCause]
     not_checked: list[UncheckedCause]
     features: CurveFeatures | None
-    notes: list[str]
+    warnings: list[str]
     cost: LogCost
     schema: int = SCHEMA
 
@@ -76,18 +76,18 @@ def diagnose_log(
     log = in_nats(read_log(path))
     curve = extract_curve_features(log)
     band = expected_loss_range(corpus, vocab_size)
-    judged = apply_curve_rules(Shape(log, curve, band))
+    verdict = apply_curve_rules(Shape(log, curve, band))
     return LogDiagnosis(
         log=str(path),
         kind=log.kind,
-        normal=NormalityAnswer(answer=judged.normal, because=judged.because, band=band),
-        verdict=judged.verdict,
-        probability=judged.probability,
-        causes=[_finding(judged)] if judged.cause else [],
-        ruled_out=[OtherCause(cause=c, reason=why) for c, why in judged.ruled_out.items()],
-        not_checked=unchecked_causes(judged),
+        normal=NormalityAnswer(answer=verdict.normal, reason=verdict.because, band=band),
+        verdict=verdict.verdict,
+        probability=verdict.probability,
+        causes=[_finding(verdict)] if verdict.cause else [],
+        ruled_out=[OtherCause(cause=c, reason=why) for c, why in verdict.ruled_out.items()],
+        not_checked=unchecked_causes(verdict),
         features=curve,
-        notes=[*judged.notes, *_notes(log)],
+        warnings=[*verdict.notes, *_log_warnings(log)],
         cost=LogCost(round(time.monotonic() - began, 2)),
     )
 
@@ -107,14 +107,14 @@ def in_nats(log: LossLog) -> LossLog:
     return msgspec.structs.replace(log, entries=entries, notes=[*log.notes, note], bits=False)
 
 
-def _finding(judged: Judged) -> Finding:
-    assert judged.cause is not None
+def _finding(verdict: Judged) -> Finding:
+    assert verdict.cause is not None
     return Finding(
-        cause=judged.cause,
-        probability=judged.probability,
-        evidence=[Evidence(*e) for e in judged.evidence],
-        recommended_config=judged.prescription,
-        advice=judged.remedy,
+        cause=verdict.cause,
+        probability=verdict.probability,
+        evidence=[Evidence(*e) for e in verdict.evidence],
+        recommended_config=verdict.prescription,
+        advice=verdict.remedy,
     )
 
 
@@ -144,21 +144,21 @@ REQUIRED_DATA: dict[str, str] = {
 """All causes, and what it would take to see or to exclude each."""
 
 
-def unchecked_causes(judged: Judged) -> list[UncheckedCause]:
+def unchecked_causes(verdict: Judged) -> list[UncheckedCause]:
     """All causes on which the curve is silent."""
-    known = {judged.cause, *judged.ruled_out}
+    known = {verdict.cause, *verdict.ruled_out}
     return [UncheckedCause(cause, why) for cause, why in REQUIRED_DATA.items() if cause not in known]
 
 
-def _notes(log: LossLog) -> list[str]:
-    notes = list(log.notes)
+def _log_warnings(log: LossLog) -> list[str]:
+    warnings = list(log.notes)
     if log.unit == "epochs":
-        notes.append("the log names no steps: places are epochs")
+        warnings.append("the log names no steps: places are epochs")
     elif log.unit == "entries":
-        notes.append("the log names neither steps nor epochs: places are its entries, in order")
+        warnings.append("the log names neither steps nor epochs: places are its entries, in order")
     if all(e.validation_loss is None for e in log.entries):
-        notes.append(
+        warnings.append(
             "there is no validation loss in this log: overfitting cannot be seen, so whether the "
             "model learned the language or knows its text by heart is open"
         )
-    return notes
+    return warnings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def describe_effect(
-    change: str, gain: float, ci95: tuple[float, float] | None, takes_away: bool = False
+    change: str, loss_reduction: float, ci95: tuple[float, float] | None, is_ablation: bool = False
 ) -> str:
     """`twice the width ends 0.020 nats better (95 %: -0.010 to 0.050)`.
 
@@ -12,10 +12,10 @@ def describe_effect(
     what the run loses by a change that made it worse on purpose, such as half the text. The
     interval is told in the direction of the word before it.
     """
-    sign = 1.0 if takes_away or gain >= 0 else -1.0
-    nats = f"{sign * gain:.3f} nats"
-    words = f"costs {nats}" if takes_away else f"ends {nats} {'better' if sign > 0 else 'worse'}"
+    sign = 1.0 if is_ablation or loss_reduction >= 0 else -1.0
+    nats = f"{sign * loss_reduction:.3f} nats"
+    text = f"costs {nats}" if is_ablation else f"ends {nats} {'better' if sign > 0 else 'worse'}"
     if ci95 is None:
-        return f"{change} {words}"
+        return f"{change} {text}"
     low, high = sorted(sign * bound for bound in ci95)
-    return f"{change} {words} (95 %: {low:.3f} to {high:.3f})"
+    return f"{change} {text} (95 %: {low:.3f} to {high:.3f})"

@@ -14,7 +14,7 @@ from descend.doctor.race import TrialSeries, best_validation_point
 from descend.signals.curve import InterpolatedCurve, interpolate_curve
 from descend.trials.statistics import holm_adjust, moderated_t, paired_interval, sample_std
 
-PRIOR_SHARE = 0.006
+PRIOR_FRACTION = 0.006
 """Spread of the paired difference between a control and a change that does nothing, as a share of
 the loss, before this race has shown its own: a text of 0.3 nat a token (letters, few words) spreads
 less in nats than one of 4. Origin: 0.001 to 0.014 on nine of ten corpora of tiny runs
@@ -27,7 +27,7 @@ MIN_RELATIVE_EFFECT_AGAINST_HEALTHY = 0.01
 healthy: what the benchmark's labels count (benchmarks/diagnosis/truth.py)."""
 ALPHA = 0.05
 """p-value, corrected for all that was raced, under which a gain is no chance."""
-MOST_STEPS = 64
+MAX_STEPS = 64
 """Times the steps of the run, up to which the control's curve is followed."""
 FLAT = 0.1
 """Of a gain, that the control gains less by twice the steps: it will not come there by steps."""
@@ -78,10 +78,10 @@ class TreatmentEffect:
         """The gain, as far as it is expected to last to the end of a full run; of what was taken
         away, what the opposite is expected to gain."""
         change = self.treatment.change
-        gain = self.mean_reduction if self.extrapolated_reduction is None else min(self.mean_reduction, self.extrapolated_reduction)
-        most = math.inf if change.max_inverse_effect_nats is None else change.max_inverse_effect_nats
-        least = change.min_inverse_effect_nats if self.low > 0 else -math.inf
-        return max(min(gain * change.inverse_effect_fraction, most), least)
+        reduction = self.mean_reduction if self.extrapolated_reduction is None else min(self.mean_reduction, self.extrapolated_reduction)
+        max_reduction = math.inf if change.max_inverse_effect_nats is None else change.max_inverse_effect_nats
+        min_reduction = change.min_inverse_effect_nats if self.low > 0 else -math.inf
+        return max(min(reduction * change.inverse_effect_fraction, max_reduction), min_reduction)
 
     @property
     def error_at_end(self) -> float:
@@ -104,48 +104,48 @@ class TreatmentEffect:
         return self.low > 0 and self.p_holm < ALPHA and self.full_length_reduction >= self.min_effect
 
 
-def estimate_effects(race: TrialSeries, own_loss: float | None) -> list[TreatmentEffect]:
+def estimate_effects(series: TrialSeries, own_loss: float | None) -> list[TreatmentEffect]:
     """A `Gain` for every lane that ran; p-values corrected over all of them by Holm.
 
     `own_loss`: of the run itself, on the text that trials are judged on; None where the trials do
     not have the run's own settings, or it has no model.
     """
-    lanes = [lane for lane in race.treatments_run() if race.loss_reductions(lane)]
-    usual = _pooled_std(race, lanes)
-    found = [_gain(race, lane, usual) for lane in lanes]
-    corrected = holm_adjust([g.p_holm for g in found])
-    curve = race.known_curve or control_curve(race, own_loss)
-    done = [replace(g, p_holm=p) for g, p in zip(found, corrected, strict=True)]
-    return [_extrapolate_effect(race, g, curve) for g in done]
+    treatments = [treatment for treatment in series.treatments_run() if series.loss_reductions(treatment)]
+    usual = _pooled_std(series, treatments)
+    effects = [_estimate_effect(series, treatment, usual) for treatment in treatments]
+    corrected = holm_adjust([g.p_holm for g in effects])
+    curve = series.known_curve or control_curve(series, own_loss)
+    done = [replace(g, p_holm=p) for g, p in zip(effects, corrected, strict=True)]
+    return [_extrapolate_effect(series, g, curve) for g in done]
 
 
-def _pooled_std(race: TrialSeries, lanes: Sequence[Treatment]) -> float:
+def _pooled_std(series: TrialSeries, treatments: Sequence[Treatment]) -> float:
     """Spread of a paired difference in this race: the lower median over the lanes that ran with
     several seeds, since one that swings by itself says nothing of the others; or the prior."""
-    own = [sample_std(gains) for lane in lanes if len(gains := race.loss_reductions(lane)) > 1]
-    return max([_prior(race), *([statistics.median_low(own)] if own else [])])
+    own = [sample_std(reductions) for treatment in treatments if len(reductions := series.loss_reductions(treatment)) > 1]
+    return max([_prior(series), *([statistics.median_low(own)] if own else [])])
 
 
-def _prior(race: TrialSeries) -> float:
+def _prior(series: TrialSeries) -> float:
     """Spread (nats) of a paired difference, before any was seen."""
-    return PRIOR_SHARE * (race.loss(None, race.seed) or 1.0)
+    return PRIOR_FRACTION * (series.loss(None, series.seed) or 1.0)
 
 
-def _gain(race: TrialSeries, lane: Treatment, spread: float) -> TreatmentEffect:
-    gains = race.loss_reductions(lane)
-    interval = paired_interval(gains, pooled_sd=spread, pooled_df=PRIOR_DF)
-    mean, of_seeds, df = moderated_t(gains, spread, PRIOR_DF)
-    of_text = _text_error(race, lane)
+def _estimate_effect(series: TrialSeries, treatment: Treatment, spread: float) -> TreatmentEffect:
+    reductions = series.loss_reductions(treatment)
+    interval = paired_interval(reductions, pooled_sd=spread, pooled_df=PRIOR_DF)
+    mean, of_seeds, df = moderated_t(reductions, spread, PRIOR_DF)
+    of_text = _text_error(series, treatment)
     error = math.hypot(of_seeds, of_text)
     half = math.hypot((interval.high - interval.low) / 2, 1.96 * of_text)
-    seeds = [s for s in race.seeds if (lane, s) in race.results and (None, s) in race.results]
-    treated = [race.results[lane, s] for s in seeds]
-    control = [race.results[None, s] for s in seeds]
-    seconds = sum(o.seconds for o in treated)
+    seeds = [s for s in series.seeds if (treatment, s) in series.results and (None, s) in series.results]
+    treatment_results = [series.results[treatment, s] for s in seeds]
+    control = [series.results[None, s] for s in seeds]
+    seconds = sum(o.seconds for o in treatment_results)
     control_loss = float(np.mean([best_validation_point(o)[0] for o in control]))
-    sign = -1.0 if lane.change.is_ablation else 1.0
+    sign = -1.0 if treatment.change.is_ablation else 1.0
     return TreatmentEffect(
-        treatment=lane,
+        treatment=treatment,
         control_loss=control_loss,
         treatment_loss=control_loss - sign * mean,
         mean_reduction=mean,
@@ -153,7 +153,7 @@ def _gain(race: TrialSeries, lane: Treatment, spread: float) -> TreatmentEffect:
         high=mean + half,
         std_error=error,
         p_holm=_one_sided_p(mean, error, df),
-        seeds=len(gains),
+        seeds=len(reductions),
         tokens=control[0].tokens,
         seconds=seconds + sum(o.seconds for o in control),
         cost_factor=seconds / max(sum(o.seconds for o in control), 1e-9),
@@ -168,31 +168,31 @@ def _one_sided_p(mean: float, error: float, df: int) -> float:
     return float(t.sf(mean / error, df)) if error else float(mean <= 0)
 
 
-def _text_error(race: TrialSeries, lane: Treatment) -> float:
+def _text_error(series: TrialSeries, treatment: Treatment) -> float:
     """Standard error of the gain from having judged on so much text only, by its blocks (nats)."""
-    treated, control = (race.results.get((x, race.seed)) for x in (lane, None))
-    if treated is None or control is None:
+    treatment_result, control = (series.results.get((x, series.seed)) for x in (treatment, None))
+    if treatment_result is None or control is None:
         return 0.0
-    a, b = treated.chunk_losses, control.chunk_losses
+    a, b = treatment_result.chunk_losses, control.chunk_losses
     if not a or not b or len(a) != len(b) or len(a) < 2:
         return 0.0
-    if "vocab_size" in lane.change.keys:
+    if "vocab_size" in treatment.change.keys:
         return 0.0  # blocks of another tokenizer are other stretches of text
     differences = np.array(b) - np.array(a)
     return float(differences.std(ddof=1) / math.sqrt(len(differences)))
 
 
-def control_curve(race: TrialSeries, own_loss: float | None) -> InterpolatedCurve | None:
+def control_curve(series: TrialSeries, own_loss: float | None) -> InterpolatedCurve | None:
     """Loss of complete runs by length (steps): the control at its lengths, and the user's run."""
-    case = race.recorded_run
-    if race.is_full_length or own_loss is None:
+    recorded_run = series.recorded_run
+    if series.is_full_length or own_loss is None:
         return None
-    best = min(case.epochs, key=lambda e: e.validation_loss) if case.epochs else None
-    points = race.lengths | {float(best.step if best else len(case.steps)): own_loss}
+    best = min(recorded_run.epochs, key=lambda e: e.validation_loss) if recorded_run.epochs else None
+    points = series.lengths | {float(best.step if best else len(recorded_run.steps)): own_loss}
     return interpolate_curve(points) if len(points) >= 3 else None
 
 
-def _extrapolate_effect(race: TrialSeries, gain: TreatmentEffect, curve: InterpolatedCurve | None) -> TreatmentEffect:
+def _extrapolate_effect(series: TrialSeries, effect: TreatmentEffect, curve: InterpolatedCurve | None) -> TreatmentEffect:
     """`gain` with what is expected of it at the run's full length, and at equal time.
 
     A remedy that reaches in h steps what the control reaches in m h is taken to be worth m times
@@ -200,46 +200,46 @@ def _extrapolate_effect(race: TrialSeries, gain: TreatmentEffect, curve: Interpo
     that a control reaches which hardly falls any more is expected to last.
     """
     equal = None
-    if gain.treatment.is_costly and gain.treatment.change.steps == 1.0 and not gain.treatment.change.is_ablation:
-        bought = _bought_by_steps(race, gain.cost_factor, curve)
-        equal = None if bought is None else gain.mean_reduction - bought
+    if effect.treatment.is_costly and effect.treatment.change.steps == 1.0 and not effect.treatment.change.is_ablation:
+        extra_steps_reduction = _reduction_from_steps(series, effect.cost_factor, curve)
+        equal = None if extra_steps_reduction is None else effect.mean_reduction - extra_steps_reduction
     if curve is None:
-        return replace(gain, reduction_at_equal_time=equal)
-    h, n = _lengths(race)
-    target = gain.control_loss - gain.mean_reduction
-    most = n / h * MOST_STEPS
-    ratios = np.geomspace(1 / 64, most, 400)
-    reached = np.array([curve.at(h * m) for m in ratios]) - curve.at(h) + gain.control_loss
+        return replace(effect, reduction_at_equal_time=equal)
+    h, n = _lengths(series)
+    target = effect.control_loss - effect.mean_reduction
+    max_ratio = n / h * MAX_STEPS
+    ratios = np.geomspace(1 / 64, max_ratio, 400)
+    reached = np.array([curve.at(h * m) for m in ratios]) - curve.at(h) + effect.control_loss
     below = np.flatnonzero(reached <= target)
-    m = float(ratios[below[0]]) if len(below) else most
+    m = float(ratios[below[0]]) if len(below) else max_ratio
     beyond = max(float(reached[-1]) - target, 0.0)
     at_the_end, here = curve.at(n) - curve.at(n * m), curve.at(h) - curve.at(h * m)
     # What no number of steps brings a flat curve to is no head start, and kept whole. Of a
     # steep curve it is not known yet how far it falls: what is beyond it lasts as the rest does.
-    flat = curve.at(h) - curve.at(2 * h) < FLAT * gain.mean_reduction
+    flat = curve.at(h) - curve.at(2 * h) < FLAT * effect.mean_reduction
     lasting = 1.0 if flat else min(max(at_the_end / here, 0.0), 1.0) if here > 0 else 0.0
     carried, ends_at = at_the_end + beyond * lasting, None
-    if race.known_curve is None:  # else it is the curve of other settings than those in place
+    if series.known_curve is None:  # else it is the curve of other settings than those in place
         ends_at = curve.at(n)
         # At least what it is ahead of the full run already, in a part of its steps.
-        carried = max(carried, gain.mean_reduction - (curve.at(h) - ends_at))
-    return replace(gain, extrapolated_reduction=carried, full_run_control_loss=ends_at, reduction_at_equal_time=equal, equivalent_step_factor=m)
+        carried = max(carried, effect.mean_reduction - (curve.at(h) - ends_at))
+    return replace(effect, extrapolated_reduction=carried, full_run_control_loss=ends_at, reduction_at_equal_time=equal, equivalent_step_factor=m)
 
 
-def _lengths(race: TrialSeries) -> tuple[float, float]:
+def _lengths(series: TrialSeries) -> tuple[float, float]:
     """Of a trial and of a full run, in steps of the curve that gains are carried along."""
-    full = race.recorded_run.total_steps * race.full_length_factor
-    return race.head_start * race.steps, race.head_start * full
+    full = series.recorded_run.total_steps * series.full_length_factor
+    return series.head_start * series.steps, series.head_start * full
 
 
-def _bought_by_steps(race: TrialSeries, factor: float, curve: InterpolatedCurve | None) -> float | None:
+def _reduction_from_steps(series: TrialSeries, factor: float, curve: InterpolatedCurve | None) -> float | None:
     """Nats that the control would gain in `factor` times its steps, from the run twice as long, or
     where that was not tried by its curve; None where there is neither."""
-    for lane in race.treatments_run():
-        if lane.change.steps == 2.0 and lane.change.keys.keys() <= {"epoch"}:
-            doubled = race.loss_reductions(lane)
+    for treatment in series.treatments_run():
+        if treatment.change.steps == 2.0 and treatment.change.keys.keys() <= {"epoch"}:
+            doubled = series.loss_reductions(treatment)
             return float(np.mean(doubled)) * math.log2(max(factor, 1.0)) if doubled else None
     if curve is None:
         return None
-    h, _ = _lengths(race)
+    h, _ = _lengths(series)
     return curve.at(h) - curve.at(h * max(factor, 1.0))

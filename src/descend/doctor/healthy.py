@@ -73,19 +73,19 @@ RANGE_SOURCES: dict[str, str] = {
 script that is gone (docs/recipe.md)."""
 
 
-def format_range(held: Range) -> str:
+def format_range(value_range: Range) -> str:
     """`0.5 to 6`, `under 3`, `over 2`; empty where there is no bound."""
-    low, high = held
+    low, high = value_range
     if low is None:
         return "" if high is None else f"under {high:g}"
     return f"over {low:g}" if high is None else f"{low:g} to {high:g}"
 
 
-def range_source(signal: str) -> str:
+def range_source(metric: str) -> str:
     """Whose number the range of `signal` is."""
-    return RANGE_SOURCES.get(signal, FIRST_GUESS)
+    return RANGE_SOURCES.get(metric, FIRST_GUESS)
 
 
-def reference_range(signal: str) -> Range:
+def reference_range(metric: str) -> Range:
     """The range of `signal`; (None, None) where no value of it is unhealthy by itself."""
-    return REFERENCE_RANGES.get(signal, (None, None))
+    return REFERENCE_RANGES.get(metric, (None, None))

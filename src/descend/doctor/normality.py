@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from descend.doctor.curve import CurveFeatures
-from descend.doctor.expected import LARGEST_VOCABULARY
+from descend.doctor.expected import MAX_VOCABULARY
 from descend.doctor.judgment import EvidenceFacts, Judged, Shape
 
 ADAM_HIGHEST = 1e-2
@@ -86,10 +86,10 @@ def unexpected_start(shape: Shape) -> Judged | None:
     assert curve is not None
     most, known = shape.band.start_high, True
     if most is None:
-        most, known = math.log(LARGEST_VOCABULARY), False
+        most, known = math.log(MAX_VOCABULARY), False
     if curve.first > most and (not known or from_the_start(curve)):
         costs = f"guessing costs at most {most:.2f}" if known else (
-            f"guessing among {LARGEST_VOCABULARY:,} tokens would cost {most:.2f}"
+            f"guessing among {MAX_VOCABULARY:,} tokens would cost {most:.2f}"
         )  # fmt: skip
         return Judged(
             "unknown", 0.5, "no",
@@ -97,7 +97,7 @@ def unexpected_start(shape: Shape) -> Judged | None:
             "large, or losses were summed and not averaged",
         )  # fmt: skip
     least = shape.band.start_low
-    if least is not None and curve.first < least and curve.first_place <= NEAR_START:
+    if least is not None and curve.first < least and curve.first_position <= NEAR_START:
         return Judged(
             "unknown", 0.5, "cannot tell",
             f"the first loss is {curve.first:.2f}, where guessing costs {least:.2f} at least: the "
@@ -158,7 +158,7 @@ def is_flat(curve: CurveFeatures) -> bool:
     """Whether the loss fell and then stayed where it is for most of the run."""
     if curve.finite_points < FEWEST_FLAT or curve.flat_since is None:
         return False
-    run = curve.length - curve.first_place
+    run = curve.length - curve.first_position
     fell = curve.first - curve.end >= FELL * curve.first
     return run > 0 and fell and curve.length - curve.flat_since >= FLAT_SHARE * run
 
@@ -166,5 +166,5 @@ def is_flat(curve: CurveFeatures) -> bool:
 def from_the_start(curve: CurveFeatures, *, first_steps: float = 10, share: float = 0.02) -> bool:
     """Whether the first entry is of the beginning, as far as places tell: within so many steps, or
     such a share of the log."""
-    near = curve.first_place <= max(first_steps, share * curve.length)
+    near = curve.first_position <= max(first_steps, share * curve.length)
     return curve.unit == "steps" and curve.length > 0 and near

@@ -41,11 +41,11 @@ def load_bug_pages() -> dict[str, BugPage]:
 
 def parse_bug_page(name: str, source: str) -> BugPage:
     """The page that stands in the docstring of `source`; `ValueError` if headings are not right."""
-    words = ast.get_docstring(ast.parse(source)) or ""
-    title, *pieces = re.split(r"^([A-Z][\w ]+):\n", words, flags=re.MULTILINE)
+    docstring = ast.get_docstring(ast.parse(source)) or ""
+    title, *chunks = re.split(r"^([A-Z][\w ]+):\n", docstring, flags=re.MULTILINE)
     sections = {
-        heading: textwrap.dedent(body).strip()
-        for heading, body in zip(pieces[::2], pieces[1::2], strict=True)
+        section: textwrap.dedent(body).strip()
+        for section, body in zip(chunks[::2], chunks[1::2], strict=True)
     }
     if tuple(sections) != HEADINGS or not all(sections.values()):
         raise ValueError(f"{name}: needs these headings in order, none empty: {HEADINGS}")

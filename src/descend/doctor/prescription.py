@@ -46,29 +46,29 @@ def merge_recommendations(diagnosis: Diagnosis) -> dict[str, Any]:
 
 def compatible_causes(diagnosis: Diagnosis) -> list[Finding]:
     """The causes whose remedies hold together."""
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for finding in diagnosis.causes:
         if not finding.recommended_config or finding.trial is None:
             continue
         after = finding.trial.applied_causes
-        if not found or (after and set(after) <= {f.cause for f in found}):
-            found.append(finding)
-    return found
+        if not findings or (after and set(after) <= {f.cause for f in findings}):
+            findings.append(finding)
+    return findings
 
 
 def requested_run_config(run: Path) -> dict[str, Any]:
     """The settings that `run` was asked for; what was left open stays open."""
     info = read_info(run)
-    asked = {k: v for k, v in info.requested_config.items() if v is not None and k not in NOT_INHERITED}
-    return drop_implied_schedule(asked) | {"corpus_dir": info.resolved_config["corpus_dir"]}
+    requested_config = {k: v for k, v in info.requested_config.items() if v is not None and k not in NOT_INHERITED}
+    return drop_implied_schedule(requested_config) | {"corpus_dir": info.resolved_config["corpus_dir"]}
 
 
-def changed_settings(run: Path, changes: dict[str, Any]) -> dict[str, Any]:
+def make_changed_config(run: Path, changes: dict[str, Any]) -> dict[str, Any]:
     """The settings that `run` was asked for, with `changes`."""
-    settings = requested_run_config(run) | changes
+    config = requested_run_config(run) | changes
     if "vocab_size" in changes:  # a tokenizer that was given has a size of its own
-        settings.pop("vocab_path", None)
-    return settings
+        config.pop("vocab_path", None)
+    return config
 
 
 def recommended_run_config(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -84,4 +84,4 @@ def recommended_run_config(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             str(run), f"a diagnosis ({diagnosis.verdict}) that prescribes no setting: {said}",
             "one that does", "follow it, or leave --apply out",
         )  # fmt: skip
-    return changed_settings(run, changes), changes
+    return make_changed_config(run, changes), changes

@@ -25,19 +25,19 @@ from descend.trials.executor import TrialProgress, run_trials, workers_for_devic
 
 SEEDS = 3
 """Pairs of runs for the best few: with the pooled spread, enough for 0.02 nat (prototype)."""
-MOST_SEEDS = 12
+MAX_SEEDS = 12
 """Pairs for those that three leave in doubt, while time is left."""
 FINALISTS = 3
 """Causes that run with all seeds."""
-FEWEST_STEPS = 100
+MIN_STEPS = 100
 """Shortest trial: in fewer steps a run hardly gets past its warmup."""
 RUN_FRACTIONS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.125, 0.09, 0.06, 0.045, 0.03, 0.02, 0.015, 0.01)
 """Lengths of a trial as shares of the run, longest first."""
-GOOD_SHARE = 0.1
+PREFERRED_RUN_FRACTION = 0.1
 """Of the run: shorter trials say little of how it ends."""
-LEAST_SUSPECTS = 8
+MIN_TESTED_CAUSES = 8
 """Causes raced even where that makes the trials shorter than they should be."""
-FEWEST_SUSPECTS = 6
+MIN_CAUSES_OVER_BUDGET = 6
 """Causes raced where even the shortest trials take longer than is allowed."""
 START_SECONDS = 0.3
 """Of a trial before its first step: text, network, optimizer. Measured: 0.1 s on 60 kB of text that
@@ -62,7 +62,7 @@ OF_THE_CURVE = ""
 curve by length that gains of trials shorter than the run are carried along."""
 HALF_STEPS = Treatment(OF_THE_CURVE, TreatmentChange("half the steps", {}, steps=0.5))
 
-Told = Callable[[str, float], None]
+ProgressCallback = Callable[[str, float], None]
 
 
 @dataclass
@@ -75,7 +75,7 @@ class TrialSeries:
     """Length of the control, in steps of the run examined."""
     deadline: float
     """When the time allowed is spent (monotonic seconds)."""
-    progress: Told
+    progress: ProgressCallback
     results: dict[tuple[Treatment | None, int], TrialResult] = field(default_factory=dict)
     invalid_treatments: dict[Treatment, str] = field(default_factory=dict)
     """Lanes that could not run, and why."""
@@ -88,17 +88,17 @@ class TrialSeries:
     seconds: float = 0.0
 
     @property
-    def share_of_run(self) -> float:
+    def run_fraction(self) -> float:
         """Length of the control over that of a full run of `base`."""
         return self.steps / max(self.recorded_run.total_steps * self.full_length_factor, 1.0)
 
     def too_short_for(self, change: TreatmentChange) -> bool:
         """Whether nothing of `change` could show in its trials."""
-        return change.min_run_fraction > self.share_of_run
+        return change.min_run_fraction > self.run_fraction
 
-    def long_enough_for(self, ladders: Sequence[list[Treatment]]) -> list[list[Treatment]]:
+    def long_enough_for(self, treatment_sequences: Sequence[list[Treatment]]) -> list[list[Treatment]]:
         """Those of `ladders` of which something could show."""
-        return [ladder for ladder in ladders if not self.too_short_for(ladder[0].change)]
+        return [sequence for sequence in treatment_sequences if not self.too_short_for(sequence[0].change)]
 
     @property
     def seed(self) -> int:
@@ -108,117 +108,117 @@ class TrialSeries:
     @property
     def seeds(self) -> list[int]:
         """The run's own seed and those that the best few may run with as well."""
-        return [self.seed + n for n in range(MOST_SEEDS)]
+        return [self.seed + n for n in range(MAX_SEEDS)]
 
     def treatments_run(self) -> list[Treatment]:
         """Every remedy that ran."""
-        ran = dict.fromkeys(lane for lane, _ in self.results)
-        return [lane for lane in ran if lane is not None and lane.cause != OF_THE_CURVE]
+        ran = dict.fromkeys(treatment for treatment, _ in self.results)
+        return [treatment for treatment in ran if treatment is not None and treatment.cause != OF_THE_CURVE]
 
     @property
     def lengths(self) -> dict[float, float]:
         """Loss of the control by length in steps, for every length that it ran with."""
-        ran = {lane: o for (lane, seed), o in self.results.items() if seed == self.seed}
-        found = {lane.change.steps * self.steps: best_validation_point(o)[0] for lane, o in ran.items()
-                 if lane is not None and lane.change.keys.keys() <= {"epoch"}
-                 and lane.change.steps != 1.0}  # fmt: skip
-        return {float(self.steps): best_validation_point(ran[None])[0]} | found
+        ran = {treatment: o for (treatment, seed), o in self.results.items() if seed == self.seed}
+        losses = {treatment.change.steps * self.steps: best_validation_point(o)[0] for treatment, o in ran.items()
+                 if treatment is not None and treatment.change.keys.keys() <= {"epoch"}
+                 and treatment.change.steps != 1.0}  # fmt: skip
+        return {float(self.steps): best_validation_point(ran[None])[0]} | losses
 
     @property
     def is_full_length(self) -> bool:
         """Whether its trials are as good as of full length."""
-        return self.share_of_run >= NEARLY_FULL
+        return self.run_fraction >= NEARLY_FULL
 
     def remaining_seconds(self) -> float:
         """Seconds that may still be spent."""
         return self.deadline - time.monotonic()
 
-    def run(self, wanted: Sequence[tuple[Treatment | None, int]], stage: str) -> None:
+    def run(self, treatment_seeds: Sequence[tuple[Treatment | None, int]], stage: str) -> None:
         """Make the runs that are not there yet, side by side.
 
         On this machine alone, by whose speed their length was chosen, whatever cluster is named.
         """
         arms: dict[tuple[Treatment | None, int], TrialSpec] = {}
-        for lane, seed in wanted:
-            if (lane, seed) not in self.results and lane not in self.invalid_treatments:
-                arm = self.make_spec(lane, seed)
-                if arm is not None:
-                    arms[lane, seed] = arm
+        for treatment, seed in treatment_seeds:
+            if (treatment, seed) not in self.results and treatment not in self.invalid_treatments:
+                spec = self.make_spec(treatment, seed)
+                if spec is not None:
+                    arms[treatment, seed] = spec
         if not arms:
             return
         began = time.monotonic()
 
-        shares: dict[str, float] = {}
+        fractions: dict[str, float] = {}
 
-        def told(news: TrialProgress) -> None:
-            shares[news.key] = news.fraction_done
-            self.progress(stage, sum(shares.values()) / news.total)
+        def report_progress(trial_progress: TrialProgress) -> None:
+            fractions[trial_progress.key] = trial_progress.fraction_done
+            self.progress(stage, sum(fractions.values()) / trial_progress.total)
 
         self.progress(stage, 0.0)
         try:
-            found = run_trials(list(arms.values()), told=told, here=True)
-            self.results.update(zip(arms, found, strict=True))
+            results = run_trials(list(arms.values()), on_progress=report_progress, here=True)
+            self.results.update(zip(arms, results, strict=True))
         except DescendError:
             self._one_by_one(arms)
         self.seconds += time.monotonic() - began
 
     def _one_by_one(self, arms: Mapping[tuple[Treatment | None, int], TrialSpec]) -> None:
         """The same runs after one of them failed: what does not fit or go together is left out."""
-        for (lane, seed), arm in arms.items():
+        for (treatment, seed), spec in arms.items():
             try:
-                self.results[lane, seed] = run_trials([arm], here=True)[0]
+                self.results[treatment, seed] = run_trials([spec], here=True)[0]
             except DescendError as problem:
-                if lane is None and seed == self.seed:
+                if treatment is None and seed == self.seed:
                     raise
-                if lane is not None:
-                    self.invalid_treatments[lane] = _reason(problem)
+                if treatment is not None:
+                    self.invalid_treatments[treatment] = _reason(problem)
 
-    def make_spec(self, lane: Treatment | None, seed: int) -> TrialSpec | None:
+    def make_spec(self, treatment: Treatment | None, seed: int) -> TrialSpec | None:
         """The run of `lane`; None, with the reason kept, where the settings do not allow it."""
         try:
-            return make_treatment_spec(self.recorded_run, self.base, lane.change if lane else None, self.steps, seed)
+            return make_treatment_spec(self.recorded_run, self.base, treatment.change if treatment else None, self.steps, seed)
         except DescendError as problem:
-            if lane is None:
+            if treatment is None:
                 raise
-            self.invalid_treatments[lane] = _reason(problem)
+            self.invalid_treatments[treatment] = _reason(problem)
             return None
 
-    def loss(self, lane: Treatment | None, seed: int) -> float | None:
+    def loss(self, treatment: Treatment | None, seed: int) -> float | None:
         """Lowest held-out loss of that run, in nats per token of the run's own tokenizer."""
-        outcome, control = self.results.get((lane, seed)), self.results.get((None, seed))
-        if outcome is None or control is None:
+        result, control = self.results.get((treatment, seed)), self.results.get((None, seed))
+        if result is None or control is None:
             return None
-        return comparable_loss(outcome, control, lane.change if lane else None)
+        return comparable_loss(result, control, treatment.change if treatment else None)
 
     @property
     def follow_up_threshold_nats(self) -> float:
         """Nats from which a gain on one seed is followed up."""
         return FOLLOW_UP_RELATIVE_EFFECT * (self.loss(None, self.seed) or 0.0)
 
-    def loss_reductions(self, lane: Treatment) -> list[float]:
+    def loss_reductions(self, treatment: Treatment) -> list[float]:
         """Control minus treated (nats), for every seed that both ran with."""
-        sign = -1.0 if lane.change.is_ablation else 1.0
-        found = []
+        sign = -1.0 if treatment.change.is_ablation else 1.0
+        reductions = []
         for seed in self.seeds:
-            control, treated = self.loss(None, seed), self.loss(lane, seed)
-            if control is not None and treated is not None:
-                found.append(sign * (control - treated))
-        return found
+            control, treatment_loss = self.loss(None, seed), self.loss(treatment, seed)
+            if control is not None and treatment_loss is not None:
+                reductions.append(sign * (control - treatment_loss))
+        return reductions
 
 
 def _reason(problem: DescendError) -> str:
-    return f"{problem.location} {problem.found}: expected {problem.expected}"
+    return f"{problem.location} {problem.actual}: expected {problem.expected}"
 
 
-def best_validation_point(outcome: TrialResult) -> tuple[float, float]:
+def best_validation_point(result: TrialResult) -> tuple[float, float]:
     """Held-out loss and bits per byte where the loss was lowest: those weights are kept."""
-    points = [(p.validation_loss, p.bits_per_byte) for p in outcome.curve]
-    return min([*points, (outcome.validation_loss, outcome.bits_per_byte)])
+    points = [(p.validation_loss, p.bits_per_byte) for p in result.curve]
+    return min([*points, (result.validation_loss, result.bits_per_byte)])
 
 
-def comparable_loss(outcome: TrialResult, control: TrialResult, change: TreatmentChange | None) -> float:
+def comparable_loss(result: TrialResult, control: TrialResult, change: TreatmentChange | None) -> float:
     """Nats per token; across tokenizers by bits per byte, in tokens of the control's size."""
-    loss, bits = best_validation_point(outcome)
+    loss, bits = best_validation_point(result)
     if change is None or not change.changes_vocabulary:
         return loss
     own, own_bits = best_validation_point(control)
@@ -226,38 +226,38 @@ def comparable_loss(outcome: TrialResult, control: TrialResult, change: Treatmen
 
 
 def choose_trial_length(
-    case: RecordedRun, base: RunConfig, ladders: Sequence[Sequence[Treatment]], seconds: float
+    recorded_run: RecordedRun, base: RunConfig, treatment_sequences: Sequence[Sequence[Treatment]], seconds: float
 ) -> tuple[int, int]:
     """Length of the control in steps, and how many of `ladders` to race, within `seconds`.
 
     Worked out from the run's own speed alone, so that the same diagnosis asks for the same trials
     again and takes up those that are kept. Fewer suspects before trials under `GOOD_SHARE`.
     """
-    total = max(case.total_steps, 1)
-    shares = [s for s in RUN_FRACTIONS if s * total >= FEWEST_STEPS] or [1.0]
-    for least_share in (GOOD_SHARE, 0.0):
-        for count in range(len(ladders), min(LEAST_SUSPECTS, len(ladders)) - 1, -1):
-            for share in shares:
-                steps = round(share * total)
-                if share >= least_share and _race_seconds(case, base, ladders[:count], steps) <= (
+    total = max(recorded_run.total_steps, 1)
+    fractions = [s for s in RUN_FRACTIONS if s * total >= MIN_STEPS] or [1.0]
+    for min_fraction in (PREFERRED_RUN_FRACTION, 0.0):
+        for count in range(len(treatment_sequences), min(MIN_TESTED_CAUSES, len(treatment_sequences)) - 1, -1):
+            for fraction in fractions:
+                steps = round(fraction * total)
+                if fraction >= min_fraction and _series_seconds(recorded_run, base, treatment_sequences[:count], steps) <= (
                     seconds
                 ):
                     return steps, count
-    return round(shares[-1] * total), min(FEWEST_SUSPECTS, len(ladders))
+    return round(fractions[-1] * total), min(MIN_CAUSES_OVER_BUDGET, len(treatment_sequences))
 
 
 def first_round_seconds(
-    case: RecordedRun, base: RunConfig, ladders: Sequence[Sequence[Treatment]], steps: int
+    recorded_run: RecordedRun, base: RunConfig, treatment_sequences: Sequence[Sequence[Treatment]], steps: int
 ) -> float:
     """What the first round will take here: it is not cut short."""
-    race = TrialSeries(case, base, steps, 0.0, lambda stage, share: None)
-    return seconds_for(race, [None, *(x[0] for x in ladders)])
+    series = TrialSeries(recorded_run, base, steps, 0.0, lambda stage, fraction: None)
+    return seconds_for(series, [None, *(x[0] for x in treatment_sequences)])
 
 
-def seconds_for(race: TrialSeries, lanes: Sequence[Treatment | None]) -> float:
+def seconds_for(series: TrialSeries, treatments: Sequence[Treatment | None]) -> float:
     """What running all of `lanes` once will take here, side by side."""
-    arms = (race.make_spec(lane, race.seed) for lane in lanes)
-    return sum(_arm_seconds(race.recorded_run, arm) for arm in arms) / num_parallel_trials(race.base)
+    arms = (series.make_spec(treatment, series.seed) for treatment in treatments)
+    return sum(_trial_seconds(series.recorded_run, spec) for spec in arms) / num_parallel_trials(series.base)
 
 
 def num_parallel_trials(base: RunConfig) -> int:
@@ -265,115 +265,115 @@ def num_parallel_trials(base: RunConfig) -> int:
     return workers_for_devices({base.device})
 
 
-def _race_seconds(
-    case: RecordedRun, base: RunConfig, ladders: Sequence[Sequence[Treatment]], steps: int
+def _series_seconds(
+    recorded_run: RecordedRun, base: RunConfig, treatment_sequences: Sequence[Sequence[Treatment]], steps: int
 ) -> float:
     """What a race will take here: all first remedies, two stronger ones, more seeds of the best."""
-    control = make_treatment_spec(case, base, None, steps, case.config.seed)
-    more = (2 + (SEEDS - 1) * (FINALISTS + 1)) * _arm_seconds(case, control)
-    return first_round_seconds(case, base, ladders, steps) + more / num_parallel_trials(base)
+    control = make_treatment_spec(recorded_run, base, None, steps, recorded_run.config.seed)
+    more = (2 + (SEEDS - 1) * (FINALISTS + 1)) * _trial_seconds(recorded_run, control)
+    return first_round_seconds(recorded_run, base, treatment_sequences, steps) + more / num_parallel_trials(base)
 
 
-def _arm_seconds(case: RecordedRun, planned: TrialSpec | None) -> float:
+def _trial_seconds(recorded_run: RecordedRun, planned: TrialSpec | None) -> float:
     """Seconds of a trial by the run's own speed and the operations that each takes."""
     if planned is None:
         return 0.0
-    config, own = make_config(planned.config), case.config
-    vocabulary = config.vocab_size or case.shape.vocab_size
+    config, own = make_config(planned.config), recorded_run.config
+    vocabulary = config.vocab_size or recorded_run.shape.vocab_size
     operations = training_flops_per_token(shape_from_run_config(config, vocabulary), config.seq_len)
-    ratio = operations / training_flops_per_token(case.shape, own.seq_len)
+    ratio = operations / training_flops_per_token(recorded_run.shape, own.seq_len)
     # A trial has one thread; the run's own speed is that of all its threads.
-    threads = case.execution.threads if case.execution.device == "cpu" else 1
-    own_step = case.seconds_per_step * threads
+    threads = recorded_run.execution.threads if recorded_run.execution.device == "cpu" else 1
+    own_step = recorded_run.seconds_per_step * threads
     fixed = min(STEP_SECONDS, own_step / 2)
-    per_token = (own_step - fixed) / case.tokens_per_step * ratio
+    per_token = (own_step - fixed) / recorded_run.tokens_per_step * ratio
     steps = planned.steps or 0
-    held_out = len(case.store.validation) if case.store else planned.evaluation_tokens
-    judged = min(planned.evaluation_tokens, held_out)
+    validation_tokens = len(recorded_run.store.validation) if recorded_run.store else planned.evaluation_tokens
+    evaluation_tokens = min(planned.evaluation_tokens, validation_tokens)
     looks = 1 + (steps // planned.evaluate_every if planned.evaluate_every else 0)
     trained = steps * config.batch_size * config.seq_len
-    return START_SECONDS + steps * fixed + per_token * (trained + looks * judged / 3)
+    return START_SECONDS + steps * fixed + per_token * (trained + looks * evaluation_tokens / 3)
 
 
-def run_trial_series(race: TrialSeries, ladders: Sequence[Sequence[Treatment]], stage: str) -> None:
+def run_trial_series(series: TrialSeries, treatment_sequences: Sequence[Sequence[Treatment]], stage: str) -> None:
     """Race the `ladders`, strongest suspicion first, until all is known or time is spent."""
-    draws_curve = not race.is_full_length and race.known_curve is None
-    first = [None, *(ladder[0] for ladder in ladders), *([HALF_STEPS] if draws_curve else [])]
-    race.run([(lane, race.seed) for lane in first], stage)
-    climbing = list(ladders)
-    for rung in range(1, max((len(ladder) for ladder in ladders), default=0)):
+    draws_curve = not series.is_full_length and series.known_curve is None
+    first = [None, *(sequence[0] for sequence in treatment_sequences), *([HALF_STEPS] if draws_curve else [])]
+    series.run([(treatment, series.seed) for treatment in first], stage)
+    climbing = list(treatment_sequences)
+    for level in range(1, max((len(sequence) for sequence in treatment_sequences), default=0)):
         climbing = [
             x for x in climbing
-            if len(x) > rung and not race.too_short_for(x[rung].change) and _gains_by(race, x, rung)
+            if len(x) > level and not series.too_short_for(x[level].change) and _improves_at_level(series, x, level)
         ]  # fmt: skip
-        climbing.sort(key=lambda x: -race.loss_reductions(x[rung - 1])[0])
-        climbing = climbing[: _that_leave_time(race, [x[rung] for x in climbing[:FINALISTS]])]
+        climbing.sort(key=lambda x: -series.loss_reductions(x[level - 1])[0])
+        climbing = climbing[: _that_leave_time(series, [x[level] for x in climbing[:FINALISTS]])]
         if not climbing:
             break
-        race.run([(x[rung], race.seed) for x in climbing], f"{stage}: stronger")
-    finalists = _finalists(race, ladders)
-    for seed in race.seeds[1:SEEDS]:
-        if not finalists or race.remaining_seconds() <= 0:
+        series.run([(x[level], series.seed) for x in climbing], f"{stage}: stronger")
+    finalists = _finalists(series, treatment_sequences)
+    for seed in series.seeds[1:SEEDS]:
+        if not finalists or series.remaining_seconds() <= 0:
             break
-        race.run([(None, seed), *((lane, seed) for lane in finalists)], f"{stage}: more seeds")
-    if finalists and draws_curve and fits_in_budget(race, [twice := _twice_the_run(race)]):
-        race.run([(twice, race.seed)], f"{stage}: twice the run")
+        series.run([(None, seed), *((treatment, seed) for treatment in finalists)], f"{stage}: more seeds")
+    if finalists and draws_curve and fits_in_budget(series, [twice := _twice_the_run(series)]):
+        series.run([(twice, series.seed)], f"{stage}: twice the run")
 
 
-def _twice_the_run(race: TrialSeries) -> Treatment:
+def _twice_the_run(series: TrialSeries) -> Treatment:
     """Where a remedy seems to be worth more steps, what those are worth where the run ended."""
     longer = TreatmentChange(
         "twice the run",
-        {"epoch": 2 * (race.base.epoch or 1)},
-        steps=2 / race.share_of_run,
+        {"epoch": 2 * (series.base.epoch or 1)},
+        steps=2 / series.run_fraction,
     )
     return Treatment(OF_THE_CURVE, longer)
 
 
-def fits_in_budget(race: TrialSeries, lanes: Sequence[Treatment | None]) -> bool:
+def fits_in_budget(series: TrialSeries, treatments: Sequence[Treatment | None]) -> bool:
     """Whether all of `lanes` can be run in the time that is left."""
-    return seconds_for(race, lanes) <= race.remaining_seconds()
+    return seconds_for(series, treatments) <= series.remaining_seconds()
 
 
-def _finalists(race: TrialSeries, ladders: Sequence[Sequence[Treatment]]) -> list[Treatment]:
+def _finalists(series: TrialSeries, treatment_sequences: Sequence[Sequence[Treatment]]) -> list[Treatment]:
     """The remedies that run with more seeds: those that may turn out to count, the best first."""
-    control = race.loss(None, race.seed) or 0.0
+    control = series.loss(None, series.seed) or 0.0
     promise = {
-        lane: race.loss_reductions(lane)[0] * lane.change.inverse_effect_fraction
-        for ladder in ladders
-        if (lane := best_treatment(race, ladder))
+        treatment: series.loss_reductions(treatment)[0] * treatment.change.inverse_effect_fraction
+        for sequence in treatment_sequences
+        if (treatment := best_treatment(series, sequence))
     }
-    wanted = [x for x in promise if promise[x] > POSSIBLE * min_effect_nats(x, control)]
-    wanted.sort(key=lambda lane: -promise[lane])
-    best = promise[wanted[0]] if wanted else 0.0
-    return [lane for lane in wanted if promise[lane] >= CLOSE * best][:FINALISTS]
+    candidates = [x for x in promise if promise[x] > POSSIBLE * min_effect_nats(x, control)]
+    candidates.sort(key=lambda treatment: -promise[treatment])
+    best = promise[candidates[0]] if candidates else 0.0
+    return [treatment for treatment in candidates if promise[treatment] >= CLOSE * best][:FINALISTS]
 
 
-def _that_leave_time(race: TrialSeries, wanted: Sequence[Treatment]) -> int:
+def _that_leave_time(series: TrialSeries, treatments: Sequence[Treatment]) -> int:
     """How many of `wanted` leave time to run the best few with more seeds: what gained once only
     proves little, however strong the remedy."""
-    side_by_side = num_parallel_trials(race.base)
+    side_by_side = num_parallel_trials(series.base)
     # Seconds at work, of which the clock of the wall shows more where others have the cores.
-    control = race.results[None, race.seed].seconds * contention_factor(side_by_side)
+    control = series.results[None, series.seed].seconds * contention_factor(side_by_side)
     again = (SEEDS - 1) * control / side_by_side
-    seeds, usual = (FINALISTS + 1) * again, max(seconds_for(race, [None]), 1e-9)
+    seeds, usual = (FINALISTS + 1) * again, max(seconds_for(series, [None]), 1e-9)
     count = 0
-    for lane in wanted:
-        own = seconds_for(race, [lane])
+    for treatment in treatments:
+        own = seconds_for(series, [treatment])
         seeds += own + again * max(0.0, own / usual - 1)  # a longer one takes longer each time
-        if seeds > race.remaining_seconds():
+        if seeds > series.remaining_seconds():
             break
         count += 1
     return count
 
 
-def _gains_by(race: TrialSeries, ladder: Sequence[Treatment], rung: int) -> bool:
+def _improves_at_level(series: TrialSeries, sequence: Sequence[Treatment], level: int) -> bool:
     """Whether the remedy below `rung` was worth no less than those below it, and more than none."""
-    gains = [g[0] * lane.cost_weight for lane in ladder[:rung] if (g := race.loss_reductions(lane))]
-    return len(gains) == rung and gains[-1] > race.follow_up_threshold_nats and gains[-1] >= max(gains)
+    reductions = [g[0] * treatment.cost_weight for treatment in sequence[:level] if (g := series.loss_reductions(treatment))]
+    return len(reductions) == level and reductions[-1] > series.follow_up_threshold_nats and reductions[-1] >= max(reductions)
 
 
-def best_treatment(race: TrialSeries, ladder: Sequence[Treatment]) -> Treatment | None:
+def best_treatment(series: TrialSeries, sequence: Sequence[Treatment]) -> Treatment | None:
     """The remedy of a ladder whose gain on the run's own seed is worth most."""
-    ran = [lane for lane in ladder if race.loss_reductions(lane)]
-    return max(ran, key=lambda lane: race.loss_reductions(lane)[0] * lane.cost_weight) if ran else None
+    ran = [treatment for treatment in sequence if series.loss_reductions(treatment)]
+    return max(ran, key=lambda treatment: series.loss_reductions(treatment)[0] * treatment.cost_weight) if ran else None

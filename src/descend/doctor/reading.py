@@ -21,7 +21,7 @@ class Measurement(msgspec.Struct, frozen=True):
 Measurements = Mapping[str, Measurement]
 
 
-def measurement_value(readings: Measurements, signal: str, otherwise: float = 0.0) -> float:
+def measurement_value(measurements: Measurements, metric: str, otherwise: float = 0.0) -> float:
     """The reading of `signal`, or `otherwise` where it could not be taken."""
-    found = readings.get(signal)
-    return otherwise if found is None else found.value
+    measurement = measurements.get(metric)
+    return otherwise if measurement is None else measurement.value

@@ -31,7 +31,7 @@ FEW_LOST = 0.05
 EXPLODED = 1.5
 """Loss at the end over the loss at the start from which training has exploded, not just stalled."""
 OVERFIT_NATS = 0.05
-OVERFIT_SHARE = 0.01
+OVERFIT_FRACTION = 0.01
 """Rise of the validation loss above its lowest that counts: several times the spread between
 evaluations of a small run (0.006 nat on three seeds of tiny Shakespeare), and one in a hundred."""
 STILL_FALLING = 0.03
@@ -71,21 +71,21 @@ OFTEN_SPIKED = 0.005
 def apply_curve_rules(shape: Shape) -> Judged:
     """The verdict of the first rule that holds, with what the curve rules out."""
     for rule in RULES:
-        found = rule(shape)
-        if found is not None:
-            out = {c: why for c, why in ruled_out(shape).items() if c != found.cause}
-            return _with(found, out, _remarks(shape))
-    return _with(_nothing_found(shape), ruled_out(shape), _remarks(shape))
+        verdict = rule(shape)
+        if verdict is not None:
+            out = {c: why for c, why in ruled_out(shape).items() if c != verdict.cause}
+            return _with(verdict, out, _curve_warnings(shape))
+    return _with(_verdict_without_cause(shape), ruled_out(shape), _curve_warnings(shape))
 
 
-def _with(found: Judged, out: dict[str, str], notes: list[str]) -> Judged:
-    facts = vars(found) | {"ruled_out": out, "notes": notes}
+def _with(verdict: Judged, out: dict[str, str], warnings: list[str]) -> Judged:
+    facts = vars(verdict) | {"ruled_out": out, "notes": warnings}
     return Judged(**facts)
 
 
 def _diverged(shape: Shape) -> Judged | None:
     curve = shape.curve
-    remedy = (
+    advice = (
         "lower the learning rate to a third, clip gradients at 1.0, or warm up for longer; go on "
         "from a checkpoint before that place"
     )
@@ -100,26 +100,26 @@ def _diverged(shape: Shape) -> Judged | None:
         fact: EvidenceFacts = ("first_loss_not_finite", at, _unit(shape), (None, None),
                                "from here on the loss is not a number")  # fmt: skip
         return Judged("diverged", 0.95, "no", "the loss stops being a number", "diverged", [fact],
-                      {}, remedy)  # fmt: skip
+                      {}, advice)  # fmt: skip
     if curve.gradient_norm_not_finite and curve.end == 0:
         fact = ("loss_at_end", 0.0, "nats", (None, None),
                 "exactly 0, beside a gradient that is not a number: a failed run")  # fmt: skip
         return Judged("diverged", 0.9, "no", "the gradient stops being a number", "diverged",
-                      [fact], {}, remedy)  # fmt: skip
+                      [fact], {}, advice)  # fmt: skip
     if shape.log.objective is not None:
         return None
     if curve.end > EXPLODED * curve.start > 0:
         fact = ("rise_over_run", curve.end / curve.start, "times the loss at the start",
                 (None, 1.0), "the loss ends far above where it began")  # fmt: skip
         return Judged("diverged", 0.85, "no", "the loss ends far above where it began", "diverged",
-                      [fact], {}, remedy)  # fmt: skip
+                      [fact], {}, advice)  # fmt: skip
     fall, rise = curve.start - curve.lowest, curve.end - curve.lowest
     if curve.training_points and rise > GONE_BACK * fall > WAVE * curve.end:
         fact = ("rise_of_smoothed_loss", rise, "nats", (None, GONE_BACK * fall),
                 f"it had come down to {curve.lowest:.2f}")  # fmt: skip
         return Judged("diverged", 0.75, "no",
                       f"the loss falls to {curve.lowest:.2f} and ends at {curve.end:.2f}",
-                      "diverged", [fact], {}, remedy)  # fmt: skip
+                      "diverged", [fact], {}, advice)  # fmt: skip
     return None
 
 
@@ -143,7 +143,7 @@ def _overfitted(shape: Shape) -> Judged | None:
     if curve.validation_best is None or curve.validation_end is None:
         return None
     rise = curve.validation_end - curve.validation_best
-    if rise < max(OVERFIT_NATS, OVERFIT_SHARE * curve.validation_best):
+    if rise < max(OVERFIT_NATS, OVERFIT_FRACTION * curve.validation_best):
         return None
     fell = curve.training_after_best
     if fell is not None and fell < 0:
@@ -155,25 +155,25 @@ def _overfitted(shape: Shape) -> Judged | None:
     if fell is not None:
         facts.append(("training_fall_after_best", fell, "nats", (None, None),
                       "the training loss fell on meanwhile"))  # fmt: skip
-    because = "the held-out loss turns upward while training goes on"
-    remedy = (
+    reason = "the held-out loss turns upward while training goes on"
+    advice = (
         f"keep the model of {curve.validation_best_at:g} {_unit(shape)}; to get lower, train on "
         "more text, or with dropout, more weight decay or a smaller model"
     )
     sure = 0.8 if fell is not None and fell > rise / 2 else 0.6
-    return Judged("too_little_data", sure, "no", because, "too_little_data", facts, {}, remedy)
+    return Judged("too_little_data", sure, "no", reason, "too_little_data", facts, {}, advice)
 
 
 def _rate_too_high(shape: Shape) -> Judged | None:
     curve = shape.curve
     assert curve is not None
-    least = max(WAVE * curve.end, WAVE_NOISE * curve.noise_of_mean,
+    min_rise = max(WAVE * curve.end, WAVE_NOISE * curve.noise_of_mean,
                 WAVE_FALL * (curve.first - curve.lowest))  # fmt: skip
-    waves = curve.highest_rise > least
+    waves = curve.highest_rise > min_rise
     spiky = curve.spikes > OFTEN_SPIKED * curve.entries and curve.noise > JAGGED * curve.end
     if not waves and not spiky:
         return None
-    rise: EvidenceFacts = ("rise_of_smoothed_loss", curve.highest_rise, "nats", (None, least),
+    rise: EvidenceFacts = ("rise_of_smoothed_loss", curve.highest_rise, "nats", (None, min_rise),
                            "on its way down the loss rose again")  # fmt: skip
     many: EvidenceFacts = ("spikes", float(curve.spikes), "entries",
                            (None, OFTEN_SPIKED * curve.entries),
@@ -202,17 +202,17 @@ def _stuck(shape: Shape) -> Judged | None:
             "what was logged is no loss, or the gradients were not numbers",
         )  # fmt: skip
     fell = (first - curve.end) / first
-    blind = shape.band.unigram is not None and _judged_loss(curve) >= shape.band.unigram
+    blind = shape.band.unigram is not None and _final_loss(curve) >= shape.band.unigram
     if fell >= HARDLY_FELL and not blind:
         return None
     fact: EvidenceFacts = ("fall_over_run", fell, "of the first loss", (HARDLY_FELL, None),
                            "the loss hardly came down")  # fmt: skip
-    because = "the loss hardly falls" if fell < HARDLY_FELL else (
+    reason = "the loss hardly falls" if fell < HARDLY_FELL else (
         "the loss ends above what counting single tokens reaches"
     )  # fmt: skip
     if curve.unit == "steps" and curve.length < FEW_UPDATES:
         fact = ("steps", curve.length, "updates", (FEW_UPDATES, None), "so few teach nothing")
-        return Judged("undertrained", 0.6, "no", because, "undertrained", [fact], {},
+        return Judged("undertrained", 0.6, "no", reason, "undertrained", [fact], {},
                       "train for longer before judging anything else")  # fmt: skip
     if shape.band.start_low is None and fell > 0 and _like_finetuning(curve):
         return Judged(
@@ -225,18 +225,18 @@ def _stuck(shape: Shape) -> Judged | None:
     falling = curve.slope_per_doubling > 2 * curve.slope_std_error
     if not low and not falling:
         return Judged(
-            "unknown", 0.5, "no", because, None, [fact], {},
+            "unknown", 0.5, "no", reason, None, [fact], {},
             "",
         )  # fmt: skip
-    remedy = (
+    advice = (
         "raise the rate threefold, then tenfold, with a short warm-up; if nothing changes, look "
         "for a fault in the program: `descend check` finds the usual ones"
     )
     keys = {}
     if curve.rate_highest is not None:
         keys = {"learning_rate": float(f"{curve.rate_highest * 10:.2g}")}
-    return Judged("learning_rate_too_low", 0.6 if low else 0.45, "no", because,
-                  "learning_rate_too_low", [fact, *_rate_fact(curve)], keys, remedy)  # fmt: skip
+    return Judged("learning_rate_too_low", 0.6 if low else 0.45, "no", reason,
+                  "learning_rate_too_low", [fact, *_rate_fact(curve)], keys, advice)  # fmt: skip
 
 
 def _like_finetuning(curve: CurveFeatures) -> bool:
@@ -258,14 +258,14 @@ def _rate_fact(curve: CurveFeatures) -> list[EvidenceFacts]:
 def _stopped_early(shape: Shape) -> Judged | None:
     curve = shape.curve
     assert curve is not None
-    gain, error = curve.slope_per_doubling, curve.slope_std_error
+    slope, error = curve.slope_per_doubling, curve.slope_std_error
     if curve.rate_decayed:
         if curve.steady_slope is None:
             return None
-        gain, error = curve.steady_slope, 0.0
-    if gain < STILL_FALLING * curve.end or gain < 2 * error:
+        slope, error = curve.steady_slope, 0.0
+    if slope < STILL_FALLING * curve.end or slope < 2 * error:
         return None
-    fact: EvidenceFacts = ("slope_per_doubling", gain, "nats", (None, STILL_FALLING * curve.end),
+    fact: EvidenceFacts = ("slope_per_doubling", slope, "nats", (None, STILL_FALLING * curve.end),
                            "by so much the loss falls in the second half of the run")  # fmt: skip
     unseen = "" if curve.validation_best is not None else (
         "; overfitting cannot be seen, since there is no validation loss"
@@ -274,7 +274,7 @@ def _stopped_early(shape: Shape) -> Judged | None:
         "undertrained", 0.5 if curve.rate_highest else 0.4, "yes",
         f"it falls as it should, and was stopped while still falling{unseen}",
         "undertrained", [fact], {},
-        f"train about twice as long: up to {gain:.2f} nats lower, if nothing else is wrong; a "
+        f"train about twice as long: up to {slope:.2f} nats lower, if nothing else is wrong; a "
         "higher learning rate or smaller batches may do the same in the same time",
     )  # fmt: skip
 
@@ -285,10 +285,10 @@ RULES: tuple[Callable[[Shape], Judged | None], ...] = (
 )  # fmt: skip
 
 
-def _nothing_found(shape: Shape) -> Judged:
+def _verdict_without_cause(shape: Shape) -> Judged:
     curve, band = shape.curve, shape.band
     assert curve is not None
-    loss = _judged_loss(curve)
+    loss = _final_loss(curve)
     if band.high is not None and loss > band.high:
         return Judged("unknown", 0.5, "no",
                       f"it levels off at {loss:.2f}, above what counting pairs of tokens reaches "
@@ -341,48 +341,48 @@ def ruled_out(shape: Shape) -> dict[str, str]:
     if slope + 2 * error < FLAT * curve.end and not curve.rate_decayed and not is_flat(curve):
         out["undertrained"] = f"in its second half it falls by {slope:.3f} nats per doubling"
     guess = shape.band.start_high
-    untrained = curve.unit == "steps" and curve.first_place <= NEAR_START
+    untrained = curve.unit == "steps" and curve.first_position <= NEAR_START
     if guess is not None and untrained and curve.first <= guess:
         out["bad_initialisation"] = (
             f"the first loss, {curve.first:.2f}, is not above that of guessing ({guess:.2f})"
         )
     high, validated = shape.band.high, curve.validation_end is not None
-    if high is not None and validated and _judged_loss(curve) < high:
+    if high is not None and validated and _final_loss(curve) < high:
         out["context_unused"] = (
-            f"it ends at {_judged_loss(curve):.2f}, below what counting pairs of tokens reaches "
+            f"it ends at {_final_loss(curve):.2f}, below what counting pairs of tokens reaches "
             f"({shape.band.high:.2f})"
         )
     return out
 
 
-def _remarks(shape: Shape) -> list[str]:
+def _curve_warnings(shape: Shape) -> list[str]:
     curve, band = shape.curve, shape.band
     if curve is None:
         return []
-    notes = []
+    warnings = []
     if band.start_high is not None and curve.first > band.start_high and from_the_start(curve):
-        notes.append(
+        warnings.append(
             f"the first loss is {curve.first:.2f}, more than guessing costs "
             f"({band.start_high:.2f}): initial weights or logits too large, or losses summed "
             "and not averaged"
         )
     if curve.gap is not None and curve.gap < -BELOW_TRAINING:
-        notes.append(
+        warnings.append(
             f"held-out loss lies {-curve.gap:.2f} below the training loss: usual with dropout and "
             "with averages that lag, else a sign that held-out text stands in training"
         )
     rate = curve.rate_highest
     if rate is not None and rate > FAR * ADAM_HIGHEST and not shape.log.adam:
-        notes.append(
+        warnings.append(
             f"the highest logged rate is {rate:g}: SGD may be used at that, AdamW is used up to "
             f"{ADAM_HIGHEST:g}"
         )
     if curve.spikes:
-        notes.append(f"{curve.spikes} of {curve.entries} losses stand far above their neighbours")
-    return notes
+        warnings.append(f"{curve.spikes} of {curve.entries} losses stand far above their neighbours")
+    return warnings
 
 
-def _judged_loss(curve: CurveFeatures) -> float:
+def _final_loss(curve: CurveFeatures) -> float:
     """The held-out loss where there is one."""
     return curve.end if curve.validation_end is None else curve.validation_end
 

@@ -22,18 +22,18 @@ class RankedCause(msgspec.Struct, frozen=True):
     exclusion_reason: str | None
 
 
-def rank_causes(causes: Sequence[Cause], config: RunConfig, readings: Measurements) -> list[RankedCause]:
+def rank_causes(causes: Sequence[Cause], config: RunConfig, measurements: Measurements) -> list[RankedCause]:
     """All causes, the most suspected first; those out of the question last."""
-    found = [RankedCause(c, cause_log_odds(c, readings), c.exclusion_reason(config, readings)) for c in causes]
-    return sorted(found, key=lambda s: (s.exclusion_reason is not None, -s.log_odds))
+    ranked_causes = [RankedCause(c, cause_log_odds(c, measurements), c.exclusion_reason(config, measurements)) for c in causes]
+    return sorted(ranked_causes, key=lambda s: (s.exclusion_reason is not None, -s.log_odds))
 
 
-def cause_log_odds(cause: Cause, readings: Measurements) -> float:
+def cause_log_odds(cause: Cause, measurements: Measurements) -> float:
     """Its prior and the weights of what it expects: for a reading inside, against one outside."""
     return cause.prior_log_odds + sum(
-        e.weight if in_expected_range(e, readings[e.metric]) else -e.penalty
+        e.weight if in_expected_range(e, measurements[e.metric]) else -e.penalty
         for e in cause.expected_ranges
-        if e.metric in readings
+        if e.metric in measurements
     )
 
 
@@ -45,15 +45,15 @@ def softmax_probabilities(scores: Sequence[float], healthy: float) -> list[float
     return [w / sum(weights) for w in weights]
 
 
-def supporting_evidence(cause: Cause, readings: Measurements) -> list[Evidence]:
+def supporting_evidence(cause: Cause, measurements: Measurements) -> list[Evidence]:
     """The readings that speak for `cause`. One that is usual is no evidence, though it may have
     made a cause a little more likely."""
     return [
-        evidence_of(readings[e.metric], e.reason)
+        evidence_of(measurements[e.metric], e.reason)
         for e in cause.expected_ranges
-        if e.metric in readings
-        and in_expected_range(e, readings[e.metric])
-        and not is_usual(readings[e.metric])
+        if e.metric in measurements
+        and in_expected_range(e, measurements[e.metric])
+        and not is_usual(measurements[e.metric])
     ]
 
 
@@ -65,23 +65,23 @@ def is_usual(reading: Measurement) -> bool:
     return (low is None or reading.value >= low) and (high is None or reading.value <= high)
 
 
-def contrary_evidence(cause: Cause, readings: Measurements) -> list[Evidence]:
+def contrary_evidence(cause: Cause, measurements: Measurements) -> list[Evidence]:
     """The readings that speak against `cause`."""
     return [
-        evidence_of(readings[e.metric], e.reason)
+        evidence_of(measurements[e.metric], e.reason)
         for e in cause.expected_ranges
-        if e.metric in readings and not in_expected_range(e, readings[e.metric])
+        if e.metric in measurements and not in_expected_range(e, measurements[e.metric])
     ]
 
 
-def evidence_of(reading: Measurement, why: str) -> Evidence:
+def evidence_of(measurement: Measurement, why: str) -> Evidence:
     """A reading with its healthy range and what it means."""
-    held = reference_range(reading.metric)
-    return Evidence(reading.metric, reading.value, reading.unit, held, why, reading.ci95)
+    normal_range = reference_range(measurement.metric)
+    return Evidence(measurement.metric, measurement.value, measurement.unit, normal_range, why, measurement.ci95)
 
 
-def in_expected_range(expected: ExpectedRange, reading: Measurement) -> bool:
+def in_expected_range(expected: ExpectedRange, measurement: Measurement) -> bool:
     """Whether `reading` is what is expected."""
     low = -math.inf if expected.low is None else expected.low
     high = math.inf if expected.high is None else expected.high
-    return low <= reading.value <= high
+    return low <= measurement.value <= high

@@ -30,28 +30,28 @@ WORSE_THAN_COUNTING = 0.3
 """Nats above what counting reaches from which a run is not called healthy only since trials shorter
 than it gained nothing. A model 8 wide (benchmarks/results/doctor/width_8.json) stood 1.07 above;
 first guess."""
-LEAST_PROBABILITY = 0.5
+MIN_PROBABILITY = 0.5
 """Of being healthy: under it, where nothing is proved, the verdict is `unknown`."""
 MEASURED_SCORE = 4.0
 """Log-odds (nats) that a cause gains by having been counted; first guess."""
-LEAST_UNPROVED = 0.3
+MIN_UNPROVED = 0.3
 """The same of the signals alone, which tell the likeliest with how likely it is. Origin: on the
 development half of the benchmark half of what stands first between 0.3 and 0.5 is right."""
 HEALTHY_SCORE = 1.0
 """Log-odds (nats) of a healthy run, before anything is tried; first guess."""
-LEAST_TOLD = 0.05
+MIN_LISTED_PROBABILITY = 0.05
 """Probability from which a cause is told beside the first; under it, it is told as less."""
-TOLD_IN_DOUBT = 3
+MAX_UNCERTAIN_CAUSES = 3
 """Remedies that are told where the verdict is `unknown`: those that gained, and may by chance."""
 MEASURED_FROM = 0.05
 """Nats from which a counted cause is told."""
-FLOOR_GAP, FLOOR_LADDER = 0.05, 0.02
+FLOOR_GAP, FLOOR_NGRAM_REDUCTION = 0.05, 0.02
 """Nats above the best that counting reaches, and that longer counted contexts bring, under which
 a run that nothing improves is at the floor of its text; first guesses."""
 TELLING = 0.02
 """Nats that a token tells of one further on, under which a text is mostly chance. Origin: 0.007 at
 most on the noisy texts of the benchmark's development half, 0.065 and more on the others."""
-CHANCE_SHARE = 0.9
+MOSTLY_RANDOM_FRACTION = 0.9
 """Of the loss of token frequencies alone: a run at its floor above it stands there since the text
 is mostly chance; below it has learned what there was, and is healthy. Origin: 0.99 on noise, 0.57
 to 0.77 on the other made-up texts of the benchmark's development half."""
@@ -75,63 +75,63 @@ class Verdict:
 
 
 def decide_verdict(
-    found: Sequence[RankedCause],
-    readings: Measurements,
-    gains: Sequence[TreatmentEffect],
+    ranked_causes: Sequence[RankedCause],
+    measurements: Measurements,
+    effects: Sequence[TreatmentEffect],
     prescriptions: Mapping[str, dict[str, Any]],
-    share_of_run: float,
+    run_fraction: float,
 ) -> Verdict:
     """The verdict over all causes; `prescriptions` by cause for the best lane of each."""
-    best = best_effect_per_cause(gains)
+    best = best_effect_per_cause(effects)
     chances = probability_best(list(best.values()))
     counted = sorted(
-        ((s.cause.measured_harm_nats(readings), s) for s in found), key=lambda x: -x[0]
+        ((s.cause.measured_harm_nats(measurements), s) for s in ranked_causes), key=lambda x: -x[0]
     )  # fmt: skip
     # Counted causes spoil the number that every trial is judged by: they come first.
     causes = [
-        _finding(suspect.cause, readings, MEASURED, {}, None)
-        for effect, suspect in counted
+        _finding(ranked_cause.cause, measurements, MEASURED, {}, None)
+        for effect, ranked_cause in counted
         if effect >= MEASURED_FROM
     ]
-    certain = {f.cause for f in causes}
-    spoiled = any(s.cause.invalidates_evaluation for _, s in counted if s.cause.name in certain)
-    claims = [] if spoiled else _claims(best, chances, certain)
+    measured_causes = {f.cause for f in causes}
+    spoiled = any(s.cause.invalidates_evaluation for _, s in counted if s.cause.name in measured_causes)
+    claims = [] if spoiled else _claims(best, chances, measured_causes)
     winner = next((g for g, _ in claims if not g.treatment.change.is_ablation), None)
     causes += [
         _finding(
-            _cause(found, gain.treatment.cause), readings, probability,
+            _cause(ranked_causes, claimed_effect.treatment.cause), measurements, probability,
             # Makeshifts for want of text give way to a setting that gains of itself.
-            prescriptions.get(gain.treatment.cause, {})
-            if winner is None or not gain.treatment.change.is_ablation else {},
-            to_paired_trial(gain, share_of_run),
+            prescriptions.get(claimed_effect.treatment.cause, {})
+            if winner is None or not claimed_effect.treatment.change.is_ablation else {},
+            to_paired_trial(claimed_effect, run_fraction),
         )
-        for gain, probability in claims
-        if probability >= LEAST_TOLD
+        for claimed_effect, probability in claims
+        if probability >= MIN_LISTED_PROBABILITY
     ]  # fmt: skip
     named = {f.cause for f in causes}
-    short = share_of_run < NEARLY_FULL
-    verdict, probability = _verdict(causes, best, chances, readings, short)
+    short = run_fraction < NEARLY_FULL
+    verdict, probability = _verdict(causes, best, chances, measurements, short)
     if verdict == "noise_floor":
-        cause = _cause(found, "noise_floor")
-        causes, named = [_finding(cause, readings, probability, {}, None)], {"noise_floor"}
+        cause = _cause(ranked_causes, "noise_floor")
+        causes, named = [_finding(cause, measurements, probability, {}, None)], {"noise_floor"}
     large = [g for g in best.values() if g.full_length_reduction >= g.min_effect]
     if verdict == "unknown":
-        causes = _perhaps(found, readings, large, chances, share_of_run)
+        causes = _perhaps(ranked_causes, measurements, large, chances, run_fraction)
         named = {f.cause for f in causes}
     out = [
         OtherCause(
             cause=s.cause.name,
-            reason=_because(s, readings, best.get(s.cause.name), bool(gains), winner),
-            trial=to_paired_trial(best[s.cause.name], share_of_run) if s.cause.name in best else None,
+            reason=_other_cause_reason(s, measurements, best.get(s.cause.name), bool(effects), winner),
+            trial=to_paired_trial(best[s.cause.name], run_fraction) if s.cause.name in best else None,
         )
-        for s in found
+        for s in ranked_causes
         if s.cause.name not in named
     ]
     return Verdict(verdict, probability, causes, out, winner, _contenders(large, chances), best)
 
 
 def _claims(
-    best: Mapping[str, TreatmentEffect], chances: Mapping[str, float], certain: Set[str]
+    best: Mapping[str, TreatmentEffect], chances: Mapping[str, float], measured_causes: Set[str]
 ) -> list[tuple[TreatmentEffect, float]]:
     """The gains that may be claimed of causes that are not `certain`, each with the probability of
     being the best, the likeliest first.
@@ -139,12 +139,12 @@ def _claims(
     Where text is what is short, which no setting brings, that comes first, and the probabilities of
     the others are among settings: until there is more, one of them helps.
     """
-    claimed = _likeliest([g for c, g in best.items() if g.is_significant and c not in certain], chances)
+    claimed = _likeliest([g for c, g in best.items() if g.is_significant and c not in measured_causes], chances)
     first = [g for g in claimed[:1] if g.treatment.change.is_ablation]
-    if not first and not certain & best.keys():
+    if not first and not measured_causes & best.keys():
         return [(g, chances[g.treatment.cause]) for g in claimed]
-    settings = [g for c, g in best.items() if not g.treatment.change.is_ablation and c not in certain]
-    among = {**chances, **probability_best(settings)}
+    config_effects = [g for c, g in best.items() if not g.treatment.change.is_ablation and c not in measured_causes]
+    among = {**chances, **probability_best(config_effects)}
     rest = _likeliest([g for g in claimed if g not in first], among)
     return [(g, chances[g.treatment.cause]) for g in first] + [(g, among[g.treatment.cause]) for g in rest]
 
@@ -154,9 +154,9 @@ NEARLY_AS_LIKELY = 0.5
 one with the larger effect comes first; first guess."""
 
 
-def _likeliest(gains: Sequence[TreatmentEffect], chances: Mapping[str, float]) -> list[TreatmentEffect]:
+def _likeliest(effects: Sequence[TreatmentEffect], chances: Mapping[str, float]) -> list[TreatmentEffect]:
     """The likeliest to be the best first; among those nearly as likely the largest effect."""
-    top = max((chances[g.treatment.cause] for g in gains), default=0.0)
+    top = max((chances[g.treatment.cause] for g in effects), default=0.0)
     enough = max(NEARLY_AS_LIKELY * top, min(top, chances["healthy"]))
 
     def order(gain: TreatmentEffect) -> tuple[bool, float, float]:
@@ -164,36 +164,36 @@ def _likeliest(gains: Sequence[TreatmentEffect], chances: Mapping[str, float]) -
         near = chance >= enough
         return (not near, -gain.cost_adjusted_reduction if near else -chance, -gain.cost_adjusted_reduction)
 
-    return sorted(gains, key=order)
+    return sorted(effects, key=order)
 
 
 def _contenders(large: Sequence[TreatmentEffect], chances: Mapping[str, float]) -> tuple[TreatmentEffect, ...]:
-    told_for_cost = sorted(large, key=lambda g: -chances[g.treatment.cause] * g.std_error / g.cost_factor)
-    return tuple(g for g in told_for_cost if g.full_length_reduction >= g.min_effect_against_healthy)
+    cost_ordered_effects = sorted(large, key=lambda g: -chances[g.treatment.cause] * g.std_error / g.cost_factor)
+    return tuple(g for g in cost_ordered_effects if g.full_length_reduction >= g.min_effect_against_healthy)
 
 
 def _perhaps(
-    found: Sequence[RankedCause],
-    readings: Measurements,
+    ranked_causes: Sequence[RankedCause],
+    measurements: Measurements,
     large: Sequence[TreatmentEffect],
     chances: Mapping[str, float],
-    share_of_run: float,
+    run_fraction: float,
 ) -> list[Finding]:
     """What may be wrong where nothing is proved; nothing is prescribed on that ground."""
-    likely = sorted(large, key=lambda g: -chances[g.treatment.cause])[:TOLD_IN_DOUBT]
+    likely = sorted(large, key=lambda g: -chances[g.treatment.cause])[:MAX_UNCERTAIN_CAUSES]
     return [
         _finding(
-            _cause(found, g.treatment.cause), readings, chances[g.treatment.cause], {},
-            to_paired_trial(g, share_of_run),
+            _cause(ranked_causes, g.treatment.cause), measurements, chances[g.treatment.cause], {},
+            to_paired_trial(g, run_fraction),
         )
         for g in likely
     ]  # fmt: skip
 
 
-def decide_without_trials(found: Sequence[RankedCause], readings: Measurements) -> Verdict:
+def decide_without_trials(ranked_causes: Sequence[RankedCause], measurements: Measurements) -> Verdict:
     """A verdict from the signals alone, where nothing could or should be tried."""
-    open_to = [s for s in found if s.exclusion_reason is None]
-    measured = {s.cause.name: s.cause.measured_harm_nats(readings) for s in open_to}
+    open_to = [s for s in ranked_causes if s.exclusion_reason is None]
+    measured = {s.cause.name: s.cause.measured_harm_nats(measurements) for s in open_to}
     scores = [
         s.log_odds + (MEASURED_SCORE if measured[s.cause.name] >= MEASURED_FROM else 0.0)
         for s in open_to
@@ -204,37 +204,37 @@ def decide_without_trials(found: Sequence[RankedCause], readings: Measurements) 
         (p, s)
         for p, s in ranked
         # Without a trial, a cause is named on a reading that is out of the usual, or on none.
-        if p > max(healthy, 0.1) and (measured[s.cause.name] or supporting_evidence(s.cause, readings))
+        if p > max(healthy, 0.1) and (measured[s.cause.name] or supporting_evidence(s.cause, measurements))
     ][:3]
-    causes = [_finding(s.cause, readings, p, {}, None) for p, s in likely]
+    causes = [_finding(s.cause, measurements, p, {}, None) for p, s in likely]
     top = ranked[0][0] if ranked else 0.0
-    if healthy >= max(top, LEAST_UNPROVED):
+    if healthy >= max(top, MIN_UNPROVED):
         verdict, probability = "healthy", healthy
-    elif causes and causes[0].cause == ranked[0][1].cause.name and top >= LEAST_UNPROVED:
+    elif causes and causes[0].cause == ranked[0][1].cause.name and top >= MIN_UNPROVED:
         verdict, probability = causes[0].cause, top
     else:
         verdict, probability = "unknown", 1.0 - max(top, healthy)
     named = {f.cause for f in causes}
     out = [
-        OtherCause(cause=s.cause.name, reason=_because(s, readings, None, False))
-        for s in found
+        OtherCause(cause=s.cause.name, reason=_other_cause_reason(s, measurements, None, False))
+        for s in ranked_causes
         if s.cause.name not in named
     ]
     return Verdict(verdict, probability, causes, out, None)
 
 
-def best_effect_per_cause(gains: Sequence[TreatmentEffect]) -> dict[str, TreatmentEffect]:
+def best_effect_per_cause(effects: Sequence[TreatmentEffect]) -> dict[str, TreatmentEffect]:
     """The lane of each cause whose gain is worth most, one that may be claimed before one that may
     not."""
     best: dict[str, TreatmentEffect] = {}
-    for gain in gains:
-        before = best.get(gain.treatment.cause)
-        if before is None or (gain.is_significant, gain.cost_adjusted_reduction) > (before.is_significant, before.cost_adjusted_reduction):
-            best[gain.treatment.cause] = gain
+    for effect in effects:
+        before = best.get(effect.treatment.cause)
+        if before is None or (effect.is_significant, effect.cost_adjusted_reduction) > (before.is_significant, before.cost_adjusted_reduction):
+            best[effect.treatment.cause] = effect
     return best
 
 
-def probability_best(gains: Sequence[TreatmentEffect]) -> dict[str, float]:
+def probability_best(effects: Sequence[TreatmentEffect]) -> dict[str, float]:
     """How often each remedy is the best worth having, and `healthy` none, in `DRAWS` draws.
 
     Each gain is drawn from a normal distribution of its mean and standard error, both shrunk by how
@@ -246,56 +246,56 @@ def probability_best(gains: Sequence[TreatmentEffect]) -> dict[str, float]:
     `DOUBTED_SHARE` of the loss. Where all are too small, one that is surely above zero
     and may yet be large enough takes from `healthy` what chance it has.
     """
-    counts = dict.fromkeys([*(g.treatment.cause for g in gains), "healthy"], 0.0)
-    own = [g.full_length_reduction**2 - g.error_at_end**2 for g in gains if g.full_length_reduction > 0]
-    small, gains = gains, [g for g in gains if g.full_length_reduction >= g.min_effect_against_healthy]
-    if not gains:
+    counts = dict.fromkeys([*(g.treatment.cause for g in effects), "healthy"], 0.0)
+    own = [g.full_length_reduction**2 - g.error_at_end**2 for g in effects if g.full_length_reduction > 0]
+    small, effects = effects, [g for g in effects if g.full_length_reduction >= g.min_effect_against_healthy]
+    if not effects:
         counts |= {g.treatment.cause: (1.0 - UNTESTED_PROBABILITY) * _yet_enough(g) for g in small}
         return counts | {"healthy": 1.0 - UNTESTED_PROBABILITY - max([0.0, *counts.values()])}
-    spread = max(float(np.mean(own)), min(g.min_effect_against_healthy for g in gains) ** 2)
+    spread = max(float(np.mean(own)), min(g.min_effect_against_healthy for g in effects) ** 2)
     pick = np.random.default_rng(0)
-    errors = np.array([g.error_at_end for g in gains])
-    kept = spread / (spread + errors**2)
-    noise = pick.standard_normal((NUM_MONTE_CARLO_DRAWS, len(gains))) * errors * np.sqrt(kept)
-    at_end = np.array([g.full_length_reduction for g in gains])
-    worth = np.array([g.cost_adjusted_reduction for g in gains])
-    scale = worth / np.where(np.abs(at_end) > 1e-9, at_end, 1.0)
-    drawn = kept * at_end + noise
-    scores = np.where(drawn >= np.array([g.min_effect_against_healthy for g in gains]), drawn * np.abs(scale), -np.inf)
-    first = np.where(np.isfinite(scores.max(1)), scores.argmax(1), len(gains))
-    names = [*(g.treatment.cause for g in gains), "healthy"]
+    errors = np.array([g.error_at_end for g in effects])
+    shrinkage = spread / (spread + errors**2)
+    noise = pick.standard_normal((NUM_MONTE_CARLO_DRAWS, len(effects))) * errors * np.sqrt(shrinkage)
+    at_end = np.array([g.full_length_reduction for g in effects])
+    adjusted_reductions = np.array([g.cost_adjusted_reduction for g in effects])
+    scale = adjusted_reductions / np.where(np.abs(at_end) > 1e-9, at_end, 1.0)
+    drawn = shrinkage * at_end + noise
+    scores = np.where(drawn >= np.array([g.min_effect_against_healthy for g in effects]), drawn * np.abs(scale), -np.inf)
+    first = np.where(np.isfinite(scores.max(1)), scores.argmax(1), len(effects))
+    names = [*(g.treatment.cause for g in effects), "healthy"]
     for index, name in enumerate(names):
         counts[name] += float((first == index).mean()) * (1.0 - UNTESTED_PROBABILITY)
     return counts
 
 
-def _yet_enough(gain: TreatmentEffect) -> float:
+def _yet_enough(effect: TreatmentEffect) -> float:
     """Chance that a gain measured too small to be worth having is large enough, under a half."""
-    if gain.low <= 0 or gain.error_at_end <= 0:
+    if effect.low <= 0 or effect.error_at_end <= 0:
         return 0.0
-    return 0.5 * math.erfc((gain.min_effect_against_healthy - gain.full_length_reduction) / gain.error_at_end / math.sqrt(2))
+    return 0.5 * math.erfc((effect.min_effect_against_healthy - effect.full_length_reduction) / effect.error_at_end / math.sqrt(2))
 
 
-def to_paired_trial(gain: TreatmentEffect, share_of_run: float) -> PairedTrial:
+def to_paired_trial(effect: TreatmentEffect, run_fraction: float) -> PairedTrial:
     """A gain as it is told."""
     return PairedTrial(
         metric="held-out loss, nats per token"
-        + (" (by bits per byte)" if "vocab_size" in gain.treatment.change.keys else ""),
-        change=gain.treatment.change.label,
-        control=gain.control_loss,
-        treatment=gain.treatment_loss,
-        loss_reduction=gain.mean_reduction,
-        ci95=(gain.low, gain.high),
-        p_holm=gain.p_holm,
-        seeds=gain.seeds,
-        tokens=gain.tokens,
-        run_fraction=share_of_run,
-        seconds=gain.seconds,
-        cost_factor=gain.cost_factor,
-        loss_reduction_at_equal_time=gain.reduction_at_equal_time,
-        extrapolated_loss_reduction=gain.extrapolated_reduction,
-        is_significant=gain.is_significant,
-        is_inconclusive=gain.is_inconclusive,
+        + (" (by bits per byte)" if "vocab_size" in effect.treatment.change.keys else ""),
+        change=effect.treatment.change.label,
+        control=effect.control_loss,
+        treatment=effect.treatment_loss,
+        loss_reduction=effect.mean_reduction,
+        ci95=(effect.low, effect.high),
+        p_holm=effect.p_holm,
+        seeds=effect.seeds,
+        tokens=effect.tokens,
+        run_fraction=run_fraction,
+        seconds=effect.seconds,
+        cost_factor=effect.cost_factor,
+        loss_reduction_at_equal_time=effect.reduction_at_equal_time,
+        extrapolated_loss_reduction=effect.extrapolated_reduction,
+        is_significant=effect.is_significant,
+        is_inconclusive=effect.is_inconclusive,
     )
 
 
@@ -303,7 +303,7 @@ def _verdict(
     causes: Sequence[Finding],
     best: Mapping[str, TreatmentEffect],
     chances: Mapping[str, float],
-    readings: Measurements,
+    measurements: Measurements,
     short: bool,
 ) -> tuple[str, float]:
     """`short`: the trials were much shorter than the run, and may have missed what a full one
@@ -315,16 +315,16 @@ def _verdict(
         return causes[0].cause, causes[0].probability
     if not best:
         return "unknown", 0.5
-    if healthy < LEAST_PROBABILITY:
+    if healthy < MIN_PROBABILITY:
         return "unknown", 1.0 - healthy
-    ladder, gap = readings.get("counting_ladder"), readings.get("floor_gap")
+    ngram_reduction, gap = measurements.get("counting_ladder"), measurements.get("floor_gap")
     if short and gap and gap.value > WORSE_THAN_COUNTING:
         return "unknown", 1.0 - UNTESTED_PROBABILITY
-    at_floor = ladder and gap and ladder.value < FLOOR_LADDER and abs(gap.value) < FLOOR_GAP
-    held, unigram = measurement_value(readings, "held_out_loss"), measurement_value(readings, "unigram_loss")
-    if held < CHANCE_SHARE * unigram:
+    at_floor = ngram_reduction and gap and ngram_reduction.value < FLOOR_NGRAM_REDUCTION and abs(gap.value) < FLOOR_GAP
+    validation_loss, unigram = measurement_value(measurements, "held_out_loss"), measurement_value(measurements, "unigram_loss")
+    if validation_loss < MOSTLY_RANDOM_FRACTION * unigram:
         return "healthy", healthy
-    if measurement_value(readings, "information") > TELLING:
+    if measurement_value(measurements, "information") > TELLING:
         # It knows little but frequencies, and there is more: what would teach it was not tried.
         return "unknown", 1.0 - UNTESTED_PROBABILITY
     return ("noise_floor" if at_floor else "healthy"), healthy
@@ -332,51 +332,51 @@ def _verdict(
 
 def _finding(
     cause: Cause,
-    readings: Measurements,
+    measurements: Measurements,
     probability: float,
-    prescription: dict[str, Any],
+    recommended_config: dict[str, Any],
     trial: PairedTrial | None,
 ) -> Finding:
     return Finding(
         cause=cause.name,
         probability=round(probability, 3),
-        evidence=supporting_evidence(cause, readings),
-        recommended_config=prescription,
+        evidence=supporting_evidence(cause, measurements),
+        recommended_config=recommended_config,
         advice=cause.advice,
         trial=trial,
     )
 
 
-def _because(
-    suspect: RankedCause, readings: Measurements, gain: TreatmentEffect | None, raced: bool, best: TreatmentEffect | None = None
+def _other_cause_reason(
+    ranked_cause: RankedCause, measurements: Measurements, effect: TreatmentEffect | None, is_tested: bool, best: TreatmentEffect | None = None
 ) -> str:
-    if suspect.exclusion_reason is not None:
-        return suspect.exclusion_reason
-    if gain is not None:
-        change = gain.treatment.change
-        told = describe_effect(change.label, gain.mean_reduction, (gain.low, gain.high), change.is_ablation)
+    if ranked_cause.exclusion_reason is not None:
+        return ranked_cause.exclusion_reason
+    if effect is not None:
+        change = effect.treatment.change
+        effect_text = describe_effect(change.label, effect.mean_reduction, (effect.low, effect.high), change.is_ablation)
         if change.is_ablation:
-            if gain.low <= 0:
-                return told
-            return f"{told}; the opposite is expected to gain {gain.full_length_reduction:.3f}"
-        also = _beside_the_best(gain, best) if gain.is_significant else ""
-        if gain.is_inconclusive and gain.low > 0:
-            also = f": by chance once in {1 / max(gain.p_holm, 1e-9):.0f} where so much is tried"
-        if gain.low > 0 and gain.reduction_at_equal_time is not None:
-            also += f"; {_at_equal_time(gain.reduction_at_equal_time)}"
-        if gain.low > 0 and gain.full_length_reduction < gain.min_effect:
-            also = f", less than the {gain.min_effect:.3f} from which it would count"
-            if gain.extrapolated_reduction is not None and gain.extrapolated_reduction < gain.mean_reduction:
-                also = f", of which {gain.extrapolated_reduction:.3f} would be left in a run of full length" + also
-        return told + also
-    contrary = contrary_evidence(suspect.cause, readings)
+            if effect.low <= 0:
+                return effect_text
+            return f"{effect_text}; the opposite is expected to gain {effect.full_length_reduction:.3f}"
+        also = _beside_the_best(effect, best) if effect.is_significant else ""
+        if effect.is_inconclusive and effect.low > 0:
+            also = f": by chance once in {1 / max(effect.p_holm, 1e-9):.0f} where so much is tried"
+        if effect.low > 0 and effect.reduction_at_equal_time is not None:
+            also += f"; {_at_equal_time(effect.reduction_at_equal_time)}"
+        if effect.low > 0 and effect.full_length_reduction < effect.min_effect:
+            also = f", less than the {effect.min_effect:.3f} from which it would count"
+            if effect.extrapolated_reduction is not None and effect.extrapolated_reduction < effect.mean_reduction:
+                also = f", of which {effect.extrapolated_reduction:.3f} would be left in a run of full length" + also
+        return effect_text + also
+    contrary = contrary_evidence(ranked_cause.cause, measurements)
     if contrary:
         e = contrary[0]
         number = f"{e.value:,.0f}" if abs(e.value) >= 100 else f"{e.value:.3g}"
         return f"{e.metric} reads {number} ({e.unit})"
-    if suspect.cause.name == "diverged":
+    if ranked_cause.cause.name == "diverged":
         return "training stayed finite"
-    if raced:
+    if is_tested:
         return "it was less likely than those that were tried"
     return "the signals say little of it"
 
@@ -390,11 +390,11 @@ def _beside_the_best(gain: TreatmentEffect, best: TreatmentEffect | None) -> str
     return ": it helps; which of the two helps more cannot be told"
 
 
-def _at_equal_time(gain: float) -> str:
+def _at_equal_time(loss_reduction: float) -> str:
     """Against more steps in the time that the change takes more."""
-    better = "better" if gain >= 0 else "worse"
-    return f"{abs(gain):.3f} {better} than more steps in the same time"
+    better = "better" if loss_reduction >= 0 else "worse"
+    return f"{abs(loss_reduction):.3f} {better} than more steps in the same time"
 
 
-def _cause(found: Sequence[RankedCause], name: str) -> Cause:
-    return next(s.cause for s in found if s.cause.name == name)
+def _cause(ranked_causes: Sequence[RankedCause], name: str) -> Cause:
+    return next(s.cause for s in ranked_causes if s.cause.name == name)

@@ -17,7 +17,7 @@ import msgspec
 
 from descend.doctor.diagnosis import Diagnosis, Finding, OtherCause, PairedTrial, trial_budget_seconds, has_trials
 from descend.handbook.yours import read_run
-from descend.handbook.yours.found import load_kept_diagnosis, describe_trial
+from descend.handbook.yours.found import load_saved_diagnosis, describe_trial
 from descend.handbook.yours.record import RunRecord
 from descend.handbook.yours.wording import format_measurement, format_percent, format_significant
 from descend.runs.folder import read_events, read_info
@@ -65,7 +65,7 @@ def answer_checklist(folder: Path) -> Checklist:
     if not any(isinstance(r, Epoch) for r in read_events(folder)):
         read_info(folder)  # which says what is missing where it is no run
         return _before_the_first_epoch(folder)
-    run, diagnosis = read_run(folder), load_kept_diagnosis(folder)
+    run, diagnosis = read_run(folder), load_saved_diagnosis(folder)
     answers = [_answered(rule, run, diagnosis) for rule in RULES]
     return Checklist(
         str(folder),
@@ -84,15 +84,15 @@ def _before_the_first_epoch(folder: Path) -> Checklist:
         for r in RULES
     ]  # fmt: skip
     sentence = f"All five are open. To go on: {suggest_fix(folder)}."
-    return Checklist(str(folder), load_kept_diagnosis(folder) is not None, answers, sentence)
+    return Checklist(str(folder), load_saved_diagnosis(folder) is not None, answers, sentence)
 
 
 def _answered(rule: ChecklistItem, run: RunRecord, diagnosis: Diagnosis | None) -> ChecklistAnswer:
-    answer, proved, because = _from_diagnosis(rule, diagnosis) or ("open", False, "")
+    answer, proved, reason = _from_diagnosis(rule, diagnosis) or ("open", False, "")
     if answer == "open":
-        because = f"{because}{' ' if because else ''}{rule.recorded(run)}"
+        reason = f"{reason}{' ' if reason else ''}{rule.recorded(run)}"
     return ChecklistAnswer(
-        rule=rule.name, question=rule.question, answer=answer, is_tested=proved, reason=because,
+        rule=rule.name, question=rule.question, answer=answer, is_tested=proved, reason=reason,
         page=rule.causes[0],
     )  # fmt: skip
 
@@ -109,21 +109,21 @@ def _from_diagnosis(rule: ChecklistItem, diagnosis: Diagnosis | None) -> tuple[A
     out = [r for r in diagnosis.ruled_out if r.cause in rule.causes]
     if any(r.trial is not None and r.trial.is_significant is None for r in out):
         return "open", False, "The diagnosis is older than this version of descend."
-    gaining = [r for r in out if r.trial is not None and _worth_having(r.trial)]
+    gaining = [r for r in out if r.trial is not None and _is_beneficial(r.trial)]
     if gaining:  # real, though another remedy gains more
         return "no", True, _reasons(gaining)
     if len(out) < len(rule.causes):
         return None
     if not has_trials(diagnosis):
         return "open", False, "The diagnosis tried nothing."
-    if undecided := [r for r in out if r.is_inconclusive]:
-        return "open", True, _reasons(undecided)
-    if untried := [r for r in out if r.is_untested]:
-        return "open", False, _reasons(untried)
+    if inconclusive_causes := [r for r in out if r.is_inconclusive]:
+        return "open", True, _reasons(inconclusive_causes)
+    if untested_causes := [r for r in out if r.is_untested]:
+        return "open", False, _reasons(untested_causes)
     return "yes", all(r.trial is not None for r in out), _reasons(out)
 
 
-def _worth_having(trial: PairedTrial) -> bool:
+def _is_beneficial(trial: PairedTrial) -> bool:
     # A larger model that takes longer must also beat more steps in that time.
     return bool(trial.is_significant) and (trial.loss_reduction_at_equal_time or 0.0) >= 0
 
@@ -131,20 +131,20 @@ def _worth_having(trial: PairedTrial) -> bool:
 def _reasons(out: list[OtherCause]) -> str:
     # Two causes may share one.
     reasons = dict.fromkeys(r.reason.rstrip(".").replace("_", " ") for r in out)
-    return _sentence_case("; ".join(reasons)) + "."
+    return _capitalize_first("; ".join(reasons)) + "."
 
 
 def _holds(finding: Finding) -> str:
-    told = describe_trial(finding.trial) if finding.trial else "; ".join(
+    evidence = describe_trial(finding.trial) if finding.trial else "; ".join(
         format_measurement(e.metric, e.value, e.unit) for e in finding.evidence
     )  # fmt: skip
     keys = ", ".join(f"{key} = {value}" for key, value in finding.recommended_config.items())
-    words = f"{finding.cause.replace('_', ' ')}: {told or finding.advice}".rstrip(".")
-    return _sentence_case(words) + "." + (f" Prescribed: {keys}." if keys else "")
+    text = f"{finding.cause.replace('_', ' ')}: {evidence or finding.advice}".rstrip(".")
+    return _capitalize_first(text) + "." + (f" Prescribed: {keys}." if keys else "")
 
 
-def _sentence_case(words: str) -> str:
-    return words[:1].upper() + words[1:]
+def _capitalize_first(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _sentence(run: RunRecord, answers: list[ChecklistAnswer], diagnosis: Diagnosis | None) -> str:
@@ -162,17 +162,17 @@ def _sentence(run: RunRecord, answers: list[ChecklistAnswer], diagnosis: Diagnos
     still_open = [a for a in answers if a.answer == "open"]
     unproved = [a for a in answers if not a.is_tested and a.answer != "open"]
     if len(still_open) == len(answers):
-        words = "All five are open."
+        text = "All five are open."
     else:
-        words = f"Answered with no: {', '.join(no)}." if no else "None is answered with no."
+        text = f"Answered with no: {', '.join(no)}." if no else "None is answered with no."
         if unproved:
-            words += (
+            text += (
                 f" {len(unproved)} of {len(answers)} rest on recorded numbers, which prove less "
                 "than a trial does."
             )
         if still_open:
-            words += f" Open: {', '.join(a.rule for a in still_open)}."
-    return f"{words} {_advice(folder, diagnosis)}" if unproved or still_open else words
+            text += f" Open: {', '.join(a.rule for a in still_open)}."
+    return f"{text} {_advice(folder, diagnosis)}" if unproved or still_open else text
 
 
 def _advice(folder: Path, diagnosis: Diagnosis) -> str:
@@ -182,7 +182,7 @@ def _advice(folder: Path, diagnosis: Diagnosis) -> str:
             f"Ask a run that does not diverge: `descend train --from-run {quoted(folder)} --apply`."
         )
     if diagnosis.untested_reason:
-        return _sentence_case(diagnosis.untested_reason) + "."
+        return _capitalize_first(diagnosis.untested_reason) + "."
     return f"`descend diagnose {quoted(folder)} --budget 0.5` has more time to try."
 
 
@@ -195,14 +195,14 @@ def _size(run: RunRecord) -> str:
 
 
 def _rate(run: RunRecord) -> str:
-    words = f"Recorded: at most {format_significant(max(s.learning_rate for s in run.steps))}"
+    text = f"Recorded: at most {format_significant(max(s.learning_rate for s in run.steps))}"
     ratios = sorted(run.update_ratios.values())
     if ratios:
-        words += (
+        text += (
             f"; an update moves the middle matrix by {format_significant(ratios[len(ratios) // 2])} of "
             "its size"
         )
-    return f"{words}; {format_percent(run.clipped_step_fraction)} of the updates were clipped."
+    return f"{text}; {format_percent(run.clipped_step_fraction)} of the updates were clipped."
 
 
 def _batch(run: RunRecord) -> str:

@@ -18,7 +18,7 @@ from descend.handbook.signals import EXPECTED, PAGE_METRICS, expected_range_text
 
 GROUPS = ("Causes", "Bugs")
 
-_HEADING = re.compile(r"^([A-Z][\w ]+):\n", re.MULTILINE)
+_SECTION_TITLE = re.compile(r"^([A-Z][\w ]+):\n", re.MULTILINE)
 _NAME = re.compile(r"\b[a-z]+(?:_[a-z0-9]+)*\b")
 
 
@@ -29,23 +29,23 @@ def cause_and_bug_pages() -> dict[str, Page]:
     bugs = [
         Page(bug.name, bug.title, "Bugs", (), (), bug.sections) for bug in load_bug_pages().values()
     ]
-    found = sorted([*causes, *bugs], key=lambda p: (GROUPS.index(p.group), p.title.lower()))
-    names = {page.name for page in found} | load_markdown_pages().keys()
-    return {page.name: _linked(page, names) for page in found}
+    pages = sorted([*causes, *bugs], key=lambda p: (GROUPS.index(p.group), p.title.lower()))
+    names = {page.name for page in pages} | load_markdown_pages().keys()
+    return {page.name: _linked(page, names) for page in pages}
 
 
 def parse_cause_page(cause: Cause) -> Page:
     """The page of `cause`; `ValueError` if its headings are not right."""
-    title, *pieces = _HEADING.split(inspect.cleandoc(cause.page))
+    title, *chunks = _SECTION_TITLE.split(inspect.cleandoc(cause.page))
     expected = textwrap.fill(expected_range_text(cause), WIDTH, break_on_hyphens=False)
     sections = {
-        heading: textwrap.dedent(body).strip("\n").replace(EXPECTED, expected)
-        for heading, body in zip(pieces[::2], pieces[1::2], strict=True)
+        section: textwrap.dedent(body).strip("\n").replace(EXPECTED, expected)
+        for section, body in zip(chunks[::2], chunks[1::2], strict=True)
     }
     if not title.strip() or tuple(sections) != HEADINGS or not all(sections.values()):
         raise ValueError(f"{cause.name}: needs these headings in order, none empty: {HEADINGS}")
-    signals = {e.metric for e in cause.expected_ranges}
-    about = tuple(page for page, readings in PAGE_METRICS.items() if signals & set(readings))
+    metrics = {e.metric for e in cause.expected_ranges}
+    about = tuple(page for page, page_metrics in PAGE_METRICS.items() if metrics & set(page_metrics))
     return Page(
         name=cause.name, title=title.strip().rstrip("."), group="Causes", see_also=about,
         aliases=(), sections=sections,

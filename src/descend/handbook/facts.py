@@ -22,8 +22,8 @@ torch to be imported; a test compares the two."""
 def describe_setting(name: str) -> str:
     """Sentences on the setting `name`: default, allowed values, what the presets take."""
     if name in GENERATION:
-        default, least, most = GENERATION[name]
-        span = f"from {_number(least)}" + ("" if most is None else f" to {_number(most)}")
+        default, minimum, maximum = GENERATION[name]
+        span = f"from {_number(minimum)}" + ("" if maximum is None else f" to {_number(maximum)}")
         return f"Default: {_number(default)}. Allowed: {span}."
     field = RunConfig.model_fields[name]
     sentences = [f"Default: {_default(name)}."]
@@ -43,10 +43,10 @@ def describe_bounds(name: str) -> str:
     choices = _choices(field.annotation)
     if choices:
         return f"{', '.join(choices[:-1])} or {choices[-1]}"
-    held: dict[str, Any] = {}
+    bounds: dict[str, Any] = {}
     for constraint in _constraints(field):
-        held |= {k: getattr(constraint, k) for k in _WORDS if hasattr(constraint, k)}
-    return " ".join(f"{_WORDS[k]} {_number(held[k])}" for k in _WORDS if k in held)
+        bounds |= {k: getattr(constraint, k) for k in _BOUND_TEXTS if hasattr(constraint, k)}
+    return " ".join(f"{_BOUND_TEXTS[k]} {_number(bounds[k])}" for k in _BOUND_TEXTS if k in bounds)
 
 
 def format_value(value: object) -> str:
@@ -65,27 +65,27 @@ def format_setting(value: object) -> str:
     return "left open" if value is None else format_value(value)
 
 
-_WORDS = {"gt": "more than", "ge": "from", "lt": "less than", "le": "up to"}
+_BOUND_TEXTS = {"gt": "more than", "ge": "from", "lt": "less than", "le": "up to"}
 
 
 def _default(name: str) -> str:
     field = RunConfig.model_fields[name]
     if field.default is not None:
         return format_value(field.default)
-    told = (field.description or "").partition("left open: ")[2].rstrip(".")
-    if "<" in told:  # Markdown would take it for a tag
-        told = f"`{told}`"
-    return f"left open, which means: {told}" if told else "none"
+    meaning = (field.description or "").partition("left open: ")[2].rstrip(".")
+    if "<" in meaning:  # Markdown would take it for a tag
+        meaning = f"`{meaning}`"
+    return f"left open, which means: {meaning}" if meaning else "none"
 
 
 def _constraints(field: Any) -> list[Any]:
     """The bounds of a field; of its first kind where it may be of several."""
-    if field.metadata and any(hasattr(c, k) for c in field.metadata for k in _WORDS):
+    if field.metadata and any(hasattr(c, k) for c in field.metadata for k in _BOUND_TEXTS):
         return list(field.metadata)
     for option in get_args(field.annotation):
-        found = getattr(option, "__metadata__", ())
-        if found:
-            return [c for info in found for c in getattr(info, "metadata", [info])]
+        metadata = getattr(option, "__metadata__", ())
+        if metadata:
+            return [c for info in metadata for c in getattr(info, "metadata", [info])]
     return []
 
 

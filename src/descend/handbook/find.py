@@ -23,11 +23,11 @@ def load_all_pages() -> dict[str, Page]:
 def find_page(what: str) -> Page:
     """The page that `what` names in any spelling; `UserError` suggests the nearest."""
     names = _names()
-    wanted = _plain(what)
-    for spelling in (wanted, wanted.removesuffix("s"), wanted + "s"):
+    query = _plain(what)
+    for spelling in (query, query.removesuffix("s"), query + "s"):
         if spelling in names:
             return load_all_pages()[names[spelling]]
-    near = difflib.get_close_matches(wanted, list(names), n=1, cutoff=NEAR_ENOUGH)
+    near = difflib.get_close_matches(query, list(names), n=1, cutoff=NEAR_ENOUGH)
     raise UserError(
         what, "a name that no page has", "one of the pages that `descend explain` lists",
         f"did you mean {names[near[0]]}" if near else "choose one of those",
@@ -39,7 +39,7 @@ def _names() -> dict[str, str]:
     """The name of a page by each of its spellings; a name comes before titles and aliases, these
     before the readings that it is about."""
     pages = load_all_pages().values()
-    other = {_plain(word): page for page, words in PAGE_METRICS.items() for word in words}
+    other = {_plain(word): page for page, metrics in PAGE_METRICS.items() for word in metrics}
     other |= {_plain(word): page.name for page in pages for word in (page.title, *page.aliases)}
     return other | {_plain(page.name): page.name for page in pages}
 

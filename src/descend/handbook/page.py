@@ -58,7 +58,7 @@ class Page(msgspec.Struct, frozen=True):
 
 def page_text(title: str, sections: dict[str, str], see_also: tuple[str, ...]) -> str:
     """Markdown of a title, sections by heading, and the names of related pages."""
-    parts = [f"# {title}", *(f"## {heading}\n\n{body}" for heading, body in sections.items())]
+    parts = [f"# {title}", *(f"## {section}\n\n{body}" for section, body in sections.items())]
     links = ["See also: " + ", ".join(f"`{name}`" for name in see_also)] if see_also else []
     return "\n\n".join([*parts, *links])
 
@@ -67,13 +67,13 @@ def page_text(title: str, sections: dict[str, str], see_also: tuple[str, ...]) -
 def load_markdown_pages() -> dict[str, Page]:
     """Every page by name, sorted by group and then by title."""
     folder = files("descend.handbook") / "pages"
-    found = [
+    pages = [
         parse_page(file.name.removesuffix(".md"), file.read_text(encoding="utf-8"))
         for file in folder.iterdir()
         if file.name.endswith(".md")
     ]
-    found.sort(key=lambda page: (GROUPS.index(page.group), page.title.lower()))
-    return {page.name: page for page in found}
+    pages.sort(key=lambda page: (GROUPS.index(page.group), page.title.lower()))
+    return {page.name: page for page in pages}
 
 
 def parse_page(name: str, content: str) -> Page:
@@ -84,14 +84,14 @@ def parse_page(name: str, content: str) -> Page:
         raise ValueError(f"{name}.md: needs a head of name, title, group and see_also")
     if fields["name"] != name or fields["group"] not in GROUPS:
         raise ValueError(f"{name}.md: its name or group {fields['group']} is not right")
-    pieces = re.split(r"^## (.+)\n", body, flags=re.MULTILINE)
-    sections = {h: s.strip("\n") for h, s in zip(pieces[1::2], pieces[2::2], strict=True)}
-    if pieces[0].strip() or tuple(pieces[1::2]) != HEADINGS or not all(sections.values()):
+    chunks = re.split(r"^## (.+)\n", body, flags=re.MULTILINE)
+    sections = {h: s.strip("\n") for h, s in zip(chunks[1::2], chunks[2::2], strict=True)}
+    if chunks[0].strip() or tuple(chunks[1::2]) != HEADINGS or not all(sections.values()):
         raise ValueError(f"{name}.md: needs these headings in order, none empty: {HEADINGS}")
     for mark, about in ((FACTS, describe_setting), (HEALTHY, reference_range_text)):
         if mark in body:
-            told = textwrap.fill(about(name), WIDTH, break_on_hyphens=False)
-            sections = {h: s.replace(mark, told) for h, s in sections.items()}
+            about_text = textwrap.fill(about(name), WIDTH, break_on_hyphens=False)
+            sections = {h: s.replace(mark, about_text) for h, s in sections.items()}
     return Page(
         name=name,
         title=fields["title"],

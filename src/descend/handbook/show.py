@@ -11,8 +11,8 @@ from descend.errors import UserError
 from descend.handbook import docstrings
 from descend.handbook.find import load_all_pages, find_page
 from descend.handbook.page import GROUPS, page_text
-from descend.handbook.yours import read_run, run_notes
-from descend.handbook.yours.found import cause_notes
+from descend.handbook.yours import read_run, describe_run
+from descend.handbook.yours.found import describe_cause
 
 RUN_SECTION_TITLE = "In your run"
 
@@ -33,7 +33,7 @@ def explain_page(what: str, run: Path | None = None) -> Explanation:
     sections = page.sections
     data: dict[str, Any] = {"name": page.name, "title": page.title, "group": page.group}
     if run is not None:
-        said = run_notes(page.name, read_run(run)) if page.group != "Causes" else cause_notes(page.name, run)
+        said = describe_run(page.name, read_run(run)) if page.group != "Causes" else describe_cause(page.name, run)
         data["yours"] = said
         sections = {RUN_SECTION_TITLE: said or "A run holds no number about this."} | sections
     text = page_text(page.title, sections, page.see_also)

@@ -106,12 +106,12 @@ EXPECTED = "{expected}"
 def reference_range_text(page: str) -> str:
     """The ranges that the doctor takes for healthy, of the readings that `page` is about, with
     whose numbers they are."""
-    told: dict[str, list[str]] = {}
-    for reading in PAGE_METRICS[page]:
-        words = format_range(reference_range(reading))
-        if words:
-            told.setdefault(range_source(reading), []).append(f"{reading.replace('_', ' ')} {words}")
-    ranges = [f"{', '.join(of_it)} ({whose})" for whose, of_it in told.items()]
+    texts_by_source: dict[str, list[str]] = {}
+    for metric in PAGE_METRICS[page]:
+        text = format_range(reference_range(metric))
+        if text:
+            texts_by_source.setdefault(range_source(metric), []).append(f"{metric.replace('_', ' ')} {text}")
+    ranges = [f"{', '.join(of_it)} ({whose})" for whose, of_it in texts_by_source.items()]
     return f"The doctor takes for healthy: {'; '.join(ranges)}."
 
 
@@ -119,14 +119,14 @@ def expected_range_text(cause: Cause) -> str:
     """What the doctor expects to read if `cause` holds, beside what is healthy."""
     signs = [_expected(e) for e in cause.expected_ranges if e.weight > 0]
     needed = [_expected(e) for e in cause.expected_ranges if e.weight == 0]
-    told = [f"The doctor suspects it by: {'; '.join(signs)}."] if signs else []
+    sentences = [f"The doctor suspects it by: {'; '.join(signs)}."] if signs else []
     if needed:
-        told.append(f"Only their lack counts, against it: {'; '.join(needed)}.")
-    return " ".join(told)
+        sentences.append(f"Only their lack counts, against it: {'; '.join(needed)}.")
+    return " ".join(sentences)
 
 
 def _expected(expectation: ExpectedRange) -> str:
-    words = format_range((expectation.low, expectation.high))
+    text = format_range((expectation.low, expectation.high))
     healthy = format_range(reference_range(expectation.metric))
-    beside = f" (healthy: {healthy})" if healthy else ""
-    return f"{expectation.metric.replace('_', ' ')} {words}{beside}"
+    suffix = f" (healthy: {healthy})" if healthy else ""
+    return f"{expectation.metric.replace('_', ' ')} {text}{suffix}"

@@ -25,7 +25,7 @@ class ComparisonArm:
 
 def parse_vary_flags(texts: Sequence[str]) -> dict[str, list[Any]]:
     """`embed_dim=128,256` to the key and its values; `ConfigError` for what is not of that form."""
-    found: dict[str, list[Any]] = {}
+    values_by_key: dict[str, list[Any]] = {}
     for text in texts:
         key, equals, values = text.partition("=")
         parts = [v.strip() for v in values.split(",") if v.strip()]
@@ -34,19 +34,19 @@ def parse_vary_flags(texts: Sequence[str]) -> dict[str, list[Any]]:
                 "vary", text, "a key and its values, such as embed_dim=128,256",
                 "write it like that",
             )  # fmt: skip
-        found.setdefault(key.strip(), []).extend(parts)
-    return validate_vary(found)
+        values_by_key.setdefault(key.strip(), []).extend(parts)
+    return validate_vary(values_by_key)
 
 
 def validate_vary(vary: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
     """The same with plain names and each value once; `ConfigError` for a key not to be varied."""
-    found: dict[str, list[Any]] = {}
+    values_by_key: dict[str, list[Any]] = {}
     for name, values in vary.items():
         key = resolve_key(name, "vary")
         for value in values:
-            if value not in found.setdefault(key, []):
-                found[key].append(value)
-    return found
+            if value not in values_by_key.setdefault(key, []):
+                values_by_key[key].append(value)
+    return values_by_key
 
 
 def resolve_key(name: str, where: str) -> str:
@@ -78,8 +78,8 @@ def make_arms(named: Sequence[NamedConfig], vary: Mapping[str, Sequence[Any]]) -
             changes = dict(zip(vary, values, strict=True))
             config = with_changes(base.config, changes)
             _check_same_text(named[0], base)
-            words = [f"{key}={value}" for key, value in changes.items()]
-            name = " ".join([base.name, *words] if len(named) > 1 or not words else words)
+            assignments = [f"{key}={value}" for key, value in changes.items()]
+            name = " ".join([base.name, *assignments] if len(named) > 1 or not assignments else assignments)
             made.setdefault(config.model_dump_json(), ComparisonArm(name, config, tuple(vary)))
     if len(made) < 2:
         raise ConfigError(

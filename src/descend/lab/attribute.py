@@ -103,7 +103,7 @@ class Attribution(msgspec.Struct, frozen=True, kw_only=True):
     seeds: list[int]
     orders: int
     """Orders followed for each seed; 0 when exact."""
-    train_share: float
+    train_fraction: float
     evaluation_tokens: int
     """Held-out text judged on, counted at four bytes a token."""
     base: dict[str, Any]
@@ -131,7 +131,7 @@ class AttributionDesign:
     seeds: list[int]
     orders: dict[int, list[tuple[int, ...]]]
     """Of each seed; empty when all sets of changes are tried."""
-    train_share: float
+    train_fraction: float
     evaluation_tokens: int
 
     @property
@@ -148,25 +148,25 @@ class AttributionDesign:
         """Each run, by its seed and the changes made, once."""
         met: dict[tuple[int, Coalition], None] = {}
         for seed in self.seeds:
-            found = (
+            seed_coalitions = (
                 list(coalitions(len(self.changes)))
                 if self.exact
                 else [c for order in self.orders[seed] for c in coalitions_along(order)]
             )
-            met |= dict.fromkeys((seed, members) for members in found)
+            met |= dict.fromkeys((seed, members) for members in seed_coalitions)
         return list(met)
 
-    def arm(self, seed: int, members: Coalition) -> TrialSpec:
+    def make_spec(self, seed: int, members: Coalition) -> TrialSpec:
         """The run of `seed` with these changes made."""
         made = [self.changes[number] for number in sorted(members)]
         config = apply_diff(self.a.config, made, seed)
         return make_trial_spec(
-            config, train_share=self.train_share, evaluation_tokens=self.evaluation_tokens
+            config, train_fraction=self.train_fraction, evaluation_tokens=self.evaluation_tokens
         )
 
     def arms(self) -> list[TrialSpec]:
         """All that must be run, in the order of `needed`."""
-        return [self.arm(*one) for one in self.required_runs()]
+        return [self.make_spec(*one) for one in self.required_runs()]
 
 
 def design_attribution(
@@ -175,7 +175,7 @@ def design_attribution(
     *,
     seeds: int = 1,
     runs: int = 64,
-    train_share: float = 1.0,
+    train_fraction: float = 1.0,
     evaluation_tokens: int = EVALUATION_TOKENS,
 ) -> AttributionDesign:
     """All sets of changes if `runs` allow it, else as many random orders as they pay for.
@@ -187,36 +187,36 @@ def design_attribution(
     numbers = [a.config.seed + n for n in range(seeds)]
     orders: dict[int, list[tuple[int, ...]]] = {}
     if seeds * 2**count > runs:
-        least = seeds * (count + 1)
-        if runs < least:
+        min_runs = seeds * (count + 1)
+        if runs < min_runs:
             raise ConfigError(
                 "runs", str(runs),
-                f"at least {least}: {count} changes and {format_count(seeds, 'seed')}",
+                f"at least {min_runs}: {count} changes and {format_count(seeds, 'seed')}",
                 "allow more runs or take fewer seeds",
             )  # fmt: skip
         # Orders of one seed share the run without and the run with all changes.
         each = max(1, (runs // seeds - 2) // max(1, count - 1))
         orders = {seed: sample_orderings(count, each, seed) for seed in numbers}
-    return AttributionDesign(a, b, changes, numbers, orders, train_share, evaluation_tokens)
+    return AttributionDesign(a, b, changes, numbers, orders, train_fraction, evaluation_tokens)
 
 
-def run_attribution_trials(plan: AttributionDesign, *, workers: int | None = None, told: TrialCallback = ignore_progress) -> Attribution:
+def run_attribution_trials(plan: AttributionDesign, *, workers: int | None = None, on_progress: TrialCallback = ignore_progress) -> Attribution:
     """Carry the runs of `plan` out and share the difference among its changes."""
     needed = plan.required_runs()
-    outcomes = run_trials(plan.arms(), workers=workers, told=told)
+    outcomes = run_trials(plan.arms(), workers=workers, on_progress=on_progress)
     return compute_attribution(plan, dict(zip(needed, outcomes, strict=True)))
 
 
-def compute_attribution(plan: AttributionDesign, found: dict[tuple[int, Coalition], TrialResult]) -> Attribution:
+def compute_attribution(plan: AttributionDesign, results: dict[tuple[int, Coalition], TrialResult]) -> Attribution:
     """The attribution that follows from these outcomes."""
-    in_bits = len({outcome.vocab_size for outcome in found.values()}) > 1
+    in_bits = len({result.vocab_size for result in results.values()}) > 1
 
-    def loss(outcome: TrialResult) -> float:
-        return outcome.bits_per_byte if in_bits else outcome.validation_loss
+    def loss(result: TrialResult) -> float:
+        return result.bits_per_byte if in_bits else result.validation_loss
 
     def table(of: Callable[[TrialResult], float]) -> dict[int, Game]:
         return {
-            seed: {members: of(o) for (s, members), o in found.items() if s == seed}
+            seed: {members: of(o) for (s, members), o in results.items() if s == seed}
             for seed in plan.seeds
         }
 
@@ -224,11 +224,11 @@ def compute_attribution(plan: AttributionDesign, found: dict[tuple[int, Coalitio
     seconds = table(lambda o: o.seconds)
     parts, other, time = (_samples(plan, games) for games in (losses, accuracies, seconds))
     corrected = holm_adjust([paired_p_value(part) for part in parts])
-    shares = [
-        _share(plan, losses, number, (parts[number], other[number], time[number]), p)
+    contributions = [
+        _make_contribution(plan, losses, number, (parts[number], other[number], time[number]), p)
         for number, p in enumerate(corrected)
     ]
-    shares.sort(key=lambda share: share.value)
+    contributions.sort(key=lambda contribution: contribution.value)
     unit = "bits per byte" if in_bits else "nats per token"
     total = _whole(losses)
     return Attribution(
@@ -239,16 +239,16 @@ def compute_attribution(plan: AttributionDesign, found: dict[tuple[int, Coalitio
         method="exact" if plan.exact else "sampled",
         seeds=plan.seeds,
         orders=plan.order_count,
-        train_share=plan.train_share,
+        train_fraction=plan.train_fraction,
         evaluation_tokens=plan.evaluation_tokens,
         base=plan.a.config.model_dump(mode="json"),
         total_difference=total,
         total_accuracy=_whole(accuracies),
         total_seconds=_whole(seconds),
-        contributions=shares,
+        contributions=contributions,
         interactions=_interactions(plan, losses),
-        sentence=_sentence(plan, total, shares, unit),
-        runs=[_tried(plan, *one, outcome) for one, outcome in found.items()],
+        sentence=_sentence(plan, total, contributions, unit),
+        runs=[_tried(plan, *one, result) for one, result in results.items()],
     )
 
 
@@ -264,14 +264,14 @@ def _samples(plan: AttributionDesign, games: dict[int, Game]) -> list[list[float
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _share(
+def _make_contribution(
     plan: AttributionDesign, losses: dict[int, Game], number: int, samples: tuple[list[float], ...], p: float
 ) -> ChangeContribution:
     of_loss, of_accuracy, of_seconds = (estimate_mean(s) for s in samples)
     everyone = frozenset(range(len(plan.changes)))
     return ChangeContribution(
         key=plan.changes[number].name,
-        change=plan.changes[number].words,
+        change=plan.changes[number].description,
         value=of_loss.value,
         ci95=of_loss.ci95,
         p=None if of_loss.ci95 is None else p,
@@ -297,54 +297,54 @@ def _whole(games: dict[int, Game]) -> Estimate:
 
 
 def _interactions(plan: AttributionDesign, losses: dict[int, Game]) -> list[Interaction]:
-    found = []
+    interactions = []
     for (i, first), (j, second) in itertools.combinations(enumerate(plan.changes), 2):
         of_seeds = [met for game in losses.values() if (met := pair_interaction(game, i, j))]
-        seen = [value for met in of_seeds for value in met.values()]
-        if seen:
+        values = [value for met in of_seeds for value in met.values()]
+        if values:
             value = float(np.mean([mean_interaction(met) for met in of_seeds]))
-            span = (min(seen), max(seen))
-            found.append(Interaction((first.name, second.name), value, len(seen), span))
-    return sorted(found, key=lambda one: -abs(one.value))
+            span = (min(values), max(values))
+            interactions.append(Interaction((first.name, second.name), value, len(values), span))
+    return sorted(interactions, key=lambda one: -abs(one.value))
 
 
-def _tried(plan: AttributionDesign, seed: int, members: Coalition, outcome: TrialResult) -> AttributionRun:
+def _tried(plan: AttributionDesign, seed: int, members: Coalition, result: TrialResult) -> AttributionRun:
     return AttributionRun(
         seed=seed,
         changed=[plan.changes[number].name for number in sorted(members)],
-        validation_loss=outcome.validation_loss,
-        bits_per_byte=outcome.bits_per_byte,
-        accuracy=outcome.accuracy,
-        seconds=outcome.seconds,
-        steps=outcome.steps,
-        tokens=outcome.tokens,
-        diverged=outcome.diverged_step is not None,
+        validation_loss=result.validation_loss,
+        bits_per_byte=result.bits_per_byte,
+        accuracy=result.accuracy,
+        seconds=result.seconds,
+        steps=result.steps,
+        tokens=result.tokens,
+        diverged=result.diverged_step is not None,
     )
 
 
-def _sentence(plan: AttributionDesign, total: Estimate, shares: list[ChangeContribution], unit: str) -> str:
+def _sentence(plan: AttributionDesign, total: Estimate, contributions: list[ChangeContribution], unit: str) -> str:
     """The answer in plain words; `shares` from the largest gain to the largest harm."""
     direction = "lowers" if total.value < 0 else "raises"
-    words = (
+    text = (
         f"The change from {plan.a.name} to {plan.b.name} {direction} the held-out loss by "
         f"{abs(total.value):.3f} {unit}"
     )
     if len(plan.seeds) == 1:
-        words += " with the one seed tried"
+        text += " with the one seed tried"
     elif not _without_zero(total.ci95):
-        words += " (not told apart from nothing)"
-    if shares[0].ci95 is None:
-        seen = "one seed shows" if plan.exact else "one order of one seed shows"
-        return f"{words}; {seen} no spread, so no change is said to help or to hurt."
+        text += " (not told apart from nothing)"
+    if contributions[0].ci95 is None:
+        evidence = "one seed shows" if plan.exact else "one order of one seed shows"
+        return f"{text}; {evidence} no spread, so no change is said to help or to hurt."
     parts = []
-    gains = [f"{s.key} ({s.value:+.3f})" for s in shares if _certain(s) and s.value < 0]
-    harms = [f"{s.key} ({s.value:+.3f})" for s in shares[::-1] if _certain(s) and s.value > 0]
-    unsure = [s.key for s in shares if not _certain(s)]
-    for said, keys in (("what helped", gains), ("what hurt", harms),
+    improvements = [f"{s.key} ({s.value:+.3f})" for s in contributions if _is_significant(s) and s.value < 0]
+    harms = [f"{s.key} ({s.value:+.3f})" for s in contributions[::-1] if _is_significant(s) and s.value > 0]
+    unsure = [s.key for s in contributions if not _is_significant(s)]
+    for said, keys in (("what helped", improvements), ("what hurt", harms),
                        ("not told apart from nothing", unsure)):  # fmt: skip
         if keys:
             parts.append(f"{said}: {', '.join(keys)}")
-    return f"{words}; {_of_what(plan)}{'; '.join(parts)}."
+    return f"{text}; {_of_what(plan)}{'; '.join(parts)}."
 
 
 def _of_what(plan: AttributionDesign) -> str:
@@ -358,9 +358,9 @@ def _of_what(plan: AttributionDesign) -> str:
     return ""
 
 
-def _certain(share: ChangeContribution) -> bool:
+def _is_significant(contribution: ChangeContribution) -> bool:
     """Whether it may be said, beside what is said of all other changes, that it helped or hurt."""
-    return share.p is not None and share.p < ALPHA
+    return contribution.p is not None and contribution.p < ALPHA
 
 
 def _without_zero(ci95: tuple[float, float] | None) -> bool:

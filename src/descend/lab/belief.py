@@ -58,7 +58,7 @@ class RunFeatures:
     vocab_size: int
     adamw: bool
     dropout: float
-    blank_rate: float = 0.0
+    token_dropout: float = 0.0
 
     def features(self) -> Floats:
         """The numbers of `FEATURES`: logarithms about a middling run, so that each is near 0."""
@@ -71,7 +71,7 @@ class RunFeatures:
             math.log(self.vocab_size / 1024),
             float(self.adamw),
             10 * self.dropout,
-            10 * self.blank_rate,
+            10 * self.token_dropout,
         ])  # fmt: skip
 
 
@@ -83,8 +83,8 @@ class ObservedCurve:
     train_losses: Floats
     train_errors: Floats
     """Standard deviation of each: noise of the batches, and what the formula misses."""
-    held_points: TrajectoryPoints
-    held_losses: Floats
+    validation_points: TrajectoryPoints
+    validation_losses: Floats
     start: float
     """Loss before the first step."""
     scale: float
@@ -100,7 +100,7 @@ class CurvePosterior:
     start: float
     scale: float
 
-    def held_out(self, points: TrajectoryPoints, draws: int, seed: int = 0) -> Floats:
+    def sample_validation_losses(self, points: TrajectoryPoints, draws: int, seed: int = 0) -> Floats:
         """Validation losses at `points` for so many draws of the parameters, (draws, points);
         the first row is the most probable."""
         pick = np.random.default_rng(seed)
@@ -117,21 +117,21 @@ def load_curve_prior() -> CurvePrior:
     return msgspec.json.decode(text, type=CurvePrior)
 
 
-def fit_posterior(seen: ObservedCurve, traits: RunFeatures, belief: CurvePrior) -> CurvePosterior:
+def fit_posterior(observed: ObservedCurve, features: RunFeatures, prior: CurvePrior) -> CurvePosterior:
     """The parameters of a run, given what it has shown."""
-    mean = np.array(belief.mean) @ traits.features()
-    covariance = np.array(belief.covariance)
+    mean = np.array(prior.mean) @ features.features()
+    covariance = np.array(prior.covariance)
     precision_root = np.linalg.cholesky(np.linalg.inv(covariance)).T
 
-    def misses(z: Floats) -> Floats:
-        train = training_loss(z, seen.train_points, seen.start, seen.scale) - seen.train_losses
-        held = validation_loss(z, seen.held_points, seen.start, seen.scale) - seen.held_losses
+    def residuals(z: Floats) -> Floats:
+        train = training_loss(z, observed.train_points, observed.start, observed.scale) - observed.train_losses
+        validation = validation_loss(z, observed.validation_points, observed.start, observed.scale) - observed.validation_losses
         return np.concatenate([
-            train / seen.train_errors,
-            held / belief.validation_error,
+            train / observed.train_errors,
+            validation / prior.validation_error,
             (z - mean) @ precision_root.T,
         ], axis=-1)  # fmt: skip
 
-    z, curvature = gauss_newton(misses, mean)
-    left = np.asarray(np.linalg.inv(curvature), dtype=np.float64)
-    return CurvePosterior(z, left, seen.start, seen.scale)
+    z, curvature = gauss_newton(residuals, mean)
+    posterior_covariance = np.asarray(np.linalg.inv(curvature), dtype=np.float64)
+    return CurvePosterior(z, posterior_covariance, observed.start, observed.scale)

@@ -38,7 +38,7 @@ class ConfigDiff(msgspec.Struct, frozen=True):
         return " + ".join(self.new)
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """`embed_dim 128 → 256, num_heads 4 → 8`."""
         return ", ".join(
             f"{key} {_word(self.old[key])} → {_word(self.new[key])}" for key in self.new

@@ -11,15 +11,15 @@ from descend.config import NON_SEMANTIC_KEYS, RunConfig
 
 def format_train_command(config: Mapping[str, Any], corpus: str) -> str:
     """`descend train CORPUS` with a flag for each key that is not the default."""
-    given = {key: value for key, value in non_default_keys(config).items() if key != "corpus_dir"}
-    return shlex.join(["descend", "train", corpus, *format_flags(given)])
+    options = {key: value for key, value in non_default_keys(config).items() if key != "corpus_dir"}
+    return shlex.join(["descend", "train", corpus, *format_flags(options)])
 
 
-def format_python_call(verb: str, *given: Any, **keywords: Any) -> str:
+def format_python_call(verb: str, *positional: Any, **keywords: Any) -> str:
     """`descend.compare({…}, vary={…})`: the Python that does it again; what is None is left out."""
-    words = [repr(value) for value in given if value is not None]
-    words += [f"{name}={value!r}" for name, value in keywords.items() if value is not None]
-    return f"descend.{verb}({', '.join(words)})"
+    arguments = [repr(value) for value in positional if value is not None]
+    arguments += [f"{name}={value!r}" for name, value in keywords.items() if value is not None]
+    return f"descend.{verb}({', '.join(arguments)})"
 
 
 def non_default_keys(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,15 +30,15 @@ def non_default_keys(config: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def format_flags(given: Mapping[str, Any]) -> list[str]:
+def format_flags(options: Mapping[str, Any]) -> list[str]:
     """Each key of `given` as a flag with its value; what is left open (None) has none."""
-    words = []
-    for key, value in given.items():
+    flags = []
+    for key, value in options.items():
         flag = key.replace("_", "-")
         if isinstance(value, bool):
-            words.append(f"--{flag}" if value else f"--no-{flag}")
+            flags.append(f"--{flag}" if value else f"--no-{flag}")
         elif isinstance(value, dict):
-            words += [f"--{flag}", ",".join(f"{epoch}:{rate!r}" for epoch, rate in value.items())]
+            flags += [f"--{flag}", ",".join(f"{epoch}:{rate!r}" for epoch, rate in value.items())]
         elif value is not None:
-            words += [f"--{flag}", str(value)]
-    return words
+            flags += [f"--{flag}", str(value)]
+    return flags

@@ -35,7 +35,7 @@ BUDGET_UNITS = ("tokens", "seconds", "steps", "epoch")
 class ComparisonPlan:
     """Which runs answer the question."""
 
-    contestants: Sequence[ComparisonArm]
+    comparison_arms: Sequence[ComparisonArm]
     match: BudgetUnit
     budget: float | None
     seeds: list[int]
@@ -49,7 +49,7 @@ class ComparisonPlan:
 
 
 def plan_comparison(
-    contestants: Sequence[ComparisonArm],
+    comparison_arms: Sequence[ComparisonArm],
     *,
     match: BudgetUnit = "tokens",
     budget: float | None = None,
@@ -64,18 +64,18 @@ def plan_comparison(
     overruled.
     """
     check_budget(budget, match)
-    if match != "epoch" and any("epoch" in c.varied for c in contestants):
+    if match != "epoch" and any("epoch" in c.varied for c in comparison_arms):
         raise ConfigError(
             "vary", f"epoch with an equal number of {match}", "a budget that epochs decide",
             "add --match epoch",
         )  # fmt: skip
-    first = contestants[0].config.seed
+    first = comparison_arms[0].config.seed
     numbers = [first + n for n in range(seeds)]
     if match != "epoch" and budget is None:
-        budget = _budget_of(contestants[0], match)
-    each = partial(make_arm_spec, match=match, budget=budget, points=points, judged=evaluation_tokens)
-    arms = [[each(c, seed) for seed in numbers] for c in contestants]
-    return ComparisonPlan(contestants, match, budget, numbers, arms)
+        budget = _budget_of(comparison_arms[0], match)
+    each = partial(make_arm_spec, match=match, budget=budget, points=points, evaluation_tokens=evaluation_tokens)
+    arms = [[each(c, seed) for seed in numbers] for c in comparison_arms]
+    return ComparisonPlan(comparison_arms, match, budget, numbers, arms)
 
 
 def check_budget(budget: float | None, match: str) -> None:
@@ -91,11 +91,11 @@ def check_budget(budget: float | None, match: str) -> None:
                           "leave one of them out")  # fmt: skip
 
 
-def run_comparison_trials(plan: ComparisonPlan, *, workers: int | None = None, told: TrialCallback = ignore_progress) -> Comparison:
+def run_comparison_trials(plan: ComparisonPlan, *, workers: int | None = None, on_progress: TrialCallback = ignore_progress) -> Comparison:
     """Carry the runs of `plan` out and set each arm against the first."""
-    outcomes = run_trials(plan.all_arms, workers=workers, told=told)
-    found = dict(zip((arm.key for arm in plan.all_arms), outcomes, strict=True))
-    table = [[found[arm.key] for arm in arms] for arms in plan.arms]
+    outcomes = run_trials(plan.all_arms, workers=workers, on_progress=on_progress)
+    results = dict(zip((spec.key for spec in plan.all_arms), outcomes, strict=True))
+    table = [[results[spec.key] for spec in arms] for arms in plan.arms]
     in_bits = len({o.vocab_size for row in table for o in row}) > 1
     losses = [[o.bits_per_byte if in_bits else o.validation_loss for o in row] for row in table]
     differences = [[x - y for x, y in zip(row, losses[0], strict=True)] for row in losses]
@@ -106,70 +106,70 @@ def run_comparison_trials(plan: ComparisonPlan, *, workers: int | None = None, t
         _verdict(paired_interval([x * in_nats for x in d]), p, of)
         for d, p in zip(differences[1:], corrected, strict=True)
     ]
-    judged = zip([None, *corrected], ["first", *verdicts], strict=True)
+    adjusted_verdicts = zip([None, *corrected], ["first", *verdicts], strict=True)
     arms = [
         _compared(plan, number, table[number], differences[number], p, verdict)
-        for number, (p, verdict) in enumerate(judged)
+        for number, (p, verdict) in enumerate(adjusted_verdicts)
     ]
     unit = "bits per byte" if in_bits else "nats per token"
     return Comparison(
-        corpus=str(plan.contestants[0].config.corpus_dir or "python"),
+        corpus=str(plan.comparison_arms[0].config.corpus_dir or "python"),
         budget_unit=plan.match,
         budget=plan.budget,
         unit=unit,
-        varied=list(dict.fromkeys(k for c in plan.contestants for k in c.varied)),
+        varied=list(dict.fromkeys(k for c in plan.comparison_arms for k in c.varied)),
         seeds=plan.seeds,
         arms=arms,
         sentence=summarize_comparison(arms, unit, plan.match, len(plan.seeds)),
     )
 
 
-def _budget_of(contestant: ComparisonArm, match: BudgetUnit) -> float:
+def _budget_of(arm: ComparisonArm, match: BudgetUnit) -> float:
     """What the first arm needs for its own epochs."""
     from descend.trials.expense import measure_step_time
     from descend.trials.trial import prepare_trial
 
-    arm = make_trial_spec(contestant.config)
-    ready = prepare_trial(arm)
+    spec = make_trial_spec(arm.config)
+    ready = prepare_trial(spec)
     if match == "steps":
         return ready.steps
     if match == "tokens":
         return ready.steps * ready.batches.tokens_per_step
-    speed = measure_step_time(arm)
+    speed = measure_step_time(spec)
     per_step = ready.batches.tokens_per_step * speed.per_token + speed.per_update
     return round(ready.steps * per_step, 1)
 
 
 def make_arm_spec(
-    contestant: ComparisonArm,
+    arm: ComparisonArm,
     seed: int,
     *,
     match: BudgetUnit,
     budget: float | None,
     points: int,
-    judged: int,
+    evaluation_tokens: int,
 ) -> TrialSpec:
     """The run of `contestant` with `seed`, as long as `budget` (of what `match` says) lets it be;
     None: its own epochs. `ConfigError` for less than a step."""
-    config = contestant.config.model_copy(update={"seed": seed})
+    config = arm.config.model_copy(update={"seed": seed})
     if budget is None:
-        return make_trial_spec(config, evaluation_tokens=judged)
+        return make_trial_spec(config, evaluation_tokens=evaluation_tokens)
     per_step = 1.0
     if match == "tokens":
         per_step = config.batch_size * config.seq_len
     if match == "seconds":
         from descend.trials.expense import measure_step_time
 
-        speed = measure_step_time(make_trial_spec(contestant.config))
+        speed = measure_step_time(make_trial_spec(arm.config))
         per_step = config.batch_size * config.seq_len * speed.per_token + speed.per_update
     steps = round(budget / per_step)
     if steps < 1:
         raise ConfigError(
-            "budget", f"{budget:g} {match}, less than a step of {contestant.name} needs",
+            "budget", f"{budget:g} {match}, less than a step of {arm.name} needs",
             f"at least {per_step:g}", "give a larger budget",
         )  # fmt: skip
     every = -(-steps // points) if points > 1 else None
-    return make_trial_spec(config, steps=steps, evaluate_every=every, evaluation_tokens=judged)
+    return make_trial_spec(config, steps=steps, evaluate_every=every, evaluation_tokens=evaluation_tokens)
 
 
 def _compared(
@@ -180,20 +180,20 @@ def _compared(
     p: float | None,
     verdict: str,
 ) -> ArmResult:
-    contestant, first = plan.contestants[number], outcomes[0]
-    shape = shape_from_run_config(contestant.config, first.vocab_size)
+    arm, first = plan.comparison_arms[number], outcomes[0]
+    shape = shape_from_run_config(arm.config, first.vocab_size)
 
     def mean(key: str) -> float:
         return float(np.mean([getattr(o, key) for o in outcomes]))
 
     return ArmResult(
-        name=contestant.name,
-        config=contestant.config.model_dump(mode="json"),
+        name=arm.name,
+        config=arm.config.model_dump(mode="json"),
         steps=first.steps,
         tokens=first.tokens,
         vocab_size=first.vocab_size,
         parameters=first.parameters,
-        memory=first.peak_bytes or training_memory(contestant.config, shape),
+        memory=first.peak_bytes or training_memory(arm.config, shape),
         validation_loss=mean("validation_loss"),
         accuracy=mean("accuracy"),
         bits_per_byte=mean("bits_per_byte"),
@@ -229,7 +229,7 @@ def _verdict(difference: Interval, p: float, of: float) -> str:
     """`difference` and `of` in nats per token."""
     if p >= ALPHA:
         return "not told apart"
-    gain = Interval(-difference.value, -difference.high, -difference.low)
-    if is_significant(gain, of):
+    loss_reduction = Interval(-difference.value, -difference.high, -difference.low)
+    if is_significant(loss_reduction, of):
         return "better"
     return "worse" if is_significant(difference, of) else "not told apart"

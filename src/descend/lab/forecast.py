@@ -31,10 +31,10 @@ DRAWS = 1000
 TAIL = 0.1
 """Share of the draws left out at each end: an interval of 80 %."""
 
-LEAST_STEPS = 16
+MIN_STEPS = 16
 """Steps below which a curve says nothing yet."""
 
-MOST_EPOCHS = 1000
+MAX_EPOCHS = 1000
 
 MIN_OVERFIT_NATS = 0.02
 """Nats by which the loss must be expected to rise to be called overfitting: about three times the
@@ -69,8 +69,8 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     finished: bool
     """Whether the run came to its end: then it is continued; else it is finished first."""
-    epochs_seen: int
-    steps_seen: int
+    num_observed_epochs: int
+    num_observed_steps: int
     epochs_ahead: int
     """Epochs (the last may have begun) until the moment the forecast is for."""
     validation_loss_now: float | None
@@ -88,7 +88,7 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     sees the run today."""
     minutes: float
     """Training time ahead, at the pace so far."""
-    gain_per_minute: float
+    loss_reduction_per_minute: float
     best_epoch: int
     """The epoch ahead with the lowest loss expected."""
     overfits_at_epoch: int | None
@@ -125,12 +125,12 @@ def forecast_run(folder: Path, epochs: int | None = None) -> Forecast:
     Raises `RunFolderError` for a folder that is no run or has hardly begun, `ConfigError` for a
     number of epochs out of bounds.
     """
-    if epochs is not None and not 1 <= epochs <= MOST_EPOCHS:
-        raise ConfigError("epochs", str(epochs), f"1 to {MOST_EPOCHS}", "choose another number")
+    if epochs is not None and not 1 <= epochs <= MAX_EPOCHS:
+        raise ConfigError("epochs", str(epochs), f"1 to {MAX_EPOCHS}", "choose another number")
     history = _read(folder)
-    belief = load_curve_prior()
+    prior = load_curve_prior()
     run = _trajectory(history)
-    posterior = _posterior(history, run, belief)
+    posterior = _posterior(history, run, prior)
     points, minutes = _points_ahead(history, run, epochs)
     return _forecast(history, run, posterior, points, minutes)
 
@@ -153,9 +153,9 @@ def _read(folder: Path) -> History:
             str(folder), f"a run whose loss exploded to {epochs[-1].validation_loss:.4g}",
             f"one below {limit:.1f}", f"train again with `{retrain_command(folder)}`",
         )  # fmt: skip
-    if len(steps) < LEAST_STEPS:
+    if len(steps) < MIN_STEPS:
         raise UndeterminedForecast(
-            str(folder), f"{len(steps)} recorded steps", f"at least {LEAST_STEPS}",
+            str(folder), f"{len(steps)} recorded steps", f"at least {MIN_STEPS}",
             f"train for longer with `descend continue {quoted(folder)}`"
             if is_finished(folder) and not lacks_model(folder) else suggest_fix(folder),
         )  # fmt: skip
@@ -178,21 +178,21 @@ def _trajectory(history: History) -> Trajectory:
     return make_trajectory(config, config.warmup_steps, steps, batches.sequences_per_epoch * config.seq_len)
 
 
-def _posterior(history: History, run: Trajectory, belief: CurvePrior) -> CurvePosterior:
-    ladder = history.info.corpus["ladder"]
+def _posterior(history: History, run: Trajectory, prior: CurvePrior) -> CurvePosterior:
+    baselines = history.info.corpus["ladder"]
     # A smoothed loss is not on the scale of the validation loss.
     usable = [] if history.config.label_smoothing else history.steps
     spans = LossSpans(np.array([float(s.step) for s in usable]), np.array([s.loss for s in usable]))
-    start = history.steps[0].loss if history.info.parent else float(ladder["uniform"])
-    seen = observe(
+    start = history.steps[0].loss if history.info.parent else float(baselines["uniform"])
+    observed = observe(
         run, spans, np.array([float(e.step) for e in history.epochs]),
         np.array([e.validation_loss for e in history.epochs]),
-        start=start, scale=float(ladder["unigram"]), training_error=belief.training_error,
+        start=start, scale=float(baselines["unigram"]), training_error=prior.training_error,
     )  # fmt: skip
-    return fit_posterior(seen, _traits(history), belief)
+    return fit_posterior(observed, _run_features(history), prior)
 
 
-def _traits(history: History) -> RunFeatures:
+def _run_features(history: History) -> RunFeatures:
     config = history.config
     assert config.vocab_size is not None
     return RunFeatures(
@@ -203,7 +203,7 @@ def _traits(history: History) -> RunFeatures:
         vocab_size=config.vocab_size,
         adamw=config.optimizer == "adamw",
         dropout=config.dropout_rate,
-        blank_rate=config.token_dropout or 0.0,
+        token_dropout=config.token_dropout or 0.0,
     )
 
 
@@ -230,7 +230,7 @@ def _points_ahead(history: History, run: Trajectory, epochs: int | None) -> tupl
         steps = batches.steps(more)
         on = make_trajectory(
             config, choose_warmup(config, steps), steps, run.tokens_per_epoch,
-            (float(at.trained[0]), float(at.passes[0])),
+            (float(at.trained[0]), float(at.epochs[0])),
         )  # fmt: skip
         parts.append(on.points_at(np.array([float(batches.steps(e)) for e in range(1, more + 1)])))
         steps_ahead += steps
@@ -242,22 +242,22 @@ def _points_ahead(history: History, run: Trajectory, epochs: int | None) -> tupl
 def _forecast(
     history: History, run: Trajectory, posterior: CurvePosterior, points: TrajectoryPoints, minutes: float
 ) -> Forecast:
-    belief = load_curve_prior()
+    prior = load_curve_prior()
     here = run.points_at(np.array([float(history.steps[-1].step)]))
     all_points = TrajectoryPoints(*(np.concatenate([getattr(here, f), getattr(points, f)])
                           for f in ("trained", "rate", "passes")))  # fmt: skip
-    draws = posterior.held_out(all_points, DRAWS)
-    widening = belief.widening_continued if history.finished else belief.interval_scale
+    draws = posterior.sample_validation_losses(all_points, DRAWS)
+    widening = prior.widening_continued if history.finished else prior.interval_scale
     today = float(draws[0, 0])
-    values, low, high = prediction_interval(draws[:, 1:], belief.validation_error, widening)
+    values, low, high = prediction_interval(draws[:, 1:], prior.validation_error, widening)
     best = min(history.epochs, key=lambda e: e.validation_loss, default=None)
     if best and _rose(history):
         # Its own later epochs, which ended at the lowest rate, speak against any gain: the one
         # recorded run that had risen so ended 0.05 higher when continued from its best epoch.
         values = np.maximum(values, best.validation_loss)
         high = np.maximum(high, values)
-    seen_loss, seen_accuracy = _accuracy_seen(history)
-    accuracies = expected_accuracy(values, seen_loss, seen_accuracy, belief)
+    observed_loss, observed_accuracy = _observed_loss_and_accuracy(history)
+    accuracies = expected_accuracy(values, observed_loss, observed_accuracy, prior)
     behind = _epochs_behind(history)
     by_epoch = [
         EpochForecast(behind + i + 1, *map(float, row))
@@ -269,8 +269,8 @@ def _forecast(
         effect=effect,
         run=str(history.folder),
         finished=history.finished,
-        epochs_seen=len(history.epochs),
-        steps_seen=history.steps[-1].step,
+        num_observed_epochs=len(history.epochs),
+        num_observed_steps=history.steps[-1].step,
         epochs_ahead=len(by_epoch),
         validation_loss_now=best.validation_loss if best else None,
         validation_loss_last=history.epochs[-1].validation_loss if best else None,
@@ -280,7 +280,7 @@ def _forecast(
         accuracy=by_epoch[-1].accuracy,
         expected_loss_reduction=known - by_epoch[-1].validation_loss,
         minutes=minutes,
-        gain_per_minute=(known - by_epoch[-1].validation_loss) / max(minutes, 1e-9),
+        loss_reduction_per_minute=(known - by_epoch[-1].validation_loss) / max(minutes, 1e-9),
         best_epoch=min(by_epoch, key=lambda a: a.validation_loss).epoch,
         overfits_at_epoch=None
         if effect == "undetermined" and not _rose(history)
@@ -321,15 +321,15 @@ def prediction_interval(
     return value, np.maximum(value - below, 0), value + above
 
 
-def expected_accuracy(losses: Floats, from_loss: float, accuracy: float, belief: CurvePrior) -> Floats:
+def expected_accuracy(losses: Floats, from_loss: float, accuracy: float, prior: CurvePrior) -> Floats:
     """Accuracy at `losses`, from one known pair: falling loss buys more of it than rising costs."""
-    gained = from_loss - losses
-    slope = np.where(gained > 0, belief.accuracy_slope, belief.accuracy_slope_rising)
-    found: Floats = np.clip(accuracy + slope * gained, 0, 1)
-    return found
+    loss_reduction = from_loss - losses
+    slope = np.where(loss_reduction > 0, prior.accuracy_slope, prior.accuracy_slope_rising)
+    accuracies: Floats = np.clip(accuracy + slope * loss_reduction, 0, 1)
+    return accuracies
 
 
-def _accuracy_seen(history: History) -> tuple[float, float]:
+def _observed_loss_and_accuracy(history: History) -> tuple[float, float]:
     """A loss and the accuracy that went with it: of the best epoch, or of the latest training."""
     if history.epochs:
         best = min(history.epochs, key=lambda e: e.validation_loss)

@@ -33,7 +33,7 @@ MEMORY_BOOST, HARM_BOOST = 0.5, 1.0
 """Exponents, and what falls to the rate, the same for all runs: chosen among a few by how well
 recorded runs were forecast (benchmarks/forecast/fit.py)."""
 
-LARGEST_EXPONENT = 30.0
+MAX_EXPONENT = 30.0
 """Logarithms beyond this mean nothing and would overflow."""
 
 
@@ -45,14 +45,14 @@ class TrajectoryPoints:
     """Tokens so far, each at its share of the peak rate."""
     rate: Floats
     """Share of the peak rate, 0 to 1."""
-    passes: Floats
+    epochs: Floats
     """Passes over the text, counted continuously."""
 
     def __len__(self) -> int:
         return len(self.trained)
 
     def __getitem__(self, which: slice | NDArray[np.intp] | NDArray[np.bool_]) -> TrajectoryPoints:
-        return TrajectoryPoints(self.trained[which], self.rate[which], self.passes[which])
+        return TrajectoryPoints(self.trained[which], self.rate[which], self.epochs[which])
 
 
 def fresh_text_loss(z: Floats, points: TrajectoryPoints, start: float, scale: float) -> Floats:
@@ -60,25 +60,25 @@ def fresh_text_loss(z: Floats, points: TrajectoryPoints, start: float, scale: fl
 
     `z` is (parameters,) or (draws, parameters); so is the result (points,) or (draws, points).
     """
-    positive = np.exp(np.clip(z[..., :4, None], -LARGEST_EXPONENT, LARGEST_EXPONENT))
+    positive = np.exp(np.clip(z[..., :4, None], -MAX_EXPONENT, MAX_EXPONENT))
     floor, pace, bend, noise = (positive[..., i, :] for i in range(4))
-    share = points.trained / pace
-    fresh = scale * floor + (start - scale * floor) * (1 + share) ** -bend
-    held_back: Floats = fresh + noise * points.rate * share / (1 + share)
-    return held_back
+    progress = points.trained / pace
+    fresh = scale * floor + (start - scale * floor) * (1 + progress) ** -bend
+    noisy_loss: Floats = fresh + noise * points.rate * progress / (1 + progress)
+    return noisy_loss
 
 
 def validation_loss(z: Floats, points: TrajectoryPoints, start: float, scale: float) -> Floats:
     """Validation loss at `points`."""
-    harm = np.exp(np.clip(z[..., 5, None], -LARGEST_EXPONENT, LARGEST_EXPONENT))
-    repeats = np.maximum(points.passes - 1, 0) ** HARM_POWER * (1 + HARM_BOOST * (1 - points.rate))
-    found: Floats = fresh_text_loss(z, points, start, scale) + harm * repeats + z[..., 6, None]
-    return found
+    harm = np.exp(np.clip(z[..., 5, None], -MAX_EXPONENT, MAX_EXPONENT))
+    repeats = np.maximum(points.epochs - 1, 0) ** HARM_POWER * (1 + HARM_BOOST * (1 - points.rate))
+    losses: Floats = fresh_text_loss(z, points, start, scale) + harm * repeats + z[..., 6, None]
+    return losses
 
 
 def training_loss(z: Floats, points: TrajectoryPoints, start: float, scale: float) -> Floats:
     """Loss on training batches, each before its update."""
-    memory = np.exp(np.clip(z[..., 4, None], -LARGEST_EXPONENT, LARGEST_EXPONENT))
-    known = np.floor(points.passes) ** MEMORY_POWER * (1 + MEMORY_BOOST * (1 - points.rate))
-    found: Floats = fresh_text_loss(z, points, start, scale) - memory * known
-    return found
+    memory = np.exp(np.clip(z[..., 4, None], -MAX_EXPONENT, MAX_EXPONENT))
+    known = np.floor(points.epochs) ** MEMORY_POWER * (1 + MEMORY_BOOST * (1 - points.rate))
+    losses: Floats = fresh_text_loss(z, points, start, scale) - memory * known
+    return losses

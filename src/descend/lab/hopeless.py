@@ -27,24 +27,24 @@ PRUNE_MARGIN = 0.02
 """Share of the loss by which it must be behind at the end: more than the seed decides."""
 
 
-def should_prune(seen: Curve, finished: Sequence[Curve]) -> bool:
+def should_prune(observed: Curve, finished: Sequence[Curve]) -> bool:
     """Whether the trial whose judgments are `seen` should be ended, as `finished` ones went."""
     whole = [curve for curve in finished if FULL_BUDGET in curve]
-    now = max(seen)
+    now = max(observed)
     if len(whole) < MIN_FINISHED_TRIALS or now < MIN_PRUNE_PROGRESS:
         return False
-    largest_gain = min(curve[FULL_BUDGET] / loss_at(curve, now) for curve in whole)
+    min_loss_ratio = min(curve[FULL_BUDGET] / loss_at(curve, now) for curve in whole)
     best = min(curve[FULL_BUDGET] for curve in whole)
-    return seen[now] * largest_gain > best * (1 + PRUNE_MARGIN)
+    return observed[now] * min_loss_ratio > best * (1 + PRUNE_MARGIN)
 
 
-def loss_at(curve: Curve, place: int) -> float:
+def loss_at(curve: Curve, position: int) -> float:
     """The loss of `curve` at `place`: between two judgments in proportion."""
-    places = sorted(curve)
-    if place <= places[0]:
-        return curve[places[0]]
-    for before, after in itertools.pairwise(places):
-        if place <= after:
-            share = (place - before) / (after - before)
-            return curve[before] + share * (curve[after] - curve[before])
-    return curve[places[-1]]
+    positions = sorted(curve)
+    if position <= positions[0]:
+        return curve[positions[0]]
+    for before, after in itertools.pairwise(positions):
+        if position <= after:
+            fraction = (position - before) / (after - before)
+            return curve[before] + fraction * (curve[after] - curve[before])
+    return curve[positions[-1]]

@@ -18,5 +18,5 @@ class Estimate(msgspec.Struct, frozen=True):
 
 def estimate_mean(samples: Sequence[float]) -> Estimate:
     """The mean of `samples` and its interval."""
-    found = paired_interval(samples)
-    return Estimate(found.value, (found.low, found.high) if len(samples) > 1 else None)
+    interval = paired_interval(samples)
+    return Estimate(interval.value, (interval.low, interval.high) if len(samples) > 1 else None)

@@ -110,20 +110,20 @@ def load_scaling_law() -> ScalingLaw:
 
 def effective_tokens(z: Floats, setting: ScalingLawInput) -> float:
     """Tokens trained on, repeats and large batches counted for what they are worth."""
-    passes, batch = np.exp(z[5:7])
-    seen = min(setting.tokens, setting.train_tokens)
-    worth = seen + setting.train_tokens * passes * (1 - math.exp(-setting.repeated_epochs / passes))
-    return float(worth / (1 + setting.batch_tokens / (MIDDLE_BATCH * batch)))
+    repetition_half_life, batch = np.exp(z[5:7])
+    unique_tokens = min(setting.tokens, setting.train_tokens)
+    effective = unique_tokens + setting.train_tokens * repetition_half_life * (1 - math.exp(-setting.repeated_epochs / repetition_half_life))
+    return float(effective / (1 + setting.batch_tokens / (MIDDLE_BATCH * batch)))
 
 
 def bits_per_byte(z: Floats, setting: ScalingLawInput) -> float:
     """The formula at parameters `z`."""
-    floor, size, size_power, text, text_power, _, _, vocabulary, curve, by_heart = np.exp(
+    floor, size, size_power, text, text_power, _, _, vocabulary, curve, memorization = np.exp(
         z[:LOGARITHMS]
     )
     tokens = effective_tokens(z, setting)
     nbytes = tokens * setting.bytes_per_token / MIDDLE_BYTES
-    share = (
+    normalized_loss = (
         floor
         + size * (setting.block_parameters / MIDDLE_NUMBERS) ** -size_power
         + text * nbytes**-text_power
@@ -131,7 +131,7 @@ def bits_per_byte(z: Floats, setting: ScalingLawInput) -> float:
         - z[13] * math.log(setting.context / MIDDLE_CONTEXT)
         - z[14] * math.log(setting.bytes_per_token / MIDDLE_TOKEN)
         - z[15] * math.log(setting.batch_tokens / MIDDLE_BATCH)
-        + by_heart
+        + memorization
         * math.log1p(setting.repeated_epochs)
         * math.sqrt(
             setting.block_parameters / setting.train_tokens * setting.vocab_size / MIDDLE_VOCABULARY
@@ -139,8 +139,8 @@ def bits_per_byte(z: Floats, setting: ScalingLawInput) -> float:
     )
     if setting.learning_rate is not None:
         best = _log_best_rate(z, setting.batch_tokens, setting.width)
-        share += curve * (math.log(setting.learning_rate) - best) ** 2
-    return float(setting.text_difficulty * share)
+        normalized_loss += curve * (math.log(setting.learning_rate) - best) ** 2
+    return float(setting.text_difficulty * normalized_loss)
 
 
 def _log_best_rate(z: Floats, batch_tokens: int, width: int) -> float:

@@ -26,22 +26,22 @@ MIN_WIDTH_PER_LAYER, MAX_WIDTH_PER_LAYER = 16, 96
 """Width over layers: outside it networks are known to learn less for their size (Kaplan et al.
 2020, figure 5, finds the loss within 2 % over this range)."""
 
-LEAST_RATE, MOST_RATE = 2e-4, 4e-3
+MIN_RATE, MAX_RATE = 2e-4, 4e-3
 """Rates between which the outlook was fitted; beyond them it knows nothing."""
 
-LEAST_STEPS = 20
+MIN_STEPS = 20
 """Fewer updates are no training."""
 
-JUDGED_TOKENS = 2**17
+MAX_EVALUATION_TOKENS = 2**17
 """Held-out tokens judged after each pass, as training does (`training.job`)."""
 
-JUDGING_SHARE = 1 / 3
+JUDGING_FRACTION = 1 / 3
 """Time of judging a token, of training on it: the way ahead of ahead and back (`model.cost`)."""
 
-SAVING_SHARE = 0.04
+SAVING_FRACTION = 0.04
 """Most that checkpoints and samples take of a run (`training.work`)."""
 
-SHORTEST, LONGEST = 1 / 60, 60 * 24 * 30
+MIN_MINUTES, MAX_MINUTES = 1 / 60, 60 * 24 * 30
 """Minutes a plan may be made for: a second to a month."""
 
 MAX_USEFUL_EPOCH_FACTOR = 1.5
@@ -65,7 +65,7 @@ class Prediction(msgspec.Struct, frozen=True):
     """Of training, judging and saving."""
     seconds_per_step: float
     steps: int
-    passes: float
+    num_epochs: float
     tokens: int
     parameters: int
     memory_bytes: int
@@ -128,20 +128,20 @@ def choose_config(
     What the user set stays as in `axes`. Raises `ConfigError` for a time out of bounds, `UserError`
     if nothing fits.
     """
-    if not SHORTEST <= minutes <= LONGEST:
+    if not MIN_MINUTES <= minutes <= MAX_MINUTES:
         raise ConfigError(
-            "minutes", f"{minutes:g}", f"{SHORTEST:.2g} to {LONGEST:,} minutes",
+            "minutes", f"{minutes:g}", f"{MIN_MINUTES:.2g} to {MAX_MINUTES:,} minutes",
             "choose a time between them",
         )  # fmt: skip
     weighed = sorted(
         _candidates(sample, rates, outlook, minutes * 60, axes), key=lambda c: c.bits_per_byte
     )
-    if not weighed and minutes < LONGEST:
+    if not weighed and minutes < MAX_MINUTES:
         _check_text(sample, rates, outlook, axes)
     if not weighed:
         raise UserError(
             "minutes", f"{minutes:.2g} left for training",
-            f"time for {LEAST_STEPS} steps of the smallest network that may be planned",
+            f"time for {MIN_STEPS} steps of the smallest network that may be planned",
             "give more minutes" + (", or set fewer keys" if axes.fixed else ""),
         )  # fmt: skip
     best = _first_that_fits(weighed, outlook, max_memory)
@@ -168,10 +168,10 @@ class TextTooShortError(CorpusError):
 
 
 def _check_text(sample: CorpusProfile, rates: StepTimeModel, outlook: ScalingLaw, axes: Axes) -> None:
-    if next(_candidates(sample, rates, outlook, 60 * LONGEST, axes), None) is None:
+    if next(_candidates(sample, rates, outlook, 60 * MAX_MINUTES, axes), None) is None:
         raise TextTooShortError(
             "corpus_dir", f"{sample.train_bytes:,} bytes of training text",
-            f"enough for {LEAST_STEPS} steps of the smallest network without memorizing it",
+            f"enough for {MIN_STEPS} steps of the smallest network without memorizing it",
             "add text, or train it with `descend train` without minutes",
         )  # fmt: skip
 
@@ -188,23 +188,23 @@ def plan_for_target_loss(
         raise ConfigError(
             "target_loss", f"{target:g}", "bits per byte above 0", "choose a loss above 0"
         )
-    low, high, plan = math.log(SHORTEST), math.log(LONGEST), None
+    low, high, plan = math.log(MIN_MINUTES), math.log(MAX_MINUTES), None
     while high - low > CLOSE_ENOUGH:
         middle = (low + high) / 2
         try:
-            found = choose_config(sample, rates, outlook, math.exp(middle), max_memory, axes)
+            candidate_plan = choose_config(sample, rates, outlook, math.exp(middle), max_memory, axes)
         except UserError:
             low = middle
             continue
-        if found.predicted.bits_per_byte <= target:
-            high, plan = middle, found
+        if candidate_plan.predicted.bits_per_byte <= target:
+            high, plan = middle, candidate_plan
         else:
             low = middle
     if plan is None:
-        best = choose_config(sample, rates, outlook, LONGEST, max_memory, axes).predicted.bits_per_byte
+        best = choose_config(sample, rates, outlook, MAX_MINUTES, max_memory, axes).predicted.bits_per_byte
         raise UserError(
             "target_loss", f"{target:g} bits per byte",
-            f"{best:.2f} or more, the least expected on this text within {LONGEST // 1440} days",
+            f"{best:.2f} or more, the least expected on this text within {MAX_MINUTES // 1440} days",
             "choose a higher target, or give more text",
         )  # fmt: skip
     return plan
@@ -217,7 +217,7 @@ def _candidates(
     sample: CorpusProfile, rates: StepTimeModel, outlook: ScalingLaw, seconds: float, axes: Axes
 ) -> Iterator[Candidate]:
     """Every combination that is sound, with as many steps as fit into `seconds`."""
-    passes_worth = math.exp(outlook.parameters[5])
+    useful_epochs = math.exp(outlook.parameters[5])
     muon = axes.fixed.get("optimizer", "muon") == "muon"
     for shape, context, ratio in _shapes(sample, axes):
         train_tokens = sample.train_bytes / ratio
@@ -227,15 +227,15 @@ def _candidates(
             if batch_tokens > train_tokens and "batch_size" not in axes.fixed:
                 continue
             each = rates.seconds(StepWorkload(shape, batch, context, muon))
-            judging = JUDGING_SHARE * _judged(sample, shape.vocab_size) * each / batch_tokens
+            judging = JUDGING_FRACTION * _evaluation_tokens(sample, shape.vocab_size) * each / batch_tokens
             steps_per_pass = train_tokens / batch_tokens
-            useful = steps_per_pass * (1 + MAX_USEFUL_EPOCH_FACTOR * passes_worth)
-            usable = seconds * (1 - SAVING_SHARE) - judging
+            useful = steps_per_pass * (1 + MAX_USEFUL_EPOCH_FACTOR * useful_epochs)
+            usable = seconds * (1 - SAVING_FRACTION) - judging
             steps = int(min(
                 usable / (each + judging / steps_per_pass),
                 axes.longest(steps_per_pass) if axes.sets_length else useful,
             ))  # fmt: skip
-            if steps < min(LEAST_STEPS, axes.longest(steps_per_pass)):
+            if steps < min(MIN_STEPS, axes.longest(steps_per_pass)):
                 continue
             setting = ScalingLawInput(
                 text_difficulty=sample.difficulty, block_parameters=numbers,
@@ -243,9 +243,9 @@ def _candidates(
                 train_tokens=train_tokens, tokens=steps * batch_tokens,
                 batch_tokens=batch_tokens, context=context,
             )  # fmt: skip
-            longest = Candidate(shape, batch, context, steps, each, setting,
+            max_candidate = Candidate(shape, batch, context, steps, each, setting,
                                 outlook.bits_per_byte(setting))  # fmt: skip
-            yield longest if axes.sets_length else _long_enough(longest, outlook)
+            yield max_candidate if axes.sets_length else _long_enough(max_candidate, outlook)
 
 
 def _shapes(sample: CorpusProfile, axes: Axes) -> Iterator[tuple[ModelShape, int, float]]:
@@ -262,15 +262,15 @@ def _shapes(sample: CorpusProfile, axes: Axes) -> Iterator[tuple[ModelShape, int
                 yield shape, context, ratio
 
 
-def _judged(sample: CorpusProfile, vocab_size: int) -> float:
+def _evaluation_tokens(sample: CorpusProfile, vocab_size: int) -> float:
     """Held-out tokens that are judged after each pass."""
-    return min(sample.validation_bytes / sample.bytes_per_token[vocab_size], JUDGED_TOKENS)
+    return min(sample.validation_bytes / sample.bytes_per_token[vocab_size], MAX_EVALUATION_TOKENS)
 
 
-def _long_enough(longest: Candidate, outlook: ScalingLaw) -> Candidate:
+def _long_enough(max_candidate: Candidate, outlook: ScalingLaw) -> Candidate:
     """`longest`, or fewer steps of it where more would only be learned by heart."""
-    best = longest
-    while (steps := int(best.steps * SHORTER)) >= LEAST_STEPS:
+    best = max_candidate
+    while (steps := int(best.steps * SHORTER)) >= MIN_STEPS:
         setting = msgspec.structs.replace(best.setting, tokens=steps * best.setting.batch_tokens)
         expected = outlook.bits_per_byte(setting)
         if expected >= best.bits_per_byte:
@@ -298,15 +298,15 @@ def _first_that_fits(
     for candidate in weighed:
         if _memory(candidate) <= max_memory:
             return candidate
-    least = min(_memory(c) for c in weighed)
+    min_bytes = min(_memory(c) for c in weighed)
     raise ConfigError(
-        "max_memory", f"{max_memory:,} bytes", f"at least {least:,} for the smallest network",
+        "max_memory", f"{max_memory:,} bytes", f"at least {min_bytes:,} for the smallest network",
         "allow more memory",
     )  # fmt: skip
 
 
 def _memory(candidate: Candidate) -> int:
-    keys = candidate.config(LEAST_RATE)
+    keys = candidate.config(MIN_RATE)
     keys.pop("max_steps")
     return training_memory(make_config(keys), candidate.shape)
 
@@ -314,7 +314,7 @@ def _memory(candidate: Candidate) -> int:
 def _rate(outlook: ScalingLaw, candidate: Candidate) -> float:
     setting = candidate.setting
     best = outlook.optimal_learning_rate(setting.batch_tokens, setting.width)
-    return float(f"{min(max(best, LEAST_RATE), MOST_RATE):.2g}")
+    return float(f"{min(max(best, MIN_RATE), MAX_RATE):.2g}")
 
 
 def _predict(candidate: Candidate, outlook: ScalingLaw, sample: CorpusProfile) -> Prediction:
@@ -323,17 +323,17 @@ def _predict(candidate: Candidate, outlook: ScalingLaw, sample: CorpusProfile) -
     to_nats = math.log(2) * sample.bytes_per_token[setting.vocab_size]
     each, steps = candidate.seconds_per_step, candidate.steps
     judgments = math.ceil(setting.tokens / setting.train_tokens)
-    judged = _judged(sample, setting.vocab_size)
-    judging = judgments * JUDGING_SHARE * judged * each / setting.batch_tokens
+    evaluation_tokens = _evaluation_tokens(sample, setting.vocab_size)
+    judging = judgments * JUDGING_FRACTION * evaluation_tokens * each / setting.batch_tokens
     return Prediction(
         validation_loss=candidate.bits_per_byte * to_nats,
         interval=(low * to_nats, high * to_nats),
         bits_per_byte=candidate.bits_per_byte,
         bits_per_byte_interval=(low, high),
-        seconds=(steps * each + judging) / (1 - SAVING_SHARE),
+        seconds=(steps * each + judging) / (1 - SAVING_FRACTION),
         seconds_per_step=each,
         steps=steps,
-        passes=setting.tokens / setting.train_tokens,
+        num_epochs=setting.tokens / setting.train_tokens,
         tokens=int(setting.tokens),
         parameters=parameter_count(candidate.shape),
         memory_bytes=_memory(candidate),

@@ -13,7 +13,7 @@ from descend.config import RunConfig, make_config
 from descend.errors import ConfigError, UserError
 from descend.lab.axes import axes_for
 from descend.lab.outlook import load_scaling_law
-from descend.lab.plan import SHORTEST, TrainingPlan, Prediction, choose_config, plan_for_target_loss
+from descend.lab.plan import MIN_MINUTES, TrainingPlan, Prediction, choose_config, plan_for_target_loss
 from descend.lab.probe import MachineBenchmark, calibrate_to_config, benchmark_machine
 from descend.lab.rates import StepTimeModel
 from descend.lab.sample import CorpusProfile, profile_corpus
@@ -42,8 +42,8 @@ class CorpusPlan(msgspec.Struct, frozen=True):
         """For `--json`: config, what is predicted, and what both rest on."""
         plan = msgspec.to_builtins(self.plan, str_keys=True)
         machine = msgspec.to_builtins(self.machine)
-        found: dict[str, Any] = {"corpus": self.corpus} | plan | {"machine": machine}
-        return found | {"minutes": self.minutes or self.plan.minutes}
+        fields: dict[str, Any] = {"corpus": self.corpus} | plan | {"machine": machine}
+        return fields | {"minutes": self.minutes or self.plan.minutes}
 
 
 class Allowance(msgspec.Struct, frozen=True):
@@ -62,7 +62,7 @@ class Allowance(msgspec.Struct, frozen=True):
         """Minutes that will be left once the text is prepared."""
         ready = time.perf_counter() + sample.seconds_to_prepare + SETUP_SECONDS
         left = (self.ends - ready) / 60
-        if left < SHORTEST:
+        if left < MIN_MINUTES:
             raise UserError(
                 "minutes", f"{self.minutes:g}",
                 f"more than {(ready - self.began) / 60:.2g}, which planning and preparing the "
@@ -110,7 +110,7 @@ def make_corpus_plan(
         return choose_config(*rest, left, memory, axes)
 
     plan = planned(machine.rates)
-    if _worth_timing(plan.predicted):
+    if _should_time(plan.predicted):
         steps, each = plan.predicted.steps, plan.predicted.seconds_per_step
         machine = calibrate_to_config(machine, _resolved(plan), steps, each)
         plan = planned(machine.rates)
@@ -145,18 +145,18 @@ ROOM = 0.5
 """Of the memory that is free, that it may take."""
 
 
-def _worth_timing(found: Prediction) -> bool:
+def _should_time(prediction: Prediction) -> bool:
     """Whether the planned network should be timed itself before the plan is final."""
     free = available_memory_bytes()
-    room = free is None or found.memory_bytes <= ROOM * free
-    return found.seconds >= LONG_ENOUGH and found.seconds_per_step <= QUICK and room
+    room = free is None or prediction.memory_bytes <= ROOM * free
+    return prediction.seconds >= LONG_ENOUGH and prediction.seconds_per_step <= QUICK and room
 
 
 def _resolved(plan: TrainingPlan) -> RunConfig:
     """The configuration of the planned run as training resolves it, so far as it bears on time."""
     config = make_config(plan.config)
-    passes = math.ceil(plan.predicted.passes)
-    open_keys = {"blank_rate": choose_token_dropout(config, passes), "gradient_accumulation": 1}
+    num_epochs = math.ceil(plan.predicted.num_epochs)
+    open_keys = {"blank_rate": choose_token_dropout(config, num_epochs), "gradient_accumulation": 1}
     return make_config(plan.config | open_keys)
 
 
@@ -164,8 +164,8 @@ def check_bounds(
     minutes: float | None, target_loss: float | None, max_memory: float | None
 ) -> None:
     """`ConfigError` for a time, a loss or a memory that is not above zero."""
-    given = {"minutes": minutes, "target_loss": target_loss, "max_memory": max_memory}
-    for name, value in given.items():
+    limits = {"minutes": minutes, "target_loss": target_loss, "max_memory": max_memory}
+    for name, value in limits.items():
         if value is not None and not 0 < value < float("inf"):
             raise ConfigError(name, f"{value:g}", "a number above 0", "choose one above 0")
 
@@ -190,6 +190,6 @@ def plan_config(planned: CorpusPlan, save_dir: str | None = None) -> RunConfig:
             keys["max_steps"] = math.ceil(SPARE_STEPS * plan.predicted.steps)
         keys["minutes"] = planned.minutes
     if keys.get("blank_rate") is None:
-        passes = max(1, math.ceil(plan.predicted.passes))
+        passes = max(1, math.ceil(plan.predicted.num_epochs))
         keys["blank_rate"] = choose_token_dropout(make_config(keys), passes)
     return make_config(keys)

@@ -33,18 +33,18 @@ class MachineBenchmark(msgspec.Struct, frozen=True):
 
 def benchmark_machine(device: str = "auto") -> MachineBenchmark:
     """Time the probes in the way that is fastest here."""
-    ways: Execution | None = None
+    execution: Execution | None = None
     timed = []
     for width, layers, vocab in sorted(BENCHMARK_SHAPES, key=lambda p: p[0] != MIDDLE_WIDTH):
         config = _config(width, layers, device)
         shape = shape_from_run_config(config, vocab)
         batches = BatchSampler(_tokens(vocab), SEQ_LEN, BATCH_SIZE, config.seed)
-        ways = ways or autotune_execution(config, shape, batches).execution
-        per_token, update = time_training_step(ways, config, shape, batches, float("inf"))
+        execution = execution or autotune_execution(config, shape, batches).execution
+        per_token, update = time_training_step(execution, config, shape, batches, float("inf"))
         work = StepWorkload(shape, BATCH_SIZE, SEQ_LEN)
         timed.append(TimedStep(work, per_token * work.tokens, update))
-    assert ways is not None
-    return MachineBenchmark(fit_step_time(timed), describe_execution(ways), timed)
+    assert execution is not None
+    return MachineBenchmark(fit_step_time(timed), describe_execution(execution), timed)
 
 
 def calibrate_to_config(machine: MachineBenchmark, config: RunConfig, steps: int, expected: float) -> MachineBenchmark:

@@ -60,8 +60,8 @@ class StepTimeModel(msgspec.Struct, frozen=True):
 
     def seconds(self, work: StepWorkload) -> float:
         """Time of one step."""
-        found = np.concatenate(_terms(work)) @ np.array(msgspec.structs.astuple(self))
-        return float(found)
+        total_seconds = np.concatenate(_terms(work)) @ np.array(msgspec.structs.astuple(self))
+        return float(total_seconds)
 
 
 def fit_step_time(timed: list[TimedStep]) -> StepTimeModel:
@@ -85,13 +85,13 @@ def _terms(work: StepWorkload) -> tuple[NDArray[np.float64], NDArray[np.float64]
 
 def _fit(terms: NDArray[np.float64], seconds: NDArray[np.float64]) -> list[float]:
     """Least squares without negative coefficients: where one would be, its term is left out."""
-    kept = [i for i in range(terms.shape[1]) if terms[:, i].any()]
-    found = np.zeros(terms.shape[1])
-    while kept:
-        scaled = terms[:, kept] / seconds[:, None]
+    columns = [i for i in range(terms.shape[1]) if terms[:, i].any()]
+    coefficients = np.zeros(terms.shape[1])
+    while columns:
+        scaled = terms[:, columns] / seconds[:, None]
         solution = np.linalg.lstsq(scaled, np.ones(len(seconds)), rcond=None)[0]
         if (solution >= 0).all():
-            found[kept] = solution
+            coefficients[columns] = solution
             break
-        kept.pop(int(np.argmin(solution)))
-    return [float(x) for x in found]
+        columns.pop(int(np.argmin(solution)))
+    return [float(x) for x in coefficients]

@@ -18,7 +18,7 @@ from descend.text.tokenizer import TokenizerKind, Tokenizer, train_tokenizer
 VOCABULARIES = (512, 1024, 2048, 4096, 8192)
 """Sizes weighed against each other."""
 
-LEAST_BYTES_PER_TOKEN_OF_VOCABULARY = 40
+MIN_BYTES_PER_TOKEN_OF_VOCABULARY = 40
 """Bytes of training text that a vocabulary needs for each of its tokens: below this most of them
 are seen too seldom to be learned."""
 
@@ -32,7 +32,7 @@ every corpus, so that its losses compare the texts and not how much of them ther
 SLICES = 16
 """Places, evenly spread, that a sample is taken from."""
 
-LADDER_VOCABULARY = 1024
+BASELINE_VOCAB_SIZE = 1024
 
 
 class CorpusProfile(msgspec.Struct, frozen=True):
@@ -51,7 +51,7 @@ class CorpusProfile(msgspec.Struct, frozen=True):
     """Of knowing the token before."""
     trigram: float
     """Of knowing the two tokens before."""
-    overlap_share: float
+    overlap_fraction: float
     """Held-out tokens that are copied from the sample of training text."""
     seconds_to_prepare: float
     """Estimate for tokenizing all of the text, once."""
@@ -79,66 +79,66 @@ def profile_corpus(
     """
     split = text.split
     train = "".join(_slices(text, split.train, SAMPLE_BYTES))
-    held = "".join(_slices(text, split.validation, COUNTED_BYTES))
+    validation_text = "".join(_slices(text, split.validation, COUNTED_BYTES))
     counted = "".join(_slices(text, split.train, COUNTED_BYTES))
     began = time.perf_counter()
-    ratios, train_ratios, ladder = {}, {}, None
+    ratios, train_ratios, baselines = {}, {}, None
     sizes = vocabularies or fitting_vocabularies(text.train_bytes)
     for wanted in sizes if given is None and kind == "bpe" else sizes[:1]:
         tokenizer = given or train_tokenizer(kind, wanted, lambda: iter([train]))
         size = wanted if given is None and kind == "bpe" else tokenizer.vocab_size
-        ids = _ids(tokenizer, held)
-        ratios[size] = len(held.encode()) / max(len(ids) - 1, 1)
+        ids = _ids(tokenizer, validation_text)
+        ratios[size] = len(validation_text.encode()) / max(len(ids) - 1, 1)
         learned = _ids(tokenizer, counted)
         train_ratios[size] = len(counted.encode()) / max(len(learned) - 1, 1)
-        if size == LADDER_VOCABULARY or ladder is None:
-            ladder = _ladder(learned, ids, tokenizer.vocab_size, ratios[size])
+        if size == BASELINE_VOCAB_SIZE or baselines is None:
+            baselines = _measure_baselines(learned, ids, tokenizer.vocab_size, ratios[size])
     seconds = time.perf_counter() - began
-    assert ladder is not None
-    share = len(train.encode()) / max(text.train_bytes, 1)
+    assert baselines is not None
+    sample_fraction = len(train.encode()) / max(text.train_bytes, 1)
     return CorpusProfile(
         train_bytes=text.train_bytes,
         validation_bytes=split.validation_bytes,
         documents=len(text.documents),
         bytes_per_token=ratios,
         train_bytes_per_token=train_ratios,
-        unigram=ladder[0], bigram=ladder[1], trigram=ladder[2], overlap_share=ladder[3],
-        seconds_to_prepare=seconds / len(ratios) / max(share, 1e-9),
+        unigram=baselines[0], bigram=baselines[1], trigram=baselines[2], overlap_fraction=baselines[3],
+        seconds_to_prepare=seconds / len(ratios) / max(sample_fraction, 1e-9),
     )  # fmt: skip
 
 
 def fitting_vocabularies(train_bytes: int) -> tuple[int, ...]:
     """The sizes of vocabulary that `train_bytes` of text can teach; at least the smallest."""
-    least = LEAST_BYTES_PER_TOKEN_OF_VOCABULARY
-    found = tuple(v for v in VOCABULARIES if v * least <= train_bytes)
-    return found or VOCABULARIES[:1]
+    min_bytes_per_token = MIN_BYTES_PER_TOKEN_OF_VOCABULARY
+    sizes = tuple(v for v in VOCABULARIES if v * min_bytes_per_token <= train_bytes)
+    return sizes or VOCABULARIES[:1]
 
 
-def _ladder(
-    train: np.ndarray, held: np.ndarray, vocab_size: int, ratio: float
+def _measure_baselines(
+    train: np.ndarray, validation: np.ndarray, vocab_size: int, ratio: float
 ) -> tuple[float, float, float, float]:
-    found = compute_ngram_baselines(train, held, vocab_size)
+    baselines = compute_ngram_baselines(train, validation, vocab_size)
     to_bits = 1 / math.log(2) / ratio
-    shared = exact_overlap_fraction(train, held, found.best, ratio)
-    return found.unigram * to_bits, found.bigram * to_bits, found.trigram * to_bits, shared
+    shared = exact_overlap_fraction(train, validation, baselines.best, ratio)
+    return baselines.unigram * to_bits, baselines.bigram * to_bits, baselines.trigram * to_bits, shared
 
 
 def _ids(tokenizer: Tokenizer, text: str) -> np.ndarray:
     return np.array([tokenizer.eos_token_id, *tokenizer.encode(text)], dtype=np.int64)
 
 
-def _slices(text: PreparedCorpus, spans: Spans, wanted: int) -> Iterator[str]:
+def _slices(text: PreparedCorpus, spans: Spans, max_bytes: int) -> Iterator[str]:
     """About `wanted` bytes of `spans`, from `SLICES` places evenly spread over them."""
     lengths = spans[:, 1] - spans[:, 0]
     total = int(lengths.sum())
-    if total <= wanted:
+    if total <= max_bytes:
         for start, end in spans:
             yield text.documents.bytes(start, end).decode("utf-8", "ignore")
         return
     ends = np.cumsum(lengths)
-    for place in np.linspace(0, total - wanted // SLICES, SLICES).astype(np.int64):
-        number = int(np.searchsorted(ends, place, side="right"))
+    for position in np.linspace(0, total - max_bytes // SLICES, SLICES).astype(np.int64):
+        number = int(np.searchsorted(ends, position, side="right"))
         begun = int(ends[number - 1]) if number else 0
         start, end = spans[number]
-        at = start + int(place) - begun
-        yield text.documents.bytes(at, min(end, at + wanted // SLICES)).decode("utf-8", "ignore")
+        at = start + int(position) - begun
+        yield text.documents.bytes(at, min(end, at + max_bytes // SLICES)).decode("utf-8", "ignore")

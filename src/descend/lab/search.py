@@ -39,15 +39,15 @@ from descend.trials.executor import workers_for_devices
 from descend.trials.starting import worker_startup_seconds
 from descend.units import format_duration
 
-LEAST_RUNS = 24
+MIN_RUNS = 24
 """Whole runs that the time is divided into where no budget is given: what confirms the best one is
 taken from them, and about twice as many trials as are left can be made, since half are ended early.
 Fewer than Optuna's sampler wants to learn from would be a search at random."""
 
-LEAST_STEPS = 20
+MIN_STEPS = 20
 """Fewer updates are no training (as in `lab.plan`)."""
 
-LEAST_TRIALS = 2
+MIN_TRIALS = 2
 """Trials that must fit in beside the confirmation: the base and another."""
 
 
@@ -114,12 +114,12 @@ class SearchPlan:
         """For all of it."""
         return 60 * self.terms.minutes
 
-    def arm(self, values: Mapping[str, Any]) -> TrialSpec:
+    def make_spec(self, values: Mapping[str, Any]) -> TrialSpec:
         """The trial of `values`; `ConfigError` where they do not fit."""
         one = ComparisonArm("a trial", complete_config(self.base, values), tuple(values))
         return make_arm_spec(
             one, self.base.seed, match=self.terms.budget_unit, budget=self.budget, points=studies.EVALUATIONS_PER_TRIAL,
-            judged=self.terms.evaluation_tokens,
+            evaluation_tokens=self.terms.evaluation_tokens,
         )  # fmt: skip
 
 
@@ -164,20 +164,20 @@ def _costed(plan: SearchPlan, begun: bool) -> SearchPlan:
     from descend.trials.expense import evaluation_seconds, measure_step_time, training_seconds
     from descend.trials.trial import prepare_trial
 
-    arm = make_trial_spec(plan.base, evaluation_tokens=plan.terms.evaluation_tokens)
-    ready, speed = prepare_trial(arm), measure_step_time(arm)
+    spec = make_trial_spec(plan.base, evaluation_tokens=plan.terms.evaluation_tokens)
+    ready, speed = prepare_trial(spec), measure_step_time(spec)
     judging = studies.EVALUATIONS_PER_TRIAL * evaluation_seconds(ready, speed)
     per_step = training_seconds(ready, speed, 1)
-    least = LEAST_STEPS * per_step
+    min_training_seconds = MIN_STEPS * per_step
     if plan.terms.budget_unit == "epoch":
         training = ready.steps * per_step
     elif plan.budget is None:
-        training = plan.for_runs * plan.workers / LEAST_RUNS - judging
-        if training < least:
-            needed = ((least + judging) * LEAST_RUNS / plan.workers + 2 * plan.starting) / 60
+        training = plan.for_runs * plan.workers / MIN_RUNS - judging
+        if training < min_training_seconds:
+            needed = ((min_training_seconds + judging) * MIN_RUNS / plan.workers + 2 * plan.starting) / 60
             raise ConfigError(
                 "minutes", f"{plan.terms.minutes:g}, less than a sensible trial needs",
-                f"at least {needed:.2g}: {LEAST_RUNS} runs of {LEAST_STEPS} updates, judged",
+                f"at least {needed:.2g}: {MIN_RUNS} runs of {MIN_STEPS} updates, judged",
                 "give it more time, or a smaller base",
             )  # fmt: skip
         plan = replace(plan, budget=_budget(plan.terms.budget_unit, training, per_step, ready.config))
@@ -192,7 +192,7 @@ def _costed(plan: SearchPlan, begun: bool) -> SearchPlan:
                 "give a larger budget",
             )  # fmt: skip
     plan = replace(plan, trial_seconds=training + judging, training_seconds=training)
-    trials = LEAST_TRIALS * plan.trial_seconds / min(plan.workers, LEAST_TRIALS)
+    trials = MIN_TRIALS * plan.trial_seconds / min(plan.workers, MIN_TRIALS)
     needed = 2 * plan.starting + plan.confirmation_seconds + trials
     if not begun and needed > plan.seconds * HARDLY_MORE:
         raise ConfigError(
@@ -220,7 +220,7 @@ def nobody(arms: list[TrialSpec]) -> AbstractContextManager[ToldOfRun]:
 
 
 def run_search_trials(
-    plan: SearchPlan, *, command: str = "", told: SearchCallback = ignore_progress,
+    plan: SearchPlan, *, command: str = "", on_progress: SearchCallback = ignore_progress,
     confirming: Callable[[list[TrialSpec]], AbstractContextManager[ToldOfRun]] = nobody,
 ) -> SearchResult:  # fmt: skip
     """Carry `plan` out: the trials that time allows, then the confirmation.
@@ -228,7 +228,7 @@ def run_search_trials(
     `told` hears of each trial; `confirming` is given the runs of the confirmation, and gives who is
     told of them while they are made. `UserError` if no trial came to its end.
     """
-    study, used = run_search_loop(plan, told)
+    study, used = run_search_loop(plan, on_progress)
     tried = studies.finished_trials(study, plan.space)
     finished = [t for t in tried if t.state == "finished"]
     if not finished:
@@ -244,8 +244,8 @@ def run_search_trials(
     confirmation = None
     if best.values != own:
         runs = _confirmation(plan, config)
-        with confirming(runs.all_arms) as told_of_run:
-            confirmation = run_comparison_trials(runs, workers=plan.workers, told=told_of_run)
+        with confirming(runs.all_arms) as on_trial_progress:
+            confirmation = run_comparison_trials(runs, workers=plan.workers, on_progress=on_trial_progress)
     return SearchResult(
         corpus=str(plan.base.corpus_dir or "python"), match=plan.terms.budget_unit, budget=plan.budget,
         minutes=plan.terms.minutes, minutes_used=used / 60, space=plan.space, seed=plan.base.seed,

@@ -29,8 +29,8 @@ class SearchKey(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         """SHA-256 of all of it but the paths."""
-        left_out = ("corpus_dir", *NON_SEMANTIC_KEYS)
-        base = {k: v for k, v in self.base.items() if k not in left_out}
+        excluded_keys = ("corpus_dir", *NON_SEMANTIC_KEYS)
+        base = {k: v for k, v in self.base.items() if k not in excluded_keys}
         content = msgspec.structs.replace(self, base=base)
         return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
 
@@ -62,7 +62,7 @@ class KeyImportance(msgspec.Struct, frozen=True):
     """How much a key decided about being among the best, as a share of all keys."""
 
     key: str
-    share: float
+    fraction: float
 
 
 class SearchResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,7 +24,7 @@ WIDTH_STEP = 32
 DIGITS = 3
 """Of a number that was drawn: more of them decide nothing, and are no pleasure to type."""
 
-WAYS_TO_FIT = 64
+MAX_FIT_ATTEMPTS = 64
 """Draws of the other keys by which a value is tried before it is called impossible."""
 
 DEFAULT_OVER = (
@@ -51,7 +51,7 @@ class RangeParam(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     log: bool = False
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """`learning_rate 0.0003 to 0.01 (logarithmic)`."""
         how = " (logarithmic)" if self.log else f" in steps of {self.step}" if self.step > 1 else ""
         return f"{self.key} {self.low:g} to {self.high:g}{how}"
@@ -87,7 +87,7 @@ class ChoiceParam(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     values: list[Any]
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """`embed_dim 128, 256`."""
         return f"{self.key} {', '.join(str(v) for v in self.values)}"
 
@@ -122,7 +122,7 @@ def parse_over_flags(texts: Sequence[str]) -> dict[str, Any]:
 
     `ConfigError` for what is of neither form.
     """
-    found: dict[str, Any] = {}
+    ranges: dict[str, Any] = {}
     for text in texts:
         key, equals, values = text.partition("=")
         ends = _RANGE.match(values)
@@ -132,10 +132,10 @@ def parse_over_flags(texts: Sequence[str]) -> dict[str, Any]:
                 "over", text, "a range such as learning_rate=0.001..0.01 or values such as "
                 "embed_dim=128,256", "write it like that",
             )  # fmt: skip
-        if key.strip() in found:
+        if key.strip() in ranges:
             raise ConfigError("over", f"{key.strip()} twice", "each key once", "leave one out")
-        found[key.strip()] = ends.groups() if ends else parts
-    return found
+        ranges[key.strip()] = ends.groups() if ends else parts
+    return ranges
 
 
 def make_search_space(over: Mapping[str, Any], base: RunConfig) -> list[Param]:
@@ -144,9 +144,9 @@ def make_search_space(over: Mapping[str, Any], base: RunConfig) -> list[Param]:
     `ConfigError` for a key or a value that cannot be, an empty range, or nothing to choose from.
     """
     spans: list[Param] = []
-    for name, wanted in over.items():
+    for name, candidates in over.items():
         key = resolve_key(name, "over")
-        spans.append(_range(key, *wanted) if _is_range(wanted) else _choice(key, wanted))
+        spans.append(_range(key, *candidates) if _is_range(candidates) else _choice(key, candidates))
     for span in spans:
         _check_possible(span, spans, base)
     typed = [_typed(span, spans, base) for span in spans]
@@ -168,17 +168,17 @@ def complete_config(base: RunConfig, values: Mapping[str, Any]) -> RunConfig:
     A width keeps the size of the heads (as nearly as it can be divided) and the proportion of the
     feed-forward layers; a longer context raises `max_seq_len`. `ConfigError` for a misfit.
     """
-    found = dict(values)
+    changes = dict(values)
     width = int(values.get("embed_dim", base.embed_dim))
     context = int(values.get("seq_len", base.seq_len))
     if width != base.embed_dim:
         if "num_heads" not in values:
-            found["num_heads"] = _heads(width, base.embed_dim // base.num_heads)
+            changes["num_heads"] = _heads(width, base.embed_dim // base.num_heads)
         if "ff_dim" not in values:
-            found["ff_dim"] = max(NARROWEST, round(width * base.ff_dim / base.embed_dim))
+            changes["ff_dim"] = max(NARROWEST, round(width * base.ff_dim / base.embed_dim))
     if "max_seq_len" not in values:
-        found["max_seq_len"] = max(base.max_seq_len, context)
-    return with_changes(base, found)
+        changes["max_seq_len"] = max(base.max_seq_len, context)
+    return with_changes(base, changes)
 
 
 def _heads(width: int, size: int) -> int:
@@ -187,8 +187,8 @@ def _heads(width: int, size: int) -> int:
     return min(possible or [1], key=lambda h: abs(width / h - size))
 
 
-def _is_range(wanted: object) -> bool:
-    return isinstance(wanted, tuple) and len(wanted) == 2
+def _is_range(candidates: object) -> bool:
+    return isinstance(candidates, tuple) and len(candidates) == 2
 
 
 def _range(key: str, low: object, high: object) -> RangeParam:
@@ -234,13 +234,13 @@ def _numbers(key: str) -> set[type]:
         kinds |= set(get_args(kind))
     if bool in kinds:
         return set()
-    found = {kind for kind in kinds if kind in (int, float)}
+    number_types = {kind for kind in kinds if kind in (int, float)}
     # A rate for each epoch is a dict of them: its keys are no rates.
-    return {float} if key == "learning_rate" else found
+    return {float} if key == "learning_rate" else number_types
 
 
-def _choice(key: str, wanted: object) -> ChoiceParam:
-    values = list(wanted) if isinstance(wanted, list | tuple) else [wanted]
+def _choice(key: str, candidates: object) -> ChoiceParam:
+    values = list(candidates) if isinstance(candidates, list | tuple) else [candidates]
     if not values:
         raise ConfigError("over", f"no values of {key}", "at least one", "give some")
     return ChoiceParam(key=key, values=list(dict.fromkeys(values)))
@@ -250,14 +250,14 @@ def _check_possible(span: Param, spans: Sequence[Param], base: RunConfig) -> Non
     """`ConfigError` for a value that fits with no draw of the others."""
     ends = [span.low, span.high] if isinstance(span, RangeParam) else span.values
     for value in ends:
-        _some_way(span, value, spans, base)
+        _find_valid_config(span, value, spans, base)
 
 
 def _typed(span: Param, spans: Sequence[Param], base: RunConfig) -> Param:
     """The same with its values as the configuration has them: `"128"` as 128."""
     if isinstance(span, RangeParam):
         return span
-    values = [getattr(_some_way(span, v, spans, base), span.key) for v in span.values]
+    values = [getattr(_find_valid_config(span, v, spans, base), span.key) for v in span.values]
     for value in values:
         if isinstance(value, dict):
             raise ConfigError(
@@ -266,13 +266,13 @@ def _typed(span: Param, spans: Sequence[Param], base: RunConfig) -> Param:
     return ChoiceParam(key=span.key, values=list(dict.fromkeys(values)))
 
 
-def _some_way(span: Param, value: object, spans: Sequence[Param], base: RunConfig) -> RunConfig:
+def _find_valid_config(span: Param, value: object, spans: Sequence[Param], base: RunConfig) -> RunConfig:
     """A configuration in which `span` has `value`."""
     pick = random.Random(0)
     problem: ConfigError | None = None
     if isinstance(span, RangeParam) and span.whole:
         value = int(str(value).partition(".")[0])
-    for _ in range(WAYS_TO_FIT):
+    for _ in range(MAX_FIT_ATTEMPTS):
         others = {s.key: s.draw(pick) for s in spans if s is not span}
         try:
             return complete_config(base, others | {span.key: value})

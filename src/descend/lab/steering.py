@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from descend.lab.search import SearchPlan
 
-MOST_IDLE = 20
+MAX_IDLE = 20
 """Configurations in a row that cannot be tried or were tried before: then there is nothing new."""
 
-MOST_FAILURES = 3
+MAX_FAILURES = 3
 """Trials in a row that fail while they are trained: then it is not the configuration."""
 
 
@@ -47,40 +47,40 @@ class TrialEnded(msgspec.Struct, frozen=True, kw_only=True):
     done: int
     """Trials by now, this one too."""
     best: float | None
-    seconds_left: float
+    remaining_seconds: float
     """Of the search; what confirms its best one comes after."""
 
 
 class TrialsRunning(msgspec.Struct, frozen=True, kw_only=True):
     """How far the trials are that are being made."""
 
-    shares: list[float]
+    fractions_done: list[float]
     """Of the steps of each."""
     done: int
     """Trials that have come to an end."""
     best: float | None
     """Bits per byte."""
-    seconds_left: float
+    remaining_seconds: float
     """As in `Heard`."""
 
 
 SearchCallback = Callable[[TrialEnded | TrialsRunning], None]
 
 
-def ignore_progress(heard: TrialEnded | TrialsRunning) -> None:
+def ignore_progress(progress: TrialEnded | TrialsRunning) -> None:
     """Progress that nobody watches."""
 
 
-def run_search_loop(plan: SearchPlan, told: SearchCallback) -> tuple[Study, float]:
+def run_search_loop(plan: SearchPlan, on_progress: SearchCallback) -> tuple[Study, float]:
     """Make trials until the time for them is over, or all are made; returns the study and the
     seconds used in all, before too."""
     with lock_run_folder(plan.file.parent):
-        steered = _SearchLoop(plan, told)
-        if steered.time_for_another():
-            run_adaptive_trials(steered, plan.workers)
-        if steered.fault is not None:
-            raise steered.fault
-        return steered.study, steered.used
+        search_loop = _SearchLoop(plan, on_progress)
+        if search_loop.time_for_another():
+            run_adaptive_trials(search_loop, plan.workers)
+        if search_loop.fault is not None:
+            raise search_loop.fault
+        return search_loop.study, search_loop.used
 
 
 class _Running(NamedTuple):
@@ -95,14 +95,14 @@ class _Running(NamedTuple):
 class _SearchLoop:
     """The state of it, told by `run_steered` of all that happens."""
 
-    def __init__(self, plan: SearchPlan, told: SearchCallback) -> None:
-        self.plan, self.told = plan, told
+    def __init__(self, plan: SearchPlan, report_progress: SearchCallback) -> None:
+        self.plan, self.report_progress = plan, report_progress
         self.study: Study = studies.open_study(plan.file, plan.search_key, plan.budget)
         self.progress = studies.progress_of(self.study, plan.file)
         self.began = time.monotonic()
         self.running: dict[str, _Running] = {}
         """By the key of the arm."""
-        self.shares: dict[str, float] = {}
+        self.fractions_done: dict[str, float] = {}
         """Of the steps of those that have said it."""
         self.stopped: set[str] = set()
         self.paces: list[float] = []
@@ -115,7 +115,7 @@ class _SearchLoop:
         return self.progress.seconds_used + time.monotonic() - self.began
 
     @property
-    def left(self) -> float:
+    def remaining_seconds(self) -> float:
         """Seconds until the confirmation must begin."""
         plan = self.plan
         return plan.seconds - plan.starting - plan.confirmation_seconds * self.pace - self.used
@@ -126,11 +126,11 @@ class _SearchLoop:
         return max(statistics.median(self.paces), 1.0) if self.paces else 1.0
 
     def time_for_another(self) -> bool:
-        return self.plan.trial_seconds * self.pace <= self.left * HARDLY_MORE
+        return self.plan.trial_seconds * self.pace <= self.remaining_seconds * HARDLY_MORE
 
     def next_trial(self) -> TrialSpec | None:
         idle = 0
-        while idle < MOST_IDLE and self.fault is None and self.time_for_another():
+        while idle < MAX_IDLE and self.fault is None and self.time_for_another():
             if len(self.tried()) + len(self.running) >= count_configs(self.plan.space):
                 return None
             idle += 1
@@ -138,7 +138,7 @@ class _SearchLoop:
             if studies.reuse_duplicate_result(self.study, trial, self.plan.space):
                 continue
             try:
-                arm = self.plan.arm(studies.values_of(trial, self.plan.space))
+                arm = self.plan.make_spec(studies.values_of(trial, self.plan.space))
                 outcome = load_cached_result(arm.key)
                 cost = sum(estimate_trial_seconds([arm]).values())
             except (ConfigError, OutOfMemoryError) as problem:
@@ -150,7 +150,7 @@ class _SearchLoop:
                 steps = arm.steps or outcome.steps
                 studies.record_result(self.study, trial, steps, outcome, stopped=False)
                 self._say(trial, outcome)
-            elif arm.key in self.running or cost * self.pace > self.left * HARDLY_MORE:
+            elif arm.key in self.running or cost * self.pace > self.remaining_seconds * HARDLY_MORE:
                 studies.discard_trial(self.study, trial)
             else:
                 self.running[arm.key] = _Running(trial, time.monotonic(), cost, arm.steps)
@@ -165,26 +165,26 @@ class _SearchLoop:
         return False
 
     def on_progress(self, key: str, share: float) -> None:
-        self.shares[key] = share
+        self.fractions_done[key] = share
         tried = self.tried()
-        self.told(
+        self.report_progress(
             TrialsRunning(
-                shares=[self.shares.get(key, 0.0) for key in self.running],
+                fractions_done=[self.fractions_done.get(key, 0.0) for key in self.running],
                 done=len(tried),
                 best=_best_of(tried),
-                seconds_left=max(self.left, 0.0),
+                remaining_seconds=max(self.remaining_seconds, 0.0),
             )
         )
 
     def on_result(self, key: str, outcome: TrialResult | DescendError) -> None:
         one = self.running.pop(key)
-        self.shares.pop(key, None)
+        self.fractions_done.pop(key, None)
         trial = one.trial
         if isinstance(outcome, DescendError):
             self.failures += 1
             studies.record_failure(self.study, trial, str(outcome))
             self._say(trial, None, why=str(outcome))
-            self.fault = outcome if self.failures >= MOST_FAILURES else None
+            self.fault = outcome if self.failures >= MAX_FAILURES else None
             return
         self.failures = 0
         if key not in self.stopped:
@@ -198,18 +198,18 @@ class _SearchLoop:
         return studies.finished_trials(self.study, self.plan.space)
 
     def _say(
-        self, trial: Trial, outcome: TrialResult | None, stopped: bool = False, why: str | None = None
+        self, trial: Trial, result: TrialResult | None, stopped: bool = False, why: str | None = None
     ) -> None:
         tried = self.tried()
-        self.told(
+        self.report_progress(
             TrialEnded(
                 values=studies.values_of(trial, self.plan.space),
-                bits_per_byte=None if outcome is None else outcome.bits_per_byte,
+                bits_per_byte=None if result is None else result.bits_per_byte,
                 stopped=stopped,
                 why=why,
                 done=len(tried),
                 best=_best_of(tried),
-                seconds_left=max(self.left, 0.0),
+                remaining_seconds=max(self.remaining_seconds, 0.0),
             )
         )
 

@@ -37,11 +37,11 @@ about twenty."""
 EVALUATIONS_PER_TRIAL = 6
 """Judgments along each trial."""
 
-TOP_SHARE, LEAST_TOP = 0.25, 5
+TOP_FRACTION, MIN_TOP = 0.25, 5
 """Importance is that for being among so many of the best; PED-ANOVA wants five of them at least
 (Optuna's own note)."""
 
-LEAST_FOR_IMPORTANCE = 12
+MIN_FOR_IMPORTANCE = 12
 """Trials below which the keys are not weighed: half of them would be the best five."""
 
 
@@ -102,10 +102,10 @@ def _check_same(study: Study, file: Path, question: SearchKey) -> None:
 
 def progress_of(study: Study, file: Path) -> StudyProgress:
     """What it has used so far; `RunFolderError` if descend did not make it."""
-    found = study.user_attrs.get("descend")
+    stored = study.user_attrs.get("descend")
     with suppress(msgspec.ValidationError):
-        return msgspec.convert(found, type=StudyProgress)
-    raise _foreign(file, "a study of Optuna that `descend search` did not make")
+        return msgspec.convert(stored, type=StudyProgress)
+    raise _invalid_study_error(file, "a study of Optuna that `descend search` did not make")
 
 
 def save_progress(study: Study, progress: StudyProgress) -> None:
@@ -127,33 +127,33 @@ def report_and_check_pruning(study: Study, trial: Trial, steps: int, point: Eval
     """Tell a judgment of `trial`, which is to make `steps`; whether it is hopeless."""
     from optuna.trial import TrialState
 
-    trial.report(point.bits_per_byte, _place(point, steps))
+    trial.report(point.bits_per_byte, _budget_step(point, steps))
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    seen = study.get_trials(deepcopy=False)[trial.number].intermediate_values
-    return should_prune(seen, [other.intermediate_values for other in finished])
+    reported_values = study.get_trials(deepcopy=False)[trial.number].intermediate_values
+    return should_prune(reported_values, [other.intermediate_values for other in finished])
 
 
-def _place(point: EvalPoint, steps: int) -> int:
+def _budget_step(point: EvalPoint, steps: int) -> int:
     """The part of its budget that a trial had used, in thousandths: Optuna wants whole numbers."""
     return round(FULL_BUDGET * point.step / steps)
 
 
-def record_result(study: Study, trial: Trial, steps: int, outcome: TrialResult, stopped: bool) -> None:
+def record_result(study: Study, trial: Trial, steps: int, result: TrialResult, stopped: bool) -> None:
     """Tell what came of `trial`, which was to make `steps`."""
     from optuna.trial import TrialState
 
-    told = study.get_trials(deepcopy=False)[trial.number].intermediate_values
-    for point in outcome.curve:
-        place = _place(point, steps)
-        if place not in told:  # all of them, when the outcome came from the cache
-            trial.report(point.bits_per_byte, place)
-    kept = ("bits_per_byte", "validation_loss", "accuracy", "seconds", "steps", "parameters",
+    reported_values = study.get_trials(deepcopy=False)[trial.number].intermediate_values
+    for point in result.curve:
+        budget_step = _budget_step(point, steps)
+        if budget_step not in reported_values:  # all of them, when the outcome came from the cache
+            trial.report(point.bits_per_byte, budget_step)
+    field_names = ("bits_per_byte", "validation_loss", "accuracy", "seconds", "steps", "parameters",
             "diverged_at", "key")  # fmt: skip
-    trial.set_user_attr("outcome", {name: getattr(outcome, name) for name in kept})
+    trial.set_user_attr("outcome", {name: getattr(result, name) for name in field_names})
     if stopped:
         study.tell(trial, state=TrialState.PRUNED)
     else:
-        study.tell(trial, outcome.bits_per_byte)
+        study.tell(trial, result.bits_per_byte)
 
 
 def record_failure(study: Study, trial: Trial, why: str) -> None:
@@ -192,14 +192,14 @@ def discard_trial(study: Study, trial: Trial) -> None:
 def finished_trials(study: Study, space: list[Param]) -> list[SearchTrial]:
     """Every trial that has come to an end; repetitions, and those that we left, are left out."""
     states = {"COMPLETE": "finished", "PRUNED": "stopped", "FAIL": "failed"}
-    found = []
+    trials = []
     for trial in study.get_trials(deepcopy=False):
-        left = trial.state.name == "FAIL" and "why" not in trial.user_attrs
-        if trial.state.name not in states or left or "repeats" in trial.user_attrs:
+        is_discarded = trial.state.name == "FAIL" and "why" not in trial.user_attrs
+        if trial.state.name not in states or is_discarded or "repeats" in trial.user_attrs:
             continue
-        outcome = trial.user_attrs.get("outcome", {})
-        numbers = {k: outcome.get(k) for k in SearchTrial.__struct_fields__[3:-2]}
-        found.append(
+        result_values = trial.user_attrs.get("outcome", {})
+        numbers = {k: result_values.get(k) for k in SearchTrial.__struct_fields__[3:-2]}
+        trials.append(
             SearchTrial(
                 number=trial.number,
                 values=values_of(trial, space),
@@ -209,7 +209,7 @@ def finished_trials(study: Study, space: list[Param]) -> list[SearchTrial]:
                 **numbers,
             )
         )
-    return found
+    return trials
 
 
 def importance(study: Study) -> list[KeyImportance]:
@@ -220,26 +220,26 @@ def importance(study: Study) -> list[KeyImportance]:
     all_ended = study.get_trials(deepcopy=False, states=ended)
     trials = [t for t in all_ended if "repeats" not in t.user_attrs]
     varied = {k for t in trials for k in t.params if len({u.params[k] for u in trials}) > 1}
-    if len(trials) < LEAST_FOR_IMPORTANCE or len(varied) < 2:
+    if len(trials) < MIN_FOR_IMPORTANCE or len(varied) < 2:
         return []
     last = 1 + max(t.value for t in trials if t.value is not None)
     copy = optuna.create_study()
     for trial in trials:
         copy.add_trial(_as_finished(optuna, trial, last))
-    share = max(TOP_SHARE, LEAST_TOP / len(trials))
-    judge = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=share)
-    found: Mapping[str, float] = optuna.importance.get_param_importances(
-        copy, evaluator=judge, params=sorted(varied)
+    top_fraction = max(TOP_FRACTION, MIN_TOP / len(trials))
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=top_fraction)
+    importances: Mapping[str, float] = optuna.importance.get_param_importances(
+        copy, evaluator=evaluator, params=sorted(varied)
     )
-    return [KeyImportance(k, v) for k, v in found.items() if math.isfinite(v)]
+    return [KeyImportance(k, v) for k, v in importances.items() if math.isfinite(v)]
 
 
 def _as_finished(optuna: Any, trial: FrozenTrial, last: float) -> FrozenTrial:
-    found: FrozenTrial = optuna.trial.create_trial(
+    finished_trial: FrozenTrial = optuna.trial.create_trial(
         params=trial.params, distributions=trial.distributions,
         value=trial.value if trial.state.name == "COMPLETE" else last,
     )  # fmt: skip
-    return found
+    return finished_trial
 
 
 def _distribution(span: Param) -> BaseDistribution:
@@ -271,19 +271,19 @@ def _load(file: Path, optuna: Any) -> Study | None:
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        found: Study = optuna.load_study(storage=_address(file), study_name=NAME)
+        study: Study = optuna.load_study(storage=_address(file), study_name=NAME)
     except KeyError:
-        raise _foreign(file, "a file without a study of descend") from None
+        raise _invalid_study_error(file, "a file without a study of descend") from None
     except (SQLAlchemyError, RuntimeError, OSError):
-        raise _foreign(file, "a file that is no study of Optuna") from None
-    return found
+        raise _invalid_study_error(file, "a file that is no study of Optuna") from None
+    return study
 
 
 def _address(file: Path) -> str:
     return f"sqlite:///{file.absolute()}"
 
 
-def _foreign(file: Path, what: str) -> RunFolderError:
+def _invalid_study_error(file: Path, what: str) -> RunFolderError:
     return RunFolderError(
         str(file), what, f"a {STUDY_FILE} that `descend search` wrote", "choose another save_dir"
     )

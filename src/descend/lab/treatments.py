@@ -97,7 +97,7 @@ def moves_for(case: RecordedRun) -> list[Move]:
 
 def _keys_of(change: TreatmentChange, config: RunConfig) -> dict[str, Any]:
     """The keys that `change` sets to other values; none of a change that is no treatment."""
-    if change.is_ablation or change.train_share != 1.0:
+    if change.is_ablation or change.train_fraction != 1.0:
         return {}
     keys = {k: v for k, v in change.keys.items() if k not in (*TIME_KEYS, "vocab_path")}
     return {k: v for k, v in keys.items() if getattr(config, k) != v}

@@ -40,8 +40,8 @@ class Trajectory:
         sums = np.concatenate([[0.0], np.cumsum(self.learning_rates)]) * self.tokens_per_step
         trained = np.interp(steps, np.arange(self.steps + 1), sums)
         last = np.clip(np.ceil(steps).astype(np.int64) - 1, 0, self.steps - 1)
-        passes = steps * self.tokens_per_step / self.tokens_per_epoch
-        return TrajectoryPoints(self.trained_before + trained, self.learning_rates[last], self.epochs_before + passes)
+        epochs = steps * self.tokens_per_step / self.tokens_per_epoch
+        return TrajectoryPoints(self.trained_before + trained, self.learning_rates[last], self.epochs_before + epochs)
 
 
 def make_trajectory(
@@ -58,8 +58,8 @@ def make_trajectory(
         return step * per_step // tokens_per_pass + 1
 
     rate = make_lr_schedule(config, warmup_steps, steps, epoch_of)
-    found = np.array([rate(step) for step in range(steps)])
-    return Trajectory(found / found.max(), per_step, tokens_per_pass, *before)
+    rates = np.array([rate(step) for step in range(steps)])
+    return Trajectory(rates / rates.max(), per_step, tokens_per_pass, *before)
 
 
 @dataclass(frozen=True)
@@ -71,30 +71,30 @@ class LossSpans:
 
     def until(self, step: int) -> LossSpans:
         """Those that end by `step`."""
-        kept = self.ends <= step
-        return LossSpans(self.ends[kept], self.losses[kept])
+        is_complete = self.ends <= step
+        return LossSpans(self.ends[is_complete], self.losses[is_complete])
 
 
 def observe(
-    way: Trajectory, spans: LossSpans, epoch_steps: Floats, held_losses: Floats, *,
+    trajectory: Trajectory, spans: LossSpans, epoch_steps: Floats, validation_losses: Floats, *,
     start: float, scale: float, training_error: float,
 ) -> ObservedCurve:  # fmt: skip
     """What `way` has shown so far, the training losses in at most `GROUPS` groups."""
-    places = np.arange(len(spans.ends))
-    groups = np.array_split(places, min(GROUPS, len(places))) if len(places) else []
+    indices = np.arange(len(spans.ends))
+    groups = np.array_split(indices, min(GROUPS, len(indices))) if len(indices) else []
     begins = np.concatenate([[0.0], spans.ends[:-1]])
     middles = np.array([(begins[g[0]] + spans.ends[g[-1]]) / 2 for g in groups])
     means = np.array([spans.losses[g].mean() for g in groups])
     noise = np.array([_error_of_mean(spans.losses[g]) for g in groups])
-    points = way.points_at(middles)
+    points = trajectory.points_at(middles)
     age = 1 - points.trained / max(points.trained[-1], 1e-9) if len(points) else points.trained
     missed = training_error * (1 + OLD_PARTS_COUNT_LESS * age**2)
     return ObservedCurve(
         train_points=points,
         train_losses=means,
         train_errors=np.hypot(missed, noise),
-        held_points=way.points_at(epoch_steps),
-        held_losses=held_losses,
+        validation_points=trajectory.points_at(epoch_steps),
+        validation_losses=validation_losses,
         start=start,
         scale=scale,
     )

@@ -71,8 +71,8 @@ class TrainingMemory(msgspec.Struct, frozen=True):
     @property
     def total(self) -> int:
         """All of it, in bytes; Python and torch themselves (some 300 MB) come on top."""
-        kept = self.best_weights + self.rollback_snapshot
-        return self.weights + self.gradients + self.optimizer + self.activations + kept
+        snapshots = self.best_weights + self.rollback_snapshot
+        return self.weights + self.gradients + self.optimizer + self.activations + snapshots
 
 
 def training_memory(config: RunConfig, shape: ModelShape) -> int:

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from descend.errors import ConfigError
 from descend.model.cache import KeyValueCache
-from descend.model.sampling import SamplingSettings, sample_tokens, greedy_tokens, apply_logits_processors
+from descend.model.sampling import SamplingOptions, sample_tokens, greedy_tokens, apply_logits_processors
 from descend.model.transformer import Transformer
 from descend.text.tokenizer import Tokenizer
 
@@ -67,7 +67,7 @@ class Completion(msgspec.Struct, frozen=True):
 def generate(
     model: Transformer,
     prompts: Sequence[Sequence[int]],
-    settings: SamplingSettings,
+    sampling_options: SamplingOptions,
     *,
     max_new_tokens: int,
     end_id: int,
@@ -94,19 +94,19 @@ def generate(
         length = min(batch.lengths)
         logits_BV = _read(model, batch, length)
         free = [b for b, known in enumerate(batch.lengths) if known == length]
-        news: list[GeneratedToken] = []
-        for b, chosen in zip(free, _choose(logits_BV, batch, free, settings), strict=True):
-            batch.append(b, chosen)
+        new_tokens: list[GeneratedToken] = []
+        for b, token_id in zip(free, _choose(logits_BV, batch, free, sampling_options), strict=True):
+            batch.append(b, token_id)
             row, full = batch.rows[b], batch.written[b] == max_new_tokens
-            stopped = chosen != end_id and stop is not None and stop(row, chosen)
+            stopped = token_id != end_id and stop is not None and stop(row, token_id)
             finish: FinishReason | None = (
-                "end" if chosen == end_id else "stop" if stopped else "length" if full else None
+                "end" if token_id == end_id else "stop" if stopped else "length" if full else None
             )
-            news.append(GeneratedToken(row, chosen, finish))
-        finished = {new.row for new in news if new.finish}
+            new_tokens.append(GeneratedToken(row, token_id, finish))
+        finished = {new.row for new in new_tokens if new.finish}
         if finished:
             batch.keep([b for b, row in enumerate(batch.rows) if row not in finished])
-        yield from news
+        yield from new_tokens
 
 
 @dataclass
@@ -126,24 +126,24 @@ class _Batch:
         self.lengths[b] += 1
         self.written[b] += 1
 
-    def keep(self, kept: list[int]) -> None:
-        self.rows = [self.rows[b] for b in kept]
-        self.ids_BS = self.ids_BS[kept]
-        self.lengths = [self.lengths[b] for b in kept]
-        self.written = [self.written[b] for b in kept]
-        self.randoms = [self.randoms[b] for b in kept]
-        self.cache.select_rows(kept)
+    def keep(self, indices: list[int]) -> None:
+        self.rows = [self.rows[b] for b in indices]
+        self.ids_BS = self.ids_BS[indices]
+        self.lengths = [self.lengths[b] for b in indices]
+        self.written = [self.written[b] for b in indices]
+        self.randoms = [self.randoms[b] for b in indices]
+        self.cache.select_rows(indices)
 
     def slide(self) -> None:
         """All rows are full, since prompts are cut to fit: go on with the last part of each."""
         window = self.ids_BS.shape[1] - 1
-        kept = _kept_after_slide(window)
-        self.ids_BS[:, :kept] = self.ids_BS[:, window + 1 - kept :].clone()
-        self.lengths = [kept] * len(self.rows)
+        num_context_tokens = _context_after_slide(window)
+        self.ids_BS[:, :num_context_tokens] = self.ids_BS[:, window + 1 - num_context_tokens :].clone()
+        self.lengths = [num_context_tokens] * len(self.rows)
         self.cache.length = 0
 
 
-def _kept_after_slide(window: int) -> int:
+def _context_after_slide(window: int) -> int:
     """Tokens of a full context that are kept when it slides."""
     return max(1, window * 3 // 4)
 
@@ -153,10 +153,10 @@ def _start(
 ) -> _Batch:
     ids_BS = torch.zeros((len(prompts), window + 1), dtype=torch.long)
     lengths = []
-    for b, given in enumerate(prompts):
-        ids = list(given) or [end_id]
+    for b, prompt in enumerate(prompts):
+        ids = list(prompt) or [end_id]
         if len(ids) > window:  # as if written here: what a slide would have left
-            ids = ids[-_kept_after_slide(window) :]
+            ids = ids[-_context_after_slide(window) :]
         ids_BS[b, : len(ids)] = torch.tensor(ids)
         lengths.append(len(ids))
     weight = model.token_embedding.weight
@@ -189,15 +189,15 @@ def _read(model: Transformer, batch: _Batch, length: int) -> Tensor:
 
 @torch.inference_mode()
 def _choose(
-    logits_BV: Tensor, batch: _Batch, free: list[int], settings: SamplingSettings
+    logits_BV: Tensor, batch: _Batch, free: list[int], sampling_options: SamplingOptions
 ) -> list[int]:
     """The next token of each row in `free`."""
     length = batch.lengths[free[0]]
     so_far_BT = batch.ids_BS[free, :length].to(logits_BV.device)
-    left_BV = apply_logits_processors(logits_BV[free], so_far_BT, settings)
-    if settings.greedy:
-        return greedy_tokens(left_BV)
-    return sample_tokens(left_BV, [batch.randoms[b].random() for b in free])
+    processed_BV = apply_logits_processors(logits_BV[free], so_far_BT, sampling_options)
+    if sampling_options.greedy:
+        return greedy_tokens(processed_BV)
+    return sample_tokens(processed_BV, [batch.randoms[b].random() for b in free])
 
 
 def _check(
@@ -223,7 +223,7 @@ def generate_text(
     model: Transformer,
     tokenizer: Tokenizer,
     prompts: Sequence[str],
-    settings: SamplingSettings,
+    sampling_options: SamplingOptions,
     *,
     max_new_tokens: int,
     stop_strings: Sequence[str] = (),
@@ -235,7 +235,7 @@ def generate_text(
     tokens = generate(
         model,
         tokenizer.encode_batch(prompts),
-        settings,
+        sampling_options,
         max_new_tokens=max_new_tokens,
         end_id=tokenizer.eos_token_id,
         stop=lambda row, token: streams[row].push(token),
@@ -247,15 +247,15 @@ def generate_text(
         yield TextChunk(token.row, token.id, text, token.finish)
 
 
-def collect_completions(pieces: Iterator[TextChunk], rows: int) -> list[Completion]:
+def collect_completions(chunks: Iterator[TextChunk], rows: int) -> list[Completion]:
     """The whole of what `generate_text` gives for `rows` prompts, put together by row."""
     texts: list[list[str]] = [[] for _ in range(rows)]
     ids: list[list[int]] = [[] for _ in range(rows)]
     finishes: list[FinishReason] = ["length"] * rows
-    for piece in pieces:
-        texts[piece.row].append(piece.text)
-        ids[piece.row].append(piece.id)
-        finishes[piece.row] = piece.finish or finishes[piece.row]
+    for chunk in chunks:
+        texts[chunk.row].append(chunk.text)
+        ids[chunk.row].append(chunk.id)
+        finishes[chunk.row] = chunk.finish or finishes[chunk.row]
     return [Completion("".join(t), i, f) for t, i, f in zip(texts, ids, finishes, strict=True)]
 
 
@@ -288,28 +288,28 @@ class TextStream:
         whole = text.rstrip(REPLACEMENT)
         # A character has at most four bytes: of more undecodable ones, only the last three can
         # still become one, and the others are there to stay.
-        certain = max(len(whole), len(text) - 3)
-        self._text += text[self._decoded : certain]
-        self._decoded = max(self._decoded, certain)
-        if certain == len(text):
+        stable_end = max(len(whole), len(text) - 3)
+        self._text += text[self._decoded : stable_end]
+        self._decoded = max(self._decoded, stable_end)
+        if stable_end == len(text):
             self._tokens, self._decoded = [], 0
-        found = [at for stop in self._stops if (at := self._text.find(stop)) >= 0]
-        if found:
-            self._text = self._text[: min(found)]
+        stop_positions = [at for stop in self._stops if (at := self._text.find(stop)) >= 0]
+        if stop_positions:
+            self._text = self._text[: min(stop_positions)]
             self.stopped = True
         return self.stopped
 
     def flush(self, last: bool = False) -> str:
         """The text that is certain by now; with `last`, all of it, since nothing follows."""
-        held = 0 if last or self.stopped else self._begun_stop()
-        text = self._text[: len(self._text) - held]
+        num_withheld = 0 if last or self.stopped else self._begun_stop()
+        text = self._text[: len(self._text) - num_withheld]
         self._text = self._text[len(text) :]
         return text
 
     def _begun_stop(self) -> int:
         """Characters at the end of the text that begin a stop string."""
-        longest = max(map(len, self._stops), default=0) - 1
-        for count in range(min(longest, len(self._text)), 0, -1):
+        max_length = max(map(len, self._stops), default=0) - 1
+        for count in range(min(max_length, len(self._text)), 0, -1):
             if any(stop.startswith(self._text[-count:]) for stop in self._stops):
                 return count
         return 0

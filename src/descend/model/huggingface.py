@@ -18,7 +18,7 @@ from torch import Tensor
 
 from descend.errors import RunFolderError
 from descend.model.header import check_header
-from descend.model.sampling import SamplingSettings
+from descend.model.sampling import SamplingOptions
 from descend.model.shape import Architecture, ModelShape
 from descend.model.transformer import NORM_EPSILON, ROTARY_BASE, Attention, Transformer
 from descend.text.tokenizer import END_OF_TEXT
@@ -49,7 +49,7 @@ class ArchitectureLayout(NamedTuple):
     """Keys of config.json that decide what is computed, and are the same for every model."""
     needed: frozenset[str]
     """Those of them without which `transformers` would compute something else."""
-    notes: dict[str, Any]
+    extra_config: dict[str, Any]
     """Keys that decide nothing here; not looked at when reading."""
     outer: tuple[WeightMapping, ...]
     block: tuple[WeightMapping, ...]
@@ -81,7 +81,7 @@ LAYOUTS: dict[Architecture, ArchitectureLayout] = {
             "tie_word_embeddings": True,
         },
         needed=frozenset({"model_type"}),
-        notes={
+        extra_config={
             "architectures": ["GPT2LMHeadModel"],
             "attn_pdrop": 0.0,
             "embd_pdrop": 0.0,
@@ -128,7 +128,7 @@ LAYOUTS: dict[Architecture, ArchitectureLayout] = {
             "tie_word_embeddings": False,
         },
         needed=frozenset({"model_type", "rope_parameters"}),
-        notes={
+        extra_config={
             "architectures": ["ArceeForCausalLM"],
             "rope_theta": ROTARY_BASE,  # where transformers 4 looks for it
             "attention_dropout": 0.0,
@@ -171,10 +171,10 @@ def to_huggingface(model: Transformer, end_id: int) -> tuple[dict[str, Any], dic
     for weight in weights:
         joined = torch.cat([state[name].detach().cpu() for name in weight.local_names])
         theirs[weight.hf_name] = (joined.T if weight.transposed else joined).contiguous()
-    left_out = {n for n, _ in model.named_parameters()} - {n for w in weights for n in w.local_names}
-    if left_out:
-        raise NotImplementedError(f"{sorted(left_out)} have no place in LAYOUTS")
-    config = layout.fixed | layout.notes
+    missing_names = {n for n, _ in model.named_parameters()} - {n for w in weights for n in w.local_names}
+    if missing_names:
+        raise NotImplementedError(f"{sorted(missing_names)} have no place in LAYOUTS")
+    config = layout.fixed | layout.extra_config
     config |= {key: getattr(shape, field) for field, key in layout.sizes.items()}
     config |= {"bos_token_id": end_id, "eos_token_id": end_id, "pad_token_id": None}
     dtype = str(model.token_embedding.weight.dtype).removeprefix("torch.")
@@ -228,8 +228,8 @@ def shape_from_config(config: Mapping[str, Any]) -> ModelShape:
     layout = LAYOUTS[architecture]
     for key, value in layout.fixed.items():
         if config.get(key, value) != value or (key in layout.needed and key not in config):
-            found = f"{key} {config[key]!r}" if key in config else f"no {key}"
-            raise _weights_error(found, f"{value!r} ({architecture})", "use a folder that descend wrote")
+            actual = f"{key} {config[key]!r}" if key in config else f"no {key}"
+            raise _weights_error(actual, f"{value!r} ({architecture})", "use a folder that descend wrote")
     sizes = {field: config.get(key) for field, key in layout.sizes.items()}
     for field, value in sizes.items():
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < MAX_DIMENSION:
@@ -263,25 +263,25 @@ def _parts(
 ) -> dict[str, Tensor]:
     """Our weights from theirs; the shape is checked before anything is copied."""
     rows, *columns = expected[weight.local_names[0]]
-    wanted = (rows * len(weight.local_names), *columns)[:: -1 if weight.transposed else 1]
-    found = state.get(weight.hf_name)
-    if found is None:
+    expected_shape = (rows * len(weight.local_names), *columns)[:: -1 if weight.transposed else 1]
+    weight_tensor = state.get(weight.hf_name)
+    if weight_tensor is None:
         raise _unfit(f"no weight {weight.hf_name}", "every weight of the network")
-    if found.shape != wanted or not found.is_floating_point():
+    if weight_tensor.shape != expected_shape or not weight_tensor.is_floating_point():
         raise _unfit(
-            f"weight {weight.hf_name} of shape {tuple(found.shape)} in {found.dtype}",
-            f"real numbers of shape {wanted}, as config.json says",
+            f"weight {weight.hf_name} of shape {tuple(weight_tensor.shape)} in {weight_tensor.dtype}",
+            f"real numbers of shape {expected_shape}, as config.json says",
         )
-    parts = (found.T if weight.transposed else found).chunk(len(weight.local_names))
+    parts = (weight_tensor.T if weight.transposed else weight_tensor).chunk(len(weight.local_names))
     return dict(zip(weight.local_names, parts, strict=True))
 
 
-def _weights_error(found: str, expected: str, what_to_do: str) -> RunFolderError:
-    return RunFolderError("config.json", found, expected, what_to_do)
+def _weights_error(actual: str, expected: str, what_to_do: str) -> RunFolderError:
+    return RunFolderError("config.json", actual, expected, what_to_do)
 
 
-def _unfit(found: str, expected: str) -> RunFolderError:
-    return RunFolderError("model.safetensors", found, expected, RESTORE_HINT)
+def _unfit(actual: str, expected: str) -> RunFolderError:
+    return RunFolderError("model.safetensors", actual, expected, RESTORE_HINT)
 
 
 def weights_to_bytes(state: Mapping[str, Tensor]) -> bytes:
@@ -308,14 +308,14 @@ def weights_from_bytes(content: bytes) -> dict[str, Tensor]:
 
 def generation_config(end_id: int) -> dict[str, Any]:
     """generation_config.json: our defaults, for `model.generate` of `transformers`."""
-    asked = SamplingSettings()
+    sampling_options = SamplingOptions()
     return {
-        "do_sample": not asked.greedy,
-        "temperature": asked.temperature,
-        "top_k": asked.top_k,
-        "top_p": asked.top_p,
-        "repetition_penalty": asked.repetition_penalty,
-        "no_repeat_ngram_size": asked.no_repeat_ngram_size,
+        "do_sample": not sampling_options.greedy,
+        "temperature": sampling_options.temperature,
+        "top_k": sampling_options.top_k,
+        "top_p": sampling_options.top_p,
+        "repetition_penalty": sampling_options.repetition_penalty,
+        "no_repeat_ngram_size": sampling_options.no_repeat_ngram_size,
         "bos_token_id": end_id,
         "eos_token_id": end_id,
         "pad_token_id": end_id,

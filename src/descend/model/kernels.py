@@ -17,9 +17,9 @@ from torch.nn import functional as F
 
 def use_custom_backward(x: Tensor) -> bool:
     """Whether gradients of `x` are wanted where working them out by hand is quicker."""
-    wanted = torch.is_grad_enabled() and x.requires_grad
+    needs_gradient = torch.is_grad_enabled() and x.requires_grad
     quicker = x.device.type == "cpu" and x.dtype == torch.float32
-    return wanted and quicker and not torch.compiler.is_compiling()
+    return needs_gradient and quicker and not torch.compiler.is_compiling()
 
 
 def squared_relu(x: Tensor) -> Tensor:
@@ -89,16 +89,16 @@ class _Rotate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         ctx.save_for_backward(cos, sin)
-        return _turn(x, cos, sin)
+        return _rotate(x, cos, sin)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None, None]:
         cos, sin = ctx.saved_tensors
-        return _turn(outer, cos, -sin), None, None
+        return _rotate(outer, cos, -sin), None, None
 
 
-def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     turned = torch.empty_like(x, memory_format=torch.contiguous_format)
     (a, b), (turned_a, turned_b) = x.chunk(2, dim=-1), turned.chunk(2, dim=-1)
     torch.mul(a, cos, out=turned_a).addcmul_(b, sin, value=-1)

@@ -19,7 +19,7 @@ from descend.config import closest_match
 from descend.errors import ConfigError
 
 
-class SamplingSettings(msgspec.Struct, frozen=True, kw_only=True):
+class SamplingOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How the next token is chosen; `ConfigError` names a key that is out of bounds."""
 
     temperature: float = 0.9
@@ -51,9 +51,9 @@ class SamplingSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError("greedy", repr(self.greedy), "true or false", "set it to one of them")
 
 
-def make_sampling_settings(values: Mapping[str, Any]) -> SamplingSettings:
+def make_sampling_options(values: Mapping[str, Any]) -> SamplingOptions:
     """Checked `SamplingSettings`; `ConfigError` names an unknown key or a value out of bounds."""
-    known = list(SamplingSettings.__struct_fields__)
+    known = list(SamplingOptions.__struct_fields__)
     for key in values:
         if key not in known:
             guess = closest_match(key, known)
@@ -61,7 +61,7 @@ def make_sampling_settings(values: Mapping[str, Any]) -> SamplingSettings:
                 key, "an unknown key", "one of " + ", ".join(known),
                 f"did you mean {guess}" if guess else "remove it",
             )  # fmt: skip
-    return SamplingSettings(**values)
+    return SamplingOptions(**values)
 
 
 def _number(key: str, value: object, low: float, high: float, hint: str) -> None:
@@ -77,25 +77,25 @@ def _whole(key: str, value: object) -> None:
         raise ConfigError(key, repr(value), "a whole number from 0", "change it (0 turns it off)")
 
 
-def apply_logits_processors(logits_BV: Tensor, so_far_BT: Tensor, settings: SamplingSettings) -> Tensor:
+def apply_logits_processors(logits_BV: Tensor, so_far_BT: Tensor, sampling_options: SamplingOptions) -> Tensor:
     """Logits (B, V) after all of `settings`; -inf for what is ruled out."""
-    logits_BV = penalize_repetition(logits_BV, so_far_BT, settings.repetition_penalty)
-    logits_BV = ban_repeated_ngrams(logits_BV, so_far_BT, settings.no_repeat_ngram_size)
-    if settings.greedy:
+    logits_BV = penalize_repetition(logits_BV, so_far_BT, sampling_options.repetition_penalty)
+    logits_BV = ban_repeated_ngrams(logits_BV, so_far_BT, sampling_options.no_repeat_ngram_size)
+    if sampling_options.greedy:
         return logits_BV
-    logits_BV = logits_BV / settings.temperature
-    logits_BV = filter_top_k(logits_BV, settings.top_k)
-    logits_BV = filter_top_p(logits_BV, settings.top_p)
-    return filter_min_p(logits_BV, settings.min_p)
+    logits_BV = logits_BV / sampling_options.temperature
+    logits_BV = filter_top_k(logits_BV, sampling_options.top_k)
+    logits_BV = filter_top_p(logits_BV, sampling_options.top_p)
+    return filter_min_p(logits_BV, sampling_options.min_p)
 
 
 def penalize_repetition(logits_BV: Tensor, so_far_BT: Tensor, penalty: float) -> Tensor:
     """Positive logits of the tokens in `so_far_BT` divided by `penalty`, negative multiplied."""
     if penalty == 1.0:
         return logits_BV
-    seen_BT = logits_BV.gather(1, so_far_BT)
-    seen_BT = torch.where(seen_BT < 0, seen_BT * penalty, seen_BT / penalty)
-    return logits_BV.scatter(1, so_far_BT, seen_BT)
+    penalized_BT = logits_BV.gather(1, so_far_BT)
+    penalized_BT = torch.where(penalized_BT < 0, penalized_BT * penalty, penalized_BT / penalty)
+    return logits_BV.scatter(1, so_far_BT, penalized_BT)
 
 
 def ban_repeated_ngrams(logits_BV: Tensor, so_far_BT: Tensor, size: int) -> Tensor:
@@ -113,8 +113,8 @@ def ban_repeated_ngrams(logits_BV: Tensor, so_far_BT: Tensor, size: int) -> Tens
         1, ngrams_BWN[:, :, -1], begun_BW.to(logits_BV.dtype)
     )
     forbidden_BV = logits_BV.masked_fill(hits_BV > 0, -torch.inf)
-    something_left_B1 = (forbidden_BV > -torch.inf).any(-1, keepdim=True)
-    return torch.where(something_left_B1, forbidden_BV, logits_BV)
+    has_allowed_B1 = (forbidden_BV > -torch.inf).any(-1, keepdim=True)
+    return torch.where(has_allowed_B1, forbidden_BV, logits_BV)
 
 
 def filter_top_k(logits_BV: Tensor, k: int) -> Tensor:
@@ -135,12 +135,12 @@ def filter_top_p(logits_BV: Tensor, p: float) -> Tensor:
     return logits_BV.masked_fill(unlikely_BV.scatter(1, order_BV, unlikely_BV), -torch.inf)
 
 
-def filter_min_p(logits_BV: Tensor, share: float) -> Tensor:
+def filter_min_p(logits_BV: Tensor, fraction: float) -> Tensor:
     """-inf for tokens less probable than `share` times the likeliest one."""
-    if share == 0.0:
+    if fraction == 0.0:
         return logits_BV
     probs_BV = logits_BV.softmax(-1)
-    unlikely_BV = probs_BV < share * probs_BV.amax(-1, keepdim=True)
+    unlikely_BV = probs_BV < fraction * probs_BV.amax(-1, keepdim=True)
     return logits_BV.masked_fill(unlikely_BV, -torch.inf)
 
 
@@ -156,8 +156,8 @@ def sample_tokens(logits_BV: Tensor, uniform_B: list[float]) -> list[int]:
     total_B1 = summed_BV[:, -1:]
     target_B1 = torch.tensor(uniform_B, dtype=torch.float64)[:, None] * total_B1
     below_B1 = torch.nextafter(total_B1, torch.full_like(total_B1, -math.inf))
-    chosen_B1 = torch.searchsorted(summed_BV, torch.minimum(target_B1, below_B1), right=True)
-    return [int(i) for i in chosen_B1[:, 0].tolist()]
+    token_ids_B1 = torch.searchsorted(summed_BV, torch.minimum(target_B1, below_B1), right=True)
+    return [int(i) for i in token_ids_B1[:, 0].tolist()]
 
 
 def greedy_tokens(logits_BV: Tensor) -> list[int]:

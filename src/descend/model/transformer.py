@@ -43,7 +43,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.shape = shape
         self.checkpoint_activations = False
-        self.blank_rate = 0.0
+        self.token_dropout = 0.0
         self.token_embedding = nn.Embedding(shape.vocab_size, shape.embed_dim)
         self.position_embedding = (
             nn.Embedding(shape.max_seq_len, shape.embed_dim)
@@ -69,10 +69,10 @@ class Transformer(nn.Module):
         start = 0 if cache is None else cache.length
         positions_T = torch.arange(start, start + ids_BT.shape[1], device=ids_BT.device)
         x_BTD = self.token_embedding(ids_BT)
-        if self.training and self.blank_rate:
+        if self.training and self.token_dropout:
             # Blank noising (Xie et al. 2017): some tokens must be told from the others.
-            seen_BT = torch.rand(ids_BT.shape, device=ids_BT.device) >= self.blank_rate
-            x_BTD = x_BTD * seen_BT[..., None]
+            keep_mask_BT = torch.rand(ids_BT.shape, device=ids_BT.device) >= self.token_dropout
+            x_BTD = x_BTD * keep_mask_BT[..., None]
         if self.position_embedding is not None:
             x_BTD = x_BTD + self.position_embedding(positions_T)
         x_BTD = self.dropout(x_BTD)

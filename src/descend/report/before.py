@@ -8,32 +8,32 @@ from descend.training.job import TrainingRun
 from descend.units import format_count, format_duration, format_epochs, format_bytes
 
 
-def run_header_lines(job: TrainingRun) -> list[str]:
+def run_header_lines(run: TrainingRun) -> list[str]:
     """Corpus, model, machine and time, a line each."""
-    info, batches, config = job.store.info, job.plan.batches, job.plan.config
-    steps = job.plan.total_steps - job.state.step
-    passes = batches.epochs_at_step(job.plan.total_steps)
+    info, batches, config = run.store.info, run.plan.batches, run.plan.config
+    steps = run.plan.total_steps - run.state.step
+    num_epochs = batches.epochs_at_step(run.plan.total_steps)
     # Where `max_steps` ends the last one early, the part is told: a plan counts passes so too.
-    epochs = format_epochs(passes, job.plan.epochs)
+    epochs = format_epochs(num_epochs, run.plan.epochs)
     lines = [
         f"text: {info.corpus}, {format_count(info.documents, 'document')}, "
         f"{format_bytes(info.train_bytes)} to train on ({info.train_tokens:,} tokens) and "
         f"{format_bytes(info.validation_bytes)} held out, by {info.split_by}",
         format_ngram_baselines({"uniform": info.ngram_baselines.uniform, "unigram": info.ngram_baselines.unigram,
                      "bigram": info.ngram_baselines.bigram}),
-        f"model: {parameter_count(job.shape):,} parameters ({job.shape.architecture}), "
-        f"about {format_bytes(training_memory(config, job.shape))} of memory",
-        *job.warnings,
+        f"model: {parameter_count(run.shape):,} parameters ({run.shape.architecture}), "
+        f"about {format_bytes(training_memory(config, run.shape))} of memory",
+        *run.warnings,
     ]  # fmt: skip
     plan = f"{epochs}, {format_count(steps, 'step')} of {batches.tokens_per_step:,} tokens"
-    seconds = (job.estimated_step_seconds or 0.0) * steps
-    if job.tuning is not None:
-        seconds = job.tuning.seconds(batches.tokens_per_step, steps)
-    limit = job.plan.time_limit
+    seconds = (run.estimated_step_seconds or 0.0) * steps
+    if run.tuning is not None:
+        seconds = run.tuning.seconds(batches.tokens_per_step, steps)
+    limit = run.plan.time_limit
     if limit is not None:
         left = limit.seconds - limit.elapsed()
         plan = f"at most {plan}; training ends by the clock, in {format_duration(max(left, 0.0))}"
     elif seconds:
         plan += f", about {format_duration(seconds)} (`--minutes M` plans for another time)"
-    lines.append(f"{plan}; the model goes to {job.folder}")
+    lines.append(f"{plan}; the model goes to {run.folder}")
     return lines

@@ -16,29 +16,29 @@ from descend.lab.measured import Estimate
 from descend.lab.searched import SearchResult
 from descend.report.diagnosis import describe_change, headline, humanize_name
 from descend.report.experiment_report import format_time_difference, format_loss_difference, with_interval
-from descend.report.experiments import describe_method, pairs_words, seed_losses
-from descend.report.searches import NUMBERS, SHOWN, search_row
+from descend.report.experiments import describe_method, describe_pairs, seed_losses
+from descend.report.searches import NUMBERS, MAX_LISTED_TRIALS, search_row
 from descend.report.words import assess_run
 from descend.runs.folder import RunSummary
 from descend.runs.records import Epoch
 from descend.units import format_duration, format_percentage_points, quoted, format_bytes
 
-MOST_EPOCHS = 8
+MAX_EPOCHS = 8
 """Rows of a card; of a longer run the first, the best and the last are among them."""
 
 WIDTH, HEIGHT = 260, 64
 """Of the curve, in CSS pixels."""
 
-ROW, LETTER, LONGEST = 18, 7, 40
+ROW, LETTER, MAX_NAME_LENGTH = 18, 7, 40
 """Of a row of dots and a letter of its name, in CSS pixels; letters of a name that are shown."""
 
-STRONG, QUIET, PALE = "#14908a", "#8a98a8", "rgba(128,128,128,.3)"
+STRONG, MUTED, PALE = "#14908a", "#8a98a8", "rgba(128,128,128,.3)"
 """Colours that can be seen on a light and on a dark page."""
 
 ARMS = ("configuration", "held-out loss", "bits/byte", "difference (95 %)", "verdict",
         "accuracy", "time", "memory")  # fmt: skip
 TRIALS = ("changed", "for the cause", "gain, nats", "95 %")
-SHARES = ("alone", "made last", "accuracy", "time")
+CONTRIBUTION_COLUMNS = ("alone", "made last", "accuracy", "time")
 EPOCHS = ("epoch", "training loss", "held-out loss", "held-out accuracy", "time")
 
 
@@ -97,9 +97,9 @@ def _by_epoch(curves: Sequence[Sequence[float]]) -> SvgChart | None:
     lines = polylines(curves)
     if not lines:
         return None
-    told = "Loss by epoch: grey on training batches, green on held-out text"
-    drawn = (Line(lines[0], QUIET), Line(lines[1], STRONG, 2))
-    return SvgChart(told, WIDTH, HEIGHT, drawn)
+    description = "Loss by epoch: grey on training batches, green on held-out text"
+    drawn = (Line(lines[0], MUTED), Line(lines[1], STRONG, 2))
+    return SvgChart(description, WIDTH, HEIGHT, drawn)
 
 
 def minimal_model_card(name: str) -> str:
@@ -107,95 +107,95 @@ def minimal_model_card(name: str) -> str:
     return _card(name, [], (), [])
 
 
-def diagnosis_card(found: Diagnosis) -> str:
+def diagnosis_card(diagnosis: Diagnosis) -> str:
     """A diagnosis: the verdict, and every trial that was made."""
-    judged: list[Finding | OtherCause] = [*found.causes, *found.ruled_out]
-    raced = [(c.cause, c.trial) for c in judged if c.trial is not None]  # fmt: skip
-    raced.sort(key=lambda pair: -pair[1].loss_reduction)
+    findings: list[Finding | OtherCause] = [*diagnosis.causes, *diagnosis.ruled_out]
+    tested_causes = [(c.cause, c.trial) for c in findings if c.trial is not None]  # fmt: skip
+    tested_causes.sort(key=lambda pair: -pair[1].loss_reduction)
     rows = [
         (describe_change(t), humanize_name(cause), f"{t.loss_reduction:+.3f}",
          f"{t.ci95[0]:+.3f} to {t.ci95[1]:+.3f}" if t.ci95 else "–")
-        for cause, t in raced
+        for cause, t in tested_causes
     ]  # fmt: skip
-    remedies = [f"Remedy: {f.advice.rstrip('.')}." for f in found.causes]
+    advice = [f"Remedy: {f.advice.rstrip('.')}." for f in diagnosis.causes]
     return _card(
-        "Diagnosis", [headline(found), *remedies], TRIALS, rows,
-        foot=f"descend diagnose {quoted(found.run)} --explain",
+        "Diagnosis", [headline(diagnosis), *advice], TRIALS, rows,
+        foot=f"descend diagnose {quoted(diagnosis.run)} --explain",
     )  # fmt: skip
 
 
-def comparison_card(found: Comparison) -> str:
+def comparison_card(comparison: Comparison) -> str:
     """A comparison: its answer, a dot a run, and every configuration as a row."""
     rows = [
         (a.name, f"{a.validation_loss:.3f}", f"{a.bits_per_byte:.3f}", with_interval(a.difference),
          a.verdict, f"{a.accuracy:.1%}", format_duration(a.seconds), format_bytes(a.memory))
-        for a in found.arms
+        for a in comparison.arms
     ]  # fmt: skip
     return _card(
-        "Comparison", [found.sentence], ARMS, rows, picture=_by_arm(found), foot=found.command
+        "Comparison", [comparison.sentence], ARMS, rows, picture=_draw_comparison(comparison), foot=comparison.command
     )
 
 
-def _by_arm(found: Comparison) -> SvgChart:
+def _draw_comparison(comparison: Comparison) -> SvgChart:
     """A row an arm, a dot for each seed, on one axis for all; what all are set against is grey."""
-    values = seed_losses(found)
+    values = seed_losses(comparison)
     low, high = min(map(min, values)), max(map(max, values))
     bottom = ROW * len(values)
     lines, dots, labels = [], [], []
-    for number, (arm, row) in enumerate(zip(found.arms, values, strict=True)):
+    for number, (arm, row) in enumerate(zip(comparison.arms, values, strict=True)):
         y = ROW * (number + 0.5)
         lines.append(Line(f"0,{y} {WIDTH},{y}", PALE, 1))
         dots += [
             Dot(round(WIDTH * (value - low) / ((high - low) or 1.0), 1), y,
-                STRONG if number else QUIET)
+                STRONG if number else MUTED)
             for value in row
         ]  # fmt: skip
-        short = arm.name if len(arm.name) <= LONGEST else arm.name[: LONGEST - 1] + "…"
+        short = arm.name if len(arm.name) <= MAX_NAME_LENGTH else arm.name[: MAX_NAME_LENGTH - 1] + "…"
         labels.append(Label(WIDTH + 12, y + 4, "start", short))
     labels += [Label(0, bottom + 12, "start", f"{low:.3f}"),
                Label(WIDTH, bottom + 12, "end", f"{high:.3f}"),
-               Label(WIDTH + 12, bottom + 12, "start", found.unit)]  # fmt: skip
+               Label(WIDTH + 12, bottom + 12, "start", comparison.unit)]  # fmt: skip
     widest = max(len(label.text) for label in labels)
     return SvgChart(
-        f"Held-out loss, {found.unit}, a dot a seed: further left is better",
+        f"Held-out loss, {comparison.unit}, a dot a seed: further left is better",
         WIDTH + 12 + LETTER * widest, bottom + ROW, lines, dots, labels,
     )  # fmt: skip
 
 
-def attribution_card(found: Attribution) -> str:
+def attribution_card(attribution: Attribution) -> str:
     """An attribution: its answer, and every change as a row, the largest gain first."""
     rows = [
         (s.change, with_interval(Estimate(s.value, s.ci95)), format_loss_difference(s.effect_first), format_loss_difference(s.effect_last),
          format_percentage_points(s.accuracy.value), format_time_difference(s.seconds))
-        for s in sorted(found.contributions, key=lambda s: s.value)
+        for s in sorted(attribution.contributions, key=lambda s: s.value)
     ]  # fmt: skip
     rows.append((
-        "all of it", with_interval(found.total_difference), "", "", format_percentage_points(found.total_accuracy.value),
-        format_time_difference(found.total_seconds),
+        "all of it", with_interval(attribution.total_difference), "", "", format_percentage_points(attribution.total_accuracy.value),
+        format_time_difference(attribution.total_seconds),
     ))  # fmt: skip
-    words = [found.sentence, f"Loss in {found.unit}: below zero is better. {describe_method(found)}."]
-    if found.interactions:
-        words.append(f"Of {pairs_words(found)}.")
-    columns = ("change", "share of the loss (95 %)", *SHARES)
-    return _card("Attribution", words, columns, rows, foot=found.command)
+    lines = [attribution.sentence, f"Loss in {attribution.unit}: below zero is better. {describe_method(attribution)}."]
+    if attribution.interactions:
+        lines.append(f"Of {describe_pairs(attribution)}.")
+    columns = ("change", "share of the loss (95 %)", *CONTRIBUTION_COLUMNS)
+    return _card("Attribution", lines, columns, rows, foot=attribution.command)
 
 
-def search_card(found: SearchResult) -> str:
+def search_card(result: SearchResult) -> str:
     """A search: its answer, the best of it, and the command that trains the best."""
-    keys = [span.key for span in found.space]
-    rows = [search_row(n, t, keys) for n, t in enumerate(found.ranking[:SHOWN], 1)]
+    keys = [span.key for span in result.space]
+    rows = [search_row(n, t, keys) for n, t in enumerate(result.ranking[:MAX_LISTED_TRIALS], 1)]
     columns = ("rank", *keys, *NUMBERS)
-    return _card("Search", [found.sentence], columns, rows, foot=found.train_command)
+    return _card("Search", [result.sentence], columns, rows, foot=result.train_command)
 
 
 def progress_card(
-    share: float, words: str, epochs: Sequence[Epoch], of: int, sample: str | None
+    fraction: float, status: str, epochs: Sequence[Epoch], of: int, sample: str | None
 ) -> str:
     """A run as it goes: how far it is, its epochs so far, what it wrote last."""
-    shown = subsample_epochs(epochs, 0)
+    displayed_epochs = subsample_epochs(epochs, 0)
     return _card(
-        f"epoch {min(len(epochs) + 1, of)} of {of}" if share < 1 else "trained", [words], EPOCHS,
-        [epoch_row(e) for e in shown], share=share, foot=f"it writes: {sample}" if sample else "",
+        f"epoch {min(len(epochs) + 1, of)} of {of}" if fraction < 1 else "trained", [status], EPOCHS,
+        [epoch_row(e) for e in displayed_epochs], fraction=fraction, foot=f"it writes: {sample}" if sample else "",
     )  # fmt: skip
 
 
@@ -209,10 +209,10 @@ def epoch_row(e: Epoch) -> tuple[str, ...]:
 
 def subsample_epochs(epochs: Sequence[Epoch], best: int) -> list[Epoch]:
     """At most `MOST_EPOCHS` of them, evenly picked, with the first, the best and the last."""
-    if len(epochs) <= MOST_EPOCHS:
+    if len(epochs) <= MAX_EPOCHS:
         return list(epochs)
     last = len(epochs) - 1
-    picked = {round(i * last / (MOST_EPOCHS - 2)) for i in range(MOST_EPOCHS - 1)}
+    picked = {round(i * last / (MAX_EPOCHS - 2)) for i in range(MAX_EPOCHS - 1)}
     return [e for n, e in enumerate(epochs) if n in picked or e.epoch == best]
 
 
@@ -220,21 +220,21 @@ def polylines(curves: Sequence[Sequence[float]]) -> list[str]:
     """Points of SVG polylines over a common scale, the highest value on top."""
     values = [v for curve in curves for v in curve]
     low, high = min(values), max(values)
-    found = []
+    point_strings = []
     for curve in curves:
         across, up = WIDTH / max(len(curve) - 1, 1), HEIGHT / max(high - low, 1e-9)
-        found.append(
+        point_strings.append(
             " ".join(f"{n * across:.1f},{(high - v) * up:.1f}" for n, v in enumerate(curve))
         )
-    return found if len(curves[0]) > 1 else []
+    return point_strings if len(curves[0]) > 1 else []
 
 
 def _card(
-    title: str, words: Sequence[str], columns: Sequence[str], rows: Sequence[tuple[str, ...]],
-    *, picture: SvgChart | None = None, share: float | None = None, foot: str = "",
+    title: str, lines: Sequence[str], columns: Sequence[str], rows: Sequence[tuple[str, ...]],
+    *, picture: SvgChart | None = None, fraction: float | None = None, foot: str = "",
 ) -> str:  # fmt: skip
     return _environment().get_template("card.html").render(
-        title=title, words=words, columns=columns, rows=rows, picture=picture, share=share,
+        title=title, words=lines, columns=columns, rows=rows, picture=picture, share=fraction,
         foot=foot,
     )  # fmt: skip
 

@@ -20,50 +20,50 @@ to have the rest looked for, let the file hold these (docs/check.md):
           step(batch)"""
 
 
-def format_check_report(found: Checked) -> str:
+def format_check_report(report: Checked) -> str:
     """Bugs first, then remarks, then what was and what could not be looked for."""
-    lines = [_headline(found)]
-    if found.ended:
-        lines += ["", f"the checks did not come to their end: {found.ended}"]
-    for bug in found.bugs:
+    lines = [_headline(report)]
+    if report.ended:
+        lines += ["", f"the checks did not come to their end: {report.ended}"]
+    for bug in report.bugs:
         lines += ["", *_entry(bug), f"  mend: {bug.how_to_mend}",
                   f"  more: descend explain {bug.bug}"]  # fmt: skip
-    for remark in found.remarks:
+    for remark in report.remarks:
         lines += ["", *_entry(remark, "remark: ")]
-    if found.checked:
+    if report.checked:
         lines += [
             "",
-            f"looked for and not there ({len(found.checked)}): {', '.join(found.checked)}",
+            f"looked for and not there ({len(report.checked)}): {', '.join(report.checked)}",
         ]
-    if found.not_checked:
-        lines += ["", f"not checked ({len(found.not_checked)}):"]
+    if report.not_checked:
+        lines += ["", f"not checked ({len(report.not_checked)}):"]
         by_reason: dict[str, list[str]] = {}
-        for one in found.not_checked:
+        for one in report.not_checked:
             by_reason.setdefault(one.why, []).append(one.bug)
         lines += [f"  {', '.join(names)}: {why}" for why, names in by_reason.items()]
-    if found.not_covered:
-        lines += ["", f"no check looks at ({len(found.not_covered)}):"]
-        lines += [f"  {one}" for one in found.not_covered]
-    return "\n".join(lines + _how_to_be_checked(found))
+    if report.not_covered:
+        lines += ["", f"no check looks at ({len(report.not_covered)}):"]
+        lines += [f"  {one}" for one in report.not_covered]
+    return "\n".join(lines + _how_to_be_checked(report))
 
 
-def _headline(found: Checked) -> str:
+def _headline(report: Checked) -> str:
     """Never that there is no bug where most were not looked for."""
-    bugs, closed = len(found.bugs), len(found.not_checked)
-    looked = bugs + len(found.remarks) + len(found.checked)
-    words = "no bug found" if not bugs else format_count(bugs, "bug") + " found"
-    if not found.is_complete:
-        words = f"{looked} of {looked + closed} bugs could be looked for, and " + (
+    bugs, closed = len(report.bugs), len(report.not_checked)
+    looked = bugs + len(report.remarks) + len(report.checked)
+    text = "no bug found" if not bugs else format_count(bugs, "bug") + " found"
+    if not report.is_complete:
+        text = f"{looked} of {looked + closed} bugs could be looked for, and " + (
             f"{bugs} found" if bugs else "none of these found"
         )
-    return f"{found.program}: {words}"
+    return f"{report.program}: {text}"
 
 
-def _how_to_be_checked(found: Checked) -> list[str]:
+def _how_to_be_checked(report: Checked) -> list[str]:
     """The lines that let more be tried, where most was not since there is no `step`."""
-    looked = len(found.bugs) + len(found.remarks) + len(found.checked)
-    by_step = sum(NO_STEP in one.why for one in found.not_checked)
-    return ["", *STEP_TEMPLATE.splitlines()] if by_step and len(found.not_checked) > looked else []
+    looked = len(report.bugs) + len(report.remarks) + len(report.checked)
+    by_step = sum(NO_STEP in one.why for one in report.not_checked)
+    return ["", *STEP_TEMPLATE.splitlines()] if by_step and len(report.not_checked) > looked else []
 
 
 def _entry(bug: FoundBug, before: str = "") -> list[str]:

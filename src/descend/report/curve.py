@@ -6,7 +6,7 @@ from descend.doctor.curve import CurveFeatures, averaged, extrapolation_measurem
 from descend.doctor.diagnosis import Evidence
 from descend.doctor.from_log import LogDiagnosis
 from descend.handbook.yours.wording import format_measurement
-from descend.report.diagnosis import heading_sentence
+from descend.report.diagnosis import describe_extrapolation
 
 _ANSWER = {
     "yes": "Yes, this curve is normal",
@@ -16,25 +16,25 @@ _ANSWER = {
 _ONE = {"steps": "step", "epochs": "epoch", "entries": "entry"}
 
 
-def format_log_diagnosis(found: LogDiagnosis, explain: bool = False) -> str:
+def format_log_diagnosis(diagnosis: LogDiagnosis, explain: bool = False) -> str:
     """What `descend diagnose LOG` prints."""
-    lines = [f"{_ANSWER[found.normal.answer]}: {found.normal.because}."]
-    if found.features is not None:
-        lines.append(f"  {_curve(found.kind, found.features)}")
-        if found.features.extrapolation is not None:
-            readings = extrapolation_measurements(found.features.extrapolation, _ONE[found.features.unit])
-            lines.append(f"  {heading_sentence(*readings, curve='loss')}")
-    lines.append(f"  Expected: {_band(found)}")
-    lines += _verdict(found)
-    for cause in found.causes:
+    lines = [f"{_ANSWER[diagnosis.normal.answer]}: {diagnosis.normal.reason}."]
+    if diagnosis.features is not None:
+        lines.append(f"  {_curve(diagnosis.kind, diagnosis.features)}")
+        if diagnosis.features.extrapolation is not None:
+            measurements = extrapolation_measurements(diagnosis.features.extrapolation, _ONE[diagnosis.features.unit])
+            lines.append(f"  {describe_extrapolation(*measurements, curve='loss')}")
+    lines.append(f"  Expected: {_band(diagnosis)}")
+    lines += _verdict(diagnosis)
+    for cause in diagnosis.causes:
         lines.append("  " + "; ".join(_evidence(e) for e in cause.evidence) + ".")
         lines.append(f"  Remedy: {cause.advice}.")
-    lines += [f"  Note: {note}." for note in found.notes]
-    lines += [f"  Ruled out: {humanize_name(r.cause)}: {r.reason}." for r in found.ruled_out]
-    names = ", ".join(humanize_name(n.cause) for n in found.not_checked)
+    lines += [f"  Note: {warning}." for warning in diagnosis.warnings]
+    lines += [f"  Ruled out: {humanize_name(r.cause)}: {r.reason}." for r in diagnosis.ruled_out]
+    names = ", ".join(humanize_name(n.cause) for n in diagnosis.not_checked)
     if explain:
         lines.append("  Not checked, since a curve cannot show it:")
-        lines += [f"    {humanize_name(n.cause)}: {n.required_data}." for n in found.not_checked]
+        lines += [f"    {humanize_name(n.cause)}: {n.required_data}." for n in diagnosis.not_checked]
     else:
         lines.append(
             f"  Not checked, since a curve cannot show it: {names} "
@@ -43,13 +43,13 @@ def format_log_diagnosis(found: LogDiagnosis, explain: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _verdict(found: LogDiagnosis) -> list[str]:
-    sure = f"(confidence {found.probability:.2f}: from a curve alone)"
-    if found.verdict == "healthy":
+def _verdict(diagnosis: LogDiagnosis) -> list[str]:
+    sure = f"(confidence {diagnosis.probability:.2f}: from a curve alone)"
+    if diagnosis.verdict == "healthy":
         return [f"Nothing in it asks for a change {sure}."]
-    if found.verdict == "unknown":
+    if diagnosis.verdict == "unknown":
         return ["The cause, if there is one, cannot be told from this curve."]
-    return [f"Likeliest cause: {humanize_name(found.verdict)} {sure}."]
+    return [f"Likeliest cause: {humanize_name(diagnosis.verdict)} {sure}."]
 
 
 def _curve(kind: str, curve: CurveFeatures) -> str:
@@ -71,15 +71,15 @@ def _curve(kind: str, curve: CurveFeatures) -> str:
     return text + "."
 
 
-def _band(found: LogDiagnosis) -> str:
-    band = found.normal.band
+def _band(diagnosis: LogDiagnosis) -> str:
+    band = diagnosis.normal.band
     parts = []
     if band.start_low is not None and band.start_high is not None:
         parts.append(f"a first loss of {band.start_low:.2f} to {band.start_high:.2f}")
     if band.low is not None and band.high is not None:
         parts.append(f"a held-out loss between {band.low:.2f} and {band.high:.2f} at the end")
-    told = " and ".join(parts)
-    return f"{told} ({band.source})." if told else f"{band.source}."
+    text = " and ".join(parts)
+    return f"{text} ({band.source})." if text else f"{band.source}."
 
 
 def _evidence(evidence: Evidence) -> str:
@@ -89,8 +89,8 @@ def _evidence(evidence: Evidence) -> str:
         healthy = f" (healthy: under {high:.3g})"
     elif low is not None:
         healthy = f" (healthy: over {low:.3g})"
-    told = format_measurement(evidence.metric, evidence.value, evidence.unit)
-    return f"{told}{healthy}: {evidence.reason}"
+    text = format_measurement(evidence.metric, evidence.value, evidence.unit)
+    return f"{text}{healthy}: {evidence.reason}"
 
 
 def humanize_name(name: str) -> str:

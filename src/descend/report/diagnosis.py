@@ -31,12 +31,12 @@ _LISTED = 4
 def format_diagnosis(diagnosis: Diagnosis, explain: bool = False) -> str:
     """What `descend diagnose` prints; with `explain` also how each other cause was ruled out."""
     lines = [headline(diagnosis)]
-    for place, finding in enumerate(diagnosis.causes):
-        lines += _finding(finding, place, doubtful=diagnosis.verdict == "unknown")
+    for position, finding in enumerate(diagnosis.causes):
+        lines += _finding(finding, position, doubtful=diagnosis.verdict == "unknown")
     lines += _neutral(diagnosis)
     lines += _accuracy(diagnosis)
-    lines += _heading(diagnosis)
-    lines += [f"  Note: {note}." for note in diagnosis.warnings]
+    lines += _extrapolation_lines(diagnosis)
+    lines += [f"  Note: {warning}." for warning in diagnosis.warnings]
     keys = merge_recommendations(diagnosis)
     if keys:
         lines.append(
@@ -48,13 +48,13 @@ def format_diagnosis(diagnosis: Diagnosis, explain: bool = False) -> str:
             lines += ["", f"{title}:"]
             lines += [f"  {humanize_name(r.cause)}: {r.reason}." for r in some]
         lines += ["", "What was read off the run:"]
-        lines += [f"  {_reading(e)}" for e in diagnosis.measurements]
+        lines += [f"  {_format_evidence(e)}" for e in diagnosis.measurements]
     elif diagnosis.ruled_out and not has_trials(diagnosis):
         lines.append("  Causes that the signals speak less for: --explain.")
     elif diagnosis.ruled_out:
         for title, some in group_other_causes(diagnosis):
             how = " (how each was ruled out: --explain)" if title == OUT else ""
-            names = _words(r.cause for r in some)
+            names = _join_causes(r.cause for r in some)
             lines.append(f"  {'Ruled out' if title == OUT else title}: {names}{how}.")
     lines.append(
         f"  This took {format_duration(diagnosis.cost.seconds)}, "
@@ -65,8 +65,8 @@ def format_diagnosis(diagnosis: Diagnosis, explain: bool = False) -> str:
 
 LESSER = "May also help, but less"
 AS_LARGE = "Help as much or more, at a higher cost or not for certain"
-UNDECIDED = "Unclear, needs longer tests (--budget 0.5)"
-UNTRIED = "Not tried"
+INCONCLUSIVE = "Unclear, needs longer tests (--budget 0.5)"
+UNTESTED = "Not tried"
 OUT = "How each other cause was ruled out"
 NOTHING_TRIED = "Of the other causes"
 
@@ -81,13 +81,13 @@ def group_other_causes(diagnosis: Diagnosis) -> list[tuple[str, list[OtherCause]
     real.sort(key=lambda r: -_effect(r))
     # An effect larger than the one that is named is not ruled out, whatever its chance.
     unclear = [r for r in others if not r.also_improves and (r.is_inconclusive or _effect(r) >= best)]
-    left = [r for r in others if not r.also_improves and r not in unclear and not r.is_untested]
+    excluded_causes = [r for r in others if not r.also_improves and r not in unclear and not r.is_untested]
     groups = [
         (AS_LARGE, [r for r in real if _effect(r) >= best]),
         (LESSER, [r for r in real if _effect(r) < best]),
-        (UNDECIDED, unclear),
-        (OUT if has_trials(diagnosis) else NOTHING_TRIED, left),
-        (UNTRIED, [r for r in others if r.is_untested and r not in unclear]),
+        (INCONCLUSIVE, unclear),
+        (OUT if has_trials(diagnosis) else NOTHING_TRIED, excluded_causes),
+        (UNTESTED, [r for r in others if r.is_untested and r not in unclear]),
     ]
     return [(title, some) for title, some in groups if some]
 
@@ -98,7 +98,7 @@ def _effect(out: OtherCause) -> float:
     return -math.inf if trial is None or trial.ci95 is None or is_ablation(trial) else trial.loss_reduction
 
 
-def _words(causes: Iterable[str]) -> str:
+def _join_causes(causes: Iterable[str]) -> str:
     return ", ".join(humanize_name(cause) for cause in causes)
 
 
@@ -117,21 +117,21 @@ def headline(diagnosis: Diagnosis) -> str:
     if diagnosis.verdict == "unknown":
         return f"The cause cannot be told {sure}; what is known stands below."
     if diagnosis.verdict in ("noise_floor", "leakage", "diverged"):
-        words = _HEADLINE[diagnosis.verdict]
-        return f"{words[0].upper()}{words[1:]} {sure}."
+        text = _HEADLINE[diagnosis.verdict]
+        return f"{text[0].upper()}{text[1:]} {sure}."
     return f"Your model learns less than it could: {_HEADLINE[diagnosis.verdict]} {sure}."
 
 
-def _finding(finding: Finding, place: int, *, doubtful: bool) -> list[str]:
+def _finding(finding: Finding, position: int, *, doubtful: bool) -> list[str]:
     lines = []
-    if place or doubtful:
+    if position or doubtful:
         after = finding.trial.applied_causes if finding.trial else []
         proved = finding.trial and not doubtful
         so = "On top of that" if after else "Also" if proved else "Possibly"
         lines.append(f"  {so}: {_HEADLINE[finding.cause]} (confidence {finding.probability:.2f}).")
-    told = [_reading(e) + (f": {e.reason}" if e.reason else "") for e in finding.evidence]
-    if told:
-        lines.append("  " + "; ".join(told) + ".")
+    evidence_texts = [_format_evidence(e) + (f": {e.reason}" if e.reason else "") for e in finding.evidence]
+    if evidence_texts:
+        lines.append("  " + "; ".join(evidence_texts) + ".")
     if finding.trial:
         lines.append(f"  {'Tried' if doubtful else 'Proof'}: {format_trial(finding.trial)}.")
     keys = f": {assignments(finding.recommended_config)}" if finding.recommended_config else ""
@@ -167,15 +167,15 @@ def format_trial(trial: PairedTrial) -> str:
 
 def _accuracy(diagnosis: Diagnosis) -> list[str]:
     """Whether a low accuracy is the model's fault or the text's."""
-    found = {e.metric: e.value for e in diagnosis.measurements}
-    if not {"validation_accuracy", "mean_confidence", "counting_loss"} <= found.keys():
+    values = {e.metric: e.value for e in diagnosis.measurements}
+    if not {"validation_accuracy", "mean_confidence", "counting_loss"} <= values.keys():
         return []
-    hits, expected = found["validation_accuracy"], found["mean_confidence"]
+    hits, expected = values["validation_accuracy"], values["mean_confidence"]
     return [
         f"  Accuracy: it names the next token of held-out text right {format_percent(hits)} of the time, "
         f"{_than_expected(hits, expected)} ({format_percent(expected)}); its loss there is "
-        f"{found['held_out_loss']:.2f}, the best that counting reaches "
-        f"{found['counting_loss']:.2f}."
+        f"{values['held_out_loss']:.2f}, the best that counting reaches "
+        f"{values['counting_loss']:.2f}."
     ]
 
 
@@ -191,20 +191,20 @@ def _than_expected(hits: float, expected: float) -> str:
     return f"{'more' if hits > expected else 'less'} often than it expects to"
 
 
-def _heading(diagnosis: Diagnosis) -> list[str]:
-    found = {e.metric: e for e in diagnosis.measurements}
-    ahead, last = found.get("loss_ahead"), found.get("loss_at_last")
-    return [] if ahead is None or last is None else [f"  {heading_sentence(ahead, last)}"]
+def _extrapolation_lines(diagnosis: Diagnosis) -> list[str]:
+    evidence_by_metric = {e.metric: e for e in diagnosis.measurements}
+    ahead, last = evidence_by_metric.get("loss_ahead"), evidence_by_metric.get("loss_at_last")
+    return [] if ahead is None or last is None else [f"  {describe_extrapolation(ahead, last)}"]
 
 
-def heading_sentence(
+def describe_extrapolation(
     ahead: Evidence | Measurement, last: Evidence | Measurement, curve: str = "training loss"
 ) -> str:
     """Where a curve was going, from the readings `loss_ahead` and `loss_at_last`."""
     low, high = last.ci95 or (last.value, last.value)
-    told = high - low <= MOST_TOLD * ahead.value
-    at_last = f"at last to {last.value:.2f}{format_ci95(last.ci95)}" if told else "where at last"
-    unknown = "" if told else " cannot be told"
+    is_known = high - low <= MAX_RELATIVE_INTERVAL * ahead.value
+    at_last = f"at last to {last.value:.2f}{format_ci95(last.ci95)}" if is_known else "where at last"
+    unknown = "" if is_known else " cannot be told"
     return (
         f"Curve: at its highest rate the {curve} was going to {ahead.value:.2f} {ahead.unit}"
         f"{format_ci95(ahead.ci95)}, and {at_last}{unknown}: a power law through that part of "
@@ -212,7 +212,7 @@ def heading_sentence(
     )
 
 
-MOST_TOLD = 0.5
+MAX_RELATIVE_INTERVAL = 0.5
 """Width of the interval of a curve's floor, over its loss, from which the floor is not told."""
 
 
@@ -223,19 +223,19 @@ def _neutral(diagnosis: Diagnosis) -> list[str]:
     if not neutral:
         return []
     neutral.sort(key=lambda x: -x[1].loss_reduction)
-    words = [
+    effects = [
         f"{describe_change(t)} {t.loss_reduction:+.2f} ({t.ci95[0]:+.2f} to {t.ci95[1]:+.2f})"
         for _, t in neutral[:_LISTED]
         if t.ci95
     ]
-    return [f"  Tried beside it, gain in nats: {'; '.join(words)}."]
+    return [f"  Tried beside it, gain in nats: {'; '.join(effects)}."]
 
 
-def _reading(evidence: Evidence) -> str:
+def _format_evidence(evidence: Evidence) -> str:
     healthy = format_range(evidence.healthy_range)
     healthy = f" (healthy: {healthy})" if healthy else ""
-    told = format_measurement(evidence.metric, evidence.value, evidence.unit)
-    return told + format_ci95(evidence.ci95) + healthy
+    text = format_measurement(evidence.metric, evidence.value, evidence.unit)
+    return text + format_ci95(evidence.ci95) + healthy
 
 
 def describe_change(trial: PairedTrial) -> str:

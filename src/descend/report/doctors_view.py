@@ -10,18 +10,18 @@ from descend.signals import recorded
 
 LINES_PER_EPOCH = 4
 """Times an epoch that the signals are told, at most."""
-FEWEST_STEPS = 100
+MIN_STEPS = 100
 """Between two looks: over fewer steps the signals are noise."""
 
 
 def with_metrics_lines(
-    records: Iterator[Event], steps_an_epoch: int, vocab_size: int, tell: Callable[[str], None]
+    records: Iterator[Event], steps_an_epoch: int, vocab_size: int, write_line: Callable[[str], None]
 ) -> Iterator[Event]:
     """Pass `records` on unchanged; `tell` what the signals read every quarter of an epoch."""
     steps: list[Step] = []
     matrices: list[WeightUpdateStats] = []
     epochs: list[Epoch] = []
-    every = max(steps_an_epoch // LINES_PER_EPOCH, FEWEST_STEPS)
+    every = max(steps_an_epoch // LINES_PER_EPOCH, MIN_STEPS)
     for record in records:
         if isinstance(record, Step):
             steps.append(record)
@@ -35,14 +35,14 @@ def with_metrics_lines(
             epochs = [e for e in epochs if e.step <= record.step]
         yield record
         if isinstance(record, Step) and len(steps) % every == 0:
-            tell(format_metrics_line(steps, matrices, epochs, vocab_size))
+            write_line(format_metrics_line(steps, matrices, epochs, vocab_size))
 
 
 def format_metrics_line(
     steps: list[Step], matrices: list[WeightUpdateStats], epochs: list[Epoch], vocab_size: int
 ) -> str:
     """What the recorded signals read so far; those outside their healthy range are marked."""
-    readings: list[tuple[str, str, float | None, str]] = [
+    measurements: list[tuple[str, str, float | None, str]] = [
         ("loss_at_start", "first loss", recorded.initial_loss_ratio(steps, vocab_size), "of ln V"),
         ("update_ratio", "update to weight", recorded.update_ratio(matrices), "a step"),
         ("clipped_share", "clipped", recorded.clipped_step_fraction(steps), "of steps"),
@@ -50,13 +50,13 @@ def format_metrics_line(
         ("loss_rise", "loss rose by", recorded.max_loss_increase(steps), "nats"),
         ("rise_after_best", "past its best by", recorded.validation_loss_increase_after_best(epochs), "nats"),
     ]
-    parts = [_part(*reading) for reading in readings if reading[2] is not None]
+    parts = [_part(*measurement) for measurement in measurements if measurement[2] is not None]
     return f"  doctor, step {steps[-1].step:,}: " + "; ".join(parts)
 
 
-def _part(signal: str, words: str, value: float | None, unit: str) -> str:
+def _part(metric: str, label: str, value: float | None, unit: str) -> str:
     assert value is not None
-    low, high = reference_range(signal)
+    low, high = reference_range(metric)
     beyond = "" if low is None or value >= low else f" (low: healthy from {low:g})"
     beyond = beyond if high is None or value <= high else f" (high: healthy up to {high:g})"
-    return f"{words} {value:.2g} {unit}{beyond}"
+    return f"{label} {value:.2g} {unit}{beyond}"

@@ -47,10 +47,10 @@ def policy_hash(code: str) -> str:
 @cache
 def load_echarts_script() -> Script:
     """ECharts as one script that sets `window.echarts`; `MissingExtraError` where there is none."""
-    found = find_spec("nicegui")
-    if found is None or not found.submodule_search_locations:
+    spec = find_spec("nicegui")
+    if spec is None or not spec.submodule_search_locations:
         raise _missing("no package nicegui, which carries the drawing script")
-    folder = Path(next(iter(found.submodule_search_locations))) / "elements" / "echart" / "dist"
+    folder = Path(next(iter(spec.submodule_search_locations))) / "elements" / "echart" / "dist"
     try:
         return Script(_standing_alone(folder))
     except (OSError, LookupError):
@@ -69,10 +69,10 @@ def _standing_alone(folder: Path) -> str:
 
 
 def _first(pattern: re.Pattern[str], text: str) -> re.Match[str]:
-    found = pattern.search(text)
-    if found is None:
+    match = pattern.search(text)
+    if match is None:
         raise LookupError(pattern.pattern)
-    return found
+    return match
 
 
 def _names(listed: str) -> dict[str, str]:
@@ -81,8 +81,8 @@ def _names(listed: str) -> dict[str, str]:
     return {pair[-1].strip(): pair[0].strip() for pair in pairs}
 
 
-def _missing(found: str) -> MissingDependencyError:
+def _missing(actual: str) -> MissingDependencyError:
     return MissingDependencyError(
-        "report", found, "the extra `report`",
+        "report", actual, "the extra `report`",
         "install it with `pip install 'descend[report]'`; without it a report has tables alone",
     )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from descend.errors import RunFolderError
-from descend.handbook.yours.found import load_kept_diagnosis
+from descend.handbook.yours.found import load_saved_diagnosis
 from descend.handbook.yours.wording import format_significant
 from descend.report.diagnosis import headline
 from descend.report.figures import Axis, Curve, HorizontalLine, curves, smooth
@@ -47,7 +47,7 @@ def unfinished_run_report(folder: Path) -> ReportPage:
             str(folder), "a run without a single update", "at least one",
             suggest_fix(folder),
         )  # fmt: skip
-    diagnosed = load_kept_diagnosis(folder)
+    diagnosed = load_saved_diagnosis(folder)
     sections = [
         diagnosis_section(diagnosed) if diagnosed else None,
         _updates(info, steps),
@@ -67,7 +67,7 @@ def unfinished_run_report(folder: Path) -> ReportPage:
         )),
         sections=tuple(s for s in sections if s is not None),
         made_by=f"Report of a training run · descend {info.version}",
-        notes=("there was no judgment on held-out text yet, and so no model to look into",),
+        warnings=("there was no judgment on held-out text yet, and so no model to look into",),
     )  # fmt: skip
 
 

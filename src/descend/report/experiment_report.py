@@ -31,22 +31,22 @@ from descend.version import __version__
 MADE_BY = f"Report of an experiment · descend {__version__}"
 
 
-def comparison_report(found: Comparison, folder: Path) -> ReportPage:
+def comparison_report(comparison: Comparison, folder: Path) -> ReportPage:
     """Arms side by side: differences with intervals, curves, every number as a table."""
-    best = min(found.arms, key=lambda a: _loss(a, found))
+    best = min(comparison.arms, key=lambda a: _loss(a, comparison))
     return ReportPage(
         title=folder.resolve().name,
-        subtitle=f"{found.corpus} · {len(found.arms)} configurations, "
-        f"{format_count(len(found.seeds), 'seed')} each",
-        lead=(found.sentence,),
+        subtitle=f"{comparison.corpus} · {len(comparison.arms)} configurations, "
+        f"{format_count(len(comparison.seeds), 'seed')} each",
+        lead=(comparison.sentence,),
         facts=Facts((
-            Fact("lowest held-out loss", f"{_loss(best, found):.3f}", f"{found.unit}: {best.name}"),
-            Fact("made equal", found.budget_unit, _budget(found)),
-            Fact("time of training", format_duration(sum(s.seconds for a in found.arms for s in a.seeds)),
+            Fact("lowest held-out loss", f"{_loss(best, comparison):.3f}", f"{comparison.unit}: {best.name}"),
+            Fact("made equal", comparison.budget_unit, _budget(comparison)),
+            Fact("time of training", format_duration(sum(s.seconds for a in comparison.arms for s in a.seeds)),
                  "over all runs"),
         )),
         sections=tuple(s for s in (
-            differences(found), learning_curves(found), _settings(found), repeat_section(found.command)
+            differences(comparison), learning_curves(comparison), _config_section(comparison), repeat_section(comparison.command)
         ) if s),
         made_by=MADE_BY,
     )  # fmt: skip
@@ -63,43 +63,43 @@ def repeat_section(command: str) -> Section | None:
     ))  # fmt: skip
 
 
-def _budget(found: Comparison) -> str:
-    return "each its own" if found.budget is None else f"{found.budget:,.6g} for each run"
+def _budget(comparison: Comparison) -> str:
+    return "each its own" if comparison.budget is None else f"{comparison.budget:,.6g} for each run"
 
 
-def _loss(arm: ArmResult, found: Comparison) -> float:
-    return arm.bits_per_byte if found.unit == "bits per byte" else arm.validation_loss
+def _loss(arm: ArmResult, comparison: Comparison) -> float:
+    return arm.bits_per_byte if comparison.unit == "bits per byte" else arm.validation_loss
 
 
-def differences(found: Comparison) -> Section:
+def differences(comparison: Comparison) -> Section:
     """Each arm against the first, in a figure and as rows."""
-    first = found.arms[0].name
-    others = [(a, a.difference) for a in found.arms if a.difference is not None]
+    first = comparison.arms[0].name
+    others = [(a, a.difference) for a in comparison.arms if a.difference is not None]
     spans = [_span(a.name, d) for a, d in others]
-    told = "; ".join(f"{s.name} {s.value:+.3f}" for s in spans)
+    description = "; ".join(f"{s.name} {s.value:+.3f}" for s in spans)
     blocks: list[ReportBlock] = [
         Paragraph(
             f"Each is set against {first}, seed by seed: same initial weights where the shape "
             "allows, same order of the text, same held-out text. Left of zero is better."
         ),
         Figure(
-            f"Difference in held-out loss to {first}, {found.unit}, with 95 % intervals",
-            f"Differences to {first}: {told}.",
-            intervals(spans, Axis(found.unit)), height=70 + 34 * max(len(spans), 1),
+            f"Difference in held-out loss to {first}, {comparison.unit}, with 95 % intervals",
+            f"Differences to {first}: {description}.",
+            intervals(spans, Axis(comparison.unit)), height=70 + 34 * max(len(spans), 1),
         ),
-        _arms(found),
-        _sizes(found),
-        _seeds(found),
+        _arms(comparison),
+        _sizes(comparison),
+        _seeds(comparison),
     ]  # fmt: skip
     return Section("difference", "What differs", tuple(blocks))
 
 
-def _span(name: str, found: Estimate) -> IntervalBar:
-    low, high = found.ci95 or (found.value, found.value)
-    return IntervalBar(name, found.value, low, high)
+def _span(name: str, estimate: Estimate) -> IntervalBar:
+    low, high = estimate.ci95 or (estimate.value, estimate.value)
+    return IntervalBar(name, estimate.value, low, high)
 
 
-def _arms(found: Comparison) -> ReportTable:
+def _arms(comparison: Comparison) -> ReportTable:
     columns = (
         TableColumn("configuration", False), TableColumn("held-out loss"), TableColumn("difference (95 %)"),
         TableColumn("verdict", False), TableColumn("accuracy"), TableColumn("bits per byte"), TableColumn("time"),
@@ -109,35 +109,35 @@ def _arms(found: Comparison) -> ReportTable:
             a.name, f"{a.validation_loss:.3f}", with_interval(a.difference), a.verdict,
             f"{a.accuracy:.1%}", f"{a.bits_per_byte:.3f}", format_duration(a.seconds),
         )
-        for a in found.arms
+        for a in comparison.arms
     )  # fmt: skip
-    strong = frozenset(n for n, a in enumerate(found.arms) if a.verdict == "better")
+    strong = frozenset(n for n, a in enumerate(comparison.arms) if a.verdict == "better")
     return ReportTable("Each configuration, as means over its seeds", columns, rows, strong)
 
 
-def with_interval(found: Estimate | None) -> str:
+def with_interval(estimate: Estimate | None) -> str:
     """`-0.236 (-0.302 to -0.170)`; a dash for what the others are held against."""
-    if found is None:
+    if estimate is None:
         return "–"
-    return f"{found.value:+.3f}" + (f" ({_interval(found)})" if found.ci95 else "")
+    return f"{estimate.value:+.3f}" + (f" ({_interval(estimate)})" if estimate.ci95 else "")
 
 
-def _sizes(found: Comparison) -> ReportTable:
+def _sizes(comparison: Comparison) -> ReportTable:
     columns = (TableColumn("configuration", False), TableColumn("parameters"), TableColumn("memory"),
                TableColumn("vocabulary"), TableColumn("updates"), TableColumn("tokens"))  # fmt: skip
     rows = tuple(
         (a.name, f"{a.parameters:,}", format_bytes(a.memory), f"{a.vocab_size:,}", f"{a.steps:,}",
          f"{a.tokens:,}")
-        for a in found.arms
+        for a in comparison.arms
     )  # fmt: skip
     return ReportTable("How large each is, and what it was given", columns, rows, folded=True)
 
 
-def _interval(found: Estimate | None) -> str:
-    return f"{found.ci95[0]:+.3f} to {found.ci95[1]:+.3f}" if found and found.ci95 else "–"
+def _interval(estimate: Estimate | None) -> str:
+    return f"{estimate.ci95[0]:+.3f} to {estimate.ci95[1]:+.3f}" if estimate and estimate.ci95 else "–"
 
 
-def _seeds(found: Comparison) -> ReportTable:
+def _seeds(comparison: Comparison) -> ReportTable:
     columns = (TableColumn("configuration", False), TableColumn("seed"), TableColumn("held-out loss"),
                TableColumn("accuracy"), TableColumn("bits per byte"), TableColumn("time"),
                TableColumn("went astray at update"))  # fmt: skip
@@ -145,16 +145,16 @@ def _seeds(found: Comparison) -> ReportTable:
         (a.name, str(s.seed), f"{s.validation_loss:.3f}", f"{s.accuracy:.1%}",
          f"{s.bits_per_byte:.3f}", format_duration(s.seconds),
          "–" if s.diverged_at is None else f"{s.diverged_at:,}")
-        for a in found.arms for s in a.seeds
+        for a in comparison.arms for s in a.seeds
     )  # fmt: skip
     return ReportTable("Every run", columns, rows, folded=True)
 
 
-def learning_curves(found: Comparison) -> Section | None:
+def learning_curves(comparison: Comparison) -> Section | None:
     """Held-out loss along the runs, where they were judged more than once."""
-    bits = found.unit == "bits per byte"
+    bits = comparison.unit == "bits per byte"
     lines = []
-    for arm, colour in zip(found.arms, SERIES * len(found.arms), strict=False):
+    for arm, colour in zip(comparison.arms, SERIES * len(comparison.arms), strict=False):
         points = [s.curve for s in arm.seeds if s.curve]
         length = min((len(p) for p in points), default=0)
         if length < 2:
@@ -167,17 +167,17 @@ def learning_curves(found: Comparison) -> Section | None:
         lines.append(Curve(arm.name, x, means, colour, "points"))
     if not lines:
         return None
-    told = "; ".join(f"{c.name} from {c.y[0]:.2f} to {c.y[-1]:.2f}" for c in lines)
+    description = "; ".join(f"{c.name} from {c.y[0]:.2f} to {c.y[-1]:.2f}" for c in lines)
     return Section("curves", "How each learned", (
-        Figure(f"Held-out loss, {found.unit}, over tokens trained on (means over the seeds)",
-               f"{told}.", curves(lines, Axis("tokens"), Axis(found.unit)), height=360),
+        Figure(f"Held-out loss, {comparison.unit}, over tokens trained on (means over the seeds)",
+               f"{description}.", curves(lines, Axis("tokens"), Axis(comparison.unit)), height=360),
     ))  # fmt: skip
 
 
-def _settings(found: Comparison) -> Section:
+def _config_section(comparison: Comparison) -> Section:
     """What the arms do not share, and what they share that is no default."""
     keys = [k for k in RunConfig.model_fields if k not in KEYS_WITHOUT_EFFECT_ON_LOSS]
-    values = {k: [a.config.get(k) for a in found.arms] for k in keys}
+    values = {k: [a.config.get(k) for a in comparison.arms] for k in keys}
     differing = [k for k in keys if any(v != values[k][0] for v in values[k])]
     shared = [
         (k, format_setting(values[k][0]), format_setting(RunConfig.model_fields[k].default)) for k in keys
@@ -186,7 +186,7 @@ def _settings(found: Comparison) -> Section:
     blocks: list[ReportBlock] = [
         ReportTable("The settings that differ",
               (TableColumn("configuration", False), *(TableColumn(k, False) for k in differing)),
-              tuple((a.name, *(format_setting(a.config.get(k)) for k in differing)) for a in found.arms)),
+              tuple((a.name, *(format_setting(a.config.get(k)) for k in differing)) for a in comparison.arms)),
     ]  # fmt: skip
     if shared:
         blocks.append(ReportTable(
@@ -197,34 +197,34 @@ def _settings(found: Comparison) -> Section:
     return Section("settings", "Settings", tuple(blocks))
 
 
-def attribution_report(found: Attribution, folder: Path) -> ReportPage:
+def attribution_report(attribution: Attribution, folder: Path) -> ReportPage:
     """Shares of the changes with intervals, interactions, every run."""
     return ReportPage(
-        title=f"{found.a} → {found.b}",
-        subtitle=f"{found.corpus} · {folder.resolve().name}",
-        lead=(found.sentence,),
+        title=f"{attribution.a} → {attribution.b}",
+        subtitle=f"{attribution.corpus} · {folder.resolve().name}",
+        lead=(attribution.sentence,),
         facts=Facts((
-            Fact("all changes together", f"{found.total_difference.value:+.3f}", found.unit),
-            Fact("accuracy", format_percentage_points(found.total_accuracy.value), "of held-out tokens"),
-            Fact("training time", format_time_difference(found.total_seconds), "for each run"),
-            Fact("runs", f"{len(found.runs):,}",
-                 f"{format_count(len(found.seeds), 'seed')}, {found.method}"),
+            Fact("all changes together", f"{attribution.total_difference.value:+.3f}", attribution.unit),
+            Fact("accuracy", format_percentage_points(attribution.total_accuracy.value), "of held-out tokens"),
+            Fact("training time", format_time_difference(attribution.total_seconds), "for each run"),
+            Fact("runs", f"{len(attribution.runs):,}",
+                 f"{format_count(len(attribution.seeds), 'seed')}, {attribution.method}"),
         )),
         sections=tuple(s for s in (
-            _shares(found), *_interactions(found), _runs(found), repeat_section(found.command)
+            _contributions_section(attribution), *_interactions(attribution), _runs(attribution), repeat_section(attribution.command)
         ) if s),
         made_by=MADE_BY,
     )  # fmt: skip
 
 
-def format_time_difference(found: Estimate) -> str:
+def format_time_difference(estimate: Estimate) -> str:
     """`+12 s`."""
-    return f"{'+' if found.value >= 0 else '-'}{format_duration(abs(found.value))}"
+    return f"{'+' if estimate.value >= 0 else '-'}{format_duration(abs(estimate.value))}"
 
 
-def _shares(found: Attribution) -> Section:
-    spans = [_span(s.change, Estimate(s.value, s.ci95)) for s in found.contributions]
-    told = "; ".join(f"{s.name} {s.value:+.3f}" for s in spans)
+def _contributions_section(attribution: Attribution) -> Section:
+    spans = [_span(s.change, Estimate(s.value, s.ci95)) for s in attribution.contributions]
+    description = "; ".join(f"{s.name} {s.value:+.3f}" for s in spans)
     columns = (
         TableColumn("change", False), TableColumn("share of the loss"), TableColumn("95 %"), TableColumn("p (Holm)"),
         TableColumn("alone"), TableColumn("made last"), TableColumn("accuracy"), TableColumn("time"),
@@ -232,11 +232,11 @@ def _shares(found: Attribution) -> Section:
     rows = [
         (s.change, f"{s.value:+.3f}", _interval(Estimate(s.value, s.ci95)), format_p_value(s.p),
          format_loss_difference(s.effect_first), format_loss_difference(s.effect_last), format_percentage_points(s.accuracy.value), format_time_difference(s.seconds))
-        for s in found.contributions
+        for s in attribution.contributions
     ]  # fmt: skip
     rows.append((
-        "all of it", f"{found.total_difference.value:+.3f}", _interval(found.total_difference), "", "", "",
-        format_percentage_points(found.total_accuracy.value), format_time_difference(found.total_seconds),
+        "all of it", f"{attribution.total_difference.value:+.3f}", _interval(attribution.total_difference), "", "", "",
+        format_percentage_points(attribution.total_accuracy.value), format_time_difference(attribution.total_seconds),
     ))  # fmt: skip
     return Section("shares", "Which change brought how much", (
         Paragraph(
@@ -245,60 +245,60 @@ def _shares(found: Attribution) -> Section:
             "up to the whole. Left of zero the loss falls, which is better. Each interval speaks "
             "for its own change; p, corrected for their number, for what is said of all of them."
         ),
-        Figure(f"Share of each change in the held-out loss, {found.unit}, with 95 % intervals",
-               f"Shares: {told}.", intervals(spans, Axis(found.unit)),
+        Figure(f"Share of each change in the held-out loss, {attribution.unit}, with 95 % intervals",
+               f"Shares: {description}.", intervals(spans, Axis(attribution.unit)),
                height=70 + 34 * len(spans)),
         ReportTable("Each change", columns, tuple(rows), frozenset({len(rows) - 1})),
     ))  # fmt: skip
 
 
-def _runs(found: Attribution) -> Section:
+def _runs(attribution: Attribution) -> Section:
     """How it was found: every run, and what all of them share."""
-    names = {s.key: s.change for s in found.contributions}
+    names = {s.key: s.change for s in attribution.contributions}
     columns = (TableColumn("seed"), TableColumn("changes made", False), TableColumn("held-out loss"),
                TableColumn("bits per byte"), TableColumn("accuracy"), TableColumn("updates"),
                TableColumn("time"))  # fmt: skip
     rows = tuple(
         (
-            str(r.seed), "; ".join(names.get(key, key) for key in r.changed) or f"none: {found.a}",
+            str(r.seed), "; ".join(names.get(key, key) for key in r.changed) or f"none: {attribution.a}",
             f"{r.validation_loss:.3f}" + (" (went astray)" if r.diverged else ""),
             f"{r.bits_per_byte:.3f}", f"{r.accuracy:.1%}", f"{r.steps:,}", format_duration(r.seconds),
         )
-        for r in found.runs
+        for r in attribution.runs
     )  # fmt: skip
     blocks: list[ReportBlock] = [
-        Paragraph(f"{describe_method(found)}. Runs of one seed share initial weights where the shape "
+        Paragraph(f"{describe_method(attribution)}. Runs of one seed share initial weights where the shape "
                   "allows, the order of the text, and the held-out text."),
         ReportTable("Every run", columns, rows, folded=True),
     ]  # fmt: skip
     base = tuple(
-        (key, format_setting(found.base.get(key)), format_setting(field.default))
+        (key, format_setting(attribution.base.get(key)), format_setting(field.default))
         for key, field in RunConfig.model_fields.items()
-        if key not in KEYS_WITHOUT_EFFECT_ON_LOSS and found.base.get(key, field.default) != field.default
+        if key not in KEYS_WITHOUT_EFFECT_ON_LOSS and attribution.base.get(key, field.default) != field.default
     )
     if base:
         blocks.append(ReportTable(
-            f"The settings of {found.a} that are not the default",
+            f"The settings of {attribution.a} that are not the default",
             (TableColumn("setting", False), TableColumn("value", False), TableColumn("default", False)), base,
             folded=True,
         ))  # fmt: skip
     return Section("runs", "How it was found", tuple(blocks))
 
 
-def _interactions(found: Attribution) -> Sequence[Section]:
-    if not found.interactions:
+def _interactions(attribution: Attribution) -> Sequence[Section]:
+    if not attribution.interactions:
         return ()
     rows = tuple(
         (*i.keys, f"{i.value:+.3f}", f"{i.sets}" if i.sets else "–",
          f"{i.range[0]:+.3f} to {i.range[1]:+.3f}" if i.range else "–")
-        for i in found.interactions
+        for i in attribution.interactions
     )  # fmt: skip
-    columns = (TableColumn("one", False), TableColumn("other", False), TableColumn(found.unit),
+    columns = (TableColumn("one", False), TableColumn("other", False), TableColumn(attribution.unit),
                TableColumn("sets of others"), TableColumn("least to most"))  # fmt: skip
     return (Section("together", "What two changes do together", (
         Paragraph(
             "Beyond what each brings alone: below zero they help each other. In "
-            f"{pairs_method(found)}; what is seen beside few sets may be chance."
+            f"{pairs_method(attribution)}; what is seen beside few sets may be chance."
         ),
         ReportTable("Pairs of changes, the strongest first", columns, rows),
     )),)  # fmt: skip

@@ -82,8 +82,8 @@ class Axis:
 
     name: str
     log: bool = False
-    least: float | None = None
-    most: float | None = None
+    min_value: float | None = None
+    max_value: float | None = None
     whole: bool = False
     """Whether nothing lies between whole numbers."""
 
@@ -96,12 +96,12 @@ def downsample(
         return list(x), list(y)
     values = np.asarray(y, dtype=np.float64)
     edges = np.linspace(0, len(values), pixels + 1).astype(int)
-    kept: list[int] = []
+    indices: list[int] = []
     for first, last in itertools.pairwise(edges.tolist()):
         low, high = first + values[first:last].argmin(), first + values[first:last].argmax()
-        kept.extend(sorted({int(low), int(high)}))
-    kept = sorted({0, *kept, len(values) - 1})
-    return [x[i] for i in kept], [y[i] for i in kept]
+        indices.extend(sorted({int(low), int(high)}))
+    indices = sorted({0, *indices, len(values) - 1})
+    return [x[i] for i in indices], [y[i] for i in indices]
 
 
 def smooth(y: Sequence[float], parts: int = 60) -> list[float]:
@@ -109,10 +109,10 @@ def smooth(y: Sequence[float], parts: int = 60) -> list[float]:
     steep beginning is not dragged along."""
     reach = max(1, len(y) // parts) // 2
     total = np.concatenate([[0.0], np.cumsum(np.asarray(y, dtype=np.float64))])
-    place = np.arange(len(y))
-    near = np.minimum(reach, np.minimum(place, len(y) - 1 - place))
-    found: list[float] = ((total[place + near + 1] - total[place - near]) / (2 * near + 1)).tolist()
-    return found
+    position = np.arange(len(y))
+    near = np.minimum(reach, np.minimum(position, len(y) - 1 - position))
+    smoothed: list[float] = ((total[position + near + 1] - total[position - near]) / (2 * near + 1)).tolist()
+    return smoothed
 
 
 def curves(
@@ -169,7 +169,7 @@ def _line(line: Curve, log: bool) -> Option:
 def _areas(areas: Sequence[Area]) -> Option:
     """A series of its own, so that the fields have a name in the legend."""
     corners = [[a.x[n], a.y[n]] for a in areas for n in (0, 1)]
-    return _unseen(areas[0].name, corners) | {
+    return _invisible_series(areas[0].name, corners) | {
         "itemStyle": {"color": "@band"}, "z": 1,
         "markArea": {
             "silent": True, "itemStyle": {"color": "@band"},
@@ -182,7 +182,7 @@ def _areas(areas: Sequence[Area]) -> Option:
 
 def _levels(levels: Sequence[HorizontalLine], lines: Sequence[Curve]) -> Option:
     """The words stand at the end of the level from which the curves keep further away."""
-    points = _judged(lines)
+    points = _obstacle_points(lines)
 
     def nearest(y: float, late: bool) -> float:
         half = (points[0][0] + points[-1][0]) / 2
@@ -194,7 +194,7 @@ def _levels(levels: Sequence[HorizontalLine], lines: Sequence[Curve]) -> Option:
         else {"name": level.name, "yAxis": _round(level.y)}
         for level in levels
     ]
-    return _unseen("", [[_round(lines[0].x[0]), _round(level.y)] for level in levels]) | {
+    return _invisible_series("", [[_round(lines[0].x[0]), _round(level.y)] for level in levels]) | {
         "z": 3,
         "markLine": {
             "silent": True, "symbol": "none", "precision": 12,
@@ -205,7 +205,7 @@ def _levels(levels: Sequence[HorizontalLine], lines: Sequence[Curve]) -> Option:
     }  # fmt: skip
 
 
-def _judged(lines: Sequence[Curve]) -> list[tuple[float, float]]:
+def _obstacle_points(lines: Sequence[Curve]) -> list[tuple[float, float]]:
     """The points that words must not cover: those that are marked, or of all curves."""
     marked = [line for line in lines if line.dress == "points"] or lines
     return sorted(point for line in marked for point in zip(line.x, line.y, strict=True))
@@ -214,20 +214,20 @@ def _judged(lines: Sequence[Curve]) -> list[tuple[float, float]]:
 def _marks(marks: Sequence[VerticalLine], lines: Sequence[Curve], y_axis: Axis) -> Option:
     """The words of a quiet mark stand above the curves where they run low, else below them."""
     heights = [y for line in lines for y in line.y]
-    least = min(heights) if y_axis.least is None else y_axis.least
-    middle = (least + max(heights)) / 2
+    min_height = min(heights) if y_axis.min_value is None else y_axis.min_value
+    middle = (min_height + max(heights)) / 2
     data: list[Option] = []
     for mark in marks:
         colour = "@sixth" if mark.is_alert else "@quiet"
         there = [float(np.interp(mark.x, line.x, line.y)) for line in lines if line.dress != "raw"]
-        place = "insideStartTop" if sum(there) / len(there) > middle else "insideEndTop"
+        label_position = "insideStartTop" if sum(there) / len(there) > middle else "insideEndTop"
         data.append({
             "name": mark.name, "xAxis": _round(mark.x),
             "lineStyle": {"color": colour, "type": "solid" if mark.is_alert else "dotted"},
             "label": {"color": colour} | ({"position": "end", "offset": [14, 0]} if mark.is_alert
-                                          else {"position": place}),
+                                          else {"position": label_position}),
         })  # fmt: skip
-    return _unseen("", []) | {
+    return _invisible_series("", []) | {
         "z": 3,  # below marked points, which no words must hide
         "markLine": {
             "silent": True, "symbol": "none", "lineStyle": {"width": 1},
@@ -240,7 +240,7 @@ _HALO = {"fontSize": 11, "textBorderColor": "@paper", "textBorderWidth": 3}
 """Keeps words readable where a line runs behind them."""
 
 
-def _unseen(name: str, data: list[list[float]]) -> Option:
+def _invisible_series(name: str, data: list[list[float]]) -> Option:
     """A series that is there for what it carries; the axes reach as far as its `data`."""
     return {
         "type": "line", "name": name, "data": data, "showSymbol": False, "silent": True,
@@ -370,23 +370,23 @@ def _legend(names: Sequence[str]) -> Option:
 
 
 def _axis(axis: Axis, middle: bool = False) -> Option:
-    found: Option = {
+    option: Option = {
         "type": "log" if axis.log else "value", "name": axis.name, "scale": True,
         "nameLocation": "middle" if middle else "end", "nameGap": 28 if middle else 14,
         "splitNumber": 5, "axisLabel": {"hideOverlap": True},
     }  # fmt: skip
     if middle:  # else a wide first number touches the lowest one of the axis beside it
-        found |= {"axisLabel": {"hideOverlap": True, "margin": 13}, "nameGap": 32}
+        option |= {"axisLabel": {"hideOverlap": True, "margin": 13}, "nameGap": 32}
     else:
-        found["nameTextStyle"] = {"align": "left"}
-        found["name"] = ""  # said above the figure: beside a narrow axis it would be cut off
+        option["nameTextStyle"] = {"align": "left"}
+        option["name"] = ""  # said above the figure: beside a narrow axis it would be cut off
     if axis.whole:
-        found["minInterval"] = 1
-    if axis.least is not None:
-        found["min"] = axis.least
-    if axis.most is not None:
-        found["max"] = axis.most
-    return found
+        option["minInterval"] = 1
+    if axis.min_value is not None:
+        option["min"] = axis.min_value
+    if axis.max_value is not None:
+        option["max"] = axis.max_value
+    return option
 
 
 def _round(value: float) -> float:

@@ -23,16 +23,16 @@ MARK = "descend report"
 def render(page: ReportPage) -> str:
     """`page` as HTML; without the drawing script its figures are left to their tables."""
     figures = page.figures()
-    script, notes = _script(figures), list(page.notes)
+    script, warnings = _script(figures), list(page.warnings)
     if figures and script is None:
-        notes.append(
+        warnings.append(
             "the figures are left out, since the extra `report` is not installed "
             "(pip install 'descend[report]'); their numbers stand in the tables"
         )
     starter = _file("report.js")
     allowed = [policy_hash(starter), script.policy] if script else []
     return _environment().get_template("page.html").render(
-        page=page, notes=notes, mark=MARK, style=_file("report.css"),
+        page=page, notes=warnings, mark=MARK, style=_file("report.css"),
         drawn=script is not None, starter=starter, packed=script.packed if script else "",
         allowed=" ".join(allowed) or "'none'",
         options=to_script_json([figure.choices or {"": figure.option} for figure in figures]),

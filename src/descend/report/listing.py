@@ -27,7 +27,7 @@ def listing_text(runs: Sequence[ListedRun], folder: Path) -> str:
         )
         for r in runs
     ]  # fmt: skip
-    return table(head, rows, left=4)
+    return table(head, rows, num_text_columns=4)
 
 
 def finished_text(found: FinishedComparison) -> str:

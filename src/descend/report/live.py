@@ -32,32 +32,32 @@ SECONDS_BETWEEN_LINES = 30
 """Where no bar can be drawn."""
 
 
-SECONDS_BETWEEN_SHARES = 60.0
+PROGRESS_INTERVAL_SECONDS = 60.0
 """Of a stage before training, or of trials, beside each quarter of it."""
 
 
-def show_run_header(job: TrainingRun, console: Console) -> None:
+def show_run_header(run: TrainingRun, console: Console) -> None:
     """What is known before the first step: what was chosen, how large, how long."""
-    for line in run_header_lines(job):
+    for line in run_header_lines(run):
         print_line(line, console)
 
 
 def stage_progress(console: Console) -> ShareTold:
     """A progress callback for the work before training: a line a stage, each quarter of it, and
     where those are far apart now and then."""
-    told_of: set[tuple[str, int]] = set()
+    printed_quarters: set[tuple[str, int]] = set()
     said = time.monotonic()
 
-    def told(stage: str, share: float) -> None:
+    def on_progress(stage: str, fraction: float) -> None:
         nonlocal said
-        quarter, now = int(share * 4), time.monotonic()
-        anew = (stage, quarter) not in told_of
-        if quarter < 4 and (anew or now - said >= SECONDS_BETWEEN_SHARES):
-            told_of.add((stage, quarter))
-            said, done = now, quarter / 4 if anew else share
+        quarter, now = int(fraction * 4), time.monotonic()
+        anew = (stage, quarter) not in printed_quarters
+        if quarter < 4 and (anew or now - said >= PROGRESS_INTERVAL_SECONDS):
+            printed_quarters.add((stage, quarter))
+            said, done = now, quarter / 4 if anew else fraction
             print_line(f"{stage} …" + (f" {done:.0%}" if done else ""), console, "dim")
 
-    return told
+    return on_progress
 
 
 def show_line(console: Console) -> Callable[[str], None]:
@@ -65,30 +65,30 @@ def show_line(console: Console) -> Callable[[str], None]:
     return lambda line: print_line(line, console, "cyan")
 
 
-def show_progress(records: Iterator[Event], job: TrainingRun, console: Console) -> Iterator[Event]:
+def show_progress(records: Iterator[Event], run: TrainingRun, console: Console) -> Iterator[Event]:
     """Pass `records` on unchanged, drawing them on `console` on their way."""
     if console.is_jupyter:
-        return show_in_notebook(records, job)
-    return (_bar if console.is_terminal else _lines)(records, job, console)
+        return show_in_notebook(records, run)
+    return (_bar if console.is_terminal else _lines)(records, run, console)
 
 
-def _lines(records: Iterator[Event], job: TrainingRun, console: Console) -> Iterator[Event]:
+def _lines(records: Iterator[Event], run: TrainingRun, console: Console) -> Iterator[Event]:
     """For files and pipes: a line an epoch, and one every half minute in long epochs."""
     said = time.perf_counter()
-    another, total = pace_of_steps(time.perf_counter), job.plan.total_steps
+    another, total = pace_of_steps(time.perf_counter), run.plan.total_steps
     for record in records:
         now = time.perf_counter()
         pace = another() if isinstance(record, Step) else None
         if isinstance(record, Step) and now - said >= SECONDS_BETWEEN_LINES:
             said = now
-            left = None if pace is None else pace * (total - record.step)
-            print_line(step_line(record, total, left), console)
+            remaining_seconds = None if pace is None else pace * (total - record.step)
+            print_line(step_line(record, total, remaining_seconds), console)
         elif not isinstance(record, Step):
-            _say(record, job, console)
+            _say(record, run, console)
         yield record
 
 
-def _bar(records: Iterator[Event], job: TrainingRun, console: Console) -> Iterator[Event]:
+def _bar(records: Iterator[Event], run: TrainingRun, console: Console) -> Iterator[Event]:
     columns = (
         SpinnerColumn(),
         TextColumn("epoch {task.fields[epoch]}"),
@@ -99,7 +99,7 @@ def _bar(records: Iterator[Event], job: TrainingRun, console: Console) -> Iterat
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    total, epochs = job.plan.total_steps, job.plan.epochs
+    total, epochs = run.plan.total_steps, run.plan.epochs
     with Progress(
         *columns, console=console, refresh_per_second=REDRAWS_PER_SECOND, transient=True
     ) as bar:
@@ -117,21 +117,21 @@ def _bar(records: Iterator[Event], job: TrainingRun, console: Console) -> Iterat
                     completed=record.step,
                     epoch=f"{record.epoch}/{epochs}",
                     loss=f"{record.loss:.3f}",
-                    speed=f"{job.plan.batches.tokens_per_step / max(smooth, 1e-9):,.0f}",
+                    speed=f"{run.plan.batches.tokens_per_step / max(smooth, 1e-9):,.0f}",
                 )
             if not isinstance(record, Step):
-                _say(record, job, bar.console)
+                _say(record, run, bar.console)
             yield record
 
 
-def _say(record: Event, job: TrainingRun, console: Console) -> None:
+def _say(record: Event, run: TrainingRun, console: Console) -> None:
     if isinstance(record, Epoch):
-        print_line(format_epoch(record, job.plan.epochs), console)
+        print_line(format_epoch(record, run.plan.epochs), console)
     elif isinstance(record, Rollback):
         print_line("  " + format_rollback(record), console, "yellow")
     elif isinstance(record, Overfitting):
         print_line("  " + overfitting_line(record), console, "yellow")
-    elif isinstance(record, Sample) and record.step < job.plan.total_steps:
+    elif isinstance(record, Sample) and record.step < run.plan.total_steps:
         # Those of the last step are printed whole with the outcome.
         print_line(
             "  sample: " + " ".join(f"{record.prompt}▸{record.text}".split()), console, "dim"

@@ -23,23 +23,23 @@ SECONDS_BETWEEN_RENEWALS = 0.5
 """Each sends some kilobytes to the browser; an epoch is shown at once."""
 
 
-def show_in_notebook(records: Iterator[Event], job: TrainingRun) -> Iterator[Event]:
+def show_in_notebook(records: Iterator[Event], run: TrainingRun) -> Iterator[Event]:
     """Pass `records` on unchanged, drawing them in the cell on their way."""
-    epochs, sample, words, trouble = list(job.previous_epochs), None, "starting …", ""
-    of, total = job.plan.epochs, job.plan.total_steps
-    first, began = job.state.step, time.perf_counter()
-    handle = display_cell(progress_card(first / total, words, epochs, of, None))
+    epochs, sample, status, trouble = list(run.previous_epochs), None, "starting …", ""
+    of, total = run.plan.epochs, run.plan.total_steps
+    first, began = run.state.step, time.perf_counter()
+    handle = display_cell(progress_card(first / total, status, epochs, of, None))
     renewed, step, another = began, first, pace_of_steps(time.perf_counter)
     for record in records:
         now = time.perf_counter()
         if isinstance(record, Step):
             step = record.step
             pace = another()
-            words = f"step {step:,} of {total:,} · loss {record.loss:.3f}"
+            status = f"step {step:,} of {total:,} · loss {record.loss:.3f}"
             if pace is not None:
-                rate = job.plan.batches.tokens_per_step / max(pace, 1e-9)
-                words += f" · {rate:,.0f} tokens/s · {format_duration(pace * (total - step))} left"
-            words += trouble
+                rate = run.plan.batches.tokens_per_step / max(pace, 1e-9)
+                status += f" · {rate:,.0f} tokens/s · {format_duration(pace * (total - step))} left"
+            status += trouble
         elif isinstance(record, Epoch):
             epochs.append(record)
         elif isinstance(record, Rollback):
@@ -49,10 +49,10 @@ def show_in_notebook(records: Iterator[Event], job: TrainingRun) -> Iterator[Eve
             sample = " ".join(f"{record.prompt}▸{record.text}".split())
         if isinstance(record, Epoch | Rollback) or now - renewed >= SECONDS_BETWEEN_RENEWALS:
             renewed = now
-            update_cell(handle, progress_card(step / total, words, epochs, of, sample))
+            update_cell(handle, progress_card(step / total, status, epochs, of, sample))
         yield record
-    words = f"{step:,} steps in {format_duration(time.perf_counter() - began)}"
-    update_cell(handle, progress_card(step / total, words, epochs, of, sample))
+    status = f"{step:,} steps in {format_duration(time.perf_counter() - began)}"
+    update_cell(handle, progress_card(step / total, status, epochs, of, sample))
 
 
 def display_cell(html: str) -> Any:
@@ -62,9 +62,9 @@ def display_cell(html: str) -> Any:
     return display(_html(html), display_id=True)  # type: ignore[no-untyped-call]
 
 
-def update_cell(shown: Any, html: str) -> None:
+def update_cell(handle: Any, html: str) -> None:
     """Put `html` in the place of what was shown."""
-    shown.update(_html(html))
+    handle.update(_html(html))
 
 
 def _html(html: str) -> Any:

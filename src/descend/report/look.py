@@ -20,7 +20,7 @@ from descend.text.embedded import BUILTIN_CORPORA as EMBEDDED_CORPORA
 from descend.text.store import TokenStore, prepare_documents, prepare_tokens
 from descend.text.tokenizer import load_tokenizer
 
-MOST_TOKENS = 2**15
+MAX_TOKENS = 2**15
 """Held-out tokens that are looked at one by one: some seconds of a small model, and a standard
 error of the mean loss near 0.02 nat."""
 
@@ -48,12 +48,12 @@ class ModelInspection:
     store: TokenStore
     seq_len: int
     """The context that it was trained with, or what the held-out text has of it."""
-    found: TokenLosses
+    token_losses: TokenLosses
 
     @property
     def windows(self) -> int:
         """Windows looked at."""
-        return len(self.found.losses)
+        return len(self.token_losses.losses)
 
 
 def open_text(run: RunRecord) -> TokenStore | str:
@@ -65,7 +65,7 @@ def open_text(run: RunRecord) -> TokenStore | str:
             return "the text changed since the run began, so nothing is said of its tokens"
         return prepare_tokens(text, load_tokenizer(run.folder / TOKENIZER))
     except DescendError as problem:
-        return f"the text cannot be read again ({problem.location}: {problem.found})"
+        return f"the text cannot be read again ({problem.location}: {problem.actual})"
 
 
 def look(run: RunRecord, store: TokenStore) -> ModelInspection | str:
@@ -75,11 +75,11 @@ def look(run: RunRecord, store: TokenStore) -> ModelInspection | str:
     try:
         model = load_model(Path(run.folder)).model
     except DescendError as problem:
-        return f"the model cannot be loaded ({problem.location}: {problem.found})"
+        return f"the model cannot be loaded ({problem.location}: {problem.actual})"
     seq_len = min(run.config.seq_len, len(store.validation) - 1)
-    windows = max(1, MOST_TOKENS // seq_len)
-    found = token_losses(
+    windows = max(1, MAX_TOKENS // seq_len)
+    losses = token_losses(
         model, store.validation, seq_len, windows=windows,
         batch_size=max(1, TOKENS_AT_ONCE // seq_len),
     )  # fmt: skip
-    return ModelInspection(model, store, seq_len, found)
+    return ModelInspection(model, store, seq_len, losses)

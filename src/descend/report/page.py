@@ -108,7 +108,7 @@ LEVELS = 7
 class ShadedText:
     """Text in shades."""
 
-    pieces: tuple[ShadedToken, ...]
+    tokens: tuple[ShadedToken, ...]
     kind: Literal["passage"] = "passage"
 
 
@@ -169,7 +169,7 @@ class ReportPage:
     facts: Facts
     sections: tuple[Section, ...]
     made_by: str
-    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     """What could not be shown, and why."""
 
     def figures(self) -> list[Figure]:

@@ -11,7 +11,7 @@ END = "⟨end⟩"
 
 _UNFINISHED = "\ufffd"
 
-MOST_IN_A_CHARACTER = 4
+MAX_IN_A_CHARACTER = 4
 """Bytes of the longest character in UTF-8."""
 
 
@@ -20,21 +20,21 @@ def tokens_to_text(tokenizer: Tokenizer, ids: Sequence[int]) -> Iterator[tuple[s
 
     A piece is one token, or the few whose bytes make a character together.
     """
-    held: list[int] = []
-    for place, index in enumerate(ids):
+    pending: list[int] = []
+    for position, index in enumerate(ids):
         if index == tokenizer.eos_token_id:
-            if held:
-                yield tokenizer.decode([ids[i] for i in held]), held
-                held = []
-            yield END, [place]
+            if pending:
+                yield tokenizer.decode([ids[i] for i in pending]), pending
+                pending = []
+            yield END, [position]
             continue
-        held.append(place)
-        text = tokenizer.decode([ids[i] for i in held])
-        if not text.endswith(_UNFINISHED) or len(held) >= MOST_IN_A_CHARACTER:
-            yield text, held
-            held = []
-    if held:
-        yield tokenizer.decode([ids[i] for i in held]), held
+        pending.append(position)
+        text = tokenizer.decode([ids[i] for i in pending])
+        if not text.endswith(_UNFINISHED) or len(pending) >= MAX_IN_A_CHARACTER:
+            yield text, pending
+            pending = []
+    if pending:
+        yield tokenizer.decode([ids[i] for i in pending]), pending
 
 
 def mark_whitespace(text: str) -> str:

@@ -14,8 +14,8 @@ from descend.units import format_duration, format_bytes
 
 def plan_lines(plan: TrainingPlan, machine: MachineBenchmark, corpus: str) -> list[str]:
     """The whole of it, as printed."""
-    told = [summarize_plan(plan, corpus), *_unused(plan), *_too_regular(plan)]
-    return [*_machine(machine), *_text(plan), *_choice(plan), "", *told]
+    summary_lines = [summarize_plan(plan, corpus), *_unused(plan), *_too_regular(plan)]
+    return [*_machine(machine), *_text(plan), *_choice(plan), "", *summary_lines]
 
 
 def _machine(machine: MachineBenchmark) -> list[str]:
@@ -44,23 +44,23 @@ def _text(plan: TrainingPlan) -> list[str]:
         f"           counting reaches {sample.unigram:.2f} bits per byte with single tokens, "
         f"{sample.bigram:.2f} with pairs, {sample.trigram:.2f} with triples "
         f"({format_bytes(min(COUNTED_BYTES, sample.train_bytes))} counted)",
-        f"           {sample.overlap_share:.1%} of a sample of the held-out text stands in one "
+        f"           {sample.overlap_fraction:.1%} of a sample of the held-out text stands in one "
         "of the training text (a run looks at all of both); preparing all of the text takes about "
         f"{format_duration(sample.seconds_to_prepare)}, once",
     ]
 
 
 def _choice(plan: TrainingPlan) -> list[str]:
-    found, config = plan.predicted, plan.config
+    prediction, config = plan.predicted, plan.config
     lines = [
         f"weighed    {plan.num_candidates:,} configurations that fit into {format_duration(plan.minutes * 60)}",
         f"chosen     {config['num_layers']} layers of {config['embed_dim']} "
-        f"({found.parameters:,} parameters), vocabulary {config['vocab_size']:,}: "
-        f"{found.seconds_per_step * 1000:.0f} ms a step, {found.steps:,} steps of "
+        f"({prediction.parameters:,} parameters), vocabulary {config['vocab_size']:,}: "
+        f"{prediction.seconds_per_step * 1000:.0f} ms a step, {prediction.steps:,} steps of "
         f"{config['batch_size']} x {config['seq_len']} tokens",
-        f"           {found.tokens:,} tokens, {found.passes:.1f} passes over the text; "
+        f"           {prediction.tokens:,} tokens, {prediction.num_epochs:.1f} passes over the text; "
         f"rate {config['learning_rate']}, falling to zero over the last half; "
-        f"{format_bytes(found.memory_bytes)} of memory",
+        f"{format_bytes(prediction.memory_bytes)} of memory",
     ]
     lines += [
         f"rather than {rival.shape.num_layers} layers of {rival.shape.embed_dim}: "
@@ -73,12 +73,12 @@ def _choice(plan: TrainingPlan) -> list[str]:
 
 def summarize_plan(plan: TrainingPlan, corpus: str) -> str:
     """What is expected, and the command that does it."""
-    found = plan.predicted
-    low, high = found.bits_per_byte_interval
+    prediction = plan.predicted
+    low, high = prediction.bits_per_byte_interval
     return (
-        f"In {format_duration(found.seconds)} of training, {found.bits_per_byte:.3f} bits per byte of "
+        f"In {format_duration(prediction.seconds)} of training, {prediction.bits_per_byte:.3f} bits per byte of "
         f"held-out text are expected ({low:.3f} to {high:.3f} in four cases of five), which is a "
-        f"validation loss of {found.validation_loss:.2f} with this vocabulary. "
+        f"validation loss of {prediction.validation_loss:.2f} with this vocabulary. "
         f"`{format_train_command(plan.config, corpus)}` does it."
     )
 
@@ -89,17 +89,17 @@ NEARLY_ALL = 0.95
 
 def _unused(plan: TrainingPlan) -> list[str]:
     """Why the plan ends before the time is up, where it does."""
-    used, given = plan.predicted.seconds, plan.minutes * 60
-    if used >= NEARLY_ALL * given:
+    used, budget_seconds = plan.predicted.seconds, plan.minutes * 60
+    if used >= NEARLY_ALL * budget_seconds:
         return []
     return [
-        f"The other {format_duration(given - used)} are not used, since from more passes over so short a "
+        f"The other {format_duration(budget_seconds - used)} are not used, since from more passes over so short a "
         "text, or from a larger network, it is expected to learn it by heart and nothing else; "
         "more text would make use of them."
     ]
 
 
-MOST_REGULAR = 0.59
+MAX_REGULAR = 0.59
 """Loss of counting triples over that of single tokens, under which a text is more regular than all
 that the outlook knows. Origin: 0.60 of `stories`, 0.68 and more of the other texts of
 benchmarks/plan/samples.json."""
@@ -110,7 +110,7 @@ def _too_regular(plan: TrainingPlan) -> list[str]:
     that it was not learned from. On other texts a very short run ends above counting indeed."""
     sample, expected = plan.sample, plan.predicted.bits_per_byte
     reached, name = min((sample.bigram, "pairs"), (sample.trigram, "triples"))
-    if expected <= reached or sample.trigram >= MOST_REGULAR * sample.unigram:
+    if expected <= reached or sample.trigram >= MAX_REGULAR * sample.unigram:
         return []
     return [
         f"Counting {name} of tokens alone reaches {reached:.3f}: this text is more regular than "
@@ -127,7 +127,7 @@ def time_plan_lines(planned: CorpusPlan) -> list[str]:
         f"planned for {format_duration(60 * plan.minutes)} of training: "
         f"{plan.config['num_layers']} layers of {plan.config['embed_dim']} "
         f"({found.parameters:,} parameters), about {found.steps:,} steps of "
-        f"{plan.config['batch_size']} x {plan.config['seq_len']} tokens, {found.passes:.1f} epochs"
+        f"{plan.config['batch_size']} x {plan.config['seq_len']} tokens, {found.num_epochs:.1f} epochs"
         + (f"; as you set: {held}" if held else ""),
         f"predicted {found.bits_per_byte:.3f} bits per byte of held-out text ({low:.3f} to "
         f"{high:.3f} in four cases of five)",

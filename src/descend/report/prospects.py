@@ -14,53 +14,53 @@ WIDE = 0.05
 FEW_EPOCHS = 3
 
 
-def summarize_forecast(found: Forecast) -> str:
+def summarize_forecast(forecast: Forecast) -> str:
     """What is to be expected, in one paragraph."""
-    low, high = found.validation_loss_interval
+    low, high = forecast.validation_loss_interval
     sentences = [
-        f"{_when(found)} the validation loss is expected at {found.validation_loss:.3f} "
+        f"{_when(forecast)} the validation loss is expected at {forecast.validation_loss:.3f} "
         f"({low:.3f} to {high:.3f} with 80 % probability) and the accuracy at "
-        f"{found.accuracy:.1%}.",
-        _worth(found),
+        f"{forecast.accuracy:.1%}.",
+        _describe_effect(forecast),
     ]
-    if found.overfits_at_epoch is not None and found.overfits_at_epoch <= found.epochs_seen:
+    if forecast.overfits_at_epoch is not None and forecast.overfits_at_epoch <= forecast.num_observed_epochs:
         sentences.append(
-            f"The run went on after epoch {found.overfits_at_epoch - 1}, its best, and the "
-            f"validation loss rose from {found.validation_loss_now:.3f} to "
-            f"{found.validation_loss_last:.3f} by epoch {found.epochs_seen}: overfitting. The "
+            f"The run went on after epoch {forecast.overfits_at_epoch - 1}, its best, and the "
+            f"validation loss rose from {forecast.validation_loss_now:.3f} to "
+            f"{forecast.validation_loss_last:.3f} by epoch {forecast.num_observed_epochs}: overfitting. The "
             "weights of the best epoch are the ones kept."
         )
-    elif found.overfits_at_epoch is not None:
+    elif forecast.overfits_at_epoch is not None:
         sentences.append(
-            f"From epoch {found.overfits_at_epoch} on it is expected to rise: overfitting. "
+            f"From epoch {forecast.overfits_at_epoch} on it is expected to rise: overfitting. "
             "The weights of the best epoch are the ones kept."
         )
-    elif found.epochs_ahead > 1 and found.expected_loss_reduction >= MIN_OVERFIT_NATS:
+    elif forecast.epochs_ahead > 1 and forecast.expected_loss_reduction >= MIN_OVERFIT_NATS:
         sentences.append("No overfitting is foreseen until then.")
-    if high - low > WIDE * found.validation_loss and found.epochs_seen < FEW_EPOCHS:
-        seen = f"{found.epochs_seen} epoch{'s' if found.epochs_seen != 1 else ''}"
-        sentences.append(f"The interval is wide because only {seen} could be seen.")
+    if high - low > WIDE * forecast.validation_loss and forecast.num_observed_epochs < FEW_EPOCHS:
+        observed_text = f"{forecast.num_observed_epochs} epoch{'s' if forecast.num_observed_epochs != 1 else ''}"
+        sentences.append(f"The interval is wide because only {observed_text} could be seen.")
     return " ".join(sentences)
 
 
-def forecast_lines(found: Forecast) -> list[str]:
+def forecast_lines(forecast: Forecast) -> list[str]:
     """The forecast as a small table of the epochs to come, then the paragraph."""
     lines = []
-    if found.validation_loss_now is not None:
-        lines.append(f"best so far     validation loss {found.validation_loss_now:.3f}")
-    first = found.epochs[0].epoch
-    if first <= found.epochs_seen:
+    if forecast.validation_loss_now is not None:
+        lines.append(f"best so far     validation loss {forecast.validation_loss_now:.3f}")
+    first = forecast.epochs[0].epoch
+    if first <= forecast.num_observed_epochs:
         lines.append(f"continued from  epoch {first - 1}, the best, whose weights are kept")
-    lines += [_line(ahead) for ahead in _a_few(found.epochs)]
-    return [*lines, "", summarize_forecast(found)]
+    lines += [_line(ahead) for ahead in _a_few(forecast.epochs)]
+    return [*lines, "", summarize_forecast(forecast)]
 
 
-MOST_LINES = 12
+MAX_LINES = 12
 
 
 def _a_few(epochs: list[EpochForecast]) -> list[EpochForecast]:
     """All, or about `MOST_LINES` evenly spread with the last."""
-    every = -(-len(epochs) // MOST_LINES)
+    every = -(-len(epochs) // MAX_LINES)
     return [a for i, a in enumerate(epochs) if (len(epochs) - 1 - i) % every == 0]
 
 
@@ -71,29 +71,29 @@ def _line(ahead: EpochForecast) -> str:
     )
 
 
-def _when(found: Forecast) -> str:
-    epochs = f"{found.epochs_ahead} more epoch{'s' if found.epochs_ahead != 1 else ''}"
-    if found.finished and lacks_model(Path(found.run)):
-        return f"After {epochs} (its model is lost: {suggest_fix(Path(found.run))})"
-    if found.finished:
+def _when(forecast: Forecast) -> str:
+    epochs = f"{forecast.epochs_ahead} more epoch{'s' if forecast.epochs_ahead != 1 else ''}"
+    if forecast.finished and lacks_model(Path(forecast.run)):
+        return f"After {epochs} (its model is lost: {suggest_fix(Path(forecast.run))})"
+    if forecast.finished:
         return (
-            f"After {epochs} (`descend continue {quoted(found.run)} --epoch {found.epochs_ahead}`)"
+            f"After {epochs} (`descend continue {quoted(forecast.run)} --epoch {forecast.epochs_ahead}`)"
         )
     return f"At the end of this run ({epochs} to finish)"
 
 
-def _worth(found: Forecast) -> str:
-    if found.effect == "undetermined":
+def _describe_effect(forecast: Forecast) -> str:
+    if forecast.effect == "undetermined":
         return (
             "Whether more training helps cannot be told: the interval holds gains and losses. "
             "Only trying it tells."
         )
-    if found.expected_loss_reduction < -MIN_OVERFIT_NATS:
-        return f"That is {-found.expected_loss_reduction:.3f} worse than now: more epochs will not help."
-    if found.expected_loss_reduction < MIN_OVERFIT_NATS:
+    if forecast.expected_loss_reduction < -MIN_OVERFIT_NATS:
+        return f"That is {-forecast.expected_loss_reduction:.3f} worse than now: more epochs will not help."
+    if forecast.expected_loss_reduction < MIN_OVERFIT_NATS:
         return "That is no change worth having: more epochs will hardly help."
-    minutes = max(found.minutes, 1 / 60)
+    minutes = max(forecast.minutes, 1 / 60)
     return (
-        f"That is a gain of {found.expected_loss_reduction:.3f} nat in {format_duration(found.minutes * 60)}, "
-        f"{found.expected_loss_reduction / minutes:.3g} a minute."
+        f"That is a gain of {forecast.expected_loss_reduction:.3f} nat in {format_duration(forecast.minutes * 60)}, "
+        f"{forecast.expected_loss_reduction / minutes:.3g} a minute."
     )

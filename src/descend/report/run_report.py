@@ -6,7 +6,7 @@ from pathlib import Path
 
 from descend.handbook.checklist import answer_checklist
 from descend.handbook.yours import read_run
-from descend.handbook.yours.found import load_kept_diagnosis
+from descend.handbook.yours.found import load_saved_diagnosis
 from descend.report.look import ModelInspection, look, open_text
 from descend.report.page import ReportPage, Section
 from descend.report.parts import outcome
@@ -28,19 +28,19 @@ def run_report(folder: Path) -> ReportPage:
     `RunFolderError` if it is no run, or has not finished an epoch.
     """
     run = read_run(folder)
-    notes: list[str] = []
+    warnings: list[str] = []
     opened = open_text(run)
     store = opened if isinstance(opened, TokenStore) else None
-    seen = look(run, store) if store is not None else None
-    notes += [x for x in (opened, seen) if isinstance(x, str)]
-    diagnosed = load_kept_diagnosis(folder)
+    inspection = look(run, store) if store is not None else None
+    warnings += [x for x in (opened, inspection) if isinstance(x, str)]
+    diagnosed = load_saved_diagnosis(folder)
     sections = [
         diagnosis_section(diagnosed) if diagnosed else None,
         checklist_section(answer_checklist(folder)),
         outcome.ngram_baselines_section(run),
         learning_curves_section(run),
         samples_section(run),
-        *(_seen(seen) if isinstance(seen, ModelInspection) else ()),
+        *(_model_sections(inspection) if isinstance(inspection, ModelInspection) else ()),
         corpus_section(run, store),
         optimization_section(run),
         config_section(run.info, folder),
@@ -53,9 +53,9 @@ def run_report(folder: Path) -> ReportPage:
         facts=outcome.facts(run),
         sections=tuple(s for s in sections if s is not None),
         made_by=f"Report of a training run · descend {run.info.version}",
-        notes=tuple(notes),
+        warnings=tuple(warnings),
     )
 
 
-def _seen(seen: ModelInspection) -> tuple[Section | None, ...]:
-    return token_loss_section(seen), attention_section(seen)
+def _model_sections(inspection: ModelInspection) -> tuple[Section | None, ...]:
+    return token_loss_section(inspection), attention_section(inspection)

@@ -20,16 +20,16 @@ from descend.report.page import (
     Section,
     ReportTable,
 )
-from descend.report.searches import NUMBERS, SHOWN, search_row
+from descend.report.searches import NUMBERS, MAX_LISTED_TRIALS, search_row
 from descend.units import format_duration
 
 UNIT = "bits per byte"
 
 
-def search_report(found: SearchResult, folder: Path) -> ReportPage:
+def search_report(result: SearchResult, folder: Path) -> ReportPage:
     """All that a search found, its confirmation with intervals, and what to type."""
-    confirmed = found.confirmation
-    sections = [_best(found)]
+    confirmed = result.confirmation
+    sections = [_best(result)]
     if confirmed is not None:
         section = differences(confirmed)
         said = Paragraph(
@@ -38,53 +38,53 @@ def search_report(found: SearchResult, folder: Path) -> ReportPage:
         )
         sections.append(Section("confirmed", "Is it sure?", (said, *section.blocks)))
         sections += [s for s in (learning_curves(confirmed),) if s]
-    sections += [_decided(found), _trials(found), *(s for s in (repeat_section(found.command),) if s)]
-    stopped = sum(t.state == "stopped" for t in found.trials)
-    each = "its own epochs" if found.budget is None else f"{found.budget:,.10g} {found.match} each"
+    sections += [_decided(result), _trials(result), *(s for s in (repeat_section(result.command),) if s)]
+    stopped = sum(t.state == "stopped" for t in result.trials)
+    each = "its own epochs" if result.budget is None else f"{result.budget:,.10g} {result.match} each"
     return ReportPage(
         title=folder.resolve().name,
-        subtitle=f"{found.corpus} · search over {', '.join(s.key for s in found.space)}",
-        lead=(found.sentence,),
+        subtitle=f"{result.corpus} · search over {', '.join(s.key for s in result.space)}",
+        lead=(result.sentence,),
         facts=Facts((
-            Fact("lowest held-out loss", f"{found.ranking[0].bits_per_byte or 0.0:.3f}",
+            Fact("lowest held-out loss", f"{result.ranking[0].bits_per_byte or 0.0:.3f}",
                  f"{UNIT}, as it was chosen"),
-            Fact("tried", f"{len(found.trials)}", f"configurations, {stopped} ended early"),
-            Fact("made equal", found.match, each),
-            Fact("time", format_duration(60 * found.minutes_used), "for the trials"),
+            Fact("tried", f"{len(result.trials)}", f"configurations, {stopped} ended early"),
+            Fact("made equal", result.match, each),
+            Fact("time", format_duration(60 * result.minutes_used), "for the trials"),
         )),
         sections=tuple(sections),
         made_by=MADE_BY,
     )  # fmt: skip
 
 
-def _best(found: SearchResult) -> Section:
-    keys = [span.key for span in found.space]
-    shown = found.ranking[:SHOWN]
+def _best(result: SearchResult) -> Section:
+    keys = [span.key for span in result.space]
+    best_trials = result.ranking[:MAX_LISTED_TRIALS]
     return Section("best", "The best", (
-        ReportTable(f"The best {len(shown)}, as they came out in the search",
+        ReportTable(f"The best {len(best_trials)}, as they came out in the search",
               tuple(TableColumn(name) for name in ("rank", *keys, *NUMBERS)),
-              tuple(search_row(n, t, keys) for n, t in enumerate(shown, 1)), frozenset({0})),
+              tuple(search_row(n, t, keys) for n, t in enumerate(best_trials, 1)), frozenset({0})),
         Paragraph("To train the best one:"),
-        Command(found.train_command),
+        Command(result.train_command),
     ))  # fmt: skip
 
 
-def _decided(found: SearchResult) -> Section:
+def _decided(result: SearchResult) -> Section:
     """The loss over each key, and what PED-ANOVA makes of it."""
-    told = [(t, t.bits_per_byte) for t in found.trials
+    scored_trials = [(t, t.bits_per_byte) for t in result.trials
             if t.state == "finished" and t.bits_per_byte is not None]  # fmt: skip
     choices = {}
-    for span in found.space:
+    for span in result.space:
         if isinstance(span, RangeParam):
-            line = Curve("a trial", [t.values[span.key] for t, _ in told], [b for _, b in told],
+            line = Curve("a trial", [t.values[span.key] for t, _ in scored_trials], [b for _, b in scored_trials],
                          "@accent", "dots")  # fmt: skip
             choices[span.key] = curves([line], Axis(span.key, log=span.log), Axis(UNIT))
         else:
-            least = {
-                str(v): min((b for t, b in told if t.values[span.key] == v), default=None)
+            min_bits_by_value = {
+                str(v): min((b for t, b in scored_trials if t.values[span.key] == v), default=None)
                 for v in span.values
             }
-            known = {name: b for name, b in least.items() if b is not None}
+            known = {name: b for name, b in min_bits_by_value.items() if b is not None}
             choices[span.key] = bars(list(known), list(known.values()), Axis(UNIT),
                                      name_axis=span.key)  # fmt: skip
     blocks: list[ReportBlock] = [
@@ -92,22 +92,22 @@ def _decided(found: SearchResult) -> Section:
                "The numbers stand in the table of all trials.",
                next(iter(choices.values())), choices),
     ]  # fmt: skip
-    if found.importance:
+    if result.importance:
         blocks += [
             Paragraph(
                 "How much each key decided about being among the best quarter of the trials "
                 "(PED-ANOVA). Of so few trials it is rough."
             ),
             ReportTable("The part of each key in it", (TableColumn("key", False), TableColumn("share")),
-                  tuple((w.key, f"{w.share:.0%}") for w in found.importance)),
+                  tuple((w.key, f"{w.fraction:.0%}") for w in result.importance)),
         ]  # fmt: skip
     return Section("decided", "What decided", tuple(blocks))
 
 
-def _trials(found: SearchResult) -> Section:
+def _trials(result: SearchResult) -> Section:
     """Every trial in the order it was chosen in."""
-    keys = [span.key for span in found.space]
-    finished = [t for t in found.trials if t.state == "finished"]
+    keys = [span.key for span in result.space]
+    finished = [t for t in result.trials if t.state == "finished"]
     losses = [t.bits_per_byte or 0.0 for t in finished]
     numbers = [float(t.number + 1) for t in finished]
     lowest = [min(losses[: n + 1]) for n in range(len(losses))]
@@ -116,7 +116,7 @@ def _trials(found: SearchResult) -> Section:
     rows = tuple(
         (*search_row(t.number + 1, t, keys),
          "went astray" if t.diverged_at is not None else t.failure_reason or t.state)
-        for t in found.trials
+        for t in result.trials
     )  # fmt: skip
     return Section("trials", "Every trial", (
         Figure(f"Held-out loss of the finished trials in the order they were made, {UNIT}",
@@ -124,6 +124,6 @@ def _trials(found: SearchResult) -> Section:
                curves(lines, Axis("trial", whole=True), Axis(UNIT))),
         ReportTable("All trials; of those ended early the numbers of their last judgment",
               (*map(TableColumn, ("trial", *keys, *NUMBERS)), TableColumn("", False)),
-              rows, frozenset(n for n, t in enumerate(found.trials)
-                              if t.number == found.best_number), folded=True),
+              rows, frozenset(n for n, t in enumerate(result.trials)
+                              if t.number == result.best_number), folded=True),
     ))  # fmt: skip

@@ -10,21 +10,21 @@ from descend.units import format_duration
 NUMBERS = ("bits/byte", "loss", "accuracy", "time")
 """What is said of each trial, behind its values."""
 
-SHOWN = 5
+MAX_LISTED_TRIALS = 5
 """Of the best."""
 
 
-def format_search(found: SearchResult) -> str:
+def format_search(result: SearchResult) -> str:
     """`search` in the terminal."""
-    keys = [span.key for span in found.space]
+    keys = [span.key for span in result.space]
     head = ["rank", *keys, *NUMBERS]
-    shown = found.ranking[:SHOWN]
-    rows = [search_row(n, t, keys) for n, t in enumerate(shown, 1)]
-    base = base_of(found)
-    if base is not None and base not in shown:
+    best_trials = result.ranking[:MAX_LISTED_TRIALS]
+    rows = [search_row(n, t, keys) for n, t in enumerate(best_trials, 1)]
+    base = base_of(result)
+    if base is not None and base not in best_trials:
         rows.append(("base", *search_row(0, base, keys)[1:]))
-    blocks = [table(head, rows), *([importance_bars(found)] if found.importance else [])]
-    return "\n\n".join([*blocks, found.sentence, format_train_command_line(found)])
+    blocks = [table(head, rows), *([importance_bars(result)] if result.importance else [])]
+    return "\n\n".join([*blocks, result.sentence, format_train_command_line(result)])
 
 
 def search_row(rank: int, tried: SearchTrial, keys: list[str]) -> tuple[str, ...]:
@@ -38,19 +38,19 @@ def search_row(rank: int, tried: SearchTrial, keys: list[str]) -> tuple[str, ...
     )  # fmt: skip
 
 
-def base_of(found: SearchResult) -> SearchTrial | None:
+def base_of(result: SearchResult) -> SearchTrial | None:
     """The base among what was tried, if it was."""
-    return next((t for t in found.trials if t.number == found.base_number), None)
+    return next((t for t in result.trials if t.number == result.base_number), None)
 
 
-def importance_bars(found: SearchResult) -> str:
+def importance_bars(result: SearchResult) -> str:
     """A bar a key."""
-    width = max(len(w.key) for w in found.importance)
-    bars = [f"{w.key.ljust(width)}  {w.share:4.0%}  {'█' * round(AXIS * w.share)}"
-            for w in found.importance]  # fmt: skip
+    width = max(len(w.key) for w in result.importance)
+    bars = [f"{w.key.ljust(width)}  {w.fraction:4.0%}  {'█' * round(AXIS * w.fraction)}"
+            for w in result.importance]  # fmt: skip
     return "\n".join(["what decided, by the trials made", *bars])
 
 
-def format_train_command_line(found: SearchResult) -> str:
+def format_train_command_line(result: SearchResult) -> str:
     """The command that trains the best one."""
-    return f"to train the best one:\n{found.train_command}"
+    return f"to train the best one:\n{result.train_command}"

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from descend.lab.search import LEAST_TRIALS, SearchPlan
+from descend.lab.search import MIN_TRIALS, SearchPlan
 from descend.lab.sentences import value_word
 from descend.lab.steering import TrialEnded, TrialsRunning
 from descend.machine import contention_factor
@@ -49,7 +49,7 @@ def show_trials(
     if console is None:
         yield ignore_progress
         return
-    distinct = {arm.key: arm for arm in arms}
+    distinct = {spec.key: spec for spec in arms}
     # Before anything is timed: a cluster that cannot be had ends it here.
     count = worker_count([a for key, a in distinct.items() if load_cached_result(key) is None], workers)
     print_line(PREPARING, console)
@@ -79,47 +79,47 @@ def _telling(
     costs: Mapping[str, float], start: float, count: int, console: Console, renew: Renew
 ) -> TrialCallback:
     began = time.perf_counter()
-    shares: dict[str, float] = {}
+    fractions: dict[str, float] = {}
 
-    def told(news: TrialProgress) -> None:
-        if news.key not in costs:
+    def on_progress(trial_progress: TrialProgress) -> None:
+        if trial_progress.key not in costs:
             return
-        shares[news.key] = news.fraction_done
+        fractions[trial_progress.key] = trial_progress.fraction_done
         training = max(time.perf_counter() - began - start, 0.0)
-        left = estimate_seconds_left(costs, shares, training, count)
-        done = f"{news.done} of {news.total} runs"
-        if left is not None and news.done < news.total:
-            done += f", about {format_duration(left)} left"
-        if news.outcome is not None:
-            print_line(f"{done}: {_end_of(news.outcome)}", console)
-        under_way = [share for share in shares.values() if share < 1]
-        renew(done + (f": {_shares(under_way)}" if under_way else ""))
+        remaining_seconds = estimate_remaining_seconds(costs, fractions, training, count)
+        done = f"{trial_progress.done} of {trial_progress.total} runs"
+        if remaining_seconds is not None and trial_progress.done < trial_progress.total:
+            done += f", about {format_duration(remaining_seconds)} left"
+        if trial_progress.result is not None:
+            print_line(f"{done}: {_end_of(trial_progress.result)}", console)
+        running_fractions = [fraction for fraction in fractions.values() if fraction < 1]
+        renew(done + (f": {_format_fractions(running_fractions)}" if running_fractions else ""))
 
-    return told
+    return on_progress
 
 
-def estimate_seconds_left(
-    costs: Mapping[str, float], shares: Mapping[str, float], seconds: float, count: int
+def estimate_remaining_seconds(
+    costs: Mapping[str, float], fractions: Mapping[str, float], seconds: float, count: int
 ) -> float | None:
     """What is left of runs that each cost so much, `count` at a time, when in `seconds` these
     `shares` of them were made; None where nothing was. At least what the longest of them needs."""
-    made = sum(costs[key] * share for key, share in shares.items())
+    made = sum(costs[key] * fraction for key, fraction in fractions.items())
     if made <= 0:
         return None
     pace = seconds / made
-    rest = {key: cost * (1 - shares.get(key, 0.0)) for key, cost in costs.items()}
+    rest = {key: cost * (1 - fractions.get(key, 0.0)) for key, cost in costs.items()}
     # One run alone is made by one of the workers, at its part of the pace of all.
     return pace * max(sum(rest.values()), max(rest.values()) * count)
 
 
-def _shares(under_way: Sequence[float]) -> str:
-    return ", ".join(f"{share:.0%}" for share in under_way) + " made of those under way"
+def _format_fractions(running_fractions: Sequence[float]) -> str:
+    return ", ".join(f"{fraction:.0%}" for fraction in running_fractions) + " made of those under way"
 
 
-def _end_of(outcome: TrialResult) -> str:
-    if outcome.diverged_step is not None:
-        return f"diverged at step {outcome.diverged_step}"
-    return f"validation loss {outcome.validation_loss:.3f}"
+def _end_of(result: TrialResult) -> str:
+    if result.diverged_step is not None:
+        return f"diverged at step {result.diverged_step}"
+    return f"validation loss {result.validation_loss:.3f}"
 
 
 @contextmanager
@@ -158,8 +158,8 @@ def print_search_cost(plan: SearchPlan, console: Console | None) -> None:
         return
     crowd = contention_factor(plan.workers)
     searching = max(0.0, plan.for_runs - plan.confirmation_seconds * crowd)
-    trials = max(float(LEAST_TRIALS), searching * plan.workers / (plan.trial_seconds * crowd))
-    print_line("searching " + "; ".join(span.words for span in plan.space), console)
+    trials = max(float(MIN_TRIALS), searching * plan.workers / (plan.trial_seconds * crowd))
+    print_line("searching " + "; ".join(span.description for span in plan.space), console)
     print_line(
         f"about {format_duration(plan.seconds)} in all: {trials:.0f} trials or more of "
         f"{format_duration(plan.training_seconds)} of training, {plan.workers} at a time{contention_text(crowd)}, "
@@ -178,29 +178,29 @@ def show_search_trials(console: Console | None) -> Iterator[Callable[[TrialEnded
         return
     with line_on(console) as renew:
 
-        def heard(one: TrialEnded | TrialsRunning) -> None:
+        def on_progress(one: TrialEnded | TrialsRunning) -> None:
             if isinstance(one, TrialEnded):
                 print_line(_trial_line(one), console)
             else:
-                renew(_under_way_line(one))
+                renew(_running_line(one))
 
-        yield heard
+        yield on_progress
 
 
-def _under_way_line(one: TrialsRunning) -> str:
+def _running_line(one: TrialsRunning) -> str:
     best = "" if one.best is None else f"; best {one.best:.3f}"
-    left = f"about {format_duration(one.seconds_left)} left" if one.seconds_left else NO_TIME
-    return f"{format_count(one.done, 'trial')}, {left}: {_shares(one.shares)}{best}"
+    remaining = f"about {format_duration(one.remaining_seconds)} left" if one.remaining_seconds else NO_TIME
+    return f"{format_count(one.done, 'trial')}, {remaining}: {_format_fractions(one.fractions_done)}{best}"
 
 
-def _trial_line(heard: TrialEnded) -> str:
-    values = ", ".join(f"{key} {value_word(value)}" for key, value in heard.values.items())
-    if heard.why is not None:
-        end = f"cannot be tried ({heard.why.rstrip('.')})"
+def _trial_line(trial: TrialEnded) -> str:
+    values = ", ".join(f"{key} {value_word(value)}" for key, value in trial.values.items())
+    if trial.why is not None:
+        end = f"cannot be tried ({trial.why.rstrip('.')})"
     else:
-        end = f"{heard.bits_per_byte:.3f} bits per byte" + (
-            ", ended early" if heard.stopped else ""
+        end = f"{trial.bits_per_byte:.3f} bits per byte" + (
+            ", ended early" if trial.stopped else ""
         )
-    best = "" if heard.best is None else f"; best {heard.best:.3f}"
-    left = f"about {format_duration(heard.seconds_left)} left" if heard.seconds_left else NO_TIME
-    return f"trial {heard.done}, {left}: {values}: {end}{best}"
+    best = "" if trial.best is None else f"; best {trial.best:.3f}"
+    remaining = f"about {format_duration(trial.remaining_seconds)} left" if trial.remaining_seconds else NO_TIME
+    return f"trial {trial.done}, {remaining}: {values}: {end}{best}"

@@ -13,18 +13,18 @@ COLOUR = (14, 124, 123)
 """Of every dot; the page's background shines through where a share is small, light or dark."""
 
 
-def png_data_uri(shares_HW: NDArray[np.floating]) -> str:
+def png_data_uri(fractions_HW: NDArray[np.floating]) -> str:
     """A `data:` address of a PNG of one dot a share; a page enlarges it without smoothing."""
-    return "data:image/png;base64," + base64.b64encode(encode_png(shares_HW)).decode()
+    return "data:image/png;base64," + base64.b64encode(encode_png(fractions_HW)).decode()
 
 
-def encode_png(shares_HW: NDArray[np.floating]) -> bytes:
+def encode_png(fractions_HW: NDArray[np.floating]) -> bytes:
     """The picture as bytes: 8 bits of red, green, blue and opacity."""
-    height, width = shares_HW.shape
+    height, width = fractions_HW.shape
     dots = np.empty((height, width, 4), dtype=np.uint8)
     dots[..., :3] = COLOUR
     # The root makes small shares visible: most of a row's attention is spread thin.
-    dots[..., 3] = np.rint(np.sqrt(np.clip(shares_HW, 0, 1)) * 255)
+    dots[..., 3] = np.rint(np.sqrt(np.clip(fractions_HW, 0, 1)) * 255)
     lines = b"".join(b"\0" + line.tobytes() for line in dots)  # each line: no filter
     head = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + b"".join(

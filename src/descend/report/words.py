@@ -28,20 +28,20 @@ def format_epoch(epoch: Epoch, of: int) -> str:
     )
 
 
-def step_line(step: Step, of: int, seconds_left: float | None) -> str:
+def step_line(step: Step, of: int, remaining_seconds: float | None) -> str:
     """Where a long epoch stands; how long is left only where that is known."""
-    left = "" if seconds_left is None else f"  {format_duration(seconds_left)} left"
-    return f"step {step.step:,}/{of:,}  loss {step.loss:.3f}{left}"
+    suffix = "" if remaining_seconds is None else f"  {format_duration(remaining_seconds)} left"
+    return f"step {step.step:,}/{of:,}  loss {step.loss:.3f}{suffix}"
 
 
-def format_rollback(rescue: Rollback) -> str:
+def format_rollback(rollback: Rollback) -> str:
     """What ran away, where, and what is done about it."""
     change = {
-        "skip": f"leaving {rescue.value:.0f} batch{'es' if rescue.value != 1 else ''} out",
-        "clip": f"with gradients clipped at {rescue.value:g}",
-        "rate": f"with the learning rate times {rescue.value:.2g}",
-    }[rescue.adjustment]
-    return f"step {rescue.failed_step:,}: {rescue.problem}; back to step {rescue.step:,}, {change}"
+        "skip": f"leaving {rollback.value:.0f} batch{'es' if rollback.value != 1 else ''} out",
+        "clip": f"with gradients clipped at {rollback.value:g}",
+        "rate": f"with the learning rate times {rollback.value:.2g}",
+    }[rollback.adjustment]
+    return f"step {rollback.failed_step:,}: {rollback.problem}; back to step {rollback.step:,}, {change}"
 
 
 def overfitting_line(found: Overfitting) -> str:
@@ -61,12 +61,12 @@ def overfitting_line(found: Overfitting) -> str:
     )
 
 
-def format_ngram_baselines(ladder: dict[str, float]) -> str:
+def format_ngram_baselines(baselines: dict[str, float]) -> str:
     """What any model must beat, on the same held-out tokens."""
     return (
         f"for comparison (validation loss, lower is better): random guessing "
-        f"{ladder['uniform']:.2f}, counting tokens {ladder['unigram']:.2f}, counting pairs of "
-        f"tokens {ladder['bigram']:.2f}"
+        f"{baselines['uniform']:.2f}, counting tokens {baselines['unigram']:.2f}, counting pairs of "
+        f"tokens {baselines['bigram']:.2f}"
     )
 
 
@@ -117,7 +117,7 @@ def what_it_means(summary: RunSummary) -> str:
         learned = "It knows which tokens are frequent, and little of the context yet."
     else:
         learned = "It has learned from the context, not only which token follows which."
-    return " ".join([learned, _state_of_curve(summary), *_rescues(summary)])
+    return " ".join([learned, _state_of_curve(summary), *_rollback_lines(summary)])
 
 
 def _state_of_curve(summary: RunSummary) -> str:
@@ -166,12 +166,12 @@ def assess_run(summary: RunSummary) -> str:
     if has_failed(summary):
         return _failure(summary)
     return " ".join([
-        _outcome(summary), *_rescues(summary), _against_counting(summary),
+        _describe_result(summary), *_rollback_lines(summary), _against_counting(summary),
         describe_convergence(summary),
     ])  # fmt: skip
 
 
-def _rescues(summary: RunSummary) -> list[str]:
+def _rollback_lines(summary: RunSummary) -> list[str]:
     """That the numbers ran away on the way, and what it took to go on."""
     if not summary.rollbacks:
         return []
@@ -185,10 +185,10 @@ def _rescues(summary: RunSummary) -> list[str]:
     ]
 
 
-def _outcome(summary: RunSummary) -> str:
+def _describe_result(summary: RunSummary) -> str:
     begun = summary.epochs[-1].epoch
-    passes = begun if summary.num_epochs is None else summary.num_epochs  # of an older version
-    spent = f"In {format_epochs(passes, begun)} and {format_duration(summary.seconds)}"
+    num_epochs = begun if summary.num_epochs is None else summary.num_epochs  # of an older version
+    spent = f"In {format_epochs(num_epochs, begun)} and {format_duration(summary.seconds)}"
     right = f"guesses the next token right {summary.validation_accuracy:.0%} of the time."
     loss, before = summary.validation_loss, summary.parent_validation_loss
     if before is None:
@@ -263,16 +263,16 @@ def trained_on_warning(corpus: Mapping[str, Any]) -> str:
     )
 
 
-def checklist_text(found: Checklist) -> str:
+def checklist_text(checklist: Checklist) -> str:
     """`descend checklist`: a question, its answer, whether that is proved, and why."""
     marks = {"yes": "✓", "no": "✗", "open": "?"}
     lines = [
         f"{marks[a.answer]} {a.question} {a.answer}"
         + ("" if a.answer == "open" else ", tried" if a.is_tested else ", not all tried")
         + f"\n    {a.reason}"
-        for a in found.answers
+        for a in checklist.answers
     ]
-    return "\n".join([*lines, found.sentence])
+    return "\n".join([*lines, checklist.sentence])
 
 
 def _boilerplate_lines(stats: CorpusStats) -> list[str]:
@@ -295,7 +295,7 @@ def format_corpus_stats(stats: CorpusStats) -> list[str]:
         if stats.near_duplicate_fraction is None
         else f"{stats.near_duplicate_fraction:.1%}"
     )
-    ladder = stats.ngram_baselines
+    baselines = stats.ngram_baselines
     lines = [
         f"{stats.corpus}: {format_count(stats.documents, 'document')}, {format_bytes(stats.bytes)}, "
         f"{stats.characters:,} characters, {stats.tokens:,} tokens",
@@ -305,16 +305,16 @@ def format_corpus_stats(stats: CorpusStats) -> list[str]:
         "also in training",
         *_boilerplate_lines(stats),
         f"held out by {stats.split_by}: {stats.validation_tokens:,} of {stats.tokens:,} tokens",
-        format_ngram_baselines({"uniform": ladder.uniform, "unigram": ladder.unigram, "bigram": ladder.bigram})
-        + f", triples {ladder.trigram:.2f}",
-        f"{stats.rare_vocabulary_share:.0%} of the vocabulary occurs fewer than 20 times in "
+        format_ngram_baselines({"uniform": baselines.uniform, "unigram": baselines.unigram, "bigram": baselines.bigram})
+        + f", triples {baselines.trigram:.2f}",
+        f"{stats.rare_vocabulary_fraction:.0%} of the vocabulary occurs fewer than 20 times in "
         "training",
         "how often tokens occur in training:",
     ]
-    most = max(stats.frequency_octaves)
+    max_count = max(stats.frequency_octaves)
     for octave, count in enumerate(stats.frequency_octaves):
         low, high = (0, 0) if octave == 0 else (2 ** (octave - 1), 2**octave - 1)
         span = f"{low:,}" if low == high else f"{low:,}-{high:,}"
-        lines.append(f"{span:>19} times  {'█' * round(40 * count / most):<40} {count:,}")
-    frequent = "  ".join(f"{t.token!r} {t.count:,}" for t in stats.most_frequent)
+        lines.append(f"{span:>19} times  {'█' * round(40 * count / max_count):<40} {count:,}")
+    frequent = "  ".join(f"{t.token!r} {t.count:,}" for t in stats.frequent_tokens)
     return [*lines, f"most frequent: {frequent}"]

@@ -36,7 +36,7 @@ class WrittenReport(msgspec.Struct, frozen=True):
     bytes: int
     sections: list[str]
     figures: int
-    notes: list[str]
+    warnings: list[str]
 
 
 def write_report(what: Path, output: Path | None = None) -> WrittenReport:
@@ -52,13 +52,13 @@ def write_report(what: Path, output: Path | None = None) -> WrittenReport:
             "the folder of a run or of an experiment", "check the path",
         )  # fmt: skip
     file = folder / REPORT if output is None else output
-    _check_place(file)
+    _check_report_path(file)
     page = _page(folder)
     content = render(page).encode()
     write_file_atomic(file, content)
     return WrittenReport(
         str(file), len(content), [s.name for s in page.sections], len(page.figures()),
-        list(page.notes),
+        list(page.warnings),
     )  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def _page(folder: Path) -> ReportPage:
     return run_report(folder)  # which says what is missing
 
 
-def _check_place(file: Path) -> None:
+def _check_report_path(file: Path) -> None:
     """A report may replace a report, nothing else."""
     if file.is_dir():
         raise UserError(

@@ -133,9 +133,9 @@ def recover_partial_writes(folder: Path, names: Container[str] | None = None) ->
             own = names is None or match[1] in names
             if not own and not _is_stale(aside, int(match[2])):
                 continue
-            place = folder / match[1]
-            if own and match[3] == "old" and not place.exists() and verify_folder(aside):
-                aside.rename(place)
+            target = folder / match[1]
+            if own and match[3] == "old" and not target.exists() and verify_folder(aside):
+                aside.rename(target)
             elif aside.is_dir():
                 remove_folder(aside)
             else:

@@ -198,13 +198,13 @@ def read_info(folder: Path) -> RunMetadata:
     if base == Path.cwd():
         return info
 
-    def moved(values: dict[str, Any]) -> dict[str, Any]:
+    def relocate_paths(values: dict[str, Any]) -> dict[str, Any]:
         return values | {key: _from_here(base, values.get(key)) for key in _PATHS}
 
     return msgspec.structs.replace(
         info,
-        requested_config=moved(info.requested_config),
-        resolved_config=moved(info.resolved_config),
+        requested_config=relocate_paths(info.requested_config),
+        resolved_config=relocate_paths(info.resolved_config),
         parent=_from_here(base, info.parent),
     )
 
@@ -288,12 +288,12 @@ def checkpoints(folder: Path) -> list[tuple[int, Path]]:
             str(place), problem.strerror or str(problem), "a folder of the run itself",
             "move the folder that it leads to here",
         ) from None  # fmt: skip
-    found = [
+    steps_and_paths = [
         (int(match[1]), path)
         for path in place.glob("step_*")
         if (match := _CHECKPOINT.fullmatch(path.name))
     ]
-    return sorted(found)
+    return sorted(steps_and_paths)
 
 
 def latest_checkpoint(folder: Path) -> Path | None:

@@ -18,20 +18,20 @@ def not_a_run_error(folder: Path, lacking: str, *, model: bool) -> RunFolderErro
         return RunFolderError(str(folder), "a file", RUN_EXPECTED, "name the folder")
     if not folder.exists():
         return RunFolderError(str(folder), "no such folder", RUN_EXPECTED, "check the path")
-    found = f"no {lacking}"
+    actual = f"no {lacking}"
     if (folder / RUN_FILE).exists():
         from descend.runs.suggestions import suggest_fix  # which reads folders by that module
 
         todo = f"it came to no end of an epoch: {suggest_fix(folder)}"
     elif model:
-        found += " beside the model"
+        actual += " beside the model"
         todo = (
             "name a run: of a model from elsewhere it is not known how it was trained, and it can "
             "be generated from and evaluated only"
         )
     else:
         todo = _of_no_use(folder) or _one_within(folder, "run")
-    return RunFolderError(str(folder), found, RUN_EXPECTED, todo)
+    return RunFolderError(str(folder), actual, RUN_EXPECTED, todo)
 
 
 def not_a_model_error(folder: Path, lacking: str) -> RunFolderError:
@@ -52,8 +52,8 @@ def _of_no_use(folder: Path) -> str | None:
     return None
 
 
-def _one_within(folder: Path, wanted: str) -> str:
+def _one_within(folder: Path, kind: str) -> str:
     runs = sorted(path.parent for path in folder.glob(f"*/{RUN_FILE}"))
     if runs:
-        return f"name one of the {wanted}s in it, such as {runs[-1]}"
-    return f"name the folder of a {wanted}: `descend train` says at its end where it is"
+        return f"name one of the {kind}s in it, such as {runs[-1]}"
+    return f"name the folder of a {kind}: `descend train` says at its end where it is"

@@ -197,7 +197,7 @@ def _add_folder_to_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except RunFolderError as e:
-        raise RunFolderError(str(folder / e.location), e.found, e.expected, e.fix) from None
+        raise RunFolderError(str(folder / e.location), e.actual, e.expected, e.fix) from None
 
 
 def _check_vocabulary(where: str, vocab_size: int, tokenizer: Tokenizer) -> None:
@@ -236,7 +236,7 @@ def model_card(
             }
         ),
         *(["## Training", _table(_training(info))] if info else []),
-        *(["## On held-out text", _table(_outcome(summary))] if summary else []),
+        *(["## On held-out text", _table(_evaluation_values(summary))] if summary else []),
         "## Use",
         "```python\n"
         "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
@@ -255,30 +255,30 @@ def model_card(
 
 
 def _training(info: RunMetadata) -> dict[str, object]:
-    asked, corpus = info.resolved_config, info.corpus
+    config, corpus = info.resolved_config, info.corpus
     # Only names that came with descend: any other may be private.
     name = corpus.get("corpus")
     own = f"the corpus `{name}` of descend" if name in EMBEDDED_CORPORA else "a text of the user"
     values: dict[str, object] = {"text": own}
     for label, source, key in [
         ("training tokens", corpus, "train_tokens"),
-        ("epochs", asked, "epoch"),
-        ("sequences a step", asked, "batch_size"),
-        ("tokens a sequence", asked, "seq_len"),
-        ("optimizer", asked, "optimizer"),
-        ("schedule", asked, "schedule"),
-        ("learning rate", asked, "learning_rate"),
-        ("weight decay", asked, "weight_decay"),
-        ("dropout", asked, "dropout_rate"),
+        ("epochs", config, "epoch"),
+        ("sequences a step", config, "batch_size"),
+        ("tokens a sequence", config, "seq_len"),
+        ("optimizer", config, "optimizer"),
+        ("schedule", config, "schedule"),
+        ("learning rate", config, "learning_rate"),
+        ("weight decay", config, "weight_decay"),
+        ("dropout", config, "dropout_rate"),
         ("precision", info.execution, "precision"),
-        ("seed", asked, "seed"),
+        ("seed", config, "seed"),
     ]:
         if source.get(key) is not None:
             values[label] = f"{source[key]:,}" if key == "train_tokens" else source[key]
     return values | {"descend": info.version}
 
 
-def _outcome(summary: RunSummary) -> dict[str, object]:
+def _evaluation_values(summary: RunSummary) -> dict[str, object]:
     values: dict[str, object] = {
         "loss": f"{summary.validation_loss:.4f} nats per token",
         "accuracy": f"{summary.validation_accuracy:.1%} of next tokens",

@@ -49,19 +49,19 @@ def block_activation_stats(model: Transformer, ids_BT: NDArray[np.int64]) -> lis
     streams: list[Tensor] = []
     units: list[Tensor] = []
 
-    def catch(kept: list[Tensor], of: Callable[[tuple[Any, ...], Tensor], Tensor]) -> Any:
-        def look(_: nn.Module, given: tuple[Any, ...], out: Tensor) -> None:
-            kept.append(of(given, out).float().flatten(0, 1))
+    def catch(captured: list[Tensor], of: Callable[[tuple[Any, ...], Tensor], Tensor]) -> Any:
+        def look(_: nn.Module, inputs: tuple[Any, ...], out: Tensor) -> None:
+            captured.append(of(inputs, out).float().flatten(0, 1))
 
         return look
 
     hooks = []
     for module in model.modules():
         if isinstance(module, Block):
-            hooks.append(module.register_forward_hook(catch(streams, lambda given, out: out)))
+            hooks.append(module.register_forward_hook(catch(streams, lambda inputs, out: out)))
         elif isinstance(module, FeedForward):
             # What comes into the narrowing product are the units after their bend.
-            look = catch(units, lambda given, out: given[0])
+            look = catch(units, lambda inputs, out: inputs[0])
             hooks.append(module.down.register_forward_hook(look))
     was_training = model.training
     model.eval()
@@ -85,8 +85,8 @@ def block_activation_stats(model: Transformer, ids_BT: NDArray[np.int64]) -> lis
 def dead_unit_fraction(units_NM: Tensor) -> float:
     """Share of the M units that at none of N positions exceed `SILENT` times the root mean square
     of all (0 to 1); 1 where all are 0."""
-    largest_M = units_NM.abs().amax(0)
-    return float((largest_M <= DEAD_UNIT_THRESHOLD * _rms(units_NM)).float().mean())
+    max_activation_M = units_NM.abs().amax(0)
+    return float((max_activation_M <= DEAD_UNIT_THRESHOLD * _rms(units_NM)).float().mean())
 
 
 def effective_rank(x_ND: Tensor) -> float:

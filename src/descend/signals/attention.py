@@ -78,9 +78,9 @@ def head_attention_entropies(model: Transformer, ids_T: NDArray[np.int64]) -> li
     even_T = torch.arange(2, length + 1, device=weights_LHTT.device).log()
     entropy_LHT = -torch.special.xlogy(weights_LHTT, weights_LHTT).sum(-1)[..., 1:] / even_T
     sizes_LHTT = scores_LHTT.masked_fill(scores_LHTT.isinf(), 0.0).abs()
-    largest_LH = sizes_LHTT.amax((-2, -1))
+    max_score_LH = sizes_LHTT.amax((-2, -1))
     return [
-        HeadAttentionEntropy(layer + 1, head + 1, float(entropy_T.mean()), float(largest_LH[layer, head]))
+        HeadAttentionEntropy(layer + 1, head + 1, float(entropy_T.mean()), float(max_score_LH[layer, head]))
         for layer, heads in enumerate(entropy_LHT)
         for head, entropy_T in enumerate(heads)
     ]
@@ -90,8 +90,8 @@ def _scores(model: Transformer, ids_T: NDArray[np.int64]) -> Tensor:
     """(L, H, T, T) before the softmax, as each layer's forward computes them; -inf: not seen."""
     caught: list[Tensor] = []
 
-    def catch(layer: SelfAttention, given: tuple[Any, ...]) -> None:
-        caught.append(_scores_of(layer, given[0], given[1])[0])
+    def catch(layer: SelfAttention, inputs: tuple[Any, ...]) -> None:
+        caught.append(_scores_of(layer, inputs[0], inputs[1])[0])
 
     hooks = [
         module.register_forward_pre_hook(catch)
@@ -121,8 +121,8 @@ def _scores_of(
         q_BHTK, k_BHTK = apply_rotary(q_BHTK, *rotation), apply_rotary(k_BHTK, *rotation)
     scores_BHTS = q_BHTK @ k_BHTK.transpose(-2, -1) / math.sqrt(D // layer.num_heads)
     future_TS = torch.ones(T, T, dtype=torch.bool, device=x_BTD.device).triu(1)
-    seen_BHTS: Tensor = scores_BHTS.masked_fill(future_TS, -torch.inf)
-    return seen_BHTS
+    masked_BHTS: Tensor = scores_BHTS.masked_fill(future_TS, -torch.inf)
+    return masked_BHTS
 
 
 def head_attention_patterns(weights_LHTT: Weights) -> list[HeadAttentionPattern]:
@@ -131,12 +131,12 @@ def head_attention_patterns(weights_LHTT: Weights) -> list[HeadAttentionPattern]
     if length < 2:
         return []
     behind = np.arange(length)[:, None] - np.arange(length)[None, :]
-    found = []
+    patterns = []
     for layer, heads in enumerate(weights_LHTT.astype(np.float64), 1):
         for head, weights_TT in enumerate(heads, 1):
             rows = weights_TT[1:]
             entropy = -(rows * np.log(np.maximum(rows, 1e-30))).sum(-1)
-            found.append(HeadAttentionPattern(
+            patterns.append(HeadAttentionPattern(
                 layer, head,
                 mean_distance=float((rows * behind[1:]).sum(-1).mean()),
                 self_weight=float(np.diagonal(weights_TT)[1:].mean()),
@@ -144,4 +144,4 @@ def head_attention_patterns(weights_LHTT: Weights) -> list[HeadAttentionPattern]
                 first_token_weight=float(rows[:, 0].mean()),
                 effective_positions=float(np.exp(entropy).mean()),
             ))  # fmt: skip
-    return found
+    return patterns

@@ -17,13 +17,13 @@ ORDER = 2
 """Pairs of tokens: enough to tell kinds of text apart, few enough to count in little text."""
 MAX_TOKENS = 5_000_000
 """Training tokens that repeats are looked for in: bounds memory to about 0.1 GB."""
-NUM_STRETCHES = 8
+NUM_SEGMENTS = 8
 """Stretches of training text that are set aside in turn, evenly spread, each to stand for more of
 the same."""
-FEWEST_JUDGED = 128
+MIN_SEGMENT_TOKENS = 128
 """Tokens of a stretch, half of which are counted and half judged: of fewer the loss is mostly
 chance."""
-MOST_COMPARED = 1_000_000
+MAX_COMPARED = 1_000_000
 """Training tokens that stretches are taken from and counted on: about a second for each of them."""
 
 
@@ -37,21 +37,21 @@ def distribution_shift_nats(train: Tokens, validation: Tokens, vocab_size: int) 
     of text. A book changes its subject from chapter to chapter, and program text its names from
     file to file: what is held out at the end may differ as much as the most different of them.
     """
-    train = np.asarray(train[:MOST_COMPARED])
-    size = min(len(validation), len(train) // (NUM_STRETCHES + 1))
-    if size < FEWEST_JUDGED:
+    train = np.asarray(train[:MAX_COMPARED])
+    size = min(len(validation), len(train) // (NUM_SEGMENTS + 1))
+    if size < MIN_SEGMENT_TOKENS:
         return None
     same = []
-    for start in np.linspace(0, len(train) - size, NUM_STRETCHES).astype(np.int64).tolist():
+    for start in np.linspace(0, len(train) - size, NUM_SEGMENTS).astype(np.int64).tolist():
         others = np.concatenate([train[:start], train[start + size :]])
-        same.append(_foreign(others, train[start : start + size], vocab_size))
-    return _foreign(train, np.asarray(validation[:size]), vocab_size) - max(same)
+        same.append(_excess_loss(others, train[start : start + size], vocab_size))
+    return _excess_loss(train, np.asarray(validation[:size]), vocab_size) - max(same)
 
 
-def _foreign(train: Tokens, stretch: Tokens, vocab_size: int) -> float:
-    known, judged = np.array_split(stretch, 2)
-    return kneser_ney_loss(train, judged, vocab_size, ORDER) - kneser_ney_loss(
-        known, judged, vocab_size, ORDER
+def _excess_loss(train: Tokens, segment: Tokens, vocab_size: int) -> float:
+    known, second_half = np.array_split(segment, 2)
+    return kneser_ney_loss(train, second_half, vocab_size, ORDER) - kneser_ney_loss(
+        known, second_half, vocab_size, ORDER
     )
 
 

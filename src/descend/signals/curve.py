@@ -34,10 +34,10 @@ PARAMETERS = 4
 DRAWS = 1000
 """Of the bootstrap: the ends of a 95 % interval are then known to some 5 % of its width."""
 LEVEL = 0.95
-MOST_POINTS, FEWEST_POINTS = 40, 10
+MAX_BINS, MIN_BINS = 40, 10
 """Points that single losses are gathered into for `heading`, and under which it is silent: four
 numbers are fitted to them, and three blocks are the least to draw from."""
-LEAST_IN_A_POINT = 4
+MIN_VALUES_PER_BIN = 4
 """Losses in a point: single batches are too unlike each other for a law to be seen in them."""
 IGNORED_EARLY_FRACTION = 0.2
 """Share of the last time before which a curve is left out: it has not yet come to its law. Origin:
@@ -110,8 +110,8 @@ def extrapolate_curve(times: Floats, losses: Floats, seed: int = 0) -> CurveExtr
     What came before `EARLY` is left out, the rest gathered into at most `MOST_POINTS` means.
     """
     late = times >= IGNORED_EARLY_FRACTION * times[-1:]
-    points = min(MOST_POINTS, int(late.sum()) // LEAST_IN_A_POINT)
-    if points < FEWEST_POINTS:
+    points = min(MAX_BINS, int(late.sum()) // MIN_VALUES_PER_BIN)
+    if points < MIN_BINS:
         return None
     t, y = (np.array([part.mean() for part in np.array_split(side[late], points)])
             for side in (times, losses))  # fmt: skip
@@ -157,20 +157,20 @@ def _fitted(t: Floats, y: Floats) -> Floats:
     """Floor, scale, offset and exponent (4, rows) of the law nearest to each row of `y` (rows, n):
     all rows at once, since a bootstrap has a thousand."""
     best = np.zeros((4, len(y)))
-    least = np.full(len(y), np.inf)
+    min_error = np.full(len(y), np.inf)
     means = y.mean(axis=1, keepdims=True)
     centred = y - means
-    for share in OFFSETS if len(t) >= MIN_POINTS else (0.0,):
-        offset = share * float(t.max())
+    for fraction in OFFSETS if len(t) >= MIN_POINTS else (0.0,):
+        offset = fraction * float(t.max())
         for exponent in EXPONENTS.tolist():
             x = (t + offset) ** -exponent
             scale = _slopes(x, centred)
             floor = means[:, 0] - scale * x.mean()
             error = ((floor[:, None] + scale[:, None] * x - y) ** 2).sum(axis=1)
-            better = error < least
-            least = np.where(better, error, least)
-            for place, value in enumerate((floor, scale, offset, exponent)):
-                best[place] = np.where(better, value, best[place])
+            better = error < min_error
+            min_error = np.where(better, error, min_error)
+            for index, value in enumerate((floor, scale, offset, exponent)):
+                best[index] = np.where(better, value, best[index])
     return best
 
 
@@ -179,5 +179,5 @@ def _slopes(x: Floats, centred: Floats) -> Floats:
     off = x - x.mean()
     spread = float((off**2).sum())
     slopes = (off * centred).sum(axis=1) / spread if spread > 0 else np.zeros(len(centred))
-    found: Floats = np.maximum(slopes, 0.0)
-    return found
+    nonnegative_slopes: Floats = np.maximum(slopes, 0.0)
+    return nonnegative_slopes

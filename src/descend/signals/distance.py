@@ -17,7 +17,7 @@ PAIRS_TO_A_CELL = 25
 """Kinds of tokens told apart: the most frequent ones, and the rest together; so many that pairs of
 kinds come up so often on average, or chance alone would seem to tell something. What is told is a
 lower bound."""
-MOST = 500_000
+MAX_TOKENS = 500_000
 """Tokens looked at, from the beginning."""
 
 
@@ -28,18 +28,18 @@ def mutual_information(tokens: Tokens, distances: list[int]) -> npt.NDArray[np.f
     nothing to learn but how frequent they are. The bias of counting is taken off to first order
     (Miller 1955, "Note on the bias of information estimates").
     """
-    tokens = np.asarray(tokens[:MOST])
-    most = max(2, min(MAX_SYMBOLS, math.isqrt(len(tokens) // PAIRS_TO_A_CELL)))
-    kinds = _kinds(tokens, most)
-    return np.array([_information(kinds[:-d], kinds[d:], most) for d in distances])
+    tokens = np.asarray(tokens[:MAX_TOKENS])
+    max_kinds = max(2, min(MAX_SYMBOLS, math.isqrt(len(tokens) // PAIRS_TO_A_CELL)))
+    kinds = _kinds(tokens, max_kinds)
+    return np.array([_information(kinds[:-d], kinds[d:], max_kinds) for d in distances])
 
 
-def _kinds(tokens: Tokens, most: int) -> npt.NDArray[np.int64]:
+def _kinds(tokens: Tokens, max_kinds: int) -> npt.NDArray[np.int64]:
     """`tokens` by rank of their frequency, all from the last of `most` on as one."""
-    found, places, uses = np.unique(tokens, return_inverse=True, return_counts=True)
-    ranks = np.empty(len(found), np.int64)
-    ranks[np.argsort(-uses, kind="stable")] = np.arange(len(found))
-    return np.minimum(ranks[places], most - 1)
+    symbols, inverse, uses = np.unique(tokens, return_inverse=True, return_counts=True)
+    ranks = np.empty(len(symbols), np.int64)
+    ranks[np.argsort(-uses, kind="stable")] = np.arange(len(symbols))
+    return np.minimum(ranks[inverse], max_kinds - 1)
 
 
 def _information(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64], kinds: int) -> float:
@@ -48,10 +48,10 @@ def _information(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64], ki
     pairs = np.bincount(first * kinds + second, minlength=kinds**2).reshape(kinds, kinds)
     cells, rows, columns = pairs[pairs > 0], pairs.sum(1), pairs.sum(0)
     bias = (len(cells) - (rows > 0).sum() - (columns > 0).sum() + 1) / (2 * len(first))
-    gained = _entropy(rows) + _entropy(columns) - _entropy(cells)
-    return max(0.0, float(gained - bias))
+    information = _entropy(rows) + _entropy(columns) - _entropy(cells)
+    return max(0.0, float(information - bias))
 
 
 def _entropy(counts: npt.NDArray[np.int64]) -> float:
-    shares = counts[counts > 0] / counts.sum()
-    return float(-(shares * np.log(shares)).sum())
+    probabilities = counts[counts > 0] / counts.sum()
+    return float(-(probabilities * np.log(probabilities)).sum())

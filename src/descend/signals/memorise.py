@@ -47,8 +47,8 @@ def train_on_random_tokens(
     seq_len: int,
     *,
     loss: Callable[[Tensor, Tensor], Tensor],
-    most_steps: int = MAX_STEPS,
-    most_seconds: float = math.inf,
+    max_steps: int = MAX_STEPS,
+    max_seconds: float = math.inf,
     seed: int = 0,
 ) -> MemorizationResult:
     """Train `model`, in its mode as it is, on the same `sequences` of `seq_len` random tokens at
@@ -63,16 +63,16 @@ def train_on_random_tokens(
     ids = torch.randint(vocab_size, (sequences, seq_len + 1), generator=pick)
     ids = ids.to(next(model.parameters()).device)
     steps, now, updates = None, math.inf, 0
-    ends = time.monotonic() + most_seconds
-    for updates in range(most_steps + 1):
-        found = loss(model(ids[:, :-1]), ids[:, 1:])
-        now = float(found.detach())
+    ends = time.monotonic() + max_seconds
+    for updates in range(max_steps + 1):
+        loss_value = loss(model(ids[:, :-1]), ids[:, 1:])
+        now = float(loss_value.detach())
         if now < MEMORIZED_LOSS:
             steps = updates
             break
-        if updates == most_steps or not math.isfinite(now) or time.monotonic() >= ends:
+        if updates == max_steps or not math.isfinite(now) or time.monotonic() >= ends:
             break
-        found.backward()  # type: ignore[no-untyped-call]
+        loss_value.backward()  # type: ignore[no-untyped-call]
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

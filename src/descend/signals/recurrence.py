@@ -17,7 +17,7 @@ Tokens = npt.NDArray[np.integer[Any]]
 NGRAM_LENGTH = 4
 """Tokens in a row that count as the same: fewer recur by chance, more are copies already
 (`overlap`). A power of two, as `window_hashes` asks for."""
-MOST = 2_000_000
+MAX_TOKENS = 2_000_000
 """Tokens looked at, from the beginning: bounds memory to about 0.1 GB."""
 
 
@@ -27,7 +27,7 @@ def recurrence_distances(tokens: Tokens) -> npt.NDArray[np.int64]:
     What a model that sees that far can do with it: find the last place and say what came there
     (induction, Olsson et al. 2022, "In-context Learning and Induction Heads").
     """
-    tokens = np.asarray(tokens[:MOST])
+    tokens = np.asarray(tokens[:MAX_TOKENS])
     distances = np.zeros(max(0, len(tokens) - NGRAM_LENGTH + 1), np.int64)
     if len(distances) < 2:
         return distances

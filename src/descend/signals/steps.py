@@ -12,9 +12,9 @@ from torch import Tensor
 
 from descend.model.transformer import Transformer
 
-LARGEST = 2.0**12
+MAX_MULTIPLIER = 2.0**12
 """Multipliers are searched from 1/64 up to this; a value at either end means "at least"."""
-SMALLEST = 2.0**-6
+MIN_MULTIPLIER = 2.0**-6
 
 BISECTIONS = 3
 """Halvings of the octave that holds the answer: known to 2^(1/8), 9 %."""
@@ -36,23 +36,23 @@ def critical_step_multiplier(weights: Sequence[Tensor], update: Sequence[Tensor]
     def rises(multiplier: float) -> bool:
         for weight, origin, step in zip(weights, start, update, strict=True):
             weight.copy_(origin + multiplier * step)
-        found = loss()
-        return not found <= base  # not-a-number counts as risen
+        loss_value = loss()
+        return not loss_value <= base  # not-a-number counts as risen
 
     base = loss()
     try:
         c = 1.0
         if rises(c):
-            while c > SMALLEST and rises(c):
+            while c > MIN_MULTIPLIER and rises(c):
                 c /= 2
-            if c <= SMALLEST:
-                return SMALLEST
+            if c <= MIN_MULTIPLIER:
+                return MIN_MULTIPLIER
             low, high = c, 2 * c
         else:
-            while c < LARGEST and not rises(2 * c):
+            while c < MAX_MULTIPLIER and not rises(2 * c):
                 c *= 2
-            if c >= LARGEST:
-                return LARGEST
+            if c >= MAX_MULTIPLIER:
+                return MAX_MULTIPLIER
             low, high = c, 2 * c
         for _ in range(BISECTIONS):
             middle = (low * high) ** 0.5
@@ -81,15 +81,15 @@ def gradient_noise_scale(
     for batch in micro_batches:
         model.zero_grad(set_to_none=True)
         loss(batch).backward()  # type: ignore[no-untyped-call]
-        for kept, weight in zip(total, weights, strict=True):
+        for gradient_sum, weight in zip(total, weights, strict=True):
             if weight.grad is not None:
-                kept += weight.grad
+                gradient_sum += weight.grad
                 squares += float(weight.grad.square().sum())
     model.zero_grad(set_to_none=True)
     count = len(micro_batches)
     small = micro_batches[0][:, 1:].numel()
     big = small * count
     q_small, q_big = squares / count, sum(float(t.square().sum()) for t in total) / count**2
-    signal = (big * q_big - small * q_small) / (big - small)
+    gradient_square = (big * q_big - small * q_small) / (big - small)
     noise = (q_small - q_big) / (1 / small - 1 / big)
-    return noise / signal if signal > 0 else float("inf")
+    return noise / gradient_square if gradient_square > 0 else float("inf")

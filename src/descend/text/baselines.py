@@ -70,8 +70,8 @@ def compute_ngram_baselines(train: Tokens, validation: Tokens, vocab_size: int) 
     `CorpusError` for fewer than 2 validation tokens, `TokenizerError` for tokens outside
     the vocabulary.
     """
-    judged = validation[:MAX_VALIDATION_TOKENS]
-    counted, scored = _validate_tokens(train, judged, vocab_size)
+    validation_tokens = validation[:MAX_VALIDATION_TOKENS]
+    counted, scored = _validate_tokens(train, validation_tokens, vocab_size)
     counts = np.bincount(counted, minlength=vocab_size)
     unigram = (counts[scored[1:]] + 0.5) / (len(counted) + vocab_size / 2)
     grams = _count(counted, vocab_size, BASELINE_ORDER)
@@ -142,15 +142,15 @@ def _count(train: Tokens, vocab_size: int, order: int) -> list[_NgramTable]:
     # Of the grams one shorter, by their last token: 32 bits, as all that there is one of a token.
     numbers = np.zeros(len(train) + 1, dtype=np.int32)
     for n in range(1, min(order, len(train)) + 1):
-        found = numbers[:-1].astype(np.int64)
-        found *= vocab_size
-        found += train[n - 1 :]
-        found, by_key = _sorted(found)
-        starts = np.ones(len(found), dtype=np.bool_)
-        np.not_equal(found[1:], found[:-1], out=starts[1:])
+        all_keys = numbers[:-1].astype(np.int64)
+        all_keys *= vocab_size
+        all_keys += train[n - 1 :]
+        all_keys, by_key = _sorted(all_keys)
+        starts = np.ones(len(all_keys), dtype=np.bool_)
+        np.not_equal(all_keys[1:], all_keys[:-1], out=starts[1:])
         edges = np.flatnonzero(starts)
-        keys, counts = found[edges], np.diff(edges, append=len(found)).astype(np.int32)
-        del found
+        keys, counts = all_keys[edges], np.diff(edges, append=len(all_keys)).astype(np.int32)
+        del all_keys
         if counted:
             # Each n-gram is one token before the (n-1)-gram that ends where it ends.
             shorter = counted[-1]
@@ -158,9 +158,9 @@ def _count(train: Tokens, vocab_size: int, order: int) -> list[_NgramTable]:
             counted[-1] = _NgramTable(shorter.keys, shorter.counts, ends.astype(np.int32))
         counted.append(_NgramTable(keys, counts, np.zeros_like(counts)))
         numbers = np.empty(len(by_key), dtype=np.int32)
-        places = np.cumsum(starts, dtype=np.int32)
-        places -= 1
-        numbers[by_key] = places
+        indices = np.cumsum(starts, dtype=np.int32)
+        indices -= 1
+        numbers[by_key] = indices
     return counted
 
 
@@ -174,9 +174,9 @@ def _sorted(keys: Ids) -> tuple[Ids, npt.NDArray[np.int32]]:
     keys <<= bits
     keys |= np.arange(len(keys), dtype=np.int32)
     keys.sort()
-    places = np.bitwise_and(keys, 2**bits - 1, dtype=np.int64).astype(np.int32)
+    order = np.bitwise_and(keys, 2**bits - 1, dtype=np.int64).astype(np.int32)
     keys >>= bits
-    return keys, places
+    return keys, order
 
 
 def _kneser_ney(grams: Sequence[_NgramTable], validation: Ids, vocab_size: int) -> Probabilities:
@@ -193,23 +193,23 @@ def _kneser_ney(grams: Sequence[_NgramTable], validation: Ids, vocab_size: int) 
         known = (contexts >= 0) & (contexts < len(total))
         known[known] = total[contexts[known]] > 0
         context = contexts[known]
-        place = _find(gram.keys, context * vocab_size + targets[known])
-        seen = np.where(place >= 0, counts[place], 0)
+        index = _find(gram.keys, context * vocab_size + targets[known])
+        hits = np.where(index >= 0, counts[index], 0)
         discount = _discount(counts)
         passed_on = discount * kinds[context] / total[context]
-        p[known] = np.maximum(seen - discount, 0) / total[context] + passed_on * p[known]
+        p[known] = np.maximum(hits - discount, 0) / total[context] + passed_on * p[known]
         # The next context: this one as it stood a token earlier, and the token before the
         # target. The first target has no token earlier than that one.
         earlier = np.concatenate(([0 if n == 1 else -1], contexts[:-1]))
-        found = _find(gram.keys, earlier * vocab_size + validation[:-1])
-        contexts = np.where(earlier >= 0, found, -1)
+        context_indices = _find(gram.keys, earlier * vocab_size + validation[:-1])
+        contexts = np.where(earlier >= 0, context_indices, -1)
     return p
 
 
-def _find(keys: Ids, wanted: Ids) -> Ids:
+def _find(keys: Ids, queries: Ids) -> Ids:
     """Index of each wanted key among the sorted keys; -1 where it is not."""
-    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return np.where(keys[place] == wanted, place, -1)
+    index = np.minimum(np.searchsorted(keys, queries), len(keys) - 1)
+    return np.where(keys[index] == queries, index, -1)
 
 
 def _discount(counts: npt.NDArray[np.int32]) -> float:

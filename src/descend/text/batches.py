@@ -76,11 +76,11 @@ class BatchSampler:
 
     def sequences(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Token ids of the sequences with these global numbers, (len(numbers), T + 1)."""
-        passes, places = np.divmod(numbers, self.sequences_per_epoch)
+        epochs, indices = np.divmod(numbers, self.sequences_per_epoch)
         starts = np.empty(len(numbers), dtype=np.int64)
-        for number in np.unique(passes):
-            here = passes == number
-            windows = permute_indices(places[here], self.sequences_per_epoch, self.seed, int(number))
+        for number in np.unique(epochs):
+            here = epochs == number
+            windows = permute_indices(indices[here], self.sequences_per_epoch, self.seed, int(number))
             starts[here] = self.grid_offset(int(number)) + windows * self.seq_len
         span = np.arange(self.seq_len + 1)
         read: NDArray[np.int64] = self.tokens[starts[:, None] + span].astype(np.int64)
@@ -91,7 +91,7 @@ class BatchSampler:
         return int(_mix(np.uint64(number), _key(self.seed, number, 99))) % (self.max_grid_offset + 1)
 
 
-def permute_indices(places: NDArray[np.int64], size: int, seed: int, salt: int) -> NDArray[np.int64]:
+def permute_indices(indices: NDArray[np.int64], size: int, seed: int, salt: int) -> NDArray[np.int64]:
     """Where a keyed random permutation of 0..size-1 sends `places`.
 
     A Feistel network over the next power of four, walked until the result is in range
@@ -109,7 +109,7 @@ def permute_indices(places: NDArray[np.int64], size: int, seed: int, salt: int) 
             left, right = right, left ^ (_mix(right, key) & mask)
         return (left << shift) | right
 
-    result = scramble(places.astype(np.uint64))
+    result = scramble(indices.astype(np.uint64))
     while (outside := result >= np.uint64(size)).any():
         result[outside] = scramble(result[outside])
     return result.astype(np.int64)

@@ -34,7 +34,7 @@ DEFAULT_CORPUS = "python"
 # The folder in the cache where streams are kept.
 _BLOCK_BYTES = 1 << 20
 # A document may begin with this many characters of nothing before it counts as text.
-_BLANK_CHARS = 1 << 24
+_MAX_EMPTY_CHARS = 1 << 24
 # Places where no character composes with the one before it, so that both sides of it can be
 # normalised apart: before ASCII, CJK punctuation and ideographs (and after any newline).
 _NFC_BOUNDARY = re.compile(r"(?<!\r)[\x00-\x7f\u3000-\u3029\u4e00-\u9fff]")
@@ -149,7 +149,7 @@ def read_documents(
     if normalize == "nfc":
         documents = _normalized(documents)
     any_text = False
-    for document in _without_blank(documents):
+    for document in _drop_empty(documents):
         any_text = True
         yield document
     if not any_text:
@@ -161,14 +161,14 @@ def read_documents(
 def is_now_readable(source: CorpusSource, skipped: Collection[str]) -> bool:
     """Whether a file of `source` that was skipped before can be read now."""
     names = {_relative(path, source.root): path for path in source.paths} if skipped else {}
-    found = False
+    is_readable = False
     for name in skipped:
         try:
             # To its end: damage may stand anywhere.
-            found |= sum(1 for _ in read_file(names[name], name=name, options=source.options)) > 0
+            is_readable |= sum(1 for _ in read_file(names[name], name=name, options=source.options)) > 0
         except CorpusError:
             continue
-    return found
+    return is_readable
 
 
 def _all_documents(source: CorpusSource, skipped: list[str]) -> Iterator[Document]:
@@ -188,7 +188,7 @@ def _all_documents(source: CorpusSource, skipped: list[str]) -> Iterator[Documen
             whole = whole or sum(map(_size, source.paths))
             part = 100 * _size(path) / max(1, whole)
             _log.warning(
-                "skipped %s (found %s; %.1f %% of the bytes)", error.location, error.found, part
+                "skipped %s (found %s; %.1f %% of the bytes)", error.location, error.actual, part
             )
             skipped.append(name)
             unread += _size(path)
@@ -235,37 +235,37 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _without_blank(documents: Iterator[Document]) -> Iterator[Document]:
+def _drop_empty(documents: Iterator[Document]) -> Iterator[Document]:
     """Drop documents of white space alone; their parts wait until one has more."""
-    held: list[Document] = []
-    blank = True
+    pending: list[Document] = []
+    is_empty = True
     for document in documents:
         if document.part_index == 0:
-            held, blank = [], True
-        held.append(document)
-        waiting = sum(len(part.text) for part in held)
-        if blank and not document.text.strip() and waiting <= _BLANK_CHARS:
+            pending, is_empty = [], True
+        pending.append(document)
+        waiting = sum(len(part.text) for part in pending)
+        if is_empty and not document.text.strip() and waiting <= _MAX_EMPTY_CHARS:
             continue
-        blank = False
-        yield from held
-        held = []
+        is_empty = False
+        yield from pending
+        pending = []
 
 
 def _normalized(documents: Iterator[Document]) -> Iterator[Document]:
     """NFC of each document, whose parts are cut where both sides normalise apart."""
-    held: Document | None = None
+    pending: Document | None = None
     for document in documents:
-        if held is not None and document.part_index > 0:
-            whole = held.text + document.text
+        if pending is not None and document.part_index > 0:
+            whole = pending.text + document.text
             cut = _last_boundary(whole)
-            yield Document(unicodedata.normalize("NFC", whole[:cut]), held.source, held.part_index)
-            held = Document(whole[cut:], document.source, document.part_index)
+            yield Document(unicodedata.normalize("NFC", whole[:cut]), pending.source, pending.part_index)
+            pending = Document(whole[cut:], document.source, document.part_index)
             continue
-        if held is not None and held.text:
-            yield Document(unicodedata.normalize("NFC", held.text), held.source, held.part_index)
-        held = document
-    if held is not None and held.text:
-        yield Document(unicodedata.normalize("NFC", held.text), held.source, held.part_index)
+        if pending is not None and pending.text:
+            yield Document(unicodedata.normalize("NFC", pending.text), pending.source, pending.part_index)
+        pending = document
+    if pending is not None and pending.text:
+        yield Document(unicodedata.normalize("NFC", pending.text), pending.source, pending.part_index)
 
 
 def _last_boundary(text: str) -> int:
@@ -361,5 +361,5 @@ def _missing(corpus_dir: str, path: Path) -> CorpusError:
     )  # fmt: skip
 
 
-def _empty(where: str, found: str) -> CorpusError:
-    return CorpusError(where, found, "text", "put text there or name another corpus")
+def _empty(where: str, actual: str) -> CorpusError:
+    return CorpusError(where, actual, "text", "put text there or name another corpus")

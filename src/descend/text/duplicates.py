@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Similarity is the share of common runs of this many words (Jaccard).
-_RUN_WORDS = 3
+_SHINGLE_SIZE = 3
 # 128 hashes estimate a similarity of 0.8 with a standard error of 0.035; 16 bands of 8 let
 # 0.8 pass as a candidate with 95 %, 0.5 with 6 % (1 - (1 - s^8)^16).
 _HASHES, _BANDS = 128, 16
@@ -37,7 +37,7 @@ def find_near_duplicates(texts: Iterable[str], threshold: float = 0.8) -> NDArra
     from rensa import RMinHash, RMinHashLSH  # type: ignore[import-untyped]
 
     index = RMinHashLSH(threshold=threshold, num_perm=_HASHES, num_bands=_BANDS)
-    kept: dict[int, Any] = {}
+    signatures: dict[int, Any] = {}
     dropped: list[int] = []
     for number, text in enumerate(texts):
         runs = _shingles(text)
@@ -45,11 +45,11 @@ def find_near_duplicates(texts: Iterable[str], threshold: float = 0.8) -> NDArra
             continue
         signature = RMinHash(num_perm=_HASHES, seed=_SEED)
         signature.update(runs)
-        if any(signature.jaccard(kept[i]) >= threshold for i in index.query(signature)):
+        if any(signature.jaccard(signatures[i]) >= threshold for i in index.query(signature)):
             dropped.append(number)
         else:
             index.insert(number, signature)
-            kept[number] = signature
+            signatures[number] = signature
     return np.array(dropped, dtype=np.int64)
 
 
@@ -61,7 +61,7 @@ def normalize_words(text: str) -> list[str]:
 def _shingles(text: str) -> list[str]:
     """The different runs of words; all words as one run if they are fewer than a run."""
     said = normalize_words(text)
-    if 0 < len(said) < _RUN_WORDS:
+    if 0 < len(said) < _SHINGLE_SIZE:
         return [" ".join(said)]
-    shifted = (said[start:] for start in range(_RUN_WORDS))
+    shifted = (said[start:] for start in range(_SHINGLE_SIZE))
     return sorted({" ".join(run) for run in zip(*shifted, strict=False)})

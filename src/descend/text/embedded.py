@@ -81,14 +81,14 @@ def _story_documents() -> Iterator[Document]:
 
 
 def _python_documents() -> Iterator[Document]:
-    seen: set[bytes] = set()
-    found = False
-    for source, pieces in _python_pieces():
-        text = "\n\n".join(_drop_seen_paragraphs(pieces, seen)).strip("\n")
+    known_hashes: set[bytes] = set()
+    has_text = False
+    for source, chunks in _python_chunks():
+        text = "\n\n".join(_drop_repeated_paragraphs(chunks, known_hashes)).strip("\n")
         if len(text) >= MIN_DOCUMENT_CHARS:
-            found = True
+            has_text = True
             yield Document(text + "\n", f"python: {source}")
-    if not found:
+    if not has_text:
         raise CorpusError(
             "corpus python", "neither documentation topics nor sources of the standard library",
             "an installation of Python that ships them",
@@ -96,7 +96,7 @@ def _python_documents() -> Iterator[Document]:
         )  # fmt: skip
 
 
-def _python_pieces() -> Iterator[tuple[str, Iterable[str]]]:
+def _python_chunks() -> Iterator[tuple[str, Iterable[str]]]:
     """Each document's name with its pieces of text: the topics, then the modules."""
     for topic, text in sorted(_topics().items()):
         yield f"topics/{topic}", [text]
@@ -113,25 +113,25 @@ def _topics() -> dict[str, str]:
     return dict(topics)
 
 
-def _drop_seen_paragraphs(pieces: Iterable[str], seen: set[bytes]) -> Iterator[str]:
+def _drop_repeated_paragraphs(chunks: Iterable[str], known_hashes: set[bytes]) -> Iterator[str]:
     """The pieces without those of their long paragraphs that came before; notes all in `seen`.
 
     A piece of which no more than half is left goes altogether: what remains of a doubled
     text are its headings and examples, doubled as well.
     """
-    for piece in pieces:
-        clean = piece.encode("utf-8", "ignore").decode("utf-8")  # drops lone surrogates
-        kept = []
+    for chunk in chunks:
+        clean = chunk.encode("utf-8", "ignore").decode("utf-8")  # drops lone surrogates
+        paragraphs = []
         for paragraph in clean.split("\n\n"):
-            words = " ".join(paragraph.split())
-            if len(words) >= MIN_DEDUP_PARAGRAPH_CHARS:
-                key = hashlib.blake2b(words.encode(), digest_size=16).digest()
-                if key in seen:
+            normalized = " ".join(paragraph.split())
+            if len(normalized) >= MIN_DEDUP_PARAGRAPH_CHARS:
+                key = hashlib.blake2b(normalized.encode(), digest_size=16).digest()
+                if key in known_hashes:
                     continue
-                seen.add(key)
-            if words:
-                kept.append(paragraph.strip("\n").rstrip())
-        text = "\n\n".join(kept)
+                known_hashes.add(key)
+            if normalized:
+                paragraphs.append(paragraph.strip("\n").rstrip())
+        text = "\n\n".join(paragraphs)
         if len(text) > len(clean) / 2:
             yield text
 

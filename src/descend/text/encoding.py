@@ -17,7 +17,7 @@ import numpy as np
 from descend.text.readers.chats import MARKERS
 from descend.text.tokenizer import Tokenizer
 
-MAX_CACHED_WORDS = 2**17
+MAX_CACHED_SEGMENTS = 2**17
 """Different stretches held at a time, some 200 bytes each: then it begins again with none."""
 
 MAX_CACHED_WORD_CHARS = 32
@@ -25,7 +25,7 @@ MAX_CACHED_WORD_CHARS = 32
 
 # What GPT-2's pattern makes of white space; it cuts further within a stretch. Python alone counts
 # the four separators from 0x1c on as white space.
-_STRETCHES = re.compile(
+_SEGMENTS = re.compile(
     r" ?[\S\x1c-\x1f]+|[^\S\x1c-\x1f]+(?![\S\x1c-\x1f])|[^\S\x1c-\x1f]+"
 )  # fmt: skip
 
@@ -49,22 +49,22 @@ def make_encoder(tokenizer: Tokenizer) -> Encode:
         return plainly
     known: dict[str, bytes] = {}
 
-    def by_stretches(texts: Sequence[str]) -> list[bytes]:
+    def encode_by_segments(texts: Sequence[str]) -> list[bytes]:
         encoded = []
         for text in texts:
-            stretches = _STRETCHES.findall(text)
-            new = [s for s in dict.fromkeys(stretches) if s not in known]
-            if len(known) + len(new) > MAX_CACHED_WORDS:
+            segments = _SEGMENTS.findall(text)
+            new = [s for s in dict.fromkeys(segments) if s not in known]
+            if len(known) + len(new) > MAX_CACHED_SEGMENTS:
                 known.clear()
-                new = list(dict.fromkeys(stretches))
+                new = list(dict.fromkeys(segments))
             known.update(zip(new, plainly(new), strict=True))
-            encoded.append(b"".join(map(known.__getitem__, stretches)))
-            for stretch in new:
-                if len(stretch) > MAX_CACHED_WORD_CHARS:
-                    del known[stretch]
+            encoded.append(b"".join(map(known.__getitem__, segments)))
+            for segment in new:
+                if len(segment) > MAX_CACHED_WORD_CHARS:
+                    del known[segment]
         return encoded
 
-    return by_stretches
+    return encode_by_segments
 
 
 def splits_on_whitespace(tokenizer: Tokenizer) -> bool:

@@ -14,7 +14,7 @@ from descend.text.dataset_splits import is_in_split, no_such_split, splits_of
 from descend.text.readers import ARCHIVES, SUFFIXES, foreign_kind, has_known_suffix
 from descend.text.readers.compressed import read_error
 
-_KINDS_SHOWN, _FOLDERS_SHOWN = 8, 3
+_MAX_LISTED_KINDS, _MAX_LISTED_FOLDERS = 8, 3
 # What `save_to_disk` of the library datasets writes beside the data.
 _DATA_SET_FILES = (
     frozenset(("dataset_info.json", "state.json")),
@@ -44,21 +44,21 @@ def find_text_files(root: Path, accept: Callable[[Path], bool], split: str | Non
     """
     if is_artifact_folder(root):
         raise _own_output(root)
-    found: dict[Path, os.stat_result] = {}
+    files: dict[Path, os.stat_result] = {}
     other: Counter[str] = Counter()
     other_bytes: Counter[str] = Counter()
     outputs: list[str] = []
-    notes: list[str] = []
-    seen: set[tuple[int, int] | str] = set()
+    warnings: list[str] = []
+    visited: set[tuple[int, int] | str] = set()
     waiting = [root]
     while waiting:
         folder = waiting.pop()
         try:
-            entries = _entries(folder, seen)
+            entries = _entries(folder, visited)
         except OSError as error:
             if folder == root:
                 raise read_error(str(root), error) from None
-            notes.append(f"{folder}: folder skipped, it cannot be read ({error.strerror})")
+            warnings.append(f"{folder}: folder skipped, it cannot be read ({error.strerror})")
             continue
         for path in entries:
             if os.path.isdir(path):  # unlike Path.is_dir, it never raises
@@ -69,17 +69,17 @@ def find_text_files(root: Path, accept: Callable[[Path], bool], split: str | Non
             elif os.path.isfile(path):
                 status = safe_stat(path)
                 if status and status.st_size and accept(path):
-                    found[path] = status
+                    files[path] = status
                 else:
                     empty = status is not None and not status.st_size
                     kind = "empty" if empty else path.suffix or path.name
                     other[kind] += 1
                     other_bytes[kind] += status.st_size if status is not None else 0
-    if not found:
+    if not files:
         raise _no_text_files(root, other, outputs)
-    total = other_bytes.total() + sum(status.st_size for status in found.values())
-    notes += [*_of_outputs(outputs), *describe_unread(other, other_bytes, total)]
-    return FileListing(*_of_split(root, dict(sorted(found.items())), tuple(notes), split))
+    total = other_bytes.total() + sum(status.st_size for status in files.values())
+    warnings += [*_of_outputs(outputs), *describe_unread(other, other_bytes, total)]
+    return FileListing(*_of_split(root, dict(sorted(files.items())), tuple(warnings), split))
 
 
 def _of_split(
@@ -106,10 +106,10 @@ def describe_unread(counts: Counter[str], sizes: Counter[str], total: int) -> li
         return []
     kinds = sorted(counts.items(), key=lambda kind: (-sizes[kind[0]], -kind[1], kind[0]))
     shown = ", ".join(
-        f"{count} {kind}{_share(sizes[kind], total)}" for kind, count in kinds[:_KINDS_SHOWN]
+        f"{count} {kind}{_share(sizes[kind], total)}" for kind, count in kinds[:_MAX_LISTED_KINDS]
     )
-    rest = sum(sizes[kind] for kind, _ in kinds[_KINDS_SHOWN:])
-    return [f"not read: {shown}" + (f", …{_share(rest, total)}" if kinds[_KINDS_SHOWN:] else "")]
+    rest = sum(sizes[kind] for kind, _ in kinds[_MAX_LISTED_KINDS:])
+    return [f"not read: {shown}" + (f", …{_share(rest, total)}" if kinds[_MAX_LISTED_KINDS:] else "")]
 
 
 def _share(part: int, total: int) -> str:
@@ -127,15 +127,15 @@ def safe_stat(path: Path) -> os.stat_result | None:
         return None
 
 
-def _entries(folder: Path, seen: set[tuple[int, int] | str]) -> list[Path]:
+def _entries(folder: Path, visited: set[tuple[int, int] | str]) -> list[Path]:
     """What stands in `folder`, without hidden things; nothing if it is among those `seen`."""
     at = folder.stat()
     # Windows has no inode numbers for some file systems: there the real path serves.
     key = (at.st_dev, at.st_ino) if at.st_ino else os.path.realpath(folder)
-    if key in seen:
+    if key in visited:
         return []
     entries = sorted(folder.iterdir())
-    seen.add(key)
+    visited.add(key)
     names = {path.name for path in entries}
     metadata = next((files for files in _DATA_SET_FILES if files <= names), frozenset())
     return [
@@ -157,9 +157,9 @@ def _of_outputs(outputs: list[str]) -> list[str]:
     if not outputs:
         return []
     outputs = sorted(outputs)
-    shown = ", ".join(outputs[:_FOLDERS_SHOWN]) + (", …" if outputs[_FOLDERS_SHOWN:] else "")
+    listing = ", ".join(outputs[:_MAX_LISTED_FOLDERS]) + (", …" if outputs[_MAX_LISTED_FOLDERS:] else "")
     folders = "1 folder" if len(outputs) == 1 else f"{len(outputs)} folders"
-    return [f"not read: {folders} that descend wrote ({shown})"]
+    return [f"not read: {folders} that descend wrote ({listing})"]
 
 
 def _own_output(root: Path) -> CorpusError:
@@ -174,12 +174,12 @@ def _own_output(root: Path) -> CorpusError:
 
 def _no_text_files(root: Path, other: Counter[str], outputs: list[str]) -> CorpusError:
     if not other:
-        found = "nothing but what descend wrote" if outputs else "an empty folder"
-        return CorpusError(str(root), found, "text", "put text there or name another corpus")
+        actual = "nothing but what descend wrote" if outputs else "an empty folder"
+        return CorpusError(str(root), actual, "text", "put text there or name another corpus")
     kinds = sorted(other)
-    shown = ", ".join(kinds[:_KINDS_SHOWN]) + (", …" if kinds[_KINDS_SHOWN:] else "")
+    listing = ", ".join(kinds[:_MAX_LISTED_KINDS]) + (", …" if kinds[_MAX_LISTED_KINDS:] else "")
     return CorpusError(
-        str(root), f"no text files among {other.total()} (only {shown})",
+        str(root), f"no text files among {other.total()} (only {listing})",
         f"files such as {', '.join(SUFFIXES[:2])}, .html, .jsonl, .csv, .pdf, .docx or .epub",
         "name a folder with such files, or name one file to have it read as plain text",
     )  # fmt: skip

@@ -118,16 +118,16 @@ def build_corpus(  # noqa: PLR0913 - the options of `descend corpus add`, all by
     inside = dest.resolve()
 
     def accept(path: Path) -> bool:
-        wanted = (
+        is_accepted = (
             is_text_file(path)
             if recipe.extensions is None
             else path.name.lower().endswith(recipe.extensions)
         )
-        return wanted and inside not in path.resolve().parents
+        return is_accepted and inside not in path.resolve().parents
 
     paths = [src] if isinstance(src, Path) else src
     sources = [resolve_corpus(str(path), accept, options) for path in paths]
-    log_warnings(note for source in sources for note in source.warnings)
+    log_warnings(warning for source in sources for warning in source.warnings)
     try:
         dest.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".gather-", dir=dest) as aside:
@@ -140,15 +140,15 @@ def build_corpus(  # noqa: PLR0913 - the options of `descend corpus add`, all by
 
 
 def _check(recipe: _BuildOptions) -> None:
-    for key, value, least in (
+    for key, value, minimum in (
         ("chunk_chars", recipe.chunk_chars, 1),
         ("overlap_chars", recipe.overlap_chars, 0),
         ("min_length", recipe.min_length, 0),
         ("max_files", recipe.max_files, 1),
         ("sample_size", recipe.sample_size, 1),
     ):
-        if value is not None and value < least:
-            raise ConfigError(key, str(value), f"{least} or more", "raise it")
+        if value is not None and value < minimum:
+            raise ConfigError(key, str(value), f"{minimum} or more", "raise it")
     if recipe.split == "chunk" and recipe.overlap_chars >= recipe.chunk_chars:
         raise ConfigError(
             "overlap_chars", str(recipe.overlap_chars),
@@ -164,23 +164,23 @@ def _check(recipe: _BuildOptions) -> None:
 
 def _gather(sources: list[CorpusSource], dest: Path, aside: Path, recipe: _BuildOptions) -> CorpusBuildSummary:
     counts: Counter[str] = Counter()
-    pieces = aside / "pieces.jsonl"
+    chunk_file = aside / "pieces.jsonl"
     read = _documents(sources, recipe.max_files, counts)
-    offsets = _write_pieces(pieces, _pieces(read, recipe), recipe, counts)
+    offsets = _write_chunks(chunk_file, _split_documents(read, recipe), recipe, counts)
     if recipe.drop_boilerplate:
-        cleaned = _without_boilerplate(pieces, offsets, counts)
-        pieces = aside / "cleaned.jsonl"
-        offsets = _write_pieces(pieces, cleaned, recipe, counts)
-    kept = np.arange(len(offsets) - 1)
+        cleaned = _without_boilerplate(chunk_file, offsets, counts)
+        chunk_file = aside / "cleaned.jsonl"
+        offsets = _write_chunks(chunk_file, cleaned, recipe, counts)
+    line_numbers = np.arange(len(offsets) - 1)
     if recipe.deduplicate == "near":
-        texts = (str(json.loads(line)["text"]) for line in _chosen_lines(pieces, offsets, kept))
+        texts = (str(json.loads(line)["text"]) for line in _read_lines(chunk_file, offsets, line_numbers))
         again = find_near_duplicates(texts)
         counts["near"] = len(again)
-        kept = np.delete(kept, again)
-    if recipe.sample_size is not None and recipe.sample_size < len(kept):
-        counts["not_sampled"] = len(kept) - recipe.sample_size
-        kept = kept[sample_indices(len(kept), recipe.sample_size, recipe.seed)]
-    if not len(kept):
+        line_numbers = np.delete(line_numbers, again)
+    if recipe.sample_size is not None and recipe.sample_size < len(line_numbers):
+        counts["not_sampled"] = len(line_numbers) - recipe.sample_size
+        line_numbers = line_numbers[sample_indices(len(line_numbers), recipe.sample_size, recipe.seed)]
+    if not len(line_numbers):
         raise CorpusError(
             ", ".join(source.name for source in sources),
             f"no piece of text to keep ({counts['too_short']} shorter than min_length)",
@@ -188,14 +188,14 @@ def _gather(sources: list[CorpusSource], dest: Path, aside: Path, recipe: _Build
         )  # fmt: skip
     whole = aside / "chosen.jsonl"
     with whole.open("wb") as file:
-        for line in _chosen_lines(pieces, offsets, kept):
+        for line in _read_lines(chunk_file, offsets, line_numbers):
             file.write(line)
         file.flush()
         os.fsync(file.fileno())
         size = file.tell()
     target = _publish(whole, dest, sources, recipe)
     return CorpusBuildSummary(
-        target, counts["files"], counts["unreadable"], len(kept), counts["too_short"],
+        target, counts["files"], counts["unreadable"], len(line_numbers), counts["too_short"],
         counts["exact"], counts["near"], counts["not_sampled"], size,
         counts["boilerplate"] / max(1, counts["characters"]),
     )  # fmt: skip
@@ -218,7 +218,7 @@ def _documents(
             if len(files) == 1:
                 raise
             counts["unreadable"] += 1
-            logging.getLogger("descend").warning("skipped %s (found %s)", path, error.found)
+            logging.getLogger("descend").warning("skipped %s (found %s)", path, error.actual)
 
 
 def _source_name(source: CorpusSource, path: Path) -> str:
@@ -230,12 +230,12 @@ def _source_name(source: CorpusSource, path: Path) -> str:
     return (Path(top) / path.relative_to(source.root)).as_posix()
 
 
-def _write_pieces(
+def _write_chunks(
     path: Path, texts: Iterator[tuple[str, str]], recipe: _BuildOptions, counts: Counter[str]
 ) -> NDArray[np.int64]:
     """Write the pieces that are long enough and new; where each line begins, and the end."""
     offsets = array("q", (0,))
-    seen: set[bytes] = set()
+    known_hashes: set[bytes] = set()
     with path.open("wb") as file:
         for source, text in texts:
             if len(text.strip()) < max(1, recipe.min_length):
@@ -243,10 +243,10 @@ def _write_pieces(
                 continue
             if recipe.deduplicate != "none":
                 digest = hashlib.blake2b(encode_utf8(text), digest_size=16).digest()
-                if digest in seen:
+                if digest in known_hashes:
                     counts["exact"] += 1
                     continue
-                seen.add(digest)
+                known_hashes.add(digest)
             record = json.dumps({"text": text, "source": source}, ensure_ascii=False)
             file.write(encode_utf8(record + "\n"))
             offsets.append(file.tell())
@@ -260,9 +260,9 @@ def _without_boilerplate(
     numbers = np.arange(len(offsets) - 1)
     sample = numbers[:: -(-len(numbers) // MAX_DOCUMENTS) or 1]
     units, _ = recurring_units(
-        lambda: (str(json.loads(line)["text"]) for line in _chosen_lines(path, offsets, sample))
+        lambda: (str(json.loads(line)["text"]) for line in _read_lines(path, offsets, sample))
     )
-    for line in _chosen_lines(path, offsets, numbers):
+    for line in _read_lines(path, offsets, numbers):
         record = json.loads(line)
         text = without_boilerplate(record["text"], units)
         counts["characters"] += len(record["text"])
@@ -270,7 +270,7 @@ def _without_boilerplate(
         yield record["source"], text
 
 
-def _pieces(documents: Iterator[Document], recipe: _BuildOptions) -> Iterator[tuple[str, str]]:
+def _split_documents(documents: Iterator[Document], recipe: _BuildOptions) -> Iterator[tuple[str, str]]:
     """Source and text of each piece; a document's parts are joined before it is cut."""
     number = 0
 
@@ -297,24 +297,24 @@ def _chunks(texts: Iterator[str], size: int, overlap: int) -> Iterator[str]:
 
     The last one is shorter; none consists of overlap alone.
     """
-    held, fresh = "", False
+    pending, fresh = "", False
     for text in texts:
-        held, at = held + text, 0
+        pending, at = pending + text, 0
         fresh = fresh or bool(text)
-        while len(held) - at >= size:
-            yield held[at : at + size]
+        while len(pending) - at >= size:
+            yield pending[at : at + size]
             at += size - overlap
-            fresh = len(held) - at > overlap
-        held = held[at:]
-    if held and fresh:
-        yield held
+            fresh = len(pending) - at > overlap
+        pending = pending[at:]
+    if pending and fresh:
+        yield pending
 
 
-def _chosen_lines(
-    path: Path, offsets: NDArray[np.int64], chosen: NDArray[np.int64]
+def _read_lines(
+    path: Path, offsets: NDArray[np.int64], line_numbers: NDArray[np.int64]
 ) -> Iterator[bytes]:
     with path.open("rb") as file:
-        for i in chosen.tolist():
+        for i in line_numbers.tolist():
             file.seek(int(offsets[i]))
             yield file.read(int(offsets[i + 1] - offsets[i]))
 

@@ -9,25 +9,25 @@ from contextlib import contextmanager
 _log = logging.getLogger("descend")
 
 
-def log_warnings(notes: Iterable[str]) -> None:
+def log_warnings(warnings: Iterable[str]) -> None:
     """Log each of `notes` as a warning."""
-    for note in notes:
-        _log.warning("%s", note)
+    for warning in warnings:
+        _log.warning("%s", warning)
 
 
 @contextmanager
 def collect_warnings() -> Iterator[list[str]]:
     """A list that fills with what is warned of meanwhile, which is logged as ever."""
-    kept: list[str] = []
+    messages: list[str] = []
 
     def keep(record: logging.LogRecord) -> bool:
         if record.levelno >= logging.WARNING:
-            kept.append(record.getMessage())
+            messages.append(record.getMessage())
         return True
 
     # A filter: with a handler, Python would not show warnings any more where no other is set up.
     _log.addFilter(keep)
     try:
-        yield kept
+        yield messages
     finally:
         _log.removeFilter(keep)

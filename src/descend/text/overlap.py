@@ -27,7 +27,7 @@ MAX_CHECKED_TOKENS = 1 << 20
 """Validation tokens from which `overlap_share` looks at a sample: memory stays below 100 MB and
 training is read once, and a share is known to a tenth of a percent."""
 
-STRETCHES = 256
+NUM_SAMPLE_SEGMENTS = 256
 """Places from which that sample comes, evenly spread, so that it is of many documents."""
 
 
@@ -36,7 +36,7 @@ MIN_MATCH_TOKENS = 32
 MIN_COPY_BYTES = 160
 """Bytes of it: a phrase of 32 letters recurs in program text without having been copied. Lee et al.
 2021 ask for 50 tokens of GPT-2, about 200 bytes; lengths here are powers of two."""
-FEWEST_RUNS = 32
+MIN_RUNS = 32
 """Such runs must fit into the text end to end, or their share means nothing."""
 
 
@@ -54,11 +54,11 @@ class ExactOverlap:
         """Share of validation tokens covered, 0 to 1; 0 where there are none."""
         return float(self.covered.mean()) if self.covered.size else 0.0
 
-    def spans(self, most: int | None = None) -> list[tuple[int, int]]:
+    def spans(self, max_spans: int | None = None) -> list[tuple[int, int]]:
         """The covered stretches as (first token, one past the last), longest first."""
         edges = np.flatnonzero(np.diff(np.concatenate(([False], self.covered, [False]))))
-        found = [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
-        return sorted(found, key=lambda span: (span[0] - span[1], span[0]))[:most]
+        token_spans = [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+        return sorted(token_spans, key=lambda span: (span[0] - span[1], span[0]))[:max_spans]
 
 
 def find_exact_overlap(train: Tokens, validation: Tokens, length: int = 32) -> ExactOverlap:
@@ -77,10 +77,10 @@ def find_exact_overlap(train: Tokens, validation: Tokens, length: int = 32) -> E
     counter: type[np.signedinteger[Any]] = np.int16 if length < 2**15 else np.int32
     starts: npt.NDArray[np.signedinteger[Any]] = np.zeros(len(validation) + 1, dtype=counter)
     for first in range(0, len(validation) - length + 1, BLOCK):
-        found = _windows_found(train, validation[first : first + BLOCK + length - 1], length)
-        places = first + np.flatnonzero(found)
-        starts[places] += 1  # the change of the number of open windows at each token
-        starts[places + length] -= 1
+        matches = _find_windows(train, validation[first : first + BLOCK + length - 1], length)
+        positions = first + np.flatnonzero(matches)
+        starts[positions] += 1  # the change of the number of open windows at each token
+        starts[positions + length] -= 1
     return ExactOverlap(length, np.cumsum(starts[:-1], dtype=counter) > 0)
 
 
@@ -94,9 +94,9 @@ def exact_overlap_fraction(train: Tokens, validation: Tokens, nats: float, bytes
     if length is None:
         return 0.0
     if len(validation) > MAX_CHECKED_TOKENS:
-        each = MAX_CHECKED_TOKENS // STRETCHES
-        places = np.linspace(0, len(validation) - each, STRETCHES).astype(np.int64)
-        validation = np.concatenate([validation[place : place + each] for place in places])
+        each = MAX_CHECKED_TOKENS // NUM_SAMPLE_SEGMENTS
+        positions = np.linspace(0, len(validation) - each, NUM_SAMPLE_SEGMENTS).astype(np.int64)
+        validation = np.concatenate([validation[position : position + each] for position in positions])
     return find_exact_overlap(train, validation, length).fraction
 
 
@@ -111,38 +111,38 @@ def min_significant_match_length(tokens: int, nats: float, bytes_per_token: floa
     length = MIN_MATCH_TOKENS
     while length * nats < 2 * math.log(max(tokens, 2)) or length * bytes_per_token < MIN_COPY_BYTES:
         length *= 2
-        if length * FEWEST_RUNS > tokens:
+        if length * MIN_RUNS > tokens:
             return None
     return length
 
 
-def _windows_found(train: Tokens, validation: Tokens, length: int) -> Mask:
+def _find_windows(train: Tokens, validation: Tokens, length: int) -> Mask:
     """For each window of the validation tokens, whether training holds the same window."""
-    wanted, example, kind = np.unique(
+    query_hashes, example, kind = np.unique(
         hash_windows(validation, length), return_index=True, return_inverse=True
     )
-    found = np.zeros(len(wanted), dtype=np.bool_)
+    is_match = np.zeros(len(query_hashes), dtype=np.bool_)
     # A table of one byte for each value of the hash's leading bits, eight times as many as
     # are wanted, turns seven in eight windows away before the slow search in a sorted array.
-    bits = max(10, int(len(wanted) * 8).bit_length())
+    bits = max(10, int(len(query_hashes) * 8).bit_length())
     shift = np.uint64(64 - bits)
     maybe = np.zeros(1 << bits, dtype=np.bool_)
-    maybe[wanted >> shift] = True
+    maybe[query_hashes >> shift] = True
     inside = np.arange(length)
     for first in range(0, len(train) - length + 1, CHUNK):
         chunk = np.asarray(train[first : first + CHUNK + length - 1])
         hashes = hash_windows(chunk, length)
         at = np.flatnonzero(maybe[hashes >> shift])
-        which = np.minimum(np.searchsorted(wanted, hashes[at]), len(wanted) - 1)
-        fresh = (wanted[which] == hashes[at]) & ~found[which]
+        which = np.minimum(np.searchsorted(query_hashes, hashes[at]), len(query_hashes) - 1)
+        fresh = (query_hashes[which] == hashes[at]) & ~is_match[which]
         which, once = np.unique(which[fresh], return_index=True)
         at = at[fresh][once]
         rows = max(1, COMPARED // length)
         for some in range(0, len(at), rows):
             here, there = at[some : some + rows], example[which[some : some + rows]]
             same = chunk[here[:, None] + inside] == validation[there[:, None] + inside]
-            found[which[some : some + rows][same.all(axis=1)]] = True
-    return found[kind.reshape(-1)]
+            is_match[which[some : some + rows][same.all(axis=1)]] = True
+    return is_match[kind.reshape(-1)]
 
 
 def hash_windows(tokens: Tokens, length: int) -> Hashes:

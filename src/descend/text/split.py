@@ -46,7 +46,7 @@ class Split:
         return _bytes(self.validation)
 
 
-def split_documents(spool: DocumentStore, fraction: float, seed: int) -> Split:
+def split_documents(documents: DocumentStore, fraction: float, seed: int) -> Split:
     """Hold out about `fraction` (0 to 0.5) of the bytes, the same for the same seed.
 
     Whole documents if a choice of them comes to between `LEAST` and `MOST` of the wanted
@@ -56,11 +56,11 @@ def split_documents(spool: DocumentStore, fraction: float, seed: int) -> Split:
     """
     if not 0 < fraction <= 0.5:
         raise ValueError(f"fraction {fraction}: expected above 0 and at most 0.5")
-    held_out = choose_validation_documents(spool.lengths, spool.hashes, fraction, seed)
-    if held_out is not None:
-        return Split(_spans(spool, ~held_out), _spans(spool, held_out), "documents")
-    cut = _cut(spool, fraction)
-    spans = _spans(spool, np.ones(len(spool), dtype=np.bool_))
+    is_validation = choose_validation_documents(documents.lengths, documents.hashes, fraction, seed)
+    if is_validation is not None:
+        return Split(_spans(documents, ~is_validation), _spans(documents, is_validation), "documents")
+    cut = _cut(documents, fraction)
+    spans = _spans(documents, np.ones(len(documents), dtype=np.bool_))
     train = np.minimum(spans[spans[:, 0] < cut], cut)
     return Split(train, np.maximum(spans[spans[:, 1] > cut], cut), "block")
 
@@ -77,51 +77,51 @@ def choose_validation_documents(
     """
     _, first, group = np.unique(hashes, return_index=True, return_inverse=True)
     sizes = np.bincount(group, weights=nbytes).astype(np.int64)
-    wanted = fraction * float(nbytes.sum())
+    target_bytes = fraction * float(nbytes.sum())
     # In the order of first appearance, so that the hash function has no say in the choice.
     order = np.argsort(first, kind="stable")[shuffled_indices(len(sizes), seed)]
     taken: list[int] = []
-    held = 0
+    validation_bytes = 0
     for number in order:  # not made a list: it ends early, and there may be millions
         size = int(sizes[number])
-        if held + size <= MAX_SIZE_RATIO * wanted:
+        if validation_bytes + size <= MAX_SIZE_RATIO * target_bytes:
             taken.append(int(number))
-            held += size
-        if held >= wanted:
+            validation_bytes += size
+        if validation_bytes >= target_bytes:
             break
-    if held < MIN_SIZE_RATIO * wanted:
-        fitting = order[(sizes[order] >= MIN_SIZE_RATIO * wanted) & (sizes[order] <= MAX_SIZE_RATIO * wanted)]
+    if validation_bytes < MIN_SIZE_RATIO * target_bytes:
+        fitting = order[(sizes[order] >= MIN_SIZE_RATIO * target_bytes) & (sizes[order] <= MAX_SIZE_RATIO * target_bytes)]
         if not len(fitting):
             return None
         taken = [int(fitting[0])]
     return np.isin(group, np.array(taken, dtype=group.dtype))
 
 
-def _spans(spool: DocumentStore, chosen: NDArray[np.bool_]) -> Spans:
-    return np.stack((spool.offsets[:-1][chosen], spool.offsets[1:][chosen]), axis=1)
+def _spans(documents: DocumentStore, mask: NDArray[np.bool_]) -> Spans:
+    return np.stack((documents.offsets[:-1][mask], documents.offsets[1:][mask]), axis=1)
 
 
 def _bytes(spans: Spans) -> int:
     return int((spans[:, 1] - spans[:, 0]).sum())
 
 
-def _cut(spool: DocumentStore, fraction: float) -> int:
+def _cut(documents: DocumentStore, fraction: float) -> int:
     """Where the held-out block begins: at a document, else after a newline, else between
     two characters, whichever is near."""
-    total = spool.nbytes
-    wanted = total - max(1, round(fraction * total))
-    reach = min(_NEAR_BYTES, (total - wanted) // 4)
-    low, high = max(1, wanted - reach), min(total - 1, wanted + reach)
-    starts = spool.offsets[(spool.offsets >= low) & (spool.offsets <= high)]
+    total = documents.nbytes
+    target_position = total - max(1, round(fraction * total))
+    reach = min(_NEAR_BYTES, (total - target_position) // 4)
+    low, high = max(1, target_position - reach), min(total - 1, target_position + reach)
+    starts = documents.offsets[(documents.offsets >= low) & (documents.offsets <= high)]
     if len(starts):
-        return int(starts[np.argmin(np.abs(starts - wanted))])
+        return int(starts[np.argmin(np.abs(starts - target_position))])
     if low <= high:
-        newlines = np.flatnonzero(spool.text[low - 1 : high] == ord("\n")) + low
+        newlines = np.flatnonzero(documents.text[low - 1 : high] == ord("\n")) + low
         if len(newlines):
-            return int(newlines[np.argmin(np.abs(newlines - wanted))])
+            return int(newlines[np.argmin(np.abs(newlines - target_position))])
     # UTF-8 characters have at most four bytes, all but the first of the form 10xxxxxx.
-    for cut in (wanted, wanted - 1, wanted - 2, wanted - 3, wanted + 1, wanted + 2, wanted + 3):
-        if 0 < cut < total and spool.text[cut] & 0xC0 != 0x80:
+    for cut in (target_position, target_position - 1, target_position - 2, target_position - 3, target_position + 1, target_position + 2, target_position + 3):
+        if 0 < cut < total and documents.text[cut] & 0xC0 != 0x80:
             return cut
     raise CorpusError(
         "corpus", f"{total} bytes of text", "enough to learn from and to hold some out",

@@ -96,10 +96,10 @@ def build_document_store(
                     sample_size, len(hashes),
                 )  # fmt: skip
             elif sample_size < len(hashes):
-                chosen = sample_indices(len(hashes), sample_size, seed)
+                indices = sample_indices(len(hashes), sample_size, seed)
                 with translate_disk_errors(folder):
-                    offsets, sha256 = _keep(aside / "text.bin", offsets, chosen)
-                hashes = hashes[chosen]
+                    offsets, sha256 = _keep(aside / "text.bin", offsets, indices)
+                hashes = hashes[indices]
         with translate_disk_errors(folder):
             np.save(aside / "offsets.npy", offsets)
             np.save(aside / "hashes.npy", hashes)
@@ -185,24 +185,24 @@ def _write_text(
 
 
 def _keep(
-    text: Path, offsets: NDArray[np.int64], chosen: NDArray[np.int64]
+    text: Path, offsets: NDArray[np.int64], indices: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], str]:
     """Move the chosen documents to the front of the file and cut it there."""
     total = hashlib.sha256()
-    lengths = np.diff(offsets)[chosen]
-    kept = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
+    lengths = np.diff(offsets)[indices]
+    new_offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
     with text.open("r+b") as file:
-        for number, i in enumerate(chosen.tolist()):
-            source, target, left = int(offsets[i]), int(kept[number]), int(lengths[number])
-            while left:
+        for number, i in enumerate(indices.tolist()):
+            source, target, remaining_bytes = int(offsets[i]), int(new_offsets[number]), int(lengths[number])
+            while remaining_bytes:
                 file.seek(source)
-                block = file.read(min(left, _COPY_BYTES))
+                block = file.read(min(remaining_bytes, _COPY_BYTES))
                 total.update(block)
                 file.seek(target)
                 file.write(block)
-                source, target, left = source + len(block), target + len(block), left - len(block)
-        file.truncate(int(kept[-1]))
-    return kept, total.hexdigest()
+                source, target, remaining_bytes = source + len(block), target + len(block), remaining_bytes - len(block)
+        file.truncate(int(new_offsets[-1]))
+    return new_offsets, total.hexdigest()
 
 
 def encode_utf8(text: str) -> bytes:

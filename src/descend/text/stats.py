@@ -12,7 +12,7 @@ from descend.text.boilerplate import MAX_CHARS, MAX_DOCUMENTS, Boilerplate, find
 from descend.text.duplicates import find_exact_duplicates, find_near_duplicates
 from descend.text.store import PreparedCorpus, TokenStore
 
-MOST_DOCUMENTS_COMPARED = 20_000
+MAX_DOCUMENTS_COMPARED = 20_000
 """Near duplicates are searched among so many documents: about ten seconds of MinHash."""
 
 RARE_TOKEN_COUNT = 20
@@ -46,8 +46,8 @@ class CorpusStats:
     """Documents that nearly repeat an earlier one; None above `MOST_DOCUMENTS_COMPARED`."""
     contamination_fraction: float
     """Held-out tokens inside a run of 32 that stands in the training text too."""
-    most_frequent: list[TokenFrequency]
-    rare_vocabulary_share: float
+    frequent_tokens: list[TokenFrequency]
+    rare_vocabulary_fraction: float
     """Share of the vocabulary with fewer than 20 uses in the training text."""
     frequency_octaves: list[int]
     """How many tokens of the vocabulary are used 0, 1, 2-3, 4-7, 8-15, … times in training."""
@@ -61,9 +61,9 @@ class CorpusStats:
 
 def compute_corpus_stats(text: PreparedCorpus, store: TokenStore) -> CorpusStats:
     """Count everything once; memory is bounded by the largest document."""
-    spool, info = text.documents, store.info
-    repeated = find_exact_duplicates(spool.hashes)
-    lengths = spool.lengths
+    documents, info = text.documents, store.info
+    repeated = find_exact_duplicates(documents.hashes)
+    lengths = documents.lengths
     counts = np.bincount(store.train, minlength=store.tokenizer.vocab_size)
     tokens = info.train_tokens + info.validation_tokens
     nbytes = info.train_bytes + info.validation_bytes
@@ -78,10 +78,10 @@ def compute_corpus_stats(text: PreparedCorpus, store: TokenStore) -> CorpusStats
         bytes_per_token=nbytes / tokens,
         vocab_size=store.tokenizer.vocab_size,
         duplicate_fraction=float(lengths[list(repeated)].sum() / max(nbytes, 1)),
-        near_duplicate_fraction=_near_share(text),
+        near_duplicate_fraction=_near_duplicate_fraction(text),
         contamination_fraction=info.contamination_fraction,
-        most_frequent=[TokenFrequency(_shown(store, int(i)), int(counts[i])) for i in top],
-        rare_vocabulary_share=float((counts < RARE_TOKEN_COUNT).mean()),
+        frequent_tokens=[TokenFrequency(_display_token(store, int(i)), int(counts[i])) for i in top],
+        rare_vocabulary_fraction=float((counts < RARE_TOKEN_COUNT).mean()),
         frequency_octaves=np.bincount(octave).tolist(),
         split_by=info.split_by,
         train_tokens=info.train_tokens,
@@ -103,7 +103,7 @@ def _sampled_texts(text: PreparedCorpus) -> Iterator[str]:
         yield spool.bytes(start, end).decode("utf-8", "ignore")
 
 
-def _shown(store: TokenStore, index: int) -> str:
+def _display_token(store: TokenStore, index: int) -> str:
     if index == store.tokenizer.eos_token_id:
         return "<|endoftext|>"
     return store.tokenizer.decode([index])
@@ -111,16 +111,16 @@ def _shown(store: TokenStore, index: int) -> str:
 
 def _characters(text: PreparedCorpus) -> int:
     """Characters: the bytes that do not continue one (UTF-8 marks these with 10 in front)."""
-    spool, total = text.documents, 0
-    for start in range(0, spool.nbytes, 2**24):
-        piece = np.frombuffer(spool.bytes(start, min(start + 2**24, spool.nbytes)), dtype=np.uint8)
-        total += int(((piece & 0xC0) != 0x80).sum())
+    documents, total = text.documents, 0
+    for start in range(0, documents.nbytes, 2**24):
+        block = np.frombuffer(documents.bytes(start, min(start + 2**24, documents.nbytes)), dtype=np.uint8)
+        total += int(((block & 0xC0) != 0x80).sum())
     return total
 
 
-def _near_share(text: PreparedCorpus) -> float | None:
+def _near_duplicate_fraction(text: PreparedCorpus) -> float | None:
     count = len(text.documents)
-    if count > MOST_DOCUMENTS_COMPARED:
+    if count > MAX_DOCUMENTS_COMPARED:
         return None
     documents = (text.documents.document_bytes(i).decode() for i in range(count))
     return len(find_near_duplicates(documents)) / count

@@ -34,15 +34,15 @@ ProgressCallback = Callable[[str, float], None]
 _FORMAT = 4
 
 # Beside a text: names of the files that could not be read, and all that was warned of.
-_SKIPPED, _NOTES = "skipped.json", "notes.json"
+_SKIPPED, _WARNINGS = "skipped.json", "notes.json"
 
-_PIECE_CHARACTERS = 2**16
+_CHUNK_CHARACTERS = 2**16
 _CHARACTERS_AT_ONCE = 2**20
 """Encoded together, on all cores: the tokenizer holds some 130 bytes a token until they are copied,
 so this bounds memory to about 50 MB, whatever the size of the corpus."""
 
 
-def ignore_progress(stage: str, share: float) -> None:
+def ignore_progress(stage: str, fraction: float) -> None:
     """Progress that nobody watches."""
 
 
@@ -124,24 +124,24 @@ def prepare_documents(
         progress("reading text", 0.0)
         skipped: list[str] = []
         documents = read_documents(source, normalize=config.normalize, skipped=skipped)
-        with collect_warnings() as told:
+        with collect_warnings() as warnings:
             build_document_store(documents, aside, sample_size=config.sample_size, seed=config.seed)
-        for name, names in ((_SKIPPED, skipped), (_NOTES, told)):
+        for name, names in ((_SKIPPED, skipped), (_WARNINGS, warnings)):
             if names:
                 (aside / name).write_bytes(msgspec.json.encode(names))
 
     again = anew and is_now_readable(source, _listed(folder / _SKIPPED))
-    reading = again or not is_whole(folder)
-    if anew or reading:
+    needs_rebuild = again or not is_whole(folder)
+    if anew or needs_rebuild:
         log_warnings(source.warnings)
     build_once(folder, build, again)
-    if anew and not reading:
-        log_warnings(_listed(folder / _NOTES))
-    spool = open_document_store(folder)
-    split = split_documents(spool, config.validation_fraction, config.seed)
+    if anew and not needs_rebuild:
+        log_warnings(_listed(folder / _WARNINGS))
+    documents = open_document_store(folder)
+    split = split_documents(documents, config.validation_fraction, config.seed)
     if _listed(folder / _SKIPPED):  # the same files may come to another text the next time
-        key += f"-{spool.sha256[:24]}"
-    return PreparedCorpus(source, spool, split, f"{key}-{config.validation_fraction}-{config.seed}")
+        key += f"-{documents.sha256[:24]}"
+    return PreparedCorpus(source, documents, split, f"{key}-{config.validation_fraction}-{config.seed}")
 
 
 def _listed(file: Path) -> list[str]:
@@ -179,9 +179,9 @@ def prepare_tokens(
                 lambda n: progress("tokenizing", (done + n) / total))  # fmt: skip
         train, validation = _sides(aside, tokenizer)
         progress("measuring the corpus", 0.0)
-        ladder = compute_ngram_baselines(train, validation, tokenizer.vocab_size)
+        baselines = compute_ngram_baselines(train, validation, tokenizer.vocab_size)
         bytes_per_token = text.train_bytes / max(len(train), 1)
-        share = exact_overlap_fraction(train, validation, ladder.best, bytes_per_token)
+        overlap_fraction = exact_overlap_fraction(train, validation, baselines.best, bytes_per_token)
         info = TokenStoreInfo(
             corpus=text.source.name,
             corpus_sha256=text.documents.sha256,
@@ -192,8 +192,8 @@ def prepare_tokens(
             train_tokens=len(train),
             validation_tokens=len(validation),
             vocab_size=tokenizer.vocab_size,
-            contamination_fraction=share,
-            ngram_baselines=ladder,
+            contamination_fraction=overlap_fraction,
+            ngram_baselines=baselines,
             train_sha256=hash_file(aside / "train.bin") or "",
             validation_sha256=hash_file(aside / "validation.bin") or "",
         )
@@ -216,63 +216,63 @@ def encode_corpus(text: PreparedCorpus, tokenizer: Tokenizer) -> tuple[NDArray[n
     return np.frombuffer(ids, token_id_dtype(tokenizer)), text.documents.nbytes
 
 
-def _texts(spool: DocumentStore, spans: Spans) -> Iterator[str]:
+def _texts(documents: DocumentStore, spans: Spans) -> Iterator[str]:
     """The text of `spans` in pieces of about `_PIECE_CHARACTERS`; none crosses a span."""
     for start, end in spans:
         while start < end:
-            stop = min(end, start + 4 * _PIECE_CHARACTERS)
-            raw = spool.bytes(start, stop)
+            stop = min(end, start + 4 * _CHUNK_CHARACTERS)
+            raw = documents.bytes(start, stop)
             if stop < end:  # not inside a character, and after a newline where there is one
                 cut = raw.rfind(b"\n") + 1
-                while not cut and raw and (spool.bytes(stop, stop + 1)[0] & 0xC0) == 0x80:
+                while not cut and raw and (documents.bytes(stop, stop + 1)[0] & 0xC0) == 0x80:
                     stop -= 1
                     raw = raw[:-1]
                 raw = raw[:cut] if cut else raw
             start += len(raw)
-            for piece in split_at_newlines(raw.decode(), _PIECE_CHARACTERS):
+            for piece in split_at_newlines(raw.decode(), _CHUNK_CHARACTERS):
                 yield from run_pieces(piece)
 
 
 def _encode(
-    spool: DocumentStore, spans: Spans, tokenizer: Tokenizer, path: Path, told: Callable[[int], None]
+    documents: DocumentStore, spans: Spans, tokenizer: Tokenizer, path: Path, on_progress: Callable[[int], None]
 ) -> int:
     """Write the ids of `spans` to `path` in fixed memory; returns the bytes of text encoded."""
     done = 0
     with path.open("wb") as file:
-        for ids, nbytes in _encoded(spool, spans, tokenizer):
+        for ids, nbytes in _encoded(documents, spans, tokenizer):
             file.write(ids)
             done += nbytes
-            told(done)
+            on_progress(done)
     return done
 
 
-def _encoded(spool: DocumentStore, spans: Spans, tokenizer: Tokenizer) -> Iterator[tuple[bytes, int]]:
+def _encoded(documents: DocumentStore, spans: Spans, tokenizer: Tokenizer) -> Iterator[tuple[bytes, int]]:
     """The ids of `spans` in order, an end-of-text token before and after each, and the bytes of
     text that they stand for; a stretch at a time."""
     end = np.array([tokenizer.eos_token_id], dtype=token_id_dtype(tokenizer)).tobytes()
     encode = make_encoder(tokenizer)
     # None marks the end of a document.
-    pieces = itertools.chain.from_iterable(
-        itertools.chain(_texts(spool, spans[i : i + 1]), [None]) for i in range(len(spans))
+    chunks = itertools.chain.from_iterable(
+        itertools.chain(_texts(documents, spans[i : i + 1]), [None]) for i in range(len(spans))
     )
     yield end, 0
-    for group in _groups(pieces):
-        texts = [piece for piece in group if piece is not None]
+    for group in _groups(chunks):
+        texts = [chunk for chunk in group if chunk is not None]
         encoded = iter(encode(texts))
-        ids = b"".join(end if piece is None else next(encoded) for piece in group)
+        ids = b"".join(end if chunk is None else next(encoded) for chunk in group)
         yield ids, sum(len(text.encode()) for text in texts)
 
 
-def _groups(pieces: Iterable[str | None]) -> Iterator[list[str | None]]:
+def _groups(chunks: Iterable[str | None]) -> Iterator[list[str | None]]:
     """`pieces` in order, in lists of about `_CHARACTERS_AT_ONCE` characters."""
     group: list[str | None] = []
-    held = 0
-    for piece in pieces:
-        group.append(piece)
-        held += len(piece or "") + 1
-        if held >= _CHARACTERS_AT_ONCE:
+    num_characters = 0
+    for chunk in chunks:
+        group.append(chunk)
+        num_characters += len(chunk or "") + 1
+        if num_characters >= _CHARACTERS_AT_ONCE:
             yield group
-            group, held = [], 0
+            group, num_characters = [], 0
     if group:
         yield group
 

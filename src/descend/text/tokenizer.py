@@ -52,13 +52,13 @@ class Tokenizer:
     @cached_property
     def eos_token_id(self) -> int:
         """Id of the end-of-text token that stands between documents."""
-        found = self.backend.token_to_id(END_OF_TEXT)
-        if found is None:
+        token_id = self.backend.token_to_id(END_OF_TEXT)
+        if token_id is None:
             raise TokenizerError(
                 "tokenizer.json", f"no {END_OF_TEXT} token", "a tokenizer made by descend",
                 "train one with `descend tokenizer train`",
             )  # fmt: skip
-        return int(found)
+        return int(token_id)
 
     @cached_property
     def byte_lengths(self) -> NDArray[np.int64]:
@@ -251,12 +251,12 @@ def _some(texts: Iterator[str], nbytes: int) -> Iterator[str]:
     left = RUN_BYTES
     for text in texts:
         for part in split_at_newlines(text, 2**16):
-            for piece in run_pieces(part):
-                if len(piece) >= LONGEST_RUN:
-                    left -= len(piece) * (max(map(len, piece.split()), default=0) >= LONGEST_RUN)
+            for chunk in run_pieces(part):
+                if len(chunk) >= LONGEST_RUN:
+                    left -= len(chunk) * (max(map(len, chunk.split()), default=0) >= LONGEST_RUN)
                     if left < 0:
                         continue
-                nbytes -= len(piece.encode())
-                yield piece
+                nbytes -= len(chunk.encode())
+                yield chunk
         if nbytes <= 0:
             return

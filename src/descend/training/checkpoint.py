@@ -59,7 +59,7 @@ def load_checkpoint(path: Path, state: TrainState) -> dict[str, Tensor]:
         if path.name != f"step_{now.scalars.step}":
             raise ValueError(f"it is of step {now.scalars.step}")
         restore_snapshot(now, state)
-        state.rescued, state.decay = now.scalars.rescued, now.scalars.decay
+        state.rollback_state, state.decay = now.scalars.rollback_state, now.scalars.decay
         if (path / f"{ROLLBACK_PREFIX}state.json").exists():
             state.rollback_snapshot = _read(path, ROLLBACK_PREFIX, state.best)
         return now.weights
@@ -77,8 +77,8 @@ def _files(snapshot: Snapshot) -> dict[str, bytes]:
         "state.json": msgspec.json.encode(snapshot.scalars),
         "model.safetensors": _saved(snapshot.weights),
     }
-    for index, held in enumerate(snapshot.optimizers):
-        files[f"optimizer_{index}.safetensors"] = _saved(held)
+    for index, tensors in enumerate(snapshot.optimizers):
+        files[f"optimizer_{index}.safetensors"] = _saved(tensors)
     return files
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from descend.config import RunConfig
 from descend.text.store import TokenStore
 from descend.training.engine import TuningResult
-from descend.training.recipe import auto_chosen_keys
+from descend.training.recipe import automatic_values
 from descend.training.ways import forced_keys, describe_execution
 from descend.units import format_bytes
 
@@ -27,7 +27,7 @@ def describe_choices(
         del filled["vocab_size"]
     if config.max_steps:  # then it, not the size of the text, decides how many passes are begun
         del filled["epoch"]
-    by_size = auto_chosen_keys(config, filled)
+    by_size = automatic_values(config, filled)
     notes = []
     if by_size:
         words = ", ".join(f"{key} = {value}" for key, value in by_size.items())

@@ -23,11 +23,11 @@ def nonfinite_loss_error(
     model: Transformer, batch: NDArray[np.int64], step: int, epoch: int, loss: float
 ) -> DivergedError:
     """The error for a step whose loss or gradient is not finite, naming the first bad place."""
-    place = find_first_nonfinite(model, batch)
+    location = find_first_nonfinite(model, batch)
     what = "loss" if not math.isfinite(loss) else "gradient"
     return DivergedError(
         f"step {step + 1} (epoch {epoch})",
-        f"a {what} that is not a finite number, beginning in {place}",
+        f"a {what} that is not a finite number, beginning in {location}",
         "finite numbers",
         NONFINITE_FIX,
     )
@@ -69,14 +69,14 @@ def find_first_nonfinite(model: Transformer, batch: NDArray[np.int64]) -> str:
     for name, weight in model.named_parameters():
         if not torch.isfinite(weight).all():
             return f"the weights of {name}"
-    found: list[str] = []
+    locations: list[str] = []
     hooks = []
     for name, module in model.named_modules():
         if next(module.children(), None) is None:
 
             def look(_: nn.Module, __: object, output: torch.Tensor, name: str = name) -> None:
-                if not found and not torch.isfinite(output).all():
-                    found.append(f"the output of {name}")
+                if not locations and not torch.isfinite(output).all():
+                    locations.append(f"the output of {name}")
 
             hooks.append(module.register_forward_hook(look))
     try:
@@ -85,6 +85,6 @@ def find_first_nonfinite(model: Transformer, batch: NDArray[np.int64]) -> str:
         for hook in hooks:
             hook.remove()
     for name, weight in model.named_parameters():
-        if not found and weight.grad is not None and not torch.isfinite(weight.grad).all():
-            found.append(f"the gradient of {name}")
-    return found[0] if found else "the loss itself"
+        if not locations and weight.grad is not None and not torch.isfinite(weight.grad).all():
+            locations.append(f"the gradient of {name}")
+    return locations[0] if locations else "the loss itself"

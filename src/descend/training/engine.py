@@ -20,7 +20,7 @@ import torch
 
 from descend.config import RunConfig
 from descend.errors import ConfigError, DescendError
-from descend.machine import RETUNE_AFTER_SECONDS, Execution, count_busy_cores
+from descend.machine import RETUNE_AFTER_SECONDS, Execution, count_active_cores
 from descend.model.initialize import initialize
 from descend.model.shape import ModelShape
 from descend.model.transformer import Transformer
@@ -30,7 +30,7 @@ from descend.training.memory import translate_memory_errors
 from descend.training.objective import can_compile, make_loss_fn
 from descend.training.optimizer import make_optimizers
 from descend.training.precision import autocast_precision
-from descend.training.process import restore_process_settings
+from descend.training.process import restore_process_state
 from descend.training.ways import PRUNE_RATIO, candidate_backends, resolve_training_device, describe_execution
 
 _FORMAT = 5
@@ -47,7 +47,7 @@ PROBE_REPEATS = 2
 GPU_PROBE_SECONDS = 0.05
 """Least time that steps on a GPU are timed for: one takes a few milliseconds, and is uneven."""
 
-BUSY_CORES = 0.5
+CONTENTION_CORES = 0.5
 """Cores at work for others from which a thread more may cost more than it brings."""
 
 NUM_LOAD_SAMPLES, BETWEEN_WATCHES = 3, 0.3
@@ -89,7 +89,7 @@ class TuningResult(msgspec.Struct, frozen=True):
         return steps * (tokens_per_step * per_token + self.seconds_per_update)
 
 
-@restore_process_settings()
+@restore_process_state()
 def autotune_execution(
     config: RunConfig, shape: ModelShape, batches: BatchSampler, steps: int = 0,
     seconds: float = float("inf"),
@@ -101,80 +101,80 @@ def autotune_execution(
     back in them. `ConfigError` for a way that is forced and is not here.
     """
     device = resolve_training_device(config)
-    ways = list(candidate_backends(config, device))
-    decided_by = (_FORMAT, shape, ways, config.optimizer, config.seq_len, config.batch_size,
+    executions = list(candidate_backends(config, device))
+    decided_by = (_FORMAT, shape, executions, config.optimizer, config.seq_len, config.batch_size,
                   config.dropout_rate, config.token_dropout, config.activation_checkpointing,
                   config.gradient_accumulation, config.label_smoothing,
                   config.compile, config.threads)  # fmt: skip
     key = hashlib.sha256(repr(decided_by).encode()).hexdigest()[:24]
     file = cache_dir() / "engine" / f"{key}.json"
-    busy = device == "cpu" and _stays_busy()
-    choice = _remembered(file, busy)
+    is_contended = device == "cpu" and _has_contention()
+    choice = _remembered(file, is_contended)
     if choice is not None and choice.truncated_tuning_seconds and _should_tune_further(choice, batches, steps):
         choice = None  # what was not tried for a short run is tried for a longer one
-    if busy and config.threads is None:
+    if is_contended and config.threads is None:
         # What a browser does to us this minute is no fact of the machine: not remembered.
         known = None if choice is None else choice.execution
-        by_threads = _try_threads(known or ways[0], config, shape, batches)
+        by_threads = _try_threads(known or executions[0], config, shape, batches)
         if choice is None:
-            choice = _time_under_load(ways, by_threads, config, shape, batches, steps)
-            _remember(file, _at_rest(choice, by_threads, ways[0].threads), busy)
+            choice = _time_under_load(executions, by_threads, config, shape, batches, steps)
+            _remember(file, _at_rest(choice, by_threads, executions[0].threads), is_contended)
         else:
             choice = by_threads
         file = file.with_stem(f"{key}-{choice.execution.threads}")
     elif choice is None:
-        choice = _time_candidates(ways, config, shape, batches, steps)
-        _remember(file, choice, busy)
+        choice = _time_candidates(executions, config, shape, batches, steps)
+        _remember(file, choice, is_contended)
     steps = _steps_within(choice, batches, steps, seconds)
     if device == "mps" or config.activation_checkpointing or config.compile == "off":
         return choice
-    return _maybe_compile(choice, file, config, shape, batches, steps, busy)
+    return _maybe_compile(choice, file, config, shape, batches, steps, is_contended)
 
 
 def _maybe_compile(
     choice: TuningResult, file: Path, config: RunConfig, shape: ModelShape, batches: BatchSampler,
-    steps: int, busy: bool,
+    steps: int, is_contended: bool,
 ) -> TuningResult:  # fmt: skip
     """`choice`, or the same compiled, if that is forced or a run of `steps` earns the seconds that
     it costs. What was tried is among its times either way."""
-    tokens, left_open = batches.tokens_per_step, config.compile == "auto"
-    way = msgspec.structs.replace(choice.execution, compiled=True)
-    if left_open and not can_compile(way.device):
+    tokens, is_automatic = batches.tokens_per_step, config.compile == "auto"
+    execution = msgspec.structs.replace(choice.execution, compiled=True)
+    if is_automatic and not can_compile(execution.device):
         return choice
-    replayed = "-replayed" if way.cuda_graph else ""
-    file = file.with_stem(f"{file.stem}-{way.precision}-{way.attention}{replayed}-compiled")
-    tried = _remembered(file, busy)
-    if not left_open and tried is not None and describe_execution(way) not in tried.seconds_per_token:
+    graph_suffix = "-replayed" if execution.cuda_graph else ""
+    file = file.with_stem(f"{file.stem}-{execution.precision}-{execution.attention}{graph_suffix}-compiled")
+    tried = _remembered(file, is_contended)
+    if not is_automatic and tried is not None and describe_execution(execution) not in tried.seconds_per_token:
         tried = None  # whoever forces it is to hear why it fails
     paid = 0.0 if tried is None else CACHED_COMPILE_SECONDS
     if tried is None:
-        cost = COMPILE_SECONDS * (LOADED_MACHINE_FACTOR if busy else 1)
-        if left_open and choice.seconds(tokens, steps) * EXPECTED_COMPILE_SPEEDUP < cost:
+        cost = COMPILE_SECONDS * (LOADED_MACHINE_FACTOR if is_contended else 1)
+        if is_automatic and choice.seconds(tokens, steps) * EXPECTED_COMPILE_SPEEDUP < cost:
             return choice
-        tried = _try_compiled(way, config, shape, batches)
+        tried = _try_compiled(execution, config, shape, batches)
         # Where it failed the reason may be mended: that is not remembered for long.
-        _remember(file, tried, busy or describe_execution(way) not in tried.seconds_per_token)
+        _remember(file, tried, is_contended or describe_execution(execution) not in tried.seconds_per_token)
     known = choice.seconds_per_token | tried.seconds_per_token
     choice = msgspec.structs.replace(choice, seconds_per_token=known)
-    compiled = msgspec.structs.replace(choice, execution=way)
-    if not left_open:
+    compiled = msgspec.structs.replace(choice, execution=execution)
+    if not is_automatic:
         return compiled
-    works = describe_execution(way) in known
+    works = describe_execution(execution) in known
     earned = works and compiled.seconds(tokens, steps) + paid < choice.seconds(tokens, steps)
     return compiled if earned else choice
 
 
 def _try_compiled(
-    way: Execution, config: RunConfig, shape: ModelShape, batches: BatchSampler
+    execution: Execution, config: RunConfig, shape: ModelShape, batches: BatchSampler
 ) -> TuningResult:
     """How fast `way` is, and unless it is forced the same not compiled, both with as many sequences
     as in training; no times where this machine cannot compile: training does not need it.
     `ConfigError` if compiling is forced."""
-    plainly = msgspec.structs.replace(way, compiled=False)
+    plainly = msgspec.structs.replace(execution, compiled=False)
     times = {}
     try:
         with translate_memory_errors(config, shape):
-            times[describe_execution(way)], per_update = _time_whole_batch(way, config, shape, batches)
+            times[describe_execution(execution)], per_update = _time_whole_batch(execution, config, shape, batches)
             if config.compile == "auto":  # else there is nothing to compare
                 times[describe_execution(plainly)], _ = _time_whole_batch(plainly, config, shape, batches)
     except Exception as problem:  # torch has no class of its own for what a compiler may say
@@ -186,21 +186,21 @@ def _try_compiled(
             "compile", f"on where compiling fails ({type(problem).__name__})",
             "a C++ compiler that torch can use", "set compile to auto",
         ) from problem  # fmt: skip
-    return TuningResult(way, times, per_update)
+    return TuningResult(execution, times, per_update)
 
 
-def _remembered(file: Path, busy: bool) -> TuningResult | None:
+def _remembered(file: Path, is_contended: bool) -> TuningResult | None:
     """The choice in `file`; one made beside busy programs while there are some, or `SOON` after."""
     with suppress(OSError, msgspec.DecodeError):
         choice = msgspec.json.decode(file.read_bytes(), type=TuningResult)
         soon = abs(time.time() - file.stat().st_mtime) < RETUNE_AFTER_SECONDS
-        return choice if busy or soon or not choice.timed_under_load else None
+        return choice if is_contended or soon or not choice.timed_under_load else None
     return None
 
 
-def _remember(file: Path, choice: TuningResult, busy: bool) -> None:
+def _remember(file: Path, choice: TuningResult, is_contended: bool) -> None:
     """Keep `choice` in `file`, so that the same run computes in the same way next time."""
-    choice = msgspec.structs.replace(choice, timed_under_load=busy)
+    choice = msgspec.structs.replace(choice, timed_under_load=is_contended)
     with suppress(OSError):  # not remembered, it is tried again next time
         file.parent.mkdir(parents=True, exist_ok=True)
         aside = file.with_suffix(f".{os.getpid()}")
@@ -208,63 +208,63 @@ def _remember(file: Path, choice: TuningResult, busy: bool) -> None:
         aside.replace(file)
 
 
-def _stays_busy() -> bool:
+def _has_contention() -> bool:
     """Whether other programs keep a core busy, and go on doing so."""
     for watch in range(NUM_LOAD_SAMPLES):
         if watch:
             time.sleep(BETWEEN_WATCHES)
-        if count_busy_cores() <= BUSY_CORES:
+        if count_active_cores() <= CONTENTION_CORES:
             return False
     return True
 
 
-def _with_fewer_threads(way: Execution) -> list[Execution]:
+def _with_fewer_threads(execution: Execution) -> list[Execution]:
     """`way` as it is, and on fewer threads: each step waits for the slowest of them, so with one
     core taken by another program all but one thread may wait for the last one's turn."""
-    counts = dict.fromkeys((way.threads // 2, way.threads - 1, way.threads))
+    counts = dict.fromkeys((execution.threads // 2, execution.threads - 1, execution.threads))
     # The fewest first: where they are enough, more of them are hopeless, and seen to be so sooner.
-    return [msgspec.structs.replace(way, threads=n) for n in counts if n >= 1]
+    return [msgspec.structs.replace(execution, threads=n) for n in counts if n >= 1]
 
 
 def _try_threads(
-    way: Execution, config: RunConfig, shape: ModelShape, batches: BatchSampler
+    execution: Execution, config: RunConfig, shape: ModelShape, batches: BatchSampler
 ) -> TuningResult:
     """`way` on as many threads as are quickest beside what else the cores do now."""
-    fewest, *more = _with_fewer_threads(way)
-    best = _time_candidates([fewest], config, shape, batches)
+    min_threads_execution, *more = _with_fewer_threads(execution)
+    best = _time_candidates([min_threads_execution], config, shape, batches)
     few = max(1, min(config.micro_batch_size, PILOT_TOKENS // config.seq_len))
-    limit = PRUNE_RATIO * best.seconds_per_token[describe_execution(fewest)]
+    limit = PRUNE_RATIO * best.seconds_per_token[describe_execution(min_threads_execution)]
     for other in more:
-        taste, _ = time_training_step(other, config, shape, batches, limit, sequences=few)
-        if taste < limit:
-            found = _time_candidates([other], config, shape, batches)
-            known = best.seconds_per_token | found.seconds_per_token
-            best = min(best, found, key=lambda c: known[describe_execution(c.execution)])
+        pilot_seconds, _ = time_training_step(other, config, shape, batches, limit, sequences=few)
+        if pilot_seconds < limit:
+            candidate = _time_candidates([other], config, shape, batches)
+            known = best.seconds_per_token | candidate.seconds_per_token
+            best = min(best, candidate, key=lambda c: known[describe_execution(c.execution)])
             best = msgspec.structs.replace(best, seconds_per_token=known)
     return best
 
 
 def _time_under_load(
-    ways: list[Execution], by_threads: TuningResult, config: RunConfig, shape: ModelShape,
+    executions: list[Execution], by_threads: TuningResult, config: RunConfig, shape: ModelShape,
     batches: BatchSampler, steps: int,
 ) -> TuningResult:  # fmt: skip
     """The best of `ways` on as many threads as were best for the first of them."""
     threads = by_threads.execution.threads
-    ways = [msgspec.structs.replace(way, threads=threads) for way in ways]
-    found = _time_candidates(ways, config, shape, batches, steps)
-    known = by_threads.seconds_per_token | found.seconds_per_token
-    return msgspec.structs.replace(found, seconds_per_token=known)
+    executions = [msgspec.structs.replace(execution, threads=threads) for execution in executions]
+    tuned = _time_candidates(executions, config, shape, batches, steps)
+    known = by_threads.seconds_per_token | tuned.seconds_per_token
+    return msgspec.structs.replace(tuned, seconds_per_token=known)
 
 
 def _at_rest(choice: TuningResult, by_threads: TuningResult, threads: int) -> TuningResult:
     """`choice` on all `threads`, as it is remembered: how many are best is tried again each time.
     Of ways that were not timed on all of them, the time of the one that was is taken."""
-    way = msgspec.structs.replace(choice.execution, threads=threads)
+    execution = msgspec.structs.replace(choice.execution, threads=threads)
     own = by_threads.seconds_per_token
     on_all = describe_execution(msgspec.structs.replace(by_threads.execution, threads=threads))
     full = own.get(on_all, min(own.values()))  # where so many threads were hopeless
-    known = {describe_execution(way): full} | choice.seconds_per_token
-    return msgspec.structs.replace(choice, execution=way, seconds_per_token=known)
+    known = {describe_execution(execution): full} | choice.seconds_per_token
+    return msgspec.structs.replace(choice, execution=execution, seconds_per_token=known)
 
 
 def _steps_within(choice: TuningResult, batches: BatchSampler, steps: int, seconds: float) -> int:
@@ -282,61 +282,61 @@ def _should_tune_further(choice: TuningResult, batches: BatchSampler, steps: int
 
 
 def _time_candidates(
-    ways: list[Execution], config: RunConfig, shape: ModelShape, batches: BatchSampler, steps: int = 0
+    executions: list[Execution], config: RunConfig, shape: ModelShape, batches: BatchSampler, steps: int = 0
 ) -> TuningResult:
     """The fastest of `ways`; no more of them than a run of `steps` can earn back."""
-    best = ways[0]
+    best = executions[0]
     timed: dict[Execution, float] = {}
     updates: dict[Execution, float] = {}
     _warm_up_device(best.device)
     began = time.perf_counter()
     spent = 0.0
-    for way in ways:
+    for execution in executions:
         limit = timed[best] * PRUNE_RATIO if timed else float("inf")
-        timed[way], updates[way] = _time_or_pass(way, config, shape, batches, limit)
-        if timed[way] < timed[best]:
-            best = way
+        timed[execution], updates[execution] = _time_or_pass(execution, config, shape, batches, limit)
+        if timed[execution] < timed[best]:
+            best = execution
         known = {describe_execution(w): s for w, s in timed.items() if s < float("inf")}
-        found = TuningResult(best, known, updates[best])
+        result = TuningResult(best, known, updates[best])
         if not known:
             continue
         trying = time.perf_counter() - began
-        allowed = MAX_TUNING_FRACTION * found.seconds(batches.tokens_per_step, steps)
-        if steps and trying > allowed and way is not ways[-1]:
+        allowed = MAX_TUNING_FRACTION * result.seconds(batches.tokens_per_step, steps)
+        if steps and trying > allowed and execution is not executions[-1]:
             spent = trying
             break
     if not known:
         raise torch.OutOfMemoryError("in every way")
-    return msgspec.structs.replace(found, truncated_tuning_seconds=spent)
+    return msgspec.structs.replace(result, truncated_tuning_seconds=spent)
 
 
 def _time_or_pass(
-    way: Execution, config: RunConfig, shape: ModelShape, batches: BatchSampler, limit: float
+    execution: Execution, config: RunConfig, shape: ModelShape, batches: BatchSampler, limit: float
 ) -> tuple[float, float]:
     """`time_step`; on a GPU with the whole batch, as its time does not follow the tokens, and
     infinite for a way that its memory is too small for."""
-    if way.device == "cpu":
-        return time_training_step(way, config, shape, batches, limit)
+    if execution.device == "cpu":
+        return time_training_step(execution, config, shape, batches, limit)
     try:
         # A GPU's first step is slow whatever the way, and so tells nothing.
-        return _time_whole_batch(way, config, shape, batches)
+        return _time_whole_batch(execution, config, shape, batches)
     except torch.OutOfMemoryError:
         return float("inf"), float("inf")
 
 
 def _time_whole_batch(
-    way: Execution, config: RunConfig, shape: ModelShape, batches: BatchSampler
+    execution: Execution, config: RunConfig, shape: ModelShape, batches: BatchSampler
 ) -> tuple[float, float]:
     """`time_step` with as many sequences as go through the network together."""
-    least = 0.0 if way.device == "cpu" else GPU_PROBE_SECONDS
+    min_seconds = 0.0 if execution.device == "cpu" else GPU_PROBE_SECONDS
     return time_training_step(
-        way, config, shape, batches, float("inf"), sequences=config.micro_batch_size, least=least
+        execution, config, shape, batches, float("inf"), sequences=config.micro_batch_size, min_seconds=min_seconds
     )
 
 
 def time_training_step(
-    way: Execution, config: RunConfig, shape: ModelShape, batches: BatchSampler, limit: float,
-    sequences: int = 0, clock: Callable[[], float] = time.perf_counter, least: float = 0.0,
+    execution: Execution, config: RunConfig, shape: ModelShape, batches: BatchSampler, limit: float,
+    sequences: int = 0, clock: Callable[[], float] = time.perf_counter, min_seconds: float = 0.0,
 ) -> tuple[float, float]:  # fmt: skip
     """Seconds per token of forward and backward, and seconds of an update: the fastest of a few
     after one to warm up; only that one if it took more than `limit` a token.
@@ -344,26 +344,26 @@ def time_training_step(
     Each of the few is one step, or the mean of as many as take `least` seconds by `clock`.
     """
     torch.manual_seed(0)
-    torch.set_num_threads(way.threads)
-    model = _network(way, config, shape)
-    optimizers = make_optimizers(model, config, way)
+    torch.set_num_threads(execution.threads)
+    model = _network(execution, config, shape)
+    optimizers = make_optimizers(model, config, execution)
     sequences = sequences or max(1, min(config.micro_batch_size, PROBE_TOKENS // config.seq_len))
-    compute = make_loss_fn(way)
-    batch = torch.from_numpy(batches.batch(0)[:sequences]).to(way.device)
+    compute = make_loss_fn(execution)
+    batch = torch.from_numpy(batches.batch(0)[:sequences]).to(execution.device)
     steps, updates = [], []
     for _ in range(PROBE_REPEATS + 1):
         count, forward, update = 0, 0.0, 0.0
-        while count == 0 or forward + update < least:
+        while count == 0 or forward + update < min_seconds:
             began = clock()
-            with autocast_precision(way):
+            with autocast_precision(execution):
                 loss, _ = compute(model, batch[:, :-1], batch[:, 1:], config.label_smoothing)
             loss.backward()  # type: ignore[no-untyped-call]
-            _wait_for(way.device)
+            _wait_for(execution.device)
             between = clock()
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad()
-            _wait_for(way.device)
+            _wait_for(execution.device)
             count, forward, update = (
                 count + 1, forward + between - began, update + clock() - between
             )  # fmt: skip
@@ -374,17 +374,17 @@ def time_training_step(
     return min(steps[1:] or steps), min(updates[1:] or updates)
 
 
-def _network(way: Execution, config: RunConfig, shape: ModelShape) -> Transformer:
+def _network(execution: Execution, config: RunConfig, shape: ModelShape) -> Transformer:
     """The network to time, with the weights that training would start from.
 
     torch's own first weights make probabilities of gpt's tied head so small that a processor leaves
     its quick arithmetic for them: a step took twelve times what it does in training.
     """
-    model = Transformer(shape, config.dropout_rate, way.attention)
+    model = Transformer(shape, config.dropout_rate, execution.attention)
     initialize(model, config.seed)
     model.checkpoint_activations = config.activation_checkpointing
-    model.blank_rate = config.token_dropout or 0.0
-    return model.to(way.device)
+    model.token_dropout = config.token_dropout or 0.0
+    return model.to(execution.device)
 
 
 def _warm_up_device(device: str) -> None:

@@ -40,9 +40,9 @@ def defer_stop_signals() -> Iterator[StopRequest]:
     system may send it twice, and SIGTERM with it. Where it was ignored (`nohup`), it stays so.
     Signals can be caught by the main thread only; elsewhere this does nothing.
     """
-    wish = StopRequest()
+    stop_request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
-        yield wish
+        yield stop_request
         return
     previous = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
     hangup = getattr(signal, "SIGHUP", None)  # not on Windows
@@ -51,19 +51,19 @@ def defer_stop_signals() -> Iterator[StopRequest]:
     before_hangup = None if hangup is None else signal.getsignal(hangup)
 
     def notice(number: int, _: FrameType | None) -> None:
-        wish.signal_number = number
+        stop_request.signal_number = number
         for known, handler in previous.items():
             signal.signal(known, handler)
 
     def notice_hangup(number: int, _: FrameType | None) -> None:
-        wish.signal_number = wish.signal_number or number
+        stop_request.signal_number = stop_request.signal_number or number
 
     for known in previous:
         signal.signal(known, notice)
     if hangup is not None:
         signal.signal(hangup, notice_hangup)
     try:
-        yield wish
+        yield stop_request
     finally:
         for known, handler in previous.items():
             signal.signal(known, handler)

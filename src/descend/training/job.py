@@ -70,7 +70,7 @@ from descend.training.ways import resolve_training_device
 from descend.units import quoted
 from descend.version import __version__
 
-MOST_VALIDATION_TOKENS = 2**17
+MAX_VALIDATION_TOKENS = 2**17
 """Held-out tokens that each epoch is judged on: enough for a standard error near 0.01 nat."""
 
 
@@ -121,7 +121,7 @@ def create_run(
     text = prepare_documents(config, progress, anew=True)
     tokenizer = loaded.tokenizer if loaded else load_or_train_tokenizer(config, text, progress)
     store = prepare_tokens(text, tokenizer, progress)
-    asked, config = config, shorten_context_for(config, len(store.train))
+    requested_config, config = config, shorten_context_for(config, len(store.train))
     batches = BatchSampler(store.train, config.seq_len, config.batch_size, config.seed)
     check_has_validation(store)
     shape = loaded.model.shape if loaded else shape_from_run_config(config, tokenizer.vocab_size)
@@ -130,10 +130,10 @@ def create_run(
     resolved = fill_open_keys(fitted, text, store, batches)
     progress("trying this machine", 0.0)
     with translate_memory_errors(config, shape):
-        left_open = config.gradient_accumulation is None
+        is_automatic = config.gradient_accumulation is None
         seconds = seconds_left(resolved, ends)
-        resolved, choice = _tune_within_memory(resolved, shape, batches, left_open, seconds)
-    course = make_train_plan(
+        resolved, choice = _tune_within_memory(resolved, shape, batches, is_automatic, seconds)
+    plan = make_train_plan(
         resolved, choice.execution, store, batches, ends=ends, continued=bool(parent)
     )
     model = Transformer(shape, config.dropout_rate, choice.execution.attention)
@@ -155,16 +155,16 @@ def create_run(
     )
     state = initial_train_state(model, resolved, choice.execution)
     read = dict(loaded.model.named_parameters()) if loaded else None
-    run_self_check(state, course, tokenizer.vocab_size, read)
-    notes = describe_choices(config, resolved, store, choice, own_tokens=loaded is None)
-    if config.seq_len != asked.seq_len:
+    run_self_check(state, plan, tokenizer.vocab_size, read)
+    warnings = describe_choices(config, resolved, store, choice, own_tokens=loaded is None)
+    if config.seq_len != requested_config.seq_len:
         few = f"{len(store.train)} tokens of text to train on: seq_len = {config.seq_len}"
-        notes = (f"{few} instead of {asked.seq_len}", *notes)
-    return TrainingRun(folder, info, shape, store, course, state, choice, (), (), notes)
+        warnings = (f"{few} instead of {requested_config.seq_len}", *warnings)
+    return TrainingRun(folder, info, shape, store, plan, state, choice, (), (), warnings)
 
 
 def _tune_within_memory(
-    resolved: RunConfig, shape: ModelShape, batches: BatchSampler, left_open: bool, seconds: float
+    resolved: RunConfig, shape: ModelShape, batches: BatchSampler, is_automatic: bool, seconds: float
 ) -> tuple[RunConfig, TuningResult]:
     """How to compute, and `resolved` with the batch in as many parts as the device has memory for,
     if that was left open: a GPU tells only when it is tried."""
@@ -173,7 +173,7 @@ def _tune_within_memory(
             steps = count_total_steps(resolved, batches)
             return resolved, autotune_execution(resolved, shape, batches, steps, seconds)
         except torch.OutOfMemoryError:
-            more = with_smaller_micro_batches(resolved) if left_open else None
+            more = with_smaller_micro_batches(resolved) if is_automatic else None
             if more is None:
                 raise
             resolved = more
@@ -220,22 +220,22 @@ def resume_run(folder: Path, progress: ProgressCallback = ignore_progress) -> Tr
     model = Transformer(shape, resolved.dropout_rate, execution.attention)
     state = initial_train_state(model, resolved, execution)
     read = load_checkpoint(checkpoint, state)
-    course = make_train_plan(
+    plan = make_train_plan(
         resolved, execution, store, batches, seconds_before=state.elapsed_seconds,
         continued=bool(info.parent),
     )  # fmt: skip
-    run_self_check(state, course, tokenizer.vocab_size, read)
-    notes = (
-        f"continuing from step {state.step:,} of {course.total_steps:,}", *damage, *differences,
+    run_self_check(state, plan, tokenizer.vocab_size, read)
+    warnings = (
+        f"continuing from step {state.step:,} of {plan.total_steps:,}", *damage, *differences,
     )  # fmt: skip
     before = read_events(folder, until=state.step)
     epochs = tuple(r for r in before if isinstance(r, Epoch))
-    rescues = tuple(r for r in before if isinstance(r, Rollback))
+    rollbacks = tuple(r for r in before if isinstance(r, Rollback))
     took = [r.seconds for r in before if isinstance(r, Step)]
     middle = statistics.median(took) if took else None
     rose = next((r for r in before if isinstance(r, Overfitting)), None)
     return TrainingRun(
-        folder, info, shape, store, course, state, None, epochs, rescues, notes, rose,
+        folder, info, shape, store, plan, state, None, epochs, rollbacks, warnings, rose,
         checkpoint, middle,
     )  # fmt: skip
 
@@ -249,20 +249,20 @@ def continuation_config(parent: Path, changes: dict[str, Any], file: Path | None
     fixed = ("architecture", "embed_dim", "num_heads", "num_layers", "ff_dim", "max_seq_len",
              "tokenizer", "vocab_size", "vocab_path")  # fmt: skip
     info = read_info(parent)
-    settings = resolve_config(changes, file=file, run=(parent, inherited_config(info)))
+    resolved = resolve_config(changes, file=file, run=(parent, inherited_config(info)))
     for key in fixed:
         # A small text may yield fewer tokens than were asked for: either number means the same.
         same = (info.resolved_config[key], info.requested_config[key])
-        value = getattr(settings.config, key)
+        value = getattr(resolved.config, key)
         if value not in same:
             raise ConfigError(
-                describe_source(key, settings.origins[key]), str(value),
+                describe_source(key, resolved.origins[key]), str(value),
                 f"{info.resolved_config[key]} as in the model {parent}",
                 "leave it out, or train a new model with `descend train`",
             )  # fmt: skip
-    if settings.origins["corpus_dir"].startswith("run "):
-        check_path(settings.config.corpus_dir, parent, EMBEDDED_CORPORA)
-    return settings.config
+    if resolved.origins["corpus_dir"].startswith("run "):
+        check_path(resolved.config.corpus_dir, parent, EMBEDDED_CORPORA)
+    return resolved.config
 
 
 def inherited_config(info: RunMetadata) -> dict[str, Any]:
@@ -270,9 +270,9 @@ def inherited_config(info: RunMetadata) -> dict[str, Any]:
 
     `epoch` counts anew, and where the parent ended by `max_steps` does not matter any more.
     """
-    left = ("save_dir", "warmup_steps", "max_steps")
-    kept = {k: v for k, v in info.requested_config.items() if k not in left}
-    return kept | {"corpus_dir": info.resolved_config["corpus_dir"]}
+    excluded_keys = ("save_dir", "warmup_steps", "max_steps")
+    inherited = {k: v for k, v in info.requested_config.items() if k not in excluded_keys}
+    return inherited | {"corpus_dir": info.resolved_config["corpus_dir"]}
 
 
 def load_or_train_tokenizer(
@@ -280,12 +280,12 @@ def load_or_train_tokenizer(
 ) -> Tokenizer:
     """The tokenizer that `config` names, or one trained on `text`."""
     if config.vocab_path:
-        return _given_tokenizer(config)
+        return _load_requested_tokenizer(config)
     vocab_size = choose_vocabulary(config, text.train_bytes)
     return prepare_tokenizer(text, config.tokenizer, vocab_size, progress)
 
 
-def _given_tokenizer(config: RunConfig) -> Tokenizer:
+def _load_requested_tokenizer(config: RunConfig) -> Tokenizer:
     assert config.vocab_path
     remember_path(config.vocab_path)
     tokenizer = load_tokenizer(Path(config.vocab_path))
@@ -357,22 +357,22 @@ def make_train_plan(
     assert resolved.epoch is not None
     assert resolved.warmup_steps is not None
 
-    def judge(model: Transformer) -> Evaluation:
+    def evaluate_epoch(model: Transformer) -> Evaluation:
         with autocast_precision(execution):
             return evaluate(
                 model,
                 store.validation,
                 store.tokenizer.byte_lengths,
                 resolved.seq_len,
-                max_windows=max(1, MOST_VALIDATION_TOKENS // resolved.seq_len),
+                max_windows=max(1, MAX_VALIDATION_TOKENS // resolved.seq_len),
             )
 
     steps = steps or count_total_steps(resolved, batches)
     rate = make_lr_schedule(resolved, resolved.warmup_steps, steps, batches.epoch_at_step)
     diverged_above = loss_of_explosion(store.tokenizer.vocab_size, continued)
-    tokens = min(len(store.validation), MOST_VALIDATION_TOKENS)
+    tokens = min(len(store.validation), MAX_VALIDATION_TOKENS)
     limit = make_time_limit(resolved, tokens, ends, seconds_before)
-    return TrainPlan(resolved, execution, batches, resolved.epoch, steps, rate, judge, diverged_above,
+    return TrainPlan(resolved, execution, batches, resolved.epoch, steps, rate, evaluate_epoch, diverged_above,
                   limit)  # fmt: skip
 
 
@@ -381,7 +381,7 @@ def initial_train_state(model: Transformer, config: RunConfig, execution: Execut
     model.to(execution.device)
     model.train()
     model.checkpoint_activations = config.activation_checkpointing
-    model.blank_rate = config.token_dropout or 0.0
+    model.token_dropout = config.token_dropout or 0.0
     optimizers = make_optimizers(model, config, execution)
     if execution.compiled:
         prefetch_compiler_info()
@@ -392,7 +392,7 @@ def _loss_of(parent: Path, resolved: RunConfig, store: TokenStore) -> float | No
     """Validation loss of `parent`; None if it was judged on other text, or with another context."""
     info = read_info(parent)
     same_text = info.corpus["corpus_sha256"] == store.info.corpus_sha256
-    judged_by = ("seed", "validation_fraction", "seq_len")
-    if not same_text or any(info.resolved_config[k] != getattr(resolved, k) for k in judged_by):
+    evaluation_keys = ("seed", "validation_fraction", "seq_len")
+    if not same_text or any(info.resolved_config[k] != getattr(resolved, k) for k in evaluation_keys):
         return None
     return read_summary(parent).validation_loss

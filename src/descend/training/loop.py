@@ -64,7 +64,7 @@ class TrainPlan:
 StepEvents = tuple[Step | WeightUpdateStats | Epoch | Rollback, ...]
 
 
-def train(state: TrainState, course: TrainPlan) -> Iterator[StepEvents]:
+def train(state: TrainState, plan: TrainPlan) -> Iterator[StepEvents]:
     """Train from `state` to the end of `course`: all records of a step at once.
 
     `state` is whole whenever they come out, and can be saved: nothing of the step is still to do.
@@ -73,38 +73,38 @@ def train(state: TrainState, course: TrainPlan) -> Iterator[StepEvents]:
     Raises `DivergedError` before an update that would put a number that is not finite into
     the weights, and where no rescue is left.
     """
-    watch, limit = WeightUpdateRecorder(), course.time_limit
+    watch, limit = WeightUpdateRecorder(), plan.time_limit
     if limit:
         limit.start()
-    while state.step < last_step(state, course.total_steps) and not (limit and limit.is_over):
+    while state.step < last_step(state, plan.total_steps) and not (limit and limit.is_over):
         number = state.step + 1
         try:
-            records = train_step(state, course, watch)
+            records = train_step(state, plan, watch)
         except DivergedError as trouble:
-            records = (roll_back(state, course.config, number, trouble),)
+            records = (roll_back(state, plan.config, number, trouble),)
         yield records
 
 
-def train_step(state: TrainState, course: TrainPlan, watch: WeightUpdateRecorder) -> StepEvents:
+def train_step(state: TrainState, plan: TrainPlan, watch: WeightUpdateRecorder) -> StepEvents:
     """One update, and what is due after it; `DivergedError` as for `train`."""
     began = time.perf_counter()
-    step, epoch = state.step, course.batches.epoch_at_step(state.step)
-    limit = course.time_limit
-    scheduled = limit.schedule_step(step, course.total_steps) if limit else step
-    planned = state.decay.rate_at(step) if state.decay else course.learning_rate(scheduled)
-    rate = planned * state.rescued.rate_factor
+    step, epoch = state.step, plan.batches.epoch_at_step(state.step)
+    limit = plan.time_limit
+    scheduled = limit.schedule_step(step, plan.total_steps) if limit else step
+    planned = state.decay.rate_at(step) if state.decay else plan.learning_rate(scheduled)
+    rate = planned * state.rollback_state.rate_factor
     set_learning_rate(state.optimizers, rate)
     # Dropout at step n follows from the seed and n alone, so nothing must be saved for it.
-    torch.manual_seed((course.config.seed * 1_000_003 + step) % 2**63)
-    loss, accuracy = accumulate_gradients(state, course, step)
-    norm = gradient_norm(state, course)
+    torch.manual_seed((plan.config.seed * 1_000_003 + step) % 2**63)
+    loss, accuracy = accumulate_gradients(state, plan, step)
+    norm = gradient_norm(state, plan)
     finite = math.isfinite(loss) and math.isfinite(norm)
     if not finite and not is_fp16_overflow(state, loss):
-        batch = get_batch(state, course, step)
+        batch = get_batch(state, plan, step)
         raise nonfinite_loss_error(state.model, batch, step, epoch, loss)
-    if finite and course.config.divergence_rollback == "on":
+    if finite and plan.config.divergence_rollback == "on":
         check_for_loss_spike(state, loss, epoch)
-    note_explosion(state, loss, course.diverged_above)
+    note_explosion(state, loss, plan.diverged_above)
     watching = step % RECORD_EVERY_STEPS == 0 and finite
     if watching:
         watch.before(state.model)
@@ -113,8 +113,8 @@ def train_step(state: TrainState, course: TrainPlan, watch: WeightUpdateRecorder
     state.skipped = 0 if finite else state.skipped + 1
     seconds = time.perf_counter() - began
     state.elapsed_seconds += seconds
-    epoch_ends = min(course.batches.steps(epoch), last_step(state, course.total_steps))
-    epoch_steps = epoch_ends - course.batches.steps(epoch - 1)
+    epoch_ends = min(plan.batches.steps(epoch), last_step(state, plan.total_steps))
+    epoch_steps = epoch_ends - plan.batches.steps(epoch - 1)
     state.tally.add(epoch_steps, loss, accuracy, seconds)
     last = False
     if limit:
@@ -122,52 +122,52 @@ def train_step(state: TrainState, course: TrainPlan, watch: WeightUpdateRecorder
         last = limit.must_stop(ends_epoch=state.step == epoch_ends)
         if last and state.step < epoch_ends:
             limit.close_tally(state.tally, epoch_steps)
-    clip = effective_gradient_clip(state.rescued, course.config)
+    clip = effective_gradient_clip(state.rollback_state, plan.config)
     records: list[Step | WeightUpdateStats | Epoch] = [Step(
         state.step, epoch, loss, accuracy, rate, norm if finite else None,
         clipped=finite and bool(clip) and norm > clip, seconds=seconds,
     )]  # fmt: skip
     if watching:
         records.append(watch.after(state.model, state.step))
-    if course.evaluate and (last or state.step == epoch_ends):
+    if plan.evaluate and (last or state.step == epoch_ends):
         # A batch larger than the text finishes several passes at once: the last one counts.
         # The last pass may be a part of one.
-        done = min(max(course.batches.completed_epochs(state.step), epoch), course.epochs)
-        records.append(finish_epoch(state, course, course.evaluate, done))
+        done = min(max(plan.batches.completed_epochs(state.step), epoch), plan.epochs)
+        records.append(finish_epoch(state, plan, plan.evaluate, done))
     if limit:
         limit.is_over = last
     return tuple(records)
 
 
-def get_batch(state: TrainState, course: TrainPlan, step: int) -> NDArray[np.int64]:
+def get_batch(state: TrainState, plan: TrainPlan, step: int) -> NDArray[np.int64]:
     """Token ids of `step` (from 0): its own batch, or a later one where some were left out."""
-    return course.batches.batch(step + state.rescued.batches_skipped)
+    return plan.batches.batch(step + state.rollback_state.batches_skipped)
 
 
-def accumulate_gradients(state: TrainState, course: TrainPlan, step: int) -> tuple[float, float]:
+def accumulate_gradients(state: TrainState, plan: TrainPlan, step: int) -> tuple[float, float]:
     """Add the gradients of the batch of `step`; returns its mean loss (nats) and accuracy."""
-    batch = torch.from_numpy(get_batch(state, course, step)).to(course.execution.device)
-    parts = batch.tensor_split(course.config.num_micro_batches)
+    batch = torch.from_numpy(get_batch(state, plan, step)).to(plan.execution.device)
+    parts = batch.tensor_split(plan.config.num_micro_batches)
     loss_sum = torch.zeros((), device=batch.device)
     hits = torch.zeros((), device=batch.device, dtype=torch.long)
     for part in parts:
         inputs, targets = part[:, :-1], part[:, 1:]
-        with autocast_precision(course.execution):
-            loss, right = course.loss_fn(
-                state.model, inputs, targets, course.config.label_smoothing
+        with autocast_precision(plan.execution):
+            loss, right = plan.loss_fn(
+                state.model, inputs, targets, plan.config.label_smoothing
             )
-        share = len(part) / len(batch)
-        state.scaler.scale(loss * share).backward()  # type: ignore[no-untyped-call]
-        loss_sum += loss.detach() * share
+        fraction = len(part) / len(batch)
+        state.scaler.scale(loss * fraction).backward()  # type: ignore[no-untyped-call]
+        loss_sum += loss.detach() * fraction
         hits += right
     return loss_sum.item(), hits.item() / batch[:, 1:].numel()
 
 
-def gradient_norm(state: TrainState, course: TrainPlan) -> float:
+def gradient_norm(state: TrainState, plan: TrainPlan) -> float:
     """Norm of all gradients together, before they are clipped to `gradient_clip`."""
     for optimizer in state.optimizers:
         state.scaler.unscale_(optimizer)
-    return clip_grad_norm(state.model, effective_gradient_clip(state.rescued, course.config)).item()
+    return clip_grad_norm(state.model, effective_gradient_clip(state.rollback_state, plan.config)).item()
 
 
 def is_fp16_overflow(state: TrainState, loss: float) -> bool:
@@ -189,30 +189,30 @@ def optimizer_step(state: TrainState, finite: bool) -> None:
 
 
 def finish_epoch(
-    state: TrainState, course: TrainPlan, evaluate: Callable[[Transformer], Evaluation], epoch: int
+    state: TrainState, plan: TrainPlan, evaluate: Callable[[Transformer], Evaluation], epoch: int
 ) -> Epoch:
     """Judge the model on held-out text, remember it if it is the best, begin a new tally."""
     began = time.perf_counter()
     result = evaluate(state.model)
     spent = time.perf_counter() - began
     state.elapsed_seconds += spent
-    if course.time_limit:
-        course.time_limit.add_evaluation(spent)
+    if plan.time_limit:
+        plan.time_limit.add_evaluation(spent)
     if not math.isfinite(result.loss):
         raise DivergedError(
             f"epoch {epoch}",
             f"a validation loss of {result.loss}, beginning in "
-            + find_first_nonfinite(state.model, get_batch(state, course, state.step - 1)),
+            + find_first_nonfinite(state.model, get_batch(state, plan, state.step - 1)),
             "a finite number",
             "lower learning_rate and train again",
         )  # fmt: skip
     check_numbers(state, epoch)  # of weights that the held-out text does not touch, too
-    if has_exploded(state, course, result.loss):
+    if has_exploded(state, plan, result.loss):
         raise describe_explosion(state, result.loss, epoch)
     if state.best is None or result.loss < state.best.validation_loss:
         state.best = BestWeights(epoch, result.loss, copy_weights(state.model))
     tally, state.tally = state.tally, EpochAccumulator()
-    tokens = tally.steps * course.batches.tokens_per_step
+    tokens = tally.steps * plan.batches.tokens_per_step
     return Epoch(
         epoch=epoch,
         step=state.step,

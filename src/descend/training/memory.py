@@ -36,8 +36,8 @@ def fit_micro_batches_to_memory(config: RunConfig, shape: ModelShape, device: st
     whole = config.model_copy(update={"gradient_accumulation": 1})
     if available is None:
         return whole
-    ways = (whole, *_in_more_parts(whole))
-    return next((way for way in ways if training_memory(way, shape) <= available), whole)
+    candidates = (whole, *_in_more_parts(whole))
+    return next((candidate for candidate in candidates if training_memory(candidate, shape) <= available), whole)
 
 
 def with_smaller_micro_batches(config: RunConfig) -> RunConfig | None:
@@ -68,10 +68,10 @@ def translate_memory_errors(config: RunConfig, shape: ModelShape) -> Iterator[No
 
 
 def _error(
-    config: RunConfig, shape: ModelShape, found: str, available: int | None
+    config: RunConfig, shape: ModelShape, actual: str, available: int | None
 ) -> OutOfMemoryError:
     room = "less" if available is None else f"at most the {format_bytes(available)} that are free"
-    return OutOfMemoryError("memory", found, room, memory_reduction_advice(config, shape, available))
+    return OutOfMemoryError("memory", actual, room, memory_reduction_advice(config, shape, available))
 
 
 def memory_reduction_advice(config: RunConfig, shape: ModelShape, available: int | None) -> str:

@@ -27,7 +27,7 @@ Polar Express" (Amsel et al. 2025), which end as low as five equal steps do (doc
 SPECTRAL_NORM_MARGIN = 1.01
 """Singular values must begin below 1 even when they are rounded (the same)."""
 
-SMALLEST_NORM = 1e-7
+MIN_NORM = 1e-7
 
 TALL_MATRIX_RATIO = 2
 """Times as long as wide from which it pays to work out the factor of all steps first."""
@@ -71,11 +71,11 @@ class Muon(Optimizer):
         torch._foreach_mul_(weights, 1 - rate * decay)
         for shape in dict.fromkeys(p.shape for p in weights):
             alike = [n for n, p in enumerate(weights) if p.shape == shape]
-            moved = [weights[n] for n in alike]
+            parameters = [weights[n] for n in alike]
             stacked = torch.stack([ahead[n] for n in alike]).to(self.dtype)
-            directions = self.orthogonal(stacked).to(moved[0].dtype).unbind()
+            directions = self.orthogonal(stacked).to(parameters[0].dtype).unbind()
             scale = math.sqrt(max(1.0, shape[0] / shape[1]))
-            torch._foreach_add_(moved, directions, alpha=-rate * scale)
+            torch._foreach_add_(parameters, directions, alpha=-rate * scale)
 
 
 def orthogonalize(matrices_NRC: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ def orthogonalize(matrices_NRC: Tensor) -> Tensor:
     iteration: matrix products only."""
     tall = matrices_NRC.shape[1] > matrices_NRC.shape[2]
     x = matrices_NRC.mT if tall else matrices_NRC
-    x = x / (SPECTRAL_NORM_MARGIN * x.norm(dim=(-2, -1), keepdim=True).clamp(min=SMALLEST_NORM))
+    x = x / (SPECTRAL_NORM_MARGIN * x.norm(dim=(-2, -1), keepdim=True).clamp(min=MIN_NORM))
     long = x.shape[2] >= TALL_MATRIX_RATIO * x.shape[1] and x.dtype == torch.float32
     x = _iterate_on_gram_matrix(x) if long else _iterate_directly(x)
     return x.mT if tall else x

@@ -82,16 +82,16 @@ class _CrossEntropy(torch.autograd.Function):
             top, likeliest = logits.max(-1, keepdim=True)
             right = targets[:, None]
             hits += (likeliest == right).sum()
-            wanted = (1 - label_smoothing) * logits.gather(1, right)
+            target_logits = (1 - label_smoothing) * logits.gather(1, right)
             if label_smoothing:
-                wanted += label_smoothing * logits.mean(-1, keepdim=True)
+                target_logits += label_smoothing * logits.mean(-1, keepdim=True)
             x = torch.sub(logits, top, out=gradient if exact else None).exp_()
             scale = x.sum(-1, keepdim=True)
-            total += (top + scale.log() - wanted).sum()
+            total += (top + scale.log() - target_logits).sum()
             x.div_(scale.mul_(count))
             if label_smoothing:
                 x.sub_(label_smoothing / vocabulary / count)
-            x.scatter_add_(1, right, torch.full_like(wanted, (label_smoothing - 1) / count))
+            x.scatter_add_(1, right, torch.full_like(target_logits, (label_smoothing - 1) / count))
             if not exact:
                 gradient.copy_(x)
         ctx.save_for_backward(gradient_NV)

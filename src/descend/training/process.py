@@ -31,7 +31,7 @@ def limit_threads_to_idle_cores() -> Iterator[None]:
 
 
 @contextmanager
-def restore_process_settings() -> Iterator[None]:
+def restore_process_state() -> Iterator[None]:
     """Afterwards torch has the threads that it had: they are what a later choice finds as all there
     are. Meanwhile, what is freed stays with the process.
 

@@ -13,7 +13,7 @@ from descend.text.batches import BatchSampler
 # Vocabulary by bytes of training text: a larger one shortens the text but spreads it thinner
 # over the tokens.
 _VOCABULARIES = ((150_000, 1024), (3_000_000, 2048), (30_000_000, 4096))
-_LARGEST_VOCABULARY = 8192
+_MAX_VOCABULARY = 8192
 
 # Epochs: a million tokens in all, but no more than three epochs. More of them ended higher on 40,
 # 135 and 400 kB of prose (benchmarks/results/improve/epochs.jsonl). Of a text of a few kilobytes
@@ -22,11 +22,11 @@ _EPOCHS_BY_TOKENS_WANTED = ((3, 1_000_000), (10, 40_000))
 
 # Tokens hidden from the model: none while repeats teach something new, then more with each pass.
 _EPOCHS_WITHOUT_TOKEN_DROPOUT = 3
-_BLANK_RATE_PER_PASS = 0.05
+_TOKEN_DROPOUT_PER_EPOCH = 0.05
 _MAX_TOKEN_DROPOUT = 0.2
 
 # A text too short for it is no text to train on, but a mistake.
-_SHORTEST_CONTEXT = 8
+_MIN_CONTEXT = 8
 
 WARMUP_FRACTION = 0.05
 
@@ -38,7 +38,7 @@ def choose_vocabulary(config: RunConfig, train_bytes: int) -> int:
     for limit, size in _VOCABULARIES:
         if train_bytes < limit:
             return size
-    return _LARGEST_VOCABULARY
+    return _MAX_VOCABULARY
 
 
 def shorten_context_for(config: RunConfig, train_tokens: int) -> RunConfig:
@@ -46,9 +46,9 @@ def shorten_context_for(config: RunConfig, train_tokens: int) -> RunConfig:
     with the longest power of two that goes twice into them, if that makes a context."""
     if "seq_len" in config.model_fields_set or train_tokens > config.seq_len:
         return config
-    longest = 1 << max(1, (train_tokens - 1) // 2).bit_length() - 1
-    long_enough = longest >= _SHORTEST_CONTEXT
-    return config.model_copy(update={"seq_len": longest}) if long_enough else config
+    max_context = 1 << max(1, (train_tokens - 1) // 2).bit_length() - 1
+    long_enough = max_context >= _MIN_CONTEXT
+    return config.model_copy(update={"seq_len": max_context}) if long_enough else config
 
 
 def choose_epochs(config: RunConfig, train_tokens: int) -> int:
@@ -66,7 +66,7 @@ def choose_token_dropout(config: RunConfig, epochs: int) -> float:
     if config.token_dropout is not None:
         return config.token_dropout
     beyond = max(0, epochs - _EPOCHS_WITHOUT_TOKEN_DROPOUT)
-    return min(_MAX_TOKEN_DROPOUT, round(_BLANK_RATE_PER_PASS * beyond, 2))
+    return min(_MAX_TOKEN_DROPOUT, round(_TOKEN_DROPOUT_PER_EPOCH * beyond, 2))
 
 
 def choose_warmup(config: RunConfig, total_steps: int) -> int:
@@ -82,6 +82,6 @@ def count_total_steps(resolved: RunConfig, batches: BatchSampler) -> int:
     return resolved.max_steps or batches.steps(resolved.epoch)
 
 
-def auto_chosen_keys(config: RunConfig, values: dict[str, Any]) -> dict[str, Any]:
+def automatic_values(config: RunConfig, values: dict[str, Any]) -> dict[str, Any]:
     """Those of `values` whose key the user left open, to be said aloud."""
     return {key: value for key, value in values.items() if getattr(config, key) is None}

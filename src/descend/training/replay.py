@@ -58,7 +58,7 @@ class CudaGraphLoss:
 
         device = torch.device(self.execution.device)
         # Trying it out before the recording draws random numbers, which the step must not miss.
-        chance = torch.cuda.get_rng_state(device)
+        rng_state = torch.cuda.get_rng_state(device)
         samples = (inputs_BT.clone().contiguous(), targets_BT.clone().contiguous(), *weights)
         with (
             torch.cuda.device(device),  # of several cards the one that the model is on
@@ -70,7 +70,7 @@ class CudaGraphLoss:
             recorded: Callable[..., Any] = torch.cuda.make_graphed_callables(
                 forward, samples, allow_unused_input=True
             )
-        torch.cuda.set_rng_state(chance, device)
+        torch.cuda.set_rng_state(rng_state, device)
         return lambda inputs, targets: recorded(inputs, targets, *weights)
 
 
@@ -83,23 +83,23 @@ class CudaGraphFunction:
         self.graphs: dict[torch.Size, tuple[torch.cuda.CUDAGraph, Tensor, Tensor]] = {}
 
     @torch.no_grad()
-    def __call__(self, given: Tensor) -> Tensor:
+    def __call__(self, input_tensor: Tensor) -> Tensor:
         """As `function`."""
-        if given.shape not in self.graphs:
-            self.graphs[given.shape] = self._record(given.clone())
-        graph, read, written = self.graphs[given.shape]
-        read.copy_(given)
+        if input_tensor.shape not in self.graphs:
+            self.graphs[input_tensor.shape] = self._record(input_tensor.clone())
+        graph, read, written = self.graphs[input_tensor.shape]
+        read.copy_(input_tensor)
         graph.replay()
         return written
 
     def _record(self, read: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor, Tensor]:
         with torch.cuda.device(read.device):
-            beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-            beside.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(beside):  # libraries set themselves up before they are recorded
+            side_stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            side_stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side_stream):  # libraries set themselves up before they are recorded
                 for _ in range(NUM_WARMUP_CALLS):
                     self.function(read)
-            torch.cuda.current_stream().wait_stream(beside)
+            torch.cuda.current_stream().wait_stream(side_stream)
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph):
                 written = self.function(read)

@@ -66,7 +66,7 @@ def check_for_loss_spike(state: TrainState, loss: float, epoch: int) -> None:
         recent.num_high += 1
         return
     step = state.step
-    settled = step > state.rescued.last_step + SNAPSHOT_EVERY_STEPS or not state.rescued.num_rollbacks
+    settled = step > state.rollback_state.last_step + SNAPSHOT_EVERY_STEPS or not state.rollback_state.num_rollbacks
     if state.rollback_snapshot is None or (step % SNAPSHOT_EVERY_STEPS == 0 and settled):
         check_numbers(state, epoch)
         state.rollback_snapshot = copy_snapshot(state)
@@ -80,21 +80,21 @@ def roll_back(state: TrainState, config: RunConfig, noticed: int, trouble: Diver
 
     Raises `trouble` where rescues are off or used up, or before anything was good.
     """
-    good, first_bad = state.rollback_snapshot, noticed - state.recent.num_high
-    if config.divergence_rollback == "off" or good is None or state.rescued.num_rollbacks >= MAX_ROLLBACKS:
+    snapshot, first_bad = state.rollback_snapshot, noticed - state.recent.num_high
+    if config.divergence_rollback == "off" or snapshot is None or state.rollback_state.num_rollbacks >= MAX_ROLLBACKS:
         raise trouble
-    changed = _next_change(state.rescued, config, noticed, noticed - good.scalars.step)
+    changed = _next_change(state.rollback_state, config, noticed, noticed - snapshot.scalars.step)
     if changed is None:
         raise trouble
-    change, value, state.rescued = changed
+    change, value, state.rollback_state = changed
     for optimizer in state.optimizers:
         optimizer.zero_grad(set_to_none=True)
     if state.scaler.is_enabled():  # it may wait for the rest of the step that is given up
         state.scaler.update(state.scaler.get_scale())
     seconds = state.elapsed_seconds
-    restore_snapshot(good, state)
+    restore_snapshot(snapshot, state)
     state.elapsed_seconds = seconds
-    return Rollback(state.step, first_bad, trouble.found, change, value)
+    return Rollback(state.step, first_bad, trouble.actual, change, value)
 
 
 Change = tuple[Literal["skip", "clip", "rate"], float, RollbackState]
@@ -120,9 +120,9 @@ def _next_change(before: RollbackState, config: RunConfig, noticed: int, batches
     return "rate", factor, msgspec.structs.replace(after, rate_factor=factor)
 
 
-def effective_gradient_clip(rescued: RollbackState, config: RunConfig) -> float:
+def effective_gradient_clip(rollback_state: RollbackState, config: RunConfig) -> float:
     """The largest gradient norm let through; 0: any."""
-    return config.gradient_clip if rescued.gradient_clip is None else rescued.gradient_clip
+    return config.gradient_clip if rollback_state.gradient_clip is None else rollback_state.gradient_clip
 
 
 def _far_above(recent: RecentLosses, loss: float, guessing: float) -> bool:

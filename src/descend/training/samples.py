@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descend.model.generate import collect_completions, generate_text
-from descend.model.sampling import SamplingSettings
+from descend.model.sampling import SamplingOptions
 from descend.model.transformer import Transformer
 from descend.runs.records import Sample
 from descend.text.store import TokenStore
@@ -31,24 +31,24 @@ def _prompt(window: NDArray[np.unsignedinteger], tokenizer: Tokenizer) -> str:
     """A beginning from the longest piece of a document in `window`: decoded together, the end of
     one document and the next would read as one text."""
     ends = np.flatnonzero(window == tokenizer.eos_token_id)
-    pieces = np.split(window, ends)
-    piece = max(range(len(pieces)), key=lambda n: len(pieces[n]))
-    text = tokenizer.decode(pieces[piece].tolist())
-    if piece == 0:
+    documents = np.split(window, ends)
+    document_index = max(range(len(documents)), key=lambda n: len(documents[n]))
+    text = tokenizer.decode(documents[document_index].tolist())
+    if document_index == 0:
         # A window begins anywhere, even inside a character: begin with the next word instead.
         text = text.lstrip("\ufffd").partition(" ")[2].lstrip() or text
     ids = tokenizer.encode(text)
     # Of a document that ends here half is left for the model to write.
-    most = min(PROMPT_TOKENS, -(-len(ids) // 2)) if piece < len(ends) else PROMPT_TOKENS
-    return tokenizer.decode(ids[:most]).rstrip("\ufffd")
+    max_tokens = min(PROMPT_TOKENS, -(-len(ids) // 2)) if document_index < len(ends) else PROMPT_TOKENS
+    return tokenizer.decode(ids[:max_tokens]).rstrip("\ufffd")
 
 
 def generate_sample(
     model: Transformer, store: TokenStore, prompt: str, *, step: int, context: int, seed: int
 ) -> Sample:
     """What `model` writes after `prompt` with the default settings; changes nothing in it."""
-    pieces = generate_text(
-        model, store.tokenizer, [prompt], SamplingSettings(),
+    chunks = generate_text(
+        model, store.tokenizer, [prompt], SamplingOptions(),
         max_new_tokens=SAMPLE_TOKENS, seed=seed, context=context,
     )  # fmt: skip
-    return Sample(step, prompt, collect_completions(pieces, 1)[0].text)
+    return Sample(step, prompt, collect_completions(chunks, 1)[0].text)

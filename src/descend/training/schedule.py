@@ -25,28 +25,28 @@ def make_lr_schedule(
         epochs = sorted(rates)
 
         def piecewise(step: int) -> float:
-            place = bisect.bisect_right(epochs, epoch_of(step)) - 1
-            return rates[epochs[max(place, 0)]] * warmup(step)
+            index = bisect.bisect_right(epochs, epoch_of(step)) - 1
+            return rates[epochs[max(index, 0)]] * warmup(step)
 
     def warmup(step: int) -> float:
         return min(1.0, (step + 1) / (warmup_steps + 1))
 
     def single(step: int) -> float:
         assert isinstance(rates, float)
-        left = (total_steps - step) / max(total_steps - warmup_steps, 1)
-        return rates * min(warmup(step), decay_factor(config.schedule, min(left, 1.0)))
+        remaining_fraction = (total_steps - step) / max(total_steps - warmup_steps, 1)
+        return rates * min(warmup(step), decay_factor(config.schedule, min(remaining_fraction, 1.0)))
 
     return piecewise if isinstance(rates, dict) else single
 
 
-def decay_factor(schedule: str, left: float) -> float:
+def decay_factor(schedule: str, remaining_fraction: float) -> float:
     """Share of the peak when `left` (1 to 0) of the run after warmup remains."""
     if schedule == "linear":
-        return left
+        return remaining_fraction
     if schedule == "cosine":
-        return 0.5 * (1 - math.cos(math.pi * left))
+        return 0.5 * (1 - math.cos(math.pi * remaining_fraction))
     if schedule == "wsd":
-        return min(1.0, left / WSD_DECAY_FRACTION)
+        return min(1.0, remaining_fraction / WSD_DECAY_FRACTION)
     return 1.0
 
 
@@ -55,10 +55,10 @@ def schedule_phases(config: RunConfig, warmup_steps: int, total_steps: int) -> l
 
     Of `piecewise` the warmup alone: its other phases are the epochs that it names.
     """
-    found = [(warmup_steps, "warmup ends")] if warmup_steps else []
+    phases = [(warmup_steps, "warmup ends")] if warmup_steps else []
     if config.schedule in ("linear", "cosine") and warmup_steps:
-        found = [(warmup_steps, "rate falls")]
+        phases = [(warmup_steps, "rate falls")]
     if config.schedule == "wsd":
-        left = WSD_DECAY_FRACTION * max(total_steps - warmup_steps, 1)
-        found.append((round(total_steps - left), "rate falls"))
-    return [(step, words) for step, words in found if 0 < step < total_steps]
+        decay_steps = WSD_DECAY_FRACTION * max(total_steps - warmup_steps, 1)
+        phases.append((round(total_steps - decay_steps), "rate falls"))
+    return [(step, label) for step, label in phases if 0 < step < total_steps]

@@ -16,7 +16,7 @@ Numbers = dict[str, dict[str, int | float]]
 
 def snapshot_view(state: TrainState) -> Snapshot:
     """All of `state`; its tensors are those that train on."""
-    tensors, numbers = zip(*(_take_apart(o) for o in state.optimizers), strict=True)
+    tensors, numbers = zip(*(_split_optimizer_state(o) for o in state.optimizers), strict=True)
     scalars = StateScalars(
         step=state.step,
         seconds=state.elapsed_seconds,
@@ -27,7 +27,7 @@ def snapshot_view(state: TrainState) -> Snapshot:
         best_validation_loss=state.best.validation_loss if state.best else None,
         optimizer_numbers=list(numbers),
         recent=copy.deepcopy(state.recent),
-        rescued=state.rescued,
+        rollback_state=state.rollback_state,
         decay=state.decay,
     )
     weights = {name: p.detach() for name, p in state.model.named_parameters()}
@@ -36,11 +36,11 @@ def snapshot_view(state: TrainState) -> Snapshot:
 
 def copy_snapshot(state: TrainState) -> Snapshot:
     """The same with tensors of its own, on the same device."""
-    seen = snapshot_view(state)
+    view = snapshot_view(state)
     return replace(
-        seen,
-        weights={name: t.clone() for name, t in seen.weights.items()},
-        optimizers=[{name: t.clone() for name, t in held.items()} for held in seen.optimizers],
+        view,
+        weights={name: t.clone() for name, t in view.weights.items()},
+        optimizers=[{name: t.clone() for name, t in tensors.items()} for tensors in view.optimizers],
     )
 
 
@@ -51,8 +51,8 @@ def restore_snapshot(snapshot: Snapshot, state: TrainState) -> None:
     """
     scalars = snapshot.scalars
     load_weights(state.model, snapshot.weights)
-    held = zip(state.optimizers, snapshot.optimizers, scalars.optimizer_numbers, strict=True)
-    for optimizer, tensors, numbers in held:
+    optimizer_states = zip(state.optimizers, snapshot.optimizers, scalars.optimizer_numbers, strict=True)
+    for optimizer, tensors, numbers in optimizer_states:
         _put_together(optimizer, tensors, numbers)
     if scalars.scaler:
         state.scaler.load_state_dict(scalars.scaler)
@@ -61,29 +61,29 @@ def restore_snapshot(snapshot: Snapshot, state: TrainState) -> None:
     state.best = snapshot.best
 
 
-def _take_apart(optimizer: Optimizer) -> tuple[dict[str, Tensor], Numbers]:
+def _split_optimizer_state(optimizer: Optimizer) -> tuple[dict[str, Tensor], Numbers]:
     """The state of `optimizer` as tensors and numbers, keyed by the place of the parameter."""
     tensors: dict[str, Tensor] = {}
     numbers: Numbers = {}
-    for place, held in optimizer.state_dict()["state"].items():
-        for name, value in held.items():
+    for index, parameter_state in optimizer.state_dict()["state"].items():
+        for name, value in parameter_state.items():
             if isinstance(value, Tensor):
-                tensors[f"{place}.{name}"] = value.detach()
+                tensors[f"{index}.{name}"] = value.detach()
             else:
-                numbers.setdefault(str(place), {})[name] = value
+                numbers.setdefault(str(index), {})[name] = value
     return tensors, numbers
 
 
 def _put_together(optimizer: Optimizer, tensors: dict[str, Tensor], numbers: Numbers) -> None:
     state: dict[int, dict[str, Any]] = {}
     for key, tensor in tensors.items():
-        place, name = key.split(".", 1)
+        index, name = key.split(".", 1)
         # The optimizer would train on in the very tensors that it is given.
-        state.setdefault(int(place), {})[name] = tensor.clone()
-    for number_place, held in numbers.items():
-        state.setdefault(int(number_place), {}).update(held)
+        state.setdefault(int(index), {})[name] = tensor.clone()
+    for parameter_key, parameter_numbers in numbers.items():
+        state.setdefault(int(parameter_key), {}).update(parameter_numbers)
     optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
-    for held_state in optimizer.state.values():
-        for name, value in held_state.items():
+    for parameter_state in optimizer.state.values():
+        for name, value in parameter_state.items():
             # Adam counts its steps in a float32 tensor, whatever the type of the weights.
             assert not isinstance(value, Tensor) or value.dtype.is_floating_point, name

@@ -110,7 +110,7 @@ class StateScalars(msgspec.Struct, frozen=True):
     best_validation_loss: float | None
     optimizer_numbers: list[dict[str, dict[str, int | float]]]
     recent: RecentLosses = msgspec.field(default_factory=RecentLosses)
-    rescued: RollbackState = RollbackState()
+    rollback_state: RollbackState = RollbackState()
     decay: Decay | None = None
 
 
@@ -139,7 +139,7 @@ class TrainState:
     skipped: int = 0
     """Steps in a row without an update, because float16 gradients overflowed."""
     recent: RecentLosses = field(default_factory=RecentLosses)
-    rescued: RollbackState = field(default_factory=RollbackState)
+    rollback_state: RollbackState = field(default_factory=RollbackState)
     decay: Decay | None = None
     """How the run ends, where it overfits."""
     rollback_snapshot: Snapshot | None = None

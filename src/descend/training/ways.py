@@ -16,7 +16,7 @@ from descend.machine import Execution, available_cores, resolve_device, cpu_name
 from descend.training.objective import can_compile
 from descend.units import format_count
 
-TASTE_SIZE = 256
+PROBE_SIZE = 256
 """Rows and columns of a matrix whose product takes well under a millisecond where it is quick."""
 
 NUM_PILOT_RUNS = 10
@@ -64,11 +64,11 @@ def supports_cuda_graphs(config: RunConfig, device: str) -> bool:
 def candidate_backends(config: RunConfig, device: str) -> Iterator[Execution]:
     """Every way but compiled ones; of what is forced, only that. For a GPU the one first that is
     likely the best: a short run tries no more than that."""
-    asked = config.precision
+    requested_precision = config.precision
     gpu = device.startswith("cuda")
     precisions: list[Literal["float32", "bfloat16", "float16"]]
-    if asked != "auto":
-        precisions = [asked]
+    if requested_precision != "auto":
+        precisions = [requested_precision]
     elif gpu and not torch.cuda.is_bf16_supported(including_emulation=False):
         precisions = ["float16", "float32"]
     elif device == "cpu" and not _has_fast_bfloat16():
@@ -82,7 +82,7 @@ def candidate_backends(config: RunConfig, device: str) -> Iterator[Execution]:
     # Less than all cores where the user says so to torch.
     threads = config.threads or (torch.get_num_threads() if device == "cpu" else available_cores())
     replays = [True, False] if supports_cuda_graphs(config, device) else [False]
-    for precision, attention, replayed in itertools.product(precisions, kernels, replays):
+    for precision, attention, uses_cuda_graph in itertools.product(precisions, kernels, replays):
         yield Execution(
             device=device,
             precision=precision,
@@ -90,7 +90,7 @@ def candidate_backends(config: RunConfig, device: str) -> Iterator[Execution]:
             threads=threads,
             torch=str(torch.__version__),
             processor=cpu_name(),
-            cuda_graph=replayed,
+            cuda_graph=uses_cuda_graph,
         )
 
 
@@ -101,7 +101,7 @@ def _has_fast_bfloat16() -> bool:
     Without instructions for it, one is hundreds of times slower, and a whole step would take
     minutes to try. Asked once: what is remembered is found again by the ways that there are.
     """
-    exact = torch.ones(TASTE_SIZE, TASTE_SIZE)
+    exact = torch.ones(PROBE_SIZE, PROBE_SIZE)
     limit = PRUNE_RATIO * min(_product_seconds(exact) for _ in range(NUM_PILOT_RUNS))
     half = exact.bfloat16()
     return any(_product_seconds(half) < limit for _ in range(NUM_PILOT_RUNS))
@@ -113,13 +113,13 @@ def _product_seconds(matrix: torch.Tensor) -> float:
     return time.perf_counter() - began
 
 
-def describe_execution(way: Execution) -> str:
+def describe_execution(execution: Execution) -> str:
     """A way in words."""
-    way_in_short = f"{way.precision}, {way.attention} attention"
-    if way.compiled:
-        way_in_short += ", compiled"
-    if way.cuda_graph:
-        way_in_short += ", replayed"
-    if way.device != "cpu":
-        return way_in_short
-    return f"{way_in_short}, {format_count(way.threads, 'thread')}"
+    description = f"{execution.precision}, {execution.attention} attention"
+    if execution.compiled:
+        description += ", compiled"
+    if execution.cuda_graph:
+        description += ", replayed"
+    if execution.device != "cpu":
+        return description
+    return f"{description}, {format_count(execution.threads, 'thread')}"

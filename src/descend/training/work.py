@@ -53,7 +53,7 @@ from descend.training.job import TrainingRun
 from descend.training.loop import train
 from descend.training.memory import translate_memory_errors
 from descend.training.overfitting import react_to_overfitting
-from descend.training.process import restore_process_settings
+from descend.training.process import restore_process_state
 from descend.training.recipe import choose_warmup
 from descend.training.rescue import roll_back
 from descend.training.samples import validation_prompts, generate_sample
@@ -62,7 +62,7 @@ from descend.training.state import last_step, load_weights
 MAX_CHECKPOINT_FRACTION = 0.02
 """Most that saving may cost, as a share of training time: the next save waits until then."""
 
-SAMPLING_SHARE = 0.02
+SAMPLING_FRACTION = 0.02
 """The same for the sample shown after an epoch."""
 
 
@@ -70,20 +70,20 @@ SAMPLING_SHARE = 0.02
 class TimeBudget:
     """Lets something costly happen only as often as its own cost allows."""
 
-    share: float
+    fraction: float
     since: float = field(default_factory=time.perf_counter)
     cost: float = 0.0
 
     def is_due(self) -> bool:
         """Whether enough time has passed since the last time to pay for the next."""
-        return time.perf_counter() - self.since >= self.cost / self.share
+        return time.perf_counter() - self.since >= self.cost / self.fraction
 
     def add_cost(self, seconds: float) -> None:
         """Note what it cost this time."""
         self.cost, self.since = seconds, time.perf_counter()
 
 
-def run_training(job: TrainingRun) -> Iterator[Event]:
+def run_training(run: TrainingRun) -> Iterator[Event]:
     """Train `job` to its end, writing its folder; every record is yielded once it is written.
 
     Raises `Interrupted` after a signal (saved, resumable), `LockedError` if another process wrote
@@ -91,16 +91,16 @@ def run_training(job: TrainingRun) -> Iterator[Event]:
     saved before stays as it was.
     """
     with ExitStack() as stack:
-        held = stack.enter_context(lock_run_folder(job.folder))
-        _check_unchanged(job)  # under the lock: before it, another run may still begin
-        log = stack.enter_context(closing(EventLog(job.folder)))
-        stack.enter_context(restore_process_settings())
-        torch.set_num_threads(job.plan.execution.threads)
-        if job.state.step == 0:
-            write_info(job.folder, job.info)
-            write_file_atomic(job.folder / TOKENIZER, job.store.tokenizer.to_bytes())
+        held = stack.enter_context(lock_run_folder(run.folder))
+        _check_unchanged(run)  # under the lock: before it, another run may still begin
+        log = stack.enter_context(closing(EventLog(run.folder)))
+        stack.enter_context(restore_process_state())
+        torch.set_num_threads(run.plan.execution.threads)
+        if run.state.step == 0:
+            write_info(run.folder, run.info)
+            write_file_atomic(run.folder / TOKENIZER, run.store.tokenizer.to_bytes())
         try:
-            for record in _records(job, held):
+            for record in _records(run, held):
                 log.append(record)
                 yield record
         except (DescendError, TrainingInterrupted) as problem:
@@ -110,10 +110,10 @@ def run_training(job: TrainingRun) -> Iterator[Event]:
                 else ("diverged" if isinstance(problem, DivergedError) else "failed")
             )
             diverged = problem if isinstance(problem, DivergedError) else None
-            found = diverged.found if diverged else ""
-            log.append(TrainingStopped(job.state.step, reason, _now(), found))  # type: ignore[arg-type]
+            actual = diverged.actual if diverged else ""
+            log.append(TrainingStopped(run.state.step, reason, _now(), actual))  # type: ignore[arg-type]
             if diverged:
-                raise _with_fix(diverged, job) from None
+                raise _with_fix(diverged, run) from None
             raise
 
 
@@ -149,45 +149,45 @@ def _with_fix(problem: DivergedError, job: TrainingRun) -> DivergedError:
     """`problem` with its probable cause and the command that fixes it."""
     cause = name_probable_cause(job.plan.config)
     told = DivergedError(
-        problem.location, problem.found, problem.expected, cause + problem.fix
+        problem.location, problem.actual, problem.expected, cause + problem.fix
     )  # fmt: skip
     told.next_command = retrain_command(job.folder)
     return told
 
 
-def _records(job: TrainingRun, held: HeldFolder) -> Iterator[Event]:
-    state, folder = job.state, job.folder
-    saving, sampling = TimeBudget(MAX_CHECKPOINT_FRACTION), TimeBudget(SAMPLING_SHARE)
-    epochs, rescues = list(job.previous_epochs), list(job.previous_rollbacks)
-    overfitting = job.overfitting_before
+def _records(run: TrainingRun, held: HeldFolder) -> Iterator[Event]:
+    state, folder = run.state, run.folder
+    saving, sampling = TimeBudget(MAX_CHECKPOINT_FRACTION), TimeBudget(SAMPLING_FRACTION)
+    epochs, rollbacks = list(run.previous_epochs), list(run.previous_rollbacks)
+    overfitting = run.overfitting_before
     saved = state.step > 0  # a resumed run stands where its checkpoint does
     yield TrainingStarted(state.step, _now())
-    with defer_stop_signals() as wish, translate_memory_errors(job.plan.config, job.shape):
-        for records in train(state, job.plan):
+    with defer_stop_signals() as stop_request, translate_memory_errors(run.plan.config, run.shape):
+        for records in train(state, run.plan):
             yield from records
             record = records[-1]
             if isinstance(record, Rollback):
-                rescues.append(record)
+                rollbacks.append(record)
                 epochs = [e for e in epochs if e.step <= record.step]
             if isinstance(record, Epoch):
                 epochs.append(record)
                 held.check()
-                rise = react_to_overfitting(state, job.plan, epochs, free=job.free_length)
+                rise = react_to_overfitting(state, run.plan, epochs, free=run.free_length)
                 if rise and overfitting is None:
                     overfitting = rise
                     yield rise
-                write_summary(folder, build_run_summary(job, epochs, rescues, [], overfitting))
-                more = state.step < last_step(state, job.plan.total_steps)
-                if more and sampling.is_due() and wish.signal_number is None:
+                write_summary(folder, build_run_summary(run, epochs, rollbacks, [], overfitting))
+                more = state.step < last_step(state, run.plan.total_steps)
+                if more and sampling.is_due() and stop_request.signal_number is None:
                     began = time.perf_counter()
-                    yield _sample(job, validation_prompts(job.store)[0])
+                    yield _sample(run, validation_prompts(run.store)[0])
                     sampling.add_cost(time.perf_counter() - began)
-            stop = wish.signal_number
+            stop = stop_request.signal_number
             saved = stop is not None or saving.is_due()
             if saved:
-                if (back := _go_back(job)) is not None:
+                if (back := _go_back(run)) is not None:
                     yield back
-                    rescues.append(back)
+                    rollbacks.append(back)
                     epochs = [e for e in epochs if e.step <= back.step]
                 held.check()
                 began = time.perf_counter()
@@ -199,28 +199,28 @@ def _records(job: TrainingRun, held: HeldFolder) -> Iterator[Event]:
         held.check()
         if not saved:
             save_checkpoint(folder, state)
-        yield from _finish(job, epochs, rescues, overfitting)
+        yield from _finish(run, epochs, rollbacks, overfitting)
         held.check()
     yield TrainingStopped(state.step, "finished", _now())
 
 
 def _finish(
-    job: TrainingRun, epochs: list[Epoch], rescues: list[Rollback], overfitting: Overfitting | None
+    run: TrainingRun, epochs: list[Epoch], rollbacks: list[Rollback], overfitting: Overfitting | None
 ) -> Iterator[Event]:
     """Keep the best weights as the model, let it write, save it."""
-    state = job.state
+    state = run.state
     assert state.best is not None  # every run ends with an epoch, and every epoch is judged
     load_weights(state.model, state.best.weights)
     samples: list[Sample] = []
-    for prompt in validation_prompts(job.store):
-        samples.append(_sample(job, prompt))
+    for prompt in validation_prompts(run.store):
+        samples.append(_sample(run, prompt))
         yield samples[-1]
-    summary = build_run_summary(job, epochs, rescues, samples, overfitting, finished=True)
-    info = _completed_info(job)
-    if info != job.info:
-        write_info(job.folder, info)
-    save_model(job.folder, state.model, job.store.tokenizer, info, summary)
-    write_summary(job.folder, summary)
+    summary = build_run_summary(run, epochs, rollbacks, samples, overfitting, finished=True)
+    info = _completed_info(run)
+    if info != run.info:
+        write_info(run.folder, info)
+    save_model(run.folder, state.model, run.store.tokenizer, info, summary)
+    write_summary(run.folder, summary)
 
 
 def _completed_info(job: TrainingRun) -> RunMetadata:
@@ -236,44 +236,44 @@ def _completed_info(job: TrainingRun) -> RunMetadata:
     return msgspec.structs.replace(job.info, resolved_config=job.info.resolved_config | made)
 
 
-def _sample(job: TrainingRun, prompt: str) -> Sample:
-    config = job.plan.config
+def _sample(run: TrainingRun, prompt: str) -> Sample:
+    config = run.plan.config
     return generate_sample(
-        job.state.model, job.store, prompt,
-        step=job.state.step, context=config.seq_len, seed=config.seed,
+        run.state.model, run.store, prompt,
+        step=run.state.step, context=config.seq_len, seed=config.seed,
     )  # fmt: skip
 
 
 def build_run_summary(
-    job: TrainingRun,
+    run: TrainingRun,
     epochs: list[Epoch],
-    rescues: list[Rollback],
+    rollbacks: list[Rollback],
     samples: list[Sample],
     overfitting: Overfitting | None = None,
     finished: bool = False,
 ) -> RunSummary:
     """The outcome of `job` so far."""
     best = min(epochs, key=lambda e: e.validation_loss)
-    batches = job.plan.batches
-    ladder = job.store.info.ngram_baselines
+    batches = run.plan.batches
+    baselines = run.store.info.ngram_baselines
     return RunSummary(
-        model_dir=str(job.folder),
-        parameters=sum(p.numel() for p in job.state.model.parameters()),
-        seconds=job.state.elapsed_seconds,
-        tokens_per_second=job.state.step * batches.tokens_per_step / max(job.state.elapsed_seconds, 1e-9),
+        model_dir=str(run.folder),
+        parameters=sum(p.numel() for p in run.state.model.parameters()),
+        seconds=run.state.elapsed_seconds,
+        tokens_per_second=run.state.step * batches.tokens_per_step / max(run.state.elapsed_seconds, 1e-9),
         epochs=epochs,
         best_epoch=best.epoch,
         validation_loss=best.validation_loss,
         validation_accuracy=best.validation_accuracy,
         bits_per_byte=best.bits_per_byte,
-        ngram_baselines={"uniform": ladder.uniform, "unigram": ladder.unigram, "bigram": ladder.bigram},
+        ngram_baselines={"uniform": baselines.uniform, "unigram": baselines.unigram, "bigram": baselines.bigram},
         finished=finished,
         samples=samples,
-        rollbacks=rescues,
+        rollbacks=rollbacks,
         overfitting=overfitting,
-        continued=job.info.parent is not None,
-        parent_validation_loss=job.info.parent_loss,
-        num_epochs=batches.epochs_at_step(job.state.step),
+        continued=run.info.parent is not None,
+        parent_validation_loss=run.info.parent_loss,
+        num_epochs=batches.epochs_at_step(run.state.step),
     )
 
 

@@ -122,7 +122,7 @@ def make_trial_spec(
     *,
     steps: int | None = None,
     stop_at: int | None = None,
-    train_share: float = 1.0,
+    train_fraction: float = 1.0,
     evaluate_every: int | None = None,
     evaluation_tokens: int = EVALUATION_TOKENS,
     parent: Path | str | None = None,
@@ -132,13 +132,13 @@ def make_trial_spec(
     With `steps` neither the epochs nor `max_steps` count any more; they are left out, so that
     equal work is one arm.
     """
-    least = {"steps": steps, "stop_at": stop_at, "evaluate_every": evaluate_every,
+    limits = {"steps": steps, "stop_at": stop_at, "evaluate_every": evaluate_every,
              "evaluation_tokens": evaluation_tokens}  # fmt: skip
-    for name, value in least.items():
+    for name, value in limits.items():
         if value is not None and value < 1:
             raise ConfigError(name, str(value), "at least 1", "give a larger budget")
-    if not 0 < train_share <= 1:
-        raise ConfigError("train_share", str(train_share), "above 0, at most 1", "choose a share")
+    if not 0 < train_fraction <= 1:
+        raise ConfigError("train_share", str(train_fraction), "above 0, at most 1", "choose a share")
     values = config.model_dump(mode="json") | {"minutes": None}
     if steps is not None:
         values |= {"epoch": None, "max_steps": None}
@@ -149,7 +149,7 @@ def make_trial_spec(
         config=values,
         steps=steps,
         stop_step=stop_at,
-        train_fraction=train_share,
+        train_fraction=train_fraction,
         evaluate_every=evaluate_every,
         evaluation_tokens=evaluation_tokens,
         parent=None if parent is None else str(parent),

@@ -34,19 +34,19 @@ class TrialProgress(msgspec.Struct, frozen=True):
     """Of the arm that this is of."""
     fraction_done: float
     """Of its steps."""
-    outcome: TrialResult | None
+    result: TrialResult | None
     """None while it is under way."""
 
 
 TrialCallback = Callable[[TrialProgress], None]
 
 
-def ignore_progress(news: TrialProgress) -> None:
+def ignore_progress(progress: TrialProgress) -> None:
     """Progress that nobody watches."""
 
 
 def run_trials(
-    arms: Sequence[TrialSpec], *, workers: int | None = None, told: TrialCallback = ignore_progress, here: bool = False
+    arms: Sequence[TrialSpec], *, workers: int | None = None, on_progress: TrialCallback = ignore_progress, here: bool = False
 ) -> list[TrialResult]:
     """The outcomes of `arms`, in that order.
 
@@ -54,40 +54,40 @@ def run_trials(
     cluster as many as it takes). `here`: on this machine, also where a cluster is named.
     Raises the first error that an arm met; what was finished before stays in the cache.
     """
-    keys = [arm.key for arm in arms]
+    keys = [spec.key for spec in arms]
     distinct = dict(zip(keys, arms, strict=True))
     outcomes: dict[str, TrialResult] = {}
 
-    def done(key: str, outcome: TrialResult) -> None:
-        outcomes[key] = outcome
-        told(TrialProgress(len(outcomes), len(distinct), key, 1.0, outcome))
+    def done(key: str, result: TrialResult) -> None:
+        outcomes[key] = result
+        on_progress(TrialProgress(len(outcomes), len(distinct), key, 1.0, result))
 
-    def moved(key: str, share: float) -> None:
-        told(TrialProgress(len(outcomes), len(distinct), key, share, None))
+    def on_fraction(key: str, fraction: float) -> None:
+        on_progress(TrialProgress(len(outcomes), len(distinct), key, fraction, None))
 
     for key in distinct:
-        found = load_cached_result(key)
-        if found is not None:
-            done(key, found)
-    missing = {key: arm for key, arm in distinct.items() if key not in outcomes}
+        cached = load_cached_result(key)
+        if cached is not None:
+            done(key, cached)
+    missing = {key: spec for key, spec in distinct.items() if key not in outcomes}
     if missing and ray_address() and not here:
 
-        def kept(key: str, outcome: TrialResult) -> None:
-            cache_result(outcome)
-            done(key, outcome)
+        def store_result(key: str, result: TrialResult) -> None:
+            cache_result(result)
+            done(key, result)
 
-        run_on_ray(missing, workers, kept, moved)
+        run_on_ray(missing, workers, store_result, on_fraction)
     elif (count := local_worker_count(list(missing.values()), workers)) > 1:
         from descend.trials.workers import run_in_worker_pool
 
-        run_in_worker_pool(missing, count, done, moved)
+        run_in_worker_pool(missing, count, done, on_fraction)
     else:
-        for key, arm in missing.items():
-            done(key, run_trial(arm, moved=partial(moved, key)))
+        for key, spec in missing.items():
+            done(key, run_trial(spec, on_fraction=partial(on_fraction, key)))
     return [outcomes[key] for key in keys]
 
 
-def run_trial(arm: TrialSpec, seen: EvalCallback | None = None, moved: FractionCallback | None = None) -> TrialResult:
+def run_trial(spec: TrialSpec, on_evaluation: EvalCallback | None = None, on_fraction: FractionCallback | None = None) -> TrialResult:
     """The outcome of `arm`: from the cache, or trained in this process and kept there.
 
     `moved` is told how far it is, and `seen` may end it early (`trials.trial`); what came of it is
@@ -95,16 +95,16 @@ def run_trial(arm: TrialSpec, seen: EvalCallback | None = None, moved: FractionC
     """
     from descend.trials.trial import never_stop, train_trial, ignore_progress
 
-    outcome = load_cached_result(arm.key)
-    if outcome is None:
-        outcome = train_trial(arm, seen or never_stop, moved or ignore_progress)
-        cache_result(outcome)
-    return outcome
+    result = load_cached_result(spec.key)
+    if result is None:
+        result = train_trial(spec, on_evaluation or never_stop, on_fraction or ignore_progress)
+        cache_result(result)
+    return result
 
 
-def cache_result(outcome: TrialResult) -> None:
+def cache_result(result: TrialResult) -> None:
     """Put `outcome` into the cache."""
-    write_file_atomic(_file(outcome.key), msgspec.json.encode(outcome))
+    write_file_atomic(_file(result.key), msgspec.json.encode(result))
 
 
 def load_cached_result(key: str) -> TrialResult | None:
@@ -114,23 +114,23 @@ def load_cached_result(key: str) -> TrialResult | None:
     return None
 
 
-def worker_count(arms: Sequence[TrialSpec], asked: int | None = None) -> int:
+def worker_count(arms: Sequence[TrialSpec], requested: int | None = None) -> int:
     """How many of `arms` `run_arms` trains at a time: as many as there is room for, unless asked;
     on a cluster by the room that it has in all."""
     if not ray_address() or not arms:
-        return local_worker_count(arms, asked)
+        return local_worker_count(arms, requested)
     room = cluster_slots(_devices(arms))
-    return min(room, asked or room, len(arms))
+    return min(room, requested or room, len(arms))
 
 
-def local_worker_count(arms: Sequence[TrialSpec], asked: int | None = None) -> int:
+def local_worker_count(arms: Sequence[TrialSpec], requested: int | None = None) -> int:
     """Processes to train `arms` with on this machine: no more than there are arms; on a GPU one,
     unless asked."""
-    return max(1, min(workers_for_devices(_devices(arms)) if asked is None else asked, len(arms)))
+    return max(1, min(workers_for_devices(_devices(arms)) if requested is None else requested, len(arms)))
 
 
 def _devices(arms: Sequence[TrialSpec]) -> set[str]:
-    return {arm.config["device"] for arm in arms}
+    return {spec.config["device"] for spec in arms}
 
 
 def workers_for_devices(devices: set[str]) -> int:

@@ -22,28 +22,28 @@ def estimate_trial_seconds(arms: Sequence[TrialSpec]) -> dict[str, float]:
     """
     from descend.trials.trial import prepare_trial
 
-    missing = {key: arm for arm in arms if load_cached_result(key := arm.key) is None}
+    missing = {key: spec for spec in arms if load_cached_result(key := spec.key) is None}
     if not missing:
         return {}
-    ready = {key: prepare_trial(arm) for key, arm in missing.items()}
+    ready = {key: prepare_trial(spec) for key, spec in missing.items()}
     weight = {key: _flops(one) for key, one in ready.items()}
     light, heavy = min(weight, key=weight.__getitem__), max(weight, key=weight.__getitem__)
     low, high = get_step_time(ready[light]), get_step_time(ready[heavy])
     span = (weight[heavy] - weight[light]) or 1.0
     costs = {}
     for key, one in ready.items():
-        share = (weight[key] - weight[light]) / span
-        per_token = low.per_token + share * (high.per_token - low.per_token)
-        per_update = low.per_update + share * (high.per_update - low.per_update)
+        fraction = (weight[key] - weight[light]) / span
+        per_token = low.per_token + fraction * (high.per_token - low.per_token)
+        per_update = low.per_update + fraction * (high.per_update - low.per_update)
         costs[key] = _seconds(one, StepTime(per_token, per_update))
     return costs
 
 
-def measure_step_time(arm: TrialSpec) -> StepTime:
+def measure_step_time(spec: TrialSpec) -> StepTime:
     """Time a step of the network of `arm`; remembered for its shape and batch."""
     from descend.trials.trial import prepare_trial
 
-    return get_step_time(prepare_trial(arm))
+    return get_step_time(prepare_trial(spec))
 
 
 def _flops(ready: PreparedTrial) -> float:
@@ -52,7 +52,7 @@ def _flops(ready: PreparedTrial) -> float:
 
 
 def _seconds(ready: PreparedTrial, speed: StepTime) -> float:
-    every = ready.arm.evaluate_every
+    every = ready.spec.evaluate_every
     judgments = 1 + (ready.last_step // every if every else 0)
     training = training_seconds(ready, speed, ready.last_step)
     return training + judgments * evaluation_seconds(ready, speed)
@@ -68,7 +68,7 @@ def evaluation_seconds(ready: PreparedTrial, speed: StepTime) -> float:
     from descend.trials.judge import BYTES_PER_TOKEN
 
     info = ready.store.info
-    judged_bytes = min(ready.arm.evaluation_tokens * BYTES_PER_TOKEN, info.validation_bytes)
-    judged = judged_bytes * info.validation_tokens / info.validation_bytes
+    evaluation_bytes = min(ready.spec.evaluation_tokens * BYTES_PER_TOKEN, info.validation_bytes)
+    evaluation_tokens = evaluation_bytes * info.validation_tokens / info.validation_bytes
     forward = forward_flops_per_token(ready.shape, ready.config.seq_len) / _flops(ready)
-    return judged * forward * speed.per_token
+    return evaluation_tokens * forward * speed.per_token

@@ -49,12 +49,12 @@ def evaluation_segments(store: TokenStore, evaluation_tokens: int) -> list[Token
 
     In each, every token but the first is predicted.
     """
-    wanted = evaluation_tokens * BYTES_PER_TOKEN
+    max_bytes = evaluation_tokens * BYTES_PER_TOKEN
     byte_at = np.cumsum(store.tokenizer.byte_lengths[store.validation])
     total = int(byte_at[-1])
-    if total <= wanted:
+    if total <= max_bytes:
         return [store.validation]
-    length = wanted // NUM_SEGMENTS
+    length = max_bytes // NUM_SEGMENTS
     starts = np.linspace(0, total - length, NUM_SEGMENTS)
     first = np.searchsorted(byte_at, starts)
     last = np.searchsorted(byte_at, starts + length)

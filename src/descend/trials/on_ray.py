@@ -51,50 +51,50 @@ def cluster_slots(devices: set[str]) -> int:
     `ConfigError` where it cannot train any.
     """
     kind = "GPU" if any(_on_gpu(device) for device in devices) else "CPU"
-    found = int(_connected().cluster_resources().get(kind, 0))
-    if not found:
+    num_slots = int(_connected().cluster_resources().get(kind, 0))
+    if not num_slots:
         raise ConfigError(
             RAY_ADDRESS_VARIABLE, f"{ray_address()}, a cluster without any {kind}", f"one with a {kind}",
             f"choose another device, or {USE_LOCAL_HINT}",
         )  # fmt: skip
-    return found
+    return num_slots
 
 
 def run_on_ray(
     arms: Mapping[str, TrialSpec],
-    most: int | None,
+    max_running: int | None,
     done: Callable[[str, TrialResult], None],
-    moved: Callable[[str, float], None],
+    on_fraction: Callable[[str, float], None],
 ) -> None:
     """Carry `arms` out on the cluster, at `most` so many at a time; `done` is called here, with
     each as it comes, and `moved` on the way.
 
     Raises the first error met, and cancels the others; so does Ctrl-C.
     """
-    cluster_slots({arm.config["device"] for arm in arms.values()})  # or an error, where Ray would wait
+    cluster_slots({spec.config["device"] for spec in arms.values()})  # or an error, where Ray would wait
     ray = _connected()
-    task, ear = ray.remote(_run_remote_trial), _progress_actor()
+    task, progress_actor = ray.remote(_run_remote_trial), _progress_actor()
     waiting = list(arms.items())
     running: dict[Any, str] = {}
-    heard = ear.heard.remote()
+    pending_progress = progress_actor.heard.remote()
     try:
         while waiting or running:
-            while waiting and len(running) < (most or len(arms)):
-                key, arm = waiting.pop(0)
-                running[_begin(task, _portable_spec(arm), ear, key)] = key
-            ready, _ = ray.wait([*running, heard])
+            while waiting and len(running) < (max_running or len(arms)):
+                key, spec = waiting.pop(0)
+                running[_begin(task, _portable_spec(spec), progress_actor, key)] = key
+            ready, _ = ray.wait([*running, pending_progress])
             for one in ready:
-                if one == heard:
-                    for key, share in ray.get(heard).items():
+                if one == pending_progress:
+                    for key, fraction in ray.get(pending_progress).items():
                         if key in running.values():
-                            moved(key, share)
-                    heard = ear.heard.remote()
+                            on_fraction(key, fraction)
+                    pending_progress = progress_actor.heard.remote()
                     continue
                 key = running.pop(one)
                 message = msgspec.json.decode(ray.get(one), type=WorkerMessage)
-                if message.outcome is None:
+                if message.result is None:
                     raise to_exception(message.fault)
-                done(key, msgspec.structs.replace(message.outcome, key=key))
+                done(key, msgspec.structs.replace(message.result, key=key))
     except (ray.exceptions.RayError, ImportError) as problem:  # the latter where descend is not
         raise DescendError(
             RAY_ADDRESS_VARIABLE, f"a run that {ray_address()} gave up ({_last_line(problem)})",
@@ -117,55 +117,55 @@ class _ProgressActor:
     """Where tasks say how far they are: a process of the cluster."""
 
     def __init__(self) -> None:
-        self.shares: dict[str, float] = {}
+        self.fractions: dict[str, float] = {}
 
-    async def moved(self, key: str, share: float) -> None:
-        self.shares[key] = share
+    async def record_fraction(self, key: str, fraction: float) -> None:
+        self.fractions[key] = fraction
 
-    async def heard(self) -> dict[str, float]:
+    async def collect_fractions(self) -> dict[str, float]:
         """What was said within the next few seconds."""
         await asyncio.sleep(PROGRESS_POLL_SECONDS)
-        new, self.shares = self.shares, {}
+        new, self.fractions = self.fractions, {}
         return new
 
 
-def _begin(task: Any, arm: TrialSpec, ear: Any, name: str) -> Any:
-    gpus = 1 if _on_gpu(arm.config["device"]) else 0
+def _begin(task: Any, spec: TrialSpec, progress_actor: Any, name: str) -> Any:
+    gpus = 1 if _on_gpu(spec.config["device"]) else 0
     placed = task.options(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)
-    return placed.remote(msgspec.json.encode(arm), arm.key, ear, name)
+    return placed.remote(msgspec.json.encode(spec), spec.key, progress_actor, name)
 
 
 def _on_gpu(device: str) -> bool:
     return resolve_device(device).startswith("cuda")
 
 
-def _portable_spec(arm: TrialSpec) -> TrialSpec:
+def _portable_spec(spec: TrialSpec) -> TrialSpec:
     """`arm` as any machine understands it: paths whole, the device decided. Of several GPUs Ray
     shows a task the one that it may use."""
-    source = resolve_corpus(arm.config["corpus_dir"])
-    config = dict(arm.config)
+    source = resolve_corpus(spec.config["corpus_dir"])
+    config = dict(spec.config)
     if source.embedded is None:
         config["corpus_dir"] = _whole(config["corpus_dir"])
     if config.get("vocab_path"):
         config["vocab_path"] = _whole(config["vocab_path"])
     config["device"] = "cuda" if _on_gpu(config["device"]) else resolve_device(config["device"])
-    parent = arm.parent and _whole(arm.parent)
-    return msgspec.structs.replace(arm, config=config, parent=parent)
+    parent = spec.parent and _whole(spec.parent)
+    return msgspec.structs.replace(spec, config=config, parent=parent)
 
 
 def _whole(path: str) -> str:
     return str(Path(path).expanduser().absolute())
 
 
-def _run_remote_trial(line: bytes, key: str, ear: Any, name: str) -> bytes:
+def _run_remote_trial(line: bytes, key: str, progress_actor: Any, name: str) -> bytes:
     """What a machine of the cluster does: train the arm of `line`, which must be that of `key`
     there as well; returns a `Message`. `ear` is told how far it is, by its `name`."""
     from descend.trials.worker import run_trial_catching_errors
 
-    arm = msgspec.json.decode(line, type=TrialSpec)
+    spec = msgspec.json.decode(line, type=TrialSpec)
 
     def as_here() -> None:
-        if arm.key != key:
+        if spec.key != key:
             raise ConfigError(
                 "the text", f"another one, or another version of torch or descend ({_versions()})",
                 "the same as on the machine that asks",
@@ -173,14 +173,14 @@ def _run_remote_trial(line: bytes, key: str, ear: Any, name: str) -> bytes:
                 "versions",
             )  # fmt: skip
 
-    def moved(share: float) -> None:
-        ear.moved.remote(name, share)
+    def on_fraction(fraction: float) -> None:
+        progress_actor.moved.remote(name, fraction)
 
-    message = run_trial_catching_errors(arm, None, moved, as_here)
+    message = run_trial_catching_errors(spec, None, on_fraction, as_here)
     fault = message.fault
     if fault is not None and fault.facts is not None:
-        place, *others = fault.facts
-        facts = (f"{place}, on {socket.gethostname()}", *others)
+        location, *others = fault.facts
+        facts = (f"{location}, on {socket.gethostname()}", *others)
         message = WorkerMessage(fault=msgspec.structs.replace(fault, facts=facts))
     return msgspec.json.encode(message)
 

@@ -26,24 +26,24 @@ def coalitions(players: int) -> Iterator[Coalition]:
 
 def exact_shapley_values(game: Game, players: int) -> list[float]:
     """The Shapley value of each player; `game` holds all coalitions."""
-    shares = [0.0] * players
+    contributions = [0.0] * players
     for members in coalitions(players):
         for player in set(range(players)) - members:
             weight = _orders(len(members), players) / math.factorial(players)
-            shares[player] += weight * (game[members | {player}] - game[members])
-    return shares
+            contributions[player] += weight * (game[members | {player}] - game[members])
+    return contributions
 
 
 def pair_interaction(game: Game, first: int, second: int) -> dict[Coalition, float]:
     """What two players bring beyond what each brings alone, by the coalition that is there already;
     for those of which `game` holds all four values that tell it."""
     pair = frozenset((first, second))
-    found = {}
+    interactions = {}
     for members in game:
         four = (members | pair, members | {first}, members | {second}, members)
         if not members & pair and all(one in game for one in four):
-            found[members] = game[four[0]] - game[four[1]] - game[four[2]] + game[four[3]]
-    return found
+            interactions[members] = game[four[0]] - game[four[1]] - game[four[2]] + game[four[3]]
+    return interactions
 
 
 def mean_interaction(of_pair: Mapping[Coalition, float]) -> float:
@@ -69,8 +69,8 @@ def sample_orderings(players: int, count: int, seed: int) -> list[tuple[int, ...
     orders: list[tuple[int, ...]] = []
     while len(orders) < count:
         base = [int(p) for p in pick.permutation(players)]
-        turns = [int(t) for t in pick.permutation(players)]
-        orders += [(*base[t:], *base[:t]) for t in turns]
+        rotations = [int(t) for t in pick.permutation(players)]
+        orders += [(*base[t:], *base[:t]) for t in rotations]
     return orders[:count]
 
 
@@ -82,10 +82,10 @@ def coalitions_along(walk: tuple[int, ...]) -> list[Coalition]:
 def marginal_contributions(game: Game, walk: tuple[int, ...]) -> list[float]:
     """The marginal contribution of each player, by number, when they join in this order."""
     met = coalitions_along(walk)
-    shares = [0.0] * len(walk)
-    for place, player in enumerate(walk):
-        shares[player] = game[met[place + 1]] - game[met[place]]
-    return shares
+    contributions = [0.0] * len(walk)
+    for index, player in enumerate(walk):
+        contributions[player] = game[met[index + 1]] - game[met[index]]
+    return contributions
 
 
 def _orders(before: int, players: int) -> int:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from descend.machine import RETUNE_AFTER_SECONDS, Execution, count_busy_cores, available_cores
+from descend.machine import RETUNE_AFTER_SECONDS, Execution, count_active_cores, available_cores
 from descend.runs.durable import write_file_atomic
 from descend.text.cache import cache_dir
 
@@ -36,7 +36,7 @@ the same runs again. On a crowded machine processor times of one network lay fro
 above their median, where the clock of the wall said more than three times as much
 (benchmarks/results/speed/timing_noise.txt)."""
 
-BUSY_CORE_THRESHOLD = 0.5
+CONTENTION_CORE_THRESHOLD = 0.5
 """Cores at work for others, beyond those that we leave them, from which a timing is doubted."""
 
 TICKS = 12
@@ -58,21 +58,21 @@ class _Timing(msgspec.Struct, frozen=True):
     speed: StepTime
     at: float
     """Seconds since 1970."""
-    busy: bool
+    is_contended: bool
     """Other programs had the cores that it needs."""
 
 
 def get_step_time(ready: PreparedTrial) -> StepTime:
     """Time a step of the network of `ready`, unless a timing is remembered that can be trusted."""
     file = _file(ready)
-    found = _remembered(file)
-    age = abs(time.time() - found.at) if found else TIMING_TTL_SECONDS
-    trusted = found is not None and age < (RETUNE_AFTER_SECONDS if found.busy else TIMING_TTL_SECONDS)
-    if found is not None and (trusted or _busy(ready.execution)):
-        return found.speed  # a doubtful one cannot be bettered while the machine is busy
+    cached = _remembered(file)
+    age = abs(time.time() - cached.at) if cached else TIMING_TTL_SECONDS
+    trusted = cached is not None and age < (RETUNE_AFTER_SECONDS if cached.is_contended else TIMING_TTL_SECONDS)
+    if cached is not None and (trusted or _has_contention(ready.execution)):
+        return cached.speed  # a doubtful one cannot be bettered while the machine is busy
     timing = _time(ready)
-    if found is not None and _timings_agree(found.speed, timing.speed):
-        timing = msgspec.structs.replace(timing, speed=found.speed)
+    if cached is not None and _timings_agree(cached.speed, timing.speed):
+        timing = msgspec.structs.replace(timing, speed=cached.speed)
     write_file_atomic(file, msgspec.json.encode(timing))
     return timing.speed
 
@@ -93,22 +93,22 @@ def _remembered(file: Path) -> _Timing | None:
 
 def _time(ready: PreparedTrial) -> _Timing:
     from descend.training.engine import time_training_step
-    from descend.training.process import restore_process_settings
+    from descend.training.process import restore_process_state
 
-    way = ready.execution
-    busy, clock = _busy(way), choose_clock(way)
-    with restore_process_settings():
+    execution = ready.execution
+    is_contended, clock = _has_contention(execution), choose_clock(execution)
+    with restore_process_state():
         timed = time_training_step(
-            way, ready.config, ready.shape, ready.batches, float("inf"),
-            clock=clock, least=TICKS * clock_resolution(clock),
+            execution, ready.config, ready.shape, ready.batches, float("inf"),
+            clock=clock, min_seconds=TICKS * clock_resolution(clock),
         )  # fmt: skip
-    return _Timing(StepTime(*timed), time.time(), busy or _busy(way))
+    return _Timing(StepTime(*timed), time.time(), is_contended or _has_contention(execution))
 
 
-def choose_clock(way: Execution) -> Callable[[], float]:
+def choose_clock(execution: Execution) -> Callable[[], float]:
     """The clock by which training is timed: of one thread on a processor the time at work, in which
     waiting for a core does not count, and of all else that of the wall."""
-    alone = way.device == "cpu" and way.threads == 1
+    alone = execution.device == "cpu" and execution.threads == 1
     return time.process_time if alone else time.perf_counter
 
 
@@ -120,10 +120,10 @@ def clock_resolution(clock: Callable[[], float]) -> float:
     return now - began
 
 
-def _busy(way: Execution) -> bool:
+def _has_contention(execution: Execution) -> bool:
     """Whether others have the cores that `way` needs."""
-    left = available_cores() - (way.threads if way.device == "cpu" else 1)
-    return count_busy_cores() > left + BUSY_CORE_THRESHOLD
+    num_spare_cores = available_cores() - (execution.threads if execution.device == "cpu" else 1)
+    return count_active_cores() > num_spare_cores + CONTENTION_CORE_THRESHOLD
 
 
 def _timings_agree(one: StepTime, other: StepTime) -> bool:

@@ -75,16 +75,16 @@ def holm_adjust(p_values: Sequence[float]) -> list[float]:
     """
     count = len(p_values)
     corrected = [0.0] * count
-    largest = 0.0
-    for rank, place in enumerate(sorted(range(count), key=lambda i: p_values[i])):
-        largest = max(largest, min(1.0, (count - rank) * p_values[place]))
-        corrected[place] = largest
+    max_adjusted = 0.0
+    for rank, index in enumerate(sorted(range(count), key=lambda i: p_values[i])):
+        max_adjusted = max(max_adjusted, min(1.0, (count - rank) * p_values[index]))
+        corrected[index] = max_adjusted
     return corrected
 
 
-def is_significant(gain: Interval, of: float) -> bool:
+def is_significant(loss_reduction: Interval, of: float) -> bool:
     """Whether a gain (nats, positive is better) over a loss `of` may be called one."""
-    return gain.low > 0 and gain.value >= max(MIN_RELATIVE_EFFECT * of, MIN_EFFECT_NATS)
+    return loss_reduction.low > 0 and loss_reduction.value >= max(MIN_RELATIVE_EFFECT * of, MIN_EFFECT_NATS)
 
 
 def sample_std(differences: Sequence[float]) -> float:

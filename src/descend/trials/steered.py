@@ -17,7 +17,7 @@ from descend.errors import DescendError
 from descend.trials.arms import TrialSpec, TrialResult, EvalPoint
 from descend.trials.executor import run_trial
 from descend.trials.workers import (
-    STEERED,
+    ADAPTIVE,
     STOP,
     WorkerMessage,
     stop_workers,
@@ -39,47 +39,47 @@ class TrialScheduler(Protocol):
     def on_evaluation(self, key: str, point: EvalPoint) -> bool:
         """Told each judgment of an arm; True ends it there."""
 
-    def on_progress(self, key: str, share: float) -> None:
+    def on_progress(self, key: str, fraction: float) -> None:
         """Told every few seconds what share of an arm is made."""
 
-    def on_result(self, key: str, outcome: TrialResult | DescendError) -> None:
+    def on_result(self, key: str, result: TrialResult | DescendError) -> None:
         """Told what came of an arm: of one that was ended, up to there."""
 
 
-def run_adaptive_trials(steering: TrialScheduler, workers: int) -> None:
+def run_adaptive_trials(scheduler: TrialScheduler, workers: int) -> None:
     """Train what `steering` asks for until it asks for nothing more, `workers` at a time.
 
     An arm that fails is told to it; any other fault is raised. Ctrl-C ends the processes at once.
     """
     if workers == 1:
-        while (arm := steering.next_trial()) is not None:
-            _run_here(steering, arm)
+        while (spec := scheduler.next_trial()) is not None:
+            _run_here(scheduler, spec)
     else:
-        _run_in_workers(steering, workers)
+        _run_in_workers(scheduler, workers)
 
 
-def _run_here(steering: TrialScheduler, arm: TrialSpec) -> None:
-    key = arm.key
-    outcome: TrialResult | DescendError
+def _run_here(scheduler: TrialScheduler, spec: TrialSpec) -> None:
+    key = spec.key
+    result: TrialResult | DescendError
     try:
-        outcome = run_trial(arm, partial(steering.on_evaluation, key), partial(steering.on_progress, key))
+        result = run_trial(spec, partial(scheduler.on_evaluation, key), partial(scheduler.on_progress, key))
     except DescendError as problem:
-        outcome = problem
-    steering.on_result(key, outcome)
+        result = problem
+    scheduler.on_result(key, result)
 
 
 Lines = queue.SimpleQueue[tuple[subprocess.Popen[bytes], bytes]]
 
 
-def _run_in_workers(steering: TrialScheduler, count: int) -> None:
+def _run_in_workers(scheduler: TrialScheduler, count: int) -> None:
     lines: Lines = queue.SimpleQueue()
     processes: list[subprocess.Popen[bytes]] = []
     threads: list[threading.Thread] = []
-    busy: dict[subprocess.Popen[bytes], str] = {}
+    running: dict[subprocess.Popen[bytes], str] = {}
 
     def start(number: int) -> list[subprocess.Popen[bytes]]:
         # Nothing is asked for before they can train: it would be charged with their start.
-        started = [start_worker(STEERED) for _ in range(number)]
+        started = [start_worker(ADAPTIVE) for _ in range(number)]
         processes.extend(started)
         wait_until_ready(started)
         for process in started:
@@ -88,34 +88,34 @@ def _run_in_workers(steering: TrialScheduler, count: int) -> None:
         return started
 
     def feed(process: subprocess.Popen[bytes]) -> None:
-        arm = steering.next_trial()
-        if arm is not None:
-            busy[process] = arm.key
-            _write(process, msgspec.json.encode(arm) + b"\n")
+        spec = scheduler.next_trial()
+        if spec is not None:
+            running[process] = spec.key
+            _write(process, msgspec.json.encode(spec) + b"\n")
 
     try:
         for process in start(count):
             feed(process)
-        while busy:
+        while running:
             process, line = lines.get()
-            if process not in busy:
+            if process not in running:
                 continue
             message = msgspec.json.decode(line, type=WorkerMessage) if line else WorkerMessage()
             if message.point is not None:
-                _write(process, STOP if steering.on_evaluation(busy[process], message.point) else _CONTINUE)
+                _write(process, STOP if scheduler.on_evaluation(running[process], message.point) else _CONTINUE)
                 continue
-            if message.share is not None:
-                steering.on_progress(busy[process], message.share)
+            if message.fraction_done is not None:
+                scheduler.on_progress(running[process], message.fraction_done)
                 continue
-            steering.on_result(busy.pop(process), _outcome_of(message, ended=not line))
+            scheduler.on_result(running.pop(process), _result_from_message(message, ended=not line))
             feed(process if line else start(1)[0])
     finally:
         stop_workers(processes, threads)
 
 
-def _outcome_of(message: WorkerMessage, ended: bool) -> TrialResult | DescendError:
-    if message.outcome is not None:
-        return message.outcome
+def _result_from_message(message: WorkerMessage, ended: bool) -> TrialResult | DescendError:
+    if message.result is not None:
+        return message.result
     error = worker_died_error() if ended else to_exception(message.fault)
     if isinstance(error, DescendError):
         return error

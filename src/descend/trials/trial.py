@@ -30,7 +30,7 @@ from descend.training.job import (
 )
 from descend.training.loop import TrainPlan, StepEvents, train
 from descend.training.memory import check_memory, translate_memory_errors
-from descend.training.process import restore_process_settings
+from descend.training.process import restore_process_state
 from descend.training.recipe import count_total_steps
 from descend.training.state import TrainState
 from descend.training.ways import supports_cuda_graphs
@@ -55,7 +55,7 @@ PROGRESS_EVERY_SECONDS = 3.0
 """Seconds between two such words: enough for a person, and nothing beside the steps between."""
 
 
-def ignore_progress(share: float) -> None:
+def ignore_progress(fraction: float) -> None:
     """Nobody is told how far a trial is."""
 
 
@@ -63,7 +63,7 @@ def ignore_progress(share: float) -> None:
 class PreparedTrial:
     """An arm with its text prepared: all but the network."""
 
-    arm: TrialSpec
+    spec: TrialSpec
     config: RunConfig
     """With every open key chosen."""
     store: TokenStore
@@ -75,32 +75,32 @@ class PreparedTrial:
     @property
     def steps(self) -> int:
         """Updates that the schedule spans."""
-        return self.arm.steps or count_total_steps(self.config, self.batches)
+        return self.spec.steps or count_total_steps(self.config, self.batches)
 
     @property
     def last_step(self) -> int:
         """Updates to make."""
-        return min(self.steps, self.arm.stop_step or self.steps)
+        return min(self.steps, self.spec.stop_step or self.steps)
 
 
-def prepare_trial(arm: TrialSpec) -> PreparedTrial:
+def prepare_trial(spec: TrialSpec) -> PreparedTrial:
     """Read, split and tokenize the text of `arm`, all of it cached; choose what was left open."""
-    asked = make_config(arm.config | {"rescue": "off"})
-    parent = load_model(Path(arm.parent), "cpu") if arm.parent else None
-    text = prepare_documents(asked)
-    tokenizer = parent.tokenizer if parent else load_or_train_tokenizer(asked, text)
+    requested_config = make_config(spec.config | {"rescue": "off"})
+    parent = load_model(Path(spec.parent), "cpu") if spec.parent else None
+    text = prepare_documents(requested_config)
+    tokenizer = parent.tokenizer if parent else load_or_train_tokenizer(requested_config, text)
     store = prepare_tokens(text, tokenizer)
     check_has_validation(store)
-    usable = subsample_tokens(store.train, arm.train_fraction)
-    batches = BatchSampler(usable, asked.seq_len, asked.batch_size, asked.seed)
-    shape = parent.model.shape if parent else shape_from_run_config(asked, tokenizer.vocab_size)
-    if asked.seq_len > shape.max_seq_len:
+    usable = subsample_tokens(store.train, spec.train_fraction)
+    batches = BatchSampler(usable, requested_config.seq_len, requested_config.batch_size, requested_config.seed)
+    shape = parent.model.shape if parent else shape_from_run_config(requested_config, tokenizer.vocab_size)
+    if requested_config.seq_len > shape.max_seq_len:
         raise ConfigError(
-            "seq_len", str(asked.seq_len), f"at most {shape.max_seq_len}, the model's max_seq_len",
+            "seq_len", str(requested_config.seq_len), f"at most {shape.max_seq_len}, the model's max_seq_len",
             "lower seq_len",
         )  # fmt: skip
-    config = fill_open_keys(asked, text, store, batches, arm.steps)
-    return PreparedTrial(arm, config, store, batches, shape, trial_execution(asked), parent)
+    config = fill_open_keys(requested_config, text, store, batches, spec.steps)
+    return PreparedTrial(spec, config, store, batches, shape, trial_execution(requested_config), parent)
 
 
 def trial_execution(config: RunConfig) -> Execution:
@@ -118,35 +118,35 @@ def trial_execution(config: RunConfig) -> Execution:
     )
 
 
-def train_trial(arm: TrialSpec, seen: EvalCallback = never_stop, moved: FractionCallback = ignore_progress) -> TrialResult:
+def train_trial(spec: TrialSpec, on_evaluation: EvalCallback = never_stop, on_fraction: FractionCallback = ignore_progress) -> TrialResult:
     """Carry `arm` out. The thread count of torch is left as it was found.
 
     One that `seen` ended has the outcome, and the key, of the arm that stops there.
     """
-    with restore_process_settings():
-        ready = prepare_trial(arm)
+    with restore_process_state():
+        ready = prepare_trial(spec)
         torch.set_num_threads(ready.execution.threads)
         check_memory(ready.config, ready.shape, ready.execution.device)
         with translate_memory_errors(ready.config, ready.shape):
-            return _train(ready, seen, _throttle(moved))
+            return _train(ready, on_evaluation, _throttle(on_fraction))
 
 
-def _train(ready: PreparedTrial, seen: EvalCallback, moved: FractionCallback) -> TrialResult:
+def _train(ready: PreparedTrial, on_evaluation: EvalCallback, on_fraction: FractionCallback) -> TrialResult:
     execution, on_gpu = ready.execution, ready.execution.device.startswith("cuda")
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(execution.device)
     state = _state(ready)
-    curve, judgment, diverged_at, seconds = _train_and_evaluate(ready, state, seen, moved)
-    arm = ready.arm
+    curve, evaluation, diverged_at, seconds = _train_and_evaluate(ready, state, on_evaluation, on_fraction)
+    spec = ready.spec
     if diverged_at is None and state.step < ready.last_step:
-        arm = msgspec.structs.replace(arm, stop_step=state.step)
+        spec = msgspec.structs.replace(spec, stop_step=state.step)
     last = curve[-1] if curve else None
     tokens = ready.store.tokenizer
     guess = math.log(tokens.vocab_size)
     # Bits per byte of guessing follow from the mean length of a token in held-out text.
     mean_bytes = tokens.byte_lengths[ready.store.validation].mean()
     return TrialResult(
-        key=arm.key,
+        key=spec.key,
         steps=state.step,
         tokens=state.step * ready.batches.tokens_per_step,
         train_tokens=len(ready.batches.tokens),
@@ -159,7 +159,7 @@ def _train(ready: PreparedTrial, seen: EvalCallback, moved: FractionCallback) ->
         accuracy=last.accuracy if last else 1 / tokens.vocab_size,
         bits_per_byte=last.bits_per_byte if last else guess / math.log(2) / float(mean_bytes),
         diverged_step=diverged_at,
-        chunk_losses=judgment.chunk_losses if judgment else [],
+        chunk_losses=evaluation.chunk_losses if evaluation else [],
     )
 
 
@@ -171,51 +171,51 @@ def _state(ready: PreparedTrial) -> TrainState:
     return initial_train_state(model, ready.config, ready.execution)
 
 
-def _course(ready: PreparedTrial) -> TrainPlan:
+def _make_trial_plan(ready: PreparedTrial) -> TrainPlan:
     config, execution = ready.config, ready.execution
-    course = make_train_plan(config, execution, ready.store, ready.batches, ready.steps)
-    return replace(course, evaluate=None)
+    plan = make_train_plan(config, execution, ready.store, ready.batches, ready.steps)
+    return replace(plan, evaluate=None)
 
 
 def _train_and_evaluate(
-    ready: PreparedTrial, state: TrainState, seen: EvalCallback, moved: FractionCallback
+    ready: PreparedTrial, state: TrainState, on_evaluation: EvalCallback, on_fraction: FractionCallback
 ) -> tuple[list[EvalPoint], TrialEvaluation | None, int | None, float]:
     """Train to the last step, or to where `seen` ends it; the points, the last finite judgment,
     where it diverged, and the seconds of training."""
-    parts = evaluation_segments(ready.store, ready.arm.evaluation_tokens)
-    every, last_step = ready.arm.evaluate_every, ready.last_step
+    parts = evaluation_segments(ready.store, ready.spec.evaluation_tokens)
+    every, last_step = ready.spec.evaluate_every, ready.last_step
     curve: list[EvalPoint] = []
-    judgment: TrialEvaluation | None = None
+    last_evaluation: TrialEvaluation | None = None
     losses: list[float] = []
     seconds = 0.0
     try:
-        for step, seconds in _timed(train(state, _course(ready)), choose_clock(ready.execution)):
+        for step, seconds in _timed(train(state, _make_trial_plan(ready)), choose_clock(ready.execution)):
             losses.append(step.loss)
-            moved(state.step / last_step)
+            on_fraction(state.step / last_step)
             if state.step < last_step and not (every and state.step % every == 0):
                 continue
-            found = evaluate_trial(state.model, ready.execution, ready.store, parts, ready.config.seq_len)
-            if not math.isfinite(found.loss):
-                return curve, judgment, state.step, seconds
-            judgment = found
-            curve.append(_point(ready, state, losses, found, seconds))
+            evaluation = evaluate_trial(state.model, ready.execution, ready.store, parts, ready.config.seq_len)
+            if not math.isfinite(evaluation.loss):
+                return curve, last_evaluation, state.step, seconds
+            last_evaluation = evaluation
+            curve.append(_point(ready, state, losses, evaluation, seconds))
             losses = []
-            if state.step >= last_step or seen(curve[-1]):
+            if state.step >= last_step or on_evaluation(curve[-1]):
                 break
     except DivergedError:
-        return curve, judgment, state.step + 1, seconds
-    return curve, judgment, None, seconds
+        return curve, last_evaluation, state.step + 1, seconds
+    return curve, last_evaluation, None, seconds
 
 
-def _throttle(moved: FractionCallback) -> FractionCallback:
+def _throttle(on_fraction: FractionCallback) -> FractionCallback:
     """`moved`, called every few seconds however often this is."""
     said = time.monotonic()
 
-    def seldom(share: float) -> None:
+    def seldom(fraction: float) -> None:
         nonlocal said
         if (now := time.monotonic()) - said >= PROGRESS_EVERY_SECONDS:
             said = now
-            moved(share)
+            on_fraction(fraction)
 
     return seldom
 
@@ -235,7 +235,7 @@ def _timed(records: Iterator[StepEvents], clock: Callable[[], float]) -> Iterato
 
 
 def _point(
-    ready: PreparedTrial, state: TrainState, losses: list[float], found: TrialEvaluation, seconds: float
+    ready: PreparedTrial, state: TrainState, losses: list[float], evaluation: TrialEvaluation, seconds: float
 ) -> EvalPoint:
     finite = [loss for loss in losses if math.isfinite(loss)]  # float16 may skip a step
     return EvalPoint(
@@ -243,7 +243,7 @@ def _point(
         tokens=state.step * ready.batches.tokens_per_step,
         seconds=seconds,
         train_loss=sum(finite) / max(len(finite), 1),
-        validation_loss=found.loss,
-        accuracy=found.accuracy,
-        bits_per_byte=found.bits_per_byte,
+        validation_loss=evaluation.loss,
+        accuracy=evaluation.accuracy,
+        bits_per_byte=evaluation.bits_per_byte,
     )

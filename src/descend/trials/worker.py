@@ -18,7 +18,7 @@ import msgspec
 from descend.errors import DescendError
 from descend.trials.arms import TrialSpec, EvalPoint
 from descend.trials.executor import run_trial
-from descend.trials.workers import READY, STEERED, STOP, RemoteError, WorkerMessage
+from descend.trials.workers import READY, ADAPTIVE, STOP, RemoteError, WorkerMessage
 
 
 def main() -> None:
@@ -29,25 +29,25 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
 
-    def tell(message: WorkerMessage) -> None:
+    def send_message(message: WorkerMessage) -> None:
         answers.write(msgspec.json.encode(message) + b"\n")
         answers.flush()
 
-    def seen(point: EvalPoint) -> bool:
-        tell(WorkerMessage(point=point))
+    def on_evaluation(point: EvalPoint) -> bool:
+        send_message(WorkerMessage(point=point))
         return lines.get() == STOP
 
-    def moved(share: float) -> None:
-        tell(WorkerMessage(share=share))
+    def on_fraction(fraction: float) -> None:
+        send_message(WorkerMessage(fraction_done=fraction))
 
     import descend.trials.trial  # noqa: F401  (it reads torch in, which takes seconds)
 
     answers.write(READY)
     answers.flush()
-    steered = STEERED in sys.argv[1:]
+    is_adaptive = ADAPTIVE in sys.argv[1:]
     while True:
-        arm = msgspec.json.decode(lines.get(), type=TrialSpec)
-        tell(run_trial_catching_errors(arm, seen if steered else None, moved))
+        spec = msgspec.json.decode(lines.get(), type=TrialSpec)
+        send_message(run_trial_catching_errors(spec, on_evaluation if is_adaptive else None, on_fraction))
 
 
 def _listen(lines: queue.SimpleQueue[bytes]) -> None:
@@ -57,17 +57,17 @@ def _listen(lines: queue.SimpleQueue[bytes]) -> None:
 
 
 def run_trial_catching_errors(
-    arm: TrialSpec,
-    seen: Callable[[EvalPoint], bool] | None,
-    moved: Callable[[float], None],
+    spec: TrialSpec,
+    on_evaluation: Callable[[EvalPoint], bool] | None,
+    on_fraction: Callable[[float], None],
     first: Callable[[], None] = lambda: None,
 ) -> WorkerMessage:
     """What came of `arm`, errors too, also those of what is done `first`."""
     try:
         first()
-        return WorkerMessage(outcome=run_trial(arm, seen, moved))
+        return WorkerMessage(result=run_trial(spec, on_evaluation, on_fraction))
     except DescendError as problem:
-        facts = (problem.location, problem.found, problem.expected, problem.fix)
+        facts = (problem.location, problem.actual, problem.expected, problem.fix)
         return WorkerMessage(fault=RemoteError(type(problem).__name__, facts))
     except Exception as problem:
         return WorkerMessage(fault=RemoteError(type(problem).__name__, None, str(problem)))

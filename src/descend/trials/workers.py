@@ -24,7 +24,7 @@ from descend.errors import DescendError, OutOfMemoryError
 from descend.trials.arms import TrialSpec, TrialResult, EvalPoint
 from descend.trials.starting import record_worker_startup
 
-STEERED, STOP = "steered", b"stop\n"
+ADAPTIVE, STOP = "steered", b"stop\n"
 """How a worker is told to say how its arm goes, and to end it."""
 
 READY = b"ready\n"
@@ -46,11 +46,11 @@ Answers = queue.SimpleQueue[tuple[str, TrialResult | float] | BaseException]
 class WorkerMessage(msgspec.Struct, frozen=True):
     """What a worker says of one arm: exactly one of the four."""
 
-    outcome: TrialResult | None = None
+    result: TrialResult | None = None
     fault: RemoteError | None = None
     point: EvalPoint | None = None
     """A judgment on the way, from a worker that is steered."""
-    share: float | None = None
+    fraction_done: float | None = None
     """Of its steps, every few seconds."""
 
 
@@ -58,7 +58,7 @@ def run_in_worker_pool(
     arms: Mapping[str, TrialSpec],
     count: int,
     done: Callable[[str, TrialResult], None],
-    moved: Callable[[str, float], None],
+    on_fraction: Callable[[str, float], None],
 ) -> None:
     """Carry `arms` out in `count` processes; `done` is called here, with each as it comes, and
     `moved` on the way.
@@ -78,29 +78,29 @@ def run_in_worker_pool(
             thread = threading.Thread(target=_feed, args=(process, waiting, answers))
             thread.start()
             threads.append(thread)
-        left = len(arms)
-        while left:
+        num_remaining = len(arms)
+        while num_remaining:
             answer = answers.get()
             if isinstance(answer, BaseException):
                 raise answer
             key, what = answer
             if isinstance(what, float):
-                moved(key, what)
+                on_fraction(key, what)
             else:
-                left -= 1
+                num_remaining -= 1
                 done(key, what)
     finally:
         stop_workers(processes, threads)
 
 
-def start_worker(*words: str) -> subprocess.Popen[bytes]:
+def start_worker(*arguments: str) -> subprocess.Popen[bytes]:
     """A process that waits for arms; `words` stand behind its name."""
     # Where the package was found without PYTHONPATH, a child in the same Python finds it as well,
     # unless the caller changed sys.path; with this it finds the same one in any case.
     path = [str(Path(errors.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     own = {"PYTHONPATH": os.pathsep.join(p for p in path if p), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, "-m", "descend.trials.worker", *words],
+        [sys.executable, "-m", "descend.trials.worker", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=os.environ | own,
@@ -150,18 +150,18 @@ def _feed(
     assert process.stdout
     while True:
         try:
-            key, arm = waiting.get_nowait()
+            key, spec = waiting.get_nowait()
         except queue.Empty:
             return
         try:
-            process.stdin.write(msgspec.json.encode(arm) + b"\n")
+            process.stdin.write(msgspec.json.encode(spec) + b"\n")
             process.stdin.flush()
-            while (message := _next_message(process.stdout)).share is not None:
-                answers.put((key, message.share))
+            while (message := _next_message(process.stdout)).fraction_done is not None:
+                answers.put((key, message.fraction_done))
         except (OSError, ValueError, EOFError):  # it has ended, or the series has
             answers.put(worker_died_error())
             return
-        answers.put((key, message.outcome) if message.outcome else to_exception(message.fault))
+        answers.put((key, message.result) if message.result else to_exception(message.fault))
 
 
 def _next_message(lines: IO[bytes]) -> WorkerMessage:

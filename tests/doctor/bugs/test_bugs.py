@@ -23,7 +23,7 @@ Check = Callable[[str], Any]
 CASES = all_cases()
 # The rest is marked slow: the benchmark's score.py runs it too.
 QUICK = {
-    *(f"{bug}: {next(iter(ways))}" for bug, ways in PLANTED.items()),
+    *(f"{bug}: {next(iter(variants))}" for bug, variants in PLANTED.items()),
     *(f"like {bug}: {next(iter(ALIKE[bug]))}" for bug in (
         "causal_mask_leaky", "targets_unshifted", "dropout_in_evaluation",
         "left_in_evaluation_mode", "gradients_not_zeroed", "not_shuffled",
@@ -47,21 +47,21 @@ def test_every_bug_has_planted_programs_and_some_that_look_like_it() -> None:
     [pytest.param(c, marks=() if c.name in QUICK else pytest.mark.slow, id=c.name) for c in CASES],
 )
 def test_what_is_planted_is_named_and_nothing_else(case: Any, check: Check) -> None:
-    found = check(case.source)
-    said = found.remarks if case.bug == "positions_missing" else found.bugs
+    report = check(case.source)
+    said = report.remarks if case.bug == "positions_missing" else report.bugs
     expected = [] if case.bug is None else [case.bug]
-    assert [b.bug for b in (found.bugs if case.bug is None else said) if b.bug in expected or
-            b in found.bugs] == expected  # fmt: skip
-    for bug in found.bugs:
+    assert [b.bug for b in (report.bugs if case.bug is None else said) if b.bug in expected or
+            b in report.bugs] == expected  # fmt: skip
+    for bug in report.bugs:
         assert bug.evidence
         assert bug.where
         assert bug.how_to_mend
 
 
 def test_every_bug_stands_in_exactly_one_list(check: Check) -> None:
-    found = check(source({}))
-    listed = [b.bug for b in (*found.bugs, *found.remarks, *found.not_checked)] + found.checked
+    report = check(source({}))
+    listed = [b.bug for b in (*report.bugs, *report.remarks, *report.not_checked)] + report.checked
     assert sorted(listed) == sorted(bug.name for bug in BUGS)
-    assert not found.bugs
+    assert not report.bugs
     # The healthy twin of most plantings must be looked at, not passed over.
-    assert len(found.checked) >= 20
+    assert len(report.checked) >= 20

@@ -33,11 +33,11 @@ def test_explain_shows_the_page(capsys: pytest.CaptureFixture[str]) -> None:
     from descend.cli.main import run
 
     assert run(["explain", "causal", "mask", "missing"]) == 0
-    shown = capsys.readouterr().out
+    output = capsys.readouterr().out
     page = load_bug_pages()["causal_mask_missing"]
-    assert shown.startswith(f"# {page.title}")
-    assert all(body in shown for body in page.sections.values())
-    assert all(f"## {heading}\n" in shown for heading in HEADINGS)
+    assert output.startswith(f"# {page.title}")
+    assert all(body in output for body in page.sections.values())
+    assert all(f"## {section}\n" in output for section in HEADINGS)
 
 
 def test_a_page_with_a_heading_missing_is_refused() -> None:

@@ -62,8 +62,8 @@ def test_nothing_is_changed(style: str) -> None:
     names["step"](next(names["batches"]()))
     assert not same(before, state_of(names))  # it would be noticed
     before = state_of(names)
-    found = check(names)
-    assert not found.bugs
+    report = check(names)
+    assert not report.bugs
     assert same(before, state_of(names))
 
 

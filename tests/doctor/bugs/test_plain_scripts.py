@@ -37,30 +37,30 @@ CLEARED = {
 def said_of(finish: str) -> tuple[list[str], str]:
     """The bugs of a script that ends its steps so, and what is told of it."""
     Path("script.py").write_text(SCRIPT.replace("FINISH", finish))
-    found = check("script.py")
-    return [bug.bug for bug in found.bugs], format_check_report(found)
+    report = check("script.py")
+    return [bug.bug for bug in report.bugs], format_check_report(report)
 
 
 def test_gradients_that_a_plain_loop_never_clears_are_found() -> None:
-    bugs, told = said_of("optimizer.step()")
+    bugs, text = said_of("optimizer.step()")
     assert bugs == ["gradients_not_zeroed"]
     (line,) = [n for n, x in enumerate(Path("script.py").read_text().splitlines(), 1)
                if "optimizer.step()" in x]  # fmt: skip
-    assert f"where: script.py:{line}\n" in told
+    assert f"where: script.py:{line}\n" in text
     assert said_of("nn.utils.clip_grad_norm_(model.parameters(), 0.1); optimizer.step()")[0] == bugs
 
 
 @pytest.mark.parametrize("way", CLEARED)
 def test_a_plain_loop_that_clears_them_in_any_way_is_sound(way: str) -> None:
-    bugs, told = said_of(CLEARED[way])
+    bugs, text = said_of(CLEARED[way])
     assert bugs == []
-    assert "gradients_not_zeroed" in told.split("not checked")[0]
+    assert "gradients_not_zeroed" in text.split("not checked")[0]
 
 
 def test_where_most_was_not_looked_for_no_bug_found_is_not_said() -> None:
-    _, told = said_of(CLEARED["zero_grad"])
-    first = told.splitlines()[0]
-    assert "no bug found" not in told
+    _, text = said_of(CLEARED["zero_grad"])
+    first = text.splitlines()[0]
+    assert "no bug found" not in text
     assert "8 of 27 bugs could be looked for" in first
-    assert "def step(batch):" in told
-    assert "docs/check.md" in told
+    assert "def step(batch):" in text
+    assert "docs/check.md" in text

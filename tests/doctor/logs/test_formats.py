@@ -107,7 +107,7 @@ def test_the_curve_decides_in_each_format(
         assert (over.verdict, over.normal.answer) == ("too_little_data", "no")
     falling = diagnose_log(_written(tmp_path, write(FALLING)))
     assert (falling.verdict, falling.normal.answer) == ("undertrained", "yes")
-    unseen = "overfitting cannot be seen" in falling.normal.because
+    unseen = "overfitting cannot be seen" in falling.normal.reason
     assert unseen == (not validated)
 
 
@@ -264,7 +264,7 @@ def test_the_log_in_a_folder_is_found(tmp_path: Path) -> None:
         (path.parent / "config.json").write_text('{"hidden_size": 8}')
         found = diagnose_log(tmp_path / place.split("/")[0])
         assert found.verdict == "too_little_data"
-        assert any(path.name in note for note in found.notes)
+        assert any(path.name in note for note in found.warnings)
 
 
 def found_in(tmp_path: Path, lines: list[str], name: str = "log.txt") -> LogDiagnosis:
@@ -277,7 +277,7 @@ def test_two_runs_in_a_file_are_not_one(tmp_path: Path) -> None:
     found = found_in(tmp_path, run + run)
     assert found.features is not None
     assert found.features.training_points == 100
-    assert any("several runs" in note for note in found.notes)
+    assert any("several runs" in note for note in found.warnings)
 
 
 def test_a_resumed_run_goes_on_from_its_checkpoint(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def lines(tmp_path: Path, losses: list[float], extra: str = "", every: int = 10)
 def test_other_losses_are_not_judged(extra: str, begin: float, said: str, tmp_path: Path) -> None:
     found = lines(tmp_path, [begin * (1 + n / 4) ** -0.3 for n in range(200)], extra)
     assert (found.normal.answer, found.verdict) == ("cannot tell", "unknown")
-    assert said in found.normal.because
+    assert said in found.normal.reason
     assert not found.ruled_out
     lost = lines(tmp_path, [begin] * 20 + [math.nan] * 20, extra)
     assert lost.verdict == "diverged"
@@ -71,7 +71,7 @@ def test_a_rate_far_outside_is_a_finding(tmp_path: Path) -> None:
     # Of an unknown optimizer the same rate is one only where the curve agrees.
     sgd = lines(tmp_path, falling, " lr 20.0")
     assert (sgd.normal.answer, sgd.verdict) == ("yes", "undertrained")
-    assert any("AdamW is used up to" in note for note in sgd.notes)
+    assert any("AdamW is used up to" in note for note in sgd.warnings)
     flat = [max(3.2, 6 - n / 2) for n in range(100)]
     assert lines(tmp_path, flat, " lr 0.5").verdict == "learning_rate_too_high"
     assert lines(tmp_path, falling, " lr 1e308").normal.answer == "no"
@@ -82,7 +82,7 @@ def test_a_first_loss_that_no_guess_costs_is_not_normal(tmp_path: Path) -> None:
     path = tmp_path / "train.log"
     found = lines(tmp_path, losses)
     assert found.normal.answer == "no"
-    assert "69.00" in found.normal.because
+    assert "69.00" in found.normal.reason
     known = diagnose_log(path, vocab_size=50257)
     assert known.normal.answer == "no"
     early = lines(tmp_path, [fall(10 * n) - 1.5 for n in range(200)])
@@ -95,7 +95,7 @@ def test_a_flat_stretch_asks_for_baselines(tmp_path: Path) -> None:
     stuck = [max(3.25, 5.4 - n / 3) + draw.gauss(0, 0.02) for n in range(200)]
     found = lines(tmp_path, stuck)
     assert (found.normal.answer, found.verdict) == ("cannot tell", "unknown")
-    assert "--corpus" in found.normal.because
+    assert "--corpus" in found.normal.reason
     assert "undertrained" not in {r.cause for r in found.ruled_out}
 
 
@@ -131,14 +131,14 @@ def test_a_single_loss_that_is_no_number_is_not_normal(tmp_path: Path) -> None:
     losses[90] = math.nan
     found = lines(tmp_path, losses)
     assert (found.normal.answer, found.verdict) == ("no", "unknown")
-    assert "went on after" in found.normal.because
+    assert "went on after" in found.normal.reason
 
 
 def test_text_known_by_heart_cannot_be_told_without_validation(tmp_path: Path) -> None:
     losses = [0.02 + 6 * (1 + n / 4) ** -1.0 for n in range(200)]
     found = lines(tmp_path, losses)
     assert found.normal.answer == "cannot tell"
-    assert "overfitting cannot be seen" in found.normal.because
+    assert "overfitting cannot be seen" in found.normal.reason
 
 
 def test_a_loss_that_falls_to_zero_in_small_steps_has_not_diverged(tmp_path: Path) -> None:

@@ -27,13 +27,13 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.preflight.findings import Bug, Undetermined, BugFound, BugAbsent, CheckResult, name_of
+from descend.doctor.preflight.findings import Bug, Undetermined, BugPresent, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.rehearsal import OptimizerStepRecord, dry_run
 from descend.doctor.preflight.rescale import effective_token_weight, loss_scale
 from descend.doctor.preflight.tap import ModelCall
 
-MOST_OFF = 1.5
+MAX_OFF = 1.5
 """Factor by which the weights of a step may miss 1: two parts that are not divided make 2."""
 
 UNEQUAL = 1.1
@@ -42,19 +42,19 @@ UNEQUAL = 1.1
 
 def look(program: Program) -> CheckResult:
     """Add up the weights of all tokens between two steps."""
-    updates = [u for u in program.run_probe_once(dry_run).updates if len(u.seen) > 1]
+    updates = [u for u in program.run_probe_once(dry_run).updates if len(u.model_calls) > 1]
     if not updates:
         return Undetermined("no step takes its batch in more than one part")
     scale = loss_scale(program)
     totals = sorted(effective_token_weight(u, scale) for u in updates)
     total = totals[len(totals) // 2]
-    parts = len(updates[0].seen)
+    parts = len(updates[0].model_calls)
     where = program.source_location("step")
-    if not 1 / MOST_OFF < total < MOST_OFF:
-        return BugFound(f"the tokens of {parts} parts weigh {total:.3g} in all, instead of 1", where)
+    if not 1 / MAX_OFF < total < MAX_OFF:
+        return BugPresent(f"the tokens of {parts} parts weigh {total:.3g} in all, instead of 1", where)
     worst = max(_ratio(u) for u in updates)
     if worst > UNEQUAL:
-        return BugFound(
+        return BugPresent(
             f"a token in one part weighs {worst:.2f} times as much as in another of the same step",
             where,
         )
@@ -62,14 +62,14 @@ def look(program: Program) -> CheckResult:
 
 
 def _ratio(update: OptimizerStepRecord) -> float:
-    means = [m for m in map(_mean_weight, update.seen) if m > 0]
+    means = [m for m in map(_mean_weight, update.model_calls) if m > 0]
     return max(means) / min(means) if means else 1.0
 
 
-def _mean_weight(seen: ModelCall) -> float:
-    if seen.weights_BT is None:
+def _mean_weight(call: ModelCall) -> float:
+    if call.weights_BT is None:
         return 0.0
-    live = seen.weights_BT[seen.weights_BT > 0]
+    live = call.weights_BT[call.weights_BT > 0]
     if not len(live) or float(live.std(correction=0)) > 0.05 * float(live.mean()):
         return 0.0  # tokens are weighed on purpose
     return float(live.mean())

@@ -32,14 +32,14 @@ import re
 
 from torch import nn
 
-from descend.doctor.preflight.findings import Bug, BugFound, Remark, BugAbsent, CheckResult, name_of
+from descend.doctor.preflight.findings import Bug, BugPresent, Remark, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.scores import AttentionScore, trace_attention_scores
 
 UNSCALED = 0.9
 """Factor from which scores count as not divided: 1 if nothing was done, 0.5 at a head size of 4."""
 
-SMALLEST_HEAD = 4
+MIN_HEAD = 4
 
 QUERY = re.compile(r"(^|[._])(w?q|query|q_proj|to_q|wq)([._]|$)", re.IGNORECASE)
 KEY = re.compile(r"(^|[._])(w?k|key|k_proj|to_k|wk)([._]|$)", re.IGNORECASE)
@@ -50,21 +50,21 @@ IN_THE_WEIGHTS = 1.5
 
 def look(program: Program) -> CheckResult:
     """Follow the scores of one forward."""
-    found = program.run_probe_once(trace_attention_scores)
+    score_scales = program.run_probe_once(trace_attention_scores)
     bare = [
-        s for s in found if not s.free and s.head_size >= SMALLEST_HEAD and s.factor >= UNSCALED
+        s for s in score_scales if not s.free and s.head_size >= MIN_HEAD and s.factor >= UNSCALED
     ]
     if not bare or all(_in_weights(program.model, s) for s in bare):
-        return BugAbsent(f"{len(found)} tables of scores, scaled by {found[0].factor:.3g} at a head "
-                        f"size of {found[0].head_size}")  # fmt: skip
+        return BugAbsent(f"{len(score_scales)} tables of scores, scaled by {score_scales[0].factor:.3g} at a head "
+                        f"size of {score_scales[0].head_size}")  # fmt: skip
     evidence = (
-        f"{len(bare)} of {len(found)} tables of scores are multiplied by {bare[0].factor:.3g}; "
+        f"{len(bare)} of {len(score_scales)} tables of scores are multiplied by {bare[0].factor:.3g}; "
         f"1 / sqrt({bare[0].head_size}) is {bare[0].head_size ** -0.5:.3g}"
     )
     where = program.source_location("model")
     if type(program.model).__module__.startswith("transformers."):
         return Remark(evidence + "; this published architecture was trained so", where)
-    return BugFound(evidence, where)
+    return BugPresent(evidence, where)
 
 
 def _in_weights(model: nn.Module, score: AttentionScore) -> bool:

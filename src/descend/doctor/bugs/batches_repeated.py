@@ -33,7 +33,7 @@ from descend.doctor.preflight.doubt import UndeterminedError
 from descend.doctor.preflight.findings import (
     Bug,
     Undetermined,
-    BugFound,
+    BugPresent,
     BugAbsent,
     CheckResult,
     name_of,
@@ -41,7 +41,7 @@ from descend.doctor.preflight.findings import (
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.rehearsal import dry_run
 
-FEWEST = 4
+MIN_BATCHES = 4
 """Batches below which a repetition says nothing."""
 
 REPEATED = 0.25
@@ -54,42 +54,42 @@ COVERED = 0.5
 def look(program: Program) -> CheckResult:
     """Compare batches with those before them."""
     if not program.has("batches"):
-        return _as_given(program) or Undetermined("there is no `batches`")
-    held = program.run_probe_once(first_batch_rows)
-    if len(held) < FEWEST:
-        return Undetermined(f"only {len(held)} batches before they end")
-    keys = [_key(batch) for batch in held]
+        return _check_network_inputs(program) or Undetermined("there is no `batches`")
+    batches = program.run_probe_once(first_batch_rows)
+    if len(batches) < MIN_BATCHES:
+        return Undetermined(f"only {len(batches)} batches before they end")
+    keys = [_key(batch) for batch in batches]
     again = sum(key in keys[:n] for n, key in enumerate(keys))
-    alike = sum(len({_key(row) for row in batch}) == 1 for batch in held if len(batch) > 1)
+    alike = sum(len({_key(row) for row in batch}) == 1 for batch in batches if len(batch) > 1)
     where = program.source_location("batches")
-    if again >= REPEATED * len(keys) and not _new_epoch(program, held, keys):
-        return BugFound(f"{again} of the first {len(keys)} batches stood before", where)
+    if again >= REPEATED * len(keys) and not _new_epoch(program, batches, keys):
+        return BugPresent(f"{again} of the first {len(keys)} batches stood before", where)
     if alike >= REPEATED * len(keys):
-        return BugFound(f"{alike} of the first {len(keys)} batches hold one row many times", where)
-    return _as_given(program) or BugAbsent(f"{again} of the first {len(keys)} batches stood before")
+        return BugPresent(f"{alike} of the first {len(keys)} batches hold one row many times", where)
+    return _check_network_inputs(program) or BugAbsent(f"{again} of the first {len(keys)} batches stood before")
 
 
-def _new_epoch(program: Program, held: list[Tensor], keys: list[bytes]) -> bool:
+def _new_epoch(program: Program, batches: list[Tensor], keys: list[bytes]) -> bool:
     """Whether the batches came back since the text had been seen."""
     period = next((n for n in range(1, len(keys)) if keys[n] == keys[0]), len(keys))
     distinct = len(set(keys[:period])) == period and period > 1
-    longest = max((t.numel() for t in find_token_sequences(program)), default=None)
-    seen = sum(batch.numel() for batch in held[:period])
-    if longest is not None:
-        return seen >= COVERED * longest
-    return distinct and period >= FEWEST
+    max_tokens = max((t.numel() for t in find_token_sequences(program)), default=None)
+    num_tokens = sum(batch.numel() for batch in batches[:period])
+    if max_tokens is not None:
+        return num_tokens >= COVERED * max_tokens
+    return distinct and period >= MIN_BATCHES
 
 
-def _as_given(program: Program) -> CheckResult | None:
+def _check_network_inputs(program: Program) -> CheckResult | None:
     """Whether the network gets the same ids in every step though the batches differ."""
     try:
-        seen = program.run_probe_once(dry_run)
+        dry_run_result = program.run_probe_once(dry_run)
     except UndeterminedError:
         return None
-    got = [_key(calls[0].ids_BT) for calls in seen.seen if calls]
-    given = {_key(batch) for batch in program.run_probe_once(first_batch_rows)} if program.has("batches") else None
-    if len(got) >= FEWEST and len(set(got)) == 1 and (given is None or len(given) > 1):
-        return BugFound(
+    got = [_key(calls[0].ids_BT) for calls in dry_run_result.model_calls if calls]
+    batch_keys = {_key(batch) for batch in program.run_probe_once(first_batch_rows)} if program.has("batches") else None
+    if len(got) >= MIN_BATCHES and len(set(got)) == 1 and (batch_keys is None or len(batch_keys) > 1):
+        return BugPresent(
             f"the network got the same ids in all of {len(got)} steps", program.source_location("step")
         )
     return None

@@ -33,7 +33,7 @@ from functools import partial
 
 from descend.doctor.bugs.causal_mask_missing import BOTH_SIDES, is_missing
 from descend.doctor.preflight.ask import ask_once
-from descend.doctor.preflight.findings import Bug, Undetermined, BugFound, BugAbsent, CheckResult, name_of
+from descend.doctor.preflight.findings import Bug, Undetermined, BugPresent, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.influence import measure_future_influence
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.shift import has_another_task
@@ -41,19 +41,19 @@ from descend.doctor.preflight.shift import has_another_task
 
 def look(program: Program) -> CheckResult:
     """Change later tokens and watch earlier logits."""
-    seen = program.run_probe_once(measure_future_influence)
-    if not seen.num_affected:
-        return BugAbsent(f"{seen.pairs} pairs of positions tried: no logit moves before a change")
+    influence = program.run_probe_once(measure_future_influence)
+    if not influence.num_affected:
+        return BugAbsent(f"{influence.pairs} pairs of positions tried: no logit moves before a change")
     if has_another_task(program):
         return Undetermined(BOTH_SIDES)
-    if is_missing(seen):
+    if is_missing(influence):
         return BugAbsent("nothing of the future is hidden: see causal_mask_missing")
-    assert seen.nearest
-    earlier, later = seen.nearest
-    return BugFound(
+    assert influence.nearest
+    earlier, later = influence.nearest
+    return BugPresent(
         f"the logits at position {earlier} move when the token at {later} changes "
-        f"({seen.num_affected} of {seen.pairs} pairs tried, by up to {seen.max_relative_change:.2g} of their size)",
-        program.where_is_attention(seen.open_parts, partial(ask_once, program)),
+        f"({influence.num_affected} of {influence.pairs} pairs tried, by up to {influence.max_relative_change:.2g} of their size)",
+        program.where_is_attention(influence.open_parts, partial(ask_once, program)),
     )
 
 

@@ -32,7 +32,7 @@ from __future__ import annotations
 from functools import partial
 
 from descend.doctor.preflight.ask import ask_once
-from descend.doctor.preflight.findings import Bug, Undetermined, BugFound, BugAbsent, CheckResult, name_of
+from descend.doctor.preflight.findings import Bug, Undetermined, BugPresent, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.influence import FutureInfluence, measure_future_influence
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.shift import has_another_task
@@ -40,17 +40,17 @@ from descend.doctor.preflight.shift import has_another_task
 
 def look(program: Program) -> CheckResult:
     """Change later tokens and watch earlier logits."""
-    seen = program.run_probe_once(measure_future_influence)
-    if not seen.num_affected:
-        return BugAbsent(f"{seen.pairs} pairs of positions tried: no logit moves before a change")
+    influence = program.run_probe_once(measure_future_influence)
+    if not influence.num_affected:
+        return BugAbsent(f"{influence.pairs} pairs of positions tried: no logit moves before a change")
     if has_another_task(program):
         return Undetermined(BOTH_SIDES)
-    if not is_missing(seen):
+    if not is_missing(influence):
         return BugAbsent("some of the future is hidden: see causal_mask_leaky")
-    return BugFound(
+    return BugPresent(
         f"a changed token moves the logits of all positions before it "
-        f"({seen.num_affected} of {seen.pairs} pairs tried, by up to {seen.max_relative_change:.2g} of their size)",
-        program.where_is_attention(seen.open_parts, partial(ask_once, program)),
+        f"({influence.num_affected} of {influence.pairs} pairs tried, by up to {influence.max_relative_change:.2g} of their size)",
+        program.where_is_attention(influence.open_parts, partial(ask_once, program)),
     )
 
 
@@ -60,10 +60,10 @@ BOTH_SIDES = (
 )
 
 
-def is_missing(seen: FutureInfluence) -> bool:
+def is_missing(influence: FutureInfluence) -> bool:
     """Whether nothing is hidden, in no part of the network that mixes positions."""
-    everywhere = seen.num_affected == seen.pairs and not seen.closed_parts
-    return everywhere and seen.balance >= EVEN
+    everywhere = influence.num_affected == influence.pairs and not influence.closed_parts
+    return everywhere and influence.balance >= EVEN
 
 
 EVEN = 0.3

@@ -33,7 +33,7 @@ from descend.doctor.preflight.doubt import UndeterminedError
 from descend.doctor.preflight.findings import (
     Bug,
     Undetermined,
-    BugFound,
+    BugPresent,
     BugAbsent,
     CheckResult,
     name_of,
@@ -60,7 +60,7 @@ def look(program: Program) -> CheckResult:
     except UndeterminedError as reason:
         return Undetermined(f"no checkpoint was loaded while importing; {reason}")
     if not trip.weights_restored:
-        return BugFound("weights that were saved did not come back", program.source_location(trip.part))
+        return BugPresent("weights that were saved did not come back", program.source_location(trip.part))
     return BugAbsent("weights that were saved came back")
 
 
@@ -69,7 +69,7 @@ def _into_model(program: Program, load: StateDictLoad) -> CheckResult:
     where = program.source_location("model")
     if load.matched <= FEW * len(names) and load.weights:
         example = next(iter(load.weights))
-        return BugFound(
+        return BugPresent(
             f"{load.matched} of {len(names)} weights were in the checkpoint, whose names are like "
             f"{example!r}",
             where,
@@ -77,17 +77,17 @@ def _into_model(program: Program, load: StateDictLoad) -> CheckResult:
     drawn = _drawn(load.weights)
     same = _arrived(program, drawn)
     if drawn and same <= FEW * len(drawn) and not program.trained_while_imported:
-        return BugFound(f"{same} of {len(drawn)} weights still are what was loaded", where)
+        return BugPresent(f"{same} of {len(drawn)} weights still are what was loaded", where)
     return BugAbsent(f"{load.matched} of {len(names)} weights were loaded")
 
 
 def _read_elsewhere(program: Program) -> CheckResult | None:
     """A checkpoint of this very network that was read, or put into a copy, and not into it."""
     loads = program.loads
-    held = [*(loads.files if loads else []), program.parts.get("checkpoint")]
-    held += [x.weights for x in loads.networks] if loads else []
+    checkpoints = [*(loads.files if loads else []), program.parts.get("checkpoint")]
+    checkpoints += [x.weights for x in loads.networks] if loads else []
     shapes = {n: t.shape for n, t in program.model.state_dict().items()}
-    for value in held:
+    for value in checkpoints:
         weights = weights_in(value, shapes)
         drawn = _drawn(weights)
         if drawn and not program.trained_while_imported:
@@ -95,7 +95,7 @@ def _read_elsewhere(program: Program) -> CheckResult | None:
             if same > FEW * len(drawn):
                 return BugAbsent(f"{same} of {len(drawn)} weights are those of the checkpoint")
             if not _is_meant(program, weights):
-                return BugFound(
+                return BugPresent(
                     f"a checkpoint with all {len(weights)} weights was read, and {same} of them "
                     "are in the network",
                     program.source_location("model"),

@@ -31,7 +31,7 @@ from torch import nn
 from descend.doctor.preflight.findings import (
     Bug,
     Undetermined,
-    BugFound,
+    BugPresent,
     Remark,
     BugAbsent,
     CheckResult,
@@ -49,29 +49,29 @@ def look(program: Program) -> CheckResult:
     optimizers = program.optimizers
     if not optimizers:
         return Undetermined("there is no torch optimizer")
-    gains = {id(p): n for n, p in norm_gains(program.model).items()}
-    if not gains:
+    norm_weight_names = {id(p): n for n, p in find_norm_weights(program.model).items()}
+    if not norm_weight_names:
         return Undetermined("the network has no norms with weights")
     groups = [g for o in optimizers for g in o.param_groups]
     decays = [float(g.get("weight_decay", 0.0) or 0.0) for g in groups]
     hit: list[str] = []
     decay = 0.0
     for group, strength in zip(groups, decays, strict=True):
-        names = [gains[id(p)] for p in group["params"] if id(p) in gains]
+        names = [norm_weight_names[id(p)] for p in group["params"] if id(p) in norm_weight_names]
         if names and strength > 0:
             hit += names
             decay = max(decay, strength)
     if not hit:
-        return BugAbsent(f"{len(gains)} gains of norms are without decay")
+        return BugAbsent(f"{len(norm_weight_names)} gains of norms are without decay")
     evidence = f"{len(hit)} gains of norms decay with {decay:g}: {', '.join(hit[:3])}"
     where = program.source_location("optimizer") if program.has("optimizer") else program.source_location("step")
     spared = any(d == 0 and g["params"] for g, d in zip(groups, decays, strict=True))
     if decay >= STRONG or spared:
-        return BugFound(evidence, where)
+        return BugPresent(evidence, where)
     return Remark(evidence + "; so weak a decay does little harm", where)
 
 
-def norm_gains(model: nn.Module) -> dict[str, nn.Parameter]:
+def find_norm_weights(model: nn.Module) -> dict[str, nn.Parameter]:
     """The multiplying weights of all norms, by name."""
     return {
         f"{name}.weight" if name else "weight": module.weight

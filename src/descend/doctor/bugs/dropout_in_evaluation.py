@@ -27,7 +27,7 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.preflight.findings import Bug, BugFound, BugAbsent, CheckResult, name_of
+from descend.doctor.preflight.findings import Bug, BugPresent, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.modes import evaluates_in_training_mode, modes_matter, nondeterminism_in_eval
 from descend.doctor.preflight.program import Program
 
@@ -36,14 +36,14 @@ def look(program: Program) -> CheckResult:
     """Ask twice; look at the mode in which the program judges."""
     difference = program.run_probe_once(nondeterminism_in_eval)
     if difference > 0:
-        return BugFound(
+        return BugPresent(
             f"two forwards of one batch in evaluation mode differ by {difference:.2g} of the "
             "logits' size",
             program.source_location("model"),
         )
     asleep = not program.has("evaluate") or not program.run_probe_once(evaluates_in_training_mode)
     if not asleep and program.run_probe_once(modes_matter):
-        return BugFound(
+        return BugPresent(
             "the evaluation calls the network in training mode, in which its outputs differ",
             program.source_location("evaluate"),
         )

@@ -26,32 +26,32 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.preflight.findings import Bug, BugFound, BugAbsent, CheckResult, name_of
+from descend.doctor.preflight.findings import Bug, BugPresent, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.rehearsal import dry_run
-from descend.doctor.preflight.rescale import LEAST_SCALE, loss_scale
+from descend.doctor.preflight.rescale import MIN_SCALE, loss_scale
 
-CLIPPED_AWAY = 1e-3
+MAX_CLIPPED_FRACTION = 1e-3
 """Share of the gradients that is left if they were clipped to about 1 before they were unscaled:
 1 over a scale of 65536 or so, times a norm of at most a hundred."""
 
 
 def look(program: Program) -> CheckResult:
     """See what the steps ask for."""
-    seen = program.run_probe_once(dry_run)
-    learned = seen.learned()
-    half = seen.precision.uses_float16 or any(s.half for s in learned)
+    dry_run_result = program.run_probe_once(dry_run)
+    learned = dry_run_result.learned()
+    half = dry_run_result.precision.uses_float16 or any(s.half for s in learned)
     if not half:
         return BugAbsent("no training in float16")
     where = program.source_location("step")
     scale = loss_scale(program)
     by_hand = max((s.total_weight for s in learned), default=0.0)
-    if not seen.precision.uses_grad_scaler and by_hand < LEAST_SCALE:
-        return BugFound("the network is trained in float16 and no gradient scaler takes part", where)
-    left = [u.new * scale for u in seen.updates if u.new is not None]
-    if scale >= LEAST_SCALE and left and max(left) < CLIPPED_AWAY:
-        return BugFound(
-            f"{max(left):.1e} of the gradients is left: they are clipped while still scaled "
+    if not dry_run_result.precision.uses_grad_scaler and by_hand < MIN_SCALE:
+        return BugPresent("the network is trained in float16 and no gradient scaler takes part", where)
+    gradient_fractions = [u.new * scale for u in dry_run_result.updates if u.new is not None]
+    if scale >= MIN_SCALE and gradient_fractions and max(gradient_fractions) < MAX_CLIPPED_FRACTION:
+        return BugPresent(
+            f"{max(gradient_fractions):.1e} of the gradients is left: they are clipped while still scaled "
             f"by {scale:g}",
             where,
             "call `scaler.unscale_(optimizer)` before clipping",

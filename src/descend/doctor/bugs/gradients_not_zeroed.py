@@ -26,11 +26,11 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.preflight.findings import Bug, Undetermined, BugFound, BugAbsent, CheckResult, name_of
+from descend.doctor.preflight.findings import Bug, Undetermined, BugPresent, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.rehearsal import dry_run
 
-KEPT = 0.5
+MIN_STALE_FRACTION = 0.5
 """Share of the old gradient that counts as forgotten: 1 if nothing was zeroed, 0 if all was."""
 
 
@@ -44,10 +44,10 @@ def look(program: Program) -> CheckResult:
     if not old:
         return Undetermined("no two steps of an optimizer whose gradients could be told apart")
     middle = sorted(old)[len(old) // 2]
-    if middle < KEPT:
+    if middle < MIN_STALE_FRACTION:
         return BugAbsent(f"{len(old)} steps hold {abs(middle):.0%} of the gradient before")
-    return BugFound(
-        f"in {sum(x >= KEPT for x in old)} of {len(old)} steps the gradients of the one before are "
+    return BugPresent(
+        f"in {sum(x >= MIN_STALE_FRACTION for x in old)} of {len(old)} steps the gradients of the one before are "
         f"still there ({middle:.0%} of them)",
         where,
     )

@@ -33,7 +33,7 @@ from descend.doctor.preflight.ask import vocabulary_of
 from descend.doctor.preflight.findings import (
     Bug,
     Undetermined,
-    BugFound,
+    BugPresent,
     Remark,
     BugAbsent,
     CheckResult,
@@ -44,7 +44,7 @@ from descend.doctor.preflight.start import measure_initial_state
 from descend.doctor.preflight.weights import looks_untrained
 
 TIMES_TOO_HIGH = 3.0
-AT_LEAST_HIGHER = 5.0
+MIN_EXCESS_NATS = 5.0
 """The first loss must exceed ln V by this factor and by this many nats. Logits of deviation s cost
 about s^2 / 2 nats while s is small: 5 nats are a deviation above 3; torch's linear layers give
 0.6."""
@@ -59,23 +59,23 @@ DEFAULT_TABLE = (0.8, 1.2)
 
 def look(program: Program) -> CheckResult:
     """Compare the first loss with ln V."""
-    seen = program.run_probe_once(measure_initial_state)
-    where = f"model.{seen.where}" if seen.where else program.source_location("model")
+    initial_state = program.run_probe_once(measure_initial_state)
+    where = f"model.{initial_state.where}" if initial_state.where else program.source_location("model")
     fresh = looks_untrained(program.model)
-    if not seen.from_program and not fresh:
+    if not initial_state.from_program and not fresh:
         return Undetermined("no text of the program, and the network is trained")
-    words = (
-        f"the first loss is {seen.loss:.1f} nats per token, ln(vocabulary) is {seen.uniform:.1f}"
+    evidence = (
+        f"the first loss is {initial_state.loss:.1f} nats per token, ln(vocabulary) is {initial_state.uniform:.1f}"
     )
-    if not seen.finite:
-        return BugFound("the outputs of the untouched network are not finite", where)
-    if seen.loss > seen.uniform + HIGHER and seen.largest > LARGE:
-        return BugFound(f"{words}; {where} puts out numbers of size {seen.largest:.2g}", where)
-    if seen.loss > max(TIMES_TOO_HIGH * seen.uniform, seen.uniform + AT_LEAST_HIGHER):
+    if not initial_state.finite:
+        return BugPresent("the outputs of the untouched network are not finite", where)
+    if initial_state.loss > initial_state.uniform + HIGHER and initial_state.max_rms > LARGE:
+        return BugPresent(f"{evidence}; {where} puts out numbers of size {initial_state.max_rms:.2g}", where)
+    if initial_state.loss > max(TIMES_TOO_HIGH * initial_state.uniform, initial_state.uniform + MIN_EXCESS_NATS):
         if _default_tied(program):
-            return Remark(f"{words}: the head is a token embedding of deviation 1", where)
-        return BugFound(words, program.source_location("model"))
-    return BugAbsent(words)
+            return Remark(f"{evidence}: the head is a token embedding of deviation 1", where)
+        return BugPresent(evidence, program.source_location("model"))
+    return BugAbsent(evidence)
 
 
 def _default_tied(program: Program) -> bool:

@@ -30,14 +30,14 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from descend.doctor.preflight.ask import vocabulary_of
-from descend.doctor.preflight.findings import Bug, BugFound, BugAbsent, CheckResult, name_of
+from descend.doctor.preflight.findings import Bug, BugPresent, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.weights import rehearsal_of
+from descend.doctor.preflight.weights import try_dry_run
 
-SMALLEST = 4
+MIN_DIMENSION = 4
 """Rows and columns from which equal rows are no chance."""
 
-FEWEST_STEPS = 3
+MIN_STEPS = 3
 
 
 def look(program: Program) -> CheckResult:
@@ -45,7 +45,7 @@ def look(program: Program) -> CheckResult:
     model = program.model
     matrices = {
         n: p for n, p in model.named_parameters()
-        if p.ndim == 2 and min(p.shape) >= SMALLEST and p.requires_grad
+        if p.ndim == 2 and min(p.shape) >= MIN_DIMENSION and p.requires_grad
     }  # fmt: skip
     linear = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)}
     tables = [m.weight for m in model.modules() if isinstance(m, nn.Embedding)]
@@ -56,18 +56,18 @@ def look(program: Program) -> CheckResult:
         and id(p) not in {id(t) for t in tables} - tokens
     ]  # fmt: skip
     if equal:
-        return BugFound(
+        return BugPresent(
             f"in {len(equal)} of {len(matrices)} matrices all rows are equal: "
             f"{', '.join(equal[:4])}",
             f"model.{equal[0]}",
         )
     zeros = [n for n, p in matrices.items() if not bool(p.any())]
-    seen = rehearsal_of(program) if len(zeros) > 1 else None
-    if seen is not None and len(seen.updates) >= FEWEST_STEPS and seen.changed_weights:
-        dead = [n for n in zeros if n in seen.weights_with_gradient and n not in seen.changed_weights]
+    dry_run_result = try_dry_run(program) if len(zeros) > 1 else None
+    if dry_run_result is not None and len(dry_run_result.updates) >= MIN_STEPS and dry_run_result.changed_weights:
+        dead = [n for n in zeros if n in dry_run_result.weights_with_gradient and n not in dry_run_result.changed_weights]
         if len(dead) > 1:
-            return BugFound(
-                f"{len(dead)} matrices start at zero and are still zero after {len(seen.updates)} "
+            return BugPresent(
+                f"{len(dead)} matrices start at zero and are still zero after {len(dry_run_result.updates)} "
                 f"steps: {', '.join(dead[:4])}",
                 f"model.{dead[0]}",
             )

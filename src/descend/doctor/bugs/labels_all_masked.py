@@ -30,7 +30,7 @@ Source:
 from __future__ import annotations
 
 from descend.doctor.preflight.endings import masked_end
-from descend.doctor.preflight.findings import Bug, BugFound, BugAbsent, CheckResult, name_of
+from descend.doctor.preflight.findings import Bug, BugPresent, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.lessons import probe_losses
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.tap import ModelCall
@@ -38,33 +38,33 @@ from descend.doctor.preflight.tap import ModelCall
 
 def look(program: Program) -> CheckResult:
     """Look for targets that count."""
-    kept = 0
-    for lesson in probe_losses(program):
-        empty = [s for s in lesson.seen if _is_empty(s)]
-        if 2 * len(empty) > len(lesson.seen):
-            return BugFound(
-                f"no target counts in {len(empty)} of {len(lesson.seen)} batches; the first loss "
-                f"is {lesson.loss}",
-                program.source_location(lesson.part),
+    num_targets = 0
+    for probe in probe_losses(program):
+        empty = [s for s in probe.model_calls if _is_empty(s)]
+        if 2 * len(empty) > len(probe.model_calls):
+            return BugPresent(
+                f"no target counts in {len(empty)} of {len(probe.model_calls)} batches; the first loss "
+                f"is {probe.loss}",
+                program.source_location(probe.part),
             )
-        kept = sum(int((s.weights_BT > 0).sum()) for s in lesson.seen if s.weights_BT is not None)
-    for lesson in probe_losses(program):
-        end = masked_end(program, lesson)
+        num_targets = sum(int((s.weights_BT > 0).sum()) for s in probe.model_calls if s.weights_BT is not None)
+    for probe in probe_losses(program):
+        end = masked_end(program, probe)
         if end is not None:
-            return BugFound(
+            return BugPresent(
                 f"token {end.token} ends {end.rows} of {end.padded} padded rows and is a target in "
                 f"none of them, while the tokens before it are{end.is_padding}",
-                program.source_location(lesson.part),
+                program.source_location(probe.part),
                 "mask padding by the attention mask, not by its token, or give it a token of its "
                 "own: else the end is never learned and generation does not stop",
             )
-    return BugAbsent(f"{kept} targets count")
+    return BugAbsent(f"{num_targets} targets count")
 
 
-def _is_empty(seen: ModelCall) -> bool:
-    if seen.is_nonfinite:
-        return seen.finite_logits
-    return seen.weights_BT is not None and not bool((seen.weights_BT != 0).any())
+def _is_empty(call: ModelCall) -> bool:
+    if call.is_nonfinite:
+        return call.finite_logits
+    return call.weights_BT is not None and not bool((call.weights_BT != 0).any())
 
 
 BUG = Bug(name_of(__name__), look, "keep the labels that are to be learned: look at one batch")

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import re
 
-from descend.doctor.preflight.findings import Bug, BugFound, Remark, BugAbsent, CheckResult, name_of
+from descend.doctor.preflight.findings import Bug, BugPresent, Remark, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.modes import after_evaluation, modes_matter
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.rehearsal import DryRun, dry_run, run_steps
@@ -38,21 +38,21 @@ EVERY = re.compile(
 )
 
 
-MOST_CALLS = 300
+MAX_CALLS = 300
 """Calls of `step` that are made to see what follows an evaluation inside it."""
 
 
 def interval(program: Program) -> int | None:
     """After how many steps the program evaluates, where a number of it says so."""
     values = [v for name, v in program.namespace.items()
-              if EVERY.search(name) and isinstance(v, int) and 0 < v < MOST_CALLS]  # fmt: skip
+              if EVERY.search(name) and isinstance(v, int) and 0 < v < MAX_CALLS]  # fmt: skip
     return max(values, default=None)
 
 
 def past_interval(program: Program) -> DryRun:
     """A rehearsal that is long enough to see the step after an evaluation."""
     calls = program.run_probe_once(dry_run).calls
-    return run_steps(program, max(calls, min(MOST_CALLS, (interval(program) or 0) + 3)))
+    return run_steps(program, max(calls, min(MAX_CALLS, (interval(program) or 0) + 3)))
 
 
 def look(program: Program) -> CheckResult:
@@ -69,7 +69,7 @@ def look(program: Program) -> CheckResult:
         return BugAbsent(f"{len(learned)} trained forwards were in training mode")
     if not program.run_probe_once(modes_matter):
         return Remark(evidence + "; its outputs are the same in both", where)
-    return BugFound(evidence, where)
+    return BugPresent(evidence, where)
 
 
 BUG = Bug(name_of(__name__), look, "call `model.train()` at the start of every step")

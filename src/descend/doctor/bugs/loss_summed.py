@@ -27,7 +27,7 @@ Source:
 from __future__ import annotations
 
 from descend.doctor.preflight.doubt import UndeterminedError
-from descend.doctor.preflight.findings import Bug, BugFound, BugAbsent, CheckResult, name_of
+from descend.doctor.preflight.findings import Bug, BugPresent, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.lessons import LossProbe, probe_losses, probe_training_step
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.rehearsal import dry_run
@@ -40,30 +40,30 @@ rows or positions, of which there are more."""
 
 def detect(program: Program) -> CheckResult:
     """Add up the weights of all tokens."""
-    for lesson in probe_losses(program):
-        head = _summed_head(program, lesson)
+    for probe in probe_losses(program):
+        head = _summed_head(program, probe)
         if head is not None:
             return head
-        total = _total(program, lesson)
+        total = _total(program, probe)
         if total is not None and total >= SUMMED:
-            seen = lesson.seen[0]
-            tokens = int((seen.weights_BT > 0).sum()) if seen.weights_BT is not None else 0
-            return BugFound(
+            call = probe.model_calls[0]
+            tokens = int((call.weights_BT > 0).sum()) if call.weights_BT is not None else 0
+            return BugPresent(
                 f"the {tokens} tokens of a batch weigh {total:,.3g} in all, instead of "
-                f"1{_stated(lesson)}",
-                program.source_location(lesson.part),
+                f"1{_stated(probe)}",
+                program.source_location(probe.part),
             )
     return BugAbsent("the tokens of a batch weigh about 1 in all")
 
 
-def _summed_head(program: Program, lesson: LossProbe) -> BugFound | None:
+def _summed_head(program: Program, lesson: LossProbe) -> BugPresent | None:
     """A further output over the vocabulary, such as that for the token after next, in a sum."""
-    seen = lesson.seen[0]
+    seen = lesson.model_calls[0]
     scale = loss_scale(program) if lesson.part == "step" else 1.0
     for number, head in enumerate(seen.heads):
         is_plain = head.weights_BT is not None and head.misfit < EXPLAINED
         if is_plain and head.total_weight / scale >= SUMMED > seen.total_weight / scale:
-            return BugFound(
+            return BugPresent(
                 f"the targets of auxiliary head {number + 1} weigh "
                 f"{head.total_weight / scale:,.3g} in all, those of the first head "
                 f"{seen.total_weight / scale:,.3g}, instead of about 1{_stated(lesson)}",
@@ -80,27 +80,27 @@ def _stated(lesson: LossProbe) -> str:
     return f"; the first loss is {lesson.loss:,.1f}" if lesson.loss is not None else ""
 
 
-def _total(program: Program, lesson: LossProbe) -> float | None:
-    if lesson.part == "step":
-        updates = [u for u in program.run_probe_once(dry_run).updates if u.seen]
+def _total(program: Program, probe: LossProbe) -> float | None:
+    if probe.part == "step":
+        updates = [u for u in program.run_probe_once(dry_run).updates if u.model_calls]
         scale = loss_scale(program)
         # Many forwards a step are the business of accumulation_misreduced: each is judged alone.
-        each = [effective_token_weight(u, scale) / len(u.seen) for u in updates]
+        each = [effective_token_weight(u, scale) / len(u.model_calls) for u in updates]
         if each:
             return sorted(each)[len(each) // 2]
-        return lesson.seen[0].total_weight / scale
-    if _mended_in_step(program):
+        return probe.model_calls[0].total_weight / scale
+    if _step_averages_loss(program):
         return None
-    return lesson.seen[0].total_weight
+    return probe.model_calls[0].total_weight
 
 
-def _mended_in_step(program: Program) -> bool:
+def _step_averages_loss(program: Program) -> bool:
     """Whether `step`, which is what trains, averages what `loss` sums."""
     try:
-        lesson = program.run_probe_once(probe_training_step)
+        probe = program.run_probe_once(probe_training_step)
     except UndeterminedError:
         return False
-    total = _total(program, lesson)
+    total = _total(program, probe)
     return total is not None and total < SUMMED
 
 

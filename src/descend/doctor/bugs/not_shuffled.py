@@ -40,7 +40,7 @@ from descend.doctor.preflight.doubt import UndeterminedError
 from descend.doctor.preflight.findings import (
     Bug,
     Undetermined,
-    BugFound,
+    BugPresent,
     BugAbsent,
     CheckResult,
     name_of,
@@ -48,10 +48,10 @@ from descend.doctor.preflight.findings import (
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.supply import tokens_of
 
-FEWEST = 12
+MIN_ROWS = 12
 """Rows whose order says something: by chance 12 stand in order once in 479 million times."""
 
-FEWEST_BATCHES = 6
+MIN_BATCHES = 6
 
 IN_ORDER = 0.95
 """Share of rows that go on where the one before stood, or just after it."""
@@ -60,55 +60,55 @@ IN_ORDER = 0.95
 def look(program: Program) -> CheckResult:
     """Find the rows in the text."""
     try:
-        found = program.run_probe_once(locate_rows)
+        row_positions = program.run_probe_once(locate_rows)
     except UndeterminedError as reason:
         return _without_text(program, str(reason))
-    if len(found.starts) < FEWEST:
-        return Undetermined(f"only {len(found.starts)} rows in the first batches")
-    on, of = _goes_on(found)
+    if len(row_positions.starts) < MIN_ROWS:
+        return Undetermined(f"only {len(row_positions.starts)} rows in the first batches")
+    on, of = _goes_on(row_positions)
     if on >= IN_ORDER * of:
-        return BugFound(
+        return BugPresent(
             f"{on} of {of} rows go on where the row before stood, from token "
-            f"{min(found.starts[0] or [0]):,} on",
+            f"{min(row_positions.starts[0] or [0]):,} on",
             program.source_location("batches"),
         )
-    if _batch_by_batch(found):
-        return BugFound(
+    if _batch_by_batch(row_positions):
+        return BugPresent(
             "each batch covers the stretch of the text after the one before",
             program.source_location("batches"),
         )
     return BugAbsent(f"{on} of {of} rows go on where the row before stood")
 
 
-def _goes_on(found: RowPositions) -> tuple[int, int]:
+def _goes_on(row_positions: RowPositions) -> tuple[int, int]:
     """Rows that can stand after the row before, and rows of which that could be asked."""
-    known = [(n, starts) for n, starts in enumerate(found.starts) if starts]
+    known = [(n, starts) for n, starts in enumerate(row_positions.starts) if starts]
     on = 0
     last, before = known[0]
     for number, starts in known[1:]:
-        reach = 2 * found.width * (number - last)
+        reach = 2 * row_positions.width * (number - last)
         after = [b for b in starts if any(0 < b - a <= reach for a in before)]
         on += bool(after)
         last, before = number, after or starts
     return on, len(known) - 1
 
 
-def _batch_by_batch(found: RowPositions) -> bool:
+def _batch_by_batch(row_positions: RowPositions) -> bool:
     """Whether batches follow the text though rows inside a batch are mixed."""
-    size = found.rows_a_batch
-    parts = [found.starts[i : i + size] for i in range(0, len(found.starts) - size + 1, size)]
+    size = row_positions.rows_a_batch
+    parts = [row_positions.starts[i : i + size] for i in range(0, len(row_positions.starts) - size + 1, size)]
     known = [[starts[0] for starts in part if len(starts) == 1] for part in parts]
-    if size < 2 or len(known) < FEWEST_BATCHES or not all(known):
+    if size < 2 or len(known) < MIN_BATCHES or not all(known):
         return False
     return all(max(a) < min(b) for a, b in pairwise(known))
 
 
 def _without_text(program: Program, reason: str) -> CheckResult:
     """What the rows say of each other, and what a DataLoader says of itself."""
-    held = program.run_probe_once(first_batch_rows)
-    flat = [row for batch in held for row in batch]
-    if len(flat) >= FEWEST and _overlap(flat):
-        return BugFound(
+    batches = program.run_probe_once(first_batch_rows)
+    flat = [row for batch in batches for row in batch]
+    if len(flat) >= MIN_ROWS and _overlap(flat):
+        return BugPresent(
             "each row of the first batches is the one before, moved on by a few tokens",
             program.source_location("batches"),
         )
@@ -124,7 +124,7 @@ def _without_text(program: Program, reason: str) -> CheckResult:
             return BugAbsent(f"the loader draws by {type(sampler).__name__}")
         data: Any = loader.dataset
         if _gives_the_same(data) and loader.batch_size != len(data):
-            return BugFound(
+            return BugPresent(
                 f"the loader goes through its {len(data)} rows in order, from the first "
                 "on (SequentialSampler)",
                 program.source_location("batches"),

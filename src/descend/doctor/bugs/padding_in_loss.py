@@ -26,7 +26,7 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.preflight.findings import Bug, Undetermined, BugFound, BugAbsent, CheckResult, name_of
+from descend.doctor.preflight.findings import Bug, Undetermined, BugPresent, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.lessons import probe_losses
 from descend.doctor.preflight.padding import detect_pad_token, padding_mask
 from descend.doctor.preflight.program import Program
@@ -34,7 +34,7 @@ from descend.doctor.preflight.program import Program
 COUNTED = 0.5
 """Share of padded targets with weight from which padding counts: all or none, as a rule."""
 
-FEWEST = 4
+MIN_PADDED_TOKENS = 4
 
 
 def look(program: Program) -> CheckResult:
@@ -43,24 +43,24 @@ def look(program: Program) -> CheckResult:
     if pad is None:
         return Undetermined(why)
     worst: CheckResult = Undetermined(f"no row of the first batches is padded (with {pad})")
-    for lesson in probe_losses(program):
+    for probe in probe_losses(program):
         counted = total = 0
-        share = 0.0
-        for seen in lesson.seen:
-            hidden = padding_mask(seen, pad)
-            if hidden is None or seen.weights_BT is None:
+        fraction = 0.0
+        for call in probe.model_calls:
+            hidden = padding_mask(call, pad)
+            if hidden is None or call.weights_BT is None:
                 continue
-            live = seen.weights_BT > 0
+            live = call.weights_BT > 0
             counted += int((live & hidden).sum())
             total += int(hidden.sum())
-            share = max(share, float((live & hidden).sum() / live.sum().clamp_min(1)))
-        if total >= FEWEST and counted >= COUNTED * total:
-            return BugFound(
+            fraction = max(fraction, float((live & hidden).sum() / live.sum().clamp_min(1)))
+        if total >= MIN_PADDED_TOKENS and counted >= COUNTED * total:
+            return BugPresent(
                 f"{counted} of {total} padded targets (token {pad}, {why}) count in the loss, up "
-                f"to {share:.0%} of a batch",
-                program.source_location(lesson.part),
+                f"to {fraction:.0%} of a batch",
+                program.source_location(probe.part),
             )
-        if total >= FEWEST:
+        if total >= MIN_PADDED_TOKENS:
             worst = BugAbsent(f"{counted} of {total} padded targets count in the loss")
     return worst
 

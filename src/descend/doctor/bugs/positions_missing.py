@@ -57,14 +57,14 @@ def knows_positions(program: Program) -> str:
         first = next(find_mixing_layers(program.model, net), None)
         if first is None:
             raise UndeterminedError("no part of the network mixes positions")
-        if _by_place(program, net, first):
+        if _distinguishes_positions(program, net, first):
             return "equal tokens give different vectors at different places"
         if _by_order(net, first):
             return "attention sees the order of what it is given"
     return ""
 
 
-def _by_place(program: Program, net: NetworkHandle, first: MixingLayer) -> bool:
+def _distinguishes_positions(program: Program, net: NetworkHandle, first: MixingLayer) -> bool:
     same = net.ids_BT.clone()
     same[:] = net.ids_BT[0, 0]
     caught: list[torch.Tensor] = []
@@ -89,8 +89,8 @@ def _by_order(net: NetworkHandle, first: MixingLayer) -> bool:
     view = swapped if net.time == 1 else swapped.transpose(0, 1)
     view[:, [0, 1]] = view[:, [1, 0]].clone()
     base, other = first.output(first.x).float(), first.output(swapped).float()
-    moved = net.by_position((other - base).abs()).amax(1)[-1]
-    return float(moved) > MIN_LOGIT_CHANGE * float(base.square().mean().sqrt())
+    logit_change = net.by_position((other - base).abs()).amax(1)[-1]
+    return float(logit_change) > MIN_LOGIT_CHANGE * float(base.square().mean().sqrt())
 
 
 BUG = Bug(name_of(__name__), look, "add learned or rotary positions, unless left out on purpose")

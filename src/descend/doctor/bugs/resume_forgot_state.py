@@ -31,7 +31,7 @@ from descend.doctor.preflight.doubt import UndeterminedError
 from descend.doctor.preflight.findings import (
     Bug,
     Undetermined,
-    BugFound,
+    BugPresent,
     BugAbsent,
     CheckResult,
     name_of,
@@ -44,7 +44,7 @@ from descend.doctor.preflight.saves import round_trip
 def look(program: Program) -> CheckResult:
     """See what was read and not used; try the program's own functions."""
     taken = _while_imported(program)
-    if isinstance(taken, BugFound):
+    if isinstance(taken, BugPresent):
         return taken
     try:
         trip = program.run_probe_once(round_trip)
@@ -54,11 +54,11 @@ def look(program: Program) -> CheckResult:
         return Undetermined("the checkpoint holds weights only")
     where = program.source_location(trip.part)
     if trip.moments and not trip.num_moments_restored:
-        return BugFound(
+        return BugPresent(
             f"none of the {trip.moments} tensors that the optimizer remembered came back", where
         )
     if trip.schedules != trip.schedules_back:
-        return BugFound(
+        return BugPresent(
             f"the schedule stood at step {trip.schedules[0]} and came back at "
             f"{trip.schedules_back[0]}",
             where,
@@ -71,13 +71,13 @@ def _while_imported(program: Program) -> CheckResult | None:
     if not program.optimizers:
         return None
     into_model = loads is not None and any(x.into is program.model for x in loads.networks)
-    held = [*(loads.files if loads else []), program.parts.get("checkpoint")]
-    states = [s for value in held for s in optimizer_states(value)]
+    checkpoints = [*(loads.files if loads else []), program.parts.get("checkpoint")]
+    states = [s for value in checkpoints for s in optimizer_states(value)]
     if not states or not (into_model or (loads and loads.files)):
         return None
     if all(o.state for o in program.optimizers):
         return BugAbsent("the optimizer has the state of the checkpoint")
-    return BugFound(
+    return BugPresent(
         f"the checkpoint holds an optimizer's state of {len(states[0]['state'])} weights, and the "
         "optimizer knows nothing",
         program.source_location("optimizer"),

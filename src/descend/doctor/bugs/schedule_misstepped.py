@@ -28,12 +28,12 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.preflight.findings import Bug, Undetermined, BugFound, BugAbsent, CheckResult, name_of
+from descend.doctor.preflight.findings import Bug, Undetermined, BugPresent, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.rehearsal import DryRun, dry_run
 from descend.doctor.preflight.schedule import batches_an_epoch, schedule_length, find_scheduler_steps
 
-FEWEST = 3
+MIN_STEPS = 3
 """Steps of the optimizer below which nothing can be said of a rate."""
 
 FAR_TOO_LONG = 3
@@ -42,36 +42,36 @@ FAR_TOO_LONG = 3
 
 def look(program: Program) -> CheckResult:
     """Compare the counts of schedules with the steps of optimizers."""
-    seen = program.run_probe_once(dry_run)
-    if len(seen.updates) < FEWEST:
-        return Undetermined(f"only {len(seen.updates)} steps of an optimizer could be watched")
+    dry_run_result = program.run_probe_once(dry_run)
+    if len(dry_run_result.updates) < MIN_STEPS:
+        return Undetermined(f"only {len(dry_run_result.updates)} steps of an optimizer could be watched")
     where = program.source_location("scheduler" if program.has("scheduler") else "step")
-    if all(rate == 0 for u in seen.updates for rate in u.rates):
-        return BugFound(f"the learning rate was 0 in all of {len(seen.updates)} steps", where)
-    for index in range(len(seen.schedulers)):
-        evidence = _wrong(program, seen, index)
+    if all(rate == 0 for u in dry_run_result.updates for rate in u.rates):
+        return BugPresent(f"the learning rate was 0 in all of {len(dry_run_result.updates)} steps", where)
+    for index in range(len(dry_run_result.schedulers)):
+        evidence = _wrong(program, dry_run_result, index)
         if evidence:
-            return BugFound(evidence, where)
-    if not seen.schedulers:
+            return BugPresent(evidence, where)
+    if not dry_run_result.schedulers:
         return Undetermined("there is no torch schedule")
-    return BugAbsent(f"stepped {seen.schedules[-1][0] - seen.schedules[0][0]} times in "
-                    f"{len(seen.updates)} steps of the optimizer")  # fmt: skip
+    return BugAbsent(f"stepped {dry_run_result.schedules[-1][0] - dry_run_result.schedules[0][0]} times in "
+                    f"{len(dry_run_result.updates)} steps of the optimizer")  # fmt: skip
 
 
-def _wrong(program: Program, seen: DryRun, index: int) -> str:
-    scheduler = seen.schedulers[index]
-    updates = [u for u in seen.updates if u.optimizer is scheduler.optimizer]
-    steps = seen.schedules[-1][index] - seen.schedules[0][index]
+def _wrong(program: Program, dry_run_result: DryRun, index: int) -> str:
+    scheduler = dry_run_result.schedulers[index]
+    updates = [u for u in dry_run_result.updates if u.optimizer is scheduler.optimizer]
+    steps = dry_run_result.schedules[-1][index] - dry_run_result.schedules[0][index]
     if not updates:
         return (
-            f"the schedule drives an optimizer that never stepped in {seen.calls} calls of `step`"
+            f"the schedule drives an optimizer that never stepped in {dry_run_result.calls} calls of `step`"
         )
     if steps == 0:
         return _never(program, index, len(updates))
     ratio = steps / len(updates)
     if ratio > 1.5:
         return f"the schedule was stepped {steps} times in {len(updates)} steps of the optimizer"
-    before = [u.schedules[index] - seen.schedules[0][index] for u in updates]
+    before = [u.schedules[index] - dry_run_result.schedules[0][index] for u in updates]
     if ratio > 0.5 and all(count == number + 1 for number, count in enumerate(before)):
         return "the schedule is stepped before the optimizer, so its first rate is never used"
     return ""
@@ -79,13 +79,13 @@ def _wrong(program: Program, seen: DryRun, index: int) -> str:
 
 def _never(program: Program, index: int, updates: int) -> str:
     """What is wrong with a schedule that `step` does not step; "" if it is stepped by epochs."""
-    places = find_scheduler_steps(program)
-    if places == () and not program.has("after_epoch"):
+    scheduler_steps = find_scheduler_steps(program)
+    if scheduler_steps == () and not program.has("after_epoch"):
         return f"the schedule was never stepped in {updates} steps of the optimizer, nor elsewhere"
     length = schedule_length(program.run_probe_once(dry_run).schedulers[index])
-    if not places or length is None or not all(p.by_epoch for p in places):
+    if not scheduler_steps or length is None or not all(p.by_epoch for p in scheduler_steps):
         return ""
-    epochs = next((p.times for p in places if p.times), None)
+    epochs = next((p.times for p in scheduler_steps if p.times), None)
     if epochs and length >= FAR_TOO_LONG * epochs:
         return (
             f"the schedule is {length} steps long, and is stepped once in each of {epochs} epochs"

@@ -27,7 +27,7 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.preflight.findings import Bug, BugFound, BugAbsent, CheckResult, name_of
+from descend.doctor.preflight.findings import Bug, BugPresent, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.lessons import probe_losses
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.tap import ModelCall
@@ -41,25 +41,25 @@ BETTER = 0.2
 
 def look(program: Program) -> CheckResult:
     """Ask which loss the gradient at the outputs belongs to."""
-    for lesson in probe_losses(program):
-        wrong = [s for s in lesson.seen if _twice(s) or _of_probabilities(s)]
-        if 2 * len(wrong) > len(lesson.seen):
+    for probe in probe_losses(program):
+        wrong = [s for s in probe.model_calls if _twice(s) or _of_probabilities(s)]
+        if 2 * len(wrong) > len(probe.model_calls):
             what = (
                 "the network returns probabilities and the loss takes them for logits"
                 if _of_probabilities(wrong[0])
                 else "the gradient is that of a cross-entropy of the softmax of the outputs "
                 f"(unexplained {wrong[0].misfit_of_two:.1e} of it, plain {wrong[0].misfit:.1e})"
             )
-            return BugFound(what, program.source_location(lesson.part))
+            return BugPresent(what, program.source_location(probe.part))
     return BugAbsent("the gradient is not that of a cross-entropy of probabilities")
 
 
-def _twice(seen: ModelCall) -> bool:
-    return seen.misfit_of_two < EXPLAINED and seen.misfit_of_two < BETTER * seen.misfit
+def _twice(call: ModelCall) -> bool:
+    return call.misfit_of_two < EXPLAINED and call.misfit_of_two < BETTER * call.misfit
 
 
-def _of_probabilities(seen: ModelCall) -> bool:
-    return seen.probabilities and seen.misfit < EXPLAINED
+def _of_probabilities(call: ModelCall) -> bool:
+    return call.probabilities and call.misfit < EXPLAINED
 
 
 BUG = Bug(name_of(__name__), look, "give `cross_entropy` logits: it applies the softmax itself")

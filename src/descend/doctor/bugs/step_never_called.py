@@ -26,7 +26,7 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.preflight.findings import Bug, Undetermined, BugFound, BugAbsent, CheckResult, name_of
+from descend.doctor.preflight.findings import Bug, Undetermined, BugPresent, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.rehearsal import DryRun, dry_run, run_steps
 
@@ -37,31 +37,31 @@ ENOUGH = 65
 """Calls without a step that count as never: accumulations over more than 64 calls are rare."""
 
 
-def long_rehearsal(program: Program) -> DryRun:
+def run_long_dry_run(program: Program) -> DryRun:
     """The same with more calls."""
     return run_steps(program, LONG)
 
 
 def look(program: Program) -> CheckResult:
     """Compare all weights before and after."""
-    seen = program.run_probe_once(dry_run)
-    if not seen.changed_weights and not seen.updates and not seen.problem:
-        seen = program.run_probe_once(long_rehearsal)
-    if seen.changed_weights:
-        return BugAbsent(f"{len(seen.changed_weights)} weights moved in {seen.calls} calls of `step`")
-    if seen.updates and all(u.cleared for u in seen.updates):
-        return BugFound(
+    dry_run_result = program.run_probe_once(dry_run)
+    if not dry_run_result.changed_weights and not dry_run_result.updates and not dry_run_result.problem:
+        dry_run_result = program.run_probe_once(run_long_dry_run)
+    if dry_run_result.changed_weights:
+        return BugAbsent(f"{len(dry_run_result.changed_weights)} weights moved in {dry_run_result.calls} calls of `step`")
+    if dry_run_result.updates and all(u.cleared for u in dry_run_result.updates):
+        return BugPresent(
             f"gradients arrived and were gone when the optimizer stepped "
-            f"({len(seen.updates)} times)",
+            f"({len(dry_run_result.updates)} times)",
             program.source_location("step"),
             "clear gradients before `backward()` or after `optimizer.step()`, not between them",
         )
-    if seen.updates:
-        return BugAbsent(f"the optimizer stepped {len(seen.updates)} times")
-    if seen.calls < ENOUGH:
-        return Undetermined(f"only {seen.calls} calls of `step` could be made")
-    came = f"gradients came to {len(seen.weights_with_gradient)} weights" if seen.weights_with_gradient else "no gradient came"
-    return BugFound(f"after {seen.calls} calls of `step` no weight has moved; {came}",
+    if dry_run_result.updates:
+        return BugAbsent(f"the optimizer stepped {len(dry_run_result.updates)} times")
+    if dry_run_result.calls < ENOUGH:
+        return Undetermined(f"only {dry_run_result.calls} calls of `step` could be made")
+    came = f"gradients came to {len(dry_run_result.weights_with_gradient)} weights" if dry_run_result.weights_with_gradient else "no gradient came"
+    return BugPresent(f"after {dry_run_result.calls} calls of `step` no weight has moved; {came}",
                  program.source_location("step"))  # fmt: skip
 
 

@@ -26,7 +26,7 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.preflight.findings import Bug, Undetermined, BugFound, BugAbsent, CheckResult, name_of
+from descend.doctor.preflight.findings import Bug, Undetermined, BugPresent, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.lessons import probe_losses
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.shift import AGREE, has_next_token_head, target_shifts
@@ -34,21 +34,21 @@ from descend.doctor.preflight.shift import AGREE, has_next_token_head, target_sh
 
 def look(program: Program) -> CheckResult:
     """Lay the targets beside the tokens."""
-    found = target_shifts(program)
+    shifts = target_shifts(program)
     by_part = {lesson.part: lesson for lesson in probe_losses(program)}
-    for shift in found:
+    for shift in shifts:
         offset = shift.only_at(2, 3)
         if offset is not None and not has_next_token_head(by_part[shift.part]):
-            return BugFound(
+            return BugPresent(
                 f"{shift.agreement[offset]:.0%} of {shift.targets} targets are the token {offset} "
                 f"places on, {shift.agreement[1]:.0%} the next one",
                 program.source_location(shift.part),
             )
-    if all(max(s.agreement.values()) < AGREE for s in found):
+    if all(max(s.agreement.values()) < AGREE for s in shifts):
         return Undetermined(
             "the targets are no tokens of the input: another task than the next token"
         )
-    return BugAbsent(f"{found[0].agreement[1]:.0%} of the targets are the next token")
+    return BugAbsent(f"{shifts[0].agreement[1]:.0%} of the targets are the next token")
 
 
 BUG = Bug(name_of(__name__), look, "shift once: either where batches are made or in the loss")

@@ -28,28 +28,28 @@ Source:
 
 from __future__ import annotations
 
-from descend.doctor.preflight.findings import Bug, Undetermined, BugFound, BugAbsent, CheckResult, name_of
+from descend.doctor.preflight.findings import Bug, Undetermined, BugPresent, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.shift import AGREE, target_shifts
 
 
 def look(program: Program) -> CheckResult:
     """Lay the targets beside the tokens."""
-    found = target_shifts(program)
-    for shift in found:
+    shifts = target_shifts(program)
+    for shift in shifts:
         offset = shift.only_at(0, -1)
         if offset is not None:
             which = "the token itself" if offset == 0 else "the token before"
-            return BugFound(
+            return BugPresent(
                 f"{shift.agreement[offset]:.0%} of {shift.targets} targets are {which}, "
                 f"{shift.agreement[1]:.0%} the next one",
                 program.source_location(shift.part),
             )
-    if all(max(s.agreement.values()) < AGREE for s in found):
+    if all(max(s.agreement.values()) < AGREE for s in shifts):
         return Undetermined(
             "the targets are no tokens of the input: another task than the next token"
         )
-    return BugAbsent(f"{found[0].agreement[1]:.0%} of the targets are the next token")
+    return BugAbsent(f"{shifts[0].agreement[1]:.0%} of the targets are the next token")
 
 
 BUG = Bug(name_of(__name__), look, "ask for the next token: x = ids[:, :-1], y = ids[:, 1:]")

@@ -34,7 +34,7 @@ from descend.doctor.preflight.doubt import UndeterminedError
 from descend.doctor.preflight.findings import (
     Bug,
     Undetermined,
-    BugFound,
+    BugPresent,
     BugAbsent,
     CheckResult,
     name_of,
@@ -45,10 +45,10 @@ from descend.doctor.preflight.tokens import TokenizerAdapter, adapt_tokenizer
 LONG_ENOUGH = 64
 """Tokens of a row that are decoded."""
 
-FEW_FOUND = 0.2
+MIN_MATCH_FRACTION = 0.2
 """Share of rows found in the text up to which the tokenizer is another one."""
 
-MOST_LETTERS = 20_000
+MAX_LETTERS = 20_000
 
 ANOTHER = 0.4
 """Total variation between the ids of batches and of the text, encoded, from which another
@@ -67,22 +67,22 @@ def look(program: Program) -> CheckResult:
     where = program.source_location("tokenizer")
     rows_of_network = _rows(program)
     if kit.size is not None and rows_of_network is not None and kit.size > rows_of_network:
-        return BugFound(
+        return BugPresent(
             f"the tokenizer has {kit.size} tokens, the network rows for {rows_of_network}", where
         )
     if not program.has("batches"):
         return Undetermined("no batches to lay beside the tokenizer")
-    held = program.run_probe_once(first_batch_rows)
-    used = {int(i) for batch in held for i in batch.unique()}  # type: ignore[no-untyped-call]
+    batches = program.run_probe_once(first_batch_rows)
+    used = {int(i) for batch in batches for i in batch.unique()}  # type: ignore[no-untyped-call]
     beyond = [i for i in used if kit.size is not None and i >= kit.size]
     if len(beyond) > SPECIAL:
-        return BugFound(
+        return BugPresent(
             f"the batches hold {len(beyond)} ids up to {max(beyond)}, the tokenizer has {kit.size} "
             "tokens",
             where,
         )
     texts = find_texts(program)
-    return _against_text(kit, held, texts, where) or _again(kit, held, where)
+    return _against_text(kit, batches, texts, where) or _again(kit, batches, where)
 
 
 def _rows(program: Program) -> int | None:
@@ -93,24 +93,24 @@ def _rows(program: Program) -> int | None:
     return min(vocabulary, vocabulary_of(program.model) or vocabulary)
 
 
-def _against_text(kit: TokenizerAdapter, held: list, texts: list[str], where: str) -> CheckResult | None:  # type: ignore[type-arg]
+def _against_text(kit: TokenizerAdapter, batches: list, texts: list[str], where: str) -> CheckResult | None:  # type: ignore[type-arg]
     """What the decoded batches say beside the texts; None where there is no text of theirs."""
     if not texts:
         return None
     joined = "\n".join(texts)
-    pieces = [kit.decode(row[1:LONG_ENOUGH].tolist()) for batch in held[:4] for row in batch[:8]]
+    row_texts = [kit.decode(row[1:LONG_ENOUGH].tolist()) for batch in batches[:4] for row in batch[:8]]
     plain = "".join(joined.split()).lower()
-    whole = [p for p in ("".join(piece.split()).lower() for piece in pieces) if p]
-    found = sum(piece in plain for piece in whole)
-    if whole and found > FEW_FOUND * len(whole):
-        return BugAbsent(f"{found} of {len(whole)} rows, decoded, stand in the text")
+    whole = [p for p in ("".join(row_text.split()).lower() for row_text in row_texts) if p]
+    num_matches = sum(row_text in plain for row_text in whole)
+    if whole and num_matches > MIN_MATCH_FRACTION * len(whole):
+        return BugAbsent(f"{num_matches} of {len(whole)} rows, decoded, stand in the text")
     # Texts may be changed on the way (turned around, repeated), which keeps their frequencies.
-    own = Counter(kit.encode(joined[:MOST_LETTERS]))
-    theirs = Counter(int(i) for batch in held for i in batch.flatten())
+    own = Counter(kit.encode(joined[:MAX_LETTERS]))
+    theirs = Counter(int(i) for batch in batches for i in batch.flatten())
     if whole and own and _apart(own, theirs) > ANOTHER:
-        sample = pieces[0][:30]
-        return BugFound(
-            f"{found} of {len(whole)} rows, decoded, stand in the text; one reads {sample!r}", where
+        sample = row_texts[0][:30]
+        return BugPresent(
+            f"{num_matches} of {len(whole)} rows, decoded, stand in the text; one reads {sample!r}", where
         )
     return None
 
@@ -121,25 +121,25 @@ def _apart(one: Counter[int], other: Counter[int]) -> float:
     return sum(abs(one[i] / a - other[i] / b) for i in one.keys() | other.keys()) / 2
 
 
-def _again(kit: TokenizerAdapter, held: list, where: str) -> CheckResult:  # type: ignore[type-arg]
+def _again(kit: TokenizerAdapter, batches: list, where: str) -> CheckResult:  # type: ignore[type-arg]
     """Decode the batches and encode them again."""
     same = total = 0
-    for batch in held[:4]:
+    for batch in batches[:4]:
         for row in batch[:8]:
             ids = row[:LONG_ENOUGH].tolist()
             again = kit.encode(kit.decode(ids))
-            left = list(again)
+            remaining_ids = list(again)
             for token in ids:
                 total += 1
-                if token in left:
-                    left.remove(token)
+                if token in remaining_ids:
+                    remaining_ids.remove(token)
                     same += 1
-    share = same / max(1, total)
-    if share < SAME_AGAIN:
-        return BugFound(
-            f"{share:.0%} of the batches' ids come back when decoded and encoded again", where
+    fraction = same / max(1, total)
+    if fraction < SAME_AGAIN:
+        return BugPresent(
+            f"{fraction:.0%} of the batches' ids come back when decoded and encoded again", where
         )
-    return BugAbsent(f"{share:.0%} of the batches' ids come back when decoded and encoded again")
+    return BugAbsent(f"{fraction:.0%} of the batches' ids come back when decoded and encoded again")
 
 
 BUG = Bug(

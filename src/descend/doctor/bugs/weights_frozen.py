@@ -30,20 +30,20 @@ from __future__ import annotations
 
 from descend.doctor.preflight.adapters import is_frozen_on_purpose
 from descend.doctor.preflight.doubt import UndeterminedError
-from descend.doctor.preflight.findings import Bug, BugFound, BugAbsent, CheckResult, name_of
+from descend.doctor.preflight.findings import Bug, BugPresent, BugAbsent, CheckResult, name_of
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.rehearsal import DryRun
-from descend.doctor.preflight.weights import looks_random, rehearsal_of, weights_without_gradient, weights_affecting_logits
+from descend.doctor.preflight.weights import looks_random, try_dry_run, weights_without_gradient, weights_affecting_logits
 
 
 def look(program: Program) -> CheckResult:
     """Find weights that count and cannot learn: cut off, or frozen as they were drawn."""
     named = dict(program.model.named_parameters())
     trainable = [n for n, p in named.items() if p.requires_grad]
-    seen = rehearsal_of(program)
-    cut = weights_affecting_logits(program, _without_gradient(program, trainable, seen))
+    dry_run_result = try_dry_run(program)
+    cut = weights_affecting_logits(program, _without_gradient(program, trainable, dry_run_result))
     if cut:
-        return BugFound(
+        return BugPresent(
             f"{len(cut)} of {len(trainable)} trainable weights count and no gradient comes to "
             f"them: {', '.join(cut[:4])}",
             program.where_is_weight(cut[0]),
@@ -52,14 +52,14 @@ def look(program: Program) -> CheckResult:
             "`model.enable_input_require_grads()`",
         )
     still = [n for n, p in named.items() if not p.requires_grad and looks_random(p)
-             and not (seen and n in seen.changed_weights)]  # fmt: skip
+             and not (dry_run_result and n in dry_run_result.changed_weights)]  # fmt: skip
     if still and is_frozen_on_purpose(program.model):
         return BugAbsent(f"gradients come to the {len(trainable)} weights that are trained beside "
                         "a frozen base")  # fmt: skip
     frozen = weights_affecting_logits(program, still)
     if not frozen:
         return BugAbsent(f"{len(trainable)} of {len(named)} weights can learn")
-    return BugFound(
+    return BugPresent(
         f"{len(frozen)} random matrices count and cannot learn (`requires_grad` is off): "
         f"{', '.join(frozen[:4])}",
         program.where_is_weight(frozen[0]),

@@ -31,26 +31,26 @@ from descend.doctor.preflight.doubt import UndeterminedError
 from descend.doctor.preflight.findings import (
     Bug,
     Undetermined,
-    BugFound,
+    BugPresent,
     BugAbsent,
     CheckResult,
     name_of,
 )
 from descend.doctor.preflight.program import Program
-from descend.doctor.preflight.weights import rehearsal_of, weights_affecting_logits
+from descend.doctor.preflight.weights import try_dry_run, weights_affecting_logits
 
 
 def look(program: Program) -> CheckResult:
     """Compare the network's weights with those that optimizers hold."""
-    seen = rehearsal_of(program)
+    dry_run_result = try_dry_run(program)
     optimizers = {id(o): o for o in program.optimizers}
-    if seen is not None:
-        optimizers |= {id(u.optimizer): u.optimizer for u in seen.updates}
+    if dry_run_result is not None:
+        optimizers |= {id(u.optimizer): u.optimizer for u in dry_run_result.updates}
     if not optimizers:
         return Undetermined("there is no torch optimizer")
-    held = {id(p) for o in optimizers.values() for g in o.param_groups for p in g["params"]}
+    optimized_ids = {id(p) for o in optimizers.values() for g in o.param_groups for p in g["params"]}
     named = [(n, p) for n, p in program.model.named_parameters() if p.requires_grad]
-    outside = [n for n, p in named if id(p) not in held and (seen is None or n not in seen.changed_weights)]
+    outside = [n for n, p in named if id(p) not in optimized_ids and (dry_run_result is None or n not in dry_run_result.changed_weights)]
     if not outside:
         return BugAbsent(f"all {len(named)} trainable weights are in an optimizer")
     try:
@@ -62,9 +62,9 @@ def look(program: Program) -> CheckResult:
             f"{len(outside)} weights are in no optimizer, and the logits do not need them"
         )
     own = {id(p) for _, p in named}
-    foreign = len(held - own)
-    stale = f"; it holds {foreign} that are not the network's" if foreign else ""
-    return BugFound(
+    num_unrelated = len(optimized_ids - own)
+    stale = f"; it holds {num_unrelated} that are not the network's" if num_unrelated else ""
+    return BugPresent(
         f"{len(missing)} of {len(named)} trainable weights are in no optimizer{stale}: "
         f"{', '.join(missing[:4])}",
         program.source_location("optimizer") if program.has("optimizer") else f"model.{missing[0]}",

@@ -63,7 +63,7 @@ from descend.doctor.cause import Cause, TreatmentChange, ExpectedRange, cause_na
 from descend.doctor.reading import Measurements, measurement_value
 
 
-def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
+def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
     """No setting to try: it is measured."""
     return ()
 
@@ -75,10 +75,10 @@ FAR_OFF = 1.3
 """First loss over ln V; first guess: normal starts read 1.0, a head ten times too large over 2."""
 
 
-def measured(readings: Measurements) -> float:
+def measured(measurements: Measurements) -> float:
     """How far above guessing the run began, in units of ln V."""
-    found = measurement_value(readings, "loss_at_start")
-    return found - 1.0 if found >= FAR_OFF else 0.0
+    loss_at_start = measurement_value(measurements, "loss_at_start")
+    return loss_at_start - 1.0 if loss_at_start >= FAR_OFF else 0.0
 
 
 CAUSE = Cause(

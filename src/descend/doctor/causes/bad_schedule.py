@@ -70,22 +70,22 @@ WASTED = 0.1
 LONG_WARMUP = 0.3
 
 
-def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
+def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
     """The schedule of the default recipe at the same peak."""
     keys = {"schedule": "wsd", "warmup_steps": None, "learning_rate": config.peak_learning_rate}
     return (TreatmentChange("a rate that rises and falls", keys),)
 
 
-def cannot_be(config: RunConfig, readings: Measurements) -> str | None:
+def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
     """A schedule that warms up, and cools down over a good part of the run."""
-    warmup = (config.warmup_steps or 0) / max(measurement_value(readings, "steps", 1.0), 1.0)
+    warmup = (config.warmup_steps or 0) / max(measurement_value(measurements, "steps", 1.0), 1.0)
     falls = config.schedule in ("wsd", "cosine", "linear")
-    if falls and LEAST_WARMUP <= warmup <= LONG_WARMUP:
+    if falls and MIN_WARMUP <= warmup <= LONG_WARMUP:
         return f"the rate rises over {warmup:.0%} of the run and falls to zero ({config.schedule})"
     return None
 
 
-LEAST_WARMUP = 0.005
+MIN_WARMUP = 0.005
 """Share of the run; less is as good as none in runs of some hundred steps."""
 
 CAUSE = Cause(

@@ -67,12 +67,12 @@ from descend.doctor.reading import Measurements
 
 FEW_STEPS = 500.0
 """Steps of a whole run that are few; first guess."""
-QUIET = 2.0
+MAX_NOISE_SCALE = 2.0
 """Noise scale in batches under which averaging more is waste; first guess."""
 FACTORS = (4, 16)
 
 
-def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
+def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
     """Smaller batches at the same rate."""
     return tuple(
         TreatmentChange(
@@ -87,7 +87,7 @@ def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, .
     )
 
 
-def cannot_be(config: RunConfig, readings: Measurements) -> str | None:
+def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
     """A batch of few sequences has no quarter."""
     if config.batch_size < FACTORS[0]:
         return f"a batch of {config.batch_size} sequences cannot be much smaller"
@@ -101,7 +101,7 @@ CAUSE = Cause(
     expected_ranges=(
         ExpectedRange("steps", None, FEW_STEPS, 1.2, "updates in the whole run", weight_outside=1.5),
         ExpectedRange(
-            "noise_scale", None, QUIET, 0.8, "a batch averages more than it needs", weight_outside=1.1
+            "noise_scale", None, MAX_NOISE_SCALE, 0.8, "a batch averages more than it needs", weight_outside=1.1
         ),
         ExpectedRange("multiplier_fresh", 2.0, None, 0.4, "steps could be longer", weight_outside=0.5),
     ),

@@ -71,7 +71,7 @@ NOISY = 20.0
 FACTORS = (4, 16)
 
 
-def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
+def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
     """Larger batches, the rate with the square root of the batch (Malladi et al. 2022)."""
     return tuple(
         TreatmentChange(
@@ -82,15 +82,15 @@ def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, .
     )
 
 
-def cannot_be(config: RunConfig, readings: Measurements) -> str | None:
+def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
     """With a handful of steps a larger batch would leave none."""
-    steps = measurement_value(readings, "steps", 1e9)
-    if steps < FEWEST_STEPS:
+    steps = measurement_value(measurements, "steps", 1e9)
+    if steps < MIN_STEPS:
         return f"the run has only {steps:.0f} steps; a larger batch would leave fewer"
     return None
 
 
-FEWEST_STEPS = 200
+MIN_STEPS = 200
 """Under so many steps, fewer of them always hurt more than quieter ones help; first guess."""
 
 CAUSE = Cause(

@@ -74,7 +74,7 @@ letters that repeat the one five back 0.92 there."""
 FACTORS = (4, 16)
 
 
-def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
+def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
     """Longer windows, fewer of them."""
     return tuple(
         TreatmentChange(
@@ -87,18 +87,18 @@ def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, .
             },
         )
         for factor in FACTORS
-        if config.seq_len * factor * LEAST_WINDOWS < measurement_value(readings, "train_tokens", 1e12)
-        and config.seq_len * factor < measurement_value(readings, "validation_tokens", 1e12)
+        if config.seq_len * factor * MIN_WINDOWS < measurement_value(measurements, "train_tokens", 1e12)
+        and config.seq_len * factor < measurement_value(measurements, "validation_tokens", 1e12)
     )
 
 
-LEAST_WINDOWS = 8
+MIN_WINDOWS = 8
 """A longer window must still fit the text so many times."""
 
 
-def cannot_be(config: RunConfig, readings: Measurements) -> str | None:
+def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
     """A flat end of the loss by position, in a window long enough to show what lies beyond it."""
-    slope = readings.get("position_slope")
+    slope = measurements.get("position_slope")
     if config.seq_len < SHORT or slope is None:
         return None
     if slope.value + 2 * slope.std_error < STILL_FALLING / 2:

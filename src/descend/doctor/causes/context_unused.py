@@ -64,10 +64,10 @@ from descend.doctor.reading import Measurements
 UNUSED = 0.05
 """Nats that all of the context but one token brings; first guess."""
 FACTORS = (4,)
-SHORTEST = 4
+MIN_SEQ_LEN = 4
 
 
-def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
+def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
     """Shorter windows, more of them."""
     return tuple(
         TreatmentChange(
@@ -75,17 +75,17 @@ def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, .
             {"seq_len": config.seq_len // factor, "batch_size": config.batch_size * factor},
         )
         for factor in FACTORS
-        if config.seq_len // factor >= SHORTEST
+        if config.seq_len // factor >= MIN_SEQ_LEN
     )
 
 
-def cannot_be(config: RunConfig, readings: Measurements) -> str | None:
+def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
     """The context brings something, and its end too."""
-    gain, slope = readings.get("context_gain"), readings.get("position_slope")
-    if gain is None or slope is None:
+    context_benefit, slope = measurements.get("context_gain"), measurements.get("position_slope")
+    if context_benefit is None or slope is None:
         return None
-    if gain.value > USED and slope.value > 2 * slope.std_error:
-        return f"all that was read brings {gain.value:.2f} nats, its last half {slope.value:.3f}"
+    if context_benefit.value > USED and slope.value > 2 * slope.std_error:
+        return f"all that was read brings {context_benefit.value:.2f} nats, its last half {slope.value:.3f}"
     return None
 
 

@@ -67,26 +67,26 @@ from descend.doctor.cause import Cause, TreatmentChange, ExpectedRange, cause_na
 from descend.doctor.reading import Measurements, measurement_value
 
 
-def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
+def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
     """No setting to try: it is measured."""
     return ()
 
 
-LEAST = 0.3
+MIN_SHIFT_NATS = 0.3
 """Nats by which the held-out text is more foreign than any stretch of the training text. Origin:
 0.53 to 3.8 in ten planted shifts, 0.17 at most where there is none
 (benchmarks/results/diagnosis/shifts.jsonl)."""
 
 
-MOST_COPIES = 0.15
+MAX_COPIES = 0.15
 """Share of the training text that is copies, from which nothing is said: a stretch set aside is
 easy then, since it stands elsewhere too."""
 
 
-def measured(readings: Measurements) -> float:
+def measured(measurements: Measurements) -> float:
     """How much more foreign the held-out text is than what differs within the training text."""
-    found = measurement_value(readings, "shift")
-    return found if found >= LEAST and measurement_value(readings, "repeats") < MOST_COPIES else 0.0
+    shift_nats = measurement_value(measurements, "shift")
+    return shift_nats if shift_nats >= MIN_SHIFT_NATS and measurement_value(measurements, "repeats") < MAX_COPIES else 0.0
 
 
 CAUSE = Cause(
@@ -96,7 +96,7 @@ CAUSE = Cause(
     expected_ranges=(
         ExpectedRange(
             "shift",
-            LEAST,
+            MIN_SHIFT_NATS,
             None,
             3.1,
             "nats that it is more foreign than any part of the training text",

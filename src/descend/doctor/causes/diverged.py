@@ -69,7 +69,7 @@ from descend.doctor.cause import Cause, TreatmentChange, ExpectedRange, cause_na
 from descend.doctor.reading import Measurements
 
 
-def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
+def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
     """One thing at a time, mildest first."""
     changes = []
     if not 0 < config.gradient_clip <= CLIP:

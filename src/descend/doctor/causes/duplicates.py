@@ -63,22 +63,22 @@ from descend.doctor.cause import Cause, TreatmentChange, ExpectedRange, cause_na
 from descend.doctor.reading import Measurements, measurement_value
 
 
-def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
+def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
     """No setting to try: it is measured."""
     return ()
 
 
-LEAST = 0.15
+MIN_DUPLICATE_FRACTION = 0.15
 """Share of the text that is copies, from which it is worth a word; first guess."""
 BY_COPIES = 2.0
 """Nats that the loss is off for a text of copies only; first guess: the trial with half the text
 says more."""
 
 
-def measured(readings: Measurements) -> float:
+def measured(measurements: Measurements) -> float:
     """Nats by which copies flatter the training loss and shorten the text."""
-    share = measurement_value(readings, "repeats")
-    return share * BY_COPIES if share >= LEAST else 0.0
+    duplicate_fraction = measurement_value(measurements, "repeats")
+    return duplicate_fraction * BY_COPIES if duplicate_fraction >= MIN_DUPLICATE_FRACTION else 0.0
 
 
 CAUSE = Cause(

@@ -67,29 +67,29 @@ from descend.doctor.cause import Cause, TreatmentChange, ExpectedRange, cause_na
 from descend.doctor.reading import Measurements, measurement_value
 
 
-def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
+def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
     """No setting to try: it is measured."""
     return ()
 
 
-LEAST = 0.05
+MIN_OVERLAP_FRACTION = 0.05
 """Share of held-out tokens that stand in training, from which it is a leak: honest splits of the
 embedded corpora and of four books show under 2 %. First guess."""
-BY_HEART = 1.0
+MEMORIZATION_NATS = 1.0
 """Nats that a token known by heart costs less, where no token is left to compare with. First
 guess."""
 
 
-def measured(readings: Measurements) -> float:
+def measured(measurements: Measurements) -> float:
     """What the loss would be higher on held-out text that is not in training.
 
     Copies that stand all over the text explain as much of it as their share.
     """
-    exact, near = measurement_value(readings, "overlap"), measurement_value(readings, "near_overlap")
-    rise, rest = measurement_value(readings, "clean_rise"), 1.0 - measurement_value(readings, "repeats")
-    if near >= LEAST:
-        return max(rise, (exact * rest + near) * BY_HEART)
-    return max(rise, exact * BY_HEART) * rest if exact >= LEAST else 0.0
+    exact, near = measurement_value(measurements, "overlap"), measurement_value(measurements, "near_overlap")
+    rise, rest = measurement_value(measurements, "clean_rise"), 1.0 - measurement_value(measurements, "repeats")
+    if near >= MIN_OVERLAP_FRACTION:
+        return max(rise, (exact * rest + near) * MEMORIZATION_NATS)
+    return max(rise, exact * MEMORIZATION_NATS) * rest if exact >= MIN_OVERLAP_FRACTION else 0.0
 
 
 CAUSE = Cause(

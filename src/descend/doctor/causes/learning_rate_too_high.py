@@ -86,10 +86,10 @@ of such a rate most often ends there too (a tiny run at six times the rate and d
 of it gained nothing, a tenth 0.9 nats)."""
 
 
-def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
+def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
     """Lower rates; of a run that has learned nothing much lower ones."""
-    known = measurement_value(readings, "held_out_loss", 0.0)
-    stuck = known > LEARNED_NOTHING * measurement_value(readings, "unigram_loss", math.inf)
+    known = measurement_value(measurements, "held_out_loss", 0.0)
+    stuck = known > LEARNED_NOTHING * measurement_value(measurements, "unigram_loss", math.inf)
     return tuple(
         TreatmentChange(f"1/{1 / factor:.0f} of the learning rate", scaled_learning_rate(config, factor))
         for factor in (FACTORS[1:] if stuck else FACTORS)

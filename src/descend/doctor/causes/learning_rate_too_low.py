@@ -75,9 +75,9 @@ SMALL_UPDATE = 0.002
 FACTORS = (3.0, 10.0, 30.0)
 
 
-def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
+def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
     """Higher rates, from where the multiplier points to."""
-    first = 1 if measurement_value(readings, "multiplier_fresh") >= VERY_LONG_STEP else 0
+    first = 1 if measurement_value(measurements, "multiplier_fresh") >= VERY_LONG_STEP else 0
     return tuple(
         TreatmentChange(f"{factor:g} times the learning rate", scaled_learning_rate(config, factor))
         for factor in FACTORS[first:]

@@ -72,7 +72,7 @@ WIDEST = 4096
 """Not tried beyond: such a trial would not fit the budget of any run."""
 
 
-def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
+def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
     """Wider networks; heads keep their size."""
     return tuple(
         TreatmentChange(
@@ -88,17 +88,17 @@ def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, .
     )
 
 
-def cannot_be(config: RunConfig, readings: Measurements) -> str | None:
+def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
     """A model that knows its training text by heart is large enough."""
-    gap, seen = measurement_value(readings, "generalisation_gap"), measurement_value(readings, "seen_loss", 1.0)
-    if gap > KNOWN_BY_HEART * max(seen, 1e-9) and gap > 2 * NO_GAP:
+    gap, train_loss = measurement_value(measurements, "generalisation_gap"), measurement_value(measurements, "seen_loss", 1.0)
+    if gap > MEMORIZED_GAP_RATIO * max(train_loss, 1e-9) and gap > 2 * NO_GAP:
         return (
-            f"it already knows its training text far better ({seen:.2f} against {seen + gap:.2f})"
+            f"it already knows its training text far better ({train_loss:.2f} against {train_loss + gap:.2f})"
         )
     return None
 
 
-KNOWN_BY_HEART = 0.5
+MEMORIZED_GAP_RATIO = 0.5
 """Gap over training loss from which more room would only hold more by heart; first guess."""
 
 WORSE = 0.3

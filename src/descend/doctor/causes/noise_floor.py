@@ -64,7 +64,7 @@ from descend.doctor.cause import Cause, TreatmentChange, ExpectedRange, cause_na
 from descend.doctor.reading import Measurements
 
 
-def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
+def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
     """No setting to try: it is measured."""
     return ()
 

@@ -79,7 +79,7 @@ LITTLE_DECAY = 0.1
 """AdamW's and Muon's usual value; not counted as much."""
 
 
-def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
+def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
     """All of it off."""
     keys: dict[str, float] = {}
     if config.dropout_rate:
@@ -93,9 +93,9 @@ def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, .
     return (TreatmentChange("no regularisation", keys),) if keys else ()
 
 
-def cannot_be(config: RunConfig, readings: Measurements) -> str | None:
+def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
     """None on."""
-    if not trial(config, readings):
+    if not trial(config, measurements):
         decay = f"weight decay {config.weight_decay:g}"
         return f"there is none: no dropout, no blanked tokens, no smoothing, {decay}"
     return None

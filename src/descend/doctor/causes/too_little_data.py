@@ -76,11 +76,11 @@ GAP = 0.3
 """Nats between seen and held-out text; first guess."""
 RISE = 0.02
 """Nats after the best epoch: three times the spread between seeds (0.006, prototype)."""
-MANY_PASSES = 4.0
+MANY_EPOCHS = 4.0
 """Passes up to which repeated text is about as good as fresh (Muennighoff et al. 2023)."""
 FEW_TOKENS = 20_000.0
 """Tokens of text that even the smallest network here knows by heart; first guess."""
-FEWEST_TOKENS = 1_000.0
+MIN_TOKENS = 1_000.0
 """Tokens of text under which nothing else is to blame: fewer than four uses of each of the smallest
 vocabulary there is (257), so that most of what is to be predicted was hardly ever seen; first
 guess."""
@@ -89,25 +89,25 @@ EACH_HALVING = 0.3
 DROPOUT = 0.2
 
 
-def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
+def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
     """What half the text costs, then what fewer passes and dropout make good."""
-    passes = config.epoch or 1
-    turned = measurement_value(readings, "rise_after_best") > RISE
+    num_epochs = config.epoch or 1
+    turned = measurement_value(measurements, "rise_after_best") > RISE
     half = TreatmentChange(
         "half the text",
         {},
-        train_share=0.5,
+        train_fraction=0.5,
         is_ablation=True,
-        inverse_effect_fraction=adding_over_halving(passes),
-        max_inverse_effect_nats=most_gain(readings),
-        min_inverse_effect_nats=least_gain(passes, readings),
+        inverse_effect_fraction=adding_over_halving(num_epochs),
+        max_inverse_effect_nats=max_inverse_effect_nats(measurements),
+        min_inverse_effect_nats=min_inverse_effect_nats(num_epochs, measurements),
         # A curve that turned shows by itself what the text is short of.
-        min_run_fraction=0.0 if turned else least_share(passes),
+        min_run_fraction=0.0 if turned else min_run_fraction(num_epochs),
     )
     changes = [half]
-    best = max(1, round(measurement_value(readings, "best_epoch", 1.0) * passes))
-    if turned and best < passes:
-        begun = measurement_value(readings, "epochs", float(passes))  # the last may have been cut short
+    best = max(1, round(measurement_value(measurements, "best_epoch", 1.0) * num_epochs))
+    if turned and best < num_epochs:
+        begun = measurement_value(measurements, "epochs", float(num_epochs))  # the last may have been cut short
         label = f"{best} passes over the text instead of {round(begun, 1):g}"
         changes.append(TreatmentChange(label, {"epoch": best}, steps=best / begun))
     if config.dropout_rate < DROPOUT:
@@ -115,7 +115,7 @@ def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, .
     return tuple(changes)
 
 
-def adding_over_halving(passes: float) -> float:
+def adding_over_halving(num_epochs: float) -> float:
     """What more text gains, of what half of it costs, at equal tokens (0 and up).
 
     More: as much as makes a single pass of `passes`, at most `MOST_MORE` times, as a model is made
@@ -125,29 +125,29 @@ def adding_over_halving(passes: float) -> float:
     of many more than halving costs.
     """
 
-    more = max(1.0, min(MOST_MORE, passes))
-    return (math.log(more) + _worth(passes / more) - _worth(passes)) / _cost_of_halving(passes)
+    more = max(1.0, min(MAX_MORE, num_epochs))
+    return (math.log(more) + _log_effective_epochs(num_epochs / more) - _log_effective_epochs(num_epochs)) / _cost_of_halving(num_epochs)
 
 
-def most_gain(readings: Measurements) -> float | None:
+def max_inverse_effect_nats(measurements: Measurements) -> float | None:
     """Nats that more text can gain at most: a share of what text it trained on is easier, and of
     what was lost past the best epoch. What is known no better than new text lacks none of it,
     whatever half of it would cost: there may be a cliff just below what there is."""
-    gap = readings.get("generalisation_gap")
+    gap = measurements.get("generalisation_gap")
     if gap is None:
         return None
-    rise = measurement_value(readings, "rise_after_best")
+    rise = measurement_value(measurements, "rise_after_best")
     return OF_THE_GAP * max(0.0, gap.value) + OF_THE_RISE * max(0.0, rise)
 
 
-def least_gain(passes: float, readings: Measurements) -> float:
+def min_inverse_effect_nats(num_epochs: float, measurements: Measurements) -> float:
     """Nats that more text gains at least where the held-out loss rose much past the best epoch, 0
     where it did not: half of so little text is known by heart as well, and costs little."""
-    rise = measurement_value(readings, "rise_after_best")
-    if rise < TURNED * measurement_value(readings, "held_out_loss", math.inf):
+    rise = measurement_value(measurements, "rise_after_best")
+    if rise < TURNED * measurement_value(measurements, "held_out_loss", math.inf):
         return 0.0
-    gap = max(0.0, measurement_value(readings, "generalisation_gap"))
-    return OF_THE_GAP_A_DOUBLING * gap * math.log2(max(passes, 1.0)) + OF_THE_RISE * rise
+    gap = max(0.0, measurement_value(measurements, "generalisation_gap"))
+    return OF_THE_GAP_A_DOUBLING * gap * math.log2(max(num_epochs, 1.0)) + OF_THE_RISE * rise
 
 
 TURNED, OF_THE_GAP_A_DOUBLING = 0.03, 0.05
@@ -160,55 +160,55 @@ often of real text with this bound as without, and nearly four times as often of
 (benchmarks/results/diagnosis/more_text.jsonl)."""
 
 
-def least_share(passes: float) -> float:
+def min_run_fraction(num_epochs: float) -> float:
     """Share of a run of so many passes from which half the text costs `SHOWN` of what it does in
     all of it: in less than a pass over half the text none of it comes twice."""
-    shares = [n / 100 for n in range(1, 101)]
-    whole = SHOWN * _cost_of_halving(passes)
-    return next(s for s in shares if _cost_of_halving(s * passes) >= whole)
+    fractions = [n / 100 for n in range(1, 101)]
+    whole = MIN_COST_FRACTION * _cost_of_halving(num_epochs)
+    return next(s for s in fractions if _cost_of_halving(s * num_epochs) >= whole)
 
 
-SHOWN = 0.5
+MIN_COST_FRACTION = 0.5
 """First guess: what is left of the cost in a shorter trial, to be told from chance at all."""
 
 
-def _worth(passes: float) -> float:
+def _log_effective_epochs(num_epochs: float) -> float:
     """Logarithm of what so many passes are worth, in passes over text that never repeats."""
-    if passes < 1:
-        return math.log(passes)
-    return math.log(1 + WORTH * (1 - math.exp(-(passes - 1) / WORTH)))
+    if num_epochs < 1:
+        return math.log(num_epochs)
+    return math.log(1 + MAX_EFFECTIVE_REPETITIONS * (1 - math.exp(-(num_epochs - 1) / MAX_EFFECTIVE_REPETITIONS)))
 
 
-def _cost_of_halving(passes: float) -> float:
+def _cost_of_halving(num_epochs: float) -> float:
     """By the same law, at equal tokens."""
-    return math.log(2) + _worth(passes) - _worth(2 * passes)
+    return math.log(2) + _log_effective_epochs(num_epochs) - _log_effective_epochs(2 * num_epochs)
 
 
-MOST_MORE = 8.0
+MAX_MORE = 8.0
 """Times the text that may be asked for."""
-WORTH = 6.8
+MAX_EFFECTIVE_REPETITIONS = 6.8
 """R: passes that repeated text is worth at most. Origin: fitted to trials of small networks
 (benchmarks/plan/fit.py); 15 in the paper, of large ones."""
 
 
-def cannot_be(config: RunConfig, readings: Measurements) -> str | None:
+def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
     """Text that is read at most once cannot be known by heart."""
-    gap = measurement_value(readings, "generalisation_gap", 1.0)
-    if (config.epoch or 1) == 1 and gap < GAP / 2 and not hardly_any(readings):
+    gap = measurement_value(measurements, "generalisation_gap", 1.0)
+    if (config.epoch or 1) == 1 and gap < GAP / 2 and not hardly_any(measurements):
         return f"held-out text is only {gap:.2f} nats harder than text it trained on"
     return None
 
 
-def hardly_any(readings: Measurements) -> bool:
+def hardly_any(measurements: Measurements) -> bool:
     """Whether there is so little text that no trial need tell."""
-    return measurement_value(readings, "train_tokens", FEWEST_TOKENS) < FEWEST_TOKENS
+    return measurement_value(measurements, "train_tokens", MIN_TOKENS) < MIN_TOKENS
 
 
-def measured(readings: Measurements) -> float:
+def measured(measurements: Measurements) -> float:
     """Nats by which the loss is above that of `FEW_TOKENS`, where there is hardly any text."""
-    if not hardly_any(readings):
+    if not hardly_any(measurements):
         return 0.0
-    return EACH_HALVING * math.log2(FEW_TOKENS / max(measurement_value(readings, "train_tokens"), 1.0))
+    return EACH_HALVING * math.log2(FEW_TOKENS / max(measurement_value(measurements, "train_tokens"), 1.0))
 
 
 CAUSE = Cause(
@@ -228,12 +228,12 @@ CAUSE = Cause(
             weight_outside=1.1,
         ),
         ExpectedRange(
-            "train_tokens", FEWEST_TOKENS, FEW_TOKENS, 2.5, "very little text", weight_outside=0.0
+            "train_tokens", MIN_TOKENS, FEW_TOKENS, 2.5, "very little text", weight_outside=0.0
         ),
-        ExpectedRange("epochs", MANY_PASSES, None, 1.0, "many of them", weight_outside=1.1),
+        ExpectedRange("epochs", MANY_EPOCHS, None, 1.0, "many of them", weight_outside=1.1),
         # Not fitted: more than all that speaks for others, since none of it means anything here.
         ExpectedRange(
-            "train_tokens", None, FEWEST_TOKENS - 1, 8.0,
+            "train_tokens", None, MIN_TOKENS - 1, 8.0,
             "so few that no setting could make much of them", weight_outside=0.0,
         ),
     ),

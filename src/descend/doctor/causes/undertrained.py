@@ -74,7 +74,7 @@ WHOLE = 0.7
 would ask for eight times whatever run it is cut from."""
 
 
-def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
+def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
     """Longer, and longer still."""
     return tuple(
         TreatmentChange(
@@ -87,13 +87,13 @@ def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, .
     )
 
 
-def cannot_be(config: RunConfig, readings: Measurements) -> str | None:
+def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
     """A run past its best epoch was long enough."""
-    rise = measurement_value(readings, "rise_after_best")
+    rise = measurement_value(measurements, "rise_after_best")
     if rise > RISEN:
         return f"the held-out loss had risen by {rise:.2f} nats after its best epoch"
-    gap = measurement_value(readings, "generalisation_gap")
-    if gap > KNOWN and measurement_value(readings, "epochs", 1.0) > 1:
+    gap = measurement_value(measurements, "generalisation_gap")
+    if gap > KNOWN and measurement_value(measurements, "epochs", 1.0) > 1:
         return (
             f"text it trained on is {gap:.2f} nats easier for it than held-out text: more passes "
             "would teach it that text, and little else"

@@ -68,29 +68,29 @@ rare_tokens.json: 0.01 at 512 tokens and 0.39 at 2,048, as good in bits per byte
 which was 0.8 worse, while the share of the vocabulary that is rare reads 0.38 at 512 already."""
 MOSTLY_TABLES = 0.5
 FACTORS = (4, 16)
-SMALLEST = 257
+MIN_VOCAB_SIZE = 257
 """All bytes and the end of text: the least that RunConfig takes."""
 
 
-def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
+def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
     """Smaller vocabularies."""
     size = config.vocab_size or 0
-    sizes = dict.fromkeys(max(size // factor, SMALLEST) for factor in FACTORS)
+    sizes = dict.fromkeys(max(size // factor, MIN_VOCAB_SIZE) for factor in FACTORS)
     return tuple(
         TreatmentChange(f"a vocabulary of {small:,}", {"vocab_size": small, "vocab_path": None})
         for small in sizes
-        if small <= size * LARGEST_SHARE
+        if small <= size * MAX_SIZE_RATIO
     )
 
 
-LARGEST_SHARE = 0.67
+MAX_SIZE_RATIO = 0.67
 """A change smaller than this would show nothing."""
 
 
-def cannot_be(config: RunConfig, readings: Measurements) -> str | None:
+def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
     """Characters and bytes are few already."""
     size = config.vocab_size or 0
-    if config.tokenizer != "bpe" or size * LARGEST_SHARE < SMALLEST:
+    if config.tokenizer != "bpe" or size * MAX_SIZE_RATIO < MIN_VOCAB_SIZE:
         return f"{size} tokens are about as few as there can be"
     return None
 

@@ -66,34 +66,34 @@ SHORT_TOKENS = 2.3
 """Bytes per token; a vocabulary of 257 has 1, of 512 about 1.9, of 4,096 about 3.3 in English."""
 FEW_RARE = 0.1
 FACTOR = 4
-FIRST_PIECES = 512
+FIRST_VOCAB_SIZE = 512
 
 
-def trial(config: RunConfig, readings: Measurements) -> tuple[TreatmentChange, ...]:
+def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
     """Four and sixteen times the vocabulary; of characters or bytes, pieces instead."""
     size = config.vocab_size or 0
     if config.tokenizer != "bpe":
-        sizes = [max(FIRST_PIECES, FACTOR * size), FACTOR * max(FIRST_PIECES, FACTOR * size)]
+        sizes = [max(FIRST_VOCAB_SIZE, FACTOR * size), FACTOR * max(FIRST_VOCAB_SIZE, FACTOR * size)]
     else:
         sizes = [FACTOR * size, FACTOR * FACTOR * size]
-    most = measurement_value(readings, "train_tokens", 1e12) / LEAST_USES
+    max_size = measurement_value(measurements, "train_tokens", 1e12) / MIN_USES
     return tuple(
         TreatmentChange(
             f"a vocabulary of {large:,}",
             {"vocab_size": large, "tokenizer": "bpe", "vocab_path": None},
         )
         for large in sizes
-        if large <= most
+        if large <= max_size
     )
 
 
-LEAST_USES = 20
+MIN_USES = 20
 """Tokens of text for each token of the vocabulary under which most would be rare."""
 
 
-def cannot_be(config: RunConfig, readings: Measurements) -> str | None:
+def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
     """A vocabulary that is mostly rare cannot be too small."""
-    rare = measurement_value(readings, "rare_vocabulary")
+    rare = measurement_value(measurements, "rare_vocabulary")
     if rare > TOO_RARE:
         return f"{rare:.0%} of the vocabulary is used under 20 times in training already"
     return None

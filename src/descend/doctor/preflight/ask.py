@@ -51,8 +51,8 @@ class NetworkHandle:
         view = ids if self.time == 1 else ids.T
         others = self.ids_BT.unique()  # type: ignore[no-untyped-call]
         if len(others) > 1:
-            place = torch.searchsorted(others, view[:, position].contiguous())
-            view[:, position] = others[(place + 1) % len(others)]
+            index = torch.searchsorted(others, view[:, position].contiguous())
+            view[:, position] = others[(index + 1) % len(others)]
         else:
             view[:, position] = (view[:, position] + 1) % self.vocabulary
         return ids
@@ -65,9 +65,9 @@ class NetworkHandle:
 def make_network_handle(program: Program) -> NetworkHandle:
     """Find out how to call the network; `CannotTell` where that fails."""
     problems: list[str] = []
-    ways = list(_ways(program, problems))  # before `asked`, which changes the weights
+    forward_calls = list(_find_forward_calls(program, problems))  # before `asked`, which changes the weights
     with evaluation_probe_mode(program.model):
-        for ids, forward, own in ways:
+        for ids, forward, own in forward_calls:
             try:
                 logits = forward(ids)
             except Exception as problem:
@@ -87,14 +87,14 @@ def ask_once(program: Program) -> None:
         net.forward(net.ids_BT)
 
 
-def _ways(
+def _find_forward_calls(
     program: Program, problems: list[str]
 ) -> Iterator[tuple[Tensor, Callable[[Tensor], Tensor], bool]]:
     model = program.model
-    ids = seen = None
+    ids = call = None
     try:
-        seen = first_model_call(program)
-        ids = seen.ids_BT
+        call = first_model_call(program)
+        ids = call.ids_BT
     except UndeterminedError as reason:
         problems.append(str(reason))
         if program.has("batches"):
@@ -103,8 +103,8 @@ def _ways(
         small = ids[:ROWS, :POSITIONS].long()
         whole = ids[:POSITIONS, :ROWS].long()
         yield from ((x, _plain(model), True) for x in (small, whole))
-        if seen is not None:
-            yield ids, _as_seen(model, seen), True
+        if call is not None:
+            yield ids, _make_forward(model, call), True
         return
     size = vocabulary_of(model)
     if size is None or ids is not None:
@@ -142,18 +142,18 @@ def _plain(model: nn.Module) -> Callable[[Tensor], Tensor]:
     return forward
 
 
-def _as_seen(model: nn.Module, seen: ModelCall) -> Callable[[Tensor], Tensor]:
+def _make_forward(model: nn.Module, call: ModelCall) -> Callable[[Tensor], Tensor]:
     def forward(ids: Tensor) -> Tensor:
         def swap(value: Any) -> Any:
-            return ids if value is seen.input_ids_arg else value
+            return ids if value is call.input_ids_arg else value
 
-        kwargs = {k: swap(v) for k, v in seen.kwargs.items()}
-        if seen.is_inner:  # the decoder's, made of the labels inside an encoder-decoder
+        kwargs = {k: swap(v) for k, v in call.kwargs.items()}
+        if call.is_inner:  # the decoder's, made of the labels inside an encoder-decoder
             if "decoder_input_ids" not in inspect.signature(model.forward).parameters:
                 raise UndeterminedError("the network makes the decoder's tokens inside")
             kwargs = {k: v for k, v in kwargs.items() if k != "labels"}
             kwargs["decoder_input_ids"] = ids
-        return _whole(logits_of(model(*map(swap, seen.args), **kwargs)), ids)
+        return _whole(logits_of(model(*map(swap, call.args), **kwargs)), ids)
 
     return forward
 
@@ -172,8 +172,8 @@ def _time(ids: Tensor, forward: Callable[[Tensor], Tensor]) -> int:
         return 1
     changed = ids.clone()
     changed[0, 0] = next((t for t in ids.flatten().tolist() if t != int(ids[0, 0])), 0)
-    moved = (forward(ids) - forward(changed)).abs().amax(-1) > 0
-    return 0 if bool(moved[1:, 0].any()) and not bool(moved[0, 1:].any()) else 1
+    is_changed = (forward(ids) - forward(changed)).abs().amax(-1) > 0
+    return 0 if bool(is_changed[1:, 0].any()) and not bool(is_changed[0, 1:].any()) else 1
 
 
 @contextmanager

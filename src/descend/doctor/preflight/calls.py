@@ -95,7 +95,7 @@ def fill_arguments(
 
 def guess_argument(name: str) -> Any:
     """A value for an argument of a function of batches."""
-    for words, value in GUESSES:
-        if name.lower() in words or any(w in name.lower() for w in words if len(w) > 3):
+    for names, value in GUESSES:
+        if name.lower() in names or any(w in name.lower() for w in names if len(w) > 3):
             return value
     return A_NUMBER

@@ -18,7 +18,7 @@ from descend.doctor.preflight.check_result import Checked, FoundBug, NotChecked
 from descend.doctor.preflight.child_process import NOT_REACHED
 from descend.doctor.preflight.coverage import not_covered
 from descend.doctor.preflight.doubt import UndeterminedError
-from descend.doctor.preflight.findings import Bug, Undetermined, BugFound, Remark, CheckResult
+from descend.doctor.preflight.findings import Bug, Undetermined, BugPresent, Remark, CheckResult
 from descend.doctor.preflight.keep import preserve_state
 from descend.doctor.preflight.program import (
     ENDINGS,
@@ -39,7 +39,7 @@ def check_module(spec: str, arguments: Sequence[str] = (), report: Report | None
     `arguments` are the program's own, `report` is given what is known after each check.
     `ProgramError` if it cannot be imported or has no `model`.
     """
-    with _quiet(), _arguments(spec, arguments):
+    with _suppress_output(), _arguments(spec, arguments):
         return check_program(load_program(spec), report)
 
 
@@ -49,7 +49,7 @@ def check_namespace(program: ModuleType | Mapping[str, Any]) -> Checked:
         made = make_program(vars(program), program.__name__, getattr(program, "__file__", None))
     else:
         made = make_program(program, "the namespace")
-    with _quiet():
+    with _suppress_output():
         return check_program(made)
 
 
@@ -70,9 +70,9 @@ def _result(program: Program, outcomes: list[tuple[Bug, CheckResult]]) -> Checke
     """What `outcomes` come to; a bug without an outcome was not reached."""
     return Checked(
         program=program.name,
-        bugs=[_entry(b, o) for b, o in outcomes if isinstance(o, BugFound)],
+        bugs=[_entry(b, o) for b, o in outcomes if isinstance(o, BugPresent)],
         remarks=[_entry(b, o) for b, o in outcomes if isinstance(o, Remark)],
-        checked=[b.name for b, o in outcomes if not isinstance(o, BugFound | Remark | Undetermined)],
+        checked=[b.name for b, o in outcomes if not isinstance(o, BugPresent | Remark | Undetermined)],
         not_checked=[NotChecked(b.name, o.reason) for b, o in outcomes
                      if isinstance(o, Undetermined)]
         + [NotChecked(b.name, NOT_REACHED) for b in BUGS[len(outcomes):]],
@@ -94,9 +94,9 @@ def _look(bug: Bug, program: Program) -> CheckResult:
             return Undetermined(f"looking for it failed with {format_exception(problem)}")
 
 
-def _entry(bug: Bug, outcome: BugFound | Remark) -> FoundBug:
-    mend = outcome.fix if isinstance(outcome, BugFound) else ""
-    return FoundBug(bug.name, outcome.evidence, outcome.where, mend or bug.fix)
+def _entry(bug: Bug, result: BugPresent | Remark) -> FoundBug:
+    fix = result.fix if isinstance(result, BugPresent) else ""
+    return FoundBug(bug.name, result.evidence, result.where, fix or bug.fix)
 
 
 @contextmanager
@@ -111,7 +111,7 @@ def _arguments(spec: str, arguments: Sequence[str]) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _suppress_output() -> Iterator[None]:
     """What the program prints and warns of is not asked for; nothing is compiled."""
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")

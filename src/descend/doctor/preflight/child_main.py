@@ -34,7 +34,7 @@ def main(request_file: str) -> None:
         checked = check_module(request.spec, request.arguments, report)
         reply = ChildReply(checked=checked, is_final=True)
     except ProgramError as error:
-        facts = [error.location, error.found, error.expected, error.fix]
+        facts = [error.location, error.actual, error.expected, error.fix]
         reply = ChildReply(error=facts, has_ended=isinstance(error, ProgramEndedError))
     _write(reply_file, reply)
     sys.stdout.flush()

@@ -19,42 +19,42 @@ from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.reach import reachable_objects
 from descend.doctor.preflight.supply import read_first_batches, tokens_of
 
-SHORTEST_TEXT = 256
+MIN_TEXT = 256
 """Tokens from which a run of whole numbers is taken for a text."""
 
-MOST_TOKENS = 2**24
+MAX_TOKENS = 2**24
 """Of a longer text so much is searched."""
 
-MOST_ROWS = 512
+MAX_ROWS = 512
 
-MOST_PLACES = 16
+MAX_POSITIONS_PER_ROW = 16
 """Places of a row up to which its order can be told: a text repeats itself."""
 
-MOST_FOUND = 0.5
+MIN_LOCATED_FRACTION = 0.5
 """Share of rows that must have so few places, for the others not to matter."""
 
 
 def first_batch_rows(program: Program) -> list[Tensor]:
     """The ids of the first batches as (B, T), in order."""
-    found = [t for t in map(tokens_of, program.run_probe_once(read_first_batches).batches) if t is not None]
-    if not found:
+    batches = [t for t in map(tokens_of, program.run_probe_once(read_first_batches).batches) if t is not None]
+    if not batches:
         raise UndeterminedError("the batches hold no token ids of two dimensions")
     try:
-        seen = first_model_call(program).ids_BT
-        columns = seen.shape == found[0].T.shape and torch.equal(seen, found[0].T)
+        input_ids = first_model_call(program).ids_BT
+        columns = input_ids.shape == batches[0].T.shape and torch.equal(input_ids, batches[0].T)
     except UndeterminedError:
         columns = False
-    return [t.T if columns else t for t in (x.cpu().long() for x in found)]
+    return [t.T if columns else t for t in (x.cpu().long() for x in batches)]
 
 
 def find_token_sequences(program: Program) -> list[Tensor]:
     """Every long run of whole numbers that the program can get at, as (N,) each."""
-    found = []
+    sequences = []
     for value in reachable_objects(program.namespace, program.parts):
         ids = _run_of(value)
-        if ids is not None and ids.numel() >= SHORTEST_TEXT:
-            found.append(ids[:MOST_TOKENS])
-    return found
+        if ids is not None and ids.numel() >= MIN_TEXT:
+            sequences.append(ids[:MAX_TOKENS])
+    return sequences
 
 
 def _run_of(value: Any) -> Tensor | None:
@@ -65,9 +65,9 @@ def _run_of(value: Any) -> Tensor | None:
         return value.detach().cpu().long() if whole and value.ndim == 1 else None
     if isinstance(value, np.ndarray):
         fits = value.ndim == 1 and value.dtype.kind in "iu"
-        return torch.from_numpy(np.asarray(value[:MOST_TOKENS]).astype(np.int64)) if fits else None
-    if isinstance(value, list) and len(value) >= SHORTEST_TEXT:
-        ids = value[:MOST_TOKENS]
+        return torch.from_numpy(np.asarray(value[:MAX_TOKENS]).astype(np.int64)) if fits else None
+    if isinstance(value, list) and len(value) >= MIN_TEXT:
+        ids = value[:MAX_TOKENS]
         return torch.tensor(ids) if all(type(x) is int for x in ids) else None
     return None
 
@@ -87,13 +87,13 @@ class RowPositions:
 
 def locate_rows(program: Program) -> RowPositions:
     """Find the rows of the first batches in the program's text; `CannotTell` where they are not."""
-    held = program.run_probe_once(first_batch_rows)
-    width = held[0].shape[1]
-    flat = [row for batch in held if batch.shape[1] == width for row in batch][:MOST_ROWS]
+    batches = program.run_probe_once(first_batch_rows)
+    width = batches[0].shape[1]
+    flat = [row for batch in batches if batch.shape[1] == width for row in batch][:MAX_ROWS]
     for text in find_token_sequences(program):
         starts = _find(text, flat, width)
         if starts is not None:
-            return RowPositions(starts, width, held[0].shape[0], text.numel())
+            return RowPositions(starts, width, batches[0].shape[0], text.numel())
     raise UndeterminedError("the batches could not be found in a text that the module holds")
 
 
@@ -112,21 +112,21 @@ def _find(text: Tensor, flat: list[Tensor], width: int) -> list[list[int]] | Non
         exact = [int(h) for h in hits if torch.equal(windows[h], row)]
         if not exact:
             return None
-        starts.append(exact if len(exact) <= MOST_PLACES else [])
-    return starts if sum(map(bool, starts)) >= MOST_FOUND * len(starts) else None
+        starts.append(exact if len(exact) <= MAX_POSITIONS_PER_ROW else [])
+    return starts if sum(map(bool, starts)) >= MIN_LOCATED_FRACTION * len(starts) else None
 
 
 def find_texts(program: Program) -> list[str]:
     """Every long text that the program can get at."""
-    found: list[str] = []
+    texts: list[str] = []
     spaces: list[Mapping[str, Any]] = [program.namespace]
     spaces += [v for v in reachable_objects(program.namespace, program.parts) if isinstance(v, dict)]
     for names in spaces:
         for value in list(names.values()):
-            if isinstance(value, str) and len(value) >= SHORTEST_TEXT:
-                found.append(value)
+            if isinstance(value, str) and len(value) >= MIN_TEXT:
+                texts.append(value)
             elif (
                 isinstance(value, list) and value and all(isinstance(x, str) for x in value[:1000])
             ):
-                found.append("\n".join(value[:1000]))
-    return [s for s in dict.fromkeys(found) if len(s) >= SHORTEST_TEXT]
+                texts.append("\n".join(value[:1000]))
+    return [s for s in dict.fromkeys(texts) if len(s) >= MIN_TEXT]

@@ -46,7 +46,7 @@ def masked_end(program: Program, lesson: LossProbe) -> MaskedEnd | None:
     pad, _ = detect_pad_token(program)
     known = end_tokens(program)
     ends: list[tuple[int, bool, bool]] = []
-    for seen in lesson.seen:
+    for seen in lesson.model_calls:
         ends.extend(_ends(seen, pad, known))
     if len(ends) < MIN_ROWS:
         return None

@@ -9,7 +9,7 @@ from descend.doctor.preflight.program import Program
 
 
 @dataclass(frozen=True)
-class BugFound:
+class BugPresent:
     """The bug is there. `evidence` holds the measured numbers, `where` a place in the program."""
 
     evidence: str
@@ -40,7 +40,7 @@ class Undetermined:
     reason: str
 
 
-CheckResult = BugFound | BugAbsent | Remark | Undetermined
+CheckResult = BugPresent | BugAbsent | Remark | Undetermined
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from descend.doctor.preflight.doubt import UndeterminedError
 from descend.doctor.preflight.program import Program
 from descend.signals.influence import MIN_LOGIT_CHANGE, relative_logit_change
 
-MOVED_HALF = 1e-2
+MIN_LOGIT_CHANGE_HALF = 1e-2
 """What `MOVED` is for float32, for float16 and bfloat16."""
 
 
@@ -54,23 +54,23 @@ def measure_future_influence(program: Program) -> FutureInfluence:
             raise UndeterminedError("the logits differ from call to call")
         limit = _limit(program.model)
         last = net.length - 1
-        places = sorted({1, 2, last // 2, last} - {0})
+        positions = sorted({1, 2, last // 2, last} - {0})
         by_T = {
-            place: net.by_position(relative_logit_change(base, net.forward(net.with_changed_token(place)))).amax(1)
-            for place in (0, *places)
+            position: net.by_position(relative_logit_change(base, net.forward(net.with_changed_token(position)))).amax(1)
+            for position in (0, *positions)
         }
-        if all(float(moved[place:].max()) <= limit for place, moved in by_T.items()):
+        if all(float(change[position:].max()) <= limit for position, change in by_T.items()):
             raise UndeterminedError("no token moves any logit")
-        felt = [(t, p) for p in places for t in range(p) if float(by_T[p][t]) > limit]
+        felt = [(t, p) for p in positions for t in range(p) if float(by_T[p][t]) > limit]
         middle = by_T[last // 2]
         past = float(middle[last // 2 + 1 :].median())
         nearest = min(felt, key=lambda pair: pair[1] - pair[0], default=None)
         doors, walls = _parts(program.model, net, nearest) if nearest else ((), ())
     return FutureInfluence(
-        pairs=sum(places),
+        pairs=sum(positions),
         num_affected=len(felt),
         nearest=nearest,
-        max_relative_change=max(float(by_T[p][:p].max()) for p in places),
+        max_relative_change=max(float(by_T[p][:p].max()) for p in positions),
         balance=float(middle[: last // 2].median()) / past if past > 0 else 0.0,
         open_parts=doors,
         closed_parts=walls,
@@ -79,7 +79,7 @@ def measure_future_influence(program: Program) -> FutureInfluence:
 
 def _limit(model: nn.Module) -> float:
     kinds = {p.dtype for p in model.parameters()}
-    return MOVED_HALF if kinds & {torch.float16, torch.bfloat16} else MIN_LOGIT_CHANGE
+    return MIN_LOGIT_CHANGE_HALF if kinds & {torch.float16, torch.bfloat16} else MIN_LOGIT_CHANGE
 
 
 @dataclass(frozen=True)
@@ -134,9 +134,9 @@ def find_mixing_layers(model: nn.Module, net: NetworkHandle) -> Iterator[MixingL
     finally:
         for hook in hooks:
             hook.remove()
-    found = [m for m in caught.values() if influences(m, net, 0, net.length - 1)]
-    outer = {".".join(m.name.split(".")[:n]) for m in found for n in range(m.name.count(".") + 1)}
-    yield from (m for m in found if m.name not in outer)
+    layers = [m for m in caught.values() if influences(m, net, 0, net.length - 1)]
+    outer = {".".join(m.name.split(".")[:n]) for m in layers for n in range(m.name.count(".") + 1)}
+    yield from (m for m in layers if m.name not in outer)
 
 
 def influences(mixer: MixingLayer, net: NetworkHandle, cause: int, effect: int) -> bool:
@@ -149,8 +149,8 @@ def influences(mixer: MixingLayer, net: NetworkHandle, cause: int, effect: int) 
     except Exception:  # a part that cannot be called twice tells nothing
         return False
     size = base.float().square().mean().sqrt().clamp_min(1e-30)
-    moved = net.by_position((other - base).float().abs() / size).amax(1)
-    return float(moved[effect]) > MIN_LOGIT_CHANGE
+    change = net.by_position((other - base).float().abs() / size).amax(1)
+    return float(change[effect]) > MIN_LOGIT_CHANGE
 
 
 def _parts(

@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 
 from descend.doctor.preflight.reach import PLAIN, is_hidden, is_own_object, reachable_objects
 
-LARGEST_COPIED = 65_536
+MAX_COPIED = 65_536
 """Numbers in a tensor outside of model and optimizer that is copied: counters and averages are
 smaller, a corpus is larger and is read, not written."""
 
@@ -50,7 +50,7 @@ def _undo_of(value: Any, weights: set[int]) -> Iterator[RestoreFn]:
                 weights.add(id(parameter))
                 yield _tensor(parameter)
     elif isinstance(value, Tensor):
-        if value.numel() <= LARGEST_COPIED and id(value) not in weights:
+        if value.numel() <= MAX_COPIED and id(value) not in weights:
             yield _tensor(value)
     elif isinstance(value, MutableMapping):
         yield _names(value)
@@ -129,10 +129,10 @@ def _tensor(value: Tensor) -> RestoreFn:
 
 
 def _network(model: nn.Module, weights: set[int]) -> RestoreFn:
-    held = [t for t in (*model.parameters(), *model.buffers()) if id(t) not in weights]
-    weights.update(id(t) for t in held)
+    tensors = [t for t in (*model.parameters(), *model.buffers()) if id(t) not in weights]
+    weights.update(id(t) for t in tensors)
     contents = [(t, t.data, t.detach().clone(), t.requires_grad, t.grad,
-                 None if t.grad is None else t.grad.detach().clone()) for t in held]  # fmt: skip
+                 None if t.grad is None else t.grad.detach().clone()) for t in tensors]  # fmt: skip
     modules = [
         (m, m.training, {k: v for k, v in vars(m).items() if not k.startswith("_")})
         for m in model.modules()
@@ -140,11 +140,11 @@ def _network(model: nn.Module, weights: set[int]) -> RestoreFn:
 
     def back() -> None:
         with torch.no_grad():
-            for tensor, data, content, wanted, grad, grad_content in contents:
+            for tensor, data, content, requires_grad, grad, grad_content in contents:
                 tensor.data = data
                 tensor.copy_(content)
                 if tensor.is_leaf:
-                    tensor.requires_grad_(wanted)
+                    tensor.requires_grad_(requires_grad)
                 if grad is not None and grad_content is not None:
                     grad.copy_(grad_content)
                 tensor.grad = grad
@@ -161,24 +161,24 @@ def _optimizer(optimizer: Optimizer) -> RestoreFn:
              for p, s in optimizer.state.items()}  # fmt: skip
     known = vars(optimizer)
     plain = {k: v for k, v in known.items() if isinstance(v, (*PLAIN, tuple))}
-    held_groups, held_state = optimizer.param_groups, optimizer.state
+    saved_groups, saved_state = optimizer.param_groups, optimizer.state
 
     def back() -> None:
-        optimizer.param_groups = held_groups
-        held_groups[:] = [group for group, _, _ in groups]
+        optimizer.param_groups = saved_groups
+        saved_groups[:] = [group for group, _, _ in groups]
         for group, values, params in groups:
             group.clear()
             group.update(values)
             group["params"][:] = params
-        optimizer.state = held_state
-        held_state.clear()
+        optimizer.state = saved_state
+        saved_state.clear()
         for parameter, (inner, values) in state.items():
             inner.clear()
             for key, (value, content) in values.items():
                 if isinstance(value, Tensor):
                     value.detach().copy_(content)
                 inner[key] = value
-            held_state[parameter] = inner
+            saved_state[parameter] = inner
         known.update(plain)
 
     return back

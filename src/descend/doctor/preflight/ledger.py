@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 WATCHED_WEIGHTS = 8
-LARGEST_WATCHED = 2**18
+MAX_WATCHED = 2**18
 """So many weights, none larger than this, have their gradients added up beside torch."""
 
 WELL_EXPLAINED = 0.05
@@ -24,11 +24,11 @@ class GradientTracker:
 
     def __init__(self, weights: Iterable[tuple[str, Tensor]]) -> None:
         named = [(n, p) for n, p in weights if p.requires_grad and p.is_leaf]
-        small = [p for _, p in named if p.numel() <= LARGEST_WATCHED]
+        small = [p for _, p in named if p.numel() <= MAX_WATCHED]
         stride = max(1, len(small) // WATCHED_WEIGHTS)
         self.watched = small[::stride][:WATCHED_WEIGHTS]
         self.came: dict[int, Tensor] = {}
-        self.left: dict[int, Tensor] = {}
+        self.stale_gradients: dict[int, Tensor] = {}
         self.arrived: set[str] = set()
         self.any_since: set[int] = set()
         self.hooks = [p.register_hook(self._noter(n, p)) for n, p in named]  # type: ignore[no-untyped-call]
@@ -41,7 +41,7 @@ class GradientTracker:
     def _noter(self, name: str, weight: Tensor) -> Any:
         key, watched = id(weight), any(weight is w for w in self.watched)
 
-        def note(gradient: Tensor) -> None:
+        def record_gradient(gradient: Tensor) -> None:
             self.arrived.add(name)
             if key not in self.any_since and bool(gradient.any()):
                 self.any_since.add(key)
@@ -50,14 +50,14 @@ class GradientTracker:
                 plain = plain.to_dense() if plain.is_sparse else plain
                 self.came[key] = self.came[key] + plain if key in self.came else plain.clone()
 
-        return note
+        return record_gradient
 
     def split(self, weights: list[Tensor]) -> tuple[float | None, float | None]:
         """How much of the gradients now held is old and new: medians over the watched weights."""
         old, new = [], []
         for w in self.watched:
             if any(w is x for x in weights) and w.grad is not None and id(w) in self.came:
-                a, b = _parts(w.grad, self.came[id(w)], self.left.get(id(w)))
+                a, b = _parts(w.grad, self.came[id(w)], self.stale_gradients.get(id(w)))
                 new.extend([] if a is None else [a])
                 old.extend([] if b is None else [b])
         return _median(old), _median(new)
@@ -67,21 +67,21 @@ class GradientTracker:
         for w in self.watched:
             if any(w is x for x in weights):
                 self.came.pop(id(w), None)
-                self.left.pop(id(w), None)
+                self.stale_gradients.pop(id(w), None)
                 if w.grad is not None:
-                    self.left[id(w)] = w.grad.detach().clone()
+                    self.stale_gradients[id(w)] = w.grad.detach().clone()
         self.any_since -= {id(w) for w in weights}
 
 
-def _parts(held: Tensor, came: Tensor, left: Tensor | None) -> tuple[float | None, float | None]:
+def _parts(gradient: Tensor, came: Tensor, stale_gradient: Tensor | None) -> tuple[float | None, float | None]:
     """`held` as new x came + old x left, by least squares: (new, old); None: not to be told."""
-    g, s = held.detach().double().flatten(), came.double().flatten()
+    g, s = gradient.detach().double().flatten(), came.double().flatten()
     if not (torch.isfinite(g).all() and torch.isfinite(s).all()) or not s.any():
         return None, None
-    if left is None or not left.any():
+    if stale_gradient is None or not stale_gradient.any():
         a = float(g @ s / (s @ s))
         return (a, None) if _rest(g, a * s) < WELL_EXPLAINED else (None, None)
-    o = left.double().flatten()
+    o = stale_gradient.double().flatten()
     ss, oo, so = s @ s, o @ o, s @ o
     if float(so.abs() / (ss * oo).sqrt()) > APART:
         return None, None

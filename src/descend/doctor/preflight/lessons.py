@@ -25,25 +25,25 @@ class LossProbe:
 
     part: str
     """`loss`, `step` or `model`: where the loss is computed."""
-    seen: tuple[ModelCall, ...]
+    model_calls: tuple[ModelCall, ...]
     loss: float | None
     """As returned for the first of them."""
 
 
 def probe_losses(program: Program) -> tuple[LossProbe, ...]:
     """One lesson for each part of the program that computes a loss; `CannotTell` without any."""
-    found: list[LossProbe] = []
+    probes: list[LossProbe] = []
     reasons: list[str] = []
     for of in (probe_loss_function, probe_training_step, probe_model_loss):
-        if found and of is probe_model_loss:
+        if probes and of is probe_model_loss:
             break
         try:
-            found.append(program.run_probe_once(of))
+            probes.append(program.run_probe_once(of))
         except UndeterminedError as reason:
             reasons.append(str(reason))
-    if not found:
+    if not probes:
         raise UndeterminedError("; ".join(dict.fromkeys(reasons)))
-    return tuple(found)
+    return tuple(probes)
 
 
 def probe_loss_function(program: Program) -> LossProbe:
@@ -67,7 +67,7 @@ def probe_model_loss(program: Program) -> LossProbe:
 def _try(program: Program, part: str, forward: Any) -> LossProbe:
     batches = program.run_probe_once(read_first_batches).batches[:NUM_BATCHES]
     program.model.train()
-    seen: list[ModelCall] = []
+    model_calls: list[ModelCall] = []
     first: float | None = None
     for batch in batches:
         with record_calls(program.model) as opened, torch.enable_grad():
@@ -82,29 +82,29 @@ def _try(program: Program, part: str, forward: Any) -> LossProbe:
             loss.backward()  # type: ignore[no-untyped-call]
         program.model.zero_grad()
         first = float(loss) if first is None else first
-        seen.extend(s for s in opened.seen if s.learned_from)
-    if not seen:
+        model_calls.extend(s for s in opened.model_calls if s.learned_from)
+    if not model_calls:
         raise UndeterminedError(f"no gradient came from `{part}` to the outputs of `model`")
-    return LossProbe(part, tuple(seen), first)
+    return LossProbe(part, tuple(model_calls), first)
 
 
 def probe_training_step(program: Program) -> LossProbe:
     """`step(batch)`, as rehearsed."""
-    rehearsal = program.run_probe_once(dry_run)
-    seen = rehearsal.learned()
-    if not seen:
+    dry_run_result = program.run_probe_once(dry_run)
+    model_calls = dry_run_result.learned()
+    if not model_calls:
         raise UndeterminedError("no gradient came from `step` to the outputs of `model`")
-    return LossProbe("step", tuple(seen), rehearsal.losses[0] if rehearsal.losses else None)
+    return LossProbe("step", tuple(model_calls), dry_run_result.losses[0] if dry_run_result.losses else None)
 
 
 def first_model_call(program: Program) -> ModelCall:
     """A call of the network as the program makes it, learned from or not."""
     for of in (probe_loss_function, probe_training_step, probe_model_loss):
         try:
-            return program.run_probe_once(of).seen[0]
+            return program.run_probe_once(of).model_calls[0]
         except UndeterminedError:
             continue
-    for calls in program.run_probe_once(dry_run).seen:
+    for calls in program.run_probe_once(dry_run).model_calls:
         if calls:
             return calls[0]
     raise UndeterminedError("the network is not called by the program")

@@ -21,7 +21,7 @@ from torch.optim.optimizer import (
 
 from descend.doctor.preflight.ledger import GradientTracker
 
-MOST_NOTED = 24
+MAX_NOTED = 24
 """Steps of an optimizer that are watched; a script may make a million."""
 
 
@@ -39,39 +39,39 @@ class ImportTimeTraining:
 @contextmanager
 def watch_optimizer_steps(file: Path | None) -> Iterator[ImportTimeTraining]:
     """Watch every torch optimizer; `file` is the program's, None if that is not known."""
-    lived, ledgers = ImportTimeTraining(), dict[int, tuple[GradientTracker, list[Tensor], list[None]]]()
+    training, ledgers = ImportTimeTraining(), dict[int, tuple[GradientTracker, list[Tensor], list[None]]]()
 
     def before(optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
-        lived.steps += 1
-        if lived.line is None and file is not None:
-            lived.line = _line_in(file)
+        training.steps += 1
+        if training.line is None and file is not None:
+            training.line = _line_in(file)
         if id(optimizer) in ledgers:
-            ledger, weights, noted = ledgers[id(optimizer)]
-            if len(noted) < MOST_NOTED:
+            tracker, weights, noted = ledgers[id(optimizer)]
+            if len(noted) < MAX_NOTED:
                 with suppress(RuntimeError):  # sparse gradients; the program is to go on
-                    old, _ = ledger.split(weights)
-                    lived.stale_gradient_fractions.extend([] if old is None else [old])
+                    old, _ = tracker.split(weights)
+                    training.stale_gradient_fractions.extend([] if old is None else [old])
 
     def after(optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
         if id(optimizer) not in ledgers:
             weights = [p for g in optimizer.param_groups for p in g["params"]]
             named = [(str(n), p) for n, p in enumerate(weights)]
             ledgers[id(optimizer)] = (GradientTracker(named), weights, [])
-        ledger, weights, noted = ledgers[id(optimizer)]
+        tracker, weights, noted = ledgers[id(optimizer)]
         noted.append(None)
-        if len(noted) < MOST_NOTED:
-            ledger.after_update(weights)
+        if len(noted) < MAX_NOTED:
+            tracker.after_update(weights)
         else:
-            ledger.close()
+            tracker.close()
 
     hooks = [register_optimizer_step_pre_hook(before), register_optimizer_step_post_hook(after)]
     try:
-        yield lived
+        yield training
     finally:
         for hook in hooks:
             hook.remove()
-        for ledger, *_ in ledgers.values():
-            ledger.close()
+        for tracker, *_ in ledgers.values():
+            tracker.close()
 
 
 def _line_in(file: Path) -> int | None:

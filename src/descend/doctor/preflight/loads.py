@@ -40,12 +40,12 @@ class CheckpointLoads:
 @contextmanager
 def watch_checkpoint_loads() -> Iterator[CheckpointLoads]:
     """Note every load by whoever runs inside."""
-    seen = CheckpointLoads()
+    loads = CheckpointLoads()
     read, fill, fill_optimizer = torch.load, nn.Module.load_state_dict, Optimizer.load_state_dict
 
     def load(*args: Any, **kwargs: Any) -> Any:
         value = read(*args, **kwargs)
-        seen.files.append(value)
+        loads.files.append(value)
         return value
 
     def load_network(
@@ -53,19 +53,19 @@ def watch_checkpoint_loads() -> Iterator[CheckpointLoads]:
     ) -> Any:
         weights = {k: v.detach().clone() for k, v in state_dict.items() if isinstance(v, Tensor)}
         matched = len(set(weights) & set(self.state_dict()))
-        outcome = fill(self, state_dict, *args, **kwargs)
-        seen.networks.append(StateDictLoad(self, weights, matched))
-        return outcome
+        result = fill(self, state_dict, *args, **kwargs)
+        loads.networks.append(StateDictLoad(self, weights, matched))
+        return result
 
     def load_optimizer(self: Optimizer, state_dict: Any) -> Any:
-        seen.optimizers.append(id(self))
+        loads.optimizers.append(id(self))
         return fill_optimizer(self, state_dict)
 
     torch.load = load
     nn.Module.load_state_dict = load_network  # type: ignore[method-assign]
     Optimizer.load_state_dict = load_optimizer  # type: ignore[method-assign]
     try:
-        yield seen
+        yield loads
     finally:
         torch.load = read
         nn.Module.load_state_dict = fill  # type: ignore[method-assign]
@@ -98,8 +98,8 @@ def weights_in(value: Any, shapes: Mapping[str, Any], depth: int = 3) -> dict[st
     """The weights in a checkpoint that has all names and shapes of `shapes`; empty without."""
     if not isinstance(value, Mapping) or not depth:
         return {}
-    found = {k: v for k, v in value.items() if k in shapes and isinstance(v, Tensor)}
-    if len(found) == len(shapes) and all(found[k].shape == shapes[k] for k in found):
-        return found
+    loaded_weights = {k: v for k, v in value.items() if k in shapes and isinstance(v, Tensor)}
+    if len(loaded_weights) == len(shapes) and all(loaded_weights[k].shape == shapes[k] for k in loaded_weights):
+        return loaded_weights
     inner = (weights_in(v, shapes, depth - 1) for v in value.values())
     return next((weights for weights in inner if weights), {})

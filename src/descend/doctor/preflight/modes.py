@@ -29,11 +29,11 @@ def modes_matter(program: Program) -> bool:
     """Whether training mode changes what the network returns."""
     net = program.run_probe_once(make_network_handle)
     with evaluation_probe_mode(program.model):
-        (judged, *_) = _outputs(net.forward, net.ids_BT)
+        (eval_logits, *_) = _outputs(net.forward, net.ids_BT)
         for module in program.model.modules():
             module.training = True
         trained = _outputs(net.forward, net.ids_BT)
-    return _spread([judged, *trained]) > MIN_LOGIT_CHANGE
+    return _spread([eval_logits, *trained]) > MIN_LOGIT_CHANGE
 
 
 def _outputs(forward: object, ids: Tensor) -> list[Tensor]:
@@ -55,8 +55,8 @@ def evaluates_in_training_mode(program: Program) -> bool:
     program.model.train()
     with record_calls(program.model) as opened:
         call_part(program, "evaluate", *_one_batch(program))
-    seen = [s for s in opened.seen if not s.learned_from]
-    return bool(seen) and all(s.training for s in seen)
+    eval_calls = [s for s in opened.model_calls if not s.learned_from]
+    return bool(eval_calls) and all(s.training for s in eval_calls)
 
 
 def after_evaluation(program: Program) -> list[ModelCall]:
@@ -66,10 +66,10 @@ def after_evaluation(program: Program) -> list[ModelCall]:
     call_part(program, "evaluate", *things)
     with record_calls(program.model) as opened:
         call_part(program, "step", *things)
-    seen = [s for s in opened.seen if s.learned_from]
-    if not seen:
+    train_calls = [s for s in opened.model_calls if s.learned_from]
+    if not train_calls:
         raise UndeterminedError("no gradient came back after an evaluation")
-    return seen
+    return train_calls
 
 
 def _one_batch(program: Program) -> tuple[object, ...]:

@@ -63,25 +63,25 @@ def _masked(program: Program) -> int | None:
     return None
 
 
-def _by_tails(held: list[Tensor]) -> tuple[int | None, str]:
+def _by_tails(batches: list[Tensor]) -> tuple[int | None, str]:
     """A token that ends many rows, at different lengths, and stands nowhere else."""
     tails: list[tuple[int, int]] = []
-    for row in (r for batch in held[:8] for r in batch):
+    for row in (r for batch in batches[:8] for r in batch):
         other = (row != row[-1]).nonzero()
         length = row.numel() - (int(other[-1]) + 1 if len(other) else 0)
         tails.append((int(row[-1]), length))
     long = [(token, n) for token, n in tails if n >= LONG_TAIL]
     if len(long) >= max(2, PADDED_ROWS * len(tails)) and len({t for t, _ in long}) == 1:
         token = long[0][0]
-        inside = sum(int((r == token).sum()) for b in held[:8] for r in b)
+        inside = sum(int((r == token).sum()) for b in batches[:8] for r in b)
         if inside == sum(n for t, n in tails if t == token) and len({n for _, n in long}) > 1:
             return token, "it fills the ends of rows and stands nowhere else"
     return None, "no padding was found in the first batches"
 
 
-def padding_mask(seen: ModelCall, pad: int) -> Tensor | None:
+def padding_mask(call: ModelCall, pad: int) -> Tensor | None:
     """Where a target is filling (B, T): padding after padding; the first may end the text."""
-    y, w, ids = seen.targets_BT, seen.weights_BT, seen.ids_BT
+    y, w, ids = call.targets_BT, call.weights_BT, call.ids_BT
     if y is None or w is None or y.shape != ids.shape:
         return None
     # A position that is left out has no target; what it is given tells as much.

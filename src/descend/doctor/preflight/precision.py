@@ -32,7 +32,7 @@ class AmpUsage:
 @contextmanager
 def watch_amp() -> Iterator[AmpUsage]:
     """Note autocast and gradient scaling by whoever runs inside."""
-    seen = AmpUsage()
+    usage = AmpUsage()
     made, entered, scale = autocast.__init__, autocast.__enter__, GradScaler.scale
 
     def init(self: Any, device_type: str, dtype: Any = None, enabled: bool = True,
@@ -43,18 +43,18 @@ def watch_amp() -> Iterator[AmpUsage]:
     def enter(self: Any) -> Any:
         wished = getattr(self, REQUESTED_DTYPE_ATTRIBUTE, False) or getattr(self, "_enabled", False)
         if wished and getattr(self, "fast_dtype", None) == torch.float16:
-            seen.uses_float16 = True
+            usage.uses_float16 = True
         return entered(self)  # type: ignore[no-untyped-call]
 
     def scale_loss(self: Any, outputs: Any) -> Any:
         unavailable = not self.is_enabled() and not torch.cuda.is_available()
-        seen.uses_grad_scaler = seen.uses_grad_scaler or self.is_enabled() or (unavailable and self._device == "cuda")
+        usage.uses_grad_scaler = usage.uses_grad_scaler or self.is_enabled() or (unavailable and self._device == "cuda")
         return scale(self, outputs)
 
     autocast.__init__, autocast.__enter__ = init, enter  # type: ignore[method-assign]
     GradScaler.scale = scale_loss  # type: ignore[method-assign]
     try:
-        yield seen
+        yield usage
     finally:
         autocast.__init__, autocast.__enter__ = made, entered  # type: ignore[method-assign]
         GradScaler.scale = scale  # type: ignore[method-assign]

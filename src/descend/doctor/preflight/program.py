@@ -165,10 +165,10 @@ class Program:
                     self._probes[probe] = UndeterminedError(self.endings[-1])
                 except Exception as problem:
                     self._probes[probe] = UndeterminedError(f"it failed with {format_exception(problem)}")
-        held = self._probes[probe]
-        if isinstance(held, UndeterminedError):
-            raise UndeterminedError(*held.args)
-        return cast(T, held)
+        result = self._probes[probe]
+        if isinstance(result, UndeterminedError):
+            raise UndeterminedError(*result.args)
+        return cast(T, result)
 
 
 def seed_all() -> None:
@@ -186,28 +186,28 @@ def format_exception(problem: BaseException) -> str:
 
 def make_program(
     namespace: Mapping[str, Any], name: str, file: str | None = None,
-    loads: CheckpointLoads | None = None, lived: ImportTimeTraining | None = None, launch: Launch | None = None,
+    loads: CheckpointLoads | None = None, training: ImportTimeTraining | None = None, launch: Launch | None = None,
 ) -> Program:  # fmt: skip
     """The program that stands in `namespace`; `ProgramError` without a model."""
     parts: dict[str, Any] = {}
     for part, names in RECOGNIZED_NAMES.items():
-        found = next((namespace[n] for n in names if namespace.get(n) is not None), None)
-        if found is None or isinstance(found, ModuleType):
+        value = next((namespace[n] for n in names if namespace.get(n) is not None), None)
+        if value is None or isinstance(value, ModuleType):
             continue
-        if part not in FUNCTIONS or (callable(found) and not isinstance(found, nn.Module)):
-            parts[part] = found
+        if part not in FUNCTIONS or (callable(value) and not isinstance(value, nn.Module)):
+            parts[part] = value
     more = framework_parts(namespace, launch)
     if "step" in parts:  # its own loop decides on optimizers and schedules
         parts = {k: more[k] for k in ("model", "batches", "loss") if k in more} | parts
     else:
         parts |= more
     if not isinstance(parts.get("model"), nn.Module):
-        found_words = type(parts["model"]).__name__ if "model" in parts else "no `model`"
+        actual = type(parts["model"]).__name__ if "model" in parts else "no `model`"
         raise ProgramError(
-            name, found_words, "a torch.nn.Module under the name `model`",
+            name, actual, "a torch.nn.Module under the name `model`",
             "bind the network that you train to the name `model` in that module",
         )  # fmt: skip
-    return Program(name, parts, namespace, file, loads, lived or ImportTimeTraining())
+    return Program(name, parts, namespace, file, loads, training or ImportTimeTraining())
 
 
 def load_program(spec: str) -> Program:
@@ -227,7 +227,7 @@ def load_program(spec: str) -> Program:
         sys.path.insert(0, folder)
     try:
         own = path.resolve() if is_file else None
-        with (watch_checkpoint_loads() as loads, watch_amp(), watch_optimizer_steps(own) as lived,
+        with (watch_checkpoint_loads() as loads, watch_amp(), watch_optimizer_steps(own) as training,
               training_stopped(own) as launch):  # fmt: skip
             module = _import_file(path) if is_file else importlib.import_module(spec)
             if own and _trains_in_main(own, module, launch):
@@ -237,7 +237,7 @@ def load_program(spec: str) -> Program:
     finally:
         if added and folder in sys.path:
             sys.path.remove(folder)
-    return make_program(vars(module), spec, module.__file__, loads, lived, launch)
+    return make_program(vars(module), spec, module.__file__, loads, training, launch)
 
 
 def _trains_in_main(file: Path, module: ModuleType, launch: Launch) -> bool:

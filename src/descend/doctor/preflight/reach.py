@@ -23,7 +23,7 @@ OWN_PARTS_OF_TORCH = ("torch.optim.lr_scheduler", "torch.amp", "torch.cuda.amp",
                       "accelerate.scheduler")  # fmt: skip
 """Of what is installed, these hold state of the program and are entered."""
 
-MOST_ITEMS = 1_000
+MAX_ITEMS = 1_000
 """Items of a list or set that are followed: a longer one is data."""
 
 PLAIN = (int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device, type)
@@ -33,20 +33,20 @@ LEAVES = (Tensor, Optimizer, torch.Generator, random.Random, np.random.Generator
 
 def reachable_objects(*roots: Mapping[str, Any]) -> list[Any]:
     """Every object of state behind `roots`, each once, a holder before what it holds."""
-    found: list[Any] = []
-    seen: set[int] = set()
+    objects: list[Any] = []
+    visited_ids: set[int] = set()
     waiting: list[Any] = list(reversed(roots))
     while waiting:
         value = waiting.pop()
-        if isinstance(value, PLAIN) or id(value) in seen:
+        if isinstance(value, PLAIN) or id(value) in visited_ids:
             continue
-        seen.add(id(value))
-        found.append(value)
-        waiting.extend(_held_by(value))
-    return found
+        visited_ids.add(id(value))
+        objects.append(value)
+        waiting.extend(_referenced_objects(value))
+    return objects
 
 
-def _held_by(value: Any) -> Iterator[Any]:
+def _referenced_objects(value: Any) -> Iterator[Any]:
     if isinstance(value, LEAVES):
         return
     if isinstance(value, Mapping):
@@ -55,7 +55,7 @@ def _held_by(value: Any) -> Iterator[Any]:
         for module in value.modules():  # plain attributes: counters, caches, drawn numbers
             yield from (v for k, v in vars(module).items() if not k.startswith("_"))
     elif isinstance(value, list | tuple | set | frozenset):
-        if len(value) <= MOST_ITEMS:
+        if len(value) <= MAX_ITEMS:
             yield from list(value)
     elif isinstance(value, MethodType):
         yield value.__self__

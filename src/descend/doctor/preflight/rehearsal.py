@@ -28,7 +28,7 @@ from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.supply import read_first_batches, tokens_of
 from descend.doctor.preflight.tap import ModelCall, CallRecorder, loss_of, record_calls
 
-FEWEST_CALLS, MOST_CALLS = 6, 48
+MIN_CALLS, MAX_CALLS = 6, 48
 """Calls of `step`; as many as `FLOPS` pay for."""
 
 FLOPS = 4e9
@@ -42,7 +42,7 @@ class OptimizerStepRecord:
     call: int
     optimizer: Optimizer
     rates: tuple[float, ...]
-    seen: list[ModelCall]
+    model_calls: list[ModelCall]
     """The calls of the network since its last step that gradients came back to."""
     cleared: bool
     """Whether gradients had arrived and all of them were gone or zero."""
@@ -58,7 +58,7 @@ class DryRun:
     """What happened."""
 
     calls: int
-    seen: list[list[ModelCall]]
+    model_calls: list[list[ModelCall]]
     """By call."""
     losses: list[float]
     updates: list[OptimizerStepRecord]
@@ -76,14 +76,14 @@ class DryRun:
 
     def learned(self) -> list[ModelCall]:
         """All calls of the network that a gradient came back to."""
-        return [s for calls in self.seen for s in calls if s.learned_from]
+        return [s for calls in self.model_calls for s in calls if s.learned_from]
 
 
 def schedulers_of(program: Program) -> tuple[LRScheduler, ...]:
     """The schedules of the program that count steps, without those inside another."""
-    found = program.all_of(LRScheduler)
-    inner = {id(s) for one in found for s in getattr(one, "_schedulers", ())}
-    return tuple(s for s in found if id(s) not in inner and hasattr(s, "_last_lr")
+    schedulers = program.all_of(LRScheduler)
+    inner = {id(s) for one in schedulers for s in getattr(one, "_schedulers", ())}
+    return tuple(s for s in schedulers if id(s) not in inner and hasattr(s, "_last_lr")
                  and type(s).__name__ != "ReduceLROnPlateau")  # fmt: skip
 
 
@@ -100,64 +100,64 @@ def run_steps(program: Program, calls: int | None) -> DryRun:
         calls = num_affordable_calls(program, batches)
     schedulers = schedulers_of(program)
     before = {n: p.detach().clone() for n, p in program.model.named_parameters()}
-    ledger = GradientTracker(program.model.named_parameters())
-    found = DryRun(0, [], [], [], schedulers, [_positions(schedulers)], set(), ledger.arrived,
+    tracker = GradientTracker(program.model.named_parameters())
+    result = DryRun(0, [], [], [], schedulers, [_positions(schedulers)], set(), tracker.arrived,
                       AmpUsage(), batches=batches)  # fmt: skip
-    with record_calls(program.model) as opened, watch_amp() as found.precision:
-        with _updates_noted(found, ledger, opened, schedulers):
+    with record_calls(program.model) as opened, watch_amp() as result.precision:
+        with _updates_noted(result, tracker, opened, schedulers):
             for number in range(calls):
-                _one_call(program, found, opened, batches, number)
-                if found.problem:
+                _one_call(program, result, opened, batches, number)
+                if result.problem:
                     break
-    ledger.close()
-    if not found.calls:
-        raise UndeterminedError(found.problem)
-    found.changed_weights = {
+    tracker.close()
+    if not result.calls:
+        raise UndeterminedError(result.problem)
+    result.changed_weights = {
         n for n, p in program.model.named_parameters()
         if n in before and not (p.shape == before[n].shape and torch.equal(p, before[n]))
     }  # fmt: skip
-    return found
+    return result
 
 
 def _one_call(
-    program: Program, found: DryRun, opened: CallRecorder, batches: list[Any], number: int
+    program: Program, result: DryRun, opened: CallRecorder, batches: list[Any], number: int
 ) -> None:
-    start = len(opened.seen)
+    start = len(opened.model_calls)
     things = (batches[number % len(batches)],) if batches else ()
     try:
         returned = call_part(program, "step", *things)
     except UndeterminedError as reason:
-        found.problem = str(reason)
+        result.problem = str(reason)
         return
     loss = loss_of(returned)
     if loss is not None:
-        found.losses.append(float(loss))
-    found.calls += 1
-    found.seen.append(opened.seen[start:])
-    found.schedules.append(_positions(found.schedulers))
+        result.losses.append(float(loss))
+    result.calls += 1
+    result.model_calls.append(opened.model_calls[start:])
+    result.schedules.append(_positions(result.schedulers))
 
 
 @contextmanager
 def _updates_noted(
-    found: DryRun, ledger: GradientTracker, opened: CallRecorder, schedulers: tuple[LRScheduler, ...]
+    result: DryRun, tracker: GradientTracker, opened: CallRecorder, schedulers: tuple[LRScheduler, ...]
 ) -> Iterator[None]:
     since: dict[int, int] = {}
 
     def before(optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
         weights = [p for g in optimizer.param_groups for p in g["params"]]
-        old, new = ledger.split(weights)
-        expected = any(id(w) in ledger.any_since for w in weights)
-        held = any(w.grad is not None and bool(w.grad.any()) for w in weights)
+        old, new = tracker.split(weights)
+        expected = any(id(w) in tracker.any_since for w in weights)
+        has_gradient = any(w.grad is not None and bool(w.grad.any()) for w in weights)
         rates = tuple(float(g.get("lr", math.nan)) for g in optimizer.param_groups)
-        found.updates.append(OptimizerStepRecord(
-            found.calls, optimizer, rates,
-            [s for s in opened.seen[since.get(id(optimizer), 0):] if s.learned_from],
-            expected and not held, old, new, _positions(schedulers),
+        result.updates.append(OptimizerStepRecord(
+            result.calls, optimizer, rates,
+            [s for s in opened.model_calls[since.get(id(optimizer), 0):] if s.learned_from],
+            expected and not has_gradient, old, new, _positions(schedulers),
         ))  # fmt: skip
 
     def after(optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
-        ledger.after_update([p for g in optimizer.param_groups for p in g["params"]])
-        since[id(optimizer)] = len(opened.seen)
+        tracker.after_update([p for g in optimizer.param_groups for p in g["params"]])
+        since[id(optimizer)] = len(opened.model_calls)
 
     hooks = [register_optimizer_step_pre_hook(before), register_optimizer_step_post_hook(after)]
     try:
@@ -176,4 +176,4 @@ def num_affordable_calls(program: Program, batches: list[Any]) -> int:
     weights = sum(p.numel() for p in program.model.parameters())
     ids = tokens_of(batches[0]) if batches else None
     tokens = ids.numel() if ids is not None else 1024
-    return int(min(MOST_CALLS, max(FEWEST_CALLS, FLOPS / (6 * weights * tokens))))
+    return int(min(MAX_CALLS, max(MIN_CALLS, FLOPS / (6 * weights * tokens))))

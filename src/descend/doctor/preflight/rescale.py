@@ -5,7 +5,7 @@ from __future__ import annotations
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.rehearsal import OptimizerStepRecord, dry_run
 
-LEAST_SCALE = 16.0
+MIN_SCALE = 16.0
 """A gradient scaler's factor is 65536 at first and halved at overflows: below this is none."""
 
 DIVIDED = 0.03
@@ -29,7 +29,7 @@ def effective_token_weight(update: OptimizerStepRecord, scale: float = 1.0) -> f
     Gradients that were divided after they had been computed count as divided: what the optimizer
     is given is `update.new` times what arrived.
     """
-    total = sum(s.total_weight for s in update.seen) / scale
+    total = sum(s.total_weight for s in update.model_calls) / scale
     # Unscaling shows in `new` too; what remains of it beyond is the program's own doing.
     factor = update.new * scale if update.new is not None else 1.0
     return total * factor if abs(total * factor - 1) < DIVIDED else total

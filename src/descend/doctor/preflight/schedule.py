@@ -89,31 +89,31 @@ def _times(program: Program, loop: ast.AST, around: dict[ast.AST, ast.AST]) -> i
             function = around.get(function)
         defaults: dict[str, ast.AST] = {}
         if isinstance(function, ast.FunctionDef):
-            given = function.args.defaults
-            names = [a.arg for a in function.args.args][len(function.args.args) - len(given) :]
-            defaults = dict(zip(names, given, strict=True))
+            default_nodes = function.args.defaults
+            names = [a.arg for a in function.args.args][len(function.args.args) - len(default_nodes) :]
+            defaults = dict(zip(names, default_nodes, strict=True))
         value = program.namespace.get(last.id)
         if last.id not in defaults:
             return value if isinstance(value, int) else None
         last = defaults[last.id]
-    held = last.value if isinstance(last, ast.Constant) else None
-    return held if isinstance(held, int) else None
+    default_value = last.value if isinstance(last, ast.Constant) else None
+    return default_value if isinstance(default_value, int) else None
 
 
-LONGEST_EPOCH = 5_000
+MAX_EPOCH = 5_000
 """Batches that are counted; a longer epoch counts as unknown."""
 
 
 def batches_an_epoch(program: Program) -> int | None:
     """Batches until they end; None if they do not within `LONGEST_EPOCH`, or cannot be counted."""
-    held = program.get("batches")
-    if hasattr(held, "__len__"):
-        return len(held)
+    batches = program.get("batches")
+    if hasattr(batches, "__len__"):
+        return len(batches)
     try:
-        value = call_part(program, "batches") if callable(held) else None
+        value = call_part(program, "batches") if callable(batches) else None
     except UndeterminedError:
         return None
     if value is None or is_batch(value) or not hasattr(value, "__iter__"):
         return None
-    count = sum(1 for _ in islice(value, LONGEST_EPOCH))
-    return count if count < LONGEST_EPOCH else None
+    count = sum(1 for _ in islice(value, MAX_EPOCH))
+    return count if count < MAX_EPOCH else None

@@ -72,10 +72,10 @@ class ScaleTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
         name = func.overloadpacket.__name__
-        self._note(name, args, kwargs, out)
+        self._record_call(name, args, kwargs, out)
         return out
 
-    def _note(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
+    def _record_call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
         tensors = _tensors(args)
         marked = [self.marks[id(t)] for t in tensors if id(t) in self.marks]
         if name.startswith(FUSED):
@@ -119,8 +119,8 @@ class ScaleTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _fused(self, tensors: list[Tensor], kwargs: dict[str, Any], args: tuple[Any, ...]) -> None:
         q, k = tensors[:2]
         size = q.shape[-1]
-        given = kwargs.get("scale")
-        factor = 1.0 / math.sqrt(size) if given is None else float(given)
+        scale = kwargs.get("scale")
+        factor = 1.0 / math.sqrt(size) if scale is None else float(scale)
         both = [self.marks.get(id(x), TensorProvenance(x)) for x in (q, k)]
         self.scores.append(AttentionScore(factor * both[0].factor * both[1].factor, size,
                                  any(m.free or m.normed for m in both)))  # fmt: skip
@@ -138,13 +138,13 @@ class ScaleTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _tensors(args: Any) -> list[Tensor]:
-    found: list[Tensor] = []
+    tensors: list[Tensor] = []
     for value in args:
         if isinstance(value, Tensor):
-            found.append(value)
+            tensors.append(value)
         elif isinstance(value, list | tuple):
-            found.extend(_tensors(value))
-    return found
+            tensors.extend(_tensors(value))
+    return tensors
 
 
 def _number(value: Any) -> float | None:

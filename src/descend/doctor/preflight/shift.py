@@ -11,8 +11,8 @@ from descend.doctor.preflight.lessons import LossProbe, probe_losses
 from descend.doctor.preflight.program import Program
 
 OFFSETS = (-1, 0, 1, 2, 3)
-MOST_SEEN = 8
-FEWEST_TARGETS = 16
+MAX_CALLS = 8
+MIN_TARGETS = 16
 """Targets below which a match says nothing."""
 
 AGREE = 0.98
@@ -39,10 +39,10 @@ class TargetShift:
 
 def target_shifts(program: Program) -> tuple[TargetShift, ...]:
     """One for each part of the program that computes a loss."""
-    found = [s for s in map(target_shift, probe_losses(program)) if s is not None]
-    if not found:
+    shifts = [s for s in map(target_shift, probe_losses(program)) if s is not None]
+    if not shifts:
         raise UndeterminedError("the targets cannot be laid beside the tokens")
-    return tuple(found)
+    return tuple(shifts)
 
 
 def has_another_task(program: Program) -> bool:
@@ -65,24 +65,24 @@ def _is_masked_language_model(program: Program) -> bool:
 
 def has_next_token_head(lesson: LossProbe) -> bool:
     """Whether a further head of the network is asked for the next token."""
-    for index in range(max((len(s.heads) for s in lesson.seen), default=0)):
-        seen = tuple(s.heads[index] for s in lesson.seen if len(s.heads) > index)
+    for index in range(max((len(s.heads) for s in lesson.model_calls), default=0)):
+        seen = tuple(s.heads[index] for s in lesson.model_calls if len(s.heads) > index)
         shift = target_shift(LossProbe(lesson.part, seen, None))
         if shift is not None and shift.agreement[1] >= AGREE:
             return True
     return False
 
 
-def target_shift(lesson: LossProbe) -> TargetShift | None:
+def target_shift(probe: LossProbe) -> TargetShift | None:
     """How far the targets of a lesson are from its tokens; None where that cannot be told."""
-    ways = [s for s in (_along(lesson, 1), _along(lesson, 0)) if s is not None]
-    return max(ways, key=lambda s: max(s.agreement.values()), default=None)
+    candidates = [s for s in (_along(probe, 1), _along(probe, 0)) if s is not None]
+    return max(candidates, key=lambda s: max(s.agreement.values()), default=None)
 
 
-def _along(lesson: LossProbe, time: int) -> TargetShift | None:
+def _along(probe: LossProbe, time: int) -> TargetShift | None:
     same, total = dict.fromkeys(OFFSETS, 0), dict.fromkeys(OFFSETS, 0)
-    for seen in lesson.seen[:MOST_SEEN]:
-        y, w, ids = seen.targets_BT, seen.weights_BT, seen.ids_BT
+    for call in probe.model_calls[:MAX_CALLS]:
+        y, w, ids = call.targets_BT, call.weights_BT, call.ids_BT
         if y is None or w is None or y.shape != ids.shape or ids.ndim != 2:
             continue
         if time == 0:
@@ -91,9 +91,9 @@ def _along(lesson: LossProbe, time: int) -> TargetShift | None:
             hits, of = _matches(y, w, ids, offset)
             same[offset] += hits
             total[offset] += of
-    if min(total.values()) < FEWEST_TARGETS:
+    if min(total.values()) < MIN_TARGETS:
         return None
-    return TargetShift(lesson.part, {o: same[o] / total[o] for o in OFFSETS}, total[1])
+    return TargetShift(probe.part, {o: same[o] / total[o] for o in OFFSETS}, total[1])
 
 
 def _matches(y: Tensor, w: Tensor, ids: Tensor, offset: int) -> tuple[int, int]:

@@ -24,7 +24,7 @@ class InitialState:
     uniform: float
     """ln V, the loss of finding all tokens equally likely."""
     finite: bool
-    largest: float
+    max_rms: float
     """Largest root mean square of what a part of the network puts out, logits not counted."""
     where: str
     from_program: bool
@@ -39,12 +39,12 @@ def measure_initial_state(program: Program) -> InitialState:
     sizes: dict[str, float] = {}
 
     def measure(name: str) -> Any:
-        def note(_module: nn.Module, _args: Any, output: Any) -> None:
+        def record_rms(_module: nn.Module, _args: Any, output: Any) -> None:
             out = first_tensor(output)
             if out is not None and out.shape[-1] != net.vocabulary:
                 sizes.setdefault(name, float(out.float().square().mean().sqrt()))
 
-        return note
+        return record_rms
 
     hooks = [m.register_forward_hook(measure(n)) for n, m in model.named_modules() if n]
     try:

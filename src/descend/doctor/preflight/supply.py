@@ -14,7 +14,7 @@ from descend.doctor.preflight.calls import call_part
 from descend.doctor.preflight.doubt import UndeterminedError
 from descend.doctor.preflight.program import Program, format_exception
 
-MOST_BATCHES = 48
+MAX_BATCHES = 48
 """Batches that are drawn: enough to see an order, few enough to take no time."""
 
 
@@ -31,13 +31,13 @@ class DataSource:
 
 def read_first_batches(program: Program) -> DataSource:
     """The first batches of `program`; `CannotTell` where it has none."""
-    held = program.get("batches")
+    source = program.get("batches")
     try:
-        if not callable(held) or isinstance(held, Iterable):
-            return _from(held)
+        if not callable(source) or isinstance(source, Iterable):
+            return _from(source)
         value = call_part(program, "batches")
         if is_batch(value):
-            more = [call_part(program, "batches") for _ in range(MOST_BATCHES - 1)]
+            more = [call_part(program, "batches") for _ in range(MAX_BATCHES - 1)]
             return DataSource((value, *more), is_exhausted=False, is_sampled=True)
         return _from(value)
     except UndeterminedError:
@@ -49,12 +49,12 @@ def read_first_batches(program: Program) -> DataSource:
 def _from(value: Any) -> DataSource:
     if not isinstance(value, Iterable):
         raise UndeterminedError(f"`batches` gives {type(value).__name__}, which holds no batches")
-    found = tuple(islice(iter(value), MOST_BATCHES))
-    if not found:
+    batches = tuple(islice(iter(value), MAX_BATCHES))
+    if not batches:
         raise UndeterminedError("`batches` gives no batch")
     if isinstance(value, Tensor):
-        found = tuple(x if x.ndim > 1 else x[None] for x in found)
-    return DataSource(found, is_exhausted=len(found) < MOST_BATCHES, is_sampled=False)
+        batches = tuple(x if x.ndim > 1 else x[None] for x in batches)
+    return DataSource(batches, is_exhausted=len(batches) < MAX_BATCHES, is_sampled=False)
 
 
 def is_batch(value: Any) -> bool:

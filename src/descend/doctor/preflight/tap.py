@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-MOST_NUMBERS = 2**26
+MAX_NUMBERS = 2**26
 """Logits of one forward that are looked at in full (256 MB in float32); of more, the first rows."""
 
 NO_LOGARITHM = 1e-3
@@ -72,7 +72,7 @@ class ModelCall:
 class CallRecorder:
     """The calls of a network since the tap was opened."""
 
-    seen: list[ModelCall] = field(default_factory=list)
+    model_calls: list[ModelCall] = field(default_factory=list)
 
 
 @contextmanager
@@ -108,16 +108,16 @@ def record_calls(model: nn.Module) -> Iterator[CallRecorder]:
         if returns_losses and outputs:  # the last output over the vocabulary makes them
             logits = outputs[-1]
         ids, is_inner = _ids_of_logits(ids, logits, args, kwargs, inner_ids)
-        seen = ModelCall(ids.detach().clone(), ids, args, kwargs, module.training, half[0],
+        call = ModelCall(ids.detach().clone(), ids, args, kwargs, module.training, half[0],
                     is_inner=is_inner)  # fmt: skip
-        opened.seen.append(seen)
+        opened.model_calls.append(call)
         if logits is None:
             return
-        seen.logits_shape = tuple(logits.shape)
-        _read_at(seen, logits)
+        call.logits_shape = tuple(logits.shape)
+        _read_at(call, logits)
         for other in _other_heads(logits, [*outputs, *_tensors_in(output)]):
-            head = ModelCall(seen.ids_BT, ids, args, kwargs, module.training, half[0])
-            seen.heads.append(head)
+            head = ModelCall(call.ids_BT, ids, args, kwargs, module.training, half[0])
+            call.heads.append(head)
             _read_at(head, other)
 
     hooks = [m.register_forward_hook(note_output) for m in model.modules() if m is not model]
@@ -206,9 +206,9 @@ def logits_of(output: Any) -> Tensor | None:
     tuple that has a dimension more than a loss has."""
     if isinstance(output, Tensor):
         return output if output.is_floating_point() and output.ndim >= 2 else None
-    held = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
-    if isinstance(held, Tensor):
-        return held
+    logits = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
+    if isinstance(logits, Tensor):
+        return logits
     if isinstance(output, tuple | list):
         return next((x for x in map(logits_of, output) if x is not None), None)
     return None
@@ -220,25 +220,25 @@ def loss_of(output: Any) -> Tensor | float | None:
         return float(output)
     if isinstance(output, Tensor):
         return output if output.numel() == 1 and output.is_floating_point() else None
-    held = output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", None)
-    if held is not None:
-        return loss_of(held)
+    loss = output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", None)
+    if loss is not None:
+        return loss_of(loss)
     if isinstance(output, tuple | list):
         return next((x for x in map(loss_of, output) if x is not None), None)
     return None
 
 
 @torch.no_grad()
-def read_gradient(seen: ModelCall, logits: Tensor, gradient: Tensor) -> None:
+def read_gradient(call: ModelCall, logits: Tensor, gradient: Tensor) -> None:
     """Fill `seen` from the gradient at its logits."""
     vocabulary = logits.shape[-1]
     rows = logits.numel() // vocabulary
-    most = max(1, min(rows, MOST_NUMBERS // vocabulary))
-    z_RV = logits.reshape(rows, vocabulary)[:most].float()
-    g_RV = gradient.detach().reshape(rows, vocabulary)[:most].float()
-    seen.finite_logits = bool(torch.isfinite(z_RV).all())
-    if not (seen.finite_logits and torch.isfinite(g_RV).all()):
-        seen.is_nonfinite = True
+    num_rows = max(1, min(rows, MAX_NUMBERS // vocabulary))
+    z_RV = logits.reshape(rows, vocabulary)[:num_rows].float()
+    g_RV = gradient.detach().reshape(rows, vocabulary)[:num_rows].float()
+    call.finite_logits = bool(torch.isfinite(z_RV).all())
+    if not (call.finite_logits and torch.isfinite(g_RV).all()):
+        call.is_nonfinite = True
         return
     p_RV = z_RV.softmax(-1)
     y_R = g_RV.argmin(-1)
@@ -246,33 +246,33 @@ def read_gradient(seen: ModelCall, logits: Tensor, gradient: Tensor) -> None:
     p_y = p_RV.gather(1, y_R[:, None])[:, 0]
     live = g_RV.abs().amax(-1) > 0
     sums = z_RV.sum(-1)
-    seen.probabilities = bool(
+    call.probabilities = bool(
         vocabulary > 2 and (z_RV >= 0).all() and ((sums - 1).abs() < NO_LOGARITHM).all()
     )
     # Where the softmax is the network's own, the loss touches the target's output alone.
     others = g_RV.abs().sum(-1) + g_y
     alone = bool(live.any()) and bool((others[live] < 1e-4 * -g_y[live]).all())
     each = (
-        (-g_y * z_RV.gather(1, y_R[:, None])[:, 0] if seen.probabilities else -g_y)
+        (-g_y * z_RV.gather(1, y_R[:, None])[:, 0] if call.probabilities else -g_y)
         if alone
         else -g_y / (1 - p_y).clamp_min(1e-6)
     )
     weights = torch.where(live, each, torch.zeros_like(g_y))
-    shape = seen.ids_BT.shape if seen.ids_BT.numel() == most else (1, most)
+    shape = call.ids_BT.shape if call.ids_BT.numel() == num_rows else (1, num_rows)
     targets = y_R.reshape(shape)
-    seen.targets_BT = targets
-    before = seen.weights_BT
-    seen.weights_BT = weights.reshape(shape) + (0 if before is None else before)
+    call.targets_BT = targets
+    before = call.weights_BT
+    call.weights_BT = weights.reshape(shape) + (0 if before is None else before)
     if bool(live.any()):
         picked = z_RV.log_softmax(-1).gather(1, y_R[:, None])[:, 0]
-        seen.mean_loss = float(-(picked * weights).sum() / weights.sum().clamp_min(1e-30))
-        seen.misfit, seen.misfit_of_two = _misfits(p_RV[live], g_RV[live], y_R[live])
+        call.mean_loss = float(-(picked * weights).sum() / weights.sum().clamp_min(1e-30))
+        call.misfit, call.misfit_of_two = _misfits(p_RV[live], g_RV[live], y_R[live])
 
 
 def _misfits(p_RV: Tensor, g_RV: Tensor, y_R: Tensor) -> tuple[float, float]:
     """How badly a cross-entropy of logits, and one of their softmax, explain the gradient."""
-    most = 256  # rows are alike: more of them say no more
-    p, g, y = p_RV[:most].double(), g_RV[:most].double(), y_R[:most, None]
+    num_rows = 256  # rows are alike: more of them say no more
+    p, g, y = p_RV[:num_rows].double(), g_RV[:num_rows].double(), y_R[:num_rows, None]
     once = p.scatter_add(1, y, torch.full_like(p[:, :1], -1.0))
     again = p.softmax(-1)
     again = again.scatter_add(1, y, torch.full_like(p[:, :1], -1.0))

@@ -21,10 +21,10 @@ class TokenizerAdapter:
 
 def adapt_tokenizer(program: Program) -> TokenizerAdapter:
     """The program's tokenizer; `CannotTell` where it is of no known form."""
-    held = program.get("tokenizer")
-    encode, decode = getattr(held, "encode", None), getattr(held, "decode", None)
-    if isinstance(held, dict):
-        encode, decode = held.get("encode"), held.get("decode")
+    tokenizer = program.get("tokenizer")
+    encode, decode = getattr(tokenizer, "encode", None), getattr(tokenizer, "decode", None)
+    if isinstance(tokenizer, dict):
+        encode, decode = tokenizer.get("encode"), tokenizer.get("decode")
     if not callable(encode) or not callable(decode):
         raise UndeterminedError("the tokenizer has no `encode` and `decode`")
 
@@ -49,26 +49,26 @@ def adapt_tokenizer(program: Program) -> TokenizerAdapter:
             raise UndeterminedError(f"the tokenizer raised {format_exception(problem)}") from problem
         return text if isinstance(text, str) else "".join(map(str, text))
 
-    return TokenizerAdapter(to_ids, to_text, _size(held))
+    return TokenizerAdapter(to_ids, to_text, _size(tokenizer))
 
 
-def _size(held: Any) -> int | None:
+def _size(tokenizer: Any) -> int | None:
     for name in ("get_vocab_size", "vocab_size", "n_vocab", "get_vocab", "vocab", "stoi", "itos"):
-        value = getattr(held, name, None)
+        value = getattr(tokenizer, name, None)
         try:
             value = value() if callable(value) else value
         except Exception:
             continue
         if isinstance(value, int) and not isinstance(value, bool):
-            return max(value, _length(held))
+            return max(value, _length(tokenizer))
         if isinstance(value, dict | list) and value:
-            return max(len(value), _length(held))
-    return _length(held) or None
+            return max(len(value), _length(tokenizer))
+    return _length(tokenizer) or None
 
 
-def _length(held: Any) -> int:
+def _length(tokenizer: Any) -> int:
     """`len()`: with transformers' tokenizers it counts tokens that were added later."""
     try:
-        return len(held)
+        return len(tokenizer)
     except Exception:
         return 0

@@ -12,21 +12,21 @@ from descend.doctor.preflight.doubt import UndeterminedError
 from descend.doctor.preflight.program import Program
 from descend.doctor.preflight.rehearsal import DryRun, dry_run
 
-SMALLEST_MATRIX = 8
+MIN_MATRIX = 8
 """Rows and columns from which the spectrum of a matrix says whether it is random."""
 
-LARGEST_CORNER = 256
+MAX_CORNER = 256
 """Of larger matrices this corner is looked at."""
 
 RANDOM_EDGE = 1.3
 """Largest singular value of a random matrix over deviation x (sqrt rows + sqrt columns): 1 for
 large ones (Marchenko and Pastur 1967), up to 1.2 at 8 x 8; training adds directions above it."""
 
-MOST_PERTURBED = 64
+MAX_PERTURBED = 64
 """Weights that are shaken, each with a forward of its own."""
 
 
-def rehearsal_of(program: Program) -> DryRun | None:
+def try_dry_run(program: Program) -> DryRun | None:
     """The rehearsal, where the program has steps that can be rehearsed."""
     try:
         return program.run_probe_once(dry_run)
@@ -36,9 +36,9 @@ def rehearsal_of(program: Program) -> DryRun | None:
 
 def looks_random(weight: Tensor) -> bool:
     """Whether a matrix is as it was drawn: no direction stands out from the noise."""
-    if weight.ndim != 2 or min(weight.shape) < SMALLEST_MATRIX:
+    if weight.ndim != 2 or min(weight.shape) < MIN_MATRIX:
         return False
-    corner = weight.detach()[:LARGEST_CORNER, :LARGEST_CORNER].float()
+    corner = weight.detach()[:MAX_CORNER, :MAX_CORNER].float()
     deviation = float(corner.std())
     if not math.isfinite(deviation) or deviation == 0:
         return False
@@ -48,7 +48,7 @@ def looks_random(weight: Tensor) -> bool:
 
 def looks_untrained(model: nn.Module) -> bool:
     """Whether most matrices are as they were drawn: the network has not been trained."""
-    matrices = [p for p in model.parameters() if p.ndim == 2 and min(p.shape) >= SMALLEST_MATRIX]
+    matrices = [p for p in model.parameters() if p.ndim == 2 and min(p.shape) >= MIN_MATRIX]
     return 2 * sum(map(looks_random, matrices[:24])) > min(24, len(matrices))
 
 
@@ -56,19 +56,19 @@ def weights_affecting_logits(program: Program, names: list[str]) -> list[str]:
     """Those of `names` that the logits depend on; `CannotTell` where it cannot be asked."""
     net = program.run_probe_once(make_network_handle)
     weights = dict(program.model.named_parameters())
-    found = []
+    affecting_names = []
     with evaluation_probe_mode(program.model):
         base = net.forward(net.ids_BT)
-        for name in names[:MOST_PERTURBED]:
+        for name in names[:MAX_PERTURBED]:
             weight = weights[name]
-            held = weight.detach().clone()
-            size = float(held.float().std()) if held.numel() > 1 else 0.0
-            noise = torch.randn_like(held.float()) * (size or 1.0)
-            weight.add_(noise.to(held.dtype))
+            saved_weight = weight.detach().clone()
+            size = float(saved_weight.float().std()) if saved_weight.numel() > 1 else 0.0
+            noise = torch.randn_like(saved_weight.float()) * (size or 1.0)
+            weight.add_(noise.to(saved_weight.dtype))
             if not torch.equal(net.forward(net.ids_BT), base):
-                found.append(name)
-            weight.copy_(held)
-    return found
+                affecting_names.append(name)
+            weight.copy_(saved_weight)
+    return affecting_names
 
 
 def weights_without_gradient(program: Program) -> list[str]:

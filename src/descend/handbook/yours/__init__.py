@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from descend.config import RunConfig
 from descend.handbook.signals import PAGE_METRICS
-from descend.handbook.yours.measured import metric_notes, not_measured_note
+from descend.handbook.yours.measured import describe_metrics, describe_missing_metrics
 from descend.handbook.yours.record import RunRecord, read_run
-from descend.handbook.yours.topics import TOPICS, setting_note
+from descend.handbook.yours.topics import TOPICS, describe_run_key
 
-__all__ = ["read_run", "run_notes"]
+__all__ = ["read_run", "describe_run"]
 
 
-def run_notes(name: str, run: RunRecord) -> str | None:
+def describe_run(name: str, run: RunRecord) -> str | None:
     """The section of page `name` about `run`; None where a run holds no number about it."""
-    said = [setting_note(name, run)] if name in RunConfig.model_fields else []
-    if told := metric_notes(name, run):
-        said.append(told)
+    said = [describe_run_key(name, run)] if name in RunConfig.model_fields else []
+    if metrics_text := describe_metrics(name, run):
+        said.append(metrics_text)
     elif name not in TOPICS and name in PAGE_METRICS:
-        said.append(not_measured_note(run))
+        said.append(describe_missing_metrics(run))
     if name in TOPICS:
         said.append(TOPICS[name](run))
     return "\n\n".join(said) or None

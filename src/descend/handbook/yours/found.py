@@ -12,14 +12,14 @@ from descend.runs.folder import DIAGNOSIS
 from descend.units import quoted
 
 
-def load_kept_diagnosis(run: Path) -> Diagnosis | None:
+def load_saved_diagnosis(run: Path) -> Diagnosis | None:
     """The diagnosis in a run folder, or None; `RunFolderError` if it is damaged."""
     return load_diagnosis(run) if (run / DIAGNOSIS).exists() else None
 
 
-def cause_notes(cause: str, run: Path) -> str:
+def describe_cause(cause: str, run: Path) -> str:
     """Whether `cause` holds in the run in folder `run`, by what number, or how to find out."""
-    diagnosis = load_kept_diagnosis(run)
+    diagnosis = load_saved_diagnosis(run)
     if diagnosis is None:
         return (
             "This run has not been diagnosed. "
@@ -34,10 +34,10 @@ def _holds(cause: str, diagnosis: Diagnosis) -> str | None:
     for finding in diagnosis.causes:
         if finding.cause == cause:
             keys = ", ".join(f"`{k} = {v}`" for k, v in finding.recommended_config.items())
-            told = "; ".join(format_measurement(e.metric, e.value, e.unit) for e in finding.evidence)
+            evidence = "; ".join(format_measurement(e.metric, e.value, e.unit) for e in finding.evidence)
             return (
                 f"The diagnosis of this run found it, with confidence {finding.probability:.2f}."
-                + (f" Evidence: {told}." if told else "")
+                + (f" Evidence: {evidence}." if evidence else "")
                 + _tried(finding.trial)
                 + f" Remedy: {finding.advice.rstrip('.')}."
                 + (f" Try {keys}." if keys else "")
@@ -54,9 +54,9 @@ def _ruled_out(cause: str, diagnosis: Diagnosis) -> str | None:
                 else "did not try it" if other.is_untested
                 else "ruled it out"
             )  # fmt: skip
-            because = other.reason.rstrip(".")
+            reason = other.reason.rstrip(".")
             tried = "" if other.is_untested else _tried(other.trial)
-            return f"The diagnosis of this run {said}: {because}." + tried
+            return f"The diagnosis of this run {said}: {reason}." + tried
     return None
 
 

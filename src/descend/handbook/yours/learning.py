@@ -9,7 +9,7 @@ from descend.handbook.yours.wording import Change, comparison_baseline_text, sug
 from descend.runs.records import Epoch, CheckpointSaved
 from descend.units import perplexity as words_of_perplexity
 
-MOST_EPOCHS_SHOWN = 12
+MAX_LISTED_EPOCHS = 12
 """Of a longer run, so many are picked evenly, with the first, the best and the last."""
 
 
@@ -18,19 +18,19 @@ def loss(run: RunRecord) -> str:
     return (
         f"The first update had a training loss of {run.steps[0].loss:.3f} nats per token; the "
         f"last twentieth of the last epoch {run.epochs[-1].loss_end:.3f}. On held-out text the "
-        f"best epoch reached {run.summary.validation_loss:.3f}. {_ladder(run)} To bring it down, "
+        f"best epoch reached {run.summary.validation_loss:.3f}. {_format_baselines(run)} To bring it down, "
         f"{suggest_comparison(run, *alternative_learning_rates(run))}."
     )
 
 
-def ngram_baselines_note(run: RunRecord) -> str:
+def describe_ngram_baselines(run: RunRecord) -> str:
     """Where the run stands between the rungs."""
-    return f"{_ladder(run)} To climb further, {suggest_flags(run, *alternative_learning_rates(run), _more_epochs(run))}."
+    return f"{_format_baselines(run)} To climb further, {suggest_flags(run, *alternative_learning_rates(run), _more_epochs(run))}."
 
 
-def _ladder(run: RunRecord) -> str:
+def _format_baselines(run: RunRecord) -> str:
     reached = run.summary.validation_loss
-    rungs = ", ".join(
+    baseline_text = ", ".join(
         f"{name} {run.ladder[key]:.3f}"
         for name, key in (
             ("guessing", "uniform"), ("single tokens", "unigram"), ("pairs of tokens", "bigram"),
@@ -39,7 +39,7 @@ def _ladder(run: RunRecord) -> str:
     bigram = run.ladder["bigram"] - reached
     side = "below" if bigram >= 0 else "above"
     return (
-        f"The same held-out text costs without a network, in nats per token: {rungs}. Your model "
+        f"The same held-out text costs without a network, in nats per token: {baseline_text}. Your model "
         f"reached {reached:.3f}, which is {abs(bigram):.3f} {side} the pairs."
     )
 
@@ -47,11 +47,11 @@ def _ladder(run: RunRecord) -> str:
 def perplexity(run: RunRecord) -> str:
     """The ladder and the run as perplexities."""
     reached = words_of_perplexity(run.summary.validation_loss)
-    rungs = {key: words_of_perplexity(value) for key, value in run.ladder.items()}
+    baseline_perplexities = {key: words_of_perplexity(value) for key, value in run.ladder.items()}
     return (
         f"On held-out text your model is as unsure as a fair choice among {reached} tokens. "
-        f"Counting pairs comes to {rungs['bigram']}, counting single tokens to "
-        f"{rungs['unigram']}, and blind guessing to {rungs['uniform']}. To lower it, "
+        f"Counting pairs comes to {baseline_perplexities['bigram']}, counting single tokens to "
+        f"{baseline_perplexities['unigram']}, and blind guessing to {baseline_perplexities['uniform']}. To lower it, "
         f"{suggest_comparison(run, *alternative_learning_rates(run))}."
     )
 
@@ -62,7 +62,7 @@ def accuracy(run: RunRecord) -> str:
     return (
         f"On held-out text your model's likeliest token was right {right:.1%} of the time, on the "
         f"training batches at the end of the last epoch "
-        f"{last.accuracy_end:.1%}. {_ladder(run)} Accuracy follows the loss: to bring that down, "
+        f"{last.accuracy_end:.1%}. {_format_baselines(run)} Accuracy follows the loss: to bring that down, "
         f"{suggest_flags(run, *alternative_learning_rates(run), _more_epochs(run))}."
     )
 
@@ -81,7 +81,7 @@ def entropy(run: RunRecord) -> str:
 def text_bits(run: RunRecord) -> str:
     """Bytes per token and bits per byte."""
     size = run.config.vocab_size
-    ladder = {k: v / math.log(2) / run.bytes_per_token for k, v in run.ladder.items()}
+    baseline_bits = {k: v / math.log(2) / run.bytes_per_token for k, v in run.ladder.items()}
     trials: list[Change] = [{"tokenizer": kind} for kind in ("bpe", "char")]
     if run.config.tokenizer == "bpe" and size:
         trials = [{"vocab_size": max(257, size // 2)}, {"vocab_size": 2 * size}]
@@ -89,8 +89,8 @@ def text_bits(run: RunRecord) -> str:
     return (
         f"Your tokenizer (`{run.config.tokenizer}`, {size:,} tokens) cuts the held-out text into "
         f"tokens of {run.bytes_per_token:.2f} bytes. The model needs {bits:.3f} bits per byte; "
-        f"counting pairs of tokens needs {ladder['bigram']:.3f}, counting single tokens "
-        f"{ladder['unigram']:.3f}. To see whether other tokens serve this text better, "
+        f"counting pairs of tokens needs {baseline_bits['bigram']:.3f}, counting single tokens "
+        f"{baseline_bits['unigram']:.3f}. To see whether other tokens serve this text better, "
         f"{suggest_flags(run, *trials)} and compare the bits per byte, not the loss per token."
     )
 
@@ -108,7 +108,7 @@ def epochs(run: RunRecord) -> str:
         if last is not best
         else "and it was the last one, so what more epochs would do was not seen"
     )
-    harder = train_loss_above_validation_note(run)
+    harder = explain_higher_train_loss(run)
     stronger = {"dropout_rate": round(run.config.dropout_rate + 0.1, 4)}
     trials = [{"epoch": best.epoch}, stronger] if last is not best else [_more_epochs(run)]
     return (
@@ -120,11 +120,11 @@ def epochs(run: RunRecord) -> str:
     )
 
 
-def train_loss_above_validation_note(run: RunRecord) -> str | None:
+def explain_higher_train_loss(run: RunRecord) -> str | None:
     """Why the training loss stands above that on held-out text, where settings make it so."""
     config, best = run.config, run.best
     what = [
-        words for value, words in (
+        text for value, text in (
             (config.token_dropout, f"{config.token_dropout or 0:.0%} of their tokens were hidden "
                                 "(`blank_rate`)"),
             (config.dropout_rate, f"{config.dropout_rate:.0%} of the numbers between layers were "
@@ -140,7 +140,7 @@ def train_loss_above_validation_note(run: RunRecord) -> str | None:
     )
 
 
-def held_out(run: RunRecord) -> str:
+def describe_validation_split(run: RunRecord) -> str:
     """How much text there was on either side."""
     corpus = run.info.corpus
     half, twice = (
@@ -156,7 +156,7 @@ def held_out(run: RunRecord) -> str:
     )
 
 
-def contamination_note(run: RunRecord) -> str:
+def describe_contamination(run: RunRecord) -> str:
     """How much of the held-out text training has too."""
     return (
         f"Of your text ({run.info.corpus['corpus']}, split by {run.info.corpus['split_by']}), "
@@ -191,7 +191,7 @@ def checkpoint(run: RunRecord) -> str:
     )
 
 
-def seed_variance_note(run: RunRecord) -> str:
+def describe_seed_variance(run: RunRecord) -> str:
     """How to find the spread."""
     return (
         f"With this seed the run reached a validation loss of {run.summary.validation_loss:.3f}. "
@@ -212,7 +212,7 @@ def _more_epochs(run: RunRecord) -> Change:
 
 def _picked(run: RunRecord) -> list[Epoch]:
     count = len(run.epochs)
-    if count <= MOST_EPOCHS_SHOWN:
+    if count <= MAX_LISTED_EPOCHS:
         return run.epochs
-    places = {round(i * (count - 1) / (MOST_EPOCHS_SHOWN - 1)) for i in range(MOST_EPOCHS_SHOWN)}
-    return [run.epochs[i] for i in sorted(places | {run.epochs.index(run.best)})]
+    indices = {round(i * (count - 1) / (MAX_LISTED_EPOCHS - 1)) for i in range(MAX_LISTED_EPOCHS)}
+    return [run.epochs[i] for i in sorted(indices | {run.epochs.index(run.best)})]

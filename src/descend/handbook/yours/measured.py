@@ -5,7 +5,7 @@ from __future__ import annotations
 from descend.doctor.diagnosis import Evidence
 from descend.doctor.healthy import format_range
 from descend.handbook.signals import METRIC_DESCRIPTIONS, PAGE_METRICS
-from descend.handbook.yours.found import load_kept_diagnosis
+from descend.handbook.yours.found import load_saved_diagnosis
 from descend.handbook.yours.record import RunRecord
 from descend.handbook.yours.wording import format_ci95, format_significant
 from descend.units import quoted
@@ -17,20 +17,20 @@ IN_THE_RECORDS = {
 """Pages tell these from the run itself."""
 
 
-def metric_notes(page: str, run: RunRecord) -> str | None:
+def describe_metrics(page: str, run: RunRecord) -> str | None:
     """The readings, a line each; None where the diagnosis took none of them or there is none."""
-    diagnosis = load_kept_diagnosis(run.folder) if page in PAGE_METRICS else None
+    diagnosis = load_saved_diagnosis(run.folder) if page in PAGE_METRICS else None
     if diagnosis is None:
         return None
-    found = {e.metric: e for e in diagnosis.measurements}
-    told = [_words(found[name]) for name in PAGE_METRICS[page]
-            if name in found and name not in IN_THE_RECORDS]  # fmt: skip
-    return "The diagnosis of your run read:\n\n" + "\n".join(told) if told else None
+    measurements = {e.metric: e for e in diagnosis.measurements}
+    lines = [_format_metric_line(measurements[name]) for name in PAGE_METRICS[page]
+            if name in measurements and name not in IN_THE_RECORDS]  # fmt: skip
+    return "The diagnosis of your run read:\n\n" + "\n".join(lines) if lines else None
 
 
-def not_measured_note(run: RunRecord) -> str:
+def describe_missing_metrics(run: RunRecord) -> str:
     """What is said where a page lives on what a diagnosis measures, and it did not."""
-    if load_kept_diagnosis(run.folder) is None:
+    if load_saved_diagnosis(run.folder) is None:
         return (
             "A run does not record this by itself: "
             f"`descend diagnose {quoted(run.folder)}` measures it, and this page then tells it."
@@ -41,12 +41,12 @@ def not_measured_note(run: RunRecord) -> str:
     )
 
 
-def _words(reading: Evidence) -> str:
+def _format_metric_line(measurement: Evidence) -> str:
     """A line: `- dead units 0 of a block's units (healthy: under 0.25): of the worst block`."""
-    healthy, gloss = format_range(reading.healthy_range), METRIC_DESCRIPTIONS.get(reading.metric)
+    healthy, gloss = format_range(measurement.healthy_range), METRIC_DESCRIPTIONS.get(measurement.metric)
     return (
-        f"- {reading.metric.replace('_', ' ')} {format_significant(reading.value)} {reading.unit}".rstrip()
-        + format_ci95(reading.ci95)
+        f"- {measurement.metric.replace('_', ' ')} {format_significant(measurement.value)} {measurement.unit}".rstrip()
+        + format_ci95(measurement.ci95)
         + (f" (healthy: {healthy})" if healthy else "")
         + (f": {gloss}" if gloss else "")
     )

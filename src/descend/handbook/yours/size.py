@@ -44,14 +44,14 @@ def memory(run: RunRecord) -> str:
     """What the model could hold by heart, beside the text."""
     room = BITS_PER_PARAMETER * run.summary.parameters / 8
     text = run.corpus_count("train_bytes")
-    told = text * run.summary.bits_per_byte / 8
+    text_bytes = text * run.summary.bits_per_byte / 8
     narrower = {"embed_dim": run.config.embed_dim // 2, "ff_dim": run.config.ff_dim // 2}
     fewer = {"epoch": max(1, run.epochs[-1].epoch // 2)}
     return (
         f"Your model has {run.summary.parameters:,} parameters, which at {BITS_PER_PARAMETER:g} bits "
         f"each could hold {format_bytes(room)}. The training text has {format_bytes(text)}; at the "
         f"{run.summary.bits_per_byte:.3f} bits per byte that it costs your model when it is new, "
-        f"that is {format_bytes(told)} to know by heart. It was seen {run.epochs[-1].epoch} times. "
+        f"that is {format_bytes(text_bytes)} to know by heart. It was seen {run.epochs[-1].epoch} times. "
         f"To leave less room or less time for that, {suggest_comparison(run, narrower, fewer)}."
     )
 
@@ -70,14 +70,14 @@ def heads(run: RunRecord) -> str:
     )
 
 
-def embedding_note(run: RunRecord) -> str:
+def describe_embedding(run: RunRecord) -> str:
     """The share of the tables in the parameters."""
     vocabulary, width = run.config.vocab_size or 0, run.config.embed_dim
-    held, tokens = _tables(run), run.corpus_count("train_tokens")
+    num_table_parameters, tokens = _tables(run), run.corpus_count("train_tokens")
     return (
         f"Your table has {vocabulary:,} rows of {width} numbers; with "
         f"{'one table for both ends' if run.config.architecture == 'gpt' else 'a separate head'} "
-        f"that is {held:,} parameters, {format_percent(held / run.summary.parameters)} of the model. A row "
+        f"that is {num_table_parameters:,} parameters, {format_percent(num_table_parameters / run.summary.parameters)} of the model. A row "
         f"meets its token {tokens / max(vocabulary, 1):,.0f} times an epoch on average. To see "
         f"whether longer rows help, {suggest_comparison(run, {'embed_dim': 2 * width})}."
     )
@@ -150,7 +150,7 @@ def _computed(run: RunRecord, what: str, change: Change) -> str:
     )
 
 
-def micro_batch_note(run: RunRecord) -> str:
+def describe_micro_batches(run: RunRecord) -> str:
     """How a batch is computed."""
     cut, batch = run.config.num_micro_batches, run.config.batch_size
     more = ({"gradient_accumulation": 2 * cut}, {"batch_size": batch // 2})

@@ -7,7 +7,7 @@ import statistics
 from descend.handbook.yours.record import RunRecord
 from descend.handbook.yours.wording import comparison_baseline_text, suggest_comparison, alternative_learning_rates, format_percent, format_significant, suggest_flags
 
-MOST_MATRICES_SHOWN = 24
+MAX_LISTED_MATRICES = 24
 """Of a larger model, half as many from either end of the list are shown."""
 
 NEAR_PEAK = 0.9
@@ -18,7 +18,7 @@ def learning_rate(run: RunRecord) -> str:
     """Rates used, how far the weights moved, how often gradients were clipped."""
     rates = [s.learning_rate for s in run.steps]
     ratios = list(run.update_ratios.values())
-    moved = (
+    update_text = (
         f"An update moved a matrix by {format_significant(statistics.median(ratios))} of its size "
         f"(median of {len(ratios)} matrices, from {format_significant(min(ratios))} to "
         f"{format_significant(max(ratios))}). "
@@ -27,7 +27,7 @@ def learning_rate(run: RunRecord) -> str:
     )
     return (
         f"Over {len(rates):,} updates the rate began at {format_significant(rates[0])}, was "
-        f"{format_significant(max(rates))} at most and {format_significant(rates[-1])} at the end. {moved}"
+        f"{format_significant(max(rates))} at most and {format_significant(rates[-1])} at the end. {update_text}"
         f"The gradients of {format_percent(run.clipped_step_fraction)} of the updates were clipped. To learn "
         f"whether another rate serves this text better, {suggest_comparison(run, *alternative_learning_rates(run))}."
     )
@@ -95,7 +95,7 @@ def warmup(run: RunRecord) -> str:
 def gradients(run: RunRecord) -> str:
     """Size of the gradients and what clipping did to them."""
     norms, limit = run.gradient_norms, run.config.gradient_clip
-    largest = max(run.steps, key=lambda s: s.gradient_norm or 0.0)
+    peak_step = max(run.steps, key=lambda s: s.gradient_norm or 0.0)
     clipped = (
         f"clipping at {format_significant(limit)} scaled down {format_percent(run.clipped_step_fraction)} of the updates"
         if limit
@@ -105,22 +105,22 @@ def gradients(run: RunRecord) -> str:
     return (
         f"The norm of the gradient had a median of {format_significant(statistics.median(norms))} over "
         f"{len(norms):,} updates and was largest, {format_significant(max(norms))}, at update "
-        f"{largest.step:,}; {clipped}. To see whether it matters here, "
+        f"{peak_step.step:,}; {clipped}. To see whether it matters here, "
         f"{suggest_comparison(run, *trials)}."
     )
 
 
-def rollback_note(run: RunRecord) -> str:
+def describe_rollbacks(run: RunRecord) -> str:
     """When the numbers ran away and what was done, or how far they were from it."""
-    found = run.summary.rollbacks
+    rollbacks = run.summary.rollbacks
     highest = max(run.steps, key=lambda s: s.loss)
-    if found:
-        told = "; ".join(
+    if rollbacks:
+        text = "; ".join(
             f"at update {r.failed_step:,} ({r.problem}), back to update {r.step:,}, "
             f"{r.adjustment} {format_significant(r.value)}"
-            for r in found
+            for r in rollbacks
         )
-        said = f"The numbers ran away {len(found):,} times: {told}."
+        said = f"The numbers ran away {len(rollbacks):,} times: {text}."
     else:
         said = (
             f"The numbers never ran away: over {run.updates:,} updates the training loss was "
@@ -131,7 +131,7 @@ def rollback_note(run: RunRecord) -> str:
     return f"{said} To see whether a calmer run ends lower, {suggest_comparison(run, *calmer)}."
 
 
-def initial_loss_note(run: RunRecord) -> str:
+def describe_initial_loss(run: RunRecord) -> str:
     """The first loss beside that of guessing."""
     first, guessing = run.steps[0], run.ladder["uniform"]
     began = (
@@ -152,11 +152,11 @@ def update_ratios(run: RunRecord) -> str:
     ranked = sorted(run.update_ratios.items(), key=lambda item: item[1])
     if not ranked:
         return "Your run is too short to hold a ratio: try more epochs."
-    half = MOST_MATRICES_SHOWN // 2
-    shown = ranked if len(ranked) <= 2 * half else [*ranked[:half], *ranked[-half:]]
-    lines = [f"- `{name}`: {format_significant(ratio)}" for name, ratio in shown]
-    left = len(ranked) - len(shown)
-    middle = f" ({left} in between are left out)" if left else ""
+    half = MAX_LISTED_MATRICES // 2
+    listed_ratios = ranked if len(ranked) <= 2 * half else [*ranked[:half], *ranked[-half:]]
+    lines = [f"- `{name}`: {format_significant(ratio)}" for name, ratio in listed_ratios]
+    num_omitted = len(ranked) - len(listed_ratios)
+    middle = f" ({num_omitted} in between are left out)" if num_omitted else ""
     return (
         f"Medians over the records after the warmup, smallest first{middle}:\n\n"
         + "\n".join(lines)

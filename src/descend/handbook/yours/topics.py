@@ -10,9 +10,9 @@ from descend.handbook.yours.record import RunRecord
 
 TOPICS: dict[str, Callable[[RunRecord], str]] = {
     # The text.
-    "corpus_dir": learning.held_out,
-    "sample_size": learning.held_out,
-    "validation_fraction": learning.held_out,
+    "corpus_dir": learning.describe_validation_split,
+    "sample_size": learning.describe_validation_split,
+    "validation_fraction": learning.describe_validation_split,
     "tokenizer": learning.text_bits,
     "vocab_size": learning.text_bits,
     # The model.
@@ -37,10 +37,10 @@ TOPICS: dict[str, Callable[[RunRecord], str]] = {
     "weight_decay": steps.weight_decay,
     "gradient_clip": steps.gradients,
     "label_smoothing": learning.regularisation,
-    "gradient_accumulation": size.micro_batch_note,
-    "activation_checkpointing": size.micro_batch_note,
-    "rescue": steps.rollback_note,
-    "seed": learning.seed_variance_note,
+    "gradient_accumulation": size.describe_micro_batches,
+    "activation_checkpointing": size.describe_micro_batches,
+    "rescue": steps.describe_rollbacks,
+    "seed": learning.describe_seed_variance,
     # The machine.
     "precision": size.machine,
     "device": size.machine,
@@ -59,7 +59,7 @@ TOPICS: dict[str, Callable[[RunRecord], str]] = {
     "piecewise": steps.schedule,
     # Ideas.
     "tokens": learning.text_bits,
-    "embedding": size.embedding_note,
+    "embedding": size.describe_embedding,
     "transformer": size.parameters,
     "gradient_descent": steps.descent,
     "loss": learning.loss,
@@ -71,7 +71,7 @@ TOPICS: dict[str, Callable[[RunRecord], str]] = {
     "underfitting": learning.epochs,
     "validation": learning.epochs,
     "epoch_and_step": steps.updates,
-    "loss_ladder": learning.ngram_baselines_note,
+    "loss_ladder": learning.describe_ngram_baselines,
     "entropy": learning.entropy,
     "checkpoint": learning.checkpoint,
     "parameter_count": size.parameters,
@@ -79,18 +79,18 @@ TOPICS: dict[str, Callable[[RunRecord], str]] = {
     # Signals.
     "update_to_weight_ratio": steps.update_ratios,
     "gradient_norm": steps.gradients,
-    "first_loss": steps.initial_loss_note,
-    "loss_rise": steps.rollback_note,
+    "first_loss": steps.describe_initial_loss,
+    "loss_rise": steps.describe_rollbacks,
     "memorise": size.memory,
-    "overlap": learning.contamination_note,
+    "overlap": learning.describe_contamination,
 }
 """By page; a page that is not here and no setting has nothing to say of a run."""
 
 
-def setting_note(key: str, run: RunRecord) -> str:
+def describe_run_key(key: str, run: RunRecord) -> str:
     """The value that the run used, and whether it was asked for or left open."""
     used = getattr(run.config, key)
     if used is None:
         return f"Your run left `{key}` open."
-    chosen = run.info.requested_config.get(key) is None
-    return f"Your run used `{key}` {format_value(used)}" + (", chosen by descend." if chosen else ".")
+    is_automatic = run.info.requested_config.get(key) is None
+    return f"Your run used `{key}` {format_value(used)}" + (", chosen by descend." if is_automatic else ".")

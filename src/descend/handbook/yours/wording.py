@@ -26,10 +26,10 @@ def format_significant(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1 else f"{float(digits):.12f}".rstrip("0")
 
 
-def format_measurement(signal: str, value: float, unit: str) -> str:
+def format_measurement(metric: str, value: float, unit: str) -> str:
     """`update ratio 0.0006 of the weight, a step`; a unit that the name ends in is said once:
     `train tokens 7,550`."""
-    name = signal.replace("_", " ")
+    name = metric.replace("_", " ")
     return f"{name} {format_significant(value)} {'' if name.endswith(unit) else unit}".rstrip()
 
 

@@ -12,21 +12,21 @@ from descend.signals.attention import HeadAttentionPattern, Weights, attention_w
 TOKENS = 24
 """Of the passage: as many as can be read beside a square on a telephone."""
 
-MOST_LARGE = 12
+MAX_LARGE = 12
 """Heads that can be looked at large; each adds about 3 kB to the report."""
 
 
 def attention_section(look: ModelInspection) -> Section | None:
     """One held-out passage through every head."""
-    ids = look.found.targets[look.windows // 2][:TOKENS]
+    ids = look.token_losses.targets[look.windows // 2][:TOKENS]
     if len(ids) < 3:
         return None
     weights = attention_weights(look.model, ids)
-    found = head_attention_patterns(weights)
+    patterns = head_attention_patterns(weights)
     names = _names(look, ids.tolist())
-    shown = sorted(found, key=lambda g: -g.mean_distance)[:MOST_LARGE]
-    shown.sort(key=lambda g: (g.layer, g.head))
-    choices = {_name(g): _large(weights, g, names) for g in shown}
+    listed_patterns = sorted(patterns, key=lambda g: -g.mean_distance)[:MAX_LARGE]
+    listed_patterns.sort(key=lambda g: (g.layer, g.head))
+    choices = {_name(g): _large(weights, g, names) for g in listed_patterns}
     layers, heads = weights.shape[:2]
     return Section("attention", "Where it looks", (
         Paragraph(
@@ -37,26 +37,26 @@ def attention_section(look: ModelInspection) -> Section | None:
             ).strip().replace("\n", " ↵ ")
         ),
         Pictures(tuple(
-            Picture(_name(g), png_data_uri(weights[g.layer - 1, g.head - 1]), _words(g))
-            for g in found
+            Picture(_name(g), png_data_uri(weights[g.layer - 1, g.head - 1]), _describe_pattern(g))
+            for g in patterns
         ), columns=min(heads, 8)),
         Figure("One head, with its words", "The attention of one head as a square of shades; the "
                "table below says of every head where it looks.",
                next(iter(choices.values())), choices, height=420, square=True),
-        attention_pattern_table(found, layers * heads),
+        attention_pattern_table(patterns, layers * heads),
     ))  # fmt: skip
 
 
 def _names(look: ModelInspection, ids: list[int]) -> list[str]:
     names = [""] * len(ids)
-    for text, places in tokens_to_text(look.store.tokenizer, ids):
-        for place in places:
-            names[place] = mark_whitespace(text)
+    for text, positions in tokens_to_text(look.store.tokenizer, ids):
+        for position in positions:
+            names[position] = mark_whitespace(text)
     return names
 
 
-def _large(weights: Weights, gaze: HeadAttentionPattern, names: list[str]) -> Option:
-    square = weights[gaze.layer - 1, gaze.head - 1]
+def _large(weights: Weights, pattern: HeadAttentionPattern, names: list[str]) -> Option:
+    square = weights[pattern.layer - 1, pattern.head - 1]
     values = [
         [float(square[t, s]) if s <= t else None for s in range(len(names))]
         for t in range(len(names))
@@ -65,25 +65,25 @@ def _large(weights: Weights, gaze: HeadAttentionPattern, names: list[str]) -> Op
     return heatmap(numbered, numbered, values)
 
 
-def _name(gaze: HeadAttentionPattern) -> str:
-    return f"layer {gaze.layer}, head {gaze.head}"
+def _name(pattern: HeadAttentionPattern) -> str:
+    return f"layer {pattern.layer}, head {pattern.head}"
 
 
-def _words(gaze: HeadAttentionPattern) -> str:
+def _describe_pattern(pattern: HeadAttentionPattern) -> str:
     return (
-        f"{_name(gaze)} looks {gaze.mean_distance:.1f} tokens back on average, {gaze.self_weight:.0%} at "
+        f"{_name(pattern)} looks {pattern.mean_distance:.1f} tokens back on average, {pattern.self_weight:.0%} at "
         f"the token itself"
     )
 
 
-def attention_pattern_table(found: list[HeadAttentionPattern], count: int) -> ReportTable:
+def attention_pattern_table(patterns: list[HeadAttentionPattern], count: int) -> ReportTable:
     """Means over the passage, a row a head."""
     rows = tuple(
         (
             _name(g), f"{g.mean_distance:.1f}", f"{g.self_weight:.0%}", f"{g.previous_token_weight:.0%}",
             f"{g.first_token_weight:.0%}", f"{g.effective_positions:.1f}",
         )
-        for g in found
+        for g in patterns
     )  # fmt: skip
     columns = (
         TableColumn("head", False), TableColumn("tokens back"), TableColumn("on itself"),

@@ -50,22 +50,22 @@ def _ranks(counts: NDArray[np.int64]) -> Figure:
         f"{used[len(used) // 2]:,.0f} times.",
         curves([Curve("times in the training text", [float(r) for r in ranks],
                       used[ranks - 1].tolist(), "@accent")],
-               Axis("rank", log=True, least=1), Axis("times", log=True, least=1)),
+               Axis("rank", log=True, min_value=1), Axis("times", log=True, min_value=1)),
         height=260,
     )  # fmt: skip
 
 
 def _octaves(counts: NDArray[np.int64]) -> Figure:
     octave = np.where(counts == 0, 0, np.log2(np.maximum(counts, 1)).astype(np.int64) + 1)
-    found = np.bincount(octave).tolist()
+    octave_counts = np.bincount(octave).tolist()
     names = ["0"] + [
         f"{2 ** (n - 1):,}" if n == 1 else f"{2 ** (n - 1):,}–{2**n - 1:,}"
-        for n in range(1, len(found))
+        for n in range(1, len(octave_counts))
     ]
-    told = "; ".join(f"{c:,} tokens {n} times" for n, c in zip(names, found, strict=True))
+    description = "; ".join(f"{c:,} tokens {n} times" for n, c in zip(names, octave_counts, strict=True))
     return Figure(
-        "How many tokens of the vocabulary are used how often", f"Bars: {told}.",
-        bars(names, found, Axis("tokens", least=0), name_axis="times in the training text"),
+        "How many tokens of the vocabulary are used how often", f"Bars: {description}.",
+        bars(names, octave_counts, Axis("tokens", min_value=0), name_axis="times in the training text"),
         height=240,
     )  # fmt: skip
 

@@ -19,26 +19,26 @@ from descend.report.page import ReportBlock, TableColumn, Command, Figure, Parag
 from descend.units import quoted
 
 
-def diagnosis_section(found: Diagnosis) -> Section:
+def diagnosis_section(diagnosis: Diagnosis) -> Section:
     """Verdict, evidence, proof, remedy, and how the other causes were ruled out."""
     blocks: list[ReportBlock] = []
-    for finding in found.causes:
+    for finding in diagnosis.causes:
         blocks += _finding(finding)
-    blocks += _trials(found)
-    keys = merge_recommendations(found)
+    blocks += _trials(diagnosis)
+    keys = merge_recommendations(diagnosis)
     if keys:
         blocks += [
             Paragraph(f"To apply what it prescribes ({assignments(keys)}):"),
-            Command(f"descend train --from-run {quoted(found.run)} --apply"),
+            Command(f"descend train --from-run {quoted(diagnosis.run)} --apply"),
         ]
-    for caption, causes in group_other_causes(found):
+    for caption, causes in group_other_causes(diagnosis):
         rows = tuple((humanize_name(r.cause), r.reason.rstrip(".")) for r in causes)
         columns = (TableColumn("cause", False), TableColumn("because", False))
         blocks.append(ReportTable(caption, columns, rows, folded=True))
-    if found.measurements:
-        blocks.append(_evidence_table("All that was read off the run", found.measurements, True))
+    if diagnosis.measurements:
+        blocks.append(_evidence_table("All that was read off the run", diagnosis.measurements, True))
     blocks += [
-        Paragraph(f"{note[:1].upper()}{note[1:].rstrip('.')}.", is_secondary=True) for note in found.warnings
+        Paragraph(f"{warning[:1].upper()}{warning[1:].rstrip('.')}.", is_secondary=True) for warning in diagnosis.warnings
     ]
     return Section("diagnosis", "What holds it back", tuple(blocks))
 
@@ -71,22 +71,22 @@ def _evidence_table(caption: str, evidence: list[Evidence], folded: bool) -> Rep
     return ReportTable(caption, tuple(columns), rows, folded=folded)
 
 
-def _trials(found: Diagnosis) -> list[ReportBlock]:
+def _trials(diagnosis: Diagnosis) -> list[ReportBlock]:
     """Every trial with an interval, the largest gain first: a figure and its table."""
-    judged: list[Finding | OtherCause] = [*found.causes, *found.ruled_out]
-    raced = [
-        (cause.cause, cause.trial) for cause in judged
+    findings: list[Finding | OtherCause] = [*diagnosis.causes, *diagnosis.ruled_out]
+    tested_causes = [
+        (cause.cause, cause.trial) for cause in findings
         if cause.trial is not None and cause.trial.ci95 is not None
     ]  # fmt: skip
-    if not raced:
+    if not tested_causes:
         return []
-    raced.sort(key=lambda pair: -pair[1].loss_reduction)
-    spans = [IntervalBar(describe_change(t), t.loss_reduction, *t.ci95) for _, t in raced if t.ci95]
-    told = "; ".join(f"{s.name} {s.value:+.3f} ({s.low:+.3f} to {s.high:+.3f})" for s in spans)
+    tested_causes.sort(key=lambda pair: -pair[1].loss_reduction)
+    spans = [IntervalBar(describe_change(t), t.loss_reduction, *t.ci95) for _, t in tested_causes if t.ci95]
+    description = "; ".join(f"{s.name} {s.value:+.3f} ({s.low:+.3f} to {s.high:+.3f})" for s in spans)
     return [
         Figure(
             "Gain of each change in held-out loss, with 95 % intervals: right of zero is better",
-            f"Gain of each trial: {told}.",
+            f"Gain of each trial: {description}.",
             intervals(spans, Axis("gain, nats per token")),
             height=70 + 34 * len(spans),
         ),
@@ -94,9 +94,9 @@ def _trials(found: Diagnosis) -> list[ReportBlock]:
             "The same run again with one thing changed: same seed, data order and evaluation",
             (TableColumn("changed", False), TableColumn("for the cause", False), TableColumn("gain, nats"),
              TableColumn("95 %"), TableColumn("at equal time"), TableColumn("p (Holm)"), TableColumn("pairs")),
-            tuple(_row(cause, trial) for cause, trial in raced),
+            tuple(_row(cause, trial) for cause, trial in tested_causes),
             strong=frozenset(
-                n for n, (cause, _) in enumerate(raced) if cause in {f.cause for f in found.causes}
+                n for n, (cause, _) in enumerate(tested_causes) if cause in {f.cause for f in diagnosis.causes}
             ),
         ),
     ]  # fmt: skip

@@ -20,7 +20,7 @@ USUAL_RATIO = {
 }
 """Update to weight in a step that goes with healthy learning, by optimizer."""
 
-MOST_MATRICES = 60
+MAX_MATRICES = 60
 """Rows of the table of matrices."""
 
 
@@ -48,7 +48,7 @@ def _rate(run: RunRecord) -> Figure:
         f"most, {format_significant(rates[-1])} at the end, schedule {run.config.schedule}.",
         curves([Curve("learning rate", steps_to_epochs(run, [s.step for s in run.steps]), rates,
                       "@second")],
-               Axis("epochs", least=0), Axis("rate", least=0), marks=curve_events(run)),
+               Axis("epochs", min_value=0), Axis("rate", min_value=0), marks=curve_events(run)),
         height=200,
     )  # fmt: skip
 
@@ -62,33 +62,33 @@ def _norm(run: RunRecord) -> list[Figure | Paragraph]:
     after = [r.value for r in run.summary.rollbacks if r.adjustment == "clip"]
     clip = after[-1] if after else run.config.gradient_clip
     levels = [HorizontalLine("clipped above", clip)] if clip else []
-    median, largest = statistics.median(norms), max(norms)
-    told = (
-        f"The median was {format_significant(median)}, the largest {format_significant(largest)} at update "
-        f"{made[norms.index(largest)].step:,}"
+    median, max_norm = statistics.median(norms), max(norms)
+    description = (
+        f"The median was {format_significant(median)}, the largest {format_significant(max_norm)} at update "
+        f"{made[norms.index(max_norm)].step:,}"
         + (f"; {format_percent(run.clipped_step_fraction)} of the updates were clipped." if clip else ".")
     )
     return [
         Figure(
-            "Norm of the gradient, before clipping", f"Gradient norm by epoch. {told}",
+            "Norm of the gradient, before clipping", f"Gradient norm by epoch. {description}",
             curves([Curve("gradient norm", x, norms, "@second", "raw"),
                     Curve("gradient norm", x, smooth(norms), "@second")],
-                   Axis("epochs", least=0), Axis("norm", log=True), levels=levels,
+                   Axis("epochs", min_value=0), Axis("norm", log=True), levels=levels,
                    marks=curve_events(run)),
             height=240,
         ),
-        Paragraph(told, is_secondary=True),
+        Paragraph(description, is_secondary=True),
     ]  # fmt: skip
 
 
 def _ratios(run: RunRecord) -> list[Figure | ReportTable]:
     medians = [
-        (m.step, statistics.median(held))
+        (m.step, statistics.median(ratios))
         for m in run.matrices
-        if (held := [r for n, r in m.update_ratio.items() if m.weight_rms[n] > 0 and r > 0])
+        if (ratios := [r for n, r in m.update_ratio.items() if m.weight_rms[n] > 0 and r > 0])
     ]
     usual = USUAL_RATIO[run.config.optimizer]
-    rows = sorted(run.update_ratios.items(), key=lambda item: -item[1])[:MOST_MATRICES]
+    rows = sorted(run.update_ratios.items(), key=lambda item: -item[1])[:MAX_MATRICES]
     figure = Figure(
         "How far one update moves the weights, as a share of their size",
         "Median update-to-weight ratio by epoch; "
@@ -96,7 +96,7 @@ def _ratios(run: RunRecord) -> list[Figure | ReportTable]:
         "below has every matrix.",
         curves([Curve("median of the matrices", steps_to_epochs(run, [s for s, _ in medians]),
                       [r for _, r in medians], "@second")],
-               Axis("epochs", least=0), Axis("ratio", log=True),
+               Axis("epochs", min_value=0), Axis("ratio", log=True),
                levels=[HorizontalLine(f"usual for {run.config.optimizer}, {end}", ratio)
                        for end, ratio in zip(("from", "to"), usual, strict=True)
                        if ratio is not None]),

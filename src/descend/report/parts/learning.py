@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from descend.handbook.yours.learning import train_loss_above_validation_note
+from descend.handbook.yours.learning import explain_higher_train_loss
 from descend.handbook.yours.record import RunRecord
 from descend.report.figures import Axis, Curve, HorizontalLine, VerticalLine, curves, smooth
 from descend.report.page import TableColumn, Figure, Paragraph, Section, ReportTable
-from descend.report.parts.marks import curve_events, rescues
+from descend.report.parts.marks import curve_events, rollback_blocks
 from descend.report.parts.progress import steps_to_epochs
 from descend.report.words import describe_convergence
 from descend.units import format_duration
@@ -17,9 +17,9 @@ def learning_curves_section(run: RunRecord) -> Section:
     return Section("learning", "How it learned", (
         Paragraph(describe_convergence(run.summary)),
         _figure(run, "loss"),
-        *rescues(run),
+        *rollback_blocks(run),
         _figure(run, "accuracy"),
-        *((Paragraph(harder),) if (harder := train_loss_above_validation_note(run)) else ()),
+        *((Paragraph(harder),) if (harder := explain_higher_train_loss(run)) else ()),
         epoch_table(run),
     ))  # fmt: skip
 
@@ -29,11 +29,11 @@ def _figure(run: RunRecord, what: str) -> Figure:
     x = steps_to_epochs(run, [s.step for s in run.steps])
     train = [s.loss if loss else 100 * s.accuracy for s in run.steps]
     ends = [float(e.epoch) for e in run.epochs]
-    held_out = [e.validation_loss if loss else 100 * e.validation_accuracy for e in run.epochs]
+    validation_values = [e.validation_loss if loss else 100 * e.validation_accuracy for e in run.epochs]
     lines = [
         Curve("training batches", x, train, "@calm", "raw"),
         Curve("training batches", x, smooth(train), "@calm"),
-        Curve("held-out text", ends, held_out, "@accent", "points"),
+        Curve("held-out text", ends, validation_values, "@accent", "points"),
     ]
     levels = [
         HorizontalLine({"unigram": "counting single tokens", "bigram": "counting pairs"}[key], value)
@@ -43,16 +43,16 @@ def _figure(run: RunRecord, what: str) -> Figure:
     best, name = run.best, "Loss" if loss else "Accuracy"
     label = (
         f"{name} by epoch. Training batches from {train[0]:.3g} to {smooth(train)[-1]:.3g}; "
-        f"held-out text {held_out[0]:.3g} after the first epoch, "
-        f"{held_out[ends.index(best.epoch)]:.3g} after the best, {best.epoch}. "
+        f"held-out text {validation_values[0]:.3g} after the first epoch, "
+        f"{validation_values[ends.index(best.epoch)]:.3g} after the best, {best.epoch}. "
         "The table below has every epoch."
     )
-    axis = Axis("nats per token") if loss else Axis("percent", least=0)
+    axis = Axis("nats per token") if loss else Axis("percent", min_value=0)
     last = max(run.epochs[-1].epoch, x[-1])
-    kept = [VerticalLine("best epoch", float(best.epoch))] if best.epoch < run.epochs[-1].epoch else []
+    best_epoch_marks = [VerticalLine("best epoch", float(best.epoch))] if best.epoch < run.epochs[-1].epoch else []
     drawn = curves(
-        lines, Axis("epochs", least=0, most=last), axis,
-        levels=levels, marks=[*curve_events(run), *kept],
+        lines, Axis("epochs", min_value=0, max_value=last), axis,
+        levels=levels, marks=[*curve_events(run), *best_epoch_marks],
     )  # fmt: skip
     return Figure(
         "Loss, nats per token: lower is better" if loss else "Next tokens named right, percent",
@@ -76,8 +76,8 @@ def epoch_table(run: RunRecord) -> ReportTable:
         )
         for e in run.epochs
     )  # fmt: skip
-    kept = next(n for n, e in enumerate(run.epochs) if e.epoch == run.summary.best_epoch)
+    best_row = next(n for n, e in enumerate(run.epochs) if e.epoch == run.summary.best_epoch)
     return ReportTable(
         f"Each epoch; the weights of epoch {run.summary.best_epoch} are the ones kept",
-        EPOCH_COLUMNS, rows, strong=frozenset({kept}),
+        EPOCH_COLUMNS, rows, strong=frozenset({best_row}),
     )  # fmt: skip

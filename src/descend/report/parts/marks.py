@@ -13,15 +13,15 @@ from descend.training.schedule import schedule_phases
 
 def curve_events(run: RunRecord) -> list[VerticalLine]:
     """Phases of the schedule, and rescues by the number of their row in `rescues`."""
-    return [*_phases(run), *_rescues(run)]
+    return [*_phases(run), *_rollback_marks(run)]
 
 
 def _phases(run: RunRecord) -> list[VerticalLine]:
     """Where a phase begins: after that many steps, on the axis of epochs."""
-    found = schedule_phases(run.config, run.config.warmup_steps or 0, run.total_steps)
-    places = steps_to_epochs(run, [step for step, _ in found])
+    phases = schedule_phases(run.config, run.config.warmup_steps or 0, run.total_steps)
+    epochs = steps_to_epochs(run, [step for step, _ in phases])
     last = steps_to_epochs(run, [run.updates])[0]
-    by_step = [VerticalLine(words, x) for (_, words), x in zip(found, places, strict=True) if x < last]
+    by_step = [VerticalLine(label, x) for (_, label), x in zip(phases, epochs, strict=True) if x < last]
     rates = run.config.learning_rate
     if not isinstance(rates, dict):
         return by_step
@@ -29,26 +29,26 @@ def _phases(run: RunRecord) -> list[VerticalLine]:
     return by_step + [VerticalLine(f"rate {format_significant(rates[e])}", e - 1.0) for e in later]
 
 
-def _rescues(run: RunRecord) -> list[VerticalLine]:
+def _rollback_marks(run: RunRecord) -> list[VerticalLine]:
     """One mark for all rescues that went back to the same step: `1–3`."""
-    found: dict[int, list[int]] = {}
-    for number, rescue in enumerate(run.summary.rollbacks, 1):
-        found.setdefault(rescue.step, []).append(number)
-    places = steps_to_epochs(run, list(found))
+    numbers_by_step: dict[int, list[int]] = {}
+    for number, rollback in enumerate(run.summary.rollbacks, 1):
+        numbers_by_step.setdefault(rollback.step, []).append(number)
+    epochs = steps_to_epochs(run, list(numbers_by_step))
     return [
-        VerticalLine(f"{held[0]}–{held[-1]}" if len(held) > 1 else str(held[0]), x, is_alert=True)
-        for held, x in zip(found.values(), places, strict=True)
+        VerticalLine(f"{numbers[0]}–{numbers[-1]}" if len(numbers) > 1 else str(numbers[0]), x, is_alert=True)
+        for numbers, x in zip(numbers_by_step.values(), epochs, strict=True)
     ]
 
 
-def rescues(run: RunRecord) -> list[ReportBlock]:
+def rollback_blocks(run: RunRecord) -> list[ReportBlock]:
     """What each numbered mark stands for; nothing where the numbers never ran away."""
-    found = run.summary.rollbacks
-    if not found:
+    rollbacks = run.summary.rollbacks
+    if not rollbacks:
         return []
     rows = tuple(
         (str(n), f"{r.failed_step:,}", r.problem, f"{r.step:,}", _change(r))
-        for n, r in enumerate(found, 1)
+        for n, r in enumerate(rollbacks, 1)
     )
     columns = (
         TableColumn("mark"), TableColumn("went wrong in update"), TableColumn("found", False),
@@ -63,9 +63,9 @@ def rescues(run: RunRecord) -> list[ReportBlock]:
     ]
 
 
-def _change(rescue: Rollback) -> str:
-    if rescue.adjustment == "skip":
-        return f"{rescue.value:,.0f} batches left out"
-    if rescue.adjustment == "clip":
-        return f"gradients clipped at {format_significant(rescue.value)}"
-    return f"the rate times {format_significant(rescue.value)}"
+def _change(rollback: Rollback) -> str:
+    if rollback.adjustment == "skip":
+        return f"{rollback.value:,.0f} batches left out"
+    if rollback.adjustment == "clip":
+        return f"gradients clipped at {format_significant(rollback.value)}"
+    return f"the rate times {format_significant(rollback.value)}"

@@ -32,17 +32,17 @@ def corpus_name(run: RunRecord) -> str:
 
 def lead_paragraphs(run: RunRecord, diagnosed: Diagnosis | None = None) -> tuple[str, ...]:
     """The outcome in plain words, what the diagnosis says first."""
-    words = []
+    paragraphs = []
     if has_diverged(run.folder):
-        words.append(
+        paragraphs.append(
             f"This run diverged: its loss was not finite or exploded. To go on: "
             f"{suggest_fix(run.folder)}."
         )
     elif not run.summary.finished:
-        words.append("This run has not come to its end: all below is the state so far.")
+        paragraphs.append("This run has not come to its end: all below is the state so far.")
     if diagnosed:
-        words.append(headline(diagnosed))
-    return (*words, assess_run(run.summary))
+        paragraphs.append(headline(diagnosed))
+    return (*paragraphs, assess_run(run.summary))
 
 
 def facts(run: RunRecord) -> Facts:
@@ -65,21 +65,21 @@ def _millions(count: int) -> str:
 
 def ngram_baselines_section(run: RunRecord) -> Section:
     """The model among those that only count."""
-    rungs = {k: float(v) for k, v in run.info.corpus["ladder"].items() if k in BASELINE_NAMES}
-    steps = [(BASELINE_NAMES[k], v) for k, v in rungs.items()] + [
+    baselines = {k: float(v) for k, v in run.info.corpus["ladder"].items() if k in BASELINE_NAMES}
+    steps = [(BASELINE_NAMES[k], v) for k, v in baselines.items()] + [
         ("this model", run.summary.validation_loss)
     ]
     steps.sort(key=lambda step: -step[1])
     names, values = [s[0] for s in steps], [s[1] for s in steps]
-    told = "; ".join(f"{name} {value:.2f}" for name, value in steps)
+    description = "; ".join(f"{name} {value:.2f}" for name, value in steps)
     return Section("ladder", "What it had to beat", (
         Paragraph(
             "Programs that only count reach these losses on the same held-out text. A model that "
             "has learned from more than the last few tokens lies below all of them."
         ),
         Figure(
-            "Loss on held-out text, nats per token: lower is better", f"Bars: {told}.",
-            bars(names, values, Axis("nats per token", least=0), lying=True,
+            "Loss on held-out text, nats per token: lower is better", f"Bars: {description}.",
+            bars(names, values, Axis("nats per token", min_value=0), lying=True,
                  strong=names.index("this model")),
             height=60 + 36 * len(names),
         ),

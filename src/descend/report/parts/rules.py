@@ -6,19 +6,19 @@ from descend.handbook.checklist import Checklist
 from descend.report.page import TableColumn, Paragraph, Section, ReportTable
 
 
-def checklist_section(found: Checklist) -> Section:
+def checklist_section(checklist: Checklist) -> Section:
     """Each question, its answer and what it rests on."""
     rows = tuple(
         (
             a.question, a.answer,
             "tried" if a.is_tested else "–" if a.answer == "open" else "not all tried", a.reason,
         )
-        for a in found.answers
+        for a in checklist.answers
     )  # fmt: skip
     columns = (TableColumn("question", False), TableColumn("answer", False), TableColumn("proof", False),
                TableColumn("because", False))  # fmt: skip
     return Section("rules", "The golden rules", (
-        Paragraph(found.sentence),
+        Paragraph(checklist.sentence),
         ReportTable("Five questions that every guide asks", columns, rows,
-              strong=frozenset(n for n, a in enumerate(found.answers) if a.answer == "no")),
+              strong=frozenset(n for n, a in enumerate(checklist.answers) if a.answer == "no")),
     ))  # fmt: skip

@@ -24,11 +24,11 @@ def config_section(info: RunMetadata, folder: Path) -> Section:
     other: list[tuple[str, ...]] = []
     default: list[tuple[str, ...]] = []
     for key, field in RunConfig.model_fields.items():
-        asked, used = info.requested_config.get(key), info.resolved_config.get(key)
+        requested, used = info.requested_config.get(key), info.resolved_config.get(key)
         value = "–" if used is None else format_setting(used)
-        if asked != field.default:
+        if requested != field.default:
             other.append((key, value, "asked", format_setting(field.default)))
-        elif asked is None and used is not None:
+        elif requested is None and used is not None:
             other.append((key, value, "chosen", format_setting(field.default)))
         else:
             default.append((key, value))
@@ -64,24 +64,24 @@ def repeat_section(info: RunMetadata, folder: Path, samples: Sequence[Sample] = 
 
 def repeat_command(info: RunMetadata) -> str:
     """`descend train …` with every key that differs from the preset."""
-    asked = {k: v for k, v in info.requested_config.items() if k in RunConfig.model_fields}
+    requested_config = {k: v for k, v in info.requested_config.items() if k in RunConfig.model_fields}
     base: dict[str, Any] = {k: f.default for k, f in RunConfig.model_fields.items()}
     base |= PRESETS.get(info.preset, {})
-    given = {
-        key: value for key, value in asked.items()
+    flag_values = {
+        key: value for key, value in requested_config.items()
         if value != base[key] and key not in ("corpus_dir", *NON_SEMANTIC_KEYS)
     }  # fmt: skip
-    if isinstance(given.get("learning_rate"), dict):
-        given.pop("schedule", None)
+    if isinstance(flag_values.get("learning_rate"), dict):
+        flag_values.pop("schedule", None)
     corpus = info.resolved_config.get("corpus_dir") or "python"
     if info.parent:
-        words = ["descend", "continue", info.parent, str(corpus)]
-        given.pop("vocab_path", None)
+        command_parts = ["descend", "continue", info.parent, str(corpus)]
+        flag_values.pop("vocab_path", None)
         shape = ("architecture", "embed_dim", "num_heads", "num_layers", "ff_dim", "max_seq_len",
                  "tokenizer", "vocab_size")  # fmt: skip
-        given = {key: value for key, value in given.items() if key not in shape}
+        flag_values = {key: value for key, value in flag_values.items() if key not in shape}
     else:
-        words = ["descend", "train", str(corpus)]
+        command_parts = ["descend", "train", str(corpus)]
         if info.preset != "fast":
-            words += ["--preset", info.preset]
-    return shlex.join([*words, *format_flags(given)])
+            command_parts += ["--preset", info.preset]
+    return shlex.join([*command_parts, *format_flags(flag_values)])

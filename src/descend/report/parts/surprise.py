@@ -23,7 +23,7 @@ from descend.report.page import (
 from descend.report.pieces import mark_whitespace, tokens_to_text
 from descend.signals.breakdown import loss_by_frequency, loss_by_position
 
-PASSAGE_TOKENS = 256
+SEGMENT_TOKENS = 256
 """Tokens of held-out text shown in shades, over the passages."""
 
 NUM_HIGHEST_LOSS_TOKENS = 15
@@ -41,45 +41,45 @@ def token_loss_section(look: ModelInspection) -> Section:
             "before: plain where it was foreseen, dark where it came as a surprise."
         )
     ]
-    count = max(1, round(PASSAGE_TOKENS / look.found.losses.shape[1]))
+    count = max(1, round(SEGMENT_TOKENS / look.token_losses.losses.shape[1]))
     rows = np.unique(np.linspace(0, look.windows - 1, count).astype(int))
-    blocks += [passage(look, int(row)) for row in rows]
+    blocks += [shade_segment(look, int(row)) for row in rows]
     blocks.append(ShadeLegend(scale()))
     blocks += [_position_figure(look), _position_table(look)]
     blocks += [_frequency_figure(look), highest_loss_tokens_table(look)]
     return Section("surprise", "Where it is surprised", tuple(blocks))
 
 
-def passage(look: ModelInspection, row: int) -> ShadedText:
+def shade_segment(look: ModelInspection, row: int) -> ShadedText:
     """Window `row` in shades."""
-    ids = look.found.targets[row][:PASSAGE_TOKENS].tolist()
-    losses = look.found.losses[row]
-    pieces = []
-    for text, places in tokens_to_text(look.store.tokenizer, ids):
-        nats = float(sum(losses[p] for p in places))
+    ids = look.token_losses.targets[row][:SEGMENT_TOKENS].tolist()
+    losses = look.token_losses.losses[row]
+    shaded_tokens = []
+    for text, positions in tokens_to_text(look.store.tokenizer, ids):
+        nats = float(sum(losses[p] for p in positions))
         level = min(LEVELS - 1, int(nats / NATS_PER_SHADE))
-        hint = f"{nats:.2f} nats: expected with {_chance(nats)}"
-        pieces.append(ShadedToken(text.replace("\n", "↵\n"), level, hint))
-    return ShadedText(tuple(pieces))
+        hint = f"{nats:.2f} nats: expected with {_format_probability(nats)}"
+        shaded_tokens.append(ShadedToken(text.replace("\n", "↵\n"), level, hint))
+    return ShadedText(tuple(shaded_tokens))
 
 
 def scale() -> tuple[str, ...]:
     """What each shade means: the chance the model gave to the token."""
     return tuple(
-        f"{_chance(level * NATS_PER_SHADE)} or less" if level else "more than "
-        + _chance(NATS_PER_SHADE)
+        f"{_format_probability(level * NATS_PER_SHADE)} or less" if level else "more than "
+        + _format_probability(NATS_PER_SHADE)
         for level in range(LEVELS)
     )  # fmt: skip
 
 
-def _chance(nats: float) -> str:
-    chance = math.exp(-nats)
-    return f"{chance:.0%}" if chance >= 0.095 else f"1 in {1 / max(chance, 1e-12):,.0f}"
+def _format_probability(nats: float) -> str:
+    probability = math.exp(-nats)
+    return f"{probability:.0%}" if probability >= 0.095 else f"1 in {1 / max(probability, 1e-12):,.0f}"
 
 
 def _position_figure(look: ModelInspection) -> Figure:
-    losses = look.found.losses.mean(0).astype(float).tolist()
-    bands = loss_by_position(look.found)
+    losses = look.token_losses.losses.mean(0).astype(float).tolist()
+    bands = loss_by_position(look.token_losses)
     # An octave is drawn at its middle, as the axis measures it.
     middles = [math.sqrt(b.low * (b.high - 1)) for b in bands]
     return Figure(
@@ -91,7 +91,7 @@ def _position_figure(look: ModelInspection) -> Figure:
             [Curve("each position", [float(n) for n in range(1, len(losses) + 1)], losses,
                    "@calm", "raw"),
              Curve("by octave", middles, [b.loss for b in bands], "@accent", "points")],
-            Axis("tokens read before", least=1, most=len(losses), log=True),
+            Axis("tokens read before", min_value=1, max_value=len(losses), log=True),
             Axis("nats per token"),
         ),
         height=260,
@@ -100,7 +100,7 @@ def _position_figure(look: ModelInspection) -> Figure:
 
 def _position_table(look: ModelInspection) -> ReportTable:
     rows = tuple(
-        (_span(b.low, b.high), f"{b.loss:.3f}", f"{b.tokens:,}") for b in loss_by_position(look.found)
+        (_span(b.low, b.high), f"{b.loss:.3f}", f"{b.tokens:,}") for b in loss_by_position(look.token_losses)
     )
     columns = (TableColumn("tokens read before", False), TableColumn("loss, nats per token"),
                TableColumn("tokens judged"))  # fmt: skip
@@ -112,12 +112,12 @@ def _span(low: int, high: int) -> str:
 
 
 def _frequency_figure(look: ModelInspection) -> Figure:
-    bands = loss_by_frequency(look.found, token_counts(look.store))
+    bands = loss_by_frequency(look.token_losses, token_counts(look.store))
     names = [_span(b.low, b.high) for b in bands]
-    told = "; ".join(f"{n} times {b.loss:.2f}" for n, b in zip(names, bands, strict=True))
+    description = "; ".join(f"{n} times {b.loss:.2f}" for n, b in zip(names, bands, strict=True))
     return Figure(
-        "Loss by how often the token stands in the training text, nats per token", f"Bars: {told}.",
-        bars(names, [b.loss for b in bands], Axis("nats per token", least=0),
+        "Loss by how often the token stands in the training text, nats per token", f"Bars: {description}.",
+        bars(names, [b.loss for b in bands], Axis("nats per token", min_value=0),
              name_axis="times in the training text"),
         height=240,
     )  # fmt: skip
@@ -125,11 +125,11 @@ def _frequency_figure(look: ModelInspection) -> Figure:
 
 def highest_loss_tokens_table(look: ModelInspection) -> ReportTable:
     """The tokens that make up most of the loss: frequent and hard to foresee."""
-    targets, losses = look.found.targets.ravel(), look.found.losses.ravel().astype(np.float64)
+    targets, losses = look.token_losses.targets.ravel(), look.token_losses.losses.ravel().astype(np.float64)
     size = look.store.tokenizer.vocab_size
     total = np.bincount(targets, losses, minlength=size)
     count = np.bincount(targets, minlength=size)
-    hits = np.bincount(targets, look.found.is_correct.ravel(), minlength=size)
+    hits = np.bincount(targets, look.token_losses.is_correct.ravel(), minlength=size)
     top = [int(i) for i in np.argsort(-total, kind="stable")[:NUM_HIGHEST_LOSS_TOKENS] if count[i]]
     rows = tuple(
         (

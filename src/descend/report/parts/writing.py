@@ -7,7 +7,7 @@ from descend.report.page import Paragraph, Section, TextSample, TextSamples
 from descend.report.parts.progress import steps_to_epochs
 from descend.runs.records import Sample
 
-MOST_SAMPLES = 12
+MAX_SAMPLES = 12
 """Of a longer run, so many are shown, evenly picked, with the first and the last."""
 
 
@@ -20,14 +20,14 @@ def samples_section(run: RunRecord) -> Section | None:
     early, final = (
         [s for s in samples if s.step < last], [s for s in samples if s.step == last]
     )  # fmt: skip
-    shown = _some(early, MOST_SAMPLES - len(final)) + final
+    listed_samples = _some(early, MAX_SAMPLES - len(final)) + final
     return Section("writing", "What it wrote", (
         Paragraph(
             "The beginning, in grey, is held-out text that the model never trained on; the rest is "
             "its own. Sampled with the default settings, so another seed would write otherwise."
         ),
         TextSamples(tuple(
-            TextSample(_when(run, s, last), s.prompt.strip("\n"), s.text.rstrip()) for s in shown
+            TextSample(_when(run, s, last), s.prompt.strip("\n"), s.text.rstrip()) for s in listed_samples
         )),
     ))  # fmt: skip
 
@@ -38,8 +38,8 @@ def _when(run: RunRecord, sample: Sample, last: int) -> str:
     return f"after epoch {steps_to_epochs(run, [sample.step])[0]:g}"
 
 
-def _some(samples: list[Sample], most: int) -> list[Sample]:
-    if len(samples) <= most:
+def _some(samples: list[Sample], max_samples: int) -> list[Sample]:
+    if len(samples) <= max_samples:
         return samples
-    picked = {round(i * (len(samples) - 1) / max(most - 1, 1)) for i in range(max(most, 1))}
+    picked = {round(i * (len(samples) - 1) / max(max_samples - 1, 1)) for i in range(max(max_samples, 1))}
     return [samples[i] for i in sorted(picked)]

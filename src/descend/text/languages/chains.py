@@ -44,8 +44,8 @@ def random_markov_chain(
     source = np.random.default_rng(seed)
     rows = source.dirichlet(np.full(symbols, concentration), size=symbols**order)
     # A little noise always: a row of exact zeros could split the chain into parts.
-    share = max(noise, 1e-6)
-    return MarkovChain(order, (1 - share) * rows + share / symbols)
+    noise_fraction = max(noise, 1e-6)
+    return MarkovChain(order, (1 - noise_fraction) * rows + noise_fraction / symbols)
 
 
 def sample_chain(chain: MarkovChain, count: int, seed: int) -> Ids:
@@ -54,26 +54,26 @@ def sample_chain(chain: MarkovChain, count: int, seed: int) -> Ids:
     steps = np.cumsum(chain.table, axis=1)
     state = int(source.choice(len(chain.table), p=stationary_distribution(chain)))
     rows, symbols = len(chain.table), chain.symbols
-    told = np.empty(count, dtype=np.int64)
-    for i, chance in enumerate(source.random(count)):
-        told[i] = min(int(np.searchsorted(steps[state], chance, side="right")), symbols - 1)
-        state = (state * symbols + int(told[i])) % rows
-    return told
+    tokens = np.empty(count, dtype=np.int64)
+    for i, uniform in enumerate(source.random(count)):
+        tokens[i] = min(int(np.searchsorted(steps[state], uniform, side="right")), symbols - 1)
+        state = (state * symbols + int(tokens[i])) % rows
+    return tokens
 
 
 def stationary_distribution(chain: MarkovChain) -> Floats:
     """The long-run share of each context (row of the table), by repeated application."""
     rows, symbols = chain.table.shape
-    share: Floats = np.full(rows, 1.0 / rows)
+    probabilities: Floats = np.full(rows, 1.0 / rows)
     if chain.order == 0:
-        return share
+        return probabilities
     for _ in range(STATIONARY_STEPS):
         # (s1 .. sk, x) becomes (s2 .. sk, x): the oldest symbol is summed out.
-        moved: Floats = (share[:, None] * chain.table).reshape(symbols, rows).sum(axis=0)
-        if np.abs(moved - share).max() < STATIONARY_TOLERANCE:
-            return moved
-        share = moved
-    return share
+        updated: Floats = (probabilities[:, None] * chain.table).reshape(symbols, rows).sum(axis=0)
+        if np.abs(updated - probabilities).max() < STATIONARY_TOLERANCE:
+            return updated
+        probabilities = updated
+    return probabilities
 
 
 def markov_entropy_rate(chain: MarkovChain) -> float:

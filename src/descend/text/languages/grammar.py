@@ -95,18 +95,18 @@ _SLOT = re.compile(r"\[([^\[\]]+)\]|\{(\w+)(?:\.(\w+))?(=?)\}")
 
 def atoms(template: str) -> tuple[Atom, ...]:
     """A template's parts, in order."""
-    found: list[Atom] = []
+    parsed: list[Atom] = []
     end = 0
     for slot in _SLOT.finditer(template):
         if slot.start() > end:
-            found.append(Literal(template[end : slot.start()]))
+            parsed.append(Literal(template[end : slot.start()]))
         rule, variable, form, draws = slot.groups()
         kind = Assign if draws else Recall
-        found.append(Expand(rule) if rule else kind(variable, form or ""))
+        parsed.append(Expand(rule) if rule else kind(variable, form or ""))
         end = slot.end()
     if end < len(template):
-        found.append(Literal(template[end:]))
-    return tuple(found)
+        parsed.append(Literal(template[end:]))
+    return tuple(parsed)
 
 
 def normalize(weights: list[float]) -> tuple[float, ...]:
@@ -128,9 +128,9 @@ def sample_text(grammar: Grammar, source: random.Random) -> tuple[str, float]:
     def choose(probabilities: tuple[float, ...]) -> int:
         nonlocal nats
         steps = list(itertools.accumulate(probabilities))
-        chosen = min(bisect.bisect_right(steps, source.random()), len(steps) - 1)
-        nats -= math.log(probabilities[chosen])
-        return chosen
+        index = min(bisect.bisect_right(steps, source.random()), len(steps) - 1)
+        nats -= math.log(probabilities[index])
+        return index
 
     while todo:
         atom = todo.pop()
@@ -139,8 +139,8 @@ def sample_text(grammar: Grammar, source: random.Random) -> tuple[str, float]:
                 text.append(words)
             case Expand(name):
                 rule = grammar.rules[name]
-                chosen = choose(rule.probabilities[memory.get(grammar.condition, 0)])
-                todo.extend(reversed(rule.alternatives[chosen]))
+                alternative_index = choose(rule.probabilities[memory.get(grammar.condition, 0)])
+                todo.extend(reversed(rule.alternatives[alternative_index]))
             case Assign(variable, form):
                 memory[variable] = choose(grammar.tables[variable].probabilities)
                 text.append(grammar.tables[variable].values[memory[variable]][form])
@@ -158,24 +158,24 @@ def enumerate_derivations(grammar: Grammar, text: str) -> list[float]:
     Written apart from `generate`, as its oracle: it tries every alternative at every place,
     so that a second derivation would be found.
     """
-    found: list[float] = []
+    surprisals: list[float] = []
     first: Todo = (Expand(grammar.start), None)
     states: list[tuple[int, Todo, dict[str, int], float]] = [(0, first, {}, 0.0)]
     while states:
         at, todo, memory, nats = states.pop()
         if todo is None:
             if at == len(text):
-                found.append(nats)
+                surprisals.append(nats)
             continue
         atom, rest = todo
         match atom:
-            case Literal(words):
-                if text.startswith(words, at):
-                    states.append((at + len(words), rest, memory, nats))
+            case Literal(literal):
+                if text.startswith(literal, at):
+                    states.append((at + len(literal), rest, memory, nats))
             case Recall(variable, form):
-                words = grammar.tables[variable].values[memory[variable]][form]
-                if text.startswith(words, at):
-                    states.append((at + len(words), rest, memory, nats))
+                literal = grammar.tables[variable].values[memory[variable]][form]
+                if text.startswith(literal, at):
+                    states.append((at + len(literal), rest, memory, nats))
             case Assign(variable, form):
                 table = grammar.tables[variable]
                 for value, (forms, p) in enumerate(
@@ -191,7 +191,7 @@ def enumerate_derivations(grammar: Grammar, text: str) -> list[float]:
                 for parts, p in zip(rule.alternatives, weights, strict=True):
                     if p:
                         states.append((at, _before(parts, rest), memory, nats - math.log(p)))
-    return found
+    return surprisals
 
 
 def _before(parts: tuple[Atom, ...], rest: Todo) -> Todo:
@@ -320,8 +320,8 @@ def _is_word(letter: str) -> bool:
 
 def _doubled_forms(grammar: Grammar, draw: Assign) -> Iterator[str]:
     """Values that the drawn form does not tell apart."""
-    shown = [_TOKEN.findall(forms[draw.form]) for forms in grammar.tables[draw.variable].values]
-    for one, other in itertools.combinations(shown, 2):
+    token_lists = [_TOKEN.findall(forms[draw.form]) for forms in grammar.tables[draw.variable].values]
+    for one, other in itertools.combinations(token_lists, 2):
         if all(mine == yours for mine, yours in zip(one, other, strict=False)):
             yield f"table {draw.variable}.{draw.form}: {one} begins like {other}"
 

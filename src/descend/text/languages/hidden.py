@@ -44,8 +44,8 @@ def with_observation_noise(chain: MarkovChain, noise: float) -> HiddenMarkovMode
     transition = np.zeros((rows, rows))
     for x in range(symbols):
         transition[states, (states * symbols + x) % rows] += chain.table[:, x]
-    shown = np.eye(symbols)[states % symbols]
-    return HiddenMarkovModel(stationary_distribution(chain), transition, _noised(shown, noise))
+    emission = np.eye(symbols)[states % symbols]
+    return HiddenMarkovModel(stationary_distribution(chain), transition, _noised(emission, noise))
 
 
 def sample_hidden(model: HiddenMarkovModel, count: int, seed: int) -> Ids:
@@ -54,11 +54,11 @@ def sample_hidden(model: HiddenMarkovModel, count: int, seed: int) -> Ids:
     moves, shows = np.cumsum(model.transition, axis=1), np.cumsum(model.emission, axis=1)
     last, symbols = len(model.start) - 1, model.emission.shape[1]
     state = int(source.choice(last + 1, p=model.start))
-    told = np.empty(count, dtype=np.int64)
+    tokens = np.empty(count, dtype=np.int64)
     for i, (move, show) in enumerate(source.random((count, 2))):
-        told[i] = min(int(np.searchsorted(shows[state], show, side="right")), symbols - 1)
+        tokens[i] = min(int(np.searchsorted(shows[state], show, side="right")), symbols - 1)
         state = min(int(np.searchsorted(moves[state], move, side="right")), last)
-    return told
+    return tokens
 
 
 def forward_nll(model: HiddenMarkovModel, tokens: Ids) -> Floats:
@@ -68,13 +68,13 @@ def forward_nll(model: HiddenMarkovModel, tokens: Ids) -> Floats:
     each hidden state given the symbols so far, p(x) = sum_s b(s) E(s, x); then b is
     conditioned on x and moved on by the transition.
     """
-    belief = model.start
-    found = np.empty(len(tokens))
+    state_probabilities = model.start
+    probabilities = np.empty(len(tokens))
     for i, x in enumerate(tokens):
-        joint = belief * model.emission[:, x]
-        found[i] = joint.sum()
-        belief = (joint / found[i]) @ model.transition
-    surprisal: Floats = -np.log(found)
+        joint = state_probabilities * model.emission[:, x]
+        probabilities[i] = joint.sum()
+        state_probabilities = (joint / probabilities[i]) @ model.transition
+    surprisal: Floats = -np.log(probabilities)
     return surprisal
 
 

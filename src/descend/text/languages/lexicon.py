@@ -41,17 +41,17 @@ def make_zipf_lexicon(
     )  # fmt: skip
 
 
-def sample_lexicon(lexicon: Lexicon, words: int, seed: int) -> str:
+def sample_lexicon(lexicon: Lexicon, count: int, seed: int) -> str:
     """`words` words, each followed by a space."""
     source = np.random.default_rng(seed)
-    stems = source.choice(len(lexicon.stems), words, p=lexicon.stem_probabilities)
-    endings = source.choice(len(lexicon.endings), words, p=lexicon.ending_probabilities)
+    stems = source.choice(len(lexicon.stems), count, p=lexicon.stem_probabilities)
+    endings = source.choice(len(lexicon.endings), count, p=lexicon.ending_probabilities)
     return "".join(
         f"{lexicon.stems[s]}{lexicon.endings[e]} " for s, e in zip(stems, endings, strict=True)
     )
 
 
-def lexicon_entropy(lexicon: Lexicon, words: int = 1) -> EntropyRate:
+def lexicon_entropy(lexicon: Lexicon, count: int = 1) -> EntropyRate:
     """Exact nats and bytes of a document of `words` words (their number is known, not coded)."""
     nats = size = 0.0
     for spellings, p in (
@@ -59,7 +59,7 @@ def lexicon_entropy(lexicon: Lexicon, words: int = 1) -> EntropyRate:
     ):  # fmt: skip
         nats -= float(p @ np.log(p))
         size += float(p @ np.array([len(spelling) for spelling in spellings]))
-    return EntropyRate(words * nats, words * (size + 1))
+    return EntropyRate(count * nats, count * (size + 1))
 
 
 def _zipf(count: int, exponent: float, noise: float) -> Floats:
@@ -70,11 +70,11 @@ def _zipf(count: int, exponent: float, noise: float) -> Floats:
 
 def _spellings(count: int, letters: str, source: np.random.Generator) -> tuple[str, ...]:
     """Different spellings, the short ones first."""
-    found: dict[str, None] = {}
+    spellings: dict[str, None] = {}
     length = 1
-    while len(found) < count:
+    while len(spellings) < count:
         # Half of the spellings of a length at most: the others stay free, as in real words.
-        for _ in range(min(count - len(found), max(1, len(letters) ** length // 2))):
-            found["".join(source.choice(list(letters), length))] = None
+        for _ in range(min(count - len(spellings), max(1, len(letters) ** length // 2))):
+            spellings["".join(source.choice(list(letters), length))] = None
         length += 1
-    return tuple(found)
+    return tuple(spellings)

@@ -60,10 +60,10 @@ def _rule(lines: list[str], outcomes: list[str]) -> GrammarRule:
     weights: list[dict[str, float]] = []
     for rank, line in enumerate(lines):
         before, bar, template = line.rpartition(" | ")
-        words = before.split() if bar else []
-        usual = float(words[0]) if words else 1 / (rank + 2)
-        own = {name: float(weight) for name, weight in (word.split("=") for word in words[1:])}
+        fields = before.split() if bar else []
+        usual = float(fields[0]) if fields else 1 / (rank + 2)
+        own = {name: float(weight) for name, weight in (word.split("=") for word in fields[1:])}
         weights.append(dict.fromkeys(outcomes, usual) | own)
         alternatives.append(atoms(" ".join(template.split()).replace("¶", "\n\n")))
-    chances = tuple(normalize([weight[outcome] for weight in weights]) for outcome in outcomes)
+    chances = tuple(normalize([weight[value] for weight in weights]) for value in outcomes)
     return GrammarRule(tuple(alternatives), chances)

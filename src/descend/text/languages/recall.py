@@ -27,8 +27,8 @@ def sample_delayed_copy(language: DelayedCopy, count: int, seed: int) -> Ids:
     renewed = source.random(count) < language.noise
     renewed[:d] = True
     # Each symbol is the last renewed one at the same place modulo d.
-    places = np.where(renewed, np.arange(count), -1)
-    padded = np.concatenate((places, np.full(-count % d, -1))).reshape(-1, d)
+    positions = np.where(renewed, np.arange(count), -1)
+    padded = np.concatenate((positions, np.full(-count % d, -1))).reshape(-1, d)
     origin = np.maximum.accumulate(padded, axis=0).reshape(-1)[:count]
     return fresh[origin]
 
@@ -54,8 +54,8 @@ def delayed_copy_nll(language: DelayedCopy, tokens: Ids) -> Floats:
     """Exact surprisal (nats) of each symbol; the first `distance` cost ln V."""
     d = language.distance
     other = language.noise / language.symbols
-    chance = np.full(len(tokens), 1.0 / language.symbols)
-    chance[d:] = other + (1 - language.noise) * (tokens[d:] == tokens[:-d])
+    probabilities = np.full(len(tokens), 1.0 / language.symbols)
+    probabilities[d:] = other + (1 - language.noise) * (tokens[d:] == tokens[:-d])
     with np.errstate(divide="ignore"):  # without noise a symbol that differs is impossible
-        surprisal: Floats = -np.log(chance)
+        surprisal: Floats = -np.log(probabilities)
     return surprisal

@@ -53,8 +53,8 @@ def stories_nll(text: str) -> float:
 
     Summed over all derivations, of which a story has one: an oracle for `stories`.
     """
-    ways = grammars.enumerate_derivations(story_grammar(), text)
-    return -math.log(math.fsum(math.exp(-nats) for nats in ways)) if ways else math.inf
+    derivations = grammars.enumerate_derivations(story_grammar(), text)
+    return -math.log(math.fsum(math.exp(-nats) for nats in derivations)) if derivations else math.inf
 
 
 @functools.cache

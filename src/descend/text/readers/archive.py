@@ -26,8 +26,8 @@ def open_archive(path: Source, name: str, kind: str) -> zipfile.ZipFile:
     entries = archive.infolist()
     total = sum(entry.file_size for entry in entries)
     if len(entries) > MAX_ENTRIES or total > MAX_TOTAL_BYTES:
-        found = f"an archive of {len(entries):,} entries and {total:,} bytes unpacked"
-        raise archive_error(name, found, kind)
+        actual = f"an archive of {len(entries):,} entries and {total:,} bytes unpacked"
+        raise archive_error(name, actual, kind)
     return archive
 
 
@@ -55,6 +55,6 @@ def entry_xml(archive: zipfile.ZipFile, entry: str, name: str, kind: str) -> Ele
         raise archive_error(name, f"broken XML in {entry} ({error})", kind) from None
 
 
-def archive_error(name: str, found: str, kind: str) -> CorpusError:
+def archive_error(name: str, actual: str, kind: str) -> CorpusError:
     """An archive that cannot be read, as one sentence."""
-    return CorpusError(name, found, f"a whole {kind} file", "save it again or remove it")
+    return CorpusError(name, actual, f"a whole {kind} file", "save it again or remove it")

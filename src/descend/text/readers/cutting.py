@@ -12,37 +12,37 @@ CHUNK_CHARS = 1 << 20
 MAX_LINE_CHARS = 1 << 28
 
 
-def document_chunks(pieces: Iterable[str], source: str) -> Iterator[Document]:
+def document_chunks(texts: Iterable[str], source: str) -> Iterator[Document]:
     """One document of the joined pieces, in parts small enough to hold in memory."""
-    for number, part in enumerate(split_into_chunks(iter(pieces))):
+    for number, part in enumerate(split_into_chunks(iter(texts))):
         yield Document(part, source, number)
 
 
-def split_into_chunks(pieces: Iterator[str]) -> Iterator[str]:
+def split_into_chunks(texts: Iterator[str]) -> Iterator[str]:
     """The same text in parts of at most `PART_CHARS` characters, cut after newlines if any.
 
     Joined, the parts are the joined pieces; `\\r\\n` is never split.
     """
-    held = ""
-    for piece in pieces:
-        held += piece
-        while len(held) > CHUNK_CHARS:
-            cut = held.rfind("\n", 0, CHUNK_CHARS) + 1 or CHUNK_CHARS
-            if held[cut - 1 : cut + 1] == "\r\n":
+    pending = ""
+    for text in texts:
+        pending += text
+        while len(pending) > CHUNK_CHARS:
+            cut = pending.rfind("\n", 0, CHUNK_CHARS) + 1 or CHUNK_CHARS
+            if pending[cut - 1 : cut + 1] == "\r\n":
                 cut -= 1
-            yield held[:cut]
-            held = held[cut:]
-    if held:
-        yield held
+            yield pending[:cut]
+            pending = pending[cut:]
+    if pending:
+        yield pending
 
 
-def split_into_lines(pieces: Iterable[str], name: str) -> Iterator[str]:
+def split_into_lines(texts: Iterable[str], name: str) -> Iterator[str]:
     """The lines of a text with their ends; raises `CorpusError` on one beyond `MAX_LINE`."""
-    held: list[str] = []
+    pending: list[str] = []
     length = 0
-    for piece in pieces:
-        first, newline, rest = piece.partition("\n")
-        held.append(first + newline)
+    for text in texts:
+        first, newline, rest = text.partition("\n")
+        pending.append(first + newline)
         length += len(first)
         if length > MAX_LINE_CHARS:
             raise CorpusError(
@@ -51,10 +51,10 @@ def split_into_lines(pieces: Iterable[str], name: str) -> Iterator[str]:
             )  # fmt: skip
         if not newline:
             continue
-        yield "".join(held)
+        yield "".join(pending)
         *whole, last = rest.split("\n")
         for line in whole:
             yield line + "\n"
-        held, length = [last], len(last)
-    if "".join(held):
-        yield "".join(held)
+        pending, length = [last], len(last)
+    if "".join(pending):
+        yield "".join(pending)

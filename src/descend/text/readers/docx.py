@@ -30,11 +30,11 @@ def read_docx(path: Source, name: str, options: ReadOptions) -> Iterator[Documen
         entries = ["word/document.xml"]
         present = set(archive.namelist())
         entries += [e for e in ("word/footnotes.xml", "word/endnotes.xml") if e in present]
-        texts = ["".join(_pieces(entry_xml(archive, e, name, "docx"))) for e in entries]
+        texts = ["".join(_text_chunks(entry_xml(archive, e, name, "docx"))) for e in entries]
     yield from document_chunks(("\n".join(texts),), name)
 
 
-def _pieces(root: Element) -> Iterator[str]:
+def _text_chunks(root: Element) -> Iterator[str]:
     """Texts and line ends in order; with a stack, since files may nest deeply."""
     waiting: list[Element | str] = [root]
     while waiting:

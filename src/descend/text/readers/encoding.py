@@ -281,7 +281,7 @@ def _junk_share(text: str) -> float:
     return junk / max(1, len(text))
 
 
-def _not_text(name: str, found: str) -> CorpusError:
+def _not_text(name: str, actual: str) -> CorpusError:
     return CorpusError(
-        name, found, "text", "remove this file, or convert it to plain text (UTF-8) first"
+        name, actual, "text", "remove this file, or convert it to plain text (UTF-8) first"
     )

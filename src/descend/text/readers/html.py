@@ -86,7 +86,7 @@ def _parsed(page: str) -> Iterator[str]:
     from selectolax.lexbor import LexborHTMLParser
 
     root = LexborHTMLParser(page).root
-    return iter(()) if root is None else _pieces(root)
+    return iter(()) if root is None else _text_chunks(root)
 
 
 def _is_beyond_parser(page: str) -> bool:
@@ -128,7 +128,7 @@ def _scanned(page: str) -> Iterator[str]:
             yield _end(tag)
 
 
-def _pieces(root: LexborNode) -> Iterator[str]:
+def _text_chunks(root: LexborNode) -> Iterator[str]:
     """Texts and line ends in the order of the page; with no recursion, pages nest deeply."""
     # Nodes are told apart by mem_id: `==` compares them by their whole HTML.
     node: LexborNode | None = root

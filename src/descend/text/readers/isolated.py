@@ -133,8 +133,8 @@ def _received(
             line = lines.get(timeout=patience)
         except queue.Empty:
             seconds = limits.timeout_seconds if patience < limits.idle_timeout_seconds else patience
-            found = f"a {kind} file that is not read after over {seconds:g} seconds"
-            raise _refused(name, kind, found) from None
+            actual = f"a {kind} file that is not read after over {seconds:g} seconds"
+            raise _refused(name, kind, actual) from None
         waited += time.monotonic() - began
         message = _message(line)
         if message is None:
@@ -168,9 +168,9 @@ def _message(line: bytes) -> dict[str, Any] | None:
     return message
 
 
-def _refused(name: str, kind: str, found: str) -> CorpusError:
+def _refused(name: str, kind: str, actual: str) -> CorpusError:
     return CorpusError(
-        name, found, f"a {kind} file of text", "convert it to plain text first or remove it"
+        name, actual, f"a {kind} file of text", "convert it to plain text first or remove it"
     )
 
 
@@ -201,17 +201,17 @@ def main() -> None:
             say(text=document.text, source=document.source, part=document.part_index)
         say(end=True)
     except CorpusError as error:
-        say(error=[error.location, error.found, error.expected, error.fix])
+        say(error=[error.location, error.actual, error.expected, error.fix])
     except OSError as error:
         refused = read_error(name, error)
-        say(error=[refused.location, refused.found, refused.expected, refused.fix])
+        say(error=[refused.location, refused.actual, refused.expected, refused.fix])
     except MemoryError:
         refused = _refused(name, kind, f"a {kind} file that needs over {megabytes} MB to read")
-        say(error=[refused.location, refused.found, refused.expected, refused.fix])
+        say(error=[refused.location, refused.actual, refused.expected, refused.fix])
     except Exception as error:  # whatever a parser raises: it is not readable
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         refused = _refused(name, kind, f"a damaged {kind} file ({reason})")
-        say(error=[refused.location, refused.found, refused.expected, refused.fix])
+        say(error=[refused.location, refused.actual, refused.expected, refused.fix])
 
 
 def foreign_reader(kind: str) -> SandboxedReader:

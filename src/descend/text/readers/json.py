@@ -89,8 +89,8 @@ def _records(value: object) -> Iterable[object]:
     return only if whole and len(only) > bool(others) else (value,)
 
 
-def _lines(pieces: Iterator[str], name: str) -> Iterator[object]:
-    for number, line in enumerate(split_into_lines(pieces, name), start=1):
+def _lines(texts: Iterator[str], name: str) -> Iterator[object]:
+    for number, line in enumerate(split_into_lines(texts, name), start=1):
         if line.isspace():
             continue
         try:
@@ -99,65 +99,65 @@ def _lines(pieces: Iterator[str], name: str) -> Iterator[object]:
             raise _broken(f"{name}, line {number}", _reason(error)) from None
 
 
-def _values(pieces: Iterator[str], name: str) -> Iterator[object]:
+def _values(texts: Iterator[str], name: str) -> Iterator[object]:
     """The elements of the list a file consists of, or its values one after the other.
 
     A value that is not whole yet is tried again when the text held has doubled, so that
     the time stays linear.
     """
-    held, at, wanted = "", 0, 0
+    pending, at, min_length = "", 0, 0
     in_list: bool | None = None
-    for piece in chain(pieces, (None,)):
-        held, at = held[at:] + (piece or ""), 0
-        while (at := _between(held, at)) < len(held):
+    for text in chain(texts, (None,)):
+        pending, at = pending[at:] + (text or ""), 0
+        while (at := _between(pending, at)) < len(pending):
             if in_list is None:
-                in_list = held[at] == "["
+                in_list = pending[at] == "["
                 at += in_list
                 continue
-            if in_list and held[at] == "]":
+            if in_list and pending[at] == "]":
                 in_list, at = False, at + 1
                 continue
-            if piece is not None and len(held) - at < wanted:
+            if text is not None and len(pending) - at < min_length:
                 break
-            end, value = _try_value(held, at, piece is None, name)
+            end, value = _try_value(pending, at, text is None, name)
             if end is None:
-                wanted = 2 * (len(held) - at)
+                min_length = 2 * (len(pending) - at)
                 break
             yield value
-            at, wanted = end, 0
-        if len(held) - at > MAX_LINE_CHARS:
+            at, min_length = end, 0
+        if len(pending) - at > MAX_LINE_CHARS:
             raise _broken(name, f"a value of over {MAX_LINE_CHARS:,} characters")
 
 
-def _try_value(held: str, at: int, ended: bool, name: str) -> tuple[int | None, object]:
+def _try_value(pending: str, at: int, ended: bool, name: str) -> tuple[int | None, object]:
     """The value at `at` and where it ends; no end if the text must go on first."""
     try:
-        value, end = _DECODER.raw_decode(held, at)
+        value, end = _DECODER.raw_decode(pending, at)
     except json.JSONDecodeError as error:
         # What is cut off fails at its very end, or as a string that was not closed.
-        cut_off = error.pos > len(held) - 16 or error.msg.startswith("Unterminated string")
+        cut_off = error.pos > len(pending) - 16 or error.msg.startswith("Unterminated string")
         if ended or not cut_off:
-            raise _broken(name, _reason(error, held)) from None
+            raise _broken(name, _reason(error, pending)) from None
         return None, None
     except (ValueError, RecursionError) as error:
         raise _broken(name, _reason(error)) from None
     # A number that ends where the text held ends may go on in the next piece.
-    return (None if end == len(held) and not ended else end), value
+    return (None if end == len(pending) and not ended else end), value
 
 
-def _between(held: str, at: int) -> int:
-    match = _BETWEEN.match(held, at)
+def _between(pending: str, at: int) -> int:
+    match = _BETWEEN.match(pending, at)
     return match.end() if match else at
 
 
-def _reason(error: Exception, held: str = "") -> str:
+def _reason(error: Exception, pending: str = "") -> str:
     if isinstance(error, RecursionError):
         return "JSON nested too deeply"
     if isinstance(error, json.JSONDecodeError):
-        near = held[max(0, error.pos - 20) : error.pos + 20]
+        near = pending[max(0, error.pos - 20) : error.pos + 20]
         return f"broken JSON ({error.msg.lower()}{f' near {near!r}' if near else ''})"
     return f"broken JSON ({error})"
 
 
-def _broken(where: str, found: str) -> CorpusError:
-    return CorpusError(where, found, "valid JSON", "correct the file or remove it")
+def _broken(where: str, actual: str) -> CorpusError:
+    return CorpusError(where, actual, "valid JSON", "correct the file or remove it")

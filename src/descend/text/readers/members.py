@@ -109,7 +109,7 @@ def _documents(
             yield from read_member(path, opener, f"{name}, {member}", options)
             read += 1
         except CorpusError as error:
-            logging.getLogger("descend").warning("skipped %s (found %s)", error.location, error.found)
+            logging.getLogger("descend").warning("skipped %s (found %s)", error.location, error.actual)
     for note in describe_unread(unread, unread_bytes, unpacked):
         logging.getLogger("descend").warning("%s: %s", name, note)
     if not read:

@@ -36,13 +36,13 @@ def read_parquet(path: Source, name: str, options: ReadOptions) -> Iterator[Docu
     titles = _readable(file.schema_arrow)
     first = next(file.iter_batches(SAMPLE_ROWS, columns=titles, use_threads=False), None)
     look: list[dict[str, Any]] = first.to_pylist() if first else []
-    chosen = _columns(file.schema_arrow, look, name, options)
+    text_columns = _columns(file.schema_arrow, look, name, options)
     rows = (
         row
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=chosen, use_threads=False)
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=text_columns, use_threads=False)
         for row in batch.to_pylist()
     )
-    yield from _documents(rows, look, chosen, name, options)
+    yield from _documents(rows, look, text_columns, name, options)
 
 
 def read_arrow(path: Source, name: str, options: ReadOptions) -> Iterator[Document]:

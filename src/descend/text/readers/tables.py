@@ -54,8 +54,8 @@ def detect_text_columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) ->
     mean = []
     for at in range(width):
         cells = [row[at] for row in rows if at < len(row)]
-        words = [len(cell) for cell in cells if is_text_value(cell)]
-        mean.append(sum(words) / max(1, len(cells)))
+        text_lengths = [len(cell) for cell in cells if is_text_value(cell)]
+        mean.append(sum(text_lengths) / max(1, len(cells)))
     long = [at for at, length in enumerate(mean) if length >= TEXT_CHARS]
     if not long and max(mean, default=0) > 0:
         long = [mean.index(max(mean))]
@@ -116,6 +116,6 @@ def _is_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
         return False
     if not all(_TITLE.fullmatch(title) and title.count(" ") < 2 for title in titles):
         return False
-    longest = max(sum(len(cell) for cell in row) for row in rest)
+    max_row_chars = max(sum(len(cell) for cell in row) for row in rest)
     numbers = any(_NUMBER.fullmatch(cell) for row in rest for cell in row if cell)
-    return numbers or longest > 2 * sum(map(len, titles))
+    return numbers or max_row_chars > 2 * sum(map(len, titles))

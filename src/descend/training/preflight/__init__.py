@@ -43,18 +43,18 @@ from descend.training.state import TrainState
 
 
 def run_self_check(
-    state: TrainState, course: TrainPlan, vocab_size: int, loaded: Mapping[str, Tensor] | None
+    state: TrainState, plan: TrainPlan, vocab_size: int, loaded: Mapping[str, Tensor] | None
 ) -> None:
     """Raise `PreflightError` where `state` and `course` are not fit for the step that comes next.
 
     `vocab_size`: of the tokenizer. `loaded`: the weights that the network was filled with, by name;
     None where they are as they were drawn.
     """
-    first_batch = get_batch(state, course, state.step)
-    check_weights(state, course.execution, loaded)
+    first_batch = get_batch(state, plan, state.step)
+    check_weights(state, plan.execution, loaded)
     check_tokens(first_batch, vocab_size, state.model)
-    check_batch_order(course.batches)
-    check_lr_schedule(course)
+    check_batch_order(plan.batches)
+    check_lr_schedule(plan)
     if loaded is None:
         check_network(state.model, first_batch)
-    dry_run(state.model, course)
+    dry_run(state.model, plan)

@@ -18,13 +18,13 @@ from descend.text.batches import BatchSampler
 from descend.training.loop import TrainPlan
 from descend.training.preflight.fault import self_check_error
 
-MOST_PLACES = 2**20
+MAX_TOKENS = 2**20
 """Of a longer text so much: the order of any length is drawn in the same way."""
 
 ENOUGH = 16
 """Sequences that are looked at, at least, unless a pass has fewer."""
 
-MAX_CHANCE_NEIGHBOURS = 12
+MIN_ORDERED_SEQUENCES = 12
 """Sequences that stand in order by chance once in 479 million times."""
 
 RATES = 32
@@ -47,8 +47,8 @@ def check_tokens(batch: NDArray[np.int64], vocab_size: int, model: Transformer) 
 
 def check_batch_order(batches: BatchSampler) -> None:
     """Stretches of the text, none of them twice in a pass, and not in their order."""
-    most = max(MOST_PLACES, batches.seq_len + 1)
-    plan = replace(batches, tokens=np.arange(min(len(batches.tokens), most), dtype=np.uint32))
+    max_tokens = max(MAX_TOKENS, batches.seq_len + 1)
+    plan = replace(batches, tokens=np.arange(min(len(batches.tokens), max_tokens), dtype=np.uint32))
     count = max(2, -(-ENOUGH // plan.batch_size))
     read = np.concatenate([plan.batch(number) for number in range(count)])
     if (np.diff(read, axis=1) != 1).any():
@@ -56,16 +56,16 @@ def check_batch_order(batches: BatchSampler) -> None:
     starts = read[: plan.sequences_per_epoch, 0]
     if len(np.unique(starts)) < len(starts):
         raise self_check_error("batches", "a sequence that comes again within a pass", "each of them once")
-    if len(starts) >= MAX_CHANCE_NEIGHBOURS and (np.diff(starts) > 0).all():
+    if len(starts) >= MIN_ORDERED_SEQUENCES and (np.diff(starts) > 0).all():
         raise self_check_error("batches", "the text from front to back", "its sequences in a random order")
 
 
-def check_lr_schedule(course: TrainPlan) -> None:
+def check_lr_schedule(plan: TrainPlan) -> None:
     """The rate rises to the peak that was asked for, and falls with the end of the run."""
-    config, steps, warmup = course.config, course.total_steps, course.config.warmup_steps or 0
+    config, steps, warmup = plan.config, plan.total_steps, plan.config.warmup_steps or 0
     peak = config.peak_learning_rate
-    places = np.linspace(0, steps - 1, min(RATES, steps)).astype(np.int64)
-    rates = [course.learning_rate(int(step)) for step in places]
+    steps_to_check = np.linspace(0, steps - 1, min(RATES, steps)).astype(np.int64)
+    rates = [plan.learning_rate(int(step)) for step in steps_to_check]
     wrong = [rate for rate in rates if not 0 <= rate <= peak * (1 + 1e-6)]
     if wrong or not max(rates) > 0:
         raise self_check_error(
@@ -73,8 +73,8 @@ def check_lr_schedule(course: TrainPlan) -> None:
         )
     if isinstance(config.learning_rate, dict) or warmup >= steps:
         return
-    if not math.isclose(course.learning_rate(warmup), peak, rel_tol=1e-6):
-        raise self_check_error("the schedule", f"a rate of {course.learning_rate(warmup):g} after warmup",
+    if not math.isclose(plan.learning_rate(warmup), peak, rel_tol=1e-6):
+        raise self_check_error("the schedule", f"a rate of {plan.learning_rate(warmup):g} after warmup",
                     f"the peak of {peak:g}")  # fmt: skip
     if config.schedule != "constant" and steps - warmup >= LONG and rates[-1] > peak / 2:
         raise self_check_error("the schedule", f"a rate of {rates[-1]:g} in the last step",

@@ -5,6 +5,6 @@ from __future__ import annotations
 from descend.errors import SelfCheckError
 
 
-def self_check_error(where: str, found: str, expected: str) -> SelfCheckError:
+def self_check_error(where: str, actual: str, expected: str) -> SelfCheckError:
     """The error for something in descend that is not as it should be."""
-    return SelfCheckError(where, found, expected, "report this")
+    return SelfCheckError(where, actual, expected, "report this")

@@ -62,8 +62,8 @@ def check_positions(model: Transformer, device: str) -> None:
     swapped_BT = ids_BT.clone()
     swapped_BT[0, :2] = ids_BT[0, :2].flip(0)
     model.eval()
-    moved = float(relative_logit_change(model(ids_BT), model(swapped_BT))[0, -1].max())
+    logit_change = float(relative_logit_change(model(ids_BT), model(swapped_BT))[0, -1].max())
     model.train()
-    if not moved > MIN_LOGIT_CHANGE:
+    if not logit_change > MIN_LOGIT_CHANGE:
         raise self_check_error("the network", "logits that do not depend on the order of the tokens",
                     "positions that are told apart")  # fmt: skip

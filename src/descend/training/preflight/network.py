@@ -88,9 +88,9 @@ def _causal(model: Transformer, ids: Tensor) -> None:
         logits_BTV: Tensor = functional_call(model, instead, (ids_BT,))
         return logits_BTV
 
-    moved_T = logit_change_by_position(forward, ids, changed)
-    if float(moved_T[:last].max()) > MIN_LOGIT_CHANGE:
+    logit_change_T = logit_change_by_position(forward, ids, changed)
+    if float(logit_change_T[:last].max()) > MIN_LOGIT_CHANGE:
         raise self_check_error("attention", "logits that move when a later token changes, or from call to "
                     "call", "a causal network with dropout off in evaluation")  # fmt: skip
-    if not float(moved_T[last]) > MIN_LOGIT_CHANGE:
+    if not float(logit_change_T[last]) > MIN_LOGIT_CHANGE:
         raise self_check_error("the network", "logits that do not depend on the token", "logits that do")

@@ -67,45 +67,45 @@ class ForwardRecord:
     training: bool
 
 
-def dry_run(model: Transformer, course: TrainPlan) -> None:
+def dry_run(model: Transformer, plan: TrainPlan) -> None:
     """Steps, judgment and resume of a miniature of `model` on its way along `course`."""
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
-    device = course.execution.device
+    device = plan.execution.device
     with torch.random.fork_rng(devices), torch.enable_grad():
-        small = _course(course)
+        small = _make_small_plan(plan)
         state = _state(model, small)
         check_network(state.model, small.batches.batch(0))
         start = copy_snapshot(state).weights
         try:
             for number in range(STEPS):
-                kept = copy_snapshot(state)
+                snapshot = copy_snapshot(state)
                 _step(state, small, number)
             other = _state(model, small)
-            restore_snapshot(kept, other)
+            restore_snapshot(snapshot, other)
             train_step(other, small, WeightUpdateRecorder())
         except DivergedError as problem:
-            raise self_check_error("a rehearsed step", problem.found, "finite numbers") from problem
+            raise self_check_error("a rehearsed step", problem.actual, "finite numbers") from problem
         _check_all_weights_updated(state.model, start)
-        _same_after_resume(state.model, other.model, kept.weights)
+        _same_after_resume(state.model, other.model, snapshot.weights)
         _check_evaluation_mode(state.model, small.batches)
         check_attention(state.model, device)
         check_positions(state.model, device)
 
 
-def _course(course: TrainPlan) -> TrainPlan:
+def _make_small_plan(plan: TrainPlan) -> TrainPlan:
     """The way of the miniature: as that of the run, but for what makes it long or weak."""
-    config = course.config.model_copy(update={
+    config = plan.config.model_copy(update={
         "batch_size": ROWS, "gradient_accumulation": PARTS, "seq_len": LENGTH,
         "gradient_clip": 1.0, "weight_decay": 0.0, "rescue": "off",
     })  # fmt: skip
-    execution = msgspec.structs.replace(course.execution, compiled=False, cuda_graph=False)
-    places = np.arange(VOCABULARY * LENGTH, dtype=np.uint32)
-    batches = BatchSampler((places**2 + 7 * places) % VOCABULARY, LENGTH, ROWS, 0)
+    execution = msgspec.structs.replace(plan.execution, compiled=False, cuda_graph=False)
+    positions = np.arange(VOCABULARY * LENGTH, dtype=np.uint32)
+    batches = BatchSampler((positions**2 + 7 * positions) % VOCABULARY, LENGTH, ROWS, 0)
     return TrainPlan(config, execution, batches, 1, STEPS + 1, lambda step: RATE * (step + 1), None)
 
 
-def _state(model: Transformer, course: TrainPlan) -> TrainState:
-    execution = course.execution
+def _state(model: Transformer, plan: TrainPlan) -> TrainState:
+    execution = plan.execution
     shape = msgspec.structs.replace(model.shape, **SIZES)
     small = Transformer(shape, 0.0, execution.attention)
     initialize(small, 0)
@@ -113,67 +113,67 @@ def _state(model: Transformer, course: TrainPlan) -> TrainState:
     scaler = torch.amp.GradScaler(
         torch.device(execution.device).type, SCALE, enabled=execution.precision == "float16"
     )
-    return TrainState(small, make_optimizers(small, course.config, execution), scaler)
+    return TrainState(small, make_optimizers(small, plan.config, execution), scaler)
 
 
-def _step(state: TrainState, course: TrainPlan, number: int) -> None:
+def _step(state: TrainState, plan: TrainPlan, number: int) -> None:
     """One step, held against what its batch asks for."""
-    tokens = torch.from_numpy(course.batches.batch(number))
-    norm = _norm(state.model, tokens, course) if number == STEPS - 1 else None
-    seen: list[ForwardRecord] = []
-    watching = state.model.register_forward_hook(_record_forward(seen))
+    tokens = torch.from_numpy(plan.batches.batch(number))
+    norm = _norm(state.model, tokens, plan) if number == STEPS - 1 else None
+    forward_records: list[ForwardRecord] = []
+    watching = state.model.register_forward_hook(_record_forward(forward_records))
     scale = state.scaler.get_scale()
-    record = train_step(state, course, WeightUpdateRecorder())[0]
+    record = train_step(state, plan, WeightUpdateRecorder())[0]
     watching.remove()
     assert isinstance(record, Step)
-    smoothing = course.config.label_smoothing
-    if not torch.equal(torch.cat([one.ids_BT for one in seen]).cpu(), tokens[:, :-1]):
+    smoothing = plan.config.label_smoothing
+    if not torch.equal(torch.cat([one.ids_BT for one in forward_records]).cpu(), tokens[:, :-1]):
         raise self_check_error("a rehearsed step", "other tokens given to the network than those of its batch",
                     "all of them but the last, each once")  # fmt: skip
-    _loss(record.loss, seen, tokens[:, 1:], smoothing, scale)
+    _loss(record.loss, forward_records, tokens[:, 1:], smoothing, scale)
     if norm is not None:  # in the last of them, before which others could have left something
         _gradient(record.gradient_norm, norm)
-    _after(state, course, record)
+    _after(state, plan, record)
 
 
-def _record_forward(seen: list[ForwardRecord]) -> Callable[..., None]:
-    def note(model: Transformer, args: tuple[Any, ...], logits_BTV: Tensor) -> None:
+def _record_forward(forward_records: list[ForwardRecord]) -> Callable[..., None]:
+    def record_forward(model: Transformer, args: tuple[Any, ...], logits_BTV: Tensor) -> None:
         if logits_BTV.requires_grad:
             logits_BTV.retain_grad()
-        seen.append(ForwardRecord(args[0], logits_BTV, model.training))
+        forward_records.append(ForwardRecord(args[0], logits_BTV, model.training))
 
-    return note
+    return record_forward
 
 
 def _loss(
-    loss: float, seen: list[ForwardRecord], targets_BT: Tensor, smoothing: float, scale: float
+    loss: float, forward_records: list[ForwardRecord], targets_BT: Tensor, smoothing: float, scale: float
 ) -> None:
     """`loss` and the gradient at the logits, against the cross-entropy of the next token."""
-    logits_NV = torch.cat([p.logits_BTV.detach() for p in seen]).cpu().double().flatten(0, 1)
-    wanted_NV = torch.full_like(logits_NV, smoothing / VOCABULARY)
-    wanted_NV.scatter_(1, targets_BT.reshape(-1, 1), 1 - smoothing + smoothing / VOCABULARY)
-    expected = float(-(wanted_NV * logits_NV.log_softmax(-1)).sum(-1).mean())
+    logits_NV = torch.cat([p.logits_BTV.detach() for p in forward_records]).cpu().double().flatten(0, 1)
+    target_probabilities_NV = torch.full_like(logits_NV, smoothing / VOCABULARY)
+    target_probabilities_NV.scatter_(1, targets_BT.reshape(-1, 1), 1 - smoothing + smoothing / VOCABULARY)
+    expected = float(-(target_probabilities_NV * logits_NV.log_softmax(-1)).sum(-1).mean())
     if not abs(loss - expected) <= SAME_LOSS * expected:
         raise self_check_error("the loss", f"{loss:.4g} nats per token in a rehearsed step",
                     f"{expected:.4g}, the mean cross-entropy of the next token")  # fmt: skip
-    arrived = [p.logits_BTV.grad for p in seen if p.logits_BTV.grad is not None]
-    if len(arrived) < len(seen):
+    arrived = [p.logits_BTV.grad for p in forward_records if p.logits_BTV.grad is not None]
+    if len(arrived) < len(forward_records):
         raise self_check_error("the loss", "logits without a gradient", "a gradient at all of them")
     got_NV = torch.cat(arrived).cpu().double().flatten(0, 1) / scale
-    gradient_NV = (logits_NV.softmax(-1) - wanted_NV) / len(logits_NV)
+    gradient_NV = (logits_NV.softmax(-1) - target_probabilities_NV) / len(logits_NV)
     if not float((got_NV - gradient_NV).norm()) <= SAME_GRADIENT * float(gradient_NV.norm()):
         raise self_check_error("the loss", "a gradient at the logits that is not that of the loss",
                     "probability less target, every token of the batch alike")  # fmt: skip
 
 
-def _norm(model: Transformer, tokens: Tensor, course: TrainPlan) -> float:
+def _norm(model: Transformer, tokens: Tensor, plan: TrainPlan) -> float:
     """Norm of the gradients of this batch alone, taken at once."""
-    tokens = tokens.to(course.execution.device)
-    with autocast_precision(course.execution):
+    tokens = tokens.to(plan.execution.device)
+    with autocast_precision(plan.execution):
         logits_BTV = model(tokens[:, :-1])
     loss = F.cross_entropy(
         logits_BTV.float().flatten(0, 1), tokens[:, 1:].flatten(),
-        label_smoothing=course.config.label_smoothing,
+        label_smoothing=plan.config.label_smoothing,
     )  # fmt: skip
     gradients = torch.autograd.grad(SCALE * loss, list(model.parameters()), allow_unused=True)
     return math.hypot(*(float(g.norm()) for g in gradients if g is not None)) / SCALE
@@ -185,17 +185,17 @@ def _gradient(norm: float | None, expected: float) -> None:
                     f"{expected:.4g}, of its batch alone and unscaled")  # fmt: skip
 
 
-def _after(state: TrainState, course: TrainPlan, record: Step) -> None:
-    rate = course.learning_rate(record.step - 1)
+def _after(state: TrainState, plan: TrainPlan, record: Step) -> None:
+    rate = plan.learning_rate(record.step - 1)
     groups = [group for optimizer in state.optimizers for group in optimizer.param_groups]
     taken = [record.learning_rate, *(group["lr"] / group["scale"] for group in groups)]
     wrong = [r for r in taken if not math.isclose(r, rate, rel_tol=1e-6)]
     if wrong:
         raise self_check_error("optimizer", f"a rate of {wrong[0]:g} in a rehearsed step",
                     f"that of the schedule, {rate:g}")  # fmt: skip
-    left = [n for n, p in state.model.named_parameters() if p.grad is not None and p.grad.any()]
-    if left:
-        raise self_check_error(left[0], "a gradient that is left over after its step", "none")
+    stale_gradients = [n for n, p in state.model.named_parameters() if p.grad is not None and p.grad.any()]
+    if stale_gradients:
+        raise self_check_error(stale_gradients[0], "a gradient that is left over after its step", "none")
 
 
 def _check_all_weights_updated(model: Transformer, start: dict[str, Tensor]) -> None:
@@ -208,24 +208,24 @@ def _check_all_weights_updated(model: Transformer, start: dict[str, Tensor]) -> 
 
 
 def _same_after_resume(model: Transformer, resumed: Transformer, before: dict[str, Tensor]) -> None:
-    apart, moved = 0.0, 0.0
+    apart, total_change = 0.0, 0.0
     others = dict(resumed.named_parameters())
     with torch.no_grad():
         for name, weight in model.named_parameters():
             apart += float((weight - others[name]).square().sum())
-            moved += float((weight - before[name]).square().sum())
-    if not apart <= SAME_STEP**2 * moved:
+            total_change += float((weight - before[name]).square().sum())
+    if not apart <= SAME_STEP**2 * total_change:
         raise self_check_error("a resume", "another step than the uninterrupted one", "the same step")
 
 
 def _check_evaluation_mode(model: Transformer, batches: BatchSampler) -> None:
     """In evaluation mode, and back in training mode after it."""
-    seen: list[ForwardRecord] = []
-    watching = model.register_forward_hook(_record_forward(seen))
+    forward_records: list[ForwardRecord] = []
+    watching = model.register_forward_hook(_record_forward(forward_records))
     text = batches.tokens[: LENGTH + 1]
     evaluate(model, text, np.ones(VOCABULARY, dtype=np.int64), LENGTH)
     watching.remove()
-    if any(one.training for one in seen):
+    if any(one.training for one in forward_records):
         raise self_check_error("evaluation", "a network in training mode", "evaluation mode, without dropout")
     if not all(part.training for part in model.modules()):
         raise self_check_error("evaluation", "a network left in evaluation mode", "its mode put back")

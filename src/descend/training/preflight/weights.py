@@ -13,7 +13,7 @@ from descend.model.transformer import Transformer
 from descend.training.preflight.fault import self_check_error
 from descend.training.state import TrainState
 
-SEEN, FEWEST = 8, 4
+MAX_COMPARED_COLUMNS, MIN_COLUMNS = 8, 4
 """Numbers of a row that are compared, and from how many on: four are never drawn twice."""
 
 
@@ -47,10 +47,10 @@ def _training(model: Transformer) -> None:
 
 
 def _all_weights_once(model: Transformer, optimizers: list[Optimizer]) -> None:
-    held = [id(p) for o in optimizers for g in o.param_groups for p in g["params"]]
+    optimized_ids = [id(p) for o in optimizers for g in o.param_groups for p in g["params"]]
     own = {id(p): name for name, p in model.named_parameters()}
-    missing = [name for key, name in own.items() if held.count(key) != 1]
-    if missing or len(held) != len(own):
+    missing = [name for key, name in own.items() if optimized_ids.count(key) != 1]
+    if missing or len(optimized_ids) != len(own):
         raise self_check_error(
             "optimizer", f"{missing[0] if missing else 'a weight'} not exactly once in a group",
             "every weight of the network once",
@@ -74,9 +74,9 @@ def _check_random_initialization(model: Transformer) -> None:
     for name, weight in model.named_parameters():
         if weight.ndim < 2 or not bool(weight[0].any()):  # zero: what is before it sets it apart
             continue
-        for words, rows in (("rows", weight.detach()), ("columns", weight.detach().T)):
-            if rows.shape[1] >= FEWEST and _has_identical_rows(rows[:, :SEEN]):
-                raise self_check_error(name, f"{words} that are alike", "weights drawn at random")
+        for axis_name, rows in (("rows", weight.detach()), ("columns", weight.detach().T)):
+            if rows.shape[1] >= MIN_COLUMNS and _has_identical_rows(rows[:, :MAX_COMPARED_COLUMNS]):
+                raise self_check_error(name, f"{axis_name} that are alike", "weights drawn at random")
 
 
 def _has_identical_rows(rows: Tensor) -> bool:
@@ -99,8 +99,8 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 
 def _moments(model: Transformer, optimizers: list[Optimizer]) -> None:
-    held = {id(p) for o in optimizers for p, moments in o.state.items() if moments}
-    without = [name for name, p in model.named_parameters() if id(p) not in held]
+    ids_with_state = {id(p) for o in optimizers for p, moments in o.state.items() if moments}
+    without = [name for name, p in model.named_parameters() if id(p) not in ids_with_state]
     if without:
         raise self_check_error("optimizer", f"no moments for {without[0]} after a resume",
                     "those of the steps before")  # fmt: skip
