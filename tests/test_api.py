@@ -29,7 +29,7 @@ def same(one: Model, other: Model) -> bool:
     return all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_run_takes_a_dict_keywords_or_a_config(
+def test_run_accepts_dict_keywords_and_config(
     tiny: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     tiny["epoch"] = 1
@@ -83,7 +83,7 @@ def test_a_model_knows_how_its_training_went(folder: Path) -> None:
     assert model.info.resolved_config["vocab_size"] == model.network.shape.vocab_size
 
 
-def test_the_best_epoch_is_the_one_kept(tiny: dict[str, Any], text_file: Path) -> None:
+def test_run_returns_the_best_epoch(tiny: dict[str, Any], text_file: Path) -> None:
     # A rate that ruins the model in its second epoch.
     model = run(tiny | {"learning_rate": {1: 1e-3, 2: 0.3}, "gradient_clip": 0.0})
     first, second = model.summary.epochs
@@ -93,7 +93,7 @@ def test_the_best_epoch_is_the_one_kept(tiny: dict[str, Any], text_file: Path) -
     assert model.evaluate(text_file).loss < second.validation_loss
 
 
-def test_a_text_is_judged_normalised_as_the_model_was_trained(
+def test_evaluate_applies_normalization_of_training(
     tiny: dict[str, Any], tmp_path: Path
 ) -> None:
     composed, apart = tmp_path / "composed.txt", tmp_path / "apart.txt"
@@ -106,7 +106,7 @@ def test_a_text_is_judged_normalised_as_the_model_was_trained(
         assert same_text is (normalize == "nfc")
 
 
-def test_run_on_model_trains_further_into_a_new_folder(folder: Path, text_file: Path) -> None:
+def test_run_on_model_trains_into_a_new_folder(folder: Path, text_file: Path) -> None:
     before = load(folder)
     for config in ({"epochs": 1, "learning_rate": 0.002}, RunConfig(epoch=1, learning_rate=0.002)):
         after = run_on_model(folder, config, save_dir=f"further {type(config).__name__}")
@@ -141,7 +141,7 @@ def test_mistakes_are_exceptions_with_four_facts(tiny: dict[str, Any], folder: P
         descend.resume(folder)
 
 
-def test_a_model_from_elsewhere_writes_but_has_no_history(folder: Path, tmp_path: Path) -> None:
+def test_imported_model_generates_but_has_no_history(folder: Path, tmp_path: Path) -> None:
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     model = load(tmp_path)

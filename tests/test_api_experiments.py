@@ -25,7 +25,7 @@ def compared(tiny: dict[str, Any], **more: Any) -> Comparison:
     )
 
 
-def test_a_comparison_is_told_and_kept(tiny: dict[str, Any], capsys: CaptureFixture) -> None:
+def test_compare_reports_and_saves_comparison(tiny: dict[str, Any], capsys: CaptureFixture) -> None:
     comparison = compared(tiny, save_dir="here", seed=71)
     lines = capsys.readouterr().err.splitlines()
     assert any(line.startswith("2 runs: about ") for line in lines)
@@ -38,7 +38,7 @@ def test_a_comparison_is_told_and_kept(tiny: dict[str, Any], capsys: CaptureFixt
         compared(tiny, save_dir="here", seed=71)
 
 
-def test_without_a_folder_it_is_kept_where_the_verb_keeps_it(tiny: dict[str, Any]) -> None:
+def test_compare_defaults_to_the_command_folder(tiny: dict[str, Any]) -> None:
     comparison = compared(tiny)
     (folder,) = Path("comparisons").iterdir()
     assert read_record(folder, COMPARISON_FILE, Comparison) == comparison
@@ -53,7 +53,7 @@ def test_a_quiet_comparison_says_nothing(tiny: dict[str, Any], capsys: CaptureFi
     assert comparison.arms[0].validation_loss == loud.arms[0].validation_loss
 
 
-def test_an_attribution_is_told_and_kept(
+def test_attribute_reports_and_saves_attribution(
     tiny: dict[str, Any], tmp_path: Path, capsys: CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = {key: value for key, value in tiny.items() if key != "corpus_dir"} | {"epoch": 1}
@@ -71,7 +71,7 @@ def test_an_attribution_is_told_and_kept(
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_search_is_told(tiny: dict[str, Any], capsys: CaptureFixture) -> None:
+def test_search_reports_progress(tiny: dict[str, Any], capsys: CaptureFixture) -> None:
     pytest.importorskip("optuna")
 
     def searched(**more: Any) -> None:

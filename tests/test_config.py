@@ -10,7 +10,7 @@ from descend.config import PRESETS, RunConfig, make_config
 from descend.errors import ConfigError
 
 
-def test_defaults_are_the_guides_improved_sizes_with_half_as_many_heads() -> None:
+def test_config_defaults_match_documented_sizes() -> None:
     config = RunConfig()
     sizes = ("embed_dim", "num_layers", "ff_dim", "max_seq_len", "batch_size")
     assert [getattr(config, key) for key in sizes] == [256, 4, 1024, 256, 16]
@@ -28,7 +28,7 @@ def test_presets_differ_as_the_guide_says() -> None:
     assert make_config(PRESETS["fast"]) == RunConfig()
 
 
-def test_larger_values_that_a_reader_tries_are_valid() -> None:
+def test_config_accepts_larger_guide_values() -> None:
     config = make_config(
         {"embed_dim": 512, "num_heads": 16, "num_layers": 6, "ff_dim": 2048, "max_seq_len": 512,
          "batch_size": 32, "seq_len": 256, "epoch": 20}
@@ -79,7 +79,7 @@ def test_a_rate_per_epoch_makes_the_schedule_piecewise() -> None:
         ),
     ],
 )
-def test_a_mistake_gets_one_sentence_with_place_found_expected_remedy(
+def test_config_error_states_location_value_expectation_and_fix(
     values: dict[str, object], where: str, parts: list[str]
 ) -> None:
     with pytest.raises(ConfigError) as caught:

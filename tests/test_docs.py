@@ -54,7 +54,7 @@ def test_unknown_flags_are_noticed() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_commands_have_verbs_and_flags_that_exist(page: Path) -> None:
+def test_documented_commands_and_flags_exist(page: Path) -> None:
     wrong = {" ".join(words): bad for words in command_lines(page) if (bad := unknown_flags(words))}
     assert wrong == {}
 
@@ -86,7 +86,7 @@ def test_the_examples_of_the_readme_are_python() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_results_that_are_cited_are_there(page: Path) -> None:
+def test_cited_result_files_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     cited = set(re.findall(r"benchmarks/results(?:/[\w.-]*\w)*/?", text))
     assert {path for path in cited if not (ROOT / path).exists()} == set()
@@ -97,7 +97,7 @@ ANSWER_PATTERN = re.compile(
 )
 
 
-def test_answers_of_the_doctor_are_quoted_as_it_gave_them() -> None:
+def test_quoted_diagnoses_match_stored_results() -> None:
     quotes = ANSWER_PATTERN.findall((ROOT / "docs" / "diagnose.md").read_text(encoding="utf-8"))
     assert len(quotes) >= 2
     for name, quoted in quotes:

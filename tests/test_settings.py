@@ -12,7 +12,7 @@ from descend.errors import ConfigError
 from descend.settings import with_changes, resolve_config
 
 
-def test_each_source_gives_way_to_the_next(own_folder: Path) -> None:
+def test_config_sources_follow_precedence(own_folder: Path) -> None:
     file = own_folder / "run.toml"
     file.write_text("batch_size = 5\nseq_len = 20\nnum_layers = 3\n")
     settings = resolve_config(
@@ -40,12 +40,12 @@ def test_all_three_formats_say_the_same(own_folder: Path) -> None:
     assert configs[0].config.architecture == "gpt"
 
 
-def test_a_variable_may_spell_a_key_as_a_file_may() -> None:
+def test_environment_variable_accepts_key_aliases() -> None:
     settings = resolve_config(environment={"DESCEND_EPOCHS": "7", "DESCENDEPOCH": "3"})
     assert (settings.config.epoch, settings.origins["epoch"]) == (7, "environment")
 
 
-def test_a_variable_that_means_nothing_is_refused_as_such_a_key_in_a_file_is() -> None:
+def test_unknown_environment_variable_is_rejected() -> None:
     environment = {"DESCEND_CACHE_DIR": "x", "DESCEND_DEBUG": "1", "DESCENDING": "1"}
     assert set(resolve_config(environment=environment).origins.values()) == {"default"}
     for name, meant in (("EMBED_DMI", "DESCEND_EMBED_DIM"), ("CACHEDIR", "DESCEND_CACHE_DIR"),
@@ -57,13 +57,13 @@ def test_a_variable_that_means_nothing_is_refused_as_such_a_key_in_a_file_is() -
 
 
 @pytest.mark.parametrize("name", ["a.toml", "a.json", "a.yaml"])
-def test_a_file_may_begin_with_a_byte_order_mark(own_folder: Path, name: str) -> None:
+def test_config_file_accepts_byte_order_mark(own_folder: Path, name: str) -> None:
     text = {"a.toml": "epochs = 7", "a.json": '{"epochs": 7}', "a.yaml": "epochs: 7"}[name]
     (own_folder / name).write_text(text, encoding="utf-8-sig")
     assert resolve_config(file=own_folder / name, environment={}).config.epoch == 7
 
 
-def test_a_rate_per_epoch_wins_over_the_schedule_of_a_preset() -> None:
+def test_per_epoch_learning_rate_overrides_preset_schedule() -> None:
     rates = {"learning_rate": "1:1e-4,2:1e-3"}
     config = resolve_config(rates, preset="guide", environment={}).config
     assert config.schedule == "piecewise"
@@ -73,7 +73,7 @@ PER_EPOCH = "learning_rate = {1 = 1e-3, 2 = 1e-4}\n"
 
 
 @pytest.mark.parametrize("named", ["", 'schedule = "piecewise"\n'])
-def test_a_plain_rate_takes_a_rate_per_epoch_and_its_schedule_away(
+def test_constant_learning_rate_removes_per_epoch_schedule(
     own_folder: Path, named: str
 ) -> None:
     file = own_folder / "run.toml"
@@ -85,7 +85,7 @@ def test_a_plain_rate_takes_a_rate_per_epoch_and_its_schedule_away(
     assert over.origins["schedule"] == "preset guide"
 
 
-def test_a_change_of_a_configuration_follows_the_same_rule() -> None:
+def test_config_change_resolves_learning_rate_schedule() -> None:
     by_epoch = make_config({"learning_rate": {1: 1e-4, 2: 1e-3}})
     assert by_epoch.schedule == "piecewise"
     assert with_changes(by_epoch, {"learning_rate": 0.002}) == make_config({"learning_rate": 0.002})
@@ -94,13 +94,13 @@ def test_a_change_of_a_configuration_follows_the_same_rule() -> None:
     assert with_changes(make_config({}), {"learning_rate": {1: 1e-4}}).schedule == "piecewise"
 
 
-def test_a_schedule_that_contradicts_a_weaker_rate_is_named() -> None:
+def test_schedule_conflicting_with_per_epoch_rate_is_rejected() -> None:
     rates = {"DESCEND_LEARNING_RATE": "1:1e-3,2:1e-4"}
     with pytest.raises(ConfigError, match="schedule: found cosine"):
         resolve_config({"schedule": "cosine"}, environment=rates)
 
 
-def test_a_run_gives_way_to_all_that_is_asked_now(own_folder: Path) -> None:
+def test_explicit_settings_override_settings_of_run(own_folder: Path) -> None:
     run = (own_folder, {"batch_size": 3, "seq_len": 20, "schedule": "piecewise",
                         "learning_rate": {"1": 0.1}})  # fmt: skip
     settings = resolve_config(

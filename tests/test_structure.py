@@ -40,7 +40,7 @@ def loaded_by(code: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
-def test_the_probe_notices_what_is_imported() -> None:
+def test_import_probe_detects_imported_modules() -> None:
     assert {"torch", "numpy"} <= loaded_by("import torch")
     assert {"torch", "numpy"} <= loaded_by("from descend import run")
     assert loaded_by("") == set()
@@ -115,7 +115,7 @@ def layers() -> list[str]:
     return list(contracts["contracts"][0]["layers"])
 
 
-def test_the_table_of_the_architecture_page_is_the_contract() -> None:
+def test_architecture_page_table_matches_import_layers() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| *`(descend\.\w+)`", page, re.MULTILINE) == layers()
 
@@ -144,7 +144,7 @@ def test_functions_stay_short_enough_to_read() -> None:
     assert long == LONG_FUNCTIONS
 
 
-def test_every_error_has_an_exit_code_a_docstring_and_four_facts() -> None:
+def test_every_error_has_exit_code_docstring_and_fields() -> None:
     kinds = [e for e in vars(errors).values()
              if isinstance(e, type) and issubclass(e, errors.DescendError)]  # fmt: skip
     assert len(kinds) > 5

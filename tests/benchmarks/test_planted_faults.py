@@ -31,7 +31,7 @@ def bench() -> Iterator[dict[str, ModuleType]]:
             sys.modules.pop(name, None)
 
 
-def test_every_case_is_a_configuration_and_has_a_name_of_its_own(
+def test_benchmark_names_are_unique_and_configs_valid(
     bench: dict[str, ModuleType],
 ) -> None:
     from descend.config import make_config
@@ -46,7 +46,7 @@ def test_every_case_is_a_configuration_and_has_a_name_of_its_own(
             make_config(treated.values)
 
 
-def test_every_planted_cause_has_a_remedy_or_is_true_by_construction(
+def test_planted_causes_have_a_treatment_or_are_constructed(
     bench: dict[str, ModuleType],
 ) -> None:
     treatments_module = bench["remedies"]
@@ -58,7 +58,7 @@ def test_every_planted_cause_has_a_remedy_or_is_true_by_construction(
             assert set(case.planted) <= tried | {"noise_floor"}, case.name
 
 
-def test_variants_of_a_corpus_are_judged_on_the_same_text(
+def test_corpus_variants_use_identical_validation_set(
     bench: dict[str, ModuleType], tmp_path: Path
 ) -> None:
     corpora = bench["corpora"]
@@ -81,7 +81,7 @@ def rows_of(bench: dict[str, ModuleType], name: str, losses: dict[tuple[str, str
     ]  # fmt: skip
 
 
-def test_the_truth_is_what_gains_most(bench: dict[str, ModuleType]) -> None:
+def test_truth_is_the_treatment_with_maximum_effect(bench: dict[str, ModuleType]) -> None:
     case = next(c for c in bench["cases"].cases(sealed=False) if c.planted == ("batch_too_small",))
     base = {("", ""): 2.0, ("twin", ""): 1.8}
 
@@ -104,7 +104,7 @@ def test_the_truth_is_what_gains_most(bench: dict[str, ModuleType]) -> None:
     assert truth({longer: 1.60, larger: 1.79})[0] == {"undertrained"}
 
 
-def test_a_stronger_remedy_is_asked_for_once_the_weaker_one_has_gained(
+def test_campaign_requests_stronger_treatment_when_weaker_is_effective(
     bench: dict[str, ModuleType],
 ) -> None:
     case = next(c for c in bench["cases"].cases(sealed=False) if "rate_too_low" in c.name)
@@ -146,7 +146,7 @@ def test_the_committed_tables_are_scored_again_without_training(
 SUBSET = ("words-diverged-extreme", "recall-noise_floor-strong", "chain-batch_too_large-strong")
 
 
-def test_forty_runs_made_anew_come_to_the_committed_labels(
+def test_retrained_runs_reproduce_committed_labels(
     bench: dict[str, ModuleType], tmp_path: Path
 ) -> None:
     from descend.trials.executor import run_trial
@@ -170,7 +170,7 @@ def test_forty_runs_made_anew_come_to_the_committed_labels(
 
 
 @pytest.mark.slow
-def test_a_rate_far_too_low_is_true_by_ablation(
+def test_low_learning_rate_is_true_cause_by_ablation(
     bench: dict[str, ModuleType], tmp_path: Path
 ) -> None:
     case = next(
@@ -189,7 +189,7 @@ def test_a_rate_far_too_low_is_true_by_ablation(
     assert case_truth.twin < 0.95 * case_truth.control
 
 
-def test_tuned_rules_are_right_at_least_as_often_where_they_were_tuned(
+def test_tuned_rules_are_no_worse_on_tuning_data(
     bench: dict[str, ModuleType],
 ) -> None:
     baselines = bench["baselines"]

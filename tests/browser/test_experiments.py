@@ -50,7 +50,7 @@ def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_it_is_drawn_without_an_error_or_a_request(visit: Visit, report: Path, dark: bool) -> None:
+def test_experiment_report_renders_without_errors_or_requests(visit: Visit, report: Path, dark: bool) -> None:
     session = visit(report, dark=dark)
     assert drawn(session) == session.page.locator("[data-figure]").count() >= 1
     assert (session.errors, session.requests) == ([], [report.as_uri()])

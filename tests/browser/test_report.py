@@ -41,7 +41,7 @@ def inaccessible(session: Any) -> list[tuple[str, str]]:
     return [(v["id"], v["nodes"][0]["html"]) for v in violations]
 
 
-def test_every_figure_is_drawn_without_an_error_or_a_request(visit: Visit, report: Path) -> None:
+def test_report_figures_render_without_errors_or_requests(visit: Visit, report: Path) -> None:
     session = visit(report)
     assert drawn(session) == session.page.locator("[data-figure]").count() > 8
     assert (session.errors, session.requests) == ([], [report.as_uri()])
@@ -63,7 +63,7 @@ def test_the_page_never_scrolls_sideways(visit: Visit, report: Path, width: int)
     assert max(heights) < 30
 
 
-def test_dark_and_light_are_two_dresses_of_page_and_figures(visit: Visit, report: Path) -> None:
+def test_dark_mode_changes_page_and_figure_colors(visit: Visit, report: Path) -> None:
     def colours(dark: bool) -> tuple[str, set[str]]:
         session = visit(report, dark=dark)
         drawn(session)
@@ -77,7 +77,7 @@ def test_dark_and_light_are_two_dresses_of_page_and_figures(visit: Visit, report
     assert not light_words & dark_words
 
 
-def test_without_a_script_the_numbers_stand_there_as_tables(visit: Visit, report: Path) -> None:
+def test_report_shows_tables_when_scripts_are_disabled(visit: Visit, report: Path) -> None:
     session = visit(report, script=False)
     assert not session.page.locator("[data-figure]").first.is_visible()
     rows = session.page.locator("#learning table tbody tr")
@@ -86,7 +86,7 @@ def test_without_a_script_the_numbers_stand_there_as_tables(visit: Visit, report
     assert session.errors == []
 
 
-def test_a_head_can_be_chosen(visit: Visit, report: Path) -> None:
+def test_attention_figure_changes_when_head_is_selected(visit: Visit, report: Path) -> None:
     session = visit(report)
     drawn(session)
     place = session.page.locator("[data-figure]:has(select)")
@@ -95,7 +95,7 @@ def test_a_head_can_be_chosen(visit: Visit, report: Path) -> None:
     assert place.locator("svg").inner_html() != before
 
 
-def test_text_of_the_user_cannot_become_a_part_of_the_page(
+def test_report_escapes_hostile_user_text(
     visit: Visit, tiny: dict[str, object], own_folder: Path, tmp_path: Path
 ) -> None:
     corpus = own_folder / "<img src=x onerror=hacked=1>.txt"

@@ -30,7 +30,7 @@ def program(own_folder: Path) -> Callable[[dict[str, str]], str]:
     return write
 
 
-def test_a_bug_ends_with_1_and_json_is_one_object(descend: Descend, program: Any) -> None:
+def test_check_command_reports_bug_json_and_exits_one(descend: Descend, program: Any) -> None:
     done = descend("check", program(FORGOTTEN), "--json")
     assert done.code == 1
     assert done.out.count("\n") == 1
@@ -54,7 +54,7 @@ def test_in_words(descend: Descend, program: Any) -> None:
     assert "descend explain gradients_not_zeroed" in done.out
 
 
-def test_a_sound_program_by_its_dotted_name_ends_with_0(descend: Descend, program: Any) -> None:
+def test_check_command_exits_zero_for_correct_dotted_module(descend: Descend, program: Any) -> None:
     program({})
     done = descend("check", "mine")
     assert (done.code, done.err) == (0, "")
@@ -72,7 +72,7 @@ def test_a_sound_program_by_its_dotted_name_ends_with_0(descend: Descend, progra
         ("model = 'gpt2'\n", "str"),
     ],
 )
-def test_what_is_no_program_gets_one_sentence_and_2(
+def test_check_command_rejects_invalid_program_with_exit_two(
     descend: Descend, own_folder: Path, content: str | None, words: str
 ) -> None:
     if content is not None:
@@ -87,7 +87,7 @@ def test_what_is_no_program_gets_one_sentence_and_2(
     ("c.toml", "c.toml: found a file that ends in .toml, expected a Python file, which ends"),
     ("program", "program: found a file without ending, expected a Python file"),
 ])  # fmt: skip
-def test_a_file_that_is_no_python_is_called_that(
+def test_check_command_reports_non_python_file(
     descend: Descend, own_folder: Path, name: str, words: str
 ) -> None:
     (own_folder / name).write_text("embed_dim = 3\n")

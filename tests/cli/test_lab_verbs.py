@@ -29,7 +29,7 @@ def test_forecast_as_text_and_as_json(descend: Descend, trained: Path) -> None:
     assert text.count("\nepoch ") == 2
 
 
-def test_plan_trains_what_it_promised(descend: Descend, text_file: Path, tmp_path: Path) -> None:
+def test_plan_command_trains_the_planned_run(descend: Descend, text_file: Path, tmp_path: Path) -> None:
     folder = tmp_path / "planned"
     done = descend("plan", text_file, "--minutes", "0.4", "--run", "--save-dir", folder, "--json")
     assert f"saved in {folder}\nnext: descend generate {folder}" in done.err
@@ -44,7 +44,7 @@ def test_plan_trains_what_it_promised(descend: Descend, text_file: Path, tmp_pat
     assert "measured" in done.err
 
 
-def test_plan_shows_its_reasons_and_a_command_that_works(descend: Descend, text_file: Path) -> None:
+def test_plan_command_prints_reasons_and_working_command(descend: Descend, text_file: Path) -> None:
     text = descend("plan", text_file, "--minutes", "1").out
     assert "100 kB counted" not in text  # there are 11
     assert "kB counted)" in text
@@ -55,7 +55,7 @@ def test_plan_shows_its_reasons_and_a_command_that_works(descend: Descend, text_
     assert descend(*command[1:], "--max-steps", "5").code == 0
 
 
-def test_plan_for_a_loss_tells_the_time_it_takes(descend: Descend, varied_text: Path) -> None:
+def test_plan_command_estimates_time_for_target_loss(descend: Descend, varied_text: Path) -> None:
     free = descend("plan", varied_text, "--minutes", "1", "--json").json
     target = round(1.15 * free["predicted"]["bits_per_byte"], 3)
     plan = descend("plan", varied_text, "--target-loss", target, "--json").json
@@ -82,7 +82,7 @@ def test_plan_keeps_a_bound_on_memory(descend: Descend, varied_text: Path) -> No
 
 @pytest.mark.skipif(os.name == "nt", reason="no groups of processes to send a signal to")
 @pytest.mark.parametrize("workers", [1, 2])
-def test_ctrl_c_in_compare_keeps_what_is_done_and_the_same_command_goes_on(
+def test_compare_command_continues_from_finished_trials_after_interrupt(
     descend: Descend, tiny_file: Path, text_file: Path, own_folder: Path,
     monkeypatch: pytest.MonkeyPatch, workers: int,
 ) -> None:  # fmt: skip

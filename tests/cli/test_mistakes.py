@@ -230,7 +230,7 @@ def test_an_environment_variable_is_named(
     assert "did you mean DESCEND_EPOCH." in done.err
 
 
-def test_more_documents_asked_for_than_there_are_is_said_and_trains(
+def test_train_command_warns_when_sample_size_exceeds_corpus(
     descend: Descend, desk: Path
 ) -> None:
     Path("text.txt").write_text(Path("text.txt").read_text() + "A new line, not in the cache.\n")
@@ -252,7 +252,7 @@ def test_debug_shows_where_it_happened_and_only_debug(shell: Descend, own_folder
     assert debug.err.splitlines()[-1] == plain.err.splitlines()[0]
 
 
-def test_a_save_dir_that_cannot_be_made_is_named_before_the_text_is_read(
+def test_commands_reject_unwritable_save_dir_before_loading_corpus(
     descend: Descend, desk: Path
 ) -> None:
     for words in (("train",), ("continue", "model"), ("compare", "--vary", "ff_dim=8,16"),
@@ -266,7 +266,7 @@ def test_a_save_dir_that_cannot_be_made_is_named_before_the_text_is_read(
         assert "text:" not in done.err
 
 
-def test_a_cache_that_cannot_be_made_is_named(
+def test_train_command_names_unwritable_cache_dir(
     descend: Descend, desk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DESCEND_CACHE_DIR", "text.txt")
@@ -276,7 +276,7 @@ def test_a_cache_that_cannot_be_made_is_named(
     assert "set DESCEND_CACHE_DIR to another folder" in done.err
 
 
-def test_too_little_memory_is_said_before_the_first_step_with_a_remedy(
+def test_train_command_reports_insufficient_memory_before_first_step(
     descend: Descend, desk: Path
 ) -> None:
     done = descend(*TRAIN, "--batch-size", "60000", "--seq-len", "512", "--max-seq-len", "512",
@@ -289,7 +289,7 @@ def test_too_little_memory_is_said_before_the_first_step_with_a_remedy(
     assert not Path("models").exists()
 
 
-def test_a_text_that_changed_is_not_resumed_on(descend: Descend, desk: Path) -> None:
+def test_resume_command_rejects_changed_corpus(descend: Descend, desk: Path) -> None:
     summary = json.loads(Path("model/summary.json").read_text())
     Path("model/summary.json").write_text(json.dumps(summary | {"finished": False}))
     info = json.loads(Path("model/run.json").read_text())

@@ -40,7 +40,7 @@ def check_training_result(result: dict[str, Any], epochs: int) -> None:
         assert (Path(result["model_dir"]) / name).is_file()
 
 
-def test_train_on_a_file_gives_one_object_and_says_the_rest_on_standard_error(
+def test_train_command_prints_json_and_logs_to_stderr(
     descend: Descend, tiny_file: Path, text_file: Path
 ) -> None:
     done = descend("train", text_file, "--config", tiny_file, "--sample-size", "99", "--json")
@@ -65,7 +65,7 @@ def test_verbose_standard_output_has_samples_paragraph_and_folder(
     assert "next: descend generate" in done.err
 
 
-def test_train_takes_a_folder_and_a_stream(
+def test_train_command_accepts_folder_and_stdin(
     descend: Descend, tiny_file: Path, text_file: Path, own_folder: Path
 ) -> None:
     folder = own_folder / "texts"
@@ -78,7 +78,7 @@ def test_train_takes_a_folder_and_a_stream(
     check_training_result(descend("train", "-", *tiny, stdin=text).json, epochs=1)
 
 
-def test_a_second_training_in_a_folder_does_not_read_what_the_first_left(
+def test_train_command_ignores_earlier_run_folder_in_corpus(
     descend: Descend, tiny_file: Path, text_file: Path, own_folder: Path
 ) -> None:
     (own_folder / "text.txt").write_text(text_file.read_text())
@@ -100,7 +100,7 @@ def test_a_second_training_in_a_folder_does_not_read_what_the_first_left(
 
 
 @pytest.mark.slow
-def test_train_takes_an_embedded_corpus(descend: Descend, tiny_file: Path) -> None:
+def test_train_command_accepts_builtin_corpus(descend: Descend, tiny_file: Path) -> None:
     result = descend("train", "stories", "--config", tiny_file, "--epoch", "1",
                     "--batch-size", "256", "--json").json  # fmt: skip
     check_training_result(result, epochs=1)
@@ -117,7 +117,7 @@ def test_corpus_dir_is_the_same_as_corpus(
     assert one["validation_loss"] == other["validation_loss"] != third["validation_loss"]
 
 
-def test_the_module_and_the_shell_agree_with_the_function(
+def test_module_entry_point_matches_python_function(
     shell: Descend, descend: Descend, tiny_file: Path, text_file: Path, trained: Path
 ) -> None:
     done = shell("train", text_file, "--config", tiny_file, "--json")
@@ -148,7 +148,7 @@ def test_evaluate_says_where_a_text_was_trained_on(
     assert descend("evaluate", trained, other).err == ""
 
 
-def test_generate_greedy_is_deterministic_and_begins_with_the_prompt(
+def test_generate_command_is_deterministic_when_greedy(
     descend: Descend, trained: Path
 ) -> None:
     words = ("generate", trained, "The old", "--greedy", "--max-length", "12")
@@ -160,7 +160,7 @@ def test_generate_greedy_is_deterministic_and_begins_with_the_prompt(
     assert descend(*words).out == first["text"] + "\n"
 
 
-def test_generate_with_a_seed_is_reproducible_and_other_seeds_differ(
+def test_generate_command_depends_only_on_seed(
     descend: Descend, trained: Path
 ) -> None:
     def write(seed: int) -> str:
@@ -169,7 +169,7 @@ def test_generate_with_a_seed_is_reproducible_and_other_seeds_differ(
     assert write(1) == write(1) != write(2)
 
 
-def test_generate_takes_several_prompts_and_longer_ones_than_the_context(
+def test_generate_command_accepts_several_and_overlong_prompts(
     descend: Descend, trained: Path
 ) -> None:
     long = "The old owl sleeps up the tree. " * 20
@@ -205,7 +205,7 @@ def test_continue_trains_the_same_network_further(
     assert result["loss_before"] == began > result["validation_loss"]
 
 
-def test_a_continued_run_that_got_worse_says_so_and_what_is_inherited_is_not_called_chosen(
+def test_continue_command_reports_worse_loss_and_inherited_settings(
     descend: Descend, tiny_file: Path, text_file: Path, own_folder: Path
 ) -> None:
     open_vocabulary = own_folder / "open.toml"
@@ -223,7 +223,7 @@ def test_a_continued_run_that_got_worse_says_so_and_what_is_inherited_is_not_cal
     assert "guide" not in further.out
 
 
-def test_continue_takes_a_rate_per_epoch_and_another_text(
+def test_continue_command_accepts_per_epoch_learning_rate(
     descend: Descend, trained: Path, own_folder: Path, text_file: Path
 ) -> None:
     other = own_folder / "other.txt"
@@ -246,7 +246,7 @@ def test_continue_takes_a_rate_per_epoch_and_another_text(
     ] == str(other)
 
 
-def test_continue_heeds_a_file_with_a_preset_and_the_environment(
+def test_continue_command_applies_config_file_and_environment(
     descend: Descend, trained: Path, tiny_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = Path("again.toml")
@@ -263,7 +263,7 @@ def test_continue_heeds_a_file_with_a_preset_and_the_environment(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_tells_how_to_resume_and_resume_finishes(
+def test_resume_command_finishes_run_after_termination(
     descend: Descend, tiny_file: Path, text_file: Path, number: signal.Signals, code: int
 ) -> None:
     process = subprocess.Popen(
@@ -302,7 +302,7 @@ def make_it_short(folder: Path) -> None:
     (folder / "run.json").write_text(json.dumps(info))
 
 
-def test_chat_takes_turns_over_a_pipe(descend: Descend, trained: Path) -> None:
+def test_chat_command_reads_turns_from_a_pipe(descend: Descend, trained: Path) -> None:
     words = ("chat", trained, "--seed", "3", "--max-length", "6")
     turns = descend(*words, "--json", stdin="The old\n/new\nA dog\n/quit\nno\n").json["turns"]
     assert [turn["prompt"] for turn in turns] == ["The old", "A dog"]
@@ -406,7 +406,7 @@ def test_help_and_version_answer(descend: Descend) -> None:
     assert descend("--version").out.startswith("descend ")
 
 
-def test_help_of_train_shows_defaults_and_whole_flags_on_a_narrow_terminal(
+def test_train_help_shows_defaults_and_flags_when_narrow(
     descend: Descend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")

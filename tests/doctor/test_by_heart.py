@@ -33,7 +33,7 @@ def at_rate(case: RecordedRun, factor: float) -> RecordedRun:
     })  # fmt: skip
 
 
-def test_a_sound_run_knows_them_soon_and_one_at_a_tiny_rate_does_not(trained: Path) -> None:
+def test_memorization_check_fails_at_tiny_learning_rate(trained: Path) -> None:
     case = load_recorded_run(trained)
     measurements, notes = check_memorization(case, math.inf)
     assert notes == []
@@ -49,7 +49,7 @@ def test_a_sound_run_knows_them_soon_and_one_at_a_tiny_rate_does_not(trained: Pa
     assert NAMES.isdisjoint(e.metric for c in CAUSES for e in c.expected_ranges)
 
 
-def test_what_was_not_seen_to_the_end_is_no_reading_but_a_note(trained: Path) -> None:
+def test_memorization_check_warns_when_undetermined(trained: Path) -> None:
     measurements, notes = check_memorization(load_recorded_run(trained), 0.0)
     assert measurements == {}
     assert "--budget" in notes[0]
@@ -58,7 +58,7 @@ def test_what_was_not_seen_to_the_end_is_no_reading_but_a_note(trained: Path) ->
     assert "ran away" in notes[0]
 
 
-def test_a_diagnosis_tells_it_unless_nothing_may_be_tried(
+def test_diagnosis_skips_memorization_check_when_trials_are_disabled(
     trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[float] = []

@@ -25,7 +25,7 @@ NAMES = [
 ]  # fmt: skip
 
 
-def test_folder_and_tuple_hold_the_causes_of_the_interface() -> None:
+def test_cause_registry_matches_files() -> None:
     files = sorted(p.stem for p in FOLDER.glob("*.py") if p.stem != "__init__")
     assert files == sorted(NAMES) == sorted(c.name for c in CAUSES)
 
@@ -67,7 +67,7 @@ def test_every_change_makes_another_valid_configuration(cause: Cause, config: Ru
         assert other != config or change.train_fraction != 1 or change.steps != 1
 
 
-def test_a_run_that_learned_nothing_is_tried_at_a_far_lower_rate_at_once() -> None:
+def test_learning_rate_treatments_are_lower_when_nothing_learned() -> None:
     cause = next(c for c in CAUSES if c.name == "learning_rate_too_high")
 
     def factors(validation_loss: float) -> list[float]:
@@ -80,13 +80,13 @@ def test_a_run_that_learned_nothing_is_tried_at_a_far_lower_rate_at_once() -> No
     assert factors(5.65) == pytest.approx([0.1, 0.033])
 
 
-def test_expectations_speak_of_signals_that_are_measured() -> None:
+def test_causes_expect_only_measured_metrics() -> None:
     source = (FOLDER.parent / "measure.py").read_text(encoding="utf-8")
     used = {e.metric for c in CAUSES for e in c.expected_ranges} | set(REFERENCE_RANGES)
     assert {s for s in used if f'"{s}"' not in source} == set()
 
 
-def test_a_run_past_its_best_is_tried_with_fewer_passes() -> None:
+def test_too_little_data_treatment_reduces_epochs_after_best() -> None:
     too_little = next(c for c in CAUSES if c.name == "too_little_data")
     past = {"best_epoch": Measurement("best_epoch", 0.667, ""),
             "rise_after_best": Measurement("rise_after_best", 0.86, "")}  # fmt: skip
@@ -96,7 +96,7 @@ def test_a_run_past_its_best_is_tried_with_fewer_passes() -> None:
     assert not [c for c in too_little.treatments(make_config({"epoch": 9}), {}) if c.keys.get("epoch")]
 
 
-def test_more_text_gains_nothing_in_one_pass_and_most_after_many() -> None:
+def test_extrapolated_effect_of_more_data_grows_with_epochs() -> None:
     shares = [adding_over_halving(p) for p in (1, 2, 3, 8, 30, 200)]
     assert shares[0] == pytest.approx(0, abs=1e-9)
     assert shares == sorted(shares)
@@ -105,7 +105,7 @@ def test_more_text_gains_nothing_in_one_pass_and_most_after_many() -> None:
     assert shares[-1] == pytest.approx(math.log2(MAX_MORE), abs=0.06)
 
 
-def test_half_the_text_is_tried_only_where_a_trial_can_show_what_it_costs() -> None:
+def test_data_ablation_requires_a_minimum_run_fraction() -> None:
     """In less than a pass over it no text comes twice, so that half of it does as well."""
     of_three, of_ten = too_little_data.min_run_fraction(3), too_little_data.min_run_fraction(10)
     assert 1 / 3 < of_three < 1
@@ -118,7 +118,7 @@ def test_half_the_text_is_tried_only_where_a_trial_can_show_what_it_costs() -> N
     assert too_little_data.trial(config, turned)[0].min_run_fraction == 0.0
 
 
-def test_a_large_rise_past_the_best_epoch_says_what_more_text_gains_at_least() -> None:
+def test_rise_after_best_epoch_bounds_data_effect() -> None:
     def at(rise: float, num_epochs: float) -> float:
         values = {"rise_after_best": rise, "generalisation_gap": 1.0, "held_out_loss": 4.0}
         measurements = {name: Measurement(name, value, "") for name, value in values.items()}

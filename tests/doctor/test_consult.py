@@ -50,7 +50,7 @@ def test_a_run_without_proof(trained: Path, capsys: pytest.CaptureFixture[str]) 
     (trained / "diagnosis.json").unlink()
 
 
-def test_further_faults_stand_after_the_first_each_after_what_it_comes_on_top_of() -> None:
+def test_combined_findings_follow_their_base_finding() -> None:
     gain = TreatmentEffect(Treatment("vocabulary_too_small", TreatmentChange("first", {})), 1.5, 1.0, 0.5, 0.4, 0.6, 0.05,
                 0.001, 3, 1000, 9.0, 1.0)  # fmt: skip
     first, less, *more = (
@@ -68,7 +68,7 @@ def test_further_faults_stand_after_the_first_each_after_what_it_comes_on_top_of
     assert merge_findings(untold, first.cause, more) is untold
 
 
-def test_readings_agree_with_what_training_recorded(trained: Path) -> None:
+def test_measurements_agree_with_training_events(trained: Path) -> None:
     case = load_recorded_run(trained)
     measurements = measure_run(case)
     best = min(case.epochs, key=lambda e: e.validation_loss)
@@ -94,7 +94,7 @@ def test_measuring_leaves_the_run_as_it_was(trained: Path) -> None:
     assert {p: p.read_bytes() for p in trained.rglob("*") if p.is_file()} == files
 
 
-def test_the_prescription_keeps_the_share_of_a_warmup_that_was_asked_for(
+def test_recommended_config_preserves_warmup_fraction(
     trained: Path,
 ) -> None:
     case = load_recorded_run(trained)
@@ -110,7 +110,7 @@ def test_the_prescription_keeps_the_share_of_a_warmup_that_was_asked_for(
     assert keys["warmup_steps"] == pytest.approx(24, abs=4)
 
 
-def test_a_text_that_moved_is_said_so(tiny: dict[str, Any], tmp_path: Path) -> None:
+def test_diagnosis_warns_when_corpus_changed(tiny: dict[str, Any], tmp_path: Path) -> None:
     text = tmp_path / "moving.txt"
     text.write_text(Path(tiny["corpus_dir"]).read_text())
     run(tiny | {"corpus_dir": str(text), "save_dir": "moved", "epoch": 1})
@@ -123,7 +123,7 @@ def test_a_text_that_moved_is_said_so(tiny: dict[str, Any], tmp_path: Path) -> N
     assert all(f.trial is None for f in (*changed.causes, *gone.causes))
 
 
-def test_a_parent_that_is_gone_leaves_the_signals(tiny: dict[str, Any]) -> None:
+def test_diagnosis_without_parent_run_reports_metrics_only(tiny: dict[str, Any]) -> None:
     run(tiny | {"save_dir": "parent", "epoch": 1})
     run_on_model("parent", save_dir="child", epoch=1)
     Path("parent").rename("elsewhere")
@@ -133,7 +133,7 @@ def test_a_parent_that_is_gone_leaves_the_signals(tiny: dict[str, Any]) -> None:
     assert all(one.trial is None for one in (*diagnosis.causes, *diagnosis.ruled_out))
 
 
-def test_a_batch_is_measured_in_the_parts_that_training_takes(tiny: dict[str, Any]) -> None:
+def test_measurement_uses_micro_batches_of_training(tiny: dict[str, Any]) -> None:
     """A run that fits into memory only in parts must fit when it is diagnosed as well."""
     max_batch_rows, multipliers = [], []
     for parts in (1, 4):
@@ -157,7 +157,7 @@ def test_a_batch_is_measured_in_the_parts_that_training_takes(tiny: dict[str, An
     assert multipliers[1] == pytest.approx(multipliers[0], rel=0.05)
 
 
-def test_trials_are_timed_as_many_at_once_as_they_run(
+def test_trial_time_estimate_accounts_for_parallel_workers(
     trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = load_recorded_run(trained)
@@ -173,7 +173,7 @@ def test_trials_are_timed_as_many_at_once_as_they_run(
     assert on_gpu == pytest.approx(4 * on_processor)
 
 
-def test_one_that_is_stopped_says_what_is_kept(
+def test_diagnose_command_reports_resumable_trials_when_interrupted(
     trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stopped(*_: object, **__: object) -> None:
@@ -221,7 +221,7 @@ def learner(tiny: dict[str, Any], **changes: Any) -> Path:
 
 
 @pytest.mark.slow
-def test_a_run_that_diverged_is_brought_past_the_bad_step(tiny: dict[str, Any]) -> None:
+def test_diagnosis_treats_diverged_run(tiny: dict[str, Any]) -> None:
     with pytest.raises(DivergedError):
         learner(tiny, **EXPLODING, rescue="off")
     assert read_events(Path("run"))
@@ -234,7 +234,7 @@ def test_a_run_that_diverged_is_brought_past_the_bad_step(tiny: dict[str, Any]) 
     assert "not a finite number, beginning in" in first.reason
 
 
-def test_a_rescued_run_is_told_by_its_rescues(tiny: dict[str, Any]) -> None:
+def test_diagnosis_describes_rollbacks_of_diverged_run(tiny: dict[str, Any]) -> None:
     learner(tiny, **EXPLODING)
     diagnosis = diagnose_run(Path("run"), proof=False)
     assert diagnosis.verdict == "diverged"
@@ -248,7 +248,7 @@ def test_a_rescued_run_is_told_by_its_rescues(tiny: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_what_would_have_spared_a_rescue_is_found_by_trial(tiny: dict[str, Any]) -> None:
+def test_recommended_config_avoids_rollbacks(tiny: dict[str, Any]) -> None:
     learner(tiny, **EXPLODING)
     diagnosis = diagnose_run(Path("run"), min_seconds=20.0)
     assert diagnosis.verdict == "diverged"
@@ -263,7 +263,7 @@ def test_what_would_have_spared_a_rescue_is_found_by_trial(tiny: dict[str, Any])
 
 
 @pytest.mark.slow
-def test_what_else_is_wrong_with_a_rescued_run_that_came_to_its_end(tiny: dict[str, Any]) -> None:
+def test_diagnosis_reports_other_causes_after_a_single_rollback(tiny: dict[str, Any]) -> None:
     """A batch left out once, for a reason that does not come again: a bit that fell over."""
     run(tiny | {"save_dir": "run", "epoch": 4, "learning_rate": 0.00003})
     records = read_events(Path("run"))
@@ -280,12 +280,12 @@ def test_what_else_is_wrong_with_a_rescued_run_that_came_to_its_end(tiny: dict[s
     assert any(r.trial for r in diagnosis.ruled_out)
 
 
-def test_a_budget_must_be_a_share(trained: Path) -> None:
+def test_diagnosis_rejects_budget_outside_zero_to_one(trained: Path) -> None:
     with pytest.raises(ConfigError, match="budget"):
         diagnose_run(trained, budget=-0.1)
 
 
-def test_an_explosion_that_was_let_go_on_is_a_divergence(tiny: dict[str, Any]) -> None:
+def test_diagnosis_reports_divergence_from_loss_without_rollback(tiny: dict[str, Any]) -> None:
     """No rescue, and never a number that is not finite: the loss alone says it."""
     learner(tiny, **EXPLODING | {"weight_decay": 0.0, "schedule": "constant"},
             rescue="off")  # fmt: skip

@@ -43,7 +43,7 @@ def make_series(steps: int, losses: dict[Treatment | None, list[float]]) -> Tria
     return series
 
 
-def test_the_interval_is_that_of_the_paired_differences() -> None:
+def test_effect_interval_uses_paired_differences() -> None:
     losses: dict[Treatment | None, list[float]] = {None: [4.0, 5.0, 6.0], HIGHER: [3.8, 4.8, 5.8]}
     (gain,) = estimate_effects(make_series(FULL, losses), None)
     assert gain.mean_reduction == pytest.approx(0.2)  # pairs cancel what seeds have in common
@@ -53,7 +53,7 @@ def test_the_interval_is_that_of_the_paired_differences() -> None:
     assert gain.is_significant
 
 
-def test_a_gain_among_many_on_one_seed_must_be_large() -> None:
+def test_single_seed_effect_needs_correction_for_multiple_treatments() -> None:
     others = [Treatment("learning_rate_too_low", TreatmentChange(f"no {n}", {})) for n in range(9)]
     losses: dict[Treatment | None, list[float]] = {None: [4.0], HIGHER: [3.92]}
     alone = estimate_effects(make_series(FULL, losses), None)[0]
@@ -63,7 +63,7 @@ def test_a_gain_among_many_on_one_seed_must_be_large() -> None:
     assert not among.is_significant  # one of ten gains as much by chance
 
 
-def test_what_the_judged_text_leaves_open_counts_in_the_chance_too() -> None:
+def test_effect_p_value_includes_variance_across_segments() -> None:
     """Three seeds agree, but the gain stands in one of four stretches of the text."""
     losses: dict[Treatment | None, list[float]] = {None: [4.0] * 3, HIGHER: [3.9] * 3}
     even, uneven = make_series(FULL, losses), make_series(FULL, losses)
@@ -81,14 +81,14 @@ def test_what_the_judged_text_leaves_open_counts_in_the_chance_too() -> None:
     assert open_.is_inconclusive
 
 
-def test_what_takes_away_gains_what_it_costs() -> None:
+def test_ablation_effect_equals_the_loss_increase() -> None:
     half = Treatment("undertrained", TreatmentChange("half", {}, train_fraction=0.5, is_ablation=True), is_costly=True)
     (gain,) = estimate_effects(make_series(FULL, {None: [4.0], half: [4.3]}), None)
     assert gain.mean_reduction == pytest.approx(0.3)
     assert gain.treatment_loss == pytest.approx(4.3)
 
 
-def test_a_short_trial_is_worth_the_steps_it_saves() -> None:
+def test_short_trial_effect_is_extrapolated_by_saved_steps() -> None:
     steps = 1000
     losses: dict[Treatment | None, list[float]] = {
         None: [LAW.predict(steps)], TWICE: [LAW.predict(2 * steps)], HIGHER: [LAW.predict(4 * steps)],
@@ -101,7 +101,7 @@ def test_a_short_trial_is_worth_the_steps_it_saves() -> None:
     assert twice.extrapolated_reduction == pytest.approx(LAW.predict(FULL) - LAW.predict(2 * FULL), rel=0.1)
 
 
-def test_the_control_at_other_lengths_is_a_curve_and_no_remedy() -> None:
+def test_control_at_other_lengths_forms_a_loss_curve() -> None:
     """It jumps at 5,000 steps, and no more after 10,000: twice the steps of a short trial gain
     much, twice the run nothing, which only a run of that length shows."""
     steps = 3000
@@ -120,7 +120,7 @@ def test_the_control_at_other_lengths_is_a_curve_and_no_remedy() -> None:
     assert not measured_effect.is_significant
 
 
-def test_how_far_seeds_differ_is_taken_from_the_race() -> None:
+def test_effect_error_uses_seed_std_of_trial_series() -> None:
     """A gain of 0.1 on one seed says less where others swing by that from seed to seed."""
     swings = [Treatment("learning_rate_too_low", TreatmentChange(f"swings {n}", {})) for n in range(2)]
     losses: dict[Treatment | None, list[float]] = {None: [4.0, 4.0, 4.0], HIGHER: [3.9]}
@@ -131,7 +131,7 @@ def test_how_far_seeds_differ_is_taken_from_the_race() -> None:
     assert among.std_error > 3 * calm.std_error
 
 
-def test_what_no_number_of_steps_reaches_is_no_head_start() -> None:
+def test_effect_beyond_control_curve_is_not_extrapolated() -> None:
     """Letters that repeat those further back than the run reads: its curve is flat for ever."""
     losses: dict[Treatment | None, list[float]] = {None: [1.95], TWICE: [1.95], HIGHER: [1.2]}
     _, higher = estimate_effects(make_series(1000, losses), 1.95)
@@ -139,7 +139,7 @@ def test_what_no_number_of_steps_reaches_is_no_head_start() -> None:
     assert higher.is_significant
 
 
-def test_of_two_gains_beyond_a_steep_curve_the_larger_stays_larger() -> None:
+def test_extrapolated_effects_preserve_order_beyond_steep_curve() -> None:
     """Neither is reached by steps that are followed; as head starts both are worth one."""
     words = Treatment("vocabulary_too_small", TreatmentChange("more tokens", {"vocab_size": 1200}))
     losses: dict[Treatment | None, list[float]] = {
@@ -152,7 +152,7 @@ def test_of_two_gains_beyond_a_steep_curve_the_larger_stays_larger() -> None:
     assert smaller.full_length_reduction == pytest.approx(LAW.predict(FULL) - 1.7)
 
 
-def test_half_of_a_text_read_twice_says_little_of_twice_the_text() -> None:
+def test_ablation_effect_is_scaled_for_duplicate_data() -> None:
     change = TreatmentChange("half", {}, train_fraction=0.5, is_ablation=True, inverse_effect_fraction=0.3)
     treatment = Treatment("undertrained", change, is_costly=True)
     (gain,) = estimate_effects(make_series(FULL, {None: [4.0], treatment: [4.2]}), None)
@@ -161,7 +161,7 @@ def test_half_of_a_text_read_twice_says_little_of_twice_the_text() -> None:
     assert not gain.is_significant  # 3 % of 4 nats would have to be bought
 
 
-def test_what_loses_is_not_turned_into_a_gain() -> None:
+def test_harmful_treatment_has_negative_extrapolated_effect() -> None:
     steps = 1000
     losses: dict[Treatment | None, list[float]] = {
         None: [LAW.predict(steps)], TWICE: [LAW.predict(2 * steps)], HIGHER: [LAW.predict(steps) + 0.3],
@@ -171,7 +171,7 @@ def test_what_loses_is_not_turned_into_a_gain() -> None:
     assert not higher.is_significant
 
 
-def test_remedies_that_hurt_do_not_make_one_that_helps_doubtful() -> None:
+def test_harmful_treatments_do_not_weaken_significance() -> None:
     worse = Treatment("learning_rate_too_low", TreatmentChange("worse", {}))
     losses: dict[Treatment | None, list[float]] = {None: [4.0], HIGHER: [3.9], worse: [4.4]}
     helps, hurts = estimate_effects(make_series(FULL, losses), None)
@@ -179,7 +179,7 @@ def test_remedies_that_hurt_do_not_make_one_that_helps_doubtful() -> None:
     assert hurts.p_holm > 0.5
 
 
-def test_what_is_a_gain_is_a_share_where_a_token_says_little() -> None:
+def test_min_effect_is_relative_when_loss_is_small() -> None:
     """Letters and texts of few words: a hundredth of a nat is much there."""
     losses: dict[Treatment | None, list[float]] = {None: [0.3] * 3, HIGHER: [0.29, 0.2905, 0.2895]}
     (gain,) = estimate_effects(make_series(FULL, losses), None)
@@ -187,7 +187,7 @@ def test_what_is_a_gain_is_a_share_where_a_token_says_little() -> None:
     assert gain.is_significant
 
 
-def test_a_remedy_is_judged_by_its_own_seeds() -> None:
+def test_treatment_significance_ignores_variance_of_other_treatments() -> None:
     """That another one swings from seed to seed does not hide a gain that never fails."""
     swinging = Treatment("learning_rate_too_low", TreatmentChange("swinging", {}))
     losses: dict[Treatment | None, list[float]] = {
@@ -199,7 +199,7 @@ def test_a_remedy_is_judged_by_its_own_seeds() -> None:
     assert not wild.is_significant
 
 
-def test_a_larger_model_is_held_to_more_steps_by_the_curve_where_those_were_not_tried() -> None:
+def test_larger_model_is_compared_at_equal_time() -> None:
     steps, wider = 1000, Treatment("model_too_small", TreatmentChange("wider", {"embed_dim": 64}), is_costly=True)
     losses: dict[Treatment | None, list[float]] = {
         None: [LAW.predict(steps)], HALF_STEPS: [LAW.predict(steps / 2)], wider: [LAW.predict(steps) - 0.5],
@@ -212,7 +212,7 @@ def test_a_larger_model_is_held_to_more_steps_by_the_curve_where_those_were_not_
     assert gain.reduction_at_equal_time == pytest.approx(0.5 - in_that_time, abs=0.02)
 
 
-def test_what_ends_below_the_full_run_in_a_part_of_its_steps_is_worth_that_at_least() -> None:
+def test_effect_is_bounded_below_by_full_run_loss() -> None:
     """The control hardly falls any more, so no number of steps says what it is worth."""
     losses: dict[Treatment | None, list[float]] = {None: [1.20], TWICE: [1.14], HIGHER: [1.10]}
     twice, higher = estimate_effects(make_series(2500, losses), 1.135)
@@ -220,7 +220,7 @@ def test_what_ends_below_the_full_run_in_a_part_of_its_steps_is_worth_that_at_le
     assert twice.full_length_reduction < 0.01
 
 
-def test_what_comes_on_top_is_carried_along_the_curve_from_where_the_first_remedy_leads() -> None:
+def test_combination_effect_is_extrapolated_from_base_treatment() -> None:
     """A rate that saves three quarters of the steps, and on top of it a batch that saves half: as
     late on the same curve, half the steps gain less than they would have at first."""
     steps = 1000
@@ -241,7 +241,7 @@ def test_what_comes_on_top_is_carried_along_the_curve_from_where_the_first_remed
     assert second.full_length_reduction < second.mean_reduction / 2
 
 
-def test_what_more_text_gains_at_least_counts_where_less_text_costs_anything() -> None:
+def test_min_effect_of_more_data_requires_ablation_effect() -> None:
     change = TreatmentChange("half", {}, is_ablation=True, inverse_effect_fraction=0.5, max_inverse_effect_nats=0.2, min_inverse_effect_nats=0.6)
     half = Treatment("too_little_data", change, is_costly=True)
     (sure,) = estimate_effects(make_series(FULL, {None: [4.0] * 3, half: [4.3, 4.3, 4.31]}), None)

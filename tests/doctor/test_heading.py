@@ -34,7 +34,7 @@ def peak_lr_run(tiny: dict[str, Any]) -> Path:
     return Path("held")
 
 
-def test_a_run_is_read_where_its_rate_stood_at_the_peak(peak_lr_run: Path) -> None:
+def test_measure_extrapolates_loss_from_peak_learning_rate(peak_lr_run: Path) -> None:
     case = load_recorded_run(peak_lr_run)
     peak = max(s.learning_rate for s in case.steps)
     steps = [s for s in case.steps if s.learning_rate >= 0.9 * peak]
@@ -51,14 +51,14 @@ def test_a_run_is_read_where_its_rate_stood_at_the_peak(peak_lr_run: Path) -> No
 
 
 @pytest.mark.parametrize("other", [{"schedule": "linear"}, {"label_smoothing": 0.1}])
-def test_a_rate_that_falls_or_a_smoothed_loss_is_not_carried_on(
+def test_measure_does_not_extrapolate_decaying_or_smoothed_loss(
     tiny: dict[str, Any], other: dict[str, Any]
 ) -> None:
     folder = run(tiny | {"save_dir": "other", "epoch": 4, "warmup_steps": 8} | other).folder
     assert {"loss_ahead", "loss_at_last"}.isdisjoint(measure_run(load_recorded_run(folder)))
 
 
-def test_it_is_told_with_its_interval_wherever_a_diagnosis_is_shown(peak_lr_run: Path) -> None:
+def test_extrapolated_loss_has_interval_in_every_output(peak_lr_run: Path) -> None:
     diagnosis = diagnose_run(peak_lr_run, proof=False)
     ahead = next(e for e in diagnosis.measurements if e.metric == "loss_ahead")
     assert ahead.ci95 is not None
@@ -80,7 +80,7 @@ def test_it_is_told_with_its_interval_wherever_a_diagnosis_is_shown(peak_lr_run:
     assert "Curve:" not in format_diagnosis(msgspec.structs.replace(diagnosis, measurements=without))
 
 
-def test_the_part_at_the_peak_is_found_or_too_short() -> None:
+def test_peak_learning_rate_range_is_none_when_short() -> None:
     places = np.arange(1.0, 101.0)
     rates = [(t, min(t / 10, 1.0) * (1.0 if t <= 60 else 0.5)) for t in places]
     here = mask_at_peak_lr(rates, places)
@@ -98,7 +98,7 @@ def log_of(path: Path, rate: str) -> LogDiagnosis:
     return diagnose_log(path)
 
 
-def test_a_log_that_tells_its_rate_is_carried_on_too(tmp_path: Path) -> None:
+def test_log_with_learning_rate_has_extrapolated_loss(tmp_path: Path) -> None:
     diagnosis = log_of(tmp_path / "with.csv", ",0.001")
     assert diagnosis.features is not None
     assert diagnosis.features.extrapolation is not None
@@ -114,7 +114,7 @@ def test_a_log_that_tells_its_rate_is_carried_on_too(tmp_path: Path) -> None:
     assert "Curve:" not in format_log_diagnosis(silent)
 
 
-def test_a_floor_that_nobody_knows_is_not_told() -> None:
+def test_extrapolation_text_omits_unknown_asymptote() -> None:
     ahead = Measurement("loss_ahead", 4.0, "nats per token at step 500", ci95=(3.9, 4.1))
     known = Measurement("loss_at_last", 3.5, "nats per token", ci95=(3.2, 3.8))
     assert "and at last to 3.50 (95 %: 3.2 to 3.8): a power law" in describe_extrapolation(ahead, known)

@@ -99,7 +99,7 @@ def test_a_vocabulary_tells_where_a_curve_must_begin() -> None:
         diagnose_log(SAMPLES / "nanogpt_overfitting.txt", vocab_size=1)
 
 
-def test_a_corpus_tells_how_low_a_curve_should_come(text_file: Path) -> None:
+def test_corpus_sets_expected_loss_range_of_log(text_file: Path) -> None:
     diagnosis = diagnose_log(SAMPLES / "trainer_healthy.txt", corpus=str(text_file), vocab_size=300)
     band = diagnosis.normal.band
     assert band.low is not None
@@ -121,14 +121,14 @@ def test_a_corpus_tells_how_low_a_curve_should_come(text_file: Path) -> None:
         (b'{"log_history": []}', "no losses"),
     ],
 )
-def test_what_is_no_log_is_refused_in_a_sentence(content: bytes, said: str, tmp_path: Path) -> None:
+def test_read_log_rejects_non_log_content(content: bytes, said: str, tmp_path: Path) -> None:
     path = tmp_path / "log.txt"
     path.write_bytes(content)
     with pytest.raises(LogError, match=said):
         read_log(path)
 
 
-def test_a_log_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_read_log_rejects_missing_file(tmp_path: Path) -> None:
     with pytest.raises(LogError, match="no such file"):
         read_log(tmp_path / "none.csv")
 
@@ -191,13 +191,13 @@ def test_keras_draws_its_lines_over_themselves(
     assert [e.validation_loss for e in log.entries] == [8.75, 7.75, 6.75, 5.75]
 
 
-def test_the_last_lines_of_kerass_epochs_alone_are_epochs_too(tmp_path: Path) -> None:
+def test_keras_parser_reads_epoch_summaries_alone(tmp_path: Path) -> None:
     path = tmp_path / "log.txt"
     path.write_text("".join(f"5/5 - 1s - loss: {9 - n}.5 - val_loss: 9\n" for n in range(4)))
     assert [e.train_loss for e in read_log(path).entries] == [9.5, 8.5, 7.5, 6.5]
 
 
-def test_lines_of_the_loss_alone_are_read_in_order(tmp_path: Path) -> None:
+def test_bare_loss_lines_are_parsed_in_order(tmp_path: Path) -> None:
     path = tmp_path / "log.txt"
     path.write_text("loss 3.0\n")
     with pytest.raises(LogError, match="found 1 loss, expected at least 3"):
@@ -211,7 +211,7 @@ def test_lines_of_the_loss_alone_are_read_in_order(tmp_path: Path) -> None:
     assert [e.position for e in read_log(path).entries] == [0, 1, 2, 3, 4]
 
 
-def test_entries_that_are_no_numbers_are_told_apart(tmp_path: Path) -> None:
+def test_diagnose_log_reports_number_of_finite_entries(tmp_path: Path) -> None:
     path = tmp_path / "log.txt"
     path.write_text(
         "".join(f"step {s} loss {4 - s / 20 if s < 20 else 'nan'}\n" for s in range(60))
@@ -220,7 +220,7 @@ def test_entries_that_are_no_numbers_are_told_apart(tmp_path: Path) -> None:
     assert "60 entries, 20 of them numbers, over 19 steps" in said
 
 
-def test_what_powershell_writes_is_read(tmp_path: Path) -> None:
+def test_read_log_accepts_utf16_csv(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("step,loss\n0,3\n1,2\n2,1\n", encoding="utf-16")
     assert len(read_log(path).entries) == 3
@@ -233,7 +233,7 @@ FINETUNING = [
 
 
 @pytest.mark.parametrize("rate", [2e-5, 1.5e-4])
-def test_a_model_that_is_trained_further_is_not_called_ill(tmp_path: Path, rate: float) -> None:
+def test_diagnose_log_is_undetermined_for_fine_tuning(tmp_path: Path, rate: float) -> None:
     """Its loss has little to fall, and its rate is meant to be low."""
     history = [e | {"learning_rate": e["learning_rate"] * rate / 2e-5} for e in FINETUNING]
     path = tmp_path / "trainer_state.json"
@@ -246,7 +246,7 @@ def test_a_model_that_is_trained_further_is_not_called_ill(tmp_path: Path, rate:
     assert known.verdict == "learning_rate_too_low"
 
 
-def test_a_log_that_begins_late_says_nothing_of_first_weights(tmp_path: Path) -> None:
+def test_late_log_does_not_rule_out_bad_initialization(tmp_path: Path) -> None:
     rows = [f"{step},{2.0 + 200 / step:.4f}" for step in range(20_000, 40_000, 200)]
     path = tmp_path / "log.csv"
     path.write_text("step,loss\n" + "\n".join(rows) + "\n")
@@ -280,7 +280,7 @@ def falling(path: Path, steps: int, rate: Callable[[float], float]) -> LogDiagno
     return diagnose_log(path)
 
 
-def test_a_fall_that_the_decay_brings_is_no_sign_of_too_few_steps(tmp_path: Path) -> None:
+def test_decay_driven_loss_drop_is_not_undertraining(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     assert falling(path, 500, lambda share: 1e-3).verdict == "undertrained"
     decayed = falling(path, 500, lambda share: 1e-3 * (1 - share))
@@ -290,7 +290,7 @@ def test_a_fall_that_the_decay_brings_is_no_sign_of_too_few_steps(tmp_path: Path
     assert half.verdict == "undertrained"
 
 
-def test_a_few_updates_are_too_few_before_anything_else(tmp_path: Path) -> None:
+def test_few_steps_are_diagnosed_as_undertrained(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("\n".join(["step,loss", *(f"{s},{6 - s / 100}" for s in range(20))]))
     assert diagnose_log(path).verdict == "undertrained"
@@ -306,7 +306,7 @@ def test_chance_makes_waves_on_a_short_curve(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("losses", [[0.0] * 50, [0.0] * 25 + [3.0] * 25])
-def test_a_loss_of_zero_from_the_start_is_not_normal(losses: list[float], tmp_path: Path) -> None:
+def test_zero_loss_from_start_is_abnormal(losses: list[float], tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("\n".join(["step,loss", *(f"{s},{x}" for s, x in enumerate(losses))]))
     diagnosis = diagnose_log(path)
@@ -314,7 +314,7 @@ def test_a_loss_of_zero_from_the_start_is_not_normal(losses: list[float], tmp_pa
     assert "the first loss is 0" in diagnosis.normal.reason
 
 
-def test_the_rate_is_named_where_the_verdict_is_about_it(tmp_path: Path) -> None:
+def test_curve_text_names_learning_rate_of_verdict(tmp_path: Path) -> None:
     draw, path = random.Random(2), tmp_path / "log.csv"
     rows = [f"{s},{6 + draw.gauss(0, 0.02)},1e-7" for s in range(400)]
     path.write_text("\n".join(["step,loss,lr", *rows]))
@@ -328,7 +328,7 @@ def test_the_rate_is_named_where_the_verdict_is_about_it(tmp_path: Path) -> None
     assert "highest rate 0.5: by the log" in format_log_diagnosis(diagnosis)
 
 
-def test_a_mean_is_called_one_and_each_number_by_one_name(tmp_path: Path) -> None:
+def test_curve_text_labels_means_and_uses_consistent_numbers(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     losses = [2 + 4 * (1 + s / 9) ** -0.4 for s in range(400)]
     path.write_text("\n".join(["step,loss", *(f"{s},{x}" for s, x in enumerate(losses))]))
@@ -353,7 +353,7 @@ def descend(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def test_the_verb_takes_a_log(tmp_path: Path) -> None:
+def test_diagnose_command_accepts_a_loss_log(tmp_path: Path) -> None:
     sample = str(SAMPLES / "nanogpt_overfitting.txt")
     text = descend("diagnose", sample, "--vocab-size", "65", "--explain").stdout
     assert text.startswith("No, this curve is not normal")

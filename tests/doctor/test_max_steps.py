@@ -32,7 +32,7 @@ def short(tiny: dict[str, Any]) -> RecordedRun:
     return load_recorded_run(Path("short"))
 
 
-def test_the_length_of_the_run_is_that_of_its_steps(short: RecordedRun) -> None:
+def test_run_length_is_max_steps(short: RecordedRun) -> None:
     one_pass = short.batches.steps(1)
     assert one_pass > 1.5 * STEPS
     assert short.total_steps == len(short.steps) == STEPS
@@ -41,7 +41,7 @@ def test_the_length_of_the_run_is_that_of_its_steps(short: RecordedRun) -> None:
     assert measurements["epochs"].value == pytest.approx(STEPS / one_pass, rel=0.02)
 
 
-def test_text_that_the_run_did_not_come_to_is_asked_apart(
+def test_measure_evaluates_unread_training_data_separately(
     short: RecordedRun, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[np.ndarray[Any, Any]] = []
@@ -62,7 +62,7 @@ def test_text_that_the_run_did_not_come_to_is_asked_apart(
     assert not {"unseen_loss", "split_gap"} & measure_run(load_recorded_run(trained)).keys()  # two passes
 
 
-def test_held_out_text_of_another_kind_is_told_from_text_that_was_not_read_yet(
+def test_split_gap_detects_validation_distribution_shift(
     tiny: dict[str, Any], tmp_path: Path
 ) -> None:
     words = "the cat sat on the mat and the dog lay in the yard. "
@@ -88,7 +88,7 @@ def test_twice_the_steps_are_twice_the_steps(short: RecordedRun, tiny: dict[str,
 
 @pytest.mark.parametrize(("key", "factor"), [("batch_size", 4), ("batch_size", 0.25),
                                              ("seq_len", 2)])  # fmt: skip
-def test_another_step_makes_as_many_more_or_fewer_of_them(
+def test_max_steps_scales_with_tokens_per_step(
     short: RecordedRun, key: str, factor: float
 ) -> None:
     base = control_config(short)
@@ -127,7 +127,7 @@ def gain_of(treatment: Treatment) -> TreatmentEffect:
     return TreatmentEffect(treatment, 4.0, 3.8, 0.2, 0.1, 0.3, 0.05, 0.001, 3, 1000, 1.0, 1.0)
 
 
-def test_what_is_tried_on_top_of_more_steps_makes_them_too(short: RecordedRun) -> None:
+def test_combination_with_more_steps_trains_more_steps(short: RecordedRun) -> None:
     base = control_config(short)
     change, *_ = undertrained.trial(base, {})
     twice = Treatment("undertrained", change)

@@ -24,7 +24,7 @@ def edition(text: str) -> str:
 
 
 @pytest.mark.parametrize("leaks", [False, True])
-def test_another_edition_of_the_held_out_text_is_a_leak(tiny: dict[str, Any], leaks: bool) -> None:
+def test_fuzzy_overlap_of_edited_text_is_data_leakage(tiny: dict[str, Any], leaks: bool) -> None:
     topics = [d.text for d in islice(embedded.read_builtin_corpus("python"), 40)]
     text = "\n".join(topics)[:60_000]
     # The held-out text is the end of the file.

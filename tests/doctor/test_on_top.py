@@ -34,7 +34,7 @@ def make_two_cause_series(text: str) -> TrialSeries:
     return TrialSeries(case, control_config(case), case.total_steps, ends, lambda stage, share: None)
 
 
-def test_further_faults_are_found_one_on_top_of_the_other(chain: str) -> None:
+def test_combination_search_detects_second_cause(chain: str) -> None:
     series = make_two_cause_series(chain)
     series.run([(None, series.seed), (RATE, series.seed)], "")
     measurements = measure_run(series.recorded_run)
@@ -56,7 +56,7 @@ def test_further_faults_are_found_one_on_top_of_the_other(chain: str) -> None:
     assert find_additional_causes(series, rate, [RATE.cause], ranked_causes, measurements, None).findings == ()
 
 
-def test_what_comes_on_top_is_told_in_the_tokens_and_keys_it_has_there(chain: str) -> None:
+def test_combination_reports_metric_and_config_of_base_treatment(chain: str) -> None:
     series = make_two_cause_series(chain)
     vocabulary = Treatment("vocabulary_too_small", TreatmentChange("", {"vocab_size": 400, "vocab_path": None}))
     series.run([(None, series.seed), (vocabulary, series.seed)], "")

@@ -31,7 +31,7 @@ def bits_of(folder: str) -> float:
 
 
 @pytest.mark.slow
-def test_a_rate_far_too_low_is_found_proved_applied_and_better(chain: str) -> None:
+def test_low_learning_rate_is_diagnosed_and_fixed(chain: str) -> None:
     for folder, rate in (("slow", WELL / 30), ("well", WELL)):
         run(SMALL | {"corpus_dir": chain, "learning_rate": rate, "save_dir": folder})
     diagnosis = diagnose_run(Path("slow"), min_seconds=SECONDS)

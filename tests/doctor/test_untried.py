@@ -26,7 +26,7 @@ def healthy(trial: PairedTrial | None) -> Diagnosis:
                      measurements=[], warnings=[], cost=Cost(1.0, 0.1))  # fmt: skip
 
 
-def test_no_change_is_called_useless_that_was_not_tried() -> None:
+def test_headline_does_not_claim_untested_changes_are_ineffective() -> None:
     assert "no change that was tried gains" in headline(healthy(TRIAL))
     said = headline(healthy(None))
     assert "by its signals alone" in said.lower()
@@ -35,7 +35,7 @@ def test_no_change_is_called_useless_that_was_not_tried() -> None:
     assert "gain" not in said
 
 
-def test_evidence_is_written_out_and_each_thing_said_once() -> None:
+def test_diagnosis_text_lists_evidence_once() -> None:
     evidence = [
         Evidence("train_tokens", 7550.0, "tokens", (None, None), "very little text"),
         Evidence("update_ratio", 0.00062649, "of the weight", (0.002, 0.03), "small"),
@@ -58,7 +58,7 @@ def test_evidence_is_written_out_and_each_thing_said_once() -> None:
     (0.04, 0.003, "right 4.0% of the time, more often than it expects to (0.3%);"),
     (0.2, 0.6, "right 20% of the time, less often than it expects to (60%);"),
 ])  # fmt: skip
-def test_accuracy_is_held_against_what_the_model_expects(
+def test_diagnosis_text_compares_accuracy_with_confidence(
     hits: float, expected: float, said: str
 ) -> None:
     values = {"validation_accuracy": hits, "mean_confidence": expected, "counting_loss": 3.0,
@@ -74,7 +74,7 @@ def falling(tiny: dict[str, Any]) -> Path:
     return Path("falling")
 
 
-def test_too_little_held_out_text_is_told_with_what_helps(falling: Path) -> None:
+def test_limitations_explain_too_small_validation_set(falling: Path) -> None:
     diagnosis = diagnose_run(falling)
     assert not has_trials(diagnosis)
     assert diagnosis.untested_reason in diagnosis.warnings
@@ -85,7 +85,7 @@ def test_too_little_held_out_text_is_told_with_what_helps(falling: Path) -> None
     assert "no change that was tried" not in said
 
 
-def test_a_loss_that_still_fell_is_told_where_more_steps_were_not_tried() -> None:
+def test_falling_loss_is_reported_when_more_steps_untested() -> None:
     def describe_loss_drop(fell: float, untested_reason: str | None) -> list[str]:
         return describe_normal_run(
             {"last_epoch_gain": Measurement("last_epoch_gain", fell, "nats")}, Path("run"), untested_reason

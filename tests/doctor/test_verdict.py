@@ -36,7 +36,7 @@ def verdict(gains: list[TreatmentEffect], share_of_run: float = 1.0, **values: f
     return decide_verdict(ranked_causes, make_measurements(**values), gains, prescriptions, share_of_run)
 
 
-def test_the_cause_whose_remedy_gains_most_is_the_verdict() -> None:
+def test_verdict_is_the_cause_with_maximum_effect() -> None:
     decision = verdict([gain("learning_rate_too_low", 0.2), gain("batch_too_large", 0.3)])
     assert decision.verdict == "batch_too_large"
     assert decision.probability > 0.9
@@ -46,7 +46,7 @@ def test_the_cause_whose_remedy_gains_most_is_the_verdict() -> None:
     assert "another change helps more" in reasons["learning_rate_too_low"]
 
 
-def test_what_may_yet_be_enough_is_not_decided() -> None:
+def test_insignificant_large_effect_is_inconclusive() -> None:
     """Large enough by what was measured, by chance perhaps; and too small whatever its interval."""
     effects = [gain("learning_rate_too_low", 0.0), gain("batch_too_large", 0.03, 0.02)]
     left = {r.cause: r.is_inconclusive for r in verdict([*effects, gain("context_too_short", 0.5)]).ruled_out
@@ -59,7 +59,7 @@ def test_what_may_yet_be_enough_is_not_decided() -> None:
     assert reasons["batch_too_large"].endswith("by chance once in 8 where so much is tried")
 
 
-def test_gains_that_overlap_share_the_probability() -> None:
+def test_similar_effects_split_the_probability() -> None:
     decision = verdict(
         [gain("learning_rate_too_low", 0.29, 0.05), gain("batch_too_large", 0.3, 0.05)]
     )
@@ -77,13 +77,13 @@ def test_nothing_worth_having_is_healthy(mean: float) -> None:
     assert decision.findings == []
 
 
-def test_what_is_bought_must_gain_more() -> None:
+def test_costly_treatment_needs_a_larger_effect() -> None:
     assert verdict([gain("model_too_small", 0.07, buys=True)]).verdict == "healthy"
     assert verdict([gain("model_too_small", 0.07)]).verdict == "model_too_small"
     assert verdict([gain("model_too_small", 0.2, buys=True)]).verdict == "model_too_small"
 
 
-def test_a_gain_that_may_be_chance_is_unknown() -> None:
+def test_insignificant_effect_gives_unknown_verdict() -> None:
     decision = verdict([gain("learning_rate_too_low", 0.09, 0.05)])
     assert decision.verdict == "unknown"
     assert decision.best_effect is None
@@ -94,7 +94,7 @@ def test_a_gain_that_may_be_chance_is_unknown() -> None:
     assert decision.findings[0].trial is not None
 
 
-def test_what_may_be_chance_and_is_little_leaves_a_run_healthy() -> None:
+def test_small_insignificant_effect_gives_healthy_verdict() -> None:
     """Under a hundredth of the loss: more than would count if it were sure."""
     little = gain("learning_rate_too_low", 0.035, 0.01)
     assert verdict([little]).verdict == "learning_rate_too_low"
@@ -104,13 +104,13 @@ def test_what_may_be_chance_and_is_little_leaves_a_run_healthy() -> None:
     assert any(out.trial and out.trial.is_inconclusive for out in doubtful.ruled_out)
 
 
-def test_a_gain_that_does_not_last_is_none() -> None:
+def test_vanishing_extrapolated_effect_gives_healthy_verdict() -> None:
     lasting = replace(gain("learning_rate_too_low", 0.2), extrapolated_reduction=0.15)
     assert verdict([lasting]).verdict == "learning_rate_too_low"
     assert verdict([replace(lasting, extrapolated_reduction=0.001)]).verdict == "healthy"
 
 
-def test_neutral_changes_at_the_floor_of_the_text_are_the_floor() -> None:
+def test_neutral_treatments_at_entropy_limit_give_noise_floor() -> None:
     neutral = [gain("learning_rate_too_low", 0.0), gain("bad_schedule", -0.01)]
     assert verdict(neutral, counting_ladder=0.0, floor_gap=0.01).verdict == "noise_floor"
     assert verdict(neutral, counting_ladder=0.3, floor_gap=0.01).verdict == "healthy"
@@ -120,14 +120,14 @@ def test_neutral_changes_at_the_floor_of_the_text_are_the_floor() -> None:
     assert verdict(neutral, 1.0, counting_ladder=0.3, floor_gap=1.07).verdict == "healthy"
 
 
-def test_a_run_that_knows_frequencies_alone_is_not_at_the_floor_of_a_text_that_tells_more() -> None:
+def test_unigram_level_loss_is_not_noise_floor() -> None:
     neutral = [gain("learning_rate_too_low", 0.0), gain("bad_schedule", -0.01)]
     known = {"counting_ladder": 0.0, "floor_gap": 0.0, "held_out_loss": 1.94, "unigram_loss": 1.95}
     assert verdict(neutral, 1.0, information=0.003, **known).verdict == "noise_floor"
     assert verdict(neutral, 1.0, information=0.9, **known).verdict == "unknown"
 
 
-def test_where_text_is_short_the_best_setting_is_told_as_well() -> None:
+def test_too_little_data_verdict_also_recommends_best_config() -> None:
     text = gain("too_little_data", 0.9)
     text = replace(text, treatment=Treatment(text.treatment.cause, TreatmentChange("half", {}, is_ablation=True), True))
     decision = verdict([text, gain("vocabulary_too_large", 0.3), gain("batch_too_large", 0.1)])
@@ -148,7 +148,7 @@ def test_where_text_is_short_the_best_setting_is_told_as_well() -> None:
     assert counted.findings[1].probability > 0.9
 
 
-def test_what_spoils_the_measure_comes_before_what_gains() -> None:
+def test_invalid_evaluation_outranks_effects() -> None:
     leaky = {"overlap": 0.4, "clean_rise": 0.5, "repeats": 0.0}
     decision = verdict([gain("learning_rate_too_low", 0.9)], **leaky)
     assert decision.verdict == "leakage"
@@ -171,7 +171,7 @@ def test_what_spoils_the_measure_comes_before_what_gains() -> None:
     assert verdict([gain("bad_schedule", 0.0)], shift=0.21).verdict == "healthy"
 
 
-def test_hardly_any_text_is_the_cause_by_itself_whatever_else_is_read() -> None:
+def test_tiny_corpus_verdict_overrides_other_metrics() -> None:
     # Ten short sentences, one update: all the signs of a low rate, none of a text known by heart.
     slow = {"multiplier_fresh": 76.0, "update_ratio": 0.0005, "generalisation_gap": 0.1,
             "rise_after_best": 0.0, "epochs": 1.0}  # fmt: skip
@@ -189,14 +189,14 @@ def test_hardly_any_text_is_the_cause_by_itself_whatever_else_is_read() -> None:
     assert verdict(gains, train_tokens=1000.0).verdict == "learning_rate_too_low"
 
 
-def test_many_neutral_remedies_leave_a_healthy_run_in_no_doubt() -> None:
+def test_neutral_treatments_preserve_healthy_probability() -> None:
     neutral = [gain(name, 0.004, 0.016) for name in "abcdefghi"]
     assert probability_best(neutral)["healthy"] == pytest.approx(0.97)
     # One that was measured worth having, and may be chance, does.
     assert 0.3 < probability_best([*neutral, gain("j", 0.05, 0.03)])["healthy"] < 0.7
 
 
-def test_a_gain_just_under_what_counts_makes_healthy_less_sure() -> None:
+def test_near_threshold_effect_lowers_healthy_probability() -> None:
     """By a hair is not 0.97: of 4 nats a bought gain counts from 0.12."""
     near = probability_best([gain("a", 0.119, 0.02, buys=True), gain("b", 0.0)])
     assert near["healthy"] == pytest.approx(0.5, abs=0.03)
@@ -204,13 +204,13 @@ def test_a_gain_just_under_what_counts_makes_healthy_less_sure() -> None:
     assert far["healthy"] == pytest.approx(0.97, abs=0.001)
 
 
-def test_of_two_gains_the_surer_is_the_likelier_best() -> None:
+def test_probability_favors_effect_with_smaller_error() -> None:
     # One seed that gained 0.11 within 0.11 says less than eight that gained 0.09 within 0.02.
     chances = probability_best([gain("swings", 0.11, 0.11), gain("sure", 0.09, 0.02)])
     assert chances["sure"] > chances["swings"]
 
 
-def test_chances_sum_to_one_less_what_was_not_raced() -> None:
+def test_cause_probabilities_sum_to_one_minus_untested() -> None:
     chances = probability_best([gain("a", 0.1), gain("b", 0.1), gain("c", 0.0)])
     assert sum(chances.values()) == pytest.approx(0.97)
     assert chances["a"] == pytest.approx(chances["b"], abs=0.05)
@@ -218,7 +218,7 @@ def test_chances_sum_to_one_less_what_was_not_raced() -> None:
     assert softmax_probabilities([0.0, 0.0], 0.0) == pytest.approx([1 / 3] * 3)
 
 
-def test_without_trials_the_signals_speak() -> None:
+def test_verdict_without_trials_uses_metrics() -> None:
     slow = {"multiplier_fresh": 200.0, "update_ratio": 0.0005}
     ranked_causes = rank_causes(CAUSES, CONFIG, make_measurements(**slow))
     assert decide_without_trials(ranked_causes, make_measurements(**slow)).verdict == "learning_rate_too_low"

@@ -69,7 +69,7 @@ def diagnosed(trained: Path, own_folder: Path) -> Path:
         {"trial": trial(0.3, "4 times the batch", counts=False) | {"undecided": True}},
     ],
 )
-def test_what_was_not_tried_or_not_decided_stays_open(
+def test_checklist_answer_is_open_when_untested_or_inconclusive(
     diagnosed: Path, left_open: dict[str, Any]
 ) -> None:
     file = diagnosed / "diagnosis.json"
@@ -82,12 +82,12 @@ def test_what_was_not_tried_or_not_decided_stays_open(
     assert "obody knows" in batch.reason
 
 
-def test_the_causes_of_the_rules_are_causes_of_the_doctor() -> None:
+def test_checklist_rules_use_registered_causes() -> None:
     assert {name for rule in RULES for name in rule.causes} <= {cause.name for cause in CAUSES}
     assert len(RULES) == 5
 
 
-def test_without_a_diagnosis_every_answer_is_open_and_that_is_said(trained: Path) -> None:
+def test_checklist_without_diagnosis_is_open_and_explains(trained: Path) -> None:
     checklist_result = answer_checklist(trained)
     assert not checklist_result.diagnosed
     assert {(a.answer, a.is_tested) for a in checklist_result.answers} == {("open", False)}
@@ -103,7 +103,7 @@ def test_without_a_diagnosis_every_answer_is_open_and_that_is_said(trained: Path
     assert f"{summary['parameters']:,} parameters" in checklist_result.answers[0].reason
 
 
-def test_a_diagnosis_may_take_its_share_of_a_long_run_and_some_time_of_any() -> None:
+def test_trial_seconds_grow_with_run_length_above_minimum() -> None:
     assert [trial_budget_seconds(full) for full in (1, 5, 600, 10_000)] == [60, 100, 180, 1500]
     assert trial_budget_seconds(10_000, 0.5) == 5000
     assert trial_budget_seconds(1, 0.5, min_seconds=2) == 2
@@ -136,7 +136,7 @@ def test_the_advice_follows_from_why_nothing_was_tried(diagnosed: Path) -> None:
     assert sentence == "All five are open. Nothing was tried: hold out more."
 
 
-def test_a_gain_that_is_real_but_not_the_largest_answers_too(diagnosed: Path) -> None:
+def test_checklist_answers_from_smaller_significant_effect(diagnosed: Path) -> None:
     file = diagnosed / "diagnosis.json"
     content = json.loads(file.read_text())
     content["ruled_out"].append({
@@ -180,7 +180,7 @@ def test_the_doctors_own_judgement_is_the_answer(
     assert (rule_answer.answer, rule_answer.is_tested) == (answer, True)
 
 
-def test_a_diagnosis_that_judged_no_trial_leaves_it_open(diagnosed: Path) -> None:
+def test_checklist_answer_is_open_for_outdated_diagnosis(diagnosed: Path) -> None:
     file = diagnosed / "diagnosis.json"
     content = json.loads(file.read_text())
     del content["ruled_out"][1]["trial"]["counts"]
@@ -190,7 +190,7 @@ def test_a_diagnosis_that_judged_no_trial_leaves_it_open(diagnosed: Path) -> Non
     assert "older" in size.reason
 
 
-def test_what_more_steps_in_the_same_time_would_beat_is_no_fault(diagnosed: Path) -> None:
+def test_checklist_uses_effect_at_equal_time(diagnosed: Path) -> None:
     file = diagnosed / "diagnosis.json"
     content = json.loads(file.read_text())
     for equal, answer in ((0.2, "no"), (-0.2, "yes")):
@@ -199,7 +199,7 @@ def test_what_more_steps_in_the_same_time_would_beat_is_no_fault(diagnosed: Path
         assert answer_checklist(diagnosed).answers[0].answer == answer
 
 
-def test_a_run_that_diverged_answers_nothing_more(diagnosed: Path) -> None:
+def test_checklist_is_open_for_diverged_run(diagnosed: Path) -> None:
     file = diagnosed / "diagnosis.json"
     content = json.loads(file.read_text())
     content |= {"verdict": "diverged", "causes": []}
@@ -220,6 +220,6 @@ def test_the_verb_prints_lines_or_one_object(
     assert [a["rule"] for a in content["answers"]] == [rule.name for rule in RULES]
 
 
-def test_a_folder_that_is_no_run_gets_one_sentence(own_folder: Path) -> None:
+def test_checklist_rejects_folder_without_run(own_folder: Path) -> None:
     with pytest.raises(RunFolderError, match=r"no run\.json"):
         answer_checklist(own_folder)

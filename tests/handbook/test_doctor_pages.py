@@ -54,7 +54,7 @@ def flat(page: Page) -> str:
     return " ".join(page.text.split())
 
 
-def test_every_cause_and_every_bug_has_a_page_and_there_is_no_other() -> None:
+def test_pages_match_registered_causes_and_bugs() -> None:
     assert {p.name for p in PAGES.values() if p.group == "Causes"} == {c.name for c in CAUSES}
     assert {p.name for p in PAGES.values() if p.group == "Bugs"} == {b.name for b in BUGS}
     assert len(PAGES) == len(CAUSES) + len(BUGS) > 40
@@ -73,13 +73,13 @@ def test_a_page_is_whole(name: str) -> None:
     assert explain_page(name).text == page.text
 
 
-def test_a_cause_has_all_that_a_setting_has_in_the_same_order() -> None:
+def test_cause_headings_include_setting_headings_in_order() -> None:
     assert tuple(h for h in causes.HEADINGS if h in HEADINGS) == HEADINGS
     assert len(set(causes.HEADINGS)) == len(causes.HEADINGS)
 
 
 @pytest.mark.parametrize("page", OF_CAUSES, ids=lambda p: p.name)
-def test_the_page_of_a_cause_is_read_in_two_minutes_and_says_something(page: Page) -> None:
+def test_cause_page_sections_have_adequate_length(page: Page) -> None:
     assert WORDS[0] <= sum(len(body.split()) for body in page.sections.values()) <= WORDS[1]
     min_section_words = {"An analogy": 15, "In technical words": 30, "More and less": 25, "Typical values": 20}
     for section, words in min_section_words.items():
@@ -97,7 +97,7 @@ def test_names_in_the_page_of_a_cause_resolve(page: Page) -> None:
 
 
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda c: c.name)
-def test_the_page_of_a_cause_tells_what_the_doctor_expects(cause: causes.Cause) -> None:
+def test_cause_page_lists_expected_metrics(cause: causes.Cause) -> None:
     text = " ".join(PAGES[cause.name].sections["Typical values"].split())
     assert "{" not in text
     for sign in cause.expected_ranges:
@@ -106,7 +106,7 @@ def test_the_page_of_a_cause_tells_what_the_doctor_expects(cause: causes.Cause) 
         assert (f"{words} (healthy: {healthy})" if healthy else words) in text
 
 
-def test_a_page_that_is_not_whole_is_refused() -> None:
+def test_cause_page_rejects_missing_heading() -> None:
     cause = CAUSES[0]
     assert parse_cause_page(cause).sections == PAGES[cause.name].sections
     broken = replace(cause, page=cause.page.replace("An analogy:", "A picture:"))
@@ -154,7 +154,7 @@ def smoothing_floor(share: float, vocabulary: int) -> float:
         ("vocabulary_too_large", f"fewer than {RARE_TOKEN_COUNT} uses"),
     ],
 )  # fmt: skip
-def test_constants_that_a_cause_names_are_those_of_the_program(name: str, phrase: str) -> None:
+def test_cause_page_constants_match_code(name: str, phrase: str) -> None:
     assert phrase in flat(PAGES[name])
 
 
@@ -181,7 +181,7 @@ def test_the_list_has_them_in_groups(explain: Explain) -> None:
         assert f"- `{page.name}`: {page.title}\n" in listed
 
 
-def test_a_cause_speaks_of_the_diagnosis_of_a_run(
+def test_cause_page_shows_diagnosis_of_a_run(
     explain: Explain, trained: Path, own_folder: Path
 ) -> None:
     name = "learning_rate_too_low"

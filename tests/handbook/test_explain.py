@@ -30,7 +30,7 @@ def test_alone_it_lists_every_page_by_group(explain: Explain) -> None:
         assert f"- `{page.name}`: {page.title}\n" in done.out
 
 
-def test_a_page_is_plain_markdown_where_no_terminal_is(explain: Explain) -> None:
+def test_explain_prints_plain_markdown_without_terminal(explain: Explain) -> None:
     done = explain("learning", "rate")
     assert done.code == 0
     assert done.out == load_markdown_pages()["learning_rate"].text + "\n"
@@ -90,7 +90,7 @@ def test_with_a_run_its_section_comes_first(explain: Explain, trained: Path) -> 
     assert content["text"] + "\n" == done.out
 
 
-def test_a_page_without_numbers_of_a_run_says_so(explain: Explain, trained: Path) -> None:
+def test_explain_reports_page_without_run_values(explain: Explain, trained: Path) -> None:
     assert "A run holds no number about this." in explain("temperature", "--run", trained).out
     assert json.loads(explain("temperature", "--run", trained, "--json").out)["yours"] is None
 
@@ -101,14 +101,14 @@ def test_every_page_is_explained_with_a_run(explain: Explain, trained: Path, pag
     assert (done.code, done.err) == (0, "")
 
 
-def test_an_unknown_word_gets_one_sentence_and_exit_code_2(explain: Explain) -> None:
+def test_explain_rejects_unknown_topic_with_exit_two(explain: Explain) -> None:
     done = explain("lerning_rate")
     assert (done.code, done.out) == (2, "")
     assert done.err.count("\n") == 1
     assert "did you mean learning_rate" in done.err
 
 
-def test_a_folder_that_is_no_run_gets_one_sentence(explain: Explain, tmp_path: Path) -> None:
+def test_explain_rejects_folder_without_run(explain: Explain, tmp_path: Path) -> None:
     done = explain("loss", "--run", tmp_path)
     assert (done.code, done.out) == (2, "")
     assert done.err.count("\n") == 1

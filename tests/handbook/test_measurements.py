@@ -53,7 +53,7 @@ def test_an_unfounded_claim_is_noticed() -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_claim_of_a_measurement_of_ours_names_its_file_or_what_it_is(name: str) -> None:
+def test_page_claims_cite_a_results_file(name: str) -> None:
     sections = {h: body for h, body in PAGES[name].sections.items() if h not in TITLES}
     assert [bad for body in sections.values() for bad in unfounded(body)] == []
 
@@ -98,7 +98,7 @@ def test_quotes_are_read_as_they_are_meant() -> None:
     assert float(format_like(176, "170")) != 170
 
 
-def test_what_pages_quote_of_real_runs_is_what_was_read() -> None:
+def test_page_quotes_match_measurements_of_runs() -> None:
     quotes = [(page.name, *q) for page in PAGES.values() for q in quoted(page.text)]
     assert len(quotes) > 40
     wrong = [
@@ -110,7 +110,7 @@ def test_what_pages_quote_of_real_runs_is_what_was_read() -> None:
 
 
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda c: c.name)
-def test_a_threshold_that_is_a_guess_is_called_one(cause: causes.Cause) -> None:
+def test_cause_page_labels_guessed_thresholds(cause: causes.Cause) -> None:
     folder = Path(causes.__file__).parent
     code = (folder / f"{cause.name}.py").read_text(encoding="utf-8").split('"""', 2)[2]
     text = " ".join(cause_and_bug_pages()[cause.name].sections["Typical values"].split()).lower()
@@ -118,7 +118,7 @@ def test_a_threshold_that_is_a_guess_is_called_one(cause: causes.Cause) -> None:
     assert "prototype" not in code.lower() or "prototype's first guess" in text
 
 
-def test_the_prototype_is_what_the_recipe_says_it_was() -> None:
+def test_prototype_description_matches_recipe_page() -> None:
     recipe = (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8")
     assert "Neither script nor raw losses were kept" in recipe
     assert "not kept" in PROTOTYPE

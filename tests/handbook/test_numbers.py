@@ -416,7 +416,7 @@ EXPECTED: dict[str, Expected] = {
 }
 
 
-def test_every_page_with_something_to_say_is_checked_here() -> None:
+def test_run_number_tests_cover_every_topic() -> None:
     assert set(EXPECTED) == set(TOPICS)
     assert set(TOPICS) <= set(load_markdown_pages())
 

@@ -51,13 +51,13 @@ def content(name: str) -> str:
     return (FILES / f"{name}.md").read_text(encoding="utf-8")
 
 
-def test_every_setting_choice_and_idea_has_a_page_and_there_is_no_other() -> None:
+def test_pages_match_settings_choices_and_concepts() -> None:
     assert len(CHOICES) == 9
     assert set(PAGES) == set(SETTINGS) | CHOICES | IDEAS
     assert {path.stem for path in FILES.iterdir()} == set(PAGES)
 
 
-def test_a_setting_stands_in_the_group_of_its_key() -> None:
+def test_setting_page_group_matches_config_group() -> None:
     for key, field in RunConfig.model_fields.items():
         extra = field.json_schema_extra
         assert isinstance(extra, dict)
@@ -68,7 +68,7 @@ def test_a_setting_stands_in_the_group_of_its_key() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES.values(), ids=list(PAGES))
-def test_a_page_has_all_headings_in_order_and_a_readable_length(page: Page) -> None:
+def test_page_has_ordered_headings_and_adequate_length(page: Page) -> None:
     assert tuple(page.sections) == HEADINGS
     assert re.findall(r"^## (.+)$", page.text, re.MULTILINE) == list(HEADINGS)
     assert WORDS[0] <= sum(len(body.split()) for body in page.sections.values()) <= WORDS[1]
@@ -95,13 +95,13 @@ def test_links_and_names_in_a_page_resolve(page: Page) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES.values(), ids=list(PAGES))
-def test_further_reading_names_a_year_or_a_documentation(page: Page) -> None:
+def test_literature_section_cites_year_or_documentation(page: Page) -> None:
     reading = page.sections["Further reading"]
     assert re.search(r"\((19|20)\d\d\), \"|[Dd]ocumentation|Standard Annex", reading)
     assert "http" not in page.text
 
 
-def test_what_a_foreign_log_shows_has_a_page() -> None:
+def test_loss_log_metrics_have_pages() -> None:
     source = (Path(shapes.__file__)).read_text(encoding="utf-8")
     metric_names = set(re.findall(r'"([a-z]+_[a-z_]+)", ', source)) - {c.name for c in CAUSES}
     assert len(metric_names) > 5
@@ -114,7 +114,7 @@ def test_every_page_can_be_reached_from_another() -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_defaults_and_bounds_are_filled_in_and_never_written_down(name: str) -> None:
+def test_page_defaults_and_bounds_are_generated(name: str) -> None:
     raw = content(name)
     assert raw.count(FACTS) == (1 if name in SETTINGS else 0)
     if name in SETTINGS:
@@ -124,7 +124,7 @@ def test_defaults_and_bounds_are_filled_in_and_never_written_down(name: str) -> 
     assert not re.search(r"\bdefaults?\b[^.\n]{0,30}\d", raw, re.IGNORECASE)
 
 
-def test_healthy_ranges_are_filled_in_and_are_those_of_the_doctor() -> None:
+def test_page_reference_ranges_match_diagnosis() -> None:
     named = [reading for page_metrics in PAGE_METRICS.values() for reading in page_metrics]
     assert len(named) == len(set(named))
     assert set(HEALTHY_RANGES) <= set(named)
@@ -137,7 +137,7 @@ def test_healthy_ranges_are_filled_in_and_are_those_of_the_doctor() -> None:
                        for bound in (low, high) if bound is not None)  # fmt: skip
 
 
-def test_a_page_says_whose_number_a_healthy_range_is() -> None:
+def test_page_states_origin_of_reference_range() -> None:
     assert set(HEALTHY_RANGES) > set(RANGE_SOURCES)
     guessed = 0
     for name, page in PAGES.items():
@@ -212,7 +212,7 @@ def test_generation_settings_are_those_of_sampling() -> None:
     assert set(GENERATION) | {"greedy"} == set(SamplingOptions.__struct_fields__)
 
 
-def test_constants_that_pages_name_are_those_of_the_program() -> None:
+def test_page_constants_match_code() -> None:
     from descend.signals.matrices import RECORD_EVERY_STEPS
     from descend.text.stats import RARE_TOKEN_COUNT
 
@@ -247,7 +247,7 @@ def test_a_page_renders_on_a_terminal(page: Page) -> None:
         ("--batch-size", "batch_size"), ("gradient clipping", "gradient_clip"),
     ],
 )  # fmt: skip
-def test_a_page_is_found_in_any_spelling(what: str, name: str) -> None:
+def test_find_page_accepts_spelling_variants(what: str, name: str) -> None:
     assert find_page(what).name == name
 
 
@@ -265,7 +265,7 @@ def test_no_two_pages_answer_to_the_same_word() -> None:
         ("temprature", "temperature"),
     ],
 )
-def test_an_unknown_word_is_answered_with_the_nearest_page(what: str, near: str) -> None:
+def test_find_page_suggests_nearest_page_for_unknown_topic(what: str, near: str) -> None:
     with pytest.raises(UserError, match=f"^{what}: found .*did you mean {near}") as caught:
         find_page(what)
     assert caught.value.exit_code == 2
@@ -286,7 +286,7 @@ def test_a_word_near_nothing_points_to_the_list() -> None:
         ("---\nname", "name", "needs a head"),
     ],
 )
-def test_a_page_that_is_not_whole_is_refused(old: str, new: str, said: str) -> None:
+def test_parse_page_rejects_malformed_page(old: str, new: str, said: str) -> None:
     whole = content("loss")
     assert old in whole
     assert parse_page("loss", whole) == PAGES["loss"]

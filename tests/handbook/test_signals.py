@@ -46,7 +46,7 @@ def diagnosed(
     return folder
 
 
-def test_every_reading_has_its_page(measurements: dict[str, Measurement]) -> None:
+def test_every_metric_has_a_page(measurements: dict[str, Measurement]) -> None:
     assert {"attention_logit", "dead_units", "rare_loss", "noise_scale"} <= measurements.keys()
     pages = {reading: page for page, page_metrics in PAGE_METRICS.items() for reading in page_metrics}
     assert measurements.keys() <= pages.keys()
@@ -55,7 +55,7 @@ def test_every_reading_has_its_page(measurements: dict[str, Measurement]) -> Non
     assert PAGE_METRICS.keys() <= load_all_pages().keys()
 
 
-def test_a_page_tells_what_the_diagnosis_read(
+def test_metric_page_shows_diagnosis_measurement(
     diagnosed: Path, measurements: dict[str, Measurement]
 ) -> None:
     run = read_run(diagnosed)
@@ -74,13 +74,13 @@ def test_a_page_tells_what_the_diagnosis_read(
     assert {name for page_metrics in PAGE_METRICS.values() for name in page_metrics} >= METRIC_DESCRIPTIONS.keys()
 
 
-def test_without_a_diagnosis_such_a_page_says_how_to_get_one(trained: Path) -> None:
+def test_metric_page_suggests_diagnose_when_undiagnosed(trained: Path) -> None:
     run = read_run(trained)
     for page in PAGE_METRICS.keys() - TOPICS.keys():
         assert f"`descend diagnose {trained}` measures it" in (describe_run(page, run) or "")
 
 
-def test_a_reading_that_was_not_taken_is_said_to_be_missing(
+def test_metric_page_reports_missing_measurement(
     diagnosed: Path, tmp_path: Path
 ) -> None:
     copy = tmp_path / "run"

@@ -22,7 +22,7 @@ from descend.runs.records import WeightUpdateStats
 from descend.settings import normalize_key
 
 
-def test_the_run_astray_did_go_astray_and_the_other_did_not(trained: Path, astray: Path) -> None:
+def test_fixture_runs_differ_in_overfitting(trained: Path, astray: Path) -> None:
     assert read_run(astray).best.epoch == 1
     assert read_run(trained).best.epoch > 1
     assert "higher by epoch 3" in (describe_run("overfitting", read_run(astray)) or "")
@@ -31,7 +31,7 @@ def test_the_run_astray_did_go_astray_and_the_other_did_not(trained: Path, astra
 
 
 @pytest.mark.parametrize("which", ["trained", "astray"])
-def test_every_section_ends_with_something_that_such_a_run_accepts(
+def test_run_section_ends_with_a_valid_suggestion(
     which: str, request: pytest.FixtureRequest
 ) -> None:
     run = read_run(request.getfixturevalue(which))
@@ -48,7 +48,7 @@ def test_every_section_ends_with_something_that_such_a_run_accepts(
             assert make_config(run.config.model_dump() | values) != run.config
 
 
-def test_every_setting_says_what_the_run_used_and_who_chose_it(trained: Path) -> None:
+def test_setting_section_states_value_and_origin(trained: Path) -> None:
     run = read_run(trained)
     for key in RunConfig.model_fields:
         said = describe_run(key, run) or ""
@@ -58,19 +58,19 @@ def test_every_setting_says_what_the_run_used_and_who_chose_it(trained: Path) ->
     assert f"used `warmup_steps` {steps}, chosen by descend." in (describe_run("warmup_steps", run) or "")
 
 
-def test_a_rate_per_epoch_is_told_epoch_by_epoch(astray: Path) -> None:
+def test_learning_rate_section_lists_values_per_epoch(astray: Path) -> None:
     said = describe_run("learning_rate", read_run(astray)) or ""
     assert said.startswith("Your run used `learning_rate` 0.01 from epoch 1, 2 from epoch 2.")
     assert "`--schedule wsd --learning-rate 6`" in said
 
 
-def test_pages_about_writing_have_nothing_to_say_of_a_run(trained: Path) -> None:
+def test_generation_pages_have_no_run_section(trained: Path) -> None:
     silent = {name for name in load_markdown_pages() if describe_run(name, read_run(trained)) is None}
     about_writing = {n for n, page in load_markdown_pages().items() if page.group == "Generation"}
     assert silent == about_writing
 
 
-def test_a_matrix_that_starts_at_zero_counts_from_its_second_record(trained: Path) -> None:
+def test_zero_initialized_matrix_skips_first_update_ratio(trained: Path) -> None:
     run = read_run(trained)
     first, second = run.matrices[:2]
     zero = [name for name, rms in first.weight_rms.items() if rms == 0]
@@ -96,7 +96,7 @@ def warmed_up(config: RunConfig, steps: int) -> RunConfig:
     return config.model_copy(update={"warmup_steps": steps})
 
 
-def test_of_many_matrices_the_ends_are_shown_and_the_rest_is_counted(trained: Path) -> None:
+def test_matrix_list_is_abbreviated_to_the_extremes(trained: Path) -> None:
     run = read_run(trained)
     ratios = {f"blocks.{n}.ff.up.weight": (n + 1) / 1000 for n in range(100)}
     many = WeightUpdateStats(1000, dict.fromkeys(ratios, 1.0), dict.fromkeys(ratios, 1.0), ratios)
@@ -108,7 +108,7 @@ def test_of_many_matrices_the_ends_are_shown_and_the_rest_is_counted(trained: Pa
     assert "`blocks.50.ff.up.weight`" not in said
 
 
-def test_of_many_epochs_the_first_the_best_and_the_last_are_shown(trained: Path) -> None:
+def test_epoch_list_keeps_first_best_and_last(trained: Path) -> None:
     run = read_run(trained)
     losses = [abs(n - 41) / 100 + 2 for n in range(1, 101)]
     many = [
@@ -130,7 +130,7 @@ def test_an_unfinished_run_is_to_be_resumed(trained: Path) -> None:
     assert "descend resume" in (describe_run("checkpoint", replace(run, summary=summary)) or "")
 
 
-def test_where_no_change_is_possible_another_seed_is_offered(trained: Path) -> None:
+def test_suggestion_is_another_seed_without_valid_change(trained: Path) -> None:
     run = read_run(trained)
     assert suggest_flags(run, {"embed_dim": 17}, {"embed_dim": 16}) == "try another seed (`--seed 43`)"
     assert suggest_flags(run, {"embed_dim": 17}, {"embed_dim": 32}) == "try `--embed-dim 32`"
@@ -138,7 +138,7 @@ def test_where_no_change_is_possible_another_seed_is_offered(trained: Path) -> N
     assert suggest_flags(run, *three) == "try `--batch-size 1`, `--batch-size 2` or `--batch-size 8`"
 
 
-def test_a_run_without_a_whole_epoch_is_refused_in_one_sentence(
+def test_read_run_rejects_run_without_finished_epoch(
     trained: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "run.json").write_bytes((trained / "run.json").read_bytes())

@@ -52,7 +52,7 @@ def test_from_old_to_guide_there_are_seven_changes() -> None:
     assert whole == make_config(PRESETS["guide"])
 
 
-def test_tied_keys_change_together_so_that_every_step_is_valid() -> None:
+def test_dependent_keys_form_one_valid_change() -> None:
     old = make_config({"max_seq_len": 64, "seq_len": 32, "learning_rate": 0.001})
     new = make_config({"max_seq_len": 256, "seq_len": 128, "learning_rate": {1: 1e-4, 2: 1e-3}})
     changes = diff_configs(old, new)
@@ -61,7 +61,7 @@ def test_tied_keys_change_together_so_that_every_step_is_valid() -> None:
         assert isinstance(apply_diff(old, [change], 1), RunConfig)
 
 
-def test_known_shares_are_found_exactly_and_by_orders(tiny: dict[str, object]) -> None:
+def test_contributions_match_true_values_exactly_and_by_sampling(tiny: dict[str, object]) -> None:
     # loss = 3 - 1 [epoch] + 0.5 [batch] - 0.4 [epoch and batch]; weight decay changes nothing.
     a, b = pair(tiny, epoch=2, batch_size=8, weight_decay=0.2)
 
@@ -99,7 +99,7 @@ def test_known_shares_are_found_exactly_and_by_orders(tiny: dict[str, object]) -
     assert len({round(s.value, 9) for s in alike.contributions}) == 1
 
 
-def test_pairs_are_estimated_from_the_sets_that_the_orders_met(tiny: dict[str, object]) -> None:
+def test_pair_interactions_are_estimated_from_sampled_coalitions(tiny: dict[str, object]) -> None:
     # Beside num_layers the pair of epoch and batch_size brings -0.4, beside nothing -0.2.
     a, b = pair(tiny, epoch=2, batch_size=8, weight_decay=0.2, num_layers=3)
 
@@ -151,7 +151,7 @@ def test_one_seed_and_one_order_claim_nothing(tiny: dict[str, object]) -> None:
     )
 
 
-def test_orders_of_one_seed_say_that_they_are_of_one(tiny: dict[str, object]) -> None:
+def test_single_seed_attribution_states_the_scope(tiny: dict[str, object]) -> None:
     a, b = pair(tiny, epoch=2, batch_size=8, weight_decay=0.2)
     plan = design_attribution(a, b, runs=7)
     assert not plan.exact
@@ -162,7 +162,7 @@ def test_orders_of_one_seed_say_that_they_are_of_one(tiny: dict[str, object]) ->
     assert " with the one seed tried; over its 2 orders, what helped: " in attribution.sentence
 
 
-def test_many_orders_of_each_seed_say_that_they_are_of_these_seeds() -> None:
+def test_multiple_orders_attribution_states_the_seeds() -> None:
     presets = [NamedConfig(name, make_config(PRESETS[name])) for name in ("old", "guide")]
 
     def said(orders: int) -> str:
@@ -206,7 +206,7 @@ def shared_by_none(pick: Generator) -> dict[frozenset[int], float]:
     return {members: value - sum(shares[m] for m in members) for members, value in game.items()}
 
 
-def test_of_seven_changes_that_do_nothing_few_experiments_say_a_word() -> None:
+def test_attribution_rarely_claims_null_changes() -> None:
     old, guide = (NamedConfig(name, make_config(PRESETS[name])) for name in ("old", "guide"))
     plan = design_attribution(old, guide, seeds=3)
     assert (len(plan.changes), plan.order_count) == (7, 3)
@@ -222,7 +222,7 @@ def test_of_seven_changes_that_do_nothing_few_experiments_say_a_word() -> None:
     assert said < 0.06
 
 
-def test_words_are_corrected_for_the_number_of_changes_and_intervals_are_not(
+def test_attribution_claims_are_corrected_but_intervals_are_not(
     tiny: dict[str, object],
 ) -> None:
     # What a change brings with each of three seeds: the first is told apart, the second by itself.

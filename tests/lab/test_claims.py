@@ -52,7 +52,7 @@ def test_the_quoted_numbers_are_noticed_when_wrong() -> None:
     assert format_difference(-0.102, (-0.191, -0.010)) not in page("claims.md")
 
 
-def test_every_claim_has_the_command_that_repeats_it() -> None:
+def test_every_claim_has_a_reproducing_command() -> None:
     rows = claim_rows()
     assert len(rows) > 9
     for claim, (experiment, *_, command) in rows.items():
@@ -63,7 +63,7 @@ def test_every_claim_has_the_command_that_repeats_it() -> None:
             assert re.match(r"`(descend|python benchmarks)", command), claim
 
 
-def test_the_row_on_all_changes_quotes_runs_of_both_kinds() -> None:
+def test_all_changes_claim_matches_both_result_sets() -> None:
     row = claim_rows()["the five changes from `old` to `guide` make the model learn"]
     texts = (
         "0.02_tinyshakespeare",
@@ -109,7 +109,7 @@ def test_the_row_on_epochs_quotes_the_run() -> None:
 
 
 @pytest.mark.parametrize("name", ["attribute.md", "compare.md"])
-def test_no_effect_is_told_that_no_table_of_the_page_shows(name: str) -> None:
+def test_page_text_quotes_only_tabulated_effects(name: str) -> None:
     """Tables and examples are made from the results (tests/benchmarks/test_tables.py)."""
     text = page(name)
     table_text = "".join(BLOCK.findall(text))
@@ -117,7 +117,7 @@ def test_no_effect_is_told_that_no_table_of_the_page_shows(name: str) -> None:
     assert set(EFFECT.findall(BLOCK.sub("", text))) <= set(EFFECT.findall(table_text))
 
 
-def test_attributions_hold_what_follows_from_their_runs() -> None:
+def test_stored_attributions_are_reproducible_from_stored_runs() -> None:
     """Copied, so that a file which differs is not mended by the test."""
     files = sorted((RESULTS / "attribute").glob("*.json"))
     assert files

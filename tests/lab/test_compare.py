@@ -64,7 +64,7 @@ def test_a_comparison_is_its_pairs(tiny: dict[str, object]) -> None:
     assert msgspec.json.decode(msgspec.json.encode(result), type=Comparison) == result
 
 
-def test_equal_tokens_steps_and_time_are_what_they_say(tiny: dict[str, object]) -> None:
+def test_budget_unit_determines_steps_per_trial(tiny: dict[str, object]) -> None:
     arms = make_arms(base(tiny), parse_vary_flags(["batch_size=4,16"]))
     tokens = plan_comparison(arms, match="tokens", budget=6400, seeds=1)
     assert [a.steps for a in tokens.all_arms] == [100, 25]
@@ -94,7 +94,7 @@ def test_where_vocabularies_differ_bytes_are_compared(tiny: dict[str, object]) -
     assert "bits per byte" in comparison_text(result)
 
 
-def test_a_bit_per_byte_is_judged_by_the_nats_of_a_token(tiny: dict[str, object]) -> None:
+def test_bits_per_byte_effect_is_converted_to_nats(tiny: dict[str, object]) -> None:
     """A bit a byte of long tokens is more nats than one of letters."""
     for size, tokenizer in ((320, "bpe"), (300, "char")):
         arm = make_trial_spec(make_config(tiny | {"vocab_size": size, "tokenizer": tokenizer}), steps=1)
@@ -108,7 +108,7 @@ def test_a_bit_per_byte_is_judged_by_the_nats_of_a_token(tiny: dict[str, object]
         assert verdict == ("better" if tokenizer == "bpe" else "not told apart")
 
 
-def test_a_grid_and_named_arms(tiny: dict[str, object], tiny_file: Path, trained: Path) -> None:
+def test_comparison_accepts_grid_or_named_configs(tiny: dict[str, object], tiny_file: Path, trained: Path) -> None:
     grid = make_arms(base(tiny), parse_vary_flags(["embed_dim=16,32", "batch_size=4,8"]))
     assert [c.name for c in grid] == [
         "embed_dim=16 batch_size=4", "embed_dim=16 batch_size=8",
@@ -122,7 +122,7 @@ def test_a_grid_and_named_arms(tiny: dict[str, object], tiny_file: Path, trained
     assert arms[1].config.epoch == 2
 
 
-def test_a_plain_rate_takes_a_rate_per_epoch_away(tiny: dict[str, Any]) -> None:
+def test_constant_learning_rate_replaces_per_epoch_schedule(tiny: dict[str, Any]) -> None:
     """Of the base, with the schedule that followed from it; where it is not varied it stays."""
     (one,) = base(tiny | {"learning_rate": {"1": 0.003, "2": 0.001}})
     assert one.config.schedule == "piecewise"
@@ -183,7 +183,7 @@ def test_more_mistakes(tiny: dict[str, object], tmp_path: Path) -> None:
         make_arms([*base(tiny), other], {})
 
 
-def test_the_verb_says_the_cost_and_prints_one_object(
+def test_compare_command_prints_cost_and_json(
     tiny: dict[str, object], tiny_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = ["compare", str(tiny["corpus_dir"]), "--config", str(tiny_file), "--json",

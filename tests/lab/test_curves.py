@@ -55,7 +55,7 @@ def observe_curve(z: Floats, path: Trajectory, until: int, noise: float = 0.0, s
     floor=st.floats(0.3, 0.7), pace=st.floats(8e3, 4e4), bend=st.floats(0.3, 0.9),
     noise=st.floats(0.05, 0.3),
 )  # fmt: skip
-def test_the_parameters_of_a_curve_seen_whole_come_back(
+def test_curve_fit_recovers_parameters_of_complete_run(
     floor: float, pace: float, bend: float, noise: float
 ) -> None:
     mean = np.array(load_curve_prior().mean) @ RUN_FEATURES.features()
@@ -69,7 +69,7 @@ def test_the_parameters_of_a_curve_seen_whole_come_back(
     assert np.exp(estimate.z[3]) == pytest.approx(noise, abs=0.08)
 
 
-def test_intervals_cover_curves_drawn_from_the_belief() -> None:
+def test_prior_intervals_cover_sampled_curves() -> None:
     prior = load_curve_prior()
     mean = np.array(prior.mean) @ RUN_FEATURES.features()
     root = np.linalg.cholesky(np.array(prior.covariance))
@@ -87,7 +87,7 @@ def test_intervals_cover_curves_drawn_from_the_belief() -> None:
     assert 0.75 <= inside / runs <= 1.0
 
 
-def test_the_interval_narrows_with_what_was_seen() -> None:
+def test_forecast_interval_narrows_with_more_steps() -> None:
     prior, path = load_curve_prior(), way()
     z = np.array(prior.mean) @ RUN_FEATURES.features()
     end = path.points_at(np.array([float(STEPS)]))
@@ -99,7 +99,7 @@ def test_the_interval_narrows_with_what_was_seen() -> None:
     assert widths[0] > 1.5 * widths[1] > 1.5 * widths[2]
 
 
-def test_a_way_counts_tokens_by_their_rate() -> None:
+def test_trajectory_weights_tokens_by_learning_rate() -> None:
     constant = way("constant").points_at(np.array([0.0, 100.0, float(STEPS)]))
     falling = way("linear").points_at(np.array([0.0, 100.0, float(STEPS)]))
     assert constant.trained[0] == falling.trained[0] == 0
@@ -128,7 +128,7 @@ def test_least_squares_finds_the_bottom_of_a_valley() -> None:
     np.testing.assert_allclose(curvature, [[401, -200], [-200, 100]], rtol=0.01)
 
 
-def test_accuracy_follows_a_falling_loss_more_than_a_rising_one() -> None:
+def test_expected_accuracy_reacts_more_to_falling_loss() -> None:
     prior = load_curve_prior()
     better, worse = expected_accuracy(np.array([3.0, 5.0]), 4.0, 0.3, prior)
     assert better - 0.3 > abs(worse - 0.3)

@@ -55,11 +55,11 @@ def test_a_finished_run_is_forecast_as_if_continued(trained: Path) -> None:
     assert abs(forecast.expected_loss_reduction) < 1  # nats: near where it stands, the run being hardly longer
 
 
-def test_without_a_number_as_many_epochs_as_it_had(trained: Path) -> None:
+def test_forecast_defaults_to_the_epochs_of_the_run(trained: Path) -> None:
     assert forecast_run(trained).epochs_ahead == 2
 
 
-def test_an_unfinished_run_is_forecast_to_its_own_end(unfinished: Path) -> None:
+def test_forecast_of_unfinished_run_covers_remaining_epochs(unfinished: Path) -> None:
     forecast = forecast_run(unfinished)
     assert not forecast.finished
     assert forecast.num_observed_epochs == 2
@@ -71,7 +71,7 @@ def test_an_unfinished_run_is_forecast_to_its_own_end(unfinished: Path) -> None:
     assert further.minutes > forecast.minutes
 
 
-def test_an_unfinished_run_of_so_many_steps_ends_there(tiny: dict[str, Any]) -> None:
+def test_forecast_of_unfinished_run_stops_at_max_steps(tiny: dict[str, Any]) -> None:
     """In the midst of its second pass: 0.4 of 60 steps are ahead of it, not those of two passes."""
     stopped_at(0.6, Path("short"), tiny | {"max_steps": 60})
     forecast = forecast_run(Path("short"))
@@ -82,7 +82,7 @@ def test_an_unfinished_run_of_so_many_steps_ends_there(tiny: dict[str, Any]) -> 
     assert forecast.minutes == pytest.approx(ahead * per_step / 60)
 
 
-def test_smoothed_losses_are_left_out(tiny: dict[str, Any], trained: Path) -> None:
+def test_forecast_ignores_label_smoothed_training_losses(tiny: dict[str, Any], trained: Path) -> None:
     """Of a run with label smoothing the epochs alone speak; before the first, nothing does."""
     stopped_at(0.7, Path("smooth"), tiny | {"label_smoothing": 0.1})
     forecast = forecast_run(Path("smooth"))
@@ -97,7 +97,7 @@ def test_smoothed_losses_are_left_out(tiny: dict[str, Any], trained: Path) -> No
         forecast_run(Path("young"))
 
 
-def test_with_less_seen_the_interval_is_wider(unfinished: Path, tmp_path: Path) -> None:
+def test_forecast_interval_is_wider_with_fewer_steps(unfinished: Path, tmp_path: Path) -> None:
     early = tmp_path / "early"
     shutil.copytree(unfinished, early)
     lines = (early / "events.jsonl").read_text().splitlines(keepends=True)
@@ -115,7 +115,7 @@ def test_with_less_seen_the_interval_is_wider(unfinished: Path, tmp_path: Path) 
     assert "could be seen" in summarize_forecast(before)
 
 
-def test_overfitting_that_was_seen_is_said(unfinished: Path, tmp_path: Path) -> None:
+def test_forecast_reports_observed_overfitting(unfinished: Path, tmp_path: Path) -> None:
     rising = with_losses(unfinished, tmp_path / "rising", {1: 3.0, 2: 3.5})
     forecast = forecast_run(rising)
     assert forecast.overfits_at_epoch == 2
@@ -135,7 +135,7 @@ def with_losses(run: Path, folder: Path, losses: dict[int, float]) -> Path:
     return folder
 
 
-def test_no_gain_is_promised_to_a_run_that_rose_after_its_best_epoch(
+def test_forecast_predicts_no_improvement_after_rising_loss(
     text_file: Path, tiny_file: Path, tmp_path: Path
 ) -> None:
     config = make_config(load_config_file(tiny_file) | {"corpus_dir": str(text_file), "epoch": 4})
@@ -164,7 +164,7 @@ def test_epochs_out_of_bounds(trained: Path, epochs: int) -> None:
         forecast_run(trained, epochs)
 
 
-def test_folders_that_are_no_runs(tmp_path: Path, trained: Path) -> None:
+def test_forecast_rejects_invalid_run_folders(tmp_path: Path, trained: Path) -> None:
     with pytest.raises(RunFolderError, match="expected the folder of a descend run"):
         forecast_run(tmp_path)
     with pytest.raises(RunFolderError):

@@ -45,7 +45,7 @@ def sample(train_bytes: int) -> CorpusProfile:
 
 @settings(max_examples=10, deadline=None)
 @given(minutes=st.floats(0.2, 3000), train_bytes=st.integers(30_000, 10**9))
-def test_every_plan_is_a_sound_configuration_within_its_time(
+def test_plan_is_a_valid_config_within_time_budget(
     minutes: float, train_bytes: int
 ) -> None:
     plan = choose_config(sample(train_bytes), RATES, OUTLOOK, minutes)
@@ -76,7 +76,7 @@ def test_more_minutes_never_promise_a_higher_loss() -> None:
         assert losses[0] > losses[-1]
 
 
-def test_more_time_or_a_faster_machine_mean_a_larger_network() -> None:
+def test_plan_network_grows_with_time_and_machine() -> None:
     short = choose_config(sample(10**8), RATES, OUTLOOK, 1).predicted.parameters
     long = choose_config(sample(10**8), RATES, OUTLOOK, 600).predicted.parameters
     tenfold = StepTimeModel(*(x / 10 for x in msgspec.structs.astuple(RATES)))
@@ -85,7 +85,7 @@ def test_more_time_or_a_faster_machine_mean_a_larger_network() -> None:
     assert fast == pytest.approx(long, rel=0.5)
 
 
-def test_a_bound_on_memory_is_kept() -> None:
+def test_plan_respects_memory_limit() -> None:
     free = choose_config(sample(10**8), RATES, OUTLOOK, 600)
     bound = free.predicted.memory_bytes // 3
     tight = choose_config(sample(10**8), RATES, OUTLOOK, 600, bound)
@@ -95,7 +95,7 @@ def test_a_bound_on_memory_is_kept() -> None:
         choose_config(sample(10**8), RATES, OUTLOOK, 600, 1000)
 
 
-def test_the_time_for_a_target_is_the_time_that_reaches_it() -> None:
+def test_minutes_for_target_loss_reach_the_target() -> None:
     target_bits_per_byte = choose_config(sample(10**7), RATES, OUTLOOK, 10).predicted.bits_per_byte
     plan = plan_for_target_loss(target_bits_per_byte, sample(10**7), RATES, OUTLOOK)
     assert plan.predicted.bits_per_byte <= target_bits_per_byte
@@ -108,7 +108,7 @@ def test_a_loss_below_zero_is_refused(target: float) -> None:
         plan_for_target_loss(target, sample(10**6), RATES, OUTLOOK)
 
 
-def test_a_loss_out_of_reach_is_said_to_be() -> None:
+def test_minutes_for_unreachable_loss_raises_error() -> None:
     with pytest.raises(UserError, match="the least expected on this text"):
         plan_for_target_loss(0.01, sample(10**6), RATES, OUTLOOK)
 
@@ -119,7 +119,7 @@ def test_times_out_of_bounds(minutes: float) -> None:
         choose_config(sample(10**6), RATES, OUTLOOK, minutes)
 
 
-def test_rates_come_back_from_what_they_predict() -> None:
+def test_fit_step_time_model_recovers_coefficients() -> None:
     works = [
         StepWorkload(shape_for(vocab, width, layers, 64), 16, 64)
         for width, layers, vocab in ((32, 2, 512), (128, 2, 1024), (192, 4, 2048), (384, 4, 4096))
@@ -138,7 +138,7 @@ def test_heads_fit_every_width() -> None:
         assert shape.ff_dim == 4 * width
 
 
-def test_more_text_more_tokens_or_a_larger_network_never_raise_the_loss_expected() -> None:
+def test_expected_loss_decreases_with_data_tokens_and_size() -> None:
     base = ScalingLawInput(
         text_difficulty=2.9, block_parameters=400_000, width=128, vocab_size=1024, bytes_per_token=2.3,
         train_tokens=400_000, tokens=300_000, batch_tokens=1024, context=64,
@@ -154,7 +154,7 @@ def test_more_text_more_tokens_or_a_larger_network_never_raise_the_loss_expected
     assert 2e-4 < rate < 2e-2
 
 
-def test_a_small_text_is_not_read_until_it_is_known_by_heart() -> None:
+def test_plan_limits_epochs_on_small_corpus() -> None:
     short, long = (choose_config(sample(100_000), RATES, OUTLOOK, m).predicted for m in (1, 60))
     assert long.num_epochs < 2 * short.num_epochs < 30
     assert long.seconds < 5 * 60  # of the sixty minutes
@@ -167,13 +167,13 @@ def describe_plan(text: CorpusProfile, minutes: float) -> str:
     return "\n".join(plan_lines(choose_config(text, RATES, OUTLOOK, minutes), MACHINE, "a.txt"))
 
 
-def test_time_that_is_left_is_told_with_why() -> None:
+def test_plan_explains_unused_time() -> None:
     assert choose_config(sample(50_000), RATES, OUTLOOK, 60).predicted.seconds < 1800
     assert "are not used, since from more passes over so short a text" in describe_plan(sample(50_000), 60)
     assert "not used" not in describe_plan(sample(10**8), 1)
 
 
-def test_an_expectation_above_counting_is_doubted_on_a_text_of_another_kind() -> None:
+def test_plan_warns_when_expected_loss_exceeds_ngram_baselines() -> None:
     regular = msgspec.structs.replace(sample(10**6), unigram=1.2, bigram=0.23, trigram=0.12)
     assert choose_config(regular, RATES, OUTLOOK, 1).predicted.bits_per_byte > 0.12
     said = describe_plan(regular, 1)
@@ -201,7 +201,7 @@ def test_a_sample_measures_the_text(text_file: Path, tmp_path: Path) -> None:
     assert hard.overlap_fraction == 0
 
 
-def test_a_long_plan_is_corrected_by_the_planned_network_itself(
+def test_long_plan_is_corrected_by_measured_step_time(
     varied_text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reckoned = make_corpus_plan(str(varied_text), 0.2)

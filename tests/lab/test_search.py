@@ -56,7 +56,7 @@ def test_two_trials_are_called_no_search() -> None:
     assert few_trials_warning(2, 2) == few_trials_warning(3, 100) == ""
 
 
-def test_the_best_of_all_is_found(search_result: SearchResult) -> None:
+def test_search_returns_the_best_trial(search_result: SearchResult) -> None:
     # Six configurations are all there are: then it ends.
     assert len(search_result.trials) == 6
     assert len({repr(t.values) for t in search_result.trials}) == len(search_result.trials)
@@ -94,7 +94,7 @@ def test_the_command_trains_the_best_one(search_result: SearchResult) -> None:
     assert '"max_steps":24' in text.replace(" ", "")
 
 
-def test_what_was_found_is_kept_and_shown(search_result: SearchResult) -> None:
+def test_search_result_is_saved_and_displayed(search_result: SearchResult) -> None:
     assert msgspec.json.decode(msgspec.json.encode(search_result), type=SearchResult) == search_result
     text = format_search(search_result)
     assert search_result.train_command in text
@@ -105,7 +105,7 @@ def test_what_was_found_is_kept_and_shown(search_result: SearchResult) -> None:
     assert study.best_value == search_result.ranking[0].bits_per_byte
 
 
-def test_a_search_is_taken_up_and_costs_nothing_twice(
+def test_search_resumes_without_repeating_trials(
     tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = planned(tiny, RATES)
@@ -133,7 +133,7 @@ def test_the_base_may_be_the_best(tiny: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("over", ["blank_rate=0.1..0.1000001", "learning_rate=0.002..0.0020001"])
-def test_a_base_outside_of_what_is_searched_is_none_of_the_trials(
+def test_search_excludes_control_outside_search_space(
     tiny: dict[str, object], over: str
 ) -> None:
     """A share of blanks that was left open, and a rate below the range; of such ranges one trial is
@@ -144,7 +144,7 @@ def test_a_base_outside_of_what_is_searched_is_none_of_the_trials(
     assert result.confirmation is not None
 
 
-def test_a_hopeless_trial_is_ended_and_one_that_may_win_is_not() -> None:
+def test_pruning_spares_trials_with_a_possible_win() -> None:
     # Four finished ones fell to 0.9, 0.9, 0.8 and 0.95 of what they had at half.
     finished = [{500: 3.0, 1000: 2.7}, {500: 2.5, 1000: 2.25}, {500: 3.0, 1000: 2.4},
                 {500: 3.0, 1000: 2.85}]  # fmt: skip
@@ -167,7 +167,7 @@ def test_between_two_judgments_a_loss_lies_in_proportion() -> None:
     assert [loss_at(curve, p) for p in places] == [4.0, 4.0, 3.75, 3.0, 2.5, 2.0]
 
 
-def test_a_search_ends_what_is_hopeless(tiny: dict[str, object]) -> None:
+def test_search_prunes_poor_trials(tiny: dict[str, object]) -> None:
     rates = ",".join(f"{n / 1000:g}" for n in range(1, 9))
     plan = planned(tiny, [f"learning_rate={rates},0.00001,0.00002"], budget=48)
     result = run_search_trials(plan)
@@ -183,7 +183,7 @@ def test_a_search_ends_what_is_hopeless(tiny: dict[str, object]) -> None:
         assert whole.bits_per_byte > 2 * (result.ranking[0].bits_per_byte or 0)
 
 
-def test_the_key_that_decides_weighs_most(tiny: dict[str, object]) -> None:
+def test_importance_ranks_the_decisive_key_first(tiny: dict[str, object]) -> None:
     plan = planned(tiny, ["learning_rate=0.0001..0.01", "dropout_rate=0..0.3"])
     study = studies.open_study(plan.file, plan.search_key, plan.budget)
     for n in range(studies.MIN_FOR_IMPORTANCE):

@@ -45,7 +45,7 @@ def test_a_range_knows_its_numbers() -> None:
     assert rates.readable(0.0012341) == 0.001234  # not below the range
 
 
-def test_what_follows_from_a_width_and_a_context() -> None:
+def test_derived_keys_follow_width_and_context() -> None:
     base = make_config({"embed_dim": 256, "num_heads": 8, "ff_dim": 1024})
     config = complete_config(base, {"embed_dim": 96, "seq_len": 512})
     # Heads of 32 and feed-forward layers of four times the width, as in the base.

@@ -62,7 +62,7 @@ def test_the_parameter_count_is_exact(shape: ModelShape) -> None:
 
 @given(shapes(), st.booleans())
 @settings(deadline=None, max_examples=20)
-def test_operations_are_those_that_torch_counts(shape: ModelShape, checkpointing: bool) -> None:
+def test_flops_match_torch_flop_counter(shape: ModelShape, checkpointing: bool) -> None:
     model, tokens = Transformer(shape), 2 * shape.max_seq_len
     model.checkpoint_activations = checkpointing
     ids = torch.zeros((2, shape.max_seq_len), dtype=torch.long)
@@ -100,7 +100,7 @@ def peak_bytes(shape: ModelShape, sequences: int, seq_len: int, **options: bool)
 @pytest.mark.parametrize("options", [{}, {"dropout": True}, {"activation_checkpointing": True}])
 @pytest.mark.parametrize("sizes", [(512, 64, 4, 6, 256, 32), (4096, 128, 8, 4, 512, 128)])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_activations_are_near_what_torch_allocates(
+def test_activation_bytes_approximate_torch_peak_memory(
     architecture: Architecture, sizes: tuple[int, ...], options: dict[str, bool]
 ) -> None:
     shape = ModelShape(architecture, *sizes)

@@ -91,7 +91,7 @@ def test_the_cache_changes_nothing(architecture: Architecture, length: int) -> N
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("greedy", [True, False])
-def test_a_batch_gives_what_each_prompt_gives_alone(
+def test_generate_batch_matches_single_prompts(
     architecture: Architecture, greedy: bool
 ) -> None:
     model = noisy(architecture)
@@ -116,7 +116,7 @@ def test_the_seed_decides(architecture: Architecture) -> None:
     assert first[0] != first[1]
 
 
-def test_rows_end_at_the_end_token_one_by_one() -> None:
+def test_generate_stops_each_row_at_end_token() -> None:
     model = noisy("modern")
     prompts = [[1], [2, 3], [4, 5, 6], [7]]
     free = written(model, prompts, GREEDY, 30)
@@ -166,7 +166,7 @@ def test_positions_beyond_the_context_play_no_part(architecture: Architecture) -
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_any_number_format_and_the_mode_is_left_as_it_was(
+def test_generate_supports_dtypes_and_restores_training_mode(
     architecture: Architecture, dtype: torch.dtype
 ) -> None:
     model = noisy(architecture).to(dtype)
@@ -185,7 +185,7 @@ def test_no_dropout_while_writing() -> None:
     assert written(model, [[1]], GREEDY, 10) == written(noisy("gpt"), [[1]], GREEDY, 10)
 
 
-def test_a_draw_follows_settings_and_numbers_of_the_row() -> None:
+def test_generate_sampling_depends_on_settings_and_row_seed() -> None:
     model = noisy("modern")
     sampling_options = SamplingOptions()
     so_far = torch.tensor([[1, 2]])
@@ -212,7 +212,7 @@ def test_out_of_bounds_is_one_clear_sentence(where: str, kwargs: dict[str, objec
     assert caught.value.location == where
 
 
-def test_nothing_asked_nothing_written() -> None:
+def test_generate_yields_nothing_for_empty_request() -> None:
     assert list(generate(noisy("gpt"), [], GREEDY, max_new_tokens=5, end_id=0)) == []
     assert list(generate(noisy("gpt"), [[1]], GREEDY, max_new_tokens=0, end_id=0)) == []
 
@@ -249,7 +249,7 @@ def test_streamed_text_is_the_text(kind: TokenizerKind, text: str) -> None:
 
 @given(st.lists(st.integers(1, 256), max_size=40))
 @settings(deadline=None, max_examples=300)
-def test_streamed_bytes_are_what_decoding_them_at_once_gives(ids: list[int]) -> None:
+def test_streamed_bytes_match_whole_decoding(ids: list[int]) -> None:
     tokenizer = TOKENIZERS["byte"]
     at_once = tokenizer.decode(ids)
     pieces, _ = streamed(tokenizer, ids, [])

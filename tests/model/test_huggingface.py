@@ -67,7 +67,7 @@ def test_transformers_computes_the_same(architecture: Architecture, sizes: tuple
 
 @pytest.mark.parametrize("sizes", SHAPES)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_there_and_back_is_the_same_to_the_bit(
+def test_huggingface_round_trip_is_bitwise_identical(
     architecture: Architecture, sizes: tuple[int, ...]
 ) -> None:
     model = noisy(architecture, sizes)
@@ -85,7 +85,7 @@ def test_there_and_back_is_the_same_to_the_bit(
     assert torch.equal(back(ids), model(ids))
 
 
-def test_what_was_written_shares_no_memory_with_the_model() -> None:
+def test_exported_weights_do_not_alias_the_model() -> None:
     model = noisy("modern")
     _, state = to_huggingface(model, END_ID)
     before = {name: weight.clone() for name, weight in state.items()}
@@ -160,7 +160,7 @@ DAMAGES: dict[str, tuple[str, Damage]] = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_what_does_not_fit_is_refused(architecture: Architecture, damage: str) -> None:
+def test_from_huggingface_rejects_inconsistent_config_or_weights(architecture: Architecture, damage: str) -> None:
     config, state = to_huggingface(noisy(architecture), END_ID)
     from_huggingface(config, state)
     where, change = DAMAGES[damage]

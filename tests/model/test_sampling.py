@@ -42,7 +42,7 @@ def test_repeated_ngrams(case: tuple[Tensor, Tensor], size: int) -> None:
     assert torch.equal(sampling.ban_repeated_ngrams(logits, so_far, size), expected)
 
 
-def test_repeated_ngrams_are_found_at_all() -> None:
+def test_forbid_ngrams_bans_the_ngram_continuation() -> None:
     so_far = torch.tensor([[5, 6, 7, 1, 5, 6], [1, 2, 3, 4, 5, 6]])
     banned = sampling.ban_repeated_ngrams(torch.zeros(2, 8), so_far, 3).isinf()
     assert banned.nonzero().tolist() == [[0, 7]]
@@ -97,7 +97,7 @@ def test_all_together_in_order(
 
 @given(cases())
 @settings(deadline=None)
-def test_greedy_leaves_out_all_that_shapes_a_draw(case: tuple[Tensor, Tensor]) -> None:
+def test_greedy_ignores_sampling_settings(case: tuple[Tensor, Tensor]) -> None:
     logits, so_far = case
     sampling_options = SamplingOptions(greedy=True, top_k=1, temperature=50.0, no_repeat_ngram_size=0)
     expected = oracle.RepetitionPenaltyLogitsProcessor(1.3)(so_far, logits.clone())
@@ -107,7 +107,7 @@ def test_greedy_leaves_out_all_that_shapes_a_draw(case: tuple[Tensor, Tensor]) -
 
 @given(cases(), st.floats(0, 1, exclude_max=True))
 @settings(deadline=None)
-def test_a_draw_never_takes_what_is_ruled_out(case: tuple[Tensor, Tensor], uniform: float) -> None:
+def test_draw_never_selects_a_masked_token(case: tuple[Tensor, Tensor], uniform: float) -> None:
     logits, so_far = case
     left = sampling.apply_logits_processors(logits, so_far, SamplingOptions(top_k=3))
     assert left.isinf().any()

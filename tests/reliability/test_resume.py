@@ -122,7 +122,7 @@ def test_another_seed_is_not_equal(tiny: Tiny) -> None:
     assert finish(job_of(tiny, "one")) != finish(job_of(tiny | {"seed": 1}, "other"))
 
 
-def test_stopped_at_the_very_end_it_only_has_to_be_finished(tiny: Tiny) -> None:
+def test_resume_after_last_step_only_finishes_run(tiny: Tiny) -> None:
     tiny["epoch"] = 1
     whole = job_of(tiny, "whole")
     expected, last = finish(whole), whole.plan.total_steps
@@ -140,7 +140,7 @@ def test_stopped_while_it_writes_a_sample_or_saves(tiny: Tiny) -> None:
 
 
 @pytest.mark.parametrize("tail", [b"", b'{"kind":"step","st', b"\0\0\0"])
-def test_after_a_crash_each_step_is_told_once(tiny: Tiny, tail: bytes) -> None:
+def test_crashed_run_has_one_event_per_step(tiny: Tiny, tail: bytes) -> None:
     expected = finish(job_of(tiny, "whole"))
     parts = job_of(tiny, "parts")
     records = run_training(parts)
@@ -161,7 +161,7 @@ def test_after_a_crash_each_step_is_told_once(tiny: Tiny, tail: bytes) -> None:
     assert list_events(Path("parts")) == list_events(Path("whole"))
 
 
-def test_killed_without_warning_it_goes_on_from_the_last_checkpoint(
+def test_killed_run_resumes_from_latest_checkpoint(
     tiny: Tiny, tiny_file: Path, text_file: Path
 ) -> None:
     keys = ["--epoch", "12", "--dropout-rate", "0.1", "--batch-size", "2"]

@@ -45,7 +45,7 @@ def test_names_cannot_become_a_part_of_the_page(trained: Path) -> None:
         assert "&lt;script&gt;" in html
 
 
-def test_of_many_epochs_the_first_the_best_and_the_last_are_shown(trained: Path) -> None:
+def test_epoch_table_keeps_first_best_and_last(trained: Path) -> None:
     one = read_summary(trained).epochs[0]
     epochs = [msgspec.structs.replace(one, epoch=n) for n in range(1, 101)]
     epoch_numbers = [e.epoch for e in subsample_epochs(epochs, 42)]

@@ -15,7 +15,7 @@ def step(number: int, clipped: bool = False) -> Step:
     return Step(number, 1, 5.0, 0.1, 0.001, 1.0, clipped, 0.1)
 
 
-def test_a_reading_outside_its_range_is_marked() -> None:
+def test_metric_outside_reference_range_is_marked() -> None:
     steps = [step(n + 1, clipped=n % 4 != 0) for n in range(200)]
     matrices = [WeightUpdateStats(n, {}, {}, {"a": 0.0001}) for n in (1, 26)]
     line = format_metrics_line(steps, matrices, [], 148)

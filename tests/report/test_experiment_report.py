@@ -137,7 +137,7 @@ def table(page: ReportPage, caption: str) -> ReportTable:
     )
 
 
-def test_a_comparison_is_shown_with_its_intervals(compared: Comparison) -> None:
+def test_comparison_report_shows_intervals(compared: Comparison) -> None:
     page = comparison_report(compared, Path("comparisons/9"))
     assert page.lead == (compared.sentence,)
     assert (page.title, page.facts.facts[0].value) == ("9", "3.400")
@@ -173,7 +173,7 @@ def test_a_notebook_shows_a_comparison(compared: Comparison) -> None:
     assert drawn == [*(a.name for a in compared.arms), "3.400", "4.000", "nats per token"]
 
 
-def test_a_notebook_draws_what_is_compared_and_nothing_of_a_name(compared: Comparison) -> None:
+def test_comparison_card_draws_values_and_escapes_names(compared: Comparison) -> None:
     first = compared.arms[0]
     seeds = [msgspec.structs.replace(first.seeds[0], bits_per_byte=b) for b in (2.0, 2.5)]
     hostile = msgspec.structs.replace(first, name="<b>" + 60 * "x", seeds=seeds)
@@ -202,7 +202,7 @@ def test_a_notebook_shows_an_attribution(attributed: Attribution) -> None:
     assert "<b>" not in html
 
 
-def test_an_attribution_is_shown_with_its_shares(attributed: Attribution) -> None:
+def test_attribution_report_shows_contributions(attributed: Attribution) -> None:
     page = attribution_report(attributed, Path("a"))
     rate, batch, whole = table(page, "Each change").rows
     assert whole[:3] == ("all of it", "-0.300", "-0.400 to -0.200")
@@ -250,7 +250,7 @@ def test_a_damaged_record_gets_one_sentence(own_folder: Path) -> None:
         write_report(own_folder)
 
 
-def test_the_command_that_repeats_it_stands_at_the_end(
+def test_report_ends_with_reproducing_command(
     compared: Comparison, tmp_path: Path
 ) -> None:
     assert comparison_report(compared, tmp_path).sections[-1].name == "settings"

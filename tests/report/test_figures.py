@@ -40,7 +40,7 @@ def test_thinning_keeps_every_spike_and_both_ends() -> None:
     assert all(y[int(a)] == b for a, b in zip(x, thinned_y, strict=True))
 
 
-def test_a_short_curve_is_left_as_it_is() -> None:
+def test_thin_leaves_short_curve_unchanged() -> None:
     assert downsample([1.0, 2.0], [3.0, 4.0]) == ([1.0, 2.0], [3.0, 4.0])
 
 
@@ -63,7 +63,7 @@ def option() -> dict[str, Any]:
     )  # fmt: skip
 
 
-def test_options_are_plain_data_and_the_same_each_time() -> None:
+def test_figure_options_are_deterministic_json() -> None:
     made = [
         option(),
         bars(["x", "y"], [1.0, 2.0], Axis("tokens"), lying=True, strong=1),
@@ -106,7 +106,7 @@ def test_words_stand_where_no_marked_point_is() -> None:
     assert all(s["z"] < dots["series"][0]["z"] for s in drawn([3.0, 3.0, 3.0, 3.0]))
 
 
-def test_an_axis_of_whole_numbers_has_no_ticks_between() -> None:
+def test_integer_axis_has_only_integer_ticks() -> None:
     made = curves([Curve("a", [1, 2], [0.0, 1.0], "@accent")], Axis("trial", whole=True), Axis("y"))
     assert made["xAxis"]["minInterval"] == 1
     assert "minInterval" not in made["yAxis"]
@@ -118,7 +118,7 @@ def test_the_strong_bar_is_set_apart() -> None:
     assert colours[0] == colours[2] != colours[1]
 
 
-def test_an_interval_reaches_from_its_low_to_its_high() -> None:
+def test_interval_figure_extends_from_low_to_high() -> None:
     made = intervals([IntervalBar("a", 0.5, 0.25, 0.75), IntervalBar("b", -1.0, -2.0, 0.0)], Axis("nats"))
     whiskers = [s["data"] for s in made["series"] if s["type"] == "line" and s["data"]]
     assert whiskers == [[[0.25, 0], [0.75, 0]], [[-2.0, 1], [0.0, 1]]]

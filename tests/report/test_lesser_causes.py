@@ -33,7 +33,7 @@ def diagnosed(*ruled_out: OtherCause) -> Diagnosis:
     )  # fmt: skip
 
 
-def test_what_gains_too_is_not_told_as_ruled_out() -> None:
+def test_smaller_effects_are_listed_apart_from_excluded_causes() -> None:
     ruled_out_causes = [
         OtherCause(cause=cause, reason="b", trial=to_paired_trial(gain(cause, mean), 1.0))
         for cause, mean in (("undertrained", 0.4), ("model_too_small", 0.8), ("leakage", -0.1))
@@ -47,7 +47,7 @@ def test_what_gains_too_is_not_told_as_ruled_out() -> None:
     assert explained.index("undertrained: b") < explained.index("How each other cause was ruled")
 
 
-def test_where_nothing_else_gains_nothing_is_said_of_it() -> None:
+def test_diagnosis_text_omits_smaller_effects_when_absent() -> None:
     out = OtherCause(cause="leakage", reason="b")
     assert LESSER not in format_diagnosis(diagnosed(out), explain=True)
     trial = to_paired_trial(gain("undertrained", 0.4), 1.0)
@@ -56,13 +56,13 @@ def test_where_nothing_else_gains_nothing_is_said_of_it() -> None:
     assert not of_old.also_improves
 
 
-def test_a_second_cause_takes_more_than_one_pair_of_runs() -> None:
+def test_second_cause_requires_two_seeds() -> None:
     once, twice = finding("batch_too_large", 1), finding("undertrained", 2)
     assert confirmed_finding([once, twice]) is twice
     assert confirmed_finding([once]) is None
 
 
-def test_a_second_cause_that_may_be_chance_is_not_told() -> None:
+def test_second_cause_requires_significance() -> None:
     """As of a second race whose verdict is `unknown`: what it finds are guesses."""
     sure = finding("undertrained", 3)
     assert sure.trial is not None

@@ -43,7 +43,7 @@ def figures(section: Section) -> list[Figure]:
     return [b for b in section.blocks if isinstance(b, Figure)]
 
 
-def test_every_rescue_is_a_row_and_stands_in_the_curves_by_its_number(rolled_back_run: Path) -> None:
+def test_every_rollback_is_in_table_and_curves(rolled_back_run: Path) -> None:
     rollbacks = read_summary(rolled_back_run).rollbacks
     assert len(rollbacks) > 2
     learning, inside = section(rolled_back_run, "learning"), section(rolled_back_run, "inside")
@@ -57,7 +57,7 @@ def test_every_rescue_is_a_row_and_stands_in_the_curves_by_its_number(rolled_bac
         assert (f"1–{len(rollbacks)}", 0.0) in marks(figure)
 
 
-def test_a_calm_run_has_no_such_table_but_the_phases_of_its_schedule(trained: Path) -> None:
+def test_stable_run_shows_schedule_phases_without_rollback_table(trained: Path) -> None:
     learning = section(trained, "learning")
     assert not any("ran away" in b.caption for b in learning.blocks if isinstance(b, ReportTable))
     named: dict[str, Any] = dict(marks(figures(learning)[0]))
@@ -66,13 +66,13 @@ def test_a_calm_run_has_no_such_table_but_the_phases_of_its_schedule(trained: Pa
     assert 1.0 < named["rate falls"] < 1.1  # after half of what follows a short warmup
 
 
-def test_a_rate_per_epoch_is_marked_where_the_epoch_begins(tiny: dict[str, object]) -> None:
+def test_per_epoch_learning_rate_is_marked_at_boundary(tiny: dict[str, object]) -> None:
     run({**tiny, "save_dir": "steps", "learning_rate": {1: 0.01, 2: 0.002}, "warmup_steps": 0})
     (loss, _) = figures(section(Path("steps"), "learning"))
     assert ("rate 0.002", 1.0) in marks(loss)
 
 
-def test_a_training_loss_above_the_held_out_one_is_explained(
+def test_token_dropout_explains_higher_training_loss(
     trained: Path, tiny: dict[str, object]
 ) -> None:
     def words(folder: Path) -> str:
@@ -83,7 +83,7 @@ def test_a_training_loss_above_the_held_out_one_is_explained(
     assert "made harder on purpose" not in words(trained)
 
 
-def test_settings_that_differ_from_the_default_stand_first(trained: Path) -> None:
+def test_nondefault_settings_are_listed_first(trained: Path) -> None:
     requested_table, default_table = (b for b in section(trained, "settings").blocks if isinstance(b, ReportTable))
     rows = {row[0]: row[1:] for row in requested_table.rows}
     assert rows["embed_dim"] == ("16", "asked", "256")

@@ -15,7 +15,7 @@ from descend.training.job import create_run, resume_run
 from descend.training.work import run_training
 
 
-def test_a_first_step_that_compiles_says_nothing_of_the_others() -> None:
+def test_step_time_estimate_ignores_compiling_first_step() -> None:
     def clock() -> Iterator[float]:
         yield from (60.0 + n for n in range(100))  # the first step ended after a minute
 
@@ -26,7 +26,7 @@ def test_a_first_step_that_compiles_says_nothing_of_the_others() -> None:
     assert paces[SETTLING:] == [pytest.approx(1.0)] * 5
 
 
-def test_a_resumed_run_is_told_how_long_it_will_take(tiny: dict[str, Any], tmp_path: Path) -> None:
+def test_resumed_run_shows_estimated_duration(tiny: dict[str, Any], tmp_path: Path) -> None:
     job = create_run(make_config(tiny | {"epoch": 3}), tmp_path / "run")
     records = run_training(job)
     for record in records:
@@ -40,7 +40,7 @@ def test_a_resumed_run_is_told_how_long_it_will_take(tiny: dict[str, Any], tmp_p
     assert ", about " in plan
 
 
-def test_a_run_that_ends_within_a_pass_is_told_in_parts_of_it(
+def test_partial_epoch_is_described_as_a_fraction(
     tiny: dict[str, Any], tmp_path: Path
 ) -> None:
     def plan_of(name: str, **keys: Any) -> str:

@@ -26,19 +26,19 @@ def test_bytes_are_joined_until_they_are_characters(bytewise: Tokenizer) -> None
     assert [p for _, places in pieces for p in places] == list(range(len(ids)))
 
 
-def test_bytes_that_are_no_character_are_shown_and_nothing_is_lost(bytewise: Tokenizer) -> None:
+def test_invalid_utf8_bytes_are_displayed_without_loss(bytewise: Tokenizer) -> None:
     ids = bytewise.encode("😀")[1:] + bytewise.encode("ab") + bytewise.encode("😀")[:2]
     pieces = list(tokens_to_text(bytewise, ids))
     assert [p for _, places in pieces for p in places] == list(range(len(ids)))
     assert "b" in "".join(t for t, _ in pieces)
 
 
-def test_white_space_can_be_seen() -> None:
+def test_white_space_is_made_visible() -> None:
     assert mark_whitespace(" a\n\tb") == "␣a↵⇥b"
     assert mark_whitespace("") == "∅"
 
 
-def test_a_picture_is_a_png_whose_opacity_is_the_share() -> None:
+def test_shade_png_encodes_weights_as_opacity() -> None:
     png = encode_png(np.array([[0.0, 1.0, 0.25]]))
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
     assert struct.unpack(">II", png[16:24]) == (3, 1)

@@ -43,7 +43,7 @@ def test_all_sections_stand_there_in_order(page: ReportPage) -> None:
     assert page.warnings == ()
 
 
-def test_every_number_of_an_epoch_is_the_recorded_one(page: ReportPage, trained: Path) -> None:
+def test_epoch_table_matches_summary_file(page: ReportPage, trained: Path) -> None:
     epochs = json.loads((trained / "summary.json").read_text())["epochs"]
     table = next(t for t in blocks(page, ReportTable) if t.caption.startswith("Each epoch"))
     assert len(table.rows) == len(epochs) == 2
@@ -56,7 +56,7 @@ def test_every_number_of_an_epoch_is_the_recorded_one(page: ReportPage, trained:
     assert all(len(row) == len(t.columns) for t in blocks(page, ReportTable) for row in t.rows)
 
 
-def test_figures_say_in_words_what_they_show(page: ReportPage) -> None:
+def test_figure_labels_describe_the_data(page: ReportPage) -> None:
     figures = blocks(page, Figure)
     assert len(figures) > 8
     for figure in figures:
@@ -64,7 +64,7 @@ def test_figures_say_in_words_what_they_show(page: ReportPage) -> None:
         assert re.search(r"\d|the table below", figure.label)
 
 
-def test_the_shaded_text_is_the_held_out_text(page: ReportPage, trained: Path, text_file: Path) -> None:
+def test_surprisal_section_shows_validation_text(page: ReportPage, trained: Path, text_file: Path) -> None:
     passages = blocks(page, ShadedText)
     text = text_file.read_text()
     shaded_text = "".join(p.text for p in passages[0].pieces).replace("↵", "").replace("⟨end⟩", "")
@@ -122,7 +122,7 @@ def test_without_the_text_the_rest_is_reported(text_file: Path, tiny: dict[str, 
     assert "the text cannot be read again" in page.warnings[0]
 
 
-def test_without_the_extra_the_tables_stay_and_it_is_said(
+def test_report_without_drawing_package_has_tables_and_warning(
     page: ReportPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing() -> None:
@@ -138,14 +138,14 @@ def test_without_the_extra_the_tables_stay_and_it_is_said(
     assert len(bare) < len(whole) / 3
 
 
-def test_data_cannot_end_the_element_that_holds_it() -> None:
+def test_script_json_escapes_closing_tags() -> None:
     hostile = ["</script><script>hacked()</script>", "<!--<script>"]
     packed = to_script_json(hostile)
     assert "<" not in packed
     assert json.loads(packed) == hostile
 
 
-def test_the_drawing_script_travels_packed_and_asks_for_nothing(page: ReportPage) -> None:
+def test_drawing_script_is_compressed_and_self_contained(page: ReportPage) -> None:
     script = drawing.load_echarts_script()
     assert gzip.decompress(base64.b64decode(script.packed)).decode() == script.code
     assert script.policy in render(page)
@@ -154,7 +154,7 @@ def test_the_drawing_script_travels_packed_and_asks_for_nothing(page: ReportPage
 
 
 @pytest.mark.parametrize("dist", [{}, {"index.js": "export {}"}])
-def test_a_package_of_another_make_is_a_missing_extra(
+def test_incompatible_drawing_package_is_a_missing_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dist: dict[str, str]
 ) -> None:
     folder = tmp_path / "nicegui" / "elements" / "echart" / "dist"
@@ -171,7 +171,7 @@ def test_a_package_of_another_make_is_a_missing_extra(
         drawing.load_echarts_script.cache_clear()
 
 
-def test_a_run_that_went_astray_in_its_first_epoch_has_a_report(tiny: dict[str, object]) -> None:
+def test_report_supports_run_diverged_in_first_epoch(tiny: dict[str, object]) -> None:
     changes = {"learning_rate": 10.0, "optimizer": "adamw", "architecture": "gpt",
                "gradient_clip": 0.0, "warmup_steps": 0, "weight_decay": 10.0,
                "save_dir": "astray", "rescue": "off"}  # fmt: skip
@@ -186,7 +186,7 @@ def test_a_run_that_went_astray_in_its_first_epoch_has_a_report(tiny: dict[str, 
     assert f'<td class="number">{loss_word(last["loss"])}</td>' in said
 
 
-def test_it_goes_into_the_folder_and_only_a_report_is_replaced(tiny: dict[str, object]) -> None:
+def test_write_report_overwrites_only_reports(tiny: dict[str, object]) -> None:
     run(tiny | {"save_dir": "mine", "epoch": 1})
     folder = Path("mine")
     assert write_report(folder).file == str(folder / REPORT)

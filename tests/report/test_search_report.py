@@ -60,7 +60,7 @@ def blocks_of(page: ReportPage, kind: type) -> list[Any]:
     return [b for s in page.sections for b in s.blocks if isinstance(b, kind)]
 
 
-def test_the_best_stand_first_and_every_trial_is_a_row(searched: SearchResult, tmp_path: Path) -> None:
+def test_search_report_ranks_and_lists_every_trial(searched: SearchResult, tmp_path: Path) -> None:
     page = search_report(searched, tmp_path)
     assert page.lead == (searched.sentence,)
     best, *_ = tables = blocks_of(page, ReportTable)
@@ -76,7 +76,7 @@ def test_the_best_stand_first_and_every_trial_is_a_row(searched: SearchResult, t
     assert "1 ended early" in page.facts.facts[1].unit
 
 
-def test_it_says_what_decided_how_sure_it_is_and_what_to_type(
+def test_search_report_shows_importance_confirmation_and_commands(
     searched: SearchResult, tmp_path: Path
 ) -> None:
     page = search_report(searched, tmp_path)
@@ -102,7 +102,7 @@ def test_the_base_may_be_the_best(searched: SearchResult, tmp_path: Path) -> Non
     assert [s.name for s in page.sections] == ["best", "decided", "trials"]
 
 
-def test_the_file_and_the_card_hold_it_without_markup_of_the_user(
+def test_search_report_and_card_escape_markup(
     searched: SearchResult, tmp_path: Path
 ) -> None:
     write_record(tmp_path, SEARCH_FILE, searched)

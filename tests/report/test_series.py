@@ -20,7 +20,7 @@ from descend.trials.arms import make_trial_spec
 from descend.trials.executor import TrialProgress, run_trials
 
 
-def test_what_is_left_by_hand() -> None:
+def test_remaining_seconds_match_hand_calculation() -> None:
     costs = {"a": 10.0, "b": 10.0, "c": 20.0}
     assert estimate_remaining_seconds(costs, {}, 5.0, 2) is None
     # Two at a time made 15 of 40 in 30 seconds: 2 a unit, and 25 are left.
@@ -29,7 +29,7 @@ def test_what_is_left_by_hand() -> None:
     assert estimate_remaining_seconds(costs, {"a": 1.0, "b": 1.0, "c": 1.0}, 30.0, 2) == 0.0
 
 
-def test_a_run_in_this_process_says_how_far_it_is(
+def test_local_trials_report_progress(
     tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trial, "PROGRESS_EVERY_SECONDS", 0.0)
@@ -42,7 +42,7 @@ def test_a_run_in_this_process_says_how_far_it_is(
     assert progress_updates[4].result is None  # its last step is made, but it is not judged yet
 
 
-def test_without_a_terminal_a_line_is_told_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_prints_periodically_without_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(series, "SECONDS_BETWEEN_LINES", 0.2)
     console = Console(file=io.StringIO(), width=200)
     with line_on(console) as renew:
@@ -53,7 +53,7 @@ def test_without_a_terminal_a_line_is_told_now_and_then(monkeypatch: pytest.Monk
     assert console.file.getvalue() == "a line\n"  # type: ignore[attr-defined]
 
 
-def test_a_stage_tells_each_quarter_once_and_how_far_it_is_now_and_then(
+def test_stage_progress_prints_each_quarter_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     console = Console(file=io.StringIO(), width=200)
@@ -67,7 +67,7 @@ def test_a_stage_tells_each_quarter_once_and_how_far_it_is_now_and_then(
     assert said == ["trying …", "trying … 25%", "trying … 34%"]
 
 
-def test_on_a_terminal_it_is_renewed_in_place_and_gone_at_the_end(tiny: dict[str, object]) -> None:
+def test_progress_is_redrawn_and_removed_on_terminal(tiny: dict[str, object]) -> None:
     console = Console(file=io.StringIO(), width=60, force_terminal=True, _environ={"TERM": "xterm"})
     arm = make_trial_spec(make_config(tiny | {"learning_rate": 0.0083}), steps=5)
     with show_trials([arm], 1, console) as on_progress:

@@ -59,7 +59,7 @@ def test_the_paragraph_tells_the_curves_apart(
         assert part not in text
 
 
-def test_a_last_epoch_that_was_cut_short_is_told_as_the_part_it_is() -> None:
+def test_summary_describes_shortened_run_with_fractional_epochs() -> None:
     whole = summary(5.0, 4.2, 4.0)
     assert summarize_run(whole).startswith("In 3 epochs and 1 min 30 s the loss")
     assert "the model guesses the next token right 25% of the time" in summarize_run(whole)
@@ -112,7 +112,7 @@ def test_overfitting_is_told_with_what_is_done() -> None:
         (3.998, "no better; the model it began from is still the better one"),
     ],
 )
-def test_a_continued_run_is_held_against_what_it_began_from(before: float, said: str) -> None:
+def test_summary_compares_continued_run_with_initial_loss(before: float, said: str) -> None:
     further = msgspec.structs.replace(summary(4.2, 4.0), continued=True, parent_validation_loss=before)
     assert said in summarize_run(further)
     assert "came down" not in summarize_run(further)
@@ -127,7 +127,7 @@ def test_a_continued_run_is_held_against_what_it_began_from(before: float, said:
         ("東" * 40, f'"{"東" * 30}"'),
     ],
 )
-def test_a_prompt_is_proposed_in_the_language_of_the_text(prompt: str, command: str) -> None:
+def test_suggested_prompt_matches_corpus_language(prompt: str, command: str) -> None:
     done = msgspec.structs.replace(summary(4.0), samples=[Sample(1, prompt, "…")])
     assert next_commands(done) == f"next: descend generate models/x {command}"
 

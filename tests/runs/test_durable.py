@@ -52,7 +52,7 @@ def partials(folder: Path) -> list[str]:
 
 
 @posix
-def test_a_writer_killed_at_any_moment_leaves_whole_files(own_folder: Path) -> None:
+def test_killed_writer_leaves_complete_files(own_folder: Path) -> None:
     pick = random.Random(3)
     for _ in range(6):
         process = subprocess.Popen([sys.executable, "-c", WRITER], stdout=subprocess.PIPE)
@@ -77,7 +77,7 @@ def test_a_writer_killed_at_any_moment_leaves_whole_files(own_folder: Path) -> N
 @settings(max_examples=30, deadline=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 @given(st.dictionaries(st.sampled_from("abcd"), st.binary(max_size=99), min_size=1), st.data())
-def test_a_folder_verifies_until_a_byte_of_it_changes(
+def test_verify_folder_fails_after_any_byte_change(
     own_folder: Path, files: dict[str, bytes], data: st.DataObject
 ) -> None:
     folder = own_folder / "folder"
@@ -110,7 +110,7 @@ def test_a_full_disk_leaves_the_old_file(own_folder: Path, monkeypatch: pytest.M
     lambda: EventLog(Path("file/inside")),
     lambda: lock_run_folder(Path("file/inside")).__enter__(),
 ])  # fmt: skip
-def test_what_cannot_be_made_is_a_disk_error(own_folder: Path, write: Callable[[], Any]) -> None:
+def test_unwritable_path_raises_disk_error(own_folder: Path, write: Callable[[], Any]) -> None:
     Path("file").write_text("in the way")
     with pytest.raises(DiskWriteError) as caught:
         write()
@@ -119,7 +119,7 @@ def test_what_cannot_be_made_is_a_disk_error(own_folder: Path, write: Callable[[
 
 
 @posix
-def test_a_run_that_meets_a_full_disk_ends_with_a_sentence_and_keeps_the_model(
+def test_full_disk_ends_run_and_preserves_existing_model(
     own_folder: Path, trained: Path, tiny_file: Path, text_file: Path
 ) -> None:
     """A limit on the size of files stands for the disk: a write beyond it fails half-way."""
@@ -154,7 +154,7 @@ def test_a_run_that_meets_a_full_disk_ends_with_a_sentence_and_keeps_the_model(
 
 
 @posix
-def test_a_log_that_meets_a_full_disk_says_so(own_folder: Path) -> None:
+def test_event_log_reports_full_disk(own_folder: Path) -> None:
     code = """
 import resource, signal
 from pathlib import Path
@@ -177,7 +177,7 @@ except DiskError as error:
     assert [r.step for r in read_events(own_folder / "run")] == list(range(int(step)))
 
 
-def test_two_writers_in_one_folder_are_told_at_once(own_folder: Path) -> None:
+def test_run_folder_lock_rejects_second_writer(own_folder: Path) -> None:
     from descend.errors import RunLockedError
 
     with lock_run_folder(own_folder / "run"):

@@ -15,7 +15,7 @@ from descend.runs import durable
 from descend.runs.folder import create_run_folder, read_info
 
 
-def test_a_run_finds_its_text_and_its_parent_from_any_folder(
+def test_run_resolves_corpus_and_parent_from_any_folder(
     own_folder: Path, text_file: Path, tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (own_folder / "my.txt").write_bytes(text_file.read_bytes())
@@ -36,7 +36,7 @@ def test_a_run_finds_its_text_and_its_parent_from_any_folder(
     assert read_info(Path("third")).parent == str(folder)
 
 
-def test_a_run_whose_text_has_gone_keeps_the_name_it_had(
+def test_run_preserves_corpus_name_when_file_is_missing(
     own_folder: Path, text_file: Path, tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = own_folder / "my.txt"
@@ -48,7 +48,7 @@ def test_a_run_whose_text_has_gone_keeps_the_name_it_had(
     assert read_info(own_folder / "run").requested_config["corpus_dir"] == "my.txt"
 
 
-def test_trying_whether_a_folder_can_be_written_leaves_nothing(own_folder: Path) -> None:
+def test_new_folder_probe_leaves_no_files(own_folder: Path) -> None:
     (own_folder / "empty").mkdir()
     for name in ("empty", "new", "new/deeper/still", None):
         create_run_folder(name)
@@ -56,12 +56,12 @@ def test_trying_whether_a_folder_can_be_written_leaves_nothing(own_folder: Path)
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc here")
-def test_a_place_that_refuses_even_the_superuser_is_a_mistake(own_folder: Path) -> None:
+def test_unwritable_system_folder_is_a_user_error(own_folder: Path) -> None:
     with pytest.raises(RunFolderError, match="/proc/foo, which cannot be made"):
         create_run_folder("/proc/foo")
 
 
-def test_a_disk_that_is_full_is_none(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_not_a_user_error(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 

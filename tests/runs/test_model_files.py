@@ -117,7 +117,7 @@ def test_a_batch_padded_by_transformers_is_the_same(
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_folder_that_transformers_wrote_is_read(
+def test_load_model_reads_transformers_folder(
     tmp_path: Path, architecture: Architecture
 ) -> None:
     tokenizer = tokenizer_of()
@@ -132,7 +132,7 @@ def test_a_folder_that_transformers_wrote_is_read(
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_what_is_saved_is_loaded_to_the_bit(tmp_path: Path, architecture: Architecture) -> None:
+def test_saved_model_loads_bitwise_identical(tmp_path: Path, architecture: Architecture) -> None:
     tokenizer = tokenizer_of()
     model = noisy(architecture, tokenizer)
     save_model(tmp_path / "deep" / "folder", model, tokenizer)
@@ -170,7 +170,7 @@ def test_saving_again_leaves_other_files_alone(tmp_path: Path, own_folder: Path)
     assert (tmp_path / "checkpoints/step_1/state.json").read_text() == "mine"
 
 
-def test_a_crash_between_two_files_leaves_a_folder_that_loads(
+def test_crash_between_file_writes_leaves_loadable_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from descend.runs import model_files as module
@@ -238,7 +238,7 @@ DAMAGES: dict[str, tuple[str, Damage]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_is_one_sentence_that_names_the_file(
+def test_load_model_names_the_damaged_file(
     tmp_path: Path, saved: dict[str, bytes], damage: str
 ) -> None:
     for name, content in saved.items():
@@ -285,7 +285,7 @@ def _summary() -> RunSummary:
     )  # fmt: skip
 
 
-def test_the_card_tells_sizes_training_and_loss_but_no_private_text() -> None:
+def test_model_card_omits_private_text() -> None:
     shape = noisy("gpt", tokenizer_of()).shape
     card = model_card(shape, 123456, _info("secret-diary"), _summary())
     header = card.split("---")[1]

@@ -34,7 +34,7 @@ def test_equal_directions_are_counted(directions: int) -> None:
     assert effective_rank(points) == pytest.approx(directions, rel=1e-4)
 
 
-def test_the_rank_is_that_of_the_singular_values() -> None:
+def test_effective_rank_matches_singular_values() -> None:
     torch.manual_seed(1)
     x = torch.randn(200, 12) @ torch.diag(torch.logspace(0, -3, 12))
     values = np.linalg.svd((x - x.mean(0)).double().numpy(), compute_uv=False)
@@ -42,12 +42,12 @@ def test_the_rank_is_that_of_the_singular_values() -> None:
     assert effective_rank(x) == pytest.approx(np.exp(-(shares * np.log(shares)).sum()), rel=1e-3)
 
 
-def test_no_spread_is_no_rank_and_no_number_is_none() -> None:
+def test_effective_rank_handles_constant_and_nan_input() -> None:
     assert effective_rank(torch.full((20, 4), 3.7)) == 0.0
     assert np.isnan(effective_rank(torch.full((20, 4), torch.nan)))
 
 
-def test_dead_units_are_those_that_never_speak() -> None:
+def test_dead_fraction_matches_never_active_units() -> None:
     units = torch.zeros(10, 8)
     units[3, :5] = 1.0  # five speak, once
     units[:, 5] = 1e-5  # one whispers
@@ -56,7 +56,7 @@ def test_dead_units_are_those_that_never_speak() -> None:
 
 
 @pytest.mark.parametrize("architecture", ["gpt", "modern"])
-def test_units_switched_off_are_found_in_their_block(architecture: str) -> None:
+def test_dead_units_are_attributed_to_the_correct_block(architecture: str) -> None:
     model = network(architecture)
     before = block_activation_stats(model, IDS)
     assert all(flow.dead_unit_fraction == 0 for flow in before)
@@ -68,7 +68,7 @@ def test_units_switched_off_are_found_in_their_block(architecture: str) -> None:
     assert [flow.dead_unit_fraction for flow in block_activation_stats(model, IDS)] == [0, 8 / 32]
 
 
-def test_the_size_is_that_of_what_leaves_the_block() -> None:
+def test_block_rms_measures_block_output() -> None:
     model = network()
     with torch.no_grad():
         for block in model.blocks:  # nothing is added: what leaves is the embedding

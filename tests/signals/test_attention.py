@@ -13,7 +13,7 @@ from descend.signals.attention import attention_weights, head_attention_patterns
 
 @pytest.mark.parametrize("architecture", ["gpt", "modern"])
 @pytest.mark.parametrize("kernel", ["matmul", "fused"])
-def test_the_weights_are_those_that_make_the_output(architecture: str, kernel: str) -> None:
+def test_attention_weights_reproduce_the_output(architecture: str, kernel: str) -> None:
     torch.manual_seed(1)
     shape = ModelShape(
         architecture=architecture, vocab_size=50, embed_dim=16, num_heads=2, num_layers=2,
@@ -39,7 +39,7 @@ def test_the_weights_are_those_that_make_the_output(architecture: str, kernel: s
         assert torch.allclose(expected, out_BTD, atol=1e-5)
 
 
-def test_a_gaze_is_told_in_closed_form() -> None:
+def test_attention_statistics_match_closed_form() -> None:
     even = np.tril(np.ones((4, 4))) / np.arange(1, 5)[:, None]
     before = np.eye(4, k=-1)
     before[0, 0] = 1

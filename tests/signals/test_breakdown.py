@@ -38,7 +38,7 @@ def test_position_bands_are_octaves_and_their_means() -> None:
     assert context_benefit_nats(losses) == pytest.approx(8 - 7 / 4)
 
 
-def test_no_more_context_is_needed_than_after_which_the_loss_falls_no_further() -> None:
+def test_context_needed_ends_where_loss_stops_falling() -> None:
     falls = [8, 4, 4, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
     assert effective_context_length(losses_of([falls] * 3)) == 4
     assert effective_context_length(losses_of([[3] * 16] * 3)) == 1
@@ -49,14 +49,14 @@ def test_no_more_context_is_needed_than_after_which_the_loss_falls_no_further() 
     assert effective_context_length(losses_of([falls])) == 1
 
 
-def test_the_error_of_the_slope_is_that_of_the_mean_over_windows() -> None:
+def test_slope_error_is_standard_error_over_windows() -> None:
     losses = losses_of([[0, 0, 1, 1], [0, 2, 1, 1], [0, 4, 1, 1]])
     # Differences of the windows: -1, 1, 3: standard deviation 2.
     assert loss_slope_per_context_doubling(losses) == pytest.approx(1.0)
     assert slope_error(losses) == pytest.approx(2 / math.sqrt(3))
 
 
-def test_frequency_bands_go_by_the_count_of_the_target() -> None:
+def test_frequency_bands_use_target_token_frequency() -> None:
     losses = losses_of([[1, 2, 3, 5]], [[0, 1, 2, 3]])
     bands = loss_by_frequency(losses, np.array([0, 1, 2, 3]))
     assert [(b.low, b.high, b.loss, b.tokens) for b in bands] == [
@@ -64,14 +64,14 @@ def test_frequency_bands_go_by_the_count_of_the_target() -> None:
     ]  # fmt: skip
 
 
-def test_the_share_of_the_rare_is_of_the_loss_not_of_the_tokens() -> None:
+def test_rare_loss_fraction_is_relative_to_loss() -> None:
     losses = losses_of([[1, 2, 3, 5]], [[0, 1, 2, 3]])
     counts = np.array([50, 19, 20, 0])
     assert rare_token_loss_fraction(losses, counts, 20) == pytest.approx((2 + 5) / 11)
     assert rare_token_loss_fraction(losses_of([[0, 0]]), counts, 99) == 0.0
 
 
-def test_a_network_that_knows_nothing_loses_ln_v_everywhere() -> None:
+def test_untrained_uniform_network_has_log_vocab_loss() -> None:
     shape = ModelShape("gpt", 11, 8, 2, 1, 8, 8)
     model = Transformer(shape, 0.5)
     with torch.no_grad():

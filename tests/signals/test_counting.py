@@ -14,7 +14,7 @@ def words(seed: int, count: int, low: int = 0, high: int = 50) -> np.ndarray:
     return np.random.default_rng(seed).integers(low, high, count).astype(np.uint16)
 
 
-def test_a_text_that_is_there_k_times_repeats_itself_so_much() -> None:
+def test_duplicate_fraction_matches_number_of_duplicates() -> None:
     text = words(1, 5000)
     assert repeated_ngram_fraction(text) == 0.0
     assert repeated_ngram_fraction(np.tile(text, 4)) == pytest.approx(0.75, abs=0.01)
@@ -26,7 +26,7 @@ def test_more_of_the_same_text_is_no_shift() -> None:
     assert shift_nats < 0.1
 
 
-def test_the_next_chapter_of_a_text_of_chapters_is_no_shift() -> None:
+def test_distribution_shift_is_small_for_next_chapter() -> None:
     # Each chapter has words of its own beside those of all: what is held out is as new as each.
     def chapter(n: int) -> np.ndarray:
         own = words(n, 400, 50 + 5 * n, 55 + 5 * n)
@@ -48,7 +48,7 @@ def test_text_of_another_vocabulary_is_a_shift() -> None:
     assert shift_nats > math.log(2)
 
 
-def test_text_that_is_harder_or_easier_in_its_own_way_is_told_from_foreign_text() -> None:
+def test_distribution_shift_detects_narrower_token_range() -> None:
     # Training text of 7 equal letters; the held-out text has 4 of them. To the training text it is
     # as hard as any, but far easier by its own measure: ln 7 against ln 4.
     shift_nats = distribution_shift_nats(words(1, 20_000, 0, 7), words(2, 4_000, 0, 4), 8)

@@ -23,13 +23,13 @@ LAW = PowerLaw(asymptote=3.0, scale=20.0, offset=0.0, exponent=0.5)
 TIMES = [100.0, 200.0, 400.0, 800.0, 1600.0]
 
 
-def test_the_law_behind_exact_points_is_found() -> None:
+def test_fit_power_law_recovers_exact_parameters() -> None:
     fitted_law = fit_power_law(TIMES, [LAW.predict(t) for t in TIMES])
     assert fitted_law.predict(6400) == pytest.approx(LAW.predict(6400), abs=0.02)
     assert fitted_law.asymptote == pytest.approx(3.0, abs=0.1)
 
 
-def test_a_curve_goes_through_its_points_and_on_by_the_law() -> None:
+def test_interpolated_curve_extrapolates_by_power_law() -> None:
     on_it = interpolate_curve({t: LAW.predict(t) for t in TIMES})
     assert on_it.at(300) == pytest.approx(LAW.predict(300), abs=0.01)
     assert on_it.at(6400) == pytest.approx(LAW.predict(6400), abs=0.02)
@@ -61,7 +61,7 @@ def headed(times: Floats, losses: Floats, seed: int = 0) -> CurveExtrapolation:
 
 
 @pytest.mark.parametrize("alike", [0.0, 0.7])
-def test_intervals_hold_the_truth_about_as_often_as_they_say(alike: float) -> None:
+def test_extrapolation_intervals_have_nominal_coverage(alike: float) -> None:
     extrapolations = [headed(STEPS, noisy(seed, alike)) for seed in range(40)]
     truth = LAW.predict(800)
     assert extrapolations[0].step == 800
@@ -72,7 +72,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say(alike: float) -> No
     assert np.median([h.ci95[1] - h.ci95[0] for h in extrapolations]) < 0.5
 
 
-def test_errors_that_last_are_worth_fewer_points() -> None:
+def test_autocorrelated_errors_widen_the_interval() -> None:
     times = np.linspace(100.0, 1600.0, 40)
     swings = 0.05 * np.sign(np.sin(np.arange(40) * np.pi / 4))  # four points up, four down
     jumps = 0.05 * np.where(np.arange(40) % 2, 1.0, -1.0)
@@ -89,7 +89,7 @@ def test_errors_that_last_are_worth_fewer_points() -> None:
 @given(
     st.floats(0.5, 6.0), st.floats(0.2, 1.0), st.floats(0.5, 4.0), st.integers(0, 2**32 - 1)
 )  # fmt: skip
-def test_a_heading_is_in_order_and_the_same_each_time(
+def test_extrapolation_is_ordered_and_deterministic(
     floor: float, exponent: float, fall: float, seed: int
 ) -> None:
     law = PowerLaw(floor, fall * 40**exponent, 0.0, exponent)
@@ -129,7 +129,7 @@ def test_too_short_a_curve_has_no_heading() -> None:
     assert extrapolate_curve(STEPS[:0], STEPS[:0]) is None
 
 
-def test_a_thousand_draws_are_that_many_laws() -> None:
+def test_bootstrap_returns_a_thousand_power_laws() -> None:
     times = np.linspace(100.0, 1600.0, 50)
     losses = np.array([LAW.predict(t) for t in times]) + np.random.default_rng(0).normal(0, 0.02, 50)
     law = fit_power_law(times.tolist(), losses.tolist())

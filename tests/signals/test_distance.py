@@ -13,7 +13,7 @@ from descend.signals.distance import MAX_SYMBOLS, mutual_information
 from descend.text.languages.recall import DelayedCopy, sample_delayed_copy
 
 
-def test_a_letter_tells_of_the_one_that_repeats_it_and_of_no_other() -> None:
+def test_mutual_information_peaks_at_the_repeat_distance() -> None:
     # A letter of 7 is that five back, but for 30 in 100 drawn at random: it is the same with
     # probability 0.7 + 0.3 / 7, and each of the six others 0.3 / 7.
     text = sample_delayed_copy(DelayedCopy(5, 7, 0.3), 60_000, seed=1)
@@ -31,7 +31,7 @@ def test_tokens_drawn_at_random_tell_nothing(kinds: int, seed: int) -> None:
     assert max(mutual_information(text, [1, 7, 64])) < 0.02
 
 
-def test_a_text_of_many_kinds_is_told_by_its_frequent_ones() -> None:
+def test_mutual_information_uses_only_frequent_tokens() -> None:
     # Pairs: each token stands twice in a row. A third of it is the frequent first token.
     rare = np.random.default_rng(0).integers(1, 2000, 50_000)
     text = np.repeat(np.where(np.arange(50_000) % 3 == 0, 0, rare), 2)

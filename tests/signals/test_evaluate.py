@@ -51,7 +51,7 @@ def test_every_token_but_the_first_is_predicted_once(length: int, batch_size: in
     assert evaluation.bits_per_byte == pytest.approx(total / math.log(2) / evaluation.bytes, rel=1e-5)
 
 
-def test_evaluation_leaves_the_mode_of_the_model_and_drops_nothing_out() -> None:
+def test_evaluation_is_deterministic_and_preserves_training_mode() -> None:
     tokens = np.arange(25) % 30
     model = network().train()
     first, second = (evaluate(model, tokens, BYTES, 8) for _ in range(2))
@@ -59,13 +59,13 @@ def test_evaluation_leaves_the_mode_of_the_model_and_drops_nothing_out() -> None
     assert model.training
 
 
-def test_a_cap_takes_windows_evenly() -> None:
+def test_max_windows_limits_evaluated_tokens() -> None:
     tokens = np.arange(161) % 30
     evaluation = evaluate(network(), tokens, BYTES, 8, max_windows=5)
     assert evaluation.tokens == 40
 
 
-def test_matrix_watch_measures_the_step_that_was_taken() -> None:
+def test_matrix_watch_measures_the_last_step() -> None:
     model = network()
     model(torch.zeros((1, 4), dtype=torch.long)).sum().backward()
     watch = WeightUpdateRecorder()

@@ -29,7 +29,7 @@ def memory(
     )  # fmt: skip
 
 
-def test_one_sequence_is_soon_known_and_more_take_longer() -> None:
+def test_memorization_takes_longer_for_more_sequences() -> None:
     one, four = memory(1), memory(4)
     assert one.steps is not None
     assert four.steps is not None
@@ -41,7 +41,7 @@ def test_one_sequence_is_soon_known_and_more_take_longer() -> None:
     assert abs(one.bits_per_parameter - expected) < 1e-9
 
 
-def test_without_steps_nothing_is_known_and_a_small_one_cannot_hold_many() -> None:
+def test_memorization_fails_without_steps_or_capacity() -> None:
     still = memory(4, rate=0.0, steps=5)
     assert still.steps is None
     assert still.num_updates == 5
@@ -51,7 +51,7 @@ def test_without_steps_nothing_is_known_and_a_small_one_cannot_hold_many() -> No
     assert small.loss > large.loss + 0.5
 
 
-def test_it_ends_when_its_time_is_spent_or_its_numbers_run_away() -> None:
+def test_memorization_stops_on_timeout_or_divergence() -> None:
     assert memory(1, seconds=60.0).steps is not None
     none = memory(1, seconds=0.0)
     assert (none.steps, none.num_updates) == (None, 0)

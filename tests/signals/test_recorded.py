@@ -21,12 +21,12 @@ def epoch(number: int, validation: float) -> Epoch:
     return Epoch(number, number, 1, 1, 0, 0, validation, 0, 1, 1, 1)
 
 
-def test_loss_at_start_is_one_for_a_fair_guess() -> None:
+def test_loss_at_start_is_one_for_uniform_prediction() -> None:
     assert recorded.initial_loss_ratio(steps([math.log(50)]), 50) == pytest.approx(1.0)
     assert recorded.initial_loss_ratio(steps([math.log(50)])[1:], 50) is None
 
 
-def test_update_ratio_is_the_largest_of_the_medians_after_the_first() -> None:
+def test_update_ratio_is_max_of_later_medians() -> None:
     made = [
         WeightUpdateStats(n, {}, {}, {"a": r, "b": 2 * r, "c": 9.0}) for n, r in enumerate([5.0, 1.0, 2.0])
     ]
@@ -34,24 +34,24 @@ def test_update_ratio_is_the_largest_of_the_medians_after_the_first() -> None:
     assert recorded.update_ratio(made[:1]) is None
 
 
-def test_the_share_of_clipped_steps() -> None:
+def test_clipped_fraction_counts_clipped_steps() -> None:
     assert recorded.clipped_step_fraction([*steps([1.0], clipped=True), *steps([1.0] * 3)]) == 0.25
 
 
-def test_jitter_is_that_of_the_noise_and_not_of_the_slope() -> None:
+def test_loss_jitter_ignores_the_slope() -> None:
     flat = [5.0 + (0.1 if n % 2 else -0.1) for n in range(400)]
     falling = [loss - 0.0005 * n for n, loss in enumerate(flat)]
     assert recorded.loss_noise_std(steps(flat)) == pytest.approx(0.1, rel=0.05)
     assert recorded.loss_noise_std(steps(falling)) == pytest.approx(0.1, rel=0.1)
 
 
-def test_a_rise_is_measured_from_the_lowest_before_it() -> None:
+def test_highest_after_start_is_relative_to_earlier_minimum() -> None:
     curve = [5.0] * 100 + [3.0] * 100 + [4.0] * 100
     assert recorded.max_loss_increase(steps(curve)) == pytest.approx(1.0)
     assert recorded.max_loss_increase(steps(sorted(curve, reverse=True))) == pytest.approx(0.0)
 
 
-def test_epochs_tell_of_the_best_and_of_the_last() -> None:
+def test_epoch_metrics_compare_best_and_last_epoch() -> None:
     epochs = [epoch(1, 3.0), epoch(2, 2.5), epoch(3, 2.75)]
     assert recorded.validation_loss_increase_after_best(epochs) == 0.25
     assert recorded.last_epoch_loss_reduction(epochs) == -0.25

@@ -20,7 +20,7 @@ def test_distances_are_those_of_a_plain_search(values: list[int]) -> None:
     assert distances.tolist() == expected
 
 
-def test_a_text_said_again_recurs_at_its_own_length_and_nowhere_nearer() -> None:
+def test_duplicate_text_recurs_only_at_the_text_length() -> None:
     pick = np.random.default_rng(0)
     once = pick.permutation(500).astype(np.uint16)
     distances = recurrence_distances(np.concatenate([once, once]))
@@ -33,5 +33,5 @@ def test_chance_recurs_nowhere() -> None:
     assert recurring_ngram_fraction(recurrence_distances(ids), 0, 20_000) < 0.001
 
 
-def test_no_text_has_no_share() -> None:
+def test_recurrence_fraction_is_zero_for_tiny_text() -> None:
     assert recurring_ngram_fraction(recurrence_distances(np.array([1, 2], np.uint16)), 0, 9) == 0.0

@@ -18,7 +18,7 @@ def multiplier(step: float, curvature: float = 3.0, at: float = 2.0) -> tuple[fl
 
 
 @pytest.mark.parametrize("step", [1.0, 0.1, 0.01, 1.5])
-def test_on_a_parabola_the_loss_rises_beyond_twice_the_way_down(step: float) -> None:
+def test_step_multiplier_on_parabola_is_twice_optimal(step: float) -> None:
     measured_multiplier, x = multiplier(step)
     assert measured_multiplier == pytest.approx(2 / step, rel=0.1)
     assert measured_multiplier <= 2 / step  # the last multiplier that does not rise
@@ -38,7 +38,7 @@ class Mean(nn.Module):
         self.w = nn.Parameter(torch.ones(1))
 
 
-def test_noise_scale_of_gradients_with_known_mean_and_variance() -> None:
+def test_noise_scale_matches_analytic_value() -> None:
     torch.manual_seed(0)
     model, per_batch, count = Mean(), 256, 400
     # A token's gradient is its own value: mean 0.5, variance 4, so tr Σ / |G|² = 16 tokens.

@@ -58,7 +58,7 @@ def test_kneser_ney_equals_the_formula(train: list[int], scored: list[int], orde
 
 
 @given(TOKENS, st.lists(st.integers(0, VOCAB - 1), min_size=1, max_size=6), st.integers(1, 5))
-def test_the_probabilities_of_all_next_tokens_sum_to_one(
+def test_ngram_probabilities_sum_to_one(
     train: list[int], context: list[int], order: int
 ) -> None:
     every = [
@@ -70,19 +70,19 @@ def test_the_probabilities_of_all_next_tokens_sum_to_one(
 
 
 @given(TOKENS, SCORED)
-def test_the_ladder_is_finite_for_any_text(train: list[int], scored: list[int]) -> None:
+def test_ngram_baselines_are_finite_for_any_text(train: list[int], scored: list[int]) -> None:
     baselines = compute_ngram_baselines(np.array(train, np.uint16), np.array(scored, np.uint16), VOCAB)
     assert baselines.uniform == math.log(VOCAB)
     for loss in (baselines.unigram, baselines.bigram, baselines.trigram):
         assert 0 < loss < 50
 
 
-def test_the_unigram_counts_all_tokens_and_scores_all_but_the_first() -> None:
+def test_unigram_baseline_does_not_score_first_token() -> None:
     baselines = compute_ngram_baselines(np.array([0, 0, 0, 1]), np.array([2, 0, 1]), 3)
     assert baselines.unigram == pytest.approx(-(math.log(3.5 / 5.5) + math.log(1.5 / 5.5)) / 2)
 
 
-def test_a_markov_chain_is_known_by_its_own_order_and_no_sooner() -> None:
+def test_ngram_baseline_matches_entropy_of_markov_order() -> None:
     # Order 2: the next symbol is, nine times in ten, the sum of the two before, modulo 7.
     source = np.random.default_rng(0)
     chain = [0, 1]
@@ -105,7 +105,7 @@ def test_vocabularies_of_millions_and_unseen_tokens_stay_finite() -> None:
     assert math.isfinite(kneser_ney_loss(np.arange(1000), np.arange(500, 900), 2**31, 5))
 
 
-def test_too_little_validation_text_and_foreign_tokens_are_refused() -> None:
+def test_ngram_baselines_reject_short_validation_and_unknown_tokens() -> None:
     with pytest.raises(CorpusError, match="1 tokens, expected at least 2"):
         compute_ngram_baselines(np.array([0, 1]), np.array([0]), 2)
     with pytest.raises(TokenizerError, match="0 to 2, expected 0 to 1"):
@@ -114,14 +114,14 @@ def test_too_little_validation_text_and_foreign_tokens_are_refused() -> None:
         kneser_ney_loss(np.array([0, 1]), np.array([0, 1]), 2, 6)
 
 
-def test_the_slow_count_itself_on_a_case_worked_by_hand() -> None:
+def test_reference_kneser_ney_matches_hand_calculation() -> None:
     # Bigrams: 01 twice, 10 twice, 02 once: D = 1 / (1 + 2 * 2) = 0.2. Below: 0, 1 and 2 each
     # follow one token: D = 0.95, p(1) = 0.05 / 3 + 0.95 * 3 / 3 / 3 = 1 / 3.
     expected = (2 - 0.2) / 3 + 0.2 * 2 / 3 * (1 / 3)
     assert slow_kneser_ney([0, 1, 0, 1, 0, 2], [0, 1], 3, 2) == pytest.approx([expected])
 
 
-def test_a_ladder_judges_no_more_than_a_million_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ngram_baselines_limit_validation_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(baselines, "MAX_VALIDATION_TOKENS", 50)
     tokens = np.random.default_rng(0).integers(0, 7, 500)
     whole = compute_ngram_baselines(tokens, np.concatenate([tokens[:50], np.zeros(400, np.int64)]), 7)

@@ -44,7 +44,7 @@ def test_one_pass_reads_each_window_once(length: int, seq_len: int, batch: int, 
 
 
 @given(st.integers(0, 500), st.integers(1, 12))
-def test_a_step_does_not_depend_on_how_the_work_is_shared(step: int, parts: int) -> None:
+def test_batch_is_independent_of_worker_split(step: int, parts: int) -> None:
     whole = plan(batch_size=12).batch(step)
     numbers = np.arange(step * 12, step * 12 + 12)
     shared = [plan(batch_size=12).sequences(part) for part in np.array_split(numbers, parts)]
@@ -75,7 +75,7 @@ def test_epochs_end_where_steps_says(length: int, batch: int, epochs: int) -> No
         assert chosen.steps(chosen.epoch_at_step(step) - 1) <= step < chosen.steps(chosen.epoch_at_step(step))
 
 
-def test_passes_are_told_in_parts_too() -> None:
+def test_num_epochs_is_fractional() -> None:
     batches = plan(batch_size=1)
     whole = batches.sequences_per_epoch
     assert batches.epochs_at_step(3 * whole) == 3
@@ -83,7 +83,7 @@ def test_passes_are_told_in_parts_too() -> None:
     assert plan(batch_size=4).epochs_at_step(whole) == 4
 
 
-def test_a_text_of_one_sequence_is_enough_and_less_is_refused() -> None:
+def test_batch_plan_rejects_corpus_below_one_sequence() -> None:
     assert plan(length=17).batch(0).shape == (4, 17)
     with pytest.raises(CorpusError, match="set seq_len to 7 or less"):
         plan(length=16)

@@ -36,7 +36,7 @@ def refusal(corpus_dir: Path | str) -> CorpusError:
     return caught.value
 
 
-def test_a_folder_is_read_in_order_without_hidden_and_unknown_files(tmp_path: Path) -> None:
+def test_find_corpus_reads_supported_files_in_sorted_order(tmp_path: Path) -> None:
     make(tmp_path, b_txt="B", a__z_md="Z", c_exe="no", _hidden__d_txt="no")
     make(tmp_path, d_txt=" \n\t ", e_txt="")
     (tmp_path / "README").write_text("readme")
@@ -49,7 +49,7 @@ def test_a_folder_is_read_in_order_without_hidden_and_unknown_files(tmp_path: Pa
     assert list(source.paths) == sorted(source.paths)
 
 
-def test_what_is_left_out_of_a_folder_is_counted(tmp_path: Path) -> None:
+def test_find_corpus_warns_about_skipped_files(tmp_path: Path) -> None:
     make(tmp_path, a_txt="A")
     assert resolve_corpus(str(tmp_path)).warnings == ()
     make(tmp_path, b_doc="old", b__c_jpg="x", b__d_jpg="y", e_txt="", _hidden_jpg="z")
@@ -58,7 +58,7 @@ def test_what_is_left_out_of_a_folder_is_counted(tmp_path: Path) -> None:
     )
 
 
-def test_what_descend_wrote_is_no_text(tmp_path: Path, trained: Path) -> None:
+def test_find_corpus_ignores_run_folders(tmp_path: Path, trained: Path) -> None:
     make(tmp_path, a_txt="A")
     shutil.copytree(trained, tmp_path / "models" / "one")
     shutil.copytree(trained, tmp_path / "models" / "two")
@@ -73,14 +73,14 @@ def test_what_descend_wrote_is_no_text(tmp_path: Path, trained: Path) -> None:
     assert f"descend continue {tmp_path / 'models' / 'one'}" in alone.fix
 
 
-def test_links_that_lead_back_are_not_followed(tmp_path: Path) -> None:
+def test_find_corpus_does_not_follow_cyclic_links(tmp_path: Path) -> None:
     make(tmp_path, a__b_txt="B")
     (tmp_path / "a" / "loop").symlink_to(tmp_path)
     (tmp_path / "broken.txt").symlink_to(tmp_path / "nowhere")
     assert [d.text for d in read_documents(resolve_corpus(str(tmp_path)))] == ["B"]
 
 
-def test_the_fingerprint_changes_with_the_files_and_not_without(tmp_path: Path) -> None:
+def test_corpus_fingerprint_changes_only_with_files(tmp_path: Path) -> None:
     make(tmp_path, a_txt="one", b_txt="two")
     first = resolve_corpus(str(tmp_path)).fingerprint
     assert resolve_corpus(str(tmp_path)).fingerprint == first
@@ -113,11 +113,11 @@ def test_unreadable_files_and_folders_are_named(tmp_path: Path) -> None:
     assert "permission" in refusal(tmp_path / "a.txt").actual
 
 
-def test_what_the_system_refuses_to_open_is_named(tmp_path: Path) -> None:
+def test_find_corpus_reports_unopenable_path(tmp_path: Path) -> None:
     assert "name too long" in refusal(tmp_path / ("a" * 300)).actual
 
 
-def test_one_bad_file_among_many_is_skipped_with_a_warning(
+def test_unreadable_file_is_skipped_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     make(tmp_path, a_txt="A", c_jsonl='{"text": "C"}\n{')
@@ -131,7 +131,7 @@ def test_one_bad_file_among_many_is_skipped_with_a_warning(
     assert "no readable text" in refusal(tmp_path).actual
 
 
-def test_a_file_that_vanishes_while_they_are_listed_is_left_out(tmp_path: Path) -> None:
+def test_find_corpus_ignores_file_deleted_during_listing(tmp_path: Path) -> None:
     make(tmp_path, a_txt="A", b_txt="B")
 
     def accept(path: Path) -> bool:
@@ -141,7 +141,7 @@ def test_a_file_that_vanishes_while_they_are_listed_is_left_out(tmp_path: Path) 
     assert [p.name for p in resolve_corpus(str(tmp_path), accept).paths] == ["a.txt"]
 
 
-def test_standard_input_is_kept_by_its_content(
+def test_stdin_corpus_is_cached_by_content(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DESCEND_CACHE_DIR", str(tmp_path))
@@ -160,7 +160,7 @@ def test_standard_input_is_kept_by_its_content(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no named pipes in the file system")
-def test_a_pipe_is_read_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pipe_corpus_is_read_once_and_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DESCEND_CACHE_DIR", str(tmp_path))
     out, into = os.pipe()
     os.write(into, b"A fox.")
@@ -171,7 +171,7 @@ def test_a_pipe_is_read_once_and_kept(tmp_path: Path, monkeypatch: pytest.Monkey
     assert [d.text for d in read_documents(source)] == ["A fox."]
 
 
-def test_embedded_corpora_are_found_by_name_and_by_default() -> None:
+def test_builtin_corpora_resolve_by_name_and_default() -> None:
     source = resolve_corpus(None)
     assert source.embedded == "python"
     assert source == resolve_corpus("python")
@@ -206,7 +206,7 @@ def test_only_documents_without_text_are_dropped(documents: list[list[str]]) -> 
     assert text_by_source == {name: text for name, text in whole.items() if text.strip()}
 
 
-def test_normalisation_is_done_only_if_asked(tmp_path: Path) -> None:
+def test_read_documents_normalizes_only_on_request(tmp_path: Path) -> None:
     make(tmp_path, a_txt="cafe\u0301")
     source = resolve_corpus(str(tmp_path))
     assert [d.text for d in read_documents(source)] == ["cafe\u0301"]

@@ -20,7 +20,7 @@ def python() -> list[Document]:
     return list(embedded.read_builtin_corpus("python"))
 
 
-def test_python_is_about_two_megabytes_of_prose_from_topics_and_docstrings(
+def test_python_corpus_has_expected_size_and_sources(
     python: list[Document],
 ) -> None:
     assert 1_000_000 < sum(len(document.text.encode()) for document in python) < 4_000_000
@@ -33,7 +33,7 @@ def test_python_is_about_two_megabytes_of_prose_from_topics_and_docstrings(
         assert not {"test", "tests", "idlelib", "lib2to3", "turtledemo"} & set(parts)
 
 
-def test_no_long_paragraph_stands_twice(python: list[Document]) -> None:
+def test_python_corpus_has_no_duplicate_long_paragraph(python: list[Document]) -> None:
     long = Counter(
         words
         for document in python
@@ -49,7 +49,7 @@ def test_order_and_text_are_the_same_every_time(python: list[Document]) -> None:
     assert [next(again) for _ in range(50)] == python[:50]
 
 
-def test_the_fingerprint_reads_no_source_and_changes_with_them(
+def test_builtin_fingerprint_tracks_sources_without_opening_files(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with monkeypatch.context() as patch:
@@ -85,7 +85,7 @@ class A:
 '''
 
 
-def test_docstrings_come_in_source_order_and_twins_only_once(
+def test_docstrings_follow_source_order_without_duplicates(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     long = "a paragraph that is long enough to be told only once in the whole corpus, " * 4
@@ -113,7 +113,7 @@ def test_a_library_in_a_zip_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert embedded.corpus_fingerprint("python")
 
 
-def test_without_sources_the_topics_remain_and_without_both_an_error_says_so(
+def test_python_corpus_needs_topics_or_sources(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     _library_at(monkeypatch, tmp_path)

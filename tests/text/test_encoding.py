@@ -72,7 +72,7 @@ def test_it_does_not_hold_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> N
     assert batch_sizes[4:] == [3, 0]
 
 
-def test_tokenizers_of_other_kinds_are_asked_for_all_of_it() -> None:
+def test_encoder_does_not_split_text_for_unsupported_tokenizers() -> None:
     fast = FastTokenizer(models.BPE())
     fast.add_special_tokens([END_OF_TEXT])
     assert not splits_on_whitespace(Tokenizer(fast)), "it has no pre-tokenizer"

@@ -106,7 +106,7 @@ def test_pdf_bomb_ends_at_the_memory_limit(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no named pipes in the file system")
-def test_a_reader_that_hangs_is_ended(tmp_path: Path) -> None:
+def test_sandboxed_parser_stops_a_hanging_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.docx")  # opening it waits for a writer that never comes
     began = time.monotonic()
     error = refusal(tmp_path / "a.docx", "docx", SandboxLimits(idle_timeout_seconds=1.0))
@@ -114,7 +114,7 @@ def test_a_reader_that_hangs_is_ended(tmp_path: Path) -> None:
     assert time.monotonic() - began < 60
 
 
-def test_a_reader_that_crashes_is_one_error(
+def test_sandboxed_parser_crash_raises_one_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A module of the child's own path that ends it as a fault in native code would.
@@ -129,7 +129,7 @@ def test_too_much_text_is_refused(tmp_path: Path) -> None:
     assert "over 100 characters" in refusal(path, "pdf", SandboxLimits(characters=100)).actual
 
 
-def test_a_consumer_that_stops_early_leaves_no_child(tmp_path: Path) -> None:
+def test_sandboxed_parser_ends_child_when_consumer_stops(tmp_path: Path) -> None:
     path = write_pdf(tmp_path / "a.pdf", [make_content_stream("The fox")] * 200)
     documents = read_file(path)
     assert next(documents).part_index == 0
@@ -188,7 +188,7 @@ def test_damaged_archives_are_refused(tmp_path: Path, suffix: str) -> None:
     refusal(path)
 
 
-def test_parquet_takes_the_column_of_text(tmp_path: Path) -> None:
+def test_parquet_reader_selects_the_text_column(tmp_path: Path) -> None:
     rows = 1000
     table = pa.table(
         {

@@ -49,7 +49,7 @@ def test_files_of_the_extensions_become_records(src: Path, tmp_path: Path) -> No
     assert result.path == tmp_path / "dest" / "src.jsonl"
 
 
-def test_the_result_is_a_corpus_that_grows_by_sources(src: Path, tmp_path: Path) -> None:
+def test_gather_writes_one_file_per_source(src: Path, tmp_path: Path) -> None:
     dest = tmp_path / "dest"
     other = tmp_path / "other" / "src"
     other.mkdir(parents=True)
@@ -65,7 +65,7 @@ def test_the_result_is_a_corpus_that_grows_by_sources(src: Path, tmp_path: Path)
     assert texts == {"new", "# Fox\n", "z = 3\n", "another 🦊"}
 
 
-def test_a_file_that_was_there_before_is_never_overwritten(src: Path, tmp_path: Path) -> None:
+def test_gather_never_overwrites_unrelated_file(src: Path, tmp_path: Path) -> None:
     dest = tmp_path / "dest"
     dest.mkdir()
     (dest / "src.jsonl").write_text('"mine"')
@@ -115,7 +115,7 @@ def test_duplicates_are_dropped_exactly_or_nearly(tmp_path: Path) -> None:
     assert [source for source, _ in records(near)] == ["src/a.txt", "src/d.txt"]
 
 
-def test_near_duplicates_keep_what_differs() -> None:
+def test_near_duplicates_keep_distinct_documents() -> None:
     words = np.random.default_rng(0).integers(0, 5000, size=(50, 200))
     texts = [" ".join(f"w{word}" for word in row) for row in words]
     changed = [text.replace("w1", "v1", 1) for text in texts[:5]]
@@ -144,7 +144,7 @@ def test_samples_and_max_files(src: Path, tmp_path: Path) -> None:
     assert records(build_corpus(src, tmp_path / "two", seed=2, **options)) != records(one)
 
 
-def test_bad_files_are_counted_and_told(
+def test_gather_counts_and_warns_about_unreadable_files(
     src: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (src / "e.pdf").write_bytes(b"no pdf")
@@ -154,7 +154,7 @@ def test_bad_files_are_counted_and_told(
     assert "e.pdf" in caplog.text
 
 
-def test_the_verb_tells_bad_files_where_there_are_some(
+def test_corpus_add_command_reports_unreadable_files(
     src: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command_line(["corpus", "add", str(src), "whole"]) == 0

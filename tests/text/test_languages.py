@@ -46,7 +46,7 @@ def small(rules: str, **tables: str) -> Grammar:
     return parse_grammar(rules, NATURE | tables, start="start", condition="nature")
 
 
-def test_the_sampled_surprisal_and_length_agree_with_the_exact_expectations() -> None:
+def test_sampled_stories_match_exact_entropy_and_length() -> None:
     samples = list(generate_stories(7, 6000))
     rate = stories_entropy()
     for expected, sample in (
@@ -66,7 +66,7 @@ def test_the_grammar_is_unambiguous() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 2**63))
-def test_the_independent_scorer_finds_one_derivation_of_the_same_probability(seed: int) -> None:
+def test_independent_scorer_agrees_with_story_probability(seed: int) -> None:
     for text, nats in generate_stories(seed, 2):
         assert enumerate_derivations(story_grammar(), text) == [pytest.approx(nats, rel=1e-12)]
         assert stories_nll(text) == pytest.approx(nats, rel=1e-12)
@@ -74,7 +74,7 @@ def test_the_independent_scorer_finds_one_derivation_of_the_same_probability(see
         assert stories_nll(text + " ") == stories_nll(text[:-1]) == math.inf
 
 
-def test_the_same_seed_tells_the_same_stories_and_another_others() -> None:
+def test_stories_depend_only_on_seed() -> None:
     assert list(generate_stories(1, 20)) == list(generate_stories(1, 30))[:20]
     assert list(generate_stories(1, 20)) != list(generate_stories(2, 20))
     assert list(generate_stories(1, 0)) == []
@@ -94,7 +94,7 @@ def test_stories_are_varied_clean_and_agree_with_themselves() -> None:
             assert text.count(lost[1]) >= 3  # lost, asked for, found
 
 
-def test_a_small_grammar_has_the_entropy_worked_by_hand() -> None:
+def test_grammar_entropy_matches_hand_calculation() -> None:
     rules = """
 start
     {nature=} [act] [again]
@@ -146,7 +146,7 @@ def test_an_ambiguous_text_has_two_derivations() -> None:
     assert min(abs(nats - way) for way in enumerate_derivations(made, text)) < 1e-12
 
 
-def test_a_chain_of_order_one_has_the_entropy_worked_by_hand() -> None:
+def test_markov_chain_entropy_matches_hand_calculation() -> None:
     chain = MarkovChain(1, np.array([[0.9, 0.1], [0.5, 0.5]]))  # stationary: 5/6, 1/6
     rows = [-0.9 * math.log(0.9) - 0.1 * math.log(0.1), math.log(2)]
     assert markov_entropy_rate(chain) == pytest.approx(5 / 6 * rows[0] + 1 / 6 * rows[1])
@@ -154,13 +154,13 @@ def test_a_chain_of_order_one_has_the_entropy_worked_by_hand() -> None:
 
 
 @pytest.mark.parametrize("order", [0, 1, 3])
-def test_the_surprisal_of_a_sampled_chain_comes_to_its_entropy_rate(order: int) -> None:
+def test_sampled_chain_surprisal_converges_to_entropy_rate(order: int) -> None:
     chain = random_markov_chain(order, 5, seed=order, noise=0.1)
     nll = markov_nll(chain, sample_chain(chain, 40_000, seed=1))
     assert nll.mean() == pytest.approx(markov_entropy_rate(chain), abs=0.03)
 
 
-def test_noise_leads_from_the_chain_itself_to_no_order_at_all() -> None:
+def test_markov_chain_entropy_increases_with_noise() -> None:
     rates = [markov_entropy_rate(random_markov_chain(2, 6, 0, noise=r)) for r in (0, 0.1, 0.5, 1)]
     assert rates == sorted(rates)
     assert rates[-1] == pytest.approx(math.log(6))
@@ -170,7 +170,7 @@ def test_noise_leads_from_the_chain_itself_to_no_order_at_all() -> None:
         random_markov_chain(9, 30, 0)
 
 
-def test_the_forward_algorithm_equals_the_sum_over_all_hidden_paths() -> None:
+def test_forward_algorithm_equals_sum_over_hidden_paths() -> None:
     model = random_hidden_markov_model(3, 4, seed=5, noise=0.2)
     tokens = sample_hidden(model, 6, seed=6)
     total = 0.0
@@ -182,7 +182,7 @@ def test_the_forward_algorithm_equals_the_sum_over_all_hidden_paths() -> None:
     assert forward_nll(model, tokens).sum() == pytest.approx(-math.log(total))
 
 
-def test_a_chain_read_without_noise_is_the_chain_and_with_noise_costs_more() -> None:
+def test_hidden_markov_without_noise_equals_markov_chain() -> None:
     chain = random_markov_chain(2, 3, seed=1)
     tokens = sample_chain(chain, 500, seed=2)
     assert forward_nll(with_observation_noise(chain, 0), tokens)[2:] == pytest.approx(
@@ -193,7 +193,7 @@ def test_a_chain_read_without_noise_is_the_chain_and_with_noise_costs_more() -> 
     assert forward_nll(noisy, observations).mean() > markov_entropy_rate(chain) + 0.1
 
 
-def test_recall_pays_at_its_distance_and_is_noise_to_any_shorter_context() -> None:
+def test_delayed_copy_is_predictable_only_at_the_distance() -> None:
     language = DelayedCopy(distance=12, symbols=8, noise=0.2)
     tokens = sample_delayed_copy(language, 50_000, seed=0)
     nll = delayed_copy_nll(language, tokens)
@@ -205,7 +205,7 @@ def test_recall_pays_at_its_distance_and_is_noise_to_any_shorter_context() -> No
         assert same == pytest.approx(recall_probability if distance == 12 else 1 / 8, abs=0.02)
 
 
-def test_a_lexicon_has_the_length_and_entropy_that_its_text_shows() -> None:
+def test_lexicon_length_and_entropy_match_sampled_text() -> None:
     lexicon = make_zipf_lexicon(300, 6, seed=0, exponent=1.1, noise=0.05)
     assert len(set(lexicon.stems)) == 300
     assert len({s + e for s in lexicon.stems for e in lexicon.endings}) == 1800

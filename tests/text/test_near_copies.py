@@ -47,7 +47,7 @@ def test_honest_text_has_none() -> None:
 
 @settings(max_examples=30)
 @given(st.integers(0, 15_000), st.sampled_from([10, 20, 10_000]))
-def test_a_changed_copy_is_found_wherever_it_stands(place: int, one_in: int) -> None:
+def test_fuzzy_overlap_detects_edited_text_at_any_position(place: int, one_in: int) -> None:
     validation_tokens, train = honest(1_000, 2), honest(15_000, 1)
     overlap = measure_overlap(train[:place] + changed(validation_tokens, one_in) + train[place:], validation_tokens)
     assert overlap.fraction > 0.8
@@ -55,14 +55,14 @@ def test_a_changed_copy_is_found_wherever_it_stands(place: int, one_in: int) -> 
     assert overlap.covered.mean() > 0.8
 
 
-def test_what_is_covered_is_the_copied_half() -> None:
+def test_fuzzy_overlap_covers_only_the_duplicated_half() -> None:
     validation_tokens = honest(960, 2)
     overlap = measure_overlap(honest(15_000, 1) + changed(validation_tokens[:480], 20), validation_tokens)
     assert overlap.covered[:432].all()
     assert not overlap.covered[480:].any()
 
 
-def test_text_that_repeats_itself_is_not_copied() -> None:
+def test_duplicate_training_text_is_not_fuzzy_overlap() -> None:
     """Doubled training text with a copy of none of it held out, and tales of few words."""
     twice = honest(10_000, 1) * 2
     assert measure_overlap(twice, honest(2_000, 2)).excess_fraction_lower_bound == 0.0
@@ -96,7 +96,7 @@ def test_text_without_words_says_nothing() -> None:
     assert find_fuzzy_overlap(np.array([1, 2, 3]), np.array(honest(900, 2)), decode) is None
 
 
-def test_set_phrases_in_ever_new_order_are_no_copies() -> None:
+def test_reordered_phrases_are_not_fuzzy_overlap() -> None:
     """Half of the held-out text is put together from lines that training is full of: each of them
     stands there, but never beside the others."""
     pick = random.Random(5)

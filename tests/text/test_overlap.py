@@ -45,7 +45,7 @@ def test_it_does_not_depend_on_chunk_or_block(train: list[int], validation: list
     assert parts.tolist() == whole.tolist()
 
 
-def test_planted_copies_are_found_in_a_memory_mapped_train_file(tmp_path: Path) -> None:
+def test_exact_overlap_detects_planted_spans_in_mapped_file(tmp_path: Path) -> None:
     source = np.random.default_rng(1)
     train = source.integers(0, 4096, 600_000).astype(np.uint16)
     validation = source.integers(0, 4096, 50_000).astype(np.uint16)
@@ -62,13 +62,13 @@ def test_planted_copies_are_found_in_a_memory_mapped_train_file(tmp_path: Path) 
     assert result.fraction == (50 + 64 + 32) / 50_000
 
 
-def test_texts_without_copies_share_nothing() -> None:
+def test_exact_overlap_is_zero_without_duplicates() -> None:
     tokens = np.random.default_rng(2).integers(0, 4096, 100_000)
     assert find_exact_overlap(tokens[:50_000], tokens[50_000:]).fraction == 0
     assert find_exact_overlap(tokens, tokens).fraction == 1
 
 
-def test_the_share_of_much_text_is_that_of_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sampled_overlap_fraction_approximates_exact_fraction(monkeypatch: pytest.MonkeyPatch) -> None:
     source = np.random.default_rng(3)
     train, validation = source.integers(0, 4096, (2, 100_000)).astype(np.uint16)
     validation[:40_000] = train[:40_000]
@@ -80,7 +80,7 @@ def test_the_share_of_much_text_is_that_of_a_sample(monkeypatch: pytest.MonkeyPa
     assert exact_overlap_fraction(train, validation, 8.3, 5.0) == pytest.approx(exact, abs=0.02)
 
 
-def test_short_texts_share_nothing_and_other_lengths_are_refused() -> None:
+def test_exact_overlap_handles_short_text_and_invalid_lengths() -> None:
     assert find_exact_overlap(np.arange(5), np.arange(5), 8).fraction == 0
     assert find_exact_overlap(np.array([], int), np.arange(50), 8).fraction == 0
     assert find_exact_overlap(np.arange(50), np.array([], int), 8).fraction == 0
@@ -88,7 +88,7 @@ def test_short_texts_share_nothing_and_other_lengths_are_refused() -> None:
         find_exact_overlap(np.arange(5), np.arange(5), 12)
 
 
-def test_a_copy_must_be_longer_where_the_text_says_little() -> None:
+def test_min_overlap_length_grows_as_entropy_falls() -> None:
     assert min_significant_match_length(1_000_000, 3.0, 5.0) == 32  # ordinary text
     assert min_significant_match_length(1_000_000, 1.5, 1.0) == 256  # letters: a phrase is no copy
     assert min_significant_match_length(60_000, 0.3, 2.0) == 128
@@ -103,7 +103,7 @@ def test_a_copy_must_be_longer_where_the_text_says_little() -> None:
     assert repeated_ngram_fraction(np.tile(text[:15_000], 4), length) == pytest.approx(0.75, abs=0.02)
 
 
-def test_what_chance_repeats_is_no_copy() -> None:
+def test_overlap_fraction_ignores_coincidental_repetition() -> None:
     source = np.random.default_rng(4)
     train, validation = (source.random((2, 60_000)) < 0.02).astype(np.int64)
     assert find_exact_overlap(train, validation).fraction > 0.9

@@ -56,23 +56,23 @@ def test_plain_text_comes_back_unchanged(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize(
     "codec", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "gb18030"]
 )
-def test_encodings_are_found_and_leave_no_mark(tmp_path: Path, codec: str) -> None:
+def test_charset_detection_decodes_and_strips_byte_order_mark(tmp_path: Path, codec: str) -> None:
     chinese = "我们今天去公园散步，天气非常好，大家都很高兴。\r\n" * 3
     story = chinese if codec == "gb18030" else STORY
     assert texts(write(tmp_path / "story.txt", story.encode(codec))) == [story]
 
 
-def test_western_text_without_utf8_is_read_as_windows_1252(tmp_path: Path) -> None:
+def test_western_text_decodes_as_windows_1252(tmp_path: Path) -> None:
     story = "Le café est très bon, “à bientôt” !\r\n" * 3
     assert texts(write(tmp_path / "story.txt", story.encode("cp1252"))) == [story]
 
 
-def test_a_late_byte_that_is_not_utf8_decides_for_the_whole_file(tmp_path: Path) -> None:
+def test_late_invalid_utf8_byte_changes_whole_file_charset(tmp_path: Path) -> None:
     story = "Plain English for a while.\n" * 100_000 + "Au café, très tôt, l’été.\n"
     assert texts(write(tmp_path / "story.txt", story.encode("cp1252"))) == [story]
 
 
-def test_one_broken_byte_does_not_make_utf8_another_encoding(tmp_path: Path) -> None:
+def test_single_invalid_byte_does_not_change_utf8_charset(tmp_path: Path) -> None:
     data = "Привет, как дела? Всё хорошо.\n".encode() * 50
     path = write(tmp_path / "story.txt", data[:100] + b"\xff" + data[100:])
     assert texts(path)[0].replace("\ufffd", "") == data.decode()
@@ -84,7 +84,7 @@ def test_binary_data_is_refused(tmp_path: Path, data: bytes) -> None:
 
 
 @given(text=st.text(), size=st.integers(1, 7))
-def test_decoding_is_the_inverse_of_encoding_whatever_the_blocks(text: str, size: int) -> None:
+def test_decode_inverts_encode_for_any_buffer_size(text: str, size: int) -> None:
     text = "It is known. " * 40 + text  # so that no random text looks like binary junk
     data = text.encode()
     pieces = list(
@@ -95,14 +95,14 @@ def test_decoding_is_the_inverse_of_encoding_whatever_the_blocks(text: str, size
 
 
 @given(st.lists(st.sampled_from(["a" * 400_000, "b\r\n", "\n", "c\r", "\nd", "é" * 900_000])))
-def test_parts_join_to_the_whole_and_split_no_line_end(pieces: list[str]) -> None:
+def test_chunks_rejoin_without_splitting_line_endings(pieces: list[str]) -> None:
     cut = list(split_into_chunks(iter(pieces)))
     assert "".join(cut) == "".join(pieces)
     assert all(0 < len(part) <= CHUNK_CHARS for part in cut)
     assert not any(a[-1] == "\r" and b[0] == "\n" for a, b in pairwise(cut))
 
 
-def test_a_large_file_arrives_in_parts_cut_at_lines(tmp_path: Path) -> None:
+def test_large_file_is_chunked_at_line_boundaries(tmp_path: Path) -> None:
     story = "".join(f"{i}: the fox – again\r\n" for i in range(120_000))
     documents = list(read_file(write(tmp_path / "story.txt", story)))
     assert len(documents) > 2
@@ -129,12 +129,12 @@ def test_a_cut_off_compressed_file_is_refused(tmp_path: Path, suffix: str) -> No
     assert "damaged" in refusal(write(path, b"no archive at all, just text")).actual
 
 
-def test_missing_and_compressed_foreign_files_are_named(tmp_path: Path) -> None:
+def test_reader_rejects_missing_and_compressed_binary_files(tmp_path: Path) -> None:
     assert "no such file" in refusal(tmp_path / "none.txt").actual
     assert "unpack" in refusal(write(tmp_path / "a.pdf.gz", b"")).fix
 
 
-def test_json_takes_one_document_a_record(tmp_path: Path) -> None:
+def test_json_reader_yields_one_document_per_record(tmp_path: Path) -> None:
     records = [{"id": "x", "text": "one"}, "two", {"Title": "three", "n": 3, "more": ["four"]}]
     expected_texts = ["one", "two", "three\nfour"]
     lines = "\n".join(map(json.dumps, records)) + "\n\n"
@@ -146,7 +146,7 @@ def test_json_takes_one_document_a_record(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.text(min_size=1), min_size=1), st.sampled_from([None, 1]))
-def test_json_records_come_back_however_they_are_laid_out(
+def test_json_reader_is_independent_of_indentation(
     tmp_path_factory: pytest.TempPathFactory, records: list[str], indent: int | None
 ) -> None:
     path = tmp_path_factory.mktemp("json") / "a.json"
@@ -172,13 +172,13 @@ def test_a_large_json_list_streams(tmp_path: Path) -> None:
         ("a.jsonl", '{"a": ' * 100_000),
     ],
 )
-def test_broken_json_is_named_with_its_place(tmp_path: Path, name: str, data: str) -> None:
+def test_json_reader_locates_syntax_error(tmp_path: Path, name: str, data: str) -> None:
     error = refusal(write(tmp_path / name, data))
     assert "JSON" in error.actual
     assert "line" in error.location or name == "a.json"
 
 
-def test_csv_takes_the_column_of_text(tmp_path: Path) -> None:
+def test_csv_reader_selects_the_text_column(tmp_path: Path) -> None:
     rows = 'id;text;label\n1;"One; ""fox"".\nTwo lines.";good\n2;Another.;bad\n'
     assert texts(write(tmp_path / "a.csv", rows)) == ['One; "fox".\nTwo lines.', "Another."]
     by_length = "n\tsummary\tlabel\n" + "".join(
@@ -205,7 +205,7 @@ def test_html_gives_words_without_scripts_and_menus(tmp_path: Path) -> None:
     assert texts(path) == ["Příliš žluťoučký kůň úpěl ďábelské ódy.\n"]
 
 
-def test_html_that_nests_deeply_is_read(tmp_path: Path) -> None:
+def test_html_reader_handles_deep_nesting(tmp_path: Path) -> None:
     path = write(tmp_path / "a.html", "<div>" * 10_000 + "deep")
     assert texts(path) == ["deep\n"]
 
@@ -223,6 +223,6 @@ def test_importing_the_readers_loads_no_heavy_library() -> None:
     assert loaded("descend.text.corpus, selectolax").strip() == "['selectolax']"
 
 
-def test_every_suffix_is_lower_case_and_once() -> None:
+def test_supported_suffixes_are_lowercase_and_unique() -> None:
     assert len(set(SUFFIXES)) == len(SUFFIXES)
     assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in SUFFIXES)

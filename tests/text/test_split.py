@@ -32,7 +32,7 @@ def pairs(spans: Spans) -> list[tuple[int, int]]:
 
 
 @given(TEXTS, FRACTIONS, st.integers(0, 2**63 - 1))
-def test_sides_are_disjoint_cover_all_and_cut_no_character(
+def test_split_is_disjoint_complete_and_preserves_characters(
     texts: list[str], fraction: float, seed: int
 ) -> None:
     try:
@@ -90,7 +90,7 @@ def test_another_seed_holds_out_other_documents() -> None:
     assert pairs(one.validation) != pairs(two.validation)
 
 
-def test_one_document_is_cut_after_a_line_near_the_wanted_share() -> None:
+def test_single_document_split_ends_at_a_line() -> None:
     text = "".join(f"This is line {i} of it.\n" for i in range(5000))
     built, made = split([text], 0.1, 0)
     assert made.method == "block"
@@ -98,7 +98,7 @@ def test_one_document_is_cut_after_a_line_near_the_wanted_share() -> None:
     assert made.validation_bytes / built.nbytes == pytest.approx(0.1, abs=0.001)
 
 
-def test_one_huge_document_among_tiny_ones_gives_a_block() -> None:
+def test_dominant_document_is_split_as_a_block() -> None:
     _, made = split(["tiny", "fox " * 10_000, "small"], 0.1, 0)
     assert made.method == "block"
     assert len(made.validation) == 2, "the end of the huge one and the last one"

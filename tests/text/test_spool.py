@@ -54,7 +54,7 @@ def test_lone_surrogates_become_replacement_characters(tmp_path: Path) -> None:
     assert whole(store_documents(tmp_path / "s", "a\ud800b", "\ud83d\ude00")) == ["a\ufffdb", "\U0001f600"]
 
 
-def test_a_sample_is_decided_by_the_seed_and_keeps_the_order(tmp_path: Path) -> None:
+def test_document_sample_depends_on_seed_and_preserves_order(tmp_path: Path) -> None:
     texts = [f"document {i} " * (i % 7 + 1) for i in range(50)]
     first = store_documents(tmp_path / "a", *texts, sample_size=10, seed=3)
     again = store_documents(tmp_path / "b", *texts, sample_size=10, seed=3)
@@ -70,7 +70,7 @@ def test_a_sample_is_decided_by_the_seed_and_keeps_the_order(tmp_path: Path) -> 
     assert (first.folder / "text.bin").stat().st_size == first.nbytes
 
 
-def test_a_sample_over_the_corpus_takes_all_and_says_so(
+def test_oversized_sample_uses_all_documents_and_warns(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "descend"):
@@ -78,7 +78,7 @@ def test_a_sample_over_the_corpus_takes_all_and_says_so(
     assert "sample_size" in caplog.text
 
 
-def test_a_spool_travels_by_its_folder_and_is_replaced_whole(tmp_path: Path) -> None:
+def test_document_store_pickles_by_path_and_replaces_atomically(tmp_path: Path) -> None:
     first = store_documents(tmp_path / "in" / "s", "one " * 10_000)
     message = pickle.dumps(first)
     assert len(message) < 1000
@@ -89,7 +89,7 @@ def test_a_spool_travels_by_its_folder_and_is_replaced_whole(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("part", ["text.bin", "offsets.npy", "hashes.npy", "spool.json"])
-def test_a_damaged_spool_is_refused(tmp_path: Path, part: str) -> None:
+def test_document_store_rejects_damaged_files(tmp_path: Path, part: str) -> None:
     folder = store_documents(tmp_path / "s", "one", "two").folder
     os.truncate(folder / part, 3)
     with pytest.raises(CorpusError, match="delete this folder"):
@@ -99,7 +99,7 @@ def test_a_damaged_spool_is_refused(tmp_path: Path, part: str) -> None:
         open_document_store(folder)
 
 
-def test_a_failure_while_reading_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_failed_document_store_build_leaves_no_files(tmp_path: Path) -> None:
     def broken() -> Iterator[Document]:
         yield Document("one", "")
         raise CorpusError("a", "b", "c", "d")

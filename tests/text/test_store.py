@@ -42,7 +42,7 @@ def test_both_sides_decode_to_the_text(text_file: Path, kind: str) -> None:
     assert 0.05 <= share <= 0.15
 
 
-def test_each_document_stands_between_end_tokens(own_folder: Path) -> None:
+def test_token_store_delimits_documents_with_end_tokens(own_folder: Path) -> None:
     corpus = own_folder / "corpus"
     corpus.mkdir()
     for n in range(12):
@@ -68,7 +68,7 @@ def test_a_second_preparation_reads_the_cache(text_file: Path, own_folder: Path)
     assert "One more line" in other.tokenizer.decode(other.validation.tolist())
 
 
-def test_a_copy_elsewhere_shares_the_tokens_but_not_the_name(
+def test_duplicate_corpus_folder_reuses_cached_tokens(
     text_file: Path, own_folder: Path
 ) -> None:
     stores = []
@@ -79,7 +79,7 @@ def test_a_copy_elsewhere_shares_the_tokens_but_not_the_name(
     assert [Path(s.info.corpus).name for s in stores] == ["one", "other"]
 
 
-def test_what_could_not_be_read_is_tried_again_by_what_begins_anew(
+def test_prepare_text_retries_skipped_files_when_anew(
     text_file: Path, own_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     corpus = own_folder / "corpus"
@@ -102,7 +102,7 @@ def test_what_could_not_be_read_is_tried_again_by_what_begins_anew(
     assert len(caplog.messages) == 2
 
 
-def test_what_was_warned_of_is_told_to_the_next_who_begins_too(
+def test_prepare_text_warns_again_when_anew(
     text_file: Path, own_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     corpus = own_folder / "corpus"
@@ -160,7 +160,7 @@ def test_long_documents_are_cut_without_loss(own_folder: Path) -> None:
     assert decode(store.train.tolist()) + decode(store.validation.tolist()) == text
 
 
-def test_statistics_count_what_is_there(own_folder: Path) -> None:
+def test_corpus_stats_match_corpus_content(own_folder: Path) -> None:
     corpus = own_folder / "corpus"
     corpus.mkdir()
     for n in range(20):

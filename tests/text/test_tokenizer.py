@@ -58,7 +58,7 @@ def test_bpe_uses_its_vocabulary_and_shortens_the_text() -> None:
     assert len(large.encode(TEXT)) < len(small.encode(TEXT)) < len(TEXT.encode())
 
 
-def test_kinds_count_what_their_names_say() -> None:
+def test_char_and_byte_tokenizers_encode_single_units() -> None:
     char = train_tokenizer("char", 0, lambda: iter(["abcä"]))
     assert len(char.encode("abcä")) == 4
     assert len(char.encode("ö")) == 2  # never seen: its two bytes
@@ -83,17 +83,17 @@ def test_a_bad_vocabulary_file_is_named(own_folder: Path, content: str | None) -
 
 
 @given(ANY_TEXT, st.integers(1, 20))
-def test_pieces_join_back(text: str, length: int) -> None:
+def test_line_chunks_rejoin_to_the_text(text: str, length: int) -> None:
     pieces = list(split_at_newlines(text, length))
     assert "".join(pieces) == text
     assert all(0 < len(p) <= length for p in pieces)
 
 
-def test_pieces_end_after_newlines_where_there_are_any() -> None:
+def test_line_chunks_end_after_newlines() -> None:
     assert list(split_at_newlines("ab\ncd\nefgh", 5)) == ["ab\n", "cd\n", "efgh"]
     assert np.array_equal([len(p) for p in split_at_newlines("x" * 12, 5)], [5, 5, 2])
 
 
-def test_the_sample_that_is_trained_on_is_counted_in_bytes() -> None:
+def test_tokenizer_training_sample_is_limited_in_bytes() -> None:
     taken = "".join(tokenizers._some(iter(["日本語\n" * 10] * 9), 250))
     assert len(taken.encode()) == 300

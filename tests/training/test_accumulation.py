@@ -47,7 +47,7 @@ def test_recomputing_activations_changes_nothing(tiny: dict[str, Any]) -> None:
         torch.testing.assert_close(gradients_by_name[name], gradient, atol=1e-6, rtol=1e-5, msg=name)
 
 
-def test_a_batch_is_in_as_few_parts_as_there_is_memory_for(
+def test_gradient_accumulation_is_minimal_for_available_memory(
     tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = make_config(tiny | {"batch_size": 8, "seq_len": 16, "max_seq_len": 16})
@@ -68,7 +68,7 @@ def test_a_batch_is_in_as_few_parts_as_there_is_memory_for(
         create_run(config, Path("run"))
 
 
-def test_a_device_that_only_shows_when_tried_that_it_is_too_small(
+def test_gradient_accumulation_grows_after_out_of_memory(
     tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest = engine.time_training_step

@@ -67,7 +67,7 @@ def test_every_field_survives(tiny: Tiny, optimizer: str, precision: str) -> Non
         assert plain(getattr(fresh, field.name)) == plain(getattr(state, field.name)), field.name
 
 
-def test_an_older_one_goes_only_after_the_new_one_stands(tiny: Tiny) -> None:
+def test_save_checkpoint_removes_previous_after_new_is_complete(tiny: Tiny) -> None:
     state = some_steps(tiny, 2).state
     save_checkpoint(Path("run"), state)
     state.step = 3
@@ -111,7 +111,7 @@ def test_without_a_whole_one_the_folder_is_named(stopped: Path) -> None:
         resume_run(stopped)
 
 
-def test_one_that_a_killed_process_had_moved_away_comes_back(stopped: Path) -> None:
+def test_interrupted_checkpoint_replacement_is_recovered(stopped: Path) -> None:
     for step, path in checkpoints(stopped):
         path.rename(path.with_name(f".step_{step}.123.{'old' if step == 7 else 'partial'}"))
     half = stopped / ".model.safetensors.123.partial"
@@ -125,7 +125,7 @@ def test_one_that_a_killed_process_had_moved_away_comes_back(stopped: Path) -> N
     assert others.exists(), "a diagnosis is written without the lock: it may be of now"
 
 
-def test_a_step_that_was_just_saved_is_not_saved_again(tiny: Tiny) -> None:
+def test_checkpoint_is_written_once_per_step(tiny: Tiny) -> None:
     job = create_run(make_config(tiny | {"max_steps": 1}), Path("run"))
     folder = Path("run/checkpoints/step_1")
     first = [folder.stat().st_ino for record in run_training(job) if isinstance(record, CheckpointSaved)]

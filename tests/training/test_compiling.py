@@ -46,7 +46,7 @@ def load_tuning_result(own_cache: Path, before: set[Path]) -> TuningResult:
     return msgspec.json.decode(file.read_bytes(), type=TuningResult)
 
 
-def test_a_trial_of_compiling_is_told_whether_or_not_it_won(own_cache: Path) -> None:
+def test_autotuning_times_compiled_and_eager_backends(own_cache: Path) -> None:
     before = set((own_cache / "engine").glob("*"))
     choice = choose(24)
     compiled = msgspec.structs.replace(choice.execution, compiled=True)
@@ -56,7 +56,7 @@ def test_a_trial_of_compiling_is_told_whether_or_not_it_won(own_cache: Path) -> 
     assert load_tuning_result(own_cache, before).seconds_per_token.keys() == {describe_execution(compiled), describe_execution(plain)}
 
 
-def test_without_its_compiler_what_was_compiled_once_is_not_taken(
+def test_cached_compiled_backend_requires_a_compiler(
     own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = choose(24)  # remembered, whatever won
@@ -67,7 +67,7 @@ def test_without_its_compiler_what_was_compiled_once_is_not_taken(
     assert choose(24) == first
 
 
-def test_compiling_that_fails_is_tried_again_later(own_cache: Path) -> None:
+def test_failed_compilation_is_retried_later(own_cache: Path) -> None:
     from torch._inductor import config as inductor
 
     before = set((own_cache / "engine").glob("*"))

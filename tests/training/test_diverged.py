@@ -35,7 +35,7 @@ def until_it_breaks(job: TrainingRun, spoil_at: int | None = None, where: str = 
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_a_rate_far_too_high_is_named_with_its_step(tiny: Tiny, optimizer: str) -> None:
+def test_excessive_learning_rate_reports_divergence_step(tiny: Tiny, optimizer: str) -> None:
     tiny |= {"learning_rate": 10.0, "gradient_clip": 0.0, "schedule": "constant", "epoch": 20,
              "warmup_steps": 0, "optimizer": optimizer, "architecture": "gpt",
              "precision": "float16", "rescue": "off"}  # fmt: skip
@@ -50,7 +50,7 @@ def test_a_rate_far_too_high_is_named_with_its_step(tiny: Tiny, optimizer: str) 
 
 
 @pytest.mark.parametrize("place", ["first", "last"])
-def test_the_first_bad_place_is_named_and_saved_states_stay_whole(tiny: Tiny, place: str) -> None:
+def test_divergence_names_first_bad_parameter_and_preserves_checkpoints(tiny: Tiny, place: str) -> None:
     tiny |= {"epoch": 1, "rescue": "off"}
     job = create_run(make_config(tiny), Path("run"))
     names = [name for name, p in job.state.model.named_parameters() if p.ndim == 2]
@@ -65,7 +65,7 @@ def test_the_first_bad_place_is_named_and_saved_states_stay_whole(tiny: Tiny, pl
     assert all(verify_folder(path) for _, path in checkpoints(Path("run")))
 
 
-def test_what_was_saved_before_can_still_be_taken_up(tiny: Tiny) -> None:
+def test_diverged_run_resumes_from_earlier_checkpoint(tiny: Tiny) -> None:
     tiny |= {"epoch": 1, "rescue": "off"}
     job = create_run(make_config(tiny), Path("run"))
     # The very first record: no step has been made, so nothing bad can have been saved.

@@ -45,7 +45,7 @@ def choose(steps: int = 0, **keys: object) -> TuningResult:
     )
 
 
-def test_the_fastest_way_tried_is_taken_and_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_autotuning_selects_and_caches_fastest_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("descend.training.engine.busy_cores", lambda: 0.0)
     choice = choose(batch_size=3)
     precisions = {name.split(",")[0] for name in choice.seconds_per_token}
@@ -61,7 +61,7 @@ def test_the_fastest_way_tried_is_taken_and_remembered(monkeypatch: pytest.Monke
     assert msgspec.json.decode(msgspec.json.encode(choice), type=TuningResult) == choice
 
 
-def test_beside_a_busy_program_fewer_threads_are_tried_and_not_remembered(
+def test_autotuning_under_contention_tries_fewer_threads_uncached(
     monkeypatch: pytest.MonkeyPatch, own_cache: Path
 ) -> None:
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
@@ -85,7 +85,7 @@ def test_beside_a_busy_program_fewer_threads_are_tried_and_not_remembered(
     assert sorted((own_cache / "engine").iterdir()) == remembered
 
 
-def test_threads_that_are_hopeless_beside_a_busy_program_are_only_tasted(
+def test_slow_thread_counts_are_timed_briefly_under_contention(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calls = []
@@ -104,7 +104,7 @@ def test_threads_that_are_hopeless_beside_a_busy_program_are_only_tasted(
 
 
 @pytest.mark.parametrize("architecture", ["gpt", "modern"])
-def test_the_network_that_is_timed_is_as_new_as_one_to_train(
+def test_autotuning_times_a_freshly_initialized_network(
     architecture: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses: list[float] = []
@@ -126,7 +126,7 @@ def test_the_network_that_is_timed_is_as_new_as_one_to_train(
     assert losses[0] == pytest.approx(math.log(300), rel=0.05)
 
 
-def test_a_short_run_is_not_kept_waiting_for_all_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_run_autotuning_skips_slow_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("descend.training.engine.busy_cores", lambda: 0.0)
     # To try one way takes more than a quarter of the one step that is to be made.
     short = choose(steps=1, batch_size=10)
@@ -137,7 +137,7 @@ def test_a_short_run_is_not_kept_waiting_for_all_ways(monkeypatch: pytest.Monkey
     assert choose(steps=1, batch_size=10) == long
 
 
-def test_beside_busy_programs_the_threads_are_chosen_before_the_ways(
+def test_autotuning_under_contention_selects_threads_first(
     monkeypatch: pytest.MonkeyPatch, own_cache: Path
 ) -> None:
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
@@ -154,7 +154,7 @@ def test_beside_busy_programs_the_threads_are_chosen_before_the_ways(
     assert again.execution.attention == choice.execution.attention
 
 
-def test_what_was_tried_beside_a_busy_program_is_tried_again_at_rest(
+def test_autotuning_retries_contended_timings_when_idle(
     monkeypatch: pytest.MonkeyPatch, own_cache: Path
 ) -> None:
     monkeypatch.setattr("torch.get_num_threads", lambda: 1)
@@ -173,7 +173,7 @@ def test_what_was_tried_beside_a_busy_program_is_tried_again_at_rest(
     assert later == fifth == sixth
 
 
-def test_busy_cores_are_a_share_of_those_there_are() -> None:
+def test_contended_cores_are_within_cpu_count() -> None:
     assert 0 <= count_active_cores() <= (os.cpu_count() or 1)
 
 
@@ -185,7 +185,7 @@ def test_a_forced_precision_is_obeyed(precision: str) -> None:
 
 
 @pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="not x86")
-def test_a_processor_without_bfloat16_is_not_kept_waiting_for_it() -> None:
+def test_candidates_exclude_bfloat16_without_cpu_support() -> None:
     # oneDNN can be told to forget all instructions newer than AVX2, before it is loaded.
     program = (
         "import torch, msgspec; from descend.training import ways\n"
@@ -201,7 +201,7 @@ def test_a_processor_without_bfloat16_is_not_kept_waiting_for_it() -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
-def test_a_device_that_is_not_there_is_named() -> None:
+def test_unavailable_device_raises_config_error() -> None:
     with pytest.raises(ConfigError, match="device: found cuda, expected cpu"):
         choose(device="cuda")
 
@@ -209,7 +209,7 @@ def test_a_device_that_is_not_there_is_named() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not can_compile(), reason="no C++ compiler here")
 @pytest.mark.filterwarnings("ignore")
-def test_only_a_run_that_is_long_enough_is_compiled(
+def test_autotuning_compiles_only_long_runs(
     monkeypatch: pytest.MonkeyPatch, own_cache: Path
 ) -> None:
     monkeypatch.setattr("descend.training.engine.busy_cores", lambda: 0.0)
@@ -224,7 +224,7 @@ def test_only_a_run_that_is_long_enough_is_compiled(
 
 
 @pytest.mark.parametrize("own", [None, "default", "/somewhere/else"])
-def test_compiled_code_is_kept_in_the_cache_unless_the_user_has_a_place_for_it(
+def test_compiled_code_cache_respects_user_directory(
     monkeypatch: pytest.MonkeyPatch, own_cache: Path, own: str | None
 ) -> None:
     name = "TORCHINDUCTOR_CACHE_DIR"
@@ -237,20 +237,20 @@ def test_compiled_code_is_kept_in_the_cache_unless_the_user_has_a_place_for_it(
     assert os.environ[name] == expected
 
 
-def test_a_machine_without_compiler_is_not_asked_to_compile(
+def test_autotuning_skips_compilation_without_compiler(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda _: None)
     assert not choose(steps=10**9, batch_size=9).execution.compiled
 
 
-def test_an_execution_stored_before_compiling_was_known_can_be_read() -> None:
+def test_legacy_execution_without_compiled_field_loads() -> None:
     stored = msgspec.to_builtins(choose(batch_size=3).execution)
     del stored["compiled"]
     assert not msgspec.convert(stored, Execution).compiled
 
 
-def test_the_time_of_a_run_is_steps_times_both_parts() -> None:
+def test_run_time_estimate_multiplies_steps_by_step_time() -> None:
     choice = choose(batch_size=3)
     per_token = choice.seconds_per_token[describe_execution(choice.execution)]
     assert choice.seconds(100, 7) == pytest.approx(
@@ -258,7 +258,7 @@ def test_the_time_of_a_run_is_steps_times_both_parts() -> None:
     )
 
 
-def test_open_keys_are_chosen_by_the_size_of_the_text_and_set_ones_obeyed() -> None:
+def test_automatic_settings_scale_with_corpus_size() -> None:
     open_config = make_config({})
     sizes = [choose_vocabulary(open_config, n) for n in (10**4, 10**6, 10**7, 10**9)]
     assert sizes == sorted(sizes)
@@ -283,7 +283,7 @@ def test_open_keys_are_chosen_by_the_size_of_the_text_and_set_ones_obeyed() -> N
     assert choose_warmup(open_config, 1000) == 50
 
 
-def test_a_model_that_cannot_fit_is_refused_with_what_to_set() -> None:
+def test_oversized_model_error_names_a_setting() -> None:
     config = make_config(
         {"embed_dim": 16384, "num_heads": 128, "num_layers": 200, "ff_dim": 65536,
          "batch_size": 1024}
@@ -294,7 +294,7 @@ def test_a_model_that_cannot_fit_is_refused_with_what_to_set() -> None:
     assert caught.value.exit_code == 1
 
 
-def test_the_remedy_really_fits() -> None:
+def test_out_of_memory_fix_satisfies_memory_limit() -> None:
     config = make_config({"batch_size": 4096})
     shape = shape_from_run_config(config, 4096)
     need = training_memory(config, shape)
@@ -305,7 +305,7 @@ def test_the_remedy_really_fits() -> None:
     assert training_memory(lighter, shape) <= need // 4
 
 
-def test_an_allocator_that_refuses_becomes_one_sentence() -> None:
+def test_allocator_failure_raises_out_of_memory_error() -> None:
     config = make_config({})
     with pytest.raises(OutOfMemoryError, match="memory: found no memory left") as caught:
         with translate_memory_errors(config, shape_from_run_config(config, 4096)):

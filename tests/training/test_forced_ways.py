@@ -61,7 +61,7 @@ def at_rest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("kernel", ["matmul", "fused"])
-def test_a_forced_kernel_is_not_tried_against_the_other(at_rest: Path, kernel: str) -> None:
+def test_requested_attention_kernel_excludes_alternatives(at_rest: Path, kernel: str) -> None:
     choice = choose(attention=kernel)
     assert choice.execution.attention == kernel
     assert all(f"{kernel} attention" in name for name in choice.seconds_per_token)
@@ -69,7 +69,7 @@ def test_a_forced_kernel_is_not_tried_against_the_other(at_rest: Path, kernel: s
 
 
 @pytest.mark.parametrize("busy", [0.0, 1.5])
-def test_a_forced_number_of_threads_stands_beside_busy_programs_too(
+def test_requested_threads_are_respected_under_contention(
     at_rest: Path, monkeypatch: pytest.MonkeyPatch, busy: float
 ) -> None:
     monkeypatch.setattr("descend.training.engine.busy_cores", lambda: busy)
@@ -83,14 +83,14 @@ def test_a_forced_number_of_threads_stands_beside_busy_programs_too(
     assert free == ({"2 threads", "1 thread"} if busy else {"2 threads"})
 
 
-def test_forced_threads_are_those_of_that_run_alone() -> None:
+def test_requested_threads_do_not_change_other_runs() -> None:
     before = torch.get_num_threads()
     assert choose(threads=before + 1).execution.threads == before + 1
     assert torch.get_num_threads() == before
     assert choose().execution.threads <= before
 
 
-def test_what_is_forced_and_what_is_left_open_are_remembered_apart(
+def test_autotuning_caches_requested_and_automatic_choices_separately(
     at_rest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[Execution] = []
@@ -112,7 +112,7 @@ def test_what_is_forced_and_what_is_left_open_are_remembered_apart(
         assert len(tried) == again, way
 
 
-def test_compile_on_compiles_however_short_the_run_and_however_slow_the_code(
+def test_compile_on_compiles_short_and_slow_runs(
     at_rest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[Execution] = []
@@ -171,7 +171,7 @@ def test_compile_on_with_activation_checkpointing_is_refused(at_rest: Path) -> N
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_compiler_that_fails_is_told_if_compiling_is_forced_and_passed_over_if_not(
+def test_compiler_failure_is_an_error_only_when_requested(
     at_rest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest = timing([])
@@ -186,7 +186,7 @@ def test_a_compiler_that_fails_is_told_if_compiling_is_forced_and_passed_over_if
     assert not choose(10**9).execution.compiled
 
 
-def test_what_cannot_be_is_refused_before_the_text_is_read(
+def test_impossible_execution_is_rejected_before_loading_corpus(
     at_rest: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("descend.training.ways.can_compile", lambda *_: False)
@@ -195,14 +195,14 @@ def test_what_cannot_be_is_refused_before_the_text_is_read(
 
 
 @pytest.mark.parametrize(("given", "meant"), [(True, "on"), (False, "off"), ("auto", "auto")])
-def test_compile_takes_what_yaml_makes_of_on_and_off(given: object, meant: str) -> None:
+def test_compile_setting_accepts_yaml_booleans(given: object, meant: str) -> None:
     assert make_config({"compile": given}).compile == meant
 
 
 FORCED = {"attention": "fused", "threads": 2, "compile": "off", "device": "cpu"}
 
 
-def test_the_line_that_tells_the_choice_says_what_was_asked_for(at_rest: Path, tiny: Tiny) -> None:
+def test_execution_text_lists_requested_settings(at_rest: Path, tiny: Tiny) -> None:
     (line,) = (n for n in create_run(make_config(tiny | FORCED), Path("run")).warnings if "comput" in n)
     assert line.startswith(
         "computing in float32, fused attention, 2 threads "
@@ -229,7 +229,7 @@ def stopped_at_once(config: Tiny, folder: Path) -> Execution:
 
 
 @pytest.mark.parametrize("kernel", ["matmul", "fused"])
-def test_a_forced_way_stands_in_run_json_and_is_taken_on_resume(
+def test_requested_execution_is_stored_and_used_on_resume(
     tiny: Tiny, kernel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, before = Path("run"), torch.get_num_threads()
@@ -257,7 +257,7 @@ def test_a_forced_way_stands_in_run_json_and_is_taken_on_resume(
 @pytest.mark.skipif(not can_compile(), reason="no C++ compiler here")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("precision", ["float32", "float16"])
-def test_a_short_run_is_compiled_if_that_is_forced_and_so_is_the_rest_of_it(
+def test_compile_on_applies_to_resumed_short_run(
     tiny: Tiny, precision: str
 ) -> None:
     folder = Path("run")

@@ -8,7 +8,7 @@ from descend import run, run_on_model
 from descend.runs.records import Epoch, Step
 
 
-def test_the_last_part_of_a_pass_is_judged_and_the_schedule_spans_the_steps(
+def test_max_steps_evaluates_partial_epoch_and_spans_schedule(
     tiny: dict[str, Any],
 ) -> None:
     whole = run(tiny, epoch=1)

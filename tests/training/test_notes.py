@@ -15,7 +15,7 @@ from descend.training.job import create_run
     ({"vocab_size": 5_000}, "the text"),
     ({"vocab_size": 5_000, "tokenizer": "byte"}, "the byte tokenizer"),
 ])  # fmt: skip
-def test_a_vocabulary_larger_than_can_be_given_is_told(
+def test_unreachable_vocab_size_gives_a_warning(
     tiny: dict[str, Any], requested_config: dict[str, Any], giver: str
 ) -> None:
     job = create_run(make_config(tiny | requested_config), Path("run"))
@@ -25,7 +25,7 @@ def test_a_vocabulary_larger_than_can_be_given_is_told(
 
 
 @pytest.mark.parametrize("size", [270, None])
-def test_a_vocabulary_that_is_given_or_left_open_is_not(
+def test_reachable_or_automatic_vocab_size_gives_no_warning(
     tiny: dict[str, Any], size: int | None
 ) -> None:
     job = create_run(make_config(tiny | {"vocab_size": size}), Path("run"))

@@ -51,7 +51,7 @@ def job(request: pytest.FixtureRequest, tiny: Tiny) -> TrainingRun:
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_what_is_replayed_is_what_was_computed_with_chance_and_all(
+def test_cuda_graph_matches_eager_with_dropout(
     job: TrainingRun, precision: str
 ) -> None:
     plainly = losses(job, precision=precision)
@@ -90,7 +90,7 @@ def test_the_engine_tries_to_replay_where_it_may(tiny: Tiny) -> None:
         assert not supports_cuda_graphs(make_config(tiny | {key: value}), "cuda")
 
 
-def test_a_way_that_does_not_fit_is_passed_over(
+def test_autotuning_skips_backend_exceeding_gpu_memory(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from descend.training import engine
@@ -111,7 +111,7 @@ def test_a_way_that_does_not_fit_is_passed_over(
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_recorded_products_are_what_they_are_otherwise(dtype: torch.dtype) -> None:
+def test_cuda_graph_orthogonalization_matches_eager(dtype: torch.dtype) -> None:
     recorded = CudaGraphFunction(orthogonalize)
     for shape in [(3, 8, 24), (2, 16, 16), (3, 8, 24)]:
         given = torch.randn(shape, device="cuda", dtype=dtype)
@@ -120,7 +120,7 @@ def test_recorded_products_are_what_they_are_otherwise(dtype: torch.dtype) -> No
     assert len(recorded.graphs) == 2
 
 
-def test_a_batch_that_does_not_fit_is_computed_in_parts(tiny: Tiny) -> None:
+def test_oversized_gpu_batch_uses_gradient_accumulation(tiny: Tiny) -> None:
     large = {"embed_dim": 256, "num_heads": 4, "ff_dim": 1024, "seq_len": 32, "batch_size": 4096,
              "max_steps": 2, "compile": "off"}  # fmt: skip
     whole = torch.cuda.mem_get_info()[1]

@@ -23,7 +23,7 @@ def model_of(architecture: Architecture) -> Transformer:
 
 @pytest.mark.parametrize("architecture", ["gpt", "modern"])
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_each_weight_is_in_exactly_one_group_and_vectors_never_decay(
+def test_optimizer_groups_partition_parameters_without_vector_decay(
     architecture: Architecture, optimizer: str
 ) -> None:
     model = model_of(architecture)
@@ -64,7 +64,7 @@ def test_steps_lower_the_loss_of_a_batch(optimizer: str) -> None:
     assert losses[-1] < losses[0] - 0.02
 
 
-def test_clipping_bounds_the_common_norm_and_zero_leaves_it() -> None:
+def test_clip_gradients_bounds_global_norm_unless_zero() -> None:
     model = model_of("gpt")
     for weight in model.parameters():
         weight.grad = torch.ones_like(weight)
@@ -78,7 +78,7 @@ def test_clipping_bounds_the_common_norm_and_zero_leaves_it() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_with_its_polynomials_our_muon_is_the_muon_of_torch(
+def test_muon_matches_torch_with_torch_polynomials(
     dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(muon, "POLYNOMIALS", ((3.4445, -4.7750, 2.0315),) * 5)

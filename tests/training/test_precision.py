@@ -165,7 +165,7 @@ def test_every_fast_path_follows_plain_float32(
      ("modern", "bfloat16", "matmul"), ("modern", "bfloat16", "fused"),
      ("gpt", "bfloat16", "fused")],
 )  # fmt: skip
-def test_compiled_code_computes_what_is_written(
+def test_compiled_training_matches_float32_reference(
     text_file: Path, architecture: str, precision: str, attention: str
 ) -> None:
     torch._dynamo.reset()  # after eight shapes torch goes on uncompiled, and says little of it
@@ -175,7 +175,7 @@ def test_compiled_code_computes_what_is_written(
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_an_overflow_of_float16_leaves_all_weights_and_halves_the_scale(
+def test_float16_overflow_skips_step_and_halves_scale(
     tiny: Tiny, optimizer: str
 ) -> None:
     for clip in (1.0, 0.0):
@@ -206,7 +206,7 @@ def test_half_precision_is_stored_as_float32(tiny: Tiny) -> None:
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_our_cross_entropy_is_that_of_torch(smoothing: float) -> None:
+def test_cross_entropy_matches_torch(smoothing: float) -> None:
     torch.manual_seed(0)
     # Not a multiple of the rows worked on at once, nor a power of two.
     ours = (3 * torch.randn(300, 50)).requires_grad_()

@@ -91,7 +91,7 @@ def test_a_sound_network_passes_and_no_bit_changes(
 
 @pytest.mark.parametrize("architecture", ["gpt", "modern"])
 @pytest.mark.parametrize("number", [0.0, 1e30, float("nan")])
-def test_whatever_training_made_of_the_weights_is_none_of_its_business(
+def test_self_check_accepts_any_trained_weights(
     architecture: str, number: float
 ) -> None:
     """A run that is resumed on its way out of an explosion, or a model that learned nothing."""
@@ -104,7 +104,7 @@ def test_whatever_training_made_of_the_weights_is_none_of_its_business(
 
 @pytest.mark.parametrize("architecture", ["gpt", "modern"])
 @pytest.mark.parametrize("later", [2, 99])
-def test_a_mask_that_leaks_is_noticed(
+def test_self_check_detects_leaking_mask(
     architecture: str, later: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def too_far(T: int, S: int, like: torch.Tensor) -> torch.Tensor:
@@ -119,7 +119,7 @@ def test_dropout_in_evaluation_is_noticed(monkeypatch: pytest.MonkeyPatch) -> No
     refused("from call to call", made(architecture="gpt"))
 
 
-def test_weights_that_are_too_large_are_noticed_in_a_fresh_network_only() -> None:
+def test_self_check_rejects_large_weights_only_when_fresh() -> None:
     state, plan = made(architecture="gpt")
     with torch.no_grad():
         state.model.final_norm.weight.mul_(100)
@@ -128,7 +128,7 @@ def test_weights_that_are_too_large_are_noticed_in_a_fresh_network_only() -> Non
 
 
 @pytest.mark.parametrize("width", [8, 1024, 4096])
-def test_a_wide_network_on_a_text_of_two_tokens_is_sound(width: int) -> None:
+def test_self_check_accepts_wide_network_with_two_tokens(width: int) -> None:
     state, plan = made(architecture="gpt", embed_dim=width, num_layers=1, optimizer="adamw")
     run_self_check(state, replace(plan, batches=replace(plan.batches, tokens=TEXT % 2)), 300, None)
 
@@ -175,7 +175,7 @@ def without_moments(state: TrainState) -> None:
     (equal_rows, "ff.up.weight.*rows that are alike"), (equal_columns, "columns that are alike"),
     (constant, "alike"), (without_moments, "no moments"),
 ])  # fmt: skip
-def test_weights_and_optimizers_that_are_not_as_they_should_be(
+def test_self_check_detects_wrong_weights_and_optimizers(
     harm: Callable[[TrainState], None], words: str
 ) -> None:
     state, plan = made(architecture="gpt", optimizer="adamw")
@@ -183,7 +183,7 @@ def test_weights_and_optimizers_that_are_not_as_they_should_be(
     refused(words, (state, plan))
 
 
-def test_weights_that_were_not_loaded_are_noticed() -> None:
+def test_self_check_detects_unloaded_weights() -> None:
     state, plan = made()
     saved = {name: weight.detach().clone() for name, weight in state.model.named_parameters()}
     saved["final_norm.weight"][3] += 1
@@ -201,13 +201,13 @@ def test_a_text_read_in_its_order_is_noticed(monkeypatch: pytest.MonkeyPatch) ->
     refused("front to back", made())
 
 
-def test_batches_that_come_again_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_self_check_detects_duplicate_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     first = BatchSampler.batch
     monkeypatch.setattr(BatchSampler, "batch", lambda self, step: first(self, 0))
     refused("comes again", made())
 
 
-def test_sequences_that_jump_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_self_check_detects_noncontiguous_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
     read = BatchSampler.sequences
     monkeypatch.setattr(BatchSampler, "sequences", lambda self, numbers: read(self, numbers)[:, ::-1])
     refused("jump", made())
@@ -221,7 +221,7 @@ def test_another_tokenizer_is_noticed() -> None:
     refused("tokens from 3", (state, beyond))
 
 
-def test_a_schedule_that_does_not_span_the_run_is_noticed() -> None:
+def test_self_check_detects_misfit_schedule() -> None:
     state, plan = made()
     of_epochs = replace(plan, learning_rate=lambda step: plan.learning_rate(step // 10))
     refused("after warmup", (state, of_epochs))
@@ -271,7 +271,7 @@ def without_gradient(model: Any, x: torch.Tensor, y: torch.Tensor, smoothing: fl
 @pytest.mark.parametrize("wrong", [
     unshifted, shifted_twice, summed, softmax_twice, masked, half_masked, without_gradient
 ])  # fmt: skip
-def test_a_loss_that_is_not_the_one_meant_is_noticed(
+def test_self_check_detects_wrong_loss(
     architecture: str, wrong: Callable[..., Loss], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(objective, "next_token_loss", wrong)
@@ -318,14 +318,14 @@ def doing_nothing(*_: Any) -> None:
     (loop, "set_learning_rate", doing_nothing, "a rate of 0 "),
     (snapshot, "_put_together", doing_nothing, "a resume"),
 ])  # fmt: skip
-def test_a_step_that_goes_wrong_is_noticed(
+def test_self_check_detects_wrong_optimizer_step(
     module: Any, name: str, wrong: Any, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, name, wrong)
     refused(words, made())
 
 
-def test_gradients_that_were_there_before_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_self_check_detects_accumulated_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where they are gone again when the step ends."""
 
     def twice(state: TrainState, plan: TrainPlan, step: int) -> tuple[float, float]:
@@ -347,7 +347,7 @@ def test_gradients_that_were_there_before_are_noticed(monkeypatch: pytest.Monkey
     refused("a norm of", made())
 
 
-def test_float16_gradients_left_scaled_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_self_check_detects_scaled_float16_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     def scaled(state: TrainState, plan: TrainPlan) -> float:
         return loop.clip_grad_norm(state.model, 1.0).item()
 
@@ -356,7 +356,7 @@ def test_float16_gradients_left_scaled_are_noticed(monkeypatch: pytest.MonkeyPat
     refused("unscaled", made(precision="float16"))
 
 
-def test_a_part_that_no_gradient_comes_to_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_self_check_detects_module_without_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     forward = transformer.FeedForward.forward
     monkeypatch.setattr(
         transformer.FeedForward, "forward", lambda self, x: forward(self, x.detach()).detach()
@@ -369,7 +369,7 @@ def test_a_judgment_in_training_mode_is_noticed(monkeypatch: pytest.MonkeyPatch)
     refused("evaluation mode, without dropout", made(dropout_rate=0.0))
 
 
-def test_a_judgment_that_leaves_evaluation_mode_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_self_check_detects_evaluation_mode_after_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Transformer, "train", lambda self, mode=True: (
         torch.nn.Module.train(self, mode) if not mode else self
     ))  # fmt: skip
@@ -378,7 +378,7 @@ def test_a_judgment_that_leaves_evaluation_mode_is_noticed(monkeypatch: pytest.M
 
 @pytest.mark.parametrize("architecture", ["gpt", "modern"])
 @pytest.mark.parametrize("factor", [1.0, 1 / 8])
-def test_scores_that_are_not_divided_by_the_root_are_noticed(
+def test_self_check_detects_unscaled_attention_scores(
     architecture: str, factor: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = transformer._matmul_attention

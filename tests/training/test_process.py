@@ -48,7 +48,7 @@ yet."""
 
 
 @pytest.mark.skipif(not has_glibc(), reason="another C library than glibc")
-def test_what_is_freed_stays_with_the_process_until_the_end() -> None:
+def test_freed_memory_remains_in_process_until_exit() -> None:
     said = subprocess.run(
         [sys.executable, "-c", PROGRAM], check=True, capture_output=True, text=True
     ).stdout
@@ -70,7 +70,7 @@ def test_threads_come_back_even_after_an_error() -> None:
     assert torch.get_num_threads() == before
 
 
-def test_beside_other_programs_there_are_fewer_threads_for_a_while(
+def test_limit_threads_restores_thread_count(
     monkeypatch: pytest.MonkeyPatch, trained: Path
 ) -> None:
     torch.set_num_threads(2)
@@ -90,7 +90,7 @@ def test_beside_other_programs_there_are_fewer_threads_for_a_while(
 
 
 @pytest.mark.parametrize(("own", "quiet"), [(1.0, 2), (0.0, 1)])
-def test_asked_again_soon_it_counts_what_others_did_since(
+def test_idle_cores_use_cpu_times_since_previous_call(
     monkeypatch: pytest.MonkeyPatch, own: float, quiet: int
 ) -> None:
     """A second in which one of two cores worked: for us, or for another program."""

@@ -14,7 +14,7 @@ from descend.training.engine import autotune_execution
 from descend.training.job import load_or_train_tokenizer
 
 
-def test_a_way_is_remembered_of_equal_micro_batches_and_losses(
+def test_autotune_cache_key_uses_micro_batch_and_loss(
     tiny: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Compiled code is of a shape: that of a part of the batch is timed, and its loss."""

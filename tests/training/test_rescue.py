@@ -60,7 +60,7 @@ def spoiled(job: TrainingRun, times: int = 1) -> Iterator[Event]:
         yield record
 
 
-def test_an_absurd_rate_is_brought_down_one_change_at_a_time(tiny: Tiny) -> None:
+def test_rollbacks_reduce_excessive_learning_rate_stepwise(tiny: Tiny) -> None:
     for _ in run_training(job_of(tiny | ABSURD)):
         pass
     rollbacks = read_rollbacks("run")
@@ -80,7 +80,7 @@ def test_an_absurd_rate_is_brought_down_one_change_at_a_time(tiny: Tiny) -> None
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
-def test_a_lost_weight_costs_the_batches_since_the_last_good_state(
+def test_rollback_skips_batches_since_last_finite_state(
     tiny: Tiny, precision: str
 ) -> None:
     tiny |= {"precision": precision}
@@ -100,7 +100,7 @@ def test_a_lost_weight_costs_the_batches_since_the_last_good_state(
     assert losses("run") == twin_losses
 
 
-def test_a_run_that_stays_sound_is_the_same_with_and_without(tiny: Tiny) -> None:
+def test_rollback_setting_does_not_change_stable_run(tiny: Tiny) -> None:
     for name in ("on", "off"):
         for _ in run_training(job_of(tiny | {"rescue": name}, name)):
             pass
@@ -109,7 +109,7 @@ def test_a_run_that_stays_sound_is_the_same_with_and_without(tiny: Tiny) -> None
     assert losses("on") == losses("off")
 
 
-def test_what_comes_back_again_and_again_is_given_up_in_the_end(tiny: Tiny) -> None:
+def test_persistent_divergence_stops_after_max_rollbacks(tiny: Tiny) -> None:
     job = job_of(tiny)
     with pytest.raises(DivergedError, match=r"step 31 .*the weights of"):
         for _ in spoiled(job, times=99):
@@ -133,7 +133,7 @@ def interrupted(records: Iterator[Event], after: int) -> None:
                 signal.raise_signal(signal.SIGINT)
 
 
-def test_resumed_in_the_middle_of_a_rescue_is_the_same_to_the_last_bit(tiny: Tiny) -> None:
+def test_resume_during_rollbacks_is_bitwise_identical(tiny: Tiny) -> None:
     tiny |= ABSURD | {"dropout_rate": 0.1}
     for _ in run_training(job_of(tiny, "whole")):
         pass
@@ -154,7 +154,7 @@ def test_resumed_in_the_middle_of_a_rescue_is_the_same_to_the_last_bit(tiny: Tin
     assert one.rollbacks == other.rollbacks
 
 
-def test_stopped_and_spoiled_it_goes_back_behind_the_stop(tiny: Tiny) -> None:
+def test_resumed_run_rolls_back_before_the_interruption(tiny: Tiny) -> None:
     for _ in spoiled(job_of(tiny, "whole")):
         pass
     parts = job_of(tiny, "parts")
@@ -167,7 +167,7 @@ def test_stopped_and_spoiled_it_goes_back_behind_the_stop(tiny: Tiny) -> None:
     assert model_hash("parts") == model_hash("whole")
 
 
-def test_a_loss_must_stand_far_above_the_usual_for_long(tiny: Tiny) -> None:
+def test_divergence_requires_persistently_high_loss(tiny: Tiny) -> None:
     state = job_of(tiny).state
     usual = [2.0 + 0.1 * (n % 5) for n in range(60)]
     for loss in usual:
@@ -188,7 +188,7 @@ def test_a_loss_must_stand_far_above_the_usual_for_long(tiny: Tiny) -> None:
         check_for_loss_spike(state, 4.1, 1)
 
 
-def test_a_first_loss_worse_than_guessing_is_no_running_away(tiny: Tiny) -> None:
+def test_initial_loss_above_uniform_is_not_divergence(tiny: Tiny) -> None:
     """As of a model that goes on with quite another text."""
     state = job_of(tiny).state
     for loss in itertools.chain([12.0 - 0.1 * n for n in range(40)], [8.0 + MIN_SPIKE_NATS / 2] * 20):
@@ -196,7 +196,7 @@ def test_a_first_loss_worse_than_guessing_is_no_running_away(tiny: Tiny) -> None
     assert state.recent.num_high == 0
 
 
-def test_nothing_runs_away_in_a_loss_that_is_only_jagged(tiny: Tiny) -> None:
+def test_noisy_loss_is_not_divergence(tiny: Tiny) -> None:
     state = job_of(tiny).state
     torch.manual_seed(0)
     for loss in (1.0 + 2.0 * torch.rand(2000)).tolist():
@@ -205,11 +205,11 @@ def test_nothing_runs_away_in_a_loss_that_is_only_jagged(tiny: Tiny) -> None:
 
 
 @pytest.mark.parametrize(("given", "taken"), [("off", "off"), (False, "off"), (True, "on")])
-def test_the_word_may_be_what_yaml_makes_of_it(given: object, taken: str) -> None:
+def test_rollback_setting_accepts_yaml_booleans(given: object, taken: str) -> None:
     assert make_config({"rescue": given}).divergence_rollback == taken
 
 
-def test_a_trial_is_never_rescued_and_keeps_its_key(tiny: Tiny) -> None:
+def test_trial_disables_rollback_and_preserves_key(tiny: Tiny) -> None:
     on, off = (make_trial_spec(make_config(tiny | {"rescue": word}), steps=5) for word in ("on", "off"))
     assert prepare_trial(on).config.divergence_rollback == "off"
     assert on.key == off.key
@@ -217,7 +217,7 @@ def test_a_trial_is_never_rescued_and_keeps_its_key(tiny: Tiny) -> None:
     assert on.key == off.key
 
 
-def test_the_command_line_refuses_rescues_and_tells_of_them(
+def test_train_command_reports_and_disables_rollbacks(
     text_file: Path, tiny_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = [f"--{k.replace('_', '-')}={v}" for k, v in ABSURD.items()]
@@ -237,7 +237,7 @@ def step(number: int, loss: float) -> Step:
     return Step(number, 1, loss, 0.1, 0.001, 1.0, False, 0.1)
 
 
-def test_of_what_was_trained_twice_the_later_account_stands() -> None:
+def test_read_events_uses_latest_events_of_retrained_steps() -> None:
     epoch = Epoch(1, 3, 2, 2, 0, 0, 2, 0, 3, 1, 1)
     back = Rollback(2, 5, "a loss", "skip", 3)
     log = EventLog(Path("run"))
@@ -267,7 +267,7 @@ def test_records_of_a_newer_descend_are_refused() -> None:
         read_events(Path("run"))
 
 
-def test_a_checkpoint_from_before_the_rescue_knows_nothing_of_it() -> None:
+def test_read_events_ignores_rollback_after_resumed_checkpoint() -> None:
     log = EventLog(Path("run"))
     first = [TrainingStarted(0, ""), step(1, 1.0), step(2, 1.0), CheckpointSaved(2, 0.1)]
     lost = [step(3, 9.0), Rollback(1, 3, "a loss", "skip", 2), step(2, 2.0)]

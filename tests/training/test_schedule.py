@@ -13,7 +13,7 @@ SINGLE = st.sampled_from(["constant", "linear", "cosine", "wsd"])
 
 
 @given(SINGLE, st.integers(1, 400), st.integers(0, 100), st.floats(1e-5, 1.0))
-def test_rates_rise_to_the_peak_and_never_leave_zero_to_peak(
+def test_learning_rate_rises_to_peak_then_falls(
     schedule: str, steps: int, warmup: int, peak: float
 ) -> None:
     config = make_config({"schedule": schedule, "learning_rate": peak})
@@ -43,7 +43,7 @@ def test_warmup_rises_evenly_from_above_zero() -> None:
     assert [rate(s) for s in range(6)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 1])
 
 
-def test_piecewise_holds_the_rate_of_the_latest_epoch_named() -> None:
+def test_piecewise_schedule_uses_latest_named_epoch() -> None:
     config = make_config({"learning_rate": {2: 1e-3, 4: 5e-4}})
     rate = make_lr_schedule(config, 0, 60, lambda step: step // 10 + 1)
     assert [rate(s) for s in (0, 9, 10, 29, 30, 59)] == [1e-3, 1e-3, 1e-3, 1e-3, 5e-4, 5e-4]

@@ -52,7 +52,7 @@ def test_without_ray_the_extra_is_named(
         run_trials(arms_of(tiny, 0.0061))
 
 
-def test_what_is_in_the_cache_needs_no_cluster(
+def test_cached_trials_need_no_ray_cluster(
     tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arms = arms_of(tiny, 0.0062)
@@ -66,7 +66,7 @@ def test_what_is_in_the_cache_needs_no_cluster(
         run_trials(arms)
 
 
-def test_what_must_be_made_here_is(
+def test_local_trials_do_not_use_ray(
     tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
@@ -75,7 +75,7 @@ def test_what_must_be_made_here_is(
 
 
 @pytest.mark.slow
-def test_an_address_where_nobody_is_gets_one_line_soon(
+def test_unreachable_ray_address_raises_config_error_quickly(
     tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("ray")
@@ -129,7 +129,7 @@ def on_cluster(head: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_the_outcome_is_that_of_a_local_worker_bit_for_bit(
+def test_ray_trial_matches_local_worker_bitwise(
     tiny: dict[str, object], on_cluster: str, monkeypatch: pytest.MonkeyPatch, text_file: Path
 ) -> None:
     monkeypatch.chdir(text_file.parent)  # a path as it is typed, which a machine elsewhere lacks
@@ -147,7 +147,7 @@ def test_the_outcome_is_that_of_a_local_worker_bit_for_bit(
 
 
 @pytest.mark.slow
-def test_the_first_error_is_raised_and_the_rest_cancelled(
+def test_ray_executor_raises_first_error_and_cancels_others(
     tiny: dict[str, object], on_cluster: str
 ) -> None:
     import ray
@@ -197,7 +197,7 @@ def test_another_text_there_is_noticed(
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is a signal there")
-def test_ctrl_c_cancels_what_is_under_way(
+def test_ctrl_c_cancels_running_ray_trials(
     tiny: dict[str, object], on_cluster: str, text_file: Path
 ) -> None:
     import ray

@@ -36,7 +36,7 @@ games = st.tuples(st.integers(1, 5), st.integers(0, 10**6))
 
 
 @given(games)
-def test_shares_are_the_mean_over_all_orders_and_add_up(given: tuple[int, int]) -> None:
+def test_shapley_values_average_orders_and_sum_to_total(given: tuple[int, int]) -> None:
     players, seed = given
     game = game_of(players, seed)
     shares = exact_shapley_values(game, players)
@@ -54,7 +54,7 @@ def test_every_order_alone_adds_up(given: tuple[int, int]) -> None:
         assert sum(marginal_contributions(game, walk)) == pytest.approx(whole, abs=1e-9)
 
 
-def test_a_player_who_changes_nothing_gets_nothing() -> None:
+def test_shapley_value_of_null_player_is_zero() -> None:
     base = game_of(3, 5)
     game = {members: base[members - {3}] for members in coalitions(4)}
     shares = exact_shapley_values(game, 4)
@@ -70,7 +70,7 @@ def test_the_glove_game() -> None:
     assert exact_shapley_values(game, 3) == pytest.approx([2 / 3, 1 / 6, 1 / 6])
 
 
-def test_interaction_of_two_is_what_is_missing_to_the_sum() -> None:
+def test_pair_interaction_is_the_deviation_from_additivity() -> None:
     game = {
         frozenset[int](): 1.0,
         frozenset({0}): 3.0,
@@ -83,7 +83,7 @@ def test_interaction_of_two_is_what_is_missing_to_the_sum() -> None:
 
 
 @given(st.tuples(st.integers(2, 5), st.integers(0, 10**6)))
-def test_interaction_of_all_coalitions_is_the_index_of_grabisch_and_roubens(
+def test_full_interaction_equals_grabisch_roubens_index(
     given: tuple[int, int],
 ) -> None:
     """By their recursion: the share of the two as one player, less those of each without the other
@@ -108,7 +108,7 @@ def test_interaction_of_all_coalitions_is_the_index_of_grabisch_and_roubens(
     assert mean_interaction(met) == pytest.approx(oracle, abs=1e-9)
 
 
-def test_interaction_is_seen_only_where_all_four_values_are_known() -> None:
+def test_pair_interaction_needs_all_four_coalition_values() -> None:
     game = game_of(4, 3)
     orders = [(0, 1, 2, 3), (1, 0, 2, 3)]
     known = {m: game[m] for order in orders for m in coalitions_along(order)}
@@ -123,7 +123,7 @@ def test_interaction_is_seen_only_where_all_four_values_are_known() -> None:
         assert len(pair_interaction(known, one, other)) == 2
 
 
-def test_sampled_orders_take_every_place_and_come_near_the_exact_shares() -> None:
+def test_sampled_orders_cover_positions_and_approximate_shapley_values() -> None:
     orders = sample_orderings(5, 5, seed=2)
     for place in range(5):
         assert {order[place] for order in orders} == set(range(5))

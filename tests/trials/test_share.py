@@ -10,13 +10,13 @@ from descend.trials.share import MIN_CHUNK_TOKENS, subsample_tokens
 
 
 @given(st.integers(2, 200_000), st.floats(0.001, 1.0))
-def test_a_part_is_as_long_as_asked_and_takes_nothing_twice(count: int, share: float) -> None:
+def test_subsample_has_requested_length_without_duplicates(count: int, share: float) -> None:
     part = subsample_tokens(np.arange(count, dtype=np.uint32), share)
     assert len(part) == max(2, round(share * count))
     assert (np.diff(part.astype(np.int64)) > 0).all()
 
 
-def test_a_part_stands_for_all_of_the_text() -> None:
+def test_subsample_represents_the_whole_text() -> None:
     text = np.arange(100_000, dtype=np.uint32)
     part = subsample_tokens(text, 0.3)
     # Each tenth of the text gives a tenth of the part, to within a piece.

@@ -34,7 +34,7 @@ class Ticking:
         return self.looks // round(self.tick / 0.001) * self.tick
 
 
-def test_a_step_shorter_than_a_tick_of_the_clock_takes_time(ready: PreparedTrial) -> None:
+def test_step_time_is_positive_below_clock_resolution(ready: PreparedTrial) -> None:
     """From one look to the next: a thousandth for a step, and one for its update."""
 
     def timed(min_seconds: float) -> tuple[float, float]:
@@ -48,7 +48,7 @@ def test_a_step_shorter_than_a_tick_of_the_clock_takes_time(ready: PreparedTrial
     assert per_token * tokens + per_update == pytest.approx(0.003, rel=0.4)
 
 
-def test_a_network_is_timed_where_the_clock_ticks_slowly(
+def test_network_timing_supports_a_coarse_clock(
     ready: PreparedTrial, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DESCEND_CACHE_DIR", str(tmp_path / "own"))

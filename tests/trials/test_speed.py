@@ -45,7 +45,7 @@ def test_a_quiet_timing_is_remembered(ready: PreparedTrial) -> None:
     assert get_step_time(ready) == WRONG
 
 
-def test_one_from_a_busy_machine_is_taken_again_when_it_is_quiet(
+def test_contended_step_time_is_measured_again_when_idle(
     ready: PreparedTrial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     others_take(monkeypatch, 1.0)  # one of two cores: ours is free
@@ -68,7 +68,7 @@ def test_an_old_one_is_taken_again(ready: PreparedTrial) -> None:
     assert get_step_time(ready) != WRONG
 
 
-def test_a_new_timing_that_says_the_same_changes_nothing(
+def test_similar_step_time_measurement_does_not_replace_cached(
     ready: PreparedTrial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     true = StepTime(1e-3, 0.0)

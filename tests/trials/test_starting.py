@@ -58,7 +58,7 @@ def test_the_start_is_guessed_until_it_was_measured(tiny: dict[str, object]) -> 
     assert request_times[0] - began >= measured - 0.01
 
 
-def test_a_series_is_announced_with_the_start_of_its_workers(
+def test_trial_announcement_includes_worker_startup(
     tiny: dict[str, object], capsys: pytest.CaptureFixture[str]
 ) -> None:
     record_worker_startup(time.monotonic() - 7200)
@@ -79,7 +79,7 @@ def test_a_search_counts_the_start_of_its_workers(
     assert "at least 2" in capsys.readouterr().err  # twice ten minutes, and what is trained
 
 
-def test_other_programs_are_counted_where_they_have_the_cores(
+def test_trial_announcement_includes_cpu_contention(
     tiny: dict[str, object], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("descend.machine.cores", lambda: 2)

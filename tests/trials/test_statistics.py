@@ -18,7 +18,7 @@ differences = st.lists(st.floats(-5, 5).map(lambda x: round(x, 3)), min_size=2, 
 
 
 @given(differences, st.sampled_from([0.8, 0.95, 0.99]))
-def test_without_a_prior_it_is_the_paired_t_of_scipy(xs: list[float], level: float) -> None:
+def test_paired_interval_without_prior_matches_scipy_t_test(xs: list[float], level: float) -> None:
     oracle = stats.ttest_1samp(xs, 0.0)
     low, high = oracle.confidence_interval(level)
     interval = paired_interval(xs, level=level)
@@ -26,7 +26,7 @@ def test_without_a_prior_it_is_the_paired_t_of_scipy(xs: list[float], level: flo
     assert paired_p_value(xs) == pytest.approx(oracle.pvalue, rel=1e-9)
 
 
-def test_a_prior_with_many_degrees_makes_it_the_normal_interval() -> None:
+def test_strong_prior_gives_normal_interval() -> None:
     xs = [0.1, 0.3]
     interval = paired_interval(xs, pooled_sd=0.5, pooled_df=10**9)
     assert interval.value == pytest.approx(0.2)
@@ -34,7 +34,7 @@ def test_a_prior_with_many_degrees_makes_it_the_normal_interval() -> None:
     assert interval != paired_interval(xs)
 
 
-def test_the_moderated_interval_covers_as_often_as_it_says() -> None:
+def test_moderated_interval_has_nominal_coverage() -> None:
     # True mean 1, spread 2, the prior measured on 6 degrees of freedom of the same spread.
     pick = np.random.default_rng(3)
     covered = 0
@@ -53,7 +53,7 @@ def test_one_difference_alone_says_nothing_of_its_spread() -> None:
     assert paired_interval([0.4], pooled_sd=0.01, pooled_df=5).low > 0
 
 
-def test_differences_that_are_all_alike_have_no_spread() -> None:
+def test_identical_differences_give_zero_width_interval() -> None:
     assert paired_interval([0.5, 0.5, 0.5]) == Interval(0.5, 0.5, 0.5)
     assert paired_p_value([0.5, 0.5]) == 0.0
     assert paired_p_value([0.0, 0.0]) == 1.0
@@ -67,7 +67,7 @@ def test_holm_by_hand() -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-def test_holm_lies_between_the_raw_and_the_bonferroni_values(ps: list[float]) -> None:
+def test_holm_values_lie_between_raw_and_bonferroni(ps: list[float]) -> None:
     adjusted_p_values = holm_adjust(ps)
     for raw, corrected in zip(ps, adjusted_p_values, strict=True):
         assert raw <= corrected <= min(1.0, raw * len(ps)) or corrected == max(
@@ -78,7 +78,7 @@ def test_holm_lies_between_the_raw_and_the_bonferroni_values(ps: list[float]) ->
     assert [adjusted_p_values[i] for i in order] == sorted(adjusted_p_values)
 
 
-def test_a_gain_is_claimed_only_if_certain_and_large_enough() -> None:
+def test_effect_is_significant_only_above_min_effect() -> None:
     assert is_significant(Interval(0.02, 0.005, 0.035), of=3.0)
     assert not is_significant(Interval(0.02, -0.001, 0.041), of=3.0)  # not certain
     assert not is_significant(Interval(0.012, 0.011, 0.013), of=3.0)  # below 0.5 % of 3

@@ -45,7 +45,7 @@ def arms(tiny: dict[str, object], *rates: float, **keys: Any) -> list[TrialSpec]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_ended_trial_is_the_arm_that_stops_there(tiny: dict[str, object], workers: int) -> None:
+def test_pruned_trial_equals_trial_with_earlier_stop(tiny: dict[str, object], workers: int) -> None:
     rates = [0.01 * workers + n / 1000 for n in (1, 2, 3)]
     specs = arms(tiny, *rates)
     keys = [arm.key for arm in specs]
@@ -64,7 +64,7 @@ def test_an_ended_trial_is_the_arm_that_stops_there(tiny: dict[str, object], wor
         assert result.validation_loss == pytest.approx(again.validation_loss, abs=1e-6)
 
 
-def test_a_trial_that_is_let_go_on_is_whole_and_kept(tiny: dict[str, object]) -> None:
+def test_unpruned_trial_is_complete_and_cached(tiny: dict[str, object]) -> None:
     (arm,) = arms(tiny, 0.0301)
     steering = EndAt([arm], points=99)
     run_adaptive_trials(steering, 1)
@@ -88,7 +88,7 @@ def test_a_steered_trial_says_how_far_it_is(
 
 
 @pytest.mark.slow
-def test_workers_that_are_steered_say_it_too(tiny: dict[str, object]) -> None:
+def test_adaptive_workers_report_progress(tiny: dict[str, object]) -> None:
     config = make_config(tiny | {"learning_rate": 0.0304})
     arm = make_trial_spec(config, steps=4000, evaluate_every=1000)
     steering = EndAt([arm], points=99)
@@ -100,7 +100,7 @@ def test_workers_that_are_steered_say_it_too(tiny: dict[str, object]) -> None:
     assert isinstance(steering.outcomes[arm.key], TrialResult)
 
 
-def test_a_trial_that_fails_is_told(tiny: dict[str, object]) -> None:
+def test_failed_adaptive_trial_is_reported(tiny: dict[str, object]) -> None:
     (bad,) = arms(tiny, 0.0302)
     bad = msgspec.structs.replace(bad, config=bad.config | {"learning_rate": -1})
     (good,) = arms(tiny, 0.0303)

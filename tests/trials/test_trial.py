@@ -37,7 +37,7 @@ def forget(*arms: TrialSpec) -> None:
         (cache_dir() / "trials" / f"{arm.key}.json").unlink(missing_ok=True)
 
 
-def test_a_trial_of_a_whole_run_ends_at_its_loss(tiny: dict[str, object]) -> None:
+def test_full_trial_reproduces_training_run_loss(tiny: dict[str, object]) -> None:
     model = run(tiny, log_level="error")
     last = model.summary.epochs[-1]
     result = run_trial(make_trial_spec(config_of(tiny)))
@@ -51,7 +51,7 @@ def test_a_trial_of_a_whole_run_ends_at_its_loss(tiny: dict[str, object]) -> Non
     assert abs(other.validation_loss - last.validation_loss) > 1e-3
 
 
-def test_the_same_seed_twice_is_the_same_to_the_last_bit(tiny: dict[str, object]) -> None:
+def test_trial_is_bitwise_deterministic_for_a_seed(tiny: dict[str, object]) -> None:
     arm = make_trial_spec(config_of(tiny), steps=8)
     first, second = train_trial(arm), train_trial(arm)
     assert first.validation_loss == second.validation_loss
@@ -59,7 +59,7 @@ def test_the_same_seed_twice_is_the_same_to_the_last_bit(tiny: dict[str, object]
     assert train_trial(make_trial_spec(config_of(tiny, seed=1), steps=8)).chunk_losses != first.chunk_losses
 
 
-def test_what_is_in_the_cache_is_not_trained(
+def test_cached_trial_is_not_retrained(
     tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arm = make_trial_spec(config_of(tiny, learning_rate=0.0021), steps=5)
@@ -76,7 +76,7 @@ def test_what_is_in_the_cache_is_not_trained(
         run_trials([arm], workers=1)
 
 
-def test_a_damaged_file_in_the_cache_is_trained_anew(tiny: dict[str, object]) -> None:
+def test_damaged_cache_file_is_retrained(tiny: dict[str, object]) -> None:
     arm = make_trial_spec(config_of(tiny, learning_rate=0.0022), steps=5)
     result = run_trial(arm)
     (cache_dir() / "trials" / f"{arm.key}.json").write_text('{"key": 3')
@@ -84,7 +84,7 @@ def test_a_damaged_file_in_the_cache_is_trained_anew(tiny: dict[str, object]) ->
     assert run_trial(arm).chunk_losses == result.chunk_losses
 
 
-def test_equal_arms_run_once_and_answers_keep_their_order(tiny: dict[str, object]) -> None:
+def test_identical_trials_run_once_and_preserve_order(tiny: dict[str, object]) -> None:
     arms = [make_trial_spec(config_of(tiny, learning_rate=rate), steps=4) for rate in (0.003, 0.004)]
     forget(*arms)
     progress_counts: list[tuple[int, int]] = []
@@ -97,7 +97,7 @@ def test_equal_arms_run_once_and_answers_keep_their_order(tiny: dict[str, object
     assert progress_counts == [(1, 2), (2, 2)]
 
 
-def test_other_processes_give_the_same_bits_and_their_errors(tiny: dict[str, object]) -> None:
+def test_worker_processes_return_identical_results_and_errors(tiny: dict[str, object]) -> None:
     arms = [make_trial_spec(config_of(tiny, seed=seed), steps=6) for seed in (5, 6)]
     expected = [train_trial(arm) for arm in arms]
     forget(*arms)
@@ -110,7 +110,7 @@ def test_other_processes_give_the_same_bits_and_their_errors(tiny: dict[str, obj
         run_trials(too_little, workers=2)
 
 
-def test_a_share_of_the_training_text_hides_the_rest(tiny: dict[str, object]) -> None:
+def test_train_fraction_restricts_training_tokens(tiny: dict[str, object]) -> None:
     whole = make_trial_spec(config_of(tiny), steps=6)
     half = make_trial_spec(config_of(tiny), steps=6, train_fraction=0.5)
     ready = prepare_trial(half)
@@ -144,7 +144,7 @@ def test_a_budget_sets_how_far_the_schedule_reaches(tiny: dict[str, object]) -> 
     assert run_trial(make_trial_spec(config, steps=5)).validation_loss != result.validation_loss
 
 
-def test_a_budget_in_steps_makes_epochs_one_arm(tiny: dict[str, object]) -> None:
+def test_trial_key_ignores_epochs_under_step_budget(tiny: dict[str, object]) -> None:
     assert (
         make_trial_spec(config_of(tiny, epoch=1), steps=9).key
         == make_trial_spec(config_of(tiny, epoch=3), steps=9).key
@@ -152,7 +152,7 @@ def test_a_budget_in_steps_makes_epochs_one_arm(tiny: dict[str, object]) -> None
     assert make_trial_spec(config_of(tiny, epoch=1)).key != make_trial_spec(config_of(tiny, epoch=3)).key
 
 
-def test_the_key_follows_the_device_that_computes(
+def test_trial_key_depends_on_resolved_device(
     tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seconds of one are not those of another."""
@@ -165,7 +165,7 @@ def test_the_key_follows_the_device_that_computes(
     assert arm.key != here
 
 
-def test_a_trial_computes_attention_as_forced_and_takes_a_thread_uncompiled(
+def test_trial_respects_attention_kernel_but_not_compile_setting(
     tiny: dict[str, object],
 ) -> None:
     arm = make_trial_spec(config_of(tiny), steps=9)
@@ -193,7 +193,7 @@ def test_the_key_follows_content_and_not_names(tiny: dict[str, object], tmp_path
     assert mine.key != before
 
 
-def test_a_parent_gives_its_weights_and_keeps_its_tokenizer(
+def test_trial_inherits_weights_and_tokenizer_of_parent(
     tiny: dict[str, object], trained: Path
 ) -> None:
     config = config_of(tiny, learning_rate=1e-9)
@@ -211,7 +211,7 @@ def test_a_parent_gives_its_weights_and_keeps_its_tokenizer(
         run_trial(make_trial_spec(config, steps=1, parent="nowhere"))
 
 
-def test_a_trial_that_diverges_has_an_outcome(
+def test_diverged_trial_has_a_finite_result(
     tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     healthy = trial._state
@@ -234,7 +234,7 @@ def test_a_trial_that_diverges_has_an_outcome(
     assert msgspec.json.decode(msgspec.json.encode(result), type=TrialResult) == result
 
 
-def test_it_is_judged_on_the_same_bytes_whatever_the_tokenizer(tiny: dict[str, object]) -> None:
+def test_evaluation_uses_the_same_bytes_for_every_tokenizer(tiny: dict[str, object]) -> None:
     evaluation_bytes = {}
     for name in ("byte", "bpe"):
         ready = prepare_trial(
@@ -252,7 +252,7 @@ def test_it_is_judged_on_the_same_bytes_whatever_the_tokenizer(tiny: dict[str, o
     assert abs(evaluation_bytes["byte"] - evaluation_bytes["bpe"]) < 2 * 10 * NUM_SEGMENTS
 
 
-def test_every_context_is_judged_on_the_same_tokens(tiny: dict[str, object]) -> None:
+def test_evaluation_uses_the_same_tokens_for_every_context(tiny: dict[str, object]) -> None:
     ready = prepare_trial(make_trial_spec(config_of(tiny)))
     state = trial._state(ready)
     parts = evaluation_segments(ready.store, 200)
@@ -270,7 +270,7 @@ def test_every_context_is_judged_on_the_same_tokens(tiny: dict[str, object]) -> 
      ({"train_share": 1.1}, "train_share"), ({"stop_at": -1}, "stop_at"),
      ({"evaluate_every": 0}, "evaluate_every")],
 )  # fmt: skip
-def test_a_budget_that_is_none_is_refused(
+def test_invalid_trial_budget_is_rejected(
     tiny: dict[str, object], budget: dict[str, Any], where: str
 ) -> None:
     with pytest.raises(ConfigError) as refused:
@@ -278,7 +278,7 @@ def test_a_budget_that_is_none_is_refused(
     assert refused.value.location == where
 
 
-def test_the_cost_is_told_beforehand_and_nothing_for_what_is_known(tiny: dict[str, object]) -> None:
+def test_cost_estimate_excludes_cached_trials(tiny: dict[str, object]) -> None:
     small = make_trial_spec(config_of(tiny, seed=77), steps=10)
     large = make_trial_spec(config_of(tiny, seed=77), steps=1000)
     costs = estimate_trial_seconds([small, large])
@@ -289,7 +289,7 @@ def test_the_cost_is_told_beforehand_and_nothing_for_what_is_known(tiny: dict[st
 
 @pytest.mark.parametrize("tokenizer", ["bpe", "byte"])
 @pytest.mark.parametrize("checkpointing", [False, True])
-def test_judging_costs_by_the_tokens_that_are_judged(
+def test_evaluation_cost_scales_with_evaluated_tokens(
     tiny: dict[str, object], tokenizer: str, checkpointing: bool
 ) -> None:
     config = config_of(tiny, tokenizer=tokenizer, activation_checkpointing=checkpointing)
@@ -304,7 +304,7 @@ def test_judging_costs_by_the_tokens_that_are_judged(
     assert seconds == pytest.approx(tokens * forward / step, rel=0.1)
 
 
-def test_an_outcome_survives_its_file(tiny: dict[str, object]) -> None:
+def test_trial_result_survives_json_round_trip(tiny: dict[str, object]) -> None:
     result = run_trial(make_trial_spec(config_of(tiny), steps=3))
     assert msgspec.json.decode(msgspec.json.encode(result), type=TrialResult) == result
     assert math.isfinite(result.seconds)

@@ -34,7 +34,7 @@ QUICK = {
 }  # fmt: skip
 
 
-def test_every_bug_has_planted_programs_and_some_that_look_like_it() -> None:
+def test_every_bug_has_planted_and_lookalike_programs() -> None:
     names = [bug.name for bug in BUGS]
     assert list(PLANTED) == names
     assert list(ALIKE) == names
@@ -46,7 +46,7 @@ def test_every_bug_has_planted_programs_and_some_that_look_like_it() -> None:
     "case",
     [pytest.param(c, marks=() if c.name in QUICK else pytest.mark.slow, id=c.name) for c in CASES],
 )
-def test_what_is_planted_is_named_and_nothing_else(case: Any, check: Check) -> None:
+def test_check_reports_exactly_the_planted_bug(case: Any, check: Check) -> None:
     report = check(case.source)
     said = report.remarks if case.bug == "positions_missing" else report.bugs
     expected = [] if case.bug is None else [case.bug]
@@ -58,7 +58,7 @@ def test_what_is_planted_is_named_and_nothing_else(case: Any, check: Check) -> N
         assert bug.how_to_mend
 
 
-def test_every_bug_stands_in_exactly_one_list(check: Check) -> None:
+def test_check_lists_every_bug_exactly_once(check: Check) -> None:
     report = check(source({}))
     listed = [b.bug for b in (*report.bugs, *report.remarks, *report.not_checked)] + report.checked
     assert sorted(listed) == sorted(bug.name for bug in BUGS)

@@ -45,7 +45,7 @@ def test_a_page_with_a_heading_missing_is_refused() -> None:
         parse_bug_page("some_bug", '"""Title.\n\nWhat it is:\n    Words.\n"""\n')
 
 
-def test_reading_the_pages_loads_nothing_heavy() -> None:
+def test_bug_pages_load_without_torch_or_numpy() -> None:
     code = (
         "from descend.doctor.pages import pages_of_bugs; assert len(pages_of_bugs()) == 27\n"
         "import sys; print(*[m for m in ('torch', 'numpy') if m in sys.modules])"

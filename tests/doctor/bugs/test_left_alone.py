@@ -67,7 +67,7 @@ def test_nothing_is_changed(style: str) -> None:
     assert same(before, state_of(names))
 
 
-def test_what_follows_is_the_same_to_the_bit() -> None:
+def test_check_leaves_later_training_bitwise_identical() -> None:
     twins = [running(STEPS["warmup"], 3) for _ in range(2)]
     check(twins[0])
     torch.manual_seed(5)
@@ -77,7 +77,7 @@ def test_what_follows_is_the_same_to_the_bit() -> None:
     assert one == two
 
 
-def test_names_lists_and_closures_are_put_back() -> None:
+def test_namespace_guard_restores_names_lists_and_closures() -> None:
     def counter() -> Callable[[], int]:
         count = 0
 

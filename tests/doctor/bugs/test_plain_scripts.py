@@ -41,7 +41,7 @@ def said_of(finish: str) -> tuple[list[str], str]:
     return [bug.bug for bug in report.bugs], format_check_report(report)
 
 
-def test_gradients_that_a_plain_loop_never_clears_are_found() -> None:
+def test_check_detects_unzeroed_gradients_in_plain_script() -> None:
     bugs, text = said_of("optimizer.step()")
     assert bugs == ["gradients_not_zeroed"]
     (line,) = [n for n, x in enumerate(Path("script.py").read_text().splitlines(), 1)
@@ -51,13 +51,13 @@ def test_gradients_that_a_plain_loop_never_clears_are_found() -> None:
 
 
 @pytest.mark.parametrize("way", CLEARED)
-def test_a_plain_loop_that_clears_them_in_any_way_is_sound(way: str) -> None:
+def test_check_accepts_every_form_of_gradient_zeroing(way: str) -> None:
     bugs, text = said_of(CLEARED[way])
     assert bugs == []
     assert "gradients_not_zeroed" in text.split("not checked")[0]
 
 
-def test_where_most_was_not_looked_for_no_bug_found_is_not_said() -> None:
+def test_check_reports_coverage_when_few_bugs_are_checkable() -> None:
     _, text = said_of(CLEARED["zero_grad"])
     first = text.splitlines()[0]
     assert "no bug found" not in text
