@@ -26,7 +26,7 @@ test-slow: install
 
 test-ray: install
 	$(PY) -m pip install --quiet --constraint constraints.txt --group ray
-	$(PY) -m pytest tests/trials/test_on_ray.py
+	$(PY) -m pytest tests/trials/test_ray_executor.py
 
 lint: install
 	$(PY) -m ruff check .

@@ -18,9 +18,15 @@ from typing import Any
 import msgspec
 
 from descend.config import PRESETS, make_config
-from descend.lab.attribute import Attribution, AttributionDesign, AttributionRun, design_attribution, compute_attribution
-from descend.lab.sources import NamedConfig
-from descend.trials.arms import TrialResult
+from descend.experiments.attribute.runner import (
+    Attribution,
+    AttributionDesign,
+    AttributionRun,
+    compute_attribution,
+    design_attribution,
+)
+from descend.experiments.named_config import NamedConfig
+from descend.trials.trial_spec import TrialResult
 
 
 def reckoned(record: dict[str, Any]) -> Attribution:
@@ -34,11 +40,15 @@ def reckoned(record: dict[str, Any]) -> Attribution:
         evaluation_tokens=kept.evaluation_tokens,
     )  # fmt: skip
     made = {(run.seed, frozenset(run.changed)): outcome_of(run) for run in kept.runs}
-    found = compute_attribution(plan, {one: made[named(plan, *one)] for one in plan.required_runs()})
+    found = compute_attribution(
+        plan, {one: made[named(plan, *one)] for one in plan.required_runs()}
+    )
     return msgspec.structs.replace(found, corpus=kept.corpus, base=kept.base)
 
 
-def named(plan: AttributionDesign, seed: int, members: frozenset[int]) -> tuple[int, frozenset[str]]:
+def named(
+    plan: AttributionDesign, seed: int, members: frozenset[int]
+) -> tuple[int, frozenset[str]]:
     return seed, frozenset(plan.changes[number].name for number in members)
 
 

@@ -13,7 +13,7 @@ import statistics
 from itertools import pairwise
 from pathlib import Path
 
-from descend.lab.measured import estimate_mean
+from descend.experiments.estimate import estimate_mean
 
 RECIPE, PASSES = "the recipe", 3
 

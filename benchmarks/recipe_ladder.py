@@ -34,11 +34,11 @@ from torch import Tensor
 
 from descend.config import make_config
 from descend.machine import cpu_name, package_versions
-from descend.model import initialize
-from descend.runs.records import Epoch, Step
-from descend.training import muon, optimizer, schedule
-from descend.training.job import TrainingRun, create_run
+from descend.model import initialization
+from descend.runs.events import Epoch, Step
+from descend.training import lr_schedule, muon, optimizers
 from descend.training.loop import train
+from descend.training.training_run import TrainingRun, create_run
 
 BYTES = 200_000
 STEPS = 12
@@ -154,10 +154,10 @@ POLAR_EXPRESS = (*muon.POLYNOMIALS, (3.3184196573706015, -2.488488024314874, 0.5
 def _small_embeddings(name: str, weight: Any, shape: Any, generator: Any) -> None:
     FILL(name, weight, shape, generator)
     if name == "token_embedding.weight":
-        weight.mul_(initialize.INIT_STD)
+        weight.mul_(initialization.INIT_STD)
 
 
-FILL = initialize._fill
+FILL = initialization._fill
 
 AS_IT_WAS = {(muon, "POLYNOMIALS"): (JORDAN,) * 5, (muon, "SAFETY"): 1.0}
 """Of the recipe when the ladder was climbed; "Polar Express, three steps" is the present one."""
@@ -173,17 +173,17 @@ RUNGS = (
     Rung("AdamW 0.001", {"optimizer": "adamw"}),
     Rung("AdamW 0.003", {"optimizer": "adamw", "learning_rate": 0.003}),
     Rung("GPT-2's network", {"architecture": "gpt"}),
-    Rung("embeddings of deviation 0.02", constants={(initialize, "_fill"): _small_embeddings}),
-    Rung("Muon's rate x 2", constants={(optimizer, "MUON_MATRICES"): 40.0}),
-    Rung("Muon's rate / 2", constants={(optimizer, "MUON_MATRICES"): 10.0}),
-    Rung("rate of the rest x 2", constants={(optimizer, "MUON_OTHERS"): 20.0}),
-    Rung("rate of the rest / 2", constants={(optimizer, "MUON_OTHERS"): 5.0}),
-    Rung("momentum 0.9", constants={(optimizer, "MUON_MOMENTUM"): 0.9}),
+    Rung("embeddings of deviation 0.02", constants={(initialization, "_fill"): _small_embeddings}),
+    Rung("Muon's rate x 2", constants={(optimizers, "MUON_MATRICES"): 40.0}),
+    Rung("Muon's rate / 2", constants={(optimizers, "MUON_MATRICES"): 10.0}),
+    Rung("rate of the rest x 2", constants={(optimizers, "MUON_OTHERS"): 20.0}),
+    Rung("rate of the rest / 2", constants={(optimizers, "MUON_OTHERS"): 5.0}),
+    Rung("momentum 0.9", constants={(optimizers, "MUON_MOMENTUM"): 0.9}),
     Rung("cosine", {"schedule": "cosine"}),
     Rung("constant rate", {"schedule": "constant"}),
     Rung("last tenth averaged", averaged=0.1),
     Rung("constant rate, last fifth averaged", {"schedule": "constant"}, averaged=0.2),
-    Rung("decay over the last fifth", constants={(schedule, "WSD_DECAY_FRACTION"): 0.2}),
+    Rung("decay over the last fifth", constants={(lr_schedule, "WSD_DECAY_FRACTION"): 0.2}),
     Rung("no warm-up", {"warmup_steps": 0}),
     Rung("half the batch", {"batch_size": 4}),
     Rung("twice the batch", {"batch_size": 16}),
@@ -209,8 +209,8 @@ LATER = (
     *(Rung(f"passes {n}", {"epoch": n}) for n in (1, 2, 4)),
     Rung("cautious Muon", constants={(muon.Muon, "_move"): _cautious}),
     Rung("NorMuon", constants={(muon.Muon, "_move"): _per_neuron}),
-    Rung("keys a tenth", constants={(initialize, "_fill"): _keys(0.1)}),
-    Rung("keys a hundredth", constants={(initialize, "_fill"): _keys(0.01)}),
+    Rung("keys a tenth", constants={(initialization, "_fill"): _keys(0.1)}),
+    Rung("keys a hundredth", constants={(initialization, "_fill"): _keys(0.01)}),
     Rung("begun from counts", begun=_counted),
     Rung("one pass, begun from counts", {"epoch": 1}, begun=_counted),
 )

@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 
 from descend.config import make_config
-from descend.runs.records import Epoch
-from descend.training.job import create_run
+from descend.runs.events import Epoch
 from descend.training.loop import train
+from descend.training.training_run import create_run
 
 BYTES = 110_000
 SIZES = {
@@ -33,7 +33,9 @@ def run(text: Path, name: str, arm: str, seed: int) -> dict[str, object]:
     """The held-out bits per byte of each epoch of one run."""
     keys = dict(pair.split("=") for pair in arm.split(","))
     torch.set_num_threads(1)
-    job = create_run(make_config(SIZES | {"corpus_dir": str(text), "seed": seed} | keys), Path("none"))
+    job = create_run(
+        make_config(SIZES | {"corpus_dir": str(text), "seed": seed} | keys), Path("none")
+    )
     epochs = [r for records in train(job.state, job.plan) for r in records
               if isinstance(r, Epoch)]  # fmt: skip
     return {

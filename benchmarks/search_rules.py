@@ -5,7 +5,7 @@
 Takes the finished trials of a recorded search, and asks of each, at each of its judgments from a
 third of its budget on, whether it would have been ended had all the others been finished before it:
 by the median rule (its best judgment so far against the median of theirs) and by that of
-`descend.lab.hopeless`.
+`descend.experiments.search.pruning`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from descend.lab.hopeless import MIN_PRUNE_PROGRESS, FULL_BUDGET, Curve, should_prune, loss_at
+from descend.experiments.search.pruning import (
+    FULL_BUDGET,
+    MIN_PRUNE_PROGRESS,
+    Curve,
+    loss_at,
+    should_prune,
+)
 
 RESULT = Path(__file__).parent / "results" / "search" / "median_rule.json"
 
@@ -39,7 +45,11 @@ def main() -> None:
     file = Path(sys.argv[1]) if len(sys.argv) > 1 else RESULT
     tried = json.loads(file.read_text(encoding="utf-8"))["outcome"]["tried"]
     curves: list[Curve] = sorted(
-        ({round(p * FULL_BUDGET): v for p, v in t["judged"]} for t in tried if t["state"] == "finished"),
+        (
+            {round(p * FULL_BUDGET): v for p, v in t["judged"]}
+            for t in tried
+            if t["state"] == "finished"
+        ),
         key=lambda curve: curve[FULL_BUDGET],
     )
     print("rank  ended at  " + "  ".join(f"by {rule}" for rule in RULES))

@@ -24,8 +24,8 @@ from ladder import rows as rungs
 from shown import RESULTS, ROOT, markdown, read
 from told import ATTRIBUTIONS, attributed, rates
 
-from descend.lab.measured import estimate_mean
-from descend.report.experiment_report import with_interval
+from descend.experiments.estimate import estimate_mean
+from descend.report.html.experiment_report import with_interval
 
 PAGES = tuple(
     ROOT / "docs" / name

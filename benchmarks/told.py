@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 from shown import markdown, read
 
-from descend.lab.attribute import Attribution, AttributionRun
-from descend.lab.comparison import Comparison
-from descend.lab.measured import Estimate
-from descend.report.experiment_report import format_loss_difference, with_interval
-from descend.report.experiments import format_p_value, comparison_text
+from descend.experiments.attribute.runner import Attribution, AttributionRun
+from descend.experiments.compare.result import Comparison
+from descend.experiments.estimate import Estimate
+from descend.report.html.experiment_report import format_loss_difference, with_interval
+from descend.report.text.experiments import comparison_text, format_p_value
 from descend.units import format_count
 
 PAIRS = 6
@@ -53,14 +53,19 @@ def attributed(name: str) -> str:
          "–" if i.range is None or i.sets < 2 else f"{i.range[0]:+.3f} to {i.range[1]:+.3f}"]
         for i in found.interactions[:PAIRS]
     ]  # fmt: skip
-    return "\n".join([
-        f"`{record['command']}`: {first.validation_loss:.3f} → {last.validation_loss:.3f} "
-        f"{found.unit}, {with_interval(found.total_difference)} ({format_count(len(found.seeds), 'seed')}, "
-        f"{format_count(found.orders, 'order')}, {format_count(len(found.runs), 'run')})",
-        "", markdown(head, parts),
-        markdown(["two together, beyond their sum", "estimate", "sets of others",
-                  "least to most"], pairs),
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f"`{record['command']}`: {first.validation_loss:.3f} → {last.validation_loss:.3f} "
+            f"{found.unit}, {with_interval(found.total_difference)} ({format_count(len(found.seeds), 'seed')}, "
+            f"{format_count(found.orders, 'order')}, {format_count(len(found.runs), 'run')})",
+            "",
+            markdown(head, parts),
+            markdown(
+                ["two together, beyond their sum", "estimate", "sets of others", "least to most"],
+                pairs,
+            ),
+        ]
+    )
 
 
 def end(found: Attribution, all_made: bool) -> AttributionRun:

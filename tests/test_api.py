@@ -12,7 +12,7 @@ import torch
 import descend
 from descend import DescendError, Model, RunConfig, load, run, run_on_model
 from descend.errors import ConfigError, RunFolderError
-from descend.runs.records import Epoch, TrainingStarted, Step, TrainingStopped
+from descend.runs.events import Epoch, Step, TrainingStarted, TrainingStopped
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +93,7 @@ def test_run_returns_the_best_epoch(tiny: dict[str, Any], text_file: Path) -> No
     assert model.evaluate(text_file).loss < second.validation_loss
 
 
-def test_evaluate_applies_normalization_of_training(
-    tiny: dict[str, Any], tmp_path: Path
-) -> None:
+def test_evaluate_applies_normalization_of_training(tiny: dict[str, Any], tmp_path: Path) -> None:
     composed, apart = tmp_path / "composed.txt", tmp_path / "apart.txt"
     composed.write_text("caf\u00e9 \u00fcber na\u00efve\n" * 400, encoding="utf-8")
     apart.write_text(unicodedata.normalize("NFD", composed.read_text("utf-8")), encoding="utf-8")

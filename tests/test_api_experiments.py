@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 import descend as library
+from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE
 from descend.cli.main import run as descend
 from descend.errors import RunFolderError
-from descend.lab.attribute import Attribution
-from descend.lab.comparison import Comparison
-from descend.lab.folder import read_record
-from descend.outputs import ATTRIBUTION_FILE, COMPARISON_FILE
+from descend.experiments.attribute.runner import Attribution
+from descend.experiments.compare.result import Comparison
+from descend.experiments.experiment_folder import read_record
 
 CaptureFixture = pytest.CaptureFixture[str]
 

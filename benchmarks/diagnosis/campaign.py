@@ -27,8 +27,8 @@ from truth import WORTH
 
 from descend.config import make_config
 from descend.errors import DescendError
-from descend.trials.arms import TrialSpec, TrialResult, make_trial_spec
 from descend.trials.executor import run_trial
+from descend.trials.trial_spec import TrialResult, TrialSpec, make_trial_spec
 
 JUDGMENTS = 3
 """On the way through a run: enough to see the minimum that early stopping would keep."""

@@ -19,11 +19,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from descend.text import embedded
-from descend.text.languages.chains import MarkovChain, random_markov_chain, sample_chain
-from descend.text.languages.hidden import HiddenMarkovModel, random_hidden_markov_model, sample_hidden
-from descend.text.languages.lexicon import sample_lexicon, make_zipf_lexicon
-from descend.text.languages.recall import DelayedCopy, sample_delayed_copy
+from descend.data import builtin_corpora
+from descend.data.synthetic.delayed_copy import DelayedCopy, sample_delayed_copy
+from descend.data.synthetic.hidden_markov import (
+    HiddenMarkovModel,
+    random_hidden_markov_model,
+    sample_hidden,
+)
+from descend.data.synthetic.markov_chain import MarkovChain, random_markov_chain, sample_chain
+from descend.data.synthetic.zipf_lexicon import make_zipf_lexicon, sample_lexicon
 
 NOISE = {"chain": 0.05, "recall": 0.4, "words": 0.05, "hidden": 0.02, "lexicon": 0.0,
          "markov": 0.05, "echo": 0.3, "triads": 0.05, "far": 0.3, "veiled": 0.02}  # fmt: skip
@@ -100,7 +104,9 @@ def _recall(noise: float, _: Path) -> str:
 
 
 def _words(noise: float, _: Path) -> str:
-    chain = random_markov_chain(order=2, symbols=len(WORDS), seed=51, concentration=0.3, noise=noise)
+    chain = random_markov_chain(
+        order=2, symbols=len(WORDS), seed=51, concentration=0.3, noise=noise
+    )
     told = sample_chain(chain, _SYMBOLS_AT_ONCE // 4, seed=53).tolist()
     return " ".join(WORDS[n] for n in told)
 
@@ -116,7 +122,11 @@ def _lexicon(noise: float, _: Path) -> str:
 
 
 def _prose(_noise: float, _: Path) -> str:
-    topics = (d.text for d in embedded.read_builtin_corpus("python") if d.source.startswith("python: topics"))
+    topics = (
+        d.text
+        for d in builtin_corpora.read_builtin_corpus("python")
+        if d.source.startswith("python: topics")
+    )
     return "\n".join(itertools.islice(topics, 60))
 
 
@@ -138,7 +148,9 @@ def _echo(noise: float, _: Path) -> str:
 
 
 def _stories(_noise: float, _: Path) -> str:
-    return "\n".join(d.text for d in itertools.islice(embedded.read_builtin_corpus("stories"), 2000))
+    return "\n".join(
+        d.text for d in itertools.islice(builtin_corpora.read_builtin_corpus("stories"), 2000)
+    )
 
 
 def _spanish(_noise: float, folder: Path) -> str:
@@ -160,7 +172,9 @@ def _far(noise: float, _: Path) -> str:
 
 
 def _veiled(noise: float, _: Path) -> str:
-    model = random_hidden_markov_model(states=12, symbols=8, seed=86, concentration=0.05, noise=noise)
+    model = random_hidden_markov_model(
+        states=12, symbols=8, seed=86, concentration=0.05, noise=noise
+    )
     return _of_hidden(model, seed=82)
 
 

@@ -30,12 +30,12 @@ from signs import signs_of
 from table import Diagnosed, Trained, append, half_named, read
 
 from descend import run
-from descend.doctor import consult as consultation
-from descend.doctor import divergence, race
-from descend.doctor.diagnosis import Diagnosis
-from descend.doctor.from_log import diagnose_log
-from descend.doctor.prescription import merge_recommendations
+from descend.diagnosis import diagnose as consultation
+from descend.diagnosis import diverged_run, trial_series
+from descend.diagnosis.recommended_config import merge_recommendations
+from descend.diagnosis.result import Diagnosis
 from descend.errors import DescendError, DivergedError
+from descend.loss_logs.diagnose_log import diagnose_log
 from descend.trials.executor import run_trial
 
 ADVICE = "advice"
@@ -80,7 +80,7 @@ def doctor(case: Case, folder: Path, proof: float) -> tuple[Diagnosed, Diagnosis
     """The doctor's verdict; `proof`: seconds of trials, 0 for none."""
     # Of this process: a machine that is stopped now and then must not cost the doctor its trials.
     # They run in this process where it may use one core only.
-    for module in (consultation, race, divergence):
+    for module in (consultation, trial_series, diverged_run):
         module.time = _OwnTime  # type: ignore[attr-defined]
     found = consultation.diagnose_run(folder, budget=0.0, min_seconds=proof, proof=proof > 0)
     said = Diagnosed(

@@ -23,12 +23,12 @@ from scipy.optimize import minimize
 from score import labelled
 
 from descend.config import RunConfig, make_config
-from descend.doctor.case import load_recorded_run
-from descend.doctor.causes import CAUSES
-from descend.doctor.measure import measure_run
-from descend.doctor.reading import Measurement, Measurements
-from descend.doctor.suspicion import in_expected_range, softmax_probabilities
-from descend.doctor.verdict import HEALTHY_SCORE, MEASURED_FROM, MEASURED_SCORE
+from descend.diagnosis.causes import CAUSES
+from descend.diagnosis.measure import measure_run
+from descend.diagnosis.measurement import Measurement, Measurements
+from descend.diagnosis.ranking import in_expected_range, softmax_probabilities
+from descend.diagnosis.recorded_run import load_recorded_run
+from descend.diagnosis.verdict import HEALTHY_SCORE, MEASURED_FROM, MEASURED_SCORE
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)
 """Of the pull towards the weights that stand: log-likelihood lost by one that moves by 1 nat."""

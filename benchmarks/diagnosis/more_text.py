@@ -26,11 +26,15 @@ from examine import run_folder
 from table import Trained, read
 from truth import WORTH_BUYING
 
-from descend.doctor.case import load_recorded_run
-from descend.doctor.causes.too_little_data import adding_over_halving, min_inverse_effect_nats, max_inverse_effect_nats
-from descend.doctor.measure import measure_run
-from descend.doctor.race import best_validation_point
-from descend.doctor.reading import Measurement, Measurements, measurement_value
+from descend.diagnosis.causes.too_little_data import (
+    adding_over_halving,
+    max_inverse_effect_nats,
+    min_inverse_effect_nats,
+)
+from descend.diagnosis.measure import measure_run
+from descend.diagnosis.measurement import Measurement, Measurements, measurement_value
+from descend.diagnosis.recorded_run import load_recorded_run
+from descend.diagnosis.trial_series import best_validation_point
 from descend.errors import DescendError
 from descend.trials.executor import run_trial
 
@@ -77,11 +81,18 @@ def measured(case: Case, rows: list[Trained], texts: Path, folders: Path) -> Tex
     as_it_is = arm(case, texts, 0)
     open_length = {"epoch": None, "max_steps": None}
     less = [
-        best_validation_point(run_trial(msgspec.structs.replace(
-            as_it_is, train_fraction=share, steps=own[""].steps, config=as_it_is.config | open_length
-        )))[1]
+        best_validation_point(
+            run_trial(
+                msgspec.structs.replace(
+                    as_it_is,
+                    train_fraction=share,
+                    steps=own[""].steps,
+                    config=as_it_is.config | open_length,
+                )
+            )
+        )[1]
         for share in SHARES
-    ]  # fmt: skip
+    ]
     readings = measure_run(load_recorded_run(run_folder(case, texts, folders)))
     return Texts(
         case=case.name, passes=case.values["epoch"], share=case.variant.share,

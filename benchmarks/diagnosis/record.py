@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from descend.runs.folder import read_events, read_info
-from descend.runs.records import Epoch, WeightUpdateStats, Step, TrainingStopped
+from descend.runs.events import Epoch, Step, TrainingStopped, WeightUpdateStats
+from descend.runs.run_folder import read_events, read_info
 
 
 @dataclass(frozen=True)

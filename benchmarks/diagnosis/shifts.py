@@ -3,7 +3,7 @@
     python benchmarks/diagnosis/shifts.py RESULTS TEXTS FOLDERS
 
 Writes RESULTS/shifts.jsonl, a line a variant of a corpus and a size of vocabulary: what
-`descend.doctor.causes.distribution_shift` draws its line by.
+`descend.diagnosis.causes.distribution_shift` draws its line by.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import msgspec
 from cases import cases
 from examine import run_folder
 
-from descend.doctor.case import load_recorded_run
-from descend.doctor.measure import validation_shift
-from descend.signals.counting import distribution_shift_nats
+from descend.diagnosis.measure import validation_shift
+from descend.diagnosis.recorded_run import load_recorded_run
+from descend.metrics.corpus_distribution import distribution_shift_nats
 
 
 class Shift(msgspec.Struct, frozen=True, kw_only=True):

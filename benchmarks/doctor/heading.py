@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from descend.doctor.curve import AT_PEAK
-from descend.signals.curve import extrapolate_curve
-from descend.training.schedule import decay_factor
+from descend.loss_logs.curve_features import AT_PEAK
+from descend.metrics.power_law import extrapolate_curve
+from descend.training.lr_schedule import decay_factor
 
 LAST = 0.95
 """Of the seen and hidden part: the truth is the mean loss after that."""

@@ -21,10 +21,10 @@ import numpy as np
 
 from descend.config import make_config
 from descend.errors import DivergedError
-from descend.signals.activations import block_activation_stats
-from descend.signals.attention import head_attention_entropies
-from descend.training.job import create_run
+from descend.metrics.activations import block_activation_stats
+from descend.metrics.attention import head_attention_entropies
 from descend.training.loop import train
+from descend.training.training_run import create_run
 
 BASE: dict[str, Any] = {
     "corpus_dir": "stories", "embed_dim": 64, "num_heads": 4, "num_layers": 2, "ff_dim": 256,
@@ -49,7 +49,11 @@ def row(architecture: str, optimizer: str, factor: float, folder: Path) -> dict[
     model, length = job.state.model, BASE["seq_len"]
     ids = np.asarray(job.store.validation[: PASSAGES * length]).astype(np.int64)
     blocks = block_activation_stats(model, ids.reshape(PASSAGES, length))
-    heads = [h for passage in ids.reshape(PASSAGES, length) for h in head_attention_entropies(model, passage)]
+    heads = [
+        h
+        for passage in ids.reshape(PASSAGES, length)
+        for h in head_attention_entropies(model, passage)
+    ]
     own_heads = BASE["num_heads"] * BASE["num_layers"]
     return {
         "run": f"{architecture}, {optimizer}, rate x {factor:.3g}",

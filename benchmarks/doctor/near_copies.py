@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 
 from descend.config import make_config
-from descend.text import embedded
-from descend.text.duplicates import normalize_words
-from descend.text.near_copies import SHINGLE_SIZE, hash_shingles, find_fuzzy_overlap
-from descend.text.store import prepare_documents, prepare_tokenizer
+from descend.data import builtin_corpora
+from descend.data.contamination.duplicate_documents import normalize_words
+from descend.data.contamination.fuzzy_overlap import SHINGLE_SIZE, find_fuzzy_overlap, hash_shingles
+from descend.data.token_store import prepare_documents, prepare_tokenizer
 
 BYTES = 1_200_000
 HELD_OUT = 0.1
@@ -64,10 +64,11 @@ def row(name: str, text: str, folder: Path) -> dict[str, Any]:
     numbers: dict[str, int] = {}
     known = np.isin(runs(held_out, numbers), runs(rest, numbers)).mean()
     return {
-        "text": name, f"runs of {SHINGLE_SIZE} words that stand in the rest": round(float(known), 3),
+        "text": name,
+        f"runs of {SHINGLE_SIZE} words that stand in the rest": round(float(known), 3),
         "as it is": found(rest),
         **{f"one word in {n} changed": found(rest + "\n" + changed(held_out, n)) for n in ONE_IN},
-    }  # fmt: skip
+    }
 
 
 def main() -> None:
@@ -77,7 +78,7 @@ def main() -> None:
     asked = parser.parse_args()
     texts = {p.stem: p.read_text(encoding="utf-8")[:BYTES] for p in asked.texts}
     for name in ("python", "stories"):
-        texts[name] = "\n".join(d.text for d in embedded.read_builtin_corpus(name))[:BYTES]
+        texts[name] = "\n".join(d.text for d in builtin_corpora.read_builtin_corpus(name))[:BYTES]
     rows = []
     for name, text in texts.items():
         with tempfile.TemporaryDirectory() as folder:

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from descend.config import make_config
-from descend.doctor.measure import RARE
-from descend.signals.breakdown import rare_token_loss_fraction, token_losses
-from descend.training.job import create_run
+from descend.diagnosis.measure import RARE
+from descend.metrics.loss_breakdown import rare_token_loss_fraction, token_losses
 from descend.training.loop import train
+from descend.training.training_run import create_run
 
 BASE = {
     "corpus_dir": "python", "sample_size": 40, "embed_dim": 64, "num_heads": 4, "num_layers": 1,

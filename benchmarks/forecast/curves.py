@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from descend.config import make_config
-from descend.lab.belief import ObservedCurve, RunFeatures
-from descend.lab.formula import Floats, TrajectoryPoints
-from descend.lab.way import LossSpans, Trajectory, observe, make_trajectory
+from descend.forecast.curve_model import Floats, TrajectoryPoints
+from descend.forecast.curve_prior import ObservedCurve, RunFeatures
+from descend.forecast.trajectory import LossSpans, Trajectory, make_trajectory, observe
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,9 @@ def traits_of(record: dict[str, Any]) -> RunFeatures:
     )
 
 
-def way_for(record: dict[str, Any], index: int, before: tuple[float, float] = (0.0, 0.0)) -> Trajectory:
+def way_for(
+    record: dict[str, Any], index: int, before: tuple[float, float] = (0.0, 0.0)
+) -> Trajectory:
     """The way of the run, or (1) of its continuation."""
     run = record["runs"][index]
     config = make_config(record["config"] | {"epoch": run["epochs_planned"]})

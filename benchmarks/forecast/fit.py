@@ -21,8 +21,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 from curves import Case, case_of, further_case, load, whole_case
 
-from descend.lab.belief import FEATURES, CurvePrior, fit_posterior
-from descend.lab.formula import PARAMETERS
+from descend.forecast.curve_model import PARAMETERS
+from descend.forecast.curve_prior import FEATURES, CurvePrior, fit_posterior
 
 ROUNDS = 8
 RIDGE = 3.0

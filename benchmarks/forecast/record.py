@@ -26,17 +26,22 @@ import numpy as np
 import torch
 
 from descend.config import RunConfig, make_config
+from descend.data.batches import BatchSampler
+from descend.data.builtin_corpora import read_builtin_corpus
+from descend.data.token_store import TokenStore, prepare_documents, prepare_tokens
 from descend.model.cost import parameter_count, training_flops_per_token
-from descend.model.initialize import initialize
+from descend.model.initialization import initialize
 from descend.model.shape import shape_from_run_config
 from descend.model.transformer import Transformer
-from descend.runs.records import Epoch, Step
-from descend.text.batches import BatchSampler
-from descend.text.embedded import read_builtin_corpus
-from descend.text.store import TokenStore, prepare_documents, prepare_tokens
-from descend.training.job import make_train_plan, initial_train_state, fill_open_keys, load_or_train_tokenizer
+from descend.runs.events import Epoch, Step
 from descend.training.loop import TrainPlan, train
-from descend.training.state import TrainState, load_weights
+from descend.training.train_state import TrainState, load_weights
+from descend.training.training_run import (
+    fill_open_keys,
+    initial_train_state,
+    load_or_train_tokenizer,
+    make_train_plan,
+)
 from descend.trials.trial import trial_execution
 
 MOST_BINS = 256
@@ -126,7 +131,9 @@ def one(number: int, sources: dict[str, bytes], scratch: Path) -> dict[str, Any]
         "validation_tokens": info.validation_tokens,
         "train_bytes": info.train_bytes,
         "validation_bytes": info.validation_bytes,
-        "ladder": {k: round(getattr(info.ngram_baselines, k), 4) for k in ("uniform", "unigram", "bigram")},
+        "ladder": {
+            k: round(getattr(info.ngram_baselines, k), 4) for k in ("uniform", "unigram", "bigram")
+        },
         "parameters": parameter_count(run.state.model.shape),
         "runs": runs,
     }
@@ -150,7 +157,9 @@ def ready(asked: RunConfig) -> Ready:
     resolved = fill_open_keys(asked, text, store, batches)
     way = trial_execution(asked)
     torch.set_num_threads(way.threads)
-    model = Transformer(shape_from_run_config(asked, tokenizer.vocab_size), asked.dropout_rate, way.attention)
+    model = Transformer(
+        shape_from_run_config(asked, tokenizer.vocab_size), asked.dropout_rate, way.attention
+    )
     initialize(model, asked.seed)
     course = make_train_plan(resolved, way, store, batches)
     return Ready(store, course, initial_train_state(model, resolved, way))

@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from curves import Case, load
 from fit import FOLDS, Forecast, cross, forecasts_of, learn, widening
 
-from descend.lab.forecast import expected_accuracy
-from descend.lab.squares import gauss_newton
+from descend.forecast.forecast_run import expected_accuracy
+from descend.forecast.least_squares import gauss_newton
 
 RESAMPLES = 2000
 FLAT = 0.1
@@ -76,7 +76,11 @@ def score(found: Forecast, factor: float, steps_ahead: float) -> dict[str, Any]:
         "last_value": round(last_value(case), 4), "power_law": round(power_law(case, end), 4),
     }  # fmt: skip
     if case.seen_accuracy is not None:
-        at = case.seen.validation_losses[-1] if found.share < 1 else case.seen.validation_losses.min()
+        at = (
+            case.seen.validation_losses[-1]
+            if found.share < 1
+            else case.seen.validation_losses.min()
+        )
         expected = expected_accuracy(
             np.array([found.value]), float(at), case.seen_accuracy, found.belief
         )

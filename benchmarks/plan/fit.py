@@ -24,9 +24,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 from corpora import REPORT_ONLY
 
-from descend.lab.outlook import PARAMETERS, ScalingLaw, ScalingLawInput, bits_per_byte
-from descend.lab.sample import CorpusProfile
-from descend.lab.squares import gauss_newton
+from descend.forecast.least_squares import gauss_newton
+from descend.planner.corpus_profile import CorpusProfile
+from descend.planner.scaling_law import PARAMETERS, ScalingLaw, ScalingLawInput, bits_per_byte
 
 BEFORE = {
     "floor": (math.log(0.40), 0.5),

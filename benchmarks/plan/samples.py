@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from corpora import corpus_file
 
 from descend.config import make_config
-from descend.lab.sample import profile_corpus
-from descend.text.store import prepare_documents
+from descend.data.token_store import prepare_documents
+from descend.planner.corpus_profile import profile_corpus
 
 CORPORA = ("tinyshakespeare", "austen_100k", "library", "quijote", "moby_dick",
            "pride_and_prejudice", "python", "stories")  # fmt: skip

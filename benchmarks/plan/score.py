@@ -24,10 +24,10 @@ from search import show
 from trial import HERE, trial
 
 from descend.config import PRESETS, make_config
-from descend.lab.outlook import load_scaling_law
-from descend.lab.plan import SAVING_FRACTION, TrainingPlan, choose_config
-from descend.lab.rates import StepTimeModel
-from descend.lab.sample import CorpusProfile
+from descend.planner.corpus_profile import CorpusProfile
+from descend.planner.plan import SAVING_FRACTION, TrainingPlan, choose_config
+from descend.planner.scaling_law import load_scaling_law
+from descend.planner.step_time import StepTimeModel
 from descend.training.recipe import choose_token_dropout
 
 NANOGPT = {

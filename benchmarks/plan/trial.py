@@ -18,22 +18,22 @@ import numpy as np
 import torch
 
 from descend.config import RunConfig, make_config
-from descend.lab.rates import StepTimeModel, StepWorkload
+from descend.data.batches import BatchSampler
+from descend.data.token_store import TokenStore, prepare_documents, prepare_tokens
 from descend.machine import Execution, cpu_name
-from descend.model.initialize import initialize
+from descend.metrics.evaluation import Evaluation, evaluate
+from descend.model.initialization import initialize
 from descend.model.shape import ModelShape, shape_from_run_config
 from descend.model.transformer import Transformer
-from descend.signals.evaluate import Evaluation, evaluate
-from descend.text.batches import BatchSampler
-from descend.text.store import TokenStore, prepare_documents, prepare_tokens
-from descend.training.job import load_or_train_tokenizer
+from descend.planner.step_time import StepTimeModel, StepWorkload
+from descend.training.execution.precision import make_grad_scaler
 from descend.training.loop import accumulate_gradients, gradient_norm, optimizer_step
-from descend.training.objective import make_loss_fn
-from descend.training.optimizer import make_optimizers, set_learning_rate
-from descend.training.precision import make_grad_scaler
+from descend.training.loss import make_loss_fn
+from descend.training.lr_schedule import make_lr_schedule
+from descend.training.optimizers import make_optimizers, set_learning_rate
 from descend.training.recipe import choose_warmup
-from descend.training.schedule import make_lr_schedule
-from descend.training.state import TrainState
+from descend.training.train_state import TrainState
+from descend.training.training_run import load_or_train_tokenizer
 
 HERE = Path(__file__).parent
 JUDGED_BYTES = 100_000

@@ -55,15 +55,15 @@ LONG_RUN = 5000
 def ours(size: dict[str, int], dropout: float = 0.0, steps: int = 0) -> Callable[[], object]:
     """A step of descend's own loop with the `fast` recipe, engine choice included."""
     from descend.config import make_config
-    from descend.model.initialize import initialize
+    from descend.data.batches import BatchSampler
+    from descend.model.initialization import initialize
     from descend.model.shape import shape_from_run_config
     from descend.model.transformer import Transformer
-    from descend.text.batches import BatchSampler
-    from descend.training.engine import autotune_execution
+    from descend.training.execution.autotune import autotune_execution
+    from descend.training.execution.precision import make_grad_scaler
     from descend.training.loop import TrainPlan, train
-    from descend.training.optimizer import make_optimizers
-    from descend.training.precision import make_grad_scaler
-    from descend.training.state import TrainState
+    from descend.training.optimizers import make_optimizers
+    from descend.training.train_state import TrainState
 
     config = make_config(size | {"dropout_rate": dropout, "warmup_steps": 0})
     shape = shape_from_run_config(config, VOCABULARY)

@@ -69,7 +69,11 @@ def main() -> None:
     }
     record = {
         "command": f"python benchmarks/speed/first_step.py RESULTS {Path(text).name}",
-        "machine": {"processor": cpu_name(), "cores": available_cores(), "versions": package_versions()},
+        "machine": {
+            "processor": cpu_name(),
+            "cores": available_cores(),
+            "versions": package_versions(),
+        },
         "raw": raw,
         "summary": [
             {"run": n, "rounds": len(s), "seconds": [min(s), statistics.median(s), max(s)]}

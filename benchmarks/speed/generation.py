@@ -53,7 +53,11 @@ def main() -> None:
     record = {
         "command": "python benchmarks/speed/generation.py RESULTS "
         f"--rounds {asked.rounds} --tokens {asked.tokens}",
-        "machine": {"processor": cpu_name(), "cores": available_cores(), "versions": package_versions()},
+        "machine": {
+            "processor": cpu_name(),
+            "cores": available_cores(),
+            "versions": package_versions(),
+        },
         "raw": raw,
         "summary": summary(raw),
     }

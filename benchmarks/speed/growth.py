@@ -69,9 +69,9 @@ def watched(stage: str, found: dict[str, float]) -> Iterator[None]:
 def one(text: str) -> dict[str, float]:
     """Prepare and train on `text` here: seconds and memory of each stage."""
     from descend.config import make_config
-    from descend.text.store import prepare_documents, prepare_tokenizer, prepare_tokens
-    from descend.training.job import create_run
+    from descend.data.token_store import prepare_documents, prepare_tokenizer, prepare_tokens
     from descend.training.loop import train
+    from descend.training.training_run import create_run
 
     # So short that it is never compiled, which costs memory of its own whatever the text.
     asked = {"corpus_dir": text, "vocab_size": 4096, "max_steps": STEPS + 1}
@@ -160,7 +160,11 @@ def main() -> None:
     before = json.loads(file.read_text()) if file.exists() else {"corpora": [], "models": []}
     record = {
         "command": f"python benchmarks/speed/growth.py RESULTS {names}",
-        "machine": {"processor": cpu_name(), "cores": available_cores(), "versions": package_versions()},
+        "machine": {
+            "processor": cpu_name(),
+            "cores": available_cores(),
+            "versions": package_versions(),
+        },
         "corpora": before["corpora"] + corpora,
         "models": before["models"] + models,
     }

@@ -25,14 +25,20 @@ import torch
 from contestants import SIZES
 
 from descend.config import make_config
+from descend.data.batches import BatchSampler
 from descend.machine import Execution
-from descend.model.initialize import initialize
+from descend.model.initialization import initialize
 from descend.model.shape import shape_from_run_config
 from descend.model.transformer import Transformer
-from descend.runs.records import Step
-from descend.text.batches import BatchSampler
-from descend.training.job import initial_train_state
-from descend.training.loop import TrainPlan, accumulate_gradients, gradient_norm, train, optimizer_step
+from descend.runs.events import Step
+from descend.training.loop import (
+    TrainPlan,
+    accumulate_gradients,
+    gradient_norm,
+    optimizer_step,
+    train,
+)
+from descend.training.training_run import initial_train_state
 
 VOCABULARY = {"guide": 4096, "baby": 65, "gpt2": 32768}
 WAYS: dict[str, dict[str, Any]] = {

@@ -19,10 +19,10 @@ from typing import Any
 
 from descend.config import make_config
 from descend.machine import cpu_name, package_versions
-from descend.runs.folder import EventLog
-from descend.signals.matrices import WeightUpdateRecorder
-from descend.training.job import create_run
-from descend.training.work import run_training
+from descend.metrics.weight_updates import WeightUpdateRecorder
+from descend.runs.run_folder import EventLog
+from descend.training.trainer import run_training
+from descend.training.training_run import create_run
 
 SIZES: dict[str, dict[str, Any]] = {
     "guide": {},
@@ -52,7 +52,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=150)
     asked = parser.parse_args()
     spent: list[float] = []
-    for kind, name in ((WeightUpdateRecorder, "before"), (WeightUpdateRecorder, "after"), (EventLog, "append")):
+    for kind, name in (
+        (WeightUpdateRecorder, "before"),
+        (WeightUpdateRecorder, "after"),
+        (EventLog, "append"),
+    ):
         timed(kind, name, spent)
     found = {}
     for size, sizes in SIZES.items():

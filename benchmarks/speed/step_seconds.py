@@ -22,14 +22,14 @@ import torch
 from contestants import SIZES, VOCABULARY
 
 from descend.config import make_config
-from descend.model import kernels
-from descend.model.initialize import initialize
+from descend.model import custom_autograd
+from descend.model.initialization import initialize
 from descend.model.shape import shape_from_run_config
 from descend.model.transformer import Transformer
 from descend.training import muon
-from descend.training.objective import next_token_loss
-from descend.training.optimizer import clip_grad_norm, make_optimizers
-from descend.training.process import restore_process_state
+from descend.training.loss import next_token_loss
+from descend.training.optimizers import clip_grad_norm, make_optimizers
+from descend.training.process_settings import restore_process_state
 
 LEFT_OUT = {
     "as it is": (),
@@ -61,8 +61,8 @@ def measured(size: dict[str, int], left_out: list[str]) -> str:
     with (
         nullcontext() if "memory" in left_out else restore_process_state(),
         patch.object(muon, "LONG", math.inf if "muon" in left_out else muon.TALL_MATRIX_RATIO),
-        patch.object(kernels, "by_hand", (lambda _: False) if "kernels" in left_out
-                     else kernels.use_custom_backward),
+        patch.object(custom_autograd, "by_hand", (lambda _: False) if "kernels" in left_out
+                     else custom_autograd.use_custom_backward),
     ):  # fmt: skip
         torch.set_num_threads(1)
         for _ in range(3):

@@ -2,7 +2,7 @@
 
     python benchmarks/speed/timing_noise.py [BUSY]
 
-Times one network TIMES times as trials are timed (`trials/speed.py`), beside BUSY processes that
+Times one network TIMES times as trials are timed (`trials/timing/step_timing.py`), beside BUSY processes that
 keep a core each at work, and prints the largest and the smallest over the median of each clock.
 """
 
@@ -18,10 +18,10 @@ import numpy as np
 import torch
 
 from descend.config import make_config
-from descend.machine import count_active_cores, available_cores
+from descend.data.batches import BatchSampler
+from descend.machine import available_cores, count_active_cores
 from descend.model.shape import shape_from_run_config
-from descend.text.batches import BatchSampler
-from descend.training.engine import time_training_step
+from descend.training.execution.autotune import time_training_step
 from descend.trials.trial import trial_execution
 
 TIMES = 20
@@ -48,7 +48,9 @@ def main() -> None:
     tokens = np.random.default_rng(0).integers(0, 2048, 20_000).astype(np.uint16)
     batches = BatchSampler(tokens, config.seq_len, config.batch_size, config.seed)
     torch.set_num_threads(way.threads)
-    print(f"{available_cores()} cores, {count_active_cores():.1f} of them busy, {len(others)} by us")
+    print(
+        f"{available_cores()} cores, {count_active_cores():.1f} of them busy, {len(others)} by us"
+    )
     for name, clock in CLOCKS.items():
         timed = [
             time_training_step(way, config, shape, batches, float("inf"), clock=clock)[0]

@@ -19,9 +19,9 @@ from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from descend.data.cached_encoder import make_encoder
+from descend.data.tokenizer import train_tokenizer
 from descend.machine import available_cores, cpu_name, package_versions
-from descend.text.encoding import make_encoder
-from descend.text.tokenizer import train_tokenizer
 
 VOCABULARY = 4096
 Seconds = tuple[float, float]
@@ -89,9 +89,15 @@ def main() -> None:
     record = {
         "command": "python benchmarks/speed/tokenizing.py RESULTS "
         + " ".join(path.name for path in asked.texts),
-        "machine": {"processor": cpu_name(), "cores": available_cores(), "versions": package_versions()},
-        "vocabulary": VOCABULARY, "summary": summary, "raw": raw,
-    }  # fmt: skip
+        "machine": {
+            "processor": cpu_name(),
+            "cores": available_cores(),
+            "versions": package_versions(),
+        },
+        "vocabulary": VOCABULARY,
+        "summary": summary,
+        "raw": raw,
+    }
     asked.results.mkdir(parents=True, exist_ok=True)
     (asked.results / "tokenizing.json").write_text(json.dumps(record, indent=1) + "\n")
 

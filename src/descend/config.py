@@ -76,7 +76,9 @@ class RunConfig(BaseModel):
     text_column: str | None = _config_field(
         None, "Columns or keys with the text; left open: by name and length.", group="Text"
     )
-    split: str | None = _config_field(None, "Split of a data set to read; left open: all.", group="Text")
+    split: str | None = _config_field(
+        None, "Split of a data set to read; left open: all.", group="Text"
+    )
     validation_fraction: float = _config_field(
         0.1, "Share of the text held out to judge the model.", group="Text", ge=0.01, le=0.5
     )
@@ -129,7 +131,9 @@ class RunConfig(BaseModel):
     )
 
     # The training.
-    batch_size: int = _config_field(16, "Sequences per training step.", group="Training", ge=1, le=65536)
+    batch_size: int = _config_field(
+        16, "Sequences per training step.", group="Training", ge=1, le=65536
+    )
     seq_len: int = _config_field(
         128, "Tokens per training sequence; at most max_seq_len.", group="Training", ge=2, le=131072
     )
@@ -158,7 +162,8 @@ class RunConfig(BaseModel):
         le=60 * 24 * 365,
     )
     learning_rate: Annotated[
-        LearningRate | dict[Annotated[int, Field(ge=1)], LearningRate], BeforeValidator(_parse_learning_rate)
+        LearningRate | dict[Annotated[int, Field(ge=1)], LearningRate],
+        BeforeValidator(_parse_learning_rate),
     ] = _config_field(
         0.001,
         "Size of a step, a number such as 0.001; or a rate per epoch, such as 1:1e-4,2:1e-3.",
@@ -198,10 +203,12 @@ class RunConfig(BaseModel):
     activation_checkpointing: bool = _config_field(
         False, "Recompute activations in the backward pass to save memory.", group="Training"
     )
-    divergence_rollback: Annotated[Literal["on", "off"], BeforeValidator(_parse_on_off)] = _config_field(
-        "on",
-        "on: a run whose numbers run away goes back and tries one change after the other.",
-        group="Training",
+    divergence_rollback: Annotated[Literal["on", "off"], BeforeValidator(_parse_on_off)] = (
+        _config_field(
+            "on",
+            "on: a run whose numbers run away goes back and tries one change after the other.",
+            group="Training",
+        )
     )
     seed: int = _config_field(
         42,
@@ -226,10 +233,12 @@ class RunConfig(BaseModel):
         "How attention is computed: plain products or torch's kernel; auto: what is fastest here.",
         group="Machine",
     )
-    compile: Annotated[Literal["auto", "on", "off"], BeforeValidator(_parse_on_off)] = _config_field(
-        "auto",
-        "Compile the network for this machine; auto: where the run earns it.",
-        group="Machine",
+    compile: Annotated[Literal["auto", "on", "off"], BeforeValidator(_parse_on_off)] = (
+        _config_field(
+            "auto",
+            "Compile the network for this machine; auto: where the run earns it.",
+            group="Machine",
+        )
     )
     threads: int | None = _config_field(
         None,
@@ -248,7 +257,9 @@ class RunConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _a_dict_of_rates_is_piecewise(cls, values: Any) -> Any:
-        if isinstance(values, dict) and isinstance(_parse_learning_rate(values.get("learning_rate")), dict):
+        if isinstance(values, dict) and isinstance(
+            _parse_learning_rate(values.get("learning_rate")), dict
+        ):
             return {"schedule": "piecewise"} | values
         return values
 
@@ -325,7 +336,9 @@ class _ConfigErrorCarrier(ValueError):
         super().__init__(str(error))
 
 
-def _config_conflict(where: str, actual: str, expected: str, what_to_do: str) -> _ConfigErrorCarrier:
+def _config_conflict(
+    where: str, actual: str, expected: str, what_to_do: str
+) -> _ConfigErrorCarrier:
     return _ConfigErrorCarrier(ConfigError(where, actual, expected, what_to_do))
 
 

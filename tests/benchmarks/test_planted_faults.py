@@ -50,11 +50,17 @@ def test_planted_causes_have_a_treatment_or_are_constructed(
     bench: dict[str, ModuleType],
 ) -> None:
     treatments_module = bench["remedies"]
-    addressed_causes = {r.cause for r in treatments_module.REMEDIES} | set(treatments_module.BY_CONSTRUCTION) | {"noise_floor"}
+    addressed_causes = (
+        {r.cause for r in treatments_module.REMEDIES}
+        | set(treatments_module.BY_CONSTRUCTION)
+        | {"noise_floor"}
+    )
     for sealed in (False, True):
         for case in bench["cases"].cases(sealed=sealed):
             assert set(case.planted) <= addressed_causes
-            tried = {r.cause for r, _ in treatments_module.treatments(case)} | set(treatments_module.BY_CONSTRUCTION)
+            tried = {r.cause for r, _ in treatments_module.treatments(case)} | set(
+                treatments_module.BY_CONSTRUCTION
+            )
             assert set(case.planted) <= tried | {"noise_floor"}, case.name
 
 
@@ -133,14 +139,20 @@ def test_the_committed_tables_are_scored_again_without_training(
     known = {c.name: c for c in bench["cases"].cases(sealed=half == "sealed")}
     labels = committed_scores["labels"]["truth"]
     assert len(labels) >= 20
-    truth_by_case = {t.case.name: t for t in bench["truth"].truths([known[n] for n in labels], rows)}
+    truth_by_case = {
+        t.case.name: t for t in bench["truth"].truths([known[n] for n in labels], rows)
+    }
     for name, label in labels.items():
-        assert sorted(truth_by_case[name].causes) == [c for c in label["truth"] if c != "healthy"], name
+        assert sorted(truth_by_case[name].causes) == [
+            c for c in label["truth"] if c != "healthy"
+        ], name
     said = bench["table"].read(RESULTS / f"verdicts-{half}.jsonl", bench["table"].Diagnosed)
     for reader in {d.reader for d in said}:
         hits = [d.verdict in truth_by_case[d.case].accepted for d in said
                 if d.reader == reader and d.case in truth_by_case]  # fmt: skip
-        assert round(sum(hits) / len(hits), 3) == committed_scores["readers"][reader]["top1"], reader
+        assert round(sum(hits) / len(hits), 3) == committed_scores["readers"][reader]["top1"], (
+            reader
+        )
 
 
 SUBSET = ("words-diverged-extreme", "recall-noise_floor-strong", "chain-batch_too_large-strong")
@@ -166,7 +178,9 @@ def test_retrained_runs_reproduce_committed_labels(
     labels = json.loads((RESULTS / "scores-development.json").read_text())["labels"]["truth"]
     for case_truth in truth.truths(chosen, rows):
         label = labels[case_truth.case.name]
-        assert sorted(case_truth.causes) == [c for c in label["truth"] if c != "healthy"], case_truth
+        assert sorted(case_truth.causes) == [c for c in label["truth"] if c != "healthy"], (
+            case_truth
+        )
 
 
 @pytest.mark.slow

@@ -42,7 +42,9 @@ def visit(browser: Any) -> Iterator[Any]:
     """`visit(file, width=…, dark=…, script=…)`: the file in a fresh context, offline."""
     contexts = []
 
-    def go(file: Path, *, width: int = 1100, dark: bool = False, script: bool = True) -> PageSession:
+    def go(
+        file: Path, *, width: int = 1100, dark: bool = False, script: bool = True
+    ) -> PageSession:
         context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light",
             java_script_enabled=script, offline=True,

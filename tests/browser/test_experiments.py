@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from descend.lab.attribute import Attribution
-from descend.lab.comparison import Comparison
-from descend.lab.folder import write_record
-from descend.lab.searched import SearchResult
-from descend.outputs import ATTRIBUTION_FILE, COMPARISON_FILE, SEARCH_FILE
-from descend.report.write import write_report
+from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE, SEARCH_FILE
+from descend.experiments.attribute.runner import Attribution
+from descend.experiments.compare.result import Comparison
+from descend.experiments.experiment_folder import write_record
+from descend.experiments.search.result import SearchResult
+from descend.report.html.write import write_report
 
 from .test_report import HOSTILE, drawn, inaccessible
 
@@ -50,7 +50,9 @@ def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_experiment_report_renders_without_errors_or_requests(visit: Visit, report: Path, dark: bool) -> None:
+def test_experiment_report_renders_without_errors_or_requests(
+    visit: Visit, report: Path, dark: bool
+) -> None:
     session = visit(report, dark=dark)
     assert drawn(session) == session.page.locator("[data-figure]").count() >= 1
     assert (session.errors, session.requests) == ([], [report.as_uri()])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from descend import run
-from descend.report.write import write_report
+from descend.report.html.write import write_report
 
 Visit = Callable[..., Any]
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from descend.cli.main import run
-from descend.text.cache import remember_path
+from descend.data.cache_dir import remember_path
 
 Descend = Callable[..., Any]
 
@@ -230,9 +230,7 @@ def test_an_environment_variable_is_named(
     assert "did you mean DESCEND_EPOCH." in done.err
 
 
-def test_train_command_warns_when_sample_size_exceeds_corpus(
-    descend: Descend, desk: Path
-) -> None:
+def test_train_command_warns_when_sample_size_exceeds_corpus(descend: Descend, desk: Path) -> None:
     Path("text.txt").write_text(Path("text.txt").read_text() + "A new line, not in the cache.\n")
     done = descend(*TRAIN, "--epoch", "1", "--sample-size", "99", "--json")
     assert done.json["finished"]

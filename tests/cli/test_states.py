@@ -20,11 +20,11 @@ import torch
 
 from descend.config import make_config
 from descend.errors import DivergedError
-from descend.runs.folder import read_events
-from descend.runs.records import Epoch, Step, TrainingStopped
-from descend.training.interrupts import TrainingInterrupted
-from descend.training.job import create_run
-from descend.training.work import run_training
+from descend.runs.events import Epoch, Step, TrainingStopped
+from descend.runs.run_folder import read_events
+from descend.training.stop_signals import TrainingInterrupted
+from descend.training.trainer import run_training
+from descend.training.training_run import create_run
 
 Descend = Callable[..., Any]
 

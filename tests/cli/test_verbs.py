@@ -148,9 +148,7 @@ def test_evaluate_says_where_a_text_was_trained_on(
     assert descend("evaluate", trained, other).err == ""
 
 
-def test_generate_command_is_deterministic_when_greedy(
-    descend: Descend, trained: Path
-) -> None:
+def test_generate_command_is_deterministic_when_greedy(descend: Descend, trained: Path) -> None:
     words = ("generate", trained, "The old", "--greedy", "--max-length", "12")
     first = descend(*words, "--json").json
     assert first["text"].startswith("The old")
@@ -160,9 +158,7 @@ def test_generate_command_is_deterministic_when_greedy(
     assert descend(*words).out == first["text"] + "\n"
 
 
-def test_generate_command_depends_only_on_seed(
-    descend: Descend, trained: Path
-) -> None:
+def test_generate_command_depends_only_on_seed(descend: Descend, trained: Path) -> None:
     def write(seed: int) -> str:
         return str(descend("generate", trained, "A dog", "--seed", seed, "--json").json["text"])
 
@@ -342,7 +338,9 @@ def test_corpus_add_gathers_and_stats_measures(
     picture = descend(*words).out
     assert "6 documents" in picture
     assert "█" in picture
-    check_training_result(descend("train", "mine", "--config", tiny_file, "--epoch", "1", "--json").json, 1)
+    check_training_result(
+        descend("train", "mine", "--config", tiny_file, "--epoch", "1", "--json").json, 1
+    )
 
 
 def test_a_tokenizer_of_its_own_serves_several_runs(

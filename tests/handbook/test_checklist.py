@@ -11,17 +11,17 @@ import msgspec
 import pytest
 
 from descend.cli.main import run as command_line
-from descend.doctor.case import load_recorded_run
-from descend.doctor.cause import TreatmentChange
-from descend.doctor.causes import CAUSES
-from descend.doctor.diagnosis import trial_budget_seconds
-from descend.doctor.gains import TreatmentEffect
-from descend.doctor.lanes import Treatment
-from descend.doctor.verdict import to_paired_trial
+from descend.diagnosis.cause import TreatmentChange
+from descend.diagnosis.causes import CAUSES
+from descend.diagnosis.effects import TreatmentEffect
+from descend.diagnosis.recorded_run import load_recorded_run
+from descend.diagnosis.result import trial_budget_seconds
+from descend.diagnosis.treatments import Treatment
+from descend.diagnosis.verdict import to_paired_trial
 from descend.errors import RunFolderError
 from descend.handbook.checklist import RULES, answer_checklist
-from descend.handbook.yours import read_run
-from descend.report.words import checklist_text
+from descend.handbook.run_notes import read_run
+from descend.report.text.run_summary import checklist_text
 from descend.units import format_duration
 
 
@@ -96,7 +96,9 @@ def test_checklist_without_diagnosis_is_open_and_explains(trained: Path) -> None
     (last,) = [line for line in checklist_text(checklist_result).splitlines() if "diagnose" in line]
     seconds = read_run(trained).full_seconds
     assert seconds > 0
-    assert seconds == pytest.approx(load_recorded_run(trained).estimated_total_seconds), "as the doctor counts it"
+    assert seconds == pytest.approx(load_recorded_run(trained).estimated_total_seconds), (
+        "as the doctor counts it"
+    )
     cost = format_duration(trial_budget_seconds(seconds))
     assert f"`descend diagnose {trained}` tries some for about {cost};" in last
     summary = json.loads((trained / "summary.json").read_text())
@@ -150,10 +152,24 @@ def test_checklist_answers_from_smaller_significant_effect(diagnosed: Path) -> N
 
 
 def gain_of(takes_away: bool, mean: float, opposite: float = 1.0) -> TreatmentEffect:
-    change = TreatmentChange("a change", {}, is_ablation=takes_away, inverse_effect_fraction=opposite)
+    change = TreatmentChange(
+        "a change", {}, is_ablation=takes_away, inverse_effect_fraction=opposite
+    )
     treated = 4.0 + mean if takes_away else 4.0 - mean
-    return TreatmentEffect(Treatment("cause", change, is_costly=True), 4.0, treated, mean, mean - 0.01, mean + 0.01,
-                0.005, 0.001, 3, 9, 1.0, 1.0)  # fmt: skip
+    return TreatmentEffect(
+        Treatment("cause", change, is_costly=True),
+        4.0,
+        treated,
+        mean,
+        mean - 0.01,
+        mean + 0.01,
+        0.005,
+        0.001,
+        3,
+        9,
+        1.0,
+        1.0,
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from descend.handbook.find import load_all_pages
 from descend.handbook.page import GROUPS, HEADINGS, load_markdown_pages
+from descend.handbook.page_lookup import load_all_pages
 
 Explain = Callable[..., Any]
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from descend.doctor import causes
-from descend.doctor.causes import CAUSES
-from descend.doctor.healthy import PROTOTYPE
-from descend.handbook.docstrings import cause_and_bug_pages
-from descend.handbook.find import load_all_pages
-from descend.handbook.signals import PAGE_METRICS
+from descend.diagnosis import causes
+from descend.diagnosis.causes import CAUSES
+from descend.diagnosis.reference_ranges import PROTOTYPE
+from descend.handbook.cause_pages import cause_and_bug_pages
+from descend.handbook.metric_glossary import PAGE_METRICS
+from descend.handbook.page_lookup import load_all_pages
 
 ROOT = Path(__file__).parents[2]
 RUNS = ROOT / "benchmarks" / "results" / "doctor"

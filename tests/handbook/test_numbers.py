@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from descend.handbook.page import load_markdown_pages
-from descend.handbook.yours import read_run, describe_run
-from descend.handbook.yours.topics import TOPICS
-from descend.handbook.yours.wording import format_significant
+from descend.handbook.run_notes import describe_run, read_run
+from descend.handbook.run_notes.topics import TOPICS
+from descend.handbook.run_notes.wording import format_significant
 from descend.units import format_bytes
 
 
@@ -88,8 +88,9 @@ def updates(raw: Raw) -> list[str]:
         f"{raw.info['corpus']['train_tokens']:,} training tokens",
         f"the first epoch took {raw.of('epoch')[0]['step']:,} updates",
         f"made {len(raw.of('step')):,} in all",
-        f"--batch-size {batch // 2}", f"--batch-size {batch * 2}",
-    ]  # fmt: skip
+        f"--batch-size {batch // 2}",
+        f"--batch-size {batch * 2}",
+    ]
 
 
 def per_token(raw: Raw) -> float:
@@ -144,8 +145,9 @@ def optimizer(raw: Raw) -> list[str]:
     seconds = statistics.median(e["seconds"] for e in raw.of("step"))
     return [
         f"used `{raw.config['optimizer']}`: {len(raw.of('step'))} updates",
-        f"{format_significant(seconds)} s each", f"{raw.summary['tokens_per_second']:,.0f} tokens a",
-    ]  # fmt: skip
+        f"{format_significant(seconds)} s each",
+        f"{raw.summary['tokens_per_second']:,.0f} tokens a",
+    ]
 
 
 def weights(raw: Raw) -> list[str]:
@@ -180,10 +182,11 @@ def describe_baselines(raw: Raw) -> list[str]:
 
 def loss(raw: Raw) -> list[str]:
     return [
-        *describe_baselines(raw), f"training loss of {raw.of('step')[0]['loss']:.3f}",
+        *describe_baselines(raw),
+        f"training loss of {raw.of('step')[0]['loss']:.3f}",
         f"last epoch {raw.of('epoch')[-1]['loss_end']:.3f}",
         f"the best epoch reached {best(raw)['validation_loss']:.3f}",
-    ]  # fmt: skip
+    ]
 
 
 def perplexity(raw: Raw) -> list[str]:
@@ -198,9 +201,10 @@ def perplexity(raw: Raw) -> list[str]:
 
 def accuracy(raw: Raw) -> list[str]:
     return [
-        *describe_baselines(raw), f"right {best(raw)['validation_accuracy']:.1%} of the time",
+        *describe_baselines(raw),
+        f"right {best(raw)['validation_accuracy']:.1%} of the time",
         f"last epoch {raw.of('epoch')[-1]['accuracy_end']:.1%}",
-    ]  # fmt: skip
+    ]
 
 
 def overlap(raw: Raw) -> str:

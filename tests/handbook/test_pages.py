@@ -13,15 +13,15 @@ from rich.markdown import Markdown
 
 import descend
 from descend.config import PRESETS, RunConfig, make_config
-from descend.doctor import shapes
-from descend.doctor.causes import CAUSES
-from descend.doctor.healthy import REFERENCE_RANGES as HEALTHY_RANGES
-from descend.doctor.healthy import RANGE_SOURCES, PROTOTYPE, range_source
+from descend.diagnosis.causes import CAUSES
+from descend.diagnosis.reference_ranges import PROTOTYPE, RANGE_SOURCES, range_source
+from descend.diagnosis.reference_ranges import REFERENCE_RANGES as HEALTHY_RANGES
 from descend.errors import ConfigError, UserError
-from descend.handbook.facts import GENERATION, describe_setting
-from descend.handbook.find import find_page
+from descend.handbook.metric_glossary import HEALTHY, PAGE_METRICS
 from descend.handbook.page import FACTS, GROUPS, HEADINGS, Page, load_markdown_pages, parse_page
-from descend.handbook.signals import HEALTHY, PAGE_METRICS
+from descend.handbook.page_lookup import find_page
+from descend.handbook.setting_facts import GENERATION, describe_setting
+from descend.loss_logs import curve_rules
 
 PAGES = load_markdown_pages()
 SETTINGS = [*RunConfig.model_fields, *GENERATION]
@@ -102,7 +102,7 @@ def test_literature_section_cites_year_or_documentation(page: Page) -> None:
 
 
 def test_loss_log_metrics_have_pages() -> None:
-    source = (Path(shapes.__file__)).read_text(encoding="utf-8")
+    source = (Path(curve_rules.__file__)).read_text(encoding="utf-8")
     metric_names = set(re.findall(r'"([a-z]+_[a-z_]+)", ', source)) - {c.name for c in CAUSES}
     assert len(metric_names) > 5
     for signal in metric_names:
@@ -213,10 +213,12 @@ def test_generation_settings_are_those_of_sampling() -> None:
 
 
 def test_page_constants_match_code() -> None:
-    from descend.signals.matrices import RECORD_EVERY_STEPS
-    from descend.text.stats import RARE_TOKEN_COUNT
+    from descend.data.corpus_stats import RARE_TOKEN_COUNT
+    from descend.metrics.weight_updates import RECORD_EVERY_STEPS
 
-    assert f"each {RECORD_EVERY_STEPS} steps" in PAGES["update_to_weight_ratio"].text.replace("\n", " ")
+    assert f"each {RECORD_EVERY_STEPS} steps" in PAGES["update_to_weight_ratio"].text.replace(
+        "\n", " "
+    )
     assert f"fewer than {RARE_TOKEN_COUNT} times" in PAGES["vocab_size"].text.replace("\n", " ")
     guide = PRESETS["guide"]
     assert (guide["architecture"], guide["optimizer"], guide["schedule"]) == (

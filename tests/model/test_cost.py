@@ -25,7 +25,7 @@ from descend.model.cost import (
     training_memory,
     training_memory_breakdown,
 )
-from descend.model.initialize import initialize
+from descend.model.initialization import initialize
 from descend.model.shape import Architecture, ModelShape, shape_from_run_config
 from descend.model.transformer import Transformer
 

@@ -160,7 +160,9 @@ DAMAGES: dict[str, tuple[str, Damage]] = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_from_huggingface_rejects_inconsistent_config_or_weights(architecture: Architecture, damage: str) -> None:
+def test_from_huggingface_rejects_inconsistent_config_or_weights(
+    architecture: Architecture, damage: str
+) -> None:
     config, state = to_huggingface(noisy(architecture), END_ID)
     from_huggingface(config, state)
     where, change = DAMAGES[damage]

@@ -99,7 +99,9 @@ def test_all_together_in_order(
 @settings(deadline=None)
 def test_greedy_ignores_sampling_settings(case: tuple[Tensor, Tensor]) -> None:
     logits, so_far = case
-    sampling_options = SamplingOptions(greedy=True, top_k=1, temperature=50.0, no_repeat_ngram_size=0)
+    sampling_options = SamplingOptions(
+        greedy=True, top_k=1, temperature=50.0, no_repeat_ngram_size=0
+    )
     expected = oracle.RepetitionPenaltyLogitsProcessor(1.3)(so_far, logits.clone())
     assert torch.equal(sampling.apply_logits_processors(logits, so_far, sampling_options), expected)
     assert sampling.greedy_tokens(expected) == expected.argmax(-1).tolist()

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from descend.model.initialize import initialize
+from descend.model.initialization import initialize
 from descend.model.shape import Architecture, ModelShape
 from descend.model.transformer import Attention, Transformer
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from descend.config import make_config
-from descend.runs.records import Event, Step
+from descend.runs.events import Event, Step
 from descend.training.checkpoint import save_checkpoint
-from descend.training.interrupts import TrainingInterrupted
-from descend.training.job import TrainingRun, create_run
-from descend.training.work import run_training
+from descend.training.stop_signals import TrainingInterrupted
+from descend.training.trainer import run_training
+from descend.training.training_run import TrainingRun, create_run
 
 Stop = Callable[..., TrainingRun]
 
@@ -31,7 +31,9 @@ def fresh_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def stopped(tiny: dict[str, Any]) -> Stop:
     """Makes a run in a folder, interrupted after `step`, with checkpoints of `steps` before."""
 
-    def stop(folder: str = "run", step: int = 8, steps: tuple[int, ...] = (), **keys: Any) -> TrainingRun:
+    def stop(
+        folder: str = "run", step: int = 8, steps: tuple[int, ...] = (), **keys: Any
+    ) -> TrainingRun:
         job = create_run(make_config(tiny | {"threads": 1} | keys), Path(folder))
         with pytest.raises(TrainingInterrupted):
             _interrupt(job, step, steps)

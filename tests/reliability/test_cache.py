@@ -12,15 +12,20 @@ from typing import Any
 import pytest
 
 from descend.config import make_config
+from descend.data import cache_build
+from descend.data.token_store import (
+    TokenStore,
+    prepare_documents,
+    prepare_tokenizer,
+    prepare_tokens,
+)
 from descend.errors import CorpusError
 from descend.runs.checksums import seal_json
-from descend.text import build
-from descend.text.store import TokenStore, prepare_documents, prepare_tokenizer, prepare_tokens
-from descend.training.job import resume_run
+from descend.training.training_run import resume_run
 
 
 def store_of(tiny: dict[str, Any]) -> TokenStore:
-    build._checked.clear()  # as another process
+    cache_build._checked.clear()  # as another process
     text = prepare_documents(make_config(tiny), anew=True)
     return prepare_tokens(text, prepare_tokenizer(text, "bpe", 300))
 

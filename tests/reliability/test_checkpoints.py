@@ -14,11 +14,11 @@ import torch
 
 from descend.config import make_config
 from descend.errors import DivergedError, RunFolderError
-from descend.runs.durable import damaged_files, verify_folder
-from descend.runs.folder import checkpoints, latest_checkpoint, read_events
-from descend.runs.records import Rollback, Step
-from descend.training.job import create_run, resume_run
-from descend.training.work import run_training
+from descend.runs.atomic_write import damaged_files, verify_folder
+from descend.runs.events import Rollback, Step
+from descend.runs.run_folder import checkpoints, latest_checkpoint, read_events
+from descend.training.trainer import run_training
+from descend.training.training_run import create_run, resume_run
 
 
 def flip(path: Path, at: int) -> None:
@@ -127,7 +127,7 @@ def no_bad_number(folder: Path) -> None:
 def test_a_number_that_the_loss_does_not_see_enters_no_checkpoint(
     place: str, at: int, tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from descend.training import work as module
+    from descend.training import trainer as module
 
     monkeypatch.setattr(module.TimeBudget, "is_due", lambda self: True)  # saved after every step
     keys = {"architecture": "modern", "optimizer": "adamw", "vocab_size": 400, "threads": 1}
@@ -148,7 +148,7 @@ def test_a_number_that_the_loss_does_not_see_enters_no_checkpoint(
 def test_without_rescue_the_run_ends_before_it_saves_a_bad_number(
     tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from descend.training import work as module
+    from descend.training import trainer as module
 
     monkeypatch.setattr(module.TimeBudget, "is_due", lambda self: True)
     keys = {"architecture": "modern", "rescue": "off", "vocab_size": 400, "threads": 1}

@@ -14,11 +14,11 @@ import pytest
 from rich.console import Console
 
 from descend.cli.main import run
-from descend.cli.output import print_result, print_json, print_status
+from descend.cli.output import print_json, print_result, print_status
 from descend.guard import make_visible
-from descend.report.live import print_line
-from descend.runs import durable
-from descend.runs.durable import make_folder, write_file_atomic
+from descend.report.text.live_progress import print_line
+from descend.runs import atomic_write
+from descend.runs.atomic_write import make_folder, write_file_atomic
 from descend.runs.lock import lock_run_folder
 
 PAYLOADS = [
@@ -98,7 +98,7 @@ def test_each_new_folder_is_synced_into_its_parent(
     own_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[Path] = []
-    monkeypatch.setattr(durable, "sync_folder", synced.append)
+    monkeypatch.setattr(atomic_write, "sync_folder", synced.append)
     make_folder(Path("a/b/c"))
     assert synced == [Path("."), Path("a"), Path("a/b")]
     make_folder(Path("a/b/c"))
@@ -133,7 +133,7 @@ def test_what_a_killed_build_left_in_the_cache_is_swept(
     tiny: dict[str, Any], fresh_cache: Path
 ) -> None:
     from descend.config import make_config
-    from descend.text.store import prepare_documents
+    from descend.data.token_store import prepare_documents
 
     stale = fresh_cache / "text" / f"abc.{dead_process()}.partial"
     live = fresh_cache / "text" / f"abc.{os.getpid()}.partial"

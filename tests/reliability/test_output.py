@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from descend.guard import LossyStream
-from descend.runs.folder import is_finished, latest_checkpoint, read_events
-from descend.runs.records import Step
+from descend.runs.events import Step
+from descend.runs.run_folder import is_finished, latest_checkpoint, read_events
 
 pytestmark = [pytest.mark.skipif(os.name != "posix", reason="signals and /dev are POSIX")]
 
@@ -108,7 +108,7 @@ def test_a_stream_that_is_lost_takes_what_is_written(own_folder: Path) -> None:
 
 
 def test_hanging_up_only_sets_the_wish_and_nohup_stays(stopped: Any) -> None:
-    from descend.training.interrupts import defer_stop_signals
+    from descend.training.stop_signals import defer_stop_signals
 
     with defer_stop_signals() as wish:
         signal.raise_signal(signal.SIGHUP)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from descend.doctor.case import load_recorded_run
+from descend.diagnosis.recorded_run import load_recorded_run
 from descend.errors import RunFolderError
 from descend.runs.checksums import check_seal, seal_json
-from descend.runs.folder import EventLog, event_problems, read_events, read_info, read_summary
-from descend.runs.records import Sample, TrainingStarted, Step, TrainingStopped
+from descend.runs.events import Sample, Step, TrainingStarted, TrainingStopped
+from descend.runs.run_folder import EventLog, event_problems, read_events, read_info, read_summary
 
 
 @pytest.fixture

@@ -15,12 +15,20 @@ from typing import Any
 import pytest
 
 from descend.config import make_config
-from descend.report.live import show_progress
-from descend.runs.folder import checkpoints, latest_checkpoint, read_events, read_summary
-from descend.runs.records import Epoch, WeightUpdateStats, Event, CheckpointSaved, TrainingStarted, Step, TrainingStopped
-from descend.training.interrupts import TrainingInterrupted
-from descend.training.job import TrainingRun, create_run, resume_run
-from descend.training.work import run_training
+from descend.report.text.live_progress import show_progress
+from descend.runs.events import (
+    CheckpointSaved,
+    Epoch,
+    Event,
+    Step,
+    TrainingStarted,
+    TrainingStopped,
+    WeightUpdateStats,
+)
+from descend.runs.run_folder import checkpoints, latest_checkpoint, read_events, read_summary
+from descend.training.stop_signals import TrainingInterrupted
+from descend.training.trainer import run_training
+from descend.training.training_run import TrainingRun, create_run, resume_run
 
 Tiny = dict[str, Any]
 
@@ -193,7 +201,7 @@ def test_watching_does_not_change_the_weights(tiny: Tiny, monkeypatch: pytest.Mo
     from rich.console import Console
 
     from descend.training.loop import train
-    from descend.training.state import load_weights
+    from descend.training.train_state import load_weights
 
     tiny["dropout_rate"] = 0.1
     watched, bare = job_of(tiny, "watched"), job_of(tiny, "bare")

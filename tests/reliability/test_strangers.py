@@ -18,14 +18,14 @@ from safetensors.torch import load_file, save_file
 import descend
 from descend.cli.main import run
 from descend.config import make_config
+from descend.config_sources import load_config_file
+from descend.data.tokenizer import load_tokenizer
 from descend.errors import ConfigError, DescendError, RunFolderError, TokenizerError
 from descend.runs.checksums import seal_json
-from descend.runs.folder import EventLog, read_events, read_info
+from descend.runs.events import TrainingStopped
 from descend.runs.lock import lock_run_folder
-from descend.runs.records import TrainingStopped
-from descend.settings import load_config_file
-from descend.text.tokenizer import load_tokenizer
-from descend.training.job import resume_run
+from descend.runs.run_folder import EventLog, read_events, read_info
+from descend.training.training_run import resume_run
 
 posix = pytest.mark.skipif(os.name != "posix", reason="links and named pipes are POSIX")
 
@@ -134,7 +134,7 @@ def test_a_lock_that_leads_elsewhere_is_refused(own_folder: Path, canary: Path) 
 def test_a_link_in_the_place_of_a_partial_file_is_not_followed(
     own_folder: Path, canary: Path
 ) -> None:
-    from descend.runs.durable import write_file_atomic
+    from descend.runs.atomic_write import write_file_atomic
 
     before = canary.read_bytes()
     Path(f".file.{os.getpid()}.partial").symlink_to(canary)
@@ -158,9 +158,9 @@ def with_path(folder: Path, path: str) -> None:
 def test_a_text_that_the_user_never_named_is_not_read(
     stranger: Path, own_folder: Path, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from descend.doctor.case import load_recorded_run
-    from descend.text import store
-    from descend.training.job import continuation_config
+    from descend.data import token_store
+    from descend.diagnosis.recorded_run import load_recorded_run
+    from descend.training.training_run import continuation_config
 
     (own_folder / "secret.txt").write_text("my secret. " * 999)
     os.mkfifo(own_folder / "pipe")
@@ -169,7 +169,7 @@ def test_a_text_that_the_user_never_named_is_not_read(
     def touched(*_: object, **__: object) -> None:
         raise AssertionError("the path was followed")
 
-    monkeypatch.setattr(store, "resolve_corpus", touched)
+    monkeypatch.setattr(token_store, "resolve_corpus", touched)
     case = load_recorded_run(stranger)
     assert case.store is None
     assert "not named on this machine" in " ".join(case.warnings)
@@ -178,7 +178,7 @@ def test_a_text_that_the_user_never_named_is_not_read(
 
 
 def test_a_text_that_the_user_named_is_read_again(stranger: Path) -> None:
-    from descend.doctor.case import load_recorded_run
+    from descend.diagnosis.recorded_run import load_recorded_run
 
     assert load_recorded_run(stranger).store is not None
 

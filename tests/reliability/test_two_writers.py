@@ -9,8 +9,8 @@ import pytest
 
 from descend.config import make_config
 from descend.errors import RunLockedError
-from descend.training.job import create_run, resume_run
-from descend.training.work import run_training
+from descend.training.trainer import run_training
+from descend.training.training_run import create_run, resume_run
 
 
 def content(folder: Path) -> dict[str, bytes]:

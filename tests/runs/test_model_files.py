@@ -13,16 +13,16 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import descend
+from descend.data.tokenizer import END_OF_TEXT, Tokenizer, TokenizerKind, train_tokenizer
 from descend.errors import RunFolderError, TokenizerError
-from descend.model.generate import collect_completions, generate_text
+from descend.model.generation import collect_completions, generate_text
 from descend.model.sampling import SamplingOptions
 from descend.model.shape import Architecture, ModelShape
 from descend.model.transformer import Transformer
-from descend.runs.durable import MANIFEST_FILE, verify_folder
-from descend.runs.folder import RunMetadata, RunSummary
+from descend.runs.atomic_write import MANIFEST_FILE, verify_folder
+from descend.runs.events import Sample
 from descend.runs.model_files import load_model, model_card, render_model_files, save_model
-from descend.runs.records import Sample
-from descend.text.tokenizer import END_OF_TEXT, TokenizerKind, Tokenizer, train_tokenizer
+from descend.runs.run_folder import RunMetadata, RunSummary
 
 ARCHITECTURES: list[Architecture] = ["gpt", "modern"]
 TEXT = "The cat sat on the mat, didn't it?  é ü 漢字 🙂\n\tand the dog sat on the log. " * 9
@@ -117,9 +117,7 @@ def test_a_batch_padded_by_transformers_is_the_same(
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_load_model_reads_transformers_folder(
-    tmp_path: Path, architecture: Architecture
-) -> None:
+def test_load_model_reads_transformers_folder(tmp_path: Path, architecture: Architecture) -> None:
     tokenizer = tokenizer_of()
     model = noisy(architecture, tokenizer)
     save_model(tmp_path / "ours", model, tokenizer)
@@ -319,6 +317,6 @@ def test_the_configuration_is_plain_json(saved: dict[str, bytes]) -> None:
 def test_the_room_needs_no_torch_to_be_imported() -> None:
     source = Path(descend.__file__).parents[1]
     probe = "import {}, sys; sys.exit('torch' in sys.modules)"
-    for module, loads_torch in [("descend.runs.model_files", 0), ("descend.model.generate", 1)]:
+    for module, loads_torch in [("descend.runs.model_files", 0), ("descend.model.generation", 1)]:
         done = subprocess.run([sys.executable, "-c", probe.format(module)], cwd=source, check=False)
         assert done.returncode == loads_torch

@@ -11,9 +11,10 @@ import torch
 from descend.config import RunConfig, make_config
 from descend.errors import OutOfMemoryError
 from descend.model.cost import training_memory
-from descend.training import engine, memory
-from descend.training.job import create_run
+from descend.training import memory
+from descend.training.execution import autotune
 from descend.training.loop import accumulate_gradients
+from descend.training.training_run import create_run
 
 
 def gradients(tiny: dict[str, Any]) -> tuple[dict[str, torch.Tensor], float, float]:
@@ -32,11 +33,15 @@ def test_parts_add_up_to_the_whole(
     tiny |= {"architecture": architecture, "batch_size": batch_size, "label_smoothing": 0.1}
     whole, loss, accuracy = gradients(tiny)
     for parts in (2, 3, 4, batch_size):
-        gradients_by_name, part_loss, part_accuracy = gradients(tiny | {"gradient_accumulation": parts})
+        gradients_by_name, part_loss, part_accuracy = gradients(
+            tiny | {"gradient_accumulation": parts}
+        )
         assert part_loss == pytest.approx(loss, abs=1e-5)
         assert part_accuracy == accuracy
         for name, gradient in whole.items():
-            torch.testing.assert_close(gradients_by_name[name], gradient, atol=1e-5, rtol=1e-5, msg=name)
+            torch.testing.assert_close(
+                gradients_by_name[name], gradient, atol=1e-5, rtol=1e-5, msg=name
+            )
 
 
 def test_recomputing_activations_changes_nothing(tiny: dict[str, Any]) -> None:
@@ -44,7 +49,9 @@ def test_recomputing_activations_changes_nothing(tiny: dict[str, Any]) -> None:
     gradients_by_name, again, _ = gradients(tiny | {"activation_checkpointing": True})
     assert again == loss
     for name, gradient in whole.items():
-        torch.testing.assert_close(gradients_by_name[name], gradient, atol=1e-6, rtol=1e-5, msg=name)
+        torch.testing.assert_close(
+            gradients_by_name[name], gradient, atol=1e-6, rtol=1e-5, msg=name
+        )
 
 
 def test_gradient_accumulation_is_minimal_for_available_memory(
@@ -59,7 +66,9 @@ def test_gradient_accumulation_is_minimal_for_available_memory(
     assert job.info.resolved_config["gradient_accumulation"] == 4  # so a resumed run has it too
     assert job.info.requested_config["gradient_accumulation"] is None
     assert any("in 4 parts" in note for note in job.warnings)
-    monkeypatch.setattr(memory, "available_memory_bytes", lambda: 2 * training_memory(config, shape))
+    monkeypatch.setattr(
+        memory, "available_memory_bytes", lambda: 2 * training_memory(config, shape)
+    )
     job = create_run(config, Path("run"))
     assert job.plan.config.gradient_accumulation == 1
     assert not any("parts" in note for note in job.warnings)
@@ -71,14 +80,14 @@ def test_gradient_accumulation_is_minimal_for_available_memory(
 def test_gradient_accumulation_grows_after_out_of_memory(
     tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = engine.time_training_step
+    honest = autotune.time_training_step
 
     def small(way: Any, config: RunConfig, *rest: Any, **more: Any) -> tuple[float, float]:
         if config.batch_size / (config.gradient_accumulation or 1) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return honest(way, config, *rest, **more)
 
-    monkeypatch.setattr(engine, "time_training_step", small)
+    monkeypatch.setattr(autotune, "time_training_step", small)
     job = create_run(make_config(tiny | {"batch_size": 7}), Path("run"))
     assert job.plan.config.gradient_accumulation == 4
     assert any("in 4 parts" in note for note in job.warnings)

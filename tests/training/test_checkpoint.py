@@ -11,14 +11,14 @@ import torch
 
 from descend.config import make_config
 from descend.errors import RunFolderError
-from descend.runs.durable import verify_folder, write_folder_atomic
-from descend.runs.folder import checkpoints, is_finished, latest_checkpoint
-from descend.runs.records import CheckpointSaved
+from descend.runs.atomic_write import verify_folder, write_folder_atomic
+from descend.runs.events import CheckpointSaved
+from descend.runs.run_folder import checkpoints, is_finished, latest_checkpoint
 from descend.training.checkpoint import load_checkpoint, save_checkpoint
-from descend.training.job import TrainingRun, create_run, resume_run
 from descend.training.loop import train
-from descend.training.state import Decay, RollbackState, TrainState
-from descend.training.work import run_training
+from descend.training.train_state import Decay, RollbackState, TrainState
+from descend.training.trainer import run_training
+from descend.training.training_run import TrainingRun, create_run, resume_run
 
 Tiny = dict[str, Any]
 
@@ -128,7 +128,9 @@ def test_interrupted_checkpoint_replacement_is_recovered(stopped: Path) -> None:
 def test_checkpoint_is_written_once_per_step(tiny: Tiny) -> None:
     job = create_run(make_config(tiny | {"max_steps": 1}), Path("run"))
     folder = Path("run/checkpoints/step_1")
-    first = [folder.stat().st_ino for record in run_training(job) if isinstance(record, CheckpointSaved)]
+    first = [
+        folder.stat().st_ino for record in run_training(job) if isinstance(record, CheckpointSaved)
+    ]
     assert first == [folder.stat().st_ino]
     Path("run/summary.json").unlink()
     assert list(run_training(resume_run(Path("run"))))

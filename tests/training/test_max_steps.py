@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from descend import run, run_on_model
-from descend.runs.records import Epoch, Step
+from descend.runs.events import Epoch, Step
 
 
 def test_max_steps_evaluates_partial_epoch_and_spans_schedule(

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from descend.config import make_config
 from descend.errors import CorpusError
-from descend.training.job import continuation_config, create_run
 from descend.training.recipe import shorten_context_for
-from descend.training.work import run_training
+from descend.training.trainer import run_training
+from descend.training.training_run import continuation_config, create_run
 
 SENTENCES = "The river freezes in January, and children skate to school on it.\n" * 2 + (
     "Nobody in the village remembers who planted the orchard by the church.\n"
@@ -44,4 +44,6 @@ def test_ten_sentences_are_trained_on_and_on(tmp_path: Path) -> None:
     further = continuation_config(tmp_path / "run", {})
     assert further.seq_len == job.plan.config.seq_len
     with pytest.raises(CorpusError, match="set seq_len to"):
-        create_run(make_config(SMALL | {"corpus_dir": str(text), "seq_len": 128}), tmp_path / "other")
+        create_run(
+            make_config(SMALL | {"corpus_dir": str(text), "seq_len": 128}), tmp_path / "other"
+        )

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from descend.config import make_config
-from descend.runs.records import Epoch, Step
-from descend.training.job import create_run, resume_run
+from descend.runs.events import Epoch, Step
 from descend.training.loop import train
 from descend.training.time_limit import FINISH_SECONDS, TimeLimit
-from descend.training.work import run_training
+from descend.training.trainer import run_training
+from descend.training.training_run import create_run, resume_run
 
 Tiny = dict[str, Any]
 
@@ -97,7 +97,7 @@ def test_completed_run_tells_the_steps_it_made(tiny: Tiny) -> None:
     job = create_run(config, Path("run"))
     for _ in run_training(job):
         pass
-    from descend.runs.folder import read_info
+    from descend.runs.run_folder import read_info
 
     resolved = read_info(Path("run")).resolved_config
     assert resolved["max_steps"] == job.state.step

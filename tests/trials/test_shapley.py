@@ -14,9 +14,9 @@ from descend.trials.shapley import (
     coalitions,
     coalitions_along,
     exact_shapley_values,
+    marginal_contributions,
     mean_interaction,
     pair_interaction,
-    marginal_contributions,
     sample_orderings,
 )
 
@@ -29,7 +29,9 @@ def game_of(players: int, seed: int) -> dict[frozenset[int], float]:
 def by_definition(game: Game, players: int) -> list[float]:
     """The mean over all orders, written out."""
     orders = list(itertools.permutations(range(players)))
-    return [float(m) for m in np.mean([marginal_contributions(game, order) for order in orders], axis=0)]
+    return [
+        float(m) for m in np.mean([marginal_contributions(game, order) for order in orders], axis=0)
+    ]
 
 
 games = st.tuples(st.integers(1, 5), st.integers(0, 10**6))
@@ -128,6 +130,8 @@ def test_sampled_orders_cover_positions_and_approximate_shapley_values() -> None
     for place in range(5):
         assert {order[place] for order in orders} == set(range(5))
     game = game_of(5, 9)
-    contributions = np.mean([marginal_contributions(game, walk) for walk in sample_orderings(5, 2000, seed=3)], axis=0)
+    contributions = np.mean(
+        [marginal_contributions(game, walk) for walk in sample_orderings(5, 2000, seed=3)], axis=0
+    )
     assert contributions == pytest.approx(exact_shapley_values(game, 5), abs=0.1)
     assert coalitions_along((2, 0)) == [frozenset(), frozenset({2}), frozenset({0, 2})]

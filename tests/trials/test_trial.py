@@ -13,19 +13,24 @@ import torch
 
 from descend import run
 from descend.config import RunConfig, make_config
+from descend.data.cache_dir import cache_dir
 from descend.errors import ConfigError, CorpusError
 from descend.model.cost import forward_flops_per_token, training_flops_per_token
 from descend.runs.model_files import load_model
-from descend.text.cache import cache_dir
-from descend.training.state import TrainState
+from descend.training.train_state import TrainState
 from descend.trials import trial
-from descend.trials.arms import TrialSpec, TrialResult, make_trial_spec
+from descend.trials.evaluation import (
+    BYTES_PER_TOKEN,
+    NUM_SEGMENTS,
+    evaluate_trial,
+    evaluation_segments,
+)
 from descend.trials.executor import load_cached_result, run_trial, run_trials
-from descend.trials.expense import estimate_trial_seconds, evaluation_seconds
-from descend.trials.judge import BYTES_PER_TOKEN, NUM_SEGMENTS, evaluate_trial, evaluation_segments
-from descend.trials.share import subsample_tokens
-from descend.trials.speed import StepTime
+from descend.trials.subsample import subsample_tokens
+from descend.trials.timing.cost_estimate import estimate_trial_seconds, evaluation_seconds
+from descend.trials.timing.step_timing import StepTime
 from descend.trials.trial import prepare_trial, train_trial
+from descend.trials.trial_spec import TrialResult, TrialSpec, make_trial_spec
 
 
 def config_of(tiny: dict[str, object], **keys: Any) -> RunConfig:
@@ -56,7 +61,10 @@ def test_trial_is_bitwise_deterministic_for_a_seed(tiny: dict[str, object]) -> N
     first, second = train_trial(arm), train_trial(arm)
     assert first.validation_loss == second.validation_loss
     assert first.chunk_losses == second.chunk_losses
-    assert train_trial(make_trial_spec(config_of(tiny, seed=1), steps=8)).chunk_losses != first.chunk_losses
+    assert (
+        train_trial(make_trial_spec(config_of(tiny, seed=1), steps=8)).chunk_losses
+        != first.chunk_losses
+    )
 
 
 def test_cached_trial_is_not_retrained(
@@ -85,7 +93,9 @@ def test_damaged_cache_file_is_retrained(tiny: dict[str, object]) -> None:
 
 
 def test_identical_trials_run_once_and_preserve_order(tiny: dict[str, object]) -> None:
-    arms = [make_trial_spec(config_of(tiny, learning_rate=rate), steps=4) for rate in (0.003, 0.004)]
+    arms = [
+        make_trial_spec(config_of(tiny, learning_rate=rate), steps=4) for rate in (0.003, 0.004)
+    ]
     forget(*arms)
     progress_counts: list[tuple[int, int]] = []
     outcomes = run_trials(
@@ -105,7 +115,9 @@ def test_worker_processes_return_identical_results_and_errors(tiny: dict[str, ob
     assert [o.chunk_losses for o in results] == [o.chunk_losses for o in expected]
     assert load_cached_result(arms[0].key) == results[0]
 
-    too_little = [make_trial_spec(config_of(tiny, seed=s), steps=2, train_fraction=0.001) for s in (5, 6)]
+    too_little = [
+        make_trial_spec(config_of(tiny, seed=s), steps=2, train_fraction=0.001) for s in (5, 6)
+    ]
     with pytest.raises(CorpusError, match="tokens of training text"):
         run_trials(too_little, workers=2)
 
@@ -123,7 +135,9 @@ def test_train_fraction_restricts_training_tokens(tiny: dict[str, object]) -> No
     assert len(few.chunk_losses) == len(many.chunk_losses)
     # Left to its epochs, half the text is half the steps.
     by_epoch = prepare_trial(make_trial_spec(config_of(tiny), train_fraction=0.5)).steps
-    assert by_epoch == pytest.approx(prepare_trial(make_trial_spec(config_of(tiny))).steps / 2, abs=2)
+    assert by_epoch == pytest.approx(
+        prepare_trial(make_trial_spec(config_of(tiny))).steps / 2, abs=2
+    )
 
 
 def test_a_budget_sets_how_far_the_schedule_reaches(tiny: dict[str, object]) -> None:
@@ -149,7 +163,10 @@ def test_trial_key_ignores_epochs_under_step_budget(tiny: dict[str, object]) -> 
         make_trial_spec(config_of(tiny, epoch=1), steps=9).key
         == make_trial_spec(config_of(tiny, epoch=3), steps=9).key
     )
-    assert make_trial_spec(config_of(tiny, epoch=1)).key != make_trial_spec(config_of(tiny, epoch=3)).key
+    assert (
+        make_trial_spec(config_of(tiny, epoch=1)).key
+        != make_trial_spec(config_of(tiny, epoch=3)).key
+    )
 
 
 def test_trial_key_depends_on_resolved_device(
@@ -171,7 +188,9 @@ def test_trial_respects_attention_kernel_but_not_compile_setting(
     arm = make_trial_spec(config_of(tiny), steps=9)
     assert prepare_trial(arm).execution.attention == "fused"
     for attention in ("matmul", "fused"):
-        requested_config = config_of(tiny, attention=attention, compile="on", threads=2, device="cpu")
+        requested_config = config_of(
+            tiny, attention=attention, compile="on", threads=2, device="cpu"
+        )
         ready = prepare_trial(make_trial_spec(requested_config))
         way = ready.execution
         assert (way.attention, way.threads, way.compiled) == (attention, 1, False)
@@ -202,7 +221,9 @@ def test_trial_inherits_weights_and_tokenizer_of_parent(
     ready = prepare_trial(make_trial_spec(config, steps=1, parent=trained))
     assert ready.store.tokenizer.fingerprint == parent.tokenizer.fingerprint
     parts = evaluation_segments(ready.store, ready.spec.evaluation_tokens)
-    evaluation = evaluate_trial(parent.model.to(ready.execution.device), ready.execution, ready.store, parts, 16)
+    evaluation = evaluate_trial(
+        parent.model.to(ready.execution.device), ready.execution, ready.store, parts, 16
+    )
     # One step at no rate to speak of leaves the weights where the parent left them.
     assert child.validation_loss == pytest.approx(evaluation.loss, abs=1e-4)
     fresh = run_trial(make_trial_spec(config, steps=1))
@@ -238,7 +259,9 @@ def test_evaluation_uses_the_same_bytes_for_every_tokenizer(tiny: dict[str, obje
     evaluation_bytes = {}
     for name in ("byte", "bpe"):
         ready = prepare_trial(
-            make_trial_spec(config_of(tiny, tokenizer=name, vocab_size=None if name == "byte" else 300))
+            make_trial_spec(
+                config_of(tiny, tokenizer=name, vocab_size=None if name == "byte" else 300)
+            )
         )
         parts = evaluation_segments(ready.store, 100)
         assert len(parts) == NUM_SEGMENTS
@@ -256,7 +279,9 @@ def test_evaluation_uses_the_same_tokens_for_every_context(tiny: dict[str, objec
     ready = prepare_trial(make_trial_spec(config_of(tiny)))
     state = trial._state(ready)
     parts = evaluation_segments(ready.store, 200)
-    evaluations = {n: evaluate_trial(state.model, ready.execution, ready.store, parts, n) for n in (4, 7, 32)}
+    evaluations = {
+        n: evaluate_trial(state.model, ready.execution, ready.store, parts, n) for n in (4, 7, 32)
+    }
     assert len({len(j.chunk_losses) for j in evaluations.values()}) == 1
     # Fresh weights hardly use the context, so the same tokens give nearly the same losses.
     assert evaluations[4].loss == pytest.approx(evaluations[32].loss, abs=0.05)

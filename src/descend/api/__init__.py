@@ -14,22 +14,22 @@ from descend.api.improving import improve
 from descend.api.training import (
     Model,
     check,
+    continue_run,
     diagnose,
     load,
     measure_corpus,
     resume,
     run,
     run_on_model,
-    continue_run,
     train_planned,
     train_with_config,
 )
-from descend.doctor.diagnosis import Diagnosis
-from descend.lab.attribute import Attribution
-from descend.lab.comparison import Comparison
-from descend.lab.improvement import Improvement
-from descend.lab.searched import SearchResult
-from descend.report.cards import (
+from descend.diagnosis.result import Diagnosis
+from descend.experiments.attribute.runner import Attribution
+from descend.experiments.compare.result import Comparison
+from descend.experiments.improvement import Improvement
+from descend.experiments.search.result import SearchResult
+from descend.report.notebook.cards import (
     attribution_card,
     comparison_card,
     diagnosis_card,

@@ -10,26 +10,42 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from rich.console import Console
 
-from descend.api.asked import Config, default_console, resolve_save_dir, resolve_call_config, select_console
-from descend.lab.arms import validate_vary, make_arms
-from descend.lab.attribute import Attribution, AttributionDesign, on_common_corpus, design_attribution
-from descend.lab.attribute import run_attribution_trials as share_out
-from descend.lab.command import format_python_call, non_default_keys
-from descend.lab.compare import BudgetUnit, ComparisonPlan, plan_comparison
-from descend.lab.compare import run_comparison_trials as set_against
-from descend.lab.comparison import Comparison
-from descend.lab.folder import create_experiment_folder, write_record
-from descend.lab.search import SearchPlan, SearchBudget, plan_search
-from descend.lab.search import run_search_trials as find_best
-from descend.lab.searched import SearchResult
-from descend.lab.sources import NamedConfig, load_named_config
-from descend.lab.space import DEFAULT_OVER, parse_over_flags, make_search_space
-from descend.outputs import ATTRIBUTION_FILE, COMPARISON_FILE, SEARCH_FILE
-from descend.report.live import print_line
-from descend.report.series import PREPARING, show_trials, print_search_cost, show_search_trials
-from descend.settings import resolve_config
-from descend.trials.arms import TrialSpec
+from descend.api.call_options import (
+    Config,
+    default_console,
+    resolve_call_config,
+    resolve_save_dir,
+    select_console,
+)
+from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE, SEARCH_FILE
+from descend.config_sources import resolve_config
+from descend.experiments.attribute.runner import (
+    Attribution,
+    AttributionDesign,
+    design_attribution,
+    on_common_corpus,
+)
+from descend.experiments.attribute.runner import run_attribution_trials as share_out
+from descend.experiments.command_line import format_python_call, non_default_keys
+from descend.experiments.compare.arms import make_arms, validate_vary
+from descend.experiments.compare.result import Comparison
+from descend.experiments.compare.runner import BudgetUnit, ComparisonPlan, plan_comparison
+from descend.experiments.compare.runner import run_comparison_trials as set_against
+from descend.experiments.experiment_folder import create_experiment_folder, write_record
+from descend.experiments.named_config import NamedConfig, load_named_config
+from descend.experiments.search.result import SearchResult
+from descend.experiments.search.runner import SearchBudget, SearchPlan, plan_search
+from descend.experiments.search.runner import run_search_trials as find_best
+from descend.experiments.search.space import DEFAULT_OVER, make_search_space, parse_over_flags
+from descend.report.text.live_progress import print_line
+from descend.report.text.trial_progress import (
+    PREPARING,
+    print_search_cost,
+    show_search_trials,
+    show_trials,
+)
 from descend.trials.executor import TrialCallback
+from descend.trials.trial_spec import TrialSpec
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -70,7 +86,12 @@ def compare(
 
 
 def run_comparison(
-    plan: ComparisonPlan, folder: Path, *, command: str, workers: int | None, console: Console | None
+    plan: ComparisonPlan,
+    folder: Path,
+    *,
+    command: str,
+    workers: int | None,
+    console: Console | None,
 ) -> Comparison:
     """Carry `plan` out, shown on `console`; the result, which `command` repeats, is written into
     `folder`."""
@@ -96,7 +117,9 @@ def attribute(
     folder = create_experiment_folder(None if save_dir is None else Path(save_dir))
     text = None if corpus_dir is None else str(corpus_dir)
     plan = design_attribution(
-        *on_common_corpus(load_named_config(str(a)), load_named_config(str(b)), text), seeds=seeds, runs=runs
+        *on_common_corpus(load_named_config(str(a)), load_named_config(str(b)), text),
+        seeds=seeds,
+        runs=runs,
     )
     again = format_python_call("attribute", str(a), str(b), text, seeds=seeds, runs=runs)
     console = select_console(default_console(), resolve_config().config)
@@ -106,7 +129,12 @@ def attribute(
 
 
 def run_attribution(
-    plan: AttributionDesign, folder: Path, *, command: str, workers: int | None, console: Console | None
+    plan: AttributionDesign,
+    folder: Path,
+    *,
+    command: str,
+    workers: int | None,
+    console: Console | None,
 ) -> Attribution:
     """As `make_comparison`."""
     with show_trials(plan.arms(), workers, console) as on_progress:

@@ -13,11 +13,12 @@ from rich.console import Console
 
 from descend.api.training import Model, resume, train_planned
 from descend.config import RunConfig, make_config
-from descend.doctor.case import load_recorded_run
-from descend.doctor.prescription import NOT_INHERITED, requested_run_config
+from descend.config_sources import ResolvedConfig, resolve_config, with_changes
+from descend.diagnosis.recommended_config import NOT_INHERITED, requested_run_config
+from descend.diagnosis.recorded_run import load_recorded_run
 from descend.errors import ConfigError, RunFolderError, UserError
-from descend.lab.axes import axes_for
-from descend.lab.improvement import (
+from descend.experiments.axes import axes_for
+from descend.experiments.improvement import (
     Expectation,
     Improvement,
     Origin,
@@ -28,12 +29,17 @@ from descend.lab.improvement import (
     open_improvement,
     save,
 )
-from descend.lab.outlook import load_scaling_law
-from descend.lab.plan import MIN_MINUTES, choose_config
-from descend.lab.planning import CorpusPlan, plan_config, make_corpus_plan
-from descend.lab.treatments import MIN_STEPS, MIN_TRIALS, TreatmentSearch, moves_for
-from descend.runs.folder import is_finished, is_run_folder, latest_checkpoint, read_info, read_summary
-from descend.settings import ResolvedConfig, with_changes, resolve_config
+from descend.experiments.treatments import MIN_STEPS, MIN_TRIALS, TreatmentSearch, moves_for
+from descend.planner.make_plan import CorpusPlan, make_corpus_plan, plan_config
+from descend.planner.plan import MIN_MINUTES, choose_config
+from descend.planner.scaling_law import load_scaling_law
+from descend.runs.run_folder import (
+    is_finished,
+    is_run_folder,
+    latest_checkpoint,
+    read_info,
+    read_summary,
+)
 
 FIRST_FRACTION, SEARCH_FRACTION = 0.4, 0.5
 """Of the time, for the planned run; and of what is left then, for the trials. The rest is for
@@ -136,7 +142,9 @@ class _Work:
         if not changes and gain <= 0:
             tried = "nothing that was tried gains" if self.found.trials else "no trial fits in"
             return self._end(f"{tried}, and more training would not gain", planned, began)
-        self._train(final, "treated", changes, read_info(model.folder).requested_config if changes else None)
+        self._train(
+            final, "treated", changes, read_info(model.folder).requested_config if changes else None
+        )
         return self._end("the time is up", planned, began)
 
     def keep(self, model: TrainedModel) -> None:
@@ -167,7 +175,9 @@ class _Work:
         self._planned_at = time.perf_counter()
         corpus = settings.config.corpus_dir
         try:
-            return make_corpus_plan(corpus, max(left, 1e-6), settings=settings, began=self._planned_at)
+            return make_corpus_plan(
+                corpus, max(left, 1e-6), settings=settings, began=self._planned_at
+            )
         except UserError:
             if not self.found.candidates:
                 raise
@@ -182,7 +192,9 @@ class _Work:
         minutes = FIRST_FRACTION * planned.minutes
         if minutes - spent < MIN_MINUTES:
             return planned
-        shorter = choose_config(plan.sample, plan.rates, load_scaling_law(), minutes - spent, None, axes)
+        shorter = choose_config(
+            plan.sample, plan.rates, load_scaling_law(), minutes - spent, None, axes
+        )
         lost = shorter.predicted.bits_per_byte / plan.predicted.bits_per_byte - 1
         if lost > WORTH_SEARCHING:
             return planned

@@ -13,52 +13,68 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from rich.console import Console
 
-from descend.api.asked import Config, default_console, resolve_call_config, select_console
+from descend.api.call_options import Config, default_console, resolve_call_config, select_console
+from descend.artifacts import PLAN
 from descend.config import RunConfig
-from descend.doctor.consult import diagnose_run, save_diagnosis
-from descend.doctor.diagnosis import DEFAULT_BUDGET, Diagnosis
+from descend.config_sources import ResolvedConfig, explicit_keys
+from descend.data.corpus_stats import CorpusStats, compute_corpus_stats
+from descend.data.corpus_warnings import log_warnings
+from descend.data.token_store import (
+    encode_corpus,
+    ignore_progress,
+    prepare_documents,
+    prepare_tokens,
+)
+from descend.data.tokenizer import Tokenizer
+from descend.diagnosis.diagnose import diagnose_run, save_diagnosis
+from descend.diagnosis.result import DEFAULT_BUDGET, Diagnosis
 from descend.errors import RunFolderError
-from descend.lab.plan import TextTooShortError
-from descend.lab.planning import CorpusPlan, plan_config, make_corpus_plan
-from descend.model.generate import Completion, TextChunk, collect_completions, generate_text
+from descend.metrics.evaluation import Evaluation, evaluate
+from descend.model.generation import Completion, TextChunk, collect_completions, generate_text
 from descend.model.sampling import make_sampling_options
 from descend.model.transformer import Transformer
-from descend.outputs import PLAN
-from descend.report.cards import notebook_model_card, minimal_model_card
-from descend.report.doctors_view import with_metrics_lines
-from descend.report.live import show_progress, show_run_header, show_line, stage_progress
-from descend.report.plans import compare_with_prediction, time_plan_lines
-from descend.report.words import summarize_run, trained_on_warning
-from descend.runs.durable import write_file_atomic
-from descend.runs.folder import (
+from descend.planner.make_plan import CorpusPlan, make_corpus_plan, plan_config
+from descend.planner.plan import TextTooShortError
+from descend.report.notebook.cards import minimal_model_card, notebook_model_card
+from descend.report.text.live_progress import (
+    show_line,
+    show_progress,
+    show_run_header,
+    stage_progress,
+)
+from descend.report.text.metrics_line import with_metrics_lines
+from descend.report.text.plan import compare_with_prediction, time_plan_lines
+from descend.report.text.run_summary import summarize_run, trained_on_warning
+from descend.runs.atomic_write import write_file_atomic
+from descend.runs.events import Event
+from descend.runs.model_files import load_model
+from descend.runs.run_folder import (
     RunMetadata,
     RunSummary,
     check_model_folder,
+    create_run_folder,
     has_summary,
     is_run_folder,
-    create_run_folder,
     read_events,
     read_info,
     read_summary,
 )
-from descend.runs.model_files import load_model
-from descend.runs.records import Event
-from descend.settings import ResolvedConfig, explicit_keys
-from descend.signals.evaluate import Evaluation, evaluate
-from descend.text.notes import log_warnings
-from descend.text.stats import CorpusStats, compute_corpus_stats
-from descend.text.store import encode_corpus, ignore_progress, prepare_documents, prepare_tokens
-from descend.text.tokenizer import Tokenizer
-from descend.training.job import TrainingRun, continuation_config, create_run, resume_run, load_or_train_tokenizer
-from descend.training.process import limit_threads_to_idle_cores
-from descend.training.work import run_training
+from descend.training.process_settings import limit_threads_to_idle_cores
+from descend.training.trainer import run_training
+from descend.training.training_run import (
+    TrainingRun,
+    continuation_config,
+    create_run,
+    load_or_train_tokenizer,
+    resume_run,
+)
 from descend.units import format_duration
 
 if TYPE_CHECKING:
     from os import PathLike
     from types import ModuleType
 
-    from descend.doctor.preflight.check_result import Checked
+    from descend.check.report import Checked
 
 
 class Model:
@@ -85,7 +101,9 @@ class Model:
     ) -> list[Completion]:  # fmt: skip
         """Continuations of several prompts at once, with their token ids."""
         with limit_threads_to_idle_cores():
-            return collect_completions(self._stream_chunks(prompts, max_length, seed, stop, sampling_options), len(prompts))
+            return collect_completions(
+                self._stream_chunks(prompts, max_length, seed, stop, sampling_options), len(prompts)
+            )
 
     def stream(
         self, prompt: str, max_length: int = 50, *, seed: int | None = None,
@@ -128,7 +146,10 @@ class Model:
             corpus_dir=None if corpus_dir is None else str(corpus_dir),
             normalize=self._run_setting("normalize", "none"),
         ), anew=True)  # fmt: skip
-        if is_run_folder(self.folder) and self.info.corpus["corpus_sha256"] == text.documents.sha256:
+        if (
+            is_run_folder(self.folder)
+            and self.info.corpus["corpus_sha256"] == text.documents.sha256
+        ):
             log_warnings([trained_on_warning(self.info.corpus)])
         ids, _ = encode_corpus(text, self.tokenizer)
         with limit_threads_to_idle_cores():
@@ -213,7 +234,7 @@ def check(program: str | ModuleType | Mapping[str, Any]) -> Checked:
     The conventions are those of docs/check.md. What is given as a module or a mapping is left as
     it was found. Raises `ProgramError` (a `UserError`) without a model or when an import fails.
     """
-    from descend.doctor.preflight.check import check_module, check_namespace
+    from descend.check.run_checks import check_module, check_namespace
 
     with limit_threads_to_idle_cores():
         return check_module(program) if isinstance(program, str) else check_namespace(program)
@@ -237,7 +258,9 @@ def train_with_config(
     return _run_and_load(training_run, console, watch=watch)
 
 
-def _train_within(settings: ResolvedConfig, console: Console | None, began: float, watch: bool) -> Model:
+def _train_within(
+    settings: ResolvedConfig, console: Console | None, began: float, watch: bool
+) -> Model:
     """Plan what `settings` leave open for their minutes, and train it."""
     config = settings.config
     assert config.minutes is not None
@@ -245,7 +268,9 @@ def _train_within(settings: ResolvedConfig, console: Console | None, began: floa
     try:
         if console:
             show_line(console)("planning …")
-        planned = make_corpus_plan(config.corpus_dir, config.minutes, settings=settings, began=began)
+        planned = make_corpus_plan(
+            config.corpus_dir, config.minutes, settings=settings, began=began
+        )
     except TextTooShortError:
         if console:
             show_line(console)("the text is too short to plan for: this is the default recipe")
@@ -268,7 +293,9 @@ def train_planned(
     job = create_run(config, folder, preset=preset, progress=progress, ends=ends)
     model = _run_and_load(job, console, watch=watch)
     if planned is not None:
-        write_file_atomic(folder / PLAN, msgspec.json.format(msgspec.json.encode(planned.as_json())))
+        write_file_atomic(
+            folder / PLAN, msgspec.json.format(msgspec.json.encode(planned.as_json()))
+        )
     if console and planned is not None:
         show_line(console)(compare_with_prediction(planned.plan, model.summary))
     if console and began is not None:
@@ -287,7 +314,9 @@ def continue_run(
     console = select_console(console, config)
     progress = stage_progress(console) if console else ignore_progress
     preset = read_info(parent).preset
-    return _run_and_load(create_run(config, folder, preset=preset, parent=parent, progress=progress), console)
+    return _run_and_load(
+        create_run(config, folder, preset=preset, parent=parent, progress=progress), console
+    )
 
 
 def resume(path: str | PathLike[str], console: Console | None = None) -> Model:
@@ -316,13 +345,17 @@ def diagnose(
     return save_diagnosis(diagnosis)
 
 
-def _run_and_load(training_run: TrainingRun, console: Console | None, *, watch: bool = False) -> Model:
+def _run_and_load(
+    training_run: TrainingRun, console: Console | None, *, watch: bool = False
+) -> Model:
     if console:
         show_run_header(training_run, console)
     records = run_training(training_run)
     if console and watch:
         steps = training_run.plan.batches.steps(1)
-        records = with_metrics_lines(records, steps, training_run.shape.vocab_size, show_line(console))
+        records = with_metrics_lines(
+            records, steps, training_run.shape.vocab_size, show_line(console)
+        )
     for _ in show_progress(records, training_run, console) if console else records:
         pass
     training_run.state.model.eval()

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import JsonOption
-from descend.cli.output import print_result, print_json, print_status, stderr_console
-from descend.cli.series import EvaluationTokens, Seeds, Workers, format_typed_command
-from descend.trials.arms import EVALUATION_TOKENS
+from descend.cli.config_flags import JsonOption
+from descend.cli.output import print_json, print_result, print_status, stderr_console
+from descend.cli.trial_options import EvaluationTokens, Seeds, Workers, format_typed_command
+from descend.trials.trial_spec import EVALUATION_TOKENS
 
 
 def attribute(
@@ -43,18 +43,26 @@ def attribute(
     descend attribute old guide my/texts --runs 128
     """
     from descend.api import run_attribution
-    from descend.lab.attribute import on_common_corpus, design_attribution
-    from descend.lab.folder import create_experiment_folder
-    from descend.lab.sources import load_named_config
-    from descend.report.experiments import attribution_text
+    from descend.experiments.attribute.runner import design_attribution, on_common_corpus
+    from descend.experiments.experiment_folder import create_experiment_folder
+    from descend.experiments.named_config import load_named_config
+    from descend.report.text.experiments import attribution_text
 
     folder = create_experiment_folder(save_dir)
     pair = on_common_corpus(load_named_config(a), load_named_config(b), corpus)
     plan = design_attribution(
-        *pair, seeds=seeds, runs=runs, train_fraction=train_fraction, evaluation_tokens=evaluation_tokens
+        *pair,
+        seeds=seeds,
+        runs=runs,
+        train_fraction=train_fraction,
+        evaluation_tokens=evaluation_tokens,
     )
     attribution = run_attribution(
-        plan, folder, command=format_typed_command(context, "--save-dir"), workers=workers, console=stderr_console()
+        plan,
+        folder,
+        command=format_typed_command(context, "--save-dir"),
+        workers=workers,
+        console=stderr_console(),
     )
     if as_json:
         print_json(attribution)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from descend.cli.flags import JsonOption
+from descend.cli.config_flags import JsonOption
 from descend.cli.generate import MaxLength, ModelFolder, Seed, Temperature
 from descend.cli.output import print_json, print_status, write_generated
 

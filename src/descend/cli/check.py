@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import JsonOption
-from descend.cli.output import print_result, print_json
+from descend.cli.config_flags import JsonOption
+from descend.cli.output import print_json, print_result
 
 
 def check(
@@ -45,8 +45,8 @@ def check(
 
     descend check my_training.py -- --lr 1e-3
     """
-    from descend.doctor.preflight.child_process import CheckLimits, check_in_child
-    from descend.report.checked import format_check_report
+    from descend.check.child_process import CheckLimits, check_in_child
+    from descend.report.text.check import format_check_report
 
     max_memory_bytes = None if memory is None else int(memory * 2**30)
     checked = check_in_child(

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import JsonOption, named_run
-from descend.cli.output import print_result, print_json
+from descend.cli.config_flags import JsonOption, named_run
+from descend.cli.output import print_json, print_result
 
 
 def checklist(
@@ -27,7 +27,7 @@ def checklist(
     descend checklist models/transformer_1735862400
     """
     from descend.handbook.checklist import answer_checklist as ask
-    from descend.report.words import checklist_text
+    from descend.report.text.run_summary import checklist_text
 
     result = ask(run)
     if as_json:

@@ -7,14 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from descend.cli.flags import JsonOption, ConfigFile, Preset, resolve_flags
-from descend.cli.output import print_result, print_json, print_status, stderr_console
-from descend.cli.series import EvaluationTokens, BudgetUnitOption, Seeds, Workers, format_typed_command
+from descend.cli.config_flags import ConfigFile, JsonOption, Preset, resolve_flags
+from descend.cli.output import print_json, print_result, print_status, stderr_console
+from descend.cli.trial_options import (
+    BudgetUnitOption,
+    EvaluationTokens,
+    Seeds,
+    Workers,
+    format_typed_command,
+)
 from descend.errors import ConfigError
-from descend.trials.arms import EVALUATION_TOKENS
+from descend.trials.trial_spec import EVALUATION_TOKENS
 
 if TYPE_CHECKING:
-    from descend.lab.arms import ComparisonArm
+    from descend.experiments.compare.arms import ComparisonArm
 
 
 What = Annotated[
@@ -67,14 +73,20 @@ def compare(
     descend compare models/first models/second
     """
     if what and len(what) > 1:
-        given = {"vary": vary, "arm": arms, "config": config, "preset": preset, "save_dir": save_dir}
+        given = {
+            "vary": vary,
+            "arm": arms,
+            "config": config,
+            "preset": preset,
+            "save_dir": save_dir,
+        }
         _compare_finished(what, values | {k: v for k, v in given.items() if v}, as_json)
         return
     corpus = what[0] if what else None
     from descend.api import run_comparison
-    from descend.lab.compare import plan_comparison
-    from descend.lab.folder import create_experiment_folder
-    from descend.report.experiments import comparison_text
+    from descend.experiments.compare.runner import plan_comparison
+    from descend.experiments.experiment_folder import create_experiment_folder
+    from descend.report.text.experiments import comparison_text
 
     folder = create_experiment_folder(save_dir)
     text = {} if corpus is None else {"corpus_dir": corpus}
@@ -84,7 +96,11 @@ def compare(
         evaluation_tokens=evaluation_tokens,
     )  # fmt: skip
     comparison = run_comparison(
-        plan, folder, command=format_typed_command(context, "--save-dir"), workers=workers, console=stderr_console()
+        plan,
+        folder,
+        command=format_typed_command(context, "--save-dir"),
+        workers=workers,
+        console=stderr_console(),
     )
     if as_json:
         print_json(comparison)
@@ -95,9 +111,9 @@ def compare(
 
 def _compare_finished(names: list[str], given: dict[str, Any], as_json: bool) -> None:
     """The finished runs `names` side by side; flags of trainings are refused."""
-    from descend.lab.finished import compare_finished
-    from descend.report.listing import finished_text
-    from descend.runs.listing import find_run
+    from descend.experiments.compare.finished_runs import compare_finished
+    from descend.report.text.run_list import finished_text
+    from descend.runs.run_list import find_run
 
     if given:
         raise ConfigError(
@@ -119,8 +135,8 @@ def _make_arms(
     preset: str | None,
 ) -> list[ComparisonArm]:
     """The named arms, or one made by the flags, with all that is varied."""
-    from descend.lab.arms import make_arms, parse_vary_flags
-    from descend.lab.sources import NamedConfig, load_named_config
+    from descend.experiments.compare.arms import make_arms, parse_vary_flags
+    from descend.experiments.named_config import NamedConfig, load_named_config
 
     named = [load_named_config(name, values) for name in arms]
     if not named:

@@ -7,7 +7,13 @@ from typing import Any
 
 import typer
 
-from descend.cli.flags import JsonOption, ConfigFile, Preset, resolve_flags, with_config_flags
+from descend.cli.config_flags import (
+    ConfigFile,
+    JsonOption,
+    Preset,
+    resolve_flags,
+    with_config_flags,
+)
 from descend.cli.output import TERMINAL_WIDTH_OF_FILES, print_json
 from descend.config import PRESETS, RunConfig, make_config
 
@@ -24,21 +30,32 @@ def show(
     resolved = resolve_flags(values, config, preset)
     config_values = resolved.config.model_dump(mode="json")
     if as_json:
-        print_json({
-            key: {"value": config_values[key], "origin": resolved.origins[key]} for key in config_values
-        })  # fmt: skip
+        print_json(
+            {
+                key: {"value": config_values[key], "origin": resolved.origins[key]}
+                for key in config_values
+            }
+        )
         return
-    rows = [(key, _format_value(config_values[key]), resolved.origins[key], _sentence(key)) for key in config_values]
+    rows = [
+        (key, _format_value(config_values[key]), resolved.origins[key], _sentence(key))
+        for key in config_values
+    ]
     _print_table(("key", "value", "from", "meaning"), rows)
 
 
 def presets(as_json: JsonOption = False) -> None:
     """The presets side by side."""
-    preset_values = {name: make_config(values).model_dump(mode="json") for name, values in PRESETS.items()}
+    preset_values = {
+        name: make_config(values).model_dump(mode="json") for name, values in PRESETS.items()
+    }
     if as_json:
         print_json(preset_values)
         return
-    rows = [(key, *(_format_value(preset_values[name][key]) for name in preset_values)) for key in RunConfig.model_fields]
+    rows = [
+        (key, *(_format_value(preset_values[name][key]) for name in preset_values))
+        for key in RunConfig.model_fields
+    ]
     _print_table(("key", *preset_values), rows)
 
 

@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from descend.cli.flags import JsonOption, ConfigFile, Preset, resolve_flags, with_config_flags
-from descend.cli.output import print_result, print_json, set_up_logging
+from descend.cli.config_flags import (
+    ConfigFile,
+    JsonOption,
+    Preset,
+    resolve_flags,
+    with_config_flags,
+)
+from descend.cli.output import print_json, print_result, set_up_logging
 from descend.units import format_count
 
 if TYPE_CHECKING:
-    from descend.text.gather import CorpusBuildSummary
+    from descend.data.corpus_builder import CorpusBuildSummary
 
 corpus_app = typer.Typer(help="Gather and measure text.", no_args_is_help=True)
 
@@ -71,8 +77,8 @@ def add(
 
     descend corpus add notes/ papers/ my-corpus --extensions .md,.pdf
     """
-    from descend.text.gather import build_corpus
-    from descend.text.readers.options import ReadOptions
+    from descend.data.corpus_builder import build_corpus
+    from descend.data.readers.options import ReadOptions
 
     set_up_logging("info")
     endings = tuple(e.strip() for e in extensions.split(",")) if extensions else None
@@ -117,7 +123,7 @@ def stats(
     descend corpus stats my/texts
     """
     from descend.api import measure_corpus
-    from descend.report.words import format_corpus_stats
+    from descend.report.text.run_summary import format_corpus_stats
 
     where = {} if corpus is None else {"corpus_dir": corpus}
     resolved = resolve_flags(values | where, config, preset)

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import JsonOption, named_run
-from descend.cli.output import print_result, print_json, print_status, stderr_console
-from descend.doctor.diagnosis import DEFAULT_BUDGET, Diagnosis
+from descend.cli.config_flags import JsonOption, named_run
+from descend.cli.output import print_json, print_result, print_status, stderr_console
+from descend.diagnosis.result import DEFAULT_BUDGET, Diagnosis
 from descend.errors import ConfigError
 
 RunFolder = Annotated[
@@ -57,18 +57,18 @@ def diagnose(
 
     descend diagnose train.log --vocab-size 50257
     """
-    from descend.doctor.consult import validate_cause_names
+    from descend.diagnosis.diagnose import validate_cause_names
 
     named = validate_cause_names(fail_on or [])
     if run.is_file() or _holds_a_log(run):
-        from descend.doctor.from_log import diagnose_log
-        from descend.report.curve import format_log_diagnosis
+        from descend.loss_logs.diagnose_log import diagnose_log
+        from descend.report.text.log_diagnosis import format_log_diagnosis
 
         of_log = diagnose_log(run, corpus=corpus, vocab_size=vocab_size)
         _print_result(of_log, format_log_diagnosis(of_log, explain), as_json)
         diagnosed_names = {of_log.verdict, *(f.cause for f in of_log.causes)}
     else:
-        from descend.report.diagnosis import format_diagnosis
+        from descend.report.text.diagnosis import format_diagnosis
 
         _reject_log_options(corpus=corpus, vocab_size=vocab_size)
         diagnosis = _diagnose(run, budget, proof=not no_proof)
@@ -82,8 +82,8 @@ def diagnose(
 
 def _holds_a_log(folder: Path) -> bool:
     """Whether a folder is another program's, with a log in it."""
-    from descend.doctor.logs.folder import holds_record, log_files
-    from descend.runs.folder import has_model, is_run_folder
+    from descend.loss_logs.log_folder import holds_record, log_files
+    from descend.runs.run_folder import has_model, is_run_folder
 
     if not folder.is_dir() or is_run_folder(folder):
         return False
@@ -99,7 +99,9 @@ def _diagnose(run: Path, budget: float, *, proof: bool) -> Diagnosis:
         return examine(run, budget=budget, proof=proof, console=stderr_console())
     except KeyboardInterrupt:
         if proof:
-            print_status("trials that came to their end are kept: the same command goes on from them")
+            print_status(
+                "trials that came to their end are kept: the same command goes on from them"
+            )
         raise
 
 

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import JsonOption
+from descend.cli.config_flags import JsonOption
 from descend.cli.generate import ModelFolder
-from descend.cli.output import print_result, print_json, set_up_logging
+from descend.cli.output import print_json, print_result, set_up_logging
 
 
 def evaluate(

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import JsonOption, named_run
-from descend.cli.output import print_result, print_json
+from descend.cli.config_flags import JsonOption, named_run
+from descend.cli.output import print_json, print_result
 
 
 def explain(
@@ -32,7 +32,7 @@ def explain(
 
     descend explain learning_rate --run models/transformer_1735862400
     """
-    from descend.handbook.show import explain_page, list_pages
+    from descend.handbook.explain import explain_page, list_pages
 
     page = explain_page(" ".join(what), run) if what else list_pages(run)
     if as_json:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import JsonOption, named_run
-from descend.cli.output import print_result, print_json
+from descend.cli.config_flags import JsonOption, named_run
+from descend.cli.output import print_json, print_result
 
 
 def forecast(
@@ -31,15 +31,13 @@ def forecast(
     """
     import msgspec
 
-    from descend.lab.forecast import UndeterminedForecast, forecast_run
-    from descend.report.prospects import forecast_lines, summarize_forecast
+    from descend.forecast.forecast_run import UndeterminedForecast, forecast_run
+    from descend.report.text.forecast import forecast_lines, summarize_forecast
 
     try:
         result = forecast_run(run, epochs)
     except UndeterminedForecast as reason:
-        sentence = (
-            f"Nothing can be forecast of {run}: {reason.actual}. To go on: {reason.fix}."
-        )
+        sentence = f"Nothing can be forecast of {run}: {reason.actual}. To go on: {reason.fix}."
         if as_json:
             print_json({"run": str(run), "effect": "undetermined", "sentence": sentence})
         else:

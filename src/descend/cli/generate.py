@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import JsonOption, named_run
-from descend.cli.output import print_result, print_json, write_generated
+from descend.cli.config_flags import JsonOption, named_run
+from descend.cli.output import print_json, print_result, write_generated
 
 ModelFolder = Annotated[
     Path,
@@ -78,13 +78,17 @@ def generate(
     }  # fmt: skip
     loaded = load(model)
     if not as_json and len(prompt_texts) == 1:
-        chunks = loaded.stream(prompt_texts[0], max_length, seed=seed, stop=stop or (), **sampling_options)
+        chunks = loaded.stream(
+            prompt_texts[0], max_length, seed=seed, stop=stop or (), **sampling_options
+        )
         first = next(chunks, "")  # a mistake in the settings shows here, before anything is printed
         for chunk in chain([prompt_texts[0], first], chunks):
             write_generated(chunk)
         write_generated("\n")
         return
-    written = loaded.complete(prompt_texts, max_length, seed=seed, stop=stop or (), **sampling_options)
+    written = loaded.complete(
+        prompt_texts, max_length, seed=seed, stop=stop or (), **sampling_options
+    )
     if not as_json:
         print_result("\n\n".join(p + c.text for p, c in zip(prompt_texts, written, strict=True)))
         return

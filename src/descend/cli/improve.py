@@ -7,8 +7,14 @@ from typing import Annotated
 import typer
 
 from descend.cli.clock import command_began
-from descend.cli.flags import JsonOption
-from descend.cli.output import print_result, print_json, print_status, set_up_logging, stderr_console
+from descend.cli.config_flags import JsonOption
+from descend.cli.output import (
+    print_json,
+    print_result,
+    print_status,
+    set_up_logging,
+    stderr_console,
+)
 
 
 def improve(

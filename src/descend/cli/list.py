@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import JsonOption
-from descend.cli.output import print_result, print_json
-from descend.runs.listing import MODELS
+from descend.cli.config_flags import JsonOption
+from descend.cli.output import print_json, print_result
+from descend.runs.run_list import MODELS
 
 
 def list_all(
@@ -24,8 +24,8 @@ def list_all(
 
     Wherever a run is named, `latest` and the beginning of its name do as well.
     """
-    from descend.report.listing import listing_text
-    from descend.runs.listing import list_runs
+    from descend.report.text.run_list import listing_text
+    from descend.runs.run_list import list_runs
 
     runs = list_runs(folder)
     if as_json:

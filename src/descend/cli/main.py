@@ -18,11 +18,11 @@ from descend.cli.checklist import checklist
 from descend.cli.clock import start_with_process
 from descend.cli.compare import compare
 from descend.cli.config import config_app
+from descend.cli.config_flags import normalize_flag, with_config_flags
 from descend.cli.corpus import corpus_app
 from descend.cli.diagnose import diagnose
 from descend.cli.evaluate import evaluate
 from descend.cli.explain import explain
-from descend.cli.flags import with_config_flags, normalize_flag
 from descend.cli.forecast import forecast
 from descend.cli.generate import generate
 from descend.cli.improve import improve
@@ -54,7 +54,10 @@ app = typer.Typer(
     help=HELP,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": normalize_flag},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": normalize_flag,
+    },
 )
 
 

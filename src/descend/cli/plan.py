@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from descend.cli.clock import command_began
-from descend.cli.flags import JsonOption
-from descend.cli.output import print_result, print_json, print_status, set_up_logging, stderr_console
+from descend.cli.config_flags import JsonOption
+from descend.cli.output import (
+    print_json,
+    print_result,
+    print_status,
+    set_up_logging,
+    stderr_console,
+)
 from descend.errors import ConfigError
 
 if TYPE_CHECKING:
     from descend.config import RunConfig
-    from descend.lab.planning import CorpusPlan
-    from descend.runs.folder import RunSummary
+    from descend.planner.make_plan import CorpusPlan
+    from descend.runs.run_folder import RunSummary
 
 DEFAULT_MINUTES = 10.0
 
@@ -60,8 +66,8 @@ def plan(
     if minutes is not None and target_loss is not None:
         raise ConfigError("target_loss", "--target-loss beside --minutes", "one of the two",
                           "leave one of them out")  # fmt: skip
-    from descend.lab.planning import check_bounds, plan_config, make_corpus_plan
-    from descend.settings import resolve_config
+    from descend.config_sources import resolve_config
+    from descend.planner.make_plan import check_bounds, make_corpus_plan, plan_config
 
     set_up_logging("info")
     budget_minutes = DEFAULT_MINUTES if minutes is None and target_loss is None else minutes
@@ -80,7 +86,7 @@ def plan(
 
 
 def _show(planned: CorpusPlan, write_line: Callable[[str], None]) -> None:
-    from descend.report.plans import plan_lines
+    from descend.report.text.plan import plan_lines
 
     for line in plan_lines(planned.plan, planned.machine, planned.corpus):
         write_line(line)
@@ -88,7 +94,7 @@ def _show(planned: CorpusPlan, write_line: Callable[[str], None]) -> None:
 
 def _train(planned: CorpusPlan, config: RunConfig, preset: str, began: float | None) -> RunSummary:
     from descend.api import train_planned
-    from descend.report.words import next_commands
+    from descend.report.text.run_summary import next_commands
 
     summary = train_planned(planned, config, preset, stderr_console(), began).summary
     print_status(f"saved in {summary.model_dir}\n{next_commands(summary)}")

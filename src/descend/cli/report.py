@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import JsonOption, named_run
-from descend.cli.output import print_result, print_json, print_status
+from descend.cli.config_flags import JsonOption, named_run
+from descend.cli.output import print_json, print_result, print_status
 
 
 def report(
@@ -28,7 +28,7 @@ def report(
 
     descend report models/transformer_1735862400
     """
-    from descend.report.write import write_report
+    from descend.report.html.write import write_report
 
     print_status("looking closely …")
     written = write_report(run, output)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from descend.cli.flags import JsonOption, Verbose, named_run
+from descend.cli.config_flags import JsonOption, Verbose, named_run
 
 
 def resume(
@@ -27,6 +27,6 @@ def resume(
     descend resume models/transformer_1735862400
     """
     from descend.api import resume as take_up
-    from descend.cli.watch import run_and_report
+    from descend.cli.run_and_report import run_and_report
 
     run_and_report(lambda console: take_up(model, console), as_json, verbose=verbose)

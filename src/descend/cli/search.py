@@ -7,10 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from descend.cli.flags import JsonOption, ConfigFile, Preset, resolve_flags
-from descend.cli.output import print_result, print_json, print_status, stderr_console
-from descend.cli.series import Corpus, EvaluationTokens, BudgetUnitOption, Workers, format_typed_command
-from descend.trials.arms import SEARCH_EVALUATION_TOKENS
+from descend.cli.config_flags import ConfigFile, JsonOption, Preset, resolve_flags
+from descend.cli.output import print_json, print_result, print_status, stderr_console
+from descend.cli.trial_options import (
+    BudgetUnitOption,
+    Corpus,
+    EvaluationTokens,
+    Workers,
+    format_typed_command,
+)
+from descend.trials.trial_spec import SEARCH_EVALUATION_TOKENS
 
 Over = Annotated[
     list[str] | None,
@@ -56,10 +62,10 @@ def search(
     descend search my/texts --over learning_rate=0.0003..0.01 --over embed_dim=128,256,512
     """
     from descend.api import run_search
-    from descend.lab.search import SearchBudget, plan_search
-    from descend.lab.space import DEFAULT_OVER, parse_over_flags, make_search_space
-    from descend.report.searches import format_search
-    from descend.report.series import PREPARING
+    from descend.experiments.search.runner import SearchBudget, plan_search
+    from descend.experiments.search.space import DEFAULT_OVER, make_search_space, parse_over_flags
+    from descend.report.text.search import format_search
+    from descend.report.text.trial_progress import PREPARING
 
     text = {} if corpus is None else {"corpus_dir": corpus}
     base = resolve_flags(values | text, config, preset).config

@@ -7,8 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from descend.cli.flags import JsonOption, ConfigFile, Preset, resolve_flags, with_config_flags
-from descend.cli.output import print_result, print_json, set_up_logging
+from descend.cli.config_flags import (
+    ConfigFile,
+    JsonOption,
+    Preset,
+    resolve_flags,
+    with_config_flags,
+)
+from descend.cli.output import print_json, print_result, set_up_logging
 
 tokenizer_app = typer.Typer(help="Make a tokenizer of its own.", no_args_is_help=True)
 
@@ -30,7 +36,7 @@ def train(
 
     descend tokenizer train my/texts tokenizer.json --vocab-size 4096
     """
-    from descend.training.new_tokenizer import train_and_save_tokenizer
+    from descend.training.tokenizer_training import train_and_save_tokenizer
 
     resolved = resolve_flags(values | {"corpus_dir": corpus}, config, preset)
     set_up_logging(resolved.config.log_level)

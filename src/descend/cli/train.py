@@ -8,9 +8,16 @@ from typing import Annotated, Any
 import typer
 
 from descend.cli.clock import command_began
-from descend.cli.flags import JsonOption, ConfigFile, Preset, Verbose, named_run, resolve_flags
+from descend.cli.config_flags import (
+    ConfigFile,
+    JsonOption,
+    Preset,
+    Verbose,
+    named_run,
+    resolve_flags,
+)
+from descend.config_sources import ResolvedConfig, resolve_config
 from descend.errors import ConfigError
-from descend.settings import ResolvedConfig, resolve_config
 
 Corpus = Annotated[
     str | None,
@@ -57,7 +64,7 @@ def train(
     descend train --from-run models/transformer_1735862400 --apply
     """
     from descend.api import train_with_config
-    from descend.cli.watch import run_and_report
+    from descend.cli.run_and_report import run_and_report
 
     began = command_began()
     requested_config = values | _resolve_corpus_argument(corpus, corpus_dir)
@@ -101,7 +108,7 @@ def continue_training(
     descend continue models/transformer_1735862400 --epoch 5 --learning-rate 0.0005
     """
     from descend.api import continue_run
-    from descend.cli.watch import run_and_report
+    from descend.cli.run_and_report import run_and_report
 
     changes = values | _resolve_corpus_argument(corpus, corpus_dir)
     run_and_report(
@@ -109,11 +116,13 @@ def continue_training(
     )
 
 
-def _config_from_run(run: Path, apply: bool, config: Path | None, preset: str | None) -> dict[str, Any]:
+def _config_from_run(
+    run: Path, apply: bool, config: Path | None, preset: str | None
+) -> dict[str, Any]:
     """The settings that `run` was asked for, with its prescription if it is to be applied."""
     from descend.cli.output import print_status
-    from descend.doctor.prescription import recommended_run_config, requested_run_config
-    from descend.report.diagnosis import assignments
+    from descend.diagnosis.recommended_config import recommended_run_config, requested_run_config
+    from descend.report.text.diagnosis import assignments
 
     if config is not None or preset is not None:
         raise ConfigError(
@@ -129,8 +138,8 @@ def _config_from_run(run: Path, apply: bool, config: Path | None, preset: str | 
 
 def _check_paths(settings: ResolvedConfig, run: Path) -> None:
     """Raise `CorpusError` for a path that comes from `run` and that the user never named."""
-    from descend.text.cache import check_path
-    from descend.text.embedded import BUILTIN_CORPORA
+    from descend.data.builtin_corpora import BUILTIN_CORPORA
+    from descend.data.cache_dir import check_path
 
     for key in ("corpus_dir", "vocab_path"):
         if settings.origins[key].startswith("run "):

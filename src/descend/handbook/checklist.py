@@ -15,13 +15,24 @@ from typing import Literal
 
 import msgspec
 
-from descend.doctor.diagnosis import Diagnosis, Finding, OtherCause, PairedTrial, trial_budget_seconds, has_trials
-from descend.handbook.yours import read_run
-from descend.handbook.yours.found import load_saved_diagnosis, describe_trial
-from descend.handbook.yours.record import RunRecord
-from descend.handbook.yours.wording import format_measurement, format_percent, format_significant
-from descend.runs.folder import read_events, read_info
-from descend.runs.records import Epoch
+from descend.diagnosis.result import (
+    Diagnosis,
+    Finding,
+    OtherCause,
+    PairedTrial,
+    has_trials,
+    trial_budget_seconds,
+)
+from descend.handbook.run_notes import read_run
+from descend.handbook.run_notes.diagnosis_notes import describe_trial, load_saved_diagnosis
+from descend.handbook.run_notes.run_record import RunRecord
+from descend.handbook.run_notes.wording import (
+    format_measurement,
+    format_percent,
+    format_significant,
+)
+from descend.runs.events import Epoch
+from descend.runs.run_folder import read_events, read_info
 from descend.runs.suggestions import has_diverged, suggest_fix
 from descend.units import format_duration, quoted
 
@@ -79,10 +90,16 @@ def _before_the_first_epoch(folder: Path) -> Checklist:
     """All questions open, since the run was never judged on held-out text."""
     because = "The run was not judged on held-out text yet."
     answers = [
-        ChecklistAnswer(rule=r.name, question=r.question, answer="open", is_tested=False, reason=because,
-                 page=r.causes[0])
+        ChecklistAnswer(
+            rule=r.name,
+            question=r.question,
+            answer="open",
+            is_tested=False,
+            reason=because,
+            page=r.causes[0],
+        )
         for r in RULES
-    ]  # fmt: skip
+    ]
     sentence = f"All five are open. To go on: {suggest_fix(folder)}."
     return Checklist(str(folder), load_saved_diagnosis(folder) is not None, answers, sentence)
 
@@ -97,7 +114,9 @@ def _answered(rule: ChecklistItem, run: RunRecord, diagnosis: Diagnosis | None) 
     )  # fmt: skip
 
 
-def _from_diagnosis(rule: ChecklistItem, diagnosis: Diagnosis | None) -> tuple[Answer, bool, str] | None:
+def _from_diagnosis(
+    rule: ChecklistItem, diagnosis: Diagnosis | None
+) -> tuple[Answer, bool, str] | None:
     """No if one of the causes holds, yes if all were ruled out, None if neither was said."""
     if diagnosis is None:
         return None
@@ -214,9 +233,7 @@ def _batch(run: RunRecord) -> str:
 
 def _context(run: RunRecord) -> str:
     length = run.config.seq_len
-    return (
-        f"Recorded: {length} tokens, about {length * run.bytes_per_token:.0f} bytes of text."
-    )  # fmt: skip
+    return f"Recorded: {length} tokens, about {length * run.bytes_per_token:.0f} bytes of text."
 
 
 def _data(run: RunRecord) -> str:
@@ -236,10 +253,16 @@ def _gap(run: RunRecord) -> str:
 
 RULES = (
     ChecklistItem("model size", "Is the model big enough?", ("model_too_small",), _size),
-    ChecklistItem("learning rate", "Is the learning rate right?",
-         ("learning_rate_too_low", "learning_rate_too_high"), _rate),
-    ChecklistItem("batch size", "Is the batch size right?", ("batch_too_small", "batch_too_large"), _batch),
+    ChecklistItem(
+        "learning rate",
+        "Is the learning rate right?",
+        ("learning_rate_too_low", "learning_rate_too_high"),
+        _rate,
+    ),
+    ChecklistItem(
+        "batch size", "Is the batch size right?", ("batch_too_small", "batch_too_large"), _batch
+    ),
     ChecklistItem("context", "Is the context long enough?", ("context_too_short",), _context),
     ChecklistItem("data", "Is there enough text?", ("too_little_data",), _data),
-)  # fmt: skip
+)
 """The golden rules of the guide, in its order."""

@@ -15,8 +15,8 @@ from importlib.resources import files
 
 import msgspec
 
-from descend.handbook.facts import describe_setting
-from descend.handbook.signals import HEALTHY, reference_range_text
+from descend.handbook.metric_glossary import HEALTHY, reference_range_text
+from descend.handbook.setting_facts import describe_setting
 
 GROUPS = (
     "Text", "Model", "Training", "Machine", "Choices", "Generation", "Ideas", "Signals",

@@ -42,7 +42,9 @@ def forward_flops_per_token(shape: ModelShape, seq_len: int) -> int:
     Source: Chowdhery et al. 2022 (PaLM), appendix B, whose 6 N + 12 L H Q T counts three times
     this; a lookup in an embedding is no matrix product.
     """
-    matrices = shape.num_layers * block_matrix_parameters(shape) + shape.vocab_size * shape.embed_dim
+    matrices = (
+        shape.num_layers * block_matrix_parameters(shape) + shape.vocab_size * shape.embed_dim
+    )
     return 2 * matrices + 4 * shape.num_layers * seq_len * shape.embed_dim
 
 
@@ -106,7 +108,9 @@ def training_memory_breakdown(config: RunConfig, shape: ModelShape) -> TrainingM
             activation_checkpointing=config.activation_checkpointing,
         ),
         best_weights=FLOAT32 * parameters,
-        rollback_snapshot=FLOAT32 * (parameters + states) if config.divergence_rollback == "on" else 0,
+        rollback_snapshot=FLOAT32 * (parameters + states)
+        if config.divergence_rollback == "on"
+        else 0,
     )
 
 
@@ -131,7 +135,9 @@ def activation_bytes(
     """
     D, T, HT = shape.embed_dim, seq_len, shape.num_heads * seq_len
     short = FLOAT32 if precision == "float32" else 2
-    block = (RESIDUAL_STREAM_TENSORS[shape.architecture] * D + 2 * shape.ff_dim) * short + HT * FLOAT32
+    block = (
+        RESIDUAL_STREAM_TENSORS[shape.architecture] * D + 2 * shape.ff_dim
+    ) * short + HT * FLOAT32
     if dropout:  # torch on a CPU keeps its masks as numbers, and the weights after it
         block += 2 * HT * short + 2 * D * FLOAT32
     head, going_back = 3 * shape.vocab_size * FLOAT32, 3 * HT * FLOAT32

@@ -16,12 +16,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from descend.data.tokenizer import END_OF_TEXT
 from descend.errors import RunFolderError
 from descend.model.header import check_header
 from descend.model.sampling import SamplingOptions
 from descend.model.shape import Architecture, ModelShape
 from descend.model.transformer import NORM_EPSILON, ROTARY_BASE, Attention, Transformer
-from descend.text.tokenizer import END_OF_TEXT
 
 
 class WeightMapping(NamedTuple):
@@ -171,7 +171,9 @@ def to_huggingface(model: Transformer, end_id: int) -> tuple[dict[str, Any], dic
     for weight in weights:
         joined = torch.cat([state[name].detach().cpu() for name in weight.local_names])
         theirs[weight.hf_name] = (joined.T if weight.transposed else joined).contiguous()
-    missing_names = {n for n, _ in model.named_parameters()} - {n for w in weights for n in w.local_names}
+    missing_names = {n for n, _ in model.named_parameters()} - {
+        n for w in weights for n in w.local_names
+    }
     if missing_names:
         raise NotImplementedError(f"{sorted(missing_names)} have no place in LAYOUTS")
     config = layout.fixed | layout.extra_config
@@ -229,12 +231,16 @@ def shape_from_config(config: Mapping[str, Any]) -> ModelShape:
     for key, value in layout.fixed.items():
         if config.get(key, value) != value or (key in layout.needed and key not in config):
             actual = f"{key} {config[key]!r}" if key in config else f"no {key}"
-            raise _weights_error(actual, f"{value!r} ({architecture})", "use a folder that descend wrote")
+            raise _weights_error(
+                actual, f"{value!r} ({architecture})", "use a folder that descend wrote"
+            )
     sizes = {field: config.get(key) for field, key in layout.sizes.items()}
     for field, value in sizes.items():
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < MAX_DIMENSION:
             raise _weights_error(
-                f"{layout.sizes[field]} {value!r}", f"a whole number from 1 to {MAX_DIMENSION}", RESTORE_HINT
+                f"{layout.sizes[field]} {value!r}",
+                f"a whole number from 1 to {MAX_DIMENSION}",
+                RESTORE_HINT,
             )
     shape = msgspec.convert({"architecture": architecture} | sizes, ModelShape)
     if shape.embed_dim % shape.num_heads or (architecture == "modern" and shape.head_dim % 2):

@@ -77,7 +77,9 @@ def _whole(key: str, value: object) -> None:
         raise ConfigError(key, repr(value), "a whole number from 0", "change it (0 turns it off)")
 
 
-def apply_logits_processors(logits_BV: Tensor, so_far_BT: Tensor, sampling_options: SamplingOptions) -> Tensor:
+def apply_logits_processors(
+    logits_BV: Tensor, so_far_BT: Tensor, sampling_options: SamplingOptions
+) -> Tensor:
     """Logits (B, V) after all of `settings`; -inf for what is ruled out."""
     logits_BV = penalize_repetition(logits_BV, so_far_BT, sampling_options.repetition_penalty)
     logits_BV = ban_repeated_ngrams(logits_BV, so_far_BT, sampling_options.no_repeat_ngram_size)

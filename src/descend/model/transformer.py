@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from descend.model.cache import KeyValueCache
-from descend.model.kernels import RMSNorm, apply_rotary, squared_relu
+from descend.model.custom_autograd import RMSNorm, apply_rotary, squared_relu
+from descend.model.kv_cache import KeyValueCache
 from descend.model.shape import ModelShape
 
 Attention = Literal["matmul", "fused"]

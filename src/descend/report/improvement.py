@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from descend.lab.improvement import Contribution, Improvement, TrainedModel, TreatmentTrial
-from descend.report.diagnosis import assignments, humanize_name
+from descend.experiments.improvement import Contribution, Improvement, TrainedModel, TreatmentTrial
+from descend.report.text.diagnosis import assignments, humanize_name
 from descend.units import format_duration
 
 
@@ -52,4 +52,6 @@ def improvement_text(found: Improvement) -> str:
 def _contribution(part: Contribution) -> str:
     interval = "" if part.ci95 is None else f" (95 %: {part.ci95[0]:+.3f} to {part.ci95[1]:+.3f})"
     changes = f": {assignments(part.changes)}" if part.changes else ""
-    return f"{part.gain:+.3f}{interval} {humanize_name(part.reason)}{changes}, by {part.measured_by}"
+    return (
+        f"{part.gain:+.3f}{interval} {humanize_name(part.reason)}{changes}, by {part.measured_by}"
+    )

@@ -12,8 +12,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from descend.errors import DiskWriteError, RunLockedError
-from descend.runs.durable import PRIVATE, check_real_folder, disk_error, make_folder, recover_partial_writes
-from descend.runs.folder import CHECKPOINTS, OWN_FILES
+from descend.runs.atomic_write import (
+    PRIVATE,
+    check_real_folder,
+    disk_error,
+    make_folder,
+    recover_partial_writes,
+)
+from descend.runs.run_folder import CHECKPOINTS, OWN_FILES
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,9 @@ def lock_run_folder(folder: Path) -> Iterator[HeldFolder]:
         raise disk_error(folder, problem) from None
     try:
         recover_partial_writes(folder / CHECKPOINTS)
-        recover_partial_writes(folder, OWN_FILES)  # records beside the model may be written without the lock
+        recover_partial_writes(
+            folder, OWN_FILES
+        )  # records beside the model may be written without the lock
         yield HeldFolder(folder, _identity(folder))
     finally:
         lock.release()

@@ -18,11 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from descend.data.builtin_corpora import BUILTIN_CORPORA as EMBEDDED_CORPORA
+from descend.data.readers.chats import CHAT_TEMPLATE
+from descend.data.tokenizer import Tokenizer, load_tokenizer
+from descend.data.tokenizer_check import MAX_BYTES as TOKENIZER_BYTES
 from descend.errors import RunFolderError, TokenizerError
 from descend.guard import decode_json, read_regular
 from descend.machine import resolve_device
-from descend.runs.durable import MANIFEST_FILE, disk_error, sync_folder, write_file_atomic
-from descend.runs.folder import (
+from descend.runs.atomic_write import MANIFEST_FILE, disk_error, sync_folder, write_file_atomic
+from descend.runs.run_folder import (
     MODEL_FILES,
     TOKENIZER,
     WEIGHTS,
@@ -30,10 +34,6 @@ from descend.runs.folder import (
     RunSummary,
     check_model_folder,
 )
-from descend.text.embedded import BUILTIN_CORPORA as EMBEDDED_CORPORA
-from descend.text.readers.chats import CHAT_TEMPLATE
-from descend.text.tokenizer import Tokenizer, load_tokenizer
-from descend.text.tokenizer_check import MAX_BYTES as TOKENIZER_BYTES
 
 if TYPE_CHECKING:
     from descend.model.shape import ModelShape

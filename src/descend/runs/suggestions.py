@@ -10,7 +10,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from descend.runs.folder import (
+from descend.runs.events import TrainingStarted, TrainingStopped
+from descend.runs.run_folder import (
     MODEL_FILES,
     TOKENIZER,
     has_summary,
@@ -20,7 +21,6 @@ from descend.runs.folder import (
     read_events,
     read_info,
 )
-from descend.runs.records import TrainingStarted, TrainingStopped
 
 DEFAULT_RATE = 0.001
 """The default of `learning_rate`: what a run that diverged at a far higher one should try."""

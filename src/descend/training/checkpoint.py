@@ -14,10 +14,10 @@ from torch import Tensor
 
 from descend.errors import RunFolderError
 from descend.guard import decode_json, read_regular
-from descend.runs.durable import remove_folder, write_folder_atomic
-from descend.runs.folder import checkpoint_folder, checkpoints
-from descend.training.snapshot import restore_snapshot, snapshot_view
-from descend.training.state import BestWeights, StateScalars, Snapshot, TrainState
+from descend.runs.atomic_write import remove_folder, write_folder_atomic
+from descend.runs.run_folder import checkpoint_folder, checkpoints
+from descend.training.state_snapshot import restore_snapshot, snapshot_view
+from descend.training.train_state import BestWeights, Snapshot, StateScalars, TrainState
 
 ROLLBACK_PREFIX = "good_"
 """Begins the names of the files of the state that a rescue would go back to."""
@@ -40,7 +40,10 @@ def save_checkpoint(folder: Path, state: TrainState) -> None:
     now = snapshot_view(state)
     files = _files(now) | {"best.safetensors": _best_file(now)}
     if state.rollback_snapshot is not None:
-        files |= {ROLLBACK_PREFIX + name: content for name, content in _files(state.rollback_snapshot).items()}
+        files |= {
+            ROLLBACK_PREFIX + name: content
+            for name, content in _files(state.rollback_snapshot).items()
+        }
         if state.rollback_snapshot.best is not state.best:  # an epoch ended since: the rare case
             files[ROLLBACK_PREFIX + "best.safetensors"] = _best_file(state.rollback_snapshot)
     new = checkpoint_folder(folder, state.step)

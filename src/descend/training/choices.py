@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from descend.config import RunConfig
-from descend.text.store import TokenStore
-from descend.training.engine import TuningResult
+from descend.data.token_store import TokenStore
+from descend.training.execution.autotune import TuningResult
+from descend.training.execution.backends import describe_execution, forced_keys
 from descend.training.recipe import automatic_values
-from descend.training.ways import forced_keys, describe_execution
 from descend.units import format_bytes
 
 OVERLAP_WORTH_A_WORD = 0.02
@@ -15,7 +15,11 @@ the loss is under about 0.05 nat, since a passage known by heart costs nearly no
 
 
 def describe_choices(
-    config: RunConfig, resolved: RunConfig, store: TokenStore, choice: TuningResult, own_tokens: bool
+    config: RunConfig,
+    resolved: RunConfig,
+    store: TokenStore,
+    choice: TuningResult,
+    own_tokens: bool,
 ) -> tuple[str, ...]:
     """Sentences on what the recipe and the machine decided; `own_tokens`: the tokenizer is new."""
     filled = {
@@ -38,7 +42,9 @@ def describe_choices(
         notes.append(f"asked for vocab_size = {config.vocab_size:,}, {giver} gives {got:,}")
     tried = ", ".join(f"{n}: {1 / s:,.0f}" for n, s in choice.seconds_per_token.items())
     asked = f"as set: {', '.join(keys)}; " if (keys := forced_keys(config)) else ""
-    notes.append(f"computing in {describe_execution(choice.execution)} ({asked}tokens/s tried: {tried})")
+    notes.append(
+        f"computing in {describe_execution(choice.execution)} ({asked}tokens/s tried: {tried})"
+    )
     if config.gradient_accumulation is None and (parts := resolved.num_micro_batches) > 1:
         notes.append(f"each batch is computed in {parts} parts, so that it fits into memory")
     if store.info.contamination_fraction > OVERLAP_WORTH_A_WORD:

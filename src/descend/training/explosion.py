@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from descend.config import RunConfig
 from descend.errors import DivergedError
 from descend.runs.suggestions import DEFAULT_RATE, FAR_ABOVE
-from descend.training.divergence import NONFINITE_FIX
-from descend.training.rescue import MIN_SPIKE_NATS, SPIKE_PATIENCE_STEPS
-from descend.training.state import TrainState, last_step
+from descend.training.nonfinite import NONFINITE_FIX
+from descend.training.rollback import MIN_SPIKE_NATS, SPIKE_PATIENCE_STEPS
+from descend.training.train_state import TrainState, last_step
 
 if TYPE_CHECKING:
     from descend.training.loop import TrainPlan

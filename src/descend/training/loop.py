@@ -16,22 +16,28 @@ import torch
 from numpy.typing import NDArray
 
 from descend.config import RunConfig
+from descend.data.batches import BatchSampler
 from descend.errors import DivergedError
 from descend.machine import Execution
+from descend.metrics.evaluation import Evaluation
+from descend.metrics.weight_updates import RECORD_EVERY_STEPS, WeightUpdateRecorder
 from descend.model.transformer import Transformer
-from descend.runs.records import Epoch, WeightUpdateStats, Rollback, Step
-from descend.signals.evaluate import Evaluation
-from descend.signals.matrices import RECORD_EVERY_STEPS, WeightUpdateRecorder
-from descend.text.batches import BatchSampler
-from descend.training.divergence import check_numbers, nonfinite_loss_error, find_first_nonfinite
+from descend.runs.events import Epoch, Rollback, Step, WeightUpdateStats
+from descend.training.execution.cuda_graphs import LossFn
+from descend.training.execution.precision import autocast_precision
 from descend.training.explosion import describe_explosion, has_exploded, note_explosion
-from descend.training.objective import make_loss_fn
-from descend.training.replay import LossFn
-from descend.training.optimizer import clip_grad_norm, set_learning_rate
-from descend.training.precision import autocast_precision
-from descend.training.rescue import effective_gradient_clip, check_for_loss_spike, roll_back
-from descend.training.state import BestWeights, EpochAccumulator, TrainState, copy_weights, last_step
+from descend.training.loss import make_loss_fn
+from descend.training.nonfinite import check_numbers, find_first_nonfinite, nonfinite_loss_error
+from descend.training.optimizers import clip_grad_norm, set_learning_rate
+from descend.training.rollback import check_for_loss_spike, effective_gradient_clip, roll_back
 from descend.training.time_limit import TimeLimit
+from descend.training.train_state import (
+    BestWeights,
+    EpochAccumulator,
+    TrainState,
+    copy_weights,
+    last_step,
+)
 
 MAX_SKIPPED_STEPS = 50
 """float16 steps in a row that may overflow while the loss scale is searched; each halves it."""
@@ -153,9 +159,7 @@ def accumulate_gradients(state: TrainState, plan: TrainPlan, step: int) -> tuple
     for part in parts:
         inputs, targets = part[:, :-1], part[:, 1:]
         with autocast_precision(plan.execution):
-            loss, right = plan.loss_fn(
-                state.model, inputs, targets, plan.config.label_smoothing
-            )
+            loss, right = plan.loss_fn(state.model, inputs, targets, plan.config.label_smoothing)
         fraction = len(part) / len(batch)
         state.scaler.scale(loss * fraction).backward()  # type: ignore[no-untyped-call]
         loss_sum += loss.detach() * fraction
@@ -167,7 +171,9 @@ def gradient_norm(state: TrainState, plan: TrainPlan) -> float:
     """Norm of all gradients together, before they are clipped to `gradient_clip`."""
     for optimizer in state.optimizers:
         state.scaler.unscale_(optimizer)
-    return clip_grad_norm(state.model, effective_gradient_clip(state.rollback_state, plan.config)).item()
+    return clip_grad_norm(
+        state.model, effective_gradient_clip(state.rollback_state, plan.config)
+    ).item()
 
 
 def is_fp16_overflow(state: TrainState, loss: float) -> bool:

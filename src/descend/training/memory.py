@@ -37,7 +37,10 @@ def fit_micro_batches_to_memory(config: RunConfig, shape: ModelShape, device: st
     if available is None:
         return whole
     candidates = (whole, *_in_more_parts(whole))
-    return next((candidate for candidate in candidates if training_memory(candidate, shape) <= available), whole)
+    return next(
+        (candidate for candidate in candidates if training_memory(candidate, shape) <= available),
+        whole,
+    )
 
 
 def with_smaller_micro_batches(config: RunConfig) -> RunConfig | None:
@@ -71,7 +74,9 @@ def _error(
     config: RunConfig, shape: ModelShape, actual: str, available: int | None
 ) -> OutOfMemoryError:
     room = "less" if available is None else f"at most the {format_bytes(available)} that are free"
-    return OutOfMemoryError("memory", actual, room, memory_reduction_advice(config, shape, available))
+    return OutOfMemoryError(
+        "memory", actual, room, memory_reduction_advice(config, shape, available)
+    )
 
 
 def memory_reduction_advice(config: RunConfig, shape: ModelShape, available: int | None) -> str:
@@ -100,6 +105,11 @@ def memory_reduction_advice(config: RunConfig, shape: ModelShape, available: int
 
 def _resized(shape: ModelShape, config: RunConfig) -> ModelShape:
     return ModelShape(
-        shape.architecture, shape.vocab_size, config.embed_dim, config.num_heads,
-        config.num_layers, config.ff_dim, shape.max_seq_len,
-    )  # fmt: skip
+        shape.architecture,
+        shape.vocab_size,
+        config.embed_dim,
+        config.num_heads,
+        config.num_layers,
+        config.ff_dim,
+        shape.max_seq_len,
+    )

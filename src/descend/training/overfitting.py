@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from descend.runs.records import Epoch, Overfitting
+from descend.runs.events import Epoch, Overfitting
 from descend.training.loop import TrainPlan
-from descend.training.state import Decay, RecentLosses, TrainState, load_weights
+from descend.training.train_state import Decay, RecentLosses, TrainState, load_weights
 
 RISE = 0.02
 """Nats above the best epoch that count as a rise: three times the spread between seeds of a small

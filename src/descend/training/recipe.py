@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from descend.config import RunConfig
-from descend.text.batches import BatchSampler
+from descend.data.batches import BatchSampler
 
 # Vocabulary by bytes of training text: a larger one shortens the text but spreads it thinner
 # over the tokens.

@@ -6,13 +6,18 @@ from pathlib import Path
 
 import torch
 
+from descend.data.token_store import TokenStore
 from descend.errors import CorpusError, RunFolderError
 from descend.machine import Execution, cpu_name
-from descend.runs.folder import TOKENIZER, RunMetadata, damaged_checkpoint_files, latest_checkpoint
 from descend.runs.lock import lock_run_folder
+from descend.runs.run_folder import (
+    TOKENIZER,
+    RunMetadata,
+    damaged_checkpoint_files,
+    latest_checkpoint,
+)
 from descend.runs.suggestions import suggest_fix
-from descend.text.store import TokenStore
-from descend.training.objective import can_compile
+from descend.training.loss import can_compile
 
 
 def choose_checkpoint(folder: Path) -> tuple[Path, tuple[str, ...]]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from descend.config import RunConfig
-from descend.training.state import EpochAccumulator, epoch_edge_steps
+from descend.training.train_state import EpochAccumulator, epoch_edge_steps
 
 FINISH_SECONDS = 1.5
 """Seconds from the last evaluation to the saved model: samples are written, weights saved.

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from descend.data.cache_dir import cache_dir
 from descend.machine import available_cores, resolve_device
-from descend.runs.durable import write_file_atomic
-from descend.text.cache import cache_dir
-from descend.trials.arms import TrialSpec, TrialResult
-from descend.trials.on_ray import ray_address, run_on_ray, cluster_slots
+from descend.runs.atomic_write import write_file_atomic
+from descend.trials.ray_executor import cluster_slots, ray_address, run_on_ray
+from descend.trials.trial_spec import TrialResult, TrialSpec
 
 if TYPE_CHECKING:
-    from descend.trials.trial import FractionCallback, EvalCallback
+    from descend.trials.trial import EvalCallback, FractionCallback
 
 
 class TrialProgress(msgspec.Struct, frozen=True):
@@ -46,7 +46,11 @@ def ignore_progress(progress: TrialProgress) -> None:
 
 
 def run_trials(
-    arms: Sequence[TrialSpec], *, workers: int | None = None, on_progress: TrialCallback = ignore_progress, here: bool = False
+    arms: Sequence[TrialSpec],
+    *,
+    workers: int | None = None,
+    on_progress: TrialCallback = ignore_progress,
+    here: bool = False,
 ) -> list[TrialResult]:
     """The outcomes of `arms`, in that order.
 
@@ -78,7 +82,7 @@ def run_trials(
 
         run_on_ray(missing, workers, store_result, on_fraction)
     elif (count := local_worker_count(list(missing.values()), workers)) > 1:
-        from descend.trials.workers import run_in_worker_pool
+        from descend.trials.worker_pool import run_in_worker_pool
 
         run_in_worker_pool(missing, count, done, on_fraction)
     else:
@@ -87,13 +91,17 @@ def run_trials(
     return [outcomes[key] for key in keys]
 
 
-def run_trial(spec: TrialSpec, on_evaluation: EvalCallback | None = None, on_fraction: FractionCallback | None = None) -> TrialResult:
+def run_trial(
+    spec: TrialSpec,
+    on_evaluation: EvalCallback | None = None,
+    on_fraction: FractionCallback | None = None,
+) -> TrialResult:
     """The outcome of `arm`: from the cache, or trained in this process and kept there.
 
     `moved` is told how far it is, and `seen` may end it early (`trials.trial`); what came of it is
     then kept as what it is, the outcome of an arm that stops there.
     """
-    from descend.trials.trial import never_stop, train_trial, ignore_progress
+    from descend.trials.trial import ignore_progress, never_stop, train_trial
 
     result = load_cached_result(spec.key)
     if result is None:
@@ -126,7 +134,9 @@ def worker_count(arms: Sequence[TrialSpec], requested: int | None = None) -> int
 def local_worker_count(arms: Sequence[TrialSpec], requested: int | None = None) -> int:
     """Processes to train `arms` with on this machine: no more than there are arms; on a GPU one,
     unless asked."""
-    return max(1, min(workers_for_devices(_devices(arms)) if requested is None else requested, len(arms)))
+    return max(
+        1, min(workers_for_devices(_devices(arms)) if requested is None else requested, len(arms))
+    )
 
 
 def _devices(arms: Sequence[TrialSpec]) -> set[str]:

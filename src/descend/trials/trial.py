@@ -12,32 +12,32 @@ import msgspec
 import torch
 
 from descend.config import RunConfig, make_config
+from descend.data.batches import BatchSampler
+from descend.data.token_store import TokenStore, prepare_documents, prepare_tokens
 from descend.errors import ConfigError, DivergedError
-from descend.machine import Execution, available_cores, resolve_device, cpu_name
-from descend.model.initialize import initialize
+from descend.machine import Execution, available_cores, cpu_name, resolve_device
+from descend.model.initialization import initialize
 from descend.model.shape import ModelShape, shape_from_run_config
 from descend.model.transformer import Transformer
+from descend.runs.events import Step
 from descend.runs.model_files import LoadedModel, load_model
-from descend.runs.records import Step
-from descend.text.batches import BatchSampler
-from descend.text.store import TokenStore, prepare_documents, prepare_tokens
-from descend.training.job import (
-    check_has_validation,
-    make_train_plan,
-    initial_train_state,
-    fill_open_keys,
-    load_or_train_tokenizer,
-)
-from descend.training.loop import TrainPlan, StepEvents, train
+from descend.training.execution.backends import supports_cuda_graphs
+from descend.training.loop import StepEvents, TrainPlan, train
 from descend.training.memory import check_memory, translate_memory_errors
-from descend.training.process import restore_process_state
+from descend.training.process_settings import restore_process_state
 from descend.training.recipe import count_total_steps
-from descend.training.state import TrainState
-from descend.training.ways import supports_cuda_graphs
-from descend.trials.arms import TrialSpec, TrialResult, EvalPoint
-from descend.trials.judge import TrialEvaluation, evaluate_trial, evaluation_segments
-from descend.trials.share import subsample_tokens
-from descend.trials.speed import choose_clock
+from descend.training.train_state import TrainState
+from descend.training.training_run import (
+    check_has_validation,
+    fill_open_keys,
+    initial_train_state,
+    load_or_train_tokenizer,
+    make_train_plan,
+)
+from descend.trials.evaluation import TrialEvaluation, evaluate_trial, evaluation_segments
+from descend.trials.subsample import subsample_tokens
+from descend.trials.timing.step_timing import choose_clock
+from descend.trials.trial_spec import EvalPoint, TrialResult, TrialSpec
 
 EvalCallback = Callable[[EvalPoint], bool]
 """Told each judgment on the way as it is made; True ends the trial there."""
@@ -92,15 +92,25 @@ def prepare_trial(spec: TrialSpec) -> PreparedTrial:
     store = prepare_tokens(text, tokenizer)
     check_has_validation(store)
     usable = subsample_tokens(store.train, spec.train_fraction)
-    batches = BatchSampler(usable, requested_config.seq_len, requested_config.batch_size, requested_config.seed)
-    shape = parent.model.shape if parent else shape_from_run_config(requested_config, tokenizer.vocab_size)
+    batches = BatchSampler(
+        usable, requested_config.seq_len, requested_config.batch_size, requested_config.seed
+    )
+    shape = (
+        parent.model.shape
+        if parent
+        else shape_from_run_config(requested_config, tokenizer.vocab_size)
+    )
     if requested_config.seq_len > shape.max_seq_len:
         raise ConfigError(
-            "seq_len", str(requested_config.seq_len), f"at most {shape.max_seq_len}, the model's max_seq_len",
+            "seq_len",
+            str(requested_config.seq_len),
+            f"at most {shape.max_seq_len}, the model's max_seq_len",
             "lower seq_len",
-        )  # fmt: skip
+        )
     config = fill_open_keys(requested_config, text, store, batches, spec.steps)
-    return PreparedTrial(spec, config, store, batches, shape, trial_execution(requested_config), parent)
+    return PreparedTrial(
+        spec, config, store, batches, shape, trial_execution(requested_config), parent
+    )
 
 
 def trial_execution(config: RunConfig) -> Execution:
@@ -118,7 +128,11 @@ def trial_execution(config: RunConfig) -> Execution:
     )
 
 
-def train_trial(spec: TrialSpec, on_evaluation: EvalCallback = never_stop, on_fraction: FractionCallback = ignore_progress) -> TrialResult:
+def train_trial(
+    spec: TrialSpec,
+    on_evaluation: EvalCallback = never_stop,
+    on_fraction: FractionCallback = ignore_progress,
+) -> TrialResult:
     """Carry `arm` out. The thread count of torch is left as it was found.
 
     One that `seen` ended has the outcome, and the key, of the arm that stops there.
@@ -131,12 +145,16 @@ def train_trial(spec: TrialSpec, on_evaluation: EvalCallback = never_stop, on_fr
             return _train(ready, on_evaluation, _throttle(on_fraction))
 
 
-def _train(ready: PreparedTrial, on_evaluation: EvalCallback, on_fraction: FractionCallback) -> TrialResult:
+def _train(
+    ready: PreparedTrial, on_evaluation: EvalCallback, on_fraction: FractionCallback
+) -> TrialResult:
     execution, on_gpu = ready.execution, ready.execution.device.startswith("cuda")
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(execution.device)
     state = _state(ready)
-    curve, evaluation, diverged_at, seconds = _train_and_evaluate(ready, state, on_evaluation, on_fraction)
+    curve, evaluation, diverged_at, seconds = _train_and_evaluate(
+        ready, state, on_evaluation, on_fraction
+    )
     spec = ready.spec
     if diverged_at is None and state.step < ready.last_step:
         spec = msgspec.structs.replace(spec, stop_step=state.step)
@@ -178,7 +196,10 @@ def _make_trial_plan(ready: PreparedTrial) -> TrainPlan:
 
 
 def _train_and_evaluate(
-    ready: PreparedTrial, state: TrainState, on_evaluation: EvalCallback, on_fraction: FractionCallback
+    ready: PreparedTrial,
+    state: TrainState,
+    on_evaluation: EvalCallback,
+    on_fraction: FractionCallback,
 ) -> tuple[list[EvalPoint], TrialEvaluation | None, int | None, float]:
     """Train to the last step, or to where `seen` ends it; the points, the last finite judgment,
     where it diverged, and the seconds of training."""
@@ -189,12 +210,16 @@ def _train_and_evaluate(
     losses: list[float] = []
     seconds = 0.0
     try:
-        for step, seconds in _timed(train(state, _make_trial_plan(ready)), choose_clock(ready.execution)):
+        for step, seconds in _timed(
+            train(state, _make_trial_plan(ready)), choose_clock(ready.execution)
+        ):
             losses.append(step.loss)
             on_fraction(state.step / last_step)
             if state.step < last_step and not (every and state.step % every == 0):
                 continue
-            evaluation = evaluate_trial(state.model, ready.execution, ready.store, parts, ready.config.seq_len)
+            evaluation = evaluate_trial(
+                state.model, ready.execution, ready.store, parts, ready.config.seq_len
+            )
             if not math.isfinite(evaluation.loss):
                 return curve, last_evaluation, state.step, seconds
             last_evaluation = evaluation
@@ -220,7 +245,9 @@ def _throttle(on_fraction: FractionCallback) -> FractionCallback:
     return seldom
 
 
-def _timed(records: Iterator[StepEvents], clock: Callable[[], float]) -> Iterator[tuple[Step, float]]:
+def _timed(
+    records: Iterator[StepEvents], clock: Callable[[], float]
+) -> Iterator[tuple[Step, float]]:
     """Each step with the seconds of training by then; what is done between two does not count."""
     seconds = 0.0
     while True:
@@ -235,7 +262,11 @@ def _timed(records: Iterator[StepEvents], clock: Callable[[], float]) -> Iterato
 
 
 def _point(
-    ready: PreparedTrial, state: TrainState, losses: list[float], evaluation: TrialEvaluation, seconds: float
+    ready: PreparedTrial,
+    state: TrainState,
+    losses: list[float],
+    evaluation: TrialEvaluation,
+    seconds: float,
 ) -> EvalPoint:
     finite = [loss for loss in losses if math.isfinite(loss)]  # float16 may skip a step
     return EvalPoint(

@@ -1,0 +1,288 @@
+"""What a network is given and what its loss asks of it, read at its logits.
+
+The gradient that arrives at the logits tells all about a cross-entropy, whoever computes it and
+wherever: for a position with target y and weight w it is w (softmax(z) - onehot(y)). So the
+target is where it is lowest, the weight follows, a position that is left out has none, and a
+softmax too many gives another gradient. Nothing is read from the program's source.
+
+Shapes: B batch, T position, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+MAX_NUMBERS = 2**26
+"""Logits of one forward that are looked at in full (256 MB in float32); of more, the first rows."""
+
+NO_LOGARITHM = 1e-3
+"""Deviation of a row's sum from 1 up to which outputs count as probabilities (half precision)."""
+
+
+@dataclass
+class ModelCall:
+    """One call of the network."""
+
+    ids_BT: Tensor
+    input_ids_arg: Tensor
+    """The very tensor of ids that stands in `args` or `kwargs`."""
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    training: bool
+    half: bool
+    """Whether some of it was computed in float16."""
+    logits_shape: tuple[int, ...] = ()
+    probabilities: bool = False
+    """Whether the outputs are not negative and sum to 1."""
+    mean_loss: float | None = None
+    """Mean cross-entropy of the outputs, as logits, with the targets that were asked for, nats."""
+    targets_BT: Tensor | None = None
+    weights_BT: Tensor | None = None
+    """How much each position counts; 0 where it is left out. Sums to 1 for a plain mean."""
+    misfit: float = 1.0
+    """Share of the gradient that no cross-entropy of the logits explains."""
+    misfit_of_two: float = 1.0
+    """The same for a cross-entropy of the softmax of the logits."""
+    is_nonfinite: bool = False
+    """Whether a gradient arrived that is not finite, or an output was not."""
+    finite_logits: bool = True
+    heads: list[ModelCall] = field(default_factory=list)
+    """Further outputs over the vocabulary in the same call: auxiliary heads."""
+    is_inner: bool = False
+    """Whether `given` is no argument but what the network made of one (shifted labels)."""
+
+    @property
+    def learned_from(self) -> bool:
+        """Whether a gradient came back."""
+        return self.weights_BT is not None or self.is_nonfinite
+
+    @property
+    def total_weight(self) -> float:
+        """Sum of all weights."""
+        return 0.0 if self.weights_BT is None else float(self.weights_BT.sum())
+
+
+@dataclass
+class CallRecorder:
+    """The calls of a network since the tap was opened."""
+
+    model_calls: list[ModelCall] = field(default_factory=list)
+
+
+@contextmanager
+def record_calls(model: nn.Module) -> Iterator[CallRecorder]:
+    """Watch every call of `model`; nothing that it computes changes."""
+    opened = CallRecorder()
+    half: list[bool] = [False]
+    inner_ids: list[Tensor] = []
+    outputs: list[Tensor] = []
+    # The table of tokens, which is registered first.
+    sizes = [m.num_embeddings for m in model.modules() if isinstance(m, nn.Embedding)][:1]
+
+    def note_output(_module: nn.Module, _args: Any, output: Any) -> None:
+        if isinstance(output, Tensor) and output.dtype == torch.float16:
+            half[0] = True
+        if isinstance(output, Tensor) and output.ndim > 1 and output.shape[-1] in sizes:
+            outputs.append(output)
+
+    def note_ids(_module: nn.Module, args: Any) -> None:
+        inner_ids.extend(x for x in args if is_ids(x) and x.ndim == 2)
+
+    def before(_module: nn.Module, _args: Any) -> None:
+        half[0] = False
+        inner_ids.clear()
+        outputs.clear()
+
+    def after(module: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> None:
+        ids = ids_of(args, kwargs)
+        if ids is None:
+            return
+        logits = logits_of(output)
+        returns_losses = logits is None or logits.shape == ids.shape
+        if returns_losses and outputs:  # the last output over the vocabulary makes them
+            logits = outputs[-1]
+        ids, is_inner = _ids_of_logits(ids, logits, args, kwargs, inner_ids)
+        call = ModelCall(ids.detach().clone(), ids, args, kwargs, module.training, half[0],
+                    is_inner=is_inner)  # fmt: skip
+        opened.model_calls.append(call)
+        if logits is None:
+            return
+        call.logits_shape = tuple(logits.shape)
+        _read_at(call, logits)
+        for other in _other_heads(logits, [*outputs, *_tensors_in(output)]):
+            head = ModelCall(call.ids_BT, ids, args, kwargs, module.training, half[0])
+            call.heads.append(head)
+            _read_at(head, other)
+
+    hooks = [m.register_forward_hook(note_output) for m in model.modules() if m is not model]
+    hooks += [m.register_forward_pre_hook(note_ids) for m in model.modules() if m is not model]
+    hooks.append(model.register_forward_pre_hook(before))
+    hooks.append(model.register_forward_hook(after, with_kwargs=True))
+    try:
+        yield opened
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _read_at(seen: ModelCall, logits: Tensor) -> None:
+    """Have `seen` filled once a gradient comes back to `logits`."""
+    if logits.requires_grad:
+        plain = logits.detach()
+        logits.register_hook(lambda gradient: read_gradient(seen, plain, gradient))  # type: ignore[no-untyped-call]
+
+
+def _other_heads(logits: Tensor, tensors: list[Tensor]) -> list[Tensor]:
+    """Of `tensors`, the outputs over the vocabulary of `logits` that are not `logits` itself."""
+    heads: dict[int, Tensor] = {}
+    for x in tensors:
+        if x.ndim > 1 and x.shape[-1] == logits.shape[-1] and x.data_ptr() != logits.data_ptr():
+            heads.setdefault(x.data_ptr(), x)
+    return list(heads.values())
+
+
+def _tensors_in(output: Any) -> list[Tensor]:
+    values = output.values() if isinstance(output, Mapping) else output
+    if not isinstance(output, Mapping | tuple | list):
+        return []
+    found: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor) and value.is_floating_point() and value.requires_grad:
+            found.append(value)
+        elif isinstance(value, tuple | list):
+            found.extend(_tensors_in(value))
+    return found
+
+
+TARGET_NAMES = ("labels", "targets", "target", "y")
+"""Arguments of a network that are no input of it."""
+
+
+def _ids_of_logits(
+    ids: Tensor, logits: Tensor | None, args: tuple[Any, ...], kwargs: Mapping[str, Any],
+    inner_ids: list[Tensor],
+) -> tuple[Tensor, bool]:  # fmt: skip
+    """The ids that the logits belong to, and whether they are no argument of the network.
+
+    Of an encoder-decoder these are the decoder's, which may be made of the labels inside.
+    """
+    if logits is None or logits.ndim != 3 or ids.ndim != 2 or ids.shape == logits.shape[:2]:
+        return ids, False
+    if ids.numel() == logits.numel() // logits.shape[-1]:
+        return ids, False
+    given = [*args, *(v for k, v in kwargs.items() if k not in TARGET_NAMES)]
+    for candidates, is_inner in ((given, False), (inner_ids, True)):
+        for value in reversed(candidates):
+            if is_ids(value) and value.shape == logits.shape[:2]:
+                return value, is_inner
+    return ids, False
+
+
+def is_ids(value: Any) -> bool:
+    """Whether `value` is a tensor of whole numbers."""
+    return (
+        isinstance(value, Tensor) and value.dtype in (torch.int64, torch.int32) and value.ndim > 0
+    )
+
+
+def ids_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor | None:
+    """The token ids among the arguments of a network: the first whole numbers."""
+    for value in (kwargs.get("input_ids"), *args, *kwargs.values()):
+        if isinstance(value, Mapping):
+            value = value.get("input_ids")
+        if isinstance(value, Tensor) and is_ids(value):
+            return value
+    return None
+
+
+def logits_of(output: Any) -> Tensor | None:
+    """The logits in what a network returns: a tensor, `.logits`, `["logits"]`, or the first of a
+    tuple that has a dimension more than a loss has."""
+    if isinstance(output, Tensor):
+        return output if output.is_floating_point() and output.ndim >= 2 else None
+    logits = (
+        output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
+    )
+    if isinstance(logits, Tensor):
+        return logits
+    if isinstance(output, tuple | list):
+        return next((x for x in map(logits_of, output) if x is not None), None)
+    return None
+
+
+def loss_of(output: Any) -> Tensor | float | None:
+    """The loss in what a step or a network returns, if it returns one."""
+    if isinstance(output, int | float) and not isinstance(output, bool):
+        return float(output)
+    if isinstance(output, Tensor):
+        return output if output.numel() == 1 and output.is_floating_point() else None
+    loss = output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", None)
+    if loss is not None:
+        return loss_of(loss)
+    if isinstance(output, tuple | list):
+        return next((x for x in map(loss_of, output) if x is not None), None)
+    return None
+
+
+@torch.no_grad()
+def read_gradient(call: ModelCall, logits: Tensor, gradient: Tensor) -> None:
+    """Fill `seen` from the gradient at its logits."""
+    vocabulary = logits.shape[-1]
+    rows = logits.numel() // vocabulary
+    num_rows = max(1, min(rows, MAX_NUMBERS // vocabulary))
+    z_RV = logits.reshape(rows, vocabulary)[:num_rows].float()
+    g_RV = gradient.detach().reshape(rows, vocabulary)[:num_rows].float()
+    call.finite_logits = bool(torch.isfinite(z_RV).all())
+    if not (call.finite_logits and torch.isfinite(g_RV).all()):
+        call.is_nonfinite = True
+        return
+    p_RV = z_RV.softmax(-1)
+    y_R = g_RV.argmin(-1)
+    g_y = g_RV.gather(1, y_R[:, None])[:, 0]
+    p_y = p_RV.gather(1, y_R[:, None])[:, 0]
+    live = g_RV.abs().amax(-1) > 0
+    sums = z_RV.sum(-1)
+    call.probabilities = bool(
+        vocabulary > 2 and (z_RV >= 0).all() and ((sums - 1).abs() < NO_LOGARITHM).all()
+    )
+    # Where the softmax is the network's own, the loss touches the target's output alone.
+    others = g_RV.abs().sum(-1) + g_y
+    alone = bool(live.any()) and bool((others[live] < 1e-4 * -g_y[live]).all())
+    each = (
+        (-g_y * z_RV.gather(1, y_R[:, None])[:, 0] if call.probabilities else -g_y)
+        if alone
+        else -g_y / (1 - p_y).clamp_min(1e-6)
+    )
+    weights = torch.where(live, each, torch.zeros_like(g_y))
+    shape = call.ids_BT.shape if call.ids_BT.numel() == num_rows else (1, num_rows)
+    targets = y_R.reshape(shape)
+    call.targets_BT = targets
+    before = call.weights_BT
+    call.weights_BT = weights.reshape(shape) + (0 if before is None else before)
+    if bool(live.any()):
+        picked = z_RV.log_softmax(-1).gather(1, y_R[:, None])[:, 0]
+        call.mean_loss = float(-(picked * weights).sum() / weights.sum().clamp_min(1e-30))
+        call.misfit, call.misfit_of_two = _misfits(p_RV[live], g_RV[live], y_R[live])
+
+
+def _misfits(p_RV: Tensor, g_RV: Tensor, y_R: Tensor) -> tuple[float, float]:
+    """How badly a cross-entropy of logits, and one of their softmax, explain the gradient."""
+    num_rows = 256  # rows are alike: more of them say no more
+    p, g, y = p_RV[:num_rows].double(), g_RV[:num_rows].double(), y_R[:num_rows, None]
+    once = p.scatter_add(1, y, torch.full_like(p[:, :1], -1.0))
+    again = p.softmax(-1)
+    again = again.scatter_add(1, y, torch.full_like(p[:, :1], -1.0))
+    twice = p * (again - (p * again).sum(-1, keepdim=True))
+    return _misfit(g, once), _misfit(g, twice)
+
+
+def _misfit(g: Tensor, like: Tensor) -> float:
+    scale = (g * like).sum(-1, keepdim=True) / like.square().sum(-1, keepdim=True).clamp_min(1e-300)
+    rest = (g - scale * like).norm(dim=-1) / g.norm(dim=-1).clamp_min(1e-300)
+    return float(rest.median())

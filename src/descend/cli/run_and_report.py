@@ -1,0 +1,39 @@
+"""What train, continue and resume share: show the run, then hand over its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from descend.cli.output import (
+    print_json,
+    print_result,
+    print_status,
+    set_up_logging,
+    stderr_console,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from descend.api import Model
+
+
+def run_and_report(
+    action: Callable[[Console], Model],
+    as_json: bool,
+    log_level: str = "info",
+    verbose: bool = False,
+) -> None:
+    """Do `action` while drawing on standard error, then print what came of it."""
+    from descend.report.text.run_summary import format_run_end, next_commands, outcome_in_detail
+
+    set_up_logging(log_level)
+    model = action(stderr_console())
+    if as_json:
+        print_json(model.summary)
+    else:
+        if verbose:
+            print_result(outcome_in_detail(model.summary) + "\n")
+        print_result(format_run_end(model.summary))
+        print_status(next_commands(model.summary))

@@ -1,0 +1,130 @@
+"""A folder of the cache: built aside, sealed by a manifest, synced, and checked before use.
+
+What is damaged is made again: everything in the cache can be.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from descend.data.cache_dir import cache_dir
+from descend.data.document_store import translate_disk_errors
+from descend.guard import decode_json, hash_file, is_alive, read_regular, sync_file, sync_folder
+
+MANIFEST = "manifest.json"
+
+STALE_SECONDS = 86_400
+"""Age from which what a dead process left half built is taken away."""
+
+_ASIDE = re.compile(r".+\.(\d+)\.(?:partial|old)")
+
+# Folders that this process has checked, with what the system said of their files then.
+_checked: dict[Path, tuple[tuple[int, ...], ...]] = {}
+
+
+class FileSeal(msgspec.Struct, frozen=True):
+    """What a file of the cache was when it was written."""
+
+    bytes: int
+    sha256: str
+
+
+def build_once(folder: Path, build: Callable[[Path], None], anew: bool = False) -> Path:
+    """`folder`, built aside and moved into place, so that a half-built one is never met.
+
+    One that is damaged is built again, with a warning; with `anew` a whole one is too.
+    `DiskError` if the cache cannot be written.
+    """
+    aside = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+    old = folder.with_name(f"{folder.name}.{os.getpid()}.old")
+    with translate_disk_errors(folder):
+        if not anew and is_whole(folder):
+            return folder
+        if folder.is_dir() and not anew:
+            logging.getLogger("descend").warning("%s was damaged and is made again", folder)
+        _make_private(cache_dir())
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(folder.parent)
+        shutil.rmtree(aside, ignore_errors=True)
+        try:
+            aside.mkdir()
+            build(aside)
+            _seal(aside)
+            if folder.is_dir() and (anew or not is_whole(folder)):
+                folder.rename(old)
+            try:
+                aside.rename(folder)
+            except OSError:
+                if not is_whole(folder):  # else another process built the same meanwhile
+                    raise
+            sync_folder(folder.parent)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether every file of a built `folder` has the length and the SHA-256 it was written with.
+
+    Read once a process, as long as no file changes. Cost: about a second for each gigabyte.
+    """
+    try:
+        seals = decode_json(read_regular(folder / MANIFEST), dict[str, FileSeal])
+        stamps = tuple(_stamp(folder / name) for name in (MANIFEST, *sorted(seals)))
+    except (OSError, msgspec.DecodeError):
+        return False
+    if any(Path(name).name != name for name in seals) or not seals:
+        return False
+    if _checked.get(folder) == stamps:
+        return True
+    for name, seal in seals.items():
+        path = folder / name
+        if path.stat().st_size != seal.bytes or hash_file(path) != seal.sha256:
+            return False
+    _checked[folder] = stamps
+    return True
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    status = path.lstat()
+    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _seal(folder: Path) -> None:
+    """Write the manifest of all files in `folder`, and sync them and it."""
+    seals = {}
+    for path in sorted(folder.iterdir()):
+        sync_file(path)
+        digest = hash_file(path)
+        if digest is None:
+            raise OSError(None, f"{path} cannot be read back")
+        seals[path.name] = FileSeal(path.stat().st_size, digest)
+    (folder / MANIFEST).write_bytes(msgspec.json.encode(seals))
+    sync_file(folder / MANIFEST)
+    sync_folder(folder)
+
+
+def _make_private(folder: Path) -> None:
+    """Make `folder`, for its owner alone, if it is new."""
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Take away what killed processes left half built in `folder`."""
+    for path in folder.iterdir():
+        match = _ASIDE.fullmatch(path.name)
+        if match is None or is_alive(int(match[1])):
+            continue
+        if time.time() - path.lstat().st_mtime > STALE_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,151 @@
+"""Passages that recur across documents: menus, notices and licenses that a site or a program adds.
+
+A line of `MIN_CHARS` characters recurs if it stands in `MIN_FRACTION` of the documents, and so does
+a pair of shorter lines that follow each other. Passages are lines in a row that recur so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from descend.data.readers.chats import MARKERS
+
+MIN_DOCUMENTS = 10
+"""Under so many, what stands in several may be chance."""
+MIN_REPEATS, MIN_FRACTION = 3, 0.05
+"""Documents, and fraction of them, in which a line stands to recur. Set phrases of a language
+(a line of dialogue, a closing brace) recur too: hence the length."""
+MIN_CHARS = 40
+"""Of a line that recurs alone, and of a passage."""
+MAX_DOCUMENTS, MAX_CHARS = 20_000, 1 << 25
+"""Documents and characters looked at; of a larger corpus an even sample."""
+SHOWN_PASSAGES, SHOWN_CHARS = 3, 60
+
+Texts = Callable[[], Iterable[str]]
+Units = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class RecurringPassage:
+    """A passage, its beginning as one line, and in how many documents it stands."""
+
+    beginning: str
+    documents: int
+    fraction: float
+    """Of the characters of all documents, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Boilerplate:
+    """What recurs across `documents` documents, the passages with the most characters first."""
+
+    documents: int
+    fraction: float
+    """Of the characters, 0 to 1."""
+    passages: list[RecurringPassage]
+
+
+def find_boilerplate(texts: Texts) -> Boilerplate | None:
+    """The recurring passages of `texts()`, which is gone through twice; None if too few."""
+    units, documents = recurring_units(texts)
+    if documents < MIN_DOCUMENTS:
+        return None
+    counts: Counter[str] = Counter()
+    chars: Counter[str] = Counter()
+    total = 0
+    for text in texts():
+        total += len(text)
+        for passage in _passages(text, units):
+            beginning = " ".join(passage[:4096].split())[:SHOWN_CHARS]
+            counts[beginning] += 1
+            chars[beginning] += len(passage)
+    return Boilerplate(
+        documents,
+        chars.total() / max(1, total),
+        [
+            RecurringPassage(beginning, counts[beginning], length / total)
+            for beginning, length in chars.most_common(SHOWN_PASSAGES)
+        ],
+    )
+
+
+def recurring_units(texts: Texts) -> tuple[Units, int]:
+    """Hashes of the lines and pairs of lines that recur, ascending; and the number of texts."""
+    per_text = [np.unique(_units(text)) for text in texts()]
+    if not per_text:
+        return np.zeros(0, dtype=np.int64), 0
+    units, counts = np.unique(np.concatenate(per_text), return_counts=True)
+    return units[counts >= max(MIN_REPEATS, MIN_FRACTION * len(per_text))], len(per_text)
+
+
+def without_boilerplate(text: str, units: Units) -> str:
+    """The text without the lines of its recurring passages."""
+    lines = text.splitlines(keepends=True)
+    dropped = _recurring(lines, units)
+    return "".join(line for line, drop in zip(lines, dropped, strict=True) if not drop)
+
+
+def _passages(text: str, units: Units) -> Iterator[str]:
+    lines = text.splitlines(keepends=True)
+    held: list[str] = []
+    for line, drop in zip([*lines, ""], [*_recurring(lines, units), False], strict=True):
+        if drop:
+            held.append(line)
+        elif held:
+            yield "".join(held)
+            held = []
+
+
+def _recurring(lines: list[str], units: Units) -> list[bool]:
+    """Which lines are of a recurring passage of `MIN_CHARS` characters."""
+    places = _places(lines)
+    hashes = np.array([unit for unit, _ in places], dtype=np.int64)
+    at = np.minimum(np.searchsorted(units, hashes), max(0, len(units) - 1))
+    recurs = units[at] == hashes if len(units) else np.zeros(len(hashes), dtype=np.bool_)
+    marked = [False] * len(lines)
+    for (_, span), hit in zip(places, recurs.tolist(), strict=True):
+        if hit:
+            for number in range(span[0], span[1] + 1):
+                marked[number] = True
+    first = 0
+    for number in range(len(lines) + 1):
+        if number < len(lines) and marked[number]:
+            continue
+        if sum(len(line.strip()) for line in lines[first:number]) < MIN_CHARS:
+            marked[first:number] = [False] * (number - first)
+        first = number + 1
+    return marked
+
+
+def _units(text: str) -> Units:
+    return np.array([unit for unit, _ in _places(text.splitlines())], dtype=np.int64)
+
+
+def _places(lines: list[str]) -> list[tuple[int, tuple[int, int]]]:
+    """The hash of each long line and of each pair of lines, with its first and last line."""
+    places = []
+    before: tuple[int, str] | None = None
+    for number, line in enumerate(lines):
+        said = line.strip()
+        if not said:
+            continue
+        if said in MARKERS:
+            before = None
+            continue
+        if len(said) >= MIN_CHARS:
+            places.append((_hash(said), (number, number)))
+        if before is not None:
+            places.append((_hash(f"{before[1]}\n{said}"), (before[0], number)))
+        before = (number, said)
+    return places
+
+
+def _hash(text: str) -> int:
+    digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)

@@ -1,0 +1,122 @@
+"""The text of a record: of a JSON object, or of a row of a table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from descend.data.document import Document
+from descend.data.readers.chats import conversation_text, join_loose_turns
+from descend.data.readers.chunking import document_chunks
+from descend.data.readers.options import ReadOptions
+from descend.errors import CorpusError
+
+# Names under which data sets keep their text, the most usual first.
+TEXT_KEYS = ("text", "content", "body", "story", "article", "document", "passage", "raw_content")
+
+# What stands under these names says something of a text and is none.
+_NO_TEXT_KEY = re.compile(
+    r"(.*_)?(id|ids|uuid|guid|url|urls|uri|href|link|links|permalink|hash|sha|sha1|sha256|md5|etag|"
+    r"timestamp|date|time|created|created_at|updated_at|lang|language|locale|license|source|split|"
+    r"type|role|from|path|file|filename|image|email|version|meta|metadata)"
+)
+_NO_TEXT = re.compile(
+    r"\s*(?:[a-z][a-z0-9+.-]*://\S*|www\.\S+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|"
+    r"[0-9a-f]{16,}|[-+.,:/ %\d]+|\d{4}-\d\d-\d\d[T ][\d:.,Z+-]+|[!-~]{80,})\s*",
+    re.IGNORECASE,
+)
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_SHOWN_KEYS = 8
+
+
+def record_text(record: object, options: ReadOptions) -> str:
+    """The text of one record.
+
+    That of the columns which `options` name, else its conversation, else what stands under a
+    known key, else all its strings that are not ids, URLs, dates and the like, one a line.
+    """
+    if options.columns:
+        values = (value_at(record, column) for column in options.columns)
+        return "\n".join(filter(None, map(_value_text, values)))
+    chat = conversation_text(record)
+    if chat is not None:
+        return chat
+    if isinstance(record, dict):
+        by_name = {str(key).lower(): value for key, value in record.items()}
+        for key in TEXT_KEYS:
+            if isinstance(by_name.get(key), str):
+                return str(by_name[key])
+    return "\n".join(_strings(record))
+
+
+def record_documents(
+    records: Iterable[object], name: str, options: ReadOptions
+) -> Iterator[Document]:
+    """A document per record with text, and per conversation; `source` ends with its number.
+
+    Raises `CorpusError` if columns were named and no record has one of them.
+    """
+    keys: dict[str, None] = {}
+    any_text = False
+    joined = records if options.columns else join_loose_turns(records, name)
+    for number, record in enumerate(joined, start=1):
+        text = record_text(record, options)
+        if text:
+            any_text = True
+            yield from document_chunks((text,), f"{name}:{number}")
+        elif isinstance(record, dict) and len(keys) < _SHOWN_KEYS:
+            keys |= dict.fromkeys(map(str, record))
+    if options.columns and keys and not any_text:
+        raise no_such_column(name, options, list(keys))
+
+
+def no_such_column(name: str, options: ReadOptions, columns: Iterable[str]) -> CorpusError:
+    """The error for a file without the columns that `options` name."""
+    known = list(columns)
+    shown = ", ".join(known[:_SHOWN_KEYS]) + (", …" if known[_SHOWN_KEYS:] else "")
+    return CorpusError(
+        name, f"no text under {', '.join(options.columns)} (its columns: {shown or 'none'})",
+        "a column of text with that name", "correct text_column or leave it out",
+    )  # fmt: skip
+
+
+def value_at(record: object, column: str) -> object:
+    """What stands under `column`, whose dots go into nested records; None if nothing does."""
+    if not isinstance(record, Mapping):
+        return None
+    if column in record:
+        return record[column]
+    first, dot, rest = column.partition(".")
+    return value_at(record.get(first), rest) if dot else None
+
+
+def is_text_value(value: str) -> bool:
+    """Whether a string is text, and no number, id, URL, date, hash or other code."""
+    return not _NO_TEXT.fullmatch(value, 0, min(len(value), 4096))
+
+
+def _value_text(value: object) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    chat = conversation_text(value)
+    return chat if chat is not None else "\n".join(_strings(value))
+
+
+def _strings(value: object) -> Iterator[str]:
+    """All strings of a value in their order; with a stack, since files may nest deeply."""
+    if isinstance(value, str):  # a record that is a string is its text, whatever it is
+        yield value
+        return
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            if is_text_value(item):
+                yield item
+        elif isinstance(item, dict):
+            waiting.extend(
+                part for key, part in reversed(item.items())
+                if not _NO_TEXT_KEY.fullmatch(_CAMEL.sub("_", str(key)).lower())
+            )  # fmt: skip
+        elif isinstance(item, list):
+            waiting.extend(reversed(item))

@@ -1,0 +1,264 @@
+"""Text to token ids and back, without loss, by Hugging Face `tokenizers`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer as FastTokenizer
+
+from descend.data.line_chunks import LONGEST_RUN, run_pieces, split_at_newlines
+from descend.data.readers.chats import MARKERS, ROLES
+from descend.data.tokenizer_check import MAX_BYTES, check_tokenizer
+from descend.errors import TokenizerError
+from descend.guard import read_regular
+
+TokenizerKind = Literal["bpe", "char", "byte"]
+
+END_OF_TEXT = "<|endoftext|>"
+
+# A sample of this size fixes the merges of a vocabulary as well as more text does, and keeps
+# the memory of training a tokenizer bounded (the trainer counts every distinct word).
+TRAINING_BYTES = 64 * 2**20
+
+RUN_BYTES = 2**18
+"""Of those, in runs of `LONGEST_RUN` characters without white space."""
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """A trained tokenizer; `decode(encode(text)) == text` for every text without lone surrogates.
+
+    The text of a special token that happens to stand in the user's own text is encoded as
+    ordinary characters: text can never inject the end-of-text token.
+    """
+
+    backend: FastTokenizer
+
+    @cached_property
+    def vocab_size(self) -> int:
+        """Number of ids, special ones included."""
+        return int(self.backend.get_vocab_size(with_added_tokens=True))
+
+    @cached_property
+    def eos_token_id(self) -> int:
+        """Id of the end-of-text token that stands between documents."""
+        token_id = self.backend.token_to_id(END_OF_TEXT)
+        if token_id is None:
+            raise TokenizerError(
+                "tokenizer.json", f"no {END_OF_TEXT} token", "a tokenizer made by descend",
+                "train one with `descend tokenizer train`",
+            )  # fmt: skip
+        return int(token_id)
+
+    @cached_property
+    def byte_lengths(self) -> NDArray[np.int64]:
+        """Bytes of UTF-8 text that each id stands for, (V,); 0 for the end-of-text token."""
+        lengths = np.zeros(self.vocab_size, dtype=np.int64)
+        spelled_by_byte = "ByteLevel" in json.dumps(
+            json.loads(self.backend.to_str())["pre_tokenizer"]
+        )
+        for token, index in self.backend.get_vocab(with_added_tokens=True).items():
+            if token == END_OF_TEXT:
+                continue
+            if spelled_by_byte:  # each byte is written as one character
+                lengths[index] = len(token)
+            else:  # a character, or a byte for characters never seen, written <0x41>
+                lengths[index] = 1 if len(token) == len("<0x41>") else len(token.encode())
+        return lengths
+
+    @cached_property
+    def knows_roles(self) -> bool:
+        """Whether it has ids for the markers of a user and an assistant."""
+        return all(self.backend.token_to_id(f"<|{role}|>") is not None for role in ROLES[1:3])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the tokenizer's own file."""
+        return hashlib.sha256(self.backend.to_str().encode()).hexdigest()
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of `text`, without an end-of-text token."""
+        with _no_panic("tokenizer.json"):
+            try:
+                return list(self.backend.encode(text, add_special_tokens=False).ids)
+            except TypeError:  # the library's own words say nothing of the text
+                _check_text(text)
+                raise
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """`encode` of many texts at once, on all cores."""
+        with _no_panic("tokenizer.json"):
+            try:
+                encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
+            except TypeError:
+                for text in texts:
+                    _check_text(text)
+                raise
+        return [e.ids for e in encodings]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of `ids`; bytes that are not UTF-8 become U+FFFD, the end token nothing."""
+        text = [i for i in ids if i != self.eos_token_id]
+        with _no_panic("tokenizer.json"):
+            return str(self.backend.decode(text, skip_special_tokens=False))
+
+    def to_bytes(self) -> bytes:
+        """What belongs into `tokenizer.json`."""
+        return self.backend.to_str(pretty=False).encode()
+
+
+def _check_text(text: object) -> None:
+    """`TokenizerError` for what the tokenizers library refuses in words of its own."""
+    if not isinstance(text, str):
+        raise TokenizerError(
+            "text", f"{text!r} ({type(text).__name__})", "a text (str)", "pass a string"
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError as problem:
+        raise TokenizerError(
+            "text", f"bytes that are not UTF-8 at character {problem.start + 1}", "UTF-8 text",
+            "type it again, or save the file as UTF-8",
+        ) from None  # fmt: skip
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """Read a `tokenizer.json`, or a folder that holds one; `TokenizerError` if it cannot be."""
+    file = path / "tokenizer.json" if path.is_dir() else path
+    if not file.is_file():
+        raise TokenizerError(
+            str(file), "no such file", "a tokenizer.json",
+            "check the path, or train one with `descend tokenizer train`",
+        )  # fmt: skip
+    try:
+        content = check_tokenizer(read_regular(file, MAX_BYTES))
+        with _no_panic(str(file)):
+            fast = FastTokenizer.from_str(content)
+    except TokenizerError:
+        raise
+    except Exception as problem:  # the library raises bare Exception from Rust
+        raise _damaged(str(file), problem) from None
+    fast.encode_special_tokens = True
+    tokenizer = Tokenizer(fast)
+    _ = tokenizer.eos_token_id
+    highest = max(fast.get_vocab(with_added_tokens=True).values())
+    if highest >= tokenizer.vocab_size:
+        raise _damaged(
+            str(file), ValueError(f"id {highest} in a vocabulary of {tokenizer.vocab_size}")
+        )
+    return tokenizer
+
+
+@contextmanager
+def _no_panic(where: str) -> Iterator[None]:
+    """A panic of the library, which is no `Exception`, becomes a `TokenizerError`."""
+    try:
+        yield
+    except BaseException as problem:
+        if type(problem).__name__ != "PanicException":
+            raise
+        raise _damaged(where, problem) from None
+
+
+def _damaged(where: str, problem: BaseException) -> TokenizerError:
+    reason = (str(problem).splitlines() or [type(problem).__name__])[0][:80]
+    return TokenizerError(
+        where, f"a damaged file ({reason})", "a tokenizer.json of the Hugging Face tokenizers "
+        "library", "restore it from a copy or train a new one with `descend tokenizer train`",
+    )  # fmt: skip
+
+
+def train_tokenizer(
+    kind: TokenizerKind,
+    vocab_size: int,
+    texts: Callable[[], Iterator[str]],
+    show_progress: bool = False,
+) -> Tokenizer:
+    """A tokenizer of at most `vocab_size` ids learned from `texts()`.
+
+    `bpe` merges frequent byte pairs inside words; `char` has one id a character seen, with
+    single bytes for all others; `byte` has the 256 bytes. All three add one end-of-text id.
+    `vocab_size` counts for bpe only; a small text may yield fewer. Where conversations are in the
+    text, bpe and char have an id for each marker of a role (`readers.chats`).
+    """
+    markers = _markers_in(texts()) if kind != "byte" else []
+    if kind == "bpe" and vocab_size < 257 + len(markers):
+        markers = []
+    if kind == "char":
+        fast = _char_tokenizer(texts())
+    else:
+        fast = FastTokenizer(models.BPE())
+        fast.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        fast.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocab_size - len(markers) if kind == "bpe" else 257,
+            special_tokens=[END_OF_TEXT],
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=show_progress,
+        )
+        source = _some(texts(), TRAINING_BYTES) if kind == "bpe" else iter(())
+        fast.train_from_iterator((_without(piece, markers) for piece in source), trainer)
+    # Not special: what is special in a text is encoded as ordinary characters.
+    fast.add_tokens([AddedToken(marker, special=False, normalized=False) for marker in markers])
+    fast.encode_special_tokens = True
+    return Tokenizer(fast)
+
+
+def _char_tokenizer(texts: Iterator[str]) -> FastTokenizer:
+    characters: set[str] = set()
+    for text in texts:
+        characters.update(text)
+    vocabulary = {END_OF_TEXT: 0}
+    for token in [f"<0x{byte:02X}>" for byte in range(256)] + sorted(characters):
+        vocabulary.setdefault(token, len(vocabulary))
+    fast = FastTokenizer(models.BPE(vocab=vocabulary, merges=[], byte_fallback=True))
+    # One piece a character: without it the model would hold a whole text as one word.
+    fast.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), behavior="isolated")
+    fast.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    fast.add_special_tokens([AddedToken(END_OF_TEXT, special=True, normalized=False)])
+    return fast
+
+
+def _markers_in(texts: Iterator[str]) -> list[str]:
+    """The markers that stand at the beginning of a line of the first texts."""
+    present: set[str] = set()
+    for piece in _some(texts, TRAINING_BYTES):
+        if "<|" in piece:
+            lines = piece.split("\n")
+            present.update(marker for marker in MARKERS if marker in lines)
+    return [marker for marker in MARKERS if marker in present]
+
+
+def _without(text: str, markers: Sequence[str]) -> str:
+    for marker in markers:
+        text = text.replace(marker, "")
+    return text
+
+
+def _some(texts: Iterator[str], nbytes: int) -> Iterator[str]:
+    """The first `nbytes` or so of `texts`, in small pieces (the trainer buffers a batch).
+
+    Of runs without white space not more than `RUN_BYTES`: each merge goes through all of them.
+    """
+    left = RUN_BYTES
+    for text in texts:
+        for part in split_at_newlines(text, 2**16):
+            for chunk in run_pieces(part):
+                if len(chunk) >= LONGEST_RUN:
+                    left -= len(chunk) * (max(map(len, chunk.split()), default=0) >= LONGEST_RUN)
+                    if left < 0:
+                        continue
+                nbytes -= len(chunk.encode())
+                yield chunk
+        if nbytes <= 0:
+            return

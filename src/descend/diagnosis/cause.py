@@ -1,0 +1,142 @@
+"""What a cause is: expectations, a ladder of remedies to try, and when it cannot be.
+
+Each cause is a file in `causes/` that ends by building one `Cause`. Causes never name each other:
+what tells two apart is computed from what each expects and from what its trial gains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from descend.config import RunConfig
+from descend.diagnosis.measurement import Measurements
+
+HEADINGS = (
+    "What it is",
+    "An analogy",
+    "In technical words",
+    "How it shows",
+    "Not to be confused",
+    "More and less",
+    "Typical values",
+    "Proof",
+    "What to try",
+    "When it is not this",
+    "Further reading",
+)
+"""Of the docstring of every cause, which becomes its page: those of the handbook, and between them
+what tells one cause from another. `{expected}` in it stands for what the cause `expects`."""
+
+
+class ExpectedRange(msgspec.Struct, frozen=True):
+    """What `signal` reads if the cause holds: from `low` to `high`, None: without bound."""
+
+    metric: str
+    low: float | None
+    high: float | None
+    weight: float
+    """How many nats of log-odds a reading inside is worth; outside it costs as many. Fitted
+    (benchmarks/diagnosis/fit_signals.py), but for signs that are rare by nature."""
+    reason: str
+    weight_outside: float | None = None
+    """How many it costs outside, where that is not as many: what is rare says little by absence."""
+
+    @property
+    def penalty(self) -> float:
+        """Nats of log-odds that a reading outside costs."""
+        return self.weight if self.weight_outside is None else self.weight_outside
+
+
+class TreatmentChange(msgspec.Struct, frozen=True):
+    """One thing done differently: what the treated run has that the control has not.
+
+    Seed, data order, evaluation and number of tokens (of bytes, where the vocabulary changes)
+    stay those of the control.
+    """
+
+    label: str
+    keys: dict[str, Any]
+    steps: float = 1.0
+    """Length in units of the control's."""
+    train_fraction: float = 1.0
+    """Share of the training text it may use."""
+    is_ablation: bool = False
+    """The change makes it worse on purpose: what it costs says what doing the opposite gains."""
+    inverse_effect_fraction: float = 1.0
+    """Share of that cost which the opposite is expected to gain."""
+    max_inverse_effect_nats: float | None = None
+    """Nats that the opposite can gain at most, where that is known from the run itself."""
+    min_inverse_effect_nats: float = 0.0
+    """Nats that it gains at least, where the run itself says so and its trial costs something."""
+    min_run_fraction: float = 0.0
+    """Share of the run from which a trial of it can show anything."""
+
+    @property
+    def changes_vocabulary(self) -> bool:
+        """Whether a token of the treated run is not one of the control's."""
+        return bool({"vocab_size", "tokenizer"} & self.keys.keys())
+
+
+def no_exclusion(config: RunConfig, measurements: Measurements) -> str | None:
+    """For causes that only the evidence can rule out."""
+    return None
+
+
+def no_measured_harm(measurements: Measurements) -> float:
+    """For causes that only a trial can show."""
+    return 0.0
+
+
+@dataclass(frozen=True)
+class Cause:
+    """All there is to know of a cause. `name` is the file's."""
+
+    name: str
+    headline: str
+    """Completes "Your model learns less than it could: …"."""
+    page: str
+    expected_ranges: tuple[ExpectedRange, ...]
+    treatments: Callable[[RunConfig, Measurements], tuple[TreatmentChange, ...]]
+    """Remedies of growing strength; the next is tried where the one before gained."""
+    advice: str
+    """What to do, in words; the numbers come from the change that won."""
+    exclusion_reason: Callable[[RunConfig, Measurements], str | None] = no_exclusion
+    """Why it is out of the question for this run, or None."""
+    prior_log_odds: float = 0.0
+    """Log-odds (nats) before anything is read: how common the cause is among runs that people ask
+    about. Fitted with the weights of what it expects."""
+    is_costly: bool = False
+    """The remedy costs training time or text, and more of it helps nearly every run a little."""
+    always_try: bool = False
+    """The well-known guide asks for it of every run, so it is tried wherever time allows, suspected
+    or not: size, rate, batch, context, epochs."""
+    measured_harm_nats: Callable[[Measurements], float] = no_measured_harm
+    """Nats by which the result is off because of it, for what is counted and not tried; 0: not."""
+    invalidates_evaluation: bool = False
+    """Where it holds, no loss on the held-out text is to be believed, nor what a trial gained."""
+
+
+def cause_name(module: str) -> str:
+    """The cause that the file `module` is about."""
+    return module.rsplit(".", 1)[-1]
+
+
+def headings(page: str) -> list[str]:
+    """The headings of a page, in order: lines underlined by nothing, ended by a colon alone."""
+    return [line[:-1] for line in page.splitlines() if line.endswith(":") and line[:-1] in HEADINGS]
+
+
+def scaled_learning_rate(config: RunConfig, factor: float) -> dict[str, Any]:
+    """`learning_rate` times `factor`, to two digits; of a rate per epoch every one."""
+    rate = config.learning_rate
+    if isinstance(rate, dict):
+        return {"learning_rate": {epoch: _two_digits(r * factor) for epoch, r in rate.items()}}
+    return {"learning_rate": _two_digits(rate * factor)}
+
+
+def _two_digits(number: float) -> float:
+    return float(f"{number:.2g}")

@@ -1,0 +1,137 @@
+"""The numbers ran away: not a number, or an explosion.
+
+What it is:
+    A step made the loss or a gradient infinite or not a number, or the loss exploded and did not
+    come back. Training went back to the last good state and tried one change after the other; it
+    stopped where none helped, or where that was switched off.
+
+An analogy:
+    A microphone before its own loudspeaker. Each sound comes back a little louder, and within a
+    second there is nothing but a howl.
+
+In technical words:
+    In a valley of curvature λ each step of plain gradient descent multiplies the distance from
+    the bottom by |1 − η λ|; over 1, it grows without end. Clipping bounds the norm of the
+    gradient g by k:
+
+        g ← g · min(1, k / ‖g‖)
+
+    A loss counts as run away if for 10 steps in a row, with the median m and the deviation σ of
+    those before and V tokens in the vocabulary,
+
+        loss > m + max(7 σ, (ln V − m) / 2, 1 nat)
+
+How it shows:
+    The records hold rescues or end with `diverged`, with the first bad step and place; before it
+    the gradient norm rises by orders of magnitude, or clipping works at every step.
+
+Not to be confused:
+    A jagged loss alone is no divergence. A single bad batch can do it; then leaving out that
+    batch is enough.
+
+More and less:
+    Lower limits, lower rates and longer warmups make it rarer; too much of them makes a run slow.
+    In float16 numbers above 65,504 overflow; bfloat16 and float32 reach to about 3 · 10³⁸.
+
+Typical values:
+    {expected}
+
+    That bound is a first guess. Runs that did not diverge (benchmarks/results/doctor/): gradient
+    spread 1.7 in `fast_tinyshakespeare.json`, the default, 4.3 in `rate_times_30.json`. Huang and
+    others report gradients of up to a thousand times their usual size. Clipping at 1 is the
+    custom.
+
+Proof:
+    The run again from the start with one thing changed at a time: a third of the rate, clipping
+    at 1, warmup; then, where more than one of them is off, all as they are by default. The mildest
+    that comes past the bad step with about the lowest loss is the remedy; what time is left goes
+    into what more there is to gain on top of it, since to stay finite is not yet to learn.
+
+What to try:
+    The mildest change that comes past the step with about the lowest loss: `gradient_clip = 1`, a
+    longer `warmup_steps`, a third of `learning_rate`. With `rescue` on a run goes back by itself.
+
+When it is not this:
+    The records hold no rescue and say that training ended otherwise.
+
+Further reading:
+    Huang et al. (2025), "SPAM: Spike-Aware Adam with Momentum Reset for Stable LLM Training".
+    Pascanu, Mikolov and Bengio (2013), "On the difficulty of training recurrent neural networks".
+    Micikevicius et al. (2018), "Mixed Precision Training".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from descend.config import RunConfig
+from descend.diagnosis.cause import (
+    Cause,
+    ExpectedRange,
+    TreatmentChange,
+    cause_name,
+    scaled_learning_rate,
+)
+from descend.diagnosis.measurement import Measurements
+
+
+def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
+    """One thing at a time, mildest first."""
+    changes = []
+    if not 0 < config.gradient_clip <= CLIP:
+        changes.append(TreatmentChange(f"gradients clipped at {CLIP:g}", {"gradient_clip": CLIP}))
+    if not config.warmup_steps:
+        changes.append(TreatmentChange("warmup", {"warmup_steps": None, "schedule": _warm(config)}))
+    changes += [
+        TreatmentChange(
+            f"1/{1 / factor:.0f} of the learning rate", scaled_learning_rate(config, factor)
+        )
+        for factor in (1 / 3, 1 / 10, 1 / 100)
+    ]
+    return (*changes, *_usual(config))
+
+
+def _usual(config: RunConfig) -> list[TreatmentChange]:
+    """All else that keeps numbers small as it is by default, at falling rates: where it was off as
+    well, one thing at a time may get past the bad step, and learn little."""
+    keys: dict[str, Any] = {}
+    if config.weight_decay > DECAY:
+        keys["weight_decay"] = DECAY
+    if not 0 < config.gradient_clip <= CLIP:
+        keys["gradient_clip"] = CLIP
+    if not config.warmup_steps:
+        keys |= {"warmup_steps": None, "schedule": _warm(config)}
+    if not keys:
+        return []
+    off = " and ".join(NAMES[key] for key in keys if key in NAMES)
+    return [
+        TreatmentChange(f"the usual {off} at a rate of {rate:g}", keys | {"learning_rate": rate})
+        for rate in RATES
+        if rate < config.peak_learning_rate
+    ]
+
+
+NAMES = {"weight_decay": "decay", "gradient_clip": "clipping", "warmup_steps": "warmup"}
+DECAY = 0.1
+"""The default, and that of most recipes since GPT-3."""
+RATES = (0.1, 0.01, 0.001)
+"""From above all that is usual to the default."""
+CLIP = 1.0
+"""The usual value (Pascanu et al. 2013 and every recipe since)."""
+
+
+def _warm(config: RunConfig) -> str:
+    return config.schedule if config.schedule not in ("constant", "piecewise") else "wsd"
+
+
+CAUSE = Cause(
+    name=cause_name(__name__),
+    headline="training diverged",
+    page=__doc__,
+    expected_ranges=(
+        ExpectedRange("gradient_spread", 10.0, None, 0.5, "gradients grew by orders of magnitude"),
+    ),
+    treatments=trial,
+    advice="lower the rate, clip gradients, and warm up",
+    prior_log_odds=-3.0,
+)

@@ -1,0 +1,105 @@
+"""The text is that hard: nothing is left to gain.
+
+What it is:
+    The rest of the loss is real uncertainty of the text, which no model can remove.
+
+An analogy:
+    Foretelling dice. Whoever has learned that each face comes up one time in six knows all there
+    is to know, and is still wrong five times in six.
+
+In technical words:
+    The entropy rate of a text (Shannon) is what a token costs who knows everything before it:
+
+        H = −mean ln p(xₜ | x₁ … xₜ₋₁), as t grows without end
+
+    A model that gives the probabilities q has
+
+        loss = H + KL(p ‖ q) ≥ H
+
+    so that only the divergence KL can be trained away. H is known exactly of made-up text alone.
+    Of real text counting and packing bound it from above, never from below.
+
+How it shows:
+    The model predicts as well as counting does, counting longer contexts brings nothing more, and
+    no token tells anything of one further on; no change of any setting lowers the loss.
+
+Not to be confused:
+    A run that has not begun to use its context also stands where counting stands; there, counting
+    longer contexts does bring more. A run at the floor of a text that could be learned is called
+    healthy: this verdict is for text that is mostly chance.
+
+More and less:
+    Noise in the text (typing errors, broken encodings, random strings) lifts the floor for every
+    model. Cleaner text has a lower one, but is another text: losses on the two cannot be
+    compared. More training or size at the floor buys nothing but time.
+
+Typical values:
+    {expected}
+
+    These are first guesses. Of a text far from its floor (benchmarks/results/doctor/): counting
+    ladder 0.23 in `old_tinyshakespeare.json`, information 0.37 in `old_tinyshakespeare.json`.
+    Printed English is put at 0.6 to 1.3 bits a letter (Shannon); extrapolating from large corpora
+    lowers what packing finds by about a fifth (Takahira and others).
+
+Proof:
+    All changes that were raced came out neutral, and the loss is at least 0.9 of that of token
+    frequencies alone.
+
+What to try:
+    Nothing: stop here, or use cleaner text.
+
+When it is not this:
+    Some change gains, or longer counted contexts do.
+
+Further reading:
+    Shannon (1951), "Prediction and Entropy of Printed English". Takahira, Tanaka-Ishii and
+    Dębowski (2016), "Entropy Rate Estimates for Natural Language: A New Extrapolation of
+    Compressed Large-Scale Corpora".
+"""
+
+from __future__ import annotations
+
+from descend.config import RunConfig
+from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
+from descend.diagnosis.measurement import Measurements
+
+
+def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
+    """No setting to try: it is measured."""
+    return ()
+
+
+CAUSE = Cause(
+    name=cause_name(__name__),
+    headline="it is at the floor: what is left is chance in the text",
+    page=__doc__,
+    expected_ranges=(
+        ExpectedRange(
+            "counting_ladder",
+            None,
+            0.02,
+            1.4,
+            "nats that longer counted contexts bring",
+            weight_outside=2.0,
+        ),
+        ExpectedRange(
+            "floor_gap",
+            None,
+            0.05,
+            1.4,
+            "nats above the best that counting reaches",
+            weight_outside=2.0,
+        ),
+        ExpectedRange(
+            "information",
+            None,
+            0.02,
+            2.1,
+            "nats that a token tells of one further on",
+            weight_outside=2.7,
+        ),
+    ),
+    treatments=trial,
+    advice="nothing is left to gain on this text; cleaner text would have a lower floor",
+    prior_log_odds=-0.6,
+)

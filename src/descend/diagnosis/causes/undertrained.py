@@ -1,0 +1,135 @@
+"""It was not trained long enough.
+
+What it is:
+    All is set well; the run just ended while the loss was still falling.
+
+An analogy:
+    Bread taken from the oven too soon. The dough was right and so was the heat; all that it lacks
+    is the rest of the hour.
+
+In technical words:
+    Over the number of steps n the loss falls about as a power law,
+
+        L(n) = E + A · n^(−a)
+
+    so that twice the steps gain A · n^(−a) · (1 − 2^(−a)): with every doubling less, never
+    nothing. What a run is worth shows only once its rate has come down, so runs of different
+    lengths may be compared only if each has its own full schedule.
+
+How it shows:
+    The held-out loss falls in the last epoch as it did before, on known text and on held-out
+    text alike.
+
+Not to be confused:
+    A rate that is too low also leaves the loss falling; there a longer step helps at no cost. A
+    rate that fell to zero flattens any curve: flat is not finished.
+
+More and less:
+    Longer: a lower loss at a price that doubles for each gain, until the text is known by heart
+    (`too_little_data`). Shorter: more tries in the same time, which is worth more while the rate
+    and the size are not settled.
+
+Typical values:
+    {expected}
+
+    These are first guesses, and the rise of 0.02 nats that rules it out is a prototype's first
+    guess. A rate that falls makes the last epoch gain by itself: last epoch gain 0.14 in
+    `old_tinyshakespeare.json`, whose rate is constant, 0.18 in `fast_tinyshakespeare.json`, whose
+    rate falls to zero (benchmarks/results/doctor/). Only the trial decides.
+
+Proof:
+    The same run with twice the steps, its schedule stretched over them; four times and eight times
+    where the shorter was worth its time, each doubling for a gain of 3 % of the loss at least.
+    Where a full-length run cannot be afforded, complete runs of growing length are continued by a
+    power law.
+
+What to try:
+    As many `epoch` as the trial says, twice at least. What that would bring is said with it, so
+    that everyone can decide; `descend forecast RUN` tells what more epochs are expected to bring,
+    with an interval.
+
+When it is not this:
+    The held-out loss had risen after its best epoch, or known text is far easier than held-out
+    text already, or twice the steps end no lower.
+
+Further reading:
+    Viering and Loog (2022), "The Shape of Learning Curves: A Review". Hägele et al. (2024),
+    "Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations".
+"""
+
+from __future__ import annotations
+
+from descend.config import RunConfig
+from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
+from descend.diagnosis.measurement import Measurements, measurement_value
+
+STILL_FALLING = 0.03
+"""Nats won in the last epoch; first guess."""
+
+
+TIMES = {2: "twice", 4: "four times", 8: "eight times"}
+"""Lengths to try: the next where the one before was worth its time, which doubles with each."""
+WHOLE = 0.7
+"""Share of the run from which a trial tells of more than twice its steps: a short one is steep, and
+would ask for eight times whatever run it is cut from."""
+
+
+def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
+    """Longer, and longer still."""
+    return tuple(
+        TreatmentChange(
+            f"{word} the steps",
+            {"epoch": times * (config.epoch or 1)},
+            steps=float(times),
+            min_run_fraction=WHOLE if times > 2 else 0.0,
+        )
+        for times, word in TIMES.items()
+    )
+
+
+def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
+    """A run past its best epoch was long enough."""
+    rise = measurement_value(measurements, "rise_after_best")
+    if rise > RISEN:
+        return f"the held-out loss had risen by {rise:.2f} nats after its best epoch"
+    gap = measurement_value(measurements, "generalisation_gap")
+    if gap > KNOWN and measurement_value(measurements, "epochs", 1.0) > 1:
+        return (
+            f"text it trained on is {gap:.2f} nats easier for it than held-out text: more passes "
+            "would teach it that text, and little else"
+        )
+    return None
+
+
+KNOWN = 0.5
+"""Nats. Origin: in the development half of the benchmark twice the passes gained at most 2.5 %
+above it; the default recipe on tiny Shakespeare (0.61) gained nothing (docs/recipe.md). Trials
+shorter than the run make fewer passes than it and cannot see this."""
+RISEN = 0.02
+"""Three times the spread between seeds (0.006, prototype)."""
+
+CAUSE = Cause(
+    name=cause_name(__name__),
+    headline="it was not trained long enough",
+    page=__doc__,
+    expected_ranges=(
+        ExpectedRange(
+            "last_epoch_gain",
+            STILL_FALLING,
+            None,
+            0.2,
+            "still falling in the last epoch",
+            weight_outside=1.3,
+        ),
+        ExpectedRange(
+            "generalisation_gap", None, 0.3, 0.0, "little is known by heart", weight_outside=0.6
+        ),
+        ExpectedRange("epochs", None, 4.0, 0.0, "few of them", weight_outside=0.5),
+    ),
+    treatments=trial,
+    always_try=True,
+    advice="train longer",
+    exclusion_reason=cannot_be,
+    is_costly=True,
+    prior_log_odds=-0.2,
+)

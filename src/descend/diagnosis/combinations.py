@@ -1,0 +1,160 @@
+"""What more there is to gain once the best remedy is in place: raced again on top of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from descend.config_sources import with_changes
+from descend.diagnosis.effects import TreatmentEffect, control_curve
+from descend.diagnosis.measurement import Measurements
+from descend.diagnosis.ranking import RankedCause
+from descend.diagnosis.result import NEW_VOCABULARY_METRIC, Finding, OtherCause
+from descend.diagnosis.series_evaluation import (
+    add_seeds_until_decided,
+    evaluate_series,
+    limit_to_budget,
+    treatment_sequences,
+)
+from descend.diagnosis.trial_series import TrialSeries, run_trial_series
+from descend.diagnosis.verdict import Verdict
+from descend.metrics.power_law import InterpolatedCurve
+
+MAX_COMBINED = 4
+"""Causes raced on top of a remedy."""
+MIN_SEEDS = 2
+"""Pairs of runs under which no further cause is told: what the time left is enough for differs from
+one diagnosis to the next, and a pair alone would then decide what is prescribed."""
+
+
+@dataclass(frozen=True)
+class AdditionalFindings:
+    """Remedies on top of the first, each found with all before it in place, and all that was tried
+    there."""
+
+    findings: tuple[Finding, ...] = ()
+    tested_causes: frozenset[str] = frozenset()
+
+
+def find_additional_causes(
+    series: TrialSeries,
+    effect: TreatmentEffect,
+    causes: Sequence[str],
+    ranked_causes: list[RankedCause],
+    measurements: Measurements,
+    own: float | None,
+    spared: Collection[str] = (),
+) -> AdditionalFindings:
+    """The best further remedy, and on top of that the next, until none gains or time is spent.
+
+    `gain`: the best of `race`, whose `ends` holds for all that follows; `causes`: those whose
+    remedies are in place then, the last one that of `gain`; `own`: as in `all_gains`; `spared`:
+    others that are not to be tried.
+    """
+    findings: list[Finding] = []
+    tested_causes: set[str] = set()
+    best_reductions, names = _best_reductions(series), list(causes)
+    curve = control_curve(series, own)
+    while series.remaining_seconds() > 0:
+        series = combined_trial_series(series, effect, curve)
+        sequences = series.long_enough_for(
+            treatment_sequences(series.recorded_run, series.base, ranked_causes, measurements)
+        )
+        others = [x for x in sequences if x[0].cause not in {*names, *spared}]
+        # Those that gained most before, and those not yet raced, in order of suspicion.
+        others.sort(key=lambda x: -best_reductions.get(x[0].cause, 0.0))
+        others = others[:MAX_COMBINED]
+        if findings or series.full_length_factor > 1:  # a first round is not cut short
+            others = limit_to_budget(series, others)
+        if not others:
+            break
+        run_trial_series(series, others, "trying on top of it")
+        tested_causes |= {sequence[0].cause for sequence in others}
+        best_reductions |= _best_reductions(series)
+        best = best_additional_finding(series, names, ranked_causes, measurements)
+        if best is None:
+            break
+        finding, effect = best
+        findings.append(finding)
+        names.append(finding.cause)
+        if effect.treatment.change.is_ablation:
+            break
+    return AdditionalFindings(tuple(findings), frozenset(tested_causes))
+
+
+def best_additional_finding(
+    series: TrialSeries,
+    causes: Sequence[str],
+    ranked_causes: list[RankedCause],
+    measurements: Measurements,
+) -> tuple[Finding, TreatmentEffect] | None:
+    """The best that `race` proves by more than a pair of runs, told and measured; `causes`: those
+    whose remedies both sides have."""
+    verdict = add_seeds_until_decided(
+        series,
+        ranked_causes,
+        measurements,
+        None,
+        evaluate_series(series, ranked_causes, measurements, None),
+    )
+    finding = confirmed_finding(verdict.findings)
+    if finding is None or finding.trial is None:
+        return None
+    trial = msgspec.structs.replace(finding.trial, applied_causes=list(causes))
+    if series.base.vocab_path is None:  # the very tokenizer of the run, until another is prescribed
+        trial = msgspec.structs.replace(trial, metric=NEW_VOCABULARY_METRIC)
+    return msgspec.structs.replace(finding, trial=trial), verdict.best[finding.cause]
+
+
+def confirmed_finding(findings: list[Finding]) -> Finding | None:
+    """The first of `findings` that is no chance by more than a pair of runs: of a race on top that
+    leaves its verdict in doubt, what may gain is not told."""
+    trials = ((f, f.trial) for f in findings if f.trial)
+    return next((f for f, t in trials if t.is_significant and t.seeds >= MIN_SEEDS), None)
+
+
+def combined_trial_series(
+    series: TrialSeries, effect: TreatmentEffect, curve: InterpolatedCurve | None
+) -> TrialSeries:
+    """A race in which both sides have the remedy of `gain`, until the same time: where it is more
+    steps, both make them. Runs of `race` that are the same here are in the cache of trials.
+
+    `curve`: of the run examined, by length; None where trials are as long as it is. With a remedy
+    that is worth so many times the steps, a trial stands so much further on it.
+    """
+    change = effect.treatment.change
+    return TrialSeries(
+        series.recorded_run,
+        with_changes(series.base, change.keys),
+        round(change.steps * series.steps),
+        series.deadline,
+        series.progress,
+        full_length_factor=change.steps * series.full_length_factor,
+        known_curve=curve,
+        head_start=series.head_start * (effect.equivalent_step_factor or 1.0) / change.steps,
+    )
+
+
+def merge_findings(verdict: Verdict, first: str, more: Sequence[Finding]) -> Verdict:
+    """Each further cause right after the one that it comes on top of, beginning with `first`; one
+    found before gives way to it. `judged` as it is where `first` was not likely enough to be told.
+    """
+    first_finding = next((f for f in verdict.findings if f.cause == first and f.trial), None)
+    if first_finding is None or not more:
+        return verdict
+    names = {f.cause for f in more}
+    rest = [f for f in verdict.findings if f.cause not in names]
+    position = rest.index(first_finding) + 1
+    out: list[OtherCause] = [r for r in verdict.ruled_out if r.cause not in names]
+    return replace(verdict, findings=[*rest[:position], *more, *rest[position:]], ruled_out=out)
+
+
+def _best_reductions(series: TrialSeries) -> dict[str, float]:
+    """The best gain of each cause on the run's own seed, at least 0."""
+    best: dict[str, float] = {}
+    for treatment in series.treatments_run():
+        reductions = series.loss_reductions(treatment)
+        best[treatment.cause] = max([best.get(treatment.cause, 0.0), *reductions[:1]])
+    return best

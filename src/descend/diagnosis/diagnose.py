@@ -1,0 +1,310 @@
+"""A run examined from beginning to end: signals, suspects, race, verdict."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from descend.config import closest_match
+from descend.config_sources import with_changes
+from descend.data.token_store import ignore_progress
+from descend.diagnosis.causes import CAUSES
+from descend.diagnosis.combinations import (
+    best_additional_finding,
+    find_additional_causes,
+    merge_findings,
+)
+from descend.diagnosis.diverged_run import diagnose_divergence
+from descend.diagnosis.limitations import add_untested_causes, describe_normal_run, no_trials_reason
+from descend.diagnosis.measure import measure_run, run_validation_loss
+from descend.diagnosis.measurement import Measurements
+from descend.diagnosis.memorization_check import MAX_TIME_FRACTION, check_memorization
+from descend.diagnosis.ranking import RankedCause, evidence_of, rank_causes
+from descend.diagnosis.recommended_config import load_diagnosis
+from descend.diagnosis.recorded_run import RecordedRun, load_recorded_run
+from descend.diagnosis.result import (
+    DEFAULT_BUDGET,
+    Cost,
+    Diagnosis,
+    Finding,
+    OtherCause,
+    has_trials,
+    trial_budget_seconds,
+)
+from descend.diagnosis.series_evaluation import (
+    add_seeds_until_decided,
+    evaluate_series,
+    limit_to_budget,
+    prioritize,
+    treatment_sequences,
+)
+from descend.diagnosis.treatments import Treatment, control_config
+from descend.diagnosis.trial_series import (
+    FIRST_SERIES_FRACTION,
+    TrialSeries,
+    choose_trial_length,
+    first_round_seconds,
+    num_parallel_trials,
+    run_trial_series,
+)
+from descend.diagnosis.verdict import Verdict, decide_without_trials
+from descend.errors import ConfigError, RunFolderError
+from descend.machine import contention_factor
+from descend.runs.atomic_write import write_file_atomic
+from descend.runs.run_folder import DIAGNOSIS
+from descend.training.process_settings import limit_threads_to_idle_cores
+from descend.units import format_duration
+
+MAX_BUDGET = 100.0
+MAX_CANDIDATES = 9
+"""Causes raced at first; each more makes all trials shorter."""
+
+ProgressCallback = Callable[[str, float], None]
+
+
+def diagnose_run(
+    folder: Path,
+    *,
+    budget: float = DEFAULT_BUDGET,
+    min_seconds: float | None = None,
+    proof: bool = True,
+    on_progress: ProgressCallback = ignore_progress,
+) -> Diagnosis:
+    """Why the run in `folder` does not learn better; nothing is written.
+
+    `budget`: share of the run's own time that trials may take (but `least_seconds` always, one to
+    three minutes by the run's own time);
+    without `proof` the signals alone are read. Raises `RunFolderError` where there is no run.
+    """
+    if not 0 <= budget <= MAX_BUDGET:
+        raise ConfigError(
+            "--budget", f"{budget:g}", f"a share of the run's own time, 0 to {MAX_BUDGET:g}",
+            "0.15 is usual; 1 allows trials that take as long as the run",
+        )  # fmt: skip
+    began = time.monotonic()
+    recorded_run = load_recorded_run(folder, on_progress)
+    on_progress("reading the run", 0.0)
+    with limit_threads_to_idle_cores():
+        measurements = measure_run(recorded_run)
+    ranked_causes = rank_causes(CAUSES, recorded_run.config, measurements)
+    warnings = list(recorded_run.warnings)
+    allowed = trial_budget_seconds(recorded_run.estimated_total_seconds, budget, min_seconds)
+    reason = no_trials_reason(recorded_run, measurements, proof)
+    if proof and recorded_run.store is not None:
+        on_progress("learning by heart", 0.0)
+        with limit_threads_to_idle_cores():
+            learned, said = check_memorization(recorded_run, MAX_TIME_FRACTION * allowed)
+        measurements, warnings = measurements | learned, warnings + said
+    if recorded_run.had_divergence:
+        verdict, said = _diagnose_diverged(
+            recorded_run, ranked_causes, measurements, 0.0 if reason else allowed, on_progress
+        )
+        warnings += [reason] if reason else said
+    elif reason is not None:
+        verdict = decide_without_trials(ranked_causes, measurements)
+        warnings.append(reason)
+    else:
+        verdict, said = _diagnose_by_trials(
+            recorded_run, ranked_causes, measurements, allowed, on_progress
+        )
+        warnings += said
+    if verdict.verdict == "healthy":
+        warnings += describe_normal_run(measurements, folder, reason)
+    seconds = time.monotonic() - began
+    return Diagnosis(
+        run=str(folder),
+        verdict=verdict.verdict,
+        probability=round(verdict.probability, 3),
+        causes=verdict.findings,
+        ruled_out=verdict.ruled_out,
+        measurements=[evidence_of(r, "") for r in measurements.values()],
+        warnings=warnings,
+        cost=Cost(
+            round(seconds, 1), round(seconds / max(recorded_run.estimated_total_seconds, 1e-9), 3)
+        ),
+        untested_reason=reason,
+    )
+
+
+KEPT_EARLIER = (
+    "an earlier diagnosis of this run rests on trials, and this one on none: diagnosis.json keeps "
+    "the earlier one, which --apply and the report follow"
+)
+
+
+def save_diagnosis(diagnosis: Diagnosis) -> Diagnosis:
+    """Write diagnosis.json into the run folder, unless `diagnosis` tried nothing and the one there
+    did; then it is given back with a note that says so."""
+    folder = Path(diagnosis.run)
+    if not has_trials(diagnosis) and _was_tried(folder):
+        return msgspec.structs.replace(diagnosis, warnings=[*diagnosis.warnings, KEPT_EARLIER])
+    content = msgspec.json.format(msgspec.json.encode(diagnosis))
+    write_file_atomic(folder / DIAGNOSIS, content)
+    return diagnosis
+
+
+def _was_tried(folder: Path) -> bool:
+    """Whether a diagnosis with trials stands in `folder`; one that is damaged counts for none."""
+    try:
+        return has_trials(load_diagnosis(folder))
+    except RunFolderError:
+        return False
+
+
+def validate_cause_names(names: list[str]) -> set[str]:
+    """`names` as a set; `ConfigError` for one that is no verdict."""
+    known = [*(c.name for c in CAUSES), "healthy", "unknown"]
+    for name in names:
+        if name not in known:
+            guess = closest_match(name, known)
+            raise ConfigError(
+                "--fail-on", name, "one of " + ", ".join(known),
+                f"did you mean {guess}" if guess else "choose one of those",
+            )  # fmt: skip
+    return set(names)
+
+
+def _diagnose_diverged(
+    recorded_run: RecordedRun,
+    ranked_causes: list[RankedCause],
+    measurements: Measurements,
+    allowed: float,
+    on_progress: ProgressCallback,
+) -> tuple[Verdict, list[str]]:
+    """The verdict on a run whose numbers ran away: that first; then what else is wrong with it,
+    where it was rescued, came to its end and does not run away again, or what more there is to gain
+    with the change that comes past the bad step."""
+    ends = time.monotonic() + allowed
+    verdict, warnings, past = diagnose_divergence(
+        recorded_run, ranked_causes, measurements, allowed, on_progress
+    )
+    if time.monotonic() >= ends:
+        return verdict, warnings
+    if past.again or not recorded_run.finished:
+        if past.treatment is None:
+            return verdict, warnings
+        more = _combine_after_divergence(
+            recorded_run, past.treatment, ranked_causes, measurements, ends, on_progress
+        )
+        return merge_findings(verdict, "diverged", more), warnings
+    others, said = _diagnose_by_trials(
+        recorded_run, ranked_causes, measurements, ends - time.monotonic(), on_progress
+    )
+    out = [r for r in others.ruled_out if r.cause != "diverged"]
+    proved = others.findings
+    if others.verdict == "unknown":
+        doubtful = "it gained, which may be chance"
+        out += [OtherCause(cause=f.cause, reason=doubtful, trial=f.trial) for f in proved]
+        proved = []
+    return replace(verdict, findings=verdict.findings + proved, ruled_out=out), warnings + said
+
+
+def _combine_after_divergence(
+    recorded_run: RecordedRun,
+    treatment: Treatment,
+    ranked_causes: list[RankedCause],
+    measurements: Measurements,
+    ends: float,
+    on_progress: ProgressCallback,
+) -> list[Finding]:
+    """Further remedies of a run that ran away, on top of the mildest change with which it does not:
+    to stay finite is not yet to learn."""
+    base, remaining_seconds = (
+        with_changes(control_config(recorded_run), treatment.change.keys),
+        ends - time.monotonic(),
+    )
+    sequences = prioritize(treatment_sequences(recorded_run, base, ranked_causes, measurements))
+    steps, count = choose_trial_length(
+        recorded_run, base, sequences[:MAX_CANDIDATES], remaining_seconds
+    )
+    series = TrialSeries(recorded_run, base, steps, ends, on_progress)
+    run_trial_series(series, series.long_enough_for(sequences)[:count], "trying on top of it")
+    best = best_additional_finding(series, ["diverged"], ranked_causes, measurements)
+    if best is None:
+        return []
+    first, effect = best
+    more = find_additional_causes(
+        series, effect, ["diverged", first.cause], ranked_causes, measurements, None
+    )
+    return [first, *more.findings]
+
+
+def _diagnose_by_trials(
+    recorded_run: RecordedRun,
+    ranked_causes: list[RankedCause],
+    measurements: Measurements,
+    allowed: float,
+    on_progress: ProgressCallback,
+) -> tuple[Verdict, list[str]]:
+    """The verdict by trial, and what to say of the trials."""
+    base = control_config(recorded_run)
+    everyone = prioritize(
+        treatment_sequences(recorded_run, recorded_run.config, ranked_causes, measurements)
+    )
+    began = time.monotonic()
+    steps, count = choose_trial_length(
+        recorded_run, base, everyone[:MAX_CANDIDATES], FIRST_SERIES_FRACTION * allowed
+    )
+    series = TrialSeries(
+        recorded_run, base, steps, began + FIRST_SERIES_FRACTION * allowed, on_progress
+    )
+    run_fraction = series.run_fraction
+    tested = series.long_enough_for(everyone)
+    sequences = tested[:count]
+    # The first round is not cut short, and takes longer beside other programs.
+    first_round = first_round_seconds(recorded_run, base, sequences, steps)
+    max_seconds = max(allowed, first_round * contention_factor(num_parallel_trials(base)))
+    on_progress(
+        f"trying {len(sequences)} changes, each on {run_fraction:.0%} of the run, for about "
+        f"{format_duration(max_seconds)}", 0.0,
+    )  # fmt: skip
+    run_trial_series(series, sequences, "trying")
+    control = series.make_spec(None, series.seed)
+    own = (
+        run_validation_loss(recorded_run, control.evaluation_tokens)
+        if control and steps < recorded_run.total_steps
+        else None
+    )
+    verdict = evaluate_series(series, ranked_causes, measurements, own)
+    series.deadline = began + allowed
+    rest = limit_to_budget(series, tested[count:])
+    if verdict.best_effect is None and rest:
+        # Nothing is called healthy while there is time to try what was suspected least.
+        run_trial_series(series, rest, "trying the rest")
+        verdict = evaluate_series(series, ranked_causes, measurements, own)
+    if verdict.best_effect is not None:  # which of two proved remedies comes first is worth less
+        series.deadline = (
+            began + FIRST_SERIES_FRACTION * allowed
+        )  # than what is found on top of them
+    verdict = add_seeds_until_decided(series, ranked_causes, measurements, own, verdict)
+    series.deadline = began + allowed
+    warnings = [
+        f"each trial: {steps * recorded_run.tokens_per_step:,} tokens, {run_fraction:.0%} of the run, its "
+        "schedule over exactly these; the same seed, data order and held-out tokens on both sides"
+    ]
+    if run_fraction < 1:
+        warnings.append(
+            "trials shorter than the run: gains are as measured, and beside them what is expected "
+            "of them at full length"
+        )
+    tested_causes: Collection[str] = ()
+    if verdict.verdict != "unknown" and verdict.best_effect is not None:
+        if series.remaining_seconds() > 0:
+            best, names = verdict.best_effect, [verdict.best_effect.treatment.cause]
+            spared = {
+                f.cause for f in verdict.findings if f.trial is None or not f.recommended_config
+            }
+            more = find_additional_causes(
+                series, best, names, ranked_causes, measurements, own, spared
+            )
+            verdict, tested_causes = (
+                merge_findings(verdict, best.treatment.cause, more.findings),
+                more.tested_causes,
+            )
+        else:
+            warnings.append("no second race after the best remedy: the time allowed was spent")
+    return add_untested_causes(verdict, everyone, series, tested_causes), warnings

@@ -1,0 +1,217 @@
+"""A run whose numbers ran away, rescued or not: what comes past the bad step."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from descend.diagnosis.measurement import Measurements
+from descend.diagnosis.ranking import RankedCause, supporting_evidence
+from descend.diagnosis.recorded_run import RecordedRun, divergence_threshold
+from descend.diagnosis.result import Evidence, Finding, OtherCause, PairedTrial
+from descend.diagnosis.treatments import Treatment, control_config, recommended_changes
+from descend.diagnosis.trial_series import (
+    TrialSeries,
+    best_validation_point,
+    fits_in_budget,
+    num_parallel_trials,
+    seconds_for,
+)
+from descend.diagnosis.verdict import Verdict
+from descend.trials.trial_spec import TrialResult
+from descend.units import format_duration
+
+ProgressCallback = Callable[[str, float], None]
+
+LENGTH_PAST_FAILURE = 2.0
+"""A remedy must come to twice the step at which the run diverged (diagnosis notes, 3b)."""
+MIN_STEPS = 100
+WHOLE_RUNS = 0.5
+"""Share of the time allowed for which all changes are tried in runs of full length: which of them
+learns best shows there."""
+LOSS_TOLERANCE_NATS = 0.02
+"""Of the loss, that a milder remedy may end higher than the best and still be preferred."""
+
+
+@dataclass(frozen=True)
+class DivergenceTrials:
+    """What came of trying to get past the bad step."""
+
+    trial: PairedTrial | None = None
+    """Of the mildest change that came past it; None where none did, or nothing was tried."""
+    treatment: Treatment | None = None
+    """That change."""
+    again: bool = True
+    """Whether the run would run away again, as far as was tried."""
+    warnings: tuple[str, ...] = ()
+
+
+def diagnose_divergence(
+    recorded_run: RecordedRun,
+    ranked_causes: Sequence[RankedCause],
+    measurements: Measurements,
+    allowed: float,
+    on_progress: ProgressCallback,
+) -> tuple[Verdict, list[str], DivergenceTrials]:
+    """`diverged`, where it began, and the mildest change that comes past it; what to say of it.
+
+    `allowed`: seconds for trials, of which the first are made whatever they take.
+    """
+    ranked_cause = next(s for s in ranked_causes if s.cause.name == "diverged")
+    warnings = []
+    if recorded_run.diverged:
+        times = f" and {len(recorded_run.rollbacks)} rescues" if recorded_run.rollbacks else ""
+        warnings = [f"training stopped after {len(recorded_run.steps)} steps{times}"]
+    past = (
+        _try(recorded_run, ranked_cause, measurements, allowed, on_progress)
+        if allowed > 0
+        else DivergenceTrials()
+    )
+    finding = Finding(
+        cause="diverged",
+        probability=0.99,
+        evidence=[
+            _first_bad(recorded_run),
+            *_rollback_evidence(recorded_run),
+            *supporting_evidence(ranked_cause.cause, measurements),
+        ],
+        recommended_config=recommended_changes(
+            recorded_run, control_config(recorded_run), past.treatment.change
+        )
+        if past.treatment
+        else {},
+        advice=ranked_cause.cause.advice,
+        trial=past.trial,
+    )
+    out = [
+        OtherCause(cause=s.cause.name, reason=_why_open(recorded_run), is_untested=True)
+        for s in ranked_causes
+        if s.cause.name != "diverged"
+    ]
+    return Verdict("diverged", 0.99, [finding], out, None), [*warnings, *past.warnings], past
+
+
+def _why_open(recorded_run: RecordedRun) -> str:
+    """Of every other cause, why it is not looked into."""
+    if not recorded_run.rollbacks:
+        return "the run diverged before it could show"
+    return "the run was rescued on its way, which is to be mended before anything else is tried"
+
+
+def _first_bad(recorded_run: RecordedRun) -> Evidence:
+    """The first step that was not as it should be, and what was found there."""
+    if recorded_run.rollbacks:
+        step, problem = recorded_run.rollbacks[0].failed_step, recorded_run.rollbacks[0].problem
+    elif recorded_run.first_exploded_step is not None:
+        step = recorded_run.first_exploded_step
+        problem = f"a loss far above that of guessing, which is {math.log(recorded_run.shape.vocab_size):.1f}"
+    else:
+        step = 1 + (recorded_run.stopped.step if recorded_run.stopped else len(recorded_run.steps))
+        problem = recorded_run.stopped.problem if recorded_run.stopped else ""
+    problem = problem or "a loss or gradient that is not a finite number"
+    return Evidence("first_bad_step", float(step), "of the run", (None, None), problem)
+
+
+def _rollback_evidence(recorded_run: RecordedRun) -> list[Evidence]:
+    """How often the run was rescued, and what it took in the end."""
+    if not recorded_run.rollbacks:
+        return []
+    last = recorded_run.rollbacks[-1]
+    done = {
+        "skip": f"{last.value:.0f} batches left out",
+        "clip": f"clipping at {last.value:g}",
+        "rate": f"the rate times {last.value:.2g}",
+    }[last.adjustment]
+    why = f"the last time with {done}"
+    return [Evidence("rescues", float(len(recorded_run.rollbacks)), "times", (None, 0.0), why)]
+
+
+def _has_diverged(result: TrialResult) -> bool:
+    """Whether a trial did: to numbers that are not finite, or far above guessing."""
+    far = divergence_threshold(result.vocab_size)
+    return result.diverged_step is not None or result.validation_loss > far
+
+
+def _try(
+    recorded_run: RecordedRun,
+    ranked_cause: RankedCause,
+    measurements: Measurements,
+    allowed: float,
+    on_progress: ProgressCallback,
+) -> DivergenceTrials:
+    base, step = control_config(recorded_run), round(_first_bad(recorded_run).value) - 1
+    treatments = [
+        Treatment("diverged", change)
+        for change in ranked_cause.cause.treatments(recorded_run.config, measurements)
+    ]
+    series = TrialSeries(
+        recorded_run,
+        base,
+        max(recorded_run.total_steps, 1),
+        time.monotonic() + allowed,
+        on_progress,
+    )
+    if seconds_for(series, [None, *treatments]) > WHOLE_RUNS * allowed:
+        series.steps = min(series.steps, max(round(LENGTH_PAST_FAILURE * step), MIN_STEPS))
+    steps = series.steps
+    # The mildest first, as many as there are cores; the rest while there is time.
+    together = max(2, num_parallel_trials(base))
+    candidates: list[Treatment | None] = [None, *treatments]
+    seconds = seconds_for(series, candidates[:together])
+    on_progress(
+        f"trying up to {len(treatments)} changes, the first for about {format_duration(seconds)}",
+        0.0,
+    )
+    for index in range(0, len(candidates), together):
+        some = candidates[index : index + together]
+        if index and not fits_in_budget(series, some):
+            break
+        series.run([(treatment, series.seed) for treatment in some], "trying")
+    control = series.results[None, series.seed]
+    came_past = [
+        (treatment, result)
+        for treatment in treatments
+        if (result := series.results.get((treatment, series.seed))) and not _has_diverged(result)
+    ]
+    warnings = []
+    num_untested = sum(
+        (x, series.seed) not in series.results and x not in series.invalid_treatments
+        for x in treatments
+    )
+    if num_untested:
+        warnings.append(
+            f"{num_untested} of {len(treatments)} changes were not tried: --budget allows no more"
+        )
+    again = _has_diverged(control)
+    if not again:
+        warnings.append(
+            f"the same settings did not diverge again within {steps} steps of a schedule of that "
+            "length: it hangs on the length, or on chance"
+        )
+    if not came_past:
+        return DivergenceTrials(
+            again=again, warnings=(*warnings, "none of the changes tried came past it")
+        )
+    best = min(best_validation_point(o)[0] for _, o in came_past)
+    treatment, result = next(
+        (x, o)
+        for x, o in came_past
+        if best_validation_point(o)[0] <= best * (1 + LOSS_TOLERANCE_NATS)
+    )
+    trial = PairedTrial(
+        metric="held-out loss, nats per token",
+        change=treatment.change.label,
+        control=best_validation_point(control)[0],
+        treatment=best_validation_point(result)[0],
+        loss_reduction=best_validation_point(control)[0] - best_validation_point(result)[0],
+        ci95=None,
+        p_holm=1.0,
+        seeds=1,
+        tokens=result.tokens,
+        run_fraction=steps / max(recorded_run.total_steps, 1),
+        seconds=series.seconds,
+        cost_factor=result.seconds / max(control.seconds, 1e-9),
+    )
+    return DivergenceTrials(trial, treatment, again, tuple(warnings))

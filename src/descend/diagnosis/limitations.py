@@ -1,0 +1,103 @@
+"""What was not tried and why, and what is worth knowing of a run with nothing wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from descend.diagnosis.causes.undertrained import STILL_FALLING
+from descend.diagnosis.measurement import Measurements, measurement_value
+from descend.diagnosis.recorded_run import RecordedRun
+from descend.diagnosis.reference_ranges import reference_range
+from descend.diagnosis.result import OtherCause
+from descend.diagnosis.treatments import Treatment
+from descend.diagnosis.trial_series import TrialSeries
+from descend.diagnosis.verdict import Verdict
+from descend.trials.trial_spec import parent_weights_file
+from descend.units import quoted
+
+MIN_VALIDATION_TOKENS = 1000
+"""Held-out tokens under which no difference between two runs can be told from chance: 0.1 nat is
+one standard error there."""
+
+
+def no_trials_reason(
+    recorded_run: RecordedRun, measurements: Measurements, proof: bool
+) -> str | None:
+    """Why nothing can be tried, or None."""
+    if recorded_run.store is None:
+        return "nothing was tried: the text is not at hand; put it back where the run read it"
+    if recorded_run.info.parent and not parent_weights_file(recorded_run.info.parent).is_file():
+        return (
+            f"nothing was tried: the model that the run went on from is not at {recorded_run.info.parent} "
+            "(as seen from this folder)"
+        )
+    if not proof:
+        return (
+            "nothing was tried, as asked: the verdict rests on the signals alone; without "
+            "--no-proof changes are tried"
+        )
+    if (
+        not recorded_run.had_divergence
+        and measurement_value(measurements, "validation_tokens") < MIN_VALIDATION_TOKENS
+    ):
+        return (
+            f"nothing was tried: on {measurement_value(measurements, 'validation_tokens'):.0f} held-out tokens no "
+            "difference between two runs can be told from chance; train on more text, or with a "
+            f"larger --validation-fraction, so that {MIN_VALIDATION_TOKENS:,} are held out"
+        )
+    return None
+
+
+def add_untested_causes(
+    verdict: Verdict,
+    treatment_sequences: list[list[Treatment]],
+    series: TrialSeries,
+    tested_causes: Collection[str],
+) -> Verdict:
+    """`judged`, saying of what could have been raced and was not that it was not tried, and why.
+
+    `ladders`: what could have been; `raced`: causes tried on top of the best remedy of `race`.
+    """
+    weakest_changes = {sequence[0].cause: sequence[0].change for sequence in treatment_sequences}
+    reasons = {treatment.cause: reason for treatment, reason in series.invalid_treatments.items()}
+
+    def mark_untested(out: OtherCause) -> OtherCause:
+        if out.trial is not None or out.cause not in weakest_changes or out.cause in tested_causes:
+            return out
+        change, untested_reason = weakest_changes[out.cause], reasons.get(out.cause, out.reason)
+        if series.too_short_for(change):
+            untested_reason = (
+                f"{change.label} shows only in trials of {change.min_run_fraction:.0%} of the run and "
+                "more"
+            )
+        return msgspec.structs.replace(out, reason=untested_reason, is_untested=True)
+
+    return replace(verdict, ruled_out=[mark_untested(out) for out in verdict.ruled_out])
+
+
+def describe_normal_run(
+    measurements: Measurements, folder: Path, untested_reason: str | None
+) -> list[str]:
+    """What is worth knowing of a run with nothing wrong; `untried`: why that is not proved."""
+    lines = []
+    gap, falls = (
+        measurement_value(measurements, "generalisation_gap"),
+        measurement_value(measurements, "last_epoch_gain"),
+    )
+    _, usual = reference_range("generalisation_gap")
+    if usual is not None and gap >= usual:
+        fault = "" if untested_reason else "no setting is at fault, and "
+        lines.append(
+            f"text it trained on is {gap:.2f} nats easier for it than held-out text: {fault}if "
+            "anything helps, it is more text of the same kind"
+        )
+    if untested_reason and falls >= STILL_FALLING:  # else twice the steps were tried
+        lines.append(
+            f"the held-out loss still fell by {falls:.2f} nats in the last epoch, so more epochs "
+            f"may help: descend forecast {quoted(folder)}"
+        )
+    return lines

@@ -1,0 +1,91 @@
+"""What a diagnosis prescribes, as settings for the next run. Needs no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from descend.config_sources import drop_implied_schedule
+from descend.diagnosis.result import Diagnosis, Finding
+from descend.errors import RunFolderError
+from descend.guard import decode_json, read_regular
+from descend.runs.run_folder import DIAGNOSIS, read_info
+from descend.units import quoted
+
+NOT_INHERITED = (
+    "save_dir", "device", "precision", "attention", "compile", "threads", "log_level",
+)  # fmt: skip
+"""Of where and how a run is made, not of what it learns."""
+
+
+def load_diagnosis(run: Path) -> Diagnosis:
+    """diagnosis.json of `run`; `RunFolderError` where there is none or it is damaged."""
+    try:
+        return decode_json(read_regular(run / DIAGNOSIS), Diagnosis)
+    except FileNotFoundError:
+        raise RunFolderError(
+            str(run), "no diagnosis.json", "a run that was diagnosed",
+            f"run `descend diagnose {quoted(run)}` first",
+        ) from None  # fmt: skip
+    except (msgspec.DecodeError, OSError) as problem:
+        raise RunFolderError(
+            str(run / DIAGNOSIS), f"a damaged file ({problem})", "a diagnosis",
+            f"run `descend diagnose {quoted(run)}` again",
+        ) from None  # fmt: skip
+
+
+def merge_recommendations(diagnosis: Diagnosis) -> dict[str, Any]:
+    """The settings of all remedies that hold together: the first cause's and what came on top."""
+    keys: dict[str, Any] = {}
+    for finding in compatible_causes(diagnosis):
+        keys |= finding.recommended_config
+    return keys
+
+
+def compatible_causes(diagnosis: Diagnosis) -> list[Finding]:
+    """The causes whose remedies hold together."""
+    findings: list[Finding] = []
+    for finding in diagnosis.causes:
+        if not finding.recommended_config or finding.trial is None:
+            continue
+        after = finding.trial.applied_causes
+        if not findings or (after and set(after) <= {f.cause for f in findings}):
+            findings.append(finding)
+    return findings
+
+
+def requested_run_config(run: Path) -> dict[str, Any]:
+    """The settings that `run` was asked for; what was left open stays open."""
+    info = read_info(run)
+    requested_config = {
+        k: v for k, v in info.requested_config.items() if v is not None and k not in NOT_INHERITED
+    }
+    return drop_implied_schedule(requested_config) | {
+        "corpus_dir": info.resolved_config["corpus_dir"]
+    }
+
+
+def make_changed_config(run: Path, changes: dict[str, Any]) -> dict[str, Any]:
+    """The settings that `run` was asked for, with `changes`."""
+    config = requested_run_config(run) | changes
+    if "vocab_size" in changes:  # a tokenizer that was given has a size of its own
+        config.pop("vocab_path", None)
+    return config
+
+
+def recommended_run_config(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings for a new run after the diagnosis of `run`, and which of them it changes.
+
+    Raises `RunFolderError` where nothing was prescribed.
+    """
+    diagnosis = load_diagnosis(run)
+    changes = merge_recommendations(diagnosis)
+    if not changes:
+        said = diagnosis.causes[0].advice if diagnosis.causes else "nothing to change"
+        raise RunFolderError(
+            str(run), f"a diagnosis ({diagnosis.verdict}) that prescribes no setting: {said}",
+            "one that does", "follow it, or leave --apply out",
+        )  # fmt: skip
+    return make_changed_config(run, changes), changes

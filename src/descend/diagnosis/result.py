@@ -1,0 +1,149 @@
+"""What a diagnosis says: the records behind `diagnose --json` and diagnosis.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+SCHEMA = 1
+DEFAULT_BUDGET = 0.15
+"""Share of the run's own training time that its trials may take, unless told otherwise."""
+
+MIN_BUDGET_SECONDS, MAX_MIN_BUDGET_SECONDS, MIN_BUDGET_RUN_MULTIPLE = 60.0, 180.0, 20.0
+"""That trials may always take, since a run of seconds would otherwise allow none at all: so
+many times the run, at least and at most so long. Sixty seconds of one core are what the scores of
+docs/diagnosis_benchmark.md are made with, of runs of one to five."""
+
+
+def trial_budget_seconds(
+    full: float, budget: float = DEFAULT_BUDGET, min_seconds: float | None = None
+) -> float:
+    """Seconds that the trials of a run of `full` seconds may take: its share, or at the least
+    `least` (None: what every run is given)."""
+    if min_seconds is None:
+        min_seconds = min(
+            max(MIN_BUDGET_RUN_MULTIPLE * full, MIN_BUDGET_SECONDS), MAX_MIN_BUDGET_SECONDS
+        )
+    return max(budget * full, min_seconds)
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """A number and why it speaks for (or is told beside) a cause."""
+
+    metric: str
+    value: float
+    unit: str
+    healthy_range: tuple[float | None, float | None]
+    reason: str
+    ci95: tuple[float, float] | None = None
+    """Of `value`, where it is an estimate that has one."""
+
+
+NEW_VOCABULARY_METRIC = "held-out loss, nats per token of the new vocabulary"
+"""Metric of a second trial where the first changed the vocabulary: its tokens are of another size
+than those of the first trial."""
+
+
+class PairedTrial(msgspec.Struct, frozen=True, kw_only=True):
+    """A cause's remedy against the run's own settings: equal seed, data order and evaluation.
+
+    `gain` is control minus treated in `metric` (of what was taken away on purpose, such as half the
+    text, treated minus control: what that costs), `ci95` its 95 % interval; over `seeds` pairs of
+    runs of `tokens` training tokens each (control's), `seconds` of training for all of them, as
+    `Outcome` counts them.
+    """
+
+    metric: str
+    change: str
+    control: float
+    treatment: float
+    loss_reduction: float
+    ci95: tuple[float, float] | None
+    p_holm: float
+    """Chance of such a gain if the change did nothing, after Holm's correction over all raced."""
+    seeds: int
+    tokens: int
+    run_fraction: float
+    """The control's length as a share of the run that is diagnosed (1: as long)."""
+    seconds: float
+    cost_factor: float
+    """Training time of the treated run over the control's."""
+    loss_reduction_at_equal_time: float | None = None
+    """Where the remedy costs time: the gain over a control that trains as long in seconds."""
+    extrapolated_loss_reduction: float | None = None
+    """Where the trial is shorter than the run: the gain expected at its full length (nats)."""
+    is_significant: bool | None = None
+    """Whether the gain is no chance and large enough in a run of full length, as the doctor judges
+    it; None where that was not judged."""
+    is_inconclusive: bool = False
+    """The gain is as large as would count in a run of full length, and may be chance."""
+    applied_causes: list[str] = []
+    """Causes whose remedies both sides already had (for the second fault of a double one)."""
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """A cause that holds: how likely, why, what to do."""
+
+    cause: str
+    probability: float
+    """That its remedy is the best worth having; beside text that is short, the best setting."""
+    evidence: list[Evidence]
+    recommended_config: dict[str, Any]
+    advice: str
+    """What to do, as a sentence; some remedies are no setting."""
+    trial: PairedTrial | None = None
+
+
+class OtherCause(msgspec.Struct, frozen=True, kw_only=True):
+    """A cause that does not hold, or is not the one, and the number that says so."""
+
+    cause: str
+    reason: str
+    trial: PairedTrial | None = None
+    is_untested: bool = False
+    """Others were raced and it was not: less spoke for it, or no trial so short could show it."""
+
+    @property
+    def is_inconclusive(self) -> bool:
+        """Whether its trial left it undecided."""
+        return self.trial is not None and self.trial.is_inconclusive
+
+    @property
+    def also_improves(self) -> bool:
+        """Whether its remedy gained as well, and would count by itself: less than that of the cause
+        found, so it is not known what is left of that gain once this one is mended."""
+        return self.trial is not None and bool(self.trial.is_significant)
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """What the diagnosis took; `fraction_of_run` is `seconds` over the run's own training time."""
+
+    seconds: float
+    fraction_of_run: float
+
+
+class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
+    """`diagnose --json`. `verdict`: `healthy`, `unknown`, or the first of `causes`."""
+
+    run: str
+    verdict: str
+    probability: float
+    """Of the verdict; see docs/diagnose.md for what it counts."""
+    causes: list[Finding]
+    ruled_out: list[OtherCause]
+    measurements: list[Evidence]
+    """All that was read off the run, for `--explain`."""
+    warnings: list[str]
+    """What could not be looked at, and why; how long the trials were."""
+    cost: Cost
+    untested_reason: str | None = None
+    """Why nothing was tried, and what would let it be, as a sentence; None where trials were made.
+    Of notes it is one."""
+    schema: int = SCHEMA
+
+
+def has_trials(diagnosis: Diagnosis) -> bool:
+    """Whether any trial was made at all."""
+    findings: list[Finding | OtherCause] = [*diagnosis.causes, *diagnosis.ruled_out]
+    return any(one.trial is not None for one in findings)

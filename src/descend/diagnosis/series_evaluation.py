@@ -1,0 +1,119 @@
+"""One round of the race: who enters, and what it says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from descend.config import RunConfig
+from descend.diagnosis.causes import CAUSES
+from descend.diagnosis.effects import TreatmentEffect, estimate_effects
+from descend.diagnosis.measurement import Measurements
+from descend.diagnosis.ranking import RankedCause
+from descend.diagnosis.recorded_run import RecordedRun
+from descend.diagnosis.treatments import Treatment, recommended_changes
+from descend.diagnosis.trial_series import SEEDS, TrialSeries, fits_in_budget
+from descend.diagnosis.verdict import Verdict, best_effect_per_cause, decide_verdict
+
+FIXED_BY_PARENT = ("embed_dim", "max_seq_len", "vocab_size")
+"""What a run that went on from another model cannot change."""
+NUM_FINALISTS = 2
+"""Remedies that are given more seeds where three leave the verdict in doubt."""
+CONFIDENT_PROBABILITY = 0.8
+"""Probability of a verdict from which it is in no doubt."""
+NUM_TOP_CAUSES = 4
+"""Of them by suspicion alone; then those that the guide asks for, then the rest."""
+
+
+def treatment_sequences(
+    recorded_run: RecordedRun,
+    config: RunConfig,
+    ranked_causes: list[RankedCause],
+    measurements: Measurements,
+) -> list[list[Treatment]]:
+    """The remedies to race, a ladder a cause, the most suspected first."""
+    fixed = set(FIXED_BY_PARENT) if recorded_run.info.parent else set()
+    sequences = []
+    for ranked_cause in ranked_causes:
+        if ranked_cause.exclusion_reason is None and ranked_cause.cause.name != "diverged":
+            changes = ranked_cause.cause.treatments(config, measurements)
+            allowed = [c for c in changes if not fixed & c.keys.keys()]
+            if allowed:
+                sequences.append(
+                    [
+                        Treatment(ranked_cause.cause.name, change, ranked_cause.cause.is_costly)
+                        for change in allowed
+                    ]
+                )
+    return sequences
+
+
+def prioritize(sequences: list[list[Treatment]]) -> list[list[Treatment]]:
+    """Whom to race first: the most suspected few, then what the guide asks for, then the others."""
+    always_tried_causes = {c.name for c in CAUSES if c.always_try}
+    first, rest = sequences[:NUM_TOP_CAUSES], sequences[NUM_TOP_CAUSES:]
+    return first + sorted(rest, key=lambda sequence: sequence[0].cause not in always_tried_causes)
+
+
+def limit_to_budget(series: TrialSeries, sequences: list[list[Treatment]]) -> list[list[Treatment]]:
+    """As many of `ladders` as can be tried in the time that is left."""
+    count = len(sequences)
+    while count and not fits_in_budget(
+        series, [None, *(sequence[0] for sequence in sequences[:count])]
+    ):
+        count -= 1
+    return sequences[:count]
+
+
+def evaluate_series(
+    series: TrialSeries,
+    ranked_causes: list[RankedCause],
+    measurements: Measurements,
+    own: float | None,
+) -> Verdict:
+    """The verdict by all that was raced so far; `own` as in `all_gains`."""
+    effects = estimate_effects(series, own)
+    prescriptions = _prescriptions(series, effects)
+    return decide_verdict(ranked_causes, measurements, effects, prescriptions, series.run_fraction)
+
+
+def _prescriptions(
+    series: TrialSeries, effects: list[TreatmentEffect]
+) -> dict[str, dict[str, Any]]:
+    """The settings of each cause's best remedy; what only takes away is no remedy."""
+    direct_effects = [g for g in effects if not g.treatment.change.is_ablation]
+    return {
+        name: recommended_changes(
+            series.recorded_run, series.base, effect.treatment.change, series.full_length_factor
+        )
+        for name, effect in best_effect_per_cause(direct_effects).items()
+        if effect.is_significant
+    }
+
+
+def add_seeds_until_decided(
+    series: TrialSeries,
+    ranked_causes: list[RankedCause],
+    measurements: Measurements,
+    own: float | None,
+    verdict: Verdict,
+) -> Verdict:
+    """`judged` after more seeds for its contenders, while it is in doubt and time is left.
+
+    A cause that is sure enough is in no doubt; that a run is healthy is, as long as a remedy that
+    may be chance gained as much as would count.
+    """
+    for seed in series.seeds[SEEDS:]:
+        treatments = [None, *(effect.treatment for effect in verdict.finalists[:NUM_FINALISTS])]
+        if verdict.probability >= CONFIDENT_PROBABILITY and verdict.verdict not in (
+            "unknown",
+            "healthy",
+        ):
+            break
+        if len(treatments) == 1 or not fits_in_budget(series, treatments):
+            break
+        early = series.seeds[1:SEEDS]  # of one that was not among the best few at first
+        series.run(
+            [(treatment, s) for s in (*early, seed) for treatment in treatments], "more seeds"
+        )
+        verdict = evaluate_series(series, ranked_causes, measurements, own)
+    return verdict

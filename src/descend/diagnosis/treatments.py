@@ -1,0 +1,191 @@
+"""From a change to the run that tries it: what differs from the control, and what may not."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from descend.config import RunConfig, make_config
+from descend.config_sources import with_changes
+from descend.data.token_store import prepare_documents, prepare_tokens
+from descend.diagnosis.cause import TreatmentChange
+from descend.diagnosis.recorded_run import RecordedRun
+from descend.runs.run_folder import TOKENIZER
+from descend.training.recipe import WARMUP_FRACTION
+from descend.training.training_run import load_or_train_tokenizer
+from descend.trials.paired_stats import MIN_EFFECT_NATS, MIN_RELATIVE_EFFECT
+from descend.trials.trial_spec import EVALUATION_TOKENS, TrialSpec, make_trial_spec
+
+NUM_EVALUATIONS = 6
+"""Looks at the held-out text where the run makes several passes: the best is what is kept."""
+
+SEVERAL_EPOCHS = 2.0
+"""Passes over the text within a trial from which it may be past its best before its end."""
+MIN_EVALUATION_TOKENS, EVALUATION_TOKEN_FRACTION = 8_192, 0.25
+"""Held-out tokens that a trial is judged on: a quarter of those it trains on, between these and
+`EVALUATION_TOKENS`. Both sides are judged on the same, so fewer will do for a difference."""
+
+RESIZING = {"batch_size", "seq_len", "epoch", "max_steps"}
+"""Keys that give a run another number of steps."""
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """A change of one cause: one runner of a race, known by its label."""
+
+    cause: str
+    change: TreatmentChange
+    is_costly: bool = False
+    """As of its cause: it costs training time or text, and helps nearly every run a little."""
+
+    def __hash__(self) -> int:
+        return hash((self.cause, self.change.label))
+
+    @property
+    def cost_doublings(self) -> float:
+        """How often it doubles what is spent: four times the steps do it twice. 0 where it is
+        free."""
+        return max(1.0, math.log2(self.change.steps)) if self.is_costly else 0.0
+
+    @property
+    def cost_weight(self) -> float:
+        """What a nat that it gains is worth."""
+        return float(COSTLY_EFFECT_WEIGHT**self.cost_doublings)
+
+
+COSTLY_EFFECT_WEIGHT = 0.8
+"""What a nat is worth that costs as much time or text again, against one that is free. First
+guess."""
+
+MIN_RELATIVE_EFFECT_AT_LOW_LOSS = 0.01
+"""Of the loss, in place of `LEAST_NATS` where a token carries under a nat: a hundredth of a nat
+would be a large part of it there."""
+MIN_RELATIVE_COSTLY_EFFECT = 0.03
+"""Of the loss, that a remedy must gain which costs as much time or text again: nearly every run
+gains a little by more. Origin: healthy tiny runs gain up to 3 % by twice the passes
+(benchmarks/results/diagnosis); that of the benchmark's labels too."""
+
+
+def min_effect_nats(treatment: Treatment, loss: float) -> float:
+    """Nats from which a gain of `lane` over a control of that `loss` is worth a word."""
+    free = max(
+        MIN_RELATIVE_EFFECT * loss, min(MIN_EFFECT_NATS, MIN_RELATIVE_EFFECT_AT_LOW_LOSS * loss)
+    )
+    return max(free, MIN_RELATIVE_COSTLY_EFFECT * loss * treatment.cost_doublings)
+
+
+def control_config(recorded_run: RecordedRun) -> RunConfig:
+    """The run's own settings as a trial takes them: its very tokenizer, and as it computed."""
+    keys: dict[str, Any] = {
+        "vocab_path": str((recorded_run.folder / TOKENIZER).resolve()),
+        "precision": recorded_run.execution.precision,
+        "device": recorded_run.execution.device
+        if recorded_run.execution.device == "cpu"
+        else "auto",
+        # How attention was computed stays as asked: what was quickest that day rounds otherwise,
+        # and a trial is to come out the same for the same run made again.
+        "compile": "auto",
+        "threads": None,
+        "save_dir": None,
+    }
+    return make_config(recorded_run.config.model_dump() | keys)
+
+
+def make_treatment_spec(
+    recorded_run: RecordedRun,
+    base: RunConfig,
+    change: TreatmentChange | None,
+    steps: int,
+    seed: int,
+) -> TrialSpec:
+    """The run that tries `change` on `base`, as long as `steps` steps of the run examined.
+
+    Equal tokens: a step of another size changes the number of steps. Where the vocabulary
+    changes, equal bytes. Warmup keeps its share of the run.
+    """
+    config = with_changes(base, change.keys if change else {})
+    tokens = steps * recorded_run.tokens_per_step * (change.steps if change else 1.0)
+    if change is not None and "vocab_size" in change.keys:
+        tokens *= _tokens_for_the_same_bytes(recorded_run, config)
+    count = max(1, round(tokens / (config.batch_size * config.seq_len)))
+    assert recorded_run.store is not None
+    num_epochs = tokens / len(recorded_run.store.train)
+    own = steps * recorded_run.tokens_per_step
+    return make_trial_spec(
+        make_config(_as_long(recorded_run, config, count).model_dump() | {"seed": seed}),
+        steps=count,
+        train_fraction=change.train_fraction if change else 1.0,
+        evaluate_every=max(1, count // NUM_EVALUATIONS) if num_epochs > SEVERAL_EPOCHS else None,
+        evaluation_tokens=min(
+            EVALUATION_TOKENS, max(MIN_EVALUATION_TOKENS, round(EVALUATION_TOKEN_FRACTION * own))
+        ),
+        parent=recorded_run.info.parent,
+    )
+
+
+def _as_long(recorded_run: RecordedRun, config: RunConfig, steps: int) -> RunConfig:
+    """`config` with the warmup that fits so many steps."""
+    warmup = round(_warmup_fraction(recorded_run, config) * steps)
+    return make_config(config.model_dump() | {"warmup_steps": warmup})
+
+
+def _warmup_fraction(recorded_run: RecordedRun, config: RunConfig) -> float:
+    """Share of a run of `config` that its rate rises: as of the run examined, whose steps
+    `warmup_steps` counts; the usual share where it is left open."""
+    if config.warmup_steps is None:
+        return WARMUP_FRACTION
+    return config.warmup_steps / max(recorded_run.total_steps, 1)
+
+
+def _tokens_for_the_same_bytes(recorded_run: RecordedRun, config: RunConfig) -> float:
+    """Tokens of the same text under the tokenizer of `config`, over those of the run's own."""
+    assert recorded_run.store is not None
+    text = prepare_documents(config)
+    other = prepare_tokens(text, load_or_train_tokenizer(config, text))
+    return len(other.train) / max(len(recorded_run.store.train), 1)
+
+
+def recommended_changes(
+    recorded_run: RecordedRun, base: RunConfig, change: TreatmentChange, longer: float = 1.0
+) -> dict[str, Any]:
+    """The keys of `change` that differ from the run's own, as they are for a run of full length.
+
+    A full run of `base` is `longer` times as long as the run examined.
+    """
+    treatment_config = with_changes(base, change.keys)
+    tokens = recorded_run.total_steps * recorded_run.tokens_per_step * longer * change.steps
+    if (
+        recorded_run.config.max_steps
+        and treatment_config.vocab_size != recorded_run.config.vocab_size
+    ):
+        tokens *= _tokens_for_the_same_bytes(recorded_run, treatment_config)
+    steps = max(1, round(tokens / (treatment_config.batch_size * treatment_config.seq_len)))
+    own = recorded_run.config.model_dump()
+    before = base.model_dump()  # where a remedy in place set it, back to the run's own is a change
+    keys = {
+        k: v for k, v in change.keys.items()
+        if k != "vocab_path" and (own[k] != v or before[k] != v)
+    }  # fmt: skip
+    if recorded_run.config.max_steps and (RESIZING | {"vocab_size"}) & keys.keys():
+        # The run ends there, whatever its epochs say: more of those would change nothing.
+        keys.pop("epoch", None)
+        keys["max_steps"] = steps
+    if "warmup_steps" in keys and keys["warmup_steps"] is None:
+        keys["warmup_steps"] = round(WARMUP_FRACTION * steps)
+    elif RESIZING & keys.keys() and not _adapts_warmup(recorded_run, base):
+        # Warmup keeps its share of a run that now has another number of steps: that of `base`,
+        # whose remedy may have been another warmup.
+        keys["warmup_steps"] = round(_warmup_fraction(recorded_run, base) * steps)
+    return keys
+
+
+def _adapts_warmup(recorded_run: RecordedRun, base: RunConfig) -> bool:
+    """Whether a run of another length finds its warmup by itself: none, or the usual share where
+    the run examined did not say and no remedy does."""
+    if base.warmup_steps != recorded_run.config.warmup_steps:
+        return False
+    return (
+        not recorded_run.config.warmup_steps
+        or recorded_run.info.requested_config.get("warmup_steps") is None
+    )

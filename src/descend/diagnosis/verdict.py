@@ -1,0 +1,474 @@
+"""From suspicion and the race to a verdict: the cause whose remedy gains most, or none.
+
+The causes meet here and only here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from descend.diagnosis.cause import Cause
+from descend.diagnosis.effect_text import describe_effect
+from descend.diagnosis.effects import TreatmentEffect
+from descend.diagnosis.measurement import Measurements, measurement_value
+from descend.diagnosis.ranking import (
+    RankedCause,
+    contrary_evidence,
+    softmax_probabilities,
+    supporting_evidence,
+)
+from descend.diagnosis.result import Finding, OtherCause, PairedTrial
+from descend.diagnosis.trial_series import NEARLY_FULL
+
+NUM_MONTE_CARLO_DRAWS = 4000
+"""Of the gains within their errors, to see how often which remedy is best: error under 0.01."""
+UNTESTED_PROBABILITY = 0.03
+"""Probability left for what was not raced; first guess."""
+MEASURED = 0.95
+"""Probability of a cause that was counted, not tried; first guess."""
+WORSE_THAN_COUNTING = 0.3
+"""Nats above what counting reaches from which a run is not called healthy only since trials shorter
+than it gained nothing. A model 8 wide (benchmarks/results/doctor/width_8.json) stood 1.07 above;
+first guess."""
+MIN_PROBABILITY = 0.5
+"""Of being healthy: under it, where nothing is proved, the verdict is `unknown`."""
+MEASURED_SCORE = 4.0
+"""Log-odds (nats) that a cause gains by having been counted; first guess."""
+MIN_UNPROVED = 0.3
+"""The same of the signals alone, which tell the likeliest with how likely it is. Origin: on the
+development half of the benchmark half of what stands first between 0.3 and 0.5 is right."""
+HEALTHY_SCORE = 1.0
+"""Log-odds (nats) of a healthy run, before anything is tried; first guess."""
+MIN_LISTED_PROBABILITY = 0.05
+"""Probability from which a cause is told beside the first; under it, it is told as less."""
+MAX_UNCERTAIN_CAUSES = 3
+"""Remedies that are told where the verdict is `unknown`: those that gained, and may by chance."""
+MEASURED_FROM = 0.05
+"""Nats from which a counted cause is told."""
+FLOOR_GAP, FLOOR_NGRAM_REDUCTION = 0.05, 0.02
+"""Nats above the best that counting reaches, and that longer counted contexts bring, under which
+a run that nothing improves is at the floor of its text; first guesses."""
+TELLING = 0.02
+"""Nats that a token tells of one further on, under which a text is mostly chance. Origin: 0.007 at
+most on the noisy texts of the benchmark's development half, 0.065 and more on the others."""
+MOSTLY_RANDOM_FRACTION = 0.9
+"""Of the loss of token frequencies alone: a run at its floor above it stands there since the text
+is mostly chance; below it has learned what there was, and is healthy. Origin: 0.99 on noise, 0.57
+to 0.77 on the other made-up texts of the benchmark's development half."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A verdict and all that led to it."""
+
+    verdict: str
+    probability: float
+    findings: list[Finding]
+    ruled_out: list[OtherCause]
+    best_effect: TreatmentEffect | None
+    """The best claimed gain that a setting brings: what a race on top starts from."""
+    finalists: tuple[TreatmentEffect, ...] = ()
+    """The gains that would speak against a run being healthy if they were no chance, first those of
+    which more seeds would tell most for their cost."""
+    best: Mapping[str, TreatmentEffect] = field(default_factory=dict)
+    """By cause, the gain that its trial tells."""
+
+
+def decide_verdict(
+    ranked_causes: Sequence[RankedCause],
+    measurements: Measurements,
+    effects: Sequence[TreatmentEffect],
+    prescriptions: Mapping[str, dict[str, Any]],
+    run_fraction: float,
+) -> Verdict:
+    """The verdict over all causes; `prescriptions` by cause for the best lane of each."""
+    best = best_effect_per_cause(effects)
+    chances = probability_best(list(best.values()))
+    counted = sorted(
+        ((s.cause.measured_harm_nats(measurements), s) for s in ranked_causes), key=lambda x: -x[0]
+    )  # fmt: skip
+    # Counted causes spoil the number that every trial is judged by: they come first.
+    causes = [
+        _finding(ranked_cause.cause, measurements, MEASURED, {}, None)
+        for effect, ranked_cause in counted
+        if effect >= MEASURED_FROM
+    ]
+    measured_causes = {f.cause for f in causes}
+    spoiled = any(
+        s.cause.invalidates_evaluation for _, s in counted if s.cause.name in measured_causes
+    )
+    claims = [] if spoiled else _claims(best, chances, measured_causes)
+    winner = next((g for g, _ in claims if not g.treatment.change.is_ablation), None)
+    causes += [
+        _finding(
+            _cause(ranked_causes, claimed_effect.treatment.cause), measurements, probability,
+            # Makeshifts for want of text give way to a setting that gains of itself.
+            prescriptions.get(claimed_effect.treatment.cause, {})
+            if winner is None or not claimed_effect.treatment.change.is_ablation else {},
+            to_paired_trial(claimed_effect, run_fraction),
+        )
+        for claimed_effect, probability in claims
+        if probability >= MIN_LISTED_PROBABILITY
+    ]  # fmt: skip
+    named = {f.cause for f in causes}
+    short = run_fraction < NEARLY_FULL
+    verdict, probability = _verdict(causes, best, chances, measurements, short)
+    if verdict == "noise_floor":
+        cause = _cause(ranked_causes, "noise_floor")
+        causes, named = [_finding(cause, measurements, probability, {}, None)], {"noise_floor"}
+    large = [g for g in best.values() if g.full_length_reduction >= g.min_effect]
+    if verdict == "unknown":
+        causes = _perhaps(ranked_causes, measurements, large, chances, run_fraction)
+        named = {f.cause for f in causes}
+    out = [
+        OtherCause(
+            cause=s.cause.name,
+            reason=_other_cause_reason(
+                s, measurements, best.get(s.cause.name), bool(effects), winner
+            ),
+            trial=to_paired_trial(best[s.cause.name], run_fraction)
+            if s.cause.name in best
+            else None,
+        )
+        for s in ranked_causes
+        if s.cause.name not in named
+    ]
+    return Verdict(verdict, probability, causes, out, winner, _contenders(large, chances), best)
+
+
+def _claims(
+    best: Mapping[str, TreatmentEffect], chances: Mapping[str, float], measured_causes: Set[str]
+) -> list[tuple[TreatmentEffect, float]]:
+    """The gains that may be claimed of causes that are not `certain`, each with the probability of
+    being the best, the likeliest first.
+
+    Where text is what is short, which no setting brings, that comes first, and the probabilities of
+    the others are among settings: until there is more, one of them helps.
+    """
+    claimed = _likeliest(
+        [g for c, g in best.items() if g.is_significant and c not in measured_causes], chances
+    )
+    first = [g for g in claimed[:1] if g.treatment.change.is_ablation]
+    if not first and not measured_causes & best.keys():
+        return [(g, chances[g.treatment.cause]) for g in claimed]
+    config_effects = [
+        g
+        for c, g in best.items()
+        if not g.treatment.change.is_ablation and c not in measured_causes
+    ]
+    among = {**chances, **probability_best(config_effects)}
+    rest = _likeliest([g for g in claimed if g not in first], among)
+    return [(g, chances[g.treatment.cause]) for g in first] + [
+        (g, among[g.treatment.cause]) for g in rest
+    ]
+
+
+NEARLY_AS_LIKELY = 0.5
+"""Of the highest chance to be the best: of two proved remedies that chance hardly tells apart, the
+one with the larger effect comes first; first guess."""
+
+
+def _likeliest(
+    effects: Sequence[TreatmentEffect], chances: Mapping[str, float]
+) -> list[TreatmentEffect]:
+    """The likeliest to be the best first; among those nearly as likely the largest effect."""
+    top = max((chances[g.treatment.cause] for g in effects), default=0.0)
+    enough = max(NEARLY_AS_LIKELY * top, min(top, chances["healthy"]))
+
+    def order(gain: TreatmentEffect) -> tuple[bool, float, float]:
+        chance = chances[gain.treatment.cause]
+        near = chance >= enough
+        return (
+            not near,
+            -gain.cost_adjusted_reduction if near else -chance,
+            -gain.cost_adjusted_reduction,
+        )
+
+    return sorted(effects, key=order)
+
+
+def _contenders(
+    large: Sequence[TreatmentEffect], chances: Mapping[str, float]
+) -> tuple[TreatmentEffect, ...]:
+    cost_ordered_effects = sorted(
+        large, key=lambda g: -chances[g.treatment.cause] * g.std_error / g.cost_factor
+    )
+    return tuple(
+        g for g in cost_ordered_effects if g.full_length_reduction >= g.min_effect_against_healthy
+    )
+
+
+def _perhaps(
+    ranked_causes: Sequence[RankedCause],
+    measurements: Measurements,
+    large: Sequence[TreatmentEffect],
+    chances: Mapping[str, float],
+    run_fraction: float,
+) -> list[Finding]:
+    """What may be wrong where nothing is proved; nothing is prescribed on that ground."""
+    likely = sorted(large, key=lambda g: -chances[g.treatment.cause])[:MAX_UNCERTAIN_CAUSES]
+    return [
+        _finding(
+            _cause(ranked_causes, g.treatment.cause), measurements, chances[g.treatment.cause], {},
+            to_paired_trial(g, run_fraction),
+        )
+        for g in likely
+    ]  # fmt: skip
+
+
+def decide_without_trials(
+    ranked_causes: Sequence[RankedCause], measurements: Measurements
+) -> Verdict:
+    """A verdict from the signals alone, where nothing could or should be tried."""
+    open_to = [s for s in ranked_causes if s.exclusion_reason is None]
+    measured = {s.cause.name: s.cause.measured_harm_nats(measurements) for s in open_to}
+    scores = [
+        s.log_odds + (MEASURED_SCORE if measured[s.cause.name] >= MEASURED_FROM else 0.0)
+        for s in open_to
+    ]
+    *chances, healthy = softmax_probabilities(scores, HEALTHY_SCORE)
+    ranked = sorted(zip(chances, open_to, strict=True), key=lambda x: -x[0])
+    likely = [
+        (p, s)
+        for p, s in ranked
+        # Without a trial, a cause is named on a reading that is out of the usual, or on none.
+        if p > max(healthy, 0.1)
+        and (measured[s.cause.name] or supporting_evidence(s.cause, measurements))
+    ][:3]
+    causes = [_finding(s.cause, measurements, p, {}, None) for p, s in likely]
+    top = ranked[0][0] if ranked else 0.0
+    if healthy >= max(top, MIN_UNPROVED):
+        verdict, probability = "healthy", healthy
+    elif causes and causes[0].cause == ranked[0][1].cause.name and top >= MIN_UNPROVED:
+        verdict, probability = causes[0].cause, top
+    else:
+        verdict, probability = "unknown", 1.0 - max(top, healthy)
+    named = {f.cause for f in causes}
+    out = [
+        OtherCause(cause=s.cause.name, reason=_other_cause_reason(s, measurements, None, False))
+        for s in ranked_causes
+        if s.cause.name not in named
+    ]
+    return Verdict(verdict, probability, causes, out, None)
+
+
+def best_effect_per_cause(effects: Sequence[TreatmentEffect]) -> dict[str, TreatmentEffect]:
+    """The lane of each cause whose gain is worth most, one that may be claimed before one that may
+    not."""
+    best: dict[str, TreatmentEffect] = {}
+    for effect in effects:
+        before = best.get(effect.treatment.cause)
+        if before is None or (effect.is_significant, effect.cost_adjusted_reduction) > (
+            before.is_significant,
+            before.cost_adjusted_reduction,
+        ):
+            best[effect.treatment.cause] = effect
+    return best
+
+
+def probability_best(effects: Sequence[TreatmentEffect]) -> dict[str, float]:
+    """How often each remedy is the best worth having, and `healthy` none, in `DRAWS` draws.
+
+    Each gain is drawn from a normal distribution of its mean and standard error, both shrunk by how
+    much gains of this race are spread beyond their errors (the empirical Bayes rule of James and
+    Stein): of many the least certain would else be the best most often. `NOT_RACED` is set aside
+    for causes that no trial stands for. A gain that was measured too small to be worth having is
+    not drawn: of ten neutral remedies chance alone would lift one or another over the mark, and
+    every healthy run would be left in doubt; nor is one that may be chance and is under
+    `DOUBTED_SHARE` of the loss. Where all are too small, one that is surely above zero
+    and may yet be large enough takes from `healthy` what chance it has.
+    """
+    counts = dict.fromkeys([*(g.treatment.cause for g in effects), "healthy"], 0.0)
+    own = [
+        g.full_length_reduction**2 - g.error_at_end**2
+        for g in effects
+        if g.full_length_reduction > 0
+    ]
+    small, effects = (
+        effects,
+        [g for g in effects if g.full_length_reduction >= g.min_effect_against_healthy],
+    )
+    if not effects:
+        counts |= {g.treatment.cause: (1.0 - UNTESTED_PROBABILITY) * _yet_enough(g) for g in small}
+        return counts | {"healthy": 1.0 - UNTESTED_PROBABILITY - max([0.0, *counts.values()])}
+    spread = max(float(np.mean(own)), min(g.min_effect_against_healthy for g in effects) ** 2)
+    pick = np.random.default_rng(0)
+    errors = np.array([g.error_at_end for g in effects])
+    shrinkage = spread / (spread + errors**2)
+    noise = (
+        pick.standard_normal((NUM_MONTE_CARLO_DRAWS, len(effects))) * errors * np.sqrt(shrinkage)
+    )
+    at_end = np.array([g.full_length_reduction for g in effects])
+    adjusted_reductions = np.array([g.cost_adjusted_reduction for g in effects])
+    scale = adjusted_reductions / np.where(np.abs(at_end) > 1e-9, at_end, 1.0)
+    drawn = shrinkage * at_end + noise
+    scores = np.where(
+        drawn >= np.array([g.min_effect_against_healthy for g in effects]),
+        drawn * np.abs(scale),
+        -np.inf,
+    )
+    first = np.where(np.isfinite(scores.max(1)), scores.argmax(1), len(effects))
+    names = [*(g.treatment.cause for g in effects), "healthy"]
+    for index, name in enumerate(names):
+        counts[name] += float((first == index).mean()) * (1.0 - UNTESTED_PROBABILITY)
+    return counts
+
+
+def _yet_enough(effect: TreatmentEffect) -> float:
+    """Chance that a gain measured too small to be worth having is large enough, under a half."""
+    if effect.low <= 0 or effect.error_at_end <= 0:
+        return 0.0
+    return 0.5 * math.erfc(
+        (effect.min_effect_against_healthy - effect.full_length_reduction)
+        / effect.error_at_end
+        / math.sqrt(2)
+    )
+
+
+def to_paired_trial(effect: TreatmentEffect, run_fraction: float) -> PairedTrial:
+    """A gain as it is told."""
+    return PairedTrial(
+        metric="held-out loss, nats per token"
+        + (" (by bits per byte)" if "vocab_size" in effect.treatment.change.keys else ""),
+        change=effect.treatment.change.label,
+        control=effect.control_loss,
+        treatment=effect.treatment_loss,
+        loss_reduction=effect.mean_reduction,
+        ci95=(effect.low, effect.high),
+        p_holm=effect.p_holm,
+        seeds=effect.seeds,
+        tokens=effect.tokens,
+        run_fraction=run_fraction,
+        seconds=effect.seconds,
+        cost_factor=effect.cost_factor,
+        loss_reduction_at_equal_time=effect.reduction_at_equal_time,
+        extrapolated_loss_reduction=effect.extrapolated_reduction,
+        is_significant=effect.is_significant,
+        is_inconclusive=effect.is_inconclusive,
+    )
+
+
+def _verdict(
+    causes: Sequence[Finding],
+    best: Mapping[str, TreatmentEffect],
+    chances: Mapping[str, float],
+    measurements: Measurements,
+    short: bool,
+) -> tuple[str, float]:
+    """`short`: the trials were much shorter than the run, and may have missed what a full one
+    would have gained."""
+    healthy = chances["healthy"]
+    if causes and causes[0].trial and causes[0].probability < healthy:
+        return "unknown", 1.0 - healthy
+    if causes:
+        return causes[0].cause, causes[0].probability
+    if not best:
+        return "unknown", 0.5
+    if healthy < MIN_PROBABILITY:
+        return "unknown", 1.0 - healthy
+    ngram_reduction, gap = measurements.get("counting_ladder"), measurements.get("floor_gap")
+    if short and gap and gap.value > WORSE_THAN_COUNTING:
+        return "unknown", 1.0 - UNTESTED_PROBABILITY
+    at_floor = (
+        ngram_reduction
+        and gap
+        and ngram_reduction.value < FLOOR_NGRAM_REDUCTION
+        and abs(gap.value) < FLOOR_GAP
+    )
+    validation_loss, unigram = (
+        measurement_value(measurements, "held_out_loss"),
+        measurement_value(measurements, "unigram_loss"),
+    )
+    if validation_loss < MOSTLY_RANDOM_FRACTION * unigram:
+        return "healthy", healthy
+    if measurement_value(measurements, "information") > TELLING:
+        # It knows little but frequencies, and there is more: what would teach it was not tried.
+        return "unknown", 1.0 - UNTESTED_PROBABILITY
+    return ("noise_floor" if at_floor else "healthy"), healthy
+
+
+def _finding(
+    cause: Cause,
+    measurements: Measurements,
+    probability: float,
+    recommended_config: dict[str, Any],
+    trial: PairedTrial | None,
+) -> Finding:
+    return Finding(
+        cause=cause.name,
+        probability=round(probability, 3),
+        evidence=supporting_evidence(cause, measurements),
+        recommended_config=recommended_config,
+        advice=cause.advice,
+        trial=trial,
+    )
+
+
+def _other_cause_reason(
+    ranked_cause: RankedCause,
+    measurements: Measurements,
+    effect: TreatmentEffect | None,
+    is_tested: bool,
+    best: TreatmentEffect | None = None,
+) -> str:
+    if ranked_cause.exclusion_reason is not None:
+        return ranked_cause.exclusion_reason
+    if effect is not None:
+        change = effect.treatment.change
+        effect_text = describe_effect(
+            change.label, effect.mean_reduction, (effect.low, effect.high), change.is_ablation
+        )
+        if change.is_ablation:
+            if effect.low <= 0:
+                return effect_text
+            return f"{effect_text}; the opposite is expected to gain {effect.full_length_reduction:.3f}"
+        also = _beside_the_best(effect, best) if effect.is_significant else ""
+        if effect.is_inconclusive and effect.low > 0:
+            also = f": by chance once in {1 / max(effect.p_holm, 1e-9):.0f} where so much is tried"
+        if effect.low > 0 and effect.reduction_at_equal_time is not None:
+            also += f"; {_at_equal_time(effect.reduction_at_equal_time)}"
+        if effect.low > 0 and effect.full_length_reduction < effect.min_effect:
+            also = f", less than the {effect.min_effect:.3f} from which it would count"
+            if (
+                effect.extrapolated_reduction is not None
+                and effect.extrapolated_reduction < effect.mean_reduction
+            ):
+                also = (
+                    f", of which {effect.extrapolated_reduction:.3f} would be left in a run of full length"
+                    + also
+                )
+        return effect_text + also
+    contrary = contrary_evidence(ranked_cause.cause, measurements)
+    if contrary:
+        e = contrary[0]
+        number = f"{e.value:,.0f}" if abs(e.value) >= 100 else f"{e.value:.3g}"
+        return f"{e.metric} reads {number} ({e.unit})"
+    if ranked_cause.cause.name == "diverged":
+        return "training stayed finite"
+    if is_tested:
+        return "it was less likely than those that were tried"
+    return "the signals say little of it"
+
+
+def _beside_the_best(gain: TreatmentEffect, best: TreatmentEffect | None) -> str:
+    """How a proved effect compares with that of the cause that is named."""
+    if best is None or gain.mean_reduction < best.mean_reduction:
+        return ": it helps, but another change helps more"
+    if gain.cost_adjusted_reduction < best.cost_adjusted_reduction:
+        return f": it helps, and costs {gain.cost_factor:.1f} times the training time"
+    return ": it helps; which of the two helps more cannot be told"
+
+
+def _at_equal_time(loss_reduction: float) -> str:
+    """Against more steps in the time that the change takes more."""
+    better = "better" if loss_reduction >= 0 else "worse"
+    return f"{abs(loss_reduction):.3f} {better} than more steps in the same time"
+
+
+def _cause(ranked_causes: Sequence[RankedCause], name: str) -> Cause:
+    return next(s.cause for s in ranked_causes if s.cause.name == name)

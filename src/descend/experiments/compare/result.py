@@ -1,0 +1,69 @@
+"""What a comparison found: plain records, as they are written, read and shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from descend.experiments.estimate import Estimate
+from descend.trials.trial_spec import EvalPoint
+
+_FORMAT = 1
+
+
+class SeedResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of an arm."""
+
+    seed: int
+    validation_loss: float
+    accuracy: float
+    bits_per_byte: float
+    seconds: float
+    diverged_at: int | None
+    curve: list[EvalPoint]
+
+
+class ArmResult(msgspec.Struct, frozen=True, kw_only=True):
+    """An arm and what came of it, as means over the seeds."""
+
+    name: str
+    config: dict[str, Any]
+    """As asked; the seed is that of the first run."""
+    steps: int
+    tokens: int
+    """Trained on, repeats counted."""
+    vocab_size: int
+    parameters: int
+    memory: int
+    """Bytes: measured on a GPU, on a processor counted from the sizes."""
+    validation_loss: float
+    accuracy: float
+    bits_per_byte: float
+    seconds: float
+    """Of training, one run at a time on a thread."""
+    difference: Estimate | None
+    """Of the loss to the first arm, paired by seed; None for the first."""
+    p: float | None
+    """That there is no difference; corrected by Holm for the number of arms."""
+    verdict: str
+    """`first`, `better`, `worse` or `not told apart`."""
+    seeds: list[SeedResult]
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """comparison.json and `compare --json`."""
+
+    corpus: str
+    budget_unit: str
+    budget: float | None
+    """Tokens, seconds or steps that each run had; None when each had its own epochs."""
+    unit: str
+    """Of the differences: `nats per token`, or `bits per byte` where vocabularies differ."""
+    varied: list[str]
+    seeds: list[int]
+    arms: list[ArmResult]
+    sentence: str
+    command: str = ""
+    """What repeats it, as it was typed or called; empty where that is not known."""
+    format: int = _FORMAT

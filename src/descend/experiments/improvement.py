@@ -1,0 +1,149 @@
+"""What an improvement consists of: models that were trained, trials that led there, what each
+change brought. Plain records, no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from descend.artifacts import IMPROVEMENT
+from descend.errors import RunFolderError
+from descend.experiments.experiment_folder import read_record, write_record
+
+Origin = Literal["your run", "planned", "treated"]
+
+
+class TrainedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model of an improvement, with its run folder."""
+
+    run: str
+    origin: Origin
+    changes: dict[str, Any]
+    """Keys that differ from those of the model before."""
+    bits_per_byte: float
+    """Of the validation set."""
+    predicted: float | None
+    """Bits per byte that were predicted before the first step."""
+    seconds: float
+    """Of training."""
+
+
+class TreatmentTrial(msgspec.Struct, frozen=True, kw_only=True):
+    """A short run with a change against one without it: equal seed, data and time."""
+
+    cause: str
+    strength: float
+    """1: the change as the cause prescribes it; 2: twice as far, by ratio; 0.5: half as far."""
+    changes: dict[str, Any]
+    control: float
+    """Bits per byte without the change."""
+    treated: float
+    gain: float
+    """Bits per byte; above 0: lower with the change."""
+    ci95: tuple[float, float] | None
+    """Of `gain`, over pieces of the validation set; None where the vocabulary differs."""
+    pruned: bool
+    """Ended early, since it was behind."""
+    accepted: bool
+    seconds: float
+
+
+class Contribution(msgspec.Struct, frozen=True, kw_only=True):
+    """What a change brought."""
+
+    reason: str
+    changes: dict[str, Any]
+    gain: float
+    """Bits per byte."""
+    ci95: tuple[float, float] | None
+    measured_by: Literal["full runs", "short trial"]
+
+
+class Expectation(msgspec.Struct, frozen=True, kw_only=True):
+    """What more of something would bring, by the scaling law of `descend plan`."""
+
+    more: str
+    bits_per_byte: float
+
+
+class Improvement(msgspec.Struct, frozen=True, kw_only=True):
+    """`improve --json` and improvement.json."""
+
+    source: str
+    """The run or text that it started from."""
+    corpus: str
+    candidates: list[TrainedModel] = []
+    trials: list[TreatmentTrial] = []
+    contributions: list[Contribution] = []
+    expectations: list[Expectation] = []
+    stopped: str | None = None
+    """Why it ended; None: it was interrupted, and the same command goes on."""
+    seconds: float = 0.0
+
+    @property
+    def best(self) -> TrainedModel | None:
+        """The model of the lowest bits per byte."""
+        return min(self.candidates, key=lambda c: c.bits_per_byte, default=None)
+
+
+def add(
+    found: Improvement, *, candidate: TrainedModel | None = None,
+    trial: TreatmentTrial | None = None,
+) -> Improvement:  # fmt: skip
+    """`found` with a model or a trial more."""
+    candidates = found.candidates + ([candidate] if candidate else [])
+    trials = found.trials + ([trial] if trial else [])
+    return msgspec.structs.replace(found, candidates=candidates, trials=trials)
+
+
+def save(found: Improvement, folder: Path) -> None:
+    """Write improvement.json: what was found so far."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_record(folder, IMPROVEMENT, found)
+
+
+def open_improvement(folder: Path, source: str, corpus: str) -> Improvement:
+    """The improvement in `folder`, or a new one; `RunFolderError` for one of something else."""
+    if not (folder / IMPROVEMENT).exists():
+        return Improvement(source=source, corpus=corpus)
+    found = read_record(folder, IMPROVEMENT, Improvement)
+    if found.source != source:
+        raise RunFolderError(
+            "save_dir", f"{folder}, an improvement of {found.source}", f"one of {source}",
+            "choose another save_dir",
+        )  # fmt: skip
+    return found
+
+
+def contributions(found: Improvement) -> list[Contribution]:
+    """What each change brought, from the first model to the best one."""
+    parts: list[Contribution] = []
+    best = found.best
+    before: TrainedModel | None = None
+    for model in found.candidates:
+        if before is not None and model.origin == "planned":
+            parts.append(_between(before, model, "the planned recipe instead of yours"))
+        if model.origin == "treated" and before is not None:
+            taken = [t for t in found.trials if t.accepted]
+            parts += [
+                Contribution(
+                    reason=t.cause, changes=t.changes, gain=t.gain, ci95=t.ci95,
+                    measured_by="short trial",
+                )
+                for t in taken
+            ]  # fmt: skip
+            what = "all of these in a full run" if taken else "another run, for longer"
+            parts.append(_between(before, model, what))
+        before = model if before is None or model.bits_per_byte < before.bits_per_byte else before
+        if model is best:
+            break
+    return parts
+
+
+def _between(before: TrainedModel, after: TrainedModel, reason: str) -> Contribution:
+    return Contribution(
+        reason=reason, changes=after.changes, gain=before.bits_per_byte - after.bits_per_byte,
+        ci95=None, measured_by="full runs",
+    )  # fmt: skip

@@ -1,0 +1,154 @@
+"""What is believed of the curve of a run: before it is seen, and after a part of it was seen.
+
+Before: a normal distribution over the parameters of `formula`, whose mean depends on what the run
+is (rate, batch, size, text). It was learned from recorded runs and stands in `curve_prior.json`. After:
+the most probable parameters and the curvature there (Laplace's approximation). Few points leave
+the belief near where it began, so a run of one epoch has a forecast too, with a wide interval.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import msgspec
+import numpy as np
+
+from descend.forecast.curve_model import Floats, TrajectoryPoints, training_loss, validation_loss
+from descend.forecast.least_squares import gauss_newton
+
+FEATURES = (
+    "one",
+    "rate",
+    "batch_tokens",
+    "parameters",
+    "train_tokens",
+    "vocabulary",
+    "adamw",
+    "dropout",
+    "blank_rate",
+)
+
+
+class CurvePrior(msgspec.Struct, frozen=True):
+    """The distribution before a run is seen, and how far the formula is from real curves."""
+
+    mean: list[list[float]]
+    """A row a parameter, a column a feature."""
+    covariance: list[list[float]]
+    validation_error: float
+    """Nats by which a validation loss strays from the formula, one standard deviation."""
+    training_error: float
+    """The same for the mean training loss of a thirty-second of what was seen."""
+    interval_scale: float
+    """Factor that makes four of five recorded runs fall into their interval of 80 %."""
+    widening_continued: float
+    """The same for runs that were continued after their end."""
+    accuracy_slope: float
+    """Accuracy gained per nat of validation loss lost, while the loss falls."""
+    accuracy_slope_rising: float
+    """The same while it rises."""
+    fitted_on: str
+    """The command, the runs and the date."""
+
+
+@dataclass(frozen=True)
+class RunFeatures:
+    """What a run is, as far as the belief depends on it."""
+
+    peak_learning_rate: float
+    tokens_per_step: int
+    parameters: int
+    train_tokens: int
+    vocab_size: int
+    adamw: bool
+    dropout: float
+    token_dropout: float = 0.0
+
+    def features(self) -> Floats:
+        """The numbers of `FEATURES`: logarithms about a middling run, so that each is near 0."""
+        return np.array([
+            1.0,
+            math.log(self.peak_learning_rate / 0.001),
+            math.log(self.tokens_per_step / 1024),
+            math.log(self.parameters / 3e5),
+            math.log(self.train_tokens / 1e5),
+            math.log(self.vocab_size / 1024),
+            float(self.adamw),
+            10 * self.dropout,
+            10 * self.token_dropout,
+        ])  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ObservedCurve:
+    """What a run has shown: losses (nats) at points of its way."""
+
+    train_points: TrajectoryPoints
+    train_losses: Floats
+    train_errors: Floats
+    """Standard deviation of each: noise of the batches, and what the formula misses."""
+    validation_points: TrajectoryPoints
+    validation_losses: Floats
+    start: float
+    """Loss before the first step."""
+    scale: float
+    """Loss of a model that knows only how frequent each token is: what the floor is a share of."""
+
+
+@dataclass(frozen=True)
+class CurvePosterior:
+    """Parameters after a run was seen: normal, about the most probable ones."""
+
+    z: Floats
+    covariance: Floats
+    start: float
+    scale: float
+
+    def sample_validation_losses(
+        self, points: TrajectoryPoints, draws: int, seed: int = 0
+    ) -> Floats:
+        """Validation losses at `points` for so many draws of the parameters, (draws, points);
+        the first row is the most probable."""
+        pick = np.random.default_rng(seed)
+        root = np.linalg.cholesky(self.covariance)
+        zs = self.z + pick.standard_normal((draws, len(self.z))) @ root.T
+        zs[0] = self.z
+        return validation_loss(zs, points, self.start, self.scale)
+
+
+@cache
+def load_curve_prior() -> CurvePrior:
+    """The belief that comes with the package."""
+    text = files("descend.forecast").joinpath("curve_prior.json").read_bytes()
+    return msgspec.json.decode(text, type=CurvePrior)
+
+
+def fit_posterior(
+    observed: ObservedCurve, features: RunFeatures, prior: CurvePrior
+) -> CurvePosterior:
+    """The parameters of a run, given what it has shown."""
+    mean = np.array(prior.mean) @ features.features()
+    covariance = np.array(prior.covariance)
+    precision_root = np.linalg.cholesky(np.linalg.inv(covariance)).T
+
+    def residuals(z: Floats) -> Floats:
+        train = (
+            training_loss(z, observed.train_points, observed.start, observed.scale)
+            - observed.train_losses
+        )
+        validation = (
+            validation_loss(z, observed.validation_points, observed.start, observed.scale)
+            - observed.validation_losses
+        )
+        return np.concatenate([
+            train / observed.train_errors,
+            validation / prior.validation_error,
+            (z - mean) @ precision_root.T,
+        ], axis=-1)  # fmt: skip
+
+    z, curvature = gauss_newton(residuals, mean)
+    posterior_covariance = np.asarray(np.linalg.inv(curvature), dtype=np.float64)
+    return CurvePosterior(z, posterior_covariance, observed.start, observed.scale)

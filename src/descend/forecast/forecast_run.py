@@ -1,0 +1,380 @@
+"""Will more epochs help? The curve of a run, carried on by what is believed of such curves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from descend.config import RunConfig, make_config
+from descend.data.batches import BatchSampler
+from descend.diagnosis.recorded_run import divergence_threshold
+from descend.errors import ConfigError, RunFolderError
+from descend.forecast.curve_model import Floats, TrajectoryPoints
+from descend.forecast.curve_prior import (
+    CurvePosterior,
+    CurvePrior,
+    RunFeatures,
+    fit_posterior,
+    load_curve_prior,
+)
+from descend.forecast.trajectory import LossSpans, Trajectory, make_trajectory, observe
+from descend.model.cost import parameter_count
+from descend.model.shape import shape_from_run_config
+from descend.runs.events import Epoch, Step, TrainingStopped
+from descend.runs.run_folder import RunMetadata, is_finished, read_events, read_info
+from descend.runs.suggestions import lacks_model, retrain_command, suggest_fix
+from descend.training.recipe import choose_warmup, count_total_steps
+from descend.training.training_run import inherited_config
+from descend.units import quoted
+
+DRAWS = 1000
+"""Draws of the parameters: the ends of an 80 % interval are then known to 3 % of its width."""
+
+TAIL = 0.1
+"""Share of the draws left out at each end: an interval of 80 %."""
+
+MIN_STEPS = 16
+"""Steps below which a curve says nothing yet."""
+
+MAX_EPOCHS = 1000
+
+MIN_OVERFIT_NATS = 0.02
+"""Nats by which the loss must be expected to rise to be called overfitting: about three times the
+spread between seeds of a small run (see `report.words`)."""
+
+
+class UndeterminedForecast(RunFolderError):
+    """A run of which nothing can be forecast, and why: a result, not a mistake."""
+
+
+class EpochForecast(msgspec.Struct, frozen=True):
+    """An epoch to come. Losses in nats per token of held-out text; the interval is one of 80 %."""
+
+    epoch: int
+    """Counted on from the epochs that the run has behind it."""
+    validation_loss: float
+    low: float
+    high: float
+    accuracy: float
+
+
+Effect = Literal["improves", "none", "worsens", "undetermined"]
+
+
+class Forecast(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be expected of a run."""
+
+    effect: Effect
+    """What the epochs ahead do to the validation loss, as far as the 80 % interval can tell:
+    `undetermined` where it holds a gain and a loss that are both worth a word."""
+
+    run: str
+    finished: bool
+    """Whether the run came to its end: then it is continued; else it is finished first."""
+    num_observed_epochs: int
+    num_observed_steps: int
+    epochs_ahead: int
+    """Epochs (the last may have begun) until the moment the forecast is for."""
+    validation_loss_now: float | None
+    """Of the best epoch so far; None before the end of the first."""
+    validation_loss_last: float | None
+    """Of the newest epoch: above that of the best one where the run has gone on for too long."""
+    accuracy_now: float | None
+    validation_loss: float
+    """Expected after the last epoch ahead."""
+    validation_loss_interval: tuple[float, float]
+    """80 %: one in ten ends below it, one in ten above."""
+    accuracy: float
+    expected_loss_reduction: float
+    """Loss now less loss expected; before the end of the first epoch, from where the formula
+    sees the run today."""
+    minutes: float
+    """Training time ahead, at the pace so far."""
+    loss_reduction_per_minute: float
+    best_epoch: int
+    """The epoch ahead with the lowest loss expected."""
+    overfits_at_epoch: int | None
+    """First epoch whose validation loss is higher than that of an earlier one and stays so."""
+    epochs: list[EpochForecast]
+
+
+@dataclass(frozen=True)
+class History:
+    """What a run folder holds that a forecast needs."""
+
+    folder: Path
+    info: RunMetadata
+    config: RunConfig
+    steps: list[Step]
+    epochs: list[Epoch]
+    finished: bool
+
+    @property
+    def batches(self) -> BatchSampler:
+        """The plan of the run over as many tokens, which are not looked at."""
+        tokens = np.broadcast_to(
+            np.zeros(1, dtype=np.uint16), (int(self.info.corpus["train_tokens"]),)
+        )
+        return BatchSampler(tokens, self.config.seq_len, self.config.batch_size, self.config.seed)
+
+
+def forecast_run(folder: Path, epochs: int | None = None) -> Forecast:
+    """What `epochs` more of them will bring the finished run in `folder`, or of an unfinished one
+    what its own remaining epochs will (and `epochs` more after them, if given).
+
+    Without `epochs` a finished run is thought to be continued for as many as it had.
+
+    Raises `RunFolderError` for a folder that is no run or has hardly begun, `ConfigError` for a
+    number of epochs out of bounds.
+    """
+    if epochs is not None and not 1 <= epochs <= MAX_EPOCHS:
+        raise ConfigError("epochs", str(epochs), f"1 to {MAX_EPOCHS}", "choose another number")
+    history = _read(folder)
+    prior = load_curve_prior()
+    run = _trajectory(history)
+    posterior = _posterior(history, run, prior)
+    points, minutes = _points_ahead(history, run, epochs)
+    return _forecast(history, run, posterior, points, minutes)
+
+
+def _read(folder: Path) -> History:
+    info = read_info(folder)
+    records = read_events(folder)
+    steps = [r for r in records if isinstance(r, Step)]
+    stopped = [r for r in records if isinstance(r, TrainingStopped)]
+    if stopped and stopped[-1].reason == "diverged" and stopped[-1] is records[-1]:
+        raise UndeterminedForecast(
+            str(folder), "a run that diverged", "one whose loss is a finite number",
+            suggest_fix(folder),
+        )  # fmt: skip
+    config = make_config(info.resolved_config)
+    epochs = [r for r in records if isinstance(r, Epoch)]
+    limit = divergence_threshold(int(info.corpus["vocab_size"]))
+    if epochs and epochs[-1].validation_loss > limit:  # of an older version, which did not stop
+        raise UndeterminedForecast(
+            str(folder), f"a run whose loss exploded to {epochs[-1].validation_loss:.4g}",
+            f"one below {limit:.1f}", f"train again with `{retrain_command(folder)}`",
+        )  # fmt: skip
+    if len(steps) < MIN_STEPS:
+        raise UndeterminedForecast(
+            str(folder), f"{len(steps)} recorded steps", f"at least {MIN_STEPS}",
+            f"train for longer with `descend continue {quoted(folder)}`"
+            if is_finished(folder) and not lacks_model(folder) else suggest_fix(folder),
+        )  # fmt: skip
+    if config.label_smoothing and not epochs:
+        raise UndeterminedForecast(
+            str(folder), "a run with label_smoothing in its first epoch",
+            "a loss on the scale of held-out text", "let it train to the end of an epoch",
+        )  # fmt: skip
+    return History(folder, info, config, steps, epochs, is_finished(folder))
+
+
+def _trajectory(history: History) -> Trajectory:
+    config, batches = history.config, history.batches
+    assert config.epoch is not None
+    assert config.warmup_steps is not None
+    planned = count_total_steps(config, batches)
+    now = history.steps[-1].step
+    # A finished run may have been given fewer steps than its epochs take.
+    steps = now if history.finished else max(planned, now)
+    return make_trajectory(
+        config, config.warmup_steps, steps, batches.sequences_per_epoch * config.seq_len
+    )
+
+
+def _posterior(history: History, run: Trajectory, prior: CurvePrior) -> CurvePosterior:
+    baselines = history.info.corpus["ladder"]
+    # A smoothed loss is not on the scale of the validation loss.
+    usable = [] if history.config.label_smoothing else history.steps
+    spans = LossSpans(np.array([float(s.step) for s in usable]), np.array([s.loss for s in usable]))
+    start = history.steps[0].loss if history.info.parent else float(baselines["uniform"])
+    observed = observe(
+        run, spans, np.array([float(e.step) for e in history.epochs]),
+        np.array([e.validation_loss for e in history.epochs]),
+        start=start, scale=float(baselines["unigram"]), training_error=prior.training_error,
+    )  # fmt: skip
+    return fit_posterior(observed, _run_features(history), prior)
+
+
+def _run_features(history: History) -> RunFeatures:
+    config = history.config
+    assert config.vocab_size is not None
+    return RunFeatures(
+        peak_learning_rate=config.peak_learning_rate,
+        tokens_per_step=history.batches.tokens_per_step,
+        parameters=parameter_count(shape_from_run_config(config, config.vocab_size)),
+        train_tokens=len(history.batches.tokens),
+        vocab_size=config.vocab_size,
+        adamw=config.optimizer == "adamw",
+        dropout=config.dropout_rate,
+        token_dropout=config.token_dropout or 0.0,
+    )
+
+
+def _points_ahead(
+    history: History, run: Trajectory, epochs: int | None
+) -> tuple[TrajectoryPoints, float]:
+    """The ends of the epochs to come, and the minutes until the last of them."""
+    batches, per_step = history.batches, float(np.mean([s.seconds for s in history.steps]))
+    parts, steps_ahead = [], 0
+    now = history.steps[-1].step
+    if not history.finished:
+        assert history.config.epoch is not None
+        # The last epoch may be a part of one.
+        ends = [float(min(batches.steps(e), run.steps)) for e in range(1, history.config.epoch + 1)]
+        parts.append(run.points_at(np.array([e for e in ends if e > now])))
+        steps_ahead += run.steps - now
+    if history.finished or epochs:
+        more = epochs or len(history.epochs)
+        config = make_config(inherited_config(history.info) | {"epoch": more})
+        best = (
+            min(history.epochs, key=lambda e: e.validation_loss).step
+            if history.finished
+            else run.steps
+        )
+        at = run.points_at(np.array([float(best)]))
+        steps = batches.steps(more)
+        on = make_trajectory(
+            config, choose_warmup(config, steps), steps, run.tokens_per_epoch,
+            (float(at.trained[0]), float(at.epochs[0])),
+        )  # fmt: skip
+        parts.append(on.points_at(np.array([float(batches.steps(e)) for e in range(1, more + 1)])))
+        steps_ahead += steps
+    joined = TrajectoryPoints(*(np.concatenate([getattr(p, f) for p in parts])
+                      for f in ("trained", "rate", "passes")))  # fmt: skip
+    return joined, steps_ahead * per_step / 60
+
+
+def _forecast(
+    history: History,
+    run: Trajectory,
+    posterior: CurvePosterior,
+    points: TrajectoryPoints,
+    minutes: float,
+) -> Forecast:
+    prior = load_curve_prior()
+    here = run.points_at(np.array([float(history.steps[-1].step)]))
+    all_points = TrajectoryPoints(*(np.concatenate([getattr(here, f), getattr(points, f)])
+                          for f in ("trained", "rate", "passes")))  # fmt: skip
+    draws = posterior.sample_validation_losses(all_points, DRAWS)
+    widening = prior.widening_continued if history.finished else prior.interval_scale
+    today = float(draws[0, 0])
+    values, low, high = prediction_interval(draws[:, 1:], prior.validation_error, widening)
+    best = min(history.epochs, key=lambda e: e.validation_loss, default=None)
+    if best and _rose(history):
+        # Its own later epochs, which ended at the lowest rate, speak against any gain: the one
+        # recorded run that had risen so ended 0.05 higher when continued from its best epoch.
+        values = np.maximum(values, best.validation_loss)
+        high = np.maximum(high, values)
+    observed_loss, observed_accuracy = _observed_loss_and_accuracy(history)
+    accuracies = expected_accuracy(values, observed_loss, observed_accuracy, prior)
+    behind = _epochs_behind(history)
+    by_epoch = [
+        EpochForecast(behind + i + 1, *map(float, row))
+        for i, row in enumerate(zip(values, low, high, accuracies, strict=True))
+    ]
+    known = best.validation_loss if best else today
+    effect = effect_of(known, by_epoch[-1])
+    return Forecast(
+        effect=effect,
+        run=str(history.folder),
+        finished=history.finished,
+        num_observed_epochs=len(history.epochs),
+        num_observed_steps=history.steps[-1].step,
+        epochs_ahead=len(by_epoch),
+        validation_loss_now=best.validation_loss if best else None,
+        validation_loss_last=history.epochs[-1].validation_loss if best else None,
+        accuracy_now=best.validation_accuracy if best else None,
+        validation_loss=by_epoch[-1].validation_loss,
+        validation_loss_interval=(by_epoch[-1].low, by_epoch[-1].high),
+        accuracy=by_epoch[-1].accuracy,
+        expected_loss_reduction=known - by_epoch[-1].validation_loss,
+        minutes=minutes,
+        loss_reduction_per_minute=(known - by_epoch[-1].validation_loss) / max(minutes, 1e-9),
+        best_epoch=min(by_epoch, key=lambda a: a.validation_loss).epoch,
+        overfits_at_epoch=None
+        if effect == "undetermined" and not _rose(history)
+        else _overfits(history, by_epoch),
+        epochs=by_epoch,
+    )
+
+
+def effect_of(known: float, ahead: EpochForecast) -> Effect:
+    """What `ahead` says of a run that stands at `known` (nats), within its 80 % interval."""
+    may_gain = ahead.low < known - MIN_OVERFIT_NATS
+    may_lose = ahead.high > known + MIN_OVERFIT_NATS
+    if may_gain and may_lose:
+        return "undetermined"
+    gain = known - ahead.validation_loss
+    if abs(gain) < MIN_OVERFIT_NATS:
+        return "none"
+    return "improves" if gain > 0 else "worsens"
+
+
+def _epochs_behind(history: History) -> int:
+    """Epochs that count as behind: a continued run goes on from its best one."""
+    if not history.finished:
+        return len(history.epochs)
+    return min(history.epochs, key=lambda e: e.validation_loss).epoch
+
+
+def prediction_interval(
+    draws: Floats, validation_error: float, widening: float
+) -> tuple[Floats, Floats, Floats]:
+    """Value and ends of the 80 % interval at each point, from `draws` (draws, points) of which the
+    first is the most probable; widened as the recorded runs demanded."""
+    noise = np.random.default_rng(1).standard_normal(draws.shape) * validation_error
+    low, high = np.quantile(draws + noise, [TAIL, 1 - TAIL], axis=0)
+    value = draws[0]
+    below = np.maximum(value - low, 0) * widening
+    above = np.maximum(high - value, 0) * widening
+    return value, np.maximum(value - below, 0), value + above
+
+
+def expected_accuracy(
+    losses: Floats, from_loss: float, accuracy: float, prior: CurvePrior
+) -> Floats:
+    """Accuracy at `losses`, from one known pair: falling loss buys more of it than rising costs."""
+    loss_reduction = from_loss - losses
+    slope = np.where(loss_reduction > 0, prior.accuracy_slope, prior.accuracy_slope_rising)
+    accuracies: Floats = np.clip(accuracy + slope * loss_reduction, 0, 1)
+    return accuracies
+
+
+def _observed_loss_and_accuracy(history: History) -> tuple[float, float]:
+    """A loss and the accuracy that went with it: of the best epoch, or of the latest training."""
+    if history.epochs:
+        best = min(history.epochs, key=lambda e: e.validation_loss)
+        return best.validation_loss, best.validation_accuracy
+    latest = history.steps[-max(1, len(history.steps) // 10) :]
+    return (
+        float(np.mean([s.loss for s in latest])),
+        float(np.mean([s.accuracy for s in latest])),
+    )
+
+
+def _rose(history: History) -> bool:
+    """Whether a finished run ended above its best epoch."""
+    if not (history.finished and history.epochs):
+        return False
+    best = min(e.validation_loss for e in history.epochs)
+    return history.epochs[-1].validation_loss >= best + MIN_OVERFIT_NATS
+
+
+def _overfits(history: History, ahead: list[EpochForecast]) -> int | None:
+    """The epoch after the lowest one, if the loss is then seen or expected to rise for good."""
+    if _rose(history):
+        return _epochs_behind(history) + 1
+    behind = [
+        (e.epoch, e.validation_loss) for e in history.epochs if e.epoch <= _epochs_behind(history)
+    ]
+    curve = [*behind, *((a.epoch, a.validation_loss) for a in ahead)]
+    lowest = min(range(len(curve)), key=lambda i: curve[i][1])
+    later = [loss for _, loss in curve[lowest + 1 :]]
+    if not later or later[-1] < curve[lowest][1] + MIN_OVERFIT_NATS:
+        return None
+    return curve[lowest + 1][0]

@@ -1,0 +1,77 @@
+"""What the diagnosis of a run says of one cause, where the run has been diagnosed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from descend.diagnosis.effect_text import describe_effect
+from descend.diagnosis.recommended_config import load_diagnosis
+from descend.diagnosis.result import Diagnosis, PairedTrial
+from descend.handbook.run_notes.wording import format_measurement
+from descend.runs.run_folder import DIAGNOSIS
+from descend.units import quoted
+
+
+def load_saved_diagnosis(run: Path) -> Diagnosis | None:
+    """The diagnosis in a run folder, or None; `RunFolderError` if it is damaged."""
+    return load_diagnosis(run) if (run / DIAGNOSIS).exists() else None
+
+
+def describe_cause(cause: str, run: Path) -> str:
+    """Whether `cause` holds in the run in folder `run`, by what number, or how to find out."""
+    diagnosis = load_saved_diagnosis(run)
+    if diagnosis is None:
+        return (
+            "This run has not been diagnosed. "
+            f"`descend diagnose {quoted(run)}` tries this cause and the others on it."
+        )
+    return _holds(cause, diagnosis) or _ruled_out(cause, diagnosis) or (
+        f"The diagnosis of this run ({diagnosis.verdict.replace('_', ' ')}) says nothing of it."
+    )  # fmt: skip
+
+
+def _holds(cause: str, diagnosis: Diagnosis) -> str | None:
+    for finding in diagnosis.causes:
+        if finding.cause == cause:
+            keys = ", ".join(f"`{k} = {v}`" for k, v in finding.recommended_config.items())
+            evidence = "; ".join(
+                format_measurement(e.metric, e.value, e.unit) for e in finding.evidence
+            )
+            return (
+                f"The diagnosis of this run found it, with confidence {finding.probability:.2f}."
+                + (f" Evidence: {evidence}." if evidence else "")
+                + _tried(finding.trial)
+                + f" Remedy: {finding.advice.rstrip('.')}."
+                + (f" Try {keys}." if keys else "")
+            )
+    return None
+
+
+def _ruled_out(cause: str, diagnosis: Diagnosis) -> str | None:
+    for other in diagnosis.ruled_out:
+        if other.cause == cause:
+            said = (
+                "found that mending it gains too, but less" if other.also_improves
+                else "leaves it undecided" if other.is_inconclusive
+                else "did not try it" if other.is_untested
+                else "ruled it out"
+            )  # fmt: skip
+            reason = other.reason.rstrip(".")
+            tried = "" if other.is_untested else _tried(other.trial)
+            return f"The diagnosis of this run {said}: {reason}." + tried
+    return None
+
+
+def _tried(trial: PairedTrial | None) -> str:
+    return " It was not tried." if trial is None else f" Tried: {describe_trial(trial)}."
+
+
+def describe_trial(trial: PairedTrial) -> str:
+    """`twice the width ends 0.020 nats better (95 %: -0.010 to 0.050)`."""
+    return describe_effect(trial.change, trial.loss_reduction, trial.ci95, is_ablation(trial))
+
+
+def is_ablation(trial: PairedTrial) -> bool:
+    """Whether the trial made the run worse on purpose, such as by half the text: what that costs
+    is what more of it would gain."""
+    return trial.loss_reduction > 0 and trial.treatment > trial.control

@@ -1,0 +1,227 @@
+"""What a run says of what it learned: losses, accuracy, epochs, held-out text."""
+
+from __future__ import annotations
+
+import math
+
+from descend.handbook.run_notes.run_record import RunRecord
+from descend.handbook.run_notes.wording import (
+    Change,
+    alternative_learning_rates,
+    comparison_baseline_text,
+    format_percent,
+    suggest_comparison,
+    suggest_flags,
+)
+from descend.runs.events import CheckpointSaved, Epoch
+from descend.units import perplexity as words_of_perplexity
+
+MAX_LISTED_EPOCHS = 12
+"""Of a longer run, so many are picked evenly, with the first, the best and the last."""
+
+
+def loss(run: RunRecord) -> str:
+    """Losses of the run, on the rungs of the ladder."""
+    return (
+        f"The first update had a training loss of {run.steps[0].loss:.3f} nats per token; the "
+        f"last twentieth of the last epoch {run.epochs[-1].loss_end:.3f}. On held-out text the "
+        f"best epoch reached {run.summary.validation_loss:.3f}. {_format_baselines(run)} To bring it down, "
+        f"{suggest_comparison(run, *alternative_learning_rates(run))}."
+    )
+
+
+def describe_ngram_baselines(run: RunRecord) -> str:
+    """Where the run stands between the rungs."""
+    return f"{_format_baselines(run)} To climb further, {suggest_flags(run, *alternative_learning_rates(run), _more_epochs(run))}."
+
+
+def _format_baselines(run: RunRecord) -> str:
+    reached = run.summary.validation_loss
+    baseline_text = ", ".join(
+        f"{name} {run.ladder[key]:.3f}"
+        for name, key in (
+            ("guessing", "uniform"),
+            ("single tokens", "unigram"),
+            ("pairs of tokens", "bigram"),
+        )
+    )
+    bigram = run.ladder["bigram"] - reached
+    side = "below" if bigram >= 0 else "above"
+    return (
+        f"The same held-out text costs without a network, in nats per token: {baseline_text}. Your model "
+        f"reached {reached:.3f}, which is {abs(bigram):.3f} {side} the pairs."
+    )
+
+
+def perplexity(run: RunRecord) -> str:
+    """The ladder and the run as perplexities."""
+    reached = words_of_perplexity(run.summary.validation_loss)
+    baseline_perplexities = {key: words_of_perplexity(value) for key, value in run.ladder.items()}
+    return (
+        f"On held-out text your model is as unsure as a fair choice among {reached} tokens. "
+        f"Counting pairs comes to {baseline_perplexities['bigram']}, counting single tokens to "
+        f"{baseline_perplexities['unigram']}, and blind guessing to {baseline_perplexities['uniform']}. To lower it, "
+        f"{suggest_comparison(run, *alternative_learning_rates(run))}."
+    )
+
+
+def accuracy(run: RunRecord) -> str:
+    """Accuracies beside the losses they belong to."""
+    last, right = run.epochs[-1], run.best.validation_accuracy
+    return (
+        f"On held-out text your model's likeliest token was right {right:.1%} of the time, on the "
+        f"training batches at the end of the last epoch "
+        f"{last.accuracy_end:.1%}. {_format_baselines(run)} Accuracy follows the loss: to bring that down, "
+        f"{suggest_flags(run, *alternative_learning_rates(run), _more_epochs(run))}."
+    )
+
+
+def entropy(run: RunRecord) -> str:
+    """The bound that the run gives."""
+    return (
+        f"What your model reached bounds the entropy of this text from above: at most "
+        f"{run.summary.validation_loss:.3f} nats per token, {run.summary.bits_per_byte:.3f} bits "
+        f"per byte. How far below it lies, this run cannot tell; and {_overlap(run)}, which makes "
+        f"the bound too low where it is much. To tighten it, "
+        f"{suggest_flags(run, _more_epochs(run), *alternative_learning_rates(run))}."
+    )
+
+
+def text_bits(run: RunRecord) -> str:
+    """Bytes per token and bits per byte."""
+    size = run.config.vocab_size
+    baseline_bits = {k: v / math.log(2) / run.bytes_per_token for k, v in run.ladder.items()}
+    trials: list[Change] = [{"tokenizer": kind} for kind in ("bpe", "char")]
+    if run.config.tokenizer == "bpe" and size:
+        trials = [{"vocab_size": max(257, size // 2)}, {"vocab_size": 2 * size}]
+    bits = run.summary.bits_per_byte
+    return (
+        f"Your tokenizer (`{run.config.tokenizer}`, {size:,} tokens) cuts the held-out text into "
+        f"tokens of {run.bytes_per_token:.2f} bytes. The model needs {bits:.3f} bits per byte; "
+        f"counting pairs of tokens needs {baseline_bits['bigram']:.3f}, counting single tokens "
+        f"{baseline_bits['unigram']:.3f}. To see whether other tokens serve this text better, "
+        f"{suggest_flags(run, *trials)} and compare the bits per byte, not the loss per token."
+    )
+
+
+def epochs(run: RunRecord) -> str:
+    """Training and validation loss by epoch, the gap, and what came after the best epoch."""
+    lines = [
+        f"- epoch {e.epoch}: training {e.loss_end:.3f}, validation {e.validation_loss:.3f}, "
+        f"gap {e.validation_loss - e.loss_end:+.3f}"
+        for e in _picked(run)
+    ]
+    last, best = run.epochs[-1], run.best
+    after = (
+        f"{last.validation_loss - best.validation_loss:.3f} higher by epoch {last.epoch}"
+        if last is not best
+        else "and it was the last one, so what more epochs would do was not seen"
+    )
+    harder = explain_higher_train_loss(run)
+    stronger = {"dropout_rate": round(run.config.dropout_rate + 0.1, 4)}
+    trials = [{"epoch": best.epoch}, stronger] if last is not best else [_more_epochs(run)]
+    return (
+        "Loss in nats per token, training as the mean over the last twentieth of an epoch:\n\n"
+        + "\n".join(lines)
+        + (f"\n\n{harder}" if harder else "")
+        + f"\n\nThe lowest validation loss was that of epoch {best.epoch}, {after}. As a next "
+        f"step, {suggest_comparison(run, *trials)}."
+    )
+
+
+def explain_higher_train_loss(run: RunRecord) -> str | None:
+    """Why the training loss stands above that on held-out text, where settings make it so."""
+    config, best = run.config, run.best
+    what = [
+        text for value, text in (
+            (config.token_dropout, f"{config.token_dropout or 0:.0%} of their tokens were hidden "
+                                "(`blank_rate`)"),
+            (config.dropout_rate, f"{config.dropout_rate:.0%} of the numbers between layers were "
+                                  "left out (`dropout_rate`)"),
+            (config.label_smoothing, "their loss counts `label_smoothing` as well"),
+        ) if value
+    ]  # fmt: skip
+    if not what or best.loss_end <= best.validation_loss:
+        return None
+    return (
+        "The training loss stands above that on held-out text because training batches were made "
+        f"harder on purpose: {' and '.join(what)}. Held-out text is judged without that."
+    )
+
+
+def describe_validation_split(run: RunRecord) -> str:
+    """How much text there was on either side."""
+    corpus = run.info.corpus
+    half, twice = (
+        {"validation_fraction": round(run.config.validation_fraction * factor, 4)}
+        for factor in (0.5, 2)
+    )
+    return (
+        f"The text ({corpus['corpus']}, {run.corpus_count('documents'):,} documents) was split by "
+        f"{corpus['split_by']}: {run.corpus_count('train_tokens'):,} tokens to train on, "
+        f"{run.corpus_count('validation_tokens'):,} held out; {_overlap(run)}. If you have more text "
+        f"of this kind, add it; to "
+        f"see how much the split decides, {suggest_flags(run, {'seed': run.config.seed + 1}, half, twice)}."
+    )
+
+
+def describe_contamination(run: RunRecord) -> str:
+    """How much of the held-out text training has too."""
+    return (
+        f"Of your text ({run.info.corpus['corpus']}, split by {run.info.corpus['split_by']}), "
+        f"{_overlap(run)}, word for word. To see whether another part "
+        f"held out is harder, {suggest_comparison(run, {'seed': run.config.seed + 1})}."
+    )
+
+
+def regularisation(run: RunRecord) -> str:
+    """The gap that holding back is meant to close."""
+    last = run.epochs[-1]
+    stronger = {"dropout_rate": round(run.config.dropout_rate + 0.1, 4)}
+    weaker = ({"dropout_rate": 0.0}, {"blank_rate": 0.0}, {"label_smoothing": 0.0})
+    return (
+        f"With dropout {run.config.dropout_rate:g}, blanked tokens {run.config.token_dropout or 0:g} "
+        f"and label smoothing {run.config.label_smoothing:g} the last epoch ended with a training "
+        f"loss of {last.loss_end:.3f}, measured with all of them, and a validation loss of "
+        f"{last.validation_loss:.3f}, measured without; the best epoch was {run.best.epoch} of "
+        f"{len(run.epochs)}. To see the effect, {suggest_comparison(run, stronger, *weaker)}."
+    )
+
+
+def checkpoint(run: RunRecord) -> str:
+    """What was saved, and how to go on."""
+    saved = [r for r in run.records if isinstance(r, CheckpointSaved)]
+    took = f", {sum(r.seconds for r in saved):.2f} s in all" if saved else ""
+    verb = "continue" if run.summary.finished else "resume"
+    return (
+        f"While training, {len(saved)} checkpoints were written{took}. The kept weights are those "
+        f"of epoch {run.best.epoch} (update {run.best.step:,}). To go on, try `descend {verb} "
+        f"{run.folder}`."
+    )
+
+
+def describe_seed_variance(run: RunRecord) -> str:
+    """How to find the spread."""
+    return (
+        f"With this seed the run reached a validation loss of {run.summary.validation_loss:.3f}. "
+        f"To see how much of that is chance, {suggest_flags(run, {'seed': run.config.seed + 1})}, which "
+        f"starts "
+        f"from other weights and holds out other text, {comparison_baseline_text(run)}."
+    )
+
+
+def _overlap(run: RunRecord) -> str:
+    part = float(run.info.corpus["overlap_share"])
+    return f"{format_percent(part)} of the held-out tokens stand in passages that training has too"
+
+
+def _more_epochs(run: RunRecord) -> Change:
+    return {"epoch": 2 * len(run.epochs)}
+
+
+def _picked(run: RunRecord) -> list[Epoch]:
+    count = len(run.epochs)
+    if count <= MAX_LISTED_EPOCHS:
+        return run.epochs
+    indices = {round(i * (count - 1) / (MAX_LISTED_EPOCHS - 1)) for i in range(MAX_LISTED_EPOCHS)}
+    return [run.epochs[i] for i in sorted(indices | {run.epochs.index(run.best)})]

@@ -1,0 +1,55 @@
+"""What the diagnosis of a run read of the signals that a page is about."""
+
+from __future__ import annotations
+
+from descend.diagnosis.reference_ranges import format_range
+from descend.diagnosis.result import Evidence
+from descend.handbook.metric_glossary import METRIC_DESCRIPTIONS, PAGE_METRICS
+from descend.handbook.run_notes.diagnosis_notes import load_saved_diagnosis
+from descend.handbook.run_notes.run_record import RunRecord
+from descend.handbook.run_notes.wording import format_ci95, format_significant
+from descend.units import quoted
+
+IN_THE_RECORDS = {
+    "parameters", "steps", "epochs", "train_tokens", "validation_tokens", "validation_loss",
+    "validation_accuracy", "best_epoch", "unigram_loss", "bigram_loss",
+}  # fmt: skip
+"""Pages tell these from the run itself."""
+
+
+def describe_metrics(page: str, run: RunRecord) -> str | None:
+    """The readings, a line each; None where the diagnosis took none of them or there is none."""
+    diagnosis = load_saved_diagnosis(run.folder) if page in PAGE_METRICS else None
+    if diagnosis is None:
+        return None
+    measurements = {e.metric: e for e in diagnosis.measurements}
+    lines = [_format_metric_line(measurements[name]) for name in PAGE_METRICS[page]
+            if name in measurements and name not in IN_THE_RECORDS]  # fmt: skip
+    return "The diagnosis of your run read:\n\n" + "\n".join(lines) if lines else None
+
+
+def describe_missing_metrics(run: RunRecord) -> str:
+    """What is said where a page lives on what a diagnosis measures, and it did not."""
+    if load_saved_diagnosis(run.folder) is None:
+        return (
+            "A run does not record this by itself: "
+            f"`descend diagnose {quoted(run.folder)}` measures it, and this page then tells it."
+        )
+    return (
+        "The diagnosis of your run did not measure it: the text, the model or a checkpoint was "
+        "not at hand, or the run is too short for it."
+    )
+
+
+def _format_metric_line(measurement: Evidence) -> str:
+    """A line: `- dead units 0 of a block's units (healthy: under 0.25): of the worst block`."""
+    healthy, gloss = (
+        format_range(measurement.healthy_range),
+        METRIC_DESCRIPTIONS.get(measurement.metric),
+    )
+    return (
+        f"- {measurement.metric.replace('_', ' ')} {format_significant(measurement.value)} {measurement.unit}".rstrip()
+        + format_ci95(measurement.ci95)
+        + (f" (healthy: {healthy})" if healthy else "")
+        + (f": {gloss}" if gloss else "")
+    )

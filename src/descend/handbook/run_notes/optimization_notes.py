@@ -1,0 +1,210 @@
+"""What a run says of its updates: rates, batch, context, clipping, weights."""
+
+from __future__ import annotations
+
+import statistics
+
+from descend.handbook.run_notes.run_record import RunRecord
+from descend.handbook.run_notes.wording import (
+    alternative_learning_rates,
+    comparison_baseline_text,
+    format_percent,
+    format_significant,
+    suggest_comparison,
+    suggest_flags,
+)
+
+MAX_LISTED_MATRICES = 24
+"""Of a larger model, half as many from either end of the list are shown."""
+
+NEAR_PEAK = 0.9
+"""Share of the peak from which a rate is counted as being near it."""
+
+
+def learning_rate(run: RunRecord) -> str:
+    """Rates used, how far the weights moved, how often gradients were clipped."""
+    rates = [s.learning_rate for s in run.steps]
+    ratios = list(run.update_ratios.values())
+    update_text = (
+        f"An update moved a matrix by {format_significant(statistics.median(ratios))} of its size "
+        f"(median of {len(ratios)} matrices, from {format_significant(min(ratios))} to "
+        f"{format_significant(max(ratios))}). "
+        if ratios
+        else ""
+    )
+    return (
+        f"Over {len(rates):,} updates the rate began at {format_significant(rates[0])}, was "
+        f"{format_significant(max(rates))} at most and {format_significant(rates[-1])} at the end. {update_text}"
+        f"The gradients of {format_percent(run.clipped_step_fraction)} of the updates were clipped. To learn "
+        f"whether another rate serves this text better, {suggest_comparison(run, *alternative_learning_rates(run))}."
+    )
+
+
+def updates(run: RunRecord) -> str:
+    """How the batch cuts the text into updates."""
+    batch = run.config.batch_size
+    trials = ({"batch_size": batch // 2}, {"batch_size": batch * 2})
+    return (
+        f"Each update read {batch:,} sequences of {run.config.seq_len:,} tokens: "
+        f"{run.tokens_per_step:,} tokens. With {run.corpus_count('train_tokens'):,} training tokens "
+        f"the first epoch took {run.epochs[0].step:,} updates, and the run made {run.updates:,} in "
+        f"all. At the same number of epochs, half the batch makes twice as many updates and twice "
+        f"the batch half as many: {suggest_comparison(run, *trials)}."
+    )
+
+
+def context(run: RunRecord) -> str:
+    """How much text a sequence covers, and what the context costs in updates."""
+    length, batch = run.config.seq_len, run.config.batch_size
+    covered = length * run.bytes_per_token
+    longer = {"seq_len": length * 2, "batch_size": batch // 2}
+    if length * 2 > run.config.max_seq_len:
+        longer["max_seq_len"] = length * 2
+    shorter = {"seq_len": length // 2, "batch_size": batch * 2}
+    return (
+        f"A training sequence had {length:,} tokens, about {covered:,.0f} bytes of this text "
+        f"({run.bytes_per_token:.2f} bytes a token); the model can read up to "
+        f"{run.config.max_seq_len:,} tokens. The run made {run.updates:,} updates of "
+        f"{run.tokens_per_step:,} tokens. To judge the context alone, keep the tokens of an "
+        f"update as they are: {suggest_comparison(run, longer, shorter)}."
+    )
+
+
+def schedule(run: RunRecord) -> str:
+    """How long the rate stayed up and where it ended."""
+    rates = [s.learning_rate for s in run.steps]
+    peak = max(rates)
+    high = sum(r >= NEAR_PEAK * peak for r in rates) / len(rates)
+    rate = {"learning_rate": peak} if run.config.schedule == "piecewise" else {}
+    others = [s for s in ("wsd", "cosine", "linear") if s != run.config.schedule]
+    return (
+        f"Your run followed the `{run.config.schedule}` schedule: {format_percent(high)} of its "
+        f"{len(rates):,} updates were made at {NEAR_PEAK:.0%} of the peak rate or more, and the "
+        f"last at {format_percent(rates[-1] / peak)} of it. To see what the schedule does, "
+        f"{suggest_comparison(run, *({'schedule': s} | rate for s in others))}."
+    )
+
+
+def warmup(run: RunRecord) -> str:
+    """How long the rate rose, and what the loss did meanwhile."""
+    steps = run.config.warmup_steps or 0
+    first, after = run.steps[0].loss, run.steps[min(steps, len(run.steps) - 1)].loss
+    highest = max(run.steps, key=lambda s: s.loss)
+    trials = ({"warmup_steps": max(2 * steps, 10)}, {"warmup_steps": 0})
+    return (
+        f"The rate rose over the first {steps:,} of {run.updates:,} updates "
+        f"({format_percent(steps / run.updates)}). The training loss was {first:.3f} at the first update, "
+        f"{after:.3f} right after the warmup, and highest at update {highest.step:,} with "
+        f"{highest.loss:.3f}. To see what the warmup is worth, {suggest_comparison(run, *trials)}."
+    )
+
+
+def gradients(run: RunRecord) -> str:
+    """Size of the gradients and what clipping did to them."""
+    norms, limit = run.gradient_norms, run.config.gradient_clip
+    peak_step = max(run.steps, key=lambda s: s.gradient_norm or 0.0)
+    clipped = (
+        f"clipping at {format_significant(limit)} scaled down {format_percent(run.clipped_step_fraction)} of the updates"
+        if limit
+        else "clipping was off"
+    )
+    trials = ({"gradient_clip": 2 * limit or 1.0}, {"gradient_clip": 0.0})
+    return (
+        f"The norm of the gradient had a median of {format_significant(statistics.median(norms))} over "
+        f"{len(norms):,} updates and was largest, {format_significant(max(norms))}, at update "
+        f"{peak_step.step:,}; {clipped}. To see whether it matters here, "
+        f"{suggest_comparison(run, *trials)}."
+    )
+
+
+def describe_rollbacks(run: RunRecord) -> str:
+    """When the numbers ran away and what was done, or how far they were from it."""
+    rollbacks = run.summary.rollbacks
+    highest = max(run.steps, key=lambda s: s.loss)
+    if rollbacks:
+        text = "; ".join(
+            f"at update {r.failed_step:,} ({r.problem}), back to update {r.step:,}, "
+            f"{r.adjustment} {format_significant(r.value)}"
+            for r in rollbacks
+        )
+        said = f"The numbers ran away {len(rollbacks):,} times: {text}."
+    else:
+        said = (
+            f"The numbers never ran away: over {run.updates:,} updates the training loss was "
+            f"highest at update {highest.step:,}, with {highest.loss:.3f}."
+        )
+    limit = run.config.gradient_clip
+    calmer = ({"gradient_clip": limit / 2 or 1.0}, alternative_learning_rates(run)[1])
+    return f"{said} To see whether a calmer run ends lower, {suggest_comparison(run, *calmer)}."
+
+
+def describe_initial_loss(run: RunRecord) -> str:
+    """The first loss beside that of guessing."""
+    first, guessing = run.steps[0], run.ladder["uniform"]
+    began = (
+        f"It went on from the model {run.info.parent}, so it did not begin at guessing. "
+        if run.info.parent
+        else ""
+    )
+    return (
+        f"The training loss of the first update was {first.loss:.3f}. Guessing blindly among your "
+        f"{run.corpus_count('vocab_size'):,} tokens costs ln V = {guessing:.3f}, so the run began at "
+        f"{first.loss / guessing:.2f} of that. {began}To see how much of it is chance, "
+        f"{suggest_flags(run, {'seed': run.config.seed + 1})}."
+    )
+
+
+def update_ratios(run: RunRecord) -> str:
+    """The ratio of each matrix, smallest first."""
+    ranked = sorted(run.update_ratios.items(), key=lambda item: item[1])
+    if not ranked:
+        return "Your run is too short to hold a ratio: try more epochs."
+    half = MAX_LISTED_MATRICES // 2
+    listed_ratios = ranked if len(ranked) <= 2 * half else [*ranked[:half], *ranked[-half:]]
+    lines = [f"- `{name}`: {format_significant(ratio)}" for name, ratio in listed_ratios]
+    num_omitted = len(ranked) - len(listed_ratios)
+    middle = f" ({num_omitted} in between are left out)" if num_omitted else ""
+    return (
+        f"Medians over the records after the warmup, smallest first{middle}:\n\n"
+        + "\n".join(lines)
+        + f"\n\nTo move all of them, {suggest_comparison(run, *alternative_learning_rates(run))}."
+    )
+
+
+def optimizer(run: RunRecord) -> str:
+    """What an update took, and what it brought."""
+    seconds = statistics.median(s.seconds for s in run.steps)
+    other = "adamw" if run.config.optimizer == "muon" else "muon"
+    return (
+        f"Your run used `{run.config.optimizer}`: {run.updates:,} updates, "
+        f"{format_significant(seconds)} s each (median), {run.summary.tokens_per_second:,.0f} tokens a "
+        f"second. To compare, {suggest_flags(run, {'optimizer': other})}, at two or three rates, "
+        f"{comparison_baseline_text(run)}."
+    )
+
+
+def weight_decay(run: RunRecord) -> str:
+    """How the weights grew or shrank."""
+    if not run.matrices:
+        return "Your run is too short to hold the sizes of its weights: try more epochs."
+    before = statistics.median(run.matrices[0].weight_rms.values())
+    after = statistics.median(run.matrices[-1].weight_rms.values())
+    decay = run.config.weight_decay
+    trials = ({"weight_decay": 3 * decay or 0.1}, {"weight_decay": 0.0})
+    return (
+        f"The median size of a matrix (root mean square of its weights) was {format_significant(before)} "
+        f"at update {run.matrices[0].step:,} and {format_significant(after)} at update "
+        f"{run.matrices[-1].step:,}. To see what the decay does, {suggest_comparison(run, *trials)}."
+    )
+
+
+def descent(run: RunRecord) -> str:
+    """From the first loss to the last."""
+    best = run.best
+    return (
+        f"In {run.updates:,} updates the loss on training batches went from "
+        f"{run.steps[0].loss:.3f} to {run.epochs[-1].loss_end:.3f} (mean of the last twentieth of "
+        f"the last epoch), and held-out text was predicted best after update {best.step:,}. To "
+        f"see whether longer or shorter steps go down further, {suggest_flags(run, *alternative_learning_rates(run))} "
+        f"{comparison_baseline_text(run)}."
+    )

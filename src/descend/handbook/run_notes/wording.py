@@ -1,0 +1,106 @@
+"""Numbers and suggestions as the sections on a run write them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from descend.config import make_config
+from descend.errors import ConfigError
+from descend.handbook.run_notes.run_record import RunRecord
+from descend.runs.events import Sample
+
+Change = Mapping[str, object]
+"""Keys of the configuration and the values to try."""
+
+PROMPT_WORDS, PROMPT_CHARACTERS = 3, 30
+"""Of a prompt that is proposed."""
+
+
+def format_significant(value: float) -> str:
+    """Three significant digits, without a power of ten: `0.00123`."""
+    digits = f"{value:.3g}"
+    if "e" not in digits:
+        return digits
+    return f"{value:,.0f}" if abs(value) >= 1 else f"{float(digits):.12f}".rstrip("0")
+
+
+def format_measurement(metric: str, value: float, unit: str) -> str:
+    """`update ratio 0.0006 of the weight, a step`; a unit that the name ends in is said once:
+    `train tokens 7,550`."""
+    name = metric.replace("_", " ")
+    return f"{name} {format_significant(value)} {'' if name.endswith(unit) else unit}".rstrip()
+
+
+def format_ci95(ci95: tuple[float, float] | None) -> str:
+    """` (95 %: 4.05 to 4.2)`, to stand behind a number; empty where it has no interval."""
+    return (
+        ""
+        if ci95 is None
+        else f" (95 %: {format_significant(ci95[0])} to {format_significant(ci95[1])})"
+    )
+
+
+def format_percent(part: float) -> str:
+    """`0.4%`, `37%`."""
+    return f"{part:.1%}" if 0 < part < 0.1 else f"{part:.0%}"
+
+
+def generate_command(folder: Path | str, samples: Sequence[Sample] = ()) -> str:
+    """`descend generate …` with the first words of a sample, which are in the language of the text;
+    with an English beginning where there is none."""
+    # Without spaces between words (Chinese, Japanese) a word may be the whole prompt.
+    prompts = (" ".join(s.prompt.split()[:PROMPT_WORDS])[:PROMPT_CHARACTERS] for s in samples)
+    prompt = next((p.strip() for p in prompts if p.strip()), "Once upon a time")
+    # Double quotes are those of every shell; within them some characters mean something else.
+    quoted = shlex.quote(prompt) if set(prompt) & set('"$`\\!') else f'"{prompt}"'
+    return f"descend generate {shlex.quote(str(folder))} {quoted}"
+
+
+def suggest_flags(run: RunRecord, *changes: Change) -> str:
+    """`try --batch-size 8 or --batch-size 2`: flags of `descend train`.
+
+    Only changes are named that a run like `run` would accept and that change something;
+    where none is left, another seed.
+    """
+    flags = [f"`{_flags(change)}`" for change in changes if _possible(run, change)]
+    if not flags:
+        return f"try another seed (`--seed {run.config.seed + 1}`)"
+    return "try " + " or ".join([", ".join(flags[:-1])] * (len(flags) > 1) + flags[-1:])
+
+
+def suggest_comparison(run: RunRecord, *changes: Change) -> str:
+    """`trial` with what its outcome is to be held against."""
+    return f"{suggest_flags(run, *changes)} {comparison_baseline_text(run)}"
+
+
+def comparison_baseline_text(run: RunRecord) -> str:
+    """What the outcome of a trial is to be held against."""
+    loss = run.summary.validation_loss
+    return f"and compare with the validation loss of {loss:.3f} that this run reached"
+
+
+def alternative_learning_rates(run: RunRecord) -> list[Change]:
+    """The peak rate of `run` times three and divided by three."""
+    peak = max(s.learning_rate for s in run.steps)
+    # A rate per epoch belongs to its own schedule: one rate needs another.
+    one: dict[str, object] = {"schedule": "wsd"} if run.config.schedule == "piecewise" else {}
+    return [one | {"learning_rate": peak * 3}, one | {"learning_rate": peak / 3}]
+
+
+def _possible(run: RunRecord, change: Change) -> bool:
+    values = run.config.model_dump()
+    try:
+        make_config(values | dict(change))
+    except ConfigError:
+        return False
+    return any(values[key] != value for key, value in change.items())
+
+
+def _flags(change: Change) -> str:
+    return " ".join(f"--{key.replace('_', '-')} {_value(value)}" for key, value in change.items())
+
+
+def _value(value: object) -> str:
+    return format_significant(value) if isinstance(value, float) else str(value)

@@ -1,0 +1,384 @@
+"""From rows to a curve: which loss is which, and where each row stands.
+
+Each loss is a series of its own, by its name, its split and whether its lines name a step, so that
+no two training losses are ever merged. At the end one series is the training loss and one the
+validation loss. Steps that fall back count on (`Counter`). Validation that names no step, or one
+of its own batches, takes the place of the line before.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from descend.loss_logs.column_names import Split
+from descend.loss_logs.counter import Counter
+from descend.loss_logs.log import LogEntry, LogUnit, LossLog
+from descend.loss_logs.log_lines import Line
+from descend.loss_logs.log_row import Row
+from descend.loss_logs.loss_kinds import objective_of
+from descend.loss_logs.positions import spread_epochs
+
+MOST_POINTS = 40_000
+"""Of a series that no thinning of lines has made smaller: then every second is dropped."""
+NEAR_ZERO = 0.02
+"""A loss above it that is followed by exact zeros to the end has not come there by learning."""
+LEAST_FOR_BASE = 0.5
+"""A loss under which powers of 2 and of e are too alike to tell the base."""
+STEPS_SHARE = 0.9
+"""Of the points of a series that must have a step for its places to be steps."""
+
+Key = tuple[str, Split | None, str, bool, int]
+"""Name, split, the word that names the split, whether its lines name a step, rank of the name."""
+
+
+@dataclass(slots=True)
+class Point:
+    """One value of a series. `order`: the how many-th row it is from."""
+
+    order: int
+    place: float | None
+    epoch: float | None
+    value: float
+    rate: float | None = None
+    gradient_norm: float | None = None
+    line: Line | None = None
+    beside_training: bool = False
+    """Whether it stands in a line with a training loss."""
+
+
+@dataclass
+class Assembly:
+    """What has been read so far."""
+
+    kind: str = "console output"
+    adam: bool = False
+    skipped: int = 0
+    rows: int = 0
+    objects: int = 0
+    dictionaries: int = 0
+    progress_lines: int = 0
+    names: set[str] = field(default_factory=set)
+    series: dict[Key, list[Point]] = field(default_factory=dict)
+    perplexities: dict[Split | None, list[Point]] = field(default_factory=dict)
+    losses_lost: list[Point] = field(default_factory=list)
+    """Rows with a gradient that is no number and no loss."""
+    counters: dict[str, Counter] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    epoch_starts: list[float] = field(default_factory=list)
+    base_two: int = 0
+    """Rows whose perplexity is 2 to the loss, less those where it is e to it."""
+    _context: Row | None = None
+    _context_number: int = 0
+    _used: dict[str, int] = field(default_factory=dict)
+    _by_context: bool = False
+    _last: Row | None = None
+    _place: float | None = None
+    _epoch: float | None = None
+    _last_points: list[Point] = field(default_factory=list)
+    _shown: dict[Key, float] = field(default_factory=dict)
+    _rate: float | None = None
+
+    def set_context(self, row: Row) -> None:
+        """Take a row without a loss: a heading, or a rate logged on its own."""
+        if row.epoch is not None:
+            self._epoch = row.epoch
+        lost = row.gradient_norm is not None and not math.isfinite(row.gradient_norm)
+        if lost and (row.step is not None or self._place is not None):
+            place = self._training_place(row) if row.step is not None else self._place
+            self.losses_lost.append(Point(self.rows, place, row.epoch, math.nan, row.rate))
+        if row.step is not None and not row.bar:
+            self._context = row
+            self._context_number += 1
+        self._take_rate(row)
+
+    def _take_rate(self, row: Row) -> None:
+        """A rate or a gradient on a line of its own belongs to the loss of its step."""
+        last = self._last
+        same = row.step is None or (last is not None and last.step == row.step)
+        if row.rate is not None:
+            self._rate = row.rate
+        if same and not self._by_context:
+            for point in self._last_points:
+                point.rate = point.rate if row.rate is None else row.rate
+                if row.gradient_norm is not None:
+                    point.gradient_norm = row.gradient_norm
+
+    def add(self, row: Row) -> bool:
+        """Take a row; False if there is no loss in it."""
+        if not row.losses and not row.perplexities:
+            self.set_context(row)
+            return False
+        self.rows += 1
+        if row.epoch is not None:
+            self._epoch = row.epoch
+        self._rate = row.rate if row.rate is not None else self._rate
+        training = row.training
+        is_training = bool(training) or (
+            not row.losses and any(s != "validation" for s, _ in row.perplexities)
+        )
+        own = row.step is not None
+        before = self._place
+        if is_training:
+            place = (
+                self._training_place(row, training[0] if training else None)
+                if own
+                else self._from_context(row)
+            )
+            if place is not None:
+                self._place, self._last = place, row if own else self._last
+        else:
+            place = self._validation_place(row)
+        self._last_points = [] if is_training else self._last_points
+        epoch = row.epoch if row.epoch is not None else self._epoch
+        for meaning, split, word, value in row.losses:
+            key = (meaning.name, split, word, own, meaning.rank)
+            held = split == "validation" or meaning.rank == 3
+            if row.bar and held:
+                if _same(self._shown.get(key), value):
+                    continue
+                self._shown[key] = value
+                if is_training and before is not None and row.step != row.total:
+                    place = before
+            point = Point(self.rows, place, epoch, value, row.rate, row.gradient_norm, row.line)
+            point.beside_training = is_training
+            if split != "validation":
+                point.rate = self._rate if point.rate is None else point.rate
+                self._last_points.append(point)
+            points = self.series.setdefault(key, [])
+            if row.bar and points and points[-1].place == place and place is not None:
+                points[-1] = point
+            else:
+                points.append(point)
+        self._tell_base(row)
+        for split, value in row.perplexities:
+            loss = math.log(value) if value > 0 and math.isfinite(value) else math.nan
+            point = Point(self.rows, place, epoch, loss, row.rate, row.gradient_norm, row.line)
+            self.perplexities.setdefault(split, []).append(point)
+        return True
+
+    def _tell_base(self, row: Row) -> None:
+        """Whether the perplexity beside a loss is 2 or e to its power."""
+        for split, value in row.perplexities:
+            for _, other, _, loss in row.losses[:1]:
+                if split == other and value > 1 and math.isfinite(value) and loss > LEAST_FOR_BASE:
+                    two = abs(math.log2(value) - loss) < abs(math.log(value) - loss)
+                    self.base_two += 1 if two else -1
+
+    def _training_place(self, row: Row, loss: float | None = None) -> float | None:
+        """The place of a row with a step; `loss`: where the row itself holds none."""
+        assert row.step is not None
+        loss = row.training[0] if row.training else loss
+        epoch = row.epoch if row.epoch is not None else self._epoch
+        counter = self.counters.setdefault(row.counter, Counter())
+        place = counter.place(row.step, row.total, epoch, loss)
+        if counter.rewound is not None:
+            self.rewind(counter.rewound)
+        if counter.restarted_run:
+            self._forget_first_run()
+        if counter.began_epoch and place is not None:
+            self.epoch_starts.append(place)
+        return place
+
+    def _from_context(self, row: Row) -> float | None:
+        """The place of a heading above, if no row of this kind has taken it."""
+        name = "/".join(f"{m.name}{s}" for m, s, _, _ in row.losses)
+        context = self._context
+        if context is None or self._used.get(name) == self._context_number:
+            return None
+        self._used[name] = self._context_number
+        self._by_context = True
+        row.rate = row.rate if row.rate is not None else context.rate
+        if context.counter in self.counters and self.counters[context.counter].raw == context.step:
+            return self.counters[context.counter].last
+        return self._training_place(context, row.training[0] if row.training else None)
+
+    def _validation_place(self, row: Row) -> float | None:
+        if row.step is None:
+            if self._by_context and self._context is not None and self._context.step is not None:
+                counter = self.counters.get(self._context.counter)
+                if counter is not None:
+                    return max(self._context.step + counter.offset, self._place or 0.0)
+            return self._place
+        last, now = self._last, self._place
+        if last is not None and row.counter != last.counter and row.counter in last.other_counters:
+            return now
+        main = self.counters.get(row.counter) or (self.counters.get(last.counter) if last else None)
+        at = row.step + (main.offset if main is not None else 0.0)
+        if now is None or main is None or (row.structured and not main.offset):
+            return at
+        behind = now - at
+        if behind <= 2 * main.interval + 1:
+            return at
+        return now
+
+    def rewind(self, place: float | None) -> None:
+        """Forget what stands after `place`: the run went back there."""
+        if place is None:
+            return
+        for points in (*self.series.values(), *self.perplexities.values(), self.losses_lost):
+            while points and (points[-1].place or 0.0) > place:
+                points.pop()
+
+    def _forget_first_run(self) -> None:
+        for points in (*self.series.values(), *self.perplexities.values(), self.losses_lost):
+            points.clear()
+        self.epoch_starts.clear()
+        self._place = None
+        note = "several runs are in this file: only the last one is judged"
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def thin(self) -> None:
+        """Drop every second point of series that have become too long."""
+        for points in self.series.values():
+            if len(points) > MOST_POINTS:
+                del points[1:-1:2]
+
+    def log(self) -> LossLog | None:
+        """The curve; None if no loss was read."""
+        for points in (*self.series.values(), *self.perplexities.values()):
+            points[:] = [p for p in points if p.line is None or p.line.stays]
+        for key in [k for k in self.series if k[1] == "validation"]:
+            self.series[key] = _news(self.series[key])
+        training = self._best({"train", None})
+        validation = self._best({"validation"})
+        if training is None and validation is None:
+            training = self._only_lost()
+        if training is None and validation is None:
+            return None
+        curve = _finish(training, self.losses_lost) if training else validation or []
+        unit, places = _places(curve)
+        pairs = [(p, at) for p, at in zip(curve, places, strict=True) if at is not None]
+        curve, at = [p for p, _ in pairs], [at for _, at in pairs]
+        if training:
+            held = self._validation_places(unit, curve, at, validation or [])
+            entries = _entries(curve, at, validation or [], held)
+        else:
+            entries = _entries([], [], curve, at)
+        objective, evidence = objective_of(self.names, curve)
+        return LossLog(
+            kind=self._kind(), unit=unit, entries=entries, skipped=self.skipped,
+            objective=objective, objective_evidence=evidence,
+            adam=self.adam or self.dictionaries > self.rows / 2,
+            epoch_starts=self._starts(unit), notes=self.notes, bits=self.base_two > 0,
+        )  # fmt: skip
+
+    def _kind(self) -> str:
+        if self.kind != "console output":
+            return self.kind
+        if self.progress_lines:
+            return "console output, progress lines of Keras"
+        if self.objects > self.rows / 2:
+            return "JSON lines"
+        if self.dictionaries > self.rows / 2:
+            return "console output, dictionaries of the Hugging Face Trainer"
+        return self.kind
+
+    def _starts(self, unit: LogUnit) -> list[float]:
+        return self.epoch_starts if unit == "steps" else []
+
+    def _best(self, splits: set[Split | None]) -> list[Point] | None:
+        """Of the series of these splits the one that tells most of the curve."""
+        found = [(k, p) for k, p in self.series.items() if k[1] in splits and p]
+        if not found:
+            for split in splits:
+                if points := self.perplexities.get(split):
+                    self.notes.append("a loss was reckoned from its perplexity (its logarithm)")
+                    return points
+            return None
+        most = max(len(points) for _, points in found)
+        enough = [(k, p) for k, p in found if 2 * len(p) > most or len(p) == most]
+        return min(enough, key=lambda kp: (kp[0][4], kp[0][1] is None, -len(kp[1])))[1]
+
+    def _only_lost(self) -> list[Point] | None:
+        return self.losses_lost or None
+
+    def _validation_places(
+        self, unit: LogUnit, training: list[Point], places: list[float], validation: list[Point]
+    ) -> list[float]:
+        """Where validation stands: at its own step or epoch, else at the training loss before."""
+        found: list[float] = []
+        index = 0
+        for point in validation:
+            while index < len(training) and training[index].order <= point.order:
+                index += 1
+            before = places[index - 1] if index else (places[0] if unit != "steps" else 0.0)
+            at = point.place if unit == "steps" else point.epoch if unit == "epochs" else None
+            if unit == "epochs" and at is not None and at < before < at + 1:
+                at = before
+            found.append(before if at is None else at)
+        return found
+
+
+def _same(a: float | None, b: float) -> bool:
+    return a is not None and (a == b or (math.isnan(a) and math.isnan(b)))
+
+
+def _news(points: list[Point]) -> list[Point]:
+    """Validation without the values that lines of training only show again."""
+    again = [_same(a.value, b.value) and b.beside_training for a, b in pairwise(points)]
+    if 2 * sum(again) <= len(points):
+        return points
+    return points[:1] + [p for p, old in zip(points[1:], again, strict=True) if not old]
+
+
+def _finish(training: list[Point], lost: list[Point]) -> list[Point]:
+    """The training loss with what is no number told as such: lines whose loss has disappeared
+    beside a gradient that is none, and a loss that falls to exactly 0."""
+    if training is not lost and lost and training:
+        end = training[-1].order
+        training = training + [p for p in lost if p.order >= end and p is not training[-1]]
+    values = [p.value for p in training]
+    # A null in the middle of numbers is a gap.
+    last = max((i for i, x in enumerate(values) if math.isfinite(x)), default=-1)
+    zeros = len(values)
+    while zeros and values[zeros - 1] == 0:
+        zeros -= 1
+    if 0 < zeros < len(values) - 1 and values[zeros - 1] > NEAR_ZERO and last == len(values) - 1:
+        for point in training[zeros:]:
+            point.value = math.nan
+    return training
+
+
+def _places(points: list[Point]) -> tuple[LogUnit, list[float | None]]:
+    """Where the points of a series stand, and what that counts."""
+    steps = [p.place for p in points]
+    if sum(s is not None for s in steps) >= STEPS_SHARE * len(points) and len(set(steps)) > 1:
+        return "steps", steps
+    epochs = [p.epoch for p in points]
+    if all(e is not None for e in epochs):
+        spread = spread_epochs([e for e in epochs if e is not None])
+        if spread is not None:
+            return "epochs", list(spread)
+    if len(points) == 1 and steps[0] is not None:
+        return "steps", steps
+    return "entries", [float(n) for n in range(1, len(points) + 1)]
+
+
+def _entries(
+    training: list[Point], places: list[float], validation: list[Point], at: list[float]
+) -> list[LogEntry]:
+    """Entries in order of place; validation joins the training loss of its place."""
+    held: dict[float, list[Point]] = {}
+    for point, place in zip(validation, at, strict=True):
+        held.setdefault(place, []).append(point)
+    entries: list[LogEntry] = []
+    for index, (point, place) in enumerate(zip(training, places, strict=True)):
+        last = index + 1 == len(training) or places[index + 1] != place
+        joined = held.pop(place, None) if last else None
+        entries.append(
+            LogEntry(
+                position=place,
+                train_loss=point.value,
+                validation_loss=joined[-1].value if joined else None,
+                learning_rate=point.rate,
+                gradient_norm=point.gradient_norm,
+            )
+        )
+    entries += [
+        LogEntry(position=place, validation_loss=points[-1].value, learning_rate=points[-1].rate)
+        for place, points in held.items()
+    ]
+    return sorted(entries, key=lambda e: e.position)

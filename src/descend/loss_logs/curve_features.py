@@ -1,0 +1,288 @@
+"""What the shape of a loss curve says, without the run behind it.
+
+Numbers only; `loss_logs/diagnose_log.py` judges. Needs no torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from descend.diagnosis.measurement import Measurement
+from descend.loss_logs.log import LogEntry, LossLog
+from descend.metrics.periodicity import period
+from descend.metrics.power_law import CurveExtrapolation, extrapolate_curve
+
+Floats = NDArray[np.float64]
+
+EDGE = 0.05
+"""Share of the entries averaged at the start and at the end: single batches jump."""
+LATE = 0.5
+"""From here on, the slope says whether the loss still falls: this part is one doubling."""
+MIN_FOR_SLOPE = 4
+AT_PEAK, DECAYED = 0.9, 0.5
+"""Shares of the peak rate: from the first on a step counts as at the peak, under the second at the
+end the rate counts as decayed."""
+FEWEST_OF_TRAINING = 3
+"""Training losses from which they are the curve read, however many validation losses there are."""
+SAME_LEVEL = 0.01
+"""Share of the loss within which a smoothed curve counts as flat."""
+STEADY_FRACTION = 0.3
+"""Of the run that must be at the peak rate for a slope to be read there."""
+
+
+class CurveFeatures(msgspec.Struct, frozen=True, kw_only=True):
+    """A curve in numbers. Losses in nats per token as logged; None: the log does not tell."""
+
+    unit: str
+    """What places count: steps, epochs, or entries of the log."""
+    length: float
+    """The last place."""
+    first_position: float
+    """Of the first loss."""
+    entries: int
+    training_points: int
+    validation_points: int
+    points: int
+    """Losses of the curve read."""
+    finite_points: int
+    """Losses of the curve read that are numbers: all that is said of it rests on these."""
+    first: float
+    """Of the curve read (training where logged, else validation): its first loss."""
+    start: float
+    """Mean over the first twentieth."""
+    end: float
+    """Mean over the last twentieth."""
+    lowest: float
+    """The lowest smoothed loss (running mean over a twentieth)."""
+    early_loss_drop: float
+    """Share of the whole fall that came in the first tenth of the run."""
+    slope_per_doubling: float
+    """Nats by which the loss falls while the run doubles, from its second half; negative: rises."""
+    slope_std_error: float
+    """Standard error of that slope."""
+    rate_decayed: bool
+    """Whether the logged rate ends below half its peak: the fall then owes much to the decay."""
+    steady_slope: float | None
+    """Where it decayed: the slope over the second half of the part at the peak rate, if that part
+    is long enough."""
+    extrapolation: CurveExtrapolation | None
+    """Where the loss was going at the peak rate; None where no rate is logged or too little of the
+    run was at its peak."""
+    flat_since: float | None
+    """Place from which on the smoothed loss stays within one percent, or two standard errors of it,
+    of where it ends."""
+    recurs_every: float | None
+    """Distance in places at which the same rise and fall comes again; None where none does."""
+    finite_at_end: bool
+    """Whether the last losses are numbers."""
+    noise_of_mean: float
+    """Standard error of the smoothed loss, from `noise` (nats)."""
+    noise: float
+    """Standard deviation of the loss around its running mean in the second half (nats)."""
+    spikes: int
+    """Entries above the running mean by more than six times the noise, after the first tenth."""
+    highest_rise: float
+    """Largest rise of the smoothed loss above its lowest value so far (nats)."""
+    first_nonfinite: float | None
+    """Place of the first loss that is not a finite number."""
+    validation_best: float | None
+    validation_best_at: float | None
+    validation_end: float | None
+    validation_last_at: float
+    """Place of the last validation loss; 0 where there is none."""
+    gap: float | None
+    """Validation minus training at the end."""
+    training_after_best: float | None
+    """Fall of the training loss after validation was at its best (nats)."""
+    rate_first: float | None
+    rate_highest: float | None
+    rate_last: float | None
+    gradient_norm_not_finite: bool
+
+
+def extract_curve_features(log: LossLog) -> CurveFeatures | None:
+    """The curve of `log` in numbers; None if no finite loss is in it."""
+    training = _series(log.entries, "training")
+    validation = _series(log.entries, "validation")
+    enough = len(training[0]) >= min(FEWEST_OF_TRAINING, len(validation[0]))
+    positions, losses = training if enough else validation
+    finite = np.isfinite(losses)
+    if not finite.any():
+        return None
+    first_bad = float(positions[~finite][0]) if not finite.all() else None
+    x, y = positions[finite], losses[finite]
+    width = edge = averaged(len(y))
+    smooth = running_mean(y, width)
+    slope, error = slope_per_doubling(x, y)
+    late = slice(len(y) // 2, None)
+    noise = float(np.std(y[late] - smooth[late]))
+    early = smooth[x <= x[0] + 0.1 * (x[-1] - x[0])]
+    fall = float(y[0] - smooth[-1])
+    v = _validation(validation, training)
+    rates = [e.learning_rate for e in log.entries if e.learning_rate is not None]
+    norms = [e.gradient_norm for e in log.entries if e.gradient_norm is not None]
+    return CurveFeatures(
+        unit=log.unit,
+        length=float(x[-1]),
+        first_position=float(x[0]),
+        entries=len(log.entries),
+        training_points=len(training[0]),
+        validation_points=len(validation[0]),
+        points=len(losses),
+        finite_points=len(y),
+        validation_last_at=float(validation[0][-1]) if len(validation[0]) else 0.0,
+        first=float(y[0]),
+        start=float(y[:edge].mean()),
+        end=float(y[-edge:].mean()),
+        lowest=float(smooth.min()),
+        early_loss_drop=float(y[0] - early.min()) / fall if fall > 0 else 0.0,
+        slope_per_doubling=slope,
+        slope_std_error=error,
+        noise=noise,
+        spikes=_spikes(y, smooth, noise),
+        noise_of_mean=noise / math.sqrt(width),
+        flat_since=_flat_since(x, smooth, noise / math.sqrt(width)),
+        recurs_every=period(x, y),
+        finite_at_end=bool(finite[-FEWEST_OF_TRAINING:].all()),
+        rate_decayed=bool(rates) and rates[-1] < DECAYED * max(rates),
+        steady_slope=_steady_slope(log.entries, x, y),
+        extrapolation=_extrapolate_at_peak_lr(log.entries, x, y),
+        highest_rise=float((smooth - np.minimum.accumulate(smooth)).max()),
+        first_nonfinite=first_bad,
+        rate_first=rates[0] if rates else None,
+        rate_highest=max(rates, default=None),
+        rate_last=rates[-1] if rates else None,
+        gradient_norm_not_finite=any(not math.isfinite(n) for n in norms),
+        **v,
+    )
+
+
+def _flat_since(places: Floats, smooth: Floats, error: float) -> float:
+    """The place from which on the smoothed loss stays where it ends."""
+    away = np.abs(smooth - smooth[-1]) > max(SAME_LEVEL * abs(float(smooth[-1])), 2 * error)
+    return float(places[np.flatnonzero(away)[-1] + 1]) if away.any() else float(places[0])
+
+
+def averaged(losses: int) -> int:
+    """How many of so many losses are averaged at the start and at the end, and smoothed over."""
+    return max(1, round(EDGE * losses))
+
+
+def running_mean(values: Floats, width: int) -> Floats:
+    """Centred mean over `width` values, over fewer at the ends; same length."""
+    total = np.concatenate(([0.0], np.cumsum(values)))
+    at = np.arange(len(values))
+    low = np.maximum(at - (width - 1) // 2, 0)
+    high = np.minimum(at + width // 2 + 1, len(values))
+    mean: Floats = (total[high] - total[low]) / (high - low)
+    return mean
+
+
+def slope_per_doubling(positions: Floats, losses: Floats) -> tuple[float, float]:
+    """Fall in nats per doubling of the run, by least squares of the loss on log2 of the place over
+    the second half, and its standard error; (0, inf) with too few points there."""
+    late = positions >= LATE * positions[-1]
+    x, y = positions[late], losses[late]
+    if len(x) < MIN_FOR_SLOPE or x[0] <= 0 or x[0] == x[-1]:
+        return 0.0, math.inf
+    octaves = np.log2(x)
+    centred = octaves - octaves.mean()
+    slope = float((centred * y).sum() / (centred**2).sum())
+    residuals = y - y.mean() - slope * centred
+    error = math.sqrt(float((residuals**2).sum()) / (len(x) - 2) / float((centred**2).sum()))
+    return -slope, error
+
+
+def _steady_slope(entries: Sequence[LogEntry], positions: Floats, losses: Floats) -> float | None:
+    """The slope per doubling while the rate stood at its peak; None if that was too short."""
+    here = mask_at_peak_lr(
+        [(e.position, e.learning_rate) for e in entries if e.learning_rate is not None], positions
+    )
+    if here is None:
+        return None
+    slope, error = slope_per_doubling(positions[here], losses[here])
+    return slope if slope > 2 * error else 0.0 if math.isfinite(error) else None
+
+
+def _extrapolate_at_peak_lr(
+    entries: Sequence[LogEntry], positions: Floats, losses: Floats
+) -> CurveExtrapolation | None:
+    here = mask_at_peak_lr(
+        [(e.position, e.learning_rate) for e in entries if e.learning_rate is not None], positions
+    )
+    return None if here is None else extrapolate_curve(positions[here], losses[here])
+
+
+def mask_at_peak_lr(
+    rates: Sequence[tuple[float, float]], positions: Floats
+) -> NDArray[np.bool_] | None:
+    """Which of `places` (growing) lie where the rate stood at its peak, by `rates` (place, rate);
+    None where no rate is known or that part is too short to say anything of the run."""
+    peak = max((rate for _, rate in rates), default=0.0)
+    there = [at for at, rate in rates if rate >= AT_PEAK * peak]
+    if not there or there[-1] - there[0] < STEADY_FRACTION * float(positions[-1]):
+        return None
+    here: NDArray[np.bool_] = (positions >= there[0]) & (positions <= there[-1])
+    return here if here.any() else None
+
+
+def extrapolation_measurements(
+    extrapolation: CurveExtrapolation, unit: str
+) -> tuple[Measurement, Measurement]:
+    """Where a curve is going, after twice its length and at last; `unit`: what places count."""
+    return (
+        Measurement(
+            "loss_ahead",
+            extrapolation.loss,
+            f"nats per token at {unit} {extrapolation.step:,.6g}",
+            ci95=extrapolation.ci95,
+        ),
+        Measurement(
+            "loss_at_last", extrapolation.asymptote, "nats per token", ci95=extrapolation.floor_ci95
+        ),
+    )
+
+
+def _series(entries: Sequence[LogEntry], name: str) -> tuple[Floats, Floats]:
+    """Places and losses of one side, in order of place."""
+    pairs = [(e.position, loss) for e in entries if (loss := getattr(e, name)) is not None]
+    pairs.sort(key=lambda pair: pair[0])
+    both = np.array(pairs, dtype=np.float64).reshape(-1, 2)
+    return both[:, 0], both[:, 1]
+
+
+def _spikes(losses: Floats, smooth: Floats, noise: float) -> int:
+    after = len(losses) // 10
+    return int((losses[after:] - smooth[after:] > 6 * max(noise, 1e-9)).sum())
+
+
+def _validation(
+    validation: tuple[Floats, Floats], training: tuple[Floats, Floats]
+) -> dict[str, float | None]:
+    """What validation and training say of each other."""
+    names = (
+        "validation_best",
+        "validation_best_at",
+        "validation_end",
+        "gap",
+        "training_after_best",
+    )
+    positions, losses = (side[np.isfinite(validation[1])] for side in validation)
+    if not len(losses):
+        return dict.fromkeys(names)
+    best = int(losses.argmin())
+    end = float(losses[-1])
+    gap = after = None
+    x, y = (side[np.isfinite(training[1])] for side in training)
+    if len(y):
+        smooth = running_mean(y, averaged(len(y)))
+        gap = end - float(smooth[-1])
+        then = int(np.searchsorted(x, positions[best]))
+        after = float(smooth[min(then, len(y) - 1)] - smooth[-1])
+    values = (float(losses[best]), float(positions[best]), end, gap, after)
+    return dict(zip(names, values, strict=True))

@@ -1,0 +1,393 @@
+"""From the shape of a curve to a verdict: a few rules, the surest first.
+
+Each threshold is named, with its origin. Where several causes leave the same shape the probability
+is low and the verdict `unknown`: a curve is a symptom, not a cause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from descend.loss_logs.curve_features import CurveFeatures, averaged
+from descend.loss_logs.judgment import EvidenceFacts, Judged, Shape
+from descend.loss_logs.normality import (
+    ADAM_HIGHEST,
+    FAR,
+    NEAR_START,
+    flat_after_fall,
+    from_the_start,
+    is_flat,
+    known_by_heart,
+    other_objective,
+    rate_out_of_range,
+    recurring_pattern,
+    unexpected_start,
+)
+
+GONE_BACK = 0.5
+"""Share of its fall that a training loss must have risen again at the end to have diverged."""
+FEW_LOST = 0.05
+"""Share of losses that may be no numbers where training went on after them."""
+EXPLODED = 1.5
+"""Loss at the end over the loss at the start from which training has exploded, not just stalled."""
+OVERFIT_NATS = 0.05
+OVERFIT_FRACTION = 0.01
+"""Rise of the validation loss above its lowest that counts: several times the spread between
+evaluations of a small run (0.006 nat on three seeds of tiny Shakespeare), and one in a hundred."""
+STILL_FALLING = 0.03
+"""Share of the loss that a doubling of the run gains, from which it was stopped too early."""
+FLAT = 0.01
+"""The same, below which it has levelled off."""
+HARDLY_FELL = 0.12
+"""Share of the first loss: a network that learns anything at all about a text comes further down
+by the frequencies of its tokens alone. A first guess."""
+WAVE = 0.05
+"""Share of the loss by which the smoothed curve may rise again on its way down."""
+WAVE_NOISE, WAVE_FALL = 8.0, 0.02
+"""The rise must also exceed so many standard errors of the smoothed loss, and such a share of the
+whole fall: on short runs of few entries chance alone makes waves."""
+FEW_UPDATES = 100
+"""Steps that teach a network nothing to speak of, at any rate."""
+JAGGED = 0.15
+"""Standard deviation around the running mean over the loss: more than the chance of
+which text a batch holds leaves, unless batches are tiny. A first guess."""
+BELOW_TRAINING = 0.1
+"""Nats that validation lies under training without a word: dropout and averages that lag do so."""
+SMALL_RATE = 3e-5
+"""Peak rates under this are for fine-tuning; small models are trained from the start at 3e-4 to
+1e-2."""
+FINETUNING_RATE = 2e-4
+"""Peak rates up to it are usual where a trained model is trained further: 2e-5 to 5e-5 for all of
+it, 2e-4 for adapters. Small models are seldom begun with so little."""
+FINETUNING_START = 5.0
+"""Nats that a trained model hardly starts above, and one that begins from nothing with pieces of
+words does (a vocabulary of 1,000 costs 6.9)."""
+TO_THE_END = 0.9
+"""Share of the run up to which validation must reach to say anything of its end."""
+OFTEN_SPIKED = 0.005
+"""Share of the entries that are spikes."""
+
+
+def apply_curve_rules(shape: Shape) -> Judged:
+    """The verdict of the first rule that holds, with what the curve rules out."""
+    for rule in RULES:
+        verdict = rule(shape)
+        if verdict is not None:
+            out = {c: why for c, why in ruled_out(shape).items() if c != verdict.cause}
+            return _with(verdict, out, _curve_warnings(shape))
+    return _with(_verdict_without_cause(shape), ruled_out(shape), _curve_warnings(shape))
+
+
+def _with(verdict: Judged, out: dict[str, str], warnings: list[str]) -> Judged:
+    facts = vars(verdict) | {"ruled_out": out, "notes": warnings}
+    return Judged(**facts)
+
+
+def _diverged(shape: Shape) -> Judged | None:
+    curve = shape.curve
+    advice = (
+        "lower the learning rate to a third, clip gradients at 1.0, or warm up for longer; go on "
+        "from a checkpoint before that place"
+    )
+    if curve is not None and curve.first_nonfinite is not None and _went_on(curve):
+        lost = curve.points - curve.finite_points
+        return Judged("unknown", 0.5, "no",
+                      f"{lost} of {curve.points} losses are no numbers, the first at "
+                      f"{curve.first_nonfinite:,.6g} {_unit(shape)}, though training went on "
+                      "after them")  # fmt: skip
+    if curve is None or curve.first_nonfinite is not None:
+        at = _first_place(shape) if curve is None else curve.first_nonfinite or 0.0
+        fact: EvidenceFacts = ("first_loss_not_finite", at, _unit(shape), (None, None),
+                               "from here on the loss is not a number")  # fmt: skip
+        return Judged("diverged", 0.95, "no", "the loss stops being a number", "diverged", [fact],
+                      {}, advice)  # fmt: skip
+    if curve.gradient_norm_not_finite and curve.end == 0:
+        fact = ("loss_at_end", 0.0, "nats", (None, None),
+                "exactly 0, beside a gradient that is not a number: a failed run")  # fmt: skip
+        return Judged("diverged", 0.9, "no", "the gradient stops being a number", "diverged",
+                      [fact], {}, advice)  # fmt: skip
+    if shape.log.objective is not None:
+        return None
+    if curve.end > EXPLODED * curve.start > 0:
+        fact = ("rise_over_run", curve.end / curve.start, "times the loss at the start",
+                (None, 1.0), "the loss ends far above where it began")  # fmt: skip
+        return Judged("diverged", 0.85, "no", "the loss ends far above where it began", "diverged",
+                      [fact], {}, advice)  # fmt: skip
+    fall, rise = curve.start - curve.lowest, curve.end - curve.lowest
+    if curve.training_points and rise > GONE_BACK * fall > WAVE * curve.end:
+        fact = ("rise_of_smoothed_loss", rise, "nats", (None, GONE_BACK * fall),
+                f"it had come down to {curve.lowest:.2f}")  # fmt: skip
+        return Judged("diverged", 0.75, "no",
+                      f"the loss falls to {curve.lowest:.2f} and ends at {curve.end:.2f}",
+                      "diverged", [fact], {}, advice)  # fmt: skip
+    return None
+
+
+def _went_on(curve: CurveFeatures) -> bool:
+    """Whether a few losses were no numbers and training went on as before."""
+    lost = curve.points - curve.finite_points
+    return curve.finite_at_end and lost <= FEW_LOST * curve.points and curve.end < curve.start
+
+
+def _all_points(curve: CurveFeatures) -> int:
+    return curve.points
+
+
+def _first_place(shape: Shape) -> float:
+    return shape.log.entries[0].position if shape.log.entries else 0.0
+
+
+def _overfitted(shape: Shape) -> Judged | None:
+    curve = shape.curve
+    assert curve is not None
+    if curve.validation_best is None or curve.validation_end is None:
+        return None
+    rise = curve.validation_end - curve.validation_best
+    if rise < max(OVERFIT_NATS, OVERFIT_FRACTION * curve.validation_best):
+        return None
+    fell = curve.training_after_best
+    if fell is not None and fell < 0:
+        return None  # both rose: that is no overfitting
+    facts: list[EvidenceFacts] = [
+        ("validation_rise", rise, "nats", (None, OVERFIT_NATS),
+         f"validation was lowest at {curve.validation_best_at:g} {_unit(shape)}"),
+    ]  # fmt: skip
+    if fell is not None:
+        facts.append(("training_fall_after_best", fell, "nats", (None, None),
+                      "the training loss fell on meanwhile"))  # fmt: skip
+    reason = "the held-out loss turns upward while training goes on"
+    advice = (
+        f"keep the model of {curve.validation_best_at:g} {_unit(shape)}; to get lower, train on "
+        "more text, or with dropout, more weight decay or a smaller model"
+    )
+    sure = 0.8 if fell is not None and fell > rise / 2 else 0.6
+    return Judged("too_little_data", sure, "no", reason, "too_little_data", facts, {}, advice)
+
+
+def _rate_too_high(shape: Shape) -> Judged | None:
+    curve = shape.curve
+    assert curve is not None
+    min_rise = max(WAVE * curve.end, WAVE_NOISE * curve.noise_of_mean,
+                WAVE_FALL * (curve.first - curve.lowest))  # fmt: skip
+    waves = curve.highest_rise > min_rise
+    spiky = curve.spikes > OFTEN_SPIKED * curve.entries and curve.noise > JAGGED * curve.end
+    if not waves and not spiky:
+        return None
+    rise: EvidenceFacts = ("rise_of_smoothed_loss", curve.highest_rise, "nats", (None, min_rise),
+                           "on its way down the loss rose again")  # fmt: skip
+    many: EvidenceFacts = ("spikes", float(curve.spikes), "entries",
+                           (None, OFTEN_SPIKED * curve.entries),
+                           "single losses far above their neighbours")  # fmt: skip
+    facts = [*([rise] if waves else []), *([many] if spiky else []), *_rate_fact(curve)]
+    rate = curve.rate_highest
+    keys = {} if rate is None else {"learning_rate": float(f"{rate / 3:.2g}")}
+    return Judged(
+        "learning_rate_too_high", 0.5 if waves else 0.35, "no",
+        "the loss rises again on its way down" if waves
+        else "single losses stand far above their neighbours again and again",
+        "learning_rate_too_high", facts, keys,
+        "lower the rate to a third, warm up, clip gradients at 1.0; if that changes nothing, look "
+        "at the order and the kind of the text at the places of the rises",
+    )  # fmt: skip
+
+
+def _stuck(shape: Shape) -> Judged | None:
+    curve = shape.curve
+    assert curve is not None
+    first = max(curve.first, shape.band.start_low or 0.0)
+    if first <= 0:
+        return Judged(
+            "unknown", 0.5, "no",
+            f"the first loss is {first:g}: a network that knows nothing yet cannot be so sure, so "
+            "what was logged is no loss, or the gradients were not numbers",
+        )  # fmt: skip
+    fell = (first - curve.end) / first
+    blind = shape.band.unigram is not None and _final_loss(curve) >= shape.band.unigram
+    if fell >= HARDLY_FELL and not blind:
+        return None
+    fact: EvidenceFacts = ("fall_over_run", fell, "of the first loss", (HARDLY_FELL, None),
+                           "the loss hardly came down")  # fmt: skip
+    reason = "the loss hardly falls" if fell < HARDLY_FELL else (
+        "the loss ends above what counting single tokens reaches"
+    )  # fmt: skip
+    if curve.unit == "steps" and curve.length < FEW_UPDATES:
+        fact = ("steps", curve.length, "updates", (FEW_UPDATES, None), "so few teach nothing")
+        return Judged("undertrained", 0.6, "no", reason, "undertrained", [fact], {},
+                      "train for longer before judging anything else")  # fmt: skip
+    if shape.band.start_low is None and fell > 0 and _like_finetuning(curve):
+        return Judged(
+            "unknown", 0.5, "cannot tell",
+            f"at rates under {FINETUNING_RATE:g} a loss that comes down a little from "
+            f"{curve.first:.2f} is what training a trained model further looks like, and too "
+            "little for one that begins from nothing; give the vocabulary to tell them apart",
+        )  # fmt: skip
+    low = curve.rate_highest is not None and curve.rate_highest < SMALL_RATE
+    falling = curve.slope_per_doubling > 2 * curve.slope_std_error
+    if not low and not falling:
+        return Judged(
+            "unknown", 0.5, "no", reason, None, [fact], {},
+            "",
+        )  # fmt: skip
+    advice = (
+        "raise the rate threefold, then tenfold, with a short warm-up; if nothing changes, look "
+        "for a fault in the program: `descend check` finds the usual ones"
+    )
+    keys = {}
+    if curve.rate_highest is not None:
+        keys = {"learning_rate": float(f"{curve.rate_highest * 10:.2g}")}
+    return Judged("learning_rate_too_low", 0.6 if low else 0.45, "no", reason,
+                  "learning_rate_too_low", [fact, *_rate_fact(curve)], keys, advice)  # fmt: skip
+
+
+def _like_finetuning(curve: CurveFeatures) -> bool:
+    """Whether rate and start are those of a model that was trained before."""
+    rate = curve.rate_highest
+    return rate is not None and rate <= FINETUNING_RATE and curve.first < FINETUNING_START
+
+
+def _rate_fact(curve: CurveFeatures) -> list[EvidenceFacts]:
+    """The highest rate, where the log tells it."""
+    rate = curve.rate_highest
+    if rate is None:
+        return []
+    if rate >= SMALL_RATE:
+        return [("highest_rate", rate, "", (None, None), "by the log")]
+    return [("highest_rate", rate, "", (SMALL_RATE, None), "such rates are for fine-tuning")]
+
+
+def _stopped_early(shape: Shape) -> Judged | None:
+    curve = shape.curve
+    assert curve is not None
+    slope, error = curve.slope_per_doubling, curve.slope_std_error
+    if curve.rate_decayed:
+        if curve.steady_slope is None:
+            return None
+        slope, error = curve.steady_slope, 0.0
+    if slope < STILL_FALLING * curve.end or slope < 2 * error:
+        return None
+    fact: EvidenceFacts = ("slope_per_doubling", slope, "nats", (None, STILL_FALLING * curve.end),
+                           "by so much the loss falls in the second half of the run")  # fmt: skip
+    unseen = "" if curve.validation_best is not None else (
+        "; overfitting cannot be seen, since there is no validation loss"
+    )  # fmt: skip
+    return Judged(
+        "undertrained", 0.5 if curve.rate_highest else 0.4, "yes",
+        f"it falls as it should, and was stopped while still falling{unseen}",
+        "undertrained", [fact], {},
+        f"train about twice as long: up to {slope:.2f} nats lower, if nothing else is wrong; a "
+        "higher learning rate or smaller batches may do the same in the same time",
+    )  # fmt: skip
+
+
+RULES: tuple[Callable[[Shape], Judged | None], ...] = (
+    _diverged, other_objective, rate_out_of_range, _overfitted, _stuck, _rate_too_high,
+    unexpected_start, recurring_pattern, flat_after_fall, known_by_heart, _stopped_early,
+)  # fmt: skip
+
+
+def _verdict_without_cause(shape: Shape) -> Judged:
+    curve, band = shape.curve, shape.band
+    assert curve is not None
+    loss = _final_loss(curve)
+    if band.high is not None and loss > band.high:
+        return Judged("unknown", 0.5, "no",
+                      f"it levels off at {loss:.2f}, above what counting pairs of tokens reaches "
+                      f"({band.high:.2f})")  # fmt: skip
+    if band.low is not None and loss < band.low:
+        return Judged("unknown", 0.5, "no",
+                      f"it ends at {loss:.2f}, lower than such a model comes on unseen text "
+                      f"({band.low:.2f}): does held-out text stand in training too?")  # fmt: skip
+    if curve.slope_std_error == float("inf"):
+        return Judged("unknown", 0.5, "cannot tell", "there are too few losses in its second half")
+    if curve.validation_best is None:
+        return Judged("unknown", 0.5, "yes", "it falls and levels off as training losses do; "
+                      "without held-out losses that is all that can be said")  # fmt: skip
+    if _decay_hides(curve):
+        return Judged("unknown", 0.5, "yes",
+                      "it falls to the end, as it should while the rate decays; "
+                      "if more steps would help cannot be read off that")  # fmt: skip
+    sure = 0.6 if band.high is not None else 0.45
+    return Judged("healthy", sure, "yes", "it falls and levels off, and held-out text follows")
+
+
+def _decay_hides(curve: CurveFeatures) -> bool:
+    """Whether the fall at the end may be the decay's own, so that it says nothing of more steps."""
+    falling = curve.slope_per_doubling >= STILL_FALLING * curve.end
+    return curve.rate_decayed and curve.steady_slope is None and falling
+
+
+def ruled_out(shape: Shape) -> dict[str, str]:
+    """Causes that the curve speaks against, and the number that does."""
+    curve = shape.curve
+    if curve is None or curve.first_nonfinite is not None or shape.log.objective is not None:
+        return {}
+    out = {}
+    if curve.end <= EXPLODED * curve.start and not curve.gradient_norm_not_finite:
+        far = "far above" if curve.end > curve.start else "above"
+        last, first = "the last", "the first"
+        if averaged(curve.finite_points) > 1:
+            last, first = "the mean of the last twentieth", "that of the first"
+        out["diverged"] = (
+            f"all {curve.entries} losses are numbers, and {last} ({curve.end:.2f}) is not {far} "
+            f"{first} ({curve.start:.2f})"
+        )
+    if curve.validation_best is not None and curve.validation_end is not None:
+        rise = curve.validation_end - curve.validation_best
+        to_the_end = curve.validation_last_at >= TO_THE_END * curve.length
+        if rise < OVERFIT_NATS and curve.validation_points > 2 and to_the_end:
+            out["too_little_data"] = f"held-out loss ends {rise:.2f} above its lowest: no turn"
+    slope, error = curve.slope_per_doubling, curve.slope_std_error
+    # A rate that has decayed leaves a flat end whatever more steps would bring.
+    if slope + 2 * error < FLAT * curve.end and not curve.rate_decayed and not is_flat(curve):
+        out["undertrained"] = f"in its second half it falls by {slope:.3f} nats per doubling"
+    guess = shape.band.start_high
+    untrained = curve.unit == "steps" and curve.first_position <= NEAR_START
+    if guess is not None and untrained and curve.first <= guess:
+        out["bad_initialisation"] = (
+            f"the first loss, {curve.first:.2f}, is not above that of guessing ({guess:.2f})"
+        )
+    high, validated = shape.band.high, curve.validation_end is not None
+    if high is not None and validated and _final_loss(curve) < high:
+        out["context_unused"] = (
+            f"it ends at {_final_loss(curve):.2f}, below what counting pairs of tokens reaches "
+            f"({shape.band.high:.2f})"
+        )
+    return out
+
+
+def _curve_warnings(shape: Shape) -> list[str]:
+    curve, band = shape.curve, shape.band
+    if curve is None:
+        return []
+    warnings = []
+    if band.start_high is not None and curve.first > band.start_high and from_the_start(curve):
+        warnings.append(
+            f"the first loss is {curve.first:.2f}, more than guessing costs "
+            f"({band.start_high:.2f}): initial weights or logits too large, or losses summed "
+            "and not averaged"
+        )
+    if curve.gap is not None and curve.gap < -BELOW_TRAINING:
+        warnings.append(
+            f"held-out loss lies {-curve.gap:.2f} below the training loss: usual with dropout and "
+            "with averages that lag, else a sign that held-out text stands in training"
+        )
+    rate = curve.rate_highest
+    if rate is not None and rate > FAR * ADAM_HIGHEST and not shape.log.adam:
+        warnings.append(
+            f"the highest logged rate is {rate:g}: SGD may be used at that, AdamW is used up to "
+            f"{ADAM_HIGHEST:g}"
+        )
+    if curve.spikes:
+        warnings.append(
+            f"{curve.spikes} of {curve.entries} losses stand far above their neighbours"
+        )
+    return warnings
+
+
+def _final_loss(curve: CurveFeatures) -> float:
+    """The held-out loss where there is one."""
+    return curve.end if curve.validation_end is None else curve.validation_end
+
+
+def _unit(shape: Shape) -> str:
+    return shape.log.unit

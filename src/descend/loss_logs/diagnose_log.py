@@ -1,0 +1,170 @@
+"""A verdict from a loss log alone: what the curve shows, and what it cannot show.
+
+The same shape as a run's diagnosis, with `not_checked` and `normal` beside it. The verdicts are few
+and the probabilities modest on purpose: most causes leave the same curve.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+import msgspec
+
+from descend.diagnosis.result import Evidence, Finding, OtherCause
+from descend.loss_logs.curve_features import CurveFeatures, extract_curve_features
+from descend.loss_logs.curve_rules import apply_curve_rules
+from descend.loss_logs.expected_loss import ExpectedLoss, expected_loss_range
+from descend.loss_logs.judgment import Judged, Shape
+from descend.loss_logs.log import LogEntry, LossLog
+from descend.loss_logs.read_log import read_log
+
+SCHEMA = 1
+
+
+class UncheckedCause(msgspec.Struct, frozen=True):
+    """A cause that no curve can show, and what it would take."""
+
+    cause: str
+    required_data: str
+
+
+class NormalityAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Is this curve normal? `answer`: yes, no, or cannot tell."""
+
+    answer: str
+    reason: str
+    band: ExpectedLoss
+
+
+class LogCost(msgspec.Struct, frozen=True):
+    """What the reading took; the run's own time is not known."""
+
+    seconds: float
+    fraction_of_run: float | None = None
+
+
+class LogDiagnosis(msgspec.Struct, frozen=True, kw_only=True):
+    """`diagnose LOG --json`."""
+
+    log: str
+    kind: str
+    """Which program's format it is in."""
+    normal: NormalityAnswer
+    verdict: str
+    probability: float
+    causes: list[Finding]
+    """None of them tried: nothing was run."""
+    ruled_out: list[OtherCause]
+    not_checked: list[UncheckedCause]
+    features: CurveFeatures | None
+    warnings: list[str]
+    cost: LogCost
+    schema: int = SCHEMA
+
+
+def diagnose_log(
+    path: Path, *, corpus: str | None = None, vocab_size: int | None = None
+) -> LogDiagnosis:
+    """What the loss log at `path` says of its run.
+
+    With `corpus` (what the run trained on) and `vocab_size` the losses expected there are known.
+    `LogError` where there is no curve, `CorpusError` where the corpus cannot be read.
+    """
+    began = time.monotonic()
+    log = in_nats(read_log(path))
+    curve = extract_curve_features(log)
+    band = expected_loss_range(corpus, vocab_size)
+    verdict = apply_curve_rules(Shape(log, curve, band))
+    return LogDiagnosis(
+        log=str(path),
+        kind=log.kind,
+        normal=NormalityAnswer(answer=verdict.normal, reason=verdict.because, band=band),
+        verdict=verdict.verdict,
+        probability=verdict.probability,
+        causes=[_finding(verdict)] if verdict.cause else [],
+        ruled_out=[OtherCause(cause=c, reason=why) for c, why in verdict.ruled_out.items()],
+        not_checked=unchecked_causes(verdict),
+        features=curve,
+        warnings=[*verdict.notes, *_log_warnings(log)],
+        cost=LogCost(round(time.monotonic() - began, 2)),
+    )
+
+
+def in_nats(log: LossLog) -> LossLog:
+    """`log` with losses in nats; itself where they are."""
+    if not log.bits:
+        return log
+    ln_2 = math.log(2)
+    entries = [
+        LogEntry(
+            position=e.position,
+            train_loss=None if e.train_loss is None else e.train_loss * ln_2,
+            validation_loss=None if e.validation_loss is None else e.validation_loss * ln_2,
+            learning_rate=e.learning_rate,
+            gradient_norm=e.gradient_norm,
+        )
+        for e in log.entries
+    ]
+    note = "losses were logged in bits, as their perplexities show; here they are in nats"
+    return msgspec.structs.replace(log, entries=entries, notes=[*log.notes, note], bits=False)
+
+
+def _finding(verdict: Judged) -> Finding:
+    assert verdict.cause is not None
+    return Finding(
+        cause=verdict.cause,
+        probability=verdict.probability,
+        evidence=[Evidence(*e) for e in verdict.evidence],
+        recommended_config=verdict.prescription,
+        advice=verdict.remedy,
+    )
+
+
+REQUIRED_DATA: dict[str, str] = {
+    "learning_rate_too_low": "a slow curve is left by a low rate, a small model, a large batch and "
+    "hard text alike; a trial at a higher rate would tell",
+    "learning_rate_too_high": "a high rate may leave a smooth curve that ends too high; a trial at "
+    "a lower rate would tell",
+    "model_too_small": "needs the same training with a wider model",
+    "too_little_data": "needs losses on held-out text",
+    "undertrained": "needs enough entries to see whether the loss still falls",
+    "batch_too_small": "needs the gradients, or the same tokens in larger batches",
+    "batch_too_large": "needs the same tokens in smaller batches",
+    "context_too_short": "needs the loss by position, or a trial with a longer context",
+    "context_unused": "needs the model, and what counting pairs of tokens reaches on this text",
+    "vocabulary_too_large": "needs the tokenizer: losses of different vocabularies do not compare",
+    "vocabulary_too_small": "needs the tokenizer: losses of different vocabularies do not compare",
+    "noise_floor": "needs the text: how far down any model could come is a property of it",
+    "leakage": "needs the text: held-out passages that stand in training as well",
+    "duplicates": "needs the text: passages that are there twice",
+    "distribution_shift": "needs the text: whether both sides are of one kind",
+    "over_regularised": "needs the settings and the loss on training text in evaluation mode",
+    "bad_schedule": "needs the rate of every step",
+    "bad_initialisation": "needs the vocabulary and the loss at the first step",
+    "diverged": "needs the losses to the end",
+}
+"""All causes, and what it would take to see or to exclude each."""
+
+
+def unchecked_causes(verdict: Judged) -> list[UncheckedCause]:
+    """All causes on which the curve is silent."""
+    known = {verdict.cause, *verdict.ruled_out}
+    return [
+        UncheckedCause(cause, why) for cause, why in REQUIRED_DATA.items() if cause not in known
+    ]
+
+
+def _log_warnings(log: LossLog) -> list[str]:
+    warnings = list(log.notes)
+    if log.unit == "epochs":
+        warnings.append("the log names no steps: places are epochs")
+    elif log.unit == "entries":
+        warnings.append("the log names neither steps nor epochs: places are its entries, in order")
+    if all(e.validation_loss is None for e in log.entries):
+        warnings.append(
+            "there is no validation loss in this log: overfitting cannot be seen, so whether the "
+            "model learned the language or knows its text by heart is open"
+        )
+    return warnings

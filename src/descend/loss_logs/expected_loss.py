@@ -1,0 +1,83 @@
+"""Which losses are to be expected: from the vocabulary, and from the text if it is at hand."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from descend.config import make_config
+from descend.errors import ConfigError
+
+START = (0.95, 1.15)
+"""First loss over ln V: an untrained network guesses, and its logits are small but not zero.
+1 is
+Karpathy's recipe; the width of the band is a first guess."""
+
+MIN_OF_COUNTING = 0.5
+"""A small model's loss over what counting triples of tokens reaches: lower is suspect. A first
+guess: networks pass counting by a third or so on little text, and by far only on what repeats."""
+
+MAX_VOCABULARY = 10_000_000
+
+
+class ExpectedLoss(msgspec.Struct, frozen=True, kw_only=True):
+    """Expected losses in nats per token; None where nothing is known. `low` and `high`: of
+    held-out text after a training that went well."""
+
+    start_low: float | None = None
+    start_high: float | None = None
+    low: float | None = None
+    high: float | None = None
+    unigram: float | None = None
+    """What counting single tokens reaches: above it the context is not used at all."""
+    source: str = (
+        "neither vocabulary nor corpus is known: only the shape of the curve can be judged"
+    )
+
+
+def expected_loss_range(corpus: str | None, vocab_size: int | None) -> ExpectedLoss:
+    """The band for a text and a vocabulary; `ConfigError` for a vocabulary that is none."""
+    if vocab_size is not None and not 2 <= vocab_size <= MAX_VOCABULARY:
+        raise ConfigError(
+            "vocab_size", str(vocab_size), f"2 to {MAX_VOCABULARY:,}",
+            "give the number of different tokens of the model",
+        )  # fmt: skip
+    if corpus is not None:
+        return _of_text(corpus, vocab_size)
+    if vocab_size is None:
+        return ExpectedLoss()
+    guess = math.log(vocab_size)
+    return ExpectedLoss(
+        start_low=START[0] * guess,
+        start_high=START[1] * guess,
+        source=f"guessing among {vocab_size:,} tokens costs ln {vocab_size:,} = {guess:.2f}; how "
+        "low the loss can come depends on the text, which was not given (--corpus)",
+    )
+
+
+def _of_text(corpus: str, vocab_size: int | None) -> ExpectedLoss:
+    from descend.data.token_store import prepare_documents, prepare_tokenizer, prepare_tokens
+    from descend.training.recipe import choose_vocabulary
+
+    small = vocab_size is not None and vocab_size < 257
+    config = make_config(
+        {"corpus_dir": corpus, "tokenizer": "char" if small else "bpe"}
+        | ({} if small else {"vocab_size": vocab_size})
+    )
+    text = prepare_documents(config)
+    size = choose_vocabulary(config, text.train_bytes)
+    info = prepare_tokens(text, prepare_tokenizer(text, config.tokenizer, size)).info
+    guess = math.log(vocab_size or info.vocab_size)
+    baselines = info.ngram_baselines
+    return ExpectedLoss(
+        start_low=START[0] * guess,
+        start_high=START[1] * guess,
+        low=MIN_OF_COUNTING * baselines.trigram,
+        high=baselines.bigram,
+        unigram=baselines.unigram,
+        source=f"{info.corpus} in {info.vocab_size:,} tokens of our own tokenizer, on held-out "
+        f"text: guessing {guess:.2f}, single tokens {baselines.unigram:.2f}, "
+        f"pairs {baselines.bigram:.2f}, triples {baselines.trigram:.2f}; "
+        "another tokenizer of the same size comes to about the same",
+    )

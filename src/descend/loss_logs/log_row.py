@@ -1,0 +1,81 @@
+"""What one line, one object or one line of a table holds, with names resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from descend.loss_logs.column_names import Meaning, Split
+from descend.loss_logs.log_lines import Line
+from descend.loss_logs.number_parsing import LARGEST_LOSS, loss_of, place_of
+
+
+@dataclass(slots=True)
+class Row:
+    """Numbers of one place. `own_place`: whether it names a step itself."""
+
+    losses: list[tuple[Meaning, Split | None, str, float]] = field(default_factory=list)
+    """Meaning, split, the word that names the split in this line, value."""
+    perplexities: list[tuple[Split | None, float]] = field(default_factory=list)
+    step: float | None = None
+    total: float | None = None
+    counter: str = ""
+    other_counters: tuple[str, ...] = ()
+    epoch: float | None = None
+    rate: float | None = None
+    gradient_norm: float | None = None
+    bar: bool = False
+    """A progress bar, which shows old values again."""
+    structured: bool = False
+    """Of an object or a table, whose rows may stand in any order."""
+    line: Line | None = None
+
+    @property
+    def training(self) -> list[float]:
+        """The losses that are not of validation."""
+        return [value for _, split, _, value in self.losses if split != "validation"]
+
+
+Pair = tuple[Meaning, float, float | None, str]
+"""Meaning, value, what it counts up to, the split's word that stands before it in the line."""
+
+
+def row_of(pairs: Iterable[Pair], line: Line | None = None) -> Row:
+    """The row that named numbers make."""
+    row = Row(line=line)
+    steps: list[tuple[int, str, float, float | None]] = []
+    bare: list[tuple[Meaning, float]] = []
+    best_rate = best_norm = 99
+    for meaning, value, total, word in pairs:
+        if meaning.role == "loss":
+            split = meaning.split or split_named(word)
+            row.losses.append((meaning, split, word, loss_of(value)))
+        elif meaning.role == "split":
+            bare.append((meaning, value))
+        elif meaning.role == "perplexity":
+            row.perplexities.append((meaning.split or split_named(word), value))
+        elif meaning.role == "step":
+            if place_of(value) is not None:
+                steps.append((meaning.rank, meaning.name, value, total))
+        elif meaning.role == "epoch":
+            row.epoch = place_of(value) if row.epoch is None else row.epoch
+        elif meaning.role == "rate":
+            if meaning.rank < best_rate and value >= 0:
+                row.rate, best_rate = min(value, LARGEST_LOSS), meaning.rank
+        elif meaning.rank < best_norm:
+            row.gradient_norm, best_norm = value, meaning.rank
+    if bare and (row.losses or len({m.split for m, _ in bare}) > 1):
+        taken = {split for _, split, _, _ in row.losses}
+        row.losses += [(m, m.split, "", loss_of(v)) for m, v in bare if m.split not in taken]
+    if steps:
+        steps.sort(key=lambda s: s[0])
+        _, row.counter, row.step, row.total = steps[0]
+        row.other_counters = tuple(name for _, name, _, _ in steps[1:])
+    return row
+
+
+def split_named(word: str) -> Split | None:
+    """The split that a word which stands in front of a line names."""
+    if not word:
+        return None
+    return "train" if word.startswith("tr") else "validation"

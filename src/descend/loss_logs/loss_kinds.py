@@ -1,0 +1,72 @@
+"""Whether the loss of a log is a language model's next-token loss, by its names and its start.
+
+Source for the names: TRL (DPO, PPO, GRPO), transformers' examples (run_mlm, run_glue), diffusers,
+ESPnet, sentence-transformers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from descend.loss_logs.column_names import split_identifier
+from descend.loss_logs.log import Objective
+
+NEAR_LN_2 = 0.02
+"""Share by which a first loss may differ from ln 2, what a guess between two costs."""
+NEAR_GUESS = 0.15
+"""The same for several classes, where an accuracy is logged too."""
+MOST_CLASSES = 10
+"""Guessing among more costs what a language model of characters starts from."""
+
+_WORDS: tuple[tuple[Objective, frozenset[str]], ...] = (
+    ("preference", frozenset({"chosen", "rejected", "margins", "margin", "dpo", "orpo", "simpo"})),
+    ("reward", frozenset({"reward", "rewards", "advantage", "advantages", "ppo", "grpo", "return",
+                          "policy", "completions"})),
+    ("masked tokens", frozenset({"mlm", "masked"})),
+    ("diffusion", frozenset({"diffusion", "vlb", "noise", "denoising", "denoise", "ddpm", "elbo"})),
+    ("speech", frozenset({"ctc", "wer", "cer", "mel"})),
+    ("contrastive", frozenset({"contrastive", "triplet", "infonce", "cosine"})),
+    ("classification", frozenset({"f1", "auc", "mcc", "matthews", "recall", "auroc", "top1", "top5",
+                                  "acc1", "acc5"})),
+    ("no cross-entropy", frozenset({"mse", "mae", "rmse"})),
+)  # fmt: skip
+
+
+class HasValue(Protocol):
+    """A point of a series."""
+
+    @property
+    def value(self) -> float:
+        """The loss."""
+
+
+def objective_of(names: Iterable[str], points: Sequence[HasValue]) -> tuple[Objective | None, str]:
+    """What the loss is of, and by which sign; (None, "") where nothing speaks against a language
+    model's."""
+    spelled = {name: set(split_identifier(name)) for name in names}
+    for objective, words in _WORDS:
+        for name, own in spelled.items():
+            if own & words and not (objective == "diffusion" and "scale" in own):
+                return objective, f"the log names {name.strip()}"
+    values = [p.value for p in points if math.isfinite(p.value)]
+    if not values:
+        return None, ""
+    first = values[0]
+    if min(values) < 0:
+        return "no cross-entropy", "the loss is negative"
+    accuracy = any(
+        own & {"acc", "accuracy"} and not own & {"token", "tokens"} for own in spelled.values()
+    )
+    if accuracy:
+        for classes in range(2, MOST_CLASSES + 1):
+            guess = math.log(classes)
+            if abs(first - guess) <= NEAR_GUESS * guess and first < math.log(MOST_CLASSES) * 1.02:
+                return "classification", (
+                    f"an accuracy is logged and it starts at {first:.2f}, near ln {classes}: a "
+                    f"guess among {classes} classes"
+                )
+    if abs(first - math.log(2)) <= NEAR_LN_2 * math.log(2):
+        return "two classes", f"it starts at {first:.3f}, which is ln 2: a guess between two"
+    return None, ""

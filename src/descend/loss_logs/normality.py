@@ -1,0 +1,170 @@
+"""What keeps a curve from being called normal, though it falls.
+
+A curve is normal only where nothing in the log speaks against it: another kind of loss, a rate far
+outside what its optimizer is used at, a first loss that no guess costs, a pattern that recurs, a
+stretch so flat that a model which learned nothing but frequencies would leave it too.
+"""
+
+from __future__ import annotations
+
+import math
+
+from descend.loss_logs.curve_features import CurveFeatures
+from descend.loss_logs.expected_loss import MAX_VOCABULARY
+from descend.loss_logs.judgment import EvidenceFacts, Judged, Shape
+
+ADAM_HIGHEST = 1e-2
+"""Peak rate up to which small transformers are trained with AdamW (Yang et al. 2022, "Tensor
+Programs V"; Wortsman et al. 2023, "Small-scale proxies", sweep 3e-4 to 3e-1 and find losses rise
+from about 1e-2 on)."""
+FAR = 3.0
+"""Times the highest usual rate from which a rate is far outside."""
+NO_RATE = 100.0
+"""Peak rate above which no optimizer is used: the word language model of PyTorch's examples trains
+with SGD at 20, by clipping gradients to 0.25."""
+USUAL_RATE = 1e-3
+"""What is prescribed instead: the middle of what small models are trained at."""
+FLAT_SHARE = 0.5
+"""Share of the run over which the smoothed loss stays where it ends, from which the stretch is
+flat: a power law with any usual exponent still falls by more over half a run. A first guess."""
+FEWEST_FLAT = 8
+"""Losses from which a flat stretch can be told."""
+FELL = 0.12
+"""Share of the first loss that must have been lost before the flat stretch."""
+BY_HEART = 0.7
+"""Nats under which a training loss that began above `FROM_NOTHING` is one of text known by heart
+more often than one of text understood: half of what characters of English cost the best models.
+A first guess."""
+FROM_NOTHING = 3.0
+NEAR_START = 1.0
+"""The last place at which a loss is one of an untrained network."""
+
+
+def other_objective(shape: Shape) -> Judged | None:
+    """A loss that is not of next tokens is not judged as one."""
+    objective = shape.log.objective
+    if objective is None:
+        return None
+    what = {
+        "no cross-entropy": "a loss that is no cross-entropy",
+        "two classes": "a loss of two classes or of preferences",
+    }.get(objective, f"a {objective} loss")
+    return Judged(
+        "unknown", 0.5, "cannot tell",
+        f"this looks like {what} ({shape.log.objective_evidence}), and only the losses of language "
+        "models that predict the next token are judged here",
+    )  # fmt: skip
+
+
+def rate_out_of_range(shape: Shape) -> Judged | None:
+    """A logged peak rate far above what the optimizer is used at."""
+    curve = shape.curve
+    assert curve is not None
+    rate = curve.rate_highest
+    if rate is None or rate <= FAR * ADAM_HIGHEST:
+        return None
+    if not shape.log.adam and not is_flat(curve) and rate <= NO_RATE:
+        return None
+    optimizer = "AdamW" if shape.log.adam else "AdamW, if that is the optimizer,"
+    fact: EvidenceFacts = ("highest_rate", rate, "", (None, ADAM_HIGHEST),
+                           f"{optimizer} is used up to {ADAM_HIGHEST:g}")  # fmt: skip
+    because = (
+        f"the highest logged rate, {rate:g}, is {rate / ADAM_HIGHEST:.0f} times the highest usual"
+    )
+    if is_flat(curve):
+        because += f", and the loss stays at {curve.end:.2f} after a first fall"
+    return Judged(
+        "learning_rate_too_high", 0.8 if shape.log.adam else 0.5, "no", because,
+        "learning_rate_too_high", [fact], {"learning_rate": USUAL_RATE},
+        f"train at {USUAL_RATE:g} with a short warm-up",
+    )  # fmt: skip
+
+
+def unexpected_start(shape: Shape) -> Judged | None:
+    """A first loss that no guess costs."""
+    curve = shape.curve
+    assert curve is not None
+    most, known = shape.band.start_high, True
+    if most is None:
+        most, known = math.log(MAX_VOCABULARY), False
+    if curve.first > most and (not known or from_the_start(curve)):
+        costs = f"guessing costs at most {most:.2f}" if known else (
+            f"guessing among {MAX_VOCABULARY:,} tokens would cost {most:.2f}"
+        )  # fmt: skip
+        return Judged(
+            "unknown", 0.5, "no",
+            f"the first loss is {curve.first:.2f}, and {costs}: initial weights or logits are too "
+            "large, or losses were summed and not averaged",
+        )  # fmt: skip
+    least = shape.band.start_low
+    if least is not None and curve.first < least and curve.first_position <= NEAR_START:
+        return Judged(
+            "unknown", 0.5, "cannot tell",
+            f"the first loss is {curve.first:.2f}, where guessing costs {least:.2f} at least: the "
+            "model was trained before, the vocabulary is another, or the input holds the answer",
+        )  # fmt: skip
+    return None
+
+
+def recurring_pattern(shape: Shape) -> Judged | None:
+    """Rises and falls that come again at one distance."""
+    curve = shape.curve
+    assert curve is not None
+    if curve.recurs_every is None:
+        return None
+    where = f"every {curve.recurs_every:,.4g} {curve.unit}"
+    starts = shape.log.epoch_starts
+    if len(starts) > 1:
+        length = (starts[-1] - starts[0]) / (len(starts) - 1)
+        if abs(length - curve.recurs_every) <= 0.1 * length:
+            where = "each epoch"
+    elif curve.unit == "epochs" and abs(curve.recurs_every - 1) <= 0.1:
+        where = "each epoch"
+    return Judged(
+        "unknown", 0.5, "no",
+        f"the same rise and fall recurs {where}: the text is probably read in the same order each "
+        "time, or the rate or the kind of text goes around",
+    )  # fmt: skip
+
+
+def flat_after_fall(shape: Shape) -> Judged | None:
+    """A flat stretch after a fast fall, which only baselines can tell apart."""
+    curve = shape.curve
+    assert curve is not None
+    if shape.band.unigram is not None or not is_flat(curve):
+        return None
+    return Judged(
+        "unknown", 0.5, "cannot tell",
+        f"it fell to about {curve.end:.2f} by {curve.flat_since:,.6g} {curve.unit} and stays "
+        "there: a model that has learned what it can leaves such a curve, and so does one that "
+        "knows only how frequent tokens are; give the text (--corpus) to tell them apart",
+    )  # fmt: skip
+
+
+def known_by_heart(shape: Shape) -> Judged | None:
+    """A training loss so low that only held-out text can tell learning from memorizing."""
+    curve = shape.curve
+    assert curve is not None
+    if curve.validation_best is not None or curve.first < FROM_NOTHING or curve.end > BY_HEART:
+        return None
+    return Judged(
+        "unknown", 0.5, "cannot tell",
+        f"it ends at {curve.end:.2f}, as text that is known by heart does, and without a "
+        "validation loss overfitting cannot be seen",
+    )  # fmt: skip
+
+
+def is_flat(curve: CurveFeatures) -> bool:
+    """Whether the loss fell and then stayed where it is for most of the run."""
+    if curve.finite_points < FEWEST_FLAT or curve.flat_since is None:
+        return False
+    run = curve.length - curve.first_position
+    fell = curve.first - curve.end >= FELL * curve.first
+    return run > 0 and fell and curve.length - curve.flat_since >= FLAT_SHARE * run
+
+
+def from_the_start(curve: CurveFeatures, *, first_steps: float = 10, share: float = 0.02) -> bool:
+    """Whether the first entry is of the beginning, as far as places tell: within so many steps, or
+    such a share of the log."""
+    near = curve.first_position <= max(first_steps, share * curve.length)
+    return curve.unit == "steps" and curve.length > 0 and near

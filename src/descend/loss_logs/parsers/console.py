@@ -1,0 +1,264 @@
+"""Any program's console output: names and numbers on a line, whoever printed it.
+
+A line is cut into words, numbers and signs. The words since the last number or separator are the
+name of the next number; `10/500` is a counter with its end, `[10]` one without a name. A line that
+names a split (`valid | loss 9.2`, `DEV : loss 2.4`) names it for what follows on it. Tables with a
+header and the Trainer's dictionaries are read too, and JSON objects, one a line.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from descend.loss_logs.assembly import Assembly
+from descend.loss_logs.column_names import TRAIN, VALIDATION, Meaning, meaning_of
+from descend.loss_logs.log_lines import Line
+from descend.loss_logs.log_row import Pair, row_of
+from descend.loss_logs.number_parsing import number
+from descend.loss_logs.parsers.structured import flat, row_of_object
+from descend.loss_logs.parsers.text_table import TextTable
+
+_TOKEN = re.compile(
+    r"(?P<fraction>(?<![\d/.:-])\d+\s*/\s*\d+(?![\d/.:]))"
+    r"|(?P<number>[-+−]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])|\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)"
+    r"|(?P<word>[A-Za-z_][\w/.\-]*)"
+    r"|(?P<sign>[|;,{}\[\]%<])"
+)
+_SPECIAL = frozenset({"nan", "inf", "infinity", "-inf", "-nan"})
+_NULL = frozenset({"null", "none"})
+_STEP = Meaning("step", None, 9, "bare")
+_BAR = re.compile(r"\d+/\d+ ?\[\d+:\d|%\|")
+_DICTIONARY = re.compile(r"\{\s*['\"]\w")
+_KERAS = re.compile(
+    r"^\s*(\d+)/(\d+|Unknown)\b.*?"
+    r"(?:/(?:step|epoch|batch|sample)\b|ETA:|\[[=>.]+\]|\b\d+[um]?s - ).*\bloss: "
+)
+_HEADING = re.compile(r"^\W*epoch\W*(\d+)(?:\s*(?:/|of)\s*\d+)?\W*$", re.IGNORECASE)
+_GLUED_EPOCH = re.compile(r"\b(\d+)epoch\b")
+_GLUED_BATCH = re.compile(r"\b\d+-(\d+)batch\b")
+_CELL = re.compile(
+    r"^[|│]\s*([A-Za-z_][\w/ .\-]*?)\s*[|│]\s*([-+]?[\d.][\d.,eE+\-]*|nan|inf)\s*[|│]$",
+    re.IGNORECASE,
+)
+"""A line of a block as Stable-Baselines and others print them: `| loss | 3.2 |`."""
+_SECTION = re.compile(r"^[|│]\s*([A-Za-z_]\w*/)\s*[|│]\s*[|│]$")
+_TENSOR = re.compile(r"\b(?:tensor|Array)\(")
+_ESTIMATOR = "Saving dict for global step"
+"""What TensorFlow's estimators write in front of an evaluation."""
+_MOST_WORDS = 6
+
+
+class Console:
+    """Reads lines into an assembly."""
+
+    def __init__(self, assembly: Assembly) -> None:
+        self.assembly = assembly
+        self.table = TextTable()
+        self.block = ""
+        """The split that a line such as `Test Error:` names for the lines below it."""
+        self.keras: tuple[float, Line, list[Pair]] | None = None
+        self.keras_epoch = 0
+        self.cells: dict[str, str] = {}
+        self.section = ""
+        self.keras_begun = self.keras_only_ends = True
+
+    def read(self, lines: Iterable[Line]) -> None:
+        """Read all `lines`."""
+        for line in lines:
+            text = line.text.strip()
+            if not text:
+                self.block = ""
+            elif not self._line(text, line):
+                self.assembly.skipped += 1
+        self._end_epoch()
+        self._end_cells()
+
+    def _line(self, text: str, line: Line) -> bool:
+        if text[0] == "{" and (value := _json_object(text)) is not None:
+            return self._object(value, line)
+        if text[0] in "|│" and (cell := _CELL.match(text)) is not None:
+            self.cells[f"{self.section}{cell[1].strip()}"] = cell[2]
+            return True
+        if self.cells or self.section:
+            if (section := _SECTION.match(text)) is not None:
+                self.section = section[1].strip()
+                return False
+            self._end_cells()
+        elif (section := _SECTION.match(text)) is not None:
+            self.section = section[1].strip()
+            return False
+        if (cells := self.table.row(text)) is not None:
+            return self.assembly.add(row_of_object(cells, line))
+        if heading := _HEADING.match(text):
+            self._end_epoch()
+            self.keras_epoch, self.keras_begun, self.keras_only_ends = int(heading[1]), False, False
+            self.block = ""
+            self.assembly.set_context(row_of([(_EPOCH, float(heading[1]), None, "")]))
+            return False
+        if not any(c.isdigit() for c in text) and "nan" not in text.lower():
+            self._name_block(text)
+            return False
+        if progress := _KERAS.match(text):
+            return self._progress(progress, text, line)
+        return self._pairs(text, line)
+
+    def _end_cells(self) -> None:
+        """The end of a block of `| name | value |` lines, which are one row."""
+        cells, self.cells, self.section = self.cells, {}, ""
+        if cells:
+            self.assembly.names.update(list(cells)[:40])
+            self.assembly.add(row_of_object(cells))
+
+    def _object(self, value: dict[str, Any], line: Line) -> bool:
+        if value.get("kind") == "rescue":  # descend's own: what it went back before is undone
+            self.assembly.rewind(number(value.get("step")))
+            return False
+        self.assembly.objects += 1
+        return self.assembly.add(row_of_object(flat(value), line))
+
+    def _pairs(self, text: str, line: Line) -> bool:
+        pairs, names = pairs_of(text, self.block)
+        if not pairs:
+            return False
+        row = row_of(pairs, line)
+        row.bar = bool(_BAR.search(text))
+        if row.losses or row.perplexities:
+            self.assembly.names.update(names[:40])
+            if _DICTIONARY.search(text):
+                self.assembly.dictionaries += 1
+            return self.assembly.add(row)
+        if row.step is not None:
+            self.block = ""
+        self.assembly.set_context(row)
+        return False
+
+    def _name_block(self, text: str) -> None:
+        words = [w.lower() for w in re.findall(r"[A-Za-z]+", text)]
+        named = [w for w in words if w in VALIDATION or w in TRAIN]
+        self.block = named[-1] if named and len(words) <= 4 and text[-1] in ":-=]*#" else ""
+
+    def _progress(self, progress: re.Match[str], text: str, line: Line) -> bool:
+        """A progress line of Keras: its losses are means over the epoch so far, so that the last
+        one counts, and epochs may have no heading."""
+        at_end = progress[1] == progress[2]
+        self.keras_only_ends = self.keras_only_ends and at_end
+        if self.keras_begun and (progress[1] == "1" or self.keras_only_ends):
+            self._end_epoch()
+            self.keras_epoch += 1
+        self.keras_begun = at_end
+        pairs, names = pairs_of(text[progress.end(2) :], "")
+        self.assembly.names.update(names)
+        self.keras = (float(max(self.keras_epoch, 1)), line, pairs)
+        return True
+
+    def _end_epoch(self) -> None:
+        if self.keras is not None:
+            epoch, line, pairs = self.keras
+            row = row_of([p for p in pairs if p[0].role != "step"], line)
+            row.epoch, row.line = epoch, None
+            self.assembly.progress_lines += 1
+            self.assembly.add(row)
+            self.keras = None
+
+
+_EPOCH = Meaning("epoch", None, 0, "epoch")
+
+
+def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
+    """The named numbers of a line that matter, and all names in it; `block`: the split that a line
+    above names for this one."""
+    pairs: list[Pair] = []
+    names: list[str] = []
+    words: list[str] = []
+    split = block
+    bare: Pair | None = None
+    text = _TENSOR.sub("(", text)
+    if _ESTIMATOR in text:
+        split = "eval"
+    pairs += _glued(text)
+    named_step = any(meaning.role == "step" for meaning, _, _, _ in pairs)
+    dictionary = _DICTIONARY.search(text)
+    begin = dictionary.start() if dictionary is not None and "loss" in text else 0
+    opened = False
+    for token in _TOKEN.finditer(text):
+        value = token[0]
+        if token.lastgroup == "word":
+            word = value.rstrip(".-/")
+            low = word.lower()
+            special = low in _SPECIAL or low in _NULL
+            if special and (meaning := meaning_of(tuple(words))) is not None:
+                if token.start() >= begin and not (low in _NULL and meaning.role != "loss"):
+                    pairs.append(
+                        (meaning, float("nan") if low in _NULL else float(low), None, split)
+                    )
+                words = []
+                continue
+            if low in VALIDATION or low in TRAIN or low in ("train_inner", "valid_subset"):
+                split = low
+            words.append(word)
+            if len(words) > _MOST_WORDS:
+                del words[0]
+        elif token.lastgroup == "sign":
+            if value in "|;,{}" and words:
+                # `valid | loss` names the split for the line; `loss train: 1, val: n/a` no value.
+                words = []
+            opened = value == "["
+            continue
+        else:
+            if token.start() >= begin:
+                meaning = meaning_of(tuple(words)) if words else None
+                if meaning is not None:
+                    whole, _, end = value.partition("/")
+                    found = number(whole)
+                    if found is not None:
+                        pairs.append((meaning, found, number(end) if end else None, split))
+                        named_step = named_step or meaning.role == "step"
+                elif _counts(words, begin, bare, pairs) and _is_counter(token, text, opened):
+                    whole, _, end = value.partition("/")
+                    bare = (_STEP, float(whole), number(end) if end else None, "")
+            if words:
+                names.append(words[-1])
+            words = []
+        opened = False
+    if bare is not None and not named_step:
+        pairs.append(bare)
+    return pairs, names
+
+
+def _glued(text: str) -> list[Pair]:
+    """Counters whose name follows the number, as ESPnet prints them: `1epoch:train:1-100batch`."""
+    pairs: list[Pair] = []
+    if (batch := _GLUED_BATCH.search(text)) is not None:
+        pairs.append((Meaning("step", None, 3, "batch"), float(batch[1]), None, ""))
+    if (epoch := _GLUED_EPOCH.search(text)) is not None:
+        pairs.append((_EPOCH, float(epoch[1]), None, ""))
+    return pairs
+
+
+def _counts(words: list[str], begin: int, bare: Pair | None, pairs: list[Pair]) -> bool:
+    """Whether a counter without a name is still looked for: the last one before the loss counts,
+    or the first one behind it."""
+    if begin or any(w.lower() not in TRAIN | VALIDATION | {"epoch"} for w in words):
+        return False
+    return bare is None or all(meaning.role != "loss" for meaning, _, _, _ in pairs)
+
+
+def _is_counter(token: re.Match[str], text: str, opened: bool) -> bool:
+    """Whether a number without a name counts steps: `10/500`, `[10]`, or `10 |` in front."""
+    if token.lastgroup == "fraction":
+        done, total = token[0].split("/")
+        return float(done) <= float(total)
+    behind = text[token.end() :].lstrip()
+    in_front = token.start() == 0 and behind[:1] in ("|", ":") and behind[1:2] == " "
+    return token[0].isdigit() and (in_front or (opened and behind[:1] == "]"))
+
+
+def _json_object(text: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

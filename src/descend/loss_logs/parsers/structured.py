@@ -1,0 +1,244 @@
+"""Objects and tables: JSON of several shapes, and files with separated columns.
+
+`trainer_state.json` (`log_history`), lists of objects, dictionaries of lists (Keras' `history`),
+Lightning's `metrics.csv`, exports of Weights & Biases, MLflow and TensorBoard. JSON lines are read
+as lines of a console. Names are resolved as on a console.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from descend.loss_logs.assembly import Assembly
+from descend.loss_logs.column_names import TRAIN, VALIDATION, column_meaning, split_identifier
+from descend.loss_logs.log_lines import Line, read_lines
+from descend.loss_logs.log_row import Pair, Row, row_of
+from descend.loss_logs.number_parsing import MISSING, number
+
+LARGEST_WHOLE = 32 * 2**20
+"""JSON files up to this size are read at once; of larger ones the innermost objects are."""
+DEEPEST = 8
+_NULLS = frozenset({"null", "none", "nan"})
+_SPLIT_KEYS = frozenset({"split", "phase", "mode", "stage", "subset", "type", "prefix", "set"})
+_OF_THE_WHOLE_RUN = ("train_runtime", "train_samples_per_second")
+"""Keys of the Trainer's last line, whose `train_loss` is the mean over the run: no point."""
+_OBJECT = re.compile(rb"\{[^{}]*\}")
+_LONG_FORM = {"key": ("key", "metric", "tag", "metric_name"), "value": ("value", "metric_value")}
+"""Columns of tables with one number a line, as MLflow exports them."""
+
+
+def flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"train": {"loss": 1}}` as `{"train/loss": 1}`."""
+    result: dict[str, Any] = {}
+    pending: list[tuple[str, Mapping[str, Any], int]] = [("", row, 0)]
+    while pending:
+        prefix, value, depth = pending.pop()
+        for key, inner in value.items():
+            if isinstance(inner, dict):
+                if depth < DEEPEST:
+                    pending.append((f"{prefix}{key}/", inner, depth + 1))
+            else:
+                result[f"{prefix}{key}"] = inner
+    return result
+
+
+def row_of_object(cells: Mapping[str, Any], line: Line | None = None) -> Row:
+    """The row that an object, or a line of a table by its columns' names, holds."""
+    if any(key in cells for key in _OF_THE_WHOLE_RUN):
+        return Row(line=line)
+    word = next(
+        (v.lower() for k, v in cells.items() if k.lower() in _SPLIT_KEYS and isinstance(v, str)
+         and v.lower() in TRAIN | VALIDATION),
+        "",
+    )  # fmt: skip
+    pairs: list[Pair] = []
+    nulls: list[Pair] = []
+    for name, value in cells.items():
+        meaning = column_meaning(name)
+        if meaning is None:
+            continue
+        found = number(value)
+        if meaning.role == "loss" and _is_null(value, found):
+            nulls.append((meaning, math.nan, None, word))
+        elif found is not None:
+            pairs.append((meaning, found, None, word))
+    # A loss that is null stands for a number only where no other loss is in the row.
+    if not any(meaning.role in ("loss", "perplexity") for meaning, _, _, _ in pairs):
+        pairs += nulls
+    row = row_of(pairs, line)
+    row.structured = True
+    return row
+
+
+def _is_null(value: object, found: float | None) -> bool:
+    if found is not None:
+        return math.isnan(found)
+    return value is None or (isinstance(value, str) and value.strip().lower() in _NULLS)
+
+
+def read_json(path: Path, assembly: Assembly) -> bool:
+    """Read a file that is one JSON value; False if it is none, or holds no rows."""
+    if path.stat().st_size > LARGEST_WHOLE:
+        return _read_large(path, assembly)
+    try:
+        # Python's reader, since NaN is what a log of a failed run holds and strict readers refuse.
+        value = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return False
+    rows = _rows_in(value)
+    if rows is None:
+        return False
+    history = isinstance(value, dict) and "log_history" in value
+    assembly.kind = "Hugging Face Trainer, trainer_state.json" if history else "JSON"
+    assembly.adam = history
+    _add(rows, assembly)
+    return True
+
+
+def _read_large(path: Path, assembly: Assembly) -> bool:
+    """The innermost objects of a large file, one after the other."""
+    assembly.kind, rest = "JSON", b""
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            end = 0
+            text = rest + block
+            for match in _OBJECT.finditer(text):
+                end = match.end()
+                try:
+                    value = json.loads(match[0])
+                except (ValueError, RecursionError):
+                    continue
+                assembly.thin()
+                _add([value], assembly)
+            rest = text[end:][-(2**20) :]
+    return assembly.rows > 0
+
+
+def _add(rows: Iterable[Any], assembly: Assembly) -> None:
+    for row in rows:
+        if not isinstance(row, dict):
+            assembly.skipped += 1
+            continue
+        cells = flat(row)
+        if len(assembly.names) < 500:
+            assembly.names.update(cells)
+        if not assembly.add(row_of_object(cells)):
+            assembly.skipped += 1
+
+
+def _rows_in(value: object) -> list[Any] | None:
+    """The longest list of objects with a loss in `value`, or its columns as rows."""
+    best: list[Any] | None = None
+    pending: list[tuple[object, int]] = [(value, 0)]
+    while pending:
+        inner, depth = pending.pop()
+        if isinstance(inner, list):
+            if any(isinstance(row, dict) for row in inner) and (
+                best is None or len(inner) > len(best)
+            ):
+                best = inner
+        elif isinstance(inner, dict) and depth < DEEPEST:
+            columns = _columns(inner)
+            if columns and (best is None or len(columns) > len(best)):
+                best = columns
+            pending += [(child, depth + 1) for child in inner.values()]
+    return best
+
+
+def _columns(value: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows of a dictionary whose values are lists of numbers, one of them of losses."""
+    lists = {
+        k: v for k, v in value.items() if isinstance(v, list) and v and not isinstance(v[0], dict)
+    }
+    if not any((m := column_meaning(k)) is not None and m.role == "loss" for k in lists):
+        return []
+    longest = max(map(len, lists.values()))
+    return [{k: v[i] for k, v in lists.items() if i < len(v)} for i in range(longest)]
+
+
+def read_table(path: Path, assembly: Assembly) -> bool:
+    """Read a file with columns; False if its first line names no loss."""
+    lines = read_lines(path)
+    first = next((line for line in lines if line.text.strip()), None)
+    if first is None:
+        return False
+    separator = next((s for s in (",", ";", "\t") if s in first.text), None)
+    header = _cells_of(first.text, separator)
+    if header is None or len(header) < 2 or any(number(name) is not None for name in header):
+        return False
+    header = [name.strip().strip("\"'") for name in header]
+    long = _long_form(header)
+    if long is None and not _names_a_loss(header):
+        return False
+    assembly.kind = "table"
+    split = _split_of_path(path) if _is_tensorboard(header) else ""
+    assembly.names.update(header[:300])
+    rows: list[Row] = []
+    for line in lines:
+        cells = _cells_of(line.text, separator)
+        if not cells or not line.text.strip():
+            continue
+        values: dict[str, Any] = dict(zip(header, cells, strict=False))
+        if long is not None:
+            values = {values.get(long[0], ""): values.get(long[1], "")} | {
+                k: v for k, v in values.items() if k not in long
+            }
+        elif _is_tensorboard(header):
+            values = {"step": cells[1], f"{split}loss": cells[2]} if len(cells) > 2 else {}
+        values = {k: v for k, v in values.items() if v.strip().lower() not in MISSING}
+        row = row_of_object(values, line)
+        if long is not None:
+            rows.append(row)
+        elif not assembly.add(row):
+            assembly.skipped += 1
+    # One metric after the other: in order of steps they are a log.
+    for row in sorted(rows, key=lambda r: r.step or 0.0):
+        assembly.add(row)
+    return assembly.rows > 0
+
+
+def _cells_of(text: str, separator: str | None) -> list[str] | None:
+    if separator is None:
+        return text.split()
+    if '"' not in text:
+        return text.split(separator)
+    try:
+        return next(csv.reader([text], delimiter=separator), None)
+    except csv.Error:
+        return None
+
+
+def _names_a_loss(header: list[str]) -> bool:
+    if _is_tensorboard(header):
+        return True
+    found = [m for name in header if (m := column_meaning(name)) is not None]
+    roles = [m.role for m in found]
+    return "loss" in roles or roles.count("split") > 1 or ("split" in roles and "step" in roles)
+
+
+def _is_tensorboard(header: list[str]) -> bool:
+    return [h.lower().replace("_", " ") for h in header] == ["wall time", "step", "value"]
+
+
+def _split_of_path(path: Path) -> str:
+    words = split_identifier(path.stem)
+    return "val " if set(words) & VALIDATION else ""
+
+
+def _long_form(header: list[str]) -> tuple[str, str] | None:
+    spelled = {name.lower(): name for name in header}
+    key = next((spelled[n] for n in _LONG_FORM["key"] if n in spelled), None)
+    value = next((spelled[n] for n in _LONG_FORM["value"] if n in spelled), None)
+    return (key, value) if key and value else None
+
+
+def rows_of_scalars(scalars: Iterable[tuple[float, Mapping[str, float]]]) -> Iterator[Row]:
+    """Rows of numbers by name at steps, as event files hold them."""
+    for step, values in scalars:
+        yield row_of_object({"step": step, **values})

@@ -1,0 +1,141 @@
+"""From a file or a folder to a log: which format it is, told by what stands in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from descend.errors import LogError
+from descend.loss_logs.assembly import Assembly
+from descend.loss_logs.column_names import TRAIN, VALIDATION, split_identifier
+from descend.loss_logs.log import LossLog
+from descend.loss_logs.log_folder import log_files
+from descend.loss_logs.log_lines import read_lines
+from descend.loss_logs.parsers.console import Console
+from descend.loss_logs.parsers.event_files import (
+    WANDB_MAGIC,
+    is_event_file,
+    read_event_folder,
+    read_events,
+    read_wandb,
+)
+from descend.loss_logs.parsers.structured import read_json, read_table
+
+KNOWN_FORMATS = (
+    "a program's console output, a CSV with a loss column, trainer_state.json, JSON lines, "
+    "TensorBoard event files or a .wandb file"
+)
+MIN_ENTRIES = 3
+"""Losses without which there is no curve to speak of."""
+_ENOUGH = 20
+"""Losses from which a file of a folder is taken without looking at the others."""
+
+
+def read_log(path: Path) -> LossLog:
+    """The curve in `path`; `LogError` if there is none to be found."""
+    if path.is_dir():
+        return _in_folder(path)
+    if path.suffix == ".py":
+        raise LogError(
+            str(path),
+            "a program",
+            KNOWN_FORMATS,
+            "give what it printed, or look at it with descend check",
+        )
+    try:
+        log = _read(path)
+    except OSError as problem:
+        raise LogError(
+            str(path), str(problem.strerror or problem).lower(), "a file with losses",
+            "check the path",
+        ) from None  # fmt: skip
+    if log is None or not log.entries:
+        raise LogError(
+            str(path), _first_line(path), KNOWN_FORMATS,
+            "give the file that holds the losses, or write a CSV with the columns step and loss",
+        )  # fmt: skip
+    if len(log.entries) < MIN_ENTRIES:
+        raise LogError(
+            str(path), f"{len(log.entries)} loss{'es' if len(log.entries) > 1 else ''}",
+            f"at least {MIN_ENTRIES}", "log more often, or give the whole log",
+        )  # fmt: skip
+    return log
+
+
+def _in_folder(folder: Path) -> LossLog:
+    """The log in `folder` with the most losses of the likeliest kind of file."""
+    best: LossLog | None = None
+    name = ""
+    for path in log_files(folder):
+        try:
+            log = _read_events(path) if "tfevents" in path.name else _read(path)
+        except OSError:
+            continue
+        if log is not None and len(log.entries) >= MIN_ENTRIES:
+            if best is None or len(log.entries) > 2 * len(best.entries):
+                best, name = log, str(path.relative_to(folder))
+            if len(best.entries) >= _ENOUGH:
+                break
+    if best is None:
+        raise LogError(
+            str(folder), "no file with losses in this folder", KNOWN_FORMATS,
+            "give the file that holds the losses",
+        )  # fmt: skip
+    best.notes.insert(0, f"read from {name}, found in the folder")
+    return best
+
+
+def _read(path: Path) -> LossLog | None:
+    with path.open("rb") as file:
+        start = file.read(4096)
+    if start.startswith(WANDB_MAGIC):
+        return _log(read_wandb, path)
+    if is_event_file(start):
+        return _log(read_events, path)
+    head = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    first, _, more = head.partition(b"\n")
+    whole = head[:1] in (b"{", b"[") and not (more.strip() and _is_object(first))
+    if whole and (log := _log(read_json, path)) is not None and log.entries:
+        return log
+    table = _log(read_table, path)
+    if table is not None and len(table.entries) >= MIN_ENTRIES:
+        return table
+    # A header that names a loss, or a lone dictionary, may stand on top of another format.
+    console = _console(path)
+    if console is None or (table is not None and len(table.entries) > len(console.entries)):
+        return table
+    return console
+
+
+def _read_events(path: Path) -> LossLog | None:
+    """The log of an event file of a folder, with the files beside it where it is one side only."""
+    run = path.parent
+    side = set(split_identifier(run.name)) & (TRAIN | VALIDATION | {"loss"})
+    return _log(read_event_folder, run.parent if side else run)
+
+
+def _is_object(line: bytes) -> bool:
+    """Whether a line is an object by itself, so that the file is JSON lines."""
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _log(read: object, path: Path) -> LossLog | None:
+    assert callable(read)
+    assembly = Assembly()
+    return assembly.log() if read(path, assembly) else None
+
+
+def _console(path: Path) -> LossLog | None:
+    assembly = Assembly()
+    Console(assembly).read(read_lines(path))
+    return assembly.log()
+
+
+def _first_line(path: Path) -> str:
+    for line in read_lines(path):
+        if first := line.text.strip():
+            return f"no losses (it begins {first[:40]!r})"
+    return "an empty file"

@@ -1,0 +1,66 @@
+"""What counting alone says of a text: is the held-out text another kind of text, how much of the
+training text is there twice. Cost class: counting, seconds for a megabyte; needs no torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from descend.data.contamination.exact_overlap import hash_windows
+from descend.data.ngram_baselines import kneser_ney_loss
+
+Tokens = npt.NDArray[np.integer[Any]]
+
+ORDER = 2
+"""Pairs of tokens: enough to tell kinds of text apart, few enough to count in little text."""
+MAX_TOKENS = 5_000_000
+"""Training tokens that repeats are looked for in: bounds memory to about 0.1 GB."""
+NUM_SEGMENTS = 8
+"""Stretches of training text that are set aside in turn, evenly spread, each to stand for more of
+the same."""
+MIN_SEGMENT_TOKENS = 128
+"""Tokens of a stretch, half of which are counted and half judged: of fewer the loss is mostly
+chance."""
+MAX_COMPARED = 1_000_000
+"""Training tokens that stretches are taken from and counted on: about a second for each of them."""
+
+
+def distribution_shift_nats(train: Tokens, validation: Tokens, vocab_size: int) -> float | None:
+    """How much more foreign the held-out text is to the training text than any stretch of that is
+    to the rest (nats a token); None where the text is too short for it.
+
+    Foreign: what a bigram model loses on the second half of a stretch by having counted the
+    training text (without the stretch) and not the stretch's own first half. So text that is only
+    harder or easier is not foreign, since it is that for its own kind too. Up to 0: the same kind
+    of text. A book changes its subject from chapter to chapter, and program text its names from
+    file to file: what is held out at the end may differ as much as the most different of them.
+    """
+    train = np.asarray(train[:MAX_COMPARED])
+    size = min(len(validation), len(train) // (NUM_SEGMENTS + 1))
+    if size < MIN_SEGMENT_TOKENS:
+        return None
+    same = []
+    for start in np.linspace(0, len(train) - size, NUM_SEGMENTS).astype(np.int64).tolist():
+        others = np.concatenate([train[:start], train[start + size :]])
+        same.append(_excess_loss(others, train[start : start + size], vocab_size))
+    return _excess_loss(train, np.asarray(validation[:size]), vocab_size) - max(same)
+
+
+def _excess_loss(train: Tokens, segment: Tokens, vocab_size: int) -> float:
+    known, second_half = np.array_split(segment, 2)
+    return kneser_ney_loss(train, second_half, vocab_size, ORDER) - kneser_ney_loss(
+        known, second_half, vocab_size, ORDER
+    )
+
+
+def repeated_ngram_fraction(train: Tokens, length: int = 32) -> float:
+    """Share of the runs of `length` tokens (a power of two) of `train` that stood there before
+    (0 to 1).
+
+    0 for a text without copies, 1/2 for one that is there twice. By a 64-bit hash: two different
+    runs of a million are taken for equal with chance 3e-8. Counted on at most `MOST` tokens.
+    """
+    hashes = hash_windows(np.asarray(train[:MAX_TOKENS]), length)
+    return 1.0 - len(np.unique(hashes)) / max(len(hashes), 1)

@@ -1,0 +1,205 @@
+"""A plan from start to end: look at the text, time the machine, choose; and carry it out."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from descend.config import RunConfig, make_config
+from descend.config_sources import ResolvedConfig
+from descend.data.token_store import PreparedCorpus, prepare_documents
+from descend.data.tokenizer import load_tokenizer
+from descend.errors import ConfigError, UserError
+from descend.experiments.axes import axes_for
+from descend.machine import available_memory_bytes
+from descend.planner.corpus_profile import CorpusProfile, profile_corpus
+from descend.planner.machine_benchmark import (
+    MachineBenchmark,
+    benchmark_machine,
+    calibrate_to_config,
+)
+from descend.planner.plan import (
+    MIN_MINUTES,
+    Prediction,
+    TrainingPlan,
+    choose_config,
+    plan_for_target_loss,
+)
+from descend.planner.scaling_law import load_scaling_law
+from descend.planner.step_time import StepTimeModel
+from descend.training.execution.autotune import COMPILE_SECONDS, EXPECTED_COMPILE_SPEEDUP
+from descend.training.recipe import choose_token_dropout
+
+BYTES_PER_GB = 1e9
+
+
+class CorpusPlan(msgspec.Struct, frozen=True):
+    """A plan for a text on this machine."""
+
+    corpus: str
+    machine: MachineBenchmark
+    plan: TrainingPlan
+    fixed: dict[str, Any] = {}
+    """Keys that the user set."""
+    minutes: float | None = None
+    """Of the user, from the start to the saved model; the minutes of the plan are of training."""
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`: config, what is predicted, and what both rest on."""
+        plan = msgspec.to_builtins(self.plan, str_keys=True)
+        machine = msgspec.to_builtins(self.machine)
+        fields: dict[str, Any] = {"corpus": self.corpus} | plan | {"machine": machine}
+        return fields | {"minutes": self.minutes or self.plan.minutes}
+
+
+class Allowance(msgspec.Struct, frozen=True):
+    """The minutes that a user allows, and when they began."""
+
+    minutes: float
+    began: float
+    """By `time.perf_counter`."""
+
+    @property
+    def ends(self) -> float:
+        """When the model has to be saved, by `time.perf_counter`."""
+        return self.began + 60 * self.minutes
+
+    def left_for_training(self, sample: CorpusProfile) -> float:
+        """Minutes that will be left once the text is prepared."""
+        ready = time.perf_counter() + sample.seconds_to_prepare + SETUP_SECONDS
+        left = (self.ends - ready) / 60
+        if left < MIN_MINUTES:
+            raise UserError(
+                "minutes", f"{self.minutes:g}",
+                f"more than {(ready - self.began) / 60:.2g}, which planning and preparing the "
+                "text take", "give more minutes",
+            )  # fmt: skip
+        return left
+
+
+SETUP_SECONDS = 3.0
+"""From the plan to the first step, the text apart: the network is made, checked and timed. Origin:
+1.5 to 4 s on a busy core."""
+
+
+def make_corpus_plan(
+    corpus: str | None, minutes: float | None, target_loss: float | None = None,
+    max_memory: float | None = None, settings: ResolvedConfig | None = None,
+    began: float | None = None,
+) -> CorpusPlan:  # fmt: skip
+    """The plan for `corpus`: for so many minutes, or (if None) for so many bits per byte.
+
+    `max_memory` in GB. What `settings` set stays as set. `minutes` are those of training, or with
+    `began` (by `time.perf_counter`) all from then to the saved model. Raises `ConfigError` for
+    bounds that cannot be met, `CorpusError` for a text that cannot be used.
+    """
+    if minutes is None and target_loss is None:
+        raise ConfigError("minutes", "neither minutes nor a target", "one of them", "give one")
+    # What needs no look at text or machine is refused at once.
+    check_bounds(minutes, target_loss, max_memory)
+    base = RunConfig() if settings is None else settings.config
+    fixed = set_keys(settings)
+    text = prepare_documents(base.model_copy(update={"corpus_dir": corpus}))
+    sample = _sample(text, base)
+    machine = benchmark_machine(base.device)
+    memory = None if max_memory is None else int(max_memory * BYTES_PER_GB)
+    named = base.tokenizer != "bpe" or base.vocab_path is not None
+    axes = axes_for({k: v for k, v in fixed.items() if not (named and k == "vocab_size")})
+    allowance = None if began is None or minutes is None else Allowance(minutes, began)
+
+    def planned(rates: StepTimeModel) -> TrainingPlan:
+        rest = (sample, rates, load_scaling_law())
+        if target_loss is not None:
+            return plan_for_target_loss(target_loss, *rest, memory, axes)
+        assert minutes is not None
+        left = minutes if allowance is None else allowance.left_for_training(sample)
+        return choose_config(*rest, left, memory, axes)
+
+    plan = planned(machine.rates)
+    if _should_time(plan.predicted):
+        steps, each = plan.predicted.steps, plan.predicted.seconds_per_step
+        machine = calibrate_to_config(machine, _resolved(plan), steps, each)
+        plan = planned(machine.rates)
+    if named:
+        plan = msgspec.structs.replace(
+            plan, config={k: v for k, v in plan.config.items() if k != "vocab_size"}
+        )
+    where = str(text.source.paths[0]) if text.source.is_stream_copy else corpus or "python"
+    return CorpusPlan(where, machine, plan, fixed, None if allowance is None else minutes)
+
+
+def set_keys(settings: ResolvedConfig | None) -> dict[str, Any]:
+    """The keys that the user set, wherever."""
+    if settings is None:
+        return {}
+    dumped = settings.config.model_dump()
+    return {k: dumped[k] for k, origin in settings.origins.items() if origin != "default"}
+
+
+def _sample(text: PreparedCorpus, config: RunConfig) -> CorpusProfile:
+    """The text, by the tokenizers that the user's configuration leaves open."""
+    given = load_tokenizer(Path(config.vocab_path)) if config.vocab_path else None
+    sizes = None if config.vocab_size is None else [config.vocab_size]
+    return profile_corpus(text, config.tokenizer, sizes, given)
+
+
+LONG_ENOUGH = COMPILE_SECONDS / EXPECTED_COMPILE_SPEEDUP
+"""Seconds of a run from which training may compile: then the planned network itself is timed."""
+QUICK = 2.0
+"""Seconds of a step up to which that is done: a dozen are made, and compiling adds to them."""
+ROOM = 0.5
+"""Of the memory that is free, that it may take."""
+
+
+def _should_time(prediction: Prediction) -> bool:
+    """Whether the planned network should be timed itself before the plan is final."""
+    free = available_memory_bytes()
+    room = free is None or prediction.memory_bytes <= ROOM * free
+    return prediction.seconds >= LONG_ENOUGH and prediction.seconds_per_step <= QUICK and room
+
+
+def _resolved(plan: TrainingPlan) -> RunConfig:
+    """The configuration of the planned run as training resolves it, so far as it bears on time."""
+    config = make_config(plan.config)
+    num_epochs = math.ceil(plan.predicted.num_epochs)
+    open_keys = {"blank_rate": choose_token_dropout(config, num_epochs), "gradient_accumulation": 1}
+    return make_config(plan.config | open_keys)
+
+
+def check_bounds(
+    minutes: float | None, target_loss: float | None, max_memory: float | None
+) -> None:
+    """`ConfigError` for a time, a loss or a memory that is not above zero."""
+    limits = {"minutes": minutes, "target_loss": target_loss, "max_memory": max_memory}
+    for name, value in limits.items():
+        if value is not None and not 0 < value < float("inf"):
+            raise ConfigError(name, f"{value:g}", "a number above 0", "choose one above 0")
+
+
+SPARE_STEPS = 1.3
+"""Steps that a run with a time limit may make, over those planned: a machine that is quicker than
+it was when it was timed is made use of. The schedule follows the clock either way."""
+
+USES_ALL = 0.95
+"""Share of the minutes from which a plan is taken to be limited by them, not by the text."""
+
+
+def plan_config(planned: CorpusPlan, save_dir: str | None = None) -> RunConfig:
+    """The planned run as a configuration."""
+    keys = planned.plan.config | planned.fixed | {"corpus_dir": planned.corpus}
+    if save_dir is not None:
+        keys["save_dir"] = save_dir
+    plan = planned.plan
+    if planned.minutes is not None:
+        limited_by_time = plan.predicted.seconds >= USES_ALL * 60 * plan.minutes
+        if limited_by_time and not {"max_steps", "epoch"} & planned.fixed.keys():
+            keys["max_steps"] = math.ceil(SPARE_STEPS * plan.predicted.steps)
+        keys["minutes"] = planned.minutes
+    if keys.get("blank_rate") is None:
+        passes = max(1, math.ceil(plan.predicted.num_epochs))
+        keys["blank_rate"] = choose_token_dropout(make_config(keys), passes)
+    return make_config(keys)

@@ -1,0 +1,85 @@
+"""What a report needs beyond the records: the finished model and the text it was judged on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from descend.config import make_config
+from descend.data.builtin_corpora import BUILTIN_CORPORA as EMBEDDED_CORPORA
+from descend.data.cache_dir import check_path
+from descend.data.token_store import TokenStore, prepare_documents, prepare_tokens
+from descend.data.tokenizer import load_tokenizer
+from descend.errors import DescendError
+from descend.handbook.run_notes.run_record import RunRecord
+from descend.metrics.loss_breakdown import TokenLosses, token_losses
+from descend.model.transformer import Transformer
+from descend.runs.model_files import load_model
+from descend.runs.run_folder import TOKENIZER
+
+MAX_TOKENS = 2**15
+"""Held-out tokens that are looked at one by one: some seconds of a small model, and a standard
+error of the mean loss near 0.02 nat."""
+
+
+TOKENS_AT_ONCE = 2**12
+"""Of one forward pass: keeps the logits of a vocabulary of 8,192 at 134 MB."""
+
+_COUNTED_AT_ONCE = 2**22
+
+
+def token_counts(store: TokenStore) -> NDArray[np.int64]:
+    """How often each token stands in the training text, (V,), counted in fixed memory."""
+    size = store.tokenizer.vocab_size
+    counts = np.zeros(size, dtype=np.int64)
+    for first in range(0, len(store.train), _COUNTED_AT_ONCE):
+        counts += np.bincount(store.train[first : first + _COUNTED_AT_ONCE], minlength=size)
+    return counts
+
+
+@dataclass(frozen=True)
+class ModelInspection:
+    """The model in evaluation mode, its text, and its loss on every held-out token looked at."""
+
+    model: Transformer
+    store: TokenStore
+    seq_len: int
+    """The context that it was trained with, or what the held-out text has of it."""
+    token_losses: TokenLosses
+
+    @property
+    def windows(self) -> int:
+        """Windows looked at."""
+        return len(self.token_losses.losses)
+
+
+def open_text(run: RunRecord) -> TokenStore | str:
+    """The text of `run` as tokens, or why it cannot be shown."""
+    try:
+        check_path(run.info.resolved_config["corpus_dir"], run.folder, EMBEDDED_CORPORA)
+        text = prepare_documents(make_config(run.info.resolved_config))
+        if text.documents.sha256 != run.info.corpus["corpus_sha256"]:
+            return "the text changed since the run began, so nothing is said of its tokens"
+        return prepare_tokens(text, load_tokenizer(run.folder / TOKENIZER))
+    except DescendError as problem:
+        return f"the text cannot be read again ({problem.location}: {problem.actual})"
+
+
+def look(run: RunRecord, store: TokenStore) -> ModelInspection | str:
+    """The model of `run` on held-out text, or why it cannot be looked at."""
+    if not run.summary.finished:
+        return "the run is not finished, so there is no model to look into"
+    try:
+        model = load_model(Path(run.folder)).model
+    except DescendError as problem:
+        return f"the model cannot be loaded ({problem.location}: {problem.actual})"
+    seq_len = min(run.config.seq_len, len(store.validation) - 1)
+    windows = max(1, MAX_TOKENS // seq_len)
+    losses = token_losses(
+        model, store.validation, seq_len, windows=windows,
+        batch_size=max(1, TOKENS_AT_ONCE // seq_len),
+    )  # fmt: skip
+    return ModelInspection(model, store, seq_len, losses)

@@ -1,0 +1,68 @@
+"""A page into one HTML file that fetches nothing.
+
+Its policy lets only the scripts run that were put in here, known by their hashes, and nothing be
+loaded: neither the user's text nor a sample can bring in more, even if an escape were missed.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from descend.errors import MissingDependencyError
+from descend.report.html.echarts import Script, load_echarts_script, policy_hash
+from descend.report.html.page import Figure, ReportPage
+
+MARK = "descend report"
+"""Names the maker in the head of a file: by it an older report is known and may be replaced."""
+
+
+def render(page: ReportPage) -> str:
+    """`page` as HTML; without the drawing script its figures are left to their tables."""
+    figures = page.figures()
+    script, warnings = _script(figures), list(page.warnings)
+    if figures and script is None:
+        warnings.append(
+            "the figures are left out, since the extra `report` is not installed "
+            "(pip install 'descend[report]'); their numbers stand in the tables"
+        )
+    starter = _file("report.js")
+    allowed = [policy_hash(starter), script.policy] if script else []
+    return _environment().get_template("page.html").render(
+        page=page, notes=warnings, mark=MARK, style=_file("report.css"),
+        drawn=script is not None, starter=starter, packed=script.packed if script else "",
+        allowed=" ".join(allowed) or "'none'",
+        options=to_script_json([figure.choices or {"": figure.option} for figure in figures]),
+        numbers={id(figure): number for number, figure in enumerate(figures)},
+    )  # fmt: skip
+
+
+def to_script_json(value: object) -> str:
+    """JSON that can stand in a script element: no `<` of a user's text ends or opens one."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace(
+        "<", "\\u003c"
+    )
+
+
+def _script(figures: list[Figure]) -> Script | None:
+    try:
+        return load_echarts_script() if figures else None
+    except MissingDependencyError:
+        return None
+
+
+def _file(name: str) -> str:
+    return (files("descend.report.html") / "templates" / name).read_text(encoding="utf-8")
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("descend.report.html"), undefined=StrictUndefined,
+        autoescape=select_autoescape(default=True), trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["identity"] = id
+    return environment

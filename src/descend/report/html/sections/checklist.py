@@ -1,0 +1,28 @@
+"""The golden rules as a table."""
+
+from __future__ import annotations
+
+from descend.handbook.checklist import Checklist
+from descend.report.html.page import Paragraph, ReportTable, Section, TableColumn
+
+
+def checklist_section(checklist: Checklist) -> Section:
+    """Each question, its answer and what it rests on."""
+    rows = tuple(
+        (
+            a.question, a.answer,
+            "tried" if a.is_tested else "–" if a.answer == "open" else "not all tried", a.reason,
+        )
+        for a in checklist.answers
+    )  # fmt: skip
+    columns = (
+        TableColumn("question", False),
+        TableColumn("answer", False),
+        TableColumn("proof", False),
+        TableColumn("because", False),
+    )
+    return Section("rules", "The golden rules", (
+        Paragraph(checklist.sentence),
+        ReportTable("Five questions that every guide asks", columns, rows,
+              strong=frozenset(n for n, a in enumerate(checklist.answers) if a.answer == "no")),
+    ))  # fmt: skip

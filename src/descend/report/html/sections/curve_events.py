@@ -1,0 +1,75 @@
+"""Where something happened on the way: the schedule went on, or the numbers ran away."""
+
+from __future__ import annotations
+
+from descend.handbook.run_notes.run_record import RunRecord
+from descend.handbook.run_notes.wording import format_significant
+from descend.report.html.charts import VerticalLine
+from descend.report.html.page import Paragraph, ReportBlock, ReportTable, TableColumn
+from descend.report.html.sections.epoch_axis import steps_to_epochs
+from descend.runs.events import Rollback
+from descend.training.lr_schedule import schedule_phases
+
+
+def curve_events(run: RunRecord) -> list[VerticalLine]:
+    """Phases of the schedule, and rescues by the number of their row in `rescues`."""
+    return [*_phases(run), *_rollback_marks(run)]
+
+
+def _phases(run: RunRecord) -> list[VerticalLine]:
+    """Where a phase begins: after that many steps, on the axis of epochs."""
+    phases = schedule_phases(run.config, run.config.warmup_steps or 0, run.total_steps)
+    epochs = steps_to_epochs(run, [step for step, _ in phases])
+    last = steps_to_epochs(run, [run.updates])[0]
+    by_step = [
+        VerticalLine(label, x) for (_, label), x in zip(phases, epochs, strict=True) if x < last
+    ]
+    rates = run.config.learning_rate
+    if not isinstance(rates, dict):
+        return by_step
+    later = [epoch for epoch in sorted(rates)[1:] if epoch - 1 < last]
+    return by_step + [VerticalLine(f"rate {format_significant(rates[e])}", e - 1.0) for e in later]
+
+
+def _rollback_marks(run: RunRecord) -> list[VerticalLine]:
+    """One mark for all rescues that went back to the same step: `1–3`."""
+    numbers_by_step: dict[int, list[int]] = {}
+    for number, rollback in enumerate(run.summary.rollbacks, 1):
+        numbers_by_step.setdefault(rollback.step, []).append(number)
+    epochs = steps_to_epochs(run, list(numbers_by_step))
+    return [
+        VerticalLine(
+            f"{numbers[0]}–{numbers[-1]}" if len(numbers) > 1 else str(numbers[0]), x, is_alert=True
+        )
+        for numbers, x in zip(numbers_by_step.values(), epochs, strict=True)
+    ]
+
+
+def rollback_blocks(run: RunRecord) -> list[ReportBlock]:
+    """What each numbered mark stands for; nothing where the numbers never ran away."""
+    rollbacks = run.summary.rollbacks
+    if not rollbacks:
+        return []
+    rows = tuple(
+        (str(n), f"{r.failed_step:,}", r.problem, f"{r.step:,}", _change(r))
+        for n, r in enumerate(rollbacks, 1)
+    )
+    columns = (
+        TableColumn("mark"), TableColumn("went wrong in update"), TableColumn("found", False),
+        TableColumn("back to the state after"), TableColumn("then", False),
+    )  # fmt: skip
+    return [
+        Paragraph(
+            "The numbered lines are where training went back to after the numbers ran away; what "
+            "was lost by it is not drawn. `descend explain rescue` says how that goes."
+        ),
+        ReportTable("Where the numbers ran away, and what was done", columns, rows),
+    ]
+
+
+def _change(rollback: Rollback) -> str:
+    if rollback.adjustment == "skip":
+        return f"{rollback.value:,.0f} batches left out"
+    if rollback.adjustment == "clip":
+        return f"gradients clipped at {format_significant(rollback.value)}"
+    return f"the rate times {format_significant(rollback.value)}"

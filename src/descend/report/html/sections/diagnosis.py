@@ -1,0 +1,142 @@
+"""Why it does not learn better: evidence, trials and remedy, where the run was diagnosed."""
+
+from __future__ import annotations
+
+from descend.diagnosis.recommended_config import merge_recommendations
+from descend.diagnosis.reference_ranges import format_range
+from descend.diagnosis.result import Diagnosis, Evidence, Finding, OtherCause, PairedTrial
+from descend.handbook.run_notes.wording import format_ci95, format_significant
+from descend.report.html.charts import Axis, IntervalBar, intervals
+from descend.report.html.page import (
+    Command,
+    Figure,
+    Paragraph,
+    ReportBlock,
+    ReportTable,
+    Section,
+    TableColumn,
+)
+from descend.report.text.diagnosis import (
+    assignments,
+    describe_change,
+    format_trial,
+    group_other_causes,
+    humanize_name,
+)
+from descend.report.text.experiments import format_p_value
+from descend.units import quoted
+
+
+def diagnosis_section(diagnosis: Diagnosis) -> Section:
+    """Verdict, evidence, proof, remedy, and how the other causes were ruled out."""
+    blocks: list[ReportBlock] = []
+    for finding in diagnosis.causes:
+        blocks += _finding(finding)
+    blocks += _trials(diagnosis)
+    keys = merge_recommendations(diagnosis)
+    if keys:
+        blocks += [
+            Paragraph(f"To apply what it prescribes ({assignments(keys)}):"),
+            Command(f"descend train --from-run {quoted(diagnosis.run)} --apply"),
+        ]
+    for caption, causes in group_other_causes(diagnosis):
+        rows = tuple((humanize_name(r.cause), r.reason.rstrip(".")) for r in causes)
+        columns = (TableColumn("cause", False), TableColumn("because", False))
+        blocks.append(ReportTable(caption, columns, rows, folded=True))
+    if diagnosis.measurements:
+        blocks.append(
+            _evidence_table("All that was read off the run", diagnosis.measurements, True)
+        )
+    blocks += [
+        Paragraph(f"{warning[:1].upper()}{warning[1:].rstrip('.')}.", is_secondary=True)
+        for warning in diagnosis.warnings
+    ]
+    return Section("diagnosis", "What holds it back", tuple(blocks))
+
+
+def _finding(finding: Finding) -> list[ReportBlock]:
+    title = f"{humanize_name(finding.cause).capitalize()}, confidence {finding.probability:.2f}"
+    tried = f"Proof: {format_trial(finding.trial)}. " if finding.trial else ""
+    keys = f": {assignments(finding.recommended_config)}" if finding.recommended_config else ""
+    blocks: list[ReportBlock] = [
+        Paragraph(f"{title}. {tried}Remedy: {finding.advice.rstrip('.')}{keys}.")
+    ]
+    if finding.evidence:
+        blocks.append(_evidence_table("The evidence", finding.evidence, False))
+    return blocks
+
+
+def _evidence_table(caption: str, evidence: list[Evidence], folded: bool) -> ReportTable:
+    with_reasons = any(e.reason for e in evidence)
+    columns = [TableColumn("signal", False), TableColumn("value"), TableColumn("unit", False),
+               TableColumn("healthy", False)]  # fmt: skip
+    if with_reasons:
+        columns.append(TableColumn("which means", False))
+    rows = tuple(
+        (
+            humanize_name(e.metric), format_significant(e.value), e.unit + format_ci95(e.ci95),
+            format_range(e.healthy_range) or "–", e.reason,
+        )[: len(columns)]
+        for e in evidence
+    )  # fmt: skip
+    return ReportTable(caption, tuple(columns), rows, folded=folded)
+
+
+def _trials(diagnosis: Diagnosis) -> list[ReportBlock]:
+    """Every trial with an interval, the largest gain first: a figure and its table."""
+    findings: list[Finding | OtherCause] = [*diagnosis.causes, *diagnosis.ruled_out]
+    tested_causes = [
+        (cause.cause, cause.trial) for cause in findings
+        if cause.trial is not None and cause.trial.ci95 is not None
+    ]  # fmt: skip
+    if not tested_causes:
+        return []
+    tested_causes.sort(key=lambda pair: -pair[1].loss_reduction)
+    spans = [
+        IntervalBar(describe_change(t), t.loss_reduction, *t.ci95)
+        for _, t in tested_causes
+        if t.ci95
+    ]
+    description = "; ".join(
+        f"{s.name} {s.value:+.3f} ({s.low:+.3f} to {s.high:+.3f})" for s in spans
+    )
+    return [
+        Figure(
+            "Gain of each change in held-out loss, with 95 % intervals: right of zero is better",
+            f"Gain of each trial: {description}.",
+            intervals(spans, Axis("gain, nats per token")),
+            height=70 + 34 * len(spans),
+        ),
+        ReportTable(
+            "The same run again with one thing changed: same seed, data order and evaluation",
+            (
+                TableColumn("changed", False),
+                TableColumn("for the cause", False),
+                TableColumn("gain, nats"),
+                TableColumn("95 %"),
+                TableColumn("at equal time"),
+                TableColumn("p (Holm)"),
+                TableColumn("pairs"),
+            ),
+            tuple(_row(cause, trial) for cause, trial in tested_causes),
+            strong=frozenset(
+                n
+                for n, (cause, _) in enumerate(tested_causes)
+                if cause in {f.cause for f in diagnosis.causes}
+            ),
+        ),
+    ]
+
+
+def _row(cause: str, trial: PairedTrial) -> tuple[str, ...]:
+    assert trial.ci95 is not None
+    equal = trial.loss_reduction_at_equal_time
+    return (
+        describe_change(trial),
+        humanize_name(cause),
+        f"{trial.loss_reduction:+.3f}",
+        f"{trial.ci95[0]:+.3f} to {trial.ci95[1]:+.3f}",
+        "–" if equal is None else f"{equal:+.3f}",
+        format_p_value(trial.p_holm),
+        str(trial.seeds),
+    )

@@ -1,0 +1,94 @@
+"""The curves of loss and accuracy, and the table of epochs."""
+
+from __future__ import annotations
+
+from descend.handbook.run_notes.loss_notes import explain_higher_train_loss
+from descend.handbook.run_notes.run_record import RunRecord
+from descend.report.html.charts import Axis, Curve, HorizontalLine, VerticalLine, curves, smooth
+from descend.report.html.page import Figure, Paragraph, ReportTable, Section, TableColumn
+from descend.report.html.sections.curve_events import curve_events, rollback_blocks
+from descend.report.html.sections.epoch_axis import steps_to_epochs
+from descend.report.text.run_summary import describe_convergence
+from descend.units import format_duration
+
+
+def learning_curves_section(run: RunRecord) -> Section:
+    """Curves, and every epoch as a row."""
+    return Section("learning", "How it learned", (
+        Paragraph(describe_convergence(run.summary)),
+        _figure(run, "loss"),
+        *rollback_blocks(run),
+        _figure(run, "accuracy"),
+        *((Paragraph(harder),) if (harder := explain_higher_train_loss(run)) else ()),
+        epoch_table(run),
+    ))  # fmt: skip
+
+
+def _figure(run: RunRecord, what: str) -> Figure:
+    loss = what == "loss"
+    x = steps_to_epochs(run, [s.step for s in run.steps])
+    train = [s.loss if loss else 100 * s.accuracy for s in run.steps]
+    ends = [float(e.epoch) for e in run.epochs]
+    validation_values = [
+        e.validation_loss if loss else 100 * e.validation_accuracy for e in run.epochs
+    ]
+    lines = [
+        Curve("training batches", x, train, "@calm", "raw"),
+        Curve("training batches", x, smooth(train), "@calm"),
+        Curve("held-out text", ends, validation_values, "@accent", "points"),
+    ]
+    levels = [
+        HorizontalLine(
+            {"unigram": "counting single tokens", "bigram": "counting pairs"}[key], value
+        )
+        for key, value in run.ladder.items()
+        if loss and key in ("unigram", "bigram")
+    ]
+    best, name = run.best, "Loss" if loss else "Accuracy"
+    label = (
+        f"{name} by epoch. Training batches from {train[0]:.3g} to {smooth(train)[-1]:.3g}; "
+        f"held-out text {validation_values[0]:.3g} after the first epoch, "
+        f"{validation_values[ends.index(best.epoch)]:.3g} after the best, {best.epoch}. "
+        "The table below has every epoch."
+    )
+    axis = Axis("nats per token") if loss else Axis("percent", min_value=0)
+    last = max(run.epochs[-1].epoch, x[-1])
+    best_epoch_marks = (
+        [VerticalLine("best epoch", float(best.epoch))] if best.epoch < run.epochs[-1].epoch else []
+    )
+    drawn = curves(
+        lines, Axis("epochs", min_value=0, max_value=last), axis,
+        levels=levels, marks=[*curve_events(run), *best_epoch_marks],
+    )  # fmt: skip
+    return Figure(
+        "Loss, nats per token: lower is better" if loss else "Next tokens named right, percent",
+        label, drawn, height=340 if loss else 260,
+    )  # fmt: skip
+
+
+EPOCH_COLUMNS = (
+    TableColumn("epoch"),
+    TableColumn("training loss"),
+    TableColumn("held-out loss"),
+    TableColumn("bits per byte"),
+    TableColumn("held-out accuracy"),
+    TableColumn("training accuracy"),
+    TableColumn("time"),
+)
+
+
+def epoch_table(run: RunRecord) -> ReportTable:
+    """Every epoch; the one whose weights are kept is set apart."""
+    rows = tuple(
+        (
+            str(e.epoch), f"{e.loss_start:.2f} → {e.loss_end:.2f}", f"{e.validation_loss:.3f}",
+            f"{e.bits_per_byte:.3f}", f"{e.validation_accuracy:.1%}",
+            f"{e.accuracy_start:.0%} → {e.accuracy_end:.0%}", format_duration(e.seconds),
+        )
+        for e in run.epochs
+    )  # fmt: skip
+    best_row = next(n for n, e in enumerate(run.epochs) if e.epoch == run.summary.best_epoch)
+    return ReportTable(
+        f"Each epoch; the weights of epoch {run.summary.best_epoch} are the ones kept",
+        EPOCH_COLUMNS, rows, strong=frozenset({best_row}),
+    )  # fmt: skip

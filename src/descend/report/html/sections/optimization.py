@@ -1,0 +1,150 @@
+"""What went on inside while it trained: rate, gradients, how far the weights moved."""
+
+from __future__ import annotations
+
+import statistics
+
+from descend.diagnosis.reference_ranges import REFERENCE_RANGES
+from descend.handbook.run_notes.run_record import RunRecord
+from descend.handbook.run_notes.wording import format_percent, format_significant
+from descend.report.html.charts import Axis, Curve, HorizontalLine, curves, smooth
+from descend.report.html.page import (
+    Figure,
+    Paragraph,
+    ReportBlock,
+    ReportTable,
+    Section,
+    TableColumn,
+)
+from descend.report.html.sections.curve_events import curve_events
+from descend.report.html.sections.epoch_axis import steps_to_epochs
+
+USUAL_RATIO = {
+    # benchmarks/results/doctor/healthy.json and fast_tinyshakespeare.json: runs of the defaults.
+    "muon": REFERENCE_RANGES["update_ratio"],
+    # Karpathy, makemore part 3 (2022): about 0.001; a factor of three either way.
+    "adamw": (0.0003, 0.003),
+}
+"""Update to weight in a step that goes with healthy learning, by optimizer."""
+
+MAX_MATRICES = 60
+"""Rows of the table of matrices."""
+
+
+def optimization_section(run: RunRecord) -> Section | None:
+    """Curves of the quantities that tell of trouble before the loss does."""
+    if not run.steps:
+        return None
+    blocks: list[ReportBlock] = [_rate(run), *_norm(run)]
+    if run.update_ratios:
+        blocks += _ratios(run)
+    return Section("inside", "Inside the training", (
+        Paragraph(
+            "These curves show trouble before the loss does: a gradient that grows or spikes, "
+            "weights that hardly move or move wildly."
+        ),
+        *blocks,
+    ))  # fmt: skip
+
+
+def _rate(run: RunRecord) -> Figure:
+    rates = [s.learning_rate for s in run.steps]
+    return Figure(
+        "Learning rate",
+        f"Learning rate by epoch: {format_significant(rates[0])} at first, {format_significant(max(rates))} at "
+        f"most, {format_significant(rates[-1])} at the end, schedule {run.config.schedule}.",
+        curves(
+            [
+                Curve(
+                    "learning rate",
+                    steps_to_epochs(run, [s.step for s in run.steps]),
+                    rates,
+                    "@second",
+                )
+            ],
+            Axis("epochs", min_value=0),
+            Axis("rate", min_value=0),
+            marks=curve_events(run),
+        ),
+        height=200,
+    )
+
+
+def _norm(run: RunRecord) -> list[Figure | Paragraph]:
+    made = [s for s in run.steps if s.gradient_norm is not None]
+    norms = run.gradient_norms
+    if not norms:
+        return []
+    x = steps_to_epochs(run, [s.step for s in made])
+    after = [r.value for r in run.summary.rollbacks if r.adjustment == "clip"]
+    clip = after[-1] if after else run.config.gradient_clip
+    levels = [HorizontalLine("clipped above", clip)] if clip else []
+    median, max_norm = statistics.median(norms), max(norms)
+    description = (
+        f"The median was {format_significant(median)}, the largest {format_significant(max_norm)} at update "
+        f"{made[norms.index(max_norm)].step:,}"
+        + (
+            f"; {format_percent(run.clipped_step_fraction)} of the updates were clipped."
+            if clip
+            else "."
+        )
+    )
+    return [
+        Figure(
+            "Norm of the gradient, before clipping",
+            f"Gradient norm by epoch. {description}",
+            curves(
+                [
+                    Curve("gradient norm", x, norms, "@second", "raw"),
+                    Curve("gradient norm", x, smooth(norms), "@second"),
+                ],
+                Axis("epochs", min_value=0),
+                Axis("norm", log=True),
+                levels=levels,
+                marks=curve_events(run),
+            ),
+            height=240,
+        ),
+        Paragraph(description, is_secondary=True),
+    ]
+
+
+def _ratios(run: RunRecord) -> list[Figure | ReportTable]:
+    medians = [
+        (m.step, statistics.median(ratios))
+        for m in run.matrices
+        if (ratios := [r for n, r in m.update_ratio.items() if m.weight_rms[n] > 0 and r > 0])
+    ]
+    usual = USUAL_RATIO[run.config.optimizer]
+    rows = sorted(run.update_ratios.items(), key=lambda item: -item[1])[:MAX_MATRICES]
+    figure = Figure(
+        "How far one update moves the weights, as a share of their size",
+        "Median update-to-weight ratio by epoch; "
+        f"{format_significant(statistics.median(run.update_ratios.values()))} over the run. The table "
+        "below has every matrix.",
+        curves(
+            [
+                Curve(
+                    "median of the matrices",
+                    steps_to_epochs(run, [s for s, _ in medians]),
+                    [r for _, r in medians],
+                    "@second",
+                )
+            ],
+            Axis("epochs", min_value=0),
+            Axis("ratio", log=True),
+            levels=[
+                HorizontalLine(f"usual for {run.config.optimizer}, {end}", ratio)
+                for end, ratio in zip(("from", "to"), usual, strict=True)
+                if ratio is not None
+            ],
+        ),
+        height=220,
+    )
+    table = ReportTable(
+        "The same for each weight matrix: median over the run after warmup",
+        (TableColumn("matrix", numeric=False), TableColumn("update ÷ weight")),
+        tuple((name.removesuffix(".weight"), format_significant(ratio)) for name, ratio in rows),
+        folded=True,
+    )
+    return [figure, table] if medians else [table]

@@ -1,0 +1,54 @@
+"""What the model wrote: during training, and at its end."""
+
+from __future__ import annotations
+
+from descend.handbook.run_notes.run_record import RunRecord
+from descend.report.html.page import Paragraph, Section, TextSample, TextSamples
+from descend.report.html.sections.epoch_axis import steps_to_epochs
+from descend.runs.events import Sample
+
+MAX_SAMPLES = 12
+"""Of a longer run, so many are shown, evenly picked, with the first and the last."""
+
+
+def samples_section(run: RunRecord) -> Section | None:
+    """Samples in the order in which they were written."""
+    samples = [r for r in run.records if isinstance(r, Sample)]
+    if not samples:
+        return None
+    last = run.updates
+    early, final = (
+        [s for s in samples if s.step < last], [s for s in samples if s.step == last]
+    )  # fmt: skip
+    listed_samples = _some(early, MAX_SAMPLES - len(final)) + final
+    return Section(
+        "writing",
+        "What it wrote",
+        (
+            Paragraph(
+                "The beginning, in grey, is held-out text that the model never trained on; the rest is "
+                "its own. Sampled with the default settings, so another seed would write otherwise."
+            ),
+            TextSamples(
+                tuple(
+                    TextSample(_when(run, s, last), s.prompt.strip("\n"), s.text.rstrip())
+                    for s in listed_samples
+                )
+            ),
+        ),
+    )
+
+
+def _when(run: RunRecord, sample: Sample, last: int) -> str:
+    if sample.step == last and run.summary.finished:
+        return f"the model kept (epoch {run.summary.best_epoch})"
+    return f"after epoch {steps_to_epochs(run, [sample.step])[0]:g}"
+
+
+def _some(samples: list[Sample], max_samples: int) -> list[Sample]:
+    if len(samples) <= max_samples:
+        return samples
+    picked = {
+        round(i * (len(samples) - 1) / max(max_samples - 1, 1)) for i in range(max(max_samples, 1))
+    }
+    return [samples[i] for i in sorted(picked)]

@@ -1,0 +1,100 @@
+"""A report as a file: what is reported on, where it goes, and what is never overwritten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE, SEARCH_FILE
+from descend.errors import RunFolderError, UserError
+from descend.experiments.attribute.runner import Attribution
+from descend.experiments.compare.result import Comparison
+from descend.experiments.experiment_folder import read_record
+from descend.experiments.search.result import SearchResult
+from descend.guard import open_regular
+from descend.report.html.experiment_report import attribution_report, comparison_report
+from descend.report.html.page import ReportPage
+from descend.report.html.rendering import MARK, render
+from descend.report.html.run_report import run_report
+from descend.report.html.search_report import search_report
+from descend.report.html.unfinished_run_report import has_no_finished_epoch, unfinished_run_report
+from descend.runs.atomic_write import write_file_atomic
+from descend.runs.run_folder import REPORT, is_run_folder, read_events
+
+EXPERIMENTS = (COMPARISON_FILE, ATTRIBUTION_FILE, SEARCH_FILE)
+"""Files that may be named instead of their folder."""
+
+HEAD_BYTES = 2048
+"""The maker of a report is named within so much of its beginning."""
+
+
+class WrittenReport(msgspec.Struct, frozen=True):
+    """`report --json`: the file, its size, what stands in it and what could not."""
+
+    file: str
+    bytes: int
+    sections: list[str]
+    figures: int
+    warnings: list[str]
+
+
+def write_report(what: Path, output: Path | None = None) -> WrittenReport:
+    """Write the report on `what`, the folder of a run or an experiment, to `output` or there.
+
+    Raises `RunFolderError` where there is neither, `UserError` where another file would be
+    overwritten, `DiskError` if the disk refuses.
+    """
+    folder = what.parent if what.name in EXPERIMENTS and what.is_file() else what
+    if not folder.is_dir():
+        raise RunFolderError(
+            str(what), "a file" if what.exists() else "no such folder",
+            "the folder of a run or of an experiment", "check the path",
+        )  # fmt: skip
+    file = folder / REPORT if output is None else output
+    _check_report_path(file)
+    page = _page(folder)
+    content = render(page).encode()
+    write_file_atomic(file, content)
+    return WrittenReport(
+        str(file), len(content), [s.name for s in page.sections], len(page.figures()),
+        list(page.warnings),
+    )  # fmt: skip
+
+
+def _page(folder: Path) -> ReportPage:
+    if is_run_folder(folder):
+        return (
+            unfinished_run_report(folder)
+            if has_no_finished_epoch(read_events(folder))
+            else run_report(folder)
+        )
+    if (folder / COMPARISON_FILE).exists():
+        return comparison_report(read_record(folder, COMPARISON_FILE, Comparison), folder)
+    if (folder / ATTRIBUTION_FILE).exists():
+        return attribution_report(read_record(folder, ATTRIBUTION_FILE, Attribution), folder)
+    if (folder / SEARCH_FILE).exists():
+        return search_report(read_record(folder, SEARCH_FILE, SearchResult), folder)
+    return run_report(folder)  # which says what is missing
+
+
+def _check_report_path(file: Path) -> None:
+    """A report may replace a report, nothing else."""
+    if file.is_dir():
+        raise UserError(
+            str(file), "a folder", "the name of a file", f"write to {file / REPORT}"
+        )  # fmt: skip
+    if file.exists():
+        try:
+            with open_regular(file) as opened:
+                head = opened.read(HEAD_BYTES)
+        except OSError as problem:
+            raise UserError(
+                str(file), f"no file that can be read ({problem.strerror or problem})",
+                "a new file or an older report", "choose another name",
+            ) from None  # fmt: skip
+        if f'content="{MARK}"'.encode() not in head:
+            raise UserError(
+                str(file), "a file that is no report", "a new file or an older report",
+                "choose another name",
+            )  # fmt: skip

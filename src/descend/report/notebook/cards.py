@@ -1,0 +1,280 @@
+"""Small pictures of records for a notebook: HTML that needs no script and takes the notebook's own
+colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from descend.diagnosis.result import Diagnosis, Finding, OtherCause
+from descend.experiments.attribute.runner import Attribution
+from descend.experiments.compare.result import Comparison
+from descend.experiments.estimate import Estimate
+from descend.experiments.search.result import SearchResult
+from descend.report.html.experiment_report import (
+    format_loss_difference,
+    format_time_difference,
+    with_interval,
+)
+from descend.report.text.diagnosis import describe_change, headline, humanize_name
+from descend.report.text.experiments import describe_method, describe_pairs, seed_losses
+from descend.report.text.run_summary import assess_run
+from descend.report.text.search import MAX_LISTED_TRIALS, NUMBERS, search_row
+from descend.runs.events import Epoch
+from descend.runs.run_folder import RunSummary
+from descend.units import format_bytes, format_duration, format_percentage_points, quoted
+
+MAX_EPOCHS = 8
+"""Rows of a card; of a longer run the first, the best and the last are among them."""
+
+WIDTH, HEIGHT = 260, 64
+"""Of the curve, in CSS pixels."""
+
+ROW, LETTER, MAX_NAME_LENGTH = 18, 7, 40
+"""Of a row of dots and a letter of its name, in CSS pixels; letters of a name that are shown."""
+
+STRONG, MUTED, PALE = "#14908a", "#8a98a8", "rgba(128,128,128,.3)"
+"""Colours that can be seen on a light and on a dark page."""
+
+ARMS = ("configuration", "held-out loss", "bits/byte", "difference (95 %)", "verdict",
+        "accuracy", "time", "memory")  # fmt: skip
+TRIALS = ("changed", "for the cause", "gain, nats", "95 %")
+CONTRIBUTION_COLUMNS = ("alone", "made last", "accuracy", "time")
+EPOCHS = ("epoch", "training loss", "held-out loss", "held-out accuracy", "time")
+
+
+@dataclass(frozen=True)
+class Line:
+    """Points of an SVG polyline."""
+
+    points: str
+    colour: str
+    thick: float = 1.5
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One value."""
+
+    x: float
+    y: float
+    colour: str
+
+
+@dataclass(frozen=True)
+class Label:
+    """Words at the `side` (start or end) by which they stand at x."""
+
+    x: float
+    y: float
+    side: str
+    text: str
+
+
+@dataclass(frozen=True)
+class SvgChart:
+    """What is drawn, in CSS pixels, and what it shows in words."""
+
+    alt_text: str
+    width: float
+    height: float
+    lines: Sequence[Line] = ()
+    dots: Sequence[Dot] = ()
+    labels: Sequence[Label] = ()
+
+
+def notebook_model_card(name: str, summary: RunSummary) -> str:
+    """A trained model: how it went, its curve, its epochs."""
+    rows = [epoch_row(e) for e in subsample_epochs(summary.epochs, summary.best_epoch)]
+    curves = [[e.loss_end for e in summary.epochs], [e.validation_loss for e in summary.epochs]]
+    return _card(
+        name, [assess_run(summary)], EPOCHS, rows, picture=_by_epoch(curves),
+        foot=f"descend report {quoted(summary.model_dir)}",
+    )  # fmt: skip
+
+
+def _by_epoch(curves: Sequence[Sequence[float]]) -> SvgChart | None:
+    """None for one epoch, which is no line."""
+    lines = polylines(curves)
+    if not lines:
+        return None
+    description = "Loss by epoch: grey on training batches, green on held-out text"
+    drawn = (Line(lines[0], MUTED), Line(lines[1], STRONG, 2))
+    return SvgChart(description, WIDTH, HEIGHT, drawn)
+
+
+def minimal_model_card(name: str) -> str:
+    """A model of which nothing more is known."""
+    return _card(name, [], (), [])
+
+
+def diagnosis_card(diagnosis: Diagnosis) -> str:
+    """A diagnosis: the verdict, and every trial that was made."""
+    findings: list[Finding | OtherCause] = [*diagnosis.causes, *diagnosis.ruled_out]
+    tested_causes = [(c.cause, c.trial) for c in findings if c.trial is not None]  # fmt: skip
+    tested_causes.sort(key=lambda pair: -pair[1].loss_reduction)
+    rows = [
+        (describe_change(t), humanize_name(cause), f"{t.loss_reduction:+.3f}",
+         f"{t.ci95[0]:+.3f} to {t.ci95[1]:+.3f}" if t.ci95 else "–")
+        for cause, t in tested_causes
+    ]  # fmt: skip
+    advice = [f"Remedy: {f.advice.rstrip('.')}." for f in diagnosis.causes]
+    return _card(
+        "Diagnosis", [headline(diagnosis), *advice], TRIALS, rows,
+        foot=f"descend diagnose {quoted(diagnosis.run)} --explain",
+    )  # fmt: skip
+
+
+def comparison_card(comparison: Comparison) -> str:
+    """A comparison: its answer, a dot a run, and every configuration as a row."""
+    rows = [
+        (a.name, f"{a.validation_loss:.3f}", f"{a.bits_per_byte:.3f}", with_interval(a.difference),
+         a.verdict, f"{a.accuracy:.1%}", format_duration(a.seconds), format_bytes(a.memory))
+        for a in comparison.arms
+    ]  # fmt: skip
+    return _card(
+        "Comparison",
+        [comparison.sentence],
+        ARMS,
+        rows,
+        picture=_draw_comparison(comparison),
+        foot=comparison.command,
+    )
+
+
+def _draw_comparison(comparison: Comparison) -> SvgChart:
+    """A row an arm, a dot for each seed, on one axis for all; what all are set against is grey."""
+    values = seed_losses(comparison)
+    low, high = min(map(min, values)), max(map(max, values))
+    bottom = ROW * len(values)
+    lines, dots, labels = [], [], []
+    for number, (arm, row) in enumerate(zip(comparison.arms, values, strict=True)):
+        y = ROW * (number + 0.5)
+        lines.append(Line(f"0,{y} {WIDTH},{y}", PALE, 1))
+        dots += [
+            Dot(round(WIDTH * (value - low) / ((high - low) or 1.0), 1), y,
+                STRONG if number else MUTED)
+            for value in row
+        ]  # fmt: skip
+        short = (
+            arm.name if len(arm.name) <= MAX_NAME_LENGTH else arm.name[: MAX_NAME_LENGTH - 1] + "…"
+        )
+        labels.append(Label(WIDTH + 12, y + 4, "start", short))
+    labels += [Label(0, bottom + 12, "start", f"{low:.3f}"),
+               Label(WIDTH, bottom + 12, "end", f"{high:.3f}"),
+               Label(WIDTH + 12, bottom + 12, "start", comparison.unit)]  # fmt: skip
+    widest = max(len(label.text) for label in labels)
+    return SvgChart(
+        f"Held-out loss, {comparison.unit}, a dot a seed: further left is better",
+        WIDTH + 12 + LETTER * widest, bottom + ROW, lines, dots, labels,
+    )  # fmt: skip
+
+
+def attribution_card(attribution: Attribution) -> str:
+    """An attribution: its answer, and every change as a row, the largest gain first."""
+    rows = [
+        (
+            s.change,
+            with_interval(Estimate(s.value, s.ci95)),
+            format_loss_difference(s.effect_first),
+            format_loss_difference(s.effect_last),
+            format_percentage_points(s.accuracy.value),
+            format_time_difference(s.seconds),
+        )
+        for s in sorted(attribution.contributions, key=lambda s: s.value)
+    ]
+    rows.append(
+        (
+            "all of it",
+            with_interval(attribution.total_difference),
+            "",
+            "",
+            format_percentage_points(attribution.total_accuracy.value),
+            format_time_difference(attribution.total_seconds),
+        )
+    )
+    lines = [
+        attribution.sentence,
+        f"Loss in {attribution.unit}: below zero is better. {describe_method(attribution)}.",
+    ]
+    if attribution.interactions:
+        lines.append(f"Of {describe_pairs(attribution)}.")
+    columns = ("change", "share of the loss (95 %)", *CONTRIBUTION_COLUMNS)
+    return _card("Attribution", lines, columns, rows, foot=attribution.command)
+
+
+def search_card(result: SearchResult) -> str:
+    """A search: its answer, the best of it, and the command that trains the best."""
+    keys = [span.key for span in result.space]
+    rows = [search_row(n, t, keys) for n, t in enumerate(result.ranking[:MAX_LISTED_TRIALS], 1)]
+    columns = ("rank", *keys, *NUMBERS)
+    return _card("Search", [result.sentence], columns, rows, foot=result.train_command)
+
+
+def progress_card(
+    fraction: float, status: str, epochs: Sequence[Epoch], of: int, sample: str | None
+) -> str:
+    """A run as it goes: how far it is, its epochs so far, what it wrote last."""
+    displayed_epochs = subsample_epochs(epochs, 0)
+    return _card(
+        f"epoch {min(len(epochs) + 1, of)} of {of}" if fraction < 1 else "trained",
+        [status],
+        EPOCHS,
+        [epoch_row(e) for e in displayed_epochs],
+        fraction=fraction,
+        foot=f"it writes: {sample}" if sample else "",
+    )
+
+
+def epoch_row(e: Epoch) -> tuple[str, ...]:
+    """An epoch as cells of `EPOCHS`."""
+    return (
+        str(e.epoch),
+        f"{e.loss_start:.2f} → {e.loss_end:.2f}",
+        f"{e.validation_loss:.3f}",
+        f"{e.validation_accuracy:.1%}",
+        format_duration(e.seconds),
+    )
+
+
+def subsample_epochs(epochs: Sequence[Epoch], best: int) -> list[Epoch]:
+    """At most `MOST_EPOCHS` of them, evenly picked, with the first, the best and the last."""
+    if len(epochs) <= MAX_EPOCHS:
+        return list(epochs)
+    last = len(epochs) - 1
+    picked = {round(i * last / (MAX_EPOCHS - 2)) for i in range(MAX_EPOCHS - 1)}
+    return [e for n, e in enumerate(epochs) if n in picked or e.epoch == best]
+
+
+def polylines(curves: Sequence[Sequence[float]]) -> list[str]:
+    """Points of SVG polylines over a common scale, the highest value on top."""
+    values = [v for curve in curves for v in curve]
+    low, high = min(values), max(values)
+    point_strings = []
+    for curve in curves:
+        across, up = WIDTH / max(len(curve) - 1, 1), HEIGHT / max(high - low, 1e-9)
+        point_strings.append(
+            " ".join(f"{n * across:.1f},{(high - v) * up:.1f}" for n, v in enumerate(curve))
+        )
+    return point_strings if len(curves[0]) > 1 else []
+
+
+def _card(
+    title: str, lines: Sequence[str], columns: Sequence[str], rows: Sequence[tuple[str, ...]],
+    *, picture: SvgChart | None = None, fraction: float | None = None, foot: str = "",
+) -> str:  # fmt: skip
+    return _environment().get_template("card.html").render(
+        title=title, words=lines, columns=columns, rows=rows, picture=picture, share=fraction,
+        foot=foot,
+    )  # fmt: skip
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("descend.report.html"), undefined=StrictUndefined,
+        autoescape=select_autoescape(default=True), trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip

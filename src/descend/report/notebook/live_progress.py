@@ -1,0 +1,73 @@
+"""A run as it goes, in a notebook: one output that is renewed in place.
+
+It needs no widgets, which have broken time and again between versions of notebooks: an output with
+an id is what every front end can renew.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from descend.report.notebook.cards import progress_card
+from descend.report.text.run_summary import format_rollback
+from descend.report.text.throughput import pace_of_steps
+from descend.runs.events import Epoch, Event, Rollback, Sample, Step
+from descend.units import format_duration
+
+if TYPE_CHECKING:
+    from descend.training.training_run import TrainingRun
+
+SECONDS_BETWEEN_RENEWALS = 0.5
+"""Each sends some kilobytes to the browser; an epoch is shown at once."""
+
+
+def show_in_notebook(records: Iterator[Event], run: TrainingRun) -> Iterator[Event]:
+    """Pass `records` on unchanged, drawing them in the cell on their way."""
+    epochs, sample, status, trouble = list(run.previous_epochs), None, "starting …", ""
+    of, total = run.plan.epochs, run.plan.total_steps
+    first, began = run.state.step, time.perf_counter()
+    handle = display_cell(progress_card(first / total, status, epochs, of, None))
+    renewed, step, another = began, first, pace_of_steps(time.perf_counter)
+    for record in records:
+        now = time.perf_counter()
+        if isinstance(record, Step):
+            step = record.step
+            pace = another()
+            status = f"step {step:,} of {total:,} · loss {record.loss:.3f}"
+            if pace is not None:
+                rate = run.plan.batches.tokens_per_step / max(pace, 1e-9)
+                status += f" · {rate:,.0f} tokens/s · {format_duration(pace * (total - step))} left"
+            status += trouble
+        elif isinstance(record, Epoch):
+            epochs.append(record)
+        elif isinstance(record, Rollback):
+            step, epochs = record.step, [e for e in epochs if e.step <= record.step]
+            trouble = f" · {format_rollback(record)}"
+        elif isinstance(record, Sample):
+            sample = " ".join(f"{record.prompt}▸{record.text}".split())
+        if isinstance(record, Epoch | Rollback) or now - renewed >= SECONDS_BETWEEN_RENEWALS:
+            renewed = now
+            update_cell(handle, progress_card(step / total, status, epochs, of, sample))
+        yield record
+    status = f"{step:,} steps in {format_duration(time.perf_counter() - began)}"
+    update_cell(handle, progress_card(step / total, status, epochs, of, sample))
+
+
+def display_cell(html: str) -> Any:
+    """Show `html` in the cell; what comes back can put other HTML in its place."""
+    from IPython.display import display
+
+    return display(_html(html), display_id=True)  # type: ignore[no-untyped-call]
+
+
+def update_cell(handle: Any, html: str) -> None:
+    """Put `html` in the place of what was shown."""
+    handle.update(_html(html))
+
+
+def _html(html: str) -> Any:
+    from IPython.display import HTML
+
+    return HTML(html)  # type: ignore[no-untyped-call]

@@ -1,0 +1,70 @@
+"""A preflight in words."""
+
+from __future__ import annotations
+
+from descend.check.report import Checked, FoundBug
+from descend.units import format_count
+
+NO_STEP = "there is no `step`"
+
+STEP_TEMPLATE = """\
+to have the rest looked for, let the file hold these (docs/check.md):
+  batches = ...                 # a list, generator or DataLoader: what your loop goes over
+
+  def step(batch):              # the body of your loop, as it is
+      ...
+      return loss
+
+  if __name__ == "__main__":    # a check makes no long training
+      for batch in batches:
+          step(batch)"""
+
+
+def format_check_report(report: Checked) -> str:
+    """Bugs first, then remarks, then what was and what could not be looked for."""
+    lines = [_headline(report)]
+    if report.ended:
+        lines += ["", f"the checks did not come to their end: {report.ended}"]
+    for bug in report.bugs:
+        lines += ["", *_entry(bug), f"  mend: {bug.how_to_mend}",
+                  f"  more: descend explain {bug.bug}"]  # fmt: skip
+    for remark in report.remarks:
+        lines += ["", *_entry(remark, "remark: ")]
+    if report.checked:
+        lines += [
+            "",
+            f"looked for and not there ({len(report.checked)}): {', '.join(report.checked)}",
+        ]
+    if report.not_checked:
+        lines += ["", f"not checked ({len(report.not_checked)}):"]
+        by_reason: dict[str, list[str]] = {}
+        for one in report.not_checked:
+            by_reason.setdefault(one.why, []).append(one.bug)
+        lines += [f"  {', '.join(names)}: {why}" for why, names in by_reason.items()]
+    if report.not_covered:
+        lines += ["", f"no check looks at ({len(report.not_covered)}):"]
+        lines += [f"  {one}" for one in report.not_covered]
+    return "\n".join(lines + _how_to_be_checked(report))
+
+
+def _headline(report: Checked) -> str:
+    """Never that there is no bug where most were not looked for."""
+    bugs, closed = len(report.bugs), len(report.not_checked)
+    looked = bugs + len(report.remarks) + len(report.checked)
+    text = "no bug found" if not bugs else format_count(bugs, "bug") + " found"
+    if not report.is_complete:
+        text = f"{looked} of {looked + closed} bugs could be looked for, and " + (
+            f"{bugs} found" if bugs else "none of these found"
+        )
+    return f"{report.program}: {text}"
+
+
+def _how_to_be_checked(report: Checked) -> list[str]:
+    """The lines that let more be tried, where most was not since there is no `step`."""
+    looked = len(report.bugs) + len(report.remarks) + len(report.checked)
+    by_step = sum(NO_STEP in one.why for one in report.not_checked)
+    return ["", *STEP_TEMPLATE.splitlines()] if by_step and len(report.not_checked) > looked else []
+
+
+def _entry(bug: FoundBug, before: str = "") -> list[str]:
+    return [f"{before}{bug.bug}", f"  {bug.evidence}", f"  where: {bug.where}"]

@@ -1,0 +1,260 @@
+"""A diagnosis in words: what holds, the numbers, the proof, what to do, what was ruled out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from descend.diagnosis.causes import CAUSES
+from descend.diagnosis.measurement import Measurement
+from descend.diagnosis.recommended_config import merge_recommendations
+from descend.diagnosis.reference_ranges import format_range
+from descend.diagnosis.result import (
+    NEW_VOCABULARY_METRIC,
+    Diagnosis,
+    Evidence,
+    Finding,
+    OtherCause,
+    PairedTrial,
+    has_trials,
+)
+from descend.handbook.run_notes.diagnosis_notes import is_ablation
+from descend.handbook.run_notes.wording import format_ci95, format_measurement, format_percent
+from descend.units import format_count, format_duration, quoted
+
+_HEADLINE = {cause.name: cause.headline for cause in CAUSES}
+_LISTED = 4
+"""Trials that came to nothing, told in the short form."""
+
+
+def format_diagnosis(diagnosis: Diagnosis, explain: bool = False) -> str:
+    """What `descend diagnose` prints; with `explain` also how each other cause was ruled out."""
+    lines = [headline(diagnosis)]
+    for position, finding in enumerate(diagnosis.causes):
+        lines += _finding(finding, position, doubtful=diagnosis.verdict == "unknown")
+    lines += _neutral(diagnosis)
+    lines += _accuracy(diagnosis)
+    lines += _extrapolation_lines(diagnosis)
+    lines += [f"  Note: {warning}." for warning in diagnosis.warnings]
+    keys = merge_recommendations(diagnosis)
+    if keys:
+        lines.append(
+            f"  Apply it: descend train --from-run {quoted(diagnosis.run)} --apply   "
+            f"({assignments(keys)})"
+        )
+    if explain:
+        for title, some in group_other_causes(diagnosis):
+            lines += ["", f"{title}:"]
+            lines += [f"  {humanize_name(r.cause)}: {r.reason}." for r in some]
+        lines += ["", "What was read off the run:"]
+        lines += [f"  {_format_evidence(e)}" for e in diagnosis.measurements]
+    elif diagnosis.ruled_out and not has_trials(diagnosis):
+        lines.append("  Causes that the signals speak less for: --explain.")
+    elif diagnosis.ruled_out:
+        for title, some in group_other_causes(diagnosis):
+            how = " (how each was ruled out: --explain)" if title == OUT else ""
+            names = _join_causes(r.cause for r in some)
+            lines.append(f"  {'Ruled out' if title == OUT else title}: {names}{how}.")
+    lines.append(
+        f"  This took {format_duration(diagnosis.cost.seconds)}, "
+        f"{diagnosis.cost.fraction_of_run:.0%} of the run's own time."
+    )
+    return "\n".join(lines)
+
+
+LESSER = "May also help, but less"
+AS_LARGE = "Help as much or more, at a higher cost or not for certain"
+INCONCLUSIVE = "Unclear, needs longer tests (--budget 0.5)"
+UNTESTED = "Not tried"
+OUT = "How each other cause was ruled out"
+NOTHING_TRIED = "Of the other causes"
+
+
+def group_other_causes(diagnosis: Diagnosis) -> list[tuple[str, list[OtherCause]]]:
+    """The causes that are not told, by what is known of them, with a title: whose remedies gain as
+    well, whose trials left it open, those that are out of question, and those that nobody tried."""
+    others = diagnosis.ruled_out
+    named = [f.trial.loss_reduction for f in diagnosis.causes if f.trial and f.trial.ci95]
+    best = named[0] if named else math.inf
+    real = [r for r in others if r.also_improves]
+    real.sort(key=lambda r: -_effect(r))
+    # An effect larger than the one that is named is not ruled out, whatever its chance.
+    unclear = [
+        r for r in others if not r.also_improves and (r.is_inconclusive or _effect(r) >= best)
+    ]
+    excluded_causes = [
+        r for r in others if not r.also_improves and r not in unclear and not r.is_untested
+    ]
+    groups = [
+        (AS_LARGE, [r for r in real if _effect(r) >= best]),
+        (LESSER, [r for r in real if _effect(r) < best]),
+        (INCONCLUSIVE, unclear),
+        (OUT if has_trials(diagnosis) else NOTHING_TRIED, excluded_causes),
+        (UNTESTED, [r for r in others if r.is_untested and r not in unclear]),
+    ]
+    return [(title, some) for title, some in groups if some]
+
+
+def _effect(out: OtherCause) -> float:
+    """Nats that the trial of a cause gained; of what was taken away on purpose, none."""
+    trial = out.trial
+    return (
+        -math.inf
+        if trial is None or trial.ci95 is None or is_ablation(trial)
+        else trial.loss_reduction
+    )
+
+
+def _join_causes(causes: Iterable[str]) -> str:
+    return ", ".join(humanize_name(cause) for cause in causes)
+
+
+def assignments(keys: dict[str, Any]) -> str:
+    """`learning_rate = 0.003, batch_size = 4`."""
+    return ", ".join(f"{key} = {value}" for key, value in keys.items())
+
+
+def headline(diagnosis: Diagnosis) -> str:
+    """The verdict as a sentence."""
+    sure = f"(confidence {diagnosis.probability:.2f})"
+    if diagnosis.verdict == "healthy" and not has_trials(diagnosis):
+        return f"By its signals alone nothing is wrong, and nothing was tried {sure}."
+    if diagnosis.verdict == "healthy":
+        return f"Nothing is wrong: no change that was tried gains anything worth having {sure}."
+    if diagnosis.verdict == "unknown":
+        return f"The cause cannot be told {sure}; what is known stands below."
+    if diagnosis.verdict in ("noise_floor", "leakage", "diverged"):
+        text = _HEADLINE[diagnosis.verdict]
+        return f"{text[0].upper()}{text[1:]} {sure}."
+    return f"Your model learns less than it could: {_HEADLINE[diagnosis.verdict]} {sure}."
+
+
+def _finding(finding: Finding, position: int, *, doubtful: bool) -> list[str]:
+    lines = []
+    if position or doubtful:
+        after = finding.trial.applied_causes if finding.trial else []
+        proved = finding.trial and not doubtful
+        so = "On top of that" if after else "Also" if proved else "Possibly"
+        lines.append(f"  {so}: {_HEADLINE[finding.cause]} (confidence {finding.probability:.2f}).")
+    evidence_texts = [
+        _format_evidence(e) + (f": {e.reason}" if e.reason else "") for e in finding.evidence
+    ]
+    if evidence_texts:
+        lines.append("  " + "; ".join(evidence_texts) + ".")
+    if finding.trial:
+        lines.append(f"  {'Tried' if doubtful else 'Proof'}: {format_trial(finding.trial)}.")
+    keys = f": {assignments(finding.recommended_config)}" if finding.recommended_config else ""
+    lines.append(f"  Remedy: {finding.advice}{keys}.")
+    return lines
+
+
+def format_trial(trial: PairedTrial) -> str:
+    """What a trial showed, with its interval."""
+    if trial.ci95 is None:
+        return (
+            f"with {trial.change} the same run comes past the bad step, to a held-out loss of "
+            f"{trial.treatment:.2f}"
+        )
+    low, high = trial.ci95
+    differs = "lower" if trial.treatment < trial.control else "higher"
+    seeds = format_count(trial.seeds, "paired seed")
+    text = (
+        f"with {trial.change} the same {trial.tokens:,} tokens end {trial.loss_reduction:.2f} nats {differs} "
+        f"({trial.control:.2f} → {trial.treatment:.2f}; 95 %: {low:.2f} to {high:.2f}, {seeds})"
+    )
+    if trial.metric == NEW_VOCABULARY_METRIC:
+        text += ", a token being one of the new vocabulary"
+    if trial.extrapolated_loss_reduction is not None:
+        text += f"; in a run of full length about {min(trial.extrapolated_loss_reduction, trial.loss_reduction):.2f}"
+    if trial.loss_reduction_at_equal_time is not None:
+        text += (
+            f"; it takes {trial.cost_factor:.1f} times as long, and at equal time it gains "
+            f"{trial.loss_reduction_at_equal_time:.2f}"
+        )
+    return text
+
+
+def _accuracy(diagnosis: Diagnosis) -> list[str]:
+    """Whether a low accuracy is the model's fault or the text's."""
+    values = {e.metric: e.value for e in diagnosis.measurements}
+    if not {"validation_accuracy", "mean_confidence", "counting_loss"} <= values.keys():
+        return []
+    hits, expected = values["validation_accuracy"], values["mean_confidence"]
+    return [
+        f"  Accuracy: it names the next token of held-out text right {format_percent(hits)} of the time, "
+        f"{_than_expected(hits, expected)} ({format_percent(expected)}); its loss there is "
+        f"{values['held_out_loss']:.2f}, the best that counting reaches "
+        f"{values['counting_loss']:.2f}."
+    ]
+
+
+NEAR, TIMES = 0.05, 2.0
+"""Difference of accuracy and confidence under which the model knows how hard the text is, unless
+one is so many times the other; first guesses."""
+
+
+def _than_expected(hits: float, expected: float) -> str:
+    low, high = sorted((hits, expected))
+    if high - low < NEAR and high <= TIMES * low:
+        return "about as often as it expects to"
+    return f"{'more' if hits > expected else 'less'} often than it expects to"
+
+
+def _extrapolation_lines(diagnosis: Diagnosis) -> list[str]:
+    evidence_by_metric = {e.metric: e for e in diagnosis.measurements}
+    ahead, last = evidence_by_metric.get("loss_ahead"), evidence_by_metric.get("loss_at_last")
+    return [] if ahead is None or last is None else [f"  {describe_extrapolation(ahead, last)}"]
+
+
+def describe_extrapolation(
+    ahead: Evidence | Measurement, last: Evidence | Measurement, curve: str = "training loss"
+) -> str:
+    """Where a curve was going, from the readings `loss_ahead` and `loss_at_last`."""
+    low, high = last.ci95 or (last.value, last.value)
+    is_known = high - low <= MAX_RELATIVE_INTERVAL * ahead.value
+    at_last = (
+        f"at last to {last.value:.2f}{format_ci95(last.ci95)}" if is_known else "where at last"
+    )
+    unknown = "" if is_known else " cannot be told"
+    return (
+        f"Curve: at its highest rate the {curve} was going to {ahead.value:.2f} {ahead.unit}"
+        f"{format_ci95(ahead.ci95)}, and {at_last}{unknown}: a power law through that part of "
+        "this curve alone, and the truth is outside such an interval more often than it says."
+    )
+
+
+MAX_RELATIVE_INTERVAL = 0.5
+"""Width of the interval of a curve's floor, over its loss, from which the floor is not told."""
+
+
+def _neutral(diagnosis: Diagnosis) -> list[str]:
+    neutral: list[tuple[OtherCause, PairedTrial]] = [
+        (r, r.trial) for r in diagnosis.ruled_out if r.trial is not None and r.trial.ci95
+    ]
+    if not neutral:
+        return []
+    neutral.sort(key=lambda x: -x[1].loss_reduction)
+    effects = [
+        f"{describe_change(t)} {t.loss_reduction:+.2f} ({t.ci95[0]:+.2f} to {t.ci95[1]:+.2f})"
+        for _, t in neutral[:_LISTED]
+        if t.ci95
+    ]
+    return [f"  Tried beside it, gain in nats: {'; '.join(effects)}."]
+
+
+def _format_evidence(evidence: Evidence) -> str:
+    healthy = format_range(evidence.healthy_range)
+    healthy = f" (healthy: {healthy})" if healthy else ""
+    text = format_measurement(evidence.metric, evidence.value, evidence.unit)
+    return text + format_ci95(evidence.ci95) + healthy
+
+
+def describe_change(trial: PairedTrial) -> str:
+    """What was changed; of what was taken away, that the gain is what it costs."""
+    return f"{trial.change} (what it costs)" if is_ablation(trial) else trial.change
+
+
+def humanize_name(name: str) -> str:
+    """A name as a person writes it."""
+    return name.replace("_", " ")

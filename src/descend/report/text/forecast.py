@@ -1,0 +1,100 @@
+"""A forecast in plain words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from descend.forecast.forecast_run import MIN_OVERFIT_NATS, EpochForecast, Forecast
+from descend.runs.suggestions import lacks_model, suggest_fix
+from descend.units import format_duration, quoted
+
+WIDE = 0.05
+"""Width of the interval, as a share of the loss, from which it is called wide."""
+
+FEW_EPOCHS = 3
+
+
+def summarize_forecast(forecast: Forecast) -> str:
+    """What is to be expected, in one paragraph."""
+    low, high = forecast.validation_loss_interval
+    sentences = [
+        f"{_when(forecast)} the validation loss is expected at {forecast.validation_loss:.3f} "
+        f"({low:.3f} to {high:.3f} with 80 % probability) and the accuracy at "
+        f"{forecast.accuracy:.1%}.",
+        _describe_effect(forecast),
+    ]
+    if (
+        forecast.overfits_at_epoch is not None
+        and forecast.overfits_at_epoch <= forecast.num_observed_epochs
+    ):
+        sentences.append(
+            f"The run went on after epoch {forecast.overfits_at_epoch - 1}, its best, and the "
+            f"validation loss rose from {forecast.validation_loss_now:.3f} to "
+            f"{forecast.validation_loss_last:.3f} by epoch {forecast.num_observed_epochs}: overfitting. The "
+            "weights of the best epoch are the ones kept."
+        )
+    elif forecast.overfits_at_epoch is not None:
+        sentences.append(
+            f"From epoch {forecast.overfits_at_epoch} on it is expected to rise: overfitting. "
+            "The weights of the best epoch are the ones kept."
+        )
+    elif forecast.epochs_ahead > 1 and forecast.expected_loss_reduction >= MIN_OVERFIT_NATS:
+        sentences.append("No overfitting is foreseen until then.")
+    if high - low > WIDE * forecast.validation_loss and forecast.num_observed_epochs < FEW_EPOCHS:
+        observed_text = f"{forecast.num_observed_epochs} epoch{'s' if forecast.num_observed_epochs != 1 else ''}"
+        sentences.append(f"The interval is wide because only {observed_text} could be seen.")
+    return " ".join(sentences)
+
+
+def forecast_lines(forecast: Forecast) -> list[str]:
+    """The forecast as a small table of the epochs to come, then the paragraph."""
+    lines = []
+    if forecast.validation_loss_now is not None:
+        lines.append(f"best so far     validation loss {forecast.validation_loss_now:.3f}")
+    first = forecast.epochs[0].epoch
+    if first <= forecast.num_observed_epochs:
+        lines.append(f"continued from  epoch {first - 1}, the best, whose weights are kept")
+    lines += [_line(ahead) for ahead in _a_few(forecast.epochs)]
+    return [*lines, "", summarize_forecast(forecast)]
+
+
+MAX_LINES = 12
+
+
+def _a_few(epochs: list[EpochForecast]) -> list[EpochForecast]:
+    """All, or about `MOST_LINES` evenly spread with the last."""
+    every = -(-len(epochs) // MAX_LINES)
+    return [a for i, a in enumerate(epochs) if (len(epochs) - 1 - i) % every == 0]
+
+
+def _line(ahead: EpochForecast) -> str:
+    return (
+        f"epoch {ahead.epoch:>4}      validation loss {ahead.validation_loss:.3f} "
+        f"({ahead.low:.3f} to {ahead.high:.3f})  accuracy {ahead.accuracy:.1%}"
+    )
+
+
+def _when(forecast: Forecast) -> str:
+    epochs = f"{forecast.epochs_ahead} more epoch{'s' if forecast.epochs_ahead != 1 else ''}"
+    if forecast.finished and lacks_model(Path(forecast.run)):
+        return f"After {epochs} (its model is lost: {suggest_fix(Path(forecast.run))})"
+    if forecast.finished:
+        return f"After {epochs} (`descend continue {quoted(forecast.run)} --epoch {forecast.epochs_ahead}`)"
+    return f"At the end of this run ({epochs} to finish)"
+
+
+def _describe_effect(forecast: Forecast) -> str:
+    if forecast.effect == "undetermined":
+        return (
+            "Whether more training helps cannot be told: the interval holds gains and losses. "
+            "Only trying it tells."
+        )
+    if forecast.expected_loss_reduction < -MIN_OVERFIT_NATS:
+        return f"That is {-forecast.expected_loss_reduction:.3f} worse than now: more epochs will not help."
+    if forecast.expected_loss_reduction < MIN_OVERFIT_NATS:
+        return "That is no change worth having: more epochs will hardly help."
+    minutes = max(forecast.minutes, 1 / 60)
+    return (
+        f"That is a gain of {forecast.expected_loss_reduction:.3f} nat in {format_duration(forecast.minutes * 60)}, "
+        f"{forecast.expected_loss_reduction / minutes:.3g} a minute."
+    )

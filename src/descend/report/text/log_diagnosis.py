@@ -1,0 +1,102 @@
+"""A diagnosis from a loss log in words: normal or not, why, and what was not checked."""
+
+from __future__ import annotations
+
+from descend.diagnosis.result import Evidence
+from descend.handbook.run_notes.wording import format_measurement
+from descend.loss_logs.curve_features import CurveFeatures, averaged, extrapolation_measurements
+from descend.loss_logs.diagnose_log import LogDiagnosis
+from descend.report.text.diagnosis import describe_extrapolation
+
+_ANSWER = {
+    "yes": "Yes, this curve is normal",
+    "no": "No, this curve is not normal",
+    "cannot tell": "Whether this curve is normal cannot be told",
+}
+_ONE = {"steps": "step", "epochs": "epoch", "entries": "entry"}
+
+
+def format_log_diagnosis(diagnosis: LogDiagnosis, explain: bool = False) -> str:
+    """What `descend diagnose LOG` prints."""
+    lines = [f"{_ANSWER[diagnosis.normal.answer]}: {diagnosis.normal.reason}."]
+    if diagnosis.features is not None:
+        lines.append(f"  {_curve(diagnosis.kind, diagnosis.features)}")
+        if diagnosis.features.extrapolation is not None:
+            measurements = extrapolation_measurements(
+                diagnosis.features.extrapolation, _ONE[diagnosis.features.unit]
+            )
+            lines.append(f"  {describe_extrapolation(*measurements, curve='loss')}")
+    lines.append(f"  Expected: {_band(diagnosis)}")
+    lines += _verdict(diagnosis)
+    for cause in diagnosis.causes:
+        lines.append("  " + "; ".join(_evidence(e) for e in cause.evidence) + ".")
+        lines.append(f"  Remedy: {cause.advice}.")
+    lines += [f"  Note: {warning}." for warning in diagnosis.warnings]
+    lines += [f"  Ruled out: {humanize_name(r.cause)}: {r.reason}." for r in diagnosis.ruled_out]
+    names = ", ".join(humanize_name(n.cause) for n in diagnosis.not_checked)
+    if explain:
+        lines.append("  Not checked, since a curve cannot show it:")
+        lines += [
+            f"    {humanize_name(n.cause)}: {n.required_data}." for n in diagnosis.not_checked
+        ]
+    else:
+        lines.append(
+            f"  Not checked, since a curve cannot show it: {names} "
+            "(what each would take: --explain)."
+        )
+    return "\n".join(lines)
+
+
+def _verdict(diagnosis: LogDiagnosis) -> list[str]:
+    sure = f"(confidence {diagnosis.probability:.2f}: from a curve alone)"
+    if diagnosis.verdict == "healthy":
+        return [f"Nothing in it asks for a change {sure}."]
+    if diagnosis.verdict == "unknown":
+        return ["The cause, if there is one, cannot be told from this curve."]
+    return [f"Likeliest cause: {humanize_name(diagnosis.verdict)} {sure}."]
+
+
+def _curve(kind: str, curve: CurveFeatures) -> str:
+    numbers = ""
+    if curve.first_nonfinite is not None:
+        numbers = f", {curve.finite_points:,} of them numbers,"
+    over = f" over {curve.length:,.6g} {curve.unit}" if curve.unit != "entries" else ""
+    text = (
+        f"Read as {kind}: {curve.entries:,} entries{numbers}{over}, loss "
+        f"{curve.first:.2f} → {curve.end:.2f}"
+    )
+    if averaged(curve.finite_points) > 1:
+        text += " (mean of the last twentieth)"
+    if curve.validation_end is not None and curve.validation_best is not None:
+        text += (
+            f", held out {curve.validation_end:.2f} (lowest {curve.validation_best:.2f} at "
+            f"{curve.validation_best_at:,.6g})"
+        )
+    return text + "."
+
+
+def _band(diagnosis: LogDiagnosis) -> str:
+    band = diagnosis.normal.band
+    parts = []
+    if band.start_low is not None and band.start_high is not None:
+        parts.append(f"a first loss of {band.start_low:.2f} to {band.start_high:.2f}")
+    if band.low is not None and band.high is not None:
+        parts.append(f"a held-out loss between {band.low:.2f} and {band.high:.2f} at the end")
+    text = " and ".join(parts)
+    return f"{text} ({band.source})." if text else f"{band.source}."
+
+
+def _evidence(evidence: Evidence) -> str:
+    low, high = evidence.healthy_range
+    healthy = ""
+    if high is not None:
+        healthy = f" (healthy: under {high:.3g})"
+    elif low is not None:
+        healthy = f" (healthy: over {low:.3g})"
+    text = format_measurement(evidence.metric, evidence.value, evidence.unit)
+    return f"{text}{healthy}: {evidence.reason}"
+
+
+def humanize_name(name: str) -> str:
+    """A name of a cause or signal as words."""
+    return name.replace("_", " ")

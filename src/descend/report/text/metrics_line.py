@@ -1,0 +1,80 @@
+"""`train --watch`: the doctor's recorded signals beside the live curve. It only reads records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from descend.diagnosis.reference_ranges import reference_range
+from descend.metrics import training_history
+from descend.runs.events import Epoch, Event, Rollback, Step, WeightUpdateStats
+
+LINES_PER_EPOCH = 4
+"""Times an epoch that the signals are told, at most."""
+MIN_STEPS = 100
+"""Between two looks: over fewer steps the signals are noise."""
+
+
+def with_metrics_lines(
+    records: Iterator[Event],
+    steps_an_epoch: int,
+    vocab_size: int,
+    write_line: Callable[[str], None],
+) -> Iterator[Event]:
+    """Pass `records` on unchanged; `tell` what the signals read every quarter of an epoch."""
+    steps: list[Step] = []
+    matrices: list[WeightUpdateStats] = []
+    epochs: list[Epoch] = []
+    every = max(steps_an_epoch // LINES_PER_EPOCH, MIN_STEPS)
+    for record in records:
+        if isinstance(record, Step):
+            steps.append(record)
+        elif isinstance(record, WeightUpdateStats):
+            matrices.append(record)
+        elif isinstance(record, Epoch):
+            epochs.append(record)
+        elif isinstance(record, Rollback):
+            steps = [s for s in steps if s.step <= record.step]
+            matrices = [m for m in matrices if m.step <= record.step]
+            epochs = [e for e in epochs if e.step <= record.step]
+        yield record
+        if isinstance(record, Step) and len(steps) % every == 0:
+            write_line(format_metrics_line(steps, matrices, epochs, vocab_size))
+
+
+def format_metrics_line(
+    steps: list[Step], matrices: list[WeightUpdateStats], epochs: list[Epoch], vocab_size: int
+) -> str:
+    """What the recorded signals read so far; those outside their healthy range are marked."""
+    measurements: list[tuple[str, str, float | None, str]] = [
+        (
+            "loss_at_start",
+            "first loss",
+            training_history.initial_loss_ratio(steps, vocab_size),
+            "of ln V",
+        ),
+        ("update_ratio", "update to weight", training_history.update_ratio(matrices), "a step"),
+        ("clipped_share", "clipped", training_history.clipped_step_fraction(steps), "of steps"),
+        (
+            "gradient_spread",
+            "gradient outliers",
+            training_history.gradient_norm_p99_over_p50(steps),
+            "times",
+        ),
+        ("loss_rise", "loss rose by", training_history.max_loss_increase(steps), "nats"),
+        (
+            "rise_after_best",
+            "past its best by",
+            training_history.validation_loss_increase_after_best(epochs),
+            "nats",
+        ),
+    ]
+    parts = [_part(*measurement) for measurement in measurements if measurement[2] is not None]
+    return f"  doctor, step {steps[-1].step:,}: " + "; ".join(parts)
+
+
+def _part(metric: str, label: str, value: float | None, unit: str) -> str:
+    assert value is not None
+    low, high = reference_range(metric)
+    beyond = "" if low is None or value >= low else f" (low: healthy from {low:g})"
+    beyond = beyond if high is None or value <= high else f" (high: healthy up to {high:g})"
+    return f"{label} {value:.2g} {unit}{beyond}"

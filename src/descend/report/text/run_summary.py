@@ -1,0 +1,325 @@
+"""The one place where numbers become sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from descend.data.corpus_stats import CorpusStats
+from descend.handbook.checklist import Checklist
+from descend.handbook.run_notes.wording import generate_command
+from descend.runs.events import Epoch, Overfitting, Rollback, Sample, Step
+from descend.runs.run_folder import RunSummary
+from descend.units import format_bytes, format_count, format_duration, format_epochs, quoted
+
+MIN_LOSS_DIFFERENCE_NATS = 0.02
+"""Nats by which two validation losses must differ before we call one lower: the spread between
+seeds of a small run is about 0.006 (three seeds, tiny Shakespeare), so this is three of it."""
+
+
+def format_epoch(epoch: Epoch, of: int) -> str:
+    """One epoch: the loss on training batches, and what the validation text says beside it."""
+    return (
+        f"epoch {epoch.epoch:>2}/{of}  "
+        f"training loss {epoch.loss_start:.2f} → {epoch.loss_end:.2f}  "
+        f"validation loss {epoch.validation_loss:.3f} ({epoch.bits_per_byte:.3f} bits/byte), "
+        f"accuracy {epoch.validation_accuracy:.1%}  "
+        f"{epoch.tokens_per_second:,.0f} tokens/s  {format_duration(epoch.seconds)}"
+    )
+
+
+def step_line(step: Step, of: int, remaining_seconds: float | None) -> str:
+    """Where a long epoch stands; how long is left only where that is known."""
+    suffix = "" if remaining_seconds is None else f"  {format_duration(remaining_seconds)} left"
+    return f"step {step.step:,}/{of:,}  loss {step.loss:.3f}{suffix}"
+
+
+def format_rollback(rollback: Rollback) -> str:
+    """What ran away, where, and what is done about it."""
+    change = {
+        "skip": f"leaving {rollback.value:.0f} batch{'es' if rollback.value != 1 else ''} out",
+        "clip": f"with gradients clipped at {rollback.value:g}",
+        "rate": f"with the learning rate times {rollback.value:.2g}",
+    }[rollback.adjustment]
+    return f"step {rollback.failed_step:,}: {rollback.problem}; back to step {rollback.step:,}, {change}"
+
+
+def overfitting_line(found: Overfitting) -> str:
+    """That the run overfits, and what is done about it."""
+    rise = (
+        f"Overfitting: the validation loss rose from {found.best_loss:.3f} (epoch "
+        f"{found.best_epoch}) to {found.loss:.3f} (epoch {found.epoch})"
+    )
+    if found.decay_steps:
+        return (
+            f"{rise}. Going back to epoch {found.best_epoch} and ending with {found.decay_steps:,} "
+            "steps in which the learning rate falls to zero."
+        )
+    return (
+        f"{rise}. The weights of epoch {found.best_epoch} are kept. Training goes on for as long "
+        "as you set; without --epoch and --max-steps it would end now. More text would help."
+    )
+
+
+def format_ngram_baselines(baselines: dict[str, float]) -> str:
+    """What any model must beat, on the same held-out tokens."""
+    return (
+        f"for comparison (validation loss, lower is better): random guessing "
+        f"{baselines['uniform']:.2f}, counting tokens {baselines['unigram']:.2f}, counting pairs of "
+        f"tokens {baselines['bigram']:.2f}"
+    )
+
+
+def samples_text(samples: list[Sample]) -> str:
+    """Samples as they are, the prompt set apart by a mark."""
+    blocks = [f"{s.prompt}▸{s.text}".strip() for s in samples]
+    return "\n\n".join(f"--- sample {n}\n{block}" for n, block in enumerate(blocks, 1))
+
+
+def format_run_end(summary: RunSummary) -> str:
+    """The end of a run in two lines, how good it is and what that means; `next_commands` is the
+    third."""
+    return "\n".join([how_good(summary), what_it_means(summary)])
+
+
+def outcome_in_detail(summary: RunSummary) -> str:
+    """What `--verbose` prints at the end of a run."""
+    return "\n\n".join(
+        [samples_text(summary.samples), summarize_run(summary), f"saved in {summary.model_dir}"]
+    )
+
+
+def how_good(summary: RunSummary) -> str:
+    """The quality, with one comparison."""
+    guessing, pairs = summary.ngram_baselines["uniform"], summary.ngram_baselines["bigram"]
+    if has_failed(summary):
+        return _failure(summary)
+    if summary.continued and summary.parent_validation_loss is not None:
+        change = summary.parent_validation_loss - summary.validation_loss
+        beside = f"{summary.parent_validation_loss:.3f} before, {change:+.3f}; positive is better"
+    else:
+        beside = f"counting pairs of tokens {pairs:.2f}, random guessing {guessing:.2f}"
+    return (
+        f"The model guesses the next token right {summary.validation_accuracy:.0%} of the time; "
+        f"validation loss {summary.validation_loss:.3f} ({beside})."
+    )
+
+
+def what_it_means(summary: RunSummary) -> str:
+    """What that quality says of the model, in a sentence or two."""
+    if has_failed(summary):
+        return "It has learned nothing; the learning rate is the most probable cause."
+    unigram, bigram = summary.ngram_baselines["unigram"], summary.ngram_baselines["bigram"]
+    loss = summary.validation_loss
+    if loss >= unigram - MIN_LOSS_DIFFERENCE_NATS:
+        learned = "It has hardly learned anything yet."
+    elif loss >= bigram - MIN_LOSS_DIFFERENCE_NATS:
+        learned = "It knows which tokens are frequent, and little of the context yet."
+    else:
+        learned = "It has learned from the context, not only which token follows which."
+    return " ".join([learned, _state_of_curve(summary), *_rollback_lines(summary)])
+
+
+def _state_of_curve(summary: RunSummary) -> str:
+    """What the curve suggests, shortly."""
+    last = summary.epochs[-1]
+    if (
+        summary.overfitting
+        or last.validation_loss > summary.validation_loss + MIN_LOSS_DIFFERENCE_NATS
+    ):
+        return (
+            f"It overfits: after epoch {summary.best_epoch}, whose weights are kept, it learned "
+            "its text by heart. More text would help."
+        )
+    if len(summary.epochs) > 1:
+        before = summary.epochs[-2].validation_loss
+        if before - last.validation_loss > MIN_LOSS_DIFFERENCE_NATS:
+            return "It was still improving at the end."
+        return "It had stopped improving."
+    return "Only one pass was made; more may help."
+
+
+def has_failed(summary: RunSummary) -> bool:
+    """Whether the best loss is still far worse than guessing: an explosion."""
+    return summary.validation_loss > summary.ngram_baselines["uniform"] + 1.0
+
+
+def _failure(summary: RunSummary) -> str:
+    return (
+        f"Training failed: the loss exploded to {summary.validation_loss:.4g} "
+        f"(random guessing is {summary.ngram_baselines['uniform']:.1f})."
+    )
+
+
+def next_commands(summary: RunSummary) -> str:
+    """What to type next, with a prompt in the language of the text."""
+    folder = summary.model_dir
+    if summary.validation_loss >= summary.ngram_baselines["unigram"] - MIN_LOSS_DIFFERENCE_NATS:
+        return f"next: descend diagnose {quoted(folder)}"
+    return f"next: {generate_command(folder, summary.samples)}"
+
+
+def summarize_run(summary: RunSummary) -> str:
+    """How a finished run went, in plain words, honest about validation."""
+    return assess_run(summary)
+
+
+def assess_run(summary: RunSummary) -> str:
+    """The outcome, held against counting, and how the curve ended."""
+    if has_failed(summary):
+        return _failure(summary)
+    return " ".join([
+        _describe_result(summary), *_rollback_lines(summary), _against_counting(summary),
+        describe_convergence(summary),
+    ])  # fmt: skip
+
+
+def _rollback_lines(summary: RunSummary) -> list[str]:
+    """That the numbers ran away on the way, and what it took to go on."""
+    if not summary.rollbacks:
+        return []
+    first, last = summary.rollbacks[0], summary.rollbacks[-1]
+    times = {1: "once", 2: "twice"}.get(len(summary.rollbacks), f"{len(summary.rollbacks)} times")
+    what = {"skip": "some batches left out", "clip": f"gradients clipped at {last.value:g}",
+            "rate": f"the learning rate times {last.value:.2g}"}[last.adjustment]  # fmt: skip
+    return [
+        f"Training exploded {times}, first at step {first.failed_step:,} ({first.problem}); it "
+        f"went back and came through with {what}."
+    ]
+
+
+def _describe_result(summary: RunSummary) -> str:
+    begun = summary.epochs[-1].epoch
+    num_epochs = begun if summary.num_epochs is None else summary.num_epochs  # of an older version
+    spent = f"In {format_epochs(num_epochs, begun)} and {format_duration(summary.seconds)}"
+    right = f"guesses the next token right {summary.validation_accuracy:.0%} of the time."
+    loss, before = summary.validation_loss, summary.parent_validation_loss
+    if before is None:
+        return (
+            f"{spent} the loss on held-out text came down to {loss:.2f} nats per token "
+            f"({summary.bits_per_byte:.2f} bits per byte); the model {right}"
+        )
+    if loss >= before:
+        change = "no better; the model it began from is still the better one"
+    elif loss >= before - MIN_LOSS_DIFFERENCE_NATS:
+        change = "hardly better, by less than what another seed may change"
+    else:
+        change = "better"
+    return (
+        f"{spent} of further training the loss on held-out text, which was {before:.3f} nats per "
+        f"token, is now {loss:.3f} ({summary.bits_per_byte:.2f} bits per byte): {change}. "
+        f"The model {right}"
+    )
+
+
+def _against_counting(summary: RunSummary) -> str:
+    unigram, bigram = summary.ngram_baselines["unigram"], summary.ngram_baselines["bigram"]
+    loss = summary.validation_loss
+    if loss < bigram - MIN_LOSS_DIFFERENCE_NATS:
+        return (
+            f"That is {bigram - loss:.2f} below what counting pairs of tokens reaches "
+            f"({bigram:.2f}): it has learned from the context, not only which token follows which."
+        )
+    if loss < unigram - MIN_LOSS_DIFFERENCE_NATS:
+        return (
+            f"Counting pairs of tokens would do as well or better ({bigram:.2f}): it has learned "
+            "which tokens are frequent, and little of the context yet."
+        )
+    return (
+        f"Counting single tokens would do as well ({unigram:.2f}): it has hardly learned anything. "
+        f"`descend diagnose {quoted(summary.model_dir)}` finds out why."
+    )
+
+
+def describe_convergence(summary: RunSummary) -> str:
+    """Whether the held-out loss was still falling, had levelled off, or rose again."""
+    first, last = summary.epochs[0], summary.epochs[-1]
+    best = min(summary.epochs, key=lambda e: e.validation_loss)
+    if summary.overfitting and summary.overfitting.decay_steps:
+        found = summary.overfitting
+        return (
+            f"After epoch {found.best_epoch} the validation loss rose from {found.best_loss:.2f} "
+            f"to {found.loss:.2f} (epoch {found.epoch}): overfitting. Training went back to epoch "
+            f"{found.best_epoch} and ended with {found.decay_steps:,} steps at a falling learning "
+            f"rate; the weights of epoch {best.epoch} are the ones kept. More text would help."
+        )
+    if last.validation_loss > best.validation_loss + MIN_LOSS_DIFFERENCE_NATS:
+        return (
+            f"The best epoch was {best.epoch}; after it the training loss went on falling to "
+            f"{last.loss_end:.2f} while the validation loss rose to {last.validation_loss:.2f}: "
+            "overfitting. The weights of the best epoch are the ones kept."
+        )
+    if last is first:
+        return "Only one pass was made; more may help."
+    before = summary.epochs[-2].validation_loss
+    if before - last.validation_loss > MIN_LOSS_DIFFERENCE_NATS:
+        return "The validation loss was still falling in the last epoch."
+    return "The validation loss had levelled off by the last epoch."
+
+
+def trained_on_warning(corpus: Mapping[str, Any]) -> str:
+    """What a judgment on its own text, as run.json describes it, says of a model."""
+    known = corpus["train_bytes"] / (corpus["train_bytes"] + corpus["validation_bytes"])
+    return (
+        f"this is the text that the model was trained on: it knows {known:.0%} of it, so what "
+        "follows flatters; its validation loss is the one on text that it does not know"
+    )
+
+
+def checklist_text(checklist: Checklist) -> str:
+    """`descend checklist`: a question, its answer, whether that is proved, and why."""
+    marks = {"yes": "✓", "no": "✗", "open": "?"}
+    lines = [
+        f"{marks[a.answer]} {a.question} {a.answer}"
+        + ("" if a.answer == "open" else ", tried" if a.is_tested else ", not all tried")
+        + f"\n    {a.reason}"
+        for a in checklist.answers
+    ]
+    return "\n".join([*lines, checklist.sentence])
+
+
+def _boilerplate_lines(stats: CorpusStats) -> list[str]:
+    recurring = stats.boilerplate
+    if recurring is None:
+        return ["boilerplate: not searched, too few documents to tell"]
+    fix = "; `descend corpus add --drop-boilerplate` leaves them out"
+    return [
+        f"boilerplate: {recurring.fraction:.1%} of the text in passages that recur across "
+        f"documents{fix if recurring.passages else ''}",
+        *(f'  {p.fraction:>5.1%} in {format_count(p.documents, "document")}: "{p.beginning} …"'
+          for p in recurring.passages),
+    ]  # fmt: skip
+
+
+def format_corpus_stats(stats: CorpusStats) -> list[str]:
+    """`corpus stats` as text, the token frequencies drawn as bars."""
+    near = (
+        "not searched"
+        if stats.near_duplicate_fraction is None
+        else f"{stats.near_duplicate_fraction:.1%}"
+    )
+    baselines = stats.ngram_baselines
+    lines = [
+        f"{stats.corpus}: {format_count(stats.documents, 'document')}, {format_bytes(stats.bytes)}, "
+        f"{stats.characters:,} characters, {stats.tokens:,} tokens",
+        f"{stats.bytes_per_token:.2f} bytes per token with a vocabulary of {stats.vocab_size:,}",
+        f"repeats: {stats.duplicate_fraction:.1%} of the bytes in exact copies of documents, "
+        f"near copies: {near} of the documents, {stats.contamination_fraction:.1%} of the held-out text "
+        "also in training",
+        *_boilerplate_lines(stats),
+        f"held out by {stats.split_by}: {stats.validation_tokens:,} of {stats.tokens:,} tokens",
+        format_ngram_baselines(
+            {"uniform": baselines.uniform, "unigram": baselines.unigram, "bigram": baselines.bigram}
+        )
+        + f", triples {baselines.trigram:.2f}",
+        f"{stats.rare_vocabulary_fraction:.0%} of the vocabulary occurs fewer than 20 times in "
+        "training",
+        "how often tokens occur in training:",
+    ]
+    max_count = max(stats.frequency_octaves)
+    for octave, count in enumerate(stats.frequency_octaves):
+        low, high = (0, 0) if octave == 0 else (2 ** (octave - 1), 2**octave - 1)
+        span = f"{low:,}" if low == high else f"{low:,}-{high:,}"
+        lines.append(f"{span:>19} times  {'█' * round(40 * count / max_count):<40} {count:,}")
+    frequent = "  ".join(f"{t.token!r} {t.count:,}" for t in stats.frequent_tokens)
+    return [*lines, f"most frequent: {frequent}"]

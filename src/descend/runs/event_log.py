@@ -1,0 +1,194 @@
+"""events.jsonl: what happened in a run, one record a line, each with its checksum."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from descend.errors import RunFolderError
+from descend.guard import open_regular, read_exactly
+from descend.runs.atomic_write import PRIVATE, disk_error, make_folder
+from descend.runs.checksums import START, Chain, checksum_of, read_lines, seal_line
+from descend.runs.events import (
+    SCHEMA,
+    CheckpointSaved,
+    Epoch,
+    Event,
+    Rollback,
+    Step,
+    TrainingStarted,
+    TrainingStopped,
+)
+
+EVENTS = "events.jsonl"
+_BLOCK = 2**16
+_SHOWN = 5
+
+
+class EventLog:
+    """Appends records to events.jsonl; each line reaches the file system as it is written."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / EVENTS
+        self._encoder = msgspec.json.Encoder()
+        try:
+            make_folder(folder, PRIVATE)
+            self._last = self._mend_last_line()
+            self._file = open_regular(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        except OSError as problem:
+            raise disk_error(self._path, problem) from None
+
+    def _mend_last_line(self) -> str:
+        """Cut off a line that a crash left half written: the next append must start a line.
+
+        Returns the checksum of the last whole line.
+        """
+        if not os.path.lexists(self._path):
+            return START
+        with open_regular(self._path, os.O_RDWR) as file:
+            size = whole = file.seek(0, os.SEEK_END)
+            tail = b""
+            # Back to the last line end, and on to the one before it.
+            while whole and tail.count(b"\n") < 2:
+                start = max(0, whole - _BLOCK)
+                file.seek(start)
+                tail = read_exactly(file, whole - start) + tail
+                whole = start
+            end = whole + tail.rfind(b"\n") + 1
+            if end != size:
+                file.truncate(end)
+            lines = tail[: end - whole].splitlines()
+        return (checksum_of(lines[-1]) if lines else None) or START
+
+    def append(self, record: Event) -> None:
+        """Write one record; `DiskError` if the disk refuses.
+
+        An epoch is synced: a checkpoint that reaches the disk after it counts on its line.
+        """
+        sealed, self._last = seal_line(self._encoder.encode(record), self._last)
+        try:
+            line = sealed + b"\n"
+            if self._file.write(line) != len(line):  # a disk that just got full takes a part
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if isinstance(record, Epoch):
+                os.fsync(self._file.fileno())
+        except OSError as problem:
+            raise disk_error(self._path, problem) from None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_events(folder: Path, until: int | None = None) -> list[Event]:
+    """All records that count, in order; those that count for who goes on from the checkpoint of
+    step `until`. `RunFolderError` if a newer descend wrote them, or if it is no regular file.
+
+    A run that was interrupted after its last checkpoint trains those steps again, as does one that
+    was rescued; of the two accounts the later one stands. A line that is not as it was written
+    is left out, with a warning.
+    """
+    records, problems = _read(folder, until)
+    for problem in problems:
+        logging.getLogger("descend").warning("%s", problem)
+    return records
+
+
+def event_problems(folder: Path) -> tuple[str, ...]:
+    """Sentences on what is damaged in, or missing from, events.jsonl."""
+    return _read(folder, None)[1]
+
+
+def _read(folder: Path, until: int | None) -> tuple[list[Event], tuple[str, ...]]:
+    decoder = msgspec.json.Decoder(Event)
+    kept: list[Event] = []
+    chain = Chain()
+    for line in _whole_lines(folder / EVENTS):
+        if not chain.check(line):
+            continue
+        try:
+            record = decoder.decode(line)
+        except (msgspec.DecodeError, RecursionError):
+            chain.damaged.append(chain.number)
+            continue
+        if isinstance(record, TrainingStarted):
+            _check_schema(folder, record.schema)
+            kept = _before_checkpoint(kept, record.step)
+        kept.append(record)
+    if until is not None:
+        kept = _before_checkpoint(kept, until)
+    kept = _without_undone(kept)
+    return kept, _problems(folder / EVENTS, chain, kept)
+
+
+def _whole_lines(path: Path) -> Iterator[bytes]:
+    """The lines of a log; not the last one if a crash, or a run under way, left it half written."""
+    try:
+        for line in read_lines(path):
+            if line.endswith(b"\n"):
+                yield line[:-1]
+    except OSError as problem:
+        raise RunFolderError(
+            str(path), f"a file that cannot be read ({problem.strerror or problem})",
+            "the records of a run", "restore it from a copy",
+        ) from None  # fmt: skip
+
+
+def _problems(path: Path, chain: Chain, records: list[Event]) -> tuple[str, ...]:
+    problems = []
+    if chain.damaged:
+        problems.append(
+            f"{path}: {_numbers('line', chain.damaged)} damaged and left out "
+            "(another checksum, or no record)"
+        )
+    if chain.incomplete:
+        problems.append(f"{path}: lines are missing before {_numbers('line', chain.incomplete)}")
+    steps = [r.step for r in records if isinstance(r, Step)]
+    holes = [b for a, b in zip([0, *steps], steps, strict=False) if b > a + 1]
+    if holes:
+        problems.append(f"{path}: the steps before {_numbers('step', holes)} are missing")
+    return tuple(problems)
+
+
+def _numbers(noun: str, numbers: list[int]) -> str:
+    """`line 4`, or `lines 4, 5, 6, …`."""
+    shown = ", ".join(map(str, numbers[:_SHOWN])) + (", …" if numbers[_SHOWN:] else "")
+    return f"{noun}{'s' if numbers[1:] else ''} {shown}"
+
+
+def _check_schema(folder: Path, schema: int) -> None:
+    if schema > SCHEMA:
+        raise RunFolderError(
+            str(folder / EVENTS), f"records of schema {schema}", f"at most {SCHEMA}",
+            "read them with the newer descend that wrote them",
+        )  # fmt: skip
+
+
+def _before_checkpoint(records: list[Event], step: int) -> list[Event]:
+    """Those of `records` that count once training goes on from the checkpoint of `step`.
+
+    A rescue goes back to lower steps, so whether it came before that checkpoint was saved is told
+    by the place of its record, not by its step.
+    """
+    saves = [n for n, r in enumerate(records) if isinstance(r, CheckpointSaved) and r.step == step]
+    place = saves[-1] + 1 if saves else len(records)
+    later = (r for r in records[place:] if isinstance(r, TrainingStarted | TrainingStopped))
+    return [r for r in (*records[:place], *later) if r.step <= step or isinstance(r, Rollback)]
+
+
+def _without_undone(records: list[Event]) -> list[Event]:
+    """`records` without those of steps that a rescue after them went back before."""
+    kept: list[Event] = []
+    lowest = math.inf
+    for record in reversed(records):
+        if record.step <= lowest or isinstance(record, Rollback | TrainingStopped):
+            kept.append(record)
+        if isinstance(record, Rollback):
+            lowest = min(lowest, record.step)
+    return kept[::-1]

@@ -1,0 +1,63 @@
+"""What a folder is that is not what was asked for, and what to do about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from descend.artifacts import ATTRIBUTION_FILE, COMPARISON_FILE, RUN_FILE, SEARCH_FILE
+from descend.errors import RunFolderError
+from descend.units import quoted
+
+RUN_EXPECTED = "the folder of a descend run"
+_EXPERIMENTS = {
+    COMPARISON_FILE: "a comparison",
+    ATTRIBUTION_FILE: "an attribution",
+    SEARCH_FILE: "a search",
+}
+
+
+def not_a_run_error(folder: Path, lacking: str, *, model: bool) -> RunFolderError:
+    """`folder` is no run since it has no file `lacking`; `model`: whether it holds a model."""
+    if folder.is_file():
+        return RunFolderError(str(folder), "a file", RUN_EXPECTED, "name the folder")
+    if not folder.exists():
+        return RunFolderError(str(folder), "no such folder", RUN_EXPECTED, "check the path")
+    actual = f"no {lacking}"
+    if (folder / RUN_FILE).exists():
+        from descend.runs.suggestions import suggest_fix  # which reads folders by that module
+
+        todo = f"it came to no end of an epoch: {suggest_fix(folder)}"
+    elif model:
+        actual += " beside the model"
+        todo = (
+            "name a run: of a model from elsewhere it is not known how it was trained, and it can "
+            "be generated from and evaluated only"
+        )
+    else:
+        todo = _of_no_use(folder) or _one_within(folder, "run")
+    return RunFolderError(str(folder), actual, RUN_EXPECTED, todo)
+
+
+def not_a_model_error(folder: Path, lacking: str) -> RunFolderError:
+    """`folder` holds no part of a model, so no `lacking` either."""
+    return RunFolderError(
+        str(folder), f"no {lacking}", "the folder of a model",
+        _of_no_use(folder) or _one_within(folder, "model"),
+    )  # fmt: skip
+
+
+def _of_no_use(folder: Path) -> str | None:
+    """What to do with the folder of an experiment; None where it is none."""
+    for name, kind in _EXPERIMENTS.items():
+        if (folder / name).exists():
+            return (
+                f"{kind} keeps no model and is no run: see it by `descend report {quoted(folder)}`"
+            )
+    return None
+
+
+def _one_within(folder: Path, kind: str) -> str:
+    runs = sorted(path.parent for path in folder.glob(f"*/{RUN_FILE}"))
+    if runs:
+        return f"name one of the {kind}s in it, such as {runs[-1]}"
+    return f"name the folder of a {kind}: `descend train` says at its end where it is"

@@ -1,0 +1,125 @@
+"""The ways to compute that there are on this machine, less those that were ruled out by force."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from functools import cache
+from typing import Literal
+
+import torch
+
+from descend.config import RunConfig
+from descend.errors import ConfigError
+from descend.machine import Execution, available_cores, cpu_name, resolve_device
+from descend.training.loss import can_compile
+from descend.units import format_count
+
+PROBE_SIZE = 256
+"""Rows and columns of a matrix whose product takes well under a millisecond where it is quick."""
+
+NUM_PILOT_RUNS = 10
+"""Such products of each kind: the quickest counts, whatever else the cores do meanwhile."""
+
+PRUNE_RATIO = 2.0
+"""A way whose first step takes this many times the best so far is not timed further."""
+
+EXECUTION_KEYS = ("device", "precision", "attention", "compile", "threads")
+"""Keys by which a part of the choice is taken from the engine."""
+
+
+def forced_keys(config: RunConfig) -> list[str]:
+    """Those of `FORCIBLE` that `config` sets."""
+    return [key for key in EXECUTION_KEYS if getattr(config, key) not in ("auto", None)]
+
+
+def resolve_training_device(config: RunConfig) -> str:
+    """The device to compute on; `ConfigError` for a way that is asked for and is not here."""
+    device = resolve_device(config.device)
+    if device == "mps" and config.precision == "float16":
+        raise ConfigError("precision", "float16 on mps", "float32 or bfloat16 there",
+                          "set precision to auto")  # fmt: skip
+    if config.compile == "on" and device == "mps":
+        raise ConfigError("compile", "on with device mps", "auto or off there",
+                          "set compile to auto or device to cpu")  # fmt: skip
+    if config.compile == "on" and not can_compile(device):
+        gpu = device != "cpu"
+        raise ConfigError(
+            "compile", f"on without a C++ compiler{' and Triton' if gpu else ''}",
+            "g++, clang++ or another that the environment variable CXX names"
+            + (", and the package triton" if gpu else ""),
+            "install what is missing or set compile to auto",
+        )  # fmt: skip
+    return device
+
+
+def supports_cuda_graphs(config: RunConfig, device: str) -> bool:
+    """Whether a step of `config` can be recorded and replayed (`replay`); where nothing may be
+    compiled, nothing is recorded either."""
+    in_one = config.num_micro_batches == 1 and not config.activation_checkpointing
+    return device.startswith("cuda") and in_one and config.compile != "off"
+
+
+def candidate_backends(config: RunConfig, device: str) -> Iterator[Execution]:
+    """Every way but compiled ones; of what is forced, only that. For a GPU the one first that is
+    likely the best: a short run tries no more than that."""
+    requested_precision = config.precision
+    gpu = device.startswith("cuda")
+    precisions: list[Literal["float32", "bfloat16", "float16"]]
+    if requested_precision != "auto":
+        precisions = [requested_precision]
+    elif gpu and not torch.cuda.is_bf16_supported(including_emulation=False):
+        precisions = ["float16", "float32"]
+    elif device == "cpu" and not _has_fast_bfloat16():
+        precisions = ["float32"]
+    else:
+        precisions = ["bfloat16", "float32"] if gpu else ["float32", "bfloat16"]
+    # On a GPU of NVIDIA torch's kernel was never the slower one, and takes less memory.
+    kernels: list[Literal["matmul", "fused"]] = ["fused"] if gpu else ["matmul", "fused"]
+    if config.attention != "auto":
+        kernels = [config.attention]
+    # Less than all cores where the user says so to torch.
+    threads = config.threads or (torch.get_num_threads() if device == "cpu" else available_cores())
+    replays = [True, False] if supports_cuda_graphs(config, device) else [False]
+    for precision, attention, uses_cuda_graph in itertools.product(precisions, kernels, replays):
+        yield Execution(
+            device=device,
+            precision=precision,
+            attention=attention,
+            threads=threads,
+            torch=str(torch.__version__),
+            processor=cpu_name(),
+            cuda_graph=uses_cuda_graph,
+        )
+
+
+@cache
+def _has_fast_bfloat16() -> bool:
+    """Whether a small product in bfloat16 is worth comparing with one in float32.
+
+    Without instructions for it, one is hundreds of times slower, and a whole step would take
+    minutes to try. Asked once: what is remembered is found again by the ways that there are.
+    """
+    exact = torch.ones(PROBE_SIZE, PROBE_SIZE)
+    limit = PRUNE_RATIO * min(_product_seconds(exact) for _ in range(NUM_PILOT_RUNS))
+    half = exact.bfloat16()
+    return any(_product_seconds(half) < limit for _ in range(NUM_PILOT_RUNS))
+
+
+def _product_seconds(matrix: torch.Tensor) -> float:
+    began = time.perf_counter()
+    matrix @ matrix
+    return time.perf_counter() - began
+
+
+def describe_execution(execution: Execution) -> str:
+    """A way in words."""
+    description = f"{execution.precision}, {execution.attention} attention"
+    if execution.compiled:
+        description += ", compiled"
+    if execution.cuda_graph:
+        description += ", replayed"
+    if execution.device != "cpu":
+        return description
+    return f"{description}, {format_count(execution.threads, 'thread')}"

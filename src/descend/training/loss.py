@@ -1,0 +1,160 @@
+"""What a step minimises, and the two ways to compute it: as written, and compiled."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import shutil
+import threading
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from descend.data.cache_dir import cache_dir
+from descend.machine import Execution
+from descend.model.transformer import Transformer
+from descend.training.execution.cuda_graphs import CudaGraphLoss, LossFn
+
+ROWS_PER_CHUNK = 256
+"""Positions whose logits are worked on together, so that they stay in a processor's cache."""
+
+MAX_LOGITS_PER_CHUNK = 2**26
+"""The same on a GPU, in logits (a quarter of a gigabyte): there every part costs launches."""
+
+
+def next_token_loss(
+    model: Transformer, inputs_BT: Tensor, targets_BT: Tensor, label_smoothing: float
+) -> tuple[Tensor, Tensor]:
+    """Mean loss in nats per token, and how many tokens the model holds likeliest are right.
+
+    To be called within `compute_in`.
+    """
+    logits_BTV = model(inputs_BT)
+    # float16 needs its gradients scaled before they are rounded; compiled code is fused anyway.
+    if logits_BTV.dtype != torch.float16 and not torch.compiler.is_compiling():
+        return cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten(), label_smoothing)
+    logits_BTV = logits_BTV.float()
+    hits = (logits_BTV.detach().argmax(-1) == targets_BT).sum()
+    return mean_cross_entropy(logits_BTV, targets_BT, label_smoothing), hits
+
+
+def mean_cross_entropy(logits_BTV: Tensor, targets_BT: Tensor, label_smoothing: float) -> Tensor:
+    """Cross-entropy in nats per token."""
+    return F.cross_entropy(
+        logits_BTV.flatten(0, 1), targets_BT.flatten(), label_smoothing=label_smoothing
+    )
+
+
+def cross_entropy(
+    logits_NV: Tensor, targets_N: Tensor, label_smoothing: float
+) -> tuple[Tensor, Tensor]:
+    """What torch's `cross_entropy` gives, and how many targets have the highest logit."""
+    apply: Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]] = _CrossEntropy.apply
+    return apply(logits_NV, targets_N, label_smoothing)
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """Loss, hits and gradient in one pass over the logits, a part at a time so that it stays in the
+    processor's cache: twice as fast as torch's four passes, and no float32 copy of all logits."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, logits_NV: Tensor, targets_N: Tensor, label_smoothing: float
+    ) -> tuple[Tensor, Tensor]:
+        count, vocabulary = logits_NV.shape
+        gradient_NV = torch.empty_like(logits_NV)
+        total = torch.zeros((), device=logits_NV.device)
+        hits = torch.zeros((), device=logits_NV.device, dtype=torch.long)
+        on_cpu = logits_NV.device.type == "cpu"
+        rows = ROWS_PER_CHUNK if on_cpu else max(1, MAX_LOGITS_PER_CHUNK // vocabulary)
+        parts = (torch.split(t, rows) for t in (logits_NV, targets_N, gradient_NV))
+        for logits, targets, gradient in zip(*parts, strict=True):
+            exact = gradient.dtype == torch.float32  # then worked out where it is kept
+            logits = logits.float()
+            top, likeliest = logits.max(-1, keepdim=True)
+            right = targets[:, None]
+            hits += (likeliest == right).sum()
+            target_logits = (1 - label_smoothing) * logits.gather(1, right)
+            if label_smoothing:
+                target_logits += label_smoothing * logits.mean(-1, keepdim=True)
+            x = torch.sub(logits, top, out=gradient if exact else None).exp_()
+            scale = x.sum(-1, keepdim=True)
+            total += (top + scale.log() - target_logits).sum()
+            x.div_(scale.mul_(count))
+            if label_smoothing:
+                x.sub_(label_smoothing / vocabulary / count)
+            x.scatter_add_(1, right, torch.full_like(target_logits, (label_smoothing - 1) / count))
+            if not exact:
+                gradient.copy_(x)
+        ctx.save_for_backward(gradient_NV)
+        ctx.mark_non_differentiable(hits)
+        return total / count, hits
+
+    @staticmethod
+    def backward(ctx: Any, outer: Tensor, _hits: Tensor) -> tuple[Tensor, None, None]:
+        (gradient_NV,) = ctx.saved_tensors
+        if outer.device.type == "cpu" and outer.item() == 1.0:  # a GPU would have to be waited for
+            return gradient_NV, None, None
+        return gradient_NV * outer, None, None
+
+
+def make_loss_fn(execution: Execution) -> LossFn:
+    """`objective`, compiled or recorded if `execution` says so: at its first call, for seconds."""
+    compute = _compiled() if execution.compiled else next_token_loss
+    return CudaGraphLoss(compute, execution) if execution.cuda_graph else compute
+
+
+def can_compile(device: str = "cpu") -> bool:
+    """Whether what torch needs to compile for `device` is here: a C++ compiler, and Triton for a
+    GPU of NVIDIA. For others we do not."""
+    names = (os.environ.get("CXX", ""), "g++", "clang++", "c++", "cl")
+    compiler = any(name and shutil.which(name) for name in names)
+    if device.startswith("cuda"):
+        return compiler and importlib.util.find_spec("triton") is not None
+    return compiler and device == "cpu"
+
+
+def prefetch_compiler_info() -> None:
+    """Have torch find out, beside other work, which instructions its compiler may use.
+
+    It tries each set in a process of its own, a second in all, even where the code is in the
+    cache already. To be called once the optimizers are there, which have the rest imported.
+    """
+    from torch._inductor import codecache, cpp_builder, cpu_vec_isa  # noqa: F401  (see below)
+
+    enable_compile_cache()
+    # What it needs is imported above: two threads in torch's circular imports would meet halves.
+    threading.Thread(target=_pick_instructions, args=(cpu_vec_isa,), daemon=True).start()
+
+
+def _pick_instructions(module: ModuleType) -> None:
+    with suppress(Exception):  # whoever compiles is told
+        module.pick_vec_isa()
+
+
+@functools.cache
+def _compiled() -> LossFn:
+    enable_compile_cache()
+    # What its probing of the processor has to say is nothing that a user could mend.
+    warnings.filterwarnings("ignore", module=r"torch\._(inductor|dynamo)")
+    compiled: LossFn = torch.compile(next_token_loss, dynamic=False)
+    return compiled
+
+
+def enable_compile_cache() -> None:
+    """Keep compiled code between runs, so that only the first run with a shape pays in full.
+
+    torch may have set its own folder below the temporary ones by now; a user's own is respected.
+    """
+    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+
+    name, torchs_own = "TORCHINDUCTOR_CACHE_DIR", default_cache_dir()
+    if os.environ.get(name, torchs_own) == torchs_own:
+        os.environ[name] = str(cache_dir() / "compiled")

@@ -1,0 +1,238 @@
+"""Arms on the machines of a Ray cluster, where `RAY_ADDRESS` names one.
+
+Each arm is a task with one processor core, or with a GPU where it computes on one; which machine
+takes it is Ray's business. A task trains as a local worker does, so that its outcome is the same.
+Ray itself is imported only here, and only when it is needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from descend.data.corpus import resolve_corpus
+from descend.errors import ConfigError, DescendError, MissingDependencyError
+from descend.machine import resolve_device
+from descend.trials.trial_spec import TrialResult, TrialSpec
+from descend.trials.worker_pool import WorkerMessage, to_exception
+
+RAY_ADDRESS_VARIABLE = "RAY_ADDRESS"
+"""The variable by which every tool of Ray finds its cluster: `host:port`, `ray://host:port`, `auto`
+for the one that runs on this machine, `local` for one of its own."""
+
+PATIENCE = 5.0
+"""Seconds in which a cluster must answer. Ray itself (2.60) tries an address where nobody is for
+more than three minutes."""
+
+RETRIES = 1
+"""Times that Ray begins an arm again whose machine was lost; a second loss is told."""
+
+PROGRESS_POLL_SECONDS = 3.0
+"""Seconds between two questions how far the arms are, of which each says it about as often."""
+
+USE_LOCAL_HINT = f"unset {RAY_ADDRESS_VARIABLE} to train on this machine alone"
+
+
+def ray_address() -> str | None:
+    """The address of the cluster to train on; None: this machine alone."""
+    return os.environ.get(RAY_ADDRESS_VARIABLE) or None
+
+
+def cluster_slots(devices: set[str]) -> int:
+    """Arms that the cluster can train at a time on `devices`, as configurations name them.
+
+    `ConfigError` where it cannot train any.
+    """
+    kind = "GPU" if any(_on_gpu(device) for device in devices) else "CPU"
+    num_slots = int(_connected().cluster_resources().get(kind, 0))
+    if not num_slots:
+        raise ConfigError(
+            RAY_ADDRESS_VARIABLE,
+            f"{ray_address()}, a cluster without any {kind}",
+            f"one with a {kind}",
+            f"choose another device, or {USE_LOCAL_HINT}",
+        )
+    return num_slots
+
+
+def run_on_ray(
+    arms: Mapping[str, TrialSpec],
+    max_running: int | None,
+    done: Callable[[str, TrialResult], None],
+    on_fraction: Callable[[str, float], None],
+) -> None:
+    """Carry `arms` out on the cluster, at `most` so many at a time; `done` is called here, with
+    each as it comes, and `moved` on the way.
+
+    Raises the first error met, and cancels the others; so does Ctrl-C.
+    """
+    cluster_slots(
+        {spec.config["device"] for spec in arms.values()}
+    )  # or an error, where Ray would wait
+    ray = _connected()
+    task, progress_actor = ray.remote(_run_remote_trial), _progress_actor()
+    waiting = list(arms.items())
+    running: dict[Any, str] = {}
+    pending_progress = progress_actor.heard.remote()
+    try:
+        while waiting or running:
+            while waiting and len(running) < (max_running or len(arms)):
+                key, spec = waiting.pop(0)
+                running[_begin(task, _portable_spec(spec), progress_actor, key)] = key
+            ready, _ = ray.wait([*running, pending_progress])
+            for one in ready:
+                if one == pending_progress:
+                    for key, fraction in ray.get(pending_progress).items():
+                        if key in running.values():
+                            on_fraction(key, fraction)
+                    pending_progress = progress_actor.heard.remote()
+                    continue
+                key = running.pop(one)
+                message = msgspec.json.decode(ray.get(one), type=WorkerMessage)
+                if message.result is None:
+                    raise to_exception(message.fault)
+                done(key, msgspec.structs.replace(message.result, key=key))
+    except (ray.exceptions.RayError, ImportError) as problem:  # the latter where descend is not
+        raise DescendError(
+            RAY_ADDRESS_VARIABLE, f"a run that {ray_address()} gave up ({_last_line(problem)})",
+            "machines with the same descend and enough memory",
+            f"see docs/machines.md for what they need, or {USE_LOCAL_HINT}",
+        ) from None  # fmt: skip
+    finally:
+        for one in running:
+            ray.cancel(one, force=True)
+
+
+def _progress_actor() -> Any:
+    """It costs no core, and is begun again where its machine is lost."""
+    import ray
+
+    return ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_ProgressActor).remote()
+
+
+class _ProgressActor:
+    """Where tasks say how far they are: a process of the cluster."""
+
+    def __init__(self) -> None:
+        self.fractions: dict[str, float] = {}
+
+    async def record_fraction(self, key: str, fraction: float) -> None:
+        self.fractions[key] = fraction
+
+    async def collect_fractions(self) -> dict[str, float]:
+        """What was said within the next few seconds."""
+        await asyncio.sleep(PROGRESS_POLL_SECONDS)
+        new, self.fractions = self.fractions, {}
+        return new
+
+
+def _begin(task: Any, spec: TrialSpec, progress_actor: Any, name: str) -> Any:
+    gpus = 1 if _on_gpu(spec.config["device"]) else 0
+    placed = task.options(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)
+    return placed.remote(msgspec.json.encode(spec), spec.key, progress_actor, name)
+
+
+def _on_gpu(device: str) -> bool:
+    return resolve_device(device).startswith("cuda")
+
+
+def _portable_spec(spec: TrialSpec) -> TrialSpec:
+    """`arm` as any machine understands it: paths whole, the device decided. Of several GPUs Ray
+    shows a task the one that it may use."""
+    source = resolve_corpus(spec.config["corpus_dir"])
+    config = dict(spec.config)
+    if source.embedded is None:
+        config["corpus_dir"] = _whole(config["corpus_dir"])
+    if config.get("vocab_path"):
+        config["vocab_path"] = _whole(config["vocab_path"])
+    config["device"] = "cuda" if _on_gpu(config["device"]) else resolve_device(config["device"])
+    parent = spec.parent and _whole(spec.parent)
+    return msgspec.structs.replace(spec, config=config, parent=parent)
+
+
+def _whole(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
+
+
+def _run_remote_trial(line: bytes, key: str, progress_actor: Any, name: str) -> bytes:
+    """What a machine of the cluster does: train the arm of `line`, which must be that of `key`
+    there as well; returns a `Message`. `ear` is told how far it is, by its `name`."""
+    from descend.trials.worker_main import run_trial_catching_errors
+
+    spec = msgspec.json.decode(line, type=TrialSpec)
+
+    def as_here() -> None:
+        if spec.key != key:
+            raise ConfigError(
+                "the text", f"another one, or another version of torch or descend ({_versions()})",
+                "the same as on the machine that asks",
+                "share its folder or copy it with its times (rsync -a), and install the same "
+                "versions",
+            )  # fmt: skip
+
+    def on_fraction(fraction: float) -> None:
+        progress_actor.moved.remote(name, fraction)
+
+    message = run_trial_catching_errors(spec, None, on_fraction, as_here)
+    fault = message.fault
+    if fault is not None and fault.facts is not None:
+        location, *others = fault.facts
+        facts = (f"{location}, on {socket.gethostname()}", *others)
+        message = WorkerMessage(fault=msgspec.structs.replace(fault, facts=facts))
+    return msgspec.json.encode(message)
+
+
+def _versions() -> str:
+    import torch
+
+    from descend.version import __version__
+
+    return f"torch {torch.__version__}, descend {__version__}, Python {platform.python_version()}"
+
+
+def _connected() -> Any:
+    """Ray, connected to the cluster; it stays so until this process ends.
+
+    `MissingExtraError` without Ray, `ConfigError` where no cluster answers.
+    """
+    address = ray_address()
+    try:
+        import ray
+    except ImportError:
+        raise MissingDependencyError(
+            RAY_ADDRESS_VARIABLE, f"{address}, but no Ray in this Python", "the extra ray",
+            f"install it: pip install 'descend[ray]', or {USE_LOCAL_HINT}",
+        ) from None  # fmt: skip
+    if ray.is_initialized():
+        return ray
+    try:
+        _check_reachable(address or "")
+        # descend sends nothing anywhere: a cluster that it starts itself does not either.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        ray.init(log_to_driver=False, logging_level="error")
+    except Exception as problem:  # Ray has no type for it: ConnectionError, ValueError, Runtime…
+        raise ConfigError(
+            RAY_ADDRESS_VARIABLE, f"{address}, where no cluster answers ({_last_line(problem)})",
+            "the address of a Ray cluster that runs, auto or local",
+            f"start one (ray start --head), or {USE_LOCAL_HINT}",
+        ) from None  # fmt: skip
+    return ray
+
+
+def _check_reachable(address: str) -> None:
+    """`OSError` where nobody listens at `address`, if it names a machine."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
+
+
+def _last_line(problem: BaseException) -> str:
+    lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(problem).__name__).rstrip(".")

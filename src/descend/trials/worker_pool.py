@@ -1,0 +1,189 @@
+"""Arms in processes of their own, spoken to in lines of JSON.
+
+A process is started as `python -m descend.trials.worker_main`, not forked or spawned from ours: torch
+does not survive a fork, and spawning would run the main file of whoever called us once more.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from descend import errors
+from descend.errors import DescendError, OutOfMemoryError
+from descend.trials.timing.startup import record_worker_startup
+from descend.trials.trial_spec import EvalPoint, TrialResult, TrialSpec
+
+ADAPTIVE, STOP = "steered", b"stop\n"
+"""How a worker is told to say how its arm goes, and to end it."""
+
+READY = b"ready\n"
+"""The first line of every worker: it can train."""
+
+
+class RemoteError(msgspec.Struct, frozen=True):
+    """A `DescendError` on its way between two processes; for any other, `text` says what it was."""
+
+    kind: str
+    facts: tuple[str, str, str, str] | None = None
+    text: str = ""
+
+
+Answers = queue.SimpleQueue[tuple[str, TrialResult | float] | BaseException]
+"""Of an arm by its key: what came of it, or the share of it that is made."""
+
+
+class WorkerMessage(msgspec.Struct, frozen=True):
+    """What a worker says of one arm: exactly one of the four."""
+
+    result: TrialResult | None = None
+    fault: RemoteError | None = None
+    point: EvalPoint | None = None
+    """A judgment on the way, from a worker that is steered."""
+    fraction_done: float | None = None
+    """Of its steps, every few seconds."""
+
+
+def run_in_worker_pool(
+    arms: Mapping[str, TrialSpec],
+    count: int,
+    done: Callable[[str, TrialResult], None],
+    on_fraction: Callable[[str, float], None],
+) -> None:
+    """Carry `arms` out in `count` processes; `done` is called here, with each as it comes, and
+    `moved` on the way.
+
+    Raises the first error met. Ctrl-C, too, ends the processes at once.
+    """
+    waiting: queue.SimpleQueue[tuple[str, TrialSpec]] = queue.SimpleQueue()
+    for item in arms.items():
+        waiting.put(item)
+    answers: Answers = queue.SimpleQueue()
+    processes: list[subprocess.Popen[bytes]] = []
+    threads: list[threading.Thread] = []
+    try:
+        processes.extend(start_worker() for _ in range(count))
+        wait_until_ready(processes)
+        for process in processes:
+            thread = threading.Thread(target=_feed, args=(process, waiting, answers))
+            thread.start()
+            threads.append(thread)
+        num_remaining = len(arms)
+        while num_remaining:
+            answer = answers.get()
+            if isinstance(answer, BaseException):
+                raise answer
+            key, what = answer
+            if isinstance(what, float):
+                on_fraction(key, what)
+            else:
+                num_remaining -= 1
+                done(key, what)
+    finally:
+        stop_workers(processes, threads)
+
+
+def start_worker(*arguments: str) -> subprocess.Popen[bytes]:
+    """A process that waits for arms; `words` stand behind its name."""
+    # Where the package was found without PYTHONPATH, a child in the same Python finds it as well,
+    # unless the caller changed sys.path; with this it finds the same one in any case.
+    path = [str(Path(errors.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    own = {"PYTHONPATH": os.pathsep.join(p for p in path if p), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "descend.trials.worker_main", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | own,
+        start_new_session=True,  # Ctrl-C reaches us alone, and we end them
+    )
+
+
+def wait_until_ready(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Until all `processes`, just started, can train; one that ended is met when spoken to."""
+    began = time.monotonic()
+    ready = []
+    for process in processes:
+        assert process.stdout
+        ready.append(process.stdout.readline() == READY)
+    if all(ready):
+        record_worker_startup(began)
+
+
+def stop_workers(
+    processes: Sequence[subprocess.Popen[bytes]], threads: Sequence[threading.Thread]
+) -> None:
+    """End `processes` at once, and the `threads` that speak to them."""
+    for process in processes:
+        process.kill()
+    for thread in threads:  # which meet the end of their process, and so their own
+        thread.join()
+    for process in processes:
+        process.wait()
+        _close_pipes(process)
+
+
+def _close_pipes(process: subprocess.Popen[bytes]) -> None:
+    """Close both ends that we hold of a process that has ended."""
+    for pipe in (process.stdin, process.stdout):
+        with suppress(OSError):  # what was still to be written has no reader any more
+            if pipe:
+                pipe.close()
+
+
+def _feed(
+    process: subprocess.Popen[bytes],
+    waiting: queue.SimpleQueue[tuple[str, TrialSpec]],
+    answers: Answers,
+) -> None:
+    """Hand one arm after the other to `process`, in a thread of our own."""
+    assert process.stdin
+    assert process.stdout
+    while True:
+        try:
+            key, spec = waiting.get_nowait()
+        except queue.Empty:
+            return
+        try:
+            process.stdin.write(msgspec.json.encode(spec) + b"\n")
+            process.stdin.flush()
+            while (message := _next_message(process.stdout)).fraction_done is not None:
+                answers.put((key, message.fraction_done))
+        except (OSError, ValueError, EOFError):  # it has ended, or the series has
+            answers.put(worker_died_error())
+            return
+        answers.put((key, message.result) if message.result else to_exception(message.fault))
+
+
+def _next_message(lines: IO[bytes]) -> WorkerMessage:
+    """`EOFError` where a worker ended before it had said it."""
+    line = lines.readline()
+    if not line:
+        raise EOFError
+    return msgspec.json.decode(line, type=WorkerMessage)
+
+
+def worker_died_error() -> DescendError:
+    """What is said of a process that was gone before its arm was done."""
+    return OutOfMemoryError(
+        "trials", "a process that ended in the middle of a run", "one that says what came of it",
+        "it may be memory that is short: train fewer at a time (--workers 1)",
+    )  # fmt: skip
+
+
+def to_exception(fault: RemoteError | None) -> BaseException:
+    """The error that a worker met, as it would have been raised here."""
+    assert fault is not None
+    kind = getattr(errors, fault.kind, None)
+    if fault.facts and isinstance(kind, type) and issubclass(kind, DescendError):
+        return kind(*fault.facts)
+    return RuntimeError(f"{fault.kind} in a trial: {fault.text}")

@@ -1,0 +1,135 @@
+"""The causes: folder, tuple, pages and changes held against each other."""
+
+from __future__ import annotations
+
+import ast
+import math
+from pathlib import Path
+
+import pytest
+
+from descend.config import RunConfig, make_config
+from descend.diagnosis import causes
+from descend.diagnosis.cause import HEADINGS, Cause, headings
+from descend.diagnosis.causes import CAUSES, too_little_data
+from descend.diagnosis.causes.too_little_data import MAX_MORE, adding_over_halving
+from descend.diagnosis.measurement import Measurement
+from descend.diagnosis.reference_ranges import REFERENCE_RANGES
+
+FOLDER = Path(causes.__file__).parent
+NAMES = [
+    "learning_rate_too_low", "learning_rate_too_high", "diverged", "model_too_small",
+    "too_little_data", "undertrained", "batch_too_small", "batch_too_large", "context_too_short",
+    "context_unused", "vocabulary_too_large", "vocabulary_too_small", "noise_floor", "leakage",
+    "duplicates", "distribution_shift", "over_regularised", "bad_schedule", "bad_initialisation",
+]  # fmt: skip
+
+
+def test_cause_registry_matches_files() -> None:
+    files = sorted(p.stem for p in FOLDER.glob("*.py") if p.stem != "__init__")
+    assert files == sorted(NAMES) == sorted(c.name for c in CAUSES)
+
+
+@pytest.mark.parametrize("cause", CAUSES, ids=lambda c: c.name)
+def test_every_page_has_its_headings_in_order(cause: Cause) -> None:
+    assert tuple(headings(cause.page)) == HEADINGS
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_cause_knows_another(name: str) -> None:
+    source = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
+    imported = [
+        node.module or ""
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom)
+    ]
+    assert not [m for m in imported if "causes" in m or m.startswith("torch")]
+    assert not [other for other in NAMES if other != name and f'"{other}"' in source]
+
+
+CONFIGS = [
+    RunConfig(vocab_size=2048, epoch=3, warmup_steps=0, dropout_rate=0.3),
+    make_config({"learning_rate": {1: 1e-3, 2: 1e-4}, "vocab_size": 512, "epoch": 4,
+                 "warmup_steps": 5, "batch_size": 2, "seq_len": 8, "embed_dim": 8, "num_heads": 1}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("cause", CAUSES, ids=lambda c: c.name)
+@pytest.mark.parametrize("config", CONFIGS, ids=["usual", "odd"])
+def test_every_change_makes_another_valid_configuration(cause: Cause, config: RunConfig) -> None:
+    measurements = {"train_tokens": Measurement("train_tokens", 1e6, "tokens"),
+                "validation_tokens": Measurement("validation_tokens", 1e5, "tokens")}  # fmt: skip
+    changes = cause.treatments(config, measurements)
+    labels = [c.label for c in changes]
+    assert len(set(labels)) == len(labels)
+    for change in changes:
+        other = make_config(config.model_dump() | change.keys)
+        assert other != config or change.train_fraction != 1 or change.steps != 1
+
+
+def test_learning_rate_treatments_are_lower_when_nothing_learned() -> None:
+    cause = next(c for c in CAUSES if c.name == "learning_rate_too_high")
+
+    def factors(validation_loss: float) -> list[float]:
+        losses = {"held_out_loss": validation_loss, "unigram_loss": 5.6}
+        measurements = {name: Measurement(name, x, "nats per token") for name, x in losses.items()}
+        changes = cause.treatments(RunConfig(learning_rate=1.0), measurements)
+        return [c.keys["learning_rate"] for c in changes]
+
+    assert factors(4.0) == pytest.approx([0.33, 0.1, 0.033])
+    assert factors(5.65) == pytest.approx([0.1, 0.033])
+
+
+def test_causes_expect_only_measured_metrics() -> None:
+    source = (FOLDER.parent / "measure.py").read_text(encoding="utf-8")
+    used = {e.metric for c in CAUSES for e in c.expected_ranges} | set(REFERENCE_RANGES)
+    assert {s for s in used if f'"{s}"' not in source} == set()
+
+
+def test_too_little_data_treatment_reduces_epochs_after_best() -> None:
+    too_little = next(c for c in CAUSES if c.name == "too_little_data")
+    past = {"best_epoch": Measurement("best_epoch", 0.667, ""),
+            "rise_after_best": Measurement("rise_after_best", 0.86, "")}  # fmt: skip
+    changes = too_little.treatments(make_config({"epoch": 9}), past)
+    fewer = [c for c in changes if c.keys.get("epoch")]
+    assert [(c.keys, c.steps) for c in fewer] == [({"epoch": 6}, pytest.approx(6 / 9))]
+    assert not [
+        c for c in too_little.treatments(make_config({"epoch": 9}), {}) if c.keys.get("epoch")
+    ]
+
+
+def test_extrapolated_effect_of_more_data_grows_with_epochs() -> None:
+    shares = [adding_over_halving(p) for p in (1, 2, 3, 8, 30, 200)]
+    assert shares[0] == pytest.approx(0, abs=1e-9)
+    assert shares == sorted(shares)
+    assert shares[1] < 0.35  # 0.30: by hand, w(1) = 1, w(2) = 1.93, w(4) = 3.43
+    # Of what is known by heart each doubling gains as much as halving costs.
+    assert shares[-1] == pytest.approx(math.log2(MAX_MORE), abs=0.06)
+
+
+def test_data_ablation_requires_a_minimum_run_fraction() -> None:
+    """In less than a pass over it no text comes twice, so that half of it does as well."""
+    of_three, of_ten = too_little_data.min_run_fraction(3), too_little_data.min_run_fraction(10)
+    assert 1 / 3 < of_three < 1
+    assert of_ten < of_three
+    config = RunConfig(vocab_size=2048, epoch=3)
+    flat = too_little_data.trial(config, {})[0]
+    assert (flat.is_ablation, flat.min_run_fraction) == (True, of_three)
+    # Where the held-out loss turned upwards, the run itself has shown it.
+    turned = {"rise_after_best": Measurement("rise_after_best", 0.3, "nats")}
+    assert too_little_data.trial(config, turned)[0].min_run_fraction == 0.0
+
+
+def test_rise_after_best_epoch_bounds_data_effect() -> None:
+    def at(rise: float, num_epochs: float) -> float:
+        values = {"rise_after_best": rise, "generalisation_gap": 1.0, "held_out_loss": 4.0}
+        measurements = {name: Measurement(name, value, "") for name, value in values.items()}
+        half = too_little_data.trial(make_config({"epoch": num_epochs}), measurements)[0]
+        assert half.min_inverse_effect_nats == too_little_data.min_inverse_effect_nats(
+            num_epochs, measurements
+        )
+        return half.min_inverse_effect_nats
+
+    assert at(0.1, 16) == 0.0  # under three hundredths of the loss
+    assert at(0.2, 16) == pytest.approx(0.05 * 4 + 0.1)
+    assert at(0.2, 4) < at(0.2, 16) < at(0.4, 16)

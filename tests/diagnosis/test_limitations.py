@@ -1,0 +1,127 @@
+"""What a diagnosis says where nothing could be tried."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from descend import run
+from descend.diagnosis.causes import CAUSES
+from descend.diagnosis.diagnose import diagnose_run
+from descend.diagnosis.limitations import describe_normal_run
+from descend.diagnosis.measurement import Measurement
+from descend.diagnosis.result import (
+    Cost,
+    Diagnosis,
+    Evidence,
+    Finding,
+    OtherCause,
+    PairedTrial,
+    has_trials,
+)
+from descend.report.text.diagnosis import format_diagnosis, headline
+
+TRIAL = PairedTrial(
+    metric="",
+    change="",
+    control=4.0,
+    treatment=4.0,
+    loss_reduction=0.0,
+    ci95=(-0.1, 0.1),
+    p_holm=1,
+    seeds=3,
+    tokens=1,
+    run_fraction=1.0,
+    seconds=1.0,
+    cost_factor=1.0,
+)
+
+
+def healthy(trial: PairedTrial | None) -> Diagnosis:
+    out = OtherCause(cause="undertrained", reason="no gain", trial=trial)
+    return Diagnosis(run="", verdict="healthy", probability=0.36, causes=[], ruled_out=[out],
+                     measurements=[], warnings=[], cost=Cost(1.0, 0.1))  # fmt: skip
+
+
+def test_headline_does_not_claim_untested_changes_are_ineffective() -> None:
+    assert "no change that was tried gains" in headline(healthy(TRIAL))
+    said = headline(healthy(None))
+    assert "by its signals alone" in said.lower()
+    assert "nothing was tried" in said
+    assert "0.36" in said
+    assert "gain" not in said
+
+
+def test_diagnosis_text_lists_evidence_once() -> None:
+    evidence = [
+        Evidence("train_tokens", 7550.0, "tokens", (None, None), "very little text"),
+        Evidence("update_ratio", 0.00062649, "of the weight", (0.002, 0.03), "small"),
+        Evidence("epochs", 60.0, "passes over the text", (None, 4.0), "many of them"),
+    ]
+    one = Finding(
+        cause="too_little_data",
+        probability=0.5,
+        evidence=evidence,
+        recommended_config={},
+        advice="more text",
+    )
+    said = format_diagnosis(msgspec.structs.replace(healthy(None), verdict=one.cause, causes=[one]))
+    assert "train tokens 7,550: very little text;" in said
+    assert "update ratio 0.000626 of the weight (healthy: 0.002 to 0.03)" in said
+    assert "epochs 60 passes over the text (healthy: under 4): many of them." in said
+    for cause in CAUSES:
+        for expected in cause.expected_ranges:
+            assert expected.reason not in (
+                "passes over the text",
+                expected.metric.replace("_", " "),
+            )
+
+
+@pytest.mark.parametrize(("hits", "expected", "said"), [
+    (0.22, 0.23, "right 22% of the time, about as often as it expects to (23%);"),
+    (0.23, 0.01, "right 23% of the time, more often than it expects to (1.0%);"),
+    (0.04, 0.003, "right 4.0% of the time, more often than it expects to (0.3%);"),
+    (0.2, 0.6, "right 20% of the time, less often than it expects to (60%);"),
+])  # fmt: skip
+def test_diagnosis_text_compares_accuracy_with_confidence(
+    hits: float, expected: float, said: str
+) -> None:
+    values = {"validation_accuracy": hits, "mean_confidence": expected, "counting_loss": 3.0,
+              "held_out_loss": 2.0}  # fmt: skip
+    measurements = [Evidence(name, value, "", (None, None), "") for name, value in values.items()]
+    assert said in format_diagnosis(
+        msgspec.structs.replace(healthy(None), measurements=measurements)
+    )
+
+
+@pytest.fixture
+def falling(tiny: dict[str, Any]) -> Path:
+    """A run of one short pass, ended while its loss fell fast."""
+    run(tiny | {"save_dir": "falling", "epoch": 2, "learning_rate": 0.003})
+    return Path("falling")
+
+
+def test_limitations_explain_too_small_validation_set(falling: Path) -> None:
+    diagnosis = diagnose_run(falling)
+    assert not has_trials(diagnosis)
+    assert diagnosis.untested_reason in diagnosis.warnings
+    assert diagnosis.untested_reason is not None
+    assert "--validation-fraction" in diagnosis.untested_reason
+    assert "--no-proof" in (diagnose_run(falling, proof=False).untested_reason or "")
+    said = format_diagnosis(msgspec.structs.replace(diagnosis, verdict="healthy"))
+    assert "no change that was tried" not in said
+
+
+def test_falling_loss_is_reported_when_more_steps_untested() -> None:
+    def describe_loss_drop(fell: float, untested_reason: str | None) -> list[str]:
+        return describe_normal_run(
+            {"last_epoch_gain": Measurement("last_epoch_gain", fell, "nats")},
+            Path("run"),
+            untested_reason,
+        )
+
+    assert "descend forecast run" in describe_loss_drop(0.1, "nothing was tried")[0]
+    assert describe_loss_drop(0.1, None) == describe_loss_drop(0.0, "nothing was tried") == []

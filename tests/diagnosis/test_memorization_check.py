@@ -1,0 +1,87 @@
+"""The probe of a diagnosis: whether the network of a run can learn random tokens by heart."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from descend.cli.main import run as cli
+from descend.diagnosis import diagnose as consulting
+from descend.diagnosis.causes import CAUSES
+from descend.diagnosis.diagnose import diagnose_run
+from descend.diagnosis.memorization_check import MAX_TIME_FRACTION, check_memorization
+from descend.diagnosis.recorded_run import RecordedRun, load_recorded_run
+from descend.diagnosis.result import trial_budget_seconds
+from descend.handbook.page_lookup import find_page
+from descend.metrics.memorization import MEMORIZED_LOSS
+from descend.report.text.diagnosis import format_diagnosis
+
+NAMES = {"memorise_loss", "memorise_steps"}
+
+
+def at_rate(case: RecordedRun, factor: float) -> RecordedRun:
+    """`case` as if it had trained at another rate."""
+    steps = tuple(
+        msgspec.structs.replace(s, learning_rate=s.learning_rate * factor) for s in case.steps
+    )
+    return RecordedRun(**{name: getattr(case, name) for name in case.__dataclass_fields__} | {
+        "steps": steps
+    })  # fmt: skip
+
+
+def test_memorization_check_fails_at_tiny_learning_rate(trained: Path) -> None:
+    case = load_recorded_run(trained)
+    measurements, notes = check_memorization(case, math.inf)
+    assert notes == []
+    assert measurements.keys() == NAMES
+    assert measurements["memorise_loss"].value < MEMORIZED_LOSS
+    assert 1 < measurements["memorise_steps"].value < 200
+    assert check_memorization(case, math.inf) == (measurements, [])
+    slow, notes = check_memorization(at_rate(case, 0.01), math.inf)
+    assert notes == []
+    assert slow.keys() == {"memorise_loss"}
+    assert slow["memorise_loss"].value > 1
+    assert {find_page(name).name for name in NAMES} == {"memorise"}
+    assert NAMES.isdisjoint(e.metric for c in CAUSES for e in c.expected_ranges)
+
+
+def test_memorization_check_warns_when_undetermined(trained: Path) -> None:
+    measurements, notes = check_memorization(load_recorded_run(trained), 0.0)
+    assert measurements == {}
+    assert "--budget" in notes[0]
+    measurements, notes = check_memorization(at_rate(load_recorded_run(trained), 1e30), math.inf)
+    assert measurements == {}
+    assert "ran away" in notes[0]
+
+
+def test_diagnosis_skips_memorization_check_when_trials_are_disabled(
+    trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+
+    def noting(case: RecordedRun, seconds: float) -> object:
+        given.append(seconds)
+        return check_memorization(case, seconds)
+
+    monkeypatch.setattr(consulting, "check_memorization", noting)
+    assert cli(["diagnose", str(trained), "--json"]) == 0  # too little text for trials
+    diagnosis = json.loads(capsys.readouterr().out)
+    assert {r["signal"] for r in diagnosis["readings"]} >= NAMES
+    assert given == [
+        pytest.approx(
+            MAX_TIME_FRACTION
+            * trial_budget_seconds(load_recorded_run(trained).estimated_total_seconds)
+        )
+    ]
+    (trained / "diagnosis.json").unlink()
+    alone = diagnose_run(trained, proof=False)
+    assert NAMES.isdisjoint(r.metric for r in alone.measurements)
+    assert len(given) == 1
+    assert alone.verdict == diagnosis["verdict"]
+    text = format_diagnosis(diagnose_run(trained), explain=True)
+    assert "memorise steps " in text
+    assert "memorise loss " in text

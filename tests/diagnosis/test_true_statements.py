@@ -1,0 +1,171 @@
+"""A diagnosis names no cause on usual readings, and rules out nothing that helps more."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from descend.config import RunConfig
+from descend.diagnosis.cause import TreatmentChange
+from descend.diagnosis.causes import CAUSES
+from descend.diagnosis.diagnose import diagnose_run, save_diagnosis
+from descend.diagnosis.effects import TreatmentEffect
+from descend.diagnosis.measurement import Measurement, Measurements
+from descend.diagnosis.ranking import is_usual, rank_causes, supporting_evidence
+from descend.diagnosis.recommended_config import load_diagnosis
+from descend.diagnosis.recorded_run import load_recorded_run
+from descend.diagnosis.reference_ranges import REFERENCE_RANGES
+from descend.diagnosis.result import Finding, OtherCause, PairedTrial, has_trials
+from descend.diagnosis.treatments import Treatment
+from descend.diagnosis.verdict import Verdict, decide_verdict, decide_without_trials
+from descend.report.text.diagnosis import AS_LARGE, INCONCLUSIVE, LESSER, OUT, group_other_causes
+
+CONFIG = RunConfig(vocab_size=2048, epoch=3, warmup_steps=0, schedule="constant")
+
+
+def readings(**values: float) -> Measurements:
+    return {name: Measurement(name, value, "") for name, value in values.items()}
+
+
+def test_evidence_is_never_a_usual_reading() -> None:
+    told = 0
+    for cause in CAUSES:
+        for expected in cause.expected_ranges:
+            low, high = REFERENCE_RANGES.get(expected.metric, (None, None))
+            for value in {expected.low, expected.high, low, high} - {None}:
+                found = supporting_evidence(cause, readings(**{expected.metric: value}))  # type: ignore[dict-item]
+                told += len(found)
+                for e in found:
+                    assert not is_usual(Measurement(e.metric, e.value, ""))
+    assert told > 5
+
+
+def test_no_cause_is_named_on_usual_readings_alone() -> None:
+    usual = readings(multiplier_fresh=5.19)  # usual is 0.5 to 6
+    judged = decide_without_trials(rank_causes(CAUSES, CONFIG, usual), usual)
+    assert "learning_rate_too_low" not in [judged.verdict, *(f.cause for f in judged.findings)]
+    slow = readings(multiplier_fresh=40.0, update_ratio=0.0005)
+    assert (
+        decide_without_trials(rank_causes(CAUSES, CONFIG, slow), slow).verdict
+        == "learning_rate_too_low"
+    )
+
+
+def trial(gain: float, *, counts: bool | None = True, undecided: bool = False) -> PairedTrial:
+    return PairedTrial(
+        metric="nats", change="a change", control=4.0, treatment=4.0 - gain, loss_reduction=gain,
+        ci95=(gain - 0.1, gain + 0.1), p_holm=0.01, seeds=3, tokens=1000, run_fraction=1.0,
+        seconds=1.0, cost_factor=1.0, is_significant=counts, is_inconclusive=undecided,
+    )  # fmt: skip
+
+
+def out(cause: str, gain: float, *, counts: bool = False, undecided: bool = False) -> OtherCause:
+    return OtherCause(
+        cause=cause, reason="", trial=trial(gain, counts=counts, undecided=undecided)
+    )  # fmt: skip
+
+
+def test_an_effect_larger_than_the_named_one_is_not_ruled_out(trained: Path) -> None:
+    diagnosis = msgspec.structs.replace(
+        diagnose_run(trained, proof=False),
+        verdict="batch_too_large",
+        causes=[
+            Finding(
+                cause="batch_too_large",
+                probability=0.6,
+                evidence=[],
+                recommended_config={},
+                advice="",
+                trial=trial(0.2),
+            )
+        ],
+        ruled_out=[
+            out("model_too_small", 0.5, counts=True),
+            out("bad_schedule", 0.1, counts=True),
+            out("context_too_short", 0.3),
+            out("learning_rate_too_low", 0.01),
+        ],
+    )
+    groups = {title: [r.cause for r in some] for title, some in group_other_causes(diagnosis)}
+    assert groups == {
+        AS_LARGE: ["model_too_small"],
+        LESSER: ["bad_schedule"],
+        INCONCLUSIVE: ["context_too_short"],
+        OUT: ["learning_rate_too_low"],
+    }
+
+
+def gain(cause: str, mean: float, error: float) -> TreatmentEffect:
+    return TreatmentEffect(
+        treatment=Treatment(cause, TreatmentChange(cause, {"batch_size": 3}), False),
+        control_loss=4.0,
+        treatment_loss=4.0 - mean,
+        mean_reduction=mean,
+        low=mean - 2 * error,
+        high=mean + 2 * error,
+        std_error=error,
+        p_holm=0.001,
+        seeds=3,
+        tokens=1000,
+        seconds=1.0,
+        cost_factor=1.0,
+    )
+
+
+def verdict(*gains: TreatmentEffect) -> Verdict:
+    found = rank_causes(CAUSES, CONFIG, {})
+    return decide_verdict(
+        found, {}, gains, {g.treatment.cause: {"batch_size": 3} for g in gains}, 1.0
+    )
+
+
+def test_of_two_proved_remedies_the_larger_effect_is_prescribed() -> None:
+    # The larger one is less certain, so that the smaller one is drawn as the best more often.
+    larger, smaller = gain("bad_schedule", 0.31, 0.13), gain("batch_too_large", 0.30, 0.005)
+    judged = verdict(larger, smaller)
+    assert judged.best_effect is not None
+    assert judged.best_effect.treatment.cause == judged.verdict == "bad_schedule"
+    chances = {f.cause: f.probability for f in judged.findings}
+    assert chances["bad_schedule"] < chances["batch_too_large"]
+
+
+def test_of_what_helps_less_it_is_said_and_of_what_costs_more_too() -> None:
+    first = gain("batch_too_large", 0.3, 0.01)
+    because = {r.cause: r.reason for r in verdict(first, gain("bad_schedule", 0.1, 0.01)).ruled_out}
+    assert because["bad_schedule"].endswith("it helps, but another change helps more")
+    slow = replace(gain("bad_schedule", 0.34, 0.01), cost_factor=4.0)
+    slow = replace(slow, treatment=replace(slow.treatment, is_costly=True))
+    because = {r.cause: r.reason for r in verdict(first, slow).ruled_out}
+    assert because["bad_schedule"].endswith("it helps, and costs 4.0 times the training time")
+
+
+def test_a_diagnosis_without_trials_does_not_replace_one_with_them(
+    trained: Path, own_folder: Path
+) -> None:
+    folder = own_folder / "run"
+    shutil.copytree(trained, folder)
+    read_only = diagnose_run(folder, proof=False)
+    assert not has_trials(read_only)
+    save_diagnosis(read_only)
+    proved = msgspec.structs.replace(read_only, ruled_out=[out("bad_schedule", 0.0)])
+    assert has_trials(proved)
+    save_diagnosis(proved)
+    said = save_diagnosis(read_only)
+    assert load_diagnosis(folder) == proved
+    assert any("diagnosis.json keeps the earlier one" in note for note in said.warnings)
+    assert save_diagnosis(proved) == proved
+
+
+def test_a_run_whose_model_is_lost_is_diagnosed_from_its_checkpoint(
+    trained: Path, own_folder: Path
+) -> None:
+    folder = own_folder / "run"
+    shutil.copytree(trained, folder)
+    (folder / "model.safetensors").unlink()
+    case = load_recorded_run(folder)
+    assert case.finished
+    found = diagnose_run(folder, proof=False)
+    assert any(e.metric == "held_out_loss" for e in found.measurements)

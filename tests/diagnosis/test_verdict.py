@@ -1,0 +1,285 @@
+"""Verdicts over gains and readings made up so that the answer is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from descend.config import RunConfig
+from descend.diagnosis.cause import TreatmentChange
+from descend.diagnosis.causes import CAUSES
+from descend.diagnosis.effects import TreatmentEffect
+from descend.diagnosis.measurement import Measurement, Measurements
+from descend.diagnosis.ranking import rank_causes, softmax_probabilities
+from descend.diagnosis.treatments import Treatment
+from descend.diagnosis.verdict import (
+    Verdict,
+    decide_verdict,
+    decide_without_trials,
+    probability_best,
+)
+
+CONFIG = RunConfig(vocab_size=2048, epoch=3, warmup_steps=0, schedule="constant")
+
+
+def gain(cause: str, mean: float, error: float = 0.01, *, buys: bool = False) -> TreatmentEffect:
+    return TreatmentEffect(
+        treatment=Treatment(cause, TreatmentChange(cause, {"batch_size": 3}), buys),
+        control_loss=4.0,
+        treatment_loss=4.0 - mean,
+        mean_reduction=mean,
+        low=mean - 2 * error,
+        high=mean + 2 * error,
+        std_error=error,
+        p_holm=0.001,
+        seeds=3,
+        tokens=1000,
+        seconds=1.0,
+        cost_factor=1.0,
+    )
+
+
+def make_measurements(**values: float) -> Measurements:
+    return {name: Measurement(name, value, "") for name, value in values.items()}
+
+
+def verdict(gains: list[TreatmentEffect], share_of_run: float = 1.0, **values: float) -> Verdict:
+    ranked_causes = rank_causes(CAUSES, CONFIG, make_measurements(**values))
+    prescriptions = {g.treatment.cause: {"batch_size": 3} for g in gains}
+    return decide_verdict(
+        ranked_causes, make_measurements(**values), gains, prescriptions, share_of_run
+    )
+
+
+def test_verdict_is_the_cause_with_maximum_effect() -> None:
+    decision = verdict([gain("learning_rate_too_low", 0.2), gain("batch_too_large", 0.3)])
+    assert decision.verdict == "batch_too_large"
+    assert decision.probability > 0.9
+    assert decision.findings[0].recommended_config == {"batch_size": 3}
+    assert decision.best_effect is not None
+    reasons = {r.cause: r.reason for r in decision.ruled_out}
+    assert "another change helps more" in reasons["learning_rate_too_low"]
+
+
+def test_insignificant_large_effect_is_inconclusive() -> None:
+    """Large enough by what was measured, by chance perhaps; and too small whatever its interval."""
+    effects = [gain("learning_rate_too_low", 0.0), gain("batch_too_large", 0.03, 0.02)]
+    left = {
+        r.cause: r.is_inconclusive
+        for r in verdict([*effects, gain("context_too_short", 0.5)]).ruled_out
+        if r.trial
+    }
+    assert left == {"learning_rate_too_low": False, "batch_too_large": True}
+    chance = replace(gain("batch_too_large", 0.3), p_holm=0.125)
+    reasons = {
+        r.cause: r.reason for r in verdict([gain("context_too_short", 0.9), chance]).ruled_out
+    }
+    assert reasons["batch_too_large"].endswith("by chance once in 8 where so much is tried")
+
+
+def test_similar_effects_split_the_probability() -> None:
+    decision = verdict(
+        [gain("learning_rate_too_low", 0.29, 0.05), gain("batch_too_large", 0.3, 0.05)]
+    )
+    assert decision.verdict == "batch_too_large"
+    assert [f.cause for f in decision.findings] == ["batch_too_large", "learning_rate_too_low"]
+    assert 0.4 < decision.probability < 0.7
+    assert sum(f.probability for f in decision.findings) <= 1.0
+
+
+@pytest.mark.parametrize("mean", [-0.2, 0.0, 0.01])
+def test_nothing_worth_having_is_healthy(mean: float) -> None:
+    # 0.01 of 4 nats is under half a percent.
+    decision = verdict([gain("learning_rate_too_low", mean, 0.002), gain("bad_schedule", -0.1)])
+    assert decision.verdict == "healthy"
+    assert decision.findings == []
+
+
+def test_costly_treatment_needs_a_larger_effect() -> None:
+    assert verdict([gain("model_too_small", 0.07, buys=True)]).verdict == "healthy"
+    assert verdict([gain("model_too_small", 0.07)]).verdict == "model_too_small"
+    assert verdict([gain("model_too_small", 0.2, buys=True)]).verdict == "model_too_small"
+
+
+def test_insignificant_effect_gives_unknown_verdict() -> None:
+    decision = verdict([gain("learning_rate_too_low", 0.09, 0.05)])
+    assert decision.verdict == "unknown"
+    assert decision.best_effect is None
+    # It is told as what may be, and not prescribed.
+    assert [f.cause for f in decision.findings] == ["learning_rate_too_low"]
+    assert decision.findings[0].probability < 0.9
+    assert decision.findings[0].recommended_config == {}
+    assert decision.findings[0].trial is not None
+
+
+def test_small_insignificant_effect_gives_healthy_verdict() -> None:
+    """Under a hundredth of the loss: more than would count if it were sure."""
+    little = gain("learning_rate_too_low", 0.035, 0.01)
+    assert verdict([little]).verdict == "learning_rate_too_low"
+    doubtful = verdict([replace(little, p_holm=0.2)])
+    assert doubtful.verdict == "healthy"
+    assert doubtful.probability < 0.95
+    assert any(out.trial and out.trial.is_inconclusive for out in doubtful.ruled_out)
+
+
+def test_vanishing_extrapolated_effect_gives_healthy_verdict() -> None:
+    lasting = replace(gain("learning_rate_too_low", 0.2), extrapolated_reduction=0.15)
+    assert verdict([lasting]).verdict == "learning_rate_too_low"
+    assert verdict([replace(lasting, extrapolated_reduction=0.001)]).verdict == "healthy"
+
+
+def test_neutral_treatments_at_entropy_limit_give_noise_floor() -> None:
+    neutral = [gain("learning_rate_too_low", 0.0), gain("bad_schedule", -0.01)]
+    assert verdict(neutral, counting_ladder=0.0, floor_gap=0.01).verdict == "noise_floor"
+    assert verdict(neutral, counting_ladder=0.3, floor_gap=0.01).verdict == "healthy"
+    assert verdict(neutral, counting_ladder=0.0, floor_gap=0.2).verdict == "healthy"
+    # Worse than counting is not healthy because short trials gained nothing.
+    assert verdict(neutral, 0.1, counting_ladder=0.3, floor_gap=1.07).verdict == "unknown"
+    assert verdict(neutral, 1.0, counting_ladder=0.3, floor_gap=1.07).verdict == "healthy"
+
+
+def test_unigram_level_loss_is_not_noise_floor() -> None:
+    neutral = [gain("learning_rate_too_low", 0.0), gain("bad_schedule", -0.01)]
+    known = {"counting_ladder": 0.0, "floor_gap": 0.0, "held_out_loss": 1.94, "unigram_loss": 1.95}
+    assert verdict(neutral, 1.0, information=0.003, **known).verdict == "noise_floor"
+    assert verdict(neutral, 1.0, information=0.9, **known).verdict == "unknown"
+
+
+def test_too_little_data_verdict_also_recommends_best_config() -> None:
+    text = gain("too_little_data", 0.9)
+    text = replace(
+        text,
+        treatment=Treatment(
+            text.treatment.cause, TreatmentChange("half", {}, is_ablation=True), True
+        ),
+    )
+    decision = verdict([text, gain("vocabulary_too_large", 0.3), gain("batch_too_large", 0.1)])
+    assert decision.verdict == "too_little_data"
+    assert [f.cause for f in decision.findings] == ["too_little_data", "vocabulary_too_large"]
+    first, setting = decision.findings
+    assert (first.recommended_config, setting.recommended_config) == ({}, {"batch_size": 3})
+    assert min(first.probability, setting.probability) > 0.9
+    assert decision.best_effect is not None
+    assert decision.best_effect.treatment.cause == "vocabulary_too_large"
+    # Alone, it has what makeshifts it has; nothing can be raced on top of more text.
+    alone = verdict([text])
+    assert alone.findings[0].recommended_config == {"batch_size": 3}
+    assert alone.best_effect is None
+    # Where it was counted, its trial stands in nobody's way.
+    counted = verdict([text, gain("vocabulary_too_large", 0.3)], train_tokens=300.0)
+    assert [f.cause for f in counted.findings] == ["too_little_data", "vocabulary_too_large"]
+    assert counted.findings[1].probability > 0.9
+
+
+def test_invalid_evaluation_outranks_effects() -> None:
+    leaky = {"overlap": 0.4, "clean_rise": 0.5, "repeats": 0.0}
+    decision = verdict([gain("learning_rate_too_low", 0.9)], **leaky)
+    assert decision.verdict == "leakage"
+    edited = {"overlap": 0.0, "near_overlap": 0.4, "clean_rise": 0.5, "repeats": 0.0}
+    decision = verdict([gain("learning_rate_too_low", 0.9)], **edited)
+    assert decision.verdict == "leakage"
+    assert [e.metric for e in decision.findings[0].evidence] == ["near_overlap", "clean_rise"]
+    # What gained on text that was trained on is neither told as proved nor prescribed.
+    assert [f.cause for f in decision.findings] == ["leakage"]
+    assert decision.best_effect is None
+    assert [r.cause for r in decision.ruled_out if r.also_improves] == ["learning_rate_too_low"]
+    # On honest text of another kind it is.
+    decision = verdict([gain("learning_rate_too_low", 0.9)], shift=0.8)
+    assert [f.cause for f in decision.findings] == ["distribution_shift", "learning_rate_too_low"]
+    assert decision.findings[1].recommended_config
+    copied = {"overlap": 1.0, "repeats": 0.75}
+    assert verdict([], **copied).verdict == "duplicates"
+    assert verdict([], shift=0.8).verdict == "distribution_shift"
+    # The last tenth of a book is never quite like the rest: tiny Shakespeare reads 0.21.
+    assert verdict([gain("bad_schedule", 0.0)], shift=0.21).verdict == "healthy"
+
+
+def test_tiny_corpus_verdict_overrides_other_metrics() -> None:
+    # Ten short sentences, one update: all the signs of a low rate, none of a text known by heart.
+    slow = {"multiplier_fresh": 76.0, "update_ratio": 0.0005, "generalisation_gap": 0.1,
+            "rise_after_best": 0.0, "epochs": 1.0}  # fmt: skip
+    for config in (CONFIG, CONFIG.model_copy(update={"epoch": 1})):
+        for tokens, expected_cause in ((65.0, "too_little_data"), (999.0, "too_little_data"),
+                               (1000.0, "learning_rate_too_low")):  # fmt: skip
+            known = make_measurements(**slow, train_tokens=tokens)
+            decision = decide_without_trials(rank_causes(CAUSES, config, known), known)
+            assert decision.verdict == expected_cause
+            assert decision.probability > 0.8
+            assert len([e for e in decision.findings[0].evidence if e.metric == "train_tokens"]) < 2
+    # By trial too: what gains most of so little text is no cure.
+    gains = [gain("learning_rate_too_low", 0.9)]
+    assert verdict(gains, train_tokens=900.0).verdict == "too_little_data"
+    assert verdict(gains, train_tokens=1000.0).verdict == "learning_rate_too_low"
+
+
+def test_neutral_treatments_preserve_healthy_probability() -> None:
+    neutral = [gain(name, 0.004, 0.016) for name in "abcdefghi"]
+    assert probability_best(neutral)["healthy"] == pytest.approx(0.97)
+    # One that was measured worth having, and may be chance, does.
+    assert 0.3 < probability_best([*neutral, gain("j", 0.05, 0.03)])["healthy"] < 0.7
+
+
+def test_near_threshold_effect_lowers_healthy_probability() -> None:
+    """By a hair is not 0.97: of 4 nats a bought gain counts from 0.12."""
+    near = probability_best([gain("a", 0.119, 0.02, buys=True), gain("b", 0.0)])
+    assert near["healthy"] == pytest.approx(0.5, abs=0.03)
+    far = probability_best([gain("a", 0.05, 0.02, buys=True), gain("b", 0.0)])
+    assert far["healthy"] == pytest.approx(0.97, abs=0.001)
+
+
+def test_probability_favors_effect_with_smaller_error() -> None:
+    # One seed that gained 0.11 within 0.11 says less than eight that gained 0.09 within 0.02.
+    chances = probability_best([gain("swings", 0.11, 0.11), gain("sure", 0.09, 0.02)])
+    assert chances["sure"] > chances["swings"]
+
+
+def test_cause_probabilities_sum_to_one_minus_untested() -> None:
+    chances = probability_best([gain("a", 0.1), gain("b", 0.1), gain("c", 0.0)])
+    assert sum(chances.values()) == pytest.approx(0.97)
+    assert chances["a"] == pytest.approx(chances["b"], abs=0.05)
+    assert chances["c"] < 0.01
+    assert softmax_probabilities([0.0, 0.0], 0.0) == pytest.approx([1 / 3] * 3)
+
+
+def test_verdict_without_trials_uses_metrics() -> None:
+    slow = {"multiplier_fresh": 200.0, "update_ratio": 0.0005}
+    ranked_causes = rank_causes(CAUSES, CONFIG, make_measurements(**slow))
+    assert (
+        decide_without_trials(ranked_causes, make_measurements(**slow)).verdict
+        == "learning_rate_too_low"
+    )
+    known = {
+        "generalisation_gap": 2.0,
+        "rise_after_best": 0.5,
+        "epochs": 20.0,
+        "train_tokens": 500.0,
+    }
+    ranked_causes = rank_causes(CAUSES, CONFIG, make_measurements(**known))
+    assert (
+        decide_without_trials(ranked_causes, make_measurements(**known)).verdict
+        == "too_little_data"
+    )
+    # A rate 30 times too high whose curve fell smoothly: only inside the network it shows.
+    calm = {
+        "update_ratio": 0.013, "gradient_spread": 2.0, "loss_rise": 0.05, "multiplier_fresh": 2.0,
+    }  # fmt: skip
+    assert (
+        rank_causes(CAUSES, CONFIG, make_measurements(**calm))[0].cause.name
+        != "learning_rate_too_high"
+    )
+    ruined = calm | {"attention_logit": 1302.0, "effective_rank": 0.15, "dead_units": 0.0}
+    assert (
+        rank_causes(CAUSES, CONFIG, make_measurements(**ruined))[0].cause.name
+        == "learning_rate_too_high"
+    )
+    sound = {"attention_logit": 17.0, "effective_rank": 0.9, "dead_units": 0.0}
+    both = (rank_causes(CAUSES, CONFIG, make_measurements(**calm | x)) for x in ({}, sound))
+    one, other = ({s.cause.name: s.log_odds for s in ranked_causes} for ranked_causes in both)
+    assert one == other, "that nothing is ruined says nothing"
+    # The default recipe on tiny Shakespeare, nine passes: much text, yet known by heart.
+    much = known | {"generalisation_gap": 1.14, "epochs": 9.0, "train_tokens": 3.5e5}
+    ranked_causes = rank_causes(CAUSES, CONFIG, make_measurements(**much))
+    assert (
+        decide_without_trials(ranked_causes, make_measurements(**much)).verdict == "too_little_data"
+    )

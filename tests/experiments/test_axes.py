@@ -1,0 +1,95 @@
+"""What the user set stays as set, and the rest is planned around it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from descend.config import make_config
+from descend.config_sources import resolve_config
+from descend.errors import UserError
+from descend.experiments.axes import axes_for
+from descend.planner.corpus_profile import CorpusProfile
+from descend.planner.machine_benchmark import MachineBenchmark
+from descend.planner.make_plan import CorpusPlan, make_corpus_plan, plan_config
+from descend.planner.plan import TextTooShortError, TrainingPlan, choose_config
+from descend.planner.scaling_law import load_scaling_law
+from descend.planner.step_time import StepTimeModel
+from descend.runs.run_folder import read_info, read_summary
+
+RATES = StepTimeModel(0.0011, 0.0055, 0.41, 0.0024, 0.005, 0.0022)
+"""About those of one core of a server of 2024."""
+
+
+def sample(train_bytes: int = 10**6) -> CorpusProfile:
+    ratios = {1024: 2.3, 2048: 2.8}
+    return CorpusProfile(
+        train_bytes=train_bytes, validation_bytes=train_bytes // 9, documents=1,
+        bytes_per_token=ratios, train_bytes_per_token=ratios,
+        unigram=3.9, bigram=3.1, trigram=2.9, overlap_fraction=0.0, seconds_to_prepare=1.0,
+    )  # fmt: skip
+
+
+def plan_with(minutes: float = 3, **fixed: object) -> TrainingPlan:
+    return choose_config(sample(), RATES, load_scaling_law(), minutes, None, axes_for(fixed))
+
+
+@pytest.mark.parametrize(
+    "fixed",
+    [
+        {"embed_dim": 96}, {"num_layers": 5}, {"num_heads": 8}, {"ff_dim": 100},
+        {"batch_size": 7}, {"seq_len": 48}, {"max_seq_len": 64}, {"learning_rate": 0.01},
+        {"optimizer": "adamw"}, {"architecture": "gpt"}, {"schedule": "cosine"},
+        {"embed_dim": 64, "num_layers": 12, "batch_size": 3},
+    ],
+)  # fmt: skip
+def test_plan_keeps_what_the_user_set(fixed: dict[str, object]) -> None:
+    plan = plan_with(**fixed)
+    config = make_config(plan.config)
+    assert {k: getattr(config, k) for k in fixed} == fixed
+    assert plan.predicted.seconds <= 180 * 1.001
+
+
+def test_plan_is_as_long_as_the_user_set() -> None:
+    assert plan_with(max_steps=77).predicted.steps == 77
+    assert plan_with(60, epoch=2).predicted.num_epochs == pytest.approx(2, rel=0.02)
+    assert plan_with(60).predicted.num_epochs > 2.2
+
+
+def test_text_too_short_for_any_plan_is_told() -> None:
+    with pytest.raises(TextTooShortError):
+        choose_config(sample(300), RATES, load_scaling_law(), 3)
+
+
+def test_spare_steps_only_where_time_is_the_limit() -> None:
+    machine = MachineBenchmark(RATES, "", [])
+    timed = plan_with(0.5)
+    planned = CorpusPlan("text", machine, timed, {}, 0.6)
+    assert plan_config(planned).max_steps > timed.predicted.steps  # type: ignore[operator]
+    assert plan_config(planned).minutes == 0.6
+    by_text = plan_with(600)
+    planned = CorpusPlan("text", machine, by_text, {}, 601)
+    assert plan_config(planned).max_steps == by_text.predicted.steps
+
+
+def test_time_used_up_by_planning_is_told(text_file: Path) -> None:
+    settings = resolve_config({"corpus_dir": str(text_file)})
+    with pytest.raises(UserError, match="planning and preparing"):
+        make_corpus_plan(str(text_file), 0.01, settings=settings, began=time.perf_counter())
+
+
+@pytest.mark.slow
+def test_run_with_minutes_is_planned_and_ends_in_time(varied_text: Path) -> None:
+    from descend import run
+
+    began = time.perf_counter()
+    model = run({
+        "corpus_dir": str(varied_text), "minutes": 0.6, "embed_dim": 64, "save_dir": "timed",
+    })  # fmt: skip
+    assert time.perf_counter() - began <= 36 * 1.05
+    assert read_info(Path("timed")).resolved_config["embed_dim"] == 64
+    assert read_summary(Path("timed")).finished
+    assert Path("timed/plan.json").exists()
+    assert model.summary.bits_per_byte < 8

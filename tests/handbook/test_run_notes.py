@@ -1,0 +1,163 @@
+"""What pages say of a run, beyond single numbers: what they suggest, leave out and refuse."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from descend.config import RunConfig, make_config
+from descend.config_sources import normalize_key
+from descend.errors import RunFolderError
+from descend.handbook.page import load_markdown_pages
+from descend.handbook.run_notes import describe_run, read_run
+from descend.handbook.run_notes.loss_notes import MAX_LISTED_EPOCHS
+from descend.handbook.run_notes.optimization_notes import MAX_LISTED_MATRICES
+from descend.handbook.run_notes.topics import TOPICS
+from descend.handbook.run_notes.wording import format_significant, suggest_flags
+from descend.runs.events import WeightUpdateStats
+
+
+def test_fixture_runs_differ_in_overfitting(trained: Path, astray: Path) -> None:
+    assert read_run(astray).best.epoch == 1
+    assert read_run(trained).best.epoch > 1
+    assert "higher by epoch 3" in (describe_run("overfitting", read_run(astray)) or "")
+    assert "`--epoch 1`" in (describe_run("epoch", read_run(astray)) or "")
+    assert "clipping was off" in (describe_run("gradient_clip", read_run(astray)) or "")
+
+
+@pytest.mark.parametrize("which", ["trained", "astray"])
+def test_run_section_ends_with_a_valid_suggestion(
+    which: str, request: pytest.FixtureRequest
+) -> None:
+    run = read_run(request.getfixturevalue(which))
+    for name in TOPICS:
+        said = describe_run(name, run)
+        assert said is not None
+        last = said.split("\n\n")[-1]
+        assert "try `" in last, name
+        flags = re.findall(r"`(--[^`]+)`", last)
+        assert flags or "`descend " in last, name
+        for flag in flags:
+            changes = dict(zip(flag.split()[::2], flag.split()[1::2], strict=True))
+            values = {normalize_key(key.removeprefix("--")): v for key, v in changes.items()}
+            assert make_config(run.config.model_dump() | values) != run.config
+
+
+def test_setting_section_states_value_and_origin(trained: Path) -> None:
+    run = read_run(trained)
+    for key in RunConfig.model_fields:
+        said = describe_run(key, run) or ""
+        assert said.startswith((f"Your run used `{key}` ", f"Your run left `{key}` open."))
+    assert "used `embed_dim` 16." in (describe_run("embed_dim", run) or "")
+    steps = run.config.warmup_steps
+    assert f"used `warmup_steps` {steps}, chosen by descend." in (
+        describe_run("warmup_steps", run) or ""
+    )
+
+
+def test_learning_rate_section_lists_values_per_epoch(astray: Path) -> None:
+    said = describe_run("learning_rate", read_run(astray)) or ""
+    assert said.startswith("Your run used `learning_rate` 0.01 from epoch 1, 2 from epoch 2.")
+    assert "`--schedule wsd --learning-rate 6`" in said
+
+
+def test_generation_pages_have_no_run_section(trained: Path) -> None:
+    silent = {
+        name for name in load_markdown_pages() if describe_run(name, read_run(trained)) is None
+    }
+    about_writing = {n for n, page in load_markdown_pages().items() if page.group == "Generation"}
+    assert silent == about_writing
+
+
+def test_zero_initialized_matrix_skips_first_update_ratio(trained: Path) -> None:
+    run = read_run(trained)
+    first, second = run.matrices[:2]
+    zero = [name for name, rms in first.weight_rms.items() if rms == 0]
+    # An update of a matrix of zeros is endlessly large beside it; no median may show that.
+    assert max(first.update_ratio[name] for name in zero) > 1e4
+    whole = replace(run, records=[*run.steps, first, second], config=warmed_up(run.config, 999))
+    for name, ratio in whole.update_ratios.items():
+        both = (first.update_ratio[name] + second.update_ratio[name]) / 2
+        assert ratio == pytest.approx(second.update_ratio[name] if name in zero else both)
+
+
+def test_ratios_of_the_warmup_do_not_count(trained: Path) -> None:
+    run = read_run(trained)
+    steps = [m.step for m in run.matrices]
+    assert steps[:3] == [1, 26, 51]
+    late = replace(run, config=warmed_up(run.config, 26))
+    for name, ratio in late.update_ratios.items():
+        ratios = [m.update_ratio[name] for m in run.matrices[2:]]
+        assert ratio == pytest.approx(statistics.median(ratios))
+
+
+def warmed_up(config: RunConfig, steps: int) -> RunConfig:
+    return config.model_copy(update={"warmup_steps": steps})
+
+
+def test_matrix_list_is_abbreviated_to_the_extremes(trained: Path) -> None:
+    run = read_run(trained)
+    ratios = {f"blocks.{n}.ff.up.weight": (n + 1) / 1000 for n in range(100)}
+    many = WeightUpdateStats(1000, dict.fromkeys(ratios, 1.0), dict.fromkeys(ratios, 1.0), ratios)
+    said = describe_run("update_to_weight_ratio", replace(run, records=[*run.steps, many])) or ""
+    assert said.count("\n- ") + said.startswith("- ") == MAX_LISTED_MATRICES
+    assert "(76 in between are left out)" in said
+    assert "`blocks.0.ff.up.weight`: 0.001\n" in said
+    assert "`blocks.99.ff.up.weight`: 0.1\n" in said
+    assert "`blocks.50.ff.up.weight`" not in said
+
+
+def test_epoch_list_keeps_first_best_and_last(trained: Path) -> None:
+    run = read_run(trained)
+    losses = [abs(n - 41) / 100 + 2 for n in range(1, 101)]
+    many = [
+        structs.replace(run.epochs[0], epoch=n, validation_loss=loss)
+        for n, loss in enumerate(losses, 1)
+    ]
+    summary = structs.replace(run.summary, epochs=many, best_epoch=41, validation_loss=2.0)
+    said = describe_run("overfitting", replace(run, summary=summary)) or ""
+    assert said.count("\n- epoch") <= MAX_LISTED_EPOCHS + 1
+    for number in (1, 41, 100):
+        assert f"- epoch {number}: " in said
+    assert "that of epoch 41, 0.590 higher by epoch 100" in said
+    assert "`--epoch 41`" in said
+
+
+def test_an_unfinished_run_is_to_be_resumed(trained: Path) -> None:
+    run = read_run(trained)
+    summary = structs.replace(run.summary, finished=False)
+    assert "descend resume" in (describe_run("checkpoint", replace(run, summary=summary)) or "")
+
+
+def test_suggestion_is_another_seed_without_valid_change(trained: Path) -> None:
+    run = read_run(trained)
+    assert (
+        suggest_flags(run, {"embed_dim": 17}, {"embed_dim": 16}) == "try another seed (`--seed 43`)"
+    )
+    assert suggest_flags(run, {"embed_dim": 17}, {"embed_dim": 32}) == "try `--embed-dim 32`"
+    three = [{"batch_size": n} for n in (1, 2, 8)]
+    assert (
+        suggest_flags(run, *three) == "try `--batch-size 1`, `--batch-size 2` or `--batch-size 8`"
+    )
+
+
+def test_read_run_rejects_run_without_finished_epoch(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_bytes((trained / "run.json").read_bytes())
+    lines = (trained / "events.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "events.jsonl").write_text("".join(lines[:5]), encoding="utf-8")
+    with pytest.raises(RunFolderError, match=r"not finished its first epoch.*descend resume"):
+        read_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.00123456, "0.00123"), (0.0000020387, "0.00000204"), (2.0, "2"), (12345.6, "12,346"),
+     (0.5, "0.5"), (333.3, "333"), (0.0, "0")],
+)  # fmt: skip
+def test_significant_writes_no_power_of_ten(value: float, text: str) -> None:
+    assert format_significant(value) == text

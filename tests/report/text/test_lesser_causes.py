@@ -1,0 +1,91 @@
+"""Causes whose remedies gain too, but less than that of the cause found, are not ruled out."""
+
+from __future__ import annotations
+
+import msgspec
+
+from descend.diagnosis.cause import TreatmentChange
+from descend.diagnosis.combinations import confirmed_finding
+from descend.diagnosis.effects import TreatmentEffect
+from descend.diagnosis.result import Cost, Diagnosis, Finding, OtherCause
+from descend.diagnosis.treatments import Treatment
+from descend.diagnosis.verdict import to_paired_trial
+from descend.report.text.diagnosis import LESSER, format_diagnosis
+
+
+def gain(cause: str, mean: float, seeds: int = 3) -> TreatmentEffect:
+    treatment = Treatment(cause, TreatmentChange(f"the remedy of {cause}", {"learning_rate": 0.01}))
+    return TreatmentEffect(
+        treatment,
+        5.0,
+        5.0 - mean,
+        mean,
+        mean - 0.01,
+        mean + 0.01,
+        0.005,
+        0.001,
+        seeds,
+        1000,
+        9.0,
+        1.0,
+    )
+
+
+def finding(cause: str, seeds: int) -> Finding:
+    trial = to_paired_trial(gain(cause, 1.0, seeds), 1.0)
+    return Finding(
+        cause=cause,
+        probability=0.9,
+        evidence=[],
+        recommended_config={},
+        advice="mend it",
+        trial=trial,
+    )
+
+
+def diagnosed(*ruled_out: OtherCause) -> Diagnosis:
+    return Diagnosis(
+        run="run", verdict="learning_rate_too_low", probability=0.9,
+        causes=[finding("learning_rate_too_low", 3)], ruled_out=list(ruled_out), measurements=[],
+        warnings=[], cost=Cost(1.0, 0.1),
+    )  # fmt: skip
+
+
+def test_smaller_effects_are_listed_apart_from_excluded_causes() -> None:
+    ruled_out_causes = [
+        OtherCause(cause=cause, reason="b", trial=to_paired_trial(gain(cause, mean), 1.0))
+        for cause, mean in (("undertrained", 0.4), ("model_too_small", 0.8), ("leakage", -0.1))
+    ]
+    assert [r.also_improves for r in ruled_out_causes] == [True, True, False]
+    text = format_diagnosis(diagnosed(*ruled_out_causes))
+    assert f"  {LESSER}: model too small, undertrained." in text
+    assert "  Ruled out: leakage (" in text
+    explained = format_diagnosis(diagnosed(*ruled_out_causes), explain=True)
+    assert explained.index(LESSER) < explained.index("model too small: b")
+    assert explained.index("undertrained: b") < explained.index("How each other cause was ruled")
+
+
+def test_diagnosis_text_omits_smaller_effects_when_absent() -> None:
+    out = OtherCause(cause="leakage", reason="b")
+    assert LESSER not in format_diagnosis(diagnosed(out), explain=True)
+    trial = to_paired_trial(gain("undertrained", 0.4), 1.0)
+    of_old = OtherCause(cause="undertrained", reason="b",
+                      trial=msgspec.structs.replace(trial, is_significant=None))  # fmt: skip
+    assert not of_old.also_improves
+
+
+def test_second_cause_requires_two_seeds() -> None:
+    once, twice = finding("batch_too_large", 1), finding("undertrained", 2)
+    assert confirmed_finding([once, twice]) is twice
+    assert confirmed_finding([once]) is None
+
+
+def test_second_cause_requires_significance() -> None:
+    """As of a second race whose verdict is `unknown`: what it finds are guesses."""
+    sure = finding("undertrained", 3)
+    assert sure.trial is not None
+    doubtful = msgspec.structs.replace(
+        sure, trial=msgspec.structs.replace(sure.trial, ci95=(-0.01, 0.17), is_significant=False)
+    )
+    assert confirmed_finding([doubtful]) is None
+    assert confirmed_finding([doubtful, sure]) is sure

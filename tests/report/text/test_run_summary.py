@@ -1,0 +1,156 @@
+"""Sentences that say what the numbers say, and not more."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from descend.report.text.run_summary import (
+    format_epoch,
+    format_run_end,
+    how_good,
+    next_commands,
+    overfitting_line,
+    summarize_run,
+    what_it_means,
+)
+from descend.runs.events import Epoch, Overfitting, Sample
+from descend.runs.run_folder import RunSummary
+from descend.units import format_bytes, format_duration, format_percentage_points
+
+
+def epoch(number: int, validation_loss: float, loss_end: float = 3.0) -> Epoch:
+    return Epoch(
+        epoch=number, step=10 * number, loss_start=6.0, loss_end=loss_end, accuracy_start=0.1,
+        accuracy_end=0.3, validation_loss=validation_loss, validation_accuracy=0.25,
+        bits_per_byte=2.0, tokens_per_second=1000.0, seconds=60.0,
+    )  # fmt: skip
+
+
+def summary(*losses: float, last_train_loss: float = 3.0) -> RunSummary:
+    epochs = [epoch(n, loss, last_train_loss) for n, loss in enumerate(losses, 1)]
+    best = min(epochs, key=lambda e: e.validation_loss)
+    return RunSummary(
+        model_dir="models/x", parameters=1, seconds=90.0, tokens_per_second=1.0, epochs=epochs,
+        best_epoch=best.epoch, validation_loss=best.validation_loss,
+        validation_accuracy=0.25, bits_per_byte=2.0,
+        ngram_baselines={"uniform": 8.0, "unigram": 6.0, "bigram": 4.5}, finished=True, samples=[],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("losses", "said", "not_said"),
+    [
+        ((5.0, 4.2, 4.0), ["0.50 below what counting pairs", "still falling"], ["overfitting"]),
+        ((4.2, 4.0, 4.0), ["levelled off"], ["overfitting", "still falling"]),
+        ((4.2, 4.0, 4.3), ["best epoch was 2", "overfitting", "best epoch are the ones kept"], []),
+        ((5.5, 5.2), ["Counting pairs of tokens would do as well"], ["below what counting pairs"]),
+        ((6.1, 6.05), ["Counting single tokens would do as well"], ["learned from the context"]),
+        ((4.0,), ["Only one pass was made"], ["overfitting", "levelled"]),
+    ],
+)
+def test_the_paragraph_tells_the_curves_apart(
+    losses: tuple[float, ...], said: list[str], not_said: list[str]
+) -> None:
+    text = summarize_run(summary(*losses))
+    for part in said:
+        assert part in text
+    for part in not_said:
+        assert part not in text
+
+
+def test_summary_describes_shortened_run_with_fractional_epochs() -> None:
+    whole = summary(5.0, 4.2, 4.0)
+    assert summarize_run(whole).startswith("In 3 epochs and 1 min 30 s the loss")
+    assert "the model guesses the next token right 25% of the time" in summarize_run(whole)
+    cut = msgspec.structs.replace(whole, num_epochs=2.04)
+    assert summarize_run(cut).startswith("In 2.0 epochs and 1 min 30 s the loss")
+
+
+def test_no_sentence_speaks_of_a_guide() -> None:
+    for some in (summary(4.2, 4.0), summary(4.2)):
+        assert "guide" not in summarize_run(some) + format_run_end(some)
+
+
+def test_the_end_is_a_quality_and_its_meaning() -> None:
+    good, means = format_run_end(summary(4.2, 4.0)).splitlines()
+    assert good == (
+        "The model guesses the next token right 25% of the time; validation loss 4.000 (counting "
+        "pairs of tokens 4.50, random guessing 8.00)."
+    )
+    assert means == (
+        "It has learned from the context, not only which token follows which. It was still "
+        "improving at the end."
+    )
+
+
+def test_an_exploded_run_is_called_failed() -> None:
+    failed = summary(1158.96)
+    assert how_good(failed) == (
+        "Training failed: the loss exploded to 1159 (random guessing is 8.0)."
+    )
+    assert "learned nothing" in what_it_means(failed)
+    assert next_commands(failed) == "next: descend diagnose models/x"
+    assert "came down" not in summarize_run(failed)
+
+
+def test_overfitting_is_told_with_what_is_done() -> None:
+    found = Overfitting(50, 5, 4.3, 3, 4.0, 20)
+    assert "Going back to epoch 3 and ending with 20 steps" in overfitting_line(found)
+    obeyed = overfitting_line(msgspec.structs.replace(found, decay_steps=0))
+    assert "Training goes on for as long as you set" in obeyed
+    run = msgspec.structs.replace(summary(4.2, 4.0, 4.3), overfitting=found)
+    assert "overfits" in what_it_means(run)
+    assert "Training went back to epoch 3" in summarize_run(run)
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        (4.5, "which was 4.500 nats per token, is now 4.000 (2.00 bits per byte): better."),
+        (4.01, "hardly better"),
+        (3.998, "no better; the model it began from is still the better one"),
+    ],
+)
+def test_summary_compares_continued_run_with_initial_loss(before: float, said: str) -> None:
+    further = msgspec.structs.replace(
+        summary(4.2, 4.0), continued=True, parent_validation_loss=before
+    )
+    assert said in summarize_run(further)
+    assert "came down" not in summarize_run(further)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "command"),
+    [
+        (" Der Schüler\nlernt heute.", '"Der Schüler lernt"'),
+        ('Er sagte "ja" und', "'Er sagte \"ja\"'"),
+        ("\n", '"Once upon a time"'),
+        ("東" * 40, f'"{"東" * 30}"'),
+    ],
+)
+def test_suggested_prompt_matches_corpus_language(prompt: str, command: str) -> None:
+    done = msgspec.structs.replace(summary(4.0), samples=[Sample(1, prompt, "…")])
+    assert next_commands(done) == f"next: descend generate models/x {command}"
+
+
+def test_the_line_of_an_epoch_has_both_losses() -> None:
+    line = format_epoch(epoch(1, 4.321), 10)
+    for part in ("1/10", "6.00 → 3.00", "4.321", "2.000 bits/byte", "25.0%", "1,000"):
+        assert part in line
+
+
+def test_units_read_well() -> None:
+    assert [format_percentage_points(d) for d in (-0.014, 0.0, 0.2)] == [
+        "-1.4 points",
+        "+0.0 points",
+        "+20.0 points",
+    ]
+    texts = [format_duration(s) for s in (0.25, 42, 200, 7500)]
+    assert texts == ["0.2 s", "42 s", "3 min 20 s", "2 h 05 min"]
+    assert [format_bytes(n) for n in (999, 3200, 17e6, 1.4e9)] == [
+        "999 bytes",
+        "3.2 kB",
+        "17 MB",
+        "1.4 GB",
+    ]

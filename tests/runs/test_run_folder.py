@@ -1,0 +1,74 @@
+"""The run folder as it is read back."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+import descend
+from descend.diagnosis.recorded_run import load_recorded_run
+from descend.errors import DiskWriteError, RunFolderError
+from descend.runs import atomic_write
+from descend.runs.run_folder import create_run_folder, read_info
+
+
+def test_run_resolves_corpus_and_parent_from_any_folder(
+    own_folder: Path, text_file: Path, tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (own_folder / "my.txt").write_bytes(text_file.read_bytes())
+    small = tiny | {"corpus_dir": "my.txt", "epoch": 1}
+    descend.run(small | {"save_dir": "models/first"})
+    descend.run_on_model("models/first", {"epoch": 1, "save_dir": "models/second"})
+    as_begun = read_info(Path("models/second"))
+    assert (as_begun.requested_config["corpus_dir"], as_begun.parent) == ("my.txt", "models/first")
+
+    (own_folder / "elsewhere").mkdir()
+    monkeypatch.chdir(own_folder / "elsewhere")
+    folder = Path("..") / "models" / "second"
+    info = read_info(folder)
+    assert info.parent == os.path.join("..", "models", "first")
+    assert (
+        info.resolved_config["corpus_dir"]
+        == info.requested_config["corpus_dir"]
+        == os.path.join("..", "my.txt")
+    )
+    assert load_recorded_run(folder).store is not None
+    descend.run_on_model(folder, {"epoch": 1, "save_dir": "third"})
+    assert read_info(Path("third")).parent == str(folder)
+
+
+def test_run_preserves_corpus_name_when_file_is_missing(
+    own_folder: Path, text_file: Path, tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = own_folder / "my.txt"
+    text.write_bytes(text_file.read_bytes())
+    descend.run(tiny | {"corpus_dir": "my.txt", "epoch": 1, "save_dir": "run"})
+    text.unlink()
+    (own_folder / "elsewhere").mkdir()
+    monkeypatch.chdir(own_folder / "elsewhere")
+    assert read_info(own_folder / "run").requested_config["corpus_dir"] == "my.txt"
+
+
+def test_new_folder_probe_leaves_no_files(own_folder: Path) -> None:
+    (own_folder / "empty").mkdir()
+    for name in ("empty", "new", "new/deeper/still", None):
+        create_run_folder(name)
+    assert [p.name for p in own_folder.rglob("*")] == ["empty"]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc here")
+def test_unwritable_system_folder_is_a_user_error(own_folder: Path) -> None:
+    with pytest.raises(RunFolderError, match="/proc/foo, which cannot be made"):
+        create_run_folder("/proc/foo")
+
+
+def test_full_disk_is_not_a_user_error(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(atomic_write.tempfile, "TemporaryDirectory", full)
+    with pytest.raises(DiskWriteError, match="a full disk"):
+        create_run_folder("new")

@@ -1,0 +1,276 @@
+"""What the configuration forces is obeyed, told, stored and taken again on resume."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from descend.config import make_config
+from descend.data.batches import BatchSampler
+from descend.errors import ConfigError
+from descend.machine import Execution
+from descend.model.shape import shape_from_run_config
+from descend.runs.run_folder import read_info
+from descend.training.execution.autotune import TuningResult, autotune_execution
+from descend.training.execution.backends import describe_execution
+from descend.training.loss import can_compile
+from descend.training.stop_signals import TrainingInterrupted
+from descend.training.trainer import run_training
+from descend.training.training_run import create_run, resume_run
+
+Tiny = dict[str, Any]
+Timing = Callable[..., tuple[float, float]]
+
+SMALL = {"embed_dim": 16, "num_heads": 2, "num_layers": 1, "ff_dim": 16, "seq_len": 8,
+         "max_seq_len": 8, "device": "cpu"}  # fmt: skip
+
+
+def choose(steps: int = 0, **keys: object) -> TuningResult:
+    config = make_config(SMALL | keys)
+    tokens = torch.arange(500).numpy() % 300
+    return autotune_execution(
+        config,
+        shape_from_run_config(config, 300),
+        BatchSampler(tokens, 8, config.batch_size, 0),
+        steps,
+    )
+
+
+def timing(tried: list[Execution], compiled: float = 2e-6) -> Timing:
+    """A clock that gives every way a microsecond a token, compiled ones `compiled`; without it a
+    test would have to compile."""
+
+    def time_step(way: Execution, *_: object, **__: object) -> tuple[float, float]:
+        tried.append(way)
+        return compiled if way.compiled else 1e-6, 1e-6
+
+    return time_step
+
+
+@pytest.fixture
+def at_rest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine with two cores at rest, a compiler, and nothing remembered: its cache."""
+    monkeypatch.setenv("DESCEND_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: 0.0)
+    monkeypatch.setattr("descend.training.execution.autotune.can_compile", lambda *_: True)
+    monkeypatch.setattr("descend.training.execution.backends.can_compile", lambda *_: True)
+    return tmp_path / "cache" / "engine"
+
+
+@pytest.mark.parametrize("kernel", ["matmul", "fused"])
+def test_requested_attention_kernel_excludes_alternatives(at_rest: Path, kernel: str) -> None:
+    choice = choose(attention=kernel)
+    assert choice.execution.attention == kernel
+    assert all(f"{kernel} attention" in name for name in choice.seconds_per_token)
+    assert len({name.split(" attention")[0] for name in choose().seconds_per_token}) > 1
+
+
+@pytest.mark.parametrize("busy", [0.0, 1.5])
+def test_requested_threads_are_respected_under_contention(
+    at_rest: Path, monkeypatch: pytest.MonkeyPatch, busy: float
+) -> None:
+    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: busy)
+    # Of a real clock two threads may be hopeless, where something really keeps a core.
+    monkeypatch.setattr("descend.training.execution.autotune.time_step", timing([]))
+    choice = choose(threads=3)  # more than there are: obeyed all the same
+    assert choice.execution.threads == 3
+    assert {name.rsplit(", ")[-1] for name in choice.seconds_per_token} == {"3 threads"}
+    assert choose(threads=3).execution == choice.execution  # read back
+    free = {name.rsplit(", ")[-1] for name in choose().seconds_per_token}
+    assert free == ({"2 threads", "1 thread"} if busy else {"2 threads"})
+
+
+def test_requested_threads_do_not_change_other_runs() -> None:
+    before = torch.get_num_threads()
+    assert choose(threads=before + 1).execution.threads == before + 1
+    assert torch.get_num_threads() == before
+    assert choose().execution.threads <= before
+
+
+def test_autotuning_caches_requested_and_automatic_choices_separately(
+    at_rest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[Execution] = []
+    monkeypatch.setattr("descend.training.execution.autotune.time_step", timing(tried))
+    free = choose(10**9)
+    forced_configs: list[dict[str, object]] = [
+        {"attention": free.execution.attention}, {"threads": free.execution.threads},
+        {"compile": "off"}, {"compile": "on"}, {"precision": "float32", "attention": "fused"},
+    ]  # fmt: skip
+    for number, way in enumerate(forced_configs):
+        before, files = len(tried), set(at_rest.iterdir())
+        choose(10**9, **way)
+        assert len(tried) > before, way  # not read back from another's
+        assert set(at_rest.iterdir()) > files, way
+        again = len(tried)
+        for known in forced_configs[: number + 1]:
+            choose(10**9, **known)
+        assert choose(10**9).execution == free.execution
+        assert len(tried) == again, way
+
+
+def test_compile_on_compiles_short_and_slow_runs(
+    at_rest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[Execution] = []
+    monkeypatch.setattr("descend.training.execution.autotune.time_step", timing(tried))
+    choice = choose(1, compile="on", attention="fused", precision="float32")
+    assert choice.execution.compiled
+    assert [way.compiled for way in tried] == [False, True]
+    assert choice.seconds_per_token[describe_execution(choice.execution)] == 2e-6
+    assert choose(1, compile="on", attention="fused", precision="float32") == choice
+    assert not choose(1).execution.compiled
+    assert not choose(10**9).execution.compiled  # slower: only tried
+
+
+def test_compile_off_never_compiles(at_rest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[Execution] = []
+    monkeypatch.setattr(
+        "descend.training.execution.autotune.time_step", timing(tried, compiled=1e-9)
+    )
+    assert not choose(10**9, compile="off").execution.compiled
+    assert not any(way.compiled for way in tried)
+    assert choose(10**9).execution.compiled
+
+
+def refusal(**keys: object) -> str:
+    with pytest.raises(ConfigError) as caught:
+        choose(**keys)  # type: ignore[arg-type]
+    error = caught.value
+    assert all((error.location == "compile", error.actual, error.expected, error.fix))
+    assert "\n" not in str(error)
+    assert error.exit_code == 2
+    return str(error)
+
+
+def test_compile_on_without_compiler_is_refused(
+    at_rest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("descend.training.execution.backends.can_compile", lambda *_: False)
+    assert "without a C++ compiler" in refusal(compile="on")
+    assert choose(compile="off").execution.device == "cpu"
+
+
+def test_compile_on_is_refused_where_we_never_compile(
+    at_rest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("descend.training.execution.backends.pick_device", lambda _: "mps")
+    assert "compile: found on with device mps" in refusal(compile="on")
+
+
+def test_compile_on_a_gpu_asks_for_triton(at_rest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("descend.training.execution.backends.pick_device", lambda _: "cuda")
+    monkeypatch.setattr(
+        "descend.training.execution.backends.can_compile", lambda device="cpu": device == "cpu"
+    )
+    assert "found on without a C++ compiler and Triton" in refusal(compile="on")
+
+
+def test_compile_on_with_activation_checkpointing_is_refused(at_rest: Path) -> None:
+    said = refusal(compile="on", activation_checkpointing=True)
+    assert "found on together with activation_checkpointing" in said
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_compiler_failure_is_an_error_only_when_requested(
+    at_rest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = timing([])
+
+    def failing(way: Execution, *_: object, **__: object) -> tuple[float, float]:
+        if way.compiled:
+            raise RuntimeError("ld: cannot find\nanything")
+        return honest(way)
+
+    monkeypatch.setattr("descend.training.execution.autotune.time_step", failing)
+    assert "compiling fails (RuntimeError)" in refusal(compile="on")
+    assert not choose(10**9).execution.compiled
+
+
+def test_impossible_execution_is_rejected_before_loading_corpus(
+    at_rest: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("descend.training.execution.backends.can_compile", lambda *_: False)
+    with pytest.raises(ConfigError, match=r"^compile: "):
+        create_run(make_config(tiny | {"compile": "on", "corpus_dir": "nowhere"}), Path("run"))
+
+
+@pytest.mark.parametrize(("given", "meant"), [(True, "on"), (False, "off"), ("auto", "auto")])
+def test_compile_setting_accepts_yaml_booleans(given: object, meant: str) -> None:
+    assert make_config({"compile": given}).compile == meant
+
+
+FORCED = {"attention": "fused", "threads": 2, "compile": "off", "device": "cpu"}
+
+
+def test_execution_text_lists_requested_settings(at_rest: Path, tiny: Tiny) -> None:
+    (line,) = (
+        n for n in create_run(make_config(tiny | FORCED), Path("run")).warnings if "comput" in n
+    )
+    assert line.startswith(
+        "computing in float32, fused attention, 2 threads "
+        "(as set: device, precision, attention, compile, threads; tokens/s tried: float32, "
+    )
+    free = make_config(tiny | {"precision": "auto"})
+    (line,) = (n for n in create_run(free, Path("run")).warnings if "computing in" in n)
+    assert "asked for" not in line
+    assert "(tokens/s tried: " in line
+
+
+def stopped_at_once(config: Tiny, folder: Path) -> Execution:
+    """The way of a run that was interrupted after its first record."""
+    job = create_run(make_config(config), folder)
+
+    def press() -> None:
+        for number, _ in enumerate(run_training(job)):
+            if number == 1:
+                signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(TrainingInterrupted):
+        press()
+    return job.plan.execution
+
+
+@pytest.mark.parametrize("kernel", ["matmul", "fused"])
+def test_requested_execution_is_stored_and_used_on_resume(
+    tiny: Tiny, kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, before = Path("run"), torch.get_num_threads()
+    requested_config = FORCED | {"attention": kernel, "threads": before + 1}
+    way = stopped_at_once(tiny | requested_config, folder)
+    info = read_info(folder)
+    assert {key: info.requested_config[key] for key in requested_config} == requested_config
+    assert {key: info.resolved_config[key] for key in requested_config} == requested_config
+    stored = info.execution
+    assert (stored["attention"], stored["threads"], stored["compiled"]) == (
+        kernel, before + 1, False,
+    )  # fmt: skip
+    # Neither what is quickest now nor the environment has a say.
+    monkeypatch.setenv("DESCEND_THREADS", "7")
+    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: 1.5)
+    job = resume_run(folder)
+    assert job.plan.execution == way
+    assert {block.attention.kernel for block in job.state.model.blocks} == {kernel}
+    during = {torch.get_num_threads() for _ in run_training(job)}
+    assert during == {before + 1}
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not can_compile(), reason="no C++ compiler here")
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_compile_on_applies_to_resumed_short_run(tiny: Tiny, precision: str) -> None:
+    folder = Path("run")
+    requested_config = tiny | {"compile": "on", "epoch": 1, "precision": precision}
+    assert stopped_at_once(requested_config, folder).compiled
+    assert read_info(folder).execution["compiled"] is True
+    job = resume_run(folder)
+    assert job.plan.execution.compiled
+    assert len(list(run_training(job))) > 3

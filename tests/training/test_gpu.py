@@ -1,0 +1,135 @@
+"""What only a GPU can show: steps that are replayed and compiled, bits, the engine's choice."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from descend.config import make_config
+from descend.machine import Execution
+from descend.model.initialization import initialize
+from descend.model.transformer import Transformer
+from descend.runs.events import Step
+from descend.training.execution.autotune import autotune_execution
+from descend.training.execution.backends import candidate_backends, supports_cuda_graphs
+from descend.training.execution.cuda_graphs import CudaGraphFunction
+from descend.training.loop import TrainPlan, train
+from descend.training.loss import can_compile
+from descend.training.muon import orthogonalize
+from descend.training.training_run import TrainingRun, create_run, initial_train_state
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU of NVIDIA here")
+
+Tiny = dict[str, Any]
+
+STEPS = 30
+
+
+def losses(job: TrainingRun, **how: object) -> list[float]:
+    """Of the first `STEPS` steps of `job`, computed on the GPU as `how` says."""
+    way: dict[str, Any] = {"device": "cuda", "precision": "float32", "attention": "fused",
+                           "threads": 1, "torch": "", "processor": ""}  # fmt: skip
+    resolved, execution = job.plan.config, Execution(**(way | how))
+    model = Transformer(job.shape, resolved.dropout_rate, execution.attention)
+    initialize(model, resolved.seed)
+    plan = TrainPlan(resolved, execution, job.plan.batches, job.plan.epochs,
+                    job.plan.total_steps, job.plan.learning_rate, None)  # fmt: skip
+    events = (r[0] for r in train(initial_train_state(model, resolved, execution), plan))
+    return [r.loss for r in itertools.islice(events, STEPS) if isinstance(r, Step)]
+
+
+@pytest.fixture(params=["adamw", "muon"])
+def job(request: pytest.FixtureRequest, tiny: Tiny) -> TrainingRun:
+    return create_run(make_config(tiny | {
+        "optimizer": request.param, "dropout_rate": 0.2, "blank_rate": 0.1, "epoch": 9,
+        "learning_rate": {"adamw": 1e-3, "muon": 1e-4}[request.param],
+    }), Path("run"))  # fmt: skip
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_cuda_graph_matches_eager_with_dropout(job: TrainingRun, precision: str) -> None:
+    plainly = losses(job, precision=precision)
+    graph_losses = losses(job, precision=precision, replayed=True)
+    assert len(graph_losses) == STEPS
+    # The same hidden tokens and the same dropout: other ones would be apart by far more.
+    assert graph_losses == pytest.approx(plainly, rel=1e-3)
+    assert losses(job, precision=precision, replayed=True) == graph_losses
+    assert losses(job, precision=precision) == plainly
+
+
+@pytest.mark.skipif(not can_compile("cuda"), reason="no C++ compiler or no Triton here")
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("replayed", [False, True])
+def test_compiled_code_learns_the_same(tiny: Tiny, uses_cuda_graph: bool) -> None:
+    torch._dynamo.reset()
+    job = create_run(make_config(tiny | {"blank_rate": 0.0, "epoch": 9, "learning_rate": 1e-4}),
+                  Path("run"))  # fmt: skip
+    plainly = losses(job, precision="bfloat16")
+    compiled = losses(job, precision="bfloat16", compiled=True, replayed=uses_cuda_graph)
+    assert compiled == pytest.approx(plainly, rel=1e-2)
+
+
+def test_the_engine_tries_to_replay_where_it_may(tiny: Tiny) -> None:
+    config = make_config(tiny | {"precision": "auto"})
+    job = create_run(config, Path("run"))
+    executions = list(candidate_backends(config, "cuda"))
+    assert {way.cuda_graph for way in executions} == {False, True}
+    choice = autotune_execution(config, job.shape, job.plan.batches)
+    assert choice.execution.device == "cuda"
+    assert len(choice.seconds_per_token) == len(executions)
+    assert autotune_execution(config, job.shape, job.plan.batches) == choice
+    for key, value in (
+        ("compile", "off"), ("gradient_accumulation", 2), ("activation_checkpointing", True)
+    ):  # fmt: skip
+        assert not supports_cuda_graphs(make_config(tiny | {key: value}), "cuda")
+
+
+def test_autotuning_skips_backend_exceeding_gpu_memory(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from descend.training.execution import autotune
+
+    honest = autotune.time_training_step
+
+    def short(way: Execution, *rest: Any, **more: Any) -> tuple[float, float]:
+        if way.cuda_graph:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return honest(way, *rest, **more)
+
+    monkeypatch.setattr(autotune, "time_training_step", short)
+    config = make_config(tiny | {"batch_size": 3})
+    job = create_run(config, Path("run"))
+    assert not job.plan.execution.cuda_graph
+    assert job.tuning is not None
+    assert all("replayed" not in name for name in job.tuning.seconds_per_token)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_cuda_graph_orthogonalization_matches_eager(dtype: torch.dtype) -> None:
+    recorded = CudaGraphFunction(orthogonalize)
+    for shape in [(3, 8, 24), (2, 16, 16), (3, 8, 24)]:
+        given = torch.randn(shape, device="cuda", dtype=dtype)
+        assert torch.equal(recorded(given), orthogonalize(given))
+        assert torch.equal(recorded(-given), orthogonalize(-given))
+    assert len(recorded.graphs) == 2
+
+
+def test_oversized_gpu_batch_uses_gradient_accumulation(tiny: Tiny) -> None:
+    large = {"embed_dim": 256, "num_heads": 4, "ff_dim": 1024, "seq_len": 32, "batch_size": 4096,
+             "max_steps": 2, "compile": "off"}  # fmt: skip
+    whole = torch.cuda.mem_get_info()[1]
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(2**30 / whole)
+    try:
+        job = create_run(make_config(tiny | large), Path("run"))
+        parts = job.plan.config.gradient_accumulation
+        assert parts is not None
+        assert parts > 1
+        assert any(f"in {parts} parts" in note for note in job.warnings)
+        assert len(list(train(job.state, job.plan))) == 2
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)

@@ -1,0 +1,38 @@
+"""Where the samples of a run begin."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from descend.config import make_config
+from descend.data.token_store import (
+    TokenStore,
+    prepare_documents,
+    prepare_tokenizer,
+    prepare_tokens,
+)
+from descend.training.text_samples import PROMPT_TOKENS, PROMPTS, validation_prompts
+
+
+def store_of(documents: list[str], folder: Path, tokenizer: str) -> TokenStore:
+    file = folder / "text.jsonl"
+    file.write_text("".join(json.dumps({"text": text}) + "\n" for text in documents))
+    config = make_config({"corpus_dir": str(file), "tokenizer": tokenizer})
+    text = prepare_documents(config)
+    return prepare_tokens(text, prepare_tokenizer(text, config.tokenizer, 300))
+
+
+@pytest.mark.parametrize("tokenizer", ["bpe", "char", "byte"])
+@pytest.mark.parametrize("words", [3, 8, 200])
+def test_a_prompt_is_of_one_document(own_folder: Path, tokenizer: str, words: int) -> None:
+    documents = [" ".join(f"Schüler{n} lernt {k}" for k in range(words)) for n in range(60)]
+    store = store_of(documents, own_folder, tokenizer)
+    prompts = validation_prompts(store)
+    assert len(prompts) == PROMPTS
+    for prompt in prompts:
+        whole = next(text for text in documents if prompt in text)
+        assert 0 < len(store.tokenizer.encode(prompt)) <= PROMPT_TOKENS
+        assert not whole.endswith(prompt), "something is left for the model to write"

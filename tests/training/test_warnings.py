@@ -1,0 +1,32 @@
+"""What is said of a run before its first step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from descend.config import make_config
+from descend.training.training_run import create_run
+
+
+@pytest.mark.parametrize(("asked", "giver"), [
+    ({"vocab_size": 5_000}, "the text"),
+    ({"vocab_size": 5_000, "tokenizer": "byte"}, "the byte tokenizer"),
+])  # fmt: skip
+def test_unreachable_vocab_size_gives_a_warning(
+    tiny: dict[str, Any], requested_config: dict[str, Any], giver: str
+) -> None:
+    job = create_run(make_config(tiny | requested_config), Path("run"))
+    got = job.store.tokenizer.vocab_size
+    assert got < 5_000
+    assert f"asked for vocab_size = 5,000, {giver} gives {got:,}" in job.warnings
+
+
+@pytest.mark.parametrize("size", [270, None])
+def test_reachable_or_automatic_vocab_size_gives_no_warning(
+    tiny: dict[str, Any], size: int | None
+) -> None:
+    job = create_run(make_config(tiny | {"vocab_size": size}), Path("run"))
+    assert not any("asked for vocab_size" in note for note in job.warnings)

@@ -1,0 +1,253 @@
+"""Arms on a Ray cluster: the same outcome as on a local worker, one error, nothing left running.
+
+A real cluster of this machine, with its own processes: `make test-ray`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from descend.config import make_config
+from descend.data.cache_dir import cache_dir
+from descend.errors import ConfigError, CorpusError, MissingDependencyError
+from descend.trials.executor import load_cached_result, run_trials, worker_count
+from descend.trials.ray_executor import RAY_ADDRESS_VARIABLE
+from descend.trials.trial_spec import TrialResult, TrialSpec, make_trial_spec
+
+PORT = 26379
+"""Not Ray's usual one, on which a cluster of the developer may run."""
+
+
+def arms_of(tiny: dict[str, object], *rates: float, **keys: Any) -> list[TrialSpec]:
+    return [
+        make_trial_spec(make_config(tiny | {"learning_rate": r} | keys), steps=6) for r in rates
+    ]
+
+
+def forget(*arms: TrialSpec) -> None:
+    for arm in arms:
+        (cache_dir() / "trials" / f"{arm.key}.json").unlink(missing_ok=True)
+
+
+def but_time(result: TrialResult) -> TrialResult:
+    curve = [msgspec.structs.replace(point, seconds=0.0) for point in result.curve]
+    return msgspec.structs.replace(result, seconds=0.0, curve=curve)
+
+
+def test_without_ray_the_extra_is_named(
+    tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setenv(RAY_ADDRESS_VARIABLE, "auto")
+    with pytest.raises(MissingDependencyError, match=r"pip install 'descend\[ray\]', or unset"):
+        run_trials(arms_of(tiny, 0.0061))
+
+
+def test_cached_trials_need_no_ray_cluster(
+    tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arms = arms_of(tiny, 0.0062)
+    results = run_trials(arms, workers=1)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setenv(RAY_ADDRESS_VARIABLE, "auto")
+    assert run_trials(arms) == results
+    # Without the cache it does need one.
+    forget(*arms)
+    with pytest.raises(MissingDependencyError):
+        run_trials(arms)
+
+
+def test_local_trials_do_not_use_ray(
+    tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setenv(RAY_ADDRESS_VARIABLE, "auto")
+    assert run_trials(arms_of(tiny, 0.0063), here=True)[0].steps == 6
+
+
+@pytest.mark.slow
+def test_unreachable_ray_address_raises_config_error_quickly(
+    tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    began = time.monotonic()
+    for address in ("127.0.0.1:1", "ray://127.0.0.1:1", "auto"):
+        monkeypatch.setenv(RAY_ADDRESS_VARIABLE, address)
+        with pytest.raises(
+            ConfigError, match=f"{RAY_ADDRESS_VARIABLE}: found {address}, where no cluster"
+        ):
+            run_trials(arms_of(tiny, 0.0064))
+    assert time.monotonic() - began < 30
+
+
+@pytest.fixture(scope="module")
+def head(own_cache: Path) -> Iterator[str]:
+    """The address of a cluster of this machine with two places; ends with all its processes."""
+    pytest.importorskip("ray")
+    folder = Path("/tmp") / f"ray_{os.getpid()}"  # Ray's sockets allow no long path
+    command = [sys.executable, "-m", "ray.scripts.scripts"]
+    quiet = os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
+    process = subprocess.Popen(
+        [*command, "start", "--head", "--block", f"--port={PORT}", "--num-cpus=2",
+         "--include-dashboard=false", "--disable-usage-stats", f"--temp-dir={folder}",
+         "--node-ip-address=127.0.0.1"],
+        env=quiet, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    address = f"127.0.0.1:{PORT}"
+    try:
+        for _ in range(60):
+            done = subprocess.run(
+                [*command, "status", f"--address={address}"],
+                env=quiet, capture_output=True, check=False,
+            )  # fmt: skip
+            if done.returncode == 0:
+                break
+            time.sleep(1)
+        yield address
+    finally:
+        process.terminate()  # which ends the processes that it started
+        process.wait(60)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def on_cluster(head: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The environment names it for the length of a test."""
+    import ray
+
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv(RAY_ADDRESS_VARIABLE, head)
+    yield head
+    ray.shutdown()
+
+
+@pytest.mark.slow
+def test_ray_trial_matches_local_worker_bitwise(
+    tiny: dict[str, object], on_cluster: str, monkeypatch: pytest.MonkeyPatch, text_file: Path
+) -> None:
+    monkeypatch.chdir(text_file.parent)  # a path as it is typed, which a machine elsewhere lacks
+    arms = arms_of(tiny, 0.0065, 0.0066, 0.0067, corpus_dir=text_file.name)
+    assert worker_count(arms) == 2
+    progress_counts: list[tuple[int, int]] = []
+    there = run_trials(
+        [*arms, arms[0]], on_progress=lambda n: progress_counts.append((n.done, n.total))
+    )
+    assert progress_counts == [(1, 3), (2, 3), (3, 3)]
+    assert [load_cached_result(arm.key) for arm in arms] == there[:3]
+    forget(*arms)
+    monkeypatch.delenv(RAY_ADDRESS_VARIABLE)
+    here = run_trials(arms, workers=2)
+    assert [but_time(one) for one in there[:3]] == [but_time(one) for one in here]
+    assert there[0].chunk_losses != there[1].chunk_losses
+
+
+@pytest.mark.slow
+def test_ray_executor_raises_first_error_and_cancels_others(
+    tiny: dict[str, object], on_cluster: str
+) -> None:
+    import ray
+
+    # One ends only when it is ended; of the other it is found out there that its text is too short.
+    long = make_trial_spec(make_config(tiny), steps=1_000_000)
+    fails = make_trial_spec(make_config(tiny), train_fraction=0.001)
+    with pytest.raises(CorpusError, match=r"corpus_dir, on \S+: found 3 tokens"):
+        run_trials([long, fails])
+    wait_until(lambda: ray.available_resources().get("CPU") == 2)
+
+
+@pytest.mark.slow
+def test_a_run_there_says_how_far_it_is(tiny: dict[str, object], on_cluster: str) -> None:
+    shares: list[float] = []
+    arm = make_trial_spec(make_config(tiny | {"learning_rate": 0.0072}), steps=4000)
+    run_trials([arm], on_progress=lambda news: shares.append(news.fraction_done))
+    assert len(shares) > 1
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < shares[-1] == 1.0
+
+
+@pytest.mark.slow
+def test_another_text_there_is_noticed(
+    tiny: dict[str, object], on_cluster: str, text_file: Path, tmp_path: Path
+) -> None:
+    from descend.trials.ray_executor import _run_remote_trial
+    from descend.trials.worker_pool import WorkerMessage, to_exception
+
+    text = tmp_path / "text.txt"
+    text.write_bytes(text_file.read_bytes())
+    arm = arms_of(tiny, 0.0069, corpus_dir=str(text))[0]
+    line, key = msgspec.json.encode(arm), arm.key
+    import ray
+
+    def answer() -> WorkerMessage:
+        there = ray.get(ray.remote(_run_remote_trial).remote(line, key, None, ""))
+        return msgspec.json.decode(there, type=WorkerMessage)
+
+    text.unlink()
+    assert isinstance(to_exception(answer().fault), CorpusError)
+    text.write_bytes(text_file.read_bytes() + b"more")
+    error = to_exception(answer().fault)
+    assert isinstance(error, ConfigError)
+    assert "rsync -a" in str(error)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is a signal there")
+def test_ctrl_c_cancels_running_ray_trials(
+    tiny: dict[str, object], on_cluster: str, text_file: Path
+) -> None:
+    import ray
+
+    process = subprocess.Popen(
+        [sys.executable, "-m", "descend", "compare", str(text_file), "--vary",
+         "learning_rate=0.001,0.002", "--embed-dim", "32", "--num-heads", "2", "--ff-dim", "32",
+         "--seeds", "1", "--match", "steps", "--budget", "100000"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    try:
+        assert any(f"2 at a time on the cluster {on_cluster}" in line for line in process.stderr)
+        ray.init(log_to_driver=False)
+        wait_until(lambda: ray.available_resources().get("CPU", 0) == 0)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(30) == 130
+        wait_until(lambda: ray.available_resources().get("CPU") == 2)
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def wait_until(what: Any) -> None:
+    for _ in range(600):
+        if what():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it did not come to that")
+
+
+@pytest.mark.slow
+def test_a_cluster_of_its_own_is_one_word(
+    tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = pytest.importorskip("ray")
+    monkeypatch.setenv(RAY_ADDRESS_VARIABLE, "local")
+    try:
+        arm = arms_of(tiny, 0.0071)[0]
+        there = run_trials([arm])[0]
+        forget(arm)
+        monkeypatch.delenv(RAY_ADDRESS_VARIABLE)
+        assert but_time(there) == but_time(run_trials([arm])[0])
+    finally:
+        ray.shutdown()
