@@ -30,7 +30,7 @@ EXPERIMENTS: dict[str, tuple[str, ...]] = {
     # of its seven changes are 22 runs, ten are 64.
     **{
         f"attribute/old_guide_{share}": ("attribute", "old", "guide", "--runs", runs,
-                                         "--train-share", share)
+                                         "--train-fraction", share)
         for share, runs in (("0.02", "22"), ("0.05", "64"), ("0.2", "22"), ("1.0", "22"))
     },
 }  # fmt: skip

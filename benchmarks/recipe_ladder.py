@@ -188,7 +188,7 @@ RUNGS = (
     Rung("half the batch", {"batch_size": 4}),
     Rung("twice the batch", {"batch_size": 16}),
     Rung("dropout 0.1", {"dropout_rate": 0.1}),
-    Rung("blank rate 0.1", {"blank_rate": 0.1}),
+    Rung("blank rate 0.1", {"token_dropout": 0.1}),
     Rung("label smoothing 0.1", {"label_smoothing": 0.1}),
     Rung("no weight decay", {"weight_decay": 0.0}),
     Rung("weight decay x 5", {"weight_decay": 0.5}),

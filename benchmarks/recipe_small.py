@@ -1,6 +1,6 @@
 """Recipes compared at a small size, where a machine of two cores can afford many runs.
 
-    python benchmarks/recipe_small.py RESULTS CORPUS SEEDS "epoch=3;epoch=6,blank_rate=0.15;…"
+    python benchmarks/recipe_small.py RESULTS CORPUS SEEDS "epoch=3;epoch=6,token_dropout=0.15;…"
 
 Both the text (its first 110,000 bytes) and the network (2 layers of 128, vocabulary 512: about 12
 weights a token, as the guide's network has on a megabyte) are a tenth of the usual, so that what

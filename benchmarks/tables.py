@@ -106,7 +106,7 @@ def presets() -> str:
             f"{found['resolved']['vocab_size']:,}", f"{last['step']:,}",
             f"{last['loss_end']:.2f}, {last['accuracy_end']:.0%}",
             f"**{outcome['validation_loss']:.3f}**, {outcome['validation_accuracy']:.1%}",
-            f"{outcome['loss_ladder']['bigram']:.2f}", f"**{outcome['bits_per_byte']:.3f}**",
+            f"{outcome['ngram_baselines']['bigram']:.2f}", f"**{outcome['bits_per_byte']:.3f}**",
         ])  # fmt: skip
     head = ["text", "preset", "epochs", "vocabulary", "updates",
             "training: loss, accuracy at the end", "held out: loss, accuracy (best epoch)",

@@ -65,7 +65,11 @@ def test_a_rate_per_epoch_makes_the_schedule_piecewise() -> None:
         ({"seq_len": 512}, "seq_len", ["512", "at most max_seq_len 256"]),
         ({"schedule": "piecewise"}, "schedule", ["piecewise", "a rate per epoch"]),
         ({"learning_rate": {1: 0.1}, "schedule": "cosine"}, "schedule", ["cosine"]),
-        ({"gradient_accumulation": 17}, "gradient_accumulation", ["17", "batch_size 16"]),
+        (
+            {"gradient_accumulation_steps": 17},
+            "gradient_accumulation_steps",
+            ["17", "batch_size 16"],
+        ),
         ({"embed_dim": 24, "num_heads": 8}, "num_heads", ["even size"]),
         ({"device": "gpu"}, "device", ["'gpu'"]),
         ({"attention": "flash"}, "attention", ["'flash'", "'auto', 'matmul' or 'fused'"]),

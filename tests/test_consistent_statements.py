@@ -42,7 +42,7 @@ def write_run(record: dict[str, Any], folder: Path) -> None:
     """The run of `record` as a folder; between its bins there are no steps."""
     run = record["runs"][0]
     config = make_config(record["config"]).model_dump(mode="json")
-    config |= {"corpus_dir": "text that is gone", "blank_rate": 0.0}
+    config |= {"corpus_dir": "text that is gone", "token_dropout": 0.0}
     resolved = config | {"epoch": run["epochs_planned"], "warmup_steps": run["warmup_steps"]}
     corpus = {key: record[key] for key in (
         "train_tokens", "validation_tokens", "train_bytes", "validation_bytes", "ladder")} | {

@@ -58,9 +58,9 @@ def sagemaker(config: Values, signs: Signs, at: Thresholds) -> Verdict:
     fired = {
         "diverged": signs.diverged,
         "learning_rate_too_low": signs.last_fall < at["loss_not_decreasing"],
-        "bad_initialisation": signs.norm < at["vanishing_gradient"],
+        "bad_initialization": signs.norm < at["vanishing_gradient"],
         "too_little_data": signs.over_training > 1 + at["overfit"],
-        "learning_rate_too_high": signs.update_ratio > at["weight_update_ratio"],
+        "learning_rate_too_high": signs.update_to_weight_ratio > at["weight_update_ratio"],
     }
     return _fired(fired)
 
@@ -85,8 +85,8 @@ def umlaut(config: Values, signs: Signs, at: Thresholds) -> Verdict:
         "learning_rate_too_high": rate > at["high_rate"],
         "learning_rate_too_low": rate < at["low_rate"],
         "too_little_data": signs.turned,
-        "over_regularised": config["dropout_rate"] > at["dropout"],
-        "leakage": 1 - signs.progress < at["suspicious"],
+        "over_regularized": config["dropout_rate"] > at["dropout"],
+        "data_leakage": 1 - signs.progress < at["suspicious"],
     }
     return _fired(fired)
 
@@ -159,7 +159,7 @@ def curve(signs: Signs) -> Features:
     """What a reader of the curve alone may look at."""
     return (
         math.log(max(signs.norm, 1e-9)), math.log(max(signs.highest_norm, 1e-9)),
-        math.log(max(signs.update_ratio, 1e-9)), math.log(1e-4 + signs.jitter),
+        math.log(max(signs.update_to_weight_ratio, 1e-9)), math.log(1e-4 + signs.jitter),
         signs.last_fall, float(signs.uphill), signs.progress, math.log(signs.over_training),
         math.log(1e-4 + signs.rise), math.log(signs.over_unigram), 3.0 * signs.diverged,
     )  # fmt: skip

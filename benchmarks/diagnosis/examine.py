@@ -47,7 +47,7 @@ def run_folder(case: Case, texts: Path, folders: Path) -> Path:
     folder = folders / case.name
     if not (folder / "run.json").is_file() or not _ended(folder):
         with suppress(DivergedError):  # what was planted
-            asked = {"save_dir": str(folder), "log_level": "error", "rescue": "off"}
+            asked = {"save_dir": str(folder), "log_level": "error", "divergence_rollback": "off"}
             run(config_values(case, texts) | asked)
     return folder
 

@@ -29,12 +29,12 @@ MEANING = {
     "non_finite": "diverged", "divergence": "learning_rate_too_high",
     "loss_spikes": "learning_rate_too_high", "grad_spikes": "learning_rate_too_high",
     "no_learning": "learning_rate_too_low", "overfitting": "too_little_data",
-    "constant_lr_plateau": "bad_schedule", "val_below_train": "leakage",
+    "constant_lr_plateau": "bad_schedule", "val_below_train": "data_leakage",
     "TP-NAN": "diverged", "TP-NAN-GRAD": "diverged", "TP-DIVERGE": "learning_rate_too_high",
     "TP-GRAD-SPIKE": "learning_rate_too_high", "TP-FLAT": "learning_rate_too_low",
     "TP-DEAD-RUN": "learning_rate_too_low", "TP-ZERO-LR": "bad_schedule",
     "TP-ZERO-LR-PARTIAL": "bad_schedule", "TP-OVERFIT": "too_little_data",
-    "TP-ZERO-GRAD": "bad_initialisation", "TP-ZERO-LOSS": "leakage",
+    "TP-ZERO-GRAD": "bad_initialization", "TP-ZERO-LOSS": "data_leakage",
 }  # fmt: skip
 
 

@@ -59,9 +59,9 @@ class Texts(msgspec.Struct, frozen=True, kw_only=True):
     """With as much more as the benchmark's remedy gives it."""
     less: list[float]
     """With each of `SHARES` of it."""
-    held_out_loss: float
-    generalisation_gap: float
-    rise_after_best: float
+    measured_validation_loss: float
+    generalization_gap_nats: float
+    validation_loss_increase_after_best: float
 
 
 def chosen(rows: list[Trained]) -> list[Case]:
@@ -97,27 +97,27 @@ def measured(case: Case, rows: list[Trained], texts: Path, folders: Path) -> Tex
     return Texts(
         case=case.name, passes=case.values["epoch"], share=case.variant.share,
         control=own[""].best, more=own[MORE].best, less=less,
-        held_out_loss=measurement_value(readings, "held_out_loss"),
-        generalisation_gap=measurement_value(readings, "generalisation_gap"),
-        rise_after_best=measurement_value(readings, "rise_after_best"),
+        measured_validation_loss=measurement_value(readings, "measured_validation_loss"),
+        generalization_gap_nats=measurement_value(readings, "generalization_gap_nats"),
+        validation_loss_increase_after_best=measurement_value(readings, "validation_loss_increase_after_best"),
     )  # fmt: skip
 
 
 def told(row: Texts, *, bounded: bool) -> float:
     """Share of the loss that the doctor expects of more text, from the trial with half of it."""
     half = row.less[SHARES.index(0.5)] / row.control - 1
-    most = (max_inverse_effect_nats(_readings(row)) or 0.0) / row.held_out_loss
+    most = (max_inverse_effect_nats(_readings(row)) or 0.0) / row.measured_validation_loss
     expected = half * adding_over_halving(row.passes)
     return min(expected, most) if bounded else expected
 
 
 def least(row: Texts) -> float:
     """Share of the loss that it expects at least."""
-    return min_inverse_effect_nats(row.passes, _readings(row)) / row.held_out_loss
+    return min_inverse_effect_nats(row.passes, _readings(row)) / row.measured_validation_loss
 
 
 def _readings(row: Texts) -> Measurements:
-    names = ("generalisation_gap", "rise_after_best", "held_out_loss")
+    names = ("generalization_gap_nats", "validation_loss_increase_after_best", "measured_validation_loss")
     return {name: Measurement(name, getattr(row, name), "nats") for name in names}
 
 

@@ -44,6 +44,6 @@ def read_record(folder: Path) -> RunRecord:
         validation=[e.validation_loss for e in epochs],
         training=[e.loss_end for e in epochs],
         # At the first look some matrices stand at zero, of which every update is infinitely large.
-        update_ratios=[r for m in matrices[1:] for r in m.update_ratio.values()],
+        update_ratios=[r for m in matrices[1:] for r in m.update_to_weight_ratio.values()],
         diverged=any(isinstance(r, TrainingStopped) and r.reason == "diverged" for r in events),
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from cases import Case, Values, with_variant
 from corpora import COPIES, sizes
 
-BY_CONSTRUCTION = ("leakage", "distribution_shift", "duplicates", "diverged")
+BY_CONSTRUCTION = ("data_leakage", "distribution_shift", "duplicate_data", "diverged")
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _freer(case: Case) -> Case | None:
     neutral = v["dropout_rate"] == 0 and v["weight_decay"] <= 0.15 and v["epoch"] <= NO_BLANKS
     if neutral:
         return None
-    return _set(case, dropout_rate=0.0, weight_decay=min(v["weight_decay"], 0.1), blank_rate=0.0)
+    return _set(case, dropout_rate=0.0, weight_decay=min(v["weight_decay"], 0.1), token_dropout=0.0)
 
 
 NO_BLANKS = 3
@@ -130,7 +130,7 @@ REMEDIES = (
     Remedy("vocabulary_too_large", "vocabulary / 4", _vocabulary_down),
     Remedy("vocabulary_too_small", "vocabulary x 2", _vocabulary_up(2)),
     Remedy("vocabulary_too_small", "vocabulary x 8", _vocabulary_up(8), after="vocabulary x 2"),
-    Remedy("over_regularised", "no dropout, decay 0.1", _freer),
+    Remedy("over_regularized", "no dropout, decay 0.1", _freer),
     Remedy("too_little_data", "more text, as many tokens", _more_text, buys=True),
     Remedy("bad_schedule", "warm-up 5 %, then decay", _scheduled),
     Remedy("undertrained", "epochs x 2", _warmer, buys=True),

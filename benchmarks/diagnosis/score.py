@@ -29,7 +29,7 @@ from truth import WORTH, Truth, truths
 DRAWS = 2000
 REPAIRED = 0.02
 """Within so much of the healthy twin's loss the advice counts as a repair."""
-IN_THE_TEXT = {"too_little_data", "duplicates", "leakage", "distribution_shift"}
+IN_THE_TEXT = {"too_little_data", "duplicate_data", "data_leakage", "distribution_shift"}
 """Causes of which no setting rids a run."""
 RANDOM_TRIES = 4
 """Remedies that random search may try: about what the doctor's first race tries."""

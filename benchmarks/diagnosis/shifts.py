@@ -30,7 +30,7 @@ class Shift(msgspec.Struct, frozen=True, kw_only=True):
     planted: bool
     in_pieces: float | None
     told: float | None
-    """The reading `shift`: in bytes too, where pieces seem foreign."""
+    """The reading `distribution_shift_nats`: in bytes too, where pieces seem foreign."""
 
 
 def main() -> None:

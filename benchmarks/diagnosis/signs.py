@@ -49,7 +49,7 @@ class Signs(msgspec.Struct, frozen=True, kw_only=True):
     norm: float
     """Median norm of the gradient."""
     highest_norm: float
-    update_ratio: float
+    update_to_weight_ratio: float
     """Largest update over weight of any matrix."""
 
 
@@ -76,7 +76,7 @@ def signs_of(case: str, record: RunRecord) -> Signs:
         jitter=statistics.mean(spread) / max(end, 1e-9) if spread else NEVER,
         norm=statistics.median(record.norms) if record.norms else 1.0,
         highest_norm=max(record.norms, default=1.0),
-        update_ratio=max(record.update_ratios, default=NEVER),
+        update_to_weight_ratio=max(record.update_ratios, default=NEVER),
     )
 
 

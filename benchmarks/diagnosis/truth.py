@@ -126,7 +126,7 @@ def _truth(case: Case, own: list[Trained], control: dict[int, float], deviation:
     own_control = next((r for r in own if r.remedy == "" and r.seed == 0), None)
     fixed = _by_construction(case, own_control)
     if fixed:
-        causes, undecided = fixed, {"healthy", *causes} if fixed == {"duplicates"} else set()
+        causes, undecided = fixed, {"healthy", *causes} if fixed == {"duplicate_data"} else set()
     twin = next((r.best for r in own if r.remedy == "twin" and r.seed == 0), None)
     first = control.get(0, statistics.mean(control.values()))
     tried = len(by_remedy)

@@ -33,7 +33,7 @@ CASES: dict[str, dict[str, Any]] = {
     **{f"small, rate {rate:g}": SMALL | {"learning_rate": rate} for rate in (3e-5, 0.001, 0.03)},
 }
 SHORT = {"corpus_dir": "python", "max_steps": 20, "epoch": 1, "precision": "float32", "threads": 1,
-         "rescue": "off"}  # fmt: skip
+         "divergence_rollback": "off"}  # fmt: skip
 
 
 def row(name: str, folder: Path) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def row(name: str, folder: Path) -> dict[str, Any]:
     case = load_recorded_run(folder)
     began = time.monotonic()
     readings, notes = check_memorization(case, math.inf)
-    loss, steps = readings.get("memorise_loss"), readings.get("memorise_steps")
+    loss, steps = readings.get("memorization_loss"), readings.get("memorization_steps")
     return {
         "case": name, "learning_rate": max(s.learning_rate for s in case.steps),
         "vocab_size": case.shape.vocab_size, "seq_len": case.config.seq_len,

@@ -29,7 +29,7 @@ from descend.training.training_run import create_run
 BASE: dict[str, Any] = {
     "corpus_dir": "stories", "embed_dim": 64, "num_heads": 4, "num_layers": 2, "ff_dim": 256,
     "max_seq_len": 64, "seq_len": 64, "batch_size": 16, "max_steps": 300, "vocab_size": 512,
-    "precision": "float32", "rescue": "off",
+    "precision": "float32", "divergence_rollback": "off",
 }  # fmt: skip
 RATES = {"muon": 0.001, "adamw": 0.003}
 FACTORS = (1, 1 / 30, 10, 30, 100)
@@ -60,7 +60,7 @@ def row(architecture: str, optimizer: str, factor: float, folder: Path) -> dict[
         "loss": round(float(np.mean(losses[-LAST:])), 2),
         "rms": [round(b.rms, 2) for b in blocks],
         "dead": [round(b.dead_unit_fraction, 2) for b in blocks],
-        "effective_rank": [round(b.effective_rank, 1) for b in blocks],
+        "effective_rank_fraction": [round(b.effective_rank, 1) for b in blocks],
         "least_entropy": round(min(h.normalized_entropy for h in heads[:own_heads]), 2),
         "largest_logit": round(max(h.max_logit for h in heads), 1),
     }

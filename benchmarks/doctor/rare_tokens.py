@@ -25,7 +25,7 @@ from descend.training.training_run import create_run
 BASE = {
     "corpus_dir": "python", "sample_size": 40, "embed_dim": 64, "num_heads": 4, "num_layers": 1,
     "ff_dim": 256, "max_seq_len": 64, "seq_len": 64, "batch_size": 16, "max_steps": 200,
-    "precision": "float32", "rescue": "off",
+    "precision": "float32", "divergence_rollback": "off",
 }  # fmt: skip
 VOCABULARIES = (512, 2048, 8192)
 WINDOWS = 200
@@ -46,8 +46,8 @@ def row(size: int, folder: Path) -> dict[str, float]:
         "train_tokens": len(store.train),
         "loss": round(float(held.losses.mean()), 3),
         "bits_per_byte": round(float(held.losses.sum()) / math.log(2) / float(size_in_bytes), 3),
-        "rare_vocabulary": round(float((counts < RARE).mean()), 3),
-        "rare_loss": round(rare_token_loss_fraction(held, counts, RARE), 3),
+        "rare_token_fraction": round(float((counts < RARE).mean()), 3),
+        "rare_token_loss_fraction": round(rare_token_loss_fraction(held, counts, RARE), 3),
     }
 
 

@@ -108,7 +108,7 @@ def traits_of(record: dict[str, Any]) -> RunFeatures:
         vocab_size=config["vocab_size"],
         adamw=config["optimizer"] == "adamw",
         dropout=config["dropout_rate"],
-        token_dropout=config.get("blank_rate") or 0.0,
+        token_dropout=config.get("token_dropout") or 0.0,
     )
 
 

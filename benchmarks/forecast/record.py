@@ -196,7 +196,7 @@ def draw(pick: random.Random, small: bool) -> dict[str, Any]:
         "learning_rate": round(3e-4 * (4e-3 / 3e-4) ** pick.random(), 6),
         "schedule": pick.choice(["wsd"] * 6 + ["constant", "constant", "cosine", "linear"]),
         "dropout_rate": pick.choice([0.0, 0.0, 0.0, 0.1]),
-        "blank_rate": pick.choice([None, 0.0]) if small else 0.0,
+        "token_dropout": pick.choice([None, 0.0]) if small else 0.0,
         "epoch": pick.choice([1, 2, 2, 3, 3, 4, 4, 5, 6, 8, 10, 12]),
         "seed": pick.randint(1, 10**6), "precision": "float32", "device": "cpu",
     }  # fmt: skip

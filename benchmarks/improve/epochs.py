@@ -22,7 +22,7 @@ def measure_epochs(text: Path, num_bytes: int, epochs: int, dropout: float | Non
     with tempfile.TemporaryDirectory() as scratch:
         part = Path(scratch) / text.name
         part.write_text(text.read_bytes()[:num_bytes].decode("utf-8", "ignore"), "utf-8")
-        keys = {} if dropout is None else {"blank_rate": dropout}
+        keys = {} if dropout is None else {"token_dropout": dropout}
         began = time.process_time()
         model = run({"corpus_dir": str(part), "epoch": epochs, "log_level": "error",
                      "save_dir": str(Path(scratch) / "run"), **keys})  # fmt: skip
@@ -30,7 +30,7 @@ def measure_epochs(text: Path, num_bytes: int, epochs: int, dropout: float | Non
         summary, resolved = model.summary, model.info.resolved_config
     return {
         "text": text.stem, "bytes": num_bytes, "epochs": epochs,
-        "token_dropout": resolved["blank_rate"], "seed": resolved["seed"],
+        "token_dropout": resolved["token_dropout"], "seed": resolved["seed"],
         "curve": [round(e.bits_per_byte, 4) for e in summary.epochs],
         "train_loss_end": round(summary.epochs[-1].loss_end, 3),
         "cpu_seconds": round(spent, 1),

@@ -55,7 +55,7 @@ def configurations(corpus: str, limit: float) -> dict[str, dict[str, Any]]:
     guide = {k: v for k, v in PRESETS["guide"].items() if k not in ("epoch", "precision")}
     plan = plan_of(corpus, limit)
     passes = math.ceil(plan.predicted.num_epochs)
-    open_key = {"blank_rate": choose_token_dropout(make_config(plan.config), passes)}
+    open_key = {"token_dropout": choose_token_dropout(make_config(plan.config), passes)}
     return {
         "plan": plan.config | open_key | {"seed": 1},
         "guide": guide | {"seed": 1},

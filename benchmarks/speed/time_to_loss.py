@@ -45,7 +45,7 @@ RUNS: dict[str, list[str]] = {
         "8",
         "--dropout-rate",
         "0.2",
-        "--blank-rate",
+        "--token-dropout",
         "0",
     ],
     "pieces, preset guide": ["--preset", "guide"],

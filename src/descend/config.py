@@ -194,7 +194,7 @@ class RunConfig(BaseModel):
         ge=0,
         lt=1,
     )
-    gradient_accumulation: int | None = _config_field(
+    gradient_accumulation_steps: int | None = _config_field(
         None,
         "Parts a batch is computed in, one after the other; left open: as few as fit into memory.",
         group="Training",
@@ -297,7 +297,7 @@ class RunConfig(BaseModel):
             )
         if self.num_micro_batches > self.batch_size:
             raise _config_conflict(
-                "gradient_accumulation",
+                "gradient_accumulation_steps",
                 f"{self.num_micro_batches}",
                 f"at most batch_size {self.batch_size}",
                 "lower it or raise batch_size",
@@ -320,7 +320,7 @@ class RunConfig(BaseModel):
     @property
     def num_micro_batches(self) -> int:
         """That a batch is computed in: one, where their number was left open."""
-        return self.gradient_accumulation or 1
+        return self.gradient_accumulation_steps or 1
 
     @property
     def micro_batch_size(self) -> int:
@@ -414,7 +414,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "embed_dim": 256, "num_heads": 8, "num_layers": 4, "ff_dim": 1024, "max_seq_len": 256,
         "batch_size": 16, "seq_len": 128, "epoch": 10, "learning_rate": 0.001, "vocab_size": 4096,
         "architecture": "gpt", "optimizer": "adamw", "schedule": "constant", "warmup_steps": 0,
-        "weight_decay": 0.01, "gradient_clip": 0.0, "dropout_rate": 0.1, "blank_rate": 0.0,
+        "weight_decay": 0.01, "gradient_clip": 0.0, "dropout_rate": 0.1, "token_dropout": 0.0,
         "precision": "float32",
     },
     # What the student had before reading the guide.
@@ -422,7 +422,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "embed_dim": 128, "num_heads": 4, "num_layers": 2, "ff_dim": 512, "max_seq_len": 256,
         "batch_size": 4, "seq_len": 32, "epoch": 3, "learning_rate": 0.0003, "vocab_size": 4096,
         "architecture": "gpt", "optimizer": "adamw", "schedule": "constant", "warmup_steps": 0,
-        "weight_decay": 0.01, "gradient_clip": 0.0, "dropout_rate": 0.1, "blank_rate": 0.0,
+        "weight_decay": 0.01, "gradient_clip": 0.0, "dropout_rate": 0.1, "token_dropout": 0.0,
         "precision": "float32",
     },
 }  # fmt: skip

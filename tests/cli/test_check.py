@@ -39,7 +39,7 @@ def test_check_command_reports_bug_json_and_exits_one(descend: Descend, program:
         "program", "bugs", "remarks", "checked", "not_checked", "not_covered", "ended",
     }  # fmt: skip
     (bug,) = report["bugs"]
-    assert set(bug) == {"bug", "evidence", "where", "how_to_mend"}
+    assert set(bug) == {"bug", "evidence", "where", "fix"}
     assert bug["bug"] == "gradients_not_zeroed"
     assert bug["where"].startswith("mine.py:")
     line = int(bug["where"].split(":")[1].split()[0])

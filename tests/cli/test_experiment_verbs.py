@@ -21,8 +21,14 @@ Descend = Callable[..., Any]
 
 def test_forecast_as_text_and_as_json(descend: Descend, trained: Path) -> None:
     forecast = descend("forecast", trained, "--epochs", 2, "--json").json
-    for key in ("validation_loss", "validation_loss_interval", "accuracy", "gain_per_minute",
-                "overfits_at_epoch", "sentence"):  # fmt: skip
+    for key in (
+        "validation_loss",
+        "validation_loss_interval",
+        "accuracy",
+        "loss_reduction_per_minute",
+        "overfitting_from_epoch",
+        "sentence",
+    ):
         assert key in forecast
     text = descend("forecast", trained, "--epochs", 2).out
     assert forecast["sentence"] in text

@@ -170,7 +170,7 @@ MISTAKES: list[tuple[tuple[str, ...], list[str]]] = [
     (("attribute", "old", "guied", "text.txt"), ["guied", "did you mean guide"]),
     (("attribute", "old", "empty", "text.txt"), ["empty", "no run.json"]),
     (("attribute", "old", "guide", "text.txt", "--runs", "3"), ["runs", "at least 24"]),
-    (("attribute", "old", "guide", "text.txt", "--train-share", "2"), ["train_share", "2.0"]),
+    (("attribute", "old", "guide", "text.txt", "--train-fraction", "2"), ["train_fraction", "2.0"]),
     # Writing.
     (("generate", "model", "hi", "--temperature", "0"), ["temperature", "0.0", "greedy"]),
     (("generate", "model", "hi", "--top-p", "2"), ["top_p", "2.0"]),
@@ -279,7 +279,7 @@ def test_train_command_reports_insufficient_memory_before_first_step(
 ) -> None:
     done = descend(*TRAIN, "--batch-size", "60000", "--seq-len", "512", "--max-seq-len", "512",
                    "--embed-dim", "1024", "--num-layers", "64",
-                   "--gradient-accumulation", "1")  # fmt: skip
+                   "--gradient-accumulation-steps", "1")  # fmt: skip
     assert done.code == 1
     said = done.err.splitlines()[-1]
     assert said.startswith("error: memory: found a need of about ")

@@ -61,9 +61,9 @@ def states(text_file: Path, tiny_file: Path, tmp_path_factory: pytest.TempPathFa
     try:
         make_run("interrupted", tiny, stop_at=60)
         make_run("no_validation", tiny, stop_at=20)
-        make_run("diverged", tiny | EXPLODING | {"rescue": "off"})
-        make_run("nan", tiny | {"rescue": "off"}, spoil_at=60)
-        make_run("nan_at_once", tiny | {"rescue": "off"}, spoil_at=1)
+        make_run("diverged", tiny | EXPLODING | {"divergence_rollback": "off"})
+        make_run("nan", tiny | {"divergence_rollback": "off"}, spoil_at=60)
+        make_run("nan_at_once", tiny | {"divergence_rollback": "off"}, spoil_at=1)
         make_run("one_step", tiny | {"max_steps": 1})
         make_run("lost_model", tiny)
         (base / "lost_model/model.safetensors").unlink()
@@ -184,8 +184,21 @@ def test_resume_writes_a_lost_model_again_as_it_was(
 def test_an_exploded_run_says_so_with_its_step_and_the_fix(
     descend: Descend, tiny_file: Path, text_file: Path
 ) -> None:
-    words = ("train", text_file, "--config", tiny_file, "--learning-rate", "1", "--rescue", "off",
-             "--schedule", "constant", "--attention", "matmul", "--save-dir")  # fmt: skip
+    words = (
+        "train",
+        text_file,
+        "--config",
+        tiny_file,
+        "--learning-rate",
+        "1",
+        "--divergence-rollback",
+        "off",
+        "--schedule",
+        "constant",
+        "--attention",
+        "matmul",
+        "--save-dir",
+    )
     done = descend(*words, "run")
     assert done.code == 1
     assert done.out == ""

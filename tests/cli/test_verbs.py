@@ -31,7 +31,7 @@ def check_training_result(result: dict[str, Any], epochs: int) -> None:
     assert result["parameters"] > 0
     assert result["seconds"] > 0
     assert result["tokens_per_second"] > 0
-    assert set(result["loss_ladder"]) == {"uniform", "unigram", "bigram"}
+    assert set(result["ngram_baselines"]) == {"uniform", "unigram", "bigram"}
     best = min(result["epochs"], key=lambda e: e["validation_loss"])
     assert (result["best_epoch"], result["validation_loss"]) == (
         best["epoch"], best["validation_loss"],
@@ -198,7 +198,7 @@ def test_continue_trains_the_same_network_further(
     ).read_bytes()
     assert json.loads(Path("further/run.json").read_text())["parent"] == str(trained)
     began = json.loads((trained / "summary.json").read_text())["validation_loss"]
-    assert result["loss_before"] == began > result["validation_loss"]
+    assert result["parent_validation_loss"] == began > result["validation_loss"]
 
 
 def test_continue_command_reports_worse_loss_and_inherited_settings(
@@ -227,7 +227,7 @@ def test_continue_command_accepts_per_epoch_learning_rate(
     result = descend("continue", trained, other, "--epochs", "2",
                     "--learning-rate", "1:1e-3,2:1e-4", "--json").json  # fmt: skip
     check_training_result(result, epochs=2)
-    assert result["loss_before"] is None, "it was not judged on that text"
+    assert result["parent_validation_loss"] is None, "it was not judged on that text"
     fresh = descend("train", "--from-run", result["model_dir"], "--learning-rate", "0.001",
                     "--max-steps", "5", "--json").json  # fmt: skip
     assert (
@@ -330,10 +330,10 @@ def test_corpus_add_gathers_and_stats_measures(
 
     words = ("corpus", "stats", "mine", "--vocab_size", "300")
     stats = descend(*words, "--json").json
-    assert {"documents", "bytes", "characters", "tokens", "bytes_per_token", "duplicate_share",
-            "loss_ladder"} <= set(stats)  # fmt: skip
+    assert {"documents", "bytes", "characters", "tokens", "bytes_per_token", "duplicate_fraction",
+            "ngram_baselines"} <= set(stats)  # fmt: skip
     assert stats["documents"] == 6
-    baselines = stats["loss_ladder"]
+    baselines = stats["ngram_baselines"]
     assert baselines["bigram"] < baselines["unigram"] < baselines["uniform"]
     picture = descend(*words).out
     assert "6 documents" in picture

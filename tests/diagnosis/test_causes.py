@@ -18,11 +18,26 @@ from descend.diagnosis.reference_ranges import REFERENCE_RANGES
 
 FOLDER = Path(causes.__file__).parent
 NAMES = [
-    "learning_rate_too_low", "learning_rate_too_high", "diverged", "model_too_small",
-    "too_little_data", "undertrained", "batch_too_small", "batch_too_large", "context_too_short",
-    "context_unused", "vocabulary_too_large", "vocabulary_too_small", "noise_floor", "leakage",
-    "duplicates", "distribution_shift", "over_regularised", "bad_schedule", "bad_initialisation",
-]  # fmt: skip
+    "learning_rate_too_low",
+    "learning_rate_too_high",
+    "diverged",
+    "model_too_small",
+    "too_little_data",
+    "undertrained",
+    "batch_too_small",
+    "batch_too_large",
+    "context_too_short",
+    "context_unused",
+    "vocabulary_too_large",
+    "vocabulary_too_small",
+    "noise_floor",
+    "data_leakage",
+    "duplicate_data",
+    "distribution_shift",
+    "over_regularized",
+    "bad_schedule",
+    "bad_initialization",
+]
 
 
 def test_cause_registry_matches_files() -> None:
@@ -71,7 +86,7 @@ def test_learning_rate_treatments_are_lower_when_nothing_learned() -> None:
     cause = next(c for c in CAUSES if c.name == "learning_rate_too_high")
 
     def factors(validation_loss: float) -> list[float]:
-        losses = {"held_out_loss": validation_loss, "unigram_loss": 5.6}
+        losses = {"measured_validation_loss": validation_loss, "unigram_loss": 5.6}
         measurements = {name: Measurement(name, x, "nats per token") for name, x in losses.items()}
         changes = cause.treatments(RunConfig(learning_rate=1.0), measurements)
         return [c.keys["learning_rate"] for c in changes]
@@ -88,8 +103,12 @@ def test_causes_expect_only_measured_metrics() -> None:
 
 def test_too_little_data_treatment_reduces_epochs_after_best() -> None:
     too_little = next(c for c in CAUSES if c.name == "too_little_data")
-    past = {"best_epoch": Measurement("best_epoch", 0.667, ""),
-            "rise_after_best": Measurement("rise_after_best", 0.86, "")}  # fmt: skip
+    past = {
+        "best_epoch": Measurement("best_epoch", 0.667, ""),
+        "validation_loss_increase_after_best": Measurement(
+            "validation_loss_increase_after_best", 0.86, ""
+        ),
+    }
     changes = too_little.treatments(make_config({"epoch": 9}), past)
     fewer = [c for c in changes if c.keys.get("epoch")]
     assert [(c.keys, c.steps) for c in fewer] == [({"epoch": 6}, pytest.approx(6 / 9))]
@@ -116,13 +135,21 @@ def test_data_ablation_requires_a_minimum_run_fraction() -> None:
     flat = too_little_data.trial(config, {})[0]
     assert (flat.is_ablation, flat.min_run_fraction) == (True, of_three)
     # Where the held-out loss turned upwards, the run itself has shown it.
-    turned = {"rise_after_best": Measurement("rise_after_best", 0.3, "nats")}
+    turned = {
+        "validation_loss_increase_after_best": Measurement(
+            "validation_loss_increase_after_best", 0.3, "nats"
+        )
+    }
     assert too_little_data.trial(config, turned)[0].min_run_fraction == 0.0
 
 
 def test_rise_after_best_epoch_bounds_data_effect() -> None:
     def at(rise: float, num_epochs: float) -> float:
-        values = {"rise_after_best": rise, "generalisation_gap": 1.0, "held_out_loss": 4.0}
+        values = {
+            "validation_loss_increase_after_best": rise,
+            "generalization_gap_nats": 1.0,
+            "measured_validation_loss": 4.0,
+        }
         measurements = {name: Measurement(name, value, "") for name, value in values.items()}
         half = too_little_data.trial(make_config({"epoch": num_epochs}), measurements)[0]
         assert half.min_inverse_effect_nats == too_little_data.min_inverse_effect_nats(

@@ -49,7 +49,7 @@ def test_combination_search_detects_second_cause(chain: str) -> None:
         series, rate, [RATE.cause], ranked_causes, measurements, None, counted
     )
     names = [f.cause for f in more.findings]
-    assert names[0] == "over_regularised"
+    assert names[0] == "over_regularized"
     assert len({*names, RATE.cause}) == len(names) + 1
     assert set(names) <= more.tested_causes
     assert not more.tested_causes & {RATE.cause, *counted}

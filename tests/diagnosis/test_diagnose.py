@@ -70,13 +70,13 @@ def test_combined_findings_follow_their_base_finding() -> None:
                 trial=to_paired_trial(gain, 1.0))
         for cause in ("vocabulary_too_small", "undertrained", "model_too_small", "undertrained")
     )  # fmt: skip
-    out = [OtherCause(cause=cause, reason="b") for cause in ("model_too_small", "leakage")]
+    out = [OtherCause(cause=cause, reason="b") for cause in ("model_too_small", "data_leakage")]
     verdict = merge_findings(Verdict(first.cause, 0.9, [first, less], out, gain), first.cause, more)
     assert verdict.findings == [first, *more]
-    assert [r.cause for r in verdict.ruled_out] == ["leakage"]
+    assert [r.cause for r in verdict.ruled_out] == ["data_leakage"]
     assert merge_findings(verdict, first.cause, []) is verdict
     # The best remedy was too doubtful to be told beside what was counted: nothing comes on top.
-    untold = Verdict("leakage", 0.95, [msgspec.structs.replace(first, trial=None)], out, gain)
+    untold = Verdict("data_leakage", 0.95, [msgspec.structs.replace(first, trial=None)], out, gain)
     assert merge_findings(untold, first.cause, more) is untold
 
 
@@ -84,20 +84,27 @@ def test_measurements_agree_with_training_events(trained: Path) -> None:
     case = load_recorded_run(trained)
     measurements = measure_run(case)
     best = min(case.epochs, key=lambda e: e.validation_loss)
-    assert measurements["held_out_loss"].value == pytest.approx(best.validation_loss, abs=0.01)
-    assert measurements["loss_at_start"].value == pytest.approx(1.0, abs=0.1)
+    assert measurements["measured_validation_loss"].value == pytest.approx(
+        best.validation_loss, abs=0.01
+    )
+    assert measurements["initial_loss_ratio"].value == pytest.approx(1.0, abs=0.1)
     assert measurements["steps"].value == case.total_steps == len(case.steps)
-    assert measurements["multiplier_fresh"].value > 0
+    assert measurements["critical_step_multiplier_fresh"].value > 0
 
 
 def test_a_sound_network_is_sound_inside(trained: Path) -> None:
     measurements = measure_run(load_recorded_run(trained))
-    for signal in ("attention_logit", "attention_entropy", "stream_size", "dead_units",
-                   "effective_rank"):  # fmt: skip
+    for signal in (
+        "max_attention_logit",
+        "attention_entropy_fraction",
+        "residual_stream_rms",
+        "dead_unit_fraction",
+        "effective_rank_fraction",
+    ):
         low, high = reference_range(signal)
         assert (low or 0.0) <= measurements[signal].value <= (high or math.inf), signal
-    assert measurements["effective_rank"].value <= 1.0
-    assert 0 < measurements["rare_loss"].value < 1
+    assert measurements["effective_rank_fraction"].value <= 1.0
+    assert 0 < measurements["rare_token_loss_fraction"].value < 1
 
 
 def test_measuring_leaves_the_run_as_it_was(trained: Path) -> None:
@@ -152,7 +159,7 @@ def test_measurement_uses_micro_batches_of_training(tiny: dict[str, Any]) -> Non
     max_batch_rows, multipliers = [], []
     for parts in (1, 4):
         folder = Path(f"in_{parts}")
-        keys = {"batch_size": 128, "gradient_accumulation": parts, "max_steps": 4}
+        keys = {"batch_size": 128, "gradient_accumulation_steps": parts, "max_steps": 4}
         run(tiny | keys | {"save_dir": str(folder)})
         rows = []
 
@@ -166,7 +173,7 @@ def test_measurement_uses_micro_batches_of_training(tiny: dict[str, Any]) -> Non
         finally:
             hook.remove()
         max_batch_rows.append(max(rows))
-        multipliers.append(measurements["multiplier_same"].value)
+        multipliers.append(measurements["critical_step_multiplier_same"].value)
     assert max_batch_rows == [128, 32]
     assert multipliers[1] == pytest.approx(multipliers[0], rel=0.05)
 
@@ -240,7 +247,7 @@ def learner(tiny: dict[str, Any], **changes: Any) -> Path:
 @pytest.mark.slow
 def test_diagnosis_treats_diverged_run(tiny: dict[str, Any]) -> None:
     with pytest.raises(DivergedError):
-        learner(tiny, **EXPLODING, rescue="off")
+        learner(tiny, **EXPLODING, divergence_rollback="off")
     assert read_events(Path("run"))
     diagnosis = diagnose_run(Path("run"), min_seconds=20.0)
     assert diagnosis.verdict == "diverged"
@@ -256,9 +263,9 @@ def test_diagnosis_describes_rollbacks_of_diverged_run(tiny: dict[str, Any]) -> 
     diagnosis = diagnose_run(Path("run"), proof=False)
     assert diagnosis.verdict == "diverged"
     first, times, *_ = diagnosis.causes[0].evidence
-    (one, *_, last) = rollbacks = read_summary(Path("run")).rollbacks
+    one, *_, last = rollbacks = read_summary(Path("run")).rollbacks
     assert (first.value, first.reason) == (one.failed_step, one.problem)
-    assert (times.metric, times.value) == ("rescues", len(rollbacks))
+    assert (times.metric, times.value) == ("rollbacks", len(rollbacks))
     assert f"the rate times {last.value:.2g}" in times.reason
     said = format_diagnosis(diagnosis)
     assert f"first bad step {one.failed_step} of the run: {one.problem}" in said
@@ -307,7 +314,7 @@ def test_diagnosis_rejects_budget_outside_zero_to_one(trained: Path) -> None:
 def test_diagnosis_reports_divergence_from_loss_without_rollback(tiny: dict[str, Any]) -> None:
     """No rescue, and never a number that is not finite: the loss alone says it."""
     learner(tiny, **EXPLODING | {"weight_decay": 0.0, "schedule": "constant"},
-            rescue="off")  # fmt: skip
+            divergence_rollback="off")  # fmt: skip
     assert read_summary(Path("run")).validation_loss > math.log(300) + 1
     diagnosis = diagnose_run(Path("run"), proof=False)
     assert diagnosis.verdict == "diverged"

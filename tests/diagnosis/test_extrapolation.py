@@ -44,12 +44,14 @@ def test_measure_extrapolates_loss_from_peak_learning_rate(peak_lr_run: Path) ->
     )
     assert extrapolation is not None
     measurements = measure_run(case)
-    ahead, last = measurements["loss_ahead"], measurements["loss_at_last"]
+    ahead, last = measurements["extrapolated_loss"], measurements["loss_asymptote"]
     assert (ahead.value, ahead.ci95) == (extrapolation.loss, extrapolation.ci95)
     assert ahead.unit == f"nats per token at step {2 * steps[-1].step}"
     assert (last.value, last.ci95) == (extrapolation.asymptote, extrapolation.floor_ci95)
-    assert {find_page(name).name for name in ("loss_ahead", "loss_at_last")} == {"power_law"}
-    assert {"loss_ahead", "loss_at_last"}.isdisjoint(
+    assert {find_page(name).name for name in ("extrapolated_loss", "loss_asymptote")} == {
+        "power_law"
+    }
+    assert {"extrapolated_loss", "loss_asymptote"}.isdisjoint(
         e.metric for c in CAUSES for e in c.expected_ranges
     )
 
@@ -59,12 +61,14 @@ def test_measure_does_not_extrapolate_decaying_or_smoothed_loss(
     tiny: dict[str, Any], other: dict[str, Any]
 ) -> None:
     folder = run(tiny | {"save_dir": "other", "epoch": 4, "warmup_steps": 8} | other).folder
-    assert {"loss_ahead", "loss_at_last"}.isdisjoint(measure_run(load_recorded_run(folder)))
+    assert {"extrapolated_loss", "loss_asymptote"}.isdisjoint(
+        measure_run(load_recorded_run(folder))
+    )
 
 
 def test_extrapolated_loss_has_interval_in_every_output(peak_lr_run: Path) -> None:
     diagnosis = diagnose_run(peak_lr_run, proof=False)
-    ahead = next(e for e in diagnosis.measurements if e.metric == "loss_ahead")
+    ahead = next(e for e in diagnosis.measurements if e.metric == "extrapolated_loss")
     assert ahead.ci95 is not None
     low, high = (f"{x:.3g}" for x in ahead.ci95)
     interval = f"(95 %: {low} to {high})"
@@ -75,7 +79,7 @@ def test_extrapolated_loss_has_interval_in_every_output(peak_lr_run: Path) -> No
         format_diagnosis(diagnosis, explain=True)
     )
     encoded_measurements = json.loads(msgspec.json.encode(diagnosis))["readings"]
-    assert [e["ci95"] for e in encoded_measurements if e["signal"] == "loss_ahead"] == [
+    assert [e["ci95"] for e in encoded_measurements if e["signal"] == "extrapolated_loss"] == [
         list(ahead.ci95)
     ]
     save_diagnosis(diagnosis)
@@ -116,8 +120,8 @@ def test_log_with_learning_rate_has_extrapolated_loss(tmp_path: Path) -> None:
     low, high = diagnosis.features.extrapolation.ci95
     assert low <= 2 + 3 * 600**-0.5 <= high
     assert (
-        f"the loss was going to {diagnosis.features.extrapolation.loss:.2f} nats per token at step 600 "
-        in (format_log_diagnosis(diagnosis))
+        f"the loss was going to {diagnosis.features.extrapolation.loss:.2f} nats per token at step"
+        " 600 " in (format_log_diagnosis(diagnosis))
     )
     silent = log_of(tmp_path / "without.csv", "")
     assert silent.features is not None
@@ -126,8 +130,8 @@ def test_log_with_learning_rate_has_extrapolated_loss(tmp_path: Path) -> None:
 
 
 def test_extrapolation_text_omits_unknown_asymptote() -> None:
-    ahead = Measurement("loss_ahead", 4.0, "nats per token at step 500", ci95=(3.9, 4.1))
-    known = Measurement("loss_at_last", 3.5, "nats per token", ci95=(3.2, 3.8))
+    ahead = Measurement("extrapolated_loss", 4.0, "nats per token at step 500", ci95=(3.9, 4.1))
+    known = Measurement("loss_asymptote", 3.5, "nats per token", ci95=(3.2, 3.8))
     assert "and at last to 3.50 (95 %: 3.2 to 3.8): a power law" in describe_extrapolation(
         ahead, known
     )

@@ -58,7 +58,7 @@ def test_headline_does_not_claim_untested_changes_are_ineffective() -> None:
 def test_diagnosis_text_lists_evidence_once() -> None:
     evidence = [
         Evidence("train_tokens", 7550.0, "tokens", (None, None), "very little text"),
-        Evidence("update_ratio", 0.00062649, "of the weight", (0.002, 0.03), "small"),
+        Evidence("update_to_weight_ratio", 0.00062649, "of the weight", (0.002, 0.03), "small"),
         Evidence("epochs", 60.0, "passes over the text", (None, 4.0), "many of them"),
     ]
     one = Finding(
@@ -89,8 +89,8 @@ def test_diagnosis_text_lists_evidence_once() -> None:
 def test_diagnosis_text_compares_accuracy_with_confidence(
     hits: float, expected: float, said: str
 ) -> None:
-    values = {"validation_accuracy": hits, "mean_confidence": expected, "counting_loss": 3.0,
-              "held_out_loss": 2.0}  # fmt: skip
+    values = {"validation_accuracy": hits, "mean_confidence": expected, "best_ngram_loss": 3.0,
+              "measured_validation_loss": 2.0}  # fmt: skip
     measurements = [Evidence(name, value, "", (None, None), "") for name, value in values.items()]
     assert said in format_diagnosis(
         msgspec.structs.replace(healthy(None), measurements=measurements)
@@ -118,7 +118,7 @@ def test_limitations_explain_too_small_validation_set(falling: Path) -> None:
 def test_falling_loss_is_reported_when_more_steps_untested() -> None:
     def describe_loss_drop(fell: float, untested_reason: str | None) -> list[str]:
         return describe_normal_run(
-            {"last_epoch_gain": Measurement("last_epoch_gain", fell, "nats")},
+            {"last_epoch_loss_reduction": Measurement("last_epoch_loss_reduction", fell, "nats")},
             Path("run"),
             untested_reason,
         )

@@ -61,11 +61,12 @@ def test_measure_evaluates_unread_training_data_separately(
     done = STEPS * short.config.batch_size
     # All of it after what was read, and still of the first pass.
     assert any(n.min() >= done and n.max() < short.batches.sequences_per_epoch for n in read)
-    gap = measurements["held_out_loss"].value - measurements["unseen_loss"].value
-    assert measurements["split_gap"].value == pytest.approx(gap)
-    assert measurements["split_gap"].std_error
+    gap = measurements["measured_validation_loss"].value - measurements["unread_text_loss"].value
+    assert measurements["validation_minus_unread_train_nats"].value == pytest.approx(gap)
+    assert measurements["validation_minus_unread_train_nats"].std_error
     assert (
-        not {"unseen_loss", "split_gap"} & measure_run(load_recorded_run(trained)).keys()
+        not {"unread_text_loss", "validation_minus_unread_train_nats"}
+        & measure_run(load_recorded_run(trained)).keys()
     )  # two passes
 
 
@@ -77,9 +78,9 @@ def test_split_gap_detects_validation_distribution_shift(
     text.write_text(words * 700 + "QZXJ VKWQ! " * 370, encoding="utf-8")
     run(tiny | {"corpus_dir": str(text), "max_steps": STEPS, "save_dir": "two", "epoch": 1})
     measurements = measure_run(load_recorded_run(Path("two")))
-    error = measurements["split_gap"].std_error
+    error = measurements["validation_minus_unread_train_nats"].std_error
     assert error is not None
-    assert measurements["split_gap"].value > max(0.3, 5 * error)
+    assert measurements["validation_minus_unread_train_nats"].value > max(0.3, 5 * error)
 
 
 def test_twice_the_steps_are_twice_the_steps(short: RecordedRun, tiny: dict[str, Any]) -> None:
@@ -120,7 +121,9 @@ def test_fewer_passes_are_counted_from_those_it_made(
 ) -> None:
     measurements = {
         "best_epoch": Measurement("best_epoch", 2 / 3, ""),
-        "rise_after_best": Measurement("rise_after_best", 1.0, ""),
+        "validation_loss_increase_after_best": Measurement(
+            "validation_loss_increase_after_best", 1.0, ""
+        ),
         "epochs": Measurement("epochs", 2.5, ""),
     }
     base = control_config(short).model_copy(update={"epoch": 3})

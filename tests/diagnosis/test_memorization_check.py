@@ -20,7 +20,7 @@ from descend.handbook.page_lookup import find_page
 from descend.metrics.memorization import MEMORIZED_LOSS
 from descend.report.text.diagnosis import format_diagnosis
 
-NAMES = {"memorise_loss", "memorise_steps"}
+NAMES = {"memorization_loss", "memorization_steps"}
 
 
 def at_rate(case: RecordedRun, factor: float) -> RecordedRun:
@@ -38,13 +38,13 @@ def test_memorization_check_fails_at_tiny_learning_rate(trained: Path) -> None:
     measurements, notes = check_memorization(case, math.inf)
     assert notes == []
     assert measurements.keys() == NAMES
-    assert measurements["memorise_loss"].value < MEMORIZED_LOSS
-    assert 1 < measurements["memorise_steps"].value < 200
+    assert measurements["memorization_loss"].value < MEMORIZED_LOSS
+    assert 1 < measurements["memorization_steps"].value < 200
     assert check_memorization(case, math.inf) == (measurements, [])
     slow, notes = check_memorization(at_rate(case, 0.01), math.inf)
     assert notes == []
-    assert slow.keys() == {"memorise_loss"}
-    assert slow["memorise_loss"].value > 1
+    assert slow.keys() == {"memorization_loss"}
+    assert slow["memorization_loss"].value > 1
     assert {find_page(name).name for name in NAMES} == {"memorise"}
     assert NAMES.isdisjoint(e.metric for c in CAUSES for e in c.expected_ranges)
 

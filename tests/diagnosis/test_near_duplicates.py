@@ -36,11 +36,11 @@ def test_fuzzy_overlap_of_edited_text_is_data_leakage(tiny: dict[str, Any], leak
         "vocab_size": 400, "max_steps": 30,
     }).folder  # fmt: skip
     measurements = measure_run(load_recorded_run(folder))
-    assert measurements["overlap"].value < 0.1
+    assert measurements["exact_contamination_fraction"].value < 0.1
     if leaks:
-        assert measurements["near_overlap"].value > 0.5
-        assert "clean_rise" in measurements
-        assert diagnose(folder, proof=False).verdict == "leakage"
+        assert measurements["fuzzy_contamination_fraction"].value > 0.5
+        assert "uncontaminated_loss_increase" in measurements
+        assert diagnose(folder, proof=False).verdict == "data_leakage"
     else:
-        assert measurements["near_overlap"].value == 0.0
-        assert diagnose(folder, proof=False).verdict != "leakage"
+        assert measurements["fuzzy_contamination_fraction"].value == 0.0
+        assert diagnose(folder, proof=False).verdict != "data_leakage"

@@ -44,10 +44,10 @@ def test_evidence_is_never_a_usual_reading() -> None:
 
 
 def test_no_cause_is_named_on_usual_readings_alone() -> None:
-    usual = readings(multiplier_fresh=5.19)  # usual is 0.5 to 6
+    usual = readings(critical_step_multiplier_fresh=5.19)  # usual is 0.5 to 6
     judged = decide_without_trials(rank_causes(CAUSES, CONFIG, usual), usual)
     assert "learning_rate_too_low" not in [judged.verdict, *(f.cause for f in judged.findings)]
-    slow = readings(multiplier_fresh=40.0, update_ratio=0.0005)
+    slow = readings(critical_step_multiplier_fresh=40.0, update_to_weight_ratio=0.0005)
     assert (
         decide_without_trials(rank_causes(CAUSES, CONFIG, slow), slow).verdict
         == "learning_rate_too_low"
@@ -168,4 +168,4 @@ def test_a_run_whose_model_is_lost_is_diagnosed_from_its_checkpoint(
     case = load_recorded_run(folder)
     assert case.finished
     found = diagnose_run(folder, proof=False)
-    assert any(e.metric == "held_out_loss" for e in found.measurements)
+    assert any(e.metric == "measured_validation_loss" for e in found.measurements)

@@ -44,11 +44,11 @@ def make_measurements(**values: float) -> Measurements:
     return {name: Measurement(name, value, "") for name, value in values.items()}
 
 
-def verdict(gains: list[TreatmentEffect], share_of_run: float = 1.0, **values: float) -> Verdict:
+def verdict(gains: list[TreatmentEffect], run_fraction: float = 1.0, **values: float) -> Verdict:
     ranked_causes = rank_causes(CAUSES, CONFIG, make_measurements(**values))
     prescriptions = {g.treatment.cause: {"batch_size": 3} for g in gains}
     return decide_verdict(
-        ranked_causes, make_measurements(**values), gains, prescriptions, share_of_run
+        ranked_causes, make_measurements(**values), gains, prescriptions, run_fraction
     )
 
 
@@ -131,17 +131,33 @@ def test_vanishing_extrapolated_effect_gives_healthy_verdict() -> None:
 
 def test_neutral_treatments_at_entropy_limit_give_noise_floor() -> None:
     neutral = [gain("learning_rate_too_low", 0.0), gain("bad_schedule", -0.01)]
-    assert verdict(neutral, counting_ladder=0.0, floor_gap=0.01).verdict == "noise_floor"
-    assert verdict(neutral, counting_ladder=0.3, floor_gap=0.01).verdict == "healthy"
-    assert verdict(neutral, counting_ladder=0.0, floor_gap=0.2).verdict == "healthy"
+    assert (
+        verdict(neutral, fourgram_loss_reduction=0.0, gap_to_ngram_nats=0.01).verdict
+        == "noise_floor"
+    )
+    assert (
+        verdict(neutral, fourgram_loss_reduction=0.3, gap_to_ngram_nats=0.01).verdict == "healthy"
+    )
+    assert verdict(neutral, fourgram_loss_reduction=0.0, gap_to_ngram_nats=0.2).verdict == "healthy"
     # Worse than counting is not healthy because short trials gained nothing.
-    assert verdict(neutral, 0.1, counting_ladder=0.3, floor_gap=1.07).verdict == "unknown"
-    assert verdict(neutral, 1.0, counting_ladder=0.3, floor_gap=1.07).verdict == "healthy"
+    assert (
+        verdict(neutral, 0.1, fourgram_loss_reduction=0.3, gap_to_ngram_nats=1.07).verdict
+        == "unknown"
+    )
+    assert (
+        verdict(neutral, 1.0, fourgram_loss_reduction=0.3, gap_to_ngram_nats=1.07).verdict
+        == "healthy"
+    )
 
 
 def test_unigram_level_loss_is_not_noise_floor() -> None:
     neutral = [gain("learning_rate_too_low", 0.0), gain("bad_schedule", -0.01)]
-    known = {"counting_ladder": 0.0, "floor_gap": 0.0, "held_out_loss": 1.94, "unigram_loss": 1.95}
+    known = {
+        "fourgram_loss_reduction": 0.0,
+        "gap_to_ngram_nats": 0.0,
+        "measured_validation_loss": 1.94,
+        "unigram_loss": 1.95,
+    }
     assert verdict(neutral, 1.0, information=0.003, **known).verdict == "noise_floor"
     assert verdict(neutral, 1.0, information=0.9, **known).verdict == "unknown"
 
@@ -173,23 +189,35 @@ def test_too_little_data_verdict_also_recommends_best_config() -> None:
 
 
 def test_invalid_evaluation_outranks_effects() -> None:
-    leaky = {"overlap": 0.4, "clean_rise": 0.5, "repeats": 0.0}
+    leaky = {
+        "exact_contamination_fraction": 0.4,
+        "uncontaminated_loss_increase": 0.5,
+        "duplicate_train_fraction": 0.0,
+    }
     decision = verdict([gain("learning_rate_too_low", 0.9)], **leaky)
-    assert decision.verdict == "leakage"
-    edited = {"overlap": 0.0, "near_overlap": 0.4, "clean_rise": 0.5, "repeats": 0.0}
+    assert decision.verdict == "data_leakage"
+    edited = {
+        "exact_contamination_fraction": 0.0,
+        "fuzzy_contamination_fraction": 0.4,
+        "uncontaminated_loss_increase": 0.5,
+        "duplicate_train_fraction": 0.0,
+    }
     decision = verdict([gain("learning_rate_too_low", 0.9)], **edited)
-    assert decision.verdict == "leakage"
-    assert [e.metric for e in decision.findings[0].evidence] == ["near_overlap", "clean_rise"]
+    assert decision.verdict == "data_leakage"
+    assert [e.metric for e in decision.findings[0].evidence] == [
+        "fuzzy_contamination_fraction",
+        "uncontaminated_loss_increase",
+    ]
     # What gained on text that was trained on is neither told as proved nor prescribed.
-    assert [f.cause for f in decision.findings] == ["leakage"]
+    assert [f.cause for f in decision.findings] == ["data_leakage"]
     assert decision.best_effect is None
     assert [r.cause for r in decision.ruled_out if r.also_improves] == ["learning_rate_too_low"]
     # On honest text of another kind it is.
     decision = verdict([gain("learning_rate_too_low", 0.9)], shift=0.8)
     assert [f.cause for f in decision.findings] == ["distribution_shift", "learning_rate_too_low"]
     assert decision.findings[1].recommended_config
-    copied = {"overlap": 1.0, "repeats": 0.75}
-    assert verdict([], **copied).verdict == "duplicates"
+    copied = {"exact_contamination_fraction": 1.0, "duplicate_train_fraction": 0.75}
+    assert verdict([], **copied).verdict == "duplicate_data"
     assert verdict([], shift=0.8).verdict == "distribution_shift"
     # The last tenth of a book is never quite like the rest: tiny Shakespeare reads 0.21.
     assert verdict([gain("bad_schedule", 0.0)], shift=0.21).verdict == "healthy"
@@ -197,8 +225,13 @@ def test_invalid_evaluation_outranks_effects() -> None:
 
 def test_tiny_corpus_verdict_overrides_other_metrics() -> None:
     # Ten short sentences, one update: all the signs of a low rate, none of a text known by heart.
-    slow = {"multiplier_fresh": 76.0, "update_ratio": 0.0005, "generalisation_gap": 0.1,
-            "rise_after_best": 0.0, "epochs": 1.0}  # fmt: skip
+    slow = {
+        "critical_step_multiplier_fresh": 76.0,
+        "update_to_weight_ratio": 0.0005,
+        "generalization_gap_nats": 0.1,
+        "validation_loss_increase_after_best": 0.0,
+        "epochs": 1.0,
+    }
     for config in (CONFIG, CONFIG.model_copy(update={"epoch": 1})):
         for tokens, expected_cause in ((65.0, "too_little_data"), (999.0, "too_little_data"),
                                (1000.0, "learning_rate_too_low")):  # fmt: skip
@@ -243,15 +276,15 @@ def test_cause_probabilities_sum_to_one_minus_untested() -> None:
 
 
 def test_verdict_without_trials_uses_metrics() -> None:
-    slow = {"multiplier_fresh": 200.0, "update_ratio": 0.0005}
+    slow = {"critical_step_multiplier_fresh": 200.0, "update_to_weight_ratio": 0.0005}
     ranked_causes = rank_causes(CAUSES, CONFIG, make_measurements(**slow))
     assert (
         decide_without_trials(ranked_causes, make_measurements(**slow)).verdict
         == "learning_rate_too_low"
     )
     known = {
-        "generalisation_gap": 2.0,
-        "rise_after_best": 0.5,
+        "generalization_gap_nats": 2.0,
+        "validation_loss_increase_after_best": 0.5,
         "epochs": 20.0,
         "train_tokens": 500.0,
     }
@@ -262,23 +295,30 @@ def test_verdict_without_trials_uses_metrics() -> None:
     )
     # A rate 30 times too high whose curve fell smoothly: only inside the network it shows.
     calm = {
-        "update_ratio": 0.013, "gradient_spread": 2.0, "loss_rise": 0.05, "multiplier_fresh": 2.0,
-    }  # fmt: skip
+        "update_to_weight_ratio": 0.013,
+        "gradient_norm_p99_over_p50": 2.0,
+        "max_loss_increase": 0.05,
+        "critical_step_multiplier_fresh": 2.0,
+    }
     assert (
         rank_causes(CAUSES, CONFIG, make_measurements(**calm))[0].cause.name
         != "learning_rate_too_high"
     )
-    ruined = calm | {"attention_logit": 1302.0, "effective_rank": 0.15, "dead_units": 0.0}
+    ruined = calm | {
+        "max_attention_logit": 1302.0,
+        "effective_rank_fraction": 0.15,
+        "dead_unit_fraction": 0.0,
+    }
     assert (
         rank_causes(CAUSES, CONFIG, make_measurements(**ruined))[0].cause.name
         == "learning_rate_too_high"
     )
-    sound = {"attention_logit": 17.0, "effective_rank": 0.9, "dead_units": 0.0}
+    sound = {"max_attention_logit": 17.0, "effective_rank_fraction": 0.9, "dead_unit_fraction": 0.0}
     both = (rank_causes(CAUSES, CONFIG, make_measurements(**calm | x)) for x in ({}, sound))
     one, other = ({s.cause.name: s.log_odds for s in ranked_causes} for ranked_causes in both)
     assert one == other, "that nothing is ruined says nothing"
     # The default recipe on tiny Shakespeare, nine passes: much text, yet known by heart.
-    much = known | {"generalisation_gap": 1.14, "epochs": 9.0, "train_tokens": 3.5e5}
+    much = known | {"generalization_gap_nats": 1.14, "epochs": 9.0, "train_tokens": 3.5e5}
     ranked_causes = rank_causes(CAUSES, CONFIG, make_measurements(**much))
     assert (
         decide_without_trials(ranked_causes, make_measurements(**much)).verdict == "too_little_data"

@@ -334,7 +334,7 @@ def test_the_verb(
     other = tmp_path / "other.toml"
     other.write_text(tiny_file.read_text().replace("epoch = 2", "epoch = 1"))
     line = ["attribute", str(tiny_file), str(other), str(tiny["corpus_dir"]), "--json",
-            "--train-share", "0.5", "--workers", "1", "--save-dir", "here"]  # fmt: skip
+            "--train-fraction", "0.5", "--workers", "1", "--save-dir", "here"]  # fmt: skip
     assert descend(line) == 0
     out, err = capsys.readouterr()
     attribution = json.loads(out)

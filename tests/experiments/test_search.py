@@ -146,7 +146,7 @@ def test_the_base_may_be_the_best(tiny: dict[str, object]) -> None:
     assert "none was better than the base" in result.sentence
 
 
-@pytest.mark.parametrize("over", ["blank_rate=0.1..0.1000001", "learning_rate=0.002..0.0020001"])
+@pytest.mark.parametrize("over", ["token_dropout=0.1..0.1000001", "learning_rate=0.002..0.0020001"])
 def test_search_excludes_control_outside_search_space(tiny: dict[str, object], over: str) -> None:
     """A share of blanks that was left open, and a rate below the range; of such ranges one trial is
     all there is."""

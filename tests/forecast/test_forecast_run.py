@@ -126,7 +126,7 @@ def test_forecast_interval_is_wider_with_fewer_steps(unfinished: Path, tmp_path:
 def test_forecast_reports_observed_overfitting(unfinished: Path, tmp_path: Path) -> None:
     rising = with_losses(unfinished, tmp_path / "rising", {1: 3.0, 2: 3.5})
     forecast = forecast_run(rising)
-    assert forecast.overfits_at_epoch == 2
+    assert forecast.overfitting_from_epoch == 2
     assert forecast.expected_loss_reduction < 0
     assert "overfitting" in summarize_forecast(forecast)
     assert "more epochs will not help" in summarize_forecast(forecast)
@@ -152,7 +152,7 @@ def test_forecast_predicts_no_improvement_after_rising_loss(
     assert "The run went on after" not in summarize_forecast(forecast_run(fell, 2))
     losses = {1: 2.0, 2: 1.0, 3: 1.01, 4: 1.03}
     forecast = forecast_run(with_losses(tmp_path / "run", tmp_path / "rose", losses), 2)
-    assert forecast.overfits_at_epoch == 3
+    assert forecast.overfitting_from_epoch == 3
     assert forecast.expected_loss_reduction <= 0
     said = summarize_forecast(forecast)
     assert "after epoch 2, its best" in said
@@ -162,7 +162,7 @@ def test_forecast_predicts_no_improvement_after_rising_loss(
     assert any("continued from  epoch 2, the best" in line for line in lines)
     assert not any("continued from" in line for line in forecast_lines(forecast_run(fell, 2)))
     hopeful = msgspec.structs.replace(
-        forecast_run(fell, 2), expected_loss_reduction=0.5, overfits_at_epoch=None
+        forecast_run(fell, 2), expected_loss_reduction=0.5, overfitting_from_epoch=None
     )
     assert "No overfitting is foreseen" in summarize_forecast(hopeful)
     assert "foreseen" not in summarize_forecast(

@@ -63,6 +63,6 @@ def astray(text_file: Path, tmp_path_factory: pytest.TempPathFactory, own_cache:
         "seq_len": 16, "batch_size": 8, "epoch": 3, "tokenizer": "char", "optimizer": "adamw",
         "learning_rate": {1: 0.01, 2: 2.0}, "gradient_clip": 0.0, "dropout_rate": 0.1,
         "label_smoothing": 0.1, "weight_decay": 0.0, "warmup_steps": 0, "precision": "float32",
-        "rescue": "off",
+        "divergence_rollback": "off",
     })  # fmt: skip
     return folder

@@ -129,11 +129,13 @@ def smoothing_floor(share: float, vocabulary: int) -> float:
 @pytest.mark.parametrize(
     ("name", "phrase"),
     [
-        ("bad_initialisation", f"max |u| ≤ {activations.DEAD_UNIT_THRESHOLD:g} · rms"),
+        ("bad_initialization", f"max |u| ≤ {activations.DEAD_UNIT_THRESHOLD:g} · rms"),
         (
-            "bad_initialisation",
-            "for 2,048 tokens it stands for logits that scatter by s = "
-            f"{math.sqrt(2 * (bad_initialization.FAR_OFF - 1) * math.log(2048)):.1f}",
+            "bad_initialization",
+            (
+                "for 2,048 tokens it stands for logits that scatter by s = "
+                f"{math.sqrt(2 * (bad_initialization.FAR_OFF - 1) * math.log(2048)):.1f}"
+            ),
         ),
         ("bad_schedule", f"u / {lr_schedule.WSD_DECAY_FRACTION:g}"),
         ("bad_schedule", f"over a {({0.05: 'twentieth'})[recipe.WARMUP_FRACTION]}"),
@@ -146,25 +148,31 @@ def smoothing_floor(share: float, vocabulary: int) -> float:
         ("diverged", f"for {rollback.SPIKE_PATIENCE_STEPS} steps in a row"),
         (
             "diverged",
-            f"max({rollback.SPIKE_DEVIATIONS:g} σ, (ln V − m) / 2, {rollback.MIN_SPIKE_NATS:g} nat)",
+            (
+                f"max({rollback.SPIKE_DEVIATIONS:g} σ, (ln V − m) / 2, {rollback.MIN_SPIKE_NATS:g}"
+                " nat)"
+            ),
         ),
-        ("duplicates", f"{exact_overlap.MIN_MATCH_TOKENS}, or more"),
-        ("duplicates", f"under {exact_overlap.MIN_COPY_BYTES} bytes"),
-        ("duplicates", f"From {duplicate_data.MIN_DUPLICATE_FRACTION:g} on"),
-        ("leakage", f"overlap · {data_leakage.MEMORIZATION_NATS:g} nat"),
-        ("leakage", f"From {data_leakage.MIN_OVERLAP_FRACTION:g} on"),
-        ("leakage", f"n is {exact_overlap.MIN_MATCH_TOKENS}"),
-        ("leakage", f"some {fuzzy_overlap.SEGMENT_SIZE} words is nearly a copy"),
-        ("leakage", f"if {fuzzy_overlap.MIN_MATCH_FRACTION:.0%} of its runs".replace("%", " %")),
+        ("duplicate_data", f"{exact_overlap.MIN_MATCH_TOKENS}, or more"),
+        ("duplicate_data", f"under {exact_overlap.MIN_COPY_BYTES} bytes"),
+        ("duplicate_data", f"From {duplicate_data.MIN_DUPLICATE_FRACTION:g} on"),
+        ("data_leakage", f"overlap · {data_leakage.MEMORIZATION_NATS:g} nat"),
+        ("data_leakage", f"From {data_leakage.MIN_OVERLAP_FRACTION:g} on"),
+        ("data_leakage", f"n is {exact_overlap.MIN_MATCH_TOKENS}"),
+        ("data_leakage", f"some {fuzzy_overlap.SEGMENT_SIZE} words is nearly a copy"),
+        (
+            "data_leakage",
+            f"if {fuzzy_overlap.MIN_MATCH_FRACTION:.0%} of its runs".replace("%", " %"),
+        ),
         ("learning_rate_too_low", f"≈ {optimizers.MUON_LR_MULTIPLIER:g} η"),
         ("model_too_small", f"D ≈ {model_too_small.MUCH_TEXT:g} · N"),
         (
             "noise_floor",
             f"at least {verdict.MOSTLY_RANDOM_FRACTION:g} of that of token frequencies",
         ),
-        ("over_regularised", f"η is {optimizers.MUON_LR_MULTIPLIER:g} times the `learning_rate`"),
-        ("over_regularised", f"`weight_decay = {over_regularized.LITTLE_DECAY:g}`"),
-        ("over_regularised", f"V = 2,048 is {smoothing_floor(0.1, 2048):.2f} nats"),
+        ("over_regularized", f"η is {optimizers.MUON_LR_MULTIPLIER:g} times the `learning_rate`"),
+        ("over_regularized", f"`weight_decay = {over_regularized.LITTLE_DECAY:g}`"),
+        ("over_regularized", f"V = 2,048 is {smoothing_floor(0.1, 2048):.2f} nats"),
         ("too_little_data", f"{too_little_data.MAX_EFFECTIVE_REPETITIONS:g} fitted to small ones"),
         ("too_little_data", f"`dropout_rate = {too_little_data.DROPOUT:g}`"),
         ("too_little_data", f"at most {({8: 'eight'})[too_little_data.MAX_MORE]} times"),
@@ -208,7 +216,7 @@ def test_cause_page_shows_diagnosis_of_a_run(
     trial = {
         "metric": "validation_loss", "change": "3 times the learning rate", "control": 4.0,
         "treated": 3.5, "gain": 0.5, "ci95": [0.4, 0.6], "p_holm": 0.001, "seeds": 3, "tokens": 9,
-        "share_of_run": 1.0, "seconds": 2.0, "cost_factor": 1.0,
+        "run_fraction": 1.0, "seconds": 2.0, "cost_factor": 1.0,
     }  # fmt: skip
     finding = {
         "cause": name, "probability": 0.93, "evidence": [], "remedy": "raise it",
@@ -216,7 +224,7 @@ def test_cause_page_shows_diagnosis_of_a_run(
     }  # fmt: skip
     content = {
         "run": str(run), "verdict": name, "probability": 0.93, "causes": [finding],
-        "ruled_out": [{"cause": "leakage", "because": "nothing of it stands in training"}],
+        "ruled_out": [{"cause": "data_leakage", "because": "nothing of it stands in training"}],
         "readings": [], "notes": [], "cost": {"seconds": 1.0, "fraction_of_run": 0.1},
     }  # fmt: skip
     (run / "diagnosis.json").write_text(json.dumps(content))
@@ -224,7 +232,10 @@ def test_cause_page_shows_diagnosis_of_a_run(
     for part in ("confidence 0.93", "3 times the learning rate ends 0.500 nats better",
                  "(95 %: 0.400 to 0.600)", "`learning_rate = 0.003`"):  # fmt: skip
         assert part in said
-    assert "ruled it out: nothing of it stands in training" in explain("leakage", "--run", run).out
+    assert (
+        "ruled it out: nothing of it stands in training"
+        in explain("data_leakage", "--run", run).out
+    )
     assert "says nothing of it" in explain("diverged", "--run", run).out
     (run / "diagnosis.json").write_text("{")
     done = explain(name, "--run", run)

@@ -29,7 +29,7 @@ def trial(gain: float, change: str = "twice the width", counts: bool = True) -> 
     return {
         "metric": "validation_loss", "change": change, "control": 4.0, "treated": 4.0 - gain,
         "gain": gain, "ci95": [gain - 0.05, gain + 0.05], "p_holm": 0.5, "seeds": 3, "tokens": 9,
-        "share_of_run": 1.0, "seconds": 2.0, "cost_factor": 1.0,
+        "run_fraction": 1.0, "seconds": 2.0, "cost_factor": 1.0,
         "counts": counts,
     }  # fmt: skip
 
@@ -210,7 +210,7 @@ def test_checklist_uses_effect_at_equal_time(diagnosed: Path) -> None:
     file = diagnosed / "diagnosis.json"
     content = json.loads(file.read_text())
     for equal, answer in ((0.2, "no"), (-0.2, "yes")):
-        content["ruled_out"][1]["trial"] = trial(0.4) | {"gain_at_equal_time": equal}
+        content["ruled_out"][1]["trial"] = trial(0.4) | {"loss_reduction_at_equal_time": equal}
         file.write_text(json.dumps(content))
         assert answer_checklist(diagnosed).answers[0].answer == answer
 

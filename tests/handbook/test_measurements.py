@@ -92,8 +92,10 @@ def format_like(value: float, number: str) -> str:
 def test_quotes_are_read_as_they_are_meant() -> None:
     text = "Real: update ratio 0.025 in `a.json`, the first, 170 in\n`b.json`; steps -5 in `a.json`"
     assert list(quoted(text)) == [
-        ("update_ratio", "0.025", "a"), ("update_ratio", "170", "b"), ("steps", "-5", "a"),
-    ]  # fmt: skip
+        ("update_to_weight_ratio", "0.025", "a"),
+        ("update_to_weight_ratio", "170", "b"),
+        ("steps", "-5", "a"),
+    ]
     assert [format_like(0.0253, "0.025"), float(format_like(166, "170"))] == ["0.025", 170]
     assert float(format_like(176, "170")) != 170
 

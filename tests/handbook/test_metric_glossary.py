@@ -48,7 +48,12 @@ def diagnosed(
 
 
 def test_every_metric_has_a_page(measurements: dict[str, Measurement]) -> None:
-    assert {"attention_logit", "dead_units", "rare_loss", "noise_scale"} <= measurements.keys()
+    assert {
+        "max_attention_logit",
+        "dead_unit_fraction",
+        "rare_token_loss_fraction",
+        "gradient_noise_scale",
+    } <= measurements.keys()
     pages = {
         reading: page for page, page_metrics in PAGE_METRICS.items() for reading in page_metrics
     }
@@ -90,4 +95,4 @@ def test_metric_page_reports_missing_measurement(diagnosed: Path, tmp_path: Path
     shutil.copytree(diagnosed, copy)
     whole = json.loads((copy / "diagnosis.json").read_text())
     (copy / "diagnosis.json").write_text(json.dumps(whole | {"readings": []}))
-    assert "did not measure it" in (describe_run("dead_units", read_run(copy)) or "")
+    assert "did not measure it" in (describe_run("dead_unit_fraction", read_run(copy)) or "")

@@ -56,11 +56,15 @@ def rates(raw: Raw) -> list[str]:
     ratios = medians(raw)
     return [
         f"Over {len(used):,} updates",
-        f"began at {format_significant(used[0])}, was {format_significant(max(used))} at most and "
-        f"{format_significant(used[-1])} at the end",
-        f"{format_significant(statistics.median(ratios.values()))} of its size (median of {len(ratios)} "
-        f"matrices, from {format_significant(min(ratios.values()))} to "
-        f"{format_significant(max(ratios.values()))})",
+        (
+            f"began at {format_significant(used[0])}, was {format_significant(max(used))} at most"
+            f" and {format_significant(used[-1])} at the end"
+        ),
+        (
+            f"{format_significant(statistics.median(ratios.values()))} of its size (median of"
+            f" {len(ratios)} matrices, from {format_significant(min(ratios.values()))} to"
+            f" {format_significant(max(ratios.values()))})"
+        ),
         f"{clipped:.1%} of the updates" if 0 < clipped < 0.1 else f"{clipped:.0%} of the updates",
         f"--learning-rate {format_significant(3 * max(used))}",
     ]
@@ -70,7 +74,7 @@ def medians(raw: Raw) -> dict[str, float]:
     ratios_by_name: dict[str, list[float]] = {}
     late = [m for m in raw.of("matrices") if m["step"] > raw.config["warmup_steps"]]
     for record in late:
-        for name, ratio in record["update_ratio"].items():
+        for name, ratio in record["update_to_weight_ratio"].items():
             if record["weight_rms"][name]:
                 ratios_by_name.setdefault(name, []).append(ratio)
     assert ratios_by_name
@@ -171,12 +175,16 @@ def best(raw: Raw) -> dict[str, Any]:
 
 
 def describe_baselines(raw: Raw) -> list[str]:
-    baselines, reached = raw.summary["loss_ladder"], best(raw)["validation_loss"]
+    baselines, reached = raw.summary["ngram_baselines"], best(raw)["validation_loss"]
     return [
-        f"guessing {baselines['uniform']:.3f}, single tokens {baselines['unigram']:.3f}, pairs of tokens "
-        f"{baselines['bigram']:.3f}",
-        f"reached {reached:.3f}, which is {abs(baselines['bigram'] - reached):.3f} "
-        f"{'below' if reached <= baselines['bigram'] else 'above'} the pairs",
+        (
+            f"guessing {baselines['uniform']:.3f}, single tokens {baselines['unigram']:.3f}, pairs"
+            f" of tokens {baselines['bigram']:.3f}"
+        ),
+        (
+            f"reached {reached:.3f}, which is {abs(baselines['bigram'] - reached):.3f} "
+            f"{'below' if reached <= baselines['bigram'] else 'above'} the pairs"
+        ),
     ]
 
 
@@ -190,7 +198,7 @@ def loss(raw: Raw) -> list[str]:
 
 
 def perplexity(raw: Raw) -> list[str]:
-    baselines = raw.summary["loss_ladder"]
+    baselines = raw.summary["ngram_baselines"]
     return [
         f"among {math.exp(best(raw)['validation_loss']):,.1f} tokens",
         f"pairs comes to {math.exp(baselines['bigram']):,.1f}",
@@ -208,7 +216,7 @@ def accuracy(raw: Raw) -> list[str]:
 
 
 def overlap(raw: Raw) -> str:
-    part = raw.info["corpus"]["overlap_share"]
+    part = raw.info["corpus"]["contamination_fraction"]
     return f"{part:.1%} of the held-out" if 0 < part < 0.1 else f"{part:.0%} of the held-out"
 
 
@@ -220,7 +228,7 @@ def entropy(raw: Raw) -> list[str]:
 
 
 def text_bits(raw: Raw) -> list[str]:
-    baselines = raw.summary["loss_ladder"]
+    baselines = raw.summary["ngram_baselines"]
     bits = {k: v / math.log(2) / per_token(raw) for k, v in baselines.items()}
     return [
         f"(`{raw.config['tokenizer']}`, {raw.config['vocab_size']} tokens)",
@@ -239,8 +247,10 @@ def epochs(raw: Raw) -> list[str]:
     after = (
         "what more epochs would do was not seen"
         if last is lowest
-        else f"{last['validation_loss'] - lowest['validation_loss']:.3f} higher by epoch "
-        f"{last['epoch']}"
+        else (
+            f"{last['validation_loss'] - lowest['validation_loss']:.3f} higher by epoch "
+            f"{last['epoch']}"
+        )
     )
     return [*lines, f"that of epoch {lowest['epoch']}, ", after]
 
@@ -256,7 +266,10 @@ def describe_validation(raw: Raw) -> list[str]:
 def regularisation(raw: Raw) -> list[str]:
     last = raw.of("epoch")[-1]
     return [
-        f"dropout {raw.config['dropout_rate']:g}, blanked tokens {raw.config['blank_rate']:g} and",
+        (
+            f"dropout {raw.config['dropout_rate']:g}, blanked tokens"
+            f" {raw.config['token_dropout']:g} and"
+        ),
         f"label smoothing {raw.config['label_smoothing']:g}",
         f"training loss of {last['loss_end']:.3f}",
         f"validation loss of {last['validation_loss']:.3f}",
@@ -267,9 +280,10 @@ def regularisation(raw: Raw) -> list[str]:
 def checkpoint(raw: Raw) -> list[str]:
     assert raw.summary["finished"]
     return [
-        f"{len(raw.of('saved'))} checkpoints", f"`descend continue {raw.folder}`",
+        f"{len(raw.of('saved'))} checkpoints",
+        f"`descend continue {raw.folder}`",
         f"epoch {best(raw)['epoch']} (update {best(raw)['step']}",
-    ]  # fmt: skip
+    ]
 
 
 def seed(raw: Raw) -> list[str]:
@@ -286,8 +300,10 @@ def parameters(raw: Raw) -> list[str]:
     return [
         f"{total:,} parameters: {tables(raw):,} ({tables(raw) / total:.0%}) in the tables",
         f"{format_significant(total / tokens)} parameters for each token",
-        f"{raw.config['num_layers']} blocks (width {raw.config['embed_dim']}, feed-forward "
-        f"{raw.config['ff_dim']})",
+        (
+            f"{raw.config['num_layers']} blocks (width {raw.config['embed_dim']}, feed-forward "
+            f"{raw.config['ff_dim']})"
+        ),
     ]
 
 
@@ -304,7 +320,7 @@ def heads(raw: Raw) -> list[str]:
     return [
         f"each of {raw.config['num_layers']} layers had {count} heads of size "
         f"{raw.config['embed_dim'] // count}",
-        f"{raw.summary['loss_ladder']['bigram']:.3f}", f"{best(raw)['validation_loss']:.3f}",
+        f"{raw.summary['ngram_baselines']['bigram']:.3f}", f"{best(raw)['validation_loss']:.3f}",
     ]  # fmt: skip
 
 
@@ -324,8 +340,10 @@ def architecture(raw: Raw) -> list[str]:
 def machine(raw: Raw) -> list[str]:
     how = raw.info["execution"]
     return [
-        f"in {how['precision']} on {how['device']} ({how['processor']}) with {how['threads']} "
-        "thread",
+        (
+            f"in {how['precision']} on {how['device']} ({how['processor']}) with {how['threads']} "
+            "thread"
+        ),
         f"{raw.summary['tokens_per_second']:,.0f} tokens a second",
     ]
 
@@ -348,8 +366,10 @@ def threads(raw: Raw) -> list[str]:
 
 def parts(raw: Raw) -> list[str]:
     return [
-        f"{raw.config['batch_size']} sequences was computed in "
-        f"{raw.config['gradient_accumulation']} part",
+        (
+            f"{raw.config['batch_size']} sequences was computed in "
+            f"{raw.config['gradient_accumulation_steps']} part"
+        ),
         f"{raw.summary['tokens_per_second']:,.0f} tokens a second",
     ]
 
@@ -374,7 +394,7 @@ def memory(raw: Raw) -> list[str]:
 
 
 def copied(raw: Raw) -> list[str]:
-    part = raw.info["corpus"]["overlap_share"]
+    part = raw.info["corpus"]["contamination_fraction"]
     return [f"{part:.0%} of the held-out tokens", f"--seed {raw.config['seed'] + 1}"]
 
 
@@ -387,17 +407,17 @@ EXPECTED: dict[str, Expected] = {
     ),
     "num_heads": heads,
     **dict.fromkeys(("max_seq_len", "seq_len"), context),
-    **dict.fromkeys(("dropout_rate", "blank_rate", "label_smoothing"), regularisation),
+    **dict.fromkeys(("dropout_rate", "token_dropout", "label_smoothing"), regularisation),
     **dict.fromkeys(("batch_size", "epoch_and_step", "max_steps", "minutes"), updates),
     **dict.fromkeys(("epoch", "overfitting", "underfitting", "validation"), epochs),
     **dict.fromkeys(("optimizer", "adamw", "muon"), optimizer),
     **dict.fromkeys(("schedule", "constant", "linear", "cosine", "wsd", "piecewise"), schedule),
     **dict.fromkeys(("gradient_clip", "gradient_norm"), gradients),
-    **dict.fromkeys(("rescue", "loss_rise"), describe_rollbacks),
+    **dict.fromkeys(("divergence_rollback", "max_loss_increase"), describe_rollbacks),
     "first_loss": first,
     "memorise": memory,
-    "overlap": copied,
-    **dict.fromkeys(("gradient_accumulation", "activation_checkpointing"), parts),
+    "exact_contamination_fraction": copied,
+    **dict.fromkeys(("gradient_accumulation_steps", "activation_checkpointing"), parts),
     **dict.fromkeys(("precision", "device"), machine),
     "attention": attention,
     "compile": compiling,
@@ -410,7 +430,7 @@ EXPECTED: dict[str, Expected] = {
     "gradient_descent": descent,
     "loss": loss,
     "nats": loss,
-    "loss_ladder": describe_baselines,
+    "ngram_baselines": describe_baselines,
     "perplexity": perplexity,
     "accuracy": accuracy,
     "entropy": entropy,

@@ -79,11 +79,11 @@ def test_zero_initialized_matrix_skips_first_update_ratio(trained: Path) -> None
     first, second = run.matrices[:2]
     zero = [name for name, rms in first.weight_rms.items() if rms == 0]
     # An update of a matrix of zeros is endlessly large beside it; no median may show that.
-    assert max(first.update_ratio[name] for name in zero) > 1e4
+    assert max(first.update_to_weight_ratio[name] for name in zero) > 1e4
     whole = replace(run, records=[*run.steps, first, second], config=warmed_up(run.config, 999))
     for name, ratio in whole.update_ratios.items():
-        both = (first.update_ratio[name] + second.update_ratio[name]) / 2
-        assert ratio == pytest.approx(second.update_ratio[name] if name in zero else both)
+        both = (first.update_to_weight_ratio[name] + second.update_to_weight_ratio[name]) / 2
+        assert ratio == pytest.approx(second.update_to_weight_ratio[name] if name in zero else both)
 
 
 def test_ratios_of_the_warmup_do_not_count(trained: Path) -> None:
@@ -92,7 +92,7 @@ def test_ratios_of_the_warmup_do_not_count(trained: Path) -> None:
     assert steps[:3] == [1, 26, 51]
     late = replace(run, config=warmed_up(run.config, 26))
     for name, ratio in late.update_ratios.items():
-        ratios = [m.update_ratio[name] for m in run.matrices[2:]]
+        ratios = [m.update_to_weight_ratio[name] for m in run.matrices[2:]]
         assert ratio == pytest.approx(statistics.median(ratios))
 
 

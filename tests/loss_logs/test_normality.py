@@ -152,4 +152,4 @@ def test_a_late_first_entry_rules_out_no_initialization(tmp_path: Path) -> None:
     rows = [f"step {s}: loss {fall(s):.4f}" for s in range(10, 2001, 10)]
     path.write_text("\n".join(rows))
     ruled_out = {r.cause for r in diagnose_log(path, vocab_size=20_000).ruled_out}
-    assert "bad_initialisation" not in ruled_out
+    assert "bad_initialization" not in ruled_out

@@ -94,7 +94,7 @@ def test_without_validation_nothing_is_called_healthy(tmp_path: Path) -> None:
 
 def test_a_vocabulary_tells_where_a_curve_must_begin() -> None:
     right = diagnose_log(SAMPLES / "nanogpt_overfitting.txt", vocab_size=65)
-    assert "bad_initialisation" in {r.cause for r in right.ruled_out}
+    assert "bad_initialization" in {r.cause for r in right.ruled_out}
     wrong = diagnose_log(SAMPLES / "nanogpt_overfitting.txt", vocab_size=20)
     assert any("more than guessing" in note for note in wrong.warnings)
     with pytest.raises(ConfigError, match="vocab_size"):
@@ -253,7 +253,7 @@ def test_late_log_does_not_rule_out_bad_initialization(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("step,loss\n" + "\n".join(rows) + "\n")
     diagnosis = diagnose_log(path, vocab_size=5000)
-    assert "bad_initialisation" not in {r.cause for r in diagnosis.ruled_out}
+    assert "bad_initialization" not in {r.cause for r in diagnosis.ruled_out}
 
 
 def test_a_failed_trainer_state_holds_nan(tmp_path: Path) -> None:

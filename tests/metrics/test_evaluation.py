@@ -75,8 +75,8 @@ def test_matrix_watch_measures_the_last_step() -> None:
     with torch.no_grad():
         model.head.weight.mul_(1.01)
     record = watch.after(model, 7)
-    assert record.update_ratio["token_embedding.weight"] == pytest.approx(0.01, rel=1e-3)
-    assert record.update_ratio["blocks.0.ff.up.weight"] == 0.0
+    assert record.update_to_weight_ratio["token_embedding.weight"] == pytest.approx(0.01, rel=1e-3)
+    assert record.update_to_weight_ratio["blocks.0.ff.up.weight"] == 0.0
     gradient = model.blocks[0].ff.up.weight.grad  # type: ignore[union-attr, union-attr]
     assert record.gradient_rms["blocks.0.ff.up.weight"] == pytest.approx(
         gradient.square().mean().sqrt().item()

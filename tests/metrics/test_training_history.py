@@ -31,8 +31,8 @@ def test_update_ratio_is_max_of_later_medians() -> None:
         WeightUpdateStats(n, {}, {}, {"a": r, "b": 2 * r, "c": 9.0})
         for n, r in enumerate([5.0, 1.0, 2.0])
     ]
-    assert training_history.update_ratio(made) == 4.0
-    assert training_history.update_ratio(made[:1]) is None
+    assert training_history.update_to_weight_ratio(made) == 4.0
+    assert training_history.update_to_weight_ratio(made[:1]) is None
 
 
 def test_clipped_fraction_counts_clipped_steps() -> None:

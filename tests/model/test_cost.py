@@ -118,9 +118,13 @@ def test_memory_follows_the_configuration() -> None:
     assert parts.optimizer == 2 * parts.weights
     assert training_memory(config, shape) == parts.total
     for change in (
-        {"batch_size": 16}, {"seq_len": 64}, {"gradient_accumulation": 2}, {"optimizer": "muon"},
-        {"activation_checkpointing": True}, {"precision": "bfloat16"},
-    ):  # fmt: skip
+        {"batch_size": 16},
+        {"seq_len": 64},
+        {"gradient_accumulation_steps": 2},
+        {"optimizer": "muon"},
+        {"activation_checkpointing": True},
+        {"precision": "bfloat16"},
+    ):
         changed = make_config({"batch_size": 32, "optimizer": "adamw"} | change)
         assert training_memory(changed, shape) < parts.total
     assert training_memory(config.model_copy(update={"dropout_rate": 0.1}), shape) > parts.total

@@ -151,7 +151,7 @@ def test_without_rescue_the_run_ends_before_it_saves_a_bad_number(
     from descend.training import trainer as module
 
     monkeypatch.setattr(module.TimeBudget, "is_due", lambda self: True)
-    keys = {"architecture": "modern", "rescue": "off", "vocab_size": 400, "threads": 1}
+    keys = {"architecture": "modern", "divergence_rollback": "off", "vocab_size": 400, "threads": 1}
     job = create_run(make_config(tiny | keys), Path("run"))
 
     def carry() -> None:

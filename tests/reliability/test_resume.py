@@ -88,13 +88,23 @@ def list_events(folder: Path) -> list[tuple[object, ...]]:
 
 SETTINGS = [
     {"architecture": "modern", "optimizer": "muon", "dropout_rate": 0.2},
-    {"architecture": "gpt", "optimizer": "muon", "gradient_accumulation": 2, "dropout_rate": 0.1},
-    {"architecture": "modern", "optimizer": "adamw", "gradient_accumulation": 2},
+    {
+        "architecture": "gpt",
+        "optimizer": "muon",
+        "gradient_accumulation_steps": 2,
+        "dropout_rate": 0.1,
+    },
+    {"architecture": "modern", "optimizer": "adamw", "gradient_accumulation_steps": 2},
     {"architecture": "gpt", "optimizer": "adamw", "dropout_rate": 0.2, "schedule": "cosine"},
-    {"architecture": "modern", "optimizer": "muon", "precision": "bfloat16",
-     "activation_checkpointing": True, "dropout_rate": 0.1},
+    {
+        "architecture": "modern",
+        "optimizer": "muon",
+        "precision": "bfloat16",
+        "activation_checkpointing": True,
+        "dropout_rate": 0.1,
+    },
     {"architecture": "gpt", "optimizer": "adamw", "precision": "float16"},
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: "-".join(map(str, s.values())))

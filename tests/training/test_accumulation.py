@@ -34,7 +34,7 @@ def test_parts_add_up_to_the_whole(
     whole, loss, accuracy = gradients(tiny)
     for parts in (2, 3, 4, batch_size):
         gradients_by_name, part_loss, part_accuracy = gradients(
-            tiny | {"gradient_accumulation": parts}
+            tiny | {"gradient_accumulation_steps": parts}
         )
         assert part_loss == pytest.approx(loss, abs=1e-5)
         assert part_accuracy == accuracy
@@ -59,18 +59,20 @@ def test_gradient_accumulation_is_minimal_for_available_memory(
 ) -> None:
     config = make_config(tiny | {"batch_size": 8, "seq_len": 16, "max_seq_len": 16})
     shape = create_run(config, Path("run")).shape
-    room = training_memory(config.model_copy(update={"gradient_accumulation": 4}), shape)
+    room = training_memory(config.model_copy(update={"gradient_accumulation_steps": 4}), shape)
     monkeypatch.setattr(memory, "available_memory_bytes", lambda: room)
     job = create_run(config, Path("run"))
-    assert job.plan.config.gradient_accumulation == 4
-    assert job.info.resolved_config["gradient_accumulation"] == 4  # so a resumed run has it too
-    assert job.info.requested_config["gradient_accumulation"] is None
+    assert job.plan.config.gradient_accumulation_steps == 4
+    assert (
+        job.info.resolved_config["gradient_accumulation_steps"] == 4
+    )  # so a resumed run has it too
+    assert job.info.requested_config["gradient_accumulation_steps"] is None
     assert any("in 4 parts" in note for note in job.warnings)
     monkeypatch.setattr(
         memory, "available_memory_bytes", lambda: 2 * training_memory(config, shape)
     )
     job = create_run(config, Path("run"))
-    assert job.plan.config.gradient_accumulation == 1
+    assert job.plan.config.gradient_accumulation_steps == 1
     assert not any("parts" in note for note in job.warnings)
     monkeypatch.setattr(memory, "available_memory_bytes", lambda: 1000)
     with pytest.raises(OutOfMemoryError):
@@ -83,13 +85,15 @@ def test_gradient_accumulation_grows_after_out_of_memory(
     honest = autotune.time_training_step
 
     def small(way: Any, config: RunConfig, *rest: Any, **more: Any) -> tuple[float, float]:
-        if config.batch_size / (config.gradient_accumulation or 1) > 2:
+        if config.batch_size / (config.gradient_accumulation_steps or 1) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return honest(way, config, *rest, **more)
 
     monkeypatch.setattr(autotune, "time_training_step", small)
     job = create_run(make_config(tiny | {"batch_size": 7}), Path("run"))
-    assert job.plan.config.gradient_accumulation == 4
+    assert job.plan.config.gradient_accumulation_steps == 4
     assert any("in 4 parts" in note for note in job.warnings)
-    with pytest.raises(OutOfMemoryError, match="set gradient_accumulation to 7"):
-        create_run(make_config(tiny | {"batch_size": 7, "gradient_accumulation": 1}), Path("run"))
+    with pytest.raises(OutOfMemoryError, match="set gradient_accumulation_steps to 7"):
+        create_run(
+            make_config(tiny | {"batch_size": 7, "gradient_accumulation_steps": 1}), Path("run")
+        )

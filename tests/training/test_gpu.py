@@ -45,7 +45,7 @@ def losses(job: TrainingRun, **how: object) -> list[float]:
 @pytest.fixture(params=["adamw", "muon"])
 def job(request: pytest.FixtureRequest, tiny: Tiny) -> TrainingRun:
     return create_run(make_config(tiny | {
-        "optimizer": request.param, "dropout_rate": 0.2, "blank_rate": 0.1, "epoch": 9,
+        "optimizer": request.param, "dropout_rate": 0.2, "token_dropout": 0.1, "epoch": 9,
         "learning_rate": {"adamw": 1e-3, "muon": 1e-4}[request.param],
     }), Path("run"))  # fmt: skip
 
@@ -66,7 +66,7 @@ def test_cuda_graph_matches_eager_with_dropout(job: TrainingRun, precision: str)
 @pytest.mark.parametrize("replayed", [False, True])
 def test_compiled_code_learns_the_same(tiny: Tiny, uses_cuda_graph: bool) -> None:
     torch._dynamo.reset()
-    job = create_run(make_config(tiny | {"blank_rate": 0.0, "epoch": 9, "learning_rate": 1e-4}),
+    job = create_run(make_config(tiny | {"token_dropout": 0.0, "epoch": 9, "learning_rate": 1e-4}),
                   Path("run"))  # fmt: skip
     plainly = losses(job, precision="bfloat16")
     compiled = losses(job, precision="bfloat16", compiled=True, replayed=uses_cuda_graph)
@@ -83,7 +83,7 @@ def test_the_engine_tries_to_replay_where_it_may(tiny: Tiny) -> None:
     assert len(choice.seconds_per_token) == len(executions)
     assert autotune_execution(config, job.shape, job.plan.batches) == choice
     for key, value in (
-        ("compile", "off"), ("gradient_accumulation", 2), ("activation_checkpointing", True)
+        ("compile", "off"), ("gradient_accumulation_steps", 2), ("activation_checkpointing", True)
     ):  # fmt: skip
         assert not supports_cuda_graphs(make_config(tiny | {key: value}), "cuda")
 
@@ -126,7 +126,7 @@ def test_oversized_gpu_batch_uses_gradient_accumulation(tiny: Tiny) -> None:
     torch.cuda.set_per_process_memory_fraction(2**30 / whole)
     try:
         job = create_run(make_config(tiny | large), Path("run"))
-        parts = job.plan.config.gradient_accumulation
+        parts = job.plan.config.gradient_accumulation_steps
         assert parts is not None
         assert parts > 1
         assert any(f"in {parts} parts" in note for note in job.warnings)

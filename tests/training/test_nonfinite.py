@@ -40,7 +40,7 @@ def until_it_breaks(
 def test_excessive_learning_rate_reports_divergence_step(tiny: Tiny, optimizer: str) -> None:
     tiny |= {"learning_rate": 10.0, "gradient_clip": 0.0, "schedule": "constant", "epoch": 20,
              "warmup_steps": 0, "optimizer": optimizer, "architecture": "gpt",
-             "precision": "float16", "rescue": "off"}  # fmt: skip
+             "precision": "float16", "divergence_rollback": "off"}  # fmt: skip
     error = until_it_breaks(create_run(make_config(tiny), Path("run")))
     assert error.exit_code == 1
     assert "step " in error.location or "epoch " in error.location
@@ -55,7 +55,7 @@ def test_excessive_learning_rate_reports_divergence_step(tiny: Tiny, optimizer: 
 def test_divergence_names_first_bad_parameter_and_preserves_checkpoints(
     tiny: Tiny, place: str
 ) -> None:
-    tiny |= {"epoch": 1, "rescue": "off"}
+    tiny |= {"epoch": 1, "divergence_rollback": "off"}
     job = create_run(make_config(tiny), Path("run"))
     names = [name for name, p in job.state.model.named_parameters() if p.ndim == 2]
     name = names[0] if place == "first" else names[-1]
@@ -70,7 +70,7 @@ def test_divergence_names_first_bad_parameter_and_preserves_checkpoints(
 
 
 def test_diverged_run_resumes_from_earlier_checkpoint(tiny: Tiny) -> None:
-    tiny |= {"epoch": 1, "rescue": "off"}
+    tiny |= {"epoch": 1, "divergence_rollback": "off"}
     job = create_run(make_config(tiny), Path("run"))
     # The very first record: no step has been made, so nothing bad can have been saved.
     error = until_it_breaks(job, spoil_at=0, where=next(iter(job.state.model.state_dict())))

@@ -91,7 +91,7 @@ def test_rollbacks_reduce_excessive_learning_rate_stepwise(tiny: Tiny) -> None:
     assert [e.epoch for e in summary.epochs] == [1, 2]
 
     with pytest.raises(DivergedError, match="a loss that exploded"):
-        list(run_training(job_of(tiny | ABSURD | {"rescue": "off"}, "off")))
+        list(run_training(job_of(tiny | ABSURD | {"divergence_rollback": "off"}, "off")))
     assert not read_rollbacks("off")
 
 
@@ -121,7 +121,7 @@ def test_rollback_skips_batches_since_last_finite_state(tiny: Tiny, precision: s
 
 def test_rollback_setting_does_not_change_stable_run(tiny: Tiny) -> None:
     for name in ("on", "off"):
-        for _ in run_training(job_of(tiny | {"rescue": name}, name)):
+        for _ in run_training(job_of(tiny | {"divergence_rollback": name}, name)):
             pass
     assert not read_rollbacks("on")
     assert model_hash("on") == model_hash("off")
@@ -227,16 +227,17 @@ def test_noisy_loss_is_not_divergence(tiny: Tiny) -> None:
 
 @pytest.mark.parametrize(("given", "taken"), [("off", "off"), (False, "off"), (True, "on")])
 def test_rollback_setting_accepts_yaml_booleans(given: object, taken: str) -> None:
-    assert make_config({"rescue": given}).divergence_rollback == taken
+    assert make_config({"divergence_rollback": given}).divergence_rollback == taken
 
 
 def test_trial_disables_rollback_and_preserves_key(tiny: Tiny) -> None:
     on, off = (
-        make_trial_spec(make_config(tiny | {"rescue": word}), steps=5) for word in ("on", "off")
+        make_trial_spec(make_config(tiny | {"divergence_rollback": word}), steps=5)
+        for word in ("on", "off")
     )
     assert prepare_trial(on).config.divergence_rollback == "off"
     assert on.key == off.key
-    del on.config["rescue"]  # as an arm was before the key came
+    del on.config["divergence_rollback"]  # as an arm was before the key came
     assert on.key == off.key
 
 
@@ -250,10 +251,10 @@ def test_train_command_reports_and_disables_rollbacks(
     assert "step 2: a loss that ran away" in output.err
     assert "back to step 0, with gradients clipped at 1" in output.err
     assert "Training exploded" in output.out
-    assert command_line([*command, "--save-dir", "off", "--rescue", "off"]) == 1
+    assert command_line([*command, "--save-dir", "off", "--divergence-rollback", "off"]) == 1
     assert "ran away" not in capsys.readouterr().out
-    assert command_line([*command, "--save-dir", "no", "--rescue", "maybe"]) == 2
-    assert "rescue" in capsys.readouterr().err
+    assert command_line([*command, "--save-dir", "no", "--divergence-rollback", "maybe"]) == 2
+    assert "divergence_rollback" in capsys.readouterr().err
 
 
 def step(number: int, loss: float) -> Step:

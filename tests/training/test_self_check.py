@@ -52,9 +52,10 @@ def made(**changes: Any) -> Made:
     steps = plan.steps(1)
     rate = make_lr_schedule(config, config.warmup_steps or 0, steps, plan.epoch_at_step)
     train_plan = TrainPlan(config, execution, plan, 1, steps, rate, None)
-    return TrainState(
-        model, make_optimizers(model, config), make_grad_scaler(execution)
-    ), train_plan
+    return (
+        TrainState(model, make_optimizers(model, config), make_grad_scaler(execution)),
+        train_plan,
+    )
 
 
 def refused(words: str, ready: Made, loaded: dict[str, torch.Tensor] | None = None) -> None:
@@ -67,10 +68,21 @@ def refused(words: str, ready: Made, loaded: dict[str, torch.Tensor] | None = No
 
 @pytest.mark.parametrize("architecture", ["gpt", "modern"])
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-@pytest.mark.parametrize("changes", [
-    {}, {"precision": "bfloat16"}, {"precision": "float16"}, {"attention": "fused"},
-    {"label_smoothing": 0.3, "gradient_accumulation": 3, "blank_rate": 0.2, "gradient_clip": 0.0},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"precision": "bfloat16"},
+        {"precision": "float16"},
+        {"attention": "fused"},
+        {
+            "label_smoothing": 0.3,
+            "gradient_accumulation_steps": 3,
+            "token_dropout": 0.2,
+            "gradient_clip": 0.0,
+        },
+    ],
+)
 def test_a_sound_network_passes_and_no_bit_changes(
     architecture: str, optimizer: str, changes: dict[str, Any]
 ) -> None:

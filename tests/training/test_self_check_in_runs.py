@@ -35,7 +35,7 @@ SENTENCES = "".join(f"The {animal} sleeps.\n" for animal in ANIMALS)
     ("a" * 400, {"tokenizer": "byte", "batch_size": 1, "seq_len": 8, "architecture": "gpt"}),
     ("ab" * 300, {"tokenizer": "char", "seq_len": 2, "max_seq_len": 2, "architecture": "gpt",
                   "embed_dim": 9, "num_heads": 3}),
-    ("The same again.\n" * 60, {"seq_len": 4, "batch_size": 3, "gradient_accumulation": 3}),
+    ("The same again.\n" * 60, {"seq_len": 4, "batch_size": 3, "gradient_accumulation_steps": 3}),
     ("The same again.\n" * 60, {"learning_rate": {1: 1e-9, 7: 1e-3}, "schedule": "piecewise",
                                 "seq_len": 4, "warmup_steps": 50}),
     (SENTENCES, {"max_steps": 30, "seq_len": 4, "learning_rate": 10.0, "schedule": "cosine",

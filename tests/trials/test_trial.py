@@ -291,8 +291,8 @@ def test_evaluation_uses_the_same_tokens_for_every_context(tiny: dict[str, objec
 
 @pytest.mark.parametrize(
     ("budget", "where"),
-    [({"steps": 0}, "steps"), ({"train_share": 0.0}, "train_share"),
-     ({"train_share": 1.1}, "train_share"), ({"stop_at": -1}, "stop_at"),
+    [({"steps": 0}, "steps"), ({"train_fraction": 0.0}, "train_fraction"),
+     ({"train_fraction": 1.1}, "train_fraction"), ({"stop_at": -1}, "stop_at"),
      ({"evaluate_every": 0}, "evaluate_every")],
 )  # fmt: skip
 def test_invalid_trial_budget_is_rejected(

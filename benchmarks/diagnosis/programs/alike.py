@@ -34,7 +34,7 @@ for block in model.blocks:
     "weights_not_in_optimizer": {"two optimizers": STEPS["two optimizers"], "unused": {"optimizer": "\nused = [p for n, p in model.named_parameters() if 'spare' not in n]\noptimizer = torch.optim.Adam(used, lr=1e-3)\n", **NETWORKS["unused layer"]}},
     "step_never_called": {"eight calls": {"step": STEPS["parts over calls"]["step"].replace("= 4, 0", "= 8, 0")},
         "sixteen calls": {"step": STEPS["parts over calls"]["step"].replace("= 4, 0", "= 16, 0")}},
-    "schedule_misstepped": {"by epochs": STEPS["schedule by epochs"], "after the accumulation": {"schedule": WARMUP,
+    "scheduler_step_misplaced": {"by epochs": STEPS["schedule by epochs"], "after the accumulation": {"schedule": WARMUP,
         "step": STEPS["parts over calls"]["step"].replace("        optimizer.zero_grad()\n", "        optimizer.zero_grad()\n        scheduler.step()\n")},
         "plateau": {"schedule": "\nscheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=3)\n"}
         | swap("step", ("    optimizer.step()\n", "    optimizer.step()\n    scheduler.step(value.item())\n"))},
@@ -82,7 +82,7 @@ def step(batch):
     value.backward()
     optimizer.step()
 """}, "divided by count": STEPS["divided afterwards"]},
-    "loss_summed": {"sum over count": LOSSES["sum over count"], "afterwards": STEPS["divided afterwards"]},
+    "loss_not_averaged": {"sum over count": LOSSES["sum over count"], "afterwards": STEPS["divided afterwards"]},
     "softmax_before_cross_entropy": {"log-softmax": LOSSES["network returns log-probabilities"], "probabilities": LOSSES["network returns probabilities"],
         "smoothed": LOSSES["smoothed"], "log-softmax, then again": swap("model", ("return self.head(self.norm(x))", "return self.head(self.norm(x)).log_softmax(-1)"))},
     "decay_on_norms": {"torch's default": STEPS["adamw's defaults"], "no norms": NETWORKS["lstm"] | {"optimizer": "\noptimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1)\n"}},
@@ -97,9 +97,9 @@ def evaluate():
 """}},
     "attention_scale_missing": {"in the weights": NETWORKS["scale in the weights"], "before": NETWORKS["scaled queries"], "learned": NETWORKS["query-key norm"]},
     "positions_missing": {"distance": NETWORKS["bias by distance"], "rotary": NETWORKS["rotary"], "recurrent": NETWORKS["lstm"]},
-    "initialisation_symmetric": {"zero head and gates": NETWORKS["zero head and gates"], "orthogonal": {"make": "\nmodel = Model()\nfor m in model.modules():\n    if isinstance(m, nn.Linear):\n        nn.init.orthogonal_(m.weight)\n"}},
-    "initialisation_exploding": {"tied": NETWORKS["tied, as torch draws"], "large embedding": {"make": "\nmodel = Model()\nnn.init.normal_(model.tokens.weight, std=4.0)\n"}},
-    "resume_forgot_state": {"all of it": {"more": "\ndef save(path):\n    torch.save({'model': model.state_dict(), 'optimizer': optimizer.state_dict()}, path)\n\ndef resume(path):\n    state = torch.load(path)\n    model.load_state_dict(state['model'])\n    optimizer.load_state_dict(state['optimizer'])\n"}},
+    "initialization_symmetric": {"zero head and gates": NETWORKS["zero head and gates"], "orthogonal": {"make": "\nmodel = Model()\nfor m in model.modules():\n    if isinstance(m, nn.Linear):\n        nn.init.orthogonal_(m.weight)\n"}},
+    "initialization_exploding": {"tied": NETWORKS["tied, as torch draws"], "large embedding": {"make": "\nmodel = Model()\nnn.init.normal_(model.tokens.weight, std=4.0)\n"}},
+    "optimizer_state_not_resumed": {"all of it": {"more": "\ndef save(path):\n    torch.save({'model': model.state_dict(), 'optimizer': optimizer.state_dict()}, path)\n\ndef resume(path):\n    state = torch.load(path)\n    model.load_state_dict(state['model'])\n    optimizer.load_state_dict(state['optimizer'])\n"}},
     "labels_all_masked": {"prompt masked": SUPPLIES["prompt masked"], "nearly all": SUPPLIES["prompt masked"] | {"batches": SUPPLIES["prompt masked"]["batches"].replace("labels[:, : T // 2]", "labels[:, : T - 2]")}},
     "checkpoint_not_loaded": {"body only": {"make": "\nmodel = Model()\nweights = {k: v for k, v in Model().state_dict().items() if 'head' not in k}\nmodel.load_state_dict(weights, strict=False)\n"},
         "a teacher": {"make": "\nmodel = Model()\nteacher = Model()\nteacher.load_state_dict(Model().state_dict())\n"}},

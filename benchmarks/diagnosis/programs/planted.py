@@ -78,7 +78,7 @@ PLANTED: dict[str, dict[str, Piece]] = {
         "accumulated": {"step": STEPS["parts over calls"]["step"].replace("    calls += 1\n", "")
                         .replace("if calls % accumulate == 0:", "if calls and calls % accumulate == 0:")},
     },
-    "schedule_misstepped": {
+    "scheduler_step_misplaced": {
         "never": {"schedule": WARMUP},
         "twice": {"schedule": WARMUP} | swap("step", ("    optimizer.step()\n", "    optimizer.step()\n    scheduler.step()\n    scheduler.step()\n")),
         "before": {"schedule": WARMUP} | swap("step", ("    optimizer.step()\n", "    scheduler.step()\n    optimizer.step()\n")),
@@ -120,7 +120,7 @@ PLANTED: dict[str, dict[str, Piece]] = {
         "unequal": SUPPLIES["padded"] | {"step": STEPS["parts of a batch"]["step"].replace("batch.chunk(4)", "batch.split(2)")},
         "divided twice": {"step": STEPS["parts of a batch"]["step"].replace("/ 4", "/ 16")},
     },
-    "loss_summed": {
+    "loss_not_averaged": {
         "sum": swap("loss", ("batch[:, 1:].reshape(-1))", 'batch[:, 1:].reshape(-1), reduction="sum")')),
         "over time": swap("loss", ("batch[:, 1:].reshape(-1))", 'batch[:, 1:].reshape(-1), reduction="sum") / len(batch)')),
         "in step": {"loss": "", "step": """
@@ -165,17 +165,17 @@ def step(batch):
         "times": swap("attention", ("/ math.sqrt(C // H)", "* math.sqrt(C // H)")),
     },
     "positions_missing": {"left out": NETWORKS["no positions"]},
-    "initialisation_symmetric": {
+    "initialization_symmetric": {
         "constant": {"make": "\nmodel = Model()\nfor p in model.parameters():\n    if p.ndim > 1:\n        nn.init.constant_(p, 0.02)\n"},
         "ones in the blocks": {"make": "\nmodel = Model()\nfor m in model.blocks.modules():\n    if isinstance(m, nn.Linear):\n        nn.init.ones_(m.weight)\n"},
         "zeros": {"make": "\nmodel = Model()\nfor m in model.modules():\n    if isinstance(m, nn.Linear):\n        nn.init.zeros_(m.weight)\n        nn.init.zeros_(m.bias)\n"},
     },
-    "initialisation_exploding": {
+    "initialization_exploding": {
         "deviation 1": {"make": "\nmodel = Model()\nfor p in model.parameters():\n    if p.ndim > 1:\n        nn.init.normal_(p, std=1.0)\n"},
         "head of 2": {"make": "\nmodel = Model()\nnn.init.normal_(model.head.weight, std=2.0)\n"},
         "ten times": {"make": "\nmodel = Model()\nwith torch.no_grad():\n    for p in model.parameters():\n        p.mul_(10)\n"},
     },
-    "resume_forgot_state": {
+    "optimizer_state_not_resumed": {
         "read at the start": {"schedule": "\nimport io\nfile = io.BytesIO()\nfor p in model.parameters():\n    p.grad = torch.randn_like(p)\noptimizer.step()\noptimizer.zero_grad()\ntorch.save({'model': model.state_dict(), 'optimizer': optimizer.state_dict()}, file)\nfile.seek(0)\nmodel = Model()\noptimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)\ncheckpoint = torch.load(file)\nmodel.load_state_dict(checkpoint['model'])\n"},
         "functions": {"more": "\ndef save(path):\n    torch.save({'model': model.state_dict(), 'optimizer': optimizer.state_dict()}, path)\n\ndef resume(path):\n    state = torch.load(path)\n    model.load_state_dict(state['model'])\n"},
         "schedule": {"schedule": WARMUP} | STEP_WITH_SCHEDULE | {"more": "\ndef save(path):\n    torch.save([model.state_dict(), optimizer.state_dict()], path)\n\ndef resume(path):\n    a, b = torch.load(path)\n    model.load_state_dict(a)\n    optimizer.load_state_dict(b)\n"},

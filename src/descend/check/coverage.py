@@ -24,7 +24,7 @@ MAX_NAMES = 12
 def not_covered(program: Program, called: Set[CodeType], applied: Set[str]) -> list[str]:
     """What stays unseen, given the functions that were `called` and the checks that applied."""
     missing = list(ALWAYS)
-    if not applied & {"resume_forgot_state", "checkpoint_not_loaded"}:
+    if not applied & {"optimizer_state_not_resumed", "checkpoint_not_loaded"}:
         missing.append(RESUME)
     if "tokenizer_mismatch" not in applied:
         missing.append(TOKENIZER)

@@ -28,7 +28,7 @@ class FoundBug(msgspec.Struct, frozen=True):
     evidence: str
     """Measured numbers."""
     where: str
-    how_to_mend: str
+    fix: str
 
 
 class NotChecked(msgspec.Struct, frozen=True):

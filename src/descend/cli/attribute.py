@@ -28,7 +28,7 @@ def attribute(
     train_fraction: Annotated[
         float,
         typer.Option(
-            "--train-share", help="Share of the training text to use, spread evenly over it."
+            "--train-fraction", help="Share of the training text to use, spread evenly over it."
         ),
     ] = 1.0,
     evaluation_tokens: EvaluationTokens = EVALUATION_TOKENS,

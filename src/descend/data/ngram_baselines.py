@@ -86,7 +86,7 @@ def compute_ngram_baselines(train: Tokens, validation: Tokens, vocab_size: int) 
 def kneser_ney_loss(train: Tokens, validation: Tokens, vocab_size: int, order: int) -> float:
     """Loss of interpolated Kneser-Ney of the given order on `validation[1:]` (nats a token).
 
-    Errors as in `loss_ladder`; `ValueError` for an order outside 1 to 5.
+    Errors as in `ngram_baselines`; `ValueError` for an order outside 1 to 5.
     """
     return _loss(ngram_probabilities(train, validation, vocab_size, order))
 

@@ -283,8 +283,9 @@ def _diagnose_by_trials(
     verdict = add_seeds_until_decided(series, ranked_causes, measurements, own, verdict)
     series.deadline = began + allowed
     warnings = [
-        f"each trial: {steps * recorded_run.tokens_per_step:,} tokens, {run_fraction:.0%} of the run, its "
-        "schedule over exactly these; the same seed, data order and held-out tokens on both sides"
+        f"each trial: {steps * recorded_run.tokens_per_step:,} tokens, {run_fraction:.0%} of the"
+        " run, its schedule over exactly these; the same seed, data order and held-out tokens on"
+        " both sides"
     ]
     if run_fraction < 1:
         warnings.append(

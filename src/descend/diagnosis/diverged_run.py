@@ -77,11 +77,11 @@ def diagnose_divergence(
             *_rollback_evidence(recorded_run),
             *supporting_evidence(ranked_cause.cause, measurements),
         ],
-        recommended_config=recommended_changes(
-            recorded_run, control_config(recorded_run), past.treatment.change
-        )
-        if past.treatment
-        else {},
+        recommended_config=(
+            recommended_changes(recorded_run, control_config(recorded_run), past.treatment.change)
+            if past.treatment
+            else {}
+        ),
         advice=ranked_cause.cause.advice,
         trial=past.trial,
     )
@@ -106,7 +106,10 @@ def _first_bad(recorded_run: RecordedRun) -> Evidence:
         step, problem = recorded_run.rollbacks[0].failed_step, recorded_run.rollbacks[0].problem
     elif recorded_run.first_exploded_step is not None:
         step = recorded_run.first_exploded_step
-        problem = f"a loss far above that of guessing, which is {math.log(recorded_run.shape.vocab_size):.1f}"
+        problem = (
+            "a loss far above that of guessing, which is"
+            f" {math.log(recorded_run.shape.vocab_size):.1f}"
+        )
     else:
         step = 1 + (recorded_run.stopped.step if recorded_run.stopped else len(recorded_run.steps))
         problem = recorded_run.stopped.problem if recorded_run.stopped else ""
@@ -125,7 +128,7 @@ def _rollback_evidence(recorded_run: RecordedRun) -> list[Evidence]:
         "rate": f"the rate times {last.value:.2g}",
     }[last.adjustment]
     why = f"the last time with {done}"
-    return [Evidence("rescues", float(len(recorded_run.rollbacks)), "times", (None, 0.0), why)]
+    return [Evidence("rollbacks", float(len(recorded_run.rollbacks)), "times", (None, 0.0), why)]
 
 
 def _has_diverged(result: TrialResult) -> bool:

@@ -32,8 +32,8 @@ def no_trials_reason(
         return "nothing was tried: the text is not at hand; put it back where the run read it"
     if recorded_run.info.parent and not parent_weights_file(recorded_run.info.parent).is_file():
         return (
-            f"nothing was tried: the model that the run went on from is not at {recorded_run.info.parent} "
-            "(as seen from this folder)"
+            "nothing was tried: the model that the run went on from is not at"
+            f" {recorded_run.info.parent} (as seen from this folder)"
         )
     if not proof:
         return (
@@ -45,9 +45,10 @@ def no_trials_reason(
         and measurement_value(measurements, "validation_tokens") < MIN_VALIDATION_TOKENS
     ):
         return (
-            f"nothing was tried: on {measurement_value(measurements, 'validation_tokens'):.0f} held-out tokens no "
-            "difference between two runs can be told from chance; train on more text, or with a "
-            f"larger --validation-fraction, so that {MIN_VALIDATION_TOKENS:,} are held out"
+            f"nothing was tried: on {measurement_value(measurements, 'validation_tokens'):.0f}"
+            " held-out tokens no difference between two runs can be told from chance; train on"
+            f" more text, or with a larger --validation-fraction, so that {MIN_VALIDATION_TOKENS:,}"
+            " are held out"
         )
     return None
 
@@ -71,8 +72,8 @@ def add_untested_causes(
         change, untested_reason = weakest_changes[out.cause], reasons.get(out.cause, out.reason)
         if series.too_short_for(change):
             untested_reason = (
-                f"{change.label} shows only in trials of {change.min_run_fraction:.0%} of the run and "
-                "more"
+                f"{change.label} shows only in trials of {change.min_run_fraction:.0%} of the run"
+                " and more"
             )
         return msgspec.structs.replace(out, reason=untested_reason, is_untested=True)
 
@@ -85,10 +86,10 @@ def describe_normal_run(
     """What is worth knowing of a run with nothing wrong; `untried`: why that is not proved."""
     lines = []
     gap, falls = (
-        measurement_value(measurements, "generalisation_gap"),
-        measurement_value(measurements, "last_epoch_gain"),
+        measurement_value(measurements, "generalization_gap_nats"),
+        measurement_value(measurements, "last_epoch_loss_reduction"),
     )
-    _, usual = reference_range("generalisation_gap")
+    _, usual = reference_range("generalization_gap_nats")
     if usual is not None and gap >= usual:
         fault = "" if untested_reason else "no setting is at fault, and "
         lines.append(

@@ -74,9 +74,9 @@ def measure_run(recorded_run: RecordedRun) -> dict[str, Measurement]:
         if recorded_run.checkpoint is not None and not recorded_run.diverged:
             all_measurements += _from_state(recorded_run)
     measurements = {r.metric: r for r in all_measurements if math.isfinite(r.value)}
-    if {"held_out_loss", "counting_loss"} <= measurements.keys():
-        gap = measurements["held_out_loss"].value - measurements["counting_loss"].value
-        measurements["floor_gap"] = Measurement("floor_gap", gap, "nats")
+    if {"measured_validation_loss", "best_ngram_loss"} <= measurements.keys():
+        gap = measurements["measured_validation_loss"].value - measurements["best_ngram_loss"].value
+        measurements["gap_to_ngram_nats"] = Measurement("gap_to_ngram_nats", gap, "nats")
     return measurements
 
 
@@ -84,32 +84,36 @@ def _from_records(recorded_run: RecordedRun) -> Iterator[Measurement]:
     steps, epochs = recorded_run.steps, recorded_run.epochs
     optional: list[tuple[str, float | None, str]] = [
         (
-            "loss_at_start",
+            "initial_loss_ratio",
             training_history.initial_loss_ratio(steps, recorded_run.shape.vocab_size),
             "of ln V",
         ),
         (
-            "update_ratio",
-            training_history.update_ratio(recorded_run.matrices),
+            "update_to_weight_ratio",
+            training_history.update_to_weight_ratio(recorded_run.matrices),
             "of the weight, a step",
         ),
-        ("clipped_share", training_history.clipped_step_fraction(steps), "of steps"),
+        ("clipped_step_fraction", training_history.clipped_step_fraction(steps), "of steps"),
         (
-            "gradient_spread",
+            "gradient_norm_p99_over_p50",
             training_history.gradient_norm_p99_over_p50(steps),
             "99th over 50th percentile",
         ),
-        ("loss_jitter", training_history.loss_noise_std(steps), "nats"),
-        ("loss_rise", training_history.max_loss_increase(steps), "nats"),
-        ("rise_after_best", training_history.validation_loss_increase_after_best(epochs), "nats"),
-        ("last_epoch_gain", training_history.last_epoch_loss_reduction(epochs), "nats"),
+        ("loss_noise_std", training_history.loss_noise_std(steps), "nats"),
+        ("max_loss_increase", training_history.max_loss_increase(steps), "nats"),
         (
-            "final_rate",
+            "validation_loss_increase_after_best",
+            training_history.validation_loss_increase_after_best(epochs),
+            "nats",
+        ),
+        ("last_epoch_loss_reduction", training_history.last_epoch_loss_reduction(epochs), "nats"),
+        (
+            "final_lr_fraction",
             training_history.final_lr_fraction(steps) if recorded_run.finished else None,
             "of the peak",
         ),
-        ("warmup_share", training_history.warmup_fraction(steps), "of the run"),
-        ("idle_share", training_history.near_zero_lr_fraction(steps), "of steps"),
+        ("warmup_fraction", training_history.warmup_fraction(steps), "of the run"),
+        ("near_zero_lr_fraction", training_history.near_zero_lr_fraction(steps), "of steps"),
     ]
     for name, value, unit in optional:
         if value is not None:
@@ -152,7 +156,7 @@ def _from_config(recorded_run: RecordedRun) -> Iterator[Measurement]:
     yield Measurement("parameters", float(parameters), "numbers")
     tables = 1 if shape.architecture == "gpt" else 2
     embedding = tables * shape.vocab_size * shape.embed_dim
-    yield Measurement("embedding_share", embedding / parameters, "of the parameters")
+    yield Measurement("embedding_parameter_fraction", embedding / parameters, "of the parameters")
     if recorded_run.store is not None:
         num_tokens = recorded_run.total_steps * recorded_run.tokens_per_step
         yield Measurement("tokens_per_parameter", num_tokens / parameters, "tokens trained on")
@@ -208,35 +212,41 @@ def _from_text(store: TokenStore, counted: _CorpusCounts, seq_len: int) -> Itera
     yield Measurement("bytes_per_token", store.bytes_per_token, "bytes")
     # The bytes that stand by for what never comes are no fault.
     used = counted.uses[counted.uses > 0]
-    yield Measurement("rare_vocabulary", float((used < RARE).mean()), "of the tokens that are used")
+    yield Measurement(
+        "rare_token_fraction", float((used < RARE).mean()), "of the tokens that are used"
+    )
     yield Measurement("unigram_loss", baselines.unigram, "nats per token")
     yield Measurement("bigram_loss", baselines.bigram, "nats per token")
-    yield Measurement("counting_loss", counted.loss, "nats per token")
+    yield Measurement("best_ngram_loss", counted.loss, "nats per token")
     if counted.copies is not None and counted.copy_length is not None:
-        yield Measurement("overlap", counted.copies.fraction, "of held-out tokens")
+        yield Measurement(
+            "exact_contamination_fraction", counted.copies.fraction, "of held-out tokens"
+        )
         repeats = corpus_distribution.repeated_ngram_fraction(store.train, counted.copy_length)
-        yield Measurement("repeats", repeats, "of the training text")
+        yield Measurement("duplicate_train_fraction", repeats, "of the training text")
     if counted.near is not None:
         word_for_word = counted.copies.fraction if counted.copies is not None else 0.0
         nearly = max(0.0, counted.near.excess_fraction_lower_bound - word_for_word)
-        yield Measurement("near_overlap", nearly, "of held-out passages")
+        yield Measurement("fuzzy_contamination_fraction", nearly, "of held-out passages")
     higher = min(baselines.trigram, counted.fourgram_loss)
-    yield Measurement("counting_ladder", baselines.bigram - higher, "nats")
+    yield Measurement("fourgram_loss_reduction", baselines.bigram - higher, "nats")
     beyond = [d for d in DISTANCES if d > seq_len]
     information = dict(
         zip(DISTANCES, mutual_information(store.train, DISTANCES).tolist(), strict=True)
     )
-    yield Measurement("information", max(information.values()), "nats")
+    yield Measurement("token_mutual_information_nats", max(information.values()), "nats")
     if beyond:
-        yield Measurement("information_beyond", max(information[d] for d in beyond), "nats")
+        yield Measurement(
+            "mutual_information_beyond_context", max(information[d] for d in beyond), "nats"
+        )
     apart = recurrence_distances(store.train)
     within = recurring_ngram_fraction(apart, 0, seq_len)
-    yield Measurement("recurrence", within, "of runs of four tokens")
+    yield Measurement("ngram_recurrence_fraction", within, "of runs of four tokens")
     further = recurring_ngram_fraction(apart, seq_len, CONTEXTS * seq_len)
-    yield Measurement("recurrence_beyond", further, "of runs of four tokens")
+    yield Measurement("recurrence_beyond_context", further, "of runs of four tokens")
     shift_nats = validation_shift(store)
     if shift_nats is not None:
-        yield Measurement("shift", shift_nats, "nats")
+        yield Measurement("distribution_shift_nats", shift_nats, "nats")
 
 
 def validation_shift(store: TokenStore) -> float | None:
@@ -290,36 +300,39 @@ def _from_model(
     train_losses = _loss_on_trained_text(recorded_run, store, model, windows)
     validation_loss, error = _mean_and_error(validation_losses)
     train_loss, _ = _mean_and_error(train_losses)
-    yield Measurement("held_out_loss", validation_loss, "nats per token", error)
-    yield Measurement("seen_loss", train_loss, "nats per token")
-    yield Measurement("generalisation_gap", validation_loss - train_loss, "nats", 1.4 * error)
+    yield Measurement("measured_validation_loss", validation_loss, "nats per token", error)
+    yield Measurement("trained_text_loss", train_loss, "nats per token")
+    yield Measurement("generalization_gap_nats", validation_loss - train_loss, "nats", 1.4 * error)
     unread_ids = _unread_windows(recorded_run, windows)
     if unread_ids is not None:
         fresh_loss, spread = _mean_and_error(loss_breakdown.token_losses_for_ids(model, unread_ids))
-        yield Measurement("unseen_loss", fresh_loss, "nats per token", spread)
+        yield Measurement("unread_text_loss", fresh_loss, "nats per token", spread)
         yield Measurement(
-            "split_gap", validation_loss - fresh_loss, "nats", math.hypot(error, spread)
+            "validation_minus_unread_train_nats",
+            validation_loss - fresh_loss,
+            "nats",
+            math.hypot(error, spread),
         )
     yield Measurement("mean_confidence", float(validation_losses.confidence.mean()), "probability")
     if recorded_run.epochs and not config.label_smoothing:
-        yield Measurement("dropout_gap", recorded_run.epochs[-1].loss_end - train_loss, "nats")
+        yield Measurement("dropout_gap_nats", recorded_run.epochs[-1].loss_end - train_loss, "nats")
     slope = loss_breakdown.loss_slope_per_context_doubling(validation_losses)
     yield Measurement(
-        "position_slope",
+        "loss_slope_per_context_doubling",
         slope,
         "nats per doubling of the context",
         loss_breakdown.slope_error(validation_losses),
     )
     yield Measurement(
-        "context_gain", loss_breakdown.context_benefit_nats(validation_losses), "nats"
+        "context_benefit_nats", loss_breakdown.context_benefit_nats(validation_losses), "nats"
     )
     needed = loss_breakdown.effective_context_length(validation_losses)
     yield Measurement(
-        "context_needed", needed / validation_losses.losses.shape[1], "of the context"
+        "effective_context_fraction", needed / validation_losses.losses.shape[1], "of the context"
     )
     yield from _from_inside(model, validation_losses.targets)
     rare = loss_breakdown.rare_token_loss_fraction(validation_losses, counted.uses, RARE)
-    yield Measurement("rare_loss", rare, "of the held-out loss")
+    yield Measurement("rare_token_loss_fraction", rare, "of the held-out loss")
     covered = counted.known
     if covered is not None and 0 < covered.sum() < len(covered):
         # The same windows as `held`: the covered tokens and the rest, each by itself.
@@ -329,7 +342,7 @@ def _from_model(
         mask = covered[(window_indices * length)[:, None] + np.arange(1, length + 1)]
         if 0 < mask.sum() < mask.size:
             rise = float(validation_losses.losses[~mask].mean()) - validation_loss
-            yield Measurement("clean_rise", rise, "nats")
+            yield Measurement("uncontaminated_loss_increase", rise, "nats")
 
 
 def _mean_and_error(token_losses: loss_breakdown.TokenLosses) -> tuple[float, float]:
@@ -371,15 +384,19 @@ def _from_inside(model: Transformer, ids_NT: loss_breakdown.Ids) -> Iterator[Mea
     """What goes on in the network while it reads: the worst head and the worst block."""
     heads = head_attention_entropies(model, ids_NT[0, :ENTROPY_WINDOW])
     if heads:
-        yield Measurement("attention_logit", max(h.max_logit for h in heads), "at most")
+        yield Measurement("max_attention_logit", max(h.max_logit for h in heads), "at most")
         yield Measurement(
-            "attention_entropy", min(h.normalized_entropy for h in heads), "of an even look"
+            "attention_entropy_fraction",
+            min(h.normalized_entropy for h in heads),
+            "of an even look",
         )
     blocks = block_activation_stats(model, ids_NT[: max(1, PROBE_TOKENS // ids_NT.shape[1])])
-    yield Measurement("stream_size", max(b.rms for b in blocks), "root mean square")
-    yield Measurement("dead_units", max(b.dead_unit_fraction for b in blocks), "of a block's units")
+    yield Measurement("residual_stream_rms", max(b.rms for b in blocks), "root mean square")
+    yield Measurement(
+        "dead_unit_fraction", max(b.dead_unit_fraction for b in blocks), "of a block's units"
+    )
     rank = min(b.effective_rank for b in blocks) / model.shape.embed_dim
-    yield Measurement("effective_rank", rank, "of the width")
+    yield Measurement("effective_rank_fraction", rank, "of the width")
 
 
 def _from_state(recorded_run: RecordedRun) -> Iterator[Measurement]:
@@ -409,7 +426,7 @@ def _from_state(recorded_run: RecordedRun) -> Iterator[Measurement]:
         scale = gradient_noise_scale(
             model, micro, lambda b: mean_cross_entropy(model(b[:, :-1]).float(), b[:, 1:], 0.0)
         )
-        yield Measurement("noise_scale", scale / recorded_run.tokens_per_step, "batches")
+        yield Measurement("gradient_noise_scale", scale / recorded_run.tokens_per_step, "batches")
     weights = [p for p in model.parameters() if p.requires_grad]
     before = [w.detach().clone() for w in weights]
     model.zero_grad(set_to_none=True)
@@ -423,7 +440,10 @@ def _from_state(recorded_run: RecordedRun) -> Iterator[Measurement]:
     with torch.no_grad():
         for weight, old in zip(weights, before, strict=True):
             weight.copy_(old)
-    for name, batch in (("multiplier_same", own[:rows]), ("multiplier_fresh", fresh)):
+    for name, batch in (
+        ("critical_step_multiplier_same", own[:rows]),
+        ("critical_step_multiplier_fresh", fresh),
+    ):
         yield Measurement(name, critical_step_multiplier(weights, update, loss_on(batch)), "steps")
 
 

@@ -30,7 +30,7 @@ MAX_TIME_FRACTION = 0.1
 def check_memorization(
     recorded_run: RecordedRun, seconds: float
 ) -> tuple[dict[str, Measurement], list[str]]:
-    """The readings `memorise_loss` and, where the sequences came to be known, `memorise_steps`; and
+    """The readings `memorization_loss` and, where the sequences came to be known, `memorization_steps`; and
     what there is to note. No readings where it took more than `seconds`, or the numbers ran away.
 
     Fresh weights of the run's shape and seed, on the CPU in float32, with the run's optimizer at
@@ -43,10 +43,14 @@ def check_memorization(
     optimizers = make_optimizers(model, recorded_run.config)
     set_learning_rate(optimizers, max(s.learning_rate for s in recorded_run.steps))
     result = train_on_random_tokens(
-        model, optimizers, SEQUENCES, min(recorded_run.config.seq_len, MAX_SEQ_LEN),
+        model,
+        optimizers,
+        SEQUENCES,
+        min(recorded_run.config.seq_len, MAX_SEQ_LEN),
         loss=lambda logits, targets: mean_cross_entropy(logits.float(), targets, 0.0),
-        max_seconds=seconds, seed=recorded_run.config.seed,
-    )  # fmt: skip
+        max_seconds=seconds,
+        seed=recorded_run.config.seed,
+    )
     if not math.isfinite(result.loss):
         return {}, ["its numbers ran away while it learned random tokens by heart"]
     if result.steps is None and result.num_updates < MAX_STEPS:
@@ -54,7 +58,7 @@ def check_memorization(
             "whether the network can learn random tokens by heart was not seen to the end in "
             f"{format_duration(seconds)}; a larger --budget gives it more"
         ]
-    measurements = [Measurement("memorise_loss", result.loss, "nats per token")]
+    measurements = [Measurement("memorization_loss", result.loss, "nats per token")]
     if result.steps is not None:
-        measurements.append(Measurement("memorise_steps", float(result.steps), "updates"))
+        measurements.append(Measurement("memorization_steps", float(result.steps), "updates"))
     return {r.metric: r for r in measurements}, []

@@ -131,9 +131,9 @@ def decide_verdict(
             reason=_other_cause_reason(
                 s, measurements, best.get(s.cause.name), bool(effects), winner
             ),
-            trial=to_paired_trial(best[s.cause.name], run_fraction)
-            if s.cause.name in best
-            else None,
+            trial=(
+                to_paired_trial(best[s.cause.name], run_fraction) if s.cause.name in best else None
+            ),
         )
         for s in ranked_causes
         if s.cause.name not in named
@@ -371,7 +371,10 @@ def _verdict(
         return "unknown", 0.5
     if healthy < MIN_PROBABILITY:
         return "unknown", 1.0 - healthy
-    ngram_reduction, gap = measurements.get("counting_ladder"), measurements.get("floor_gap")
+    ngram_reduction, gap = (
+        measurements.get("fourgram_loss_reduction"),
+        measurements.get("gap_to_ngram_nats"),
+    )
     if short and gap and gap.value > WORSE_THAN_COUNTING:
         return "unknown", 1.0 - UNTESTED_PROBABILITY
     at_floor = (
@@ -381,12 +384,12 @@ def _verdict(
         and abs(gap.value) < FLOOR_GAP
     )
     validation_loss, unigram = (
-        measurement_value(measurements, "held_out_loss"),
+        measurement_value(measurements, "measured_validation_loss"),
         measurement_value(measurements, "unigram_loss"),
     )
     if validation_loss < MOSTLY_RANDOM_FRACTION * unigram:
         return "healthy", healthy
-    if measurement_value(measurements, "information") > TELLING:
+    if measurement_value(measurements, "token_mutual_information_nats") > TELLING:
         # It knows little but frequencies, and there is more: what would teach it was not tried.
         return "unknown", 1.0 - UNTESTED_PROBABILITY
     return ("noise_floor" if at_floor else "healthy"), healthy
@@ -426,7 +429,10 @@ def _other_cause_reason(
         if change.is_ablation:
             if effect.low <= 0:
                 return effect_text
-            return f"{effect_text}; the opposite is expected to gain {effect.full_length_reduction:.3f}"
+            return (
+                f"{effect_text}; the opposite is expected to gain"
+                f" {effect.full_length_reduction:.3f}"
+            )
         also = _beside_the_best(effect, best) if effect.is_significant else ""
         if effect.is_inconclusive and effect.low > 0:
             also = f": by chance once in {1 / max(effect.p_holm, 1e-9):.0f} where so much is tried"
@@ -439,8 +445,8 @@ def _other_cause_reason(
                 and effect.extrapolated_reduction < effect.mean_reduction
             ):
                 also = (
-                    f", of which {effect.extrapolated_reduction:.3f} would be left in a run of full length"
-                    + also
+                    f", of which {effect.extrapolated_reduction:.3f} would be left in a run of full"
+                    " length" + also
                 )
         return effect_text + also
     contrary = contrary_evidence(ranked_cause.cause, measurements)

@@ -88,8 +88,8 @@ def few_trials_warning(tried: int, there_are: float) -> str:
     if tried >= min(MIN_TRIED, there_are) or tried == 1:  # of one the sentence says it
         return ""
     return (
-        f" Time was enough for {format_count(tried, 'trial')} only, which is no search: give it more "
-        "minutes, or a smaller base."
+        f" Time was enough for {format_count(tried, 'trial')} only, which is no search: give it"
+        " more minutes, or a smaller base."
     )
 
 

@@ -28,7 +28,7 @@ FEATURES = (
     "vocabulary",
     "adamw",
     "dropout",
-    "blank_rate",
+    "token_dropout",
 )
 
 

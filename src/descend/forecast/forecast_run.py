@@ -97,7 +97,7 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     loss_reduction_per_minute: float
     best_epoch: int
     """The epoch ahead with the lowest loss expected."""
-    overfits_at_epoch: int | None
+    overfitting_from_epoch: int | None
     """First epoch whose validation loss is higher than that of an earlier one and stays so."""
     epochs: list[EpochForecast]
 
@@ -245,7 +245,7 @@ def _points_ahead(
         parts.append(on.points_at(np.array([float(batches.steps(e)) for e in range(1, more + 1)])))
         steps_ahead += steps
     joined = TrajectoryPoints(*(np.concatenate([getattr(p, f) for p in parts])
-                      for f in ("trained", "rate", "passes")))  # fmt: skip
+                      for f in ("trained", "rate", "epochs")))  # fmt: skip
     return joined, steps_ahead * per_step / 60
 
 
@@ -259,7 +259,7 @@ def _forecast(
     prior = load_curve_prior()
     here = run.points_at(np.array([float(history.steps[-1].step)]))
     all_points = TrajectoryPoints(*(np.concatenate([getattr(here, f), getattr(points, f)])
-                          for f in ("trained", "rate", "passes")))  # fmt: skip
+                          for f in ("trained", "rate", "epochs")))  # fmt: skip
     draws = posterior.sample_validation_losses(all_points, DRAWS)
     widening = prior.widening_continued if history.finished else prior.interval_scale
     today = float(draws[0, 0])
@@ -296,7 +296,7 @@ def _forecast(
         minutes=minutes,
         loss_reduction_per_minute=(known - by_epoch[-1].validation_loss) / max(minutes, 1e-9),
         best_epoch=min(by_epoch, key=lambda a: a.validation_loss).epoch,
-        overfits_at_epoch=None
+        overfitting_from_epoch=None
         if effect == "undetermined" and not _rose(history)
         else _overfits(history, by_epoch),
         epochs=by_epoch,

@@ -208,8 +208,8 @@ def _advice(folder: Path, diagnosis: Diagnosis) -> str:
 def _size(run: RunRecord) -> str:
     per = run.corpus_count("train_tokens") / max(run.summary.parameters, 1)
     return (
-        f"Recorded: {run.summary.parameters:,} parameters, {format_significant(per)} training tokens for "
-        f"each; {_gap(run)}."
+        f"Recorded: {run.summary.parameters:,} parameters, {format_significant(per)} training"
+        f" tokens for each; {_gap(run)}."
     )
 
 
@@ -218,8 +218,8 @@ def _rate(run: RunRecord) -> str:
     ratios = sorted(run.update_ratios.values())
     if ratios:
         text += (
-            f"; an update moves the middle matrix by {format_significant(ratios[len(ratios) // 2])} of "
-            "its size"
+            f"; an update moves the middle matrix by {format_significant(ratios[len(ratios) // 2])}"
+            " of its size"
         )
     return f"{text}; {format_percent(run.clipped_step_fraction)} of the updates were clipped."
 

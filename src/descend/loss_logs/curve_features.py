@@ -237,13 +237,16 @@ def extrapolation_measurements(
     """Where a curve is going, after twice its length and at last; `unit`: what places count."""
     return (
         Measurement(
-            "loss_ahead",
+            "extrapolated_loss",
             extrapolation.loss,
             f"nats per token at {unit} {extrapolation.step:,.6g}",
             ci95=extrapolation.ci95,
         ),
         Measurement(
-            "loss_at_last", extrapolation.asymptote, "nats per token", ci95=extrapolation.floor_ci95
+            "loss_asymptote",
+            extrapolation.asymptote,
+            "nats per token",
+            ci95=extrapolation.floor_ci95,
         ),
     )
 

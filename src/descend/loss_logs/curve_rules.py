@@ -343,7 +343,7 @@ def ruled_out(shape: Shape) -> dict[str, str]:
     guess = shape.band.start_high
     untrained = curve.unit == "steps" and curve.first_position <= NEAR_START
     if guess is not None and untrained and curve.first <= guess:
-        out["bad_initialisation"] = (
+        out["bad_initialization"] = (
             f"the first loss, {curve.first:.2f}, is not above that of guessing ({guess:.2f})"
         )
     high, validated = shape.band.high, curve.validation_end is not None

@@ -137,12 +137,12 @@ REQUIRED_DATA: dict[str, str] = {
     "vocabulary_too_large": "needs the tokenizer: losses of different vocabularies do not compare",
     "vocabulary_too_small": "needs the tokenizer: losses of different vocabularies do not compare",
     "noise_floor": "needs the text: how far down any model could come is a property of it",
-    "leakage": "needs the text: held-out passages that stand in training as well",
-    "duplicates": "needs the text: passages that are there twice",
+    "data_leakage": "needs the text: held-out passages that stand in training as well",
+    "duplicate_data": "needs the text: passages that are there twice",
     "distribution_shift": "needs the text: whether both sides are of one kind",
-    "over_regularised": "needs the settings and the loss on training text in evaluation mode",
+    "over_regularized": "needs the settings and the loss on training text in evaluation mode",
     "bad_schedule": "needs the rate of every step",
-    "bad_initialisation": "needs the vocabulary and the loss at the first step",
+    "bad_initialization": "needs the vocabulary and the loss at the first step",
     "diverged": "needs the losses to the end",
 }
 """All causes, and what it would take to see or to exclude each."""

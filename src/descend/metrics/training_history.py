@@ -27,13 +27,13 @@ def initial_loss_ratio(steps: Sequence[Step], vocab_size: int) -> float | None:
     return steps[0].loss / float(np.log(vocab_size))
 
 
-def update_ratio(matrices: Sequence[WeightUpdateStats]) -> float | None:
+def update_to_weight_ratio(matrices: Sequence[WeightUpdateStats]) -> float | None:
     """Update over weight, as root mean squares: median over matrices, then the largest of the
     records' medians after the first (ratio a step).
 
     The largest is where the rate stood at its peak. Source: Karpathy, makemore part 3 (2022).
     """
-    medians = [float(np.median(list(m.update_ratio.values()))) for m in matrices[1:]]
+    medians = [float(np.median(list(m.update_to_weight_ratio.values()))) for m in matrices[1:]]
     return max(medians) if medians else None
 
 

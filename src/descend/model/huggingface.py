@@ -275,7 +275,8 @@ def _parts(
         raise _unfit(f"no weight {weight.hf_name}", "every weight of the network")
     if weight_tensor.shape != expected_shape or not weight_tensor.is_floating_point():
         raise _unfit(
-            f"weight {weight.hf_name} of shape {tuple(weight_tensor.shape)} in {weight_tensor.dtype}",
+            f"weight {weight.hf_name} of shape {tuple(weight_tensor.shape)} in"
+            f" {weight_tensor.dtype}",
             f"real numbers of shape {expected_shape}, as config.json says",
         )
     parts = (weight_tensor.T if weight.transposed else weight_tensor).chunk(len(weight.local_names))

@@ -166,7 +166,10 @@ def _resolved(plan: TrainingPlan) -> RunConfig:
     """The configuration of the planned run as training resolves it, so far as it bears on time."""
     config = make_config(plan.config)
     num_epochs = math.ceil(plan.predicted.num_epochs)
-    open_keys = {"blank_rate": choose_token_dropout(config, num_epochs), "gradient_accumulation": 1}
+    open_keys = {
+        "token_dropout": choose_token_dropout(config, num_epochs),
+        "gradient_accumulation_steps": 1,
+    }
     return make_config(plan.config | open_keys)
 
 
@@ -199,7 +202,7 @@ def plan_config(planned: CorpusPlan, save_dir: str | None = None) -> RunConfig:
         if limited_by_time and not {"max_steps", "epoch"} & planned.fixed.keys():
             keys["max_steps"] = math.ceil(SPARE_STEPS * plan.predicted.steps)
         keys["minutes"] = planned.minutes
-    if keys.get("blank_rate") is None:
+    if keys.get("token_dropout") is None:
         passes = max(1, math.ceil(plan.predicted.num_epochs))
-        keys["blank_rate"] = choose_token_dropout(make_config(keys), passes)
+        keys["token_dropout"] = choose_token_dropout(make_config(keys), passes)
     return make_config(keys)

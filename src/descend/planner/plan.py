@@ -219,7 +219,8 @@ def plan_for_target_loss(
         raise UserError(
             "target_loss",
             f"{target:g} bits per byte",
-            f"{best:.2f} or more, the least expected on this text within {MAX_MINUTES // 1440} days",
+            f"{best:.2f} or more, the least expected on this text within {MAX_MINUTES // 1440}"
+            " days",
             "choose a higher target, or give more text",
         )
     return plan

@@ -14,7 +14,7 @@ SCHEMA = 1
 """Raised when a field changes its meaning; readers refuse newer ones with a clear sentence."""
 
 
-class TrainingStarted(msgspec.Struct, frozen=True, tag="started", tag_field="kind"):
+class TrainingStarted(msgspec.Struct, frozen=True, tag="training_started", tag_field="kind"):
     """Training begins, or begins again after an interruption, at `step`.
 
     `schema` is written always: a reader of another number would take its absence for its own.
@@ -39,14 +39,14 @@ class Step(msgspec.Struct, frozen=True, tag="step", tag_field="kind"):
     seconds: float
 
 
-class WeightUpdateStats(msgspec.Struct, frozen=True, tag="matrices", tag_field="kind"):
+class WeightUpdateStats(msgspec.Struct, frozen=True, tag="weight_updates", tag_field="kind"):
     """Per weight matrix, every 25 steps: root mean squares of the weights, the gradient and the
     ratio of update to weight (both as norms)."""
 
     step: int
     weight_rms: dict[str, float]
     gradient_rms: dict[str, float]
-    update_ratio: dict[str, float]
+    update_to_weight_ratio: dict[str, float]
 
 
 class Epoch(msgspec.Struct, frozen=True, tag="epoch", tag_field="kind"):
@@ -66,7 +66,7 @@ class Epoch(msgspec.Struct, frozen=True, tag="epoch", tag_field="kind"):
     seconds: float
 
 
-class CheckpointSaved(msgspec.Struct, frozen=True, tag="saved", tag_field="kind"):
+class CheckpointSaved(msgspec.Struct, frozen=True, tag="checkpoint_saved", tag_field="kind"):
     """A checkpoint reached the disk."""
 
     step: int
@@ -81,7 +81,7 @@ class Sample(msgspec.Struct, frozen=True, tag="sample", tag_field="kind"):
     text: str
 
 
-class Rollback(msgspec.Struct, frozen=True, tag="rescue", tag_field="kind"):
+class Rollback(msgspec.Struct, frozen=True, tag="divergence_rollback", tag_field="kind"):
     """The numbers ran away: training went back to after `step`, the records of the steps since then
     no longer count, and from there one thing is done differently."""
 
@@ -110,7 +110,7 @@ class Overfitting(msgspec.Struct, frozen=True, tag="overfitting", tag_field="kin
 
 
 class TrainingStopped(
-    msgspec.Struct, frozen=True, tag="stopped", tag_field="kind", omit_defaults=True
+    msgspec.Struct, frozen=True, tag="training_stopped", tag_field="kind", omit_defaults=True
 ):
     """Training ended."""
 

@@ -25,7 +25,7 @@ def describe_choices(
     filled = {
         "vocab_size": resolved.vocab_size,
         "epoch": resolved.epoch,
-        "blank_rate": resolved.token_dropout,
+        "token_dropout": resolved.token_dropout,
     }
     if not own_tokens:
         del filled["vocab_size"]
@@ -45,11 +45,12 @@ def describe_choices(
     notes.append(
         f"computing in {describe_execution(choice.execution)} ({asked}tokens/s tried: {tried})"
     )
-    if config.gradient_accumulation is None and (parts := resolved.num_micro_batches) > 1:
+    if config.gradient_accumulation_steps is None and (parts := resolved.num_micro_batches) > 1:
         notes.append(f"each batch is computed in {parts} parts, so that it fits into memory")
     if store.info.contamination_fraction > OVERLAP_WORTH_A_WORD:
         notes.append(
-            f"{store.info.contamination_fraction:.0%} of the held-out text stands in the training text too, "
-            "so the validation loss flatters; `descend corpus add --deduplicate near` helps"
+            f"{store.info.contamination_fraction:.0%} of the held-out text stands in the training"
+            " text too, so the validation loss flatters; `descend corpus add --deduplicate near`"
+            " helps"
         )
     return tuple(notes)

@@ -30,10 +30,10 @@ def check_memory(config: RunConfig, shape: ModelShape, device: str) -> None:
 def fit_micro_batches_to_memory(config: RunConfig, shape: ModelShape, device: str) -> RunConfig:
     """`config`, where the parts of a batch were left open with as few as the main memory has room
     for by the estimate; one, if not even single sequences have room."""
-    if config.gradient_accumulation is not None:
+    if config.gradient_accumulation_steps is not None:
         return config
     available = available_memory_bytes() if device == "cpu" else None
-    whole = config.model_copy(update={"gradient_accumulation": 1})
+    whole = config.model_copy(update={"gradient_accumulation_steps": 1})
     if available is None:
         return whole
     candidates = (whole, *_in_more_parts(whole))
@@ -53,7 +53,7 @@ def _in_more_parts(config: RunConfig) -> Iterator[RunConfig]:
     parts = config.num_micro_batches
     while parts < config.batch_size:
         parts = min(2 * parts, config.batch_size)
-        yield config.model_copy(update={"gradient_accumulation": parts})
+        yield config.model_copy(update={"gradient_accumulation_steps": parts})
 
 
 @contextmanager
@@ -84,7 +84,10 @@ def memory_reduction_advice(config: RunConfig, shape: ModelShape, available: int
     target = training_memory(config, shape) / 2 if available is None else available
     for lighter in _in_more_parts(config):
         if training_memory(lighter, shape) <= target:
-            return f"set gradient_accumulation to {lighter.num_micro_batches} (the result stays the same)"
+            return (
+                f"set gradient_accumulation_steps to {lighter.num_micro_batches} (the result stays"
+                " the same)"
+            )
     smaller = config
     while smaller.num_layers > 1 or smaller.embed_dim > config.num_heads * 4:
         width = smaller.embed_dim // 2
@@ -94,11 +97,11 @@ def memory_reduction_advice(config: RunConfig, shape: ModelShape, available: int
             smaller = smaller.model_copy(update={"num_layers": smaller.num_layers // 2})
         else:
             break
-        small = smaller.model_copy(update={"gradient_accumulation": config.batch_size})
+        small = smaller.model_copy(update={"gradient_accumulation_steps": config.batch_size})
         if training_memory(small, _resized(shape, small)) <= target:
             return (
                 f"set embed_dim to {small.embed_dim}, num_layers to {small.num_layers}, ff_dim to "
-                f"{small.ff_dim} and gradient_accumulation to {config.batch_size}"
+                f"{small.ff_dim} and gradient_accumulation_steps to {config.batch_size}"
             )
     return f"lower vocab_size, now {shape.vocab_size}, or seq_len, now {config.seq_len}"
 

@@ -62,7 +62,7 @@ def choose_epochs(config: RunConfig, train_tokens: int) -> int:
 
 
 def choose_token_dropout(config: RunConfig, epochs: int) -> float:
-    """`blank_rate`, or the more the more often the text is repeated."""
+    """`token_dropout`, or the more the more often the text is repeated."""
     if config.token_dropout is not None:
         return config.token_dropout
     beyond = max(0, epochs - _EPOCHS_WITHOUT_TOKEN_DROPOUT)

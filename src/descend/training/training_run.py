@@ -140,7 +140,7 @@ def create_run(
     resolved = fill_open_keys(fitted, text, store, batches)
     progress("trying this machine", 0.0)
     with translate_memory_errors(config, shape):
-        is_automatic = config.gradient_accumulation is None
+        is_automatic = config.gradient_accumulation_steps is None
         seconds = seconds_left(resolved, ends)
         resolved, choice = _tune_within_memory(resolved, shape, batches, is_automatic, seconds)
     plan = make_train_plan(
@@ -348,8 +348,8 @@ def fill_open_keys(
         "vocab_size": store.tokenizer.vocab_size,
         "epoch": epochs,
         "warmup_steps": choose_warmup(config, steps),
-        "blank_rate": choose_token_dropout(config, epochs),
-        "gradient_accumulation": config.num_micro_batches,
+        "token_dropout": choose_token_dropout(config, epochs),
+        "gradient_accumulation_steps": config.num_micro_batches,
     }
     return make_config(config.model_dump() | filled)
 

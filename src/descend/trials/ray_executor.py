@@ -80,7 +80,7 @@ def run_on_ray(
     task, progress_actor = ray.remote(_run_remote_trial), _progress_actor()
     waiting = list(arms.items())
     running: dict[Any, str] = {}
-    pending_progress = progress_actor.heard.remote()
+    pending_progress = progress_actor.collect_fractions.remote()
     try:
         while waiting or running:
             while waiting and len(running) < (max_running or len(arms)):
@@ -92,7 +92,7 @@ def run_on_ray(
                     for key, fraction in ray.get(pending_progress).items():
                         if key in running.values():
                             on_fraction(key, fraction)
-                    pending_progress = progress_actor.heard.remote()
+                    pending_progress = progress_actor.collect_fractions.remote()
                     continue
                 key = running.pop(one)
                 message = msgspec.json.decode(ray.get(one), type=WorkerMessage)
@@ -178,7 +178,7 @@ def _run_remote_trial(line: bytes, key: str, progress_actor: Any, name: str) -> 
             )  # fmt: skip
 
     def on_fraction(fraction: float) -> None:
-        progress_actor.moved.remote(name, fraction)
+        progress_actor.record_fraction.remote(name, fraction)
 
     message = run_trial_catching_errors(spec, None, on_fraction, as_here)
     fault = message.fault

@@ -85,7 +85,7 @@ class PreparedTrial:
 
 def prepare_trial(spec: TrialSpec) -> PreparedTrial:
     """Read, split and tokenize the text of `arm`, all of it cached; choose what was left open."""
-    requested_config = make_config(spec.config | {"rescue": "off"})
+    requested_config = make_config(spec.config | {"divergence_rollback": "off"})
     parent = load_model(Path(spec.parent), "cpu") if spec.parent else None
     text = prepare_documents(requested_config)
     tokenizer = parent.tokenizer if parent else load_or_train_tokenizer(requested_config, text)

@@ -28,7 +28,7 @@ EVALUATION_TOKENS = 32_768
 SEARCH_EVALUATION_TOKENS = EVALUATION_TOKENS // 2
 """For trials that are judged several times along their way."""
 
-_KEYS_NOT_HASHED = (*NON_SEMANTIC_KEYS, "rescue", "compile", "threads", "minutes")
+_KEYS_NOT_HASHED = (*NON_SEMANTIC_KEYS, "divergence_rollback", "compile", "threads", "minutes")
 """A trial is as long as its steps, whatever the minutes of a run. None is rescued: what diverges
 must be seen to diverge. None is compiled, and on a processor each takes a thread, however a run
 computes."""
@@ -139,7 +139,7 @@ def make_trial_spec(
             raise ConfigError(name, str(value), "at least 1", "give a larger budget")
     if not 0 < train_fraction <= 1:
         raise ConfigError(
-            "train_share", str(train_fraction), "above 0, at most 1", "choose a share"
+            "train_fraction", str(train_fraction), "above 0, at most 1", "choose a share"
         )
     values = config.model_dump(mode="json") | {"minutes": None}
     if steps is not None:

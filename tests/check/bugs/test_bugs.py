@@ -28,7 +28,7 @@ QUICK = {
         "causal_mask_leaky", "targets_unshifted", "dropout_in_evaluation",
         "left_in_evaluation_mode", "gradients_not_zeroed", "not_shuffled",
         "batches_repeated", "softmax_before_cross_entropy",
-        "initialisation_exploding", "checkpoint_not_loaded")),
+        "initialization_exploding", "checkpoint_not_loaded")),
     "nanoGPT", "time first", "torch encoder", "by hand", "padded", "only a model",
     "shuffled loader", "float16 and scaler",
 }  # fmt: skip
@@ -55,7 +55,7 @@ def test_check_reports_exactly_the_planted_bug(case: Any, check: Check) -> None:
     for bug in report.bugs:
         assert bug.evidence
         assert bug.where
-        assert bug.how_to_mend
+        assert bug.fix
 
 
 def test_check_lists_every_bug_exactly_once(check: Check) -> None:

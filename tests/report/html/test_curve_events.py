@@ -80,8 +80,8 @@ def test_token_dropout_explains_higher_training_loss(
     def words(folder: Path) -> str:
         return " ".join(getattr(b, "text", "") for b in section(folder, "learning").blocks)
 
-    run(tiny | {"save_dir": "hidden", "blank_rate": 0.5})
-    assert "50% of their tokens were hidden (`blank_rate`)" in words(Path("hidden"))
+    run(tiny | {"save_dir": "hidden", "token_dropout": 0.5})
+    assert "50% of their tokens were hidden (`token_dropout`)" in words(Path("hidden"))
     assert "made harder on purpose" not in words(trained)
 
 

@@ -176,7 +176,7 @@ def test_incompatible_drawing_package_is_a_missing_extra(
 def test_report_supports_run_diverged_in_first_epoch(tiny: dict[str, object]) -> None:
     changes = {"learning_rate": 10.0, "optimizer": "adamw", "architecture": "gpt",
                "gradient_clip": 0.0, "warmup_steps": 0, "weight_decay": 10.0,
-               "save_dir": "astray", "rescue": "off"}  # fmt: skip
+               "save_dir": "astray", "divergence_rollback": "off"}  # fmt: skip
     with pytest.raises(DivergedError):
         run(tiny | changes)
     written = write_report(Path("astray"))

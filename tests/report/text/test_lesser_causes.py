@@ -54,7 +54,7 @@ def diagnosed(*ruled_out: OtherCause) -> Diagnosis:
 def test_smaller_effects_are_listed_apart_from_excluded_causes() -> None:
     ruled_out_causes = [
         OtherCause(cause=cause, reason="b", trial=to_paired_trial(gain(cause, mean), 1.0))
-        for cause, mean in (("undertrained", 0.4), ("model_too_small", 0.8), ("leakage", -0.1))
+        for cause, mean in (("undertrained", 0.4), ("model_too_small", 0.8), ("data_leakage", -0.1))
     ]
     assert [r.also_improves for r in ruled_out_causes] == [True, True, False]
     text = format_diagnosis(diagnosed(*ruled_out_causes))
@@ -66,7 +66,7 @@ def test_smaller_effects_are_listed_apart_from_excluded_causes() -> None:
 
 
 def test_diagnosis_text_omits_smaller_effects_when_absent() -> None:
-    out = OtherCause(cause="leakage", reason="b")
+    out = OtherCause(cause="data_leakage", reason="b")
     assert LESSER not in format_diagnosis(diagnosed(out), explain=True)
     trial = to_paired_trial(gain("undertrained", 0.4), 1.0)
     of_old = OtherCause(cause="undertrained", reason="b",

@@ -289,7 +289,7 @@ def test_automatic_settings_scale_with_corpus_size() -> None:
     assert token_dropouts[0] == 0.0
     assert token_dropouts == sorted(token_dropouts)
     assert 0 == token_dropouts[1] < token_dropouts[2] < token_dropouts[3] < 0.5
-    assert choose_token_dropout(make_config({"blank_rate": 0.0}), 100) == 0.0
+    assert choose_token_dropout(make_config({"token_dropout": 0.0}), 100) == 0.0
     fixed = make_config({"vocab_size": 777, "epoch": 3, "warmup_steps": 9})
     assert choose_vocabulary(fixed, 10**9) == 777
     assert choose_epochs(fixed, 10**9) == 3
@@ -313,9 +313,9 @@ def test_out_of_memory_fix_satisfies_memory_limit() -> None:
     shape = shape_from_run_config(config, 4096)
     need = training_memory(config, shape)
     advice = memory_reduction_advice(config, shape, need // 4)
-    assert advice.startswith("set gradient_accumulation to ")
+    assert advice.startswith("set gradient_accumulation_steps to ")
     parts = int(advice.split()[3])
-    lighter = config.model_copy(update={"gradient_accumulation": parts})
+    lighter = config.model_copy(update={"gradient_accumulation_steps": parts})
     assert training_memory(lighter, shape) <= need // 4
 
 
@@ -324,7 +324,7 @@ def test_allocator_failure_raises_out_of_memory_error() -> None:
     with pytest.raises(OutOfMemoryError, match="memory: found no memory left") as caught:
         with translate_memory_errors(config, shape_from_run_config(config, 4096)):
             torch.empty(2**62, dtype=torch.uint8)
-    assert "gradient_accumulation" in str(caught.value)
+    assert "gradient_accumulation_steps" in str(caught.value)
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
         with translate_memory_errors(config, shape_from_run_config(config, 4096)):
             torch.ones(2, 3) @ torch.ones(2, 3)

@@ -33,6 +33,6 @@ def test_autotune_cache_key_uses_micro_batch_and_loss(
     plain = remembered()
     assert plain
     assert remembered(seed=7) == plain  # decides nothing
-    accumulated = remembered(gradient_accumulation=4)
+    accumulated = remembered(gradient_accumulation_steps=4)
     assert accumulated > plain
     assert remembered(label_smoothing=0.1) > accumulated

@@ -56,12 +56,12 @@ def look(program: Program) -> CheckResult:
     ]
     if not bare or all(_in_weights(program.model, s) for s in bare):
         return BugAbsent(
-            f"{len(score_scales)} tables of scores, scaled by {score_scales[0].factor:.3g} at a head "
-            f"size of {score_scales[0].head_size}"
+            f"{len(score_scales)} tables of scores, scaled by {score_scales[0].factor:.3g} at a"
+            f" head size of {score_scales[0].head_size}"
         )
     evidence = (
-        f"{len(bare)} of {len(score_scales)} tables of scores are multiplied by {bare[0].factor:.3g}; "
-        f"1 / sqrt({bare[0].head_size}) is {bare[0].head_size ** -0.5:.3g}"
+        f"{len(bare)} of {len(score_scales)} tables of scores are multiplied by"
+        f" {bare[0].factor:.3g}; 1 / sqrt({bare[0].head_size}) is {bare[0].head_size ** -0.5:.3g}"
     )
     where = program.source_location("model")
     if type(program.model).__module__.startswith("transformers."):

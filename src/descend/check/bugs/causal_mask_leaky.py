@@ -53,8 +53,9 @@ def look(program: Program) -> CheckResult:
     assert influence.nearest
     earlier, later = influence.nearest
     return BugPresent(
-        f"the logits at position {earlier} move when the token at {later} changes "
-        f"({influence.num_affected} of {influence.pairs} pairs tried, by up to {influence.max_relative_change:.2g} of their size)",
+        f"the logits at position {earlier} move when the token at {later} changes"
+        f" ({influence.num_affected} of {influence.pairs} pairs tried, by up to"
+        f" {influence.max_relative_change:.2g} of their size)",
         program.where_is_attention(influence.open_parts, partial(ask_once, program)),
     )
 

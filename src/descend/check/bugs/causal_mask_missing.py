@@ -50,8 +50,9 @@ def look(program: Program) -> CheckResult:
     if not is_missing(influence):
         return BugAbsent("some of the future is hidden: see causal_mask_leaky")
     return BugPresent(
-        f"a changed token moves the logits of all positions before it "
-        f"({influence.num_affected} of {influence.pairs} pairs tried, by up to {influence.max_relative_change:.2g} of their size)",
+        f"a changed token moves the logits of all positions before it ({influence.num_affected} of"
+        f" {influence.pairs} pairs tried, by up to {influence.max_relative_change:.2g} of their"
+        " size)",
         program.where_is_attention(influence.open_parts, partial(ask_once, program)),
     )
 

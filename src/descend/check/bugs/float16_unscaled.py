@@ -53,8 +53,8 @@ def look(program: Program) -> CheckResult:
     gradient_fractions = [u.new * scale for u in dry_run_result.updates if u.new is not None]
     if scale >= MIN_SCALE and gradient_fractions and max(gradient_fractions) < MAX_CLIPPED_FRACTION:
         return BugPresent(
-            f"{max(gradient_fractions):.1e} of the gradients is left: they are clipped while still scaled "
-            f"by {scale:g}",
+            f"{max(gradient_fractions):.1e} of the gradients is left: they are clipped while still"
+            f" scaled by {scale:g}",
             where,
             "call `scaler.unscale_(optimizer)` before clipping",
         )

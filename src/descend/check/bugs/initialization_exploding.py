@@ -66,7 +66,10 @@ def look(program: Program) -> CheckResult:
     fresh = looks_untrained(program.model)
     if not initial_state.from_program and not fresh:
         return Undetermined("no text of the program, and the network is trained")
-    evidence = f"the first loss is {initial_state.loss:.1f} nats per token, ln(vocabulary) is {initial_state.uniform:.1f}"
+    evidence = (
+        f"the first loss is {initial_state.loss:.1f} nats per token, ln(vocabulary) is"
+        f" {initial_state.uniform:.1f}"
+    )
     if not initial_state.finite:
         return BugPresent("the outputs of the untouched network are not finite", where)
     if initial_state.loss > initial_state.uniform + HIGHER and initial_state.max_rms > LARGE:

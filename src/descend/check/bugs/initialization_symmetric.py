@@ -75,8 +75,8 @@ def look(program: Program) -> CheckResult:
         ]
         if len(dead) > 1:
             return BugPresent(
-                f"{len(dead)} matrices start at zero and are still zero after {len(dry_run_result.updates)} "
-                f"steps: {', '.join(dead[:4])}",
+                f"{len(dead)} matrices start at zero and are still zero after"
+                f" {len(dry_run_result.updates)} steps: {', '.join(dead[:4])}",
                 f"model.{dead[0]}",
             )
     return BugAbsent(f"{len(matrices)} matrices have rows that differ")

@@ -43,8 +43,8 @@ def look(program: Program) -> CheckResult:
         empty = [s for s in probe.model_calls if _is_empty(s)]
         if 2 * len(empty) > len(probe.model_calls):
             return BugPresent(
-                f"no target counts in {len(empty)} of {len(probe.model_calls)} batches; the first loss "
-                f"is {probe.loss}",
+                f"no target counts in {len(empty)} of {len(probe.model_calls)} batches; the first"
+                f" loss is {probe.loss}",
                 program.source_location(probe.part),
             )
         num_targets = sum(

@@ -73,7 +73,10 @@ def _wrong(program: Program, dry_run_result: DryRun, index: int) -> str:
     updates = [u for u in dry_run_result.updates if u.optimizer is scheduler.optimizer]
     steps = dry_run_result.schedules[-1][index] - dry_run_result.schedules[0][index]
     if not updates:
-        return f"the schedule drives an optimizer that never stepped in {dry_run_result.calls} calls of `step`"
+        return (
+            f"the schedule drives an optimizer that never stepped in {dry_run_result.calls} calls"
+            " of `step`"
+        )
     if steps == 0:
         return _never(program, index, len(updates))
     ratio = steps / len(updates)

@@ -53,11 +53,12 @@ def look(program: Program) -> CheckResult:
         dry_run_result = program.run_probe_once(run_long_dry_run)
     if dry_run_result.changed_weights:
         return BugAbsent(
-            f"{len(dry_run_result.changed_weights)} weights moved in {dry_run_result.calls} calls of `step`"
+            f"{len(dry_run_result.changed_weights)} weights moved in {dry_run_result.calls} calls"
+            " of `step`"
         )
     if dry_run_result.updates and all(u.cleared for u in dry_run_result.updates):
         return BugPresent(
-            f"gradients arrived and were gone when the optimizer stepped "
+            "gradients arrived and were gone when the optimizer stepped "
             f"({len(dry_run_result.updates)} times)",
             program.source_location("step"),
             "clear gradients before `backward()` or after `optimizer.step()`, not between them",

@@ -94,8 +94,8 @@ def _rows(program: Program) -> int | None:
 
 
 def _against_text(
-    kit: TokenizerAdapter, batches: list, texts: list[str], where: str
-) -> CheckResult | None:  # type: ignore[type-arg]
+    kit: TokenizerAdapter, batches: list[Any], texts: list[str], where: str
+) -> CheckResult | None:
     """What the decoded batches say beside the texts; None where there is no text of theirs."""
     if not texts:
         return None
@@ -126,7 +126,7 @@ def _apart(one: Counter[int], other: Counter[int]) -> float:
     return sum(abs(one[i] / a - other[i] / b) for i in one.keys() | other.keys()) / 2
 
 
-def _again(kit: TokenizerAdapter, batches: list, where: str) -> CheckResult:  # type: ignore[type-arg]
+def _again(kit: TokenizerAdapter, batches: list, where: str) -> CheckResult:
     """Decode the batches and encode them again."""
     same = total = 0
     for batch in batches[:4]:

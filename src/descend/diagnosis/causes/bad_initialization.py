@@ -24,8 +24,8 @@ How it shows:
 
 Not to be confused:
     A high loss after many steps says nothing about the start. Only the first step tells. In a
-    program of your own, weights too large or too alike are bugs: `initialisation_exploding`,
-    `initialisation_symmetric`.
+    program of your own, weights too large or too alike are bugs: `initialization_exploding`,
+    `initialization_symmetric`.
 
 More and less:
     Larger first weights: confident errors, and at some size an explosion. Smaller: the signal
@@ -77,8 +77,8 @@ FAR_OFF = 1.3
 
 def measured(measurements: Measurements) -> float:
     """How far above guessing the run began, in units of ln V."""
-    loss_at_start = measurement_value(measurements, "loss_at_start")
-    return loss_at_start - 1.0 if loss_at_start >= FAR_OFF else 0.0
+    initial_loss_ratio = measurement_value(measurements, "initial_loss_ratio")
+    return initial_loss_ratio - 1.0 if initial_loss_ratio >= FAR_OFF else 0.0
 
 
 CAUSE = Cause(
@@ -86,8 +86,10 @@ CAUSE = Cause(
     headline="it began from bad weights",
     page=__doc__,
     expected_ranges=(
-        ExpectedRange("loss_at_start", 1.3, None, 3.0, "of ln V at the first step"),
-        ExpectedRange("dead_units", MOSTLY_DEAD, None, 1.5, "never speak", weight_outside=0.0),
+        ExpectedRange("initial_loss_ratio", 1.3, None, 3.0, "of ln V at the first step"),
+        ExpectedRange(
+            "dead_unit_fraction", MOSTLY_DEAD, None, 1.5, "never speak", weight_outside=0.0
+        ),
     ),
     treatments=trial,
     advice="start from fresh weights",

@@ -94,7 +94,7 @@ CAUSE = Cause(
     page=__doc__,
     expected_ranges=(
         ExpectedRange(
-            "final_rate",
+            "final_lr_fraction",
             HIGH_END,
             None,
             1.7,
@@ -102,10 +102,15 @@ CAUSE = Cause(
             weight_outside=1.5,
         ),
         ExpectedRange(
-            "idle_share", WASTED, None, 0.5, "of the steps at nearly no rate", weight_outside=0.4
+            "near_zero_lr_fraction",
+            WASTED,
+            None,
+            0.5,
+            "of the steps at nearly no rate",
+            weight_outside=0.4,
         ),
         ExpectedRange(
-            "warmup_share", LONG_WARMUP, None, 0.6, "of the run spent rising", weight_outside=0.5
+            "warmup_fraction", LONG_WARMUP, None, 0.6, "of the run spent rising", weight_outside=0.5
         ),
     ),
     treatments=trial,

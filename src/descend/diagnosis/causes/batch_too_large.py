@@ -46,7 +46,7 @@ Proof:
     A quarter of the batch at the same rate, equal tokens, so four times the steps.
 
 What to try:
-    The smaller batch: a quarter of `batch_size`, with `gradient_accumulation` no larger than it.
+    The smaller batch: a quarter of `batch_size`, with `gradient_accumulation_steps` no larger than it.
     Then look for the rate again, half of it first.
 
 When it is not this:
@@ -79,7 +79,9 @@ def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChang
             f"1/{factor} of the batch",
             {
                 "batch_size": config.batch_size // factor,
-                "gradient_accumulation": min(config.num_micro_batches, config.batch_size // factor),
+                "gradient_accumulation_steps": min(
+                    config.num_micro_batches, config.batch_size // factor
+                ),
             },
         )
         for factor in FACTORS
@@ -103,7 +105,7 @@ CAUSE = Cause(
             "steps", None, FEW_STEPS, 1.2, "updates in the whole run", weight_outside=1.5
         ),
         ExpectedRange(
-            "noise_scale",
+            "gradient_noise_scale",
             None,
             MAX_NOISE_SCALE,
             0.8,
@@ -111,7 +113,12 @@ CAUSE = Cause(
             weight_outside=1.1,
         ),
         ExpectedRange(
-            "multiplier_fresh", 2.0, None, 0.4, "steps could be longer", weight_outside=0.5
+            "critical_step_multiplier_fresh",
+            2.0,
+            None,
+            0.4,
+            "steps could be longer",
+            weight_outside=0.5,
         ),
     ),
     treatments=trial,

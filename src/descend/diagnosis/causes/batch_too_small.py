@@ -105,7 +105,7 @@ CAUSE = Cause(
     page=__doc__,
     expected_ranges=(
         ExpectedRange(
-            "noise_scale",
+            "gradient_noise_scale",
             NOISY,
             None,
             0.5,
@@ -113,7 +113,12 @@ CAUSE = Cause(
             weight_outside=0.8,
         ),
         ExpectedRange(
-            "multiplier_fresh", None, 2.0, 0.0, "a step is long for fresh text", weight_outside=0.1
+            "critical_step_multiplier_fresh",
+            None,
+            2.0,
+            0.0,
+            "a step is long for fresh text",
+            weight_outside=0.1,
         ),
         ExpectedRange("steps", 2000.0, None, 0.5, "there are steps to spare", weight_outside=0.9),
     ),

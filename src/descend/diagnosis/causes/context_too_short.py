@@ -83,7 +83,7 @@ def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChang
                 "seq_len": config.seq_len * factor,
                 "max_seq_len": max(config.max_seq_len, config.seq_len * factor),
                 "batch_size": max(1, config.batch_size // factor),
-                "gradient_accumulation": 1,
+                "gradient_accumulation_steps": 1,
             },
         )
         for factor in FACTORS
@@ -99,7 +99,7 @@ MIN_WINDOWS = 8
 
 def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
     """A flat end of the loss by position, in a window long enough to show what lies beyond it."""
-    slope = measurements.get("position_slope")
+    slope = measurements.get("loss_slope_per_context_doubling")
     if config.seq_len < SHORT or slope is None:
         return None
     if slope.value + 2 * slope.std_error < STILL_FALLING / 2:
@@ -116,7 +116,7 @@ CAUSE = Cause(
     page=__doc__,
     expected_ranges=(
         ExpectedRange(
-            "position_slope",
+            "loss_slope_per_context_doubling",
             STILL_FALLING,
             None,
             0.2,
@@ -124,7 +124,7 @@ CAUSE = Cause(
             weight_outside=0.7,
         ),
         ExpectedRange(
-            "information_beyond",
+            "mutual_information_beyond_context",
             TELLING,
             None,
             2.0,

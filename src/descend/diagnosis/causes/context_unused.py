@@ -81,11 +81,17 @@ def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChang
 
 def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
     """The context brings something, and its end too."""
-    context_benefit, slope = measurements.get("context_gain"), measurements.get("position_slope")
+    context_benefit, slope = (
+        measurements.get("context_benefit_nats"),
+        measurements.get("loss_slope_per_context_doubling"),
+    )
     if context_benefit is None or slope is None:
         return None
     if context_benefit.value > USED and slope.value > 2 * slope.std_error:
-        return f"all that was read brings {context_benefit.value:.2f} nats, its last half {slope.value:.3f}"
+        return (
+            f"all that was read brings {context_benefit.value:.2f} nats, its last half"
+            f" {slope.value:.3f}"
+        )
     return None
 
 
@@ -100,7 +106,7 @@ CAUSE = Cause(
     page=__doc__,
     expected_ranges=(
         ExpectedRange(
-            "context_gain",
+            "context_benefit_nats",
             None,
             UNUSED,
             0.6,
@@ -108,7 +114,7 @@ CAUSE = Cause(
             weight_outside=1.3,
         ),
         ExpectedRange(
-            "context_needed",
+            "effective_context_fraction",
             None,
             NEEDED,
             0.8,

@@ -86,12 +86,12 @@ def measured(measurements: Measurements) -> float:
     Copies that stand all over the text explain as much of it as their share.
     """
     exact, near = (
-        measurement_value(measurements, "overlap"),
-        measurement_value(measurements, "near_overlap"),
+        measurement_value(measurements, "exact_contamination_fraction"),
+        measurement_value(measurements, "fuzzy_contamination_fraction"),
     )
     rise, rest = (
-        measurement_value(measurements, "clean_rise"),
-        1.0 - measurement_value(measurements, "repeats"),
+        measurement_value(measurements, "uncontaminated_loss_increase"),
+        1.0 - measurement_value(measurements, "duplicate_train_fraction"),
     )
     if near >= MIN_OVERLAP_FRACTION:
         return max(rise, (exact * rest + near) * MEMORIZATION_NATS)
@@ -104,7 +104,7 @@ CAUSE = Cause(
     page=__doc__,
     expected_ranges=(
         ExpectedRange(
-            "overlap",
+            "exact_contamination_fraction",
             0.02,
             None,
             2.1,
@@ -112,7 +112,7 @@ CAUSE = Cause(
             weight_outside=2.3,
         ),
         ExpectedRange(
-            "near_overlap",
+            "fuzzy_contamination_fraction",
             0.05,
             None,
             4.4,
@@ -120,7 +120,11 @@ CAUSE = Cause(
             weight_outside=0.0,
         ),
         ExpectedRange(
-            "clean_rise", 0.02, None, 1.0, "nats more on the held-out text that does not"
+            "uncontaminated_loss_increase",
+            0.02,
+            None,
+            1.0,
+            "nats more on the held-out text that does not",
         ),
     ),
     treatments=trial,

@@ -85,10 +85,11 @@ easy then, since it stands elsewhere too."""
 
 def measured(measurements: Measurements) -> float:
     """How much more foreign the held-out text is than what differs within the training text."""
-    shift_nats = measurement_value(measurements, "shift")
+    shift_nats = measurement_value(measurements, "distribution_shift_nats")
     return (
         shift_nats
-        if shift_nats >= MIN_SHIFT_NATS and measurement_value(measurements, "repeats") < MAX_COPIES
+        if shift_nats >= MIN_SHIFT_NATS
+        and measurement_value(measurements, "duplicate_train_fraction") < MAX_COPIES
         else 0.0
     )
 
@@ -99,7 +100,7 @@ CAUSE = Cause(
     page=__doc__,
     expected_ranges=(
         ExpectedRange(
-            "shift",
+            "distribution_shift_nats",
             MIN_SHIFT_NATS,
             None,
             3.1,

@@ -49,7 +49,7 @@ Proof:
 
 What to try:
     The mildest change that comes past the step with about the lowest loss: `gradient_clip = 1`, a
-    longer `warmup_steps`, a third of `learning_rate`. With `rescue` on a run goes back by itself.
+    longer `warmup_steps`, a third of `learning_rate`. With `divergence_rollback` on a run goes back by itself.
 
 When it is not this:
     The records hold no rescue and say that training ended otherwise.
@@ -129,7 +129,9 @@ CAUSE = Cause(
     headline="training diverged",
     page=__doc__,
     expected_ranges=(
-        ExpectedRange("gradient_spread", 10.0, None, 0.5, "gradients grew by orders of magnitude"),
+        ExpectedRange(
+            "gradient_norm_p99_over_p50", 10.0, None, 0.5, "gradients grew by orders of magnitude"
+        ),
     ),
     treatments=trial,
     advice="lower the rate, clip gradients, and warm up",

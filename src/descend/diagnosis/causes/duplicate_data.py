@@ -77,7 +77,7 @@ says more."""
 
 def measured(measurements: Measurements) -> float:
     """Nats by which copies flatter the training loss and shorten the text."""
-    duplicate_fraction = measurement_value(measurements, "repeats")
+    duplicate_fraction = measurement_value(measurements, "duplicate_train_fraction")
     return duplicate_fraction * BY_COPIES if duplicate_fraction >= MIN_DUPLICATE_FRACTION else 0.0
 
 
@@ -87,7 +87,12 @@ CAUSE = Cause(
     page=__doc__,
     expected_ranges=(
         ExpectedRange(
-            "repeats", 0.2, None, 3.0, "of the training text stood there before", weight_outside=3.2
+            "duplicate_train_fraction",
+            0.2,
+            None,
+            3.0,
+            "of the training text stood there before",
+            weight_outside=3.2,
         ),
     ),
     treatments=trial,

@@ -94,7 +94,7 @@ of it gained nothing, a tenth 0.9 nats)."""
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
     """Lower rates; of a run that has learned nothing much lower ones."""
-    known = measurement_value(measurements, "held_out_loss", 0.0)
+    known = measurement_value(measurements, "measured_validation_loss", 0.0)
     stuck = known > LEARNED_NOTHING * measurement_value(measurements, "unigram_loss", math.inf)
     return tuple(
         TreatmentChange(
@@ -110,7 +110,7 @@ CAUSE = Cause(
     page=__doc__,
     expected_ranges=(
         ExpectedRange(
-            "update_ratio",
+            "update_to_weight_ratio",
             BIG_UPDATE,
             None,
             0.0,
@@ -118,16 +118,31 @@ CAUSE = Cause(
             weight_outside=0.8,
         ),
         ExpectedRange(
-            "gradient_spread", OUTLIERS, None, 0.0, "gradients have outliers", weight_outside=0.6
+            "gradient_norm_p99_over_p50",
+            OUTLIERS,
+            None,
+            0.0,
+            "gradients have outliers",
+            weight_outside=0.6,
         ),
         ExpectedRange(
-            "loss_rise", RISEN, None, 0.7, "the loss rose again for a while", weight_outside=1.4
+            "max_loss_increase",
+            RISEN,
+            None,
+            0.7,
+            "the loss rose again for a while",
+            weight_outside=1.4,
         ),
         ExpectedRange(
-            "multiplier_fresh", None, 3.0, 0.0, "steps are not too short", weight_outside=0.3
+            "critical_step_multiplier_fresh",
+            None,
+            3.0,
+            0.0,
+            "steps are not too short",
+            weight_outside=0.3,
         ),
         ExpectedRange(
-            "attention_logit",
+            "max_attention_logit",
             RUINED_LOGIT,
             None,
             3.0,
@@ -135,7 +150,7 @@ CAUSE = Cause(
             weight_outside=0.0,
         ),
         ExpectedRange(
-            "effective_rank",
+            "effective_rank_fraction",
             None,
             FEW_DIRECTIONS,
             0.7,

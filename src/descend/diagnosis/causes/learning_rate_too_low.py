@@ -83,7 +83,11 @@ FACTORS = (3.0, 10.0, 30.0)
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
     """Higher rates, from where the multiplier points to."""
-    first = 1 if measurement_value(measurements, "multiplier_fresh") >= VERY_LONG_STEP else 0
+    first = (
+        1
+        if measurement_value(measurements, "critical_step_multiplier_fresh") >= VERY_LONG_STEP
+        else 0
+    )
     return tuple(
         TreatmentChange(f"{factor:g} times the learning rate", scaled_learning_rate(config, factor))
         for factor in FACTORS[first:]
@@ -96,7 +100,7 @@ CAUSE = Cause(
     page=__doc__,
     expected_ranges=(
         ExpectedRange(
-            "multiplier_fresh",
+            "critical_step_multiplier_fresh",
             LONG_STEP,
             None,
             2.8,
@@ -104,7 +108,7 @@ CAUSE = Cause(
             weight_outside=2.7,
         ),
         ExpectedRange(
-            "update_ratio",
+            "update_to_weight_ratio",
             None,
             SMALL_UPDATE,
             1.0,

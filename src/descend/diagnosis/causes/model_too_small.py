@@ -91,11 +91,14 @@ def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChang
 def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
     """A model that knows its training text by heart is large enough."""
     gap, train_loss = (
-        measurement_value(measurements, "generalisation_gap"),
-        measurement_value(measurements, "seen_loss", 1.0),
+        measurement_value(measurements, "generalization_gap_nats"),
+        measurement_value(measurements, "trained_text_loss", 1.0),
     )
     if gap > MEMORIZED_GAP_RATIO * max(train_loss, 1e-9) and gap > 2 * NO_GAP:
-        return f"it already knows its training text far better ({train_loss:.2f} against {train_loss + gap:.2f})"
+        return (
+            f"it already knows its training text far better ({train_loss:.2f} against"
+            f" {train_loss + gap:.2f})"
+        )
     return None
 
 
@@ -112,9 +115,16 @@ CAUSE = Cause(
     page=__doc__,
     expected_ranges=(
         ExpectedRange(
-            "floor_gap", WORSE, None, 2.5, "nats above what counting reaches", weight_outside=0.0
+            "gap_to_ngram_nats",
+            WORSE,
+            None,
+            2.5,
+            "nats above what counting reaches",
+            weight_outside=0.0,
         ),
-        ExpectedRange("generalisation_gap", None, NO_GAP, 0.0, "nothing is known by heart yet"),
+        ExpectedRange(
+            "generalization_gap_nats", None, NO_GAP, 0.0, "nothing is known by heart yet"
+        ),
         ExpectedRange(
             "tokens_per_parameter",
             MUCH_TEXT,

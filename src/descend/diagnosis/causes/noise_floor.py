@@ -75,7 +75,7 @@ CAUSE = Cause(
     page=__doc__,
     expected_ranges=(
         ExpectedRange(
-            "counting_ladder",
+            "fourgram_loss_reduction",
             None,
             0.02,
             1.4,
@@ -83,7 +83,7 @@ CAUSE = Cause(
             weight_outside=2.0,
         ),
         ExpectedRange(
-            "floor_gap",
+            "gap_to_ngram_nats",
             None,
             0.05,
             1.4,
@@ -91,7 +91,7 @@ CAUSE = Cause(
             weight_outside=2.0,
         ),
         ExpectedRange(
-            "information",
+            "token_mutual_information_nats",
             None,
             0.02,
             2.1,

@@ -85,7 +85,7 @@ def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChang
     if config.dropout_rate:
         keys["dropout_rate"] = 0.0
     if config.token_dropout:
-        keys["blank_rate"] = 0.0
+        keys["token_dropout"] = 0.0
     if config.label_smoothing:
         keys["label_smoothing"] = 0.0
     if config.weight_decay > LITTLE_DECAY:
@@ -115,7 +115,7 @@ CAUSE = Cause(
             weight_outside=0.0,
         ),
         ExpectedRange(
-            "dropout_gap",
+            "dropout_gap_nats",
             DEAR,
             None,
             1.2,
@@ -123,7 +123,7 @@ CAUSE = Cause(
             weight_outside=0.8,
         ),
         ExpectedRange(
-            "generalisation_gap",
+            "generalization_gap_nats",
             None,
             0.15,
             1.0,

@@ -92,7 +92,7 @@ DROPOUT = 0.2
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:
     """What half the text costs, then what fewer passes and dropout make good."""
     num_epochs = config.epoch or 1
-    turned = measurement_value(measurements, "rise_after_best") > RISE
+    turned = measurement_value(measurements, "validation_loss_increase_after_best") > RISE
     half = TreatmentChange(
         "half the text",
         {},
@@ -139,20 +139,20 @@ def max_inverse_effect_nats(measurements: Measurements) -> float | None:
     """Nats that more text can gain at most: a share of what text it trained on is easier, and of
     what was lost past the best epoch. What is known no better than new text lacks none of it,
     whatever half of it would cost: there may be a cliff just below what there is."""
-    gap = measurements.get("generalisation_gap")
+    gap = measurements.get("generalization_gap_nats")
     if gap is None:
         return None
-    rise = measurement_value(measurements, "rise_after_best")
+    rise = measurement_value(measurements, "validation_loss_increase_after_best")
     return OF_THE_GAP * max(0.0, gap.value) + OF_THE_RISE * max(0.0, rise)
 
 
 def min_inverse_effect_nats(num_epochs: float, measurements: Measurements) -> float:
     """Nats that more text gains at least where the held-out loss rose much past the best epoch, 0
     where it did not: half of so little text is known by heart as well, and costs little."""
-    rise = measurement_value(measurements, "rise_after_best")
-    if rise < TURNED * measurement_value(measurements, "held_out_loss", math.inf):
+    rise = measurement_value(measurements, "validation_loss_increase_after_best")
+    if rise < TURNED * measurement_value(measurements, "measured_validation_loss", math.inf):
         return 0.0
-    gap = max(0.0, measurement_value(measurements, "generalisation_gap"))
+    gap = max(0.0, measurement_value(measurements, "generalization_gap_nats"))
     return OF_THE_GAP_A_DOUBLING * gap * math.log2(max(num_epochs, 1.0)) + OF_THE_RISE * rise
 
 
@@ -202,7 +202,7 @@ MAX_EFFECTIVE_REPETITIONS = 6.8
 
 def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
     """Text that is read at most once cannot be known by heart."""
-    gap = measurement_value(measurements, "generalisation_gap", 1.0)
+    gap = measurement_value(measurements, "generalization_gap_nats", 1.0)
     if (config.epoch or 1) == 1 and gap < GAP / 2 and not hardly_any(measurements):
         return f"held-out text is only {gap:.2f} nats harder than text it trained on"
     return None
@@ -228,7 +228,7 @@ CAUSE = Cause(
     page=__doc__,
     expected_ranges=(
         ExpectedRange(
-            "generalisation_gap",
+            "generalization_gap_nats",
             GAP,
             None,
             1.7,
@@ -236,7 +236,7 @@ CAUSE = Cause(
             weight_outside=1.8,
         ),
         ExpectedRange(
-            "rise_after_best",
+            "validation_loss_increase_after_best",
             RISE,
             None,
             1.3,

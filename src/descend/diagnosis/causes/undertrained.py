@@ -89,10 +89,10 @@ def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChang
 
 def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
     """A run past its best epoch was long enough."""
-    rise = measurement_value(measurements, "rise_after_best")
+    rise = measurement_value(measurements, "validation_loss_increase_after_best")
     if rise > RISEN:
         return f"the held-out loss had risen by {rise:.2f} nats after its best epoch"
-    gap = measurement_value(measurements, "generalisation_gap")
+    gap = measurement_value(measurements, "generalization_gap_nats")
     if gap > KNOWN and measurement_value(measurements, "epochs", 1.0) > 1:
         return (
             f"text it trained on is {gap:.2f} nats easier for it than held-out text: more passes "
@@ -114,7 +114,7 @@ CAUSE = Cause(
     page=__doc__,
     expected_ranges=(
         ExpectedRange(
-            "last_epoch_gain",
+            "last_epoch_loss_reduction",
             STILL_FALLING,
             None,
             0.2,
@@ -122,7 +122,12 @@ CAUSE = Cause(
             weight_outside=1.3,
         ),
         ExpectedRange(
-            "generalisation_gap", None, 0.3, 0.0, "little is known by heart", weight_outside=0.6
+            "generalization_gap_nats",
+            None,
+            0.3,
+            0.0,
+            "little is known by heart",
+            weight_outside=0.6,
         ),
         ExpectedRange("epochs", None, 4.0, 0.0, "few of them", weight_outside=0.5),
     ),

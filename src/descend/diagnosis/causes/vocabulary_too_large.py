@@ -101,7 +101,7 @@ CAUSE = Cause(
     page=__doc__,
     expected_ranges=(
         ExpectedRange(
-            "rare_vocabulary",
+            "rare_token_fraction",
             MANY_RARE,
             None,
             1.0,
@@ -109,7 +109,7 @@ CAUSE = Cause(
             weight_outside=1.5,
         ),
         ExpectedRange(
-            "rare_loss",
+            "rare_token_loss_fraction",
             MOSTLY_RARE,
             None,
             0.8,
@@ -117,7 +117,7 @@ CAUSE = Cause(
             weight_outside=1.4,
         ),
         ExpectedRange(
-            "embedding_share",
+            "embedding_parameter_fraction",
             MOSTLY_TABLES,
             None,
             0.2,

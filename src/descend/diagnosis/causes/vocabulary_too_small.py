@@ -96,7 +96,7 @@ MIN_USES = 20
 
 def cannot_be(config: RunConfig, measurements: Measurements) -> str | None:
     """A vocabulary that is mostly rare cannot be too small."""
-    rare = measurement_value(measurements, "rare_vocabulary")
+    rare = measurement_value(measurements, "rare_token_fraction")
     if rare > TOO_RARE:
         return f"{rare:.0%} of the vocabulary is used under 20 times in training already"
     return None
@@ -118,7 +118,12 @@ CAUSE = Cause(
             weight_outside=0.9,
         ),
         ExpectedRange(
-            "rare_vocabulary", None, FEW_RARE, 0.9, "of the vocabulary is rare", weight_outside=1.2
+            "rare_token_fraction",
+            None,
+            FEW_RARE,
+            0.9,
+            "of the vocabulary is rare",
+            weight_outside=1.2,
         ),
     ),
     treatments=trial,

@@ -15,7 +15,7 @@ COUPLED_KEYS = (
     ("seq_len", "max_seq_len"),
     ("learning_rate", "schedule"),
     ("tokenizer", "vocab_size", "vocab_path"),
-    ("batch_size", "gradient_accumulation"),
+    ("batch_size", "gradient_accumulation_steps"),
 )
 """Keys of which the first may be impossible without the others: they change together."""
 

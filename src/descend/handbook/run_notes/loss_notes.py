@@ -23,16 +23,19 @@ MAX_LISTED_EPOCHS = 12
 def loss(run: RunRecord) -> str:
     """Losses of the run, on the rungs of the ladder."""
     return (
-        f"The first update had a training loss of {run.steps[0].loss:.3f} nats per token; the "
-        f"last twentieth of the last epoch {run.epochs[-1].loss_end:.3f}. On held-out text the "
-        f"best epoch reached {run.summary.validation_loss:.3f}. {_format_baselines(run)} To bring it down, "
-        f"{suggest_comparison(run, *alternative_learning_rates(run))}."
+        f"The first update had a training loss of {run.steps[0].loss:.3f} nats per token; the last"
+        f" twentieth of the last epoch {run.epochs[-1].loss_end:.3f}. On held-out text the best"
+        f" epoch reached {run.summary.validation_loss:.3f}. {_format_baselines(run)} To bring it"
+        f" down, {suggest_comparison(run, *alternative_learning_rates(run))}."
     )
 
 
 def describe_ngram_baselines(run: RunRecord) -> str:
     """Where the run stands between the rungs."""
-    return f"{_format_baselines(run)} To climb further, {suggest_flags(run, *alternative_learning_rates(run), _more_epochs(run))}."
+    return (
+        f"{_format_baselines(run)} To climb further,"
+        f" {suggest_flags(run, *alternative_learning_rates(run), _more_epochs(run))}."
+    )
 
 
 def _format_baselines(run: RunRecord) -> str:
@@ -48,8 +51,8 @@ def _format_baselines(run: RunRecord) -> str:
     bigram = run.ladder["bigram"] - reached
     side = "below" if bigram >= 0 else "above"
     return (
-        f"The same held-out text costs without a network, in nats per token: {baseline_text}. Your model "
-        f"reached {reached:.3f}, which is {abs(bigram):.3f} {side} the pairs."
+        f"The same held-out text costs without a network, in nats per token: {baseline_text}. Your"
+        f" model reached {reached:.3f}, which is {abs(bigram):.3f} {side} the pairs."
     )
 
 
@@ -58,10 +61,11 @@ def perplexity(run: RunRecord) -> str:
     reached = words_of_perplexity(run.summary.validation_loss)
     baseline_perplexities = {key: words_of_perplexity(value) for key, value in run.ladder.items()}
     return (
-        f"On held-out text your model is as unsure as a fair choice among {reached} tokens. "
-        f"Counting pairs comes to {baseline_perplexities['bigram']}, counting single tokens to "
-        f"{baseline_perplexities['unigram']}, and blind guessing to {baseline_perplexities['uniform']}. To lower it, "
-        f"{suggest_comparison(run, *alternative_learning_rates(run))}."
+        f"On held-out text your model is as unsure as a fair choice among {reached} tokens."
+        f" Counting pairs comes to {baseline_perplexities['bigram']}, counting single tokens to"
+        f" {baseline_perplexities['unigram']}, and blind guessing to"
+        f" {baseline_perplexities['uniform']}. To lower it,"
+        f" {suggest_comparison(run, *alternative_learning_rates(run))}."
     )
 
 
@@ -69,20 +73,20 @@ def accuracy(run: RunRecord) -> str:
     """Accuracies beside the losses they belong to."""
     last, right = run.epochs[-1], run.best.validation_accuracy
     return (
-        f"On held-out text your model's likeliest token was right {right:.1%} of the time, on the "
-        f"training batches at the end of the last epoch "
-        f"{last.accuracy_end:.1%}. {_format_baselines(run)} Accuracy follows the loss: to bring that down, "
-        f"{suggest_flags(run, *alternative_learning_rates(run), _more_epochs(run))}."
+        f"On held-out text your model's likeliest token was right {right:.1%} of the time, on the"
+        f" training batches at the end of the last epoch {last.accuracy_end:.1%}."
+        f" {_format_baselines(run)} Accuracy follows the loss: to bring that down,"
+        f" {suggest_flags(run, *alternative_learning_rates(run), _more_epochs(run))}."
     )
 
 
 def entropy(run: RunRecord) -> str:
     """The bound that the run gives."""
     return (
-        f"What your model reached bounds the entropy of this text from above: at most "
+        "What your model reached bounds the entropy of this text from above: at most "
         f"{run.summary.validation_loss:.3f} nats per token, {run.summary.bits_per_byte:.3f} bits "
         f"per byte. How far below it lies, this run cannot tell; and {_overlap(run)}, which makes "
-        f"the bound too low where it is much. To tighten it, "
+        "the bound too low where it is much. To tighten it, "
         f"{suggest_flags(run, _more_epochs(run), *alternative_learning_rates(run))}."
     )
 
@@ -135,7 +139,7 @@ def explain_higher_train_loss(run: RunRecord) -> str | None:
     what = [
         text for value, text in (
             (config.token_dropout, f"{config.token_dropout or 0:.0%} of their tokens were hidden "
-                                "(`blank_rate`)"),
+                                "(`token_dropout`)"),
             (config.dropout_rate, f"{config.dropout_rate:.0%} of the numbers between layers were "
                                   "left out (`dropout_rate`)"),
             (config.label_smoothing, "their loss counts `label_smoothing` as well"),
@@ -157,11 +161,11 @@ def describe_validation_split(run: RunRecord) -> str:
         for factor in (0.5, 2)
     )
     return (
-        f"The text ({corpus['corpus']}, {run.corpus_count('documents'):,} documents) was split by "
-        f"{corpus['split_by']}: {run.corpus_count('train_tokens'):,} tokens to train on, "
-        f"{run.corpus_count('validation_tokens'):,} held out; {_overlap(run)}. If you have more text "
-        f"of this kind, add it; to "
-        f"see how much the split decides, {suggest_flags(run, {'seed': run.config.seed + 1}, half, twice)}."
+        f"The text ({corpus['corpus']}, {run.corpus_count('documents'):,} documents) was split by"
+        f" {corpus['split_by']}: {run.corpus_count('train_tokens'):,} tokens to train on,"
+        f" {run.corpus_count('validation_tokens'):,} held out; {_overlap(run)}. If you have more"
+        " text of this kind, add it; to see how much the split decides,"
+        f" {suggest_flags(run, {'seed': run.config.seed + 1}, half, twice)}."
     )
 
 
@@ -178,13 +182,14 @@ def regularisation(run: RunRecord) -> str:
     """The gap that holding back is meant to close."""
     last = run.epochs[-1]
     stronger = {"dropout_rate": round(run.config.dropout_rate + 0.1, 4)}
-    weaker = ({"dropout_rate": 0.0}, {"blank_rate": 0.0}, {"label_smoothing": 0.0})
+    weaker = ({"dropout_rate": 0.0}, {"token_dropout": 0.0}, {"label_smoothing": 0.0})
     return (
-        f"With dropout {run.config.dropout_rate:g}, blanked tokens {run.config.token_dropout or 0:g} "
-        f"and label smoothing {run.config.label_smoothing:g} the last epoch ended with a training "
-        f"loss of {last.loss_end:.3f}, measured with all of them, and a validation loss of "
-        f"{last.validation_loss:.3f}, measured without; the best epoch was {run.best.epoch} of "
-        f"{len(run.epochs)}. To see the effect, {suggest_comparison(run, stronger, *weaker)}."
+        f"With dropout {run.config.dropout_rate:g}, blanked tokens"
+        f" {run.config.token_dropout or 0:g} and label smoothing {run.config.label_smoothing:g} the"
+        f" last epoch ended with a training loss of {last.loss_end:.3f}, measured with all of them,"
+        f" and a validation loss of {last.validation_loss:.3f}, measured without; the best epoch"
+        f" was {run.best.epoch} of {len(run.epochs)}. To see the effect,"
+        f" {suggest_comparison(run, stronger, *weaker)}."
     )
 
 
@@ -203,15 +208,15 @@ def checkpoint(run: RunRecord) -> str:
 def describe_seed_variance(run: RunRecord) -> str:
     """How to find the spread."""
     return (
-        f"With this seed the run reached a validation loss of {run.summary.validation_loss:.3f}. "
-        f"To see how much of that is chance, {suggest_flags(run, {'seed': run.config.seed + 1})}, which "
-        f"starts "
-        f"from other weights and holds out other text, {comparison_baseline_text(run)}."
+        f"With this seed the run reached a validation loss of {run.summary.validation_loss:.3f}. To"
+        f" see how much of that is chance, {suggest_flags(run, {'seed': run.config.seed + 1})},"
+        " which starts from other weights and holds out other text,"
+        f" {comparison_baseline_text(run)}."
     )
 
 
 def _overlap(run: RunRecord) -> str:
-    part = float(run.info.corpus["overlap_share"])
+    part = float(run.info.corpus["contamination_fraction"])
     return f"{format_percent(part)} of the held-out tokens stand in passages that training has too"
 
 

@@ -48,7 +48,8 @@ def _format_metric_line(measurement: Evidence) -> str:
         METRIC_DESCRIPTIONS.get(measurement.metric),
     )
     return (
-        f"- {measurement.metric.replace('_', ' ')} {format_significant(measurement.value)} {measurement.unit}".rstrip()
+        f"- {measurement.metric.replace('_', ' ')} {format_significant(measurement.value)}"
+        f" {measurement.unit}".rstrip()
         + format_ci95(measurement.ci95)
         + (f" (healthy: {healthy})" if healthy else "")
         + (f": {gloss}" if gloss else "")

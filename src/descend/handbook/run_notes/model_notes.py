@@ -30,13 +30,13 @@ def parameters(run: RunRecord) -> str:
     wider = {"embed_dim": 2 * config.embed_dim, "ff_dim": 2 * config.ff_dim}
     last = run.epochs[-1]
     return (
-        f"Your model has {total:,} parameters: {tables:,} ({format_percent(tables / total)}) in the tables "
-        f"of tokens, the rest in {config.num_layers} blocks (width {config.embed_dim}, "
-        f"feed-forward {config.ff_dim}) and small parts. With {tokens:,} training tokens that is "
-        f"{format_significant(total / tokens)} parameters for each token of text. At the end, training "
-        f"loss was {last.loss_end:.3f} and validation loss {last.validation_loss:.3f}. To see "
-        f"whether size is what is missing, {suggest_flags(run, wider, deeper)} "
-        f"{comparison_baseline_text(run)}."
+        f"Your model has {total:,} parameters: {tables:,} ({format_percent(tables / total)}) in the"
+        f" tables of tokens, the rest in {config.num_layers} blocks (width {config.embed_dim},"
+        f" feed-forward {config.ff_dim}) and small parts. With {tokens:,} training tokens that is"
+        f" {format_significant(total / tokens)} parameters for each token of text. At the end,"
+        f" training loss was {last.loss_end:.3f} and validation loss {last.validation_loss:.3f}. To"
+        f" see whether size is what is missing, {suggest_flags(run, wider, deeper)}"
+        f" {comparison_baseline_text(run)}."
     )
 
 
@@ -48,11 +48,12 @@ def memory(run: RunRecord) -> str:
     narrower = {"embed_dim": run.config.embed_dim // 2, "ff_dim": run.config.ff_dim // 2}
     fewer = {"epoch": max(1, run.epochs[-1].epoch // 2)}
     return (
-        f"Your model has {run.summary.parameters:,} parameters, which at {BITS_PER_PARAMETER:g} bits "
-        f"each could hold {format_bytes(room)}. The training text has {format_bytes(text)}; at the "
-        f"{run.summary.bits_per_byte:.3f} bits per byte that it costs your model when it is new, "
-        f"that is {format_bytes(text_bytes)} to know by heart. It was seen {run.epochs[-1].epoch} times. "
-        f"To leave less room or less time for that, {suggest_comparison(run, narrower, fewer)}."
+        f"Your model has {run.summary.parameters:,} parameters, which at {BITS_PER_PARAMETER:g}"
+        f" bits each could hold {format_bytes(room)}. The training text has {format_bytes(text)};"
+        f" at the {run.summary.bits_per_byte:.3f} bits per byte that it costs your model when it is"
+        f" new, that is {format_bytes(text_bytes)} to know by heart. It was seen"
+        f" {run.epochs[-1].epoch} times. To leave less room or less time for that,"
+        f" {suggest_comparison(run, narrower, fewer)}."
     )
 
 
@@ -63,9 +64,9 @@ def heads(run: RunRecord) -> str:
     return (
         f"In your run each of {run.config.num_layers} layers had {count} heads of size "
         f"{width // count} (width {width}), looking back over at most {run.config.seq_len:,} "
-        f"tokens. Counting pairs of tokens, which needs no looking back, reaches "
+        "tokens. Counting pairs of tokens, which needs no looking back, reaches "
         f"{run.ladder['bigram']:.3f}; your model {run.summary.validation_loss:.3f}. To see what "
-        f"the "
+        "the "
         f"number of heads does, {suggest_comparison(run, *trials)}."
     )
 
@@ -75,11 +76,12 @@ def describe_embedding(run: RunRecord) -> str:
     vocabulary, width = run.config.vocab_size or 0, run.config.embed_dim
     num_table_parameters, tokens = _tables(run), run.corpus_count("train_tokens")
     return (
-        f"Your table has {vocabulary:,} rows of {width} numbers; with "
-        f"{'one table for both ends' if run.config.architecture == 'gpt' else 'a separate head'} "
-        f"that is {num_table_parameters:,} parameters, {format_percent(num_table_parameters / run.summary.parameters)} of the model. A row "
-        f"meets its token {tokens / max(vocabulary, 1):,.0f} times an epoch on average. To see "
-        f"whether longer rows help, {suggest_comparison(run, {'embed_dim': 2 * width})}."
+        f"Your table has {vocabulary:,} rows of {width} numbers; with"
+        f" {'one table for both ends' if run.config.architecture == 'gpt' else 'a separate head'}"
+        f" that is {num_table_parameters:,} parameters,"
+        f" {format_percent(num_table_parameters / run.summary.parameters)} of the model. A row"
+        f" meets its token {tokens / max(vocabulary, 1):,.0f} times an epoch on average. To see"
+        f" whether longer rows help, {suggest_comparison(run, {'embed_dim': 2 * width})}."
     )
 
 
@@ -105,9 +107,9 @@ def architecture(run: RunRecord) -> str:
             {"embed_dim": 2 * width} if width // heads % 2 else {}
         )
     return (
-        f"Your run trained the `{run.config.architecture}` network with "
-        f"{run.summary.parameters:,} parameters to {run.summary.bits_per_byte:.3f} bits per byte. "
-        f"To compare, {suggest_flags(run, other)} with the same seed, {comparison_baseline_text(run)}."
+        f"Your run trained the `{run.config.architecture}` network with {run.summary.parameters:,}"
+        f" parameters to {run.summary.bits_per_byte:.3f} bits per byte. To compare,"
+        f" {suggest_flags(run, other)} with the same seed, {comparison_baseline_text(run)}."
     )
 
 
@@ -145,7 +147,7 @@ def _computed(run: RunRecord, what: str, change: Change) -> str:
         f"{format_count(how['threads'], 'thread')} and {how['attention']} "
         f"attention, {compiled}: {run.summary.tokens_per_second:,.0f} tokens a second, "
         f"validation included. To see what {what} is worth here, {suggest_flags(run, change)} "
-        f"and compare the tokens a second and the validation loss of "
+        "and compare the tokens a second and the validation loss of "
         f"{run.summary.validation_loss:.3f}."
     )
 
@@ -153,7 +155,7 @@ def _computed(run: RunRecord, what: str, change: Change) -> str:
 def describe_micro_batches(run: RunRecord) -> str:
     """How a batch is computed."""
     cut, batch = run.config.num_micro_batches, run.config.batch_size
-    more = ({"gradient_accumulation": 2 * cut}, {"batch_size": batch // 2})
+    more = ({"gradient_accumulation_steps": 2 * cut}, {"batch_size": batch // 2})
     return (
         f"A batch of {batch:,} sequences was computed in {cut} part{'s' if cut != 1 else ''} "
         f"(activation checkpointing {'on' if run.config.activation_checkpointing else 'off'}), at "

@@ -33,10 +33,11 @@ def learning_rate(run: RunRecord) -> str:
         else ""
     )
     return (
-        f"Over {len(rates):,} updates the rate began at {format_significant(rates[0])}, was "
-        f"{format_significant(max(rates))} at most and {format_significant(rates[-1])} at the end. {update_text}"
-        f"The gradients of {format_percent(run.clipped_step_fraction)} of the updates were clipped. To learn "
-        f"whether another rate serves this text better, {suggest_comparison(run, *alternative_learning_rates(run))}."
+        f"Over {len(rates):,} updates the rate began at {format_significant(rates[0])}, was"
+        f" {format_significant(max(rates))} at most and {format_significant(rates[-1])} at the end."
+        f" {update_text}The gradients of {format_percent(run.clipped_step_fraction)} of the updates"
+        " were clipped. To learn whether another rate serves this text better,"
+        f" {suggest_comparison(run, *alternative_learning_rates(run))}."
     )
 
 
@@ -45,11 +46,11 @@ def updates(run: RunRecord) -> str:
     batch = run.config.batch_size
     trials = ({"batch_size": batch // 2}, {"batch_size": batch * 2})
     return (
-        f"Each update read {batch:,} sequences of {run.config.seq_len:,} tokens: "
-        f"{run.tokens_per_step:,} tokens. With {run.corpus_count('train_tokens'):,} training tokens "
-        f"the first epoch took {run.epochs[0].step:,} updates, and the run made {run.updates:,} in "
-        f"all. At the same number of epochs, half the batch makes twice as many updates and twice "
-        f"the batch half as many: {suggest_comparison(run, *trials)}."
+        f"Each update read {batch:,} sequences of {run.config.seq_len:,} tokens:"
+        f" {run.tokens_per_step:,} tokens. With {run.corpus_count('train_tokens'):,} training"
+        f" tokens the first epoch took {run.epochs[0].step:,} updates, and the run made"
+        f" {run.updates:,} in all. At the same number of epochs, half the batch makes twice as many"
+        f" updates and twice the batch half as many: {suggest_comparison(run, *trials)}."
     )
 
 
@@ -92,10 +93,10 @@ def warmup(run: RunRecord) -> str:
     highest = max(run.steps, key=lambda s: s.loss)
     trials = ({"warmup_steps": max(2 * steps, 10)}, {"warmup_steps": 0})
     return (
-        f"The rate rose over the first {steps:,} of {run.updates:,} updates "
-        f"({format_percent(steps / run.updates)}). The training loss was {first:.3f} at the first update, "
-        f"{after:.3f} right after the warmup, and highest at update {highest.step:,} with "
-        f"{highest.loss:.3f}. To see what the warmup is worth, {suggest_comparison(run, *trials)}."
+        f"The rate rose over the first {steps:,} of {run.updates:,} updates"
+        f" ({format_percent(steps / run.updates)}). The training loss was {first:.3f} at the first"
+        f" update, {after:.3f} right after the warmup, and highest at update {highest.step:,} with"
+        f" {highest.loss:.3f}. To see what the warmup is worth, {suggest_comparison(run, *trials)}."
     )
 
 
@@ -104,16 +105,17 @@ def gradients(run: RunRecord) -> str:
     norms, limit = run.gradient_norms, run.config.gradient_clip
     peak_step = max(run.steps, key=lambda s: s.gradient_norm or 0.0)
     clipped = (
-        f"clipping at {format_significant(limit)} scaled down {format_percent(run.clipped_step_fraction)} of the updates"
+        f"clipping at {format_significant(limit)} scaled down"
+        f" {format_percent(run.clipped_step_fraction)} of the updates"
         if limit
         else "clipping was off"
     )
     trials = ({"gradient_clip": 2 * limit or 1.0}, {"gradient_clip": 0.0})
     return (
-        f"The norm of the gradient had a median of {format_significant(statistics.median(norms))} over "
-        f"{len(norms):,} updates and was largest, {format_significant(max(norms))}, at update "
-        f"{peak_step.step:,}; {clipped}. To see whether it matters here, "
-        f"{suggest_comparison(run, *trials)}."
+        f"The norm of the gradient had a median of {format_significant(statistics.median(norms))}"
+        f" over {len(norms):,} updates and was largest, {format_significant(max(norms))}, at update"
+        f" {peak_step.step:,}; {clipped}. To see whether it matters here,"
+        f" {suggest_comparison(run, *trials)}."
     )
 
 
@@ -147,10 +149,10 @@ def describe_initial_loss(run: RunRecord) -> str:
         else ""
     )
     return (
-        f"The training loss of the first update was {first.loss:.3f}. Guessing blindly among your "
-        f"{run.corpus_count('vocab_size'):,} tokens costs ln V = {guessing:.3f}, so the run began at "
-        f"{first.loss / guessing:.2f} of that. {began}To see how much of it is chance, "
-        f"{suggest_flags(run, {'seed': run.config.seed + 1})}."
+        f"The training loss of the first update was {first.loss:.3f}. Guessing blindly among your"
+        f" {run.corpus_count('vocab_size'):,} tokens costs ln V = {guessing:.3f}, so the run began"
+        f" at {first.loss / guessing:.2f} of that. {began}To see how much of it is chance,"
+        f" {suggest_flags(run, {'seed': run.config.seed + 1})}."
     )
 
 
@@ -176,10 +178,10 @@ def optimizer(run: RunRecord) -> str:
     seconds = statistics.median(s.seconds for s in run.steps)
     other = "adamw" if run.config.optimizer == "muon" else "muon"
     return (
-        f"Your run used `{run.config.optimizer}`: {run.updates:,} updates, "
-        f"{format_significant(seconds)} s each (median), {run.summary.tokens_per_second:,.0f} tokens a "
-        f"second. To compare, {suggest_flags(run, {'optimizer': other})}, at two or three rates, "
-        f"{comparison_baseline_text(run)}."
+        f"Your run used `{run.config.optimizer}`: {run.updates:,} updates,"
+        f" {format_significant(seconds)} s each (median), {run.summary.tokens_per_second:,.0f}"
+        f" tokens a second. To compare, {suggest_flags(run, {'optimizer': other})}, at two or three"
+        f" rates, {comparison_baseline_text(run)}."
     )
 
 
@@ -192,9 +194,10 @@ def weight_decay(run: RunRecord) -> str:
     decay = run.config.weight_decay
     trials = ({"weight_decay": 3 * decay or 0.1}, {"weight_decay": 0.0})
     return (
-        f"The median size of a matrix (root mean square of its weights) was {format_significant(before)} "
-        f"at update {run.matrices[0].step:,} and {format_significant(after)} at update "
-        f"{run.matrices[-1].step:,}. To see what the decay does, {suggest_comparison(run, *trials)}."
+        "The median size of a matrix (root mean square of its weights) was"
+        f" {format_significant(before)} at update {run.matrices[0].step:,} and"
+        f" {format_significant(after)} at update {run.matrices[-1].step:,}. To see what the decay"
+        f" does, {suggest_comparison(run, *trials)}."
     )
 
 
@@ -202,9 +205,9 @@ def descent(run: RunRecord) -> str:
     """From the first loss to the last."""
     best = run.best
     return (
-        f"In {run.updates:,} updates the loss on training batches went from "
-        f"{run.steps[0].loss:.3f} to {run.epochs[-1].loss_end:.3f} (mean of the last twentieth of "
-        f"the last epoch), and held-out text was predicted best after update {best.step:,}. To "
-        f"see whether longer or shorter steps go down further, {suggest_flags(run, *alternative_learning_rates(run))} "
-        f"{comparison_baseline_text(run)}."
+        f"In {run.updates:,} updates the loss on training batches went from {run.steps[0].loss:.3f}"
+        f" to {run.epochs[-1].loss_end:.3f} (mean of the last twentieth of the last epoch), and"
+        f" held-out text was predicted best after update {best.step:,}. To see whether longer or"
+        f" shorter steps go down further, {suggest_flags(run, *alternative_learning_rates(run))}"
+        f" {comparison_baseline_text(run)}."
     )

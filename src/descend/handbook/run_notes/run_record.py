@@ -96,7 +96,7 @@ class RunRecord:
         records = [m for m in self.matrices if m.step > warmup] or self.matrices
         ratios: dict[str, list[float]] = {}
         for record in records:
-            for name, ratio in record.update_ratio.items():
+            for name, ratio in record.update_to_weight_ratio.items():
                 if record.weight_rms[name] > 0:
                     ratios.setdefault(name, []).append(ratio)
         return {name: statistics.median(held) for name, held in ratios.items()}

@@ -23,7 +23,7 @@ TOPICS: dict[str, Callable[[RunRecord], str]] = {
     "ff_dim": model_notes.parameters,
     "max_seq_len": optimization_notes.context,
     "dropout_rate": loss_notes.regularisation,
-    "blank_rate": loss_notes.regularisation,
+    "token_dropout": loss_notes.regularisation,
     # The training.
     "batch_size": optimization_notes.updates,
     "seq_len": optimization_notes.context,
@@ -37,9 +37,9 @@ TOPICS: dict[str, Callable[[RunRecord], str]] = {
     "weight_decay": optimization_notes.weight_decay,
     "gradient_clip": optimization_notes.gradients,
     "label_smoothing": loss_notes.regularisation,
-    "gradient_accumulation": model_notes.describe_micro_batches,
+    "gradient_accumulation_steps": model_notes.describe_micro_batches,
     "activation_checkpointing": model_notes.describe_micro_batches,
-    "rescue": optimization_notes.describe_rollbacks,
+    "divergence_rollback": optimization_notes.describe_rollbacks,
     "seed": loss_notes.describe_seed_variance,
     # The machine.
     "precision": model_notes.machine,
@@ -71,7 +71,7 @@ TOPICS: dict[str, Callable[[RunRecord], str]] = {
     "underfitting": loss_notes.epochs,
     "validation": loss_notes.epochs,
     "epoch_and_step": optimization_notes.updates,
-    "loss_ladder": loss_notes.describe_ngram_baselines,
+    "ngram_baselines": loss_notes.describe_ngram_baselines,
     "entropy": loss_notes.entropy,
     "checkpoint": loss_notes.checkpoint,
     "parameter_count": model_notes.parameters,
@@ -79,10 +79,10 @@ TOPICS: dict[str, Callable[[RunRecord], str]] = {
     # Signals.
     "update_to_weight_ratio": optimization_notes.update_ratios,
     "gradient_norm": optimization_notes.gradients,
-    "first_loss": optimization_notes.describe_initial_loss,
-    "loss_rise": optimization_notes.describe_rollbacks,
-    "memorise": model_notes.memory,
-    "overlap": loss_notes.describe_contamination,
+    "initial_loss": optimization_notes.describe_initial_loss,
+    "loss_spikes": optimization_notes.describe_rollbacks,
+    "memorization": model_notes.memory,
+    "contamination": loss_notes.describe_contamination,
 }
 """By page; a page that is not here and no setting has nothing to say of a run."""
 

@@ -36,8 +36,10 @@ def comparison_report(comparison: Comparison, folder: Path) -> ReportPage:
     best = min(comparison.arms, key=lambda a: _loss(a, comparison))
     return ReportPage(
         title=folder.resolve().name,
-        subtitle=f"{comparison.corpus} · {len(comparison.arms)} configurations, "
-        f"{format_count(len(comparison.seeds), 'seed')} each",
+        subtitle=(
+            f"{comparison.corpus} · {len(comparison.arms)} configurations, "
+            f"{format_count(len(comparison.seeds), 'seed')} each"
+        ),
         lead=(comparison.sentence,),
         facts=Facts(
             (
@@ -353,13 +355,15 @@ def _contributions_section(attribution: Attribution) -> Section:
         "Which change brought how much",
         (
             Paragraph(
-                "What a change brings depends on which others are made already. Its share is what it "
-                "brings on average over all orders of making them (the Shapley value): the shares add "
-                "up to the whole. Left of zero the loss falls, which is better. Each interval speaks "
-                "for its own change; p, corrected for their number, for what is said of all of them."
+                "What a change brings depends on which others are made already. Its share is what"
+                " it brings on average over all orders of making them (the Shapley value): the"
+                " shares add up to the whole. Left of zero the loss falls, which is better. Each"
+                " interval speaks for its own change; p, corrected for their number, for what is"
+                " said of all of them."
             ),
             Figure(
-                f"Share of each change in the held-out loss, {attribution.unit}, with 95 % intervals",
+                f"Share of each change in the held-out loss, {attribution.unit}, with 95 %"
+                " intervals",
                 f"Shares: {description}.",
                 intervals(spans, Axis(attribution.unit)),
                 height=70 + 34 * len(spans),
@@ -395,8 +399,8 @@ def _runs(attribution: Attribution) -> Section:
     )
     blocks: list[ReportBlock] = [
         Paragraph(
-            f"{describe_method(attribution)}. Runs of one seed share initial weights where the shape "
-            "allows, the order of the text, and the held-out text."
+            f"{describe_method(attribution)}. Runs of one seed share initial weights where the"
+            " shape allows, the order of the text, and the held-out text."
         ),
         ReportTable("Every run", columns, rows, folded=True),
     ]

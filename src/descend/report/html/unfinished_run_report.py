@@ -141,8 +141,9 @@ def _updates(info: RunMetadata, steps: Sequence[Step]) -> Section:
             ),
             Figure(
                 "Norm of the gradient, before clipping",
-                f"From {format_significant(norms[0]) if norms else 'none'} to "
-                f"{format_significant(norms[-1]) if norms else 'none'}; the table below has the last.",
+                f"From {format_significant(norms[0]) if norms else 'none'} to"
+                f" {format_significant(norms[-1]) if norms else 'none'}; the table below has the"
+                " last.",
                 curves(
                     [Curve("gradient norm", [a for a, _ in made], norms, "@second")],
                     Axis("updates"),

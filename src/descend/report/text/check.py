@@ -26,7 +26,7 @@ def format_check_report(report: Checked) -> str:
     if report.ended:
         lines += ["", f"the checks did not come to their end: {report.ended}"]
     for bug in report.bugs:
-        lines += ["", *_entry(bug), f"  mend: {bug.how_to_mend}",
+        lines += ["", *_entry(bug), f"  mend: {bug.fix}",
                   f"  more: descend explain {bug.bug}"]  # fmt: skip
     for remark in report.remarks:
         lines += ["", *_entry(remark, "remark: ")]

@@ -124,7 +124,7 @@ def headline(diagnosis: Diagnosis) -> str:
         return f"Nothing is wrong: no change that was tried gains anything worth having {sure}."
     if diagnosis.verdict == "unknown":
         return f"The cause cannot be told {sure}; what is known stands below."
-    if diagnosis.verdict in ("noise_floor", "leakage", "diverged"):
+    if diagnosis.verdict in ("noise_floor", "data_leakage", "diverged"):
         text = _HEADLINE[diagnosis.verdict]
         return f"{text[0].upper()}{text[1:]} {sure}."
     return f"Your model learns less than it could: {_HEADLINE[diagnosis.verdict]} {sure}."
@@ -160,13 +160,17 @@ def format_trial(trial: PairedTrial) -> str:
     differs = "lower" if trial.treatment < trial.control else "higher"
     seeds = format_count(trial.seeds, "paired seed")
     text = (
-        f"with {trial.change} the same {trial.tokens:,} tokens end {trial.loss_reduction:.2f} nats {differs} "
-        f"({trial.control:.2f} → {trial.treatment:.2f}; 95 %: {low:.2f} to {high:.2f}, {seeds})"
+        f"with {trial.change} the same {trial.tokens:,} tokens end {trial.loss_reduction:.2f} nats"
+        f" {differs} ({trial.control:.2f} → {trial.treatment:.2f}; 95 %: {low:.2f} to {high:.2f},"
+        f" {seeds})"
     )
     if trial.metric == NEW_VOCABULARY_METRIC:
         text += ", a token being one of the new vocabulary"
     if trial.extrapolated_loss_reduction is not None:
-        text += f"; in a run of full length about {min(trial.extrapolated_loss_reduction, trial.loss_reduction):.2f}"
+        text += (
+            "; in a run of full length about"
+            f" {min(trial.extrapolated_loss_reduction, trial.loss_reduction):.2f}"
+        )
     if trial.loss_reduction_at_equal_time is not None:
         text += (
             f"; it takes {trial.cost_factor:.1f} times as long, and at equal time it gains "
@@ -178,14 +182,14 @@ def format_trial(trial: PairedTrial) -> str:
 def _accuracy(diagnosis: Diagnosis) -> list[str]:
     """Whether a low accuracy is the model's fault or the text's."""
     values = {e.metric: e.value for e in diagnosis.measurements}
-    if not {"validation_accuracy", "mean_confidence", "counting_loss"} <= values.keys():
+    if not {"validation_accuracy", "mean_confidence", "best_ngram_loss"} <= values.keys():
         return []
     hits, expected = values["validation_accuracy"], values["mean_confidence"]
     return [
-        f"  Accuracy: it names the next token of held-out text right {format_percent(hits)} of the time, "
-        f"{_than_expected(hits, expected)} ({format_percent(expected)}); its loss there is "
-        f"{values['held_out_loss']:.2f}, the best that counting reaches "
-        f"{values['counting_loss']:.2f}."
+        f"  Accuracy: it names the next token of held-out text right {format_percent(hits)} of the"
+        f" time, {_than_expected(hits, expected)} ({format_percent(expected)}); its loss there is"
+        f" {values['measured_validation_loss']:.2f}, the best that counting reaches"
+        f" {values['best_ngram_loss']:.2f}."
     ]
 
 
@@ -203,14 +207,17 @@ def _than_expected(hits: float, expected: float) -> str:
 
 def _extrapolation_lines(diagnosis: Diagnosis) -> list[str]:
     evidence_by_metric = {e.metric: e for e in diagnosis.measurements}
-    ahead, last = evidence_by_metric.get("loss_ahead"), evidence_by_metric.get("loss_at_last")
+    ahead, last = (
+        evidence_by_metric.get("extrapolated_loss"),
+        evidence_by_metric.get("loss_asymptote"),
+    )
     return [] if ahead is None or last is None else [f"  {describe_extrapolation(ahead, last)}"]
 
 
 def describe_extrapolation(
     ahead: Evidence | Measurement, last: Evidence | Measurement, curve: str = "training loss"
 ) -> str:
-    """Where a curve was going, from the readings `loss_ahead` and `loss_at_last`."""
+    """Where a curve was going, from the readings `extrapolated_loss` and `loss_asymptote`."""
     low, high = last.ci95 or (last.value, last.value)
     is_known = high - low <= MAX_RELATIVE_INTERVAL * ahead.value
     at_last = (

@@ -18,30 +18,35 @@ def summarize_forecast(forecast: Forecast) -> str:
     """What is to be expected, in one paragraph."""
     low, high = forecast.validation_loss_interval
     sentences = [
-        f"{_when(forecast)} the validation loss is expected at {forecast.validation_loss:.3f} "
-        f"({low:.3f} to {high:.3f} with 80 % probability) and the accuracy at "
-        f"{forecast.accuracy:.1%}.",
+        (
+            f"{_when(forecast)} the validation loss is expected at {forecast.validation_loss:.3f} "
+            f"({low:.3f} to {high:.3f} with 80 % probability) and the accuracy at "
+            f"{forecast.accuracy:.1%}."
+        ),
         _describe_effect(forecast),
     ]
     if (
-        forecast.overfits_at_epoch is not None
-        and forecast.overfits_at_epoch <= forecast.num_observed_epochs
+        forecast.overfitting_from_epoch is not None
+        and forecast.overfitting_from_epoch <= forecast.num_observed_epochs
     ):
         sentences.append(
-            f"The run went on after epoch {forecast.overfits_at_epoch - 1}, its best, and the "
-            f"validation loss rose from {forecast.validation_loss_now:.3f} to "
-            f"{forecast.validation_loss_last:.3f} by epoch {forecast.num_observed_epochs}: overfitting. The "
-            "weights of the best epoch are the ones kept."
+            f"The run went on after epoch {forecast.overfitting_from_epoch - 1}, its best, and the"
+            f" validation loss rose from {forecast.validation_loss_now:.3f} to"
+            f" {forecast.validation_loss_last:.3f} by epoch {forecast.num_observed_epochs}:"
+            " overfitting. The weights of the best epoch are the ones kept."
         )
-    elif forecast.overfits_at_epoch is not None:
+    elif forecast.overfitting_from_epoch is not None:
         sentences.append(
-            f"From epoch {forecast.overfits_at_epoch} on it is expected to rise: overfitting. "
+            f"From epoch {forecast.overfitting_from_epoch} on it is expected to rise: overfitting. "
             "The weights of the best epoch are the ones kept."
         )
     elif forecast.epochs_ahead > 1 and forecast.expected_loss_reduction >= MIN_OVERFIT_NATS:
         sentences.append("No overfitting is foreseen until then.")
     if high - low > WIDE * forecast.validation_loss and forecast.num_observed_epochs < FEW_EPOCHS:
-        observed_text = f"{forecast.num_observed_epochs} epoch{'s' if forecast.num_observed_epochs != 1 else ''}"
+        observed_text = (
+            f"{forecast.num_observed_epochs}"
+            f" epoch{'s' if forecast.num_observed_epochs != 1 else ''}"
+        )
         sentences.append(f"The interval is wide because only {observed_text} could be seen.")
     return " ".join(sentences)
 
@@ -79,7 +84,10 @@ def _when(forecast: Forecast) -> str:
     if forecast.finished and lacks_model(Path(forecast.run)):
         return f"After {epochs} (its model is lost: {suggest_fix(Path(forecast.run))})"
     if forecast.finished:
-        return f"After {epochs} (`descend continue {quoted(forecast.run)} --epoch {forecast.epochs_ahead}`)"
+        return (
+            f"After {epochs} (`descend continue {quoted(forecast.run)} --epoch"
+            f" {forecast.epochs_ahead}`)"
+        )
     return f"At the end of this run ({epochs} to finish)"
 
 
@@ -90,11 +98,15 @@ def _describe_effect(forecast: Forecast) -> str:
             "Only trying it tells."
         )
     if forecast.expected_loss_reduction < -MIN_OVERFIT_NATS:
-        return f"That is {-forecast.expected_loss_reduction:.3f} worse than now: more epochs will not help."
+        return (
+            f"That is {-forecast.expected_loss_reduction:.3f} worse than now: more epochs will not"
+            " help."
+        )
     if forecast.expected_loss_reduction < MIN_OVERFIT_NATS:
         return "That is no change worth having: more epochs will hardly help."
     minutes = max(forecast.minutes, 1 / 60)
     return (
-        f"That is a gain of {forecast.expected_loss_reduction:.3f} nat in {format_duration(forecast.minutes * 60)}, "
-        f"{forecast.expected_loss_reduction / minutes:.3g} a minute."
+        f"That is a gain of {forecast.expected_loss_reduction:.3f} nat in"
+        f" {format_duration(forecast.minutes * 60)},"
+        f" {forecast.expected_loss_reduction / minutes:.3g} a minute."
     )

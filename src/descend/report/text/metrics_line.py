@@ -47,22 +47,32 @@ def format_metrics_line(
     """What the recorded signals read so far; those outside their healthy range are marked."""
     measurements: list[tuple[str, str, float | None, str]] = [
         (
-            "loss_at_start",
+            "initial_loss_ratio",
             "first loss",
             training_history.initial_loss_ratio(steps, vocab_size),
             "of ln V",
         ),
-        ("update_ratio", "update to weight", training_history.update_ratio(matrices), "a step"),
-        ("clipped_share", "clipped", training_history.clipped_step_fraction(steps), "of steps"),
         (
-            "gradient_spread",
+            "update_to_weight_ratio",
+            "update to weight",
+            training_history.update_to_weight_ratio(matrices),
+            "a step",
+        ),
+        (
+            "clipped_step_fraction",
+            "clipped",
+            training_history.clipped_step_fraction(steps),
+            "of steps",
+        ),
+        (
+            "gradient_norm_p99_over_p50",
             "gradient outliers",
             training_history.gradient_norm_p99_over_p50(steps),
             "times",
         ),
-        ("loss_rise", "loss rose by", training_history.max_loss_increase(steps), "nats"),
+        ("max_loss_increase", "loss rose by", training_history.max_loss_increase(steps), "nats"),
         (
-            "rise_after_best",
+            "validation_loss_increase_after_best",
             "past its best by",
             training_history.validation_loss_increase_after_best(epochs),
             "nats",

@@ -29,8 +29,8 @@ def _machine(machine: MachineBenchmark) -> list[str]:
         )
     if machine.correction_factor != 1.0:
         lines.append(
-            f"           the network first planned, timed itself: {machine.correction_factor:.2f} of the "
-            "time reckoned by these; so it was planned anew"
+            f"           the network first planned, timed itself: {machine.correction_factor:.2f}"
+            " of the time reckoned by these; so it was planned anew"
         )
     return lines
 
@@ -39,28 +39,42 @@ def _text(plan: TrainingPlan) -> list[str]:
     sample = plan.sample
     ratios = ", ".join(f"{v:,}: {r:.2f}" for v, r in sample.bytes_per_token.items())
     return [
-        f"text       {format_bytes(sample.train_bytes)} to train on, {sample.documents:,} "
-        f"document{'s' if sample.documents != 1 else ''}; bytes per token by vocabulary {ratios}",
-        f"           counting reaches {sample.unigram:.2f} bits per byte with single tokens, "
-        f"{sample.bigram:.2f} with pairs, {sample.trigram:.2f} with triples "
-        f"({format_bytes(min(COUNTED_BYTES, sample.train_bytes))} counted)",
-        f"           {sample.overlap_fraction:.1%} of a sample of the held-out text stands in one "
-        "of the training text (a run looks at all of both); preparing all of the text takes about "
-        f"{format_duration(sample.seconds_to_prepare)}, once",
+        (
+            f"text       {format_bytes(sample.train_bytes)} to train on, {sample.documents:,}"
+            f" document{'s' if sample.documents != 1 else ''}; bytes per token by vocabulary"
+            f" {ratios}"
+        ),
+        (
+            f"           counting reaches {sample.unigram:.2f} bits per byte with single tokens, "
+            f"{sample.bigram:.2f} with pairs, {sample.trigram:.2f} with triples "
+            f"({format_bytes(min(COUNTED_BYTES, sample.train_bytes))} counted)"
+        ),
+        (
+            f"           {sample.overlap_fraction:.1%} of a sample of the held-out text stands in"
+            " one of the training text (a run looks at all of both); preparing all of the text"
+            f" takes about {format_duration(sample.seconds_to_prepare)}, once"
+        ),
     ]
 
 
 def _choice(plan: TrainingPlan) -> list[str]:
     prediction, config = plan.predicted, plan.config
     lines = [
-        f"weighed    {plan.num_candidates:,} configurations that fit into {format_duration(plan.minutes * 60)}",
-        f"chosen     {config['num_layers']} layers of {config['embed_dim']} "
-        f"({prediction.parameters:,} parameters), vocabulary {config['vocab_size']:,}: "
-        f"{prediction.seconds_per_step * 1000:.0f} ms a step, {prediction.steps:,} steps of "
-        f"{config['batch_size']} x {config['seq_len']} tokens",
-        f"           {prediction.tokens:,} tokens, {prediction.num_epochs:.1f} passes over the text; "
-        f"rate {config['learning_rate']}, falling to zero over the last half; "
-        f"{format_bytes(prediction.memory_bytes)} of memory",
+        (
+            f"weighed    {plan.num_candidates:,} configurations that fit into"
+            f" {format_duration(plan.minutes * 60)}"
+        ),
+        (
+            f"chosen     {config['num_layers']} layers of {config['embed_dim']} "
+            f"({prediction.parameters:,} parameters), vocabulary {config['vocab_size']:,}: "
+            f"{prediction.seconds_per_step * 1000:.0f} ms a step, {prediction.steps:,} steps of "
+            f"{config['batch_size']} x {config['seq_len']} tokens"
+        ),
+        (
+            f"           {prediction.tokens:,} tokens, {prediction.num_epochs:.1f} passes over the"
+            f" text; rate {config['learning_rate']}, falling to zero over the last half;"
+            f" {format_bytes(prediction.memory_bytes)} of memory"
+        ),
     ]
     lines += [
         f"rather than {rival.shape.num_layers} layers of {rival.shape.embed_dim}: "
@@ -76,10 +90,10 @@ def summarize_plan(plan: TrainingPlan, corpus: str) -> str:
     prediction = plan.predicted
     low, high = prediction.bits_per_byte_interval
     return (
-        f"In {format_duration(prediction.seconds)} of training, {prediction.bits_per_byte:.3f} bits per byte of "
-        f"held-out text are expected ({low:.3f} to {high:.3f} in four cases of five), which is a "
-        f"validation loss of {prediction.validation_loss:.2f} with this vocabulary. "
-        f"`{format_train_command(plan.config, corpus)}` does it."
+        f"In {format_duration(prediction.seconds)} of training, {prediction.bits_per_byte:.3f} bits"
+        f" per byte of held-out text are expected ({low:.3f} to {high:.3f} in four cases of five),"
+        f" which is a validation loss of {prediction.validation_loss:.2f} with this vocabulary."
+        f" `{format_train_command(plan.config, corpus)}` does it."
     )
 
 
@@ -93,9 +107,9 @@ def _unused(plan: TrainingPlan) -> list[str]:
     if used >= NEARLY_ALL * budget_seconds:
         return []
     return [
-        f"The other {format_duration(budget_seconds - used)} are not used, since from more passes over so short a "
-        "text, or from a larger network, it is expected to learn it by heart and nothing else; "
-        "more text would make use of them."
+        f"The other {format_duration(budget_seconds - used)} are not used, since from more passes"
+        " over so short a text, or from a larger network, it is expected to learn it by heart and"
+        " nothing else; more text would make use of them."
     ]
 
 
@@ -124,13 +138,14 @@ def time_plan_lines(planned: CorpusPlan) -> list[str]:
     low, high = found.bits_per_byte_interval
     held = ", ".join(k for k in planned.fixed if k not in NOT_PLANNED)
     return [
-        f"planned for {format_duration(60 * plan.minutes)} of training: "
-        f"{plan.config['num_layers']} layers of {plan.config['embed_dim']} "
-        f"({found.parameters:,} parameters), about {found.steps:,} steps of "
-        f"{plan.config['batch_size']} x {plan.config['seq_len']} tokens, {found.num_epochs:.1f} epochs"
-        + (f"; as you set: {held}" if held else ""),
-        f"predicted {found.bits_per_byte:.3f} bits per byte of held-out text ({low:.3f} to "
-        f"{high:.3f} in four cases of five)",
+        f"planned for {format_duration(60 * plan.minutes)} of training: {plan.config['num_layers']}"
+        f" layers of {plan.config['embed_dim']} ({found.parameters:,} parameters), about"
+        f" {found.steps:,} steps of {plan.config['batch_size']} x {plan.config['seq_len']} tokens,"
+        f" {found.num_epochs:.1f} epochs" + (f"; as you set: {held}" if held else ""),
+        (
+            f"predicted {found.bits_per_byte:.3f} bits per byte of held-out text ({low:.3f} to "
+            f"{high:.3f} in four cases of five)"
+        ),
         *_unused(plan),
         *_too_regular(plan),
     ]

@@ -41,7 +41,10 @@ def format_rollback(rollback: Rollback) -> str:
         "clip": f"with gradients clipped at {rollback.value:g}",
         "rate": f"with the learning rate times {rollback.value:.2g}",
     }[rollback.adjustment]
-    return f"step {rollback.failed_step:,}: {rollback.problem}; back to step {rollback.step:,}, {change}"
+    return (
+        f"step {rollback.failed_step:,}: {rollback.problem}; back to step {rollback.step:,},"
+        f" {change}"
+    )
 
 
 def overfitting_line(found: Overfitting) -> str:
@@ -64,9 +67,9 @@ def overfitting_line(found: Overfitting) -> str:
 def format_ngram_baselines(baselines: dict[str, float]) -> str:
     """What any model must beat, on the same held-out tokens."""
     return (
-        f"for comparison (validation loss, lower is better): random guessing "
-        f"{baselines['uniform']:.2f}, counting tokens {baselines['unigram']:.2f}, counting pairs of "
-        f"tokens {baselines['bigram']:.2f}"
+        "for comparison (validation loss, lower is better): random guessing"
+        f" {baselines['uniform']:.2f}, counting tokens {baselines['unigram']:.2f}, counting pairs"
+        f" of tokens {baselines['bigram']:.2f}"
     )
 
 
@@ -300,20 +303,27 @@ def format_corpus_stats(stats: CorpusStats) -> list[str]:
     )
     baselines = stats.ngram_baselines
     lines = [
-        f"{stats.corpus}: {format_count(stats.documents, 'document')}, {format_bytes(stats.bytes)}, "
-        f"{stats.characters:,} characters, {stats.tokens:,} tokens",
+        (
+            f"{stats.corpus}: {format_count(stats.documents, 'document')},"
+            f" {format_bytes(stats.bytes)}, {stats.characters:,} characters, {stats.tokens:,}"
+            " tokens"
+        ),
         f"{stats.bytes_per_token:.2f} bytes per token with a vocabulary of {stats.vocab_size:,}",
-        f"repeats: {stats.duplicate_fraction:.1%} of the bytes in exact copies of documents, "
-        f"near copies: {near} of the documents, {stats.contamination_fraction:.1%} of the held-out text "
-        "also in training",
+        (
+            f"repeats: {stats.duplicate_fraction:.1%} of the bytes in exact copies of documents,"
+            f" near copies: {near} of the documents, {stats.contamination_fraction:.1%} of the"
+            " held-out text also in training"
+        ),
         *_boilerplate_lines(stats),
         f"held out by {stats.split_by}: {stats.validation_tokens:,} of {stats.tokens:,} tokens",
         format_ngram_baselines(
             {"uniform": baselines.uniform, "unigram": baselines.unigram, "bigram": baselines.bigram}
         )
         + f", triples {baselines.trigram:.2f}",
-        f"{stats.rare_vocabulary_fraction:.0%} of the vocabulary occurs fewer than 20 times in "
-        "training",
+        (
+            f"{stats.rare_vocabulary_fraction:.0%} of the vocabulary occurs fewer than 20 times in "
+            "training"
+        ),
         "how often tokens occur in training:",
     ]
     max_count = max(stats.frequency_octaves)

@@ -177,10 +177,11 @@ def print_search_cost(plan: SearchPlan, console: Console | None) -> None:
     trials = max(float(MIN_TRIALS), searching * plan.workers / (plan.trial_seconds * crowd))
     print_line("searching " + "; ".join(span.description for span in plan.space), console)
     print_line(
-        f"about {format_duration(plan.seconds)} in all: {trials:.0f} trials or more of "
-        f"{format_duration(plan.training_seconds)} of training, {plan.workers} at a time{contention_text(crowd)}, "
-        f"then base and best {plan.terms.seeds} times each with fresh seeds "
-        f"({format_duration(plan.confirmation_seconds)}); kept in {plan.file.parent}; {INTERRUPT_HINT}",
+        f"about {format_duration(plan.seconds)} in all: {trials:.0f} trials or more of"
+        f" {format_duration(plan.training_seconds)} of training, {plan.workers} at a"
+        f" time{contention_text(crowd)}, then base and best {plan.terms.seeds} times each with"
+        f" fresh seeds ({format_duration(plan.confirmation_seconds)}); kept in {plan.file.parent};"
+        f" {INTERRUPT_HINT}",
         console,
     )
 
@@ -210,7 +211,10 @@ def _running_line(one: TrialsRunning) -> str:
     remaining = (
         f"about {format_duration(one.remaining_seconds)} left" if one.remaining_seconds else NO_TIME
     )
-    return f"{format_count(one.done, 'trial')}, {remaining}: {_format_fractions(one.fractions_done)}{best}"
+    return (
+        f"{format_count(one.done, 'trial')}, {remaining}:"
+        f" {_format_fractions(one.fractions_done)}{best}"
+    )
 
 
 def _trial_line(trial: TrialEnded) -> str:

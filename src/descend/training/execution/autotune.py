@@ -109,7 +109,7 @@ def autotune_execution(
     executions = list(candidate_backends(config, device))
     decided_by = (_FORMAT, shape, executions, config.optimizer, config.seq_len, config.batch_size,
                   config.dropout_rate, config.token_dropout, config.activation_checkpointing,
-                  config.gradient_accumulation, config.label_smoothing,
+                  config.gradient_accumulation_steps, config.label_smoothing,
                   config.compile, config.threads)  # fmt: skip
     key = hashlib.sha256(repr(decided_by).encode()).hexdigest()[:24]
     file = cache_dir() / "engine" / f"{key}.json"

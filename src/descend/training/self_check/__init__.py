@@ -6,18 +6,18 @@ network before its first step is looked for here, wherever training begins: new,
 resumed. (Trials are of settings that a run had before them.) What is looked at is
 
 - `weights`: weights and optimizers as they stand (weights_frozen, weights_not_in_optimizer,
-  left_in_evaluation_mode, decay_on_norms, initialisation_symmetric, checkpoint_not_loaded, moments
+  left_in_evaluation_mode, decay_on_norms, initialization_symmetric, checkpoint_not_loaded, moments
   that a resume forgot, float16_unscaled);
 - `network`: a network as it was drawn, in evaluation mode on some tokens of its first batch
-  (causal_mask_missing and _leaky, dropout_in_evaluation, initialisation_exploding); where weights
+  (causal_mask_missing and _leaky, dropout_in_evaluation, initialization_exploding); where weights
   were loaded, which may hold anything, the miniature of `rehearsal` alone;
 - `batches`: the order in which they read the text (not_shuffled, batches_repeated), their tokens
-  (tokenizer_mismatch) and the rates of the run (schedule_misstepped);
+  (tokenizer_mismatch) and the rates of the run (scheduler_step_misplaced);
 - `rehearsal`: the loop itself, stepping a miniature of the network in the precision and with the
   optimizers of the run. The loss and gradient of each step are held against ones worked out apart
-  from it (targets_unshifted and _shifted_twice, loss_summed, softmax_before_cross_entropy,
+  from it (targets_unshifted and _shifted_twice, loss_not_averaged, softmax_before_cross_entropy,
   accumulation_misreduced, gradients_not_zeroed, step_never_called, float16 gradients left scaled,
-  labels that do not count), and so are evaluation, resume (resume_forgot_state), and attention with
+  labels that do not count), and so are evaluation, resume (optimizer_state_not_resumed), and attention with
   its positions (attention_scale_missing, positions_missing).
 
 Not looked for: padding_in_loss, since no batch of ours has padding (that every token weighs alike

@@ -97,8 +97,8 @@ def dry_run(model: Transformer, plan: TrainPlan) -> None:
 def _make_small_plan(plan: TrainPlan) -> TrainPlan:
     """The way of the miniature: as that of the run, but for what makes it long or weak."""
     config = plan.config.model_copy(update={
-        "batch_size": ROWS, "gradient_accumulation": PARTS, "seq_len": LENGTH,
-        "gradient_clip": 1.0, "weight_decay": 0.0, "rescue": "off",
+        "batch_size": ROWS, "gradient_accumulation_steps": PARTS, "seq_len": LENGTH,
+        "gradient_clip": 1.0, "weight_decay": 0.0, "divergence_rollback": "off",
     })  # fmt: skip
     execution = msgspec.structs.replace(plan.execution, compiled=False, cuda_graph=False)
     positions = np.arange(VOCABULARY * LENGTH, dtype=np.uint32)

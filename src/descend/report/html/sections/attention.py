@@ -84,8 +84,8 @@ def _name(pattern: HeadAttentionPattern) -> str:
 
 def _describe_pattern(pattern: HeadAttentionPattern) -> str:
     return (
-        f"{_name(pattern)} looks {pattern.mean_distance:.1f} tokens back on average, {pattern.self_weight:.0%} at "
-        f"the token itself"
+        f"{_name(pattern)} looks {pattern.mean_distance:.1f} tokens back on average,"
+        f" {pattern.self_weight:.0%} at the token itself"
     )
 
 

@@ -39,9 +39,9 @@ def config_section(info: RunMetadata, folder: Path) -> Section:
         "Settings",
         (
             Paragraph(
-                f"Preset {info.preset}. What was asked for came by a flag, a file or the preset; what "
-                "was left open was chosen, mostly by the size of the text. "
-                f"`descend explain SETTING --run {folder}` tells what each one did here."
+                f"Preset {info.preset}. What was asked for came by a flag, a file or the preset;"
+                " what was left open was chosen, mostly by the size of the text. `descend explain"
+                f" SETTING --run {folder}` tells what each one did here."
             ),
             ReportTable(
                 "What was asked for, and what was chosen",

@@ -30,9 +30,9 @@ def corpus_section(run: RunRecord, store: TokenStore | None) -> Section:
     of, info = run.corpus_count, run.info.corpus
     blocks: list[ReportBlock] = [
         Paragraph(
-            f"{info['corpus']}: {format_count(of('documents'), 'document')}, held "
-            f"out by {info['split_by']}. {float(info['overlap_share']):.1%} of the held-out tokens "
-            "stand in a run of 32 that is in the training text too."
+            f"{info['corpus']}: {format_count(of('documents'), 'document')}, held out by"
+            f" {info['split_by']}. {float(info['contamination_fraction']):.1%} of the held-out"
+            " tokens stand in a run of 32 that is in the training text too."
         ),
         Facts(
             (

@@ -21,7 +21,7 @@ from descend.report.html.sections.epoch_axis import steps_to_epochs
 
 USUAL_RATIO = {
     # benchmarks/results/doctor/healthy.json and fast_tinyshakespeare.json: runs of the defaults.
-    "muon": REFERENCE_RANGES["update_ratio"],
+    "muon": REFERENCE_RANGES["update_to_weight_ratio"],
     # Karpathy, makemore part 3 (2022): about 0.001; a factor of three either way.
     "adamw": (0.0003, 0.003),
 }
@@ -51,8 +51,9 @@ def _rate(run: RunRecord) -> Figure:
     rates = [s.learning_rate for s in run.steps]
     return Figure(
         "Learning rate",
-        f"Learning rate by epoch: {format_significant(rates[0])} at first, {format_significant(max(rates))} at "
-        f"most, {format_significant(rates[-1])} at the end, schedule {run.config.schedule}.",
+        f"Learning rate by epoch: {format_significant(rates[0])} at first,"
+        f" {format_significant(max(rates))} at most, {format_significant(rates[-1])} at the end,"
+        f" schedule {run.config.schedule}.",
         curves(
             [
                 Curve(
@@ -81,8 +82,8 @@ def _norm(run: RunRecord) -> list[Figure | Paragraph]:
     levels = [HorizontalLine("clipped above", clip)] if clip else []
     median, max_norm = statistics.median(norms), max(norms)
     description = (
-        f"The median was {format_significant(median)}, the largest {format_significant(max_norm)} at update "
-        f"{made[norms.index(max_norm)].step:,}"
+        f"The median was {format_significant(median)}, the largest {format_significant(max_norm)}"
+        f" at update {made[norms.index(max_norm)].step:,}"
         + (
             f"; {format_percent(run.clipped_step_fraction)} of the updates were clipped."
             if clip
@@ -113,15 +114,19 @@ def _ratios(run: RunRecord) -> list[Figure | ReportTable]:
     medians = [
         (m.step, statistics.median(ratios))
         for m in run.matrices
-        if (ratios := [r for n, r in m.update_ratio.items() if m.weight_rms[n] > 0 and r > 0])
+        if (
+            ratios := [
+                r for n, r in m.update_to_weight_ratio.items() if m.weight_rms[n] > 0 and r > 0
+            ]
+        )
     ]
     usual = USUAL_RATIO[run.config.optimizer]
     rows = sorted(run.update_ratios.items(), key=lambda item: -item[1])[:MAX_MATRICES]
     figure = Figure(
         "How far one update moves the weights, as a share of their size",
-        "Median update-to-weight ratio by epoch; "
-        f"{format_significant(statistics.median(run.update_ratios.values()))} over the run. The table "
-        "below has every matrix.",
+        "Median update-to-weight ratio by epoch;"
+        f" {format_significant(statistics.median(run.update_ratios.values()))} over the run. The"
+        " table below has every matrix.",
         curves(
             [
                 Curve(

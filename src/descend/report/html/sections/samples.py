@@ -26,8 +26,9 @@ def samples_section(run: RunRecord) -> Section | None:
         "What it wrote",
         (
             Paragraph(
-                "The beginning, in grey, is held-out text that the model never trained on; the rest is "
-                "its own. Sampled with the default settings, so another seed would write otherwise."
+                "The beginning, in grey, is held-out text that the model never trained on; the rest"
+                " is its own. Sampled with the default settings, so another seed would write"
+                " otherwise."
             ),
             TextSamples(
                 tuple(

@@ -22,7 +22,10 @@ BASELINE_NAMES = {
 def subtitle(run: RunRecord) -> str:
     """What was trained on what, and when."""
     when = run.info.saved_at.partition("T")[0]
-    return f"{corpus_name(run)}, {format_bytes(run.corpus_count('train_bytes'))} of training text · {when}"
+    return (
+        f"{corpus_name(run)}, {format_bytes(run.corpus_count('train_bytes'))} of training text ·"
+        f" {when}"
+    )
 
 
 def corpus_name(run: RunRecord) -> str:
@@ -35,7 +38,7 @@ def lead_paragraphs(run: RunRecord, diagnosed: Diagnosis | None = None) -> tuple
     paragraphs = []
     if has_diverged(run.folder):
         paragraphs.append(
-            f"This run diverged: its loss was not finite or exploded. To go on: "
+            "This run diverged: its loss was not finite or exploded. To go on: "
             f"{suggest_fix(run.folder)}."
         )
     elif not run.summary.finished:
