@@ -56,7 +56,8 @@ def attributed(name: str) -> str:
     return "\n".join(
         [
             f"`{record['command']}`: {first.validation_loss:.3f} → {last.validation_loss:.3f} "
-            f"{found.unit}, {with_interval(found.total_difference)} ({format_count(len(found.seeds), 'seed')}, "
+            f"{found.unit}, {with_interval(found.total_difference)} "
+            f"({format_count(len(found.seeds), 'seed')}, "
             f"{format_count(found.orders, 'order')}, {format_count(len(found.runs), 'run')})",
             "",
             markdown(head, parts),

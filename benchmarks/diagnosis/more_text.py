@@ -99,7 +99,9 @@ def measured(case: Case, rows: list[Trained], texts: Path, folders: Path) -> Tex
         control=own[""].best, more=own[MORE].best, less=less,
         measured_validation_loss=measurement_value(readings, "measured_validation_loss"),
         generalization_gap_nats=measurement_value(readings, "generalization_gap_nats"),
-        validation_loss_increase_after_best=measurement_value(readings, "validation_loss_increase_after_best"),
+        validation_loss_increase_after_best=measurement_value(
+            readings, "validation_loss_increase_after_best"
+        ),
     )  # fmt: skip
 
 
@@ -117,7 +119,11 @@ def least(row: Texts) -> float:
 
 
 def _readings(row: Texts) -> Measurements:
-    names = ("generalization_gap_nats", "validation_loss_increase_after_best", "measured_validation_loss")
+    names = (
+        "generalization_gap_nats",
+        "validation_loss_increase_after_best",
+        "measured_validation_loss",
+    )
     return {name: Measurement(name, getattr(row, name), "nats") for name in names}
 
 

@@ -55,7 +55,11 @@ def row(name: str, text: str, folder: Path) -> dict[str, Any]:
         ids = [np.array(tokenizer.encode(part)) for part in (train, held_out)]
         copies = find_fuzzy_overlap(*ids, tokenizer.decode)
         assert copies is not None
-        shares = {"share": copies.share, "duplicate_train_fraction": copies.repeats, "beyond": copies.beyond}
+        shares = {
+            "share": copies.share,
+            "duplicate_train_fraction": copies.repeats,
+            "beyond": copies.beyond,
+        }
         return {key: round(value, 3) for key, value in shares.items()}
 
     def runs(part: str, numbers: dict[str, int]) -> Any:

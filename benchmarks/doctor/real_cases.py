@@ -75,7 +75,10 @@ CASES: dict[str, tuple[Text, dict[str, object]]] = {
     "healthy": (part, SMALL),
     "rate_over_30": (part, SMALL | {"learning-rate": 0.001 / 30}),
     "rate_times_30": (part, SMALL | {"learning-rate": 0.03}),
-    "exploded": (part, {"preset": "old", "epoch": 1, "learning-rate": 5, "divergence_rollback": "off"}),
+    "exploded": (
+        part,
+        {"preset": "old", "epoch": 1, "learning-rate": 5, "divergence_rollback": "off"},
+    ),
     "width_8": (part, SMALL | {"embed-dim": 8, "ff-dim": 32}),
     "dropout_07": (part, SMALL | {"dropout-rate": 0.7}),
     "batch_256": (part, SMALL | {"batch-size": 256}),

@@ -2,7 +2,8 @@
 
     python benchmarks/speed/timing_noise.py [BUSY]
 
-Times one network TIMES times as trials are timed (`trials/timing/step_timing.py`), beside BUSY processes that
+Times one network TIMES times as trials are timed (`trials/timing/step_timing.py`), beside BUSY
+processes that
 keep a core each at work, and prints the largest and the smallest over the median of each clock.
 """
 

@@ -76,16 +76,14 @@ def test_ngram_baselines_are_finite_for_any_text(train: list[int], scored: list[
     baselines = compute_ngram_baselines(
         np.array(train, np.uint16), np.array(scored, np.uint16), VOCAB
     )
-    assert ngram_baselines.uniform == math.log(VOCAB)
-    for loss in (ngram_baselines.unigram, ngram_baselines.bigram, ngram_baselines.trigram):
+    assert baselines.uniform == math.log(VOCAB)
+    for loss in (baselines.unigram, baselines.bigram, baselines.trigram):
         assert 0 < loss < 50
 
 
 def test_unigram_baseline_does_not_score_first_token() -> None:
     baselines = compute_ngram_baselines(np.array([0, 0, 0, 1]), np.array([2, 0, 1]), 3)
-    assert ngram_baselines.unigram == pytest.approx(
-        -(math.log(3.5 / 5.5) + math.log(1.5 / 5.5)) / 2
-    )
+    assert baselines.unigram == pytest.approx(-(math.log(3.5 / 5.5) + math.log(1.5 / 5.5)) / 2)
 
 
 def test_ngram_baseline_matches_entropy_of_markov_order() -> None:
@@ -99,20 +97,17 @@ def test_ngram_baseline_matches_entropy_of_markov_order() -> None:
     likely = 0.9 + 0.1 / 7
     entropy = -likely * math.log(likely) - 6 * (0.1 / 7) * math.log(0.1 / 7)
     baselines = compute_ngram_baselines(tokens[:50_000], tokens[50_000:], 7)
-    assert ngram_baselines.unigram == pytest.approx(math.log(7), abs=0.01)
-    assert ngram_baselines.bigram == pytest.approx(math.log(7), abs=0.02)
-    assert ngram_baselines.trigram == pytest.approx(entropy, abs=0.03)
-    assert kneser_ney_loss(tokens[:50_000], tokens[50_000:], 7, 3) == ngram_baselines.trigram
+    assert baselines.unigram == pytest.approx(math.log(7), abs=0.01)
+    assert baselines.bigram == pytest.approx(math.log(7), abs=0.02)
+    assert baselines.trigram == pytest.approx(entropy, abs=0.03)
+    assert kneser_ney_loss(tokens[:50_000], tokens[50_000:], 7, 3) == baselines.trigram
 
 
 def test_vocabularies_of_millions_and_unseen_tokens_stay_finite() -> None:
     baselines = compute_ngram_baselines(
         np.array([1, 2, 999_999, 1, 2]), np.array([5, 999_998, 2]), 1_000_000
     )
-    assert all(
-        math.isfinite(x)
-        for x in (ngram_baselines.unigram, ngram_baselines.bigram, ngram_baselines.trigram)
-    )
+    assert all(math.isfinite(x) for x in (baselines.unigram, baselines.bigram, baselines.trigram))
     assert math.isfinite(kneser_ney_loss(np.arange(1000), np.arange(500, 900), 2**31, 5))
 
 

@@ -20,7 +20,7 @@ def resolve_call_config(config: Config, keys: Mapping[str, Any]) -> ResolvedConf
     """What a call asks for: `keys` before those of `config`, and `preset` may be among them."""
     requested_config = explicit_keys(config) | dict(keys)
     preset = requested_config.pop("preset", None)
-    return resolve_config(requested_config, given_origin="argument", preset=preset)
+    return resolve_config(requested_config, requested_origin="argument", preset=preset)
 
 
 def resolve_save_dir(config: Config, keys: Mapping[str, Any]) -> Path | None:

@@ -223,7 +223,7 @@ class _Work:
         seconds = max(case.seconds_per_step, 1e-6) * case.execution.threads  # a trial has one
         left = (ends - time.perf_counter()) / seconds
         steps = min(case.total_steps, max(MIN_STEPS, int(left / MIN_TRIALS)))
-        if left < FEWEST_TRIALS * steps:
+        if left < MIN_SEARCH_TRIALS * steps:
             return {}
         moves = moves_for(case)
         info = read_info(run)
@@ -252,10 +252,10 @@ class _Work:
         return found
 
 
-FEWEST_TRIALS = 3
+MIN_SEARCH_TRIALS = 3
 """Trials, the control with them, for which a search is worth beginning."""
 
-MIN_MINUTES = 0.25
+MIN_ROUND_MINUTES = 0.25
 """Minutes below which nothing more is planned and trained: planning alone takes half of it."""
 
 

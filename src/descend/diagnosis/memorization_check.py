@@ -30,7 +30,7 @@ MAX_TIME_FRACTION = 0.1
 def check_memorization(
     recorded_run: RecordedRun, seconds: float
 ) -> tuple[dict[str, Measurement], list[str]]:
-    """The readings `memorization_loss` and, where the sequences came to be known, `memorization_steps`; and
+    """Measure `memorization_loss` and, where the sequences were learned, `memorization_steps`; and
     what there is to note. No readings where it took more than `seconds`, or the numbers ran away.
 
     Fresh weights of the run's shape and seed, on the CPU in float32, with the run's optimizer at

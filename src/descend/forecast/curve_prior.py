@@ -1,7 +1,7 @@
 """What is believed of the curve of a run: before it is seen, and after a part of it was seen.
 
 Before: a normal distribution over the parameters of `formula`, whose mean depends on what the run
-is (rate, batch, size, text). It was learned from recorded runs and stands in `curve_prior.json`. After:
+is (rate, batch, size, text). It was fitted on recorded runs and is in `curve_prior.json`. After:
 the most probable parameters and the curvature there (Laplace's approximation). Few points leave
 the belief near where it began, so a run of one epoch has a forecast too, with a wide interval.
 """

@@ -54,7 +54,7 @@ class BestWeights:
 
 
 class RecentLosses(msgspec.Struct):
-    """Training losses of late (nats), which the next one is held against; see `divergence_rollback`."""
+    """Recent training losses (nats), with which the next one is compared; see `roll_back`."""
 
     losses: list[float] = msgspec.field(default_factory=list)
     num_high: int = 0

@@ -44,7 +44,7 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True):
     stop_step: int | None = None
     """Stop after so many of them; the schedule still spans all of `steps`."""
     train_fraction: float = 1.0
-    """Only this share of the training tokens may be used, spread evenly: see `trials/subsample.py`."""
+    """Fraction of the training tokens to use, spread evenly: see `trials/subsample.py`."""
     evaluate_every: int | None = None
     """Steps between judgments on held-out text; there is always one at the end."""
     evaluation_tokens: int = EVALUATION_TOKENS

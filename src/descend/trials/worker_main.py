@@ -1,4 +1,4 @@
-"""`python -m descend.trials.worker_main`: `READY`, then one arm a line in, messages a line each out.
+"""`python -m descend.trials.worker_main`: prints `READY`, reads one trial a line, prints messages.
 
 The last message of an arm says what came of it, those before how far it is. With `steered` behind
 it, each judgment on the way is a message too, and answered by a line: `STOP` ends the arm there,

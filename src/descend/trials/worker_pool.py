@@ -1,6 +1,6 @@
 """Arms in processes of their own, spoken to in lines of JSON.
 
-A process is started as `python -m descend.trials.worker_main`, not forked or spawned from ours: torch
+A process is started as `python -m descend.trials.worker_main`, not forked or spawned: torch
 does not survive a fork, and spawning would run the main file of whoever called us once more.
 """
 

@@ -27,6 +27,7 @@ Source:
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from descend.check.probes.batch_provenance import find_texts, first_batch_rows
 from descend.check.probes.network import make_network_handle, vocabulary_of
@@ -126,7 +127,7 @@ def _apart(one: Counter[int], other: Counter[int]) -> float:
     return sum(abs(one[i] / a - other[i] / b) for i in one.keys() | other.keys()) / 2
 
 
-def _again(kit: TokenizerAdapter, batches: list, where: str) -> CheckResult:
+def _again(kit: TokenizerAdapter, batches: list[Any], where: str) -> CheckResult:
     """Decode the batches and encode them again."""
     same = total = 0
     for batch in batches[:4]:

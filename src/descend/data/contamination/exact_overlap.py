@@ -24,7 +24,7 @@ COMPARED = 1 << 21
 """Tokens compared one by one at a time: some 60 MB, however long the windows are."""
 
 MAX_CHECKED_TOKENS = 1 << 20
-"""Validation tokens from which `contamination_fraction` looks at a sample: memory stays below 100 MB and
+"""Validation tokens from which `exact_overlap_fraction` samples: memory stays below 100 MB and
 training is read once, and a share is known to a tenth of a percent."""
 
 NUM_SAMPLE_SEGMENTS = 256

@@ -46,7 +46,7 @@ Proof:
     A quarter of the batch at the same rate, equal tokens, so four times the steps.
 
 What to try:
-    The smaller batch: a quarter of `batch_size`, with `gradient_accumulation_steps` no larger than it.
+    The smaller batch: a quarter of `batch_size`, with `gradient_accumulation_steps` no larger.
     Then look for the rate again, half of it first.
 
 When it is not this:

@@ -49,7 +49,8 @@ Proof:
 
 What to try:
     The mildest change that comes past the step with about the lowest loss: `gradient_clip = 1`, a
-    longer `warmup_steps`, a third of `learning_rate`. With `divergence_rollback` on a run goes back by itself.
+    longer `warmup_steps`, a third of `learning_rate`. With
+    `divergence_rollback` on a run goes back by itself.
 
 When it is not this:
     The records hold no rescue and say that training ended otherwise.

@@ -11,7 +11,7 @@ from descend.handbook.run_notes.metric_notes import describe_metrics, describe_m
 from descend.handbook.run_notes.run_record import RunRecord, read_run
 from descend.handbook.run_notes.topics import TOPICS, describe_run_key
 
-__all__ = ["read_run", "describe_run"]
+__all__ = ["describe_run", "read_run"]
 
 
 def describe_run(name: str, run: RunRecord) -> str | None:

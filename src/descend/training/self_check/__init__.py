@@ -17,7 +17,8 @@ resumed. (Trials are of settings that a run had before them.) What is looked at 
   optimizers of the run. The loss and gradient of each step are held against ones worked out apart
   from it (targets_unshifted and _shifted_twice, loss_not_averaged, softmax_before_cross_entropy,
   accumulation_misreduced, gradients_not_zeroed, step_never_called, float16 gradients left scaled,
-  labels that do not count), and so are evaluation, resume (optimizer_state_not_resumed), and attention with
+  labels that do not count), and so are evaluation, resume
+  (optimizer_state_not_resumed), and attention with
   its positions (attention_scale_missing, positions_missing).
 
 Not looked for: padding_in_loss, since no batch of ours has padding (that every token weighs alike

@@ -1,0 +1,62 @@
+"""Names in the code follow docs/glossary.md."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+EXCEPTIONS = Path(__file__).with_name("glossary_exceptions.txt")
+
+
+def read_banned_words() -> set[str]:
+    """The first column of the table under "Banned identifiers"."""
+    page = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    section = page.split("## Banned identifiers", 1)[1].split("\n## ", 1)[0]
+    return set(re.findall(r"^\| ([a-z]+) \|", section, re.MULTILINE)) - {"word"}
+
+
+def split_name(name: str) -> list[str]:
+    """The words of a name: `TrialSpec` and `trial_spec` both give trial, spec."""
+    return [w.lower() for w in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
+
+
+def defined_names(tree: ast.AST) -> Iterator[str]:
+    """Names that a module defines: functions, classes, parameters, variables, attributes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
+
+
+def banned_names() -> set[str]:
+    """`path: name` for each defined name with a banned word."""
+    banned = read_banned_words()
+    names = set()
+    for folder in ("src", "tests"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for name in defined_names(ast.parse(path.read_text(encoding="utf-8"))):
+                if banned & set(split_name(name)):
+                    names.add(f"{path.relative_to(ROOT).as_posix()}: {name}")
+    return names
+
+
+def test_glossary_notices_a_banned_name() -> None:
+    assert {"found", "lane", "rescue"} <= read_banned_words()
+    names = set(defined_names(ast.parse("def told(most_lanes):\n    self.found = seen = 1")))
+    assert names == {"told", "most_lanes", "found", "seen"}
+    assert split_name("MostLanes") == split_name("MOST_LANES") == ["most", "lanes"]
+
+
+def test_no_name_is_banned_beyond_the_exceptions() -> None:
+    exceptions = set(EXCEPTIONS.read_text(encoding="utf-8").splitlines())
+    names = banned_names()
+    assert names - exceptions == set(), "rename these; docs/glossary.md has the word"
+    assert exceptions - names == set(), "these are gone: take them off the list"
