@@ -185,11 +185,11 @@ def resolve_device(device: str) -> str:
     here += ["cuda", *(f"cuda:{n}" for n in range(torch.cuda.device_count()))] if cuda else []
     if device not in here:
         missing = {"cuda": "no CUDA graphics card was found here", "mps": "no Apple GPU is here"}
-        found = missing.get(device.partition(":")[0], "")
-        if cuda and found:
-            found = f"no graphics card of that number: {' or '.join(here[1:])} are here"
+        problem = missing.get(device.partition(":")[0], "")
+        if cuda and problem:
+            problem = f"no graphics card of that number: {' or '.join(here[1:])} are here"
         raise ConfigError(
-            "device", f"{device}, but {found}" if found else device, " or ".join(here),
+            "device", f"{device}, but {problem}" if problem else device, " or ".join(here),
             "set device to auto or to one of those",
         )  # fmt: skip
     return device

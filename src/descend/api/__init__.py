@@ -10,7 +10,7 @@ from descend.api.experiments import (
     run_search,
     search,
 )
-from descend.api.improving import improve
+from descend.api.improvement import improve
 from descend.api.training import (
     Model,
     check,

@@ -153,13 +153,15 @@ class Model:
             log_warnings([trained_on_warning(self.info.corpus)])
         ids, _ = encode_corpus(text, self.tokenizer)
         with limit_threads_to_idle_cores():
-            judged = evaluate(self.network, ids, self.tokenizer.byte_lengths, self.trained_context)
-        if not math.isfinite(judged.loss):
+            evaluation = evaluate(
+                self.network, ids, self.tokenizer.byte_lengths, self.trained_context
+            )
+        if not math.isfinite(evaluation.loss):
             raise RunFolderError(
-                str(self.folder), f"weights that give a loss of {judged.loss}", "a finite loss",
+                str(self.folder), f"weights that give a loss of {evaluation.loss}", "a finite loss",
                 "restore the model from a copy or train again",
             )  # fmt: skip
-        return judged
+        return evaluation
 
     @cached_property
     def info(self) -> RunMetadata:

@@ -38,16 +38,16 @@ class MaskedEnd:
     """What to add where the token fills rows up as well; else empty."""
 
 
-def masked_end(program: Program, lesson: LossProbe) -> MaskedEnd | None:
+def masked_end(program: Program, probe: LossProbe) -> MaskedEnd | None:
     """Find the token that ends padded rows; None unless it is left out of the loss in all."""
-    shift = target_shift(lesson)
+    shift = target_shift(probe)
     if shift is None or shift.agreement[1] < AGREE:
         return None
     pad, _ = detect_pad_token(program)
     known = end_tokens(program)
     ends: list[tuple[int, bool, bool]] = []
-    for seen in lesson.model_calls:
-        ends.extend(_ends(seen, pad, known))
+    for model_call in probe.model_calls:
+        ends.extend(_ends(model_call, pad, known))
     if len(ends) < MIN_ROWS:
         return None
     tokens = [token for token, _, _ in ends]
@@ -71,21 +71,21 @@ def end_tokens(program: Program) -> set[int]:
     return {v for v in values if isinstance(v, int) and not isinstance(v, bool)}
 
 
-def _ends(seen: ModelCall, pad: int | None, known: set[int]) -> list[tuple[int, bool, bool]]:
+def _ends(model_call: ModelCall, pad: int | None, known: set[int]) -> list[tuple[int, bool, bool]]:
     """Of each padded row: its last token, whether the one before is a target, whether it is."""
-    w, ids = seen.weights_BT, seen.ids_BT
+    w, ids = model_call.weights_BT, model_call.ids_BT
     if w is None or w.shape != ids.shape or ids.ndim != 2:
         return []
-    mask = seen.kwargs.get("attention_mask")
+    mask = model_call.kwargs.get("attention_mask")
     if not isinstance(mask, Tensor) or mask.shape != ids.shape:
         mask = None
-    found = []
+    positions = []
     for row in range(ids.shape[0]):
         last = _last(ids[row], None if mask is None else mask[row], pad, known)
         if last is not None and last >= 2:
-            found.append((int(ids[row, last]), bool(w[row, last - 2] > 0),
+            positions.append((int(ids[row, last]), bool(w[row, last - 2] > 0),
                           bool(w[row, last - 1] > 0)))  # fmt: skip
-    return found
+    return positions
 
 
 def _last(ids: Tensor, mask: Tensor | None, pad: int | None, known: set[int]) -> int | None:

@@ -80,31 +80,31 @@ def lightning_parts(
 
 def read_optimization(returned: Any) -> Optimization:
     """What `configure_optimizers` may return, in its forms: optimizer, lists, dictionaries."""
-    found = Optimization()
+    optimization = Optimization()
     if (
         isinstance(returned, tuple | list)
         and len(returned) == 2
         and all(isinstance(x, tuple | list) for x in returned)
     ):
-        found.optimizers = list(returned[0])
+        optimization.optimizers = list(returned[0])
         for schedule in returned[1]:
-            _add_schedule(found, schedule)
-        return found
+            _add_schedule(optimization, schedule)
+        return optimization
     for one in returned if isinstance(returned, tuple | list) else [returned]:
         if isinstance(one, Mapping):
-            found.optimizers.append(one["optimizer"])
+            optimization.optimizers.append(one["optimizer"])
             if one.get("lr_scheduler") is not None:
-                _add_schedule(found, one["lr_scheduler"])
+                _add_schedule(optimization, one["lr_scheduler"])
         elif isinstance(one, Optimizer):
-            found.optimizers.append(one)
-    return found
+            optimization.optimizers.append(one)
+    return optimization
 
 
-def _add_schedule(found: Optimization, schedule: Any) -> None:
+def _add_schedule(optimization: Optimization, schedule: Any) -> None:
     interval = "epoch"
     if isinstance(schedule, Mapping):
         interval, schedule = schedule.get("interval", "epoch"), schedule["scheduler"]
-    (found.by_step if interval == "step" else found.by_epoch).append(schedule)
+    (optimization.by_step if interval == "step" else optimization.by_epoch).append(schedule)
 
 
 def _loader(

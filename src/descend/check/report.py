@@ -21,7 +21,7 @@ class ProgramEndedError(ProgramError):
     exit_code = EXIT_NOT_CHECKED
 
 
-class FoundBug(msgspec.Struct, frozen=True):
+class BugReport(msgspec.Struct, frozen=True):
     """A bug, or something worth a remark."""
 
     bug: str
@@ -42,8 +42,8 @@ class Checked(msgspec.Struct, frozen=True):
     """What a preflight came to: every bug stands in one of the four lists."""
 
     program: str
-    bugs: list[FoundBug]
-    remarks: list[FoundBug]
+    bugs: list[BugReport]
+    remarks: list[BugReport]
     checked: list[str]
     """Bugs that were looked for and are not there."""
     not_checked: list[NotChecked]

@@ -25,7 +25,7 @@ from descend.check.program import (
     make_program,
     seed_all,
 )
-from descend.check.report import Checked, FoundBug, NotChecked
+from descend.check.report import BugReport, Checked, NotChecked
 from descend.check.results import Bug, BugPresent, CheckResult, Remark, Undetermined
 from descend.check.source_lines import recorded_calls
 from descend.check.undetermined import UndeterminedError
@@ -55,30 +55,30 @@ def check_namespace(program: ModuleType | Mapping[str, Any]) -> Checked:
 
 def check_program(program: Program, report: Report | None = None) -> Checked:
     """Look for every bug."""
-    outcomes: list[tuple[Bug, CheckResult]] = []
+    results: list[tuple[Bug, CheckResult]] = []
     with recorded_calls(program.file) as called:
         for bug in BUGS:
             if report is not None:
-                report(_result(program, outcomes))
-            outcomes.append((bug, _look(bug, program)))
-    result = _result(program, outcomes)
+                report(_result(program, results))
+            results.append((bug, _look(bug, program)))
+    result = _result(program, results)
     applied = {b.name for b in BUGS} - {n.bug for n in result.not_checked}
     return msgspec.structs.replace(result, not_covered=not_covered(program, called, applied))
 
 
-def _result(program: Program, outcomes: list[tuple[Bug, CheckResult]]) -> Checked:
+def _result(program: Program, results: list[tuple[Bug, CheckResult]]) -> Checked:
     """What `outcomes` come to; a bug without an outcome was not reached."""
     return Checked(
         program=program.name,
-        bugs=[_entry(b, o) for b, o in outcomes if isinstance(o, BugPresent)],
-        remarks=[_entry(b, o) for b, o in outcomes if isinstance(o, Remark)],
+        bugs=[_entry(b, o) for b, o in results if isinstance(o, BugPresent)],
+        remarks=[_entry(b, o) for b, o in results if isinstance(o, Remark)],
         checked=[
-            b.name for b, o in outcomes if not isinstance(o, BugPresent | Remark | Undetermined)
+            b.name for b, o in results if not isinstance(o, BugPresent | Remark | Undetermined)
         ],
         not_checked=[
-            NotChecked(b.name, o.reason) for b, o in outcomes if isinstance(o, Undetermined)
+            NotChecked(b.name, o.reason) for b, o in results if isinstance(o, Undetermined)
         ]
-        + [NotChecked(b.name, NOT_REACHED) for b in BUGS[len(outcomes) :]],
+        + [NotChecked(b.name, NOT_REACHED) for b in BUGS[len(results) :]],
         ended=program.endings[0] if program.endings else "",
     )
 
@@ -97,9 +97,9 @@ def _look(bug: Bug, program: Program) -> CheckResult:
             return Undetermined(f"looking for it failed with {format_exception(problem)}")
 
 
-def _entry(bug: Bug, result: BugPresent | Remark) -> FoundBug:
+def _entry(bug: Bug, result: BugPresent | Remark) -> BugReport:
     fix = result.fix if isinstance(result, BugPresent) else ""
-    return FoundBug(bug.name, result.evidence, result.where, fix or bug.fix)
+    return BugReport(bug.name, result.evidence, result.where, fix or bug.fix)
 
 
 @contextmanager

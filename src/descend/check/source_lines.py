@@ -127,9 +127,9 @@ def recorded_calls(file: str | None) -> Iterator[set[CodeType]]:
 
 def functions_of(namespace: Any, file: str | None) -> dict[str, CodeType]:
     """Functions that `file` defines at its outermost level, by name, in its order."""
-    found = {
+    functions = {
         name: value.__code__ for name, value in list(namespace.items())
         if inspect.isfunction(value) and value.__code__.co_filename == file
         and value.__name__ != "<lambda>"
     }  # fmt: skip
-    return dict(sorted(found.items(), key=lambda item: item[1].co_firstlineno))
+    return dict(sorted(functions.items(), key=lambda item: item[1].co_firstlineno))

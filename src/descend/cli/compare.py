@@ -120,11 +120,11 @@ def _compare_finished(names: list[str], given: dict[str, Any], as_json: bool) ->
             next(iter(given)), "a flag for trainings beside several runs", "runs alone",
             "leave it out, or name each run as an --arm to train them again",
         )  # fmt: skip
-    found = compare_finished([find_run(Path(name)) for name in names])
+    comparison = compare_finished([find_run(Path(name)) for name in names])
     if as_json:
-        print_json(found)
+        print_json(comparison)
     else:
-        print_result(finished_text(found))
+        print_result(finished_text(comparison))
 
 
 def _make_arms(

@@ -37,15 +37,15 @@ def improve(
     descend improve models/transformer_1735862400 --minutes 10
     """
     from descend.api import improve as find_best
-    from descend.report.improvement import improvement_text, model_line, trial_line
+    from descend.report.text.improvement import improvement_text, model_line, trial_line
 
     set_up_logging("info")
-    found = find_best(
+    improvement = find_best(
         what, minutes, save_dir=save_dir, began=command_began(), console=stderr_console(),
         on_model=lambda model: print_status(model_line(model)),
         on_trial=lambda trial: print_status(trial_line(trial)),
     )  # fmt: skip
     if as_json:
-        print_json(found)
+        print_json(improvement)
     else:
-        print_result(improvement_text(found))
+        print_result(improvement_text(improvement))

@@ -26,7 +26,7 @@ def run_and_report(
     verbose: bool = False,
 ) -> None:
     """Do `action` while drawing on standard error, then print what came of it."""
-    from descend.report.text.run_summary import format_run_end, next_commands, outcome_in_detail
+    from descend.report.text.run_summary import format_run_details, format_run_end, next_commands
 
     set_up_logging(log_level)
     model = action(stderr_console())
@@ -34,6 +34,6 @@ def run_and_report(
         print_json(model.summary)
     else:
         if verbose:
-            print_result(outcome_in_detail(model.summary) + "\n")
+            print_result(format_run_details(model.summary) + "\n")
         print_result(format_run_end(model.summary))
         print_status(next_commands(model.summary))

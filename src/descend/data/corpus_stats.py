@@ -103,14 +103,14 @@ def compute_corpus_stats(text: PreparedCorpus, store: TokenStore) -> CorpusStats
 
 def _sampled_texts(text: PreparedCorpus) -> Iterator[str]:
     """The documents, or an even sample of them within `MAX_DOCUMENTS` and `MAX_CHARS`."""
-    spool = text.documents
-    chosen = np.unique(np.linspace(0, len(spool) - 1, MAX_DOCUMENTS).astype(np.int64))
+    documents = text.documents
+    chosen = np.unique(np.linspace(0, len(documents) - 1, MAX_DOCUMENTS).astype(np.int64))
     length = max(1, MAX_CHARS // len(chosen))
     for i in chosen.tolist():
-        start, end = int(spool.offsets[i]), int(spool.offsets[i + 1])
-        if spool.nbytes > MAX_CHARS:
+        start, end = int(documents.offsets[i]), int(documents.offsets[i + 1])
+        if documents.nbytes > MAX_CHARS:
             end = min(end, start + length)
-        yield spool.bytes(start, end).decode("utf-8", "ignore")
+        yield documents.bytes(start, end).decode("utf-8", "ignore")
 
 
 def _display_token(store: TokenStore, index: int) -> str:

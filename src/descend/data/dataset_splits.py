@@ -28,11 +28,11 @@ def named_split(path: PurePath) -> str | None:
 
 def is_in_split(path: PurePath, split: str) -> bool:
     """Whether a path names the split: a usual one by any of its names, others by their own."""
-    wanted = split.lower()
-    if wanted in _ALIASES:
-        return named_split(path) == _ALIASES[wanted]
+    split_name = split.lower()
+    if split_name in _ALIASES:
+        return named_split(path) == _ALIASES[split_name]
     return any(
-        part.lower() == wanted or re.match(re.escape(wanted) + r"[-._ ]", part.lower())
+        part.lower() == split_name or re.match(re.escape(split_name) + r"[-._ ]", part.lower())
         for part in path.parts
     )
 

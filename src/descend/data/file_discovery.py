@@ -107,12 +107,12 @@ def describe_unread(counts: Counter[str], sizes: Counter[str], total: int) -> li
     if not counts:
         return []
     kinds = sorted(counts.items(), key=lambda kind: (-sizes[kind[0]], -kind[1], kind[0]))
-    shown = ", ".join(
+    listing = ", ".join(
         f"{count} {kind}{_share(sizes[kind], total)}" for kind, count in kinds[:_MAX_LISTED_KINDS]
     )
     rest = sum(sizes[kind] for kind, _ in kinds[_MAX_LISTED_KINDS:])
     return [
-        f"not read: {shown}" + (f", …{_share(rest, total)}" if kinds[_MAX_LISTED_KINDS:] else "")
+        f"not read: {listing}" + (f", …{_share(rest, total)}" if kinds[_MAX_LISTED_KINDS:] else "")
     ]
 
 

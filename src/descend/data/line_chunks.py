@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-LONGEST_RUN = 1 << 12
+MAX_UNBROKEN_CHARS = 1 << 12
 """Characters without white space that a tokenizer gets at once: words are 40 at most, sentences of
 Chinese some hundreds, and the time of a tokenizer grows faster than the length of a run."""
 
@@ -23,7 +23,7 @@ def split_at_newlines(text: str, length: int) -> Iterator[str]:
         yield text[start:]
 
 
-def run_pieces(text: str, length: int = LONGEST_RUN) -> Iterator[str]:
+def run_pieces(text: str, length: int = MAX_UNBROKEN_CHARS) -> Iterator[str]:
     """Pieces that join back to `text`, cut where more than `length` characters are not spaces."""
     if max(map(len, text.split()), default=0) <= length:
         yield text

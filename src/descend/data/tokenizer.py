@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as FastTokenizer
 
-from descend.data.line_chunks import LONGEST_RUN, run_pieces, split_at_newlines
+from descend.data.line_chunks import MAX_UNBROKEN_CHARS, run_pieces, split_at_newlines
 from descend.data.readers.chats import MARKERS, ROLES
 from descend.data.tokenizer_check import MAX_BYTES, check_tokenizer
 from descend.errors import TokenizerError
@@ -254,8 +254,10 @@ def _some(texts: Iterator[str], nbytes: int) -> Iterator[str]:
     for text in texts:
         for part in split_at_newlines(text, 2**16):
             for chunk in run_pieces(part):
-                if len(chunk) >= LONGEST_RUN:
-                    left -= len(chunk) * (max(map(len, chunk.split()), default=0) >= LONGEST_RUN)
+                if len(chunk) >= MAX_UNBROKEN_CHARS:
+                    left -= len(chunk) * (
+                        max(map(len, chunk.split()), default=0) >= MAX_UNBROKEN_CHARS
+                    )
                     if left < 0:
                         continue
                 nbytes -= len(chunk.encode())

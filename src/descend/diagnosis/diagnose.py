@@ -130,7 +130,7 @@ def diagnose_run(
     )
 
 
-KEPT_EARLIER = (
+EARLIER_DIAGNOSIS_WARNING = (
     "an earlier diagnosis of this run rests on trials, and this one on none: diagnosis.json keeps "
     "the earlier one, which --apply and the report follow"
 )
@@ -141,7 +141,9 @@ def save_diagnosis(diagnosis: Diagnosis) -> Diagnosis:
     did; then it is given back with a note that says so."""
     folder = Path(diagnosis.run)
     if not has_trials(diagnosis) and _was_tried(folder):
-        return msgspec.structs.replace(diagnosis, warnings=[*diagnosis.warnings, KEPT_EARLIER])
+        return msgspec.structs.replace(
+            diagnosis, warnings=[*diagnosis.warnings, EARLIER_DIAGNOSIS_WARNING]
+        )
     content = msgspec.json.format(msgspec.json.encode(diagnosis))
     write_file_atomic(folder / DIAGNOSIS, content)
     return diagnosis

@@ -39,8 +39,8 @@ class Axes(msgspec.Struct, frozen=True):
     @property
     def contexts(self) -> Sequence[int]:
         """Sequence lengths weighed: with `max_seq_len` set, none beyond it."""
-        longest = self.fixed.get("max_seq_len", max(CONTEXTS))
-        fitting = tuple(c for c in CONTEXTS if c <= longest) or (longest,)
+        max_context = self.fixed.get("max_seq_len", max(CONTEXTS))
+        fitting = tuple(c for c in CONTEXTS if c <= max_context) or (max_context,)
         return self._values("seq_len", fitting)
 
     def batch_sizes(self, context: int) -> Sequence[int]:
@@ -58,7 +58,7 @@ class Axes(msgspec.Struct, frozen=True):
         """Whether the user set how long the run is, besides the minutes."""
         return bool({"epoch", "max_steps"} & self.fixed.keys())
 
-    def longest(self, steps_per_epoch: float) -> float:
+    def max_epochs(self, steps_per_epoch: float) -> float:
         """Most steps that the user allows."""
         steps = float(self.fixed.get("max_steps") or "inf")
         epochs = float(self.fixed.get("epoch") or "inf")

@@ -89,44 +89,44 @@ class Improvement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def add(
-    found: Improvement, *, candidate: TrainedModel | None = None,
+    improvement: Improvement, *, candidate: TrainedModel | None = None,
     trial: TreatmentTrial | None = None,
 ) -> Improvement:  # fmt: skip
     """`found` with a model or a trial more."""
-    candidates = found.candidates + ([candidate] if candidate else [])
-    trials = found.trials + ([trial] if trial else [])
-    return msgspec.structs.replace(found, candidates=candidates, trials=trials)
+    candidates = improvement.candidates + ([candidate] if candidate else [])
+    trials = improvement.trials + ([trial] if trial else [])
+    return msgspec.structs.replace(improvement, candidates=candidates, trials=trials)
 
 
-def save(found: Improvement, folder: Path) -> None:
+def save(improvement: Improvement, folder: Path) -> None:
     """Write improvement.json: what was found so far."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_record(folder, IMPROVEMENT, found)
+    write_record(folder, IMPROVEMENT, improvement)
 
 
 def open_improvement(folder: Path, source: str, corpus: str) -> Improvement:
     """The improvement in `folder`, or a new one; `RunFolderError` for one of something else."""
     if not (folder / IMPROVEMENT).exists():
         return Improvement(source=source, corpus=corpus)
-    found = read_record(folder, IMPROVEMENT, Improvement)
-    if found.source != source:
+    improvement = read_record(folder, IMPROVEMENT, Improvement)
+    if improvement.source != source:
         raise RunFolderError(
-            "save_dir", f"{folder}, an improvement of {found.source}", f"one of {source}",
+            "save_dir", f"{folder}, an improvement of {improvement.source}", f"one of {source}",
             "choose another save_dir",
         )  # fmt: skip
-    return found
+    return improvement
 
 
-def contributions(found: Improvement) -> list[Contribution]:
+def contributions(improvement: Improvement) -> list[Contribution]:
     """What each change brought, from the first model to the best one."""
     parts: list[Contribution] = []
-    best = found.best
+    best = improvement.best
     before: TrainedModel | None = None
-    for model in found.candidates:
+    for model in improvement.candidates:
         if before is not None and model.origin == "planned":
             parts.append(_between(before, model, "the planned recipe instead of yours"))
         if model.origin == "treated" and before is not None:
-            taken = [t for t in found.trials if t.accepted]
+            taken = [t for t in improvement.trials if t.accepted]
             parts += [
                 Contribution(
                     reason=t.cause, changes=t.changes, gain=t.gain, ci95=t.ci95,

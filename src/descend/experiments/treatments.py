@@ -68,7 +68,7 @@ class Move(msgspec.Struct, frozen=True):
     keys: dict[str, Any]
 
 
-class Found(msgspec.Struct, frozen=True):
+class TreatmentSearchResult(msgspec.Struct, frozen=True):
     """What a search came to."""
 
     changes: dict[str, Any]
@@ -82,17 +82,17 @@ OnTrial = Callable[[TreatmentTrial], None]
 def moves_for(case: RecordedRun) -> list[Move]:
     """The sizes of the default recipe, then the treatments of the causes that `case` may have, the
     likeliest first."""
-    readings: Measurements = measure_run(case)
+    measurements: Measurements = measure_run(case)
     default = {k: v for k in SIZES if (v := getattr(RunConfig(), k)) != getattr(case.config, k)}
-    found = [Move("recipe: the default sizes", default)] if default else []
-    for suspect in rank_causes(CAUSES, case.config, readings):
-        if suspect.exclusion_reason is None:
-            found += [
-                Move(suspect.cause.name, keys)
-                for change in suspect.cause.treatments(case.config, readings)[:1]
+    moves = [Move("recipe: the default sizes", default)] if default else []
+    for ranked_cause in rank_causes(CAUSES, case.config, measurements):
+        if ranked_cause.exclusion_reason is None:
+            moves += [
+                Move(ranked_cause.cause.name, keys)
+                for change in ranked_cause.cause.treatments(case.config, measurements)[:1]
                 if (keys := _keys_of(change, case.config))
             ]
-    return found + [Move(name, keys) for name, keys in ALWAYS_TRIED]
+    return moves + [Move(name, keys) for name, keys in ALWAYS_TRIED]
 
 
 def _keys_of(change: TreatmentChange, config: RunConfig) -> dict[str, Any]:
@@ -108,13 +108,15 @@ def at_strength(config: RunConfig, keys: Mapping[str, Any], strength: float) -> 
 
     Values that are no numbers above 0 are taken as they are.
     """
-    moved = dict(keys)
+    changed_keys = dict(keys)
     for key, target in keys.items():
         start = getattr(config, key)
         if _is_scale(start) and _is_scale(target):
             value = start * (target / start) ** strength
-            moved[key] = max(1, round(value)) if isinstance(start, int) else float(f"{value:.2g}")
-    return moved
+            changed_keys[key] = (
+                max(1, round(value)) if isinstance(start, int) else float(f"{value:.2g}")
+            )
+    return changed_keys
 
 
 def has_strength(config: RunConfig, keys: Mapping[str, Any]) -> bool:
@@ -141,7 +143,7 @@ class TreatmentSearch:
         self._seconds = steps * self._cost(config)
         self._control = self._run(config, None)
 
-    def run(self, moves: list[Move]) -> Found:
+    def run(self, moves: list[Move]) -> TreatmentSearchResult:
         """Try each of `moves`, at several strengths where it gains or could overshoot."""
         tried: list[dict[str, Any]] = []
         for move in moves:
@@ -150,19 +152,19 @@ class TreatmentSearch:
             if move.keys not in tried:  # two causes may have one treatment
                 self._climb(move)
             tried.append(move.keys)
-        return Found(self.changes, self.trials)
+        return TreatmentSearchResult(self.changes, self.trials)
 
     def _climb(self, move: Move) -> None:
         """The best strength of `move`: further while it gains, else half as far."""
         start, reached, best = self.config, self._control, None
         for strength in self._strengths(move):
             keys = at_strength(start, move.keys, strength)
-            trial, outcome = self._try(start, move.cause, strength, keys)
-            if trial is None or outcome is None:
+            trial, result = self._try(start, move.cause, strength, keys)
+            if trial is None or result is None:
                 break
-            better = outcome.bits_per_byte < reached.bits_per_byte
+            better = result.bits_per_byte < reached.bits_per_byte
             if better and trial.gain >= MIN_GAIN * trial.control:
-                best, reached = (trial, keys), outcome
+                best, reached = (trial, keys), result
             elif best is not None:
                 break  # further is worse
         if best is not None:
@@ -170,9 +172,9 @@ class TreatmentSearch:
             self.config = with_changes(start, keys)
             self.changes |= keys
             self._control = reached
-            kept = msgspec.structs.replace(trial, accepted=True)
-            self.trials[self.trials.index(trial)] = kept
-            self.on_trial(kept)
+            accepted = msgspec.structs.replace(trial, accepted=True)
+            self.trials[self.trials.index(trial)] = accepted
+            self.on_trial(accepted)
 
     def _strengths(self, move: Move) -> Iterator[float]:
         """1, then 2 and 4 where that gained, 0.5 where it did not."""
@@ -195,18 +197,18 @@ class TreatmentSearch:
         if not self._has_time():
             return None, None
         try:
-            outcome = self._run(with_changes(start, keys), control)
+            result = self._run(with_changes(start, keys), control)
         except DescendError:
             return None, None  # a strength at which it cannot be trained
-        gain = control.bits_per_byte - outcome.bits_per_byte
+        gain = control.bits_per_byte - result.bits_per_byte
         trial = TreatmentTrial(
             cause=cause, strength=strength, changes=keys, control=control.bits_per_byte,
-            treated=outcome.bits_per_byte, gain=gain, ci95=interval_of(control, outcome),
-            pruned=_was_pruned(outcome), accepted=False, seconds=outcome.seconds,
+            treated=result.bits_per_byte, gain=gain, ci95=interval_of(control, result),
+            pruned=_was_pruned(result), accepted=False, seconds=result.seconds,
         )  # fmt: skip
         self.trials.append(trial)
         self.on_trial(trial)
-        return trial, outcome
+        return trial, result
 
     def _run(self, config: RunConfig, control: TrialResult | None) -> TrialResult:
         """A trial of `config`, as long in time as the control's steps."""
@@ -241,9 +243,9 @@ class TreatmentSearch:
         return time.perf_counter() + took < self.ends
 
 
-def _was_pruned(outcome: TrialResult) -> bool:
+def _was_pruned(result: TrialResult) -> bool:
     """Whether the trial ended at an evaluation before its last."""
-    return len(outcome.curve) < EVALUATIONS or outcome.diverged_step is not None
+    return len(result.curve) < EVALUATIONS or result.diverged_step is not None
 
 
 def interval_of(control: TrialResult, treated: TrialResult) -> tuple[float, float] | None:
@@ -260,5 +262,5 @@ def interval_of(control: TrialResult, treated: TrialResult) -> tuple[float, floa
     gains = [
         (a - b) * to_bits for a, b in zip(control.chunk_losses, treated.chunk_losses, strict=True)
     ]
-    found = paired_interval(gains)
-    return found.low, found.high
+    interval = paired_interval(gains)
+    return interval.low, interval.high

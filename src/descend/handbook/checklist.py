@@ -88,14 +88,14 @@ def answer_checklist(folder: Path) -> Checklist:
 
 def _before_the_first_epoch(folder: Path) -> Checklist:
     """All questions open, since the run was never judged on held-out text."""
-    because = "The run was not judged on held-out text yet."
+    reason = "The run was not judged on held-out text yet."
     answers = [
         ChecklistAnswer(
             rule=r.name,
             question=r.question,
             answer="open",
             is_tested=False,
-            reason=because,
+            reason=reason,
             page=r.causes[0],
         )
         for r in RULES

@@ -20,11 +20,11 @@ from descend.loss_logs.log_row import Row
 from descend.loss_logs.loss_kinds import objective_of
 from descend.loss_logs.positions import spread_epochs
 
-MOST_POINTS = 40_000
+MAX_POINTS = 40_000
 """Of a series that no thinning of lines has made smaller: then every second is dropped."""
 NEAR_ZERO = 0.02
 """A loss above it that is followed by exact zeros to the end has not come there by learning."""
-LEAST_FOR_BASE = 0.5
+MIN_BASE_FRACTION = 0.5
 """A loss under which powers of 2 and of e are too alike to tell the base."""
 STEPS_SHARE = 0.9
 """Of the points of a series that must have a step for its places to be steps."""
@@ -77,7 +77,7 @@ class Assembly:
     _place: float | None = None
     _epoch: float | None = None
     _last_points: list[Point] = field(default_factory=list)
-    _shown: dict[Key, float] = field(default_factory=dict)
+    _last_values: dict[Key, float] = field(default_factory=dict)
     _rate: float | None = None
 
     def set_context(self, row: Row) -> None:
@@ -134,11 +134,11 @@ class Assembly:
         epoch = row.epoch if row.epoch is not None else self._epoch
         for meaning, split, word, value in row.losses:
             key = (meaning.name, split, word, own, meaning.rank)
-            held = split == "validation" or meaning.rank == 3
-            if row.bar and held:
-                if _same(self._shown.get(key), value):
+            is_validation = split == "validation" or meaning.rank == 3
+            if row.bar and is_validation:
+                if _same(self._last_values.get(key), value):
                     continue
-                self._shown[key] = value
+                self._last_values[key] = value
                 if is_training and before is not None and row.step != row.total:
                     place = before
             point = Point(self.rows, place, epoch, value, row.rate, row.gradient_norm, row.line)
@@ -162,7 +162,12 @@ class Assembly:
         """Whether the perplexity beside a loss is 2 or e to its power."""
         for split, value in row.perplexities:
             for _, other, _, loss in row.losses[:1]:
-                if split == other and value > 1 and math.isfinite(value) and loss > LEAST_FOR_BASE:
+                if (
+                    split == other
+                    and value > 1
+                    and math.isfinite(value)
+                    and loss > MIN_BASE_FRACTION
+                ):
                     two = abs(math.log2(value) - loss) < abs(math.log(value) - loss)
                     self.base_two += 1 if two else -1
 
@@ -233,7 +238,7 @@ class Assembly:
     def thin(self) -> None:
         """Drop every second point of series that have become too long."""
         for points in self.series.values():
-            if len(points) > MOST_POINTS:
+            if len(points) > MAX_POINTS:
                 del points[1:-1:2]
 
     def log(self) -> LossLog | None:
@@ -253,8 +258,8 @@ class Assembly:
         pairs = [(p, at) for p, at in zip(curve, places, strict=True) if at is not None]
         curve, at = [p for p, _ in pairs], [at for _, at in pairs]
         if training:
-            held = self._validation_places(unit, curve, at, validation or [])
-            entries = _entries(curve, at, validation or [], held)
+            validation_positions = self._validation_places(unit, curve, at, validation or [])
+            entries = _entries(curve, at, validation or [], validation_positions)
         else:
             entries = _entries([], [], curve, at)
         objective, evidence = objective_of(self.names, curve)
@@ -281,15 +286,15 @@ class Assembly:
 
     def _best(self, splits: set[Split | None]) -> list[Point] | None:
         """Of the series of these splits the one that tells most of the curve."""
-        found = [(k, p) for k, p in self.series.items() if k[1] in splits and p]
-        if not found:
+        candidates = [(k, p) for k, p in self.series.items() if k[1] in splits and p]
+        if not candidates:
             for split in splits:
                 if points := self.perplexities.get(split):
                     self.notes.append("a loss was reckoned from its perplexity (its logarithm)")
                     return points
             return None
-        most = max(len(points) for _, points in found)
-        enough = [(k, p) for k, p in found if 2 * len(p) > most or len(p) == most]
+        max_points = max(len(points) for _, points in candidates)
+        enough = [(k, p) for k, p in candidates if 2 * len(p) > max_points or len(p) == max_points]
         return min(enough, key=lambda kp: (kp[0][4], kp[0][1] is None, -len(kp[1])))[1]
 
     def _only_lost(self) -> list[Point] | None:
@@ -299,7 +304,7 @@ class Assembly:
         self, unit: LogUnit, training: list[Point], places: list[float], validation: list[Point]
     ) -> list[float]:
         """Where validation stands: at its own step or epoch, else at the training loss before."""
-        found: list[float] = []
+        positions: list[float] = []
         index = 0
         for point in validation:
             while index < len(training) and training[index].order <= point.order:
@@ -308,8 +313,8 @@ class Assembly:
             at = point.place if unit == "steps" else point.epoch if unit == "epochs" else None
             if unit == "epochs" and at is not None and at < before < at + 1:
                 at = before
-            found.append(before if at is None else at)
-        return found
+            positions.append(before if at is None else at)
+        return positions
 
 
 def _same(a: float | None, b: float) -> bool:
@@ -361,13 +366,13 @@ def _entries(
     training: list[Point], places: list[float], validation: list[Point], at: list[float]
 ) -> list[LogEntry]:
     """Entries in order of place; validation joins the training loss of its place."""
-    held: dict[float, list[Point]] = {}
+    points_by_position: dict[float, list[Point]] = {}
     for point, place in zip(validation, at, strict=True):
-        held.setdefault(place, []).append(point)
+        points_by_position.setdefault(place, []).append(point)
     entries: list[LogEntry] = []
     for index, (point, place) in enumerate(zip(training, places, strict=True)):
         last = index + 1 == len(training) or places[index + 1] != place
-        joined = held.pop(place, None) if last else None
+        joined = points_by_position.pop(place, None) if last else None
         entries.append(
             LogEntry(
                 position=place,
@@ -379,6 +384,6 @@ def _entries(
         )
     entries += [
         LogEntry(position=place, validation_loss=points[-1].value, learning_rate=points[-1].rate)
-        for place, points in held.items()
+        for place, points in points_by_position.items()
     ]
     return sorted(entries, key=lambda e: e.position)

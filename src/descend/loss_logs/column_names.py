@@ -106,9 +106,9 @@ def meaning_of(words: tuple[str, ...]) -> Meaning | None:
         return None
     last, every = parts[-1], [word for part in parts for word in part]
     for find in (_perplexity, _loss, _split, _step, _epoch, _rate, _norm):
-        found = find(last, every)
-        if found is not None:
-            return found
+        meaning = find(last, every)
+        if meaning is not None:
+            return meaning
     return None
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 RUN_BEGINS = 0.5
 """Share of the fall so far that a loss must have gone back for another run to begin there."""
-LEAST_FALL = 0.5
+MIN_FALL_FRACTION = 0.5
 """Nats that must have been gained before that can be told."""
 
 
@@ -102,4 +102,4 @@ class Counter:
         if loss is None or self.loss is None or self.first_loss is None:
             return False
         fall = self.first_loss - self.loss
-        return fall > LEAST_FALL and loss > self.loss + RUN_BEGINS * fall
+        return fall > MIN_FALL_FRACTION and loss > self.loss + RUN_BEGINS * fall

@@ -27,7 +27,7 @@ MIN_FOR_SLOPE = 4
 AT_PEAK, DECAYED = 0.9, 0.5
 """Shares of the peak rate: from the first on a step counts as at the peak, under the second at the
 end the rate counts as decayed."""
-FEWEST_OF_TRAINING = 3
+MIN_TRAINING_POINTS = 3
 """Training losses from which they are the curve read, however many validation losses there are."""
 SAME_LEVEL = 0.01
 """Share of the loss within which a smoothed curve counts as flat."""
@@ -109,7 +109,7 @@ def extract_curve_features(log: LossLog) -> CurveFeatures | None:
     """The curve of `log` in numbers; None if no finite loss is in it."""
     training = _series(log.entries, "training")
     validation = _series(log.entries, "validation")
-    enough = len(training[0]) >= min(FEWEST_OF_TRAINING, len(validation[0]))
+    enough = len(training[0]) >= min(MIN_TRAINING_POINTS, len(validation[0]))
     positions, losses = training if enough else validation
     finite = np.isfinite(losses)
     if not finite.any():
@@ -148,7 +148,7 @@ def extract_curve_features(log: LossLog) -> CurveFeatures | None:
         noise_of_mean=noise / math.sqrt(width),
         flat_since=_flat_since(x, smooth, noise / math.sqrt(width)),
         recurs_every=period(x, y),
-        finite_at_end=bool(finite[-FEWEST_OF_TRAINING:].all()),
+        finite_at_end=bool(finite[-MIN_TRAINING_POINTS:].all()),
         rate_decayed=bool(rates) and rates[-1] < DECAYED * max(rates),
         steady_slope=_steady_slope(log.entries, x, y),
         extrapolation=_extrapolate_at_peak_lr(log.entries, x, y),

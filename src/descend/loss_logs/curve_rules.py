@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from descend.loss_logs.curve_features import CurveFeatures, averaged
-from descend.loss_logs.judgment import EvidenceFacts, Judged, Shape
+from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
 from descend.loss_logs.normality import (
     ADAM_HIGHEST,
     FAR,
@@ -68,7 +68,7 @@ OFTEN_SPIKED = 0.005
 """Share of the entries that are spikes."""
 
 
-def apply_curve_rules(shape: Shape) -> Judged:
+def apply_curve_rules(shape: Shape) -> LogVerdict:
     """The verdict of the first rule that holds, with what the curve rules out."""
     for rule in RULES:
         verdict = rule(shape)
@@ -78,12 +78,12 @@ def apply_curve_rules(shape: Shape) -> Judged:
     return _with(_verdict_without_cause(shape), ruled_out(shape), _curve_warnings(shape))
 
 
-def _with(verdict: Judged, out: dict[str, str], warnings: list[str]) -> Judged:
+def _with(verdict: LogVerdict, out: dict[str, str], warnings: list[str]) -> LogVerdict:
     facts = vars(verdict) | {"ruled_out": out, "notes": warnings}
-    return Judged(**facts)
+    return LogVerdict(**facts)
 
 
-def _diverged(shape: Shape) -> Judged | None:
+def _diverged(shape: Shape) -> LogVerdict | None:
     curve = shape.curve
     advice = (
         "lower the learning rate to a third, clip gradients at 1.0, or warm up for longer; go on "
@@ -91,7 +91,7 @@ def _diverged(shape: Shape) -> Judged | None:
     )
     if curve is not None and curve.first_nonfinite is not None and _went_on(curve):
         lost = curve.points - curve.finite_points
-        return Judged("unknown", 0.5, "no",
+        return LogVerdict("unknown", 0.5, "no",
                       f"{lost} of {curve.points} losses are no numbers, the first at "
                       f"{curve.first_nonfinite:,.6g} {_unit(shape)}, though training went on "
                       "after them")  # fmt: skip
@@ -99,25 +99,28 @@ def _diverged(shape: Shape) -> Judged | None:
         at = _first_place(shape) if curve is None else curve.first_nonfinite or 0.0
         fact: EvidenceFacts = ("first_loss_not_finite", at, _unit(shape), (None, None),
                                "from here on the loss is not a number")  # fmt: skip
-        return Judged("diverged", 0.95, "no", "the loss stops being a number", "diverged", [fact],
-                      {}, advice)  # fmt: skip
+        return LogVerdict(
+            "diverged", 0.95, "no", "the loss stops being a number", "diverged", [fact], {}, advice
+        )
     if curve.gradient_norm_not_finite and curve.end == 0:
         fact = ("loss_at_end", 0.0, "nats", (None, None),
                 "exactly 0, beside a gradient that is not a number: a failed run")  # fmt: skip
-        return Judged("diverged", 0.9, "no", "the gradient stops being a number", "diverged",
+        return LogVerdict("diverged", 0.9, "no", "the gradient stops being a number", "diverged",
                       [fact], {}, advice)  # fmt: skip
     if shape.log.objective is not None:
         return None
     if curve.end > EXPLODED * curve.start > 0:
         fact = ("rise_over_run", curve.end / curve.start, "times the loss at the start",
                 (None, 1.0), "the loss ends far above where it began")  # fmt: skip
-        return Judged("diverged", 0.85, "no", "the loss ends far above where it began", "diverged",
-                      [fact], {}, advice)  # fmt: skip
+        return LogVerdict(
+            "diverged", 0.85, "no", "the loss ends far above where it began", "diverged",
+            [fact], {}, advice,
+        )  # fmt: skip
     fall, rise = curve.start - curve.lowest, curve.end - curve.lowest
     if curve.training_points and rise > GONE_BACK * fall > WAVE * curve.end:
         fact = ("rise_of_smoothed_loss", rise, "nats", (None, GONE_BACK * fall),
                 f"it had come down to {curve.lowest:.2f}")  # fmt: skip
-        return Judged("diverged", 0.75, "no",
+        return LogVerdict("diverged", 0.75, "no",
                       f"the loss falls to {curve.lowest:.2f} and ends at {curve.end:.2f}",
                       "diverged", [fact], {}, advice)  # fmt: skip
     return None
@@ -137,7 +140,7 @@ def _first_place(shape: Shape) -> float:
     return shape.log.entries[0].position if shape.log.entries else 0.0
 
 
-def _overfitted(shape: Shape) -> Judged | None:
+def _overfitted(shape: Shape) -> LogVerdict | None:
     curve = shape.curve
     assert curve is not None
     if curve.validation_best is None or curve.validation_end is None:
@@ -161,10 +164,10 @@ def _overfitted(shape: Shape) -> Judged | None:
         "more text, or with dropout, more weight decay or a smaller model"
     )
     sure = 0.8 if fell is not None and fell > rise / 2 else 0.6
-    return Judged("too_little_data", sure, "no", reason, "too_little_data", facts, {}, advice)
+    return LogVerdict("too_little_data", sure, "no", reason, "too_little_data", facts, {}, advice)
 
 
-def _rate_too_high(shape: Shape) -> Judged | None:
+def _rate_too_high(shape: Shape) -> LogVerdict | None:
     curve = shape.curve
     assert curve is not None
     min_rise = max(WAVE * curve.end, WAVE_NOISE * curve.noise_of_mean,
@@ -181,7 +184,7 @@ def _rate_too_high(shape: Shape) -> Judged | None:
     facts = [*([rise] if waves else []), *([many] if spiky else []), *_rate_fact(curve)]
     rate = curve.rate_highest
     keys = {} if rate is None else {"learning_rate": float(f"{rate / 3:.2g}")}
-    return Judged(
+    return LogVerdict(
         "learning_rate_too_high", 0.5 if waves else 0.35, "no",
         "the loss rises again on its way down" if waves
         else "single losses stand far above their neighbours again and again",
@@ -191,12 +194,12 @@ def _rate_too_high(shape: Shape) -> Judged | None:
     )  # fmt: skip
 
 
-def _stuck(shape: Shape) -> Judged | None:
+def _stuck(shape: Shape) -> LogVerdict | None:
     curve = shape.curve
     assert curve is not None
     first = max(curve.first, shape.band.start_low or 0.0)
     if first <= 0:
-        return Judged(
+        return LogVerdict(
             "unknown", 0.5, "no",
             f"the first loss is {first:g}: a network that knows nothing yet cannot be so sure, so "
             "what was logged is no loss, or the gradients were not numbers",
@@ -212,10 +215,10 @@ def _stuck(shape: Shape) -> Judged | None:
     )  # fmt: skip
     if curve.unit == "steps" and curve.length < FEW_UPDATES:
         fact = ("steps", curve.length, "updates", (FEW_UPDATES, None), "so few teach nothing")
-        return Judged("undertrained", 0.6, "no", reason, "undertrained", [fact], {},
+        return LogVerdict("undertrained", 0.6, "no", reason, "undertrained", [fact], {},
                       "train for longer before judging anything else")  # fmt: skip
     if shape.band.start_low is None and fell > 0 and _like_finetuning(curve):
-        return Judged(
+        return LogVerdict(
             "unknown", 0.5, "cannot tell",
             f"at rates under {FINETUNING_RATE:g} a loss that comes down a little from "
             f"{curve.first:.2f} is what training a trained model further looks like, and too "
@@ -224,7 +227,7 @@ def _stuck(shape: Shape) -> Judged | None:
     low = curve.rate_highest is not None and curve.rate_highest < SMALL_RATE
     falling = curve.slope_per_doubling > 2 * curve.slope_std_error
     if not low and not falling:
-        return Judged(
+        return LogVerdict(
             "unknown", 0.5, "no", reason, None, [fact], {},
             "",
         )  # fmt: skip
@@ -235,7 +238,7 @@ def _stuck(shape: Shape) -> Judged | None:
     keys = {}
     if curve.rate_highest is not None:
         keys = {"learning_rate": float(f"{curve.rate_highest * 10:.2g}")}
-    return Judged("learning_rate_too_low", 0.6 if low else 0.45, "no", reason,
+    return LogVerdict("learning_rate_too_low", 0.6 if low else 0.45, "no", reason,
                   "learning_rate_too_low", [fact, *_rate_fact(curve)], keys, advice)  # fmt: skip
 
 
@@ -255,7 +258,7 @@ def _rate_fact(curve: CurveFeatures) -> list[EvidenceFacts]:
     return [("highest_rate", rate, "", (SMALL_RATE, None), "such rates are for fine-tuning")]
 
 
-def _stopped_early(shape: Shape) -> Judged | None:
+def _stopped_early(shape: Shape) -> LogVerdict | None:
     curve = shape.curve
     assert curve is not None
     slope, error = curve.slope_per_doubling, curve.slope_std_error
@@ -270,7 +273,7 @@ def _stopped_early(shape: Shape) -> Judged | None:
     unseen = "" if curve.validation_best is not None else (
         "; overfitting cannot be seen, since there is no validation loss"
     )  # fmt: skip
-    return Judged(
+    return LogVerdict(
         "undertrained", 0.5 if curve.rate_highest else 0.4, "yes",
         f"it falls as it should, and was stopped while still falling{unseen}",
         "undertrained", [fact], {},
@@ -279,35 +282,37 @@ def _stopped_early(shape: Shape) -> Judged | None:
     )  # fmt: skip
 
 
-RULES: tuple[Callable[[Shape], Judged | None], ...] = (
+RULES: tuple[Callable[[Shape], LogVerdict | None], ...] = (
     _diverged, other_objective, rate_out_of_range, _overfitted, _stuck, _rate_too_high,
     unexpected_start, recurring_pattern, flat_after_fall, known_by_heart, _stopped_early,
 )  # fmt: skip
 
 
-def _verdict_without_cause(shape: Shape) -> Judged:
+def _verdict_without_cause(shape: Shape) -> LogVerdict:
     curve, band = shape.curve, shape.band
     assert curve is not None
     loss = _final_loss(curve)
     if band.high is not None and loss > band.high:
-        return Judged("unknown", 0.5, "no",
+        return LogVerdict("unknown", 0.5, "no",
                       f"it levels off at {loss:.2f}, above what counting pairs of tokens reaches "
                       f"({band.high:.2f})")  # fmt: skip
     if band.low is not None and loss < band.low:
-        return Judged("unknown", 0.5, "no",
+        return LogVerdict("unknown", 0.5, "no",
                       f"it ends at {loss:.2f}, lower than such a model comes on unseen text "
                       f"({band.low:.2f}): does held-out text stand in training too?")  # fmt: skip
     if curve.slope_std_error == float("inf"):
-        return Judged("unknown", 0.5, "cannot tell", "there are too few losses in its second half")
+        return LogVerdict(
+            "unknown", 0.5, "cannot tell", "there are too few losses in its second half"
+        )
     if curve.validation_best is None:
-        return Judged("unknown", 0.5, "yes", "it falls and levels off as training losses do; "
+        return LogVerdict("unknown", 0.5, "yes", "it falls and levels off as training losses do; "
                       "without held-out losses that is all that can be said")  # fmt: skip
     if _decay_hides(curve):
-        return Judged("unknown", 0.5, "yes",
+        return LogVerdict("unknown", 0.5, "yes",
                       "it falls to the end, as it should while the rate decays; "
                       "if more steps would help cannot be read off that")  # fmt: skip
     sure = 0.6 if band.high is not None else 0.45
-    return Judged("healthy", sure, "yes", "it falls and levels off, and held-out text follows")
+    return LogVerdict("healthy", sure, "yes", "it falls and levels off, and held-out text follows")
 
 
 def _decay_hides(curve: CurveFeatures) -> bool:

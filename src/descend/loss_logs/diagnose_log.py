@@ -16,7 +16,7 @@ from descend.diagnosis.result import Evidence, Finding, OtherCause
 from descend.loss_logs.curve_features import CurveFeatures, extract_curve_features
 from descend.loss_logs.curve_rules import apply_curve_rules
 from descend.loss_logs.expected_loss import ExpectedLoss, expected_loss_range
-from descend.loss_logs.judgment import Judged, Shape
+from descend.loss_logs.judgment import LogVerdict, Shape
 from descend.loss_logs.log import LogEntry, LossLog
 from descend.loss_logs.read_log import read_log
 
@@ -80,7 +80,7 @@ def diagnose_log(
     return LogDiagnosis(
         log=str(path),
         kind=log.kind,
-        normal=NormalityAnswer(answer=verdict.normal, reason=verdict.because, band=band),
+        normal=NormalityAnswer(answer=verdict.normal, reason=verdict.reason, band=band),
         verdict=verdict.verdict,
         probability=verdict.probability,
         causes=[_finding(verdict)] if verdict.cause else [],
@@ -111,14 +111,14 @@ def in_nats(log: LossLog) -> LossLog:
     return msgspec.structs.replace(log, entries=entries, notes=[*log.notes, note], bits=False)
 
 
-def _finding(verdict: Judged) -> Finding:
+def _finding(verdict: LogVerdict) -> Finding:
     assert verdict.cause is not None
     return Finding(
         cause=verdict.cause,
         probability=verdict.probability,
         evidence=[Evidence(*e) for e in verdict.evidence],
-        recommended_config=verdict.prescription,
-        advice=verdict.remedy,
+        recommended_config=verdict.recommended_config,
+        advice=verdict.advice,
     )
 
 
@@ -148,7 +148,7 @@ REQUIRED_DATA: dict[str, str] = {
 """All causes, and what it would take to see or to exclude each."""
 
 
-def unchecked_causes(verdict: Judged) -> list[UncheckedCause]:
+def unchecked_causes(verdict: LogVerdict) -> list[UncheckedCause]:
     """All causes on which the curve is silent."""
     known = {verdict.cause, *verdict.ruled_out}
     return [

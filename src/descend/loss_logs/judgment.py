@@ -22,16 +22,16 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Judged:
+class LogVerdict:
     """What the rules say; `cause` is None for `healthy` and `unknown`."""
 
     verdict: str
     probability: float
     normal: str
-    because: str
+    reason: str
     cause: str | None = None
     evidence: list[EvidenceFacts] = field(default_factory=list)
-    prescription: dict[str, Any] = field(default_factory=dict)
-    remedy: str = ""
+    recommended_config: dict[str, Any] = field(default_factory=dict)
+    advice: str = ""
     ruled_out: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 DEEPEST = 5
-MOST_FILES = 5_000
-MOST_TRIED = 40
+MAX_FILES = 5_000
+MAX_FILES_TRIED = 40
 _RECORDS = 3
 """Ranks up to it are of files with names that no other kind of file has."""
 _TEXT = (".log", ".txt", ".out", ".err", ".stdout", ".csv", ".tsv", ".jsonl", ".json", ".md")
@@ -24,9 +24,9 @@ _NO_LOG = re.compile(
 
 def log_files(folder: Path) -> list[Path]:
     """Files below `folder` that may hold a loss, the likeliest first; of one kind the newest."""
-    found = [(_rank(path), -_written(path), path) for path in _files(folder)]
-    ranked = sorted(entry for entry in found if entry[0] is not None)
-    return [path for _, _, path in ranked][:MOST_TRIED]
+    ranked_files = [(_rank(path), -_written(path), path) for path in _files(folder)]
+    ranked = sorted(entry for entry in ranked_files if entry[0] is not None)
+    return [path for _, _, path in ranked][:MAX_FILES_TRIED]
 
 
 def holds_record(folder: Path) -> bool:
@@ -60,7 +60,7 @@ def _files(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(f for f in folders if not f.startswith(".")) if depth < DEEPEST else []
         for name in sorted(files):
             count += 1
-            if count > MOST_FILES:
+            if count > MAX_FILES:
                 return
             yield Path(root) / name
 

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-MOST_OF_A_TEMPLATE = 8_000
+MAX_LINES_PER_TEMPLATE = 8_000
 """Lines of one template that are read at one stride; then the stride doubles."""
-MOST_TEMPLATES = 20_000
-LONGEST_LINE = 2**16
-LONGEST_KEY = 512
+MAX_TEMPLATES = 20_000
+MAX_LINE_CHARS = 2**16
+MAX_KEY_CHARS = 512
 BLOCK = 2**20
 _DELETED = b"0123456789.,+- \t#=>" + bytes(range(128, 256))
 _CONTROL = re.compile(
@@ -72,8 +72,8 @@ def thin_lines(blocks: Iterable[list[bytes]]) -> Iterator[Line]:
             key = raw.translate(None, deleted)
             template = find(key)
             if template is None:
-                if len(key) > LONGEST_KEY or len(templates) >= MOST_TEMPLATES:
-                    key = key[: LONGEST_KEY if len(templates) < MOST_TEMPLATES else 4]
+                if len(key) > MAX_KEY_CHARS or len(templates) >= MAX_TEMPLATES:
+                    key = key[: MAX_KEY_CHARS if len(templates) < MAX_TEMPLATES else 4]
                 template = templates.setdefault(key, Template())
             ordinal = template.count
             template.count = ordinal + 1
@@ -83,7 +83,7 @@ def thin_lines(blocks: Iterable[list[bytes]]) -> Iterator[Line]:
                 continue
             template.skipped = None
             template.at_stride += 1
-            if template.at_stride >= MOST_OF_A_TEMPLATE:
+            if template.at_stride >= MAX_LINES_PER_TEMPLATE:
                 template.at_stride //= 2
                 template.stride *= 2
             yielded_at = index
@@ -114,7 +114,7 @@ def _blocks(path: Path) -> Iterator[list[bytes]]:
                 cut = max(rest.rfind(b"\r"), rest.rfind(b"}")) + 1 or len(rest)
                 lines.append(rest[:cut])
                 rest = rest[cut:]
-            plain = len(max(lines, key=len, default=b"")) <= LONGEST_LINE
+            plain = len(max(lines, key=len, default=b"")) <= MAX_LINE_CHARS
             plain = plain and not any(sign in text_block for sign in _NOT_PLAIN)
             yield lines if plain else _clean(lines)
     yield _clean([rest])
@@ -127,7 +127,7 @@ def _clean(lines: list[bytes]) -> list[bytes]:
         if _COLORED.search(line):
             line = _CONTROL.sub(b"", line)
         if b"\r" in line or b"\x08" in line:
-            clean += [part[:LONGEST_LINE] for part in _REDRAW.split(line) if part]
+            clean += [part[:MAX_LINE_CHARS] for part in _REDRAW.split(line) if part]
         else:
-            clean.append(line[:LONGEST_LINE])
+            clean.append(line[:MAX_LINE_CHARS])
     return clean

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from descend.loss_logs.column_names import Meaning, Split
 from descend.loss_logs.log_lines import Line
-from descend.loss_logs.number_parsing import LARGEST_LOSS, loss_of, place_of
+from descend.loss_logs.number_parsing import MAX_LOSS, loss_of, place_of
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ def row_of(pairs: Iterable[Pair], line: Line | None = None) -> Row:
             row.epoch = place_of(value) if row.epoch is None else row.epoch
         elif meaning.role == "rate":
             if meaning.rank < best_rate and value >= 0:
-                row.rate, best_rate = min(value, LARGEST_LOSS), meaning.rank
+                row.rate, best_rate = min(value, MAX_LOSS), meaning.rank
         elif meaning.rank < best_norm:
             row.gradient_norm, best_norm = value, meaning.rank
     if bare and (row.losses or len({m.split for m, _ in bare}) > 1):

@@ -17,7 +17,7 @@ NEAR_LN_2 = 0.02
 """Share by which a first loss may differ from ln 2, what a guess between two costs."""
 NEAR_GUESS = 0.15
 """The same for several classes, where an accuracy is logged too."""
-MOST_CLASSES = 10
+MAX_CLASSES = 10
 """Guessing among more costs what a language model of characters starts from."""
 
 _WORDS: tuple[tuple[Objective, frozenset[str]], ...] = (
@@ -60,9 +60,9 @@ def objective_of(names: Iterable[str], points: Sequence[HasValue]) -> tuple[Obje
         own & {"acc", "accuracy"} and not own & {"token", "tokens"} for own in spelled.values()
     )
     if accuracy:
-        for classes in range(2, MOST_CLASSES + 1):
+        for classes in range(2, MAX_CLASSES + 1):
             guess = math.log(classes)
-            if abs(first - guess) <= NEAR_GUESS * guess and first < math.log(MOST_CLASSES) * 1.02:
+            if abs(first - guess) <= NEAR_GUESS * guess and first < math.log(MAX_CLASSES) * 1.02:
                 return "classification", (
                     f"an accuracy is logged and it starts at {first:.2f}, near ln {classes}: a "
                     f"guess among {classes} classes"

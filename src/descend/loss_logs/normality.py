@@ -11,7 +11,7 @@ import math
 
 from descend.loss_logs.curve_features import CurveFeatures
 from descend.loss_logs.expected_loss import MAX_VOCABULARY
-from descend.loss_logs.judgment import EvidenceFacts, Judged, Shape
+from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
 
 ADAM_HIGHEST = 1e-2
 """Peak rate up to which small transformers are trained with AdamW (Yang et al. 2022, "Tensor
@@ -27,7 +27,7 @@ USUAL_RATE = 1e-3
 FLAT_SHARE = 0.5
 """Share of the run over which the smoothed loss stays where it ends, from which the stretch is
 flat: a power law with any usual exponent still falls by more over half a run. A first guess."""
-FEWEST_FLAT = 8
+MIN_FLAT_POINTS = 8
 """Losses from which a flat stretch can be told."""
 FELL = 0.12
 """Share of the first loss that must have been lost before the flat stretch."""
@@ -40,7 +40,7 @@ NEAR_START = 1.0
 """The last place at which a loss is one of an untrained network."""
 
 
-def other_objective(shape: Shape) -> Judged | None:
+def other_objective(shape: Shape) -> LogVerdict | None:
     """A loss that is not of next tokens is not judged as one."""
     objective = shape.log.objective
     if objective is None:
@@ -49,14 +49,14 @@ def other_objective(shape: Shape) -> Judged | None:
         "no cross-entropy": "a loss that is no cross-entropy",
         "two classes": "a loss of two classes or of preferences",
     }.get(objective, f"a {objective} loss")
-    return Judged(
+    return LogVerdict(
         "unknown", 0.5, "cannot tell",
         f"this looks like {what} ({shape.log.objective_evidence}), and only the losses of language "
         "models that predict the next token are judged here",
     )  # fmt: skip
 
 
-def rate_out_of_range(shape: Shape) -> Judged | None:
+def rate_out_of_range(shape: Shape) -> LogVerdict | None:
     """A logged peak rate far above what the optimizer is used at."""
     curve = shape.curve
     assert curve is not None
@@ -68,45 +68,45 @@ def rate_out_of_range(shape: Shape) -> Judged | None:
     optimizer = "AdamW" if shape.log.adam else "AdamW, if that is the optimizer,"
     fact: EvidenceFacts = ("highest_rate", rate, "", (None, ADAM_HIGHEST),
                            f"{optimizer} is used up to {ADAM_HIGHEST:g}")  # fmt: skip
-    because = (
+    reason = (
         f"the highest logged rate, {rate:g}, is {rate / ADAM_HIGHEST:.0f} times the highest usual"
     )
     if is_flat(curve):
-        because += f", and the loss stays at {curve.end:.2f} after a first fall"
-    return Judged(
-        "learning_rate_too_high", 0.8 if shape.log.adam else 0.5, "no", because,
+        reason += f", and the loss stays at {curve.end:.2f} after a first fall"
+    return LogVerdict(
+        "learning_rate_too_high", 0.8 if shape.log.adam else 0.5, "no", reason,
         "learning_rate_too_high", [fact], {"learning_rate": USUAL_RATE},
         f"train at {USUAL_RATE:g} with a short warm-up",
     )  # fmt: skip
 
 
-def unexpected_start(shape: Shape) -> Judged | None:
+def unexpected_start(shape: Shape) -> LogVerdict | None:
     """A first loss that no guess costs."""
     curve = shape.curve
     assert curve is not None
-    most, known = shape.band.start_high, True
-    if most is None:
-        most, known = math.log(MAX_VOCABULARY), False
-    if curve.first > most and (not known or from_the_start(curve)):
-        costs = f"guessing costs at most {most:.2f}" if known else (
-            f"guessing among {MAX_VOCABULARY:,} tokens would cost {most:.2f}"
+    max_loss, known = shape.band.start_high, True
+    if max_loss is None:
+        max_loss, known = math.log(MAX_VOCABULARY), False
+    if curve.first > max_loss and (not known or from_the_start(curve)):
+        costs = f"guessing costs at most {max_loss:.2f}" if known else (
+            f"guessing among {MAX_VOCABULARY:,} tokens would cost {max_loss:.2f}"
         )  # fmt: skip
-        return Judged(
+        return LogVerdict(
             "unknown", 0.5, "no",
             f"the first loss is {curve.first:.2f}, and {costs}: initial weights or logits are too "
             "large, or losses were summed and not averaged",
         )  # fmt: skip
-    least = shape.band.start_low
-    if least is not None and curve.first < least and curve.first_position <= NEAR_START:
-        return Judged(
+    min_loss = shape.band.start_low
+    if min_loss is not None and curve.first < min_loss and curve.first_position <= NEAR_START:
+        return LogVerdict(
             "unknown", 0.5, "cannot tell",
-            f"the first loss is {curve.first:.2f}, where guessing costs {least:.2f} at least: the "
-            "model was trained before, the vocabulary is another, or the input holds the answer",
+            f"the first loss is {curve.first:.2f}, where guessing costs {min_loss:.2f} at least: "
+            "the model was trained before, the vocabulary is another, or the input holds the answer",
         )  # fmt: skip
     return None
 
 
-def recurring_pattern(shape: Shape) -> Judged | None:
+def recurring_pattern(shape: Shape) -> LogVerdict | None:
     """Rises and falls that come again at one distance."""
     curve = shape.curve
     assert curve is not None
@@ -120,20 +120,20 @@ def recurring_pattern(shape: Shape) -> Judged | None:
             where = "each epoch"
     elif curve.unit == "epochs" and abs(curve.recurs_every - 1) <= 0.1:
         where = "each epoch"
-    return Judged(
+    return LogVerdict(
         "unknown", 0.5, "no",
         f"the same rise and fall recurs {where}: the text is probably read in the same order each "
         "time, or the rate or the kind of text goes around",
     )  # fmt: skip
 
 
-def flat_after_fall(shape: Shape) -> Judged | None:
+def flat_after_fall(shape: Shape) -> LogVerdict | None:
     """A flat stretch after a fast fall, which only baselines can tell apart."""
     curve = shape.curve
     assert curve is not None
     if shape.band.unigram is not None or not is_flat(curve):
         return None
-    return Judged(
+    return LogVerdict(
         "unknown", 0.5, "cannot tell",
         f"it fell to about {curve.end:.2f} by {curve.flat_since:,.6g} {curve.unit} and stays "
         "there: a model that has learned what it can leaves such a curve, and so does one that "
@@ -141,13 +141,13 @@ def flat_after_fall(shape: Shape) -> Judged | None:
     )  # fmt: skip
 
 
-def known_by_heart(shape: Shape) -> Judged | None:
+def known_by_heart(shape: Shape) -> LogVerdict | None:
     """A training loss so low that only held-out text can tell learning from memorizing."""
     curve = shape.curve
     assert curve is not None
     if curve.validation_best is not None or curve.first < FROM_NOTHING or curve.end > BY_HEART:
         return None
-    return Judged(
+    return LogVerdict(
         "unknown", 0.5, "cannot tell",
         f"it ends at {curve.end:.2f}, as text that is known by heart does, and without a "
         "validation loss overfitting cannot be seen",
@@ -156,7 +156,7 @@ def known_by_heart(shape: Shape) -> Judged | None:
 
 def is_flat(curve: CurveFeatures) -> bool:
     """Whether the loss fell and then stayed where it is for most of the run."""
-    if curve.finite_points < FEWEST_FLAT or curve.flat_since is None:
+    if curve.finite_points < MIN_FLAT_POINTS or curve.flat_since is None:
         return False
     run = curve.length - curve.first_position
     fell = curve.first - curve.end >= FELL * curve.first

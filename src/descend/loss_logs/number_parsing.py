@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-LARGEST_LOSS = 1e9
+MAX_LOSS = 1e9
 """A loss above it counts as infinite: sums of such numbers leave what floats hold, and no loss that
 can still be trained on is so large."""
-LARGEST_PLACE = 1e15
+MAX_POSITION = 1e15
 """Steps above it are no steps: a time in nanoseconds, or a slip."""
 
 MISSING = frozenset({"", "n/a", "na", "no log", "-", "--", "—"})
@@ -54,13 +54,13 @@ def _of_text(value: str) -> float | None:
 
 def loss_of(value: float) -> float:
     """A loss; infinity where it is too large to be reckoned with."""
-    if math.isfinite(value) and abs(value) > LARGEST_LOSS:
+    if math.isfinite(value) and abs(value) > MAX_LOSS:
         return math.copysign(math.inf, value)
     return value
 
 
 def place_of(value: float | None) -> float | None:
     """A step or an epoch; None where it can be none."""
-    if value is None or not math.isfinite(value) or not 0 <= value <= LARGEST_PLACE:
+    if value is None or not math.isfinite(value) or not 0 <= value <= MAX_POSITION:
         return None
     return value

@@ -23,7 +23,7 @@ def spread_epochs(epochs: Sequence[float]) -> list[float] | None:
             gap = values[index + 1] - value
         else:
             gap = value - values[index - 1]
-            longest = max(count for _, count in groups)
-            gap *= min(1.0, count / longest)
+            max_count = max(count for _, count in groups)
+            gap *= min(1.0, count / max_count)
         places += [value + gap * n / count for n in range(count)]
     return places

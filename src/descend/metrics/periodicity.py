@@ -10,27 +10,27 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-FEWEST = 60
+MIN_POINTS = 60
 """Losses under which chance alone makes patterns."""
-MOST = 4_000
+MAX_POINTS = 4_000
 """Losses that are looked at; more are averaged in groups."""
 EARLY = 0.2
 """Share at the start that is left out: the first fall is no pattern."""
 WINDOW = 4
 """Parts of the curve that the running mean spans one of."""
-FEWEST_PERIODS = 3
+MIN_PERIODS = 3
 LIKE, AGAIN, UNLIKE = 0.5, 0.3, 0.1
 """Correlation at the distance, at twice the distance, and in between at most. White noise of 60
 losses exceeds 0.5 at some distance in fewer than one curve of a thousand."""
-LEAST_SHARE = 0.005
+MIN_RELATIVE_AMPLITUDE = 0.005
 """Standard deviation of the pattern over the loss from which it matters."""
 
 
 def period(places: Floats, losses: Floats) -> float | None:
     """Distance in places at which the curve repeats itself; None if it does not."""
-    if len(losses) < FEWEST:
+    if len(losses) < MIN_POINTS:
         return None
-    group = -(-len(losses) // MOST)
+    group = -(-len(losses) // MAX_POINTS)
     if group > 1:
         whole = len(losses) // group * group
         losses = losses[:whole].reshape(-1, group).mean(axis=1)
@@ -40,13 +40,13 @@ def period(places: Floats, losses: Floats) -> float | None:
     rest = (losses - _smooth(losses, width))[begin:]
     rest = rest - rest.mean()
     spread = float(np.std(rest))
-    if spread <= LEAST_SHARE * abs(float(losses[begin:].mean())):
+    if spread <= MIN_RELATIVE_AMPLITUDE * abs(float(losses[begin:].mean())):
         return None
     size = len(rest)
     power = np.abs(np.fft.rfft(rest, 2 * size)) ** 2
     like = np.fft.irfft(power)[:size]
     like = like / like[0] * size / np.arange(size, 0, -1)
-    lags = np.arange(3, size // FEWEST_PERIODS)
+    lags = np.arange(3, size // MIN_PERIODS)
     if not len(lags):
         return None
     for lag in lags[np.argsort(-like[lags])][:5]:

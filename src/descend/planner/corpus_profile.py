@@ -84,9 +84,9 @@ def profile_corpus(
     began = time.perf_counter()
     ratios, train_ratios, baselines = {}, {}, None
     sizes = vocabularies or fitting_vocabularies(text.train_bytes)
-    for wanted in sizes if given is None and kind == "bpe" else sizes[:1]:
-        tokenizer = given or train_tokenizer(kind, wanted, lambda: iter([train]))
-        size = wanted if given is None and kind == "bpe" else tokenizer.vocab_size
+    for vocab_size in sizes if given is None and kind == "bpe" else sizes[:1]:
+        tokenizer = given or train_tokenizer(kind, vocab_size, lambda: iter([train]))
+        size = vocab_size if given is None and kind == "bpe" else tokenizer.vocab_size
         ids = _ids(tokenizer, validation_text)
         ratios[size] = len(validation_text.encode()) / max(len(ids) - 1, 1)
         learned = _ids(tokenizer, counted)

@@ -203,6 +203,6 @@ def plan_config(planned: CorpusPlan, save_dir: str | None = None) -> RunConfig:
             keys["max_steps"] = math.ceil(SPARE_STEPS * plan.predicted.steps)
         keys["minutes"] = planned.minutes
     if keys.get("token_dropout") is None:
-        passes = max(1, math.ceil(plan.predicted.num_epochs))
-        keys["token_dropout"] = choose_token_dropout(make_config(keys), passes)
+        num_epochs = max(1, math.ceil(plan.predicted.num_epochs))
+        keys["token_dropout"] = choose_token_dropout(make_config(keys), num_epochs)
     return make_config(keys)

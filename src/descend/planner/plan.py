@@ -255,10 +255,10 @@ def _candidates(
             steps = int(
                 min(
                     usable / (each + judging / steps_per_pass),
-                    axes.longest(steps_per_pass) if axes.sets_length else useful,
+                    axes.max_epochs(steps_per_pass) if axes.sets_length else useful,
                 )
             )
-            if steps < min(MIN_STEPS, axes.longest(steps_per_pass)):
+            if steps < min(MIN_STEPS, axes.max_epochs(steps_per_pass)):
                 continue
             setting = ScalingLawInput(
                 text_difficulty=sample.difficulty, block_parameters=numbers,

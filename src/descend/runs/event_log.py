@@ -28,7 +28,7 @@ from descend.runs.events import (
 
 EVENTS = "events.jsonl"
 _BLOCK = 2**16
-_SHOWN = 5
+_NUM_LISTED = 5
 
 
 class EventLog:
@@ -107,7 +107,7 @@ def event_problems(folder: Path) -> tuple[str, ...]:
 
 def _read(folder: Path, until: int | None) -> tuple[list[Event], tuple[str, ...]]:
     decoder = msgspec.json.Decoder(Event)
-    kept: list[Event] = []
+    events: list[Event] = []
     chain = Chain()
     for line in _whole_lines(folder / EVENTS):
         if not chain.check(line):
@@ -119,12 +119,12 @@ def _read(folder: Path, until: int | None) -> tuple[list[Event], tuple[str, ...]
             continue
         if isinstance(record, TrainingStarted):
             _check_schema(folder, record.schema)
-            kept = _before_checkpoint(kept, record.step)
-        kept.append(record)
+            events = _before_checkpoint(events, record.step)
+        events.append(record)
     if until is not None:
-        kept = _before_checkpoint(kept, until)
-    kept = _without_undone(kept)
-    return kept, _problems(folder / EVENTS, chain, kept)
+        events = _before_checkpoint(events, until)
+    events = _without_undone(events)
+    return events, _problems(folder / EVENTS, chain, events)
 
 
 def _whole_lines(path: Path) -> Iterator[bytes]:
@@ -158,8 +158,8 @@ def _problems(path: Path, chain: Chain, records: list[Event]) -> tuple[str, ...]
 
 def _numbers(noun: str, numbers: list[int]) -> str:
     """`line 4`, or `lines 4, 5, 6, …`."""
-    shown = ", ".join(map(str, numbers[:_SHOWN])) + (", …" if numbers[_SHOWN:] else "")
-    return f"{noun}{'s' if numbers[1:] else ''} {shown}"
+    listing = ", ".join(map(str, numbers[:_NUM_LISTED])) + (", …" if numbers[_NUM_LISTED:] else "")
+    return f"{noun}{'s' if numbers[1:] else ''} {listing}"
 
 
 def _check_schema(folder: Path, schema: int) -> None:
@@ -184,11 +184,11 @@ def _before_checkpoint(records: list[Event], step: int) -> list[Event]:
 
 def _without_undone(records: list[Event]) -> list[Event]:
     """`records` without those of steps that a rescue after them went back before."""
-    kept: list[Event] = []
+    events: list[Event] = []
     lowest = math.inf
     for record in reversed(records):
         if record.step <= lowest or isinstance(record, Rollback | TrainingStopped):
-            kept.append(record)
+            events.append(record)
         if isinstance(record, Rollback):
             lowest = min(lowest, record.step)
-    return kept[::-1]
+    return events[::-1]

@@ -23,7 +23,7 @@ from descend.runs.run_folder import CHECKPOINTS, OWN_FILES
 
 
 @dataclass(frozen=True)
-class HeldFolder:
+class LockedRunFolder:
     """A run folder while it is held for writing."""
 
     path: Path
@@ -49,7 +49,7 @@ def _identity(folder: Path) -> tuple[int, int] | None:
 
 
 @contextmanager
-def lock_run_folder(folder: Path) -> Iterator[HeldFolder]:
+def lock_run_folder(folder: Path) -> Iterator[LockedRunFolder]:
     """Hold `folder` for writing; `LockedError` at once if another process holds it, `DiskError`
     if it cannot be made. What a writer that was killed left there is put right first.
 
@@ -74,7 +74,7 @@ def lock_run_folder(folder: Path) -> Iterator[HeldFolder]:
         recover_partial_writes(
             folder, OWN_FILES
         )  # records beside the model may be written without the lock
-        yield HeldFolder(folder, _identity(folder))
+        yield LockedRunFolder(folder, _identity(folder))
     finally:
         lock.release()
 

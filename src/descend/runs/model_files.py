@@ -120,8 +120,8 @@ def load_model(
     content = _read(folder / "config.json", hashes.get("config.json"), CONFIG_BYTES)
     with _add_folder_to_errors(folder):
         config = _json_object("config.json", content)
-    most = _most_bytes(folder, config)
-    content = _read(folder / WEIGHTS, hashes.get(WEIGHTS), most)
+    max_bytes = _max_weight_bytes(folder, config)
+    content = _read(folder / WEIGHTS, hashes.get(WEIGHTS), max_bytes)
     _read(folder / TOKENIZER, hashes.get(TOKENIZER), TOKENIZER_BYTES)
     tokenizer = load_tokenizer(folder)
     from descend.model.huggingface import from_huggingface, weights_from_bytes
@@ -133,7 +133,7 @@ def load_model(
     return LoadedModel(model.to(resolve_device(device)), tokenizer)
 
 
-def _most_bytes(folder: Path, config: Mapping[str, Any]) -> int:
+def _max_weight_bytes(folder: Path, config: Mapping[str, Any]) -> int:
     """Most bytes that the weights of `config` can take: each number eight, and a header."""
     from descend.model.header import MAX_HEADER
     from descend.model.huggingface import shape_from_config

@@ -47,8 +47,8 @@ def list_runs(base: Path = MODELS) -> list[ListedRun]:
 
 
 def _runs_in(base: Path) -> list[Path]:
-    found = [path.parent for path in base.glob(f"*/{RUN_FILE}")]
-    return sorted(found, key=lambda folder: ((folder / RUN_FILE).stat().st_mtime, folder.name))
+    folders = [path.parent for path in base.glob(f"*/{RUN_FILE}")]
+    return sorted(folders, key=lambda folder: ((folder / RUN_FILE).stat().st_mtime, folder.name))
 
 
 def _listed(folder: Path) -> ListedRun:
@@ -99,11 +99,11 @@ def _beginning_with(name: Path) -> list[Path]:
     places = [(name.parent, name.name)]
     if name.parent == Path():
         places += [(MODELS, name.name), (MODELS, OWN_PREFIX + name.name)]
-    found = {
+    folders = {
         path
         for base, start in places
         if start and base.is_dir()
         for path in base.iterdir()
         if path.name.startswith(start) and is_run_folder(path)
     }
-    return sorted(found)
+    return sorted(folders)

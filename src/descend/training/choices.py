@@ -41,9 +41,10 @@ def describe_choices(
         giver = "the text" if config.tokenizer == "bpe" else f"the {config.tokenizer} tokenizer"
         notes.append(f"asked for vocab_size = {config.vocab_size:,}, {giver} gives {got:,}")
     tried = ", ".join(f"{n}: {1 / s:,.0f}" for n, s in choice.seconds_per_token.items())
-    asked = f"as set: {', '.join(keys)}; " if (keys := forced_keys(config)) else ""
+    forced_text = f"as set: {', '.join(keys)}; " if (keys := forced_keys(config)) else ""
     notes.append(
-        f"computing in {describe_execution(choice.execution)} ({asked}tokens/s tried: {tried})"
+        f"computing in {describe_execution(choice.execution)} ({forced_text}tokens/s tried:"
+        f" {tried})"
     )
     if config.gradient_accumulation_steps is None and (parts := resolved.num_micro_batches) > 1:
         notes.append(f"each batch is computed in {parts} parts, so that it fits into memory")

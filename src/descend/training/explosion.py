@@ -37,14 +37,14 @@ def note_explosion(state: TrainState, loss: float, limit: float) -> None:
         state.recent.exploded_at = state.step + 1
 
 
-def has_exploded(state: TrainState, course: TrainPlan, validation_loss: float) -> bool:
+def has_exploded(state: TrainState, plan: TrainPlan, validation_loss: float) -> bool:
     """Whether the run, at the end of an epoch, is worse than guessing for good: at its last step,
     or after `PATIENCE` steps in a row of such a training loss."""
-    if validation_loss <= course.diverged_above:
+    if validation_loss <= plan.diverged_above:
         return False
     since = state.recent.exploded_at
     lasting = since is not None and state.step - since >= SPIKE_PATIENCE_STEPS
-    return lasting or state.step >= last_step(state, course.total_steps)
+    return lasting or state.step >= last_step(state, plan.total_steps)
 
 
 def name_probable_cause(config: RunConfig) -> str:

@@ -44,8 +44,8 @@ def bad_number(state: TrainState) -> str | None:
         if not torch.isfinite(weight).all():
             return f"the weights of {name}"
     for optimizer in state.optimizers:
-        for held in optimizer.state.values():
-            for name, value in held.items():
+        for buffers in optimizer.state.values():
+            for name, value in buffers.items():
                 if isinstance(value, torch.Tensor) and not torch.isfinite(value).all():
                     return f"{name} of the optimizer"
     return None

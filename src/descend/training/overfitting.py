@@ -41,31 +41,31 @@ def find_overfitting(epochs: Sequence[Epoch]) -> Epoch | None:
     return None
 
 
-def begin_decay(state: TrainState, course: TrainPlan, best: Epoch, steps: int) -> None:
+def begin_decay(state: TrainState, plan: TrainPlan, best: Epoch, steps: int) -> None:
     """Put `state` back to the weights of `best`, from where the rate falls to zero in `steps`."""
     assert state.best is not None
     load_weights(state.model, state.best.weights)
     for optimizer in state.optimizers:
         optimizer.state.clear()
     state.rollback_snapshot, state.recent = None, RecentLosses()
-    rate = RATE_FRACTION * course.learning_rate(best.step - 1)
+    rate = RATE_FRACTION * plan.learning_rate(best.step - 1)
     state.decay = Decay(state.step, steps, rate)
 
 
 def react_to_overfitting(
-    state: TrainState, course: TrainPlan, epochs: Sequence[Epoch], free: bool
+    state: TrainState, plan: TrainPlan, epochs: Sequence[Epoch], free: bool
 ) -> Overfitting | None:
     """What is to be told after the last of `epochs`; with `free`, the number of epochs is not the
     user's and the run goes into its last decay, or ends if it is in it."""
     best, last = find_overfitting(epochs), epochs[-1]
-    if best is None or state.decay or state.step >= course.total_steps:
+    if best is None or state.decay or state.step >= plan.total_steps:
         return None
-    per_epoch = course.batches.steps(1)
+    per_epoch = plan.batches.steps(1)
     steps = 0
     if free:
         steps = min(max(per_epoch, round(DECAY_FRACTION * best.step)),
-                    course.total_steps - state.step)  # fmt: skip
-        begin_decay(state, course, best, steps)
+                    plan.total_steps - state.step)  # fmt: skip
+        begin_decay(state, plan, best, steps)
     return Overfitting(
         state.step, last.epoch, last.validation_loss, best.epoch, best.validation_loss, steps
     )

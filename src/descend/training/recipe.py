@@ -18,7 +18,7 @@ _MAX_VOCABULARY = 8192
 # Epochs: a million tokens in all, but no more than three epochs. More of them ended higher on 40,
 # 135 and 400 kB of prose (benchmarks/results/improve/epochs.jsonl). Of a text of a few kilobytes
 # these would be a handful of steps, so it gets more.
-_EPOCHS_BY_TOKENS_WANTED = ((3, 1_000_000), (10, 40_000))
+_MAX_EPOCHS_BY_TARGET_TOKENS = ((3, 1_000_000), (10, 40_000))
 
 # Tokens hidden from the model: none while repeats teach something new, then more with each pass.
 _EPOCHS_WITHOUT_TOKEN_DROPOUT = 3
@@ -56,7 +56,8 @@ def choose_epochs(config: RunConfig, train_tokens: int) -> int:
     if config.epoch is not None:
         return config.epoch
     fitting = (
-        min(most, round(wanted / max(train_tokens, 1))) for most, wanted in _EPOCHS_BY_TOKENS_WANTED
+        min(max_epochs, round(target_tokens / max(train_tokens, 1)))
+        for max_epochs, target_tokens in _MAX_EPOCHS_BY_TARGET_TOKENS
     )
     return max(1, *fitting)
 

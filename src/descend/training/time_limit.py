@@ -72,8 +72,8 @@ class TimeLimit:
     @property
     def training_seconds(self) -> float:
         """Seconds for steps and evaluations before the last evaluation."""
-        held_back = EVALUATION_MARGIN * self.evaluation_seconds + FINISH_SECONDS
-        return max(self.seconds - held_back, 1e-3)
+        reserved_seconds = EVALUATION_MARGIN * self.evaluation_seconds + FINISH_SECONDS
+        return max(self.seconds - reserved_seconds, 1e-3)
 
     def schedule_step(self, step: int, total_steps: int) -> int:
         """The step of the schedule (from 0) at step `step` of at most `total_steps`."""

@@ -28,7 +28,7 @@ from descend.runs.events import (
     TrainingStarted,
     TrainingStopped,
 )
-from descend.runs.lock import HeldFolder, lock_run_folder
+from descend.runs.lock import LockedRunFolder, lock_run_folder
 from descend.runs.model_files import save_model
 from descend.runs.run_folder import (
     CHECKPOINTS,
@@ -91,7 +91,7 @@ def run_training(run: TrainingRun) -> Iterator[Event]:
     saved before stays as it was.
     """
     with ExitStack() as stack:
-        held = stack.enter_context(lock_run_folder(run.folder))
+        locked_folder = stack.enter_context(lock_run_folder(run.folder))
         _check_unchanged(run)  # under the lock: before it, another run may still begin
         log = stack.enter_context(closing(EventLog(run.folder)))
         stack.enter_context(restore_process_state())
@@ -100,7 +100,7 @@ def run_training(run: TrainingRun) -> Iterator[Event]:
             write_info(run.folder, run.info)
             write_file_atomic(run.folder / TOKENIZER, run.store.tokenizer.to_bytes())
         try:
-            for record in _records(run, held):
+            for record in _records(run, locked_folder):
                 log.append(record)
                 yield record
         except (DescendError, TrainingInterrupted) as problem:
@@ -123,13 +123,13 @@ def _check_unchanged(job: TrainingRun) -> None:
     if job.checkpoint is None:
         places = [folder / name for name in (EVENTS, CHECKPOINTS, WEIGHTS)]
         changed = is_run_folder(folder) or has_summary(folder) or any(p.exists() for p in places)
-        found, what_to_do = "a run that another process began", "choose another save_dir"
+        problem, what_to_do = "a run that another process began", "choose another save_dir"
     else:
         finished = is_finished(folder) and not lacks_model(folder)
         changed = finished or latest_checkpoint(folder) != job.checkpoint
-        found, what_to_do = "a run that another process took up meanwhile", "resume it again"
+        problem, what_to_do = "a run that another process took up meanwhile", "resume it again"
     if changed:
-        raise RunLockedError(str(folder), found, "the folder as it was at the start", what_to_do)
+        raise RunLockedError(str(folder), problem, "the folder as it was at the start", what_to_do)
 
 
 def _go_back(job: TrainingRun) -> Rollback | None:
@@ -137,25 +137,25 @@ def _go_back(job: TrainingRun) -> Rollback | None:
 
     Raises `DivergedError` where that is not possible: such a state is never saved.
     """
-    state, course = job.state, job.plan
+    state, plan = job.state, job.plan
     try:
-        check_numbers(state, course.batches.epoch_at_step(max(state.step - 1, 0)))
+        check_numbers(state, plan.batches.epoch_at_step(max(state.step - 1, 0)))
     except DivergedError as trouble:
-        return roll_back(state, course.config, state.step, trouble)
+        return roll_back(state, plan.config, state.step, trouble)
     return None
 
 
 def _with_fix(problem: DivergedError, job: TrainingRun) -> DivergedError:
     """`problem` with its probable cause and the command that fixes it."""
     cause = name_probable_cause(job.plan.config)
-    told = DivergedError(
+    error = DivergedError(
         problem.location, problem.actual, problem.expected, cause + problem.fix
     )  # fmt: skip
-    told.next_command = retrain_command(job.folder)
-    return told
+    error.next_command = retrain_command(job.folder)
+    return error
 
 
-def _records(run: TrainingRun, held: HeldFolder) -> Iterator[Event]:
+def _records(run: TrainingRun, locked_folder: LockedRunFolder) -> Iterator[Event]:
     state, folder = run.state, run.folder
     saving, sampling = TimeBudget(MAX_CHECKPOINT_FRACTION), TimeBudget(SAMPLING_FRACTION)
     epochs, rollbacks = list(run.previous_epochs), list(run.previous_rollbacks)
@@ -171,7 +171,7 @@ def _records(run: TrainingRun, held: HeldFolder) -> Iterator[Event]:
                 epochs = [e for e in epochs if e.step <= record.step]
             if isinstance(record, Epoch):
                 epochs.append(record)
-                held.check()
+                locked_folder.check()
                 rise = react_to_overfitting(state, run.plan, epochs, free=run.free_length)
                 if rise and overfitting is None:
                     overfitting = rise
@@ -189,18 +189,18 @@ def _records(run: TrainingRun, held: HeldFolder) -> Iterator[Event]:
                     yield back
                     rollbacks.append(back)
                     epochs = [e for e in epochs if e.step <= back.step]
-                held.check()
+                locked_folder.check()
                 began = time.perf_counter()
                 save_checkpoint(folder, state)
                 saving.add_cost(time.perf_counter() - began)
                 yield CheckpointSaved(state.step, saving.cost)
             if stop is not None:
                 raise TrainingInterrupted(str(folder), state.step, stop)
-        held.check()
+        locked_folder.check()
         if not saved:
             save_checkpoint(folder, state)
         yield from _finish(run, epochs, rollbacks, overfitting)
-        held.check()
+        locked_folder.check()
     yield TrainingStopped(state.step, "finished", _now())
 
 
@@ -230,11 +230,11 @@ def _completed_info(job: TrainingRun) -> RunMetadata:
     """The run's facts; of a run that the clock ended, with the steps that it made."""
     if job.plan.time_limit is None:
         return job.info
-    steps, asked = job.state.step, make_config(job.info.requested_config)
+    steps, requested = job.state.step, make_config(job.info.requested_config)
     made = {
         "max_steps": steps,
         "epoch": job.plan.batches.epoch_at_step(steps - 1),
-        "warmup_steps": choose_warmup(asked, steps),
+        "warmup_steps": choose_warmup(requested, steps),
     }
     return msgspec.structs.replace(job.info, resolved_config=job.info.resolved_config | made)
 

@@ -60,20 +60,20 @@ def run_trials(
     """
     keys = [spec.key for spec in arms]
     distinct = dict(zip(keys, arms, strict=True))
-    outcomes: dict[str, TrialResult] = {}
+    results_by_key: dict[str, TrialResult] = {}
 
     def done(key: str, result: TrialResult) -> None:
-        outcomes[key] = result
-        on_progress(TrialProgress(len(outcomes), len(distinct), key, 1.0, result))
+        results_by_key[key] = result
+        on_progress(TrialProgress(len(results_by_key), len(distinct), key, 1.0, result))
 
     def on_fraction(key: str, fraction: float) -> None:
-        on_progress(TrialProgress(len(outcomes), len(distinct), key, fraction, None))
+        on_progress(TrialProgress(len(results_by_key), len(distinct), key, fraction, None))
 
     for key in distinct:
         cached = load_cached_result(key)
         if cached is not None:
             done(key, cached)
-    missing = {key: spec for key, spec in distinct.items() if key not in outcomes}
+    missing = {key: spec for key, spec in distinct.items() if key not in results_by_key}
     if missing and ray_address() and not here:
 
         def store_result(key: str, result: TrialResult) -> None:
@@ -88,7 +88,7 @@ def run_trials(
     else:
         for key, spec in missing.items():
             done(key, run_trial(spec, on_fraction=partial(on_fraction, key)))
-    return [outcomes[key] for key in keys]
+    return [results_by_key[key] for key in keys]
 
 
 def run_trial(

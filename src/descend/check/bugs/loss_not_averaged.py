@@ -56,18 +56,18 @@ def detect(program: Program) -> CheckResult:
     return BugAbsent("the tokens of a batch weigh about 1 in all")
 
 
-def _summed_head(program: Program, lesson: LossProbe) -> BugPresent | None:
+def _summed_head(program: Program, probe: LossProbe) -> BugPresent | None:
     """A further output over the vocabulary, such as that for the token after next, in a sum."""
-    seen = lesson.model_calls[0]
-    scale = loss_scale(program) if lesson.part == "step" else 1.0
-    for number, head in enumerate(seen.heads):
+    model_call = probe.model_calls[0]
+    scale = loss_scale(program) if probe.part == "step" else 1.0
+    for number, head in enumerate(model_call.heads):
         is_plain = head.weights_BT is not None and head.misfit < EXPLAINED
-        if is_plain and head.total_weight / scale >= SUMMED > seen.total_weight / scale:
+        if is_plain and head.total_weight / scale >= SUMMED > model_call.total_weight / scale:
             return BugPresent(
                 f"the targets of auxiliary head {number + 1} weigh "
                 f"{head.total_weight / scale:,.3g} in all, those of the first head "
-                f"{seen.total_weight / scale:,.3g}, instead of about 1{_stated(lesson)}",
-                program.source_location(lesson.part),
+                f"{model_call.total_weight / scale:,.3g}, instead of about 1{_stated(probe)}",
+                program.source_location(probe.part),
             )
     return None
 
@@ -76,8 +76,8 @@ EXPLAINED = 0.02
 """Share of the gradient that a cross-entropy may leave unexplained."""
 
 
-def _stated(lesson: LossProbe) -> str:
-    return f"; the first loss is {lesson.loss:,.1f}" if lesson.loss is not None else ""
+def _stated(probe: LossProbe) -> str:
+    return f"; the first loss is {probe.loss:,.1f}" if probe.loss is not None else ""
 
 
 def _total(program: Program, probe: LossProbe) -> float | None:

@@ -35,7 +35,7 @@ from descend.check.results import Bug, BugAbsent, BugPresent, CheckResult, Undet
 def look(program: Program) -> CheckResult:
     """Lay the targets beside the tokens."""
     shifts = target_shifts(program)
-    by_part = {lesson.part: lesson for lesson in probe_losses(program)}
+    by_part = {probe.part: probe for probe in probe_losses(program)}
     for shift in shifts:
         offset = shift.only_at(2, 3)
         if offset is not None and not has_next_token_head(by_part[shift.part]):

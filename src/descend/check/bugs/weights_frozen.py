@@ -72,20 +72,22 @@ def look(program: Program) -> CheckResult:
 
 
 def _without_gradient(
-    program: Program, trainable: list[str], seen: DryRun | None
+    program: Program, trainable: list[str], dry_run: DryRun | None
 ) -> list[str]:  # fmt: skip
     """Weights that are to be trained and that no gradient came to in any step."""
-    if seen is not None and seen.weights_with_gradient:
+    if dry_run is not None and dry_run.weights_with_gradient:
         return [
             n
             for n in trainable
-            if n not in seen.weights_with_gradient and n not in seen.changed_weights
+            if n not in dry_run.weights_with_gradient and n not in dry_run.changed_weights
         ]
-    moved = seen.changed_weights if seen is not None else set()
+    changed_weights = dry_run.changed_weights if dry_run is not None else set()
     try:
-        return [n for n in program.run_probe_once(weights_without_gradient) if n not in moved]
+        return [
+            n for n in program.run_probe_once(weights_without_gradient) if n not in changed_weights
+        ]
     except UndeterminedError:
-        if seen is None:
+        if dry_run is None:
             raise
         return []
 

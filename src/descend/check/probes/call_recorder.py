@@ -131,11 +131,11 @@ def record_calls(model: nn.Module) -> Iterator[CallRecorder]:
             hook.remove()
 
 
-def _read_at(seen: ModelCall, logits: Tensor) -> None:
+def _read_at(model_call: ModelCall, logits: Tensor) -> None:
     """Have `seen` filled once a gradient comes back to `logits`."""
     if logits.requires_grad:
         plain = logits.detach()
-        logits.register_hook(lambda gradient: read_gradient(seen, plain, gradient))  # type: ignore[no-untyped-call]
+        logits.register_hook(lambda gradient: read_gradient(model_call, plain, gradient))  # type: ignore[no-untyped-call]
 
 
 def _other_heads(logits: Tensor, tensors: list[Tensor]) -> list[Tensor]:
@@ -151,13 +151,13 @@ def _tensors_in(output: Any) -> list[Tensor]:
     values = output.values() if isinstance(output, Mapping) else output
     if not isinstance(output, Mapping | tuple | list):
         return []
-    found: list[Tensor] = []
+    tensors: list[Tensor] = []
     for value in values:
         if isinstance(value, Tensor) and value.is_floating_point() and value.requires_grad:
-            found.append(value)
+            tensors.append(value)
         elif isinstance(value, tuple | list):
-            found.extend(_tensors_in(value))
-    return found
+            tensors.extend(_tensors_in(value))
+    return tensors
 
 
 TARGET_NAMES = ("labels", "targets", "target", "y")

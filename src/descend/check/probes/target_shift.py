@@ -51,10 +51,10 @@ def has_another_task(program: Program) -> bool:
     A network for such a task is meant to see both sides. False where that cannot be told.
     """
     try:
-        found = target_shifts(program)
+        shifts = target_shifts(program)
     except UndeterminedError:
         return _is_masked_language_model(program)
-    return all(max(s.agreement.values()) < AGREE for s in found)
+    return all(max(s.agreement.values()) < AGREE for s in shifts)
 
 
 def _is_masked_language_model(program: Program) -> bool:
@@ -63,11 +63,11 @@ def _is_masked_language_model(program: Program) -> bool:
     return kind.__module__.startswith("transformers.") and "MaskedLM" in kind.__name__
 
 
-def has_next_token_head(lesson: LossProbe) -> bool:
+def has_next_token_head(probe: LossProbe) -> bool:
     """Whether a further head of the network is asked for the next token."""
-    for index in range(max((len(s.heads) for s in lesson.model_calls), default=0)):
-        seen = tuple(s.heads[index] for s in lesson.model_calls if len(s.heads) > index)
-        shift = target_shift(LossProbe(lesson.part, seen, None))
+    for index in range(max((len(s.heads) for s in probe.model_calls), default=0)):
+        heads = tuple(s.heads[index] for s in probe.model_calls if len(s.heads) > index)
+        shift = target_shift(LossProbe(probe.part, heads, None))
         if shift is not None and shift.agreement[1] >= AGREE:
             return True
     return False

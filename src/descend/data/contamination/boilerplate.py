@@ -25,7 +25,7 @@ MIN_CHARS = 40
 """Of a line that recurs alone, and of a passage."""
 MAX_DOCUMENTS, MAX_CHARS = 20_000, 1 << 25
 """Documents and characters looked at; of a larger corpus an even sample."""
-SHOWN_PASSAGES, SHOWN_CHARS = 3, 60
+NUM_LISTED_PASSAGES, MAX_PASSAGE_CHARS = 3, 60
 
 Texts = Callable[[], Iterable[str]]
 Units = NDArray[np.int64]
@@ -62,7 +62,7 @@ def find_boilerplate(texts: Texts) -> Boilerplate | None:
     for text in texts():
         total += len(text)
         for passage in _passages(text, units):
-            beginning = " ".join(passage[:4096].split())[:SHOWN_CHARS]
+            beginning = " ".join(passage[:4096].split())[:MAX_PASSAGE_CHARS]
             counts[beginning] += 1
             chars[beginning] += len(passage)
     return Boilerplate(
@@ -70,7 +70,7 @@ def find_boilerplate(texts: Texts) -> Boilerplate | None:
         chars.total() / max(1, total),
         [
             RecurringPassage(beginning, counts[beginning], length / total)
-            for beginning, length in chars.most_common(SHOWN_PASSAGES)
+            for beginning, length in chars.most_common(NUM_LISTED_PASSAGES)
         ],
     )
 
@@ -93,13 +93,13 @@ def without_boilerplate(text: str, units: Units) -> str:
 
 def _passages(text: str, units: Units) -> Iterator[str]:
     lines = text.splitlines(keepends=True)
-    held: list[str] = []
+    passage: list[str] = []
     for line, drop in zip([*lines, ""], [*_recurring(lines, units), False], strict=True):
         if drop:
-            held.append(line)
-        elif held:
-            yield "".join(held)
-            held = []
+            passage.append(line)
+        elif passage:
+            yield "".join(passage)
+            passage = []
 
 
 def _recurring(lines: list[str], units: Units) -> list[bool]:

@@ -35,7 +35,7 @@ _HARMLESS_CONTROLS = frozenset("\t\n\v\f\r\b\x1b\x85\x1a")
 _MIN_MIXED_LINES, _MIN_MIXED_FRACTION = 2, 0.05
 _WHOLE_BLOCKS = 8
 _MAX_LINE_BYTES = 1 << 24
-_SHOWN_CHARS = 60
+_MAX_SAMPLE_CHARS = 60
 _MIN_MOJIBAKE = 5
 _HIGH = re.compile(rb"[\x80-\xff]")
 _BEYOND = re.compile(r"[^\x00-\x7f]+")
@@ -76,8 +76,8 @@ class _Census:
     @property
     def is_mixed(self) -> bool:
         """Whether a good part of the lines is UTF-8 and another is not."""
-        least = max(_MIN_MIXED_LINES, _MIN_MIXED_FRACTION * (self.utf8 + self.other))
-        return self.other > 0 and self.utf8 >= least
+        min_lines = max(_MIN_MIXED_LINES, _MIN_MIXED_FRACTION * (self.utf8 + self.other))
+        return self.other > 0 and self.utf8 >= min_lines
 
 
 def decode_blocks(
@@ -124,15 +124,15 @@ def _decoded(blocks: Blocks, encoding: Charset) -> Iterator[str]:
 
 def _whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
     """The same bytes in pieces that end with a line, or are beyond `_MAX_LINE_BYTES`."""
-    held = bytearray()
+    buffer = bytearray()
     for block in blocks:
         cut = block.rfind(b"\n") + 1
-        held += block[:cut]
-        if cut or len(held) > _MAX_LINE_BYTES:
-            yield bytes(held)
-            held.clear()
-        held += block[cut:]
-    yield bytes(held)
+        buffer += block[:cut]
+        if cut or len(buffer) > _MAX_LINE_BYTES:
+            yield bytes(buffer)
+            buffer.clear()
+        buffer += block[cut:]
+    yield bytes(buffer)
 
 
 def detect_charset(blocks: Blocks, name: str, options: ReadOptions = DEFAULT_OPTIONS) -> Charset:
@@ -210,7 +210,7 @@ def _warn_of_guess(name: str, what: str, sample: bytes, codec: str) -> None:
     """Log what was guessed with a line of the text in which it makes a difference."""
     text = sample.decode(codec, "replace")
     at = next((match.start() for match in _BEYOND.finditer(text)), 0)
-    near = " ".join(text[max(0, at - _SHOWN_CHARS // 2) : at + _SHOWN_CHARS // 2].split())
+    near = " ".join(text[max(0, at - _MAX_SAMPLE_CHARS // 2) : at + _MAX_SAMPLE_CHARS // 2].split())
     _log.warning("%s: %s%s", name, what, f': "{near}"' if near else "")
 
 

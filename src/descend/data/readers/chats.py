@@ -79,30 +79,30 @@ def join_loose_turns(records: Iterable[object], name: str) -> Iterator[object]:
     A change of the conversation's id or a system turn begins a new one. Of more than
     `MAX_UNMARKED_TURNS` without either, each exchange is one, and a warning says so.
     """
-    held: list[dict[str, Any]] = []
+    turns: list[dict[str, Any]] = []
     unmarked = exchanges = False
     for record in chain(records, (None,)):
         if record is not None and _is_loose_turn(record):
             assert isinstance(record, dict)
-            if held and _begins(record, held):
-                yield held
-                held, unmarked, exchanges = [], False, False
+            if turns and _begins(record, turns):
+                yield turns
+                turns, unmarked, exchanges = [], False, False
             marked = _role(record) == "system" or _conversation_id(record) is not None
-            unmarked = unmarked or (not held and not exchanges and not marked)
-            held.append(record)
-            if unmarked and len(held) > MAX_UNMARKED_TURNS and not exchanges:
+            unmarked = unmarked or (not turns and not exchanges and not marked)
+            turns.append(record)
+            if unmarked and len(turns) > MAX_UNMARKED_TURNS and not exchanges:
                 exchanges = True
                 logging.getLogger("descend").warning(
                     "%s: over %d turns in a row that name no conversation, each exchange read as "
                     "a document", name, MAX_UNMARKED_TURNS,
                 )  # fmt: skip
             if exchanges:
-                *whole, held = _exchanges(held)
+                *whole, turns = _exchanges(turns)
                 yield from whole
             continue
-        if held:
-            yield held
-            held, unmarked, exchanges = [], False, False
+        if turns:
+            yield turns
+            turns, unmarked, exchanges = [], False, False
         if record is not None:
             yield record
 
@@ -130,9 +130,9 @@ def _is_loose_turn(record: object) -> bool:
     )
 
 
-def _begins(record: dict[str, Any], held: list[dict[str, Any]]) -> bool:
-    here, before = _conversation_id(record), _conversation_id(held[-1])
-    return here != before or (_role(record) == "system" and _role(held[-1]) != "system")
+def _begins(record: dict[str, Any], turns: list[dict[str, Any]]) -> bool:
+    here, before = _conversation_id(record), _conversation_id(turns[-1])
+    return here != before or (_role(record) == "system" and _role(turns[-1]) != "system")
 
 
 def _conversation_id(record: Mapping[str, Any]) -> object:
@@ -246,16 +246,18 @@ def _preference(keys: Mapping[str, Any]) -> list[Turn] | None:
     turns = _listed_turns(chosen) if isinstance(chosen, list) else None
     if turns is None:
         return None
-    asked = keys.get("prompt")
-    before = _listed_turns(asked) if isinstance(asked, list) else None
+    prompt = keys.get("prompt")
+    before = _listed_turns(prompt) if isinstance(prompt, list) else None
     if before is None:
-        before = [("user", asked)] if isinstance(asked, str) and turns[0][0] != "user" else []
+        before = [("user", prompt)] if isinstance(prompt, str) and turns[0][0] != "user" else []
     return [*_system(keys), *(before if before != turns[: len(before)] else []), *turns]
 
 
 def _pair(keys: Mapping[str, Any]) -> list[Turn] | None:
-    for asked, added, answered in _PAIRS:
-        question = next((_said(keys[key]) for key in asked if isinstance(keys.get(key), str)), "")
+    for prompt_key, added, answered in _PAIRS:
+        question = next(
+            (_said(keys[key]) for key in prompt_key if isinstance(keys.get(key), str)), ""
+        )
         answer = next((_answer(keys[key]) for key in answered if _answer(keys.get(key))), "")
         if not question or not answer:
             continue

@@ -90,12 +90,12 @@ class CodePages:
         """The likeliest of them; None if there is none."""
         return max(self.nats, key=self.nats.__getitem__, default=None)
 
-    def choose(self, wanted: str | None) -> str | None:
+    def choose(self, declared: str | None) -> str | None:
         """`wanted`, unless another is likelier by the evidence of five signs; else the best."""
         best = self.best
-        if best is None or wanted not in self.nats:
+        if best is None or declared not in self.nats:
             return best
-        return best if self.nats[best] > self.nats[wanted] + 5 * _MISFIT else wanted
+        return best if self.nats[best] > self.nats[declared] + 5 * _MISFIT else declared
 
 
 def rank_code_pages(sample: bytes) -> CodePages:

@@ -69,13 +69,13 @@ def _documents(
 ) -> Iterator[Document]:
     rows = _rows(text, delimiter, name)
     look = list(islice(rows, SAMPLE_ROWS))
-    wanted = set(options.columns)
-    titles = look[0] if look and (wanted & set(look[0]) or _is_header(look[0], look[1:])) else []
+    requested = set(options.columns)
+    titles = look[0] if look and (requested & set(look[0]) or _is_header(look[0], look[1:])) else []
     look = look[1:] if titles else look
-    if wanted and not wanted & set(titles):
+    if requested and not requested & set(titles):
         raise no_such_column(name, options, titles)
     records = (dict(zip(titles, row, strict=False)) for row in chain(look, rows))
-    if wanted or (look and conversation_text(dict(zip(titles, look[0], strict=False)))):
+    if requested or (look and conversation_text(dict(zip(titles, look[0], strict=False)))):
         yield from record_documents(records, name, options)
         return
     columns = detect_text_columns(titles, look)

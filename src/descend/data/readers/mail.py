@@ -59,19 +59,19 @@ def _opened(path: Source) -> BinaryIO:
 
 
 def _messages(file: BinaryIO, name: str) -> Iterator[bytes]:
-    held: list[bytes] | None = None
-    length, blank = 0, True
+    lines: list[bytes] | None = None
+    length, is_after_empty_line = 0, True
     while row := file.readline(1 << 20):
-        if blank and row.startswith(b"From "):
-            if held:
-                yield b"".join(held)
-            held, length = [], 0
-        elif held is not None and length < MAX_MESSAGE_BYTES:  # the rest is an attachment
-            held.append(row[1:] if row.startswith(b">From ") else row)
+        if is_after_empty_line and row.startswith(b"From "):
+            if lines:
+                yield b"".join(lines)
+            lines, length = [], 0
+        elif lines is not None and length < MAX_MESSAGE_BYTES:  # the rest is an attachment
+            lines.append(row[1:] if row.startswith(b">From ") else row)
             length += len(row)
-        blank = not row.strip()
-    if held:
-        yield b"".join(held)
+        is_after_empty_line = not row.strip()
+    if lines:
+        yield b"".join(lines)
 
 
 def _message_text(data: bytes, name: str, options: ReadOptions) -> str | None:

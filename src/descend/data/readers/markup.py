@@ -23,7 +23,7 @@ MAX_CHARS = 1 << 28
 # What opens something that is no element, what closes it, and whether it is text.
 _SPECIAL = (("<!--", "-->", False), ("<![CDATA[", "]]>", True), ("<?", "?>", False))
 _TAG_NAME = re.compile(r"</?([A-Za-z_:][\w:.-]{0,99})")
-_BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
+_EMPTY_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 _ENTITY_DEFINITION = re.compile(r"<!ENTITY", re.IGNORECASE)
 _TIMES = re.compile(r"\s*(?:\d+:)?\d+:\d+[,.]\d+\s*-->.*")
 _CUE_TAG = re.compile(r"</?[A-Za-z][^<>]{0,200}>|\{\\[^{}]{0,200}\}|<\d[\d:.]{0,20}>")
@@ -43,8 +43,8 @@ def read_xml(
         raise CorpusError(name, "entity definitions", "plain XML", "convert it to plain text")
     text = "".join(_xml_pieces(page))
     rows = (line.strip() for line in text.split("\n"))
-    kept = "\n".join(row for row in rows if not row or is_text_value(row))
-    yield from document_chunks((_BLANK_LINES.sub("\n\n", kept).strip("\n") + "\n",), name)
+    text = "\n".join(row for row in rows if not row or is_text_value(row))
+    yield from document_chunks((_EMPTY_LINES.sub("\n\n", text).strip("\n") + "\n",), name)
 
 
 def _xml_pieces(page: str) -> Iterator[str]:
@@ -91,19 +91,19 @@ def _said(cue: list[str]) -> Iterator[str]:
             yield said + "\n"
 
 
-def whole_text(pieces: Iterator[str], name: str, most: int) -> str:
+def whole_text(pieces: Iterator[str], name: str, max_bytes: int) -> str:
     """The joined pieces; raises `CorpusError` beyond `most` characters."""
-    held: list[str] = []
+    chunks: list[str] = []
     length = 0
     for piece in pieces:
-        held.append(piece)
+        chunks.append(piece)
         length += len(piece)
-        if length > most:
+        if length > max_bytes:
             raise CorpusError(
-                name, f"a page of over {most:,} characters", "a smaller one",
+                name, f"a page of over {max_bytes:,} characters", "a smaller one",
                 "split it, or convert it to plain text",
             )  # fmt: skip
-    return "".join(held)
+    return "".join(chunks)
 
 
 def scan_markup(page: str) -> Iterator[tuple[str | None, str]]:

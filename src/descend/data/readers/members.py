@@ -31,7 +31,7 @@ MAX_MEMBERS = 1_000_000
 MAX_UNPACKED, MAX_RATIO = 1 << 30, 300
 
 # Of a member of a tar archive, which is held in memory.
-MAX_HELD_BYTES = 1 << 30
+MAX_MEMBER_BYTES = 1 << 30
 
 Member = tuple[str, int, Callable[[], BinaryIO]]
 """The path of a member, its bytes (negative if it is too large to be held), and its content."""
@@ -72,7 +72,7 @@ def _taped(archive: tarfile.TarFile) -> Iterator[Member]:
     for entry in archive:
         file = archive.extractfile(entry) if entry.isfile() else None
         if file is not None:
-            small = entry.size <= MAX_HELD_BYTES
+            small = entry.size <= MAX_MEMBER_BYTES
             data = file.read() if small else b""  # a stream: it must be read now or never
             yield entry.name, entry.size if small else -entry.size, partial(BytesIO, data)
 
@@ -88,11 +88,11 @@ def _documents(
     unread_bytes: Counter[str] = Counter()
     unpacked = read = 0
     for number, (member, size, opener) in enumerate(members):
-        held, size = size >= 0, abs(size)
+        is_in_memory, size = size >= 0, abs(size)
         unpacked += size
         if number > MAX_MEMBERS or unpacked > max(MAX_UNPACKED, MAX_RATIO * packed):
-            found = f"an archive of over {number:,} files and {unpacked:,} bytes unpacked"
-            raise archive_error(name, found, "archive")
+            problem = f"an archive of over {number:,} files and {unpacked:,} bytes unpacked"
+            raise archive_error(name, problem, "archive")
         path = PurePosixPath(member)
         if any(part.startswith((".", "__MACOSX")) for part in path.parts if part != "."):
             continue
@@ -100,7 +100,12 @@ def _documents(
             continue
         format_ = foreign_kind(path)
         large = size > MAX_ENTRY_BYTES and format_ is not None
-        if not (size and held) or format_ in ARCHIVES or large or not _is_text(path, opener):
+        if (
+            not (size and is_in_memory)
+            or format_ in ARCHIVES
+            or large
+            or not _is_text(path, opener)
+        ):
             kind = path.suffix or path.name if size else "empty"
             unread[kind] += 1
             unread_bytes[kind] += size

@@ -82,11 +82,11 @@ def _columns(schema: Any, look: list[dict[str, Any]], name: str, options: ReadOp
     """Columns that hold the text: those asked for, those of a conversation, else of strings."""
     titles = _readable(schema)
     if options.columns:
-        wanted = [t for t in titles if t in {c.partition(".")[0] for c in options.columns}
+        requested = [t for t in titles if t in {c.partition(".")[0] for c in options.columns}
                   or t in options.columns]  # fmt: skip
-        if not wanted:
+        if not requested:
             raise no_such_column(name, options, schema.names)
-        return wanted
+        return requested
     if look and conversation_text(look[0]) is not None:
         return titles
     strings = [title for title in titles if _is_string(schema.field(title).type)]
@@ -112,11 +112,11 @@ def _documents(
 
 def _readable(schema: Any) -> list[str]:
     """Columns of strings, and of lists and records with strings and no pictures in them."""
-    return [field.name for field in schema if "text" in (held := _held(field.type))
-            and "bytes" not in held]  # fmt: skip
+    return [field.name for field in schema if "text" in (kinds := _value_kinds(field.type))
+            and "bytes" not in kinds]  # fmt: skip
 
 
-def _held(kind: Any) -> set[str]:
+def _value_kinds(kind: Any) -> set[str]:
     """Whether a type holds text, and whether it holds bytes."""
     import pyarrow as pa
 
@@ -125,7 +125,7 @@ def _held(kind: Any) -> set[str]:
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return {"bytes"}
     if pa.types.is_nested(kind):
-        return set().union(*(_held(kind.field(at).type) for at in range(kind.num_fields)))
+        return set().union(*(_value_kinds(kind.field(at).type) for at in range(kind.num_fields)))
     return set()
 
 

@@ -26,7 +26,7 @@ _NO_TEXT = re.compile(
     re.IGNORECASE,
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_SHOWN_KEYS = 8
+_NUM_LISTED_KEYS = 8
 
 
 def record_text(record: object, options: ReadOptions) -> str:
@@ -64,7 +64,7 @@ def record_documents(
         if text:
             any_text = True
             yield from document_chunks((text,), f"{name}:{number}")
-        elif isinstance(record, dict) and len(keys) < _SHOWN_KEYS:
+        elif isinstance(record, dict) and len(keys) < _NUM_LISTED_KEYS:
             keys |= dict.fromkeys(map(str, record))
     if options.columns and keys and not any_text:
         raise no_such_column(name, options, list(keys))
@@ -73,9 +73,9 @@ def record_documents(
 def no_such_column(name: str, options: ReadOptions, columns: Iterable[str]) -> CorpusError:
     """The error for a file without the columns that `options` name."""
     known = list(columns)
-    shown = ", ".join(known[:_SHOWN_KEYS]) + (", …" if known[_SHOWN_KEYS:] else "")
+    listing = ", ".join(known[:_NUM_LISTED_KEYS]) + (", …" if known[_NUM_LISTED_KEYS:] else "")
     return CorpusError(
-        name, f"no text under {', '.join(options.columns)} (its columns: {shown or 'none'})",
+        name, f"no text under {', '.join(options.columns)} (its columns: {listing or 'none'})",
         "a column of text with that name", "correct text_column or leave it out",
     )  # fmt: skip
 

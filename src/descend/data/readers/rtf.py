@@ -98,11 +98,11 @@ def read_rtf(path: Source, name: str, options: ReadOptions) -> Iterator[Document
 def _pieces(data: bytes) -> Iterator[str]:
     state, group = _State(), _Group()
     stack: list[_Group] = []
-    held = bytearray()  # bytes of one code page, decoded together: a character may take two
+    buffer = bytearray()  # bytes of one code page, decoded together: a character may take two
 
     def flush() -> str:
-        text = held.decode(group.codec or state.codec, "replace")
-        held.clear()
+        text = buffer.decode(group.codec or state.codec, "replace")
+        buffer.clear()
         return text
 
     for match in _TOKEN.finditer(data):
@@ -112,9 +112,9 @@ def _pieces(data: bytes) -> Iterator[str]:
             left = raw[state.skip :]
             state.skip = max(0, state.skip - len(raw))
             if not group.dropped and not group.in_fonts:
-                held += left
+                buffer += left
             continue
-        if held:
+        if buffer:
             yield flush()
         if brace == b"{":
             stack.append(group)
@@ -129,7 +129,7 @@ def _pieces(data: bytes) -> Iterator[str]:
             group, out = _control(word.decode(), int(number) if number else None, group, state)
             if out and not group.dropped:
                 yield out
-    if held:
+    if buffer:
         yield flush()
 
 

@@ -209,9 +209,9 @@ def entropy(grammar: Grammar) -> EntropyRate:
     A drawn value adds its table's entropy; it and its recalls add the table's mean length.
     """
     number = {name: i for i, name in enumerate(grammar.rules)}
-    outcomes = grammar.tables[grammar.condition].probabilities
+    probabilities = grammar.tables[grammar.condition].probabilities
     nats = size = 0.0
-    for c, p_c in enumerate(outcomes):
+    for c, p_c in enumerate(probabilities):
         inner = np.zeros((len(number), len(number)))
         own = np.zeros((len(number), 2))
         for name, rule in grammar.rules.items():

@@ -49,7 +49,7 @@ def parse_table(notation: str) -> VariableTable:
 def parse_grammar(rules: str, tables: dict[str, str], start: str, condition: str) -> Grammar:
     """A grammar from the notation above; `start` is a rule's name, `condition` a table's."""
     made = {name: parse_table(notation) for name, notation in tables.items()}
-    outcomes = [forms[""] for forms in made[condition].values]
+    values = [forms[""] for forms in made[condition].values]
     blocks: dict[str, list[str]] = {}
     name = ""
     for line in rules.splitlines():
@@ -58,11 +58,11 @@ def parse_grammar(rules: str, tables: dict[str, str], start: str, condition: str
             blocks[name] = []
         elif line.strip():
             blocks[name].append(line.strip())
-    return Grammar({name: _rule(lines, outcomes) for name, lines in blocks.items()},
+    return Grammar({name: _rule(lines, values) for name, lines in blocks.items()},
                    made, start, condition)  # fmt: skip
 
 
-def _rule(lines: list[str], outcomes: list[str]) -> GrammarRule:
+def _rule(lines: list[str], values: list[str]) -> GrammarRule:
     alternatives: list[tuple[Atom, ...]] = []
     weights: list[dict[str, float]] = []
     for rank, line in enumerate(lines):
@@ -70,7 +70,7 @@ def _rule(lines: list[str], outcomes: list[str]) -> GrammarRule:
         fields = before.split() if bar else []
         usual = float(fields[0]) if fields else 1 / (rank + 2)
         own = {name: float(weight) for name, weight in (word.split("=") for word in fields[1:])}
-        weights.append(dict.fromkeys(outcomes, usual) | own)
+        weights.append(dict.fromkeys(values, usual) | own)
         alternatives.append(atoms(" ".join(template.split()).replace("¶", "\n\n")))
-    chances = tuple(normalize([weight[value] for weight in weights]) for value in outcomes)
+    chances = tuple(normalize([weight[value] for weight in weights]) for value in values)
     return GrammarRule(tuple(alternatives), chances)

@@ -208,8 +208,8 @@ def run_attribution_trials(
 ) -> Attribution:
     """Carry the runs of `plan` out and share the difference among its changes."""
     needed = plan.required_runs()
-    outcomes = run_trials(plan.arms(), workers=workers, on_progress=on_progress)
-    return compute_attribution(plan, dict(zip(needed, outcomes, strict=True)))
+    results = run_trials(plan.arms(), workers=workers, on_progress=on_progress)
+    return compute_attribution(plan, dict(zip(needed, results, strict=True)))
 
 
 def compute_attribution(

@@ -59,8 +59,8 @@ def compare_finished(folders: Sequence[Path]) -> FinishedComparison:
                 str(folder), "a run that was not judged on validation text yet",
                 "one that came to the end of an epoch", suggest_fix(folder),
             )  # fmt: skip
-    judged_on = {_validation_of(info) for info in infos}
-    same = len(judged_on) == 1
+    validation_sets = {_validation_of(info) for info in infos}
+    same = len(validation_sets) == 1
     runs: list[FinishedRun] = []
     for folder in folders:
         summary = read_summary(folder)
@@ -91,12 +91,12 @@ def _validation_of(info: RunMetadata) -> tuple[object, ...]:
 
 
 def _differences(infos: Sequence[RunMetadata]) -> dict[str, list[str]]:
-    found = {}
+    differences = {}
     for key in infos[0].resolved_config:
         values = [str(info.resolved_config.get(key)) for info in infos]
         if key not in NON_SEMANTIC_KEYS and len(set(values)) > 1:
-            found[key] = values
-    return found
+            differences[key] = values
+    return differences
 
 
 def _sentence(runs: Sequence[FinishedRun], same: bool) -> str:

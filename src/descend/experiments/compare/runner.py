@@ -104,9 +104,9 @@ def run_comparison_trials(
     on_progress: TrialCallback = ignore_progress,
 ) -> Comparison:
     """Carry the runs of `plan` out and set each arm against the first."""
-    outcomes = run_trials(plan.all_arms, workers=workers, on_progress=on_progress)
-    results = dict(zip((spec.key for spec in plan.all_arms), outcomes, strict=True))
-    table = [[results[spec.key] for spec in arms] for arms in plan.arms]
+    results = run_trials(plan.all_arms, workers=workers, on_progress=on_progress)
+    by_key = dict(zip((spec.key for spec in plan.all_arms), results, strict=True))
+    table = [[by_key[spec.key] for spec in arms] for arms in plan.arms]
     in_bits = len({o.vocab_size for row in table for o in row}) > 1
     losses = [[o.bits_per_byte if in_bits else o.validation_loss for o in row] for row in table]
     differences = [[x - y for x, y in zip(row, losses[0], strict=True)] for row in losses]
@@ -188,16 +188,16 @@ def make_arm_spec(
 def _compared(
     plan: ComparisonPlan,
     number: int,
-    outcomes: list[TrialResult],
+    results: list[TrialResult],
     differences: list[float],
     p: float | None,
     verdict: str,
 ) -> ArmResult:
-    arm, first = plan.comparison_arms[number], outcomes[0]
+    arm, first = plan.comparison_arms[number], results[0]
     shape = shape_from_run_config(arm.config, first.vocab_size)
 
     def mean(key: str) -> float:
-        return float(np.mean([getattr(o, key) for o in outcomes]))
+        return float(np.mean([getattr(o, key) for o in results]))
 
     return ArmResult(
         name=arm.name,
@@ -224,7 +224,7 @@ def _compared(
                 diverged_at=o.diverged_step,
                 curve=o.curve,
             )
-            for seed, o in zip(plan.seeds, outcomes, strict=True)
+            for seed, o in zip(plan.seeds, results, strict=True)
         ],
     )
 

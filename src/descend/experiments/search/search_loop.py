@@ -138,23 +138,25 @@ class _SearchLoop:
             if studies.reuse_duplicate_result(self.study, trial, self.plan.space):
                 continue
             try:
-                arm = self.plan.make_spec(studies.values_of(trial, self.plan.space))
-                outcome = load_cached_result(arm.key)
-                cost = sum(estimate_trial_seconds([arm]).values())
+                spec = self.plan.make_spec(studies.values_of(trial, self.plan.space))
+                result = load_cached_result(spec.key)
+                cost = sum(estimate_trial_seconds([spec]).values())
             except (ConfigError, OutOfMemoryError) as problem:
                 studies.record_failure(self.study, trial, str(problem))
                 self._say(trial, None, why=str(problem))
                 continue
-            if outcome is not None:
+            if result is not None:
                 idle = 0
-                steps = arm.steps or outcome.steps
-                studies.record_result(self.study, trial, steps, outcome, stopped=False)
-                self._say(trial, outcome)
-            elif arm.key in self.running or cost * self.pace > self.remaining_seconds * HARDLY_MORE:
+                steps = spec.steps or result.steps
+                studies.record_result(self.study, trial, steps, result, stopped=False)
+                self._say(trial, result)
+            elif (
+                spec.key in self.running or cost * self.pace > self.remaining_seconds * HARDLY_MORE
+            ):
                 studies.discard_trial(self.study, trial)
             else:
-                self.running[arm.key] = _Running(trial, time.monotonic(), cost, arm.steps)
-                return arm
+                self.running[spec.key] = _Running(trial, time.monotonic(), cost, spec.steps)
+                return spec
         return None
 
     def on_evaluation(self, key: str, point: EvalPoint) -> bool:
@@ -176,25 +178,25 @@ class _SearchLoop:
             )
         )
 
-    def on_result(self, key: str, outcome: TrialResult | DescendError) -> None:
+    def on_result(self, key: str, result: TrialResult | DescendError) -> None:
         one = self.running.pop(key)
         self.fractions_done.pop(key, None)
         trial = one.trial
-        if isinstance(outcome, DescendError):
+        if isinstance(result, DescendError):
             self.failures += 1
-            studies.record_failure(self.study, trial, str(outcome))
-            self._say(trial, None, why=str(outcome))
-            self.fault = outcome if self.failures >= MAX_FAILURES else None
+            studies.record_failure(self.study, trial, str(result))
+            self._say(trial, None, why=str(result))
+            self.fault = result if self.failures >= MAX_FAILURES else None
             return
         self.failures = 0
         if key not in self.stopped:
             self.paces.append((time.monotonic() - one.began) / one.thought)
-        steps = one.steps or outcome.steps
-        studies.record_result(self.study, trial, steps, outcome, stopped=key in self.stopped)
+        steps = one.steps or result.steps
+        studies.record_result(self.study, trial, steps, result, stopped=key in self.stopped)
         studies.save_progress(
             self.study, msgspec.structs.replace(self.progress, seconds_used=self.used)
         )
-        self._say(trial, outcome, stopped=key in self.stopped)
+        self._say(trial, result, stopped=key in self.stopped)
 
     def tried(self) -> list[SearchTrial]:
         return studies.finished_trials(self.study, self.plan.space)

@@ -41,14 +41,14 @@ def describe_ngram_baselines(run: RunRecord) -> str:
 def _format_baselines(run: RunRecord) -> str:
     reached = run.summary.validation_loss
     baseline_text = ", ".join(
-        f"{name} {run.ladder[key]:.3f}"
+        f"{name} {run.ngram_baselines[key]:.3f}"
         for name, key in (
             ("guessing", "uniform"),
             ("single tokens", "unigram"),
             ("pairs of tokens", "bigram"),
         )
     )
-    bigram = run.ladder["bigram"] - reached
+    bigram = run.ngram_baselines["bigram"] - reached
     side = "below" if bigram >= 0 else "above"
     return (
         f"The same held-out text costs without a network, in nats per token: {baseline_text}. Your"
@@ -59,7 +59,9 @@ def _format_baselines(run: RunRecord) -> str:
 def perplexity(run: RunRecord) -> str:
     """The ladder and the run as perplexities."""
     reached = words_of_perplexity(run.summary.validation_loss)
-    baseline_perplexities = {key: words_of_perplexity(value) for key, value in run.ladder.items()}
+    baseline_perplexities = {
+        key: words_of_perplexity(value) for key, value in run.ngram_baselines.items()
+    }
     return (
         f"On held-out text your model is as unsure as a fair choice among {reached} tokens."
         f" Counting pairs comes to {baseline_perplexities['bigram']}, counting single tokens to"
@@ -94,7 +96,9 @@ def entropy(run: RunRecord) -> str:
 def text_bits(run: RunRecord) -> str:
     """Bytes per token and bits per byte."""
     size = run.config.vocab_size
-    baseline_bits = {k: v / math.log(2) / run.bytes_per_token for k, v in run.ladder.items()}
+    baseline_bits = {
+        k: v / math.log(2) / run.bytes_per_token for k, v in run.ngram_baselines.items()
+    }
     trials: list[Change] = [{"tokenizer": kind} for kind in ("bpe", "char")]
     if run.config.tokenizer == "bpe" and size:
         trials = [{"vocab_size": max(257, size // 2)}, {"vocab_size": 2 * size}]

@@ -62,12 +62,11 @@ def heads(run: RunRecord) -> str:
     width, count = run.config.embed_dim, run.config.num_heads
     trials = ({"num_heads": count * 2}, {"num_heads": count // 2})
     return (
-        f"In your run each of {run.config.num_layers} layers had {count} heads of size "
-        f"{width // count} (width {width}), looking back over at most {run.config.seq_len:,} "
-        "tokens. Counting pairs of tokens, which needs no looking back, reaches "
-        f"{run.ladder['bigram']:.3f}; your model {run.summary.validation_loss:.3f}. To see what "
-        "the "
-        f"number of heads does, {suggest_comparison(run, *trials)}."
+        f"In your run each of {run.config.num_layers} layers had {count} heads of size"
+        f" {width // count} (width {width}), looking back over at most {run.config.seq_len:,}"
+        " tokens. Counting pairs of tokens, which needs no looking back, reaches"
+        f" {run.ngram_baselines['bigram']:.3f}; your model {run.summary.validation_loss:.3f}. To"
+        f" see what the number of heads does, {suggest_comparison(run, *trials)}."
     )
 
 

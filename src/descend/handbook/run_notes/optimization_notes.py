@@ -142,7 +142,7 @@ def describe_rollbacks(run: RunRecord) -> str:
 
 def describe_initial_loss(run: RunRecord) -> str:
     """The first loss beside that of guessing."""
-    first, guessing = run.steps[0], run.ladder["uniform"]
+    first, guessing = run.steps[0], run.ngram_baselines["uniform"]
     began = (
         f"It went on from the model {run.info.parent}, so it did not begin at guessing. "
         if run.info.parent

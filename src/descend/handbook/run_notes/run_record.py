@@ -72,7 +72,7 @@ class RunRecord:
         return self.total_steps * statistics.median(s.seconds for s in self.steps)
 
     @property
-    def ladder(self) -> dict[str, float]:
+    def ngram_baselines(self) -> dict[str, float]:
         """Losses in nats per token on the held-out text: uniform, unigram, bigram."""
         return self.summary.ngram_baselines
 
@@ -99,7 +99,7 @@ class RunRecord:
             for name, ratio in record.update_to_weight_ratio.items():
                 if record.weight_rms[name] > 0:
                     ratios.setdefault(name, []).append(ratio)
-        return {name: statistics.median(held) for name, held in ratios.items()}
+        return {name: statistics.median(values) for name, values in ratios.items()}
 
     @cached_property
     def gradient_norms(self) -> list[float]:

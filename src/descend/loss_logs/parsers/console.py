@@ -36,7 +36,7 @@ _KERAS = re.compile(
     r"^\s*(\d+)/(\d+|Unknown)\b.*?"
     r"(?:/(?:step|epoch|batch|sample)\b|ETA:|\[[=>.]+\]|\b\d+[um]?s - ).*\bloss: "
 )
-_HEADING = re.compile(r"^\W*epoch\W*(\d+)(?:\s*(?:/|of)\s*\d+)?\W*$", re.IGNORECASE)
+_EPOCH_LINE = re.compile(r"^\W*epoch\W*(\d+)(?:\s*(?:/|of)\s*\d+)?\W*$", re.IGNORECASE)
 _GLUED_EPOCH = re.compile(r"\b(\d+)epoch\b")
 _GLUED_BATCH = re.compile(r"\b\d+-(\d+)batch\b")
 _CELL = re.compile(
@@ -48,7 +48,7 @@ _SECTION = re.compile(r"^[|│]\s*([A-Za-z_]\w*/)\s*[|│]\s*[|│]$")
 _TENSOR = re.compile(r"\b(?:tensor|Array)\(")
 _ESTIMATOR = "Saving dict for global step"
 """What TensorFlow's estimators write in front of an evaluation."""
-_MOST_WORDS = 6
+_MAX_NAME_WORDS = 6
 
 
 class Console:
@@ -92,11 +92,15 @@ class Console:
             return False
         if (cells := self.table.row(text)) is not None:
             return self.assembly.add(row_of_object(cells, line))
-        if heading := _HEADING.match(text):
+        if epoch_line := _EPOCH_LINE.match(text):
             self._end_epoch()
-            self.keras_epoch, self.keras_begun, self.keras_only_ends = int(heading[1]), False, False
+            self.keras_epoch, self.keras_begun, self.keras_only_ends = (
+                int(epoch_line[1]),
+                False,
+                False,
+            )
             self.block = ""
-            self.assembly.set_context(row_of([(_EPOCH, float(heading[1]), None, "")]))
+            self.assembly.set_context(row_of([(_EPOCH, float(epoch_line[1]), None, "")]))
             return False
         if not any(c.isdigit() for c in text) and "nan" not in text.lower():
             self._name_block(text)
@@ -201,7 +205,7 @@ def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
             if low in VALIDATION or low in TRAIN or low in ("train_inner", "valid_subset"):
                 split = low
             words.append(word)
-            if len(words) > _MOST_WORDS:
+            if len(words) > _MAX_NAME_WORDS:
                 del words[0]
         elif token.lastgroup == "sign":
             if value in "|;,{}" and words:
@@ -214,9 +218,9 @@ def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
                 meaning = meaning_of(tuple(words)) if words else None
                 if meaning is not None:
                     whole, _, end = value.partition("/")
-                    found = number(whole)
-                    if found is not None:
-                        pairs.append((meaning, found, number(end) if end else None, split))
+                    parsed = number(whole)
+                    if parsed is not None:
+                        pairs.append((meaning, parsed, number(end) if end else None, split))
                         named_step = named_step or meaning.role == "step"
                 elif _counts(words, begin, bare, pairs) and _is_counter(token, text, opened):
                     whole, _, end = value.partition("/")

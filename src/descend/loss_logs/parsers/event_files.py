@@ -19,7 +19,7 @@ from descend.loss_logs.number_parsing import number
 from descend.loss_logs.parsers.structured import rows_of_scalars
 
 WANDB_MAGIC = b":W&B"
-LARGEST_RECORD = 64 * 2**20
+MAX_RECORD_BYTES = 64 * 2**20
 _BLOCK, _HEADER = 32768, 7
 _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
 Field = tuple[int, int, int | bytes]
@@ -76,14 +76,14 @@ def _joined(
     """Neighboring numbers of one step as one row."""
     at: float | None = None
     values: dict[str, float] = {}
-    for step, found in scalars:
+    for step, values in scalars:
         if len(assembly.names) < 500:
-            assembly.names.update(found)
-        if at is not None and (step != at or values.keys() & found.keys()):
+            assembly.names.update(values)
+        if at is not None and (step != at or values.keys() & values.keys()):
             yield at, values
             values = {}
         at = step
-        values |= found
+        values |= values
     if at is not None and values:
         yield at, values
 
@@ -138,7 +138,7 @@ def _event_records(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while len(head := file.read(12)) == 12:
             (size,) = struct.unpack("<Q", head[:8])
-            if size > LARGEST_RECORD:
+            if size > MAX_RECORD_BYTES:
                 return
             data = file.read(size)
             if len(data) < size:
@@ -165,19 +165,21 @@ def _summary(data: bytes) -> Iterator[tuple[str, float]]:
 
 def _tensor(data: bytes) -> float | None:
     """The number that a tensor with one element holds."""
-    kind, found = 0, None
+    kind, content = 0, None
     for key, wire, value in fields(data):
         if key == 1 and isinstance(value, int):
             kind = value
         elif isinstance(value, bytes) and key == 4 and len(value) in (4, 8):
-            found = value
+            content = value
         elif isinstance(value, bytes) and key in (5, 6) and len(value) == (4 if key == 5 else 8):
-            found, kind = value, key if wire != _BYTES or kind == 0 else kind
-    if found is None:
+            content, kind = value, key if wire != _BYTES or kind == 0 else kind
+    if content is None:
         return None
-    if len(found) == 4 and kind in (0, 1, 5):
-        return float(struct.unpack("<f", found)[0])
-    return float(struct.unpack("<d", found)[0]) if len(found) == 8 and kind in (0, 2, 6) else None
+    if len(content) == 4 and kind in (0, 1, 5):
+        return float(struct.unpack("<f", content)[0])
+    if len(content) == 8 and kind in (0, 2, 6):
+        return float(struct.unpack("<d", content)[0])
+    return None
 
 
 def _wandb_scalars(path: Path) -> Iterator[tuple[float, dict[str, float]]]:
@@ -195,8 +197,8 @@ def _history(data: bytes) -> Iterator[tuple[float, dict[str, float]]]:
             continue
         if key == 1:
             name, content = _item(value)
-            if (found := _number_of(content)) is not None:
-                values[name] = found
+            if (scalar := _number_of(content)) is not None:
+                values[name] = scalar
         elif key == 2:
             step = next(
                 (float(v) for k, _, v in fields(value) if k == 1 and isinstance(v, int)), 0.0

@@ -21,7 +21,7 @@ from descend.loss_logs.log_lines import Line, read_lines
 from descend.loss_logs.log_row import Pair, Row, row_of
 from descend.loss_logs.number_parsing import MISSING, number
 
-LARGEST_WHOLE = 32 * 2**20
+MAX_WHOLE_FILE_BYTES = 32 * 2**20
 """JSON files up to this size are read at once; of larger ones the innermost objects are."""
 DEEPEST = 8
 _NULLS = frozenset({"null", "none", "nan"})
@@ -63,11 +63,11 @@ def row_of_object(cells: Mapping[str, Any], line: Line | None = None) -> Row:
         meaning = column_meaning(name)
         if meaning is None:
             continue
-        found = number(value)
-        if meaning.role == "loss" and _is_null(value, found):
+        parsed = number(value)
+        if meaning.role == "loss" and _is_null(value, parsed):
             nulls.append((meaning, math.nan, None, word))
-        elif found is not None:
-            pairs.append((meaning, found, None, word))
+        elif parsed is not None:
+            pairs.append((meaning, parsed, None, word))
     # A loss that is null stands for a number only where no other loss is in the row.
     if not any(meaning.role in ("loss", "perplexity") for meaning, _, _, _ in pairs):
         pairs += nulls
@@ -76,15 +76,15 @@ def row_of_object(cells: Mapping[str, Any], line: Line | None = None) -> Row:
     return row
 
 
-def _is_null(value: object, found: float | None) -> bool:
-    if found is not None:
-        return math.isnan(found)
+def _is_null(value: object, parsed: float | None) -> bool:
+    if parsed is not None:
+        return math.isnan(parsed)
     return value is None or (isinstance(value, str) and value.strip().lower() in _NULLS)
 
 
 def read_json(path: Path, assembly: Assembly) -> bool:
     """Read a file that is one JSON value; False if it is none, or holds no rows."""
-    if path.stat().st_size > LARGEST_WHOLE:
+    if path.stat().st_size > MAX_WHOLE_FILE_BYTES:
         return _read_large(path, assembly)
     try:
         # Python's reader, since NaN is what a log of a failed run holds and strict readers refuse.
@@ -158,8 +158,8 @@ def _columns(value: Mapping[str, Any]) -> list[dict[str, Any]]:
     }
     if not any((m := column_meaning(k)) is not None and m.role == "loss" for k in lists):
         return []
-    longest = max(map(len, lists.values()))
-    return [{k: v[i] for k, v in lists.items() if i < len(v)} for i in range(longest)]
+    max_rows = max(map(len, lists.values()))
+    return [{k: v[i] for k, v in lists.items() if i < len(v)} for i in range(max_rows)]
 
 
 def read_table(path: Path, assembly: Assembly) -> bool:
@@ -217,8 +217,8 @@ def _cells_of(text: str, separator: str | None) -> list[str] | None:
 def _names_a_loss(header: list[str]) -> bool:
     if _is_tensorboard(header):
         return True
-    found = [m for name in header if (m := column_meaning(name)) is not None]
-    roles = [m.role for m in found]
+    meanings = [m for name in header if (m := column_meaning(name)) is not None]
+    roles = [m.role for m in meanings]
     return "loss" in roles or roles.count("split") > 1 or ("split" in roles and "step" in roles)
 
 

@@ -43,13 +43,13 @@ class TextTable:
             return
         for separator in ("|", "\t", "  ", " "):
             names = _names(text, separator)
-            found = [m for name in names if (m := column_meaning(name)) is not None]
-            roles = {m.role for m in found}
+            meanings = [m for name in names if (m := column_meaning(name)) is not None]
+            roles = {m.role for m in meanings}
             if (
                 len(names) > 1
-                and len(found) > 1
+                and len(meanings) > 1
                 and "loss" in roles
-                and len(found) * 2 >= len(names)
+                and len(meanings) * 2 >= len(names)
             ):
                 self.header, self.separator = names, separator
                 return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from descend.check.report import Checked, FoundBug
+from descend.check.report import BugReport, Checked
 from descend.units import format_count
 
 NO_STEP = "there is no `step`"
@@ -66,5 +66,5 @@ def _how_to_be_checked(report: Checked) -> list[str]:
     return ["", *STEP_TEMPLATE.splitlines()] if by_step and len(report.not_checked) > looked else []
 
 
-def _entry(bug: FoundBug, before: str = "") -> list[str]:
+def _entry(bug: BugReport, before: str = "") -> list[str]:
     return [f"{before}{bug.bug}", f"  {bug.evidence}", f"  where: {bug.where}"]

@@ -134,17 +134,18 @@ def _too_regular(plan: TrainingPlan) -> list[str]:
 
 def time_plan_lines(planned: CorpusPlan) -> list[str]:
     """The plan of a run with a time limit, in short: before its first step."""
-    plan, found = planned.plan, planned.plan.predicted
-    low, high = found.bits_per_byte_interval
-    held = ", ".join(k for k in planned.fixed if k not in NOT_PLANNED)
+    plan, prediction = planned.plan, planned.plan.predicted
+    low, high = prediction.bits_per_byte_interval
+    fixed_keys = ", ".join(k for k in planned.fixed if k not in NOT_PLANNED)
     return [
         f"planned for {format_duration(60 * plan.minutes)} of training: {plan.config['num_layers']}"
-        f" layers of {plan.config['embed_dim']} ({found.parameters:,} parameters), about"
-        f" {found.steps:,} steps of {plan.config['batch_size']} x {plan.config['seq_len']} tokens,"
-        f" {found.num_epochs:.1f} epochs" + (f"; as you set: {held}" if held else ""),
+        f" layers of {plan.config['embed_dim']} ({prediction.parameters:,} parameters), about"
+        f" {prediction.steps:,} steps of {plan.config['batch_size']} x {plan.config['seq_len']}"
+        f" tokens, {prediction.num_epochs:.1f} epochs"
+        + (f"; as you set: {fixed_keys}" if fixed_keys else ""),
         (
-            f"predicted {found.bits_per_byte:.3f} bits per byte of held-out text ({low:.3f} to "
-            f"{high:.3f} in four cases of five)"
+            f"predicted {prediction.bits_per_byte:.3f} bits per byte of held-out text ({low:.3f} to"
+            f" {high:.3f} in four cases of five)"
         ),
         *_unused(plan),
         *_too_regular(plan),

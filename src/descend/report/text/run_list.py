@@ -30,7 +30,7 @@ def listing_text(runs: Sequence[ListedRun], folder: Path) -> str:
     return table(head, rows, num_text_columns=4)
 
 
-def finished_text(found: FinishedComparison) -> str:
+def finished_text(comparison: FinishedComparison) -> str:
     """What `descend compare RUN RUN` prints."""
     head = ("run", "bits/byte", "better by", "accuracy", "parameters", "epochs", "time")
     rows = [
@@ -39,10 +39,10 @@ def finished_text(found: FinishedComparison) -> str:
             NO_VALUE if r.gain is None else f"{r.gain:+.3f}",
             f"{r.accuracy:.1%}", f"{r.parameters:,}", str(r.epochs), format_duration(r.seconds),
         )
-        for r in found.runs
+        for r in comparison.runs
     ]  # fmt: skip
     lines = [table(head, rows)]
-    if found.differences:
-        keys = [f"{key}: {', '.join(values)}" for key, values in found.differences.items()]
+    if comparison.differences:
+        keys = [f"{key}: {', '.join(values)}" for key, values in comparison.differences.items()]
         lines.append("settings that differ\n  " + "\n  ".join(keys))
-    return "\n\n".join([*lines, found.sentence])
+    return "\n\n".join([*lines, comparison.sentence])

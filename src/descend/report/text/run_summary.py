@@ -47,20 +47,20 @@ def format_rollback(rollback: Rollback) -> str:
     )
 
 
-def overfitting_line(found: Overfitting) -> str:
+def overfitting_line(overfitting: Overfitting) -> str:
     """That the run overfits, and what is done about it."""
     rise = (
-        f"Overfitting: the validation loss rose from {found.best_loss:.3f} (epoch "
-        f"{found.best_epoch}) to {found.loss:.3f} (epoch {found.epoch})"
+        f"Overfitting: the validation loss rose from {overfitting.best_loss:.3f} (epoch "
+        f"{overfitting.best_epoch}) to {overfitting.loss:.3f} (epoch {overfitting.epoch})"
     )
-    if found.decay_steps:
+    if overfitting.decay_steps:
         return (
-            f"{rise}. Going back to epoch {found.best_epoch} and ending with {found.decay_steps:,} "
-            "steps in which the learning rate falls to zero."
+            f"{rise}. Going back to epoch {overfitting.best_epoch} and ending with"
+            f" {overfitting.decay_steps:,} steps in which the learning rate falls to zero."
         )
     return (
-        f"{rise}. The weights of epoch {found.best_epoch} are kept. Training goes on for as long "
-        "as you set; without --epoch and --max-steps it would end now. More text would help."
+        f"{rise}. The weights of epoch {overfitting.best_epoch} are kept. Training goes on for as"
+        " long as you set; without --epoch and --max-steps it would end now. More text would help."
     )
 
 
@@ -85,7 +85,7 @@ def format_run_end(summary: RunSummary) -> str:
     return "\n".join([how_good(summary), what_it_means(summary)])
 
 
-def outcome_in_detail(summary: RunSummary) -> str:
+def format_run_details(summary: RunSummary) -> str:
     """What `--verbose` prints at the end of a run."""
     return "\n\n".join(
         [samples_text(summary.samples), summarize_run(summary), f"saved in {summary.model_dir}"]
@@ -239,12 +239,13 @@ def describe_convergence(summary: RunSummary) -> str:
     first, last = summary.epochs[0], summary.epochs[-1]
     best = min(summary.epochs, key=lambda e: e.validation_loss)
     if summary.overfitting and summary.overfitting.decay_steps:
-        found = summary.overfitting
+        overfitting = summary.overfitting
         return (
-            f"After epoch {found.best_epoch} the validation loss rose from {found.best_loss:.2f} "
-            f"to {found.loss:.2f} (epoch {found.epoch}): overfitting. Training went back to epoch "
-            f"{found.best_epoch} and ended with {found.decay_steps:,} steps at a falling learning "
-            f"rate; the weights of epoch {best.epoch} are the ones kept. More text would help."
+            f"After epoch {overfitting.best_epoch} the validation loss rose from"
+            f" {overfitting.best_loss:.2f} to {overfitting.loss:.2f} (epoch {overfitting.epoch}):"
+            f" overfitting. Training went back to epoch {overfitting.best_epoch} and ended with"
+            f" {overfitting.decay_steps:,} steps at a falling learning rate; the weights of epoch"
+            f" {best.epoch} are the ones kept. More text would help."
         )
     if last.validation_loss > best.validation_loss + MIN_LOSS_DIFFERENCE_NATS:
         return (

@@ -41,7 +41,7 @@ def _figure(run: RunRecord, what: str) -> Figure:
         HorizontalLine(
             {"unigram": "counting single tokens", "bigram": "counting pairs"}[key], value
         )
-        for key, value in run.ladder.items()
+        for key, value in run.ngram_baselines.items()
         if loss and key in ("unigram", "bigram")
     ]
     best, name = run.best, "Loss" if loss else "Accuracy"

@@ -80,9 +80,9 @@ def improve(
         )  # fmt: skip
     keys = {"corpus_dir": str(what)} if run is None else _keys_of(run)
     folder = _new_folder() if save_dir is None else Path(save_dir)
-    found = open_improvement(folder, str(what), str(keys["corpus_dir"]))
-    work = _Work(folder, found, keys, began + 60 * minutes, console, on_model, on_trial)
-    if run is not None and not found.candidates:
+    improvement = open_improvement(folder, str(what), str(keys["corpus_dir"]))
+    work = _Work(folder, improvement, keys, began + 60 * minutes, console, on_model, on_trial)
+    if run is not None and not improvement.candidates:
         work.keep(_model_of(run, "your run", {}, None))
     work.resume_interrupted()
     return work.carry_out(began)
@@ -91,8 +91,8 @@ def improve(
 def _keys_of(run: Path) -> dict[str, Any]:
     """The text of `run`, and what decides which part of it is the validation set."""
     settings = requested_run_config(run)
-    kept = ("corpus_dir", *EVALUATION_KEYS)
-    return {k: settings[k] for k in kept if settings.get(k) is not None}
+    inherited_keys = ("corpus_dir", *EVALUATION_KEYS)
+    return {k: settings[k] for k in inherited_keys if settings.get(k) is not None}
 
 
 def _new_folder() -> Path:
@@ -116,10 +116,10 @@ class _Work:
     """An improvement under way."""
 
     def __init__(
-        self, folder: Path, found: Improvement, keys: dict[str, Any], ends: float,
+        self, folder: Path, improvement: Improvement, keys: dict[str, Any], ends: float,
         console: Console | None, on_model: OnModel, on_trial: OnTrial,
     ) -> None:  # fmt: skip
-        self.folder, self.found, self.keys, self.ends = folder, found, keys, ends
+        self.folder, self.improvement, self.keys, self.ends = folder, improvement, keys, ends
         self.console, self.on_model, self.on_trial = console, on_model, on_trial
         self._planned_at = time.perf_counter()
 
@@ -140,7 +140,9 @@ class _Work:
             return self._end("the time is up", planned, began)
         gain = model.summary.bits_per_byte - final.plan.predicted.bits_per_byte
         if not changes and gain <= 0:
-            tried = "nothing that was tried gains" if self.found.trials else "no trial fits in"
+            tried = (
+                "nothing that was tried gains" if self.improvement.trials else "no trial fits in"
+            )
             return self._end(f"{tried}, and more training would not gain", planned, began)
         self._train(
             final, "treated", changes, read_info(model.folder).requested_config if changes else None
@@ -149,13 +151,13 @@ class _Work:
 
     def keep(self, model: TrainedModel) -> None:
         """Add a model, and write down what was found so far."""
-        self.found = add(self.found, candidate=model)
-        save(self.found, self.folder)
+        self.improvement = add(self.improvement, candidate=model)
+        save(self.improvement, self.folder)
         self.on_model(model)
 
     def resume_interrupted(self) -> None:
         """Finish the training that an interruption left."""
-        known = {c.run for c in self.found.candidates}
+        known = {c.run for c in self.improvement.candidates}
         for path in sorted(self.folder.glob("model_*")):
             if str(path) in known or not is_run_folder(path):
                 continue
@@ -170,7 +172,7 @@ class _Work:
     def _plan(self, settings: ResolvedConfig) -> CorpusPlan | None:
         """The plan for the time left; None where there is a model and too little time."""
         left = self._minutes_left()
-        if left <= MIN_MINUTES and self.found.candidates:
+        if left <= MIN_ROUND_MINUTES and self.improvement.candidates:
             return None
         self._planned_at = time.perf_counter()
         corpus = settings.config.corpus_dir
@@ -179,7 +181,7 @@ class _Work:
                 corpus, max(left, 1e-6), settings=settings, began=self._planned_at
             )
         except UserError:
-            if not self.found.candidates:
+            if not self.improvement.candidates:
                 raise
             return None
 
@@ -227,15 +229,15 @@ class _Work:
             return {}
         moves = moves_for(case)
         info = read_info(run)
-        asked = {k: v for k, v in info.requested_config.items() if k not in NOT_INHERITED}
-        base = make_config(asked | {"epoch": None, "max_steps": None, "minutes": None})
+        requested = {k: v for k, v in info.requested_config.items() if k not in NOT_INHERITED}
+        base = make_config(requested | {"epoch": None, "max_steps": None, "minutes": None})
 
         def on_trial(trial: TreatmentTrial) -> None:
             if trial.accepted:
-                found = [t for t in self.found.trials if t.changes != trial.changes]
-                self.found = msgspec.structs.replace(self.found, trials=found)
-            self.found = add(self.found, trial=trial)
-            save(self.found, self.folder)
+                earlier_trials = [t for t in self.improvement.trials if t.changes != trial.changes]
+                self.improvement = msgspec.structs.replace(self.improvement, trials=earlier_trials)
+            self.improvement = add(self.improvement, trial=trial)
+            save(self.improvement, self.folder)
             self.on_trial(trial)
 
         vocab = int(info.resolved_config["vocab_size"])
@@ -243,13 +245,13 @@ class _Work:
         return search.run(moves).changes
 
     def _end(self, why: str, planned: CorpusPlan | None, began: float) -> Improvement:
-        found = msgspec.structs.replace(
-            self.found, stopped=why, contributions=contributions(self.found),
-            expectations=[] if planned is None else expectations(self.found, planned),
-            seconds=round(self.found.seconds + time.perf_counter() - began, 1),
+        improvement = msgspec.structs.replace(
+            self.improvement, stopped=why, contributions=contributions(self.improvement),
+            expectations=[] if planned is None else expectations(self.improvement, planned),
+            seconds=round(self.improvement.seconds + time.perf_counter() - began, 1),
         )  # fmt: skip
-        save(found, self.folder)
-        return found
+        save(improvement, self.folder)
+        return improvement
 
 
 MIN_SEARCH_TRIALS = 3
@@ -267,12 +269,12 @@ def _as_long_as(config: RunConfig, timed: RunConfig, planned: CorpusPlan) -> Run
     return make_config(config.model_dump() | keys)
 
 
-def expectations(found: Improvement, planned: CorpusPlan) -> list[Expectation]:
+def expectations(improvement: Improvement, planned: CorpusPlan) -> list[Expectation]:
     """What an hour more, and more text, would bring to the best model, by the scaling law.
 
     The law's ratio is applied to what was reached. Where it expects no gain, that is told as 1.
     """
-    plan, best = planned.plan, found.best
+    plan, best = planned.plan, improvement.best
     if best is None:
         return []
     outlook = load_scaling_law()
@@ -280,7 +282,7 @@ def expectations(found: Improvement, planned: CorpusPlan) -> list[Expectation]:
         plan.sample, train_bytes=MORE_TEXT * plan.sample.train_bytes
     )
     later = plan.minutes + LATER_MINUTES
-    told = []
+    lines = []
     for more, sample, minutes in (
         ("an hour more", plan.sample, later),
         (f"{MORE_TEXT} times the text, in the same time", more_text, plan.minutes),
@@ -288,5 +290,5 @@ def expectations(found: Improvement, planned: CorpusPlan) -> list[Expectation]:
     ):
         expected = choose_config(sample, plan.rates, outlook, minutes).predicted.bits_per_byte
         ratio = min(expected / plan.predicted.bits_per_byte, 1.0)
-        told.append(Expectation(more=more, bits_per_byte=ratio * best.bits_per_byte))
-    return told
+        lines.append(Expectation(more=more, bits_per_byte=ratio * best.bits_per_byte))
+    return lines

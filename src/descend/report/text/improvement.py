@@ -9,38 +9,45 @@ from descend.units import format_duration
 
 def model_line(model: TrainedModel) -> str:
     """A model of an improvement."""
-    told = "" if model.predicted is None else f" (predicted {model.predicted:.3f})"
+    prediction_text = "" if model.predicted is None else f" (predicted {model.predicted:.3f})"
     changes = f": {assignments(model.changes)}" if model.changes else ""
     return (
-        f"{model.run}: {model.bits_per_byte:.3f} bits per byte{told}, {model.origin}{changes}; "
-        f"{format_duration(model.seconds)} of training"
+        f"{model.run}: {model.bits_per_byte:.3f} bits per byte{prediction_text},"
+        f" {model.origin}{changes}; {format_duration(model.seconds)} of training"
     )
 
 
 def trial_line(trial: TreatmentTrial) -> str:
     """A trial of a treatment."""
-    outcome = "kept" if trial.accepted else "behind, ended early" if trial.pruned else "tried"
+    status = "kept" if trial.accepted else "behind, ended early" if trial.pruned else "tried"
     return (
-        f"  {outcome}: {assignments(trial.changes)} ({humanize_name(trial.cause)}), "
+        f"  {status}: {assignments(trial.changes)} ({humanize_name(trial.cause)}), "
         f"{trial.control:.3f} → {trial.treated:.3f} bits per byte"
     )
 
 
-def improvement_text(found: Improvement) -> str:
+def improvement_text(improvement: Improvement) -> str:
     """What `descend improve` prints at its end."""
-    lines = [model_line(model) for model in found.candidates]
-    if found.contributions:
+    lines = [model_line(model) for model in improvement.candidates]
+    if improvement.contributions:
         lines += ["", "What brought how much, in bits per byte:"]
-        lines += [f"  {_contribution(c)}" for c in found.contributions]
-    if found.expectations and found.best is not None:
-        lines += ["", f"By the scaling law of `descend plan`, from {found.best.bits_per_byte:.3f}:"]
-        lines += [f"  {e.more}: about {e.bits_per_byte:.3f}" for e in found.expectations]
-    best = found.best
-    lines += ["", f"Ended after {format_duration(found.seconds)}: {found.stopped}."]
+        lines += [f"  {_contribution(c)}" for c in improvement.contributions]
+    if improvement.expectations and improvement.best is not None:
+        lines += [
+            "",
+            f"By the scaling law of `descend plan`, from {improvement.best.bits_per_byte:.3f}:",
+        ]
+        lines += [f"  {e.more}: about {e.bits_per_byte:.3f}" for e in improvement.expectations]
+    best = improvement.best
+    lines += ["", f"Ended after {format_duration(improvement.seconds)}: {improvement.stopped}."]
     if best is not None:
         lines.append(f"The best model is {best.run}, {best.bits_per_byte:.3f} bits per byte.")
-    if found.candidates and found.candidates[0].origin == "your run" and best is not None:
-        first = found.candidates[0].run
+    if (
+        improvement.candidates
+        and improvement.candidates[0].origin == "your run"
+        and best is not None
+    ):
+        first = improvement.candidates[0].run
         if best.run != first:
             lines.append(
                 f"Which settings made the difference to your run: descend attribute {first} "
