@@ -63,7 +63,7 @@ def row(case: Case, remedy: Remedy | None, seed: int, outcome: TrialResult) -> T
         end=outcome.bits_per_byte, best_at=best.step / max(outcome.steps, 1) if best else 0.0,
         nats_per_token=best.validation_loss if best else outcome.validation_loss,
         steps=outcome.steps, tokens=outcome.tokens, seconds=round(outcome.seconds, 2),
-        diverged_at=outcome.diverged_step, key=outcome.key[:16],
+        diverged_step=outcome.diverged_step, key=outcome.key[:16],
     )  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def refused(case: Case, remedy: Remedy | None, seed: int) -> Trained:
     return Trained(
         case=case.name, remedy=remedy.label if remedy else "", cause=remedy.cause if remedy else "",
         seed=seed, best=HOPELESS, end=HOPELESS, best_at=0.0, nats_per_token=HOPELESS, steps=0,
-        tokens=0, seconds=0.0, diverged_at=0, key="",
+        tokens=0, seconds=0.0, diverged_step=0, key="",
     )  # fmt: skip
 
 

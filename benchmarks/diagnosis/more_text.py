@@ -66,7 +66,7 @@ class Texts(msgspec.Struct, frozen=True, kw_only=True):
 
 def chosen(rows: list[Trained]) -> list[Case]:
     """Cases on which all of it can be measured, in random order."""
-    ended = {r.case for r in rows if r.remedy == "" and r.seed == 0 and r.diverged_at is None}
+    ended = {r.case for r in rows if r.remedy == "" and r.seed == 0 and r.diverged_step is None}
     more = {r.case for r in rows if r.remedy == MORE and r.seed == 0}
     found = [
         c for c in cases(sealed=False)

@@ -28,7 +28,7 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
     steps: int
     tokens: int
     seconds: float
-    diverged_at: int | None
+    diverged_step: int | None
     key: str
 
 

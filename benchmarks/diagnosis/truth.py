@@ -108,7 +108,7 @@ def truths(cases: list[Case], rows: list[Trained]) -> list[Truth]:
 def _truth(case: Case, own: list[Trained], control: dict[int, float], deviation: float) -> Truth:
     by_remedy: dict[str, list[tuple[str, float]]] = defaultdict(list)
     for r in own:
-        if r.cause and r.seed in control and r.diverged_at is None:
+        if r.cause and r.seed in control and r.diverged_step is None:
             by_remedy[r.remedy].append((r.cause, (control[r.seed] - r.best) / control[r.seed]))
     gains: dict[str, float] = {}
     claimed: dict[str, float] = {}
@@ -161,6 +161,6 @@ def least_for(cause: str, claimed: dict[str, float]) -> float:
 def _by_construction(case: Case, control: Trained | None) -> set[str]:
     """Faults of the text show in no gain of a setting, or of none that can be tried here; a text
     of copies is that, whether or not more text would help much."""
-    if control is not None and control.diverged_at is not None:
+    if control is not None and control.diverged_step is not None:
         return {"diverged"}
     return set(case.planted) & set(BY_CONSTRUCTION) - {"diverged"}

@@ -68,7 +68,7 @@ def first_belief() -> CurvePrior:
     return CurvePrior(
         mean=mean.tolist(), covariance=np.diag(deviations**2).tolist(),
         validation_error=VALIDATION_ERROR, training_error=TRAINING_ERROR, interval_scale=1.0,
-        widening_continued=1.0, accuracy_slope=0.1, accuracy_slope_rising=0.0, fitted_on="",
+        interval_scale_continued=1.0, accuracy_slope=0.1, accuracy_slope_rising=0.0, fitted_on="",
     )  # fmt: skip
 
 
@@ -140,7 +140,7 @@ def main() -> None:
     belief = msgspec.structs.replace(
         learn(records),
         interval_scale=widening([r for r in rows if r.share < 1]),
-        widening_continued=widening([r for r in rows if r.share == 1]),
+        interval_scale_continued=widening([r for r in rows if r.share == 1]),
         fitted_on=f"benchmarks/forecast/fit.py, {len(records)} runs, "
         f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
     )

@@ -205,7 +205,7 @@ def main() -> None:
         parameters=[float(x) for x in z], covariance=covariance.tolist(),
         text_deviation=max(float(np.std(texts)), 0.02),
         run_deviation=GAUSSIAN * float(np.median(np.abs(rest)[near])),
-        learned_from=f"benchmarks/plan/fit.py, {len(rows)} runs on {len(texts)} texts, "
+        fitted_on=f"benchmarks/plan/fit.py, {len(rows)} runs on {len(texts)} texts, "
         f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
     )  # fmt: skip
     for name, value, deviation in zip(PARAMETERS, z, np.sqrt(np.diag(covariance)), strict=True):

@@ -81,7 +81,7 @@ def rows_of(bench: dict[str, ModuleType], name: str, losses: dict[tuple[str, str
     return [
         trained(
             case=name, remedy=treatment, cause=cause, seed=0, best=best, end=best, best_at=1.0,
-            nats_per_token=best, steps=1, tokens=1, seconds=1.0, diverged_at=None, key="",
+            nats_per_token=best, steps=1, tokens=1, seconds=1.0, diverged_step=None, key="",
         )
         for (treatment, cause), best in losses.items()
     ]  # fmt: skip

@@ -296,7 +296,7 @@ def test_the_verb_and_the_library(
 def test_one_trial_alone_is_compared_with_nothing() -> None:
     one = SearchTrial(
         number=0, values={"embed_dim": 16}, state="finished", bits_per_byte=2.0,
-        validation_loss=4.0, accuracy=0.1, seconds=1.0, steps=3, parameters=1, diverged_at=None,
+        validation_loss=4.0, accuracy=0.1, seconds=1.0, steps=3, parameters=1, diverged_step=None,
         failure_reason=None, evaluations=[],
     )  # fmt: skip
     sentence = summarize_search([one], one, None, "seconds", 20.0) + few_trials_warning(1, 100)

@@ -44,7 +44,7 @@ class CurvePrior(msgspec.Struct, frozen=True):
     """The same for the mean training loss of a thirty-second of what was seen."""
     interval_scale: float
     """Factor that makes four of five recorded runs fall into their interval of 80 %."""
-    widening_continued: float
+    interval_scale_continued: float
     """The same for runs that were continued after their end."""
     accuracy_slope: float
     """Accuracy gained per nat of validation loss lost, while the loss falls."""

@@ -187,7 +187,7 @@ def _trajectory(history: History) -> Trajectory:
 
 
 def _posterior(history: History, run: Trajectory, prior: CurvePrior) -> CurvePosterior:
-    baselines = history.info.corpus["ladder"]
+    baselines = history.info.corpus["ngram_baselines"]
     # A smoothed loss is not on the scale of the validation loss.
     usable = [] if history.config.label_smoothing else history.steps
     spans = LossSpans(np.array([float(s.step) for s in usable]), np.array([s.loss for s in usable]))
@@ -261,7 +261,7 @@ def _forecast(
     all_points = TrajectoryPoints(*(np.concatenate([getattr(here, f), getattr(points, f)])
                           for f in ("trained", "rate", "epochs")))  # fmt: skip
     draws = posterior.sample_validation_losses(all_points, DRAWS)
-    widening = prior.widening_continued if history.finished else prior.interval_scale
+    widening = prior.interval_scale_continued if history.finished else prior.interval_scale
     today = float(draws[0, 0])
     values, low, high = prediction_interval(draws[:, 1:], prior.validation_error, widening)
     best = min(history.epochs, key=lambda e: e.validation_loss, default=None)

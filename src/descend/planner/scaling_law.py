@@ -76,7 +76,7 @@ class ScalingLaw(msgspec.Struct, frozen=True):
     """One standard deviation, as a share of the loss, by which a whole corpus strays."""
     run_deviation: float
     """The same for one run on a corpus."""
-    learned_from: str
+    fitted_on: str
 
     def bits_per_byte(self, setting: ScalingLawInput) -> float:
         """Expected at the end of the run."""

@@ -152,11 +152,11 @@ def _train(
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(execution.device)
     state = _state(ready)
-    curve, evaluation, diverged_at, seconds = _train_and_evaluate(
+    curve, evaluation, diverged_step, seconds = _train_and_evaluate(
         ready, state, on_evaluation, on_fraction
     )
     spec = ready.spec
-    if diverged_at is None and state.step < ready.last_step:
+    if diverged_step is None and state.step < ready.last_step:
         spec = msgspec.structs.replace(spec, stop_step=state.step)
     last = curve[-1] if curve else None
     tokens = ready.store.tokenizer
@@ -176,7 +176,7 @@ def _train(
         validation_loss=last.validation_loss if last else guess,
         accuracy=last.accuracy if last else 1 / tokens.vocab_size,
         bits_per_byte=last.bits_per_byte if last else guess / math.log(2) / float(mean_bytes),
-        diverged_step=diverged_at,
+        diverged_step=diverged_step,
         chunk_losses=evaluation.chunk_losses if evaluation else [],
     )
 

@@ -48,7 +48,7 @@ def arm(name: str, loss: float, difference: Estimate | None, **keys: object) -> 
         accuracy=0.25,
         bits_per_byte=2.0,
         seconds=3.0,
-        diverged_at=None,
+        diverged_step=None,
         curve=points,
     )
     return ArmResult(

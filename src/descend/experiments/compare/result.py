@@ -20,7 +20,7 @@ class SeedResult(msgspec.Struct, frozen=True, kw_only=True):
     accuracy: float
     bits_per_byte: float
     seconds: float
-    diverged_at: int | None
+    diverged_step: int | None
     curve: list[EvalPoint]
 
 

@@ -221,7 +221,7 @@ def _compared(
                 accuracy=o.accuracy,
                 bits_per_byte=o.bits_per_byte,
                 seconds=o.seconds,
-                diverged_at=o.diverged_step,
+                diverged_step=o.diverged_step,
                 curve=o.curve,
             )
             for seed, o in zip(plan.seeds, results, strict=True)

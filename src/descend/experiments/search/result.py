@@ -51,7 +51,7 @@ class SearchTrial(msgspec.Struct, frozen=True, kw_only=True):
     """Of training."""
     steps: int | None
     parameters: int | None
-    diverged_at: int | None
+    diverged_step: int | None
     failure_reason: str | None
     """It failed."""
     evaluations: list[tuple[float, float]]

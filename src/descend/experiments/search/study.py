@@ -153,7 +153,7 @@ def record_result(
         if budget_step not in reported_values:  # all of them, when the outcome came from the cache
             trial.report(point.bits_per_byte, budget_step)
     field_names = ("bits_per_byte", "validation_loss", "accuracy", "seconds", "steps", "parameters",
-            "diverged_at", "key")  # fmt: skip
+            "diverged_step", "key")  # fmt: skip
     trial.set_user_attr("outcome", {name: getattr(result, name) for name in field_names})
     if stopped:
         study.tell(trial, state=TrialState.PRUNED)

@@ -198,7 +198,7 @@ def _seeds(comparison: Comparison) -> ReportTable:
     rows = tuple(
         (a.name, str(s.seed), f"{s.validation_loss:.3f}", f"{s.accuracy:.1%}",
          f"{s.bits_per_byte:.3f}", format_duration(s.seconds),
-         "–" if s.diverged_at is None else f"{s.diverged_at:,}")
+         "–" if s.diverged_step is None else f"{s.diverged_step:,}")
         for a in comparison.arms for s in a.seeds
     )  # fmt: skip
     return ReportTable("Every run", columns, rows, folded=True)

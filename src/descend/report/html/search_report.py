@@ -134,7 +134,7 @@ def _trials(result: SearchResult) -> Section:
              Curve("lowest so far", numbers, lowest, "@accent")]  # fmt: skip
     rows = tuple(
         (*search_row(t.number + 1, t, keys),
-         "went astray" if t.diverged_at is not None else t.failure_reason or t.state)
+         "went astray" if t.diverged_step is not None else t.failure_reason or t.state)
         for t in result.trials
     )  # fmt: skip
     return Section("trials", "Every trial", (
