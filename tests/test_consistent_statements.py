@@ -24,15 +24,10 @@ from descend.forecast.forecast_run import (
 from descend.handbook.checklist import answer_checklist
 from descend.report.text.forecast import summarize_forecast
 from descend.report.text.run_summary import what_it_means
+from descend.runs.event_log import EventLog
 from descend.runs.events import Epoch, Step, TrainingStarted, TrainingStopped
-from descend.runs.run_folder import (
-    EventLog,
-    RunMetadata,
-    RunSummary,
-    read_summary,
-    write_info,
-    write_summary,
-)
+from descend.runs.run_files import RunMetadata, RunSummary, write_info, write_summary
+from descend.runs.run_folder import read_summary
 
 CURVES = Path(__file__).parents[2] / "benchmarks/results/forecast/curves.jsonl"
 RUNS = 50

@@ -27,7 +27,7 @@ from truth import WORTH
 
 from descend.config import make_config
 from descend.errors import DescendError
-from descend.trials.executor import run_trial
+from descend.trials.cached_trial import run_trial
 from descend.trials.trial_spec import TrialResult, TrialSpec, make_trial_spec
 
 JUDGMENTS = 3

@@ -36,7 +36,7 @@ from descend.diagnosis.recommended_config import merge_recommendations
 from descend.diagnosis.result import Diagnosis
 from descend.errors import DescendError, DivergedError
 from descend.loss_logs.diagnose_log import diagnose_log
-from descend.trials.executor import run_trial
+from descend.trials.cached_trial import run_trial
 
 ADVICE = "advice"
 SIGNALS, PROOF, CURVE = "doctor, signals alone", "doctor", "curve alone"

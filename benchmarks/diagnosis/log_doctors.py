@@ -19,8 +19,8 @@ from typing import Any
 
 from table import Diagnosed, append, half_named, read
 
+from descend.runs.event_log import read_events
 from descend.runs.events import Epoch, Step
-from descend.runs.run_folder import read_events
 
 COLUMNS = ("step", "train_loss", "val_loss", "lr", "grad_norm")
 

@@ -36,7 +36,7 @@ from descend.diagnosis.measurement import Measurement, Measurements, measurement
 from descend.diagnosis.recorded_run import load_recorded_run
 from descend.diagnosis.trial_series import best_validation_point
 from descend.errors import DescendError
-from descend.trials.executor import run_trial
+from descend.trials.cached_trial import run_trial
 
 SHARES = (0.75, 0.5, 0.25)
 MORE = "more text, as many tokens"

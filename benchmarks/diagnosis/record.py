@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from descend.runs.event_log import read_events
 from descend.runs.events import Epoch, Step, TrainingStopped, WeightUpdateStats
-from descend.runs.run_folder import read_events, read_info
+from descend.runs.run_files import read_info
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ from descend.model.initialization import initialize
 from descend.model.shape import shape_from_run_config
 from descend.model.transformer import Transformer
 from descend.runs.events import Epoch, Step
-from descend.training.loop import TrainPlan, train
+from descend.training.loop import train
+from descend.training.train_plan import TrainPlan
 from descend.training.train_state import TrainState, load_weights
 from descend.training.training_run import (
     fill_open_keys,
@@ -42,7 +43,7 @@ from descend.training.training_run import (
     load_or_train_tokenizer,
     make_train_plan,
 )
-from descend.trials.trial import trial_execution
+from descend.trials.prepared_trial import trial_execution
 
 MOST_BINS = 256
 """Training losses are kept as means over so many equal spans of the run."""

@@ -61,8 +61,9 @@ def ours(size: dict[str, int], dropout: float = 0.0, steps: int = 0) -> Callable
     from descend.model.transformer import Transformer
     from descend.training.execution.autotune import autotune_execution
     from descend.training.execution.precision import make_grad_scaler
-    from descend.training.loop import TrainPlan, train
+    from descend.training.loop import train
     from descend.training.optimizers import make_optimizers
+    from descend.training.train_plan import TrainPlan
     from descend.training.train_state import TrainState
 
     config = make_config(size | {"dropout_rate": dropout, "warmup_steps": 0})

@@ -31,13 +31,8 @@ from descend.model.initialization import initialize
 from descend.model.shape import shape_from_run_config
 from descend.model.transformer import Transformer
 from descend.runs.events import Step
-from descend.training.loop import (
-    TrainPlan,
-    accumulate_gradients,
-    gradient_norm,
-    optimizer_step,
-    train,
-)
+from descend.training.loop import accumulate_gradients, gradient_norm, optimizer_step, train
+from descend.training.train_plan import TrainPlan
 from descend.training.training_run import initial_train_state
 
 VOCABULARY = {"guide": 4096, "baby": 65, "gpt2": 32768}

@@ -20,7 +20,7 @@ from typing import Any
 from descend.config import make_config
 from descend.machine import cpu_name, package_versions
 from descend.metrics.weight_updates import WeightUpdateRecorder
-from descend.runs.run_folder import EventLog
+from descend.runs.event_log import EventLog
 from descend.training.trainer import run_training
 from descend.training.training_run import create_run
 

@@ -23,7 +23,7 @@ from descend.data.batches import BatchSampler
 from descend.machine import available_cores, count_active_cores
 from descend.model.shape import shape_from_run_config
 from descend.training.execution.autotune import time_training_step
-from descend.trials.trial import trial_execution
+from descend.trials.prepared_trial import trial_execution
 
 TIMES = 20
 CLOCKS: dict[str, Callable[[], float]] = {

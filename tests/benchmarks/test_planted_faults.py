@@ -161,7 +161,7 @@ SUBSET = ("words-diverged-extreme", "recall-noise_floor-strong", "chain-batch_to
 def test_retrained_runs_reproduce_committed_labels(
     bench: dict[str, ModuleType], tmp_path: Path
 ) -> None:
-    from descend.trials.executor import run_trial
+    from descend.trials.cached_trial import run_trial
 
     campaign, truth, table = bench["campaign"], bench["truth"], bench["table"]
     chosen = [c for c in bench["cases"].cases(sealed=False) if c.name in SUBSET]
@@ -191,7 +191,7 @@ def test_low_learning_rate_is_true_cause_by_ablation(
         c for c in bench["cases"].cases(sealed=False) if "recall-learning_rate_too_low" in c.name
     )
     campaign = bench["campaign"]
-    from descend.trials.executor import run_trial
+    from descend.trials.cached_trial import run_trial
 
     rows = []
     for treated, treatment in campaign.wanted(case):

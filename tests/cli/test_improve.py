@@ -10,7 +10,8 @@ import pytest
 
 from descend.api import improve
 from descend.cli.main import run as cli
-from descend.runs.run_folder import is_finished, read_summary, write_summary
+from descend.runs.run_files import is_finished, write_summary
+from descend.runs.run_folder import read_summary
 
 
 def test_mistakes_get_a_line(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,8 +20,8 @@ import torch
 
 from descend.config import make_config
 from descend.errors import DivergedError
+from descend.runs.event_log import read_events
 from descend.runs.events import Epoch, Step, TrainingStopped
-from descend.runs.run_folder import read_events
 from descend.training.stop_signals import TrainingInterrupted
 from descend.training.trainer import run_training
 from descend.training.training_run import create_run

@@ -31,8 +31,9 @@ from descend.diagnosis.verdict import Verdict, to_paired_trial
 from descend.errors import ConfigError, DivergedError, RunFolderError
 from descend.model.transformer import Transformer
 from descend.report.text.diagnosis import format_diagnosis
+from descend.runs.event_log import EventLog, read_events
 from descend.runs.events import Rollback, Step
-from descend.runs.run_folder import EventLog, read_events, read_summary
+from descend.runs.run_folder import read_summary
 
 FIELDS = {"verdict", "causes", "ruled_out", "cost"}
 

@@ -13,7 +13,8 @@ from descend.cli.main import run as cli
 from descend.diagnosis.diagnose import diagnose_run, save_diagnosis
 from descend.diagnosis.recommended_config import NOT_INHERITED, merge_recommendations
 from descend.diagnosis.result import Diagnosis
-from descend.runs.run_folder import read_info, read_summary
+from descend.runs.run_files import read_info
+from descend.runs.run_folder import read_summary
 
 SMALL = {
     "embed_dim": 32, "num_heads": 2, "num_layers": 1, "ff_dim": 64, "seq_len": 16, "batch_size": 8,

@@ -17,7 +17,8 @@ from descend.planner.make_plan import CorpusPlan, make_corpus_plan, plan_config
 from descend.planner.plan import TextTooShortError, TrainingPlan, choose_config
 from descend.planner.scaling_law import load_scaling_law
 from descend.planner.step_time import StepTimeModel
-from descend.runs.run_folder import read_info, read_summary
+from descend.runs.run_files import read_info
+from descend.runs.run_folder import read_summary
 
 RATES = StepTimeModel(0.0011, 0.0055, 0.41, 0.0024, 0.005, 0.0022)
 """About those of one core of a server of 2024."""

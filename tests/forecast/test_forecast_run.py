@@ -16,8 +16,8 @@ from descend.config_sources import load_config_file
 from descend.errors import ConfigError, RunFolderError
 from descend.forecast.forecast_run import forecast_run
 from descend.report.text.forecast import forecast_lines, summarize_forecast
+from descend.runs.event_log import EventLog, read_events
 from descend.runs.events import Step, TrainingStopped
-from descend.runs.run_folder import EventLog, read_events
 from descend.training.trainer import run_training
 from descend.training.training_run import create_run
 

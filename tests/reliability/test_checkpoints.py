@@ -15,8 +15,9 @@ import torch
 from descend.config import make_config
 from descend.errors import DivergedError, RunFolderError
 from descend.runs.atomic_write import damaged_files, verify_folder
+from descend.runs.event_log import read_events
 from descend.runs.events import Rollback, Step
-from descend.runs.run_folder import checkpoints, latest_checkpoint, read_events
+from descend.runs.run_files import checkpoints, latest_checkpoint
 from descend.training.trainer import run_training
 from descend.training.training_run import create_run, resume_run
 

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from descend.guard import LossyStream
+from descend.runs.event_log import read_events
 from descend.runs.events import Step
-from descend.runs.run_folder import is_finished, latest_checkpoint, read_events
+from descend.runs.run_files import is_finished, latest_checkpoint
 
 pytestmark = [pytest.mark.skipif(os.name != "posix", reason="signals and /dev are POSIX")]
 

@@ -12,8 +12,10 @@ import pytest
 from descend.diagnosis.recorded_run import load_recorded_run
 from descend.errors import RunFolderError
 from descend.runs.checksums import check_seal, seal_json
+from descend.runs.event_log import EventLog, event_problems, read_events
 from descend.runs.events import Sample, Step, TrainingStarted, TrainingStopped
-from descend.runs.run_folder import EventLog, event_problems, read_events, read_info, read_summary
+from descend.runs.run_files import read_info
+from descend.runs.run_folder import read_summary
 
 
 @pytest.fixture

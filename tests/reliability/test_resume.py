@@ -16,6 +16,7 @@ import pytest
 
 from descend.config import make_config
 from descend.report.text.live_progress import show_progress
+from descend.runs.event_log import read_events
 from descend.runs.events import (
     CheckpointSaved,
     Epoch,
@@ -25,7 +26,8 @@ from descend.runs.events import (
     TrainingStopped,
     WeightUpdateStats,
 )
-from descend.runs.run_folder import checkpoints, latest_checkpoint, read_events, read_summary
+from descend.runs.run_files import checkpoints, latest_checkpoint
+from descend.runs.run_folder import read_summary
 from descend.training.stop_signals import TrainingInterrupted
 from descend.training.trainer import run_training
 from descend.training.training_run import TrainingRun, create_run, resume_run

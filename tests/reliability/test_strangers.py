@@ -22,9 +22,10 @@ from descend.config_sources import load_config_file
 from descend.data.tokenizer import load_tokenizer
 from descend.errors import ConfigError, DescendError, RunFolderError, TokenizerError
 from descend.runs.checksums import seal_json
+from descend.runs.event_log import EventLog, read_events
 from descend.runs.events import TrainingStopped
 from descend.runs.lock import lock_run_folder
-from descend.runs.run_folder import EventLog, read_events, read_info
+from descend.runs.run_files import read_info
 from descend.training.training_run import resume_run
 
 posix = pytest.mark.skipif(os.name != "posix", reason="links and named pipes are POSIX")

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from descend.errors import DiskWriteError
 from descend.runs.atomic_write import verify_folder, write_file_atomic, write_folder_atomic
+from descend.runs.event_log import EventLog, read_events
 from descend.runs.lock import lock_run_folder
-from descend.runs.run_folder import EventLog, read_events
 
 posix = pytest.mark.skipif(os.name != "posix", reason="limits of processes are POSIX")
 

@@ -22,7 +22,7 @@ from descend.model.transformer import Transformer
 from descend.runs.atomic_write import MANIFEST_FILE, verify_folder
 from descend.runs.events import Sample
 from descend.runs.model_files import load_model, model_card, render_model_files, save_model
-from descend.runs.run_folder import RunMetadata, RunSummary
+from descend.runs.run_files import RunMetadata, RunSummary
 
 ARCHITECTURES: list[Architecture] = ["gpt", "modern"]
 TEXT = "The cat sat on the mat, didn't it?  é ü 漢字 🙂\n\tand the dog sat on the log. " * 9

@@ -12,7 +12,8 @@ import descend
 from descend.diagnosis.recorded_run import load_recorded_run
 from descend.errors import DiskWriteError, RunFolderError
 from descend.runs import atomic_write
-from descend.runs.run_folder import create_run_folder, read_info
+from descend.runs.run_files import read_info
+from descend.runs.run_folder import create_run_folder
 
 
 def test_run_resolves_corpus_and_parent_from_any_folder(

@@ -13,7 +13,7 @@ from descend.config import make_config
 from descend.errors import RunFolderError
 from descend.runs.atomic_write import verify_folder, write_folder_atomic
 from descend.runs.events import CheckpointSaved
-from descend.runs.run_folder import checkpoints, is_finished, latest_checkpoint
+from descend.runs.run_files import checkpoints, is_finished, latest_checkpoint
 from descend.training.checkpoint import load_checkpoint, save_checkpoint
 from descend.training.loop import train
 from descend.training.train_state import Decay, RollbackState, TrainState

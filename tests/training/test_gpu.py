@@ -17,9 +17,10 @@ from descend.runs.events import Step
 from descend.training.execution.autotune import autotune_execution
 from descend.training.execution.backends import candidate_backends, supports_cuda_graphs
 from descend.training.execution.cuda_graphs import CudaGraphFunction
-from descend.training.loop import TrainPlan, train
+from descend.training.loop import train
 from descend.training.loss import can_compile
 from descend.training.muon import orthogonalize
+from descend.training.train_plan import TrainPlan
 from descend.training.training_run import TrainingRun, create_run, initial_train_state
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU of NVIDIA here")

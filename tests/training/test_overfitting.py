@@ -10,9 +10,10 @@ import pytest
 
 from descend.config import make_config
 from descend.report.text.run_summary import how_good, overfitting_line, what_it_means
+from descend.runs.event_log import read_events
 from descend.runs.events import Epoch, Event, Overfitting, Step
 from descend.runs.model_files import load_model
-from descend.runs.run_folder import read_events, read_summary
+from descend.runs.run_folder import read_summary
 from descend.training.overfitting import find_overfitting
 from descend.training.trainer import run_training
 from descend.training.training_run import TrainingRun, create_run, resume_run

@@ -16,6 +16,7 @@ import torch
 from descend.cli.main import run as command_line
 from descend.config import make_config
 from descend.errors import DivergedError, RunFolderError
+from descend.runs.event_log import EventLog, read_events
 from descend.runs.events import (
     SCHEMA,
     CheckpointSaved,
@@ -26,7 +27,7 @@ from descend.runs.events import (
     TrainingStarted,
     TrainingStopped,
 )
-from descend.runs.run_folder import EventLog, read_events, read_summary
+from descend.runs.run_folder import read_summary
 from descend.training.loop import train
 from descend.training.rollback import (
     LR_FACTORS,
@@ -38,7 +39,7 @@ from descend.training.stop_signals import TrainingInterrupted
 from descend.training.train_state import RollbackState
 from descend.training.trainer import run_training
 from descend.training.training_run import TrainingRun, create_run, resume_run
-from descend.trials.trial import prepare_trial
+from descend.trials.prepared_trial import prepare_trial
 from descend.trials.trial_spec import make_trial_spec
 
 Tiny = dict[str, Any]

@@ -22,10 +22,10 @@ from descend.model.shape import shape_from_run_config
 from descend.model.transformer import Transformer
 from descend.training import loop, loss, state_snapshot
 from descend.training.execution.precision import make_grad_scaler
-from descend.training.loop import TrainPlan
 from descend.training.lr_schedule import make_lr_schedule
 from descend.training.optimizers import make_optimizers
 from descend.training.self_check import run_self_check
+from descend.training.train_plan import TrainPlan
 from descend.training.train_state import TrainState
 
 SMALL = {"embed_dim": 16, "num_heads": 2, "num_layers": 2, "ff_dim": 32, "max_seq_len": 32,

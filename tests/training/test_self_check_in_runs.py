@@ -14,9 +14,9 @@ import descend
 from descend.config import make_config
 from descend.runs.events import Event
 from descend.training import training_run
-from descend.training.loop import TrainPlan
 from descend.training.self_check import run_self_check
 from descend.training.stop_signals import TrainingInterrupted
+from descend.training.train_plan import TrainPlan
 from descend.training.train_state import TrainState
 from descend.training.trainer import run_training
 

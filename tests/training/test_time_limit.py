@@ -97,7 +97,7 @@ def test_completed_run_tells_the_steps_it_made(tiny: Tiny) -> None:
     job = create_run(config, Path("run"))
     for _ in run_training(job):
         pass
-    from descend.runs.run_folder import read_info
+    from descend.runs.run_files import read_info
 
     resolved = read_info(Path("run")).resolved_config
     assert resolved["max_steps"] == job.state.step

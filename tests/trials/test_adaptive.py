@@ -11,7 +11,7 @@ from descend.config import make_config
 from descend.errors import ConfigError, DescendError
 from descend.trials import trial
 from descend.trials.adaptive import run_adaptive_trials
-from descend.trials.executor import load_cached_result, run_trial
+from descend.trials.cached_trial import load_cached_result, run_trial
 from descend.trials.trial_spec import EvalPoint, TrialResult, TrialSpec, make_trial_spec
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from descend.config import make_config
 from descend.training.execution.autotune import time_training_step
+from descend.trials.prepared_trial import PreparedTrial, prepare_trial
 from descend.trials.timing.step_timing import TICKS, clock_resolution, get_step_time
-from descend.trials.trial import PreparedTrial, prepare_trial
 from descend.trials.trial_spec import make_trial_spec
 from descend.trials.worker_pool import (
     ADAPTIVE,

@@ -21,7 +21,8 @@ import pytest
 from descend.config import make_config
 from descend.data.cache_dir import cache_dir
 from descend.errors import ConfigError, CorpusError, MissingDependencyError
-from descend.trials.executor import load_cached_result, run_trials, worker_count
+from descend.trials.cached_trial import load_cached_result
+from descend.trials.executor import run_trials, worker_count
 from descend.trials.ray_executor import RAY_ADDRESS_VARIABLE
 from descend.trials.trial_spec import TrialResult, TrialSpec, make_trial_spec
 

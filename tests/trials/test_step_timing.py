@@ -10,6 +10,7 @@ import pytest
 
 from descend.config import make_config
 from descend.machine import RETUNE_AFTER_SECONDS
+from descend.trials.prepared_trial import PreparedTrial, prepare_trial
 from descend.trials.timing import step_timing
 from descend.trials.timing.step_timing import (
     TIMING_TOLERANCE,
@@ -17,7 +18,6 @@ from descend.trials.timing.step_timing import (
     StepTime,
     get_step_time,
 )
-from descend.trials.trial import PreparedTrial, prepare_trial
 from descend.trials.trial_spec import make_trial_spec
 
 

@@ -19,17 +19,19 @@ from descend.model.cost import forward_flops_per_token, training_flops_per_token
 from descend.runs.model_files import load_model
 from descend.training.train_state import TrainState
 from descend.trials import trial
+from descend.trials.cached_trial import load_cached_result, run_trial
 from descend.trials.evaluation import (
     BYTES_PER_TOKEN,
     NUM_SEGMENTS,
     evaluate_trial,
     evaluation_segments,
 )
-from descend.trials.executor import load_cached_result, run_trial, run_trials
+from descend.trials.executor import run_trials
+from descend.trials.prepared_trial import prepare_trial
 from descend.trials.subsample import subsample_tokens
 from descend.trials.timing.cost_estimate import estimate_trial_seconds, evaluation_seconds
 from descend.trials.timing.step_timing import StepTime
-from descend.trials.trial import prepare_trial, train_trial
+from descend.trials.trial import train_trial
 from descend.trials.trial_spec import TrialResult, TrialSpec, make_trial_spec
 
 

@@ -34,8 +34,9 @@ from descend.experiments.compare.runner import run_comparison_trials as set_agai
 from descend.experiments.experiment_folder import create_experiment_folder, write_record
 from descend.experiments.named_config import NamedConfig, load_named_config
 from descend.experiments.search.result import SearchResult
-from descend.experiments.search.runner import SearchBudget, SearchPlan, plan_search
+from descend.experiments.search.runner import plan_search
 from descend.experiments.search.runner import run_search_trials as find_best
+from descend.experiments.search.search_plan import SearchBudget, SearchPlan
 from descend.experiments.search.space import DEFAULT_OVER, make_search_space, parse_over_flags
 from descend.report.text.live_progress import print_line
 from descend.report.text.trial_progress import (

@@ -33,13 +33,8 @@ from descend.experiments.treatments import MIN_STEPS, MIN_TRIALS, TreatmentSearc
 from descend.planner.make_plan import CorpusPlan, make_corpus_plan, plan_config
 from descend.planner.plan import MIN_MINUTES, choose_config
 from descend.planner.scaling_law import load_scaling_law
-from descend.runs.run_folder import (
-    is_finished,
-    is_run_folder,
-    latest_checkpoint,
-    read_info,
-    read_summary,
-)
+from descend.runs.run_files import is_finished, is_run_folder, latest_checkpoint, read_info
+from descend.runs.run_folder import read_summary
 
 FIRST_FRACTION, SEARCH_FRACTION = 0.4, 0.5
 """Of the time, for the planned run; and of what is left then, for the trials. The rest is for

@@ -46,19 +46,11 @@ from descend.report.text.metrics_line import with_metrics_lines
 from descend.report.text.plan import compare_with_prediction, time_plan_lines
 from descend.report.text.run_summary import summarize_run, trained_on_warning
 from descend.runs.atomic_write import write_file_atomic
+from descend.runs.event_log import read_events
 from descend.runs.events import Event
 from descend.runs.model_files import load_model
-from descend.runs.run_folder import (
-    RunMetadata,
-    RunSummary,
-    check_model_folder,
-    create_run_folder,
-    has_summary,
-    is_run_folder,
-    read_events,
-    read_info,
-    read_summary,
-)
+from descend.runs.run_files import RunMetadata, RunSummary, has_summary, is_run_folder, read_info
+from descend.runs.run_folder import check_model_folder, create_run_folder, read_summary
 from descend.training.process_settings import limit_threads_to_idle_cores
 from descend.training.trainer import run_training
 from descend.training.training_run import (

@@ -83,7 +83,7 @@ def diagnose(
 def _holds_a_log(folder: Path) -> bool:
     """Whether a folder is another program's, with a log in it."""
     from descend.loss_logs.log_folder import holds_record, log_files
-    from descend.runs.run_folder import has_model, is_run_folder
+    from descend.runs.run_files import has_model, is_run_folder
 
     if not folder.is_dir() or is_run_folder(folder):
         return False

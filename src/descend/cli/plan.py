@@ -21,7 +21,7 @@ from descend.errors import ConfigError
 if TYPE_CHECKING:
     from descend.config import RunConfig
     from descend.planner.make_plan import CorpusPlan
-    from descend.runs.run_folder import RunSummary
+    from descend.runs.run_files import RunSummary
 
 DEFAULT_MINUTES = 10.0
 

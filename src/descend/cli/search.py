@@ -62,7 +62,8 @@ def search(
     descend search my/texts --over learning_rate=0.0003..0.01 --over embed_dim=128,256,512
     """
     from descend.api import run_search
-    from descend.experiments.search.runner import SearchBudget, plan_search
+    from descend.experiments.search.runner import plan_search
+    from descend.experiments.search.search_plan import SearchBudget
     from descend.experiments.search.space import DEFAULT_OVER, make_search_space, parse_over_flags
     from descend.report.text.search import format_search
     from descend.report.text.trial_progress import PREPARING

@@ -55,7 +55,7 @@ from descend.diagnosis.verdict import Verdict, decide_without_trials
 from descend.errors import ConfigError, RunFolderError
 from descend.machine import contention_factor
 from descend.runs.atomic_write import write_file_atomic
-from descend.runs.run_folder import DIAGNOSIS
+from descend.runs.run_files import DIAGNOSIS
 from descend.training.process_settings import limit_threads_to_idle_cores
 from descend.units import format_duration
 

@@ -11,7 +11,7 @@ from descend.config_sources import drop_implied_schedule
 from descend.diagnosis.result import Diagnosis, Finding
 from descend.errors import RunFolderError
 from descend.guard import decode_json, read_regular
-from descend.runs.run_folder import DIAGNOSIS, read_info
+from descend.runs.run_files import DIAGNOSIS, read_info
 from descend.units import quoted
 
 NOT_INHERITED = (

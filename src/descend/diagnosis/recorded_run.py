@@ -24,16 +24,9 @@ from descend.data.tokenizer import load_tokenizer
 from descend.errors import DescendError, RunFolderError
 from descend.machine import Execution
 from descend.model.shape import ModelShape, shape_from_run_config
+from descend.runs.event_log import event_problems, read_events
 from descend.runs.events import Epoch, Rollback, Step, TrainingStopped, WeightUpdateStats
-from descend.runs.run_folder import (
-    TOKENIZER,
-    RunMetadata,
-    event_problems,
-    is_finished,
-    latest_checkpoint,
-    read_events,
-    read_info,
-)
+from descend.runs.run_files import TOKENIZER, RunMetadata, is_finished, latest_checkpoint, read_info
 from descend.runs.suggestions import suggest_fix
 from descend.training.recipe import count_total_steps
 from descend.training.rollback import MIN_SPIKE_NATS, SPIKE_PATIENCE_STEPS

@@ -11,7 +11,7 @@ from descend.config_sources import with_changes
 from descend.data.token_store import prepare_documents, prepare_tokens
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.recorded_run import RecordedRun
-from descend.runs.run_folder import TOKENIZER
+from descend.runs.run_files import TOKENIZER
 from descend.training.recipe import WARMUP_FRACTION
 from descend.training.training_run import load_or_train_tokenizer
 from descend.trials.paired_stats import MIN_EFFECT_NATS, MIN_RELATIVE_EFFECT

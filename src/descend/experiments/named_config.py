@@ -11,7 +11,7 @@ from descend.config_sources import resolve_config
 from descend.data.builtin_corpora import BUILTIN_CORPORA as EMBEDDED_CORPORA
 from descend.data.cache_dir import check_path
 from descend.errors import ConfigError, RunFolderError
-from descend.runs.run_folder import is_run_folder, read_info
+from descend.runs.run_files import is_run_folder, read_info
 from descend.runs.run_list import find_run
 
 KEYS_WITHOUT_EFFECT_ON_LOSS = (

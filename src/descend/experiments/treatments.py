@@ -26,7 +26,7 @@ from descend.errors import DescendError
 from descend.experiments.improvement import TreatmentTrial
 from descend.model.shape import shape_from_run_config
 from descend.planner.step_time import StepTimeModel, StepWorkload
-from descend.trials.executor import run_trial
+from descend.trials.cached_trial import run_trial
 from descend.trials.paired_stats import paired_interval
 from descend.trials.trial_spec import EvalPoint, TrialResult, make_trial_spec
 

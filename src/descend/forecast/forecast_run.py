@@ -24,8 +24,9 @@ from descend.forecast.curve_prior import (
 from descend.forecast.trajectory import LossSpans, Trajectory, make_trajectory, observe
 from descend.model.cost import parameter_count
 from descend.model.shape import shape_from_run_config
+from descend.runs.event_log import read_events
 from descend.runs.events import Epoch, Step, TrainingStopped
-from descend.runs.run_folder import RunMetadata, is_finished, read_events, read_info
+from descend.runs.run_files import RunMetadata, is_finished, read_info
 from descend.runs.suggestions import lacks_model, retrain_command, suggest_fix
 from descend.training.recipe import choose_warmup, count_total_steps
 from descend.training.training_run import inherited_config

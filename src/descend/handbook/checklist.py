@@ -31,8 +31,9 @@ from descend.handbook.run_notes.wording import (
     format_percent,
     format_significant,
 )
+from descend.runs.event_log import read_events
 from descend.runs.events import Epoch
-from descend.runs.run_folder import read_events, read_info
+from descend.runs.run_files import read_info
 from descend.runs.suggestions import has_diverged, suggest_fix
 from descend.units import format_duration, quoted
 

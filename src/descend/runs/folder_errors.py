@@ -23,11 +23,7 @@ def not_a_run_error(folder: Path, lacking: str, *, model: bool) -> RunFolderErro
     if not folder.exists():
         return RunFolderError(str(folder), "no such folder", RUN_EXPECTED, "check the path")
     actual = f"no {lacking}"
-    if (folder / RUN_FILE).exists():
-        from descend.runs.suggestions import suggest_fix  # which reads folders by that module
-
-        todo = f"it came to no end of an epoch: {suggest_fix(folder)}"
-    elif model:
+    if model:
         actual += " beside the model"
         todo = (
             "name a run: of a model from elsewhere it is not known how it was trained, and it can "

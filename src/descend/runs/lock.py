@@ -19,7 +19,7 @@ from descend.runs.atomic_write import (
     make_folder,
     recover_partial_writes,
 )
-from descend.runs.run_folder import CHECKPOINTS, OWN_FILES
+from descend.runs.run_files import CHECKPOINTS, OWN_FILES
 
 
 @dataclass(frozen=True)

@@ -26,14 +26,8 @@ from descend.errors import RunFolderError, TokenizerError
 from descend.guard import decode_json, read_regular
 from descend.machine import resolve_device
 from descend.runs.atomic_write import MANIFEST_FILE, disk_error, sync_folder, write_file_atomic
-from descend.runs.run_folder import (
-    MODEL_FILES,
-    TOKENIZER,
-    WEIGHTS,
-    RunMetadata,
-    RunSummary,
-    check_model_folder,
-)
+from descend.runs.run_files import MODEL_FILES, TOKENIZER, WEIGHTS, RunMetadata, RunSummary
+from descend.runs.run_folder import check_model_folder
 
 if TYPE_CHECKING:
     from descend.model.shape import ModelShape

@@ -10,15 +10,15 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from descend.runs.event_log import read_events
 from descend.runs.events import TrainingStarted, TrainingStopped
-from descend.runs.run_folder import (
+from descend.runs.run_files import (
     MODEL_FILES,
     TOKENIZER,
     has_summary,
     is_finished,
     is_run_folder,
     latest_checkpoint,
-    read_events,
     read_info,
 )
 

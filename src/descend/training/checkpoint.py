@@ -15,7 +15,7 @@ from torch import Tensor
 from descend.errors import RunFolderError
 from descend.guard import decode_json, read_regular
 from descend.runs.atomic_write import remove_folder, write_folder_atomic
-from descend.runs.run_folder import checkpoint_folder, checkpoints
+from descend.runs.run_files import checkpoint_folder, checkpoints
 from descend.training.state_snapshot import restore_snapshot, snapshot_view
 from descend.training.train_state import BestWeights, Snapshot, StateScalars, TrainState
 

@@ -7,17 +7,14 @@ has not learned little: its training failed.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from descend.config import RunConfig
 from descend.errors import DivergedError
 from descend.runs.suggestions import DEFAULT_RATE, FAR_ABOVE
 from descend.training.nonfinite import NONFINITE_FIX
 from descend.training.rollback import MIN_SPIKE_NATS, SPIKE_PATIENCE_STEPS
+from descend.training.train_plan import TrainPlan
 from descend.training.train_state import TrainState, last_step
-
-if TYPE_CHECKING:
-    from descend.training.loop import TrainPlan
 
 CONTINUED = 2.0
 """Times the loss of guessing that a model may begin with on a text unlike its own, where a trained

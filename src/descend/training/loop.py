@@ -8,29 +8,22 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from descend.config import RunConfig
-from descend.data.batches import BatchSampler
 from descend.errors import DivergedError
-from descend.machine import Execution
 from descend.metrics.evaluation import Evaluation
 from descend.metrics.weight_updates import RECORD_EVERY_STEPS, WeightUpdateRecorder
 from descend.model.transformer import Transformer
 from descend.runs.events import Epoch, Rollback, Step, WeightUpdateStats
-from descend.training.execution.cuda_graphs import LossFn
 from descend.training.execution.precision import autocast_precision
 from descend.training.explosion import describe_explosion, has_exploded, note_explosion
-from descend.training.loss import make_loss_fn
 from descend.training.nonfinite import check_numbers, find_first_nonfinite, nonfinite_loss_error
 from descend.training.optimizers import clip_grad_norm, set_learning_rate
 from descend.training.rollback import check_for_loss_spike, effective_gradient_clip, roll_back
-from descend.training.time_limit import TimeLimit
+from descend.training.train_plan import TrainPlan
 from descend.training.train_state import (
     BestWeights,
     EpochAccumulator,
@@ -41,30 +34,6 @@ from descend.training.train_state import (
 
 MAX_SKIPPED_STEPS = 50
 """float16 steps in a row that may overflow while the loss scale is searched; each halves it."""
-
-
-@dataclass(frozen=True)
-class TrainPlan:
-    """What a run follows: fixed before the first step, the same after a resume."""
-
-    config: RunConfig
-    execution: Execution
-    batches: BatchSampler
-    epochs: int
-    total_steps: int
-    """Steps of the whole run: `batches.steps(epochs)`, or fewer where a budget ends it sooner."""
-    learning_rate: Callable[[int], float]
-    evaluate: Callable[[Transformer], Evaluation] | None
-    """Judges the model at the end of an epoch; None: epochs pass without judgment or record."""
-    diverged_above: float = math.inf
-    """Loss (nats per token) above which numbers have exploded, though they are finite."""
-    time_limit: TimeLimit | None = None
-    """Ends the run sooner, with its schedule; the steps are then at most so many."""
-
-    @cached_property
-    def loss_fn(self) -> LossFn:
-        """Loss and hits of a batch; what is recorded for a GPU lives as long as the course."""
-        return make_loss_fn(self.execution)
 
 
 StepEvents = tuple[Step | WeightUpdateStats | Epoch | Rollback, ...]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from descend.runs.events import Epoch, Overfitting
-from descend.training.loop import TrainPlan
+from descend.training.train_plan import TrainPlan
 from descend.training.train_state import Decay, RecentLosses, TrainState, load_weights
 
 RISE = 0.02

@@ -10,7 +10,7 @@ from descend.data.token_store import TokenStore
 from descend.errors import CorpusError, RunFolderError
 from descend.machine import Execution, cpu_name
 from descend.runs.lock import lock_run_folder
-from descend.runs.run_folder import (
+from descend.runs.run_files import (
     TOKENIZER,
     RunMetadata,
     damaged_checkpoint_files,

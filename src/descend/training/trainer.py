@@ -17,7 +17,7 @@ import torch
 from descend.config import make_config
 from descend.errors import DescendError, DivergedError, RunLockedError
 from descend.runs.atomic_write import write_file_atomic
-from descend.runs.event_log import EVENTS
+from descend.runs.event_log import EVENTS, EventLog
 from descend.runs.events import (
     CheckpointSaved,
     Epoch,
@@ -30,11 +30,10 @@ from descend.runs.events import (
 )
 from descend.runs.lock import LockedRunFolder, lock_run_folder
 from descend.runs.model_files import save_model
-from descend.runs.run_folder import (
+from descend.runs.run_files import (
     CHECKPOINTS,
     TOKENIZER,
     WEIGHTS,
-    EventLog,
     RunMetadata,
     RunSummary,
     has_summary,

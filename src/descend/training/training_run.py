@@ -32,17 +32,17 @@ from descend.metrics.evaluation import Evaluation, evaluate
 from descend.model.initialization import initialize
 from descend.model.shape import ModelShape, shape_from_run_config
 from descend.model.transformer import Transformer
+from descend.runs.event_log import read_events
 from descend.runs.events import Epoch, Overfitting, Rollback, Step
 from descend.runs.model_files import load_model
-from descend.runs.run_folder import (
+from descend.runs.run_files import (
     TOKENIZER,
     RunMetadata,
     is_finished,
-    read_events,
     read_info,
-    read_summary,
     relative_working_dir,
 )
+from descend.runs.run_folder import read_summary
 from descend.runs.suggestions import has_diverged, lacks_model, suggest_fix
 from descend.training.checkpoint import load_checkpoint
 from descend.training.choices import describe_choices
@@ -50,7 +50,6 @@ from descend.training.execution.autotune import TuningResult, autotune_execution
 from descend.training.execution.backends import resolve_training_device
 from descend.training.execution.precision import autocast_precision, make_grad_scaler
 from descend.training.explosion import loss_of_explosion
-from descend.training.loop import TrainPlan
 from descend.training.loss import can_compile, prefetch_compiler_info
 from descend.training.lr_schedule import make_lr_schedule
 from descend.training.memory import (
@@ -71,6 +70,7 @@ from descend.training.recipe import (
 from descend.training.resumption import check_tokens, choose_checkpoint, list_differences
 from descend.training.self_check import run_self_check
 from descend.training.time_limit import make_time_limit, seconds_left
+from descend.training.train_plan import TrainPlan
 from descend.training.train_state import TrainState
 from descend.units import quoted
 from descend.version import __version__

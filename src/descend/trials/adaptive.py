@@ -14,7 +14,7 @@ from typing import Protocol
 import msgspec
 
 from descend.errors import DescendError
-from descend.trials.executor import run_trial
+from descend.trials.cached_trial import run_trial
 from descend.trials.trial_spec import EvalPoint, TrialResult, TrialSpec
 from descend.trials.worker_pool import (
     ADAPTIVE,

@@ -7,21 +7,18 @@ soon as it is there, so a series that was stopped is taken up by asking for it a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from descend.data.cache_dir import cache_dir
 from descend.machine import available_cores, resolve_device
-from descend.runs.atomic_write import write_file_atomic
+from descend.trials.cached_trial import cache_result, load_cached_result, run_trial
 from descend.trials.ray_executor import cluster_slots, ray_address, run_on_ray
 from descend.trials.trial_spec import TrialResult, TrialSpec
 
 if TYPE_CHECKING:
-    from descend.trials.trial import EvalCallback, FractionCallback
+    pass
 
 
 class TrialProgress(msgspec.Struct, frozen=True):
@@ -91,37 +88,6 @@ def run_trials(
     return [results_by_key[key] for key in keys]
 
 
-def run_trial(
-    spec: TrialSpec,
-    on_evaluation: EvalCallback | None = None,
-    on_fraction: FractionCallback | None = None,
-) -> TrialResult:
-    """The outcome of `arm`: from the cache, or trained in this process and kept there.
-
-    `moved` is told how far it is, and `seen` may end it early (`trials.trial`); what came of it is
-    then kept as what it is, the outcome of an arm that stops there.
-    """
-    from descend.trials.trial import ignore_progress, never_stop, train_trial
-
-    result = load_cached_result(spec.key)
-    if result is None:
-        result = train_trial(spec, on_evaluation or never_stop, on_fraction or ignore_progress)
-        cache_result(result)
-    return result
-
-
-def cache_result(result: TrialResult) -> None:
-    """Put `outcome` into the cache."""
-    write_file_atomic(_file(result.key), msgspec.json.encode(result))
-
-
-def load_cached_result(key: str) -> TrialResult | None:
-    """The outcome kept under `key`; None if there is none, or none that can be read."""
-    with suppress(OSError, msgspec.DecodeError):
-        return msgspec.json.decode(_file(key).read_bytes(), type=TrialResult)
-    return None
-
-
 def worker_count(arms: Sequence[TrialSpec], requested: int | None = None) -> int:
     """How many of `arms` `run_arms` trains at a time: as many as there is room for, unless asked;
     on a cluster by the room that it has in all."""
@@ -146,7 +112,3 @@ def _devices(arms: Sequence[TrialSpec]) -> set[str]:
 def workers_for_devices(devices: set[str]) -> int:
     """Processes that train side by side on `devices`, as configurations name them."""
     return available_cores() if {resolve_device(device) for device in devices} <= {"cpu"} else 1
-
-
-def _file(key: str) -> Path:
-    return cache_dir() / "trials" / f"{key}.json"

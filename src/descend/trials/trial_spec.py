@@ -17,7 +17,7 @@ from descend.config import NON_SEMANTIC_KEYS, RunConfig
 from descend.data.corpus import resolve_corpus
 from descend.errors import ConfigError
 from descend.machine import resolve_device
-from descend.runs.run_folder import WEIGHTS
+from descend.runs.run_files import WEIGHTS
 
 # Raised whenever a trial of the same arm would come out otherwise, so that old ones are not met.
 # Since 5, seconds on a processor are those at work; before, they told how busy the machine was.

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import msgspec
 
 from descend.errors import DescendError
-from descend.trials.executor import run_trial
+from descend.trials.cached_trial import run_trial
 from descend.trials.trial_spec import EvalPoint, TrialSpec
 from descend.trials.worker_pool import ADAPTIVE, READY, STOP, RemoteError, WorkerMessage
 

@@ -23,7 +23,7 @@ from descend.report.html.run_report import run_report
 from descend.report.html.sections.config import repeat_command
 from descend.report.html.unfinished_run_report import loss_word
 from descend.report.html.write import write_report
-from descend.runs.run_folder import REPORT, read_info
+from descend.runs.run_files import REPORT, read_info
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from descend.report.text.run_summary import (
     what_it_means,
 )
 from descend.runs.events import Epoch, Overfitting, Sample
-from descend.runs.run_folder import RunSummary
+from descend.runs.run_files import RunSummary
 from descend.units import format_bytes, format_duration, format_percentage_points
 
 

@@ -15,7 +15,7 @@ from descend.data.batches import BatchSampler
 from descend.errors import ConfigError
 from descend.machine import Execution
 from descend.model.shape import shape_from_run_config
-from descend.runs.run_folder import read_info
+from descend.runs.run_files import read_info
 from descend.training.execution.autotune import TuningResult, autotune_execution
 from descend.training.execution.backends import describe_execution
 from descend.training.loss import can_compile

@@ -9,7 +9,8 @@ import msgspec
 
 from descend.config import NON_SEMANTIC_KEYS
 from descend.errors import ConfigError, RunFolderError
-from descend.runs.run_folder import RunMetadata, has_summary, read_info, read_summary
+from descend.runs.run_files import RunMetadata, has_summary, read_info
+from descend.runs.run_folder import read_summary
 from descend.runs.suggestions import suggest_fix
 
 MIN_GAIN_BITS = 0.01

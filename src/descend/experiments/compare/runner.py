@@ -137,8 +137,8 @@ def run_comparison_trials(
 
 def _budget_of(arm: ComparisonArm, match: BudgetUnit) -> float:
     """What the first arm needs for its own epochs."""
+    from descend.trials.prepared_trial import prepare_trial
     from descend.trials.timing.cost_estimate import measure_step_time
-    from descend.trials.trial import prepare_trial
 
     spec = make_trial_spec(arm.config)
     ready = prepare_trial(spec)

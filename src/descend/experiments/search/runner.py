@@ -7,9 +7,9 @@ was chosen. So the best one and the base are trained again with seeds that had n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,6 @@ from descend.experiments.compare.arms import ComparisonArm
 from descend.experiments.compare.runner import (
     BudgetUnit,
     ComparisonPlan,
-    check_budget,
-    make_arm_spec,
     plan_comparison,
     run_comparison_trials,
 )
@@ -34,14 +32,14 @@ from descend.experiments.search.search_loop import (
     ignore_progress,
     run_search_loop,
 )
+from descend.experiments.search.search_plan import SearchBudget, SearchPlan
 from descend.experiments.search.space import Param, complete_config, count_configs
 from descend.experiments.summary_text import few_trials_warning, summarize_search
 from descend.runs.run_folder import ensure_writable
 from descend.trials.executor import TrialCallback as ToldOfRun
 from descend.trials.executor import ignore_progress as silent_of_runs
 from descend.trials.executor import workers_for_devices
-from descend.trials.timing.startup import worker_startup_seconds
-from descend.trials.trial_spec import SEARCH_EVALUATION_TOKENS, TrialSpec, make_trial_spec
+from descend.trials.trial_spec import TrialSpec, make_trial_spec
 from descend.units import format_duration
 
 MIN_RUNS = 24
@@ -54,82 +52,6 @@ MIN_STEPS = 20
 
 MIN_TRIALS = 2
 """Trials that must fit in beside the confirmation: the base and another."""
-
-
-@dataclass(frozen=True)
-class SearchBudget:
-    """How long is searched, what is equal for all trials, and what is made of them."""
-
-    minutes: float
-    budget_unit: BudgetUnit = "seconds"
-    budget: float | None = None
-    """Of what `match` says, for each trial; None: what `LEAST_RUNS` of them leave it, or what the
-    study began with."""
-    seeds: int = 3
-    """Pairs of the confirmation."""
-    evaluation_tokens: int = SEARCH_EVALUATION_TOKENS
-    workers: int | None = None
-    """Trials at a time; None: one a core."""
-
-    def check(self, space: list[Param]) -> None:
-        """`ConfigError` for what cannot be, whatever the text."""
-        check_budget(self.budget, self.budget_unit)
-        if not 0 < self.minutes < float("inf"):
-            raise ConfigError("minutes", f"{self.minutes:g}", "a number above 0", "give some time")
-        for span in space:
-            if span.key in ("epoch", "max_steps") and self.budget_unit != "epoch":
-                raise ConfigError("over", f"{span.key} with an equal number of {self.budget_unit}",
-                                  "a budget that epochs decide", "add --match epoch")  # fmt: skip
-
-
-@dataclass(frozen=True)
-class SearchPlan:
-    """What is searched, and what each trial costs here."""
-
-    base: RunConfig
-    space: list[Param]
-    terms: SearchBudget
-    budget: float | None
-    """As it was settled; None where epochs decide."""
-    workers: int
-    file: Path
-    search_key: SearchKey
-    trial_seconds: float = 0.0
-    """Seconds that one whole run of the base takes, its judgments with it."""
-    training_seconds: float = 0.0
-    """Seconds of training in it."""
-
-    @property
-    def confirmation_seconds(self) -> float:
-        """Seconds that the confirmation will take."""
-        return -(-2 * self.terms.seeds // self.workers) * self.trial_seconds
-
-    @property
-    def starting(self) -> float:
-        """Seconds until the workers can train; those of the confirmation are started anew."""
-        return worker_startup_seconds() if self.workers > 1 else 0.0
-
-    @property
-    def for_runs(self) -> float:
-        """Seconds in which something is trained."""
-        return self.seconds - 2 * self.starting
-
-    @property
-    def seconds(self) -> float:
-        """For all of it."""
-        return 60 * self.terms.minutes
-
-    def make_spec(self, values: Mapping[str, Any]) -> TrialSpec:
-        """The trial of `values`; `ConfigError` where they do not fit."""
-        one = ComparisonArm("a trial", complete_config(self.base, values), tuple(values))
-        return make_arm_spec(
-            one,
-            self.base.seed,
-            match=self.terms.budget_unit,
-            budget=self.budget,
-            points=studies.EVALUATIONS_PER_TRIAL,
-            evaluation_tokens=self.terms.evaluation_tokens,
-        )
 
 
 def plan_search(
@@ -170,12 +92,12 @@ def _folder_of(question: SearchKey) -> Path:
 
 def _costed(plan: SearchPlan, begun: bool) -> SearchPlan:
     """`plan` with a budget, and with what a run of the base costs."""
+    from descend.trials.prepared_trial import prepare_trial
     from descend.trials.timing.cost_estimate import (
         evaluation_seconds,
         measure_step_time,
         training_seconds,
     )
-    from descend.trials.trial import prepare_trial
 
     spec = make_trial_spec(plan.base, evaluation_tokens=plan.terms.evaluation_tokens)
     ready, speed = prepare_trial(spec), measure_step_time(spec)

@@ -15,7 +15,7 @@ from descend.experiments.search.result import SearchTrial
 from descend.experiments.search.space import count_configs
 from descend.runs.lock import lock_run_folder
 from descend.trials.adaptive import run_adaptive_trials
-from descend.trials.executor import load_cached_result
+from descend.trials.cached_trial import load_cached_result
 from descend.trials.timing.cost_estimate import estimate_trial_seconds
 from descend.trials.trial_spec import EvalPoint, TrialResult, TrialSpec
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import Trial
 
-    from descend.experiments.search.runner import SearchPlan
+    from descend.experiments.search.search_plan import SearchPlan
 
 MAX_IDLE = 20
 """Configurations in a row that cannot be tried or were tried before: then there is nothing new."""

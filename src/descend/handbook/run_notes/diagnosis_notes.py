@@ -8,7 +8,7 @@ from descend.diagnosis.effect_text import describe_effect
 from descend.diagnosis.recommended_config import load_diagnosis
 from descend.diagnosis.result import Diagnosis, PairedTrial
 from descend.handbook.run_notes.wording import format_measurement
-from descend.runs.run_folder import DIAGNOSIS
+from descend.runs.run_files import DIAGNOSIS
 from descend.units import quoted
 
 

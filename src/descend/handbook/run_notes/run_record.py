@@ -9,8 +9,10 @@ from pathlib import Path
 
 from descend.config import RunConfig, make_config
 from descend.errors import RunFolderError
+from descend.runs.event_log import read_events
 from descend.runs.events import Epoch, Event, Step, WeightUpdateStats
-from descend.runs.run_folder import RunMetadata, RunSummary, read_events, read_info, read_summary
+from descend.runs.run_files import RunMetadata, RunSummary, read_info
+from descend.runs.run_folder import read_summary
 from descend.runs.suggestions import suggest_fix
 
 

@@ -18,7 +18,7 @@ from descend.handbook.run_notes.run_record import RunRecord
 from descend.metrics.loss_breakdown import TokenLosses, token_losses
 from descend.model.transformer import Transformer
 from descend.runs.model_files import load_model
-from descend.runs.run_folder import TOKENIZER
+from descend.runs.run_files import TOKENIZER
 
 MAX_TOKENS = 2**15
 """Held-out tokens that are looked at one by one: some seconds of a small model, and a standard

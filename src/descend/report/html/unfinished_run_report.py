@@ -21,8 +21,9 @@ from descend.report.html.page import (
 from descend.report.html.sections.config import config_section, repeat_section
 from descend.report.html.sections.diagnosis import diagnosis_section
 from descend.report.text.diagnosis import headline
+from descend.runs.event_log import read_events
 from descend.runs.events import Epoch, Event, Step, TrainingStopped
-from descend.runs.run_folder import RunMetadata, read_events, read_info
+from descend.runs.run_files import RunMetadata, read_info
 from descend.runs.suggestions import suggest_fix
 
 LAST = 12

@@ -20,7 +20,8 @@ from descend.report.html.run_report import run_report
 from descend.report.html.search_report import search_report
 from descend.report.html.unfinished_run_report import has_no_finished_epoch, unfinished_run_report
 from descend.runs.atomic_write import write_file_atomic
-from descend.runs.run_folder import REPORT, is_run_folder, read_events
+from descend.runs.event_log import read_events
+from descend.runs.run_files import REPORT, is_run_folder
 
 EXPERIMENTS = (COMPARISON_FILE, ATTRIBUTION_FILE, SEARCH_FILE)
 """Files that may be named instead of their folder."""

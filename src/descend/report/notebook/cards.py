@@ -24,7 +24,7 @@ from descend.report.text.experiments import describe_method, describe_pairs, see
 from descend.report.text.run_summary import assess_run
 from descend.report.text.search import MAX_LISTED_TRIALS, NUMBERS, search_row
 from descend.runs.events import Epoch
-from descend.runs.run_folder import RunSummary
+from descend.runs.run_files import RunSummary
 from descend.units import format_bytes, format_duration, format_percentage_points, quoted
 
 MAX_EPOCHS = 8

@@ -8,7 +8,7 @@ from descend.planner.corpus_profile import COUNTED_BYTES
 from descend.planner.machine_benchmark import MachineBenchmark
 from descend.planner.make_plan import CorpusPlan
 from descend.planner.plan import TrainingPlan
-from descend.runs.run_folder import RunSummary
+from descend.runs.run_files import RunSummary
 from descend.units import format_bytes, format_duration
 
 

@@ -9,7 +9,7 @@ from descend.data.corpus_stats import CorpusStats
 from descend.handbook.checklist import Checklist
 from descend.handbook.run_notes.wording import generate_command
 from descend.runs.events import Epoch, Overfitting, Rollback, Sample, Step
-from descend.runs.run_folder import RunSummary
+from descend.runs.run_files import RunSummary
 from descend.units import format_bytes, format_count, format_duration, format_epochs, quoted
 
 MIN_LOSS_DIFFERENCE_NATS = 0.02

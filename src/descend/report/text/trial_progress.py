@@ -11,19 +11,15 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from descend.experiments.search.runner import MIN_TRIALS, SearchPlan
+from descend.experiments.search.runner import MIN_TRIALS
 from descend.experiments.search.search_loop import TrialEnded, TrialsRunning
+from descend.experiments.search.search_plan import SearchPlan
 from descend.experiments.summary_text import value_word
 from descend.machine import contention_factor
 from descend.report.notebook.live_progress import display_cell, update_cell
 from descend.report.text.live_progress import print_line
-from descend.trials.executor import (
-    TrialCallback,
-    TrialProgress,
-    ignore_progress,
-    load_cached_result,
-    worker_count,
-)
+from descend.trials.cached_trial import load_cached_result
+from descend.trials.executor import TrialCallback, TrialProgress, ignore_progress, worker_count
 from descend.trials.ray_executor import ray_address
 from descend.trials.timing.cost_estimate import estimate_trial_seconds
 from descend.trials.timing.startup import worker_startup_seconds

@@ -35,7 +35,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from descend.training.loop import TrainPlan, get_batch
+from descend.training.loop import get_batch
 from descend.training.self_check.batch_order import (
     check_batch_order,
     check_lr_schedule,
@@ -44,6 +44,7 @@ from descend.training.self_check.batch_order import (
 from descend.training.self_check.dry_run import dry_run
 from descend.training.self_check.network import check_network
 from descend.training.self_check.weights import check_weights
+from descend.training.train_plan import TrainPlan
 from descend.training.train_state import TrainState
 
 

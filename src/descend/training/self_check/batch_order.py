@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from descend.data.batches import BatchSampler
 from descend.model.transformer import Transformer
-from descend.training.loop import TrainPlan
 from descend.training.self_check.failure import self_check_error
+from descend.training.train_plan import TrainPlan
 
 MAX_TOKENS = 2**20
 """Of a longer text so much: the order of any length is drawn in the same way."""

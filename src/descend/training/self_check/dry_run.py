@@ -28,12 +28,13 @@ from descend.model.initialization import initialize
 from descend.model.transformer import Transformer
 from descend.runs.events import Step
 from descend.training.execution.precision import autocast_precision
-from descend.training.loop import TrainPlan, train_step
+from descend.training.loop import train_step
 from descend.training.optimizers import make_optimizers
 from descend.training.self_check.attention import check_attention, check_positions
 from descend.training.self_check.failure import self_check_error
 from descend.training.self_check.network import check_network
 from descend.training.state_snapshot import copy_snapshot, restore_snapshot
+from descend.training.train_plan import TrainPlan
 from descend.training.train_state import TrainState
 
 VOCABULARY, LENGTH, ROWS, PARTS = 61, 8, 3, 2

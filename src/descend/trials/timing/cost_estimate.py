@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from descend.model.cost import forward_flops_per_token, training_flops_per_token
-from descend.trials.executor import load_cached_result
+from descend.trials.cached_trial import load_cached_result
 from descend.trials.timing.step_timing import StepTime, get_step_time
 from descend.trials.trial_spec import TrialSpec
 
 if TYPE_CHECKING:
-    from descend.trials.trial import PreparedTrial
+    from descend.trials.prepared_trial import PreparedTrial
 
 
 def estimate_trial_seconds(arms: Sequence[TrialSpec]) -> dict[str, float]:
@@ -20,7 +20,7 @@ def estimate_trial_seconds(arms: Sequence[TrialSpec]) -> dict[str, float]:
     The text is prepared for it. A step of the lightest and of the heaviest network is timed, once
     and for all; what lies between costs in proportion to its floating-point operations.
     """
-    from descend.trials.trial import prepare_trial
+    from descend.trials.prepared_trial import prepare_trial
 
     missing = {key: spec for spec in arms if load_cached_result(key := spec.key) is None}
     if not missing:
@@ -41,7 +41,7 @@ def estimate_trial_seconds(arms: Sequence[TrialSpec]) -> dict[str, float]:
 
 def measure_step_time(spec: TrialSpec) -> StepTime:
     """Time a step of the network of `arm`; remembered for its shape and batch."""
-    from descend.trials.trial import prepare_trial
+    from descend.trials.prepared_trial import prepare_trial
 
     return get_step_time(prepare_trial(spec))
 

@@ -22,7 +22,7 @@ from descend.machine import RETUNE_AFTER_SECONDS, Execution, available_cores, co
 from descend.runs.atomic_write import write_file_atomic
 
 if TYPE_CHECKING:
-    from descend.trials.trial import PreparedTrial
+    from descend.trials.prepared_trial import PreparedTrial
 
 _FORMAT = 2
 

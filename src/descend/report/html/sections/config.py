@@ -13,7 +13,7 @@ from descend.handbook.run_notes.wording import generate_command
 from descend.handbook.setting_facts import format_setting, format_value
 from descend.report.html.page import Command, Paragraph, ReportTable, Section, TableColumn
 from descend.runs.events import Sample
-from descend.runs.run_folder import RunMetadata
+from descend.runs.run_files import RunMetadata
 from descend.units import quoted
 
 _MACHINE = ("device", "precision", "attention", "compiled", "threads", "torch", "processor")

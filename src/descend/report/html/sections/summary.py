@@ -73,7 +73,9 @@ def _millions(count: int) -> str:
 
 def ngram_baselines_section(run: RunRecord) -> Section:
     """The model among those that only count."""
-    baselines = {k: float(v) for k, v in run.info.corpus["ngram_baselines"].items() if k in BASELINE_NAMES}
+    baselines = {
+        k: float(v) for k, v in run.info.corpus["ngram_baselines"].items() if k in BASELINE_NAMES
+    }
     steps = [(BASELINE_NAMES[k], v) for k, v in baselines.items()] + [
         ("this model", run.summary.validation_loss)
     ]

@@ -1,0 +1,257 @@
+"""The run folder as files: names, reading, and clear words for what is missing.
+
+config.json model.safetensors tokenizer.json tokenizer_config.json generation_config.json
+README.md                 the model, as `transformers` loads it
+run.json                  what was asked, what followed from it, where it ran
+events.jsonl              what happened, append-only
+summary.json              the outcome so far, rewritten once an epoch
+checkpoints/step_<n>/     all that a resume needs
+diagnosis.json            why it does not learn better, once that was asked
+report.html               the report, once that was written
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from descend.artifacts import RUN_FILE
+from descend.errors import RunFolderError
+from descend.guard import decode_json, read_regular
+from descend.runs.atomic_write import (
+    MANIFEST_FILE,
+    check_real_folder,
+    damaged_files,
+    verify_folder,
+    write_file_atomic,
+)
+from descend.runs.checksums import check_seal, seal_json
+from descend.runs.event_log import EVENTS
+from descend.runs.events import Epoch, Overfitting, Rollback, Sample
+from descend.runs.folder_errors import not_a_run_error
+
+WEIGHTS = "model.safetensors"
+
+
+TOKENIZER = "tokenizer.json"
+
+
+DIAGNOSIS = "diagnosis.json"
+
+
+REPORT = "report.html"
+
+
+_SUMMARY = "summary.json"
+
+
+MODEL_FILES = {
+    "config.json": "the shape of the model",
+    WEIGHTS: "the weights",
+    TOKENIZER: "the tokenizer",
+}
+
+
+CHECKPOINTS = "checkpoints"
+
+
+OWN_FILES = frozenset({
+    *MODEL_FILES, RUN_FILE, EVENTS, _SUMMARY, MANIFEST_FILE, "generation_config.json",
+    "tokenizer_config.json", "README.md",
+})  # fmt: skip
+"""What the run alone writes; a diagnosis and a report come from other processes too."""
+
+
+_PATHS = ("corpus_dir", "vocab_path")
+
+
+RecordT = TypeVar("RecordT")
+
+
+_CHECKPOINT = re.compile(r"step_(\d+)")
+
+
+class RunMetadata(msgspec.Struct, frozen=True):
+    """run.json: everything that made the run, as plain data."""
+
+    version: str
+    saved_at: str
+    preset: str
+    requested_config: dict[str, Any]
+    """The RunConfig as asked for, before anything left open was chosen."""
+    resolved_config: dict[str, Any]
+    """RunConfig with every open key chosen, and what followed: steps, parameters, …"""
+    execution: dict[str, Any]
+    corpus: dict[str, Any]
+    hardware: dict[str, Any]
+    parent: str | None = None
+    """Folder of the model that this run continued."""
+    parent_loss: float | None = None
+    """Validation loss of that model, where it was judged on the same held-out text."""
+    working_dir: str | None = None
+    """Where the run was begun, as seen from its folder: what the paths in `config`, `resolved`
+    and `parent` are relative to."""
+
+
+class RunSummary(msgspec.Struct, frozen=True):
+    """summary.json and `train --json`: the outcome in one object."""
+
+    model_dir: str
+    parameters: int
+    seconds: float
+    tokens_per_second: float
+    epochs: list[Epoch]
+    best_epoch: int
+    validation_loss: float
+    validation_accuracy: float
+    bits_per_byte: float
+    ngram_baselines: dict[str, float]
+    finished: bool
+    samples: list[Sample]
+    """What the kept model writes after prompts from held-out text; empty before the end."""
+    rollbacks: list[Rollback] = []
+    """Each time that the numbers ran away and training went back."""
+    continued: bool = False
+    """Whether it trained a finished model further."""
+    parent_validation_loss: float | None = None
+    """Validation loss of that model, where it was judged on the same held-out text."""
+    overfitting: Overfitting | None = None
+    """When and by how much the validation loss rose while the run trained on, if it did."""
+    num_epochs: float | None = None
+    """How often it read its text so far; the last of `epochs` may be a part of one."""
+
+
+def write_info(folder: Path, info: RunMetadata) -> None:
+    """Write run.json."""
+    write_file_atomic(folder / RUN_FILE, seal_json(msgspec.json.encode(info)))
+
+
+def read_info(folder: Path) -> RunMetadata:
+    """Read run.json; `RunFolderError` if it is missing or damaged.
+
+    Text, vocabulary and parent are named by paths that hold in the current folder, even if the
+    run was begun in another.
+    """
+    info = _read(folder / RUN_FILE, RunMetadata)
+    if info.working_dir is None:
+        return info
+    base = Path(os.path.normpath(folder.resolve() / info.working_dir))
+    if base == Path.cwd():
+        return info
+
+    def relocate_paths(values: dict[str, Any]) -> dict[str, Any]:
+        return values | {key: _from_here(base, values.get(key)) for key in _PATHS}
+
+    return msgspec.structs.replace(
+        info,
+        requested_config=relocate_paths(info.requested_config),
+        resolved_config=relocate_paths(info.resolved_config),
+        parent=_from_here(base, info.parent),
+    )
+
+
+def relative_working_dir(folder: Path) -> str | None:
+    """The current folder as `folder` sees it; None on another drive."""
+    try:
+        return os.path.relpath(Path.cwd(), folder.resolve())
+    except ValueError:
+        return None
+
+
+def _from_here(base: Path, path: str | None) -> str | None:
+    """`path`, relative to `base`, as it is written here; as it is if nothing is there."""
+    if path is None or Path(path).expanduser().is_absolute() or not (base / path).exists():
+        return path
+    return os.path.relpath(base / path)
+
+
+def write_summary(folder: Path, summary: RunSummary) -> None:
+    """Write summary.json."""
+    write_file_atomic(folder / _SUMMARY, seal_json(msgspec.json.encode(summary)))
+
+
+def load_summary(folder: Path) -> RunSummary:
+    """Read the summary.json that is in `folder`; `RunFolderError` if it is damaged."""
+    return _read(folder / _SUMMARY, RunSummary)
+
+
+def is_run_folder(folder: Path) -> bool:
+    """Whether `folder` is that of a run, finished or not."""
+    return (folder / RUN_FILE).exists()
+
+
+def has_model(folder: Path) -> bool:
+    """Whether `folder` holds a model, or a part of one."""
+    return any((folder / name).is_file() for name in MODEL_FILES)
+
+
+def has_summary(folder: Path) -> bool:
+    """Whether the run in `folder` came to the end of an epoch."""
+    return (folder / _SUMMARY).exists()
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the run in `folder` came to its end and saved its model."""
+    return has_summary(folder) and load_summary(folder).finished
+
+
+def _read(path: Path, kind: type[RecordT]) -> RecordT:
+    try:
+        content = read_regular(path)
+        check_seal(content)
+        record: RecordT = decode_json(content, kind)
+        return record
+    except (FileNotFoundError, NotADirectoryError):
+        # A path below a file is "not found" on Windows, "not a directory" elsewhere.
+        raise not_a_run_error(path.parent, path.name, model=has_model(path.parent)) from None
+    except (msgspec.DecodeError, OSError) as problem:
+        raise RunFolderError(
+            str(path), f"a damaged file ({problem})", "what descend wrote there",
+            "restore it from a copy or train again",
+        ) from None  # fmt: skip
+
+
+def checkpoint_folder(folder: Path, step: int) -> Path:
+    """Where the checkpoint of `step` stands."""
+    return folder / CHECKPOINTS / f"step_{step}"
+
+
+def checkpoints(folder: Path) -> list[tuple[int, Path]]:
+    """Steps and folders of all checkpoints, oldest first, verified or not.
+
+    `RunFolderError` if checkpoints/ is a link, which may lead to those of another run.
+    """
+    place = folder / CHECKPOINTS
+    try:
+        check_real_folder(place)
+    except OSError as problem:
+        raise RunFolderError(
+            str(place), problem.strerror or str(problem), "a folder of the run itself",
+            "move the folder that it leads to here",
+        ) from None  # fmt: skip
+    steps_and_paths = [
+        (int(match[1]), path)
+        for path in place.glob("step_*")
+        if (match := _CHECKPOINT.fullmatch(path.name))
+    ]
+    return sorted(steps_and_paths)
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint whose files are all as they were written, or None."""
+    for _, path in reversed(checkpoints(folder)):
+        if verify_folder(path):
+            return path
+    return None
+
+
+def damaged_checkpoint_files(folder: Path, after: Path | None) -> list[Path]:
+    """Files that are missing or damaged in checkpoints newer than `after`, or in all of them."""
+    newer = [path for _, path in checkpoints(folder)]
+    if after is not None:
+        newer = newer[newer.index(after) + 1 :]
+    return [path / name for path in newer for name in damaged_files(path)]

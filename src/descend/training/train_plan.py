@@ -1,0 +1,41 @@
+"""What a training run follows: fixed before the first step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from descend.config import RunConfig
+from descend.data.batches import BatchSampler
+from descend.machine import Execution
+from descend.metrics.evaluation import Evaluation
+from descend.model.transformer import Transformer
+from descend.training.execution.cuda_graphs import LossFn
+from descend.training.loss import make_loss_fn
+from descend.training.time_limit import TimeLimit
+
+
+@dataclass(frozen=True)
+class TrainPlan:
+    """What a run follows: fixed before the first step, the same after a resume."""
+
+    config: RunConfig
+    execution: Execution
+    batches: BatchSampler
+    epochs: int
+    total_steps: int
+    """Steps of the whole run: `batches.steps(epochs)`, or fewer where a budget ends it sooner."""
+    learning_rate: Callable[[int], float]
+    evaluate: Callable[[Transformer], Evaluation] | None
+    """Judges the model at the end of an epoch; None: epochs pass without judgment or record."""
+    diverged_above: float = math.inf
+    """Loss (nats per token) above which numbers have exploded, though they are finite."""
+    time_limit: TimeLimit | None = None
+    """Ends the run sooner, with its schedule; the steps are then at most so many."""
+
+    @cached_property
+    def loss_fn(self) -> LossFn:
+        """Loss and hits of a batch; what is recorded for a GPU lives as long as the plan."""
+        return make_loss_fn(self.execution)

@@ -1,0 +1,51 @@
+"""One trial: its result from the cache, or trained in this process and cached."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from descend.data.cache_dir import cache_dir
+from descend.runs.atomic_write import write_file_atomic
+from descend.trials.trial_spec import TrialResult, TrialSpec
+
+if TYPE_CHECKING:
+    from descend.trials.trial import EvalCallback, FractionCallback
+
+
+def run_trial(
+    spec: TrialSpec,
+    on_evaluation: EvalCallback | None = None,
+    on_fraction: FractionCallback | None = None,
+) -> TrialResult:
+    """The outcome of `arm`: from the cache, or trained in this process and kept there.
+
+    `moved` is told how far it is, and `seen` may end it early (`trials.trial`); what came of it is
+    then kept as what it is, the outcome of an arm that stops there.
+    """
+    from descend.trials.trial import ignore_progress, never_stop, train_trial
+
+    result = load_cached_result(spec.key)
+    if result is None:
+        result = train_trial(spec, on_evaluation or never_stop, on_fraction or ignore_progress)
+        cache_result(result)
+    return result
+
+
+def cache_result(result: TrialResult) -> None:
+    """Put `outcome` into the cache."""
+    write_file_atomic(_file(result.key), msgspec.json.encode(result))
+
+
+def load_cached_result(key: str) -> TrialResult | None:
+    """The outcome kept under `key`; None if there is none, or none that can be read."""
+    with suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode(_file(key).read_bytes(), type=TrialResult)
+    return None
+
+
+def _file(key: str) -> Path:
+    return cache_dir() / "trials" / f"{key}.json"
