@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from descend.config import RunConfig, make_config
 from descend.data.token_store import prepare_documents
 from descend.errors import ConfigError, UserError
-from descend.experiments.axes import LAYERS, WIDTHS
 from descend.planner import make_plan
+from descend.planner.axes import LAYERS, WIDTHS
 from descend.planner.corpus_profile import CorpusProfile, fitting_vocabularies, profile_corpus
 from descend.planner.machine_benchmark import MachineBenchmark
 from descend.planner.make_plan import make_corpus_plan

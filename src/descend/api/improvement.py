@@ -16,8 +16,8 @@ from descend.config import RunConfig, make_config
 from descend.config_sources import ResolvedConfig, resolve_config, with_changes
 from descend.diagnosis.recommended_config import NOT_INHERITED, requested_run_config
 from descend.diagnosis.recorded_run import load_recorded_run
+from descend.diagnosis.treatment_search import MIN_STEPS, MIN_TRIALS, TreatmentSearch, moves_for
 from descend.errors import ConfigError, RunFolderError, UserError
-from descend.experiments.axes import axes_for
 from descend.experiments.improvement import (
     Expectation,
     Improvement,
@@ -29,7 +29,7 @@ from descend.experiments.improvement import (
     open_improvement,
     save,
 )
-from descend.experiments.treatments import MIN_STEPS, MIN_TRIALS, TreatmentSearch, moves_for
+from descend.planner.axes import axes_for
 from descend.planner.make_plan import CorpusPlan, make_corpus_plan, plan_config
 from descend.planner.plan import MIN_MINUTES, choose_config
 from descend.planner.scaling_law import load_scaling_law

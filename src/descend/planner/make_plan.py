@@ -14,8 +14,8 @@ from descend.config_sources import ResolvedConfig
 from descend.data.token_store import PreparedCorpus, prepare_documents
 from descend.data.tokenizer import load_tokenizer
 from descend.errors import ConfigError, UserError
-from descend.experiments.axes import axes_for
 from descend.machine import available_memory_bytes
+from descend.planner.axes import axes_for
 from descend.planner.corpus_profile import CorpusProfile, profile_corpus
 from descend.planner.machine_benchmark import (
     MachineBenchmark,

@@ -15,9 +15,9 @@ import msgspec
 
 from descend.config import make_config
 from descend.errors import ConfigError, CorpusError, UserError
-from descend.experiments.axes import Axes
 from descend.model.cost import block_matrix_parameters, parameter_count, training_memory
 from descend.model.shape import ModelShape
+from descend.planner.axes import Axes
 from descend.planner.corpus_profile import CorpusProfile
 from descend.planner.scaling_law import ScalingLaw, ScalingLawInput
 from descend.planner.step_time import StepTimeModel, StepWorkload

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from descend.experiments.axes import NOT_PLANNED
 from descend.experiments.command_line import format_train_command
+from descend.planner.axes import NOT_PLANNED
 from descend.planner.corpus_profile import COUNTED_BYTES
 from descend.planner.machine_benchmark import MachineBenchmark
 from descend.planner.make_plan import CorpusPlan

@@ -10,7 +10,7 @@ import pytest
 from descend.config import make_config
 from descend.config_sources import resolve_config
 from descend.errors import UserError
-from descend.experiments.axes import axes_for
+from descend.planner.axes import axes_for
 from descend.planner.corpus_profile import CorpusProfile
 from descend.planner.machine_benchmark import MachineBenchmark
 from descend.planner.make_plan import CorpusPlan, make_corpus_plan, plan_config

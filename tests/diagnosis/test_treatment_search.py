@@ -10,6 +10,7 @@ import pytest
 
 from descend.config import make_config
 from descend.config_sources import with_changes
+from descend.diagnosis.treatment_search import Move, TreatmentSearch, at_strength, has_strength
 from descend.errors import RunFolderError
 from descend.experiments.improvement import (
     Improvement,
@@ -19,7 +20,6 @@ from descend.experiments.improvement import (
     open_improvement,
     save,
 )
-from descend.experiments.treatments import Move, TreatmentSearch, at_strength, has_strength
 from descend.planner.step_time import StepTimeModel
 
 RATES = StepTimeModel(0.0011, 0.0055, 0.41, 0.0024, 0.005, 0.0022)
