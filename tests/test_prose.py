@@ -16,7 +16,8 @@ MAX_README_WORDS = 600
 
 def load_tool() -> ModuleType:
     spec = importlib.util.spec_from_file_location("count_prose", ROOT / "tools" / "count_prose.py")
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules["count_prose"] = module
     spec.loader.exec_module(module)
@@ -79,5 +80,5 @@ def test_count_prose_ends_a_sentence_with_each_list_item() -> None:
 
 
 def test_count_prose_names_long_sentences() -> None:
-    long = " ".join(["word"] * (tool.MAX_SENTENCE_WORDS + 1)) + "."
+    long = " ".join(["Word"] * (tool.MAX_SENTENCE_WORDS + 1)) + "."
     assert tool.count_prose(f"Short one. {long}\n").long_sentences == (long,)
