@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from typer.main import get_command
 
 from descend.cli.main import app
+from descend.version import __version__
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 ANYWHERE = {"--debug"}
 
 
@@ -43,6 +46,7 @@ def unknown_flags(words: list[str]) -> list[str]:
         command, words = command.commands[words[0]], words[1:]
     known = {flag for p in command.params for flag in (*p.opts, *p.secondary_opts)}
     known |= {"--help", "-h"} | ANYWHERE
+    words = words[: words.index("--")] if "--" in words else words  # the rest is a program's
     return [w for w in words if re.match(r"--?[a-z]", w) and w.split("=")[0] not in known]
 
 
@@ -50,6 +54,7 @@ def test_unknown_flags_are_noticed() -> None:
     assert unknown_flags(["train", "my/texts", "--epoch", "3"]) == []
     assert unknown_flags(["train", "--epoch", "3", "--epoc"]) == ["--epoc"]
     assert unknown_flags(["corpus", "stats", "x", "--seed", "1", "--vary", "1"]) == ["--vary"]
+    assert unknown_flags(["check", "x.py", "--timeot", "1", "--", "--lr", "1"]) == ["--timeot"]
     assert unknown_flags(["frobnicate"]) == ["frobnicate"]
 
 
@@ -105,3 +110,60 @@ def test_quoted_diagnoses_match_stored_results() -> None:
         answer_text = "".join(json.loads(file.read_text(encoding="utf-8"))["shown"].split())
         for part in quoted.split("…"):
             assert "".join(part.split()) in answer_text, name
+
+
+def title_anchors(page: Path) -> set[str]:
+    """The anchors of the headings of a page, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.M)
+    titles = re.findall(r"^#+ +(.+)$", text, re.MULTILINE)
+    plain = (re.sub(r"[^\w\- ]", "", title.lower()) for title in titles)
+    return {title.strip().replace(" ", "-") for title in plain}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_to_headings(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", page.read_text("utf-8")):
+        if not target.startswith("http"):
+            other = (page.parent / target) if target else page
+            assert anchor in title_anchors(other), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_named_source_files_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    names = set(re.findall(r"`((?:src|tests|docs|benchmarks|tools)/[\w./-]+\.\w+)", text))
+    names |= {
+        f"src/descend/{name}"
+        for name in re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.py)`", text)
+        if not name.startswith(("src/", "tests/", "benchmarks/", "tools/"))
+    }
+    assert {name for name in names if not (ROOT / name).exists()} == set()
+
+
+def test_readme_names_every_verb() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = text.partition("## Commands")[2]
+    command: Any = get_command(app)
+    verbs = {name for name, verb in command.commands.items() if not verb.hidden}
+    assert {verb for verb in verbs if f"`{verb}`" not in table} == set()
+
+
+def test_citation_names_the_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == __version__
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+
+
+def test_repository_yaml_files_are_valid() -> None:
+    files = [*(ROOT / ".github").rglob("*.yml"), ROOT / ".pre-commit-config.yaml"]
+    assert len(files) > 4
+    for file in files:
+        assert yaml.safe_load(file.read_text(encoding="utf-8")), file.name
+
+
+def test_workflow_runs_every_supported_python() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text(encoding="utf-8"))
+    matrix = workflow["jobs"]["fast"]["strategy"]["matrix"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    listed = {c.rpartition(":: ")[2] for c in project["classifiers"] if ":: Python :: 3." in c}
+    assert listed <= set(matrix["python"])
