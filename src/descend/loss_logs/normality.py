@@ -101,7 +101,7 @@ def unexpected_start(shape: Shape) -> LogVerdict | None:
         return LogVerdict(
             "unknown", 0.5, "cannot tell",
             f"the first loss is {curve.first:.2f}, where guessing costs {min_loss:.2f} at least: "
-            "the model was trained before, the vocabulary is another, or the input holds the answer",
+            "the model was trained before, has another vocabulary, or its input holds the answer",
         )  # fmt: skip
     return None
 
