@@ -156,9 +156,9 @@ def test_what_people_have_is_read_and_judged(name: str) -> None:
     )  # fmt: skip
     right = RIGHT[name]
     assert (found.normal.answer, found.verdict) == (right["normal"], right["verdict"])
-    assert points == (right["training"], right["validation"], right["length"])
+    assert points == (right["training_points"], right["validation_points"], right["length"])
     if right["verdict"] == "diverged":
-        assert found.causes[0].evidence[0].value == right["at"]
+        assert found.causes[0].evidence[0].value == right["diverged_at"]
 
 
 def _varint(value: int) -> bytes:

@@ -271,7 +271,7 @@ def test_the_record_is_json() -> None:
 
     for sample in SAMPLES.iterdir():
         record = json.loads(msgspec.json.encode(diagnose_log(sample)))
-        keys = {"verdict", "causes", "ruled_out", "cost", "not_checked", "curve", "normal"}
+        keys = {"verdict", "causes", "ruled_out", "cost", "not_checked", "features", "normal"}
         assert keys <= record.keys()
 
 

@@ -10,42 +10,29 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from descend.loss_logs.column_names import Split
 from descend.loss_logs.counter import Counter
-from descend.loss_logs.log import LogEntry, LogUnit, LossLog
-from descend.loss_logs.log_lines import Line
+from descend.loss_logs.log import LogUnit, LossLog
 from descend.loss_logs.log_row import Row
 from descend.loss_logs.loss_kinds import objective_of
-from descend.loss_logs.positions import spread_epochs
+from descend.loss_logs.points import (
+    Point,
+    join_entries,
+    mark_lost_losses,
+    new_measures,
+    place_points,
+    same_value,
+    take_bar_steps,
+)
 
 MAX_POINTS = 40_000
 """Of a series that no thinning of lines has made smaller: then every second is dropped."""
-NEAR_ZERO = 0.02
-"""A loss above it that is followed by exact zeros to the end has not come there by learning."""
 MIN_BASE_FRACTION = 0.5
 """A loss under which powers of 2 and of e are too alike to tell the base."""
-STEPS_SHARE = 0.9
-"""Of the points of a series that must have a step for its places to be steps."""
 
 Key = tuple[str, Split | None, str, bool, int]
 """Name, split, the word that names the split, whether its lines name a step, rank of the name."""
-
-
-@dataclass(slots=True)
-class Point:
-    """One value of a series. `order`: the how many-th row it is from."""
-
-    order: int
-    place: float | None
-    epoch: float | None
-    value: float
-    rate: float | None = None
-    gradient_norm: float | None = None
-    line: Line | None = None
-    beside_training: bool = False
-    """Whether it stands in a line with a training loss."""
 
 
 @dataclass
@@ -67,6 +54,10 @@ class Assembly:
     counters: dict[str, Counter] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     epoch_starts: list[float] = field(default_factory=list)
+    bars: dict[float, float] = field(default_factory=dict)
+    """How far progress bars are, by what they count up to."""
+    validation_runs: int = 0
+    """Progress bars of validation that have ended."""
     base_two: int = 0
     """Rows whose perplexity is 2 to the loss, less those where it is e to it."""
     _context: Row | None = None
@@ -78,6 +69,7 @@ class Assembly:
     _epoch: float | None = None
     _last_points: list[Point] = field(default_factory=list)
     _last_values: dict[Key, float] = field(default_factory=dict)
+    _last_runs: dict[Key, int] = field(default_factory=dict)
     _rate: float | None = None
 
     def set_context(self, row: Row) -> None:
@@ -136,13 +128,13 @@ class Assembly:
             key = (meaning.name, split, word, own, meaning.rank)
             is_validation = split == "validation" or meaning.rank == 3
             if row.bar and is_validation:
-                if _same(self._last_values.get(key), value):
+                if not self._is_new(key, value):
                     continue
-                self._last_values[key] = value
                 if is_training and before is not None and row.step != row.total:
                     place = before
             point = Point(self.rows, place, epoch, value, row.rate, row.gradient_norm, row.line)
-            point.beside_training = is_training
+            point.beside_training = is_training and not row.bar
+            point.bars = dict(self.bars) if self.bars and not own else None
             if split != "validation":
                 point.rate = self._rate if point.rate is None else point.rate
                 self._last_points.append(point)
@@ -156,6 +148,15 @@ class Assembly:
             loss = math.log(value) if value > 0 and math.isfinite(value) else math.nan
             point = Point(self.rows, place, epoch, loss, row.rate, row.gradient_norm, row.line)
             self.perplexities.setdefault(split, []).append(point)
+        return True
+
+    def _is_new(self, key: Key, value: float) -> bool:
+        """Whether a value on a progress bar is a new measure: it differs, or a bar of validation
+        ended since."""
+        again = same_value(self._last_values.get(key), value)
+        if again and self._last_runs.get(key) == self.validation_runs:
+            return False
+        self._last_values[key], self._last_runs[key] = value, self.validation_runs
         return True
 
     def _tell_base(self, row: Row) -> None:
@@ -246,22 +247,23 @@ class Assembly:
         for points in (*self.series.values(), *self.perplexities.values()):
             points[:] = [p for p in points if p.line is None or p.line.stays]
         for key in [k for k in self.series if k[1] == "validation"]:
-            self.series[key] = _news(self.series[key])
+            self.series[key] = new_measures(self.series[key])
         training = self._best({"train", None})
-        validation = self._best({"validation"})
+        validation = self._with_final(self._best({"validation"}))
         if training is None and validation is None:
             training = self._only_lost()
         if training is None and validation is None:
             return None
-        curve = _finish(training, self.losses_lost) if training else validation or []
-        unit, places = _places(curve)
+        curve = mark_lost_losses(training, self.losses_lost) if training else validation or []
+        take_bar_steps(curve, validation or [])
+        unit, places = place_points(curve)
         pairs = [(p, at) for p, at in zip(curve, places, strict=True) if at is not None]
         curve, at = [p for p, _ in pairs], [at for _, at in pairs]
         if training:
             validation_positions = self._validation_places(unit, curve, at, validation or [])
-            entries = _entries(curve, at, validation or [], validation_positions)
+            entries = join_entries(curve, at, validation or [], validation_positions)
         else:
-            entries = _entries([], [], curve, at)
+            entries = join_entries([], [], curve, at)
         objective, evidence = objective_of(self.names, curve)
         return LossLog(
             kind=self._kind(), unit=unit, entries=entries, skipped=self.skipped,
@@ -297,6 +299,18 @@ class Assembly:
         enough = [(k, p) for k, p in candidates if 2 * len(p) > max_points or len(p) == max_points]
         return min(enough, key=lambda kp: (kp[0][4], kp[0][1] is None, -len(kp[1])))[1]
 
+    def _with_final(self, validation: list[Point] | None) -> list[Point] | None:
+        """`validation` with what a closing line without a step says under the same name."""
+        key = next((k for k, points in self.series.items() if points is validation), None)
+        if validation is None or key is None:
+            return validation
+        end = max((p.order for p in validation), default=0)
+        final = self.series.get((*key[:3], False, key[4]), []) if key[3] else []
+        final = [p for p in final if p.order > end and not p.beside_training]
+        for point in final:
+            point.is_final = True
+        return validation + final
+
     def _only_lost(self) -> list[Point] | None:
         return self.losses_lost or None
 
@@ -315,75 +329,3 @@ class Assembly:
                 at = before
             positions.append(before if at is None else at)
         return positions
-
-
-def _same(a: float | None, b: float) -> bool:
-    return a is not None and (a == b or (math.isnan(a) and math.isnan(b)))
-
-
-def _news(points: list[Point]) -> list[Point]:
-    """Validation without the values that lines of training only show again."""
-    again = [_same(a.value, b.value) and b.beside_training for a, b in pairwise(points)]
-    if 2 * sum(again) <= len(points):
-        return points
-    return points[:1] + [p for p, old in zip(points[1:], again, strict=True) if not old]
-
-
-def _finish(training: list[Point], lost: list[Point]) -> list[Point]:
-    """The training loss with what is no number told as such: lines whose loss has disappeared
-    beside a gradient that is none, and a loss that falls to exactly 0."""
-    if training is not lost and lost and training:
-        end = training[-1].order
-        training = training + [p for p in lost if p.order >= end and p is not training[-1]]
-    values = [p.value for p in training]
-    # A null in the middle of numbers is a gap.
-    last = max((i for i, x in enumerate(values) if math.isfinite(x)), default=-1)
-    zeros = len(values)
-    while zeros and values[zeros - 1] == 0:
-        zeros -= 1
-    if 0 < zeros < len(values) - 1 and values[zeros - 1] > NEAR_ZERO and last == len(values) - 1:
-        for point in training[zeros:]:
-            point.value = math.nan
-    return training
-
-
-def _places(points: list[Point]) -> tuple[LogUnit, list[float | None]]:
-    """Where the points of a series stand, and what that counts."""
-    steps = [p.place for p in points]
-    if sum(s is not None for s in steps) >= STEPS_SHARE * len(points) and len(set(steps)) > 1:
-        return "steps", steps
-    epochs = [p.epoch for p in points]
-    if all(e is not None for e in epochs):
-        spread = spread_epochs([e for e in epochs if e is not None])
-        if spread is not None:
-            return "epochs", list(spread)
-    if len(points) == 1 and steps[0] is not None:
-        return "steps", steps
-    return "entries", [float(n) for n in range(1, len(points) + 1)]
-
-
-def _entries(
-    training: list[Point], places: list[float], validation: list[Point], at: list[float]
-) -> list[LogEntry]:
-    """Entries in order of place; validation joins the training loss of its place."""
-    points_by_position: dict[float, list[Point]] = {}
-    for point, place in zip(validation, at, strict=True):
-        points_by_position.setdefault(place, []).append(point)
-    entries: list[LogEntry] = []
-    for index, (point, place) in enumerate(zip(training, places, strict=True)):
-        last = index + 1 == len(training) or places[index + 1] != place
-        joined = points_by_position.pop(place, None) if last else None
-        entries.append(
-            LogEntry(
-                position=place,
-                train_loss=point.value,
-                validation_loss=joined[-1].value if joined else None,
-                learning_rate=point.rate,
-                gradient_norm=point.gradient_norm,
-            )
-        )
-    entries += [
-        LogEntry(position=place, validation_loss=points[-1].value, learning_rate=points[-1].rate)
-        for place, points in points_by_position.items()
-    ]
-    return sorted(entries, key=lambda e: e.position)

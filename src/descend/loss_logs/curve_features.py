@@ -107,8 +107,8 @@ class CurveFeatures(msgspec.Struct, frozen=True, kw_only=True):
 
 def extract_curve_features(log: LossLog) -> CurveFeatures | None:
     """The curve of `log` in numbers; None if no finite loss is in it."""
-    training = _series(log.entries, "training")
-    validation = _series(log.entries, "validation")
+    training = _series(log.entries, "train_loss")
+    validation = _series(log.entries, "validation_loss")
     enough = len(training[0]) >= min(MIN_TRAINING_POINTS, len(validation[0]))
     positions, losses = training if enough else validation
     finite = np.isfinite(losses)

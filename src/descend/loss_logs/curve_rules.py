@@ -8,16 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from descend.loss_logs.curve_features import CurveFeatures, averaged
+from descend.loss_logs.curve_features import CurveFeatures
+from descend.loss_logs.curve_notes import (
+    EXPLODED,
+    OVERFIT_FRACTION,
+    OVERFIT_NATS,
+    curve_warnings,
+    final_loss,
+    ruled_out,
+)
 from descend.loss_logs.judgment import EvidenceFacts, LogVerdict, Shape
 from descend.loss_logs.normality import (
-    ADAM_HIGHEST,
-    FAR,
-    NEAR_START,
+    MANY_TOKENS,
     flat_after_fall,
-    from_the_start,
-    is_flat,
     known_by_heart,
+    levels_after_first_epoch,
+    levels_at_frequencies,
     other_objective,
     rate_out_of_range,
     recurring_pattern,
@@ -28,42 +34,36 @@ GONE_BACK = 0.5
 """Share of its fall that a training loss must have risen again at the end to have diverged."""
 FEW_LOST = 0.05
 """Share of losses that may be no numbers where training went on after them."""
-EXPLODED = 1.5
-"""Loss at the end over the loss at the start from which training has exploded, not just stalled."""
-OVERFIT_NATS = 0.05
-OVERFIT_FRACTION = 0.01
-"""Rise of the validation loss above its lowest that counts: several times the spread between
-evaluations of a small run (0.006 nat on three seeds of tiny Shakespeare), and one in a hundred."""
 STILL_FALLING = 0.03
 """Share of the loss that a doubling of the run gains, from which it was stopped too early."""
-FLAT = 0.01
-"""The same, below which it has levelled off."""
-HARDLY_FELL = 0.12
+HARDLY_FELL, HARDLY_FELL_MANY = 0.12, 0.2
 """Share of the first loss: a network that learns anything at all about a text comes further down
-by the frequencies of its tokens alone. A first guess."""
+by the frequencies of its tokens alone. The second where tokens are pieces of words by the thousand:
+those are so unequal that their frequencies save a quarter and more. First guesses."""
 WAVE = 0.05
 """Share of the loss by which the smoothed curve may rise again on its way down."""
 WAVE_NOISE, WAVE_FALL = 8.0, 0.02
 """The rise must also exceed so many standard errors of the smoothed loss, and such a share of the
 whole fall: on short runs of few entries chance alone makes waves."""
+PAIR_FRACTION = 0.5
+"""Share of the first loss that counting pairs of tokens costs, about: a run from nothing that ends
+above it at a rate for fine-tuning was too slow. A first guess."""
 FEW_UPDATES = 100
 """Steps that teach a network nothing to speak of, at any rate."""
 JAGGED = 0.15
 """Standard deviation around the running mean over the loss: more than the chance of
 which text a batch holds leaves, unless batches are tiny. A first guess."""
-BELOW_TRAINING = 0.1
-"""Nats that validation lies under training without a word: dropout and averages that lag do so."""
 SMALL_RATE = 3e-5
 """Peak rates under this are for fine-tuning; small models are trained from the start at 3e-4 to
 1e-2."""
+TINY_RATE = 1e-6
+"""Peak rates under this are too small for training a trained model further, too."""
 FINETUNING_RATE = 2e-4
 """Peak rates up to it are usual where a trained model is trained further: 2e-5 to 5e-5 for all of
 it, 2e-4 for adapters. Small models are seldom begun with so little."""
 FINETUNING_START = 5.0
 """Nats that a trained model hardly starts above, and one that begins from nothing with pieces of
 words does (a vocabulary of 1,000 costs 6.9)."""
-TO_THE_END = 0.9
-"""Share of the run up to which validation must reach to say anything of its end."""
 OFTEN_SPIKED = 0.005
 """Share of the entries that are spikes."""
 
@@ -74,8 +74,8 @@ def apply_curve_rules(shape: Shape) -> LogVerdict:
         verdict = rule(shape)
         if verdict is not None:
             out = {c: why for c, why in ruled_out(shape).items() if c != verdict.cause}
-            return _with(verdict, out, _curve_warnings(shape))
-    return _with(_verdict_without_cause(shape), ruled_out(shape), _curve_warnings(shape))
+            return _with(verdict, out, curve_warnings(shape))
+    return _with(_verdict_without_cause(shape), ruled_out(shape), curve_warnings(shape))
 
 
 def _with(verdict: LogVerdict, out: dict[str, str], warnings: list[str]) -> LogVerdict:
@@ -151,6 +151,8 @@ def _overfitted(shape: Shape) -> LogVerdict | None:
     fell = curve.training_after_best
     if fell is not None and fell < 0:
         return None  # both rose: that is no overfitting
+    if fell is not None and curve.gap is not None and max(fell, curve.gap) < rise / 2:
+        return None  # both go up and down together
     facts: list[EvidenceFacts] = [
         ("validation_rise", rise, "nats", (None, OVERFIT_NATS),
          f"validation was lowest at {curve.validation_best_at:g} {_unit(shape)}"),
@@ -205,12 +207,13 @@ def _stuck(shape: Shape) -> LogVerdict | None:
             "what was logged is no loss, or the gradients were not numbers",
         )  # fmt: skip
     fell = (first - curve.end) / first
-    blind = shape.band.unigram is not None and _final_loss(curve) >= shape.band.unigram
-    if fell >= HARDLY_FELL and not blind:
+    blind = shape.band.unigram is not None and final_loss(curve) >= shape.band.unigram
+    min_fall = HARDLY_FELL_MANY if first >= MANY_TOKENS else HARDLY_FELL
+    if fell >= min_fall and not blind:
         return None
-    fact: EvidenceFacts = ("fall_over_run", fell, "of the first loss", (HARDLY_FELL, None),
+    fact: EvidenceFacts = ("fall_over_run", fell, "of the first loss", (min_fall, None),
                            "the loss hardly came down")  # fmt: skip
-    reason = "the loss hardly falls" if fell < HARDLY_FELL else (
+    reason = "the loss hardly falls" if fell < min_fall else (
         "the loss ends above what counting single tokens reaches"
     )  # fmt: skip
     if curve.unit == "steps" and curve.length < FEW_UPDATES:
@@ -224,13 +227,16 @@ def _stuck(shape: Shape) -> LogVerdict | None:
             f"{curve.first:.2f} is what training a trained model further looks like, and too "
             "little for one that begins from nothing; give the vocabulary to tell them apart",
         )  # fmt: skip
-    low = curve.rate_highest is not None and curve.rate_highest < SMALL_RATE
     falling = curve.slope_per_doubling > 2 * curve.slope_std_error
-    if not low and not falling:
-        return LogVerdict(
-            "unknown", 0.5, "no", reason, None, [fact], {},
-            "",
-        )  # fmt: skip
+    if not _has_low_rate(curve, SMALL_RATE) and not falling:
+        return levels_after_first_epoch(shape) or LogVerdict(
+            "unknown", 0.5, "no", reason, None, [fact], {}, ""
+        )
+    return _rate_too_low(curve, reason, fact)
+
+
+def _rate_too_low(curve: CurveFeatures, reason: str, fact: EvidenceFacts) -> LogVerdict:
+    low = _has_low_rate(curve, SMALL_RATE)
     advice = (
         "raise the rate threefold, then tenfold, with a short warm-up; if nothing changes, look "
         "for a fault in the program: `descend check` finds the usual ones"
@@ -242,10 +248,17 @@ def _stuck(shape: Shape) -> LogVerdict | None:
                   "learning_rate_too_low", [fact, *_rate_fact(curve)], keys, advice)  # fmt: skip
 
 
+def _has_low_rate(curve: CurveFeatures, limit: float) -> bool:
+    """Whether the log tells its rate, and the highest is under `limit`."""
+    return curve.rate_highest is not None and curve.rate_highest < limit
+
+
 def _like_finetuning(curve: CurveFeatures) -> bool:
     """Whether rate and start are those of a model that was trained before."""
     rate = curve.rate_highest
-    return rate is not None and rate <= FINETUNING_RATE and curve.first < FINETUNING_START
+    return rate is not None and TINY_RATE <= rate <= FINETUNING_RATE and (
+        curve.first < FINETUNING_START
+    )  # fmt: skip
 
 
 def _rate_fact(curve: CurveFeatures) -> list[EvidenceFacts]:
@@ -270,6 +283,9 @@ def _stopped_early(shape: Shape) -> LogVerdict | None:
         return None
     fact: EvidenceFacts = ("slope_per_doubling", slope, "nats", (None, STILL_FALLING * curve.end),
                            "by so much the loss falls in the second half of the run")  # fmt: skip
+    is_far = curve.first >= FINETUNING_START and curve.end > PAIR_FRACTION * curve.first
+    if is_far and _has_low_rate(curve, SMALL_RATE):
+        return _rate_too_low(curve, "the loss still falls, slowly, at a rate for fine-tuning", fact)
     unseen = "" if curve.validation_best is not None else (
         "; overfitting cannot be seen, since there is no validation loss"
     )  # fmt: skip
@@ -284,14 +300,15 @@ def _stopped_early(shape: Shape) -> LogVerdict | None:
 
 RULES: tuple[Callable[[Shape], LogVerdict | None], ...] = (
     _diverged, other_objective, rate_out_of_range, _overfitted, _stuck, _rate_too_high,
-    unexpected_start, recurring_pattern, flat_after_fall, known_by_heart, _stopped_early,
+    levels_at_frequencies, unexpected_start, recurring_pattern, flat_after_fall, known_by_heart,
+    _stopped_early,
 )  # fmt: skip
 
 
 def _verdict_without_cause(shape: Shape) -> LogVerdict:
     curve, band = shape.curve, shape.band
     assert curve is not None
-    loss = _final_loss(curve)
+    loss = final_loss(curve)
     if band.high is not None and loss > band.high:
         return LogVerdict("unknown", 0.5, "no",
                       f"it levels off at {loss:.2f}, above what counting pairs of tokens reaches "
@@ -319,79 +336,6 @@ def _decay_hides(curve: CurveFeatures) -> bool:
     """Whether the fall at the end may be the decay's own, so that it says nothing of more steps."""
     falling = curve.slope_per_doubling >= STILL_FALLING * curve.end
     return curve.rate_decayed and curve.steady_slope is None and falling
-
-
-def ruled_out(shape: Shape) -> dict[str, str]:
-    """Causes that the curve speaks against, and the number that does."""
-    curve = shape.curve
-    if curve is None or curve.first_nonfinite is not None or shape.log.objective is not None:
-        return {}
-    out = {}
-    if curve.end <= EXPLODED * curve.start and not curve.gradient_norm_not_finite:
-        far = "far above" if curve.end > curve.start else "above"
-        last, first = "the last", "the first"
-        if averaged(curve.finite_points) > 1:
-            last, first = "the mean of the last twentieth", "that of the first"
-        out["diverged"] = (
-            f"all {curve.entries} losses are numbers, and {last} ({curve.end:.2f}) is not {far} "
-            f"{first} ({curve.start:.2f})"
-        )
-    if curve.validation_best is not None and curve.validation_end is not None:
-        rise = curve.validation_end - curve.validation_best
-        to_the_end = curve.validation_last_at >= TO_THE_END * curve.length
-        if rise < OVERFIT_NATS and curve.validation_points > 2 and to_the_end:
-            out["too_little_data"] = f"held-out loss ends {rise:.2f} above its lowest: no turn"
-    slope, error = curve.slope_per_doubling, curve.slope_std_error
-    # A rate that has decayed leaves a flat end whatever more steps would bring.
-    if slope + 2 * error < FLAT * curve.end and not curve.rate_decayed and not is_flat(curve):
-        out["undertrained"] = f"in its second half it falls by {slope:.3f} nats per doubling"
-    guess = shape.band.start_high
-    untrained = curve.unit == "steps" and curve.first_position <= NEAR_START
-    if guess is not None and untrained and curve.first <= guess:
-        out["bad_initialization"] = (
-            f"the first loss, {curve.first:.2f}, is not above that of guessing ({guess:.2f})"
-        )
-    high, validated = shape.band.high, curve.validation_end is not None
-    if high is not None and validated and _final_loss(curve) < high:
-        out["context_unused"] = (
-            f"it ends at {_final_loss(curve):.2f}, below what counting pairs of tokens reaches "
-            f"({shape.band.high:.2f})"
-        )
-    return out
-
-
-def _curve_warnings(shape: Shape) -> list[str]:
-    curve, band = shape.curve, shape.band
-    if curve is None:
-        return []
-    warnings = []
-    if band.start_high is not None and curve.first > band.start_high and from_the_start(curve):
-        warnings.append(
-            f"the first loss is {curve.first:.2f}, more than guessing costs "
-            f"({band.start_high:.2f}): initial weights or logits too large, or losses summed "
-            "and not averaged"
-        )
-    if curve.gap is not None and curve.gap < -BELOW_TRAINING:
-        warnings.append(
-            f"held-out loss lies {-curve.gap:.2f} below the training loss: usual with dropout and "
-            "with averages that lag, else a sign that held-out text stands in training"
-        )
-    rate = curve.rate_highest
-    if rate is not None and rate > FAR * ADAM_HIGHEST and not shape.log.adam:
-        warnings.append(
-            f"the highest logged rate is {rate:g}: SGD may be used at that, AdamW is used up to "
-            f"{ADAM_HIGHEST:g}"
-        )
-    if curve.spikes:
-        warnings.append(
-            f"{curve.spikes} of {curve.entries} losses stand far above their neighbours"
-        )
-    return warnings
-
-
-def _final_loss(curve: CurveFeatures) -> float:
-    """The held-out loss where there is one."""
-    return curve.end if curve.validation_end is None else curve.validation_end
 
 
 def _unit(shape: Shape) -> str:

@@ -31,6 +31,14 @@ MIN_FLAT_POINTS = 8
 """Losses from which a flat stretch can be told."""
 FELL = 0.12
 """Share of the first loss that must have been lost before the flat stretch."""
+MANY_TOKENS = 8.0
+"""Nats of a first loss from which the tokens are pieces of words by the thousand (ln 3,000)."""
+FREQUENCY_FRACTION = 0.62
+"""Share of such a first loss above which a curve that levels off has learned how frequent tokens
+are and little else: in English text the entropy of single tokens is 7 to 8 nats of 10 to 12, and
+models of pairs come to half of the start. A first guess."""
+LEVEL = 0.01
+"""Share of the loss that a doubling of the run gains, below which it has leveled off."""
 BY_HEART = 0.7
 """Nats under which a training loss that began above `FROM_NOTHING` is one of text known by heart
 more often than one of text understood: half of what characters of English cost the best models.
@@ -101,7 +109,7 @@ def unexpected_start(shape: Shape) -> LogVerdict | None:
         return LogVerdict(
             "unknown", 0.5, "cannot tell",
             f"the first loss is {curve.first:.2f}, where guessing costs {min_loss:.2f} at least: "
-            "the model was trained before, the vocabulary is another, or the input holds the answer",
+            "the model was trained before, has another vocabulary, or its input holds the answer",
         )  # fmt: skip
     return None
 
@@ -139,6 +147,61 @@ def flat_after_fall(shape: Shape) -> LogVerdict | None:
         "there: a model that has learned what it can leaves such a curve, and so does one that "
         "knows only how frequent tokens are; give the text (--corpus) to tell them apart",
     )  # fmt: skip
+
+
+def levels_at_frequencies(shape: Shape) -> LogVerdict | None:
+    """A curve that levels off where the frequencies of tokens alone bring it."""
+    curve = shape.curve
+    assert curve is not None
+    has_level = (
+        math.isfinite(curve.slope_std_error)
+        and curve.finite_points >= MIN_FLAT_POINTS
+        and curve.slope_per_doubling < LEVEL * curve.end
+    )
+    is_high = curve.first >= MANY_TOKENS and curve.end >= FREQUENCY_FRACTION * curve.first
+    if shape.band.unigram is not None or not has_level or not is_high:
+        return None
+    reason = (
+        f"it levels off at {curve.end:.2f} after a start at {curve.first:.2f}, which is about what "
+        "knowing how frequent tokens are costs: the context is not learned"
+    )
+    rate = curve.rate_highest
+    if rate is not None and rate <= USUAL_RATE:
+        return LogVerdict("unknown", 0.5, "no", reason)
+    return LogVerdict(
+        "learning_rate_too_high", 0.45, "no", reason, "learning_rate_too_high",
+        [level_fact(curve)], {"learning_rate": USUAL_RATE},
+        f"train at {USUAL_RATE:g} or at a tenth of the rate, with a warm-up; if that changes "
+        "nothing, look for a fault between the context and the loss with `descend check`",
+    )  # fmt: skip
+
+
+def levels_after_first_epoch(shape: Shape) -> LogVerdict | None:
+    """A curve of one point an epoch that stays where its first epoch ended, far from learned."""
+    curve = shape.curve
+    assert curve is not None
+    rate, intervals = curve.rate_highest, curve.points - 1
+    by_epoch = curve.unit == "epochs" and intervals > 0 and curve.first_position in (0, 1)
+    by_epoch = by_epoch and curve.length - curve.first_position >= intervals
+    is_falling = curve.slope_per_doubling > 2 * curve.slope_std_error
+    if not by_epoch or is_falling or curve.finite_points < MIN_FLAT_POINTS:
+        return None
+    if curve.first < FROM_NOTHING + NEAR_START or (rate is not None and rate <= USUAL_RATE):
+        return None
+    return LogVerdict(
+        "learning_rate_too_high", 0.4, "no",
+        f"the loss stays near {curve.end:.2f} after its first epoch: the rate is too high, or the "
+        "program has a fault", "learning_rate_too_high", [level_fact(curve)],
+        {"learning_rate": USUAL_RATE},
+        f"train at {USUAL_RATE:g} or at a tenth of the rate, with a warm-up; if that changes "
+        "nothing, look for a fault with `descend check`",
+    )  # fmt: skip
+
+
+def level_fact(curve: CurveFeatures) -> EvidenceFacts:
+    """The slope of a curve that has leveled off, as evidence."""
+    return ("slope_per_doubling", curve.slope_per_doubling, "nats", (LEVEL * curve.end, None),
+            "a curve that ends so high still falls where it is healthy")  # fmt: skip
 
 
 def known_by_heart(shape: Shape) -> LogVerdict | None:

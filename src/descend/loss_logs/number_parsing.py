@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 
 MAX_LOSS = 1e9
 """A loss above it counts as infinite: sums of such numbers leave what floats hold, and no loss that
 can still be trained on is so large."""
 MAX_POSITION = 1e15
 """Steps above it are no steps: a time in nanoseconds, or a slip."""
+
+MARKS = " \"'▲▼△▽↑↓⬆⬇✓✔★*"
+"""Signs that a console sets around a number: quotes, and arrows or marks for better and worse."""
+_SPECIAL_DECIMAL = re.compile(r"^([-+]?(?:nan|inf))\.0+$", re.IGNORECASE)
+"""What a progress bar makes of a value that is no number when it pads its digits: `nan.0`."""
 
 MISSING = frozenset({"", "n/a", "na", "no log", "-", "--", "—"})
 
@@ -37,7 +43,7 @@ def _of_number(value: float) -> float:
 
 
 def _of_text(value: str) -> float | None:
-    text = value.strip().strip("\"'").replace("−", "-")
+    text = trim_special(value.strip().strip(MARKS).replace("−", "-"))
     if "," in text:
         head, *rest = text.split(",")
         if "." not in text and len(rest) == 1 and len(rest[0]) != 3:
@@ -50,6 +56,12 @@ def _of_text(value: str) -> float | None:
         return float(text)
     except ValueError:
         return None
+
+
+def trim_special(text: str) -> str:
+    """Return `nan` or `inf` of `nan.0` or `inf.0`, any other text as it is."""
+    match = _SPECIAL_DECIMAL.match(text)
+    return match[1] if match else text
 
 
 def loss_of(value: float) -> float:

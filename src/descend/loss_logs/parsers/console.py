@@ -16,8 +16,8 @@ from typing import Any
 from descend.loss_logs.assembly import Assembly
 from descend.loss_logs.column_names import TRAIN, VALIDATION, Meaning, meaning_of
 from descend.loss_logs.log_lines import Line
-from descend.loss_logs.log_row import Pair, row_of
-from descend.loss_logs.number_parsing import number
+from descend.loss_logs.log_row import Pair, Row, row_of
+from descend.loss_logs.number_parsing import number, trim_special
 from descend.loss_logs.parsers.structured import flat, row_of_object
 from descend.loss_logs.parsers.text_table import TextTable
 
@@ -31,6 +31,10 @@ _SPECIAL = frozenset({"nan", "inf", "infinity", "-inf", "-nan"})
 _NULL = frozenset({"null", "none"})
 _STEP = Meaning("step", None, 9, "bare")
 _BAR = re.compile(r"\d+/\d+ ?\[\d+:\d|%\|")
+_BAR_COUNT = re.compile(r"(\d+)/(\d+) ?\[\d+:\d")
+_HEADING = re.compile(r"^[*=\-#>~\s]{3,}.*[*=\-#<~:]$|^[A-Za-z].*(?::|\.\.\.)$")
+"""A line that stands over others: between signs, or with a colon or dots at its end."""
+MAX_HEADING_WORDS = 6
 _DICTIONARY = re.compile(r"\{\s*['\"]\w")
 _KERAS = re.compile(
     r"^\s*(\d+)/(\d+|Unknown)\b.*?"
@@ -45,6 +49,20 @@ _CELL = re.compile(
 )
 """A line of a block as Stable-Baselines and others print them: `| loss | 3.2 |`."""
 _SECTION = re.compile(r"^[|│]\s*([A-Za-z_]\w*/)\s*[|│]\s*[|│]$")
+_ADAM = re.compile(
+    r"\bFusedAdam|\badamw|\boptim\w*\W{1,20}(?:\w+\.)*adam|^Adam\s*\(", re.IGNORECASE
+)
+"""How programs name their optimizer, above the losses."""
+_COMMENT = re.compile(r"^([^#]*\w\s*=\s*[^#=]+?)\s#\s.*$")
+"""A setting with a comment behind it: `min_lr = 1e-4 # learning_rate / 10 usually`."""
+_LLMC = re.compile(r"^s:\d+ tr?e?l:|z\)\|\s*norm ")
+"""Lines of llm.c, which has AdamW only."""
+_FASTAI_FIT = re.compile(
+    r"\.(?:fit|fit_one_cycle|fit_flat_cos|fit_sgdr|fine_tune)\(\s*\d+\s*,\s*"
+    r"(?:\w+\s*=\s*)?(?:slice\((?:[^,()]*,)?\s*)?([\d.]+(?:e[-+]?\d+)?)",
+    re.IGNORECASE,
+)
+"""fastai's call with the epochs and the peak rate; its optimizer is Adam unless told otherwise."""
 _TENSOR = re.compile(r"\b(?:tensor|Array)\(")
 _ESTIMATOR = "Saving dict for global step"
 """What TensorFlow's estimators write in front of an evaluation."""
@@ -59,6 +77,8 @@ class Console:
         self.table = TextTable()
         self.block = ""
         """The split that a line such as `Test Error:` names for the lines below it."""
+        self.block_is_short = False
+        """Whether that line held a number, such as its epoch: then it is for the next loss only."""
         self.keras: tuple[float, Line, list[Pair]] | None = None
         self.keras_epoch = 0
         self.cells: dict[str, str] = {}
@@ -70,13 +90,16 @@ class Console:
         for line in lines:
             text = line.text.strip()
             if not text:
-                self.block = ""
+                self._set_block("")
             elif not self._line(text, line):
                 self.assembly.skipped += 1
         self._end_epoch()
         self._end_cells()
 
     def _line(self, text: str, line: Line) -> bool:
+        if not self.assembly.rows:
+            self._take_setting(text)
+            text = _COMMENT.sub(r"\1", text)
         if text[0] == "{" and (value := _json_object(text)) is not None:
             return self._object(value, line)
         if text[0] in "|│" and (cell := _CELL.match(text)) is not None:
@@ -99,7 +122,7 @@ class Console:
                 False,
                 False,
             )
-            self.block = ""
+            self._set_block("")
             self.assembly.set_context(row_of([(_EPOCH, float(epoch_line[1]), None, "")]))
             return False
         if not any(c.isdigit() for c in text) and "nan" not in text.lower():
@@ -108,6 +131,14 @@ class Console:
         if progress := _KERAS.match(text):
             return self._progress(progress, text, line)
         return self._pairs(text, line)
+
+    def _take_setting(self, text: str) -> None:
+        """Note the optimizer that a line above the losses names, and the rate of fastai's call."""
+        if _ADAM.search(text) or _LLMC.search(text):
+            self.assembly.adam = True
+        if (call := _FASTAI_FIT.search(text)) is not None:
+            self.assembly.adam = "SGD" not in text
+            self.assembly.set_context(Row(rate=number(call[1])))
 
     def _end_cells(self) -> None:
         """The end of a block of `| name | value |` lines, which are one row."""
@@ -127,24 +158,49 @@ class Console:
 
     def _pairs(self, text: str, line: Line) -> bool:
         pairs, names = pairs_of(text, self.block)
-        if not pairs:
-            return False
         row = row_of(pairs, line)
+        if self.block_is_short and row.step is not None:
+            pairs, names = pairs_of(text)  # a line with a step of its own is under no such heading
+            row = row_of(pairs, line)
         row.bar = bool(_BAR.search(text))
+        if row.bar:
+            self._take_bar(text)
+        if not pairs:
+            if _HEADING.match(text) and not row.bar:
+                self._name_block(text, is_short=True)
+            return False
         if row.losses or row.perplexities:
+            if self.block_is_short:
+                self._set_block("")
             self.assembly.names.update(names[:40])
             if _DICTIONARY.search(text):
                 self.assembly.dictionaries += 1
             return self.assembly.add(row)
-        if row.step is not None:
-            self.block = ""
+        if row.step is not None or self.block_is_short:
+            self._set_block("")
+        if _HEADING.match(text) and not row.bar:
+            self._name_block(text, is_short=True)
         self.assembly.set_context(row)
         return False
 
-    def _name_block(self, text: str) -> None:
+    def _take_bar(self, text: str) -> None:
+        """Note how far each progress bar of a line is, and whether one of validation ended."""
+        for count in _BAR_COUNT.finditer(text):
+            done, total = float(count[1]), float(count[2])
+            self.assembly.bars[total] = done
+            first = re.match(r"[A-Za-z]+", text)
+            if done == total and first is not None and first[0].lower() in VALIDATION:
+                self.assembly.validation_runs += 1
+
+    def _set_block(self, split: str, *, is_short: bool = False) -> None:
+        self.block, self.block_is_short = split, is_short and bool(split)
+
+    def _name_block(self, text: str, *, is_short: bool = False) -> None:
         words = [w.lower() for w in re.findall(r"[A-Za-z]+", text)]
         named = [w for w in words if w in VALIDATION or w in TRAIN]
-        self.block = named[-1] if named and len(words) <= 4 and text[-1] in ":-=]*#" else ""
+        max_words = MAX_HEADING_WORDS if is_short else 4
+        is_heading = bool(named) and len(words) <= max_words and (is_short or text[-1] in ":-=]*#")
+        self._set_block(named[-1] if is_heading else "", is_short=is_short)
 
     def _progress(self, progress: re.Match[str], text: str, line: Line) -> bool:
         """A progress line of Keras: its losses are means over the epoch so far, so that the last
@@ -193,7 +249,7 @@ def pairs_of(text: str, block: str = "") -> tuple[list[Pair], list[str]]:
         value = token[0]
         if token.lastgroup == "word":
             word = value.rstrip(".-/")
-            low = word.lower()
+            low = trim_special(word.lower())
             special = low in _SPECIAL or low in _NULL
             if special and (meaning := meaning_of(tuple(words))) is not None:
                 if token.start() >= begin and not (low in _NULL and meaning.role != "loss"):

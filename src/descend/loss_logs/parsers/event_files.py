@@ -75,17 +75,17 @@ def _joined(
 ) -> Iterator[tuple[float, dict[str, float]]]:
     """Neighboring numbers of one step as one row."""
     at: float | None = None
-    values: dict[str, float] = {}
+    row: dict[str, float] = {}
     for step, values in scalars:
         if len(assembly.names) < 500:
             assembly.names.update(values)
-        if at is not None and (step != at or values.keys() & values.keys()):
-            yield at, values
-            values = {}
+        if at is not None and (step != at or values.keys() & row.keys()):
+            yield at, row
+            row = {}
         at = step
-        values |= values
-    if at is not None and values:
-        yield at, values
+        row |= values
+    if at is not None and row:
+        yield at, row
 
 
 def fields(data: bytes) -> Iterator[Field]:

@@ -11,6 +11,13 @@ import re
 from descend.loss_logs.column_names import TRAIN, VALIDATION, column_meaning
 from descend.loss_logs.number_parsing import MISSING, number
 
+MIN_LASTING_COLUMNS = 3
+"""Columns of a header that lasts through lines of other kinds, such as progress bars: rows of fewer
+are too easily lines of another kind."""
+MAX_INTERRUPTIONS = 1_000
+"""Lines that are no rows, one after the other, after which such a header is over."""
+_SPLIT_CELL = re.compile(r"^([A-Za-z]+)\W+([-+]?[\d.]\S*|[-+]?nan|[-+]?inf)$", re.IGNORECASE)
+"""A cell that names its split: `val 2.376`."""
 _RULE = re.compile(r"^[\s|:+\-=─━]+$")
 
 
@@ -19,27 +26,54 @@ class TextTable:
 
     def __init__(self) -> None:
         self.header: list[str] | None = None
+        self.header_text = ""
         self.separator = ""
+        self.interruptions = 0
 
     def row(self, text: str) -> dict[str, str] | None:
         """The cells of `text` by the names of the header; None if it is no row of a table."""
         if self.header is None or (text[0].isalpha() and "|" not in text):
             self._take_header(text)
+            self._interrupt(text)
             return None
         if _RULE.match(text):
             return None
         cells = _cells(text, self.separator)
         numbers = sum(number(cell) is not None for cell in cells)
         if len(cells) != len(self.header) or numbers < 2:
-            self.header = None
+            if (split_cells := self._split_cells(cells)) is not None:
+                return split_cells
             self._take_header(text)
+            self._interrupt(text)
             return None
+        self.interruptions = 0
         return dict(zip(self.header, cells, strict=True))
+
+    def _split_cells(self, cells: list[str]) -> dict[str, str] | None:
+        """The cells of a row whose loss cell names its split: `50  val 1.553  17 s`."""
+        assert self.header is not None
+        for index, (name, cell) in enumerate(zip(self.header, cells, strict=False)):
+            meaning = column_meaning(name)
+            match = _SPLIT_CELL.match(cell)
+            if match is None or meaning is None or meaning.role != "loss":
+                continue
+            split = match[1].lower()
+            if split in TRAIN | VALIDATION and number(match[2]) is not None:
+                return dict(zip(self.header[:index], cells, strict=False)) | {
+                    f"{split}_loss": match[2]
+                }
+        return None
+
+    def _interrupt(self, text: str) -> None:
+        """Forget the header at a line that is no row, unless it lasts."""
+        if self.header is None or self.header_text == text or _RULE.match(text):
+            return
+        self.interruptions += 1
+        if len(self.header) < MIN_LASTING_COLUMNS or self.interruptions > MAX_INTERRUPTIONS:
+            self.header = None
 
     def _take_header(self, text: str) -> None:
         if "loss" not in text.lower() or len(text) > 400 or _digits(text):
-            if self.header is not None and not _RULE.match(text):
-                self.header = None
             return
         for separator in ("|", "\t", "  ", " "):
             names = _names(text, separator)
@@ -52,6 +86,7 @@ class TextTable:
                 and len(meanings) * 2 >= len(names)
             ):
                 self.header, self.separator = names, separator
+                self.header_text, self.interruptions = text, 0
                 return
 
 

@@ -1,0 +1,99 @@
+"""What a curve speaks against, and what is said beside a verdict."""
+
+from __future__ import annotations
+
+from descend.loss_logs.curve_features import CurveFeatures, averaged
+from descend.loss_logs.judgment import Shape
+from descend.loss_logs.normality import (
+    ADAM_HIGHEST,
+    FAR,
+    NEAR_START,
+    from_the_start,
+    is_flat,
+)
+
+EXPLODED = 1.5
+"""Loss at the end over the loss at the start from which training has exploded, not just stalled."""
+TO_THE_END = 0.9
+"""Share of the run up to which validation must reach to say anything of its end."""
+BELOW_TRAINING = 0.1
+"""Nats that validation lies under training without a word: dropout and averages that lag do so."""
+FLAT = 0.01
+"""The same, below which it has levelled off."""
+OVERFIT_NATS = 0.05
+OVERFIT_FRACTION = 0.01
+"""Rise of the validation loss above its lowest that counts: several times the spread between
+evaluations of a small run (0.006 nat on three seeds of tiny Shakespeare), and one in a hundred."""
+
+
+def ruled_out(shape: Shape) -> dict[str, str]:
+    """Causes that the curve speaks against, and the number that does."""
+    curve = shape.curve
+    if curve is None or curve.first_nonfinite is not None or shape.log.objective is not None:
+        return {}
+    out = {}
+    if curve.end <= EXPLODED * curve.start and not curve.gradient_norm_not_finite:
+        far = "far above" if curve.end > curve.start else "above"
+        last, first = "the last", "the first"
+        if averaged(curve.finite_points) > 1:
+            last, first = "the mean of the last twentieth", "that of the first"
+        out["diverged"] = (
+            f"all {curve.entries} losses are numbers, and {last} ({curve.end:.2f}) is not {far} "
+            f"{first} ({curve.start:.2f})"
+        )
+    if curve.validation_best is not None and curve.validation_end is not None:
+        rise = curve.validation_end - curve.validation_best
+        to_the_end = curve.validation_last_at >= TO_THE_END * curve.length
+        if rise < OVERFIT_NATS and curve.validation_points > 2 and to_the_end:
+            out["too_little_data"] = f"held-out loss ends {rise:.2f} above its lowest: no turn"
+    slope, error = curve.slope_per_doubling, curve.slope_std_error
+    # A rate that has decayed leaves a flat end whatever more steps would bring.
+    if slope + 2 * error < FLAT * curve.end and not curve.rate_decayed and not is_flat(curve):
+        out["undertrained"] = f"in its second half it falls by {slope:.3f} nats per doubling"
+    guess = shape.band.start_high
+    untrained = curve.unit == "steps" and curve.first_position <= NEAR_START
+    if guess is not None and untrained and curve.first <= guess:
+        out["bad_initialization"] = (
+            f"the first loss, {curve.first:.2f}, is not above that of guessing ({guess:.2f})"
+        )
+    high, validated = shape.band.high, curve.validation_end is not None
+    if high is not None and validated and final_loss(curve) < high:
+        out["context_unused"] = (
+            f"it ends at {final_loss(curve):.2f}, below what counting pairs of tokens reaches "
+            f"({shape.band.high:.2f})"
+        )
+    return out
+
+
+def curve_warnings(shape: Shape) -> list[str]:
+    curve, band = shape.curve, shape.band
+    if curve is None:
+        return []
+    warnings = []
+    if band.start_high is not None and curve.first > band.start_high and from_the_start(curve):
+        warnings.append(
+            f"the first loss is {curve.first:.2f}, more than guessing costs "
+            f"({band.start_high:.2f}): initial weights or logits too large, or losses summed "
+            "and not averaged"
+        )
+    if curve.gap is not None and curve.gap < -BELOW_TRAINING:
+        warnings.append(
+            f"held-out loss lies {-curve.gap:.2f} below the training loss: usual with dropout and "
+            "with averages that lag, else a sign that held-out text stands in training"
+        )
+    rate = curve.rate_highest
+    if rate is not None and rate > FAR * ADAM_HIGHEST and not shape.log.adam:
+        warnings.append(
+            f"the highest logged rate is {rate:g}: SGD may be used at that, AdamW is used up to "
+            f"{ADAM_HIGHEST:g}"
+        )
+    if curve.spikes:
+        warnings.append(
+            f"{curve.spikes} of {curve.entries} losses stand far above their neighbours"
+        )
+    return warnings
+
+
+def final_loss(curve: CurveFeatures) -> float:
+    """The held-out loss where there is one."""
+    return curve.end if curve.validation_end is None else curve.validation_end
