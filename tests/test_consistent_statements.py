@@ -112,16 +112,16 @@ def test_statements_of_one_run_agree(record: dict[str, Any], tmp_path: Path) -> 
     summary = read_summary(folder)
     diagnosis = save_diagnosis(diagnose_run(folder, proof=False))
     try:
-        found = forecast_run(folder)
+        forecast = forecast_run(folder)
     except UndeterminedForecast:
         return
-    check_forecast(found, summary)
+    check_forecast(forecast, summary)
     more_steps = diagnosis.verdict == "undertrained" or any(
         "more epochs may help" in note for note in diagnosis.warnings
     )
     assert not (more_steps and forecast.effect == "worsens"), (
         diagnosis.verdict,
-        found.expected_loss_reduction,
+        forecast.expected_loss_reduction,
     )
     if "overfits" in what_it_means(summary):
         assert diagnosis.verdict != "undertrained"
