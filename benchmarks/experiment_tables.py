@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from shown import markdown, read
+from result_files import markdown, read
 
 from descend.experiments.attribute.runner import Attribution, AttributionRun
 from descend.experiments.compare.result import Comparison
