@@ -31,7 +31,7 @@ from descend.trials.trial_spec import TrialResult
 
 def reckoned(record: dict[str, Any]) -> Attribution:
     """What the runs of `record` say today; `KeyError` for runs that its command does not make."""
-    kept = msgspec.convert(record["outcome"], Attribution)
+    kept = msgspec.convert(record["result"], Attribution)
     words = shlex.split(record["command"])
     runs = int(words[words.index("--runs") + 1])
     pair = [NamedConfig(name, make_config(PRESETS[name])) for name in (kept.a, kept.b)]
@@ -81,11 +81,11 @@ def main() -> int:
         record = json.loads(file.read_text(encoding="utf-8"))
         found = json.loads(msgspec.json.encode(reckoned(record)))
         found.pop("command")
-        if not holds(found["shares"], record["outcome"]["shares"]):
+        if not holds(found["contributions"], record["result"]["contributions"]):
             print(f"{file}: other shares than it holds; left as it is")
             differing += 1
             continue
-        record |= {"outcome": found, "reckoned_by": "python benchmarks/attribution.py"}
+        record |= {"result": found, "reckoned_by": "python benchmarks/attribution.py"}
         file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return int(differing > 0)
 

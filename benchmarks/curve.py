@@ -62,7 +62,7 @@ def main() -> None:
         },
         "execution": run["execution"],
         "corpus": {k: v for k, v in run["corpus"].items() if k != "corpus"},
-        "outcome": {k: v for k, v in outcome.items() if k != "model_dir"},
+        "result": {k: v for k, v in outcome.items() if k != "model_dir"},
     }
     file = Path(results) / f"{name}.json"
     file.parent.mkdir(parents=True, exist_ok=True)

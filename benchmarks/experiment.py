@@ -46,7 +46,7 @@ def keep(results: str, name: str, verb: str, arguments: list[str]) -> None:
             "threads": 1,
             "versions": package_versions(),
         },
-        "outcome": without_paths(outcome),
+        "result": without_paths(outcome),
     }
     file = Path(results) / f"{name}.json"
     file.parent.mkdir(parents=True, exist_ok=True)

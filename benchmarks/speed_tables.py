@@ -6,7 +6,7 @@ import statistics
 from collections import defaultdict
 from typing import Any
 
-from shown import RESULTS, markdown, read
+from result_files import RESULTS, markdown, read
 
 
 def span(three: list[float]) -> str:

@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import speed_tables
 from ladder import RECIPE, curve, times_as_long
 from ladder import rows as rungs
-from shown import RESULTS, ROOT, markdown, read
-from told import ATTRIBUTIONS, attributed, rates
+from result_files import RESULTS, ROOT, markdown, read
+from experiment_tables import ATTRIBUTIONS, attributed, rates
 
 from descend.experiments.estimate import estimate_mean
 from descend.report.html.experiment_report import with_interval
@@ -84,7 +84,7 @@ def passes() -> str:
     rows = []
     for file in sorted((RESULTS / "recipe").glob("*_passes*.json")):
         run = json.loads(file.read_text(encoding="utf-8"))
-        epochs = run["outcome"]["epochs"]
+        epochs = run["result"]["epochs"]
         rows.append([
             f"`{run['command'].removeprefix('descend train ')}`",
             " ".join(f"{e['bits_per_byte']:.3f}" for e in epochs),
@@ -99,7 +99,7 @@ def presets() -> str:
     rows = []
     for corpus, preset in PRESET_RUNS:
         found = read(f"presets/{corpus}_{preset}.json")
-        outcome = found["outcome"]
+        outcome = found["result"]
         last = outcome["epochs"][-1]
         rows.append([
             corpus, f"`{PRESET_NAMES.get(preset, preset)}`", str(len(outcome["epochs"])),
@@ -127,7 +127,7 @@ def curves() -> str:
                 f"{e['validation_loss']:.3f}", f"{e['validation_accuracy']:.1%}",
                 f"{e['bits_per_byte']:.3f}",
             ]
-            for e in read(f"presets/{corpus}_{preset}.json")["outcome"]["epochs"]
+            for e in read(f"presets/{corpus}_{preset}.json")["result"]["epochs"]
         ]  # fmt: skip
         name = PRESET_NAMES.get(preset, preset)
         parts.append(f"#### `{name}` on {corpus}\n\n" + markdown(head, rows))

@@ -29,7 +29,7 @@ from descend.runs.events import Epoch, Step, TrainingStarted, TrainingStopped
 from descend.runs.run_files import RunMetadata, RunSummary, write_info, write_summary
 from descend.runs.run_folder import read_summary
 
-CURVES = Path(__file__).parents[2] / "benchmarks/results/forecast/curves.jsonl"
+CURVES = Path(__file__).parents[1] / "benchmarks/results/forecast/curves.jsonl"
 RUNS = 50
 
 
@@ -39,11 +39,14 @@ def write_run(record: dict[str, Any], folder: Path) -> None:
     config = make_config(record["config"]).model_dump(mode="json")
     config |= {"corpus_dir": "text that is gone", "token_dropout": 0.0}
     resolved = config | {"epoch": run["epochs_planned"], "warmup_steps": run["warmup_steps"]}
-    corpus = {key: record[key] for key in (
-        "train_tokens", "validation_tokens", "train_bytes", "validation_bytes", "ladder")} | {
-        "corpus": record["corpus"], "vocab_size": round(math.exp(record["ladder"]["uniform"])),
+    keys = (
+        "corpus", "train_tokens", "validation_tokens", "train_bytes", "validation_bytes",
+        "ngram_baselines",
+    )  # fmt: skip
+    corpus = {key: record[key] for key in keys} | {
+        "vocab_size": round(math.exp(record["ngram_baselines"]["uniform"])),
         "corpus_sha256": "",
-    }  # fmt: skip
+    }
     execution = {"device": "cpu", "precision": "float32", "attention": "fused", "threads": 1,
                  "torch": "", "processor": ""}  # fmt: skip
     folder.mkdir()
@@ -58,10 +61,10 @@ def write_run(record: dict[str, Any], folder: Path) -> None:
         loss = bins[min(len(bins) - 1, step * len(bins) // (run["steps"] + 1))]
         log.append(Step(step, 1, loss, 0.1, rate, 1.0, False, 0.05))
         if step in ends:
-            told = run["epochs"][ends[step] - 1]
+            recorded_epoch = run["epochs"][ends[step] - 1]
             epochs.append(Epoch(
-                ends[step], step, bins[0], loss, 0.1, 0.1, told["validation_loss"],
-                told["validation_accuracy"], told["bits_per_byte"], 1.0, 1.0,
+                ends[step], step, bins[0], loss, 0.1, 0.1, recorded_epoch["validation_loss"],
+                recorded_epoch["validation_accuracy"], recorded_epoch["bits_per_byte"], 1.0, 1.0,
             ))  # fmt: skip
             log.append(epochs[-1])
     log.append(TrainingStopped(run["steps"], "finished", ""))
@@ -69,8 +72,8 @@ def write_run(record: dict[str, Any], folder: Path) -> None:
     best = min(epochs, key=lambda e: e.validation_loss)
     write_summary(folder, RunSummary(
         str(folder), record["parameters"], run["seconds"], 1.0, epochs, best.epoch,
-        best.validation_loss, best.validation_accuracy, best.bits_per_byte, record["ladder"],
-        True, [],
+        best.validation_loss, best.validation_accuracy, best.bits_per_byte,
+        record["ngram_baselines"], True, [],
     ))  # fmt: skip
 
 
@@ -80,11 +83,11 @@ def recorded() -> Iterator[dict[str, Any]]:
         yield json.loads(line)
 
 
-def check_forecast(found: Forecast, summary: RunSummary) -> None:
+def check_forecast(forecast: Forecast, summary: RunSummary) -> None:
     """Its sentence says what its numbers say."""
-    sentence = summarize_forecast(found)
-    low, high = found.validation_loss_interval
-    now = found.validation_loss_now
+    sentence = summarize_forecast(forecast)
+    low, high = forecast.validation_loss_interval
+    now = forecast.validation_loss_now
     assert now is not None
     if "will not help" in sentence or "is expected to rise" in sentence:
         assert low >= now - MIN_OVERFIT_NATS, sentence
@@ -94,7 +97,7 @@ def check_forecast(found: Forecast, summary: RunSummary) -> None:
         assert "cannot be told" in sentence
     assert not ("No overfitting" in sentence and "overfitting." in sentence)
     if "overfits" in what_it_means(summary):
-        assert found.effect != "improves", sentence
+        assert forecast.effect != "improves", sentence
 
 
 @pytest.mark.parametrize("record", list(recorded()), ids=lambda r: str(r["number"]))
@@ -104,16 +107,16 @@ def test_statements_of_one_run_agree(record: dict[str, Any], tmp_path: Path) -> 
     summary = read_summary(folder)
     diagnosis = save_diagnosis(diagnose_run(folder, proof=False))
     try:
-        found = forecast_run(folder)
+        forecast = forecast_run(folder)
     except UndeterminedForecast:
         return
-    check_forecast(found, summary)
+    check_forecast(forecast, summary)
     more_steps = diagnosis.verdict == "undertrained" or any(
         "more epochs may help" in note for note in diagnosis.warnings
     )
-    assert not (more_steps and found.effect == "worsens"), (
+    assert not (more_steps and forecast.effect == "worsens"), (
         diagnosis.verdict,
-        found.expected_loss_reduction,
+        forecast.expected_loss_reduction,
     )
     if "overfits" in what_it_means(summary):
         assert diagnosis.verdict != "undertrained"

@@ -67,7 +67,7 @@ def sagemaker(config: Values, signs: Signs, at: Thresholds) -> Verdict:
 
 def autotrainer(config: Values, signs: Signs, at: Thresholds) -> Verdict:
     """AutoTrainer (Zhang et al., ICSE 2021), its symptoms but for dying units: exploding gradient,
-    oscillating loss, slow convergence, each with the remedy that it tries first."""
+    oscillating loss, slow convergence, each with the treatment that it tries first."""
     high = signs.highest_norm > at["exploding"] or signs.uphill > at["oscillating"]
     fired = {
         "learning_rate_too_high": signs.diverged or high,

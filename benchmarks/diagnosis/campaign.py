@@ -1,10 +1,10 @@
-"""Every remedy tried on every case: what is really wrong with each.
+"""Every treatment tried on every case: what is really wrong with each.
 
     python benchmarks/diagnosis/campaign.py RESULTS TEXTS [--sealed] [--confirm] [--part I/N]
                                             [--only WORD,…] [--seconds N]
 
 Appends to RESULTS/runs-development.jsonl (or -sealed). What is in the table already is not run
-again, so it may be stopped at any time. `--confirm` then gives each case's best remedies two more
+again, so it may be stopped at any time. `--confirm` then gives each case's best treatments two more
 paired seeds. `--part 0/2` and `--part 1/2` share the work between two processes.
 """
 
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from cases import Case, cases, config_values
 from corpora import sizes
-from remedies import REMEDIES, Remedy, treatments
+from treatments import TREATMENTS, Treatment, case_treatments
 from table import Trained, append, half_named, read
 from truth import WORTH
 
@@ -35,9 +35,9 @@ JUDGMENTS = 3
 BYTES_PER_PIECE = 2.0
 """About what a token of a small vocabulary stands for; only decides how often is judged."""
 CONFIRMED = 3
-"""Best remedies of a case that are given more seeds."""
+"""Best treatments of a case that are given more seeds."""
 NEAR = 0.7
-"""Share of the best gain that a remedy must have shown to be given them."""
+"""Share of the best gain that a treatment must have shown to be given them."""
 SEEDS = 3
 HOPELESS = 99.0
 """Bits per byte of a run that could not be made."""
@@ -54,11 +54,11 @@ def arm(case: Case, texts: Path, seed: int) -> TrialSpec:
     return make_trial_spec(config, evaluate_every=max(1, round(steps / JUDGMENTS)))
 
 
-def row(case: Case, remedy: Remedy | None, seed: int, outcome: TrialResult) -> Trained:
+def row(case: Case, treatment: Treatment | None, seed: int, outcome: TrialResult) -> Trained:
     """What an outcome says, as a line of the table."""
     best = min(outcome.curve, key=lambda p: p.bits_per_byte, default=None)
     return Trained(
-        case=case.name, remedy=remedy.label if remedy else "", cause=remedy.cause if remedy else "",
+        case=case.name, treatment=treatment.label if treatment else "", cause=treatment.cause if treatment else "",
         seed=seed, best=best.bits_per_byte if best else outcome.bits_per_byte,
         end=outcome.bits_per_byte, best_at=best.step / max(outcome.steps, 1) if best else 0.0,
         nats_per_token=best.validation_loss if best else outcome.validation_loss,
@@ -67,25 +67,25 @@ def row(case: Case, remedy: Remedy | None, seed: int, outcome: TrialResult) -> T
     )  # fmt: skip
 
 
-def refused(case: Case, remedy: Remedy | None, seed: int) -> Trained:
+def refused(case: Case, treatment: Treatment | None, seed: int) -> Trained:
     """The line of a run whose settings do not go together: tried, and of no help."""
     return Trained(
-        case=case.name, remedy=remedy.label if remedy else "", cause=remedy.cause if remedy else "",
+        case=case.name, treatment=treatment.label if treatment else "", cause=treatment.cause if treatment else "",
         seed=seed, best=HOPELESS, end=HOPELESS, best_at=0.0, nats_per_token=HOPELESS, steps=0,
         tokens=0, seconds=0.0, diverged_step=0, key="",
     )  # fmt: skip
 
 
-def wanted(case: Case) -> Iterator[tuple[Case, Remedy | None]]:
-    """The runs of a case at its own seed: as planted, its twin, every remedy."""
+def wanted(case: Case) -> Iterator[tuple[Case, Treatment | None]]:
+    """The runs of a case at its own seed: as planted, its twin, every treatment."""
     yield case, None
     if case.planted:
         yield twin(case), TWIN
-    for remedy, treated in treatments(case):
-        yield treated, remedy
+    for treatment, treated in case_treatments(case):
+        yield treated, treatment
 
 
-TWIN = Remedy("", "twin", lambda case: twin(case))
+TWIN = Treatment("", "twin", lambda case: twin(case))
 
 
 def twin(case: Case) -> Case:
@@ -94,45 +94,45 @@ def twin(case: Case) -> Case:
     return replace(case, values=case.healthy, variant=replace(case.variant, share=1.0, kind=kind))
 
 
-Work = tuple[Case, Case, Remedy | None, int]
+Work = tuple[Case, Case, Treatment | None, int]
 
 
 def to_do(chosen: list[Case], rows: list[Trained], confirm: bool) -> Iterator[Work]:
-    """Case, what is run, the remedy that made it, seed: all that `rows` lacks, in order.
+    """Case, what is run, the treatment that made it, seed: all that `rows` lacks, in order.
 
-    `rows` may grow on the way: a stronger remedy is asked for once the weaker one has gained.
+    `rows` may grow on the way: a stronger treatment is asked for once the weaker one has gained.
     """
     for case in chosen:
         for seed in range(1, SEEDS) if confirm else (0,):
-            for treated, remedy in wanted(case):
-                label = remedy.label if remedy else ""
+            for treated, treatment in wanted(case):
+                label = treatment.label if treatment else ""
                 gains = gains_of(case, rows)
-                if (case.name, label, seed) in {(r.case, r.remedy, r.seed) for r in rows}:
+                if (case.name, label, seed) in {(r.case, r.treatment, r.seed) for r in rows}:
                     continue
                 if confirm and label not in doubtful(gains):
                     continue
-                if remedy and remedy.after and gains.get(remedy.after, 0.0) <= WORTH:
+                if treatment and treatment.after and gains.get(treatment.after, 0.0) <= WORTH:
                     continue
-                yield case, treated, remedy, seed
+                yield case, treated, treatment, seed
 
 
 def complete(case: Case, rows: list[Trained]) -> bool:
-    """Whether every remedy of `case` was tried that is asked for."""
+    """Whether every treatment of `case` was tried that is asked for."""
     return next(to_do([case], rows, confirm=False), None) is None
 
 
 def gains_of(case: Case, rows: list[Trained]) -> dict[str, float]:
-    """Share of the control's loss that each remedy of `case` gained with the case's own seed."""
-    own = {r.remedy: r.best for r in rows if r.case == case.name and r.seed == 0}
+    """Share of the control's loss that each treatment of `case` gained with the case's own seed."""
+    own = {r.treatment: r.best for r in rows if r.case == case.name and r.seed == 0}
     control = own.pop("", None)
     if control is None:
         return {}
-    tried = {r.label for r in REMEDIES}
+    tried = {r.label for r in TREATMENTS}
     return {label: (control - best) / control for label, best in own.items() if label in tried}
 
 
 def doubtful(gains: dict[str, float]) -> set[str]:
-    """The remedies that may be in the truth set, and the control: worth more seeds. Where one seed
+    """The treatments that may be in the truth set, and the control: worth more seeds. Where one seed
     gains nothing another may, so the best are tried there too."""
     best = sorted(gains, key=lambda label: -gains[label])[:CONFIRMED]
     least = NEAR * max([0.0, *gains.values()])
@@ -176,19 +176,19 @@ def main() -> None:
     mine = found[number::of]
     most = sum(1 for _ in to_do(mine, rows, chosen.confirm))
     began = time.monotonic()
-    for done, (case, treated, remedy, seed) in enumerate(to_do(mine, rows, chosen.confirm), 1):
+    for done, (case, treated, treatment, seed) in enumerate(to_do(mine, rows, chosen.confirm), 1):
         if time.monotonic() - began > chosen.seconds:
             break
         try:
             outcome = run_trial(arm(treated, chosen.texts, seed))
         except DescendError as problem:
-            print(f"{case.name}, {remedy}: {problem}", file=sys.stderr, flush=True)
-            rows.append(refused(case, remedy, seed))
+            print(f"{case.name}, {treatment}: {problem}", file=sys.stderr, flush=True)
+            rows.append(refused(case, treatment, seed))
         else:
-            rows.append(row(case, remedy, seed, outcome))
+            rows.append(row(case, treatment, seed, outcome))
         append(table, rows[-1])
         left = (time.monotonic() - began) / done * max(most - done, 0)
-        print(f"{done}/{most} {case.name} [{remedy.label if remedy else ''}] "
+        print(f"{done}/{most} {case.name} [{treatment.label if treatment else ''}] "
               f"{rows[-1].end:.3f} bits/byte, {left / 60:.0f} min left",
               file=sys.stderr, flush=True)  # fmt: skip
 

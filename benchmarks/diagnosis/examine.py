@@ -6,7 +6,7 @@
 Appends to RESULTS/verdicts-development.jsonl (or -sealed). The doctor reads signals alone, or with
 `--proof` races trials for so many seconds a case; both are readers. The advice of the doctor with
 proof is followed (all that `descend train --from-run RUN --apply` would change), and the outcome
-goes into the table of runs as the remedy `advice`. Trials that are kept from before cost it no
+goes into the table of runs as the treatment `advice`. Trials that are kept from before cost it no
 time: ask with DESCEND_CACHE_DIR at an empty folder.
 """
 
@@ -21,12 +21,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from baselines import RULES
 from campaign import arm, complete, in_turn, named, row
 from cases import Case, cases, config_values
 from record import read_record
-from remedies import Remedy
-from signs import signs_of
+from treatments import Treatment
 from table import Diagnosed, Trained, append, half_named, read
 
 from descend import run
@@ -58,11 +56,8 @@ def _ended(folder: Path) -> bool:
 
 
 def baselines(case: Case, folder: Path) -> Iterator[Diagnosed]:
-    """The verdicts that cost nothing: rules, and the curve alone."""
+    """The verdict that costs nothing: by the curve alone."""
     record = read_record(folder)
-    for rules in RULES:
-        ranked = rules.judge(record.config, signs_of(case.name, record), rules.published)
-        yield _said(case, rules.name, ranked[0], ranked, [1.0])
     try:
         found = diagnose_log(folder / "events.jsonl", vocab_size=record.vocab_size)
     except DescendError:
@@ -87,7 +82,7 @@ def doctor(case: Case, folder: Path, proof: float) -> tuple[Diagnosed, Diagnosis
         case=case.name, reader=PROOF if proof else SIGNALS, verdict=found.verdict,
         ranked=[f.cause for f in found.causes],
         probabilities=[found.probability, *(f.probability for f in found.causes)],
-        prescription=merge_recommendations(found),
+        recommended_config=merge_recommendations(found),
         seconds=found.cost.seconds,
         run_seconds=found.cost.seconds / max(found.cost.fraction_of_run, 1e-9),
     )  # fmt: skip
@@ -97,21 +92,21 @@ def doctor(case: Case, folder: Path, proof: float) -> tuple[Diagnosed, Diagnosis
 def _said(case: Case, reader: str, verdict: str, ranked: list[str], sure: list[float]) -> Diagnosed:
     return Diagnosed(
         case=case.name, reader=reader, verdict=verdict, ranked=ranked, probabilities=sure,
-        prescription={}, seconds=0.0, run_seconds=0.0,
+        recommended_config={}, seconds=0.0, run_seconds=0.0,
     )  # fmt: skip
 
 
-def follow(case: Case, prescription: dict[str, Any], texts: Path) -> Trained | None:
+def follow(case: Case, recommended_config: dict[str, Any], texts: Path) -> Trained | None:
     """The case trained once more as advised, at its own seed; None if it cannot be set."""
-    if not prescription:
+    if not recommended_config:
         return None
-    treated = replace(case, values=case.values | prescription)
+    treated = replace(case, values=case.values | recommended_config)
     try:
         outcome = run_trial(arm(treated, texts, 0))
     except DescendError as problem:
-        print(f"{case.name}: the advice {prescription} fails: {problem}", file=sys.stderr)
+        print(f"{case.name}: the advice {recommended_config} fails: {problem}", file=sys.stderr)
         return None
-    return row(case, Remedy("", ADVICE, lambda c: c), 0, outcome)
+    return row(case, Treatment("", ADVICE, lambda c: c), 0, outcome)
 
 
 def main() -> None:
@@ -144,7 +139,7 @@ def main() -> None:
         said, _ = doctor(case, folder, asked.proof)
         append(table, said)
         print(f"{case.name}: {said.verdict} {said.ranked[:3]}", file=sys.stderr, flush=True)
-        if asked.proof and (advised := follow(case, said.prescription, asked.texts)):
+        if asked.proof and (advised := follow(case, said.recommended_config, asked.texts)):
             append(asked.results / f"runs-{half}.jsonl", advised)
 
 

@@ -1,8 +1,8 @@
 """What each reading is worth as evidence: weights of expectations, by maximum likelihood.
 
-    python benchmarks/diagnosis/fit_signals.py RESULTS FOLDERS READINGS
+    python benchmarks/diagnosis/fit_signals.py RESULTS FOLDERS MEASUREMENTS
 
-Of every labelled development case the readings are taken (kept in the file READINGS), and the
+Of every labelled development case the readings are taken (kept in the file MEASUREMENTS), and the
 log-odds of all causes turned into probabilities as `descend diagnose --no-proof` does. Weights are
 changed to make what is true likely, held near those that stand in `doctor/causes/`; how near is
 chosen by leaving out one corpus at a time. Prints that, and the weights.
@@ -127,10 +127,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path)
     parser.add_argument("folders", type=Path)
-    parser.add_argument("readings", type=Path)
+    parser.add_argument("measurements", type=Path)
     asked = parser.parse_args()
     found, _ = labelled(asked.results, "development")
-    kept = json.loads(asked.readings.read_text()) if asked.readings.is_file() else {}
+    kept = json.loads(asked.measurements.read_text()) if asked.measurements.is_file() else {}
     cases = []
     for truth in found:
         folder = asked.folders / truth.case.name
@@ -140,12 +140,12 @@ def main() -> None:
             taken = measure_run(opened)
             kept[folder.name] = {
                 "config": opened.config.model_dump(mode="json"),
-                "readings": msgspec.to_builtins(list(taken.values())),
+                "measurements": msgspec.to_builtins(list(taken.values())),
             }
-            asked.readings.write_text(json.dumps(kept), encoding="utf-8")
+            asked.measurements.write_text(json.dumps(kept), encoding="utf-8")
         if truth.case.name in kept:
             own = kept[truth.case.name]
-            taken_again = {r["signal"]: Measurement(**r) for r in own["readings"]}
+            taken_again = {r["metric"]: Measurement(**r) for r in own["measurements"]}
             corpus = truth.case.variant.corpus
             config = make_config(own["config"])
             cases.append(seen(corpus, config, taken_again, truth.accepted))

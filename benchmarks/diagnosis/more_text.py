@@ -3,7 +3,7 @@
     python benchmarks/diagnosis/more_text.py RESULTS TEXTS FOLDERS [--seconds N]
 
 For development cases of plain text that is read at least twice: the run with a quarter, half and
-three quarters of its text (bits per byte, as many steps), the remedy `more text` from the table of
+three quarters of its text (bits per byte, as many steps), the treatment `more text` from the table of
 runs, and the readings of the run folder that may tell beforehand. Appends to
 RESULTS/more_text.jsonl, and says of all that stands there how often the doctor's estimate tells
 whether more text gains `WORTH_BUYING`, with its bound and without; and of the runs that turned far
@@ -47,8 +47,9 @@ KINDS = {
 }
 
 
-class Texts(msgspec.Struct, frozen=True, kw_only=True):
-    """One case. Losses in bits per byte, readings of the run in nats per token."""
+class Texts(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """One case, in the file as an array of these fields. Losses in bits per byte, measurements of
+    the run in nats per token."""
 
     case: str
     passes: float
@@ -56,7 +57,7 @@ class Texts(msgspec.Struct, frozen=True, kw_only=True):
     """Of the corpus, that the run has."""
     control: float
     more: float
-    """With as much more as the benchmark's remedy gives it."""
+    """With as much more as the benchmark's treatment gives it."""
     less: list[float]
     """With each of `SHARES` of it."""
     measured_validation_loss: float
@@ -66,8 +67,8 @@ class Texts(msgspec.Struct, frozen=True, kw_only=True):
 
 def chosen(rows: list[Trained]) -> list[Case]:
     """Cases on which all of it can be measured, in random order."""
-    ended = {r.case for r in rows if r.remedy == "" and r.seed == 0 and r.diverged_step is None}
-    more = {r.case for r in rows if r.remedy == MORE and r.seed == 0}
+    ended = {r.case for r in rows if r.treatment == "" and r.seed == 0 and r.diverged_step is None}
+    more = {r.case for r in rows if r.treatment == MORE and r.seed == 0}
     found = [
         c for c in cases(sealed=False)
         if c.variant.kind == "plain" and c.values["epoch"] >= 2 and c.name in ended & more
@@ -77,7 +78,7 @@ def chosen(rows: list[Trained]) -> list[Case]:
 
 def measured(case: Case, rows: list[Trained], texts: Path, folders: Path) -> Texts:
     """All of one case."""
-    own = {r.remedy: r for r in rows if r.case == case.name and r.seed == 0}
+    own = {r.treatment: r for r in rows if r.case == case.name and r.seed == 0}
     as_it_is = arm(case, texts, 0)
     open_length = {"epoch": None, "max_steps": None}
     less = [

@@ -35,7 +35,7 @@ RANDOM_TRIES = 4
 """Remedies that random search may try: about what the doctor's first race tries."""
 
 MORE_TEXT = "too_little_data"
-"""Cause whose remedy is no setting."""
+"""Cause whose treatment is no setting."""
 
 Scored = tuple[Truth, Diagnosed]
 
@@ -80,9 +80,10 @@ def false_alarms(pairs: Sequence[Scored]) -> float | None:
 def interval(
     pairs: Sequence[Scored], score: Callable[[Sequence[Scored]], float | None]
 ) -> list[float] | None:
-    """95 % of the score when corpora, then cases within each, are drawn with replacement."""
+    """95 % of the score when corpora, then cases within each, are drawn with replacement; the
+    order of `pairs` does not matter."""
     by_corpus: dict[str, list[Scored]] = defaultdict(list)
-    for pair in pairs:
+    for pair in sorted(pairs, key=lambda pair: pair[0].case.name):
         by_corpus[pair[0].case.variant.corpus].append(pair)
     groups, pick = list(by_corpus.values()), random.Random(0)
     found = []
@@ -153,7 +154,7 @@ def confusion(pairs: Sequence[Scored]) -> dict[str, dict[str, int]]:
 def repair(
     found: Sequence[Truth], rows: Sequence[Trained], lengths: Mapping[str, float]
 ) -> dict[str, Any]:
-    """What following the advice came to, beside random search over the same remedies.
+    """What following the advice came to, beside random search over the same treatments.
 
     `lengths`: by examined case, what the diagnosis took, in times of the run. Random search may
     try `RANDOM_TRIES` full runs; or as many as take so long, or all there are; or that without
@@ -161,10 +162,10 @@ def repair(
     that ends within `REPAIRED` of its twin as it is has nothing to repair, and is left out.
     `gap_closed`: median share of the way from the faulty run's loss to its twin's.
     """
-    advised = {r.case: r.best for r in rows if r.remedy == ADVICE}
+    advised = {r.case: r.best for r in rows if r.treatment == ADVICE}
     losses: dict[str, list[tuple[float, str]]] = defaultdict(list)
     for r in rows:
-        if r.cause and r.seed == 0 and r.remedy != ADVICE:
+        if r.cause and r.seed == 0 and r.treatment != ADVICE:
             losses[r.case].append((r.best, r.cause))
     pick, mended, closed, in_text = random.Random(0), [], [], []
     chance: dict[str, list[bool]] = {"": [], "_as_long": [], "_of_settings_as_long": []}
@@ -229,9 +230,7 @@ def labels(found: Sequence[Truth]) -> dict[str, Any]:
         "by_planted": {c: [sum(b), len(b)] for c, b in sorted(by_cause.items())},
         "truth": {
             t.case.name: {
-                "planted": list(t.case.planted), "truth": sorted(t.causes) or ["healthy"],
-                "undecided": sorted(t.undecided),
-                "gains": {c: round(g, 4) for c, g in sorted(t.gains.items(), key=lambda x: -x[1])},
+                "truth": sorted(t.causes) or ["healthy"], "undecided": sorted(t.undecided),
             }
             for t in found
         },
@@ -242,21 +241,21 @@ def _verdict(truth: Truth, reader: str, ranked: list[str]) -> Scored:
     """What a reader made here says, as a row of the table of verdicts."""
     return truth, Diagnosed(
         case=truth.case.name, reader=reader, verdict=ranked[0], ranked=ranked[:3],
-        probabilities=[], prescription={}, seconds=0.0, run_seconds=0.0,
+        probabilities=[], recommended_config={}, seconds=0.0, run_seconds=0.0,
     )  # fmt: skip
 
 
 def made_here(
     found: Sequence[Truth], known: Sequence[Truth], rows: Sequence[Trained]
 ) -> dict[str, list[Scored]]:
-    """Readers that need the labels of development (`known`), or the remedies themselves.
+    """Readers that need the labels of development (`known`), or the treatments themselves.
 
     On development a case is read with the labels of the other corpora alone.
     """
     readers: dict[str, list[Scored]] = defaultdict(list)
     tried: dict[str, list[Trained]] = defaultdict(list)
     for r in rows:
-        if r.cause and r.seed == 0 and r.remedy != ADVICE:
+        if r.cause and r.seed == 0 and r.treatment != ADVICE:
             tried[r.case].append(r)
     pick = random.Random(0)
     for t in found:
@@ -271,7 +270,7 @@ def made_here(
         drawn = pick.sample(own, min(RANDOM_TRIES, len(own)))
         better = sorted((r.best, r.cause) for r in drawn if r.best < (1 - WORTH) * t.control)
         ranked = [cause for _, cause in better] or ["healthy"]
-        name = f"random search, {RANDOM_TRIES} remedies"
+        name = f"random search, {RANDOM_TRIES} treatments"
         readers[name].append(_verdict(t, name, ranked))
     return readers
 
@@ -282,8 +281,9 @@ TUNED, CURVE_TRAINED = ", tuned", "curve alone, trained"
 def by_signs(
     found: Sequence[Truth], known: Sequence[Truth], signs: Mapping[str, Signs]
 ) -> dict[str, list[Scored]]:
-    """Readers of a run's signs that are fitted to development (`known`): the published rules with
-    thresholds that are right most often there, and nearest neighbours by the curve.
+    """Readers of a run's signs: the published rules as they are; and fitted to development
+    (`known`), the rules with thresholds that are right most often there, and nearest neighbours by
+    the curve.
 
     On development a case is read with what the other corpora taught alone.
     """
@@ -296,6 +296,14 @@ def by_signs(
         if not taught:
             continue
         for rules in RULES:
+            readers[rules.name] += [
+                _verdict(
+                    t,
+                    rules.name,
+                    rules.judge(t.case.values, signs[t.case.name], rules.published),
+                )
+                for t in own
+            ]
             at, name = tuned(rules, taught), rules.name + TUNED
             readers[name] += [
                 _verdict(t, name, rules.judge(t.case.values, signs[t.case.name], at)) for t in own
@@ -308,9 +316,12 @@ def by_signs(
 
 
 def labelled(results: Path, half: str) -> tuple[list[Truth], list[Trained]]:
-    """The cases of one half on which every remedy was tried, and all runs."""
+    """The cases of one half on which every treatment was tried, and all runs."""
     rows = read(results / f"runs-{half}.jsonl", Trained)
-    whole = [c for c in cases(sealed=half == "sealed") if complete(c, rows)]
+    by_case: dict[str, list[Trained]] = defaultdict(list)
+    for row in rows:
+        by_case[row.case].append(row)
+    whole = [c for c in cases(sealed=half == "sealed") if complete(c, by_case[c.name])]
     return truths(whole, rows), rows
 
 
@@ -342,7 +353,7 @@ def main() -> None:
         ),
     }
     path = asked.results / f"scores-{half}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json_lines(result) + "\n", encoding="utf-8")
     said = result["labels"]
     print(f"{half}: {said['cases']} cases, {said['relabelled']:.0%} relabelled")
     for name, s in sorted(result["readers"].items(), key=lambda x: -x[1]["top1"]):
@@ -351,9 +362,22 @@ def main() -> None:
             f"top-3 {s['top3']:.2f}  F1 {s['macro_f1']:.2f}  alarms {s['false_alarms']}"
         )
     print("repair", result["repair"])
-    for name, t in said["truth"].items():
-        best = list(t["gains"].items())[:3]
-        print(f"  {name}: {t['truth']} {best}")
+    for t in found:
+        best = sorted(t.gains.items(), key=lambda x: -x[1])[:3]
+        print(f"  {t.case.name}: {said['truth'][t.case.name]['truth']} {best}")
+
+
+MAX_DEPTH = 3
+"""Objects nested deeper than this stand on one line."""
+
+
+def json_lines(value: Any, depth: int = 0) -> str:
+    """JSON with an object of `MAX_DEPTH` levels on several lines, what is deeper on one."""
+    if not isinstance(value, dict) or not value or depth >= MAX_DEPTH:
+        return json.dumps(value)
+    pad = " " * (depth + 1)
+    items = (f"{pad}{json.dumps(k)}: {json_lines(v, depth + 1)}" for k, v in value.items())
+    return "{\n" + ",\n".join(items) + f"\n{pad[1:]}}}"
 
 
 if __name__ == "__main__":

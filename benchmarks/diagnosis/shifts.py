@@ -20,17 +20,17 @@ from descend.diagnosis.recorded_run import load_recorded_run
 from descend.metrics.corpus_distribution import distribution_shift_nats
 
 
-class Shift(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one text, in nats a token."""
+class Shift(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Of one text, in nats per token; in the file an array of these fields."""
 
     corpus: str
     kind: str
     share: float
     vocabulary: int
     planted: bool
-    in_pieces: float | None
-    told: float | None
-    """The reading `distribution_shift_nats`: in bytes too, where pieces seem foreign."""
+    in_tokens: float | None
+    measured: float | None
+    """The metric `distribution_shift_nats`: in bytes too, where tokens seem foreign."""
 
 
 def main() -> None:
@@ -50,8 +50,8 @@ def main() -> None:
             found[key] = Shift(
                 corpus=variant.corpus, kind=variant.kind, share=variant.share, vocabulary=key[1],
                 planted=variant.kind.startswith("shifted"),
-                in_pieces=_rounded(distribution_shift_nats(store.train, store.validation, key[1])),
-                told=_rounded(validation_shift(store)),
+                in_tokens=_rounded(distribution_shift_nats(store.train, store.validation, key[1])),
+                measured=_rounded(validation_shift(store)),
             )  # fmt: skip
     lines = b"".join(msgspec.json.encode(row) + b"\n" for row in found.values())
     (asked.results / "shifts.jsonl").write_bytes(lines)

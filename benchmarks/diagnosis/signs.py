@@ -23,10 +23,13 @@ from table import half_named
 PARTS = 10
 """Of a curve, whose means are compared."""
 NEVER = 0.0
+DIGITS = 5
+"""Significant ones of a sign in the committed file."""
 
 
-class Signs(msgspec.Struct, frozen=True, kw_only=True):
-    """Losses in nats per token. What a run does not tell reads as nothing unusual."""
+class Signs(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Losses in nats per token. What a run does not tell reads as nothing unusual. In the file a run
+    is an array of these fields."""
 
     case: str
     diverged: bool
@@ -83,6 +86,15 @@ def signs_of(case: str, record: RunRecord) -> Signs:
 def _parts(values: list[float], count: int) -> list[float]:
     size = max(1, len(values) // count)
     return [statistics.mean(values[i : i + size]) for i in range(0, len(values) - size + 1, size)]
+
+
+def rounded_signs(signs: Signs) -> Signs:
+    """The same to `DIGITS` significant digits."""
+    values = {
+        name: float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+        for name, value in msgspec.structs.asdict(signs).items()
+    }
+    return Signs(**values)
 
 
 def read_signs(path: Path) -> dict[str, Signs]:

@@ -1,6 +1,6 @@
-"""What is really wrong with each case: the remedies that gained most when they were tried.
+"""What is really wrong with each case: the treatments that gained most when they were tried.
 
-The truth is a set: causes whose best remedy gains nearly as much as the best of all, and more than
+The truth is a set: causes whose best treatment gains nearly as much as the best of all, and more than
 noise. An empty set makes the case healthy, whatever was planted.
 """
 
@@ -13,20 +13,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cases import Case
-from remedies import BY_CONSTRUCTION, REMEDIES
+from treatments import BY_CONSTRUCTION, TREATMENTS
 from table import Trained
 
 WORTH = 0.01
-"""Share of the loss that a remedy must gain at equal tokens."""
+"""Share of the loss that a treatment must gain at equal tokens."""
 WORTH_BUYING = 0.03
-"""The same where the remedy doubles training time or text: nearly every run gains a little then."""
+"""The same where the treatment doubles training time or text: nearly every run gains a little then."""
 NOISE = 3.0
 """Standard deviations of paired differences between seeds that a gain must exceed."""
 AS_GOOD = 0.1
 """Share of the best gain by which another may fall short and still be in the truth set."""
 PRICE = 0.8
 """What a gain that doubles training time or text is worth beside one that costs nothing. Whoever
-follows the free remedy first is right too, if it gains nearly that much."""
+follows the free treatment first is right too, if it gains nearly that much."""
 FALLBACK_DEVIATION = 0.004
 """Of paired relative differences, where a corpus has no repeated seeds: the median over those that
 have (first guess: the spread of three seeds on tiny Shakespeare, 0.006 of 3.74 nats, twice)."""
@@ -34,12 +34,12 @@ have (first guess: the spread of three seeds on tiny Shakespeare, 0.006 of 3.74 
 CHANCE = ("hidden",)
 """Corpora whose plain text is next to chance already: 0.02 nat under what frequencies reach."""
 
-BUYS = {r.cause for r in REMEDIES if r.buys}
+BUYS = {r.cause for r in TREATMENTS if r.buys}
 
 
 @dataclass(frozen=True)
 class Truth:
-    """`gains`: by cause the best remedy's share of the control's loss; no `causes`: healthy.
+    """`gains`: by cause the best treatment's share of the control's loss; no `causes`: healthy.
     `undecided`: what the trials do not tell from `causes`, by one standard error: causes whose gain
     is worth having but within noise, or `healthy` where the best gain only just is."""
 
@@ -49,7 +49,7 @@ class Truth:
     gains: dict[str, float]
     control: float
     twin: float | None
-    remedies: int
+    treatments: int
 
     @property
     def relabelled(self) -> bool:
@@ -77,18 +77,18 @@ def deviations(rows: Iterable[Trained], corpus_of: dict[str, str]) -> dict[str, 
     """By corpus, the pooled deviation of relative paired gains between seeds."""
     losses: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
     for r in rows:
-        losses[r.case, r.remedy][r.seed] = r.best
+        losses[r.case, r.treatment][r.seed] = r.best
     squares: dict[str, list[float]] = defaultdict(list)
-    for (case, remedy), by_seed in losses.items():
+    for (case, treatment), by_seed in losses.items():
         control = losses.get((case, ""), {})
         gains = [(control[s] - b) / control[s] for s, b in by_seed.items() if s in control]
-        if remedy not in ("", "twin") and len(gains) > 1 and case in corpus_of:
+        if treatment not in ("", "twin") and len(gains) > 1 and case in corpus_of:
             squares[corpus_of[case]].append(statistics.variance(gains))
     return {corpus: math.sqrt(statistics.median(v)) for corpus, v in squares.items()}
 
 
 def truths(cases: list[Case], rows: list[Trained]) -> list[Truth]:
-    """The truth of every case whose remedies were all tried at least once."""
+    """The truth of every case whose treatments were all tried at least once."""
     by_case: dict[str, list[Trained]] = defaultdict(list)
     for r in rows:
         by_case[r.case].append(r)
@@ -97,7 +97,7 @@ def truths(cases: list[Case], rows: list[Trained]) -> list[Truth]:
     found = []
     for case in cases:
         own = by_case[case.name]
-        control = {r.seed: r.best for r in own if r.remedy == ""}
+        control = {r.seed: r.best for r in own if r.treatment == ""}
         if not control:
             continue
         deviation = noise.get(case.variant.corpus, usual)
@@ -109,7 +109,7 @@ def _truth(case: Case, own: list[Trained], control: dict[int, float], deviation:
     by_remedy: dict[str, list[tuple[str, float]]] = defaultdict(list)
     for r in own:
         if r.cause and r.seed in control and r.diverged_step is None:
-            by_remedy[r.remedy].append((r.cause, (control[r.seed] - r.best) / control[r.seed]))
+            by_remedy[r.treatment].append((r.cause, (control[r.seed] - r.best) / control[r.seed]))
     gains: dict[str, float] = {}
     claimed: dict[str, float] = {}
     errors: dict[str, float] = {}
@@ -123,11 +123,11 @@ def _truth(case: Case, own: list[Trained], control: dict[int, float], deviation:
             claimed[cause] = gain
     causes = {c for c, g in claimed.items() if g >= least_for(c, claimed) - errors[c]}
     undecided = _undecided(gains, claimed, errors)
-    own_control = next((r for r in own if r.remedy == "" and r.seed == 0), None)
+    own_control = next((r for r in own if r.treatment == "" and r.seed == 0), None)
     fixed = _by_construction(case, own_control)
     if fixed:
         causes, undecided = fixed, {"healthy", *causes} if fixed == {"duplicate_data"} else set()
-    twin = next((r.best for r in own if r.remedy == "twin" and r.seed == 0), None)
+    twin = next((r.best for r in own if r.treatment == "twin" and r.seed == 0), None)
     first = control.get(0, statistics.mean(control.values()))
     tried = len(by_remedy)
     return Truth(case, frozenset(causes), frozenset(undecided), gains, first, twin, tried)

@@ -3,8 +3,8 @@
     python benchmarks/doctor/inside.py RESULTS
 
 Two layers, 64 wide, context 64, 300 steps of 1,024 tokens of the embedded corpus `stories`; both
-architectures and optimizers, their usual rates times a factor, without rescue; read on 32 held-out
-passages, the entropies on the first. Writes RESULTS/inside.json. (The committed file holds the
+architectures and optimizers, their usual rates times a factor, without rollback; read on 32
+held-out passages, the entropies on the first. Writes RESULTS/inside.json. (The committed file holds the
 largest score, not the largest in size: it was made before `sharpness` took sizes.)
 """
 

@@ -136,6 +136,6 @@ def _see(
     return observe(
         way, spans, np.array([float(e["step"]) for e in epochs]),
         np.array([e["validation_loss"] for e in epochs]),
-        start=spans_of(record["runs"][0]).losses[0], scale=record["ladder"]["unigram"],
+        start=spans_of(record["runs"][0]).losses[0], scale=record["ngram_baselines"]["unigram"],
         training_error=training_error,
     )  # fmt: skip

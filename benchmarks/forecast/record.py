@@ -132,7 +132,7 @@ def one(number: int, sources: dict[str, bytes], scratch: Path) -> dict[str, Any]
         "validation_tokens": info.validation_tokens,
         "train_bytes": info.train_bytes,
         "validation_bytes": info.validation_bytes,
-        "ladder": {
+        "ngram_baselines": {
             k: round(getattr(info.ngram_baselines, k), 4) for k in ("uniform", "unigram", "bigram")
         },
         "parameters": parameter_count(run.state.model.shape),

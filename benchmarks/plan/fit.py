@@ -108,7 +108,7 @@ def curve_rows(curves: Path, hardness: dict[str, float]) -> list[dict[str, Any]]
 def run_row(file: Path, hardness: dict[str, float]) -> dict[str, Any]:
     """The same from one run of full size."""
     run = json.loads(file.read_text())
-    c, corpus, outcome = run["resolved"], run["corpus"], run["outcome"]
+    c, corpus, outcome = run["resolved"], run["corpus"], run["result"]
     name = run["command"].split()[2].removesuffix(".txt")
     batch = c["batch_size"] * c["seq_len"]
     last = outcome["epochs"][-1]

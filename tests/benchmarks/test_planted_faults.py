@@ -20,7 +20,7 @@ def bench() -> Iterator[dict[str, ModuleType]]:
     """The scripts of the benchmark, which import each other by plain names."""
     import importlib
 
-    names = ("corpora", "cases", "remedies", "table", "truth", "campaign", "record", "signs",
+    names = ("corpora", "cases", "treatments", "table", "truth", "campaign", "record", "signs",
              "baselines")  # fmt: skip
     sys.path.insert(0, str(FOLDER))
     try:
@@ -42,23 +42,23 @@ def test_benchmark_names_are_unique_and_configs_valid(
     assert len({cause for case in cases for cause in case.planted}) >= 16
     for case in cases:
         make_config(case.values)
-        for _, treated in bench["remedies"].treatments(case):
+        for _, treated in bench["treatments"].case_treatments(case):
             make_config(treated.values)
 
 
 def test_planted_causes_have_a_treatment_or_are_constructed(
     bench: dict[str, ModuleType],
 ) -> None:
-    treatments_module = bench["remedies"]
+    treatments_module = bench["treatments"]
     addressed_causes = (
-        {r.cause for r in treatments_module.REMEDIES}
+        {r.cause for r in treatments_module.TREATMENTS}
         | set(treatments_module.BY_CONSTRUCTION)
         | {"noise_floor"}
     )
     for sealed in (False, True):
         for case in bench["cases"].cases(sealed=sealed):
             assert set(case.planted) <= addressed_causes
-            tried = {r.cause for r, _ in treatments_module.treatments(case)} | set(
+            tried = {r.cause for r, _ in treatments_module.case_treatments(case)} | set(
                 treatments_module.BY_CONSTRUCTION
             )
             assert set(case.planted) <= tried | {"noise_floor"}, case.name
@@ -80,7 +80,7 @@ def rows_of(bench: dict[str, ModuleType], name: str, losses: dict[tuple[str, str
     trained = bench["table"].Trained
     return [
         trained(
-            case=name, remedy=treatment, cause=cause, seed=0, best=best, end=best, best_at=1.0,
+            case=name, treatment=treatment, cause=cause, seed=0, best=best, end=best, best_at=1.0,
             nats_per_token=best, steps=1, tokens=1, seconds=1.0, diverged_step=None, key="",
         )
         for (treatment, cause), best in losses.items()
@@ -169,10 +169,10 @@ def test_retrained_runs_reproduce_committed_labels(
     for case, treated, treatment, seed in campaign.to_do(chosen, rows, False):
         result = run_trial(campaign.arm(treated, tmp_path, seed))
         rows.append(campaign.row(case, treatment, seed, result))
-    committed_losses = {(r.case, r.remedy, r.seed): r.best
+    committed_losses = {(r.case, r.treatment, r.seed): r.best
             for r in table.read(RESULTS / "runs-development.jsonl", table.Trained)}  # fmt: skip
-    off = [abs(r.best / committed_losses[r.case, r.remedy, r.seed] - 1) for r in rows
-           if (r.case, r.remedy, r.seed) in committed_losses]  # fmt: skip
+    off = [abs(r.best / committed_losses[r.case, r.treatment, r.seed] - 1) for r in rows
+           if (r.case, r.treatment, r.seed) in committed_losses]  # fmt: skip
     assert len(off) >= 40, len(off)
     assert statistics.median(off) < 0.01
     labels = json.loads((RESULTS / "scores-development.json").read_text())["labels"]["truth"]

@@ -38,7 +38,7 @@ MIN_FONT_SIZE = 11
 def record(kind: str) -> Any:
     """What was found, as it was committed; some are older than the field of the command."""
     file, _, of = KINDS[kind]
-    result = json.loads((RESULTS / f"{file}.json").read_text())["outcome"]
+    result = json.loads((RESULTS / f"{file}.json").read_text())["result"]
     return msgspec.convert(result | {"command": COMMAND}, of)
 
 

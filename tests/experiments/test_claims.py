@@ -42,7 +42,7 @@ def test_every_measured_difference_is_quoted_as_it_is() -> None:
     for file in files:
         record = json.loads(file.read_text(encoding="utf-8"))
         assert f"`compare/{file.stem}`" in text
-        for arm in record["outcome"]["arms"][1:]:
+        for arm in record["result"]["arms"][1:]:
             difference = arm["difference"]
             assert format_difference(difference["value"], tuple(difference["ci95"])) in text
         assert "/work" not in file.read_text(encoding="utf-8")
@@ -72,9 +72,9 @@ def test_all_changes_claim_matches_both_result_sets() -> None:
         "0.2_tinyshakespeare",
     )
     names = [f"attribute/old_guide_{text}" for text in texts]
-    little, more, other, large_sample = (read(name)["outcome"] for name in names)
-    parts, others = ({s["key"]: s["value"] for s in one["shares"]} for one in (more, other))
-    total = [one["total"]["value"] for one in (little, more, other, large_sample)]
+    little, more, other, large_sample = (read(name)["result"] for name in names)
+    parts, others = ({s["key"]: s["value"] for s in one["contributions"]} for one in (more, other))
+    total = [one["total_difference"]["value"] for one in (little, more, other, large_sample)]
     expected_effects = [
         *total[:2],
         parts["epoch"],
@@ -85,7 +85,7 @@ def test_all_changes_claim_matches_both_result_sets() -> None:
     ]
     assert EFFECT.findall(row[1]) == [f"{value:+.3f}" for value in expected_effects]
     ends = [read(f"presets/tinyshakespeare_{p}") for p in ("old", "guide", "old_10")]
-    *losses, longer = (f"{one['outcome']['validation_loss']:.3f}" for one in ends)
+    *losses, longer = (f"{one['result']['validation_loss']:.3f}" for one in ends)
     assert f"{' → '.join(losses)}, and {longer} by ten epochs of `old`" in row[1]
     assert " for `old`, ".join(losses) + " for\n`guide`" in page("attribute.md")
     for record in (*map(read, names), *ends):
@@ -108,7 +108,7 @@ def test_the_row_on_precision_quotes_the_timings() -> None:
 def test_the_row_on_epochs_quotes_the_run() -> None:
     row = claim_rows()["loss and accuracy by epoch"]
     record = read("presets/tinyshakespeare_guide")
-    last = record["outcome"]["epochs"][-1]
+    last = record["result"]["epochs"][-1]
     assert f"loss {last['loss_end']:.2f} and accuracy {last['accuracy_end'] * 100:.0f} %" in row[1]
     assert row[-1] == f"`{record['command']}`"
 
@@ -137,4 +137,4 @@ def test_stored_attributions_are_reproducible_from_stored_runs() -> None:
 def read_rounded_result(file: Path) -> object:
     """Without the last digits, in which processors differ."""
     record = json.loads(file.read_bytes(), parse_float=lambda digits: round(float(digits), 9))
-    return record["outcome"]
+    return record["result"]

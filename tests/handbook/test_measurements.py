@@ -66,7 +66,7 @@ def test_pages_do_claim_measurements() -> None:
 def load_measurements(run: str) -> dict[str, float]:
     """What the diagnosis of a real run read, by signal."""
     content = json.loads((RUNS / f"{run}.json").read_text(encoding="utf-8"))
-    return {r["signal"]: r["value"] for r in content["diagnosis"]["readings"]}
+    return {r["metric"]: r["value"] for r in content["diagnosis"]["measurements"]}
 
 
 SIGNALS = {r.replace("_", " "): r for page_metrics in PAGE_METRICS.values() for r in page_metrics}

@@ -219,7 +219,12 @@ def test_generate_sampling_depends_on_settings_and_row_seed() -> None:
     ],
 )
 def test_out_of_bounds_is_one_clear_sentence(where: str, kwargs: dict[str, object]) -> None:
-    arguments = {"prompts": [[1]], "settings": GREEDY, "max_new_tokens": 2, "end_id": 0} | kwargs
+    arguments = {
+        "prompts": [[1]],
+        "sampling_options": GREEDY,
+        "max_new_tokens": 2,
+        "end_id": 0,
+    } | kwargs
     with pytest.raises(ConfigError) as caught:
         list(generate(noisy("gpt"), **arguments))  # type: ignore[arg-type]
     assert caught.value.location == where

@@ -150,7 +150,7 @@ def test_expected_loss_decreases_with_data_tokens_and_size() -> None:
     )
     here = OUTLOOK.bits_per_byte(base)
     for change in ({"tokens": 10**6}, {"tokens": 10**6, "train_tokens": 10**6},
-                   {"block_numbers": 10**6}, {"batch_tokens": 256}):  # fmt: skip
+                   {"block_parameters": 10**6}, {"batch_tokens": 256}):  # fmt: skip
         assert OUTLOOK.bits_per_byte(msgspec.structs.replace(base, **change)) < here
     rate = OUTLOOK.optimal_learning_rate(base.batch_tokens, base.width)
     for factor in (0.3, 3):

@@ -1,4 +1,4 @@
-"""Every factor's remedy, to be tried on every case: what is really wrong with it.
+"""Every factor's treatment, to be tried on every case: what is really wrong with it.
 
 All at equal tokens (equal passes over equal text), but for more epochs; a larger model costs time.
 Two factors cannot be verified by a gain on held-out text, since what is wrong is that text itself:
@@ -17,7 +17,7 @@ BY_CONSTRUCTION = ("data_leakage", "distribution_shift", "duplicate_data", "dive
 
 
 @dataclass(frozen=True)
-class Remedy:
+class Treatment:
     """A change that mends one cause. `buys`: it costs training time or text."""
 
     cause: str
@@ -25,7 +25,7 @@ class Remedy:
     apply: Callable[[Case], Case | None]
     buys: bool = False
     after: str = ""
-    """Label of the weaker remedy of its kind; this one is tried where that one gained."""
+    """Label of the weaker treatment of its kind; this one is tried where that one gained."""
 
 
 def _set(case: Case, **changes: object) -> Case:
@@ -114,36 +114,36 @@ def _warmer(case: Case) -> Case | None:
     return _set(case, epoch=2 * case.values["epoch"])
 
 
-REMEDIES = (
-    Remedy("learning_rate_too_low", "rate x 4", _rate(4)),
-    Remedy("learning_rate_too_low", "rate x 16", _rate(16), after="rate x 4"),
-    Remedy("learning_rate_too_high", "rate / 4", _rate(1 / 4)),
-    Remedy("learning_rate_too_high", "rate / 16", _rate(1 / 16), after="rate / 4"),
-    Remedy("model_too_small", "width x 2", _wider(2), buys=True),
-    Remedy("model_too_small", "width x 4", _wider(4), buys=True, after="width x 2"),
-    Remedy("batch_too_small", "batch x 4", _batch(4)),
-    Remedy("batch_too_large", "batch / 4", _batch(1 / 4)),
-    Remedy("batch_too_large", "batch / 16", _batch(1 / 16), after="batch / 4"),
-    Remedy("context_too_short", "context x 4", _context(4)),
-    Remedy("context_too_short", "context x 16", _context(16), after="context x 4"),
-    Remedy("context_unused", "context / 4", _context(1 / 4)),
-    Remedy("vocabulary_too_large", "vocabulary / 4", _vocabulary_down),
-    Remedy("vocabulary_too_small", "vocabulary x 2", _vocabulary_up(2)),
-    Remedy("vocabulary_too_small", "vocabulary x 8", _vocabulary_up(8), after="vocabulary x 2"),
-    Remedy("over_regularized", "no dropout, decay 0.1", _freer),
-    Remedy("too_little_data", "more text, as many tokens", _more_text, buys=True),
-    Remedy("bad_schedule", "warm-up 5 %, then decay", _scheduled),
-    Remedy("undertrained", "epochs x 2", _warmer, buys=True),
+TREATMENTS = (
+    Treatment("learning_rate_too_low", "rate x 4", _rate(4)),
+    Treatment("learning_rate_too_low", "rate x 16", _rate(16), after="rate x 4"),
+    Treatment("learning_rate_too_high", "rate / 4", _rate(1 / 4)),
+    Treatment("learning_rate_too_high", "rate / 16", _rate(1 / 16), after="rate / 4"),
+    Treatment("model_too_small", "width x 2", _wider(2), buys=True),
+    Treatment("model_too_small", "width x 4", _wider(4), buys=True, after="width x 2"),
+    Treatment("batch_too_small", "batch x 4", _batch(4)),
+    Treatment("batch_too_large", "batch / 4", _batch(1 / 4)),
+    Treatment("batch_too_large", "batch / 16", _batch(1 / 16), after="batch / 4"),
+    Treatment("context_too_short", "context x 4", _context(4)),
+    Treatment("context_too_short", "context x 16", _context(16), after="context x 4"),
+    Treatment("context_unused", "context / 4", _context(1 / 4)),
+    Treatment("vocabulary_too_large", "vocabulary / 4", _vocabulary_down),
+    Treatment("vocabulary_too_small", "vocabulary x 2", _vocabulary_up(2)),
+    Treatment("vocabulary_too_small", "vocabulary x 8", _vocabulary_up(8), after="vocabulary x 2"),
+    Treatment("over_regularized", "no dropout, decay 0.1", _freer),
+    Treatment("too_little_data", "more text, as many tokens", _more_text, buys=True),
+    Treatment("bad_schedule", "warm-up 5 %, then decay", _scheduled),
+    Treatment("undertrained", "epochs x 2", _warmer, buys=True),
 )
 """What hurts less than its weaker neighbour is not worth a stronger dose: `after`."""
 
 
-def treatments(case: Case) -> Iterator[tuple[Remedy, Case]]:
-    """Each remedy that applies to `case`, and the case so treated."""
-    for remedy in REMEDIES:
-        treated = remedy.apply(case)
+def case_treatments(case: Case) -> Iterator[tuple[Treatment, Case]]:
+    """Each treatment that applies to `case`, and the case so treated."""
+    for treatment in TREATMENTS:
+        treated = treatment.apply(case)
         if treated is not None:
-            yield remedy, treated
+            yield treatment, treated
 
 
 def differs(one: Values, other: Values) -> bool:

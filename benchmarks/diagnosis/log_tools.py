@@ -91,7 +91,7 @@ def main() -> None:
                     causes = list(dict.fromkeys(MEANING[f] for f in found if f in MEANING))
                     append(table, Diagnosed(
                         case=case, reader=name, verdict=causes[0] if causes else "healthy",
-                        ranked=causes, probabilities=[], prescription={}, seconds=0.0,
+                        ranked=causes, probabilities=[], recommended_config={}, seconds=0.0,
                         run_seconds=0.0,
                     ))  # fmt: skip
 

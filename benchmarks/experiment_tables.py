@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from shown import markdown, read
+from result_files import markdown, read
 
 from descend.experiments.attribute.runner import Attribution, AttributionRun
 from descend.experiments.compare.result import Comparison
@@ -28,14 +28,14 @@ ATTRIBUTIONS = {
 def rates() -> str:
     """What `descend compare` prints of the claim on rates."""
     record = read("compare/rates.json")
-    found = msgspec.convert(record["outcome"], Comparison)
+    found = msgspec.convert(record["result"], Comparison)
     return f"```\n{record['command']}\n\n{comparison_text(found)}\n```\n"
 
 
 def attributed(name: str) -> str:
     """An attribution: the whole, its parts, and its strongest pairs."""
     record = read(f"attribute/{name}.json")
-    found = msgspec.convert(record["outcome"], Attribution)
+    found = msgspec.convert(record["result"], Attribution)
     first, last = (end(found, most) for most in (False, True))
     head = ["change", f"part, {found.unit}", "p (Holm)", "alone", "last"]
     parts = [
