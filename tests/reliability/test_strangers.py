@@ -149,7 +149,7 @@ def test_a_link_in_the_place_of_a_partial_file_is_not_followed(
 def with_path(folder: Path, path: str) -> None:
     info = json.loads((folder / "run.json").read_bytes())
     info.pop("sha256")
-    info["config"]["corpus_dir"] = info["resolved"]["corpus_dir"] = path
+    info["requested_config"]["corpus_dir"] = info["resolved_config"]["corpus_dir"] = path
     (folder / "run.json").write_bytes(seal_json(json.dumps(info).encode()))
 
 

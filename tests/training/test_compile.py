@@ -27,7 +27,7 @@ FOREVER = 10**9
 
 @pytest.fixture(autouse=True)
 def at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: 0.0)
+    monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 0.0)
 
 
 def choose(width: int, steps: int = FOREVER) -> TuningResult:
@@ -69,7 +69,7 @@ def test_cached_compiled_backend_requires_a_compiler(
     monkeypatch.setattr("shutil.which", lambda _: None)
     assert not choose(24).execution.compiled
     monkeypatch.undo()
-    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: 0.0)
+    monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 0.0)
     assert choose(24) == first
 
 

@@ -1,4 +1,4 @@
-"""What only a GPU can show: steps that are replayed and compiled, bits, the engine's choice."""
+"""What only a GPU can show: steps that run as CUDA graphs or compiled, bits, the engine's choice."""
 
 from __future__ import annotations
 
@@ -53,23 +53,23 @@ def job(request: pytest.FixtureRequest, tiny: Tiny) -> TrainingRun:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_cuda_graph_matches_eager_with_dropout(job: TrainingRun, precision: str) -> None:
     plainly = losses(job, precision=precision)
-    graph_losses = losses(job, precision=precision, replayed=True)
+    graph_losses = losses(job, precision=precision, cuda_graph=True)
     assert len(graph_losses) == STEPS
     # The same hidden tokens and the same dropout: other ones would be apart by far more.
     assert graph_losses == pytest.approx(plainly, rel=1e-3)
-    assert losses(job, precision=precision, replayed=True) == graph_losses
+    assert losses(job, precision=precision, cuda_graph=True) == graph_losses
     assert losses(job, precision=precision) == plainly
 
 
 @pytest.mark.skipif(not can_compile("cuda"), reason="no C++ compiler or no Triton here")
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("replayed", [False, True])
+@pytest.mark.parametrize("uses_cuda_graph", [False, True])
 def test_compiled_code_learns_the_same(tiny: Tiny, uses_cuda_graph: bool) -> None:
     torch._dynamo.reset()
     job = create_run(make_config(tiny | {"token_dropout": 0.0, "epoch": 9, "learning_rate": 1e-4}),
                   Path("run"))  # fmt: skip
     plainly = losses(job, precision="bfloat16")
-    compiled = losses(job, precision="bfloat16", compiled=True, replayed=uses_cuda_graph)
+    compiled = losses(job, precision="bfloat16", compiled=True, cuda_graph=uses_cuda_graph)
     assert compiled == pytest.approx(plainly, rel=1e-2)
 
 
@@ -105,7 +105,7 @@ def test_autotuning_skips_backend_exceeding_gpu_memory(
     job = create_run(config, Path("run"))
     assert not job.plan.execution.cuda_graph
     assert job.tuning is not None
-    assert all("replayed" not in name for name in job.tuning.seconds_per_token)
+    assert all("CUDA graph" not in name for name in job.tuning.seconds_per_token)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -49,7 +49,7 @@ def choose(steps: int = 0, **keys: object) -> TuningResult:
 
 
 def test_autotuning_selects_and_caches_fastest_backend(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: 0.0)
+    monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 0.0)
     choice = choose(batch_size=3)
     precisions = {name.split(",")[0] for name in choice.seconds_per_token}
     assert precisions in ({"float32"}, {"float32", "bfloat16"})  # the second where it is quick
@@ -68,11 +68,11 @@ def test_autotuning_under_contention_tries_fewer_threads_uncached(
     monkeypatch: pytest.MonkeyPatch, own_cache: Path
 ) -> None:
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
-    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: 0.0)
+    monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 0.0)
     quiet = choose(batch_size=6)
     assert quiet.execution.threads == 2
     remembered = sorted((own_cache / "engine").iterdir())
-    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: 1.5)
+    monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 1.5)
     tried = []
 
     def noted(way: Execution, *rest: Any, **more: Any) -> tuple[float, float]:
@@ -98,7 +98,7 @@ def test_slow_thread_counts_are_timed_briefly_under_contention(
         return (1e-4 if way.threads == 1 else 1e-2), 1e-4
 
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
-    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: 1.5)
+    monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 1.5)
     monkeypatch.setattr(autotune, "time_training_step", crowded)
     choice = choose(batch_size=64, precision="float32")
     assert choice.execution.threads == 1
@@ -122,7 +122,7 @@ def test_autotuning_times_a_freshly_initialized_network(
 
         return computed
 
-    monkeypatch.setattr("descend.training.execution.autotune.objective_for", noted)
+    monkeypatch.setattr("descend.training.execution.autotune.make_loss_fn", noted)
     choose(architecture=architecture, batch_size=11)  # of nobody else, so not remembered
     # What torch alone would start with is at 5 to 80 nats, and its products are of numbers so
     # small that processors are slow at them.
@@ -130,7 +130,7 @@ def test_autotuning_times_a_freshly_initialized_network(
 
 
 def test_short_run_autotuning_skips_slow_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: 0.0)
+    monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 0.0)
     # To try one way takes more than a quarter of the one step that is to be made.
     short = choose(steps=1, batch_size=10)
     assert len(short.seconds_per_token) == 1
@@ -144,7 +144,7 @@ def test_autotuning_under_contention_selects_threads_first(
     monkeypatch: pytest.MonkeyPatch, own_cache: Path
 ) -> None:
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
-    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: 1.5)
+    monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 1.5)
     before = set((own_cache / "engine").glob("*"))
     choice = choose(batch_size=12, precision="float32")
     (best,) = {name.rsplit(", ")[-1] for name in choice.seconds_per_token if "fused" in name}
@@ -174,7 +174,7 @@ def test_autotuning_retries_contended_timings_when_idle(
         (1.5, 0),
     ):
         monkeypatch.setattr(
-            "descend.training.execution.autotune.busy_cores", lambda busy=busy: busy
+            "descend.training.execution.autotune.count_active_cores", lambda busy=busy: busy
         )
         for file in set((own_cache / "engine").glob("*")) - before:
             os.utime(file, (file.stat().st_atime, file.stat().st_mtime - later))
@@ -226,7 +226,7 @@ def test_unavailable_device_raises_config_error() -> None:
 def test_autotuning_compiles_only_long_runs(
     monkeypatch: pytest.MonkeyPatch, own_cache: Path
 ) -> None:
-    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: 0.0)
+    monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 0.0)
     size: dict[str, object] = {"batch_size": 7, "embed_dim": 64, "ff_dim": 256}
     assert not choose(steps=10, **size).execution.compiled
     long = choose(steps=10**7, **size)

@@ -57,7 +57,7 @@ def at_rest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine with two cores at rest, a compiler, and nothing remembered: its cache."""
     monkeypatch.setenv("DESCEND_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
-    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: 0.0)
+    monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 0.0)
     monkeypatch.setattr("descend.training.execution.autotune.can_compile", lambda *_: True)
     monkeypatch.setattr("descend.training.execution.backends.can_compile", lambda *_: True)
     return tmp_path / "cache" / "engine"
@@ -75,9 +75,9 @@ def test_requested_attention_kernel_excludes_alternatives(at_rest: Path, kernel:
 def test_requested_threads_are_respected_under_contention(
     at_rest: Path, monkeypatch: pytest.MonkeyPatch, busy: float
 ) -> None:
-    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: busy)
+    monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: busy)
     # Of a real clock two threads may be hopeless, where something really keeps a core.
-    monkeypatch.setattr("descend.training.execution.autotune.time_step", timing([]))
+    monkeypatch.setattr("descend.training.execution.autotune.time_training_step", timing([]))
     choice = choose(threads=3)  # more than there are: obeyed all the same
     assert choice.execution.threads == 3
     assert {name.rsplit(", ")[-1] for name in choice.seconds_per_token} == {"3 threads"}
@@ -97,7 +97,7 @@ def test_autotuning_caches_requested_and_automatic_choices_separately(
     at_rest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[Execution] = []
-    monkeypatch.setattr("descend.training.execution.autotune.time_step", timing(tried))
+    monkeypatch.setattr("descend.training.execution.autotune.time_training_step", timing(tried))
     free = choose(10**9)
     forced_configs: list[dict[str, object]] = [
         {"attention": free.execution.attention}, {"threads": free.execution.threads},
@@ -119,7 +119,7 @@ def test_compile_on_compiles_short_and_slow_runs(
     at_rest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[Execution] = []
-    monkeypatch.setattr("descend.training.execution.autotune.time_step", timing(tried))
+    monkeypatch.setattr("descend.training.execution.autotune.time_training_step", timing(tried))
     choice = choose(1, compile="on", attention="fused", precision="float32")
     assert choice.execution.compiled
     assert [way.compiled for way in tried] == [False, True]
@@ -132,7 +132,7 @@ def test_compile_on_compiles_short_and_slow_runs(
 def test_compile_off_never_compiles(at_rest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[Execution] = []
     monkeypatch.setattr(
-        "descend.training.execution.autotune.time_step", timing(tried, compiled=1e-9)
+        "descend.training.execution.autotune.time_training_step", timing(tried, compiled=1e-9)
     )
     assert not choose(10**9, compile="off").execution.compiled
     assert not any(way.compiled for way in tried)
@@ -160,12 +160,12 @@ def test_compile_on_without_compiler_is_refused(
 def test_compile_on_is_refused_where_we_never_compile(
     at_rest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("descend.training.execution.backends.pick_device", lambda _: "mps")
+    monkeypatch.setattr("descend.training.execution.backends.resolve_device", lambda _: "mps")
     assert "compile: found on with device mps" in refusal(compile="on")
 
 
 def test_compile_on_a_gpu_asks_for_triton(at_rest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("descend.training.execution.backends.pick_device", lambda _: "cuda")
+    monkeypatch.setattr("descend.training.execution.backends.resolve_device", lambda _: "cuda")
     monkeypatch.setattr(
         "descend.training.execution.backends.can_compile", lambda device="cpu": device == "cpu"
     )
@@ -188,7 +188,7 @@ def test_compiler_failure_is_an_error_only_when_requested(
             raise RuntimeError("ld: cannot find\nanything")
         return honest(way)
 
-    monkeypatch.setattr("descend.training.execution.autotune.time_step", failing)
+    monkeypatch.setattr("descend.training.execution.autotune.time_training_step", failing)
     assert "compiling fails (RuntimeError)" in refusal(compile="on")
     assert not choose(10**9).execution.compiled
 
@@ -253,7 +253,7 @@ def test_requested_execution_is_stored_and_used_on_resume(
     )  # fmt: skip
     # Neither what is quickest now nor the environment has a say.
     monkeypatch.setenv("DESCEND_THREADS", "7")
-    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: 1.5)
+    monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 1.5)
     job = resume_run(folder)
     assert job.plan.execution == way
     assert {block.attention.kernel for block in job.state.model.blocks} == {kernel}

@@ -150,7 +150,7 @@ def _maybe_compile(
     execution = msgspec.structs.replace(choice.execution, compiled=True)
     if is_automatic and not can_compile(execution.device):
         return choice
-    graph_suffix = "-replayed" if execution.cuda_graph else ""
+    graph_suffix = "-cuda-graph" if execution.cuda_graph else ""
     file = file.with_stem(
         f"{file.stem}-{execution.precision}-{execution.attention}{graph_suffix}-compiled"
     )

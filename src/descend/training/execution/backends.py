@@ -119,7 +119,7 @@ def describe_execution(execution: Execution) -> str:
     if execution.compiled:
         description += ", compiled"
     if execution.cuda_graph:
-        description += ", replayed"
+        description += ", CUDA graph"
     if execution.device != "cpu":
         return description
     return f"{description}, {format_count(execution.threads, 'thread')}"
