@@ -28,7 +28,8 @@ import torch
 from descend.config import RunConfig, make_config
 from descend.data.batches import BatchSampler
 from descend.data.builtin_corpora import read_builtin_corpus
-from descend.data.token_store import TokenStore, prepare_documents, prepare_tokens
+from descend.data.prepare import prepare_documents, prepare_tokens
+from descend.data.token_store import TokenStore
 from descend.model.cost import parameter_count, training_flops_per_token
 from descend.model.initialization import initialize
 from descend.model.shape import shape_from_run_config

@@ -19,7 +19,8 @@ import torch
 
 from descend.config import RunConfig, make_config
 from descend.data.batches import BatchSampler
-from descend.data.token_store import TokenStore, prepare_documents, prepare_tokens
+from descend.data.prepare import prepare_documents, prepare_tokens
+from descend.data.token_store import TokenStore
 from descend.machine import Execution, cpu_name
 from descend.metrics.evaluation import Evaluation, evaluate
 from descend.model.initialization import initialize

@@ -13,13 +13,8 @@ import pytest
 
 from descend.config import make_config
 from descend.data.corpus_stats import compute_corpus_stats
-from descend.data.token_store import (
-    TokenStore,
-    encode_corpus,
-    prepare_documents,
-    prepare_tokenizer,
-    prepare_tokens,
-)
+from descend.data.prepare import prepare_documents, prepare_tokenizer, prepare_tokens
+from descend.data.token_store import TokenStore, encode_corpus
 from descend.errors import CorpusError
 
 

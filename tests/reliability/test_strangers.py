@@ -158,7 +158,7 @@ def with_path(folder: Path, path: str) -> None:
 def test_a_text_that_the_user_never_named_is_not_read(
     stranger: Path, own_folder: Path, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from descend.data import token_store
+    from descend.data import prepare
     from descend.diagnosis.recorded_run import load_recorded_run
     from descend.training.training_run import continuation_config
 
@@ -169,7 +169,7 @@ def test_a_text_that_the_user_never_named_is_not_read(
     def touched(*_: object, **__: object) -> None:
         raise AssertionError("the path was followed")
 
-    monkeypatch.setattr(token_store, "resolve_corpus", touched)
+    monkeypatch.setattr(prepare, "resolve_corpus", touched)
     case = load_recorded_run(stranger)
     assert case.store is None
     assert "not named on this machine" in " ".join(case.warnings)

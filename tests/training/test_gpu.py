@@ -1,4 +1,4 @@
-"""What only a GPU can show: steps that run as CUDA graphs or compiled, bits, the engine's choice."""
+"""What only a GPU shows: steps as CUDA graphs or compiled, bits, the engine's choice."""
 
 from __future__ import annotations
 

@@ -19,12 +19,8 @@ from descend.config import RunConfig
 from descend.config_sources import ResolvedConfig, explicit_keys
 from descend.data.corpus_stats import CorpusStats, compute_corpus_stats
 from descend.data.corpus_warnings import log_warnings
-from descend.data.token_store import (
-    encode_corpus,
-    ignore_progress,
-    prepare_documents,
-    prepare_tokens,
-)
+from descend.data.prepare import prepare_documents, prepare_tokens
+from descend.data.token_store import encode_corpus
 from descend.data.tokenizer import Tokenizer
 from descend.diagnosis.diagnose import diagnose_run, save_diagnosis
 from descend.diagnosis.result import DEFAULT_BUDGET, Diagnosis
@@ -35,6 +31,7 @@ from descend.model.sampling import make_sampling_options
 from descend.model.transformer import Transformer
 from descend.planner.make_plan import CorpusPlan, make_corpus_plan, plan_config
 from descend.planner.plan import TextTooShortError
+from descend.progress import ignore_progress
 from descend.report.notebook.cards import minimal_model_card, notebook_model_card
 from descend.report.text.live_progress import (
     show_line,

@@ -13,17 +13,13 @@ from descend.config import RunConfig, make_config
 from descend.data.batches import BatchSampler
 from descend.data.builtin_corpora import BUILTIN_CORPORA as EMBEDDED_CORPORA
 from descend.data.cache_dir import check_path
-from descend.data.token_store import (
-    ProgressCallback,
-    TokenStore,
-    ignore_progress,
-    prepare_documents,
-    prepare_tokens,
-)
+from descend.data.prepare import prepare_documents, prepare_tokens
+from descend.data.token_store import TokenStore
 from descend.data.tokenizer import load_tokenizer
 from descend.errors import DescendError, RunFolderError
 from descend.machine import Execution
 from descend.model.shape import ModelShape, shape_from_run_config
+from descend.progress import ProgressCallback, ignore_progress
 from descend.runs.events import Epoch, Rollback, Step, TrainingStopped, WeightUpdateStats
 from descend.runs.run_folder import (
     TOKENIZER,

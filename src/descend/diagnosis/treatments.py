@@ -8,7 +8,7 @@ from typing import Any
 
 from descend.config import RunConfig, make_config
 from descend.config_sources import with_changes
-from descend.data.token_store import prepare_documents, prepare_tokens
+from descend.data.prepare import prepare_documents, prepare_tokens
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.recorded_run import RecordedRun
 from descend.runs.run_folder import TOKENIZER

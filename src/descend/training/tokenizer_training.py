@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from descend.config import RunConfig
-from descend.data.token_store import prepare_documents, prepare_tokens
+from descend.data.prepare import prepare_documents, prepare_tokens
 from descend.errors import UserError
 from descend.runs.atomic_write import write_file_atomic
 from descend.training.training_run import load_or_train_tokenizer

@@ -16,15 +16,8 @@ from descend.config_sources import describe_source, resolve_config
 from descend.data.batches import BatchSampler
 from descend.data.builtin_corpora import BUILTIN_CORPORA as EMBEDDED_CORPORA
 from descend.data.cache_dir import check_path, remember_path
-from descend.data.token_store import (
-    PreparedCorpus,
-    ProgressCallback,
-    TokenStore,
-    ignore_progress,
-    prepare_documents,
-    prepare_tokenizer,
-    prepare_tokens,
-)
+from descend.data.prepare import prepare_documents, prepare_tokenizer, prepare_tokens
+from descend.data.token_store import PreparedCorpus, TokenStore
 from descend.data.tokenizer import Tokenizer, load_tokenizer
 from descend.errors import ConfigError, CorpusError, RunFolderError
 from descend.machine import Execution, describe_hardware, resolve_device
@@ -32,6 +25,7 @@ from descend.metrics.evaluation import Evaluation, evaluate
 from descend.model.initialization import initialize
 from descend.model.shape import ModelShape, shape_from_run_config
 from descend.model.transformer import Transformer
+from descend.progress import ProgressCallback, ignore_progress
 from descend.runs.events import Epoch, Overfitting, Rollback, Step
 from descend.runs.model_files import load_model
 from descend.runs.run_folder import (

@@ -13,7 +13,8 @@ import torch
 
 from descend.config import RunConfig, make_config
 from descend.data.batches import BatchSampler
-from descend.data.token_store import TokenStore, prepare_documents, prepare_tokens
+from descend.data.prepare import prepare_documents, prepare_tokens
+from descend.data.token_store import TokenStore
 from descend.errors import ConfigError, DivergedError
 from descend.machine import Execution, available_cores, cpu_name, resolve_device
 from descend.model.initialization import initialize

@@ -8,7 +8,7 @@ import pytest
 
 from descend.config import make_config
 from descend.data.batches import BatchSampler
-from descend.data.token_store import prepare_documents, prepare_tokens
+from descend.data.prepare import prepare_documents, prepare_tokens
 from descend.model.shape import shape_from_run_config
 from descend.training.execution.autotune import autotune_execution
 from descend.training.training_run import load_or_train_tokenizer

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from descend.config import make_config
 from descend.data.builtin_corpora import BUILTIN_CORPORA as EMBEDDED_CORPORA
 from descend.data.cache_dir import check_path
-from descend.data.token_store import TokenStore, prepare_documents, prepare_tokens
+from descend.data.prepare import prepare_documents, prepare_tokens
+from descend.data.token_store import TokenStore
 from descend.data.tokenizer import load_tokenizer
 from descend.errors import DescendError
 from descend.handbook.run_notes.run_record import RunRecord
