@@ -100,7 +100,7 @@ def test_help_is_quick() -> None:
 def test_every_public_name_resolves() -> None:
     for name in descend.__all__:
         assert getattr(descend, name) is not None
-    assert set(descend._HOME) | {"__version__"} == set(descend.__all__)
+    assert set(descend._LAZY_EXPORTS) | {"__version__"} == set(descend.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = descend.nothing
     # A module named like a verb of the library would hide it once imported.

@@ -22,7 +22,7 @@ PROGRAM = """
 import resource
 from pathlib import Path
 import torch
-from descend.training.process_settings import process_kept
+from descend.training.process_settings import restore_process_state
 
 PIECE, PAGE = 2**25, 4096
 
@@ -35,7 +35,7 @@ def pages_for_a_piece_ten_times():
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
 
-with process_kept():
+with restore_process_state():
     for _ in range(5):
         pages_for_a_piece_ten_times()  # until there is a place where it fits
     print(pages_for_a_piece_ten_times() / (PIECE * 4 / PAGE))

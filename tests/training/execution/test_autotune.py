@@ -202,9 +202,9 @@ def test_a_forced_precision_is_obeyed(precision: str) -> None:
 def test_candidates_exclude_bfloat16_without_cpu_support() -> None:
     # oneDNN can be told to forget all instructions newer than AVX2, before it is loaded.
     program = (
-        "import torch, msgspec; from descend.training import ways\n"
+        "import torch, msgspec; from descend.training.execution import backends\n"
         "from descend.config import make_config\n"
-        "print([w.precision for w in ways.candidates(make_config({}), 'cpu')])"
+        "print([w.precision for w in backends.candidate_backends(make_config({}), 'cpu')])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True,
