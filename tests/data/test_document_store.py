@@ -123,9 +123,11 @@ unit = 2**20 if sys.platform == 'darwin' else 2**10
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit
 one, folder = sys.argv[1:]
 small = Path(folder, 'small.txt'); small.write_text('Der Fuchs läuft.\\n' * 100_000)
-build_document_store(read_documents(resolve_corpus(str(small)), normalize='nfc'), Path(folder, 'a'))
+build = lambda path, name: build_document_store(
+    read_documents(resolve_corpus(path), normalize='nfc'), Path(folder, name))
+build(str(small), 'a')
 before = peak()
-built = build_document_store(read_documents(resolve_corpus(one), normalize='nfc'), Path(folder, 'b'))
+built = build(one, 'b')
 print(peak() - before, built.nbytes)
 """
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from descend.config import closest_match
+from descend.config_errors import closest_match
 from descend.config_sources import with_changes
 from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.combinations import (
