@@ -165,7 +165,7 @@ def test_corpus_stats_match_corpus_content(own_folder: Path) -> None:
     config = make_config({"corpus_dir": str(corpus), "vocab_size": 300})
     text = prepare_documents(config)
     store = prepare_tokens(text, prepare_tokenizer(text, "bpe", 300))
-    stats = compute_corpus_stats(text, store)
+    stats = compute_corpus_stats(store)
     contents = [p.read_text() for p in sorted(corpus.iterdir())]
     assert stats.documents == 20
     assert stats.bytes == sum(len(c.encode()) for c in contents)

@@ -160,7 +160,7 @@ def test_a_text_that_the_user_never_named_is_not_read(
 ) -> None:
     from descend.data import prepare
     from descend.diagnosis.recorded_run import load_recorded_run
-    from descend.training.training_run import continuation_config
+    from descend.training.continuation import continuation_config
 
     (own_folder / "secret.txt").write_text("my secret. " * 999)
     os.mkfifo(own_folder / "pipe")
@@ -175,6 +175,28 @@ def test_a_text_that_the_user_never_named_is_not_read(
     assert "not named on this machine" in " ".join(case.warnings)
     with pytest.raises(DescendError, match="not named on this machine"):
         continuation_config(stranger, {})
+
+
+def test_own_run_finds_its_text_after_a_move(trained: Path, tmp_path: Path) -> None:
+    """A folder that this machine wrote is no stranger's, wherever it lies with its text."""
+    from descend.data.cache_dir import check_path
+
+    moved = tmp_path / "elsewhere" / "run"
+    shutil.copytree(trained, moved)
+    check_path("never named.txt", moved)
+    with_path(moved, "never named.txt")  # one word of run.json is changed
+    with pytest.raises(DescendError, match="not named on this machine"):
+        check_path("never named.txt", moved)
+
+
+@posix
+def test_link_to_an_own_run_json_is_not_trusted(trained: Path, tmp_path: Path) -> None:
+    from descend.data.cache_dir import check_path
+
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").symlink_to(trained / "run.json")
+    with pytest.raises(DescendError, match="not named on this machine"):
+        check_path("never named.txt", tmp_path / "run")
 
 
 def test_a_text_that_the_user_named_is_read_again(stranger: Path) -> None:

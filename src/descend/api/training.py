@@ -19,7 +19,7 @@ from descend.config import RunConfig
 from descend.config_sources import ResolvedConfig, explicit_keys
 from descend.data.corpus_stats import CorpusStats, compute_corpus_stats
 from descend.data.corpus_warnings import log_warnings
-from descend.data.prepare import prepare_documents, prepare_tokens
+from descend.data.prepare import prepare_documents
 from descend.data.token_store import encode_corpus
 from descend.data.tokenizer import Tokenizer
 from descend.diagnosis.diagnose import diagnose_run, save_diagnosis
@@ -56,13 +56,13 @@ from descend.runs.run_folder import (
     read_info,
     read_summary,
 )
+from descend.training.assembly import tokenize_corpus
+from descend.training.continuation import continuation_config
 from descend.training.process_settings import limit_threads_to_idle_cores
 from descend.training.trainer import run_training
 from descend.training.training_run import (
     TrainingRun,
-    continuation_config,
     create_run,
-    load_or_train_tokenizer,
     resume_run,
 )
 from descend.units import format_duration
@@ -222,9 +222,7 @@ def load(path: str | PathLike[str], device: str = "cpu") -> Model:
 
 def measure_corpus(config: RunConfig) -> CorpusStats:
     """The corpus of `config` in numbers."""
-    text = prepare_documents(config, anew=True)
-    tokenizer = load_or_train_tokenizer(config, text)
-    return compute_corpus_stats(text, prepare_tokens(text, tokenizer))
+    return compute_corpus_stats(tokenize_corpus(config, begin=True))
 
 
 def check(program: str | ModuleType | Mapping[str, Any]) -> Checked:

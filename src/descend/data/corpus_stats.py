@@ -67,9 +67,10 @@ class CorpusStats:
     """Passages that recur across documents; None where there are too few documents to tell."""
 
 
-def compute_corpus_stats(text: PreparedCorpus, store: TokenStore) -> CorpusStats:
+def compute_corpus_stats(store: TokenStore) -> CorpusStats:
     """Count everything once; memory is bounded by the largest document."""
-    documents, info = text.documents, store.info
+    text, info = store.text, store.info
+    documents = text.documents
     repeated = find_exact_duplicates(documents.hashes)
     lengths = documents.lengths
     counts = np.bincount(store.train, minlength=store.tokenizer.vocab_size)

@@ -27,8 +27,8 @@ from descend.model.shape import shape_from_run_config
 from descend.runs.events import Epoch, Step, TrainingStopped
 from descend.runs.run_folder import RunMetadata, is_finished, read_events, read_info
 from descend.runs.suggestions import lacks_model, retrain_command, suggest_fix
+from descend.training.continuation import inherited_config
 from descend.training.recipe import choose_warmup, count_total_steps
-from descend.training.training_run import inherited_config
 from descend.units import quoted
 
 DRAWS = 1000

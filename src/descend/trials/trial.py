@@ -12,29 +12,24 @@ import msgspec
 import torch
 
 from descend.config import RunConfig, make_config
-from descend.data.batches import BatchSampler
-from descend.data.prepare import prepare_documents, prepare_tokens
-from descend.data.token_store import TokenStore
 from descend.errors import ConfigError, DivergedError
 from descend.machine import Execution, available_cores, cpu_name, resolve_device
-from descend.model.initialization import initialize
-from descend.model.shape import ModelShape, shape_from_run_config
-from descend.model.transformer import Transformer
 from descend.runs.events import Step
-from descend.runs.model_files import LoadedModel, load_model
+from descend.runs.model_files import load_model
+from descend.training.assembly import (
+    RunAssembly,
+    check_has_validation,
+    choose_shape,
+    gather_step_inputs,
+    tokenize_corpus,
+)
 from descend.training.execution.backends import supports_cuda_graphs
 from descend.training.loop import StepEvents, TrainPlan, train
 from descend.training.memory import check_memory, translate_memory_errors
 from descend.training.process_settings import restore_process_state
 from descend.training.recipe import count_total_steps
 from descend.training.train_state import TrainState
-from descend.training.training_run import (
-    check_has_validation,
-    fill_open_keys,
-    initial_train_state,
-    load_or_train_tokenizer,
-    make_train_plan,
-)
+from descend.training.training_run import initial_train_state, make_train_plan
 from descend.trials.evaluation import TrialEvaluation, evaluate_trial, evaluation_segments
 from descend.trials.subsample import subsample_tokens
 from descend.trials.timing.step_timing import choose_clock
@@ -60,18 +55,11 @@ def ignore_progress(fraction: float) -> None:
     """Nobody is told how far a trial is."""
 
 
-@dataclass(frozen=True)
-class PreparedTrial:
-    """An arm with its text prepared: all but the network."""
+@dataclass(frozen=True, kw_only=True)
+class PreparedTrial(RunAssembly):
+    """An arm with its text and its network, ready for the first step."""
 
     spec: TrialSpec
-    config: RunConfig
-    """With every open key chosen."""
-    store: TokenStore
-    batches: BatchSampler
-    shape: ModelShape
-    execution: Execution
-    parent: LoadedModel | None
 
     @property
     def steps(self) -> int:
@@ -88,19 +76,9 @@ def prepare_trial(spec: TrialSpec) -> PreparedTrial:
     """Read, split and tokenize the text of `arm`, all of it cached; choose what was left open."""
     requested_config = make_config(spec.config | {"divergence_rollback": "off"})
     parent = load_model(Path(spec.parent), "cpu") if spec.parent else None
-    text = prepare_documents(requested_config)
-    tokenizer = parent.tokenizer if parent else load_or_train_tokenizer(requested_config, text)
-    store = prepare_tokens(text, tokenizer)
+    store = tokenize_corpus(requested_config, parent.tokenizer if parent else None)
     check_has_validation(store)
-    usable = subsample_tokens(store.train, spec.train_fraction)
-    batches = BatchSampler(
-        usable, requested_config.seq_len, requested_config.batch_size, requested_config.seed
-    )
-    shape = (
-        parent.model.shape
-        if parent
-        else shape_from_run_config(requested_config, tokenizer.vocab_size)
-    )
+    shape = choose_shape(requested_config, store, parent)
     if requested_config.seq_len > shape.max_seq_len:
         raise ConfigError(
             "seq_len",
@@ -108,10 +86,14 @@ def prepare_trial(spec: TrialSpec) -> PreparedTrial:
             f"at most {shape.max_seq_len}, the model's max_seq_len",
             "lower seq_len",
         )
-    config = fill_open_keys(requested_config, text, store, batches, spec.steps)
+    execution = trial_execution(requested_config)
+    check_memory(requested_config, shape, execution.device)
+    usable = subsample_tokens(store.train, spec.train_fraction)
+    inputs = gather_step_inputs(requested_config, store, shape, tokens=usable, steps=spec.steps)
     return PreparedTrial(
-        spec, config, store, batches, shape, trial_execution(requested_config), parent
-    )
+        inputs.config, shape, inputs.batches, inputs.model, requested=requested_config,
+        store=store, execution=execution, parent=parent, spec=spec,
+    )  # fmt: skip
 
 
 def trial_execution(config: RunConfig) -> Execution:
@@ -141,7 +123,6 @@ def train_trial(
     with restore_process_state():
         ready = prepare_trial(spec)
         torch.set_num_threads(ready.execution.threads)
-        check_memory(ready.config, ready.shape, ready.execution.device)
         with translate_memory_errors(ready.config, ready.shape):
             return _train(ready, on_evaluation, _throttle(on_fraction))
 
@@ -152,7 +133,7 @@ def _train(
     execution, on_gpu = ready.execution, ready.execution.device.startswith("cuda")
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(execution.device)
-    state = _state(ready)
+    state = initial_train_state(ready, ready.execution)
     curve, evaluation, diverged_step, seconds = _train_and_evaluate(
         ready, state, on_evaluation, on_fraction
     )
@@ -182,17 +163,8 @@ def _train(
     )
 
 
-def _state(ready: PreparedTrial) -> TrainState:
-    model = Transformer(ready.shape, ready.config.dropout_rate, ready.execution.attention)
-    initialize(model, ready.config.seed)
-    if ready.parent:
-        model.load_state_dict(ready.parent.model.state_dict())
-    return initial_train_state(model, ready.config, ready.execution)
-
-
 def _make_trial_plan(ready: PreparedTrial) -> TrainPlan:
-    config, execution = ready.config, ready.execution
-    plan = make_train_plan(config, execution, ready.store, ready.batches, ready.steps)
+    plan = make_train_plan(ready, ready.steps)
     return replace(plan, evaluate=None)
 
 

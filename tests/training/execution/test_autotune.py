@@ -21,9 +21,10 @@ from descend.errors import ConfigError, OutOfMemoryError
 from descend.machine import RETUNE_AFTER_SECONDS, Execution, count_active_cores
 from descend.model.cost import training_memory
 from descend.model.shape import shape_from_run_config
-from descend.training.execution import autotune
-from descend.training.execution.autotune import TuningResult, autotune_execution
+from descend.training.execution import candidate_timing
+from descend.training.execution.autotune import autotune_execution
 from descend.training.execution.backends import describe_execution
+from descend.training.execution.candidate_timing import TuningResult
 from descend.training.loss import LossFn, can_compile, enable_compile_cache, make_loss_fn
 from descend.training.memory import check_memory, memory_reduction_advice, translate_memory_errors
 from descend.training.recipe import (
@@ -32,6 +33,7 @@ from descend.training.recipe import (
     choose_vocabulary,
     choose_warmup,
 )
+from descend.training.step_inputs import make_step_inputs
 
 
 def choose(steps: int = 0, **keys: object) -> TuningResult:
@@ -40,12 +42,9 @@ def choose(steps: int = 0, **keys: object) -> TuningResult:
          "max_seq_len": 8, "device": "cpu"} | keys
     )  # fmt: skip
     tokens = torch.arange(500).numpy() % 300
-    return autotune_execution(
-        config,
-        shape_from_run_config(config, 300),
-        BatchSampler(tokens, 8, config.batch_size, 0),
-        steps,
-    )
+    batches = BatchSampler(tokens, 8, config.batch_size, 0)
+    shape = shape_from_run_config(config, 300)
+    return autotune_execution(make_step_inputs(config, shape, batches), steps)
 
 
 def test_autotuning_selects_and_caches_fastest_backend(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,8 +78,8 @@ def test_autotuning_under_contention_tries_fewer_threads_uncached(
         tried.append((way.threads, more.get("sequences", 0)))
         return honest(way, *rest, **more)
 
-    honest = autotune.time_training_step
-    monkeypatch.setattr(autotune, "time_training_step", noted)
+    honest = candidate_timing.time_training_step
+    monkeypatch.setattr(candidate_timing, "time_training_step", noted)
     busy = choose(batch_size=6)
     assert {threads for threads, _ in tried} == {1, 2}
     assert describe_execution(busy.execution) in busy.seconds_per_token
@@ -99,7 +98,7 @@ def test_slow_thread_counts_are_timed_briefly_under_contention(
 
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
     monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 1.5)
-    monkeypatch.setattr(autotune, "time_training_step", crowded)
+    monkeypatch.setattr(candidate_timing, "time_training_step", crowded)
     choice = choose(batch_size=64, precision="float32")
     assert choice.execution.threads == 1
     assert [few for threads, few in calls if threads == 2] == [32]  # 256 tokens, eight a sequence
@@ -122,7 +121,7 @@ def test_autotuning_times_a_freshly_initialized_network(
 
         return computed
 
-    monkeypatch.setattr("descend.training.execution.autotune.make_loss_fn", noted)
+    monkeypatch.setattr("descend.training.execution.candidate_timing.make_loss_fn", noted)
     choose(architecture=architecture, batch_size=11)  # of nobody else, so not remembered
     # What torch alone would start with is at 5 to 80 nats, and its products are of numbers so
     # small that processors are slow at them.
@@ -216,7 +215,7 @@ def test_candidates_exclude_bfloat16_without_cpu_support() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_unavailable_device_raises_config_error() -> None:
-    with pytest.raises(ConfigError, match="device: found cuda, expected cpu"):
+    with pytest.raises(ConfigError, match=r"device: found cuda, but no CUDA .*, expected cpu"):
         choose(device="cuda")
 
 
