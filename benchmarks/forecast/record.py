@@ -153,7 +153,7 @@ def ready(asked: RunConfig) -> Ready:
     execution = trial_execution(asked)
     torch.set_num_threads(execution.threads)
     assembly = RunAssembly(
-        inputs.config, inputs.shape, inputs.batches, inputs.model,
+        inputs.config, inputs.shape, inputs.batches, inputs.build_model,
         requested=asked, store=store, execution=execution,
     )  # fmt: skip
     return Ready(store, make_train_plan(assembly), initial_train_state(inputs, execution))

@@ -95,7 +95,7 @@ def assemble_run(
         inputs.config,
         shape,
         inputs.batches,
-        inputs.model,
+        inputs.build_model,
         requested=config,
         store=store,
         execution=tuning.execution,

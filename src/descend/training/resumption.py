@@ -52,7 +52,7 @@ def reassemble_run(
     shape = choose_shape(config, store, None)
     inputs = make_step_inputs(config, shape, batches)
     return RunAssembly(
-        config, shape, batches, inputs.model,
+        config, shape, batches, inputs.build_model,
         requested=make_config(info.requested_config), store=store, execution=execution,
     )  # fmt: skip
 

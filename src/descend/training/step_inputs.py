@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 
 from descend.config import RunConfig
 from descend.data.batches import BatchSampler
@@ -19,8 +21,13 @@ class StepInputs:
     config: RunConfig
     shape: ModelShape
     batches: BatchSampler
-    model: Transformer
-    """The network, built once for timing and training; `reset_model` fills it."""
+    build_model: Callable[[], Transformer]
+    """Builds the network at its first call and returns the same one from then on."""
+
+    @property
+    def model(self) -> Transformer:
+        """The network, built once for timing and training; `reset_model` fills it."""
+        return self.build_model()
 
     def reset_model(self, execution: Execution) -> Transformer:
         """Put the network back to its first weights, where and as `execution` computes.
@@ -42,5 +49,6 @@ class StepInputs:
 
 
 def make_step_inputs(config: RunConfig, shape: ModelShape, batches: BatchSampler) -> StepInputs:
-    """Build the network of `config`, and hold it together with what it trains on."""
-    return StepInputs(config, shape, batches, Transformer(shape, config.dropout_rate))
+    """Hold `config` and its batches together with its network, which is built when it is used."""
+    build_model = cache(partial(Transformer, shape, config.dropout_rate))
+    return StepInputs(config, shape, batches, build_model)

@@ -87,11 +87,10 @@ def prepare_trial(spec: TrialSpec) -> PreparedTrial:
             "lower seq_len",
         )
     execution = trial_execution(requested_config)
-    check_memory(requested_config, shape, execution.device)
     usable = subsample_tokens(store.train, spec.train_fraction)
     inputs = gather_step_inputs(requested_config, store, shape, tokens=usable, steps=spec.steps)
     return PreparedTrial(
-        inputs.config, shape, inputs.batches, inputs.model, requested=requested_config,
+        inputs.config, shape, inputs.batches, inputs.build_model, requested=requested_config,
         store=store, execution=execution, parent=parent, spec=spec,
     )  # fmt: skip
 
@@ -123,6 +122,7 @@ def train_trial(
     with restore_process_state():
         ready = prepare_trial(spec)
         torch.set_num_threads(ready.execution.threads)
+        check_memory(ready.config, ready.shape, ready.execution.device)
         with translate_memory_errors(ready.config, ready.shape):
             return _train(ready, on_evaluation, _throttle(on_fraction))
 
