@@ -88,7 +88,7 @@ class Model:
         """`prompt` and what the model writes after it, at most `max_length` tokens more.
 
         `settings`: temperature, top_k, top_p, min_p, repetition_penalty, no_repeat_ngram_size,
-        greedy, seed, stop; see `SamplingSettings`.
+        greedy, seed, stop; see `SamplingOptions`.
         """
         return prompt + self.complete([prompt], max_length, **sampling_options)[0].text
 
@@ -332,7 +332,7 @@ def diagnose(
 ) -> Diagnosis:
     """Why the run in folder `path` does not learn better, proved by trial; kept in its folder.
 
-    Trials take at most `budget` of the run's own time, but always `least_seconds`: without it
+    Trials take at most `budget` of the run's own time, but always `min_seconds`: without it
     one to three minutes, by the run's own time.
     """
     progress = stage_progress(console) if console else ignore_progress

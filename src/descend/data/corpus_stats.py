@@ -51,7 +51,7 @@ class CorpusStats:
     duplicate_fraction: float
     """Bytes in documents that repeat an earlier one exactly."""
     near_duplicate_fraction: float | None
-    """Documents that nearly repeat an earlier one; None above `MOST_DOCUMENTS_COMPARED`."""
+    """Documents that nearly repeat an earlier one; None above `MAX_DOCUMENTS_COMPARED`."""
     contamination_fraction: float
     """Held-out tokens inside a run of 32 that stands in the training text too."""
     frequent_tokens: list[TokenFrequency]

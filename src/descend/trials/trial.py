@@ -73,7 +73,7 @@ class PreparedTrial(RunAssembly):
 
 
 def prepare_trial(spec: TrialSpec) -> PreparedTrial:
-    """Read, split and tokenize the text of `arm`, all of it cached; choose what was left open."""
+    """Read, split and tokenize the text of `spec`, all of it cached; choose what was left open."""
     requested_config = make_config(spec.config | {"divergence_rollback": "off"})
     parent = load_model(Path(spec.parent), "cpu") if spec.parent else None
     store = tokenize_corpus(requested_config, parent.tokenizer if parent else None)
@@ -115,7 +115,7 @@ def train_trial(
     on_evaluation: EvalCallback = never_stop,
     on_fraction: FractionCallback = ignore_progress,
 ) -> TrialResult:
-    """Carry `arm` out. The thread count of torch is left as it was found.
+    """Carry `spec` out. The thread count of torch is left as it was found.
 
     One that `seen` ended has the outcome, and the key, of the arm that stops there.
     """

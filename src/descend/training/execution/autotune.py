@@ -1,9 +1,9 @@
 """How to compute on this machine, decided by trying: the choice is one line in the log.
 
-A step of the real network on a real batch is timed in each candidate way (`ways`), for two or three
-seconds in all at the guide's size; the weights are not moved. What was forced by the configuration
-is not tried against anything else. Compiling takes seconds by itself, so where it is left open it
-is tried only if the run is long enough to earn them.
+A step of the real network on a real batch is timed in each candidate way (`executions`), for two or
+three seconds in all at the guide's size; the weights are not moved. What was forced by the
+configuration is not tried against anything else. Compiling takes seconds by itself, so where it is
+left open it is tried only if the run is long enough to earn them.
 """
 
 from __future__ import annotations
@@ -176,7 +176,8 @@ def _try_compiled(execution: Execution, inputs: StepInputs) -> TuningResult:
 
 
 def _remembered(file: Path, is_contended: bool) -> TuningResult | None:
-    """The choice in `file`; one made beside busy programs while there are some, or `SOON` after."""
+    """The choice in `file`; one made beside busy programs while there are some, or
+    `RETUNE_AFTER_SECONDS` after."""
     with suppress(OSError, msgspec.DecodeError):
         choice = msgspec.json.decode(file.read_bytes(), type=TuningResult)
         soon = abs(time.time() - file.stat().st_mtime) < RETUNE_AFTER_SECONDS

@@ -58,7 +58,7 @@ def time_candidates(
     inputs: StepInputs,
     steps: int = 0,
 ) -> TuningResult:
-    """The fastest of `ways`; no more of them than a run of `steps` can earn back."""
+    """The fastest of `executions`; no more of them than a run of `steps` can earn back."""
     best = executions[0]
     timed: dict[Execution, float] = {}
     updates: dict[Execution, float] = {}
@@ -85,8 +85,8 @@ def time_candidates(
 
 
 def _time_or_pass(execution: Execution, inputs: StepInputs, limit: float) -> tuple[float, float]:
-    """`time_step`; on a GPU with the whole batch, as its time does not follow the tokens, and
-    infinite for a way that its memory is too small for."""
+    """`time_training_step`; on a GPU with the whole batch, as its time does not follow the tokens,
+    and infinite for a way that its memory is too small for."""
     if execution.device == "cpu":
         return time_training_step(execution, inputs, limit)
     try:
@@ -97,7 +97,7 @@ def _time_or_pass(execution: Execution, inputs: StepInputs, limit: float) -> tup
 
 
 def time_whole_batch(execution: Execution, inputs: StepInputs) -> tuple[float, float]:
-    """`time_step` with as many sequences as go through the network together."""
+    """`time_training_step` with as many sequences as go through the network together."""
     min_seconds = 0.0 if execution.device == "cpu" else GPU_PROBE_SECONDS
     return time_training_step(
         execution,
@@ -190,7 +190,7 @@ def try_threads(execution: Execution, inputs: StepInputs) -> TuningResult:
 def time_under_load(
     executions: list[Execution], by_threads: TuningResult, inputs: StepInputs, steps: int,
 ) -> TuningResult:  # fmt: skip
-    """The best of `ways` on as many threads as were best for the first of them."""
+    """The best of `executions` on as many threads as were best for the first of them."""
     threads = by_threads.execution.threads
     executions = [msgspec.structs.replace(execution, threads=threads) for execution in executions]
     tuned = time_candidates(executions, inputs, steps)
