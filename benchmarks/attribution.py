@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from descend.config import PRESETS, make_config
+from descend.config import make_config
 from descend.experiments.attribute.runner import (
     Attribution,
     AttributionDesign,
@@ -26,6 +26,7 @@ from descend.experiments.attribute.runner import (
     design_attribution,
 )
 from descend.experiments.named_config import NamedConfig
+from descend.presets import PRESETS
 from descend.trials.trial_spec import TrialResult
 
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from descend.config import PRESETS, RunConfig, make_config
+from descend.config import RunConfig, make_config
 from descend.errors import ConfigError
+from descend.presets import PRESETS
 
 
 def test_config_defaults_match_documented_sizes() -> None:

@@ -28,9 +28,6 @@ MAX_FUNCTION_LINES = 60
 
 # May only shrink: name and its lines.
 LONG_FILES: dict[str, int] = {
-    "src/descend/training/training_run.py": 425,
-    "src/descend/training/execution/autotune.py": 435,
-    "src/descend/config.py": 428,
     "src/descend/report/html/experiment_report.py": 465,
     "src/descend/experiments/attribute/runner.py": 404,
     "src/descend/diagnosis/trial_series.py": 443,
@@ -100,7 +97,7 @@ def test_help_is_quick() -> None:
 def test_every_public_name_resolves() -> None:
     for name in descend.__all__:
         assert getattr(descend, name) is not None
-    assert set(descend._HOME) | {"__version__"} == set(descend.__all__)
+    assert set(descend._LAZY_EXPORTS) | {"__version__"} == set(descend.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = descend.nothing
     # A module named like a verb of the library would hide it once imported.

@@ -18,7 +18,7 @@ from cases import Case, Values
 from corpora import sizes
 from signs import Signs
 
-from descend.config import PRESETS
+from descend.presets import PRESETS
 
 Verdict = list[str]
 """Causes, likeliest first; ["healthy"] where no rule fires."""

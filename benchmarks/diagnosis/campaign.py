@@ -21,8 +21,8 @@ from pathlib import Path
 
 from cases import Case, cases, config_values
 from corpora import sizes
-from treatments import TREATMENTS, Treatment, case_treatments
 from table import Trained, append, half_named, read
+from treatments import TREATMENTS, Treatment, case_treatments
 from truth import WORTH
 
 from descend.config import make_config

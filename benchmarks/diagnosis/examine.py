@@ -24,8 +24,8 @@ from typing import Any
 from campaign import arm, complete, in_turn, named, row
 from cases import Case, cases, config_values
 from record import read_record
-from treatments import Treatment
 from table import Diagnosed, Trained, append, half_named, read
+from treatments import Treatment
 
 from descend import run
 from descend.diagnosis import diagnose as consultation

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cases import Case
-from treatments import BY_CONSTRUCTION, TREATMENTS
 from table import Trained
+from treatments import BY_CONSTRUCTION, TREATMENTS
 
 WORTH = 0.01
 """Share of the loss that a treatment must gain at equal tokens."""

@@ -20,9 +20,9 @@ from typing import Any
 import torch
 
 from descend import run
-from descend.config import PRESETS
 from descend.diagnosis.memorization_check import check_memorization
 from descend.diagnosis.recorded_run import load_recorded_run
+from descend.presets import PRESETS
 
 SMALL = {
     "embed_dim": 48, "num_heads": 2, "num_layers": 1, "ff_dim": 144, "max_seq_len": 64,

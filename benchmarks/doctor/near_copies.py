@@ -25,7 +25,7 @@ from descend.config import make_config
 from descend.data import builtin_corpora
 from descend.data.contamination.duplicate_documents import normalize_words
 from descend.data.contamination.fuzzy_overlap import SHINGLE_SIZE, find_fuzzy_overlap, hash_shingles
-from descend.data.token_store import prepare_documents, prepare_tokenizer
+from descend.data.prepare import prepare_documents, prepare_tokenizer
 
 BYTES = 1_200_000
 HELD_OUT = 0.1

@@ -26,23 +26,21 @@ import numpy as np
 import torch
 
 from descend.config import RunConfig, make_config
-from descend.data.batches import BatchSampler
 from descend.data.builtin_corpora import read_builtin_corpus
-from descend.data.token_store import TokenStore, prepare_documents, prepare_tokens
+from descend.data.token_store import TokenStore
 from descend.model.cost import parameter_count, training_flops_per_token
-from descend.model.initialization import initialize
 from descend.model.shape import shape_from_run_config
-from descend.model.transformer import Transformer
 from descend.runs.events import Epoch, Step
+from descend.training.assembly import (
+    RunAssembly,
+    choose_shape,
+    gather_step_inputs,
+    tokenize_corpus,
+)
 from descend.training.loop import train
 from descend.training.train_plan import TrainPlan
 from descend.training.train_state import TrainState, load_weights
-from descend.training.training_run import (
-    fill_open_keys,
-    initial_train_state,
-    load_or_train_tokenizer,
-    make_train_plan,
-)
+from descend.training.training_run import initial_train_state, make_train_plan
 from descend.trials.prepared_trial import trial_execution
 
 MOST_BINS = 256
@@ -132,7 +130,7 @@ def one(number: int, sources: dict[str, bytes], scratch: Path) -> dict[str, Any]
         "validation_tokens": info.validation_tokens,
         "train_bytes": info.train_bytes,
         "validation_bytes": info.validation_bytes,
-        "ngram_baselines": {
+        "ladder": {
             k: round(getattr(info.ngram_baselines, k), 4) for k in ("uniform", "unigram", "bigram")
         },
         "parameters": parameter_count(run.state.model.shape),
@@ -151,19 +149,15 @@ class Ready:
 
 def ready(asked: RunConfig) -> Ready:
     """As `training.job.new_job`, in one fixed way of computing: nothing is tried out."""
-    text = prepare_documents(asked)
-    tokenizer = load_or_train_tokenizer(asked, text)
-    store = prepare_tokens(text, tokenizer)
-    batches = BatchSampler(store.train, asked.seq_len, asked.batch_size, asked.seed)
-    resolved = fill_open_keys(asked, text, store, batches)
-    way = trial_execution(asked)
-    torch.set_num_threads(way.threads)
-    model = Transformer(
-        shape_from_run_config(asked, tokenizer.vocab_size), asked.dropout_rate, way.attention
-    )
-    initialize(model, asked.seed)
-    course = make_train_plan(resolved, way, store, batches)
-    return Ready(store, course, initial_train_state(model, resolved, way))
+    store = tokenize_corpus(asked)
+    inputs = gather_step_inputs(asked, store, choose_shape(asked, store, None))
+    execution = trial_execution(asked)
+    torch.set_num_threads(execution.threads)
+    assembly = RunAssembly(
+        inputs.config, inputs.shape, inputs.batches, inputs.build_model,
+        requested=asked, store=store, execution=execution,
+    )  # fmt: skip
+    return Ready(store, make_train_plan(assembly), initial_train_state(inputs, execution))
 
 
 def hopeless(drawn: dict[str, Any], nbytes: int, small: bool) -> bool:

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from corpora import corpus_file
 
 from descend.config import make_config
-from descend.data.token_store import prepare_documents
+from descend.data.prepare import prepare_documents
 from descend.planner.corpus_profile import profile_corpus
 
 CORPORA = ("tinyshakespeare", "austen_100k", "library", "quijote", "moby_dick",

@@ -23,11 +23,12 @@ from corpora import corpus_file
 from search import show
 from trial import HERE, trial
 
-from descend.config import PRESETS, make_config
+from descend.config import make_config
 from descend.planner.corpus_profile import CorpusProfile
 from descend.planner.plan import SAVING_FRACTION, TrainingPlan, choose_config
 from descend.planner.scaling_law import load_scaling_law
 from descend.planner.step_time import StepTimeModel
+from descend.presets import PRESETS
 from descend.training.recipe import choose_token_dropout
 
 NANOGPT = {

@@ -19,13 +19,14 @@ import torch
 
 from descend.config import RunConfig, make_config
 from descend.data.batches import BatchSampler
-from descend.data.token_store import TokenStore, prepare_documents, prepare_tokens
+from descend.data.token_store import TokenStore
 from descend.machine import Execution, cpu_name
 from descend.metrics.evaluation import Evaluation, evaluate
 from descend.model.initialization import initialize
 from descend.model.shape import ModelShape, shape_from_run_config
 from descend.model.transformer import Transformer
 from descend.planner.step_time import StepTimeModel, StepWorkload
+from descend.training.assembly import tokenize_corpus
 from descend.training.execution.precision import make_grad_scaler
 from descend.training.loop import accumulate_gradients, gradient_norm, optimizer_step
 from descend.training.loss import make_loss_fn
@@ -33,7 +34,6 @@ from descend.training.lr_schedule import make_lr_schedule
 from descend.training.optimizers import make_optimizers, set_learning_rate
 from descend.training.recipe import choose_warmup
 from descend.training.train_state import TrainState
-from descend.training.training_run import load_or_train_tokenizer
 
 HERE = Path(__file__).parent
 JUDGED_BYTES = 100_000
@@ -62,8 +62,7 @@ def trial(folder: Path, corpus: str, text: Path, values: dict[str, Any], seconds
     if file.exists():
         return json.loads(file.read_text())
     config = make_config(values | {"corpus_dir": str(text)})
-    prepared = prepare_documents(config)
-    store = prepare_tokens(prepared, load_or_train_tokenizer(config, prepared))
+    store = tokenize_corpus(config)
     shape = shape_from_run_config(config, store.tokenizer.vocab_size)
     per_step = seconds_per_step(config, shape.vocab_size)
     steps = max(1, min(int(seconds / per_step), config.max_steps or sys.maxsize))

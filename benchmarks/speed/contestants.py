@@ -63,6 +63,7 @@ def ours(size: dict[str, int], dropout: float = 0.0, steps: int = 0) -> Callable
     from descend.training.execution.precision import make_grad_scaler
     from descend.training.loop import train
     from descend.training.optimizers import make_optimizers
+    from descend.training.step_inputs import make_step_inputs
     from descend.training.train_plan import TrainPlan
     from descend.training.train_state import TrainState
 
@@ -70,7 +71,7 @@ def ours(size: dict[str, int], dropout: float = 0.0, steps: int = 0) -> Callable
     shape = shape_from_run_config(config, VOCABULARY)
     tokens = np.random.default_rng(0).integers(0, VOCABULARY, 5_000_000).astype(np.uint16)
     batches = BatchSampler(tokens, config.seq_len, config.batch_size, 0)
-    execution = autotune_execution(config, shape, batches, steps).execution
+    execution = autotune_execution(make_step_inputs(config, shape, batches), steps).execution
     torch.set_num_threads(execution.threads)
     model = Transformer(shape, dropout, execution.attention)
     initialize(model, 0)

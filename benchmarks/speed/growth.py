@@ -69,7 +69,7 @@ def watched(stage: str, found: dict[str, float]) -> Iterator[None]:
 def one(text: str) -> dict[str, float]:
     """Prepare and train on `text` here: seconds and memory of each stage."""
     from descend.config import make_config
-    from descend.data.token_store import prepare_documents, prepare_tokenizer, prepare_tokens
+    from descend.data.prepare import prepare_documents, prepare_tokenizer, prepare_tokens
     from descend.training.loop import train
     from descend.training.training_run import create_run
 

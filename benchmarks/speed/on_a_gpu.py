@@ -27,11 +27,10 @@ from contestants import SIZES
 from descend.config import make_config
 from descend.data.batches import BatchSampler
 from descend.machine import Execution
-from descend.model.initialization import initialize
 from descend.model.shape import shape_from_run_config
-from descend.model.transformer import Transformer
 from descend.runs.events import Step
 from descend.training.loop import accumulate_gradients, gradient_norm, optimizer_step, train
+from descend.training.step_inputs import make_step_inputs
 from descend.training.train_plan import TrainPlan
 from descend.training.training_run import initial_train_state
 
@@ -60,12 +59,9 @@ def course_of(size: str, way: dict[str, Any], dropout: float = 0.0) -> TrainPlan
 
 def start(size: str, course: TrainPlan) -> Any:
     """The state before the first step."""
-    model = Transformer(
-        shape_from_run_config(course.config, VOCABULARY[size]), course.config.dropout_rate,
-        course.execution.attention,
-    )  # fmt: skip
-    initialize(model, 0)
-    return initial_train_state(model, course.config, course.execution)
+    shape = shape_from_run_config(course.config, VOCABULARY[size])
+    inputs = make_step_inputs(course.config, shape, course.batches)
+    return initial_train_state(inputs, course.execution)
 
 
 def timed(size: str, way: dict[str, Any]) -> str:

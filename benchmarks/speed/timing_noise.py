@@ -22,7 +22,8 @@ from descend.config import make_config
 from descend.data.batches import BatchSampler
 from descend.machine import available_cores, count_active_cores
 from descend.model.shape import shape_from_run_config
-from descend.training.execution.autotune import time_training_step
+from descend.training.execution.candidate_timing import time_training_step
+from descend.training.step_inputs import make_step_inputs
 from descend.trials.prepared_trial import trial_execution
 
 TIMES = 20
@@ -48,14 +49,14 @@ def main() -> None:
     shape, way = shape_from_run_config(config, 2048), trial_execution(config)
     tokens = np.random.default_rng(0).integers(0, 2048, 20_000).astype(np.uint16)
     batches = BatchSampler(tokens, config.seq_len, config.batch_size, config.seed)
+    inputs = make_step_inputs(config, shape, batches)
     torch.set_num_threads(way.threads)
     print(
         f"{available_cores()} cores, {count_active_cores():.1f} of them busy, {len(others)} by us"
     )
     for name, clock in CLOCKS.items():
         timed = [
-            time_training_step(way, config, shape, batches, float("inf"), clock=clock)[0]
-            for _ in range(TIMES)
+            time_training_step(way, inputs, float("inf"), clock=clock)[0] for _ in range(TIMES)
         ]
         middle = statistics.median(timed)
         print(

@@ -1,4 +1,4 @@
-"""What a run is asked to be: `RunConfig`, one flat frozen record, and its presets.
+"""What a run is asked to be: `RunConfig`, one flat frozen record.
 
 Each key stands once, here, with default, bounds, unit and one sentence. Command-line
 flags, configuration files, error messages and the reference table are made from it.
@@ -8,7 +8,6 @@ A key that is `None` is left open: the recipe fills it in from the size of the t
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -22,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from descend.errors import ConfigError
+from descend.config_errors import config_conflict, translate_validation_error
 
 LearningRate = Annotated[float, Field(gt=0, le=10)]
 
@@ -268,42 +267,42 @@ class RunConfig(BaseModel):
         if self.embed_dim % self.num_heads:
             fits = [h for h in range(1, self.embed_dim + 1) if self.embed_dim % h == 0]
             nearest = min(fits, key=lambda h: abs(h - self.num_heads))
-            raise _config_conflict(
+            raise config_conflict(
                 "num_heads",
                 f"{self.num_heads}",
                 f"a divisor of embed_dim {self.embed_dim}",
                 f"set num_heads to {nearest}",
             )
         if self.architecture == "modern" and (self.embed_dim // self.num_heads) % 2:
-            raise _config_conflict(
+            raise config_conflict(
                 "num_heads",
                 f"{self.num_heads} (heads of odd size {self.embed_dim // self.num_heads})",
                 "heads of even size in the modern architecture",
                 "change num_heads or embed_dim, or set architecture to gpt",
             )
         if self.seq_len > self.max_seq_len:
-            raise _config_conflict(
+            raise config_conflict(
                 "seq_len",
                 f"{self.seq_len}",
                 f"at most max_seq_len {self.max_seq_len}",
                 f"lower seq_len or set max_seq_len to {self.seq_len}",
             )
         if (self.schedule == "piecewise") != isinstance(self.learning_rate, dict):
-            raise _config_conflict(
+            raise config_conflict(
                 "schedule",
                 f"{self.schedule} with learning_rate {self.learning_rate}",
                 "piecewise together with a rate per epoch, the others with one rate",
                 "give learning_rate as {1: 1e-4, 2: 1e-3} or choose another schedule",
             )
         if self.num_micro_batches > self.batch_size:
-            raise _config_conflict(
+            raise config_conflict(
                 "gradient_accumulation_steps",
                 f"{self.num_micro_batches}",
                 f"at most batch_size {self.batch_size}",
                 "lower it or raise batch_size",
             )
         if self.compile == "on" and self.activation_checkpointing:
-            raise _config_conflict(
+            raise config_conflict(
                 "compile",
                 "on together with activation_checkpointing",
                 "one of the two",
@@ -328,101 +327,14 @@ class RunConfig(BaseModel):
         return -(-self.batch_size // self.num_micro_batches)
 
 
-class _ConfigErrorCarrier(ValueError):
-    """Carries a finished `ConfigError` through pydantic's validation."""
-
-    def __init__(self, error: ConfigError) -> None:
-        self.error = error
-        super().__init__(str(error))
-
-
-def _config_conflict(
-    where: str, actual: str, expected: str, what_to_do: str
-) -> _ConfigErrorCarrier:
-    return _ConfigErrorCarrier(ConfigError(where, actual, expected, what_to_do))
-
-
-def closest_match(word: str, known: list[str]) -> str | None:
-    """The known word that `word` most likely means, or None if none is near."""
-    matches = difflib.get_close_matches(word.lower().replace("-", "_"), known, n=1, cutoff=0.5)
-    return matches[0] if matches else None
-
-
 def make_config(values: Mapping[str, Any] | None = None) -> RunConfig:
     """A checked `RunConfig` from key-value pairs; `ConfigError` names the first bad key."""
     try:
         return RunConfig.model_validate(dict(values or {}))
     except ValidationError as problem:
-        raise _config_error(problem) from None
-
-
-# What pydantic calls the wrong type of a value, and what we expect then.
-_KINDS = {
-    **dict.fromkeys(("float_parsing", "float_type"), "a number"),
-    **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "a whole number"),
-    **dict.fromkeys(("bool_parsing", "bool_type"), "true or false"),
-    "string_type": "text",
-    "string_pattern_mismatch": "auto, cpu, mps, cuda or cuda:0",  # the device is the one pattern
-    "greater_than_equal": "{ge:g} or more",
-    "greater_than": "more than {gt:g}",
-    "less_than_equal": "{le:g} or less",
-    "less_than": "less than {lt:g}",
-}
-
-
-def _config_error(problem: ValidationError) -> ConfigError:
-    """The one place where pydantic's words become ours."""
-    error_details = problem.errors()
-    # Where a key may be of several types, the error that lies deepest is of the one meant.
-    same_key = [e for e in error_details if e["loc"][:1] == error_details[0]["loc"][:1]]
-    first = max(same_key, key=lambda e: len(e["loc"]))
-    cause = first.get("ctx", {}).get("error")
-    if isinstance(cause, _ConfigErrorCarrier):
-        return cause.error
-    key = str(first["loc"][0]) if first["loc"] else "configuration"
-    if first["type"] == "extra_forbidden":
-        known = list(RunConfig.model_fields)
-        guess = closest_match(key, known)
-        return ConfigError(
-            key,
-            "an unknown key",
-            "one of the keys that `descend config show` lists",
-            f"did you mean {guess}" if guess else "remove it or correct its name",
-        )
-    words = _KINDS.get(first["type"])
-    expected = (
-        words.format(**first.get("ctx", {})) if words
-        else first["msg"].removeprefix("Input should be ")
-    )  # fmt: skip
-    sentence = RunConfig.model_fields[key].description if key in RunConfig.model_fields else ""
-    return ConfigError(
-        key,
-        repr(first["input"]),
-        expected,
-        f"change it ({(sentence or 'see descend config show').rstrip('.')})",
-    )
+        descriptions = {k: field.description or "" for k, field in RunConfig.model_fields.items()}
+        raise translate_validation_error(problem, descriptions) from None
 
 
 NON_SEMANTIC_KEYS = ("save_dir", "log_level")
 """Keys that decide nothing of what is learned."""
-
-PRESETS: dict[str, dict[str, Any]] = {
-    # The default: the values of RunConfig itself.
-    "fast": {},
-    # The guide's improved values, taken literally.
-    "guide": {
-        "embed_dim": 256, "num_heads": 8, "num_layers": 4, "ff_dim": 1024, "max_seq_len": 256,
-        "batch_size": 16, "seq_len": 128, "epoch": 10, "learning_rate": 0.001, "vocab_size": 4096,
-        "architecture": "gpt", "optimizer": "adamw", "schedule": "constant", "warmup_steps": 0,
-        "weight_decay": 0.01, "gradient_clip": 0.0, "dropout_rate": 0.1, "token_dropout": 0.0,
-        "precision": "float32",
-    },
-    # What the student had before reading the guide.
-    "old": {
-        "embed_dim": 128, "num_heads": 4, "num_layers": 2, "ff_dim": 512, "max_seq_len": 256,
-        "batch_size": 4, "seq_len": 32, "epoch": 3, "learning_rate": 0.0003, "vocab_size": 4096,
-        "architecture": "gpt", "optimizer": "adamw", "schedule": "constant", "warmup_steps": 0,
-        "weight_decay": 0.01, "gradient_clip": 0.0, "dropout_rate": 0.1, "token_dropout": 0.0,
-        "precision": "float32",
-    },
-}  # fmt: skip

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from descend.config import PRESETS, RunConfig, closest_match, make_config
+from descend.config import RunConfig, make_config
+from descend.config_errors import closest_match
 from descend.errors import ConfigError
+from descend.presets import PRESETS
 
 ENVIRONMENT_PREFIX = "DESCEND_"
 # What else is read from the environment, by `text.cache` and the command line.

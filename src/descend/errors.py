@@ -53,6 +53,10 @@ class CorpusError(UserError):
     """The text cannot be used: missing, empty, unreadable, or too short."""
 
 
+class TextChangedError(CorpusError):
+    """The text that a run trained on is not what it was."""
+
+
 class TokenizerError(UserError):
     """A vocabulary is missing, damaged, or does not fit the model."""
 

@@ -13,9 +13,9 @@ import pytest
 
 from descend.config import make_config
 from descend.data.cached_encoder import make_encoder, splits_on_whitespace, token_id_dtype
+from descend.data.prepare import prepare_documents
 from descend.data.readers import read_file
 from descend.data.readers.chats import MARKERS, conversation_text
-from descend.data.token_store import prepare_documents
 from descend.data.tokenizer import load_tokenizer, train_tokenizer
 
 ASKED, ANSWERED = "How are\nyou today?", "Fine, thanks. https://x.example"

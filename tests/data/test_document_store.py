@@ -117,15 +117,17 @@ def test_failed_document_store_build_leaves_no_files(tmp_path: Path) -> None:
 MEMORY = """
 import resource, sys
 from pathlib import Path
-from descend.data.corpus import find_corpus, read_documents
-from descend.data.document_store import build_spool
+from descend.data.corpus import resolve_corpus, read_documents
+from descend.data.document_store import build_document_store
 unit = 2**20 if sys.platform == 'darwin' else 2**10
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit
 one, folder = sys.argv[1:]
 small = Path(folder, 'small.txt'); small.write_text('Der Fuchs läuft.\\n' * 100_000)
-build_spool(read_documents(find_corpus(str(small)), normalize='nfc'), Path(folder, 'a'))
+build = lambda path, name: build_document_store(
+    read_documents(resolve_corpus(path), normalize='nfc'), Path(folder, name))
+build(str(small), 'a')
 before = peak()
-built = build_spool(read_documents(find_corpus(one), normalize='nfc'), Path(folder, 'b'))
+built = build(one, 'b')
 print(peak() - before, built.nbytes)
 """
 

@@ -13,13 +13,8 @@ import pytest
 
 from descend.config import make_config
 from descend.data.corpus_stats import compute_corpus_stats
-from descend.data.token_store import (
-    TokenStore,
-    encode_corpus,
-    prepare_documents,
-    prepare_tokenizer,
-    prepare_tokens,
-)
+from descend.data.prepare import prepare_documents, prepare_tokenizer, prepare_tokens
+from descend.data.token_store import TokenStore, encode_corpus
 from descend.errors import CorpusError
 
 
@@ -170,7 +165,7 @@ def test_corpus_stats_match_corpus_content(own_folder: Path) -> None:
     config = make_config({"corpus_dir": str(corpus), "vocab_size": 300})
     text = prepare_documents(config)
     store = prepare_tokens(text, prepare_tokenizer(text, "bpe", 300))
-    stats = compute_corpus_stats(text, store)
+    stats = compute_corpus_stats(store)
     contents = [p.read_text() for p in sorted(corpus.iterdir())]
     assert stats.documents == 20
     assert stats.bytes == sum(len(c.encode()) for c in contents)

@@ -17,7 +17,7 @@ from descend.api import attribute as api_attribute
 from descend.artifacts import ATTRIBUTION_FILE
 from descend.cli.attribute import attribute as attribute_verb
 from descend.cli.main import run as descend
-from descend.config import PRESETS, RunConfig, make_config
+from descend.config import RunConfig, make_config
 from descend.errors import ConfigError
 from descend.experiments.attribute.config_diff import apply_diff, diff_configs
 from descend.experiments.attribute.runner import (
@@ -30,6 +30,7 @@ from descend.experiments.attribute.runner import (
 )
 from descend.experiments.experiment_folder import read_record
 from descend.experiments.named_config import NamedConfig
+from descend.presets import PRESETS
 from descend.report.text.experiments import attribution_text, describe_method
 from descend.trials.shapley import Game, coalitions, exact_shapley_values
 from descend.trials.trial_spec import TrialResult

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 import descend
-from descend.config import PRESETS, RunConfig, make_config
+from descend.config import RunConfig, make_config
 from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.reference_ranges import PROTOTYPE, RANGE_SOURCES, range_source
 from descend.diagnosis.reference_ranges import REFERENCE_RANGES as HEALTHY_RANGES
@@ -22,6 +22,7 @@ from descend.handbook.page import FACTS, GROUPS, HEADINGS, Page, load_markdown_p
 from descend.handbook.page_lookup import find_page
 from descend.handbook.setting_facts import GENERATION, describe_setting
 from descend.loss_logs import curve_rules
+from descend.presets import PRESETS
 
 PAGES = load_markdown_pages()
 SETTINGS = [*RunConfig.model_fields, *GENERATION]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from descend.config import RunConfig, make_config
-from descend.data.token_store import prepare_documents
+from descend.data.prepare import prepare_documents
 from descend.errors import ConfigError, UserError
 from descend.planner import make_plan
 from descend.planner.axes import LAYERS, WIDTHS

@@ -13,12 +13,8 @@ import pytest
 
 from descend.config import make_config
 from descend.data import cache_build
-from descend.data.token_store import (
-    TokenStore,
-    prepare_documents,
-    prepare_tokenizer,
-    prepare_tokens,
-)
+from descend.data.prepare import prepare_documents, prepare_tokenizer, prepare_tokens
+from descend.data.token_store import TokenStore
 from descend.errors import CorpusError
 from descend.runs.checksums import seal_json
 from descend.training.training_run import resume_run

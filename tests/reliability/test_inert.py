@@ -133,7 +133,7 @@ def test_what_a_killed_build_left_in_the_cache_is_swept(
     tiny: dict[str, Any], fresh_cache: Path
 ) -> None:
     from descend.config import make_config
-    from descend.data.token_store import prepare_documents
+    from descend.data.prepare import prepare_documents
 
     stale = fresh_cache / "text" / f"abc.{dead_process()}.partial"
     live = fresh_cache / "text" / f"abc.{os.getpid()}.partial"

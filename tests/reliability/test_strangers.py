@@ -150,7 +150,7 @@ def test_a_link_in_the_place_of_a_partial_file_is_not_followed(
 def with_path(folder: Path, path: str) -> None:
     info = json.loads((folder / "run.json").read_bytes())
     info.pop("sha256")
-    info["config"]["corpus_dir"] = info["resolved"]["corpus_dir"] = path
+    info["requested_config"]["corpus_dir"] = info["resolved_config"]["corpus_dir"] = path
     (folder / "run.json").write_bytes(seal_json(json.dumps(info).encode()))
 
 
@@ -159,9 +159,9 @@ def with_path(folder: Path, path: str) -> None:
 def test_a_text_that_the_user_never_named_is_not_read(
     stranger: Path, own_folder: Path, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from descend.data import token_store
+    from descend.data import prepare
     from descend.diagnosis.recorded_run import load_recorded_run
-    from descend.training.training_run import continuation_config
+    from descend.training.continuation import continuation_config
 
     (own_folder / "secret.txt").write_text("my secret. " * 999)
     os.mkfifo(own_folder / "pipe")
@@ -170,12 +170,34 @@ def test_a_text_that_the_user_never_named_is_not_read(
     def touched(*_: object, **__: object) -> None:
         raise AssertionError("the path was followed")
 
-    monkeypatch.setattr(token_store, "resolve_corpus", touched)
+    monkeypatch.setattr(prepare, "resolve_corpus", touched)
     case = load_recorded_run(stranger)
     assert case.store is None
     assert "not named on this machine" in " ".join(case.warnings)
     with pytest.raises(DescendError, match="not named on this machine"):
         continuation_config(stranger, {})
+
+
+def test_own_run_finds_its_text_after_a_move(trained: Path, tmp_path: Path) -> None:
+    """A folder that this machine wrote is no stranger's, wherever it lies with its text."""
+    from descend.data.cache_dir import check_path
+
+    moved = tmp_path / "elsewhere" / "run"
+    shutil.copytree(trained, moved)
+    check_path("never named.txt", moved)
+    with_path(moved, "never named.txt")  # one word of run.json is changed
+    with pytest.raises(DescendError, match="not named on this machine"):
+        check_path("never named.txt", moved)
+
+
+@posix
+def test_link_to_an_own_run_json_is_not_trusted(trained: Path, tmp_path: Path) -> None:
+    from descend.data.cache_dir import check_path
+
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").symlink_to(trained / "run.json")
+    with pytest.raises(DescendError, match="not named on this machine"):
+        check_path("never named.txt", tmp_path / "run")
 
 
 def test_a_text_that_the_user_named_is_read_again(stranger: Path) -> None:

@@ -28,13 +28,13 @@ posix = pytest.mark.skipif(os.name != "posix", reason="limits of processes are P
 WRITER = """
 import sys
 from pathlib import Path
-from descend.runs.atomic_write import write_file, write_folder
+from descend.runs.atomic_write import write_file_atomic, write_folder_atomic
 number = 0
 while True:
     number += 1
     content = b"%d" % (number % 10) * 200_000
-    write_file(Path("file"), content)
-    write_folder(Path("folder"), {"a": content, "b": content})
+    write_file_atomic(Path("file"), content)
+    write_folder_atomic(Path("folder"), {"a": content, "b": content})
     if number == 1:
         print("ready", flush=True)
 """
@@ -158,7 +158,7 @@ def test_event_log_reports_full_disk(own_folder: Path) -> None:
     code = """
 import resource, signal
 from pathlib import Path
-from descend.errors import DiskError
+from descend.errors import DiskWriteError
 from descend.runs.run_folder import EventLog, read_events
 from descend.runs.events import Sample
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -167,8 +167,8 @@ log = EventLog(Path("run"))
 try:
     for step in range(100):
         log.append(Sample(step, "p", "t"))
-except DiskError as error:
-    print(step, error.where)
+except DiskWriteError as error:
+    print(step, error.location)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     step, where = done.stdout.split()
@@ -182,8 +182,8 @@ def test_run_folder_lock_rejects_second_writer(own_folder: Path) -> None:
 
     with lock_run_folder(own_folder / "run"):
         code = (
-            "from pathlib import Path; from descend.runs.lock import writing\n"
-            "with writing(Path('run')): pass"
+            "from pathlib import Path; from descend.runs.lock import lock_run_folder\n"
+            "with lock_run_folder(Path('run')): pass"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
                               check=False)  # fmt: skip

@@ -73,3 +73,12 @@ def test_full_disk_is_not_a_user_error(own_folder: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(atomic_write.tempfile, "TemporaryDirectory", full)
     with pytest.raises(DiskWriteError, match="a full disk"):
         create_run_folder("new")
+
+
+def test_run_folder_is_recognized_as_artifact(trained: Path, tmp_path: Path) -> None:
+    """Else it would be trained on with the text beside it."""
+    from descend.artifacts import is_artifact_folder
+
+    assert is_artifact_folder(trained)
+    (tmp_path / "run.json").write_text('{"text": "of another program"}')
+    assert not is_artifact_folder(tmp_path)

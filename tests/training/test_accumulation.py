@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from descend.config import RunConfig, make_config
+from descend.config import make_config
 from descend.errors import OutOfMemoryError
 from descend.model.cost import training_memory
 from descend.training import memory
-from descend.training.execution import autotune
+from descend.training.execution import candidate_timing
 from descend.training.loop import accumulate_gradients
+from descend.training.step_inputs import StepInputs
 from descend.training.training_run import create_run
 
 
@@ -82,14 +83,15 @@ def test_gradient_accumulation_is_minimal_for_available_memory(
 def test_gradient_accumulation_grows_after_out_of_memory(
     tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = autotune.time_training_step
+    honest = candidate_timing.time_training_step
 
-    def small(way: Any, config: RunConfig, *rest: Any, **more: Any) -> tuple[float, float]:
+    def small(way: Any, inputs: StepInputs, *rest: Any, **more: Any) -> tuple[float, float]:
+        config = inputs.config
         if config.batch_size / (config.gradient_accumulation_steps or 1) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return honest(way, config, *rest, **more)
+        return honest(way, inputs, *rest, **more)
 
-    monkeypatch.setattr(autotune, "time_training_step", small)
+    monkeypatch.setattr(candidate_timing, "time_training_step", small)
     job = create_run(make_config(tiny | {"batch_size": 7}), Path("run"))
     assert job.plan.config.gradient_accumulation_steps == 4
     assert any("in 4 parts" in note for note in job.warnings)

@@ -12,9 +12,11 @@ from descend.config import make_config
 from descend.data.batches import BatchSampler
 from descend.machine import RETUNE_AFTER_SECONDS
 from descend.model.shape import shape_from_run_config
-from descend.training.execution.autotune import TuningResult, autotune_execution
+from descend.training.execution.autotune import autotune_execution
 from descend.training.execution.backends import describe_execution
+from descend.training.execution.candidate_timing import TuningResult
 from descend.training.loss import can_compile
+from descend.training.step_inputs import make_step_inputs
 
 pytestmark = [
     pytest.mark.slow,
@@ -27,7 +29,7 @@ FOREVER = 10**9
 
 @pytest.fixture(autouse=True)
 def at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: 0.0)
+    monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 0.0)
 
 
 def choose(width: int, steps: int = FOREVER) -> TuningResult:
@@ -37,7 +39,8 @@ def choose(width: int, steps: int = FOREVER) -> TuningResult:
     )  # fmt: skip
     tokens = torch.arange(500).numpy() % 300
     batches = BatchSampler(tokens, 8, config.batch_size, 0)
-    return autotune_execution(config, shape_from_run_config(config, 300), batches, steps)
+    shape = shape_from_run_config(config, 300)
+    return autotune_execution(make_step_inputs(config, shape, batches), steps)
 
 
 def load_tuning_result(own_cache: Path, before: set[Path]) -> TuningResult:
@@ -69,7 +72,7 @@ def test_cached_compiled_backend_requires_a_compiler(
     monkeypatch.setattr("shutil.which", lambda _: None)
     assert not choose(24).execution.compiled
     monkeypatch.undo()
-    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: 0.0)
+    monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 0.0)
     assert choose(24) == first
 
 

@@ -1,4 +1,4 @@
-"""What only a GPU can show: steps that are replayed and compiled, bits, the engine's choice."""
+"""What only a GPU shows: steps as CUDA graphs or compiled, bits, the engine's choice."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import torch
 
 from descend.config import make_config
 from descend.machine import Execution
-from descend.model.initialization import initialize
-from descend.model.transformer import Transformer
 from descend.runs.events import Step
 from descend.training.execution.autotune import autotune_execution
 from descend.training.execution.backends import candidate_backends, supports_cuda_graphs
@@ -20,6 +18,7 @@ from descend.training.execution.cuda_graphs import CudaGraphFunction
 from descend.training.loop import train
 from descend.training.loss import can_compile
 from descend.training.muon import orthogonalize
+from descend.training.step_inputs import make_step_inputs
 from descend.training.train_plan import TrainPlan
 from descend.training.training_run import TrainingRun, create_run, initial_train_state
 
@@ -35,11 +34,10 @@ def losses(job: TrainingRun, **how: object) -> list[float]:
     way: dict[str, Any] = {"device": "cuda", "precision": "float32", "attention": "fused",
                            "threads": 1, "torch": "", "processor": ""}  # fmt: skip
     resolved, execution = job.plan.config, Execution(**(way | how))
-    model = Transformer(job.shape, resolved.dropout_rate, execution.attention)
-    initialize(model, resolved.seed)
+    inputs = make_step_inputs(resolved, job.shape, job.plan.batches)
     plan = TrainPlan(resolved, execution, job.plan.batches, job.plan.epochs,
                     job.plan.total_steps, job.plan.learning_rate, None)  # fmt: skip
-    events = (r[0] for r in train(initial_train_state(model, resolved, execution), plan))
+    events = (r[0] for r in train(initial_train_state(inputs, execution), plan))
     return [r.loss for r in itertools.islice(events, STEPS) if isinstance(r, Step)]
 
 
@@ -54,23 +52,23 @@ def job(request: pytest.FixtureRequest, tiny: Tiny) -> TrainingRun:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_cuda_graph_matches_eager_with_dropout(job: TrainingRun, precision: str) -> None:
     plainly = losses(job, precision=precision)
-    graph_losses = losses(job, precision=precision, replayed=True)
+    graph_losses = losses(job, precision=precision, cuda_graph=True)
     assert len(graph_losses) == STEPS
     # The same hidden tokens and the same dropout: other ones would be apart by far more.
     assert graph_losses == pytest.approx(plainly, rel=1e-3)
-    assert losses(job, precision=precision, replayed=True) == graph_losses
+    assert losses(job, precision=precision, cuda_graph=True) == graph_losses
     assert losses(job, precision=precision) == plainly
 
 
 @pytest.mark.skipif(not can_compile("cuda"), reason="no C++ compiler or no Triton here")
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("replayed", [False, True])
+@pytest.mark.parametrize("uses_cuda_graph", [False, True])
 def test_compiled_code_learns_the_same(tiny: Tiny, uses_cuda_graph: bool) -> None:
     torch._dynamo.reset()
     job = create_run(make_config(tiny | {"token_dropout": 0.0, "epoch": 9, "learning_rate": 1e-4}),
                   Path("run"))  # fmt: skip
     plainly = losses(job, precision="bfloat16")
-    compiled = losses(job, precision="bfloat16", compiled=True, replayed=uses_cuda_graph)
+    compiled = losses(job, precision="bfloat16", compiled=True, cuda_graph=uses_cuda_graph)
     assert compiled == pytest.approx(plainly, rel=1e-2)
 
 
@@ -79,10 +77,11 @@ def test_the_engine_tries_to_replay_where_it_may(tiny: Tiny) -> None:
     job = create_run(config, Path("run"))
     executions = list(candidate_backends(config, "cuda"))
     assert {way.cuda_graph for way in executions} == {False, True}
-    choice = autotune_execution(config, job.shape, job.plan.batches)
+    inputs = make_step_inputs(config, job.shape, job.plan.batches)
+    choice = autotune_execution(inputs)
     assert choice.execution.device == "cuda"
     assert len(choice.seconds_per_token) == len(executions)
-    assert autotune_execution(config, job.shape, job.plan.batches) == choice
+    assert autotune_execution(inputs) == choice
     for key, value in (
         ("compile", "off"), ("gradient_accumulation_steps", 2), ("activation_checkpointing", True)
     ):  # fmt: skip
@@ -92,21 +91,21 @@ def test_the_engine_tries_to_replay_where_it_may(tiny: Tiny) -> None:
 def test_autotuning_skips_backend_exceeding_gpu_memory(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from descend.training.execution import autotune
+    from descend.training.execution import candidate_timing
 
-    honest = autotune.time_training_step
+    honest = candidate_timing.time_training_step
 
     def short(way: Execution, *rest: Any, **more: Any) -> tuple[float, float]:
         if way.cuda_graph:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return honest(way, *rest, **more)
 
-    monkeypatch.setattr(autotune, "time_training_step", short)
+    monkeypatch.setattr(candidate_timing, "time_training_step", short)
     config = make_config(tiny | {"batch_size": 3})
     job = create_run(config, Path("run"))
     assert not job.plan.execution.cuda_graph
     assert job.tuning is not None
-    assert all("replayed" not in name for name in job.tuning.seconds_per_token)
+    assert all("CUDA graph" not in name for name in job.tuning.seconds_per_token)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -22,7 +22,7 @@ PROGRAM = """
 import resource
 from pathlib import Path
 import torch
-from descend.training.process_settings import process_kept
+from descend.training.process_settings import restore_process_state
 
 PIECE, PAGE = 2**25, 4096
 
@@ -35,7 +35,7 @@ def pages_for_a_piece_ten_times():
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
 
-with process_kept():
+with restore_process_state():
     for _ in range(5):
         pages_for_a_piece_ten_times()  # until there is a place where it fits
     print(pages_for_a_piece_ten_times() / (PIECE * 4 / PAGE))
@@ -74,7 +74,7 @@ def test_limit_threads_restores_thread_count(
     monkeypatch: pytest.MonkeyPatch, trained: Path
 ) -> None:
     torch.set_num_threads(2)
-    monkeypatch.setattr("descend.training.process_settings.quiet_cores", lambda: 1)
+    monkeypatch.setattr("descend.training.process_settings.count_idle_cores", lambda: 1)
     with limit_threads_to_idle_cores():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 2
@@ -84,7 +84,7 @@ def test_limit_threads_restores_thread_count(
     assert torch.get_num_threads() == 1
     list(pieces)
     assert torch.get_num_threads() == 2
-    monkeypatch.setattr("descend.training.process_settings.quiet_cores", lambda: 64)
+    monkeypatch.setattr("descend.training.process_settings.count_idle_cores", lambda: 64)
     with limit_threads_to_idle_cores():
         assert torch.get_num_threads() == 2  # no more than the user gave torch
 
@@ -96,7 +96,7 @@ def test_idle_cores_use_cpu_times_since_previous_call(
     """A second in which one of two cores worked: for us, or for another program."""
     monkeypatch.setattr("descend.machine._looks", [machine._LoadSample(100.0, (0, 0), 0.0, 2)])
     monkeypatch.setattr("descend.machine._core_times", lambda: (100, 200))
-    monkeypatch.setattr("descend.machine.cores", lambda: 2)
+    monkeypatch.setattr("descend.machine.available_cores", lambda: 2)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     monkeypatch.setattr("time.process_time", lambda: own)
     monkeypatch.setattr("time.monotonic", lambda: 101.0)

@@ -327,10 +327,10 @@ def doing_nothing(*_: Any) -> None:
 
 
 @pytest.mark.parametrize(("module", "name", "wrong", "words"), [
-    (loop, "backward", parts_that_count_alike, "gradient at the logits"),
-    (loop, "backward", the_same_batch, "other tokens"),
-    (loop, "update", never_stepping, "do not move"),
-    (loop, "update", keeping_gradients, "left over"),
+    (loop, "accumulate_gradients", parts_that_count_alike, "gradient at the logits"),
+    (loop, "accumulate_gradients", the_same_batch, "other tokens"),
+    (loop, "optimizer_step", never_stepping, "do not move"),
+    (loop, "optimizer_step", keeping_gradients, "left over"),
     (loop, "set_learning_rate", doing_nothing, "a rate of 0 "),
     (state_snapshot, "_put_together", doing_nothing, "a resume"),
 ])  # fmt: skip

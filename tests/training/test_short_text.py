@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from descend.config import make_config
 from descend.errors import CorpusError
+from descend.training.continuation import continuation_config
 from descend.training.recipe import shorten_context_for
 from descend.training.trainer import run_training
-from descend.training.training_run import continuation_config, create_run
+from descend.training.training_run import create_run
 
 SENTENCES = "The river freezes in January, and children skate to school on it.\n" * 2 + (
     "Nobody in the village remembers who planted the orchard by the church.\n"

@@ -8,12 +8,8 @@ from pathlib import Path
 import pytest
 
 from descend.config import make_config
-from descend.data.token_store import (
-    TokenStore,
-    prepare_documents,
-    prepare_tokenizer,
-    prepare_tokens,
-)
+from descend.data.prepare import prepare_documents, prepare_tokenizer, prepare_tokens
+from descend.data.token_store import TokenStore
 from descend.training.text_samples import PROMPT_TOKENS, PROMPTS, validation_prompts
 
 

@@ -11,7 +11,7 @@ from descend.config import make_config
 from descend.training.training_run import create_run
 
 
-@pytest.mark.parametrize(("asked", "giver"), [
+@pytest.mark.parametrize(("requested_config", "giver"), [
     ({"vocab_size": 5_000}, "the text"),
     ({"vocab_size": 5_000, "tokenizer": "byte"}, "the byte tokenizer"),
 ])  # fmt: skip

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from descend.config import make_config
-from descend.training.execution.autotune import time_training_step
+from descend.training.execution.candidate_timing import time_training_step
 from descend.trials.prepared_trial import PreparedTrial, prepare_trial
 from descend.trials.timing.step_timing import TICKS, clock_resolution, get_step_time
 from descend.trials.trial_spec import make_trial_spec
@@ -46,9 +46,7 @@ def test_step_time_is_positive_below_clock_resolution(ready: PreparedTrial) -> N
     def timed(min_seconds: float) -> tuple[float, float]:
         return time_training_step(
             ready.execution,
-            ready.config,
-            ready.shape,
-            ready.batches,
+            ready,
             float("inf"),
             clock=Ticking(0.016),
             min_seconds=min_seconds,

@@ -82,7 +82,7 @@ def test_similar_step_time_measurement_does_not_replace_cached(
 ) -> None:
     true = StepTime(1e-3, 0.0)
     monkeypatch.setattr(
-        "descend.training.execution.autotune.time_step",
+        "descend.training.execution.candidate_timing.time_training_step",
         lambda *_, **__: (true.per_token, true.per_update),
     )
     near = StepTime(true.per_token * (1 - TIMING_TOLERANCE / 2), 0.0)

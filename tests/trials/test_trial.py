@@ -15,9 +15,11 @@ from descend import run
 from descend.config import RunConfig, make_config
 from descend.data.cache_dir import cache_dir
 from descend.errors import ConfigError, CorpusError
+from descend.machine import Execution
 from descend.model.cost import forward_flops_per_token, training_flops_per_token
 from descend.runs.model_files import load_model
 from descend.training.train_state import TrainState
+from descend.training.training_run import initial_train_state
 from descend.trials import trial
 from descend.trials.cached_trial import load_cached_result, run_trial
 from descend.trials.evaluation import (
@@ -237,17 +239,17 @@ def test_trial_inherits_weights_and_tokenizer_of_parent(
 def test_diverged_trial_has_a_finite_result(
     tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    healthy = trial._state
+    healthy = initial_train_state
 
-    def spoiled(ready: trial.PreparedTrial) -> TrainState:
-        state = healthy(ready)
+    def spoiled(ready: trial.PreparedTrial, execution: Execution) -> TrainState:
+        state = healthy(ready, execution)
         with torch.no_grad():
             next(state.model.parameters())[:] = torch.inf
         return state
 
     arm = make_trial_spec(config_of(tiny), steps=4)
     assert train_trial(arm).diverged_step is None
-    monkeypatch.setattr(trial, "_state", spoiled)
+    monkeypatch.setattr(trial, "initial_train_state", spoiled)
     result = train_trial(arm)
     assert result.diverged_step == 1
     assert result.steps == 0
@@ -279,7 +281,7 @@ def test_evaluation_uses_the_same_bytes_for_every_tokenizer(tiny: dict[str, obje
 
 def test_evaluation_uses_the_same_tokens_for_every_context(tiny: dict[str, object]) -> None:
     ready = prepare_trial(make_trial_spec(config_of(tiny)))
-    state = trial._state(ready)
+    state = initial_train_state(ready, ready.execution)
     parts = evaluation_segments(ready.store, 200)
     evaluations = {
         n: evaluate_trial(state.model, ready.execution, ready.store, parts, n) for n in (4, 7, 32)

@@ -19,12 +19,8 @@ from descend.config import RunConfig
 from descend.config_sources import ResolvedConfig, explicit_keys
 from descend.data.corpus_stats import CorpusStats, compute_corpus_stats
 from descend.data.corpus_warnings import log_warnings
-from descend.data.token_store import (
-    encode_corpus,
-    ignore_progress,
-    prepare_documents,
-    prepare_tokens,
-)
+from descend.data.prepare import prepare_documents
+from descend.data.token_store import encode_corpus
 from descend.data.tokenizer import Tokenizer
 from descend.diagnosis.diagnose import diagnose_run, save_diagnosis
 from descend.diagnosis.result import DEFAULT_BUDGET, Diagnosis
@@ -35,6 +31,7 @@ from descend.model.sampling import make_sampling_options
 from descend.model.transformer import Transformer
 from descend.planner.make_plan import CorpusPlan, make_corpus_plan, plan_config
 from descend.planner.plan import TextTooShortError
+from descend.progress import ignore_progress
 from descend.report.notebook.cards import minimal_model_card, notebook_model_card
 from descend.report.text.live_progress import (
     show_line,
@@ -51,13 +48,13 @@ from descend.runs.events import Event
 from descend.runs.model_files import load_model
 from descend.runs.run_files import RunMetadata, RunSummary, has_summary, is_run_folder, read_info
 from descend.runs.run_folder import check_model_folder, create_run_folder, read_summary
+from descend.training.assembly import tokenize_corpus
+from descend.training.continuation import continuation_config
 from descend.training.process_settings import limit_threads_to_idle_cores
 from descend.training.trainer import run_training
 from descend.training.training_run import (
     TrainingRun,
-    continuation_config,
     create_run,
-    load_or_train_tokenizer,
     resume_run,
 )
 from descend.units import format_duration
@@ -83,7 +80,7 @@ class Model:
         """`prompt` and what the model writes after it, at most `max_length` tokens more.
 
         `settings`: temperature, top_k, top_p, min_p, repetition_penalty, no_repeat_ngram_size,
-        greedy, seed, stop; see `SamplingSettings`.
+        greedy, seed, stop; see `SamplingOptions`.
         """
         return prompt + self.complete([prompt], max_length, **sampling_options)[0].text
 
@@ -217,9 +214,7 @@ def load(path: str | PathLike[str], device: str = "cpu") -> Model:
 
 def measure_corpus(config: RunConfig) -> CorpusStats:
     """The corpus of `config` in numbers."""
-    text = prepare_documents(config, anew=True)
-    tokenizer = load_or_train_tokenizer(config, text)
-    return compute_corpus_stats(text, prepare_tokens(text, tokenizer))
+    return compute_corpus_stats(tokenize_corpus(config, begin=True))
 
 
 def check(program: str | ModuleType | Mapping[str, Any]) -> Checked:
@@ -329,7 +324,7 @@ def diagnose(
 ) -> Diagnosis:
     """Why the run in folder `path` does not learn better, proved by trial; kept in its folder.
 
-    Trials take at most `budget` of the run's own time, but always `least_seconds`: without it
+    Trials take at most `budget` of the run's own time, but always `min_seconds`: without it
     one to three minutes, by the run's own time.
     """
     progress = stage_progress(console) if console else ignore_progress

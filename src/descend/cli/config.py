@@ -15,7 +15,8 @@ from descend.cli.config_flags import (
     with_config_flags,
 )
 from descend.cli.output import TERMINAL_WIDTH_OF_FILES, print_json
-from descend.config import PRESETS, RunConfig, make_config
+from descend.config import RunConfig, make_config
+from descend.presets import PRESETS
 
 config_app = typer.Typer(help="Show what a run would be configured to do.", no_args_is_help=True)
 

@@ -17,8 +17,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import typer
 from pydantic.fields import FieldInfo
 
-from descend.config import PRESETS, RunConfig
+from descend.config import RunConfig
 from descend.config_sources import ResolvedConfig, resolve_config
+from descend.presets import PRESETS
 
 
 def named_run(name: Path | None) -> Path | None:

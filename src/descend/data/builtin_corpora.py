@@ -24,7 +24,7 @@ from descend.errors import CorpusError
 BUILTIN_CORPORA = ("python", "stories")
 
 EXTRACTION_VERSION = 1
-"""Raised whenever `python_documents` would give other text from the same files."""
+"""Raised whenever `_python_documents` would give other text from the same files."""
 
 STORIES_SEED = 20_240_229
 STORIES_COUNT = 2_000

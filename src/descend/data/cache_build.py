@@ -41,7 +41,7 @@ def build_once(folder: Path, build: Callable[[Path], None], anew: bool = False) 
     """`folder`, built aside and moved into place, so that a half-built one is never met.
 
     One that is damaged is built again, with a warning; with `anew` a whole one is too.
-    `DiskError` if the cache cannot be written.
+    `DiskWriteError` if the cache cannot be written.
     """
     aside = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
     old = folder.with_name(f"{folder.name}.{os.getpid()}.old")

@@ -1,7 +1,9 @@
 """The one folder where descend keeps what it can make again: token stores, spools.
 
-It also notes which texts the user has named. A run folder may be a stranger's, and then the paths
-in its run.json are the stranger's choice: only those that the user has named are read.
+It also notes which texts the user has named, and which runs were made here. A run folder may be a
+stranger's, and then the paths in its run.json are the stranger's choice. A path is read if the user
+has named it, or if this machine wrote that run.json: a folder of one's own may be moved with its
+text.
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from descend.artifacts import RUN_FILE
 from descend.errors import CorpusError
+from descend.guard import read_regular
 
 STREAMS = "stdin"
 """Folder of the copies of streams in the cache."""
@@ -34,9 +38,16 @@ def cache_dir() -> Path:
 
 def remember_path(path: str | None) -> None:
     """Note that the user has named `path`; without a cache that can be written, it is not noted."""
-    if path is None or path == "-":
-        return
-    mark = _mark(path)
+    if path is not None and path != "-":
+        _make_mark(_path_mark(path))
+
+
+def remember_run(content: bytes) -> None:
+    """Note that `content` is the run.json of a run made on this machine."""
+    _make_mark(_run_mark(content))
+
+
+def _make_mark(mark: Path) -> None:
     with suppress(OSError):
         if not mark.exists():
             cache_dir().mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -47,12 +58,15 @@ def remember_path(path: str | None) -> None:
 def check_path(path: str | None, where: Path, embedded: tuple[str, ...] = ()) -> None:
     """Raise `CorpusError` if the run.json in `where` names a path that the user never named.
 
-    Names of `embedded` corpora pass, as do the copies of streams, which descend itself made.
+    Names of `embedded` corpora pass, as do the copies of streams, which descend itself made, and
+    every path in a run.json that this machine wrote.
     """
     if path is None or path in embedded:
         return
     real = Path(os.path.realpath(Path(path).expanduser()))
-    if real.parent == Path(os.path.realpath(cache_dir() / STREAMS)) or _mark(path).exists():
+    if real.parent == Path(os.path.realpath(cache_dir() / STREAMS)):
+        return
+    if _path_mark(path).exists() or _is_own_run(where):
         return
     raise CorpusError(
         str(where), f"a text {path} that you have not named on this machine",
@@ -61,6 +75,18 @@ def check_path(path: str | None, where: Path, embedded: tuple[str, ...] = ()) ->
     )  # fmt: skip
 
 
-def _mark(path: str) -> Path:
+def _is_own_run(folder: Path) -> bool:
+    """Whether the run.json in `folder` is, byte for byte, one that this machine wrote."""
+    try:
+        return _run_mark(read_regular(folder / RUN_FILE)).exists()
+    except OSError:
+        return False
+
+
+def _path_mark(path: str) -> Path:
     real = os.path.realpath(Path(path).expanduser())
     return cache_dir() / _NAMED / hashlib.sha256(os.fsencode(real)).hexdigest()
+
+
+def _run_mark(content: bytes) -> Path:
+    return cache_dir() / _NAMED / f"run-{hashlib.sha256(content).hexdigest()}"

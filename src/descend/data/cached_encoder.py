@@ -2,7 +2,7 @@
 
 Byte-level BPE as descend trains it cuts the text at white space before it merges anything, so that
 ids of a stretch without white space do not depend on what stands around it. Text repeats its words:
-looking them up is several times as fast as tokenizing them, and no more than `MOST_KNOWN`
+looking them up is several times as fast as tokenizing them, and no more than `MAX_CACHED_SEGMENTS`
 are held in memory. Other tokenizers are asked for all of the text.
 """
 
@@ -30,7 +30,7 @@ _SEGMENTS = re.compile(
 )  # fmt: skip
 
 Encode = Callable[[Sequence[str]], list[bytes]]
-"""Texts to their ids, each as the bytes of an array of `id_type`."""
+"""Texts to their ids, each as the bytes of an array of `token_id_dtype`."""
 
 
 def token_id_dtype(tokenizer: Tokenizer) -> type[np.unsignedinteger]:

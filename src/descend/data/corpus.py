@@ -1,6 +1,6 @@
 """A corpus: which files a person means, and the documents in them.
 
-`find_corpus` says where the text is without reading it; `read_documents` streams it.
+`resolve_corpus` says where the text is without reading it; `read_documents` streams it.
 """
 
 from __future__ import annotations

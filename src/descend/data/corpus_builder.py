@@ -1,4 +1,4 @@
-"""Gather text from files into a corpus: a folder of JSON lines that `find_corpus` reads.
+"""Gather text from files into a corpus: a folder of JSON lines that `resolve_corpus` reads.
 
 Each call adds one file, `NAME.jsonl`, of records `{"text": ..., "source": ...}`. The hidden
 `.gathered.json` beside them says which file came from where, so that gathering the same
@@ -110,7 +110,7 @@ def build_corpus(  # noqa: PLR0913 - the options of `descend corpus add`, all by
     passages that recur across documents. `options`: how files are read.
 
     Files that cannot be read are skipped with a warning if there are others. Raises
-    `ConfigError` for options that do not fit, `CorpusError` if no text remains, `DiskError`
+    `ConfigError` for options that do not fit, `CorpusError` if no text remains, `DiskWriteError`
     if it cannot be written; `dest` keeps what it had.
     """
     recipe = _BuildOptions(

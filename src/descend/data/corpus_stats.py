@@ -51,7 +51,7 @@ class CorpusStats:
     duplicate_fraction: float
     """Bytes in documents that repeat an earlier one exactly."""
     near_duplicate_fraction: float | None
-    """Documents that nearly repeat an earlier one; None above `MOST_DOCUMENTS_COMPARED`."""
+    """Documents that nearly repeat an earlier one; None above `MAX_DOCUMENTS_COMPARED`."""
     contamination_fraction: float
     """Held-out tokens inside a run of 32 that stands in the training text too."""
     frequent_tokens: list[TokenFrequency]
@@ -67,9 +67,10 @@ class CorpusStats:
     """Passages that recur across documents; None where there are too few documents to tell."""
 
 
-def compute_corpus_stats(text: PreparedCorpus, store: TokenStore) -> CorpusStats:
+def compute_corpus_stats(store: TokenStore) -> CorpusStats:
     """Count everything once; memory is bounded by the largest document."""
-    documents, info = text.documents, store.info
+    text, info = store.text, store.info
+    documents = text.documents
     repeated = find_exact_duplicates(documents.hashes)
     lengths = documents.lengths
     counts = np.bincount(store.train, minlength=store.tokenizer.vocab_size)

@@ -81,7 +81,7 @@ def build_document_store(
     Parts are joined to documents, empty documents left out; half of a surrogate pair, which
     UTF-8 cannot hold, becomes U+FFFD. `sample_size` takes that many documents at random, the
     same for the same seed, in their order; with fewer documents all are taken, and a
-    warning says so. Raises `CorpusError` if there is no text, `DiskError` if it cannot be
+    warning says so. Raises `CorpusError` if there is no text, `DiskWriteError` if it cannot be
     written.
     """
     with translate_disk_errors(folder):
@@ -239,7 +239,7 @@ def _replace(aside: Path, folder: Path) -> None:
 
 
 class translate_disk_errors:
-    """Failures to write become one `DiskError` that names the folder."""
+    """Failures to write become one `DiskWriteError` that names the folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -65,7 +65,7 @@ def compute_ngram_baselines(train: Tokens, validation: Tokens, vocab_size: int) 
 
     The unigram adds one half to each count, p(w) = (c(w) + 1/2) / (N + V/2), the estimator
     of Krichevsky and Trofimov (1981); the others are those of `ngram_probabilities`.
-    At most `MOST_TRAIN_TOKENS` training tokens are counted, and `MOST_VALIDATION_TOKENS` judged.
+    At most `MAX_TRAIN_TOKENS` training tokens are counted, and `MAX_VALIDATION_TOKENS` judged.
 
     `CorpusError` for fewer than 2 validation tokens, `TokenizerError` for tokens outside
     the vocabulary.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -12,38 +11,18 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from descend.config import RunConfig
-from descend.data.cache_build import build_once, is_whole
-from descend.data.cache_dir import cache_dir, remember_path
 from descend.data.cached_encoder import make_encoder, token_id_dtype
-from descend.data.contamination.exact_overlap import exact_overlap_fraction
-from descend.data.corpus import CorpusSource, is_now_readable, read_documents, resolve_corpus
-from descend.data.corpus_warnings import collect_warnings, log_warnings
-from descend.data.document_store import DocumentStore, build_document_store, open_document_store
+from descend.data.corpus import CorpusSource
+from descend.data.document_store import DocumentStore
 from descend.data.line_chunks import run_pieces, split_at_newlines
-from descend.data.ngram_baselines import NgramBaselines, compute_ngram_baselines
-from descend.data.readers.options import ReadOptions
-from descend.data.split import Spans, Split, split_documents
-from descend.data.tokenizer import Tokenizer, TokenizerKind, load_tokenizer, train_tokenizer
-from descend.guard import hash_file
-
-ProgressCallback = Callable[[str, float], None]
-"""Told the stage of the work and the share of it that is done, 0 to 1."""
-
-# Raised whenever extraction, split or token layout change, so that old caches are not met.
-_FORMAT = 4
-
-# Beside a text: names of the files that could not be read, and all that was warned of.
-_SKIPPED, _WARNINGS = "skipped.json", "notes.json"
+from descend.data.ngram_baselines import NgramBaselines
+from descend.data.split import Spans, Split
+from descend.data.tokenizer import Tokenizer
 
 _CHUNK_CHARACTERS = 2**16
 _CHARACTERS_AT_ONCE = 2**20
 """Encoded together, on all cores: the tokenizer holds some 130 bytes a token until they are copied,
 so this bounds memory to about 50 MB, whatever the size of the corpus."""
-
-
-def ignore_progress(stage: str, fraction: float) -> None:
-    """Progress that nobody watches."""
 
 
 class TokenStoreInfo(msgspec.Struct, frozen=True):
@@ -93,125 +72,13 @@ class TokenStore:
     validation: NDArray[np.unsignedinteger]
     tokenizer: Tokenizer
     info: TokenStoreInfo
+    text: PreparedCorpus
+    """What the tokens were made from."""
 
     @property
     def bytes_per_token(self) -> float:
         """Of the training text."""
         return self.info.train_bytes / max(len(self.train), 1)
-
-
-def prepare_documents(
-    config: RunConfig, progress: ProgressCallback = ignore_progress, *, anew: bool = False
-) -> PreparedCorpus:
-    """Find, read, sample and split the corpus of `config`; cached by what it was made from.
-
-    Who begins `anew` has files tried again that could not be read when it was cached, and is
-    warned of all that is left out or guessed; what looks back at a run wants the text that it had.
-    Raises `CorpusError` for text that is missing, unreadable, empty or too short.
-    """
-    options = ReadOptions(config.encoding, config.text_column, config.split)
-    source = resolve_corpus(config.corpus_dir, options=options)
-    if anew:
-        remember_path(config.corpus_dir)
-    made_from = (
-        _FORMAT, source.fingerprint, config.normalize, config.sample_size,
-        config.sample_size and config.seed,
-    )  # fmt: skip
-    key = hashlib.sha256(repr(made_from).encode()).hexdigest()[:24]
-    folder = cache_dir() / "text" / key
-
-    def build(aside: Path) -> None:
-        progress("reading text", 0.0)
-        skipped: list[str] = []
-        documents = read_documents(source, normalize=config.normalize, skipped=skipped)
-        with collect_warnings() as warnings:
-            build_document_store(documents, aside, sample_size=config.sample_size, seed=config.seed)
-        for name, names in ((_SKIPPED, skipped), (_WARNINGS, warnings)):
-            if names:
-                (aside / name).write_bytes(msgspec.json.encode(names))
-
-    again = anew and is_now_readable(source, _listed(folder / _SKIPPED))
-    needs_rebuild = again or not is_whole(folder)
-    if anew or needs_rebuild:
-        log_warnings(source.warnings)
-    build_once(folder, build, again)
-    if anew and not needs_rebuild:
-        log_warnings(_listed(folder / _WARNINGS))
-    documents = open_document_store(folder)
-    split = split_documents(documents, config.validation_fraction, config.seed)
-    if _listed(folder / _SKIPPED):  # the same files may come to another text the next time
-        key += f"-{documents.sha256[:24]}"
-    return PreparedCorpus(
-        source, documents, split, f"{key}-{config.validation_fraction}-{config.seed}"
-    )
-
-
-def _listed(file: Path) -> list[str]:
-    """The strings kept in `file` when the text beside it was read; none without it."""
-    return msgspec.json.decode(file.read_bytes(), type=list[str]) if file.is_file() else []
-
-
-def prepare_tokenizer(
-    text: PreparedCorpus,
-    kind: TokenizerKind,
-    vocab_size: int,
-    progress: ProgressCallback = ignore_progress,
-) -> Tokenizer:
-    """A tokenizer trained on the training side of `text`; cached."""
-    made_from = (_FORMAT, text.key, kind, vocab_size if kind == "bpe" else 0)
-    name = hashlib.sha256(repr(made_from).encode()).hexdigest()[:24]
-
-    def build(aside: Path) -> None:
-        progress("training the tokenizer", 0.0)
-        tokenizer = train_tokenizer(kind, vocab_size, text.train_texts)
-        (aside / "tokenizer.json").write_bytes(tokenizer.to_bytes())
-
-    return load_tokenizer(build_once(cache_dir() / "tokenizers" / name, build))
-
-
-def prepare_tokens(
-    text: PreparedCorpus, tokenizer: Tokenizer, progress: ProgressCallback = ignore_progress
-) -> TokenStore:
-    """Both sides of `text` as tokens, with what any model must beat; cached."""
-    made_from = (_FORMAT, text.key, tokenizer.fingerprint)
-    name = hashlib.sha256(repr(made_from).encode()).hexdigest()[:24]
-
-    def build(aside: Path) -> None:
-        total = text.documents.nbytes
-        done = _encode(text.documents, text.split.train, tokenizer, aside / "train.bin",
-                       lambda n: progress("tokenizing", n / total))  # fmt: skip
-        _encode(text.documents, text.split.validation, tokenizer, aside / "validation.bin",
-                lambda n: progress("tokenizing", (done + n) / total))  # fmt: skip
-        train, validation = _sides(aside, tokenizer)
-        progress("measuring the corpus", 0.0)
-        baselines = compute_ngram_baselines(train, validation, tokenizer.vocab_size)
-        bytes_per_token = text.train_bytes / max(len(train), 1)
-        overlap_fraction = exact_overlap_fraction(
-            train, validation, baselines.best, bytes_per_token
-        )
-        info = TokenStoreInfo(
-            corpus=text.source.name,
-            corpus_sha256=text.documents.sha256,
-            documents=len(text.documents),
-            split_by=text.split.method,
-            train_bytes=text.train_bytes,
-            validation_bytes=text.split.validation_bytes,
-            train_tokens=len(train),
-            validation_tokens=len(validation),
-            vocab_size=tokenizer.vocab_size,
-            contamination_fraction=overlap_fraction,
-            ngram_baselines=baselines,
-            train_sha256=hash_file(aside / "train.bin") or "",
-            validation_sha256=hash_file(aside / "validation.bin") or "",
-        )
-        (aside / "info.json").write_bytes(msgspec.json.encode(info))
-
-    folder = build_once(cache_dir() / "tokens" / name, build)
-    info = msgspec.json.decode((folder / "info.json").read_bytes(), type=TokenStoreInfo)
-    # Another folder with the same text has the same tokens, but not the same name.
-    info = msgspec.structs.replace(info, corpus=text.source.name)
-    train, validation = _sides(folder, tokenizer)
-    return TokenStore(train, validation, tokenizer, info)
 
 
 def encode_corpus(
@@ -226,7 +93,7 @@ def encode_corpus(
 
 
 def _texts(documents: DocumentStore, spans: Spans) -> Iterator[str]:
-    """The text of `spans` in pieces of about `_PIECE_CHARACTERS`; none crosses a span."""
+    """The text of `spans` in pieces of about `_CHUNK_CHARACTERS`; none crosses a span."""
     for start, end in spans:
         while start < end:
             stop = min(end, start + 4 * _CHUNK_CHARACTERS)
@@ -242,7 +109,7 @@ def _texts(documents: DocumentStore, spans: Spans) -> Iterator[str]:
                 yield from run_pieces(piece)
 
 
-def _encode(
+def write_tokens(
     documents: DocumentStore,
     spans: Spans,
     tokenizer: Tokenizer,
@@ -292,7 +159,7 @@ def _groups(chunks: Iterable[str | None]) -> Iterator[list[str | None]]:
         yield group
 
 
-def _sides(
+def open_token_files(
     folder: Path, tokenizer: Tokenizer
 ) -> tuple[NDArray[np.unsignedinteger], NDArray[np.unsignedinteger]]:
     dtype = token_id_dtype(tokenizer)

@@ -31,7 +31,7 @@ END_OF_TEXT = "<|endoftext|>"
 TRAINING_BYTES = 64 * 2**20
 
 RUN_BYTES = 2**18
-"""Of those, in runs of `LONGEST_RUN` characters without white space."""
+"""Of those, in runs of `MAX_UNBROKEN_CHARS` characters without white space."""
 
 
 @dataclass(frozen=True)

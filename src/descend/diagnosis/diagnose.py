@@ -9,9 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from descend.config import closest_match
+from descend.config_errors import closest_match
 from descend.config_sources import with_changes
-from descend.data.token_store import ignore_progress
 from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.combinations import (
     best_additional_finding,
@@ -54,6 +53,7 @@ from descend.diagnosis.trial_series import (
 from descend.diagnosis.verdict import Verdict, decide_without_trials
 from descend.errors import ConfigError, RunFolderError
 from descend.machine import contention_factor
+from descend.progress import ignore_progress
 from descend.runs.atomic_write import write_file_atomic
 from descend.runs.run_files import DIAGNOSIS
 from descend.training.process_settings import limit_threads_to_idle_cores

@@ -11,22 +11,15 @@ import msgspec
 
 from descend.config import RunConfig, make_config
 from descend.data.batches import BatchSampler
-from descend.data.builtin_corpora import BUILTIN_CORPORA as EMBEDDED_CORPORA
-from descend.data.cache_dir import check_path
-from descend.data.token_store import (
-    ProgressCallback,
-    TokenStore,
-    ignore_progress,
-    prepare_documents,
-    prepare_tokens,
-)
-from descend.data.tokenizer import load_tokenizer
-from descend.errors import DescendError, RunFolderError
+from descend.data.token_store import TokenStore
+from descend.errors import DescendError, RunFolderError, TextChangedError
 from descend.machine import Execution
 from descend.model.shape import ModelShape, shape_from_run_config
+from descend.progress import ProgressCallback, ignore_progress
 from descend.runs.event_log import event_problems, read_events
 from descend.runs.events import Epoch, Rollback, Step, TrainingStopped, WeightUpdateStats
-from descend.runs.run_files import TOKENIZER, RunMetadata, is_finished, latest_checkpoint, read_info
+from descend.runs.run_files import RunMetadata, is_finished, latest_checkpoint, read_info
+from descend.runs.run_text import open_run_text
 from descend.runs.suggestions import suggest_fix
 from descend.training.recipe import count_total_steps
 from descend.training.rollback import MIN_SPIKE_NATS, SPIKE_PATIENCE_STEPS
@@ -166,14 +159,12 @@ def _text(
 ) -> tuple[TokenStore | None, tuple[str, ...]]:
     """The tokens that the run trained on, or why they cannot be had."""
     try:
-        check_path(config.corpus_dir, folder, EMBEDDED_CORPORA)
-        text = prepare_documents(config, progress)
-        if text.documents.sha256 != info.corpus["corpus_sha256"]:
-            return None, (
-                f"the text at {config.corpus_dir} changed since the run trained on it, so nothing "
-                "could be tried on it: what follows is read from the records alone",
-            )
-        return prepare_tokens(text, load_tokenizer(folder / TOKENIZER), progress), ()
+        return open_run_text(folder, info, progress), ()
+    except TextChangedError:
+        return None, (
+            f"the text at {config.corpus_dir} changed since the run trained on it, so nothing "
+            "could be tried on it: what follows is read from the records alone",
+        )
     except DescendError as problem:
         return None, (
             f"the text that the run trained on cannot be read ({problem}) so nothing could be "

@@ -8,12 +8,11 @@ from typing import Any
 
 from descend.config import RunConfig, make_config
 from descend.config_sources import with_changes
-from descend.data.token_store import prepare_documents, prepare_tokens
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.recorded_run import RecordedRun
 from descend.runs.run_files import TOKENIZER
+from descend.training.assembly import tokenize_corpus
 from descend.training.recipe import WARMUP_FRACTION
-from descend.training.training_run import load_or_train_tokenizer
 from descend.trials.paired_stats import MIN_EFFECT_NATS, MIN_RELATIVE_EFFECT
 from descend.trials.trial_spec import EVALUATION_TOKENS, TrialSpec, make_trial_spec
 
@@ -141,9 +140,7 @@ def _warmup_fraction(recorded_run: RecordedRun, config: RunConfig) -> float:
 def _tokens_for_the_same_bytes(recorded_run: RecordedRun, config: RunConfig) -> float:
     """Tokens of the same text under the tokenizer of `config`, over those of the run's own."""
     assert recorded_run.store is not None
-    text = prepare_documents(config)
-    other = prepare_tokens(text, load_or_train_tokenizer(config, text))
-    return len(other.train) / max(len(recorded_run.store.train), 1)
+    return len(tokenize_corpus(config).train) / max(len(recorded_run.store.train), 1)
 
 
 def recommended_changes(

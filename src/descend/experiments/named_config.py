@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from descend.config import NON_SEMANTIC_KEYS, PRESETS, RunConfig, closest_match
+from descend.config import NON_SEMANTIC_KEYS, RunConfig
+from descend.config_errors import closest_match
 from descend.config_sources import resolve_config
 from descend.data.builtin_corpora import BUILTIN_CORPORA as EMBEDDED_CORPORA
 from descend.data.cache_dir import check_path
 from descend.errors import ConfigError, RunFolderError
+from descend.presets import PRESETS
 from descend.runs.run_files import is_run_folder, read_info
 from descend.runs.run_list import find_run
 

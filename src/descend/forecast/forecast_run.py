@@ -28,8 +28,8 @@ from descend.runs.event_log import read_events
 from descend.runs.events import Epoch, Step, TrainingStopped
 from descend.runs.run_files import RunMetadata, is_finished, read_info
 from descend.runs.suggestions import lacks_model, retrain_command, suggest_fix
+from descend.training.continuation import inherited_config
 from descend.training.recipe import choose_warmup, count_total_steps
-from descend.training.training_run import inherited_config
 from descend.units import quoted
 
 DRAWS = 1000

@@ -5,7 +5,8 @@ from __future__ import annotations
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from descend.config import PRESETS, RunConfig
+from descend.config import RunConfig
+from descend.presets import PRESETS
 
 GENERATION: dict[str, tuple[float, float, float | None]] = {
     "temperature": (0.9, 0.001, 100),

@@ -57,7 +57,7 @@ def expected_loss_range(corpus: str | None, vocab_size: int | None) -> ExpectedL
 
 
 def _of_text(corpus: str, vocab_size: int | None) -> ExpectedLoss:
-    from descend.data.token_store import prepare_documents, prepare_tokenizer, prepare_tokens
+    from descend.data.prepare import prepare_documents, prepare_tokenizer, prepare_tokens
     from descend.training.recipe import choose_vocabulary
 
     small = vocab_size is not None and vocab_size < 257

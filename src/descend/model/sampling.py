@@ -15,7 +15,7 @@ import msgspec
 import torch
 from torch import Tensor
 
-from descend.config import closest_match
+from descend.config_errors import closest_match
 from descend.errors import ConfigError
 
 

@@ -59,6 +59,12 @@ class Transformer(nn.Module):
         if shape.architecture == "gpt":
             self.head.weight = self.token_embedding.weight  # tied, as in GPT-2
 
+    def set_attention(self, kernel: Attention) -> None:
+        """Compute attention in another `kernel` from here on; the weights stay."""
+        for module in self.modules():
+            if isinstance(module, SelfAttention):
+                module.kernel = kernel
+
     def forward(
         self, ids_BT: Tensor, cache: KeyValueCache | None = None, last_only: bool = False
     ) -> Tensor:

@@ -10,8 +10,10 @@ from descend.data.batches import BatchSampler
 from descend.machine import Execution
 from descend.model.shape import shape_from_run_config
 from descend.planner.step_time import StepTimeModel, StepWorkload, TimedStep, fit_step_time
-from descend.training.execution.autotune import autotune_execution, time_training_step
+from descend.training.execution.autotune import autotune_execution
 from descend.training.execution.backends import describe_execution
+from descend.training.execution.candidate_timing import time_training_step
+from descend.training.step_inputs import make_step_inputs
 
 BENCHMARK_SHAPES = ((32, 2, 512), (128, 2, 1024), (192, 4, 2048))
 """Width, layers and vocabulary of what is timed: as good as four or sixteen shapes in predicting
@@ -39,8 +41,9 @@ def benchmark_machine(device: str = "auto") -> MachineBenchmark:
         config = _config(width, layers, device)
         shape = shape_from_run_config(config, vocab)
         batches = BatchSampler(_tokens(vocab), SEQ_LEN, BATCH_SIZE, config.seed)
-        execution = execution or autotune_execution(config, shape, batches).execution
-        per_token, update = time_training_step(execution, config, shape, batches, float("inf"))
+        inputs = make_step_inputs(config, shape, batches)
+        execution = execution or autotune_execution(inputs).execution
+        per_token, update = time_training_step(execution, inputs, float("inf"))
         work = StepWorkload(shape, BATCH_SIZE, SEQ_LEN)
         timed.append(TimedStep(work, per_token * work.tokens, update))
     assert execution is not None
@@ -58,9 +61,8 @@ def calibrate_to_config(
     assert config.vocab_size is not None
     tokens = _tokens(config.vocab_size, config.batch_size * config.seq_len)
     batches = BatchSampler(tokens, config.seq_len, config.batch_size, config.seed)
-    choice = autotune_execution(
-        config, shape_from_run_config(config, config.vocab_size), batches, steps
-    )
+    shape = shape_from_run_config(config, config.vocab_size)
+    choice = autotune_execution(make_step_inputs(config, shape, batches), steps)
     factor = choice.seconds(batches.tokens_per_step, steps) / steps / expected
     rates = StepTimeModel(*(factor * rate for rate in msgspec.structs.astuple(machine.rates)))
     return MachineBenchmark(rates, describe_execution(choice.execution), machine.timings, factor)

@@ -11,7 +11,8 @@ import msgspec
 
 from descend.config import RunConfig, make_config
 from descend.config_sources import ResolvedConfig
-from descend.data.token_store import PreparedCorpus, prepare_documents
+from descend.data.prepare import prepare_documents
+from descend.data.token_store import PreparedCorpus
 from descend.data.tokenizer import load_tokenizer
 from descend.errors import ConfigError, UserError
 from descend.machine import available_memory_bytes

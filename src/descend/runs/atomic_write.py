@@ -25,7 +25,8 @@ from descend.guard import sync_folder as sync_folder
 
 MANIFEST_FILE = "manifest.json"
 
-# What `write_file` and `write_folder` write aside and move away, with the number of their process.
+# What `write_file_atomic` and `write_folder_atomic` write aside and move away, with the number of
+# their process.
 _ASIDE = re.compile(r"\.(.+)\.(\d+)\.(partial|old)")
 
 PRIVATE = 0o700
@@ -36,7 +37,7 @@ STALE_SECONDS = 86_400
 
 
 def write_file_atomic(path: Path, content: bytes) -> None:
-    """Replace `path` by `content` in one step; `DiskError` if the disk refuses."""
+    """Replace `path` by `content` in one step; `DiskWriteError` if the disk refuses."""
     with _disk_errors(path):
         make_folder(path.parent)
         aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -123,7 +124,7 @@ def recover_partial_writes(folder: Path, names: Container[str] | None = None) ->
 
     Of `names`, or of all, what was half written goes, and what had been moved away comes back if
     nothing stands in its place. Of other names goes what a process that is dead left long ago.
-    Only for who alone may write `names` there. `DiskError` if the disk refuses.
+    Only for who alone may write `names` there. `DiskWriteError` if the disk refuses.
     """
     with _disk_errors(folder):
         for aside in list(folder.glob(".*")):

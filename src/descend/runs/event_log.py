@@ -67,7 +67,7 @@ class EventLog:
         return (checksum_of(lines[-1]) if lines else None) or START
 
     def append(self, record: Event) -> None:
-        """Write one record; `DiskError` if the disk refuses.
+        """Write one record; `DiskWriteError` if the disk refuses.
 
         An epoch is synced: a checkpoint that reaches the disk after it counts on its line.
         """

@@ -31,7 +31,7 @@ class LockedRunFolder:
     """Device and inode, by which the system knows it; None where it has no such numbers."""
 
     def check(self) -> None:
-        """Raise `DiskError` if the folder was deleted, moved or replaced since it is held."""
+        """Raise `DiskWriteError` if the folder was deleted, moved or replaced since it is held."""
         if self.identity is not None and self.identity != _identity(self.path):
             raise DiskWriteError(
                 str(self.path), "a folder that was deleted, moved or replaced during the run",
@@ -50,8 +50,9 @@ def _identity(folder: Path) -> tuple[int, int] | None:
 
 @contextmanager
 def lock_run_folder(folder: Path) -> Iterator[LockedRunFolder]:
-    """Hold `folder` for writing; `LockedError` at once if another process holds it, `DiskError`
-    if it cannot be made. What a writer that was killed left there is put right first.
+    """Hold `folder` for writing; `RunLockedError` at once if another process holds it,
+    `DiskWriteError` if it cannot be made. What a writer that was killed left there is put right
+    first.
 
     The lock is the operating system's: it goes with the process, however that ends. A new
     folder is private, and synced into its parent. A link as checkpoints/ or .lock is refused.

@@ -53,7 +53,7 @@ def save_model(
     info: RunMetadata | None = None,
     summary: RunSummary | None = None,
 ) -> None:
-    """Write the model into `folder`; `DiskError` if the disk refuses.
+    """Write the model into `folder`; `DiskWriteError` if the disk refuses.
 
     `info` and `summary` go into the model card.
     """

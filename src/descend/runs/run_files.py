@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from descend.artifacts import RUN_FILE
+from descend.data.cache_dir import remember_run
 from descend.errors import RunFolderError
 from descend.guard import decode_json, read_regular
 from descend.runs.atomic_write import (
@@ -126,8 +127,10 @@ class RunSummary(msgspec.Struct, frozen=True):
 
 
 def write_info(folder: Path, info: RunMetadata) -> None:
-    """Write run.json."""
-    write_file_atomic(folder / RUN_FILE, seal_json(msgspec.json.encode(info)))
+    """Write run.json, and note that it is one of this machine's own (`check_path`)."""
+    content = seal_json(msgspec.json.encode(info))
+    write_file_atomic(folder / RUN_FILE, content)
+    remember_run(content)
 
 
 def read_info(folder: Path) -> RunMetadata:

@@ -49,7 +49,8 @@ def create_run_folder(save_dir: str | None) -> Path:
 
 
 def ensure_writable(folder: Path) -> None:
-    """Before any work: `RunFolderError` if `folder` cannot be made, `DiskError` if it is full."""
+    """Before any work: `RunFolderError` if `folder` cannot be made, `DiskWriteError` if it is
+    full."""
     try:
         check_can_write(folder)
     except OSError as problem:

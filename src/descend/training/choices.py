@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from descend.config import RunConfig
-from descend.data.token_store import TokenStore
-from descend.training.execution.autotune import TuningResult
+from descend.training.assembly import RunAssembly
 from descend.training.execution.backends import describe_execution, forced_keys
 from descend.training.recipe import automatic_values
 from descend.units import format_bytes
@@ -14,14 +12,11 @@ OVERLAP_WORTH_A_WORD = 0.02
 the loss is under about 0.05 nat, since a passage known by heart costs nearly nothing of 3."""
 
 
-def describe_choices(
-    config: RunConfig,
-    resolved: RunConfig,
-    store: TokenStore,
-    choice: TuningResult,
-    own_tokens: bool,
-) -> tuple[str, ...]:
-    """Sentences on what the recipe and the machine decided; `own_tokens`: the tokenizer is new."""
+def describe_choices(assembly: RunAssembly) -> tuple[str, ...]:
+    """Sentences on what the recipe and the machine decided."""
+    config, resolved, store = assembly.requested, assembly.config, assembly.store
+    own_tokens, choice = assembly.parent is None, assembly.tuning
+    assert choice is not None
     filled = {
         "vocab_size": resolved.vocab_size,
         "epoch": resolved.epoch,
@@ -33,6 +28,9 @@ def describe_choices(
         del filled["epoch"]
     by_size = automatic_values(config, filled)
     notes = []
+    if resolved.seq_len != config.seq_len:
+        few = f"{len(store.train)} tokens of text to train on: seq_len = {resolved.seq_len}"
+        notes.append(f"{few} instead of {config.seq_len}")
     if by_size:
         words = ", ".join(f"{key} = {value}" for key, value in by_size.items())
         notes.append(f"chosen for {format_bytes(store.info.train_bytes)} of training text: {words}")

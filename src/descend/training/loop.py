@@ -40,10 +40,10 @@ StepEvents = tuple[Step | WeightUpdateStats | Epoch | Rollback, ...]
 
 
 def train(state: TrainState, plan: TrainPlan) -> Iterator[StepEvents]:
-    """Train from `state` to the end of `course`: all records of a step at once.
+    """Train from `state` to the end of `plan`: all records of a step at once.
 
     `state` is whole whenever they come out, and can be saved: nothing of the step is still to do.
-    After a `Rescue` it is an earlier one.
+    After a `Rollback` it is an earlier one.
 
     Raises `DivergedError` before an update that would put a number that is not finite into
     the weights, and where no rescue is left.

@@ -34,7 +34,7 @@ def next_token_loss(
 ) -> tuple[Tensor, Tensor]:
     """Mean loss in nats per token, and how many tokens the model holds likeliest are right.
 
-    To be called within `compute_in`.
+    To be called within `autocast_precision`.
     """
     logits_BTV = model(inputs_BT)
     # float16 needs its gradients scaled before they are rounded; compiled code is fused anyway.

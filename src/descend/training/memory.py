@@ -18,8 +18,8 @@ from descend.units import format_bytes
 def check_memory(config: RunConfig, shape: ModelShape, device: str) -> None:
     """`OutOfMemoryError` if training needs more memory than this machine can give.
 
-    For the main memory only: a GPU refuses by itself (`memory_errors`), while Linux promises
-    memory it does not have and then kills the process without a word.
+    For the main memory only: a GPU refuses by itself (`translate_memory_errors`), while Linux
+    promises memory it does not have and then kills the process without a word.
     """
     available = available_memory_bytes()
     needed = training_memory(config, shape)

@@ -97,9 +97,9 @@ def _iterate_directly(x: Tensor) -> Tensor:
 
 
 def _iterate_on_gram_matrix(x: Tensor) -> Tensor:
-    """As `_by_steps`, the square factor that all steps make together being worked out first: two
-    thirds of the products where a side is four times the other. It squares small singular values,
-    which float32 bears and half precision does not."""
+    """As `_iterate_directly`, the square factor that all steps make together being worked out
+    first: two thirds of the products where a side is four times the other. It squares small
+    singular values, which float32 bears and half precision does not."""
     gram, step, factor = x @ x.mT, None, None
     for a, b, c in POLYNOMIALS:
         if step is not None:

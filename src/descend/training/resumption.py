@@ -6,18 +6,55 @@ from pathlib import Path
 
 import torch
 
+from descend.config import make_config
+from descend.data.batches import BatchSampler
 from descend.data.token_store import TokenStore
 from descend.errors import CorpusError, RunFolderError
 from descend.machine import Execution, cpu_name
+from descend.progress import ProgressCallback
 from descend.runs.lock import lock_run_folder
 from descend.runs.run_files import (
     TOKENIZER,
     RunMetadata,
     damaged_checkpoint_files,
+    is_finished,
     latest_checkpoint,
 )
-from descend.runs.suggestions import suggest_fix
+from descend.runs.run_text import open_run_text
+from descend.runs.suggestions import has_diverged, lacks_model, suggest_fix
+from descend.training.assembly import RunAssembly, choose_shape
 from descend.training.loss import can_compile
+from descend.training.step_inputs import make_step_inputs
+from descend.units import quoted
+
+
+def check_is_unfinished(folder: Path) -> None:
+    """Raise `RunFolderError` if the run in `folder` has nothing left to do, or would diverge."""
+    if has_diverged(folder):
+        raise RunFolderError(
+            str(folder), "a run that diverged, and would again at the same step",
+            "one that was interrupted", suggest_fix(folder),
+        )  # fmt: skip
+    if is_finished(folder) and not lacks_model(folder):
+        raise RunFolderError(
+            str(folder), "a run that is finished", "one that was interrupted",
+            f"train its model further with `descend continue {quoted(folder)}`",
+        )  # fmt: skip
+
+
+def reassemble_run(
+    folder: Path, info: RunMetadata, execution: Execution, progress: ProgressCallback
+) -> RunAssembly:
+    """Assemble the run in `folder` again as it was begun, to compute as `execution`."""
+    config = make_config(info.resolved_config)
+    store = open_run_text(folder, info, progress)
+    batches = BatchSampler(store.train, config.seq_len, config.batch_size, config.seed)
+    shape = choose_shape(config, store, None)
+    inputs = make_step_inputs(config, shape, batches)
+    return RunAssembly(
+        config, shape, batches, inputs.build_model,
+        requested=make_config(info.requested_config), store=store, execution=execution,
+    )  # fmt: skip
 
 
 def choose_checkpoint(folder: Path) -> tuple[Path, tuple[str, ...]]:

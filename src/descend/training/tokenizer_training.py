@@ -7,10 +7,9 @@ from pathlib import Path
 import msgspec
 
 from descend.config import RunConfig
-from descend.data.token_store import prepare_documents, prepare_tokens
 from descend.errors import UserError
 from descend.runs.atomic_write import write_file_atomic
-from descend.training.training_run import load_or_train_tokenizer
+from descend.training.assembly import tokenize_corpus
 
 
 class TrainedTokenizerInfo(msgspec.Struct, frozen=True):
@@ -24,10 +23,7 @@ def train_and_save_tokenizer(config: RunConfig, output: Path) -> TrainedTokenize
     """Train the tokenizer that `config` asks for and write it to `output`."""
     if output.exists():
         raise UserError(str(output), "an existing file", "a new one", "choose another name")
-    text = prepare_documents(config, anew=True)
-    tokenizer = load_or_train_tokenizer(config, text)
-    write_file_atomic(output, tokenizer.to_bytes())
-    info = prepare_tokens(text, tokenizer).info
-    return TrainedTokenizerInfo(
-        tokenizer.vocab_size, info.validation_bytes / info.validation_tokens
-    )
+    store = tokenize_corpus(config, begin=True)
+    write_file_atomic(output, store.tokenizer.to_bytes())
+    bytes_per_token = store.info.validation_bytes / store.info.validation_tokens
+    return TrainedTokenizerInfo(store.tokenizer.vocab_size, bytes_per_token)

@@ -83,11 +83,11 @@ class TimeBudget:
 
 
 def run_training(run: TrainingRun) -> Iterator[Event]:
-    """Train `job` to its end, writing its folder; every record is yielded once it is written.
+    """Train `run` to its end, writing its folder; every record is yielded once it is written.
 
-    Raises `Interrupted` after a signal (saved, resumable), `LockedError` if another process wrote
-    to the folder since `job` was made, `DivergedError`, `DiskError`, `OutOfMemoryError`; what was
-    saved before stays as it was.
+    Raises `TrainingInterrupted` after a signal (saved, resumable), `RunLockedError` if another
+    process wrote to the folder since `run` was made, `DivergedError`, `DiskWriteError`,
+    `OutOfMemoryError`; what was saved before stays as it was.
     """
     with ExitStack() as stack:
         locked_folder = stack.enter_context(lock_run_folder(run.folder))
@@ -117,7 +117,7 @@ def run_training(run: TrainingRun) -> Iterator[Event]:
 
 
 def _check_unchanged(job: TrainingRun) -> None:
-    """Raise `LockedError` if another process wrote to the folder of `job` since it was made."""
+    """Raise `RunLockedError` if another process wrote to the folder of `job` since it was made."""
     folder = job.folder
     if job.checkpoint is None:
         places = [folder / name for name in (EVENTS, CHECKPOINTS, WEIGHTS)]

@@ -8,35 +8,27 @@ from pathlib import Path
 import torch
 
 from descend.config import RunConfig, make_config
-from descend.data.batches import BatchSampler
-from descend.data.token_store import TokenStore, prepare_documents, prepare_tokens
 from descend.errors import ConfigError
 from descend.machine import Execution, available_cores, cpu_name, resolve_device
-from descend.model.shape import ModelShape, shape_from_run_config
-from descend.runs.model_files import LoadedModel, load_model
+from descend.runs.model_files import load_model
+from descend.training.assembly import (
+    RunAssembly,
+    check_has_validation,
+    choose_shape,
+    gather_step_inputs,
+    tokenize_corpus,
+)
 from descend.training.execution.backends import supports_cuda_graphs
 from descend.training.recipe import count_total_steps
-from descend.training.training_run import (
-    check_has_validation,
-    fill_open_keys,
-    load_or_train_tokenizer,
-)
 from descend.trials.subsample import subsample_tokens
 from descend.trials.trial_spec import TrialSpec
 
 
-@dataclass(frozen=True)
-class PreparedTrial:
-    """An arm with its text prepared: all but the network."""
+@dataclass(frozen=True, kw_only=True)
+class PreparedTrial(RunAssembly):
+    """An arm with its text and its network, ready for the first step."""
 
     spec: TrialSpec
-    config: RunConfig
-    """With every open key chosen."""
-    store: TokenStore
-    batches: BatchSampler
-    shape: ModelShape
-    execution: Execution
-    parent: LoadedModel | None
 
     @property
     def steps(self) -> int:
@@ -50,22 +42,12 @@ class PreparedTrial:
 
 
 def prepare_trial(spec: TrialSpec) -> PreparedTrial:
-    """Read, split and tokenize the text of `arm`, all of it cached; choose what was left open."""
+    """Read, split and tokenize the text of `spec`, all of it cached; choose what was left open."""
     requested_config = make_config(spec.config | {"divergence_rollback": "off"})
     parent = load_model(Path(spec.parent), "cpu") if spec.parent else None
-    text = prepare_documents(requested_config)
-    tokenizer = parent.tokenizer if parent else load_or_train_tokenizer(requested_config, text)
-    store = prepare_tokens(text, tokenizer)
+    store = tokenize_corpus(requested_config, parent.tokenizer if parent else None)
     check_has_validation(store)
-    usable = subsample_tokens(store.train, spec.train_fraction)
-    batches = BatchSampler(
-        usable, requested_config.seq_len, requested_config.batch_size, requested_config.seed
-    )
-    shape = (
-        parent.model.shape
-        if parent
-        else shape_from_run_config(requested_config, tokenizer.vocab_size)
-    )
+    shape = choose_shape(requested_config, store, parent)
     if requested_config.seq_len > shape.max_seq_len:
         raise ConfigError(
             "seq_len",
@@ -73,10 +55,13 @@ def prepare_trial(spec: TrialSpec) -> PreparedTrial:
             f"at most {shape.max_seq_len}, the model's max_seq_len",
             "lower seq_len",
         )
-    config = fill_open_keys(requested_config, text, store, batches, spec.steps)
+    execution = trial_execution(requested_config)
+    usable = subsample_tokens(store.train, spec.train_fraction)
+    inputs = gather_step_inputs(requested_config, store, shape, tokens=usable, steps=spec.steps)
     return PreparedTrial(
-        spec, config, store, batches, shape, trial_execution(requested_config), parent
-    )
+        inputs.config, shape, inputs.batches, inputs.build_model, requested=requested_config,
+        store=store, execution=execution, parent=parent, spec=spec,
+    )  # fmt: skip
 
 
 def trial_execution(config: RunConfig) -> Execution:

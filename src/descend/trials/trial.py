@@ -11,18 +11,13 @@ import msgspec
 import torch
 
 from descend.errors import DivergedError
-from descend.model.initialization import initialize
-from descend.model.transformer import Transformer
 from descend.runs.events import Step
 from descend.training.loop import StepEvents, train
 from descend.training.memory import check_memory, translate_memory_errors
 from descend.training.process_settings import restore_process_state
 from descend.training.train_plan import TrainPlan
 from descend.training.train_state import TrainState
-from descend.training.training_run import (
-    initial_train_state,
-    make_train_plan,
-)
+from descend.training.training_run import initial_train_state, make_train_plan
 from descend.trials.evaluation import TrialEvaluation, evaluate_trial, evaluation_segments
 from descend.trials.prepared_trial import PreparedTrial, prepare_trial
 from descend.trials.timing.step_timing import choose_clock
@@ -53,7 +48,7 @@ def train_trial(
     on_evaluation: EvalCallback = never_stop,
     on_fraction: FractionCallback = ignore_progress,
 ) -> TrialResult:
-    """Carry `arm` out. The thread count of torch is left as it was found.
+    """Carry `spec` out. The thread count of torch is left as it was found.
 
     One that `seen` ended has the outcome, and the key, of the arm that stops there.
     """
@@ -71,7 +66,7 @@ def _train(
     execution, on_gpu = ready.execution, ready.execution.device.startswith("cuda")
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(execution.device)
-    state = _state(ready)
+    state = initial_train_state(ready, ready.execution)
     curve, evaluation, diverged_step, seconds = _train_and_evaluate(
         ready, state, on_evaluation, on_fraction
     )
@@ -101,17 +96,8 @@ def _train(
     )
 
 
-def _state(ready: PreparedTrial) -> TrainState:
-    model = Transformer(ready.shape, ready.config.dropout_rate, ready.execution.attention)
-    initialize(model, ready.config.seed)
-    if ready.parent:
-        model.load_state_dict(ready.parent.model.state_dict())
-    return initial_train_state(model, ready.config, ready.execution)
-
-
 def _make_trial_plan(ready: PreparedTrial) -> TrainPlan:
-    config, execution = ready.config, ready.execution
-    plan = make_train_plan(config, execution, ready.store, ready.batches, ready.steps)
+    plan = make_train_plan(ready, ready.steps)
     return replace(plan, evaluate=None)
 
 

@@ -21,9 +21,10 @@ from descend.errors import ConfigError, OutOfMemoryError
 from descend.machine import RETUNE_AFTER_SECONDS, Execution, count_active_cores
 from descend.model.cost import training_memory
 from descend.model.shape import shape_from_run_config
-from descend.training.execution import autotune
-from descend.training.execution.autotune import TuningResult, autotune_execution
+from descend.training.execution import candidate_timing
+from descend.training.execution.autotune import autotune_execution
 from descend.training.execution.backends import describe_execution
+from descend.training.execution.candidate_timing import TuningResult
 from descend.training.loss import LossFn, can_compile, enable_compile_cache, make_loss_fn
 from descend.training.memory import check_memory, memory_reduction_advice, translate_memory_errors
 from descend.training.recipe import (
@@ -32,6 +33,7 @@ from descend.training.recipe import (
     choose_vocabulary,
     choose_warmup,
 )
+from descend.training.step_inputs import make_step_inputs
 
 
 def choose(steps: int = 0, **keys: object) -> TuningResult:
@@ -40,16 +42,13 @@ def choose(steps: int = 0, **keys: object) -> TuningResult:
          "max_seq_len": 8, "device": "cpu"} | keys
     )  # fmt: skip
     tokens = torch.arange(500).numpy() % 300
-    return autotune_execution(
-        config,
-        shape_from_run_config(config, 300),
-        BatchSampler(tokens, 8, config.batch_size, 0),
-        steps,
-    )
+    batches = BatchSampler(tokens, 8, config.batch_size, 0)
+    shape = shape_from_run_config(config, 300)
+    return autotune_execution(make_step_inputs(config, shape, batches), steps)
 
 
 def test_autotuning_selects_and_caches_fastest_backend(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: 0.0)
+    monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 0.0)
     choice = choose(batch_size=3)
     precisions = {name.split(",")[0] for name in choice.seconds_per_token}
     assert precisions in ({"float32"}, {"float32", "bfloat16"})  # the second where it is quick
@@ -68,19 +67,19 @@ def test_autotuning_under_contention_tries_fewer_threads_uncached(
     monkeypatch: pytest.MonkeyPatch, own_cache: Path
 ) -> None:
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
-    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: 0.0)
+    monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 0.0)
     quiet = choose(batch_size=6)
     assert quiet.execution.threads == 2
     remembered = sorted((own_cache / "engine").iterdir())
-    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: 1.5)
+    monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 1.5)
     tried = []
 
     def noted(way: Execution, *rest: Any, **more: Any) -> tuple[float, float]:
         tried.append((way.threads, more.get("sequences", 0)))
         return honest(way, *rest, **more)
 
-    honest = autotune.time_training_step
-    monkeypatch.setattr(autotune, "time_training_step", noted)
+    honest = candidate_timing.time_training_step
+    monkeypatch.setattr(candidate_timing, "time_training_step", noted)
     busy = choose(batch_size=6)
     assert {threads for threads, _ in tried} == {1, 2}
     assert describe_execution(busy.execution) in busy.seconds_per_token
@@ -98,8 +97,8 @@ def test_slow_thread_counts_are_timed_briefly_under_contention(
         return (1e-4 if way.threads == 1 else 1e-2), 1e-4
 
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
-    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: 1.5)
-    monkeypatch.setattr(autotune, "time_training_step", crowded)
+    monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 1.5)
+    monkeypatch.setattr(candidate_timing, "time_training_step", crowded)
     choice = choose(batch_size=64, precision="float32")
     assert choice.execution.threads == 1
     assert [few for threads, few in calls if threads == 2] == [32]  # 256 tokens, eight a sequence
@@ -122,7 +121,7 @@ def test_autotuning_times_a_freshly_initialized_network(
 
         return computed
 
-    monkeypatch.setattr("descend.training.execution.autotune.objective_for", noted)
+    monkeypatch.setattr("descend.training.execution.candidate_timing.make_loss_fn", noted)
     choose(architecture=architecture, batch_size=11)  # of nobody else, so not remembered
     # What torch alone would start with is at 5 to 80 nats, and its products are of numbers so
     # small that processors are slow at them.
@@ -130,7 +129,7 @@ def test_autotuning_times_a_freshly_initialized_network(
 
 
 def test_short_run_autotuning_skips_slow_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: 0.0)
+    monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 0.0)
     # To try one way takes more than a quarter of the one step that is to be made.
     short = choose(steps=1, batch_size=10)
     assert len(short.seconds_per_token) == 1
@@ -144,7 +143,7 @@ def test_autotuning_under_contention_selects_threads_first(
     monkeypatch: pytest.MonkeyPatch, own_cache: Path
 ) -> None:
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
-    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: 1.5)
+    monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 1.5)
     before = set((own_cache / "engine").glob("*"))
     choice = choose(batch_size=12, precision="float32")
     (best,) = {name.rsplit(", ")[-1] for name in choice.seconds_per_token if "fused" in name}
@@ -174,7 +173,7 @@ def test_autotuning_retries_contended_timings_when_idle(
         (1.5, 0),
     ):
         monkeypatch.setattr(
-            "descend.training.execution.autotune.busy_cores", lambda busy=busy: busy
+            "descend.training.execution.autotune.count_active_cores", lambda busy=busy: busy
         )
         for file in set((own_cache / "engine").glob("*")) - before:
             os.utime(file, (file.stat().st_atime, file.stat().st_mtime - later))
@@ -202,9 +201,9 @@ def test_a_forced_precision_is_obeyed(precision: str) -> None:
 def test_candidates_exclude_bfloat16_without_cpu_support() -> None:
     # oneDNN can be told to forget all instructions newer than AVX2, before it is loaded.
     program = (
-        "import torch, msgspec; from descend.training import ways\n"
+        "import torch, msgspec; from descend.training.execution import backends\n"
         "from descend.config import make_config\n"
-        "print([w.precision for w in ways.candidates(make_config({}), 'cpu')])"
+        "print([w.precision for w in backends.candidate_backends(make_config({}), 'cpu')])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True,
@@ -216,7 +215,7 @@ def test_candidates_exclude_bfloat16_without_cpu_support() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_unavailable_device_raises_config_error() -> None:
-    with pytest.raises(ConfigError, match="device: found cuda, expected cpu"):
+    with pytest.raises(ConfigError, match=r"device: found cuda, but no CUDA .*, expected cpu"):
         choose(device="cuda")
 
 
@@ -226,7 +225,7 @@ def test_unavailable_device_raises_config_error() -> None:
 def test_autotuning_compiles_only_long_runs(
     monkeypatch: pytest.MonkeyPatch, own_cache: Path
 ) -> None:
-    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: 0.0)
+    monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 0.0)
     size: dict[str, object] = {"batch_size": 7, "embed_dim": 64, "ff_dim": 256}
     assert not choose(steps=10, **size).execution.compiled
     long = choose(steps=10**7, **size)

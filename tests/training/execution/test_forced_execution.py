@@ -16,9 +16,11 @@ from descend.errors import ConfigError
 from descend.machine import Execution
 from descend.model.shape import shape_from_run_config
 from descend.runs.run_files import read_info
-from descend.training.execution.autotune import TuningResult, autotune_execution
+from descend.training.execution.autotune import autotune_execution
 from descend.training.execution.backends import describe_execution
+from descend.training.execution.candidate_timing import TuningResult
 from descend.training.loss import can_compile
+from descend.training.step_inputs import make_step_inputs
 from descend.training.stop_signals import TrainingInterrupted
 from descend.training.trainer import run_training
 from descend.training.training_run import create_run, resume_run
@@ -33,12 +35,9 @@ SMALL = {"embed_dim": 16, "num_heads": 2, "num_layers": 1, "ff_dim": 16, "seq_le
 def choose(steps: int = 0, **keys: object) -> TuningResult:
     config = make_config(SMALL | keys)
     tokens = torch.arange(500).numpy() % 300
-    return autotune_execution(
-        config,
-        shape_from_run_config(config, 300),
-        BatchSampler(tokens, 8, config.batch_size, 0),
-        steps,
-    )
+    batches = BatchSampler(tokens, 8, config.batch_size, 0)
+    shape = shape_from_run_config(config, 300)
+    return autotune_execution(make_step_inputs(config, shape, batches), steps)
 
 
 def timing(tried: list[Execution], compiled: float = 2e-6) -> Timing:
@@ -57,7 +56,7 @@ def at_rest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine with two cores at rest, a compiler, and nothing remembered: its cache."""
     monkeypatch.setenv("DESCEND_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
-    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: 0.0)
+    monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 0.0)
     monkeypatch.setattr("descend.training.execution.autotune.can_compile", lambda *_: True)
     monkeypatch.setattr("descend.training.execution.backends.can_compile", lambda *_: True)
     return tmp_path / "cache" / "engine"
@@ -75,9 +74,11 @@ def test_requested_attention_kernel_excludes_alternatives(at_rest: Path, kernel:
 def test_requested_threads_are_respected_under_contention(
     at_rest: Path, monkeypatch: pytest.MonkeyPatch, busy: float
 ) -> None:
-    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: busy)
+    monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: busy)
     # Of a real clock two threads may be hopeless, where something really keeps a core.
-    monkeypatch.setattr("descend.training.execution.autotune.time_step", timing([]))
+    monkeypatch.setattr(
+        "descend.training.execution.candidate_timing.time_training_step", timing([])
+    )
     choice = choose(threads=3)  # more than there are: obeyed all the same
     assert choice.execution.threads == 3
     assert {name.rsplit(", ")[-1] for name in choice.seconds_per_token} == {"3 threads"}
@@ -97,7 +98,9 @@ def test_autotuning_caches_requested_and_automatic_choices_separately(
     at_rest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[Execution] = []
-    monkeypatch.setattr("descend.training.execution.autotune.time_step", timing(tried))
+    monkeypatch.setattr(
+        "descend.training.execution.candidate_timing.time_training_step", timing(tried)
+    )
     free = choose(10**9)
     forced_configs: list[dict[str, object]] = [
         {"attention": free.execution.attention}, {"threads": free.execution.threads},
@@ -119,7 +122,9 @@ def test_compile_on_compiles_short_and_slow_runs(
     at_rest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[Execution] = []
-    monkeypatch.setattr("descend.training.execution.autotune.time_step", timing(tried))
+    monkeypatch.setattr(
+        "descend.training.execution.candidate_timing.time_training_step", timing(tried)
+    )
     choice = choose(1, compile="on", attention="fused", precision="float32")
     assert choice.execution.compiled
     assert [way.compiled for way in tried] == [False, True]
@@ -132,7 +137,8 @@ def test_compile_on_compiles_short_and_slow_runs(
 def test_compile_off_never_compiles(at_rest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[Execution] = []
     monkeypatch.setattr(
-        "descend.training.execution.autotune.time_step", timing(tried, compiled=1e-9)
+        "descend.training.execution.candidate_timing.time_training_step",
+        timing(tried, compiled=1e-9),
     )
     assert not choose(10**9, compile="off").execution.compiled
     assert not any(way.compiled for way in tried)
@@ -160,12 +166,12 @@ def test_compile_on_without_compiler_is_refused(
 def test_compile_on_is_refused_where_we_never_compile(
     at_rest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("descend.training.execution.backends.pick_device", lambda _: "mps")
+    monkeypatch.setattr("descend.training.execution.backends.resolve_device", lambda _: "mps")
     assert "compile: found on with device mps" in refusal(compile="on")
 
 
 def test_compile_on_a_gpu_asks_for_triton(at_rest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("descend.training.execution.backends.pick_device", lambda _: "cuda")
+    monkeypatch.setattr("descend.training.execution.backends.resolve_device", lambda _: "cuda")
     monkeypatch.setattr(
         "descend.training.execution.backends.can_compile", lambda device="cpu": device == "cpu"
     )
@@ -188,7 +194,7 @@ def test_compiler_failure_is_an_error_only_when_requested(
             raise RuntimeError("ld: cannot find\nanything")
         return honest(way)
 
-    monkeypatch.setattr("descend.training.execution.autotune.time_step", failing)
+    monkeypatch.setattr("descend.training.execution.candidate_timing.time_training_step", failing)
     assert "compiling fails (RuntimeError)" in refusal(compile="on")
     assert not choose(10**9).execution.compiled
 
@@ -253,7 +259,7 @@ def test_requested_execution_is_stored_and_used_on_resume(
     )  # fmt: skip
     # Neither what is quickest now nor the environment has a say.
     monkeypatch.setenv("DESCEND_THREADS", "7")
-    monkeypatch.setattr("descend.training.execution.autotune.busy_cores", lambda: 1.5)
+    monkeypatch.setattr("descend.training.execution.autotune.count_active_cores", lambda: 1.5)
     job = resume_run(folder)
     assert job.plan.execution == way
     assert {block.attention.kernel for block in job.state.model.blocks} == {kernel}

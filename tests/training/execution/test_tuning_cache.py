@@ -8,10 +8,10 @@ import pytest
 
 from descend.config import make_config
 from descend.data.batches import BatchSampler
-from descend.data.token_store import prepare_documents, prepare_tokens
 from descend.model.shape import shape_from_run_config
+from descend.training.assembly import tokenize_corpus
 from descend.training.execution.autotune import autotune_execution
-from descend.training.training_run import load_or_train_tokenizer
+from descend.training.step_inputs import make_step_inputs
 
 
 def test_autotune_cache_key_uses_micro_batch_and_loss(
@@ -22,12 +22,10 @@ def test_autotune_cache_key_uses_micro_batch_and_loss(
 
     def remembered(**keys: object) -> set[str]:
         config = make_config(tiny | keys)
-        text = prepare_documents(config)
-        store = prepare_tokens(text, load_or_train_tokenizer(config, text))
+        store = tokenize_corpus(config)
         batches = BatchSampler(store.train, config.seq_len, config.batch_size, config.seed)
-        autotune_execution(
-            config, shape_from_run_config(config, store.tokenizer.vocab_size), batches
-        )
+        shape = shape_from_run_config(config, store.tokenizer.vocab_size)
+        autotune_execution(make_step_inputs(config, shape, batches))
         return {file.stem for file in (tmp_path / "own" / "engine").glob("*.json")}
 
     plain = remembered()

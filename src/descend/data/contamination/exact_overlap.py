@@ -87,10 +87,11 @@ def find_exact_overlap(train: Tokens, validation: Tokens, length: int = 32) -> E
 def exact_overlap_fraction(
     train: Tokens, validation: Tokens, nats: float, bytes_per_token: float
 ) -> float:
-    """The share of held-out tokens that are copies of training text, of any `telling_length`.
+    """The share of held-out tokens that are copies of training text, of any
+    `min_significant_match_length`.
 
-    `nats` per token of the text, as counting finds them. Of more than `MOST_JUDGED` validation
-    tokens, that of a sample; 0 where no length tells.
+    `nats` per token of the text, as counting finds them. Of more than `MAX_CHECKED_TOKENS`
+    validation tokens, that of a sample; 0 where no length tells.
     """
     length = min_significant_match_length(len(train), nats, bytes_per_token)
     if length is None:

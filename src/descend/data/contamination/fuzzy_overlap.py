@@ -91,7 +91,8 @@ class _ShingleIndex:
 
 
 def find_fuzzy_overlap(train: Tokens, validation: Tokens, decode: Decode) -> FuzzyOverlap | None:
-    """Which held-out passages have `COPIED` of their runs of words together in the training text.
+    """Which held-out passages have `MIN_MATCH_FRACTION` of their runs of words together in the
+    training text.
 
     Case and punctuation do not count. None where the text has too few words to tell.
     """
@@ -128,8 +129,8 @@ def find_fuzzy_overlap(train: Tokens, validation: Tokens, decode: Decode) -> Fuz
 
 
 def _stands(runs: Hashes, shingle_index: _ShingleIndex, times: int) -> bool | None:
-    """Whether so many places of the training text hold `COPIED` of `runs`; None where too few runs
-    are asked for."""
+    """Whether so many places of the training text hold `MIN_MATCH_FRACTION` of `runs`; None where
+    too few runs are asked for."""
     if len(runs) < MIN_SHINGLES:
         return None
     begins, numbers = shingle_index.of(runs)
@@ -143,8 +144,8 @@ def _stands(runs: Hashes, shingle_index: _ShingleIndex, times: int) -> bool | No
 
 
 def _together(begins: Positions, numbers: Positions, min_runs: float) -> int | None:
-    """A place where `least` different runs would have the passage begin, give or take `DRIFT`
-    words; None where there is none."""
+    """A place where `least` different runs would have the passage begin, give or take
+    `MAX_ALIGNMENT_DRIFT` words; None where there is none."""
     if len(np.unique(numbers)) < min_runs:
         return None
     inside: dict[int, int] = {}
@@ -169,7 +170,7 @@ def _variance(fraction: float, num_segments: int) -> float:
 
 
 def _tokens_per_segment(validation_sample: Tokens, decode: Decode) -> int | None:
-    """As many tokens as `PASSAGE` words take; None where too few passages are there."""
+    """As many tokens as `SEGMENT_SIZE` words take; None where too few passages are there."""
     sample = validation_sample[:CHUNK]
     said = len(normalize_words(decode(sample.tolist())))
     if said < MIN_SEGMENTS * SEGMENT_SIZE:

@@ -19,7 +19,7 @@ def document_chunks(texts: Iterable[str], source: str) -> Iterator[Document]:
 
 
 def split_into_chunks(texts: Iterator[str]) -> Iterator[str]:
-    """The same text in parts of at most `PART_CHARS` characters, cut after newlines if any.
+    """The same text in parts of at most `CHUNK_CHARS` characters, cut after newlines if any.
 
     Joined, the parts are the joined pieces; `\\r\\n` is never split.
     """
@@ -37,7 +37,7 @@ def split_into_chunks(texts: Iterator[str]) -> Iterator[str]:
 
 
 def split_into_lines(texts: Iterable[str], name: str) -> Iterator[str]:
-    """The lines of a text with their ends; raises `CorpusError` on one beyond `MAX_LINE`."""
+    """The lines of a text with their ends; raises `CorpusError` on one beyond `MAX_LINE_CHARS`."""
     pending: list[str] = []
     length = 0
     for text in texts:

@@ -37,7 +37,7 @@ def recall_entropy_rate(language: DelayedCopy) -> float:
     """Nats per symbol for a reader who sees d symbols back.
 
     The symbol d back has probability 1 - r + r / V, each other r / V. A reader who sees
-    fewer knows nothing: ln V (`blind_entropy_rate`).
+    fewer knows nothing: ln V (`short_context_entropy_rate`).
     """
     other = language.noise / language.symbols
     same = 1 - language.noise + other

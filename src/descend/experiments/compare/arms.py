@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from descend.config import RunConfig, closest_match
+from descend.config import RunConfig
+from descend.config_errors import closest_match
 from descend.config_sources import normalize_key, with_changes
 from descend.errors import ConfigError
 from descend.experiments.attribute.config_diff import CORPUS_KEYS

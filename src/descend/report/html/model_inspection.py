@@ -8,17 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from descend.config import make_config
-from descend.data.builtin_corpora import BUILTIN_CORPORA as EMBEDDED_CORPORA
-from descend.data.cache_dir import check_path
-from descend.data.token_store import TokenStore, prepare_documents, prepare_tokens
-from descend.data.tokenizer import load_tokenizer
-from descend.errors import DescendError
+from descend.data.token_store import TokenStore
+from descend.errors import DescendError, TextChangedError
 from descend.handbook.run_notes.run_record import RunRecord
 from descend.metrics.loss_breakdown import TokenLosses, token_losses
 from descend.model.transformer import Transformer
 from descend.runs.model_files import load_model
-from descend.runs.run_files import TOKENIZER
+from descend.runs.run_text import open_run_text
 
 MAX_TOKENS = 2**15
 """Held-out tokens that are looked at one by one: some seconds of a small model, and a standard
@@ -59,11 +55,9 @@ class ModelInspection:
 def open_text(run: RunRecord) -> TokenStore | str:
     """The text of `run` as tokens, or why it cannot be shown."""
     try:
-        check_path(run.info.resolved_config["corpus_dir"], run.folder, EMBEDDED_CORPORA)
-        text = prepare_documents(make_config(run.info.resolved_config))
-        if text.documents.sha256 != run.info.corpus["corpus_sha256"]:
-            return "the text changed since the run began, so nothing is said of its tokens"
-        return prepare_tokens(text, load_tokenizer(run.folder / TOKENIZER))
+        return open_run_text(run.folder, run.info)
+    except TextChangedError:
+        return "the text changed since the run began, so nothing is said of its tokens"
     except DescendError as problem:
         return f"the text cannot be read again ({problem.location}: {problem.actual})"
 

@@ -16,8 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from descend.data.token_store import ProgressCallback as ShareTold
 from descend.guard import make_visible
+from descend.progress import ProgressCallback
 from descend.report.notebook.live_progress import show_in_notebook
 from descend.report.text.run_header import run_header_lines
 from descend.report.text.run_summary import (
@@ -47,7 +47,7 @@ def show_run_header(run: TrainingRun, console: Console) -> None:
         print_line(line, console)
 
 
-def stage_progress(console: Console) -> ShareTold:
+def stage_progress(console: Console) -> ProgressCallback:
     """A progress callback for the work before training: a line a stage, each quarter of it, and
     where those are far apart now and then."""
     printed_quarters: set[tuple[str, int]] = set()

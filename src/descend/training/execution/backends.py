@@ -30,7 +30,7 @@ EXECUTION_KEYS = ("device", "precision", "attention", "compile", "threads")
 
 
 def forced_keys(config: RunConfig) -> list[str]:
-    """Those of `FORCIBLE` that `config` sets."""
+    """Those of `EXECUTION_KEYS` that `config` sets."""
     return [key for key in EXECUTION_KEYS if getattr(config, key) not in ("auto", None)]
 
 
@@ -119,7 +119,7 @@ def describe_execution(execution: Execution) -> str:
     if execution.compiled:
         description += ", compiled"
     if execution.cuda_graph:
-        description += ", replayed"
+        description += ", CUDA graph"
     if execution.device != "cpu":
         return description
     return f"{description}, {format_count(execution.threads, 'thread')}"

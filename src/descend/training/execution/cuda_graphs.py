@@ -39,7 +39,7 @@ class CudaGraphLoss:
     def __call__(
         self, model: Transformer, inputs_BT: Tensor, targets_BT: Tensor, label_smoothing: float
     ) -> tuple[Tensor, Tensor]:
-        """As `compute`; to be called within `compute_in`."""
+        """As `compute`; to be called within `autocast_precision`."""
         key = (id(model), inputs_BT.shape, label_smoothing, model.training)
         if key != self.key:
             self.recorded = self._record(model, inputs_BT, targets_BT, label_smoothing)

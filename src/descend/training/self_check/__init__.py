@@ -10,10 +10,10 @@ resumed. (Trials are of settings that a run had before them.) What is looked at 
   that a resume forgot, float16_unscaled);
 - `network`: a network as it was drawn, in evaluation mode on some tokens of its first batch
   (causal_mask_missing and _leaky, dropout_in_evaluation, initialization_exploding); where weights
-  were loaded, which may hold anything, the miniature of `rehearsal` alone;
+  were loaded, which may hold anything, the miniature of `dry_run` alone;
 - `batches`: the order in which they read the text (not_shuffled, batches_repeated), their tokens
   (tokenizer_mismatch) and the rates of the run (scheduler_step_misplaced);
-- `rehearsal`: the loop itself, stepping a miniature of the network in the precision and with the
+- `dry_run`: the loop itself, stepping a miniature of the network in the precision and with the
   optimizers of the run. The loss and gradient of each step are held against ones worked out apart
   from it (targets_unshifted and _shifted_twice, loss_not_averaged, softmax_before_cross_entropy,
   accumulation_misreduced, gradients_not_zeroed, step_never_called, float16 gradients left scaled,
@@ -51,7 +51,7 @@ from descend.training.train_state import TrainState
 def run_self_check(
     state: TrainState, plan: TrainPlan, vocab_size: int, loaded: Mapping[str, Tensor] | None
 ) -> None:
-    """Raise `PreflightError` where `state` and `course` are not fit for the step that comes next.
+    """Raise `SelfCheckError` where `state` and `plan` are not fit for the step that comes next.
 
     `vocab_size`: of the tokenizer. `loaded`: the weights that the network was filled with, by name;
     None where they are as they were drawn.

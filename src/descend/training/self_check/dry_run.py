@@ -69,7 +69,7 @@ class ForwardRecord:
 
 
 def dry_run(model: Transformer, plan: TrainPlan) -> None:
-    """Steps, judgment and resume of a miniature of `model` on its way along `course`."""
+    """Steps, judgment and resume of a miniature of `model` on its way along `plan`."""
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
     device = plan.execution.device
     with torch.random.fork_rng(devices), torch.enable_grad():

@@ -94,14 +94,14 @@ def _remembered(file: Path) -> _Timing | None:
 
 
 def _time(ready: PreparedTrial) -> _Timing:
-    from descend.training.execution.autotune import time_training_step
+    from descend.training.execution.candidate_timing import time_training_step
     from descend.training.process_settings import restore_process_state
 
     execution = ready.execution
     is_contended, clock = _has_contention(execution), choose_clock(execution)
     with restore_process_state():
         timed = time_training_step(
-            execution, ready.config, ready.shape, ready.batches, float("inf"),
+            execution, ready, float("inf"),
             clock=clock, min_seconds=TICKS * clock_resolution(clock),
         )  # fmt: skip
     return _Timing(StepTime(*timed), time.time(), is_contended or _has_contention(execution))
@@ -130,7 +130,7 @@ def _has_contention(execution: Execution) -> bool:
 
 def _timings_agree(one: StepTime, other: StepTime) -> bool:
     """Whether they say the same of a step of `PROBE_TOKENS`, which is what was timed."""
-    from descend.training.execution.autotune import PROBE_TOKENS
+    from descend.training.execution.candidate_timing import PROBE_TOKENS
 
     a, b = (s.per_token * PROBE_TOKENS + s.per_update for s in (one, other))
     return abs(a - b) <= TIMING_TOLERANCE * max(a, b)

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from descend.config import NON_SEMANTIC_KEYS, PRESETS, RunConfig
+from descend.config import NON_SEMANTIC_KEYS, RunConfig
 from descend.experiments.command_line import format_flags
 from descend.handbook.run_notes.wording import generate_command
 from descend.handbook.setting_facts import format_setting, format_value
+from descend.presets import PRESETS
 from descend.report.html.page import Command, Paragraph, ReportTable, Section, TableColumn
 from descend.runs.events import Sample
 from descend.runs.run_files import RunMetadata

@@ -1,0 +1,222 @@
+"""From a configuration to all that its training needs, handed down as one frozen object.
+
+Text, tokenizer, tokens, batches, shape, network and execution come together here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from descend.config import RunConfig, make_config
+from descend.data.batches import BatchSampler
+from descend.data.cache_dir import remember_path
+from descend.data.prepare import prepare_documents, prepare_tokenizer, prepare_tokens
+from descend.data.token_store import PreparedCorpus, TokenStore
+from descend.data.tokenizer import Tokenizer, load_tokenizer
+from descend.errors import ConfigError, CorpusError
+from descend.machine import Execution
+from descend.model.shape import ModelShape, shape_from_run_config
+from descend.model.transformer import Transformer
+from descend.progress import ProgressCallback, ignore_progress
+from descend.runs.model_files import LoadedModel, load_model
+from descend.training.execution.autotune import autotune_execution
+from descend.training.execution.backends import resolve_training_device
+from descend.training.execution.candidate_timing import TuningResult
+from descend.training.memory import (
+    check_memory,
+    fit_micro_batches_to_memory,
+    translate_memory_errors,
+    with_smaller_micro_batches,
+)
+from descend.training.recipe import (
+    choose_epochs,
+    choose_token_dropout,
+    choose_vocabulary,
+    choose_warmup,
+    count_total_steps,
+    shorten_context_for,
+)
+from descend.training.step_inputs import StepInputs, make_step_inputs
+from descend.training.time_limit import seconds_left
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunAssembly(StepInputs):
+    """All that the training of a configuration needs; `config` has every open key filled in."""
+
+    requested: RunConfig
+    """As asked for, before anything left open was chosen."""
+    store: TokenStore
+    """The text as tokens, with its tokenizer."""
+    execution: Execution
+    tuning: TuningResult | None = None
+    """What was timed to choose `execution`; None where nothing was."""
+    parent: LoadedModel | None = None
+    """The model that is trained further."""
+
+    def fill_weights(self, model: Transformer) -> None:
+        """Fill `model` with the weights of the parent, or with those of the seed."""
+        if self.parent:
+            model.load_state_dict(self.parent.model.state_dict())
+        else:
+            super().fill_weights(model)
+
+
+def assemble_run(
+    config: RunConfig,
+    parent: Path | None = None,
+    progress: ProgressCallback = ignore_progress,
+    ends: float | None = None,
+) -> RunAssembly:
+    """Assemble what the training of `config`, or of `parent` further, needs on this machine.
+
+    `ends`: when a run with `minutes` has to be saved, by `time.perf_counter`.
+    """
+    device = resolve_training_device(config)  # refused before a large text is read
+    loaded = load_model(parent, "cpu") if parent else None
+    tokenizer = loaded.tokenizer if loaded else None
+    store = tokenize_corpus(config, tokenizer, begin=True, progress=progress)
+    short = shorten_context_for(config, len(store.train))
+    check_has_validation(store)
+    shape = choose_shape(short, store, loaded)
+    fitted = fit_micro_batches_to_memory(short, shape, device)
+    check_memory(fitted, shape, device)
+    progress("trying this machine", 0.0)
+    with translate_memory_errors(short, shape):
+        inputs = gather_step_inputs(fitted, store, shape)
+        is_automatic = config.gradient_accumulation_steps is None
+        inputs, tuning = _tune_within_memory(inputs, is_automatic, seconds_left(config, ends))
+    return RunAssembly(
+        inputs.config,
+        shape,
+        inputs.batches,
+        inputs.build_model,
+        requested=config,
+        store=store,
+        execution=tuning.execution,
+        tuning=tuning,
+        parent=loaded,
+    )
+
+
+def tokenize_corpus(
+    config: RunConfig,
+    tokenizer: Tokenizer | None = None,
+    *,
+    begin: bool = False,
+    progress: ProgressCallback = ignore_progress,
+) -> TokenStore:
+    """Read the corpus of `config` as tokens of `tokenizer`, or of the one that `config` asks for.
+
+    `begin`: a run begins on it, so that files that could not be read are tried again
+    (`prepare_documents`).
+    """
+    text = prepare_documents(config, progress, anew=begin)
+    return prepare_tokens(
+        text, tokenizer or load_or_train_tokenizer(config, text, progress), progress
+    )
+
+
+def choose_shape(config: RunConfig, store: TokenStore, parent: LoadedModel | None) -> ModelShape:
+    """The shape of `parent`, or of a new network for the tokens of `store`."""
+    if parent:
+        return parent.model.shape
+    return shape_from_run_config(config, store.tokenizer.vocab_size)
+
+
+def gather_step_inputs(
+    config: RunConfig,
+    store: TokenStore,
+    shape: ModelShape,
+    *,
+    tokens: NDArray[np.unsignedinteger] | None = None,
+    steps: int | None = None,
+) -> StepInputs:
+    """Fill in the open keys of `config` and plan its batches.
+
+    `tokens`: those to train on; None: all of `store`. `steps`: see `fill_open_keys`.
+    """
+    train = store.train if tokens is None else tokens
+    batches = BatchSampler(train, config.seq_len, config.batch_size, config.seed)
+    return make_step_inputs(fill_open_keys(config, store, batches, steps), shape, batches)
+
+
+def _tune_within_memory(
+    inputs: StepInputs, is_automatic: bool, seconds: float
+) -> tuple[StepInputs, TuningResult]:
+    """How to compute, and `inputs` with the batch in as many parts as the device has memory for,
+    if that was left open: a GPU tells only when it is tried."""
+    while True:
+        try:
+            steps = count_total_steps(inputs.config, inputs.batches)
+            return inputs, autotune_execution(inputs, steps, seconds)
+        except torch.OutOfMemoryError:
+            more = with_smaller_micro_batches(inputs.config) if is_automatic else None
+            if more is None:
+                raise
+            inputs = replace(inputs, config=more)
+
+
+def load_or_train_tokenizer(
+    config: RunConfig, text: PreparedCorpus, progress: ProgressCallback = ignore_progress
+) -> Tokenizer:
+    """The tokenizer that `config` names, or one trained on `text`."""
+    if config.vocab_path:
+        return _load_requested_tokenizer(config)
+    vocab_size = choose_vocabulary(config, text.train_bytes)
+    return prepare_tokenizer(text, config.tokenizer, vocab_size, progress)
+
+
+def _load_requested_tokenizer(config: RunConfig) -> Tokenizer:
+    assert config.vocab_path
+    remember_path(config.vocab_path)
+    tokenizer = load_tokenizer(Path(config.vocab_path))
+    if config.vocab_size not in (None, tokenizer.vocab_size):
+        raise ConfigError(
+            "vocab_size", str(config.vocab_size),
+            f"{tokenizer.vocab_size}, the size of {config.vocab_path}",
+            "leave vocab_size out when vocab_path is given",
+        )  # fmt: skip
+    return tokenizer
+
+
+def check_has_validation(store: TokenStore) -> None:
+    """`CorpusError` if there is no held-out text to judge a model on."""
+    if len(store.validation) < 2:
+        raise CorpusError(
+            "corpus_dir", "less than two tokens of held-out text", "enough to judge the model on",
+            "add text or raise validation_fraction",
+        )  # fmt: skip
+
+
+def fill_open_keys(
+    config: RunConfig, store: TokenStore, batches: BatchSampler, steps: int | None = None
+) -> RunConfig:
+    """`config` with every open key that decides the result filled in.
+
+    With `steps`, else with `max_steps`, the run is that long, whatever `epoch` says. Text that
+    came as a stream is named by its copy: a stream cannot be read again on resume.
+    """
+    steps = steps or config.max_steps
+    if steps is None:
+        epochs = choose_epochs(config, len(batches.tokens))
+        steps = batches.steps(epochs)
+    else:
+        epochs = batches.epoch_at_step(steps - 1)
+    source = store.text.source
+    filled = {
+        "corpus_dir": str(source.paths[0])
+        if source.is_stream_copy
+        else config.corpus_dir or "python",
+        "vocab_size": store.tokenizer.vocab_size,
+        "epoch": epochs,
+        "warmup_steps": choose_warmup(config, steps),
+        "token_dropout": choose_token_dropout(config, epochs),
+        "gradient_accumulation_steps": config.num_micro_batches,
+    }
+    return make_config(config.model_dump() | filled)

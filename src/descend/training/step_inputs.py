@@ -1,0 +1,54 @@
+"""What a training step works on: a configuration, a network and batches, handed down as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+
+from descend.config import RunConfig
+from descend.data.batches import BatchSampler
+from descend.machine import Execution
+from descend.model.initialization import initialize
+from descend.model.shape import ModelShape
+from descend.model.transformer import Transformer
+
+
+@dataclass(frozen=True)
+class StepInputs:
+    """A configuration, its network, and the batches that it reads."""
+
+    config: RunConfig
+    shape: ModelShape
+    batches: BatchSampler
+    build_model: Callable[[], Transformer]
+    """Builds the network at its first call and returns the same one from then on."""
+
+    @property
+    def model(self) -> Transformer:
+        """The network, built once for timing and training; `reset_model` fills it."""
+        return self.build_model()
+
+    def reset_model(self, execution: Execution) -> Transformer:
+        """Put the network back to its first weights, where and as `execution` computes.
+
+        torch's own first weights make probabilities of gpt's tied head so small that a processor
+        leaves its quick arithmetic for them: a step took twelve times what it does in training.
+        """
+        model = self.model.to("cpu")  # the random numbers of the weights are drawn there
+        model.zero_grad(set_to_none=True)
+        self.fill_weights(model)
+        model.checkpoint_activations = self.config.activation_checkpointing
+        model.token_dropout = self.config.token_dropout or 0.0
+        model.set_attention(execution.attention)
+        return model.to(execution.device).train()
+
+    def fill_weights(self, model: Transformer) -> None:
+        """Fill `model` with the weights that training starts from."""
+        initialize(model, self.config.seed)
+
+
+def make_step_inputs(config: RunConfig, shape: ModelShape, batches: BatchSampler) -> StepInputs:
+    """Hold `config` and its batches together with its network, which is built when it is used."""
+    build_model = cache(partial(Transformer, shape, config.dropout_rate))
+    return StepInputs(config, shape, batches, build_model)
