@@ -279,7 +279,7 @@ def test_recommended_config_avoids_rollbacks(tiny: dict[str, Any]) -> None:
     assert diagnosis.verdict == "diverged"
     cause, *more = diagnosis.causes  # and what there is to gain beside it
     assert cause.trial is not None
-    assert cause.trial.treatment < cause.trial.control
+    assert cause.trial.treatment_loss < cause.trial.control_loss
     settings, changes = prescribed(Path("run"), diagnosis)
     assert changes == cause.recommended_config | {
         k: v for f in more for k, v in f.recommended_config.items()
@@ -314,8 +314,9 @@ def test_diagnosis_rejects_budget_outside_zero_to_one(trained: Path) -> None:
 
 def test_diagnosis_reports_divergence_from_loss_without_rollback(tiny: dict[str, Any]) -> None:
     """No rescue, and never a number that is not finite: the loss alone says it."""
-    learner(tiny, **EXPLODING | {"weight_decay": 0.0, "schedule": "constant"},
-            divergence_rollback="off")  # fmt: skip
+    with pytest.raises(DivergedError, match="exploded"):
+        learner(tiny, **EXPLODING | {"weight_decay": 0.0, "schedule": "constant"},
+                divergence_rollback="off")  # fmt: skip
     assert read_summary(Path("run")).validation_loss > math.log(300) + 1
     diagnosis = diagnose_run(Path("run"), proof=False)
     assert diagnosis.verdict == "diverged"

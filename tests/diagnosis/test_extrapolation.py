@@ -75,20 +75,20 @@ def test_extrapolated_loss_has_interval_in_every_output(peak_lr_run: Path) -> No
     assert f"going to {ahead.value:.2f} {ahead.unit} {interval}, and " in (
         format_diagnosis(diagnosis)
     )
-    assert f"loss ahead {ahead.value:.3g} {ahead.unit} {interval}" in (
+    assert f"extrapolated loss {ahead.value:.3g} {ahead.unit} {interval}" in (
         format_diagnosis(diagnosis, explain=True)
     )
-    encoded_measurements = json.loads(msgspec.json.encode(diagnosis))["readings"]
-    assert [e["ci95"] for e in encoded_measurements if e["signal"] == "extrapolated_loss"] == [
+    encoded_measurements = json.loads(msgspec.json.encode(diagnosis))["measurements"]
+    assert [e["ci95"] for e in encoded_measurements if e["metric"] == "extrapolated_loss"] == [
         list(ahead.ci95)
     ]
     save_diagnosis(diagnosis)
-    assert f"loss ahead {ahead.value:.3g} {ahead.unit} {interval}: " in (
+    assert f"extrapolated loss {ahead.value:.3g} {ahead.unit} {interval}: " in (
         describe_run("power_law", read_run(peak_lr_run)) or ""
     )
     tables = [b for b in diagnosis_section(diagnosis).blocks if isinstance(b, ReportTable)]
     assert any(interval in cell for table in tables for row in table.rows for cell in row)
-    without = [e for e in diagnosis.measurements if not e.metric.startswith("loss_a")]
+    without = [e for e in diagnosis.measurements if e.metric not in ("extrapolated_loss", "loss_asymptote")]
     assert "Curve:" not in format_diagnosis(
         msgspec.structs.replace(diagnosis, measurements=without)
     )

@@ -45,7 +45,7 @@ def test_memorization_check_fails_at_tiny_learning_rate(trained: Path) -> None:
     assert notes == []
     assert slow.keys() == {"memorization_loss"}
     assert slow["memorization_loss"].value > 1
-    assert {find_page(name).name for name in NAMES} == {"memorise"}
+    assert {find_page(name).name for name in NAMES} == {"memorization"}
     assert NAMES.isdisjoint(e.metric for c in CAUSES for e in c.expected_ranges)
 
 
@@ -70,7 +70,7 @@ def test_diagnosis_skips_memorization_check_when_trials_are_disabled(
     monkeypatch.setattr(consulting, "check_memorization", noting)
     assert cli(["diagnose", str(trained), "--json"]) == 0  # too little text for trials
     diagnosis = json.loads(capsys.readouterr().out)
-    assert {r["signal"] for r in diagnosis["readings"]} >= NAMES
+    assert {r["metric"] for r in diagnosis["measurements"]} >= NAMES
     assert given == [
         pytest.approx(
             MAX_TIME_FRACTION
@@ -83,5 +83,5 @@ def test_diagnosis_skips_memorization_check_when_trials_are_disabled(
     assert len(given) == 1
     assert alone.verdict == diagnosis["verdict"]
     text = format_diagnosis(diagnose_run(trained), explain=True)
-    assert "memorise steps " in text
-    assert "memorise loss " in text
+    assert "memorization steps " in text
+    assert "memorization loss " in text

@@ -56,7 +56,7 @@ def test_no_cause_is_named_on_usual_readings_alone() -> None:
 
 def trial(gain: float, *, counts: bool | None = True, undecided: bool = False) -> PairedTrial:
     return PairedTrial(
-        metric="nats", change="a change", control=4.0, treatment=4.0 - gain, loss_reduction=gain,
+        metric="nats", change="a change", control_loss=4.0, treatment_loss=4.0 - gain, loss_reduction=gain,
         ci95=(gain - 0.1, gain + 0.1), p_holm=0.01, seeds=3, tokens=1000, run_fraction=1.0,
         seconds=1.0, cost_factor=1.0, is_significant=counts, is_inconclusive=undecided,
     )  # fmt: skip

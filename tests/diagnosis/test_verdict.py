@@ -158,8 +158,8 @@ def test_unigram_level_loss_is_not_noise_floor() -> None:
         "measured_validation_loss": 1.94,
         "unigram_loss": 1.95,
     }
-    assert verdict(neutral, 1.0, information=0.003, **known).verdict == "noise_floor"
-    assert verdict(neutral, 1.0, information=0.9, **known).verdict == "unknown"
+    assert verdict(neutral, 1.0, token_mutual_information_nats=0.003, **known).verdict == "noise_floor"
+    assert verdict(neutral, 1.0, token_mutual_information_nats=0.9, **known).verdict == "unknown"
 
 
 def test_too_little_data_verdict_also_recommends_best_config() -> None:
@@ -213,14 +213,14 @@ def test_invalid_evaluation_outranks_effects() -> None:
     assert decision.best_effect is None
     assert [r.cause for r in decision.ruled_out if r.also_improves] == ["learning_rate_too_low"]
     # On honest text of another kind it is.
-    decision = verdict([gain("learning_rate_too_low", 0.9)], shift=0.8)
+    decision = verdict([gain("learning_rate_too_low", 0.9)], distribution_shift_nats=0.8)
     assert [f.cause for f in decision.findings] == ["distribution_shift", "learning_rate_too_low"]
     assert decision.findings[1].recommended_config
     copied = {"exact_contamination_fraction": 1.0, "duplicate_train_fraction": 0.75}
     assert verdict([], **copied).verdict == "duplicate_data"
-    assert verdict([], shift=0.8).verdict == "distribution_shift"
+    assert verdict([], distribution_shift_nats=0.8).verdict == "distribution_shift"
     # The last tenth of a book is never quite like the rest: tiny Shakespeare reads 0.21.
-    assert verdict([gain("bad_schedule", 0.0)], shift=0.21).verdict == "healthy"
+    assert verdict([gain("bad_schedule", 0.0)], distribution_shift_nats=0.21).verdict == "healthy"
 
 
 def test_tiny_corpus_verdict_overrides_other_metrics() -> None:

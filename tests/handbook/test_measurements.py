@@ -90,7 +90,7 @@ def format_like(value: float, number: str) -> str:
 
 
 def test_quotes_are_read_as_they_are_meant() -> None:
-    text = "Real: update ratio 0.025 in `a.json`, the first, 170 in\n`b.json`; steps -5 in `a.json`"
+    text = "Real: update to weight ratio 0.025 in `a.json`, the first, 170 in\n`b.json`; steps -5 in `a.json`"
     assert list(quoted(text)) == [
         ("update_to_weight_ratio", "0.025", "a"),
         ("update_to_weight_ratio", "170", "b"),

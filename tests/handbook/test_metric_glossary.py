@@ -40,7 +40,7 @@ def diagnosed(
     ]
     content = {
         "run": str(folder), "verdict": "healthy", "probability": 0.9, "causes": [],
-        "ruled_out": [], "readings": msgspec.to_builtins(taken), "notes": [],
+        "ruled_out": [], "measurements": msgspec.to_builtins(taken), "warnings": [],
         "cost": {"seconds": 1.0, "fraction_of_run": 0.1},
     }  # fmt: skip
     (folder / "diagnosis.json").write_text(json.dumps(content))
@@ -76,7 +76,7 @@ def test_metric_page_shows_diagnosis_measurement(
             num_quoted += 1
     assert num_quoted > 20
     sharpness = describe_run("attention_sharpness", run) or ""
-    assert sharpness.startswith("The diagnosis of your run read:\n\n- attention entropy ")
+    assert sharpness.startswith("The diagnosis of your run read:\n\n- attention entropy fraction ")
     assert "(healthy: over 0.05)" in sharpness
     assert "(healthy: under 100): the largest score of any head" in sharpness
     assert {
@@ -94,5 +94,5 @@ def test_metric_page_reports_missing_measurement(diagnosed: Path, tmp_path: Path
     copy = tmp_path / "run"
     shutil.copytree(diagnosed, copy)
     whole = json.loads((copy / "diagnosis.json").read_text())
-    (copy / "diagnosis.json").write_text(json.dumps(whole | {"readings": []}))
+    (copy / "diagnosis.json").write_text(json.dumps(whole | {"measurements": []}))
     assert "did not measure it" in (describe_run("dead_unit_fraction", read_run(copy)) or "")

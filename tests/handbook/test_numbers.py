@@ -30,7 +30,7 @@ class Raw:
     config: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "config", self.info["resolved"])
+        object.__setattr__(self, "config", self.info["resolved_config"])
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         """The records of a kind, in order."""
@@ -72,7 +72,7 @@ def rates(raw: Raw) -> list[str]:
 
 def medians(raw: Raw) -> dict[str, float]:
     ratios_by_name: dict[str, list[float]] = {}
-    late = [m for m in raw.of("matrices") if m["step"] > raw.config["warmup_steps"]]
+    late = [m for m in raw.of("weight_updates") if m["step"] > raw.config["warmup_steps"]]
     for record in late:
         for name, ratio in record["update_to_weight_ratio"].items():
             if record["weight_rms"][name]:
@@ -155,7 +155,7 @@ def optimizer(raw: Raw) -> list[str]:
 
 
 def weights(raw: Raw) -> list[str]:
-    first, last = raw.of("matrices")[0], raw.of("matrices")[-1]
+    first, last = raw.of("weight_updates")[0], raw.of("weight_updates")[-1]
     return [
         f"{format_significant(statistics.median(m['weight_rms'].values()))} at update {m['step']}"
         for m in (first, last)
@@ -413,10 +413,10 @@ EXPECTED: dict[str, Expected] = {
     **dict.fromkeys(("optimizer", "adamw", "muon"), optimizer),
     **dict.fromkeys(("schedule", "constant", "linear", "cosine", "wsd", "piecewise"), schedule),
     **dict.fromkeys(("gradient_clip", "gradient_norm"), gradients),
-    **dict.fromkeys(("divergence_rollback", "max_loss_increase"), describe_rollbacks),
-    "first_loss": first,
-    "memorise": memory,
-    "exact_contamination_fraction": copied,
+    **dict.fromkeys(("divergence_rollback", "loss_spikes"), describe_rollbacks),
+    "initial_loss": first,
+    "memorization": memory,
+    "contamination": copied,
     **dict.fromkeys(("gradient_accumulation_steps", "activation_checkpointing"), parts),
     **dict.fromkeys(("precision", "device"), machine),
     "attention": attention,

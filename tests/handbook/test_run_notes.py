@@ -62,8 +62,8 @@ def test_setting_section_states_value_and_origin(trained: Path) -> None:
 
 def test_learning_rate_section_lists_values_per_epoch(astray: Path) -> None:
     said = describe_run("learning_rate", read_run(astray)) or ""
-    assert said.startswith("Your run used `learning_rate` 0.01 from epoch 1, 2 from epoch 2.")
-    assert "`--schedule wsd --learning-rate 6`" in said
+    assert said.startswith("Your run used `learning_rate` 0.01 from epoch 1, 0.5 from epoch 2.")
+    assert "`--schedule wsd --learning-rate 1.5`" in said
 
 
 def test_generation_pages_have_no_run_section(trained: Path) -> None:
@@ -150,7 +150,7 @@ def test_read_run_rejects_run_without_finished_epoch(trained: Path, tmp_path: Pa
     (tmp_path / "run.json").write_bytes((trained / "run.json").read_bytes())
     lines = (trained / "events.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "events.jsonl").write_text("".join(lines[:5]), encoding="utf-8")
-    with pytest.raises(RunFolderError, match=r"not finished its first epoch.*descend resume"):
+    with pytest.raises(RunFolderError, match=r"not finished its first epoch.*descend train --from-run"):
         read_run(tmp_path)
 
 

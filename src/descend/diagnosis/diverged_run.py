@@ -206,8 +206,8 @@ def _try(
     trial = PairedTrial(
         metric="held-out loss, nats per token",
         change=treatment.change.label,
-        control=best_validation_point(control)[0],
-        treatment=best_validation_point(result)[0],
+        control_loss=best_validation_point(control)[0],
+        treatment_loss=best_validation_point(result)[0],
         loss_reduction=best_validation_point(control)[0] - best_validation_point(result)[0],
         ci95=None,
         p_holm=1.0,

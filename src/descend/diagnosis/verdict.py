@@ -336,8 +336,8 @@ def to_paired_trial(effect: TreatmentEffect, run_fraction: float) -> PairedTrial
         metric="held-out loss, nats per token"
         + (" (by bits per byte)" if "vocab_size" in effect.treatment.change.keys else ""),
         change=effect.treatment.change.label,
-        control=effect.control_loss,
-        treatment=effect.treatment_loss,
+        control_loss=effect.control_loss,
+        treatment_loss=effect.treatment_loss,
         loss_reduction=effect.mean_reduction,
         ci95=(effect.low, effect.high),
         p_holm=effect.p_holm,

@@ -37,9 +37,9 @@ Typical values:
     {expected}
 
     First guesses, but for the 20 tokens to a parameter, which are Hoffmann's. Small texts stay
-    under those, so that the floor gap tells more. Real runs (benchmarks/results/doctor/): floor
-    gap -0.23 in `fast_tinyshakespeare.json`, the default, 0.96 in `width_8.json`, a network 8
-    wide; tokens per parameter 0.25 in `fast_tinyshakespeare.json`, 7 in `width_8.json`.
+    under those, so that the floor gap tells more. Real runs (benchmarks/results/doctor/): gap to
+    ngram nats -0.23 in `fast_tinyshakespeare.json`, the default, 0.96 in `width_8.json`, a network
+    8 wide; tokens per parameter 0.25 in `fast_tinyshakespeare.json`, 7 in `width_8.json`.
 
 Proof:
     The same run at two, four and eight times the width, equal tokens. The gain at equal time is

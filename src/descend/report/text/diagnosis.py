@@ -154,14 +154,14 @@ def format_trial(trial: PairedTrial) -> str:
     if trial.ci95 is None:
         return (
             f"with {trial.change} the same run comes past the bad step, to a held-out loss of "
-            f"{trial.treatment:.2f}"
+            f"{trial.treatment_loss:.2f}"
         )
     low, high = trial.ci95
-    differs = "lower" if trial.treatment < trial.control else "higher"
+    differs = "lower" if trial.treatment_loss < trial.control_loss else "higher"
     seeds = format_count(trial.seeds, "paired seed")
     text = (
         f"with {trial.change} the same {trial.tokens:,} tokens end {trial.loss_reduction:.2f} nats"
-        f" {differs} ({trial.control:.2f} → {trial.treatment:.2f}; 95 %: {low:.2f} to {high:.2f},"
+        f" {differs} ({trial.control_loss:.2f} → {trial.treatment_loss:.2f}; 95 %: {low:.2f} to {high:.2f},"
         f" {seeds})"
     )
     if trial.metric == NEW_VOCABULARY_METRIC:
