@@ -22,7 +22,7 @@ import torch
 from descend import run
 from descend.config import PRESETS
 from descend.diagnosis.memorization_check import check_memorization
-from descend.diagnosis.recorded_run import load_recorded_run
+from descend.diagnosis.run_context import load_run_context
 
 SMALL = {
     "embed_dim": 48, "num_heads": 2, "num_layers": 1, "ff_dim": 144, "max_seq_len": 64,
@@ -39,7 +39,7 @@ SHORT = {"corpus_dir": "python", "max_steps": 20, "epoch": 1, "precision": "floa
 def row(name: str, folder: Path) -> dict[str, Any]:
     """One network: the loss it came to, in how many updates, in what time."""
     run(CASES[name] | SHORT | {"save_dir": str(folder)})
-    case = load_recorded_run(folder)
+    case = load_run_context(folder)
     began = time.monotonic()
     readings, notes = check_memorization(case, math.inf)
     loss, steps = readings.get("memorization_loss"), readings.get("memorization_steps")

@@ -13,8 +13,8 @@ from descend.diagnosis import causes
 from descend.diagnosis.cause import HEADINGS, Cause, headings
 from descend.diagnosis.causes import CAUSES, too_little_data
 from descend.diagnosis.causes.too_little_data import MAX_MORE, adding_over_halving
-from descend.diagnosis.measurement import Measurement
 from descend.diagnosis.reference_ranges import REFERENCE_RANGES
+from descend.metrics.measurement import Measurement
 
 FOLDER = Path(causes.__file__).parent
 NAMES = [

@@ -12,8 +12,8 @@ from descend.diagnosis.combinations import combined_trial_series, find_additiona
 from descend.diagnosis.effects import estimate_effects
 from descend.diagnosis.measure import measure_run
 from descend.diagnosis.ranking import rank_causes
-from descend.diagnosis.recorded_run import load_recorded_run
 from descend.diagnosis.result import NEW_VOCABULARY_METRIC
+from descend.diagnosis.run_context import load_run_context
 from descend.diagnosis.treatments import Treatment, control_config, recommended_changes
 from descend.diagnosis.trial_series import TrialSeries
 
@@ -31,7 +31,7 @@ SECONDS = 20.0
 
 def make_two_cause_series(text: str) -> TrialSeries:
     """As long as the run, with nothing raced yet."""
-    case = load_recorded_run(run(FAULTY | {"corpus_dir": text, "save_dir": "faulty"}).folder)
+    case = load_run_context(run(FAULTY | {"corpus_dir": text, "save_dir": "faulty"}).folder)
     ends = time.monotonic() + SECONDS
     return TrialSeries(
         case, control_config(case), case.total_steps, ends, lambda stage, share: None

@@ -12,7 +12,6 @@ from descend import run
 from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.diagnose import diagnose_run
 from descend.diagnosis.limitations import describe_normal_run
-from descend.diagnosis.measurement import Measurement
 from descend.diagnosis.result import (
     Cost,
     Diagnosis,
@@ -22,6 +21,7 @@ from descend.diagnosis.result import (
     PairedTrial,
     has_trials,
 )
+from descend.metrics.measurement import Measurement
 from descend.report.text.diagnosis import format_diagnosis, headline
 
 TRIAL = PairedTrial(

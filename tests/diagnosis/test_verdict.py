@@ -10,7 +10,6 @@ from descend.config import RunConfig
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.effects import TreatmentEffect
-from descend.diagnosis.measurement import Measurement, Measurements
 from descend.diagnosis.ranking import rank_causes, softmax_probabilities
 from descend.diagnosis.treatments import Treatment
 from descend.diagnosis.verdict import (
@@ -19,6 +18,7 @@ from descend.diagnosis.verdict import (
     decide_without_trials,
     probability_best,
 )
+from descend.metrics.measurement import Measurement, Measurements
 
 CONFIG = RunConfig(vocab_size=2048, epoch=3, warmup_steps=0, schedule="constant")
 
@@ -158,8 +158,9 @@ def test_unigram_level_loss_is_not_noise_floor() -> None:
         "measured_validation_loss": 1.94,
         "unigram_loss": 1.95,
     }
-    assert verdict(neutral, 1.0, token_mutual_information_nats=0.003, **known).verdict == "noise_floor"
-    assert verdict(neutral, 1.0, token_mutual_information_nats=0.9, **known).verdict == "unknown"
+    for information, expected in ((0.003, "noise_floor"), (0.9, "unknown")):
+        known["token_mutual_information_nats"] = information
+        assert verdict(neutral, 1.0, **known).verdict == expected
 
 
 def test_too_little_data_verdict_also_recommends_best_config() -> None:

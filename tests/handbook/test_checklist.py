@@ -14,23 +14,23 @@ from descend.cli.main import run as command_line
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.effects import TreatmentEffect
-from descend.diagnosis.recorded_run import load_recorded_run
 from descend.diagnosis.result import trial_budget_seconds
+from descend.diagnosis.run_context import load_run_context
 from descend.diagnosis.treatments import Treatment
 from descend.diagnosis.verdict import to_paired_trial
 from descend.errors import RunFolderError
 from descend.handbook.checklist import RULES, answer_checklist
-from descend.handbook.run_notes import read_run
 from descend.report.text.run_summary import checklist_text
+from descend.runs.recorded_run import open_run_with_epoch
 from descend.units import format_duration
 
 
 def trial(gain: float, change: str = "twice the width", counts: bool = True) -> dict[str, Any]:
     return {
-        "metric": "validation_loss", "change": change, "control_loss": 4.0, "treatment_loss": 4.0 - gain,
-        "loss_reduction": gain, "ci95": [gain - 0.05, gain + 0.05], "p_holm": 0.5, "seeds": 3, "tokens": 9,
-        "run_fraction": 1.0, "seconds": 2.0, "cost_factor": 1.0,
-        "is_significant": counts,
+        "metric": "validation_loss", "change": change, "control_loss": 4.0,
+        "treatment_loss": 4.0 - gain, "loss_reduction": gain, "ci95": [gain - 0.05, gain + 0.05],
+        "p_holm": 0.5, "seeds": 3, "tokens": 9, "run_fraction": 1.0, "seconds": 2.0,
+        "cost_factor": 1.0, "is_significant": counts,
     }  # fmt: skip
 
 
@@ -41,7 +41,8 @@ def diagnosed(trained: Path, own_folder: Path) -> Path:
     shutil.copytree(trained, folder)
     finding = {
         "cause": "learning_rate_too_low", "probability": 0.9, "evidence": [], "advice": "raise it",
-        "recommended_config": {"learning_rate": 0.01}, "trial": trial(0.4, "3 times the learning rate"),
+        "recommended_config": {"learning_rate": 0.01},
+        "trial": trial(0.4, "3 times the learning rate"),
     }  # fmt: skip
     ruled_out = [
         {"cause": "learning_rate_too_high", "reason": "steps are short"},
@@ -94,9 +95,9 @@ def test_checklist_without_diagnosis_is_open_and_explains(trained: Path) -> None
     assert all(a.reason.startswith("Recorded: ") for a in checklist_result.answers)
     assert checklist_result.sentence.startswith("Not diagnosed yet, so all five are open")
     (last,) = [line for line in checklist_text(checklist_result).splitlines() if "diagnose" in line]
-    seconds = read_run(trained).full_seconds
+    seconds = open_run_with_epoch(trained).full_seconds
     assert seconds > 0
-    assert seconds == pytest.approx(load_recorded_run(trained).estimated_total_seconds), (
+    assert seconds == pytest.approx(load_run_context(trained).estimated_total_seconds), (
         "as the doctor counts it"
     )
     cost = format_duration(trial_budget_seconds(seconds))
@@ -132,7 +133,11 @@ def test_the_advice_follows_from_why_nothing_was_tried(diagnosed: Path) -> None:
     content = json.loads(file.read_text())
     for one in [*content["causes"], *content["ruled_out"]]:
         one["trial"] = None
-    content |= {"verdict": "unknown", "causes": [], "untested_reason": "nothing was tried: hold out more"}
+    content |= {
+        "verdict": "unknown",
+        "causes": [],
+        "untested_reason": "nothing was tried: hold out more",
+    }
     file.write_text(json.dumps(content))
     sentence = answer_checklist(diagnosed).sentence
     assert sentence == "All five are open. Nothing was tried: hold out more."

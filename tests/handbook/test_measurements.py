@@ -66,7 +66,7 @@ def test_pages_do_claim_measurements() -> None:
 def load_measurements(run: str) -> dict[str, float]:
     """What the diagnosis of a real run read, by signal."""
     content = json.loads((RUNS / f"{run}.json").read_text(encoding="utf-8"))
-    return {r["signal"]: r["value"] for r in content["diagnosis"]["readings"]}
+    return {r["metric"]: r["value"] for r in content["diagnosis"]["measurements"]}
 
 
 SIGNALS = {r.replace("_", " "): r for page_metrics in PAGE_METRICS.values() for r in page_metrics}
@@ -76,7 +76,7 @@ def quoted(text: str) -> Iterator[tuple[str, str, str]]:
     """Signal, number and run of each ``update ratio 0.025 in `run.json`, 0.1 in `other.json```."""
     signal = ""
     for words, number, run in re.findall(
-        r"([a-z ]*?)(-?[\d.]+) in `(\w+)\.json`", " ".join(text.split())
+        r"([a-z0-9 ]*?)(-?[\d.]+) in `(\w+)\.json`", " ".join(text.split())
     ):
         named = [s for s in SIGNALS if words.strip().endswith(s)]
         signal = SIGNALS[max(named, key=len)] if named else signal
@@ -90,7 +90,8 @@ def format_like(value: float, number: str) -> str:
 
 
 def test_quotes_are_read_as_they_are_meant() -> None:
-    text = "Real: update to weight ratio 0.025 in `a.json`, the first, 170 in\n`b.json`; steps -5 in `a.json`"
+    text = "Real: update to weight ratio 0.025 in `a.json`, the first, 170 in\n`b.json`; "
+    text += "steps -5 in `a.json`"
     assert list(quoted(text)) == [
         ("update_to_weight_ratio", "0.025", "a"),
         ("update_to_weight_ratio", "170", "b"),

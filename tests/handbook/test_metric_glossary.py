@@ -10,21 +10,22 @@ import msgspec
 import pytest
 
 from descend.diagnosis.measure import measure_run
-from descend.diagnosis.measurement import Measurement
-from descend.diagnosis.recorded_run import load_recorded_run
 from descend.diagnosis.reference_ranges import reference_range
 from descend.diagnosis.result import Evidence
+from descend.diagnosis.run_context import load_run_context
 from descend.handbook.metric_glossary import METRIC_DESCRIPTIONS, PAGE_METRICS
 from descend.handbook.page_lookup import find_page, load_all_pages
-from descend.handbook.run_notes import describe_run, read_run
+from descend.handbook.run_notes import describe_run
 from descend.handbook.run_notes.metric_notes import IN_THE_RECORDS
 from descend.handbook.run_notes.topics import TOPICS
 from descend.handbook.run_notes.wording import format_significant
+from descend.metrics.measurement import Measurement
+from descend.runs.recorded_run import open_run_with_epoch
 
 
 @pytest.fixture(scope="module")
 def measurements(trained: Path) -> dict[str, Measurement]:
-    return measure_run(load_recorded_run(trained))
+    return measure_run(load_run_context(trained))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_every_metric_has_a_page(measurements: dict[str, Measurement]) -> None:
 def test_metric_page_shows_diagnosis_measurement(
     diagnosed: Path, measurements: dict[str, Measurement]
 ) -> None:
-    run = read_run(diagnosed)
+    run = open_run_with_epoch(diagnosed)
     num_quoted = 0
     for page, page_metrics in PAGE_METRICS.items():
         for name in set(page_metrics) & measurements.keys() - IN_THE_RECORDS:
@@ -85,7 +86,7 @@ def test_metric_page_shows_diagnosis_measurement(
 
 
 def test_metric_page_suggests_diagnose_when_undiagnosed(trained: Path) -> None:
-    run = read_run(trained)
+    run = open_run_with_epoch(trained)
     for page in PAGE_METRICS.keys() - TOPICS.keys():
         assert f"`descend diagnose {trained}` measures it" in (describe_run(page, run) or "")
 
@@ -95,4 +96,4 @@ def test_metric_page_reports_missing_measurement(diagnosed: Path, tmp_path: Path
     shutil.copytree(diagnosed, copy)
     whole = json.loads((copy / "diagnosis.json").read_text())
     (copy / "diagnosis.json").write_text(json.dumps(whole | {"measurements": []}))
-    assert "did not measure it" in (describe_run("dead_unit_fraction", read_run(copy)) or "")
+    assert "did not measure it" in (describe_run("dead_units", open_run_with_epoch(copy)) or "")

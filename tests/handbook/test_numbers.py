@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from descend.handbook.page import load_markdown_pages
-from descend.handbook.run_notes import describe_run, read_run
+from descend.handbook.run_notes import describe_run
 from descend.handbook.run_notes.topics import TOPICS
 from descend.handbook.run_notes.wording import format_significant
+from descend.runs.recorded_run import open_run_with_epoch
 from descend.units import format_bytes
 
 
@@ -280,7 +281,7 @@ def regularisation(raw: Raw) -> list[str]:
 def checkpoint(raw: Raw) -> list[str]:
     assert raw.summary["finished"]
     return [
-        f"{len(raw.of('saved'))} checkpoints",
+        f"{len(raw.of('checkpoint_saved'))} checkpoints",
         f"`descend continue {raw.folder}`",
         f"epoch {best(raw)['epoch']} (update {best(raw)['step']}",
     ]
@@ -451,7 +452,7 @@ def test_the_numbers_are_those_of_the_records(
     name: str, which: str, request: pytest.FixtureRequest
 ) -> None:
     folder: Path = request.getfixturevalue(which)
-    said = describe_run(name, read_run(folder))
+    said = describe_run(name, open_run_with_epoch(folder))
     assert said is not None
     for part in EXPECTED[name](read_raw(folder)):
         assert part in said

@@ -9,7 +9,6 @@ import msgspec
 
 from descend.config_sources import with_changes
 from descend.diagnosis.effects import TreatmentEffect, control_curve
-from descend.diagnosis.measurement import Measurements
 from descend.diagnosis.ranking import RankedCause
 from descend.diagnosis.result import NEW_VOCABULARY_METRIC, Finding, OtherCause
 from descend.diagnosis.series_evaluation import (
@@ -20,6 +19,7 @@ from descend.diagnosis.series_evaluation import (
 )
 from descend.diagnosis.trial_series import TrialSeries, run_trial_series
 from descend.diagnosis.verdict import Verdict
+from descend.metrics.measurement import Measurements
 from descend.metrics.power_law import InterpolatedCurve
 
 MAX_COMBINED = 4

@@ -21,11 +21,9 @@ from descend.diagnosis.combinations import (
 from descend.diagnosis.diverged_run import diagnose_divergence
 from descend.diagnosis.limitations import add_untested_causes, describe_normal_run, no_trials_reason
 from descend.diagnosis.measure import measure_run, run_validation_loss
-from descend.diagnosis.measurement import Measurements
 from descend.diagnosis.memorization_check import MAX_TIME_FRACTION, check_memorization
 from descend.diagnosis.ranking import RankedCause, evidence_of, rank_causes
 from descend.diagnosis.recommended_config import load_diagnosis
-from descend.diagnosis.recorded_run import RecordedRun, load_recorded_run
 from descend.diagnosis.result import (
     DEFAULT_BUDGET,
     Cost,
@@ -35,6 +33,7 @@ from descend.diagnosis.result import (
     has_trials,
     trial_budget_seconds,
 )
+from descend.diagnosis.run_context import RunContext, load_run_context
 from descend.diagnosis.series_evaluation import (
     add_seeds_until_decided,
     evaluate_series,
@@ -54,6 +53,7 @@ from descend.diagnosis.trial_series import (
 from descend.diagnosis.verdict import Verdict, decide_without_trials
 from descend.errors import ConfigError, RunFolderError
 from descend.machine import contention_factor
+from descend.metrics.measurement import Measurements
 from descend.runs.atomic_write import write_file_atomic
 from descend.runs.run_files import DIAGNOSIS
 from descend.training.process_settings import limit_threads_to_idle_cores
@@ -86,7 +86,7 @@ def diagnose_run(
             "0.15 is usual; 1 allows trials that take as long as the run",
         )  # fmt: skip
     began = time.monotonic()
-    recorded_run = load_recorded_run(folder, on_progress)
+    recorded_run = load_run_context(folder, on_progress)
     on_progress("reading the run", 0.0)
     with limit_threads_to_idle_cores():
         measurements = measure_run(recorded_run)
@@ -171,7 +171,7 @@ def validate_cause_names(names: list[str]) -> set[str]:
 
 
 def _diagnose_diverged(
-    recorded_run: RecordedRun,
+    recorded_run: RunContext,
     ranked_causes: list[RankedCause],
     measurements: Measurements,
     allowed: float,
@@ -206,7 +206,7 @@ def _diagnose_diverged(
 
 
 def _combine_after_divergence(
-    recorded_run: RecordedRun,
+    recorded_run: RunContext,
     treatment: Treatment,
     ranked_causes: list[RankedCause],
     measurements: Measurements,
@@ -236,7 +236,7 @@ def _combine_after_divergence(
 
 
 def _diagnose_by_trials(
-    recorded_run: RecordedRun,
+    recorded_run: RunContext,
     ranked_causes: list[RankedCause],
     measurements: Measurements,
     allowed: float,

@@ -12,7 +12,13 @@ import numpy as np
 from descend.diagnosis.treatments import Treatment, min_effect_nats
 from descend.diagnosis.trial_series import TrialSeries, best_validation_point
 from descend.metrics.power_law import InterpolatedCurve, interpolate_curve
-from descend.trials.paired_stats import holm_adjust, moderated_t, paired_interval, sample_std
+from descend.trials.paired_stats import (
+    ALPHA,
+    holm_adjust,
+    moderated_t,
+    paired_interval,
+    sample_std,
+)
 
 PRIOR_FRACTION = 0.006
 """Spread of the paired difference between a control and a change that does nothing, as a share of
@@ -25,8 +31,6 @@ PRIOR_DF = 4
 MIN_RELATIVE_EFFECT_AGAINST_HEALTHY = 0.01
 """Of the loss, that a gain must seem to be which may be chance, to keep a run from being called
 healthy: what the benchmark's labels count (benchmarks/diagnosis/truth.py)."""
-ALPHA = 0.05
-"""p-value, corrected for all that was raced, under which a gain is no chance."""
 MAX_STEPS = 64
 """Times the steps of the run, up to which the control's curve is followed."""
 FLAT = 0.1

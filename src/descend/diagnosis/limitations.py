@@ -9,13 +9,13 @@ from pathlib import Path
 import msgspec
 
 from descend.diagnosis.causes.undertrained import STILL_FALLING
-from descend.diagnosis.measurement import Measurements, measurement_value
-from descend.diagnosis.recorded_run import RecordedRun
 from descend.diagnosis.reference_ranges import reference_range
 from descend.diagnosis.result import OtherCause
+from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.treatments import Treatment
 from descend.diagnosis.trial_series import TrialSeries
 from descend.diagnosis.verdict import Verdict
+from descend.metrics.measurement import Measurements, measurement_value
 from descend.trials.trial_spec import parent_weights_file
 from descend.units import quoted
 
@@ -25,15 +25,18 @@ one standard error there."""
 
 
 def no_trials_reason(
-    recorded_run: RecordedRun, measurements: Measurements, proof: bool
+    recorded_run: RunContext, measurements: Measurements, proof: bool
 ) -> str | None:
     """Why nothing can be tried, or None."""
     if recorded_run.store is None:
         return "nothing was tried: the text is not at hand; put it back where the run read it"
-    if recorded_run.info.parent and not parent_weights_file(recorded_run.info.parent).is_file():
+    if (
+        recorded_run.metadata.parent
+        and not parent_weights_file(recorded_run.metadata.parent).is_file()
+    ):
         return (
             "nothing was tried: the model that the run went on from is not at"
-            f" {recorded_run.info.parent} (as seen from this folder)"
+            f" {recorded_run.metadata.parent} (as seen from this folder)"
         )
     if not proof:
         return (

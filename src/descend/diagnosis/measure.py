@@ -20,13 +20,13 @@ from descend.data.contamination.exact_overlap import (
 from descend.data.contamination.fuzzy_overlap import FuzzyOverlap, Mask, find_fuzzy_overlap
 from descend.data.ngram_baselines import kneser_ney_loss
 from descend.data.token_store import TokenStore
-from descend.diagnosis.measurement import Measurement
-from descend.diagnosis.recorded_run import RecordedRun
-from descend.loss_logs.curve_features import extrapolation_measurements, mask_at_peak_lr
+from descend.diagnosis.run_context import RunContext
 from descend.machine import Execution
 from descend.metrics import corpus_distribution, loss_breakdown, training_history
 from descend.metrics.activations import block_activation_stats
 from descend.metrics.attention import head_attention_entropies
+from descend.metrics.extrapolation import extrapolation_measurements, mask_at_peak_lr
+from descend.metrics.measurement import Measurement
 from descend.metrics.mutual_information import mutual_information
 from descend.metrics.ngram_recurrence import recurrence_distances, recurring_ngram_fraction
 from descend.metrics.power_law import extrapolate_curve
@@ -62,7 +62,7 @@ HIGHEST_ORDER = 4
 """Of the n-gram ladder: above it, in a megabyte or less, nothing more is gained."""
 
 
-def measure_run(recorded_run: RecordedRun) -> dict[str, Measurement]:
+def measure_run(recorded_run: RunContext) -> dict[str, Measurement]:
     """All readings that can be taken of `case`, by signal name."""
     all_measurements = [*_from_records(recorded_run), *_from_config(recorded_run)]
     if recorded_run.store is not None:
@@ -80,7 +80,7 @@ def measure_run(recorded_run: RecordedRun) -> dict[str, Measurement]:
     return measurements
 
 
-def _from_records(recorded_run: RecordedRun) -> Iterator[Measurement]:
+def _from_records(recorded_run: RunContext) -> Iterator[Measurement]:
     steps, epochs = recorded_run.steps, recorded_run.epochs
     optional: list[tuple[str, float | None, str]] = [
         (
@@ -90,7 +90,7 @@ def _from_records(recorded_run: RecordedRun) -> Iterator[Measurement]:
         ),
         (
             "update_to_weight_ratio",
-            training_history.update_to_weight_ratio(recorded_run.matrices),
+            training_history.update_to_weight_ratio(recorded_run.weight_updates),
             "of the weight, a step",
         ),
         ("clipped_step_fraction", training_history.clipped_step_fraction(steps), "of steps"),
@@ -126,7 +126,7 @@ def _from_records(recorded_run: RecordedRun) -> Iterator[Measurement]:
     yield from _measure_extrapolation(recorded_run)
 
 
-def _measure_extrapolation(recorded_run: RecordedRun) -> Iterator[Measurement]:
+def _measure_extrapolation(recorded_run: RunContext) -> Iterator[Measurement]:
     """Where the training loss was going at the peak of the rate: its decay is no part of the law.
     Smoothed losses are on another scale than all others that are told."""
     if (
@@ -147,7 +147,7 @@ def _measure_extrapolation(recorded_run: RecordedRun) -> Iterator[Measurement]:
         yield from extrapolation_measurements(extrapolation, "step")
 
 
-def _from_config(recorded_run: RecordedRun) -> Iterator[Measurement]:
+def _from_config(recorded_run: RunContext) -> Iterator[Measurement]:
     config, shape = recorded_run.config, recorded_run.shape
     parameters = parameter_count(shape)
     yield Measurement("epochs", recorded_run.num_epochs, "passes over the text")
@@ -269,7 +269,7 @@ BYTES = 256
 """Values of a byte."""
 
 
-def run_validation_loss(recorded_run: RecordedRun, evaluation_tokens: int) -> float | None:
+def run_validation_loss(recorded_run: RunContext, evaluation_tokens: int) -> float | None:
     """Held-out loss (nats) of the model of `case` on the very text that a trial is judged on."""
     model = _model(recorded_run) if recorded_run.store is not None and recorded_run.epochs else None
     if model is None or recorded_run.store is None:
@@ -281,7 +281,7 @@ def run_validation_loss(recorded_run: RecordedRun, evaluation_tokens: int) -> fl
     ).loss
 
 
-def _model(recorded_run: RecordedRun) -> Transformer | None:
+def _model(recorded_run: RunContext) -> Transformer | None:
     """The kept model, or of an unfinished run the one of its newest checkpoint."""
     if recorded_run.finished and not lacks_model(recorded_run.folder):
         return load_model(recorded_run.folder, "cpu").model
@@ -290,7 +290,7 @@ def _model(recorded_run: RecordedRun) -> Transformer | None:
 
 
 def _from_model(
-    recorded_run: RecordedRun, store: TokenStore, model: Transformer, counted: _CorpusCounts
+    recorded_run: RunContext, store: TokenStore, model: Transformer, counted: _CorpusCounts
 ) -> Iterator[Measurement]:
     config = recorded_run.config
     windows = max(1, MAX_TOKENS // config.seq_len)
@@ -351,14 +351,14 @@ def _mean_and_error(token_losses: loss_breakdown.TokenLosses) -> tuple[float, fl
     return float(token_losses.losses.mean()), error
 
 
-def _read(recorded_run: RecordedRun) -> tuple[int, int]:
+def _read(recorded_run: RunContext) -> tuple[int, int]:
     """Sequences of the first pass that the run has read, and how many it has not."""
     read = len(recorded_run.steps) * recorded_run.config.batch_size
     return read, recorded_run.batches.sequences_per_epoch - read
 
 
 def _loss_on_trained_text(
-    recorded_run: RecordedRun, store: TokenStore, model: Transformer, windows: int
+    recorded_run: RunContext, store: TokenStore, model: Transformer, windows: int
 ) -> loss_breakdown.TokenLosses:
     """Losses on training text that the run has read."""
     read, num_unread = _read(recorded_run)
@@ -370,7 +370,7 @@ def _loss_on_trained_text(
     return loss_breakdown.token_losses_for_ids(model, recorded_run.batches.sequences(numbers))
 
 
-def _unread_windows(recorded_run: RecordedRun, windows: int) -> loss_breakdown.Ids | None:
+def _unread_windows(recorded_run: RunContext, windows: int) -> loss_breakdown.Ids | None:
     """Windows (N, T + 1) of the training text that the run has not read: only where it made less
     than a pass."""
     read, num_unread = _read(recorded_run)
@@ -399,7 +399,7 @@ def _from_inside(model: Transformer, ids_NT: loss_breakdown.Ids) -> Iterator[Mea
     yield Measurement("effective_rank_fraction", rank, "of the width")
 
 
-def _from_state(recorded_run: RecordedRun) -> Iterator[Measurement]:
+def _from_state(recorded_run: RunContext) -> Iterator[Measurement]:
     """What the next step would do, at the peak of the rate."""
     state = state_of(recorded_run)
     if state is None:
@@ -447,7 +447,7 @@ def _from_state(recorded_run: RecordedRun) -> Iterator[Measurement]:
         yield Measurement(name, critical_step_multiplier(weights, update, loss_on(batch)), "steps")
 
 
-def _micro_batches(recorded_run: RecordedRun, step: int) -> list[torch.Tensor] | None:
+def _micro_batches(recorded_run: RunContext, step: int) -> list[torch.Tensor] | None:
     """`MICRO_BATCHES` equal parts of fresh text, of at most `PROBE_TOKENS` tokens together."""
     rows = max(1, PROBE_TOKENS // MICRO_BATCHES // recorded_run.config.seq_len)
     first = (step + 2) * recorded_run.config.batch_size
@@ -455,7 +455,7 @@ def _micro_batches(recorded_run: RecordedRun, step: int) -> list[torch.Tensor] |
     return [torch.from_numpy(ids[n : n + rows]) for n in range(0, len(ids), rows)]
 
 
-def state_of(recorded_run: RecordedRun) -> TrainState | None:
+def state_of(recorded_run: RunContext) -> TrainState | None:
     """The newest checkpoint of the run, on the CPU in float32, or None."""
     if recorded_run.checkpoint is None:
         return None

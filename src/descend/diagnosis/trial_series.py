@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from descend.config import RunConfig, make_config
 from descend.diagnosis.cause import TreatmentChange
-from descend.diagnosis.recorded_run import RecordedRun
+from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.treatments import Treatment, make_treatment_spec, min_effect_nats
 from descend.errors import DescendError
 from descend.machine import contention_factor
@@ -69,7 +69,7 @@ ProgressCallback = Callable[[str, float], None]
 class TrialSeries:
     """All outcomes so far, by lane (None: the control) and seed; grows while it runs."""
 
-    recorded_run: RecordedRun
+    recorded_run: RunContext
     base: RunConfig
     steps: int
     """Length of the control, in steps of the run examined."""
@@ -248,7 +248,7 @@ def comparable_loss(
 
 
 def choose_trial_length(
-    recorded_run: RecordedRun,
+    recorded_run: RunContext,
     base: RunConfig,
     treatment_sequences: Sequence[Sequence[Treatment]],
     seconds: float,
@@ -274,7 +274,7 @@ def choose_trial_length(
 
 
 def first_round_seconds(
-    recorded_run: RecordedRun,
+    recorded_run: RunContext,
     base: RunConfig,
     treatment_sequences: Sequence[Sequence[Treatment]],
     steps: int,
@@ -298,7 +298,7 @@ def num_parallel_trials(base: RunConfig) -> int:
 
 
 def _series_seconds(
-    recorded_run: RecordedRun,
+    recorded_run: RunContext,
     base: RunConfig,
     treatment_sequences: Sequence[Sequence[Treatment]],
     steps: int,
@@ -311,7 +311,7 @@ def _series_seconds(
     ) + more / num_parallel_trials(base)
 
 
-def _trial_seconds(recorded_run: RecordedRun, planned: TrialSpec | None) -> float:
+def _trial_seconds(recorded_run: RunContext, planned: TrialSpec | None) -> float:
     """Seconds of a trial by the run's own speed and the operations that each takes."""
     if planned is None:
         return 0.0

@@ -15,7 +15,6 @@ import numpy as np
 from descend.diagnosis.cause import Cause
 from descend.diagnosis.effect_text import describe_effect
 from descend.diagnosis.effects import TreatmentEffect
-from descend.diagnosis.measurement import Measurements, measurement_value
 from descend.diagnosis.ranking import (
     RankedCause,
     contrary_evidence,
@@ -24,6 +23,7 @@ from descend.diagnosis.ranking import (
 )
 from descend.diagnosis.result import Finding, OtherCause, PairedTrial
 from descend.diagnosis.trial_series import NEARLY_FULL
+from descend.metrics.measurement import Measurements, measurement_value
 
 NUM_MONTE_CARLO_DRAWS = 4000
 """Of the gains within their errors, to see how often which remedy is best: error under 0.01."""

@@ -32,17 +32,20 @@ from descend.program_check.frameworks import (
 )
 from descend.program_check.probes.amp_usage import watch_amp
 from descend.program_check.probes.checkpoint_loads import CheckpointLoads, watch_checkpoint_loads
-from descend.program_check.probes.import_time_training import ImportTimeTraining, watch_optimizer_steps
+from descend.program_check.probes.import_time_training import (
+    ImportTimeTraining,
+    watch_optimizer_steps,
+)
 from descend.program_check.probes.object_graph import reachable_objects
 from descend.program_check.probes.state_guard import preserve_state
 from descend.program_check.report import ProgramEndedError, ProgramError
+from descend.program_check.results import UndeterminedError
 from descend.program_check.source_lines import (
     assignment_line,
     attention_lines,
     definition_line,
     weight_line,
 )
-from descend.program_check.undetermined import UndeterminedError
 
 T = TypeVar("T")
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-
-from descend.program_check.program import Program
 
 
 @dataclass(frozen=True)
@@ -40,18 +37,8 @@ class Undetermined:
     reason: str
 
 
+class UndeterminedError(Exception):
+    """Signals that the program gives no hold for a probe; becomes `Undetermined`."""
+
+
 CheckResult = BugPresent | BugAbsent | Remark | Undetermined
-
-
-@dataclass(frozen=True)
-class Bug:
-    """A bug as the list of bugs knows it: its name, how to look for it, how to mend it."""
-
-    name: str
-    detect: Callable[[Program], CheckResult]
-    fix: str
-
-
-def name_of(module: str) -> str:
-    """The name of the bug that stands in a module: that of the file."""
-    return module.rpartition(".")[2]

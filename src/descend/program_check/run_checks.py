@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import torch
 
+from descend.program_check.bug import Bug
 from descend.program_check.bugs import BUGS
 from descend.program_check.child_process import NOT_REACHED
 from descend.program_check.coverage import not_covered
@@ -26,9 +27,14 @@ from descend.program_check.program import (
     seed_all,
 )
 from descend.program_check.report import BugReport, Checked, NotChecked
-from descend.program_check.results import Bug, BugPresent, CheckResult, Remark, Undetermined
+from descend.program_check.results import (
+    BugPresent,
+    CheckResult,
+    Remark,
+    Undetermined,
+    UndeterminedError,
+)
 from descend.program_check.source_lines import recorded_calls
-from descend.program_check.undetermined import UndeterminedError
 
 Report = Callable[[Checked], None]
 

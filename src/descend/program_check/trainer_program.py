@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from descend.program_check.undetermined import UndeterminedError
+from descend.program_check.results import UndeterminedError
 
 METHODS = ("get_train_dataloader", "compute_loss", "create_optimizer", "training_step")
 

@@ -61,7 +61,7 @@ from __future__ import annotations
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
-from descend.diagnosis.measurement import Measurements, measurement_value
+from descend.metrics.measurement import Measurements, measurement_value
 
 HIGH_END = 0.3
 """Rate of the last step over the peak; first guess: a run that cools down ends under 0.1."""

@@ -63,7 +63,7 @@ from __future__ import annotations
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
-from descend.diagnosis.measurement import Measurements
+from descend.metrics.measurement import Measurements
 
 FEW_STEPS = 500.0
 """Steps of a whole run that are few; first guess."""

@@ -70,7 +70,7 @@ from descend.diagnosis.cause import (
     cause_name,
     scaled_learning_rate,
 )
-from descend.diagnosis.measurement import Measurements, measurement_value
+from descend.metrics.measurement import Measurements, measurement_value
 
 NOISY = 20.0
 """Noise scale in batches; first guess: a larger batch pays up to about the noise scale."""

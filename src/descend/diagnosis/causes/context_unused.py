@@ -59,7 +59,7 @@ from __future__ import annotations
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
-from descend.diagnosis.measurement import Measurements
+from descend.metrics.measurement import Measurements
 
 UNUSED = 0.05
 """Nats that all of the context but one token brings; first guess."""

@@ -73,7 +73,7 @@ from descend.diagnosis.cause import (
     cause_name,
     scaled_learning_rate,
 )
-from descend.diagnosis.measurement import Measurements
+from descend.metrics.measurement import Measurements
 
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:

@@ -60,7 +60,7 @@ from __future__ import annotations
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
-from descend.diagnosis.measurement import Measurements, measurement_value
+from descend.metrics.measurement import Measurements, measurement_value
 
 
 def trial(config: RunConfig, measurements: Measurements) -> tuple[TreatmentChange, ...]:

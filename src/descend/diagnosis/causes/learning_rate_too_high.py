@@ -72,7 +72,7 @@ from descend.diagnosis.cause import (
     cause_name,
     scaled_learning_rate,
 )
-from descend.diagnosis.measurement import Measurements, measurement_value
+from descend.metrics.measurement import Measurements, measurement_value
 
 BIG_UPDATE = 0.012
 """Update to weight a step. Origin: prototype: 0.0097 when healthy, 0.013 at three times it."""

@@ -69,7 +69,7 @@ from descend.diagnosis.cause import (
     cause_name,
     scaled_learning_rate,
 )
-from descend.diagnosis.measurement import Measurements, measurement_value
+from descend.metrics.measurement import Measurements, measurement_value
 
 LONG_STEP = 5.0
 """Multiplier from which a step is much too short. Origin: prototype (tiny Shakespeare): rates 3, 10

@@ -61,7 +61,7 @@ from __future__ import annotations
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
-from descend.diagnosis.measurement import Measurements, measurement_value
+from descend.metrics.measurement import Measurements, measurement_value
 
 NO_GAP = 0.15
 """Nats between seen and held-out text up to which nothing is known by heart; first guess."""

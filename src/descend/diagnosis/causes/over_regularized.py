@@ -68,7 +68,7 @@ from __future__ import annotations
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
-from descend.diagnosis.measurement import Measurements
+from descend.metrics.measurement import Measurements
 
 DEAR = 0.15
 """Nats that dropout costs in training mode; first guess."""

@@ -60,7 +60,7 @@ from __future__ import annotations
 
 from descend.config import RunConfig
 from descend.diagnosis.cause import Cause, ExpectedRange, TreatmentChange, cause_name
-from descend.diagnosis.measurement import Measurements, measurement_value
+from descend.metrics.measurement import Measurements, measurement_value
 
 SHORT_TOKENS = 2.3
 """Bytes per token; a vocabulary of 257 has 1, of 512 about 1.9, of 4,096 about 3.3 in English."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from descend.program_check.bug import Bug
 from descend.program_check.bugs import (
     accumulation_misreduced,
     attention_scale_missing,
@@ -31,7 +32,6 @@ from descend.program_check.bugs import (
     weights_frozen,
     weights_not_in_optimizer,
 )
-from descend.program_check.results import Bug
 
 BUGS: tuple[Bug, ...] = (
     causal_mask_missing.BUG,

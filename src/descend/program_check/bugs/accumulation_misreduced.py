@@ -27,11 +27,12 @@ Source:
 
 from __future__ import annotations
 
+from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.call_recorder import ModelCall
 from descend.program_check.probes.dry_run import OptimizerStepRecord, dry_run
 from descend.program_check.probes.loss_scale import effective_token_weight, loss_scale
 from descend.program_check.program import Program
-from descend.program_check.results import Bug, BugAbsent, BugPresent, CheckResult, Undetermined, name_of
+from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Undetermined
 
 MAX_OFF = 1.5
 """Factor by which the weights of a step may miss 1: two parts that are not divided make 2."""

@@ -32,9 +32,10 @@ import re
 
 from torch import nn
 
+from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.attention_scores import AttentionScore, trace_attention_scores
 from descend.program_check.program import Program
-from descend.program_check.results import Bug, BugAbsent, BugPresent, CheckResult, Remark, name_of
+from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Remark
 
 UNSCALED = 0.9
 """Factor from which scores count as not divided: 1 if nothing was done, 0.5 at a head size of 4."""

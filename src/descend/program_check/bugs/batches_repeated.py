@@ -28,18 +28,17 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.batch_provenance import find_token_sequences, first_batch_rows
 from descend.program_check.probes.dry_run import dry_run
 from descend.program_check.program import Program
 from descend.program_check.results import (
-    Bug,
     BugAbsent,
     BugPresent,
     CheckResult,
     Undetermined,
-    name_of,
+    UndeterminedError,
 )
-from descend.program_check.undetermined import UndeterminedError
 
 MIN_BATCHES = 4
 """Batches below which a repetition says nothing."""

@@ -31,11 +31,12 @@ from __future__ import annotations
 
 from functools import partial
 
+from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.network import ask_once
 from descend.program_check.probes.target_shift import has_another_task
 from descend.program_check.probes.token_influence import FutureInfluence, measure_future_influence
 from descend.program_check.program import Program
-from descend.program_check.results import Bug, BugAbsent, BugPresent, CheckResult, Undetermined, name_of
+from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Undetermined
 
 
 def look(program: Program) -> CheckResult:

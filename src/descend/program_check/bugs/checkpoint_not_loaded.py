@@ -29,18 +29,17 @@ from __future__ import annotations
 
 import torch
 
+from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.checkpoint_loads import StateDictLoad, weights_in
 from descend.program_check.probes.checkpoint_round_trip import round_trip
 from descend.program_check.program import Program
 from descend.program_check.results import (
-    Bug,
     BugAbsent,
     BugPresent,
     CheckResult,
     Undetermined,
-    name_of,
+    UndeterminedError,
 )
-from descend.program_check.undetermined import UndeterminedError
 
 FEW = 0.1
 """Share of the network's weights below which nothing was loaded."""

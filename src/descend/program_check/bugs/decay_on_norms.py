@@ -28,16 +28,9 @@ from __future__ import annotations
 
 from torch import nn
 
+from descend.program_check.bug import Bug, name_of
 from descend.program_check.program import Program
-from descend.program_check.results import (
-    Bug,
-    BugAbsent,
-    BugPresent,
-    CheckResult,
-    Remark,
-    Undetermined,
-    name_of,
-)
+from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Remark, Undetermined
 
 STRONG = 0.05
 """Decay from which it counts without any other sign; torch's AdamW has 0.01 of itself, recipes for

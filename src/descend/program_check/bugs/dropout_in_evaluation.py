@@ -27,13 +27,14 @@ Source:
 
 from __future__ import annotations
 
+from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.train_eval_mode import (
     evaluates_in_training_mode,
     modes_matter,
     nondeterminism_in_eval,
 )
 from descend.program_check.program import Program
-from descend.program_check.results import Bug, BugAbsent, BugPresent, CheckResult, name_of
+from descend.program_check.results import BugAbsent, BugPresent, CheckResult
 
 
 def look(program: Program) -> CheckResult:

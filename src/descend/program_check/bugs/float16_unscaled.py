@@ -26,10 +26,11 @@ Source:
 
 from __future__ import annotations
 
+from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.dry_run import dry_run
 from descend.program_check.probes.loss_scale import MIN_SCALE, loss_scale
 from descend.program_check.program import Program
-from descend.program_check.results import Bug, BugAbsent, BugPresent, CheckResult, name_of
+from descend.program_check.results import BugAbsent, BugPresent, CheckResult
 
 MAX_CLIPPED_FRACTION = 1e-3
 """Share of the gradients that is left if they were clipped to about 1 before they were unscaled:

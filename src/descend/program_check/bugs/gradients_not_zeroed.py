@@ -26,9 +26,10 @@ Source:
 
 from __future__ import annotations
 
+from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.dry_run import dry_run
 from descend.program_check.program import Program
-from descend.program_check.results import Bug, BugAbsent, BugPresent, CheckResult, Undetermined, name_of
+from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Undetermined
 
 MIN_STALE_FRACTION = 0.5
 """Share of the old gradient that counts as forgotten: 1 if nothing was zeroed, 0 if all was."""

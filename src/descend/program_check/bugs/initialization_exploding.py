@@ -29,19 +29,12 @@ from __future__ import annotations
 
 from torch import nn
 
+from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.initial_loss import measure_initial_state
 from descend.program_check.probes.network import vocabulary_of
 from descend.program_check.probes.weight_usage import looks_untrained
 from descend.program_check.program import Program
-from descend.program_check.results import (
-    Bug,
-    BugAbsent,
-    BugPresent,
-    CheckResult,
-    Remark,
-    Undetermined,
-    name_of,
-)
+from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Remark, Undetermined
 
 TIMES_TOO_HIGH = 3.0
 MIN_EXCESS_NATS = 5.0

@@ -29,10 +29,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.network import vocabulary_of
 from descend.program_check.probes.weight_usage import try_dry_run
 from descend.program_check.program import Program
-from descend.program_check.results import Bug, BugAbsent, BugPresent, CheckResult, name_of
+from descend.program_check.results import BugAbsent, BugPresent, CheckResult
 
 MIN_DIMENSION = 4
 """Rows and columns from which equal rows are no chance."""

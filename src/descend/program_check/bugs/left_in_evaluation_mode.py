@@ -28,10 +28,11 @@ from __future__ import annotations
 
 import re
 
+from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.dry_run import DryRun, dry_run, run_steps
 from descend.program_check.probes.train_eval_mode import after_evaluation, modes_matter
 from descend.program_check.program import Program
-from descend.program_check.results import Bug, BugAbsent, BugPresent, CheckResult, Remark, name_of
+from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Remark
 
 EVERY = re.compile(
     r"(eval|val|valid).*(interval|every|freq|steps)|every.*(eval|val)", re.IGNORECASE

@@ -26,12 +26,12 @@ Source:
 
 from __future__ import annotations
 
+from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.dry_run import dry_run
 from descend.program_check.probes.loss_probe import LossProbe, probe_losses, probe_training_step
 from descend.program_check.probes.loss_scale import effective_token_weight, loss_scale
 from descend.program_check.program import Program
-from descend.program_check.results import Bug, BugAbsent, BugPresent, CheckResult, name_of
-from descend.program_check.undetermined import UndeterminedError
+from descend.program_check.results import BugAbsent, BugPresent, CheckResult, UndeterminedError
 
 SUMMED = 3.0
 """Total weight from which tokens are not averaged: a mean gives 1, and a sum the number of tokens,

@@ -35,18 +35,21 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, SequentialSampler
 
-from descend.program_check.probes.batch_provenance import RowPositions, first_batch_rows, locate_rows
+from descend.program_check.bug import Bug, name_of
+from descend.program_check.probes.batch_provenance import (
+    RowPositions,
+    first_batch_rows,
+    locate_rows,
+)
 from descend.program_check.probes.data_source import tokens_of
 from descend.program_check.program import Program
 from descend.program_check.results import (
-    Bug,
     BugAbsent,
     BugPresent,
     CheckResult,
     Undetermined,
-    name_of,
+    UndeterminedError,
 )
-from descend.program_check.undetermined import UndeterminedError
 
 MIN_ROWS = 12
 """Rows whose order says something: by chance 12 stand in order once in 479 million times."""

@@ -26,10 +26,11 @@ Source:
 
 from __future__ import annotations
 
+from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.loss_probe import probe_losses
 from descend.program_check.probes.padding import detect_pad_token, padding_mask
 from descend.program_check.program import Program
-from descend.program_check.results import Bug, BugAbsent, BugPresent, CheckResult, Undetermined, name_of
+from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Undetermined
 
 COUNTED = 0.5
 """Share of padded targets with weight from which padding counts: all or none, as a rule."""

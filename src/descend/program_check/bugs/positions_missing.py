@@ -29,12 +29,16 @@ from __future__ import annotations
 
 import torch
 
-from descend.program_check.probes.network import NetworkHandle, evaluation_probe_mode, make_network_handle
+from descend.metrics.token_influence import MIN_LOGIT_CHANGE
+from descend.program_check.bug import Bug, name_of
+from descend.program_check.probes.network import (
+    NetworkHandle,
+    evaluation_probe_mode,
+    make_network_handle,
+)
 from descend.program_check.probes.token_influence import MixingLayer, find_mixing_layers
 from descend.program_check.program import Program
-from descend.program_check.results import Bug, BugAbsent, CheckResult, Remark, name_of
-from descend.program_check.undetermined import UndeterminedError
-from descend.metrics.token_influence import MIN_LOGIT_CHANGE
+from descend.program_check.results import BugAbsent, CheckResult, Remark, UndeterminedError
 
 
 def look(program: Program) -> CheckResult:

@@ -28,6 +28,7 @@ Source:
 
 from __future__ import annotations
 
+from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.dry_run import DryRun, dry_run
 from descend.program_check.probes.lr_scheduler_usage import (
     batches_an_epoch,
@@ -35,7 +36,7 @@ from descend.program_check.probes.lr_scheduler_usage import (
     schedule_length,
 )
 from descend.program_check.program import Program
-from descend.program_check.results import Bug, BugAbsent, BugPresent, CheckResult, Undetermined, name_of
+from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Undetermined
 
 MIN_STEPS = 3
 """Steps of the optimizer below which nothing can be said of a rate."""

@@ -26,10 +26,11 @@ Source:
 
 from __future__ import annotations
 
+from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.loss_probe import probe_losses
 from descend.program_check.probes.target_shift import AGREE, has_next_token_head, target_shifts
 from descend.program_check.program import Program
-from descend.program_check.results import Bug, BugAbsent, BugPresent, CheckResult, Undetermined, name_of
+from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Undetermined
 
 
 def look(program: Program) -> CheckResult:

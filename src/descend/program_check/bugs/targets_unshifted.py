@@ -28,9 +28,10 @@ Source:
 
 from __future__ import annotations
 
+from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.target_shift import AGREE, target_shifts
 from descend.program_check.program import Program
-from descend.program_check.results import Bug, BugAbsent, BugPresent, CheckResult, Undetermined, name_of
+from descend.program_check.results import BugAbsent, BugPresent, CheckResult, Undetermined
 
 
 def look(program: Program) -> CheckResult:

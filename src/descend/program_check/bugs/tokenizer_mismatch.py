@@ -29,19 +29,18 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.batch_provenance import find_texts, first_batch_rows
 from descend.program_check.probes.network import make_network_handle, vocabulary_of
 from descend.program_check.probes.tokenizer_adapter import TokenizerAdapter, adapt_tokenizer
 from descend.program_check.program import Program
 from descend.program_check.results import (
-    Bug,
     BugAbsent,
     BugPresent,
     CheckResult,
     Undetermined,
-    name_of,
+    UndeterminedError,
 )
-from descend.program_check.undetermined import UndeterminedError
 
 LONG_ENOUGH = 64
 """Tokens of a row that are decoded."""

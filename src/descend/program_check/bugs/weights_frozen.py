@@ -29,6 +29,7 @@ Source:
 from __future__ import annotations
 
 from descend.program_check.adapters import is_frozen_on_purpose
+from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.dry_run import DryRun
 from descend.program_check.probes.weight_usage import (
     looks_random,
@@ -37,8 +38,7 @@ from descend.program_check.probes.weight_usage import (
     weights_without_gradient,
 )
 from descend.program_check.program import Program
-from descend.program_check.results import Bug, BugAbsent, BugPresent, CheckResult, name_of
-from descend.program_check.undetermined import UndeterminedError
+from descend.program_check.results import BugAbsent, BugPresent, CheckResult, UndeterminedError
 
 
 def look(program: Program) -> CheckResult:

@@ -27,17 +27,16 @@ Source:
 
 from __future__ import annotations
 
+from descend.program_check.bug import Bug, name_of
 from descend.program_check.probes.weight_usage import try_dry_run, weights_affecting_logits
 from descend.program_check.program import Program
 from descend.program_check.results import (
-    Bug,
     BugAbsent,
     BugPresent,
     CheckResult,
     Undetermined,
-    name_of,
+    UndeterminedError,
 )
-from descend.program_check.undetermined import UndeterminedError
 
 
 def look(program: Program) -> CheckResult:

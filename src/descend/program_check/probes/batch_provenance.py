@@ -17,7 +17,7 @@ from descend.program_check.probes.data_source import read_first_batches, tokens_
 from descend.program_check.probes.loss_probe import first_model_call
 from descend.program_check.probes.object_graph import reachable_objects
 from descend.program_check.program import Program
-from descend.program_check.undetermined import UndeterminedError
+from descend.program_check.results import UndeterminedError
 
 MIN_TEXT = 256
 """Tokens from which a run of whole numbers is taken for a text."""

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from descend.program_check.program import ENDINGS, Program, format_exception
-from descend.program_check.undetermined import UndeterminedError
+from descend.program_check.results import UndeterminedError
 
 GUESSES: tuple[tuple[tuple[str, ...], Any], ...] = (
     (("split", "mode", "subset"), "train"),

@@ -19,7 +19,7 @@ from descend.program_check.probes.data_source import read_first_batches
 from descend.program_check.probes.dry_run import schedulers_of
 from descend.program_check.probes.state_guard import preserve_state
 from descend.program_check.program import Program, seed_all
-from descend.program_check.undetermined import UndeterminedError
+from descend.program_check.results import UndeterminedError
 
 STEPS = 4
 """Taken before the save: enough for an optimizer to have something to remember."""

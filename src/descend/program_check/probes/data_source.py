@@ -12,7 +12,7 @@ from torch import Tensor
 
 from descend.program_check.probes.call_program import call_part
 from descend.program_check.program import Program, format_exception
-from descend.program_check.undetermined import UndeterminedError
+from descend.program_check.results import UndeterminedError
 
 MAX_BATCHES = 48
 """Batches that are drawn: enough to see an order, few enough to take no time."""

@@ -22,11 +22,16 @@ from torch.optim.optimizer import (
 
 from descend.program_check.probes.amp_usage import AmpUsage, watch_amp
 from descend.program_check.probes.call_program import call_part
-from descend.program_check.probes.call_recorder import CallRecorder, ModelCall, loss_of, record_calls
+from descend.program_check.probes.call_recorder import (
+    CallRecorder,
+    ModelCall,
+    loss_of,
+    record_calls,
+)
 from descend.program_check.probes.data_source import read_first_batches, tokens_of
 from descend.program_check.probes.gradient_tracker import GradientTracker
 from descend.program_check.program import Program
-from descend.program_check.undetermined import UndeterminedError
+from descend.program_check.results import UndeterminedError
 
 MIN_CALLS, MAX_CALLS = 6, 48
 """Calls of `step`; as many as `FLOPS` pay for."""

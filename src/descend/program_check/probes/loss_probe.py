@@ -13,7 +13,7 @@ from descend.program_check.probes.call_recorder import ModelCall, loss_of, recor
 from descend.program_check.probes.data_source import read_first_batches
 from descend.program_check.probes.dry_run import dry_run
 from descend.program_check.program import Program, format_exception
-from descend.program_check.undetermined import UndeterminedError
+from descend.program_check.results import UndeterminedError
 
 NUM_BATCHES = 4
 """Batches that `loss` is tried on."""

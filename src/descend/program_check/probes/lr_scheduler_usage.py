@@ -11,7 +11,7 @@ from typing import Any
 from descend.program_check.probes.call_program import call_part
 from descend.program_check.probes.data_source import is_batch
 from descend.program_check.program import Program
-from descend.program_check.undetermined import UndeterminedError
+from descend.program_check.results import UndeterminedError
 
 
 def schedule_length(scheduler: Any) -> int | None:

@@ -18,7 +18,7 @@ from descend.program_check.probes.call_recorder import ModelCall, logits_of
 from descend.program_check.probes.data_source import read_first_batches, tokens_of
 from descend.program_check.probes.loss_probe import first_model_call
 from descend.program_check.program import Program, format_exception
-from descend.program_check.undetermined import UndeterminedError
+from descend.program_check.results import UndeterminedError
 
 ROWS, POSITIONS = 4, 48
 """At most so many of both are asked: the answer does not depend on more."""

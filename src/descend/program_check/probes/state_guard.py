@@ -16,7 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from descend.program_check.probes.object_graph import PLAIN, is_hidden, is_own_object, reachable_objects
+from descend.program_check.probes.object_graph import (
+    PLAIN,
+    is_hidden,
+    is_own_object,
+    reachable_objects,
+)
 
 MAX_COPIED = 65_536
 """Numbers in a tensor outside of model and optimizer that is copied: counters and averages are

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from descend.program_check.probes.loss_probe import LossProbe, probe_losses
 from descend.program_check.program import Program
-from descend.program_check.undetermined import UndeterminedError
+from descend.program_check.results import UndeterminedError
 
 OFFSETS = (-1, 0, 1, 2, 3)
 MAX_CALLS = 8

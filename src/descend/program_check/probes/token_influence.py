@@ -12,10 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from descend.program_check.probes.network import NetworkHandle, evaluation_probe_mode, make_network_handle
-from descend.program_check.program import Program
-from descend.program_check.undetermined import UndeterminedError
 from descend.metrics.token_influence import MIN_LOGIT_CHANGE, relative_logit_change
+from descend.program_check.probes.network import (
+    NetworkHandle,
+    evaluation_probe_mode,
+    make_network_handle,
+)
+from descend.program_check.program import Program
+from descend.program_check.results import UndeterminedError
 
 MIN_LOGIT_CHANGE_HALF = 1e-2
 """What `MOVED` is for float32, for float16 and bfloat16."""

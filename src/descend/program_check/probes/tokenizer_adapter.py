@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from descend.program_check.program import Program, format_exception
-from descend.program_check.undetermined import UndeterminedError
+from descend.program_check.results import UndeterminedError
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from descend.metrics.token_influence import MIN_LOGIT_CHANGE
 from descend.program_check.probes.call_program import call_part
 from descend.program_check.probes.call_recorder import ModelCall, record_calls
 from descend.program_check.probes.data_source import read_first_batches
 from descend.program_check.probes.network import evaluation_probe_mode, make_network_handle
 from descend.program_check.program import Program
-from descend.program_check.undetermined import UndeterminedError
-from descend.metrics.token_influence import MIN_LOGIT_CHANGE
+from descend.program_check.results import UndeterminedError
 
 TRIES = 3
 """Forwards with other random numbers: a dropout of 1 % leaves 192 places alone once in 7 times."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from descend.program_check.probes.dry_run import DryRun, dry_run
 from descend.program_check.probes.network import evaluation_probe_mode, make_network_handle
 from descend.program_check.program import Program
-from descend.program_check.undetermined import UndeterminedError
+from descend.program_check.results import UndeterminedError
 
 MIN_MATRIX = 8
 """Rows and columns from which the spectrum of a matrix says whether it is random."""

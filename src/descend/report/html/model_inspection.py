@@ -14,10 +14,10 @@ from descend.data.cache_dir import check_path
 from descend.data.token_store import TokenStore, prepare_documents, prepare_tokens
 from descend.data.tokenizer import load_tokenizer
 from descend.errors import DescendError
-from descend.handbook.run_notes.run_record import RunRecord
 from descend.metrics.loss_breakdown import TokenLosses, token_losses
 from descend.model.transformer import Transformer
 from descend.runs.model_files import load_model
+from descend.runs.recorded_run import RecordedRun
 from descend.runs.run_files import TOKENIZER
 
 MAX_TOKENS = 2**15
@@ -56,19 +56,19 @@ class ModelInspection:
         return len(self.token_losses.losses)
 
 
-def open_text(run: RunRecord) -> TokenStore | str:
+def open_text(run: RecordedRun) -> TokenStore | str:
     """The text of `run` as tokens, or why it cannot be shown."""
     try:
-        check_path(run.info.resolved_config["corpus_dir"], run.folder, EMBEDDED_CORPORA)
-        text = prepare_documents(make_config(run.info.resolved_config))
-        if text.documents.sha256 != run.info.corpus["corpus_sha256"]:
+        check_path(run.metadata.resolved_config["corpus_dir"], run.folder, EMBEDDED_CORPORA)
+        text = prepare_documents(make_config(run.metadata.resolved_config))
+        if text.documents.sha256 != run.metadata.corpus["corpus_sha256"]:
             return "the text changed since the run began, so nothing is said of its tokens"
         return prepare_tokens(text, load_tokenizer(run.folder / TOKENIZER))
     except DescendError as problem:
         return f"the text cannot be read again ({problem.location}: {problem.actual})"
 
 
-def look(run: RunRecord, store: TokenStore) -> ModelInspection | str:
+def look(run: RecordedRun, store: TokenStore) -> ModelInspection | str:
     """The model of `run` on held-out text, or why it cannot be looked at."""
     if not run.summary.finished:
         return "the run is not finished, so there is no model to look into"

@@ -1,4 +1,4 @@
-"""A number that was read off a run: one word a step, Signal → Reading → Evidence → Finding."""
+"""A number measured on a run, with its unit and its error."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import msgspec
 
 
 class Measurement(msgspec.Struct, frozen=True):
-    """What a signal reads on this run, with its unit, and its standard error or its 95 % interval
-    where it has one."""
+    """Holds the value of a metric, its unit, and its standard error or 95 % interval."""
 
     metric: str
     value: float
@@ -22,6 +21,6 @@ Measurements = Mapping[str, Measurement]
 
 
 def measurement_value(measurements: Measurements, metric: str, otherwise: float = 0.0) -> float:
-    """The reading of `signal`, or `otherwise` where it could not be taken."""
+    """Return the value of `metric`, or `otherwise` where it could not be measured."""
     measurement = measurements.get(metric)
     return otherwise if measurement is None else measurement.value
