@@ -25,10 +25,10 @@ from score import labelled
 from descend.config import RunConfig, make_config
 from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.measure import measure_run
-from descend.metrics.measurement import Measurement, Measurements
 from descend.diagnosis.ranking import in_expected_range, softmax_probabilities
 from descend.diagnosis.run_context import load_run_context
 from descend.diagnosis.verdict import HEALTHY_SCORE, MEASURED_FROM, MEASURED_SCORE
+from descend.metrics.measurement import Measurement, Measurements
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)
 """Of the pull towards the weights that stand: log-likelihood lost by one that moves by 1 nat."""

@@ -32,10 +32,10 @@ from descend.diagnosis.causes.too_little_data import (
     min_inverse_effect_nats,
 )
 from descend.diagnosis.measure import measure_run
-from descend.metrics.measurement import Measurement, Measurements, measurement_value
 from descend.diagnosis.run_context import load_run_context
 from descend.diagnosis.trial_series import best_validation_point
 from descend.errors import DescendError
+from descend.metrics.measurement import Measurement, Measurements, measurement_value
 from descend.trials.cached_trial import run_trial
 
 SHARES = (0.75, 0.5, 0.25)

@@ -15,7 +15,7 @@ import msgspec
 from cases import cases
 from examine import run_folder
 
-from descend.diagnosis.measure import validation_shift
+from descend.diagnosis.corpus_metrics import validation_shift
 from descend.diagnosis.run_context import load_run_context
 from descend.metrics.corpus_distribution import distribution_shift_nats
 

@@ -13,7 +13,8 @@ from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.combinations import combined_trial_series
 from descend.diagnosis.effects import control_curve, estimate_effects
 from descend.diagnosis.treatments import Treatment
-from descend.diagnosis.trial_series import HALF_STEPS, OF_THE_CURVE, TrialSeries
+from descend.diagnosis.trial_rounds import HALF_STEPS
+from descend.diagnosis.trial_series import OF_THE_CURVE, TrialSeries
 from descend.metrics.power_law import PowerLaw
 from descend.trials.trial_spec import TrialResult
 

@@ -9,15 +9,11 @@ import pytest
 from descend.config import RunConfig
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.causes import CAUSES
+from descend.diagnosis.effect_ranking import probability_best
 from descend.diagnosis.effects import TreatmentEffect
 from descend.diagnosis.ranking import rank_causes, softmax_probabilities
 from descend.diagnosis.treatments import Treatment
-from descend.diagnosis.verdict import (
-    Verdict,
-    decide_verdict,
-    decide_without_trials,
-    probability_best,
-)
+from descend.diagnosis.verdict import Verdict, decide_verdict, decide_without_trials
 from descend.metrics.measurement import Measurement, Measurements
 
 CONFIG = RunConfig(vocab_size=2048, epoch=3, warmup_steps=0, schedule="constant")

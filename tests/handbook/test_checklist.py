@@ -14,10 +14,10 @@ from descend.cli.main import run as command_line
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.causes import CAUSES
 from descend.diagnosis.effects import TreatmentEffect
+from descend.diagnosis.findings import to_paired_trial
 from descend.diagnosis.result import trial_budget_seconds
 from descend.diagnosis.run_context import load_run_context
 from descend.diagnosis.treatments import Treatment
-from descend.diagnosis.verdict import to_paired_trial
 from descend.errors import RunFolderError
 from descend.handbook.checklist import RULES, answer_checklist
 from descend.report.text.run_summary import checklist_text

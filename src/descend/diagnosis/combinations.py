@@ -17,7 +17,8 @@ from descend.diagnosis.series_evaluation import (
     limit_to_budget,
     treatment_sequences,
 )
-from descend.diagnosis.trial_series import TrialSeries, run_trial_series
+from descend.diagnosis.trial_rounds import run_trial_series
+from descend.diagnosis.trial_series import TrialSeries
 from descend.diagnosis.verdict import Verdict
 from descend.metrics.measurement import Measurements
 from descend.metrics.power_law import InterpolatedCurve

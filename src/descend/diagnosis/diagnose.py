@@ -42,14 +42,13 @@ from descend.diagnosis.series_evaluation import (
     treatment_sequences,
 )
 from descend.diagnosis.treatments import Treatment, control_config
-from descend.diagnosis.trial_series import (
-    FIRST_SERIES_FRACTION,
-    TrialSeries,
+from descend.diagnosis.trial_length import (
     choose_trial_length,
     first_round_seconds,
     num_parallel_trials,
-    run_trial_series,
 )
+from descend.diagnosis.trial_rounds import FIRST_SERIES_FRACTION, run_trial_series
+from descend.diagnosis.trial_series import TrialSeries
 from descend.diagnosis.verdict import Verdict, decide_without_trials
 from descend.errors import ConfigError, RunFolderError
 from descend.machine import contention_factor

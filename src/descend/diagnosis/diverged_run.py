@@ -11,13 +11,8 @@ from descend.diagnosis.ranking import RankedCause, supporting_evidence
 from descend.diagnosis.result import Evidence, Finding, OtherCause, PairedTrial
 from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.treatments import Treatment, control_config, recommended_changes
-from descend.diagnosis.trial_series import (
-    TrialSeries,
-    best_validation_point,
-    fits_in_budget,
-    num_parallel_trials,
-    seconds_for,
-)
+from descend.diagnosis.trial_length import fits_in_budget, num_parallel_trials, seconds_for
+from descend.diagnosis.trial_series import TrialSeries, best_validation_point
 from descend.diagnosis.verdict import Verdict
 from descend.metrics.measurement import Measurements
 from descend.training.explosion import loss_of_explosion

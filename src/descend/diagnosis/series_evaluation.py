@@ -6,12 +6,14 @@ from typing import Any
 
 from descend.config import RunConfig
 from descend.diagnosis.causes import CAUSES
+from descend.diagnosis.effect_ranking import best_effect_per_cause
 from descend.diagnosis.effects import TreatmentEffect, estimate_effects
 from descend.diagnosis.ranking import RankedCause
 from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.treatments import Treatment, recommended_changes
-from descend.diagnosis.trial_series import SEEDS, TrialSeries, fits_in_budget
-from descend.diagnosis.verdict import Verdict, best_effect_per_cause, decide_verdict
+from descend.diagnosis.trial_length import fits_in_budget
+from descend.diagnosis.trial_series import SEEDS, TrialSeries
+from descend.diagnosis.verdict import Verdict, decide_verdict
 from descend.metrics.measurement import Measurements
 
 FIXED_BY_PARENT = ("embed_dim", "max_seq_len", "vocab_size")

@@ -96,7 +96,8 @@ def warmup(run: RecordedRun) -> str:
         f"The rate rose over the first {steps:,} of {run.num_steps:,} updates"
         f" ({format_percent(steps / run.num_steps)}). The training loss was {first:.3f} at the"
         f" first update, {after:.3f} right after the warmup, and highest at update {highest.step:,}"
-        f" with {highest.loss:.3f}. To see what the warmup is worth, {suggest_comparison(run, *trials)}."
+        f" with {highest.loss:.3f}. To see what the warmup is worth,"
+        f" {suggest_comparison(run, *trials)}."
     )
 
 
@@ -207,7 +208,7 @@ def descent(run: RecordedRun) -> str:
     return (
         f"In {run.num_steps:,} updates the loss on training batches went from"
         f" {run.steps[0].loss:.3f} to {run.epochs[-1].loss_end:.3f} (mean of the last"
-        f" twentieth of the last epoch), and held-out text was predicted best after update {best.step:,}. To see whether longer or"
-        f" shorter steps go down further, {suggest_flags(run, *alternative_learning_rates(run))}"
-        f" {comparison_baseline_text(run)}."
+        f" twentieth of the last epoch), and held-out text was predicted best after update"
+        f" {best.step:,}. To see whether longer or shorter steps go down further,"
+        f" {suggest_flags(run, *alternative_learning_rates(run))} {comparison_baseline_text(run)}."
     )
