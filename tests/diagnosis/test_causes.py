@@ -96,7 +96,8 @@ def test_learning_rate_treatments_are_lower_when_nothing_learned() -> None:
 
 
 def test_causes_expect_only_measured_metrics() -> None:
-    source = (FOLDER.parent / "measure.py").read_text(encoding="utf-8")
+    files = [FOLDER.parent / "measure.py", *FOLDER.parent.glob("*_metrics.py")]
+    source = "".join(file.read_text(encoding="utf-8") for file in files)
     used = {e.metric for c in CAUSES for e in c.expected_ranges} | set(REFERENCE_RANGES)
     assert {s for s in used if f'"{s}"' not in source} == set()
 

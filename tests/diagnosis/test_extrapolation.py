@@ -18,7 +18,6 @@ from descend.diagnosis.run_context import load_run_context
 from descend.handbook.page_lookup import find_page
 from descend.handbook.run_notes import describe_run
 from descend.loss_logs.diagnose_log import LogDiagnosis, diagnose_log
-from descend.metrics.extrapolation import mask_at_peak_lr
 from descend.metrics.measurement import Measurement
 from descend.metrics.power_law import extrapolate_curve
 from descend.report.html.page import ReportTable
@@ -93,16 +92,6 @@ def test_extrapolated_loss_has_interval_in_every_output(peak_lr_run: Path) -> No
     assert "Curve:" not in format_diagnosis(
         msgspec.structs.replace(diagnosis, measurements=without)
     )
-
-
-def test_peak_learning_rate_range_is_none_when_short() -> None:
-    places = np.arange(1.0, 101.0)
-    rates = [(t, min(t / 10, 1.0) * (1.0 if t <= 60 else 0.5)) for t in places]
-    here = mask_at_peak_lr(rates, places)
-    assert here is not None
-    assert places[here].tolist() == list(range(9, 61))
-    assert mask_at_peak_lr([(t, 1.0 if t < 30 else 0.5) for t in places], places) is None
-    assert mask_at_peak_lr([], places) is None
 
 
 def log_of(path: Path, rate: str) -> LogDiagnosis:

@@ -32,7 +32,7 @@ HIGHEST_ORDER = 4
 
 @dataclass(frozen=True)
 class CorpusCounts:
-    """What is counted in a text once, for its own readings and for those of the model."""
+    """Holds what is counted in a text once, for its own metrics and for those of the model."""
 
     uses: loss_breakdown.Ids
     """Of each token in training (V,)."""
@@ -57,6 +57,7 @@ class CorpusCounts:
 
 
 def count_corpus(store: TokenStore) -> CorpusCounts:
+    """Count the tokens of a text, its n-grams, and its contamination."""
     size, baselines = store.tokenizer.vocab_size, store.info.ngram_baselines
     fourgram = kneser_ney_loss(store.train, store.validation, size, HIGHEST_ORDER)
     loss = min(baselines.best, fourgram)
@@ -74,6 +75,7 @@ def count_corpus(store: TokenStore) -> CorpusCounts:
 
 
 def measure_corpus(store: TokenStore, counted: CorpusCounts, seq_len: int) -> Iterator[Measurement]:
+    """Yield the metrics of the text, read in sequences of `seq_len` tokens."""
     baselines = store.info.ngram_baselines
     yield Measurement("train_tokens", float(len(store.train)), "tokens")
     yield Measurement("validation_tokens", float(len(store.validation)), "tokens")
@@ -118,8 +120,11 @@ def measure_corpus(store: TokenStore, counted: CorpusCounts, seq_len: int) -> It
 
 
 def validation_shift(store: TokenStore) -> float | None:
-    """Of the held-out text, in nats a token. Where it is above 0, in bytes as well, and the smaller
-    of the two: a piece that is hardly ever used is foreign in any text, its bytes are not."""
+    """Return the distribution shift of the validation set, in nats per token, or None.
+
+    Where it is above 0, it is measured in bytes as well, and the smaller of the two counts: a token
+    that is hardly ever used is rare in any text, its bytes are not.
+    """
     shift_nats = corpus_distribution.distribution_shift_nats(
         store.train, store.validation, store.tokenizer.vocab_size
     )

@@ -48,7 +48,7 @@ from descend.diagnosis.trial_length import (
     num_parallel_trials,
 )
 from descend.diagnosis.trial_rounds import FIRST_SERIES_FRACTION, run_trial_series
-from descend.diagnosis.trial_series import TrialSeries
+from descend.diagnosis.trial_series import TrialSeries, drop_too_short, make_series_spec
 from descend.diagnosis.verdict import Verdict, decide_without_trials
 from descend.errors import ConfigError, RunFolderError
 from descend.machine import contention_factor
@@ -223,7 +223,7 @@ def _combine_after_divergence(
         recorded_run, base, sequences[:MAX_CANDIDATES], remaining_seconds
     )
     series = TrialSeries(recorded_run, base, steps, ends, on_progress)
-    run_trial_series(series, series.long_enough_for(sequences)[:count], "trying on top of it")
+    run_trial_series(series, drop_too_short(series, sequences)[:count], "trying on top of it")
     best = best_additional_finding(series, ["diverged"], ranked_causes, measurements)
     if best is None:
         return []
@@ -254,7 +254,7 @@ def _diagnose_by_trials(
         recorded_run, base, steps, began + FIRST_SERIES_FRACTION * allowed, on_progress
     )
     run_fraction = series.run_fraction
-    tested = series.long_enough_for(everyone)
+    tested = drop_too_short(series, everyone)
     sequences = tested[:count]
     # The first round is not cut short, and takes longer beside other programs.
     first_round = first_round_seconds(recorded_run, base, sequences, steps)
@@ -264,7 +264,7 @@ def _diagnose_by_trials(
         f"{format_duration(max_seconds)}", 0.0,
     )  # fmt: skip
     run_trial_series(series, sequences, "trying")
-    control = series.make_spec(None, series.seed)
+    control = make_series_spec(series, None, series.seed)
     own = (
         run_validation_loss(recorded_run, control.evaluation_tokens)
         if control and steps < recorded_run.total_steps

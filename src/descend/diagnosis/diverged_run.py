@@ -12,7 +12,7 @@ from descend.diagnosis.result import Evidence, Finding, OtherCause, PairedTrial
 from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.treatments import Treatment, control_config, recommended_changes
 from descend.diagnosis.trial_length import fits_in_budget, num_parallel_trials, seconds_for
-from descend.diagnosis.trial_series import TrialSeries, best_validation_point
+from descend.diagnosis.trial_series import TrialSeries, best_validation_point, run_series_trials
 from descend.diagnosis.verdict import Verdict
 from descend.metrics.measurement import Measurements
 from descend.training.explosion import loss_of_explosion
@@ -167,7 +167,7 @@ def _try(
         some = candidates[index : index + together]
         if index and not fits_in_budget(series, some):
             break
-        series.run([(treatment, series.seed) for treatment in some], "trying")
+        run_series_trials(series, [(treatment, series.seed) for treatment in some], "trying")
     control = series.results[None, series.seed]
     came_past = [
         (treatment, result)

@@ -16,8 +16,7 @@ UNTESTED_PROBABILITY = 0.03
 
 
 def best_effect_per_cause(effects: Sequence[TreatmentEffect]) -> dict[str, TreatmentEffect]:
-    """The lane of each cause whose gain is worth most, one that may be claimed before one that may
-    not."""
+    """Return the effect of each cause that is worth most, a significant one before others."""
     best: dict[str, TreatmentEffect] = {}
     for effect in effects:
         before = best.get(effect.treatment.cause)
@@ -30,7 +29,7 @@ def best_effect_per_cause(effects: Sequence[TreatmentEffect]) -> dict[str, Treat
 
 
 def probability_best(effects: Sequence[TreatmentEffect]) -> dict[str, float]:
-    """How often each remedy is the best worth having, and `healthy` none, in `DRAWS` draws.
+    """Return how often each treatment is the best, and `healthy` none, in `NUM_MONTE_CARLO_DRAWS`.
 
     Each gain is drawn from a normal distribution of its mean and standard error, both shrunk by how
     much gains of this race are spread beyond their errors (the empirical Bayes rule of James and

@@ -17,7 +17,7 @@ from descend.metrics.measurement import Measurements
 
 
 def to_paired_trial(effect: TreatmentEffect, run_fraction: float) -> PairedTrial:
-    """A gain as it is told."""
+    """Return an effect as a diagnosis shows it."""
     return PairedTrial(
         metric="held-out loss, nats per token"
         + (" (by bits per byte)" if "vocab_size" in effect.treatment.change.keys else ""),
@@ -46,6 +46,7 @@ def make_finding(
     recommended_config: dict[str, Any],
     trial: PairedTrial | None,
 ) -> Finding:
+    """Return the finding of a cause: its evidence, its advice, and its trial."""
     return Finding(
         cause=cause.name,
         probability=round(probability, 3),
@@ -63,6 +64,7 @@ def explain_other_cause(
     is_tested: bool,
     best: TreatmentEffect | None = None,
 ) -> str:
+    """Return why a cause is not among the findings, as a sentence."""
     if ranked_cause.exclusion_reason is not None:
         return ranked_cause.exclusion_reason
     if effect is not None:

@@ -13,7 +13,7 @@ from descend.diagnosis.reference_ranges import reference_range
 from descend.diagnosis.result import OtherCause
 from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.treatments import Treatment
-from descend.diagnosis.trial_series import TrialSeries
+from descend.diagnosis.trial_series import TrialSeries, is_too_short
 from descend.diagnosis.verdict import Verdict
 from descend.metrics.measurement import Measurements, measurement_value
 from descend.trials.trial_spec import parent_weights_file
@@ -73,7 +73,7 @@ def add_untested_causes(
         if out.trial is not None or out.cause not in weakest_changes or out.cause in tested_causes:
             return out
         change, untested_reason = weakest_changes[out.cause], reasons.get(out.cause, out.reason)
-        if series.too_short_for(change):
+        if is_too_short(series, change):
             untested_reason = (
                 f"{change.label} shows only in trials of {change.min_run_fraction:.0%} of the run"
                 " and more"

@@ -28,7 +28,7 @@ MIN_UNREAD_WINDOWS = 8
 
 
 def load_trained_model(recorded_run: RunContext) -> Transformer | None:
-    """The kept model, or of an unfinished run the one of its newest checkpoint."""
+    """Return the saved model, or of an unfinished run the one of its newest checkpoint."""
     if recorded_run.finished and not lacks_model(recorded_run.folder):
         return load_model(recorded_run.folder, "cpu").model
     state = load_newest_state(recorded_run)
@@ -38,6 +38,7 @@ def load_trained_model(recorded_run: RunContext) -> Transformer | None:
 def measure_model(
     recorded_run: RunContext, store: TokenStore, model: Transformer, counted: CorpusCounts
 ) -> Iterator[Measurement]:
+    """Yield the metrics of the model on validation text and on text that it trained on."""
     config = recorded_run.config
     windows = max(1, MAX_TOKENS // config.seq_len)
     validation_losses = loss_breakdown.token_losses(

@@ -15,6 +15,7 @@ from descend.model.cost import parameter_count
 
 
 def measure_records(recorded_run: RunContext) -> Iterator[Measurement]:
+    """Yield the metrics of what the run recorded while it trained."""
     steps, epochs = recorded_run.steps, recorded_run.epochs
     optional: list[tuple[str, float | None, str]] = [
         (
@@ -82,6 +83,7 @@ def _measure_extrapolation(recorded_run: RunContext) -> Iterator[Measurement]:
 
 
 def measure_config(recorded_run: RunContext) -> Iterator[Measurement]:
+    """Yield the metrics of the configuration: lengths, sizes, and their ratios."""
     config, shape = recorded_run.config, recorded_run.shape
     parameters = parameter_count(shape)
     yield Measurement("epochs", recorded_run.num_epochs, "passes over the text")

@@ -12,7 +12,7 @@ from descend.diagnosis.ranking import RankedCause
 from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.treatments import Treatment, recommended_changes
 from descend.diagnosis.trial_length import fits_in_budget
-from descend.diagnosis.trial_series import SEEDS, TrialSeries
+from descend.diagnosis.trial_series import SEEDS, TrialSeries, run_series_trials
 from descend.diagnosis.verdict import Verdict, decide_verdict
 from descend.metrics.measurement import Measurements
 
@@ -114,8 +114,10 @@ def add_seeds_until_decided(
         if len(treatments) == 1 or not fits_in_budget(series, treatments):
             break
         early = series.seeds[1:SEEDS]  # of one that was not among the best few at first
-        series.run(
-            [(treatment, s) for s in (*early, seed) for treatment in treatments], "more seeds"
+        run_series_trials(
+            series,
+            [(treatment, s) for s in (*early, seed) for treatment in treatments],
+            "more seeds",
         )
         verdict = evaluate_series(series, ranked_causes, measurements, own)
     return verdict

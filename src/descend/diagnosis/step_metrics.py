@@ -25,7 +25,7 @@ MICRO_BATCHES = 8
 
 
 def measure_step(recorded_run: RunContext) -> Iterator[Measurement]:
-    """What the next step would do, at the peak of the rate."""
+    """Yield what the next optimizer step would do, at the peak learning rate."""
     state = load_newest_state(recorded_run)
     if state is None:
         return
@@ -81,7 +81,7 @@ def _micro_batches(recorded_run: RunContext, step: int) -> list[torch.Tensor] | 
 
 
 def load_newest_state(recorded_run: RunContext) -> TrainState | None:
-    """The newest checkpoint of the run, on the CPU in float32, or None."""
+    """Return the state of the newest checkpoint, on the CPU in float32, or None."""
     if recorded_run.checkpoint is None:
         return None
     execution = Execution("cpu", "float32", recorded_run.execution.attention, 1, "", "")

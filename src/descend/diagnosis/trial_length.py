@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from descend.config import RunConfig, make_config
 from descend.diagnosis.run_context import RunContext
 from descend.diagnosis.treatments import Treatment, make_treatment_spec
-from descend.diagnosis.trial_series import FINALISTS, SEEDS, TrialSeries
+from descend.diagnosis.trial_series import FINALISTS, SEEDS, TrialSeries, make_series_spec
 from descend.model.cost import training_flops_per_token
 from descend.model.shape import shape_from_run_config
 from descend.trials.executor import workers_for_devices
@@ -70,7 +70,7 @@ def first_round_seconds(
 
 def seconds_for(series: TrialSeries, treatments: Sequence[Treatment | None]) -> float:
     """What running all of `lanes` once will take here, side by side."""
-    arms = (series.make_spec(treatment, series.seed) for treatment in treatments)
+    arms = (make_series_spec(series, treatment, series.seed) for treatment in treatments)
     return sum(_trial_seconds(series.recorded_run, spec) for spec in arms) / num_parallel_trials(
         series.base
     )

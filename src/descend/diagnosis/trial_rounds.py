@@ -11,7 +11,17 @@ from collections.abc import Sequence
 from descend.diagnosis.cause import TreatmentChange
 from descend.diagnosis.treatments import Treatment, min_effect_nats
 from descend.diagnosis.trial_length import fits_in_budget, num_parallel_trials, seconds_for
-from descend.diagnosis.trial_series import FINALISTS, OF_THE_CURVE, SEEDS, TrialSeries
+from descend.diagnosis.trial_series import (
+    FINALISTS,
+    OF_THE_CURVE,
+    SEEDS,
+    TrialSeries,
+    follow_up_threshold,
+    is_too_short,
+    paired_reductions,
+    run_series_trials,
+    trial_loss,
+)
 from descend.machine import contention_factor
 
 FIRST_SERIES_FRACTION = 0.65
@@ -34,30 +44,32 @@ def run_trial_series(
         *(sequence[0] for sequence in treatment_sequences),
         *([HALF_STEPS] if draws_curve else []),
     ]
-    series.run([(treatment, series.seed) for treatment in first], stage)
+    run_series_trials(series, [(treatment, series.seed) for treatment in first], stage)
     climbing = list(treatment_sequences)
     for level in range(1, max((len(sequence) for sequence in treatment_sequences), default=0)):
         climbing = [
             x
             for x in climbing
             if len(x) > level
-            and not series.too_short_for(x[level].change)
+            and not is_too_short(series, x[level].change)
             and _improves_at_level(series, x, level)
         ]
-        climbing.sort(key=lambda x: -series.loss_reductions(x[level - 1])[0])
+        climbing.sort(key=lambda x: -paired_reductions(series, x[level - 1])[0])
         climbing = climbing[: _that_leave_time(series, [x[level] for x in climbing[:FINALISTS]])]
         if not climbing:
             break
-        series.run([(x[level], series.seed) for x in climbing], f"{stage}: stronger")
+        run_series_trials(series, [(x[level], series.seed) for x in climbing], f"{stage}: stronger")
     finalists = _finalists(series, treatment_sequences)
     for seed in series.seeds[1:SEEDS]:
         if not finalists or series.remaining_seconds() <= 0:
             break
-        series.run(
-            [(None, seed), *((treatment, seed) for treatment in finalists)], f"{stage}: more seeds"
+        run_series_trials(
+            series,
+            [(None, seed), *((treatment, seed) for treatment in finalists)],
+            f"{stage}: more seeds",
         )
     if finalists and draws_curve and fits_in_budget(series, [twice := _twice_the_run(series)]):
-        series.run([(twice, series.seed)], f"{stage}: twice the run")
+        run_series_trials(series, [(twice, series.seed)], f"{stage}: twice the run")
 
 
 def _twice_the_run(series: TrialSeries) -> Treatment:
@@ -74,9 +86,10 @@ def _finalists(
     series: TrialSeries, treatment_sequences: Sequence[Sequence[Treatment]]
 ) -> list[Treatment]:
     """The remedies that run with more seeds: those that may turn out to count, the best first."""
-    control = series.loss(None, series.seed) or 0.0
+    control = trial_loss(series, None, series.seed) or 0.0
     promise = {
-        treatment: series.loss_reductions(treatment)[0] * treatment.change.inverse_effect_fraction
+        treatment: paired_reductions(series, treatment)[0]
+        * treatment.change.inverse_effect_fraction
         for sequence in treatment_sequences
         if (treatment := best_treatment(series, sequence))
     }
@@ -109,20 +122,23 @@ def _improves_at_level(series: TrialSeries, sequence: Sequence[Treatment], level
     reductions = [
         g[0] * treatment.cost_weight
         for treatment in sequence[:level]
-        if (g := series.loss_reductions(treatment))
+        if (g := paired_reductions(series, treatment))
     ]
     return (
         len(reductions) == level
-        and reductions[-1] > series.follow_up_threshold_nats
+        and reductions[-1] > follow_up_threshold(series)
         and reductions[-1] >= max(reductions)
     )
 
 
 def best_treatment(series: TrialSeries, sequence: Sequence[Treatment]) -> Treatment | None:
     """The remedy of a ladder whose gain on the run's own seed is worth most."""
-    ran = [treatment for treatment in sequence if series.loss_reductions(treatment)]
+    ran = [treatment for treatment in sequence if paired_reductions(series, treatment)]
     return (
-        max(ran, key=lambda treatment: series.loss_reductions(treatment)[0] * treatment.cost_weight)
+        max(
+            ran,
+            key=lambda treatment: paired_reductions(series, treatment)[0] * treatment.cost_weight,
+        )
         if ran
         else None
     )

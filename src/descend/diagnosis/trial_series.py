@@ -63,20 +63,6 @@ class TrialSeries:
         """Length of the control over that of a full run of `base`."""
         return self.steps / max(self.recorded_run.total_steps * self.full_length_factor, 1.0)
 
-    def too_short_for(self, change: TreatmentChange) -> bool:
-        """Whether nothing of `change` could show in its trials."""
-        return change.min_run_fraction > self.run_fraction
-
-    def long_enough_for(
-        self, treatment_sequences: Sequence[list[Treatment]]
-    ) -> list[list[Treatment]]:
-        """Those of `ladders` of which something could show."""
-        return [
-            sequence
-            for sequence in treatment_sequences
-            if not self.too_short_for(sequence[0].change)
-        ]
-
     @property
     def seed(self) -> int:
         """The run's own."""
@@ -87,28 +73,6 @@ class TrialSeries:
         """The run's own seed and those that the best few may run with as well."""
         return [self.seed + n for n in range(MAX_SEEDS)]
 
-    def treatments_run(self) -> list[Treatment]:
-        """Every remedy that ran."""
-        ran = dict.fromkeys(treatment for treatment, _ in self.results)
-        return [
-            treatment
-            for treatment in ran
-            if treatment is not None and treatment.cause != OF_THE_CURVE
-        ]
-
-    @property
-    def lengths(self) -> dict[float, float]:
-        """Loss of the control by length in steps, for every length that it ran with."""
-        ran = {treatment: o for (treatment, seed), o in self.results.items() if seed == self.seed}
-        losses = {
-            treatment.change.steps * self.steps: best_validation_point(o)[0]
-            for treatment, o in ran.items()
-            if treatment is not None
-            and treatment.change.keys.keys() <= {"epoch"}
-            and treatment.change.steps != 1.0
-        }
-        return {float(self.steps): best_validation_point(ran[None])[0]} | losses
-
     @property
     def is_full_length(self) -> bool:
         """Whether its trials are as good as of full length."""
@@ -118,83 +82,132 @@ class TrialSeries:
         """Seconds that may still be spent."""
         return self.deadline - time.monotonic()
 
-    def run(self, treatment_seeds: Sequence[tuple[Treatment | None, int]], stage: str) -> None:
-        """Make the runs that are not there yet, side by side.
 
-        On this machine alone, by whose speed their length was chosen, whatever cluster is named.
-        """
-        arms: dict[tuple[Treatment | None, int], TrialSpec] = {}
-        for treatment, seed in treatment_seeds:
-            if (treatment, seed) not in self.results and treatment not in self.invalid_treatments:
-                spec = self.make_spec(treatment, seed)
-                if spec is not None:
-                    arms[treatment, seed] = spec
-        if not arms:
-            return
-        began = time.monotonic()
+def is_too_short(series: TrialSeries, change: TreatmentChange) -> bool:
+    """Whether nothing of `change` could show in its trials."""
+    return change.min_run_fraction > series.run_fraction
 
-        fractions: dict[str, float] = {}
 
-        def report_progress(trial_progress: TrialProgress) -> None:
-            fractions[trial_progress.key] = trial_progress.fraction_done
-            self.progress(stage, sum(fractions.values()) / trial_progress.total)
+def drop_too_short(
+    series: TrialSeries, treatment_sequences: Sequence[list[Treatment]]
+) -> list[list[Treatment]]:
+    """Those of `ladders` of which something could show."""
+    return [
+        sequence for sequence in treatment_sequences if not is_too_short(series, sequence[0].change)
+    ]
 
-        self.progress(stage, 0.0)
+
+def list_treatments(series: TrialSeries) -> list[Treatment]:
+    """Every remedy that ran."""
+    ran = dict.fromkeys(treatment for treatment, _ in series.results)
+    return [
+        treatment for treatment in ran if treatment is not None and treatment.cause != OF_THE_CURVE
+    ]
+
+
+def control_loss_by_steps(series: TrialSeries) -> dict[float, float]:
+    """Loss of the control by length in steps, for every length that it ran with."""
+    ran = {treatment: o for (treatment, seed), o in series.results.items() if seed == series.seed}
+    losses = {
+        treatment.change.steps * series.steps: best_validation_point(o)[0]
+        for treatment, o in ran.items()
+        if treatment is not None
+        and treatment.change.keys.keys() <= {"epoch"}
+        and treatment.change.steps != 1.0
+    }
+    return {float(series.steps): best_validation_point(ran[None])[0]} | losses
+
+
+def run_series_trials(
+    series: TrialSeries, treatment_seeds: Sequence[tuple[Treatment | None, int]], stage: str
+) -> None:
+    """Make the runs that are not there yet, side by side.
+
+    On this machine alone, by whose speed their length was chosen, whatever cluster is named.
+    """
+    arms: dict[tuple[Treatment | None, int], TrialSpec] = {}
+    for treatment, seed in treatment_seeds:
+        if (treatment, seed) not in series.results and treatment not in series.invalid_treatments:
+            spec = make_series_spec(series, treatment, seed)
+            if spec is not None:
+                arms[treatment, seed] = spec
+    if not arms:
+        return
+    began = time.monotonic()
+
+    fractions: dict[str, float] = {}
+
+    def report_progress(trial_progress: TrialProgress) -> None:
+        fractions[trial_progress.key] = trial_progress.fraction_done
+        series.progress(stage, sum(fractions.values()) / trial_progress.total)
+
+    series.progress(stage, 0.0)
+    try:
+        results = run_trials(list(arms.values()), on_progress=report_progress, here=True)
+        series.results.update(zip(arms, results, strict=True))
+    except DescendError:
+        _run_one_by_one(series, arms)
+    series.seconds += time.monotonic() - began
+
+
+def _run_one_by_one(
+    series: TrialSeries, arms: Mapping[tuple[Treatment | None, int], TrialSpec]
+) -> None:
+    """The same runs after one of them failed: what does not fit or go together is left out."""
+    for (treatment, seed), spec in arms.items():
         try:
-            results = run_trials(list(arms.values()), on_progress=report_progress, here=True)
-            self.results.update(zip(arms, results, strict=True))
-        except DescendError:
-            self._one_by_one(arms)
-        self.seconds += time.monotonic() - began
-
-    def _one_by_one(self, arms: Mapping[tuple[Treatment | None, int], TrialSpec]) -> None:
-        """The same runs after one of them failed: what does not fit or go together is left out."""
-        for (treatment, seed), spec in arms.items():
-            try:
-                self.results[treatment, seed] = run_trials([spec], here=True)[0]
-            except DescendError as problem:
-                if treatment is None and seed == self.seed:
-                    raise
-                if treatment is not None:
-                    self.invalid_treatments[treatment] = _reason(problem)
-
-    def make_spec(self, treatment: Treatment | None, seed: int) -> TrialSpec | None:
-        """The run of `lane`; None, with the reason kept, where the settings do not allow it."""
-        try:
-            return make_treatment_spec(
-                self.recorded_run,
-                self.base,
-                treatment.change if treatment else None,
-                self.steps,
-                seed,
-            )
+            series.results[treatment, seed] = run_trials([spec], here=True)[0]
         except DescendError as problem:
-            if treatment is None:
+            if treatment is None and seed == series.seed:
                 raise
-            self.invalid_treatments[treatment] = _reason(problem)
-            return None
+            if treatment is not None:
+                series.invalid_treatments[treatment] = _reason(problem)
 
-    def loss(self, treatment: Treatment | None, seed: int) -> float | None:
-        """Lowest held-out loss of that run, in nats per token of the run's own tokenizer."""
-        result, control = self.results.get((treatment, seed)), self.results.get((None, seed))
-        if result is None or control is None:
-            return None
-        return comparable_loss(result, control, treatment.change if treatment else None)
 
-    @property
-    def follow_up_threshold_nats(self) -> float:
-        """Nats from which a gain on one seed is followed up."""
-        return FOLLOW_UP_RELATIVE_EFFECT * (self.loss(None, self.seed) or 0.0)
+def make_series_spec(
+    series: TrialSeries, treatment: Treatment | None, seed: int
+) -> TrialSpec | None:
+    """The run of `lane`; None, with the reason kept, where the settings do not allow it."""
+    try:
+        return make_treatment_spec(
+            series.recorded_run,
+            series.base,
+            treatment.change if treatment else None,
+            series.steps,
+            seed,
+        )
+    except DescendError as problem:
+        if treatment is None:
+            raise
+        series.invalid_treatments[treatment] = _reason(problem)
+        return None
 
-    def loss_reductions(self, treatment: Treatment) -> list[float]:
-        """Control minus treated (nats), for every seed that both ran with."""
-        sign = -1.0 if treatment.change.is_ablation else 1.0
-        reductions = []
-        for seed in self.seeds:
-            control, treatment_loss = self.loss(None, seed), self.loss(treatment, seed)
-            if control is not None and treatment_loss is not None:
-                reductions.append(sign * (control - treatment_loss))
-        return reductions
+
+def trial_loss(series: TrialSeries, treatment: Treatment | None, seed: int) -> float | None:
+    """Lowest held-out loss of that run, in nats per token of the run's own tokenizer."""
+    result, control = series.results.get((treatment, seed)), series.results.get((None, seed))
+    if result is None or control is None:
+        return None
+    return comparable_loss(result, control, treatment.change if treatment else None)
+
+
+def follow_up_threshold(series: TrialSeries) -> float:
+    """Nats from which a gain on one seed is followed up."""
+    return FOLLOW_UP_RELATIVE_EFFECT * (trial_loss(series, None, series.seed) or 0.0)
+
+
+def paired_reductions(series: TrialSeries, treatment: Treatment) -> list[float]:
+    """Control minus treated (nats), for every seed that both ran with."""
+    sign = -1.0 if treatment.change.is_ablation else 1.0
+    reductions = []
+    for seed in series.seeds:
+        control, treatment_loss = (
+            trial_loss(series, None, seed),
+            trial_loss(series, treatment, seed),
+        )
+        if control is not None and treatment_loss is not None:
+            reductions.append(sign * (control - treatment_loss))
+    return reductions
 
 
 def _reason(problem: DescendError) -> str:
